@@ -1,0 +1,232 @@
+//! What things are called: sessions, jobs, consumers, and places in a session's stream.
+
+use core::fmt;
+use core::str::FromStr;
+
+/// A session's identity: 128 random bits, written as a lower-case UUID.
+///
+/// ```
+/// use rejoin_core::SessionId;
+///
+/// let session = SessionId::from_bytes([0xab; 16]);
+/// assert_eq!(session.to_string(), "abababab-abab-abab-abab-abababababab");
+/// assert_eq!(session.to_string().parse(), Ok(session));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId([u8; 16]);
+
+impl SessionId {
+    /// The identity with these bytes; the shell draws them at random.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The identity's bytes.
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, byte) in self.0.iter().enumerate() {
+            if matches!(place, 4 | 6 | 8 | 10) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text that does not name a session or a consumer in the form that `Display` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidId;
+
+impl fmt::Display for InvalidId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a valid identity")
+    }
+}
+
+impl core::error::Error for InvalidId {}
+
+/// Takes exactly the form that `Display` writes: one session has one name.
+impl FromStr for SessionId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let text = text.as_bytes();
+        if text.len() != 36 {
+            return Err(InvalidId);
+        }
+        let mut digits = [0; 32];
+        let mut count = 0;
+        for (place, &character) in text.iter().enumerate() {
+            match (place, character) {
+                (8 | 13 | 18 | 23, b'-') => {}
+                (8 | 13 | 18 | 23, _) => return Err(InvalidId),
+                _ => {
+                    *digits.get_mut(count).ok_or(InvalidId)? = character;
+                    count += 1;
+                }
+            }
+        }
+        parse_hex(&digits).map(Self)
+    }
+}
+
+/// A session's small number, for list views: from 1, growing over the whole server, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionNumber(pub u64);
+
+impl fmt::Display for SessionNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A job's number: from 1, growing over the whole server, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A consumer's identity: a random token and its ordinal within the session, written
+/// `<32 hexadecimal digits>_<ordinal>`.
+///
+/// ```
+/// use rejoin_core::ConsumerId;
+///
+/// let consumer = ConsumerId { token: [7; 16], ordinal: 2 };
+/// assert_eq!(consumer.to_string(), "07070707070707070707070707070707_2");
+/// assert_eq!(consumer.to_string().parse(), Ok(consumer));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConsumerId {
+    /// Drawn by the shell, so that nobody guesses another's identity.
+    pub token: [u8; 16],
+    /// Counted by the session, from 1.
+    pub ordinal: u32,
+}
+
+impl fmt::Display for ConsumerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.token {
+            write!(f, "{byte:02x}")?;
+        }
+        write!(f, "_{}", self.ordinal)
+    }
+}
+
+impl fmt::Debug for ConsumerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Takes exactly the form that `Display` writes.
+impl FromStr for ConsumerId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let (token, ordinal) = text.split_once('_').ok_or(InvalidId)?;
+        let digits: &[u8; 32] = token.as_bytes().try_into().map_err(|_| InvalidId)?;
+        if ordinal.starts_with(['0', '+']) {
+            return Err(InvalidId);
+        }
+        Ok(Self {
+            token: parse_hex(digits)?,
+            ordinal: ordinal.parse().map_err(|_| InvalidId)?,
+        })
+    }
+}
+
+/// A place in a session's stream: from 1, no gaps, never reused. Zero stands before the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Sequence(pub u64);
+
+impl Sequence {
+    /// Before the first record of a session.
+    pub const START: Self = Self(0);
+
+    /// The sequence after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+fn parse_hex(digits: &[u8; 32]) -> Result<[u8; 16], InvalidId> {
+    let mut bytes = [0; 16];
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
+        let [high, low] = *pair;
+        *byte = hex_value(high)? << 4 | hex_value(low)?;
+    }
+    Ok(bytes)
+}
+
+fn hex_value(digit: u8) -> Result<u8, InvalidId> {
+    match digit {
+        b'0'..=b'9' => Ok(digit - b'0'),
+        b'a'..=b'f' => Ok(digit - b'a' + 10),
+        _ => Err(InvalidId),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_session_has_one_name_only() {
+        let session = SessionId::from_bytes(
+            *b"\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff",
+        );
+        let name = session.to_string();
+        assert_eq!(name, "00112233-4455-6677-8899-aabbccddeeff");
+        assert_eq!(name.parse(), Ok(session));
+        for other in [
+            name.to_uppercase(),
+            name.replace('-', ""),
+            name.replacen('-', "0", 1),
+            alloc::format!("{name} "),
+            "".to_string(),
+            "é".repeat(18),
+        ] {
+            assert_eq!(other.parse::<SessionId>(), Err(InvalidId), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_consumer_has_one_name_only() {
+        let name = "5ae4e5fbab8b4e529ac404f260d4e2d1_1";
+        assert_eq!(name.parse::<ConsumerId>().unwrap().to_string(), name);
+        for other in [
+            "5ae4e5fbab8b4e529ac404f260d4e2d1",
+            "5ae4e5fbab8b4e529ac404f260d4e2d1_01",
+            "x_1",
+            "_1",
+            "5ae4e5fbab8b4e529ac404f260d4e2d1_+1",
+        ] {
+            assert_eq!(other.parse::<ConsumerId>(), Err(InvalidId), "{other}");
+        }
+    }
+}
