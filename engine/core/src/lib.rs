@@ -1,14 +1,48 @@
-//! The pure core of Rejoin.
+//! The pure core of Rejoin: what a command session is, decided and folded without a clock, a
+//! random number, a channel or a lock.
+//!
+//! **State changes by applying records, and in no other way.** The loop of whoever drives the
+//! core is always the same:
+//!
+//! 1. [`State::step`] a command at an instant: it is decided, numbered and applied, or rejected;
+//! 2. append the records to a log, and wait until they are durable;
+//! 3. only then: apply them to [`Views`], carry out their [`Effect`]s, answer who asked.
+//!
+//! Between 1 and 3 further commands may be stepped: state may run ahead of the log, what is
+//! visible may not. Replay is 3 with the log as the source, and without effects and answers.
+//!
+//! What enters: [`Command`]s with their instants. What leaves: [`Record`]s, effects, rejections
+//! and views. What is never true: that two runs over the same input differ.
 #![no_std]
 
 extern crate alloc;
 
+mod apply;
+mod command;
+mod deadline;
+mod decide;
+mod effect;
 mod event;
 mod id;
+pub mod limits;
+mod projection;
+mod rejection;
+mod state;
+mod step;
 mod time;
 
+pub use apply::Violation;
+pub use command::{Command, CreateSession, SubmitJob};
+pub use deadline::Deadline;
+pub use decide::Decision;
+pub use effect::Effect;
 pub use event::{
     Audience, CloseCause, Event, InterruptCause, LeaveCause, Manner, Outcome, Place, Record, Server,
 };
 pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber};
+pub use limits::Limits;
+pub use projection::{ConsumerView, JobState, JobView, SessionView, Views};
+pub use rejection::Rejection;
+pub use state::{Consumer, Job, Session, State};
+pub use step::Step;
 pub use time::Timestamp;

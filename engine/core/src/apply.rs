@@ -1,0 +1,317 @@
+//! The fold: records change state. Total: whatever was logged can be applied.
+//!
+//! What the log must never hold (a gap, a job that finishes twice) is a broken promise of whoever
+//! wrote it. `check` finds it, in release too; `apply` asserts it.
+
+use crate::deadline::{Deadline, Deadlines};
+use crate::state::{Consumer, Job, Session, State};
+use crate::{ConsumerId, Event, JobId, LeaveCause, Place, Record, Sequence, SessionId, Timestamp};
+use alloc::collections::BTreeMap;
+use core::fmt;
+
+impl State {
+    /// Changes the state as the record says.
+    ///
+    /// # Panics
+    ///
+    /// When the record breaks a promise, as [`State::check`] says: a state that follows from such
+    /// a record must not decide anything.
+    pub fn apply(&mut self, record: &Record) {
+        if let Err(violation) = self.check(record) {
+            panic!("{violation}");
+        }
+        self.last_at = record.at;
+        let session = record.session;
+        match &record.event {
+            Event::SessionCreated {
+                number,
+                service,
+                user,
+                timeout,
+                ..
+            } => {
+                self.last_number = number.0;
+                let created = Session {
+                    number: *number,
+                    service: service.clone(),
+                    user: user.clone(),
+                    last_sequence: record.sequence,
+                    last_ordinal: 0,
+                    consumers: BTreeMap::new(),
+                    jobs: BTreeMap::new(),
+                    foreground: None,
+                    seen: record.at,
+                    timeout: *timeout,
+                };
+                self.deadlines
+                    .reset(Deadline::Session(session), None, created.deadline());
+                self.sessions.insert(session, created);
+            }
+            Event::SessionClosed { .. } => {
+                if let Some(closed) = self.sessions.remove(&session) {
+                    self.deadlines
+                        .reset(Deadline::Session(session), closed.deadline(), None);
+                }
+            }
+            event => {
+                if let Event::JobSubmitted { job, .. } = event {
+                    self.last_job = job.0;
+                }
+                if let Some(open) = self.sessions.get_mut(&session) {
+                    let before = open.deadline();
+                    open.last_sequence = record.sequence;
+                    open.apply(
+                        session,
+                        record.at,
+                        record.sequence,
+                        event,
+                        &mut self.deadlines,
+                    );
+                    self.deadlines
+                        .reset(Deadline::Session(session), before, open.deadline());
+                }
+            }
+        }
+    }
+
+    /// Whether the record may follow what was applied so far.
+    ///
+    /// # Errors
+    ///
+    /// Which promise it breaks.
+    pub fn check(&self, record: &Record) -> Result<(), Violation> {
+        let open = self.sessions.get(&record.session);
+        let expected = open
+            .map_or(Sequence::START, |open| open.last_sequence)
+            .next();
+        let broken = if record.sequence != expected {
+            Some("it is not the next of its session")
+        } else if record.at < self.last_at {
+            Some("it is stamped before the record before it")
+        } else {
+            match (&record.event, open) {
+                (Event::SessionCreated { number, .. }, None) => {
+                    (number.0 <= self.last_number).then_some("its session's number does not grow")
+                }
+                (Event::SessionCreated { .. }, Some(_)) => Some("its session exists already"),
+                (_, None) => Some("its session is not open"),
+                (event, Some(open)) => open.objection(event, self.last_job),
+            }
+        };
+        broken.map_or(Ok(()), |reason| {
+            Err(Violation {
+                session: record.session,
+                sequence: record.sequence,
+                reason,
+            })
+        })
+    }
+}
+
+/// A record that no sound log holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The record's session.
+    pub session: SessionId,
+    /// The record's sequence.
+    pub sequence: Sequence,
+    /// Which promise it breaks.
+    pub reason: &'static str,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            session,
+            sequence,
+            reason,
+        } = self;
+        write!(
+            f,
+            "record {sequence} of session {session} cannot follow: {reason}"
+        )
+    }
+}
+
+impl core::error::Error for Violation {}
+
+impl Session {
+    fn apply(
+        &mut self,
+        session: SessionId,
+        at: Timestamp,
+        sequence: Sequence,
+        event: &Event,
+        deadlines: &mut Deadlines,
+    ) {
+        self.seen = self.seen.max(used_at(event, at));
+        match event {
+            Event::SessionResumed => {
+                for (id, consumer) in &mut self.consumers {
+                    consumer.see(Deadline::Consumer(session, *id), at, deadlines);
+                }
+            }
+            Event::UserSet { user } => self.user = Some(user.clone()),
+            Event::ConsumerJoined {
+                consumer: id,
+                timeout,
+                ..
+            } => {
+                let consumer = Consumer {
+                    joined: sequence,
+                    cursor: Sequence::START,
+                    seen: at,
+                    timeout: *timeout,
+                };
+                deadlines.reset(
+                    Deadline::Consumer(session, *id),
+                    None,
+                    Some(consumer.deadline()),
+                );
+                self.last_ordinal = id.ordinal;
+                self.consumers.insert(*id, consumer);
+            }
+            Event::CursorAdvanced {
+                consumer: id,
+                to,
+                seen,
+            } => {
+                if let Some(consumer) = self.consumers.get_mut(id) {
+                    consumer.cursor = *to;
+                    consumer.see(Deadline::Consumer(session, *id), *seen, deadlines);
+                }
+            }
+            Event::ConsumerLeft { consumer: id, .. } => {
+                if let Some(consumer) = self.consumers.remove(id) {
+                    deadlines.reset(
+                        Deadline::Consumer(session, *id),
+                        Some(consumer.deadline()),
+                        None,
+                    );
+                }
+            }
+            Event::JobSubmitted {
+                job: id,
+                manner,
+                timeout,
+                output_limit,
+                ..
+            } => {
+                let job = Job {
+                    manner: *manner,
+                    started: false,
+                    output: 0,
+                    output_limit: *output_limit,
+                    interrupt: None,
+                    due: at + *timeout,
+                };
+                deadlines.reset(Deadline::Job(session, *id), None, job.deadline());
+                if manner.place == Place::Foreground {
+                    self.foreground = Some(*id);
+                }
+                self.jobs.insert(*id, job);
+            }
+            Event::JobStarted { job } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.started = true;
+                }
+            }
+            Event::ResultEmitted { job, result, .. } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.output += result.len() as u64;
+                }
+            }
+            Event::InterruptRequested { job: id, cause } => {
+                if let Some(job) = self.jobs.get_mut(id) {
+                    deadlines.reset(Deadline::Job(session, *id), job.deadline(), None);
+                    job.interrupt.get_or_insert(*cause);
+                }
+            }
+            Event::JobFinished { job: id, .. } => {
+                if let Some(job) = self.jobs.remove(id) {
+                    deadlines.reset(Deadline::Job(session, *id), job.deadline(), None);
+                }
+                self.foreground = self.foreground.filter(|foreground| foreground != id);
+            }
+            Event::SessionTouched { .. }
+            | Event::StatementRefused { .. }
+            | Event::SessionCreated { .. }
+            | Event::SessionClosed { .. } => {}
+        }
+    }
+
+    /// What speaks against `event` as the session's next.
+    fn objection(&self, event: &Event, last_job: u64) -> Option<&'static str> {
+        match event {
+            Event::ConsumerJoined { consumer, .. } => (consumer.ordinal <= self.last_ordinal)
+                .then_some("its consumer's ordinal does not grow"),
+            Event::CursorAdvanced { consumer, to, .. } => match self.consumers.get(consumer) {
+                None => Some("its consumer has not joined"),
+                Some(consumer) if *to < consumer.cursor => Some("its cursor goes back"),
+                Some(_) if *to > self.last_sequence => Some("its cursor is ahead of the session"),
+                Some(_) => None,
+            },
+            Event::ConsumerLeft { consumer, .. } => self
+                .lacks_consumer(consumer)
+                .then_some("its consumer has not joined"),
+            Event::JobSubmitted { job, manner, .. } => {
+                if job.0 <= last_job {
+                    Some("its job's number does not grow")
+                } else {
+                    (manner.place == Place::Foreground && self.foreground.is_some())
+                        .then_some("the foreground is taken")
+                }
+            }
+            Event::JobStarted { job } => match self.jobs.get(job) {
+                None => Some("its job is not running"),
+                Some(job) => job.started.then_some("its job has started already"),
+            },
+            Event::ResultEmitted { job, .. }
+            | Event::InterruptRequested { job, .. }
+            | Event::JobFinished { job, .. } => {
+                self.lacks_job(job).then_some("its job is not running")
+            }
+            Event::SessionClosed { .. } => {
+                if !self.jobs.is_empty() {
+                    Some("its session has unfinished jobs")
+                } else {
+                    (!self.consumers.is_empty()).then_some("its session has consumers")
+                }
+            }
+            Event::SessionCreated { .. }
+            | Event::SessionResumed
+            | Event::SessionTouched { .. }
+            | Event::StatementRefused { .. }
+            | Event::UserSet { .. } => None,
+        }
+    }
+
+    fn lacks_consumer(&self, consumer: &ConsumerId) -> bool {
+        !self.consumers.contains_key(consumer)
+    }
+
+    fn lacks_job(&self, job: &JobId) -> bool {
+        !self.jobs.contains_key(job)
+    }
+}
+
+impl Consumer {
+    fn see(&mut self, deadline: Deadline, seen: Timestamp, deadlines: &mut Deadlines) {
+        let before = self.deadline();
+        self.seen = self.seen.max(seen);
+        deadlines.reset(deadline, Some(before), Some(self.deadline()));
+    }
+}
+
+/// When the session was used, where the event says that it was.
+fn used_at(event: &Event, at: Timestamp) -> Timestamp {
+    match event {
+        Event::SessionTouched { seen } | Event::CursorAdvanced { seen, .. } => *seen,
+        // Somebody who is gone has not used anything.
+        Event::ConsumerLeft {
+            cause: LeaveCause::Expired,
+            ..
+        } => Timestamp::EPOCH,
+        _ => at,
+    }
+}

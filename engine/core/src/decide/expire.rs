@@ -1,0 +1,49 @@
+//! A timeout is an event: what is due is decided like any command, and logged.
+
+use crate::deadline::Deadline;
+use crate::{CloseCause, Event, InterruptCause, LeaveCause, SessionId, State, Timestamp};
+use alloc::collections::BTreeSet;
+use alloc::vec;
+use alloc::vec::Vec;
+
+impl State {
+    /// What is due at `now`, as many deadlines as the limits allow.
+    ///
+    /// The shell says first what it knows of those who are due and the log does not: a consumer
+    /// that has pulled since, a session that was used (`AdvanceCursor`, `TouchSession`).
+    pub(super) fn expire(&self, now: Timestamp) -> Vec<(SessionId, Event)> {
+        let due: Vec<_> = self.deadlines.due(now).take(self.limits.expired).collect();
+        // Closing a session ends all that is in it: nothing else of it is due any more.
+        let closing: BTreeSet<_> = due
+            .iter()
+            .filter_map(|deadline| idle_session(*deadline))
+            .collect();
+        let mut events = vec![];
+        for deadline in due {
+            match deadline {
+                Deadline::Session(id) => {
+                    if let Some(session) = self.session(id) {
+                        events.extend(session.close(id, CloseCause::Idle));
+                    }
+                }
+                Deadline::Consumer(id, consumer) if !closing.contains(&id) => {
+                    let cause = LeaveCause::Expired;
+                    events.push((id, Event::ConsumerLeft { consumer, cause }));
+                }
+                Deadline::Job(id, job) if !closing.contains(&id) => {
+                    let cause = InterruptCause::Timeout;
+                    events.push((id, Event::InterruptRequested { job, cause }));
+                }
+                Deadline::Consumer(..) | Deadline::Job(..) => {}
+            }
+        }
+        events
+    }
+}
+
+fn idle_session(deadline: Deadline) -> Option<SessionId> {
+    match deadline {
+        Deadline::Session(session) => Some(session),
+        Deadline::Consumer(..) | Deadline::Job(..) => None,
+    }
+}

@@ -1,0 +1,177 @@
+//! Decisions about jobs: what clients ask for, and what runners report.
+
+use super::{Decision, at_most, fewer_than};
+use crate::state::{Job, Session};
+use crate::{Event, InterruptCause, JobId, Outcome, Place, Rejection, SessionId, State, SubmitJob};
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+impl State {
+    pub(super) fn submit_job(&self, submit: SubmitJob) -> Decision {
+        let SubmitJob {
+            session,
+            statement,
+            manner,
+            timeout,
+            output_limit,
+        } = submit;
+        let open = self.open(session)?;
+        at_most("statement", self.limits.statement, statement.len())?;
+        if let (Place::Foreground, Some(running)) = (manner.place, open.foreground) {
+            return Err(Rejection::JobRunning(running));
+        }
+        fewer_than(
+            "jobs running in this session",
+            self.limits.jobs,
+            open.jobs.len(),
+        )?;
+        let job = JobId(self.last_job + 1);
+        Ok(vec![(
+            session,
+            Event::JobSubmitted {
+                job,
+                manner,
+                statement,
+                timeout,
+                output_limit,
+            },
+        )])
+    }
+
+    pub(super) fn refuse_statement(
+        &self,
+        session: SessionId,
+        statement: Option<Arc<str>>,
+        reason: Arc<str>,
+    ) -> Decision {
+        self.open(session)?;
+        at_most(
+            "statement",
+            self.limits.statement,
+            statement.as_ref().map_or(0, |it| it.len()),
+        )?;
+        at_most("reason", self.limits.message, reason.len())?;
+        Ok(vec![(
+            session,
+            Event::StatementRefused { statement, reason },
+        )])
+    }
+
+    pub(super) fn interrupt_job(&self, session: SessionId, job: Option<JobId>) -> Decision {
+        let open = self.open(session)?;
+        let job = job.or(open.foreground).ok_or(Rejection::NoForegroundJob)?;
+        open.job(job)?;
+        let cause = InterruptCause::Requested;
+        Ok(vec![(session, Event::InterruptRequested { job, cause })])
+    }
+
+    /// Every job that was not told yet is told to end.
+    pub(super) fn interrupt_all(&self) -> Vec<(SessionId, Event)> {
+        let cause = InterruptCause::Shutdown;
+        self.sessions()
+            .flat_map(|(id, session)| session.jobs().map(move |(job, running)| (id, job, running)))
+            .filter(|(_, _, running)| running.interrupt.is_none())
+            .map(|(id, job, _)| (id, Event::InterruptRequested { job, cause }))
+            .collect()
+    }
+
+    pub(super) fn report_started(&self, session: SessionId, job: JobId) -> Decision {
+        let started = self.open(session)?.job(job)?.started;
+        Ok(if started {
+            vec![]
+        } else {
+            vec![(session, Event::JobStarted { job })]
+        })
+    }
+
+    /// The result with which a job would exceed its output is not logged: the job is told to end,
+    /// and says so when it has.
+    pub(super) fn report_result(
+        &self,
+        session: SessionId,
+        job: JobId,
+        result: Arc<str>,
+    ) -> Decision {
+        let running = self.open(session)?.job(job)?;
+        at_most("result", self.limits.result, result.len())?;
+        if running.interrupt == Some(InterruptCause::OutputLimit) {
+            return Err(Rejection::OutputLimitReached(job));
+        }
+        let event = if running.output + result.len() as u64 <= running.output_limit {
+            Event::ResultEmitted {
+                job,
+                manner: running.manner,
+                result,
+            }
+        } else {
+            Event::InterruptRequested {
+                job,
+                cause: InterruptCause::OutputLimit,
+            }
+        };
+        Ok(vec![(session, event)])
+    }
+
+    pub(super) fn report_finished(
+        &self,
+        session: SessionId,
+        job: JobId,
+        status: i32,
+        message: Option<Arc<str>>,
+    ) -> Decision {
+        let running = self.open(session)?.job(job)?;
+        at_most(
+            "message",
+            self.limits.message,
+            message.as_ref().map_or(0, |it| it.len()),
+        )?;
+        let (outcome, message) = running.outcome(status, message);
+        let manner = running.manner;
+        Ok(vec![(
+            session,
+            Event::JobFinished {
+                job,
+                manner,
+                outcome,
+                status,
+                message,
+            },
+        )])
+    }
+}
+
+impl Session {
+    fn job(&self, job: JobId) -> Result<&Job, Rejection> {
+        self.jobs.get(&job).ok_or(Rejection::JobNotFound(job))
+    }
+}
+
+impl Job {
+    /// How it ended, by why it was first told to.
+    fn outcome(&self, status: i32, message: Option<Arc<str>>) -> (Outcome, Option<Arc<str>>) {
+        match self.interrupt {
+            None if status == 0 => (Outcome::Completed, message),
+            None => (Outcome::Failed, message),
+            Some(InterruptCause::Requested | InterruptCause::SessionClosed) => {
+                (Outcome::Interrupted, message)
+            }
+            Some(InterruptCause::Shutdown) => (
+                Outcome::Interrupted,
+                Some("the server was shut down".into()),
+            ),
+            Some(InterruptCause::Timeout) => (
+                Outcome::TimedOut,
+                Some("the job ran for its timeout and was interrupted".into()),
+            ),
+            Some(InterruptCause::OutputLimit) => {
+                let limit = self.output_limit;
+                let message = format!(
+                    "the job was interrupted: its results may have {limit} bytes, and the next would have exceeded that"
+                );
+                (Outcome::Failed, Some(message.into()))
+            }
+        }
+    }
+}

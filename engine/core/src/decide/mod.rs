@@ -1,0 +1,86 @@
+//! Decisions: a command, judged by the state at an instant, becomes events or a rejection.
+//!
+//! Synchronous and pure. Nothing is changed here; see `step` for the one order of things.
+
+mod consumer;
+mod expire;
+mod job;
+mod session;
+
+use crate::state::Session;
+use crate::{Command, Event, Rejection, SessionId, State, Timestamp};
+use alloc::vec::Vec;
+
+/// The events of a decision, each with its session, in their order.
+pub type Decision = Result<Vec<(SessionId, Event)>, Rejection>;
+
+impl State {
+    /// What follows from `command` at `now`. An empty list: there was nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// Why the state refuses it. The same state, instant and command always get the same answer.
+    pub fn decide(&self, now: Timestamp, command: Command) -> Decision {
+        match command {
+            Command::CreateSession(create) => self.create_session(create),
+            Command::CloseSession { session, cause } => self.close_session(session, cause),
+            Command::SetUser { session, user } => self.set_user(session, user),
+            Command::TouchSession { session, seen } => self.touch_session(session, seen),
+            Command::JoinSession {
+                session,
+                token,
+                timeout,
+            } => self.join_session(session, token, timeout),
+            Command::LeaveSession { session, consumer } => self.leave_session(session, consumer),
+            Command::AdvanceCursor {
+                session,
+                consumer,
+                to,
+                seen,
+            } => self.advance_cursor(session, consumer, to, seen),
+            Command::SubmitJob(submit) => self.submit_job(submit),
+            Command::RefuseStatement {
+                session,
+                statement,
+                reason,
+            } => self.refuse_statement(session, statement, reason),
+            Command::InterruptJob { session, job } => self.interrupt_job(session, job),
+            Command::ReportStarted { session, job } => self.report_started(session, job),
+            Command::ReportResult {
+                session,
+                job,
+                result,
+            } => self.report_result(session, job, result),
+            Command::ReportFinished {
+                session,
+                job,
+                status,
+                message,
+            } => self.report_finished(session, job, status, message),
+            Command::Expire => Ok(self.expire(now)),
+            Command::Resume => Ok(self.resume()),
+            Command::InterruptAll => Ok(self.interrupt_all()),
+        }
+    }
+
+    fn open(&self, session: SessionId) -> Result<&Session, Rejection> {
+        self.session(session)
+            .ok_or(Rejection::SessionNotFound(session))
+    }
+}
+
+fn at_most(what: &'static str, limit: usize, bytes: usize) -> Result<(), Rejection> {
+    if bytes > limit {
+        Err(Rejection::TooLong { what, limit })
+    } else {
+        Ok(())
+    }
+}
+
+fn fewer_than(what: &'static str, limit: usize, count: usize) -> Result<(), Rejection> {
+    if count >= limit {
+        Err(Rejection::TooMany { what, limit })
+    } else {
+        Ok(())
+    }
+}

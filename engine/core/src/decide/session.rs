@@ -1,0 +1,137 @@
+//! Decisions about sessions as a whole.
+
+use super::{Decision, at_most, fewer_than};
+use crate::state::Session;
+use crate::{
+    CloseCause, ConsumerId, CreateSession, Event, InterruptCause, LeaveCause, Outcome, Rejection,
+    SessionId, SessionNumber, State, Timestamp,
+};
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+impl State {
+    pub(super) fn create_session(&self, create: CreateSession) -> Decision {
+        let CreateSession {
+            session,
+            service,
+            user,
+            remote,
+            server,
+            timeout,
+            consumer,
+        } = create;
+        let limits = &self.limits;
+        if self.session(session).is_some() {
+            return Err(Rejection::SessionExists(session));
+        }
+        fewer_than("sessions", limits.sessions, self.sessions.len())?;
+        at_most("service", limits.name, service.len())?;
+        at_most(
+            "user",
+            limits.name,
+            user.as_ref().map_or(0, |user| user.len()),
+        )?;
+        at_most(
+            "remote address",
+            limits.name,
+            remote.as_ref().map_or(0, |remote| remote.len()),
+        )?;
+        let number = SessionNumber(self.last_number + 1);
+        let created = Event::SessionCreated {
+            number,
+            service,
+            user,
+            remote,
+            server,
+            timeout,
+        };
+        let joined = consumer.map(|(token, timeout)| Event::ConsumerJoined {
+            consumer: ConsumerId { token, ordinal: 1 },
+            timeout,
+            foreground: None,
+        });
+        Ok([Some(created), joined]
+            .into_iter()
+            .flatten()
+            .map(|event| (session, event))
+            .collect())
+    }
+
+    pub(super) fn close_session(&self, session: SessionId, cause: CloseCause) -> Decision {
+        Ok(self.open(session)?.close(session, cause))
+    }
+
+    pub(super) fn set_user(&self, session: SessionId, user: Arc<str>) -> Decision {
+        at_most("user", self.limits.name, user.len())?;
+        let known = self.open(session)?.user.as_ref() == Some(&user);
+        Ok(if known {
+            vec![]
+        } else {
+            vec![(session, Event::UserSet { user })]
+        })
+    }
+
+    pub(super) fn touch_session(&self, session: SessionId, seen: Timestamp) -> Decision {
+        let known = self.open(session)?.seen >= seen;
+        Ok(if known {
+            vec![]
+        } else {
+            vec![(session, Event::SessionTouched { seen })]
+        })
+    }
+
+    /// The first decision after a start: what ran is lost, and nobody is expired for a time in
+    /// which nobody could pull.
+    pub(super) fn resume(&self) -> Vec<(SessionId, Event)> {
+        let mut events = vec![];
+        for (id, session) in self.sessions() {
+            for (job, running) in session.jobs() {
+                let finished = Event::JobFinished {
+                    job,
+                    manner: running.manner,
+                    outcome: Outcome::Lost,
+                    status: LOST_STATUS,
+                    message: Some("the server ended while the job ran".into()),
+                };
+                events.push((id, finished));
+            }
+            events.push((id, Event::SessionResumed));
+        }
+        events
+    }
+}
+
+impl Session {
+    /// Jobs end first, then consumers leave, then the session is closed.
+    pub(super) fn close(&self, session: SessionId, cause: CloseCause) -> Vec<(SessionId, Event)> {
+        let mut events = vec![];
+        for (job, running) in self.jobs() {
+            events.push(Event::InterruptRequested {
+                job,
+                cause: InterruptCause::SessionClosed,
+            });
+            events.push(Event::JobFinished {
+                job,
+                manner: running.manner,
+                outcome: Outcome::Interrupted,
+                status: CLOSED_STATUS,
+                message: Some("the session was closed".into()),
+            });
+        }
+        for (consumer, _) in self.consumers() {
+            events.push(Event::ConsumerLeft {
+                consumer,
+                cause: LeaveCause::SessionClosed,
+            });
+        }
+        events.push(Event::SessionClosed { cause });
+        events.into_iter().map(|event| (session, event)).collect()
+    }
+}
+
+/// What a shell says of a command that was hung up on.
+const CLOSED_STATUS: i32 = 129;
+
+/// What a shell says of a command that was killed.
+const LOST_STATUS: i32 = 137;

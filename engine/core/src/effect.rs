@@ -1,0 +1,62 @@
+//! What the world must do once a record is durable. Replay computes effects and drops them.
+
+use crate::{Event, InterruptCause, JobId, Record, SessionId, State};
+use alloc::sync::Arc;
+
+/// An order to the runner of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Run a job.
+    Start {
+        /// The session it belongs to.
+        session: SessionId,
+        /// The session's service.
+        service: Arc<str>,
+        /// The job.
+        job: JobId,
+        /// What to run.
+        statement: Arc<str>,
+    },
+    /// Tell a job to end; said again, more firmly.
+    Interrupt {
+        /// The session it belongs to.
+        session: SessionId,
+        /// The job.
+        job: JobId,
+        /// Why.
+        cause: InterruptCause,
+    },
+    /// The session is over: leave nothing of it behind.
+    Release {
+        /// The session.
+        session: SessionId,
+        /// The session's service.
+        service: Arc<str>,
+    },
+}
+
+impl Effect {
+    /// What `record` asks of the world, judged by the state before it.
+    pub fn of(state: &State, record: &Record) -> Option<Self> {
+        let session = record.session;
+        let service = || state.session(session).map(|open| open.service().clone());
+        match &record.event {
+            Event::JobSubmitted { job, statement, .. } => Some(Self::Start {
+                session,
+                service: service()?,
+                job: *job,
+                statement: statement.clone(),
+            }),
+            Event::InterruptRequested { job, cause } => Some(Self::Interrupt {
+                session,
+                job: *job,
+                cause: *cause,
+            }),
+            Event::SessionClosed { .. } => Some(Self::Release {
+                session,
+                service: service()?,
+            }),
+            _ => None,
+        }
+    }
+}

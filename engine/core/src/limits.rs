@@ -1,0 +1,60 @@
+//! The bounds that the core keeps, in one place. What the shell keeps stands in the engine's and
+//! the frontends' own `limits.rs`.
+
+/// How much of everything there may be. Exceeding one is a [`Rejection`](crate::Rejection) that
+/// names it.
+///
+/// Limits decide what is accepted from now on; the fold of a log does not depend on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open sessions.
+    pub sessions: usize,
+    /// Consumers of one session.
+    pub consumers: usize,
+    /// Unfinished jobs of one session, foreground and background.
+    pub jobs: usize,
+    /// Bytes of one statement.
+    pub statement: usize,
+    /// Bytes of one encoded result.
+    pub result: usize,
+    /// Bytes of a name: a user, a service, a remote address.
+    pub name: usize,
+    /// Bytes of a message for a person: why a statement was refused, how a job ended.
+    pub message: usize,
+    /// Deadlines that one `Expire` handles; what is due beyond that is left to the next.
+    pub expired: usize,
+}
+
+impl Limits {
+    /// What holds where nothing else was configured.
+    pub const DEFAULT: Self = Self {
+        sessions: 100_000,
+        consumers: 1_000,
+        jobs: 16,
+        // Linux takes 128 KiB for one argument of a program; a statement is one.
+        statement: 96 * 1024,
+        // A 64 KiB chunk of control characters grows six-fold as JSON.
+        result: 512 * 1024,
+        name: 256,
+        message: 8 * 1024,
+        expired: 1_000,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// Characters of a statement that list views keep.
+pub const SHOWN_STATEMENT: usize = 1_000;
+
+/// Finished jobs that the view of one session remembers; the log has them all.
+pub const REMEMBERED_JOBS: usize = 100;
+
+/// Ended sessions that the views remember, so that whoever reads one reads it to its end.
+pub const REMEMBERED_SESSIONS: usize = 1_000;
+
+const _: () = assert!(SHOWN_STATEMENT <= Limits::DEFAULT.statement);
+const _: () = assert!(Limits::DEFAULT.message < Limits::DEFAULT.result);

@@ -1,0 +1,114 @@
+//! The jobs of a session: all that run, and the last ones that finished.
+
+use crate::limits::{REMEMBERED_JOBS, SHOWN_STATEMENT};
+use crate::{Event, JobId, Manner, Outcome, Record, Sequence, Timestamp};
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+
+/// A job, as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobView {
+    /// The job's number.
+    pub job: JobId,
+    /// What it runs; of a long statement the first [`SHOWN_STATEMENT`] characters.
+    pub statement: Arc<str>,
+    /// How it was submitted.
+    pub manner: Manner,
+    /// The sequence of the record that says that it was submitted.
+    pub submitted: Sequence,
+    /// When it was submitted.
+    pub since: Timestamp,
+    /// How far it has come.
+    pub state: JobState,
+}
+
+/// How far a job has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Accepted; no runner has begun.
+    Submitted,
+    /// A runner runs it.
+    Running,
+    /// Over.
+    Finished {
+        /// How it ended.
+        outcome: Outcome,
+        /// The status code that it ended with.
+        status: i32,
+        /// When it ended.
+        at: Timestamp,
+    },
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Jobs {
+    pub(super) all: BTreeMap<JobId, JobView>,
+    finished: usize,
+}
+
+impl Jobs {
+    pub(super) fn apply(&mut self, record: &Record) {
+        match &record.event {
+            Event::JobSubmitted {
+                job,
+                manner,
+                statement,
+                ..
+            } => {
+                let view = JobView {
+                    job: *job,
+                    statement: shown(statement),
+                    manner: *manner,
+                    submitted: record.sequence,
+                    since: record.at,
+                    state: JobState::Submitted,
+                };
+                self.all.insert(*job, view);
+            }
+            Event::JobStarted { job } => self.set(*job, JobState::Running),
+            Event::JobFinished {
+                job,
+                outcome,
+                status,
+                ..
+            } => {
+                self.set(
+                    *job,
+                    JobState::Finished {
+                        outcome: *outcome,
+                        status: *status,
+                        at: record.at,
+                    },
+                );
+                self.finished += 1;
+                self.forget();
+            }
+            _ => {}
+        }
+    }
+
+    fn set(&mut self, job: JobId, state: JobState) {
+        if let Some(view) = self.all.get_mut(&job) {
+            view.state = state;
+        }
+    }
+
+    /// Drops the finished job of the lowest number when there are more than are remembered.
+    fn forget(&mut self) {
+        if self.finished <= REMEMBERED_JOBS {
+            return;
+        }
+        let is_finished = |view: &&JobView| matches!(view.state, JobState::Finished { .. });
+        if let Some(oldest) = self.all.values().find(is_finished).map(|view| view.job) {
+            self.all.remove(&oldest);
+            self.finished -= 1;
+        }
+    }
+}
+
+fn shown(statement: &Arc<str>) -> Arc<str> {
+    match statement.char_indices().nth(SHOWN_STATEMENT) {
+        Some((end, _)) => statement.get(..end).unwrap_or(statement).into(),
+        None => statement.clone(),
+    }
+}

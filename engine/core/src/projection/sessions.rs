@@ -1,0 +1,101 @@
+//! A session, as lists and readers see it.
+
+use super::cursors::Cursors;
+use super::jobs::Jobs;
+use super::{ConsumerView, JobView};
+use crate::{
+    CloseCause, ConsumerId, Event, JobId, Place, Record, Sequence, SessionId, SessionNumber,
+    Timestamp,
+};
+use alloc::sync::Arc;
+
+/// A session, open or remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionView {
+    /// Its identity.
+    pub id: SessionId,
+    /// Its number in list views.
+    pub number: SessionNumber,
+    /// The service that runs its jobs.
+    pub service: Arc<str>,
+    /// Who uses it, where that is known.
+    pub user: Option<Arc<str>>,
+    /// The network address that it was created from, where there is one.
+    pub remote: Option<Arc<str>>,
+    /// When it was created.
+    pub created: Timestamp,
+    /// The sequence of its last durable record.
+    pub last_sequence: Sequence,
+    /// When and why it was closed.
+    pub closed: Option<(Timestamp, CloseCause)>,
+    /// The job in its foreground.
+    pub foreground: Option<JobId>,
+    cursors: Cursors,
+    jobs: Jobs,
+}
+
+impl SessionView {
+    pub(super) fn created(record: &Record) -> Option<Self> {
+        let Event::SessionCreated {
+            number,
+            service,
+            user,
+            remote,
+            ..
+        } = &record.event
+        else {
+            return None;
+        };
+        Some(Self {
+            id: record.session,
+            number: *number,
+            service: service.clone(),
+            user: user.clone(),
+            remote: remote.clone(),
+            created: record.at,
+            last_sequence: record.sequence,
+            closed: None,
+            foreground: None,
+            cursors: Cursors::default(),
+            jobs: Jobs::default(),
+        })
+    }
+
+    pub(super) fn apply(&mut self, record: &Record) {
+        self.last_sequence = record.sequence;
+        match &record.event {
+            Event::UserSet { user } => self.user = Some(user.clone()),
+            Event::JobSubmitted { job, manner, .. } if manner.place == Place::Foreground => {
+                self.foreground = Some(*job);
+            }
+            Event::JobFinished { job, .. } if self.foreground == Some(*job) => {
+                self.foreground = None;
+            }
+            Event::SessionClosed { cause } => self.closed = Some((record.at, *cause)),
+            _ => {}
+        }
+        self.cursors.apply(record);
+        self.jobs.apply(record);
+    }
+
+    /// The consumer of this identity.
+    pub fn consumer(&self, consumer: ConsumerId) -> Option<&ConsumerView> {
+        self.cursors.0.get(&consumer)
+    }
+
+    /// Its consumers.
+    pub fn consumers(&self) -> impl Iterator<Item = (ConsumerId, &ConsumerView)> {
+        self.cursors.0.iter().map(|(id, view)| (*id, view))
+    }
+
+    /// The job of this number, unfinished or remembered.
+    pub fn job(&self, job: JobId) -> Option<&JobView> {
+        self.jobs.all.get(&job)
+    }
+
+    /// Its unfinished jobs, and the last [`REMEMBERED_JOBS`](crate::limits::REMEMBERED_JOBS)
+    /// finished ones, by number.
+    pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &JobView> {
+        self.jobs.all.values()
+    }
+}

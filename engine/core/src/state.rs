@@ -1,0 +1,179 @@
+//! What the next decision sees: the fold of all records, and nothing else.
+//!
+//! There is one way to change it: `apply`. Sessions that were closed are not in it.
+
+use crate::deadline::{Deadline, Deadlines};
+use crate::{
+    ConsumerId, InterruptCause, JobId, Limits, Manner, Sequence, SessionId, SessionNumber,
+    Timestamp,
+};
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use core::time::Duration;
+
+/// The open sessions, their consumers and their unfinished jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    pub(crate) limits: Limits,
+    pub(crate) sessions: BTreeMap<SessionId, Session>,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) last_number: u64,
+    pub(crate) last_job: u64,
+    pub(crate) last_at: Timestamp,
+}
+
+impl State {
+    /// The state before the first record.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// The open session of this identity.
+    pub fn session(&self, session: SessionId) -> Option<&Session> {
+        self.sessions.get(&session)
+    }
+
+    /// The open sessions, by identity.
+    pub fn sessions(&self) -> impl Iterator<Item = (SessionId, &Session)> {
+        self.sessions.iter().map(|(id, session)| (*id, session))
+    }
+
+    /// The earliest instant at which something is due; a timer need not wake before.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.next()
+    }
+
+    /// What is due at `now`, earliest first.
+    pub fn due(&self, now: Timestamp) -> impl Iterator<Item = Deadline> + '_ {
+        self.deadlines.due(now)
+    }
+
+    /// The instant of the last record; no later record is stamped earlier.
+    pub fn last_at(&self) -> Timestamp {
+        self.last_at
+    }
+}
+
+/// An open session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    pub(crate) number: SessionNumber,
+    pub(crate) service: Arc<str>,
+    pub(crate) user: Option<Arc<str>>,
+    pub(crate) last_sequence: Sequence,
+    pub(crate) last_ordinal: u32,
+    pub(crate) consumers: BTreeMap<ConsumerId, Consumer>,
+    pub(crate) jobs: BTreeMap<JobId, Job>,
+    pub(crate) foreground: Option<JobId>,
+    pub(crate) seen: Timestamp,
+    pub(crate) timeout: Duration,
+}
+
+impl Session {
+    /// The session's number in list views.
+    pub fn number(&self) -> SessionNumber {
+        self.number
+    }
+
+    /// The service that runs its jobs.
+    pub fn service(&self) -> &Arc<str> {
+        &self.service
+    }
+
+    /// Who uses it, where that is known.
+    pub fn user(&self) -> Option<&Arc<str>> {
+        self.user.as_ref()
+    }
+
+    /// The sequence of its last record.
+    pub fn last_sequence(&self) -> Sequence {
+        self.last_sequence
+    }
+
+    /// The job in its foreground.
+    pub fn foreground(&self) -> Option<JobId> {
+        self.foreground
+    }
+
+    /// Its unfinished jobs, by number.
+    pub fn jobs(&self) -> impl Iterator<Item = (JobId, &Job)> {
+        self.jobs.iter().map(|(id, job)| (*id, job))
+    }
+
+    /// Its consumers.
+    pub fn consumers(&self) -> impl Iterator<Item = (ConsumerId, &Consumer)> {
+        self.consumers.iter().map(|(id, consumer)| (*id, consumer))
+    }
+
+    /// The consumer of this identity.
+    pub fn consumer(&self, consumer: ConsumerId) -> Option<&Consumer> {
+        self.consumers.get(&consumer)
+    }
+
+    /// When it was last used, as far as the log knows.
+    pub fn seen(&self) -> Timestamp {
+        self.seen
+    }
+
+    /// When it is closed as idle. A busy session never is.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.jobs.is_empty().then(|| self.seen + self.timeout)
+    }
+}
+
+/// Somebody who reads a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consumer {
+    pub(crate) joined: Sequence,
+    pub(crate) cursor: Sequence,
+    pub(crate) seen: Timestamp,
+    pub(crate) timeout: Duration,
+}
+
+impl Consumer {
+    /// The sequence of the record that says that it joined.
+    pub fn joined(&self) -> Sequence {
+        self.joined
+    }
+
+    /// The last sequence that it was given, as far as the log knows.
+    pub fn cursor(&self) -> Sequence {
+        self.cursor
+    }
+
+    /// When it is expired.
+    pub fn deadline(&self) -> Timestamp {
+        self.seen + self.timeout
+    }
+}
+
+/// A job that has not finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    pub(crate) manner: Manner,
+    pub(crate) started: bool,
+    pub(crate) output: u64,
+    pub(crate) output_limit: u64,
+    pub(crate) interrupt: Option<InterruptCause>,
+    pub(crate) due: Timestamp,
+}
+
+impl Job {
+    /// How it was submitted.
+    pub fn manner(&self) -> Manner {
+        self.manner
+    }
+
+    /// Why it was first told to end, where it was.
+    pub fn interrupt(&self) -> Option<InterruptCause> {
+        self.interrupt
+    }
+
+    /// When it is interrupted for its timeout; none once it was told to end.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.interrupt.is_none().then_some(self.due)
+    }
+}

@@ -1,0 +1,80 @@
+//! The one order of things: decide, number, apply — for each command, completely, before the next.
+
+use crate::{Command, Effect, Event, Record, Rejection, Sequence, SessionId, State, Timestamp};
+use alloc::vec::Vec;
+
+/// A record, and what the world must do once it is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What happened; already applied to the state.
+    pub record: Record,
+    /// What to do about it, not before the record is durable.
+    pub effect: Option<Effect>,
+}
+
+impl State {
+    /// Decides `command` at `now`, and applies what follows. The records are to be appended to the
+    /// log in this order, as one batch; nothing about them may be told before they are durable.
+    ///
+    /// ```
+    /// use rejoin_core::{Command, CreateSession, Limits, Server, SessionId, State, Timestamp};
+    /// use std::time::Duration;
+    ///
+    /// // An engine by hand: a state, a log, a clock.
+    /// let mut state = State::new(Limits::default());
+    /// let mut log = vec![];
+    /// let mut run = |millis, command| {
+    ///     let steps = state.step(Timestamp::from_millis(millis), command)?;
+    ///     log.extend(steps.into_iter().map(|step| step.record));
+    ///     Ok::<_, rejoin_core::Rejection>(())
+    /// };
+    ///
+    /// let session = SessionId::from_bytes([1; 16]);
+    /// run(1_000, Command::CreateSession(CreateSession {
+    ///     session,
+    ///     service: "shell".into(),
+    ///     user: None,
+    ///     remote: None,
+    ///     server: Server { process: 1, version: "0.1.0".into() },
+    ///     timeout: Duration::from_secs(60),
+    ///     consumer: None,
+    /// }))?;
+    /// run(61_000, Command::Expire)?;
+    ///
+    /// // Nobody used the session for a minute. The log says so, and folds to the same state.
+    /// let mut replayed = State::new(Limits::default());
+    /// log.iter().for_each(|record| replayed.apply(record));
+    /// assert_eq!(log.len(), 2);
+    /// assert_eq!(replayed, state);
+    /// assert!(state.session(session).is_none());
+    /// # Ok::<_, rejoin_core::Rejection>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Why the state refuses the command; it is unchanged then.
+    pub fn step(&mut self, now: Timestamp, command: Command) -> Result<Vec<Step>, Rejection> {
+        let now = now.max(self.last_at);
+        let events = self.decide(now, command)?;
+        let mut steps = Vec::with_capacity(events.len());
+        for (session, event) in events {
+            let record = self.number(now, session, event);
+            let effect = Effect::of(self, &record);
+            self.apply(&record);
+            steps.push(Step { record, effect });
+        }
+        Ok(steps)
+    }
+
+    fn number(&self, at: Timestamp, session: SessionId, event: Event) -> Record {
+        let last = self
+            .session(session)
+            .map_or(Sequence::START, |open| open.last_sequence());
+        Record {
+            session,
+            sequence: last.next(),
+            at,
+            event,
+        }
+    }
+}
