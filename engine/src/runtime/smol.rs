@@ -1,0 +1,61 @@
+//! The engine on smol's global executor.
+
+use super::Runtime;
+use futures::future::BoxFuture;
+use rejoin_core::Timestamp;
+use std::time::{Duration, SystemTime};
+
+/// smol: its global executor, its timers, and a thread for what blocks.
+///
+/// ```
+/// use rejoin_engine::{Runtime, SmolRuntime};
+/// use std::time::Duration;
+///
+/// smol::block_on(SmolRuntime.timer(Duration::from_millis(1)));
+/// assert!(SmolRuntime.now().as_millis() > 0);
+/// assert_ne!(SmolRuntime.random(), SmolRuntime.random());
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SmolRuntime;
+
+impl Runtime for SmolRuntime {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the clock"
+    )]
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn timer(&self, wait: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            smol::Timer::after(wait).await;
+        })
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        smol::spawn(future).detach();
+    }
+
+    /// # Panics
+    ///
+    /// When the operating system refuses a thread: the engine cannot be without it.
+    fn spawn_dedicated(&self, name: &'static str, future: BoxFuture<'static, ()>) {
+        std::thread::Builder::new()
+            .name(name.into())
+            .spawn(move || smol::block_on(future))
+            .expect("a thread can be started");
+    }
+
+    /// # Panics
+    ///
+    /// When the operating system has no random bytes to give.
+    fn random(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).expect("the operating system has random bytes");
+        bytes
+    }
+}
