@@ -1,9 +1,36 @@
-//! The engine of Rejoin.
+//! The engine of Rejoin: command sessions on one durable log, on any async runtime.
+//!
+//! What enters: requests through [`Engine`], reports of [`Runner`]s, and the passing of time. What
+//! leaves: records, to a log; views and records, to whoever reads; statements, to runners. What is
+//! never true: that anybody is told something that a crash could take back.
+//!
+//! One sequencer takes everything in, one after the other, and steps the core; one append makes
+//! all that came in at once durable; then it is published, carried out and answered.
 
+mod activity;
+mod batch;
+mod builtin;
+mod config;
+mod engine;
+mod error;
+pub mod limits;
+mod published;
+mod pull;
+mod reading;
+mod recent;
+mod replay;
 mod runner;
 mod runtime;
+mod sequencer;
+mod supervisor;
 
+pub use config::Config;
+pub use engine::{CreatedSession, Engine, NewJob, NewSession, NotedJob};
+pub use error::{CommandError, OpenError, PullError, Unavailable};
+pub use pull::{Pull, Pulled};
+pub use replay::Replayed;
 pub use runner::{EngineEnded, Exit, Reporter, Runner, RunnerJob, encode_result};
 pub use runtime::Runtime;
 #[cfg(feature = "smol")]
 pub use runtime::SmolRuntime;
+pub use supervisor::Services;

@@ -1,6 +1,6 @@
 //! What the world must do once a record is durable. Replay computes effects and drops them.
 
-use crate::{Event, InterruptCause, JobId, Record, SessionId, State};
+use crate::{Event, InterruptCause, JobId, Place, Record, SessionId, State};
 use alloc::sync::Arc;
 
 /// An order to the runner of a service.
@@ -16,6 +16,8 @@ pub enum Effect {
         job: JobId,
         /// What to run.
         statement: Arc<str>,
+        /// Whether the session's other jobs wait for it.
+        place: Place,
     },
     /// Tell a job to end; said again, more firmly.
     Interrupt {
@@ -41,11 +43,17 @@ impl Effect {
         let session = record.session;
         let service = || state.session(session).map(|open| open.service().clone());
         match &record.event {
-            Event::JobSubmitted { job, statement, .. } => Some(Self::Start {
+            Event::JobSubmitted {
+                job,
+                statement,
+                manner,
+                ..
+            } => Some(Self::Start {
                 session,
                 service: service()?,
                 job: *job,
                 statement: statement.clone(),
+                place: manner.place,
             }),
             Event::InterruptRequested { job, cause } => Some(Self::Interrupt {
                 session,

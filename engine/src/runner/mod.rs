@@ -9,7 +9,7 @@ pub use result::encode_result;
 
 use async_channel::{Receiver, Sender};
 use futures::future::BoxFuture;
-use rejoin_core::{Command, InterruptCause, JobId, SessionId};
+use rejoin_core::{Command, InterruptCause, JobId, Place, SessionId};
 use std::fmt;
 use std::sync::Arc;
 
@@ -38,6 +38,8 @@ pub struct RunnerJob {
     pub job: JobId,
     /// What to run.
     pub statement: Arc<str>,
+    /// Whether the session's other jobs wait for it.
+    pub place: Place,
     /// Where to say what happens.
     pub reporter: Reporter,
     /// Each word to end; more than one means: more firmly.

@@ -87,6 +87,10 @@ impl Jobs {
         }
     }
 
+    pub(super) fn unfinished(&self) -> usize {
+        self.all.len() - self.finished
+    }
+
     fn set(&mut self, job: JobId, state: JobState) {
         if let Some(view) = self.all.get_mut(&job) {
             view.state = state;

@@ -78,6 +78,11 @@ impl SessionView {
         self.jobs.apply(record);
     }
 
+    /// Whether a job of it runs, in the foreground or in the background.
+    pub fn is_busy(&self) -> bool {
+        self.jobs.unfinished() > 0
+    }
+
     /// The consumer of this identity.
     pub fn consumer(&self, consumer: ConsumerId) -> Option<&ConsumerView> {
         self.cursors.0.get(&consumer)

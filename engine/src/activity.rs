@@ -1,0 +1,234 @@
+//! What the engine knows of consumers and sessions that the log does not know yet: how far a
+//! consumer was given its records, and who was seen when.
+//!
+//! The log learns of it now and then (see `limits::TICK`) and before anybody is expired. What a
+//! crash forgets makes a consumer see a batch twice, never miss one, and expires nobody early.
+
+use crate::Runtime;
+use crate::published::{Published, lock};
+use futures::lock::Mutex as Turn;
+use rejoin_core::{Command, ConsumerId, Deadline, Sequence, SessionId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+#[derive(Debug)]
+pub(crate) struct Activity {
+    runtime: Arc<dyn Runtime>,
+    published: Arc<Published>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    sessions: BTreeMap<SessionId, SessionActivity>,
+    unlogged: BTreeSet<(SessionId, ConsumerId)>,
+}
+
+#[derive(Debug, Default)]
+struct SessionActivity {
+    seen: Timestamp,
+    consumers: BTreeMap<ConsumerId, ConsumerActivity>,
+}
+
+#[derive(Debug)]
+struct ConsumerActivity {
+    cursor: Sequence,
+    seen: Timestamp,
+    open_pulls: u32,
+    turn: Arc<Turn<()>>,
+}
+
+// Sessions and consumers are entered under the lock, while the views know them. The views forget
+// them first and this table after that: nothing that is gone is entered again.
+impl Activity {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>, published: Arc<Published>) -> Self {
+        Self {
+            runtime,
+            published,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The session was used, if it is open.
+    pub(crate) fn touch(&self, session: SessionId) {
+        let mut known = lock(&self.known);
+        if self
+            .published
+            .session(session, |view| view.closed.is_none())
+            == Some(true)
+        {
+            known
+                .sessions
+                .entry(session)
+                .or_default()
+                .see(self.runtime.now());
+        }
+    }
+
+    /// A pull begins; while it is open, its consumer counts as active. None: the consumer does not
+    /// read the session.
+    pub(crate) fn begin_pull(
+        self: &Arc<Self>,
+        session: SessionId,
+        consumer: ConsumerId,
+    ) -> Option<OpenPull> {
+        let mut known = lock(&self.known);
+        let view = self
+            .published
+            .session(session, |view| view.consumer(consumer).copied())??;
+        let session_activity = known.sessions.entry(session).or_default();
+        session_activity.see(self.runtime.now());
+        let pulling = session_activity
+            .consumers
+            .entry(consumer)
+            .or_insert_with(|| {
+                let turn = Arc::default();
+                ConsumerActivity {
+                    cursor: view.cursor,
+                    seen: Timestamp::EPOCH,
+                    open_pulls: 0,
+                    turn,
+                }
+            });
+        pulling.open_pulls += 1;
+        let turn = pulling.turn.clone();
+        Some(OpenPull {
+            activity: self.clone(),
+            session,
+            consumer,
+            joined: view.joined,
+            turn,
+        })
+    }
+
+    /// What to log about those whose cursors have moved since the last time.
+    pub(crate) fn take_unlogged(&self) -> Vec<Command> {
+        let mut known = lock(&self.known);
+        let moved = std::mem::take(&mut known.unlogged);
+        moved
+            .into_iter()
+            .filter_map(|(session, consumer)| known.advance(session, consumer, None))
+            .collect()
+    }
+
+    /// What to log about one who is due, before it is decided whether that is so.
+    pub(crate) fn before_expiry(&self, deadline: Deadline, now: Timestamp) -> Option<Command> {
+        let known = lock(&self.known);
+        match deadline {
+            Deadline::Consumer(session, consumer) => known.advance(session, consumer, Some(now)),
+            Deadline::Session(session) => {
+                let activity = known.sessions.get(&session)?;
+                let is_open = activity
+                    .consumers
+                    .values()
+                    .any(|consumer| consumer.open_pulls > 0);
+                let seen = if is_open { now } else { activity.seen };
+                Some(Command::TouchSession { session, seen })
+            }
+            Deadline::Job(..) => None,
+        }
+    }
+
+    /// The consumer has left.
+    pub(crate) fn forget_consumer(&self, session: SessionId, consumer: ConsumerId) {
+        let mut known = lock(&self.known);
+        known.unlogged.remove(&(session, consumer));
+        if let Some(activity) = known.sessions.get_mut(&session) {
+            activity.consumers.remove(&consumer);
+        }
+    }
+
+    /// The session was closed.
+    pub(crate) fn forget_session(&self, session: SessionId) {
+        lock(&self.known).sessions.remove(&session);
+    }
+}
+
+impl SessionActivity {
+    fn see(&mut self, now: Timestamp) {
+        self.seen = self.seen.max(now);
+    }
+}
+
+impl Known {
+    fn consumer(
+        &mut self,
+        session: SessionId,
+        consumer: ConsumerId,
+    ) -> Option<&mut ConsumerActivity> {
+        self.sessions
+            .get_mut(&session)?
+            .consumers
+            .get_mut(&consumer)
+    }
+
+    /// An open pull is activity up to `now`.
+    fn advance(
+        &self,
+        session: SessionId,
+        consumer: ConsumerId,
+        now: Option<Timestamp>,
+    ) -> Option<Command> {
+        let activity = self.sessions.get(&session)?.consumers.get(&consumer)?;
+        let seen = now
+            .filter(|_| activity.open_pulls > 0)
+            .unwrap_or(activity.seen);
+        Some(Command::AdvanceCursor {
+            session,
+            consumer,
+            to: activity.cursor,
+            seen,
+        })
+    }
+}
+
+/// A pull that has not been answered.
+#[derive(Debug)]
+pub(crate) struct OpenPull {
+    activity: Arc<Activity>,
+    session: SessionId,
+    consumer: ConsumerId,
+    pub(crate) joined: Sequence,
+    turn: Arc<Turn<()>>,
+}
+
+impl OpenPull {
+    /// Who holds this reads the consumer's records; others wait.
+    pub(crate) fn turn(&self) -> Arc<Turn<()>> {
+        self.turn.clone()
+    }
+
+    /// The last sequence that the consumer was given.
+    pub(crate) fn cursor(&self) -> Option<Sequence> {
+        let mut known = lock(&self.activity.known);
+        known
+            .consumer(self.session, self.consumer)
+            .map(|activity| activity.cursor)
+    }
+
+    /// The consumer was given everything up to `to`, some of it worth remembering.
+    pub(crate) fn advance(&self, to: Sequence, is_worth_logging: bool) {
+        let mut known = lock(&self.activity.known);
+        let Some(activity) = known.consumer(self.session, self.consumer) else {
+            return;
+        };
+        activity.cursor = activity.cursor.max(to);
+        if is_worth_logging {
+            known.unlogged.insert((self.session, self.consumer));
+        }
+    }
+}
+
+impl Drop for OpenPull {
+    fn drop(&mut self) {
+        let now = self.activity.runtime.now();
+        let mut known = lock(&self.activity.known);
+        if let Some(session) = known.sessions.get_mut(&self.session) {
+            session.see(now);
+        }
+        if let Some(consumer) = known.consumer(self.session, self.consumer) {
+            consumer.open_pulls -= 1;
+            consumer.seen = consumer.seen.max(now);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What an engine is told when it opens.
+
+use crate::limits;
+use rejoin_core::{Limits, Server};
+use std::time::Duration;
+
+/// An engine's settings. Timeouts are logged with what they apply to: a changed setting holds for
+/// what begins after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The bounds that the core keeps.
+    pub limits: Limits,
+    /// How long a session may stay unused before it is closed.
+    pub session_timeout: Duration,
+    /// How long a consumer may go without a pull before it is expired.
+    pub consumer_timeout: Duration,
+    /// How long a job may run before it is interrupted, where its submitter does not say.
+    pub job_timeout: Duration,
+    /// How many bytes of results a job may emit before it is interrupted, where its submitter does
+    /// not say.
+    pub output_limit: u64,
+    /// How long a second pull at once on one consumer waits for its turn.
+    pub turn_wait: Duration,
+    /// The longest that one pull may wait.
+    pub longest_pull: Duration,
+    /// Bytes of recent results, of all sessions together, that are served from memory.
+    pub recent_bytes: usize,
+    /// Requests that may wait for the sequencer; one more is `Overloaded`.
+    pub queue: usize,
+    /// How this server process is known to readers.
+    pub server: Server,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits::DEFAULT,
+            session_timeout: Duration::from_secs(3 * 60 * 60),
+            consumer_timeout: Duration::from_secs(5 * 60),
+            job_timeout: Duration::from_secs(24 * 60 * 60),
+            output_limit: limits::OUTPUT_BYTES,
+            turn_wait: Duration::from_millis(500),
+            longest_pull: Duration::from_secs(60),
+            recent_bytes: limits::RECENT_BYTES,
+            queue: limits::QUEUE,
+            server: Server {
+                process: std::process::id(),
+                version: env!("CARGO_PKG_VERSION").into(),
+            },
+        }
+    }
+}

@@ -1,0 +1,522 @@
+//! The engine's handle: what clients and frontends may ask for.
+
+use crate::activity::Activity;
+use crate::builtin::Builtin;
+use crate::error::{CommandError, OpenError, PullError, Unavailable};
+use crate::published::Published;
+use crate::pull::{Pull, Pulled, Puller};
+use crate::reading::Reading;
+use crate::replay::Replayed;
+use crate::sequencer::{Request, Sequencer};
+use crate::supervisor::{Services, Supervisor};
+use crate::{Config, Runtime, limits};
+use async_channel::{Sender, TrySendError};
+use futures::channel::oneshot;
+use futures::future::{Either, select};
+use rejoin_core::{
+    CloseCause, Command, ConsumerId, CreateSession, Event, JobId, Manner, Record, Sequence,
+    SessionId, SessionNumber, SessionView, State, SubmitJob, Views,
+};
+use rejoin_log::{Log, ReadLimit};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Sessions, jobs and consumers on one durable log. Clones are handles to the same engine; when
+/// the last is dropped, the engine ends.
+///
+/// ```
+/// use futures::future::BoxFuture;
+/// use rejoin_core::{Audience, Event, Manner, Place};
+/// use rejoin_engine::*;
+/// use rejoin_log::{MemoryLog, ReadLimit};
+/// use serde_json::{Map, json};
+/// use std::{sync::Arc, time::Duration};
+///
+/// /// A service that says what it is told.
+/// #[derive(Debug)]
+/// struct Echo;
+///
+/// impl Runner for Echo {
+///     fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
+///         Box::pin(async move {
+///             let members = Map::from_iter([("content".into(), json!(&*job.statement))]);
+///             let _ = job.reporter.result(encode_result(job.job, "echo", members)).await;
+///             Exit::default()
+///         })
+///     }
+/// }
+///
+/// smol::block_on(async {
+///     let config = Config::default();
+///     let services = Services::from([("echo".into(), Arc::new(Echo) as Arc<dyn Runner>)]);
+///     let (log, replayed) = (Box::new(MemoryLog::new()), Replayed::new(&config));
+///     let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
+///
+///     let created = engine.create_session(NewSession { reads: true, ..Default::default() }).await?;
+///     let manner = Manner { place: Place::Foreground, audience: Audience::Session };
+///     engine.submit_job(NewJob::new(created.session, "hello", manner)).await?;
+///
+///     // Whoever reads, and whenever: the same records in the same order.
+///     let pull = Pull {
+///         session: created.session,
+///         consumer: created.consumer.expect("the creator reads"),
+///         wait: Duration::from_secs(2),
+///         limit: ReadLimit { records: 1, bytes: 1 << 20 },
+///         select: |record| matches!(record.event, Event::ResultEmitted { .. }),
+///     };
+///     let pulled = engine.pull(pull).await?;
+///     let Event::ResultEmitted { result, .. } = &pulled.records[0].event else { unreachable!() };
+///     assert_eq!(&**result, r#"{"content":"hello","jobId":1,"type":"echo"}"#);
+///
+///     engine.shut_down(Duration::from_secs(1)).await;
+///     Ok::<_, Box<dyn std::error::Error>>(())
+/// })
+/// # .unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Engine {
+    config: Arc<Config>,
+    services: Arc<Services>,
+    puller: Puller,
+    requests: Sender<Request>,
+    end: Sender<()>,
+}
+
+/// What it takes to begin a session.
+#[derive(Clone, Debug, Default)]
+pub struct NewSession {
+    /// The service that is to run its jobs; none means the only one, or else `shell`.
+    pub service: Option<Arc<str>>,
+    /// Who creates it, where that is known.
+    pub user: Option<Arc<str>>,
+    /// The network address that it is created from, where there is one.
+    pub remote: Option<Arc<str>>,
+    /// Whether the creator reads: then it is the first consumer.
+    pub reads: bool,
+}
+
+/// A session that has just begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CreatedSession {
+    /// Its identity.
+    pub session: SessionId,
+    /// Its number in list views.
+    pub number: SessionNumber,
+    /// The creator, where it reads.
+    pub consumer: Option<ConsumerId>,
+}
+
+/// What it takes to run a statement.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// The session to run it in.
+    pub session: SessionId,
+    /// What to run.
+    pub statement: Arc<str>,
+    /// How.
+    pub manner: Manner,
+    /// How long it may run before it is interrupted; none means as configured.
+    pub timeout: Option<Duration>,
+    /// How many bytes of results it may emit; none means as configured.
+    pub output_limit: Option<u64>,
+}
+
+impl NewJob {
+    /// The statement in the session, with the timeout and the output limit as configured.
+    pub fn new(session: SessionId, statement: impl Into<Arc<str>>, manner: Manner) -> Self {
+        Self {
+            session,
+            statement: statement.into(),
+            manner,
+            timeout: None,
+            output_limit: None,
+        }
+    }
+}
+
+/// A record that a request about a job led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotedJob {
+    /// The job.
+    pub job: JobId,
+    /// The record's sequence: what the job does because of it comes later.
+    pub sequence: Sequence,
+}
+
+impl Engine {
+    /// Starts an engine on a log whose records were replayed. Jobs that the log says are running
+    /// are finished as lost, durably, before this returns.
+    ///
+    /// Blocks for that append.
+    ///
+    /// # Errors
+    ///
+    /// When the log takes no record.
+    pub fn start(
+        config: Config,
+        runtime: Arc<dyn Runtime>,
+        mut log: Box<dyn Log>,
+        replayed: Replayed,
+        services: Services,
+    ) -> Result<Self, OpenError> {
+        let (mut state, mut views): (State, Views) = replayed.into_parts();
+        let resumed = state
+            .step(runtime.now(), Command::Resume)
+            .expect("nothing speaks against resuming");
+        let resumed: Vec<_> = resumed
+            .into_iter()
+            .map(|step| Arc::new(step.record))
+            .collect();
+        log.append(&resumed)?;
+        resumed.iter().for_each(|record| views.apply(record));
+
+        let (requests, inbox) = async_channel::bounded(config.queue);
+        let (reporter, reports) = async_channel::bounded(limits::REPORTS);
+        let (end, end_inbox) = async_channel::bounded(1);
+        let published = Arc::new(Published::new(views, config.recent_bytes));
+        let activity = Arc::new(Activity::new(runtime.clone(), published.clone()));
+        let reading = Reading::start(&runtime, published.clone(), log.reader());
+        let services = Arc::new(services);
+        let builtin = Arc::new(Builtin::new(published.clone(), config.server.clone()));
+        let sequencer = Sequencer {
+            state,
+            log,
+            runtime: runtime.clone(),
+            published: published.clone(),
+            activity: activity.clone(),
+            supervisor: Supervisor::new(runtime.clone(), services.clone(), builtin, reporter),
+            requests: inbox,
+            reports,
+            end: end_inbox,
+            cursors_logged: runtime.now(),
+        };
+        runtime.spawn_dedicated("rejoin-sequencer", Box::pin(sequencer.run()));
+        let puller = Puller {
+            runtime,
+            published,
+            activity,
+            reading,
+        };
+        Ok(Self {
+            config: Arc::new(config),
+            services,
+            puller,
+            requests,
+            end,
+        })
+    }
+
+    /// The settings that the engine was started with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What the engine runs on.
+    pub fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.puller.runtime
+    }
+
+    /// Begins a session. Waits until that is durable.
+    ///
+    /// # Errors
+    ///
+    /// When there are too many sessions, no such service, or as every command.
+    pub async fn create_session(&self, new: NewSession) -> Result<CreatedSession, CommandError> {
+        let service = new.service.unwrap_or_else(|| self.default_service());
+        if !self.services.contains_key(&service) {
+            return Err(CommandError::NoSuchService(service));
+        }
+        let session = SessionId::from_bytes(
+            uuid::Builder::from_random_bytes(self.runtime().random())
+                .into_uuid()
+                .into_bytes(),
+        );
+        let consumer = new
+            .reads
+            .then(|| (self.runtime().random(), self.config.consumer_timeout));
+        let create = CreateSession {
+            session,
+            service,
+            user: new.user,
+            remote: new.remote,
+            server: self.config.server.clone(),
+            timeout: self.config.session_timeout,
+            consumer,
+        };
+        let records = self.command(Command::CreateSession(create)).await?;
+        let number = find(&records, |record| match record.event {
+            Event::SessionCreated { number, .. } => Some(number),
+            _ => None,
+        });
+        let consumer = records.iter().find_map(|record| joined(record));
+        Ok(CreatedSession {
+            session,
+            number,
+            consumer,
+        })
+    }
+
+    /// Begins to read a session, from its first record on. Waits until that is durable.
+    ///
+    /// # Errors
+    ///
+    /// When the session is not open, has too many consumers, or as every command.
+    pub async fn join_session(&self, session: SessionId) -> Result<ConsumerId, CommandError> {
+        let token = self.runtime().random();
+        let timeout = self.config.consumer_timeout;
+        let records = self
+            .command(Command::JoinSession {
+                session,
+                token,
+                timeout,
+            })
+            .await?;
+        Ok(find(&records, joined))
+    }
+
+    /// Stops reading a session. Waits until that is durable.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such consumer, or as every command.
+    pub async fn leave_session(
+        &self,
+        session: SessionId,
+        consumer: ConsumerId,
+    ) -> Result<(), CommandError> {
+        self.command(Command::LeaveSession { session, consumer })
+            .await
+            .map(drop)
+    }
+
+    /// Ends a session, its jobs first. Waits until that is durable; what is left of the jobs in
+    /// the world is ended after that.
+    ///
+    /// # Errors
+    ///
+    /// When the session is not open, or as every command.
+    pub async fn close_session(&self, session: SessionId) -> Result<(), CommandError> {
+        let cause = CloseCause::Requested;
+        self.command(Command::CloseSession { session, cause })
+            .await
+            .map(drop)
+    }
+
+    /// Says who uses a session from now on. Waits until that is durable.
+    ///
+    /// # Errors
+    ///
+    /// When the session is not open, the name is too long, or as every command.
+    pub async fn set_user(&self, session: SessionId, user: Arc<str>) -> Result<(), CommandError> {
+        self.command(Command::SetUser { session, user })
+            .await
+            .map(drop)
+    }
+
+    /// Says that a session was used, without changing it.
+    pub fn touch(&self, session: SessionId) {
+        self.puller.activity.touch(session);
+    }
+
+    /// Runs a statement. Waits until it is durable that it will be run, not until it was.
+    ///
+    /// # Errors
+    ///
+    /// When the session is not open, its foreground is taken, a limit is reached, or as every
+    /// command.
+    pub async fn submit_job(&self, new: NewJob) -> Result<NotedJob, CommandError> {
+        if self.puller.published.is_closing() {
+            return Err(CommandError::Unavailable(Unavailable::ShuttingDown));
+        }
+        let submit = SubmitJob {
+            session: new.session,
+            statement: new.statement,
+            manner: new.manner,
+            timeout: new.timeout.unwrap_or(self.config.job_timeout),
+            output_limit: new.output_limit.unwrap_or(self.config.output_limit),
+        };
+        let records = self.command(Command::SubmitJob(submit)).await?;
+        Ok(find(&records, |record| match record.event {
+            Event::JobSubmitted { job, .. } => Some(NotedJob {
+                job,
+                sequence: record.sequence,
+            }),
+            _ => None,
+        }))
+    }
+
+    /// Tells the session's readers that a statement could not become a job. Waits until that is
+    /// durable.
+    ///
+    /// # Errors
+    ///
+    /// When the session is not open, a text is too long, or as every command.
+    pub async fn refuse_statement(
+        &self,
+        session: SessionId,
+        statement: Option<Arc<str>>,
+        reason: Arc<str>,
+    ) -> Result<(), CommandError> {
+        self.command(Command::RefuseStatement {
+            session,
+            statement,
+            reason,
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Tells a job to end, or the one in the foreground; told again, more firmly. Waits until that
+    /// is durable, not until the job has ended.
+    ///
+    /// # Errors
+    ///
+    /// When no such job runs, or as every command.
+    pub async fn interrupt_job(
+        &self,
+        session: SessionId,
+        job: Option<JobId>,
+    ) -> Result<NotedJob, CommandError> {
+        let records = self.command(Command::InterruptJob { session, job }).await?;
+        Ok(find(&records, |record| match record.event {
+            Event::InterruptRequested { job, .. } => Some(NotedJob {
+                job,
+                sequence: record.sequence,
+            }),
+            _ => None,
+        }))
+    }
+
+    /// What the session has for a consumer after its cursor. Answers as soon as a selected record
+    /// is there, and with nothing after `pull.wait`, or when the session or the engine ends. A
+    /// second pull at once on a consumer waits [`Config::turn_wait`] for its turn, then answers
+    /// with nothing.
+    ///
+    /// Dropping the future takes nothing away from the consumer.
+    ///
+    /// # Errors
+    ///
+    /// When the consumer does not read the session, or the log cannot be read.
+    pub async fn pull(&self, mut pull: Pull) -> Result<Pulled, PullError> {
+        pull.wait = pull.wait.min(self.config.longest_pull);
+        self.puller.pull(pull, self.config.turn_wait).await
+    }
+
+    /// The records of a session after a sequence that the reader names, and whoever reads; waits
+    /// for the first of them, `wait` at most. Empty: nothing came, or the session has ended and
+    /// nothing follows.
+    ///
+    /// # Errors
+    ///
+    /// When no such session is known, or the log cannot be read.
+    pub async fn read(
+        &self,
+        session: SessionId,
+        after: Sequence,
+        limit: ReadLimit,
+        wait: Duration,
+    ) -> Result<Vec<Arc<Record>>, PullError> {
+        let next = pin!(self.puller.next(session, after, limit));
+        match select(next, self.runtime().timer(wait)).await {
+            Either::Left((records, _)) => records,
+            Either::Right(_) => Ok(vec![]),
+        }
+    }
+
+    /// The session of this identity, open or ended not long ago.
+    pub fn session(&self, session: SessionId) -> Option<SessionView> {
+        self.puller.published.session(session, Clone::clone)
+    }
+
+    /// Asks the views something, for instance a list. They cannot change meanwhile: be quick.
+    pub fn view<T>(&self, ask: impl FnOnce(&Views) -> T) -> T {
+        self.puller.published.view(ask)
+    }
+
+    /// Begins the end: open pulls are answered, and no job is accepted any more.
+    pub fn begin_closing(&self) {
+        self.puller.published.begin_closing();
+    }
+
+    /// Ends the engine: interrupts what runs, waits for it `patience` at most, logs how far the
+    /// consumers have come, and closes the log. Jobs that did not end in time are found as lost
+    /// when the log is opened again. Sessions stay.
+    pub async fn shut_down(&self, patience: Duration) -> Unavailable {
+        self.begin_closing();
+        if self.command(Command::InterruptAll).await.is_ok() {
+            let idle = pin!(self.wait_for_jobs());
+            let _ = select(idle, self.runtime().timer(patience)).await;
+        }
+        let _ = self.end.try_send(());
+        self.ended().await
+    }
+
+    /// Waits until the engine has ended, for whatever reason.
+    pub async fn ended(&self) -> Unavailable {
+        self.puller.published.wait_for_end().await
+    }
+
+    async fn wait_for_jobs(&self) {
+        let sessions: Vec<_> = self.view(|views| views.open_sessions().map(|it| it.id).collect());
+        for session in sessions {
+            let mut after = Sequence::START;
+            while let Some((last, true)) = self.puller.published.session(session, |view| {
+                (view.last_sequence, view.is_busy() && view.closed.is_none())
+            }) {
+                // Its next record may be that its last job has finished.
+                after = last.max(after);
+                let limit = ReadLimit {
+                    records: 1,
+                    bytes: 1,
+                };
+                if self.puller.next(session, after, limit).await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn default_service(&self) -> Arc<str> {
+        match self.services.keys().next() {
+            Some(only) if self.services.len() == 1 => only.clone(),
+            _ => "shell".into(),
+        }
+    }
+
+    async fn command(&self, command: Command) -> Result<Vec<Arc<Record>>, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        match self.requests.try_send(Request { command, reply }) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err(CommandError::Overloaded),
+            Err(TrySendError::Closed(_)) => return Err(self.unavailable().await),
+        }
+        match answer.await {
+            Ok(answer) => answer,
+            Err(oneshot::Canceled) => Err(self.unavailable().await),
+        }
+    }
+
+    async fn unavailable(&self) -> CommandError {
+        CommandError::Unavailable(self.ended().await)
+    }
+}
+
+fn joined(record: &Record) -> Option<ConsumerId> {
+    match record.event {
+        Event::ConsumerJoined { consumer, .. } => Some(consumer),
+        _ => None,
+    }
+}
+
+/// What an accepted command has surely led to.
+///
+/// # Panics
+///
+/// When the core accepted the command without the event that it stands for.
+fn find<T>(records: &[Arc<Record>], pick: impl Fn(&Record) -> Option<T>) -> T {
+    records
+        .iter()
+        .find_map(|record| pick(record))
+        .expect("the event of an accepted command")
+}

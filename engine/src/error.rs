@@ -1,0 +1,67 @@
+//! What can go wrong, by the operation that it goes wrong in.
+
+use rejoin_core::{Rejection, Violation};
+use rejoin_log::{AppendError, ReadError};
+use std::sync::Arc;
+
+/// Why a command had no effect.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The state refuses it.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// No service of this name is configured.
+    #[error("there is no service called {0}")]
+    NoSuchService(Arc<str>),
+    /// More requests wait than may; nothing was done, and the same may work in a moment.
+    #[error("the server has more requests waiting than it takes; try again")]
+    Overloaded,
+    /// The engine takes no commands any more.
+    #[error("{0}")]
+    Unavailable(Unavailable),
+}
+
+/// Why a pull or a read told nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PullError {
+    /// No such session is known (any more).
+    #[error("session not found")]
+    SessionNotFound,
+    /// No such consumer reads the session (any more).
+    #[error("consumer not found")]
+    ConsumerNotFound,
+    /// More reads wait than may; the same may work in a moment.
+    #[error("the server has more reads waiting than it takes; try again")]
+    Overloaded,
+    /// The log could not be read.
+    #[error("{0}")]
+    Log(Arc<ReadError>),
+    /// The engine has ended.
+    #[error("{0}")]
+    Unavailable(Unavailable),
+}
+
+/// Why the engine serves nobody any more.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// It was told to.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// Its log failed. What is in memory may be ahead of the log: only opening anew repairs that.
+    #[error("the server has stopped, because its log failed: {0}")]
+    LogFailed(Arc<AppendError>),
+    /// It failed an assertion. What it holds in memory is not to be trusted.
+    #[error("the server has stopped, because a promise was broken; its log is kept as it is")]
+    Broken,
+}
+
+/// Why an engine could not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The log holds a record that cannot follow the ones before it.
+    #[error("the log cannot be replayed: {0}")]
+    Replay(#[from] Violation),
+    /// The log took no record.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}

@@ -1,0 +1,147 @@
+//! What may be seen: views and recent records, all of them durable. The writer puts in; readers
+//! take out, and sleep until there is more.
+
+use crate::error::Unavailable;
+use crate::recent::Recent;
+use event_listener::{Event as Wake, EventListener};
+use rejoin_core::{Event, Record, Sequence, SessionId, SessionView, Views};
+use rejoin_log::ReadLimit;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+
+#[derive(Debug)]
+pub(crate) struct Published {
+    views: RwLock<Views>,
+    recent: Mutex<Recent>,
+    wakes: Mutex<BTreeMap<SessionId, Wake>>,
+    ended: OnceLock<Unavailable>,
+    on_end: Wake,
+    is_closing: AtomicBool,
+    on_closing: Wake,
+}
+
+impl Published {
+    pub(crate) fn new(views: Views, recent_bytes: usize) -> Self {
+        Self {
+            views: RwLock::new(views),
+            recent: Mutex::new(Recent::new(recent_bytes)),
+            wakes: Mutex::default(),
+            ended: OnceLock::new(),
+            on_end: Wake::new(),
+            is_closing: AtomicBool::new(false),
+            on_closing: Wake::new(),
+        }
+    }
+
+    /// Shows durable records, and wakes whoever waits for them.
+    pub(crate) fn publish(&self, records: &[Arc<Record>]) {
+        {
+            // Recent first: a reader that sees the view's new end finds the records in memory.
+            let mut recent = lock(&self.recent);
+            let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
+            for record in records {
+                recent.push(record);
+                views.apply(record);
+            }
+        }
+        let mut wakes = lock(&self.wakes);
+        let mut woken = None;
+        for record in records {
+            if woken != Some(record.session) {
+                woken = Some(record.session);
+                wakes
+                    .get(&record.session)
+                    .inspect(|wake| _ = wake.notify(usize::MAX));
+            }
+            if let Event::SessionClosed { .. } = record.event {
+                wakes.remove(&record.session);
+            }
+        }
+    }
+
+    /// Asks the views something. The answer should be quick: the writer waits.
+    pub(crate) fn view<T>(&self, ask: impl FnOnce(&Views) -> T) -> T {
+        ask(&self.views.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// As [`Self::view`], of one session.
+    pub(crate) fn session<T>(
+        &self,
+        session: SessionId,
+        ask: impl FnOnce(&SessionView) -> T,
+    ) -> Option<T> {
+        self.view(|views| views.session(session).map(ask))
+    }
+
+    /// The records of `session` after `after` that are still in memory, where the first of them is.
+    pub(crate) fn recent(
+        &self,
+        session: SessionId,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Option<Vec<Arc<Record>>> {
+        lock(&self.recent).read(session, after, limit)
+    }
+
+    /// Is woken by the session's next record, or by the engine's end. Look after listening: what
+    /// came before is not told again.
+    pub(crate) fn listen(&self, session: SessionId) -> EventListener {
+        let mut wakes = lock(&self.wakes);
+        // Views learn first that a session is closed, and its wake goes after that: none is left.
+        if self.session(session, |view| view.closed.is_none()) == Some(true) {
+            wakes.entry(session).or_default().listen()
+        } else {
+            Wake::new().listen()
+        }
+    }
+
+    /// Ends everything that waits, now and later.
+    pub(crate) fn end(&self, why: Unavailable) {
+        if self.ended.set(why).is_ok() {
+            self.on_end.notify(usize::MAX);
+        }
+        for wake in lock(&self.wakes).values() {
+            wake.notify(usize::MAX);
+        }
+    }
+
+    /// Lets every open pull be answered with what there is, and every later one too.
+    pub(crate) fn begin_closing(&self) {
+        self.is_closing.store(true, Ordering::SeqCst);
+        self.on_closing.notify(usize::MAX);
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the engine begins to close.
+    pub(crate) async fn wait_for_closing(&self) {
+        let listener = self.on_closing.listen();
+        if !self.is_closing() {
+            listener.await;
+        }
+    }
+
+    pub(crate) fn ended(&self) -> Option<&Unavailable> {
+        self.ended.get()
+    }
+
+    /// Waits until the engine has ended.
+    pub(crate) async fn wait_for_end(&self) -> Unavailable {
+        loop {
+            let listener = self.on_end.listen();
+            if let Some(why) = self.ended() {
+                return why.clone();
+            }
+            listener.await;
+        }
+    }
+}
+
+/// A lock that was held during a panic guards something whole all the same: it is only ever
+/// changed by steps that cannot fail half-way.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

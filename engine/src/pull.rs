@@ -1,0 +1,139 @@
+//! Pulls: what a session has for a consumer after its cursor, as soon as there is something.
+//!
+//! A waiting pull is woken by the record that it waits for; nothing polls a clock. The cursor
+//! moves when the answer is complete, so a pull that is dropped takes nothing away.
+
+use crate::Runtime;
+use crate::activity::{Activity, OpenPull};
+use crate::error::PullError;
+use crate::published::Published;
+use crate::reading::Reading;
+use futures::future::{Either, select};
+use rejoin_core::{ConsumerId, Record, Sequence, SessionId};
+use rejoin_log::ReadLimit;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a consumer asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Pull {
+    /// The session.
+    pub session: SessionId,
+    /// The consumer, whose cursor says where to go on.
+    pub consumer: ConsumerId,
+    /// How long to wait when there is nothing; no longer than the engine allows.
+    pub wait: Duration,
+    /// How much to return at once.
+    pub limit: ReadLimit,
+    /// Which records are worth an answer. The cursor passes the others in silence.
+    pub select: fn(&Record) -> bool,
+}
+
+/// What a consumer gets.
+#[derive(Clone, Debug)]
+pub struct Pulled {
+    /// The selected records after the cursor, in order. Empty: there was nothing within the wait,
+    /// or another pull of the same consumer had its turn.
+    pub records: Vec<Arc<Record>>,
+    /// Where the cursor stood before.
+    pub after: Sequence,
+    /// The sequence at which the consumer joined.
+    pub joined: Sequence,
+}
+
+/// Where pulls and reads get what they tell.
+#[derive(Clone, Debug)]
+pub(crate) struct Puller {
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) published: Arc<Published>,
+    pub(crate) activity: Arc<Activity>,
+    pub(crate) reading: Reading,
+}
+
+impl Puller {
+    pub(crate) async fn pull(&self, pull: Pull, turn_wait: Duration) -> Result<Pulled, PullError> {
+        let Some(open) = self.activity.begin_pull(pull.session, pull.consumer) else {
+            return Err(
+                match self.published.session(pull.session, |view| view.closed) {
+                    Some(None) => PullError::ConsumerNotFound,
+                    None | Some(Some(_)) => PullError::SessionNotFound,
+                },
+            );
+        };
+        let joined = open.joined;
+        let turn = open.turn();
+        let _turn = match select(pin!(turn.lock()), self.runtime.timer(turn_wait)).await {
+            Either::Left((turn, _)) => turn,
+            Either::Right(_) => {
+                let after = open.cursor().unwrap_or(Sequence::START);
+                return Ok(Pulled {
+                    records: vec![],
+                    after,
+                    joined,
+                });
+            }
+        };
+        let after = open.cursor().unwrap_or(Sequence::START);
+        let search = pin!(self.search(&open, &pull, after));
+        let closing = pin!(self.published.wait_for_closing());
+        let patience = select(self.runtime.timer(pull.wait), closing);
+        let records = match select(search, patience).await {
+            Either::Left((records, _)) => records?,
+            Either::Right(_) => vec![],
+        };
+        Ok(Pulled {
+            records,
+            after,
+            joined,
+        })
+    }
+
+    /// Waits until there is something to select, or nothing will come any more.
+    async fn search(
+        &self,
+        open: &OpenPull,
+        pull: &Pull,
+        mut after: Sequence,
+    ) -> Result<Vec<Arc<Record>>, PullError> {
+        loop {
+            let mut records = self.next(pull.session, after, pull.limit).await?;
+            let Some(last) = records.last().map(|record| record.sequence) else {
+                return Ok(vec![]);
+            };
+            records.retain(|record| (pull.select)(record));
+            open.advance(last, !records.is_empty());
+            if !records.is_empty() {
+                return Ok(records);
+            }
+            after = last;
+        }
+    }
+
+    /// The records after `after`; waits for the first of them. Empty: the session has ended, and
+    /// nothing follows.
+    pub(crate) async fn next(
+        &self,
+        session: SessionId,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<Arc<Record>>, PullError> {
+        loop {
+            let listener = self.published.listen(session);
+            let (last, is_closed) = self
+                .published
+                .session(session, |view| (view.last_sequence, view.closed.is_some()))
+                .ok_or(PullError::SessionNotFound)?;
+            if after < last {
+                return self.reading.read(session, after, last, limit).await;
+            }
+            if is_closed {
+                return Ok(vec![]);
+            }
+            if let Some(why) = self.published.ended() {
+                return Err(PullError::Unavailable(why.clone()));
+            }
+            listener.await;
+        }
+    }
+}

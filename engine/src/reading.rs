@@ -1,0 +1,103 @@
+//! Reads of what is no longer in memory: one thread asks the log, so that a late reader stands in
+//! nobody's way but other late readers'.
+
+use crate::error::PullError;
+use crate::published::Published;
+use crate::{Runtime, limits};
+use async_channel::{Receiver, Sender, TrySendError};
+use futures::channel::oneshot;
+use rejoin_core::{Record, Sequence, SessionId};
+use rejoin_log::{LogReader, ReadError, ReadLimit};
+use std::sync::Arc;
+
+/// Reads a session's durable records in order, wherever they are.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    published: Arc<Published>,
+    requests: Sender<Request>,
+}
+
+#[derive(Debug)]
+struct Request {
+    session: SessionId,
+    after: Sequence,
+    limit: ReadLimit,
+    reply: oneshot::Sender<Result<Vec<Arc<Record>>, ReadError>>,
+}
+
+impl Reading {
+    pub(crate) fn start(
+        runtime: &Arc<dyn Runtime>,
+        published: Arc<Published>,
+        log: Arc<dyn LogReader>,
+    ) -> Self {
+        let (requests, inbox) = async_channel::bounded(limits::READS);
+        runtime.spawn_dedicated("rejoin-reader", Box::pin(serve(inbox, log)));
+        Self {
+            published,
+            requests,
+        }
+    }
+
+    /// The records of `session` after `after` and up to `last`, as many as `limit` allows, at
+    /// least one where there is one.
+    pub(crate) async fn read(
+        &self,
+        session: SessionId,
+        after: Sequence,
+        last: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<Arc<Record>>, PullError> {
+        let mut records = match self.published.recent(session, after, limit) {
+            Some(records) => records,
+            None => self.read_log(session, after, limit).await?,
+        };
+        // The log may hold more than is published yet.
+        records.retain(|record| record.sequence <= last);
+        Ok(records)
+    }
+
+    async fn read_log(
+        &self,
+        session: SessionId,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<Arc<Record>>, PullError> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request {
+            session,
+            after,
+            limit,
+            reply,
+        };
+        match self.requests.try_send(request) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err(PullError::Overloaded),
+            Err(TrySendError::Closed(_)) => return Err(self.ended().await),
+        }
+        match answer.await {
+            Ok(read) => read.map_err(|error| PullError::Log(Arc::new(error))),
+            Err(oneshot::Canceled) => Err(self.ended().await),
+        }
+    }
+
+    async fn ended(&self) -> PullError {
+        PullError::Unavailable(self.published.wait_for_end().await)
+    }
+}
+
+/// Ends when the engine's last handle is gone.
+async fn serve(inbox: Receiver<Request>, log: Arc<dyn LogReader>) {
+    while let Ok(Request {
+        session,
+        after,
+        limit,
+        reply,
+    }) = inbox.recv().await
+    {
+        // Whoever asked may have gone meanwhile: then nothing is read.
+        if !reply.is_canceled() {
+            let _ = reply.send(log.read(session, after, limit));
+        }
+    }
+}

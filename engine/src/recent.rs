@@ -1,0 +1,146 @@
+//! The last records of all sessions, in memory, up to a number of bytes: the oldest of all goes
+//! first, whosever it is.
+
+use crate::limits::RECORD_OVERHEAD;
+use rejoin_core::{Event, Record, Sequence, SessionId};
+use rejoin_log::ReadLimit;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(crate) struct Recent {
+    capacity: usize,
+    bytes: usize,
+    sessions: BTreeMap<SessionId, VecDeque<Arc<Record>>>,
+    oldest_first: VecDeque<SessionId>,
+}
+
+impl Recent {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            bytes: 0,
+            sessions: BTreeMap::new(),
+            oldest_first: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, record: &Arc<Record>) {
+        self.bytes += cost(record);
+        self.sessions
+            .entry(record.session)
+            .or_default()
+            .push_back(record.clone());
+        self.oldest_first.push_back(record.session);
+        while self.bytes > self.capacity {
+            self.forget_oldest();
+        }
+    }
+
+    /// The records after `after`, where the very next one is here; else the log has to be asked.
+    pub(crate) fn read(
+        &self,
+        session: SessionId,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Option<Vec<Arc<Record>>> {
+        let records = self.sessions.get(&session)?;
+        let first = records.front()?.sequence;
+        let skip = usize::try_from(after.next().0.checked_sub(first.0)?).ok()?;
+        let mut bytes = 0;
+        let read: Vec<_> = records
+            .iter()
+            .skip(skip)
+            .take(limit.records)
+            .take_while(|record| {
+                let before = bytes;
+                bytes += cost(record);
+                before < limit.bytes.max(1)
+            })
+            .cloned()
+            .collect();
+        (!read.is_empty()).then_some(read)
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(session) = self.oldest_first.pop_front() else {
+            return;
+        };
+        let Some(records) = self.sessions.get_mut(&session) else {
+            return;
+        };
+        if let Some(record) = records.pop_front() {
+            self.bytes -= cost(&record);
+        }
+        if records.is_empty() {
+            self.sessions.remove(&session);
+        }
+    }
+}
+
+/// About the bytes that a record takes.
+pub(crate) fn cost(record: &Record) -> usize {
+    RECORD_OVERHEAD
+        + match &record.event {
+            Event::ResultEmitted { result, .. } => result.len(),
+            Event::JobSubmitted { statement, .. } => statement.len(),
+            _ => 0,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rejoin_core::Timestamp;
+
+    const ALL: ReadLimit = ReadLimit {
+        records: 1_000,
+        bytes: usize::MAX,
+    };
+
+    fn record(session: u8, sequence: u64) -> Arc<Record> {
+        Arc::new(Record {
+            session: SessionId::from_bytes([session; 16]),
+            sequence: Sequence(sequence),
+            at: Timestamp::EPOCH,
+            event: Event::SessionResumed,
+        })
+    }
+
+    fn sequences(read: Option<Vec<Arc<Record>>>) -> Option<Vec<u64>> {
+        read.map(|records| records.iter().map(|record| record.sequence.0).collect())
+    }
+
+    #[test]
+    fn the_oldest_record_of_all_is_forgotten_first() {
+        let mut recent = Recent::new(3 * RECORD_OVERHEAD);
+        for (session, sequence) in [(1, 1), (2, 1), (1, 2), (2, 2)] {
+            recent.push(&record(session, sequence));
+        }
+        let read = |session, after| {
+            sequences(recent.read(SessionId::from_bytes([session; 16]), Sequence(after), ALL))
+        };
+        assert_eq!(
+            read(1, 0),
+            None,
+            "the log has to be asked for what was forgotten"
+        );
+        assert_eq!(read(1, 1), Some(vec![2]));
+        assert_eq!(read(2, 0), Some(vec![1, 2]));
+        assert_eq!(read(2, 2), None);
+        assert_eq!(read(3, 0), None);
+    }
+
+    #[test]
+    fn a_read_stops_at_its_limits_but_not_before_the_first_record() {
+        let mut recent = Recent::new(usize::MAX);
+        (1..=5).for_each(|sequence| recent.push(&record(1, sequence)));
+        let read = |records, bytes| {
+            let limit = ReadLimit { records, bytes };
+            sequences(recent.read(SessionId::from_bytes([1; 16]), Sequence(1), limit))
+        };
+        assert_eq!(read(2, usize::MAX), Some(vec![2, 3]));
+        assert_eq!(read(100, 0), Some(vec![2]));
+        assert_eq!(read(100, RECORD_OVERHEAD + 1), Some(vec![2, 3]));
+    }
+}

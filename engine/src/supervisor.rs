@@ -1,0 +1,146 @@
+//! Carries out effects: starts jobs on their runners, passes on interrupts, releases sessions.
+
+use crate::builtin::Builtin;
+use crate::runner::{Exit, Reporter, Runner, RunnerJob};
+use crate::{Runtime, limits};
+use async_channel::{Sender, TrySendError};
+use futures::FutureExt;
+use rejoin_core::{Command, Effect, Event, InterruptCause, JobId, Place, Record, SessionId};
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+/// The runners, by the name of the service that each is behind.
+pub type Services = BTreeMap<Arc<str>, Arc<dyn Runner>>;
+
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    runtime: Arc<dyn Runtime>,
+    services: Arc<Services>,
+    builtin: Arc<Builtin>,
+    reports: Sender<Command>,
+    running: BTreeMap<JobId, Sender<InterruptCause>>,
+}
+
+impl Supervisor {
+    pub(crate) fn new(
+        runtime: Arc<dyn Runtime>,
+        services: Arc<Services>,
+        builtin: Arc<Builtin>,
+        reports: Sender<Command>,
+    ) -> Self {
+        Self {
+            runtime,
+            services,
+            builtin,
+            reports,
+            running: BTreeMap::new(),
+        }
+    }
+
+    /// Does what durable records ask for.
+    pub(crate) fn carry_out(&mut self, effects: Vec<Effect>, records: &[Arc<Record>]) {
+        for effect in effects {
+            match effect {
+                Effect::Start {
+                    session,
+                    service,
+                    job,
+                    statement,
+                    place,
+                } => {
+                    self.start(&service, session, job, statement, place);
+                }
+                Effect::Interrupt { job, cause, .. } => self.interrupt(job, cause),
+                Effect::Release { session, service } => self.release(&service, session),
+            }
+        }
+        for record in records {
+            if let Event::JobFinished { job, .. } = record.event {
+                self.running.remove(&job);
+            }
+        }
+    }
+
+    /// The engine ends without its log: what runs is told to end, and nobody notes how.
+    pub(crate) fn interrupt_all(&mut self) {
+        let jobs: Vec<_> = self.running.keys().copied().collect();
+        jobs.into_iter()
+            .for_each(|job| self.interrupt(job, InterruptCause::Shutdown));
+    }
+
+    fn start(
+        &mut self,
+        service: &Arc<str>,
+        session: SessionId,
+        job: JobId,
+        statement: Arc<str>,
+        place: Place,
+    ) {
+        let (interrupt, interrupts) = async_channel::bounded(limits::INTERRUPTS);
+        self.running.insert(job, interrupt);
+        let reporter = Reporter {
+            session,
+            job,
+            reports: self.reports.clone(),
+        };
+        let runner = match self.services.get(service) {
+            _ if Builtin::knows(&statement) => Some(self.builtin.clone() as Arc<dyn Runner>),
+            runner => runner.cloned(),
+        };
+        let Some(runner) = runner else {
+            // Sessions outlive configurations.
+            let message = Some(format!("there is no service called {service} any more"));
+            self.runtime.spawn(Box::pin(async move {
+                let _ = reporter
+                    .finished(Exit {
+                        status: NOT_RUN,
+                        message,
+                    })
+                    .await;
+            }));
+            return;
+        };
+        let runner_job = RunnerJob {
+            session,
+            job,
+            statement,
+            place,
+            reporter: reporter.clone(),
+            interrupts,
+        };
+        self.runtime.spawn(Box::pin(async move {
+            let run = AssertUnwindSafe(async { runner.run(runner_job).await }).catch_unwind();
+            let exit = run.await.unwrap_or_else(|_| {
+                tracing::error!(%session, %job, "the runner of a job panicked");
+                let message = Some("the job's runner failed; the server's log says how".into());
+                Exit {
+                    status: NOT_RUN,
+                    message,
+                }
+            });
+            let _ = reporter.finished(exit).await;
+        }));
+    }
+
+    fn interrupt(&self, job: JobId, cause: InterruptCause) {
+        match self
+            .running
+            .get(&job)
+            .map(|interrupts| interrupts.try_send(cause))
+        {
+            // Its runner has more words to end than it listens to, or is ending already.
+            Some(Ok(()) | Err(TrySendError::Full(_) | TrySendError::Closed(_))) | None => {}
+        }
+    }
+
+    fn release(&self, service: &Arc<str>, session: SessionId) {
+        if let Some(runner) = self.services.get(service).cloned() {
+            self.runtime
+                .spawn(Box::pin(async move { runner.release(session).await }));
+        }
+    }
+}
+
+/// What a shell says of a command that could not run.
+const NOT_RUN: i32 = 126;
