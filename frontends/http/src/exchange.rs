@@ -1,0 +1,339 @@
+//! One request: checked, its body collected, handed to tide, and tide's response handed back.
+//!
+//! tide never sees a request that was refused, nor one whose body isn't complete. Everything from
+//! outside that could fail does so here, as a status: nothing here panics, and a handler that does
+//! is answered with 500.
+
+use crate::answer::Answer;
+use crate::host::{HostCheck, Refused};
+use crate::limits::Limits;
+use crate::reply::Reply;
+use crate::request::{Arrival, Line};
+use crate::timers::Timers;
+use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
+use futures::future::{Either, select};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, request};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use std::cell::{Cell, RefCell};
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use tide::http::Url;
+
+pub(crate) type Response = http::Response<Reply>;
+
+/// What the connections of one thread share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) app: tide::Server<()>,
+    pub(crate) limits: Limits,
+    pub(crate) hosts: HostCheck,
+    pub(crate) timers: Timers,
+}
+
+/// One connection's part: answers its requests, one after the other.
+pub(crate) struct Exchange {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) line: Arc<Line>,
+    /// See [`Socket::unread`](crate::socket::Socket::unread).
+    pub(crate) unread: std::rc::Rc<Cell<bool>>,
+    /// The last request's target; most clients ask for the same again and again.
+    pub(crate) target: RefCell<Option<(Uri, Url)>>,
+}
+
+impl Exchange {
+    pub(crate) async fn respond(&self, request: hyper::Request<Incoming>) -> Response {
+        let (head, incoming) = request.into_parts();
+        let whole = incoming.is_end_stream();
+        let judged = self.judge(&head, &incoming);
+        let (method, url) = match judged {
+            Ok(judged) => judged,
+            Err(refusal) => return refusal.into_response(whole),
+        };
+        let body = match self.collect(incoming).await {
+            Ok(body) => body,
+            Err(refusal) => return refusal.into_response(false),
+        };
+        self.unread.set(false);
+        let Some(url) = url else {
+            // `OPTIONS *` asks about the server, not about anything on it.
+            return plain(StatusCode::NO_CONTENT, None);
+        };
+        let mut request = tide::http::Request::new(method, url);
+        request.ext_mut().insert(Arrival {
+            headers: head.headers,
+            body,
+            line: self.line.clone(),
+        });
+        let responding = AssertUnwindSafe(self.shared.app.respond(request)).catch_unwind();
+        match responding.await {
+            Ok(Ok(response)) => hand_back(response),
+            Ok(Err(error)) => {
+                tracing::error!(%error, path = head.uri.path(), "a handler failed");
+                plain(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    Some("Internal server error"),
+                )
+            }
+            Err(panic) => {
+                let panic = panic_text(&*panic);
+                tracing::error!(panic, path = head.uri.path(), "a handler panicked");
+                plain(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    Some("Internal server error"),
+                )
+            }
+        }
+    }
+
+    /// Everything that can be refused before the body is read.
+    fn judge(
+        &self,
+        head: &request::Parts,
+        body: &Incoming,
+    ) -> Result<(tide::http::Method, Option<Url>), Refusal> {
+        self.shared
+            .hosts
+            .judge(head.version, &head.uri, &head.headers)?;
+        // hyper goes by the last coding and ignores those before it; nobody here undoes them.
+        let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+        let coding = codings.next();
+        if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+            || codings.next().is_some()
+        {
+            return Err(Refusal::Coding);
+        }
+        let method = method(&head.method).ok_or(Refusal::Method)?;
+        let url = if head.uri.path().starts_with('/') {
+            Some(self.url(&head.uri).ok_or(Refusal::Target)?)
+        } else if head.method == http::Method::OPTIONS && head.uri.path() == "*" {
+            None
+        } else {
+            return Err(Refusal::Target);
+        };
+        if body.size_hint().lower() > self.shared.limits.body_bytes as u64 {
+            return Err(Refusal::BodyTooLarge);
+        }
+        Ok((method, url))
+    }
+
+    fn url(&self, uri: &Uri) -> Option<Url> {
+        let mut last = self.target.borrow_mut();
+        if let Some((last, url)) = &*last
+            && last.path_and_query() == uri.path_and_query()
+        {
+            return Some(url.clone());
+        }
+        let target = uri.path_and_query()?.as_str();
+        let url = Url::parse(&[BASE, target].concat()).ok()?;
+        *last = Some((uri.clone(), url.clone()));
+        Some(url)
+    }
+
+    async fn collect(&self, mut incoming: Incoming) -> Result<Bytes, Refusal> {
+        if incoming.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        let limits = &self.shared.limits;
+        let late = self.shared.timers.after(limits.body_read);
+        let collecting = pin!(async {
+            let first = next_part(&mut incoming).await?.unwrap_or_default();
+            if first.len() > limits.body_bytes {
+                return Err(Refusal::BodyTooLarge);
+            }
+            let Some(second) = next_part(&mut incoming).await? else {
+                return Ok(first);
+            };
+            let mut body = BytesMut::from(first);
+            let mut part = second;
+            loop {
+                if body.len() + part.len() > limits.body_bytes {
+                    return Err(Refusal::BodyTooLarge);
+                }
+                body.extend_from_slice(&part);
+                match next_part(&mut incoming).await? {
+                    Some(next) => part = next,
+                    None => return Ok(body.freeze()),
+                }
+            }
+        });
+        match select(collecting, late).await {
+            Either::Left((collected, _)) => collected,
+            Either::Right(_) => Err(Refusal::BodyTooSlow),
+        }
+    }
+}
+
+/// The next bytes of a body; trailers are dropped.
+async fn next_part(incoming: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
+    while let Some(frame) = incoming.frame().await {
+        // A body that breaks off or is badly coded.
+        let frame = frame.map_err(|_| Refusal::Body)?;
+        if let Ok(part) = frame.into_data() {
+            return Ok(Some(part));
+        }
+    }
+    Ok(None)
+}
+
+/// The method as tide knows it. Methods are case-sensitive (RFC 9110, 9.1); tide's parser isn't.
+/// CONNECT asks for a tunnel, which this is none of.
+fn method(method: &http::Method) -> Option<tide::http::Method> {
+    Some(match *method {
+        http::Method::GET => tide::http::Method::Get,
+        http::Method::POST => tide::http::Method::Post,
+        http::Method::CONNECT => return None,
+        _ => {
+            let known: tide::http::Method = method.as_str().parse().ok()?;
+            let known_as: &str = known.as_ref();
+            return (known_as == method.as_str()).then_some(known);
+        }
+    })
+}
+
+/// tide's response as hyper's, with a header of its own only where the handler has given none.
+fn hand_back(mut response: tide::http::Response) -> Response {
+    let answer = response.ext_mut().remove::<Answer>();
+    let mut given = match answer {
+        Some(answer) => {
+            let (status, headers, content) = answer.into_parts();
+            let mut given = Response::new(Reply::from(content));
+            *given.status_mut() = status;
+            *given.headers_mut() = headers;
+            given
+        }
+        None => {
+            let status = StatusCode::from_u16(response.status().into())
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let body = response.take_body();
+            if body.is_empty() == Some(true) && response.iter().next().is_none() {
+                // tide's own answers, and a handler's error, say nothing but the status.
+                return plain(status, own_text(status));
+            }
+            let mut given = Response::new(Reply::from(body));
+            *given.status_mut() = status;
+            given
+        }
+    };
+    for (name, values) in response.iter() {
+        for value in values {
+            append(given.headers_mut(), name.as_str(), value.as_str());
+        }
+    }
+    // The length is the body's, whatever the handler says; hyper writes it, or chunks.
+    let length = given.body().size_hint().exact();
+    given.headers_mut().remove(TRANSFER_ENCODING);
+    if let Some(said) = given.headers_mut().get_mut(CONTENT_LENGTH) {
+        match length {
+            Some(length) => *said = HeaderValue::from(length),
+            None => drop(given.headers_mut().remove(CONTENT_LENGTH)),
+        }
+    }
+    given
+}
+
+fn append(headers: &mut HeaderMap, name: &str, value: &str) {
+    match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+        (Ok(name), Ok(value)) => {
+            headers.append(name, value);
+        }
+        _ => tracing::error!(name, "a response's header is not valid and was left out"),
+    }
+}
+
+/// A short text, or none.
+fn plain(status: StatusCode, text: Option<&'static str>) -> Response {
+    let mut response = Response::new(Reply::empty());
+    *response.status_mut() = status;
+    if let Some(text) = text {
+        let html = status == StatusCode::NOT_FOUND;
+        let content_type = if html { HTML } else { TEXT };
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        *response.body_mut() = Reply::Whole(Bytes::from_static(text.as_bytes()));
+    }
+    response
+}
+
+fn own_text(status: StatusCode) -> Option<&'static str> {
+    match status {
+        StatusCode::NOT_FOUND => Some("Not found"),
+        _ if status.is_client_error() || status.is_server_error() => status.canonical_reason(),
+        _ => None,
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("not a text")
+}
+
+/// Why a request doesn't reach a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    Access(Refused),
+    Body,
+    BodyTooLarge,
+    BodyTooSlow,
+    Coding,
+    Method,
+    Target,
+}
+
+impl Refusal {
+    /// The connection is closed when the request's body hasn't been read.
+    fn into_response(self, whole: bool) -> Response {
+        let (status, text) = match self {
+            Self::Access(Refused::BadHost) => (
+                StatusCode::BAD_REQUEST,
+                Some("The Host header is missing, doubled or malformed."),
+            ),
+            Self::Access(Refused::ForeignHost) => (
+                StatusCode::FORBIDDEN,
+                Some("This server answers to local names only, and Host is none."),
+            ),
+            Self::Access(Refused::ForeignOrigin) => (
+                StatusCode::FORBIDDEN,
+                Some("This server doesn't answer to pages of another origin."),
+            ),
+            Self::Body => (StatusCode::BAD_REQUEST, Some("The body is malformed.")),
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None),
+            Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, Some("The body took too long.")),
+            Self::Coding => (
+                StatusCode::BAD_REQUEST,
+                Some("The only transfer coding understood is chunked."),
+            ),
+            Self::Method => (
+                StatusCode::NOT_IMPLEMENTED,
+                Some("The method is not implemented."),
+            ),
+            Self::Target => (StatusCode::BAD_REQUEST, Some("The target is malformed.")),
+        };
+        let mut response = plain(status, text);
+        if !whole {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        Self::Access(refused)
+    }
+}
+
+/// Where tide believes to be; the host that was asked for is in the headers.
+const BASE: &str = "http://localhost";
+const HTML: &str = "text/html; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";

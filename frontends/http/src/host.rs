@@ -1,0 +1,315 @@
+//! Who may ask: the check of `Host` and `Origin`.
+//!
+//! A server on loopback without accounts trusts whoever reaches it, and every page in the user's
+//! browser does. Such a page can't choose its `Origin`, and the name it was loaded from is its
+//! `Host` even when that name has been pointed at 127.0.0.1. So both must be local.
+
+use http::uri::Authority;
+use http::{HeaderMap, Uri, Version, header};
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// Which `Host` and `Origin` a request may carry. A request without `Origin` is none of a web
+/// page's and passes; `Origin: null` never does.
+///
+/// ```
+/// use rejoin_http::HostCheck;
+///
+/// // behind a proxy that keeps the name it is asked for
+/// let check = HostCheck::local().allow_host("rejoin.example").allow_origin("https://rejoin.example");
+/// # let _ = check;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostCheck {
+    rule: Rule,
+    /// Lower-case; with or without a port.
+    hosts: Vec<String>,
+    /// Lower-case.
+    origins: Vec<String>,
+}
+
+impl HostCheck {
+    /// For a server on loopback without accounts: `Host` must be local (`localhost`,
+    /// `*.localhost`, 127.0.0.0/8, `[::1]`, with any port), and `Origin` local or the same host
+    /// and port as `Host`.
+    #[must_use]
+    pub fn local() -> Self {
+        Self::new(Rule::Local)
+    }
+
+    /// For a server with accounts, whatever its name: `Origin` must be the same host and port as
+    /// `Host`.
+    #[must_use]
+    pub fn same_origin() -> Self {
+        Self::new(Rule::SameOrigin)
+    }
+
+    /// Lets every well-formed `Host` and every `Origin` pass.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new(Rule::None)
+    }
+
+    /// Lets one more host pass, `name` (with any port) or `name:port`.
+    #[must_use]
+    pub fn allow_host(mut self, host: &str) -> Self {
+        self.hosts.push(host.to_ascii_lowercase());
+        self
+    }
+
+    /// Lets one more origin pass, as browsers write it: `scheme://host`, with `:port` unless it is
+    /// the scheme's own.
+    #[must_use]
+    pub fn allow_origin(mut self, origin: &str) -> Self {
+        self.origins.push(origin.to_ascii_lowercase());
+        self
+    }
+
+    fn new(rule: Rule) -> Self {
+        Self {
+            rule,
+            hosts: Vec::new(),
+            origins: Vec::new(),
+        }
+    }
+
+    /// Judges a request's head. HTTP/1.0 may come without `Host`; nothing that runs web pages
+    /// speaks it.
+    pub(crate) fn judge(
+        &self,
+        version: Version,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<(), Refused> {
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let host = match (hosts.next(), hosts.next()) {
+            (Some(host), None) => Some(parse_host(host.as_bytes()).ok_or(Refused::BadHost)?),
+            (None, _) if version < Version::HTTP_11 => None,
+            _ => return Err(Refused::BadHost),
+        };
+        if self.rule == Rule::None {
+            return Ok(());
+        }
+        if self.rule == Rule::Local {
+            // A target with a host of its own goes before `Host` (RFC 9112, 3.2.2); a web page
+            // can't send one, but neither may lie.
+            let foreign = |host: &Authority| !is_local(host.host()) && !self.allows_host(host);
+            if host.iter().chain(uri.authority()).any(foreign) {
+                return Err(Refused::ForeignHost);
+            }
+        }
+        for origin in headers.get_all(header::ORIGIN) {
+            if !self.passes_origin(origin.as_bytes(), host.as_ref()) {
+                return Err(Refused::ForeignOrigin);
+            }
+        }
+        Ok(())
+    }
+
+    fn allows_host(&self, host: &Authority) -> bool {
+        self.hosts.iter().any(|allowed| {
+            allowed.eq_ignore_ascii_case(host.as_str()) || allowed.eq_ignore_ascii_case(host.host())
+        })
+    }
+
+    fn passes_origin(&self, origin: &[u8], host: Option<&Authority>) -> bool {
+        let Ok(origin) = std::str::from_utf8(origin) else {
+            return false;
+        };
+        if self
+            .origins
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(origin))
+        {
+            return true;
+        }
+        let Some(of_origin) = origin
+            .split_once("://")
+            .and_then(|(_scheme, authority)| parse_host(authority.as_bytes()))
+        else {
+            return false;
+        };
+        host.is_some_and(|host| host.as_str().eq_ignore_ascii_case(of_origin.as_str()))
+            || (self.rule == Rule::Local && is_local(of_origin.host()))
+    }
+}
+
+/// Why a request doesn't pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// `Host` is missing, there twice, or isn't `host[:port]`.
+    BadHost,
+    ForeignHost,
+    ForeignOrigin,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    Local,
+    SameOrigin,
+    None,
+}
+
+/// `host[:port]`, with nothing else around it.
+fn parse_host(host: &[u8]) -> Option<Authority> {
+    let authority = Authority::try_from(host).ok()?;
+    let (name, rest) = (authority.host(), authority.as_str());
+    let port = rest.strip_prefix(name)?;
+    let digits = port.strip_prefix(':').unwrap_or_default();
+    let sound = !name.is_empty()
+        && (port.is_empty() || port.starts_with(':'))
+        && digits.bytes().all(|digit| digit.is_ascii_digit())
+        && (digits.is_empty() || digits.parse::<u16>().is_ok());
+    sound.then_some(authority)
+}
+
+fn is_local(name: &str) -> bool {
+    if let Some(address) = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'))
+    {
+        return address
+            .parse::<Ipv6Addr>()
+            .is_ok_and(|address| address.is_loopback());
+    }
+    if let Ok(address) = name.parse::<Ipv4Addr>() {
+        return address.is_loopback();
+    }
+    let last = name.rsplit('.').next().unwrap_or_default();
+    last.eq_ignore_ascii_case("localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn judge(check: &HostCheck, host: &str, origin: Option<&str>) -> Result<(), Refused> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_str(host).unwrap());
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
+        }
+        check.judge(Version::HTTP_11, &Uri::from_static("/"), &headers)
+    }
+
+    #[test]
+    fn local_hosts_pass_with_any_port() {
+        for host in [
+            "localhost",
+            "LOCALHOST:1",
+            "localhost:",
+            "a.b.localhost:8563",
+            "127.0.0.1",
+            "127.3.2.1:80",
+            "[::1]",
+            "[::1]:8563",
+        ] {
+            assert_eq!(judge(&HostCheck::local(), host, None), Ok(()), "{host}");
+        }
+    }
+
+    #[test]
+    fn names_that_only_look_local_are_foreign() {
+        for host in [
+            "localhost.example",
+            "notlocalhost",
+            "127.0.0.1.example",
+            "128.0.0.1",
+            "127.1",
+            "0.0.0.0",
+            "[::2]",
+            "[::ffff:10.0.0.1]",
+            "2130706433",
+            "localhost.",
+            "localhost,localhost",
+        ] {
+            assert_eq!(
+                judge(&HostCheck::local(), host, None),
+                Err(Refused::ForeignHost),
+                "{host}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_malformed_host_is_bad_whatever_the_rule() {
+        for host in [
+            "",
+            ":80",
+            "a b",
+            "a/b",
+            "user@localhost",
+            "localhost:x",
+            "localhost:99999",
+            "localhost:+80",
+            "[::1",
+        ] {
+            for check in [
+                HostCheck::local(),
+                HostCheck::same_origin(),
+                HostCheck::none(),
+            ] {
+                assert_eq!(judge(&check, host, None), Err(Refused::BadHost), "{host}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_origin_must_be_local_or_the_host_itself() {
+        let check = HostCheck::local().allow_host("rejoin.example");
+        for origin in [
+            "http://localhost:3000",
+            "http://127.0.0.1",
+            "https://[::1]:1",
+            "https://rejoin.example",
+        ] {
+            assert_eq!(
+                judge(&check, "rejoin.example", Some(origin)),
+                Ok(()),
+                "{origin}"
+            );
+        }
+        for origin in [
+            "null",
+            "",
+            "http://",
+            "localhost",
+            "https://example",
+            "https://rejoin.example:444",
+            "https://rejoin.example.evil",
+            "https://localhost@evil.example",
+            "file://",
+        ] {
+            assert_eq!(
+                judge(&check, "rejoin.example", Some(origin)),
+                Err(Refused::ForeignOrigin),
+                "{origin}"
+            );
+        }
+    }
+
+    #[test]
+    fn with_accounts_a_local_page_is_foreign_to_another_host() {
+        let check = HostCheck::same_origin().allow_origin("https://ui.example");
+        assert_eq!(judge(&check, "rejoin.example", None), Ok(()));
+        assert_eq!(
+            judge(&check, "rejoin.example", Some("https://UI.example")),
+            Ok(())
+        );
+        assert_eq!(
+            judge(&check, "rejoin.example", Some("http://localhost:3000")),
+            Err(Refused::ForeignOrigin)
+        );
+    }
+
+    #[test]
+    fn the_target_may_not_name_another_host() {
+        let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("localhost"))]);
+        let judged = HostCheck::local().judge(
+            Version::HTTP_11,
+            &Uri::from_static("http://evil.example/"),
+            &headers,
+        );
+        assert_eq!(judged, Err(Refused::ForeignHost));
+    }
+}

@@ -1,0 +1,92 @@
+//! Every bound of this layer, with its name, its unit and its default.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// How much a server takes from its clients, and how long it waits for them.
+///
+/// ```
+/// use std::time::Duration;
+/// use rejoin_http::Limits;
+///
+/// let limits = Limits { body_bytes: 64 * 1024, idle: Duration::from_secs(5), ..Limits::default() };
+/// assert_eq!(limits.connections, 10_000);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request's body. More is refused with 413; a `Content-Length` above it unread.
+    pub body_bytes: usize,
+    /// Bytes of a request's line and headers together. More is refused with 431.
+    /// At most [`HEADER_BYTES_MOST`].
+    pub header_bytes: usize,
+    /// Headers of a request. More is refused with 431.
+    pub headers: usize,
+    /// How long a connection may be without a complete request head: silent between two requests,
+    /// or slow in sending one. Then it is closed without an answer.
+    pub idle: Duration,
+    /// How long a request's body may take, from its head to its last byte. Then 408.
+    pub body_read: Duration,
+    /// How long a client may take not one byte of what is sent to it. Then it is cut.
+    pub write: Duration,
+    /// How long a connection that is closed with input unread goes on discarding it, so that the
+    /// client finds the answer instead of a reset.
+    pub linger: Duration,
+    /// Open connections. One more is answered 503 and closed.
+    pub connections: usize,
+    /// How long open requests may take to finish once the server is told to stop. Then they are
+    /// dropped.
+    pub shutdown: Duration,
+    /// Threads that serve connections; handlers run on them.
+    pub threads: NonZeroUsize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 10 * 1024 * 1024,
+            header_bytes: 16 * 1024,
+            headers: 100,
+            idle: Duration::from_secs(60),
+            body_read: Duration::from_secs(30),
+            write: Duration::from_secs(30),
+            linger: Duration::from_secs(2),
+            connections: 10_000,
+            shutdown: Duration::from_secs(10),
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        }
+    }
+}
+
+/// The most that [`Limits::header_bytes`] can be; more is taken as this.
+pub const HEADER_BYTES_MOST: usize = READ_BUFFER_BYTES;
+
+/// What a connection reads ahead at most.
+pub(crate) const READ_BUFFER_BYTES: usize = 256 * 1024;
+
+/// What one read takes from a socket at most; one such buffer for each thread.
+pub(crate) const READ_BYTES: usize = 64 * 1024;
+
+/// What one part of a streamed answer holds at most, when it is copied from a reader.
+pub(crate) const PART_BYTES: usize = 64 * 1024;
+
+/// What a closing connection discards at most, however fast it comes.
+pub(crate) const LINGER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Connections above the limit that are told so at the same time; more are closed without a word.
+pub(crate) const REFUSED_AT_ONCE: usize = 64;
+
+/// Pause after a failed accept: most often the process has no file descriptors left.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections that wait in the kernel to be accepted.
+pub(crate) const BACKLOG: i32 = 1024;
+
+/// Connections handed to a thread that it hasn't taken yet.
+pub(crate) const HANDOVER: usize = 256;
+
+/// How long a stopped server waits for its threads; one may be held by a handler that blocks.
+pub(crate) const THREADS_END: Duration = Duration::from_secs(1);
+
+const _: () = assert!(PART_BYTES <= READ_BUFFER_BYTES);
+// hyper's own smallest buffer.
+const _: () = assert!(READ_BUFFER_BYTES >= 8192);

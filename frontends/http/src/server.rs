@@ -1,0 +1,203 @@
+//! Listening, accepting and stopping.
+
+use crate::closing::Closing;
+use crate::host::HostCheck;
+use crate::limits::{ACCEPT_PAUSE, BACKLOG, Limits, REFUSED_AT_ONCE, THREADS_END};
+use crate::worker::{Accepted, Work, Workers};
+use async_io::{Async, Timer};
+use futures::future::{Either, select};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::pin::pin;
+
+/// A server that listens, and once it runs, serves.
+///
+/// ```
+/// use rejoin_http::{HostCheck, Limits, Server};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut app = rejoin_http::app();
+/// app.at("/").get(|_| async { Ok("Welcome!") });
+/// let server = Server::bind(([127, 0, 0, 1], 0).into(), app, Limits::default(), HostCheck::local())?;
+/// assert!(server.local_addr().port() > 0);
+/// let stopped = smol::block_on(server.run(async { /* a signal */ }))?;
+/// assert_eq!(stopped.cut, 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    app: tide::Server<()>,
+    limits: Limits,
+    hosts: HostCheck,
+    closing: Closing,
+}
+
+impl Server {
+    /// Listens at the address; port 0 takes any free one. Clients that come before [`Server::run`]
+    /// wait. Doesn't wait itself.
+    ///
+    /// # Errors
+    ///
+    /// When the address can't be listened at, for example because another server does.
+    pub fn bind(
+        address: SocketAddr,
+        app: tide::Server<()>,
+        limits: Limits,
+        hosts: HostCheck,
+    ) -> Result<Self, BindError> {
+        let failed = |source| BindError { address, source };
+        let listener = listen(address).map_err(failed)?;
+        Ok(Self {
+            address: listener.local_addr().map_err(failed)?,
+            listener,
+            app,
+            limits,
+            hosts,
+            closing: Closing::new(),
+        })
+    }
+
+    /// Where the server listens, with the port that it was given.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The signal that handlers get with [`closing`](crate::closing). It is given once `run` is
+    /// told to stop; whoever gives it earlier stops the server.
+    #[must_use]
+    pub fn closing(&self) -> Closing {
+        self.closing.clone()
+    }
+
+    /// Serves until `shutdown` is ready. Then no new connection is taken, silent ones are closed,
+    /// open requests are signalled and may finish; returns when the last has, or when
+    /// [`Limits::shutdown`] has passed and the rest is dropped. When this future is dropped, so are
+    /// all connections at once.
+    ///
+    /// # Errors
+    ///
+    /// When threads can't be started or the listener can't be waited for. A connection's failure
+    /// is its own, and a lack of file descriptors is waited out.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<Stopped> {
+        let listener = Async::new(self.listener)?;
+        let deadline = self.limits.shutdown;
+        let most = self.limits.connections;
+        let workers = Workers::start(self.app, self.limits, self.hosts, self.closing.clone())?;
+        {
+            let closing = self.closing.clone();
+            let mut stop = pin!(smol::future::or(shutdown, async move {
+                closing.begun().await;
+            }));
+            let mut accept = pin!(accept(&listener, &workers, most));
+            match select(&mut stop, &mut accept).await {
+                Either::Left(((), _)) => (),
+                Either::Right((never, _)) => match never {},
+            }
+        }
+        drop(listener);
+        self.closing.begin();
+        let cut = workers.end(deadline, THREADS_END).await;
+        if cut > 0 {
+            tracing::warn!(cut, "connections were cut when the server stopped");
+        }
+        Ok(Stopped { cut })
+    }
+}
+
+/// How a server stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stopped {
+    /// Connections that had to be dropped because the deadline had passed.
+    pub cut: usize,
+}
+
+/// An address can't be listened at.
+#[derive(Debug)]
+pub struct BindError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+impl BindError {
+    /// The address that was asked for.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot listen at {}", self.address)?;
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse => f.write_str(": another server listens there already"),
+            io::ErrorKind::AddrNotAvailable => f.write_str(": it is no address of this machine"),
+            io::ErrorKind::PermissionDenied => f.write_str(": this user may not use that port"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Error for BindError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // A restarted server takes its port back at once; on Windows this would mean sharing it.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+async fn accept(
+    listener: &Async<TcpListener>,
+    workers: &Workers,
+    most: usize,
+) -> std::convert::Infallible {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                // Small answers go out at once instead of waiting for the client's next packet.
+                if let Err(error) = stream.get_ref().set_nodelay(true) {
+                    tracing::debug!(%error, %peer, "a connection was gone before it was served");
+                    continue;
+                }
+                hand_over(stream, peer, workers, most).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                Timer::after(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn hand_over(stream: Async<TcpStream>, peer: SocketAddr, workers: &Workers, most: usize) {
+    let open = workers.open();
+    let work = if open < most {
+        Work::Serve
+    } else if open < most.saturating_add(REFUSED_AT_ONCE) {
+        tracing::warn!(%peer, most, "refused a connection: all are taken");
+        Work::Refuse
+    } else {
+        return;
+    };
+    workers.hand_over(Accepted { stream, peer, work }).await;
+}

@@ -1,0 +1,339 @@
+//! A small blocking HTTP/1.1 client for tests of whole programs.
+//!
+//! It says what a test tells it to, right or wrong, and shows what came back as it came. Every wait
+//! is bounded, so that a server that hangs fails the test.
+//!
+//! ```
+//! # use rejoin_http::{HostCheck, Limits, Server};
+//! use rejoin_http::test_client::Client;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let mut app = rejoin_http::app();
+//! # app.at("/").get(|_| async { Ok("Welcome!") });
+//! # let server = Server::bind(([127, 0, 0, 1], 0).into(), app, Limits::default(), HostCheck::local())?;
+//! # let (address, closing) = (server.local_addr(), server.closing());
+//! # let server = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
+//! let mut client = Client::connect(address)?;
+//! let received = client.get("/")?;
+//! assert_eq!((received.status, received.text()), (200, "Welcome!"));
+//! assert_eq!(received.header("content-length"), Some("8"));
+//! # closing.begin();
+//! # server.join().map_err(|_| "panicked")??;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// One kept connection to a server.
+#[derive(Debug)]
+pub struct Client {
+    stream: TcpStream,
+    address: SocketAddr,
+    /// Read, but not yet returned.
+    ahead: Vec<u8>,
+}
+
+impl Client {
+    /// Connects. No later read or write waits longer than ten seconds.
+    ///
+    /// # Errors
+    ///
+    /// When nobody listens there.
+    pub fn connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self {
+            stream,
+            address,
+            ahead: Vec::new(),
+        })
+    }
+
+    /// How long a read or a write may wait from now on; more than zero.
+    ///
+    /// # Errors
+    ///
+    /// When the duration is zero.
+    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(patience))?;
+        self.stream.set_write_timeout(Some(patience))
+    }
+
+    /// The client's own address, as the server sees it.
+    ///
+    /// # Errors
+    ///
+    /// When the socket is gone.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+
+    /// Asks for a path.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::request`].
+    pub fn get(&mut self, path: &str) -> io::Result<Received> {
+        self.request("GET", path, &[], b"")
+    }
+
+    /// Posts JSON to a path.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::request`].
+    pub fn post(&mut self, path: &str, json: &str) -> io::Result<Received> {
+        let headers = [("content-type", "application/json")];
+        self.request("POST", path, &headers, json.as_bytes())
+    }
+
+    /// Sends a request and waits for its answer, past any `100 Continue`. `Host` and
+    /// `Content-Length` are added unless they are among the headers.
+    ///
+    /// # Errors
+    ///
+    /// When the connection breaks or the answer doesn't come in time or is malformed.
+    pub fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Received> {
+        self.send_request(method, path, headers, body)?;
+        loop {
+            let received = self.receive_for(method)?;
+            if received.status >= 200 {
+                return Ok(received);
+            }
+        }
+    }
+
+    /// Sends a request as [`Client::request`] does, and doesn't wait.
+    ///
+    /// # Errors
+    ///
+    /// When the connection breaks, or the server takes nothing for too long.
+    pub fn send_request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<()> {
+        let has = |name: &str| {
+            headers
+                .iter()
+                .any(|(other, _)| other.eq_ignore_ascii_case(name))
+        };
+        let mut request = format!("{method} {path} HTTP/1.1\r\n").into_bytes();
+        if !has("host") {
+            write!(request, "host: {}\r\n", self.address)?;
+        }
+        for (name, value) in headers {
+            write!(request, "{name}: {value}\r\n")?;
+        }
+        let bodiless = body.is_empty() && matches!(method, "GET" | "HEAD" | "OPTIONS" | "DELETE");
+        if !bodiless && !has("content-length") && !has("transfer-encoding") {
+            write!(request, "content-length: {}\r\n", body.len())?;
+        }
+        request.extend_from_slice(b"\r\n");
+        request.extend_from_slice(body);
+        self.send_raw(&request)
+    }
+
+    /// Sends any bytes.
+    ///
+    /// # Errors
+    ///
+    /// When the connection breaks, or the server takes nothing for too long.
+    pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// Says that nothing more will be sent.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is broken.
+    pub fn finish(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
+    }
+
+    /// Waits for the next answer, which may be a `100 Continue`.
+    ///
+    /// # Errors
+    ///
+    /// When the connection breaks or the answer doesn't come in time or is malformed.
+    pub fn receive(&mut self) -> io::Result<Received> {
+        self.receive_for("GET")
+    }
+
+    /// As [`Client::receive`], for an answer to that method: one to HEAD has no body, whatever its
+    /// length.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::receive`].
+    pub fn receive_for(&mut self, method: &str) -> io::Result<Received> {
+        let mut received = self.receive_head()?;
+        if method == "HEAD" || received.status < 200 || matches!(received.status, 204 | 304) {
+            return Ok(received);
+        }
+        if received.header("transfer-encoding").is_some() {
+            while let Some(part) = self.receive_chunk()? {
+                received.body.extend_from_slice(&part);
+            }
+        } else if let Some(length) = received.header("content-length") {
+            let length = length.parse().map_err(|_| malformed("content-length"))?;
+            received.body = self.read_exactly(length)?;
+        } else {
+            received.body = self.receive_rest()?;
+        }
+        Ok(received)
+    }
+
+    /// Waits for an answer's status and headers only. Its body is still to be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::receive`].
+    pub fn receive_head(&mut self) -> io::Result<Received> {
+        let status_line = self.read_line()?;
+        let mut words = status_line.splitn(3, ' ');
+        let version = words.next().unwrap_or_default().to_owned();
+        if !version.starts_with("HTTP/1.") {
+            return Err(malformed(&status_line));
+        }
+        let status = words.next().unwrap_or_default();
+        let status = status.parse().map_err(|_| malformed(&status_line))?;
+        let mut headers = Vec::new();
+        loop {
+            let line = self.read_line()?;
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(':').ok_or_else(|| malformed(&line))?;
+            headers.push((name.to_owned(), value.trim().to_owned()));
+        }
+        Ok(Received {
+            version,
+            status,
+            headers,
+            body: Vec::new(),
+        })
+    }
+
+    /// Waits for the next part of a body that comes in chunks; none at its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::receive`].
+    pub fn receive_chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let size = self.read_line()?;
+        let size = usize::from_str_radix(&size, 16).map_err(|_| malformed(&size))?;
+        let part = self.read_exactly(size)?;
+        let end = self.read_line()?;
+        if !end.is_empty() {
+            return Err(malformed(&end));
+        }
+        Ok((size > 0).then_some(part))
+    }
+
+    /// Waits until the server closes the connection, and returns all that came before. A reset is
+    /// taken as a close.
+    ///
+    /// # Errors
+    ///
+    /// When the server doesn't close it in time.
+    pub fn receive_rest(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            match self.read_more() {
+                Ok(0) => break,
+                Ok(_) => (),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(std::mem::take(&mut self.ahead))
+    }
+
+    fn read_line(&mut self) -> io::Result<String> {
+        loop {
+            if let Some(end) = self.ahead.iter().position(|byte| *byte == b'\n') {
+                let mut line: Vec<u8> = self.ahead.drain(..=end).collect();
+                line.pop();
+                if line.pop() != Some(b'\r') {
+                    return Err(malformed("a line that doesn't end in CR LF"));
+                }
+                return String::from_utf8(line).map_err(|_| malformed("a line that isn't UTF-8"));
+            }
+            self.read_some()?;
+        }
+    }
+
+    fn read_exactly(&mut self, bytes: usize) -> io::Result<Vec<u8>> {
+        while self.ahead.len() < bytes {
+            self.read_some()?;
+        }
+        Ok(self.ahead.drain(..bytes).collect())
+    }
+
+    fn read_some(&mut self) -> io::Result<()> {
+        match self.read_more()? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn read_more(&mut self) -> io::Result<usize> {
+        let mut part = [0; 16 * 1024];
+        let bytes = self.stream.read(&mut part)?;
+        self.ahead
+            .extend_from_slice(part.get(..bytes).unwrap_or_default());
+        Ok(bytes)
+    }
+}
+
+/// An answer as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// `HTTP/1.1` or `HTTP/1.0`.
+    pub version: String,
+    /// The status code.
+    pub status: u16,
+    /// Names and values in the order in which they came, names as they were written.
+    pub headers: Vec<(String, String)>,
+    /// The body, without the framing of chunks.
+    pub body: Vec<u8>,
+}
+
+impl Received {
+    /// The first header of that name, in whatever case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let (_, value) = headers.find(|(other, _)| other.eq_ignore_ascii_case(name))?;
+        Some(value)
+    }
+
+    /// The body as text; a replacement if it isn't UTF-8, which no test expects.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap_or("(not UTF-8)")
+    }
+}
+
+fn malformed(what: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("malformed answer: {what}"),
+    )
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,304 @@
+//! The threads, and the life of a connection on one of them.
+//!
+//! A connection stays on its thread: its state needs no lock, and its wake-ups cross no core.
+
+use crate::closing::Closing;
+use crate::exchange::{Exchange, Shared};
+use crate::host::HostCheck;
+use crate::limits::{HANDOVER, Limits, READ_BUFFER_BYTES};
+use crate::request::Line;
+use crate::socket::Socket;
+use crate::timers::Timers;
+use async_io::{Async, Timer};
+use futures::FutureExt;
+use futures::future::{Either, select};
+use hyper::rt::Write;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use smol::LocalExecutor;
+use smol::channel::{Receiver, Sender, bounded};
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// A connection on its way to its thread.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) stream: Async<TcpStream>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) work: Work,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    Serve,
+    /// Tell it that there are too many.
+    Refuse,
+}
+
+/// All threads. Dropping this drops all connections, wherever they are.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    inboxes: Vec<Sender<(Accepted, Open)>>,
+    next: AtomicUsize,
+    open: Open,
+    /// Closed when nobody holds an [`Open`] any more.
+    all_done: Receiver<Infallible>,
+    /// Closed by its drop; then the threads end.
+    _stop: Sender<Infallible>,
+    /// Closed when all threads have ended.
+    threads_ended: Receiver<Infallible>,
+}
+
+impl Workers {
+    pub(crate) fn start(
+        app: tide::Server<()>,
+        limits: Limits,
+        hosts: HostCheck,
+        closing: Closing,
+    ) -> io::Result<Self> {
+        let (stop, stopped) = bounded(1);
+        let (running, threads_ended) = bounded::<Infallible>(1);
+        let mut inboxes = Vec::new();
+        for number in 0..limits.threads.get() {
+            let (inbox, accepted) = bounded(HANDOVER);
+            inboxes.push(inbox);
+            let shared = Shared {
+                app: app.clone(),
+                limits: limits.clone(),
+                hosts: hosts.clone(),
+                timers: Timers::default(),
+            };
+            let (closing, stopped, running) = (closing.clone(), stopped.clone(), running.clone());
+            std::thread::Builder::new()
+                .name(format!("rejoin-http-{number}"))
+                .spawn(move || {
+                    work(shared, &closing, &accepted, &stopped);
+                    drop(running);
+                })?;
+        }
+        let (open, all_done) = Open::first();
+        Ok(Self {
+            inboxes,
+            next: AtomicUsize::new(0),
+            open,
+            all_done,
+            _stop: stop,
+            threads_ended,
+        })
+    }
+
+    /// How many connections there are.
+    pub(crate) fn open(&self) -> usize {
+        self.open.count()
+    }
+
+    /// Gives each thread a connection in turn. Waits while a thread has too many that it hasn't
+    /// taken yet.
+    pub(crate) async fn hand_over(&self, accepted: Accepted) {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let Some(inbox) = self.inboxes.get(turn % self.inboxes.len()) else {
+            return;
+        };
+        // Threads end after this only; if one has panicked, its connections are closed.
+        let _ = inbox.send((accepted, self.open.another())).await;
+    }
+
+    /// Waits until all connections are done, at most so long, then drops the rest and waits for the
+    /// threads, at most so long. Returns how many were dropped.
+    pub(crate) async fn end(self, deadline: Duration, threads_end: Duration) -> usize {
+        let Self {
+            inboxes,
+            open,
+            all_done,
+            _stop: stop,
+            threads_ended,
+            ..
+        } = self;
+        let count = open.counter.clone();
+        drop((inboxes, open));
+        let done = async {
+            let _closed = all_done.recv().await;
+        };
+        or_after(done, deadline).await;
+        let cut = count.load(Ordering::Relaxed);
+        drop(stop);
+        let ended = async {
+            let _closed = threads_ended.recv().await;
+        };
+        or_after(ended, threads_end).await;
+        cut
+    }
+}
+
+/// One open connection: counted, and waited for. The [`Workers`] hold one themselves, which counts
+/// as none.
+#[derive(Debug)]
+struct Open {
+    counter: Arc<AtomicUsize>,
+    alive: Sender<Infallible>,
+}
+
+impl Open {
+    fn first() -> (Self, Receiver<Infallible>) {
+        let (alive, all_done) = bounded(1);
+        let counter = Arc::new(AtomicUsize::new(1));
+        (Self { counter, alive }, all_done)
+    }
+
+    fn another(&self) -> Self {
+        self.counter.fetch_add(1, Ordering::Relaxed);
+        Self {
+            counter: self.counter.clone(),
+            alive: self.alive.clone(),
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.counter.load(Ordering::Relaxed).saturating_sub(1)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.counter.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A thread's life.
+fn work(
+    shared: Shared,
+    closing: &Closing,
+    accepted: &Receiver<(Accepted, Open)>,
+    stopped: &Receiver<Infallible>,
+) {
+    let connections = Connections {
+        http: protocol(&shared.limits, &shared.timers),
+        shared: Arc::new(shared),
+        closing: closing.clone(),
+    };
+    let connections = Rc::new(connections);
+    let executor = LocalExecutor::new();
+    executor
+        .spawn(connections.shared.timers.clone().drive())
+        .detach();
+    async_io::block_on(executor.run(async {
+        let taking = pin!(async {
+            while let Ok((connection, open)) = accepted.recv().await {
+                let serving = connections.clone().live(connection);
+                executor
+                    .spawn(async move {
+                        serving.await;
+                        drop(open);
+                    })
+                    .detach();
+            }
+            std::future::pending::<()>().await;
+        });
+        // `stopped` is never sent to; it is closed.
+        select(taking, pin!(stopped.recv())).await;
+    }));
+}
+
+struct Connections {
+    http: http1::Builder,
+    shared: Arc<Shared>,
+    closing: Closing,
+}
+
+impl Connections {
+    async fn live(self: Rc<Self>, connection: Accepted) {
+        let Accepted { stream, peer, work } = connection;
+        let limits = &self.shared.limits;
+        let timers = self.shared.timers.clone();
+        let socket = Socket::new(stream, timers, limits.write, limits.linger);
+        match work {
+            Work::Serve => {
+                // A handler's panic is caught where it is answered; this one is of a stream that a
+                // handler has given back, when the answer's head has long been sent.
+                let serving = AssertUnwindSafe(self.serve(socket, peer)).catch_unwind();
+                if serving.await.is_err() {
+                    tracing::error!(%peer, "an answer's stream panicked; its connection is closed");
+                }
+            }
+            Work::Refuse => {
+                // It may well be gone already.
+                let _ = refuse(socket).await;
+            }
+        }
+    }
+
+    async fn serve(&self, socket: Socket, peer: SocketAddr) {
+        let exchange = Rc::new(Exchange {
+            shared: self.shared.clone(),
+            line: Arc::new(Line {
+                peer,
+                closing: self.closing.clone(),
+            }),
+            unread: socket.unread(),
+            target: RefCell::default(),
+        });
+        let service = service_fn(move |request| {
+            let exchange = exchange.clone();
+            async move { Ok::<_, Infallible>(exchange.respond(request).await) }
+        });
+        let mut connection = pin!(self.http.serve_connection(socket, service));
+        let served = match select(connection.as_mut(), pin!(self.closing.begun())).await {
+            Either::Left((served, _)) => served,
+            Either::Right(((), _)) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = served {
+            tracing::debug!(%error, %peer, "a connection broke");
+        }
+    }
+}
+
+fn protocol(limits: &Limits, timers: &Timers) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(timers.clone())
+        .header_read_timeout(limits.idle)
+        .max_buf_size(READ_BUFFER_BYTES)
+        .max_header_size(limits.header_bytes.min(READ_BUFFER_BYTES));
+    // hyper keeps its own default on the stack, any other number in an allocation per request.
+    if limits.headers != Limits::default().headers {
+        http.max_headers(limits.headers);
+    }
+    http
+}
+
+/// Says that there are too many connections. It is the first thing said, so it fits the socket's
+/// buffer.
+async fn refuse(socket: Socket) -> io::Result<()> {
+    let mut socket = pin!(socket);
+    socket.unread().set(true);
+    let written = std::future::poll_fn(|context| {
+        Pin::new(&mut *socket).poll_write(context, TOO_MANY.as_bytes())
+    });
+    written.await?;
+    std::future::poll_fn(|context| Pin::new(&mut *socket).poll_shutdown(context)).await
+}
+
+async fn or_after(future: impl Future<Output = ()>, most: Duration) {
+    smol::future::or(future, async {
+        Timer::after(most).await;
+    })
+    .await;
+}
+
+const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: text/plain; charset=utf-8\r\n\
+    retry-after: 1\r\n\
+    connection: close\r\n\
+    content-length: 21\r\n\
+    \r\n\
+    Too many connections.";
