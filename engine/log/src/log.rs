@@ -3,6 +3,7 @@
 
 use rejoin_core::{Record, Sequence, SessionId};
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 /// The one writer of a log.
@@ -10,19 +11,24 @@ pub trait Log: fmt::Debug + Send {
     /// Appends `records` as one batch and makes it as durable as the log is configured to be.
     /// After a crash, all of the batch is there or nothing of it.
     ///
+    /// Each record must follow the last one of its session: sequences begin at 1 and have no gaps.
+    ///
     /// Blocks for the write and the sync. An empty batch is a no-op.
     ///
     /// # Errors
     ///
     /// `Refused`: nothing of the batch is in the log, and the log can go on. `Poisoned`: nothing
     /// more is promised of this object; every later call fails likewise, and only opening the log
-    /// anew tells what is in it.
+    /// anew tells what is in it. A closed log fails so, too. A batch with a gap in a session, or
+    /// too large for the log, is refused.
     fn append(&mut self, records: &[Arc<Record>]) -> Result<(), AppendError>;
 
     /// Who reads what this log holds, on any thread, while it is written.
     fn reader(&self) -> Arc<dyn LogReader>;
 
-    /// Ends the log cleanly: seals it, so that the next opening finds no doubtful end.
+    /// Ends the log cleanly: seals it, so that the next opening finds no doubtful end. Readers go
+    /// on; closing twice is closing once. A log that is dropped unclosed is left as a crash
+    /// would leave it.
     ///
     /// # Errors
     ///
@@ -54,8 +60,21 @@ pub trait LogReader: fmt::Debug + Send + Sync {
 pub struct ReadLimit {
     /// At most so many records.
     pub records: usize,
-    /// Stop after the record with which the encoded records reach so many bytes.
+    /// Stop after the record with which the encoded records (as [`schema`](crate::schema) encodes
+    /// them) reach so many bytes.
     pub bytes: usize,
+}
+
+impl ReadLimit {
+    /// Everything there is. For tests and exports: nothing bounds the memory that it takes.
+    pub const NONE: Self = Self {
+        records: usize::MAX,
+        bytes: usize::MAX,
+    };
+
+    pub(crate) fn is_reached(self, records: usize, bytes: usize) -> bool {
+        records >= self.records || bytes >= self.bytes
+    }
 }
 
 /// Why an append failed.
@@ -63,10 +82,20 @@ pub struct ReadLimit {
 pub enum AppendError {
     /// Nothing of the batch is in the log, and the log can go on.
     #[error("the log took nothing of this batch: {0}")]
-    Refused(#[source] Arc<std::io::Error>),
+    Refused(#[source] Arc<io::Error>),
     /// The log promises nothing more before it is opened anew.
     #[error("the log failed and must be opened anew: {0}")]
-    Poisoned(#[source] Arc<std::io::Error>),
+    Poisoned(#[source] Arc<io::Error>),
+}
+
+impl AppendError {
+    pub(crate) fn refused(why: io::Error) -> Self {
+        Self::Refused(Arc::new(why))
+    }
+
+    pub(crate) fn closed() -> Self {
+        Self::Poisoned(Arc::new(io::Error::other("the log is closed")))
+    }
 }
 
 /// Why a read failed.
@@ -82,5 +111,5 @@ pub enum ReadError {
     },
     /// The operating system could not read.
     #[error("the log could not be read: {0}")]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
 }

@@ -1,0 +1,236 @@
+//! What every log must do, as a suite: a new kind of log begins by passing it.
+//!
+//! [`conformance!`](crate::conformance!) makes one test of each function here; or call
+//! [`all`].
+//!
+//! ```
+//! use rejoin_log::{MemoryLog, conformance};
+//!
+//! conformance::all(&mut || Box::new(MemoryLog::new()));
+//! ```
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "every function here panics when the log fails it"
+)]
+
+use crate::testing::{record, session};
+use crate::{AppendError, Log, LogReader, ReadLimit};
+use rejoin_core::{Event, Record, Sequence, Timestamp};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Makes a new and empty log.
+pub type Factory<'a> = &'a mut dyn FnMut() -> Box<dyn Log>;
+
+macro_rules! suite {
+    ($($(#[$doc:meta])* fn $name:ident($new:ident) $body:block)*) => {
+        $($(#[$doc])* pub fn $name($new: Factory<'_>) $body)*
+
+        /// Runs the whole suite.
+        pub fn all(new: Factory<'_>) {
+            $($name(new);)*
+        }
+
+        /// Makes a test of each part of the suite, for the logs that an expression makes. The
+        /// expression is evaluated in each test and gives a `FnMut() -> Box<dyn Log>`.
+        ///
+        /// ```
+        /// rejoin_log::conformance!(|| Box::new(rejoin_log::MemoryLog::new()));
+        /// # fn main() {}
+        /// ```
+        #[macro_export]
+        macro_rules! conformance {
+            ($factory:expr) => {
+                $(#[test]
+                fn $name() {
+                    $crate::conformance::$name(&mut $factory);
+                })*
+            };
+        }
+    };
+}
+
+suite! {
+    /// What was appended is read: the same records, in order, of this session only.
+    fn a_session_reads_what_was_appended_to_it(new) {
+        let mut log = new();
+        let reader = log.reader();
+        let batches = [
+            vec![record(1, 1), record(2, 1), record(1, 2)],
+            vec![record(2, 2)],
+            vec![record(1, 3), record(1, 4), record(3, 1), record(1, 5)],
+        ];
+        for batch in &batches {
+            log.append(batch).unwrap();
+        }
+        for number in 0..=4 {
+            let expected: Vec<_> = batches
+                .iter()
+                .flatten()
+                .filter(|record| record.session == session(number))
+                .cloned()
+                .collect();
+            assert_eq!(read(&*reader, number, 0), expected);
+        }
+    }
+
+    /// A read begins after the sequence that it names, wherever that is.
+    fn a_read_begins_after_any_sequence(new) {
+        let mut log = new();
+        let batches = [records(1, 1..=3), records(1, 4..=4), records(1, 5..=9)];
+        for batch in &batches {
+            log.append(batch).unwrap();
+        }
+        let reader = log.reader();
+        for after in 0..=9 {
+            assert_eq!(read(&*reader, 1, after), records(1, after + 1..=9), "after {after}");
+        }
+        for after in [10, u64::MAX] {
+            assert_eq!(read(&*reader, 1, after), [], "after {after}");
+        }
+    }
+
+    /// A read stops at either limit, and gives one record all the same.
+    fn a_read_keeps_to_its_limits_and_gives_at_least_one_record(new) {
+        let mut log = new();
+        for sequence in 1..=8 {
+            log.append(&[record(1, sequence)]).unwrap();
+        }
+        let reader = log.reader();
+        let count = |after, records, bytes| {
+            let limit = ReadLimit { records, bytes };
+            reader.read(session(1), Sequence(after), limit).unwrap().len()
+        };
+        for limit in 0..=10 {
+            assert_eq!(count(0, limit, usize::MAX), limit.clamp(1, 8), "{limit} records");
+            assert_eq!(count(6, limit, usize::MAX), limit.clamp(1, 2), "{limit} records");
+        }
+        let sizes: Vec<_> = (1..=8).map(|sequence| encoded(&record(1, sequence))).collect();
+        for limit in 0..=sizes.iter().sum::<usize>() + 1 {
+            // The one that reaches the limit is the last.
+            let mut sum = 0;
+            let reaching = sizes.iter().position(|size| { sum += size; sum >= limit });
+            let expected = reaching.map_or(8, |place| place + 1);
+            assert_eq!(count(0, usize::MAX, limit), expected, "{limit} bytes");
+        }
+    }
+
+    /// A batch without records changes nothing.
+    fn an_empty_batch_is_nothing(new) {
+        let mut log = new();
+        log.append(&[]).unwrap();
+        log.append(&[record(1, 1)]).unwrap();
+        log.append(&[]).unwrap();
+        assert_eq!(read(&*log.reader(), 1, 0), [record(1, 1)]);
+    }
+
+    /// A batch with a gap or a repetition is refused as a whole, and the log goes on.
+    fn a_gap_in_a_session_is_refused_with_all_of_its_batch(new) {
+        let mut log = new();
+        log.append(&[record(1, 1)]).unwrap();
+        let wrong = [
+            vec![record(1, 1)],
+            vec![record(1, 3)],
+            vec![record(1, 2), record(1, 2)],
+            vec![record(1, 2), record(2, 2)],
+            vec![record(1, 2), record(1, 0)],
+            vec![record(2, u64::MAX)],
+        ];
+        for batch in wrong {
+            let Err(AppendError::Refused(_)) = log.append(&batch) else {
+                panic!("{batch:?} was not refused");
+            };
+        }
+        log.append(&[record(1, 2), record(2, 1)]).unwrap();
+        assert_eq!(read(&*log.reader(), 1, 0), records(1, 1..=2));
+        assert_eq!(read(&*log.reader(), 2, 0), records(2, 1..=1));
+    }
+
+    /// A large batch of large records is one batch like any other.
+    fn a_large_batch_is_read_as_it_was_written(new) {
+        let mut log = new();
+        let batch: Vec<_> = (1..=40_u64)
+            .map(|sequence| {
+                let text = "é".repeat(usize::try_from(sequence).unwrap() * 1_000);
+                Arc::new(Record {
+                    session: session(u8::from(sequence > 20)),
+                    sequence: Sequence((sequence - 1) % 20 + 1),
+                    at: Timestamp::from_millis(sequence),
+                    event: Event::UserSet { user: text.into() },
+                })
+            })
+            .collect();
+        log.append(&batch).unwrap();
+        let reader = log.reader();
+        assert_eq!(read(&*reader, 0, 0), batch[..20]);
+        assert_eq!(read(&*reader, 1, 0), batch[20..]);
+        assert_eq!(read(&*reader, 1, 15), batch[35..]);
+    }
+
+    /// A closed log takes nothing more, closing it again is nothing, and readers go on.
+    fn a_closed_log_is_read_and_not_written(new) {
+        let mut log = new();
+        let reader = log.reader();
+        log.append(&records(1, 1..=2)).unwrap();
+        log.close().unwrap();
+        log.close().unwrap();
+        let Err(AppendError::Poisoned(_)) = log.append(&[record(1, 3)]) else {
+            panic!("a closed log took a batch");
+        };
+        assert_eq!(read(&*reader, 1, 0), records(1, 1..=2));
+        drop(log);
+        assert_eq!(read(&*reader, 1, 0), records(1, 1..=2));
+    }
+
+    /// Readers on other threads see whole batches, in order, and nothing ever goes back.
+    fn readers_see_whole_batches_while_they_are_written(new) {
+        const BATCHES: u64 = 200;
+        let mut log = new();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for number in [1, 2] {
+                let reader = log.reader();
+                let done = &done;
+                scope.spawn(move || {
+                    let mut seen = 0;
+                    loop {
+                        let last = done.load(Ordering::Acquire);
+                        let read = read(&*reader, number, seen);
+                        let next = seen + read.len() as u64;
+                        assert_eq!(read, records(number, seen + 1..=next));
+                        assert_eq!(next % 3, 0, "a batch was seen in part");
+                        seen = next;
+                        if last {
+                            break;
+                        }
+                    }
+                    assert_eq!(seen, 3 * BATCHES);
+                });
+            }
+            for batch in 0..BATCHES {
+                let start = 3 * batch + 1;
+                let mut mixed = records(1, start..=start + 1);
+                mixed.extend(records(2, start..=start + 2));
+                mixed.extend(records(1, start + 2..=start + 2));
+                log.append(&mixed).unwrap();
+            }
+            done.store(true, Ordering::Release);
+        });
+    }
+}
+
+fn records(number: u8, sequences: std::ops::RangeInclusive<u64>) -> Vec<Arc<Record>> {
+    sequences.map(|sequence| record(number, sequence)).collect()
+}
+
+fn read(reader: &dyn LogReader, number: u8, after: u64) -> Vec<Arc<Record>> {
+    reader
+        .read(session(number), Sequence(after), ReadLimit::NONE)
+        .unwrap()
+}
+
+fn encoded(record: &Record) -> usize {
+    let mut bytes = Vec::new();
+    crate::schema::encode(record, &mut bytes);
+    bytes.len()
+}

@@ -1,0 +1,140 @@
+//! The file system of the machine.
+
+use super::{Disk, DiskFile, DiskLock};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A directory of the machine's file system.
+///
+/// The log holds what jobs said, so that its files can be read by their owner only.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    handle: File,
+}
+
+impl Directory {
+    /// The name of the file whose lock is the directory's. It stays when the lock is given back:
+    /// removing it would let two openers lock two files of the same name.
+    pub const LOCK: &'static str = "lock";
+
+    /// Opens the directory at `path`; creates it, and those above it, where it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the operating system says.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        if !path.try_exists()? {
+            DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+            // The new name is durable when the directory that it is in is.
+            if let Some(parent) = path.canonicalize()?.parent() {
+                File::open(parent)?.sync_all()?;
+            }
+        }
+        let handle = File::open(path)?;
+        if !handle.metadata()?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            handle,
+        })
+    }
+
+    fn open_with(&self, name: &str, options: &mut OpenOptions) -> io::Result<Arc<dyn DiskFile>> {
+        let file = options.read(true).mode(0o600).open(self.path.join(name))?;
+        Ok(Arc::new(Opened(file)))
+    }
+}
+
+impl Disk for Directory {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn lock(&self) -> io::Result<Option<Box<dyn DiskLock>>> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.path.join(Self::LOCK))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(Locked(file)))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for found in self.path.read_dir()? {
+            // A name that is not UTF-8 is none of the log's.
+            if let Ok(name) = found?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.open_with(
+            name,
+            OpenOptions::new().write(true).create(true).truncate(true),
+        )
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.open_with(name, &mut OpenOptions::new())
+    }
+
+    fn open_writable(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.open_with(name, OpenOptions::new().write(true))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.path.join(name))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.handle.sync_all()
+    }
+}
+
+/// The operating system gives the lock back when the file is closed, or its process dies.
+#[derive(Debug)]
+struct Locked(#[expect(dead_code, reason = "held, not used")] File);
+
+impl DiskLock for Locked {}
+
+#[derive(Debug)]
+struct Opened(File);
+
+impl DiskFile for Opened {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+        self.0.read_at(bytes, at)
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        self.0.write_at(bytes, at)
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}

@@ -1,0 +1,137 @@
+//! A log in memory, for tests and for embedding where nothing needs to outlive the process.
+
+use crate::log::{AppendError, Log, LogReader, ReadError, ReadLimit};
+use crate::schema;
+use crate::sequence::first_gap;
+use rejoin_core::{Record, Sequence, SessionId};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// A log that lives as long as the process and loses everything with it.
+///
+/// Behaves as every [`Log`] does, except that it is durable as soon as it is appended to. It
+/// grows without bound, and neither its appends nor its reads block for long.
+///
+/// ```
+/// use rejoin_core::{Event, Record, Sequence, SessionId, Timestamp};
+/// use rejoin_log::{Log, MemoryLog, ReadLimit};
+/// use std::sync::Arc;
+///
+/// let session = SessionId::from_bytes([7; 16]);
+/// let record = Arc::new(Record {
+///     session,
+///     sequence: Sequence(1),
+///     at: Timestamp::EPOCH,
+///     event: Event::SessionResumed,
+/// });
+/// let mut log = MemoryLog::new();
+/// let reader = log.reader();
+/// log.append(std::slice::from_ref(&record))?;
+/// let read = reader.read(session, Sequence::START, ReadLimit { records: 10, bytes: 1_000 })?;
+/// assert_eq!(read, [record]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct MemoryLog {
+    streams: Arc<Streams>,
+    closed: bool,
+}
+
+impl MemoryLog {
+    /// An empty log.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Log for MemoryLog {
+    fn append(&mut self, records: &[Arc<Record>]) -> Result<(), AppendError> {
+        if self.closed {
+            return Err(AppendError::closed());
+        }
+        let lengths = encoded_lengths(records);
+        let mut streams = self
+            .streams
+            .sessions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let last = |session| {
+            let stream: &Vec<Stored> = streams.get(&session)?;
+            stream.last().map(|stored| stored.record.sequence)
+        };
+        if let Some(gap) = first_gap(records, last) {
+            return Err(AppendError::refused(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                gap,
+            )));
+        }
+        for (record, encoded) in records.iter().zip(lengths) {
+            streams.entry(record.session).or_default().push(Stored {
+                record: Arc::clone(record),
+                encoded,
+            });
+        }
+        Ok(())
+    }
+
+    fn reader(&self) -> Arc<dyn LogReader> {
+        let streams: Arc<Streams> = Arc::clone(&self.streams);
+        streams
+    }
+
+    fn close(&mut self) -> Result<(), AppendError> {
+        self.closed = true;
+        Ok(())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Streams {
+    sessions: RwLock<BTreeMap<SessionId, Vec<Stored>>>,
+}
+
+#[derive(Debug)]
+struct Stored {
+    record: Arc<Record>,
+    /// How many bytes the record takes encoded, which is what a read's limit counts.
+    encoded: usize,
+}
+
+impl LogReader for Streams {
+    fn read(
+        &self,
+        session: SessionId,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<Arc<Record>>, ReadError> {
+        let streams = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(stream) = streams.get(&session) else {
+            return Ok(Vec::new());
+        };
+        let start = stream.partition_point(|stored| stored.record.sequence <= after);
+        let mut read = Vec::new();
+        let mut bytes: usize = 0;
+        for stored in stream.iter().skip(start) {
+            read.push(Arc::clone(&stored.record));
+            bytes = bytes.saturating_add(stored.encoded);
+            if limit.is_reached(read.len(), bytes) {
+                break;
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn encoded_lengths(records: &[Arc<Record>]) -> Vec<usize> {
+    let mut encoded = Vec::new();
+    records
+        .iter()
+        .map(|record| {
+            encoded.clear();
+            schema::encode(record, &mut encoded);
+            encoded.len()
+        })
+        .collect()
+}

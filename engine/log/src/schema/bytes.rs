@@ -1,0 +1,156 @@
+//! The parts that records are made of: what is written, and reading it back from bytes that may
+//! be anything.
+
+use super::DecodeError;
+use super::codes::Coded;
+use rejoin_core::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    out.push(number.to_le_bytes()[0]);
+}
+
+pub(super) fn put_signed(out: &mut Vec<u8>, number: i32) {
+    let zigzag = (number << 1) ^ (number >> 31);
+    put_number(out, u64::from(zigzag.cast_unsigned()));
+}
+
+pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_number(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
+}
+
+pub(super) fn put_duration(out: &mut Vec<u8>, duration: Duration) {
+    put_number(out, duration.as_secs());
+    put_number(out, u64::from(duration.subsec_nanos()));
+}
+
+pub(super) fn put_optional<T>(
+    out: &mut Vec<u8>,
+    value: Option<T>,
+    put: impl FnOnce(&mut Vec<u8>, T),
+) {
+    match value {
+        None => out.push(0),
+        Some(value) => {
+            out.push(1);
+            put(out, value);
+        }
+    }
+}
+
+/// What is left to read of a record. Each method takes the next part and names the `field` that it
+/// belongs to, for the error.
+#[derive(Debug)]
+pub(super) struct Parts<'a> {
+    rest: &'a [u8],
+}
+
+type Field = &'static str;
+
+impl<'a> Parts<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    pub(super) fn byte(&mut self, field: Field) -> Result<u8, DecodeError> {
+        let (&byte, rest) = self
+            .rest
+            .split_first()
+            .ok_or(DecodeError::Truncated { field })?;
+        self.rest = rest;
+        Ok(byte)
+    }
+
+    fn bytes(&mut self, field: Field, length: u64) -> Result<&'a [u8], DecodeError> {
+        let (bytes, rest) = usize::try_from(length)
+            .ok()
+            .and_then(|length| self.rest.split_at_checked(length))
+            .ok_or(DecodeError::Truncated { field })?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    pub(super) fn number(&mut self, field: Field) -> Result<u64, DecodeError> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte(field)?;
+            let bits = u64::from(byte & 0x7f);
+            // The tenth byte has room for one bit, and no number ends in a byte that adds nothing:
+            // one number has one encoding.
+            if (shift == 63 && bits > 1) || (shift > 0 && byte == 0) {
+                break;
+            }
+            number |= bits << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(DecodeError::InvalidNumber { field })
+    }
+
+    pub(super) fn number_u32(&mut self, field: Field) -> Result<u32, DecodeError> {
+        u32::try_from(self.number(field)?).map_err(|_| DecodeError::InvalidNumber { field })
+    }
+
+    pub(super) fn signed(&mut self, field: Field) -> Result<i32, DecodeError> {
+        let zigzag = self.number_u32(field)?;
+        Ok((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
+    }
+
+    pub(super) fn text(&mut self, field: Field) -> Result<Arc<str>, DecodeError> {
+        let length = self.number(field)?;
+        let bytes = self.bytes(field, length)?;
+        std::str::from_utf8(bytes)
+            .map(Arc::from)
+            .map_err(|_| DecodeError::NotText { field })
+    }
+
+    pub(super) fn timestamp(&mut self, field: Field) -> Result<Timestamp, DecodeError> {
+        self.number(field).map(Timestamp::from_millis)
+    }
+
+    pub(super) fn duration(&mut self, field: Field) -> Result<Duration, DecodeError> {
+        let seconds = self.number(field)?;
+        let nanos = self.number_u32(field)?;
+        if nanos >= 1_000_000_000 {
+            return Err(DecodeError::InvalidNumber { field });
+        }
+        Ok(Duration::new(seconds, nanos))
+    }
+
+    pub(super) fn token(&mut self, field: Field) -> Result<[u8; 16], DecodeError> {
+        self.bytes(field, 16)?
+            .try_into()
+            .map_err(|_| DecodeError::Truncated { field })
+    }
+
+    pub(super) fn choice<T: Coded>(&mut self, field: Field) -> Result<T, DecodeError> {
+        let code = self.byte(field)?;
+        T::from_code(code).ok_or(DecodeError::UnknownChoice { field, code })
+    }
+
+    pub(super) fn optional<T>(
+        &mut self,
+        field: Field,
+        take: impl FnOnce(&mut Self, Field) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
+        match self.byte(field)? {
+            0 => Ok(None),
+            1 => take(self, field).map(Some),
+            code => Err(DecodeError::UnknownChoice { field, code }),
+        }
+    }
+
+    pub(super) fn end(self) -> Result<(), DecodeError> {
+        match self.rest.len() {
+            0 => Ok(()),
+            bytes => Err(DecodeError::TooLong { bytes }),
+        }
+    }
+}

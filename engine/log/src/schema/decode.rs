@@ -1,0 +1,163 @@
+//! A record from its bytes, which may be anything.
+
+use super::bytes::Parts;
+use super::codes::tag;
+use rejoin_core::{
+    ConsumerId, Event, JobId, Manner, Record, Sequence, Server, SessionId, SessionNumber,
+};
+
+/// The record of `session` with `sequence` that `bytes` encode.
+///
+/// # Errors
+///
+/// Whenever [`encode`](super::encode) would not have written exactly these bytes.
+pub fn decode(session: SessionId, sequence: Sequence, bytes: &[u8]) -> Result<Record, DecodeError> {
+    let mut parts = Parts::new(bytes);
+    let record = Record {
+        session,
+        sequence,
+        at: parts.timestamp("at")?,
+        event: event(&mut parts)?,
+    };
+    parts.end()?;
+    Ok(record)
+}
+
+/// Why bytes are not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The bytes end before the record does.
+    #[error("the record ends too early, in `{field}`")]
+    Truncated {
+        /// The field that the bytes end in.
+        field: &'static str,
+    },
+    /// The record ends before the bytes do.
+    #[error("{bytes} bytes follow the record's end")]
+    TooLong {
+        /// How many bytes follow.
+        bytes: usize,
+    },
+    /// The tag is none that this version writes or reads.
+    #[error("event tag {tag} is not known to this version; a newer one may have written it")]
+    UnknownEvent {
+        /// The tag.
+        tag: u8,
+    },
+    /// A choice is none that this version writes or reads.
+    #[error(
+        "`{field}` has code {code}, which is not known to this version; a newer one may have written it"
+    )]
+    UnknownChoice {
+        /// The field that the choice is in.
+        field: &'static str,
+        /// The choice's code.
+        code: u8,
+    },
+    /// A text is not UTF-8.
+    #[error("`{field}` is not UTF-8")]
+    NotText {
+        /// The field that the text is in.
+        field: &'static str,
+    },
+    /// A number is too large for its field, or longer than it needs to be.
+    #[error("`{field}` is not a valid number")]
+    InvalidNumber {
+        /// The field that the number is in.
+        field: &'static str,
+    },
+}
+
+impl DecodeError {
+    /// Whether the bytes make sense to a newer version than this one, perhaps.
+    pub fn may_be_newer(&self) -> bool {
+        matches!(self, Self::UnknownEvent { .. } | Self::UnknownChoice { .. })
+    }
+}
+
+fn event(parts: &mut Parts<'_>) -> Result<Event, DecodeError> {
+    Ok(match parts.byte("tag")? {
+        tag::SESSION_CREATED => Event::SessionCreated {
+            number: SessionNumber(parts.number("number")?),
+            service: parts.text("service")?,
+            user: parts.optional("user", Parts::text)?,
+            remote: parts.optional("remote", Parts::text)?,
+            server: Server {
+                process: parts.number_u32("server.process")?,
+                version: parts.text("server.version")?,
+            },
+            timeout: parts.duration("timeout")?,
+        },
+        tag::SESSION_RESUMED => Event::SessionResumed,
+        tag::SESSION_TOUCHED => Event::SessionTouched {
+            seen: parts.timestamp("seen")?,
+        },
+        tag::USER_SET => Event::UserSet {
+            user: parts.text("user")?,
+        },
+        tag::CONSUMER_JOINED => Event::ConsumerJoined {
+            consumer: consumer(parts)?,
+            timeout: parts.duration("timeout")?,
+            foreground: parts.optional("foreground", Parts::number)?.map(JobId),
+        },
+        tag::CURSOR_ADVANCED => Event::CursorAdvanced {
+            consumer: consumer(parts)?,
+            to: Sequence(parts.number("to")?),
+            seen: parts.timestamp("seen")?,
+        },
+        tag::CONSUMER_LEFT => Event::ConsumerLeft {
+            consumer: consumer(parts)?,
+            cause: parts.choice("cause")?,
+        },
+        tag::JOB_SUBMITTED => Event::JobSubmitted {
+            job: job(parts)?,
+            manner: manner(parts)?,
+            statement: parts.text("statement")?,
+            timeout: parts.duration("timeout")?,
+            output_limit: parts.number("output_limit")?,
+        },
+        tag::STATEMENT_REFUSED => Event::StatementRefused {
+            statement: parts.optional("statement", Parts::text)?,
+            reason: parts.text("reason")?,
+        },
+        tag::JOB_STARTED => Event::JobStarted { job: job(parts)? },
+        tag::RESULT_EMITTED => Event::ResultEmitted {
+            job: job(parts)?,
+            manner: manner(parts)?,
+            result: parts.text("result")?,
+        },
+        tag::INTERRUPT_REQUESTED => Event::InterruptRequested {
+            job: job(parts)?,
+            cause: parts.choice("cause")?,
+        },
+        tag::JOB_FINISHED => Event::JobFinished {
+            job: job(parts)?,
+            manner: manner(parts)?,
+            outcome: parts.choice("outcome")?,
+            status: parts.signed("status")?,
+            message: parts.optional("message", Parts::text)?,
+        },
+        tag::SESSION_CLOSED => Event::SessionClosed {
+            cause: parts.choice("cause")?,
+        },
+        tag => return Err(DecodeError::UnknownEvent { tag }),
+    })
+}
+
+fn job(parts: &mut Parts<'_>) -> Result<JobId, DecodeError> {
+    parts.number("job").map(JobId)
+}
+
+fn consumer(parts: &mut Parts<'_>) -> Result<ConsumerId, DecodeError> {
+    Ok(ConsumerId {
+        token: parts.token("consumer.token")?,
+        ordinal: parts.number_u32("consumer.ordinal")?,
+    })
+}
+
+fn manner(parts: &mut Parts<'_>) -> Result<Manner, DecodeError> {
+    Ok(Manner {
+        place: parts.choice("manner.place")?,
+        audience: parts.choice("manner.audience")?,
+    })
+}

@@ -1,0 +1,130 @@
+//! A record's bytes.
+
+use super::bytes::{put_duration, put_number, put_optional, put_signed, put_text};
+use super::codes::{Coded, tag};
+use rejoin_core::{ConsumerId, Event, JobId, Manner, Record};
+
+/// Appends the bytes of `record` to `out`: its instant and its event, without session and
+/// sequence.
+pub fn encode(record: &Record, out: &mut Vec<u8>) {
+    put_number(out, record.at.as_millis());
+    match &record.event {
+        Event::SessionCreated {
+            number,
+            service,
+            user,
+            remote,
+            server,
+            timeout,
+        } => {
+            out.push(tag::SESSION_CREATED);
+            put_number(out, number.0);
+            put_text(out, service);
+            put_optional(out, user.as_deref(), put_text);
+            put_optional(out, remote.as_deref(), put_text);
+            put_number(out, u64::from(server.process));
+            put_text(out, &server.version);
+            put_duration(out, *timeout);
+        }
+        Event::SessionResumed => out.push(tag::SESSION_RESUMED),
+        Event::SessionTouched { seen } => {
+            out.push(tag::SESSION_TOUCHED);
+            put_number(out, seen.as_millis());
+        }
+        Event::UserSet { user } => {
+            out.push(tag::USER_SET);
+            put_text(out, user);
+        }
+        Event::ConsumerJoined {
+            consumer,
+            timeout,
+            foreground,
+        } => {
+            out.push(tag::CONSUMER_JOINED);
+            put_consumer(out, *consumer);
+            put_duration(out, *timeout);
+            put_optional(out, *foreground, put_job);
+        }
+        Event::CursorAdvanced { consumer, to, seen } => {
+            out.push(tag::CURSOR_ADVANCED);
+            put_consumer(out, *consumer);
+            put_number(out, to.0);
+            put_number(out, seen.as_millis());
+        }
+        Event::ConsumerLeft { consumer, cause } => {
+            out.push(tag::CONSUMER_LEFT);
+            put_consumer(out, *consumer);
+            out.push(cause.code());
+        }
+        Event::JobSubmitted {
+            job,
+            manner,
+            statement,
+            timeout,
+            output_limit,
+        } => {
+            out.push(tag::JOB_SUBMITTED);
+            put_job(out, *job);
+            put_manner(out, *manner);
+            put_text(out, statement);
+            put_duration(out, *timeout);
+            put_number(out, *output_limit);
+        }
+        Event::StatementRefused { statement, reason } => {
+            out.push(tag::STATEMENT_REFUSED);
+            put_optional(out, statement.as_deref(), put_text);
+            put_text(out, reason);
+        }
+        Event::JobStarted { job } => {
+            out.push(tag::JOB_STARTED);
+            put_job(out, *job);
+        }
+        Event::ResultEmitted {
+            job,
+            manner,
+            result,
+        } => {
+            out.push(tag::RESULT_EMITTED);
+            put_job(out, *job);
+            put_manner(out, *manner);
+            put_text(out, result);
+        }
+        Event::InterruptRequested { job, cause } => {
+            out.push(tag::INTERRUPT_REQUESTED);
+            put_job(out, *job);
+            out.push(cause.code());
+        }
+        Event::JobFinished {
+            job,
+            manner,
+            outcome,
+            status,
+            message,
+        } => {
+            out.push(tag::JOB_FINISHED);
+            put_job(out, *job);
+            put_manner(out, *manner);
+            out.push(outcome.code());
+            put_signed(out, *status);
+            put_optional(out, message.as_deref(), put_text);
+        }
+        Event::SessionClosed { cause } => {
+            out.push(tag::SESSION_CLOSED);
+            out.push(cause.code());
+        }
+    }
+}
+
+fn put_job(out: &mut Vec<u8>, job: JobId) {
+    put_number(out, job.0);
+}
+
+fn put_consumer(out: &mut Vec<u8>, consumer: ConsumerId) {
+    out.extend_from_slice(&consumer.token);
+    put_number(out, u64::from(consumer.ordinal));
+}
+
+fn put_manner(out: &mut Vec<u8>, manner: Manner) {
+    out.push(manner.place.code());
+    out.push(manner.audience.code());
+}

@@ -1,0 +1,76 @@
+//! What stands in a segment behind the place where its batches stop making sense: nothing but
+//! zeros, the rest of an append that a crash cut short, or proof of damage.
+
+use super::batch::{BATCH_HEAD_BYTES, BatchHead, MARKER, Site};
+use super::window::{WINDOW_BYTES, Window};
+use std::io;
+
+/// What was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Survey {
+    /// The byte after the last one that is not zero; 0 when there is none.
+    pub(super) used: u64,
+    /// The head that says most about how far the log was durable, and the byte it stands at.
+    pub(super) claim: Option<(u64, BatchHead)>,
+    /// The position after the last record that any head tells of.
+    pub(super) next: Option<u64>,
+}
+
+/// Surveys the bytes from `from` to the end of the file, as part of the segment that `site` is in.
+///
+/// A head alone is believed, whatever became of its records: its checksum covers where it stands,
+/// so nothing but a batch that was written here can have left it.
+pub(super) fn survey(window: &mut Window<'_>, site: Site, from: u64) -> io::Result<Survey> {
+    let mut survey = Survey::default();
+    let mut at = from;
+    while at < window.length() {
+        let left = window.length().saturating_sub(at);
+        let count = usize::try_from(left).map_or(WINDOW_BYTES, |left| left.min(WINDOW_BYTES));
+        let Some(bytes) = window.get(at, count)? else {
+            break;
+        };
+        if !is_zero(bytes) {
+            survey.look_at(bytes, site, at);
+        }
+        // A head may lie across the end of this part: begin the next one before it.
+        at += if (count as u64) < left {
+            count.saturating_sub(BATCH_HEAD_BYTES - 1) as u64
+        } else {
+            left
+        };
+    }
+    Ok(survey)
+}
+
+impl Survey {
+    fn look_at(&mut self, bytes: &[u8], site: Site, at: u64) {
+        if let Some(last) = bytes.iter().rposition(|&byte| byte != 0) {
+            self.used = at + last as u64 + 1;
+        }
+        for (place, window) in bytes.windows(BATCH_HEAD_BYTES).enumerate() {
+            if !window.starts_with(&MARKER) {
+                continue;
+            }
+            let byte = at + place as u64;
+            let head = window
+                .first_chunk()
+                .and_then(|head| BatchHead::decode(head, Site { byte, ..site }));
+            if let Some(head) = head {
+                self.next = self.next.max(Some(head.next()));
+                if self
+                    .claim
+                    .is_none_or(|(_, best)| best.durable < head.durable)
+                {
+                    self.claim = Some((byte, head));
+                }
+            }
+        }
+    }
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    // In blocks, so that it runs as fast as memory: a segment can be megabytes of zeros.
+    bytes
+        .chunks(128)
+        .all(|block| block.iter().fold(0, |all, byte| all | byte) == 0)
+}

@@ -1,0 +1,57 @@
+//! What tests of logs need, here and in other crates: a disk that fails and forgets on demand,
+//! and records to fill a log with.
+
+mod simulated_disk;
+
+pub use simulated_disk::{Fault, SimulatedDisk, Survival};
+
+use rejoin_core::{
+    Audience, ConsumerId, Event, JobId, LeaveCause, Manner, Outcome, Place, Record, Sequence,
+    SessionId, Timestamp,
+};
+use std::sync::Arc;
+
+/// A session's identity made from a small number.
+#[must_use]
+pub fn session(number: u8) -> SessionId {
+    SessionId::from_bytes([number; 16])
+}
+
+/// A record of a session made from a small number, with an event that depends on the sequence, so
+/// that no two records of a session are alike.
+#[must_use]
+pub fn record(number: u8, sequence: u64) -> Arc<Record> {
+    let job = JobId(sequence);
+    let manner = Manner {
+        place: Place::Foreground,
+        audience: Audience::Session,
+    };
+    let event = match sequence % 4 {
+        0 => Event::JobFinished {
+            job,
+            manner,
+            outcome: Outcome::Failed,
+            status: -1,
+            message: Some("no such file".into()),
+        },
+        1 => Event::JobStarted { job },
+        2 => Event::ResultEmitted {
+            job,
+            manner,
+            result: format!(r#"{{"content":"line {sequence}\n","jobId":1,"type":"shell"}}"#).into(),
+        },
+        _ => Event::ConsumerLeft {
+            consumer: ConsumerId {
+                token: [number; 16],
+                ordinal: 1,
+            },
+            cause: LeaveCause::Expired,
+        },
+    };
+    Arc::new(Record {
+        session: session(number),
+        sequence: Sequence(sequence),
+        at: Timestamp::from_millis(sequence.saturating_mul(1_000)),
+        event,
+    })
+}

@@ -1,0 +1,475 @@
+//! A disk in memory that does what real ones do on bad days.
+
+use crate::disk::{Disk, DiskFile, DiskLock};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What a disk writes at once or not at all.
+const SECTOR_BYTES: usize = 512;
+
+/// A directory in memory. Clones are the same directory.
+///
+/// Writes go to a cache, and to the disk when they are synced; names likewise.
+/// [`power_cut`](Self::power_cut) forgets what was not synced. As on Linux, a sync that fails
+/// leaves what it was for in the cache, marked as if it were on the disk: no later sync writes it.
+///
+/// Every operation that changes the disk, and every read, is counted, and
+/// [`fail`](Self::fail) makes the one of a certain number fail. So a test can let each operation
+/// of a workload fail in turn.
+///
+/// ```
+/// use rejoin_log::disk::Disk;
+/// use rejoin_log::testing::{SimulatedDisk, Survival};
+///
+/// let disk = SimulatedDisk::new();
+/// let file = disk.create("file")?;
+/// disk.sync()?;
+/// file.write_at(b"kept", 0)?;
+/// file.sync()?;
+/// file.write_at(b"lost", 4)?;
+/// disk.power_cut(Survival::nothing());
+/// assert_eq!(disk.bytes("file"), Some(b"kept".to_vec()));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct SimulatedDisk {
+    state: Arc<Mutex<State>>,
+    lock: Arc<AtomicBool>,
+}
+
+/// How an operation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// With this error number, and nothing is done. A sync that fails so may never be made up for.
+    Errno(i32),
+    /// A write writes so many bytes, and the next operation fails with this error number; any
+    /// other operation fails at once.
+    Short(usize, i32),
+}
+
+impl Fault {
+    /// No room left on the device: `ENOSPC`.
+    pub const NO_SPACE: Self = Self::Errno(28);
+    /// The device failed: `EIO`.
+    pub const IO: Self = Self::Errno(5);
+}
+
+/// What of the unsynced survives a power cut: asked for each sector of each write, for each change
+/// of a length, and for each creation, renaming and removal of a name until the first that does
+/// not survive, because file systems keep the order of those.
+#[derive(Clone, Debug)]
+pub struct Survival(Chance);
+
+#[derive(Clone, Debug)]
+enum Chance {
+    Nothing,
+    Everything,
+    Seeded(u64),
+}
+
+impl Survival {
+    /// Nothing survives that was not synced.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self(Chance::Nothing)
+    }
+
+    /// Everything survives, as if the process alone had died.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self(Chance::Everything)
+    }
+
+    /// About a half survives; which half depends on the seed alone.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self(Chance::Seeded(seed))
+    }
+
+    fn draw(&mut self) -> bool {
+        match &mut self.0 {
+            Chance::Nothing => false,
+            Chance::Everything => true,
+            Chance::Seeded(state) => {
+                // SplitMix64.
+                *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let mut mixed = *state;
+                mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                (mixed ^ (mixed >> 31)) & 1 == 1
+            }
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    files: Vec<Contents>,
+    /// Names as everybody sees them.
+    names: BTreeMap<String, usize>,
+    /// Names as they are on the disk.
+    durable_names: BTreeMap<String, usize>,
+    /// Changes of names that are not on the disk yet.
+    unsynced_names: Vec<NameChange>,
+    operations: u64,
+    faults: BTreeMap<u64, Fault>,
+    /// Every operation fails from this one on.
+    dead: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+enum NameChange {
+    Put(String, usize),
+    Rename(String, String),
+    Remove(String),
+}
+
+fn change(names: &mut BTreeMap<String, usize>, change: &NameChange) {
+    match change {
+        NameChange::Put(name, file) => {
+            names.insert(name.clone(), *file);
+        }
+        NameChange::Rename(from, to) => {
+            if let Some(file) = names.remove(from) {
+                names.insert(to.clone(), file);
+            }
+        }
+        NameChange::Remove(name) => {
+            names.remove(name);
+        }
+    }
+}
+
+/// One file's bytes.
+#[derive(Debug, Default)]
+struct Contents {
+    /// As everybody sees them.
+    cached: Vec<u8>,
+    /// As they are on the disk.
+    durable: Vec<u8>,
+    unsynced: Vec<Write>,
+}
+
+#[derive(Debug)]
+enum Write {
+    Bytes(usize, Vec<u8>),
+    Length(usize),
+}
+
+impl Write {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Bytes(at, written) => {
+                let end = at + written.len();
+                if bytes.len() < end {
+                    bytes.resize(end, 0);
+                }
+                bytes[*at..end].copy_from_slice(written);
+            }
+            Self::Length(length) => bytes.resize(*length, 0),
+        }
+    }
+}
+
+enum Verdict {
+    Go,
+    Short(usize),
+}
+
+impl State {
+    /// Counts an operation; says how it is to go.
+    fn begin(&mut self) -> io::Result<Verdict> {
+        let number = self.operations;
+        self.operations += 1;
+        if self.dead.is_some_and(|from| number >= from) {
+            return Err(io::Error::other("the machine is off"));
+        }
+        match self.faults.remove(&number) {
+            None => Ok(Verdict::Go),
+            Some(Fault::Errno(errno)) => Err(io::Error::from_raw_os_error(errno)),
+            Some(Fault::Short(bytes, errno)) => {
+                self.faults.insert(number + 1, Fault::Errno(errno));
+                Ok(Verdict::Short(bytes))
+            }
+        }
+    }
+
+    fn find(&self, name: &str) -> io::Result<usize> {
+        self.names
+            .get(name)
+            .copied()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn change_names(&mut self, made: NameChange) {
+        change(&mut self.names, &made);
+        self.unsynced_names.push(made);
+    }
+}
+
+impl SimulatedDisk {
+    /// An empty directory on a disk without faults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many operations there have been. The next one has this number.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.state().operations
+    }
+
+    /// Makes the operation of this number fail.
+    pub fn fail(&self, operation: u64, fault: Fault) {
+        self.state().faults.insert(operation, fault);
+    }
+
+    /// Makes every operation from this number on fail, until the next
+    /// [`power_cut`](Self::power_cut): from the disk's side, that is when the power went.
+    pub fn die(&self, operation: u64) {
+        self.state().dead = Some(operation);
+    }
+
+    /// Takes back all faults that have not come up.
+    pub fn heal(&self) {
+        let mut state = self.state();
+        state.faults.clear();
+        state.dead = None;
+    }
+
+    /// The machine goes off and on again: forgets what was not synced, except for what survives,
+    /// takes back all faults, and gives the lock back. Whoever still has a file open must not use
+    /// it any more.
+    pub fn power_cut(&self, mut survival: Survival) {
+        let mut state = self.state();
+        let state = &mut *state;
+        for contents in &mut state.files {
+            for write in std::mem::take(&mut contents.unsynced) {
+                match write {
+                    Write::Bytes(at, bytes) => {
+                        for (at, sector) in sectors(at, &bytes) {
+                            if survival.draw() {
+                                Write::Bytes(at, sector.to_vec()).apply(&mut contents.durable);
+                            }
+                        }
+                    }
+                    length @ Write::Length(_) => {
+                        if survival.draw() {
+                            length.apply(&mut contents.durable);
+                        }
+                    }
+                }
+            }
+            contents.cached.clone_from(&contents.durable);
+        }
+        for made in std::mem::take(&mut state.unsynced_names) {
+            if !survival.draw() {
+                break;
+            }
+            change(&mut state.durable_names, &made);
+        }
+        state.names.clone_from(&state.durable_names);
+        state.faults.clear();
+        state.dead = None;
+        self.lock.store(false, Ordering::SeqCst);
+    }
+
+    /// The bytes of a file as everybody sees them.
+    #[must_use]
+    pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        let state = self.state();
+        let file = *state.names.get(name)?;
+        state
+            .files
+            .get(file)
+            .map(|contents| contents.cached.clone())
+    }
+
+    /// Puts a file there, durably.
+    pub fn put(&self, name: &str, bytes: &[u8]) {
+        let mut state = self.state();
+        let file = state.files.len();
+        state.files.push(Contents {
+            cached: bytes.to_vec(),
+            durable: bytes.to_vec(),
+            unsynced: Vec::new(),
+        });
+        state.names.insert(name.to_owned(), file);
+        state.durable_names.insert(name.to_owned(), file);
+    }
+
+    /// Every file's name, in order.
+    #[must_use]
+    pub fn file_names(&self) -> Vec<String> {
+        self.state().names.keys().cloned().collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn opened(&self, file: usize) -> Arc<dyn DiskFile> {
+        Arc::new(SimulatedFile {
+            disk: self.clone(),
+            file,
+        })
+    }
+}
+
+/// The parts of a write that are in one sector each.
+fn sectors(at: usize, bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let first = (SECTOR_BYTES - at % SECTOR_BYTES).min(bytes.len());
+    let (head, tail) = bytes.split_at(first);
+    let tail = tail.chunks(SECTOR_BYTES).enumerate();
+    let tail = tail.map(move |(place, sector)| (at + first + place * SECTOR_BYTES, sector));
+    std::iter::once((at, head)).chain(tail)
+}
+
+impl Disk for SimulatedDisk {
+    fn path(&self) -> &Path {
+        Path::new("simulated")
+    }
+
+    fn lock(&self) -> io::Result<Option<Box<dyn DiskLock>>> {
+        let taken = self.lock.swap(true, Ordering::SeqCst);
+        Ok((!taken).then(|| Box::new(Lock(Arc::clone(&self.lock))) as Box<dyn DiskLock>))
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut state = self.state();
+        state.begin()?;
+        Ok(state.names.keys().cloned().collect())
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.state();
+        state.begin()?;
+        let file = state.files.len();
+        state.files.push(Contents::default());
+        state.change_names(NameChange::Put(name.to_owned(), file));
+        Ok(self.opened(file))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.state();
+        state.begin()?;
+        Ok(self.opened(state.find(name)?))
+    }
+
+    fn open_writable(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.begin()?;
+        state.find(from)?;
+        state.change_names(NameChange::Rename(from.to_owned(), to.to_owned()));
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.begin()?;
+        state.find(name)?;
+        state.change_names(NameChange::Remove(name.to_owned()));
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let verdict = state.begin();
+        let made = std::mem::take(&mut state.unsynced_names);
+        verdict?;
+        for made in &made {
+            change(&mut state.durable_names, made);
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Lock(Arc<AtomicBool>);
+
+impl DiskLock for Lock {}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+#[derive(Debug)]
+struct SimulatedFile {
+    disk: SimulatedDisk,
+    file: usize,
+}
+
+impl SimulatedFile {
+    fn with<T>(&self, run: impl FnOnce(&mut Contents, Verdict) -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.disk.state();
+        let verdict = state.begin()?;
+        run(&mut state.files[self.file], verdict)
+    }
+}
+
+impl DiskFile for SimulatedFile {
+    fn length(&self) -> io::Result<u64> {
+        self.with(|contents, _| Ok(contents.cached.len() as u64))
+    }
+
+    fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+        self.with(|contents, verdict| {
+            let at = usize::try_from(at).map_err(io::Error::other)?;
+            let there = contents.cached.get(at..).unwrap_or_default();
+            let mut count = there.len().min(bytes.len());
+            if let Verdict::Short(most) = verdict {
+                count = count.min(most);
+            }
+            bytes[..count].copy_from_slice(&there[..count]);
+            Ok(count)
+        })
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        self.with(|contents, verdict| {
+            let at = usize::try_from(at).map_err(io::Error::other)?;
+            let count = match verdict {
+                Verdict::Go => bytes.len(),
+                Verdict::Short(most) => bytes.len().min(most),
+            };
+            let write = Write::Bytes(at, bytes[..count].to_vec());
+            write.apply(&mut contents.cached);
+            contents.unsynced.push(write);
+            Ok(count)
+        })
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.with(|contents, _| {
+            let length = usize::try_from(length).map_err(io::Error::other)?;
+            let write = Write::Length(length);
+            write.apply(&mut contents.cached);
+            contents.unsynced.push(write);
+            Ok(())
+        })
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.disk.state();
+        let verdict = state.begin();
+        let contents = &mut state.files[self.file];
+        let unsynced = std::mem::take(&mut contents.unsynced);
+        // After a failure, too, the cache takes itself for clean.
+        verdict?;
+        for write in &unsynced {
+            write.apply(&mut contents.durable);
+        }
+        Ok(())
+    }
+}
