@@ -29,6 +29,7 @@ mod projection;
 mod rejection;
 mod state;
 mod step;
+pub mod testing;
 mod time;
 
 pub use apply::Violation;

@@ -1,0 +1,130 @@
+//! For tests of this crate and of whoever builds on it: given events, when a command, then events;
+//! one idea of what clients may do; and the promises as a check over any sequence of records.
+//!
+//! ```
+//! use rejoin_core::testing::{SESSION, created, given, instant};
+//! use rejoin_core::{CloseCause, Command, Event, Rejection};
+//!
+//! let cause = CloseCause::Requested;
+//! given([created()])
+//!     .when(instant(5), Command::CloseSession { session: SESSION, cause })
+//!     .then([Event::SessionClosed { cause }])
+//!     .when(instant(6), Command::CloseSession { session: SESSION, cause })
+//!     .then_rejected(Rejection::SessionNotFound(SESSION));
+//! ```
+
+mod operation;
+mod promises;
+
+pub use operation::{Operation, Pick};
+pub use promises::Promises;
+
+use crate::{
+    Command, Event, Limits, Record, Rejection, Server, SessionId, SessionNumber, State, Timestamp,
+};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// The session that the given events are in.
+pub const SESSION: SessionId = SessionId::from_bytes([1; 16]);
+
+/// The timeout of [`SESSION`].
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(100);
+
+/// The instant so many seconds after the epoch.
+pub const fn instant(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1_000)
+}
+
+/// The first event of [`SESSION`].
+pub fn created() -> Event {
+    Event::SessionCreated {
+        number: SessionNumber(1),
+        service: "test".into(),
+        user: None,
+        remote: None,
+        server: Server {
+            process: 1,
+            version: "1".into(),
+        },
+        timeout: SESSION_TIMEOUT,
+    }
+}
+
+/// A story: what has happened so far, and what happened last.
+#[derive(Clone, Debug)]
+pub struct Story {
+    state: State,
+    last: Result<Vec<Event>, Rejection>,
+}
+
+/// Begins a story with events of [`SESSION`], all at the epoch.
+pub fn given(events: impl IntoIterator<Item = Event>) -> Story {
+    given_with(Limits::DEFAULT, events)
+}
+
+/// As [`given`], within limits.
+///
+/// # Panics
+///
+/// When the events cannot follow each other.
+pub fn given_with(limits: Limits, events: impl IntoIterator<Item = Event>) -> Story {
+    let mut state = State::new(limits);
+    for event in events {
+        let last = state
+            .session(SESSION)
+            .map(|session| session.last_sequence());
+        let sequence = last.unwrap_or_default().next();
+        state.apply(&Record {
+            session: SESSION,
+            sequence,
+            at: Timestamp::EPOCH,
+            event,
+        });
+    }
+    Story {
+        state,
+        last: Ok(Vec::new()),
+    }
+}
+
+impl Story {
+    /// Then somebody commands something.
+    #[must_use = "say what follows"]
+    pub fn when(mut self, now: Timestamp, command: Command) -> Self {
+        let before = self.state.clone();
+        let steps = self.state.step(now, command);
+        if steps.is_err() {
+            assert_eq!(self.state, before, "a rejection changes nothing");
+        }
+        self.last = steps.map(|steps| steps.into_iter().map(|step| step.record.event).collect());
+        self
+    }
+
+    /// These events follow from it, and no others.
+    ///
+    /// # Panics
+    ///
+    /// When others do.
+    #[track_caller]
+    pub fn then(self, events: impl IntoIterator<Item = Event>) -> Self {
+        assert_eq!(self.last, Ok(events.into_iter().collect()));
+        self
+    }
+
+    /// It is refused.
+    ///
+    /// # Panics
+    ///
+    /// When it is not, or for another reason.
+    #[track_caller]
+    pub fn then_rejected(self, rejection: Rejection) -> Self {
+        assert_eq!(self.last, Err(rejection));
+        self
+    }
+
+    /// What the story has led to.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+}

@@ -1,0 +1,227 @@
+//! What clients, runners and timers may do, in a form that can be generated, shrunk and read: who
+//! is meant is picked from those who are there. One generator serves property tests, fuzzers and
+//! the simulator.
+
+use crate::{
+    Audience, CloseCause, Command, ConsumerId, CreateSession, JobId, Manner, Place, Sequence,
+    Server, Session, SessionId, State, SubmitJob, Timestamp,
+};
+use alloc::format;
+use core::time::Duration;
+
+/// Which of those who are there: counted round and round. The last value picks one who is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pick(pub u8);
+
+/// Something that may be asked of the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Begin a session, as its first consumer or not.
+    Create {
+        /// Whether the creator reads.
+        reads: bool,
+        /// Its timeouts, in seconds.
+        timeout: u8,
+    },
+    /// Read a session.
+    Join(Pick),
+    /// Stop reading.
+    Leave(Pick, Pick),
+    /// End a session.
+    Close(Pick),
+    /// Say who uses a session.
+    SetUser(Pick, u8),
+    /// Use a session.
+    Touch(Pick),
+    /// Run a statement.
+    Submit {
+        /// In which session.
+        session: Pick,
+        /// How.
+        manner: Manner,
+        /// Its timeout, in seconds.
+        timeout: u8,
+        /// The bytes that it may emit.
+        output_limit: u8,
+    },
+    /// Note a statement that could not run.
+    Refuse(Pick),
+    /// Interrupt a job, or the one in the foreground.
+    Interrupt(Pick, Option<Pick>),
+    /// Give a consumer so many records more.
+    Advance(Pick, Pick, u8),
+    /// A runner begins.
+    Start(Pick, Pick),
+    /// A runner has a result of so many bytes.
+    Emit(Pick, Pick, u8),
+    /// A runner has ended, with this status.
+    Finish(Pick, Pick, u8),
+    /// The timer.
+    Expire,
+    /// The server starts again.
+    Resume,
+    /// The server is about to end.
+    InterruptAll,
+}
+
+impl Operation {
+    /// The command that this is in the given state at the given instant.
+    pub fn command(self, state: &State, now: Timestamp) -> Command {
+        match self {
+            Self::Create { reads, timeout } => {
+                let timeout = Duration::from_secs(timeout.into());
+                Command::CreateSession(CreateSession {
+                    session: fresh_session(state),
+                    service: "test".into(),
+                    user: None,
+                    remote: Some("127.0.0.1:1".into()),
+                    server: Server {
+                        process: 1,
+                        version: "1".into(),
+                    },
+                    timeout,
+                    consumer: reads.then_some(([0; 16], timeout)),
+                })
+            }
+            Self::Join(session) => Command::JoinSession {
+                session: session.session(state),
+                token: [1; 16],
+                timeout: Duration::from_secs(7),
+            },
+            Self::Leave(session, consumer) => Command::LeaveSession {
+                session: session.session(state),
+                consumer: consumer.consumer(session.open(state)),
+            },
+            Self::Close(session) => {
+                let cause = CloseCause::Requested;
+                Command::CloseSession {
+                    session: session.session(state),
+                    cause,
+                }
+            }
+            Self::SetUser(session, user) => Command::SetUser {
+                session: session.session(state),
+                user: format!("user {user}").into(),
+            },
+            Self::Touch(session) => Command::TouchSession {
+                session: session.session(state),
+                seen: now,
+            },
+            Self::Submit {
+                session,
+                manner,
+                timeout,
+                output_limit,
+            } => Command::SubmitJob(SubmitJob {
+                session: session.session(state),
+                statement: "statement".into(),
+                manner,
+                timeout: Duration::from_secs(timeout.into()),
+                output_limit: output_limit.into(),
+            }),
+            Self::Refuse(session) => Command::RefuseStatement {
+                session: session.session(state),
+                statement: None,
+                reason: "no reason".into(),
+            },
+            Self::Interrupt(session, job) => Command::InterruptJob {
+                session: session.session(state),
+                job: job.map(|job| job.job(session.open(state))),
+            },
+            Self::Advance(session, consumer, by) => {
+                let open = session.open(state);
+                let id = consumer.consumer(open);
+                let cursor = open
+                    .and_then(|open| open.consumer(id))
+                    .map(|reader| reader.cursor());
+                Command::AdvanceCursor {
+                    session: session.session(state),
+                    consumer: id,
+                    to: Sequence(cursor.unwrap_or_default().0 + u64::from(by)),
+                    seen: now,
+                }
+            }
+            Self::Start(session, job) => Command::ReportStarted {
+                session: session.session(state),
+                job: job.job(session.open(state)),
+            },
+            Self::Emit(session, job, bytes) => Command::ReportResult {
+                session: session.session(state),
+                job: job.job(session.open(state)),
+                result: "x".repeat(bytes.into()).into(),
+            },
+            Self::Finish(session, job, status) => Command::ReportFinished {
+                session: session.session(state),
+                job: job.job(session.open(state)),
+                status: status.into(),
+                message: None,
+            },
+            Self::Expire => Command::Expire,
+            Self::Resume => Command::Resume,
+            Self::InterruptAll => Command::InterruptAll,
+        }
+    }
+}
+
+impl Manner {
+    /// All there are.
+    pub const ALL: [Self; 4] = [
+        Self {
+            place: Place::Foreground,
+            audience: Audience::Session,
+        },
+        Self {
+            place: Place::Foreground,
+            audience: Audience::Submitter,
+        },
+        Self {
+            place: Place::Background,
+            audience: Audience::Session,
+        },
+        Self {
+            place: Place::Background,
+            audience: Audience::Submitter,
+        },
+    ];
+}
+
+impl Pick {
+    const NOBODY: u8 = u8::MAX;
+
+    fn among<T>(self, count: usize, mut all: impl Iterator<Item = T>) -> Option<T> {
+        if self.0 == Self::NOBODY || count == 0 {
+            return None;
+        }
+        all.nth(usize::from(self.0) % count)
+    }
+
+    fn open(self, state: &State) -> Option<&Session> {
+        self.among(state.sessions.len(), state.sessions())
+            .map(|(_, open)| open)
+    }
+
+    fn session(self, state: &State) -> SessionId {
+        let picked = self.among(state.sessions.len(), state.sessions());
+        picked.map_or(SessionId::from_bytes([0xff; 16]), |(id, _)| id)
+    }
+
+    fn consumer(self, open: Option<&Session>) -> ConsumerId {
+        let picked = open.and_then(|open| self.among(open.consumers.len(), open.consumers()));
+        picked.map_or(
+            ConsumerId {
+                token: [0xff; 16],
+                ordinal: u32::MAX,
+            },
+            |(id, _)| id,
+        )
+    }
+
+    fn job(self, open: Option<&Session>) -> JobId {
+        let picked = open.and_then(|open| self.among(open.jobs.len(), open.jobs()));
+        picked.map_or(JobId(u64::MAX), |(id, _)| id)
+    }
+}
+
+fn fresh_session(state: &State) -> SessionId {
+    SessionId::from_bytes(u128::from(state.last_number + 1).to_be_bytes())
+}

@@ -1,0 +1,182 @@
+use crate::jobs::{foreground, submitted};
+use rejoin_core::testing::{SESSION, created, given, given_with, instant};
+use rejoin_core::{
+    CloseCause, Command, ConsumerId, Event, JobId, LeaveCause, Limits, Rejection, Sequence,
+};
+use std::time::Duration;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+fn consumer(ordinal: u32) -> ConsumerId {
+    ConsumerId {
+        token: [7; 16],
+        ordinal,
+    }
+}
+
+fn joined(ordinal: u32) -> Event {
+    Event::ConsumerJoined {
+        consumer: consumer(ordinal),
+        timeout: TIMEOUT,
+        foreground: None,
+    }
+}
+
+fn join() -> Command {
+    Command::JoinSession {
+        session: SESSION,
+        token: [7; 16],
+        timeout: TIMEOUT,
+    }
+}
+
+fn advance(to: u64, seen: u64) -> Command {
+    let (to, seen) = (Sequence(to), instant(seen));
+    Command::AdvanceCursor {
+        session: SESSION,
+        consumer: consumer(1),
+        to,
+        seen,
+    }
+}
+
+fn left(cause: LeaveCause) -> Event {
+    Event::ConsumerLeft {
+        consumer: consumer(1),
+        cause,
+    }
+}
+
+#[test]
+fn whoever_joins_is_told_what_runs_in_the_foreground() {
+    let foreground_job = Some(JobId(1));
+    given([created(), submitted(1, foreground())])
+        .when(instant(1), join())
+        .then([Event::ConsumerJoined {
+            consumer: consumer(1),
+            timeout: TIMEOUT,
+            foreground: foreground_job,
+        }]);
+}
+
+#[test]
+fn ordinals_are_not_used_again() {
+    given([created(), joined(1)])
+        .when(
+            instant(1),
+            Command::LeaveSession {
+                session: SESSION,
+                consumer: consumer(1),
+            },
+        )
+        .then([left(LeaveCause::Left)])
+        .when(instant(1), join())
+        .then([joined(2)]);
+}
+
+#[test]
+fn a_session_has_as_many_consumers_as_allowed_and_no_more() {
+    let limits = Limits {
+        consumers: 1,
+        ..Limits::DEFAULT
+    };
+    given_with(limits, [created(), joined(1)])
+        .when(instant(1), join())
+        .then_rejected(Rejection::TooMany {
+            what: "consumers of this session",
+            limit: 1,
+        });
+}
+
+#[test]
+fn who_is_not_there_cannot_leave_or_go_on() {
+    let unknown = Rejection::ConsumerNotFound(consumer(1));
+    given([created()])
+        .when(
+            instant(1),
+            Command::LeaveSession {
+                session: SESSION,
+                consumer: consumer(1),
+            },
+        )
+        .then_rejected(unknown)
+        .when(instant(1), advance(1, 1))
+        .then_rejected(unknown);
+}
+
+#[test]
+fn a_cursor_never_goes_back_and_never_beyond_the_last_record() {
+    given([created(), joined(1)])
+        .when(instant(3), advance(3, 3))
+        .then_rejected(Rejection::CursorAhead)
+        .when(instant(3), advance(2, 3))
+        .then([Event::CursorAdvanced {
+            consumer: consumer(1),
+            to: Sequence(2),
+            seen: instant(3),
+        }])
+        .when(instant(4), advance(1, 3))
+        .then([])
+        .when(instant(5), advance(1, 5))
+        .then([Event::CursorAdvanced {
+            consumer: consumer(1),
+            to: Sequence(2),
+            seen: instant(5),
+        }]);
+}
+
+#[test]
+fn a_consumer_expires_at_its_timeout_after_its_last_pull_and_not_before() {
+    given([created(), joined(1)])
+        .when(instant(9), Command::Expire)
+        .then([])
+        .when(instant(9), advance(1, 5))
+        .then([Event::CursorAdvanced {
+            consumer: consumer(1),
+            to: Sequence(1),
+            seen: instant(5),
+        }])
+        .when(instant(14), Command::Expire)
+        .then([])
+        .when(instant(15), Command::Expire)
+        .then([left(LeaveCause::Expired)]);
+}
+
+#[test]
+fn a_consumer_that_expired_has_not_used_its_session() {
+    given([created(), joined(1)])
+        .when(instant(50), Command::Expire)
+        .then([left(LeaveCause::Expired)])
+        .when(instant(100), Command::Expire)
+        .then([Event::SessionClosed {
+            cause: CloseCause::Idle,
+        }]);
+}
+
+#[test]
+fn a_session_that_is_closed_as_idle_takes_its_late_consumers_along() {
+    given([created(), joined(1)])
+        .when(instant(100), Command::Expire)
+        .then([
+            left(LeaveCause::SessionClosed),
+            Event::SessionClosed {
+                cause: CloseCause::Idle,
+            },
+        ]);
+}
+
+#[test]
+fn as_much_expires_at_once_as_allowed_and_the_rest_with_the_next() {
+    let limits = Limits {
+        expired: 1,
+        ..Limits::DEFAULT
+    };
+    given_with(limits, [created(), joined(1), joined(2)])
+        .when(instant(11), Command::Expire)
+        .then([left(LeaveCause::Expired)])
+        .when(instant(11), Command::Expire)
+        .then([Event::ConsumerLeft {
+            consumer: consumer(2),
+            cause: LeaveCause::Expired,
+        }]);
+}

@@ -1,0 +1,344 @@
+use rejoin_core::testing::{SESSION, created, given, given_with, instant};
+use rejoin_core::{
+    Audience, Command, Effect, Event, InterruptCause, JobId, Limits, Manner, Outcome, Place,
+    Rejection, SubmitJob,
+};
+use std::time::Duration;
+
+const TIMEOUT: Duration = Duration::from_secs(10_000);
+const OUTPUT: u64 = 10;
+
+pub(crate) const fn foreground() -> Manner {
+    Manner {
+        place: Place::Foreground,
+        audience: Audience::Session,
+    }
+}
+
+const fn background() -> Manner {
+    Manner {
+        place: Place::Background,
+        audience: Audience::Session,
+    }
+}
+
+pub(crate) fn submitted(job: u64, manner: Manner) -> Event {
+    Event::JobSubmitted {
+        job: JobId(job),
+        manner,
+        statement: "statement".into(),
+        timeout: TIMEOUT,
+        output_limit: OUTPUT,
+    }
+}
+
+pub(crate) fn finished(job: u64, manner: Manner, outcome: Outcome, status: i32) -> Event {
+    Event::JobFinished {
+        job: JobId(job),
+        manner,
+        outcome,
+        status,
+        message: None,
+    }
+}
+
+fn submit(manner: Manner) -> Command {
+    Command::SubmitJob(SubmitJob {
+        session: SESSION,
+        statement: "statement".into(),
+        manner,
+        timeout: TIMEOUT,
+        output_limit: OUTPUT,
+    })
+}
+
+pub(crate) fn job_of(statement: &str) -> Command {
+    let Command::SubmitJob(submit) = submit(foreground()) else {
+        unreachable!()
+    };
+    Command::SubmitJob(SubmitJob {
+        statement: statement.into(),
+        ..submit
+    })
+}
+
+fn emit(result: &str) -> Command {
+    Command::ReportResult {
+        session: SESSION,
+        job: JobId(1),
+        result: result.into(),
+    }
+}
+
+fn finish(status: i32) -> Command {
+    Command::ReportFinished {
+        session: SESSION,
+        job: JobId(1),
+        status,
+        message: None,
+    }
+}
+
+fn interrupt() -> Command {
+    Command::InterruptJob {
+        session: SESSION,
+        job: None,
+    }
+}
+
+fn requested(cause: InterruptCause) -> Event {
+    Event::InterruptRequested {
+        job: JobId(1),
+        cause,
+    }
+}
+
+#[test]
+fn one_job_runs_in_the_foreground_and_others_beside_it() {
+    given([created()])
+        .when(instant(1), submit(foreground()))
+        .then([submitted(1, foreground())])
+        .when(instant(2), submit(foreground()))
+        .then_rejected(Rejection::JobRunning(JobId(1)))
+        .when(instant(3), submit(background()))
+        .then([submitted(2, background())]);
+}
+
+#[test]
+fn the_foreground_is_free_once_its_job_has_finished() {
+    given([created(), submitted(1, foreground())])
+        .when(instant(1), finish(0))
+        .then([finished(1, foreground(), Outcome::Completed, 0)])
+        .when(instant(2), submit(foreground()))
+        .then([submitted(2, foreground())]);
+}
+
+#[test]
+fn as_many_jobs_run_as_allowed_and_no_more() {
+    let limits = Limits {
+        jobs: 1,
+        ..Limits::DEFAULT
+    };
+    given_with(limits, [created(), submitted(1, background())])
+        .when(instant(1), submit(background()))
+        .then_rejected(Rejection::TooMany {
+            what: "jobs running in this session",
+            limit: 1,
+        });
+}
+
+#[test]
+fn a_statement_that_is_too_long_is_refused() {
+    let limits = Limits {
+        statement: 3,
+        ..Limits::DEFAULT
+    };
+    given_with(limits, [created()])
+        .when(instant(1), job_of("four"))
+        .then_rejected(Rejection::TooLong {
+            what: "statement",
+            limit: 3,
+        });
+}
+
+#[test]
+fn a_job_finishes_once_and_nothing_about_it_follows() {
+    let gone = Rejection::JobNotFound(JobId(1));
+    given([created(), submitted(1, foreground())])
+        .when(instant(1), finish(3))
+        .then([finished(1, foreground(), Outcome::Failed, 3)])
+        .when(instant(1), finish(3))
+        .then_rejected(gone)
+        .when(instant(1), emit("{}"))
+        .then_rejected(gone)
+        .when(
+            instant(1),
+            Command::ReportStarted {
+                session: SESSION,
+                job: JobId(1),
+            },
+        )
+        .then_rejected(gone)
+        .when(
+            instant(1),
+            Command::InterruptJob {
+                session: SESSION,
+                job: Some(JobId(1)),
+            },
+        )
+        .then_rejected(gone);
+}
+
+#[test]
+fn a_job_starts_once() {
+    let start = || Command::ReportStarted {
+        session: SESSION,
+        job: JobId(1),
+    };
+    given([created(), submitted(1, foreground())])
+        .when(instant(1), start())
+        .then([Event::JobStarted { job: JobId(1) }])
+        .when(instant(1), start())
+        .then([]);
+}
+
+#[test]
+fn an_interrupted_job_ends_as_interrupted_whatever_its_status() {
+    given([created(), submitted(1, foreground())])
+        .when(instant(1), interrupt())
+        .then([requested(InterruptCause::Requested)])
+        .when(instant(2), emit("last words"))
+        .then([Event::ResultEmitted {
+            job: JobId(1),
+            manner: foreground(),
+            result: "last words".into(),
+        }])
+        .when(instant(3), finish(130))
+        .then([finished(1, foreground(), Outcome::Interrupted, 130)]);
+}
+
+#[test]
+fn an_interrupt_may_be_asked_for_again() {
+    given([created(), submitted(1, foreground())])
+        .when(instant(1), interrupt())
+        .then([requested(InterruptCause::Requested)])
+        .when(instant(1), interrupt())
+        .then([requested(InterruptCause::Requested)]);
+}
+
+#[test]
+fn there_is_nothing_to_interrupt_when_only_background_jobs_run() {
+    given([created(), submitted(1, background())])
+        .when(instant(1), interrupt())
+        .then_rejected(Rejection::NoForegroundJob)
+        .when(
+            instant(1),
+            Command::InterruptJob {
+                session: SESSION,
+                job: Some(JobId(1)),
+            },
+        )
+        .then([requested(InterruptCause::Requested)]);
+}
+
+#[test]
+fn a_job_is_interrupted_at_its_timeout_once_and_not_before() {
+    given([created(), submitted(1, foreground())])
+        .when(instant(9_999), Command::Expire)
+        .then([])
+        .when(instant(10_000), Command::Expire)
+        .then([requested(InterruptCause::Timeout)])
+        .when(instant(20_000), Command::Expire)
+        .then([])
+        .when(instant(20_000), finish(143))
+        .then([Event::JobFinished {
+            job: JobId(1),
+            manner: foreground(),
+            outcome: Outcome::TimedOut,
+            status: 143,
+            message: Some("the job ran for its timeout and was interrupted".into()),
+        }]);
+}
+
+#[test]
+fn a_job_that_emits_too_much_is_interrupted_and_says_so() {
+    given([created(), submitted(1, foreground())])
+        .when(instant(1), emit("1234567890"))
+        .then([Event::ResultEmitted {
+            job: JobId(1),
+            manner: foreground(),
+            result: "1234567890".into(),
+        }])
+        .when(instant(1), emit("1"))
+        .then([requested(InterruptCause::OutputLimit)])
+        .when(instant(1), emit("1"))
+        .then_rejected(Rejection::OutputLimitReached(JobId(1)))
+        .when(instant(2), finish(130))
+        .then([Event::JobFinished {
+            job: JobId(1),
+            manner: foreground(),
+            outcome: Outcome::Failed,
+            status: 130,
+            message: Some(
+                "the job was interrupted: its results may have 10 bytes, and the next would have exceeded that"
+                    .into(),
+            ),
+        }]);
+}
+
+#[test]
+fn a_shutdown_tells_every_job_once() {
+    given([
+        created(),
+        submitted(1, foreground()),
+        submitted(2, background()),
+    ])
+    .when(instant(1), interrupt())
+    .when(instant(2), Command::InterruptAll)
+    .then([Event::InterruptRequested {
+        job: JobId(2),
+        cause: InterruptCause::Shutdown,
+    }])
+    .when(instant(3), Command::InterruptAll)
+    .then([]);
+}
+
+#[test]
+fn a_refused_statement_is_noted_and_takes_no_number() {
+    given([created()])
+        .when(
+            instant(1),
+            Command::RefuseStatement {
+                session: SESSION,
+                statement: Some("".into()),
+                reason: "empty".into(),
+            },
+        )
+        .then([Event::StatementRefused {
+            statement: Some("".into()),
+            reason: "empty".into(),
+        }])
+        .when(instant(1), submit(foreground()))
+        .then([submitted(1, foreground())]);
+}
+
+#[test]
+fn effects_say_what_to_run_and_what_to_leave() {
+    let mut state = given([created()]).state().clone();
+    let mut effects = |command| -> Vec<_> {
+        let steps = state.step(instant(1), command).unwrap();
+        steps.into_iter().filter_map(|step| step.effect).collect()
+    };
+    let start = Effect::Start {
+        session: SESSION,
+        service: "test".into(),
+        job: JobId(1),
+        statement: "statement".into(),
+        place: Place::Foreground,
+    };
+    assert_eq!(effects(submit(foreground())), [start]);
+    assert_eq!(effects(emit("{}")), []);
+    let cause = rejoin_core::CloseCause::Requested;
+    let [interrupt, release] = effects(Command::CloseSession {
+        session: SESSION,
+        cause,
+    })
+    .try_into()
+    .expect("two effects");
+    let cause = InterruptCause::SessionClosed;
+    assert_eq!(
+        interrupt,
+        Effect::Interrupt {
+            session: SESSION,
+            job: JobId(1),
+            cause
+        }
+    );
+    assert_eq!(
+        release,
+        Effect::Release {
+            session: SESSION,
+            service: "test".into()
+        }
+    );
+}

@@ -1,0 +1,293 @@
+use crate::jobs::{finished, foreground, job_of, submitted};
+use rejoin_core::testing::{SESSION, SESSION_TIMEOUT, created, given, given_with, instant};
+use rejoin_core::{
+    CloseCause, Command, ConsumerId, CreateSession, Event, InterruptCause, JobId, LeaveCause,
+    Limits, Outcome, Rejection, Server, SessionId, SessionNumber,
+};
+use std::time::Duration;
+
+const OTHER: SessionId = SessionId::from_bytes([2; 16]);
+
+fn create(session: SessionId) -> CreateSession {
+    CreateSession {
+        session,
+        service: "test".into(),
+        user: Some("ann".into()),
+        remote: Some("127.0.0.1:4".into()),
+        server: Server {
+            process: 1,
+            version: "1".into(),
+        },
+        timeout: SESSION_TIMEOUT,
+        consumer: None,
+    }
+}
+
+#[test]
+fn a_creator_who_reads_is_the_first_consumer() {
+    let timeout = Duration::from_secs(3);
+    let consumer = Some(([9; 16], timeout));
+    given([])
+        .when(
+            instant(1),
+            Command::CreateSession(CreateSession {
+                consumer,
+                ..create(OTHER)
+            }),
+        )
+        .then([
+            Event::SessionCreated {
+                number: SessionNumber(1),
+                service: "test".into(),
+                user: Some("ann".into()),
+                remote: Some("127.0.0.1:4".into()),
+                server: Server {
+                    process: 1,
+                    version: "1".into(),
+                },
+                timeout: SESSION_TIMEOUT,
+            },
+            Event::ConsumerJoined {
+                consumer: ConsumerId {
+                    token: [9; 16],
+                    ordinal: 1,
+                },
+                timeout,
+                foreground: None,
+            },
+        ]);
+}
+
+#[test]
+fn an_identity_is_taken_once() {
+    given([created()])
+        .when(instant(1), Command::CreateSession(create(SESSION)))
+        .then_rejected(Rejection::SessionExists(SESSION));
+}
+
+#[test]
+fn there_are_as_many_sessions_as_allowed_and_no_more() {
+    let limits = Limits {
+        sessions: 1,
+        ..Limits::DEFAULT
+    };
+    given_with(limits, [created()])
+        .when(instant(1), Command::CreateSession(create(OTHER)))
+        .then_rejected(Rejection::TooMany {
+            what: "sessions",
+            limit: 1,
+        });
+}
+
+#[test]
+fn a_name_that_is_too_long_is_refused_and_named() {
+    let user = Some("u".repeat(257).into());
+    given([])
+        .when(
+            instant(1),
+            Command::CreateSession(CreateSession {
+                user,
+                ..create(OTHER)
+            }),
+        )
+        .then_rejected(Rejection::TooLong {
+            what: "user",
+            limit: 256,
+        });
+}
+
+#[test]
+fn numbers_grow_past_sessions_that_were_closed() {
+    let story = given([created()])
+        .when(
+            instant(1),
+            Command::CloseSession {
+                session: SESSION,
+                cause: CloseCause::Requested,
+            },
+        )
+        .when(instant(2), Command::CreateSession(create(OTHER)));
+    assert_eq!(
+        story.state().session(OTHER).unwrap().number(),
+        SessionNumber(2)
+    );
+}
+
+#[test]
+fn closing_a_session_finishes_its_jobs_first_and_then_its_consumers_leave() {
+    let consumer = ConsumerId {
+        token: [0; 16],
+        ordinal: 1,
+    };
+    let timeout = Duration::from_secs(1_000);
+    let joined = Event::ConsumerJoined {
+        consumer,
+        timeout,
+        foreground: None,
+    };
+    let cause = CloseCause::Requested;
+    given([created(), joined, submitted(1, foreground())])
+        .when(
+            instant(1),
+            Command::CloseSession {
+                session: SESSION,
+                cause,
+            },
+        )
+        .then([
+            Event::InterruptRequested {
+                job: JobId(1),
+                cause: InterruptCause::SessionClosed,
+            },
+            Event::JobFinished {
+                job: JobId(1),
+                manner: foreground(),
+                outcome: Outcome::Interrupted,
+                status: 129,
+                message: Some("the session was closed".into()),
+            },
+            Event::ConsumerLeft {
+                consumer,
+                cause: LeaveCause::SessionClosed,
+            },
+            Event::SessionClosed { cause },
+        ]);
+}
+
+#[test]
+fn a_session_is_closed_as_idle_at_its_timeout_and_not_before() {
+    given([created()])
+        .when(instant(99), Command::Expire)
+        .then([])
+        .when(instant(100), Command::Expire)
+        .then([Event::SessionClosed {
+            cause: CloseCause::Idle,
+        }]);
+}
+
+#[test]
+fn a_session_that_was_touched_is_idle_later() {
+    let seen = instant(60);
+    given([created()])
+        .when(
+            instant(90),
+            Command::TouchSession {
+                session: SESSION,
+                seen,
+            },
+        )
+        .then([Event::SessionTouched { seen }])
+        .when(instant(159), Command::Expire)
+        .then([])
+        .when(instant(160), Command::Expire)
+        .then([Event::SessionClosed {
+            cause: CloseCause::Idle,
+        }]);
+}
+
+#[test]
+fn what_was_seen_before_is_not_told_again() {
+    given([created()])
+        .when(
+            instant(5),
+            Command::TouchSession {
+                session: SESSION,
+                seen: instant(0),
+            },
+        )
+        .then([]);
+}
+
+#[test]
+fn busy_is_not_idle() {
+    for manner in rejoin_core::Manner::ALL {
+        given([created(), submitted(1, manner)])
+            .when(instant(5_000), Command::Expire)
+            .then([])
+            .when(
+                instant(5_000),
+                Command::ReportFinished {
+                    session: SESSION,
+                    job: JobId(1),
+                    status: 0,
+                    message: None,
+                },
+            )
+            .then([finished(1, manner, Outcome::Completed, 0)])
+            .when(instant(5_099), Command::Expire)
+            .then([])
+            .when(instant(5_100), Command::Expire)
+            .then([Event::SessionClosed {
+                cause: CloseCause::Idle,
+            }]);
+    }
+}
+
+#[test]
+fn after_a_restart_what_ran_is_lost_and_nobody_is_late() {
+    given([created(), submitted(1, foreground())])
+        .when(instant(500), Command::Resume)
+        .then([
+            Event::JobFinished {
+                job: JobId(1),
+                manner: foreground(),
+                outcome: Outcome::Lost,
+                status: 137,
+                message: Some("the server ended while the job ran".into()),
+            },
+            Event::SessionResumed,
+        ])
+        .when(instant(599), Command::Expire)
+        .then([])
+        .when(instant(599), job_of("next"))
+        .then([submitted_as("next", 2)]);
+}
+
+fn submitted_as(statement: &str, job: u64) -> Event {
+    let Event::JobSubmitted {
+        manner,
+        timeout,
+        output_limit,
+        ..
+    } = submitted(job, foreground())
+    else {
+        unreachable!()
+    };
+    let statement = statement.into();
+    Event::JobSubmitted {
+        job: JobId(job),
+        manner,
+        statement,
+        timeout,
+        output_limit,
+    }
+}
+
+#[test]
+fn a_user_is_noted_once() {
+    let set = |user: &str| Command::SetUser {
+        session: SESSION,
+        user: user.into(),
+    };
+    given([created()])
+        .when(instant(1), set("ann"))
+        .then([Event::UserSet { user: "ann".into() }])
+        .when(instant(2), set("ann"))
+        .then([])
+        .when(instant(3), set("bob"))
+        .then([Event::UserSet { user: "bob".into() }]);
+}
+
+#[test]
+fn a_clock_that_steps_back_does_not_turn_the_log_back() {
+    let mut state = given([created()]).state().clone();
+    let seen = instant(50);
+    let touch = |seen| Command::TouchSession {
+        session: SESSION,
+        seen,
+    };
+    let first = state.step(instant(50), touch(seen)).unwrap();
+    let second = state.step(instant(20), touch(instant(51))).unwrap();
+    assert_eq!(first[0].record.at, instant(50));
+    assert_eq!(second[0].record.at, instant(50));
+}

@@ -1,0 +1,131 @@
+use crate::jobs::{finished, foreground, submitted};
+use rejoin_core::limits::{REMEMBERED_JOBS, REMEMBERED_SESSIONS, SHOWN_STATEMENT};
+use rejoin_core::testing::{created, instant};
+use rejoin_core::{
+    CloseCause, Event, JobId, JobState, Outcome, Record, Sequence, Server, SessionId,
+    SessionNumber, Timestamp, Views,
+};
+use std::time::Duration;
+
+fn fold(events: impl IntoIterator<Item = Event>) -> Views {
+    let mut views = Views::default();
+    for (event, sequence) in events.into_iter().zip(1..) {
+        let session = rejoin_core::testing::SESSION;
+        views.apply(&Record {
+            session,
+            sequence: Sequence(sequence),
+            at: instant(sequence),
+            event,
+        });
+    }
+    views
+}
+
+#[test]
+fn a_session_shows_its_jobs_with_how_far_they_came() {
+    let views = fold([
+        created(),
+        submitted(1, foreground()),
+        Event::JobStarted { job: JobId(1) },
+        finished(1, foreground(), Outcome::Failed, 2),
+        submitted(2, foreground()),
+    ]);
+    let view = views.session(rejoin_core::testing::SESSION).unwrap();
+    assert_eq!(view.foreground, Some(JobId(2)));
+    assert!(view.is_busy());
+    let states: Vec<_> = view.jobs().map(|job| job.state).collect();
+    let failed = JobState::Finished {
+        outcome: Outcome::Failed,
+        status: 2,
+        at: instant(4),
+    };
+    assert_eq!(states, [failed, JobState::Submitted]);
+}
+
+#[test]
+fn of_finished_jobs_the_last_ones_are_remembered_and_running_ones_always() {
+    let many = REMEMBERED_JOBS as u64 + 10;
+    let mut events = vec![created(), submitted(1, rejoin_core::Manner::ALL[2])];
+    for job in 2..many {
+        events.push(submitted(job, foreground()));
+        events.push(finished(job, foreground(), Outcome::Completed, 0));
+    }
+    let views = fold(events);
+    let view = views.session(rejoin_core::testing::SESSION).unwrap();
+    assert_eq!(view.jobs().count(), REMEMBERED_JOBS + 1);
+    assert_eq!(view.jobs().next().unwrap().job, JobId(1), "it still runs");
+    assert!(view.job(JobId(2)).is_none(), "it was the first to finish");
+    assert!(view.job(JobId(many - 1)).is_some());
+}
+
+#[test]
+fn a_long_statement_is_shown_by_its_beginning() {
+    let Event::JobSubmitted {
+        job,
+        manner,
+        timeout,
+        output_limit,
+        ..
+    } = submitted(1, foreground())
+    else {
+        unreachable!()
+    };
+    let statement = "ü".repeat(SHOWN_STATEMENT + 1).into();
+    let long = Event::JobSubmitted {
+        job,
+        manner,
+        statement,
+        timeout,
+        output_limit,
+    };
+    let views = fold([created(), long]);
+    let view = views.session(rejoin_core::testing::SESSION).unwrap();
+    assert_eq!(
+        view.jobs().next().unwrap().statement.chars().count(),
+        SHOWN_STATEMENT
+    );
+}
+
+#[test]
+fn of_ended_sessions_the_last_ones_are_remembered() {
+    let mut views = Views::default();
+    let count = REMEMBERED_SESSIONS as u64 + 1;
+    for number in 1..=count {
+        let session = SessionId::from_bytes(u128::from(number).to_be_bytes());
+        let created = Event::SessionCreated {
+            number: SessionNumber(number),
+            service: "test".into(),
+            user: None,
+            remote: None,
+            server: Server {
+                process: 1,
+                version: "1".into(),
+            },
+            timeout: Duration::from_secs(1),
+        };
+        let closed = Event::SessionClosed {
+            cause: CloseCause::Requested,
+        };
+        let at = Timestamp::EPOCH;
+        views.apply(&Record {
+            session,
+            sequence: Sequence(1),
+            at,
+            event: created,
+        });
+        assert_eq!(views.open_count(), 1);
+        views.apply(&Record {
+            session,
+            sequence: Sequence(2),
+            at,
+            event: closed,
+        });
+        assert_eq!(views.open_count(), 0);
+    }
+    let known = |number: u64| {
+        let session = SessionId::from_bytes(u128::from(number).to_be_bytes());
+        views.session(session).is_some()
+    };
+    assert!(!known(1));
+    assert!(known(2) && known(count));
+}
