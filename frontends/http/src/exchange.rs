@@ -70,8 +70,8 @@ impl Exchange {
             line: self.line.clone(),
         });
         let responding = AssertUnwindSafe(self.shared.app.respond(request)).catch_unwind();
-        match responding.await {
-            Ok(Ok(response)) => hand_back(response),
+        let mut response = match responding.await {
+            Ok(Ok(response)) => hand_back(response, head.method == http::Method::HEAD),
             Ok(Err(error)) => {
                 tracing::error!(%error, path = head.uri.path(), "a handler failed");
                 plain(
@@ -87,7 +87,11 @@ impl Exchange {
                     Some("Internal server error"),
                 )
             }
+        };
+        if self.line.closing.has_begun() {
+            close(&mut response);
         }
+        response
     }
 
     /// Everything that can be refused before the body is read.
@@ -96,6 +100,16 @@ impl Exchange {
         head: &request::Parts,
         body: &Incoming,
     ) -> Result<(tide::http::Method, Option<Url>), Refusal> {
+        let method = method(&head.method).ok_or(Refusal::Method)?;
+        let path = head.uri.path();
+        // No target may have a backslash, and URLs take it for a slash.
+        let url = if path.starts_with('/') && !path.contains('\\') {
+            Some(self.url(&head.uri).ok_or(Refusal::Target)?)
+        } else if path == "*" && head.method == http::Method::OPTIONS {
+            None
+        } else {
+            return Err(Refusal::Target);
+        };
         self.shared
             .hosts
             .judge(head.version, &head.uri, &head.headers)?;
@@ -107,14 +121,6 @@ impl Exchange {
         {
             return Err(Refusal::Coding);
         }
-        let method = method(&head.method).ok_or(Refusal::Method)?;
-        let url = if head.uri.path().starts_with('/') {
-            Some(self.url(&head.uri).ok_or(Refusal::Target)?)
-        } else if head.method == http::Method::OPTIONS && head.uri.path() == "*" {
-            None
-        } else {
-            return Err(Refusal::Target);
-        };
         if body.size_hint().lower() > self.shared.limits.body_bytes as u64 {
             return Err(Refusal::BodyTooLarge);
         }
@@ -196,7 +202,7 @@ fn method(method: &http::Method) -> Option<tide::http::Method> {
 }
 
 /// tide's response as hyper's, with a header of its own only where the handler has given none.
-fn hand_back(mut response: tide::http::Response) -> Response {
+fn hand_back(mut response: tide::http::Response, to_head: bool) -> Response {
     let answer = response.ext_mut().remove::<Answer>();
     let mut given = match answer {
         Some(answer) => {
@@ -209,14 +215,14 @@ fn hand_back(mut response: tide::http::Response) -> Response {
         None => {
             let status = StatusCode::from_u16(response.status().into())
                 .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let body = response.take_body();
-            if body.is_empty() == Some(true) && response.iter().next().is_none() {
+            if response.is_empty() == Some(true) && response.iter().next().is_none() {
                 // tide's own answers, and a handler's error, say nothing but the status.
-                return plain(status, own_text(status));
+                plain(status, own_text(status))
+            } else {
+                let mut given = Response::new(Reply::from(response.take_body()));
+                *given.status_mut() = status;
+                given
             }
-            let mut given = Response::new(Reply::from(body));
-            *given.status_mut() = status;
-            given
         }
     };
     for (name, values) in response.iter() {
@@ -224,13 +230,16 @@ fn hand_back(mut response: tide::http::Response) -> Response {
             append(given.headers_mut(), name.as_str(), value.as_str());
         }
     }
-    // The length is the body's, whatever the handler says; hyper writes it, or chunks.
+    // The length is the body's, whatever the handler says; hyper writes it, or chunks. But of an
+    // empty body hyper doesn't tell HEAD.
     let length = given.body().size_hint().exact();
-    given.headers_mut().remove(TRANSFER_ENCODING);
-    if let Some(said) = given.headers_mut().get_mut(CONTENT_LENGTH) {
+    let empty_to_head = to_head && length == Some(0) && given.status() != StatusCode::NO_CONTENT;
+    let headers = given.headers_mut();
+    headers.remove(TRANSFER_ENCODING);
+    if empty_to_head || headers.contains_key(CONTENT_LENGTH) {
         match length {
-            Some(length) => *said = HeaderValue::from(length),
-            None => drop(given.headers_mut().remove(CONTENT_LENGTH)),
+            Some(length) => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(length))),
+            None => drop(headers.remove(CONTENT_LENGTH)),
         }
     }
     given
@@ -243,6 +252,13 @@ fn append(headers: &mut HeaderMap, name: &str, value: &str) {
         }
         _ => tracing::error!(name, "a response's header is not valid and was left out"),
     }
+}
+
+/// Says that this is the connection's last answer, and makes it so.
+fn close(response: &mut Response) {
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// A short text, or none.
@@ -319,9 +335,7 @@ impl Refusal {
         };
         let mut response = plain(status, text);
         if !whole {
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+            close(&mut response);
         }
         response
     }

@@ -250,12 +250,13 @@ impl Connections {
             async move { Ok::<_, Infallible>(exchange.respond(request).await) }
         });
         let mut connection = pin!(self.http.serve_connection(socket, service));
-        let served = match select(connection.as_mut(), pin!(self.closing.begun())).await {
-            Either::Left((served, _)) => served,
-            Either::Right(((), _)) => {
+        // The signal first: an answer that it brings about then says that it is the last.
+        let served = match select(pin!(self.closing.begun()), connection.as_mut()).await {
+            Either::Left(((), _)) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
+            Either::Right((served, _)) => served,
         };
         if let Err(error) = served {
             tracing::debug!(%error, %peer, "a connection broke");
