@@ -7,14 +7,21 @@ use futures::channel::oneshot;
 use rejoin_core::{Effect, Record, Rejection, Step};
 use std::sync::Arc;
 
-/// What a command led to: its records, durable by the time that anybody is told.
+/// Where to say what a command led to: its records, durable by then.
 pub(crate) type Reply = oneshot::Sender<Result<Vec<Arc<Record>>, CommandError>>;
+
+/// What a command led to, to be said when it is durable.
+#[derive(Debug)]
+struct Pending {
+    reply: Reply,
+    outcome: Result<Vec<Arc<Record>>, Rejection>,
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) records: Vec<Arc<Record>>,
     pub(crate) effects: Vec<Effect>,
-    replies: Vec<(Reply, Result<Vec<Arc<Record>>, Rejection>)>,
+    replies: Vec<Pending>,
     bytes: usize,
     commands: usize,
 }
@@ -38,13 +45,13 @@ impl Batch {
             self.records.get(first..).unwrap_or_default().to_vec()
         });
         if let Some(reply) = reply {
-            self.replies.push((reply, outcome));
+            self.replies.push(Pending { reply, outcome });
         }
     }
 
     /// Tells everybody, now that the records are durable.
     pub(crate) fn reply(self) {
-        for (reply, outcome) in self.replies {
+        for Pending { reply, outcome } in self.replies {
             // Who asked may have gone: what was logged stays so.
             let _ = reply.send(outcome.map_err(CommandError::Rejected));
         }

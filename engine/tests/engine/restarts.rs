@@ -1,0 +1,152 @@
+//! What a restart leaves: promises 1, 3, 6 and 7 on the durable log.
+
+use crate::world::{Host, World, config, is_finished, is_result};
+use futures::future::{join, poll_immediate};
+use rejoin_core::{Event, InterruptCause, Outcome};
+use rejoin_engine::{Replayed, Unavailable};
+use rejoin_log::segment::{LogId, Options, SegmentLog};
+use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
+use tempfile::TempDir;
+
+fn open(host: &Host, directory: &Path) -> World {
+    let mut replayed = Replayed::new(&config());
+    let options = Options {
+        zero_ahead: false,
+        ..Options::default()
+    };
+    let (log, _) = SegmentLog::open(
+        directory,
+        LogId::from_bytes([1; 16]),
+        options,
+        &mut |record| {
+            replayed.add(&record).unwrap();
+        },
+    )
+    .unwrap();
+    World::with(host, config(), Box::new(log), replayed)
+}
+
+/// What a crash at this moment would leave: what the disk holds.
+async fn crash(world: World, directory: &Path) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(directory).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    world.engine.shut_down(Duration::ZERO).await;
+    copy
+}
+
+pub(crate) async fn what_ran_is_lost_and_the_rest_is_there(world: World) {
+    let directory = tempfile::tempdir().unwrap();
+    let host = world.host;
+    let world = open(&host, directory.path());
+    let (session, consumer) = world.create().await;
+    let puppet = world.run(session).await;
+    puppet.emit("before").await;
+    world.wait_for(session, is_result).await;
+    let before = world.engine.session(session).unwrap();
+    let crashed = crash(world, directory.path()).await;
+
+    let world = open(&host, crashed.path());
+    let view = world.engine.session(session).unwrap();
+    assert_eq!((view.number, view.created), (before.number, before.created));
+    assert!(view.consumer(consumer).is_some() && !view.is_busy());
+    let finished = world.wait_for(session, is_finished).await;
+    let Event::JobFinished { outcome, .. } = finished.event else {
+        unreachable!()
+    };
+    assert_eq!(outcome, Outcome::Lost);
+    assert_eq!(world.pull_results(session, consumer, 1).await, ["before"]);
+    // Numbers go on.
+    let next = world.submit(session, "puppet").await;
+    assert_eq!(next.job.0, 2);
+    let (other, _) = world.create().await;
+    assert_eq!(world.engine.session(other).unwrap().number.0, 2);
+    world.puppets.recv().await.unwrap().exit(0);
+    world.engine.shut_down(Duration::ZERO).await;
+}
+
+pub(crate) async fn cursors_go_on_where_they_were_after_a_clean_end(world: World) {
+    let directory = tempfile::tempdir().unwrap();
+    let host = world.host;
+    let world = open(&host, directory.path());
+    let (session, consumer) = world.create().await;
+    let puppet = world.run(session).await;
+    puppet.emit("one").await;
+    assert_eq!(world.pull_results(session, consumer, 1).await, ["one"]);
+    puppet.emit("two").await;
+    puppet.exit(0);
+    world.wait_for(session, is_finished).await;
+    world.engine.shut_down(Duration::ZERO).await;
+    drop(world);
+
+    let world = open(&host, directory.path());
+    assert_eq!(world.pull_results(session, consumer, 1).await, ["two"]);
+    world.engine.shut_down(Duration::ZERO).await;
+}
+
+pub(crate) async fn after_a_crash_a_consumer_sees_a_batch_twice_but_misses_none(world: World) {
+    let directory = tempfile::tempdir().unwrap();
+    let host = world.host;
+    let world = open(&host, directory.path());
+    let (session, consumer) = world.create().await;
+    let puppet = world.run(session).await;
+    puppet.emit("one").await;
+    assert_eq!(world.pull_results(session, consumer, 1).await, ["one"]);
+    // A tick later the log knows how far the consumer has come.
+    world.pass(2).await;
+    let advanced =
+        |record: &rejoin_core::Record| matches!(record.event, Event::CursorAdvanced { .. });
+    world.wait_for(session, advanced).await;
+    puppet.emit("two").await;
+    assert_eq!(world.pull_results(session, consumer, 1).await, ["two"]);
+    let crashed = crash(world, directory.path()).await;
+
+    let world = open(&host, crashed.path());
+    assert_eq!(world.pull_results(session, consumer, 1).await, ["two"]);
+    world.engine.shut_down(Duration::ZERO).await;
+}
+
+pub(crate) async fn a_shutdown_interrupts_what_runs_and_waits_for_it(world: World) {
+    let (session, consumer) = world.create().await;
+    let puppet = world.run(session).await;
+    let mut pull = pin!(world.pull(session, consumer));
+    assert!(poll_immediate(&mut pull).await.is_none());
+    let end = async {
+        assert_eq!(
+            puppet.job.interrupts.recv().await,
+            Ok(InterruptCause::Shutdown)
+        );
+        puppet.emit("last words").await;
+        puppet.exit(0);
+    };
+    let shut_down = world.engine.shut_down(Duration::from_secs(3_600));
+    let (why, ()) = join(shut_down, end).await;
+    assert!(matches!(why, Unavailable::ShuttingDown), "{why:?}");
+    let view = world.engine.session(session).unwrap();
+    assert!(
+        !view.is_busy() && view.closed.is_none(),
+        "the session stays"
+    );
+    pull.await;
+}
+
+pub(crate) async fn a_job_that_does_not_end_is_lost_and_said_so(world: World) {
+    let directory = tempfile::tempdir().unwrap();
+    let host = world.host;
+    let world = open(&host, directory.path());
+    let (session, _) = world.create().await;
+    let _stubborn = world.run(session).await;
+    world.engine.shut_down(Duration::ZERO).await;
+    drop(world);
+    let world = open(&host, directory.path());
+    let finished = world.wait_for(session, is_finished).await;
+    let Event::JobFinished { outcome, .. } = finished.event else {
+        unreachable!()
+    };
+    assert_eq!(outcome, Outcome::Lost);
+    world.engine.shut_down(Duration::ZERO).await;
+}

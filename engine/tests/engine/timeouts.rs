@@ -1,0 +1,155 @@
+//! Promises 6 and 8: busy is not idle, an open pull is activity, and nothing is early.
+
+use crate::world::{World, is_finished};
+use futures::future::poll_immediate;
+use rejoin_core::{CloseCause, ConsumerId, Event, InterruptCause, LeaveCause, SessionId};
+use std::pin::pin;
+use std::time::Duration;
+
+async fn left(world: &World, session: SessionId) -> (ConsumerId, LeaveCause, u64) {
+    let is_left = |record: &rejoin_core::Record| matches!(record.event, Event::ConsumerLeft { .. });
+    let record = world.wait_for(session, is_left).await;
+    let Event::ConsumerLeft { consumer, cause } = record.event else {
+        unreachable!()
+    };
+    (consumer, cause, record.at.as_millis() - 1_000_000)
+}
+
+pub(crate) async fn a_consumer_expires_at_its_timeout_and_not_before(world: World) {
+    let (session, consumer) = world.create().await;
+    world.pass(99).await;
+    assert!(
+        world
+            .engine
+            .session(session)
+            .unwrap()
+            .consumer(consumer)
+            .is_some()
+    );
+    world.pass(1).await;
+    assert_eq!(
+        left(&world, session).await,
+        (consumer, LeaveCause::Expired, 100_000)
+    );
+}
+
+pub(crate) async fn an_open_pull_is_activity(world: World) {
+    let (session, consumer) = world.create().await;
+    let pull = rejoin_engine::Pull {
+        wait: Duration::from_secs(60),
+        ..crate::world::results(session, consumer)
+    };
+    // Each pull begins before the timeout and is still open when it comes.
+    world.pass(70).await;
+    let mut open = pin!(world.engine.pull(pull));
+    assert!(poll_immediate(&mut open).await.is_none());
+    world.pass(59).await;
+    assert!(poll_immediate(&mut open).await.is_none());
+    assert!(
+        world
+            .engine
+            .session(session)
+            .unwrap()
+            .consumer(consumer)
+            .is_some()
+    );
+    world.pass(1).await;
+    assert!(open.await.unwrap().records.is_empty());
+    // Its timeout begins with its last pull's end, at 130 s.
+    world.pass(99).await;
+    assert!(
+        world
+            .engine
+            .session(session)
+            .unwrap()
+            .consumer(consumer)
+            .is_some()
+    );
+    world.pass(1).await;
+    assert_eq!(
+        left(&world, session).await,
+        (consumer, LeaveCause::Expired, 230_000)
+    );
+}
+
+pub(crate) async fn a_session_that_is_only_pulled_from_is_not_idle(world: World) {
+    let (session, consumer) = world.create().await;
+    for _ in 0..50 {
+        let pull = rejoin_engine::Pull {
+            wait: Duration::ZERO,
+            ..crate::world::results(session, consumer)
+        };
+        world.engine.pull(pull).await.unwrap();
+        world.pass(50).await;
+    }
+    assert!(world.engine.session(session).unwrap().closed.is_none());
+}
+
+pub(crate) async fn a_busy_session_is_not_idle(world: World) {
+    let (session, _) = world.create().await;
+    let puppet = world.run(session).await;
+    world.pass(3_000).await;
+    assert!(world.engine.session(session).unwrap().closed.is_none());
+    puppet.exit(0);
+    world.wait_for(session, is_finished).await;
+    world.pass(999).await;
+    assert!(world.engine.session(session).unwrap().closed.is_none());
+    world.pass(1).await;
+    let closed = world
+        .wait_for(session, |record| {
+            matches!(record.event, Event::SessionClosed { .. })
+        })
+        .await;
+    assert_eq!(closed.at.as_millis(), 1_000_000 + 4_000_000);
+}
+
+pub(crate) async fn a_job_is_interrupted_at_its_timeout(world: World) {
+    let (session, _) = world.create().await;
+    let puppet = world.run(session).await;
+    world.pass(4_999).await;
+    assert!(puppet.job.interrupts.is_empty());
+    world.pass(1).await;
+    assert_eq!(
+        puppet.job.interrupts.recv().await,
+        Ok(InterruptCause::Timeout)
+    );
+    puppet.exit(0);
+}
+
+pub(crate) async fn a_session_is_closed_when_nobody_uses_it(world: World) {
+    let (session, _) = world.create().await;
+    world.pass(500).await;
+    world.engine.touch(session);
+    world.pass(999).await;
+    assert!(world.engine.session(session).unwrap().closed.is_none());
+    world.pass(1).await;
+    let closed = world
+        .wait_for(session, |record| {
+            matches!(record.event, Event::SessionClosed { .. })
+        })
+        .await;
+    assert_eq!(
+        closed.event,
+        Event::SessionClosed {
+            cause: CloseCause::Idle
+        }
+    );
+    assert_eq!(closed.at.as_millis(), 1_000_000 + 1_500_000);
+}
+
+pub(crate) async fn what_is_due_happens_without_anybody_asking(world: World) {
+    let (session, consumer) = world.create().await;
+    while world
+        .engine
+        .session(session)
+        .unwrap()
+        .consumer(consumer)
+        .is_some()
+    {
+        // Nothing but the timer can see this.
+        world.clock.advance(Duration::from_millis(250));
+        std::thread::yield_now();
+    }
+    let (_, _, after) = left(&world, session).await;
+    assert!(after >= 100_000, "after {after} ms");
+}

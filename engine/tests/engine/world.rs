@@ -1,0 +1,399 @@
+//! Where the tests happen: a clock that moves when told to, jobs that do what they are told, a
+//! log that fails when told to.
+
+use futures::channel::oneshot;
+use futures::future::{BoxFuture, Either, select};
+use rejoin_core::{
+    Audience, ConsumerId, Event, Manner, Place, Record, Sequence, SessionId, Timestamp,
+};
+use rejoin_engine::{
+    Config, CreatedSession, Engine, Exit, NewJob, NewSession, NotedJob, Pull, Pulled, Replayed,
+    Runner, RunnerJob, Runtime, Services, SmolRuntime, encode_result,
+};
+use rejoin_log::{Log, MemoryLog, ReadLimit};
+use serde_json::{Map, json};
+use std::fmt;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+pub(crate) const FOREGROUND: Manner = Manner {
+    place: Place::Foreground,
+    audience: Audience::Session,
+};
+
+pub(crate) const ALL: ReadLimit = ReadLimit {
+    records: usize::MAX,
+    bytes: usize::MAX,
+};
+
+/// What the engine runs on.
+#[derive(Clone, Copy)]
+pub(crate) enum Host {
+    Smol,
+    Tokio(&'static tokio::runtime::Runtime),
+}
+
+/// One for all tests, and for good: tokio's runtimes must not end within themselves.
+static TOKIO: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).enable_time().build().unwrap()
+});
+
+impl Host {
+    pub(crate) fn smol() -> Self {
+        Self::Smol
+    }
+
+    pub(crate) fn tokio() -> Self {
+        Self::Tokio(&TOKIO)
+    }
+
+    /// Runs a test, and fails it when it waits for ever.
+    pub(crate) fn block_on(&self, test: impl Future<Output = ()>) {
+        let bounded = async {
+            match select(pin!(test), SmolRuntime.timer(PATIENCE)).await {
+                Either::Left(((), _)) => {}
+                Either::Right(_) => panic!("the test waited for longer than {PATIENCE:?}"),
+            }
+        };
+        match self {
+            Self::Smol => smol::block_on(bounded),
+            Self::Tokio(runtime) => runtime.block_on(bounded),
+        }
+    }
+}
+
+/// Far more than any test takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A host whose time moves when it is told to.
+pub(crate) struct Clock {
+    host: Host,
+    millis: AtomicU64,
+    moved: event_listener::Event,
+}
+
+impl Clock {
+    fn new(host: &Host) -> Arc<Self> {
+        Arc::new(Self {
+            host: *host,
+            millis: AtomicU64::new(1_000_000),
+            moved: event_listener::Event::new(),
+        })
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.millis
+            .fetch_add(by.as_millis() as u64, Ordering::SeqCst);
+        self.moved.notify(usize::MAX);
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clock")
+            .field("millis", &self.millis)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Counted, and never twice in one run of the tests, as if it were random.
+static DRAWN: AtomicU64 = AtomicU64::new(1);
+
+/// Time is virtual, all else is the host's.
+#[derive(Clone, Debug)]
+struct Virtual(Arc<Clock>);
+
+impl Runtime for Virtual {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.millis.load(Ordering::SeqCst))
+    }
+
+    fn timer(&self, wait: Duration) -> BoxFuture<'static, ()> {
+        let clock = self.clone();
+        let due = self.now() + wait;
+        Box::pin(async move {
+            loop {
+                let moved = clock.0.moved.listen();
+                if clock.now() >= due {
+                    return;
+                }
+                moved.await;
+            }
+        })
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        match &self.0.host {
+            Host::Smol => SmolRuntime.spawn(future),
+            Host::Tokio(runtime) => drop(runtime.spawn(future)),
+        }
+    }
+
+    fn spawn_dedicated(&self, name: &'static str, future: BoxFuture<'static, ()>) {
+        let host = self.0.host;
+        let run = move || match host {
+            Host::Smol => smol::block_on(future),
+            Host::Tokio(runtime) => runtime.handle().block_on(future),
+        };
+        std::thread::Builder::new()
+            .name(name.into())
+            .spawn(run)
+            .unwrap();
+    }
+
+    fn random(&self) -> [u8; 16] {
+        let drawn = DRAWN.fetch_add(1, Ordering::SeqCst);
+        u128::from(drawn).to_be_bytes()
+    }
+}
+
+/// A runner that hands each job to the test, which says what it does.
+#[derive(Debug)]
+pub(crate) struct Puppets {
+    jobs: async_channel::Sender<Puppet>,
+    released: async_channel::Sender<SessionId>,
+}
+
+/// A job that does what the test says.
+#[derive(Debug)]
+pub(crate) struct Puppet {
+    pub(crate) job: RunnerJob,
+    exit: oneshot::Sender<Exit>,
+}
+
+impl Puppet {
+    /// Emits a result, and waits until the engine has taken it.
+    pub(crate) async fn emit(&self, content: &str) {
+        let members = Map::from_iter([("content".into(), json!(content))]);
+        self.job
+            .reporter
+            .result(encode_result(self.job.job, "said", members))
+            .await
+            .unwrap();
+    }
+
+    /// Ends the job. Dropping the puppet instead makes its runner panic.
+    pub(crate) fn exit(self, status: i32) {
+        let _ = self.exit.send(Exit {
+            status,
+            message: None,
+        });
+    }
+}
+
+impl Runner for Puppets {
+    fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
+        let jobs = self.jobs.clone();
+        Box::pin(async move {
+            let (exit, told) = oneshot::channel();
+            job.reporter.started().await.unwrap();
+            jobs.send(Puppet { job, exit }).await.unwrap();
+            told.await.expect("the puppet was dropped")
+        })
+    }
+
+    fn release(&self, session: SessionId) -> BoxFuture<'static, ()> {
+        let released = self.released.clone();
+        Box::pin(async move { released.send(session).await.unwrap() })
+    }
+}
+
+/// An engine and everything around it.
+pub(crate) struct World {
+    pub(crate) host: Host,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) engine: Engine,
+    pub(crate) puppets: async_channel::Receiver<Puppet>,
+    pub(crate) released: async_channel::Receiver<SessionId>,
+}
+
+impl World {
+    pub(crate) fn new(host: &Host) -> Self {
+        let config = config();
+        let replayed = Replayed::new(&config);
+        Self::with(host, config, Box::new(MemoryLog::new()), replayed)
+    }
+
+    pub(crate) fn with(host: &Host, config: Config, log: Box<dyn Log>, replayed: Replayed) -> Self {
+        let clock = Clock::new(host);
+        if let Some(last) = replayed
+            .state()
+            .last_at()
+            .as_millis()
+            .checked_sub(1_000_000)
+        {
+            clock.advance(Duration::from_millis(last));
+        }
+        let (jobs, puppets) = async_channel::unbounded();
+        let (release, released) = async_channel::unbounded();
+        let runner: Arc<dyn Runner> = Arc::new(Puppets {
+            jobs,
+            released: release,
+        });
+        let services = Services::from([("puppets".into(), runner)]);
+        let runtime = Arc::new(Virtual(clock.clone()));
+        let engine = Engine::start(config, runtime, log, replayed, services).unwrap();
+        Self {
+            host: *host,
+            clock,
+            engine,
+            puppets,
+            released,
+        }
+    }
+
+    /// Begins a session with its creator as the first consumer.
+    pub(crate) async fn create(&self) -> (SessionId, ConsumerId) {
+        let new = NewSession {
+            reads: true,
+            ..NewSession::default()
+        };
+        let CreatedSession {
+            session, consumer, ..
+        } = self.engine.create_session(new).await.unwrap();
+        (session, consumer.unwrap())
+    }
+
+    pub(crate) async fn submit(&self, session: SessionId, statement: &str) -> NotedJob {
+        self.engine
+            .submit_job(NewJob::new(session, statement, FOREGROUND))
+            .await
+            .unwrap()
+    }
+
+    /// Runs a statement whose job is the test's.
+    pub(crate) async fn run(&self, session: SessionId) -> Puppet {
+        self.submit(session, "puppet").await;
+        self.puppets.recv().await.unwrap()
+    }
+
+    /// What the consumer gets within two seconds of virtual time, if they pass.
+    pub(crate) async fn pull(&self, session: SessionId, consumer: ConsumerId) -> Pulled {
+        self.engine.pull(results(session, consumer)).await.unwrap()
+    }
+
+    /// Pulls until the consumer was given so many results, and says what they say.
+    pub(crate) async fn pull_results(
+        &self,
+        session: SessionId,
+        consumer: ConsumerId,
+        count: usize,
+    ) -> Vec<String> {
+        let mut contents = vec![];
+        while contents.len() < count {
+            contents.extend(
+                self.pull(session, consumer)
+                    .await
+                    .records
+                    .iter()
+                    .map(content),
+            );
+        }
+        contents
+    }
+
+    /// Waits until a record of the session satisfies the test.
+    pub(crate) async fn wait_for(
+        &self,
+        session: SessionId,
+        found: impl Fn(&Record) -> bool,
+    ) -> Arc<Record> {
+        let mut after = Sequence::START;
+        loop {
+            let wait = Duration::from_secs(3_600);
+            for record in self.engine.read(session, after, ALL, wait).await.unwrap() {
+                if found(&record) {
+                    return record;
+                }
+                after = record.sequence;
+            }
+        }
+    }
+
+    /// Lets so many seconds pass, and everything happen that is due by then.
+    pub(crate) async fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+        self.settle().await;
+    }
+
+    /// Waits until the engine has answered a command, and so has looked at the time before.
+    pub(crate) async fn settle(&self) {
+        let nobody = SessionId::from_bytes([0xee; 16]);
+        for _ in 0..2 {
+            let _ = self.engine.close_session(nobody).await;
+        }
+    }
+}
+
+pub(crate) fn config() -> Config {
+    Config {
+        session_timeout: Duration::from_secs(1_000),
+        consumer_timeout: Duration::from_secs(100),
+        job_timeout: Duration::from_secs(5_000),
+        ..Config::default()
+    }
+}
+
+pub(crate) fn results(session: SessionId, consumer: ConsumerId) -> Pull {
+    Pull {
+        session,
+        consumer,
+        wait: Duration::from_secs(2),
+        limit: ALL,
+        select: is_result,
+    }
+}
+
+pub(crate) fn is_result(record: &Record) -> bool {
+    matches!(record.event, Event::ResultEmitted { .. })
+}
+
+pub(crate) fn is_finished(record: &Record) -> bool {
+    matches!(record.event, Event::JobFinished { .. })
+}
+
+/// What a result says.
+pub(crate) fn content(record: &Arc<Record>) -> String {
+    let Event::ResultEmitted { result, .. } = &record.event else {
+        panic!("not a result: {record:?}")
+    };
+    let result: serde_json::Value = serde_json::from_str(result).unwrap();
+    result["content"].as_str().unwrap_or_default().to_owned()
+}
+
+/// A log that waits, or fails, when it is told to.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) log: MemoryLog,
+    pub(crate) gate: Arc<GateKeeper>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct GateKeeper {
+    pub(crate) lock: Mutex<()>,
+    pub(crate) fails: std::sync::atomic::AtomicBool,
+    pub(crate) appends: AtomicU64,
+}
+
+impl Log for Gate {
+    fn append(&mut self, records: &[Arc<Record>]) -> Result<(), rejoin_log::AppendError> {
+        let _open = self.gate.lock.lock().unwrap();
+        self.gate.appends.fetch_add(1, Ordering::SeqCst);
+        if self.gate.fails.load(Ordering::SeqCst) {
+            let error = Arc::new(std::io::Error::other("the disk is gone"));
+            return Err(rejoin_log::AppendError::Poisoned(error));
+        }
+        self.log.append(records)
+    }
+
+    fn reader(&self) -> Arc<dyn rejoin_log::LogReader> {
+        self.log.reader()
+    }
+
+    fn close(&mut self) -> Result<(), rejoin_log::AppendError> {
+        self.log.close()
+    }
+}
