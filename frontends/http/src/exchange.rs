@@ -7,24 +7,23 @@
 use crate::answer::Answer;
 use crate::host::{HostCheck, Refused};
 use crate::limits::Limits;
-use crate::reply::Reply;
+use crate::pace::Pace;
+use crate::reply::{Reply, Sending};
 use crate::request::{Arrival, Line};
-use crate::timers::Timers;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
-use futures::future::{Either, select};
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, request};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version, request};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use tide::http::Url;
 
-pub(crate) type Response = http::Response<Reply>;
+type Response = http::Response<Reply>;
 
 /// What the connections of one thread share.
 #[derive(Debug)]
@@ -32,21 +31,46 @@ pub(crate) struct Shared {
     pub(crate) app: tide::Server<()>,
     pub(crate) limits: Limits,
     pub(crate) hosts: HostCheck,
-    pub(crate) timers: Timers,
 }
 
 /// One connection's part: answers its requests, one after the other.
 pub(crate) struct Exchange {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) line: Arc<Line>,
-    /// See [`Socket::unread`](crate::socket::Socket::unread).
-    pub(crate) unread: std::rc::Rc<Cell<bool>>,
-    /// The last request's target; most clients ask for the same again and again.
-    pub(crate) target: RefCell<Option<(Uri, Url)>>,
+    shared: Rc<Shared>,
+    line: Arc<Line>,
+    pace: Rc<Pace>,
+    /// What the last request was judged by; most clients send the same again and again.
+    last: RefCell<Last>,
+}
+
+#[derive(Default)]
+struct Last {
+    target: Option<(Uri, Url)>,
+    /// A host that has passed with HTTP/1.1 and without an origin.
+    host: Option<HeaderValue>,
 }
 
 impl Exchange {
-    pub(crate) async fn respond(&self, request: hyper::Request<Incoming>) -> Response {
+    pub(crate) fn new(shared: Rc<Shared>, line: Line, pace: Rc<Pace>) -> Self {
+        Self {
+            shared,
+            line: Arc::new(line),
+            pace,
+            last: RefCell::default(),
+        }
+    }
+
+    pub(crate) async fn respond(
+        &self,
+        request: hyper::Request<Incoming>,
+    ) -> http::Response<Sending> {
+        let response = self.reply_to(request).await;
+        response.map(|reply| Sending {
+            reply,
+            pace: self.pace.clone(),
+        })
+    }
+
+    async fn reply_to(&self, request: hyper::Request<Incoming>) -> Response {
         let (head, incoming) = request.into_parts();
         let whole = incoming.is_end_stream();
         let judged = self.judge(&head, &incoming);
@@ -58,7 +82,7 @@ impl Exchange {
             Ok(body) => body,
             Err(refusal) => return refusal.into_response(false),
         };
-        self.unread.set(false);
+        self.pace.request_is_whole();
         let Some(url) = url else {
             // `OPTIONS *` asks about the server, not about anything on it.
             return plain(StatusCode::NO_CONTENT, None);
@@ -110,16 +134,16 @@ impl Exchange {
         } else {
             return Err(Refusal::Target);
         };
-        self.shared
-            .hosts
-            .judge(head.version, &head.uri, &head.headers)?;
-        // hyper goes by the last coding and ignores those before it; nobody here undoes them.
-        let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
-        let coding = codings.next();
-        if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-            || codings.next().is_some()
-        {
-            return Err(Refusal::Coding);
+        self.judge_host(head)?;
+        // hyper goes by the last coding and ignores those before it; nobody here undoes them. A
+        // body whose length is known has none.
+        if body.size_hint().exact().is_none() {
+            let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+            let is_chunked =
+                |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+            if !codings.next().is_some_and(is_chunked) || codings.next().is_some() {
+                return Err(Refusal::Coding);
+            }
         }
         if body.size_hint().lower() > self.shared.limits.body_bytes as u64 {
             return Err(Refusal::BodyTooLarge);
@@ -127,8 +151,26 @@ impl Exchange {
         Ok((method, url))
     }
 
+    fn judge_host(&self, head: &request::Parts) -> Result<(), Refused> {
+        let (headers, hosts) = (&head.headers, &self.shared.hosts);
+        let cacheable = head.version == Version::HTTP_11
+            && head.uri.authority().is_none()
+            && !headers.contains_key(ORIGIN);
+        let mut last = self.last.borrow_mut();
+        let mut given = headers.get_all(HOST).iter();
+        let host = given.next();
+        if cacheable && host.is_some() && host == last.host.as_ref() && given.next().is_none() {
+            return Ok(());
+        }
+        hosts.judge(head.version, &head.uri, headers)?;
+        if cacheable {
+            last.host = host.cloned();
+        }
+        Ok(())
+    }
+
     fn url(&self, uri: &Uri) -> Option<Url> {
-        let mut last = self.target.borrow_mut();
+        let last = &mut self.last.borrow_mut().target;
         if let Some((last, url)) = &*last
             && last.path_and_query() == uri.path_and_query()
         {
@@ -144,46 +186,48 @@ impl Exchange {
         if incoming.is_end_stream() {
             return Ok(Bytes::new());
         }
-        let limits = &self.shared.limits;
-        let late = self.shared.timers.after(limits.body_read);
-        let collecting = pin!(async {
-            let first = next_part(&mut incoming).await?.unwrap_or_default();
-            if first.len() > limits.body_bytes {
+        let most = self.shared.limits.body_bytes;
+        self.pace.wait_for_body();
+        let first = self.next_part(&mut incoming).await?.unwrap_or_default();
+        if first.len() > most {
+            return Err(Refusal::BodyTooLarge);
+        }
+        let Some(mut part) = self.next_part(&mut incoming).await? else {
+            return Ok(first);
+        };
+        let mut body = BytesMut::from(first);
+        loop {
+            if body.len() + part.len() > most {
                 return Err(Refusal::BodyTooLarge);
             }
-            let Some(second) = next_part(&mut incoming).await? else {
-                return Ok(first);
-            };
-            let mut body = BytesMut::from(first);
-            let mut part = second;
-            loop {
-                if body.len() + part.len() > limits.body_bytes {
-                    return Err(Refusal::BodyTooLarge);
-                }
-                body.extend_from_slice(&part);
-                match next_part(&mut incoming).await? {
-                    Some(next) => part = next,
-                    None => return Ok(body.freeze()),
-                }
+            body.extend_from_slice(&part);
+            match self.next_part(&mut incoming).await? {
+                Some(next) => part = next,
+                None => return Ok(body.freeze()),
             }
-        });
-        match select(collecting, late).await {
-            Either::Left((collected, _)) => collected,
-            Either::Right(_) => Err(Refusal::BodyTooSlow),
         }
     }
-}
 
-/// The next bytes of a body; trailers are dropped.
-async fn next_part(incoming: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
-    while let Some(frame) = incoming.frame().await {
-        // A body that breaks off or is badly coded.
-        let frame = frame.map_err(|_| Refusal::Body)?;
-        if let Ok(part) = frame.into_data() {
-            return Ok(Some(part));
+    /// The next bytes of a body; trailers are dropped.
+    async fn next_part(&self, incoming: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
+        if incoming.is_end_stream() {
+            return Ok(None);
         }
+        while let Some(frame) = incoming.frame().await {
+            let frame = frame.map_err(|_| {
+                if self.pace.is_late() {
+                    Refusal::BodyTooSlow
+                } else {
+                    // It breaks off or is badly coded.
+                    Refusal::Body
+                }
+            })?;
+            if let Ok(part) = frame.into_data() {
+                return Ok(Some(part));
+            }
+        }
+        Ok(None)
     }
-    Ok(None)
 }
 
 /// The method as tide knows it. Methods are case-sensitive (RFC 9110, 9.1); tide's parser isn't.

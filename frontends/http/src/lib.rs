@@ -43,6 +43,7 @@ mod exchange;
 mod host;
 mod limits;
 mod methods;
+mod pace;
 mod reply;
 mod request;
 mod server;

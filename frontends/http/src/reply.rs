@@ -1,15 +1,16 @@
 //! The body of an answer, as hyper takes it.
 
+use crate::answer::{Content, Parts};
 use crate::limits::PART_BYTES;
+use crate::pace::Pace;
 use bytes::Bytes;
 use futures::AsyncBufRead;
 use http_body::{Frame, SizeHint};
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::PoisonError;
 use std::task::{Context, Poll, ready};
-
-use crate::answer::{Content, Parts};
 
 /// Bytes at once, or part by part as the client takes them.
 pub(crate) enum Reply {
@@ -75,6 +76,38 @@ impl http_body::Body for Reply {
             Self::Reader(_, Some(left)) => SizeHint::with_exact(*left),
             Self::Reader(_, None) | Self::Parts(_) => SizeHint::default(),
         }
+    }
+}
+
+/// A reply on its way out. Once it has been handed over, the next request is waited for.
+pub(crate) struct Sending {
+    pub(crate) reply: Reply,
+    pub(crate) pace: Rc<Pace>,
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.pace.wait_for_head();
+    }
+}
+
+impl http_body::Body for Sending {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Pin::new(&mut self.reply).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.reply.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.reply.size_hint()
     }
 }
 

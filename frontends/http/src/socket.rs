@@ -1,13 +1,15 @@
 //! hyper's reading and writing directly over a non-blocking socket.
 //!
-//! Two rules of time live here because only here it is known when bytes move: a client that takes
-//! nothing is cut, and a connection that is closed with input unread discards it for a while, since
-//! the kernel answers unread input with a reset that can overtake the answer.
+//! The rules of time live here because only here it is known when bytes move: a client that sends
+//! nothing of what is waited for is told or cut, one that takes nothing is cut, and a connection
+//! that is closed with input unread discards it for a while, since the kernel answers unread input
+//! with a reset that can overtake the answer.
 
-use crate::limits::{LINGER_BYTES, READ_BYTES};
-use crate::timers::{Sleep, Timers};
+use crate::limits::{LINGER_BYTES, Limits, READ_BYTES};
+use crate::pace::Pace;
+use crate::timers::{Alarm, Sleep, Timers};
 use async_io::Async;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::Future;
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -21,37 +23,32 @@ use std::time::Duration;
 pub(crate) struct Socket {
     stream: Async<TcpStream>,
     timers: Timers,
-    write: Duration,
-    linger: Duration,
+    pace: Rc<Pace>,
+    silent: Alarm,
     /// Since when the client takes nothing.
     stalled: Option<Sleep>,
-    /// Whether bytes have been read that no request has used up.
-    unread: Rc<Cell<bool>>,
     discarding: Option<Discarding>,
+    write: Duration,
+    linger: Duration,
 }
 
 impl Socket {
-    /// `write` and `linger` as in [`Limits`](crate::Limits).
     pub(crate) fn new(
         stream: Async<TcpStream>,
         timers: Timers,
-        write: Duration,
-        linger: Duration,
+        pace: Rc<Pace>,
+        limits: &Limits,
     ) -> Self {
         Self {
             stream,
             timers,
-            write,
-            linger,
+            pace,
+            silent: Alarm::default(),
             stalled: None,
-            unread: Rc::default(),
             discarding: None,
+            write: limits.write,
+            linger: limits.linger,
         }
-    }
-
-    /// Set when bytes have come; to be cleared by whoever has read a whole request.
-    pub(crate) fn unread(&self) -> Rc<Cell<bool>> {
-        self.unread.clone()
     }
 
     fn poll_output(
@@ -64,7 +61,9 @@ impl Socket {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 written => {
-                    self.stalled = None;
+                    if self.stalled.take().is_some() {
+                        self.pace.note_taken();
+                    }
                     return Poll::Ready(written);
                 }
             }
@@ -85,14 +84,30 @@ impl hyper::rt::Read for Socket {
         context: &mut Context<'_>,
         mut buffer: hyper::rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        with_scratch(buffer.remaining(), |scratch| {
-            let bytes = ready!(poll_input(&self.stream, context, scratch))?;
-            if bytes > 0 {
-                self.unread.set(true);
+        let this = self.get_mut();
+        let read = with_scratch(buffer.remaining(), |scratch| {
+            poll_input(&this.stream, context, scratch).map_ok(|bytes| {
+                buffer.put_slice(scratch.get(..bytes).unwrap_or_default());
+                bytes
+            })
+        });
+        match read {
+            Poll::Ready(Ok(bytes)) => {
+                if bytes > 0 {
+                    this.pace.note_read();
+                }
+                Poll::Ready(Ok(()))
             }
-            buffer.put_slice(scratch.get(..bytes).unwrap_or_default());
-            Poll::Ready(Ok(()))
-        })
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                let Some(deadline) = this.pace.deadline(&this.timers) else {
+                    return Poll::Pending;
+                };
+                ready!(this.silent.poll(&this.timers, deadline, context));
+                this.pace.note_late();
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
     }
 }
 
@@ -133,7 +148,7 @@ impl hyper::rt::Write for Socket {
                     }
                     ended => ended?,
                 }
-                if !this.unread.get() {
+                if !this.pace.has_unread() {
                     return Poll::Ready(Ok(()));
                 }
                 this.discarding.insert(Discarding {

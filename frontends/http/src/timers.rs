@@ -1,34 +1,41 @@
 //! Deadlines of one thread's connections. The only file here that reads a clock.
 //!
 //! Every request starts and stops timeouts that nearly never pass. With the reactor's own timers
-//! each would cost a system call to wake the reactor; here it is an insertion into an ordered map,
-//! and the reactor only hears of the earliest deadline, when that moves forward.
+//! each would cost a system call to wake the reactor. Here a deadline is an insertion into an
+//! ordered map, the reactor only hears of the earliest, and an [`Alarm`] that is put off again and
+//! again isn't even inserted again before it would have rung.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 /// The deadlines of one thread. Clones share them. Nothing passes unless [`Timers::drive`] runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
-    queue: Arc<Mutex<Queue>>,
+    queue: Rc<RefCell<Queue>>,
 }
 
 impl Timers {
+    /// The instant after so long.
+    pub(crate) fn in_future(&self, duration: Duration) -> Instant {
+        now() + duration
+    }
+
     /// A future that is ready once the duration has passed, never early.
     pub(crate) fn after(&self, duration: Duration) -> Sleep {
-        self.until(now() + duration)
+        self.until(self.in_future(duration))
     }
 
     /// A future that is ready once the instant has come, never early.
-    pub(crate) fn until(&self, deadline: Instant) -> Sleep {
+    fn until(&self, deadline: Instant) -> Sleep {
         Sleep {
             timers: self.clone(),
             deadline,
-            place: None,
+            waiting: None,
         }
     }
 
@@ -37,48 +44,18 @@ impl Timers {
         let mut timer = async_io::Timer::never();
         std::future::poll_fn(|context| {
             loop {
-                let mut queue = self.lock();
-                let due = queue.take_due(now());
-                let earliest = queue.waiting.keys().next().map(|place| place.deadline);
-                if queue.armed != earliest {
-                    queue.armed = earliest;
-                    match earliest {
-                        Some(deadline) => timer.set_at(deadline),
-                        None => timer = async_io::Timer::never(),
-                    }
+                let due = self.queue.borrow_mut().take_due(now());
+                for waiting in due {
+                    waiting.due.set(true);
+                    waiting.waker.borrow().wake_by_ref();
                 }
-                queue.driver = Some(context.waker().clone());
-                drop(queue);
-                for waker in due {
-                    waker.wake();
-                }
-                if Pin::new(&mut timer).poll(context).is_pending() {
-                    return Poll::Pending;
-                }
+                self.queue.borrow_mut().arm(&mut timer, context.waker());
+                ready!(Pin::new(&mut timer).poll(context));
                 // It has rung, so nothing is armed any more.
-                self.lock().armed = None;
+                self.queue.borrow_mut().armed = None;
             }
         })
         .await
-    }
-
-    // A panic can't leave the map half changed, so a poisoned lock is taken as it is.
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl hyper::rt::Timer for Timers {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(self.after(duration))
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(self.until(deadline))
-    }
-
-    fn now(&self) -> Instant {
-        now()
     }
 }
 
@@ -87,53 +64,77 @@ impl hyper::rt::Timer for Timers {
 pub(crate) struct Sleep {
     timers: Timers,
     deadline: Instant,
-    place: Option<Place>,
+    waiting: Option<(Place, Rc<Waiting>)>,
 }
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if now() >= self.deadline {
-            return Poll::Ready(());
+        match &self.waiting {
+            Some((_, waiting)) if waiting.due.get() => return Poll::Ready(()),
+            Some((_, waiting)) => {
+                waiting.waker.borrow_mut().clone_from(context.waker());
+                return Poll::Pending;
+            }
+            None if now() >= self.deadline => return Poll::Ready(()),
+            None => (),
         }
-        let mut queue = self.timers.lock();
-        if let Some(waker) = self.place.and_then(|place| queue.waiting.get_mut(&place)) {
-            waker.clone_from(context.waker());
-            return Poll::Pending;
-        }
-        let place = Place {
-            deadline: self.deadline,
-            number: queue.next,
-        };
-        queue.next += 1;
-        queue.waiting.insert(place, context.waker().clone());
-        let driver = match queue.armed {
-            Some(armed) if armed <= self.deadline => None,
-            _ => queue.driver.take(),
-        };
-        drop(queue);
-        self.place = Some(place);
-        if let Some(driver) = driver {
-            driver.wake();
-        }
+        let waiting = Rc::new(Waiting {
+            due: Cell::new(false),
+            waker: RefCell::new(context.waker().clone()),
+        });
+        let inserted = self
+            .timers
+            .queue
+            .borrow_mut()
+            .insert(self.deadline, waiting);
+        self.waiting = Some(inserted);
         Poll::Pending
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(place) = self.place {
-            self.timers.lock().waiting.remove(&place);
+        if let Some((place, _)) = &self.waiting {
+            self.timers.queue.borrow_mut().waiting.remove(place);
         }
     }
 }
 
-impl hyper::rt::Sleep for Sleep {}
+/// A deadline that is nearly always put off before it comes.
+#[derive(Debug, Default)]
+pub(crate) struct Alarm {
+    /// For the deadline or one before it; then it is noticed when it rings that it is too early.
+    sleep: Option<Sleep>,
+}
+
+impl Alarm {
+    /// Ready once the deadline has come. It may be another one at each poll.
+    pub(crate) fn poll(
+        &mut self,
+        timers: &Timers,
+        deadline: Instant,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        loop {
+            match &mut self.sleep {
+                Some(sleep) if sleep.deadline <= deadline => {
+                    ready!(Pin::new(&mut *sleep).poll(context));
+                    if sleep.deadline == deadline {
+                        return Poll::Ready(());
+                    }
+                    self.sleep = None;
+                }
+                _ => self.sleep = Some(timers.until(deadline)),
+            }
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: BTreeMap<Place, Waker>,
+    waiting: BTreeMap<Place, Rc<Waiting>>,
     next: u64,
     /// When the driver wakes by itself.
     armed: Option<Instant>,
@@ -141,7 +142,22 @@ struct Queue {
 }
 
 impl Queue {
-    fn take_due(&mut self, now: Instant) -> Vec<Waker> {
+    fn insert(&mut self, deadline: Instant, waiting: Rc<Waiting>) -> (Place, Rc<Waiting>) {
+        let place = Place {
+            deadline,
+            number: self.next,
+        };
+        self.next += 1;
+        self.waiting.insert(place, waiting.clone());
+        if self.armed.is_none_or(|armed| deadline < armed)
+            && let Some(driver) = self.driver.take()
+        {
+            driver.wake();
+        }
+        (place, waiting)
+    }
+
+    fn take_due(&mut self, now: Instant) -> Vec<Rc<Waiting>> {
         let mut due = Vec::new();
         while let Some(first) = self.waiting.first_entry() {
             if first.key().deadline > now {
@@ -151,6 +167,25 @@ impl Queue {
         }
         due
     }
+
+    /// Sets the timer to the earliest deadline, and remembers whom to wake for an earlier one.
+    fn arm(&mut self, timer: &mut async_io::Timer, driver: &Waker) {
+        let earliest = self.waiting.keys().next().map(|place| place.deadline);
+        if self.armed != earliest {
+            self.armed = earliest;
+            match earliest {
+                Some(deadline) => timer.set_at(deadline),
+                None => *timer = async_io::Timer::never(),
+            }
+        }
+        self.driver = Some(driver.clone());
+    }
+}
+
+#[derive(Debug)]
+struct Waiting {
+    due: Cell<bool>,
+    waker: RefCell<Waker>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -171,6 +206,7 @@ fn now() -> Instant {
 mod tests {
     use super::*;
     use futures::future::{Either, join3, select};
+    use std::future::poll_fn;
     use std::pin::pin;
 
     fn driven<T>(timers: &Timers, future: impl Future<Output = T>) -> T {
@@ -212,20 +248,56 @@ mod tests {
             &timers,
             join3(timers.until(at), timers.until(at), timers.until(at)),
         );
-        assert!(timers.lock().waiting.is_empty());
+        assert!(timers.queue.borrow().waiting.is_empty());
     }
 
     #[test]
     fn a_dropped_sleep_leaves_nothing_behind() {
         let timers = Timers::default();
         let mut sleep = pin!(Some(timers.after(Duration::from_secs(600))));
-        smol::block_on(std::future::poll_fn(|context| {
+        smol::block_on(poll_fn(|context| {
             let waiting = sleep.as_mut().as_pin_mut().map(|sleep| sleep.poll(context));
             assert_eq!(waiting, Some(Poll::Pending));
             Poll::Ready(())
         }));
-        assert_eq!(timers.lock().waiting.len(), 1);
+        assert_eq!(timers.queue.borrow().waiting.len(), 1);
         sleep.set(None);
-        assert!(timers.lock().waiting.is_empty());
+        assert!(timers.queue.borrow().waiting.is_empty());
+    }
+
+    #[test]
+    fn an_alarm_put_off_rings_at_its_last_deadline() {
+        let timers = Timers::default();
+        let mut alarm = Alarm::default();
+        let mut deadline = now() + Duration::from_millis(10);
+        let last = deadline + Duration::from_millis(10);
+        driven(
+            &timers,
+            poll_fn(|context| {
+                let rung = alarm.poll(&timers, deadline, context);
+                assert!(timers.queue.borrow().waiting.len() <= 1);
+                deadline = last;
+                rung
+            }),
+        );
+        assert!(now() >= last);
+    }
+
+    #[test]
+    fn an_alarm_brought_forward_rings_at_its_earlier_deadline() {
+        let timers = Timers::default();
+        let mut alarm = Alarm::default();
+        let mut deadline = now() + Duration::from_secs(600);
+        let early = now() + Duration::from_millis(10);
+        driven(
+            &timers,
+            poll_fn(|context| {
+                if alarm.poll(&timers, deadline, context).is_ready() {
+                    return Poll::Ready(());
+                }
+                deadline = early;
+                alarm.poll(&timers, deadline, context)
+            }),
+        );
     }
 }

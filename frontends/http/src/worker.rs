@@ -6,26 +6,28 @@ use crate::closing::Closing;
 use crate::exchange::{Exchange, Shared};
 use crate::host::HostCheck;
 use crate::limits::{HANDOVER, Limits, READ_BUFFER_BYTES};
+use crate::pace::Pace;
 use crate::request::Line;
 use crate::socket::Socket;
 use crate::timers::Timers;
 use async_io::{Async, Timer};
 use futures::FutureExt;
-use futures::future::{Either, select};
+use futures::future::select;
 use hyper::rt::Write;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded};
-use std::cell::RefCell;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
 use std::time::Duration;
 
 /// A connection on its way to its thread.
@@ -74,7 +76,6 @@ impl Workers {
                 app: app.clone(),
                 limits: limits.clone(),
                 hosts: hosts.clone(),
-                timers: Timers::default(),
             };
             let (closing, stopped, running) = (closing.clone(), stopped.clone(), running.clone());
             std::thread::Builder::new()
@@ -179,16 +180,15 @@ fn work(
     accepted: &Receiver<(Accepted, Open)>,
     stopped: &Receiver<Infallible>,
 ) {
-    let connections = Connections {
-        http: protocol(&shared.limits, &shared.timers),
-        shared: Arc::new(shared),
-        closing: closing.clone(),
-    };
-    let connections = Rc::new(connections);
+    let timers = Timers::default();
     let executor = LocalExecutor::new();
-    executor
-        .spawn(connections.shared.timers.clone().drive())
-        .detach();
+    executor.spawn(timers.clone().drive()).detach();
+    let connections = Rc::new(Connections {
+        http: protocol(&shared.limits),
+        shared: Rc::new(shared),
+        timers,
+        closing: closing.clone(),
+    });
     async_io::block_on(executor.run(async {
         let taking = pin!(async {
             while let Ok((connection, open)) = accepted.recv().await {
@@ -209,65 +209,75 @@ fn work(
 
 struct Connections {
     http: http1::Builder,
-    shared: Arc<Shared>,
+    shared: Rc<Shared>,
+    timers: Timers,
     closing: Closing,
 }
 
 impl Connections {
     async fn live(self: Rc<Self>, connection: Accepted) {
         let Accepted { stream, peer, work } = connection;
-        let limits = &self.shared.limits;
-        let timers = self.shared.timers.clone();
-        let socket = Socket::new(stream, timers, limits.write, limits.linger);
+        let pace = Rc::new(Pace::new(&self.shared.limits));
+        let timers = self.timers.clone();
+        let socket = Socket::new(stream, timers, pace.clone(), &self.shared.limits);
         match work {
             Work::Serve => {
                 // A handler's panic is caught where it is answered; this one is of a stream that a
                 // handler has given back, when the answer's head has long been sent.
-                let serving = AssertUnwindSafe(self.serve(socket, peer)).catch_unwind();
+                let serving = AssertUnwindSafe(self.serve(socket, peer, pace)).catch_unwind();
                 if serving.await.is_err() {
                     tracing::error!(%peer, "an answer's stream panicked; its connection is closed");
                 }
             }
             Work::Refuse => {
                 // It may well be gone already.
-                let _ = refuse(socket).await;
+                let _ = refuse(socket, &pace).await;
             }
         }
     }
 
-    async fn serve(&self, socket: Socket, peer: SocketAddr) {
-        let exchange = Rc::new(Exchange {
-            shared: self.shared.clone(),
-            line: Arc::new(Line {
-                peer,
-                closing: self.closing.clone(),
-            }),
-            unread: socket.unread(),
-            target: RefCell::default(),
-        });
+    async fn serve(&self, socket: Socket, peer: SocketAddr, pace: Rc<Pace>) {
+        let line = Line {
+            peer,
+            closing: self.closing.clone(),
+        };
+        let exchange = Rc::new(Exchange::new(self.shared.clone(), line, pace));
         let service = service_fn(move |request| {
             let exchange = exchange.clone();
             async move { Ok::<_, Infallible>(exchange.respond(request).await) }
         });
         let mut connection = pin!(self.http.serve_connection(socket, service));
-        // The signal first: an answer that it brings about then says that it is the last.
-        let served = match select(pin!(self.closing.begun()), connection.as_mut()).await {
-            Either::Left(((), _)) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let mut signal = pin!(self.closing.begun());
+        let mut told = false;
+        // Whom the signal wakes. It is the same task nearly always, so the signal, which all
+        // connections share, needn't be asked each time.
+        let mut listening: Option<Waker> = None;
+        let served = poll_fn(|context| {
+            let task = context.waker();
+            let listens = listening
+                .as_ref()
+                .is_some_and(|known| known.will_wake(task));
+            if !told && (!listens || self.closing.has_begun()) {
+                if signal.as_mut().poll(context).is_ready() {
+                    connection.as_mut().graceful_shutdown();
+                    told = true;
+                } else {
+                    listening = Some(task.clone());
+                }
             }
-            Either::Right((served, _)) => served,
-        };
+            connection.as_mut().poll(context)
+        });
+        let served = served.await;
         if let Err(error) = served {
             tracing::debug!(%error, %peer, "a connection broke");
         }
     }
 }
 
-fn protocol(limits: &Limits, timers: &Timers) -> http1::Builder {
+fn protocol(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
-    http.timer(timers.clone())
-        .header_read_timeout(limits.idle)
+    // The socket knows better how long to wait; see `Pace`.
+    http.header_read_timeout(None)
         .max_buf_size(READ_BUFFER_BYTES)
         .max_header_size(limits.header_bytes.min(READ_BUFFER_BYTES));
     // hyper keeps its own default on the stack, any other number in an allocation per request.
@@ -279,14 +289,12 @@ fn protocol(limits: &Limits, timers: &Timers) -> http1::Builder {
 
 /// Says that there are too many connections. It is the first thing said, so it fits the socket's
 /// buffer.
-async fn refuse(socket: Socket) -> io::Result<()> {
+async fn refuse(socket: Socket, pace: &Pace) -> io::Result<()> {
     let mut socket = pin!(socket);
-    socket.unread().set(true);
-    let written = std::future::poll_fn(|context| {
-        Pin::new(&mut *socket).poll_write(context, TOO_MANY.as_bytes())
-    });
-    written.await?;
-    std::future::poll_fn(|context| Pin::new(&mut *socket).poll_shutdown(context)).await
+    // The request is somewhere on its way, and nobody will read it.
+    pace.note_read();
+    poll_fn(|context| socket.as_mut().poll_write(context, TOO_MANY.as_bytes())).await?;
+    poll_fn(|context| socket.as_mut().poll_shutdown(context)).await
 }
 
 async fn or_after(future: impl Future<Output = ()>, most: Duration) {
