@@ -8,9 +8,12 @@
 //!
 //! conformance::all(&mut || Box::new(MemoryLog::new()));
 //! ```
+//!
+//! Every function panics when the log fails it.
 #![allow(
-    clippy::missing_panics_doc,
-    reason = "every function here panics when the log fails it"
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test suite panics when it fails"
 )]
 
 use crate::testing::{record, session};

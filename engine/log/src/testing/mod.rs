@@ -1,5 +1,9 @@
 //! What tests of logs need, here and in other crates: a disk that fails and forgets on demand,
 //! and records to fill a log with.
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a disk that is wrong about itself should stop the test"
+)]
 
 mod simulated_disk;
 

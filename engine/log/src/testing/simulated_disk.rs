@@ -10,6 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// What a disk writes at once or not at all.
 const SECTOR_BYTES: usize = 512;
 
+/// The error numbers of a failing device and of a full one, on every Unix.
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
 /// A directory in memory. Clones are the same directory.
 ///
 /// Writes go to a cache, and to the disk when they are synced; names likewise.
@@ -52,9 +56,9 @@ pub enum Fault {
 
 impl Fault {
     /// No room left on the device: `ENOSPC`.
-    pub const NO_SPACE: Self = Self::Errno(28);
+    pub const NO_SPACE: Self = Self::Errno(ENOSPC);
     /// The device failed: `EIO`.
-    pub const IO: Self = Self::Errno(5);
+    pub const IO: Self = Self::Errno(EIO);
 }
 
 /// What of the unsynced survives a power cut: asked for each sector of each write, for each change
@@ -185,7 +189,7 @@ impl State {
         let number = self.operations;
         self.operations += 1;
         if self.dead.is_some_and(|from| number >= from) {
-            return Err(io::Error::other("the machine is off"));
+            return Err(io::Error::from_raw_os_error(EIO));
         }
         match self.faults.remove(&number) {
             None => Ok(Verdict::Go),
@@ -228,7 +232,7 @@ impl SimulatedDisk {
         self.state().faults.insert(operation, fault);
     }
 
-    /// Makes every operation from this number on fail, until the next
+    /// Makes every operation from this number on fail with `EIO`, until the next
     /// [`power_cut`](Self::power_cut): from the disk's side, that is when the power went.
     pub fn die(&self, operation: u64) {
         self.state().dead = Some(operation);

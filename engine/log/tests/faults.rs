@@ -1,0 +1,295 @@
+//! Every operation on the disk fails in turn, in every way; the power goes before each of them.
+
+mod common;
+
+use common::{Batch, LARGE, Opened, SMALL, batches, disk_with, flat, open, open_only};
+use rejoin_core::Record;
+use rejoin_log::segment::{Durability, OpenError, Options};
+use rejoin_log::testing::{Fault, SimulatedDisk, Survival};
+use rejoin_log::{AppendError, Log};
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+/// What became of a workload.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// What was acknowledged.
+    acknowledged: Vec<Batch>,
+    /// What was neither acknowledged nor refused.
+    doubtful: Option<Batch>,
+    refusals: usize,
+}
+
+/// Appends `batches`, each once more when it is refused, and closes; stops where the log does.
+fn run(disk: &SimulatedDisk, options: Options, batches: &[Batch]) -> Outcome {
+    let mut outcome = Outcome::default();
+    let Ok(Opened { mut log, .. }) = open_only(disk, options) else {
+        return outcome;
+    };
+    for batch in batches {
+        loop {
+            match log.append(batch) {
+                Ok(()) => break outcome.acknowledged.push(batch.clone()),
+                Err(AppendError::Refused(_)) => {
+                    outcome.refusals += 1;
+                    assert!(outcome.refusals < 10, "it is refused for ever");
+                }
+                Err(AppendError::Poisoned(_)) => {
+                    outcome.doubtful = Some(batch.clone());
+                    for later in batches {
+                        let Err(AppendError::Poisoned(_)) = log.append(later) else {
+                            panic!("a poisoned log took a batch");
+                        };
+                    }
+                    let Err(AppendError::Poisoned(_)) = log.close() else {
+                        panic!("a poisoned log was closed");
+                    };
+                    return outcome;
+                }
+            }
+        }
+    }
+    // A close that is refused can be tried again.
+    if let Err(AppendError::Refused(_)) = log.close() {
+        outcome.refusals += 1;
+        let _ = log.close();
+    }
+    outcome
+}
+
+impl Outcome {
+    /// Whether a log with these records has lost nothing and invented nothing.
+    fn check(&self, records: &[Record], of: &[Batch]) {
+        let acknowledged = flat(&self.acknowledged);
+        let mut with_doubtful = acknowledged.clone();
+        with_doubtful.extend(flat(self.doubtful.as_slice()));
+        assert!(
+            records == acknowledged || records == with_doubtful,
+            "{} records of {} acknowledged, {} in doubt, of {} in all",
+            records.len(),
+            acknowledged.len(),
+            with_doubtful.len() - acknowledged.len(),
+            flat(of).len()
+        );
+    }
+}
+
+/// How many operations the workload takes where nothing fails.
+fn operations(options: Options, batches: &[Batch]) -> u64 {
+    let disk = SimulatedDisk::new();
+    let outcome = run(&disk, options, batches);
+    assert_eq!(outcome.acknowledged.len(), batches.len());
+    disk.operations()
+}
+
+#[test]
+fn whichever_operation_fails_nothing_acknowledged_is_lost_and_nothing_refused_is_kept() {
+    let batches = batches(12);
+    let count = operations(SMALL, &batches);
+    let (mut refused, mut poisoned) = (0, 0);
+    for operation in 0..count {
+        for fault in [
+            Fault::IO,
+            Fault::NO_SPACE,
+            Fault::Short(0, ENOSPC),
+            Fault::Short(1, ENOSPC),
+            Fault::Short(36, EIO),
+            Fault::Short(60, ENOSPC),
+        ] {
+            let disk = SimulatedDisk::new();
+            disk.fail(operation, fault);
+            let outcome = run(&disk, SMALL, &batches);
+            refused += outcome.refusals;
+            poisoned += usize::from(outcome.doubtful.is_some());
+            disk.heal();
+            let opened = open(&disk, SMALL).unwrap();
+            outcome.check(&opened.records, &batches);
+            // What was told is durable.
+            drop(opened);
+            disk.power_cut(Survival::nothing());
+            let again = open(&disk, SMALL).unwrap();
+            outcome.check(&again.records, &batches);
+        }
+    }
+    assert!(
+        refused > 20 && poisoned > 20,
+        "{refused} refused, {poisoned} poisoned"
+    );
+}
+
+#[test]
+fn a_refused_batch_is_not_in_the_log_and_the_log_goes_on() {
+    let batches = batches(6);
+    for bytes in [1, 35, 36, 37, 68, 90] {
+        let disk = SimulatedDisk::new();
+        let mut log = open(&disk, LARGE).unwrap().log;
+        log.append(&batches[0]).unwrap();
+        disk.fail(disk.operations(), Fault::Short(bytes, ENOSPC));
+        let Err(AppendError::Refused(error)) = log.append(&batches[1]) else {
+            panic!("it was not refused");
+        };
+        assert_eq!(error.raw_os_error(), Some(ENOSPC));
+        disk.heal();
+        drop(log);
+        let mut opened = open(&disk, LARGE).unwrap();
+        assert_eq!(opened.records, flat(&batches[..1]));
+        assert_eq!(
+            opened.recovery.torn, None,
+            "the rest of it was not cut back"
+        );
+        opened.log.append(&batches[1]).unwrap();
+    }
+}
+
+#[test]
+fn a_log_whose_cut_fails_is_poisoned() {
+    let batches = batches(3);
+    let disk = SimulatedDisk::new();
+    let mut log = open(&disk, LARGE).unwrap().log;
+    log.append(&batches[0]).unwrap();
+    let next = disk.operations();
+    disk.fail(next, Fault::Short(50, ENOSPC));
+    disk.fail(next + 2, Fault::NO_SPACE);
+    for _ in 0..2 {
+        let Err(AppendError::Poisoned(_)) = log.append(&batches[1]) else {
+            panic!("it is not poisoned");
+        };
+    }
+    drop(log);
+    let opened = open(&disk, LARGE).unwrap();
+    assert_eq!(opened.records, flat(&batches[..1]));
+    assert!(opened.recovery.torn.is_some());
+}
+
+#[test]
+fn a_failed_sync_poisons_and_what_is_replayed_afterwards_is_durable() {
+    let batches = batches(3);
+    let disk = SimulatedDisk::new();
+    let mut log = open(&disk, LARGE).unwrap().log;
+    log.append(&batches[0]).unwrap();
+    disk.fail(disk.operations() + 1, Fault::IO);
+    let reader = log.reader();
+    let Err(AppendError::Poisoned(_)) = log.append(&batches[1]) else {
+        panic!("it is not poisoned");
+    };
+    let session = batches[0][0].session;
+    assert_eq!(common::read_all(&*reader, session).len(), 1, "it was shown");
+    drop(log);
+    // The operating system shows the batch, believes it to be on the disk, and is wrong.
+    let opened = open(&disk, LARGE).unwrap();
+    assert_eq!(opened.records, flat(&batches[..2]));
+    drop(opened);
+    disk.power_cut(Survival::nothing());
+    assert_eq!(open(&disk, LARGE).unwrap().records, flat(&batches[..2]));
+}
+
+#[test]
+fn whenever_the_power_goes_everything_acknowledged_is_there() {
+    let batches = batches(12);
+    for operation in 0..operations(SMALL, &batches) {
+        for survival in survivals(operation) {
+            let disk = SimulatedDisk::new();
+            disk.die(operation);
+            let outcome = run(&disk, SMALL, &batches);
+            disk.power_cut(survival);
+            let opened = open(&disk, SMALL).unwrap();
+            outcome.check(&opened.records, &batches);
+        }
+    }
+}
+
+#[test]
+fn whenever_the_power_goes_again_in_recovery_nothing_more_is_lost() {
+    let batches = batches(7);
+    for operation in 0..operations(SMALL, &batches) {
+        for survival in [Survival::everything(), Survival::seeded(operation)] {
+            // How many operations this recovery takes.
+            let recovered = |die_at: Option<u64>| {
+                let disk = SimulatedDisk::new();
+                disk.die(operation);
+                let outcome = run(&disk, SMALL, &batches);
+                disk.power_cut(survival.clone());
+                let before = disk.operations();
+                if let Some(die_at) = die_at {
+                    disk.die(before + die_at);
+                }
+                let first = open_only(&disk, SMALL).map(|opened| opened.records);
+                let count = disk.operations() - before;
+                disk.power_cut(Survival::seeded(operation + 1));
+                let second = open(&disk, SMALL).unwrap().records;
+                outcome.check(&second, &batches);
+                if let Ok(first) = first {
+                    assert_eq!(first, second, "what was replayed once is lost");
+                }
+                count
+            };
+            for die_at in 0..recovered(None) {
+                recovered(Some(die_at));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_log_that_only_flushes_loses_whole_batches_from_its_end() {
+    let batches = batches(12);
+    let options = Options {
+        durability: Durability::Flush,
+        ..SMALL
+    };
+    let prefixes: Vec<_> = (0..=batches.len())
+        .map(|count| flat(&batches[..count]))
+        .collect();
+    let mut lost = 0;
+    for operation in 0..operations(options, &batches) {
+        for survival in survivals(operation) {
+            let disk = SimulatedDisk::new();
+            disk.die(operation);
+            let outcome = run(&disk, options, &batches);
+            disk.power_cut(survival);
+            let records = open(&disk, options).unwrap().records;
+            let kept = prefixes.iter().position(|prefix| *prefix == records);
+            let kept = kept.expect("a part of a batch, or a batch from the middle, is lost");
+            assert!(kept <= outcome.acknowledged.len() + 1);
+            lost += outcome.acknowledged.len().saturating_sub(kept);
+        }
+    }
+    assert!(lost > 0, "the power cuts were harmless");
+}
+
+#[test]
+fn a_process_that_dies_loses_nothing_even_of_a_log_that_only_flushes() {
+    let batches = batches(12);
+    let options = Options {
+        durability: Durability::Flush,
+        ..SMALL
+    };
+    let disk = disk_with(&batches, options, false);
+    assert_eq!(open(&disk, options).unwrap().records, flat(&batches));
+    disk.power_cut(Survival::nothing());
+    assert_eq!(open(&disk, options).unwrap().records, flat(&batches));
+}
+
+#[test]
+fn a_second_opener_is_refused_and_leaves_the_lock_alone() {
+    let disk = SimulatedDisk::new();
+    let first = open(&disk, SMALL).unwrap();
+    for _ in 0..2 {
+        let Err(OpenError::Locked { directory }) = open(&disk, SMALL) else {
+            panic!("it was opened twice");
+        };
+        assert_eq!(directory.to_str(), Some("simulated"));
+    }
+    drop(first);
+    let mut second = open(&disk, SMALL).unwrap();
+    second.log.close().unwrap();
+    // Closing gives the lock back, even if the object lives on.
+    open(&disk, SMALL).unwrap();
+}
+
+fn survivals(seed: u64) -> Vec<Survival> {
+    let mut survivals = vec![Survival::nothing(), Survival::everything()];
+    survivals.extend((0..6).map(|more| Survival::seeded(seed * 6 + more)));
+    survivals
+}
