@@ -1,0 +1,72 @@
+//! What the command line takes, and how it is explained.
+
+use crate::settings::Settings;
+use clap::{Parser, Subcommand};
+use std::error::Error;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Command sessions that outlive the connection.
+///
+/// Rejoin runs commands in sessions. Every event of a session is a record in a durable log:
+/// whoever joins, late or again, reads the same output from the first line.
+#[derive(Debug, Parser)]
+#[command(name = "rejoin", version, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the server
+    Serve(Box<ServeArgs>),
+}
+
+/// Start the server.
+///
+/// It serves the HTTP API of Arthas at /api, and runs each session's statements in a shell. Its
+/// first line of output says where it listens and where its log is. SIGTERM and SIGINT end it
+/// cleanly: open requests are answered, running jobs are ended, the log is closed; the sessions
+/// are there again after the next start.
+///
+/// Each setting is taken from its flag, else from its environment variable, else from the file,
+/// else it has the default that is named.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct ServeArgs {
+    /// TOML file with settings; its keys are the names of the flags
+    #[arg(long, value_name = "FILE", env = "REJOIN_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Start on the usual port, with the log in ./rejoin-data:
+    rejoin serve
+  Create a session, run something in it, read what it says:
+    curl -s localhost:8563/api -d '{\"action\":\"init_session\"}'
+    curl -s localhost:8563/api -d '{\"action\":\"async_exec\",\"sessionId\":\"…\",\"command\":\"ls\"}'
+    curl -s localhost:8563/api -d '{\"action\":\"pull_results\",\"sessionId\":\"…\",\"consumerId\":\"…\"}'
+  Start on any free port, and keep consumers for an hour:
+    rejoin serve --listen 127.0.0.1:0 --consumer-timeout 1h
+";
+
+/// Says on standard error what went wrong, and why.
+pub(crate) fn complain(error: &dyn Error) {
+    let mut words = format!("rejoin: {error}");
+    let mut cause = error.source();
+    while let Some(because) = cause {
+        let because_words = because.to_string();
+        // Many errors say their cause themselves.
+        if !words.ends_with(&because_words) {
+            words = format!("{words}: {because_words}");
+        }
+        cause = because.source();
+    }
+    // There is nobody left to tell when this fails.
+    let _ = writeln!(std::io::stderr(), "{words}");
+}

@@ -1,0 +1,151 @@
+//! The server: the log, the engine, the frontends and the signals, in the order in which they
+//! begin, and end in the other.
+
+use crate::args::ServeArgs;
+use crate::log_output;
+use crate::settings::Settings;
+use async_signal::{Signal, Signals};
+use futures::future::{Either, join, select};
+use futures::{FutureExt, StreamExt};
+use rejoin_core::Violation;
+use rejoin_engine::{
+    Engine, Replayed, Runner, Runtime, Services, ShellRunner, ShellSettings, SmolRuntime,
+    Unavailable,
+};
+use rejoin_http::{HostCheck, Server};
+use rejoin_log::segment::{LogId, SegmentLog};
+use std::error::Error;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+
+/// Serves until it is told to end.
+pub(crate) fn run(args: ServeArgs) -> Result<(), ServeError> {
+    let mut settings = args.settings;
+    if let Some(file) = &args.config {
+        settings = settings.or(Settings::read(file).map_err(|it| ServeError::Begin(it.into()))?);
+    }
+    log_output::begin(&settings);
+    smol::block_on(serve(&settings))
+}
+
+/// Why the server did not serve, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    /// It could not begin.
+    #[error(transparent)]
+    Begin(Box<dyn Error + Send + Sync>),
+    /// Whoever reaches the address could run commands on this machine.
+    #[error(
+        "will not listen on {0}: there are no accounts, so whoever reaches that address could run \
+         commands here; use a loopback address such as 127.0.0.1"
+    )]
+    NotLoopback(SocketAddr),
+    /// The log holds what no engine has written.
+    #[error("the log in {0} cannot be replayed: {1}")]
+    Replay(PathBuf, Violation),
+    /// It had to stop.
+    #[error("{0}; start it again to go on from the log")]
+    Stopped(Unavailable),
+}
+
+async fn serve(settings: &Settings) -> Result<(), ServeError> {
+    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
+    if !settings.listen().ip().is_loopback() {
+        return Err(ServeError::NotLoopback(settings.listen()));
+    }
+    // From here on a signal ends the server cleanly, however early it comes.
+    let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(|it| begin(it.into()))?;
+
+    let data = settings.data();
+    let config = settings.engine();
+    let (log, replayed) = open_log(&data, settings, Replayed::new(&config))?;
+    let data = data.canonicalize().unwrap_or(data);
+    let runtime = Arc::new(SmolRuntime);
+    let mut shell_settings = ShellSettings::new(data.join("shell"), log.id().to_string());
+    shell_settings.grace = settings.interrupt_grace();
+    let shell = ShellRunner::new(shell_settings, runtime.clone()).map_err(|it| begin(it.into()))?;
+    let shell = Arc::new(shell);
+    let orphans = shell.sweep().await;
+    if orphans > 0 {
+        tracing::warn!(orphans, "ended what an earlier server had left running");
+    }
+    let services = Services::from([("shell".into(), shell.clone() as Arc<dyn Runner>)]);
+    let engine = Engine::start(config, runtime, Box::new(log), replayed, services)
+        .map_err(|it| begin(it.into()))?;
+
+    let mut app = rejoin_http::app();
+    rejoin_arthas::mount(&mut app, engine.clone(), settings.arthas());
+    let server = Server::bind(settings.listen(), app, settings.http(), HostCheck::local())
+        .map_err(|it| begin(it.into()))?;
+    announce(server.local_addr(), &data).map_err(|it| begin(it.into()))?;
+
+    let told_to_end = async {
+        match select(signals.next(), pin!(engine.ended())).await {
+            Either::Left((signal, _)) => {
+                tracing::info!(signal = ?signal.and_then(Result::ok), "told to end");
+            }
+            Either::Right(_) => {}
+        }
+        engine.begin_closing();
+    }
+    .shared();
+    let end_engine = async {
+        told_to_end.clone().await;
+        engine.shut_down(settings.shutdown_grace()).await
+    };
+    let (served, ended) = join(server.run(told_to_end.clone()), end_engine).await;
+    let left = shell.sweep().await;
+    if left > 0 {
+        tracing::warn!(left, "ended what was still running");
+    }
+    let stopped = served.map_err(|it| begin(it.into()))?;
+    if stopped.cut > 0 {
+        tracing::warn!(
+            cut = stopped.cut,
+            "connections did not end in time and were cut"
+        );
+    }
+    match ended {
+        Unavailable::ShuttingDown => Ok(()),
+        failed => Err(ServeError::Stopped(failed)),
+    }
+}
+
+fn open_log(
+    data: &Path,
+    settings: &Settings,
+    mut replayed: Replayed,
+) -> Result<(SegmentLog, Replayed), ServeError> {
+    let new_id = LogId::from_bytes(SmolRuntime.random());
+    let mut violation = None;
+    let (log, recovery) =
+        SegmentLog::open(&data.join("log"), new_id, settings.log(), &mut |record| {
+            if violation.is_none() {
+                violation = replayed.add(&record).err();
+            }
+        })
+        .map_err(|error| ServeError::Begin(error.into()))?;
+    if let Some(violation) = violation {
+        return Err(ServeError::Replay(data.into(), violation));
+    }
+    if let Some(torn) = &recovery.torn {
+        tracing::warn!("the log was not closed; what had not become durable was cut off: {torn}");
+    }
+    let sessions = replayed.views().open_count();
+    tracing::info!(records = recovery.records, sessions, "log replayed");
+    Ok((log, replayed))
+}
+
+/// The first line of output: where people and programs find the server and its log.
+fn announce(address: SocketAddr, data: &Path) -> std::io::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "Rejoin listens on http://{address}, with its log in {}",
+        data.display()
+    )?;
+    out.flush()
+}

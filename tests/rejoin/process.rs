@@ -1,0 +1,168 @@
+//! The server as a process: how it begins, how it ends, and what it refuses.
+
+use crate::server::{Server, directory, is_status_of, outcome, running_under};
+use crate::shell::wait_until;
+use serde_json::json;
+use std::thread;
+
+#[test]
+fn the_first_line_says_where_the_server_listens_and_where_its_log_is() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let directory = data.path().canonicalize().unwrap();
+    let address = server.address;
+    let expected = format!(
+        "Rejoin listens on http://{address}, with its log in {}\n",
+        directory.display()
+    );
+    assert_eq!(server.first_line, expected);
+}
+
+#[test]
+fn a_signal_ends_it_cleanly_and_everybody_is_answered() {
+    for signal in ["-TERM", "-INT"] {
+        let data = directory();
+        let mut server = Server::start(data.path(), &["--pull-wait", "50s"]);
+        let (session, consumer) = server.create();
+        let job = server.run(
+            &session,
+            "trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.1; done",
+        );
+        server.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
+        // Open pulls are answered, not cut.
+        let other = server.join(&session);
+        let mut client = server.client();
+        let pull =
+            |who: &str| json!({"action": "pull_results", "sessionId": session, "consumerId": who});
+        crate::server::api(&mut client, &pull(&other));
+        let status = thread::scope(|scope| {
+            let open = scope.spawn(|| crate::server::api(&mut client, &pull(&other)));
+            let mut waiting = server.client();
+            waiting
+                .post(
+                    "/api",
+                    &json!({"action": "session_info", "sessionId": session}).to_string(),
+                )
+                .unwrap();
+            let status = server.signal(signal);
+            assert_eq!(open.join().unwrap()["state"], "SUCCEEDED");
+            status
+        });
+        assert_eq!(status.code(), Some(0), "{signal}");
+        assert!(
+            running_under(&session).is_empty(),
+            "nothing is left running"
+        );
+
+        // The session is still there, and tells how its job has ended.
+        let server = Server::start(data.path(), &[]);
+        let late = server.join(&session);
+        let results = server.pull_until(&session, &late, is_status_of(job));
+        assert!(
+            results.iter().any(|result| result["content"] == "caught\n"),
+            "{results:?}"
+        );
+    }
+}
+
+#[test]
+fn a_second_server_on_the_same_log_is_refused() {
+    let data = directory();
+    let _first = Server::start(data.path(), &[]);
+    let path = data.path().to_str().unwrap();
+    let (status, out, err) = outcome(&["serve", "--listen", "127.0.0.1:0", "--data", path]);
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(out, "");
+    assert!(
+        err.contains("another process") && err.contains(path),
+        "{err}"
+    );
+}
+
+#[test]
+fn an_address_that_is_taken_is_named() {
+    let data = directory();
+    let first = Server::start(data.path(), &[]);
+    let other = directory();
+    let address = first.address.to_string();
+    let (status, _, err) = outcome(&[
+        "serve",
+        "--listen",
+        &address,
+        "--data",
+        other.path().to_str().unwrap(),
+    ]);
+    assert_eq!(status.code(), Some(1));
+    assert!(err.contains(&address), "{err}");
+}
+
+#[test]
+fn whoever_could_be_anybody_is_not_served() {
+    let data = directory();
+    let path = data.path().to_str().unwrap();
+    let (status, _, err) = outcome(&["serve", "--listen", "0.0.0.0:0", "--data", path]);
+    assert_eq!(status.code(), Some(1));
+    assert!(err.contains("will not listen on 0.0.0.0:0"), "{err}");
+}
+
+#[test]
+fn settings_come_from_flags_then_environment_then_file() {
+    let data = directory();
+    let file = data.path().join("rejoin.toml");
+    std::fs::write(
+        &file,
+        "listen = '127.0.0.1:1'\nmax-sessions = 1\nmax-consumers = 7\n",
+    )
+    .unwrap();
+    let log = data.path().join("data");
+    let config = file.to_str().unwrap();
+    let server = Server::start(&log, &["--config", config, "--max-sessions", "2"]);
+    server.create();
+    server.create();
+    let third = server.api(&json!({"action": "init_session"}));
+    assert!(
+        third["message"].as_str().unwrap().contains("2 sessions"),
+        "{third}"
+    );
+
+    std::fs::write(&file, "listne = '127.0.0.1:1'").unwrap();
+    let (status, _, err) = outcome(&["serve", "--config", config]);
+    assert_eq!(status.code(), Some(1));
+    assert!(
+        err.contains("listne") && err.contains("rejoin.toml"),
+        "{err}"
+    );
+}
+
+#[test]
+fn the_help_names_every_setting_with_its_default() {
+    let (status, out, _) = outcome(&["serve", "--help"]);
+    assert!(status.success());
+    for word in [
+        "--listen",
+        "REJOIN_DATA",
+        "[default: 3h]",
+        "Examples:",
+        "init_session",
+    ] {
+        assert!(out.contains(word), "{word} is missing in:\n{out}");
+    }
+}
+
+#[test]
+fn what_a_killed_server_left_running_is_ended_by_the_next() {
+    let data = directory();
+    let mut server = Server::start(data.path(), &[]);
+    let (session, consumer) = server.create();
+    server.run(&session, "echo ready; exec sleep 1000 >/dev/null 2>&1");
+    server.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
+    server.kill();
+    assert!(
+        !running_under(&session).is_empty(),
+        "it has outlived its server"
+    );
+    let _next = Server::start(data.path(), &[]);
+    wait_until("the orphan has ended", || {
+        running_under(&session).is_empty()
+    });
+}

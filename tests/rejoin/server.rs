@@ -1,0 +1,211 @@
+//! A server of the test's own, on a free port, with a log of its own.
+
+use rejoin_http::test_client::{Client, Received};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A running server, killed when it is dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) first_line: String,
+}
+
+/// A place for a log.
+pub(crate) fn directory() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// The binary with these arguments, its output captured.
+pub(crate) fn rejoin(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"));
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // A developer's own settings are not the tests'.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("REJOIN_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+impl Server {
+    /// Starts a server on the log in `data`, and waits until it listens.
+    pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
+        let data = data.to_str().unwrap();
+        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--data", data];
+        arguments.extend(more);
+        let mut child = rejoin(&arguments).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut first_line = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut first_line).unwrap();
+        let address = first_line
+            .split("http://")
+            .nth(1)
+            .and_then(|rest| rest.split(',').next())
+            .unwrap_or_else(|| panic!("no address in {first_line:?}"))
+            .parse()
+            .unwrap();
+        Self {
+            child,
+            address,
+            first_line,
+        }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        let client = Client::connect(self.address).unwrap();
+        client.set_patience(Duration::from_secs(60)).unwrap();
+        client
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) fn api(&self, request: &Value) -> Value {
+        api(&mut self.client(), request)
+    }
+
+    /// The session's and its creator's identities.
+    pub(crate) fn create(&self) -> (String, String) {
+        let created = self.api(&json!({"action": "init_session"}));
+        assert_eq!(created["state"], "SUCCEEDED", "{created}");
+        (text(&created["sessionId"]), text(&created["consumerId"]))
+    }
+
+    pub(crate) fn join(&self, session: &str) -> String {
+        text(&self.api(&json!({"action": "join_session", "sessionId": session}))["consumerId"])
+    }
+
+    /// Runs a statement in the session, and answers its job's number.
+    pub(crate) fn run(&self, session: &str, command: &str) -> u64 {
+        let scheduled =
+            self.api(&json!({"action": "async_exec", "sessionId": session, "command": command}));
+        assert_eq!(scheduled["state"], "SCHEDULED", "{scheduled}");
+        scheduled["body"]["jobId"].as_u64().unwrap()
+    }
+
+    /// Runs a statement to its end, and answers its results.
+    pub(crate) fn exec(&self, session: &str, command: &str) -> Vec<Value> {
+        let done = self.api(&json!({"action": "exec", "sessionId": session, "command": command}));
+        assert_eq!(done["state"], "SUCCEEDED", "{done}");
+        done["body"]["results"].as_array().unwrap().clone()
+    }
+
+    /// Everything that a consumer gets until `is_last` is among it.
+    pub(crate) fn pull_until(
+        &self,
+        session: &str,
+        consumer: &str,
+        is_last: impl Fn(&Value) -> bool,
+    ) -> Vec<Value> {
+        let mut client = self.client();
+        let mut results = vec![];
+        let pull = json!({"action": "pull_results", "sessionId": session, "consumerId": consumer});
+        for _ in 0..100_000 {
+            let pulled = api(&mut client, &pull);
+            assert_eq!(pulled["state"], "SUCCEEDED", "{pulled}");
+            let batch = pulled["body"]["results"].as_array().unwrap();
+            let is_over = batch.iter().any(&is_last);
+            results.extend(batch.iter().cloned());
+            if is_over {
+                return results;
+            }
+        }
+        panic!("the last result never came; there were {}", results.len());
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends the server as an administrator does, and waits for it.
+    pub(crate) fn signal(&mut self, signal: &str) -> ExitStatus {
+        let kill = Command::new("kill")
+            .args([signal, &self.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(kill.success());
+        self.child.wait().unwrap()
+    }
+
+    /// Ends the server as a crash does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One request of the API.
+pub(crate) fn api(client: &mut Client, request: &Value) -> Value {
+    let received: Received = client.post("/api", &request.to_string()).unwrap();
+    assert_eq!(received.status, 200);
+    serde_json::from_slice(&received.body).unwrap()
+}
+
+pub(crate) fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("not a text: {value}"))
+        .to_owned()
+}
+
+/// Whether this is the last result of a job.
+pub(crate) fn is_status_of(job: u64) -> impl Fn(&Value) -> bool {
+    move |result| result["type"] == "status" && result["jobId"] == job
+}
+
+/// What the shell's results say on a stream, put together.
+pub(crate) fn said(results: &[Value], stream: &str) -> String {
+    results
+        .iter()
+        .filter(|result| result["type"] == "shell" && result["stream"] == stream)
+        .map(|result| text(&result["content"]))
+        .collect()
+}
+
+/// Runs the binary to its end: its status, standard output and standard error.
+pub(crate) fn outcome(arguments: &[&str]) -> (ExitStatus, String, String) {
+    let mut child = rejoin(arguments).spawn().unwrap();
+    let (mut out, mut err) = (String::new(), String::new());
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut out)
+        .unwrap();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut err)
+        .unwrap();
+    (child.wait().unwrap(), out, err)
+}
+
+/// Processes that the shell service of this server's log has started and that still run.
+pub(crate) fn running_under(mark: &str) -> Vec<PathBuf> {
+    let wanted = format!("REJOIN_SESSION={mark}");
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .map(|process| process.path())
+        .filter(|process| {
+            let environment = std::fs::read(process.join("environ")).unwrap_or_default();
+            environment
+                .split(|byte| *byte == 0)
+                .any(|variable| variable == wanted.as_bytes())
+        })
+        .collect()
+}

@@ -1,0 +1,111 @@
+//! The shell service, through the server.
+
+use crate::server::{Server, directory, is_status_of, running_under, said};
+use serde_json::json;
+use std::time::Duration;
+
+#[test]
+fn directory_and_environment_carry_over_as_in_a_terminal() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let (session, _) = server.create();
+    server.exec(
+        &session,
+        "cd /tmp && export GREETING='hello\nworld'; unset HOME; false",
+    );
+    let results = server.exec(&session, "pwd; echo \"$GREETING\"; echo ${HOME-unset}");
+    assert_eq!(said(&results, "stdout"), "/tmp\nhello\nworld\nunset\n");
+    // Another session is another terminal.
+    let (other, _) = server.create();
+    assert_eq!(
+        said(&server.exec(&other, "echo \"$GREETING\""), "stdout"),
+        "\n"
+    );
+}
+
+#[test]
+fn both_streams_and_the_exit_status_are_told() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let (session, _) = server.create();
+    let results = server.exec(&session, "echo out; echo err >&2; exit 3");
+    assert_eq!(said(&results, "stdout"), "out\n");
+    assert_eq!(said(&results, "stderr"), "err\n");
+    assert_eq!(results.last().unwrap()["statusCode"], 3);
+    let missing = server.exec(&session, "no-such-command-anywhere");
+    assert_eq!(missing.last().unwrap()["statusCode"], 127);
+}
+
+#[test]
+fn a_job_in_the_background_leaves_the_foreground_free() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let (session, consumer) = server.create();
+    let fifo = data.path().join("fifo");
+    server.exec(&session, &format!("mkfifo {}", fifo.display()));
+    let waiting = server.run(&session, &format!("cat {} &", fifo.display()));
+    let nothing = server.api(&json!({"action": "interrupt_job", "sessionId": session}));
+    assert_eq!(nothing["message"], "no foreground job is running");
+    server.exec(&session, &format!("echo woken > {}", fifo.display()));
+    let results = server.pull_until(&session, &consumer, is_status_of(waiting));
+    assert_eq!(said(&results, "stdout"), "woken\n");
+}
+
+#[test]
+fn another_foreground_job_is_refused_while_one_runs() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let (session, _) = server.create();
+    server.run(&session, "sleep 100");
+    for action in ["exec", "async_exec"] {
+        let refused =
+            server.api(&json!({"action": action, "sessionId": session, "command": "true"}));
+        assert_eq!(refused["state"], "REFUSED");
+        assert_eq!(refused["message"], "Another job is running.");
+        assert_eq!(refused["body"], json!({"command": "true"}));
+    }
+}
+
+#[test]
+fn nothing_is_left_running_after_close() {
+    let data = directory();
+    let server = Server::start(data.path(), &["--interrupt-grace", "100ms"]);
+    let (session, consumer) = server.create();
+    let stubborn = "trap '' INT TERM; setsid sleep 1000 & echo ready; sleep 1000";
+    server.run(&session, stubborn);
+    server.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
+    assert!(!running_under(&session).is_empty());
+    server.api(&json!({"action": "close_session", "sessionId": session}));
+    wait_until("all has ended", || running_under(&session).is_empty());
+}
+
+#[test]
+fn exec_is_interrupted_at_its_timeout() {
+    let data = directory();
+    let server = Server::start(data.path(), &["--interrupt-grace", "100ms"]);
+    let request =
+        json!({"action": "exec", "command": "echo begun; sleep 100", "execTimeout": "300"});
+    let done = server.api(&request);
+    assert_eq!(done["state"], "INTERRUPTED");
+    assert_eq!(
+        done["message"],
+        "The job is exceeded time limit, force interrupt"
+    );
+    assert_eq!(done["body"]["timeExpired"], true);
+    assert_eq!(done["body"]["timeout"], 300);
+    assert_eq!(
+        said(done["body"]["results"].as_array().unwrap(), "stdout"),
+        "begun\n"
+    );
+}
+
+/// What happens in another process cannot be waited for but by looking.
+pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..1_000 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("waited in vain until {what}");
+}

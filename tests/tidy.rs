@@ -1,0 +1,182 @@
+//! What the compiler does not keep: which crate may know which, and that the tree stays readable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which of our crates each may depend on. Dependencies point one way.
+const EDGES: [(&str, &[&str]); 6] = [
+    ("rejoin-core", &[]),
+    ("rejoin-log", &["rejoin-core"]),
+    ("rejoin-engine", &["rejoin-core", "rejoin-log"]),
+    ("rejoin-http", &[]),
+    (
+        "rejoin-arthas",
+        &["rejoin-core", "rejoin-log", "rejoin-engine", "rejoin-http"],
+    ),
+    (
+        "rejoin",
+        &[
+            "rejoin-core",
+            "rejoin-log",
+            "rejoin-engine",
+            "rejoin-http",
+            "rejoin-arthas",
+        ],
+    ),
+];
+
+/// Only these crates may know these others, so that the day one must go costs one crate.
+const SEAMS: [(&str, &[&str]); 3] = [
+    ("hyper", &["rejoin-http"]),
+    ("crc32c", &["rejoin-log"]),
+    ("rustix", &["rejoin-engine"]),
+];
+
+const LONGEST_FILE: usize = 500;
+
+#[test]
+fn crates_depend_on_each_other_as_allowed() {
+    let allowed: BTreeMap<_, BTreeSet<_>> = EDGES
+        .into_iter()
+        .map(|(from, to)| (from, to.iter().copied().collect()))
+        .collect();
+    let manifests = manifests();
+    let known: BTreeSet<_> = manifests.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        known,
+        allowed.keys().copied().collect(),
+        "every crate has its line in EDGES"
+    );
+    for (name, manifest) in &manifests {
+        for dependency in table(manifest, "dependencies").filter(|it| it.starts_with("rejoin-")) {
+            let is_allowed = allowed[name.as_str()].contains(dependency.as_str());
+            assert!(is_allowed, "{name} may not depend on {dependency}");
+        }
+    }
+}
+
+#[test]
+fn the_core_depends_on_nothing() {
+    let (_, manifest) = manifests()
+        .into_iter()
+        .find(|(name, _)| name == "rejoin-core")
+        .unwrap();
+    assert_eq!(table(&manifest, "dependencies").count(), 0);
+    let lib = fs::read_to_string(root().join("engine/core/src/lib.rs")).unwrap();
+    assert!(lib.contains("#![no_std]"));
+}
+
+#[test]
+fn what_may_have_to_go_one_day_is_behind_one_seam() {
+    for (name, manifest) in manifests() {
+        for (dependency, allowed) in SEAMS {
+            let has = table(&manifest, "dependencies").any(|it| it == dependency);
+            assert!(
+                !has || allowed.contains(&name.as_str()),
+                "{name} may not know {dependency}"
+            );
+        }
+        let tokio = table(&manifest, "dependencies").any(|it| it.starts_with("tokio"));
+        assert!(!tokio, "{name} may use tokio in its tests only");
+    }
+}
+
+#[test]
+fn every_file_can_be_read_from_top_to_bottom() {
+    for (path, text) in sources() {
+        let shown = path.strip_prefix(root()).unwrap().display().to_string();
+        let lines = text.lines().count();
+        assert!(
+            lines <= LONGEST_FILE,
+            "{shown} has {lines} lines: is there a seam?"
+        );
+        assert!(
+            text.starts_with("//!"),
+            "{shown} does not begin by saying what it is"
+        );
+        for banned in ["todo!(", "unimplemented!(", "#[ignore", "dbg!("] {
+            // This file has to name them.
+            let found = text.contains(banned) && !shown.ends_with("tidy.rs");
+            assert!(!found, "{shown} has {banned}");
+        }
+    }
+}
+
+#[test]
+fn every_promise_is_kept_by_tests_that_exist() {
+    let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let all: String = sources().into_iter().map(|(_, text)| text).collect();
+    let mut promises = 0;
+    for line in architecture
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains(" `"))
+    {
+        let Some((number, rest)) = line.trim_start_matches("| ").split_once(" | ") else {
+            continue;
+        };
+        if number.parse::<u32>().is_err() {
+            continue;
+        }
+        promises += 1;
+        let mut tests = rest.split('`').skip(1).step_by(2).peekable();
+        assert!(tests.peek().is_some(), "promise {number} names no test");
+        for test in tests {
+            let exists =
+                all.contains(&format!("fn {test}(")) || all.contains(&format!("fn {test}<"));
+            assert!(exists, "promise {number}: there is no test {test}");
+        }
+    }
+    assert_eq!(promises, 12, "the table of promises in ARCHITECTURE.md");
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn manifests() -> Vec<(String, toml::Table)> {
+    files(&root(), &|path| path.ends_with("Cargo.toml"))
+        .into_iter()
+        .filter(|path| !path.starts_with(root().join("fuzz")))
+        .map(|path| {
+            let manifest: toml::Table = fs::read_to_string(path).unwrap().parse().unwrap();
+            (
+                manifest["package"]["name"].as_str().unwrap().to_owned(),
+                manifest,
+            )
+        })
+        .collect()
+}
+
+fn table(manifest: &toml::Table, name: &str) -> impl Iterator<Item = String> {
+    let table = manifest
+        .get(name)
+        .and_then(toml::Value::as_table)
+        .cloned()
+        .unwrap_or_default();
+    table.into_iter().map(|(dependency, _)| dependency)
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    files(&root(), &|path| {
+        path.extension().is_some_and(|it| it == "rs")
+    })
+    .into_iter()
+    .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+    .collect()
+}
+
+fn files(directory: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let mut found = vec![];
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            found.extend(files(&path, wanted));
+        } else if wanted(&path) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
