@@ -2,14 +2,14 @@
 //! records.
 
 mod result;
-#[cfg(feature = "shell")]
+#[cfg(all(feature = "shell", unix))]
 mod shell;
 
 pub use result::encode_result;
 
 use async_channel::{Receiver, Sender};
 use futures::future::BoxFuture;
-use rejoin_core::{Command, InterruptCause, JobId, SessionId};
+use rejoin_core::{Command, InterruptCause, JobId, Place, SessionId};
 use std::fmt;
 use std::sync::Arc;
 
@@ -36,6 +36,8 @@ pub struct RunnerJob {
     pub session: SessionId,
     /// The job's number.
     pub job: JobId,
+    /// Whether the session's other jobs wait for it.
+    pub place: Place,
     /// What to run.
     pub statement: Arc<str>,
     /// Where to say what happens.
@@ -67,6 +69,16 @@ pub struct Reporter {
 pub struct EngineEnded;
 
 impl Reporter {
+    /// A reporter for a job, whose reports go to `reports`: the engine makes them, and whoever
+    /// tries a runner without one.
+    pub const fn new(session: SessionId, job: JobId, reports: Sender<Command>) -> Self {
+        Self {
+            session,
+            job,
+            reports,
+        }
+    }
+
     /// Says that the job runs now.
     ///
     /// Waits while the engine has more reports than it can take.
