@@ -4,6 +4,8 @@ mod runner;
 mod runtime;
 
 pub use runner::{EngineEnded, Exit, Reporter, Runner, RunnerJob, encode_result};
+#[cfg(all(feature = "shell", unix))]
+pub use runner::{OpenShellError, ShellRunner, ShellSettings};
 pub use runtime::Runtime;
 #[cfg(feature = "smol")]
 pub use runtime::SmolRuntime;

@@ -6,6 +6,8 @@ mod result;
 mod shell;
 
 pub use result::encode_result;
+#[cfg(all(feature = "shell", unix))]
+pub use shell::{OpenShellError, ShellRunner, ShellSettings};
 
 use async_channel::{Receiver, Sender};
 use futures::future::BoxFuture;
