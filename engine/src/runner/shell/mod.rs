@@ -27,6 +27,8 @@ mod interrupt;
 mod job;
 mod marked;
 mod output;
+#[cfg(all(test, feature = "smol"))]
+mod tests;
 
 use self::carried::Store;
 use self::marked::Mark;
