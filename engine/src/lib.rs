@@ -30,6 +30,8 @@ pub use error::{CommandError, OpenError, PullError, Unavailable};
 pub use pull::{Pull, Pulled};
 pub use replay::Replayed;
 pub use runner::{EngineEnded, Exit, Reporter, Runner, RunnerJob, encode_result};
+#[cfg(all(feature = "shell", unix))]
+pub use runner::{OpenShellError, ShellRunner, ShellSettings};
 pub use runtime::Runtime;
 #[cfg(feature = "smol")]
 pub use runtime::SmolRuntime;

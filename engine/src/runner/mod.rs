@@ -2,10 +2,12 @@
 //! records.
 
 mod result;
-#[cfg(feature = "shell")]
+#[cfg(all(feature = "shell", unix))]
 mod shell;
 
 pub use result::encode_result;
+#[cfg(all(feature = "shell", unix))]
+pub use shell::{OpenShellError, ShellRunner, ShellSettings};
 
 use async_channel::{Receiver, Sender};
 use futures::future::BoxFuture;
@@ -36,6 +38,8 @@ pub struct RunnerJob {
     pub session: SessionId,
     /// The job's number.
     pub job: JobId,
+    /// Whether the session's other jobs wait for it.
+    pub place: Place,
     /// What to run.
     pub statement: Arc<str>,
     /// Whether the session's other jobs wait for it.
@@ -69,6 +73,16 @@ pub struct Reporter {
 pub struct EngineEnded;
 
 impl Reporter {
+    /// A reporter for a job, whose reports go to `reports`: the engine makes them, and whoever
+    /// tries a runner without one.
+    pub const fn new(session: SessionId, job: JobId, reports: Sender<Command>) -> Self {
+        Self {
+            session,
+            job,
+            reports,
+        }
+    }
+
     /// Says that the job runs now.
     ///
     /// Waits while the engine has more reports than it can take.

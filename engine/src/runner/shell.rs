@@ -1,1 +1,0 @@
-//! Statements as shell commands.

@@ -1,0 +1,314 @@
+//! What a session carries from job to job: its working directory and its exported environment.
+//! A trap on the shell's exit records them; the record becomes the session's file. What is never
+//! true: that a file which is not whole is believed.
+
+use rejoin_core::{JobId, SessionId};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Where a session stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Carried {
+    /// Empty: where sessions start.
+    pub(super) directory: PathBuf,
+    pub(super) environment: Vec<(OsString, OsString)>,
+}
+
+impl Carried {
+    /// Where every session starts: with the server's environment.
+    fn start() -> Self {
+        Self {
+            directory: PathBuf::new(),
+            environment: std::env::vars_os()
+                .filter(|(name, _)| carries(name))
+                .collect(),
+        }
+    }
+
+    /// Makes sure that there is a directory to start in. Says so, in words for a person, when it
+    /// is not the one where the session stood.
+    pub(super) fn enter(&mut self, start: &Path) -> Option<String> {
+        if self.directory.as_os_str().is_empty() {
+            self.directory = start.into();
+        }
+        let Err(error) = enter(&self.directory) else {
+            return None;
+        };
+        let lost = std::mem::replace(&mut self.directory, start.into());
+        if enter(start).is_err() {
+            self.directory = "/".into();
+        }
+        let (lost, directory) = (lost.display(), self.directory.display());
+        Some(format!(
+            "rejoin: cannot go on in {lost}: {error}; this job starts in {directory}\n"
+        ))
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote; nothing where that is not whole.
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let lines = bytes.strip_suffix(b"\0\0")?;
+        let mut lines = lines.split(|byte| *byte == 0);
+        let directory = Path::new(OsStr::from_bytes(lines.next()?));
+        Some(Self {
+            directory: directory.is_absolute().then(|| directory.into())?,
+            environment: lines.map(variable).collect::<Option<_>>()?,
+        })
+    }
+
+    /// The directory and each variable, closed by a NUL each, and a NUL that says that this is
+    /// all.
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.directory.as_os_str().as_bytes().to_vec();
+        bytes.push(0);
+        for (name, value) in &self.environment {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.push(b'=');
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.push(0);
+        }
+        bytes.push(0);
+        bytes
+    }
+}
+
+/// The files of all sessions.
+#[derive(Debug)]
+pub(super) struct Store {
+    directory: PathBuf,
+}
+
+impl Store {
+    /// Makes the directory, and closes it to others.
+    pub(super) fn open(directory: &Path) -> io::Result<Self> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+        let directory = directory.canonicalize()?;
+        Ok(Self { directory })
+    }
+
+    /// Where a session stands, or the start where nothing whole says so.
+    pub(super) fn load(&self, session: SessionId) -> Carried {
+        let bytes = match fs::read(self.file(session)) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    tracing::warn!(%session, %error, "where the session stood cannot be read");
+                }
+                return Carried::start();
+            }
+        };
+        Carried::decode(&bytes).unwrap_or_else(|| {
+            tracing::warn!(%session, "where the session stood is not legible");
+            Carried::start()
+        })
+    }
+
+    /// Where a job records where its session stands.
+    pub(super) fn recording(&self, session: SessionId, job: JobId) -> Recording {
+        let file = self.directory.join(format!("{session}.{job}"));
+        Recording {
+            whole: self.directory.join(format!("{session}.{job}.whole")),
+            file,
+        }
+    }
+
+    /// Makes a recording the place where the session stands. Without a recording it stands where
+    /// it did: the statement replaced the shell or its trap, or the shell did not end by itself.
+    ///
+    /// # Errors
+    ///
+    /// When the recording is not whole, or cannot be kept.
+    pub(super) fn keep(
+        &self,
+        session: SessionId,
+        recording: &Recording,
+        before: &Carried,
+    ) -> io::Result<()> {
+        let Some(mut carried) = recording.read()? else {
+            return Ok(());
+        };
+        // A statement may have set PWD to anything.
+        if !carried.directory.is_absolute() {
+            carried.directory.clone_from(&before.directory);
+        }
+        let new = self.directory.join(format!("{session}.new"));
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?;
+        file.write_all(&carried.encode())?;
+        fs::rename(&new, self.file(session))
+    }
+
+    /// Forgets a session.
+    pub(super) fn remove(&self, session: SessionId) {
+        remove(&self.file(session));
+    }
+
+    /// Removes every file that is not a session's: recordings of jobs that did not end.
+    pub(super) fn remove_unfinished(&self) {
+        let Ok(entries) = fs::read_dir(&self.directory) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.to_str().and_then(|name| name.split_once('.'));
+            if name.is_some_and(|(session, _)| session.parse::<SessionId>().is_ok()) {
+                remove(&entry.path());
+            }
+        }
+    }
+
+    fn file(&self, session: SessionId) -> PathBuf {
+        self.directory.join(session.to_string())
+    }
+}
+
+/// What a job records when its shell ends; gone when this is dropped.
+#[derive(Debug)]
+pub(super) struct Recording {
+    file: PathBuf,
+    /// Made when the file is complete.
+    whole: PathBuf,
+}
+
+impl Recording {
+    /// A script that runs a statement and records where it ended.
+    ///
+    /// What comes before the statement stands in the statement's first line, so that its lines
+    /// keep their numbers. It uses nothing that the statement could have redefined, no variable
+    /// that may be unset, and is silent under `set -x`. The second trap makes a shell that was
+    /// interrupted end by itself, which is what runs the first: who stops `cd logs; tail -f x`
+    /// goes on in `logs`, as at a terminal.
+    pub(super) fn script(&self, env: &Path, statement: &str) -> OsString {
+        let mut record = b"{ set +x; ".to_vec();
+        record.extend(quoted(env.as_os_str().as_bytes()));
+        record.extend(b" -0 ");
+        record.extend(DIRECTORY.as_bytes());
+        record.extend(b"=\"${PWD-}\" >");
+        record.extend(quoted(self.file.as_os_str().as_bytes()));
+        record.extend(b" && >");
+        record.extend(quoted(self.whole.as_os_str().as_bytes()));
+        record.extend(b"; } 2>/dev/null");
+
+        let mut script = b"trap ".to_vec();
+        script.extend(quoted(&record));
+        script.extend(b" EXIT; trap 'exit 130' INT; ");
+        script.extend(statement.as_bytes());
+        OsString::from_vec(script)
+    }
+
+    fn read(&self) -> io::Result<Option<Carried>> {
+        let bytes = match fs::read(&self.file) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if !self.whole.exists() {
+            return Err(io::Error::other("they could not be written down"));
+        }
+        let mut carried = Carried {
+            directory: PathBuf::new(),
+            environment: Vec::new(),
+        };
+        let lines = bytes.split(|byte| *byte == 0);
+        for (name, value) in lines.filter_map(variable) {
+            if name == DIRECTORY {
+                carried.directory = value.into();
+            } else if carries(&name) {
+                carried.environment.push((name, value));
+            }
+        }
+        Ok(Some(carried))
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        remove(&self.file);
+        remove(&self.whole);
+    }
+}
+
+/// Asks whether a directory can be entered, which takes more than that it exists.
+pub(super) fn enter(directory: &Path) -> io::Result<()> {
+    fs::metadata(directory.join(".")).map(drop)
+}
+
+/// Whether a variable belongs to the session: what says where a process belongs, and what a shell
+/// keeps for itself, does not.
+fn carries(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    !name.starts_with(b"REJOIN_") && !matches!(name, b"_" | b"SHLVL" | b"PWD")
+}
+
+/// `NAME=value`, taken apart.
+fn variable(line: &[u8]) -> Option<(OsString, OsString)> {
+    let equals = line.iter().position(|byte| *byte == b'=')?;
+    let (name, value) = (line.get(..equals)?, line.get(equals + 1..)?);
+    let is_named = !name.is_empty();
+    is_named.then(|| {
+        (
+            OsStr::from_bytes(name).into(),
+            OsStr::from_bytes(value).into(),
+        )
+    })
+}
+
+/// As one word of a shell script.
+fn quoted(word: &[u8]) -> Vec<u8> {
+    let mut quoted = b"'".to_vec();
+    for &byte in word {
+        match byte {
+            b'\'' => quoted.extend(br"'\''"),
+            _ => quoted.push(byte),
+        }
+    }
+    quoted.push(b'\'');
+    quoted
+}
+
+fn remove(file: &Path) {
+    if let Err(error) = fs::remove_file(file)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(file = %file.display(), %error, "cannot remove a file");
+    }
+}
+
+/// The variable of a recording that says where the shell stood.
+const DIRECTORY: &str = "REJOIN_DIRECTORY";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_whole_is_not_believed() {
+        let carried = Carried {
+            directory: "/a b".into(),
+            environment: vec![("A".into(), "".into()), ("B".into(), "x\ny='\"=".into())],
+        };
+        let bytes = carried.encode();
+        assert_eq!(Carried::decode(&bytes), Some(carried));
+        for end in 0..bytes.len() {
+            assert_eq!(Carried::decode(&bytes[..end]), None, "{end}");
+        }
+        assert_eq!(Carried::decode(b"relative\0A=b\0\0"), None);
+        assert_eq!(Carried::decode(b"/\0nothing\0\0"), None);
+    }
+
+    #[test]
+    fn a_word_stays_one_word() {
+        assert_eq!(quoted(b"it's $HOME"), br"'it'\''s $HOME'");
+    }
+}

@@ -1,0 +1,189 @@
+//! The process group of a job. What enters: a command. What leaves: its output, and its status
+//! once nothing of the group is left. What is never true: that a signal goes to a group whose
+//! number might already be another's.
+
+use crate::Runtime;
+use async_process::{Child, ChildStderr, ChildStdout};
+use futures::future::{BoxFuture, Either, select};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::pin::pin;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A running process group, which ends when this is dropped.
+///
+/// Its leader is not reaped while this lives. Until then no other process and no other group can
+/// get its number, so signals reach this group or nothing.
+#[derive(Debug)]
+pub(super) struct Group {
+    child: Child,
+    leader: Pid,
+    ended: bool,
+}
+
+/// What there is of a group that was just started.
+pub(super) struct Started {
+    pub(super) group: Group,
+    pub(super) stdout: ChildStdout,
+    pub(super) stderr: ChildStderr,
+    /// Ready when the leader has ended.
+    pub(super) exited: BoxFuture<'static, ()>,
+}
+
+impl Group {
+    /// Starts a command without input and with piped output, as the leader of a group of its own.
+    pub(super) fn start(mut command: Command) -> io::Result<Started> {
+        command.process_group(0);
+        let mut child = async_process::Command::from(command)
+            // Said here, because async-process inherits whatever it was not told itself.
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let (Some(leader), Some(stdout), Some(stderr)) = (
+            i32::try_from(child.id()).ok().and_then(Pid::from_raw),
+            child.stdout.take(),
+            child.stderr.take(),
+        ) else {
+            return Err(io::Error::other("it has no number or no output"));
+        };
+        let exited = exited(&mut child, leader);
+        let group = Self {
+            child,
+            leader,
+            ended: false,
+        };
+        Ok(Started {
+            group,
+            stdout,
+            stderr,
+            exited,
+        })
+    }
+
+    /// Sends a signal to all of the group, and wakes what is stopped so that it can obey.
+    pub(super) fn signal(&self, signal: Signal) {
+        for signal in [signal, Signal::CONT] {
+            // Refused where all that is left is zombies or other users' processes: nothing that
+            // could be done about either.
+            if let Err(error) = kill_process_group(self.leader, signal) {
+                tracing::debug!(group = ?self.leader, ?signal, %error, "signal not sent");
+            }
+        }
+    }
+
+    /// Ends whatever is left of the group, and waits until it is gone.
+    ///
+    /// # Errors
+    ///
+    /// When the leader's status cannot be had, or it does not end: what waits for a device or for
+    /// the network's files may not even obey SIGKILL.
+    pub(super) async fn end(mut self, runtime: &Arc<dyn Runtime>) -> io::Result<ExitStatus> {
+        self.signal(Signal::KILL);
+        let status = match select(pin!(self.child.status()), runtime.timer(PATIENCE)).await {
+            Either::Left((status, _)) => status,
+            Either::Right(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        // Only asked, never signalled from here on: the number may be given to another.
+        self.ended = true;
+        // Rarely: SIGKILL was sent to something, which may not have obeyed yet.
+        if test_kill_process_group(self.leader).is_ok() {
+            members_end(self.leader, runtime).await;
+        }
+        status
+    }
+}
+
+/// Ends the group of a job that nobody waits for any more. The leader is reaped by async-process.
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.signal(Signal::KILL);
+        }
+    }
+}
+
+/// Waits for the leader's end without reaping it, where the system has a way to.
+#[cfg(target_os = "linux")]
+fn exited(child: &mut Child, leader: Pid) -> BoxFuture<'static, ()> {
+    use rustix::process::{PidfdFlags, pidfd_open};
+
+    let opened = pidfd_open(leader, PidfdFlags::empty())
+        .map_err(io::Error::from)
+        .and_then(async_io::Async::new);
+    let Ok(opened) = opened else {
+        return reaped(child);
+    };
+    let reaped = reaped(child);
+    Box::pin(async move {
+        if opened.readable().await.is_err() {
+            reaped.await;
+        }
+    })
+}
+
+/// Waits for the leader's end without reaping it, where the system has a way to.
+#[cfg(not(target_os = "linux"))]
+fn exited(child: &mut Child, _leader: Pid) -> BoxFuture<'static, ()> {
+    reaped(child)
+}
+
+/// The next best: a signal sent between this and the end of the job might, if the whole group is
+/// gone and its number is already given to another, reach that.
+fn reaped(child: &mut Child) -> BoxFuture<'static, ()> {
+    let status = child.status();
+    Box::pin(async move {
+        if let Err(error) = status.await {
+            tracing::warn!(%error, "the end of a shell was not seen");
+        }
+    })
+}
+
+/// Waits, not for ever, until a group that was sent SIGKILL has obeyed. Zombies have: who reaps
+/// them, and when, is not known.
+async fn members_end(group: Pid, runtime: &Arc<dyn Runtime>) {
+    let (sender, ended) = async_channel::bounded::<()>(1);
+    let timers = runtime.clone();
+    let wait = async move {
+        let mut wait = Duration::from_millis(1);
+        while wait < PATIENCE && lives(group) {
+            timers.timer(wait).await;
+            wait *= 2;
+        }
+        drop(sender);
+    };
+    // On a thread of its own: reading the whole of /proc blocks.
+    runtime.spawn_dedicated("rejoin-group", Box::pin(wait));
+    ended.recv().await.unwrap_or_default();
+}
+
+#[cfg(target_os = "linux")]
+fn lives(group: Pid) -> bool {
+    let Ok(listed) = std::fs::read_dir("/proc") else {
+        return false;
+    };
+    listed.flatten().any(|process| {
+        // `12 (name, of anything) S 1 34 …`: the state, the parent, and the group.
+        let stat = std::fs::read(process.path().join("stat")).unwrap_or_default();
+        let stat = String::from_utf8_lossy(&stat);
+        let Some((_, stat)) = stat.rsplit_once(") ") else {
+            return false;
+        };
+        let mut stat = stat.split(' ');
+        let has_ended = matches!(stat.next(), Some("Z" | "X"));
+        let of = stat.nth(1).and_then(|of| of.parse().ok());
+        !has_ended && of == Some(group.as_raw_nonzero().get())
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lives(group: Pid) -> bool {
+    test_kill_process_group(group).is_ok()
+}
+
+/// How long what was sent SIGKILL may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,0 +1,53 @@
+//! How a job is told to end, ever more firmly.
+
+use super::group::Group;
+use super::marked::{self, Mark};
+use super::{Shell, WAIT_FOR_OUTPUT};
+use async_channel::Receiver;
+use futures::future::{pending, select};
+use rejoin_core::InterruptCause;
+use rustix::process::Signal;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Passes interrupts on as signals, the next one when the grace time is over or another interrupt
+/// comes; sets `interrupted` with the first. Ready only when nothing firmer is left to do and the
+/// job's output is to be read no longer.
+pub(super) async fn obey(
+    shell: &Shell,
+    group: &Group,
+    mark: &Mark,
+    interrupts: &Receiver<InterruptCause>,
+    interrupted: &AtomicBool,
+) {
+    let steps = match another(interrupts).await {
+        InterruptCause::SessionClosed | InterruptCause::Shutdown => FIRM,
+        InterruptCause::Requested | InterruptCause::Timeout | InterruptCause::OutputLimit => GENTLE,
+    };
+    interrupted.store(true, Ordering::SeqCst);
+    for signals in steps {
+        for &signal in *signals {
+            group.signal(signal);
+        }
+        let grace = shell.runtime.timer(shell.grace);
+        select(pin!(another(interrupts)), grace).await;
+    }
+    group.signal(Signal::KILL);
+    // What left the group and holds the output would hold the job for ever.
+    marked::end_all(mark, &shell.runtime).await;
+    shell.runtime.timer(WAIT_FOR_OUTPUT).await;
+}
+
+/// The next interrupt; none comes from an engine that has forgotten the job.
+async fn another(interrupts: &Receiver<InterruptCause>) -> InterruptCause {
+    match interrupts.recv().await {
+        Ok(cause) => cause,
+        Err(_) => pending().await,
+    }
+}
+
+/// As somebody does at a terminal.
+const GENTLE: &[&[Signal]] = &[&[Signal::INT], &[Signal::TERM]];
+
+/// As a terminal does that is closed, and as a host that is shut down.
+const FIRM: &[&[Signal]] = &[&[Signal::HUP, Signal::TERM]];

@@ -1,0 +1,202 @@
+//! One job, from its statement to its exit.
+
+use super::carried::{Carried, Recording};
+use super::group::{Group, Started};
+use super::marked::{self, Mark};
+use super::{Lease, Shell, interrupt, output};
+use crate::runner::{EngineEnded, Exit, RunnerJob};
+use futures::future::{Either, select, try_join};
+use rejoin_core::Place;
+use rustix::process::Signal;
+use std::io::{self, ErrorKind};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::pin::pin;
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Runs a job to its end.
+pub(super) async fn run(shell: Arc<Shell>, job: RunnerJob, lease: Lease) -> Exit {
+    let mark = shell.mark.clone().of_session(job.session).of_job(job.job);
+    let mut carried = shell.store.load(job.session);
+    let moved = carried.enter(&shell.start);
+    // In the background nothing is recorded: such a job is a subshell of the session.
+    let foreground = job.place == Place::Foreground;
+    let recording = foreground.then(|| shell.store.recording(job.session, job.job));
+
+    if lease.is_released() {
+        return closed();
+    }
+    let command = command(&shell, &job, &mark, &carried, recording.as_ref());
+    let Started {
+        group,
+        stdout,
+        stderr,
+        exited,
+    } = match Group::start(command) {
+        Ok(started) => started,
+        Err(error) => {
+            // Short of file descriptors, it may run although it cannot be held.
+            if !NOTHING_RUNS.contains(&error.kind()) {
+                marked::end_all(&mark, &shell.runtime).await;
+            }
+            return could_not_start(&shell.program, &error);
+        }
+    };
+    // Asked again: a release first closes the session and then looks for processes, so that
+    // either it finds this one or this finds it closed.
+    if lease.is_released() {
+        return closed();
+    }
+
+    let told = async {
+        job.reporter.started().await?;
+        if let Some(moved) = moved {
+            output::tell(moved.as_bytes(), "stderr", &job.reporter).await?;
+        }
+        let stdout = output::pump(stdout, "stdout", &job.reporter, &*shell.runtime);
+        let stderr = output::pump(stderr, "stderr", &job.reporter, &*shell.runtime);
+        try_join(stdout, stderr).await
+    };
+    let ended = async {
+        if let Err(EngineEnded) = told.await {
+            // Nobody is left who could interrupt it.
+            group.signal(Signal::KILL);
+        }
+        exited.await;
+    };
+    let interrupted = AtomicBool::new(false);
+    let obeyed = interrupt::obey(&shell, &group, &mark, &job.interrupts, &interrupted);
+    let cut = matches!(
+        select(pin!(ended), pin!(obeyed)).await,
+        Either::Right(((), _))
+    );
+
+    let status = group.end(&shell.runtime).await;
+    let by_itself = status.as_ref().is_ok_and(|status| status.code().is_some());
+    let mut notes = Vec::new();
+    let (status, ended_by) = said(status, interrupted.into_inner());
+    notes.extend(ended_by);
+    if cut {
+        notes.push("something that left its process group still holds its output".into());
+    }
+    if let Some(recording) = recording
+        && by_itself
+        && !lease.is_released()
+        && let Err(error) = shell.store.keep(job.session, &recording, &carried)
+    {
+        notes.push(format!(
+            "its directory and environment do not carry over: {error}"
+        ));
+    }
+    Exit {
+        status,
+        message: (!notes.is_empty()).then(|| notes.join("; ")),
+    }
+}
+
+fn command(
+    shell: &Shell,
+    job: &RunnerJob,
+    mark: &Mark,
+    carried: &Carried,
+    recording: Option<&Recording>,
+) -> Command {
+    let mut command = Command::new(&shell.program);
+    // What the shell calls itself in what it says: `sh: 1: nosuch: not found`.
+    if let Some(name) = shell.program.file_name() {
+        command.arg0(name);
+    }
+    command.arg("-c");
+    match recording {
+        Some(recording) => command.arg(recording.script(&shell.env, &job.statement)),
+        None => command.arg(&*job.statement),
+    };
+    command
+        .env_clear()
+        .envs(
+            carried
+                .environment
+                .iter()
+                .map(|(name, value)| (name, value)),
+        )
+        .env("PWD", &carried.directory)
+        .envs(mark.variables())
+        .current_dir(&carried.directory);
+    command
+}
+
+/// The status of an ended shell, and what there is to say about it.
+fn said(status: io::Result<ExitStatus>, interrupted: bool) -> (i32, Option<String>) {
+    let status = match status {
+        Ok(status) => status,
+        Err(error) => return (LOST, Some(format!("its end was not seen: {error}"))),
+    };
+    // A shell that was interrupted ends with this code instead of the signal, so that it can
+    // record where it was; it means the same.
+    let interrupt = Signal::INT.as_raw();
+    let signal = match status.code() {
+        Some(code) if interrupted && code == 128 + interrupt => Some(interrupt),
+        Some(code) => return (code, None),
+        None => status.signal(),
+    };
+    let signal = signal.unwrap_or_default();
+    let name = NAMES.iter().find(|(named, _)| named.as_raw() == signal);
+    let name = name.map_or(String::new(), |(_, name)| format!(" ({name})"));
+    (
+        128 + signal,
+        Some(format!("ended by signal {signal}{name}")),
+    )
+}
+
+fn could_not_start(program: &Path, error: &io::Error) -> Exit {
+    let status = match error.kind() {
+        ErrorKind::NotFound => 127,
+        _ => 126,
+    };
+    let program = program.display();
+    Exit {
+        status,
+        message: Some(format!("could not start {program}: {error}")),
+    }
+}
+
+fn closed() -> Exit {
+    Exit {
+        status: LOST,
+        message: Some("not started: its session is closed".into()),
+    }
+}
+
+/// Why a program was not started, rather than not held.
+const NOTHING_RUNS: [ErrorKind; 4] = [
+    ErrorKind::ArgumentListTooLong,
+    ErrorKind::InvalidInput,
+    ErrorKind::NotFound,
+    ErrorKind::PermissionDenied,
+];
+
+/// The status where there is none: what a shell says of a child that was ended with SIGKILL.
+const LOST: i32 = 128 + 9;
+
+const NAMES: [(Signal, &str); 18] = [
+    (Signal::ABORT, "SIGABRT"),
+    (Signal::ALARM, "SIGALRM"),
+    (Signal::BUS, "SIGBUS"),
+    (Signal::FPE, "SIGFPE"),
+    (Signal::HUP, "SIGHUP"),
+    (Signal::ILL, "SIGILL"),
+    (Signal::INT, "SIGINT"),
+    (Signal::KILL, "SIGKILL"),
+    (Signal::PIPE, "SIGPIPE"),
+    (Signal::QUIT, "SIGQUIT"),
+    (Signal::SEGV, "SIGSEGV"),
+    (Signal::SYS, "SIGSYS"),
+    (Signal::TERM, "SIGTERM"),
+    (Signal::TRAP, "SIGTRAP"),
+    (Signal::USR1, "SIGUSR1"),
+    (Signal::USR2, "SIGUSR2"),
+    (Signal::XCPU, "SIGXCPU"),
+    (Signal::XFSZ, "SIGXFSZ"),
+];

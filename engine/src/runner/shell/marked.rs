@@ -1,0 +1,216 @@
+//! Processes, found by the mark in their environment. What enters: a mark. What is never true:
+//! that a process is ended whose environment does not carry all of it, or the calling process.
+
+use crate::Runtime;
+use rejoin_core::{JobId, SessionId};
+use std::sync::Arc;
+
+/// What the processes of a runner carry, or only those of one session, or of one job.
+#[derive(Clone, Debug)]
+pub(super) struct Mark {
+    server: Arc<str>,
+    session: Option<SessionId>,
+    job: Option<JobId>,
+}
+
+impl Mark {
+    pub(super) const fn server(mark: Arc<str>) -> Self {
+        Self {
+            server: mark,
+            session: None,
+            job: None,
+        }
+    }
+
+    pub(super) fn of_session(self, session: SessionId) -> Self {
+        let session = Some(session);
+        Self { session, ..self }
+    }
+
+    pub(super) fn of_job(self, job: JobId) -> Self {
+        let job = Some(job);
+        Self { job, ..self }
+    }
+
+    /// The mark, as it stands in an environment.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let session = self.session.map(|it| ("REJOIN_SESSION", it.to_string()));
+        let job = self.job.map(|it| ("REJOIN_JOB", it.to_string()));
+        let server = ("REJOIN_MARK", self.server.to_string());
+        std::iter::once(server).chain(session).chain(job)
+    }
+}
+
+/// Ends all processes that carry the mark, and waits until they are gone. Says how many it found:
+/// always none where there is no `/proc`.
+#[cfg(not(target_os = "linux"))]
+pub(super) async fn end_all(_mark: &Mark, _runtime: &Arc<dyn Runtime>) -> usize {
+    0
+}
+
+/// Ends all processes that carry the mark, and waits until they are gone. Says how many it found.
+#[cfg(target_os = "linux")]
+pub(super) async fn end_all(mark: &Mark, runtime: &Arc<dyn Runtime>) -> usize {
+    let (sender, ended) = async_channel::bounded(1);
+    let (mark, timers) = (mark.clone(), runtime.clone());
+    // On a thread of its own: reading the whole of /proc blocks.
+    let search = async move {
+        let ended = linux::end_all(&mark, &*timers).await;
+        // Nobody waits for the answer when the caller was dropped; the work is done all the same.
+        sender.send(ended).await.ok();
+    };
+    runtime.spawn_dedicated("rejoin-marked", Box::pin(search));
+    ended.recv().await.unwrap_or_default()
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use super::Mark;
+    use crate::Runtime;
+    use async_io::Async;
+    use futures::future::{join_all, select};
+    use rustix::io::Errno;
+    use rustix::process::{
+        Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal,
+    };
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::os::fd::OwnedFd;
+    use std::time::Duration;
+
+    /// Searches until a search finds nothing: what was found may just have started another.
+    pub(super) async fn end_all(mark: &Mark, runtime: &dyn Runtime) -> usize {
+        let lines: Vec<_> = mark
+            .variables()
+            .map(|(name, value)| format!("{name}={value}").into_bytes())
+            .collect();
+        let mut ended = BTreeSet::new();
+        let mut looks = 0;
+        for _ in 0..SEARCHES {
+            let Search { found, blank } = search(&lines);
+            if found.is_empty() {
+                // A process has no environment for the moment in which it becomes another
+                // program. Those that never had one are not worth more than a few looks.
+                looks += 1;
+                if !blank || looks > LOOKS {
+                    return ended.len();
+                }
+                runtime.timer(LOOK_AGAIN).await;
+                continue;
+            }
+            ended.extend(found.iter().map(|(number, _)| *number));
+            let gone = join_all(found.into_iter().map(|(_, opened)| gone(opened)));
+            select(gone, runtime.timer(PATIENCE)).await;
+        }
+        tracing::warn!(found = ended.len(), "some processes do not end");
+        ended.len()
+    }
+
+    struct Search {
+        /// What was sent SIGKILL: its number, and the process itself where the system has that.
+        found: Vec<(i32, Option<OwnedFd>)>,
+        /// Whether there was a program without any environment.
+        blank: bool,
+    }
+
+    fn search(lines: &[Vec<u8>]) -> Search {
+        let mut search = Search {
+            found: Vec::new(),
+            blank: false,
+        };
+        let listed = match fs::read_dir("/proc") {
+            Ok(listed) => listed,
+            Err(error) => {
+                tracing::warn!(%error, "cannot look for processes");
+                return search;
+            }
+        };
+        for entry in listed.flatten() {
+            let name = entry.file_name();
+            let number = name.to_str().and_then(|name| name.parse().ok());
+            let process = number.and_then(Pid::from_raw);
+            let (Some(number), Some(process)) = (number, process) else {
+                continue;
+            };
+            if process == getpid() {
+                continue;
+            }
+            match carries(number, lines) {
+                Carries::All => {
+                    if let Ok(opened) = end(number, process, lines) {
+                        search.found.push((number, opened));
+                    }
+                }
+                Carries::Nothing => search.blank = true,
+                Carries::Others => {}
+            }
+        }
+        search
+    }
+
+    fn end(number: i32, process: Pid, lines: &[Vec<u8>]) -> Result<Option<OwnedFd>, Errno> {
+        match pidfd_open(process, PidfdFlags::empty()) {
+            Ok(opened) => {
+                // Read again, because the number may have been given to another before it was
+                // opened. From here on the signal reaches the process that was opened, or none.
+                if carries(number, lines) != Carries::All {
+                    return Err(Errno::SRCH);
+                }
+                pidfd_send_signal(&opened, Signal::KILL)?;
+                Ok(Some(opened))
+            }
+            // Where the kernel has no such thing, or a sandbox forbids it.
+            Err(Errno::NOSYS | Errno::PERM) => {
+                kill_process(process, Signal::KILL)?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until a process has ended; for ever where it cannot be asked.
+    async fn gone(process: Option<OwnedFd>) {
+        match process.map(Async::new) {
+            Some(Ok(process)) => process.readable().await.unwrap_or_default(),
+            Some(Err(_)) | None => std::future::pending().await,
+        }
+    }
+
+    #[derive(PartialEq, Eq)]
+    enum Carries {
+        All,
+        Others,
+        /// No variable at all, although it is a program.
+        Nothing,
+    }
+
+    fn carries(number: i32, lines: &[Vec<u8>]) -> Carries {
+        // Not to be read: another user's process, which cannot be ended either; or it is gone.
+        let Ok(environment) = fs::read(format!("/proc/{number}/environ")) else {
+            return Carries::Others;
+        };
+        if environment.is_empty() {
+            // A thread of the kernel and a zombie are no program.
+            return match fs::read_link(format!("/proc/{number}/exe")) {
+                Ok(_) => Carries::Nothing,
+                Err(_) => Carries::Others,
+            };
+        }
+        let variables: Vec<_> = environment.split(|byte| *byte == 0).collect();
+        match lines.iter().all(|line| variables.contains(&&**line)) {
+            true => Carries::All,
+            false => Carries::Others,
+        }
+    }
+
+    /// How often to search before giving up on what does not obey SIGKILL.
+    const SEARCHES: u32 = 40;
+
+    /// How long what was sent SIGKILL may take before the next search.
+    const PATIENCE: Duration = Duration::from_millis(50);
+
+    /// How often to look again for what might be about to become another program.
+    const LOOKS: u32 = 3;
+
+    const LOOK_AGAIN: Duration = Duration::from_millis(2);
+}

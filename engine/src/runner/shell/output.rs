@@ -1,0 +1,160 @@
+//! What a job writes, as results. What enters: bytes. What leaves: JSON objects whose contents,
+//! put together again, are those bytes. What is never true: that bytes wait for more to come, or
+//! that more than a chunk is held while the engine is busy.
+
+use crate::Runtime;
+use crate::runner::{EngineEnded, Reporter};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::future::{BoxFuture, Either, select};
+use futures::io::{AsyncRead, AsyncReadExt};
+use rejoin_core::JobId;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Tells everything that a stream says, until it is closed.
+pub(super) async fn pump(
+    mut source: impl AsyncRead + Unpin,
+    stream: &str,
+    reporter: &Reporter,
+    runtime: &dyn Runtime,
+) -> Result<(), EngineEnded> {
+    let mut chunk = vec![0; CHUNK].into_boxed_slice();
+    let mut held = 0;
+    let mut burst: Option<BoxFuture<'static, ()>> = None;
+    loop {
+        let read = source.read(&mut chunk[held..]);
+        let read = match &mut burst {
+            None => Some(read.await),
+            Some(over) => match select(read, over).await {
+                Either::Left((read, _)) => Some(read),
+                Either::Right(_) => None,
+            },
+        };
+        match read {
+            Some(Ok(0)) => return tell(&chunk[..held], stream, reporter).await,
+            Some(Ok(count)) => held += count,
+            Some(Err(error)) => {
+                tracing::warn!(%error, stream, "the output of a job cannot be read further");
+                return tell(&chunk[..held], stream, reporter).await;
+            }
+            None => {}
+        }
+        // Right behind a chunk, what comes is gathered, so that a program that writes line by
+        // line does not make a result of each; after a quiet moment it leaves at once.
+        if read.is_some() && burst.is_some() && held < CHUNK {
+            continue;
+        }
+        burst = None;
+        let whole = whole_characters(&chunk[..held]);
+        if whole > 0 {
+            tell(&chunk[..whole], stream, reporter).await?;
+            chunk.copy_within(whole..held, 0);
+            held -= whole;
+            burst = Some(runtime.timer(BURST));
+        }
+    }
+}
+
+/// Tells these bytes: text up to the line in which they are no longer UTF-8, and the rest as
+/// Base64, so that binary output does not fall into pieces.
+pub(super) async fn tell(
+    bytes: &[u8],
+    stream: &str,
+    reporter: &Reporter,
+) -> Result<(), EngineEnded> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(_) => {
+            let valid = bytes.utf8_chunks().next().map_or("", |first| first.valid());
+            &valid[..valid.rfind('\n').map_or(0, |end| end + 1)]
+        }
+    };
+    if !text.is_empty() {
+        let result = encode(reporter.job, stream, "content", text.into());
+        reporter.result(result).await?;
+    }
+    let rest = &bytes[text.len()..];
+    if !rest.is_empty() {
+        let content = STANDARD.encode(rest).into();
+        let result = encode(reporter.job, stream, "contentBase64", content);
+        reporter.result(result).await?;
+    }
+    Ok(())
+}
+
+/// The result, keys in alphabetical order: written as it is, because building a map for it would
+/// copy every chunk twice more.
+fn encode(job: JobId, stream: &str, key: &str, content: Cow<'_, str>) -> Arc<str> {
+    let content = serde_json::to_string(&content).expect("a string can be written as JSON");
+    format!(r#"{{"{key}":{content},"jobId":{job},"stream":"{stream}","type":"shell"}}"#).into()
+}
+
+/// How many of the bytes can leave: all but a character at the end that has only begun.
+fn whole_characters(bytes: &[u8]) -> usize {
+    for (behind, byte) in bytes.iter().rev().take(3).enumerate() {
+        let length = match byte {
+            0x80..=0xBF => continue,
+            0xC2..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            0xF0..=0xF4 => 4,
+            _ => 1,
+        };
+        if length > behind + 1 {
+            return bytes.len() - behind - 1;
+        }
+        break;
+    }
+    bytes.len()
+}
+
+/// Bytes of a chunk: what a pipe holds on Linux.
+const CHUNK: usize = 64 * 1024;
+
+/// How long after a chunk the next may be gathered.
+const BURST: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_character_that_has_begun_is_held_back() {
+        for text in ["", "a", "é", "€", "😀", "aé€😀"] {
+            let bytes = text.as_bytes();
+            assert_eq!(whole_characters(bytes), bytes.len(), "{text}");
+            let last = text.chars().last().map_or(0, char::len_utf8);
+            for cut in 1..last {
+                let end = bytes.len() - cut;
+                assert_eq!(
+                    whole_characters(&bytes[..end]),
+                    bytes.len() - last,
+                    "{text}"
+                );
+            }
+        }
+        for never in [
+            &b"\xff"[..],
+            b"\xc0",
+            b"\x80\x80\x80\x80",
+            b"\xf5\x80",
+            b"a\x80",
+        ] {
+            assert_eq!(whole_characters(never), never.len(), "{never:?}");
+        }
+    }
+
+    #[test]
+    fn a_result_is_what_encode_result_makes() {
+        let content = "a \"quoted\"\n\u{1}line \u{2028}";
+        let members = serde_json::json!({"content": content, "stream": "stdout"});
+        let serde_json::Value::Object(members) = members else {
+            unreachable!()
+        };
+        assert_eq!(
+            encode(JobId(7), "stdout", "content", content.into()),
+            crate::encode_result(JobId(7), "shell", members)
+        );
+    }
+}
