@@ -29,12 +29,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-const ROUNDS: usize = 7;
-const REQUESTS: usize = 60_000;
+const ROUNDS: usize = 25;
+const REQUESTS: usize = 20_000;
 const CONNECTIONS: [usize; 2] = [32, 256];
 const LOADERS: usize = 2;
+const IDLE: usize = 2000;
+const PATIENCE: Duration = Duration::from_secs(10);
 const REQUEST: &str = "POST /api HTTP/1.1\r\nhost: 127.0.0.1:8563\r\nuser-agent: compare\r\n\
     accept: */*\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n\
     {\"action\":\"exec\",\"command\":\"version\",\"x\":\"123456\"}";
@@ -46,9 +48,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("bare hyper", BARE, bare(threads)?),
         ("this seam", SEAM, seam()?),
     ];
-    println!(
-        "{threads} server threads, {LOADERS} load threads, medians of {ROUNDS} rounds in turn"
-    );
+    // First, while no memory that the load has freed can be used again.
+    println!("an idle connection, after one request, in memory of this process");
+    for (label, _, address) in &servers {
+        println!("  {label:<11} {:>9.1} KiB", idle(*address)?);
+    }
+    println!("\n{threads} server threads, {LOADERS} load threads, medians of {ROUNDS} rounds");
     for connections in CONNECTIONS {
         let mut figures = [Vec::new(), Vec::new()];
         for round in 0..=ROUNDS {
@@ -60,18 +65,41 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 }
             }
         }
+        let [bare, seam] = &figures;
+        // Of each round by itself, since other work on the machine comes and goes.
+        let ratios = bare.iter().zip(seam);
+        let ratios = ratios.map(|(bare, seam)| (seam.0 / bare.0, bare.1 / seam.1));
+        let ratios = median(ratios.collect());
         println!("\n{connections} connections");
-        let [bare, seam] = figures.map(median);
-        for ((label, ..), (rate, cost)) in servers.iter().zip([bare, seam]) {
+        for ((label, ..), figures) in servers.iter().zip(figures) {
+            let (rate, cost) = median(figures);
             println!("  {label:<11} {rate:>9.0} /s   {cost:>6.2} µs of its threads each");
         }
-        println!(
-            "  ratio       {:>9.2}      {:>6.2}",
-            seam.0 / bare.0,
-            bare.1 / seam.1
-        );
+        println!("  ratio       {:>9.2}      {:>6.2}", ratios.0, ratios.1);
     }
     Ok(())
+}
+
+/// KiB for each of many connections that have asked once and then wait.
+fn idle(address: SocketAddr) -> io::Result<f64> {
+    let before = resident();
+    let mut streams = Vec::new();
+    for _ in 0..IDLE {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(REQUEST.as_bytes())?;
+        receive(&mut stream, &mut [0; 4096])?;
+        streams.push(stream);
+    }
+    Ok((resident() - before) / IDLE as f64)
+}
+
+/// This process's memory in KiB; not a number elsewhere than on Linux.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
+        .unwrap_or(f64::NAN)
 }
 
 /// Requests per second, and microseconds of the server's threads for each.
@@ -96,7 +124,7 @@ fn measure(address: SocketAddr, threads: &str, connections: usize) -> io::Result
             .map(|_| {
                 let stream = TcpStream::connect(address)?;
                 stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(std::time::Duration::from_secs(10)))?;
+                stream.set_read_timeout(Some(PATIENCE))?;
                 Ok(stream)
             })
             .collect();
@@ -127,21 +155,26 @@ fn load(mut streams: Vec<TcpStream>) -> io::Result<usize> {
             stream.write_all(REQUEST.as_bytes())?;
         }
         for stream in &mut streams {
-            let mut read = 0;
-            while !buffer
-                .get(..read)
-                .is_some_and(|answer| answer.ends_with(&ANSWER))
-            {
-                let more = stream.read(buffer.get_mut(read..).unwrap_or_default())?;
-                if more == 0 {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                read += more;
-            }
+            receive(stream, &mut buffer)?;
             answered += 1;
         }
     }
     Ok(answered)
+}
+
+fn receive(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<()> {
+    let mut read = 0;
+    while !buffer
+        .get(..read)
+        .is_some_and(|answer| answer.ends_with(&ANSWER))
+    {
+        let more = stream.read(buffer.get_mut(read..).unwrap_or_default())?;
+        if more == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        read += more;
+    }
+    Ok(())
 }
 
 /// Seconds that this process's threads of that name have run for so far; not a number elsewhere

@@ -42,11 +42,12 @@ pub(crate) struct Exchange {
     last: RefCell<Last>,
 }
 
+/// Copies, since what hyper lends would keep a whole read buffer from being used again.
 #[derive(Default)]
 struct Last {
-    target: Option<(Uri, Url)>,
+    target: Option<(Box<str>, Url)>,
     /// A host that has passed with HTTP/1.1 and without an origin.
-    host: Option<HeaderValue>,
+    host: Option<Box<[u8]>>,
 }
 
 impl Exchange {
@@ -158,27 +159,27 @@ impl Exchange {
             && !headers.contains_key(ORIGIN);
         let mut last = self.last.borrow_mut();
         let mut given = headers.get_all(HOST).iter();
-        let host = given.next();
-        if cacheable && host.is_some() && host == last.host.as_ref() && given.next().is_none() {
+        let host = given.next().map(HeaderValue::as_bytes);
+        if cacheable && host.is_some() && host == last.host.as_deref() && given.next().is_none() {
             return Ok(());
         }
         hosts.judge(head.version, &head.uri, headers)?;
         if cacheable {
-            last.host = host.cloned();
+            last.host = host.map(Box::from);
         }
         Ok(())
     }
 
     fn url(&self, uri: &Uri) -> Option<Url> {
+        let target = uri.path_and_query()?.as_str();
         let last = &mut self.last.borrow_mut().target;
-        if let Some((last, url)) = &*last
-            && last.path_and_query() == uri.path_and_query()
+        if let Some((last, url)) = last
+            && **last == *target
         {
             return Some(url.clone());
         }
-        let target = uri.path_and_query()?.as_str();
         let url = Url::parse(&[BASE, target].concat()).ok()?;
-        *last = Some((uri.clone(), url.clone()));
+        *last = Some((target.into(), url.clone()));
         Some(url)
     }
 

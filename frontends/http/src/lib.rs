@@ -22,6 +22,9 @@
 //! # }
 //! ```
 //!
+//! Handlers run on the threads of the connections, a few for all. So a handler may wait, but not
+//! block: work that does belongs on a thread of its own.
+//!
 //! What is never true:
 //!
 //! - A handler runs for a request that was refused, or whose body isn't complete.

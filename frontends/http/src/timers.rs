@@ -20,9 +20,10 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// The instant after so long.
+    /// The instant after so long, or after a century if the clock can't tell.
     pub(crate) fn in_future(&self, duration: Duration) -> Instant {
-        now() + duration
+        let now = now();
+        now.checked_add(duration).unwrap_or_else(|| now + CENTURY)
     }
 
     /// A future that is ready once the duration has passed, never early.
@@ -194,6 +195,8 @@ struct Place {
     number: u64,
 }
 
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 #[expect(
     clippy::disallowed_methods,
     reason = "connections time out on the machine's clock; nothing here is logged or replayed"
@@ -226,6 +229,12 @@ mod tests {
         let deadline = now() + Duration::from_millis(20);
         driven(&timers, timers.until(deadline));
         assert!(now() >= deadline);
+    }
+
+    #[test]
+    fn a_sleep_may_be_longer_than_any_clock() {
+        let timers = Timers::default();
+        assert!(timers.in_future(Duration::MAX) > now() + Duration::from_secs(1 << 31));
     }
 
     #[test]

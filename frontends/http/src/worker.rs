@@ -101,15 +101,23 @@ impl Workers {
         self.open.count()
     }
 
-    /// Gives each thread a connection in turn. Waits while a thread has too many that it hasn't
-    /// taken yet.
+    /// Gives each thread a connection in turn, past those that have too many that they haven't taken
+    /// yet. Waits when all have.
     pub(crate) async fn hand_over(&self, accepted: Accepted) {
+        let mut connection = (accepted, self.open.another());
+        for _ in &self.inboxes {
+            match self.next_inbox().try_send(connection) {
+                Ok(()) => return,
+                Err(refused) => connection = refused.into_inner(),
+            }
+        }
+        // A thread ends after this only, or if it has panicked; then the connection is closed.
+        let _ = self.next_inbox().send(connection).await;
+    }
+
+    fn next_inbox(&self) -> &Sender<(Accepted, Open)> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let Some(inbox) = self.inboxes.get(turn % self.inboxes.len()) else {
-            return;
-        };
-        // Threads end after this only; if one has panicked, its connections are closed.
-        let _ = inbox.send((accepted, self.open.another())).await;
+        &self.inboxes[turn % self.inboxes.len()]
     }
 
     /// Waits until all connections are done, at most so long, then drops the rest and waits for the

@@ -22,7 +22,8 @@ fn an_answer_has_its_length_its_headers_in_order_and_no_server() {
         Ok(answer.header("set-cookie", "c=d"))
     });
     let server = Running::start(app, limits());
-    let answer = server.client().get("/session").unwrap();
+    let mut client = server.client();
+    let answer = client.get("/session").unwrap();
     let headers: Vec<_> = answer
         .headers
         .iter()
@@ -40,6 +41,7 @@ fn an_answer_has_its_length_its_headers_in_order_and_no_server() {
     );
     assert_eq!(headers[5].0, "date");
     assert_eq!(headers.len(), 6);
+    assert!(client.receive_rest().unwrap().is_empty(), "it is closed");
 }
 
 #[test]
