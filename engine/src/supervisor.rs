@@ -7,7 +7,7 @@ use async_channel::{Sender, TrySendError};
 use futures::FutureExt;
 use rejoin_core::{Command, Effect, Event, InterruptCause, JobId, Place, Record, SessionId};
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// The runners, by the name of the service that each is behind.
@@ -79,11 +79,7 @@ impl Supervisor {
     ) {
         let (interrupt, interrupts) = async_channel::bounded(limits::INTERRUPTS);
         self.running.insert(job, interrupt);
-        let reporter = Reporter {
-            session,
-            job,
-            reports: self.reports.clone(),
-        };
+        let reporter = Reporter::new(session, job, self.reports.clone());
         let runner = match self.services.get(service) {
             _ if Builtin::knows(&statement) => Some(self.builtin.clone() as Arc<dyn Runner>),
             runner => runner.cloned(),
@@ -109,9 +105,14 @@ impl Supervisor {
             reporter: reporter.clone(),
             interrupts,
         };
+        // Asked here, so that a runner hears of jobs and of releases in the order of the log.
+        let run = catch_unwind(AssertUnwindSafe(|| runner.run(runner_job)));
         self.runtime.spawn(Box::pin(async move {
-            let run = AssertUnwindSafe(async { runner.run(runner_job).await }).catch_unwind();
-            let exit = run.await.unwrap_or_else(|_| {
+            let exit = match run {
+                Ok(run) => AssertUnwindSafe(run).catch_unwind().await,
+                Err(panic) => Err(panic),
+            };
+            let exit = exit.unwrap_or_else(|_| {
                 tracing::error!(%session, %job, "the runner of a job panicked");
                 let message = Some("the job's runner failed; the server's log says how".into());
                 Exit {
@@ -135,9 +136,12 @@ impl Supervisor {
     }
 
     fn release(&self, service: &Arc<str>, session: SessionId) {
-        if let Some(runner) = self.services.get(service).cloned() {
-            self.runtime
-                .spawn(Box::pin(async move { runner.release(session).await }));
+        let Some(runner) = self.services.get(service) else {
+            return;
+        };
+        match catch_unwind(AssertUnwindSafe(|| runner.release(session))) {
+            Ok(release) => self.runtime.spawn(release),
+            Err(_) => tracing::error!(%session, "the runner of a session panicked at its end"),
         }
     }
 }

@@ -38,8 +38,6 @@ pub struct RunnerJob {
     pub session: SessionId,
     /// The job's number.
     pub job: JobId,
-    /// Whether the session's other jobs wait for it.
-    pub place: Place,
     /// What to run.
     pub statement: Arc<str>,
     /// Whether the session's other jobs wait for it.
