@@ -2,7 +2,7 @@
 
 use crate::log::{AppendError, Log, LogReader, ReadError, ReadLimit};
 use crate::schema;
-use crate::sequence::first_gap;
+use crate::sequence::find_gap;
 use rejoin_core::{Record, Sequence, SessionId};
 use std::collections::BTreeMap;
 use std::io;
@@ -61,7 +61,7 @@ impl Log for MemoryLog {
             let stream: &Vec<Stored> = streams.get(&session)?;
             stream.last().map(|stored| stored.record.sequence)
         };
-        if let Some(gap) = first_gap(records, last) {
+        if let Some(gap) = find_gap(records, last) {
             return Err(AppendError::refused(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 gap,

@@ -1,7 +1,6 @@
 //! That a session's sequences have no gaps is checked by every log, when it is appended to.
 
 use rejoin_core::{Record, Sequence, SessionId};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,25 +28,32 @@ impl fmt::Display for Gap {
 
 impl std::error::Error for Gap {}
 
-/// The first of `records` that does not follow, where `last` tells the last sequence of a session
-/// that the log has.
-pub(crate) fn first_gap(
+/// A record of `records` that does not follow, if there is one, where `last` tells the last
+/// sequence of a session that the log has.
+pub(crate) fn find_gap(
     records: &[Arc<Record>],
     last: impl Fn(SessionId) -> Option<Sequence>,
 ) -> Option<Gap> {
-    let mut lasts = BTreeMap::new();
-    for record in records {
-        let last = lasts
-            .entry(record.session)
-            .or_insert_with(|| last(record.session).unwrap_or(Sequence::START));
-        if last.0.checked_add(1) != Some(record.sequence.0) {
+    let mut sorted: Vec<_> = records
+        .iter()
+        .map(|record| (record.session, record.sequence))
+        .collect();
+    // Stable: the sequences of a session stay in the order in which they are appended.
+    sorted.sort_by_key(|(session, _)| *session);
+    let mut before = None;
+    for (session, found) in sorted {
+        let last = match before {
+            Some((same, sequence)) if same == session => sequence,
+            _ => last(session).unwrap_or(Sequence::START),
+        };
+        if last.0.checked_add(1) != Some(found.0) {
             return Some(Gap {
-                session: record.session,
-                last: *last,
-                found: record.sequence,
+                session,
+                last,
+                found,
             });
         }
-        *last = record.sequence;
+        before = Some((session, found));
     }
     None
 }

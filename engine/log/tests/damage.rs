@@ -4,6 +4,7 @@ mod common;
 
 use common::{Batch, LARGE, SMALL, batches, copy, disk_with, flat, last_segment, open};
 use rejoin_core::Sequence;
+use rejoin_log::disk::Disk;
 use rejoin_log::segment::{Damage, Durability, OpenError, Options};
 use rejoin_log::testing::{SimulatedDisk, record, session};
 use rejoin_log::{Log, ReadError, ReadLimit};
@@ -290,14 +291,46 @@ fn a_batch_copied_to_another_place_is_not_a_batch() {
     let starts = starts(&batches);
     let disk = disk_with(&batches, LARGE, false);
     let name = last_segment(&disk);
-    let mut bytes = disk.bytes(&name).unwrap();
-    // The last batch once more, behind itself, as a result that prints the log could hold it.
-    bytes.extend_from_within(starts[7]..);
-    bytes[starts[7]] ^= 1;
-    disk.put(&name, &bytes);
+    let bytes = disk.bytes(&name).unwrap();
+    // The log was set back to six batches, and a result that prints what it once was is torn. What
+    // stands in it says that the log was durable much further, but not from its own place.
+    let printed = [&bytes[..starts[6]], b"printed", &bytes[starts[7]..]].concat();
+    disk.put(&name, &printed);
     let opened = open(&disk, LARGE).unwrap();
-    assert_eq!(opened.records, flat(&batches[..7]));
-    assert!(opened.recovery.torn.is_some());
+    assert_eq!(opened.records, flat(&batches[..6]));
+    let torn = opened.recovery.torn.clone();
+    assert_eq!(torn.expect("something is torn").byte, starts[6] as u64);
+    drop(opened);
+    // From its own place, it is believed.
+    let mut lost = bytes.clone();
+    lost[starts[6]..starts[7]].fill(b'x');
+    disk.remove(&name.replace("active", "sealed")).unwrap();
+    disk.put(&name, &lost);
+    assert_eq!(damage(&disk, LARGE).byte, starts[6] as u64);
+}
+
+#[test]
+fn sound_records_in_the_wrong_order_are_damage() {
+    let batch = vec![record(1, 1), record(2, 1)];
+    let disk = disk_with(&[batch], LARGE, true);
+    let name = last_segment(&disk);
+    let bytes = disk.bytes(&name).unwrap();
+    let (start, end) = (HEADER + HEAD, bytes.len() - HEAD);
+    let middle = usize::midpoint(start, end);
+    let swapped = [
+        &bytes[..start],
+        &bytes[middle..end],
+        &bytes[start..middle],
+        &bytes[end..],
+    ];
+    disk.put(&name, &swapped.concat());
+    let damage = damage(&disk, LARGE);
+    assert!(
+        damage
+            .reason
+            .starts_with("these are not the batch's records"),
+        "{damage}"
+    );
 }
 
 #[test]
@@ -318,7 +351,7 @@ fn a_reader_returns_what_is_sound_before_the_damage_and_then_names_it() {
         };
         reader.read(session(1), Sequence(after), limit)
     };
-    let file = rejoin_log::disk::Disk::open_writable(&disk, &name).unwrap();
+    let file = disk.open_writable(&name).unwrap();
     for bit in 0..bytes.len() * 8 {
         let mut flipped = bytes.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
@@ -341,6 +374,27 @@ fn a_reader_returns_what_is_sound_before_the_damage_and_then_names_it() {
     }
     file.write_at(&bytes, 0).unwrap();
     assert_eq!(read(0, 6).unwrap(), records);
+}
+
+#[test]
+fn a_reader_never_returns_a_sound_record_from_another_place() {
+    let disk = SimulatedDisk::new();
+    let mut log = open(&disk, LARGE).unwrap().log;
+    log.append(&[record(1, 1), record(2, 1)]).unwrap();
+    let name = last_segment(&disk);
+    let bytes = disk.bytes(&name).unwrap();
+    let (start, end) = (HEADER + HEAD, bytes.len());
+    let middle = usize::midpoint(start, end);
+    let file = disk.open_writable(&name).unwrap();
+    file.write_at(&bytes[middle..], start as u64).unwrap();
+    let reader = log.reader();
+    let read = |number| reader.read(session(number), Sequence::START, ReadLimit::NONE);
+    let Err(ReadError::Damaged { place, reason }) = read(1) else {
+        panic!("another session's record was returned");
+    };
+    assert_eq!(place, format!("simulated/{name}, byte {start}"));
+    assert_eq!(reason, "another record stands here");
+    assert_eq!(read(2).unwrap(), [record(2, 1)]);
 }
 
 #[test]

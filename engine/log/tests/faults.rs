@@ -185,6 +185,59 @@ fn a_failed_sync_poisons_and_what_is_replayed_afterwards_is_durable() {
 }
 
 #[test]
+fn a_log_that_only_flushes_replays_nothing_that_a_failed_sync_has_lost() {
+    let options = Options {
+        durability: Durability::Flush,
+        ..LARGE
+    };
+    let batches = batches(4);
+    let disk = SimulatedDisk::new();
+    let mut log = open(&disk, options).unwrap().log;
+    for batch in &batches {
+        log.append(batch).unwrap();
+    }
+    // Closing cuts, writes the seal, and syncs.
+    disk.fail(disk.operations() + 2, Fault::IO);
+    let Err(AppendError::Poisoned(_)) = log.close() else {
+        panic!("it was closed");
+    };
+    drop(log);
+    let opened = open(&disk, options).unwrap();
+    assert_eq!(opened.records, flat(&batches));
+    drop(opened);
+    disk.power_cut(Survival::nothing());
+    assert_eq!(open(&disk, options).unwrap().records, flat(&batches));
+}
+
+#[test]
+fn a_full_disk_takes_the_room_of_the_spare_before_a_batch_is_refused() {
+    let options = Options {
+        zero_ahead: true,
+        ..LARGE
+    };
+    let disk = SimulatedDisk::new();
+    disk.put("spare", &vec![0; 1_000_000]);
+    let mut log = open(&disk, options).unwrap().log;
+    // The spare becomes the first segment, and another one is made.
+    log.append(&batches(1)[0]).unwrap();
+    while !disk.file_names().contains(&"spare".to_owned()) {
+        std::thread::yield_now();
+    }
+    let next = batches(2).remove(1);
+    disk.fail(disk.operations(), Fault::NO_SPACE);
+    log.append(&next).unwrap();
+    assert!(!disk.file_names().contains(&"spare".to_owned()));
+    disk.fail(disk.operations(), Fault::NO_SPACE);
+    let third = batches(3).remove(2);
+    let Err(AppendError::Refused(_)) = log.append(&third) else {
+        panic!("there was nothing left to give back");
+    };
+    log.append(&third).unwrap();
+    drop(log);
+    assert_eq!(open(&disk, options).unwrap().records, flat(&batches(3)));
+}
+
+#[test]
 fn whenever_the_power_goes_everything_acknowledged_is_there() {
     let batches = batches(12);
     for operation in 0..operations(SMALL, &batches) {

@@ -1,7 +1,7 @@
 //! Where each session's records stand. In memory only, rebuilt at every opening.
 
+use super::session_map::SessionMap;
 use rejoin_core::{Sequence, SessionId};
-use std::collections::BTreeMap;
 
 /// An extent does not grow beyond this, so that a read skips at most so many bytes.
 const EXTENT_BYTES: u32 = 64 * 1024;
@@ -24,7 +24,7 @@ pub(super) struct Extent {
 /// The extents of all sessions.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    sessions: BTreeMap<SessionId, Vec<Extent>>,
+    sessions: SessionMap<Vec<Extent>>,
 }
 
 /// Where one frame stands.
@@ -38,9 +38,7 @@ pub(super) struct Stand {
 impl Index {
     /// The last sequence of a session.
     pub(super) fn last(&self, session: SessionId) -> Option<Sequence> {
-        self.sessions
-            .get(&session)
-            .and_then(|extents| last(extents))
+        self.sessions.get(session).and_then(|extents| last(extents))
     }
 
     /// Adds a record.
@@ -54,7 +52,7 @@ impl Index {
         sequence: Sequence,
         stand: Stand,
     ) -> Result<(), Sequence> {
-        let extents = self.sessions.entry(session).or_default();
+        let extents = self.sessions.get_or_default(session);
         let before = last(extents).unwrap_or(Sequence::START);
         if before.0.checked_add(1) != Some(sequence.0) {
             return Err(before);
@@ -80,7 +78,7 @@ impl Index {
 
     /// Up to `limit` extents of a session, from the one on that holds the record after `after`.
     pub(super) fn extents(&self, session: SessionId, after: Sequence, limit: usize) -> Vec<Extent> {
-        let Some(extents) = self.sessions.get(&session) else {
+        let Some(extents) = self.sessions.get(session) else {
             return Vec::new();
         };
         let passed = extents.partition_point(|extent| end(extent) <= after.0);

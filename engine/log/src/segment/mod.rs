@@ -18,6 +18,7 @@ mod options;
 mod reader;
 mod recovery;
 mod scan;
+mod session_map;
 mod spare;
 mod survey;
 mod window;

@@ -74,3 +74,42 @@ fn is_zero(bytes: &[u8]) -> bool {
         .chunks(128)
         .all(|block| block.iter().fold(0, |all, byte| all | byte) == 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::header::LogId;
+    use super::*;
+    use crate::disk::Disk;
+    use crate::testing::SimulatedDisk;
+
+    #[test]
+    fn a_head_is_found_wherever_the_window_ends() {
+        let site = Site {
+            log: LogId::from_bytes([1; 16]),
+            segment: 1,
+            byte: 0,
+        };
+        let head = BatchHead {
+            body_bytes: 0,
+            records: 3,
+            body_checksum: 0,
+            first: 10,
+            durable: 9,
+        };
+        let edge = WINDOW_BYTES as u64;
+        for byte in (edge - 40..edge + 4).chain([3 * edge]) {
+            let disk = SimulatedDisk::new();
+            let file = disk.create("file").unwrap();
+            file.write_at(&head.encode(Site { byte, ..site }), byte)
+                .unwrap();
+            file.set_length(4 * edge).unwrap();
+            let mut window = Window::new(&*file).unwrap();
+            let expected = Survey {
+                used: byte + BATCH_HEAD_BYTES as u64,
+                claim: Some((byte, head)),
+                next: Some(13),
+            };
+            assert_eq!(survey(&mut window, site, 5).unwrap(), expected, "{byte}");
+        }
+    }
+}

@@ -13,7 +13,7 @@ use super::reader::Shared;
 use super::recovery::seal;
 use super::spare::Spares;
 use crate::disk::{Disk, DiskFile, write_all};
-use crate::sequence::first_gap;
+use crate::sequence::find_gap;
 use rejoin_core::{Record, Sequence, SessionId};
 use std::io;
 use std::sync::{Arc, PoisonError};
@@ -97,7 +97,7 @@ impl Writer {
                 .index
                 .read()
                 .unwrap_or_else(PoisonError::into_inner);
-            first_gap(records, |session| index.last(session))
+            find_gap(records, |session| index.last(session))
         };
         if let Some(gap) = gap {
             let error = io::Error::new(io::ErrorKind::InvalidInput, gap);
