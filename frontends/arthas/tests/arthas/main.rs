@@ -7,3 +7,4 @@ mod jobs;
 mod pulls;
 mod sessions;
 mod support;
+mod timeouts;

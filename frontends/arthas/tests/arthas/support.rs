@@ -14,6 +14,7 @@ use rejoin_log::{MemoryLog, ReadLimit};
 use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What a test may change before its server starts.
@@ -291,3 +292,38 @@ pub(crate) const ALLOW_INPUT: &str =
     r#"{"inputStatus":"ALLOW_INPUT","jobId":0,"type":"input_status"}"#;
 pub(crate) const ALLOW_INTERRUPT: &str =
     r#"{"inputStatus":"ALLOW_INTERRUPT","jobId":0,"type":"input_status"}"#;
+
+/// A runtime whose clock a test can put forward.
+#[derive(Debug, Default)]
+pub(crate) struct Forwarded {
+    millis: AtomicU64,
+}
+
+impl Forwarded {
+    pub(crate) fn forward(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).unwrap();
+        self.millis.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Runtime for Forwarded {
+    fn now(&self) -> Timestamp {
+        SmolRuntime.now() + Duration::from_millis(self.millis.load(Ordering::SeqCst))
+    }
+
+    fn timer(&self, wait: Duration) -> BoxFuture<'static, ()> {
+        SmolRuntime.timer(wait)
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        SmolRuntime.spawn(future);
+    }
+
+    fn spawn_dedicated(&self, name: &'static str, future: BoxFuture<'static, ()>) {
+        SmolRuntime.spawn_dedicated(name, future);
+    }
+
+    fn random(&self) -> [u8; 16] {
+        SmolRuntime.random()
+    }
+}
