@@ -11,10 +11,9 @@ use crate::request::Request;
 use crate::statement;
 use crate::translate::Told;
 use crate::wire::{Answer, Object, State};
-use futures::FutureExt;
 use futures::channel::oneshot;
 use rejoin_core::{Audience, Manner, Outcome, SessionId};
-use rejoin_engine::{CommandError, NewJob, NotedJob, PullError};
+use rejoin_engine::{CommandError, NewJob, NotedJob};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,12 +28,12 @@ impl Arthas {
     ) -> Result<Answer, Fault> {
         let frontend = self.clone();
         let (command, timeout) = (request.command.clone(), self.exec_timeout(request));
-        let user = Request {
-            user: request.user.clone(),
-            ..Request::default()
-        };
+        let user = request.user.clone();
         self.detach(|reply| async move {
-            let session = match frontend.create_session(&user, remote, false).await {
+            let session = match frontend
+                .create_session(user.as_deref(), remote, false)
+                .await
+            {
                 Ok(created) => created.session,
                 Err(fault) => {
                     let _ = reply.send(Err(fault));
@@ -147,9 +146,6 @@ impl Arthas {
             }
             if told.outcome().is_some() {
                 return Ok(told);
-            }
-            if let Some(why) = self.engine.ended().now_or_never() {
-                return Err(Fault::Reading(PullError::Unavailable(why)));
             }
             if records.is_empty() || wait.is_zero() {
                 return Ok(told);

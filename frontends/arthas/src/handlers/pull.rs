@@ -6,7 +6,7 @@ use crate::limits::PULL;
 use crate::request::Request;
 use crate::translate::{Reader, may_tell};
 use crate::wire::{Answer, Object, State};
-use rejoin_core::{ConsumerId, Event, SessionId};
+use rejoin_core::{ConsumerId, SessionId};
 use rejoin_engine::{Pull, PullError};
 
 impl Arthas {
@@ -49,7 +49,7 @@ impl Arthas {
             };
             let pulled = match self.engine.pull(pull).await {
                 Ok(pulled) => pulled,
-                // Gone while this pull was open, which is no fault of it.
+                // Gone while this pull was open, which is no fault of its client.
                 Err(PullError::SessionNotFound | PullError::ConsumerNotFound) if !is_first => {
                     return Ok(NO_RESULTS.into());
                 }
@@ -61,10 +61,7 @@ impl Arthas {
                 zone: &self.zone,
             };
             let results = reader.read(pulled.after, &pulled.records);
-            let is_over = |event: &Event| matches!(event, Event::SessionClosed { .. });
-            let nothing_follows = pulled.records.is_empty()
-                || pulled.records.iter().any(|record| is_over(&record.event));
-            if !results.is_empty() || nothing_follows {
+            if !results.is_empty() || pulled.records.is_empty() {
                 return Ok(results.finish());
             }
             is_first = false;

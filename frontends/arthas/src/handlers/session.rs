@@ -14,22 +14,24 @@ impl Arthas {
         request: &Request,
         remote: Option<Arc<str>>,
     ) -> Result<Answer, Fault> {
-        let created = self.create_session(request, remote, true).await?;
+        let created = self
+            .create_session(request.user.as_deref(), remote, true)
+            .await?;
         Ok(Answer::new(State::Succeeded)
             .consumer(created.consumer)
             .session(created.session))
     }
 
-    /// A session as the request wants it, and as the settings say.
+    /// A session on the service of the settings.
     pub(super) async fn create_session(
         &self,
-        request: &Request,
+        user: Option<&str>,
         remote: Option<Arc<str>>,
         reads: bool,
     ) -> Result<CreatedSession, Fault> {
         let new = NewSession {
             service: self.settings.service.clone(),
-            user: request.user.as_deref().map(Into::into),
+            user: user.map(Into::into),
             remote,
             reads,
         };

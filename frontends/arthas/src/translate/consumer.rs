@@ -15,7 +15,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) consumer: ConsumerId,
     /// The sequence at which it joined: what is before that is history.
     pub(crate) joined: Sequence,
-    /// Where the server's clock hangs.
+    /// The time zone in which it is told times.
     pub(crate) zone: &'a TimeZone,
 }
 

@@ -30,13 +30,13 @@ impl Results {
     }
 
     /// Where to write the next result.
-    fn next(&mut self) -> &mut Vec<u8> {
+    fn begin(&mut self) -> &mut Vec<u8> {
         self.0.push(if self.0.is_empty() { b'[' } else { b',' });
         &mut self.0
     }
 
     /// A result that a runner encoded, as it is.
     fn splice(&mut self, result: &str) {
-        self.next().extend_from_slice(result.as_bytes());
+        self.begin().extend_from_slice(result.as_bytes());
     }
 }

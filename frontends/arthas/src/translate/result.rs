@@ -15,7 +15,7 @@ pub(super) enum InputStatus {
 
 impl Results {
     pub(super) fn input_status(&mut self, status: InputStatus) {
-        Object::write(self.next(), |result| {
+        Object::write(self.begin(), |result| {
             let status = match status {
                 InputStatus::AllowInput => "ALLOW_INPUT",
                 InputStatus::AllowInterrupt => "ALLOW_INTERRUPT",
@@ -28,7 +28,7 @@ impl Results {
     }
 
     pub(super) fn message(&mut self, message: &str) {
-        Object::write(self.next(), |result| {
+        Object::write(self.begin(), |result| {
             result.value("jobId", NO_JOB);
             result.text("message", message);
             result.text("type", "message");
@@ -36,7 +36,7 @@ impl Results {
     }
 
     pub(super) fn welcome(&mut self, at: Timestamp, server: &Server, zone: &TimeZone) {
-        Object::write(self.next(), |result| {
+        Object::write(self.begin(), |result| {
             result.value("jobId", NO_JOB);
             result.shown("pid", server.process);
             result.shown("time", local_time(at, zone));
@@ -49,7 +49,7 @@ impl Results {
 
     /// What was submitted, as a line that would submit it.
     pub(super) fn command(&mut self, job: JobId, statement: &str, place: Place) {
-        Object::write(self.next(), |result| {
+        Object::write(self.begin(), |result| {
             match place {
                 Place::Foreground => result.text("command", statement),
                 Place::Background => result.text("command", &format!("{statement} &")),
@@ -61,7 +61,7 @@ impl Results {
     }
 
     pub(super) fn refused_command(&mut self, statement: Option<&str>, reason: &str) {
-        Object::write(self.next(), |result| {
+        Object::write(self.begin(), |result| {
             result.optional("command", statement);
             result.value("jobId", NO_JOB);
             result.text("message", reason);
@@ -77,7 +77,7 @@ impl Results {
         status: i32,
         message: Option<&str>,
     ) {
-        Object::write(self.next(), |result| {
+        Object::write(self.begin(), |result| {
             result.value("jobId", job);
             result.optional("message", message);
             result.value("statusCode", status_code(outcome, status));

@@ -2,6 +2,7 @@
 
 use crate::support::{Server, member};
 use std::sync::Arc;
+use std::time::Duration;
 
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -101,10 +102,12 @@ fn a_pull_requires_a_consumer_that_reads_the_session() {
 }
 
 #[test]
-fn a_second_foreground_job_is_refused() {
-    let server = Server::start();
-    let (session, _) = server.init();
+fn a_second_foreground_job_is_refused_and_consumers_are_not_told() {
+    let server = Server::with(|setup| setup.settings.pull_wait = Duration::from_millis(30));
+    let (session, consumer) = server.init();
     server.act(&session, "async_exec", r#","command":"hold""#);
+    let held = r#"{"content":"held","jobId":1,"type":"echo"}"#;
+    server.pull_until(&session, &consumer, held);
     for action in ["exec", "async_exec"] {
         assert_eq!(
             server.act(&session, action, r#","command":"say hi","requestId":"r""#),
@@ -113,6 +116,7 @@ fn a_second_foreground_job_is_refused() {
             )
         );
     }
+    assert_eq!(server.pull(&session, &consumer), "[]");
 }
 
 #[test]
