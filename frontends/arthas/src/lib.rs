@@ -1,1 +1,157 @@
-//! Being written.
+//! The HTTP API of Arthas, told from Rejoin's log.
+//!
+//! One path, `POST /api`: a JSON object with an `action` enters, a JSON object with a `state`
+//! leaves, and the HTTP status is 200 whatever happened. Real clients of that API work unchanged;
+//! what they are shown is translated from records at the moment they ask. This frontend remembers
+//! nothing: what a consumer has seen is its cursor, which the engine keeps.
+//!
+//! # What is different from the product
+//!
+//! | here | because |
+//! | --- | --- |
+//! | a consumer gets every result, in order; a late one all of the history | the product keeps 50 results and drops the oldest without a word |
+//! | no job is interrupted because its consumers are slow or absent | a viewer can't hurt a job |
+//! | a pull answers as soon as something is there, with about 1 MiB at most | the product collects up to 20 results in rounds of 100 ms |
+//! | `exec` answers up to 64 MiB of results; a job with more is interrupted, and its `status` says so | the product keeps 500 results and loses the rest, the `status` first |
+//! | `exec` answers when the job ends | the product looks every 100 ms |
+//! | the connection is kept, unless the client asks otherwise | a client that pulls once a second need not connect once a second |
+//! | no `asession` cookie is set | there is nothing to remember where there are no accounts |
+//! | `welcome` has no `mainClass`; `pid`, `version` and the links are the server's | no JVM is looked at |
+//! | the `command` of a background job is shown as its statement and ` &` | the log knows the statement, not the blanks around the `&` |
+//! | a job whose time expired ends with status 0, and its `message` says why | it was interrupted, as in the product, which doesn't say why |
+//! | after a prefix such as `Exec command failed:` stand our own words | the product shows the texts of its JVM there |
+//! | an unknown command is a `status` with code 127, not a refusal | the shell knows its commands, this frontend doesn't |
+//! | a `status` that is not a success never has code 0, except of a job that was interrupted | a job that was stopped for its output may end politely |
+//! | a session that was closed as idle is told so without the number of minutes | whoever is told waits in a pull, which makes a session not idle |
+//! | a full server (sessions, consumers, jobs, requests) answers `REFUSED` | the same request may be taken later |
+//! | `execTimeout` is at most 2147483647 | it is so in the product; here it is said |
+
+mod error;
+mod handlers;
+mod limits;
+mod request;
+mod statement;
+mod translate;
+mod wire;
+
+use crate::error::Fault;
+use crate::request::Request;
+use crate::wire::Answer;
+use jiff::tz::TimeZone;
+use rejoin_engine::Engine;
+use rejoin_http::StatusCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tide::http::Method;
+
+/// What this frontend is told when it is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The service that runs the statements; none means the engine's own choice.
+    pub service: Option<Arc<str>>,
+    /// How long a pull waits when there is nothing: 2 seconds, as in the product.
+    pub pull_wait: Duration,
+    /// How long an `exec` may take that doesn't say: 30 seconds, as in the product.
+    pub exec_timeout: Duration,
+    /// How many bytes of results a job of `exec` may emit, since its answer is one piece, held in
+    /// memory: 64 MiB.
+    pub exec_output: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            service: None,
+            pull_wait: Duration::from_secs(2),
+            exec_timeout: Duration::from_secs(30),
+            exec_output: limits::EXEC_OUTPUT,
+        }
+    }
+}
+
+/// Mounts the API on an application, at `/api`.
+///
+/// ```
+/// use rejoin_arthas::{Settings, mount};
+/// use rejoin_engine::{Config, Engine, Replayed, Services, SmolRuntime};
+/// use rejoin_http::{HostCheck, Limits, Server, test_client::Client};
+/// use rejoin_log::MemoryLog;
+/// use std::sync::Arc;
+///
+/// # use futures::future::BoxFuture;
+/// # use rejoin_engine::{Exit, Runner, RunnerJob};
+/// # #[derive(Debug)]
+/// # struct Shell;
+/// # impl Runner for Shell {
+/// #     fn run(&self, _: RunnerJob) -> BoxFuture<'static, Exit> {
+/// #         Box::pin(async { Exit::default() })
+/// #     }
+/// # }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config::default();
+/// let services = Services::from([("shell".into(), Arc::new(Shell) as _)]);
+/// let (log, replayed) = (Box::new(MemoryLog::new()), Replayed::new(&config));
+/// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
+///
+/// let mut app = rejoin_http::app();
+/// mount(&mut app, engine, Settings::default());
+/// let any_port = ([127, 0, 0, 1], 0).into();
+/// let server = Server::bind(any_port, app, Limits::default(), HostCheck::local())?;
+/// let (address, closing) = (server.local_addr(), server.closing());
+/// let server = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
+///
+/// let mut client = Client::connect(address)?;
+/// let answer = client.post("/api", r#"{"action":"exec","command":"version"}"#)?;
+/// let version = r#""results":[{"jobId":1,"type":"version","version":"0.1.0"},"#;
+/// assert!(answer.text().contains(version));
+/// # closing.begin();
+/// # server.join().map_err(|_| "panicked")??;
+/// # Ok(())
+/// # }
+/// ```
+pub fn mount(app: &mut tide::Server<()>, engine: Engine, settings: Settings) {
+    let frontend = Arc::new(Arthas {
+        engine,
+        settings,
+        zone: TimeZone::system(),
+    });
+    app.at("/api").all(move |request: tide::Request<()>| {
+        let frontend = frontend.clone();
+        async move { Ok(frontend.answer(&request).await) }
+    });
+}
+
+/// What there is to answer with: nothing of it changes.
+#[derive(Clone, Debug)]
+struct Arthas {
+    engine: Engine,
+    settings: Settings,
+    zone: TimeZone,
+}
+
+impl Arthas {
+    async fn answer(&self, http: &tide::Request<()>) -> tide::Response {
+        if http.method() != Method::Post {
+            let fault = Fault::MethodUnsupported(http.method().to_string());
+            return json(Answer::from(fault).encode(None));
+        }
+        let body = rejoin_http::body(http);
+        let request = match Request::parse(&body) {
+            Ok(request) => request,
+            Err(fault) => return json(Answer::from(fault).encode(None)),
+        };
+        // A request that came from no connection has no address.
+        let ip = rejoin_http::peer(http).ip();
+        let remote = (!ip.is_unspecified()).then(|| ip.to_string().into());
+        let answer = self
+            .handle(&request, remote)
+            .await
+            .unwrap_or_else(Answer::from);
+        json(answer.encode(request.id.as_deref()))
+    }
+}
+
+fn json(body: Vec<u8>) -> tide::Response {
+    rejoin_http::answer(StatusCode::OK, "application/json; charset=utf-8", body)
+}

@@ -1,0 +1,72 @@
+//! `pull_results`: the long poll that clients read a session with.
+
+use crate::Arthas;
+use crate::error::Fault;
+use crate::limits::PULL;
+use crate::request::Request;
+use crate::translate::{Reader, may_tell};
+use crate::wire::{Answer, Object, State};
+use rejoin_core::{ConsumerId, SessionId};
+use rejoin_engine::{Pull, PullError};
+
+impl Arthas {
+    pub(super) async fn pull_results(
+        &self,
+        request: &Request,
+        session: SessionId,
+    ) -> Result<Answer, Fault> {
+        let consumer = match request.consumer.as_deref().map(str::parse) {
+            Some(Ok(consumer)) => consumer,
+            name => {
+                self.open_since(session)?;
+                return Err(match (name, &request.consumer) {
+                    (Some(Err(_)), Some(name)) => Fault::ConsumerNotFound(name.clone()),
+                    _ => Fault::ConsumerMissing,
+                });
+            }
+        };
+        let results = self.pull(session, consumer).await?;
+        let body = Object::of(|body| body.json("results", &results));
+        Ok(Answer::new(State::Succeeded)
+            .body(body)
+            .consumer(Some(consumer))
+            .session(session))
+    }
+
+    /// Waits for what there is to show. Not every record that wakes it shows something to this
+    /// consumer: then it waits on for the rest of its time.
+    async fn pull(&self, session: SessionId, consumer: ConsumerId) -> Result<Vec<u8>, Fault> {
+        let runtime = self.engine.runtime();
+        let deadline = runtime.now() + self.settings.pull_wait;
+        let mut is_first = true;
+        loop {
+            let pull = Pull {
+                session,
+                consumer,
+                wait: deadline.since(runtime.now()),
+                limit: PULL,
+                select: may_tell,
+            };
+            let pulled = match self.engine.pull(pull).await {
+                Ok(pulled) => pulled,
+                // Gone while this pull was open, which is no fault of its client.
+                Err(PullError::SessionNotFound | PullError::ConsumerNotFound) if !is_first => {
+                    return Ok(NO_RESULTS.into());
+                }
+                Err(error) => return Err(Fault::of_pull(error, session, consumer)),
+            };
+            let reader = Reader {
+                consumer,
+                joined: pulled.joined,
+                zone: &self.zone,
+            };
+            let results = reader.read(pulled.after, &pulled.records);
+            if !results.is_empty() || pulled.records.is_empty() {
+                return Ok(results.finish());
+            }
+            is_first = false;
+        }
+    }
+}
+
+const NO_RESULTS: &[u8] = b"[]";

@@ -1,0 +1,375 @@
+//! The request object: what enters is the body as it was sent, what leaves has every coercion that
+//! clients rely on behind it. A blank identity never leaves: it means that there is none.
+//!
+//! Members are kept as the raw text of their JSON until it is known that somebody wants them, so
+//! that a large body of unknown members costs nothing but its own bytes.
+
+use crate::error::Fault;
+use crate::limits::EXEC_TIMEOUT_MILLIS;
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::fmt;
+use std::time::Duration;
+
+/// What a client asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Request {
+    /// As sent; [`Action::named`] knows which one it is.
+    pub(crate) action: Option<String>,
+    /// What to run, as sent.
+    pub(crate) command: Option<String>,
+    /// The consumer's name, not blank.
+    pub(crate) consumer: Option<String>,
+    /// How long an `exec` may take; `None` where the default holds.
+    pub(crate) exec_timeout: Option<Duration>,
+    /// To be echoed, even when blank.
+    pub(crate) id: Option<String>,
+    /// The session's name, not blank.
+    pub(crate) session: Option<String>,
+    /// Who uses the session from now on, not blank.
+    pub(crate) user: Option<String>,
+}
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    AsyncExec,
+    CloseSession,
+    Exec,
+    InitSession,
+    InterruptJob,
+    JoinSession,
+    PullResults,
+    SessionInfo,
+}
+
+impl Action {
+    /// The action of this name, in any case and between any blanks.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name.trim().to_ascii_uppercase().as_str() {
+            "ASYNC_EXEC" => Self::AsyncExec,
+            "CLOSE_SESSION" => Self::CloseSession,
+            "EXEC" => Self::Exec,
+            "INIT_SESSION" => Self::InitSession,
+            "INTERRUPT_JOB" => Self::InterruptJob,
+            "JOIN_SESSION" => Self::JoinSession,
+            "PULL_RESULTS" => Self::PullResults,
+            "SESSION_INFO" => Self::SessionInfo,
+            _ => return None,
+        })
+    }
+}
+
+impl Request {
+    /// Reads a request body.
+    ///
+    /// # Errors
+    ///
+    /// When it is not one JSON object, or its `execTimeout` is not a number.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Fault> {
+        let body = body.trim_ascii();
+        match body.first() {
+            None => return Err(Fault::RequestInvalid("request body is empty".into())),
+            Some(b'[') => return Err(Fault::RequestInvalid("expect {, but [".into())),
+            Some(_) if body == b"null" => return Err(Fault::RequestNull),
+            Some(_) => {}
+        }
+        let members = Members::parse(body).map_err(|error| invalid(&error))?;
+        let text = |member: Option<&RawValue>| member.map_or(Ok(None), text);
+        let filled = |member| text(member).map(|text| text.filter(|text| !text.trim().is_empty()));
+        Ok(Self {
+            action: text(members.action)?,
+            command: text(members.command)?,
+            consumer: filled(members.consumer_id)?,
+            exec_timeout: filled(members.exec_timeout)?
+                .map(|timeout| millis(&timeout))
+                .transpose()?
+                .flatten(),
+            id: text(members.request_id)?,
+            session: filled(members.session_id)?,
+            user: filled(members.user_id)?,
+        })
+    }
+}
+
+/// A string member's text. Anything else that stands in a string's place is its own JSON.
+fn text(member: &RawValue) -> Result<Option<String>, Fault> {
+    let json = member.get();
+    match json.as_bytes().first() {
+        Some(b'n') => Ok(None),
+        Some(b'"') => serde_json::from_str(json)
+            .map(Some)
+            .map_err(|error| invalid(&error)),
+        _ => Ok(Some(json.into())),
+    }
+}
+
+/// A timeout, in milliseconds. Parts of one don't count; nothing and less than that mean the
+/// default.
+fn millis(text: &str) -> Result<Option<Duration>, Fault> {
+    let text = text.trim();
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+    // Saturates, so that what is too large stays too large.
+    match number.map(|number| number as i64) {
+        Some(millis) if millis <= EXEC_TIMEOUT_MILLIS => {
+            let millis = u64::try_from(millis).unwrap_or(0);
+            Ok((millis > 0).then(|| Duration::from_millis(millis)))
+        }
+        _ => Err(Fault::RequestInvalid(format!("parseInt error, {text}"))),
+    }
+}
+
+fn invalid(error: &serde_json::Error) -> Fault {
+    Fault::RequestInvalid(error.to_string())
+}
+
+/// The members that anybody knows, as they were sent. Of two of the same name the last counts.
+#[derive(Debug, Default)]
+struct Members<'a> {
+    action: Option<&'a RawValue>,
+    command: Option<&'a RawValue>,
+    consumer_id: Option<&'a RawValue>,
+    exec_timeout: Option<&'a RawValue>,
+    request_id: Option<&'a RawValue>,
+    session_id: Option<&'a RawValue>,
+    user_id: Option<&'a RawValue>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Name {
+    Action,
+    Command,
+    ConsumerId,
+    ExecTimeout,
+    RequestId,
+    SessionId,
+    UserId,
+    #[serde(other)]
+    Unknown,
+}
+
+impl<'a> Members<'a> {
+    fn parse(body: &'a [u8]) -> Result<Self, serde_json::Error> {
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let members = json.deserialize_map(MembersVisitor)?;
+        json.end()?;
+        Ok(members)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a request object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Members<'de>, M::Error> {
+        let mut members = Members::default();
+        while let Some(name) = map.next_key()? {
+            let member = match name {
+                Name::Action => &mut members.action,
+                Name::Command => &mut members.command,
+                Name::ConsumerId => &mut members.consumer_id,
+                Name::ExecTimeout => &mut members.exec_timeout,
+                Name::RequestId => &mut members.request_id,
+                Name::SessionId => &mut members.session_id,
+                Name::UserId => &mut members.user_id,
+                Name::Unknown => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            *member = Some(map.next_value()?);
+        }
+        Ok(members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(body: &str) -> Request {
+        Request::parse(body.as_bytes()).unwrap_or_else(|fault| panic!("{body}: {fault:?}"))
+    }
+
+    fn refused(body: &[u8]) -> String {
+        match Request::parse(body) {
+            Err(fault) => fault.to_string(),
+            Ok(request) => panic!("{request:?}"),
+        }
+    }
+
+    #[test]
+    fn every_member_is_read_and_unknown_ones_are_not_minded() {
+        let request = parsed(
+            r#" {"action":"exec","requestId":"r","sessionId":"s","consumerId":"c","command":"ls",
+                "execTimeout":5000,"userId":"u","Action":"no","other":[{"deep":[null]}]} "#,
+        );
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            request,
+            Request {
+                action: text("exec"),
+                command: text("ls"),
+                consumer: text("c"),
+                exec_timeout: Some(Duration::from_secs(5)),
+                id: text("r"),
+                session: text("s"),
+                user: text("u"),
+            }
+        );
+    }
+
+    #[test]
+    fn null_is_as_good_as_missing() {
+        let request = parsed(
+            r#"{"action":null,"requestId":null,"sessionId":null,"consumerId":null,"command":null,
+               "execTimeout":null,"userId":null}"#,
+        );
+        assert_eq!(request, Request::default());
+        assert_eq!(parsed("{}"), Request::default());
+    }
+
+    #[test]
+    fn a_blank_identity_means_none_and_a_blank_request_id_is_kept() {
+        let request = parsed(
+            r#"{"requestId":"","sessionId":"","consumerId":" \t","userId":" ","command":" "}"#,
+        );
+        assert_eq!(
+            request,
+            Request {
+                command: Some(" ".into()),
+                id: Some("".into()),
+                ..Request::default()
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_no_string_becomes_its_json_text() {
+        for (json, text) in [
+            ("7", "7"),
+            ("1.50", "1.50"),
+            ("12345678901234567890123", "12345678901234567890123"),
+            ("true", "true"),
+            ("[1,2]", "[1,2]"),
+            (r#"{"z":1,"a":"x"}"#, r#"{"z":1,"a":"x"}"#),
+        ] {
+            let request = parsed(&format!(
+                r#"{{"action":{json},"requestId":{json},"command":{json}}}"#
+            ));
+            assert_eq!(request.action.as_deref(), Some(text));
+            assert_eq!(request.id.as_deref(), Some(text));
+            assert_eq!(request.command.as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn a_timeout_may_be_a_number_a_decimal_or_a_numeric_string() {
+        for (json, millis) in [
+            ("1500", Some(1500)),
+            ("1500.9", Some(1500)),
+            ("\"1500\"", Some(1500)),
+            ("\" 1500.9 \"", Some(1500)),
+            ("15e2", Some(1500)),
+            ("1.5e3", Some(1500)),
+            ("2147483647", Some(2_147_483_647)),
+            ("0", None),
+            ("0.9", None),
+            ("-1", None),
+            ("-1e300", None),
+            ("\"\"", None),
+            ("null", None),
+        ] {
+            let request = parsed(&format!(r#"{{"execTimeout":{json}}}"#));
+            assert_eq!(
+                request.exec_timeout,
+                millis.map(Duration::from_millis),
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_timeout_that_is_no_number_is_refused() {
+        for (json, text) in [
+            ("\"abc\"", "abc"),
+            ("\"1x\"", "1x"),
+            ("\"1.x\"", "1.x"),
+            ("\"NaN\"", "NaN"),
+            ("\"inf\"", "inf"),
+            ("true", "true"),
+            ("[1]", "[1]"),
+            ("2147483648", "2147483648"),
+            ("1e300", "1e300"),
+            ("99999999999999999999", "99999999999999999999"),
+        ] {
+            let body = format!(r#"{{"execTimeout":{json}}}"#);
+            assert_eq!(
+                refused(body.as_bytes()),
+                format!("Process request error: parse request failed: parseInt error, {text}")
+            );
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_not_one_object_is_refused() {
+        let failed = "Process request error: parse request failed: ";
+        for body in ["", " \r\n\t"] {
+            assert_eq!(
+                refused(body.as_bytes()),
+                format!("{failed}request body is empty")
+            );
+        }
+        assert_eq!(refused(b"[]"), format!("{failed}expect {{, but ["));
+        for body in [
+            &b"not json"[..],
+            b"{",
+            b"{} {}",
+            b"7",
+            b"{\"a\":\xff}",
+            b"{\"action\":\"\\ud800\"}",
+        ] {
+            let message = refused(body);
+            assert!(message.starts_with(failed), "{message}");
+            assert!(message.len() > failed.len());
+        }
+        let message = refused(b" null ");
+        assert!(message.starts_with("Process request error: "), "{message}");
+        assert!(!message.starts_with(failed), "{message}");
+    }
+
+    #[test]
+    fn of_two_members_of_one_name_the_last_counts() {
+        assert_eq!(
+            parsed(r#"{"action":"a","action":"b"}"#).action.as_deref(),
+            Some("b")
+        );
+    }
+
+    #[test]
+    fn an_action_is_known_in_any_case_and_between_blanks() {
+        assert_eq!(Action::named(" exec "), Some(Action::Exec));
+        assert_eq!(Action::named("EXEC"), Some(Action::Exec));
+        assert_eq!(Action::named("Pull_Results"), Some(Action::PullResults));
+        assert_eq!(Action::named("exec it"), None);
+        assert_eq!(Action::named(""), None);
+    }
+
+    #[test]
+    fn depth_costs_no_stack() {
+        let deep = format!(r#"{{"x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(parsed(&deep), Request::default());
+        let deep = format!(
+            r#"{{"command":{}{}}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        assert_eq!(parsed(&deep).command.map(|text| text.len()), Some(200_000));
+    }
+}

@@ -1,0 +1,78 @@
+//! A command line becomes a statement: what runs, and whether others must wait for it.
+
+use rejoin_core::Place;
+
+/// What is said of a command line that holds nothing to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Blank(pub(crate) &'static str);
+
+/// Splits a command line: `statement &` runs in the background.
+///
+/// # Errors
+///
+/// When there is nothing to run.
+pub(crate) fn parse(line: Option<&str>) -> Result<(&str, Place), Blank> {
+    let line = line.ok_or(Blank("there is no command"))?;
+    let (statement, place) = match line.trim_end().strip_suffix('&') {
+        Some(statement) if is_operator(statement) => (statement.trim_end(), Place::Background),
+        _ => (line, Place::Foreground),
+    };
+    if statement.trim().is_empty() {
+        let blank = if line.is_empty() {
+            "the command is empty"
+        } else {
+            "the command is blank"
+        };
+        return Err(Blank(blank));
+    }
+    Ok((statement, place))
+}
+
+/// Whether an `&` after this stands for itself: `&&` is another operator, and after an odd number
+/// of backslashes it is a character like others.
+fn is_operator(before: &str) -> bool {
+    let backslashes = before.len() - before.trim_end_matches('\\').len();
+    !before.ends_with('&') && backslashes.is_multiple_of(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_ampersand_at_the_end_means_background() {
+        for (line, statement) in [
+            ("sleep 3 &", "sleep 3"),
+            ("sleep 3&", "sleep 3"),
+            ("sleep 3 & \n", "sleep 3"),
+            ("a && b &", "a && b"),
+            (r"echo \\&", r"echo \\"),
+        ] {
+            assert_eq!(
+                parse(Some(line)),
+                Ok((statement, Place::Background)),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn any_other_line_is_run_as_it_was_sent() {
+        for line in ["ls", " ls ", "a &&", "a & b", r"echo \&", "echo '&'"] {
+            assert_eq!(parse(Some(line)), Ok((line, Place::Foreground)), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_a_statement_is_refused() {
+        assert_eq!(parse(None), Err(Blank("there is no command")));
+        assert_eq!(parse(Some("")), Err(Blank("the command is empty")));
+        for line in [" ", "\t\n", "&", " & "] {
+            assert_eq!(
+                parse(Some(line)),
+                Err(Blank("the command is blank")),
+                "{line}"
+            );
+        }
+    }
+}

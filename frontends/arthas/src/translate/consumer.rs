@@ -1,0 +1,141 @@
+//! What a consumer is shown of its session.
+
+use super::Results;
+use super::result::InputStatus;
+use jiff::tz::TimeZone;
+use rejoin_core::{
+    Audience, CloseCause, ConsumerId, Event, LeaveCause, Manner, Place, Record, Sequence,
+};
+use std::sync::Arc;
+
+/// Who reads, and where it stands.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    /// The consumer.
+    pub(crate) consumer: ConsumerId,
+    /// The sequence at which it joined: what is before that is history.
+    pub(crate) joined: Sequence,
+    /// The time zone in which it is told times.
+    pub(crate) zone: &'a TimeZone,
+}
+
+/// Whether a record may be worth an answer. Which consumer asks is not known here: that another
+/// one has joined or left is found out by [`Reader::show`].
+pub(crate) fn may_tell(record: &Record) -> bool {
+    match &record.event {
+        Event::SessionCreated { .. }
+        | Event::ConsumerJoined { .. }
+        | Event::ConsumerLeft { .. }
+        | Event::StatementRefused { .. }
+        | Event::SessionClosed { .. } => true,
+        Event::JobSubmitted { manner, .. } | Event::JobFinished { manner, .. } => {
+            manner.audience == Audience::Session || manner.place == Place::Foreground
+        }
+        Event::ResultEmitted { manner, .. } => manner.audience == Audience::Session,
+        Event::SessionResumed
+        | Event::SessionTouched { .. }
+        | Event::UserSet { .. }
+        | Event::CursorAdvanced { .. }
+        | Event::JobStarted { .. }
+        | Event::InterruptRequested { .. } => false,
+    }
+}
+
+impl Reader<'_> {
+    /// What the records after `after` show.
+    ///
+    /// Somebody who joins later is first told that there is no input yet, then the history without
+    /// what input there was at the time, and then from its own joining on what input there is.
+    pub(crate) fn read(&self, after: Sequence, records: &[Arc<Record>]) -> Results {
+        let mut results = Results::default();
+        if after == Sequence::START && self.joined > CREATOR_JOINED && !records.is_empty() {
+            results.input_status(InputStatus::Disabled);
+        }
+        for record in records {
+            self.show(record, &mut results);
+        }
+        results
+    }
+
+    fn show(&self, record: &Record, results: &mut Results) {
+        let input = |results: &mut Results, status| {
+            if record.sequence >= self.joined {
+                results.input_status(status);
+            }
+        };
+        match &record.event {
+            Event::SessionCreated { server, .. } => {
+                results.message("Welcome to arthas!");
+                results.welcome(record.at, server, self.zone);
+            }
+            Event::ConsumerJoined {
+                consumer,
+                foreground,
+                ..
+            } if *consumer == self.consumer => match foreground {
+                Some(_) => input(results, InputStatus::AllowInterrupt),
+                None => input(results, InputStatus::AllowInput),
+            },
+            Event::JobSubmitted {
+                job,
+                manner: Manner { place, audience },
+                statement,
+                ..
+            } => {
+                if *audience == Audience::Session {
+                    results.command(*job, statement, *place);
+                }
+                match (place, audience) {
+                    (Place::Foreground, _) => input(results, InputStatus::AllowInterrupt),
+                    (Place::Background, Audience::Session) => {
+                        input(results, InputStatus::AllowInterrupt);
+                        input(results, InputStatus::AllowInput);
+                    }
+                    (Place::Background, Audience::Submitter) => {}
+                }
+            }
+            Event::ResultEmitted {
+                manner:
+                    Manner {
+                        audience: Audience::Session,
+                        ..
+                    },
+                result,
+                ..
+            } => results.splice(result),
+            Event::JobFinished {
+                job,
+                manner: Manner { place, audience },
+                outcome,
+                status,
+                message,
+            } => {
+                if *audience == Audience::Session {
+                    results.status(*job, *outcome, *status, message.as_deref());
+                }
+                if *place == Place::Foreground {
+                    input(results, InputStatus::AllowInput);
+                }
+            }
+            Event::StatementRefused { statement, reason } => {
+                results.refused_command(statement.as_deref(), reason);
+            }
+            Event::ConsumerLeft {
+                consumer,
+                cause: LeaveCause::Expired,
+            } if *consumer == self.consumer => {
+                results.message("consumer is inactive for a while, please refresh the page.");
+            }
+            Event::SessionClosed {
+                cause: CloseCause::Idle,
+            } => results.message("session is inactive for a while."),
+            _ => {}
+        }
+    }
+}
+
+/// The sequence at which whoever creates a session joins it.
+const CREATOR_JOINED: Sequence = Sequence(2);
+
+#[cfg(test)]
+mod tests;

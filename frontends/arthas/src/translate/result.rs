@@ -1,0 +1,115 @@
+//! The results that this product shows of what happened, member for member.
+
+use super::Results;
+use crate::wire::{Object, State};
+use jiff::tz::TimeZone;
+use rejoin_core::{JobId, Outcome, Place, Server, Timestamp};
+
+/// What the session's reader may do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InputStatus {
+    AllowInput,
+    AllowInterrupt,
+    Disabled,
+}
+
+impl Results {
+    pub(super) fn input_status(&mut self, status: InputStatus) {
+        Object::write(self.begin(), |result| {
+            let status = match status {
+                InputStatus::AllowInput => "ALLOW_INPUT",
+                InputStatus::AllowInterrupt => "ALLOW_INTERRUPT",
+                InputStatus::Disabled => "DISABLED",
+            };
+            result.text("inputStatus", status);
+            result.value("jobId", NO_JOB);
+            result.text("type", "input_status");
+        });
+    }
+
+    pub(super) fn message(&mut self, message: &str) {
+        Object::write(self.begin(), |result| {
+            result.value("jobId", NO_JOB);
+            result.text("message", message);
+            result.text("type", "message");
+        });
+    }
+
+    pub(super) fn welcome(&mut self, at: Timestamp, server: &Server, zone: &TimeZone) {
+        Object::write(self.begin(), |result| {
+            result.value("jobId", NO_JOB);
+            result.shown("pid", server.process);
+            result.shown("time", local_time(at, zone));
+            result.text("tutorials", TUTORIALS);
+            result.text("type", "welcome");
+            result.text("version", &server.version);
+            result.text("wiki", WIKI);
+        });
+    }
+
+    /// What was submitted, as a line that would submit it.
+    pub(super) fn command(&mut self, job: JobId, statement: &str, place: Place) {
+        Object::write(self.begin(), |result| {
+            match place {
+                Place::Foreground => result.text("command", statement),
+                Place::Background => result.text("command", &format!("{statement} &")),
+            }
+            result.value("jobId", job);
+            result.text("state", State::Scheduled.as_str());
+            result.text("type", "command");
+        });
+    }
+
+    pub(super) fn refused_command(&mut self, statement: Option<&str>, reason: &str) {
+        Object::write(self.begin(), |result| {
+            result.optional("command", statement);
+            result.value("jobId", NO_JOB);
+            result.text("message", reason);
+            result.text("state", State::Failed.as_str());
+            result.text("type", "command");
+        });
+    }
+
+    pub(super) fn status(
+        &mut self,
+        job: JobId,
+        outcome: Outcome,
+        status: i32,
+        message: Option<&str>,
+    ) {
+        Object::write(self.begin(), |result| {
+            result.value("jobId", job);
+            result.optional("message", message);
+            result.value("statusCode", status_code(outcome, status));
+            result.text("type", "status");
+        });
+    }
+}
+
+/// To be interrupted is no failure to this product's clients, by whomever; and what has failed
+/// never looks like success, such as a job that was stopped for its output and ended politely.
+const fn status_code(outcome: Outcome, status: i32) -> i32 {
+    match (outcome, status) {
+        (Outcome::Interrupted | Outcome::TimedOut, _) => 0,
+        (Outcome::Failed | Outcome::Lost, 0) => FAILED,
+        (_, status) => status,
+    }
+}
+
+fn local_time(at: Timestamp, zone: &TimeZone) -> impl std::fmt::Display {
+    let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis)
+        .unwrap_or(jiff::Timestamp::MAX)
+        .to_zoned(zone.clone())
+        .strftime("%Y-%m-%d %H:%M:%S.%3f")
+        .to_string()
+}
+
+/// What stands in the place of a job where there is none.
+const NO_JOB: u64 = 0;
+
+/// What this product's own commands end with when they fail.
+const FAILED: i32 = -1;
+
+const TUTORIALS: &str = "https://github.com/rejoin-rs/rejoin/tree/main/book";
+const WIKI: &str = "https://github.com/rejoin-rs/rejoin";

@@ -1,0 +1,232 @@
+//! What is sent, member for member: the envelope of every answer, and the writing of JSON as this
+//! API has it — compact, members in alphabetical order at every level, never a null.
+
+use crate::error::Fault;
+use rejoin_core::{ConsumerId, SessionId};
+use std::fmt;
+use std::io::Write;
+
+/// How it went, in the words of the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Failed,
+    Interrupted,
+    Refused,
+    Scheduled,
+    Succeeded,
+}
+
+impl State {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "FAILED",
+            Self::Interrupted => "INTERRUPTED",
+            Self::Refused => "REFUSED",
+            Self::Scheduled => "SCHEDULED",
+            Self::Succeeded => "SUCCEEDED",
+        }
+    }
+}
+
+/// An answer: the envelope. Which identities are in it differs from action to action.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) consumer: Option<ConsumerId>,
+    pub(crate) message: Option<String>,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) state: State,
+}
+
+impl Answer {
+    pub(crate) const fn new(state: State) -> Self {
+        Self {
+            body: None,
+            consumer: None,
+            message: None,
+            session: None,
+            state,
+        }
+    }
+
+    pub(crate) fn body(mut self, body: Vec<u8>) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    pub(crate) fn consumer(mut self, consumer: Option<ConsumerId>) -> Self {
+        self.consumer = consumer;
+        self
+    }
+
+    pub(crate) fn message(mut self, message: &str) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+
+    pub(crate) fn session(mut self, session: SessionId) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    /// The bytes to send, with the request's own identity where it has one.
+    pub(crate) fn encode(&self, request: Option<&str>) -> Vec<u8> {
+        // More than the envelope has beside its body, unless a message is long.
+        let mut json = Vec::with_capacity(self.body.as_ref().map_or(0, Vec::len) + 256);
+        Object::write(&mut json, |envelope| {
+            if let Some(body) = &self.body {
+                envelope.json("body", body);
+            }
+            if let Some(consumer) = self.consumer {
+                envelope.shown("consumerId", consumer);
+            }
+            envelope.optional("message", self.message.as_deref());
+            envelope.optional("requestId", request);
+            if let Some(session) = self.session {
+                envelope.shown("sessionId", session);
+            }
+            envelope.text("state", self.state.as_str());
+        });
+        json
+    }
+}
+
+impl From<Fault> for Answer {
+    fn from(fault: Fault) -> Self {
+        Self::new(fault.state()).message(&fault.to_string())
+    }
+}
+
+/// A JSON object that is being written. Members are written in the order of the calls, which the
+/// caller keeps alphabetical.
+pub(crate) struct Object<'a> {
+    json: &'a mut Vec<u8>,
+    last: &'static str,
+}
+
+impl<'a> Object<'a> {
+    /// Writes an object with the members that `members` gives it.
+    pub(crate) fn write(json: &'a mut Vec<u8>, members: impl FnOnce(&mut Self)) {
+        json.push(b'{');
+        let mut object = Self { json, last: "" };
+        members(&mut object);
+        object.json.push(b'}');
+    }
+
+    /// The object by itself, as the body of an answer.
+    pub(crate) fn of(members: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
+        let mut json = Vec::with_capacity(128);
+        Object::write(&mut json, members);
+        json
+    }
+
+    pub(crate) fn text(&mut self, name: &'static str, text: &str) {
+        self.name(name);
+        write_text(self.json, text);
+    }
+
+    pub(crate) fn optional(&mut self, name: &'static str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.text(name, text);
+        }
+    }
+
+    /// A text that needs no escapes, such as an identity or a date.
+    pub(crate) fn shown(&mut self, name: &'static str, value: impl fmt::Display) {
+        self.name(name);
+        self.json.push(b'"');
+        self.show(value);
+        self.json.push(b'"');
+    }
+
+    /// A number or a boolean.
+    pub(crate) fn value(&mut self, name: &'static str, value: impl fmt::Display) {
+        self.name(name);
+        self.show(value);
+    }
+
+    /// What is JSON already.
+    pub(crate) fn json(&mut self, name: &'static str, json: &[u8]) {
+        self.name(name);
+        self.json.extend_from_slice(json);
+    }
+
+    fn name(&mut self, name: &'static str) {
+        debug_assert!(self.last < name, "{name} after {}", self.last);
+        if !self.last.is_empty() {
+            self.json.push(b',');
+        }
+        self.last = name;
+        self.json.push(b'"');
+        self.json.extend_from_slice(name.as_bytes());
+        self.json.extend_from_slice(b"\":");
+    }
+
+    #[expect(
+        clippy::expect_used,
+        reason = "bytes in memory take all that is written"
+    )]
+    fn show(&mut self, value: impl fmt::Display) {
+        write!(self.json, "{value}").expect("memory can be written");
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "bytes in memory take all that is written"
+)]
+fn write_text(json: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(json, text).expect("memory can be written");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(answer: &Answer, request: Option<&str>) -> String {
+        String::from_utf8(answer.encode(request)).unwrap()
+    }
+
+    #[test]
+    fn members_stand_in_alphabetical_order_and_what_is_missing_is_left_out() {
+        let session = SessionId::from_bytes([0xab; 16]);
+        let consumer = ConsumerId {
+            token: [7; 16],
+            ordinal: 2,
+        };
+        let answer = Answer::new(State::Interrupted)
+            .body(Object::of(|body| body.value("jobId", 3)))
+            .consumer(Some(consumer))
+            .message("late")
+            .session(session);
+        assert_eq!(
+            encoded(&answer, Some("")),
+            concat!(
+                r#"{"body":{"jobId":3},"consumerId":"07070707070707070707070707070707_2","#,
+                r#""message":"late","requestId":"","#,
+                r#""sessionId":"abababab-abab-abab-abab-abababababab","state":"INTERRUPTED"}"#,
+            )
+        );
+        let nothing_else = encoded(&Answer::new(State::Succeeded), None);
+        assert_eq!(nothing_else, r#"{"state":"SUCCEEDED"}"#);
+    }
+
+    #[test]
+    fn texts_are_escaped_as_little_as_json_allows() {
+        let answer = Answer::new(State::Failed).message("a/b \"c\" \\ \n\u{1} é 会");
+        assert_eq!(
+            encoded(&answer, None),
+            r#"{"message":"a/b \"c\" \\ \n\u0001 é 会","state":"FAILED"}"#
+        );
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "a after b")]
+    fn members_out_of_order_are_a_mistake() {
+        Object::of(|body| {
+            body.value("b", 1);
+            body.value("a", 1);
+        });
+    }
+}

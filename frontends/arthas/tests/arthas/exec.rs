@@ -1,0 +1,258 @@
+//! `exec`: one request, one answer with all that came of it.
+
+use crate::support::{ALLOW_INPUT, ALLOW_INTERRUPT, Hurried, Server, member};
+use rejoin_core::{CloseCause, Event, SessionId};
+use std::sync::Arc;
+use std::time::Duration;
+
+const SAID: &str = r#"{"content":"hi","jobId":1,"type":"echo"}"#;
+const HELD: &str = r#"{"content":"held","jobId":1,"type":"echo"}"#;
+const STATUS: &str = r#"{"jobId":1,"statusCode":0,"type":"status"}"#;
+
+fn is_finished(event: &Event) -> bool {
+    matches!(event, Event::JobFinished { .. })
+}
+
+/// The answer to an exec that was not stopped for its time.
+fn succeeded(session: &str, command: &str, results: &[&str]) -> String {
+    let results = results.join(",");
+    format!(
+        r#"{{"body":{{"command":"{command}","jobId":1,"jobStatus":"TERMINATED","results":[{results}],"timeExpired":false}},"sessionId":"{session}","state":"SUCCEEDED"}}"#
+    )
+}
+
+/// The answer to an exec that was stopped for its time.
+fn expired(session: &str, command: &str, status: &str, results: &[&str], timeout: u32) -> String {
+    let results = results.join(",");
+    format!(
+        r#"{{"body":{{"command":"{command}","jobId":1,"jobStatus":"{status}","results":[{results}],"timeExpired":true,"timeout":{timeout}}},"message":"The job is exceeded time limit, force interrupt","sessionId":"{session}","state":"INTERRUPTED"}}"#
+    )
+}
+
+#[test]
+fn an_exec_answers_with_its_results_and_their_status_last() {
+    let server = Server::start();
+    let (session, consumer) = server.init();
+    server.pull_until(&session, &consumer, ALLOW_INPUT);
+    assert_eq!(
+        server.act(&session, "exec", r#","command":"say hi""#),
+        succeeded(&session, "say hi", &[SAID, STATUS])
+    );
+    // The session's consumers see only that something ran.
+    assert_eq!(
+        server.pull_until(&session, &consumer, ALLOW_INPUT),
+        format!("[{ALLOW_INTERRUPT},{ALLOW_INPUT}]")
+    );
+}
+
+#[test]
+fn an_exec_without_a_session_runs_in_one_that_is_gone_when_the_answer_is_there() {
+    let server = Server::start();
+    for session in ["", r#","sessionId":"""#, r#","sessionId":null"#] {
+        let answer = server.post(&format!(
+            r#"{{"action":"exec","requestId":"","consumerId":"","command":"version"{session}}}"#
+        ));
+        let session = member(&answer, "sessionId");
+        assert!(
+            answer.starts_with(r#"{"body":{"command":"version","jobId":"#),
+            "{answer}"
+        );
+        assert!(
+            answer.ends_with(&format!(
+                r#""timeExpired":false}},"requestId":"","sessionId":"{session}","state":"SUCCEEDED"}}"#
+            )),
+            "{answer}"
+        );
+        assert_eq!(
+            server.act(&session, "join_session", ""),
+            format!(r#"{{"message":"session not found: {session}","state":"FAILED"}}"#)
+        );
+    }
+}
+
+#[test]
+fn an_exec_that_runs_nothing_leaves_no_session_behind() {
+    let server = Server::start();
+    let answer = server.post(r#"{"action":"exec","command":""}"#);
+    let session = member(&answer, "sessionId");
+    assert_eq!(
+        answer,
+        format!(
+            r#"{{"body":{{"command":""}},"message":"Exec command failed:the command is empty","sessionId":"{session}","state":"FAILED"}}"#
+        )
+    );
+    assert_eq!(server.engine.view(|views| views.open_count()), 0);
+}
+
+#[test]
+fn an_exec_in_the_background_waits_all_the_same_and_consumers_see_nothing_of_it() {
+    let server = Server::with(|setup| setup.settings.pull_wait = Duration::from_millis(30));
+    let (session, consumer) = server.init();
+    server.pull_until(&session, &consumer, ALLOW_INPUT);
+    assert_eq!(
+        server.act(&session, "exec", r#","command":"say hi &""#),
+        succeeded(&session, "say hi &", &[SAID, STATUS])
+    );
+    assert_eq!(server.pull(&session, &consumer), "[]");
+}
+
+#[test]
+fn a_statement_that_fails_is_a_success_with_another_status() {
+    let server = Server::start();
+    let (session, _) = server.init();
+    assert_eq!(
+        server.act(&session, "exec", r#","command":"dance now""#),
+        succeeded(
+            &session,
+            "dance now",
+            &[r#"{"jobId":1,"message":"dance: not found","statusCode":127,"type":"status"}"#]
+        )
+    );
+}
+
+#[test]
+fn results_of_other_jobs_are_not_in_the_answer() {
+    let server = Server::start();
+    let (session, _) = server.init();
+    server.act(&session, "async_exec", r#","command":"flood 20 &""#);
+    let answer = server.act(&session, "exec", r#","command":"say hi""#);
+    let said = SAID.replace(":1", ":2");
+    let status = STATUS.replace(":1", ":2");
+    assert!(
+        answer.contains(&format!(r#""results":[{said},{status}],"#)),
+        "{answer}"
+    );
+}
+
+#[test]
+fn an_exec_whose_time_expires_is_interrupted_and_says_so() {
+    let server = Server::start();
+    let (session, _) = server.init();
+    let status = r#"{"jobId":1,"message":"the job ran for its timeout and was interrupted","statusCode":0,"type":"status"}"#;
+    assert_eq!(
+        server.act(&session, "exec", r#","command":"hold","execTimeout":"50""#),
+        expired(&session, "hold", "TERMINATED", &[HELD, status], 50)
+    );
+}
+
+#[test]
+fn where_no_time_is_asked_for_the_settings_hold() {
+    let server = Server::with(|setup| setup.settings.exec_timeout = Duration::from_millis(40));
+    for timeout in [
+        "",
+        r#","execTimeout":null"#,
+        r#","execTimeout":0"#,
+        r#","execTimeout":-5"#,
+    ] {
+        let answer = server.post(&format!(r#"{{"action":"exec","command":"hold"{timeout}}}"#));
+        assert!(
+            answer.contains(r#""timeExpired":true,"timeout":40}"#),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
+fn an_exec_that_is_deaf_to_the_interrupt_is_told_as_running_and_without_a_status() {
+    let server = Server::with(|setup| setup.runtime = Arc::new(Hurried::new()));
+    let (session, _) = server.init();
+    assert_eq!(
+        server.act(&session, "exec", r#","command":"deaf","execTimeout":50"#),
+        expired(&session, "deaf", "RUNNING", &[], 50)
+    );
+    // It still is.
+    let answer = server.act(&session, "exec", r#","command":"say hi""#);
+    assert_eq!(member(&answer, "message"), "Another job is running.");
+}
+
+#[test]
+fn a_deaf_job_of_a_session_of_its_own_ends_with_it() {
+    let server = Server::with(|setup| setup.runtime = Arc::new(Hurried::new()));
+    let answer = server.post(r#"{"action":"exec","command":"deaf","execTimeout":50}"#);
+    let session = member(&answer, "sessionId");
+    assert_eq!(answer, expired(&session, "deaf", "RUNNING", &[], 50));
+    assert_eq!(server.engine.view(|views| views.open_count()), 0);
+}
+
+#[test]
+fn an_exec_that_somebody_interrupts_succeeds_with_what_there_is() {
+    let server = Server::start();
+    let (session, _) = server.init();
+    std::thread::scope(|scope| {
+        let exec = scope.spawn(|| server.act(&session, "exec", r#","command":"hold""#));
+        server.job_started();
+        server.act(&session, "interrupt_job", "");
+        assert_eq!(
+            exec.join().unwrap(),
+            succeeded(&session, "hold", &[HELD, STATUS])
+        );
+    });
+}
+
+#[test]
+fn an_exec_whose_session_is_closed_succeeds_with_what_there_is() {
+    let server = Server::start();
+    let (session, _) = server.init();
+    std::thread::scope(|scope| {
+        let exec = scope.spawn(|| server.act(&session, "exec", r#","command":"deaf""#));
+        server.job_started();
+        server.act(&session, "close_session", "");
+        let status =
+            r#"{"jobId":1,"message":"the session was closed","statusCode":0,"type":"status"}"#;
+        assert_eq!(exec.join().unwrap(), succeeded(&session, "deaf", &[status]));
+    });
+}
+
+#[test]
+fn an_exec_goes_on_when_its_client_leaves_and_its_session_is_closed_after_it() {
+    let server = Server::start();
+    let mut client = server.client();
+    let body = br#"{"action":"exec","command":"hold","execTimeout":300}"#;
+    client.send_request("POST", "/api", &[], body).unwrap();
+    let session: SessionId = server.job_started();
+    drop(client);
+    let finished = server.record(session, is_finished);
+    let closed = server.record(session, |event| {
+        matches!(event, Event::SessionClosed { .. })
+    });
+    assert!(finished.sequence < closed.sequence);
+    assert_eq!(
+        closed.event,
+        Event::SessionClosed {
+            cause: CloseCause::Requested
+        }
+    );
+}
+
+#[test]
+fn an_exec_whose_end_nobody_will_know_has_failed_and_is_not_to_be_repeated() {
+    let server = Server::start();
+    let (session, _) = server.init();
+    std::thread::scope(|scope| {
+        let exec = scope.spawn(|| server.act(&session, "exec", r#","command":"deaf""#));
+        server.job_started();
+        smol::block_on(server.engine.shut_down(Duration::from_millis(1)));
+        assert_eq!(
+            exec.join().unwrap(),
+            format!(
+                r#"{{"body":{{"command":"deaf"}},"message":"Exec command failed:the server is shutting down","sessionId":"{session}","state":"FAILED"}}"#
+            )
+        );
+    });
+}
+
+#[test]
+fn an_exec_that_says_too_much_is_interrupted_and_says_so() {
+    let server = Server::with(|setup| setup.settings.exec_output = 250_000);
+    let (session, _) = server.init();
+    let answer = server.act(&session, "exec", r#","command":"flood 1000""#);
+    let status = concat!(
+        r#"{"jobId":1,"message":"the job was interrupted: its results may have 250000 bytes, and "#,
+        r#"the next would have exceeded that","statusCode":-1,"type":"status"}"#,
+    );
+    let end = format!(
+        r#",{status}],"timeExpired":false}},"sessionId":"{session}","state":"SUCCEEDED"}}"#
+    );
+    assert!(answer.ends_with(&end), "{}", &answer[answer.len() - 500..]);
+    assert!(answer.len() < 251_000);
+}

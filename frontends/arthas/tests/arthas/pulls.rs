@@ -1,0 +1,145 @@
+//! `pull_results`: when it answers, and with what.
+
+use crate::support::{ALLOW_INPUT, ALLOW_INTERRUPT, Server, member};
+use std::time::Duration;
+
+#[test]
+fn a_pull_with_nothing_to_tell_answers_with_no_results() {
+    let server = Server::with(|setup| setup.settings.pull_wait = Duration::from_millis(30));
+    let (session, consumer) = server.init();
+    server.pull_until(&session, &consumer, ALLOW_INPUT);
+    assert_eq!(server.pull(&session, &consumer), "[]");
+}
+
+#[test]
+fn a_pull_answers_as_soon_as_there_is_something() {
+    // With a wait that would fail the test.
+    let server = Server::with(|setup| setup.settings.pull_wait = Duration::from_secs(60));
+    let (session, consumer) = server.init();
+    server.pull_until(&session, &consumer, ALLOW_INPUT);
+    std::thread::scope(|scope| {
+        let pull = scope.spawn(|| server.pull(&session, &consumer));
+        // It shows nothing to this consumer, which waits on.
+        server.act(&session, "join_session", "");
+        server.act(&session, "exec", r#","command":"exit 0 &""#);
+        server.act(&session, "async_exec", r#","command":"hold""#);
+        let results = pull.join().unwrap();
+        assert!(results.starts_with(r#"[{"command":"hold","#), "{results}");
+    });
+}
+
+#[test]
+fn of_pulls_at_once_one_gets_what_comes_and_the_others_answer_with_nothing() {
+    let results = one_of_three_pulls(|server, session| {
+        server.act(session, "async_exec", r#","command":"hold""#);
+    });
+    assert!(results.starts_with(r#"[{"command":"hold","#), "{results}");
+}
+
+#[test]
+fn a_pull_that_is_open_when_the_session_is_closed_ends_with_no_results() {
+    let results = one_of_three_pulls(|server, session| {
+        server.act(session, "close_session", "");
+    });
+    assert_eq!(results, "[]");
+}
+
+/// Opens three pulls of one consumer, lets two answer with nothing because the third has its turn,
+/// then lets something happen; what the third answers.
+fn one_of_three_pulls(happen: impl FnOnce(&Server, &str)) -> String {
+    let server = Server::with(|setup| {
+        setup.settings.pull_wait = Duration::from_secs(60);
+        setup.config.turn_wait = Duration::from_millis(30);
+    });
+    let (session, consumer) = server.init();
+    server.pull_until(&session, &consumer, ALLOW_INPUT);
+    std::thread::scope(|scope| {
+        let (done, answers) = std::sync::mpsc::channel();
+        for _ in 0..3 {
+            let (server, session, consumer) = (&server, &session, &consumer);
+            let done = done.clone();
+            scope.spawn(move || done.send(server.pull(session, consumer)));
+        }
+        let next = || answers.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_eq!(next(), "[]");
+        assert_eq!(next(), "[]");
+        happen(&server, &session);
+        next()
+    })
+}
+
+#[test]
+fn who_joins_in_mid_run_reads_the_history_and_the_rest() {
+    let server = Server::start();
+    let (session, _) = server.init();
+    server.act(&session, "async_exec", r#","command":"say hi""#);
+    let id = session.parse().unwrap();
+    server.record(id, |event| {
+        matches!(event, rejoin_core::Event::JobFinished { .. })
+    });
+    server.act(&session, "async_exec", r#","command":"hold""#);
+    server.record(id, |event| matches!(event, rejoin_core::Event::ResultEmitted { result, .. } if result.contains("held")));
+
+    let consumer = member(&server.act(&session, "join_session", ""), "consumerId");
+    let results = server.pull_until(&session, &consumer, ALLOW_INTERRUPT);
+    let (welcome, history) = results.split_once(r#","wiki""#).unwrap();
+    assert!(welcome.starts_with(r#"[{"inputStatus":"DISABLED","jobId":0,"type":"input_status"},"#));
+    let (_, history) = history.split_once("},").unwrap();
+    assert_eq!(
+        history,
+        [
+            r#"{"command":"say hi","jobId":1,"state":"SCHEDULED","type":"command"}"#,
+            r#"{"content":"hi","jobId":1,"type":"echo"}"#,
+            r#"{"jobId":1,"statusCode":0,"type":"status"}"#,
+            r#"{"command":"hold","jobId":2,"state":"SCHEDULED","type":"command"}"#,
+            r#"{"content":"held","jobId":2,"type":"echo"}"#,
+            ALLOW_INTERRUPT,
+        ]
+        .join(",")
+            + "]"
+    );
+    server.act(&session, "interrupt_job", "");
+    assert_eq!(
+        server.pull_until(&session, &consumer, ALLOW_INPUT),
+        format!(r#"[{{"jobId":2,"statusCode":0,"type":"status"}},{ALLOW_INPUT}]"#)
+    );
+}
+
+#[test]
+fn a_long_history_comes_in_parts_of_bounded_size_without_a_gap() {
+    let server = Server::start();
+    let (session, consumer) = server.init();
+    server.act(&session, "async_exec", r#","command":"flood 40""#);
+    let status = r#"{"jobId":1,"statusCode":0,"type":"status"}"#;
+    let id = session.parse().unwrap();
+    server.record(id, |event| {
+        matches!(event, rejoin_core::Event::JobFinished { .. })
+    });
+    let mut numbers = vec![];
+    for _ in 0..20 {
+        let results = server.pull(&session, &consumer);
+        assert!(results.len() < 1_300_000, "{}", results.len());
+        let parsed: serde_json::Value = serde_json::from_str(&results).unwrap();
+        for result in parsed.as_array().unwrap() {
+            if let Some(content) = result["content"].as_str() {
+                numbers.push(content.split(' ').next().unwrap().parse::<u32>().unwrap());
+            }
+        }
+        if results.contains(status) {
+            break;
+        }
+    }
+    assert_eq!(numbers, Vec::from_iter(0..40));
+}
+
+#[test]
+fn open_pulls_are_answered_when_the_server_shuts_down() {
+    let server = Server::with(|setup| setup.settings.pull_wait = Duration::from_secs(60));
+    let (session, consumer) = server.init();
+    server.pull_until(&session, &consumer, ALLOW_INPUT);
+    std::thread::scope(|scope| {
+        let pull = scope.spawn(|| server.pull(&session, &consumer));
+        server.engine.begin_closing();
+        assert_eq!(pull.join().unwrap(), "[]");
+    });
+}

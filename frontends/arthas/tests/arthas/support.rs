@@ -1,0 +1,329 @@
+//! A whole server on a loopback port: the real engine on a log in memory, the real HTTP, and a
+//! runner whose statements say what they do.
+
+use futures::future::BoxFuture;
+use rejoin_arthas::{Settings, mount};
+use rejoin_core::{Event, Record, Sequence, SessionId, Timestamp};
+use rejoin_engine::{
+    Config, Engine, Exit, Replayed, Runner, RunnerJob, Runtime, Services, SmolRuntime,
+    encode_result,
+};
+use rejoin_http::test_client::{Client, Received};
+use rejoin_http::{Closing, HostCheck, Limits};
+use rejoin_log::{MemoryLog, ReadLimit};
+use serde_json::{Map, Value, json};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What a test may change before its server starts.
+pub(crate) struct Setup {
+    pub(crate) config: Config,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) settings: Settings,
+}
+
+pub(crate) struct Server {
+    pub(crate) engine: Engine,
+    address: SocketAddr,
+    closing: Closing,
+    started: async_channel::Receiver<SessionId>,
+    // Closed with the server: the end of every job that is deaf to interrupts.
+    _gate: async_channel::Sender<()>,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut Setup)) -> Self {
+        let mut setup = Setup {
+            config: Config::default(),
+            runtime: Arc::new(SmolRuntime),
+            settings: Settings::default(),
+        };
+        change(&mut setup);
+        let Setup {
+            config,
+            runtime,
+            settings,
+        } = setup;
+        let (starts, started) = async_channel::unbounded();
+        let (_gate, gate) = async_channel::bounded(1);
+        let script = Script { starts, gate };
+        let services = Services::from([("script".into(), Arc::new(script) as Arc<dyn Runner>)]);
+        let replayed = Replayed::new(&config);
+        let log = Box::new(MemoryLog::new());
+        let engine = Engine::start(config, runtime, log, replayed, services).unwrap();
+
+        let mut app = rejoin_http::app();
+        mount(&mut app, engine.clone(), settings);
+        let any_port = ([127, 0, 0, 1], 0).into();
+        let server =
+            rejoin_http::Server::bind(any_port, app, Limits::default(), HostCheck::local())
+                .unwrap();
+        let (address, closing) = (server.local_addr(), server.closing());
+        std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
+        Self {
+            engine,
+            address,
+            closing,
+            started,
+            _gate,
+        }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address).unwrap()
+    }
+
+    pub(crate) fn request(&self, method: &str, path: &str, body: &str) -> Received {
+        self.client()
+            .request(method, path, &[], body.as_bytes())
+            .unwrap()
+    }
+
+    /// Posts a body and returns the answer's.
+    pub(crate) fn post(&self, body: &str) -> String {
+        let received = self.client().post("/api", body).unwrap();
+        assert_eq!(received.status, 200, "{body}");
+        assert_eq!(
+            received.header("content-type"),
+            Some("application/json; charset=utf-8")
+        );
+        received.text().into()
+    }
+
+    /// Posts an action in a session.
+    pub(crate) fn act(&self, session: &str, action: &str, members: &str) -> String {
+        self.post(&format!(
+            r#"{{"action":"{action}","sessionId":"{session}"{members}}}"#
+        ))
+    }
+
+    /// A new session and its first consumer.
+    pub(crate) fn init(&self) -> (String, String) {
+        let answer = self.post(r#"{"action":"init_session"}"#);
+        (member(&answer, "sessionId"), member(&answer, "consumerId"))
+    }
+
+    /// What a consumer gets in one pull: the array of results.
+    pub(crate) fn pull(&self, session: &str, consumer: &str) -> String {
+        let answer = self.act(
+            session,
+            "pull_results",
+            &format!(r#","consumerId":"{consumer}""#),
+        );
+        let end = format!(
+            r#"}},"consumerId":"{consumer}","sessionId":"{session}","state":"SUCCEEDED"}}"#
+        );
+        answer
+            .strip_prefix(r#"{"body":{"results":"#)
+            .and_then(|rest| rest.strip_suffix(&end))
+            .unwrap_or_else(|| panic!("{answer}"))
+            .into()
+    }
+
+    /// Pulls until a result is there that ends with `last`, and returns all that came.
+    pub(crate) fn pull_until(&self, session: &str, consumer: &str, last: &str) -> String {
+        let mut all = String::new();
+        for _ in 0..50 {
+            let results = self.pull(session, consumer);
+            let results = &results[1..results.len() - 1];
+            if !results.is_empty() && !all.is_empty() {
+                all.push(',');
+            }
+            all.push_str(results);
+            if all.ends_with(last) {
+                return format!("[{all}]");
+            }
+        }
+        panic!("no {last} in {all}");
+    }
+
+    /// Waits until the next job has started, and tells its session.
+    pub(crate) fn job_started(&self) -> SessionId {
+        let soon = async {
+            SmolRuntime.timer(Duration::from_secs(10)).await;
+            panic!("no job has started");
+        };
+        smol::block_on(smol::future::or(
+            async { self.started.recv().await.unwrap() },
+            soon,
+        ))
+    }
+
+    /// Waits for a record of the session, at most ten seconds for each record before it.
+    pub(crate) fn record(&self, session: SessionId, is_it: impl Fn(&Event) -> bool) -> Arc<Record> {
+        let limit = ReadLimit {
+            records: 1,
+            bytes: 1,
+        };
+        let mut after = Sequence::START;
+        loop {
+            let read = self
+                .engine
+                .read(session, after, limit, Duration::from_secs(10));
+            let records = smol::block_on(read).unwrap();
+            let record = records.first().expect("the record comes");
+            if is_it(&record.event) {
+                return record.clone();
+            }
+            after = record.sequence;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.engine.begin_closing();
+        self.closing.begin();
+    }
+}
+
+/// The text of a member of an answer.
+pub(crate) fn member(answer: &str, name: &str) -> String {
+    let value: Value = serde_json::from_str(answer).unwrap();
+    match &value[name] {
+        Value::String(text) => text.clone(),
+        other => panic!("{name} is {other} in {answer}"),
+    }
+}
+
+/// Runs statements such as `say hello`, one word and what goes with it.
+#[derive(Debug)]
+struct Script {
+    starts: async_channel::Sender<SessionId>,
+    gate: async_channel::Receiver<()>,
+}
+
+impl Runner for Script {
+    fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
+        let (starts, gate) = (self.starts.clone(), self.gate.clone());
+        Box::pin(async move {
+            let _ = job.reporter.started().await;
+            let _ = starts.send(job.session).await;
+            let (word, rest) = job
+                .statement
+                .split_once(' ')
+                .unwrap_or((&job.statement, ""));
+            let result = |content: Value| {
+                let members = Map::from_iter([("content".into(), content)]);
+                job.reporter.result(encode_result(job.job, "echo", members))
+            };
+            let mut status = 0;
+            match word {
+                "say" => _ = result(json!(rest)).await,
+                "exit" => status = rest.parse().unwrap(),
+                // Until it is told to end.
+                "hold" => {
+                    let _ = result(json!("held")).await;
+                    let _ = job.interrupts.recv().await;
+                    status = 130;
+                }
+                // Until the server is gone, whoever tells it to end.
+                "deaf" => _ = gate.recv().await,
+                // So many results, or until it is told to end.
+                "flood" => {
+                    for number in 0..rest.parse().unwrap() {
+                        let content = json!(format!("{number} {}", "x".repeat(100_000)));
+                        if result(content).await.is_err() || !job.interrupts.is_empty() {
+                            break;
+                        }
+                    }
+                }
+                _ => {
+                    return Exit {
+                        status: 127,
+                        message: Some(format!("{word}: not found")),
+                    };
+                }
+            }
+            Exit {
+                status,
+                message: None,
+            }
+        })
+    }
+}
+
+/// A runtime on which time passes twenty times as fast, for what takes seconds by design.
+#[derive(Debug)]
+pub(crate) struct Hurried {
+    start: Timestamp,
+}
+
+impl Hurried {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: SmolRuntime.now(),
+        }
+    }
+}
+
+const HURRY: u32 = 20;
+
+impl Runtime for Hurried {
+    fn now(&self) -> Timestamp {
+        self.start + SmolRuntime.now().since(self.start) * HURRY
+    }
+
+    fn timer(&self, wait: Duration) -> BoxFuture<'static, ()> {
+        // Never early, and this clock has coarse milliseconds.
+        SmolRuntime.timer(wait / HURRY + Duration::from_millis(1))
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        SmolRuntime.spawn(future);
+    }
+
+    fn spawn_dedicated(&self, name: &'static str, future: BoxFuture<'static, ()>) {
+        SmolRuntime.spawn_dedicated(name, future);
+    }
+
+    fn random(&self) -> [u8; 16] {
+        SmolRuntime.random()
+    }
+}
+
+pub(crate) const ALLOW_INPUT: &str =
+    r#"{"inputStatus":"ALLOW_INPUT","jobId":0,"type":"input_status"}"#;
+pub(crate) const ALLOW_INTERRUPT: &str =
+    r#"{"inputStatus":"ALLOW_INTERRUPT","jobId":0,"type":"input_status"}"#;
+
+/// A runtime whose clock a test can put forward.
+#[derive(Debug, Default)]
+pub(crate) struct Forwarded {
+    millis: AtomicU64,
+}
+
+impl Forwarded {
+    pub(crate) fn forward(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).unwrap();
+        self.millis.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Runtime for Forwarded {
+    fn now(&self) -> Timestamp {
+        SmolRuntime.now() + Duration::from_millis(self.millis.load(Ordering::SeqCst))
+    }
+
+    fn timer(&self, wait: Duration) -> BoxFuture<'static, ()> {
+        SmolRuntime.timer(wait)
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        SmolRuntime.spawn(future);
+    }
+
+    fn spawn_dedicated(&self, name: &'static str, future: BoxFuture<'static, ()>) {
+        SmolRuntime.spawn_dedicated(name, future);
+    }
+
+    fn random(&self) -> [u8; 16] {
+        SmolRuntime.random()
+    }
+}

@@ -1,0 +1,63 @@
+//! Who stays away for too long, by the product's own timeouts: the defaults.
+
+use crate::support::{Forwarded, Server, member};
+use std::sync::Arc;
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn start() -> (Server, Arc<Forwarded>) {
+    let clock = Arc::new(Forwarded::default());
+    let runtime = clock.clone();
+    (Server::with(|setup| setup.runtime = runtime), clock)
+}
+
+/// Lets time pass, and what is due then happen: any command finds it out.
+fn pass(server: &Server, clock: &Forwarded, minutes: u32) {
+    clock.forward(MINUTE * minutes);
+    server.init();
+}
+
+#[test]
+fn a_consumer_that_does_not_pull_for_five_minutes_must_join_again() {
+    let (server, clock) = start();
+    let (session, consumer) = server.init();
+    pass(&server, &clock, 4);
+    server.pull(&session, &consumer);
+    pass(&server, &clock, 4);
+    server.act(&session, "session_info", "");
+    pass(&server, &clock, 2);
+    let pull = format!(r#","consumerId":"{consumer}""#);
+    assert_eq!(
+        server.act(&session, "pull_results", &pull),
+        format!(r#"{{"message":"consumer not found: {consumer}","state":"FAILED"}}"#)
+    );
+    let answer = server.act(&session, "join_session", "");
+    assert!(member(&answer, "consumerId").ends_with("_2"));
+}
+
+#[test]
+fn a_session_that_no_request_names_for_three_hours_is_gone() {
+    let (server, clock) = start();
+    let (session, _) = server.init();
+    for _ in 0..3 {
+        pass(&server, &clock, 170);
+        let answer = server.act(&session, "session_info", "");
+        assert_eq!(member(&answer, "state"), "SUCCEEDED");
+    }
+    pass(&server, &clock, 181);
+    assert_eq!(
+        server.act(&session, "session_info", ""),
+        format!(r#"{{"message":"session not found: {session}","state":"FAILED"}}"#)
+    );
+}
+
+#[test]
+fn a_session_with_a_running_job_is_not_idle() {
+    let (server, clock) = start();
+    let (session, _) = server.init();
+    server.act(&session, "async_exec", r#","command":"hold &""#);
+    pass(&server, &clock, 20 * 60);
+    let answer = server.act(&session, "session_info", "");
+    assert_eq!(member(&answer, "state"), "SUCCEEDED");
+}
