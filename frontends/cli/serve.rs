@@ -132,7 +132,8 @@ fn open_log(
         return Err(ServeError::Replay(data.into(), violation));
     }
     if let Some(torn) = &recovery.torn {
-        tracing::warn!("the log was not closed; what had not become durable was cut off: {torn}");
+        let (file, byte) = (torn.file.display(), torn.byte);
+        tracing::warn!(%file, byte, "the log's torn end, never acknowledged, was cut off");
     }
     let sessions = replayed.views().open_count();
     tracing::info!(records = recovery.records, sessions, "log replayed");
