@@ -18,6 +18,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -60,63 +61,76 @@ impl Exchange {
         }
     }
 
-    pub(crate) async fn respond(
-        &self,
+    /// Never fails. What can be judged at once is, so that a connection, which always keeps room for
+    /// this future, keeps little; a handler's future has a place of its own while it lasts.
+    pub(crate) fn respond(
+        self: Rc<Self>,
         request: hyper::Request<Incoming>,
-    ) -> http::Response<Sending> {
-        let response = self.reply_to(request).await;
-        response.map(|reply| Sending {
-            reply,
-            pace: self.pace.clone(),
-        })
-    }
-
-    async fn reply_to(&self, request: hyper::Request<Incoming>) -> Response {
+    ) -> impl Future<Output = Result<http::Response<Sending>, Infallible>> {
         let (head, incoming) = request.into_parts();
         let whole = incoming.is_end_stream();
         let judged = self.judge(&head, &incoming);
-        let (method, url) = match judged {
-            Ok(judged) => judged,
-            Err(refusal) => return refusal.into_response(whole),
-        };
-        let body = match self.collect(incoming).await {
-            Ok(body) => body,
-            Err(refusal) => return refusal.into_response(false),
-        };
-        self.pace.request_is_whole();
-        let Some(url) = url else {
-            // `OPTIONS *` asks about the server, not about anything on it.
-            return plain(StatusCode::NO_CONTENT, None);
-        };
+        let headers = head.headers;
+        async move {
+            let response = match judged {
+                Err(refusal) => refusal.into_response(whole),
+                Ok((method, url)) => match self.collect(incoming).await {
+                    Err(refusal) => refusal.into_response(false),
+                    Ok(body) => {
+                        self.pace.request_is_whole();
+                        match url {
+                            Some(url) => Box::pin(self.ask(method, url, headers, body)).await,
+                            // `OPTIONS *` asks about the server, not about anything on it.
+                            None => plain(StatusCode::NO_CONTENT, None),
+                        }
+                    }
+                },
+            };
+            let pace = self.pace.clone();
+            Ok(response.map(|reply| Sending { reply, pace }))
+        }
+    }
+
+    /// Asks tide, and with it a handler.
+    fn ask(
+        &self,
+        method: tide::http::Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> impl Future<Output = Response> {
         let mut request = tide::http::Request::new(method, url);
         request.ext_mut().insert(Arrival {
-            headers: head.headers,
+            headers,
             body,
             line: self.line.clone(),
         });
-        let responding = AssertUnwindSafe(self.shared.app.respond(request)).catch_unwind();
-        let mut response = match responding.await {
-            Ok(Ok(response)) => hand_back(response, head.method == http::Method::HEAD),
-            Ok(Err(error)) => {
-                tracing::error!(%error, path = head.uri.path(), "a handler failed");
-                plain(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    Some("Internal server error"),
-                )
+        let responding = self.shared.app.respond(request);
+        async move {
+            let mut response = match AssertUnwindSafe(responding).catch_unwind().await {
+                Ok(Ok(response)) => hand_back(response, method == tide::http::Method::Head),
+                Ok(Err(error)) => {
+                    tracing::error!(%error, path = self.path(), "a handler failed");
+                    plain(StatusCode::INTERNAL_SERVER_ERROR, Some(FAILED))
+                }
+                Err(panic) => {
+                    let panic = panic_text(&*panic);
+                    tracing::error!(panic, path = self.path(), "a handler panicked");
+                    plain(StatusCode::INTERNAL_SERVER_ERROR, Some(FAILED))
+                }
+            };
+            if self.line.closing.has_begun() {
+                close(&mut response);
             }
-            Err(panic) => {
-                let panic = panic_text(&*panic);
-                tracing::error!(panic, path = head.uri.path(), "a handler panicked");
-                plain(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    Some("Internal server error"),
-                )
-            }
-        };
-        if self.line.closing.has_begun() {
-            close(&mut response);
+            response
         }
-        response
+    }
+
+    /// The path that was asked for last.
+    fn path(&self) -> String {
+        let last = self.last.borrow();
+        let target = last.target.as_ref();
+        target.map_or_else(String::new, |(_, url)| url.path().to_owned())
     }
 
     /// Everything that can be refused before the body is read.
@@ -394,5 +408,6 @@ impl From<Refused> for Refusal {
 
 /// Where tide believes to be; the host that was asked for is in the headers.
 const BASE: &str = "http://localhost";
+const FAILED: &str = "Internal server error";
 const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";

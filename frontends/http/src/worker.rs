@@ -200,12 +200,8 @@ fn work(
     async_io::block_on(executor.run(async {
         let taking = pin!(async {
             while let Ok((connection, open)) = accepted.recv().await {
-                let serving = connections.clone().live(connection);
                 executor
-                    .spawn(async move {
-                        serving.await;
-                        drop(open);
-                    })
+                    .spawn(connections.clone().live(connection, open))
                     .detach();
             }
             std::future::pending::<()>().await;
@@ -223,7 +219,7 @@ struct Connections {
 }
 
 impl Connections {
-    async fn live(self: Rc<Self>, connection: Accepted) {
+    async fn live(self: Rc<Self>, connection: Accepted, open: Open) {
         let Accepted { stream, peer, work } = connection;
         let pace = Rc::new(Pace::new(&self.shared.limits));
         let timers = self.timers.clone();
@@ -242,6 +238,7 @@ impl Connections {
                 let _ = refuse(socket, &pace).await;
             }
         }
+        drop(open);
     }
 
     async fn serve(&self, socket: Socket, peer: SocketAddr, pace: Rc<Pace>) {
@@ -250,10 +247,7 @@ impl Connections {
             closing: self.closing.clone(),
         };
         let exchange = Rc::new(Exchange::new(self.shared.clone(), line, pace));
-        let service = service_fn(move |request| {
-            let exchange = exchange.clone();
-            async move { Ok::<_, Infallible>(exchange.respond(request).await) }
-        });
+        let service = service_fn(move |request| exchange.clone().respond(request));
         let mut connection = pin!(self.http.serve_connection(socket, service));
         let mut signal = pin!(self.closing.begun());
         let mut told = false;
