@@ -24,7 +24,15 @@ pub(super) struct Extent {
 /// The extents of all sessions.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    sessions: SessionMap<Vec<Extent>>,
+    sessions: SessionMap<Stream>,
+}
+
+/// The extents of one session. The last one stands apart, beside the session in memory: replay
+/// looks at it for every record, and would wait longest for that.
+#[derive(Debug, Default)]
+struct Stream {
+    last: Option<Extent>,
+    earlier: Vec<Extent>,
 }
 
 /// Where one frame stands.
@@ -38,7 +46,8 @@ pub(super) struct Stand {
 impl Index {
     /// The last sequence of a session.
     pub(super) fn last(&self, session: SessionId) -> Option<Sequence> {
-        self.sessions.get(session).and_then(|extents| last(extents))
+        let last = self.sessions.get(session)?.last?;
+        Some(Sequence(last.end()))
     }
 
     /// Adds a record.
@@ -52,50 +61,57 @@ impl Index {
         sequence: Sequence,
         stand: Stand,
     ) -> Result<(), Sequence> {
-        let extents = self.sessions.get_or_default(session);
-        let before = last(extents).unwrap_or(Sequence::START);
-        if before.0.checked_add(1) != Some(sequence.0) {
-            return Err(before);
+        let stream = self.sessions.get_or_default(session);
+        let before = stream.last.map_or(0, |last| last.end());
+        if before.checked_add(1) != Some(sequence.0) {
+            return Err(Sequence(before));
         }
-        if let Some(extent) = extents.last_mut()
-            && extent.segment == stand.segment
-            && extent.byte.checked_add(extent.bytes) == Some(stand.byte)
-            && extent.bytes < EXTENT_BYTES
-        {
-            extent.records = extent.records.saturating_add(1);
-            extent.bytes = extent.bytes.saturating_add(stand.bytes);
-        } else {
-            extents.push(Extent {
-                first: sequence.0,
-                records: 1,
-                segment: stand.segment,
-                byte: stand.byte,
-                bytes: stand.bytes,
-            });
+        match &mut stream.last {
+            Some(last) if last.is_followed_by(stand) => {
+                last.records = last.records.saturating_add(1);
+                last.bytes = last.bytes.saturating_add(stand.bytes);
+            }
+            last => {
+                let begun = Extent {
+                    first: sequence.0,
+                    records: 1,
+                    segment: stand.segment,
+                    byte: stand.byte,
+                    bytes: stand.bytes,
+                };
+                stream.earlier.extend(last.replace(begun));
+            }
         }
         Ok(())
     }
 
     /// Up to `limit` extents of a session, from the one on that holds the record after `after`.
     pub(super) fn extents(&self, session: SessionId, after: Sequence, limit: usize) -> Vec<Extent> {
-        let Some(extents) = self.sessions.get(session) else {
+        let Some(stream) = self.sessions.get(session) else {
             return Vec::new();
         };
-        let passed = extents.partition_point(|extent| end(extent) <= after.0);
-        extents.iter().skip(passed).take(limit).copied().collect()
+        let passed = stream
+            .earlier
+            .partition_point(|extent| extent.end() <= after.0);
+        let earlier = stream.earlier.iter().skip(passed);
+        let last = stream.last.iter().filter(|last| last.end() > after.0);
+        earlier.chain(last).take(limit).copied().collect()
     }
 }
 
-fn last(extents: &[Extent]) -> Option<Sequence> {
-    extents.last().map(|extent| Sequence(end(extent)))
-}
+impl Extent {
+    /// The sequence of the last record.
+    fn end(&self) -> u64 {
+        let after = self.first.saturating_add(u64::from(self.records));
+        after.saturating_sub(1)
+    }
 
-/// The sequence of the extent's last record.
-fn end(extent: &Extent) -> u64 {
-    extent
-        .first
-        .saturating_add(u64::from(extent.records))
-        .saturating_sub(1)
+    /// Whether a record that stands there can be part of this extent.
+    fn is_followed_by(&self, stand: Stand) -> bool {
+        self.segment == stand.segment
+            && self.byte.checked_add(self.bytes) == Some(stand.byte)
+            && self.bytes < EXTENT_BYTES
+    }
 }
 
 #[cfg(test)]
