@@ -42,6 +42,7 @@ struct OpenPull {
     from: usize,
     /// Another pull of the consumer was open at the same time.
     is_second: bool,
+    is_refused: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +89,7 @@ impl Readers {
     pub(crate) fn begin_pull(
         &mut self,
         (session, consumer): (SessionId, ConsumerId),
-        (since, now): (Duration, Timestamp),
+        since: Duration,
         wait: Duration,
         shadow: &Shadow,
     ) -> u64 {
@@ -108,16 +109,18 @@ impl Readers {
             wait,
             from,
             is_second,
+            is_refused: false,
         };
         self.pulls.insert(self.made, pull);
         self.cursors.entry((session, consumer)).or_default();
-        self.touch(session, now);
         self.made
     }
 
-    /// The pull was answered or dropped.
+    /// The pull was answered or dropped; one that was refused was no use of the session.
     pub(crate) fn end_pull(&mut self, ticket: u64, now: Timestamp) {
-        if let Some(pull) = self.pulls.remove(&ticket) {
+        if let Some(pull) = self.pulls.remove(&ticket)
+            && !pull.is_refused
+        {
             self.touch(pull.session, now);
             if let Some(cursor) = self.cursors.get_mut(&(pull.session, pull.consumer)) {
                 cursor.pulled = cursor.pulled.max(now);
@@ -185,10 +188,10 @@ impl Readers {
             "promises 2, 3: consumer {consumer} got {:?} of what is durable as {told:?}",
             pulled.records
         );
-        if is_second || !pulled.records.is_empty() || pulled.after >= cursor.told {
-            cursor.told = cursor.told.max(last);
+        if !pulled.records.is_empty() {
+            cursor.told = last;
+            cursor.is_restarted = false;
         }
-        cursor.is_restarted &= pulled.records.is_empty() || last < cursor.told;
         let lasted = elapsed.saturating_sub(since);
         if !pulled.records.is_empty() {
             Ok("pull: with records")
@@ -207,7 +210,7 @@ impl Readers {
 
     /// The engine says that nobody of this name reads the session.
     pub(crate) fn refuse(
-        &self,
+        &mut self,
         ticket: u64,
         error: &PullError,
         shadow: &Shadow,
@@ -221,6 +224,12 @@ impl Readers {
         else {
             return Err("an answer to no pull".to_owned());
         };
+        if let Some(pull) = self.pulls.get_mut(&ticket) {
+            pull.is_refused = matches!(
+                error,
+                PullError::ConsumerNotFound | PullError::SessionNotFound
+            );
+        }
         let (name, is_right) = match error {
             PullError::ConsumerNotFound => (
                 "pull: refused, consumer not found",

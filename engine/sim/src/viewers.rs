@@ -96,12 +96,12 @@ pub(crate) async fn pull(
     let (session, consumer) = key;
     let wait = wait.min(engine.config().longest_pull);
     let ticket = {
-        let moment = (world.clock.elapsed(), world.clock.now());
+        let since = world.clock.elapsed();
         let mut witness = world.witness();
         let witness = &mut *witness;
         witness
             .readers
-            .begin_pull(key, moment, wait, &witness.shadow)
+            .begin_pull(key, since, wait, &witness.shadow)
     };
     let open = Open { world, ticket };
     let select = taste(consumer);
