@@ -1,8 +1,6 @@
 //! What only a real directory can show: locks, names, modes, threads.
 
-mod common;
-
-use common::{Batch, ID, batches, flat, read_all};
+use crate::common::{Batch, ID, batches, flat, read_all};
 use rejoin_core::{Record, Sequence};
 use rejoin_log::disk::Directory;
 use rejoin_log::segment::{Durability, OpenError, Options, Recovery};
