@@ -409,7 +409,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// When no such session is known, or the log cannot be read.
+    /// When no such session is known, the log cannot be read, or the engine has ended while
+    /// nothing was there.
     pub async fn read(
         &self,
         session: SessionId,
