@@ -23,6 +23,7 @@ mod runner;
 mod runtime;
 mod sequencer;
 mod supervisor;
+mod transitions;
 
 pub use config::Config;
 pub use engine::{CreatedSession, Engine, NewJob, NewSession, NotedJob};
@@ -36,3 +37,4 @@ pub use runtime::Runtime;
 #[cfg(feature = "smol")]
 pub use runtime::SmolRuntime;
 pub use supervisor::Services;
+pub use transitions::Transitions;
