@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A directory of the machine's file system.
 ///
@@ -71,7 +72,7 @@ impl Directory {
             }
             Err(error) => return Err(error),
         };
-        locked(file.try_lock_shared(), file)
+        locked(file, File::try_lock_shared)
     }
 
     fn check_writable(&self) -> io::Result<()> {
@@ -102,7 +103,7 @@ impl Disk for Directory {
             .truncate(false)
             .mode(0o600)
             .open(self.path.join(Self::LOCK))?;
-        locked(file.try_lock(), file)
+        locked(file, File::try_lock)
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
@@ -148,13 +149,29 @@ impl Disk for Directory {
     }
 }
 
-fn locked(outcome: Result<(), TryLockError>, file: File) -> io::Result<Option<Box<dyn DiskLock>>> {
-    match outcome {
-        Ok(()) => Ok(Some(Box::new(Locked(file)))),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
+/// Takes the lock with `take`, if it is to be had within a moment: when a process is killed while
+/// it starts another, that one holds the lock as well, until it has become what it is to be.
+fn locked(
+    file: File,
+    take: fn(&File) -> Result<(), TryLockError>,
+) -> io::Result<Option<Box<dyn DiskLock>>> {
+    let mut tries = LOCK_TRIES;
+    loop {
+        match take(&file) {
+            Ok(()) => return Ok(Some(Box::new(Locked(file)))),
+            Err(TryLockError::WouldBlock) if tries == 0 => return Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                tries -= 1;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
     }
 }
+
+/// How often a lock that is held is tried again, and after how long.
+const LOCK_TRIES: u32 = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// The operating system gives the lock back when the file is closed, or its process dies.
 #[derive(Debug)]

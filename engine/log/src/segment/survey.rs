@@ -101,11 +101,13 @@ impl Survey {
     }
 }
 
+/// In blocks, compared as a whole, so that it runs as fast as memory: a segment can be megabytes of
+/// zeros.
 fn is_zero(bytes: &[u8]) -> bool {
-    // In blocks, so that it runs as fast as memory: a segment can be megabytes of zeros.
+    const ZEROS: &[u8] = &[0; 4096];
     bytes
-        .chunks(128)
-        .all(|block| block.iter().fold(0, |all, byte| all | byte) == 0)
+        .chunks(ZEROS.len())
+        .all(|block| ZEROS.starts_with(block))
 }
 
 #[cfg(test)]
