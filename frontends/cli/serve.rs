@@ -68,6 +68,7 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     shell_settings.grace = settings.interrupt_grace();
     let shell = ShellRunner::new(shell_settings, runtime.clone()).map_err(|it| begin(it.into()))?;
     let shell = Arc::new(shell);
+    shell.retain(|session| replayed.state().session(session).is_some());
     let orphans = shell.sweep().await;
     if orphans > 0 {
         tracing::warn!(orphans, "ended what an earlier server had left running");
