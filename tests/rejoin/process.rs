@@ -153,6 +153,7 @@ fn the_help_names_every_setting_with_its_default() {
         "--listen",
         "REJOIN_DATA",
         "[default: 3h]",
+        "SIGTERM and SIGINT end it",
         "Examples:",
         "init_session",
     ] {
