@@ -54,6 +54,18 @@ impl Reading {
         };
         // The log may hold more than is published yet.
         records.retain(|record| record.sequence <= last);
+        // Whatever gave them: nobody is told a stream with a gap.
+        let mut expected = after;
+        for record in &records {
+            expected = expected.next();
+            if record.sequence != expected {
+                let place = format!("session {session}, sequence {expected}");
+                let reason = format!("sequence {} stands in its place", record.sequence);
+                let damaged = ReadError::Damaged { place, reason };
+                tracing::error!("{damaged}");
+                return Err(PullError::Log(Arc::new(damaged)));
+            }
+        }
         Ok(records)
     }
 
