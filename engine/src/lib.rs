@@ -13,6 +13,7 @@ mod builtin;
 mod config;
 mod engine;
 mod error;
+mod journal;
 pub mod limits;
 mod published;
 mod pull;
