@@ -1,25 +1,37 @@
 #!/usr/bin/env bash
 # The walk-through of the Arthas HTTP API with curl, sed and json_pp, its command blocks as they
-# are printed in the documentation (but for the port, which is any free one, and the statement,
-# which is the shell's), and what each must answer. Needs: curl, json_pp (perl), a built binary.
+# are printed in the documentation (but for the port, which is any free one), and what each must
+# answer. The statement's `watch` is a program that says something and then runs on.
+# Needs curl, json_pp (perl) and a built binary.
 #
 #     tests/walkthrough.sh [BINARY]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 binary=${1:-target/release/rejoin}
 work=$(mktemp -d)
-trap 'kill "$server" 2>/dev/null; wait 2>/dev/null; rm -rf "$work"' EXIT
+trap 'kill "$server" 2>/dev/null || true; wait "$server" || true; rm -rf "$work"' EXIT
 
-"$binary" serve --listen 127.0.0.1:0 --data "$work/data" >"$work/out" &
+mkdir "$work/bin"
+printf '#!/bin/sh\nprintf "watching %%s\\n" "$*"\nexec sleep 100\n' >"$work/bin/watch"
+chmod +x "$work/bin/watch"
+
+PATH="$work/bin:$PATH" "$binary" serve --listen 127.0.0.1:0 --data "$work/data" --log-level warn >"$work/out" &
 server=$!
 for _ in $(seq 1 100); do [ -s "$work/out" ] && break; sleep 0.1; done
 port=$(sed -n 's/.*http:\/\/127.0.0.1:\([0-9]*\),.*/\1/p' "$work/out")
 passed=0
 
-# Each command is read from here as printed; localhost:8563 becomes the server's address.
-run() { eval "${1//localhost:8563/127.0.0.1:$port}"; }
-expect() { # what, answer, pattern…
-    local what=$1 answer=$2; shift 2
+# Runs a command block as printed, from standard input; localhost:8563 is where the server is.
+run() {
+    local printed
+    printed=$(cat)
+    eval "${printed//localhost:8563/127.0.0.1:$port}"
+}
+
+# Says that the answer (in $answer) holds each of the patterns, or ends here.
+expect() {
+    local what=$1
+    shift
     for pattern in "$@"; do
         if ! grep -qE -- "$pattern" <<<"$answer"; then
             printf 'FAILED: %s: no %s in:\n%s\n' "$what" "$pattern" "$answer" >&2
@@ -29,36 +41,70 @@ expect() { # what, answer, pattern…
     passed=$((passed + 1))
 }
 
-run 'session_data=$(curl -Ss -XPOST http://localhost:8563/api -d '"'"'{ "action":"init_session" }'"'"')'
-expect "create" "$(echo $session_data | json_pp)" '"consumerId" : "[0-9a-f]{32}_1"' \
-    '"sessionId" : "[0-9a-f-]{36}"' '"state" : "SUCCEEDED"'
-session_id=$(echo $session_data | sed 's/.*"sessionId":"\([^"]*\)".*/\1/g')
-consumer_id=$(echo $session_data | sed 's/.*"consumerId":"\([^"]*\)".*/\1/g')
-expect "the session's identity" "$session_id" '^[0-9a-f-]{36}$'
-expect "the consumer's identity" "$consumer_id" '^[0-9a-f]{32}_1$'
+# The printed loop that pulls, without its `sleep`: once.
+pull() {
+    run <<'PRINTED'
+curl -Ss -XPOST http://localhost:8563/api -d '{ "action":"pull_results", "sessionId" : "'"$session_id"'", "consumerId" : "'"$consumer_id"'" }' | json_pp
+PRINTED
+}
 
-run 'session_data=$(curl -Ss -XPOST http://localhost:8563/api -d '"'"'{ "action":"join_session", "sessionId" : "'"'"'"$session_id"'"'"'" }'"'"')'
-expect "join" "$(echo $session_data | json_pp)" '"consumerId" : "[0-9a-f]{32}_2"' '"state" : "SUCCEEDED"'
-consumer_id=$(echo $session_data | sed 's/.*"consumerId":"\([^"]*\)".*/\1/g')
+answer=$(run <<'PRINTED'
+session_data=$(curl -Ss -XPOST http://localhost:8563/api -d '{ "action":"init_session" }'); echo $session_data | json_pp
+session_id=$(echo $session_data | sed 's/.*"sessionId":"\([^"]*\)".*/\1/g'); echo $session_id
+consumer_id=$(echo $session_data | sed 's/.*"consumerId":"\([^"]*\)".*/\1/g'); echo $consumer_id
+PRINTED
+)
+expect "create" '"consumerId" : "[0-9a-f]{32}_1"' '"sessionId" : "[0-9a-f-]{36}"' \
+    '"state" : "SUCCEEDED"' '^[0-9a-f-]{36}$' '^[0-9a-f]{32}_1$'
+session_id=$(grep -E '^[0-9a-f-]{36}$' <<<"$answer")
 
-pull='curl -Ss -XPOST http://localhost:8563/api -d '"'"'{ "action":"pull_results", "sessionId" : "'"'"'"$session_id"'"'"'", "consumerId" : "'"'"'"$consumer_id"'"'"'" }'"'"' | json_pp'
-expect "pull" "$(run "$pull")" '"inputStatus" : "DISABLED"' '"message" : "Welcome to arthas!"' \
+answer=$(run <<'PRINTED'
+session_data=$(curl -Ss -XPOST http://localhost:8563/api -d '{ "action":"join_session", "sessionId" : "'"$session_id"'" }'); echo $session_data | json_pp
+consumer_id=$(echo $session_data | sed 's/.*"consumerId":"\([^"]*\)".*/\1/g'); echo $consumer_id
+PRINTED
+)
+expect "join" '"consumerId" : "[0-9a-f]{32}_2"' '"state" : "SUCCEEDED"' '^[0-9a-f]{32}_2$'
+consumer_id=$(grep -E '^[0-9a-f]{32}_2$' <<<"$answer")
+
+answer=$(pull)
+expect "pull" '"inputStatus" : "DISABLED"' '"message" : "Welcome to arthas!"' \
     '"type" : "welcome"' '"pid" : "[0-9]+"' '"inputStatus" : "ALLOW_INPUT"'
 
-run 'answer=$(curl -Ss -XPOST http://localhost:8563/api -d '"''"'{ "action":"async_exec", "command":"printf \"{params, returnObj, throwExp}\"; sleep 100", "sessionId" : "'"'"'"$session_id"'"'"'" }'"''"' | json_pp)'
-expect "execute" "$answer" '"state" : "SCHEDULED"' '"jobStatus" : "READY"' '"jobId" : 1' \
-    '"command" : "printf \\"\{params, returnObj, throwExp\}\\"; sleep 100"'
-answer=$(run "$pull")
-while ! grep -q '"type" : "shell"' <<<"$answer"; do answer+=$(run "$pull"); done
-expect "results" "$answer" '"type" : "command"' '"inputStatus" : "ALLOW_INTERRUPT"' \
-    '"content" : "\{params, returnObj, throwExp\}"'
+# Pulls until there is such a line.
+pull_until() {
+    answer=
+    for _ in $(seq 1 30); do
+        answer+=$(pull)
+        if grep -qE -- "$1" <<<"$answer"; then return; fi
+    done
+}
 
-run 'answer=$(curl -Ss -XPOST http://localhost:8563/api -d '"''"' { "action":"interrupt_job", "sessionId" : "'"'"'"$session_id"'"'"'" } '"''"' | json_pp)'
-expect "interrupt" "$answer" '"state" : "SUCCEEDED"' '"jobStatus" : "TERMINATED"' '"jobId" : 1'
-expect "status" "$(run "$pull")" '"statusCode" : 0' '"type" : "status"'
+answer=$(run <<'PRINTED'
+curl -Ss -XPOST http://localhost:8563/api -d '''{ "action":"async_exec", "command":"watch demo.MathGame primeFactors \"{params, returnObj, throwExp}\" ", "sessionId" : "'"$session_id"'" }''' | json_pp
+PRINTED
+)
+expect "execute" '"state" : "SCHEDULED"' '"jobStatus" : "READY"' '"jobId" : 1' \
+    '"command" : "watch demo.MathGame primeFactors \\"\{params, returnObj, throwExp\}\\" "'
 
-run 'answer=$(curl -Ss -XPOST http://localhost:8563/api -d '"''"'{ "action":"close_session", "sessionId" : "'"'"'"$session_id"'"'"'" }'"''"')'
-expect "close" "$answer" '^\{"state":"SUCCEEDED"\}$'
+pull_until '"type" : "shell"'
+expect "its results" '"type" : "command"' '"state" : "SCHEDULED"' \
+    '"inputStatus" : "ALLOW_INTERRUPT"' \
+    '"content" : "watching demo.MathGame primeFactors \{params, returnObj, throwExp\}\\n"'
+
+answer=$(run <<'PRINTED'
+curl -Ss -XPOST http://localhost:8563/api -d ''' { "action":"interrupt_job", "sessionId" : "'"$session_id"'" } ''' | json_pp
+PRINTED
+)
+expect "interrupt" '"state" : "SUCCEEDED"' '"jobStatus" : "TERMINATED"' '"jobId" : 1'
+
+answer=$(pull)
+expect "status" '"statusCode" : 0' '"type" : "status"'
+
+answer=$(run <<'PRINTED'
+curl -Ss -XPOST http://localhost:8563/api -d '''{ "action":"close_session", "sessionId" : "'"$session_id"'" }'''
+PRINTED
+)
+expect "close" '^\{"state":"SUCCEEDED"\}$'
 
 kill -TERM "$server"
 wait "$server"

@@ -86,8 +86,8 @@ fn output_beyond_the_limit_ends_the_job_and_says_so() {
 fn a_web_page_elsewhere_cannot_run_commands_here() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
-    let mut client = server.client();
     for header in [("origin", "https://elsewhere.example"), ("origin", "null")] {
+        let mut client = server.client();
         let body = br#"{"action":"init_session"}"#;
         let refused = client.request("POST", "/api", &[header], body).unwrap();
         assert_eq!(refused.status, 403, "{header:?}");

@@ -1,8 +1,9 @@
 //! The server as a process: how it begins, how it ends, and what it refuses.
 
-use crate::server::{Server, directory, is_status_of, outcome, running_under};
+use crate::server::{Server, api, directory, is_status_of, outcome, running_under, said};
 use crate::shell::wait_until;
 use serde_json::json;
+use std::sync::mpsc;
 use std::thread;
 
 #[test]
@@ -24,28 +25,23 @@ fn a_signal_ends_it_cleanly_and_everybody_is_answered() {
         let data = directory();
         let mut server = Server::start(data.path(), &["--pull-wait", "50s"]);
         let (session, consumer) = server.create();
-        let job = server.run(
-            &session,
-            "trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.1; done",
-        );
+        let statement = "trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.1; done";
+        let job = server.run(&session, statement);
         server.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
-        // Open pulls are answered, not cut.
-        let other = server.join(&session);
-        let mut client = server.client();
-        let pull =
-            |who: &str| json!({"action": "pull_results", "sessionId": session, "consumerId": who});
-        crate::server::api(&mut client, &pull(&other));
+        let pull = json!({"action": "pull_results", "sessionId": session, "consumerId": consumer});
+
+        // Of two pulls at once one is answered with nothing in half a second: the other is open.
+        let (answered, answers) = mpsc::channel();
+        let clients = [server.client(), server.client()];
         let status = thread::scope(|scope| {
-            let open = scope.spawn(|| crate::server::api(&mut client, &pull(&other)));
-            let mut waiting = server.client();
-            waiting
-                .post(
-                    "/api",
-                    &json!({"action": "session_info", "sessionId": session}).to_string(),
-                )
-                .unwrap();
+            for mut client in clients {
+                let (answered, pull) = (answered.clone(), &pull);
+                scope.spawn(move || answered.send(api(&mut client, pull)).unwrap());
+            }
+            assert_eq!(answers.recv().unwrap()["body"]["results"], json!([]));
             let status = server.signal(signal);
-            assert_eq!(open.join().unwrap()["state"], "SUCCEEDED");
+            let open = answers.recv().unwrap();
+            assert_eq!(open["state"], "SUCCEEDED", "{open}");
             status
         });
         assert_eq!(status.code(), Some(0), "{signal}");
@@ -58,11 +54,26 @@ fn a_signal_ends_it_cleanly_and_everybody_is_answered() {
         let server = Server::start(data.path(), &[]);
         let late = server.join(&session);
         let results = server.pull_until(&session, &late, is_status_of(job));
-        assert!(
-            results.iter().any(|result| result["content"] == "caught\n"),
-            "{results:?}"
-        );
+        assert_eq!(said(&results, "stdout"), "ready\ncaught\n");
     }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let data = directory();
+    let patient = ["--interrupt-grace", "1h", "--shutdown-grace", "1h"];
+    let mut server = Server::start(data.path(), &patient);
+    let (session, consumer) = server.create();
+    server.run(&session, "trap '' TERM; echo ready; sleep 1000; sleep 1000");
+    server.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
+    server.send_signal("-TERM");
+    // It still answers nobody new, and waits for its job.
+    wait_until("it has stopped listening", || {
+        std::net::TcpStream::connect(server.address).is_err()
+    });
+    let status = server.signal("-TERM");
+    assert_eq!(status.code(), Some(1));
+    assert!(running_under(&session).is_empty());
 }
 
 #[test]
@@ -142,6 +153,7 @@ fn the_help_names_every_setting_with_its_default() {
         "--listen",
         "REJOIN_DATA",
         "[default: 3h]",
+        "SIGTERM and SIGINT end it",
         "Examples:",
         "init_session",
     ] {

@@ -128,6 +128,12 @@ impl State {
             message.as_ref().map_or(0, |it| it.len()),
         )?;
         let (outcome, message) = running.outcome(status, message);
+        // A job that was stopped for its output may have ended politely; it failed all the same.
+        let status = if outcome == Outcome::Failed && status == 0 {
+            FAILED_STATUS
+        } else {
+            status
+        };
         let manner = running.manner;
         Ok(vec![(
             session,
@@ -175,3 +181,6 @@ impl Job {
         }
     }
 }
+
+/// What a shell says of a command that failed without saying how.
+const FAILED_STATUS: i32 = 1;

@@ -1,3 +1,5 @@
+//! Jobs: one in the foreground, each finished once.
+
 use rejoin_core::testing::{SESSION, created, given, given_with, instant};
 use rejoin_core::{
     Audience, Command, Effect, Event, InterruptCause, JobId, Limits, Manner, Outcome, Place,
@@ -264,6 +266,24 @@ fn a_job_that_emits_too_much_is_interrupted_and_says_so() {
                     .into(),
             ),
         }]);
+}
+
+#[test]
+fn a_failure_never_says_success() {
+    let steps = given([created(), submitted(1, foreground())])
+        .when(instant(1), emit("more than ten bytes"))
+        .then([requested(InterruptCause::OutputLimit)])
+        .state()
+        .clone()
+        .step(instant(2), finish(0))
+        .unwrap();
+    let Event::JobFinished {
+        outcome, status, ..
+    } = steps[0].record.event
+    else {
+        unreachable!()
+    };
+    assert_eq!((outcome, status), (Outcome::Failed, 1));
 }
 
 #[test]

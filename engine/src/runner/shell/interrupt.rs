@@ -25,10 +25,8 @@ pub(super) async fn obey(
         InterruptCause::Requested | InterruptCause::Timeout | InterruptCause::OutputLimit => GENTLE,
     };
     interrupted.store(true, Ordering::SeqCst);
-    for signals in steps {
-        for &signal in *signals {
-            group.signal(signal);
-        }
+    for &signal in steps {
+        group.signal(signal);
         let grace = shell.runtime.timer(shell.grace);
         select(pin!(another(interrupts)), grace).await;
     }
@@ -47,7 +45,7 @@ async fn another(interrupts: &Receiver<InterruptCause>) -> InterruptCause {
 }
 
 /// As somebody does at a terminal.
-const GENTLE: &[&[Signal]] = &[&[Signal::INT], &[Signal::TERM]];
+const GENTLE: &[Signal] = &[Signal::INT, Signal::TERM];
 
-/// As a terminal does that is closed, and as a host that is shut down.
-const FIRM: &[&[Signal]] = &[&[Signal::HUP, Signal::TERM]];
+/// As a host does that is shut down: a job may still say its last words.
+const FIRM: &[Signal] = &[Signal::TERM];

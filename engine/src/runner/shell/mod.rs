@@ -89,7 +89,7 @@ impl ShellSettings {
 ///   nothing called `REJOIN_…` carries over.
 /// - An interrupt is SIGINT to the process group, then SIGTERM, then SIGKILL, with the grace time
 ///   between; each further one is the next signal at once. When the session closes or the server
-///   shuts down it begins with SIGHUP and SIGTERM.
+///   shuts down it begins with SIGTERM.
 /// - A job has ended when the shell has and nobody holds its output any more; whatever is left of
 ///   its process group is then ended. A dropped job ends with its process group, too.
 ///
@@ -208,6 +208,12 @@ impl ShellRunner {
             shell.store.remove_unfinished();
             ended
         })
+    }
+
+    /// Forgets where sessions stood that are not open any more: those that were closed just
+    /// before a server died. To be called before the first job.
+    pub fn retain(&self, is_open: impl Fn(SessionId) -> bool) {
+        self.shell.store.retain(is_open);
     }
 }
 

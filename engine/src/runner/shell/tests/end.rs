@@ -76,9 +76,9 @@ fn another_interrupt_does_not_wait_for_the_grace_time() {
 }
 
 #[test]
-fn a_closing_session_hangs_up() {
+fn a_closing_session_lets_its_job_say_its_last_words() {
     on_each_runtime(async |server| {
-        let mut job = server.start(&format!("trap 'echo bye; exit 5' HUP TERM; {SLEEP}"));
+        let mut job = server.start(&format!("trap 'echo bye; exit 5' TERM; {SLEEP}"));
         job.until("ready\n").await;
         job.interrupt(InterruptCause::SessionClosed);
         let said = job.end().await;
@@ -176,7 +176,7 @@ fn a_release_leaves_nothing_of_the_session() {
 fn a_release_waits_for_jobs_that_are_ending() {
     on_each_runtime(async |server| {
         let mut job = server.start(&format!(
-            "trap 'echo closing; exit 6' TERM HUP; export A=1; {SLEEP}"
+            "trap 'echo closing; exit 6' TERM; export A=1; {SLEEP}"
         ));
         job.until("ready\n").await;
         job.interrupt(InterruptCause::SessionClosed);

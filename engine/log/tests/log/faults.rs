@@ -1,8 +1,6 @@
 //! Every operation on the disk fails in turn, in every way; the power goes before each of them.
 
-mod common;
-
-use common::{Batch, LARGE, Opened, SMALL, batches, disk_with, flat, open, open_only};
+use crate::common::{Batch, LARGE, Opened, SMALL, batches, disk_with, flat, open, open_only};
 use rejoin_core::Record;
 use rejoin_log::segment::{Durability, OpenError, Options};
 use rejoin_log::testing::{Fault, SimulatedDisk, Survival};
@@ -174,7 +172,11 @@ fn a_failed_sync_poisons_and_what_is_replayed_afterwards_is_durable() {
         panic!("it is not poisoned");
     };
     let session = batches[0][0].session;
-    assert_eq!(common::read_all(&*reader, session).len(), 1, "it was shown");
+    assert_eq!(
+        crate::common::read_all(&*reader, session).len(),
+        1,
+        "it was shown"
+    );
     drop(log);
     // The operating system shows the batch, believes it to be on the disk, and is wrong.
     let opened = open(&disk, LARGE).unwrap();

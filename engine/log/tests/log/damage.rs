@@ -1,8 +1,6 @@
 //! Torn or damaged? Every byte of small logs is cut off, flipped and zeroed in turn.
 
-mod common;
-
-use common::{Batch, LARGE, SMALL, batches, copy, disk_with, flat, last_segment, open};
+use crate::common::{Batch, LARGE, SMALL, batches, copy, disk_with, flat, last_segment, open};
 use rejoin_core::Sequence;
 use rejoin_log::disk::Disk;
 use rejoin_log::segment::{Damage, Durability, OpenError, Options};

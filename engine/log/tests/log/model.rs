@@ -1,9 +1,7 @@
 //! Any sequence of appends, refusals, crashes, power cuts and openings, against the dumbest
 //! model: a vector of records.
 
-mod common;
-
-use common::{Batch, Opened, SMALL, open, read_all};
+use crate::common::{Batch, Opened, SMALL, open, read_all};
 use proptest::prelude::*;
 use rejoin_core::{Record, Sequence};
 use rejoin_log::segment::{Durability, Options};

@@ -1,8 +1,6 @@
 //! What only a real directory can show: locks, names, modes, threads.
 
-mod common;
-
-use common::{Batch, ID, batches, flat, read_all};
+use crate::common::{Batch, ID, batches, flat, read_all};
 use rejoin_core::{Record, Sequence};
 use rejoin_log::disk::Directory;
 use rejoin_log::segment::{Durability, OpenError, Options, Recovery};
@@ -100,6 +98,21 @@ fn a_second_opener_is_told_which_directory_is_in_use() {
     log.close().unwrap();
     let (_, _, records) = open(directory.path());
     assert_eq!(records.len(), 1);
+}
+
+#[test]
+fn a_lock_that_a_dying_process_still_holds_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    // As a process does that was forked when its parent was killed.
+    let lock = std::fs::File::create(directory.path().join(Directory::LOCK)).unwrap();
+    lock.lock().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(60));
+            drop(lock);
+        });
+        open(directory.path());
+    });
 }
 
 #[test]

@@ -1,0 +1,11 @@
+//! The log, by its behaviour.
+
+mod common;
+mod conformance;
+mod damage;
+mod faults;
+mod files;
+mod fixtures;
+mod model;
+mod schema;
+mod verify;
