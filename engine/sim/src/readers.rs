@@ -309,7 +309,7 @@ impl Readers {
     }
 
     /// The log is given a record that ends a consumer or a session for want of use.
-    pub(crate) fn expire(&self, record: &Record) -> Result<(), String> {
+    pub(crate) fn expire(&self, record: &Record, shadow: &Shadow) -> Result<(), String> {
         let session = record.session;
         match record.event {
             Event::ConsumerLeft {
@@ -335,8 +335,11 @@ impl Readers {
             Event::SessionClosed {
                 cause: CloseCause::Idle,
             } => {
+                // A consumer that has left may still wait for its answer: that is nobody's reading.
+                let open = shadow.state.session(session);
+                let mut pulls = self.pulls.values().filter(|pull| pull.session == session);
                 ensure!(
-                    !self.pulls.values().any(|pull| pull.session == session),
+                    !pulls.any(|pull| open.is_some_and(|it| it.consumer(pull.consumer).is_some())),
                     "promise 6: {session} is closed as idle during a pull"
                 );
                 let used = self.used.get(&session).copied();

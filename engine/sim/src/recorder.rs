@@ -19,9 +19,10 @@ impl Log for Recorder {
             if witness.log_failed {
                 witness.fail("promise 11: the engine goes on after a failed append".to_owned());
             }
+            let witness = &mut *witness;
             witness.shadow.hand(records);
             for record in records {
-                let expired = witness.readers.expire(record);
+                let expired = witness.readers.expire(record, &witness.shadow);
                 witness.judge(expired);
             }
         }
