@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use rejoin_core::testing::{Operation, Pick, Promises};
-use rejoin_core::{Limits, Manner, State, Timestamp, Views};
+use rejoin_core::{Limits, Manner, Selection, State, Timestamp, Views};
 
 fn picks() -> impl Strategy<Value = Pick> {
     // Few who are there, so that operations meet; now and then somebody who is not.
@@ -93,6 +93,30 @@ proptest! {
             prop_assert_eq!(view.foreground, session.foreground());
             prop_assert_eq!(view.is_busy(), session.jobs().count() > 0);
             prop_assert_eq!(view.consumers().count(), session.consumers().count());
+            prop_assert_eq!(view.current_job().is_some(), view.is_busy());
+        }
+
+        // A list says what looking at every session would say.
+        let users = [None, Some("user 0"), Some("user 1"), Some("nobody")];
+        let services = [None, Some("test"), Some("other"), Some("none")];
+        for (user, service, busy) in users.iter().flat_map(|user| services.iter().flat_map(
+            move |service| [None, Some(true), Some(false)].map(|busy| (*user, *service, busy))
+        )) {
+            for numbers in [0..=u64::MAX, 2..=3] {
+                let selection = Selection { user, service, busy, numbers: numbers.clone() };
+                let expected: Vec<_> = views.open_sessions()
+                    .filter(|view| user.is_none_or(|user| view.user.as_deref() == Some(user)))
+                    .filter(|view| service.is_none_or(|service| *view.service == *service))
+                    .filter(|view| busy.is_none_or(|busy| view.is_busy() == busy))
+                    .filter(|view| numbers.contains(&view.number.0))
+                    .map(|view| view.id)
+                    .collect();
+                prop_assert_eq!(views.count(&selection), expected.len());
+                for skip in 0..=expected.len() {
+                    let selected = views.select(&selection, skip).map(|view| view.id);
+                    prop_assert!(selected.eq(expected[skip..].iter().copied()), "{:?}", selection);
+                }
+            }
         }
     }
 
