@@ -90,7 +90,7 @@ pub struct NewSession {
     pub service: Option<Arc<str>>,
     /// Who creates it, where that is known.
     pub user: Option<Arc<str>>,
-    /// The network address that it is created from, where there is one.
+    /// The network address that it is created from, with its port, where there is one.
     pub remote: Option<Arc<str>>,
     /// Whether the creator reads: then it is the first consumer.
     pub reads: bool,
@@ -210,6 +210,11 @@ impl Engine {
     /// The settings that the engine was started with.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The names of the services that sessions can be created on, in alphabetical order.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.services.keys()
     }
 
     /// What the engine runs on.
