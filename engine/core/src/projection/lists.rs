@@ -118,13 +118,13 @@ impl Lists {
             .into_iter()
             .flat_map(move |(first, others)| {
                 // Of one set the place is known; of several it has to be counted.
-                if others.iter().flatten().next().is_some() {
-                    return Self::walk(first, others, from, to).skip(skip);
-                }
-                let start = first.nth(first.below(from).saturating_add(skip));
+                let (start, skip) = match others.iter().flatten().next() {
+                    Some(_) => (Some(from), skip),
+                    None => (first.nth(first.below(from).saturating_add(skip)), 0),
+                };
                 // Beyond the last: from a number that none is above.
                 let (start, to) = start.map_or((u64::MAX, 0), |start| (start, to));
-                Self::walk(first, others, start, to).skip(0)
+                Self::walk(first, others, start, to).skip(skip)
             })
     }
 

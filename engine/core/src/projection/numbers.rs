@@ -214,7 +214,7 @@ mod tests {
                 0 => random >> 3,
                 _ => random >> 50,
             };
-            if random % 3 == 0 {
+            if random.is_multiple_of(3) {
                 numbers.remove(number);
                 model.remove(&number);
             } else {
