@@ -6,4 +6,5 @@ mod process;
 mod restarts;
 mod server;
 mod shell;
+mod views;
 mod walkthrough;
