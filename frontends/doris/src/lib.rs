@@ -10,13 +10,7 @@
 //!
 //! # What is different from the product
 //!
-//! | here | because |
-//! | --- | --- |
-//! | rows are in the order of their ids, and cells in the order of the columns | the product's order is that of a hash table; clients index by name |
-//! | the nine documented columns, and `FE` before them on `/session/all`; 14 if the settings say so | the product's have changed from version to version |
-//! | `Time` is since the session sleeps or since it began to run statements, not since the last one | a session can run several at once |
-//! | `State` is empty, or `OK` in the newer form | how a job ended stands in the session, not in the list |
-//! | no CORS header is sent | a web page of somebody else must not read what is run here |
+#![doc = include_str!("../DIFFERENCES.md")]
 
 mod limits;
 mod table;

@@ -9,31 +9,7 @@
 //!
 //! # What is different from the product
 //!
-//! | here | because |
-//! | --- | --- |
-//! | `state` is `Session ready for routing`, `connected` is `Mon Jul 17 11:10:39 2017` in UTC | it is so documented |
-//! | DELETE answers 200 with an empty body, not the documented 204 | the product does, and its GUI insists |
-//! | numbers in `le`, `lt`, `ge`, `gt`, `eq` compare with an `id`, which is a text; whole numbers compare with real ones; what has no order is not in order | the documented examples filter by number, and keep every session in the product |
-//! | a page is cut even where all would fit | `page[number]=1` is not the first page |
-//! | links to other pages repeat the filters and fields of the request | the next page of a filtered list is filtered |
-//! | the last page of an empty list is 0 | -1 leads nowhere |
-//! | preconditions are judged before the method runs | a DELETE that fails has killed nothing |
-//! | an ETag names the revision of what is shown, not a hash of the body; passing time doesn't change it, filters, pages and fields don't either | a page of a list costs nothing of the rest, and `If-Match` can hold |
-//! | `Cache-Control` has `no-store` beside `no-cache` | `idle` changes while the ETag does not |
-//! | `Last-Modified` is when a session last changed | the product's is when its server started |
-//! | a conditional request that passes gets its validators, and its filter, page and fields | they were asked for |
-//! | HEAD has the ETag and the length of what GET would send | that is what HEAD is for |
-//! | every filter must be sound | the product forgives a wrong one before a right one |
-//! | OPTIONS also has `Allow`, with all methods | the product's `Accept` leaves PATCH out |
-//! | the links of `relationships` lead to `/v1/services/`, which is there, with what a link needs | they are documented, and lead nowhere in the product |
-//! | `queries` has the running statements first, then the last 10 | `maxctrl list queries` looks at the first alone |
-//! | PATCH and `restart` check the request and change nothing | a session has no log, no filters and no connections of its own |
-//! | `connections` and `log` are empty, `io_activity`, `thread` and the buffers of `memory` are 0 | there is no such thing here |
-//! | `rdns` is not minded | looking up a name tells others who is connected |
-//! | real numbers are as short as they can be: `5.2`, not `5.2000000000000002` | it is the same number |
-//! | `Date` has a year of four digits | RFC 9110 |
-//! | errors are written like every other body, with a `Content-Type` | one form is enough |
-//! | a `ttl` is forgotten when the server ends | nothing but the log outlives it |
+#![doc = include_str!("../DIFFERENCES.md")]
 
 mod condition;
 mod error;

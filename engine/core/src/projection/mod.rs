@@ -31,6 +31,10 @@ pub struct Views {
 
 impl Views {
     /// Changes the views as the record says.
+    ///
+    /// # Panics
+    ///
+    /// When the record is not the next of its session: a view of such a stream tells no truth.
     pub fn apply(&mut self, record: &Record) {
         if sessions::is_shown(&record.event) {
             self.revision += 1;
