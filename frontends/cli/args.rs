@@ -24,8 +24,10 @@ pub(crate) enum Command {
     /// It serves the HTTP API of Arthas at /api, and runs each session's statements in a shell. The
     /// sessions are also listed and closed as MaxScale does, at /v1/sessions, and listed as Doris
     /// does, at /rest/v1/session. Its first line of output says where it listens and where its log
-    /// is. SIGTERM and SIGINT end it cleanly: open requests are answered, running jobs are ended,
-    /// the log is closed; the sessions are there again after the next start.
+    /// is.
+    ///
+    /// SIGTERM and SIGINT end it cleanly: open requests are answered, running jobs are ended, the
+    /// log is closed; the sessions are there again after the next start.
     ///
     /// Each setting is taken from its flag, else from its environment variable, else from the file,
     /// else it has the default that is named.

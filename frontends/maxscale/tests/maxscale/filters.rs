@@ -72,6 +72,13 @@ fn a_filter_that_is_wrong_is_refused_in_known_words() {
 }
 
 #[test]
+fn a_bare_quote_is_in_no_url() {
+    let server = Server::with_sessions(1);
+    assert_eq!(server.get("/v1/sessions?filter=id=\"1\"").status, 400);
+    assert_eq!(server.ids("/v1/sessions?filter=id=%221%22"), [1]);
+}
+
+#[test]
 fn one_session_is_not_filtered() {
     let server = Server::with_sessions(1);
     assert_eq!(server.get("/v1/sessions/1?filter=id=eq(7)").status, 200);

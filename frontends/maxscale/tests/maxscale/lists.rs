@@ -17,6 +17,13 @@ fn all_sessions_are_listed_by_number() {
 }
 
 #[test]
+fn names_are_not_looked_up_and_nothing_is_synchronized() {
+    let server = Server::with_sessions(1);
+    let listed = server.json("/v1/sessions?rdns=true&sync=false");
+    assert_eq!(listed["data"][0]["attributes"]["remote"], "10.1.2.3");
+}
+
+#[test]
 fn nothing_is_listed_where_there_is_nothing() {
     let server = Server::start();
     let received = server.get("/v1/sessions");
