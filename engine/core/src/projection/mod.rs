@@ -21,8 +21,9 @@ use lists::Lists;
 /// Every open session, and the last ones that ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Views {
-    sessions: BTreeMap<SessionId, SessionView>,
-    open: BTreeMap<SessionNumber, SessionId>,
+    // By number, so that what a page shows stands together in memory.
+    sessions: BTreeMap<SessionNumber, SessionView>,
+    numbers: BTreeMap<SessionId, SessionNumber>,
     lists: Lists,
     ended: VecDeque<SessionId>,
     revision: u64,
@@ -41,22 +42,23 @@ impl Views {
             self.changed = record.at;
         }
         if let Some(view) = SessionView::created(record) {
-            self.open.insert(view.number, record.session);
             self.lists.enter(&view);
-            self.sessions.insert(record.session, view);
+            self.numbers.insert(record.session, view.number);
+            self.sessions.insert(view.number, view);
             return;
         }
-        let Some(view) = self.sessions.get_mut(&record.session) else {
+        let number = self.numbers.get(&record.session);
+        let Some(view) = number.and_then(|number| self.sessions.get_mut(number)) else {
             return;
         };
         if let Event::SessionClosed { .. } = record.event {
-            self.open.remove(&view.number);
             self.lists.leave(view);
             view.apply(record);
             self.ended.push_back(record.session);
             if self.ended.len() > REMEMBERED_SESSIONS {
                 self.ended
                     .pop_front()
+                    .and_then(|oldest| self.numbers.remove(&oldest))
                     .and_then(|oldest| self.sessions.remove(&oldest));
             }
             return;
@@ -77,17 +79,18 @@ impl Views {
 
     /// The session of this identity, open or remembered.
     pub fn session(&self, session: SessionId) -> Option<&SessionView> {
-        self.sessions.get(&session)
+        self.sessions.get(self.numbers.get(&session)?)
     }
 
     /// The open session of this number.
     pub fn open_session(&self, number: SessionNumber) -> Option<&SessionView> {
-        self.sessions.get(self.open.get(&number)?)
+        let known = self.sessions.get(&number);
+        known.filter(|view| view.closed.is_none())
     }
 
     /// The open sessions, by number.
     pub fn open_sessions(&self) -> impl DoubleEndedIterator<Item = &SessionView> {
-        self.open.values().filter_map(|id| self.sessions.get(id))
+        self.sessions.values().filter(|view| view.closed.is_none())
     }
 
     /// How many sessions are open.
