@@ -18,6 +18,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, Subcommand)]
+// Each is explained by its arguments: a line here would take their place.
 pub(crate) enum Command {
     /// Start the server.
     ///
@@ -30,7 +31,6 @@ pub(crate) enum Command {
     /// else it has the default that is named.
     #[command(after_long_help = EXAMPLES)]
     Serve(Box<ServeArgs>),
-    /// Check a log, and say what is damaged
     Verify(VerifyArgs),
 }
 

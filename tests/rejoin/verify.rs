@@ -199,4 +199,10 @@ fn a_running_servers_log_and_a_place_without_one_are_no_verdict() {
     }
     assert!(!nowhere.exists());
     assert_eq!(verify(data.path(), &["--nonsense"]).status, Some(2));
+
+    let (status, help, _) = outcome(&["verify", "--help"]);
+    assert!(status.success());
+    for words in ["torn end", "Exit status:", "--json"] {
+        assert!(help.contains(words), "{words} is missing in:\n{help}");
+    }
 }
