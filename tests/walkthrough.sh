@@ -1,16 +1,21 @@
 #!/usr/bin/env bash
 # The walk-through of the Arthas HTTP API with curl, sed and json_pp, its command blocks as they
-# are printed in the documentation (but for the port, which is any free one, and the statement,
-# which is the shell's), and what each must answer. Needs: curl, json_pp (perl), a built binary.
+# are printed in the documentation (but for the port, which is any free one), and what each must
+# answer. The statement's `watch` is a program that says something and then runs on.
+# Needs curl, json_pp (perl) and a built binary.
 #
 #     tests/walkthrough.sh [BINARY]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 binary=${1:-target/release/rejoin}
 work=$(mktemp -d)
-trap 'kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'kill "$server" 2>/dev/null || true; wait "$server" || true; rm -rf "$work"' EXIT
 
-"$binary" serve --listen 127.0.0.1:0 --data "$work/data" --log-level warn >"$work/out" &
+mkdir "$work/bin"
+printf '#!/bin/sh\nprintf "watching %%s\\n" "$*"\nexec sleep 100\n' >"$work/bin/watch"
+chmod +x "$work/bin/watch"
+
+PATH="$work/bin:$PATH" "$binary" serve --listen 127.0.0.1:0 --data "$work/data" --log-level warn >"$work/out" &
 server=$!
 for _ in $(seq 1 100); do [ -s "$work/out" ] && break; sleep 0.1; done
 port=$(sed -n 's/.*http:\/\/127.0.0.1:\([0-9]*\),.*/\1/p' "$work/out")
@@ -65,17 +70,26 @@ answer=$(pull)
 expect "pull" '"inputStatus" : "DISABLED"' '"message" : "Welcome to arthas!"' \
     '"type" : "welcome"' '"pid" : "[0-9]+"' '"inputStatus" : "ALLOW_INPUT"'
 
+# Pulls until there is such a line.
+pull_until() {
+    answer=
+    for _ in $(seq 1 30); do
+        answer+=$(pull)
+        if grep -qE -- "$1" <<<"$answer"; then return; fi
+    done
+}
+
 answer=$(run <<'PRINTED'
-curl -Ss -XPOST http://localhost:8563/api -d '''{ "action":"async_exec", "command":"echo \"{params, returnObj, throwExp}\"; sleep 100", "sessionId" : "'"$session_id"'" }''' | json_pp
+curl -Ss -XPOST http://localhost:8563/api -d '''{ "action":"async_exec", "command":"watch demo.MathGame primeFactors \"{params, returnObj, throwExp}\" ", "sessionId" : "'"$session_id"'" }''' | json_pp
 PRINTED
 )
 expect "execute" '"state" : "SCHEDULED"' '"jobStatus" : "READY"' '"jobId" : 1' \
-    '"command" : "echo \\"\{params, returnObj, throwExp\}\\"; sleep 100"'
+    '"command" : "watch demo.MathGame primeFactors \\"\{params, returnObj, throwExp\}\\" "'
 
-answer=$(pull)
-while ! grep -q '"type" : "shell"' <<<"$answer"; do answer+=$(pull); done
-expect "results" '"type" : "command"' '"inputStatus" : "ALLOW_INTERRUPT"' \
-    '"content" : "\{params, returnObj, throwExp\}\\n"'
+pull_until '"type" : "shell"'
+expect "its results" '"type" : "command"' '"state" : "SCHEDULED"' \
+    '"inputStatus" : "ALLOW_INTERRUPT"' \
+    '"content" : "watching demo.MathGame primeFactors \{params, returnObj, throwExp\}\\n"'
 
 answer=$(run <<'PRINTED'
 curl -Ss -XPOST http://localhost:8563/api -d ''' { "action":"interrupt_job", "sessionId" : "'"$session_id"'" } ''' | json_pp

@@ -7,6 +7,7 @@ use crate::published::Published;
 use crate::pull::{Pull, Pulled, Puller};
 use crate::reading::Reading;
 use crate::replay::Replayed;
+use crate::request::{CreatedSession, NewJob, NewSession, NotedJob};
 use crate::sequencer::{Request, Sequencer};
 use crate::supervisor::{Services, Supervisor};
 use crate::{Config, Runtime, limits};
@@ -14,8 +15,8 @@ use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
 use futures::future::{Either, select};
 use rejoin_core::{
-    CloseCause, Command, ConsumerId, CreateSession, Event, JobId, Manner, Record, Sequence,
-    SessionId, SessionNumber, SessionView, State, SubmitJob, Views,
+    CloseCause, Command, ConsumerId, CreateSession, Event, JobId, Record, Sequence, SessionId,
+    SessionView, State, SubmitJob, Views,
 };
 use rejoin_log::{Log, ReadLimit};
 use std::pin::pin;
@@ -81,67 +82,6 @@ pub struct Engine {
     puller: Puller,
     requests: Sender<Request>,
     end: Sender<()>,
-}
-
-/// What it takes to begin a session.
-#[derive(Clone, Debug, Default)]
-pub struct NewSession {
-    /// The service that is to run its jobs; none means the only one, or else `shell`.
-    pub service: Option<Arc<str>>,
-    /// Who creates it, where that is known.
-    pub user: Option<Arc<str>>,
-    /// The network address that it is created from, where there is one.
-    pub remote: Option<Arc<str>>,
-    /// Whether the creator reads: then it is the first consumer.
-    pub reads: bool,
-}
-
-/// A session that has just begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CreatedSession {
-    /// Its identity.
-    pub session: SessionId,
-    /// Its number in list views.
-    pub number: SessionNumber,
-    /// The creator, where it reads.
-    pub consumer: Option<ConsumerId>,
-}
-
-/// What it takes to run a statement.
-#[derive(Clone, Debug)]
-pub struct NewJob {
-    /// The session to run it in.
-    pub session: SessionId,
-    /// What to run.
-    pub statement: Arc<str>,
-    /// How.
-    pub manner: Manner,
-    /// How long it may run before it is interrupted; none means as configured.
-    pub timeout: Option<Duration>,
-    /// How many bytes of results it may emit; none means as configured.
-    pub output_limit: Option<u64>,
-}
-
-impl NewJob {
-    /// The statement in the session, with the timeout and the output limit as configured.
-    pub fn new(session: SessionId, statement: impl Into<Arc<str>>, manner: Manner) -> Self {
-        Self {
-            session,
-            statement: statement.into(),
-            manner,
-            timeout: None,
-            output_limit: None,
-        }
-    }
-}
-
-/// A record that a request about a job led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotedJob {
-    /// The job.
-    pub job: JobId,
-    /// The record's sequence: what the job does because of it comes later.
-    pub sequence: Sequence,
 }
 
 impl Engine {

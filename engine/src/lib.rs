@@ -13,22 +13,25 @@ mod builtin;
 mod config;
 mod engine;
 mod error;
+mod journal;
 pub mod limits;
 mod published;
 mod pull;
 mod reading;
 mod recent;
 mod replay;
+mod request;
 mod runner;
 mod runtime;
 mod sequencer;
 mod supervisor;
 
 pub use config::Config;
-pub use engine::{CreatedSession, Engine, NewJob, NewSession, NotedJob};
+pub use engine::Engine;
 pub use error::{CommandError, OpenError, PullError, Unavailable};
 pub use pull::{Pull, Pulled};
 pub use replay::Replayed;
+pub use request::{CreatedSession, NewJob, NewSession, NotedJob};
 pub use runner::{EngineEnded, Exit, Reporter, Runner, RunnerJob, encode_result};
 #[cfg(all(feature = "shell", unix))]
 pub use runner::{OpenShellError, ShellRunner, ShellSettings};

@@ -63,18 +63,17 @@ impl Puller {
         };
         let joined = open.joined;
         let turn = open.turn();
-        let _turn = match select(pin!(turn.lock()), self.runtime.timer(turn_wait)).await {
-            Either::Left((turn, _)) => turn,
-            Either::Right(_) => {
-                let after = open.cursor().unwrap_or(Sequence::START);
-                return Ok(Pulled {
-                    records: vec![],
-                    after,
-                    joined,
-                });
-            }
+        let mut taken = pin!(turn.lock());
+        let turn = select(&mut taken, self.runtime.timer(turn_wait)).await;
+        // Gone meanwhile, by its own word or for its timeout.
+        let after = open.cursor().ok_or(PullError::ConsumerNotFound)?;
+        let Either::Left((_turn, _)) = turn else {
+            return Ok(Pulled {
+                records: vec![],
+                after,
+                joined,
+            });
         };
-        let after = open.cursor().unwrap_or(Sequence::START);
         let search = pin!(self.search(&open, &pull, after));
         let closing = pin!(self.published.wait_for_closing());
         let patience = select(self.runtime.timer(pull.wait), closing);

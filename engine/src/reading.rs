@@ -39,8 +39,8 @@ impl Reading {
         }
     }
 
-    /// The records of `session` after `after` and up to `last`, as many as `limit` allows, at
-    /// least one where there is one.
+    /// The records of `session` after `after` and up to `last`, which is beyond it: as many as
+    /// `limit` allows, and at least one.
     pub(crate) async fn read(
         &self,
         session: SessionId,
@@ -54,6 +54,7 @@ impl Reading {
         };
         // The log may hold more than is published yet.
         records.retain(|record| record.sequence <= last);
+        check(session, after, &records).inspect_err(|damaged| tracing::error!("{damaged}"))?;
         Ok(records)
     }
 
@@ -84,6 +85,25 @@ impl Reading {
     async fn ended(&self) -> PullError {
         PullError::Unavailable(self.published.wait_for_end().await)
     }
+}
+
+/// Whoever gave the records, and however many: nobody is told a stream with a gap.
+fn check(session: SessionId, after: Sequence, records: &[Arc<Record>]) -> Result<(), PullError> {
+    let mut expected = after.next();
+    let mut damaged = records.is_empty().then(|| "nothing".to_owned());
+    for record in records {
+        if record.sequence != expected {
+            damaged = Some(format!("sequence {}", record.sequence));
+            break;
+        }
+        expected = expected.next();
+    }
+    damaged.map_or(Ok(()), |found| {
+        Err(PullError::Log(Arc::new(ReadError::Damaged {
+            place: format!("session {session}, sequence {expected}"),
+            reason: format!("{found} stands in its place"),
+        })))
+    })
 }
 
 /// Ends when the engine's last handle is gone.

@@ -9,7 +9,7 @@ use crate::batch::{Batch, Reply};
 use crate::error::Unavailable;
 use crate::published::Published;
 use crate::supervisor::Supervisor;
-use crate::{Runtime, limits};
+use crate::{Runtime, journal, limits};
 use async_channel::Receiver;
 use futures::FutureExt;
 use rejoin_core::{Command, Event, State, Timestamp};
@@ -160,6 +160,7 @@ impl Sequencer {
             self.supervisor
                 .carry_out(std::mem::take(&mut batch.effects), &batch.records);
             for record in &batch.records {
+                journal::note(record);
                 match record.event {
                     Event::ConsumerLeft { consumer, .. } => {
                         self.activity.forget_consumer(record.session, consumer);

@@ -19,21 +19,21 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start the server
+    /// Start the server.
+    ///
+    /// It serves the HTTP API of Arthas at /api, and runs each session's statements in a shell. Its
+    /// first line of output says where it listens and where its log is. SIGTERM and SIGINT end it
+    /// cleanly: open requests are answered, running jobs are ended, the log is closed; the sessions
+    /// are there again after the next start.
+    ///
+    /// Each setting is taken from its flag, else from its environment variable, else from the file,
+    /// else it has the default that is named.
+    #[command(after_long_help = EXAMPLES)]
     Serve(Box<ServeArgs>),
 }
 
-/// Start the server.
-///
-/// It serves the HTTP API of Arthas at /api, and runs each session's statements in a shell. Its
-/// first line of output says where it listens and where its log is. SIGTERM and SIGINT end it
-/// cleanly: open requests are answered, running jobs are ended, the log is closed; the sessions
-/// are there again after the next start.
-///
-/// Each setting is taken from its flag, else from its environment variable, else from the file,
-/// else it has the default that is named.
+/// What `rejoin serve` takes.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
     /// TOML file with settings; its keys are the names of the flags
     #[arg(long, value_name = "FILE", env = "REJOIN_CONFIG")]

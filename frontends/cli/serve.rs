@@ -5,14 +5,14 @@ use crate::args::ServeArgs;
 use crate::log_output;
 use crate::settings::Settings;
 use async_signal::{Signal, Signals};
+use futures::StreamExt;
 use futures::future::{Either, join, select};
-use futures::{FutureExt, StreamExt};
 use rejoin_core::Violation;
 use rejoin_engine::{
     Engine, Replayed, Runner, Runtime, Services, ShellRunner, ShellSettings, SmolRuntime,
     Unavailable,
 };
-use rejoin_http::{HostCheck, Server};
+use rejoin_http::{Closing, HostCheck, Server};
 use rejoin_log::segment::{LogId, SegmentLog};
 use std::error::Error;
 use std::io::Write;
@@ -46,6 +46,11 @@ pub(crate) enum ServeError {
     /// The log holds what no engine has written.
     #[error("the log in {0} cannot be replayed: {1}")]
     Replay(PathBuf, Violation),
+    /// Whoever told it to end could not wait.
+    #[error(
+        "told to end twice, and ended at once: jobs that ran are found as lost by the next start"
+    )]
+    ToldTwice,
     /// It had to stop.
     #[error("{0}; start it again to go on from the log")]
     Stopped(Unavailable),
@@ -68,6 +73,7 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     shell_settings.grace = settings.interrupt_grace();
     let shell = ShellRunner::new(shell_settings, runtime.clone()).map_err(|it| begin(it.into()))?;
     let shell = Arc::new(shell);
+    shell.retain(|session| replayed.state().session(session).is_some());
     let orphans = shell.sweep().await;
     if orphans > 0 {
         tracing::warn!(orphans, "ended what an earlier server had left running");
@@ -82,21 +88,30 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
         .map_err(|it| begin(it.into()))?;
     announce(server.local_addr(), &data).map_err(|it| begin(it.into()))?;
 
-    let told_to_end = async {
-        match select(signals.next(), pin!(engine.ended())).await {
-            Either::Left((signal, _)) => {
-                tracing::info!(signal = ?signal.and_then(Result::ok), "told to end");
-            }
-            Either::Right(_) => {}
+    let closing = Closing::new();
+    let watch = async {
+        if let Either::Left((signal, _)) = select(signals.next(), pin!(engine.ended())).await {
+            let signal = signal.and_then(Result::ok);
+            tracing::info!(?signal, "told to end; told again, it ends at once");
         }
         engine.begin_closing();
-    }
-    .shared();
-    let end_engine = async {
-        told_to_end.clone().await;
-        engine.shut_down(settings.shutdown_grace()).await
+        closing.begin();
+        signals.next().await
     };
-    let (served, ended) = join(server.run(told_to_end.clone()), end_engine).await;
+    let work = async {
+        let end_engine = async {
+            closing.begun().await;
+            engine.shut_down(settings.shutdown_grace()).await
+        };
+        join(server.run(closing.begun()), end_engine).await
+    };
+    let (served, ended) = match select(pin!(work), pin!(watch)).await {
+        Either::Left((outcome, _)) => outcome,
+        Either::Right(_) => {
+            shell.sweep().await;
+            return Err(ServeError::ToldTwice);
+        }
+    };
     let left = shell.sweep().await;
     if left > 0 {
         tracing::warn!(left, "ended what was still running");

@@ -59,6 +59,24 @@ fn a_signal_ends_it_cleanly_and_everybody_is_answered() {
 }
 
 #[test]
+fn a_second_signal_ends_it_at_once() {
+    let data = directory();
+    let patient = ["--interrupt-grace", "1h", "--shutdown-grace", "1h"];
+    let mut server = Server::start(data.path(), &patient);
+    let (session, consumer) = server.create();
+    server.run(&session, "trap '' TERM; echo ready; sleep 1000; sleep 1000");
+    server.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
+    server.send_signal("-TERM");
+    // It still answers nobody new, and waits for its job.
+    wait_until("it has stopped listening", || {
+        std::net::TcpStream::connect(server.address).is_err()
+    });
+    let status = server.signal("-TERM");
+    assert_eq!(status.code(), Some(1));
+    assert!(running_under(&session).is_empty());
+}
+
+#[test]
 fn a_second_server_on_the_same_log_is_refused() {
     let data = directory();
     let _first = Server::start(data.path(), &[]);
@@ -135,6 +153,7 @@ fn the_help_names_every_setting_with_its_default() {
         "--listen",
         "REJOIN_DATA",
         "[default: 3h]",
+        "SIGTERM and SIGINT end it",
         "Examples:",
         "init_session",
     ] {

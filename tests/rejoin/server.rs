@@ -124,13 +124,16 @@ impl Server {
         self.child.id()
     }
 
-    /// Ends the server as an administrator does, and waits for it.
-    pub(crate) fn signal(&mut self, signal: &str) -> ExitStatus {
-        let kill = Command::new("kill")
-            .args([signal, &self.id().to_string()])
-            .status()
-            .unwrap();
+    /// Tells the server to end, as an administrator does.
+    pub(crate) fn send_signal(&self, signal: &str) {
+        let id = self.id().to_string();
+        let kill = Command::new("kill").args([signal, &id]).status().unwrap();
         assert!(kill.success());
+    }
+
+    /// Tells the server to end, and waits for it.
+    pub(crate) fn signal(&mut self, signal: &str) -> ExitStatus {
+        self.send_signal(signal);
         self.child.wait().unwrap()
     }
 

@@ -5,14 +5,14 @@
     reason = "the gate of the log is held closed on purpose while futures are polled"
 )]
 
-use crate::world::{ALL, FOREGROUND, Gate, GateKeeper, World, config};
+use crate::world::{ALL, FOREGROUND, Gate, GateKeeper, World, config, results};
 use futures::future::{join_all, poll_immediate};
-use rejoin_core::{Sequence, Views};
-use rejoin_engine::{CommandError, Config, NewJob, NewSession, Replayed, Unavailable};
-use rejoin_log::{Log, MemoryLog};
+use rejoin_core::{Record, Sequence, SessionId, Views};
+use rejoin_engine::{CommandError, Config, NewJob, NewSession, PullError, Replayed, Unavailable};
+use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 fn gated(world: &World, config: Config) -> (World, Arc<GateKeeper>) {
@@ -120,10 +120,7 @@ pub(crate) async fn a_failed_append_ends_the_engine(world: World) {
         matches!(later, Err(CommandError::Unavailable(_))),
         "{later:?}"
     );
-    let pull = world
-        .engine
-        .pull(crate::world::results(session, consumer))
-        .await;
+    let pull = world.engine.pull(results(session, consumer)).await;
     assert!(pull.is_err(), "{pull:?}");
     assert!(
         puppet.job.interrupts.recv().await.is_ok(),
@@ -162,4 +159,83 @@ pub(crate) async fn replay_leads_to_the_views_that_readers_saw(world: World) {
     records.iter().for_each(|record| replayed.apply(record));
     assert_eq!(replayed, views);
     world.engine.shut_down(Duration::ZERO).await;
+}
+
+/// A log whose readers lose each third record, or whose writer fails an assertion.
+#[derive(Debug)]
+struct Liar {
+    log: MemoryLog,
+    panics: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct LyingReader(Arc<dyn LogReader>);
+
+impl Log for Liar {
+    fn append(&mut self, records: &[Arc<Record>]) -> Result<(), AppendError> {
+        assert!(!self.panics.load(Ordering::SeqCst), "this is the test's");
+        self.log.append(records)
+    }
+
+    fn reader(&self) -> Arc<dyn LogReader> {
+        Arc::new(LyingReader(self.log.reader()))
+    }
+
+    fn close(&mut self) -> Result<(), AppendError> {
+        self.log.close()
+    }
+}
+
+impl LogReader for LyingReader {
+    fn read(
+        &self,
+        session: SessionId,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<Arc<Record>>, ReadError> {
+        let mut records = self.0.read(session, after, limit)?;
+        records.retain(|record| record.sequence.0 % 3 != 0);
+        Ok(records)
+    }
+}
+
+fn lied_to(world: &World) -> (World, Arc<AtomicBool>) {
+    // Nothing stays in memory: all is read from the log.
+    let config = Config {
+        recent_bytes: 0,
+        ..config()
+    };
+    let panics = Arc::new(AtomicBool::new(false));
+    let log = Liar {
+        log: MemoryLog::new(),
+        panics: panics.clone(),
+    };
+    let replayed = Replayed::new(&config);
+    let world = World::with(&world.host, config, Box::new(log), replayed);
+    (world, panics)
+}
+
+pub(crate) async fn a_log_that_skips_a_record_is_not_believed(world: World) {
+    let (world, _) = lied_to(&world);
+    let (session, consumer) = world.create().await;
+    let puppet = world.run(session).await;
+    puppet.emit("hello").await;
+    let pulled = world.engine.pull(results(session, consumer)).await;
+    let Err(PullError::Log(error)) = pulled else {
+        panic!("{pulled:?}")
+    };
+    let said = error.to_string();
+    assert!(said.contains("sequence 3"), "{said}");
+    assert!(said.contains(&session.to_string()), "{said}");
+}
+
+pub(crate) async fn a_broken_promise_ends_the_engine(world: World) {
+    let (world, panics) = lied_to(&world);
+    let (session, _) = world.create().await;
+    panics.store(true, Ordering::SeqCst);
+    let joined = world.engine.join_session(session).await;
+    let Err(CommandError::Unavailable(Unavailable::Broken)) = joined else {
+        panic!("{joined:?}")
+    };
+    assert!(matches!(world.engine.ended().await, Unavailable::Broken));
 }

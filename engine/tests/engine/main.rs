@@ -57,6 +57,8 @@ on_each_runtime! {
         commands_that_come_in_during_a_sync_share_the_next
         a_full_queue_answers_overloaded_at_once
         a_failed_append_ends_the_engine
+        a_log_that_skips_a_record_is_not_believed
+        a_broken_promise_ends_the_engine
         replay_leads_to_the_views_that_readers_saw;
     restarts:
         what_ran_is_lost_and_the_rest_is_there

@@ -7,24 +7,7 @@
 //!
 //! # What is different from the product
 //!
-//! | here | because |
-//! | --- | --- |
-//! | a consumer gets every result, in order; a late one all of the history | the product keeps 50 results and drops the oldest without a word |
-//! | no job is interrupted because its consumers are slow or absent | a viewer can't hurt a job |
-//! | a pull answers as soon as something is there, with about 1 MiB at most | the product collects up to 20 results in rounds of 100 ms |
-//! | `exec` answers up to 64 MiB of results; a job with more is interrupted, and its `status` says so | the product keeps 500 results and loses the rest, the `status` first |
-//! | `exec` answers when the job ends | the product looks every 100 ms |
-//! | the connection is kept, unless the client asks otherwise | a client that pulls once a second need not connect once a second |
-//! | no `asession` cookie is set | there is nothing to remember where there are no accounts |
-//! | `welcome` has no `mainClass`; `pid`, `version` and the links are the server's | no JVM is looked at |
-//! | the `command` of a background job is shown as its statement and ` &` | the log knows the statement, not the blanks around the `&` |
-//! | a job whose time expired ends with status 0, and its `message` says why | it was interrupted, as in the product, which doesn't say why |
-//! | after a prefix such as `Exec command failed:` stand our own words | the product shows the texts of its JVM there |
-//! | an unknown command is a `status` with code 127, not a refusal | the shell knows its commands, this frontend doesn't |
-//! | a `status` that is not a success never has code 0, except of a job that was interrupted | a job that was stopped for its output may end politely |
-//! | a session that was closed as idle is told so without the number of minutes | whoever is told waits in a pull, which makes a session not idle |
-//! | a full server (sessions, consumers, jobs, requests) answers `REFUSED` | the same request may be taken later |
-//! | `execTimeout` is at most 2147483647 | it is so in the product; here it is said |
+#![doc = include_str!("../DIFFERENCES.md")]
 
 mod error;
 mod handlers;

@@ -24,6 +24,10 @@ pub struct Views {
 
 impl Views {
     /// Changes the views as the record says.
+    ///
+    /// # Panics
+    ///
+    /// When the record is not the next of its session: a view of such a stream tells no truth.
     pub fn apply(&mut self, record: &Record) {
         if let Event::SessionCreated { number, .. } = &record.event {
             self.open.insert(*number, record.session);

@@ -61,7 +61,16 @@ impl SessionView {
         })
     }
 
+    /// # Panics
+    ///
+    /// When the record is not the session's next: no view may be told anything else.
     pub(super) fn apply(&mut self, record: &Record) {
+        assert_eq!(
+            record.sequence,
+            self.last_sequence.next(),
+            "the next record of session {}",
+            self.id
+        );
         self.last_sequence = record.sequence;
         match &record.event {
             Event::UserSet { user } => self.user = Some(user.clone()),

@@ -1,3 +1,5 @@
+//! Who reads a session, and how far.
+
 use crate::jobs::{foreground, submitted};
 use rejoin_core::testing::{SESSION, created, given, given_with, instant};
 use rejoin_core::{

@@ -1,3 +1,5 @@
+//! Jobs: one in the foreground, each finished once.
+
 use rejoin_core::testing::{SESSION, created, given, given_with, instant};
 use rejoin_core::{
     Audience, Command, Effect, Event, InterruptCause, JobId, Limits, Manner, Outcome, Place,

@@ -1,3 +1,5 @@
+//! Sessions as a whole: begun, used, closed.
+
 use crate::jobs::{finished, foreground, job_of, submitted};
 use rejoin_core::testing::{SESSION, SESSION_TIMEOUT, created, given, given_with, instant};
 use rejoin_core::{

@@ -1,3 +1,5 @@
+//! What lists and readers see.
+
 use crate::jobs::{finished, foreground, submitted};
 use rejoin_core::limits::{REMEMBERED_JOBS, REMEMBERED_SESSIONS, SHOWN_STATEMENT};
 use rejoin_core::testing::{created, instant};

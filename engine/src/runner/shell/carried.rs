@@ -156,13 +156,23 @@ impl Store {
 
     /// Removes every file that is not a session's: recordings of jobs that did not end.
     pub(super) fn remove_unfinished(&self) {
+        self.remove_where(|name| {
+            name.split_once('.')
+                .is_some_and(|(session, _)| session.parse::<SessionId>().is_ok())
+        });
+    }
+
+    /// Forgets every session that is not to be kept.
+    pub(super) fn retain(&self, keep: impl Fn(SessionId) -> bool) {
+        self.remove_where(|name| name.parse().is_ok_and(|session| !keep(session)));
+    }
+
+    fn remove_where(&self, goes: impl Fn(&str) -> bool) {
         let Ok(entries) = fs::read_dir(&self.directory) else {
             return;
         };
         for entry in entries.flatten() {
-            let name = entry.file_name();
-            let name = name.to_str().and_then(|name| name.split_once('.'));
-            if name.is_some_and(|(session, _)| session.parse::<SessionId>().is_ok()) {
+            if entry.file_name().to_str().is_some_and(&goes) {
                 remove(&entry.path());
             }
         }

@@ -209,6 +209,12 @@ impl ShellRunner {
             ended
         })
     }
+
+    /// Forgets where sessions stood that are not open any more: those that were closed just
+    /// before a server died. To be called before the first job.
+    pub fn retain(&self, is_open: impl Fn(SessionId) -> bool) {
+        self.shell.store.retain(is_open);
+    }
 }
 
 impl Runner for ShellRunner {

@@ -86,13 +86,11 @@ impl Results {
     }
 }
 
-/// To be interrupted is no failure to this product's clients, by whomever; and what has failed
-/// never looks like success, such as a job that was stopped for its output and ended politely.
+/// To be interrupted is no failure to this product's clients, by whomever.
 const fn status_code(outcome: Outcome, status: i32) -> i32 {
-    match (outcome, status) {
-        (Outcome::Interrupted | Outcome::TimedOut, _) => 0,
-        (Outcome::Failed | Outcome::Lost, 0) => FAILED,
-        (_, status) => status,
+    match outcome {
+        Outcome::Interrupted | Outcome::TimedOut => 0,
+        Outcome::Completed | Outcome::Failed | Outcome::Lost => status,
     }
 }
 
@@ -108,8 +106,6 @@ fn local_time(at: Timestamp, zone: &TimeZone) -> impl std::fmt::Display {
 /// What stands in the place of a job where there is none.
 const NO_JOB: u64 = 0;
 
-/// What this product's own commands end with when they fail.
-const FAILED: i32 = -1;
-
-const TUTORIALS: &str = "https://github.com/rejoin-rs/rejoin/tree/main/book";
-const WIKI: &str = "https://github.com/rejoin-rs/rejoin";
+/// Where this API is explained.
+const TUTORIALS: &str = "https://arthas.aliyun.com/doc/arthas-tutorials.html";
+const WIKI: &str = "https://arthas.aliyun.com/doc";

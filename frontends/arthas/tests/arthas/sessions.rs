@@ -101,8 +101,8 @@ fn the_walk_through_holds() {
                 r#"[{{"inputStatus":"DISABLED","jobId":0,"type":"input_status"}},"#,
                 r#"{{"jobId":0,"message":"Welcome to arthas!","type":"message"}},"#,
                 r#"{{"jobId":0,"pid":"{}","time":{},"#,
-                r#""tutorials":"https://github.com/rejoin-rs/rejoin/tree/main/book","#,
-                r#""type":"welcome","version":{},"wiki":"https://github.com/rejoin-rs/rejoin"}},"#,
+                r#""tutorials":"https://arthas.aliyun.com/doc/arthas-tutorials.html","#,
+                r#""type":"welcome","version":{},"wiki":"https://arthas.aliyun.com/doc"}},"#,
                 r#"{}]"#,
             ),
             process, time, version, ALLOW_INPUT

@@ -198,3 +198,16 @@ async fn run_on(server: &Server, runner: &super::ShellRunner, statement: &str) -
     }));
     job.end().await.stdout().into()
 }
+
+#[test]
+fn where_a_closed_session_stood_is_forgotten_at_the_next_start() {
+    on_each_runtime(async |server| {
+        server.run("export KEPT=yes").await.assert_exit(0, None);
+        server.runner.retain(|session| session == SESSION);
+        let kept = server.run("echo $KEPT").await;
+        assert_eq!(kept.stdout(), "yes\n");
+        server.runner.retain(|_| false);
+        let forgotten = server.run("echo $KEPT").await;
+        assert_eq!(forgotten.stdout(), "\n");
+    });
+}
