@@ -91,9 +91,10 @@ impl<'a> Arbitrary<'a> for Conversation<'a> {
     }
 }
 
+/// The requests as they would be typed.
 impl fmt::Debug for Conversation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bodies = self.0.iter().map(|body| String::from_utf8_lossy(body));
-        f.debug_list().entries(bodies).finish()
+        let lines = &mut self.0.iter();
+        lines.try_for_each(|body| writeln!(f, "{}", String::from_utf8_lossy(body)))
     }
 }

@@ -15,10 +15,10 @@ use std::fmt;
 use written::{Plan, Written};
 
 /// What becomes of a log before it is read.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Attack<'a>(Way<'a>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Way<'a> {
     /// A sound log is damaged, and then opened: only what was appended is told, a batch as a whole
     /// or not at all.
@@ -171,13 +171,20 @@ impl<'a> Arbitrary<'a> for Attack<'a> {
     }
 }
 
-impl fmt::Debug for Bytes<'_> {
+/// A line for each edit.
+impl fmt::Debug for Attack<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = self.bytes.escape_ascii();
-        write!(
-            f,
-            "sealed: {}, forged: {}, {bytes}",
-            self.is_sealed, self.is_forged
-        )
+        let (way, plan, edits) = match &self.0 {
+            Way::Damage(plan, edits) => ("damage to", plan, edits),
+            Way::Forgery(plan, edits) => ("forgery of", plan, edits),
+            Way::Rot(plan, edits) => ("rot of", plan, edits),
+            Way::Bytes(segment) => {
+                let name = edit::name(1, segment.is_sealed);
+                let forged = if segment.is_forged { ", forged" } else { "" };
+                return write!(f, "{name}{forged}: {}", segment.bytes.escape_ascii());
+            }
+        };
+        writeln!(f, "{way} {plan:?}")?;
+        edits.iter().try_for_each(|edit| writeln!(f, "{edit:?}"))
     }
 }

@@ -65,7 +65,7 @@ impl<T: Debug> Drop for Shown<T> {
     #[expect(clippy::print_stderr, reason = "whoever runs the test has to see it")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}: {:#?}", self.0, self.1);
+            eprintln!("{}:\n{:?}", self.0, self.1);
         }
     }
 }
