@@ -25,6 +25,7 @@ mod runner;
 mod runtime;
 mod sequencer;
 mod supervisor;
+mod transitions;
 
 pub use config::Config;
 pub use engine::Engine;
@@ -39,3 +40,4 @@ pub use runtime::Runtime;
 #[cfg(feature = "smol")]
 pub use runtime::SmolRuntime;
 pub use supervisor::Services;
+pub use transitions::Transitions;

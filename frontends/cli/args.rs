@@ -30,6 +30,8 @@ pub(crate) enum Command {
     /// else it has the default that is named.
     #[command(after_long_help = EXAMPLES)]
     Serve(Box<ServeArgs>),
+    /// Check a log, and say what is damaged
+    Verify(VerifyArgs),
 }
 
 /// What `rejoin serve` takes.
@@ -53,6 +55,36 @@ Examples:
     curl -s localhost:8563/api -d '{\"action\":\"pull_results\",\"sessionId\":\"…\",\"consumerId\":\"…\"}'
   Start on any free port, and keep consumers for an hour:
     rejoin serve --listen 127.0.0.1:0 --consumer-timeout 1h
+";
+
+/// Check a log, and say what is damaged.
+///
+/// Reads every byte of a log that no server has open, and changes nothing: every checksum, every
+/// sequence, every transition. Goes on behind damage, and says of each damaged place which file
+/// and bytes it is, which sessions and sequences are missing because of it, and what is still
+/// readable. The torn end that a crash leaves was never acknowledged: it is told, and is no
+/// damage.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = VERIFY_STATUS)]
+pub(crate) struct VerifyArgs {
+    /// The server's directory, or the directory `log` in it
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+
+    /// Report as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const VERIFY_STATUS: &str = "\
+Exit status:
+  0  the log is sound
+  1  the log is damaged, or holds what no server writes
+  2  nothing can be said: no such log, in use, unreadable, or written by a newer version
+
+Examples:
+  rejoin verify rejoin-data
+  rejoin verify --json rejoin-data/log | json_pp
 ";
 
 /// Says on standard error what went wrong, and why.

@@ -4,21 +4,30 @@ mod args;
 mod log_output;
 mod serve;
 mod settings;
+mod verify;
 
 use args::{Args, Command};
 use clap::Parser;
+use std::error::Error;
 use std::process::ExitCode;
+
+/// The status when the command line is wrong, or nothing can be said about what it names.
+const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
     let Args { command } = Args::parse();
-    let outcome = match command {
-        Command::Serve(args) => serve::run(*args),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            args::complain(&error);
-            ExitCode::FAILURE
+    match command {
+        Command::Serve(args) => serve::run(*args).map_or_else(
+            |error| fail(&error, ExitCode::FAILURE),
+            |()| ExitCode::SUCCESS,
+        ),
+        Command::Verify(args) => {
+            verify::run(&args).unwrap_or_else(|error| fail(&error, ExitCode::from(UNUSABLE)))
         }
     }
+}
+
+fn fail(error: &dyn Error, status: ExitCode) -> ExitCode {
+    args::complain(error);
+    status
 }

@@ -13,7 +13,7 @@ use rejoin_engine::{
     Unavailable,
 };
 use rejoin_http::{Closing, HostCheck, Server};
-use rejoin_log::segment::{LogId, SegmentLog};
+use rejoin_log::segment::{LogId, OpenError, SegmentLog};
 use std::error::Error;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -37,6 +37,13 @@ pub(crate) enum ServeError {
     /// It could not begin.
     #[error(transparent)]
     Begin(Box<dyn Error + Send + Sync>),
+    /// The log is damaged, and is left as it is.
+    #[error(
+        "{error}; nothing was changed and nothing is served: `rejoin verify {}` says what is \
+         missing and what is still readable",
+        data.display()
+    )]
+    Damaged { data: PathBuf, error: OpenError },
     /// Whoever reaches the address could run commands on this machine.
     #[error(
         "will not listen on {0}: there are no accounts, so whoever reaches that address could run \
@@ -142,7 +149,13 @@ fn open_log(
                 violation = replayed.add(&record).err();
             }
         })
-        .map_err(|error| ServeError::Begin(error.into()))?;
+        .map_err(|error| match error {
+            OpenError::Damaged(_) => ServeError::Damaged {
+                data: data.into(),
+                error,
+            },
+            error => ServeError::Begin(error.into()),
+        })?;
     if let Some(violation) = violation {
         return Err(ServeError::Replay(data.into(), violation));
     }

@@ -1,9 +1,11 @@
 //! The whole program: the real binary, and requests as real clients send them.
 
 mod bounds;
+mod crashes;
 mod output;
 mod process;
 mod restarts;
 mod server;
 mod shell;
+mod verify;
 mod walkthrough;

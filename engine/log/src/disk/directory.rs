@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A directory of the machine's file system.
 ///
@@ -14,6 +15,8 @@ use std::sync::Arc;
 pub struct Directory {
     path: PathBuf,
     handle: File,
+    /// Whether nothing may be changed, not even by taking the lock.
+    is_read_only: bool,
 }
 
 impl Directory {
@@ -34,6 +37,20 @@ impl Directory {
                 File::open(parent)?.sync_all()?;
             }
         }
+        Self::open_as(path, false)
+    }
+
+    /// Opens the directory at `path`, which must exist, and changes nothing in it: whatever would
+    /// is refused. Its lock keeps writers away, and other readers not.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the operating system says.
+    pub fn open_to_read(path: &Path) -> io::Result<Self> {
+        Self::open_as(path, true)
+    }
+
+    fn open_as(path: &Path, is_read_only: bool) -> io::Result<Self> {
         let handle = File::open(path)?;
         if !handle.metadata()?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
@@ -41,7 +58,28 @@ impl Directory {
         Ok(Self {
             path: path.to_owned(),
             handle,
+            is_read_only,
         })
+    }
+
+    /// The lock, shared with whoever reads. Whoever writes has created the file before: where
+    /// there is none, nobody writes.
+    fn lock_to_read(&self) -> io::Result<Option<Box<dyn DiskLock>>> {
+        let file = match File::open(self.path.join(Self::LOCK)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Some(Box::new(Locked(self.handle.try_clone()?))));
+            }
+            Err(error) => return Err(error),
+        };
+        locked(file, File::try_lock_shared)
+    }
+
+    fn check_writable(&self) -> io::Result<()> {
+        if self.is_read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        Ok(())
     }
 
     fn open_with(&self, name: &str, options: &mut OpenOptions) -> io::Result<Arc<dyn DiskFile>> {
@@ -56,17 +94,16 @@ impl Disk for Directory {
     }
 
     fn lock(&self) -> io::Result<Option<Box<dyn DiskLock>>> {
+        if self.is_read_only {
+            return self.lock_to_read();
+        }
         let file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
             .open(self.path.join(Self::LOCK))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(Locked(file)))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        locked(file, File::try_lock)
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
@@ -81,6 +118,7 @@ impl Disk for Directory {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.check_writable()?;
         self.open_with(
             name,
             OpenOptions::new().write(true).create(true).truncate(true),
@@ -92,14 +130,17 @@ impl Disk for Directory {
     }
 
     fn open_writable(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.check_writable()?;
         self.open_with(name, OpenOptions::new().write(true))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.check_writable()?;
         std::fs::rename(self.path.join(from), self.path.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.check_writable()?;
         std::fs::remove_file(self.path.join(name))
     }
 
@@ -107,6 +148,30 @@ impl Disk for Directory {
         self.handle.sync_all()
     }
 }
+
+/// Takes the lock with `take`, if it is to be had within a moment: when a process is killed while
+/// it starts another, that one holds the lock as well, until it has become what it is to be.
+fn locked(
+    file: File,
+    take: fn(&File) -> Result<(), TryLockError>,
+) -> io::Result<Option<Box<dyn DiskLock>>> {
+    let mut tries = LOCK_TRIES;
+    loop {
+        match take(&file) {
+            Ok(()) => return Ok(Some(Box::new(Locked(file)))),
+            Err(TryLockError::WouldBlock) if tries == 0 => return Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                tries -= 1;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+/// How often a lock that is held is tried again, and after how long.
+const LOCK_TRIES: u32 = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// The operating system gives the lock back when the file is closed, or its process dies.
 #[derive(Debug)]

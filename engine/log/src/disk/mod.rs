@@ -21,7 +21,7 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn path(&self) -> &Path;
 
     /// Takes the directory's lock, which is held until the answer is dropped or the process dies.
-    /// `None` when somebody else holds it.
+    /// `None` when somebody else holds it, and goes on holding it for a moment.
     ///
     /// # Errors
     ///

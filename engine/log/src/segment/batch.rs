@@ -143,7 +143,8 @@ pub(super) fn check(head: &BatchHead, body: &[u8]) -> Result<(), BodyFault> {
     Ok(())
 }
 
-fn claimed_record(bytes: &[u8]) -> Option<(SessionId, Sequence)> {
+/// The record that the frame at the front of these bytes says it is.
+pub(super) fn claimed_record(bytes: &[u8]) -> Option<(SessionId, Sequence)> {
     let head = bytes.get(..FRAME_HEAD_BYTES)?;
     let mut frame = head.to_vec();
     // Only the head matters here: read it as a frame without a record.

@@ -21,6 +21,7 @@ mod scan;
 mod session_map;
 mod spare;
 mod survey;
+mod verify;
 mod window;
 mod writer;
 
@@ -29,6 +30,7 @@ pub use header::{FORMAT_VERSION, LogId};
 pub use options::{Durability, MAX_BATCH_BYTES, MAX_SEGMENT_BYTES, Options};
 pub use recovery::Recovery;
 pub use scan::Torn;
+pub use verify::{DamagedPlace, Findings, Missing, verify};
 
 use crate::disk::{Directory, Disk, DiskLock};
 use crate::log::{AppendError, Log, LogReader};

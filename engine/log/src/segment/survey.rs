@@ -4,6 +4,7 @@
 use super::batch::{BATCH_HEAD_BYTES, BatchHead, MARKER, Site};
 use super::window::{WINDOW_BYTES, Window};
 use std::io;
+use std::ops::ControlFlow;
 
 /// What was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,33 @@ pub(super) struct Survey {
 /// so nothing but a batch that was written here can have left it.
 pub(super) fn survey(window: &mut Window<'_>, site: Site, from: u64) -> io::Result<Survey> {
     let mut survey = Survey::default();
+    each_part(window, from, |bytes, at| {
+        survey.look_at(bytes, site, at);
+        ControlFlow::<()>::Continue(())
+    })?;
+    Ok(survey)
+}
+
+/// The first sound head at `from` or behind it, and the byte it stands at.
+pub(super) fn next_head(
+    window: &mut Window<'_>,
+    site: Site,
+    from: u64,
+) -> io::Result<Option<(u64, BatchHead)>> {
+    each_part(window, from, |bytes, at| {
+        heads(bytes, site, at)
+            .next()
+            .map_or(ControlFlow::Continue(()), ControlFlow::Break)
+    })
+}
+
+/// Goes through the bytes from `from` to the end of the file, but for zeros, in parts such that
+/// every head is in one of them.
+fn each_part<T>(
+    window: &mut Window<'_>,
+    from: u64,
+    mut look: impl FnMut(&[u8], u64) -> ControlFlow<T>,
+) -> io::Result<Option<T>> {
     let mut at = from;
     while at < window.length() {
         let left = window.length().saturating_sub(at);
@@ -29,8 +57,10 @@ pub(super) fn survey(window: &mut Window<'_>, site: Site, from: u64) -> io::Resu
         let Some(bytes) = window.get(at, count)? else {
             break;
         };
-        if !is_zero(bytes) {
-            survey.look_at(bytes, site, at);
+        if !is_zero(bytes)
+            && let ControlFlow::Break(found) = look(bytes, at)
+        {
+            return Ok(Some(found));
         }
         // A head may lie across the end of this part: begin the next one before it.
         at += if (count as u64) < left {
@@ -39,7 +69,19 @@ pub(super) fn survey(window: &mut Window<'_>, site: Site, from: u64) -> io::Resu
             left
         };
     }
-    Ok(survey)
+    Ok(None)
+}
+
+/// The sound heads among these bytes, which stand at `at`.
+fn heads(bytes: &[u8], site: Site, at: u64) -> impl Iterator<Item = (u64, BatchHead)> {
+    let places = bytes.windows(BATCH_HEAD_BYTES).enumerate();
+    places
+        .filter(|(_, window)| window.starts_with(&MARKER))
+        .filter_map(move |(place, window)| {
+            let byte = at + place as u64;
+            let head = BatchHead::decode(window.first_chunk()?, Site { byte, ..site })?;
+            Some((byte, head))
+        })
 }
 
 impl Survey {
@@ -47,32 +89,25 @@ impl Survey {
         if let Some(last) = bytes.iter().rposition(|&byte| byte != 0) {
             self.used = at + last as u64 + 1;
         }
-        for (place, window) in bytes.windows(BATCH_HEAD_BYTES).enumerate() {
-            if !window.starts_with(&MARKER) {
-                continue;
-            }
-            let byte = at + place as u64;
-            let head = window
-                .first_chunk()
-                .and_then(|head| BatchHead::decode(head, Site { byte, ..site }));
-            if let Some(head) = head {
-                self.next = self.next.max(Some(head.next()));
-                if self
-                    .claim
-                    .is_none_or(|(_, best)| best.durable < head.durable)
-                {
-                    self.claim = Some((byte, head));
-                }
+        for (byte, head) in heads(bytes, site, at) {
+            self.next = self.next.max(Some(head.next()));
+            if self
+                .claim
+                .is_none_or(|(_, best)| best.durable < head.durable)
+            {
+                self.claim = Some((byte, head));
             }
         }
     }
 }
 
+/// In blocks, compared as a whole, so that it runs as fast as memory: a segment can be megabytes of
+/// zeros.
 fn is_zero(bytes: &[u8]) -> bool {
-    // In blocks, so that it runs as fast as memory: a segment can be megabytes of zeros.
+    const ZEROS: &[u8] = &[0; 4096];
     bytes
-        .chunks(128)
-        .all(|block| block.iter().fold(0, |all, byte| all | byte) == 0)
+        .chunks(ZEROS.len())
+        .all(|block| ZEROS.starts_with(block))
 }
 
 #[cfg(test)]

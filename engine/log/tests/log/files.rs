@@ -101,6 +101,21 @@ fn a_second_opener_is_told_which_directory_is_in_use() {
 }
 
 #[test]
+fn a_lock_that_a_dying_process_still_holds_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    // As a process does that was forked when its parent was killed.
+    let lock = std::fs::File::create(directory.path().join(Directory::LOCK)).unwrap();
+    lock.lock().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(60));
+            drop(lock);
+        });
+        open(directory.path());
+    });
+}
+
+#[test]
 fn a_path_that_is_a_file_is_named_and_left_alone() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = SegmentLog::open(file.path(), ID, OPTIONS, &mut |_| {}).unwrap_err();

@@ -2,11 +2,17 @@
 //! version that has been released; a new version of the format adds a directory.
 
 use crate::common::{LARGE, batches, disk_with, flat, open};
-use rejoin_log::testing::SimulatedDisk;
+use rejoin_core::{Record, Sequence};
+use rejoin_log::segment::{Findings, OpenError, verify};
+use rejoin_log::testing::{SimulatedDisk, session};
 use std::path::{Path, PathBuf};
 
 const CLOSED: &str = "00000000000000000001.sealed";
 const OPEN: &str = "00000000000000000001.active";
+
+/// In the closed log in `damaged`, the lowest bit of this byte is flipped: it stands in the text of
+/// the result that is sequence 2 of session 0.
+const FLIPPED: usize = 248;
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1")
@@ -33,6 +39,58 @@ fn a_torn_log_of_format_1_opens_up_to_the_torn_batch() {
     assert_eq!(opened.recovery.torn.and_then(|torn| torn.records), Some(4));
 }
 
+#[test]
+fn a_damaged_log_of_format_1_is_refused_by_place_and_record() {
+    let disk = damaged();
+    let Err(OpenError::Damaged(damage)) = open(&disk, LARGE) else {
+        panic!("it was opened");
+    };
+    assert!(damage.file.ends_with(CLOSED), "{damage}");
+    assert_eq!(damage.byte, 192);
+    assert_eq!(damage.record, Some((session(0), Sequence(2))));
+}
+
+#[test]
+fn the_logs_of_format_1_are_verified_sound_torn_and_damaged() {
+    let (closed, told) = verified(&disk(CLOSED));
+    assert!(closed.is_sound() && closed.torn.is_none());
+    assert_eq!(told, flat(&batches(8)));
+
+    let (torn, told) = verified(&disk(OPEN));
+    assert!(torn.is_sound());
+    assert_eq!(torn.torn.and_then(|torn| torn.records), Some(4));
+    assert_eq!(told, flat(&batches(7)));
+
+    let (found, told) = verified(&damaged());
+    let [place] = &found.damaged[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(place.bytes, 192..278);
+    assert!(place.bytes.contains(&(FLIPPED as u64)));
+    assert_eq!(place.reason, "the record's checksum is wrong");
+    let [missing] = &found.missing[..] else {
+        panic!("{found:?}");
+    };
+    let named = (missing.session, missing.first, missing.last);
+    assert_eq!(named, (session(0), Sequence(2), Sequence(2)));
+    let mut expected = flat(&batches(8));
+    expected.retain(|record| (record.session, record.sequence) != (session(0), Sequence(2)));
+    assert_eq!(told, expected);
+}
+
+fn verified(disk: &SimulatedDisk) -> (Findings, Vec<Record>) {
+    let mut told = Vec::new();
+    let found = verify(disk, &mut |record| told.push(record), &mut |_, _| {});
+    (found.unwrap(), told)
+}
+
+fn damaged() -> SimulatedDisk {
+    let disk = SimulatedDisk::new();
+    let file = fixtures().join("damaged").join(CLOSED);
+    disk.put(CLOSED, &std::fs::read(file).unwrap());
+    disk
+}
+
 /// What is written today lies in the target directory afterwards: for a new version of the format
 /// it is the fixture to add.
 #[test]
@@ -44,6 +102,9 @@ fn this_version_writes_format_1_byte_by_byte() {
     torn.truncate(torn.len() - 1);
     std::fs::write(today.join(OPEN), &torn).unwrap();
 
+    let mut flipped = closed.clone();
+    flipped[FLIPPED] ^= 1;
     assert_eq!(Some(closed), disk(CLOSED).bytes(CLOSED));
+    assert_eq!(Some(flipped), damaged().bytes(CLOSED));
     assert_eq!(Some(torn), disk(OPEN).bytes(OPEN));
 }

@@ -8,3 +8,4 @@ mod files;
 mod fixtures;
 mod model;
 mod schema;
+mod verify;

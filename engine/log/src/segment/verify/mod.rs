@@ -1,0 +1,351 @@
+//! Reads a log without changing it, and goes on behind damage: what is wrong where, which records
+//! are missing because of it, and what is still readable.
+//!
+//! What enters: a directory that nobody writes to. What leaves: every sound record, in the order
+//! of the log, and the findings. Never: a record that is not what was written is told, a byte is
+//! changed, or damage ends the reading.
+//!
+//! It goes on behind damage because a batch's head is bound to its place: the next head whose
+//! checksum is right was written there, and says at which position the log goes on. Of a damaged
+//! batch, the frames that are sound are told if the batch divides into as many as there were.
+
+mod frames;
+mod streams;
+mod walk;
+
+use super::batch::{BATCH_HEAD_BYTES, BatchHead, Site};
+use super::error::OpenError;
+use super::header::{HEADER_BYTES, Header, HeaderFault, LogId};
+use super::layout::bytes_at;
+use super::name::SegmentName;
+use super::scan::{Torn, io_error};
+use super::survey::next_head;
+use super::window::Window;
+use crate::disk::{Disk, DiskFile};
+use rejoin_core::{Record, Sequence, SessionId};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use streams::Streams;
+use walk::Walk;
+
+/// What a log turned out to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Its identity; `None` when it has no segment, or none that tells.
+    pub log: Option<LogId>,
+    /// How many segments there are.
+    pub segments: usize,
+    /// How many bytes they take.
+    pub bytes: u64,
+    /// How many batches are sound as a whole.
+    pub batches: u64,
+    /// How many records are sound.
+    pub records: u64,
+    /// How many sessions those are of.
+    pub sessions: u64,
+    /// Every place that is damaged, in the order of the log.
+    pub damaged: Vec<DamagedPlace>,
+    /// What is missing because of it, as far as that can be known, in the order in which it was
+    /// found out.
+    pub missing: Vec<Missing>,
+    /// What a crash left half written, if anything. It was never acknowledged, and is not damage.
+    pub torn: Option<Torn>,
+}
+
+impl Findings {
+    /// Whether nothing is damaged. A torn end is sound.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.damaged.is_empty()
+    }
+
+    /// How many records are missing; at least so many where a damaged place does not tell.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        let lost = self.damaged.iter().filter_map(|place| place.lost);
+        lost.fold(0, u64::saturating_add)
+    }
+
+    /// How many of those are of sessions and sequences that nothing tells any more: the last ones
+    /// of their sessions, or whole sessions.
+    #[must_use]
+    pub fn lost_unnamed(&self) -> u64 {
+        let named = self.missing.iter().map(Missing::count);
+        self.lost()
+            .saturating_sub(named.fold(0, u64::saturating_add))
+    }
+}
+
+/// One place that is not what was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedPlace {
+    /// The file.
+    pub file: PathBuf,
+    /// The bytes of it that cannot be believed; empty where something is missing between two.
+    pub bytes: Range<u64>,
+    /// What is wrong there.
+    pub reason: String,
+    /// Which record it is, where the damaged record still says something likely.
+    pub record: Option<(SessionId, Sequence)>,
+    /// How many records are not readable because of it; `None` when nothing tells.
+    pub lost: Option<u64>,
+}
+
+/// Records of a session that are not readable, from one sequence to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The session.
+    pub session: SessionId,
+    /// The first sequence that is missing.
+    pub first: Sequence,
+    /// The last one that is.
+    pub last: Sequence,
+    /// Which of [`Findings::damaged`] they were in: one of these.
+    pub places: Range<usize>,
+}
+
+impl Missing {
+    /// How many records that is.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.last.0.saturating_sub(self.first.0).saturating_add(1)
+    }
+}
+
+/// Reads the whole log on `disk`; tells `visit` every sound record in the order of the log, and
+/// `progress` now and then how many bytes of how many it has read.
+///
+/// Takes the disk's lock, and changes nothing else. Blocks for as long as reading takes; takes
+/// memory for each session and for each finding.
+///
+/// # Errors
+///
+/// `Locked`: a server writes to the log. `UnknownFormat`, `UnknownRecord`: a newer version has
+/// written it, which this one cannot judge. `Io`: the operating system could not read. Never
+/// `Damaged`: that is a finding.
+pub fn verify(
+    disk: &dyn Disk,
+    visit: &mut dyn FnMut(Record),
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Findings, OpenError> {
+    let io = |error| io_error(disk.path(), error);
+    let Some(_lock) = disk.lock().map_err(io)? else {
+        return Err(OpenError::Locked {
+            directory: disk.path().to_owned(),
+        });
+    };
+    let segments = segments(disk)?;
+    let total = segments.iter().map(|segment| segment.length).sum();
+    let mut verifying = Verifying {
+        findings: Findings {
+            segments: segments.len(),
+            bytes: total,
+            log: identity(&segments),
+            ..Findings::default()
+        },
+        streams: Streams::default(),
+        next: 1,
+        done: 0,
+        total,
+        visit,
+        progress,
+    };
+    for (place, segment) in segments.iter().enumerate() {
+        let following = segments.get(place.saturating_add(1));
+        verifying.take(segment, following.map(|it| it.name.first))?;
+    }
+    let Verifying {
+        mut findings,
+        streams,
+        ..
+    } = verifying;
+    findings.sessions = streams.count();
+    streams.claim_ends(&mut findings);
+    Ok(findings)
+}
+
+/// A segment, and what its header says.
+struct Segment {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    name: SegmentName,
+    length: u64,
+    header: Result<Header, &'static str>,
+    /// The bytes where the log's identity stands, sound or not.
+    claimed: LogId,
+}
+
+fn segments(disk: &dyn Disk) -> Result<Vec<Segment>, OpenError> {
+    let io = |error| io_error(disk.path(), error);
+    let names = disk.names().map_err(io)?;
+    let mut names: Vec<_> = names
+        .iter()
+        .filter_map(|name| SegmentName::parse(name))
+        .collect();
+    names.sort_unstable();
+    names
+        .into_iter()
+        .map(|name| Segment::open(disk, name))
+        .collect()
+}
+
+impl Segment {
+    fn open(disk: &dyn Disk, name: SegmentName) -> Result<Self, OpenError> {
+        let path = disk.path().join(name.to_string());
+        let io = |error| io_error(&path, error);
+        let file = disk.open(&name.to_string()).map_err(io)?;
+        let mut window = Window::new(&*file).map_err(io)?;
+        let length = window.length();
+        let head = window.get(0, HEADER_BYTES).map_err(io)?;
+        let head = head.and_then(|bytes| bytes.first_chunk());
+        let header = match head.map(Header::decode) {
+            None => Err("the segment ends within its header"),
+            Some(Ok(header)) => Ok(header),
+            Some(Err(HeaderFault::Unsound(reason))) => Err(reason),
+            Some(Err(HeaderFault::Version(found))) => {
+                return Err(OpenError::UnknownFormat { file: path, found });
+            }
+        };
+        let claimed = LogId::from_bytes(bytes_at(head.map_or(&[], |head| head), LOG_AT));
+        drop(window);
+        Ok(Self {
+            file,
+            path,
+            name,
+            length,
+            header,
+            claimed,
+        })
+    }
+
+    /// Where its first batch stands, in whatever log's name its batches were written.
+    fn site(&self, log: Option<LogId>) -> Result<Option<Site>, OpenError> {
+        let byte = HEADER_BYTES as u64;
+        if let Ok(Header { log, first }) = self.header {
+            let segment = first;
+            return Ok(Some(Site { log, segment, byte }));
+        }
+        let io = |error| io_error(&self.path, error);
+        let segment = self.name.first;
+        for log in [log, Some(self.claimed)].into_iter().flatten() {
+            let site = Site { log, segment, byte };
+            let mut window = Window::new(&*self.file).map_err(io)?;
+            if next_head(&mut window, site, byte).map_err(io)?.is_some() {
+                return Ok(Some(site));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The log that most of the sound headers are of.
+fn identity(segments: &[Segment]) -> Option<LogId> {
+    let mut logs: Vec<LogId> = segments
+        .iter()
+        .filter_map(|segment| Some(segment.header.ok()?.log))
+        .collect();
+    logs.sort_unstable();
+    logs.chunk_by(|one, other| one == other)
+        .max_by_key(|same| same.len())
+        .and_then(|same| same.first())
+        .copied()
+}
+
+struct Verifying<'a> {
+    findings: Findings,
+    streams: Streams,
+    /// The position that the log goes on with.
+    next: u64,
+    done: u64,
+    total: u64,
+    visit: &'a mut dyn FnMut(Record),
+    progress: &'a mut dyn FnMut(u64, u64),
+}
+
+impl Verifying<'_> {
+    fn take(&mut self, segment: &Segment, following: Option<u64>) -> Result<(), OpenError> {
+        let first = segment.name.first;
+        let length = segment.length;
+        let before = self.done;
+        if first < self.next {
+            let reason = format!(
+                "the segment begins at position {first}, which another segment holds already"
+            );
+            self.damage(segment, 0..length, reason, Some(0));
+        } else if self.may_be_read(segment, following)? {
+            self.walk(segment, following)?;
+        }
+        self.done = before.saturating_add(length);
+        (self.progress)(self.done, self.total);
+        Ok(())
+    }
+
+    /// Whether the segment's batches can be told apart at all.
+    fn may_be_read(
+        &mut self,
+        segment: &Segment,
+        following: Option<u64>,
+    ) -> Result<bool, OpenError> {
+        let first = segment.name.first;
+        if first > self.next {
+            let reason = format!(
+                "positions {} to {} are missing: a segment before this one is gone",
+                self.next,
+                first.saturating_sub(1)
+            );
+            let lost = first.saturating_sub(self.next);
+            self.damage(segment, 0..0, reason, Some(lost));
+            self.next = first;
+        }
+        let reason = match segment.header {
+            Err(reason) => {
+                if segment.site(self.findings.log)?.is_some() {
+                    let head = 0..(HEADER_BYTES as u64).min(segment.length);
+                    self.damage(segment, head, reason.to_owned(), Some(0));
+                    return Ok(true);
+                }
+                reason.to_owned()
+            }
+            Ok(header) if header.first != first => format!(
+                "the segment's name says that it begins at position {first}, its header says {}",
+                header.first
+            ),
+            Ok(header) if self.findings.log.is_some_and(|log| log != header.log) => {
+                format!("the segment belongs to another log, {}", header.log)
+            }
+            Ok(_) => return Ok(true),
+        };
+        let lost = following.map(|following| following.saturating_sub(first));
+        self.damage(segment, 0..segment.length, reason, lost);
+        self.next = following.unwrap_or(self.next);
+        Ok(false)
+    }
+
+    fn walk(&mut self, segment: &Segment, following: Option<u64>) -> Result<(), OpenError> {
+        if !segment.name.sealed && following.is_some() {
+            let reason = "a segment follows, and this one was never sealed".to_owned();
+            self.damage(segment, 0..0, reason, Some(0));
+        }
+        let Some(site) = segment.site(self.findings.log)? else {
+            return Ok(());
+        };
+        self.findings.log = self.findings.log.or(Some(site.log));
+        let window = Window::new(&*segment.file);
+        let window = window.map_err(|error| io_error(&segment.path, error))?;
+        Walk::new(self, segment, window, site, following).run()
+    }
+
+    fn damage(&mut self, segment: &Segment, bytes: Range<u64>, reason: String, lost: Option<u64>) {
+        self.findings.damaged.push(DamagedPlace {
+            file: segment.path.clone(),
+            bytes,
+            reason,
+            record: None,
+            lost,
+        });
+    }
+}
+
+/// Where the log's identity stands in a header.
+const LOG_AT: usize = 12;

@@ -1,0 +1,89 @@
+//! Which sequences of which sessions are missing: told from the ones that are there.
+
+use super::{Findings, Missing};
+use rejoin_core::{Sequence, SessionId};
+use std::collections::BTreeMap;
+
+/// How far each session has been read.
+#[derive(Debug, Default)]
+pub(super) struct Streams(BTreeMap<SessionId, Stream>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Stream {
+    last: Sequence,
+    /// How many damaged places were known when its last record was read.
+    places: usize,
+}
+
+/// A record that stands where its session cannot have it.
+#[derive(Debug)]
+pub(super) struct OutOfOrder {
+    pub(super) last: Sequence,
+}
+
+impl Streams {
+    pub(super) fn count(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    pub(super) fn last(&self, session: SessionId) -> Sequence {
+        self.0
+            .get(&session)
+            .map_or(Sequence::START, |stream| stream.last)
+    }
+
+    /// Takes the next record that was read; what is missing before it is added to `findings`.
+    pub(super) fn take(
+        &mut self,
+        session: SessionId,
+        sequence: Sequence,
+        findings: &mut Findings,
+    ) -> Result<(), OutOfOrder> {
+        let stream = self.0.entry(session).or_default();
+        let last = stream.last;
+        if sequence <= last {
+            return Err(OutOfOrder { last });
+        }
+        let places = stream.places..findings.damaged.len();
+        if sequence > last.next() {
+            findings.missing.push(Missing {
+                session,
+                first: last.next(),
+                last: Sequence(sequence.0.saturating_sub(1)),
+                places: places.clone(),
+            });
+        }
+        stream.last = sequence;
+        stream.places = places.end;
+        Ok(())
+    }
+
+    /// What is missing at the ends of sessions, behind which nothing can tell: what damaged
+    /// records say of themselves, as far as that is likely.
+    pub(super) fn claim_ends(mut self, findings: &mut Findings) {
+        for (place, damaged) in findings.damaged.iter().enumerate() {
+            let Some((session, sequence)) = damaged.record else {
+                continue;
+            };
+            let Some(stream) = self.0.get_mut(&session) else {
+                continue;
+            };
+            // What was read behind that place has told already.
+            let claimed = sequence.0.saturating_sub(stream.last.0);
+            let places = stream.places..place.saturating_add(1);
+            let lost = findings.damaged.get(places.clone()).unwrap_or_default();
+            let lost = lost.iter().filter_map(|place| place.lost);
+            if claimed == 0 || claimed > lost.fold(0, u64::saturating_add) {
+                continue;
+            }
+            findings.missing.push(Missing {
+                session,
+                first: stream.last.next(),
+                last: sequence,
+                places,
+            });
+            stream.last = sequence;
+            stream.places = place.saturating_add(1);
+        }
+    }
+}

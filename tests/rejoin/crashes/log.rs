@@ -1,0 +1,116 @@
+//! What the log holds, read offline after each kill.
+
+use rejoin_core::testing::Promises;
+use rejoin_core::{Audience, Event, JobId, Record};
+use rejoin_log::disk::Directory;
+use rejoin_log::segment::verify;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Everything that was ever written.
+#[derive(Default)]
+pub(super) struct Written {
+    records: Vec<Record>,
+    pub(super) sessions: BTreeMap<String, Told>,
+}
+
+/// What a session's readers are to be told.
+#[derive(Clone, Default)]
+pub(super) struct Told {
+    /// Results that every consumer gets, in their order.
+    pub(super) items: Vec<Item>,
+    pub(super) statements: BTreeMap<u64, Arc<str>>,
+    pub(super) is_closed: bool,
+}
+
+/// A result, as far as a test can foretell it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Item {
+    Command(u64),
+    Result(Value),
+    Status(u64),
+}
+
+impl Item {
+    /// What a client was shown; `None` for what is not the same for every consumer.
+    pub(super) fn shown(result: &Value) -> Option<Self> {
+        let job = result["jobId"].as_u64();
+        match result["type"].as_str()? {
+            "command" => job.map(Self::Command),
+            "shell" => Some(Self::Result(result.clone())),
+            "status" => job.map(Self::Status),
+            _ => None,
+        }
+    }
+
+    fn written(event: &Event) -> Option<Self> {
+        let (manner, item) = match event {
+            Event::JobSubmitted { job, manner, .. } => (manner, Self::Command(job.0)),
+            Event::JobFinished { job, manner, .. } => (manner, Self::Status(job.0)),
+            Event::ResultEmitted { manner, result, .. } => {
+                (manner, Self::Result(serde_json::from_str(result).unwrap()))
+            }
+            _ => return None,
+        };
+        (manner.audience == Audience::Session).then_some(item)
+    }
+}
+
+impl Written {
+    /// Reads the log anew, which must hold all that it held before, and no more than what can
+    /// follow it. Whether its end is torn.
+    pub(super) fn read_on(&mut self, data: &Path) -> bool {
+        let path = data.join("log");
+        if !path.exists() {
+            return false;
+        }
+        let disk = Directory::open_to_read(&path).unwrap();
+        let (mut records, mut promises) = (vec![], Promises::default());
+        let mut visit = |record: Record| {
+            promises.take(&record);
+            records.push(record);
+        };
+        let found = verify(&disk, &mut visit, &mut |_, _| {}).unwrap();
+        assert!(found.is_sound(), "{found:?}");
+        assert!(
+            records.starts_with(&self.records),
+            "what was in the log is not in it any more"
+        );
+        for record in &records[self.records.len()..] {
+            let told = self.sessions.entry(record.session.to_string()).or_default();
+            told.items.extend(Item::written(&record.event));
+            match &record.event {
+                Event::JobSubmitted { job, statement, .. } => {
+                    let twin = told.statements.insert(job.0, statement.clone());
+                    assert_eq!(twin, None, "job {job} is there twice");
+                }
+                Event::SessionClosed { .. } => told.is_closed = true,
+                _ => {}
+            }
+        }
+        self.records = records;
+        found.torn.is_some()
+    }
+
+    pub(super) fn records(&self) -> u64 {
+        self.records.len() as u64
+    }
+
+    pub(super) fn all_jobs_finished(&self) -> bool {
+        let jobs = |wanted: fn(&Event) -> Option<JobId>| -> BTreeSet<JobId> {
+            let events = self.records.iter().map(|record| &record.event);
+            events.filter_map(wanted).collect()
+        };
+        let submitted = jobs(|event| match event {
+            Event::JobSubmitted { job, .. } => Some(*job),
+            _ => None,
+        });
+        let finished = jobs(|event| match event {
+            Event::JobFinished { job, .. } => Some(*job),
+            _ => None,
+        });
+        submitted == finished
+    }
+}

@@ -1,0 +1,202 @@
+//! `rejoin verify` on logs that the real server has written, sound, torn and damaged.
+
+use crate::server::{Server, directory, is_status_of, outcome};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What `rejoin verify` answers.
+struct Verified {
+    status: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn verify(directory: &Path, more: &[&str]) -> Verified {
+    let mut arguments = vec!["verify", directory.to_str().unwrap()];
+    arguments.extend(more);
+    let (status, out, err) = outcome(&arguments);
+    Verified {
+        status: status.code(),
+        out,
+        err,
+    }
+}
+
+fn verify_json(directory: &Path) -> (Option<i32>, Value) {
+    let verified = verify(directory, &["--json"]);
+    assert_eq!(verified.err, "", "progress is for terminals");
+    (
+        verified.status,
+        serde_json::from_str(&verified.out).unwrap(),
+    )
+}
+
+/// A server has run a job in each of two sessions, and has ended as told, or as a crash ends it.
+fn log_of_two_sessions(data: &Path, crashed: bool) -> [String; 2] {
+    let mut server = Server::start(data, &[]);
+    let sessions = [server.create(), server.create()];
+    for (session, consumer) in &sessions {
+        let job = server.run(session, "for i in 1 2 3 4 5; do echo line $i of many; done");
+        server.pull_until(session, consumer, is_status_of(job));
+    }
+    if crashed {
+        server.kill();
+    } else {
+        assert_eq!(server.signal("-TERM").code(), Some(0));
+    }
+    sessions.map(|(session, _)| session)
+}
+
+/// The one segment of the log.
+fn segment(data: &Path) -> PathBuf {
+    let files = fs::read_dir(data.join("log")).unwrap();
+    let mut segments: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    segments.retain(|path| {
+        path.extension()
+            .is_some_and(|it| it == "sealed" || it == "active")
+    });
+    assert_eq!(segments.len(), 1, "{segments:?}");
+    segments.remove(0)
+}
+
+fn find(bytes: &[u8], text: &str) -> usize {
+    let mut windows = bytes.windows(text.len());
+    windows
+        .position(|window| window == text.as_bytes())
+        .unwrap()
+}
+
+#[test]
+fn a_sound_log_is_reported_sound_from_either_directory() {
+    let data = directory();
+    log_of_two_sessions(data.path(), false);
+    for path in [data.path().to_owned(), data.path().join("log")] {
+        let (status, report) = verify_json(&path);
+        assert_eq!(status, Some(0), "{report}");
+        assert_eq!(report["sound"], true);
+        assert_eq!(report["sessions"], 2);
+        assert_eq!(report["transitionsChecked"], report["records"]);
+        assert_eq!(report["damaged"], json!([]));
+        assert_eq!(report["torn"], Value::Null);
+    }
+    let verified = verify(data.path(), &[]);
+    assert_eq!(verified.status, Some(0));
+    assert!(verified.out.contains(" is sound.\n"), "{}", verified.out);
+    // It changed nothing: the server goes on.
+    Server::start(data.path(), &[]).create();
+}
+
+#[test]
+fn a_log_that_a_crash_has_left_is_sound_and_a_torn_end_is_told() {
+    let data = directory();
+    log_of_two_sessions(data.path(), true);
+    let (status, report) = verify_json(data.path());
+    assert_eq!(
+        (status, &report["torn"]),
+        (Some(0), &Value::Null),
+        "{report}"
+    );
+    // The last append did not reach the disk as a whole.
+    let segment = segment(data.path());
+    let mut bytes = fs::read(&segment).unwrap();
+    let last = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[last] = 0;
+    fs::write(&segment, &bytes).unwrap();
+    let (status, torn) = verify_json(data.path());
+    assert_eq!(status, Some(0), "{torn}");
+    assert_eq!(torn["sound"], true);
+    assert!(torn["records"].as_u64() < report["records"].as_u64());
+    assert!(torn["torn"]["records"].as_u64() > Some(0), "{torn}");
+    let verified = verify(data.path(), &[]);
+    assert!(
+        verified
+            .out
+            .contains("The last append was torn by a crash: "),
+        "{}",
+        verified.out
+    );
+    assert_eq!(fs::read(&segment).unwrap(), bytes, "it was changed");
+}
+
+#[test]
+fn a_flipped_bit_is_named_by_place_session_and_sequence_and_costs_nothing_else() {
+    let data = directory();
+    let [first, second] = log_of_two_sessions(data.path(), false);
+    let (_, sound) = verify_json(data.path());
+    let segment = segment(data.path());
+    let mut bytes = fs::read(&segment).unwrap();
+    let place = find(&bytes, "line 1 of many");
+    bytes[place] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+
+    let (status, report) = verify_json(data.path());
+    assert_eq!(status, Some(1), "{report}");
+    let [damaged] = &report["damaged"].as_array().unwrap()[..] else {
+        panic!("{report}");
+    };
+    assert_eq!(damaged["file"], segment.to_str().unwrap());
+    assert!(
+        damaged["firstByte"].as_u64() <= Some(place as u64),
+        "{damaged}"
+    );
+    assert!(
+        damaged["endByte"].as_u64() > Some(place as u64),
+        "{damaged}"
+    );
+    let [missing] = &report["missing"].as_array().unwrap()[..] else {
+        panic!("{report}");
+    };
+    assert_eq!(missing["session"], first);
+    assert_eq!(missing["firstSequence"], missing["lastSequence"]);
+    assert_eq!(missing["places"], json!([0]));
+    let readable = sound["records"].as_u64().unwrap() - 1;
+    assert_eq!(report["records"], readable);
+    assert_eq!(report["lostRecords"], 1);
+    // What stands behind the gap is checked for its order, and the other session as before.
+    assert!(report["orderChecked"].as_u64() > Some(0));
+    assert_eq!(report["violations"], json!([]));
+
+    let verified = verify(data.path(), &[]);
+    assert_eq!((verified.status, verified.err.as_str()), (Some(1), ""));
+    let sequence = &missing["firstSequence"];
+    for words in [
+        " is damaged.\n",
+        "the record's checksum is wrong; 1 record lost.",
+        &format!("Session {first} lacks sequence {sequence}."),
+        "Still readable",
+    ] {
+        assert!(verified.out.contains(words), "{words}: {}", verified.out);
+    }
+    assert!(!verified.out.contains(&second), "{}", verified.out);
+
+    // The server names the place and serves nothing.
+    let path = data.path().to_str().unwrap();
+    let (status, out, err) = outcome(&["serve", "--listen", "127.0.0.1:0", "--data", path]);
+    assert_eq!((status.code(), out.as_str()), (Some(1), ""));
+    assert!(
+        err.contains("the log is damaged") && err.contains(&first),
+        "{err}"
+    );
+    assert!(err.contains("rejoin verify"), "{err}");
+}
+
+#[test]
+fn a_running_servers_log_and_a_place_without_one_are_no_verdict() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    server.create();
+    let verified = verify(data.path(), &[]);
+    assert_eq!((verified.status, verified.out.as_str()), (Some(2), ""));
+    assert!(verified.err.contains("running server"), "{}", verified.err);
+
+    let empty = directory();
+    let nowhere = empty.path().join("nowhere");
+    for (path, word) in [(empty.path(), "no log in"), (&nowhere, "nowhere")] {
+        let verified = verify(path, &[]);
+        assert_eq!(verified.status, Some(2));
+        assert!(verified.err.contains(word), "{}", verified.err);
+    }
+    assert!(!nowhere.exists());
+    assert_eq!(verify(data.path(), &["--nonsense"]).status, Some(2));
+}
