@@ -27,7 +27,7 @@ pub(super) struct Opened {
     pub(super) log: SegmentLog,
     /// What was replayed.
     pub(super) records: Vec<Record>,
-    recovery: Recovery,
+    pub(super) recovery: Recovery,
     disk: SimulatedDisk,
 }
 
