@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates each may depend on. Dependencies point one way.
-const EDGES: [(&str, &[&str]); 7] = [
+const EDGES: [(&str, &[&str]); 9] = [
     ("rejoin-core", &[]),
     ("rejoin-log", &["rejoin-core"]),
     ("rejoin-engine", &["rejoin-core", "rejoin-log"]),
@@ -15,6 +15,14 @@ const EDGES: [(&str, &[&str]); 7] = [
         &["rejoin-core", "rejoin-log", "rejoin-engine", "rejoin-http"],
     ),
     (
+        "rejoin-doris",
+        &["rejoin-core", "rejoin-engine", "rejoin-http"],
+    ),
+    (
+        "rejoin-maxscale",
+        &["rejoin-core", "rejoin-engine", "rejoin-http"],
+    ),
+    (
         "rejoin",
         &[
             "rejoin-core",
@@ -22,6 +30,8 @@ const EDGES: [(&str, &[&str]); 7] = [
             "rejoin-engine",
             "rejoin-http",
             "rejoin-arthas",
+            "rejoin-doris",
+            "rejoin-maxscale",
         ],
     ),
     (

@@ -141,8 +141,8 @@ impl Arthas {
             return Answer::from(fault).encode(None);
         }
         // A request that came from no connection has no address.
-        let ip = rejoin_http::peer(http).ip();
-        let remote = (!ip.is_unspecified()).then(|| ip.to_string().into());
+        let peer = rejoin_http::peer(http);
+        let remote = (!peer.ip().is_unspecified()).then(|| peer.to_string().into());
         self.answer(&rejoin_http::body(http), remote).await
     }
 }

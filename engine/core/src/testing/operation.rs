@@ -72,8 +72,8 @@ impl Operation {
                 let timeout = Duration::from_secs(timeout.into());
                 Command::CreateSession(CreateSession {
                     session: fresh_session(state),
-                    service: "test".into(),
-                    user: None,
+                    service: if reads { "test" } else { "other" }.into(),
+                    user: (!reads).then(|| "user 0".into()),
                     remote: Some("127.0.0.1:1".into()),
                     server: Server {
                         process: 1,

@@ -1,7 +1,7 @@
 //! Plays operations against the core, and holds it to its promises at every one of them.
 
 use super::{Operation, Promises};
-use crate::{Limits, State, Timestamp, Views};
+use crate::{Limits, Selection, State, Timestamp, Views};
 use alloc::vec::Vec;
 
 /// Few enough that every bound is met.
@@ -71,6 +71,7 @@ pub fn play(operations: &[(i64, Operation)]) {
     assert_eq!(replayed, state, "promise 1: the fold is another state");
     assert_eq!(replayed_views, views, "promise 1: the fold is other views");
     compare(&state, &views);
+    compare_lists(&views);
 }
 
 fn compare(state: &State, views: &Views) {
@@ -82,5 +83,53 @@ fn compare(state: &State, views: &Views) {
         assert_eq!(view.foreground, session.foreground());
         assert_eq!(view.is_busy(), session.jobs().count() > 0);
         assert_eq!(view.consumers().count(), session.consumers().count());
+        assert_eq!(view.current_job().is_some(), view.is_busy());
+    }
+}
+
+/// A list says what looking at every session would say.
+fn compare_lists(views: &Views) {
+    let users = [None, Some("user 0"), Some("user 1"), Some("nobody")];
+    let services = [None, Some("test"), Some("other"), Some("none")];
+    for (user, service) in users
+        .into_iter()
+        .flat_map(|user| services.map(|service| (user, service)))
+    {
+        for busy in [None, Some(true), Some(false)] {
+            for numbers in [0..=u64::MAX, 2..=3] {
+                compare_list(
+                    views,
+                    &Selection {
+                        user,
+                        service,
+                        busy,
+                        numbers,
+                    },
+                );
+            }
+        }
+    }
+}
+
+fn compare_list(views: &Views, selection: &Selection<'_>) {
+    let Selection {
+        user,
+        service,
+        busy,
+        numbers,
+    } = selection;
+    let expected: Vec<_> = views
+        .open_sessions()
+        .filter(|view| user.is_none_or(|user| view.user.as_deref() == Some(user)))
+        .filter(|view| service.is_none_or(|service| *view.service == *service))
+        .filter(|view| busy.is_none_or(|busy| view.is_busy() == busy))
+        .filter(|view| numbers.contains(&view.number.0))
+        .map(|view| view.id)
+        .collect();
+    assert_eq!(views.count(selection), expected.len(), "{selection:?}");
+    for skip in 0..=expected.len() {
+        let selected = views.select(selection, skip).map(|view| view.id);
+        let expected = expected.iter().copied().skip(skip);
+        assert!(selected.eq(expected), "{selection:?} behind {skip}");
     }
 }
