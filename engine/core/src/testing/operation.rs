@@ -186,7 +186,7 @@ impl Manner {
 }
 
 impl Pick {
-    const NOBODY: u8 = u8::MAX;
+    pub(super) const NOBODY: u8 = u8::MAX;
 
     fn among<T>(self, count: usize, mut all: impl Iterator<Item = T>) -> Option<T> {
         if self.0 == Self::NOBODY || count == 0 {
