@@ -5,10 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates each may depend on. Dependencies point one way.
-const EDGES: [(&str, &[&str]); 9] = [
+const EDGES: [(&str, &[&str]); 10] = [
     ("rejoin-core", &[]),
     ("rejoin-log", &["rejoin-core"]),
     ("rejoin-engine", &["rejoin-core", "rejoin-log"]),
+    (
+        "rejoin-sim",
+        &["rejoin-core", "rejoin-log", "rejoin-engine"],
+    ),
     ("rejoin-http", &[]),
     (
         "rejoin-arthas",

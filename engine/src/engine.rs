@@ -13,7 +13,7 @@ use crate::supervisor::{Services, Supervisor};
 use crate::{Config, Runtime, limits};
 use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
-use futures::future::{Either, select};
+use futures::future::{pending, select};
 use rejoin_core::{
     CloseCause, Command, ConsumerId, CreateSession, Event, JobId, Record, Sequence, SessionId,
     SessionView, State, SubmitJob, Views,
@@ -363,11 +363,8 @@ impl Engine {
         limit: ReadLimit,
         wait: Duration,
     ) -> Result<Vec<Arc<Record>>, PullError> {
-        let next = pin!(self.puller.next(session, after, limit));
-        match select(next, self.runtime().timer(wait)).await {
-            Either::Left((records, _)) => records,
-            Either::Right(_) => Ok(vec![]),
-        }
+        let patience = self.runtime().timer(wait);
+        self.puller.next(session, after, limit, patience).await
     }
 
     /// The session of this identity, open or ended not long ago.
@@ -416,7 +413,8 @@ impl Engine {
                     records: 1,
                     bytes: 1,
                 };
-                if self.puller.next(session, after, limit).await.is_err() {
+                let next = self.puller.next(session, after, limit, pending::<()>());
+                if next.await.is_err() {
                     break;
                 }
             }

@@ -74,13 +74,9 @@ impl Puller {
                 joined,
             });
         };
-        let search = pin!(self.search(&open, &pull, after));
         let closing = pin!(self.published.wait_for_closing());
         let patience = select(self.runtime.timer(pull.wait), closing);
-        let records = match select(search, patience).await {
-            Either::Left((records, _)) => records?,
-            Either::Right(_) => vec![],
-        };
+        let records = self.search(&open, &pull, after, patience).await?;
         Ok(Pulled {
             records,
             after,
@@ -88,15 +84,18 @@ impl Puller {
         })
     }
 
-    /// Waits until there is something to select, or nothing will come any more.
+    /// Waits until there is something to select, or nothing will come any more, or patience ends.
     async fn search(
         &self,
         open: &OpenPull,
         pull: &Pull,
         mut after: Sequence,
+        mut patience: impl Future + Unpin,
     ) -> Result<Vec<Arc<Record>>, PullError> {
         loop {
-            let mut records = self.next(pull.session, after, pull.limit).await?;
+            let mut records = self
+                .next(pull.session, after, pull.limit, &mut patience)
+                .await?;
             let Some(last) = records.last().map(|record| record.sequence) else {
                 return Ok(vec![]);
             };
@@ -109,13 +108,17 @@ impl Puller {
         }
     }
 
-    /// The records after `after`; waits for the first of them. Empty: the session has ended, and
-    /// nothing follows.
+    /// The records after `after`; waits for the first of them, until `patience` ends. Empty: it has
+    /// ended, or the session has, and nothing follows.
+    ///
+    /// What is there is read to the end, however long the log takes: a reader in a hurry would
+    /// else never get what is in the log alone.
     pub(crate) async fn next(
         &self,
         session: SessionId,
         after: Sequence,
         limit: ReadLimit,
+        mut patience: impl Future + Unpin,
     ) -> Result<Vec<Arc<Record>>, PullError> {
         loop {
             let listener = self.published.listen(session);
@@ -132,7 +135,9 @@ impl Puller {
             if let Some(why) = self.published.ended() {
                 return Err(PullError::Unavailable(why.clone()));
             }
-            listener.await;
+            if let Either::Right(_) = select(listener, &mut patience).await {
+                return Ok(vec![]);
+            }
         }
     }
 }

@@ -68,6 +68,8 @@ impl Sequencer {
         self.supervisor.interrupt_all();
         self.requests.close();
         self.reports.close();
+        // Handles keep the queue alive: who still waits in it would wait for ever.
+        while self.requests.try_recv().is_ok() {}
         // Last: whoever is told that the engine has ended may open its log.
         drop(self.log);
         self.published.end(ending);

@@ -5,7 +5,10 @@
 
 use crate::deadline::{Deadline, Deadlines};
 use crate::state::{Consumer, Job, Session, State};
-use crate::{ConsumerId, Event, JobId, LeaveCause, Place, Record, Sequence, SessionId, Timestamp};
+use crate::{
+    ConsumerId, Event, InterruptCause, JobId, LeaveCause, Place, Record, Sequence, SessionId,
+    Timestamp,
+};
 use alloc::collections::BTreeMap;
 use core::fmt;
 
@@ -203,6 +206,7 @@ impl Session {
                     output: 0,
                     output_limit: *output_limit,
                     interrupt: None,
+                    is_cut: false,
                     due: at + *timeout,
                 };
                 deadlines.reset(Deadline::Job(session, *id), None, job.deadline());
@@ -225,6 +229,7 @@ impl Session {
                 if let Some(job) = self.jobs.get_mut(id) {
                     deadlines.reset(Deadline::Job(session, *id), job.deadline(), None);
                     job.interrupt.get_or_insert(*cause);
+                    job.is_cut |= *cause == InterruptCause::OutputLimit;
                 }
             }
             Event::JobFinished { job: id, .. } => {

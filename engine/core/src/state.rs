@@ -158,6 +158,8 @@ pub struct Job {
     pub(crate) output: u64,
     pub(crate) output_limit: u64,
     pub(crate) interrupt: Option<InterruptCause>,
+    /// A result was not logged for its length: none that follows is, so that there is no hole.
+    pub(crate) is_cut: bool,
     pub(crate) due: Timestamp,
 }
 

@@ -86,8 +86,9 @@ impl State {
         })
     }
 
-    /// The result with which a job would exceed its output is not logged: the job is told to end,
-    /// and says so when it has.
+    /// A result that is too long, or with which a job would exceed its output, is not logged: the
+    /// job is told to end, and says so when it has. Its readers are to know that something is
+    /// missing.
     pub(super) fn report_result(
         &self,
         session: SessionId,
@@ -95,11 +96,11 @@ impl State {
         result: Arc<str>,
     ) -> Decision {
         let running = self.open(session)?.job(job)?;
-        at_most("result", self.limits.result, result.len())?;
-        if running.interrupt == Some(InterruptCause::OutputLimit) {
+        if running.is_cut {
             return Err(Rejection::OutputLimitReached(job));
         }
-        let event = if running.output + result.len() as u64 <= running.output_limit {
+        let is_short = result.len() <= self.limits.result;
+        let event = if is_short && running.output + result.len() as u64 <= running.output_limit {
             Event::ResultEmitted {
                 job,
                 manner: running.manner,
@@ -114,6 +115,7 @@ impl State {
         Ok(vec![(session, event)])
     }
 
+    /// A message that is too long is cut: whatever is said of it, the job has ended.
     pub(super) fn report_finished(
         &self,
         session: SessionId,
@@ -122,12 +124,8 @@ impl State {
         message: Option<Arc<str>>,
     ) -> Decision {
         let running = self.open(session)?.job(job)?;
-        at_most(
-            "message",
-            self.limits.message,
-            message.as_ref().map_or(0, |it| it.len()),
-        )?;
-        let (outcome, message) = running.outcome(status, message);
+        let message = message.map(|message| cut(message, self.limits.message));
+        let (outcome, message) = running.outcome(status, message, self.limits.result);
         // A job that was stopped for its output may have ended politely; it failed all the same.
         let status = if outcome == Outcome::Failed && status == 0 {
             FAILED_STATUS
@@ -156,7 +154,12 @@ impl Session {
 
 impl Job {
     /// How it ended, by why it was first told to.
-    fn outcome(&self, status: i32, message: Option<Arc<str>>) -> (Outcome, Option<Arc<str>>) {
+    fn outcome(
+        &self,
+        status: i32,
+        message: Option<Arc<str>>,
+        result_limit: usize,
+    ) -> (Outcome, Option<Arc<str>>) {
         match self.interrupt {
             None if status == 0 => (Outcome::Completed, message),
             None => (Outcome::Failed, message),
@@ -174,7 +177,7 @@ impl Job {
             Some(InterruptCause::OutputLimit) => {
                 let limit = self.output_limit;
                 let message = format!(
-                    "the job was interrupted: its results may have {limit} bytes, and the next would have exceeded that"
+                    "the job was interrupted: its results may have {limit} bytes, {result_limit} each, and the next would have exceeded that"
                 );
                 (Outcome::Failed, Some(message.into()))
             }
@@ -184,3 +187,12 @@ impl Job {
 
 /// What a shell says of a command that failed without saying how.
 const FAILED_STATUS: i32 = 1;
+
+/// The whole characters among the first bytes.
+fn cut(text: Arc<str>, bytes: usize) -> Arc<str> {
+    if text.len() <= bytes {
+        return text;
+    }
+    let end = (0..=bytes).rev().find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or(0)).unwrap_or_default().into()
+}

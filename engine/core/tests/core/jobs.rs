@@ -262,9 +262,49 @@ fn a_job_that_emits_too_much_is_interrupted_and_says_so() {
             outcome: Outcome::Failed,
             status: 130,
             message: Some(
-                "the job was interrupted: its results may have 10 bytes, and the next would have exceeded that"
+                "the job was interrupted: its results may have 10 bytes, 524288 each, and the next would have exceeded that"
                     .into(),
             ),
+        }]);
+}
+
+#[test]
+fn nothing_follows_a_result_that_was_too_much_whyever_the_job_was_interrupted() {
+    given([
+        created(),
+        submitted(1, foreground()),
+        requested(InterruptCause::Requested),
+    ])
+    .when(instant(1), emit("more than ten bytes"))
+    .then([requested(InterruptCause::OutputLimit)])
+    .when(instant(1), emit("short"))
+    .then_rejected(Rejection::OutputLimitReached(JobId(1)));
+}
+
+#[test]
+fn a_result_that_is_too_long_is_not_lost_in_silence() {
+    let long = "x".repeat(524_289);
+    given([created(), submitted(1, foreground())])
+        .when(instant(1), emit(&long))
+        .then([requested(InterruptCause::OutputLimit)]);
+}
+
+#[test]
+fn a_job_whose_last_words_are_too_long_has_ended_all_the_same() {
+    let finish = Command::ReportFinished {
+        session: SESSION,
+        job: JobId(1),
+        status: 1,
+        message: Some("é".repeat(8 * 1024).into()),
+    };
+    given([created(), submitted(1, foreground())])
+        .when(instant(1), finish)
+        .then([Event::JobFinished {
+            job: JobId(1),
+            manner: foreground(),
+            outcome: Outcome::Failed,
+            status: 1,
+            message: Some("é".repeat(4 * 1024).into()),
         }]);
 }
 

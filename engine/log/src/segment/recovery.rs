@@ -125,6 +125,9 @@ impl Recovered {
             if scan.next == name.first {
                 return Err(damaged("a segment without records was sealed".to_owned()));
             }
+            if is_last {
+                name_again(disk, name).map_err(io)?;
+            }
             self.segments.push(name.first);
         } else if scan.next == name.first {
             // Nothing was ever acknowledged in it, and its name is the next segment's.
@@ -173,6 +176,17 @@ pub(super) fn seal(site: Site, next: u64, durable: u64) -> [u8; BATCH_HEAD_BYTES
         durable,
     };
     head.encode(site)
+}
+
+/// Names the last segment once more. As with [`write_again`]: after a sync of the directory that
+/// failed, everybody sees the new name and the disk may keep the old one for ever, and then a
+/// segment would follow that was never sealed. Interrupted in between, it can be done again.
+fn name_again(disk: &dyn Disk, name: SegmentName) -> io::Result<()> {
+    let sealed = name.to_string();
+    let active = SegmentName::active(name.first).to_string();
+    disk.rename(&sealed, &active)?;
+    disk.rename(&active, &sealed)?;
+    disk.sync()
 }
 
 /// Writes what is there once more. Nobody vouches that it is durable: it may be in the operating

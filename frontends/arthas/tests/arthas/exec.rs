@@ -247,8 +247,8 @@ fn an_exec_that_says_too_much_is_interrupted_and_says_so() {
     let (session, _) = server.init();
     let answer = server.act(&session, "exec", r#","command":"flood 1000""#);
     let status = concat!(
-        r#"{"jobId":1,"message":"the job was interrupted: its results may have 250000 bytes, and "#,
-        r#"the next would have exceeded that","statusCode":1,"type":"status"}"#,
+        r#"{"jobId":1,"message":"the job was interrupted: its results may have 250000 bytes, "#,
+        r#"524288 each, and the next would have exceeded that","statusCode":1,"type":"status"}"#,
     );
     let end = format!(
         r#",{status}],"timeExpired":false}},"sessionId":"{session}","state":"SUCCEEDED"}}"#

@@ -1,0 +1,171 @@
+//! A disk that takes its time and fails: which operation, and how, the seed decides. What a fault
+//! does to the bytes is the simulated disk's business.
+
+use crate::world::World;
+use rejoin_log::disk::{Disk, DiskFile, DiskLock};
+use rejoin_log::testing::{Fault, SimulatedDisk};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The machine's disk, as one process sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct FaultyDisk {
+    pub(crate) world: Arc<World>,
+    pub(crate) disk: SimulatedDisk,
+    /// Says that all is durable, and does nothing: to see whether anybody notices.
+    pub(crate) lies: bool,
+}
+
+#[derive(Debug)]
+struct FaultyFile {
+    disk: FaultyDisk,
+    file: Arc<dyn DiskFile>,
+}
+
+impl FaultyDisk {
+    /// Puts one of these faults in the way of the next operation, once in `times`.
+    fn provoke<const N: usize>(&self, times: u64, faults: [(&'static str, Fault); N]) {
+        if self.world.is_over() || self.world.is_calm() {
+            return;
+        }
+        let fault = self
+            .world
+            .draw(|random| random.once_in(times).then(|| random.place(N)));
+        if let Some((name, fault)) = fault.map(|place| faults[place]) {
+            self.world.count(name);
+            self.world.note(format_args!("{name}"));
+            self.disk.fail(self.disk.operations(), fault);
+        }
+    }
+
+    /// Lets the others go on; when the process dies meanwhile, nobody learns how it went.
+    fn complete<T>(&self, done: io::Result<T>) -> io::Result<T> {
+        self.world.meanwhile();
+        self.alive()?;
+        done
+    }
+
+    /// The dead do nothing.
+    fn alive(&self) -> io::Result<()> {
+        if self.world.is_crashed() {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
+        Ok(())
+    }
+
+    fn opened(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        let disk = self.clone();
+        Arc::new(FaultyFile { disk, file })
+    }
+}
+
+impl Disk for FaultyDisk {
+    fn path(&self) -> &Path {
+        self.disk.path()
+    }
+
+    fn lock(&self) -> io::Result<Option<Box<dyn DiskLock>>> {
+        self.disk.lock()
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        self.alive()?;
+        self.disk.names()
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.alive()?;
+        self.provoke(
+            150,
+            [
+                ("fault: file could not be begun or renamed", Fault::IO),
+                ("fault: disk full", Fault::NO_SPACE),
+            ],
+        );
+        let created = self.disk.create(name).map(|file| self.opened(file));
+        self.complete(created)
+    }
+
+    // Readers open files under a lock: nobody goes on meanwhile.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.alive()?;
+        self.disk.open(name).map(|file| self.opened(file))
+    }
+
+    fn open_writable(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.alive()?;
+        self.disk.open_writable(name).map(|file| self.opened(file))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.alive()?;
+        self.provoke(
+            150,
+            [("fault: file could not be begun or renamed", Fault::IO)],
+        );
+        let renamed = self.disk.rename(from, to);
+        self.complete(renamed)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.alive()?;
+        self.disk.remove(name)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.alive()?;
+        self.provoke(150, [("fault: directory sync failed", Fault::IO)]);
+        let synced = self.disk.sync();
+        self.complete(synced)
+    }
+}
+
+impl DiskFile for FaultyFile {
+    fn length(&self) -> io::Result<u64> {
+        self.disk.alive()?;
+        self.file.length()
+    }
+
+    fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+        self.disk.alive()?;
+        if self.disk.world.executor.live() > 0 {
+            self.disk.provoke(150, [("fault: read failed", Fault::IO)]);
+        }
+        let read = self.file.read_at(bytes, at);
+        self.disk.complete(read)
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        self.disk.alive()?;
+        let part = self.disk.world.draw(|random| random.place(bytes.len()));
+        self.disk.provoke(
+            300,
+            [
+                ("fault: append failed", Fault::IO),
+                ("fault: disk full", Fault::NO_SPACE),
+                ("fault: disk full in mid-write", Fault::Short(part, ENOSPC)),
+            ],
+        );
+        let written = self.file.write_at(bytes, at);
+        self.disk.complete(written)
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.disk.alive()?;
+        self.file.set_length(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.disk.alive()?;
+        if self.disk.lies {
+            return Ok(());
+        }
+        self.disk.provoke(400, [("fault: sync failed", Fault::IO)]);
+        let synced = self.file.sync();
+        self.disk.complete(synced)
+    }
+}
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;

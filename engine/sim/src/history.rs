@@ -1,0 +1,273 @@
+//! What clients asked for, and what they were told: each answer is judged by what is durable when
+//! it arrives.
+//!
+//! Never: an answer that a crash could take back, two answers for one record, a record of a
+//! command that was refused.
+
+use crate::shadow::Shadow;
+use crate::witness::ensure;
+use rejoin_core::{
+    CloseCause, Command, ConsumerId, Event, InterruptCause, JobId, LeaveCause, Record, Rejection,
+    Sequence, SessionId,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What was asked and answered.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    asked: u64,
+    open: BTreeMap<u64, Asked>,
+    /// Records that somebody was told to be the outcome of a command.
+    claimed: BTreeSet<usize>,
+    /// Texts of commands that had no effect, and were said to have none.
+    refused: BTreeSet<Arc<str>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) command: Command,
+    /// How many records were durable.
+    pub(crate) from: usize,
+}
+
+/// What an accepted command led to, as its client was told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Told {
+    Created(SessionId, Option<ConsumerId>),
+    Joined(ConsumerId),
+    Noted(JobId, Sequence),
+    Done,
+}
+
+impl History {
+    pub(crate) fn ask(&mut self, command: Command, shadow: &Shadow) -> u64 {
+        self.asked += 1;
+        let from = shadow.log().len();
+        self.open.insert(self.asked, Asked { command, from });
+        self.asked
+    }
+
+    /// Nobody waits for the answer any more.
+    pub(crate) fn give_up(&mut self, ticket: u64) {
+        self.open.remove(&ticket);
+    }
+
+    pub(crate) fn restart(&mut self) {
+        self.open.clear();
+    }
+
+    /// Commands that wait for their answer.
+    pub(crate) fn waiting(&self) -> Vec<&Command> {
+        self.open.values().map(|asked| &asked.command).collect()
+    }
+
+    /// A command was accepted: its record is durable, is newer than the question, and is nobody
+    /// else's.
+    pub(crate) fn accept(
+        &mut self,
+        ticket: u64,
+        told: Told,
+        shadow: &Shadow,
+    ) -> Result<(), String> {
+        let Some(Asked { command, from }) = self.open.remove(&ticket) else {
+            return Ok(());
+        };
+        let found = find(&command, told, from, shadow, &self.claimed);
+        let Some(place) = found else {
+            return Err(format!(
+                "promise 3: {command:?} was accepted as {told:?}, and no new record of it is durable"
+            ));
+        };
+        ensure!(
+            self.claimed.insert(place),
+            "promise 2: {command:?} was told of the record of another command"
+        );
+        Ok(())
+    }
+
+    /// A command was rejected: at some moment since it was asked, that was right by what is
+    /// durable now.
+    pub(crate) fn reject(
+        &mut self,
+        ticket: u64,
+        rejection: Rejection,
+        shadow: &Shadow,
+    ) -> Result<(), String> {
+        let Some(Asked { command, from }) = self.open.remove(&ticket) else {
+            return Ok(());
+        };
+        self.refused.extend(text(&command));
+        ensure!(
+            was_right(&command, rejection, from, shadow),
+            "promise 3: {command:?} was rejected as {rejection:?}, which no durable record supports"
+        );
+        Ok(())
+    }
+
+    /// A command was turned away without being looked at.
+    pub(crate) fn turn_away(&mut self, ticket: u64) {
+        if let Some(asked) = self.open.remove(&ticket) {
+            self.refused.extend(text(&asked.command));
+        }
+    }
+
+    /// Every text stands in the log once at most, and not at all where it was refused.
+    pub(crate) fn check(&self, shadow: &Shadow) -> Result<(), String> {
+        let mut found = BTreeSet::new();
+        for record in shadow.log() {
+            let Some(text) = text_of(&record.event) else {
+                continue;
+            };
+            ensure!(
+                found.insert(text.clone()),
+                "promise 2: {text:?} was asked once and is logged twice"
+            );
+            ensure!(
+                !self.refused.contains(&text),
+                "promise 3: {text:?} was refused and is logged"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The newest record that the answer is about, where that is durable and younger than the question.
+fn find(
+    command: &Command,
+    told: Told,
+    from: usize,
+    shadow: &Shadow,
+    claimed: &BTreeSet<usize>,
+) -> Option<usize> {
+    let by_event = |session: SessionId, is_it: &dyn Fn(&Event) -> bool| {
+        let mut since = shadow
+            .records(session)
+            .rev()
+            .take_while(|(place, _)| *place >= from);
+        let found = since.find(|(place, record)| is_it(&record.event) && !claimed.contains(place));
+        found.map(|(place, _)| place)
+    };
+    let by_sequence = |session, sequence, is_it: &dyn Fn(&Record) -> bool| {
+        let (place, record) = shadow.record(session, sequence)?;
+        (place >= from && is_it(record)).then_some(place)
+    };
+    match (command, told) {
+        (Command::CreateSession(create), Told::Created(session, consumer)) => {
+            let joined = by_sequence(
+                session,
+                Sequence(2),
+                &|record| matches!(record.event, Event::ConsumerJoined { consumer: it, .. } if Some(it) == consumer),
+            );
+            let created = by_sequence(
+                session,
+                Sequence(1),
+                &|record| matches!(&record.event, Event::SessionCreated { user, .. } if *user == create.user),
+            );
+            created.filter(|_| consumer.is_none() || joined.is_some())
+        }
+        (Command::JoinSession { session, .. }, Told::Joined(consumer)) => by_event(
+            *session,
+            &|event| matches!(event, Event::ConsumerJoined { consumer: it, .. } if *it == consumer),
+        ),
+        (Command::LeaveSession { session, consumer }, _) => by_event(
+            *session,
+            &|event| matches!(event, Event::ConsumerLeft { consumer: it, cause: LeaveCause::Left } if it == consumer),
+        ),
+        (Command::CloseSession { session, .. }, _) => by_event(*session, &|event| {
+            matches!(
+                event,
+                Event::SessionClosed {
+                    cause: CloseCause::Requested
+                }
+            )
+        }),
+        (Command::SubmitJob(submit), Told::Noted(job, sequence)) => {
+            by_sequence(submit.session, sequence, &|record| {
+                matches!(&record.event, Event::JobSubmitted { job: it, statement, .. }
+                    if *it == job && *statement == submit.statement)
+            })
+        }
+        (Command::InterruptJob { session, .. }, Told::Noted(job, sequence)) => {
+            let cause = InterruptCause::Requested;
+            by_sequence(*session, sequence, &|record| {
+                record.event == Event::InterruptRequested { job, cause }
+            })
+        }
+        (Command::SetUser { session, .. } | Command::RefuseStatement { session, .. }, _) => {
+            let wanted = text(command);
+            by_event(*session, &|event| text_of(event) == wanted)
+        }
+        _ => None,
+    }
+}
+
+fn was_right(command: &Command, rejection: Rejection, from: usize, shadow: &Shadow) -> bool {
+    let limits = shadow.limits();
+    let Some(session) = session_of(command) else {
+        return match rejection {
+            Rejection::TooMany { limit, .. } => {
+                limit == limits.sessions && shadow.were_ever_open(from, limit)
+            }
+            Rejection::TooLong { limit, .. } => {
+                text(command).is_some_and(|text| text.len() > limit)
+            }
+            _ => false,
+        };
+    };
+    let was_ever =
+        |holds: &dyn Fn(&crate::shadow::Stand) -> bool| shadow.was_ever(session, from, holds);
+    match rejection {
+        Rejection::ConsumerNotFound(consumer) => {
+            was_ever(&|stand| !stand.consumers.contains(&consumer))
+        }
+        Rejection::JobNotFound(job) => was_ever(&|stand| !stand.jobs.contains(&job)),
+        Rejection::JobRunning(job) => was_ever(&|stand| stand.foreground == Some(job)),
+        Rejection::NoForegroundJob => was_ever(&|stand| stand.foreground.is_none()),
+        Rejection::SessionNotFound(_) => was_ever(&|stand| !stand.is_open),
+        Rejection::TooLong { limit, .. } => text(command).is_some_and(|text| text.len() > limit),
+        Rejection::TooMany { limit, .. } => match command {
+            Command::JoinSession { .. } => was_ever(&|stand| stand.consumers.len() >= limit),
+            _ => was_ever(&|stand| stand.jobs.len() >= limit),
+        },
+        Rejection::CursorAhead | Rejection::OutputLimitReached(_) | Rejection::SessionExists(_) => {
+            false
+        }
+    }
+}
+
+fn session_of(command: &Command) -> Option<SessionId> {
+    match command {
+        Command::JoinSession { session, .. }
+        | Command::LeaveSession { session, .. }
+        | Command::CloseSession { session, .. }
+        | Command::SetUser { session, .. }
+        | Command::RefuseStatement { session, .. }
+        | Command::InterruptJob { session, .. } => Some(*session),
+        Command::SubmitJob(submit) => Some(submit.session),
+        _ => None,
+    }
+}
+
+/// The text by which a command's record is known; no two commands have the same.
+fn text(command: &Command) -> Option<Arc<str>> {
+    match command {
+        Command::CreateSession(create) => create.user.clone(),
+        Command::SetUser { user, .. } => Some(user.clone()),
+        Command::SubmitJob(submit) => Some(submit.statement.clone()).filter(|it| it.contains('#')),
+        Command::RefuseStatement { reason, .. } => Some(reason.clone()),
+        _ => None,
+    }
+}
+
+fn text_of(event: &Event) -> Option<Arc<str>> {
+    match event {
+        Event::SessionCreated { user, .. } => user.clone(),
+        Event::UserSet { user } => Some(user.clone()),
+        Event::JobSubmitted { statement, .. } => {
+            Some(statement.clone()).filter(|it| it.contains('#'))
+        }
+        Event::StatementRefused { reason, .. } => Some(reason.clone()),
+        _ => None,
+    }
+}

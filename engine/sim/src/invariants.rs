@@ -1,0 +1,91 @@
+//! What must hold whenever nothing can go on before time passes. The promises about each record
+//! and each answer are checked where they arrive; these are about what does not arrive.
+
+use crate::witness::{Witness, ensure};
+use crate::world::World;
+use rejoin_core::Timestamp;
+use rejoin_engine::{Engine, Services, Unavailable, limits};
+use std::time::Duration;
+
+/// Since when something has been due.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Due(Option<(Timestamp, Duration)>);
+
+impl Due {
+    /// Checks everything; `services` are those that this process has.
+    pub(crate) fn check(
+        &mut self,
+        world: &World,
+        engine: &Engine,
+        services: &Services,
+    ) -> Result<(), String> {
+        let witness = world.witness();
+        let has_ended = witness.ended.is_some();
+        match &witness.ended {
+            Some(Unavailable::Broken) => {
+                return Err("promise 9: the engine broke an assertion".into());
+            }
+            Some(Unavailable::ShuttingDown) => ensure!(
+                !witness.log_failed,
+                "promise 11: the log failed, and the engine says that it was told to end"
+            ),
+            Some(Unavailable::LogFailed(_)) => {
+                ensure!(
+                    witness.log_failed,
+                    "the engine ended for a failure that there was not"
+                );
+            }
+            None => ensure!(
+                !witness.log_failed,
+                "promise 11: the log failed, and the engine goes on"
+            ),
+        }
+        let waiting = witness.history.waiting();
+        ensure!(
+            waiting.is_empty(),
+            "a wake-up is lost: nobody answers {waiting:?}"
+        );
+        witness.readers.check_waiting(has_ended, &witness.shadow)?;
+        if has_ended {
+            return Ok(());
+        }
+        // Promise 1: what is shown is the fold of what is durable.
+        ensure!(
+            engine.view(|views| *views == witness.shadow.views),
+            "promise 1: the views are not the fold of the log"
+        );
+        let is_served = |session| {
+            let view = witness.shadow.views.session(session);
+            view.is_none_or(|view| services.contains_key(&view.service))
+        };
+        witness.runs.check_waiting(is_served, &witness.shadow)?;
+        self.check_late(world, &witness)
+    }
+
+    /// Promise 8: what is due happens within a tick.
+    fn check_late(&mut self, world: &World, witness: &Witness) -> Result<(), String> {
+        let now = world.clock.now();
+        let elapsed = world.clock.elapsed();
+        let due = witness
+            .shadow
+            .state
+            .next_deadline()
+            .filter(|due| *due <= now);
+        let since = match (due, self.0) {
+            (Some(due), Some((known, since))) if due == known => since,
+            _ => elapsed,
+        };
+        self.0 = due.map(|due| (due, since));
+        let late = elapsed.saturating_sub(since);
+        ensure!(
+            late <= limits::TICK + SLACK,
+            "promise 8: {:?} of {:?} has been due for {late:?}",
+            due,
+            witness.shadow.state.due(now).next()
+        );
+        Ok(())
+    }
+}
+
+/// One `Expire` handles a few deadlines only; those that are left take another turn each.
+const SLACK: Duration = Duration::from_millis(200);

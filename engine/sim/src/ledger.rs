@@ -1,0 +1,129 @@
+//! How often each fault and each kind of event was met. A simulator that never does something
+//! proves nothing about it: what stays at zero fails a run that was long enough.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Counts, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    counts: BTreeMap<&'static str, u64>,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            counts: EXPECTED.iter().map(|name| (*name, 0)).collect(),
+        }
+    }
+}
+
+impl Ledger {
+    pub(crate) fn count(&mut self, name: &'static str) {
+        *self.counts.entry(name).or_default() += 1;
+    }
+
+    /// Adds another run's counts.
+    pub fn add(&mut self, other: &Self) {
+        for (name, count) in &other.counts {
+            *self.counts.entry(name).or_default() += count;
+        }
+    }
+
+    /// What never happened, and should have.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let never = self.counts.iter().filter(|(_, count)| **count == 0);
+        never.map(|(name, _)| *name).collect()
+    }
+
+    /// How often this happened.
+    pub fn of(&self, name: &str) -> u64 {
+        self.counts.get(name).copied().unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, count) in &self.counts {
+            writeln!(f, "{count:>10}  {name}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What every long run has to meet.
+const EXPECTED: &[&str] = &[
+    "answer: accepted",
+    "answer: overloaded",
+    "answer: unavailable",
+    "answer: no such service",
+    "client: gives up on a command",
+    "client: gives up on a pull",
+    "client: joins in mid-output",
+    "client: two pulls at once",
+    "event: consumer joined",
+    "event: consumer left, as the session was closed",
+    "event: consumer left, by itself",
+    "event: consumer left, expired",
+    "event: cursor advanced",
+    "event: interrupt, for output",
+    "event: interrupt, for shutdown",
+    "event: interrupt, for the session's end",
+    "event: interrupt, for timeout",
+    "event: interrupt, requested",
+    "event: job finished, completed",
+    "event: job finished, failed",
+    "event: job finished, interrupted",
+    "event: job finished, lost",
+    "event: job finished, timed out",
+    "event: job started",
+    "event: job submitted",
+    "event: result emitted",
+    "event: session closed, idle",
+    "event: session closed, requested",
+    "event: session created",
+    "event: session resumed",
+    "event: session touched",
+    "event: statement refused",
+    "event: user set",
+    "fault: append failed",
+    "fault: clock jumps back",
+    "fault: clock jumps forward",
+    "fault: completion delayed",
+    "fault: crash between two polls",
+    "fault: crash during recovery",
+    "fault: crash while the log is written or read",
+    "fault: directory sync failed",
+    "fault: disk full",
+    "fault: disk full in mid-write",
+    "fault: file could not be begun or renamed",
+    "fault: power cut",
+    "fault: process killed",
+    "fault: read failed",
+    "fault: runner panics",
+    "fault: service removed",
+    "fault: sync failed",
+    "fault: time passes while there is work",
+    "fault: torn end of the log cut",
+    "fault: wake-up out of order",
+    "fault: wake-up without reason",
+    "pull: as the session or the engine ends",
+    "pull: refused, consumer not found",
+    "pull: refused, session not found",
+    "pull: failed, unreadable log",
+    "pull: failed, unavailable",
+    "pull: turn not got",
+    "pull: waited in vain",
+    "pull: with records",
+    "read: with records",
+    "rejected: consumer_not_found",
+    "rejected: job_not_found",
+    "rejected: job_running",
+    "rejected: no_foreground_job",
+    "rejected: session_not_found",
+    "rejected: too_long",
+    "rejected: too_many",
+    "restart: after a clean end",
+    "restart: after a crash",
+    "restart: after the log failed",
+];

@@ -1,0 +1,116 @@
+//! Defects on purpose. Each breaks a promise the way that real code might; a simulator that does
+//! not find it proves nothing.
+
+use rejoin_core::{Event, Record, Sequence, SessionId};
+use rejoin_log::{AppendError, Log, LogReader, ReadError, ReadLimit};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What is broken in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// The log acknowledges a batch and writes it with the next.
+    AcknowledgesEarly,
+    /// The log says that a batch is durable when its append has failed.
+    SwallowsFailures,
+    /// The disk says that all is durable, and does nothing for it.
+    LyingDisk,
+    /// A reader of the log leaves a record out now and then.
+    SkipsRecords,
+    /// A reader of the log gives other bytes than were appended, now and then.
+    AltersRecords,
+    /// A wake-up is forgotten now and then.
+    ForgetsWakeUps,
+}
+
+impl Mutant {
+    /// All there are.
+    pub const ALL: [Self; 6] = [
+        Self::AcknowledgesEarly,
+        Self::SwallowsFailures,
+        Self::LyingDisk,
+        Self::SkipsRecords,
+        Self::AltersRecords,
+        Self::ForgetsWakeUps,
+    ];
+
+    pub(crate) fn wrap(self, log: Box<dyn Log>) -> Box<dyn Log> {
+        match self {
+            Self::LyingDisk | Self::ForgetsWakeUps => log,
+            _ => Box::new(MutantLog {
+                mutant: self,
+                log,
+                held: vec![],
+            }),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct MutantLog {
+    mutant: Mutant,
+    log: Box<dyn Log>,
+    held: Vec<Arc<Record>>,
+}
+
+impl Log for MutantLog {
+    fn append(&mut self, records: &[Arc<Record>]) -> Result<(), AppendError> {
+        match self.mutant {
+            Mutant::AcknowledgesEarly => {
+                let held = std::mem::replace(&mut self.held, records.to_vec());
+                self.log.append(&held)
+            }
+            Mutant::SwallowsFailures => {
+                let _ = self.log.append(records);
+                Ok(())
+            }
+            _ => self.log.append(records),
+        }
+    }
+
+    fn reader(&self) -> Arc<dyn LogReader> {
+        Arc::new(MutantReader {
+            mutant: self.mutant,
+            reader: self.log.reader(),
+            reads: AtomicU64::new(0),
+        })
+    }
+
+    fn close(&mut self) -> Result<(), AppendError> {
+        self.log.append(&std::mem::take(&mut self.held))?;
+        self.log.close()
+    }
+}
+
+#[derive(Debug)]
+struct MutantReader {
+    mutant: Mutant,
+    reader: Arc<dyn LogReader>,
+    reads: AtomicU64,
+}
+
+impl LogReader for MutantReader {
+    fn read(
+        &self,
+        session: SessionId,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<Arc<Record>>, ReadError> {
+        let mut records = self.reader.read(session, after, limit)?;
+        let is_time = self.reads.fetch_add(1, Ordering::Relaxed) % 7 == 6;
+        if is_time && self.mutant == Mutant::SkipsRecords && records.len() > 2 {
+            records.remove(1);
+        }
+        if is_time
+            && self.mutant == Mutant::AltersRecords
+            && let Some(first) = records.first_mut()
+        {
+            let event = Event::SessionResumed;
+            *first = Arc::new(Record {
+                event,
+                ..(**first).clone()
+            });
+        }
+        Ok(records)
+    }
+}

@@ -1,0 +1,178 @@
+//! After the faults: every job ends, every reader catches up, nobody is forgotten, and the log is
+//! closed without a doubtful end.
+
+use crate::random::Random;
+use crate::simulation::{Process, Simulation};
+use crate::viewers::{Got, pull, read_along};
+use crate::witness::ensure;
+use crate::world::World;
+use futures::future::join_all;
+use rejoin_core::Sequence;
+use rejoin_engine::Engine;
+use rejoin_log::ReadLimit;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Simulation {
+    pub(crate) fn become_quiet(&mut self, mut process: Process) -> Result<(), String> {
+        let world = self.world.clone();
+        let no_jobs = || {
+            let witness = world.witness();
+            witness
+                .shadow
+                .state
+                .sessions()
+                .all(|(_, open)| open.jobs().count() == 0)
+        };
+        world
+            .run_until(&mut process, LONGEST_JOB, no_jobs)
+            .map_err(|stuck| {
+                format!(
+                    "promise 7: a job never ends: {stuck}; {:?}",
+                    world.witness().shadow.state
+                )
+            })?;
+
+        let engine = process.engine.clone();
+        world.executor.spawn(
+            "readers",
+            Box::pin(catch_up(world.clone(), engine, self.readers())),
+        );
+        let caught_up = || !world.executor.names().contains(&"readers");
+        world.run_until(&mut process, LONGEST_JOB, caught_up)?;
+        {
+            let witness = world.witness();
+            witness.readers.check_caught_up(&witness.shadow)?;
+        }
+
+        // Somebody waits for more while the engine ends.
+        for key in self.readers() {
+            let (world, engine) = (world.clone(), process.engine.clone());
+            let waiting = async move {
+                pull(&world, &engine, key, Duration::from_secs(25), LIMIT).await;
+            };
+            self.world.executor.spawn("waiting", Box::pin(waiting));
+        }
+        while world.poll() {}
+        let mut random = Random::new(0);
+        world.shut_down(&process.engine, &mut random);
+        let ended = || world.witness().ended.is_some();
+        world.run_until(&mut process, LONGEST_JOB, ended)?;
+        while world.poll() {}
+        process.check(&world)?;
+        drop(process);
+        let gone = || world.executor.live() == 0;
+        world
+            .wait_until(LONGEST_JOB, gone, || Ok(()))
+            .map_err(|stuck| {
+                format!(
+                    "a task is left behind: {stuck}: {:?}",
+                    world.executor.names()
+                )
+            })?;
+
+        let torn = world.witness().ledger.of("fault: torn end of the log cut");
+        let Some(process) = self.start()? else {
+            return Err("a log that was closed cannot be opened".to_owned());
+        };
+        drop(process);
+        let witness = world.witness();
+        ensure!(
+            witness.ledger.of("fault: torn end of the log cut") == torn,
+            "a log that was closed has a torn end"
+        );
+        witness.history.check(&witness.shadow)
+    }
+}
+
+impl World {
+    /// Lets the engine end; `random` decides how much patience it has.
+    pub(crate) fn shut_down(self: &Arc<Self>, engine: &Engine, random: &mut Random) {
+        self.note(format_args!("shut down"));
+        self.witness().is_closing = true;
+        let (engine, patience) = (engine.clone(), random.millis(5_000));
+        let ending = async move {
+            engine.shut_down(patience).await;
+        };
+        self.executor.spawn("operator", Box::pin(ending));
+    }
+
+    /// Lets time pass until a timer is due.
+    pub(crate) fn pass_to_next_timer(&self) -> Result<(), String> {
+        let Some(wait) = self.clock.next_timer() else {
+            let left = self.executor.names();
+            return Err(format!(
+                "a wake-up is lost: nothing will ever happen to {left:?}"
+            ));
+        };
+        self.clock.pass(wait);
+        self.note(format_args!("{:?} later", wait));
+        Ok(())
+    }
+
+    /// Runs until something is so, and checks what must hold whenever nothing can go on.
+    fn run_until(
+        &self,
+        process: &mut Process,
+        patience: Duration,
+        is_so: impl Fn() -> bool,
+    ) -> Result<(), String> {
+        self.wait_until(patience, is_so, || process.check(self))
+    }
+
+    fn wait_until(
+        &self,
+        patience: Duration,
+        is_so: impl Fn() -> bool,
+        mut check: impl FnMut() -> Result<(), String>,
+    ) -> Result<(), String> {
+        let begun = self.clock.elapsed();
+        loop {
+            while self.poll() {}
+            if let Some(failure) = self.witness().failure.clone() {
+                return Err(failure);
+            }
+            check()?;
+            if is_so() {
+                return Ok(());
+            }
+            let waited = self.clock.elapsed().saturating_sub(begun);
+            ensure!(waited < patience, "nothing after {waited:?}");
+            self.pass_to_next_timer()?;
+        }
+    }
+}
+
+/// Everybody reads to the end: consumers by their cursors, and somebody who names sequences
+/// everything there is.
+async fn catch_up(
+    world: Arc<World>,
+    engine: Engine,
+    readers: Vec<(rejoin_core::SessionId, rejoin_core::ConsumerId)>,
+) {
+    let (world, engine) = (&world, &engine);
+    let pulls = readers.into_iter().map(|key| async move {
+        while pull(world, engine, key, Duration::ZERO, LIMIT).await == Got::Records {}
+    });
+    join_all(pulls).await;
+    let sessions: Vec<_> = world.witness().shadow.session_ids().collect();
+    for session in sessions {
+        let mut after = Sequence::START;
+        while let Ok(last) = read_along(world, engine, session, after, LIMIT, MOMENT).await {
+            if last == after {
+                break;
+            }
+            after = last;
+        }
+    }
+}
+
+const LIMIT: ReadLimit = ReadLimit {
+    records: 50,
+    bytes: 10_000,
+};
+
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// Scripts and timeouts are shorter by far.
+const LONGEST_JOB: Duration = Duration::from_secs(600);

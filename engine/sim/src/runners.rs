@@ -1,0 +1,180 @@
+//! Runners that do what the statement says, word for word: `say 20; wait 300; burst 8; exit 3`.
+//!
+//! Words: `say BYTES`, `burst COUNT`, `wait MILLIS`, `forever`, `late` (never says that it has
+//! started), `stubborn COUNT` (ends at that interrupt, or a while after the first), `panic`,
+//! `explain BYTES` (a message at the end), `exit STATUS`. Every script ends soon after it is
+//! interrupted.
+
+use crate::random::Random;
+use crate::world::World;
+use futures::future::{BoxFuture, Either, select};
+use rejoin_core::SessionId;
+use rejoin_engine::{Exit, Runner, RunnerJob};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The code behind every simulated service.
+#[derive(Debug)]
+pub(crate) struct Scripted(pub(crate) Arc<World>);
+
+impl Runner for Scripted {
+    fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
+        let world = self.0.clone();
+        {
+            let mut witness = world.witness();
+            let witness = &mut *witness;
+            let started = witness.runs.start(job.session, job.job, &witness.shadow);
+            witness.judge(started);
+        }
+        Box::pin(async move {
+            let work = pin!(play(&world, &job));
+            let end = pin!(told_to_end(&world, &job));
+            match select(work, end).await {
+                Either::Left((exit, _)) => exit,
+                Either::Right(_) => Exit {
+                    status: 130,
+                    message: None,
+                },
+            }
+        })
+    }
+
+    fn release(&self, session: SessionId) -> BoxFuture<'static, ()> {
+        let world = self.0.clone();
+        {
+            let mut witness = world.witness();
+            let witness = &mut *witness;
+            let released = witness.runs.release(session, &witness.shadow);
+            witness.judge(released);
+        }
+        Box::pin(async move {
+            let wait = world.draw(|random| random.millis(200));
+            world.pause(wait).await;
+        })
+    }
+}
+
+async fn play(world: &World, job: &RunnerJob) -> Exit {
+    let mut exit = Exit::default();
+    let mut said = 0;
+    if !job.statement.contains("late") {
+        let _ = job.reporter.started().await;
+    }
+    for (word, number) in words(&job.statement) {
+        match word {
+            "say" => {
+                say(world, job, &mut said, number).await;
+            }
+            "burst" => {
+                for _ in 0..number {
+                    say(world, job, &mut said, 10).await;
+                }
+            }
+            "wait" => world.pause(Duration::from_millis(number)).await,
+            "forever" => std::future::pending().await,
+            "panic" => {
+                {
+                    let mut witness = world.witness();
+                    witness.ledger.count("fault: runner panics");
+                    witness.runs.panic(job.job);
+                }
+                // Without the hook that prints it.
+                std::panic::resume_unwind(Box::new("the script says so"));
+            }
+            "explain" => exit.message = Some("m".repeat(usize::try_from(number).unwrap_or(0))),
+            "exit" => exit.status = i32::try_from(number).unwrap_or(1),
+            _ => {}
+        }
+    }
+    exit
+}
+
+/// Each result of a run is another one.
+async fn say(world: &World, job: &RunnerJob, said: &mut u64, bytes: u64) {
+    *said += 1;
+    let content = "x".repeat(usize::try_from(bytes).unwrap_or(0));
+    let id = job.job;
+    let result: Arc<str> =
+        format!(r#"{{"content":"{content}","jobId":{id},"place":{said},"type":"said"}}"#).into();
+    if job.reporter.result(result.clone()).await.is_ok() {
+        world.witness().runs.say(id, result);
+    }
+}
+
+/// Is ready when the job has to end.
+async fn told_to_end(world: &World, job: &RunnerJob) {
+    let stubborn = words(&job.statement).find(|(word, _)| *word == "stubborn");
+    let wanted = stubborn.map_or(1, |(_, count)| count);
+    let mut grace = None;
+    for _ in 0..wanted {
+        let received = match &mut grace {
+            None => job.interrupts.recv().await,
+            Some(grace) => match select(pin!(job.interrupts.recv()), grace).await {
+                Either::Left((received, _)) => received,
+                Either::Right(_) => return,
+            },
+        };
+        // The engine does not know the job any more.
+        let Ok(cause) = received else {
+            return;
+        };
+        let mut witness = world.witness();
+        let witness = &mut *witness;
+        let is_engine_gone = witness.log_failed || witness.is_closing;
+        let interrupted =
+            witness
+                .runs
+                .interrupt(job.session, job.job, cause, is_engine_gone, &witness.shadow);
+        witness.judge(interrupted);
+        grace.get_or_insert_with(|| world.clock.timer(GRACE));
+    }
+}
+
+fn words(statement: &str) -> impl Iterator<Item = (&str, u64)> {
+    statement.split(';').filter_map(|word| {
+        let mut parts = word.split_whitespace();
+        let word = parts.next()?;
+        Some((
+            word,
+            parts
+                .next()
+                .and_then(|number| number.parse().ok())
+                .unwrap_or(0),
+        ))
+    })
+}
+
+/// A statement; `number` makes it unlike all others.
+pub(crate) fn script(random: &mut Random, number: u64) -> String {
+    let mut words = vec![];
+    if random.once_in(10) {
+        words.push("late".to_owned());
+    }
+    if random.once_in(6) {
+        words.push(format!("stubborn {}", 2 + random.below(5)));
+    }
+    for _ in 0..random.below(6) {
+        words.push(match random.below(12) {
+            0..=4 => format!("say {}", random.below(60)),
+            5 => format!("burst {}", 1 + random.below(90)),
+            6 => format!("say {}", random.below(400)),
+            7 if random.once_in(2) => "forever".to_owned(),
+            8 if random.once_in(3) => "panic".to_owned(),
+            _ => format!("wait {}", random.below(3_000)),
+        });
+    }
+    if random.once_in(8) {
+        words.push(format!("explain {}", random.below(200)));
+    }
+    if random.once_in(3) {
+        words.push(format!("exit {}", random.below(4)));
+    }
+    if random.once_in(40) {
+        words.push("x".repeat(300));
+    }
+    words.push(format!("#{number}"));
+    words.join("; ")
+}
+
+const GRACE: Duration = Duration::from_secs(3);

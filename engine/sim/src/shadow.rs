@@ -1,0 +1,282 @@
+//! The dumbest possible model: all records that are durable, in a list, and their folds.
+//!
+//! What enters: each batch before it is handed to the log, and how that went. What leaves: what
+//! may be told. Never: a record that a crash could take back.
+
+use crate::executor::said;
+use crate::witness::ensure;
+use rejoin_core::testing::Promises;
+use rejoin_core::{
+    ConsumerId, Event, JobId, Limits, Place, Record, Sequence, SessionId, State, Views,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// What is durable.
+#[derive(Debug)]
+pub(crate) struct Shadow {
+    limits: Limits,
+    /// All of it, in the order of the log.
+    log: Vec<Arc<Record>>,
+    /// The places in `log` of a session's records.
+    sessions: BTreeMap<SessionId, Vec<usize>>,
+    open: usize,
+    /// Handed to the log, and nobody knows what became of it.
+    doubtful: Vec<Arc<Record>>,
+    /// How much was durable before the last batch was: the engine may not have shown that yet.
+    settled: usize,
+    is_resuming: bool,
+    promises: Promises,
+    pub(crate) state: State,
+    pub(crate) views: Views,
+}
+
+/// One session after some of its records.
+#[derive(Debug, Default)]
+pub(crate) struct Stand {
+    pub(crate) is_open: bool,
+    pub(crate) foreground: Option<JobId>,
+    pub(crate) jobs: BTreeSet<JobId>,
+    pub(crate) consumers: BTreeSet<ConsumerId>,
+}
+
+impl Shadow {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            log: vec![],
+            sessions: BTreeMap::new(),
+            open: 0,
+            doubtful: vec![],
+            settled: 0,
+            is_resuming: true,
+            promises: Promises::default(),
+            state: State::new(limits),
+            views: Views::default(),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// All durable records.
+    pub(crate) fn log(&self) -> &[Arc<Record>] {
+        &self.log
+    }
+
+    pub(crate) fn settled(&self) -> usize {
+        self.settled
+    }
+
+    /// A session's durable records, each with its place in the log.
+    pub(crate) fn records(
+        &self,
+        session: SessionId,
+    ) -> impl DoubleEndedIterator<Item = (usize, &Arc<Record>)> {
+        let places = self
+            .sessions
+            .get(&session)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        places
+            .iter()
+            .filter_map(|place| Some((*place, self.log.get(*place)?)))
+    }
+
+    /// The durable record of this sequence.
+    pub(crate) fn record(
+        &self,
+        session: SessionId,
+        sequence: Sequence,
+    ) -> Option<(usize, &Arc<Record>)> {
+        let nth = usize::try_from(sequence.0.checked_sub(1)?).ok()?;
+        let place = *self.sessions.get(&session)?.get(nth)?;
+        Some((place, self.log.get(place)?))
+    }
+
+    pub(crate) fn last(&self, session: SessionId) -> Sequence {
+        Sequence(
+            self.sessions
+                .get(&session)
+                .map_or(0, |places| places.len() as u64),
+        )
+    }
+
+    pub(crate) fn is_closed(&self, session: SessionId) -> bool {
+        let last = self.records(session).next_back();
+        last.is_some_and(|(_, last)| matches!(last.event, Event::SessionClosed { .. }))
+    }
+
+    pub(crate) fn session_ids(&self) -> impl Iterator<Item = SessionId> {
+        self.sessions.keys().copied()
+    }
+
+    /// The log is given a batch.
+    pub(crate) fn hand(&mut self, batch: &[Arc<Record>]) {
+        self.doubtful = batch.to_vec();
+    }
+
+    /// The log has none of the batch, and says so.
+    pub(crate) fn take_back(&mut self) {
+        self.doubtful.clear();
+    }
+
+    /// What was handed over is durable.
+    pub(crate) fn keep(&mut self) -> Result<(), String> {
+        self.settled = self.log.len();
+        for record in std::mem::take(&mut self.doubtful) {
+            self.add(record)?;
+        }
+        // Promise 7: jobs of a process that died are lost before anything else happens.
+        let running = self
+            .state
+            .sessions()
+            .find(|(_, open)| open.jobs().count() > 0);
+        let (resuming, running) = (self.is_resuming, running.map(|(id, _)| id));
+        self.is_resuming = false;
+        ensure!(
+            !resuming || running.is_none(),
+            "promise 7: jobs of session {running:?} still run in a new process"
+        );
+        Ok(())
+    }
+
+    fn add(&mut self, record: Arc<Record>) -> Result<(), String> {
+        let promises = &mut self.promises;
+        catch_unwind(AssertUnwindSafe(|| promises.take(&record))).map_err(|panic| said(&*panic))?;
+        self.state
+            .check(&record)
+            .map_err(|violation| format!("promise 9: {violation}"))?;
+        self.state.apply(&record);
+        self.views.apply(&record);
+        match record.event {
+            Event::SessionCreated { .. } => self.open += 1,
+            Event::SessionClosed { .. } => self.open -= 1,
+            _ => {}
+        }
+        let session = record.session;
+        self.sessions
+            .entry(session)
+            .or_default()
+            .push(self.log.len());
+        self.log.push(record);
+        ensure!(
+            self.open <= self.limits.sessions,
+            "promise 10: {} sessions are open",
+            self.open
+        );
+        if let Some(open) = self.state.session(session) {
+            let (jobs, consumers) = (open.jobs().count(), open.consumers().count());
+            ensure!(
+                jobs <= self.limits.jobs && consumers <= self.limits.consumers,
+                "promise 10: session {session} has {jobs} jobs and {consumers} consumers"
+            );
+        }
+        Ok(())
+    }
+
+    /// A log was opened, and holds these records: what was durable before, and of what was in
+    /// doubt all or nothing.
+    pub(crate) fn reopen(&mut self, found: &[Record]) -> Result<(), String> {
+        let same = |(ours, theirs): (&Arc<Record>, &Record)| **ours == *theirs;
+        let kept = self
+            .log
+            .iter()
+            .zip(found)
+            .take_while(|pair| same(*pair))
+            .count();
+        ensure!(
+            kept == self.log.len(),
+            "promise 3: of {} durable records, the reopened log kept {kept} and holds {}",
+            self.log.len(),
+            found.len()
+        );
+        let rest = found.get(kept..).unwrap_or_default();
+        if rest.is_empty() {
+            self.doubtful.clear();
+            return Ok(());
+        }
+        ensure!(
+            rest.len() == self.doubtful.len() && self.doubtful.iter().zip(rest).all(same),
+            "promise 3: the reopened log holds {} records in part, or that nobody handed to it",
+            rest.len()
+        );
+        for record in std::mem::take(&mut self.doubtful) {
+            self.add(record)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn restart(&mut self) {
+        self.is_resuming = true;
+    }
+
+    /// Whether something was so at some moment since the log had `from` records: a decision is
+    /// made at one of them.
+    pub(crate) fn was_ever(
+        &self,
+        session: SessionId,
+        from: usize,
+        holds: impl Fn(&Stand) -> bool,
+    ) -> bool {
+        let mut stand = Stand::default();
+        let mut is_since = false;
+        for (place, record) in self.records(session) {
+            if place >= from && !is_since {
+                is_since = true;
+                if holds(&stand) {
+                    return true;
+                }
+            }
+            stand.take(&record.event);
+            if is_since && holds(&stand) {
+                return true;
+            }
+        }
+        !is_since && holds(&stand)
+    }
+
+    /// Whether there were so many open sessions at some moment since the log had `from` records.
+    pub(crate) fn were_ever_open(&self, from: usize, count: usize) -> bool {
+        let mut open = 0;
+        for (place, record) in self.log.iter().enumerate() {
+            if place >= from && open >= count {
+                return true;
+            }
+            match record.event {
+                Event::SessionCreated { .. } => open += 1,
+                Event::SessionClosed { .. } => open -= 1,
+                _ => {}
+            }
+        }
+        open >= count
+    }
+}
+
+impl Stand {
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::SessionCreated { .. } => self.is_open = true,
+            Event::SessionClosed { .. } => self.is_open = false,
+            Event::ConsumerJoined { consumer, .. } => {
+                self.consumers.insert(*consumer);
+            }
+            Event::ConsumerLeft { consumer, .. } => {
+                self.consumers.remove(consumer);
+            }
+            Event::JobSubmitted { job, manner, .. } => {
+                self.jobs.insert(*job);
+                if manner.place == Place::Foreground {
+                    self.foreground = Some(*job);
+                }
+            }
+            Event::JobFinished { job, .. } => {
+                self.jobs.remove(job);
+                self.foreground = self.foreground.filter(|foreground| foreground != job);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! One run: processes that start, work and die on one disk, and a calm end.
+
+use crate::disk::FaultyDisk;
+use crate::invariants::Due;
+use crate::ledger::Ledger;
+use crate::mutants::Mutant;
+use crate::random::Random;
+use crate::readers::{CONSUMER_TIMEOUT, SESSION_TIMEOUT};
+use crate::recorder::Recorder;
+use crate::runners::Scripted;
+use crate::runtime::SimulatedRuntime;
+use crate::shadow::Shadow;
+use crate::trace::Trace;
+use crate::viewers::view;
+use crate::witness::Witness;
+use crate::workload::client;
+use crate::world::World;
+use rejoin_core::{ConsumerId, Limits, Server, SessionId};
+use rejoin_engine::{Config, Engine, Replayed, Runner, Services};
+use rejoin_log::Log;
+use rejoin_log::segment::{Durability, LogId, OpenError, Options, SegmentLog};
+use rejoin_log::testing::{SimulatedDisk, Survival};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is to be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Decides everything.
+    pub seed: u64,
+    /// How many polls there are before the calm.
+    pub steps: u64,
+    /// What is broken on purpose.
+    pub mutant: Option<Mutant>,
+}
+
+/// A run in which every promise was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What happened.
+    pub trace: Trace,
+    /// How often.
+    pub ledger: Ledger,
+    /// How many records the log has in the end.
+    pub records: usize,
+    /// How many polls there were in all.
+    pub steps: u64,
+}
+
+/// A run in which a promise was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What was run.
+    pub plan: Plan,
+    /// Which promise, and how.
+    pub what: String,
+    /// At which step.
+    pub step: u64,
+    /// What happened before.
+    pub trace: Trace,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            plan,
+            what,
+            step,
+            trace,
+        } = self;
+        let Plan { seed, steps, .. } = plan;
+        writeln!(f, "{}", trace.tail(TAIL))?;
+        writeln!(f, "seed {seed} failed at step {step}: {what}")?;
+        write!(f, "again: cargo sim -- --seed {seed} --steps {steps}")
+    }
+}
+
+/// Runs a plan to its end.
+///
+/// # Errors
+///
+/// Which promise was broken first.
+pub fn run(plan: Plan) -> Result<Report, Box<Failure>> {
+    let mut simulation = Simulation::new(plan);
+    let found = simulation.run();
+    let world = &simulation.world;
+    world.executor.clear();
+    let witness = world.witness();
+    let step = world.steps();
+    let trace = witness.trace.clone();
+    match witness.failure.clone().or(found.err()) {
+        Some(what) => Err(Box::new(Failure {
+            plan,
+            what,
+            step,
+            trace,
+        })),
+        None => Ok(Report {
+            trace,
+            ledger: witness.ledger.clone(),
+            records: witness.shadow.log().len(),
+            steps: step,
+        }),
+    }
+}
+
+/// A process: the engine, and what it was started with.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) engine: Engine,
+    pub(crate) services: Services,
+    due: Due,
+}
+
+pub(crate) struct Simulation {
+    plan: Plan,
+    pub(crate) world: Arc<World>,
+    disk: SimulatedDisk,
+    random: Random,
+    options: Options,
+    config: Config,
+}
+
+impl Simulation {
+    fn new(plan: Plan) -> Self {
+        let mut random = Random::new(plan.seed);
+        let limits = Limits {
+            sessions: 4,
+            consumers: 4,
+            jobs: 3,
+            statement: 150,
+            result: 350,
+            name: 60,
+            message: 120,
+            expired: 3,
+        };
+        let forgets = if plan.mutant == Some(Mutant::ForgetsWakeUps) {
+            200
+        } else {
+            0
+        };
+        let witness = Witness::new(Shadow::new(limits));
+        let options = Options {
+            durability: Durability::Sync,
+            segment_bytes: random.pick([800, 4_000, 20_000]),
+            zero_ahead: false,
+        };
+        let config = Config {
+            limits,
+            session_timeout: SESSION_TIMEOUT,
+            consumer_timeout: CONSUMER_TIMEOUT,
+            job_timeout: Duration::from_secs(40),
+            output_limit: 4_000,
+            turn_wait: Duration::from_millis(500),
+            longest_pull: Duration::from_secs(30),
+            recent_bytes: random.pick([0, 1_500, 10_000, 1_000_000]),
+            queue: random.pick([4, 8, 64]),
+            server: Server {
+                process: 1,
+                version: "simulated".into(),
+            },
+        };
+        Self {
+            plan,
+            world: World::new(random.fork(), witness, forgets),
+            disk: SimulatedDisk::new(),
+            random,
+            options,
+            config,
+        }
+    }
+
+    fn run(&mut self) -> Result<(), String> {
+        while self.world.steps() < self.plan.steps {
+            let Some(mut process) = self.start()? else {
+                continue;
+            };
+            self.populate(&process);
+            self.work(&mut process)?;
+            self.stop(process);
+            if let Some(what) = self.world.witness().failure.clone() {
+                return Err(what);
+            }
+        }
+        self.world.calm_down();
+        let Some(process) = self.start()? else {
+            return Err("the log could not be opened on a sound disk".to_owned());
+        };
+        self.become_quiet(process)
+    }
+
+    /// Opens the log and starts an engine on it. None: the process died before it was ready.
+    pub(crate) fn start(&mut self) -> Result<Option<Process>, String> {
+        self.world.revive();
+        self.world.witness().restart();
+        let disk = FaultyDisk {
+            world: self.world.clone(),
+            disk: self.disk.clone(),
+            lies: self.plan.mutant == Some(Mutant::LyingDisk),
+        };
+        let mut found = vec![];
+        let id = LogId::from_bytes([7; 16]);
+        let opened = SegmentLog::open_on(Arc::new(disk), id, self.options, &mut |record| {
+            found.push(record)
+        });
+        let (log, recovery) = match opened {
+            Ok(opened) => opened,
+            Err(OpenError::Io { .. }) if !self.world.is_calm() => {
+                self.after_death();
+                return Ok(None);
+            }
+            Err(error) => return Err(format!("the log cannot be opened: {error}")),
+        };
+        if recovery.torn.is_some() {
+            self.world.count("fault: torn end of the log cut");
+        }
+        self.world.note(format_args!("opened: {recovery:?}"));
+        self.world.witness().shadow.reopen(&found)?;
+        let mut replayed = Replayed::new(&self.config);
+        for record in &found {
+            replayed
+                .add(record)
+                .map_err(|violation| format!("promise 9: {violation}"))?;
+        }
+        if *replayed.views() != self.world.witness().shadow.views {
+            return Err("promise 9: replay leads to other views".to_owned());
+        }
+        let log = Box::new(Recorder {
+            world: self.world.clone(),
+            log: Box::new(log),
+        });
+        let log: Box<dyn Log> = match self.plan.mutant {
+            Some(mutant) => mutant.wrap(log),
+            None => log,
+        };
+        let services = self.services();
+        let runtime = Arc::new(SimulatedRuntime(self.world.clone()));
+        let started = Engine::start(
+            self.config.clone(),
+            runtime,
+            log,
+            replayed,
+            services.clone(),
+        );
+        let Ok(engine) = started else {
+            self.after_death();
+            return Ok(None);
+        };
+        {
+            let mut witness = self.world.witness();
+            let witness = &mut *witness;
+            witness.runs.resume(&witness.shadow);
+        }
+        let (world, ending) = (self.world.clone(), engine.clone());
+        self.world.executor.spawn(
+            "watch",
+            Box::pin(async move {
+                let why = ending.ended().await;
+                world.note(format_args!("ended: {why}"));
+                world.witness().ended = Some(why);
+            }),
+        );
+        let due = Due::default();
+        Ok(Some(Process {
+            engine,
+            services,
+            due,
+        }))
+    }
+
+    fn services(&mut self) -> Services {
+        let runner: Arc<dyn Runner> = Arc::new(Scripted(self.world.clone()));
+        let mut services = Services::from([("shell".into(), runner.clone())]);
+        if self.random.once_in(4) {
+            self.world.count("fault: service removed");
+        } else {
+            services.insert("script".into(), runner);
+        }
+        services
+    }
+
+    /// Clients come, and those who read already come back.
+    fn populate(&mut self, process: &Process) {
+        let executor = &self.world.executor;
+        for _ in 0..2 + self.random.below(4) {
+            let client = client(
+                self.world.clone(),
+                process.engine.clone(),
+                self.random.fork(),
+            );
+            executor.spawn("client", Box::pin(client));
+        }
+        for key in self.readers() {
+            if !self.random.once_in(4) {
+                let viewer = view(
+                    self.world.clone(),
+                    process.engine.clone(),
+                    key,
+                    self.random.fork(),
+                );
+                executor.spawn("viewer", Box::pin(viewer));
+            }
+        }
+    }
+
+    /// Whoever reads, as far as the log knows.
+    pub(crate) fn readers(&self) -> Vec<(SessionId, ConsumerId)> {
+        let witness = self.world.witness();
+        let sessions = witness.shadow.state.sessions();
+        sessions
+            .flat_map(|(id, open)| open.consumers().map(move |(consumer, _)| (id, consumer)))
+            .collect()
+    }
+
+    /// Steps, until the process has ended or has taken all there are.
+    fn work(&mut self, process: &mut Process) -> Result<(), String> {
+        while self.world.steps() < self.plan.steps && !self.world.is_over() {
+            match self.random.below(3_000) {
+                0..=1 => {
+                    self.world.count("fault: crash between two polls");
+                    self.world.crash();
+                }
+                2..=3 => self.world.shut_down(&process.engine, &mut self.random),
+                4..=15 => self.set_clock(),
+                16..=35 => {
+                    self.world.count("fault: time passes while there is work");
+                    self.world.clock.pass(self.random.millis(60));
+                }
+                36..=75 => {
+                    if self.world.executor.wake_any() {
+                        self.world.count("fault: wake-up without reason");
+                    }
+                }
+                _ if self.world.poll() => {}
+                _ if self.world.witness().ended.is_some() => {
+                    return process.check(&self.world);
+                }
+                _ => {
+                    process.check(&self.world)?;
+                    self.world.pass_to_next_timer()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the time of day, by a little or by a lot.
+    fn set_clock(&mut self) {
+        let by = self.random.pick([50, 5_000, 60_000, 3_600_000]);
+        let by = 1 + self.random.below(by);
+        let is_forward = self.random.once_in(2);
+        let name = if is_forward {
+            "fault: clock jumps forward"
+        } else {
+            "fault: clock jumps back"
+        };
+        self.world.count(name);
+        self.world.note(format_args!("{name} by {by} ms"));
+        let set = |day: u64| {
+            if is_forward {
+                day + by
+            } else {
+                day.saturating_sub(by)
+            }
+        };
+        self.world.clock.set(set);
+    }
+
+    /// The process ends, if it has not; what it leaves on the disk depends on how.
+    fn stop(&mut self, process: Process) {
+        let name = {
+            let witness = self.world.witness();
+            if witness.log_failed {
+                "restart: after the log failed"
+            } else if witness.ended.is_some() && !self.world.is_crashed() {
+                "restart: after a clean end"
+            } else {
+                "restart: after a crash"
+            }
+        };
+        self.world.count(name);
+        self.world.crash();
+        self.world.executor.clear();
+        drop(process);
+        self.after_death();
+    }
+
+    /// The process is dead; perhaps the machine with it.
+    fn after_death(&mut self) {
+        self.disk.heal();
+        let survival = match self.random.below(5) {
+            0 => Survival::nothing(),
+            1 => Survival::everything(),
+            2 => Survival::seeded(self.random.next()),
+            _ => {
+                self.world.count("fault: process killed");
+                return;
+            }
+        };
+        self.world.count("fault: power cut");
+        self.world.note(format_args!("power cut: {survival:?}"));
+        self.disk.power_cut(survival);
+        self.world.clock.pass(self.random.millis(20_000));
+    }
+}
+
+impl Process {
+    pub(crate) fn check(&mut self, world: &World) -> Result<(), String> {
+        self.due.check(world, &self.engine, &self.services)
+    }
+}
+
+/// So many lines of the trace are told with a failure.
+const TAIL: usize = 60;

@@ -1,0 +1,224 @@
+//! Those who read: keen, slow, two at once, or gone without a word. Each answer is judged where it
+//! arrives.
+
+use crate::random::Random;
+use crate::readers::taste;
+use crate::workload::MOMENT;
+use crate::world::World;
+use futures::future::{Either, join, select};
+use rejoin_core::{ConsumerId, Sequence, SessionId};
+use rejoin_engine::{Engine, Pull, PullError};
+use rejoin_log::ReadLimit;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+type Key = (SessionId, ConsumerId);
+
+/// What became of a pull.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Got {
+    Records,
+    Nothing,
+    /// There is nobody to pull for.
+    Refused,
+    /// Another pull may get on.
+    Failed,
+    EngineEnded,
+}
+
+/// A viewer, until its consumer or the engine is gone, or calm is asked for.
+pub(crate) async fn view(world: Arc<World>, engine: Engine, key: Key, mut random: Random) {
+    let pause = random.pick([0, 0, 300, 4_000, 25_000]);
+    let loyalty = if random.once_in(3) {
+        random.below(10)
+    } else {
+        u64::MAX
+    };
+    let mut pulls = 0;
+    while pulls < loyalty && !world.is_calm() {
+        pulls += 1;
+        if !pull_once(&world, &engine, key, &mut random).await {
+            return;
+        }
+        world.pause(MOMENT + random.millis(pause)).await;
+    }
+}
+
+/// One pull, or two at once, in some mood. Whether to go on.
+pub(crate) async fn pull_once(
+    world: &World,
+    engine: &Engine,
+    key: Key,
+    random: &mut Random,
+) -> bool {
+    let wait = random.pick([0, 50, 2_000, 20_000, 100_000]);
+    let wait = Duration::from_millis(wait);
+    let limit = ReadLimit {
+        records: 1 + random.place(40),
+        bytes: random.place(4_000),
+    };
+    if random.once_in(10) {
+        world.count("client: two pulls at once");
+        let (first, second) = join(
+            pull(world, engine, key, wait, limit),
+            pull(world, engine, key, wait, limit),
+        )
+        .await;
+        return goes_on(first) && goes_on(second);
+    }
+    if random.once_in(8) {
+        let patience = random.millis(1_500);
+        let pulled = pin!(pull(world, engine, key, wait, limit));
+        return match select(pulled, world.clock.timer(patience)).await {
+            Either::Left((got, _)) => goes_on(got),
+            Either::Right(_) => {
+                world.count("client: gives up on a pull");
+                true
+            }
+        };
+    }
+    goes_on(pull(world, engine, key, wait, limit).await)
+}
+
+fn goes_on(got: Got) -> bool {
+    !matches!(got, Got::Refused | Got::EngineEnded)
+}
+
+/// A pull, judged.
+pub(crate) async fn pull(
+    world: &World,
+    engine: &Engine,
+    key: Key,
+    wait: Duration,
+    limit: ReadLimit,
+) -> Got {
+    let (session, consumer) = key;
+    let wait = wait.min(engine.config().longest_pull);
+    let ticket = {
+        let since = world.clock.elapsed();
+        let mut witness = world.witness();
+        let witness = &mut *witness;
+        witness
+            .readers
+            .begin_pull(key, since, wait, &witness.shadow)
+    };
+    let open = Open { world, ticket };
+    let select = taste(consumer);
+    let pulled = engine
+        .pull(Pull {
+            session,
+            consumer,
+            wait,
+            limit,
+            select,
+        })
+        .await;
+    let (elapsed, step) = (world.clock.elapsed(), world.steps());
+    let got = {
+        let mut witness = world.witness();
+        let witness = &mut *witness;
+        let (judged, got) = match &pulled {
+            Ok(pulled) => {
+                let turn_wait = engine.config().turn_wait;
+                let closing = witness.is_closing;
+                let got = if pulled.records.is_empty() {
+                    Got::Nothing
+                } else {
+                    Got::Records
+                };
+                let readers = &mut witness.readers;
+                let judged =
+                    readers.answer(ticket, pulled, elapsed, closing, turn_wait, &witness.shadow);
+                let sequences: Vec<_> = pulled
+                    .records
+                    .iter()
+                    .map(|record| record.sequence.0)
+                    .collect();
+                witness.trace.note(
+                    step,
+                    format_args!("{consumer} after {} got {sequences:?}", pulled.after),
+                );
+                (judged, got)
+            }
+            Err(error) => {
+                witness
+                    .trace
+                    .note(step, format_args!("{consumer} got none: {error}"));
+                let got = match error {
+                    PullError::ConsumerNotFound | PullError::SessionNotFound => Got::Refused,
+                    PullError::Overloaded | PullError::Log(_) => Got::Failed,
+                    PullError::Unavailable(_) => Got::EngineEnded,
+                };
+                (witness.readers.refuse(ticket, error, &witness.shadow), got)
+            }
+        };
+        match judged {
+            Ok(name) => witness.ledger.count(name),
+            Err(what) => witness.fail(what),
+        }
+        got
+    };
+    drop(open);
+    got
+}
+
+/// A read from a sequence that the reader names, judged. The last sequence that it got, and
+/// whether there may be more.
+pub(crate) async fn read_along(
+    world: &World,
+    engine: &Engine,
+    session: SessionId,
+    after: Sequence,
+    limit: ReadLimit,
+    wait: Duration,
+) -> Result<Sequence, PullError> {
+    let since = world.clock.elapsed();
+    let ticket = world
+        .witness()
+        .readers
+        .begin_read(session, after, since, wait);
+    let open = Open { world, ticket };
+    let read = engine.read(session, after, limit, wait).await;
+    let (elapsed, step) = (world.clock.elapsed(), world.steps());
+    let last = {
+        let mut witness = world.witness();
+        let witness = &mut *witness;
+        let records = read.as_ref().ok().map(Vec::as_slice);
+        let judged = witness
+            .readers
+            .end_read(ticket, records, elapsed, &witness.shadow);
+        witness.judge(judged);
+        let last = records
+            .and_then(<[_]>::last)
+            .map_or(after, |record| record.sequence);
+        witness
+            .trace
+            .note(step, format_args!("read {session} after {after} to {last}"));
+        if last > after {
+            witness.ledger.count("read: with records");
+        }
+        last
+    };
+    drop(open);
+    read.map(|_| last)
+}
+
+/// A pull or a read that waits; dropped, it does not wait any more.
+struct Open<'a> {
+    world: &'a World,
+    ticket: u64,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let (now, elapsed) = (self.world.clock.now(), self.world.clock.elapsed());
+        let mut witness = self.world.witness();
+        let witness = &mut *witness;
+        witness.readers.end_pull(self.ticket, now);
+        let gone = witness
+            .readers
+            .end_read(self.ticket, None, elapsed, &witness.shadow);
+        witness.judge(gone);
+    }
+}

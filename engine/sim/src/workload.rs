@@ -1,0 +1,366 @@
+//! Clients: each asks for one thing after another, waits a while, gives up now and then. What
+//! they ask for comes from the generator that the core's property tests use.
+
+use crate::history::Told;
+use crate::random::Random;
+use crate::runners::script;
+use crate::viewers::{pull_once, read_along, view};
+use crate::world::World;
+use futures::future::{Either, select};
+use rejoin_core::testing::{Operation, Pick};
+use rejoin_core::{Command, CreateSession, Event, Manner, Sequence};
+use rejoin_engine::{CommandError, Engine, NewJob, NewSession};
+use rejoin_log::ReadLimit;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One client, until the engine ends or calm is asked for.
+pub(crate) async fn client(world: Arc<World>, engine: Engine, mut random: Random) {
+    while !world.is_calm() {
+        let think = if random.once_in(4) { 0 } else { 1_500 };
+        world.pause(MOMENT + random.millis(think)).await;
+        let rush = if random.once_in(60) { 12 } else { 1 };
+        let asked: Vec<_> = (0..rush)
+            .map(|_| act(&world, &engine, random.fork()))
+            .collect();
+        let answered = futures::future::join_all(asked).await;
+        if answered.into_iter().any(|goes_on| !goes_on) {
+            return;
+        }
+    }
+}
+
+/// Does one thing. Whether the engine is still there.
+async fn act(world: &Arc<World>, engine: &Engine, mut random: Random) -> bool {
+    if random.once_in(12) {
+        look(world, engine, &mut random).await;
+        return true;
+    }
+    let now = world.clock.now();
+    let operation = operation(&mut random);
+    let command = operation.command(&world.witness().shadow.state, now);
+    if let Command::AdvanceCursor {
+        session, consumer, ..
+    } = command
+    {
+        return pull_once(world, engine, (session, consumer), &mut random).await;
+    }
+    if let Command::TouchSession { session, seen } = command {
+        world.witness().readers.touch(session, seen);
+        engine.touch(session);
+        return true;
+    }
+    ask(world, engine, command, &mut random).await
+}
+
+fn operation(random: &mut Random) -> Operation {
+    let session = pick(random);
+    let other = pick(random);
+    match random.below(100) {
+        0..=6 => Operation::Create {
+            reads: !random.once_in(3),
+            timeout: random.byte(),
+        },
+        7..=16 => Operation::Join(session),
+        17..=20 => Operation::Leave(session, other),
+        21..=23 => Operation::Close(session),
+        24..=26 => Operation::SetUser(session, random.byte()),
+        27..=30 => Operation::Touch(session),
+        31..=33 => Operation::Refuse(session),
+        34..=46 => Operation::Interrupt(session, (!random.once_in(3)).then_some(other)),
+        47..=60 => Operation::Advance(session, other, 1),
+        _ => Operation::Submit {
+            session,
+            manner: random.pick(Manner::ALL),
+            timeout: 1 + random.byte() % 30,
+            output_limit: random.byte(),
+        },
+    }
+}
+
+/// Somebody who is there, or now and then nobody.
+fn pick(random: &mut Random) -> Pick {
+    Pick(if random.once_in(30) {
+        u8::MAX
+    } else {
+        random.byte() % 16
+    })
+}
+
+/// Asks for a command, and has the answer judged.
+async fn ask(world: &Arc<World>, engine: &Engine, command: Command, random: &mut Random) -> bool {
+    let number = world.draw(Random::next) % 1_000_000_000;
+    let command = in_earnest(command, number, random);
+    let ticket = {
+        let mut witness = world.witness();
+        let witness = &mut *witness;
+        witness.history.ask(command.clone(), &witness.shadow)
+    };
+    world.note(format_args!("asks {ticket}: {command:?}"));
+    let asked = Ticket { world, ticket };
+    let step = world.steps();
+    let patience = if random.once_in(12) {
+        random.millis(40)
+    } else {
+        FOREVER
+    };
+    let answer = {
+        let answer = pin!(perform(engine, command, random));
+        match select(answer, world.clock.timer(patience)).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => {
+                world.count("client: gives up on a command");
+                return true;
+            }
+        }
+    };
+    let told = judge(world, ticket, &answer, step);
+    drop(asked);
+    match answer {
+        Err(CommandError::Unavailable(_)) => {
+            world.pause(MOMENT).await;
+            return world.witness().ended.is_none();
+        }
+        Err(_) => return true,
+        Ok(_) => {}
+    }
+    if let Some((session, consumer)) = told {
+        let busy = engine.session(session).is_some_and(|view| view.is_busy());
+        if busy && world.witness().shadow.records(session).any(is_result) {
+            world.count("client: joins in mid-output");
+        }
+        world.executor.spawn(
+            "viewer",
+            Box::pin(view(
+                world.clone(),
+                engine.clone(),
+                (session, consumer),
+                random.fork(),
+            )),
+        );
+    }
+    true
+}
+
+fn is_result((_, record): (usize, &Arc<rejoin_core::Record>)) -> bool {
+    matches!(record.event, Event::ResultEmitted { .. })
+}
+
+/// Judges an answer; says who reads from now on.
+fn judge(
+    world: &World,
+    ticket: u64,
+    answer: &Result<(Told, Option<rejoin_core::SessionId>), CommandError>,
+    step: u64,
+) -> Option<(rejoin_core::SessionId, rejoin_core::ConsumerId)> {
+    let now = world.steps();
+    let mut witness = world.witness();
+    let witness = &mut *witness;
+    witness
+        .trace
+        .note(now, format_args!("answer {ticket}: {answer:?}"));
+    match answer {
+        Ok((told, session)) => {
+            witness.ledger.count("answer: accepted");
+            let accepted = witness.history.accept(ticket, *told, &witness.shadow);
+            witness.judge(accepted);
+            match (*told, *session) {
+                (Told::Created(session, Some(consumer)), _)
+                | (Told::Joined(consumer), Some(session)) => Some((session, consumer)),
+                _ => None,
+            }
+        }
+        Err(error) => {
+            let judged = match error {
+                CommandError::Rejected(rejection) => {
+                    witness.ledger.count(rejected(*rejection));
+                    witness.history.reject(ticket, *rejection, &witness.shadow)
+                }
+                CommandError::NoSuchService(_) => {
+                    witness.ledger.count("answer: no such service");
+                    witness.history.turn_away(ticket);
+                    Ok(())
+                }
+                CommandError::Overloaded => {
+                    witness.ledger.count("answer: overloaded");
+                    witness.history.turn_away(ticket);
+                    if now == step {
+                        Ok(())
+                    } else {
+                        Err("promise 10: a full queue did not answer at once".to_owned())
+                    }
+                }
+                CommandError::Unavailable(_) => {
+                    witness.ledger.count("answer: unavailable");
+                    witness.history.give_up(ticket);
+                    Ok(())
+                }
+            };
+            witness.judge(judged);
+            None
+        }
+    }
+}
+
+/// The generator's command as a client would ask for it, unlike all others.
+fn in_earnest(command: Command, number: u64, random: &mut Random) -> Command {
+    let long = if random.once_in(25) { 200 } else { 0 };
+    let mark: Arc<str> = format!("{}#{number}", "x".repeat(long)).into();
+    match command {
+        Command::CreateSession(create) => Command::CreateSession(CreateSession {
+            service: random
+                .pick(["script", "script", "shell", "shell", "shell", "nobody"])
+                .into(),
+            user: Some(mark),
+            ..create
+        }),
+        Command::SetUser { session, .. } => Command::SetUser {
+            session,
+            user: mark,
+        },
+        Command::RefuseStatement { session, .. } => {
+            let statement = random.once_in(2).then(|| "no such statement".into());
+            Command::RefuseStatement {
+                session,
+                statement,
+                reason: mark,
+            }
+        }
+        Command::SubmitJob(mut submit) => {
+            submit.statement = if random.once_in(10) {
+                random
+                    .pick(["help", "version", "session", "jobs", " history "])
+                    .into()
+            } else {
+                script(random, number).into()
+            };
+            submit.output_limit *= 20;
+            Command::SubmitJob(submit)
+        }
+        other => other,
+    }
+}
+
+type Performed = Result<(Told, Option<rejoin_core::SessionId>), CommandError>;
+
+async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Performed {
+    match command {
+        Command::CreateSession(CreateSession {
+            service,
+            user,
+            remote,
+            consumer,
+            ..
+        }) => {
+            let service = (!random.once_in(3) || &*service == "nobody").then_some(service);
+            let new = NewSession {
+                service,
+                user,
+                remote,
+                reads: consumer.is_some(),
+            };
+            let created = engine.create_session(new).await?;
+            Ok((Told::Created(created.session, created.consumer), None))
+        }
+        Command::JoinSession { session, .. } => {
+            let consumer = engine.join_session(session).await?;
+            Ok((Told::Joined(consumer), Some(session)))
+        }
+        Command::LeaveSession { session, consumer } => {
+            engine.leave_session(session, consumer).await?;
+            Ok((Told::Done, None))
+        }
+        Command::CloseSession { session, .. } => {
+            engine.close_session(session).await?;
+            Ok((Told::Done, None))
+        }
+        Command::SetUser { session, user } => {
+            engine.set_user(session, user).await?;
+            Ok((Told::Done, None))
+        }
+        Command::RefuseStatement {
+            session,
+            statement,
+            reason,
+        } => {
+            engine.refuse_statement(session, statement, reason).await?;
+            Ok((Told::Done, None))
+        }
+        Command::InterruptJob { session, job } => {
+            let noted = engine.interrupt_job(session, job).await?;
+            Ok((Told::Noted(noted.job, noted.sequence), None))
+        }
+        Command::SubmitJob(submit) => {
+            let is_plain = random.once_in(4);
+            let noted = engine
+                .submit_job(NewJob {
+                    session: submit.session,
+                    statement: submit.statement,
+                    manner: submit.manner,
+                    timeout: (!is_plain).then_some(submit.timeout),
+                    output_limit: (!is_plain).then_some(submit.output_limit),
+                })
+                .await?;
+            Ok((Told::Noted(noted.job, noted.sequence), None))
+        }
+        _ => Ok((Told::Done, None)),
+    }
+}
+
+/// Looks at what is shown: nothing of it may be more than what is durable. Or reads along.
+async fn look(world: &Arc<World>, engine: &Engine, random: &mut Random) {
+    let sessions: Vec<_> = world.witness().shadow.session_ids().collect();
+    let Some(session) = sessions.get(random.place(sessions.len())).copied() else {
+        return;
+    };
+    if random.once_in(2) {
+        let after = Sequence(random.below(20));
+        let limit = ReadLimit {
+            records: 1 + random.place(30),
+            bytes: random.place(3_000),
+        };
+        let wait = random.millis(3_000);
+        let _ = read_along(world, engine, session, after, limit, wait).await;
+        return;
+    }
+    let shown = engine.session(session);
+    let mut witness = world.witness();
+    let durable = witness.shadow.last(session);
+    if let Some(shown) = shown.filter(|shown| shown.last_sequence > durable) {
+        let last = shown.last_sequence;
+        witness.fail(format!(
+            "promise 3: {session} is shown up to {last}, and durable to {durable}"
+        ));
+    }
+}
+
+fn rejected(rejection: rejoin_core::Rejection) -> &'static str {
+    match rejection.code() {
+        "consumer_not_found" => "rejected: consumer_not_found",
+        "job_not_found" => "rejected: job_not_found",
+        "job_running" => "rejected: job_running",
+        "no_foreground_job" => "rejected: no_foreground_job",
+        "session_not_found" => "rejected: session_not_found",
+        "too_long" => "rejected: too_long",
+        "too_many" => "rejected: too_many",
+        _ => "rejected: for a reason that clients have no business with",
+    }
+}
+
+/// A command that waits for its answer; dropped, nobody waits any more.
+struct Ticket<'a> {
+    world: &'a World,
+    ticket: u64,
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        self.world.witness().history.give_up(self.ticket);
+    }
+}
+
+/// Nobody asks twice without letting others go on.
+pub(crate) const MOMENT: Duration = Duration::from_millis(1);
+
+const FOREVER: Duration = Duration::from_secs(1 << 40);

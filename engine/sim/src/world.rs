@@ -1,0 +1,161 @@
+//! All that a run consists of beside the engine: tasks, time, chance, and who watches.
+
+use crate::clock::Clock;
+use crate::executor::Executor;
+use crate::random::Random;
+use crate::witness::Witness;
+use std::fmt::Arguments;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// One run.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) executor: Arc<Executor>,
+    pub(crate) clock: Clock,
+    random: Mutex<Random>,
+    witness: Mutex<Witness>,
+    steps: AtomicU64,
+    /// The process is dead: nobody does anything any more.
+    is_crashed: AtomicBool,
+    /// No faults any more, and no new work.
+    is_calm: AtomicBool,
+    /// The operation of the disk at which the opening of the log is interrupted.
+    opening: AtomicU64,
+}
+
+impl World {
+    pub(crate) fn new(mut random: Random, witness: Witness, forgets: u64) -> Arc<Self> {
+        Arc::new(Self {
+            executor: Executor::new(random.fork(), forgets),
+            clock: Clock::default(),
+            random: Mutex::new(random),
+            witness: Mutex::new(witness),
+            steps: AtomicU64::new(0),
+            is_crashed: AtomicBool::new(false),
+            is_calm: AtomicBool::new(false),
+            opening: AtomicU64::new(u64::MAX),
+        })
+    }
+
+    /// Draws from the seed.
+    pub(crate) fn draw<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
+        draw(&mut self.random.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Who has seen everything. Never held while the engine does something.
+    pub(crate) fn witness(&self) -> MutexGuard<'_, Witness> {
+        self.witness.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note(&self, line: Arguments<'_>) {
+        let step = self.steps();
+        self.witness().trace.note(step, line);
+    }
+
+    pub(crate) fn count(&self, name: &'static str) {
+        self.witness().ledger.count(name);
+    }
+
+    pub(crate) fn is_calm(&self) -> bool {
+        self.is_calm.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn calm_down(&self) {
+        self.is_calm.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the process is dead, or a promise was found broken.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_crashed() || self.witness().failure.is_some()
+    }
+
+    pub(crate) fn is_crashed(&self) -> bool {
+        self.is_crashed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn crash(&self) {
+        self.is_crashed.store(true, Ordering::Relaxed);
+        self.note(format_args!("crash"));
+    }
+
+    /// A new process.
+    pub(crate) fn revive(&self) {
+        let crashes = !self.is_calm() && self.draw(|random| random.once_in(CRASH_IN_RECOVERY));
+        let last = self.draw(|random| random.below(RECOVERY));
+        self.opening
+            .store(if crashes { last } else { u64::MAX }, Ordering::Relaxed);
+        self.is_crashed.store(false, Ordering::Relaxed);
+    }
+
+    /// One poll of whatever was woken. False: nothing was.
+    pub(crate) fn poll(&self) -> bool {
+        let Some(polled) = self.executor.poll() else {
+            return false;
+        };
+        let step = self.steps.fetch_add(1, Ordering::Relaxed);
+        let mut witness = self.witness();
+        let end = if polled.ended { ", ended" } else { "" };
+        witness.trace.note(
+            step,
+            format_args!("polled {} {}{end}", polled.name, polled.task),
+        );
+        if polled.is_out_of_order {
+            witness.ledger.count("fault: wake-up out of order");
+        }
+        if let Some(panic) = polled.panic {
+            witness.fail(format!("task {} panicked: {panic}", polled.name));
+        }
+        true
+    }
+
+    /// What the other threads do while one is blocked. Here, too, the process may die.
+    pub(crate) fn meanwhile(&self) {
+        if self.is_over() {
+            return;
+        }
+        if self.executor.live() == 0 {
+            // Nothing runs yet: the log is being opened.
+            if self.opening.fetch_sub(1, Ordering::Relaxed) == 0 {
+                self.count("fault: crash during recovery");
+                self.crash();
+            }
+            return;
+        }
+        let polls = self.draw(|random| {
+            if random.once_in(3) {
+                random.below(9)
+            } else {
+                0
+            }
+        });
+        let mut polled = 0;
+        while polled < polls && !self.is_over() && self.poll() {
+            polled += 1;
+        }
+        if polled > 0 {
+            self.count("fault: completion delayed");
+        }
+        if !self.is_over() && !self.is_calm() && self.draw(|random| random.once_in(CRASH)) {
+            self.count("fault: crash while the log is written or read");
+            self.crash();
+        }
+    }
+
+    /// Waits in simulated time.
+    pub(crate) async fn pause(&self, wait: Duration) {
+        self.clock.timer(wait).await;
+    }
+}
+
+/// One in so many operations of the disk is the process's last.
+const CRASH: u64 = 1_000;
+
+/// One opening of the log in so many is interrupted, within so many operations of the disk.
+const CRASH_IN_RECOVERY: u64 = 4;
+const RECOVERY: u64 = 40;
