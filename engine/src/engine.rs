@@ -152,6 +152,11 @@ impl Engine {
         &self.config
     }
 
+    /// The names of the services that sessions can be created on, in alphabetical order.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.services.keys()
+    }
+
     /// What the engine runs on.
     pub fn runtime(&self) -> &Arc<dyn Runtime> {
         &self.puller.runtime

@@ -11,7 +11,7 @@ pub struct NewSession {
     pub service: Option<Arc<str>>,
     /// Who creates it, where that is known.
     pub user: Option<Arc<str>>,
-    /// The network address that it is created from, where there is one.
+    /// The network address that it is created from, with its port, where there is one.
     pub remote: Option<Arc<str>>,
     /// Whether the creator reads: then it is the first consumer.
     pub reads: bool,

@@ -18,19 +18,22 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, Subcommand)]
+// Each is explained by its arguments: a line here would take their place.
 pub(crate) enum Command {
     /// Start the server.
     ///
-    /// It serves the HTTP API of Arthas at /api, and runs each session's statements in a shell. Its
-    /// first line of output says where it listens and where its log is. SIGTERM and SIGINT end it
-    /// cleanly: open requests are answered, running jobs are ended, the log is closed; the sessions
-    /// are there again after the next start.
+    /// It serves the HTTP API of Arthas at /api, and runs each session's statements in a shell. The
+    /// sessions are also listed and closed as MaxScale does, at /v1/sessions, and listed as Doris
+    /// does, at /rest/v1/session. Its first line of output says where it listens and where its log
+    /// is.
+    ///
+    /// SIGTERM and SIGINT end it cleanly: open requests are answered, running jobs are ended, the
+    /// log is closed; the sessions are there again after the next start.
     ///
     /// Each setting is taken from its flag, else from its environment variable, else from the file,
     /// else it has the default that is named.
     #[command(after_long_help = EXAMPLES)]
     Serve(Box<ServeArgs>),
-    /// Check a log, and say what is damaged
     Verify(VerifyArgs),
 }
 
@@ -53,6 +56,9 @@ Examples:
     curl -s localhost:8563/api -d '{\"action\":\"init_session\"}'
     curl -s localhost:8563/api -d '{\"action\":\"async_exec\",\"sessionId\":\"…\",\"command\":\"ls\"}'
     curl -s localhost:8563/api -d '{\"action\":\"pull_results\",\"sessionId\":\"…\",\"consumerId\":\"…\"}'
+  Serve MaxScale's clients on the port that they know:
+    rejoin serve --maxscale-listen 127.0.0.1:8989
+    maxctrl list sessions
   Start on any free port, and keep consumers for an hour:
     rejoin serve --listen 127.0.0.1:0 --consumer-timeout 1h
 ";

@@ -6,7 +6,7 @@ use crate::log_output;
 use crate::settings::Settings;
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
-use futures::future::{Either, join, select};
+use futures::future::{Either, join, join_all, select};
 use rejoin_core::Violation;
 use rejoin_engine::{
     Engine, Replayed, Runner, Runtime, Services, ShellRunner, ShellSettings, SmolRuntime,
@@ -65,8 +65,11 @@ pub(crate) enum ServeError {
 
 async fn serve(settings: &Settings) -> Result<(), ServeError> {
     let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
-    if !settings.listen().ip().is_loopback() {
-        return Err(ServeError::NotLoopback(settings.listen()));
+    let own = [settings.maxscale_listen(), settings.doris_listen()];
+    for address in own.into_iter().flatten().chain([settings.listen()]) {
+        if !address.ip().is_loopback() {
+            return Err(ServeError::NotLoopback(address));
+        }
     }
     // From here on a signal ends the server cleanly, however early it comes.
     let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(|it| begin(it.into()))?;
@@ -89,11 +92,8 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     let engine = Engine::start(config, runtime, Box::new(log), replayed, services)
         .map_err(|it| begin(it.into()))?;
 
-    let mut app = rejoin_http::app();
-    rejoin_arthas::mount(&mut app, engine.clone(), settings.arthas());
-    let server = Server::bind(settings.listen(), app, settings.http(), HostCheck::local())
-        .map_err(|it| begin(it.into()))?;
-    announce(server.local_addr(), &data).map_err(|it| begin(it.into()))?;
+    let servers = bind(settings, &engine).map_err(|it| begin(it.into()))?;
+    announce(&servers, &data).map_err(|it| begin(it.into()))?;
 
     let closing = Closing::new();
     let watch = async {
@@ -110,7 +110,10 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
             closing.begun().await;
             engine.shut_down(settings.shutdown_grace()).await
         };
-        join(server.run(closing.begun()), end_engine).await
+        let serving = servers
+            .into_iter()
+            .map(|(_, server)| server.run(closing.begun()));
+        join(join_all(serving), end_engine).await
     };
     let (served, ended) = match select(pin!(work), pin!(watch)).await {
         Either::Left((outcome, _)) => outcome,
@@ -123,12 +126,12 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     if left > 0 {
         tracing::warn!(left, "ended what was still running");
     }
-    let stopped = served.map_err(|it| begin(it.into()))?;
-    if stopped.cut > 0 {
-        tracing::warn!(
-            cut = stopped.cut,
-            "connections did not end in time and were cut"
-        );
+    let mut cut = 0;
+    for stopped in served {
+        cut += stopped.map_err(|it| begin(it.into()))?.cut;
+    }
+    if cut > 0 {
+        tracing::warn!(cut, "connections did not end in time and were cut");
     }
     match ended {
         Unavailable::ShuttingDown => Ok(()),
@@ -168,13 +171,52 @@ fn open_log(
     Ok((log, replayed))
 }
 
-/// The first line of output: where people and programs find the server and its log.
-fn announce(address: SocketAddr, data: &Path) -> std::io::Result<()> {
+/// The servers, each with what it serves: one for all frontends, and one for each that has an
+/// address of its own. The common one is the first.
+fn bind(
+    settings: &Settings,
+    engine: &Engine,
+) -> Result<Vec<(&'static str, Server)>, rejoin_http::BindError> {
+    let mut common = rejoin_http::app();
+    rejoin_arthas::mount(&mut common, engine.clone(), settings.arthas());
+    let of_its_own = |address| (address, rejoin_http::app());
+    let mut maxscale = settings.maxscale_listen().map(of_its_own);
+    let app = maxscale.as_mut().map_or(&mut common, |(_, app)| app);
+    rejoin_maxscale::mount(app, engine.clone());
+    let mut doris = settings.doris_listen().map(of_its_own);
+    let app = doris.as_mut().map_or(&mut common, |(_, app)| app);
+    rejoin_doris::mount(app, engine.clone(), settings.doris());
+
+    let bind = |name, (address, app)| {
+        let server = Server::bind(address, app, settings.http(), HostCheck::local())?;
+        Ok((name, server))
+    };
+    [
+        ("everything else", Some((settings.listen(), common))),
+        ("MaxScale", maxscale),
+        ("Doris", doris),
+    ]
+    .into_iter()
+    .filter_map(|(name, own)| Some(bind(name, own?)))
+    .collect()
+}
+
+/// The first line of output: where people and programs find the server and its log. Then a line
+/// for each frontend that is found elsewhere.
+fn announce(servers: &[(&str, Server)], data: &Path) -> std::io::Result<()> {
+    let mut lines = String::new();
+    for (place, (name, server)) in servers.iter().enumerate() {
+        let address = server.local_addr();
+        lines += &match place {
+            0 => format!(
+                "Rejoin listens on http://{address}, with its log in {}\n",
+                data.display()
+            ),
+            _ => format!("For clients of {name}: http://{address}\n"),
+        };
+    }
+    // At once, since some read the first line only, and leave.
     let mut out = std::io::stdout();
-    writeln!(
-        out,
-        "Rejoin listens on http://{address}, with its log in {}",
-        data.display()
-    )?;
+    out.write_all(lines.as_bytes())?;
     out.flush()
 }

@@ -17,6 +17,21 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "ADDR:PORT", env = "REJOIN_LISTEN")]
     listen: Option<SocketAddr>,
 
+    /// Address and port at which the API of MaxScale is served instead, for clients with a fixed
+    /// port (8989) [default: with the others]
+    #[arg(long, value_name = "ADDR:PORT", env = "REJOIN_MAXSCALE_LISTEN", help_heading = FRONTENDS)]
+    maxscale_listen: Option<SocketAddr>,
+
+    /// Address and port at which the API of Doris is served instead, for clients with a fixed port
+    /// (8030) [default: with the others]
+    #[arg(long, value_name = "ADDR:PORT", env = "REJOIN_DORIS_LISTEN", help_heading = FRONTENDS)]
+    doris_listen: Option<SocketAddr>,
+
+    /// Columns of Doris' tables: the nine that are documented, or the fourteen of newer versions
+    /// [default: documented]
+    #[arg(long, value_name = "FORM", env = "REJOIN_DORIS_COLUMNS", help_heading = FRONTENDS)]
+    doris_columns: Option<DorisColumns>,
+
     /// Directory of the log; created where there is none [default: rejoin-data]
     #[arg(long, value_name = "DIR", env = "REJOIN_DATA")]
     data: Option<PathBuf>,
@@ -79,7 +94,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_QUEUE", help_heading = BOUNDS)]
     max_queue: Option<usize>,
 
-    /// Open connections [default: 10000]
+    /// Open connections of each address that is listened at [default: 10000]
     #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_CONNECTIONS", help_heading = BOUNDS)]
     max_connections: Option<usize>,
 
@@ -104,6 +119,7 @@ pub(crate) struct Settings {
     pub(crate) log_format: Option<LogFormat>,
 }
 
+const FRONTENDS: &str = "Frontends";
 const TIMEOUTS: &str = "Timeouts (such as 500ms, 30s, 5m, 3h, 1d)";
 const BOUNDS: &str = "Bounds";
 const LOGGING: &str = "Logging";
@@ -114,6 +130,14 @@ const LOGGING: &str = "Logging";
 enum DurabilityLevel {
     Sync,
     Flush,
+}
+
+/// Which columns Doris' tables have.
+#[derive(Clone, Copy, Debug, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+enum DorisColumns {
+    Documented,
+    Newer,
 }
 
 /// How much to log.
@@ -204,7 +228,7 @@ impl Settings {
     /// What these settings say, and where they do not, what the others say.
     pub(crate) fn or(self, other: Self) -> Self {
         first_said! { self, other;
-            listen data durability session_timeout consumer_timeout job_timeout exec_timeout
+            listen maxscale_listen doris_listen doris_columns data durability session_timeout consumer_timeout job_timeout exec_timeout
             pull_wait turn_wait interrupt_grace shutdown_grace max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_header recent_bytes log_level
             log_format
@@ -213,6 +237,16 @@ impl Settings {
 
     pub(crate) fn listen(&self) -> SocketAddr {
         self.listen.unwrap_or_else(|| ([127, 0, 0, 1], 8563).into())
+    }
+
+    /// Where MaxScale's API is served, if not with the others.
+    pub(crate) fn maxscale_listen(&self) -> Option<SocketAddr> {
+        self.maxscale_listen
+    }
+
+    /// Where Doris' API is served, if not with the others.
+    pub(crate) fn doris_listen(&self) -> Option<SocketAddr> {
+        self.doris_listen
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -259,6 +293,21 @@ impl Settings {
             .max_output
             .map_or(arthas.exec_output, |most| most.min(arthas.exec_output));
         arthas
+    }
+
+    pub(crate) fn doris(&self) -> rejoin_doris::Settings {
+        let mut doris = rejoin_doris::Settings::default();
+        doris.node = self
+            .doris_listen
+            .unwrap_or_else(|| self.listen())
+            .ip()
+            .to_string()
+            .into();
+        doris.columns = match self.doris_columns {
+            None | Some(DorisColumns::Documented) => rejoin_doris::Columns::Documented,
+            Some(DorisColumns::Newer) => rejoin_doris::Columns::Newer,
+        };
+        doris
     }
 
     pub(crate) fn http(&self) -> rejoin_http::Limits {

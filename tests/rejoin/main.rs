@@ -8,4 +8,5 @@ mod restarts;
 mod server;
 mod shell;
 mod verify;
+mod views;
 mod walkthrough;

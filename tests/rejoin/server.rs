@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -14,6 +14,8 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
     pub(crate) first_line: String,
+    /// What else it says on its standard output.
+    pub(crate) out: BufReader<ChildStdout>,
 }
 
 /// A place for a log.
@@ -57,6 +59,7 @@ impl Server {
             child,
             address,
             first_line,
+            out,
         }
     }
 

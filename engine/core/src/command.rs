@@ -120,7 +120,7 @@ pub struct CreateSession {
     pub service: Arc<str>,
     /// Who creates it, where that is known.
     pub user: Option<Arc<str>>,
-    /// The network address that it is created from, where there is one.
+    /// The network address that it is created from, with its port, where there is one.
     pub remote: Option<Arc<str>>,
     /// The server that creates it.
     pub server: Server,

@@ -32,7 +32,7 @@ pub enum Event {
         service: Arc<str>,
         /// Who created it, where that is known.
         user: Option<Arc<str>>,
-        /// The network address that it was created from, where there is one.
+        /// The network address that it was created from, with its port, where there is one.
         remote: Option<Arc<str>>,
         /// The server that created it.
         server: Server,

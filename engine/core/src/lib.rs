@@ -42,7 +42,7 @@ pub use event::{
 };
 pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber};
 pub use limits::Limits;
-pub use projection::{ConsumerView, JobState, JobView, SessionView, Views};
+pub use projection::{ConsumerView, JobState, JobView, Selection, SessionView, Views};
 pub use rejection::Rejection;
 pub use state::{Consumer, Job, Session, State};
 pub use step::Step;

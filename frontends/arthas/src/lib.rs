@@ -94,44 +94,56 @@ impl Default for Settings {
 /// # }
 /// ```
 pub fn mount(app: &mut tide::Server<()>, engine: Engine, settings: Settings) {
-    let frontend = Arc::new(Arthas {
-        engine,
-        settings,
-        zone: TimeZone::system(),
-    });
+    let frontend = Arc::new(Arthas::new(engine, settings));
     app.at("/api").all(move |request: tide::Request<()>| {
         let frontend = frontend.clone();
-        async move { Ok(frontend.answer(&request).await) }
+        async move { Ok(json(frontend.answer_http(&request).await)) }
     });
 }
 
-/// What there is to answer with: nothing of it changes.
+/// The API apart from HTTP: the body of a request enters, the body of its answer leaves.
+///
+/// Nothing of it changes: clones are as good as the one that they were made from.
 #[derive(Clone, Debug)]
-struct Arthas {
+pub struct Arthas {
     engine: Engine,
     settings: Settings,
     zone: TimeZone,
 }
 
 impl Arthas {
-    async fn answer(&self, http: &tide::Request<()>) -> tide::Response {
+    /// The API of an engine, which shows times in the zone of the system.
+    pub fn new(engine: Engine, settings: Settings) -> Self {
+        Self {
+            engine,
+            settings,
+            zone: TimeZone::system(),
+        }
+    }
+
+    /// Answers a request that came from the network address `remote`, where it came from one.
+    ///
+    /// The answer is one JSON object, whatever `body` is. Waits as long as the request asks for;
+    /// it may be given up at any time.
+    pub async fn answer(&self, body: &[u8], remote: Option<Arc<str>>) -> Vec<u8> {
+        let request = match Request::parse(body) {
+            Ok(request) => request,
+            Err(fault) => return Answer::from(fault).encode(None),
+        };
+        let answer = self.handle(&request, remote).await;
+        let answer = answer.unwrap_or_else(Answer::from);
+        answer.encode(request.id.as_deref())
+    }
+
+    async fn answer_http(&self, http: &tide::Request<()>) -> Vec<u8> {
         if http.method() != Method::Post {
             let fault = Fault::MethodUnsupported(http.method().to_string());
-            return json(Answer::from(fault).encode(None));
+            return Answer::from(fault).encode(None);
         }
-        let body = rejoin_http::body(http);
-        let request = match Request::parse(&body) {
-            Ok(request) => request,
-            Err(fault) => return json(Answer::from(fault).encode(None)),
-        };
         // A request that came from no connection has no address.
-        let ip = rejoin_http::peer(http).ip();
-        let remote = (!ip.is_unspecified()).then(|| ip.to_string().into());
-        let answer = self
-            .handle(&request, remote)
-            .await
-            .unwrap_or_else(Answer::from);
-        json(answer.encode(request.id.as_deref()))
+        let peer = rejoin_http::peer(http);
+        let remote = (!peer.ip().is_unspecified()).then(|| peer.to_string().into());
+        self.answer(&rejoin_http::body(http), remote).await
     }
 }
 

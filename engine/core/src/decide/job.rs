@@ -153,14 +153,15 @@ impl Session {
 }
 
 impl Job {
-    /// How it ended, by why it was first told to.
+    /// How it ended, by why it was first told to; and what is to be said about it: before all,
+    /// that results are missing.
     fn outcome(
         &self,
         status: i32,
         message: Option<Arc<str>>,
         result_limit: usize,
     ) -> (Outcome, Option<Arc<str>>) {
-        match self.interrupt {
+        let (outcome, message) = match self.interrupt {
             None if status == 0 => (Outcome::Completed, message),
             None => (Outcome::Failed, message),
             Some(InterruptCause::Requested | InterruptCause::SessionClosed) => {
@@ -174,14 +175,16 @@ impl Job {
                 Outcome::TimedOut,
                 Some("the job ran for its timeout and was interrupted".into()),
             ),
-            Some(InterruptCause::OutputLimit) => {
-                let limit = self.output_limit;
-                let message = format!(
-                    "the job was interrupted: its results may have {limit} bytes, {result_limit} each, and the next would have exceeded that"
-                );
-                (Outcome::Failed, Some(message.into()))
-            }
+            Some(InterruptCause::OutputLimit) => (Outcome::Failed, message),
+        };
+        if !self.is_cut {
+            return (outcome, message);
         }
+        let limit = self.output_limit;
+        let cut = format!(
+            "the job was interrupted: its results may have {limit} bytes, {result_limit} each, and the next would have exceeded that"
+        );
+        (outcome, Some(cut.into()))
     }
 }
 

@@ -4,22 +4,30 @@
 
 mod cursors;
 mod jobs;
+mod lists;
+mod numbers;
 mod sessions;
 
 pub use cursors::ConsumerView;
 pub use jobs::{JobState, JobView};
+pub use lists::Selection;
 pub use sessions::SessionView;
 
 use crate::limits::REMEMBERED_SESSIONS;
-use crate::{Event, Record, SessionId, SessionNumber};
+use crate::{Event, Record, SessionId, SessionNumber, Timestamp};
 use alloc::collections::{BTreeMap, VecDeque};
+use lists::Lists;
 
 /// Every open session, and the last ones that ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Views {
-    sessions: BTreeMap<SessionId, SessionView>,
-    open: BTreeMap<SessionNumber, SessionId>,
+    // By number, so that what a page shows stands together in memory.
+    sessions: BTreeMap<SessionNumber, SessionView>,
+    numbers: BTreeMap<SessionId, SessionNumber>,
+    lists: Lists,
     ended: VecDeque<SessionId>,
+    revision: u64,
+    changed: Timestamp,
 }
 
 impl Views {
@@ -29,40 +37,92 @@ impl Views {
     ///
     /// When the record is not the next of its session: a view of such a stream tells no truth.
     pub fn apply(&mut self, record: &Record) {
-        if let Event::SessionCreated { number, .. } = &record.event {
-            self.open.insert(*number, record.session);
+        if sessions::is_shown(&record.event) {
+            self.revision += 1;
+            self.changed = record.at;
         }
         if let Some(view) = SessionView::created(record) {
-            self.sessions.insert(record.session, view);
+            self.lists.enter(&view);
+            self.numbers.insert(record.session, view.number);
+            self.sessions.insert(view.number, view);
             return;
         }
-        let Some(view) = self.sessions.get_mut(&record.session) else {
+        let number = self.numbers.get(&record.session);
+        let Some(view) = number.and_then(|number| self.sessions.get_mut(number)) else {
             return;
         };
-        view.apply(record);
         if let Event::SessionClosed { .. } = record.event {
-            self.open.remove(&view.number);
+            self.lists.leave(view);
+            view.apply(record);
             self.ended.push_back(record.session);
             if self.ended.len() > REMEMBERED_SESSIONS {
                 self.ended
                     .pop_front()
+                    .and_then(|oldest| self.numbers.remove(&oldest))
                     .and_then(|oldest| self.sessions.remove(&oldest));
             }
+            return;
+        }
+        let was_busy = view.is_busy();
+        let user_before = match record.event {
+            Event::UserSet { .. } => Some(view.user.clone()),
+            _ => None,
+        };
+        view.apply(record);
+        if view.is_busy() != was_busy {
+            self.lists.turn(view);
+        }
+        if let Some(before) = user_before {
+            self.lists.rename(before.as_ref(), view);
         }
     }
 
     /// The session of this identity, open or remembered.
     pub fn session(&self, session: SessionId) -> Option<&SessionView> {
-        self.sessions.get(&session)
+        self.sessions.get(self.numbers.get(&session)?)
+    }
+
+    /// The open session of this number.
+    pub fn open_session(&self, number: SessionNumber) -> Option<&SessionView> {
+        let known = self.sessions.get(&number);
+        known.filter(|view| view.closed.is_none())
     }
 
     /// The open sessions, by number.
     pub fn open_sessions(&self) -> impl DoubleEndedIterator<Item = &SessionView> {
-        self.open.values().filter_map(|id| self.sessions.get(id))
+        self.sessions.values().filter(|view| view.closed.is_none())
     }
 
     /// How many sessions are open.
     pub fn open_count(&self) -> usize {
-        self.open.len()
+        self.lists.len()
+    }
+
+    /// How many open sessions are selected. What it costs doesn't grow with their number, unless
+    /// more than one of user, service and state are asked for: then the fewest are looked through.
+    pub fn count(&self, selection: &Selection<'_>) -> usize {
+        self.lists.count(selection)
+    }
+
+    /// The selected open sessions, by number, without the first `skip`. Skipping costs as
+    /// [`Self::count`] does.
+    pub fn select(
+        &self,
+        selection: &Selection<'_>,
+        skip: usize,
+    ) -> impl Iterator<Item = &SessionView> {
+        self.lists
+            .select(selection, skip)
+            .filter_map(|number| self.open_session(SessionNumber(number)))
+    }
+
+    /// How many records have changed what lists show. As long as it stays, so do they.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// When the last of these records was.
+    pub fn changed(&self) -> Timestamp {
+        self.changed
     }
 }

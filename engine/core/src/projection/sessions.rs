@@ -2,7 +2,7 @@
 
 use super::cursors::Cursors;
 use super::jobs::Jobs;
-use super::{ConsumerView, JobView};
+use super::{ConsumerView, JobState, JobView};
 use crate::{
     CloseCause, ConsumerId, Event, JobId, Place, Record, Sequence, SessionId, SessionNumber,
     Timestamp,
@@ -20,7 +20,7 @@ pub struct SessionView {
     pub service: Arc<str>,
     /// Who uses it, where that is known.
     pub user: Option<Arc<str>>,
-    /// The network address that it was created from, where there is one.
+    /// The network address that it was created from, with its port, where there is one.
     pub remote: Option<Arc<str>>,
     /// When it was created.
     pub created: Timestamp,
@@ -30,6 +30,12 @@ pub struct SessionView {
     pub closed: Option<(Timestamp, CloseCause)>,
     /// The job in its foreground.
     pub foreground: Option<JobId>,
+    /// Since when it has been busy, or idle.
+    pub since: Timestamp,
+    /// The sequence of the last record that changed what lists show of it.
+    pub revision: Sequence,
+    /// When that was.
+    pub changed: Timestamp,
     cursors: Cursors,
     jobs: Jobs,
 }
@@ -56,6 +62,9 @@ impl SessionView {
             last_sequence: record.sequence,
             closed: None,
             foreground: None,
+            since: record.at,
+            revision: record.sequence,
+            changed: record.at,
             cursors: Cursors::default(),
             jobs: Jobs::default(),
         })
@@ -72,6 +81,11 @@ impl SessionView {
             self.id
         );
         self.last_sequence = record.sequence;
+        if is_shown(&record.event) {
+            self.revision = record.sequence;
+            self.changed = record.at;
+        }
+        let was_busy = self.is_busy();
         match &record.event {
             Event::UserSet { user } => self.user = Some(user.clone()),
             Event::JobSubmitted { job, manner, .. } if manner.place == Place::Foreground => {
@@ -85,6 +99,9 @@ impl SessionView {
         }
         self.cursors.apply(record);
         self.jobs.apply(record);
+        if self.is_busy() != was_busy {
+            self.since = record.at;
+        }
     }
 
     /// Whether a job of it runs, in the foreground or in the background.
@@ -107,9 +124,38 @@ impl SessionView {
         self.jobs.all.get(&job)
     }
 
+    /// The job that is shown as what the session does: the one in the foreground, else the oldest
+    /// that is unfinished.
+    pub fn current_job(&self) -> Option<&JobView> {
+        self.foreground
+            .and_then(|job| self.job(job))
+            .or_else(|| self.unfinished_jobs().next())
+    }
+
+    /// Its unfinished jobs, by number.
+    pub fn unfinished_jobs(&self) -> impl Iterator<Item = &JobView> {
+        let is_unfinished = |job: &&JobView| !matches!(job.state, JobState::Finished { .. });
+        // Most sessions are idle, and these need no look at each job.
+        let count = self.jobs.unfinished();
+        self.jobs().filter(is_unfinished).take(count)
+    }
+
     /// Its unfinished jobs, and the last [`REMEMBERED_JOBS`](crate::limits::REMEMBERED_JOBS)
     /// finished ones, by number.
     pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &JobView> {
         self.jobs.all.values()
     }
+}
+
+/// Whether lists show anything of what has happened.
+pub(super) fn is_shown(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::SessionCreated { .. }
+            | Event::UserSet { .. }
+            | Event::JobSubmitted { .. }
+            | Event::JobStarted { .. }
+            | Event::JobFinished { .. }
+            | Event::SessionClosed { .. }
+    )
 }

@@ -14,10 +14,14 @@
 //! ```
 
 mod operation;
+mod play;
 mod promises;
+mod story;
 
 pub use operation::{Operation, Pick};
+pub use play::play;
 pub use promises::Promises;
+pub use story::operations;
 
 use crate::{
     Command, Event, Limits, Record, Rejection, Server, SessionId, SessionNumber, State, Timestamp,

@@ -72,8 +72,8 @@ impl Operation {
                 let timeout = Duration::from_secs(timeout.into());
                 Command::CreateSession(CreateSession {
                     session: fresh_session(state),
-                    service: "test".into(),
-                    user: None,
+                    service: if reads { "test" } else { "other" }.into(),
+                    user: (!reads).then(|| "user 0".into()),
                     remote: Some("127.0.0.1:1".into()),
                     server: Server {
                         process: 1,
@@ -186,7 +186,7 @@ impl Manner {
 }
 
 impl Pick {
-    const NOBODY: u8 = u8::MAX;
+    pub(super) const NOBODY: u8 = u8::MAX;
 
     fn among<T>(self, count: usize, mut all: impl Iterator<Item = T>) -> Option<T> {
         if self.0 == Self::NOBODY || count == 0 {

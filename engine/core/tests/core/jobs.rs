@@ -282,6 +282,27 @@ fn nothing_follows_a_result_that_was_too_much_whyever_the_job_was_interrupted() 
 }
 
 #[test]
+fn a_job_that_was_cut_says_so_whyever_it_was_interrupted_first() {
+    let steps = given([created(), submitted(1, foreground())])
+        .when(instant(1), interrupt())
+        .when(instant(2), emit("more than ten bytes"))
+        .then([requested(InterruptCause::OutputLimit)])
+        .state()
+        .clone()
+        .step(instant(3), finish(130))
+        .unwrap();
+    let Event::JobFinished {
+        outcome, message, ..
+    } = &steps[0].record.event
+    else {
+        unreachable!()
+    };
+    assert_eq!(*outcome, Outcome::Interrupted);
+    let message = message.as_deref().unwrap();
+    assert!(message.contains("may have 10 bytes"), "{message}");
+}
+
+#[test]
 fn a_result_that_is_too_long_is_not_lost_in_silence() {
     let long = "x".repeat(524_289);
     given([created(), submitted(1, foreground())])

@@ -1,44 +1,12 @@
 //! The promises, over whatever may happen.
 
 use proptest::prelude::*;
-use rejoin_core::testing::{Operation, Pick, Promises};
-use rejoin_core::{Limits, Manner, State, Timestamp, Views};
+use rejoin_core::testing::{Operation, operations, play};
+use rejoin_core::{Limits, State};
 
-fn picks() -> impl Strategy<Value = Pick> {
-    // Few who are there, so that operations meet; now and then somebody who is not.
-    prop_oneof![9 => 0u8..4, 1 => Just(u8::MAX)].prop_map(Pick)
-}
-
-fn operations() -> impl Strategy<Value = Operation> {
-    prop_oneof![
-        2 => (any::<bool>(), 1u8..30).prop_map(|(reads, timeout)| Operation::Create { reads, timeout }),
-        3 => picks().prop_map(Operation::Join),
-        1 => (picks(), picks()).prop_map(|(session, who)| Operation::Leave(session, who)),
-        1 => picks().prop_map(Operation::Close),
-        1 => (picks(), 0u8..3).prop_map(|(session, user)| Operation::SetUser(session, user)),
-        1 => picks().prop_map(Operation::Touch),
-        5 => (picks(), 0usize..4, 1u8..20, any::<u8>()).prop_map(
-            |(session, manner, timeout, output_limit)| Operation::Submit {
-                session, manner: Manner::ALL[manner], timeout, output_limit,
-            }
-        ),
-        1 => picks().prop_map(Operation::Refuse),
-        2 => (picks(), proptest::option::of(picks()))
-            .prop_map(|(session, job)| Operation::Interrupt(session, job)),
-        3 => (picks(), picks(), 0u8..5).prop_map(|(s, who, by)| Operation::Advance(s, who, by)),
-        2 => (picks(), picks()).prop_map(|(session, job)| Operation::Start(session, job)),
-        5 => (picks(), picks(), 0u8..100).prop_map(|(s, job, size)| Operation::Emit(s, job, size)),
-        3 => (picks(), picks(), 0u8..3).prop_map(|(s, job, status)| Operation::Finish(s, job, status)),
-        4 => Just(Operation::Expire),
-        1 => Just(Operation::Resume),
-        1 => Just(Operation::InterruptAll),
-    ]
-}
-
-/// What is done, and by how many milliseconds the clock moves before it: now and then back.
 fn stories() -> impl Strategy<Value = Vec<(i64, Operation)>> {
-    let moves = prop_oneof![4 => 0i64..500, 4 => 0i64..12_000, 1 => -5_000i64..0];
-    proptest::collection::vec((moves, operations()), 1..120)
+    let bytes = proptest::collection::vec(any::<[u8; 6]>(), 1..120);
+    bytes.prop_map(|bytes| operations(bytes.as_flattened()))
 }
 
 proptest! {
@@ -46,54 +14,7 @@ proptest! {
 
     #[test]
     fn the_promises_hold_whatever_happens(story in stories()) {
-        let limits = Limits { sessions: 3, consumers: 3, jobs: 3, expired: 4, ..Limits::DEFAULT };
-        let mut state = State::new(limits);
-        let mut views = Views::default();
-        let mut promises = Promises::default();
-        let mut log = vec![];
-        let mut clock = 1_000_000i64;
-        for (by, operation) in story {
-            clock += by;
-            let now = Timestamp::from_millis(clock.unsigned_abs());
-            let command = operation.command(&state, now);
-            prop_assert_eq!(state.decide(now, command.clone()), state.decide(now, command.clone()));
-            let before = state.clone();
-            match state.step(now, command) {
-                Ok(steps) => for step in steps {
-                    promises.take(&step.record);
-                    views.apply(&step.record);
-                    log.push(step.record);
-                },
-                Err(_) => prop_assert_eq!(&before, &state),
-            }
-            if operation == Operation::Expire {
-                // Promise 8: what was due has happened, as much of it as one handles.
-                let now = now.max(before.last_at());
-                let due = before.due(now).count();
-                prop_assert!(state.due(now).count() <= due.saturating_sub(limits.expired));
-            }
-        }
-
-        // Promise 1, 9: the fold of the log is the state, and the views.
-        let mut replayed = State::new(limits);
-        let mut replayed_views = Views::default();
-        for record in &log {
-            prop_assert_eq!(replayed.check(record), Ok(()));
-            replayed.apply(record);
-            replayed_views.apply(record);
-        }
-        prop_assert_eq!(&replayed, &state);
-        prop_assert_eq!(&replayed_views, &views);
-
-        // State and views tell the same story.
-        prop_assert_eq!(views.open_count(), state.sessions().count());
-        for (id, session) in state.sessions() {
-            let view = views.session(id).unwrap();
-            prop_assert_eq!(view.last_sequence, session.last_sequence());
-            prop_assert_eq!(view.foreground, session.foreground());
-            prop_assert_eq!(view.is_busy(), session.jobs().count() > 0);
-            prop_assert_eq!(view.consumers().count(), session.consumers().count());
-        }
+        play(&story);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::jobs::{finished, foreground, submitted};
 use rejoin_core::limits::{REMEMBERED_JOBS, REMEMBERED_SESSIONS, SHOWN_STATEMENT};
 use rejoin_core::testing::{created, instant};
 use rejoin_core::{
-    CloseCause, Event, JobId, JobState, Outcome, Record, Sequence, Server, SessionId,
+    CloseCause, Event, JobId, JobState, Outcome, Record, Selection, Sequence, Server, SessionId,
     SessionNumber, Timestamp, Views,
 };
 use std::time::Duration;
@@ -130,4 +130,83 @@ fn of_ended_sessions_the_last_ones_are_remembered() {
     };
     assert!(!known(1));
     assert!(known(2) && known(count));
+}
+
+#[test]
+fn a_session_tells_since_when_it_is_busy_or_idle_and_what_it_does() {
+    let background = rejoin_core::Manner::ALL[2];
+    let mut events = vec![
+        created(),
+        submitted(1, background),
+        submitted(2, foreground()),
+    ];
+    let told = |events: &[Event]| {
+        let views = fold(events.to_vec());
+        let view = views.session(rejoin_core::testing::SESSION).unwrap();
+        (view.since, view.current_job().map(|job| job.job))
+    };
+    assert_eq!(told(&events[..1]), (instant(1), None));
+    assert_eq!(told(&events), (instant(2), Some(JobId(2))));
+    events.push(finished(2, foreground(), Outcome::Completed, 0));
+    assert_eq!(told(&events), (instant(2), Some(JobId(1))), "still busy");
+    events.push(finished(1, background, Outcome::Completed, 0));
+    assert_eq!(told(&events), (instant(5), None));
+}
+
+#[test]
+fn the_revision_is_that_of_what_lists_show() {
+    let mut events = vec![created(), submitted(1, foreground())];
+    let told = |events: &[Event]| {
+        let views = fold(events.to_vec());
+        let view = views.session(rejoin_core::testing::SESSION).unwrap();
+        assert_eq!(view.changed, views.changed());
+        (views.revision(), view.revision)
+    };
+    assert_eq!(told(&events), (2, Sequence(2)));
+    events.push(Event::ResultEmitted {
+        job: JobId(1),
+        manner: foreground(),
+        result: "{}".into(),
+    });
+    assert_eq!(told(&events), (2, Sequence(2)), "no list shows results");
+    events.push(finished(1, foreground(), Outcome::Completed, 0));
+    assert_eq!(told(&events), (3, Sequence(4)));
+}
+
+#[test]
+fn a_page_deep_in_a_list_of_many_sessions_is_found_by_number() {
+    let mut views = Views::default();
+    for number in 1..=50_000u64 {
+        views.apply(&Record {
+            session: SessionId::from_bytes(u128::from(number).to_be_bytes()),
+            sequence: Sequence(1),
+            at: Timestamp::EPOCH,
+            event: Event::SessionCreated {
+                number: SessionNumber(number),
+                service: "test".into(),
+                user: Some(if number % 2 == 0 { "even" } else { "odd" }.into()),
+                remote: None,
+                server: Server {
+                    process: 1,
+                    version: "1".into(),
+                },
+                timeout: Duration::from_secs(1),
+            },
+        });
+    }
+    let even = Selection {
+        user: Some("even"),
+        numbers: 10_001..=u64::MAX,
+        ..Selection::default()
+    };
+    assert_eq!(views.count(&even), 20_000);
+    let page: Vec<_> = views
+        .select(&even, 10_000)
+        .take(3)
+        .map(|view| view.number.0)
+        .collect();
+    assert_eq!(page, [30_002, 30_004, 30_006]);
+    assert_eq!(views.select(&even, 20_000).count(), 0);
+    let found = views.open_session(SessionNumber(77)).unwrap();
+    assert_eq!(found.number, SessionNumber(77));
 }

@@ -9,6 +9,9 @@ use rejoin_core::{Sequence, SessionId};
 pub(super) const BATCH_HEAD_BYTES: usize = 36;
 /// Begins every batch. Not zero, so that zeros are never a batch; larger than any frame's length.
 pub(super) const MARKER: [u8; 4] = *b"btch";
+/// Why a head is not believed that [`vouches_for_itself`](BatchHead::vouches_for_itself).
+pub(super) const VOUCHES_FOR_ITSELF: &str =
+    "the batch says that its own records were durable before it was written";
 const BODY_BYTES_AT: usize = 4;
 const RECORDS_AT: usize = 8;
 const BODY_CHECKSUM_AT: usize = 12;
@@ -78,6 +81,12 @@ impl BatchHead {
     /// Whether this is the batch without records that ends a segment.
     pub(super) fn is_seal(&self) -> bool {
         self.records == 0
+    }
+
+    /// Whether it says that the log was durable up to its own records: none was, when it was
+    /// written.
+    pub(super) fn vouches_for_itself(&self) -> bool {
+        self.durable >= self.first
     }
 
     /// The position after the last record.

@@ -208,11 +208,15 @@ impl Walk<'_, '_> {
         let Some(head) = head else {
             return self.fault(window, fault("the batch's head is wrong", None));
         };
-        if head.first != self.next || head.durable >= head.first {
+        if head.first != self.next {
             let reason = format!(
                 "the batch begins at position {}, where position {} was to follow",
                 head.first, self.next
             );
+            return Err(segment.damaged(at, None, reason));
+        }
+        if head.vouches_for_itself() {
+            let reason = batch::VOUCHES_FOR_ITSELF.to_owned();
             return Err(segment.damaged(at, None, reason));
         }
         if head.is_seal() {

@@ -338,3 +338,39 @@ fn a_log_that_somebody_writes_to_is_not_verified_and_a_read_only_one_is() {
         panic!("a directory was created");
     };
 }
+
+#[test]
+fn a_batch_that_vouches_for_itself_is_refused_and_found() {
+    let batches = batches(3);
+    let whole = disk_with(&batches, LARGE, false);
+    let name = last_segment(&whole);
+    let mut bytes = whole.bytes(&name).unwrap();
+    let start = end_of(&batches[..2]);
+    let head = &mut bytes[start..start + 36];
+    let first: [u8; 8] = head[16..24].try_into().unwrap();
+    head[24..32].copy_from_slice(&first);
+    let mut sum = crc32c::crc32c(&head[..32]);
+    for place in [
+        &ID.to_bytes()[..],
+        &1_u64.to_le_bytes(),
+        &(start as u64).to_le_bytes(),
+    ] {
+        sum = crc32c::crc32c_append(sum, place);
+    }
+    head[32..].copy_from_slice(&sum.to_le_bytes());
+    let disk = copy(&whole);
+    disk.put(&name, &bytes);
+
+    let (found, told) = verified(&disk);
+    let reason = "the batch says that its own records were durable before it was written";
+    let [place] = &found.damaged[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(place.reason, reason);
+    assert_eq!(place.bytes, start as u64..start as u64 + 36);
+    assert_eq!((place.lost, told), (Some(0), flat(&batches)));
+    let Err(OpenError::Damaged(damage)) = open_only(&disk, LARGE) else {
+        panic!("it was opened");
+    };
+    assert_eq!((damage.byte, &damage.reason[..]), (start as u64, reason));
+}

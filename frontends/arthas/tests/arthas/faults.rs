@@ -211,12 +211,12 @@ fn a_statement_that_is_too_long_has_failed_and_consumers_are_told_without_it() {
 
 #[test]
 fn a_user_name_that_is_too_long_has_failed() {
-    let server = Server::with(|setup| setup.config.limits.name = 10);
+    let server = Server::with(|setup| setup.config.limits.name = 30);
     let (session, _) = server.init();
-    let long = r#","requestId":"r","userId":"somebody else""#;
+    let long = r#","requestId":"r","userId":"somebody whose name is too long""#;
     assert_eq!(
         server.act(&session, "session_info", long),
-        failed("the user is longer than 10 bytes")
+        failed("the user is longer than 30 bytes")
     );
 }
 

@@ -1,6 +1,6 @@
 //! One segment from front to back, and on behind whatever is damaged.
 
-use super::super::batch::claimed_record;
+use super::super::batch::{VOUCHES_FOR_ITSELF, claimed_record};
 use super::super::survey::{Survey, next_head, survey};
 use super::frames::{Part, divide};
 use super::*;
@@ -78,7 +78,7 @@ impl<'w, 'v> Walk<'w, 'v> {
             let reason = "the batch's head is wrong";
             return self.fault(&Fault { reason, head: None });
         };
-        self.expect(head.first);
+        self.expect(&head);
         if head.is_seal() {
             return self.seal(&head);
         }
@@ -103,9 +103,17 @@ impl<'w, 'v> Walk<'w, 'v> {
         Ok(Step::Batch)
     }
 
-    /// Goes on at a position, and says so when it is not the one to follow.
-    fn expect(&mut self, first: u64) {
-        let next = self.verifying.next;
+    /// Goes on at a batch's position, and says so when it is not the one to follow; and when the
+    /// batch claims what none can.
+    fn expect(&mut self, head: &BatchHead) {
+        let (first, next) = (head.first, self.verifying.next);
+        if head.vouches_for_itself() {
+            let at = self.site.byte;
+            let end = at.saturating_add(BATCH_HEAD_BYTES as u64);
+            let reason = VOUCHES_FOR_ITSELF.to_owned();
+            self.verifying
+                .damage(self.segment, at..end, reason, Some(0));
+        }
         if first != next {
             let reason = format!(
                 "the batch begins at position {first}, where position {next} was to follow"

@@ -1,0 +1,183 @@
+//! The open sessions in order, and by what lists select them: kept up to date record by record.
+
+use super::SessionView;
+use super::numbers::Numbers;
+use crate::SessionNumber;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use core::ops::RangeInclusive;
+
+/// Which open sessions a list is about: those that agree with all that is said.
+///
+/// ```
+/// use rejoin_core::{Selection, SessionNumber, Views};
+///
+/// let mut views = Views::default();
+/// // … apply records …
+/// let of_bob = Selection { user: Some("bob"), ..Selection::default() };
+/// assert_eq!(views.count(&of_bob), 0);
+/// // The third page of a hundred:
+/// assert_eq!(views.select(&of_bob, 200).take(100).count(), 0);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection<'a> {
+    /// Who uses them.
+    pub user: Option<&'a str>,
+    /// On which service they are.
+    pub service: Option<&'a str>,
+    /// Whether jobs of them run.
+    pub busy: Option<bool>,
+    /// Their numbers.
+    pub numbers: RangeInclusive<u64>,
+}
+
+impl Default for Selection<'_> {
+    fn default() -> Self {
+        Self {
+            user: None,
+            service: None,
+            busy: None,
+            numbers: 0..=u64::MAX,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lists {
+    all: Numbers,
+    users: BTreeMap<Arc<str>, Numbers>,
+    services: BTreeMap<Arc<str>, Numbers>,
+    busy: Numbers,
+    idle: Numbers,
+}
+
+impl Lists {
+    pub(super) fn enter(&mut self, view: &SessionView) {
+        let SessionNumber(number) = view.number;
+        self.all.insert(number);
+        self.state(view.is_busy()).insert(number);
+        self.services
+            .entry(view.service.clone())
+            .or_default()
+            .insert(number);
+        self.enter_user(view);
+    }
+
+    pub(super) fn leave(&mut self, view: &SessionView) {
+        let SessionNumber(number) = view.number;
+        self.all.remove(number);
+        self.busy.remove(number);
+        self.idle.remove(number);
+        remove(&mut self.services, &view.service, number);
+        if let Some(user) = &view.user {
+            remove(&mut self.users, user, number);
+        }
+    }
+
+    /// A session that has become busy or idle.
+    pub(super) fn turn(&mut self, view: &SessionView) {
+        let SessionNumber(number) = view.number;
+        self.state(!view.is_busy()).remove(number);
+        self.state(view.is_busy()).insert(number);
+    }
+
+    /// A session that somebody else uses now.
+    pub(super) fn rename(&mut self, before: Option<&Arc<str>>, view: &SessionView) {
+        if let Some(before) = before {
+            remove(&mut self.users, before, view.number.0);
+        }
+        self.enter_user(view);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// How many are selected. Said at once unless more than one of user, service and state are
+    /// asked for; then the fewest are looked through.
+    pub(super) fn count(&self, selection: &Selection<'_>) -> usize {
+        let Some((first, others)) = self.sets(selection) else {
+            return 0;
+        };
+        let (from, to) = (*selection.numbers.start(), *selection.numbers.end());
+        if others.iter().flatten().next().is_some() {
+            return Self::walk(first, others, from, to).count();
+        }
+        let up_to = first.below(to) + usize::from(first.contains(to));
+        up_to.saturating_sub(first.below(from))
+    }
+
+    /// The numbers of the selected, growing, without the first `skip`.
+    pub(super) fn select(
+        &self,
+        selection: &Selection<'_>,
+        skip: usize,
+    ) -> impl Iterator<Item = u64> + '_ {
+        let (from, to) = (*selection.numbers.start(), *selection.numbers.end());
+        self.sets(selection)
+            .into_iter()
+            .flat_map(move |(first, others)| {
+                // Of one set the place is known; of several it has to be counted.
+                let (start, skip) = match others.iter().flatten().next() {
+                    Some(_) => (Some(from), skip),
+                    None => (first.nth(first.below(from).saturating_add(skip)), 0),
+                };
+                // Beyond the last: from a number that none is above.
+                let (start, to) = start.map_or((u64::MAX, 0), |start| (start, to));
+                Self::walk(first, others, start, to).skip(skip)
+            })
+    }
+
+    /// The sets that a selection is the intersection of, the smallest first. None: one is empty.
+    fn sets(&self, selection: &Selection<'_>) -> Option<(&Numbers, [Option<&Numbers>; 2])> {
+        let user = match selection.user {
+            Some(user) => Some(self.users.get(user)?),
+            None => None,
+        };
+        let service = match selection.service {
+            Some(service) => Some(self.services.get(service)?),
+            None => None,
+        };
+        let state = selection
+            .busy
+            .map(|busy| if busy { &self.busy } else { &self.idle });
+        let mut sets = [user, service, state];
+        sets.sort_by_key(|set| set.map_or(usize::MAX, Numbers::len));
+        let [first, others @ ..] = sets;
+        Some((first.unwrap_or(&self.all), others))
+    }
+
+    fn walk<'a>(
+        first: &'a Numbers,
+        others: [Option<&'a Numbers>; 2],
+        from: u64,
+        to: u64,
+    ) -> impl Iterator<Item = u64> + 'a {
+        first
+            .from(from)
+            .take_while(move |number| *number <= to)
+            .filter(move |number| others.iter().flatten().all(|it| it.contains(*number)))
+    }
+
+    fn state(&mut self, busy: bool) -> &mut Numbers {
+        if busy { &mut self.busy } else { &mut self.idle }
+    }
+
+    fn enter_user(&mut self, view: &SessionView) {
+        if let Some(user) = &view.user {
+            self.users
+                .entry(user.clone())
+                .or_default()
+                .insert(view.number.0);
+        }
+    }
+}
+
+fn remove(index: &mut BTreeMap<Arc<str>, Numbers>, key: &Arc<str>, number: u64) {
+    if let Some(numbers) = index.get_mut(key) {
+        numbers.remove(number);
+        if numbers.is_empty() {
+            index.remove(key);
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! A set of session numbers that knows the place of each: its length, the nth of it and what is
+//! below a number cost the same in a set of a thousand and in one of a million.
+//!
+//! Numbers are bits of words. Above the words stand counts, each of 64 below it, in as many levels
+//! as it takes for the topmost to be short. So a search looks at 64 counts a level at most.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::ops::RangeInclusive;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Numbers {
+    /// Which of 64 numbers are in the set, by what the 64 have in common.
+    words: BTreeMap<u64, u64>,
+    /// How many numbers there are below each, lowest level first.
+    levels: Vec<BTreeMap<u64, usize>>,
+    len: usize,
+}
+
+impl Numbers {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) fn contains(&self, number: u64) -> bool {
+        let word = self.words.get(&up(number, 1));
+        word.is_some_and(|word| word & bit(number) != 0)
+    }
+
+    pub(super) fn insert(&mut self, number: u64) {
+        if self.contains(number) {
+            return;
+        }
+        *self.words.entry(up(number, 1)).or_default() |= bit(number);
+        for (level, above) in self.levels.iter_mut().zip(2..) {
+            *level.entry(up(number, above)).or_default() += 1;
+        }
+        self.len += 1;
+        self.grow();
+    }
+
+    pub(super) fn remove(&mut self, number: u64) {
+        if !self.contains(number) {
+            return;
+        }
+        let key = up(number, 1);
+        if let Some(word) = self.words.get_mut(&key) {
+            *word &= !bit(number);
+            if *word == 0 {
+                self.words.remove(&key);
+            }
+        }
+        for (level, above) in self.levels.iter_mut().zip(2..) {
+            let key = up(number, above);
+            if let Some(count) = level.get_mut(&key) {
+                *count -= 1;
+                if *count == 0 {
+                    level.remove(&key);
+                }
+            }
+        }
+        self.len -= 1;
+    }
+
+    /// The number that `skip` others are below.
+    pub(super) fn nth(&self, skip: usize) -> Option<u64> {
+        self.find(skip, &mut 0)
+    }
+
+    /// How many are below `number`.
+    pub(super) fn below(&self, number: u64) -> usize {
+        let mut count = 0;
+        let mut within = ALL;
+        for (level, above) in self
+            .levels
+            .iter()
+            .zip(2..self.levels.len() as u32 + 2)
+            .rev()
+        {
+            let key = up(number, above);
+            count += below(level, &within, key).map(|(_, it)| it).sum::<usize>();
+            within = down(key);
+        }
+        let key = up(number, 1);
+        count += below(&self.words, &within, key)
+            .map(|(_, word)| ones(word))
+            .sum::<usize>();
+        let word = self.words.get(&key).copied().unwrap_or_default();
+        count + ones(word & (bit(number) - 1))
+    }
+
+    /// From `number` on, growing.
+    pub(super) fn from(&self, number: u64) -> impl Iterator<Item = u64> + '_ {
+        self.words
+            .range(up(number, 1)..)
+            .flat_map(|(key, word)| bits(*key, *word))
+            .skip_while(move |it| *it < number)
+    }
+
+    /// As [`Self::nth`], and counts what it has looked at.
+    fn find(&self, skip: usize, looked: &mut usize) -> Option<u64> {
+        let mut left = skip;
+        let mut within = ALL;
+        for level in self.levels.iter().rev() {
+            let counts = level.range(within).map(|(key, count)| (*key, *count));
+            within = down(step_into(counts, &mut left, looked)?);
+        }
+        let words = self.words.range(within);
+        let key = step_into(words.map(|(key, it)| (*key, ones(*it))), &mut left, looked)?;
+        bits(key, *self.words.get(&key)?).nth(left)
+    }
+
+    /// Puts counts above the topmost level while that is long.
+    fn grow(&mut self) {
+        loop {
+            let mut level = BTreeMap::<u64, usize>::new();
+            match self.levels.last() {
+                Some(top) if top.len() > FANOUT => {
+                    for (key, count) in top {
+                        *level.entry(up(*key, 1)).or_default() += count;
+                    }
+                }
+                None if self.words.len() > FANOUT => {
+                    for (key, word) in &self.words {
+                        *level.entry(up(*key, 1)).or_default() += ones(*word);
+                    }
+                }
+                _ => return,
+            }
+            self.levels.push(level);
+        }
+    }
+}
+
+/// The first of `counts` that holds the place `left`; what is before it is taken off.
+fn step_into(
+    counts: impl Iterator<Item = (u64, usize)>,
+    left: &mut usize,
+    looked: &mut usize,
+) -> Option<u64> {
+    for (key, count) in counts {
+        *looked += 1;
+        if *left < count {
+            return Some(key);
+        }
+        *left -= count;
+    }
+    None
+}
+
+fn below<'level, T: Copy>(
+    level: &'level BTreeMap<u64, T>,
+    within: &RangeInclusive<u64>,
+    key: u64,
+) -> impl Iterator<Item = (u64, T)> + 'level {
+    level
+        .range(*within.start()..key)
+        .map(|(key, it)| (*key, *it))
+}
+
+/// What 64, 64 × 64 … neighbours have in common.
+fn up(number: u64, levels: u32) -> u64 {
+    number.checked_shr(levels * FANOUT_BITS).unwrap_or_default()
+}
+
+/// The 64 that have this in common.
+fn down(key: u64) -> RangeInclusive<u64> {
+    let first = key << FANOUT_BITS;
+    first..=first | (FANOUT as u64 - 1)
+}
+
+fn bit(number: u64) -> u64 {
+    1 << (number % u64::from(u64::BITS))
+}
+
+fn ones(word: u64) -> usize {
+    word.count_ones() as usize
+}
+
+fn bits(key: u64, mut word: u64) -> impl Iterator<Item = u64> {
+    core::iter::from_fn(move || {
+        let place = (word != 0).then(|| word.trailing_zeros())?;
+        word &= word - 1;
+        Some(key << FANOUT_BITS | u64::from(place))
+    })
+}
+
+const FANOUT_BITS: u32 = 6;
+const FANOUT: usize = 1 << FANOUT_BITS;
+const ALL: RangeInclusive<u64> = 0..=u64::MAX;
+
+const _: () = assert!(FANOUT == u64::BITS as usize);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+
+    #[test]
+    fn it_is_a_set_whose_places_are_known() {
+        let mut numbers = Numbers::default();
+        let mut model = BTreeSet::new();
+        let mut random = 1u64;
+        for round in 0..20_000 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            // Most are close together, some are far away.
+            let number = match round % 10 {
+                0 => random >> 3,
+                _ => random >> 50,
+            };
+            if random.is_multiple_of(3) {
+                numbers.remove(number);
+                model.remove(&number);
+            } else {
+                numbers.insert(number);
+                model.insert(number);
+            }
+            assert_eq!(numbers.contains(number), model.contains(&number));
+        }
+        assert_eq!(numbers.len(), model.len());
+        assert!(numbers.from(0).eq(model.iter().copied()));
+        for (place, number) in model.iter().enumerate().step_by(97) {
+            assert_eq!(numbers.nth(place), Some(*number));
+            assert_eq!(numbers.below(*number), place);
+            assert_eq!(numbers.below(number + 1), place + 1);
+            assert!(
+                numbers
+                    .from(*number)
+                    .take(3)
+                    .eq(model.range(number..).take(3).copied())
+            );
+        }
+        assert_eq!(numbers.nth(model.len()), None);
+        assert_eq!(numbers.below(u64::MAX), model.len());
+        for number in &model {
+            numbers.remove(*number);
+        }
+        assert!(numbers.is_empty() && numbers.words.is_empty());
+        assert!(numbers.levels.iter().all(BTreeMap::is_empty));
+    }
+
+    #[test]
+    fn a_place_in_a_million_is_found_by_looking_at_no_more_than_64_counts_a_level() {
+        let mut numbers = Numbers::default();
+        let mut worst = Vec::new();
+        for size in [1_000u64, 1_000_000] {
+            (0..size).for_each(|number| numbers.insert(number));
+            let looks = (0..size as usize).step_by(997).map(|place| {
+                let mut looked = 0;
+                assert_eq!(numbers.find(place, &mut looked), Some(place as u64));
+                looked
+            });
+            worst.push(looks.max());
+        }
+        // A thousand are 16 words; a million are two levels above them.
+        assert!(
+            worst[0] <= Some(FANOUT) && worst[1] <= Some(3 * FANOUT),
+            "{worst:?}"
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! Plays operations against the core, and holds it to its promises at every one of them.
+
+use super::{Operation, Promises};
+use crate::{Limits, Selection, State, Timestamp, Views};
+use alloc::vec::Vec;
+
+/// Few enough that every bound is met.
+const LIMITS: Limits = Limits {
+    sessions: 3,
+    consumers: 3,
+    jobs: 3,
+    expired: 4,
+    ..Limits::DEFAULT
+};
+
+/// The clock before the first operation, in milliseconds. No clock is moved back behind the epoch.
+const START: i64 = 1_000_000;
+
+/// Plays the operations, each with by how many milliseconds the clock moves before it.
+///
+/// # Panics
+///
+/// When a promise is broken: the records do not keep what [`Promises`] checks; a decision is not
+/// the same twice; a rejection changes something; what is due does not happen; the fold of the
+/// records is not the state, or the views; or the views tell another story than the state.
+pub fn play(operations: &[(i64, Operation)]) {
+    let mut state = State::new(LIMITS);
+    let mut views = Views::default();
+    let mut promises = Promises::default();
+    let mut log = Vec::new();
+    let mut clock = START;
+    for &(by, operation) in operations {
+        clock = clock.saturating_add(by).max(0);
+        let now = Timestamp::from_millis(clock.unsigned_abs());
+        let command = operation.command(&state, now);
+        let decision = state.decide(now, command.clone());
+        assert_eq!(
+            decision,
+            state.decide(now, command.clone()),
+            "promise 9: {operation:?} is decided in two ways"
+        );
+        let before = state.clone();
+        match state.step(now, command) {
+            Ok(steps) => {
+                for step in steps {
+                    promises.take(&step.record);
+                    views.apply(&step.record);
+                    log.push(step.record);
+                }
+            }
+            Err(_) => assert_eq!(before, state, "{operation:?} was rejected"),
+        }
+        if operation == Operation::Expire {
+            // As much of it as one command handles.
+            let now = now.max(before.last_at());
+            let left = before.due(now).count().saturating_sub(LIMITS.expired);
+            assert!(
+                state.due(now).count() <= left,
+                "promise 8: what was due has not happened"
+            );
+        }
+    }
+
+    let mut replayed = State::new(LIMITS);
+    let mut replayed_views = Views::default();
+    for record in &log {
+        assert_eq!(replayed.check(record), Ok(()), "promise 1");
+        replayed.apply(record);
+        replayed_views.apply(record);
+    }
+    assert_eq!(replayed, state, "promise 1: the fold is another state");
+    assert_eq!(replayed_views, views, "promise 1: the fold is other views");
+    compare(&state, &views);
+    compare_lists(&views);
+}
+
+fn compare(state: &State, views: &Views) {
+    assert_eq!(views.open_count(), state.sessions().count());
+    for (id, session) in state.sessions() {
+        let view = views.session(id);
+        let view = view.unwrap_or_else(|| panic!("the views know nothing of session {id}"));
+        assert_eq!(view.last_sequence, session.last_sequence());
+        assert_eq!(view.foreground, session.foreground());
+        assert_eq!(view.is_busy(), session.jobs().count() > 0);
+        assert_eq!(view.consumers().count(), session.consumers().count());
+        assert_eq!(view.current_job().is_some(), view.is_busy());
+    }
+}
+
+/// A list says what looking at every session would say.
+fn compare_lists(views: &Views) {
+    let users = [None, Some("user 0"), Some("user 1"), Some("nobody")];
+    let services = [None, Some("test"), Some("other"), Some("none")];
+    for (user, service) in users
+        .into_iter()
+        .flat_map(|user| services.map(|service| (user, service)))
+    {
+        for busy in [None, Some(true), Some(false)] {
+            for numbers in [0..=u64::MAX, 2..=3] {
+                compare_list(
+                    views,
+                    &Selection {
+                        user,
+                        service,
+                        busy,
+                        numbers,
+                    },
+                );
+            }
+        }
+    }
+}
+
+fn compare_list(views: &Views, selection: &Selection<'_>) {
+    let Selection {
+        user,
+        service,
+        busy,
+        numbers,
+    } = selection;
+    let expected: Vec<_> = views
+        .open_sessions()
+        .filter(|view| user.is_none_or(|user| view.user.as_deref() == Some(user)))
+        .filter(|view| service.is_none_or(|service| *view.service == *service))
+        .filter(|view| busy.is_none_or(|busy| view.is_busy() == busy))
+        .filter(|view| numbers.contains(&view.number.0))
+        .map(|view| view.id)
+        .collect();
+    assert_eq!(views.count(selection), expected.len(), "{selection:?}");
+    for skip in 0..=expected.len() {
+        let selected = views.select(selection, skip).map(|view| view.id);
+        let expected = expected.iter().copied().skip(skip);
+        assert!(selected.eq(expected), "{selection:?} behind {skip}");
+    }
+}

@@ -1,0 +1,80 @@
+//! What clients, runners and timers may do, drawn from bytes: whoever has bytes — a property test,
+//! a fuzzer, a seeded simulator — has the same idea of it, and any bytes mean something.
+
+use super::{Operation, Pick};
+use crate::Manner;
+use alloc::vec::Vec;
+
+/// Operations, each with by how many milliseconds the clock moves before it: now and then back.
+///
+/// Six bytes make one: so bytes that change, come in or go away change, add or take away one
+/// operation, and leave the others as they were. What is left over at the end means nothing.
+///
+/// ```
+/// use rejoin_core::testing::{Operation, Pick, operations};
+///
+/// let bytes = [1, 0, 1, 9, 0, 0, 125, 2, 0, 0, 0, 0, 240];
+/// let [create, join] = operations(&bytes)[..] else { panic!() };
+/// assert_eq!(create, (4, Operation::Create { reads: true, timeout: 10 }));
+/// assert_eq!(join, (1_100, Operation::Join(Pick(0))));
+/// ```
+pub fn operations(bytes: &[u8]) -> Vec<(i64, Operation)> {
+    let (chunks, _) = bytes.as_chunks();
+    let drawn = chunks
+        .iter()
+        .map(|&[clock, what, a, b, c, d]| (moved(clock), Operation::drawn(what, [a, b, c, d])));
+    drawn.collect()
+}
+
+/// Often less than any timeout, as often about as long as one, and now and then back.
+fn moved(byte: u8) -> i64 {
+    let byte = i64::from(byte);
+    match byte {
+        0..114 => byte * 4,
+        114..228 => (byte - 114) * 100,
+        _ => (227 - byte) * 200,
+    }
+}
+
+impl Operation {
+    fn drawn(what: u8, [a, b, c, d]: [u8; 4]) -> Self {
+        let (first, second) = (Pick::drawn(a), Pick::drawn(b));
+        match what % 36 {
+            0..=1 => Self::Create {
+                reads: a % 2 == 1,
+                timeout: 1 + b % 29,
+            },
+            2..=4 => Self::Join(first),
+            5 => Self::Leave(first, second),
+            6 => Self::Close(first),
+            7 => Self::SetUser(first, b % 3),
+            8 => Self::Touch(first),
+            9..=13 => Self::Submit {
+                session: first,
+                manner: Manner::ALL[usize::from(b % 4)],
+                timeout: 1 + c % 19,
+                output_limit: d,
+            },
+            14 => Self::Refuse(first),
+            15..=16 => Self::Interrupt(first, (c % 2 == 1).then_some(second)),
+            17..=19 => Self::Advance(first, second, c % 5),
+            20..=21 => Self::Start(first, second),
+            22..=26 => Self::Emit(first, second, c % 100),
+            27..=29 => Self::Finish(first, second, c % 3),
+            30..=33 => Self::Expire,
+            34 => Self::Resume,
+            _ => Self::InterruptAll,
+        }
+    }
+}
+
+impl Pick {
+    /// Few who are there, so that operations meet; now and then somebody who is not.
+    fn drawn(byte: u8) -> Self {
+        if byte < 230 {
+            Self(byte % 4)
+        } else {
+            Self(Self::NOBODY)
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The session tables of Apache Doris' FE, told from Rejoin's views.
+//!
+//! `GET /rest/v1/session` and `GET /rest/v1/session/all`: a table of the open sessions in an
+//! envelope, and the HTTP status is 200 whatever happened. This frontend remembers nothing; the
+//! table is a fold of the log that the engine keeps.
+//!
+//! What the columns mean here: `Id` is the session's number, `Host` the address and port of whoever
+//! created it, `Db` its service, `Command` is `Query` while a job of it runs, else `Sleep`, `Time`
+//! the whole seconds since then, and `Info` the running statement.
+//!
+//! # What is different from the product
+//!
+#![doc = include_str!("../DIFFERENCES.md")]
+
+mod limits;
+mod table;
+
+use futures::{StreamExt, stream};
+use jiff::tz::TimeZone;
+use limits::{TURN, WHOLE};
+use rejoin_core::Selection;
+use rejoin_engine::Engine;
+use rejoin_http::{Answer, Bytes, StatusCode};
+use serde_json::json;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use table::Scene;
+use tide::http::Method;
+
+/// What this frontend is told when it is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Which columns the tables have: the documented ones.
+    pub columns: Columns,
+    /// What the column `FE` says: the host that has the sessions.
+    pub node: Arc<str>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            columns: Columns::Documented,
+            node: "127.0.0.1".into(),
+        }
+    }
+}
+
+/// The columns of the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Columns {
+    /// The nine that are documented; for all nodes `FE` is before them.
+    Documented,
+    /// The fourteen that newer versions (2.1, 3.x) send.
+    Newer,
+}
+
+/// Mounts the tables on an application, at `/rest/v1/session` and `/rest/v1/session/all`.
+///
+/// ```
+/// use rejoin_doris::{Settings, mount};
+/// use rejoin_engine::{Config, Engine, NewSession, Replayed, Services, SmolRuntime};
+/// use rejoin_http::{HostCheck, Limits, Server, test_client::Client};
+/// use rejoin_log::MemoryLog;
+/// use std::sync::Arc;
+///
+/// # use futures::future::BoxFuture;
+/// # use rejoin_engine::{Exit, Runner, RunnerJob};
+/// # #[derive(Debug)]
+/// # struct Shell;
+/// # impl Runner for Shell {
+/// #     fn run(&self, _: RunnerJob) -> BoxFuture<'static, Exit> {
+/// #         Box::pin(async { Exit::default() })
+/// #     }
+/// # }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config::default();
+/// let services = Services::from([("shell".into(), Arc::new(Shell) as _)]);
+/// let (log, replayed) = (Box::new(MemoryLog::new()), Replayed::new(&config));
+/// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
+/// smol::block_on(engine.create_session(NewSession::default()))?;
+///
+/// let mut app = rejoin_http::app();
+/// mount(&mut app, engine, Settings::default());
+/// let any_port = ([127, 0, 0, 1], 0).into();
+/// let server = Server::bind(any_port, app, Limits::default(), HostCheck::local())?;
+/// let (address, closing) = (server.local_addr(), server.closing());
+/// let server = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
+///
+/// let mut client = Client::connect(address)?;
+/// let answer = client.get("/rest/v1/session")?;
+/// assert!(answer.text().starts_with(r#"{"msg":"success","code":0,"data":{"column_names":["Id","#));
+/// # closing.begin();
+/// # server.join().map_err(|_| "panicked")??;
+/// # Ok(())
+/// # }
+/// ```
+pub fn mount(app: &mut tide::Server<()>, engine: Engine, settings: Settings) {
+    let frontend = Arc::new(Doris {
+        engine,
+        settings,
+        zone: TimeZone::system(),
+    });
+    for (path, is_all) in PATHS {
+        let frontend = frontend.clone();
+        app.at(path).all(move |request: tide::Request<()>| {
+            let frontend = frontend.clone();
+            async move { Ok(frontend.answer(request.method(), is_all).await) }
+        });
+    }
+}
+
+/// What there is to answer with: nothing of it changes.
+#[derive(Clone, Debug)]
+struct Doris {
+    engine: Engine,
+    settings: Settings,
+    zone: TimeZone,
+}
+
+impl Doris {
+    async fn answer(&self, method: Method, is_all: bool) -> Answer {
+        match method {
+            Method::Get | Method::Head => self.table(is_all).await,
+            Method::Options => Answer::empty(StatusCode::NO_CONTENT),
+            other => {
+                let reason = format!("Request method '{other}' not supported");
+                failed("Internal Error", 500, &reason)
+            }
+        }
+    }
+
+    async fn table(&self, is_all: bool) -> Answer {
+        let columns = table::columns(self.settings.columns, is_all);
+        let head = format!(
+            r#"{{"msg":"success","code":0,"data":{{"column_names":{},"rows":["#,
+            json!(columns)
+        );
+        let rows = Rows {
+            engine: self.engine.clone(),
+            scene: Scene {
+                columns,
+                node: self.settings.node.to_string(),
+                now: self.engine.runtime().now(),
+                zone: self.zone.clone(),
+            },
+            is_all,
+            from: Some(0),
+            told: 0,
+            is_over: false,
+        };
+        let parts = stream::unfold(rows, |mut rows| async move {
+            let part = rows.next().await?;
+            Some((Ok::<_, io::Error>(Bytes::from(part)), rows))
+        });
+        let parts = stream::iter([Ok(Bytes::from(head))]).chain(parts);
+        if self.engine.view(|views| views.open_count()) > WHOLE {
+            return Answer::streaming(StatusCode::OK, JSON, parts);
+        }
+        let mut whole = Vec::new();
+        let mut parts = std::pin::pin!(parts);
+        while let Some(Ok(part)) = parts.next().await {
+            whole.extend_from_slice(&part);
+        }
+        Answer::new(StatusCode::OK, JSON, whole)
+    }
+}
+
+/// A table that is being written: some sessions at a time, so that a long one neither holds up the
+/// writer nor fills the memory.
+#[derive(Debug)]
+struct Rows {
+    engine: Engine,
+    scene: Scene,
+    is_all: bool,
+    /// The number from which on it goes on; none: all are written.
+    from: Option<u64>,
+    told: usize,
+    is_over: bool,
+}
+
+impl Rows {
+    async fn next(&mut self) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        let Some(from) = self.from else {
+            if std::mem::replace(&mut self.is_over, true) {
+                return None;
+            }
+            // Of one node it is the size of `data`, which has two members.
+            let count = if self.is_all { self.told } else { 2 };
+            out.extend_from_slice(format!("]}},\"count\":{count}}}").as_bytes());
+            return Some(out);
+        };
+        let selection = Selection {
+            numbers: from..=u64::MAX,
+            ..Selection::default()
+        };
+        let (mut last, told) = (None, self.told);
+        self.engine.view(|views| {
+            for view in views.select(&selection, 0).take(TURN) {
+                if self.told > 0 {
+                    out.push(b',');
+                }
+                out.extend_from_slice(&self.scene.row(view));
+                self.told += 1;
+                last = view.number.0.checked_add(1);
+            }
+        });
+        self.from = last.filter(|_| self.told - told == TURN);
+        if self.from.is_some() {
+            // Gives the connections of the same thread their turn.
+            self.engine.runtime().timer(Duration::ZERO).await;
+        }
+        Some(out)
+    }
+}
+
+/// The envelope of what did not work.
+fn failed(msg: &str, code: u16, reason: &str) -> Answer {
+    let (msg, reason) = (json!(msg), json!(reason));
+    let body = format!(r#"{{"msg":{msg},"code":{code},"data":{reason},"count":0}}"#);
+    Answer::new(StatusCode::OK, JSON, body)
+}
+
+const JSON: &str = "application/json";
+
+const PATHS: [(&str, bool); 4] = [
+    ("/rest/v1/session", false),
+    ("/rest/v1/session/", false),
+    ("/rest/v1/session/all", true),
+    ("/rest/v1/session/all/", true),
+];

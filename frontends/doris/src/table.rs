@@ -1,0 +1,198 @@
+//! Views become rows: pure, so that what this product shows is tested without a server.
+
+use crate::Columns;
+use crate::limits::INFO;
+use jiff::tz::TimeZone;
+use rejoin_core::{SessionView, Timestamp};
+
+/// From where and when a table is looked at.
+#[derive(Clone, Debug)]
+pub(crate) struct Scene {
+    pub(crate) columns: &'static [&'static str],
+    /// The host that has the sessions.
+    pub(crate) node: String,
+    pub(crate) now: Timestamp,
+    pub(crate) zone: TimeZone,
+}
+
+/// The columns of `/rest/v1/session`, and of `/rest/v1/session/all`.
+pub(crate) fn columns(columns: Columns, is_all: bool) -> &'static [&'static str] {
+    match (columns, is_all) {
+        (Columns::Documented, true) => &DOCUMENTED,
+        (Columns::Documented, false) => {
+            let [_fe, documented @ ..] = &DOCUMENTED;
+            documented
+        }
+        (Columns::Newer, _) => &NEWER,
+    }
+}
+
+impl Scene {
+    /// The session's row: texts, in the order of the columns.
+    pub(crate) fn row(&self, view: &SessionView) -> Vec<u8> {
+        let mut row = b"{".to_vec();
+        for column in self.columns {
+            if row.len() > 1 {
+                row.push(b',');
+            }
+            let cell = serde_json::Value::from(self.cell(view, column));
+            row.extend_from_slice(format!("\"{column}\":{cell}").as_bytes());
+        }
+        row.push(b'}');
+        row
+    }
+
+    fn cell(&self, view: &SessionView, column: &str) -> String {
+        let current = view.current_job();
+        let name = |name: &Option<std::sync::Arc<str>>| name.as_deref().unwrap_or("").into();
+        match column {
+            "Catalog" => "internal".into(),
+            "CloudCluster" => "NULL".into(),
+            "Cluster" => "default_cluster".into(),
+            "Command" => if current.is_some() { "Query" } else { "Sleep" }.into(),
+            "CurrentConnected" => "No".into(),
+            "Db" => view.service.as_ref().into(),
+            "FE" => self.node.clone(),
+            "Host" => name(&view.remote),
+            "Id" => view.number.to_string(),
+            "Info" => current.map_or_else(String::new, |job| {
+                job.statement.chars().take(INFO).collect()
+            }),
+            "LoginTime" => self.login_time(view.created),
+            "QueryId" => current.map_or_else(String::new, |job| {
+                format!("{:x}-{:x}", view.number.0, job.job.0)
+            }),
+            "State" if self.columns.len() == NEWER.len() => "OK".into(),
+            "Time" => self.now.since(view.since).as_secs().to_string(),
+            "User" => name(&view.user),
+            _ => String::new(),
+        }
+    }
+
+    /// `2017-07-17 11:10:39`; what is beyond a date is shown as the epoch.
+    fn login_time(&self, at: Timestamp) -> String {
+        let millis = i64::try_from(at.as_millis()).unwrap_or_default();
+        let instant = jiff::Timestamp::from_millisecond(millis).unwrap_or_default();
+        let zoned = instant.to_zoned(self.zone.clone());
+        zoned.strftime("%Y-%m-%d %H:%M:%S").to_string()
+    }
+}
+
+const DOCUMENTED: [&str; 10] = [
+    "FE", "Id", "User", "Host", "Cluster", "Db", "Command", "Time", "State", "Info",
+];
+
+const NEWER: [&str; 14] = [
+    "CurrentConnected",
+    "Id",
+    "User",
+    "Host",
+    "LoginTime",
+    "Catalog",
+    "Db",
+    "Command",
+    "Time",
+    "State",
+    "QueryId",
+    "Info",
+    "FE",
+    "CloudCluster",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rejoin_core::testing::{SESSION, created, instant};
+    use rejoin_core::{Audience, Event, JobId, Manner, Outcome, Place, Record, Sequence, Views};
+    use std::time::Duration;
+
+    const MANNER: Manner = Manner {
+        place: Place::Foreground,
+        audience: Audience::Session,
+    };
+
+    /// A session that was created at 1 s, and then, at 2 s …, these.
+    fn row(events: Vec<Event>, form: Columns, is_all: bool) -> String {
+        let mut views = Views::default();
+        let mut first = created();
+        if let Event::SessionCreated { user, remote, .. } = &mut first {
+            *user = Some("ro\"ot".into());
+            *remote = Some("10.81.85.89:31465".into());
+        }
+        for (event, sequence) in [first].into_iter().chain(events).zip(1..) {
+            let at = instant(sequence);
+            let sequence = Sequence(sequence);
+            views.apply(&Record {
+                session: SESSION,
+                sequence,
+                at,
+                event,
+            });
+        }
+        let scene = Scene {
+            columns: columns(form, is_all),
+            node: "10.14.170.23".into(),
+            now: Timestamp::from_millis(231_999),
+            zone: TimeZone::UTC,
+        };
+        String::from_utf8(scene.row(views.session(SESSION).unwrap())).unwrap()
+    }
+
+    fn submitted(statement: &str) -> Event {
+        Event::JobSubmitted {
+            job: JobId(26),
+            manner: MANNER,
+            statement: statement.into(),
+            timeout: Duration::from_secs(1),
+            output_limit: 1,
+        }
+    }
+
+    #[test]
+    fn an_idle_session_sleeps_since_it_has_nothing_to_do() {
+        let idle = r#"{"Id":"1","User":"ro\"ot","Host":"10.81.85.89:31465","Cluster":"default_cluster","Db":"test","Command":"Sleep","Time":"230","State":"","Info":""}"#;
+        assert_eq!(row(vec![], Columns::Documented, false), idle);
+        let finished = Event::JobFinished {
+            job: JobId(26),
+            manner: MANNER,
+            outcome: Outcome::Completed,
+            status: 0,
+            message: None,
+        };
+        let later = row(vec![submitted("ls"), finished], Columns::Documented, false);
+        assert_eq!(later, idle.replace("230", "228"));
+    }
+
+    #[test]
+    fn of_all_nodes_the_host_comes_first() {
+        let row = row(vec![], Columns::Documented, true);
+        assert!(
+            row.starts_with(r#"{"FE":"10.14.170.23","Id":"1","#),
+            "{row}"
+        );
+    }
+
+    #[test]
+    fn a_busy_session_shows_the_beginning_of_what_it_runs() {
+        let long = "ä".repeat(INFO + 1);
+        let row = row(vec![submitted(&long)], Columns::Documented, false);
+        let busy = format!(
+            r#""Command":"Query","Time":"229","State":"","Info":"{}"}}"#,
+            "ä".repeat(INFO)
+        );
+        assert!(row.ends_with(&busy), "{row}");
+    }
+
+    #[test]
+    fn the_newer_form_is_the_same_for_one_node_and_for_all() {
+        let one = row(vec![submitted("ls")], Columns::Newer, false);
+        let expected = concat!(
+            r#"{"CurrentConnected":"No","Id":"1","User":"ro\"ot","Host":"10.81.85.89:31465","#,
+            r#""LoginTime":"1970-01-01 00:00:01","Catalog":"internal","Db":"test","#,
+            r#""Command":"Query","Time":"229","State":"OK","QueryId":"1-1a","Info":"ls","#,
+            r#""FE":"10.14.170.23","CloudCluster":"NULL"}"#,
+        );
+        assert_eq!(one, expected);
+        assert_eq!(row(vec![submitted("ls")], Columns::Newer, true), expected);
+    }
+}

@@ -1,0 +1,284 @@
+//! What each path and method does.
+
+use crate::MaxScale;
+use crate::condition::{Conditions, Verdict, Version};
+use crate::error::Fault;
+use crate::fields;
+use crate::limits::WAITING_CLOSINGS;
+use crate::query::Query;
+use crate::request;
+use crate::resource::Scene;
+use crate::route::{self, Route, Target};
+use crate::wire::Form;
+use futures::future::select;
+use rejoin_core::{Selection, SessionNumber, SessionView, Timestamp};
+use rejoin_http::{Answer, StatusCode};
+use serde_json::{Value, json};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tide::http::Method;
+
+/// A request, understood.
+#[derive(Debug)]
+pub(crate) struct Asked<'request> {
+    pub(crate) query: Query,
+    pub(crate) form: Form,
+    pub(crate) scene: Scene,
+    /// The resource's own name.
+    pub(crate) path: String,
+    method: Method,
+    route: &'request Route,
+    body: Option<Value>,
+}
+
+impl MaxScale {
+    pub(crate) async fn answer(&self, http: &tide::Request<()>) -> tide::Response {
+        let query = Query::parse(http.url());
+        let form = Form::of(query.is_pretty());
+        let answer = self.try_answer(http, query, form).await;
+        let answer = answer.unwrap_or_else(|fault| refuse(&fault, form));
+        answer
+            .header("x-frame-options", "Deny")
+            .header("x-xss-protection", "1")
+            .header("referrer-policy", "same-origin")
+            .header("cache-control", "no-cache, no-store")
+            .into()
+    }
+
+    async fn try_answer(
+        &self,
+        http: &tide::Request<()>,
+        query: Query,
+        form: Form,
+    ) -> Result<Answer, Fault> {
+        let method = match rejoin_http::header(http, "x-http-method-override") {
+            Some(name) => request::known_method(name).ok_or(Fault::MethodUnknown)?,
+            None => http.method(),
+        };
+        let body = match &rejoin_http::body(http)[..] {
+            [] => None,
+            bytes => Some(request::parse_body(bytes)?),
+        };
+        let target = Target::parse(http.url().path()).ok_or(Fault::NotFound)?;
+        if !target.route.answers(method) {
+            return Err(Fault::NotFound);
+        }
+        if method == Method::Options {
+            let (accept, allow) = request::options(&target.route);
+            let answer = Answer::empty(StatusCode::OK);
+            return Ok(answer.header("accept", accept).header("allow", allow));
+        }
+        let host = rejoin_http::header(http, "host").unwrap_or("localhost");
+        let asked = Asked {
+            query,
+            form,
+            scene: Scene {
+                base: format!("http://{host}/{}", target.prefix),
+                now: self.engine.runtime().now(),
+                zone: self.zone.clone(),
+            },
+            path: String::new(),
+            method,
+            route: &target.route,
+            body,
+        };
+        let version = self.version(&target.route)?;
+        let header = |name| rejoin_http::header(http, name);
+        let conditions = Conditions {
+            if_match: header("if-match"),
+            if_none_match: header("if-none-match"),
+            if_modified_since: header("if-modified-since"),
+            if_unmodified_since: header("if-unmodified-since"),
+        };
+        let reads = matches!(method, Method::Get | Method::Head);
+        let answer = match version.judge(conditions, reads) {
+            Verdict::Failed => return Err(Fault::PreconditionFailed),
+            Verdict::NotModified => Answer::empty(StatusCode::NOT_MODIFIED),
+            Verdict::Proceed => self.carry_out(asked).await?,
+        };
+        Ok(if reads {
+            answer
+                .header("last-modified", version.last_modified())
+                .header("etag", version.etag())
+        } else {
+            answer
+        })
+    }
+
+    /// Which revision of what the route names there is; an error where there is none of it.
+    fn version(&self, route: &Route) -> Result<Version, Fault> {
+        if let Some(id) = route.session() {
+            let number = route::number(id).ok_or_else(|| Fault::NotASession(id.into()))?;
+            let version = |view: &SessionView| {
+                Version::new(&format!("sessions/{number}"), view.revision.0, view.changed)
+            };
+            return self.open_session(number, version);
+        }
+        if let Route::Service(name) = route
+            && !self.engine.services().any(|it| **it == **name)
+        {
+            return Err(Fault::NotAService(name.clone()));
+        }
+        Ok(match route {
+            Route::Root | Route::MaxScale => Version::new("maxscale", 0, Timestamp::EPOCH),
+            // Services tell how many sessions they have.
+            _ => self
+                .engine
+                .view(|views| Version::new("sessions", views.revision(), views.changed())),
+        })
+    }
+
+    async fn carry_out(&self, mut asked: Asked<'_>) -> Result<Answer, Fault> {
+        let route = asked.route;
+        match route {
+            Route::Root => Ok(Answer::empty(StatusCode::OK)),
+            Route::MaxScale => {
+                let version = &self.engine.config().server.version;
+                Ok(asked.one("maxscale/", asked.scene.maxscale(version)))
+            }
+            Route::Services => {
+                let all = self.engine.services().map(|it| self.service(&asked, it));
+                Ok(asked.one("services/", Value::Array(all.collect())))
+            }
+            Route::Service(name) => {
+                let service = self.service(&asked, &name.as_str().into());
+                Ok(asked.one(&format!("services/{name}"), service))
+            }
+            Route::Sessions => {
+                asked.path = "sessions/".into();
+                self.list(asked).await
+            }
+            Route::RestartAll => Ok(Answer::empty(StatusCode::OK)),
+            Route::Restart(_) => Ok(Answer::empty(StatusCode::OK)),
+            Route::SessionServices(id) => {
+                let resource = self.session(id, |view| asked.scene.services_of(view))?;
+                let path = format!("sessions/{id}/relationships/services");
+                let links = asked.scene.link(&path);
+                Ok(asked.body(&json!({"data": resource["data"], "links": links})))
+            }
+            Route::SessionFilters(_) => {
+                request::check_filters(asked.body.ok_or(Fault::BodyMissing)?.get("data"))?;
+                Ok(Answer::empty(StatusCode::OK))
+            }
+            Route::Session(id) => match asked.method {
+                Method::Delete => self.close(id, asked.query.ttl()).await,
+                Method::Patch => {
+                    let body = asked.body.ok_or(Fault::BodyMissing)?;
+                    request::check_filters(body.pointer("/data/relationships/filters/data"))?;
+                    Ok(Answer::empty(StatusCode::OK))
+                }
+                _ => {
+                    if asked.query.filters_by_path() {
+                        return Err(Fault::FilterOfOne);
+                    }
+                    let resource = self.session(id, |view| asked.scene.session(view))?;
+                    Ok(asked.one(&format!("sessions/{id}"), resource))
+                }
+            },
+        }
+    }
+
+    async fn close(&self, id: &str, ttl: u64) -> Result<Answer, Fault> {
+        let session = self.session(id, |view| view.id)?;
+        if ttl == 0 {
+            self.engine.close_session(session).await?;
+            return Ok(Answer::empty(StatusCode::OK));
+        }
+        let place = Place::take(&self.waiting_closings).ok_or(Fault::TooManyClosings)?;
+        let engine = self.engine.clone();
+        self.engine.runtime().spawn(Box::pin(async move {
+            let _place = place;
+            let timer = engine.runtime().timer(Duration::from_secs(ttl));
+            select(timer, pin!(engine.ended())).await;
+            // It may have been closed meanwhile, or the engine has ended: either way it is over.
+            let _ = engine.close_session(session).await;
+        }));
+        Ok(Answer::empty(StatusCode::OK))
+    }
+
+    fn service(&self, asked: &Asked<'_>, name: &Arc<str>) -> Value {
+        let on_it = Selection {
+            service: Some(name),
+            ..Selection::default()
+        };
+        let connections = self.engine.view(|views| views.count(&on_it));
+        asked.scene.service(name, connections)
+    }
+
+    fn session<T>(&self, id: &str, tell: impl FnOnce(&SessionView) -> T) -> Result<T, Fault> {
+        self.open_session(route::number(id).ok_or(Fault::NotFound)?, tell)
+    }
+
+    fn open_session<T>(
+        &self,
+        number: SessionNumber,
+        tell: impl FnOnce(&SessionView) -> T,
+    ) -> Result<T, Fault> {
+        self.engine
+            .view(|views| views.open_session(number).map(tell))
+            .ok_or(Fault::NotFound)
+    }
+}
+
+impl Asked<'_> {
+    /// Resources that are not a list of sessions, under their own name.
+    fn one(&self, path: &str, mut data: Value) -> Answer {
+        match &mut data {
+            Value::Array(all) => all.iter_mut().for_each(|it| self.thin(it)),
+            one => self.thin(one),
+        }
+        self.body(&json!({"data": data, "links": self.scene.link(path)}))
+    }
+
+    /// Leaves only what is asked for of a resource of its type.
+    pub(crate) fn thin(&self, resource: &mut Value) {
+        let kind = resource["type"].as_str().unwrap_or_default();
+        if let Some(fields) = self.query.fields(kind) {
+            fields::keep(resource, &fields);
+        }
+    }
+
+    fn body(&self, body: &Value) -> Answer {
+        json_answer(StatusCode::OK, body, self.form)
+    }
+}
+
+/// One of those who wait to be closed.
+#[derive(Debug)]
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(taken: &Arc<AtomicUsize>) -> Option<Self> {
+        let one_more = |taken| (taken < WAITING_CLOSINGS).then_some(taken + 1);
+        taken
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more)
+            .ok()
+            .map(|_| Self(taken.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn refuse(fault: &Fault, form: Form) -> Answer {
+    match fault.detail() {
+        Some(detail) => {
+            let errors = json!({"errors": [{"detail": detail}]});
+            json_answer(fault.status(), &errors, form)
+        }
+        None => Answer::empty(fault.status()),
+    }
+}
+
+fn json_answer(status: StatusCode, body: &Value, form: Form) -> Answer {
+    let mut out = Vec::new();
+    form.write(&mut out, body, 0);
+    Answer::new(status, JSON, out)
+}
+
+pub(crate) const JSON: &str = "application/json";

@@ -1,0 +1,111 @@
+//! The session resources of MaxScale's REST API, told from Rejoin's views.
+//!
+//! `/v1/sessions` and what is below it, with or without `/v1`, and as much of `/v1/maxscale` and
+//! `/v1/services` as clients and links lead to. Real clients of that API work unchanged. This
+//! frontend remembers nothing; lists are folds of the log that the engine keeps.
+//!
+//! What a session is here: its `id` is the session's number, its service the one that runs its
+//! jobs, its queries are its jobs, and it is idle while no job of it runs.
+//!
+//! # What is different from the product
+//!
+#![doc = include_str!("../DIFFERENCES.md")]
+
+mod condition;
+mod error;
+mod fields;
+mod filter;
+mod handlers;
+mod limits;
+mod list;
+mod query;
+mod request;
+mod resource;
+mod route;
+mod wire;
+
+use jiff::tz::TimeZone;
+use rejoin_engine::Engine;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+/// Mounts the API on an application: at `/v1`, `/sessions`, `/services` and `/maxscale`.
+///
+/// ```
+/// use rejoin_engine::{Config, Engine, NewSession, Replayed, Services, SmolRuntime};
+/// use rejoin_http::{HostCheck, Limits, Server, test_client::Client};
+/// use rejoin_log::MemoryLog;
+/// use std::sync::Arc;
+///
+/// # use futures::future::BoxFuture;
+/// # use rejoin_engine::{Exit, Runner, RunnerJob};
+/// # #[derive(Debug)]
+/// # struct Shell;
+/// # impl Runner for Shell {
+/// #     fn run(&self, _: RunnerJob) -> BoxFuture<'static, Exit> {
+/// #         Box::pin(async { Exit::default() })
+/// #     }
+/// # }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config::default();
+/// let services = Services::from([("shell".into(), Arc::new(Shell) as _)]);
+/// let (log, replayed) = (Box::new(MemoryLog::new()), Replayed::new(&config));
+/// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
+/// smol::block_on(engine.create_session(NewSession::default()))?;
+///
+/// let mut app = rejoin_http::app();
+/// rejoin_maxscale::mount(&mut app, engine);
+/// let any_port = ([127, 0, 0, 1], 0).into();
+/// let server = Server::bind(any_port, app, Limits::default(), HostCheck::local())?;
+/// let (address, closing) = (server.local_addr(), server.closing());
+/// let server = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
+///
+/// let mut client = Client::connect(address)?;
+/// let answer = client.get("/v1/sessions/1?fields[sessions]=state&pretty=false")?;
+/// assert!(answer.text().starts_with(
+///     r#"{"data":{"attributes":{"state":"Session ready for routing"},"id":"1","#
+/// ));
+/// # closing.begin();
+/// # server.join().map_err(|_| "panicked")??;
+/// # Ok(())
+/// # }
+/// ```
+pub fn mount(app: &mut tide::Server<()>, engine: Engine) {
+    let frontend = Arc::new(MaxScale {
+        engine,
+        zone: TimeZone::system(),
+        waiting_closings: Arc::default(),
+    });
+    for path in PATHS {
+        let frontend = frontend.clone();
+        app.at(path).all(move |request: tide::Request<()>| {
+            let frontend = frontend.clone();
+            async move { Ok(frontend.answer(&request).await) }
+        });
+    }
+}
+
+/// What there is to answer with. Only the number of those who wait changes.
+#[derive(Clone, Debug)]
+struct MaxScale {
+    engine: Engine,
+    zone: TimeZone,
+    waiting_closings: Arc<AtomicUsize>,
+}
+
+/// Everything below `/v1`, and what clients ask for without it. Which of it there is, and what is
+/// not there, is the table of routes.
+const PATHS: [&str; 12] = [
+    "/v1",
+    "/v1/",
+    "/v1/*",
+    "/maxscale",
+    "/maxscale/",
+    "/services",
+    "/services/",
+    "/services/*",
+    "/sessions",
+    "/sessions/",
+    "/sessions/*",
+    "/maxscale/*",
+];

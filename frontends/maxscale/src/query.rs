@@ -1,0 +1,172 @@
+//! What a query asks for: pure. Names are not minded by case, and the first of two wins.
+
+use crate::error::Fault;
+use crate::filter::Filter;
+use std::collections::BTreeMap;
+use tide::http::Url;
+
+#[derive(Debug, Default)]
+pub(crate) struct Query {
+    parts: BTreeMap<String, String>,
+}
+
+/// Which part of a list is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    /// How many sessions a page has; at least one.
+    pub(crate) size: usize,
+    /// From zero.
+    pub(crate) number: usize,
+}
+
+impl Query {
+    pub(crate) fn parse(url: &Url) -> Self {
+        let mut parts = BTreeMap::new();
+        for (name, value) in url.query_pairs() {
+            parts
+                .entry(name.to_lowercase())
+                .or_insert_with(|| value.into_owned());
+        }
+        Self { parts }
+    }
+
+    /// Whether the body is to be indented. It is unless somebody says no.
+    pub(crate) fn is_pretty(&self) -> bool {
+        !matches!(self.part("pretty"), Some("false" | "off" | "no" | "0"))
+    }
+
+    /// The part of the list; nonsense is no page.
+    pub(crate) fn page(&self) -> Option<Page> {
+        let number = |name| self.part(name).and_then(|it| it.parse::<usize>().ok());
+        let size = number("page[size]").filter(|size| *size > 0)?;
+        let number = number("page[number]").unwrap_or(0);
+        Some(Page { size, number })
+    }
+
+    /// The attributes and relationships that are asked for of resources of this type.
+    pub(crate) fn fields(&self, kind: &str) -> Option<Vec<&str>> {
+        let fields = self.part(&format!("fields[{kind}]"))?;
+        let fields: Vec<_> = fields.split(',').filter(|it| !it.is_empty()).collect();
+        (!fields.is_empty()).then_some(fields)
+    }
+
+    /// How long a session may live on: seconds, as a C program reads them.
+    pub(crate) fn ttl(&self) -> u64 {
+        let text = self.part("ttl").unwrap_or_default().trim_start();
+        let text = text.strip_prefix('+').unwrap_or(text);
+        let end = text.find(|it: char| !it.is_ascii_digit());
+        let digits = text.get(..end.unwrap_or(text.len())).unwrap_or_default();
+        match digits {
+            "" => 0,
+            digits => digits.parse().unwrap_or(MOST_SECONDS).min(MOST_SECONDS),
+        }
+    }
+
+    /// All that the list is filtered by.
+    pub(crate) fn filters(&self) -> Result<Vec<Filter>, Fault> {
+        let mut filters = Vec::new();
+        // Without a second `=` it filters by nothing.
+        if let Some((pointer, expression)) = self.part("filter").and_then(|it| it.split_once('=')) {
+            filters.push(Filter::by_pointer(pointer, expression)?);
+        }
+        for (path, expression) in self.by_path() {
+            filters.push(Filter::by_path(path, expression)?);
+        }
+        Ok(filters)
+    }
+
+    pub(crate) fn filters_by_path(&self) -> bool {
+        self.by_path().next().is_some()
+    }
+
+    /// The parts that links to other pages repeat.
+    pub(crate) fn carried(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parts
+            .iter()
+            .filter(|(name, _)| !name.starts_with("page["))
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    fn by_path(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parts.iter().filter_map(|(name, value)| {
+            let path = name.strip_prefix("filter[")?.strip_suffix(']')?;
+            Some((path, value.as_str()))
+        })
+    }
+
+    fn part(&self, name: &str) -> Option<&str> {
+        self.parts.get(name).map(String::as_str)
+    }
+}
+
+/// What a C program's `int` holds.
+const MOST_SECONDS: u64 = 2_147_483_647;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(text: &str) -> Query {
+        Query::parse(&Url::parse(&format!("http://x/?{text}")).unwrap())
+    }
+
+    #[test]
+    fn names_are_known_in_any_case_and_the_first_of_two_wins() {
+        let query = query("PAGE%5bSIZE%5d=2&page[size]=3&Page[Number]=4&Pretty=off");
+        assert_eq!(query.page(), Some(Page { size: 2, number: 4 }));
+        assert!(!query.is_pretty());
+    }
+
+    #[test]
+    fn a_page_needs_a_size_and_nonsense_is_no_page() {
+        assert_eq!(
+            query("page[size]=5").page(),
+            Some(Page { size: 5, number: 0 })
+        );
+        for none in [
+            "",
+            "page[number]=1",
+            "page[size]=0",
+            "page[size]=-1",
+            "page[size]=x",
+        ] {
+            assert_eq!(query(none).page(), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn seconds_are_read_as_a_c_program_reads_them() {
+        for (text, seconds) in [
+            ("ttl=5", 5),
+            ("ttl=%205x", 5),
+            ("ttl=-5", 0),
+            ("ttl=abc", 0),
+            ("ttl=", 0),
+            ("", 0),
+            ("ttl=99999999999999999999", MOST_SECONDS),
+        ] {
+            assert_eq!(query(text).ttl(), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_filter_without_a_second_equals_sign_filters_by_nothing() {
+        assert!(query("filter=abc").filters().unwrap().is_empty());
+        assert_eq!(
+            query("filter=id=eq(1)&filter[id]=eq(1)")
+                .filters()
+                .unwrap()
+                .len(),
+            2
+        );
+        assert!(query("filter=id=magic").filters().is_err());
+    }
+
+    #[test]
+    fn no_fields_are_all_fields() {
+        assert_eq!(query("fields[sessions]=").fields("sessions"), None);
+        let two = query("fields[sessions]=user,client/cipher");
+        assert_eq!(two.fields("sessions"), Some(vec!["user", "client/cipher"]));
+        assert_eq!(two.fields("services"), None);
+    }
+}

@@ -1,0 +1,150 @@
+//! What a path names: pure. The table of paths in one place.
+
+use rejoin_core::SessionNumber;
+use tide::http::Method;
+
+/// A path, and whether it was asked for with the version before it: links repeat that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) prefix: &'static str,
+    pub(crate) route: Route,
+}
+
+/// What there is at a path. Names are as in the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// `/v1`, which clients ask for to see whether anybody is there.
+    Root,
+    /// `/v1/maxscale`
+    MaxScale,
+    /// `/v1/services`
+    Services,
+    /// `/v1/services/:id`
+    Service(String),
+    /// `/v1/sessions`
+    Sessions,
+    /// `/v1/sessions/restart`
+    RestartAll,
+    /// `/v1/sessions/:id`
+    Session(String),
+    /// `/v1/sessions/:id/restart`
+    Restart(String),
+    /// `/v1/sessions/:id/relationships/services`
+    SessionServices(String),
+    /// `/v1/sessions/:id/relationships/filters`
+    SessionFilters(String),
+}
+
+impl Target {
+    /// What the path names. Slashes at its end are not minded.
+    pub(crate) fn parse(path: &str) -> Option<Self> {
+        let path = path.trim_matches('/');
+        let (prefix, path) = match path.split_once('/') {
+            Some(("v1", rest)) => ("v1/", rest.trim_start_matches('/')),
+            None if path == "v1" => ("v1/", ""),
+            _ => ("", path),
+        };
+        let segments: Vec<&str> = path.split('/').collect();
+        let route = match segments[..] {
+            [""] => Route::Root,
+            ["maxscale"] => Route::MaxScale,
+            ["services"] => Route::Services,
+            ["services", name] => Route::Service(name.into()),
+            ["sessions"] => Route::Sessions,
+            ["sessions", "restart"] => Route::RestartAll,
+            ["sessions", id] => Route::Session(id.into()),
+            ["sessions", id, "restart"] => Route::Restart(id.into()),
+            ["sessions", id, "relationships", "services"] => Route::SessionServices(id.into()),
+            ["sessions", id, "relationships", "filters"] => Route::SessionFilters(id.into()),
+            _ => return None,
+        };
+        Some(Self { prefix, route })
+    }
+}
+
+impl Route {
+    /// The verbs that it answers to, as OPTIONS names them.
+    pub(crate) fn methods(&self) -> &'static [Method] {
+        match self {
+            Self::Root
+            | Self::MaxScale
+            | Self::Services
+            | Self::Service(_)
+            | Self::Sessions
+            | Self::SessionServices(_) => &[Method::Get],
+            Self::Session(_) => &[Method::Get, Method::Patch, Method::Delete],
+            Self::SessionFilters(_) => &[Method::Patch],
+            Self::Restart(_) | Self::RestartAll => &[Method::Post],
+        }
+    }
+
+    pub(crate) fn answers(&self, method: Method) -> bool {
+        let as_known = if method == Method::Head {
+            Method::Get
+        } else {
+            method
+        };
+        method == Method::Options || self.methods().contains(&as_known)
+    }
+
+    /// The session that it is about, if it is about one.
+    pub(crate) fn session(&self) -> Option<&str> {
+        match self {
+            Self::Session(id)
+            | Self::Restart(id)
+            | Self::SessionServices(id)
+            | Self::SessionFilters(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
+/// The number of a session that could be there.
+pub(crate) fn number(id: &str) -> Option<SessionNumber> {
+    let is_number = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+    let number = id.parse().ok().filter(|number| is_number && *number > 0);
+    number.map(SessionNumber)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_and_the_slashes_around_a_path_may_be_there_or_not() {
+        for (path, prefix, route) in [
+            ("/v1/sessions", "v1/", Route::Sessions),
+            ("/v1/sessions/", "v1/", Route::Sessions),
+            ("/sessions", "", Route::Sessions),
+            ("//sessions//", "", Route::Sessions),
+            ("/v1", "v1/", Route::Root),
+            ("/v1/", "v1/", Route::Root),
+            ("/", "", Route::Root),
+            ("/v1/sessions/9/", "v1/", Route::Session("9".into())),
+            ("/sessions/9/restart", "", Route::Restart("9".into())),
+            ("/sessions/restart", "", Route::RestartAll),
+        ] {
+            assert_eq!(
+                Target::parse(path),
+                Some(Target { prefix, route }),
+                "{path}"
+            );
+        }
+        for path in [
+            "/v2/sessions",
+            "/v1/v1/sessions",
+            "/sessions/9/x",
+            "/servers",
+        ] {
+            assert_eq!(Target::parse(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_named_by_a_positive_number_alone() {
+        assert_eq!(number("9"), Some(SessionNumber(9)));
+        for wrong in ["", "0", "-1", "+1", "abc", "1x", "99999999999999999999"] {
+            assert_eq!(number(wrong), None, "{wrong}");
+        }
+    }
+}

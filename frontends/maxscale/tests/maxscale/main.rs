@@ -1,0 +1,8 @@
+//! The API as its clients see it: over a real connection.
+
+mod conditions;
+mod filters;
+mod lists;
+mod requests;
+mod sessions;
+mod support;

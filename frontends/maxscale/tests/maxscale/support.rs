@@ -1,0 +1,146 @@
+//! A whole server on a loopback port: the real engine on a log in memory, and the real HTTP.
+
+use futures::future::BoxFuture;
+use rejoin_core::{Audience, Manner, Place, SessionId};
+use rejoin_engine::{
+    Config, Engine, Exit, NewJob, NewSession, Replayed, Runner, RunnerJob, Services, SmolRuntime,
+};
+use rejoin_http::test_client::{Client, Received};
+use rejoin_http::{Closing, HostCheck, Limits};
+use rejoin_log::MemoryLog;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+pub(crate) struct Server {
+    pub(crate) engine: Engine,
+    pub(crate) address: SocketAddr,
+    closing: Closing,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let config = Config::default();
+        let runner = || Arc::new(Hold) as Arc<dyn Runner>;
+        let services = Services::from([("shell".into(), runner()), ("sql".into(), runner())]);
+        let replayed = Replayed::new(&config);
+        let log = Box::new(MemoryLog::new());
+        let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services).unwrap();
+        let mut app = rejoin_http::app();
+        rejoin_maxscale::mount(&mut app, engine.clone());
+        let any_port = ([127, 0, 0, 1], 0).into();
+        let server =
+            rejoin_http::Server::bind(any_port, app, Limits::default(), HostCheck::local())
+                .unwrap();
+        let (address, closing) = (server.local_addr(), server.closing());
+        std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
+        Self {
+            engine,
+            address,
+            closing,
+        }
+    }
+
+    /// As [`Self::start`], with so many sessions: the odd ones are ada's on `shell`, the even ones
+    /// bob's on `sql`.
+    pub(crate) fn with_sessions(count: usize) -> Self {
+        let server = Self::start();
+        for number in 1..=count {
+            let (user, service) = [("bob", "sql"), ("ada", "shell")][number % 2];
+            server.create(Some(user), service);
+        }
+        server
+    }
+
+    pub(crate) fn create(&self, user: Option<&str>, service: &str) -> SessionId {
+        let new = NewSession {
+            service: Some(service.into()),
+            user: user.map(Into::into),
+            remote: Some("10.1.2.3:4567".into()),
+            reads: false,
+        };
+        smol::block_on(self.engine.create_session(new))
+            .unwrap()
+            .session
+    }
+
+    /// Runs a statement, which runs until it is told to end unless it is `true`.
+    pub(crate) fn run(&self, session: SessionId, statement: &str) {
+        let manner = Manner {
+            place: Place::Foreground,
+            audience: Audience::Session,
+        };
+        smol::block_on(
+            self.engine
+                .submit_job(NewJob::new(session, statement, manner)),
+        )
+        .unwrap();
+        while statement == "true" && self.engine.session(session).unwrap().is_busy() {
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Received {
+        let mut client = Client::connect(self.address).unwrap();
+        client
+            .request(method, path, headers, body.as_bytes())
+            .unwrap()
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Received {
+        self.request("GET", path, &[], "")
+    }
+
+    /// The body of a GET that succeeds.
+    pub(crate) fn json(&self, path: &str) -> Value {
+        let received = self.get(path);
+        assert_eq!(received.status, 200, "{path}: {}", received.text());
+        serde_json::from_slice(&received.body).unwrap()
+    }
+
+    /// The ids of a list.
+    pub(crate) fn ids(&self, path: &str) -> Vec<u64> {
+        let listed = self.json(path);
+        let data = listed["data"].as_array().unwrap().iter();
+        data.map(|it| it["id"].as_str().unwrap().parse().unwrap())
+            .collect()
+    }
+
+    /// The status of an answer, and the detail of its error.
+    pub(crate) fn fault(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let received = self.request(method, path, &[], body);
+        if received.body.is_empty() {
+            return (received.status, String::new());
+        }
+        let error: Value = serde_json::from_slice(&received.body).unwrap();
+        let detail = error["errors"][0]["detail"].as_str().unwrap();
+        (received.status, detail.into())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.engine.begin_closing();
+        self.closing.begin();
+    }
+}
+
+#[derive(Debug)]
+struct Hold;
+
+impl Runner for Hold {
+    fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
+        Box::pin(async move {
+            if &*job.statement != "true" {
+                let _ = job.interrupts.recv().await;
+            }
+            Exit::default()
+        })
+    }
+}

@@ -1,0 +1,16 @@
+//! What the fuzzers check: for each target a type, made of any bytes, whose `check` panics when
+//! the bytes have found something.
+//!
+//! The fuzzers in `fuzz_targets` call these with the bytes that they make up, and the test of this
+//! crate with those in `corpus`. The types print themselves as what the bytes mean, so that a
+//! finding can be read.
+
+mod arthas_request;
+mod operations;
+mod schema;
+mod segment;
+
+pub use arthas_request::Conversation;
+pub use operations::Story;
+pub use schema::RecordBytes;
+pub use segment::Attack;
