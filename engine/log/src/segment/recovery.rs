@@ -152,6 +152,11 @@ fn seal_recovered(
     let (byte, durable) = scan.vouched;
     write_again(file, byte, scan.end)?;
     file.set_length(scan.end)?;
+    if scan.torn.is_some() {
+        // A seal with something behind it is damage: the power may go when the one is on the disk
+        // and the other still is.
+        file.sync()?;
+    }
     let site = Site {
         log: scan.log,
         segment: name.first,
