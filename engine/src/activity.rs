@@ -9,11 +9,15 @@ use crate::published::{Published, lock};
 use futures::lock::Mutex as Turn;
 use rejoin_core::{Command, ConsumerId, Deadline, Sequence, SessionId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 #[derive(Debug)]
 pub(crate) struct Activity {
     runtime: Arc<dyn Runtime>,
+    /// The instant of the last record, in milliseconds. A clock that was set back must not make
+    /// anybody seem to have been away since then.
+    stamped: AtomicU64,
     published: Arc<Published>,
     known: Mutex<Known>,
 }
@@ -44,9 +48,21 @@ impl Activity {
     pub(crate) fn new(runtime: Arc<dyn Runtime>, published: Arc<Published>) -> Self {
         Self {
             runtime,
+            stamped: AtomicU64::new(0),
             published,
             known: Mutex::default(),
         }
+    }
+
+    /// Records are stamped with this instant by now.
+    pub(crate) fn stamp(&self, at: Timestamp) {
+        self.stamped.store(at.as_millis(), Ordering::SeqCst);
+    }
+
+    /// Now, and never before the last record: as records are stamped, and deadlines judged.
+    fn now(&self) -> Timestamp {
+        let stamped = Timestamp::from_millis(self.stamped.load(Ordering::SeqCst));
+        self.runtime.now().max(stamped)
     }
 
     /// The session was used, if it is open.
@@ -57,11 +73,7 @@ impl Activity {
             .session(session, |view| view.closed.is_none())
             == Some(true)
         {
-            known
-                .sessions
-                .entry(session)
-                .or_default()
-                .see(self.runtime.now());
+            known.sessions.entry(session).or_default().see(self.now());
         }
     }
 
@@ -77,7 +89,7 @@ impl Activity {
             .published
             .session(session, |view| view.consumer(consumer).copied())??;
         let session_activity = known.sessions.entry(session).or_default();
-        session_activity.see(self.runtime.now());
+        session_activity.see(self.now());
         let pulling = session_activity
             .consumers
             .entry(consumer)
@@ -221,7 +233,7 @@ impl OpenPull {
 
 impl Drop for OpenPull {
     fn drop(&mut self) {
-        let now = self.activity.runtime.now();
+        let now = self.activity.now();
         let mut known = lock(&self.activity.known);
         if let Some(session) = known.sessions.get_mut(&self.session) {
             session.see(now);

@@ -116,6 +116,7 @@ impl Engine {
         let (end, end_inbox) = async_channel::bounded(1);
         let published = Arc::new(Published::new(views, config.recent_bytes));
         let activity = Arc::new(Activity::new(runtime.clone(), published.clone()));
+        activity.stamp(state.last_at());
         let reading = Reading::start(&runtime, published.clone(), log.reader());
         let services = Arc::new(services);
         let builtin = Arc::new(Builtin::new(published.clone(), config.server.clone()));

@@ -139,6 +139,8 @@ impl Sequencer {
                 batch.take(self.state.step(now, command), None);
             }
         }
+        // As the core judges it: a clock that was set back does not take back what is due.
+        let now = now.max(self.state.last_at());
         // All that is due, not only as much as one `Expire` handles: nobody is expired for what
         // the log has not been told.
         let due: Vec<_> = self.state.due(now).collect();
@@ -157,6 +159,7 @@ impl Sequencer {
     /// Nothing is told, shown or done before it is durable.
     fn commit(&mut self, mut batch: Batch) -> Result<(), AppendError> {
         if !batch.records.is_empty() {
+            self.activity.stamp(self.state.last_at());
             self.log.append(&batch.records)?;
             self.published.publish(&batch.records);
             self.supervisor
