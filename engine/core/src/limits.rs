@@ -15,11 +15,13 @@ pub struct Limits {
     pub jobs: usize,
     /// Bytes of one statement.
     pub statement: usize,
-    /// Bytes of one encoded result.
+    /// Bytes of one encoded result. A job whose result has more is interrupted, as one that emits
+    /// too much in all.
     pub result: usize,
     /// Bytes of a name: a user, a service, a remote address.
     pub name: usize,
-    /// Bytes of a message for a person: why a statement was refused, how a job ended.
+    /// Bytes of a message for a person: why a statement was refused, how a job ended. The latter
+    /// is cut.
     pub message: usize,
     /// Deadlines that one `Expire` handles; what is due beyond that is left to the next.
     pub expired: usize,

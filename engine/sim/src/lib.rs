@@ -42,6 +42,5 @@ mod world;
 
 pub use ledger::Ledger;
 pub use mutants::Mutant;
-pub use random::Random;
 pub use simulation::{Failure, Plan, Report, run};
 pub use trace::Trace;

@@ -91,7 +91,11 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Options>, Str
     };
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+        let mut value = || {
+            arguments
+                .next()
+                .ok_or_else(|| format!("{argument} needs a value"))
+        };
         let number = |text: &str| text.parse().map_err(|_| format!("{text} is not a number"));
         match argument.as_str() {
             "--help" | "-h" => return Ok(None),
@@ -103,7 +107,9 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Options>, Str
             }
             "--seeds" => {
                 let text = value()?;
-                let (from, to) = text.split_once("..").ok_or(format!("{text} is not A..B"))?;
+                let (from, to) = text
+                    .split_once("..")
+                    .ok_or_else(|| format!("{text} is not A..B"))?;
                 options.seeds = number(from)?..number(to)?;
             }
             _ => return Err(format!("unknown: {argument}")),

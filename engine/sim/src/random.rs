@@ -5,21 +5,21 @@ use std::time::Duration;
 
 /// SplitMix64: every seed gives another stream, and the same one each time.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// The stream of a seed.
-    pub const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// A stream of its own, so that what is drawn from one does not move the other.
-    pub fn fork(&mut self) -> Self {
-        Self(self.next())
+    pub(crate) fn fork(&mut self) -> Self {
+        Self(self.bits())
     }
 
     /// Sixty-four bits.
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,38 +28,38 @@ impl Random {
     }
 
     /// A number from 0 up to, and without, `bound`; 0 where the bound is.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next().checked_rem(bound).unwrap_or(0)
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.bits().checked_rem(bound).unwrap_or(0)
     }
 
     /// As [`Self::below`], for places in a list.
-    pub fn place(&mut self, length: usize) -> usize {
+    pub(crate) fn place(&mut self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).unwrap_or(0)
     }
 
     /// True once in `times` draws.
-    pub fn once_in(&mut self, times: u64) -> bool {
+    pub(crate) fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
     /// Any byte.
-    pub fn byte(&mut self) -> u8 {
-        self.next().to_le_bytes()[0]
+    pub(crate) fn byte(&mut self) -> u8 {
+        self.bits().to_le_bytes()[0]
     }
 
     /// One of these.
-    pub fn pick<T: Copy, const N: usize>(&mut self, all: [T; N]) -> T {
+    pub(crate) fn pick<T: Copy, const N: usize>(&mut self, all: [T; N]) -> T {
         all[self.place(N)]
     }
 
     /// Whole milliseconds, fewer than `bound`.
-    pub fn millis(&mut self, bound: u64) -> Duration {
+    pub(crate) fn millis(&mut self, bound: u64) -> Duration {
         Duration::from_millis(self.below(bound))
     }
 
     /// Sixteen bytes.
-    pub fn bytes(&mut self) -> [u8; 16] {
-        let (high, low) = (u128::from(self.next()), u128::from(self.next()));
+    pub(crate) fn bytes(&mut self) -> [u8; 16] {
+        let (high, low) = (u128::from(self.bits()), u128::from(self.bits()));
         (high << 64 | low).to_be_bytes()
     }
 }

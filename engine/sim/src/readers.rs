@@ -397,8 +397,7 @@ impl Readers {
             let last = shadow
                 .records(*session)
                 .map(|(_, record)| record)
-                .filter(|it| wants(it))
-                .last();
+                .rfind(|it| wants(it));
             let last = last.map_or(Sequence::START, |record| record.sequence);
             ensure!(
                 !reads || cursor.told >= last,

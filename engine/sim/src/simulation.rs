@@ -89,7 +89,7 @@ pub fn run(plan: Plan) -> Result<Report, Box<Failure>> {
     let witness = world.witness();
     let step = world.steps();
     let trace = witness.trace.clone();
-    match witness.failure.clone().or(found.err()) {
+    match witness.failure.clone().or_else(|| found.err()) {
         Some(what) => Err(Box::new(Failure {
             plan,
             what,
@@ -389,10 +389,10 @@ impl Simulation {
     /// The process is dead; perhaps the machine with it.
     fn after_death(&mut self) {
         self.disk.heal();
-        let survival = match self.random.below(5) {
+        let survival = match self.random.below(6) {
             0 => Survival::nothing(),
             1 => Survival::everything(),
-            2 => Survival::seeded(self.random.next()),
+            2..=3 => Survival::seeded(self.random.bits()),
             _ => {
                 self.world.count("fault: process killed");
                 return;

@@ -90,7 +90,7 @@ fn pick(random: &mut Random) -> Pick {
 
 /// Asks for a command, and has the answer judged.
 async fn ask(world: &Arc<World>, engine: &Engine, command: Command, random: &mut Random) -> bool {
-    let number = world.draw(Random::next) % 1_000_000_000;
+    let number = world.draw(Random::bits) % 1_000_000_000;
     let command = in_earnest(command, number, random);
     let ticket = {
         let mut witness = world.witness();

@@ -154,7 +154,7 @@ impl World {
 }
 
 /// One in so many operations of the disk is the process's last.
-const CRASH: u64 = 1_000;
+const CRASH: u64 = 400;
 
 /// One opening of the log in so many is interrupted, within so many operations of the disk.
 const CRASH_IN_RECOVERY: u64 = 4;

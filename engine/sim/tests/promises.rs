@@ -6,7 +6,7 @@ use rejoin_sim::{Ledger, Mutant, Plan, Report, run};
 fn plan(seed: u64) -> Plan {
     Plan {
         seed,
-        steps: 1_000,
+        steps: 2_000,
         mutant: None,
     }
 }
@@ -18,7 +18,7 @@ fn sound(plan: Plan) -> Report {
 #[test]
 fn every_promise_is_kept_and_every_fault_and_event_is_met() {
     let mut ledger = Ledger::default();
-    for seed in 0..120 {
+    for seed in 0..100 {
         ledger.add(&sound(plan(seed)).ledger);
     }
     assert_eq!(ledger.missing(), Vec::<&str>::new(), "{ledger}");
@@ -40,7 +40,7 @@ fn a_failure_says_its_seed_and_is_the_same_again() {
     let plan = Plan { mutant, ..plan(5) };
     let failure = run(plan).expect_err("nothing is durable");
     assert_eq!(run(plan), Err(failure.clone()));
-    assert!(failure.to_string().contains("--seed 5 --steps 1000"));
+    assert!(failure.to_string().contains("--seed 5 --steps 2000"));
 }
 
 /// Some of a few seeds find the defect, and each that does says something like this.

@@ -130,6 +130,26 @@ pub(crate) async fn a_failed_append_ends_the_engine(world: World) {
     assert!(why.contains("the disk is gone"), "{why}");
 }
 
+pub(crate) async fn who_asks_during_the_last_append_is_answered_too(world: World) {
+    let (world, gate) = gated(&world, config());
+    let (session, _) = world.create().await;
+    gate.fails.store(true, Ordering::SeqCst);
+    let closed = gate.lock.lock().unwrap();
+    let mut joins = pin!(join_all((0..10).map(|_| async {
+        // One is in the append by the time that the others come.
+        std::thread::sleep(Duration::from_millis(5));
+        world.engine.join_session(session).await
+    })));
+    assert!(poll_immediate(&mut joins).await.is_none());
+    drop(closed);
+    for joined in joins.await {
+        assert!(
+            matches!(joined, Err(CommandError::Unavailable(_))),
+            "{joined:?}"
+        );
+    }
+}
+
 pub(crate) async fn replay_leads_to_the_views_that_readers_saw(world: World) {
     let log = MemoryLog::new();
     let reader = log.reader();

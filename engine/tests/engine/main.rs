@@ -35,7 +35,8 @@ on_each_runtime! {
         an_open_pull_ends_when_the_session_is_closed
         open_pulls_are_answered_when_the_engine_begins_to_close
         whoever_does_not_read_the_session_is_told_so
-        a_reader_names_its_own_sequence_and_waits_for_the_next;
+        a_reader_names_its_own_sequence_and_waits_for_the_next
+        a_reader_in_a_hurry_gets_what_is_in_the_log_alone;
     jobs:
         a_job_runs_and_finishes
         a_runner_that_panics_fails_its_job_and_nothing_else
@@ -57,6 +58,7 @@ on_each_runtime! {
         commands_that_come_in_during_a_sync_share_the_next
         a_full_queue_answers_overloaded_at_once
         a_failed_append_ends_the_engine
+        who_asks_during_the_last_append_is_answered_too
         a_log_that_skips_a_record_is_not_believed
         a_broken_promise_ends_the_engine
         replay_leads_to_the_views_that_readers_saw;

@@ -3,7 +3,7 @@
 use crate::world::{ALL, World, config, content, is_result, results};
 use futures::future::{join, join_all, poll_immediate};
 use rejoin_core::{ConsumerId, Sequence, SessionId};
-use rejoin_engine::{Config, PullError, Replayed};
+use rejoin_engine::{Config, Pull, PullError, Replayed};
 use rejoin_log::{MemoryLog, ReadLimit};
 use std::pin::pin;
 use std::time::Duration;
@@ -112,7 +112,7 @@ async fn read_all(
 ) -> Vec<String> {
     let mut contents = vec![];
     while contents.len() < count {
-        let pull = rejoin_engine::Pull {
+        let pull = Pull {
             limit,
             ..results(session, consumer)
         };
@@ -199,4 +199,27 @@ pub(crate) async fn a_reader_names_its_own_sequence_and_waits_for_the_next(world
         (1..=all.len() as u64).collect::<Vec<_>>(),
         "no gaps"
     );
+}
+
+pub(crate) async fn a_reader_in_a_hurry_gets_what_is_in_the_log_alone(world: World) {
+    let config = Config {
+        recent_bytes: 0,
+        ..config()
+    };
+    let (log, replayed) = (Box::new(MemoryLog::new()), Replayed::new(&config));
+    let world = World::with(&world.host, config, log, replayed);
+    let (session, consumer) = world.create().await;
+    let puppet = world.run(session).await;
+    puppet.emit("hi").await;
+    world.settle().await;
+    let hurried = Pull {
+        wait: Duration::ZERO,
+        ..results(session, consumer)
+    };
+    let pulled = world.engine.pull(hurried).await.unwrap();
+    assert_eq!(pulled.records.len(), 1);
+    let read = world
+        .engine
+        .read(session, Sequence::START, ALL, Duration::ZERO);
+    assert!(!read.await.unwrap().is_empty());
 }

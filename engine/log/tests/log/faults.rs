@@ -3,7 +3,7 @@
 use crate::common::{Batch, LARGE, Opened, SMALL, batches, disk_with, flat, open, open_only};
 use rejoin_core::Record;
 use rejoin_log::segment::{Durability, OpenError, Options};
-use rejoin_log::testing::{Fault, SimulatedDisk, Survival};
+use rejoin_log::testing::{Fault, SimulatedDisk, Survival, record};
 use rejoin_log::{AppendError, Log};
 
 const EIO: i32 = 5;
@@ -114,6 +114,24 @@ fn whichever_operation_fails_nothing_acknowledged_is_lost_and_nothing_refused_is
         refused > 20 && poisoned > 20,
         "{refused} refused, {poisoned} poisoned"
     );
+}
+
+#[test]
+fn whichever_operation_fails_a_log_that_goes_on_is_found_again() {
+    let batches = batches(12);
+    for operation in 0..operations(SMALL, &batches) {
+        let disk = SimulatedDisk::new();
+        disk.fail(operation, Fault::IO);
+        run(&disk, SMALL, &batches);
+        disk.heal();
+        let mut opened = open(&disk, SMALL).unwrap();
+        opened.log.append(&[record(9, 1)]).unwrap();
+        opened.records.push((*record(9, 1)).clone());
+        drop(opened.log);
+        // A name that the failed operation was for may be the old one again.
+        disk.power_cut(Survival::nothing());
+        assert_eq!(open(&disk, SMALL).unwrap().records, opened.records);
+    }
 }
 
 #[test]
