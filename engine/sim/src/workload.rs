@@ -38,13 +38,21 @@ async fn act(world: &Arc<World>, engine: &Engine, mut random: Random) -> bool {
         return true;
     }
     let now = world.clock.now();
-    let operation = operation(&mut random);
+    let is_empty = world.witness().shadow.state.sessions().next().is_none();
+    let operation = match operation(&mut random) {
+        // Without a session there is nothing else to do, most of the time.
+        _ if is_empty && !random.once_in(4) => CREATE,
+        operation => operation,
+    };
     let command = operation.command(&world.witness().shadow.state, now);
     if let Command::AdvanceCursor {
         session, consumer, ..
     } = command
     {
-        return pull_once(world, engine, (session, consumer), &mut random).await;
+        // Somebody whom nobody knows is told so, and the client does something else.
+        pull_once(world, engine, (session, consumer), &mut random).await;
+        world.pause(MOMENT).await;
+        return world.witness().ended.is_none();
     }
     if let Command::TouchSession { session, seen } = command {
         world.witness().readers.touch(session, seen);
@@ -53,6 +61,11 @@ async fn act(world: &Arc<World>, engine: &Engine, mut random: Random) -> bool {
     }
     ask(world, engine, command, &mut random).await
 }
+
+const CREATE: Operation = Operation::Create {
+    reads: true,
+    timeout: 1,
+};
 
 fn operation(random: &mut Random) -> Operation {
     let session = pick(random);

@@ -32,6 +32,9 @@ pub(super) struct Recovered {
     pub(super) index: Index,
     /// The first position of each segment.
     pub(super) segments: Vec<u64>,
+    /// Segments that were sealed, and whose new names the disk has forgotten: a sync of the
+    /// directory failed, and whoever went on saw names that were in memory only.
+    misnamed: Vec<SegmentName>,
     pub(super) report: Recovery,
 }
 
@@ -45,13 +48,16 @@ pub(super) fn recover(
         next: 1,
         index: Index::default(),
         segments: Vec::new(),
+        misnamed: Vec::new(),
         report: Recovery::default(),
     };
+    let io = |source| io_error(disk.path(), source);
     let names = segment_names(disk)?;
     for (place, &name) in names.iter().enumerate() {
         let is_last = place + 1 == names.len();
         recovered.take(disk, name, is_last, visit)?;
     }
+    recovered.rename(disk).map_err(io)?;
     recovered.report.records = recovered.next.saturating_sub(1);
     recovered.report.segments = recovered.segments.len();
     Ok(recovered)
@@ -75,6 +81,18 @@ fn segment_names(disk: &dyn Disk) -> Result<Vec<SegmentName>, OpenError> {
 }
 
 impl Recovered {
+    /// Gives the names again that were forgotten, now that nothing has been found damaged.
+    fn rename(&mut self, disk: &dyn Disk) -> io::Result<()> {
+        if self.misnamed.is_empty() {
+            return Ok(());
+        }
+        for name in self.misnamed.drain(..) {
+            let sealed = SegmentName::sealed(name.first).to_string();
+            disk.rename(&name.to_string(), &sealed)?;
+        }
+        disk.sync()
+    }
+
     fn take(
         &mut self,
         disk: &dyn Disk,
@@ -96,11 +114,6 @@ impl Recovered {
                 "position {} was to follow; a segment is missing, or there twice",
                 self.next
             )));
-        }
-        if !name.sealed && !is_last {
-            return Err(damaged(
-                "a segment follows that was never sealed".to_owned(),
-            ));
         }
         let ordinal = u32::try_from(self.segments.len())
             .map_err(|_| damaged("no log has so many segments".to_owned()))?;
@@ -125,9 +138,14 @@ impl Recovered {
             if scan.next == name.first {
                 return Err(damaged("a segment without records was sealed".to_owned()));
             }
-            if is_last {
-                name_again(disk, name).map_err(io)?;
+            self.segments.push(name.first);
+        } else if !is_last {
+            if !scan.is_sealed || scan.next == name.first {
+                return Err(damaged(
+                    "a segment follows that was never sealed".to_owned(),
+                ));
             }
+            self.misnamed.push(name);
             self.segments.push(name.first);
         } else if scan.next == name.first {
             // Nothing was ever acknowledged in it, and its name is the next segment's.
@@ -152,6 +170,11 @@ fn seal_recovered(
     let (byte, durable) = scan.vouched;
     write_again(file, byte, scan.end)?;
     file.set_length(scan.end)?;
+    if scan.torn.is_some() {
+        // A seal with something behind it is damage: the power may go when the one is on the disk
+        // and the other still is.
+        file.sync()?;
+    }
     let site = Site {
         log: scan.log,
         segment: name.first,
@@ -176,17 +199,6 @@ pub(super) fn seal(site: Site, next: u64, durable: u64) -> [u8; BATCH_HEAD_BYTES
         durable,
     };
     head.encode(site)
-}
-
-/// Names the last segment once more. As with [`write_again`]: after a sync of the directory that
-/// failed, everybody sees the new name and the disk may keep the old one for ever, and then a
-/// segment would follow that was never sealed. Interrupted in between, it can be done again.
-fn name_again(disk: &dyn Disk, name: SegmentName) -> io::Result<()> {
-    let sealed = name.to_string();
-    let active = SegmentName::active(name.first).to_string();
-    disk.rename(&sealed, &active)?;
-    disk.rename(&active, &sealed)?;
-    disk.sync()
 }
 
 /// Writes what is there once more. Nobody vouches that it is durable: it may be in the operating

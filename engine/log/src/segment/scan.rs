@@ -42,6 +42,8 @@ pub(super) struct Scan {
     /// Up to this byte and this position, a later batch says that the log was durable.
     pub(super) vouched: (u64, u64),
     pub(super) torn: Option<Torn>,
+    /// Whether its seal is there.
+    pub(super) is_sealed: bool,
 }
 
 /// The end of a batch that a crash interrupted. It was never acknowledged.
@@ -81,11 +83,12 @@ pub(super) fn scan(
         index,
         visit,
     };
-    let torn = loop {
+    let (torn, is_sealed) = loop {
         match walk.step(&mut window)? {
             Step::Batch => {}
-            Step::End => break None,
-            Step::Torn(torn) => break Some(torn),
+            Step::Seal => break (None, true),
+            Step::End => break (None, false),
+            Step::Torn(torn) => break (Some(torn), false),
         }
     };
     Ok(Scan {
@@ -94,6 +97,7 @@ pub(super) fn scan(
         next: walk.next,
         vouched: walk.vouched,
         torn,
+        is_sealed,
     })
 }
 
@@ -160,6 +164,7 @@ pub(super) fn io_error(path: &Path, source: io::Error) -> OpenError {
 
 enum Step {
     Batch,
+    Seal,
     End,
     Torn(Torn),
 }
@@ -318,7 +323,7 @@ impl Walk<'_, '_> {
             let reason = "something follows the seal that ends the segment";
             return Err(self.segment.damaged(end, None, reason.to_owned()));
         }
-        Ok(Step::End)
+        Ok(Step::Seal)
     }
 
     /// Judges a batch that is not sound: the clean end, a torn end, or damage.

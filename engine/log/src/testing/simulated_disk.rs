@@ -188,7 +188,7 @@ impl State {
     fn begin(&mut self) -> io::Result<Verdict> {
         let number = self.operations;
         self.operations += 1;
-        if self.dead.is_some_and(|from| number >= from) {
+        if self.is_dead() {
             return Err(io::Error::from_raw_os_error(EIO));
         }
         match self.faults.remove(&number) {
@@ -199,6 +199,11 @@ impl State {
                 Ok(Verdict::Short(bytes))
             }
         }
+    }
+
+    /// Whether the operation that has just been counted was refused for want of power.
+    fn is_dead(&self) -> bool {
+        self.dead.is_some_and(|from| self.operations > from)
     }
 
     fn find(&self, name: &str) -> io::Result<usize> {
@@ -388,6 +393,10 @@ impl Disk for SimulatedDisk {
         let mut state = self.state();
         let state = &mut *state;
         let verdict = state.begin();
+        if state.is_dead() {
+            // What survives is for the power cut to say.
+            return verdict.map(drop);
+        }
         let made = std::mem::take(&mut state.unsynced_names);
         verdict?;
         for made in &made {
@@ -467,6 +476,10 @@ impl DiskFile for SimulatedFile {
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.state();
         let verdict = state.begin();
+        if state.is_dead() {
+            // What survives is for the power cut to say.
+            return verdict.map(drop);
+        }
         let contents = &mut state.files[self.file];
         let unsynced = std::mem::take(&mut contents.unsynced);
         // After a failure, too, the cache takes itself for clean.

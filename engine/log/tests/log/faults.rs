@@ -1,6 +1,8 @@
 //! Every operation on the disk fails in turn, in every way; the power goes before each of them.
 
-use crate::common::{Batch, LARGE, Opened, SMALL, batches, disk_with, flat, open, open_only};
+use crate::common::{
+    Batch, LARGE, Opened, SMALL, batches, copy, disk_with, flat, last_segment, open, open_only,
+};
 use rejoin_core::Record;
 use rejoin_log::segment::{Durability, OpenError, Options};
 use rejoin_log::testing::{Fault, SimulatedDisk, Survival, record};
@@ -300,6 +302,31 @@ fn whenever_the_power_goes_again_in_recovery_nothing_more_is_lost() {
             for die_at in 0..recovered(None) {
                 recovered(Some(die_at));
             }
+        }
+    }
+}
+
+#[test]
+fn a_torn_end_is_gone_before_the_seal_is_there() {
+    let batches = batches(3);
+    let sound = disk_with(&batches, LARGE, false);
+    let name = last_segment(&sound);
+    let mut torn = sound.bytes(&name).unwrap();
+    torn.extend([0xab; 3_000]);
+    let put = || {
+        let disk = copy(&sound);
+        disk.put(&name, &torn);
+        disk
+    };
+    let whole = put();
+    open_only(&whole, LARGE).unwrap();
+    for operation in 0..whole.operations() {
+        for survival in (0..50).map(Survival::seeded) {
+            let disk = put();
+            disk.die(operation);
+            open_only(&disk, LARGE).unwrap_err();
+            disk.power_cut(survival);
+            assert_eq!(open(&disk, LARGE).unwrap().records, flat(&batches));
         }
     }
 }

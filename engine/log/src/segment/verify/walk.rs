@@ -148,6 +148,10 @@ impl<'w, 'v> Walk<'w, 'v> {
         if !self.segment.name.sealed {
             let behind = self.behind()?;
             if behind.used <= self.site.byte {
+                if self.following.is_some() {
+                    let reason = "a segment follows, and this one was never sealed".to_owned();
+                    self.verifying.damage(self.segment, 0..0, reason, Some(0));
+                }
                 return Ok(Step::End);
             }
             let next = self.verifying.next;
