@@ -18,6 +18,8 @@ struct Hands {
     elapsed: u64,
     /// The time of day at that moment, in milliseconds.
     day: u64,
+    /// By how much it was set forward, in all.
+    forward: u64,
     timers: BTreeMap<(u64, u64), Waker>,
     made: u64,
 }
@@ -27,6 +29,7 @@ impl Default for Hands {
         Self {
             elapsed: 0,
             day: 1_000_000_000,
+            forward: 0,
             timers: BTreeMap::new(),
             made: 0,
         }
@@ -46,7 +49,15 @@ impl Clock {
     /// Sets the time of day; timers do not notice.
     pub(crate) fn set(&self, change: impl FnOnce(u64) -> u64) {
         let mut hands = self.hands();
-        hands.day = change(hands.day);
+        let day = change(hands.day);
+        hands.forward += day.saturating_sub(hands.day);
+        hands.day = day;
+    }
+
+    /// The most that anybody can hold to have passed since the run began.
+    pub(crate) fn progress(&self) -> Duration {
+        let hands = self.hands();
+        Duration::from_millis(hands.elapsed + hands.forward)
     }
 
     /// Lets time pass, and wakes the timers that are due.

@@ -5,9 +5,7 @@
 
 use crate::shadow::Shadow;
 use crate::witness::ensure;
-use rejoin_core::{
-    CloseCause, ConsumerId, Event, LeaveCause, Record, Sequence, SessionId, Timestamp,
-};
+use rejoin_core::{CloseCause, ConsumerId, Event, LeaveCause, Record, Sequence, SessionId};
 use rejoin_engine::{PullError, Pulled};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +15,7 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(crate) struct Readers {
     cursors: BTreeMap<(SessionId, ConsumerId), Cursor>,
-    used: BTreeMap<SessionId, Timestamp>,
+    used: BTreeMap<SessionId, Duration>,
     made: u64,
     pulls: BTreeMap<u64, OpenPull>,
     reads: BTreeMap<u64, OpenRead>,
@@ -30,7 +28,8 @@ struct Cursor {
     /// The process has started again since, and may tell once more what the log does not know to
     /// have been told.
     is_restarted: bool,
-    pulled: Timestamp,
+    /// What had passed of the run when its last pull ended, or the process started.
+    pulled: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,20 +69,19 @@ pub(crate) fn taste(consumer: ConsumerId) -> fn(&Record) -> bool {
 }
 
 impl Readers {
-    pub(crate) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self, progress: Duration) {
         self.pulls.clear();
         self.reads.clear();
         self.used.clear();
         for cursor in self.cursors.values_mut() {
             cursor.is_restarted = true;
-            cursor.pulled = Timestamp::EPOCH;
+            cursor.pulled = progress;
         }
     }
 
     /// The session was used.
-    pub(crate) fn touch(&mut self, session: SessionId, now: Timestamp) {
-        let used = self.used.entry(session).or_default();
-        *used = (*used).max(now);
+    pub(crate) fn touch(&mut self, session: SessionId, progress: Duration) {
+        self.used.insert(session, progress);
     }
 
     pub(crate) fn begin_pull(
@@ -117,13 +115,13 @@ impl Readers {
     }
 
     /// The pull was answered or dropped; one that was refused was no use of the session.
-    pub(crate) fn end_pull(&mut self, ticket: u64, now: Timestamp) {
+    pub(crate) fn end_pull(&mut self, ticket: u64, progress: Duration) {
         if let Some(pull) = self.pulls.remove(&ticket)
             && !pull.is_refused
         {
-            self.touch(pull.session, now);
+            self.touch(pull.session, progress);
             if let Some(cursor) = self.cursors.get_mut(&(pull.session, pull.consumer)) {
-                cursor.pulled = cursor.pulled.max(now);
+                cursor.pulled = progress;
             }
         }
     }
@@ -309,8 +307,14 @@ impl Readers {
     }
 
     /// The log is given a record that ends a consumer or a session for want of use.
-    pub(crate) fn expire(&self, record: &Record, shadow: &Shadow) -> Result<(), String> {
+    pub(crate) fn expire(
+        &self,
+        record: &Record,
+        progress: Duration,
+        shadow: &Shadow,
+    ) -> Result<(), String> {
         let session = record.session;
+        let is_early = |since: Duration, timeout| progress.saturating_sub(since) < timeout;
         match record.event {
             Event::ConsumerLeft {
                 consumer,
@@ -321,15 +325,11 @@ impl Readers {
                     !open.any(|pull| (pull.session, pull.consumer) == (session, consumer)),
                     "promise 6: {consumer} is expired during a pull"
                 );
-                let pulled = self
-                    .cursors
-                    .get(&(session, consumer))
-                    .map(|cursor| cursor.pulled);
+                let cursor = self.cursors.get(&(session, consumer));
+                let early = cursor.filter(|cursor| is_early(cursor.pulled, CONSUMER_TIMEOUT));
                 ensure!(
-                    pulled.unwrap_or_default() + CONSUMER_TIMEOUT <= record.at
-                        || pulled == Some(Timestamp::EPOCH),
-                    "promise 6: {consumer} pulled at {pulled:?} and is expired at {:?}",
-                    record.at
+                    early.is_none(),
+                    "promise 6: {consumer} is expired at {progress:?}: {early:?}"
                 );
             }
             Event::SessionClosed {
@@ -344,9 +344,8 @@ impl Readers {
                 );
                 let used = self.used.get(&session).copied();
                 ensure!(
-                    used.is_none_or(|used| used + SESSION_TIMEOUT <= record.at),
-                    "promise 6: {session} was used at {used:?} and is closed as idle at {:?}",
-                    record.at
+                    used.is_none_or(|used| !is_early(used, SESSION_TIMEOUT)),
+                    "promise 6: {session} was used at {used:?} and is closed as idle at {progress:?}"
                 );
             }
             _ => {}

@@ -14,6 +14,7 @@ pub(crate) struct Recorder {
 
 impl Log for Recorder {
     fn append(&mut self, records: &[Arc<Record>]) -> Result<(), AppendError> {
+        let progress = self.world.clock.progress();
         {
             let mut witness = self.world.witness();
             if witness.log_failed {
@@ -22,7 +23,7 @@ impl Log for Recorder {
             let witness = &mut *witness;
             witness.shadow.hand(records);
             for record in records {
-                let expired = witness.readers.expire(record, &witness.shadow);
+                let expired = witness.readers.expire(record, progress, &witness.shadow);
                 witness.judge(expired);
             }
         }

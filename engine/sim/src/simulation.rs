@@ -193,7 +193,8 @@ impl Simulation {
     /// Opens the log and starts an engine on it. None: the process died before it was ready.
     pub(crate) fn start(&mut self) -> Result<Option<Process>, String> {
         self.world.revive();
-        self.world.witness().restart();
+        let progress = self.world.clock.progress();
+        self.world.witness().restart(progress);
         let disk = FaultyDisk {
             world: self.world.clone(),
             disk: self.disk.clone(),

@@ -212,10 +212,10 @@ struct Open<'a> {
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        let (now, elapsed) = (self.world.clock.now(), self.world.clock.elapsed());
+        let (progress, elapsed) = (self.world.clock.progress(), self.world.clock.elapsed());
         let mut witness = self.world.witness();
         let witness = &mut *witness;
-        witness.readers.end_pull(self.ticket, now);
+        witness.readers.end_pull(self.ticket, progress);
         let gone = witness
             .readers
             .end_read(self.ticket, None, elapsed, &witness.shadow);

@@ -8,6 +8,7 @@ use crate::runs::Runs;
 use crate::shadow::Shadow;
 use crate::trace::Trace;
 use rejoin_engine::Unavailable;
+use std::time::Duration;
 
 /// What was seen so far.
 #[derive(Debug)]
@@ -55,12 +56,12 @@ impl Witness {
     }
 
     /// The process is gone, and with it all that it had not answered.
-    pub(crate) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self, progress: Duration) {
         self.log_failed = false;
         self.is_closing = false;
         self.ended = None;
         self.history.restart();
-        self.readers.restart();
+        self.readers.restart(progress);
         self.runs.restart();
         self.shadow.restart();
     }

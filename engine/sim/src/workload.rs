@@ -54,8 +54,9 @@ async fn act(world: &Arc<World>, engine: &Engine, mut random: Random) -> bool {
         world.pause(MOMENT).await;
         return world.witness().ended.is_none();
     }
-    if let Command::TouchSession { session, seen } = command {
-        world.witness().readers.touch(session, seen);
+    if let Command::TouchSession { session, .. } = command {
+        let progress = world.clock.progress();
+        world.witness().readers.touch(session, progress);
         engine.touch(session);
         return true;
     }
