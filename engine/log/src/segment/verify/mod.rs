@@ -116,6 +116,10 @@ impl Missing {
 /// Reads the whole log on `disk`; tells `visit` every sound record in the order of the log, and
 /// `progress` now and then how many bytes of how many it has read.
 ///
+/// Behind damage that was made on purpose, frames copied into another batch, a record may be told
+/// before its turn in the log; never one that was not appended, never one twice, and those of a
+/// session always in their order.
+///
 /// Takes the disk's lock, and changes nothing else. Blocks for as long as reading takes; takes
 /// memory for each session and for each finding.
 ///
