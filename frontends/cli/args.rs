@@ -1,7 +1,10 @@
 //! What the command line takes, and how it is explained.
 
+mod offline;
+
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
+pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionArgs};
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
@@ -35,6 +38,9 @@ pub(crate) enum Command {
     #[command(after_long_help = EXAMPLES)]
     Serve(Box<ServeArgs>),
     Verify(VerifyArgs),
+    Replay(ReplayArgs),
+    Export(ExportArgs),
+    Log(LogArgs),
 }
 
 /// What `rejoin serve` takes.
