@@ -50,6 +50,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE", env = "REJOIN_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 
+    /// Serve the log in DIR, or else in the directory of `--data`, and change nothing: no file, no
+    /// process. Whoever joins reads everything; all that would change something is refused
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    pub(crate) read_only: Option<Option<PathBuf>>,
+
     #[command(flatten)]
     pub(crate) settings: Settings,
 }
@@ -65,6 +70,8 @@ Examples:
   Serve MaxScale's clients on the port that they know:
     rejoin serve --maxscale-listen 127.0.0.1:8989
     maxctrl list sessions
+  Look at a copy of another server's directory, and change nothing in it:
+    rejoin serve --read-only copy-of-rejoin-data --listen 127.0.0.1:0
   Start on any free port, and keep consumers for an hour:
     rejoin serve --listen 127.0.0.1:0 --consumer-timeout 1h
 ";
