@@ -115,7 +115,7 @@ fn table<'a>(sessions: impl Iterator<Item = (&'a SessionId, &'a Summary)>) -> St
     for (id, summary) in sessions.iter().take(LISTED) {
         let number = summary
             .number
-            .map_or("?".to_owned(), |number| number.to_string());
+            .map_or_else(|| "?".to_owned(), |number| number.to_string());
         let state = if summary.is_closed { "closed" } else { "open" };
         let (begin, end) = (instant(summary.begin), instant(summary.end));
         let (records, jobs) = (summary.records, summary.jobs);

@@ -128,9 +128,10 @@ fn about(event: &Event) -> Option<String> {
         }
         Event::SessionResumed => "the server started again".into(),
         Event::UserSet { user } => format!("used by {user}"),
-        Event::ConsumerJoined { consumer, .. } => format!("consumer {consumer} joined"),
+        // By its number alone: the rest of its identity is a secret while the session is open.
+        Event::ConsumerJoined { consumer, .. } => format!("consumer {} joined", consumer.ordinal),
         Event::ConsumerLeft { consumer, cause } => {
-            format!("consumer {consumer} left: {}", left(*cause))
+            format!("consumer {} left: {}", consumer.ordinal, left(*cause))
         }
         Event::StatementRefused { statement, reason } => match statement {
             Some(statement) => format!("refused: {reason}: {statement}"),

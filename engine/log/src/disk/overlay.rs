@@ -149,7 +149,9 @@ impl Disk for Overlay {
     fn remove(&self, name: &str) -> io::Result<()> {
         self.with_files(|files| {
             let removed = files.remove(name);
-            removed.map(drop).ok_or(io::ErrorKind::NotFound.into())
+            removed
+                .map(drop)
+                .ok_or_else(|| io::ErrorKind::NotFound.into())
         })
     }
 
