@@ -46,3 +46,33 @@ impl Permission {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_only_reading_is_permitted_so_many_may_join_and_no_more() {
+        let permission = Permission::new(true);
+        for _ in 0..limits::READ_ONLY_JOINS {
+            permission.to_join().unwrap();
+        }
+        let refused = permission.to_join().unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "there are 100000 consumers that have joined since this read-only server was started \
+             already, and no more are allowed"
+        );
+        let refused = permission.to_change().unwrap_err();
+        assert!(matches!(refused, CommandError::ReadOnly), "{refused}");
+    }
+
+    #[test]
+    fn whoever_may_write_may_join_without_end() {
+        let permission = Permission::new(false);
+        for _ in 0..=limits::READ_ONLY_JOINS {
+            permission.to_join().unwrap();
+        }
+        permission.to_change().unwrap();
+    }
+}
