@@ -13,6 +13,10 @@ pub enum CommandError {
     /// No service of this name is configured.
     #[error("there is no service called {0}")]
     NoSuchService(Arc<str>),
+    /// The job has not read what was written to it before; nothing was done, and the same may work
+    /// when it has.
+    #[error("the job has not read what was written to it before; try again")]
+    InputFull,
     /// More requests wait than may; nothing was done, and the same may work in a moment.
     #[error("the server has more requests waiting than it takes; try again")]
     Overloaded,

@@ -88,6 +88,21 @@ pub enum Event {
         timeout: Duration,
         /// How many bytes of results it may emit before it is interrupted.
         output_limit: u64,
+        /// What the client called its request, where it did.
+        request: Option<Arc<str>>,
+        /// Whether its standard input stays open, to be written to.
+        input: bool,
+    },
+    /// Something was written to a job's standard input.
+    InputWritten {
+        /// Which job.
+        job: JobId,
+        /// How it was submitted.
+        manner: Manner,
+        /// What was written.
+        bytes: Arc<[u8]>,
+        /// Whether nothing follows.
+        end: bool,
     },
     /// A statement was refused before it could become a job.
     StatementRefused {

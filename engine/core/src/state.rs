@@ -3,6 +3,7 @@
 //! There is one way to change it: `apply`. Sessions that were closed are not in it.
 
 use crate::deadline::{Deadline, Deadlines};
+use crate::requests::Requests;
 use crate::{
     ConsumerId, InterruptCause, JobId, Limits, Manner, Sequence, SessionId, SessionNumber,
     Timestamp,
@@ -68,6 +69,7 @@ pub struct Session {
     pub(crate) consumers: BTreeMap<ConsumerId, Consumer>,
     pub(crate) jobs: BTreeMap<JobId, Job>,
     pub(crate) foreground: Option<JobId>,
+    pub(crate) requests: Requests,
     pub(crate) seen: Timestamp,
     pub(crate) timeout: Duration,
 }
@@ -161,6 +163,18 @@ pub struct Job {
     /// A result was not logged for its length: none that follows is, so that there is no hole.
     pub(crate) is_cut: bool,
     pub(crate) due: Timestamp,
+    pub(crate) input: Input,
+}
+
+/// What is known of a job's standard input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// It was empty from the beginning.
+    None,
+    /// So many bytes were written to it, and more may follow.
+    Open(u64),
+    /// Nothing more follows.
+    Ended,
 }
 
 impl Job {

@@ -109,6 +109,8 @@ fn golden() -> Vec<(Event, Vec<u8>)> {
                 statement: "ls".into(),
                 timeout: Duration::ZERO,
                 output_limit: 1 << 20,
+                request: None,
+                input: false,
             },
             b"\x08\xac\x02\x01\x01\x02ls\x00\x00\x80\x80\x40".to_vec(),
         ),
@@ -150,6 +152,27 @@ fn golden() -> Vec<(Event, Vec<u8>)> {
                 cause: CloseCause::Idle,
             },
             b"\x0e\x01".to_vec(),
+        ),
+        (
+            Event::JobSubmitted {
+                job,
+                manner,
+                statement: "ls".into(),
+                timeout: Duration::ZERO,
+                output_limit: 1 << 20,
+                request: Some("r1".into()),
+                input: false,
+            },
+            b"\x0f\xac\x02\x01\x01\x02ls\x00\x00\x80\x80\x40\x01\x02r1\x00".to_vec(),
+        ),
+        (
+            Event::InputWritten {
+                job,
+                manner: front,
+                bytes: b"\xff\n"[..].into(),
+                end: true,
+            },
+            b"\x10\xac\x02\x00\x00\x02\xff\n\x01".to_vec(),
         ),
     ]
 }
@@ -404,15 +427,36 @@ fn job_event() -> impl Strategy<Value = Event> {
     ];
     let finished = (job(), manner(), outcome, any::<i32>(), option::of(text()));
     prop_oneof![
-        (job(), manner(), text(), duration(), number()).prop_map(
-            |(job, manner, statement, timeout, output_limit)| Event::JobSubmitted {
+        (
+            job(),
+            manner(),
+            text(),
+            duration(),
+            number(),
+            option::of(text()),
+            any::<bool>()
+        )
+            .prop_map(
+                |(job, manner, statement, timeout, output_limit, request, input)| {
+                    Event::JobSubmitted {
+                        job,
+                        manner,
+                        statement,
+                        timeout,
+                        output_limit,
+                        request,
+                        input,
+                    }
+                }
+            ),
+        (job(), manner(), any::<Vec<u8>>(), any::<bool>()).prop_map(|(job, manner, bytes, end)| {
+            Event::InputWritten {
                 job,
                 manner,
-                statement,
-                timeout,
-                output_limit,
+                bytes: bytes.into(),
+                end,
             }
-        ),
+        }),
         (option::of(text()), text())
             .prop_map(|(statement, reason)| Event::StatementRefused { statement, reason }),
         job().prop_map(|job| Event::JobStarted { job }),
