@@ -1,6 +1,7 @@
 //! The engine's handle: what clients and frontends may ask for.
 
 use crate::activity::Activity;
+use crate::answers::{find, joined};
 use crate::builtin::Builtin;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
 use crate::input::Inputs;
@@ -492,23 +493,4 @@ impl Engine {
     async fn unavailable(&self) -> CommandError {
         CommandError::Unavailable(self.ended().await)
     }
-}
-
-fn joined(record: &Record) -> Option<ConsumerId> {
-    match record.event {
-        Event::ConsumerJoined { consumer, .. } => Some(consumer),
-        _ => None,
-    }
-}
-
-/// What an accepted command has surely led to.
-///
-/// # Panics
-///
-/// When the core accepted the command without the event that it stands for.
-fn find<T>(records: &[Arc<Record>], pick: impl Fn(&Record) -> Option<T>) -> T {
-    records
-        .iter()
-        .find_map(|record| pick(record))
-        .expect("the event of an accepted command")
 }

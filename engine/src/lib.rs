@@ -8,6 +8,7 @@
 //! all that came in at once durable; then it is published, carried out and answered.
 
 mod activity;
+mod answers;
 mod batch;
 mod builtin;
 mod config;
