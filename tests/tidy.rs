@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates each may depend on. Dependencies point one way.
-const EDGES: [(&str, &[&str]); 10] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("rejoin-core", &[]),
     ("rejoin-log", &["rejoin-core"]),
     ("rejoin-engine", &["rejoin-core", "rejoin-log"]),
@@ -27,6 +27,10 @@ const EDGES: [(&str, &[&str]); 10] = [
         &["rejoin-core", "rejoin-engine", "rejoin-http"],
     ),
     (
+        "rejoin-native",
+        &["rejoin-core", "rejoin-log", "rejoin-engine", "rejoin-http"],
+    ),
+    (
         "rejoin",
         &[
             "rejoin-core",
@@ -36,6 +40,7 @@ const EDGES: [(&str, &[&str]); 10] = [
             "rejoin-arthas",
             "rejoin-doris",
             "rejoin-maxscale",
+            "rejoin-native",
         ],
     ),
     (

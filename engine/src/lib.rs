@@ -8,11 +8,13 @@
 //! all that came in at once durable; then it is published, carried out and answered.
 
 mod activity;
+mod answers;
 mod batch;
 mod builtin;
 mod config;
 mod engine;
 mod error;
+mod input;
 mod journal;
 pub mod limits;
 mod permission;
@@ -31,6 +33,7 @@ mod transitions;
 pub use config::Config;
 pub use engine::Engine;
 pub use error::{CommandError, OpenError, PullError, Unavailable};
+pub use input::Input;
 pub use pull::{Pull, Pulled};
 pub use replay::Replayed;
 pub use request::{CreatedSession, NewJob, NewSession, NotedJob};

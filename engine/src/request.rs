@@ -41,6 +41,11 @@ pub struct NewJob {
     pub timeout: Option<Duration>,
     /// How many bytes of results it may emit; none means as configured.
     pub output_limit: Option<u64>,
+    /// What the client calls this request, where it may ask again: the same name with the same
+    /// statement is then the job that there is, and not another one.
+    pub request: Option<Arc<str>>,
+    /// Whether its standard input stays open, for [`Engine::write_input`](crate::Engine).
+    pub input: bool,
 }
 
 impl NewJob {
@@ -52,6 +57,8 @@ impl NewJob {
             manner,
             timeout: None,
             output_limit: None,
+            request: None,
+            input: false,
         }
     }
 }

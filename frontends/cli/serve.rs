@@ -227,10 +227,14 @@ fn bind(
 ) -> Result<Vec<(&'static str, Server)>, rejoin_http::BindError> {
     let mut common = rejoin_http::app();
     rejoin_arthas::mount(&mut common, engine.clone(), settings.arthas());
+    rejoin_native::mount(&mut common, engine.clone());
+    rejoin_native::mount_openapi(&mut common, &[rejoin_native::OPENAPI]);
     let of_its_own = |address| (address, rejoin_http::app());
     let mut maxscale = settings.maxscale_listen().map(of_its_own);
-    let app = maxscale.as_mut().map_or(&mut common, |(_, app)| app);
-    rejoin_maxscale::mount(app, engine.clone());
+    match &mut maxscale {
+        Some((_, own)) => rejoin_maxscale::mount(own, engine.clone()),
+        None => rejoin_maxscale::mount_versioned(&mut common, engine.clone()),
+    }
     let mut doris = settings.doris_listen().map(of_its_own);
     let app = doris.as_mut().map_or(&mut common, |(_, app)| app);
     rejoin_doris::mount(app, engine.clone(), settings.doris());

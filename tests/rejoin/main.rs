@@ -2,6 +2,7 @@
 
 mod bounds;
 mod crashes;
+mod native;
 mod output;
 mod process;
 mod replay;

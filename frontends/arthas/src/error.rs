@@ -172,7 +172,9 @@ impl fmt::Display for Fault {
 fn is_retryable(error: &CommandError) -> bool {
     match error {
         CommandError::Rejected(rejection) => rejection.is_retryable(),
-        CommandError::Overloaded | CommandError::Unavailable(Unavailable::ShuttingDown) => true,
+        CommandError::InputFull
+        | CommandError::Overloaded
+        | CommandError::Unavailable(Unavailable::ShuttingDown) => true,
         CommandError::NoSuchService(_) | CommandError::ReadOnly | CommandError::Unavailable(_) => {
             false
         }

@@ -3,6 +3,8 @@
 //! Pure: a record in, an object out. Never: a member that is null, or a result as an escaped
 //! string.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{
     Audience, CloseCause, Event, InterruptCause, LeaveCause, LossCause, Manner, Outcome, Place,
     Record, Timestamp,
@@ -90,6 +92,8 @@ fn event(event: &Event) -> (&'static str, Value) {
             statement,
             timeout,
             output_limit,
+            request,
+            input,
         } => (
             "job-submitted",
             json!({
@@ -99,8 +103,31 @@ fn event(event: &Event) -> (&'static str, Value) {
                 "statement": &**statement,
                 "timeoutMillis": millis(*timeout),
                 "outputLimit": output_limit,
+                "request": request.as_deref(),
+                "input": input,
             }),
         ),
+        Event::InputWritten {
+            job,
+            manner,
+            bytes,
+            end,
+        } => {
+            let (name, written) = match std::str::from_utf8(bytes) {
+                Ok(text) => ("content", text.to_owned()),
+                Err(_) => ("contentBase64", STANDARD.encode(bytes)),
+            };
+            (
+                "input-written",
+                json!({
+                    "job": job.0,
+                    "place": place(*manner),
+                    "audience": audience(*manner),
+                    (name): written,
+                    "end": end,
+                }),
+            )
+        }
         Event::JobStarted { job } => ("job-started", json!({"job": job.0})),
         Event::ResultEmitted {
             job,

@@ -42,6 +42,7 @@ impl View {
     pub(crate) fn is_told(&self, record: &Record) -> bool {
         match &record.event {
             Event::JobSubmitted { manner, .. }
+            | Event::InputWritten { manner, .. }
             | Event::ResultEmitted { manner, .. }
             | Event::JobFinished { manner, .. } => self.all || manner.audience == Audience::Session,
             _ => true,
@@ -143,6 +144,12 @@ fn about(event: &Event) -> Option<String> {
             Some(statement) => format!("refused: {reason}: {statement}"),
             None => format!("refused: {reason}"),
         },
+        Event::InputWritten {
+            job, bytes, end, ..
+        } => {
+            let end = if *end { ", the last" } else { "" };
+            format!("job {job} was given {} bytes of input{end}", bytes.len())
+        }
         Event::InterruptRequested { job, cause } => {
             format!("job {job} told to end: {}", interrupted(*cause))
         }
@@ -223,6 +230,8 @@ mod tests {
             statement: statement.into(),
             timeout: Duration::from_secs(1),
             output_limit: 1,
+            request: None,
+            input: false,
         }
     }
 

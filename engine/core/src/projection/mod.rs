@@ -112,9 +112,20 @@ impl Views {
         known.filter(|view| view.closed.is_none())
     }
 
+    /// The session of this number, open or remembered.
+    pub fn numbered(&self, number: SessionNumber) -> Option<&SessionView> {
+        self.sessions.get(&number)
+    }
+
     /// The open sessions, by number.
     pub fn open_sessions(&self) -> impl DoubleEndedIterator<Item = &SessionView> {
         self.sessions.values().filter(|view| view.closed.is_none())
+    }
+
+    /// The sessions that ended last and are remembered, the first to end first: at most
+    /// [`REMEMBERED_SESSIONS`].
+    pub fn ended_sessions(&self) -> impl DoubleEndedIterator<Item = &SessionView> {
+        self.ended.iter().filter_map(|ended| self.session(*ended))
     }
 
     /// How many sessions are open.

@@ -3,5 +3,6 @@
 mod consumers;
 mod jobs;
 mod properties;
+mod requests;
 mod sessions;
 mod views;

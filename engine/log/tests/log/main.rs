@@ -6,6 +6,7 @@ mod damage;
 mod faults;
 mod files;
 mod fixtures;
+mod golden;
 mod model;
 mod read_only;
 mod schema;

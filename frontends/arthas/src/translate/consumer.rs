@@ -38,6 +38,7 @@ pub(crate) fn may_tell(record: &Record) -> bool {
         | Event::UserSet { .. }
         | Event::CursorAdvanced { .. }
         | Event::JobStarted { .. }
+        | Event::InputWritten { .. }
         | Event::InterruptRequested { .. } => false,
     }
 }
