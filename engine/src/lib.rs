@@ -23,6 +23,7 @@ mod replay;
 mod request;
 mod runner;
 mod runtime;
+mod salvage;
 mod sequencer;
 mod supervisor;
 mod transitions;
@@ -39,5 +40,6 @@ pub use runner::{OpenShellError, ShellRunner, ShellSettings};
 pub use runtime::Runtime;
 #[cfg(feature = "smol")]
 pub use runtime::SmolRuntime;
+pub use salvage::{Gap, Salvage, Salvaged};
 pub use supervisor::Services;
 pub use transitions::Transitions;

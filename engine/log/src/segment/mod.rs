@@ -30,7 +30,7 @@ pub use header::{FORMAT_VERSION, LogId};
 pub use options::{Durability, MAX_BATCH_BYTES, MAX_SEGMENT_BYTES, Options};
 pub use recovery::Recovery;
 pub use scan::Torn;
-pub use verify::{DamagedPlace, Findings, Missing, verify};
+pub use verify::{DamagedPlace, DeclaredGap, Findings, Missing, verify};
 
 use crate::disk::{Directory, Disk, DiskLock};
 use crate::log::{AppendError, Log, LogReader};
