@@ -4,6 +4,7 @@ mod durability;
 mod jobs;
 mod pulls;
 mod restarts;
+mod salvage;
 mod timeouts;
 mod world;
 
