@@ -5,6 +5,8 @@ mod crashes;
 mod output;
 mod process;
 mod restarts;
+mod retention;
+mod salvage;
 mod server;
 mod shell;
 mod verify;
