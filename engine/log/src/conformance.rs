@@ -155,17 +155,17 @@ suite! {
         log.append(&records(1, 1..=3)).unwrap();
         let wrong = [
             // Not behind the last record; of nothing; not where it ends.
-            lost(1, 9, 5..=9),
-            lost(1, 9, 3..=9),
-            lost(1, 3, 4..=3),
-            lost(1, 8, 4..=9),
+            lost(1, 9, (5, 9)),
+            lost(1, 9, (3, 9)),
+            lost(1, 3, (4, 3)),
+            lost(1, 8, (4, 9)),
         ];
         for record in wrong {
             let Err(AppendError::Refused(_)) = log.append(std::slice::from_ref(&record)) else {
                 panic!("{record:?} was not refused");
             };
         }
-        let gap = lost(1, 9, 4..=9);
+        let gap = lost(1, 9, (4, 9));
         let behind = [Arc::clone(&gap), record(1, 10), record(2, 1)];
         log.append(&behind).unwrap();
         log.append(&records(1, 11..=12)).unwrap();
@@ -277,12 +277,12 @@ fn records(number: u8, sequences: std::ops::RangeInclusive<u64>) -> Vec<Arc<Reco
 }
 
 /// A gap that damage has left.
-fn lost(number: u8, sequence: u64, gone: std::ops::RangeInclusive<u64>) -> Arc<Record> {
+fn lost(number: u8, sequence: u64, (first, last): (u64, u64)) -> Arc<Record> {
     Arc::new(Record {
         sequence: Sequence(sequence),
         event: Event::RecordsLost {
-            first: Sequence(*gone.start()),
-            last: Sequence(*gone.end()),
+            first: Sequence(first),
+            last: Sequence(last),
             cause: LossCause::Damage,
         },
         ..(*record(number, 1)).clone()
