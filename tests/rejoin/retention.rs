@@ -3,7 +3,6 @@
 use crate::server::{Server, directory};
 use crate::verify::verify_json;
 use serde_json::json;
-use std::time::{Duration, Instant};
 
 #[test]
 fn a_closed_session_is_removed_and_its_late_reader_is_told() {
@@ -25,13 +24,9 @@ fn a_closed_session_is_removed_and_its_late_reader_is_told() {
         assert_eq!(answer["state"], "FAILED");
         answer["message"].as_str().unwrap().starts_with(&expected)
     };
-    let begun = Instant::now();
-    while !is_told(&server) {
-        assert!(
-            begun.elapsed() < Duration::from_secs(20),
-            "it is never removed"
-        );
-    }
+    // Over the network each time: that takes far longer than a timer is late.
+    let told = (0..50_000).find(|_| is_told(&server));
+    assert!(told.is_some(), "it is never removed");
     assert_eq!(server.signal("-TERM").code(), Some(0));
 
     let (status, report) = verify_json(data.path());

@@ -56,7 +56,10 @@ impl Arthas {
         remote: Option<Arc<str>>,
     ) -> Result<Answer, Fault> {
         self.engine.touch(session);
-        if let Some(user) = &request.user {
+        // Who reads a log that may not change is not noted, and reads all the same.
+        if let Some(user) = &request.user
+            && !self.engine.config().read_only
+        {
             self.engine.set_user(session, user.as_str().into()).await?;
         }
         match action {
