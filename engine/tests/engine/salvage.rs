@@ -253,7 +253,7 @@ fn a_salvaged_log_is_salvaged_again_as_it_is() {
         .flat_map(|record| salvage_once.take(record))
         .collect();
     assert!(kept.iter().any(is_declared));
-    let (_, findings, again, salvaged) = salvage(&write(&[kept.clone()]));
+    let (_, findings, again, salvaged) = salvage(&write(std::slice::from_ref(&kept)));
     assert_eq!(again, kept);
     assert!(salvaged.is_complete());
     assert_eq!(findings.declared.len(), 1);

@@ -99,7 +99,9 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode, VerifyError> {
     let mut verdict = match judge(directory, &disk, &mut new_log) {
         Ok(verdict) => verdict,
         Err(error) => {
-            new_log.map(NewLog::discard);
+            if let Some(new_log) = new_log {
+                new_log.discard();
+            }
             return Err(error);
         }
     };

@@ -9,4 +9,5 @@ mod fixtures;
 mod model;
 mod read_only;
 mod schema;
+mod schema_properties;
 mod verify;
