@@ -16,8 +16,8 @@ use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
 use futures::future::{pending, select};
 use rejoin_core::{
-    CloseCause, Command, ConsumerId, CreateSession, Event, JobId, LossCause, Record, Sequence,
-    SessionId, SessionView, State, SubmitJob, Views,
+    CloseCause, Command, ConsumerId, CreateSession, Event, JobId, Record, Sequence, SessionId,
+    SessionView, State, SubmitJob, Views,
 };
 use rejoin_log::{Log, ReadLimit};
 use std::pin::pin;
@@ -382,27 +382,6 @@ impl Engine {
     ) -> Result<Vec<Arc<Record>>, PullError> {
         let patience = self.runtime().timer(wait);
         self.puller.next(session, after, limit, patience).await
-    }
-
-    /// The last sequence of a session that retention has removed, with all before it. None: there
-    /// was no such session, or it has not been removed, or that cannot be read.
-    pub async fn removed(&self, session: SessionId) -> Option<Sequence> {
-        if let Some(last) = self.view(|views| views.removed(session)) {
-            return Some(last);
-        }
-        let first = ReadLimit {
-            records: 1,
-            bytes: 1,
-        };
-        let read = self.read(session, Sequence::START, first, Duration::ZERO);
-        match read.await.ok()?.first()?.event {
-            Event::RecordsLost {
-                last,
-                cause: LossCause::Retention { .. },
-                ..
-            } => Some(last),
-            _ => None,
-        }
     }
 
     /// The session of this identity, open or ended not long ago.

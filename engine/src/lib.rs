@@ -20,6 +20,7 @@ mod published;
 mod pull;
 mod reading;
 mod recent;
+mod removal;
 mod replay;
 mod request;
 mod runner;
