@@ -80,6 +80,10 @@ fn event(event: &Event) -> (&'static str, Value) {
             json!({"statement": statement.as_deref(), "reason": &**reason}),
         ),
         Event::SessionClosed { cause } => ("session-closed", json!({"cause": closed(*cause)})),
+        Event::RecordsLost { first, last, cause } => (
+            "records-lost",
+            json!({"first": first.0, "last": last.0, "cause": lost(*cause)}),
+        ),
         Event::JobSubmitted {
             job,
             manner,
@@ -112,10 +116,6 @@ fn event(event: &Event) -> (&'static str, Value) {
                 "result": serde_json::from_str(result).unwrap_or_else(|_| Value::from(&**result)),
             }),
         ),
-        Event::RecordsLost { first, last, cause } => (
-            "records-lost",
-            json!({"first": first.0, "last": last.0, "cause": lost(*cause)}),
-        ),
         Event::InterruptRequested { job, cause } => (
             "interrupt-requested",
             json!({"job": job.0, "cause": interrupted(*cause)}),
@@ -137,14 +137,6 @@ fn event(event: &Event) -> (&'static str, Value) {
                 "message": message.as_deref(),
             }),
         ),
-    }
-}
-
-/// Why records are gone, in a word.
-fn lost(cause: LossCause) -> &'static str {
-    match cause {
-        LossCause::Damage => "damage",
-        LossCause::Retention { .. } => "retention",
     }
 }
 
@@ -184,6 +176,14 @@ pub(super) fn closed(cause: CloseCause) -> &'static str {
     match cause {
         CloseCause::Requested => "requested",
         CloseCause::Idle => "idle",
+    }
+}
+
+/// Why records are gone, in a word.
+pub(super) fn lost(cause: LossCause) -> &'static str {
+    match cause {
+        LossCause::Damage => "damage",
+        LossCause::Retention { .. } => "retention",
     }
 }
 

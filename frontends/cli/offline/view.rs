@@ -4,10 +4,10 @@
 //! given as it was written; lines of our own (prompts, how jobs ended) begin at a line's beginning.
 //! Never: a record is left out that a viewer saw, or missing ones are passed over in silence.
 
-use super::record_json::{closed, interrupted, left, outcome};
+use super::record_json::{closed, interrupted, left, lost, outcome};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rejoin_core::{Audience, Event, LossCause, Manner, Outcome, Place, Record, Sequence};
+use rejoin_core::{Audience, Event, Manner, Outcome, Place, Record, Sequence};
 use serde_json::Value;
 
 /// What is shown at all.
@@ -73,12 +73,12 @@ impl View {
                 let message = message.unwrap_or_default();
                 Some(note(&format!("job {job} {ended}{message}")))
             }
-            Event::RecordsLost { first, last, cause } => Some(note(&match cause {
-                LossCause::Damage => format!("sequences {first} to {last} are lost to damage"),
-                LossCause::Retention { .. } => format!(
-                    "sequences {first} to {last} are removed: closed sessions are not kept for longer"
-                ),
-            })),
+            Event::RecordsLost { first, last, cause } => {
+                let cause = lost(*cause);
+                Some(note(&format!(
+                    "records {first} to {last} are gone: {cause}"
+                )))
+            }
             event if self.events => about(event).map(|words| note(&words)),
             _ => None,
         }
@@ -209,7 +209,7 @@ impl Viewer {
 mod tests {
     use super::*;
     use rejoin_core::testing::{SESSION, instant};
-    use rejoin_core::{InterruptCause, JobId};
+    use rejoin_core::{InterruptCause, JobId, LossCause};
     use std::time::Duration;
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
         let lost = record(9, lost);
         assert!(viewer.pass(&lost).is_none());
         let shown = View::default().show(&lost).unwrap();
-        assert_eq!(shown.bytes, b"[sequences 2 to 9 are lost to damage]");
+        assert_eq!(shown.bytes, b"[records 2 to 9 are gone: damage]");
         assert!(viewer.pass(&record(10, Event::SessionResumed)).is_none());
     }
 

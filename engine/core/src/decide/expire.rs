@@ -44,19 +44,6 @@ impl State {
         events
     }
 
-    /// All records of a closed session may go.
-    fn remove(&self, session: SessionId) -> Option<(SessionId, Event)> {
-        let lost = Event::RecordsLost {
-            first: Sequence::START.next(),
-            last: self.closed.get(session)?.last_sequence,
-            cause: LossCause::Retention {
-                last_number: SessionNumber(self.last_number),
-                last_job: JobId(self.last_job),
-            },
-        };
-        Some((session, lost))
-    }
-
     /// The consumers that are due at `now`, as many as the limits allow.
     pub(super) fn expire_consumers(&self, now: Timestamp) -> Vec<(SessionId, Event)> {
         let due = self
@@ -70,6 +57,19 @@ impl State {
         due.take(self.limits.expired)
             .map(|(id, consumer)| (id, Event::ConsumerLeft { consumer, cause }))
             .collect()
+    }
+
+    /// All records of a closed session may go.
+    fn remove(&self, session: SessionId) -> Option<(SessionId, Event)> {
+        let lost = Event::RecordsLost {
+            first: Sequence::START.next(),
+            last: self.closed.get(session)?.last_sequence,
+            cause: LossCause::Retention {
+                last_number: SessionNumber(self.last_number),
+                last_job: JobId(self.last_job),
+            },
+        };
+        Some((session, lost))
     }
 }
 
