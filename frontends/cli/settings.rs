@@ -1,6 +1,7 @@
 //! The settings of `rejoin serve`: one structure for flags, environment and file.
 
 use clap::ValueEnum;
+use rejoin_core::Retention;
 use rejoin_engine::Config;
 use rejoin_log::segment::Durability;
 use serde::{Deserialize, Deserializer};
@@ -110,6 +111,15 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BYTES", env = "REJOIN_RECENT_BYTES", help_heading = BOUNDS)]
     recent_bytes: Option<usize>,
 
+    /// Remove a session so long after it was closed [default: never]
+    #[arg(long, value_name = "TIME", env = "REJOIN_RETAIN_AGE", help_heading = RETENTION)]
+    retain_age: Option<Wait>,
+
+    /// Bytes that closed sessions may take together; the one that was closed first is removed first
+    /// [default: no bound]
+    #[arg(long, value_name = "BYTES", env = "REJOIN_RETAIN_BYTES", help_heading = RETENTION)]
+    retain_bytes: Option<u64>,
+
     /// How much to say on standard error [default: info]
     #[arg(long, value_name = "LEVEL", env = "REJOIN_LOG_LEVEL", help_heading = LOGGING)]
     pub(crate) log_level: Option<LogLevel>,
@@ -122,6 +132,7 @@ pub(crate) struct Settings {
 const FRONTENDS: &str = "Frontends";
 const TIMEOUTS: &str = "Timeouts (such as 500ms, 30s, 5m, 3h, 1d)";
 const BOUNDS: &str = "Bounds";
+const RETENTION: &str = "What is kept of closed sessions";
 const LOGGING: &str = "Logging";
 
 /// How durable an acknowledged event is.
@@ -230,8 +241,8 @@ impl Settings {
         first_said! { self, other;
             listen maxscale_listen doris_listen doris_columns data durability session_timeout consumer_timeout job_timeout exec_timeout
             pull_wait turn_wait interrupt_grace shutdown_grace max_sessions max_consumers max_jobs
-            max_output max_queue max_connections max_body max_header recent_bytes log_level
-            log_format
+            max_output max_queue max_connections max_body max_header recent_bytes
+            retain_age retain_bytes log_level log_format
         }
     }
 
@@ -277,6 +288,10 @@ impl Settings {
         config.limits.sessions = self.max_sessions.unwrap_or(config.limits.sessions);
         config.limits.consumers = self.max_consumers.unwrap_or(config.limits.consumers);
         config.limits.jobs = self.max_jobs.unwrap_or(config.limits.jobs);
+        config.limits.retention = Retention {
+            age: self.retain_age.map(|Wait(age)| age),
+            bytes: self.retain_bytes,
+        };
         config.output_limit = self.max_output.unwrap_or(config.output_limit);
         config.queue = self.max_queue.unwrap_or(config.queue).max(1);
         config.recent_bytes = self.recent_bytes.unwrap_or(config.recent_bytes);

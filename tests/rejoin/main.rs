@@ -7,6 +7,8 @@ mod output;
 mod process;
 mod replay;
 mod restarts;
+mod retention;
+mod salvage;
 mod server;
 mod shell;
 mod verify;

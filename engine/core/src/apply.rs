@@ -106,8 +106,9 @@ impl State {
         }
     }
 
-    /// The sequence of a session's last record, as far as there are any.
-    pub(crate) fn last_sequence(&self, session: SessionId) -> Sequence {
+    /// The sequence of a session's last record; [`Sequence::START`] when it has none, or has been
+    /// removed.
+    pub fn last_sequence(&self, session: SessionId) -> Sequence {
         let open = self.sessions.get(&session).map(|open| open.last_sequence);
         open.or_else(|| self.closed.get(session).map(|closed| closed.last_sequence))
             .unwrap_or(Sequence::START)

@@ -5,6 +5,7 @@ mod jobs;
 mod pulls;
 mod read_only;
 mod restarts;
+mod salvage;
 mod timeouts;
 mod world;
 

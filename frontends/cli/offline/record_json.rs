@@ -283,6 +283,23 @@ mod tests {
     }
 
     #[test]
+    fn a_declared_gap_says_what_is_gone_and_why() {
+        let (first, last) = (Sequence(3), Sequence(9));
+        let cause = LossCause::Damage;
+        let shown = shown(9, Event::RecordsLost { first, last, cause });
+        let expected = json!({
+            "session": SESSION.to_string(),
+            "sequence": 9,
+            "at": "1970-01-01T00:00:01.500Z",
+            "event": "records-lost",
+            "first": 3,
+            "last": 9,
+            "cause": "damage",
+        });
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
     fn the_first_record_says_what_the_session_is() {
         let shown = shown(1, created());
         assert_eq!(shown["event"], "session-created");

@@ -1,8 +1,10 @@
 //! The core, by its behaviour.
 
 mod consumers;
+mod gaps;
 mod jobs;
 mod properties;
 mod requests;
+mod retention;
 mod sessions;
 mod views;

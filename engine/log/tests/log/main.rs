@@ -10,4 +10,5 @@ mod golden;
 mod model;
 mod read_only;
 mod schema;
+mod schema_properties;
 mod verify;
