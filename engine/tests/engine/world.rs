@@ -84,6 +84,12 @@ impl Clock {
         })
     }
 
+    /// Sets the clock back, as somebody does whose clock was fast.
+    pub(crate) fn set_back(&self, by: Duration) {
+        self.millis
+            .fetch_sub(by.as_millis() as u64, Ordering::SeqCst);
+    }
+
     pub(crate) fn advance(&self, by: Duration) {
         self.millis
             .fetch_add(by.as_millis() as u64, Ordering::SeqCst);
