@@ -2,6 +2,7 @@
 
 mod durability;
 mod jobs;
+mod model;
 mod pulls;
 mod restarts;
 mod timeouts;
