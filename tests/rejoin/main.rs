@@ -2,11 +2,13 @@
 
 mod bounds;
 mod crashes;
+mod hostile;
 mod output;
 mod process;
 mod restarts;
 mod server;
 mod shell;
+mod story;
 mod verify;
 mod views;
 mod walkthrough;
