@@ -44,7 +44,10 @@ const EDGES: [(&str, &[&str]); 10] = [
             "rejoin-core",
             "rejoin-log",
             "rejoin-engine",
+            "rejoin-http",
             "rejoin-arthas",
+            "rejoin-doris",
+            "rejoin-maxscale",
         ],
     ),
 ];

@@ -1,6 +1,11 @@
 //! Clients that break other servers, against the real binary: each gets a clear answer, or a closed
 //! connection, within its limit; and nothing is left of them.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "how long a real process takes is a matter of real time"
+)]
+
 use crate::server::{Server, directory, said};
 use crate::shell::wait_until;
 use rejoin_http::test_client::Client;
