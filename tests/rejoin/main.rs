@@ -5,6 +5,7 @@ mod crashes;
 mod hostile;
 mod output;
 mod process;
+mod replay;
 mod restarts;
 mod server;
 mod shell;

@@ -15,7 +15,7 @@ use crate::viewers::view;
 use crate::witness::Witness;
 use crate::workload::client;
 use crate::world::World;
-use rejoin_core::{ConsumerId, Limits, Server, SessionId};
+use rejoin_core::{ConsumerId, Limits, Retention, Server, SessionId};
 use rejoin_engine::{Config, Engine, Replayed, Runner, Services};
 use rejoin_log::Log;
 use rejoin_log::segment::{Durability, LogId, OpenError, Options, SegmentLog};
@@ -134,6 +134,10 @@ impl Simulation {
             name: 60,
             message: 120,
             expired: 3,
+            retention: Retention {
+                age: random.pick([None, Some(Duration::ZERO), Some(SESSION_TIMEOUT)]),
+                bytes: random.pick([None, Some(0), Some(5_000)]),
+            },
         };
         let forgets = if plan.mutant == Some(Mutant::ForgetsWakeUps) {
             200
@@ -156,6 +160,7 @@ impl Simulation {
             longest_pull: Duration::from_secs(30),
             recent_bytes: random.pick([0, 1_500, 10_000, 1_000_000]),
             queue: random.pick([4, 8, 64]),
+            read_only: false,
             server: Server {
                 process: 1,
                 version: "simulated".into(),
