@@ -49,7 +49,10 @@ const EDGES: [(&str, &[&str]); 11] = [
             "rejoin-core",
             "rejoin-log",
             "rejoin-engine",
+            "rejoin-http",
             "rejoin-arthas",
+            "rejoin-doris",
+            "rejoin-maxscale",
         ],
     ),
 ];

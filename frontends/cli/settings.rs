@@ -74,6 +74,18 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "TIME", env = "REJOIN_SHUTDOWN_GRACE", help_heading = TIMEOUTS)]
     shutdown_grace: Option<Wait>,
 
+    /// Close a connection that has sent no whole request head for so long [default: 60s]
+    #[arg(long, value_name = "TIME", env = "REJOIN_IDLE_TIMEOUT", help_heading = TIMEOUTS)]
+    idle_timeout: Option<Wait>,
+
+    /// Refuse a request whose body takes so long to come [default: 30s]
+    #[arg(long, value_name = "TIME", env = "REJOIN_BODY_TIMEOUT", help_heading = TIMEOUTS)]
+    body_timeout: Option<Wait>,
+
+    /// Cut a connection whose client takes nothing of its answer for so long [default: 30s]
+    #[arg(long, value_name = "TIME", env = "REJOIN_WRITE_TIMEOUT", help_heading = TIMEOUTS)]
+    write_timeout: Option<Wait>,
+
     /// Open sessions [default: 100000]
     #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_SESSIONS", help_heading = BOUNDS)]
     max_sessions: Option<usize>,
@@ -240,7 +252,8 @@ impl Settings {
     pub(crate) fn or(self, other: Self) -> Self {
         first_said! { self, other;
             listen maxscale_listen doris_listen doris_columns data durability session_timeout consumer_timeout job_timeout exec_timeout
-            pull_wait turn_wait interrupt_grace shutdown_grace max_sessions max_consumers max_jobs
+            pull_wait turn_wait interrupt_grace shutdown_grace idle_timeout body_timeout
+            write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_header recent_bytes
             retain_age retain_bytes log_level log_format
         }
@@ -331,6 +344,10 @@ impl Settings {
         limits.body_bytes = self.max_body.unwrap_or(limits.body_bytes);
         limits.header_bytes = self.max_header.unwrap_or(limits.header_bytes);
         limits.shutdown = self.shutdown_grace();
+        let wait = |setting: Option<Wait>, default| setting.map_or(default, |Wait(wait)| wait);
+        limits.idle = wait(self.idle_timeout, limits.idle);
+        limits.body_read = wait(self.body_timeout, limits.body_read);
+        limits.write = wait(self.write_timeout, limits.write);
         limits
     }
 

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod crashes;
+mod hostile;
 mod native;
 mod output;
 mod process;
@@ -11,6 +12,7 @@ mod retention;
 mod salvage;
 mod server;
 mod shell;
+mod story;
 mod verify;
 mod views;
 mod walkthrough;

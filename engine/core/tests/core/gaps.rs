@@ -94,6 +94,8 @@ fn submitted(job: u64) -> Event {
         statement: "statement".into(),
         timeout: Duration::from_secs(9),
         output_limit: 1_000,
+        request: None,
+        input: false,
     }
 }
 
