@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// What the program does.
-pub async fn run(directory: &Path, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn run(directory: &Path, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let engine = open(directory)?;
     let session = engine.create_session(NewSession::default()).await?.session;
     for statement in ["export FRUIT=pear; echo one", "echo a $FRUIT"] {

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// What the program does; the directory is for what the shell keeps between two jobs.
-pub fn run(directory: &Path, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(directory: &Path, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .enable_time()
         .build()?;

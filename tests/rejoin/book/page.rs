@@ -30,6 +30,9 @@ pub(super) struct Command {
     pub(super) shown: Vec<String>,
 }
 
+/// A block that goes on with what the command before it prints, for lines that look like commands.
+const OUTPUT: &str = "console,output";
+
 impl Page {
     pub(super) fn read(root: &Path, name: &str) -> Self {
         let text = std::fs::read_to_string(root.join(name)).unwrap();
@@ -44,11 +47,15 @@ impl Page {
             match (&fence, line.strip_prefix("```")) {
                 (None, Some(kind)) => {
                     fence = Some(kind.to_owned());
-                    if kind.starts_with("console") {
+                    if kind.starts_with("console") && kind != OUTPUT {
                         page.blocks.push(Block::new(name, number, kind));
                     }
                 }
                 (Some(_), Some(_)) => fence = None,
+                (Some(kind), None) if kind == OUTPUT => {
+                    let command = page.blocks.last_mut().and_then(|it| it.commands.last_mut());
+                    command.unwrap().shown.push(line.to_owned());
+                }
                 (Some(kind), None) if kind.starts_with("console") => {
                     page.blocks.last_mut().unwrap().take(name, number, line);
                 }
