@@ -22,9 +22,8 @@
 //! again; of a [`shut_down`](Engine::shut_down) that is dropped, what has begun goes on.
 //!
 //! No method blocks its thread, but [`Engine::start`] for one append. None panics for what it is
-//! given; the runtime may, where it
-//! cannot start a thread or has no random bytes. Views ([`session`](Engine::session),
-//! [`view`](Engine::view)) answer at once, from memory.
+//! given; a runtime may, where it cannot start a thread or has no random bytes. Views
+//! ([`session`](Engine::session), [`view`](Engine::view)) answer at once, from memory.
 //!
 //! # Programs
 //!
