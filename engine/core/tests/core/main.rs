@@ -1,6 +1,7 @@
 //! The core, by its behaviour.
 
 mod consumers;
+mod examples;
 mod gaps;
 mod jobs;
 mod properties;
