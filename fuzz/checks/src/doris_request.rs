@@ -4,6 +4,7 @@
 use crate::http_request::{HttpRequest, value_of};
 use crate::stocked::Stocked;
 use arbitrary::{Arbitrary, Unstructured};
+use rejoin_accounts::Accounts;
 use rejoin_doris::{Columns, Settings};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -67,13 +68,15 @@ fn check_envelope(value: &Value, open: usize) {
 }
 
 fn mount(app: &mut tide::Server<()>, engine: rejoin_engine::Engine) {
-    rejoin_doris::mount(app, engine, Settings::default());
+    let open = Accounts::open().expect("random numbers");
+    rejoin_doris::mount(app, engine, open, Settings::default());
 }
 
 fn mount_newer(app: &mut tide::Server<()>, engine: rejoin_engine::Engine) {
     let mut settings = Settings::default();
     settings.columns = Columns::Newer;
-    rejoin_doris::mount(app, engine, settings);
+    let open = Accounts::open().expect("random numbers");
+    rejoin_doris::mount(app, engine, open, settings);
 }
 
 impl<'a> Arbitrary<'a> for DorisRequest<'a> {
