@@ -63,7 +63,7 @@ pub use closing::Closing;
 pub use host::HostCheck;
 pub use limits::{HEADER_BYTES_MOST, Limits};
 pub use methods::Methods;
-pub use request::{body, closing, header, headers, peer};
+pub use request::{body, closing, header, headers, is_encrypted, peer};
 pub use server::{BindError, Server, Stopped};
 
 pub use bytes::Bytes;

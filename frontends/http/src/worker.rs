@@ -245,6 +245,7 @@ impl Connections {
         let line = Line {
             peer,
             closing: self.closing.clone(),
+            encrypted: false,
         };
         let exchange = Rc::new(Exchange::new(self.shared.clone(), line, pace));
         let service = service_fn(move |request| exchange.clone().respond(request));
