@@ -139,7 +139,8 @@ impl HostCheck {
             return false;
         };
         let same_scheme = !self.encrypted || scheme.eq_ignore_ascii_case("https");
-        (same_scheme && host.is_some_and(|host| host.as_str().eq_ignore_ascii_case(of_origin.as_str())))
+        (same_scheme
+            && host.is_some_and(|host| host.as_str().eq_ignore_ascii_case(of_origin.as_str())))
             || (self.rule == Rule::Local && is_local(of_origin.host()))
     }
 }

@@ -57,6 +57,8 @@ mod stream;
 pub mod test_call;
 #[cfg(feature = "test-client")]
 pub mod test_client;
+#[cfg(feature = "test-client")]
+pub mod test_tls;
 mod timers;
 mod tls;
 mod worker;

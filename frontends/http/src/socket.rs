@@ -33,12 +33,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(
-        stream: Stream,
-        timers: Timers,
-        pace: Rc<Pace>,
-        limits: &Limits,
-    ) -> Self {
+    pub(crate) fn new(stream: Stream, timers: Timers, pace: Rc<Pace>, limits: &Limits) -> Self {
         Self {
             stream,
             timers,

@@ -121,11 +121,7 @@ struct Held {
 }
 
 impl Files {
-    fn open(
-        chain: PathBuf,
-        key: PathBuf,
-        provider: Arc<CryptoProvider>,
-    ) -> Result<Self, TlsError> {
+    fn open(chain: PathBuf, key: PathBuf, provider: Arc<CryptoProvider>) -> Result<Self, TlsError> {
         // Before they are read, so that a change in between is noticed.
         let seen = [Stamp::of(&chain), Stamp::of(&key)];
         let certified = Arc::new(read(&chain, &key, &provider)?);

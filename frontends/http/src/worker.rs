@@ -248,12 +248,7 @@ impl Connections {
     }
 
     /// Agrees with the client on an encryption, or finds that this can't be.
-    async fn begin_encrypted(
-        &self,
-        tcp: Async<TcpStream>,
-        peer: SocketAddr,
-        tls: &Tls,
-    ) -> Begun {
+    async fn begin_encrypted(&self, tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Begun {
         let in_time = async {
             self.timers.after(self.shared.limits.handshake).await;
             tracing::debug!(%peer, "a client did not agree on an encryption in time");
@@ -264,7 +259,11 @@ impl Connections {
             Begun::Cut
         };
         let handshake = shake_hands(tcp, peer, tls);
-        Box::pin(smol::future::or(handshake, smol::future::or(stopping, in_time))).await
+        Box::pin(smol::future::or(
+            handshake,
+            smol::future::or(stopping, in_time),
+        ))
+        .await
     }
 
     async fn serve(&self, socket: Socket, peer: SocketAddr, pace: Rc<Pace>) {
