@@ -14,6 +14,7 @@ mod salvage;
 mod server;
 mod shell;
 mod story;
+mod tls;
 mod verify;
 mod views;
 mod walkthrough;
