@@ -235,16 +235,32 @@ fn bind(
     let mut common = rejoin_http::app();
     rejoin_arthas::mount(&mut common, engine.clone(), settings.arthas());
     rejoin_native::mount(&mut common, engine.clone());
-    rejoin_native::mount_openapi(&mut common, &[rejoin_native::OPENAPI]);
+    let mut documents = vec![rejoin_native::OPENAPI, rejoin_arthas::OPENAPI];
     let of_its_own = |address| (address, rejoin_http::app());
     let mut maxscale = settings.maxscale_listen().map(of_its_own);
     match &mut maxscale {
-        Some((_, own)) => rejoin_maxscale::mount(own, engine.clone()),
-        None => rejoin_maxscale::mount_versioned(&mut common, engine.clone()),
+        Some((_, own)) => {
+            rejoin_maxscale::mount(own, engine.clone());
+            rejoin_native::mount_openapi(own, &[rejoin_maxscale::OPENAPI]);
+        }
+        None => {
+            rejoin_maxscale::mount_versioned(&mut common, engine.clone());
+            documents.push(rejoin_maxscale::OPENAPI);
+        }
     }
     let mut doris = settings.doris_listen().map(of_its_own);
-    let app = doris.as_mut().map_or(&mut common, |(_, app)| app);
+    let app = match &mut doris {
+        Some((_, own)) => {
+            rejoin_native::mount_openapi(own, &[rejoin_doris::OPENAPI]);
+            own
+        }
+        None => {
+            documents.push(rejoin_doris::OPENAPI);
+            &mut common
+        }
+    };
     rejoin_doris::mount(app, engine.clone(), accounts.clone(), settings.doris());
+    rejoin_native::mount_openapi(&mut common, &documents);
 
     let bind = |name, (address, app)| {
         let server = Server::bind(address, app, settings.http(), HostCheck::local())?;

@@ -5,6 +5,7 @@ mod bounds;
 mod crashes;
 mod hostile;
 mod native;
+mod openapi;
 mod output;
 mod process;
 mod replay;

@@ -27,6 +27,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tide::http::Method;
 
+/// Its part of the OpenAPI document: what can be asked, and what is answered.
+pub const OPENAPI: &str = include_str!("../openapi.json");
+
 /// What this frontend is told when it is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
