@@ -23,6 +23,11 @@ impl State {
         if let Err(violation) = self.check(record) {
             panic!("{violation}");
         }
+        self.apply_checked(record);
+    }
+
+    /// As `apply`, of a record that nothing speaks against.
+    pub(crate) fn apply_checked(&mut self, record: &Record) {
         self.last_at = record.at;
         let session = record.session;
         match &record.event {

@@ -27,6 +27,7 @@ mod id;
 pub mod limits;
 mod projection;
 mod rejection;
+mod snapshot;
 mod state;
 mod step;
 pub mod testing;
@@ -44,6 +45,9 @@ pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber};
 pub use limits::Limits;
 pub use projection::{ConsumerView, JobState, JobView, Selection, SessionView, Views};
 pub use rejection::Rejection;
+pub use snapshot::{
+    ConsumerSnapshot, Folded, JobSnapshot, SessionSnapshot, Snapshot, ViewSnapshot,
+};
 pub use state::{Consumer, Job, Session, State};
 pub use step::Step;
 pub use time::Timestamp;

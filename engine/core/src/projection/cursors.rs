@@ -15,7 +15,7 @@ pub struct ConsumerView {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cursors(pub(super) BTreeMap<ConsumerId, ConsumerView>);
+pub(crate) struct Cursors(pub(crate) BTreeMap<ConsumerId, ConsumerView>);
 
 impl Cursors {
     pub(super) fn apply(&mut self, record: &Record) {

@@ -36,8 +36,8 @@ pub struct SessionView {
     pub revision: Sequence,
     /// When that was.
     pub changed: Timestamp,
-    cursors: Cursors,
-    jobs: Jobs,
+    pub(crate) cursors: Cursors,
+    pub(crate) jobs: Jobs,
 }
 
 impl SessionView {

@@ -1,0 +1,166 @@
+//! The state to plain values and back.
+
+use super::{ConsumerSnapshot, JobSnapshot, SessionSnapshot, Snapshot};
+use crate::deadline::{Deadline, Deadlines};
+use crate::state::{Consumer, Job, Session, State};
+use crate::{ConsumerId, JobId, Limits, SessionId};
+
+impl State {
+    /// The state that a snapshot was made of, within today's limits.
+    pub(super) fn restored(limits: Limits, snapshot: &Snapshot) -> Self {
+        let mut deadlines = Deadlines::default();
+        let sessions = snapshot.sessions.iter().map(|from| {
+            let session = Session::restored(from);
+            session.enter_deadlines(from.id, &mut deadlines);
+            (from.id, session)
+        });
+        let sessions = sessions.collect();
+        Self {
+            limits,
+            sessions,
+            deadlines,
+            last_number: snapshot.last_number,
+            last_job: snapshot.last_job,
+            last_at: snapshot.last_at,
+        }
+    }
+
+    pub(super) fn write_to(&self, snapshot: &mut Snapshot) {
+        let Self {
+            limits: _,
+            sessions,
+            deadlines: _,
+            last_number,
+            last_job,
+            last_at,
+        } = self;
+        snapshot.last_number = *last_number;
+        snapshot.last_job = *last_job;
+        snapshot.last_at = *last_at;
+        let sessions = sessions.iter().map(|(id, session)| session.snapshot(*id));
+        snapshot.sessions = sessions.collect();
+    }
+}
+
+impl Session {
+    fn restored(from: &SessionSnapshot) -> Self {
+        let consumers = from.consumers.iter();
+        let jobs = from.jobs.iter();
+        Self {
+            number: from.number,
+            service: from.service.clone(),
+            user: from.user.clone(),
+            last_sequence: from.last_sequence,
+            last_ordinal: from.last_ordinal,
+            consumers: consumers
+                .map(|it| (it.id, Consumer::restored(it)))
+                .collect(),
+            jobs: jobs.map(|it| (it.id, Job::restored(it))).collect(),
+            foreground: from.foreground,
+            seen: from.seen,
+            timeout: from.timeout,
+        }
+    }
+
+    fn snapshot(&self, id: SessionId) -> SessionSnapshot {
+        let Self {
+            number,
+            service,
+            user,
+            last_sequence,
+            last_ordinal,
+            consumers,
+            jobs,
+            foreground,
+            seen,
+            timeout,
+        } = self;
+        SessionSnapshot {
+            id,
+            number: *number,
+            service: service.clone(),
+            user: user.clone(),
+            last_sequence: *last_sequence,
+            last_ordinal: *last_ordinal,
+            consumers: consumers.iter().map(|(id, it)| it.snapshot(*id)).collect(),
+            jobs: jobs.iter().map(|(id, it)| it.snapshot(*id)).collect(),
+            foreground: *foreground,
+            seen: *seen,
+            timeout: *timeout,
+        }
+    }
+
+    fn enter_deadlines(&self, id: SessionId, deadlines: &mut Deadlines) {
+        deadlines.reset(Deadline::Session(id), None, self.deadline());
+        for (consumer, it) in &self.consumers {
+            let deadline = Deadline::Consumer(id, *consumer);
+            deadlines.reset(deadline, None, Some(it.deadline()));
+        }
+        for (job, it) in &self.jobs {
+            deadlines.reset(Deadline::Job(id, *job), None, it.deadline());
+        }
+    }
+}
+
+impl Consumer {
+    fn restored(from: &ConsumerSnapshot) -> Self {
+        Self {
+            joined: from.joined,
+            cursor: from.cursor,
+            seen: from.seen,
+            timeout: from.timeout,
+        }
+    }
+
+    fn snapshot(&self, id: ConsumerId) -> ConsumerSnapshot {
+        let Self {
+            joined,
+            cursor,
+            seen,
+            timeout,
+        } = *self;
+        ConsumerSnapshot {
+            id,
+            joined,
+            cursor,
+            seen,
+            timeout,
+        }
+    }
+}
+
+impl Job {
+    fn restored(from: &JobSnapshot) -> Self {
+        Self {
+            manner: from.manner,
+            started: from.started,
+            output: from.output,
+            output_limit: from.output_limit,
+            interrupt: from.interrupt,
+            is_cut: from.is_cut,
+            due: from.due,
+        }
+    }
+
+    fn snapshot(&self, id: JobId) -> JobSnapshot {
+        let Self {
+            manner,
+            started,
+            output,
+            output_limit,
+            interrupt,
+            is_cut,
+            due,
+        } = *self;
+        JobSnapshot {
+            id,
+            manner,
+            started,
+            output,
+            output_limit,
+            interrupt,
+            is_cut,
+            due,
+        }
+    }
+}
