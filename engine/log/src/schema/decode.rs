@@ -23,6 +23,12 @@ pub fn decode(session: SessionId, sequence: Sequence, bytes: &[u8]) -> Result<Re
     Ok(record)
 }
 
+/// Whether the record that these bytes encode says that those before it in its session are to be
+/// removed.
+pub(crate) fn tells_of_removal(_bytes: &[u8]) -> bool {
+    false
+}
+
 /// Why bytes are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -144,18 +150,18 @@ fn event(parts: &mut Parts<'_>) -> Result<Event, DecodeError> {
     })
 }
 
-fn job(parts: &mut Parts<'_>) -> Result<JobId, DecodeError> {
+pub(super) fn job(parts: &mut Parts<'_>) -> Result<JobId, DecodeError> {
     parts.number("job").map(JobId)
 }
 
-fn consumer(parts: &mut Parts<'_>) -> Result<ConsumerId, DecodeError> {
+pub(super) fn consumer(parts: &mut Parts<'_>) -> Result<ConsumerId, DecodeError> {
     Ok(ConsumerId {
         token: parts.token("consumer.token")?,
         ordinal: parts.number_u32("consumer.ordinal")?,
     })
 }
 
-fn manner(parts: &mut Parts<'_>) -> Result<Manner, DecodeError> {
+pub(super) fn manner(parts: &mut Parts<'_>) -> Result<Manner, DecodeError> {
     Ok(Manner {
         place: parts.choice("manner.place")?,
         audience: parts.choice("manner.audience")?,

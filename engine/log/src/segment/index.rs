@@ -4,7 +4,7 @@ use super::session_map::SessionMap;
 use rejoin_core::{Sequence, SessionId};
 
 /// An extent does not grow beyond this, so that a read skips at most so many bytes.
-const EXTENT_BYTES: u32 = 64 * 1024;
+pub(super) const EXTENT_BYTES: u32 = 64 * 1024;
 
 /// Records of one session that follow each other in the session as well as in a segment, without
 /// anything between.
@@ -13,9 +13,9 @@ pub(super) struct Extent {
     /// The sequence of the first record.
     pub(super) first: u64,
     pub(super) records: u32,
-    /// Which segment, counted from 0.
+    /// Which file of the log, counted from 0.
     pub(super) segment: u32,
-    /// The byte of the segment that the first frame begins at.
+    /// The byte of the file that the first frame begins at.
     pub(super) byte: u32,
     /// How many bytes the frames take.
     pub(super) bytes: u32,
@@ -33,6 +33,8 @@ pub(super) struct Index {
 struct Stream {
     last: Option<Extent>,
     earlier: Vec<Extent>,
+    /// Everything up to and with this sequence has been removed.
+    removed: u64,
 }
 
 /// Where one frame stands.
@@ -46,8 +48,68 @@ pub(super) struct Stand {
 impl Index {
     /// The last sequence of a session.
     pub(super) fn last(&self, session: SessionId) -> Option<Sequence> {
-        let last = self.sessions.get(session)?.last?;
-        Some(Sequence(last.end()))
+        let last = self.sessions.get(session)?.end();
+        (last > 0).then_some(Sequence(last))
+    }
+
+    /// Adds records that stand together in a history segment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::add`].
+    pub(super) fn add_extent(
+        &mut self,
+        session: SessionId,
+        extent: Extent,
+    ) -> Result<(), Sequence> {
+        let stream = self.sessions.get_or_default(session);
+        let before = stream.end();
+        if before.checked_add(1) != Some(extent.first) {
+            return Err(Sequence(before));
+        }
+        stream.earlier.extend(stream.last.replace(extent));
+        Ok(())
+    }
+
+    /// Notes that sequences from `first` to `last` of a session have been removed. None before
+    /// them is shown from now on: what is removed of a session is its beginning.
+    ///
+    /// # Errors
+    ///
+    /// The session's last sequence, when `first` does not follow it.
+    pub(super) fn remove(
+        &mut self,
+        session: SessionId,
+        first: u64,
+        last: u64,
+    ) -> Result<(), Sequence> {
+        let stream = self.sessions.get_or_default(session);
+        let before = stream.end();
+        if before.checked_add(1) != Some(first) {
+            return Err(Sequence(before));
+        }
+        stream.remove(last);
+        Ok(())
+    }
+
+    /// Puts other extents in the place of those that stand in one of the `retired` files, and
+    /// forgets what is before `removed`.
+    pub(super) fn replace(
+        &mut self,
+        session: SessionId,
+        retired: &[u32],
+        extents: &[Extent],
+        removed: u64,
+    ) {
+        let stream = self.sessions.get_or_default(session);
+        let earlier = std::mem::take(&mut stream.earlier);
+        let mut all: Vec<_> = earlier.into_iter().chain(stream.last.take()).collect();
+        all.retain(|extent| !retired.contains(&extent.segment));
+        all.extend_from_slice(extents);
+        all.sort_by_key(|extent| extent.first);
+        stream.last = all.pop();
+        stream.earlier = all;
+        stream.remove(removed);
     }
 
     /// Adds a record.
@@ -62,7 +124,7 @@ impl Index {
         stand: Stand,
     ) -> Result<(), Sequence> {
         let stream = self.sessions.get_or_default(session);
-        let before = stream.last.map_or(0, |last| last.end());
+        let before = stream.end();
         if before.checked_add(1) != Some(sequence.0) {
             return Err(Sequence(before));
         }
@@ -99,9 +161,22 @@ impl Index {
     }
 }
 
+impl Stream {
+    /// The last sequence that is here, or was.
+    fn end(&self) -> u64 {
+        self.last.map_or(self.removed, |last| last.end())
+    }
+
+    fn remove(&mut self, up_to: u64) {
+        self.removed = self.removed.max(up_to);
+        self.earlier.retain(|extent| extent.end() > up_to);
+        self.last = self.last.filter(|last| last.end() > up_to);
+    }
+}
+
 impl Extent {
     /// The sequence of the last record.
-    fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         let after = self.first.saturating_add(u64::from(self.records));
         after.saturating_sub(1)
     }

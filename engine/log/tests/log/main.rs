@@ -1,5 +1,6 @@
 //! The log, by its behaviour.
 
+mod archive;
 mod common;
 mod conformance;
 mod damage;

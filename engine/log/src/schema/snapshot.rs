@@ -1,0 +1,300 @@
+//! A snapshot's bytes: its fields in the order of their declaration, lists as how many there are
+//! and then each.
+//!
+//! Versioned on its own: a snapshot can always be made again from the records, so that a version
+//! reads its own snapshots only.
+
+use super::DecodeError;
+use super::bytes::{Parts, put_duration, put_number, put_optional, put_signed, put_text};
+use super::codes::Coded;
+use super::decode::{consumer, job, manner};
+use super::encode::{put_consumer, put_job, put_manner};
+use rejoin_core::{
+    ConsumerSnapshot, ConsumerView, JobSnapshot, JobState, JobView, Sequence, SessionId,
+    SessionNumber, SessionSnapshot, Snapshot, Timestamp, ViewSnapshot,
+};
+
+/// The version of these bytes. It grows with every change to [`Snapshot`].
+pub(crate) const SNAPSHOT_VERSION: u32 = 1;
+
+/// Appends the bytes of `snapshot` to `out`.
+pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
+    let Snapshot {
+        last_number,
+        last_job,
+        last_at,
+        sessions,
+        views,
+        ended,
+        revision,
+        changed,
+    } = snapshot;
+    put_number(out, *last_number);
+    put_number(out, *last_job);
+    put_instant(out, *last_at);
+    put_list(out, sessions, put_session);
+    put_list(out, views, put_view);
+    put_list(out, ended, |out, id| out.extend_from_slice(&id.to_bytes()));
+    put_number(out, *revision);
+    put_instant(out, *changed);
+}
+
+/// The snapshot that `bytes` encode.
+///
+/// # Errors
+///
+/// Whenever [`encode_snapshot`] would not have written such bytes.
+pub fn decode_snapshot(bytes: &[u8]) -> Result<Snapshot, DecodeError> {
+    let mut parts = Parts::new(bytes);
+    let snapshot = Snapshot {
+        last_number: parts.number("last_number")?,
+        last_job: parts.number("last_job")?,
+        last_at: parts.timestamp("last_at")?,
+        sessions: list(&mut parts, "sessions", session)?,
+        views: list(&mut parts, "views", view)?,
+        ended: list(&mut parts, "ended", id)?,
+        revision: parts.number("revision")?,
+        changed: parts.timestamp("changed")?,
+    };
+    parts.end()?;
+    Ok(snapshot)
+}
+
+fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
+    let SessionSnapshot {
+        id,
+        number,
+        service,
+        user,
+        last_sequence,
+        last_ordinal,
+        consumers,
+        jobs,
+        foreground,
+        seen,
+        timeout,
+    } = session;
+    out.extend_from_slice(&id.to_bytes());
+    put_number(out, number.0);
+    put_text(out, service);
+    put_optional(out, user.as_deref(), put_text);
+    put_number(out, last_sequence.0);
+    put_number(out, u64::from(*last_ordinal));
+    put_list(out, consumers, |out, it| {
+        put_consumer(out, it.id);
+        put_number(out, it.joined.0);
+        put_number(out, it.cursor.0);
+        put_instant(out, it.seen);
+        put_duration(out, it.timeout);
+    });
+    put_list(out, jobs, |out, it| {
+        put_job(out, it.id);
+        put_manner(out, it.manner);
+        out.push(u8::from(it.started));
+        put_number(out, it.output);
+        put_number(out, it.output_limit);
+        put_optional(out, it.interrupt, |out, cause| out.push(cause.code()));
+        out.push(u8::from(it.is_cut));
+        put_instant(out, it.due);
+    });
+    put_optional(out, *foreground, put_job);
+    put_instant(out, *seen);
+    put_duration(out, *timeout);
+}
+
+fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
+    Ok(SessionSnapshot {
+        id: id(parts)?,
+        number: SessionNumber(parts.number("session.number")?),
+        service: parts.text("session.service")?,
+        user: parts.optional("session.user", Parts::text)?,
+        last_sequence: sequence(parts, "session.last_sequence")?,
+        last_ordinal: parts.number_u32("session.last_ordinal")?,
+        consumers: list(parts, "session.consumers", |parts| {
+            Ok(ConsumerSnapshot {
+                id: consumer(parts)?,
+                joined: sequence(parts, "consumer.joined")?,
+                cursor: sequence(parts, "consumer.cursor")?,
+                seen: parts.timestamp("consumer.seen")?,
+                timeout: parts.duration("consumer.timeout")?,
+            })
+        })?,
+        jobs: list(parts, "session.jobs", |parts| {
+            Ok(JobSnapshot {
+                id: job(parts)?,
+                manner: manner(parts)?,
+                started: flag(parts, "job.started")?,
+                output: parts.number("job.output")?,
+                output_limit: parts.number("job.output_limit")?,
+                interrupt: parts.optional("job.interrupt", Parts::choice)?,
+                is_cut: flag(parts, "job.is_cut")?,
+                due: parts.timestamp("job.due")?,
+            })
+        })?,
+        foreground: parts.optional("session.foreground", |parts, _| job(parts))?,
+        seen: parts.timestamp("session.seen")?,
+        timeout: parts.duration("session.timeout")?,
+    })
+}
+
+fn put_view(out: &mut Vec<u8>, view: &ViewSnapshot) {
+    let ViewSnapshot {
+        id,
+        number,
+        service,
+        user,
+        remote,
+        created,
+        last_sequence,
+        closed,
+        foreground,
+        since,
+        revision,
+        changed,
+        consumers,
+        jobs,
+    } = view;
+    out.extend_from_slice(&id.to_bytes());
+    put_number(out, number.0);
+    put_text(out, service);
+    put_optional(out, user.as_deref(), put_text);
+    put_optional(out, remote.as_deref(), put_text);
+    put_instant(out, *created);
+    put_number(out, last_sequence.0);
+    put_optional(out, *closed, |out, (at, cause)| {
+        put_instant(out, at);
+        out.push(cause.code());
+    });
+    put_optional(out, *foreground, put_job);
+    put_instant(out, *since);
+    put_number(out, revision.0);
+    put_instant(out, *changed);
+    put_list(out, consumers, |out, (id, it)| {
+        put_consumer(out, *id);
+        put_number(out, it.joined.0);
+        put_number(out, it.cursor.0);
+        put_instant(out, it.since);
+    });
+    put_list(out, jobs, put_job_view);
+}
+
+fn view(parts: &mut Parts<'_>) -> Result<ViewSnapshot, DecodeError> {
+    Ok(ViewSnapshot {
+        id: id(parts)?,
+        number: SessionNumber(parts.number("view.number")?),
+        service: parts.text("view.service")?,
+        user: parts.optional("view.user", Parts::text)?,
+        remote: parts.optional("view.remote", Parts::text)?,
+        created: parts.timestamp("view.created")?,
+        last_sequence: sequence(parts, "view.last_sequence")?,
+        closed: parts.optional("view.closed", |parts, field| {
+            Ok((parts.timestamp(field)?, parts.choice(field)?))
+        })?,
+        foreground: parts.optional("view.foreground", |parts, _| job(parts))?,
+        since: parts.timestamp("view.since")?,
+        revision: sequence(parts, "view.revision")?,
+        changed: parts.timestamp("view.changed")?,
+        consumers: list(parts, "view.consumers", |parts| {
+            let id = consumer(parts)?;
+            let view = ConsumerView {
+                joined: sequence(parts, "consumer.joined")?,
+                cursor: sequence(parts, "consumer.cursor")?,
+                since: parts.timestamp("consumer.since")?,
+            };
+            Ok((id, view))
+        })?,
+        jobs: list(parts, "view.jobs", job_view)?,
+    })
+}
+
+fn put_job_view(out: &mut Vec<u8>, view: &JobView) {
+    let JobView {
+        job,
+        statement,
+        manner,
+        submitted,
+        since,
+        state,
+    } = view;
+    put_job(out, *job);
+    put_text(out, statement);
+    put_manner(out, *manner);
+    put_number(out, submitted.0);
+    put_instant(out, *since);
+    match state {
+        JobState::Submitted => out.push(SUBMITTED),
+        JobState::Running => out.push(RUNNING),
+        JobState::Finished {
+            outcome,
+            status,
+            at,
+        } => {
+            out.push(FINISHED);
+            out.push(outcome.code());
+            put_signed(out, *status);
+            put_instant(out, *at);
+        }
+    }
+}
+
+fn job_view(parts: &mut Parts<'_>) -> Result<JobView, DecodeError> {
+    Ok(JobView {
+        job: job(parts)?,
+        statement: parts.text("job.statement")?,
+        manner: manner(parts)?,
+        submitted: sequence(parts, "job.submitted")?,
+        since: parts.timestamp("job.since")?,
+        state: match parts.byte("job.state")? {
+            SUBMITTED => JobState::Submitted,
+            RUNNING => JobState::Running,
+            FINISHED => JobState::Finished {
+                outcome: parts.choice("job.outcome")?,
+                status: parts.signed("job.status")?,
+                at: parts.timestamp("job.finished")?,
+            },
+            code => {
+                let field = "job.state";
+                return Err(DecodeError::UnknownChoice { field, code });
+            }
+        },
+    })
+}
+
+const SUBMITTED: u8 = 0;
+const RUNNING: u8 = 1;
+const FINISHED: u8 = 2;
+
+fn put_instant(out: &mut Vec<u8>, at: Timestamp) {
+    put_number(out, at.as_millis());
+}
+
+fn put_list<T>(out: &mut Vec<u8>, list: &[T], put: impl Fn(&mut Vec<u8>, &T)) {
+    put_number(out, list.len() as u64);
+    list.iter().for_each(|it| put(out, it));
+}
+
+/// Whatever the bytes say, memory is taken only for what is there.
+fn list<'a, T>(
+    parts: &mut Parts<'a>,
+    field: &'static str,
+    take: impl Fn(&mut Parts<'a>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let count = parts.number(field)?;
+    (0..count).map(|_| take(parts)).collect()
+}
+
+fn id(parts: &mut Parts<'_>) -> Result<SessionId, DecodeError> {
+    parts.token("session").map(SessionId::from_bytes)
+}
+
+fn sequence(parts: &mut Parts<'_>, field: &'static str) -> Result<Sequence, DecodeError> {
+    parts.number(field).map(Sequence)
+}
+
+fn flag(parts: &mut Parts<'_>, field: &'static str) -> Result<bool, DecodeError> {
+    match parts.byte(field)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        code => Err(DecodeError::UnknownChoice { field, code }),
+    }
+}

@@ -1,0 +1,505 @@
+//! The archive: what is sealed is rewritten in the order of sessions, without what was removed;
+//! and a snapshot is made of what the records add up to.
+//!
+//! What enters: the files of an open log that nobody writes to any more. What leaves: fewer files
+//! that say the same. Never: the writer or a reader waits for the archive's work on the disk; what
+//! a crash finds half done is lost, or there twice; anything is removed that a snapshot might have
+//! to be made up for with.
+//!
+//! All of it is derived from the files themselves, never from the engine's memory: so a snapshot
+//! says what the log says. Two are kept, and nothing behind the older one is removed, so that one
+//! of them may be damaged.
+
+use super::error::{Damage, OpenError};
+use super::frame::Frame;
+use super::header::LogId;
+use super::history::{Entry, History, Removal, Rewritten, Source, rewrite};
+use super::inventory::{Inventory, last_of};
+use super::name::{PartName, REWRITING, SegmentName};
+use super::reader::Shared;
+use super::recovery::newest_snapshot;
+use super::scan::{Segment, io_error, scan};
+use super::snapshot;
+use super::take::{Objection, Place, Take, decode};
+use crate::disk::{Disk, DiskLock};
+use rejoin_core::{Folded, Limits, Sequence, SessionId};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, Weak};
+
+/// A history segment takes in what follows it until it is so many times as long as a segment.
+const HISTORY_SEGMENTS: u64 = 4;
+
+/// A history segment is rewritten when one part in so many of it is of removed sessions.
+const REMOVABLE_PART: u64 = 4;
+
+/// How many notices of removed sessions are kept. The oldest ones go first, and with them all that
+/// the log knew of their sessions.
+pub(super) const KEPT_NOTICES: usize = 100_000;
+
+/// How many sessions are moved in the index at once, while the writer and readers wait.
+const SESSIONS_AT_ONCE: usize = 64;
+
+/// Works behind an open log, on a thread of its own.
+///
+/// ```
+/// use rejoin_core::testing::{SESSION, created, instant};
+/// use rejoin_core::{Record, Sequence};
+/// use rejoin_log::segment::{LogId, Options, SegmentLog};
+/// use rejoin_log::{Log, LogReader, ReadLimit};
+/// use std::sync::Arc;
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let directory = directory.path();
+/// # let options = Options { zero_ahead: false, ..Options::default() };
+/// # let id = LogId::from_bytes([9; 16]);
+/// let record = Record {
+///     session: SESSION, sequence: Sequence(1), at: instant(1), event: created(),
+/// };
+/// let (mut log, _) = SegmentLog::open(directory, id, options, &mut |_| {})?;
+/// log.append(&[Arc::new(record.clone())])?;
+/// log.close()?;
+///
+/// // What an earlier run has sealed is put in order.
+/// let (log, _) = SegmentLog::open(directory, id, options, &mut |_| {})?;
+/// let round = log.archive().run_once()?;
+/// assert_eq!(round.snapshot, Some(1));
+/// assert_eq!(round.rewritten, 1);
+/// let read = log.reader().read(SESSION, Sequence::START, ReadLimit::NONE)?;
+/// assert_eq!(*read[0], record);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Archive {
+    disk: Arc<dyn Disk>,
+    shared: Arc<Shared>,
+    lock: Option<Weak<dyn DiskLock>>,
+    log: LogId,
+    segment_bytes: u64,
+    /// How many sealings have been looked after.
+    seen: u64,
+}
+
+/// What one round has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    /// The position that a snapshot was made of, if one was.
+    pub snapshot: Option<u64>,
+    /// How many files were rewritten.
+    pub rewritten: usize,
+    /// How many records have been removed.
+    pub removed: u64,
+    /// How many bytes the rewritten files took before, and now.
+    pub bytes: (u64, u64),
+}
+
+impl Archive {
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        shared: Arc<Shared>,
+        lock: Option<Weak<dyn DiskLock>>,
+        log: LogId,
+        segment_bytes: u64,
+    ) -> Self {
+        Self {
+            disk,
+            shared,
+            lock,
+            log,
+            segment_bytes,
+            seen: 0,
+        }
+    }
+
+    /// Does a round now, and then one whenever a segment has been sealed, until the log is closed
+    /// or dropped; tells each round's outcome. Blocks its thread.
+    pub fn run(mut self, mut tell: impl FnMut(Result<Round, OpenError>)) {
+        let mut outcome = self.run_once();
+        loop {
+            tell(outcome);
+            let Some(count) = self.shared.sealings.wait(self.seen) else {
+                return;
+            };
+            self.seen = count;
+            outcome = self.run_once();
+        }
+    }
+
+    /// Looks at what is sealed, and does all that there is to do. Blocks for as long as that takes:
+    /// reads what was sealed since the last round twice or three times, and writes it once.
+    ///
+    /// A log that is closed meanwhile ends it early, without an error.
+    ///
+    /// # Errors
+    ///
+    /// As opening a log. The log is as it was before, or some of it is rewritten; the next round
+    /// goes on. Damage is found here first, where nobody has read the records since they were
+    /// written.
+    pub fn run_once(&self) -> Result<Round, OpenError> {
+        let Some(_lock) = self.lock.as_ref().and_then(Weak::upgrade) else {
+            return Ok(Round::default());
+        };
+        let mut round = Round::default();
+        match self.work(&mut round) {
+            Err(_) if self.is_over() => Ok(round),
+            Err(error) => {
+                // It takes room that may be what is missing. If it stays, the next opening
+                // removes it.
+                let _ = self.disk.remove(REWRITING);
+                Err(error)
+            }
+            Ok(()) => Ok(round),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.shared.sealings.is_over()
+    }
+
+    fn work(&self, round: &mut Round) -> Result<(), OpenError> {
+        let inventory = self.tidy_up()?;
+        let sources = self.sources(&inventory)?;
+        let Some(last) = sources.last().map(Source::last) else {
+            return Ok(());
+        };
+        round.snapshot = self.make_snapshot(&inventory, &sources, last)?;
+        let up_to = self.forget_snapshots()?;
+        let mut removal = removal(&sources);
+        removal.up_to = up_to;
+        for group in self.groups(sources, &removal) {
+            if self.is_over() {
+                return Ok(());
+            }
+            self.rewrite(&group, &removal, round)?;
+        }
+        Ok(())
+    }
+
+    /// Lists the files, and removes what an earlier round that failed has left.
+    fn tidy_up(&self) -> Result<Inventory, OpenError> {
+        let io = |error| io_error(self.disk.path(), error);
+        let inventory = Inventory::take_open(&*self.disk, |part| self.shared.files().knows(part))?;
+        for part in &inventory.superseded {
+            self.disk.remove(&part.to_string()).map_err(io)?;
+        }
+        if !inventory.superseded.is_empty() {
+            self.disk.sync().map_err(io)?;
+        }
+        Ok(inventory)
+    }
+
+    /// The files that nobody writes to any more, from the first one on.
+    fn sources(&self, inventory: &Inventory) -> Result<Vec<Source>, OpenError> {
+        let mut sources = Vec::new();
+        let mut next = 1;
+        for part in &inventory.parts {
+            // Behind a segment that is just getting its final name, the next round goes on.
+            if part.first() != next {
+                break;
+            }
+            let source = match *part {
+                PartName::History(name) => Source::History(History::open(&*self.disk, name)?),
+                PartName::Segment(name) if !name.sealed => break,
+                PartName::Segment(name) => self.segment(name)?,
+            };
+            next = source.last().saturating_add(1);
+            sources.push(source);
+        }
+        Ok(sources)
+    }
+
+    fn segment(&self, name: SegmentName) -> Result<Source, OpenError> {
+        let path = self.disk.path().join(name.to_string());
+        let io = |error| io_error(&path, error);
+        let file = self.disk.open(&name.to_string()).map_err(io)?;
+        let bytes = file.length().map_err(io)?;
+        let Some(last) = last_of(&*self.disk, name).map_err(io)? else {
+            return Err(OpenError::Damaged(Damage {
+                file: path,
+                byte: 0,
+                record: None,
+                reason: "the segment was sealed, and its header or its seal is wrong".to_owned(),
+            }));
+        };
+        Ok(Source::Segment {
+            name,
+            file,
+            path,
+            bytes,
+            last,
+        })
+    }
+
+    /// Adds what follows the newest snapshot to it, and writes that down.
+    fn make_snapshot(
+        &self,
+        inventory: &Inventory,
+        sources: &[Source],
+        last: u64,
+    ) -> Result<Option<u64>, OpenError> {
+        let newest = newest_snapshot(&*self.disk, inventory, &mut Vec::new())?;
+        let (after, folded) = match newest {
+            Some((name, log, _)) if log != self.log || name.0 > last => return Ok(None),
+            Some((name, _, _)) if name.0 == last => return Ok(None),
+            // Limits decide what is accepted, and are in no snapshot.
+            Some((name, _, snapshot)) => (name.0, Folded::restored(Limits::DEFAULT, snapshot)),
+            None => (0, Folded::new(Limits::DEFAULT)),
+        };
+        let mut folding = Folding { after, folded };
+        for source in sources.iter().filter(|source| source.last() > after) {
+            if self.is_over() {
+                return Ok(None);
+            }
+            self.fold(source, &mut folding)?;
+        }
+        let snapshot = folding.folded.snapshot();
+        let written = snapshot::write(&*self.disk, self.log, last, &snapshot);
+        written.map_err(|error| io_error(self.disk.path(), error))?;
+        Ok(Some(last))
+    }
+
+    fn fold(&self, source: &Source, folding: &mut Folding) -> Result<(), OpenError> {
+        match source {
+            Source::History(history) => history.read(folding),
+            Source::Segment {
+                name, file, path, ..
+            } => {
+                let segment = Segment {
+                    file: &**file,
+                    path: path.clone(),
+                    name: *name,
+                    log: Some(self.log),
+                };
+                scan(&segment, folding).map(drop)
+            }
+        }
+    }
+
+    /// Removes snapshots that are older than those that are kept, and says which position the
+    /// oldest one is of; 0 when there are not as many.
+    fn forget_snapshots(&self) -> Result<u64, OpenError> {
+        let io = |error| io_error(self.disk.path(), error);
+        let inventory = Inventory::take_open(&*self.disk, |_| true)?;
+        let mut sound = Vec::new();
+        for name in inventory.snapshots {
+            let is_kept = sound.len() < snapshot::KEPT;
+            match snapshot::read(&*self.disk, name) {
+                Ok(_) if is_kept => sound.push(name.0),
+                Ok(_) | Err(snapshot::Unusable::Unsound(_)) => {
+                    self.disk.remove(&name.to_string()).map_err(io)?;
+                }
+                Err(snapshot::Unusable::Io(error)) => return Err(io(error)),
+            }
+        }
+        Ok(match sound.get(snapshot::KEPT - 1) {
+            Some(oldest) => *oldest,
+            None => 0,
+        })
+    }
+
+    /// What is to be rewritten as one: what was sealed, together with the last history segment
+    /// while that is short; history segments that have become short; and those of which much is to
+    /// be removed.
+    fn groups(&self, sources: Vec<Source>, removal: &Removal) -> Vec<Vec<Source>> {
+        let most = self.segment_bytes.saturating_mul(HISTORY_SEGMENTS);
+        let mut groups: Vec<Vec<Source>> = Vec::new();
+        let mut bytes = 0;
+        for source in sources {
+            let length = source.bytes();
+            let most = match source {
+                Source::Segment { .. } => most,
+                // It was longer once: what is left of some is put together.
+                Source::History(_) => most / 2,
+            };
+            let joins = length.saturating_add(bytes) <= most;
+            match groups.last_mut() {
+                Some(group) if joins => {
+                    group.push(source);
+                    bytes += length;
+                }
+                _ => {
+                    groups.push(vec![source]);
+                    bytes = length;
+                }
+            }
+        }
+        groups.retain(|group| match &group[..] {
+            [Source::History(history)] => is_worth_it(history, removal),
+            _ => true,
+        });
+        groups
+    }
+
+    fn rewrite(
+        &self,
+        sources: &[Source],
+        removal: &Removal,
+        round: &mut Round,
+    ) -> Result<(), OpenError> {
+        let before: u64 = sources
+            .iter()
+            .map(|source| match source {
+                Source::History(history) => history.removed(),
+                Source::Segment { .. } => 0,
+            })
+            .sum();
+        let written = rewrite(&*self.disk, self.log, sources, removal, &|| self.is_over())?;
+        let Some(written) = written else {
+            return Ok(());
+        };
+        self.put(sources, &written, removal)?;
+        round.rewritten += sources.len();
+        round.removed += written.removed.saturating_sub(before);
+        let bytes: u64 = sources.iter().map(Source::bytes).sum();
+        round.bytes = (round.bytes.0 + bytes, round.bytes.1 + written.bytes);
+        Ok(())
+    }
+
+    /// Puts what was written in the place of its sources: first on the disk, then for readers, and
+    /// then the sources go.
+    fn put(
+        &self,
+        sources: &[Source],
+        written: &Rewritten,
+        removal: &Removal,
+    ) -> Result<(), OpenError> {
+        let io = |error| io_error(self.disk.path(), error);
+        let part = PartName::History(written.name);
+        // Readers go on with the sources, whatever becomes of their names.
+        let retired: Vec<u32> = {
+            let mut files = self.shared.files();
+            let held = sources
+                .iter()
+                .map(|source| files.hold(source.name(), source.file()));
+            held.collect::<Option<_>>()
+                .ok_or_else(|| io(std::io::Error::other("a file is none of the log's")))?
+        };
+        let title = part.to_string();
+        self.disk.rename(REWRITING, &title).map_err(io)?;
+        self.disk.sync().map_err(io)?;
+        let number = self.shared.files().add(part, Arc::clone(&written.file));
+        let number =
+            number.ok_or_else(|| io(std::io::Error::other("there are too many segments")))?;
+        self.move_sessions(sources, written, removal, &retired, number);
+        {
+            let mut files = self.shared.files();
+            files.retire(&retired);
+            files.let_go(number, part);
+        }
+        for source in sources {
+            if source.name() != part {
+                self.disk.remove(&source.name().to_string()).map_err(io)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets readers find the records where they are now.
+    fn move_sessions(
+        &self,
+        sources: &[Source],
+        written: &Rewritten,
+        removal: &Removal,
+        retired: &[u32],
+        number: u32,
+    ) {
+        let same = |one: &Entry, other: &Entry| one.session() == other.session();
+        let sessions: Vec<&[Entry]> = written.entries.chunk_by(same).collect();
+        let lock = || {
+            let index = &self.shared.index;
+            index.write().unwrap_or_else(PoisonError::into_inner)
+        };
+        for some in sessions.chunks(SESSIONS_AT_ONCE) {
+            let mut index = lock();
+            for entries in some {
+                let Some(session) = entries.first().map(Entry::session) else {
+                    continue;
+                };
+                let extents: Vec<_> = entries.iter().filter_map(|it| it.extent(number)).collect();
+                let removed = entries.iter().filter_map(Entry::removed_up_to).max();
+                index.replace(session, retired, &extents, removed.unwrap_or(0));
+            }
+        }
+        let gone = removal.forgotten.iter().filter(|session| {
+            let is_it = |entry: &Entry| entry.session() == **session;
+            sources.iter().any(|source| match source {
+                Source::History(history) => history.entries.iter().any(is_it),
+                Source::Segment { .. } => false,
+            })
+        });
+        for session in gone {
+            lock().replace(*session, retired, &[], 0);
+        }
+    }
+}
+
+/// What the notices in history segments allow to be removed.
+fn removal(sources: &[Source]) -> Removal {
+    let mut notices: Vec<(SessionId, Sequence)> = Vec::new();
+    let mut stands: BTreeMap<SessionId, u64> = BTreeMap::new();
+    for source in sources {
+        let Source::History(history) = source else {
+            continue;
+        };
+        for entry in &history.entries {
+            match *entry {
+                Entry::Notice { session, at } => notices.push((session, at)),
+                Entry::Stand {
+                    session, records, ..
+                } => *stands.entry(session).or_default() += u64::from(records),
+                Entry::Removed { .. } => {}
+            }
+        }
+    }
+    let excess = notices.len().saturating_sub(KEPT_NOTICES);
+    // Nothing is left of such a session but its notice.
+    let is_empty = |session: &SessionId| stands.get(session) == Some(&1);
+    let oldest = notices.iter().map(|(session, _)| *session);
+    Removal {
+        forgotten: oldest.filter(is_empty).take(excess).collect(),
+        before: notices.into_iter().collect(),
+        up_to: 0,
+    }
+}
+
+/// Whether enough of a history segment is to be removed.
+fn is_worth_it(history: &History, removal: &Removal) -> bool {
+    if history.name.last > removal.up_to {
+        return false;
+    }
+    let removable = history.entries.iter().filter_map(|entry| match *entry {
+        Entry::Stand {
+            session,
+            first,
+            bytes,
+            ..
+        } if removal.before.get(&session).is_some_and(|at| first < *at)
+            || removal.forgotten.contains(&session) =>
+        {
+            Some(u64::from(bytes))
+        }
+        _ => None,
+    });
+    let removable: u64 = removable.sum();
+    removable > 0 && removable.saturating_mul(REMOVABLE_PART) >= history.bytes
+}
+
+/// Adds up records behind a position.
+struct Folding {
+    after: u64,
+    folded: Folded,
+}
+
+impl Take for Folding {
+    fn take(&mut self, place: Place, frame: &Frame<'_>) -> Result<(), Objection> {
+        if place.position <= self.after {
+            return Ok(());
+        }
+        let added = self.folded.add(&decode(frame)?);
+        added.map_err(|violation| Objection::Damaged(violation.to_string()))
+    }
+
+    fn last(&self, session: SessionId) -> Option<Sequence> {
+        let open = self.folded.state().session(session)?;
+        Some(open.last_sequence())
+    }
+}
