@@ -1,13 +1,33 @@
 //! Replay: the same fold, with the log as the source, and no effects and no answers.
 
 use crate::Config;
-use rejoin_core::{Folded, Record, Snapshot, State, Views, Violation};
+use rejoin_core::{Folded, Limits, Record, Snapshot, State, Views, Violation};
+use rejoin_log::segment::Replay;
 
 /// What the records of a log add up to.
+///
+/// A log that is opened tells it all that it must know: what a snapshot says, where there is one,
+/// and the records behind it.
+///
+/// ```
+/// use rejoin_engine::{Config, Replayed};
+/// use rejoin_log::segment::{LogId, Options, SegmentLog};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let directory = directory.path();
+/// # let options = Options { zero_ahead: false, ..Options::default() };
+/// let id = LogId::from_bytes([9; 16]); // drawn at random, in earnest
+/// let mut replayed = Replayed::new(&Config::default());
+/// let (log, recovery) = SegmentLog::open_replaying(directory, id, options, &mut replayed)?;
+/// assert_eq!(replayed.violation(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Replayed {
     folded: Folded,
+    limits: Limits,
     records: u64,
+    violation: Option<Violation>,
 }
 
 impl Replayed {
@@ -15,15 +35,9 @@ impl Replayed {
     pub fn new(config: &Config) -> Self {
         Self {
             folded: Folded::new(config.limits),
+            limits: config.limits,
             records: 0,
-        }
-    }
-
-    /// What the records before a snapshot add up to.
-    pub fn from_snapshot(config: &Config, snapshot: Snapshot) -> Self {
-        Self {
-            folded: Folded::restored(config.limits, snapshot),
-            records: 0,
+            violation: None,
         }
     }
 
@@ -44,6 +58,11 @@ impl Replayed {
         self.records
     }
 
+    /// The first record that could not follow, where a log has told one. None behind it was added.
+    pub fn violation(&self) -> Option<Violation> {
+        self.violation
+    }
+
     /// What the next decision would see.
     pub fn state(&self) -> &State {
         self.folded.state()
@@ -56,5 +75,21 @@ impl Replayed {
 
     pub(crate) fn into_parts(self) -> (State, Views) {
         self.folded.into_parts()
+    }
+}
+
+impl Replay for Replayed {
+    fn wants_snapshot(&self) -> bool {
+        true
+    }
+
+    fn restore(&mut self, snapshot: Snapshot) {
+        self.folded = Folded::restored(self.limits, snapshot);
+    }
+
+    fn add(&mut self, record: Record) {
+        if self.violation.is_none() {
+            self.violation = Self::add(self, &record).err();
+        }
     }
 }

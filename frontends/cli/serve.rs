@@ -1,6 +1,7 @@
 //! The server: the log, the engine, the frontends and the signals, in the order in which they
 //! begin, and end in the other.
 
+mod archive;
 mod read_only;
 
 use crate::args::ServeArgs;
@@ -112,8 +113,10 @@ async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
         tracing::warn!(orphans, "ended what an earlier server had left running");
     }
     let services = Services::from([("shell".into(), shell.clone() as Arc<dyn Runner>)]);
+    let archive = log.archive();
     let engine = Engine::start(config, runtime, Box::new(log), replayed, services)
         .map_err(|it| begin(it.into()))?;
+    archive::begin(archive);
     Ok(Begun {
         engine,
         shell: Some(shell),
@@ -193,29 +196,34 @@ fn open_log(
     mut replayed: Replayed,
 ) -> Result<(SegmentLog, Replayed), ServeError> {
     let new_id = LogId::from_bytes(SmolRuntime.random());
-    let mut violation = None;
-    let (log, recovery) =
-        SegmentLog::open(&data.join("log"), new_id, settings.log(), &mut |record| {
-            if violation.is_none() {
-                violation = replayed.add(&record).err();
-            }
-        })
-        .map_err(|error| match error {
-            OpenError::Damaged(_) => ServeError::Damaged {
-                data: data.into(),
-                error,
-            },
-            error => ServeError::Begin(error.into()),
-        })?;
-    if let Some(violation) = violation {
+    let directory = data.join("log");
+    let opened = SegmentLog::open_replaying(&directory, new_id, settings.log(), &mut replayed);
+    let (log, recovery) = opened.map_err(|error| match error {
+        OpenError::Damaged(_) => ServeError::Damaged {
+            data: data.into(),
+            error,
+        },
+        error => ServeError::Begin(error.into()),
+    })?;
+    if let Some(violation) = replayed.violation() {
         return Err(ServeError::Replay(data.into(), violation));
+    }
+    for passed_over in &recovery.passed_over {
+        let (file, reason) = (passed_over.file.display(), &passed_over.reason);
+        tracing::warn!(%file, reason, "a snapshot cannot be used; the records say the same");
     }
     if let Some(torn) = &recovery.torn {
         let (file, byte) = (torn.file.display(), torn.byte);
         tracing::warn!(%file, byte, "the log's torn end, never acknowledged, was cut off");
     }
     let sessions = replayed.views().open_count();
-    tracing::info!(records = recovery.records, sessions, "log replayed");
+    let replayed_records = replayed.records();
+    tracing::info!(
+        records = recovery.records,
+        replayed = replayed_records,
+        sessions,
+        "log replayed"
+    );
     Ok((log, replayed))
 }
 

@@ -14,7 +14,7 @@ mod trailer;
 mod write;
 
 pub(super) use entry::Entry;
-pub(super) use read::History;
+pub(super) use read::{Fault, History};
 pub(super) use sort::{Removal, Source};
 pub(super) use write::{Rewritten, rewrite};
 

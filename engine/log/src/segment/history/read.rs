@@ -33,9 +33,20 @@ pub(in crate::segment) struct History {
 
 /// Where a frame stands in the file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FramePlace {
+pub(in crate::segment) struct FramePlace {
     pub(super) byte: u32,
     pub(super) bytes: u32,
+}
+
+/// Records that are not what was written.
+#[derive(Debug)]
+pub(in crate::segment) struct Fault {
+    pub(in crate::segment) bytes: Range<u64>,
+    /// The first of them.
+    pub(in crate::segment) record: (SessionId, Sequence),
+    pub(in crate::segment) reason: &'static str,
+    /// How many they are.
+    pub(in crate::segment) records: u64,
 }
 
 /// A record, and where it is.
@@ -131,11 +142,6 @@ impl History {
         }
     }
 
-    /// How many records there are.
-    pub(in crate::segment) fn held(&self) -> u64 {
-        self.trailer.held
-    }
-
     /// How many there were that have been removed.
     pub(in crate::segment) fn removed(&self) -> u64 {
         self.trailer.removed
@@ -143,26 +149,66 @@ impl History {
 
     /// Reads every record, and gives them to `take` in the order in which they were logged.
     pub(in crate::segment) fn read(&self, take: &mut dyn Take) -> Result<(), OpenError> {
-        let frames = self.frames()?;
-        let mut buffer = Vec::new();
-        self.each_in_log_order(|position, logged| {
-            let Some(place) = logged.and_then(|logged| frames.get(logged.frame)) else {
-                return Ok(());
-            };
-            let byte = u64::from(place.byte);
-            buffer.resize(place.bytes as usize, 0);
-            read_exactly(&*self.file, &mut buffer, byte).map_err(|error| self.io(error))?;
-            let frame = Frame::split(&buffer).filter(|(frame, _)| frame.is_sound());
-            let Some((frame, _)) = frame else {
-                return Err(self.damaged(byte, None, "the record's checksum is wrong"));
-            };
-            take.take(Place { position, byte }, &frame)
-                .map_err(|objection| objection.at(&self.path, byte, &frame))
-        })
+        let frames = self.frames_or_damage()?;
+        self.tell_in_log_order(&frames, take)
     }
 
     /// Checks every record, and says where each stands.
-    pub(super) fn frames(&self) -> Result<Vec<FramePlace>, OpenError> {
+    pub(super) fn frames_or_damage(&self) -> Result<Vec<Option<FramePlace>>, OpenError> {
+        self.frames(&mut |fault| Err(self.refuse(fault)))
+    }
+
+    /// Gives the records of `frames` to `take` in the order in which they were logged.
+    pub(in crate::segment) fn tell_in_log_order(
+        &self,
+        frames: &[Option<FramePlace>],
+        take: &mut dyn Take,
+    ) -> Result<(), OpenError> {
+        let mut buffer = Vec::new();
+        self.each_in_log_order(|position, logged| {
+            match logged.and_then(|logged| frames.get(logged.frame).copied()) {
+                Some(Some(place)) => self.give(place, position, &mut buffer, take),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// Gives them to `take` in the order in which they stand, where nothing tells the other.
+    pub(in crate::segment) fn tell_by_session(
+        &self,
+        frames: &[Option<FramePlace>],
+        take: &mut dyn Take,
+    ) -> Result<(), OpenError> {
+        let mut buffer = Vec::new();
+        for place in frames.iter().flatten() {
+            self.give(*place, self.name.first, &mut buffer, take)?;
+        }
+        Ok(())
+    }
+
+    fn give(
+        &self,
+        place: FramePlace,
+        position: u64,
+        buffer: &mut Vec<u8>,
+        take: &mut dyn Take,
+    ) -> Result<(), OpenError> {
+        let byte = u64::from(place.byte);
+        buffer.resize(place.bytes as usize, 0);
+        read_exactly(&*self.file, buffer, byte).map_err(|error| self.io(error))?;
+        let frame = Frame::split(buffer).filter(|(frame, _)| frame.is_sound());
+        let Some((frame, _)) = frame else {
+            return Err(self.damaged(byte, None, "the record's checksum is wrong"));
+        };
+        let taken = take.take(Place { position, byte }, &frame);
+        taken.map_err(|objection| objection.at(&self.path, byte, &frame))
+    }
+
+    /// Checks every record, and says where each stands that is sound.
+    pub(in crate::segment) fn frames(
+        &self,
+        refuse: &mut dyn FnMut(Fault) -> Result<(), OpenError>,
+    ) -> Result<Vec<Option<FramePlace>>, OpenError> {
         let mut frames = Vec::new();
         let mut window = Window::new(&*self.file).map_err(|error| self.io(error))?;
         for entry in &self.entries {
@@ -178,18 +224,45 @@ impl History {
             };
             let mut at = u64::from(byte);
             let end = at.saturating_add(u64::from(bytes));
-            for place in 0..u64::from(records) {
-                let sequence = Sequence(first.0.saturating_add(place));
-                let length = self.check(&mut window, at, (session, sequence), end)?;
-                frames.push(FramePlace {
-                    byte: u32::try_from(at).unwrap_or(u32::MAX),
-                    bytes: length,
-                });
-                at = at.saturating_add(u64::from(length));
+            let mut left = u64::from(records);
+            let mut record = (session, first);
+            while left > 0 {
+                let checked = self.check(&mut window, at, record, end)?;
+                let (length, lost) = match checked {
+                    Ok(length) => {
+                        frames.push(u32::try_from(at).ok().map(|byte| FramePlace {
+                            byte,
+                            bytes: length,
+                        }));
+                        (u64::from(length), 1)
+                    }
+                    Err(reason) => {
+                        let following = (session, record.1.next());
+                        let next = self.next_at(&mut window, at, following, end)?;
+                        // Behind a frame whose length is wrong, nothing can be found.
+                        let lost = next.map_or(left, |_| 1);
+                        let next = next.unwrap_or(end);
+                        refuse(Fault {
+                            bytes: at..next,
+                            record,
+                            reason,
+                            records: lost,
+                        })?;
+                        frames.extend((0..lost).map(|_| None));
+                        (next.saturating_sub(at), lost)
+                    }
+                };
+                at = at.saturating_add(length);
+                left = left.saturating_sub(lost);
+                record.1 = Sequence(record.1.0.saturating_add(lost));
             }
             if at != end {
-                let reason = "the session's records end before the segment says so";
-                return Err(self.damaged(at, None, reason));
+                refuse(Fault {
+                    bytes: at..end,
+                    record,
+                    reason: "the session's records end before the segment says so",
+                    records: 0,
+                })?;
             }
         }
         Ok(frames)
@@ -202,24 +275,51 @@ impl History {
         at: u64,
         record: (SessionId, Sequence),
         end: u64,
-    ) -> Result<u32, OpenError> {
-        let wrong = |reason| self.damaged(at, Some(record), reason);
+    ) -> Result<Result<u32, &'static str>, OpenError> {
+        const LENGTH: &str = "the record's length is wrong";
         let head = window.get(at, FRAME_HEAD_BYTES);
         let head = head.map_err(|error| self.io(error))?;
         let length = head.and_then(Frame::length_of);
-        let length = length.filter(|length| at.saturating_add(*length as u64) <= end);
-        let length = length.ok_or_else(|| wrong("the record's length is wrong"))?;
+        let Some(length) = length.filter(|it| at.saturating_add(*it as u64) <= end) else {
+            return Ok(Err(LENGTH));
+        };
         let bytes = window.get(at, length).map_err(|error| self.io(error))?;
         let Some((frame, _)) = bytes.and_then(Frame::split) else {
-            return Err(wrong("the record's length is wrong"));
+            return Ok(Err(LENGTH));
         };
         if !frame.is_sound() {
-            return Err(wrong("the record's checksum is wrong"));
+            return Ok(Err("the record's checksum is wrong"));
         }
         if (frame.session, frame.sequence) != record {
-            return Err(wrong("another record stands here"));
+            return Ok(Err("another record stands here"));
         }
-        u32::try_from(length).map_err(|_| wrong("the record's length is wrong"))
+        Ok(u32::try_from(length).map_err(|_| LENGTH))
+    }
+
+    /// Where the frame behind a damaged one begins, if its length can be believed.
+    fn next_at(
+        &self,
+        window: &mut Window<'_>,
+        at: u64,
+        following: (SessionId, Sequence),
+        end: u64,
+    ) -> Result<Option<u64>, OpenError> {
+        let head = window.get(at, FRAME_HEAD_BYTES);
+        let length = head
+            .map_err(|error| self.io(error))?
+            .and_then(Frame::length_of);
+        let Some(next) = length.map(|length| at.saturating_add(length as u64)) else {
+            return Ok(None);
+        };
+        if next == end {
+            return Ok(Some(end));
+        }
+        let is_next = next < end && self.check(window, next, following, end)?.is_ok();
+        Ok(is_next.then_some(next))
+    }
+
+    fn refuse(&self, fault: Fault) -> OpenError {
+        self.damaged(fault.bytes.start, Some(fault.record), fault.reason)
     }
 
     /// Tells for each position which record it was; none where it has been removed.

@@ -187,7 +187,7 @@ struct Sorting<'a> {
 
 impl Sorting<'_> {
     fn take_history(&mut self, history: &History) -> Result<(), OpenError> {
-        let frames = history.frames()?;
+        let frames = history.frames_or_damage()?;
         for entry in &history.entries {
             let session = entry.session();
             if self.removal.forgotten.contains(&session) {
@@ -206,7 +206,7 @@ impl Sorting<'_> {
                 self.pass();
                 return Ok(());
             };
-            if let Some(place) = frames.get(logged.frame) {
+            if let Some(Some(place)) = frames.get(logged.frame) {
                 self.add(logged.session, logged.sequence, place.byte, place.bytes);
             }
             Ok(())

@@ -10,31 +10,19 @@
 //! says what the log says. Two are kept, and nothing behind the older one is removed, so that one
 //! of them may be damaged.
 
+mod plan;
+mod summing;
+
 use super::error::{Damage, OpenError};
-use super::frame::Frame;
 use super::header::LogId;
 use super::history::{Entry, History, Removal, Rewritten, Source, rewrite};
 use super::inventory::{Inventory, last_of};
 use super::name::{PartName, REWRITING, SegmentName};
 use super::reader::Shared;
-use super::recovery::newest_snapshot;
-use super::scan::{Segment, io_error, scan};
-use super::snapshot;
-use super::take::{Objection, Place, Take, decode};
+use super::scan::io_error;
 use crate::disk::{Disk, DiskLock};
-use rejoin_core::{Folded, Limits, Sequence, SessionId};
-use std::collections::BTreeMap;
+use plan::{groups, removal};
 use std::sync::{Arc, PoisonError, Weak};
-
-/// A history segment takes in what follows it until it is so many times as long as a segment.
-const HISTORY_SEGMENTS: u64 = 4;
-
-/// A history segment is rewritten when one part in so many of it is of removed sessions.
-const REMOVABLE_PART: u64 = 4;
-
-/// How many notices of removed sessions are kept. The oldest ones go first, and with them all that
-/// the log knew of their sessions.
-pub(super) const KEPT_NOTICES: usize = 100_000;
 
 /// How many sessions are moved in the index at once, while the writer and readers wait.
 const SESSIONS_AT_ONCE: usize = 64;
@@ -163,9 +151,8 @@ impl Archive {
         };
         round.snapshot = self.make_snapshot(&inventory, &sources, last)?;
         let up_to = self.forget_snapshots()?;
-        let mut removal = removal(&sources);
-        removal.up_to = up_to;
-        for group in self.groups(sources, &removal) {
+        let removal = removal(&sources, up_to);
+        for group in groups(sources, &removal, self.segment_bytes) {
             if self.is_over() {
                 return Ok(());
             }
@@ -227,106 +214,6 @@ impl Archive {
             bytes,
             last,
         })
-    }
-
-    /// Adds what follows the newest snapshot to it, and writes that down.
-    fn make_snapshot(
-        &self,
-        inventory: &Inventory,
-        sources: &[Source],
-        last: u64,
-    ) -> Result<Option<u64>, OpenError> {
-        let newest = newest_snapshot(&*self.disk, inventory, &mut Vec::new())?;
-        let (after, folded) = match newest {
-            Some((name, log, _)) if log != self.log || name.0 > last => return Ok(None),
-            Some((name, _, _)) if name.0 == last => return Ok(None),
-            // Limits decide what is accepted, and are in no snapshot.
-            Some((name, _, snapshot)) => (name.0, Folded::restored(Limits::DEFAULT, snapshot)),
-            None => (0, Folded::new(Limits::DEFAULT)),
-        };
-        let mut folding = Folding { after, folded };
-        for source in sources.iter().filter(|source| source.last() > after) {
-            if self.is_over() {
-                return Ok(None);
-            }
-            self.fold(source, &mut folding)?;
-        }
-        let snapshot = folding.folded.snapshot();
-        let written = snapshot::write(&*self.disk, self.log, last, &snapshot);
-        written.map_err(|error| io_error(self.disk.path(), error))?;
-        Ok(Some(last))
-    }
-
-    fn fold(&self, source: &Source, folding: &mut Folding) -> Result<(), OpenError> {
-        match source {
-            Source::History(history) => history.read(folding),
-            Source::Segment {
-                name, file, path, ..
-            } => {
-                let segment = Segment {
-                    file: &**file,
-                    path: path.clone(),
-                    name: *name,
-                    log: Some(self.log),
-                };
-                scan(&segment, folding).map(drop)
-            }
-        }
-    }
-
-    /// Removes snapshots that are older than those that are kept, and says which position the
-    /// oldest one is of; 0 when there are not as many.
-    fn forget_snapshots(&self) -> Result<u64, OpenError> {
-        let io = |error| io_error(self.disk.path(), error);
-        let inventory = Inventory::take_open(&*self.disk, |_| true)?;
-        let mut sound = Vec::new();
-        for name in inventory.snapshots {
-            let is_kept = sound.len() < snapshot::KEPT;
-            match snapshot::read(&*self.disk, name) {
-                Ok(_) if is_kept => sound.push(name.0),
-                Ok(_) | Err(snapshot::Unusable::Unsound(_)) => {
-                    self.disk.remove(&name.to_string()).map_err(io)?;
-                }
-                Err(snapshot::Unusable::Io(error)) => return Err(io(error)),
-            }
-        }
-        Ok(match sound.get(snapshot::KEPT - 1) {
-            Some(oldest) => *oldest,
-            None => 0,
-        })
-    }
-
-    /// What is to be rewritten as one: what was sealed, together with the last history segment
-    /// while that is short; history segments that have become short; and those of which much is to
-    /// be removed.
-    fn groups(&self, sources: Vec<Source>, removal: &Removal) -> Vec<Vec<Source>> {
-        let most = self.segment_bytes.saturating_mul(HISTORY_SEGMENTS);
-        let mut groups: Vec<Vec<Source>> = Vec::new();
-        let mut bytes = 0;
-        for source in sources {
-            let length = source.bytes();
-            let most = match source {
-                Source::Segment { .. } => most,
-                // It was longer once: what is left of some is put together.
-                Source::History(_) => most / 2,
-            };
-            let joins = length.saturating_add(bytes) <= most;
-            match groups.last_mut() {
-                Some(group) if joins => {
-                    group.push(source);
-                    bytes += length;
-                }
-                _ => {
-                    groups.push(vec![source]);
-                    bytes = length;
-                }
-            }
-        }
-        groups.retain(|group| match &group[..] {
-            [Source::History(history)] => is_worth_it(history, removal),
-            _ => true,
-        });
-        groups
     }
 
     fn rewrite(
@@ -429,77 +316,5 @@ impl Archive {
         for session in gone {
             lock().replace(*session, retired, &[], 0);
         }
-    }
-}
-
-/// What the notices in history segments allow to be removed.
-fn removal(sources: &[Source]) -> Removal {
-    let mut notices: Vec<(SessionId, Sequence)> = Vec::new();
-    let mut stands: BTreeMap<SessionId, u64> = BTreeMap::new();
-    for source in sources {
-        let Source::History(history) = source else {
-            continue;
-        };
-        for entry in &history.entries {
-            match *entry {
-                Entry::Notice { session, at } => notices.push((session, at)),
-                Entry::Stand {
-                    session, records, ..
-                } => *stands.entry(session).or_default() += u64::from(records),
-                Entry::Removed { .. } => {}
-            }
-        }
-    }
-    let excess = notices.len().saturating_sub(KEPT_NOTICES);
-    // Nothing is left of such a session but its notice.
-    let is_empty = |session: &SessionId| stands.get(session) == Some(&1);
-    let oldest = notices.iter().map(|(session, _)| *session);
-    Removal {
-        forgotten: oldest.filter(is_empty).take(excess).collect(),
-        before: notices.into_iter().collect(),
-        up_to: 0,
-    }
-}
-
-/// Whether enough of a history segment is to be removed.
-fn is_worth_it(history: &History, removal: &Removal) -> bool {
-    if history.name.last > removal.up_to {
-        return false;
-    }
-    let removable = history.entries.iter().filter_map(|entry| match *entry {
-        Entry::Stand {
-            session,
-            first,
-            bytes,
-            ..
-        } if removal.before.get(&session).is_some_and(|at| first < *at)
-            || removal.forgotten.contains(&session) =>
-        {
-            Some(u64::from(bytes))
-        }
-        _ => None,
-    });
-    let removable: u64 = removable.sum();
-    removable > 0 && removable.saturating_mul(REMOVABLE_PART) >= history.bytes
-}
-
-/// Adds up records behind a position.
-struct Folding {
-    after: u64,
-    folded: Folded,
-}
-
-impl Take for Folding {
-    fn take(&mut self, place: Place, frame: &Frame<'_>) -> Result<(), Objection> {
-        if place.position <= self.after {
-            return Ok(());
-        }
-        let added = self.folded.add(&decode(frame)?);
-        added.map_err(|violation| Objection::Damaged(violation.to_string()))
-    }
-
-    fn last(&self, session: SessionId) -> Option<Sequence> {
-        let open = self.folded.state().session(session)?;
-        Some(open.last_sequence())
     }
 }
