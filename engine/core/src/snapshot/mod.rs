@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub last_at: Timestamp,
     /// The open sessions, as the next decision sees them, by identity.
     pub sessions: Vec<SessionSnapshot>,
+    /// The sessions that were closed and are kept, by identity.
+    pub closed: Vec<ClosedSnapshot>,
     /// The sessions that lists and readers see, open or remembered, by number.
     pub views: Vec<ViewSnapshot>,
     /// The sessions that are remembered, as they ended.
@@ -67,6 +69,23 @@ pub struct SessionSnapshot {
     pub seen: Timestamp,
     /// How long it may stay unused.
     pub timeout: Duration,
+    /// What its records take.
+    pub bytes: u64,
+    /// Whether some of its records are lost.
+    pub is_incomplete: bool,
+}
+
+/// A session that was closed, as decisions see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedSnapshot {
+    /// Its identity.
+    pub id: SessionId,
+    /// The sequence of its last record.
+    pub last_sequence: Sequence,
+    /// When it was closed.
+    pub at: Timestamp,
+    /// What its records take.
+    pub bytes: u64,
 }
 
 /// A consumer, as decisions see it.
@@ -82,6 +101,8 @@ pub struct ConsumerSnapshot {
     pub seen: Timestamp,
     /// How long it may stay away.
     pub timeout: Duration,
+    /// Whether it may have left in a record that is lost.
+    pub is_doubtful: bool,
 }
 
 /// An unfinished job, as decisions see it.
@@ -103,6 +124,8 @@ pub struct JobSnapshot {
     pub is_cut: bool,
     /// When it is interrupted for its timeout.
     pub due: Timestamp,
+    /// Whether it may have finished in a record that is lost.
+    pub is_doubtful: bool,
 }
 
 /// A session, as lists and readers see it.
@@ -132,6 +155,8 @@ pub struct ViewSnapshot {
     pub revision: Sequence,
     /// When that was.
     pub changed: Timestamp,
+    /// How many of its records are lost, and where the last of them were.
+    pub gaps: (u64, Vec<(Sequence, Sequence)>),
     /// Its consumers, by identity.
     pub consumers: Vec<(ConsumerId, ConsumerView)>,
     /// Its jobs, unfinished or remembered, by number.

@@ -1,9 +1,11 @@
 //! The state to plain values and back.
 
-use super::{ConsumerSnapshot, JobSnapshot, SessionSnapshot, Snapshot};
+use super::{ClosedSnapshot, ConsumerSnapshot, JobSnapshot, SessionSnapshot, Snapshot};
+use crate::closed::{Closed, ClosedSessions};
 use crate::deadline::{Deadline, Deadlines};
 use crate::state::{Consumer, Job, Session, State};
 use crate::{ConsumerId, JobId, Limits, SessionId};
+use alloc::vec::Vec;
 
 impl State {
     /// The state that a snapshot was made of, within today's limits.
@@ -19,6 +21,7 @@ impl State {
             limits,
             sessions,
             deadlines,
+            closed: ClosedSessions::restored(&snapshot.closed),
             last_number: snapshot.last_number,
             last_job: snapshot.last_job,
             last_at: snapshot.last_at,
@@ -29,6 +32,7 @@ impl State {
         let Self {
             limits: _,
             sessions,
+            closed,
             deadlines: _,
             last_number,
             last_job,
@@ -39,6 +43,7 @@ impl State {
         snapshot.last_at = *last_at;
         let sessions = sessions.iter().map(|(id, session)| session.snapshot(*id));
         snapshot.sessions = sessions.collect();
+        snapshot.closed = closed.snapshot();
     }
 }
 
@@ -59,6 +64,8 @@ impl Session {
             foreground: from.foreground,
             seen: from.seen,
             timeout: from.timeout,
+            bytes: from.bytes,
+            is_incomplete: from.is_incomplete,
         }
     }
 
@@ -74,6 +81,8 @@ impl Session {
             foreground,
             seen,
             timeout,
+            bytes,
+            is_incomplete,
         } = self;
         SessionSnapshot {
             id,
@@ -87,6 +96,8 @@ impl Session {
             foreground: *foreground,
             seen: *seen,
             timeout: *timeout,
+            bytes: *bytes,
+            is_incomplete: *is_incomplete,
         }
     }
 
@@ -109,6 +120,7 @@ impl Consumer {
             cursor: from.cursor,
             seen: from.seen,
             timeout: from.timeout,
+            is_doubtful: from.is_doubtful,
         }
     }
 
@@ -118,6 +130,7 @@ impl Consumer {
             cursor,
             seen,
             timeout,
+            is_doubtful,
         } = *self;
         ConsumerSnapshot {
             id,
@@ -125,6 +138,7 @@ impl Consumer {
             cursor,
             seen,
             timeout,
+            is_doubtful,
         }
     }
 }
@@ -139,6 +153,7 @@ impl Job {
             interrupt: from.interrupt,
             is_cut: from.is_cut,
             due: from.due,
+            is_doubtful: from.is_doubtful,
         }
     }
 
@@ -151,6 +166,7 @@ impl Job {
             interrupt,
             is_cut,
             due,
+            is_doubtful,
         } = *self;
         JobSnapshot {
             id,
@@ -161,6 +177,45 @@ impl Job {
             interrupt,
             is_cut,
             due,
+            is_doubtful,
         }
+    }
+}
+
+impl ClosedSessions {
+    fn restored(from: &[ClosedSnapshot]) -> Self {
+        let mut closed = Self::default();
+        for &ClosedSnapshot {
+            id,
+            last_sequence,
+            at,
+            bytes,
+        } in from
+        {
+            let session = Closed {
+                last_sequence,
+                at,
+                bytes,
+            };
+            closed.insert(id, session);
+        }
+        closed
+    }
+
+    fn snapshot(&self) -> Vec<ClosedSnapshot> {
+        let sessions = self.iter().map(|(id, closed)| {
+            let Closed {
+                last_sequence,
+                at,
+                bytes,
+            } = *closed;
+            ClosedSnapshot {
+                id,
+                last_sequence,
+                at,
+                bytes,
+            }
+        });
+        sessions.collect()
     }
 }

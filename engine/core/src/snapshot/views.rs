@@ -1,7 +1,7 @@
 //! The views to plain values and back.
 
 use super::{Snapshot, ViewSnapshot};
-use crate::projection::{Cursors, Jobs, Lists, SessionView, Views};
+use crate::projection::{Cursors, Gaps, Jobs, Lists, SessionView, Views};
 use alloc::collections::BTreeMap;
 
 impl Views {
@@ -59,6 +59,7 @@ impl SessionView {
             since: from.since,
             revision: from.revision,
             changed: from.changed,
+            gaps: Gaps::restored(from.gaps),
             cursors: Cursors(from.consumers.into_iter().collect()),
             jobs: Jobs::restored(from.jobs),
         }
@@ -78,6 +79,7 @@ impl SessionView {
             since,
             revision,
             changed,
+            gaps,
             cursors,
             jobs,
         } = self;
@@ -94,6 +96,7 @@ impl SessionView {
             since: *since,
             revision: *revision,
             changed: *changed,
+            gaps: gaps.snapshot(),
             consumers: cursors.0.iter().map(|(id, view)| (*id, *view)).collect(),
             jobs: jobs.all.values().cloned().collect(),
         }

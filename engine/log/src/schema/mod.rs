@@ -45,7 +45,7 @@ mod decode;
 mod encode;
 mod snapshot;
 
-pub(crate) use decode::tells_of_removal;
+pub(crate) use decode::removes_before;
 pub use decode::{DecodeError, decode};
 pub use encode::encode;
 pub use snapshot::{decode_snapshot, encode_snapshot};

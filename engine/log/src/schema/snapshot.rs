@@ -10,8 +10,8 @@ use super::codes::Coded;
 use super::decode::{consumer, job, manner};
 use super::encode::{put_consumer, put_job, put_manner};
 use rejoin_core::{
-    ConsumerSnapshot, ConsumerView, JobSnapshot, JobState, JobView, Sequence, SessionId,
-    SessionNumber, SessionSnapshot, Snapshot, Timestamp, ViewSnapshot,
+    ClosedSnapshot, ConsumerSnapshot, ConsumerView, JobSnapshot, JobState, JobView, Sequence,
+    SessionId, SessionNumber, SessionSnapshot, Snapshot, Timestamp, ViewSnapshot,
 };
 
 /// The version of these bytes. It grows with every change to [`Snapshot`].
@@ -24,6 +24,7 @@ pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
         last_job,
         last_at,
         sessions,
+        closed,
         views,
         ended,
         revision,
@@ -33,6 +34,12 @@ pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
     put_number(out, *last_job);
     put_instant(out, *last_at);
     put_list(out, sessions, put_session);
+    put_list(out, closed, |out, it| {
+        out.extend_from_slice(&it.id.to_bytes());
+        put_number(out, it.last_sequence.0);
+        put_instant(out, it.at);
+        put_number(out, it.bytes);
+    });
     put_list(out, views, put_view);
     put_list(out, ended, |out, id| out.extend_from_slice(&id.to_bytes()));
     put_number(out, *revision);
@@ -51,6 +58,14 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Snapshot, DecodeError> {
         last_job: parts.number("last_job")?,
         last_at: parts.timestamp("last_at")?,
         sessions: list(&mut parts, "sessions", session)?,
+        closed: list(&mut parts, "closed", |parts| {
+            Ok(ClosedSnapshot {
+                id: id(parts)?,
+                last_sequence: sequence(parts, "closed.last_sequence")?,
+                at: parts.timestamp("closed.at")?,
+                bytes: parts.number("closed.bytes")?,
+            })
+        })?,
         views: list(&mut parts, "views", view)?,
         ended: list(&mut parts, "ended", id)?,
         revision: parts.number("revision")?,
@@ -73,6 +88,8 @@ fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
         foreground,
         seen,
         timeout,
+        bytes,
+        is_incomplete,
     } = session;
     out.extend_from_slice(&id.to_bytes());
     put_number(out, number.0);
@@ -86,6 +103,7 @@ fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
         put_number(out, it.cursor.0);
         put_instant(out, it.seen);
         put_duration(out, it.timeout);
+        out.push(u8::from(it.is_doubtful));
     });
     put_list(out, jobs, |out, it| {
         put_job(out, it.id);
@@ -96,10 +114,13 @@ fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
         put_optional(out, it.interrupt, |out, cause| out.push(cause.code()));
         out.push(u8::from(it.is_cut));
         put_instant(out, it.due);
+        out.push(u8::from(it.is_doubtful));
     });
     put_optional(out, *foreground, put_job);
     put_instant(out, *seen);
     put_duration(out, *timeout);
+    put_number(out, *bytes);
+    out.push(u8::from(*is_incomplete));
 }
 
 fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
@@ -117,6 +138,7 @@ fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
                 cursor: sequence(parts, "consumer.cursor")?,
                 seen: parts.timestamp("consumer.seen")?,
                 timeout: parts.duration("consumer.timeout")?,
+                is_doubtful: flag(parts, "consumer.is_doubtful")?,
             })
         })?,
         jobs: list(parts, "session.jobs", |parts| {
@@ -129,11 +151,14 @@ fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
                 interrupt: parts.optional("job.interrupt", Parts::choice)?,
                 is_cut: flag(parts, "job.is_cut")?,
                 due: parts.timestamp("job.due")?,
+                is_doubtful: flag(parts, "job.is_doubtful")?,
             })
         })?,
         foreground: parts.optional("session.foreground", |parts, _| job(parts))?,
         seen: parts.timestamp("session.seen")?,
         timeout: parts.duration("session.timeout")?,
+        bytes: parts.number("session.bytes")?,
+        is_incomplete: flag(parts, "session.is_incomplete")?,
     })
 }
 
@@ -151,6 +176,7 @@ fn put_view(out: &mut Vec<u8>, view: &ViewSnapshot) {
         since,
         revision,
         changed,
+        gaps: (lost, gaps),
         consumers,
         jobs,
     } = view;
@@ -169,6 +195,11 @@ fn put_view(out: &mut Vec<u8>, view: &ViewSnapshot) {
     put_instant(out, *since);
     put_number(out, revision.0);
     put_instant(out, *changed);
+    put_number(out, *lost);
+    put_list(out, gaps, |out, (first, last)| {
+        put_number(out, first.0);
+        put_number(out, last.0);
+    });
     put_list(out, consumers, |out, (id, it)| {
         put_consumer(out, *id);
         put_number(out, it.joined.0);
@@ -194,6 +225,13 @@ fn view(parts: &mut Parts<'_>) -> Result<ViewSnapshot, DecodeError> {
         since: parts.timestamp("view.since")?,
         revision: sequence(parts, "view.revision")?,
         changed: parts.timestamp("view.changed")?,
+        gaps: (
+            parts.number("view.lost")?,
+            list(parts, "view.gaps", |parts| {
+                let first = sequence(parts, "gap.first")?;
+                Ok((first, sequence(parts, "gap.last")?))
+            })?,
+        ),
         consumers: list(parts, "view.consumers", |parts| {
             let id = consumer(parts)?;
             let view = ConsumerView {

@@ -16,6 +16,7 @@ use super::snapshot::{self, Unusable};
 use super::take::{Objection, Opening, Place, Take, decode};
 use super::window::WINDOW_BYTES;
 use crate::disk::{Disk, DiskFile, read_exactly, write_all};
+use crate::schema;
 use rejoin_core::{Record, Sequence, SessionId, Snapshot};
 use std::io;
 use std::path::PathBuf;
@@ -91,7 +92,7 @@ pub(super) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recove
             PartName::Segment(name) => recovered.take(disk, name, is_last, replay)?,
         }
     }
-    recovered.check(disk, newest, replay)?;
+    recovered.check(disk, newest)?;
     recovered.rename(disk).map_err(io)?;
     for part in &inventory.superseded {
         disk.remove(&part.to_string()).map_err(io)?;
@@ -107,13 +108,18 @@ pub(super) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recove
 
 /// Tells the records of a history segment that are behind the snapshot.
 struct Telling<'a> {
+    index: &'a Index,
     after: u64,
     visit: &'a mut dyn FnMut(Record),
 }
 
 impl Take for Telling<'_> {
     fn take(&mut self, place: Place, frame: &super::frame::Frame<'_>) -> Result<(), Objection> {
-        if place.position > self.after {
+        // Without a snapshot, nothing is folded of a session whose beginning is gone.
+        let is_left_over = self.after == 0
+            && self.index.is_removed(frame.session)
+            && schema::removes_before(frame.record).is_none();
+        if place.position > self.after && !is_left_over {
             (self.visit)(decode(frame)?);
         }
         Ok(())
@@ -145,13 +151,8 @@ impl Recovered {
         Ok(Some(name))
     }
 
-    /// Whether what was found and what was told agree.
-    fn check(
-        &self,
-        disk: &dyn Disk,
-        newest: Option<SnapshotName>,
-        replay: &dyn Replay,
-    ) -> Result<(), OpenError> {
+    /// Whether all is there that the newest snapshot says was.
+    fn check(&self, disk: &dyn Disk, newest: Option<SnapshotName>) -> Result<(), OpenError> {
         let last = self.next.saturating_sub(1);
         if let Some(name) = newest.filter(|name| name.0 > last) {
             let reason = format!(
@@ -160,11 +161,6 @@ impl Recovered {
                 name.0
             );
             return Err(damaged(disk.path().join(name.to_string()), reason));
-        }
-        if self.after == 0 && self.report.removed > 0 && replay.wants_snapshot() {
-            let reason = "records have been removed, and no snapshot is readable that says what \
-                          they led to";
-            return Err(damaged(disk.path().to_owned(), reason.to_owned()));
         }
         Ok(())
     }
@@ -214,7 +210,10 @@ impl Recovered {
                     let last = entry.removed_up_to().unwrap_or(first.0);
                     self.index.remove(session, first.0, last)
                 }
-                Entry::Notice { .. } => Ok(()),
+                Entry::Notice { session, at } => {
+                    self.index.notice(session, at);
+                    Ok(())
+                }
                 Entry::Stand { session, .. } => match entry.extent(number) {
                     Some(extent) => self.index.add_extent(session, extent),
                     None => Ok(()),
@@ -230,6 +229,7 @@ impl Recovered {
         }
         if name.last > self.after {
             history.read(&mut Telling {
+                index: &self.index,
                 after: self.after,
                 visit: &mut |record| replay.add(record),
             })?;

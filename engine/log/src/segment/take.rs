@@ -78,12 +78,31 @@ impl Take for Opening<'_> {
             byte: u32::try_from(place.byte).map_err(too_long)?,
             bytes: u32::try_from(frame.length()).map_err(too_long)?,
         };
-        let added = self.index.add(frame.session, frame.sequence, stand);
+        let (session, sequence) = (frame.session, frame.sequence);
+        let is_told = place.position > self.after;
+        let last = self.index.last(session).unwrap_or(Sequence::START);
+        let record = match is_told || last.next() != sequence {
+            true => Some(decode(frame)?),
+            false => None,
+        };
+        let follows = |last| match &record {
+            Some(record) => record.follows(last),
+            None => true,
+        };
+        let added = self.index.add(session, sequence, stand, follows);
         added.map_err(|last| {
             Objection::Damaged(format!("the session's last sequence before is {last}"))
         })?;
-        if place.position > self.after {
-            (self.visit)(decode(frame)?);
+        let notice = schema::removes_before(frame.record);
+        if let Some(before) = notice {
+            self.index.notice(session, before);
+        }
+        let is_left_over = notice.is_none() && self.index.is_removed(session);
+        if let Some(record) = record.filter(|_| is_told) {
+            // Without a snapshot, nothing is folded of a session whose beginning is gone.
+            if !is_left_over || self.after > 0 {
+                (self.visit)(record);
+            }
         }
         Ok(())
     }

@@ -139,7 +139,9 @@ impl Archive {
         }
     }
 
-    fn is_over(&self) -> bool {
+    /// Whether the log has been closed or dropped: there is nothing more to do.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
         self.shared.sealings.is_over()
     }
 
@@ -152,7 +154,9 @@ impl Archive {
         round.snapshot = self.make_snapshot(&inventory, &sources, last)?;
         let up_to = self.forget_snapshots()?;
         let removal = removal(&sources, up_to);
-        for group in groups(sources, &removal, self.segment_bytes) {
+        // The last ones first: what is left of a session that is being removed is its beginning.
+        let groups = groups(sources, &removal, self.segment_bytes);
+        for group in groups.into_iter().rev() {
             if self.is_over() {
                 return Ok(());
             }
@@ -304,6 +308,9 @@ impl Archive {
                 let extents: Vec<_> = entries.iter().filter_map(|it| it.extent(number)).collect();
                 let removed = entries.iter().filter_map(Entry::removed_up_to).max();
                 index.replace(session, retired, &extents, removed.unwrap_or(0));
+                if let Some(at) = removal.before.get(&session) {
+                    index.notice(session, *at);
+                }
             }
         }
         let gone = removal.forgotten.iter().filter(|session| {

@@ -1,6 +1,7 @@
 //! What a round does: which files are rewritten as one, and without what.
 
 use super::super::history::{Entry, History, Removal, Source};
+use rejoin_core::limits::REMEMBERED_REMOVALS;
 use rejoin_core::{Sequence, SessionId};
 use std::collections::BTreeMap;
 
@@ -9,10 +10,6 @@ const HISTORY_SEGMENTS: u64 = 4;
 
 /// A history segment is rewritten when one part in so many of it is of removed sessions.
 const REMOVABLE_PART: u64 = 4;
-
-/// How many notices of removed sessions are kept. The oldest ones go first, and with them all that
-/// the log knew of their sessions.
-pub(super) const KEPT_NOTICES: usize = 100_000;
 
 /// What is to be rewritten as one: what was sealed, together with the last history segment
 /// while that is short; history segments that have become short; and those of which much is to
@@ -69,7 +66,7 @@ pub(super) fn removal(sources: &[Source], up_to: u64) -> Removal {
             }
         }
     }
-    let excess = notices.len().saturating_sub(KEPT_NOTICES);
+    let excess = notices.len().saturating_sub(REMEMBERED_REMOVALS);
     // Nothing is left of such a session but its notice.
     let is_empty = |session: &SessionId| stands.get(session) == Some(&1);
     let oldest = notices.iter().map(|(session, _)| *session);

@@ -29,7 +29,8 @@ pub(in crate::segment) enum Entry {
     Removed {
         session: SessionId,
         first: Sequence,
-        records: u32,
+        /// How many sequences that is, those of declared gaps among them included.
+        sequences: u32,
     },
     /// The record here with sequence `at` says that all before it may be removed.
     Notice { session: SessionId, at: Sequence },
@@ -67,8 +68,10 @@ impl Entry {
     /// The last sequence that was removed here.
     pub(in crate::segment) fn removed_up_to(&self) -> Option<u64> {
         match *self {
-            Self::Removed { first, records, .. } => {
-                let after = first.0.saturating_add(u64::from(records));
+            Self::Removed {
+                first, sequences, ..
+            } => {
+                let after = first.0.saturating_add(u64::from(sequences));
                 Some(after.saturating_sub(1))
             }
             Self::Stand { .. } | Self::Notice { .. } => None,
@@ -84,7 +87,9 @@ impl Entry {
                 bytes,
                 ..
             } => (first, [records, byte, bytes]),
-            Self::Removed { first, records, .. } => (first, [records, REMOVED, 0]),
+            Self::Removed {
+                first, sequences, ..
+            } => (first, [sequences, REMOVED, 0]),
             Self::Notice { at, .. } => (at, [0, NOTICE, 0]),
         };
         out.extend_from_slice(&self.session().to_bytes());
@@ -104,7 +109,7 @@ impl Entry {
             (0, REMOVED, 1..) => Self::Removed {
                 session,
                 first,
-                records,
+                sequences: records,
             },
             (0, NOTICE, 0) => Self::Notice { session, at: first },
             (1.., _, 1..) => Self::Stand {

@@ -34,6 +34,7 @@ pub(in crate::segment) struct History {
 /// Where a frame stands in the file.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::segment) struct FramePlace {
+    pub(super) sequence: Sequence,
     pub(super) byte: u32,
     pub(super) bytes: u32,
 }
@@ -53,7 +54,6 @@ pub(in crate::segment) struct Fault {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Logged {
     pub(super) session: SessionId,
-    pub(super) sequence: Sequence,
     /// Which of [`History::frames`].
     pub(super) frame: usize,
 }
@@ -62,18 +62,14 @@ pub(super) struct Logged {
 #[derive(Debug)]
 struct Stream {
     session: SessionId,
-    next: Sequence,
     frames: Range<usize>,
 }
 
 impl Stream {
     fn next(&mut self) -> Option<Logged> {
         let frame = self.frames.next()?;
-        let sequence = self.next;
-        self.next = sequence.next();
         Some(Logged {
             session: self.session,
-            sequence,
             frame,
         })
     }
@@ -231,6 +227,7 @@ impl History {
                 let (length, lost) = match checked {
                     Ok(length) => {
                         frames.push(u32::try_from(at).ok().map(|byte| FramePlace {
+                            sequence: record.1,
                             byte,
                             bytes: length,
                         }));
@@ -364,10 +361,7 @@ impl History {
         let mut frame = 0_usize;
         for entry in &self.entries {
             let Entry::Stand {
-                session,
-                first,
-                records,
-                ..
+                session, records, ..
             } = *entry
             else {
                 continue;
@@ -377,7 +371,6 @@ impl History {
                 Some(stream) if stream.session == session => stream.frames.end = end,
                 _ => streams.push(Stream {
                     session,
-                    next: first,
                     frames: frame..end,
                 }),
             }

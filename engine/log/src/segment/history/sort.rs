@@ -100,11 +100,10 @@ pub(super) struct Piece {
 #[derive(Debug)]
 pub(super) struct Met {
     pub(super) id: SessionId,
-    /// The sequence of its first record that is kept, and how many are.
-    pub(super) first: Sequence,
+    /// How many records of it are kept.
     pub(super) records: u64,
-    /// What is removed of it: the first sequence, and how many.
-    pub(super) removed: Option<(Sequence, u64)>,
+    /// What is removed of it: the first sequence, and the last.
+    pub(super) removed: Option<(Sequence, Sequence)>,
     pub(super) notice: Option<Sequence>,
 }
 
@@ -194,8 +193,9 @@ impl Sorting<'_> {
                 continue;
             }
             match *entry {
-                Entry::Removed { first, records, .. } => {
-                    self.met(session).1.remove(first, u64::from(records));
+                Entry::Removed { first, .. } => {
+                    let last = entry.removed_up_to().map_or(first, Sequence);
+                    self.met(session).1.remove(first, last);
                 }
                 Entry::Notice { at, .. } => self.met(session).1.notice = Some(at),
                 Entry::Stand { .. } => {}
@@ -207,7 +207,7 @@ impl Sorting<'_> {
                 return Ok(());
             };
             if let Some(Some(place)) = frames.get(logged.frame) {
-                self.add(logged.session, logged.sequence, place.byte, place.bytes);
+                self.add(logged.session, place.sequence, place.byte, place.bytes);
             }
             Ok(())
         })
@@ -222,11 +222,8 @@ impl Sorting<'_> {
         let goes = self.is_short && before.is_some_and(|before| sequence < *before);
         let (number, met) = self.met(session);
         if goes {
-            met.remove(sequence, 1);
+            met.remove(sequence, sequence);
             return self.pass();
-        }
-        if met.records == 0 {
-            met.first = sequence;
         }
         met.records += 1;
         self.sorted.order.push(number, 1);
@@ -249,7 +246,6 @@ impl Sorting<'_> {
         if *number == 0 {
             self.sorted.sessions.push(Met {
                 id: session,
-                first: Sequence::START,
                 records: 0,
                 removed: None,
                 notice: None,
@@ -265,9 +261,9 @@ impl Sorting<'_> {
 }
 
 impl Met {
-    fn remove(&mut self, first: Sequence, records: u64) {
-        let (_, count) = self.removed.get_or_insert((first, 0));
-        *count += records;
+    fn remove(&mut self, first: Sequence, last: Sequence) {
+        let removed = self.removed.get_or_insert((first, last));
+        *removed = (removed.0.min(first), removed.1.max(last));
     }
 }
 
@@ -277,8 +273,8 @@ impl Take for Sorting<'_> {
         let byte = u32::try_from(place.byte).map_err(too_long)?;
         let bytes = u32::try_from(frame.length()).map_err(too_long)?;
         self.add(frame.session, frame.sequence, byte, bytes);
-        if schema::tells_of_removal(frame.record) {
-            self.met(frame.session).1.notice = Some(frame.sequence);
+        if let Some(before) = schema::removes_before(frame.record) {
+            self.met(frame.session).1.notice = Some(before);
         }
         Ok(())
     }

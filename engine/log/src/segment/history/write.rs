@@ -108,20 +108,21 @@ impl Writing<'_> {
 
     fn put_session(&mut self, met: &Met, pieces: &[Piece]) -> Result<(), OpenError> {
         let session = met.id;
-        if let Some((first, records)) = met.removed {
-            let records = u32::try_from(records).map_err(|_| self.too_long())?;
+        if let Some((first, last)) = met.removed {
+            let sequences = last.0.saturating_sub(first.0).saturating_add(1);
+            let sequences = u32::try_from(sequences).map_err(|_| self.too_long())?;
             self.entries.push(Entry::Removed {
                 session,
                 first,
-                records,
+                sequences,
             });
         }
-        let mut sequence = met.first;
+        let mut last = Sequence::START;
         let is_next = |one: &Piece, other: &Piece| {
             one.source == other.source && one.byte.checked_add(one.bytes) == Some(other.byte)
         };
         for run in pieces.chunk_by(is_next) {
-            self.put_run(session, &mut sequence, run)?;
+            self.put_run(session, &mut last, run)?;
         }
         if let Some(at) = met.notice {
             self.entries.push(Entry::Notice { session, at });
@@ -133,7 +134,7 @@ impl Writing<'_> {
     fn put_run(
         &mut self,
         session: SessionId,
-        sequence: &mut Sequence,
+        last: &mut Sequence,
         run: &[Piece],
     ) -> Result<(), OpenError> {
         for part in run.chunks(FRAMES_AT_ONCE) {
@@ -151,14 +152,14 @@ impl Writing<'_> {
             let mut left = &buffer[..];
             for _ in part {
                 let frame = Frame::split(left).filter(|(frame, _)| {
-                    frame.is_sound() && (frame.session, frame.sequence) == (session, *sequence)
+                    frame.is_sound() && frame.session == session && frame.sequence > *last
                 });
                 let Some((frame, following)) = frame else {
                     let changed = io::Error::other("a record changed while it was copied");
                     return Err(io_error(source.path(), changed));
                 };
                 self.put_frame(&frame)?;
-                *sequence = sequence.next();
+                *last = frame.sequence;
                 left = following;
             }
             self.buffer = buffer;
@@ -173,10 +174,14 @@ impl Writing<'_> {
         match self.entries.last_mut() {
             Some(Entry::Stand {
                 session,
+                first,
                 records,
                 bytes,
                 ..
-            }) if *session == frame.session && *bytes < EXTENT_BYTES => {
+            }) if *session == frame.session
+                && first.0.checked_add(u64::from(*records)) == Some(frame.sequence.0)
+                && *bytes < EXTENT_BYTES =>
+            {
                 *records += 1;
                 *bytes += length;
             }
