@@ -2,7 +2,9 @@
 #![allow(dead_code, reason = "every test uses another part of it")]
 
 use rejoin_core::testing::operations;
-use rejoin_core::{Folded, Limits, Record, Sequence, SessionId, Snapshot, State, Timestamp};
+use rejoin_core::{
+    Folded, Limits, Record, Retention, Sequence, SessionId, Snapshot, State, Timestamp,
+};
 use rejoin_log::disk::Disk;
 use rejoin_log::segment::{Durability, LogId, OpenError, Options, Recovery, Replay, SegmentLog};
 use rejoin_log::testing::{SimulatedDisk, record};
@@ -134,9 +136,15 @@ pub(crate) fn last_segment(disk: &SimulatedDisk) -> String {
 
 /// What sessions really do, in as many batches: drawn from a seed, the same for the same one.
 pub(crate) fn story(seed: u64, count: usize) -> Vec<Batch> {
+    story_keeping(seed, count, Retention::ALL)
+}
+
+/// As `story`, where closed sessions are kept so long.
+pub(crate) fn story_keeping(seed: u64, count: usize, retention: Retention) -> Vec<Batch> {
     let mut random = seed.wrapping_mul(2).wrapping_add(1);
     let mut state = State::new(Limits {
         sessions: 3,
+        retention,
         ..Limits::DEFAULT
     });
     let mut clock = 1_000_000_i64;

@@ -9,5 +9,6 @@ mod files;
 mod fixtures;
 mod model;
 mod read_only;
+mod removal;
 mod schema;
 mod verify;
