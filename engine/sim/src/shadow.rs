@@ -66,6 +66,12 @@ impl Shadow {
         &self.log
     }
 
+    /// Whether a record says that a session is removed.
+    pub(crate) fn has_removed(&self) -> bool {
+        let mut records = self.log.iter();
+        records.any(|record| record.event.removes_before().is_some())
+    }
+
     pub(crate) fn settled(&self) -> usize {
         self.settled
     }

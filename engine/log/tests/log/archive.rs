@@ -3,7 +3,7 @@
 
 use crate::common::{Batch, SMALL, copy, flat, fold, open, open_only, read_all, resume, story};
 use rejoin_core::Record;
-use rejoin_log::segment::OpenError;
+use rejoin_log::segment::{OpenError, verify};
 use rejoin_log::testing::{Fault, SimulatedDisk, Survival};
 use rejoin_log::{AppendError, Log, ReadError, ReadLimit};
 
@@ -285,8 +285,30 @@ fn a_flipped_bit_in_a_history_segment_is_found_and_never_served() {
         };
         // But for the order in which they were logged, which a full replay needs.
         let full = open_only(&damaged, SMALL);
+        check_verified(&damaged, &records, name, byte);
         assert!(found || full.is_err(), "byte {byte} is not found");
         assert!(full.is_err(), "byte {byte} is not found by a full replay");
+    }
+}
+
+/// Verifying names the file, and tells nothing that was not appended, nothing twice.
+fn check_verified(disk: &SimulatedDisk, records: &[Record], name: &str, byte: usize) {
+    let mut told = Vec::new();
+    let found = verify(disk, &mut |record| told.push(record), &mut |_, _| {}).unwrap();
+    assert!(!found.is_sound(), "byte {byte}");
+    for place in &found.damaged {
+        assert!(place.file.ends_with(name), "byte {byte}: {place:?}");
+    }
+    assert_eq!(found.records, told.len() as u64);
+    assert_eq!(
+        found.records + found.lost(),
+        records.len() as u64,
+        "byte {byte}: {found:?}"
+    );
+    let mut left: Vec<_> = records.iter().collect();
+    for record in &told {
+        let place = left.iter().position(|it| *it == record);
+        left.remove(place.unwrap_or_else(|| panic!("byte {byte}: it was not appended")));
     }
 }
 
