@@ -34,7 +34,7 @@ const OPTIONS: Options = Options {
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let records = std::env::args().nth(1).unwrap_or("1000000".into());
+    let records = std::env::args().nth(1).unwrap_or_else(|| "1000000".into());
     let records: usize = records.replace('_', "").parse()?;
     let directory = tempfile::tempdir()?;
     let directory = directory.path();

@@ -25,6 +25,9 @@ pub(super) struct Extent {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     sessions: SessionMap<Stream>,
+    /// Whether anything has been removed of any session: mostly not, and replay asks for every
+    /// record.
+    has_removed: bool,
 }
 
 /// The extents of one session. The last one stands apart, beside the session in memory: replay
@@ -90,12 +93,16 @@ impl Index {
             return Err(Sequence(before));
         }
         stream.remove(last);
+        self.has_removed = true;
         Ok(())
     }
 
     /// Notes that the record with sequence `at` says that all before it is to be removed. What is
     /// left is shown as long as nothing has been removed, and not in part.
     pub(super) fn notice(&mut self, session: SessionId, at: Sequence) {
+        if !self.has_removed {
+            return;
+        }
         let stream = self.sessions.get_or_default(session);
         if stream.removed > 0 {
             stream.remove(at.0.saturating_sub(1));
@@ -104,8 +111,8 @@ impl Index {
 
     /// Whether records of a session have been removed.
     pub(super) fn is_removed(&self, session: SessionId) -> bool {
-        let stream = self.sessions.get(session);
-        stream.is_some_and(|stream| stream.removed > 0)
+        let is_removed = |stream: &Stream| stream.removed > 0;
+        self.has_removed && self.sessions.get(session).is_some_and(is_removed)
     }
 
     /// Puts other extents in the place of those that stand in one of the `retired` files, and
@@ -126,6 +133,7 @@ impl Index {
         stream.last = all.pop();
         stream.earlier = all;
         stream.remove(removed);
+        self.has_removed |= removed > 0;
     }
 
     /// Adds a record, which `follows` the sequences that it can follow.

@@ -80,10 +80,12 @@ impl Take for Opening<'_> {
         };
         let (session, sequence) = (frame.session, frame.sequence);
         let is_told = place.position > self.after;
-        let last = self.index.last(session).unwrap_or(Sequence::START);
-        let record = match is_told || last.next() != sequence {
-            true => Some(decode(frame)?),
-            false => None,
+        // What a snapshot knows of need not be decoded, but for what stands behind a declared gap.
+        let is_next = |last: Option<Sequence>| last.unwrap_or(Sequence::START).next() == sequence;
+        let record = if is_told || !is_next(self.index.last(session)) {
+            Some(decode(frame)?)
+        } else {
+            None
         };
         let follows = |last| match &record {
             Some(record) => record.follows(last),
