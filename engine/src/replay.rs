@@ -4,12 +4,15 @@ use crate::Config;
 use rejoin_core::{Folded, Limits, Record, Snapshot, State, Views, Violation};
 use rejoin_log::segment::Replay;
 
-/// What the records of a log add up to.
+/// What the records of a log add up to: given to [`Engine::start`](crate::Engine::start) with it.
+/// Takes memory for what is open and for what the views remember, not for the history.
 ///
 /// A log that is opened tells it all that it must know: what a snapshot says, where there is one,
 /// and the records behind it.
 ///
 /// ```
+/// use rejoin_core::testing::{SESSION, created};
+/// use rejoin_core::{Record, Sequence, Timestamp};
 /// use rejoin_engine::{Config, Replayed};
 /// use rejoin_log::segment::{LogId, Options, SegmentLog};
 ///
@@ -20,6 +23,15 @@ use rejoin_log::segment::Replay;
 /// let mut replayed = Replayed::new(&Config::default());
 /// let (log, recovery) = SegmentLog::open_replaying(directory, id, options, &mut replayed)?;
 /// assert_eq!(replayed.violation(), None);
+///
+/// let mut record = Record { session: SESSION, sequence: Sequence(1), at: Timestamp::EPOCH, event: created() };
+/// replayed.add(&record)?;
+/// assert_eq!(replayed.views().open_count(), 1);
+///
+/// // Nobody has written 3 after 1: nothing of it is believed.
+/// record.sequence = Sequence(3);
+/// assert!(replayed.add(&record).is_err());
+/// assert_eq!(replayed.records(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]

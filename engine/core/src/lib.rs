@@ -28,6 +28,7 @@ mod id;
 pub mod limits;
 mod projection;
 mod rejection;
+mod requests;
 mod snapshot;
 mod state;
 mod step;
@@ -48,7 +49,8 @@ pub use limits::{Limits, Retention};
 pub use projection::{ConsumerView, Gaps, JobState, JobView, Selection, SessionView, Views};
 pub use rejection::Rejection;
 pub use snapshot::{
-    ClosedSnapshot, ConsumerSnapshot, Folded, JobSnapshot, SessionSnapshot, Snapshot, ViewSnapshot,
+    ClosedSnapshot, ConsumerSnapshot, Folded, InputSnapshot, JobSnapshot, RequestSnapshot,
+    SessionSnapshot, Snapshot, ViewSnapshot,
 };
 pub use state::{Consumer, Job, Session, State};
 pub use step::Step;

@@ -38,6 +38,9 @@ pub struct Snapshot {
     pub views: Vec<ViewSnapshot>,
     /// The sessions that are remembered, as they ended.
     pub ended: Vec<SessionId>,
+    /// The sessions that were removed last, the oldest first, each with the last sequence that is
+    /// gone.
+    pub removals: Vec<(SessionId, Sequence)>,
     /// How many records have changed what lists show.
     pub revision: u64,
     /// When the last of these was.
@@ -73,6 +76,21 @@ pub struct SessionSnapshot {
     pub bytes: u64,
     /// Whether some of its records are lost.
     pub is_incomplete: bool,
+    /// The requests that led to its jobs, as far as they are remembered, the oldest first.
+    pub requests: Vec<RequestSnapshot>,
+}
+
+/// A request that led to a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestSnapshot {
+    /// Its name.
+    pub request: Arc<str>,
+    /// The job.
+    pub job: JobId,
+    /// The sequence of the record that says that it was submitted.
+    pub sequence: Sequence,
+    /// What was asked for.
+    pub fingerprint: u128,
 }
 
 /// A session that was closed, as decisions see it.
@@ -126,6 +144,19 @@ pub struct JobSnapshot {
     pub due: Timestamp,
     /// Whether it may have finished in a record that is lost.
     pub is_doubtful: bool,
+    /// What is known of its standard input.
+    pub input: InputSnapshot,
+}
+
+/// What is known of a job's standard input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputSnapshot {
+    /// It has none.
+    None,
+    /// So many bytes have been written to it.
+    Open(u64),
+    /// It has ended.
+    Ended,
 }
 
 /// A session, as lists and readers see it.

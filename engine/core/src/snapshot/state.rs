@@ -1,9 +1,12 @@
 //! The state to plain values and back.
 
-use super::{ClosedSnapshot, ConsumerSnapshot, JobSnapshot, SessionSnapshot, Snapshot};
+use super::{
+    ClosedSnapshot, ConsumerSnapshot, InputSnapshot, JobSnapshot, SessionSnapshot, Snapshot,
+};
 use crate::closed::{Closed, ClosedSessions};
 use crate::deadline::{Deadline, Deadlines};
-use crate::state::{Consumer, Job, Session, State};
+use crate::requests::Requests;
+use crate::state::{Consumer, Input, Job, Session, State};
 use crate::{ConsumerId, JobId, Limits, SessionId};
 use alloc::vec::Vec;
 
@@ -66,6 +69,7 @@ impl Session {
             timeout: from.timeout,
             bytes: from.bytes,
             is_incomplete: from.is_incomplete,
+            requests: Requests::restored(&from.requests),
         }
     }
 
@@ -83,6 +87,7 @@ impl Session {
             timeout,
             bytes,
             is_incomplete,
+            requests,
         } = self;
         SessionSnapshot {
             id,
@@ -98,6 +103,7 @@ impl Session {
             timeout: *timeout,
             bytes: *bytes,
             is_incomplete: *is_incomplete,
+            requests: requests.snapshot(),
         }
     }
 
@@ -154,6 +160,11 @@ impl Job {
             is_cut: from.is_cut,
             due: from.due,
             is_doubtful: from.is_doubtful,
+            input: match from.input {
+                InputSnapshot::None => Input::None,
+                InputSnapshot::Open(written) => Input::Open(written),
+                InputSnapshot::Ended => Input::Ended,
+            },
         }
     }
 
@@ -167,6 +178,7 @@ impl Job {
             is_cut,
             due,
             is_doubtful,
+            input,
         } = *self;
         JobSnapshot {
             id,
@@ -178,6 +190,11 @@ impl Job {
             is_cut,
             due,
             is_doubtful,
+            input: match input {
+                Input::None => InputSnapshot::None,
+                Input::Open(written) => InputSnapshot::Open(written),
+                Input::Ended => InputSnapshot::Ended,
+            },
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The views to plain values and back.
 
 use super::{Snapshot, ViewSnapshot};
-use crate::projection::{Cursors, Gaps, Jobs, Lists, SessionView, Views};
+use crate::projection::{Cursors, Gaps, Jobs, Lists, Removals, SessionView, Views};
 use alloc::collections::BTreeMap;
 
 impl Views {
@@ -23,6 +23,7 @@ impl Views {
             numbers,
             lists,
             ended: snapshot.ended.into(),
+            removals: Removals::restored(snapshot.removals),
             revision: snapshot.revision,
             changed: snapshot.changed,
         }
@@ -34,11 +35,13 @@ impl Views {
             numbers: _,
             lists: _,
             ended,
+            removals,
             revision,
             changed,
         } = self;
         snapshot.views = sessions.values().map(SessionView::snapshot).collect();
         snapshot.ended = ended.iter().copied().collect();
+        snapshot.removals = removals.snapshot();
         snapshot.revision = *revision;
         snapshot.changed = *changed;
     }

@@ -10,8 +10,9 @@ use super::codes::Coded;
 use super::decode::{consumer, job, manner};
 use super::encode::{put_consumer, put_job, put_manner};
 use rejoin_core::{
-    ClosedSnapshot, ConsumerSnapshot, ConsumerView, JobSnapshot, JobState, JobView, Sequence,
-    SessionId, SessionNumber, SessionSnapshot, Snapshot, Timestamp, ViewSnapshot,
+    ClosedSnapshot, ConsumerSnapshot, ConsumerView, InputSnapshot, JobSnapshot, JobState, JobView,
+    RequestSnapshot, Sequence, SessionId, SessionNumber, SessionSnapshot, Snapshot, Timestamp,
+    ViewSnapshot,
 };
 
 /// The version of these bytes. It grows with every change to [`Snapshot`].
@@ -27,6 +28,7 @@ pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
         closed,
         views,
         ended,
+        removals,
         revision,
         changed,
     } = snapshot;
@@ -42,6 +44,10 @@ pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
     });
     put_list(out, views, put_view);
     put_list(out, ended, |out, id| out.extend_from_slice(&id.to_bytes()));
+    put_list(out, removals, |out, (id, last)| {
+        out.extend_from_slice(&id.to_bytes());
+        put_number(out, last.0);
+    });
     put_number(out, *revision);
     put_instant(out, *changed);
 }
@@ -68,6 +74,10 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Snapshot, DecodeError> {
         })?,
         views: list(&mut parts, "views", view)?,
         ended: list(&mut parts, "ended", id)?,
+        removals: list(&mut parts, "removals", |parts| {
+            let session = id(parts)?;
+            Ok((session, sequence(parts, "removal.last")?))
+        })?,
         revision: parts.number("revision")?,
         changed: parts.timestamp("changed")?,
     };
@@ -90,6 +100,7 @@ fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
         timeout,
         bytes,
         is_incomplete,
+        requests,
     } = session;
     out.extend_from_slice(&id.to_bytes());
     put_number(out, number.0);
@@ -115,12 +126,26 @@ fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
         out.push(u8::from(it.is_cut));
         put_instant(out, it.due);
         out.push(u8::from(it.is_doubtful));
+        match it.input {
+            InputSnapshot::None => out.push(NONE),
+            InputSnapshot::Open(written) => {
+                out.push(OPEN);
+                put_number(out, written);
+            }
+            InputSnapshot::Ended => out.push(ENDED),
+        }
     });
     put_optional(out, *foreground, put_job);
     put_instant(out, *seen);
     put_duration(out, *timeout);
     put_number(out, *bytes);
     out.push(u8::from(*is_incomplete));
+    put_list(out, requests, |out, it| {
+        put_text(out, &it.request);
+        put_job(out, it.job);
+        put_number(out, it.sequence.0);
+        out.extend_from_slice(&it.fingerprint.to_le_bytes());
+    });
 }
 
 fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
@@ -152,6 +177,7 @@ fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
                 is_cut: flag(parts, "job.is_cut")?,
                 due: parts.timestamp("job.due")?,
                 is_doubtful: flag(parts, "job.is_doubtful")?,
+                input: input(parts)?,
             })
         })?,
         foreground: parts.optional("session.foreground", |parts, _| job(parts))?,
@@ -159,6 +185,16 @@ fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
         timeout: parts.duration("session.timeout")?,
         bytes: parts.number("session.bytes")?,
         is_incomplete: flag(parts, "session.is_incomplete")?,
+        requests: list(parts, "session.requests", |parts| {
+            Ok(RequestSnapshot {
+                request: parts.text("request")?,
+                job: job(parts)?,
+                sequence: sequence(parts, "request.sequence")?,
+                fingerprint: parts
+                    .token("request.fingerprint")
+                    .map(u128::from_le_bytes)?,
+            })
+        })?,
     })
 }
 
@@ -297,6 +333,22 @@ fn job_view(parts: &mut Parts<'_>) -> Result<JobView, DecodeError> {
         },
     })
 }
+
+fn input(parts: &mut Parts<'_>) -> Result<InputSnapshot, DecodeError> {
+    Ok(match parts.byte("job.input")? {
+        NONE => InputSnapshot::None,
+        OPEN => InputSnapshot::Open(parts.number("job.input")?),
+        ENDED => InputSnapshot::Ended,
+        code => {
+            let field = "job.input";
+            return Err(DecodeError::UnknownChoice { field, code });
+        }
+    })
+}
+
+const NONE: u8 = 0;
+const OPEN: u8 = 1;
+const ENDED: u8 = 2;
 
 const SUBMITTED: u8 = 0;
 const RUNNING: u8 = 1;

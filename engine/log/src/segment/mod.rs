@@ -43,7 +43,7 @@ pub use read_only::READ_ONLY_BYTES;
 pub use recovery::{PassedOver, Recovery};
 pub use replay::Replay;
 pub use scan::Torn;
-pub use verify::{DamagedPlace, Findings, Missing, verify};
+pub use verify::{DamagedPlace, DeclaredGap, Findings, Missing, verify};
 
 use crate::disk::{Directory, Disk, DiskLock};
 use crate::log::{AppendError, Log, LogReader};

@@ -174,9 +174,7 @@ impl Take for Telling<'_, '_> {
                 return Ok(());
             }
         };
-        let taken = verifying
-            .streams
-            .take(session, sequence, &mut verifying.findings);
+        let taken = verifying.streams.take(&record, &mut verifying.findings);
         match taken {
             Err(out) => {
                 let reason = format!("the session's last sequence before is {}", out.last);

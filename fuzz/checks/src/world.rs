@@ -1,0 +1,225 @@
+//! A server without threads and without a clock: time passes when nothing else can happen.
+
+use crate::script::Script;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use rejoin_core::testing::Promises;
+use rejoin_core::{Limits, Record, Server, Timestamp};
+use rejoin_engine::{Config, Engine, Replayed, Runner, Runtime, Services, Unavailable};
+use rejoin_log::{AppendError, Log, LogReader, MemoryLog};
+use smol::{Executor, Task};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// How often the time moves on before a client has waited for too long. The engine's own timer
+/// makes that about as many seconds.
+const PATIENCE: usize = 40;
+
+/// An engine, and all that runs in it.
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    runtime: Virtual,
+    executor: Executor<'static>,
+}
+
+impl World {
+    pub(crate) fn start() -> Self {
+        let config = Config {
+            limits: Limits {
+                sessions: 4,
+                consumers: 4,
+                jobs: 3,
+                statement: 1024,
+                message: 256,
+                ..Limits::DEFAULT
+            },
+            // The identity of a real process would make every run another one.
+            server: Server {
+                process: 1,
+                version: "1".into(),
+            },
+            // Their room is made anew for every input.
+            queue: 64,
+            ..Config::default()
+        };
+        let runtime = Virtual::default();
+        let services = Services::from([("script".into(), Arc::new(Script) as Arc<dyn Runner>)]);
+        let replayed = Replayed::new(&config);
+        let log = Box::new(Watched::default());
+        let engine = Engine::start(config, Arc::new(runtime.clone()), log, replayed, services)
+            .unwrap_or_else(|error| panic!("an empty log was refused: {error}"));
+        Self {
+            engine,
+            runtime,
+            executor: Executor::new(),
+        }
+    }
+
+    /// How many wait for a time to come.
+    pub(crate) fn waiting(&self) -> usize {
+        self.runtime.state().timers.len()
+    }
+
+    /// Whether no time has passed.
+    pub(crate) fn is_at_its_beginning(&self) -> bool {
+        self.runtime.state().now == Timestamp::EPOCH
+    }
+
+    /// Why the engine ends when it is told to.
+    pub(crate) fn end(mut self) -> Unavailable {
+        let engine = self.engine.clone();
+        let ended = self.run(async move { engine.shut_down(Duration::from_secs(1)).await });
+        ended.unwrap_or_else(|| panic!("the engine doesn't end"))
+    }
+
+    /// What comes of it, unless it takes too long.
+    pub(crate) fn run<T: Send + 'static>(
+        &mut self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let task: Task<T> = self.executor.spawn(future);
+        for _ in 0..PATIENCE {
+            self.settle();
+            if task.is_finished() {
+                return task.now_or_never();
+            }
+            self.runtime.pass();
+        }
+        None
+    }
+
+    /// Lets everything happen that needs no time.
+    fn settle(&self) {
+        loop {
+            let spawned = std::mem::take(&mut self.runtime.state().spawned);
+            for future in spawned {
+                self.executor.spawn(future).detach();
+            }
+            if !self.executor.try_tick() && self.runtime.state().spawned.is_empty() {
+                return;
+            }
+        }
+    }
+}
+
+/// A runtime that does nothing by itself.
+#[derive(Clone, Debug, Default)]
+struct Virtual(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    now: Timestamp,
+    drawn: u128,
+    /// Who waits, by when and in which order they asked.
+    timers: BTreeMap<(Timestamp, u64), Waker>,
+    asked: u64,
+    spawned: Vec<BoxFuture<'static, ()>>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Virtual {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves on to when somebody is waiting for.
+    fn pass(&self) {
+        let woken = {
+            let mut state = self.state();
+            let Some(((due, _), waker)) = state.timers.pop_first() else {
+                return;
+            };
+            state.now = due;
+            waker
+        };
+        woken.wake();
+    }
+}
+
+impl Runtime for Virtual {
+    fn now(&self) -> Timestamp {
+        self.state().now
+    }
+
+    fn timer(&self, wait: Duration) -> BoxFuture<'static, ()> {
+        let mut state = self.state();
+        state.asked += 1;
+        Box::pin(Timer {
+            runtime: self.clone(),
+            place: (state.now + wait, state.asked),
+        })
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        self.state().spawned.push(future);
+    }
+
+    /// Nothing here blocks for long.
+    fn spawn_dedicated(&self, _: &'static str, future: BoxFuture<'static, ()>) {
+        self.spawn(future);
+    }
+
+    fn random(&self) -> [u8; 16] {
+        let mut state = self.state();
+        state.drawn += 1;
+        state.drawn.to_be_bytes()
+    }
+}
+
+struct Timer {
+    runtime: Virtual,
+    place: (Timestamp, u64),
+}
+
+impl Future for Timer {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.runtime.state();
+        if state.now >= self.place.0 {
+            return Poll::Ready(());
+        }
+        state.timers.insert(self.place, context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        let waker = self.runtime.state().timers.remove(&self.place);
+        drop(waker);
+    }
+}
+
+/// A log in memory whose records keep the promises.
+#[derive(Debug, Default)]
+struct Watched {
+    log: MemoryLog,
+    promises: Promises,
+}
+
+impl Log for Watched {
+    fn append(&mut self, records: &[Arc<Record>]) -> Result<(), AppendError> {
+        self.log.append(records)?;
+        records.iter().for_each(|record| self.promises.take(record));
+        Ok(())
+    }
+
+    fn reader(&self) -> Arc<dyn LogReader> {
+        self.log.reader()
+    }
+
+    fn close(&mut self) -> Result<(), AppendError> {
+        self.log.close()
+    }
+}
