@@ -111,8 +111,16 @@ impl Index {
 
     /// Whether records of a session have been removed.
     pub(super) fn is_removed(&self, session: SessionId) -> bool {
-        let is_removed = |stream: &Stream| stream.removed > 0;
-        self.has_removed && self.sessions.get(session).is_some_and(is_removed)
+        self.removed(session) > Sequence::START
+    }
+
+    /// The last sequence of a session that is not shown, because all up to it is removed.
+    pub(super) fn removed(&self, session: SessionId) -> Sequence {
+        if !self.has_removed {
+            return Sequence::START;
+        }
+        let stream = self.sessions.get(session);
+        stream.map_or(Sequence::START, |stream| Sequence(stream.removed))
     }
 
     /// Puts other extents in the place of those that stand in one of the `retired` files, and

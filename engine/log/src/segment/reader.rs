@@ -88,6 +88,9 @@ impl Reading {
         loop {
             let extents = {
                 let index = shared.index.read().unwrap_or_else(PoisonError::into_inner);
+                // What is left before the end of what was removed may share an extent with what says
+                // so.
+                self.last = self.last.max(index.removed(self.session));
                 index.extents(self.session, self.last, EXTENTS_AT_ONCE)
             };
             if extents.is_empty() {
