@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates each may depend on. Dependencies point one way.
-const EDGES: [(&str, &[&str]); 10] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("rejoin-core", &[]),
     ("rejoin-log", &["rejoin-core"]),
     ("rejoin-engine", &["rejoin-core", "rejoin-log"]),
@@ -45,6 +45,17 @@ const EDGES: [(&str, &[&str]); 10] = [
             "rejoin-log",
             "rejoin-engine",
             "rejoin-arthas",
+        ],
+    ),
+    (
+        "rejoin-guard",
+        &[
+            "rejoin-core",
+            "rejoin-log",
+            "rejoin-engine",
+            "rejoin-http",
+            "rejoin-arthas",
+            "rejoin-maxscale",
         ],
     ),
 ];
