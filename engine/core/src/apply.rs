@@ -4,12 +4,12 @@
 //! wrote it. `check` finds it, in release too; `apply` asserts it.
 
 use crate::deadline::{Deadline, Deadlines};
+use crate::few::Few;
 use crate::state::{Consumer, Job, Session, State};
 use crate::{
     ConsumerId, Event, InterruptCause, JobId, LeaveCause, Place, Record, Sequence, SessionId,
     Timestamp,
 };
-use alloc::collections::BTreeMap;
 use core::fmt;
 
 impl State {
@@ -20,9 +20,18 @@ impl State {
     /// When the record breaks a promise, as [`State::check`] says: a state that follows from such
     /// a record must not decide anything.
     pub fn apply(&mut self, record: &Record) {
-        if let Err(violation) = self.check(record) {
+        if let Err(violation) = self.admit(record) {
             panic!("{violation}");
         }
+    }
+
+    /// As [`Self::apply`], for records that somebody else may have written.
+    ///
+    /// # Errors
+    ///
+    /// Which promise the record breaks. The state is unchanged then.
+    pub fn admit(&mut self, record: &Record) -> Result<(), Violation> {
+        self.check(record)?;
         self.last_at = record.at;
         let session = record.session;
         match &record.event {
@@ -40,8 +49,8 @@ impl State {
                     user: user.clone(),
                     last_sequence: record.sequence,
                     last_ordinal: 0,
-                    consumers: BTreeMap::new(),
-                    jobs: BTreeMap::new(),
+                    consumers: Few::default(),
+                    jobs: Few::default(),
                     foreground: None,
                     seen: record.at,
                     timeout: *timeout,
@@ -75,6 +84,7 @@ impl State {
                 }
             }
         }
+        Ok(())
     }
 
     /// Whether the record may follow what was applied so far.
@@ -150,7 +160,7 @@ impl Session {
         self.seen = self.seen.max(used_at(event, at));
         match event {
             Event::SessionResumed => {
-                for (id, consumer) in &mut self.consumers {
+                for (id, consumer) in self.consumers.iter_mut() {
                     consumer.see(Deadline::Consumer(session, *id), at, deadlines);
                 }
             }

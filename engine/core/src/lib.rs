@@ -23,6 +23,7 @@ mod deadline;
 mod decide;
 mod effect;
 mod event;
+mod few;
 mod id;
 pub mod limits;
 mod projection;
@@ -40,6 +41,7 @@ pub use effect::Effect;
 pub use event::{
     Audience, CloseCause, Event, InterruptCause, LeaveCause, Manner, Outcome, Place, Record, Server,
 };
+pub use few::Few;
 pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber};
 pub use limits::Limits;
 pub use projection::{ConsumerView, JobState, JobView, Selection, SessionView, Views};

@@ -3,6 +3,7 @@
 //! There is one way to change it: `apply`. Sessions that were closed are not in it.
 
 use crate::deadline::{Deadline, Deadlines};
+use crate::few::Few;
 use crate::{
     ConsumerId, InterruptCause, JobId, Limits, Manner, Sequence, SessionId, SessionNumber,
     Timestamp,
@@ -65,8 +66,8 @@ pub struct Session {
     pub(crate) user: Option<Arc<str>>,
     pub(crate) last_sequence: Sequence,
     pub(crate) last_ordinal: u32,
-    pub(crate) consumers: BTreeMap<ConsumerId, Consumer>,
-    pub(crate) jobs: BTreeMap<JobId, Job>,
+    pub(crate) consumers: Few<ConsumerId, Consumer>,
+    pub(crate) jobs: Few<JobId, Job>,
     pub(crate) foreground: Option<JobId>,
     pub(crate) seen: Timestamp,
     pub(crate) timeout: Duration,
