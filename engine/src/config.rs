@@ -27,6 +27,9 @@ pub struct Config {
     pub recent_bytes: usize,
     /// Requests that may wait for the sequencer; one more is `Overloaded`.
     pub queue: usize,
+    /// Whether sessions may only be read: consumers join, pull and leave, and every other command is
+    /// refused. No session ends by itself then.
+    pub read_only: bool,
     /// How this server process is known to readers.
     pub server: Server,
 }
@@ -43,6 +46,7 @@ impl Default for Config {
             longest_pull: Duration::from_secs(60),
             recent_bytes: limits::RECENT_BYTES,
             queue: limits::QUEUE,
+            read_only: false,
             server: Server {
                 process: std::process::id(),
                 version: env!("CARGO_PKG_VERSION").into(),

@@ -3,6 +3,7 @@
 use crate::activity::Activity;
 use crate::builtin::Builtin;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
+use crate::permission::Permission;
 use crate::published::Published;
 use crate::pull::{Pull, Pulled, Puller};
 use crate::reading::Reading;
@@ -82,6 +83,7 @@ pub struct Engine {
     puller: Puller,
     requests: Sender<Request>,
     end: Sender<()>,
+    permission: Arc<Permission>,
 }
 
 impl Engine {
@@ -131,8 +133,10 @@ impl Engine {
             reports,
             end: end_inbox,
             cursors_logged: runtime.now(),
+            read_only: config.read_only,
         };
         runtime.spawn_dedicated("rejoin-sequencer", Box::pin(sequencer.run()));
+        let permission = Permission::new(config.read_only);
         let puller = Puller {
             runtime,
             published,
@@ -145,6 +149,7 @@ impl Engine {
             puller,
             requests,
             end,
+            permission: Arc::new(permission),
         })
     }
 
@@ -169,6 +174,7 @@ impl Engine {
     ///
     /// When there are too many sessions, no such service, or as every command.
     pub async fn create_session(&self, new: NewSession) -> Result<CreatedSession, CommandError> {
+        self.permission.to_change()?;
         let service = new.service.unwrap_or_else(|| self.default_service());
         if !self.services.contains_key(&service) {
             return Err(CommandError::NoSuchService(service));
@@ -207,8 +213,10 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// When the session is not open, has too many consumers, or as every command.
+    /// When the session is not open, has too many consumers, a read-only engine has been joined
+    /// [`READ_ONLY_JOINS`](limits::READ_ONLY_JOINS) times, or as every command.
     pub async fn join_session(&self, session: SessionId) -> Result<ConsumerId, CommandError> {
+        self.permission.to_join()?;
         let token = self.runtime().random();
         let timeout = self.config.consumer_timeout;
         let records = self
@@ -243,6 +251,7 @@ impl Engine {
     ///
     /// When the session is not open, or as every command.
     pub async fn close_session(&self, session: SessionId) -> Result<(), CommandError> {
+        self.permission.to_change()?;
         let cause = CloseCause::Requested;
         self.command(Command::CloseSession { session, cause })
             .await
@@ -255,6 +264,7 @@ impl Engine {
     ///
     /// When the session is not open, the name is too long, or as every command.
     pub async fn set_user(&self, session: SessionId, user: Arc<str>) -> Result<(), CommandError> {
+        self.permission.to_change()?;
         self.command(Command::SetUser { session, user })
             .await
             .map(drop)
@@ -275,6 +285,7 @@ impl Engine {
         if self.puller.published.is_closing() {
             return Err(CommandError::Unavailable(Unavailable::ShuttingDown));
         }
+        self.permission.to_change()?;
         let submit = SubmitJob {
             session: new.session,
             statement: new.statement,
@@ -304,6 +315,7 @@ impl Engine {
         statement: Option<Arc<str>>,
         reason: Arc<str>,
     ) -> Result<(), CommandError> {
+        self.permission.to_change()?;
         self.command(Command::RefuseStatement {
             session,
             statement,
@@ -324,6 +336,7 @@ impl Engine {
         session: SessionId,
         job: Option<JobId>,
     ) -> Result<NotedJob, CommandError> {
+        self.permission.to_change()?;
         let records = self.command(Command::InterruptJob { session, job }).await?;
         Ok(find(&records, |record| match record.event {
             Event::InterruptRequested { job, .. } => Some(NotedJob {

@@ -13,6 +13,9 @@ pub enum CommandError {
     /// No service of this name is configured.
     #[error("there is no service called {0}")]
     NoSuchService(Arc<str>),
+    /// The engine only reads, and never carries this out.
+    #[error("this server is read-only: it serves a log that it may not change")]
+    ReadOnly,
     /// More requests wait than may; nothing was done, and the same may work in a moment.
     #[error("the server has more requests waiting than it takes; try again")]
     Overloaded,

@@ -15,6 +15,7 @@ mod engine;
 mod error;
 mod journal;
 pub mod limits;
+mod permission;
 mod published;
 mod pull;
 mod reading;

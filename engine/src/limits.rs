@@ -29,6 +29,9 @@ pub const OUTPUT_BYTES: u64 = 1024 * 1024 * 1024;
 /// Words to end that may wait for a runner; more would say nothing new.
 pub const INTERRUPTS: usize = 4;
 
+/// Consumers that may join a read-only engine as long as it lives: its log only grows.
+pub const READ_ONLY_JOINS: usize = 100_000;
+
 /// The longest that the timers sleep: a clock that was set, or a machine that slept, makes a
 /// timeout late by this much at most. Cursors are logged as often.
 pub const TICK: Duration = Duration::from_secs(1);

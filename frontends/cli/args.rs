@@ -1,7 +1,10 @@
 //! What the command line takes, and how it is explained.
 
+mod offline;
+
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
+pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionArgs};
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
@@ -35,6 +38,9 @@ pub(crate) enum Command {
     #[command(after_long_help = EXAMPLES)]
     Serve(Box<ServeArgs>),
     Verify(VerifyArgs),
+    Replay(ReplayArgs),
+    Export(ExportArgs),
+    Log(LogArgs),
 }
 
 /// What `rejoin serve` takes.
@@ -43,6 +49,11 @@ pub(crate) struct ServeArgs {
     /// TOML file with settings; its keys are the names of the flags
     #[arg(long, value_name = "FILE", env = "REJOIN_CONFIG")]
     pub(crate) config: Option<PathBuf>,
+
+    /// Serve the log in DIR, or else in the directory of `--data`, and change nothing: no file, no
+    /// process. Whoever joins reads everything; all that would change something is refused
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    pub(crate) read_only: Option<Option<PathBuf>>,
 
     #[command(flatten)]
     pub(crate) settings: Settings,
@@ -59,6 +70,8 @@ Examples:
   Serve MaxScale's clients on the port that they know:
     rejoin serve --maxscale-listen 127.0.0.1:8989
     maxctrl list sessions
+  Look at a copy of another server's directory, and change nothing in it:
+    rejoin serve --read-only copy-of-rejoin-data --listen 127.0.0.1:0
   Start on any free port, and keep consumers for an hour:
     rejoin serve --listen 127.0.0.1:0 --consumer-timeout 1h
 ";

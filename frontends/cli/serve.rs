@@ -1,6 +1,8 @@
 //! The server: the log, the engine, the frontends and the signals, in the order in which they
 //! begin, and end in the other.
 
+mod read_only;
+
 use crate::args::ServeArgs;
 use crate::log_output;
 use crate::settings::Settings;
@@ -28,7 +30,10 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), ServeError> {
         settings = settings.or(Settings::read(file).map_err(|it| ServeError::Begin(it.into()))?);
     }
     log_output::begin(&settings);
-    smol::block_on(serve(&settings))
+    let read_only = args
+        .read_only
+        .map(|directory| directory.unwrap_or_else(|| settings.data()));
+    smol::block_on(serve(&settings, read_only.as_deref()))
 }
 
 /// Why the server did not serve, or stopped.
@@ -63,7 +68,16 @@ pub(crate) enum ServeError {
     Stopped(Unavailable),
 }
 
-async fn serve(settings: &Settings) -> Result<(), ServeError> {
+/// What is there when the log has been read.
+struct Begun {
+    engine: Engine,
+    /// None where nothing is run.
+    shell: Option<Arc<ShellRunner>>,
+    data: PathBuf,
+    is_read_only: bool,
+}
+
+async fn serve(settings: &Settings, read_only: Option<&Path>) -> Result<(), ServeError> {
     let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
     let own = [settings.maxscale_listen(), settings.doris_listen()];
     for address in own.into_iter().flatten().chain([settings.listen()]) {
@@ -72,8 +86,17 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
         }
     }
     // From here on a signal ends the server cleanly, however early it comes.
-    let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(|it| begin(it.into()))?;
+    let signals = Signals::new([Signal::Term, Signal::Int]).map_err(|it| begin(it.into()))?;
+    let begun = match read_only {
+        Some(directory) => read_only::begin(settings, directory)?,
+        None => begin_to_write(settings).await?,
+    };
+    serve_until_told(settings, begun, signals).await
+}
 
+/// Opens the log, ends what an earlier server has left running, and starts the engine.
+async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
+    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
     let data = settings.data();
     let config = settings.engine();
     let (log, replayed) = open_log(&data, settings, Replayed::new(&config))?;
@@ -91,9 +114,24 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     let services = Services::from([("shell".into(), shell.clone() as Arc<dyn Runner>)]);
     let engine = Engine::start(config, runtime, Box::new(log), replayed, services)
         .map_err(|it| begin(it.into()))?;
+    Ok(Begun {
+        engine,
+        shell: Some(shell),
+        data,
+        is_read_only: false,
+    })
+}
 
+/// Answers requests until a signal comes, or the engine ends.
+async fn serve_until_told(
+    settings: &Settings,
+    begun: Begun,
+    mut signals: Signals,
+) -> Result<(), ServeError> {
+    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
+    let engine = begun.engine.clone();
     let servers = bind(settings, &engine).map_err(|it| begin(it.into()))?;
-    announce(&servers, &data).map_err(|it| begin(it.into()))?;
+    announce(&servers, &begun).map_err(|it| begin(it.into()))?;
 
     let closing = Closing::new();
     let watch = async {
@@ -118,11 +156,11 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     let (served, ended) = match select(pin!(work), pin!(watch)).await {
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => {
-            shell.sweep().await;
+            begun.sweep().await;
             return Err(ServeError::ToldTwice);
         }
     };
-    let left = shell.sweep().await;
+    let left = begun.sweep().await;
     if left > 0 {
         tracing::warn!(left, "ended what was still running");
     }
@@ -136,6 +174,16 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     match ended {
         Unavailable::ShuttingDown => Ok(()),
         failed => Err(ServeError::Stopped(failed)),
+    }
+}
+
+impl Begun {
+    /// Ends what runs; answers how much that was.
+    async fn sweep(&self) -> usize {
+        match &self.shell {
+            Some(shell) => shell.sweep().await,
+            None => 0,
+        }
     }
 }
 
@@ -203,14 +251,19 @@ fn bind(
 
 /// The first line of output: where people and programs find the server and its log. Then a line
 /// for each frontend that is found elsewhere.
-fn announce(servers: &[(&str, Server)], data: &Path) -> std::io::Result<()> {
+fn announce(servers: &[(&str, Server)], begun: &Begun) -> std::io::Result<()> {
+    let log = if begun.is_read_only {
+        "and only reads the log"
+    } else {
+        "with its log"
+    };
     let mut lines = String::new();
     for (place, (name, server)) in servers.iter().enumerate() {
         let address = server.local_addr();
         lines += &match place {
             0 => format!(
-                "Rejoin listens on http://{address}, with its log in {}\n",
-                data.display()
+                "Rejoin listens on http://{address}, {log} in {}\n",
+                begun.data.display()
             ),
             _ => format!("For clients of {name}: http://{address}\n"),
         };

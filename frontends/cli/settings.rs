@@ -165,7 +165,7 @@ pub(crate) enum LogFormat {
 
 /// A duration as people write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Wait(Duration);
+pub(crate) struct Wait(pub(crate) Duration);
 
 impl FromStr for Wait {
     type Err = String;

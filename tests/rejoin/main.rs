@@ -4,6 +4,7 @@ mod bounds;
 mod crashes;
 mod output;
 mod process;
+mod replay;
 mod restarts;
 mod server;
 mod shell;

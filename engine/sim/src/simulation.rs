@@ -156,6 +156,7 @@ impl Simulation {
             longest_pull: Duration::from_secs(30),
             recent_bytes: random.pick([0, 1_500, 10_000, 1_000_000]),
             queue: random.pick([4, 8, 64]),
+            read_only: false,
             server: Server {
                 process: 1,
                 version: "simulated".into(),

@@ -196,6 +196,9 @@ fn judge(
                     witness.history.turn_away(ticket);
                     Ok(())
                 }
+                CommandError::ReadOnly => {
+                    Err("an engine that may write says that it only reads".to_owned())
+                }
                 CommandError::Overloaded => {
                     witness.ledger.count("answer: overloaded");
                     witness.history.turn_away(ticket);

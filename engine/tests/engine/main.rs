@@ -3,6 +3,7 @@
 mod durability;
 mod jobs;
 mod pulls;
+mod read_only;
 mod restarts;
 mod timeouts;
 mod world;
@@ -62,6 +63,9 @@ on_each_runtime! {
         a_log_that_skips_a_record_is_not_believed
         a_broken_promise_ends_the_engine
         replay_leads_to_the_views_that_readers_saw;
+    read_only:
+        whoever_joins_reads_everything_and_nothing_else_is_permitted
+        no_session_ends_by_itself_and_consumers_expire;
     restarts:
         what_ran_is_lost_and_the_rest_is_there
         cursors_go_on_where_they_were_after_a_clean_end

@@ -323,7 +323,11 @@ impl World {
     pub(crate) async fn settle(&self) {
         let nobody = SessionId::from_bytes([0xee; 16]);
         for _ in 0..2 {
-            let _ = self.engine.close_session(nobody).await;
+            let consumer = ConsumerId {
+                token: [0; 16],
+                ordinal: 1,
+            };
+            let _ = self.engine.leave_session(nobody, consumer).await;
         }
     }
 }

@@ -173,7 +173,9 @@ fn is_retryable(error: &CommandError) -> bool {
     match error {
         CommandError::Rejected(rejection) => rejection.is_retryable(),
         CommandError::Overloaded | CommandError::Unavailable(Unavailable::ShuttingDown) => true,
-        CommandError::NoSuchService(_) | CommandError::Unavailable(_) => false,
+        CommandError::NoSuchService(_) | CommandError::ReadOnly | CommandError::Unavailable(_) => {
+            false
+        }
     }
 }
 

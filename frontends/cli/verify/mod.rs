@@ -80,7 +80,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode, VerifyError> {
 const DAMAGED: u8 = 1;
 
 /// The log in a server's directory, or in the one that holds its segments.
-fn find_log(directory: &Path) -> Result<(PathBuf, Directory), VerifyError> {
+pub(crate) fn find_log(directory: &Path) -> Result<(PathBuf, Directory), VerifyError> {
     let inner = directory.join("log");
     let directory = if inner.is_dir() {
         inner

@@ -186,6 +186,9 @@ impl MaxScale {
             self.engine.close_session(session).await?;
             return Ok(Answer::empty(StatusCode::OK));
         }
+        if self.engine.config().read_only {
+            return Err(rejoin_engine::CommandError::ReadOnly.into());
+        }
         let place = Place::take(&self.waiting_closings).ok_or(Fault::TooManyClosings)?;
         let engine = self.engine.clone();
         self.engine.runtime().spawn(Box::pin(async move {

@@ -39,6 +39,21 @@ impl State {
         }
         events
     }
+
+    /// The consumers that are due at `now`, as many as the limits allow.
+    pub(super) fn expire_consumers(&self, now: Timestamp) -> Vec<(SessionId, Event)> {
+        let due = self
+            .deadlines
+            .due(now)
+            .filter_map(|deadline| match deadline {
+                Deadline::Consumer(id, consumer) => Some((id, consumer)),
+                Deadline::Session(_) | Deadline::Job(..) => None,
+            });
+        let cause = LeaveCause::Expired;
+        due.take(self.limits.expired)
+            .map(|(id, consumer)| (id, Event::ConsumerLeft { consumer, cause }))
+            .collect()
+    }
 }
 
 fn idle_session(deadline: Deadline) -> Option<SessionId> {

@@ -7,5 +7,6 @@ mod faults;
 mod files;
 mod fixtures;
 mod model;
+mod read_only;
 mod schema;
 mod verify;

@@ -39,7 +39,10 @@ impl Arthas {
             .parse()
             .map_err(|_| Fault::SessionNotFound(name.clone()))?;
         self.engine.touch(session);
-        if let Some(user) = &request.user {
+        // Who reads a log that may not change is not noted, and reads all the same.
+        if let Some(user) = &request.user
+            && !self.engine.config().read_only
+        {
             self.engine.set_user(session, user.as_str().into()).await?;
         }
         match action {
