@@ -17,7 +17,7 @@ pub fn allow_many_files() -> Outcome<()> {
 }
 
 /// Machine, date and versions.
-pub fn describe(contestants: &[(String, String)]) -> Value {
+pub fn describe(quick: bool, contestants: &[(String, String)]) -> Value {
     let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let processor = processor
         .lines()
@@ -34,6 +34,7 @@ pub fn describe(contestants: &[(String, String)]) -> Value {
         .map(|(name, version)| (name.clone(), version.clone().into()))
         .collect();
     json!({
+        "run": if quick { "quick: fewer rounds of less" } else { "full" },
         "date": said(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"])),
         "processor": processor,
         "cores": std::thread::available_parallelism().map_or(0, usize::from),

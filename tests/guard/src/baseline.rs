@@ -56,10 +56,7 @@ impl Baseline {
                     grown.push(format!("{path}: {what}, which the baseline does not know"));
                     continue;
                 };
-                println!(
-                    "{path}: {count:.1} {what}, {:+.1} %",
-                    (count / known - 1.0) * 100.0
-                );
+                println!("{path}: {count:.1} {what}, baseline {known:.1}");
                 if count > known * MOST + SLACK {
                     grown.push(format!("{path}: {what}, {known:.1} to {count:.1}"));
                 }

@@ -179,5 +179,5 @@ impl Runner for Say {
 
 const INIT: &str = r#"{"action":"init_session"}"#;
 const RESULTS: usize = 3;
-const REQUESTS: u64 = 300;
-const PAGES: u64 = 20;
+const REQUESTS: u64 = 100;
+const PAGES: u64 = 10;

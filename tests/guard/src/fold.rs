@@ -234,4 +234,4 @@ fn session(number: u64) -> SessionId {
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const SESSIONS: u64 = 1_000;
-const RESULTS: u64 = 4_000;
+const RESULTS: u64 = 2_000;

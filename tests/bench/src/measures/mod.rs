@@ -75,7 +75,7 @@ pub(crate) fn run(options: &Options) -> Outcome<()> {
             .map(|name| (name.to_owned(), locked(name))),
     );
     versions.extend(stores::nats_version().map(|it| ("NATS".to_owned(), it)));
-    let machine = machine::describe(&versions);
+    let machine = machine::describe(options.quick, &versions);
     let mut sections = Vec::new();
     let began = Instant::now();
     for (name, measure) in MEASURES {
