@@ -134,7 +134,7 @@ impl Activity {
                 let seen = if is_open { now } else { activity.seen };
                 Some(Command::TouchSession { session, seen })
             }
-            Deadline::Job(..) => None,
+            Deadline::Job(..) | Deadline::Removal(_) => None,
         }
     }
 

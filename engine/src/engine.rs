@@ -366,9 +366,12 @@ impl Engine {
     /// for the first of them, `wait` at most. Empty: nothing came, or the session has ended and
     /// nothing follows.
     ///
+    /// Where records are gone, the one that stands in their place says so
+    /// ([`Event::RecordsLost`]); of a session that retention has removed, that is all there is.
+    ///
     /// # Errors
     ///
-    /// When no such session is known, the log cannot be read, or the engine has ended while
+    /// When no such session is known, nor in the log, the log cannot be read, or the engine has ended while
     /// nothing was there.
     pub async fn read(
         &self,

@@ -122,10 +122,12 @@ impl Puller {
     ) -> Result<Vec<Arc<Record>>, PullError> {
         loop {
             let listener = self.published.listen(session);
-            let (last, is_closed) = self
+            let known = self
                 .published
-                .session(session, |view| (view.last_sequence, view.closed.is_some()))
-                .ok_or(PullError::SessionNotFound)?;
+                .session(session, |view| (view.last_sequence, view.closed.is_some()));
+            let Some((last, is_closed)) = known else {
+                return self.reading.read_ended(session, after, limit).await;
+            };
             if after < last {
                 return self.reading.read(session, after, last, limit).await;
             }

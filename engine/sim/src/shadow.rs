@@ -51,7 +51,7 @@ impl Shadow {
             doubtful: vec![],
             settled: 0,
             is_resuming: true,
-            promises: Promises::default(),
+            promises: Promises::keeping(limits.retention),
             state: State::new(limits),
             views: Views::default(),
         }
@@ -106,7 +106,12 @@ impl Shadow {
 
     pub(crate) fn is_closed(&self, session: SessionId) -> bool {
         let last = self.records(session).next_back();
-        last.is_some_and(|(_, last)| matches!(last.event, Event::SessionClosed { .. }))
+        last.is_some_and(|(_, last)| {
+            matches!(
+                last.event,
+                Event::SessionClosed { .. } | Event::RecordsLost { .. }
+            )
+        })
     }
 
     pub(crate) fn session_ids(&self) -> impl Iterator<Item = SessionId> {

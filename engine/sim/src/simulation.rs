@@ -15,7 +15,7 @@ use crate::viewers::view;
 use crate::witness::Witness;
 use crate::workload::client;
 use crate::world::World;
-use rejoin_core::{ConsumerId, Limits, Server, SessionId};
+use rejoin_core::{ConsumerId, Limits, Retention, Server, SessionId};
 use rejoin_engine::{Config, Engine, Replayed, Runner, Services};
 use rejoin_log::Log;
 use rejoin_log::segment::{Durability, LogId, OpenError, Options, SegmentLog};
@@ -134,6 +134,10 @@ impl Simulation {
             name: 60,
             message: 120,
             expired: 3,
+            retention: Retention {
+                age: random.pick([None, Some(Duration::ZERO), Some(SESSION_TIMEOUT)]),
+                bytes: random.pick([None, Some(0), Some(5_000)]),
+            },
         };
         let forgets = if plan.mutant == Some(Mutant::ForgetsWakeUps) {
             200

@@ -4,8 +4,8 @@
 //! string.
 
 use rejoin_core::{
-    Audience, CloseCause, Event, InterruptCause, LeaveCause, Manner, Outcome, Place, Record,
-    Timestamp,
+    Audience, CloseCause, Event, InterruptCause, LeaveCause, LossCause, Manner, Outcome, Place,
+    Record, Timestamp,
 };
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -80,6 +80,10 @@ fn event(event: &Event) -> (&'static str, Value) {
             json!({"statement": statement.as_deref(), "reason": &**reason}),
         ),
         Event::SessionClosed { cause } => ("session-closed", json!({"cause": closed(*cause)})),
+        Event::RecordsLost { first, last, cause } => (
+            "records-lost",
+            json!({"first": first.0, "last": last.0, "cause": lost(*cause)}),
+        ),
         Event::JobSubmitted {
             job,
             manner,
@@ -172,6 +176,14 @@ pub(super) fn closed(cause: CloseCause) -> &'static str {
     match cause {
         CloseCause::Requested => "requested",
         CloseCause::Idle => "idle",
+    }
+}
+
+/// Why records are gone, in a word.
+pub(super) fn lost(cause: LossCause) -> &'static str {
+    match cause {
+        LossCause::Damage => "damage",
+        LossCause::Retention { .. } => "retention",
     }
 }
 

@@ -4,7 +4,7 @@
 //! given as it was written; lines of our own (prompts, how jobs ended) begin at a line's beginning.
 //! Never: a record is left out that a viewer saw, or missing ones are passed over in silence.
 
-use super::record_json::{closed, interrupted, left, outcome};
+use super::record_json::{closed, interrupted, left, lost, outcome};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{Audience, Event, Manner, Outcome, Place, Record, Sequence};
@@ -72,6 +72,12 @@ impl View {
                 let message = message.as_deref().map(|it| format!(": {it}"));
                 let message = message.unwrap_or_default();
                 Some(note(&format!("job {job} {ended}{message}")))
+            }
+            Event::RecordsLost { first, last, cause } => {
+                let cause = lost(*cause);
+                Some(note(&format!(
+                    "records {first} to {last} are gone: {cause}"
+                )))
             }
             event if self.events => about(event).map(|words| note(&words)),
             _ => None,

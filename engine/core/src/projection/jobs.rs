@@ -72,16 +72,17 @@ impl Jobs {
                 status,
                 ..
             } => {
-                self.set(
-                    *job,
-                    JobState::Finished {
-                        outcome: *outcome,
-                        status: *status,
-                        at: record.at,
-                    },
-                );
-                self.finished += 1;
-                self.forget();
+                let finished = JobState::Finished {
+                    outcome: *outcome,
+                    status: *status,
+                    at: record.at,
+                };
+                // That it was submitted may be lost.
+                if self.all.contains_key(job) {
+                    self.set(*job, finished);
+                    self.finished += 1;
+                    self.forget_oldest();
+                }
             }
             _ => {}
         }
@@ -91,6 +92,19 @@ impl Jobs {
         self.all.len() - self.finished
     }
 
+    /// Forgets an unfinished job whose end is lost.
+    pub(super) fn forget(&mut self, job: JobId) {
+        self.all.remove(&job);
+    }
+
+    /// As [`Self::forget`], of all that are unfinished.
+    pub(super) fn forget_unfinished(&mut self) {
+        if self.unfinished() > 0 {
+            self.all
+                .retain(|_, view| matches!(view.state, JobState::Finished { .. }));
+        }
+    }
+
     fn set(&mut self, job: JobId, state: JobState) {
         if let Some(view) = self.all.get_mut(&job) {
             view.state = state;
@@ -98,7 +112,7 @@ impl Jobs {
     }
 
     /// Drops the finished job of the lowest number when there are more than are remembered.
-    fn forget(&mut self) {
+    fn forget_oldest(&mut self) {
         if self.finished <= REMEMBERED_JOBS {
             return;
         }

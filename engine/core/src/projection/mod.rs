@@ -3,18 +3,20 @@
 //! A view never sees a record that could still be lost, so what it tells stays true.
 
 mod cursors;
+mod gaps;
 mod jobs;
 mod lists;
 mod numbers;
 mod sessions;
 
 pub use cursors::ConsumerView;
+pub use gaps::Gaps;
 pub use jobs::{JobState, JobView};
 pub use lists::Selection;
 pub use sessions::SessionView;
 
 use crate::limits::REMEMBERED_SESSIONS;
-use crate::{Event, Record, SessionId, SessionNumber, Timestamp};
+use crate::{Event, LossCause, Record, SessionId, SessionNumber, Timestamp};
 use alloc::collections::{BTreeMap, VecDeque};
 use lists::Lists;
 
@@ -47,6 +49,14 @@ impl Views {
             self.sessions.insert(view.number, view);
             return;
         }
+        if let Event::RecordsLost {
+            cause: LossCause::Retention { .. },
+            ..
+        } = record.event
+        {
+            self.remove(record.session);
+            return;
+        }
         let number = self.numbers.get(&record.session);
         let Some(view) = number.and_then(|number| self.sessions.get_mut(number)) else {
             return;
@@ -74,6 +84,20 @@ impl Views {
         }
         if let Some(before) = user_before {
             self.lists.rename(before.as_ref(), view);
+        }
+    }
+
+    /// Forgets a session whose records are gone.
+    fn remove(&mut self, session: SessionId) {
+        let number = self.numbers.remove(&session);
+        let Some(view) = number.and_then(|number| self.sessions.remove(&number)) else {
+            return;
+        };
+        if view.closed.is_none() {
+            // Its end is gone already, with what was logged before.
+            self.lists.leave(&view);
+        } else {
+            self.ended.retain(|ended| *ended != session);
         }
     }
 

@@ -19,6 +19,14 @@ pub(super) mod tag {
     pub(in crate::schema) const INTERRUPT_REQUESTED: u8 = 12;
     pub(in crate::schema) const JOB_FINISHED: u8 = 13;
     pub(in crate::schema) const SESSION_CLOSED: u8 = 14;
+    // 15 and 16 are other events'.
+    pub(in crate::schema) const RECORDS_LOST: u8 = 17;
+}
+
+/// Why records are lost. Not a choice like the others: fields follow one of them.
+pub(super) mod loss {
+    pub(in crate::schema) const DAMAGE: u8 = 0;
+    pub(in crate::schema) const RETENTION: u8 = 1;
 }
 
 /// A choice that is written as one byte.

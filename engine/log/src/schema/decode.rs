@@ -1,9 +1,9 @@
 //! A record from its bytes, which may be anything.
 
 use super::bytes::Parts;
-use super::codes::tag;
+use super::codes::{loss, tag};
 use rejoin_core::{
-    ConsumerId, Event, JobId, Manner, Record, Sequence, Server, SessionId, SessionNumber,
+    ConsumerId, Event, JobId, LossCause, Manner, Record, Sequence, Server, SessionId, SessionNumber,
 };
 
 /// The record of `session` with `sequence` that `bytes` encode.
@@ -139,6 +139,21 @@ fn event(parts: &mut Parts<'_>) -> Result<Event, DecodeError> {
         },
         tag::SESSION_CLOSED => Event::SessionClosed {
             cause: parts.choice("cause")?,
+        },
+        tag::RECORDS_LOST => Event::RecordsLost {
+            first: Sequence(parts.number("first")?),
+            last: Sequence(parts.number("last")?),
+            cause: match parts.byte("cause")? {
+                loss::DAMAGE => LossCause::Damage,
+                loss::RETENTION => LossCause::Retention {
+                    last_number: SessionNumber(parts.number("last_number")?),
+                    last_job: job(parts)?,
+                },
+                code => {
+                    let field = "cause";
+                    return Err(DecodeError::UnknownChoice { field, code });
+                }
+            },
         },
         tag => return Err(DecodeError::UnknownEvent { tag }),
     })

@@ -1,8 +1,8 @@
 //! A record's bytes.
 
 use super::bytes::{put_duration, put_number, put_optional, put_signed, put_text};
-use super::codes::{Coded, tag};
-use rejoin_core::{ConsumerId, Event, JobId, Manner, Record};
+use super::codes::{Coded, loss, tag};
+use rejoin_core::{ConsumerId, Event, JobId, LossCause, Manner, Record};
 
 /// Appends the bytes of `record` to `out`: its instant and its event, without session and
 /// sequence.
@@ -111,6 +111,22 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
         Event::SessionClosed { cause } => {
             out.push(tag::SESSION_CLOSED);
             out.push(cause.code());
+        }
+        Event::RecordsLost { first, last, cause } => {
+            out.push(tag::RECORDS_LOST);
+            put_number(out, first.0);
+            put_number(out, last.0);
+            match cause {
+                LossCause::Damage => out.push(loss::DAMAGE),
+                LossCause::Retention {
+                    last_number,
+                    last_job,
+                } => {
+                    out.push(loss::RETENTION);
+                    put_number(out, last_number.0);
+                    put_job(out, *last_job);
+                }
+            }
         }
     }
 }

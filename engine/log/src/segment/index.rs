@@ -50,7 +50,7 @@ impl Index {
         Some(Sequence(last.end()))
     }
 
-    /// Adds a record.
+    /// Adds a record, which `follows` the sequences that it can follow.
     ///
     /// # Errors
     ///
@@ -60,14 +60,15 @@ impl Index {
         session: SessionId,
         sequence: Sequence,
         stand: Stand,
+        follows: impl FnOnce(Sequence) -> bool,
     ) -> Result<(), Sequence> {
         let stream = self.sessions.get_or_default(session);
         let before = stream.last.map_or(0, |last| last.end());
-        if before.checked_add(1) != Some(sequence.0) {
+        if !follows(Sequence(before)) {
             return Err(Sequence(before));
         }
         match &mut stream.last {
-            Some(last) if last.is_followed_by(stand) => {
+            Some(last) if last.is_followed_by(sequence, stand) => {
                 last.records = last.records.saturating_add(1);
                 last.bytes = last.bytes.saturating_add(stand.bytes);
             }
@@ -106,9 +107,10 @@ impl Extent {
         after.saturating_sub(1)
     }
 
-    /// Whether a record that stands there can be part of this extent.
-    fn is_followed_by(&self, stand: Stand) -> bool {
-        self.segment == stand.segment
+    /// Whether a record of this sequence that stands there can be part of this extent.
+    fn is_followed_by(&self, sequence: Sequence, stand: Stand) -> bool {
+        self.end().checked_add(1) == Some(sequence.0)
+            && self.segment == stand.segment
             && self.byte.checked_add(self.bytes) == Some(stand.byte)
             && self.bytes < EXTENT_BYTES
     }
@@ -126,7 +128,9 @@ mod tests {
             byte,
             bytes: 40,
         };
-        index.add(SESSION, Sequence(sequence), stand)
+        index.add(SESSION, Sequence(sequence), stand, |last| {
+            last.next().0 == sequence
+        })
     }
 
     #[test]
@@ -145,6 +149,29 @@ mod tests {
         assert_eq!(index.extents(SESSION, Sequence(2), 10), extents[1..]);
         assert_eq!(index.extents(SESSION, Sequence(3), 10), []);
         assert_eq!(index.last(SESSION), Some(Sequence(3)));
+    }
+
+    #[test]
+    fn behind_a_declared_gap_an_extent_of_its_own_begins() {
+        let mut index = Index::default();
+        assert_eq!(add(&mut index, 1, 100), Ok(()));
+        let stand = Stand {
+            segment: 0,
+            byte: 140,
+            bytes: 40,
+        };
+        let gap = index.add(SESSION, Sequence(9), stand, |last| last == Sequence(1));
+        assert_eq!(gap, Ok(()));
+        assert_eq!(add(&mut index, 10, 180), Ok(()));
+        let shape = |after| {
+            let extents = index.extents(SESSION, Sequence(after), 10);
+            let shape = extents.iter().map(|e| (e.first, e.records, e.byte));
+            shape.collect::<Vec<_>>()
+        };
+        assert_eq!(shape(0), [(1, 1, 100), (9, 2, 140)]);
+        assert_eq!(shape(1), [(9, 2, 140)]);
+        assert_eq!(shape(5), [(9, 2, 140)]);
+        assert_eq!(index.last(SESSION), Some(Sequence(10)));
     }
 
     #[test]

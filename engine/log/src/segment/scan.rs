@@ -263,11 +263,6 @@ impl Walk<'_, '_> {
             let byte = body_at.saturating_add(passed as u64);
             let (session, sequence) = (frame.session, frame.sequence);
             let stand = self.stand(byte, frame.length())?;
-            self.index.add(session, sequence, stand).map_err(|last| {
-                let reason = format!("the session's last sequence before is {last}");
-                let record = Some((session, sequence));
-                self.segment.damaged(byte, record, reason)
-            })?;
             let record = schema::decode(session, sequence, frame.record).map_err(|source| {
                 OpenError::UnknownRecord {
                     file: self.segment.path.clone(),
@@ -276,6 +271,13 @@ impl Walk<'_, '_> {
                     sequence,
                     source,
                 }
+            })?;
+            let follows = |last| record.follows(last);
+            let added = self.index.add(session, sequence, stand, follows);
+            added.map_err(|last| {
+                let reason = format!("the session's last sequence before is {last}");
+                let record = Some((session, sequence));
+                self.segment.damaged(byte, record, reason)
             })?;
             (self.visit)(record);
             rest = following;
