@@ -79,9 +79,7 @@ impl<K: Ord, V> Few<K, V> {
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let place = self.find(key).ok()?;
         let (_, value) = self.0.remove(place);
-        if self.0.len() < self.0.capacity() / 4 {
-            self.0.shrink_to(self.0.len() * 2);
-        }
+        self.give_back();
         Some(value)
     }
 
@@ -97,6 +95,12 @@ impl<K: Ord, V> Few<K, V> {
 }
 
 impl<K, V> Few<K, V> {
+    fn give_back(&mut self) {
+        if self.0.len() < self.0.capacity() / 4 {
+            self.0.shrink_to(self.0.len() * 2);
+        }
+    }
+
     /// How many keys there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -115,6 +119,17 @@ impl<K, V> Few<K, V> {
     /// As [`Self::iter`], to change the values.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
         self.0.iter_mut().map(|(key, value)| (&*key, value))
+    }
+
+    /// Goes on with those of which `keep` says so.
+    pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
+        self.0.retain_mut(|(key, value)| keep(key, value));
+        self.give_back();
+    }
+
+    /// As [`Self::values`], to change them.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.0.iter_mut().map(|(_, value)| value)
     }
 
     /// The values, by key.
@@ -149,9 +164,15 @@ mod tests {
         }
         assert!(few.iter().eq(model.iter()));
         assert!(few.values().rev().eq(model.values().rev()));
-        let one = |few: &mut Few<u32, u32>| few.insert(7, 1);
-        let mut first = Few::default();
-        one(&mut first);
-        assert_eq!(first.0.capacity(), 1);
+        few.values_mut().for_each(|value| *value /= 2);
+        model.values_mut().for_each(|value| *value /= 2);
+        few.retain(|key, value| (*key + *value).is_multiple_of(5));
+        model.retain(|key, value| (*key + *value).is_multiple_of(5));
+        assert!(few.iter().eq(model.iter()));
+        assert!(few.0.capacity() <= few.len() * 4 + 4);
+        few.retain(|_, _| false);
+        assert!(few.is_empty() && few.0.capacity() == 0);
+        few.insert(7, 1);
+        assert_eq!(few.0.capacity(), 1);
     }
 }
