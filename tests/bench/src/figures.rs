@@ -152,10 +152,13 @@ fn short(figure: f64) -> String {
     }
 }
 
-/// The figure that this part of all figures is not above; 0 of none.
+/// The figure that this part of all figures is below, between two of them where it falls between; 0
+/// of none.
 pub fn quantile(figures: &[f64], part: f64) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let place = (sorted.len().saturating_sub(1)) as f64 * part;
-    sorted.get(place.round() as usize).copied().unwrap_or(0.0)
+    let place = sorted.len().saturating_sub(1) as f64 * part;
+    let at = |place: f64| sorted.get(place as usize).copied().unwrap_or(0.0);
+    let (below, above) = (at(place.floor()), at(place.ceil()));
+    below + (above - below) * place.fract()
 }
