@@ -5,7 +5,18 @@ use rejoin_core::{Limits, Server};
 use std::time::Duration;
 
 /// An engine's settings. Timeouts are logged with what they apply to: a changed setting holds for
-/// what begins after it.
+/// what begins after it. Deadlines count in whole
+/// milliseconds, rounded up.
+///
+/// ```
+/// use rejoin_engine::Config;
+/// use std::time::Duration;
+///
+/// let mut config = Config::default();
+/// config.session_timeout = Duration::from_secs(8 * 60 * 60);
+/// config.limits.sessions = 100;
+/// assert_eq!(config.consumer_timeout, Duration::from_secs(5 * 60));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The bounds that the core keeps.

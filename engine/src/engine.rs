@@ -1,8 +1,10 @@
 //! The engine's handle: what clients and frontends may ask for.
 
 use crate::activity::Activity;
+use crate::answers::{find, joined};
 use crate::builtin::Builtin;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
+use crate::input::Inputs;
 use crate::permission::Permission;
 use crate::published::Published;
 use crate::pull::{Pull, Pulled, Puller};
@@ -16,8 +18,8 @@ use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
 use futures::future::{pending, select};
 use rejoin_core::{
-    CloseCause, Command, ConsumerId, CreateSession, Event, JobId, Record, Sequence, SessionId,
-    SessionView, State, SubmitJob, Views,
+    CloseCause, Command, ConsumerId, CreateSession, Event, JobId, Record, Rejection, Sequence,
+    SessionId, SessionView, State, SubmitJob, Views,
 };
 use rejoin_log::{Log, ReadLimit};
 use std::pin::pin;
@@ -82,6 +84,7 @@ pub struct Engine {
     services: Arc<Services>,
     puller: Puller,
     requests: Sender<Request>,
+    inputs: Arc<Inputs>,
     end: Sender<()>,
     permission: Arc<Permission>,
 }
@@ -122,13 +125,20 @@ impl Engine {
         let reading = Reading::start(&runtime, published.clone(), log.reader());
         let services = Arc::new(services);
         let builtin = Arc::new(Builtin::new(published.clone(), config.server.clone()));
+        let inputs = Arc::new(Inputs::default());
         let sequencer = Sequencer {
             state,
             log,
             runtime: runtime.clone(),
             published: published.clone(),
             activity: activity.clone(),
-            supervisor: Supervisor::new(runtime.clone(), services.clone(), builtin, reporter),
+            supervisor: Supervisor::new(
+                runtime.clone(),
+                services.clone(),
+                builtin,
+                reporter,
+                inputs.clone(),
+            ),
             requests: inbox,
             reports,
             end: end_inbox,
@@ -148,6 +158,7 @@ impl Engine {
             services,
             puller,
             requests,
+            inputs,
             end,
             permission: Arc::new(permission),
         })
@@ -275,7 +286,8 @@ impl Engine {
         self.puller.activity.touch(session);
     }
 
-    /// Runs a statement. Waits until it is durable that it will be run, not until it was.
+    /// Runs a statement. Waits until it is durable that it will be run, not until it was. A request
+    /// that has a name and was accepted before is answered with the job that it led to.
     ///
     /// # Errors
     ///
@@ -292,8 +304,15 @@ impl Engine {
             manner: new.manner,
             timeout: new.timeout.unwrap_or(self.config.job_timeout),
             output_limit: new.output_limit.unwrap_or(self.config.output_limit),
+            request: new.request,
+            input: new.input,
         };
-        let records = self.command(Command::SubmitJob(submit)).await?;
+        let records = match self.command(Command::SubmitJob(submit)).await {
+            Err(CommandError::Rejected(Rejection::RequestRepeated { job, sequence })) => {
+                return Ok(NotedJob { job, sequence });
+            }
+            submitted => submitted?,
+        };
         Ok(find(&records, |record| match record.event {
             Event::JobSubmitted { job, .. } => Some(NotedJob {
                 job,
@@ -301,6 +320,35 @@ impl Engine {
             }),
             _ => None,
         }))
+    }
+
+    /// Writes to the standard input of a job, and ends it where nothing follows. Waits until that is
+    /// durable, not until the job has read it: then the job gets it, whatever else happens to the
+    /// client. What is written is in the log, and every reader of the session sees it.
+    ///
+    /// # Errors
+    ///
+    /// When no such job runs, it has no input or that was ended, it has not read what was written
+    /// before, or as every command.
+    pub async fn write_input(
+        &self,
+        session: SessionId,
+        job: JobId,
+        bytes: Arc<[u8]>,
+        end: bool,
+    ) -> Result<(), CommandError> {
+        // An end alone takes no room, and a job may wait for nothing else.
+        if !bytes.is_empty() && self.inputs.is_full(job) {
+            return Err(CommandError::InputFull);
+        }
+        self.command(Command::WriteInput {
+            session,
+            job,
+            bytes,
+            end,
+        })
+        .await
+        .map(drop)
     }
 
     /// Tells the session's readers that a statement could not become a job. Waits until that is
@@ -461,23 +509,4 @@ impl Engine {
     async fn unavailable(&self) -> CommandError {
         CommandError::Unavailable(self.ended().await)
     }
-}
-
-fn joined(record: &Record) -> Option<ConsumerId> {
-    match record.event {
-        Event::ConsumerJoined { consumer, .. } => Some(consumer),
-        _ => None,
-    }
-}
-
-/// What an accepted command has surely led to.
-///
-/// # Panics
-///
-/// When the core accepted the command without the event that it stands for.
-fn find<T>(records: &[Arc<Record>], pick: impl Fn(&Record) -> Option<T>) -> T {
-    records
-        .iter()
-        .find_map(|record| pick(record))
-        .expect("the event of an accepted command")
 }

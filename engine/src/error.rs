@@ -16,6 +16,10 @@ pub enum CommandError {
     /// The engine only reads, and never carries this out.
     #[error("this server is read-only: it serves a log that it may not change")]
     ReadOnly,
+    /// The job has not read what was written to it before; nothing was done, and the same may work
+    /// when it has.
+    #[error("the job has not read what was written to it before; try again")]
+    InputFull,
     /// More requests wait than may; nothing was done, and the same may work in a moment.
     #[error("the server has more requests waiting than it takes; try again")]
     Overloaded,

@@ -32,6 +32,12 @@ pub const INTERRUPTS: usize = 4;
 /// Consumers that may join a read-only engine as long as it lives: its log only grows.
 pub const READ_ONLY_JOINS: usize = 100_000;
 
+/// Bytes of input that may wait for one job to read them, beside what its pipe holds.
+pub const UNREAD_INPUT: usize = 1024 * 1024;
+
+/// What a write to a job's input costs beside its bytes while it waits.
+pub const INPUT_OVERHEAD: usize = 128;
+
 /// The longest that the timers sleep: a clock that was set, or a machine that slept, makes a
 /// timeout late by this much at most. Cursors are logged as often.
 pub const TICK: Duration = Duration::from_secs(1);

@@ -86,6 +86,7 @@ pub(crate) fn cost(record: &Record) -> usize {
         + match &record.event {
             Event::ResultEmitted { result, .. } => result.len(),
             Event::JobSubmitted { statement, .. } => statement.len(),
+            Event::InputWritten { bytes, .. } => bytes.len(),
             _ => 0,
         }
 }

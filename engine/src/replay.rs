@@ -3,7 +3,25 @@
 use crate::Config;
 use rejoin_core::{Record, State, Views, Violation};
 
-/// What the records of a log add up to.
+/// What the records of a log add up to: given to [`Engine::start`](crate::Engine::start) with it.
+/// Takes memory for what is open and for what the views remember, not for the history.
+///
+/// ```
+/// use rejoin_core::testing::{SESSION, created};
+/// use rejoin_core::{Record, Sequence, Timestamp};
+/// use rejoin_engine::{Config, Replayed};
+///
+/// let mut replayed = Replayed::new(&Config::default());
+/// let mut record = Record { session: SESSION, sequence: Sequence(1), at: Timestamp::EPOCH, event: created() };
+/// replayed.add(&record)?;
+/// assert_eq!(replayed.views().open_count(), 1);
+///
+/// // Nobody has written 3 after 1: nothing of it is believed.
+/// record.sequence = Sequence(3);
+/// assert!(replayed.add(&record).is_err());
+/// assert_eq!(replayed.records(), 1);
+/// # Ok::<_, rejoin_core::Violation>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Replayed {
     state: State,

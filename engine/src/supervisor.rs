@@ -1,6 +1,7 @@
 //! Carries out effects: starts jobs on their runners, passes on interrupts, releases sessions.
 
 use crate::builtin::Builtin;
+use crate::input::{Input, Inputs};
 use crate::runner::{Exit, Reporter, Runner, RunnerJob};
 use crate::{Runtime, limits};
 use async_channel::{Sender, TrySendError};
@@ -10,7 +11,9 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// The runners, by the name of the service that each is behind.
+/// The runners, by the name of the service that each is behind. An engine has at least one to be
+/// of use; a session names one when it is created, and keeps it. Names that an engine no longer
+/// has end the jobs of their sessions as failed.
 pub type Services = BTreeMap<Arc<str>, Arc<dyn Runner>>;
 
 #[derive(Debug)]
@@ -19,6 +22,7 @@ pub(crate) struct Supervisor {
     services: Arc<Services>,
     builtin: Arc<Builtin>,
     reports: Sender<Command>,
+    inputs: Arc<Inputs>,
     running: BTreeMap<JobId, Sender<InterruptCause>>,
 }
 
@@ -28,12 +32,14 @@ impl Supervisor {
         services: Arc<Services>,
         builtin: Arc<Builtin>,
         reports: Sender<Command>,
+        inputs: Arc<Inputs>,
     ) -> Self {
         Self {
             runtime,
             services,
             builtin,
             reports,
+            inputs,
             running: BTreeMap::new(),
         }
     }
@@ -48,9 +54,12 @@ impl Supervisor {
                     job,
                     statement,
                     place,
+                    input,
                 } => {
-                    self.start(&service, session, job, statement, place);
+                    let input = input.then(|| self.inputs.open(job));
+                    self.start(&service, session, job, statement, place, input);
                 }
+                Effect::Write { job, bytes, end } => self.inputs.write(job, bytes, end),
                 Effect::Interrupt { job, cause, .. } => self.interrupt(job, cause),
                 Effect::Release { session, service } => self.release(&service, session),
             }
@@ -58,6 +67,7 @@ impl Supervisor {
         for record in records {
             if let Event::JobFinished { job, .. } = record.event {
                 self.running.remove(&job);
+                self.inputs.forget(job);
             }
         }
     }
@@ -76,6 +86,7 @@ impl Supervisor {
         job: JobId,
         statement: Arc<str>,
         place: Place,
+        input: Option<Input>,
     ) {
         let (interrupt, interrupts) = async_channel::bounded(limits::INTERRUPTS);
         self.running.insert(job, interrupt);
@@ -104,6 +115,7 @@ impl Supervisor {
             place,
             reporter: reporter.clone(),
             interrupts,
+            input,
         };
         // Asked here, so that a runner hears of jobs and of releases in the order of the log.
         let run = catch_unwind(AssertUnwindSafe(|| runner.run(runner_job)));

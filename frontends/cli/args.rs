@@ -83,6 +83,9 @@ Examples:
 /// and bytes it is, which sessions and sequences are missing because of it, and what is still
 /// readable. The torn end that a crash leaves was never acknowledged: it is told, and is no
 /// damage.
+///
+/// With --salvage, writes what is sound to a new log as well, from which a server can be started.
+/// Where records are missing, the new log says so, and so whoever reads it is told.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = VERIFY_STATUS)]
 pub(crate) struct VerifyArgs {
@@ -93,6 +96,11 @@ pub(crate) struct VerifyArgs {
     /// Report as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Write what is sound to a new log: the directory of a server, which must be empty or not
+    /// exist
+    #[arg(long, value_name = "OUT")]
+    pub(crate) salvage: Option<PathBuf>,
 }
 
 const VERIFY_STATUS: &str = "\
@@ -101,9 +109,15 @@ Exit status:
   1  the log is damaged, or holds what no server writes
   2  nothing can be said: no such log, in use, unreadable, or written by a newer version
 
+With --salvage:
+  0  nothing was lost
+  1  something was lost, and the new log declares it
+  2  there is no new log
+
 Examples:
   rejoin verify rejoin-data
   rejoin verify --json rejoin-data/log | json_pp
+  rejoin verify rejoin-data --salvage salvaged && rejoin serve --data salvaged
 ";
 
 /// Says on standard error what went wrong, and why.

@@ -9,6 +9,7 @@ use crate::settings::Settings;
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
 use futures::future::{Either, join, join_all, select};
+use rejoin_accounts::Accounts;
 use rejoin_core::Violation;
 use rejoin_engine::{
     Engine, Replayed, Runner, Runtime, Services, ShellRunner, ShellSettings, SmolRuntime,
@@ -130,7 +131,8 @@ async fn serve_until_told(
 ) -> Result<(), ServeError> {
     let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
     let engine = begun.engine.clone();
-    let servers = bind(settings, &engine).map_err(|it| begin(it.into()))?;
+    let accounts = Accounts::open().map_err(|it| begin(it.into()))?;
+    let servers = bind(settings, &engine, &accounts).map_err(|it| begin(it.into()))?;
     announce(&servers, &begun).map_err(|it| begin(it.into()))?;
 
     let closing = Closing::new();
@@ -224,16 +226,21 @@ fn open_log(
 fn bind(
     settings: &Settings,
     engine: &Engine,
+    accounts: &Accounts,
 ) -> Result<Vec<(&'static str, Server)>, rejoin_http::BindError> {
     let mut common = rejoin_http::app();
     rejoin_arthas::mount(&mut common, engine.clone(), settings.arthas());
+    rejoin_native::mount(&mut common, engine.clone());
+    rejoin_native::mount_openapi(&mut common, &[rejoin_native::OPENAPI]);
     let of_its_own = |address| (address, rejoin_http::app());
     let mut maxscale = settings.maxscale_listen().map(of_its_own);
-    let app = maxscale.as_mut().map_or(&mut common, |(_, app)| app);
-    rejoin_maxscale::mount(app, engine.clone());
+    match &mut maxscale {
+        Some((_, own)) => rejoin_maxscale::mount(own, engine.clone()),
+        None => rejoin_maxscale::mount_versioned(&mut common, engine.clone()),
+    }
     let mut doris = settings.doris_listen().map(of_its_own);
     let app = doris.as_mut().map_or(&mut common, |(_, app)| app);
-    rejoin_doris::mount(app, engine.clone(), settings.doris());
+    rejoin_doris::mount(app, engine.clone(), accounts.clone(), settings.doris());
 
     let bind = |name, (address, app)| {
         let server = Server::bind(address, app, settings.http(), HostCheck::local())?;

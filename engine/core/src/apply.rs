@@ -10,7 +10,8 @@
 use crate::closed::Closed;
 use crate::deadline::{Deadline, Deadlines};
 use crate::few::Few;
-use crate::state::{Consumer, Job, Session, State};
+use crate::requests::{Known, Requests, fingerprint};
+use crate::state::{Consumer, Input, Job, Session, State};
 use crate::{
     ConsumerId, Event, InterruptCause, JobId, LeaveCause, LossCause, Place, Record, Sequence,
     SessionId, Timestamp,
@@ -57,6 +58,7 @@ impl State {
                     consumers: Few::default(),
                     jobs: Few::default(),
                     foreground: None,
+                    requests: Requests::default(),
                     seen: record.at,
                     timeout: *timeout,
                     bytes: record.event.bytes(),
@@ -114,8 +116,9 @@ impl State {
         Ok(())
     }
 
-    /// The sequence of a session's last record, as far as there are any.
-    pub(crate) fn last_sequence(&self, session: SessionId) -> Sequence {
+    /// The sequence of a session's last record; [`Sequence::START`] when it has none, or has been
+    /// removed.
+    pub fn last_sequence(&self, session: SessionId) -> Sequence {
         let open = self.sessions.get(&session).map(|open| open.last_sequence);
         open.or_else(|| self.closed.get(session).map(|closed| closed.last_sequence))
             .unwrap_or(Sequence::START)
@@ -268,10 +271,20 @@ impl Session {
             Event::JobSubmitted {
                 job: id,
                 manner,
+                statement,
                 timeout,
                 output_limit,
-                ..
+                request,
+                input,
             } => {
+                if let Some(request) = request {
+                    let known = Known {
+                        job: *id,
+                        sequence,
+                        fingerprint: fingerprint(statement, *manner, *input),
+                    };
+                    self.requests.remember(request, known);
+                }
                 let job = Job {
                     manner: *manner,
                     started: false,
@@ -281,6 +294,7 @@ impl Session {
                     is_cut: false,
                     due: at + *timeout,
                     is_doubtful: false,
+                    input: if *input { Input::Open(0) } else { Input::None },
                 };
                 deadlines.reset(Deadline::Job(session, *id), None, job.deadline());
                 if manner.place == Place::Foreground
@@ -299,6 +313,19 @@ impl Session {
             Event::ResultEmitted { job, result, .. } => {
                 if let Some(job) = self.jobs.get_mut(job) {
                     job.output += result.len() as u64;
+                }
+            }
+            Event::InputWritten {
+                job, bytes, end, ..
+            } => {
+                if let Some(job) = self.jobs.get_mut(job)
+                    && let Input::Open(written) = job.input
+                {
+                    job.input = if *end {
+                        Input::Ended
+                    } else {
+                        Input::Open(written + bytes.len() as u64)
+                    };
                 }
             }
             Event::InterruptRequested { job: id, cause } => {
@@ -350,9 +377,17 @@ impl Session {
             Event::ConsumerLeft { consumer, .. } => self
                 .lacks_consumer(consumer)
                 .then_some("its consumer has not joined"),
-            Event::JobSubmitted { job, manner, .. } => {
+            Event::JobSubmitted {
+                job,
+                manner,
+                request,
+                ..
+            } => {
+                let is_repeated = |request| self.requests.get(request).is_some();
                 if job.0 <= last_job {
                     Some("its job's number does not grow")
+                } else if request.as_deref().is_some_and(is_repeated) {
+                    Some("its request has led to a job already")
                 } else {
                     (manner.place == Place::Foreground && self.is_foreground_taken())
                         .then_some("the foreground is taken")
@@ -361,6 +396,11 @@ impl Session {
             Event::JobStarted { job } => match self.jobs.get(job) {
                 None => self.lacks_job(job).then_some("its job is not running"),
                 Some(job) => job.started.then_some("its job has started already"),
+            },
+            Event::InputWritten { job, .. } => match self.jobs.get(job).map(|job| job.input) {
+                None => self.lacks_job(job).then_some("its job is not running"),
+                Some(Input::Open(_)) => None,
+                Some(Input::None | Input::Ended) => Some("its job's input is not open"),
             },
             Event::ResultEmitted { job, .. }
             | Event::InterruptRequested { job, .. }

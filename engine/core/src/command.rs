@@ -49,6 +49,17 @@ pub enum Command {
     },
     /// Run a statement.
     SubmitJob(SubmitJob),
+    /// Write to a running job's standard input.
+    WriteInput {
+        /// The session.
+        session: SessionId,
+        /// The job.
+        job: JobId,
+        /// What is written. It is logged, as everything is.
+        bytes: Arc<[u8]>,
+        /// Whether nothing follows.
+        end: bool,
+    },
     /// Note for the session's readers that a statement could not become a job.
     RefuseStatement {
         /// The session.
@@ -147,4 +158,9 @@ pub struct SubmitJob {
     pub timeout: Duration,
     /// How many bytes of results it may emit before it is interrupted.
     pub output_limit: u64,
+    /// What the client calls this request, where it may ask again: the same name with the same
+    /// statement is the same job, and not another one.
+    pub request: Option<Arc<str>>,
+    /// Whether its standard input stays open, to be written to.
+    pub input: bool,
 }

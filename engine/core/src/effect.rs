@@ -18,6 +18,17 @@ pub enum Effect {
         statement: Arc<str>,
         /// Whether the session's other jobs wait for it.
         place: Place,
+        /// Whether its standard input stays open.
+        input: bool,
+    },
+    /// Write to a job's standard input.
+    Write {
+        /// The job.
+        job: JobId,
+        /// What.
+        bytes: Arc<[u8]>,
+        /// Whether nothing follows.
+        end: bool,
     },
     /// Tell a job to end; said again, more firmly.
     Interrupt {
@@ -47,6 +58,7 @@ impl Effect {
                 job,
                 statement,
                 manner,
+                input,
                 ..
             } => Some(Self::Start {
                 session,
@@ -54,6 +66,14 @@ impl Effect {
                 job: *job,
                 statement: statement.clone(),
                 place: manner.place,
+                input: *input,
+            }),
+            Event::InputWritten {
+                job, bytes, end, ..
+            } => Some(Self::Write {
+                job: *job,
+                bytes: bytes.clone(),
+                end: *end,
             }),
             Event::InterruptRequested { job, cause } => Some(Self::Interrupt {
                 session,

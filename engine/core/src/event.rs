@@ -91,6 +91,21 @@ pub enum Event {
         timeout: Duration,
         /// How many bytes of results it may emit before it is interrupted.
         output_limit: u64,
+        /// What the client called its request, where it did.
+        request: Option<Arc<str>>,
+        /// Whether its standard input stays open, to be written to.
+        input: bool,
+    },
+    /// Something was written to a job's standard input.
+    InputWritten {
+        /// Which job.
+        job: JobId,
+        /// How it was submitted.
+        manner: Manner,
+        /// What was written.
+        bytes: Arc<[u8]>,
+        /// Whether nothing follows.
+        end: bool,
     },
     /// A statement was refused before it could become a job.
     StatementRefused {
@@ -229,6 +244,7 @@ impl Event {
         match self {
             Self::JobSubmitted { job, .. }
             | Self::JobStarted { job }
+            | Self::InputWritten { job, .. }
             | Self::ResultEmitted { job, .. }
             | Self::InterruptRequested { job, .. }
             | Self::JobFinished { job, .. } => Some(*job),
@@ -249,7 +265,10 @@ impl Event {
                 ..
             } => service.len() + optional(user) + optional(remote) + server.version.len(),
             Self::UserSet { user } => user.len(),
-            Self::JobSubmitted { statement, .. } => statement.len(),
+            Self::JobSubmitted {
+                statement, request, ..
+            } => statement.len() + optional(request),
+            Self::InputWritten { bytes, .. } => bytes.len(),
             Self::StatementRefused { statement, reason } => optional(statement) + reason.len(),
             Self::ResultEmitted { result, .. } => result.len(),
             Self::JobFinished { message, .. } => optional(message),

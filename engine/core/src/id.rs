@@ -164,10 +164,10 @@ impl Sequence {
     /// Before the first record of a session.
     pub const START: Self = Self(0);
 
-    /// The sequence after this one.
+    /// The sequence after this one; nothing follows the last that there can be.
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 

@@ -29,6 +29,7 @@ mod id;
 pub mod limits;
 mod projection;
 mod rejection;
+mod requests;
 mod state;
 mod step;
 pub mod testing;

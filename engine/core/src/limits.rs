@@ -20,7 +20,11 @@ pub struct Limits {
     /// Bytes of one encoded result. A job whose result has more is interrupted, as one that emits
     /// too much in all.
     pub result: usize,
-    /// Bytes of a name: a user, a service, a remote address.
+    /// Bytes of one write to a job's standard input.
+    pub input: usize,
+    /// Bytes that may be written to the standard input of one job in all.
+    pub job_input: u64,
+    /// Bytes of a name: a user, a service, a remote address, a request.
     pub name: usize,
     /// Bytes of a message for a person: why a statement was refused, how a job ended. The latter
     /// is cut.
@@ -64,6 +68,8 @@ impl Limits {
         statement: 96 * 1024,
         // A 64 KiB chunk of control characters grows six-fold as JSON.
         result: 512 * 1024,
+        input: 64 * 1024,
+        job_input: 64 * 1024 * 1024,
         name: 256,
         message: 8 * 1024,
         expired: 1_000,
@@ -93,6 +99,10 @@ pub const REMEMBERED_REMOVALS: usize = 100_000;
 
 /// What a record takes beside its texts: its frame, and about what its numbers take.
 pub const RECORD_BYTES: u64 = 48;
+
+/// Names of requests that one open session remembers, the last ones: a retry that comes after so
+/// many others is a new request.
+pub const REMEMBERED_REQUESTS: usize = 256;
 
 /// Ended sessions that the views remember, so that whoever reads one reads it to its end.
 pub const REMEMBERED_SESSIONS: usize = 1_000;

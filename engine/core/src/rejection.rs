@@ -1,6 +1,6 @@
 //! Why a command was refused: understood, judged by the state, deterministic. Not an error.
 
-use crate::{ConsumerId, JobId, SessionId};
+use crate::{ConsumerId, JobId, Sequence, SessionId};
 use core::fmt;
 
 /// The state refuses a command. A closed list, in alphabetical order.
@@ -10,14 +10,27 @@ pub enum Rejection {
     ConsumerNotFound(ConsumerId),
     /// A cursor may not stand beyond the session's last record.
     CursorAhead,
+    /// Nothing more can be written to the job: its input was ended.
+    InputEnded(JobId),
     /// No such job is unfinished in the session.
     JobNotFound(JobId),
     /// The session's foreground is taken.
     JobRunning(JobId),
     /// Nothing runs in the session's foreground.
     NoForegroundJob,
+    /// The job was submitted without an input that stays open.
+    NoInput(JobId),
     /// The job has emitted all that it may.
     OutputLimitReached(JobId),
+    /// The same request was accepted before. Nothing was done now, and nothing needs to be.
+    RequestRepeated {
+        /// The job that it led to.
+        job: JobId,
+        /// The sequence of the record that says so.
+        sequence: Sequence,
+    },
+    /// Another request of that name led to this job.
+    RequestTaken(JobId),
     /// The session's identity is taken.
     SessionExists(SessionId),
     /// No such session is open (any more).
@@ -44,10 +57,14 @@ impl Rejection {
         match self {
             Self::ConsumerNotFound(_) => "consumer_not_found",
             Self::CursorAhead => "cursor_ahead",
+            Self::InputEnded(_) => "input_ended",
             Self::JobNotFound(_) => "job_not_found",
             Self::JobRunning(_) => "job_running",
             Self::NoForegroundJob => "no_foreground_job",
+            Self::NoInput(_) => "no_input",
             Self::OutputLimitReached(_) => "output_limit_reached",
+            Self::RequestRepeated { .. } => "request_repeated",
+            Self::RequestTaken(_) => "request_taken",
             Self::SessionExists(_) => "session_exists",
             Self::SessionNotFound(_) => "session_not_found",
             Self::TooLong { .. } => "too_long",
@@ -69,10 +86,18 @@ impl fmt::Display for Rejection {
         match self {
             Self::ConsumerNotFound(consumer) => write!(f, "consumer not found: {consumer}"),
             Self::CursorAhead => f.write_str("a cursor may not stand beyond the last record"),
+            Self::InputEnded(job) => write!(f, "the input of job {job} was ended"),
             Self::JobNotFound(job) => write!(f, "no job {job} is running in this session"),
             Self::JobRunning(job) => write!(f, "job {job} is running in the foreground"),
             Self::NoForegroundJob => f.write_str("no foreground job is running"),
+            Self::NoInput(job) => write!(f, "job {job} was submitted without an input"),
             Self::OutputLimitReached(job) => write!(f, "job {job} has emitted all that it may"),
+            Self::RequestRepeated { job, .. } => {
+                write!(f, "the request was accepted before, as job {job}")
+            }
+            Self::RequestTaken(job) => {
+                write!(f, "another request of that name was accepted, as job {job}")
+            }
             Self::SessionExists(session) => write!(f, "session exists: {session}"),
             Self::SessionNotFound(session) => write!(f, "session not found: {session}"),
             Self::TooLong { what, limit } => write!(f, "the {what} is longer than {limit} bytes"),

@@ -6,6 +6,7 @@
 use crate::closed::ClosedSessions;
 use crate::deadline::{Deadline, Deadlines};
 use crate::few::Few;
+use crate::requests::Requests;
 use crate::{
     ConsumerId, InterruptCause, JobId, Limits, Manner, Sequence, SessionId, SessionNumber,
     Timestamp,
@@ -76,6 +77,7 @@ pub struct Session {
     pub(crate) consumers: Few<ConsumerId, Consumer>,
     pub(crate) jobs: Few<JobId, Job>,
     pub(crate) foreground: Option<JobId>,
+    pub(crate) requests: Requests,
     pub(crate) seen: Timestamp,
     pub(crate) timeout: Duration,
     /// What its records take, as [`Event::bytes`](crate::Event::bytes) counts.
@@ -183,6 +185,18 @@ pub struct Job {
     pub(crate) due: Timestamp,
     /// It may have finished in a record that is lost.
     pub(crate) is_doubtful: bool,
+    pub(crate) input: Input,
+}
+
+/// What is known of a job's standard input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// It was empty from the beginning.
+    None,
+    /// So many bytes were written to it, and more may follow.
+    Open(u64),
+    /// Nothing more follows.
+    Ended,
 }
 
 impl Job {

@@ -194,6 +194,18 @@ fn find(
                 record.event == Event::InterruptRequested { job, cause }
             })
         }
+        (
+            Command::WriteInput {
+                session,
+                job,
+                bytes,
+                end,
+            },
+            _,
+        ) => by_event(*session, &|event| {
+            matches!(event, Event::InputWritten { job: it, bytes: written, end: is_end, .. }
+                if it == job && written == bytes && is_end == end)
+        }),
         (Command::SetUser { session, .. } | Command::RefuseStatement { session, .. }, _) => {
             let wanted = text(command);
             by_event(*session, &|event| text_of(event) == wanted)
@@ -221,6 +233,17 @@ fn was_right(command: &Command, rejection: Rejection, from: usize, shadow: &Shad
         Rejection::ConsumerNotFound(consumer) => {
             was_ever(&|stand| !stand.consumers.contains(&consumer))
         }
+        Rejection::InputEnded(job) => shadow.records(session).any(|(_, record)| {
+            matches!(record.event, Event::InputWritten { job: it, end: true, .. } if it == job)
+        }),
+        Rejection::NoInput(job) => shadow.records(session).any(|(_, record)| {
+            matches!(record.event, Event::JobSubmitted { job: it, input: false, .. } if it == job)
+        }),
+        Rejection::RequestTaken(job) => shadow.records(session).any(|(_, record)| {
+            matches!((&record.event, command),
+                (Event::JobSubmitted { job: it, request: Some(request), .. }, Command::SubmitJob(submit))
+                    if *it == job && submit.request.as_ref() == Some(request))
+        }),
         Rejection::JobNotFound(job) => was_ever(&|stand| !stand.jobs.contains(&job)),
         Rejection::JobRunning(job) => was_ever(&|stand| stand.foreground == Some(job)),
         Rejection::NoForegroundJob => was_ever(&|stand| stand.foreground.is_none()),
@@ -230,9 +253,11 @@ fn was_right(command: &Command, rejection: Rejection, from: usize, shadow: &Shad
             Command::JoinSession { .. } => was_ever(&|stand| stand.consumers.len() >= limit),
             _ => was_ever(&|stand| stand.jobs.len() >= limit),
         },
-        Rejection::CursorAhead | Rejection::OutputLimitReached(_) | Rejection::SessionExists(_) => {
-            false
-        }
+        // The engine answers a repeated request with its job.
+        Rejection::CursorAhead
+        | Rejection::OutputLimitReached(_)
+        | Rejection::RequestRepeated { .. }
+        | Rejection::SessionExists(_) => false,
     }
 }
 
@@ -243,7 +268,8 @@ fn session_of(command: &Command) -> Option<SessionId> {
         | Command::CloseSession { session, .. }
         | Command::SetUser { session, .. }
         | Command::RefuseStatement { session, .. }
-        | Command::InterruptJob { session, .. } => Some(*session),
+        | Command::InterruptJob { session, .. }
+        | Command::WriteInput { session, .. } => Some(*session),
         Command::SubmitJob(submit) => Some(submit.session),
         _ => None,
     }

@@ -79,6 +79,7 @@ fn name(event: &Event) -> &'static str {
             LeaveCause::SessionClosed => "event: consumer left, as the session was closed",
         },
         Event::CursorAdvanced { .. } => "event: cursor advanced",
+        Event::InputWritten { .. } => "event: input written",
         Event::InterruptRequested { cause, .. } => match cause {
             InterruptCause::Requested => "event: interrupt, requested",
             InterruptCause::Timeout => "event: interrupt, for timeout",

@@ -126,6 +126,8 @@ impl Simulation {
     fn new(plan: Plan) -> Self {
         let mut random = Random::new(plan.seed);
         let limits = Limits {
+            input: 1_000,
+            job_input: 1_000_000,
             sessions: 4,
             consumers: 4,
             jobs: 3,

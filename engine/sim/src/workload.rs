@@ -82,13 +82,16 @@ fn operation(random: &mut Random) -> Operation {
         24..=26 => Operation::SetUser(session, random.byte()),
         27..=30 => Operation::Touch(session),
         31..=33 => Operation::Refuse(session),
-        34..=46 => Operation::Interrupt(session, (!random.once_in(3)).then_some(other)),
+        34..=39 => Operation::Write(session, other, 1 + random.byte() % 200, random.once_in(3)),
+        40..=46 => Operation::Interrupt(session, (!random.once_in(3)).then_some(other)),
         47..=60 => Operation::Advance(session, other, 1),
         _ => Operation::Submit {
             session,
             manner: random.pick(Manner::ALL),
             timeout: 1 + random.byte() % 30,
             output_limit: random.byte(),
+            request: random.once_in(4).then(|| random.byte() % 16),
+            input: random.once_in(3),
         },
     }
 }
@@ -198,6 +201,11 @@ fn judge(
                 }
                 CommandError::ReadOnly => {
                     Err("an engine that may write says that it only reads".to_owned())
+                }
+                CommandError::InputFull => {
+                    witness.ledger.count("answer: input full");
+                    witness.history.turn_away(ticket);
+                    Ok(())
                 }
                 CommandError::Overloaded => {
                     witness.ledger.count("answer: overloaded");
@@ -310,16 +318,32 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Perf
         }
         Command::SubmitJob(submit) => {
             let is_plain = random.once_in(4);
-            let noted = engine
-                .submit_job(NewJob {
-                    session: submit.session,
-                    statement: submit.statement,
-                    manner: submit.manner,
-                    timeout: (!is_plain).then_some(submit.timeout),
-                    output_limit: (!is_plain).then_some(submit.output_limit),
-                })
-                .await?;
-            Ok((Told::Noted(noted.job, noted.sequence), None))
+            let new = NewJob {
+                session: submit.session,
+                statement: submit.statement,
+                manner: submit.manner,
+                request: submit.request,
+                input: submit.input,
+                timeout: (!is_plain).then_some(submit.timeout),
+                output_limit: (!is_plain).then_some(submit.output_limit),
+            };
+            let noted = engine.submit_job(new.clone()).await?;
+            // A client that heard nothing asks again: that is the same job, or there is no answer.
+            let again = if new.request.is_some() && random.once_in(2) {
+                engine.submit_job(new).await.unwrap_or(noted)
+            } else {
+                noted
+            };
+            Ok((Told::Noted(noted.job, again.sequence), None))
+        }
+        Command::WriteInput {
+            session,
+            job,
+            bytes,
+            end,
+        } => {
+            engine.write_input(session, job, bytes, end).await?;
+            Ok((Told::Done, None))
         }
         _ => Ok((Told::Done, None)),
     }
@@ -355,9 +379,12 @@ async fn look(world: &Arc<World>, engine: &Engine, random: &mut Random) {
 fn rejected(rejection: rejoin_core::Rejection) -> &'static str {
     match rejection.code() {
         "consumer_not_found" => "rejected: consumer_not_found",
+        "input_ended" => "rejected: input_ended",
         "job_not_found" => "rejected: job_not_found",
         "job_running" => "rejected: job_running",
         "no_foreground_job" => "rejected: no_foreground_job",
+        "no_input" => "rejected: no_input",
+        "request_taken" => "rejected: request_taken",
         "session_not_found" => "rejected: session_not_found",
         "too_long" => "rejected: too_long",
         "too_many" => "rejected: too_many",

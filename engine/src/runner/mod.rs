@@ -9,6 +9,7 @@ pub use result::encode_result;
 #[cfg(all(feature = "shell", unix))]
 pub use shell::{OpenShellError, ShellRunner, ShellSettings};
 
+use crate::input::Input;
 use async_channel::{Receiver, Sender};
 use futures::future::BoxFuture;
 use rejoin_core::{Command, InterruptCause, JobId, Place, SessionId};
@@ -46,6 +47,8 @@ pub struct RunnerJob {
     pub reporter: Reporter,
     /// Each word to end; more than one means: more firmly.
     pub interrupts: Receiver<InterruptCause>,
+    /// What is written to its standard input; none where that is empty.
+    pub input: Option<Input>,
 }
 
 /// How a job ended, by its runner's account.

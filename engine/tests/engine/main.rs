@@ -2,9 +2,11 @@
 
 mod durability;
 mod jobs;
+mod model;
 mod pulls;
 mod read_only;
 mod restarts;
+mod salvage;
 mod timeouts;
 mod world;
 
@@ -53,7 +55,8 @@ on_each_runtime! {
         a_busy_session_is_not_idle
         a_job_is_interrupted_at_its_timeout
         a_session_is_closed_when_nobody_uses_it
-        what_is_due_happens_without_anybody_asking;
+        what_is_due_happens_without_anybody_asking
+        a_clock_that_is_set_back_expires_nobody_who_pulls;
     durability:
         nothing_is_told_before_it_is_durable
         commands_that_come_in_during_a_sync_share_the_next

@@ -160,6 +160,8 @@ mod tests {
             statement: "make\nmake install".into(),
             timeout: Duration::ZERO,
             output_limit: 0,
+            request: None,
+            input: false,
         };
         let said = Event::ResultEmitted {
             job,

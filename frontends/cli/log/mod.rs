@@ -93,6 +93,7 @@ fn members(fields: &Map<String, Value>) -> String {
 fn is_for_the_submitter(event: &Event) -> bool {
     match event {
         Event::JobSubmitted { manner, .. }
+        | Event::InputWritten { manner, .. }
         | Event::ResultEmitted { manner, .. }
         | Event::JobFinished { manner, .. } => manner.audience == Audience::Submitter,
         _ => false,

@@ -3,6 +3,8 @@
 //! Pure: a record in, an object out. Never: a member that is null, or a result as an escaped
 //! string.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{
     Audience, CloseCause, Event, InterruptCause, LeaveCause, LossCause, Manner, Outcome, Place,
     Record, Timestamp,
@@ -90,6 +92,8 @@ fn event(event: &Event) -> (&'static str, Value) {
             statement,
             timeout,
             output_limit,
+            request,
+            input,
         } => (
             "job-submitted",
             json!({
@@ -99,8 +103,31 @@ fn event(event: &Event) -> (&'static str, Value) {
                 "statement": &**statement,
                 "timeoutMillis": millis(*timeout),
                 "outputLimit": output_limit,
+                "request": request.as_deref(),
+                "input": input,
             }),
         ),
+        Event::InputWritten {
+            job,
+            manner,
+            bytes,
+            end,
+        } => {
+            let (name, written) = match std::str::from_utf8(bytes) {
+                Ok(text) => ("content", text.to_owned()),
+                Err(_) => ("contentBase64", STANDARD.encode(bytes)),
+            };
+            (
+                "input-written",
+                json!({
+                    "job": job.0,
+                    "place": place(*manner),
+                    "audience": audience(*manner),
+                    (name): written,
+                    "end": end,
+                }),
+            )
+        }
         Event::JobStarted { job } => ("job-started", json!({"job": job.0})),
         Event::ResultEmitted {
             job,
@@ -253,6 +280,23 @@ mod tests {
         let finished = shown(8, finished);
         assert_eq!(finished["outcome"], "timed-out");
         assert_eq!(finished.get("message"), None);
+    }
+
+    #[test]
+    fn a_declared_gap_says_what_is_gone_and_why() {
+        let (first, last) = (Sequence(3), Sequence(9));
+        let cause = LossCause::Damage;
+        let shown = shown(9, Event::RecordsLost { first, last, cause });
+        let expected = json!({
+            "session": SESSION.to_string(),
+            "sequence": 9,
+            "at": "1970-01-01T00:00:01.500Z",
+            "event": "records-lost",
+            "first": 3,
+            "last": 9,
+            "cause": "damage",
+        });
+        assert_eq!(shown, expected);
     }
 
     #[test]

@@ -42,6 +42,7 @@ impl View {
     pub(crate) fn is_told(&self, record: &Record) -> bool {
         match &record.event {
             Event::JobSubmitted { manner, .. }
+            | Event::InputWritten { manner, .. }
             | Event::ResultEmitted { manner, .. }
             | Event::JobFinished { manner, .. } => self.all || manner.audience == Audience::Session,
             _ => true,
@@ -143,6 +144,12 @@ fn about(event: &Event) -> Option<String> {
             Some(statement) => format!("refused: {reason}: {statement}"),
             None => format!("refused: {reason}"),
         },
+        Event::InputWritten {
+            job, bytes, end, ..
+        } => {
+            let end = if *end { ", the last" } else { "" };
+            format!("job {job} was given {} bytes of input{end}", bytes.len())
+        }
         Event::InterruptRequested { job, cause } => {
             format!("job {job} told to end: {}", interrupted(*cause))
         }
@@ -173,9 +180,11 @@ impl Viewer {
     /// it.
     pub(crate) fn pass(&mut self, record: &Record) -> Option<Shown> {
         let before = self.last.replace(record.sequence).unwrap_or_default();
-        let missing = record.sequence.0.saturating_sub(before.0);
+        // A declared gap says itself what is gone.
+        let start = record.stands_for().start().0;
+        let missing = start.saturating_sub(before.0);
         (missing > 1).then(|| {
-            let (first, last) = (before.0.saturating_add(1), record.sequence.0 - 1);
+            let (first, last) = (before.0.saturating_add(1), start - 1);
             note(&format!("sequences {first} to {last} are missing"))
         })
     }
@@ -207,8 +216,30 @@ impl Viewer {
 mod tests {
     use super::*;
     use rejoin_core::testing::{SESSION, instant};
-    use rejoin_core::{InterruptCause, JobId};
+    use rejoin_core::{InterruptCause, JobId, LossCause};
     use std::time::Duration;
+
+    #[test]
+    fn a_declared_gap_is_told_once_and_in_its_own_words() {
+        let mut viewer = Viewer::new(false);
+        let record = |sequence, event| Record {
+            session: SESSION,
+            sequence: Sequence(sequence),
+            at: instant(1),
+            event,
+        };
+        assert!(viewer.pass(&record(1, Event::SessionResumed)).is_none());
+        let lost = Event::RecordsLost {
+            first: Sequence(2),
+            last: Sequence(9),
+            cause: LossCause::Damage,
+        };
+        let lost = record(9, lost);
+        assert!(viewer.pass(&lost).is_none());
+        let shown = View::default().show(&lost).unwrap();
+        assert_eq!(shown.bytes, b"[records 2 to 9 are gone: damage]");
+        assert!(viewer.pass(&record(10, Event::SessionResumed)).is_none());
+    }
 
     const HEARD: Manner = Manner {
         place: Place::Foreground,
@@ -223,6 +254,8 @@ mod tests {
             statement: statement.into(),
             timeout: Duration::from_secs(1),
             output_limit: 1,
+            request: None,
+            input: false,
         }
     }
 

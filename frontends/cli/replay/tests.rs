@@ -32,6 +32,8 @@ fn write_log(directory: &Path) {
         statement: "say".into(),
         timeout: Duration::from_secs(100),
         output_limit: 1_000,
+        request: None,
+        input: false,
     };
     let said = |words: &str| Event::ResultEmitted {
         job,

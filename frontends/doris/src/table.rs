@@ -145,6 +145,8 @@ mod tests {
             statement: statement.into(),
             timeout: Duration::from_secs(1),
             output_limit: 1,
+            request: None,
+            input: false,
         }
     }
 

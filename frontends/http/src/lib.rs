@@ -52,6 +52,8 @@ mod request;
 mod server;
 mod socket;
 #[cfg(feature = "test-client")]
+pub mod test_call;
+#[cfg(feature = "test-client")]
 pub mod test_client;
 mod timers;
 mod worker;

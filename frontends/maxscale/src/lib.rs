@@ -22,6 +22,8 @@ mod query;
 mod request;
 mod resource;
 mod route;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod wire;
 
 use jiff::tz::TimeZone;
@@ -71,12 +73,22 @@ use std::sync::atomic::AtomicUsize;
 /// # }
 /// ```
 pub fn mount(app: &mut tide::Server<()>, engine: Engine) {
+    mount_at(app, engine, &PATHS);
+}
+
+/// Mounts the API below `/v1` alone, on an application that others share: `/sessions` may be
+/// theirs.
+pub fn mount_versioned(app: &mut tide::Server<()>, engine: Engine) {
+    mount_at(app, engine, &PATHS[..VERSIONED]);
+}
+
+fn mount_at(app: &mut tide::Server<()>, engine: Engine, paths: &[&str]) {
     let frontend = Arc::new(MaxScale {
         engine,
         zone: TimeZone::system(),
         waiting_closings: Arc::default(),
     });
-    for path in PATHS {
+    for path in paths {
         let frontend = frontend.clone();
         app.at(path).all(move |request: tide::Request<()>| {
             let frontend = frontend.clone();
@@ -95,6 +107,9 @@ struct MaxScale {
 
 /// Everything below `/v1`, and what clients ask for without it. Which of it there is, and what is
 /// not there, is the table of routes.
+/// How many of [`PATHS`] begin with the version.
+const VERSIONED: usize = 3;
+
 const PATHS: [&str; 12] = [
     "/v1",
     "/v1/",

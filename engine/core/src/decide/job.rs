@@ -1,7 +1,8 @@
 //! Decisions about jobs: what clients ask for, and what runners report.
 
 use super::{Decision, at_most, fewer_than};
-use crate::state::{Job, Session};
+use crate::requests::{Known, fingerprint};
+use crate::state::{Input, Job, Session};
 use crate::{Event, InterruptCause, JobId, Outcome, Place, Rejection, SessionId, State, SubmitJob};
 use alloc::format;
 use alloc::sync::Arc;
@@ -16,9 +17,18 @@ impl State {
             manner,
             timeout,
             output_limit,
+            request,
+            input,
         } = submit;
         let open = self.open(session)?;
         at_most("statement", self.limits.statement, statement.len())?;
+        if let Some(request) = &request {
+            at_most("name of the request", self.limits.name, request.len())?;
+            if let Some(known) = open.requests.get(request) {
+                // Before all else: it was accepted, whatever speaks against another one now.
+                return Err(repeated(known, fingerprint(&statement, manner, input)));
+            }
+        }
         if let (Place::Foreground, Some(running)) = (manner.place, open.foreground) {
             return Err(Rejection::JobRunning(running));
         }
@@ -36,6 +46,43 @@ impl State {
                 statement,
                 timeout,
                 output_limit,
+                request,
+                input,
+            },
+        )])
+    }
+
+    pub(super) fn write_input(
+        &self,
+        session: SessionId,
+        job: JobId,
+        bytes: Arc<[u8]>,
+        end: bool,
+    ) -> Decision {
+        let running = self.open(session)?.job(job)?;
+        let written = match running.input {
+            Input::Open(written) => written,
+            Input::None => return Err(Rejection::NoInput(job)),
+            Input::Ended => return Err(Rejection::InputEnded(job)),
+        };
+        at_most("input", self.limits.input, bytes.len())?;
+        if written + bytes.len() as u64 > self.limits.job_input {
+            return Err(Rejection::TooLong {
+                what: "input of the job in all",
+                limit: usize::try_from(self.limits.job_input).unwrap_or(usize::MAX),
+            });
+        }
+        if bytes.is_empty() && !end {
+            return Ok(vec![]);
+        }
+        let manner = running.manner;
+        Ok(vec![(
+            session,
+            Event::InputWritten {
+                job,
+                manner,
+                bytes,
+                end,
             },
         )])
     }
@@ -185,6 +232,18 @@ impl Job {
             "the job was interrupted: its results may have {limit} bytes, {result_limit} each, and the next would have exceeded that"
         );
         (outcome, Some(cut.into()))
+    }
+}
+
+/// What a request is told whose name is known.
+fn repeated(known: Known, fingerprint: u128) -> Rejection {
+    if known.fingerprint == fingerprint {
+        Rejection::RequestRepeated {
+            job: known.job,
+            sequence: known.sequence,
+        }
+    } else {
+        Rejection::RequestTaken(known.job)
     }
 }
 

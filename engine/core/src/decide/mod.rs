@@ -39,6 +39,12 @@ impl State {
                 seen,
             } => self.advance_cursor(session, consumer, to, seen),
             Command::SubmitJob(submit) => self.submit_job(submit),
+            Command::WriteInput {
+                session,
+                job,
+                bytes,
+                end,
+            } => self.write_input(session, job, bytes, end),
             Command::RefuseStatement {
                 session,
                 statement,

@@ -7,6 +7,7 @@ mod gaps;
 mod jobs;
 mod lists;
 mod numbers;
+mod removals;
 mod sessions;
 
 pub use cursors::ConsumerView;
@@ -16,9 +17,10 @@ pub use lists::Selection;
 pub use sessions::SessionView;
 
 use crate::limits::REMEMBERED_SESSIONS;
-use crate::{Event, LossCause, Record, SessionId, SessionNumber, Timestamp};
+use crate::{Event, LossCause, Record, Sequence, SessionId, SessionNumber, Timestamp};
 use alloc::collections::{BTreeMap, VecDeque};
 use lists::Lists;
+use removals::Removals;
 
 /// Every open session, and the last ones that ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +30,7 @@ pub struct Views {
     numbers: BTreeMap<SessionId, SessionNumber>,
     lists: Lists,
     ended: VecDeque<SessionId>,
+    removals: Removals,
     revision: u64,
     changed: Timestamp,
 }
@@ -50,10 +53,12 @@ impl Views {
             return;
         }
         if let Event::RecordsLost {
+            last,
             cause: LossCause::Retention { .. },
             ..
         } = record.event
         {
+            self.removals.add(record.session, last);
             self.remove(record.session);
             return;
         }
@@ -106,15 +111,32 @@ impl Views {
         self.sessions.get(self.numbers.get(&session)?)
     }
 
+    /// The last sequence of a session that retention has removed, with all before it; of the last
+    /// [`REMEMBERED_SESSIONS`] such sessions. The log tells of others as well.
+    pub fn removed(&self, session: SessionId) -> Option<Sequence> {
+        self.removals.last(session)
+    }
+
     /// The open session of this number.
     pub fn open_session(&self, number: SessionNumber) -> Option<&SessionView> {
         let known = self.sessions.get(&number);
         known.filter(|view| view.closed.is_none())
     }
 
+    /// The session of this number, open or remembered.
+    pub fn numbered(&self, number: SessionNumber) -> Option<&SessionView> {
+        self.sessions.get(&number)
+    }
+
     /// The open sessions, by number.
     pub fn open_sessions(&self) -> impl DoubleEndedIterator<Item = &SessionView> {
         self.sessions.values().filter(|view| view.closed.is_none())
+    }
+
+    /// The sessions that ended last and are remembered, the first to end first: at most
+    /// [`REMEMBERED_SESSIONS`].
+    pub fn ended_sessions(&self) -> impl DoubleEndedIterator<Item = &SessionView> {
+        self.ended.iter().filter_map(|ended| self.session(*ended))
     }
 
     /// How many sessions are open.

@@ -7,6 +7,7 @@ use crate::{
     Server, Session, SessionId, State, SubmitJob, Timestamp,
 };
 use alloc::format;
+use alloc::vec;
 use core::time::Duration;
 
 /// Which of those who are there: counted round and round. The last value picks one who is not.
@@ -43,7 +44,13 @@ pub enum Operation {
         timeout: u8,
         /// The bytes that it may emit.
         output_limit: u8,
+        /// What the client calls its request.
+        request: Option<u8>,
+        /// Whether its input stays open.
+        input: bool,
     },
+    /// Write so many bytes to a job; whether nothing follows.
+    Write(Pick, Pick, u8, bool),
     /// Note a statement that could not run.
     Refuse(Pick),
     /// Interrupt a job, or the one in the foreground.
@@ -112,13 +119,23 @@ impl Operation {
                 manner,
                 timeout,
                 output_limit,
+                request,
+                input,
             } => Command::SubmitJob(SubmitJob {
                 session: session.session(state),
                 statement: "statement".into(),
                 manner,
                 timeout: Duration::from_secs(timeout.into()),
                 output_limit: output_limit.into(),
+                request: request.map(|request| format!("request {request}").into()),
+                input,
             }),
+            Self::Write(session, job, bytes, end) => Command::WriteInput {
+                session: session.session(state),
+                job: job.job(session.open(state)),
+                bytes: vec![b'x'; bytes.into()].into(),
+                end,
+            },
             Self::Refuse(session) => Command::RefuseStatement {
                 session: session.session(state),
                 statement: None,

@@ -88,7 +88,9 @@ impl Promises {
                 self.all_jobs.insert(*job);
                 told.running.insert(*job, *at + *timeout);
             }
-            Event::JobStarted { job } | Event::ResultEmitted { job, .. } => {
+            Event::JobStarted { job }
+            | Event::InputWritten { job, .. }
+            | Event::ResultEmitted { job, .. } => {
                 assert!(
                     told.running.contains_key(job),
                     "promise 7: {record:?} after its job's end"

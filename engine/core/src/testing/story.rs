@@ -39,7 +39,7 @@ fn moved(byte: u8) -> i64 {
 impl Operation {
     fn drawn(what: u8, [a, b, c, d]: [u8; 4]) -> Self {
         let (first, second) = (Pick::drawn(a), Pick::drawn(b));
-        match what % 36 {
+        match what % 39 {
             0..=1 => Self::Create {
                 reads: a % 2 == 1,
                 timeout: 1 + b % 29,
@@ -54,6 +54,8 @@ impl Operation {
                 manner: Manner::ALL[usize::from(b % 4)],
                 timeout: 1 + c % 19,
                 output_limit: d,
+                request: (b >= 128).then_some(b / 8 % 8),
+                input: b / 4 % 2 == 1,
             },
             14 => Self::Refuse(first),
             15..=16 => Self::Interrupt(first, (c % 2 == 1).then_some(second)),
@@ -63,7 +65,8 @@ impl Operation {
             27..=29 => Self::Finish(first, second, c % 3),
             30..=33 => Self::Expire,
             34 => Self::Resume,
-            _ => Self::InterruptAll,
+            35 => Self::InterruptAll,
+            _ => Self::Write(first, second, c % 50, d % 8 == 0),
         }
     }
 }

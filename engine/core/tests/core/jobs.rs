@@ -31,6 +31,8 @@ pub(crate) fn submitted(job: u64, manner: Manner) -> Event {
         statement: "statement".into(),
         timeout: TIMEOUT,
         output_limit: OUTPUT,
+        request: None,
+        input: false,
     }
 }
 
@@ -51,6 +53,8 @@ fn submit(manner: Manner) -> Command {
         manner,
         timeout: TIMEOUT,
         output_limit: OUTPUT,
+        request: None,
+        input: false,
     })
 }
 
@@ -396,6 +400,7 @@ fn effects_say_what_to_run_and_what_to_leave() {
         job: JobId(1),
         statement: "statement".into(),
         place: Place::Foreground,
+        input: false,
     };
     assert_eq!(effects(submit(foreground())), [start]);
     assert_eq!(effects(emit("{}")), []);

@@ -262,6 +262,8 @@ fn submitted_as(statement: &str, job: u64) -> Event {
         statement,
         timeout,
         output_limit,
+        request: None,
+        input: false,
     }
 }
 

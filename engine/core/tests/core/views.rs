@@ -79,6 +79,8 @@ fn a_long_statement_is_shown_by_its_beginning() {
         statement,
         timeout,
         output_limit,
+        request: None,
+        input: false,
     };
     let views = fold([created(), long]);
     let view = views.session(rejoin_core::testing::SESSION).unwrap();

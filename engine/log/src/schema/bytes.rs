@@ -103,9 +103,21 @@ impl<'a> Parts<'a> {
         Ok((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
     }
 
-    pub(super) fn text(&mut self, field: Field) -> Result<Arc<str>, DecodeError> {
+    pub(super) fn counted(&mut self, field: Field) -> Result<&'a [u8], DecodeError> {
         let length = self.number(field)?;
-        let bytes = self.bytes(field, length)?;
+        self.bytes(field, length)
+    }
+
+    pub(super) fn flag(&mut self, field: Field) -> Result<bool, DecodeError> {
+        match self.byte(field)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            code => Err(DecodeError::UnknownChoice { field, code }),
+        }
+    }
+
+    pub(super) fn text(&mut self, field: Field) -> Result<Arc<str>, DecodeError> {
+        let bytes = self.counted(field)?;
         std::str::from_utf8(bytes)
             .map(Arc::from)
             .map_err(|_| DecodeError::NotText { field })

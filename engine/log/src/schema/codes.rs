@@ -19,7 +19,9 @@ pub(super) mod tag {
     pub(in crate::schema) const INTERRUPT_REQUESTED: u8 = 12;
     pub(in crate::schema) const JOB_FINISHED: u8 = 13;
     pub(in crate::schema) const SESSION_CLOSED: u8 = 14;
-    // 15 and 16 are other events'.
+    /// `JOB_SUBMITTED` with the name of its request, or an input that stays open, or both.
+    pub(in crate::schema) const JOB_REQUESTED: u8 = 15;
+    pub(in crate::schema) const INPUT_WRITTEN: u8 = 16;
     pub(in crate::schema) const RECORDS_LOST: u8 = 17;
 }
 

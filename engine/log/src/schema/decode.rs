@@ -115,6 +115,38 @@ fn event(parts: &mut Parts<'_>) -> Result<Event, DecodeError> {
             statement: parts.text("statement")?,
             timeout: parts.duration("timeout")?,
             output_limit: parts.number("output_limit")?,
+            request: None,
+            input: false,
+        },
+        tag::JOB_REQUESTED => {
+            let (job, manner) = (job(parts)?, manner(parts)?);
+            let statement = parts.text("statement")?;
+            let timeout = parts.duration("timeout")?;
+            let output_limit = parts.number("output_limit")?;
+            let request = parts.optional("request", Parts::text)?;
+            let input = parts.flag("input")?;
+            if request.is_none() && !input {
+                // Such a job is written with the other tag, and one record has one encoding.
+                return Err(DecodeError::UnknownChoice {
+                    field: "input",
+                    code: 0,
+                });
+            }
+            Event::JobSubmitted {
+                job,
+                manner,
+                statement,
+                timeout,
+                output_limit,
+                request,
+                input,
+            }
+        }
+        tag::INPUT_WRITTEN => Event::InputWritten {
+            job: job(parts)?,
+            manner: manner(parts)?,
+            bytes: parts.counted("bytes")?.into(),
+            end: parts.flag("end")?,
         },
         tag::STATEMENT_REFUSED => Event::StatementRefused {
             statement: parts.optional("statement", Parts::text)?,

@@ -62,13 +62,37 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             statement,
             timeout,
             output_limit,
+            request,
+            input,
         } => {
-            out.push(tag::JOB_SUBMITTED);
+            let is_plain = request.is_none() && !input;
+            out.push(if is_plain {
+                tag::JOB_SUBMITTED
+            } else {
+                tag::JOB_REQUESTED
+            });
             put_job(out, *job);
             put_manner(out, *manner);
             put_text(out, statement);
             put_duration(out, *timeout);
             put_number(out, *output_limit);
+            if !is_plain {
+                put_optional(out, request.as_deref(), put_text);
+                out.push(u8::from(*input));
+            }
+        }
+        Event::InputWritten {
+            job,
+            manner,
+            bytes,
+            end,
+        } => {
+            out.push(tag::INPUT_WRITTEN);
+            put_job(out, *job);
+            put_manner(out, *manner);
+            put_number(out, bytes.len() as u64);
+            out.extend_from_slice(bytes);
+            out.push(u8::from(*end));
         }
         Event::StatementRefused { statement, reason } => {
             out.push(tag::STATEMENT_REFUSED);

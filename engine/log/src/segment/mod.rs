@@ -32,7 +32,7 @@ pub use options::{Durability, MAX_BATCH_BYTES, MAX_SEGMENT_BYTES, Options};
 pub use read_only::READ_ONLY_BYTES;
 pub use recovery::Recovery;
 pub use scan::Torn;
-pub use verify::{DamagedPlace, Findings, Missing, verify};
+pub use verify::{DamagedPlace, DeclaredGap, Findings, Missing, verify};
 
 use crate::disk::{Directory, Disk, DiskLock};
 use crate::log::{AppendError, Log, LogReader};

@@ -3,7 +3,7 @@
 //! number might already be another's.
 
 use crate::Runtime;
-use async_process::{Child, ChildStderr, ChildStdout};
+use async_process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use futures::future::{BoxFuture, Either, select};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use std::io;
@@ -27,6 +27,8 @@ pub(super) struct Group {
 /// What there is of a group that was just started.
 pub(super) struct Started {
     pub(super) group: Group,
+    /// Where it has an input.
+    pub(super) stdin: Option<ChildStdin>,
     pub(super) stdout: ChildStdout,
     pub(super) stderr: ChildStderr,
     /// Ready when the leader has ended.
@@ -34,12 +36,17 @@ pub(super) struct Started {
 }
 
 impl Group {
-    /// Starts a command without input and with piped output, as the leader of a group of its own.
-    pub(super) fn start(mut command: Command) -> io::Result<Started> {
+    /// Starts a command with piped output, and with a piped input or none, as the leader of a group
+    /// of its own.
+    pub(super) fn start(mut command: Command, has_input: bool) -> io::Result<Started> {
         command.process_group(0);
         let mut child = async_process::Command::from(command)
             // Said here, because async-process inherits whatever it was not told itself.
-            .stdin(Stdio::null())
+            .stdin(if has_input {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -51,6 +58,7 @@ impl Group {
         ) else {
             return Err(io::Error::other("it has no number or no output"));
         };
+        let stdin = child.stdin.take();
         let exited = exited(&mut child, leader);
         let group = Self {
             child,
@@ -59,6 +67,7 @@ impl Group {
         };
         Ok(Started {
             group,
+            stdin,
             stdout,
             stderr,
             exited,

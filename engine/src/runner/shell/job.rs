@@ -3,7 +3,7 @@
 use super::carried::{Carried, Recording};
 use super::group::{Group, Started};
 use super::marked::{self, Mark};
-use super::{Lease, Shell, interrupt, output};
+use super::{Lease, Shell, input, interrupt, output};
 use crate::runner::{EngineEnded, Exit, RunnerJob};
 use futures::future::{Either, select, try_join};
 use rejoin_core::Place;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Runs a job to its end.
-pub(super) async fn run(shell: Arc<Shell>, job: RunnerJob, lease: Lease) -> Exit {
+pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, lease: Lease) -> Exit {
     let mark = shell.mark.clone().of_session(job.session).of_job(job.job);
     let mut carried = shell.store.load(job.session);
     let moved = carried.enter(&shell.start);
@@ -31,10 +31,11 @@ pub(super) async fn run(shell: Arc<Shell>, job: RunnerJob, lease: Lease) -> Exit
     let command = command(&shell, &job, &mark, &carried, recording.as_ref());
     let Started {
         group,
+        stdin,
         stdout,
         stderr,
         exited,
-    } = match Group::start(command) {
+    } = match Group::start(command, job.input.is_some()) {
         Ok(started) => started,
         Err(error) => {
             // Short of file descriptors, it may run although it cannot be held.
@@ -59,12 +60,23 @@ pub(super) async fn run(shell: Arc<Shell>, job: RunnerJob, lease: Lease) -> Exit
         let stderr = output::pump(stderr, "stderr", &job.reporter, &*shell.runtime);
         try_join(stdout, stderr).await
     };
+    let fed = async {
+        if let (Some(stdin), Some(input)) = (stdin, job.input.take()) {
+            input::feed(stdin, input).await;
+        }
+    };
     let ended = async {
         if let Err(EngineEnded) = told.await {
             // Nobody is left who could interrupt it.
             group.signal(Signal::KILL);
         }
         exited.await;
+    };
+    // The job's end does not wait for its input.
+    let ended = async {
+        if let Either::Left(((), ended)) = select(pin!(fed), pin!(ended)).await {
+            ended.await;
+        }
     };
     let interrupted = AtomicBool::new(false);
     let obeyed = interrupt::obey(&shell, &group, &mark, &job.interrupts, &interrupted);

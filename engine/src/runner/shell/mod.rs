@@ -23,6 +23,7 @@
 
 mod carried;
 mod group;
+mod input;
 mod interrupt;
 mod job;
 mod marked;
@@ -78,7 +79,9 @@ impl ShellSettings {
 
 /// Runs each statement as `sh -c`, in a process group of its own.
 ///
-/// - Standard input is empty; standard output and standard error are results of the type `shell`,
+/// - Standard input is empty, or what is written to it where the job was submitted with an input.
+///   A job that does not read it is held up by nothing, and what it has not read when it ends is
+///   forgotten. Standard output and standard error are results of the type `shell`,
 ///   in chunks of at most 64 KiB: `content`, or `contentBase64` for what is not UTF-8. What is
 ///   written after a quiet millisecond is told at once; within a burst, together.
 /// - The status is the exit code, 128 and the number of the signal that ended the shell, or 126
@@ -115,6 +118,7 @@ impl ShellSettings {
 ///     statement: "echo hello; exit 3".into(),
 ///     reporter: Reporter::new(session, job, reports),
 ///     interrupts,
+///     input: None,
 /// }));
 /// assert_eq!(exit.status, 3, "{exit:?}");
 ///

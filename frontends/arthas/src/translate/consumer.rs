@@ -38,6 +38,7 @@ pub(crate) fn may_tell(record: &Record) -> bool {
         | Event::UserSet { .. }
         | Event::CursorAdvanced { .. }
         | Event::JobStarted { .. }
+        | Event::InputWritten { .. }
         | Event::InterruptRequested { .. } => false,
     }
 }
@@ -139,15 +140,20 @@ impl Reader<'_> {
 }
 
 /// What is said where records are gone.
-pub(crate) fn lost(first: Sequence, last: Sequence, cause: LossCause) -> String {
+fn lost(first: Sequence, last: Sequence, cause: LossCause) -> String {
     match cause {
         LossCause::Damage => format!(
             "records {first} to {last} of this session are missing: they were damaged in the log."
         ),
-        LossCause::Retention { .. } => format!(
-            "records {first} to {last} of this session were removed: it is closed, and was kept for as long as closed sessions are."
-        ),
+        LossCause::Retention { .. } => removed(first, last),
     }
+}
+
+/// What is said of a session that was removed.
+pub(crate) fn removed(first: Sequence, last: Sequence) -> String {
+    format!(
+        "records {first} to {last} of this session were removed: it was closed, and closed sessions are not kept for longer."
+    )
 }
 
 /// The sequence at which whoever creates a session joins it.

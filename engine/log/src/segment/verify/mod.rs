@@ -22,7 +22,7 @@ use super::scan::{Torn, io_error};
 use super::survey::next_head;
 use super::window::Window;
 use crate::disk::{Disk, DiskFile};
-use rejoin_core::{Record, Sequence, SessionId};
+use rejoin_core::{LossCause, Record, Sequence, SessionId};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +49,8 @@ pub struct Findings {
     /// What is missing because of it, as far as that can be known, in the order in which it was
     /// found out.
     pub missing: Vec<Missing>,
+    /// What the log itself says is gone, in the order in which it says so. That is not damage.
+    pub declared: Vec<DeclaredGap>,
     /// What a crash left half written, if anything. It was never acknowledged, and is not damage.
     pub torn: Option<Torn>,
 }
@@ -103,6 +105,19 @@ pub struct Missing {
     pub last: Sequence,
     /// Which of [`Findings::damaged`] they were in: one of these.
     pub places: Range<usize>,
+}
+
+/// Records of a session that are gone, as a record of the session says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeclaredGap {
+    /// The session.
+    pub session: SessionId,
+    /// The first sequence that is gone.
+    pub first: Sequence,
+    /// The last one.
+    pub last: Sequence,
+    /// Why.
+    pub cause: LossCause,
 }
 
 impl Missing {

@@ -101,6 +101,7 @@ impl Server {
             statement: statement.into(),
             reporter: Reporter::new(SESSION, job, reports),
             interrupts,
+            input: None,
         });
         let job = Job {
             job,

@@ -65,6 +65,8 @@ fn submitted(manner: Manner) -> Event {
         statement: "watch".into(),
         timeout: Duration::from_secs(1),
         output_limit: 1,
+        request: None,
+        input: false,
     }
 }
 

@@ -1,0 +1,55 @@
+//! The names of the requests that led to a session's jobs, so that a client that heard no answer
+//! may ask again. A fold of records; how many are remembered does not depend on a configuration.
+
+use crate::limits::REMEMBERED_REQUESTS;
+use crate::{JobId, Manner, Place, Sequence};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+
+/// The last [`REMEMBERED_REQUESTS`] of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Requests {
+    known: BTreeMap<Arc<str>, Known>,
+    oldest_first: VecDeque<Arc<str>>,
+}
+
+/// What a request led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) job: JobId,
+    pub(crate) sequence: Sequence,
+    /// What was asked for; the statement itself may be long.
+    pub(crate) fingerprint: u128,
+}
+
+impl Requests {
+    pub(crate) fn get(&self, request: &str) -> Option<Known> {
+        self.known.get(request).copied()
+    }
+
+    pub(crate) fn remember(&mut self, request: &Arc<str>, known: Known) {
+        if self.oldest_first.len() >= REMEMBERED_REQUESTS
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        self.oldest_first.push_back(request.clone());
+        self.known.insert(request.clone(), known);
+    }
+}
+
+/// Differs wherever one of these differs, as far as 128 bits can (FNV-1a). Whoever looks for two
+/// statements that agree in it deceives nobody but itself: both are its own.
+pub(crate) fn fingerprint(statement: &str, manner: Manner, input: bool) -> u128 {
+    let place = u8::from(manner.place == Place::Background);
+    let audience = u8::from(manner.audience == crate::Audience::Submitter);
+    statement
+        .bytes()
+        .chain([place, audience, u8::from(input)])
+        .fold(FNV_BEGIN, |hash, byte| {
+            (hash ^ u128::from(byte)).wrapping_mul(FNV_PRIME)
+        })
+}
+
+const FNV_BEGIN: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+const FNV_PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;

@@ -1,0 +1,89 @@
+//! What requests say, checked: bodies, queries and names in paths. Pure.
+
+use crate::error::Fault;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use tide::http::Url;
+
+/// The body of `POST /sessions`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Create {
+    pub(crate) service: Option<String>,
+    pub(crate) user: Option<String>,
+}
+
+/// The body of `POST /sessions/{session}/jobs`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Submit {
+    pub(crate) statement: String,
+    pub(crate) request: Option<String>,
+    #[serde(default)]
+    pub(crate) input: bool,
+    #[serde(default)]
+    pub(crate) background: bool,
+    pub(crate) timeout_millis: Option<u64>,
+    pub(crate) output_limit: Option<u64>,
+}
+
+/// A JSON object; none at all is an empty one.
+pub(crate) fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    serde_json::from_slice(bytes)
+        .map_err(|error| Fault::RequestInvalid(format!("the body is not as expected: {error}")))
+}
+
+/// The parameters of a query. Never one that is not known, or that is said twice.
+#[derive(Debug)]
+pub(crate) struct Query(BTreeMap<String, String>);
+
+impl Query {
+    pub(crate) fn parse(url: &Url, known: &[&str]) -> Result<Self, Fault> {
+        let mut parameters = BTreeMap::new();
+        for (name, value) in url.query_pairs() {
+            if !known.contains(&&*name) {
+                let known = known.join(", ");
+                return Err(Fault::RequestInvalid(format!(
+                    "there is no parameter `{name}` here, but: {known}"
+                )));
+            }
+            if parameters
+                .insert(name.to_string(), value.to_string())
+                .is_some()
+            {
+                return Err(Fault::RequestInvalid(format!("`{name}` is said twice")));
+            }
+        }
+        Ok(Self(parameters))
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    pub(crate) fn number(&self, name: &str) -> Result<Option<u64>, Fault> {
+        self.text(name).map(|value| number(name, value)).transpose()
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Fault> {
+        match self.text(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Fault::RequestInvalid(format!(
+                "`{name}` is either true or false"
+            ))),
+        }
+    }
+}
+
+/// A whole number in digits alone.
+pub(crate) fn number(name: &str, value: &str) -> Result<u64, Fault> {
+    let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
+    value
+        .parse()
+        .ok()
+        .filter(|_| is_number)
+        .ok_or_else(|| Fault::RequestInvalid(format!("`{name}` is not a whole number")))
+}

@@ -1,0 +1,163 @@
+//! Rejoin's own API: readers that name their sequence, requests that are made again, and input.
+
+use crate::server::{Server, directory};
+use rejoin_http::test_client::Client;
+use serde_json::{Value, json};
+
+fn post(client: &mut Client, path: &str, body: &Value) -> Value {
+    let received = client.post(path, &body.to_string()).unwrap();
+    assert!(received.status < 300, "{path}: {}", received.text());
+    serde_json::from_slice(&received.body).unwrap_or_default()
+}
+
+fn get(client: &mut Client, path: &str) -> Value {
+    let received = client.get(path).unwrap();
+    assert_eq!(received.status, 200, "{path}: {}", received.text());
+    serde_json::from_slice(&received.body).unwrap()
+}
+
+/// The events of a stream after a sequence, until `is_enough` or its end: each with its `id`.
+fn stream(
+    server: &Server,
+    session: &str,
+    after: u64,
+    is_enough: impl Fn(&[(u64, Value)]) -> bool,
+) -> Vec<(u64, Value)> {
+    let mut client = server.client();
+    let path = format!("/sessions/{session}/stream");
+    let last = after.to_string();
+    let headers = [("last-event-id", last.as_str())];
+    client.send_request("GET", &path, &headers, b"").unwrap();
+    assert_eq!(client.receive_head().unwrap().status, 200);
+    let mut ahead = String::new();
+    let mut events = vec![];
+    while let Some(part) = client.receive_chunk().unwrap() {
+        ahead += std::str::from_utf8(&part).unwrap();
+        while let Some((block, rest)) = ahead.split_once("\n\n") {
+            if let Some(id) = block.strip_prefix("id: ") {
+                let (id, data) = id.split_once("\ndata: ").unwrap();
+                events.push((id.parse().unwrap(), serde_json::from_str(data).unwrap()));
+            }
+            ahead = rest.to_owned();
+            if is_enough(&events) {
+                return events;
+            }
+        }
+    }
+    events
+}
+
+fn is_finished(events: &[(u64, Value)]) -> bool {
+    let last = events.last();
+    last.is_some_and(|(_, event)| event["type"] == "job-finished")
+}
+
+fn said(events: &[(u64, Value)]) -> String {
+    let results = events.iter().map(|(_, event)| &event["result"]["content"]);
+    results.filter_map(Value::as_str).collect()
+}
+
+#[test]
+fn a_stream_that_is_cut_off_goes_on_where_it_was_also_after_a_kill() {
+    let data = directory();
+    let mut server = Server::start(data.path(), &["--recent-bytes", "100000"]);
+    let created = post(&mut server.client(), "/sessions", &json!({}));
+    let session = created["id"].as_str().unwrap().to_owned();
+    let run = json!({"statement": "seq 1 200000"});
+    post(
+        &mut server.client(),
+        &format!("/sessions/{session}/jobs"),
+        &run,
+    );
+    let mut events = stream(&server, &session, 0, |events| events.len() >= 5);
+    let last = events.last().unwrap().0;
+    events.extend(stream(&server, &session, last, is_finished));
+    let expected: String = (1..=200_000).map(|line| format!("{line}\n")).collect();
+    assert!(said(&events) == expected, "the same bytes, exactly once");
+    let ids: Vec<u64> = events.iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids, (1..=ids.len() as u64).collect::<Vec<_>>());
+
+    server.kill();
+    let server = Server::start(data.path(), &[]);
+    let again = stream(&server, &session, last, is_finished);
+    assert!(again[..] == events[usize::try_from(last).unwrap()..]);
+    let path = format!("/sessions/{session}");
+    let closed = server.client().request("DELETE", &path, &[], b"").unwrap();
+    assert_eq!(closed.status, 204);
+    // The stream ends by itself, and who comes back is told not to.
+    let rest = stream(&server, &session, again.last().unwrap().0, |_| false);
+    assert_eq!(rest.last().unwrap().1["type"], "session-closed");
+    let over = format!("{path}/stream?after={}", rest.last().unwrap().0);
+    assert_eq!(server.client().get(&over).unwrap().status, 204);
+    let ended = get(&mut server.client(), "/sessions?state=ended");
+    assert_eq!(ended["sessions"][0]["id"], session);
+}
+
+#[test]
+fn a_request_that_is_made_again_runs_once() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let mut client = server.client();
+    post(&mut client, "/sessions", &json!({}));
+    let submit = json!({"statement": "echo once", "request": "r"});
+    let first = post(&mut client, "/sessions/1/jobs", &submit);
+    assert_eq!(post(&mut client, "/sessions/1/jobs", &submit), first);
+    let other = json!({"statement": "echo other", "request": "r"}).to_string();
+    assert_eq!(client.post("/sessions/1/jobs", &other).unwrap().status, 409);
+    let session = get(&mut client, "/sessions/1");
+    assert_eq!(session["jobs"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_running_job_reads_what_is_written_to_it_until_that_is_ended() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let mut client = server.client();
+    let created = post(&mut client, "/sessions", &json!({}));
+    let session = created["id"].as_str().unwrap();
+    let submit = json!({"statement": "read x; echo got $x; cat", "input": true});
+    post(&mut client, "/sessions/1/jobs", &submit);
+    for (end, line) in [("false", "one\n"), ("true", "two\n")] {
+        let path = format!("/sessions/1/jobs/1/input?end={end}");
+        let written = client.request("POST", &path, &[], line.as_bytes()).unwrap();
+        assert_eq!(written.status, 204, "{}", written.text());
+    }
+    let events = stream(&server, session, 0, is_finished);
+    assert_eq!(said(&events), "got one\ntwo\n");
+    let path = "/sessions/1/jobs/1/input";
+    let late = client.request("POST", path, &[], b"x").unwrap();
+    assert_eq!(late.status, 404, "{}", late.text());
+}
+
+#[test]
+fn a_reader_who_does_not_read_does_not_slow_the_job() {
+    let data = directory();
+    let server = Server::start(data.path(), &["--recent-bytes", "100000"]);
+    let mut client = server.client();
+    let created = post(&mut client, "/sessions", &json!({}));
+    let session = created["id"].as_str().unwrap();
+    let mut slow = server.client();
+    let path = format!("/sessions/{session}/stream");
+    slow.send_request("GET", &path, &[], b"").unwrap();
+    let run = json!({"statement": "seq 1 1000000"});
+    post(&mut client, "/sessions/1/jobs", &run);
+    let events = stream(&server, session, 0, is_finished);
+    assert_eq!(said(&events).len(), 6_888_896);
+}
+
+#[test]
+fn an_interrupted_job_says_so() {
+    let data = directory();
+    let server = Server::start(data.path(), &["--interrupt-grace", "100ms"]);
+    let mut client = server.client();
+    let created = post(&mut client, "/sessions", &json!({}));
+    let session = created["id"].as_str().unwrap();
+    post(
+        &mut client,
+        "/sessions/1/jobs",
+        &json!({"statement": "sleep 100"}),
+    );
+    post(&mut client, "/sessions/1/interrupt", &json!({}));
+    let events = stream(&server, session, 0, is_finished);
+    assert_eq!(events.last().unwrap().1["outcome"], "interrupted");
+}
