@@ -180,6 +180,8 @@ impl History {
         records.extend(self.step(Command::SubmitJob(SubmitJob {
             session,
             statement: "flood".into(),
+            request: None,
+            input: false,
             manner: Manner {
                 place: Place::Foreground,
                 audience: Audience::Session,

@@ -61,6 +61,8 @@ impl History {
         let mut records = self.step(Command::SubmitJob(SubmitJob {
             session,
             statement: "flood".into(),
+            request: None,
+            input: false,
             manner: Manner {
                 place: Place::Foreground,
                 audience: Audience::Session,
