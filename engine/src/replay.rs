@@ -46,8 +46,7 @@ impl Replayed {
     /// When the record cannot follow the ones before it: the log was not written by an engine, or
     /// was tampered with. What was added before is unchanged.
     pub fn add(&mut self, record: &Record) -> Result<(), Violation> {
-        self.state.check(record)?;
-        self.state.apply(record);
+        self.state.admit(record)?;
         self.views.apply(record);
         self.records += 1;
         Ok(())

@@ -1,8 +1,8 @@
 //! The jobs of a session: all that run, and the last ones that finished.
 
+use crate::few::Few;
 use crate::limits::{REMEMBERED_JOBS, SHOWN_STATEMENT};
 use crate::{Event, JobId, Manner, Outcome, Record, Sequence, Timestamp};
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 
 /// A job, as lists show it.
@@ -42,7 +42,7 @@ pub enum JobState {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Jobs {
-    pub(super) all: BTreeMap<JobId, JobView>,
+    pub(super) all: Few<JobId, JobView>,
     finished: usize,
 }
 
@@ -117,7 +117,8 @@ impl Jobs {
             return;
         }
         let is_finished = |view: &&JobView| matches!(view.state, JobState::Finished { .. });
-        if let Some(oldest) = self.all.values().find(is_finished).map(|view| view.job) {
+        let oldest = self.all.values().find(is_finished).map(|view| view.job);
+        if let Some(oldest) = oldest {
             self.all.remove(&oldest);
             self.finished -= 1;
         }
