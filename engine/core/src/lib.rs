@@ -24,6 +24,7 @@ mod deadline;
 mod decide;
 mod effect;
 mod event;
+mod few;
 mod id;
 pub mod limits;
 mod projection;
@@ -44,6 +45,7 @@ pub use event::{
     Audience, CloseCause, Event, InterruptCause, LeaveCause, LossCause, Manner, Outcome, Place,
     Record, Server,
 };
+pub use few::Few;
 pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber};
 pub use limits::{Limits, Retention};
 pub use projection::{ConsumerView, Gaps, JobState, JobView, Selection, SessionView, Views};

@@ -1,8 +1,8 @@
 //! The jobs of a session: all that run, and the last ones that finished.
 
+use crate::few::Few;
 use crate::limits::{REMEMBERED_JOBS, SHOWN_STATEMENT};
 use crate::{Event, JobId, Manner, Outcome, Record, Sequence, Timestamp};
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -43,7 +43,7 @@ pub enum JobState {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Jobs {
-    pub(crate) all: BTreeMap<JobId, JobView>,
+    pub(crate) all: Few<JobId, JobView>,
     finished: usize,
 }
 
@@ -127,7 +127,8 @@ impl Jobs {
             return;
         }
         let is_finished = |view: &&JobView| matches!(view.state, JobState::Finished { .. });
-        if let Some(oldest) = self.all.values().find(is_finished).map(|view| view.job) {
+        let oldest = self.all.values().find(is_finished).map(|view| view.job);
+        if let Some(oldest) = oldest {
             self.all.remove(&oldest);
             self.finished -= 1;
         }

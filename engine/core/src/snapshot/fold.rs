@@ -50,8 +50,7 @@ impl Folded {
     ///
     /// When the record cannot follow the ones before it. What was added before is unchanged.
     pub fn add(&mut self, record: &Record) -> Result<(), Violation> {
-        self.state.check(record)?;
-        self.state.apply_checked(record);
+        self.state.admit(record)?;
         self.views.apply(record);
         Ok(())
     }

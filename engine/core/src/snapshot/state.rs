@@ -109,11 +109,11 @@ impl Session {
 
     fn enter_deadlines(&self, id: SessionId, deadlines: &mut Deadlines) {
         deadlines.reset(Deadline::Session(id), None, self.deadline());
-        for (consumer, it) in &self.consumers {
+        for (consumer, it) in self.consumers.iter() {
             let deadline = Deadline::Consumer(id, *consumer);
             deadlines.reset(deadline, None, Some(it.deadline()));
         }
-        for (job, it) in &self.jobs {
+        for (job, it) in self.jobs.iter() {
             deadlines.reset(Deadline::Job(id, *job), None, it.deadline());
         }
     }
