@@ -2,6 +2,7 @@
 //! begin, and end in the other.
 
 mod archive;
+mod encryption;
 mod read_only;
 
 use crate::args::ServeArgs;
@@ -16,7 +17,7 @@ use rejoin_engine::{
     Engine, Replayed, Runner, Runtime, Services, ShellRunner, ShellSettings, SmolRuntime,
     Unavailable,
 };
-use rejoin_http::{Closing, HostCheck, Server};
+use rejoin_http::{Closing, HostCheck, Server, Tls};
 use rejoin_log::segment::{LogId, OpenError, SegmentLog};
 use std::error::Error;
 use std::io::Write;
@@ -87,13 +88,14 @@ async fn serve(settings: &Settings, read_only: Option<&Path>) -> Result<(), Serv
             return Err(ServeError::NotLoopback(address));
         }
     }
+    let tls = encryption::open(settings)?;
     // From here on a signal ends the server cleanly, however early it comes.
     let signals = Signals::new([Signal::Term, Signal::Int]).map_err(|it| begin(it.into()))?;
     let begun = match read_only {
         Some(directory) => read_only::begin(settings, directory)?,
         None => begin_to_write(settings).await?,
     };
-    serve_until_told(settings, begun, signals).await
+    serve_until_told(settings, begun, tls.as_ref(), signals).await
 }
 
 /// Opens the log, ends what an earlier server has left running, and starts the engine.
@@ -130,13 +132,14 @@ async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
 async fn serve_until_told(
     settings: &Settings,
     begun: Begun,
+    tls: Option<&Tls>,
     mut signals: Signals,
 ) -> Result<(), ServeError> {
     let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
     let engine = begun.engine.clone();
     let accounts = Accounts::open().map_err(|it| begin(it.into()))?;
-    let servers = bind(settings, &engine, &accounts).map_err(|it| begin(it.into()))?;
-    announce(&servers, &begun).map_err(|it| begin(it.into()))?;
+    let servers = bind(settings, &engine, &accounts, tls).map_err(|it| begin(it.into()))?;
+    announce(&servers, &begun, encryption::scheme(tls)).map_err(|it| begin(it.into()))?;
 
     let closing = Closing::new();
     let watch = async {
@@ -235,6 +238,7 @@ fn bind(
     settings: &Settings,
     engine: &Engine,
     accounts: &Accounts,
+    tls: Option<&Tls>,
 ) -> Result<Vec<(&'static str, Server)>, rejoin_http::BindError> {
     let mut common = rejoin_http::app();
     rejoin_arthas::mount(&mut common, engine.clone(), settings.arthas());
@@ -252,7 +256,7 @@ fn bind(
 
     let bind = |name, (address, app)| {
         let server = Server::bind(address, app, settings.http(), HostCheck::local())?;
-        Ok((name, server))
+        Ok((name, encryption::encrypt(server, tls)))
     };
     [
         ("everything else", Some((settings.listen(), common))),
@@ -266,7 +270,7 @@ fn bind(
 
 /// The first line of output: where people and programs find the server and its log. Then a line
 /// for each frontend that is found elsewhere.
-fn announce(servers: &[(&str, Server)], begun: &Begun) -> std::io::Result<()> {
+fn announce(servers: &[(&str, Server)], begun: &Begun, scheme: &str) -> std::io::Result<()> {
     let log = if begun.is_read_only {
         "and only reads the log"
     } else {
@@ -277,10 +281,10 @@ fn announce(servers: &[(&str, Server)], begun: &Begun) -> std::io::Result<()> {
         let address = server.local_addr();
         lines += &match place {
             0 => format!(
-                "Rejoin listens on http://{address}, {log} in {}\n",
+                "Rejoin listens on {scheme}://{address}, {log} in {}\n",
                 begun.data.display()
             ),
-            _ => format!("For clients of {name}: http://{address}\n"),
+            _ => format!("For clients of {name}: {scheme}://{address}\n"),
         };
     }
     // At once, since some read the first line only, and leave.
