@@ -233,7 +233,8 @@ fn bind(
     accounts: &Accounts,
 ) -> Result<Vec<(&'static str, Server)>, rejoin_http::BindError> {
     let mut common = rejoin_http::app();
-    rejoin_arthas::mount(&mut common, engine.clone(), settings.arthas());
+    let arthas = settings.arthas();
+    rejoin_arthas::mount(&mut common, engine.clone(), accounts.clone(), arthas);
     rejoin_native::mount(&mut common, engine.clone());
     rejoin_native::mount_openapi(&mut common, &[rejoin_native::OPENAPI]);
     let of_its_own = |address| (address, rejoin_http::app());
