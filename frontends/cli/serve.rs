@@ -240,8 +240,8 @@ fn bind(
     let of_its_own = |address| (address, rejoin_http::app());
     let mut maxscale = settings.maxscale_listen().map(of_its_own);
     match &mut maxscale {
-        Some((_, own)) => rejoin_maxscale::mount(own, engine.clone()),
-        None => rejoin_maxscale::mount_versioned(&mut common, engine.clone()),
+        Some((_, own)) => rejoin_maxscale::mount(own, engine.clone(), accounts.clone()),
+        None => rejoin_maxscale::mount_versioned(&mut common, engine.clone(), accounts.clone()),
     }
     let mut doris = settings.doris_listen().map(of_its_own);
     let app = doris.as_mut().map_or(&mut common, |(_, app)| app);
