@@ -235,7 +235,7 @@ fn bind(
     let mut common = rejoin_http::app();
     let arthas = settings.arthas();
     rejoin_arthas::mount(&mut common, engine.clone(), accounts.clone(), arthas);
-    rejoin_native::mount(&mut common, engine.clone());
+    rejoin_native::mount(&mut common, engine.clone(), accounts.clone());
     rejoin_native::mount_openapi(&mut common, &[rejoin_native::OPENAPI]);
     let of_its_own = |address| (address, rejoin_http::app());
     let mut maxscale = settings.maxscale_listen().map(of_its_own);
