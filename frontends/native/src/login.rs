@@ -38,7 +38,11 @@ impl Native {
         let (caller, token) = login.map_err(Fault::Denied)?;
         let mut told = self.told(&caller);
         told["token"] = token.as_str().into();
-        let secure = if is_encrypted(http) { "; Secure" } else { "" };
+        let secure = if rejoin_http::is_encrypted(http) {
+            "; Secure"
+        } else {
+            ""
+        };
         let kept = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict{secure}");
         Ok(json_answer(StatusCode::OK, &told).header("set-cookie", kept))
     }
@@ -78,11 +82,6 @@ pub(crate) fn why(denied: Denied) -> &'static str {
         Denied::Expired => "that login has ended",
         Denied::Later => "too many logins have failed; try again later",
     }
-}
-
-/// Whether nobody on the way can read the request.
-fn is_encrypted(_http: &Http) -> bool {
-    false
 }
 
 const COOKIE: &str = "rejoin_session";
