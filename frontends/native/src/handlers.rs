@@ -9,7 +9,7 @@ use crate::stream::{Reader, events, has_ended};
 use crate::translate::{event, is_shown};
 use crate::wire;
 use futures::future::{Either, select};
-use rejoin_accounts::{Caller, Permission};
+use rejoin_accounts::{Caller, Denied, Permission};
 use rejoin_core::{
     Audience, ConsumerId, JobId, Manner, Place, Sequence, SessionId, SessionNumber, SessionView,
 };
@@ -210,6 +210,9 @@ impl Native {
             Either::Left((read, _)) => read?,
             Either::Right(_) => vec![],
         };
+        if !self.accounts.is_current(&caller) {
+            return Err(Fault::Denied(Denied::Expired));
+        }
         let next = records.last().map_or(after, |last| last.sequence);
         let is_over = has_ended(&self.engine, session, next);
         let mut out = format!(r#"{{"after":{next},"ended":{is_over},"events":["#).into_bytes();
@@ -240,6 +243,8 @@ impl Native {
         }
         let reader = Reader {
             engine: self.engine.clone(),
+            accounts: self.accounts.clone(),
+            caller,
             session,
             after,
             closing: rejoin_http::closing(http),

@@ -333,6 +333,36 @@ fn another_password_ends_the_tokens_and_too_many_wrong_ones_are_slowed_down() {
 }
 
 #[test]
+fn a_stream_ends_with_the_login_by_which_it_is_read() {
+    let world = World::new();
+    let (olga, vic) = (world.token("olga"), world.token("vic"));
+    let (session, _) = world.session(&olga);
+    let follow = |token: &str| {
+        let mut client = Client::connect(world.address).unwrap();
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str())];
+        let path = format!("/sessions/{session}/stream");
+        client.send_request("GET", &path, &headers, b"").unwrap();
+        assert_eq!(client.receive_head().unwrap().status, 200);
+        let mut said = String::new();
+        while !said.contains("session-created") {
+            let part = client.receive_chunk().unwrap().expect("it goes on");
+            said += std::str::from_utf8(&part).unwrap();
+        }
+        client
+    };
+    let (mut stays, mut ends) = (follow(&olga), follow(&vic));
+    change(&world.path, |file| file.remove("vic")).unwrap();
+    world.seconds.fetch_add(1, Ordering::SeqCst);
+    let jobs = format!("/sessions/{session}/jobs");
+    let run = json!({"statement": "not for vic"});
+    assert_eq!(world.ask_as(&olga, "POST", &jobs, &run).status, 201);
+    assert_eq!(ends.receive_chunk().unwrap(), None);
+    let part = stays.receive_chunk().unwrap().unwrap();
+    assert!(std::str::from_utf8(&part).unwrap().contains("not for vic"));
+}
+
+#[test]
 fn without_accounts_everybody_is_an_admin_without_a_name() {
     let world = World::with(&[]);
     let me = world.ask("GET", "/me", &[], &Value::Null);
