@@ -46,7 +46,13 @@ const EDGES: [(&str, &[&str]); 13] = [
     ),
     (
         "rejoin-native",
-        &["rejoin-core", "rejoin-log", "rejoin-engine", "rejoin-http"],
+        &[
+            "rejoin-core",
+            "rejoin-log",
+            "rejoin-engine",
+            "rejoin-http",
+            "rejoin-accounts",
+        ],
     ),
     (
         "rejoin",

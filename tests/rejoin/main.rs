@@ -1,5 +1,6 @@
 //! The whole program: the real binary, and requests as real clients send them.
 
+mod accounts;
 mod book;
 mod bounds;
 mod crashes;

@@ -169,7 +169,7 @@ impl Arthas {
         };
         let answer = rejoin_http::Answer::new(StatusCode::OK, JSON, body);
         match cookie {
-            Some(token) => answer.header("set-cookie", login::keep(&token)),
+            Some(token) => answer.header("set-cookie", login::keep(http, &token)),
             None => answer,
         }
     }

@@ -144,7 +144,7 @@ impl Doris {
                 match login::enter(&self.accounts, http).await {
                     Ok(entered) => {
                         let table = self.table(is_all, &entered.caller).await;
-                        with_cookie(table, entered.cookie.as_deref())
+                        with_cookie(http, table, entered.cookie.as_deref())
                     }
                     Err(refused) => refuse(&refused),
                 }
@@ -161,7 +161,7 @@ impl Doris {
             Ok(entered) => {
                 let body = r#"{"msg":"Login success!","code":200}"#;
                 let answer = Answer::new(StatusCode::OK, JSON, body);
-                with_cookie(answer, entered.cookie.as_deref())
+                with_cookie(http, answer, entered.cookie.as_deref())
             }
             Err(refused) => refuse(&refused),
         }
@@ -290,9 +290,9 @@ fn refuse(refused: &Refused) -> Answer {
     failed(refused.msg, refused.code, &refused.reason)
 }
 
-fn with_cookie(answer: Answer, token: Option<&str>) -> Answer {
+fn with_cookie(http: &tide::Request<()>, answer: Answer, token: Option<&str>) -> Answer {
     match token {
-        Some(token) => answer.header("set-cookie", login::keep(token)),
+        Some(token) => answer.header("set-cookie", login::keep(http, token)),
         None => answer,
     }
 }
