@@ -82,8 +82,8 @@ use std::time::Duration;
 pub struct Engine {
     config: Arc<Config>,
     services: Arc<Services>,
-    puller: Puller,
-    requests: Sender<Request>,
+    pub(crate) puller: Puller,
+    pub(crate) requests: Sender<Request>,
     inputs: Arc<Inputs>,
     end: Sender<()>,
     permission: Arc<Permission>,
@@ -497,7 +497,7 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         match self.requests.try_send(Request { command, reply }) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => return Err(CommandError::Overloaded),
+            Err(TrySendError::Full(_)) => return Err(self.overloaded()),
             Err(TrySendError::Closed(_)) => return Err(self.unavailable().await),
         }
         match answer.await {
