@@ -56,6 +56,7 @@ pub mod test_call;
 #[cfg(feature = "test-client")]
 pub mod test_client;
 mod timers;
+mod watch;
 mod worker;
 
 pub use answer::{Answer, answer};
@@ -63,8 +64,9 @@ pub use closing::Closing;
 pub use host::HostCheck;
 pub use limits::{HEADER_BYTES_MOST, Limits};
 pub use methods::Methods;
-pub use request::{body, closing, header, headers, peer};
+pub use request::{body, closing, header, headers, note_job, note_session, peer};
 pub use server::{BindError, Server, Stopped};
+pub use watch::{CLASSES, Numbers, OfFrontend, Requests, Watch};
 
 pub use bytes::Bytes;
 pub use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};

@@ -3,6 +3,7 @@
 use crate::closing::Closing;
 use crate::host::HostCheck;
 use crate::limits::{ACCEPT_PAUSE, BACKLOG, Limits, REFUSED_AT_ONCE, THREADS_END};
+use crate::watch::Watch;
 use crate::worker::{Accepted, Work, Workers};
 use async_io::{Async, Timer};
 use futures::future::{Either, select};
@@ -36,6 +37,7 @@ pub struct Server {
     limits: Limits,
     hosts: HostCheck,
     closing: Closing,
+    watch: Watch,
 }
 
 impl Server {
@@ -60,7 +62,15 @@ impl Server {
             limits,
             hosts,
             closing: Closing::new(),
+            watch: Watch::default(),
         })
+    }
+
+    /// Counts and tells what it is asked as `watch` says.
+    #[must_use]
+    pub fn watched(mut self, watch: Watch) -> Self {
+        self.watch = watch;
+        self
     }
 
     /// Where the server listens, with the port that it was given.
@@ -89,13 +99,20 @@ impl Server {
         let listener = Async::new(self.listener)?;
         let deadline = self.limits.shutdown;
         let most = self.limits.connections;
-        let workers = Workers::start(self.app, self.limits, self.hosts, self.closing.clone())?;
+        let watch = self.watch;
+        let workers = Workers::start(
+            self.app,
+            self.limits,
+            self.hosts,
+            self.closing.clone(),
+            &watch,
+        )?;
         {
             let closing = self.closing.clone();
             let mut stop = pin!(smol::future::or(shutdown, async move {
                 closing.begun().await;
             }));
-            let mut accept = pin!(accept(&listener, &workers, most));
+            let mut accept = pin!(accept(&listener, &workers, most, &watch));
             match select(&mut stop, &mut accept).await {
                 Either::Left(((), _)) => (),
                 Either::Right((never, _)) => match never {},
@@ -170,6 +187,7 @@ async fn accept(
     listener: &Async<TcpListener>,
     workers: &Workers,
     most: usize,
+    watch: &Watch,
 ) -> std::convert::Infallible {
     loop {
         match listener.accept().await {
@@ -179,7 +197,8 @@ async fn accept(
                     tracing::debug!(%error, %peer, "a connection was gone before it was served");
                     continue;
                 }
-                hand_over(stream, peer, workers, most).await;
+                watch.numbers.accepted.one();
+                hand_over(stream, peer, workers, most, watch).await;
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -189,9 +208,19 @@ async fn accept(
     }
 }
 
-async fn hand_over(stream: Async<TcpStream>, peer: SocketAddr, workers: &Workers, most: usize) {
+async fn hand_over(
+    stream: Async<TcpStream>,
+    peer: SocketAddr,
+    workers: &Workers,
+    most: usize,
+    watch: &Watch,
+) {
     let open = workers.open();
-    let work = if open < most {
+    let is_taken = open >= most;
+    if is_taken {
+        watch.numbers.refused.one();
+    }
+    let work = if !is_taken {
         Work::Serve
     } else if open < most.saturating_add(REFUSED_AT_ONCE) {
         tracing::warn!(%peer, most, "refused a connection: all are taken");

@@ -73,6 +73,7 @@ pub async fn call(
             peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
             closing: Closing::new(),
         }),
+        notes: None,
     });
     let response: tide::http::Response = app.respond(request).await.expect("the handler failed");
     let (head, reply) = hand_back(response, method == tide::http::Method::Head).into_parts();

@@ -10,6 +10,7 @@ use crate::pace::Pace;
 use crate::request::Line;
 use crate::socket::Socket;
 use crate::timers::Timers;
+use crate::watch::Watch;
 use async_io::{Async, Timer};
 use futures::FutureExt;
 use futures::future::select;
@@ -65,6 +66,7 @@ impl Workers {
         limits: Limits,
         hosts: HostCheck,
         closing: Closing,
+        watch: &Watch,
     ) -> io::Result<Self> {
         let (stop, stopped) = bounded(1);
         let (running, threads_ended) = bounded::<Infallible>(1);
@@ -76,6 +78,7 @@ impl Workers {
                 app: app.clone(),
                 limits: limits.clone(),
                 hosts: hosts.clone(),
+                watch: watch.clone(),
             };
             let (closing, stopped, running) = (closing.clone(), stopped.clone(), running.clone());
             std::thread::Builder::new()
@@ -221,6 +224,7 @@ struct Connections {
 impl Connections {
     async fn live(self: Rc<Self>, connection: Accepted, open: Open) {
         let Accepted { stream, peer, work } = connection;
+        let _counted = self.shared.watch.numbers.connections.enter();
         let pace = Rc::new(Pace::new(&self.shared.limits));
         let timers = self.timers.clone();
         let socket = Socket::new(stream, timers, pace.clone(), &self.shared.limits);

@@ -14,6 +14,7 @@ mod header;
 mod index;
 mod layout;
 mod name;
+mod numbers;
 mod options;
 mod read_only;
 mod reader;
@@ -28,6 +29,7 @@ mod writer;
 
 pub use error::{Damage, OpenError};
 pub use header::{FORMAT_VERSION, LogId};
+pub use numbers::Numbers;
 pub use options::{Durability, MAX_BATCH_BYTES, MAX_SEGMENT_BYTES, Options};
 pub use read_only::READ_ONLY_BYTES;
 pub use recovery::Recovery;
@@ -161,6 +163,7 @@ impl SegmentLog {
             next: recovered.next,
             durable: recovered.next.saturating_sub(1),
             batch: Batch::default(),
+            numbers: Arc::default(),
         };
         let log = Self {
             writer,
@@ -174,6 +177,12 @@ impl SegmentLog {
     #[must_use]
     pub fn id(&self) -> LogId {
         self.writer.log
+    }
+
+    /// What is counted while the log is written, now and later.
+    #[must_use]
+    pub fn numbers(&self) -> Arc<Numbers> {
+        Arc::clone(&self.writer.numbers)
     }
 
     fn check(&self) -> Result<(), AppendError> {
