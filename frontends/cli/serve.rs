@@ -1,6 +1,8 @@
 //! The server: the log, the engine, the frontends and the signals, in the order in which they
 //! begin, and end in the other.
 
+mod notify;
+mod operate;
 mod read_only;
 
 use crate::args::ServeArgs;
@@ -9,14 +11,15 @@ use crate::settings::Settings;
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
 use futures::future::{Either, join, join_all, select};
+use operate::Listener;
 use rejoin_accounts::Accounts;
-use rejoin_core::Violation;
+use rejoin_core::{Timestamp, Violation};
 use rejoin_engine::{
     Engine, Replayed, Runner, Runtime, Services, ShellRunner, ShellSettings, SmolRuntime,
     Unavailable,
 };
 use rejoin_http::{Closing, HostCheck, Server};
-use rejoin_log::segment::{LogId, OpenError, SegmentLog};
+use rejoin_log::segment::{LogId, Numbers, OpenError, SegmentLog};
 use std::error::Error;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -76,6 +79,10 @@ struct Begun {
     shell: Option<Arc<ShellRunner>>,
     data: PathBuf,
     is_read_only: bool,
+    /// What the log's writer counts; none where nothing is written.
+    log: Option<Arc<Numbers>>,
+    /// When the process began to serve.
+    at: Timestamp,
 }
 
 async fn serve(settings: &Settings, read_only: Option<&Path>) -> Result<(), ServeError> {
@@ -100,6 +107,7 @@ async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
     let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
     let data = settings.data();
     let config = settings.engine();
+    let at = SmolRuntime.now();
     let (log, replayed) = open_log(&data, settings, Replayed::new(&config))?;
     let data = data.canonicalize().unwrap_or(data);
     let runtime = Arc::new(SmolRuntime);
@@ -113,6 +121,7 @@ async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
         tracing::warn!(orphans, "ended what an earlier server had left running");
     }
     let services = Services::from([("shell".into(), shell.clone() as Arc<dyn Runner>)]);
+    let numbers = log.numbers();
     let engine = Engine::start(config, runtime, Box::new(log), replayed, services)
         .map_err(|it| begin(it.into()))?;
     Ok(Begun {
@@ -120,6 +129,8 @@ async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
         shell: Some(shell),
         data,
         is_read_only: false,
+        log: Some(numbers),
+        at,
     })
 }
 
@@ -132,8 +143,9 @@ async fn serve_until_told(
     let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
     let engine = begun.engine.clone();
     let accounts = Accounts::open().map_err(|it| begin(it.into()))?;
-    let servers = bind(settings, &engine, &accounts).map_err(|it| begin(it.into()))?;
+    let servers = bind(settings, &begun, &accounts).map_err(|it| begin(it.into()))?;
     announce(&servers, &begun).map_err(|it| begin(it.into()))?;
+    notify::ready();
 
     let closing = Closing::new();
     let watch = async {
@@ -141,6 +153,7 @@ async fn serve_until_told(
             let signal = signal.and_then(Result::ok);
             tracing::info!(?signal, "told to end; told again, it ends at once");
         }
+        notify::stopping();
         engine.begin_closing();
         closing.begin();
         signals.next().await
@@ -152,7 +165,7 @@ async fn serve_until_told(
         };
         let serving = servers
             .into_iter()
-            .map(|(_, server)| server.run(closing.begun()));
+            .map(|(listener, server)| server.run(until(listener, &closing, &engine)));
         join(join_all(serving), end_engine).await
     };
     let (served, ended) = match select(pin!(work), pin!(watch)).await {
@@ -176,6 +189,14 @@ async fn serve_until_told(
     match ended {
         Unavailable::ShuttingDown => Ok(()),
         failed => Err(ServeError::Stopped(failed)),
+    }
+}
+
+/// Until when a server takes requests: who asks how it is gets an answer until the engine has ended.
+async fn until(listener: Listener, closing: &Closing, engine: &Engine) {
+    closing.begun().await;
+    if listener == Listener::Operate {
+        engine.ended().await;
     }
 }
 
@@ -225,9 +246,10 @@ fn open_log(
 /// address of its own. The common one is the first.
 fn bind(
     settings: &Settings,
-    engine: &Engine,
+    begun: &Begun,
     accounts: &Accounts,
-) -> Result<Vec<(&'static str, Server)>, rejoin_http::BindError> {
+) -> Result<Vec<(Listener, Server)>, rejoin_http::BindError> {
+    let engine = &begun.engine;
     let mut common = rejoin_http::app();
     rejoin_arthas::mount(&mut common, engine.clone(), settings.arthas());
     rejoin_native::mount(&mut common, engine.clone());
@@ -242,37 +264,48 @@ fn bind(
     let app = doris.as_mut().map_or(&mut common, |(_, app)| app);
     rejoin_doris::mount(app, engine.clone(), accounts.clone(), settings.doris());
 
-    let bind = |name, (address, app)| {
-        let server = Server::bind(address, app, settings.http(), HostCheck::local())?;
-        Ok((name, server))
+    let numbers = operate::numbers();
+    let mut operate = settings.operate_listen().map(of_its_own);
+    let app = operate.as_mut().map_or(&mut common, |(_, app)| app);
+    rejoin_operate::mount(app, operate::operated(begun, numbers.clone()));
+
+    let bind = |listener, (address, app)| {
+        let hosts = match listener {
+            Listener::Operate => operate::hosts(settings),
+            _ => HostCheck::local(),
+        };
+        let server = Server::bind(address, app, settings.http(), hosts)?;
+        let watch = operate::watch(settings, &numbers, listener);
+        Ok((listener, server.watched(watch)))
     };
     [
-        ("everything else", Some((settings.listen(), common))),
-        ("MaxScale", maxscale),
-        ("Doris", doris),
+        (Listener::Common, Some((settings.listen(), common))),
+        (Listener::MaxScale, maxscale),
+        (Listener::Doris, doris),
+        (Listener::Operate, operate),
     ]
     .into_iter()
-    .filter_map(|(name, own)| Some(bind(name, own?)))
+    .filter_map(|(listener, own)| Some(bind(listener, own?)))
     .collect()
 }
 
 /// The first line of output: where people and programs find the server and its log. Then a line
 /// for each frontend that is found elsewhere.
-fn announce(servers: &[(&str, Server)], begun: &Begun) -> std::io::Result<()> {
+fn announce(servers: &[(Listener, Server)], begun: &Begun) -> std::io::Result<()> {
     let log = if begun.is_read_only {
         "and only reads the log"
     } else {
         "with its log"
     };
     let mut lines = String::new();
-    for (place, (name, server)) in servers.iter().enumerate() {
+    for (place, (listener, server)) in servers.iter().enumerate() {
         let address = server.local_addr();
         lines += &match place {
             0 => format!(
                 "Rejoin listens on http://{address}, {log} in {}\n",
                 begun.data.display()
             ),
-            _ => format!("For clients of {name}: http://{address}\n"),
+            _ => format!("{}: http://{address}\n", listener.words()),
         };
     }
     // At once, since some read the first line only, and leave.

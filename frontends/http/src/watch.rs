@@ -50,7 +50,7 @@ impl Watch {
 impl Default for Watch {
     fn default() -> Self {
         Self {
-            numbers: Arc::new(Numbers::new(&[])),
+            numbers: Arc::default(),
             frontend: |_| OTHER,
             told: Requests::None,
         }
@@ -145,6 +145,12 @@ impl Numbers {
     fn place(&self, name: &str) -> usize {
         let place = self.frontends.iter().position(|known| known.name == name);
         place.unwrap_or(self.frontends.len() - 1)
+    }
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self::new(&[])
     }
 }
 
