@@ -2,6 +2,7 @@
 
 mod offline;
 
+use crate::health::HealthArgs;
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
 pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionArgs};
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     Export(ExportArgs),
     Log(LogArgs),
+    Health(HealthArgs),
 }
 
 /// What `rejoin serve` takes.

@@ -1,5 +1,8 @@
 //! The settings of `rejoin serve`: one structure for flags, environment and file.
 
+#[cfg(test)]
+mod example;
+
 use clap::ValueEnum;
 use rejoin_core::Retention;
 use rejoin_engine::Config;
