@@ -5,6 +5,7 @@ mod bounds;
 mod crashes;
 mod hostile;
 mod native;
+mod operate;
 mod output;
 mod process;
 mod replay;

@@ -2,7 +2,7 @@
 
 use super::Begun;
 use crate::settings::Settings;
-use rejoin_http::{HostCheck, Numbers, Watch};
+use rejoin_http::{HostCheck, Numbers, Requests, Watch};
 use rejoin_operate::Operated;
 use std::sync::Arc;
 
@@ -61,7 +61,11 @@ pub(super) fn watch(settings: &Settings, numbers: &Arc<Numbers>, listener: Liste
     Watch {
         numbers: numbers.clone(),
         frontend: listener.frontend(),
-        told: settings.log_requests(),
+        told: match settings.log_requests() {
+            // Not to be ready is an answer, and a failure of nothing.
+            Requests::Failed if listener == Listener::Operate => Requests::None,
+            told => told,
+        },
     }
 }
 
