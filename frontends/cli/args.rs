@@ -1,6 +1,7 @@
 //! What the command line takes, and how it is explained.
 
 mod offline;
+mod user;
 
 use crate::health::HealthArgs;
 use crate::settings::Settings;
@@ -9,6 +10,7 @@ pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionA
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
+pub(crate) use user::{PasswordArgs, UserArgs, UserCommand};
 
 /// Command sessions that outlive the connection.
 ///
@@ -43,6 +45,7 @@ pub(crate) enum Command {
     Export(ExportArgs),
     Log(LogArgs),
     Health(HealthArgs),
+    User(UserArgs),
 }
 
 /// What `rejoin serve` takes.

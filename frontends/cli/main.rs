@@ -9,6 +9,7 @@ mod offline;
 mod replay;
 mod serve;
 mod settings;
+mod user;
 mod verify;
 
 use args::{Args, Command};
@@ -35,6 +36,10 @@ fn main() -> ExitCode {
         Command::Health(args) => {
             health::run(&args).unwrap_or_else(|error| fail(&error, ExitCode::FAILURE))
         }
+        Command::User(args) => user::run(args).map_or_else(
+            |error| fail(&error, ExitCode::FAILURE),
+            |()| ExitCode::SUCCESS,
+        ),
     }
 }
 

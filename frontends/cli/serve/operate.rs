@@ -4,6 +4,7 @@ use super::Begun;
 use crate::settings::Settings;
 use rejoin_http::{HostCheck, Numbers, Requests, Watch};
 use rejoin_operate::Operated;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The frontends, as requests are counted; the last is for paths that are none's.
@@ -71,10 +72,10 @@ pub(super) fn watch(settings: &Settings, numbers: &Arc<Numbers>, listener: Liste
 
 /// What is asked of at an address of its own runs nothing, so anybody may be let in: who listens
 /// beyond this machine expects to be asked by other names.
-pub(super) fn hosts(settings: &Settings) -> HostCheck {
-    match settings.operate_listen() {
-        Some(address) if !address.ip().is_loopback() => HostCheck::none(),
-        _ => HostCheck::local(),
+pub(super) fn hosts(address: SocketAddr) -> HostCheck {
+    match address.ip().is_loopback() {
+        true => HostCheck::local(),
+        false => HostCheck::none(),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Listening, accepting and stopping.
 
 use crate::closing::Closing;
+use crate::exchange::Shared;
 use crate::host::HostCheck;
 use crate::limits::{ACCEPT_PAUSE, BACKLOG, Limits, REFUSED_AT_ONCE, THREADS_END};
+use crate::tls::Tls;
 use crate::watch::Watch;
 use crate::worker::{Accepted, Work, Workers};
 use async_io::{Async, Timer};
@@ -36,6 +38,7 @@ pub struct Server {
     app: tide::Server<()>,
     limits: Limits,
     hosts: HostCheck,
+    tls: Option<Tls>,
     closing: Closing,
     watch: Watch,
 }
@@ -61,6 +64,7 @@ impl Server {
             app,
             limits,
             hosts,
+            tls: None,
             closing: Closing::new(),
             watch: Watch::default(),
         })
@@ -70,6 +74,15 @@ impl Server {
     #[must_use]
     pub fn watched(mut self, watch: Watch) -> Self {
         self.watch = watch;
+        self
+    }
+
+    /// Speaks TLS with every client, and nothing else; [`is_encrypted`](crate::is_encrypted) says so
+    /// to handlers. Who speaks HTTP in the clear is told to begin with `https://`.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.hosts = self.hosts.of_encrypted();
+        self.tls = Some(tls);
         self
     }
 
@@ -100,13 +113,14 @@ impl Server {
         let deadline = self.limits.shutdown;
         let most = self.limits.connections;
         let watch = self.watch;
-        let workers = Workers::start(
-            self.app,
-            self.limits,
-            self.hosts,
-            self.closing.clone(),
-            &watch,
-        )?;
+        let shared = Shared {
+            app: self.app,
+            limits: self.limits,
+            hosts: self.hosts,
+            tls: self.tls,
+            watch: watch.clone(),
+        };
+        let workers = Workers::start(&shared, &self.closing)?;
         {
             let closing = self.closing.clone();
             let mut stop = pin!(smol::future::or(shutdown, async move {
