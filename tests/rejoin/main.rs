@@ -7,6 +7,7 @@ mod crashes;
 mod hostile;
 mod native;
 mod openapi;
+mod operate;
 mod output;
 mod process;
 mod replay;
