@@ -6,7 +6,7 @@ use crate::limits::{EVENTS, LONGEST_PAGE, LONGEST_WAIT, MOST_EVENTS, PAGE, READ_
 use crate::list::{self, Listed};
 use crate::request::{Create, Query, Submit, body, number};
 use crate::stream::{Reader, events, has_ended};
-use crate::translate::{event, is_shown};
+use crate::translate::event;
 use crate::wire;
 use futures::future::{Either, select};
 use rejoin_core::{
@@ -140,7 +140,7 @@ impl Native {
         let session = self.session(http)?;
         let job = job_id(http)?;
         let shown = self.view(session, |view| {
-            let known = view.job(job).filter(|job| is_shown(job.manner));
+            let known = view.job(job).filter(|job| !job.manner.is_private());
             known.map(wire::job)
         })?;
         shown
@@ -153,7 +153,7 @@ impl Native {
         let session = self.session(http)?;
         let job = match named(http, "job") {
             "" => None,
-            _ => Some(job_id(http)?),
+            _ => Some(self.told_of(session, job_id(http)?)?),
         };
         let noted = self.engine.interrupt_job(session, job).await?;
         let told = json!({"job": noted.job.0, "sequence": noted.sequence.0});
@@ -163,7 +163,7 @@ impl Native {
     pub(crate) async fn write(&self, http: &Http) -> Answered {
         Self::caller(http)?;
         let session = self.session(http)?;
-        let job = job_id(http)?;
+        let job = self.told_of(session, job_id(http)?)?;
         let end = Query::parse(http.url(), &["end"])?.flag("end")?;
         let bytes = rejoin_http::body(http)[..].into();
         self.engine.touch(session);
@@ -245,6 +245,18 @@ impl Native {
             .ok_or_else(unknown)
     }
 
+    /// The job, unless it is for its submitter alone.
+    fn told_of(&self, session: SessionId, job: JobId) -> Result<JobId, Fault> {
+        let is_private = self.engine.view(|views| {
+            let known = views.session(session).and_then(|view| view.job(job));
+            known.is_some_and(|known| known.manner.is_private())
+        });
+        match is_private {
+            true => Err(Fault::JobNotFound(job.to_string())),
+            false => Ok(job),
+        }
+    }
+
     fn view<T>(
         &self,
         session: SessionId,
@@ -264,7 +276,7 @@ fn detail(view: &SessionView) -> Value {
 
 fn jobs(view: &SessionView) -> Value {
     view.jobs()
-        .filter(|job| is_shown(job.manner))
+        .filter(|job| !job.manner.is_private())
         .map(wire::job)
         .collect()
 }

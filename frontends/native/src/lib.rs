@@ -16,6 +16,7 @@ mod request;
 mod stream;
 mod translate;
 mod wire;
+pub mod words;
 
 use crate::handlers::{Answered, Http};
 use rejoin_engine::Engine;

@@ -84,7 +84,14 @@ fn every_choice_is_this_code_for_ever() {
     ];
     let job = JobId(0);
     for (code, cause) in (0..).zip(interrupts) {
-        assert_eq!(last(Event::InterruptRequested { job, cause }), Some(code));
+        assert_eq!(
+            last(Event::InterruptRequested {
+                job,
+                cause,
+                private: false
+            }),
+            Some(code)
+        );
     }
     for (code, cause) in (0..).zip([CloseCause::Requested, CloseCause::Idle]) {
         assert_eq!(last(Event::SessionClosed { cause }), Some(code));
