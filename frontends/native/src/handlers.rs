@@ -195,7 +195,7 @@ impl Native {
             Either::Right(_) => vec![],
         };
         let next = records.last().map_or(after, |last| last.sequence);
-        let is_over = has_ended(&self.engine, session, next);
+        let is_over = has_ended(&self.engine, session, next, records.last());
         let mut out = format!(r#"{{"after":{next},"ended":{is_over},"events":["#).into_bytes();
         for (place, record) in records.iter().enumerate() {
             if place > 0 {
@@ -217,8 +217,12 @@ impl Native {
             None => query.number("after")?.unwrap_or(0),
         };
         let after = Sequence(after);
-        self.view(session, |_| ())?;
-        if has_ended(&self.engine, session, after) {
+        let first = ReadLimit {
+            records: 1,
+            bytes: 1,
+        };
+        let read = self.engine.read(session, after, first, Duration::ZERO);
+        if read.await?.is_empty() && has_ended(&self.engine, session, after, None) {
             // What tells an EventSource not to come back.
             return Ok(Answer::empty(StatusCode::NO_CONTENT));
         }

@@ -108,10 +108,6 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
             b"\x0a\xac\x02".to_vec(),
         ),
         (
-            Event::JobStarted { job, private: true },
-            b"\x12\xac\x02".to_vec(),
-        ),
-        (
             Event::ResultEmitted {
                 job,
                 manner: front,
@@ -126,14 +122,6 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
                 private: false,
             },
             b"\x0c\xac\x02\x04".to_vec(),
-        ),
-        (
-            Event::InterruptRequested {
-                job,
-                cause: InterruptCause::Shutdown,
-                private: true,
-            },
-            b"\x13\xac\x02\x04".to_vec(),
         ),
         (
             Event::JobFinished {
@@ -179,6 +167,18 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
                 cause: LossCause::Damage,
             },
             b"\x11\x03\xac\x02\x00".to_vec(),
+        ),
+        (
+            Event::JobStarted { job, private: true },
+            b"\x12\xac\x02".to_vec(),
+        ),
+        (
+            Event::InterruptRequested {
+                job,
+                cause: InterruptCause::Shutdown,
+                private: true,
+            },
+            b"\x13\xac\x02\x04".to_vec(),
         ),
     ]
 }
