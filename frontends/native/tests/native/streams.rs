@@ -124,7 +124,8 @@ fn a_session_that_is_watched_is_not_idle_and_one_that_was_is() {
             "closed after {passed:?} under the eyes of a reader"
         );
     }
-    assert!(beats >= 30, "{beats} heartbeats");
+    // Now and then an event came instead: that the session is in use is logged.
+    assert!(beats >= 20, "{beats} heartbeats");
     drop(client);
     // The reader is missed as soon as something cannot be sent to it.
     let since = Instant::now();
