@@ -11,3 +11,4 @@ mod limits;
 mod requests;
 mod stopping;
 mod streams;
+mod tls;
