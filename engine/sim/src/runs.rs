@@ -118,6 +118,7 @@ impl Runs {
                 Event::InterruptRequested {
                     job: it,
                     cause: InterruptCause::OutputLimit | InterruptCause::SessionClosed,
+                    ..
                 } if *it == job => was_cut = true,
                 _ => {}
             }
