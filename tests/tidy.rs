@@ -72,6 +72,7 @@ const EDGES: [(&str, &[&str]); 13] = [
             "rejoin-accounts",
             "rejoin-arthas",
             "rejoin-doris",
+            "rejoin-native",
             "rejoin-maxscale",
         ],
     ),
