@@ -92,6 +92,7 @@ const EDGES: [(&str, &[&str]); 15] = [
             "rejoin-accounts",
             "rejoin-arthas",
             "rejoin-doris",
+            "rejoin-native",
             "rejoin-maxscale",
         ],
     ),
