@@ -20,6 +20,7 @@ pub(crate) fn session(view: &SessionView) -> Value {
         .closed
         .map(|(at, cause)| json!({"at": at.as_millis(), "cause": close_cause(cause)}));
     let current = view.current_job().filter(|job| is_shown(job.manner));
+    let last = view.jobs().rfind(|job| is_shown(job.manner));
     json!({
         "id": view.id.to_string(),
         "number": view.number.0,
@@ -33,6 +34,7 @@ pub(crate) fn session(view: &SessionView) -> Value {
         "lastSequence": view.last_sequence.0,
         "consumers": view.consumers().count(),
         "currentJob": current.map(job),
+        "lastStatement": last.map(|job| &*job.statement),
     })
 }
 
