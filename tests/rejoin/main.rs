@@ -2,6 +2,7 @@
 
 mod book;
 mod bounds;
+mod client;
 mod crashes;
 mod hostile;
 mod native;

@@ -24,7 +24,7 @@ pub(super) fn choose(api: &Api, name: &str) -> Result<Value, ClientError> {
     }
     let begin = name.to_lowercase();
     let is_begin =
-        begin.len() >= SHORTEST && begin.bytes().all(|it| it.is_ascii_hexdigit() || it == b'-');
+        !begin.is_empty() && begin.bytes().all(|it| it.is_ascii_hexdigit() || it == b'-');
     let found = if is_begin { find(api, &begin)? } else { vec![] };
     match &found[..] {
         [only] => api.get(&format!("/sessions/{only}")),
