@@ -35,6 +35,7 @@ mod activity;
 mod answers;
 mod batch;
 mod builtin;
+mod closing;
 mod config;
 mod engine;
 mod error;

@@ -33,6 +33,15 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "FORM", env = "REJOIN_DORIS_COLUMNS", help_heading = FRONTENDS)]
     doris_columns: Option<DorisColumns>,
 
+    /// File with the certificate that is shown to clients, and those of whoever vouches for it, as
+    /// PEM; then everything is encrypted. Read again when it changes [default: nothing is encrypted]
+    #[arg(long, value_name = "FILE", env = "REJOIN_TLS_CERT", help_heading = ENCRYPTION)]
+    tls_cert: Option<PathBuf>,
+
+    /// File with the certificate's private key, as PEM, without a password
+    #[arg(long, value_name = "FILE", env = "REJOIN_TLS_KEY", help_heading = ENCRYPTION)]
+    tls_key: Option<PathBuf>,
+
     /// Directory of the log; created where there is none [default: rejoin-data]
     #[arg(long, value_name = "DIR", env = "REJOIN_DATA")]
     data: Option<PathBuf>,
@@ -141,6 +150,7 @@ pub(crate) struct Settings {
     pub(crate) log_format: Option<LogFormat>,
 }
 
+const ENCRYPTION: &str = "Encryption";
 const FRONTENDS: &str = "Frontends";
 const TIMEOUTS: &str = "Timeouts (such as 500ms, 30s, 5m, 3h, 1d)";
 const BOUNDS: &str = "Bounds";
@@ -251,6 +261,7 @@ impl Settings {
     /// What these settings say, and where they do not, what the others say.
     pub(crate) fn or(self, other: Self) -> Self {
         first_said! { self, other;
+            tls_cert tls_key
             listen maxscale_listen doris_listen doris_columns data durability session_timeout consumer_timeout job_timeout exec_timeout
             pull_wait turn_wait interrupt_grace shutdown_grace idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
@@ -271,6 +282,14 @@ impl Settings {
     /// Where Doris' API is served, if not with the others.
     pub(crate) fn doris_listen(&self) -> Option<SocketAddr> {
         self.doris_listen
+    }
+
+    pub(crate) fn tls_cert(&self) -> Option<&Path> {
+        self.tls_cert.as_deref()
+    }
+
+    pub(crate) fn tls_key(&self) -> Option<&Path> {
+        self.tls_key.as_deref()
     }
 
     pub(crate) fn data(&self) -> PathBuf {

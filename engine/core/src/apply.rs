@@ -9,13 +9,13 @@
 
 use crate::closed::Closed;
 use crate::deadline::{Deadline, Deadlines};
+use crate::few::Few;
 use crate::requests::{Known, Requests, fingerprint};
 use crate::state::{Consumer, Input, Job, Session, State};
 use crate::{
     ConsumerId, Event, InterruptCause, JobId, LeaveCause, LossCause, Place, Record, Sequence,
     SessionId, Timestamp,
 };
-use alloc::collections::BTreeMap;
 use core::fmt;
 
 impl State {
@@ -26,9 +26,18 @@ impl State {
     /// When the record breaks a promise, as [`State::check`] says: a state that follows from such
     /// a record must not decide anything.
     pub fn apply(&mut self, record: &Record) {
-        if let Err(violation) = self.check(record) {
+        if let Err(violation) = self.admit(record) {
             panic!("{violation}");
         }
+    }
+
+    /// As [`Self::apply`], for records that somebody else may have written.
+    ///
+    /// # Errors
+    ///
+    /// Which promise the record breaks. The state is unchanged then.
+    pub fn admit(&mut self, record: &Record) -> Result<(), Violation> {
+        self.check(record)?;
         self.last_at = record.at;
         let session = record.session;
         match &record.event {
@@ -46,8 +55,8 @@ impl State {
                     user: user.clone(),
                     last_sequence: record.sequence,
                     last_ordinal: 0,
-                    consumers: BTreeMap::new(),
-                    jobs: BTreeMap::new(),
+                    consumers: Few::default(),
+                    jobs: Few::default(),
                     foreground: None,
                     requests: Requests::default(),
                     seen: record.at,
@@ -104,6 +113,7 @@ impl State {
                 }
             }
         }
+        Ok(())
     }
 
     /// The sequence of a session's last record; [`Sequence::START`] when it has none, or has been
@@ -139,7 +149,12 @@ impl State {
     /// Which promise it breaks.
     pub fn check(&self, record: &Record) -> Result<(), Violation> {
         let open = self.sessions.get(&record.session);
-        let broken = if !record.follows(self.last_sequence(record.session)) {
+        // Most are of open sessions, and these are found already.
+        let last = open.map_or_else(
+            || self.last_sequence(record.session),
+            |open| open.last_sequence,
+        );
+        let broken = if !record.follows(last) {
             Some("it is not the next of its session")
         } else if record.at < self.last_at {
             Some("it is stamped before the record before it")
@@ -209,7 +224,7 @@ impl Session {
         self.seen = self.seen.max(used_at(event, at));
         match event {
             Event::SessionResumed => {
-                for (id, consumer) in &mut self.consumers {
+                for (id, consumer) in self.consumers.iter_mut() {
                     consumer.see(Deadline::Consumer(session, *id), at, deadlines);
                 }
             }

@@ -24,11 +24,13 @@ mod deadline;
 mod decide;
 mod effect;
 mod event;
+mod few;
 mod id;
 pub mod limits;
 mod projection;
 mod rejection;
 mod requests;
+mod snapshot;
 mod state;
 mod step;
 pub mod testing;
@@ -43,10 +45,15 @@ pub use event::{
     Audience, CloseCause, Event, InterruptCause, LeaveCause, LossCause, Manner, Outcome, Place,
     Record, Server,
 };
+pub use few::Few;
 pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber};
 pub use limits::{Limits, Retention};
 pub use projection::{ConsumerView, Gaps, JobState, JobView, Selection, SessionView, Views};
 pub use rejection::Rejection;
+pub use snapshot::{
+    ClosedSnapshot, ConsumerSnapshot, Folded, InputSnapshot, JobSnapshot, RequestSnapshot,
+    SessionSnapshot, Snapshot, ViewSnapshot,
+};
 pub use state::{Consumer, Job, Session, State};
 pub use step::Step;
 pub use time::Timestamp;

@@ -5,6 +5,7 @@
 
 use crate::closed::ClosedSessions;
 use crate::deadline::{Deadline, Deadlines};
+use crate::few::Few;
 use crate::requests::Requests;
 use crate::{
     ConsumerId, InterruptCause, JobId, Limits, Manner, Sequence, SessionId, SessionNumber,
@@ -73,8 +74,8 @@ pub struct Session {
     pub(crate) user: Option<Arc<str>>,
     pub(crate) last_sequence: Sequence,
     pub(crate) last_ordinal: u32,
-    pub(crate) consumers: BTreeMap<ConsumerId, Consumer>,
-    pub(crate) jobs: BTreeMap<JobId, Job>,
+    pub(crate) consumers: Few<ConsumerId, Consumer>,
+    pub(crate) jobs: Few<JobId, Job>,
     pub(crate) foreground: Option<JobId>,
     pub(crate) requests: Requests,
     pub(crate) seen: Timestamp,

@@ -71,11 +71,15 @@ impl MaxScale {
             return Ok(answer.header("accept", accept).header("allow", allow));
         }
         let host = rejoin_http::header(http, "host").unwrap_or("localhost");
+        let scheme = match rejoin_http::is_encrypted(http) {
+            true => "https",
+            false => "http",
+        };
         let asked = Asked {
             query,
             form,
             scene: Scene {
-                base: format!("http://{host}/{}", target.prefix),
+                base: format!("{scheme}://{host}/{}", target.prefix),
                 now: self.engine.runtime().now(),
                 zone: self.zone.clone(),
             },

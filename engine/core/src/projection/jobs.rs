@@ -1,9 +1,10 @@
 //! The jobs of a session: all that run, and the last ones that finished.
 
+use crate::few::Few;
 use crate::limits::{REMEMBERED_JOBS, SHOWN_STATEMENT};
 use crate::{Event, JobId, Manner, Outcome, Record, Sequence, Timestamp};
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 /// A job, as lists show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,12 +42,21 @@ pub enum JobState {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Jobs {
-    pub(super) all: BTreeMap<JobId, JobView>,
+pub(crate) struct Jobs {
+    pub(crate) all: Few<JobId, JobView>,
     finished: usize,
 }
 
 impl Jobs {
+    /// Those that were there.
+    pub(crate) fn restored(views: Vec<JobView>) -> Self {
+        let is_finished = |view: &&JobView| matches!(view.state, JobState::Finished { .. });
+        Self {
+            finished: views.iter().filter(is_finished).count(),
+            all: views.into_iter().map(|view| (view.job, view)).collect(),
+        }
+    }
+
     pub(super) fn apply(&mut self, record: &Record) {
         match &record.event {
             Event::JobSubmitted {
@@ -117,7 +127,8 @@ impl Jobs {
             return;
         }
         let is_finished = |view: &&JobView| matches!(view.state, JobState::Finished { .. });
-        if let Some(oldest) = self.all.values().find(is_finished).map(|view| view.job) {
+        let oldest = self.all.values().find(is_finished).map(|view| view.job);
+        if let Some(oldest) = oldest {
             self.all.remove(&oldest);
             self.finished -= 1;
         }
