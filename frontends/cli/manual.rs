@@ -71,7 +71,11 @@ fn rendered(page: Command) -> io::Result<Vec<u8>> {
         .source(concat!("rejoin ", env!("CARGO_PKG_VERSION")))
         .manual("Rejoin")
         .render(&mut rendered)?;
-    Ok(rendered)
+    // What stands behind the options is laid out as it is: tables of statuses, and examples.
+    let rendered = String::from_utf8_lossy(&rendered);
+    Ok(rendered
+        .replace(".SH EXTRA\n", ".SH NOTES\n.nf\n")
+        .into_bytes())
 }
 
 fn print(bytes: &[u8]) -> Result<(), ManualError> {

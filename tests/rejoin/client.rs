@@ -1,6 +1,7 @@
 //! The command line against a server: two real processes, and what passes between them.
 
 use crate::server::{Server, directory, rejoin};
+use rejoin_http::test_tls::Authority;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Output, Stdio};
@@ -369,6 +370,46 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
         err(&strange).contains("no server of Rejoin"),
         "{}",
         err(&strange)
+    );
+}
+
+#[test]
+fn an_encrypted_server_is_spoken_to_where_its_certificate_is_trusted() {
+    let data = directory();
+    let authority = Authority::new();
+    let shown = authority.vouch().write(data.path()).unwrap();
+    let trusted = data.path().join("authority.pem");
+    std::fs::write(&trusted, authority.pem()).unwrap();
+    let (chain, key) = (shown.chain.to_str().unwrap(), shown.key.to_str().unwrap());
+    let server = Server::start(
+        &data.path().join("log"),
+        &["--tls-cert", chain, "--tls-key", key],
+    );
+    let run = |cacert: &str| {
+        let mut command = client(&server, &["run", "-l", "anna", "seq 100000"]);
+        command.env("REJOIN_SERVER", format!("https://{}", server.address));
+        command
+            .env("REJOIN_CACERT", cacert)
+            .env("REJOIN_PASSWORD", "secret");
+        command.output().unwrap()
+    };
+    let ran = run(trusted.to_str().unwrap());
+    assert_eq!(ran.status.code(), Some(0), "{}", err(&ran));
+    assert_eq!(ran.stdout.len(), 588_895);
+    let other = data.path().join("other.pem");
+    std::fs::write(&other, Authority::new().pem()).unwrap();
+    let refused = run(other.to_str().unwrap());
+    assert_eq!(refused.status.code(), Some(125));
+    assert!(
+        err(&refused).contains("cannot be trusted"),
+        "{}",
+        err(&refused)
+    );
+    let none = run(key);
+    assert!(
+        err(&none).contains("no certificate in it"),
+        "{}",
+        err(&none)
     );
 }
 

@@ -170,11 +170,19 @@ impl Api {
                 ClientError::NobodyThere(url)
             }
             ureq::Error::HostNotFound => ClientError::NoSuchHost(url),
-            ureq::Error::Rustls(error) => ClientError::Untrusted(url, error.to_string()),
-            ureq::Error::Tls(error) => ClientError::Untrusted(url, error.to_owned()),
+            ureq::Error::Io(error) => match is_untrusted(&error) {
+                true => ClientError::Untrusted(url, error.to_string()),
+                false => ClientError::Unreachable(url, error.to_string()),
+            },
             error => ClientError::Unreachable(url, error.to_string()),
         }
     }
+}
+
+/// Whether the connection was given up because of the certificate.
+fn is_untrusted(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|it| it.downcast_ref());
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// Trusts what the file says, or else what the system trusts.
