@@ -1,5 +1,7 @@
 //! The command line against a server: two real processes, and what passes between them.
 
+mod between;
+
 use crate::server::{Server, directory, rejoin};
 use rejoin_http::test_tls::Authority;
 use serde_json::Value;
@@ -353,23 +355,6 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
         err(&gone).contains("is `rejoin serve` running there?"),
         "{}",
         err(&gone)
-    );
-    // Somebody else's server is not taken for one of ours.
-    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", stranger.local_addr().unwrap());
-    let answerer = std::thread::spawn(move || {
-        let (mut stream, _) = stranger.accept().unwrap();
-        let mut head = BufReader::new(stream.try_clone().unwrap());
-        read_until(&mut head, "\r\n\r\n");
-        let answer = "HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno";
-        stream.write_all(answer.as_bytes()).unwrap();
-    });
-    let strange = rejoin(&["sessions", "--server", &url]).output().unwrap();
-    answerer.join().unwrap();
-    assert!(
-        err(&strange).contains("no server of Rejoin"),
-        "{}",
-        err(&strange)
     );
 }
 

@@ -4,7 +4,7 @@
 //! request is made twice here, or its credentials follow a redirect.
 
 use super::ClientError;
-use super::limits::{ANSWER, ANSWER_BYTES, CONNECT, SILENCE, UNUSED};
+use super::limits::{ANSWER_BYTES, CONNECT, SILENCE, UNUSED};
 use super::target::Target;
 use crate::args::ServerArgs;
 use serde::Deserialize;
@@ -41,8 +41,8 @@ impl Api {
             .max_redirects_will_error(false)
             .max_idle_age(UNUSED)
             .timeout_connect(Some(CONNECT))
-            .timeout_recv_response(Some(ANSWER))
-            .timeout_per_read(Some(SILENCE.max(ANSWER)))
+            .timeout_recv_response(Some(SILENCE))
+            .timeout_per_read(Some(SILENCE))
             .timeout_per_write(Some(SILENCE))
             .user_agent(concat!("rejoin/", env!("CARGO_PKG_VERSION")));
         if target.is_local {

@@ -5,9 +5,6 @@ use std::time::Duration;
 /// The longest to wait for a connection.
 pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 
-/// The longest to wait for an answer to begin.
-pub(crate) const ANSWER: Duration = Duration::from_secs(60);
-
 /// The longest that a connection may be silent. A stream says something every 15 seconds.
 pub(crate) const SILENCE: Duration = Duration::from_secs(45);
 

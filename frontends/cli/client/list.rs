@@ -167,7 +167,7 @@ fn job_row(job: &Value, now: Timestamp) -> Vec<String> {
         },
         job["status"]
             .as_i64()
-            .map_or("-".to_owned(), |it| it.to_string()),
+            .map_or_else(|| "-".to_owned(), |it| it.to_string()),
         duration(took),
         ago(submitted, now),
         format!("{}{place}", text(job, "statement")),

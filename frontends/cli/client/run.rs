@@ -341,10 +341,9 @@ impl Output {
         let written = match said.is_error {
             false => self.out.write_all(&said.bytes),
             // In the order in which it came, where both are the same terminal.
-            true => self.out.flush().and_then(|()| {
+            true => self.out.flush().map(|()| {
                 // Nobody may be there to read it, and the job's output is wanted all the same.
                 let _ = io::stderr().write_all(&said.bytes);
-                Ok(())
             }),
         };
         written.map_err(unwritten)
