@@ -2,6 +2,7 @@
 
 mod client;
 mod offline;
+mod user;
 
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
@@ -13,6 +14,7 @@ pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionA
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
+pub(crate) use user::{PasswordArgs, UserArgs, UserCommand};
 
 /// Command sessions that outlive the connection.
 ///
@@ -53,6 +55,7 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     Export(ExportArgs),
     Log(LogArgs),
+    User(UserArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }
@@ -154,9 +157,9 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = MAN_EXAMPLES)]
 pub(crate) struct ManArgs {
-    /// The command [default: the program itself]
+    /// The command, and that below it where there is one [default: the program itself]
     #[arg(value_name = "COMMAND", conflicts_with = "directory")]
-    pub(crate) command: Option<String>,
+    pub(crate) command: Vec<String>,
 
     /// Write all pages into this directory, which is created where there is none
     #[arg(long, value_name = "DIR")]

@@ -10,6 +10,7 @@ mod offline;
 mod replay;
 mod serve;
 mod settings;
+mod user;
 mod verify;
 
 use args::{Args, Command};
@@ -33,6 +34,10 @@ fn main() -> ExitCode {
         Command::Replay(args) => offline(replay::run(&args)),
         Command::Export(args) => offline(export::run(&args)),
         Command::Log(args) => offline(log::run(&args)),
+        Command::User(args) => user::run(args).map_or_else(
+            |error| fail(&error, ExitCode::FAILURE),
+            |()| ExitCode::SUCCESS,
+        ),
         Command::Run(args) => client::run(&args)
             .unwrap_or_else(|error| fail(&error, ExitCode::from(client::UNUSABLE))),
         Command::Attach(args) => asked(client::attach(&args)),

@@ -32,17 +32,14 @@ pub(crate) fn pages(args: &ManArgs) -> Result<(), ManualError> {
     if let Some(directory) = &args.directory {
         return all(&program, directory);
     }
-    let page = match &args.command {
-        None => program,
-        Some(name) => {
-            let mut commands = program.get_subcommands();
-            let found = commands.find(|it| it.get_name() == name);
-            found
-                .cloned()
-                .ok_or_else(|| ManualError::NoSuchCommand(name.clone()))?
-        }
-    };
-    print(&rendered(page).map_err(|error| unwritten("the page", error))?)
+    let mut page = &program;
+    for name in &args.command {
+        let mut commands = page.get_subcommands();
+        page = commands
+            .find(|it| it.get_name() == name)
+            .ok_or_else(|| ManualError::NoSuchCommand(args.command.join(" ")))?;
+    }
+    print(&rendered(page.clone()).map_err(|error| unwritten("the page", error))?)
 }
 
 /// The program with the whole names of its commands, as their pages are called.
@@ -55,14 +52,18 @@ fn program() -> Command {
 fn all(program: &Command, directory: &Path) -> Result<(), ManualError> {
     let shown = directory.display().to_string();
     std::fs::create_dir_all(directory).map_err(|error| unwritten(&shown, error))?;
-    for page in std::iter::once(program).chain(program.get_subcommands()) {
-        let name = page.get_display_name().unwrap_or_else(|| page.get_name());
-        let file = directory.join(format!("{name}.1"));
-        rendered(page.clone())
-            .and_then(|rendered| std::fs::write(&file, rendered))
-            .map_err(|error| unwritten(&file.display().to_string(), error))?;
-    }
-    Ok(())
+    write_all(program, directory)
+}
+
+/// Writes a command's page, and those of the commands below it.
+fn write_all(page: &Command, directory: &Path) -> Result<(), ManualError> {
+    let name = page.get_display_name().unwrap_or_else(|| page.get_name());
+    let file = directory.join(format!("{name}.1"));
+    rendered(page.clone())
+        .and_then(|rendered| std::fs::write(&file, rendered))
+        .map_err(|error| unwritten(&file.display().to_string(), error))?;
+    page.get_subcommands()
+        .try_for_each(|command| write_all(command, directory))
 }
 
 fn rendered(page: Command) -> io::Result<Vec<u8>> {

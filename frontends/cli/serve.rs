@@ -1,6 +1,7 @@
 //! The server: the log, the engine, the frontends and the signals, in the order in which they
 //! begin, and end in the other.
 
+mod access;
 mod archive;
 mod encryption;
 mod read_only;
@@ -17,7 +18,7 @@ use rejoin_engine::{
     Engine, Replayed, Runner, Runtime, Services, ShellRunner, ShellSettings, SmolRuntime,
     Unavailable,
 };
-use rejoin_http::{Closing, HostCheck, Server, Tls};
+use rejoin_http::{Closing, Server, Tls};
 use rejoin_log::segment::{LogId, OpenError, SegmentLog};
 use std::error::Error;
 use std::io::Write;
@@ -54,10 +55,18 @@ pub(crate) enum ServeError {
     Damaged { data: PathBuf, error: OpenError },
     /// Whoever reaches the address could run commands on this machine.
     #[error(
-        "will not listen on {0}: there are no accounts, so whoever reaches that address could run \
-         commands here; use a loopback address such as 127.0.0.1"
+        "will not listen on {address}: there are no accounts in {}, so whoever reaches that \
+         address could run commands here; add one with `rejoin user add`, or use a loopback \
+         address such as 127.0.0.1",
+        accounts.display()
     )]
-    NotLoopback(SocketAddr),
+    NotLoopback {
+        address: SocketAddr,
+        accounts: PathBuf,
+    },
+    /// Nobody could log in, where somebody has to.
+    #[error("there are no accounts in {}: add one with `rejoin user add`", .0.display())]
+    NoAccounts(PathBuf),
     /// The log holds what no engine has written.
     #[error("the log in {0} cannot be replayed: {1}")]
     Replay(PathBuf, Violation),
@@ -82,12 +91,7 @@ struct Begun {
 
 async fn serve(settings: &Settings, read_only: Option<&Path>) -> Result<(), ServeError> {
     let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
-    let own = [settings.maxscale_listen(), settings.doris_listen()];
-    for address in own.into_iter().flatten().chain([settings.listen()]) {
-        if !address.ip().is_loopback() {
-            return Err(ServeError::NotLoopback(address));
-        }
-    }
+    let accounts = access::accounts(settings, read_only)?;
     let tls = encryption::open(settings)?;
     // From here on a signal ends the server cleanly, however early it comes.
     let signals = Signals::new([Signal::Term, Signal::Int]).map_err(|it| begin(it.into()))?;
@@ -95,7 +99,7 @@ async fn serve(settings: &Settings, read_only: Option<&Path>) -> Result<(), Serv
         Some(directory) => read_only::begin(settings, directory)?,
         None => begin_to_write(settings).await?,
     };
-    serve_until_told(settings, begun, tls.as_ref(), signals).await
+    serve_until_told(settings, begun, &accounts, tls.as_ref(), signals).await
 }
 
 /// Opens the log, ends what an earlier server has left running, and starts the engine.
@@ -132,13 +136,13 @@ async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
 async fn serve_until_told(
     settings: &Settings,
     begun: Begun,
+    accounts: &Accounts,
     tls: Option<&Tls>,
     mut signals: Signals,
 ) -> Result<(), ServeError> {
     let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
     let engine = begun.engine.clone();
-    let accounts = Accounts::open().map_err(|it| begin(it.into()))?;
-    let servers = bind(settings, &engine, &accounts, tls).map_err(|it| begin(it.into()))?;
+    let servers = bind(settings, &engine, accounts, tls).map_err(|it| begin(it.into()))?;
     announce(&servers, &begun, encryption::scheme(tls)).map_err(|it| begin(it.into()))?;
 
     let closing = Closing::new();
@@ -241,21 +245,23 @@ fn bind(
     tls: Option<&Tls>,
 ) -> Result<Vec<(&'static str, Server)>, rejoin_http::BindError> {
     let mut common = rejoin_http::app();
-    rejoin_arthas::mount(&mut common, engine.clone(), settings.arthas());
+    let arthas = settings.arthas();
+    rejoin_arthas::mount(&mut common, engine.clone(), accounts.clone(), arthas);
     rejoin_native::mount(&mut common, engine.clone());
     rejoin_native::mount_openapi(&mut common, &[rejoin_native::OPENAPI]);
     let of_its_own = |address| (address, rejoin_http::app());
     let mut maxscale = settings.maxscale_listen().map(of_its_own);
     match &mut maxscale {
-        Some((_, own)) => rejoin_maxscale::mount(own, engine.clone()),
-        None => rejoin_maxscale::mount_versioned(&mut common, engine.clone()),
+        Some((_, own)) => rejoin_maxscale::mount(own, engine.clone(), accounts.clone()),
+        None => rejoin_maxscale::mount_versioned(&mut common, engine.clone(), accounts.clone()),
     }
     let mut doris = settings.doris_listen().map(of_its_own);
     let app = doris.as_mut().map_or(&mut common, |(_, app)| app);
     rejoin_doris::mount(app, engine.clone(), accounts.clone(), settings.doris());
 
     let bind = |name, (address, app)| {
-        let server = Server::bind(address, app, settings.http(), HostCheck::local())?;
+        let check = access::host_check(settings, accounts, address);
+        let server = Server::bind(address, app, settings.http(), check)?;
         Ok((name, encryption::encrypt(server, tls)))
     };
     [
