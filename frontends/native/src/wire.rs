@@ -18,6 +18,7 @@ pub(crate) fn session(view: &SessionView) -> Value {
         .closed
         .map(|(at, cause)| json!({"at": at.as_millis(), "cause": words::closed(cause)}));
     let current = view.current_job().filter(|job| !job.manner.is_private());
+    let last = view.jobs().rfind(|job| !job.manner.is_private());
     json!({
         "id": view.id.to_string(),
         "number": view.number.0,
@@ -31,6 +32,7 @@ pub(crate) fn session(view: &SessionView) -> Value {
         "lastSequence": view.last_sequence.0,
         "consumers": view.consumers().count(),
         "currentJob": current.map(job),
+        "lastStatement": last.map(|job| &*job.statement),
     })
 }
 
