@@ -88,6 +88,7 @@ const EDGES: [(&str, &[&str]); 13] = [
             "rejoin-log",
             "rejoin-engine",
             "rejoin-http",
+            "rejoin-accounts",
             "rejoin-arthas",
             "rejoin-maxscale",
         ],

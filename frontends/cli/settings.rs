@@ -160,8 +160,8 @@ pub(crate) struct Settings {
     pub(crate) log_format: Option<LogFormat>,
 }
 
-const ACCESS: &str = "Who may use it";
 const ENCRYPTION: &str = "Encryption";
+const ACCESS: &str = "Who may use it";
 const FRONTENDS: &str = "Frontends";
 const TIMEOUTS: &str = "Timeouts (such as 500ms, 30s, 5m, 3h, 1d)";
 const BOUNDS: &str = "Bounds";
