@@ -3,6 +3,7 @@
 mod offline;
 mod user;
 
+use crate::health::HealthArgs;
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
 pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionArgs};
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     Export(ExportArgs),
     Log(LogArgs),
+    Health(HealthArgs),
     User(UserArgs),
 }
 

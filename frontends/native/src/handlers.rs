@@ -61,6 +61,7 @@ impl Native {
             reads: false,
         };
         let created = self.engine.create_session(new).await?;
+        rejoin_http::note_session(http, created.session);
         let shown = self.view(created.session, detail)?;
         let place = format!("/sessions/{}", created.session);
         Ok(json_answer(StatusCode::CREATED, &shown).header("location", place))
@@ -137,6 +138,7 @@ impl Native {
             ..NewJob::new(session, submit.statement, manner)
         };
         let noted = self.engine.submit_job(new).await?;
+        rejoin_http::note_job(http, noted.job);
         let place = format!("/sessions/{session}/jobs/{}", noted.job);
         let submitted = json!({"job": noted.job.0, "sequence": noted.sequence.0});
         Ok(json_answer(StatusCode::CREATED, &submitted).header("location", place))
@@ -258,17 +260,21 @@ impl Native {
     fn session(&self, http: &Http, caller: &Caller) -> Result<SessionId, Fault> {
         let name = named(http, "session");
         let unknown = || Fault::SessionNotFound(name.to_owned());
-        if let Ok(session) = name.parse() {
-            return Ok(session);
-        }
-        let number = SessionNumber(number("session", name).map_err(|_| unknown())?);
-        self.engine
-            .view(|views| {
-                let view = views.numbered(number);
-                let view = view.filter(|view| caller.sees(view.user.as_deref()));
-                view.map(|view| view.id)
-            })
-            .ok_or_else(unknown)
+        let session = match name.parse() {
+            Ok(session) => session,
+            Err(_) => {
+                let number = SessionNumber(number("session", name).map_err(|_| unknown())?);
+                self.engine
+                    .view(|views| {
+                        let view = views.numbered(number);
+                        let view = view.filter(|view| caller.sees(view.user.as_deref()));
+                        view.map(|view| view.id)
+                    })
+                    .ok_or_else(unknown)?
+            }
+        };
+        rejoin_http::note_session(http, session);
+        Ok(session)
     }
 
     fn view<T>(
@@ -303,6 +309,7 @@ fn job_id(http: &Http) -> Result<JobId, Fault> {
     let name = named(http, "job");
     number("job", name)
         .map(JobId)
+        .inspect(|job| rejoin_http::note_job(http, job))
         .map_err(|_| Fault::JobNotFound(name.to_owned()))
 }
 
