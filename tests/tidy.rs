@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates each may depend on. Dependencies point one way.
-const EDGES: [(&str, &[&str]); 11] = [
+const EDGES: [(&str, &[&str]); 12] = [
     ("rejoin-core", &[]),
     ("rejoin-log", &["rejoin-core"]),
     ("rejoin-engine", &["rejoin-core", "rejoin-log"]),
@@ -18,6 +18,7 @@ const EDGES: [(&str, &[&str]); 11] = [
         "rejoin-arthas",
         &["rejoin-core", "rejoin-log", "rejoin-engine", "rejoin-http"],
     ),
+    ("rejoin-console", &["rejoin-http"]),
     (
         "rejoin-doris",
         &["rejoin-core", "rejoin-engine", "rejoin-http"],
@@ -38,6 +39,7 @@ const EDGES: [(&str, &[&str]); 11] = [
             "rejoin-engine",
             "rejoin-http",
             "rejoin-arthas",
+            "rejoin-console",
             "rejoin-doris",
             "rejoin-maxscale",
             "rejoin-native",

@@ -179,6 +179,7 @@ fn bind(
 ) -> Result<Vec<(&'static str, Server)>, rejoin_http::BindError> {
     let mut common = rejoin_http::app();
     rejoin_arthas::mount(&mut common, engine.clone(), settings.arthas());
+    rejoin_console::mount(&mut common);
     rejoin_native::mount(&mut common, engine.clone());
     rejoin_native::mount_openapi(&mut common, &[rejoin_native::OPENAPI]);
     let of_its_own = |address| (address, rejoin_http::app());

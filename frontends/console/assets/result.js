@@ -1,0 +1,73 @@
+// What a result says, as text for a terminal.
+//
+// Results of the shell are chunks of output. Others are JSON objects, which are told as columns.
+
+/** The text of each of a session's jobs, whose bytes may be cut anywhere. */
+export class Decoding {
+  #decoders = new Map();
+
+  /** What a result of a job says: `[text, stream]`. */
+  told(job, result) {
+    const stream = result.stream === "stderr" ? "stderr" : "stdout";
+    const key = `${job} ${stream}`;
+    const decoder = this.#decoders.get(key);
+    if (typeof result.contentBase64 === "string") {
+      const streaming = decoder ?? new TextDecoder();
+      this.#decoders.set(key, streaming);
+      return [streaming.decode(bytes(result.contentBase64), { stream: true }), stream];
+    }
+    const rest = decoder ? decoder.decode() : "";
+    if (decoder) this.#decoders.delete(key);
+    if (typeof result.content === "string") return [rest + result.content, stream];
+    return [rest + columns(result), stream];
+  }
+
+  /** Forgets a job, and says what was left of its bytes. */
+  ended(job) {
+    let rest = "";
+    for (const stream of ["stdout", "stderr"]) {
+      const key = `${job} ${stream}`;
+      rest += this.#decoders.get(key)?.decode() ?? "";
+      this.#decoders.delete(key);
+    }
+    return rest;
+  }
+}
+
+function bytes(base64) {
+  try {
+    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  } catch {
+    return new TextEncoder().encode("\ufffd");
+  }
+}
+
+/** An object as lines: each member a line, and a list of objects as a table. */
+function columns(result) {
+  const lines = [];
+  for (const [name, value] of Object.entries(result)) {
+    if (name === "jobId" || name === "type") continue;
+    if (isTable(value)) lines.push(...table(value));
+    else if (Array.isArray(value) && value.length === 0) lines.push(`${name}  none`);
+    else lines.push(`\x1b[2m${name}\x1b[22m  ${cell(value)}`);
+  }
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+function isTable(value) {
+  const isObject = (it) => it !== null && typeof it === "object" && !Array.isArray(it);
+  return Array.isArray(value) && value.length > 0 && value.every(isObject);
+}
+
+function table(objects) {
+  const names = [...new Set(objects.flatMap((it) => Object.keys(it)))];
+  const cells = [names, ...objects.map((it) => names.map((name) => cell(it[name])))];
+  const widths = names.map((_, at) => Math.max(...cells.map((line) => line[at].length)));
+  const lines = cells.map((line) => line.map((it, at) => it.padEnd(widths[at])).join("  "));
+  return [`\x1b[2m${lines[0]}\x1b[22m`, ...lines.slice(1)].map((line) => line.trimEnd());
+}
+
+function cell(value) {
+  if (value === undefined || value === null) return "";
+  return typeof value === "string" ? value.replaceAll("\n", " ") : JSON.stringify(value);
+}
