@@ -34,15 +34,18 @@ function follow() {
     document.title = "Rejoin";
   } else {
     session.open(wanted, at);
+    if (wanted === created) session.prompt.focus();
   }
 }
 
+/** The session that was made here last. */
+let created = null;
+
 async function create() {
   try {
-    const created = await createSession();
-    location.hash = address(created.id);
+    created = (await createSession()).id;
+    location.hash = address(created);
     sessions.look();
-    session.prompt.focus();
   } catch (error) {
     if (error.status !== 401) return failed(error);
     await loggedIn();

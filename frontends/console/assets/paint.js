@@ -41,8 +41,8 @@ export function dressed(text, look) {
   let ground = look.ground ?? null;
   if (look.inverse) [colour, ground] = [ground, colour ?? "text"];
   const names = LOOKS.filter((name) => look[name]);
-  if (ground !== null) names.push(...tint(span, "g", "backgroundColor", ground));
-  if (colour !== null) names.push(...tint(span, "c", "color", colour));
+  if (ground !== null) names.push(tint(span, "g", "background-color", ground));
+  if (colour !== null) names.push(tint(span, "c", ground === null ? "--own" : "color", colour));
   span.className = names.join(" ");
   return span;
 }
@@ -62,7 +62,7 @@ function paintStatement(element, block, row, view, beside) {
   const text = make("span", { className: "text", textContent: row.line.text.slice(from, to) });
   if (!row.isFirst) return element.replaceChildren(make("span", { className: "mark" }), text);
   const isFolded = view.folded.has(block.name);
-  const mark = make("button", { className: "mark", type: "button", textContent: "❯" });
+  const mark = make("button", { className: "mark", type: "button", textContent: "$" });
   mark.setAttribute("aria-expanded", String(!isFolded));
   mark.setAttribute("aria-label", isFolded ? "Show the output" : "Fold the output");
   element.classList.toggle("is-folded", isFolded);
@@ -85,9 +85,9 @@ function badgeOf(block, view) {
 }
 
 function tint(span, letter, property, colour) {
-  if (colour === "text" || colour < 16) return [`${letter}${colour}`];
-  span.style[property] = typeof colour === "number" ? ofPalette(colour) : colour;
-  return [];
+  if (colour === "text" || colour < 16) return `${letter}${colour}`;
+  span.style.setProperty(property, typeof colour === "number" ? ofPalette(colour) : colour);
+  return property === "--own" ? "own" : "";
 }
 
 const LOOKS = ["bold", "dim", "italic", "underline", "strike", "hidden", "typed"];

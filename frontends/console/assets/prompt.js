@@ -194,7 +194,7 @@ export class Prompt {
   #describe() {
     const writes = this.#writes;
     find("prompt").classList.toggle("is-writing", writes);
-    setText(find("mark"), writes ? "»" : "❯");
+    setText(find("mark"), writes ? "»" : "$");
     setText(find("run"), writes ? "Write" : "Run");
     this.#field.setAttribute("aria-label", writes ? "Input of the running job" : "Statement");
     if (writes) {

@@ -63,8 +63,9 @@ function table(objects) {
   const names = [...new Set(objects.flatMap((it) => Object.keys(it)))];
   const cells = [names, ...objects.map((it) => names.map((name) => cell(it[name])))];
   const widths = names.map((_, at) => Math.max(...cells.map((line) => line[at].length)));
-  const lines = cells.map((line) => line.map((it, at) => it.padEnd(widths[at])).join("  "));
-  return [`\x1b[2m${lines[0]}\x1b[22m`, ...lines.slice(1)].map((line) => line.trimEnd());
+  const padded = cells.map((line) => line.map((it, at) => it.padEnd(widths[at])).join("  "));
+  const [head, ...lines] = padded.map((line) => line.trimEnd());
+  return [`\x1b[2m${head}\x1b[22m`, ...lines];
 }
 
 function cell(value) {

@@ -25,6 +25,8 @@ export class Screen {
   #cell = { width: 8, height: 20 };
   #columns = 80;
   #follows = true;
+  /** Where the frame stood when it was last looked at. */
+  #top = 0;
   /** What is at the top while the end is not followed: `{name, place, rest}`. */
   #anchor = null;
   #waits = false;
@@ -108,7 +110,8 @@ export class Screen {
     const total = this.#measure(blocks);
     this.#sheet.style.height = `${total * height}px`;
     this.#keepPlace(total);
-    const top = Math.floor(this.#frame.scrollTop / height);
+    this.#top = this.#frame.scrollTop;
+    const top = Math.floor(this.#top / height);
     const seen = Math.ceil(this.#frame.clientHeight / height);
     const from = Math.max(0, Math.min(top, total - seen) - MARGIN);
     const to = Math.min(total, top + seen + MARGIN);
@@ -176,8 +179,10 @@ export class Screen {
 
   /** The statement whose output is at the top stays in sight. */
   #pin(blocks, top, view) {
-    const block = blocks[this.#blockAt(top)];
-    const isInside = block?.isJob && top > this.#starts[this.#blockAt(top)];
+    // What is covered is the first row: what counts is the one below.
+    const at = this.#blockAt(top + 1);
+    const block = blocks[at];
+    const isInside = block?.isJob && top + 1 > this.#starts[at];
     const element = find("pinned");
     element.hidden = !isInside || this.#frame.scrollTop < this.#cell.height;
     this.#pinned = element.hidden ? null : block;
@@ -191,7 +196,7 @@ export class Screen {
     setText(text, block.lines[0].text);
     const mark = document.createElement("span");
     mark.className = "mark";
-    setText(mark, "❯");
+    setText(mark, "$");
     element.replaceChildren(mark, text, badgeElement(block, beside));
   }
 
@@ -208,10 +213,14 @@ export class Screen {
 
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.#frame;
-    const isAtEnd = scrollTop + clientHeight >= scrollHeight - this.#cell.height * 1.5;
-    if (isAtEnd !== this.#follows) {
-      this.#follows = isAtEnd;
-      this.#on.follows(isAtEnd);
+    const left = scrollHeight - clientHeight - scrollTop;
+    const isUp = scrollTop < this.#top;
+    // Only a reader goes up: what grows or shrinks around the rows is no reason to stay behind.
+    const follows = isUp ? left < 1 : this.#follows || left < this.#cell.height * 1.5;
+    this.#top = scrollTop;
+    if (follows !== this.#follows) {
+      this.#follows = follows;
+      this.#on.follows(follows);
     }
     this.#noteAnchor();
     this.changed();

@@ -141,6 +141,7 @@ export class Session {
   #event(event) {
     if (!this.recording.add(event)) return;
     this.#transcript.apply(event);
+    if (event.type !== "result") this.prompt.setJob(this.#transcript.current);
     if (event.type === "job-submitted") this.prompt.remember([event.statement]);
     if (event.type === "job-finished" && this.#isCaughtUp) this.#announce(event.job);
     if (this.recording.isFull) {

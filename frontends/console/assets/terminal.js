@@ -100,6 +100,11 @@ export class Terminal {
     else if (source.state === STRING) {
       if (character === "\x07" || character === "\x9c") source.state = GROUND;
       else if (character === "\x1b") source.state = ESCAPE;
+      else if (character === "\n") {
+        // What is never ended hides nothing but its own line.
+        source.state = GROUND;
+        this.#feed();
+      }
     } else if (character === "\x1b") source.state = ESCAPE;
     else if (character >= "@" && character <= "~") {
       source.state = GROUND;
@@ -127,9 +132,9 @@ export class Terminal {
     else if (final === "E" || final === "F") {
       this.#moveTo(this.#row + (final === "E" ? count : -count));
       this.#column = 0;
-    } else if (final === "C") this.#column = Math.min(this.#column + count, LONGEST_LINE - 1);
+    } else if (final === "C") this.#column = Math.min(this.#column + count, WIDEST - 1);
     else if (final === "D") this.#column = Math.max(0, this.#column - count);
-    else if (final === "G") this.#column = Math.min(count, LONGEST_LINE) - 1;
+    else if (final === "G") this.#column = Math.min(count, WIDEST) - 1;
     else if (final === "K") this.#erase(parameters[0]);
     else if (final === "J" && parameters[0] === 0) this.#eraseBelow();
   }
@@ -181,6 +186,9 @@ class Source {
 }
 
 const CONTROL = /[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Columns that the cursor can be moved to: more than terminals are wide. */
+const WIDEST = 500;
 
 const GROUND = 0;
 const ESCAPE = 1;

@@ -41,7 +41,7 @@ export function standing(job) {
 export function badge(job, now) {
   const took = duration((job.finished ?? now) - (job.started ?? job.at));
   if (job.state !== "finished") return job.isInterrupting ? `interrupting · ${took}` : took;
-  if (job.outcome === "completed" || job.outcome === "failed") return `${job.status} · ${took}`;
+  if (job.outcome === "completed" || job.outcome === "failed") return `exit ${job.status} · ${took}`;
   return took;
 }
 
