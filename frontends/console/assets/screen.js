@@ -27,7 +27,9 @@ export class Screen {
   #follows = true;
   /** Where the frame stood when it was last looked at. */
   #top = 0;
-  /** What is at the top while the end is not followed: `{name, place, rest}`. */
+  /** Where the end was when it was last gone to; null while it is not followed. */
+  #end = null;
+  /** What is at the top while the end is not followed: a place of a block, and its last row. */
   #anchor = null;
   #waits = false;
   /** The job whose statement is shown above its output. */
@@ -38,6 +40,8 @@ export class Screen {
     this.#on = on;
     this.#frame.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.#frame.addEventListener("wheel", (it) => it.deltaY < 0 && this.#leaveEnd(), { passive: true });
+    this.#frame.addEventListener("keydown", (it) => UP.includes(it.key) && this.#leaveEnd());
+    this.#frame.addEventListener("touchmove", () => this.#leaveEnd(), { passive: true });
     this.#frame.addEventListener("click", (it) => this.#clicked(it));
     this.#frame.addEventListener("copy", (it) => copyRows(it));
     find("pinned").addEventListener("click", () => this.#pinned && this.jumpTo(this.#pinned));
@@ -83,7 +87,7 @@ export class Screen {
   /** Goes to the end, and stays there. */
   toEnd() {
     this.#follows = true;
-    this.#anchor = null;
+    this.#anchor = this.#end = null;
     this.#on.follows(true);
     this.changed();
   }
@@ -91,7 +95,7 @@ export class Screen {
   /** Goes to where a block begins. */
   jumpTo(block) {
     this.#follows = false;
-    this.#anchor = { name: block.name, place: { kind: "statement", number: 0 }, rest: 0 };
+    this.#anchor = { name: block.name, place: { kind: "statement", number: 0 }, row: null };
     this.#on.follows(false);
     this.changed();
     this.#frame.focus({ preventScroll: true });
@@ -141,17 +145,20 @@ export class Screen {
   #keepPlace(total) {
     const { height } = this.#cell;
     if (this.#follows) {
-      const end = total * height - this.#frame.clientHeight;
-      if (Math.abs(this.#frame.scrollTop - end) >= 1) this.#frame.scrollTop = Math.max(0, end);
+      const end = Math.max(0, total * height - this.#frame.clientHeight);
+      if (end !== this.#end) this.#frame.scrollTop = end;
+      this.#end = end;
       return;
     }
+    this.#end = null;
     if (!this.#anchor) return;
-    const { name, place, rest } = this.#anchor;
+    const { name, place, row } = this.#anchor;
     const at = this.#transcript.blocks.findIndex((block) => block.name === name);
     if (at < 0) return;
-    const block = this.#transcript.blocks[at];
-    const wanted = (this.#starts[at] + block.rowOf(place)) * height + rest;
-    if (Math.abs(this.#frame.scrollTop - wanted) >= 1) this.#frame.scrollTop = wanted;
+    this.#anchor.row = this.#starts[at] + this.#transcript.blocks[at].rowOf(place);
+    // By how much it moved, and not to where it is: the reader may be scrolling right now.
+    if (row === null) this.#frame.scrollTop = this.#anchor.row * height;
+    else if (row !== this.#anchor.row) this.#frame.scrollTop += (this.#anchor.row - row) * height;
   }
 
   /** As many elements as rows, in their order; those that are still seen stay what they are. */
@@ -220,6 +227,7 @@ export class Screen {
     this.#top = scrollTop;
     if (follows !== this.#follows) {
       this.#follows = follows;
+      this.#end = null;
       this.#on.follows(follows);
     }
     this.#noteAnchor();
@@ -243,7 +251,7 @@ export class Screen {
     const row = Math.floor(this.#frame.scrollTop / height);
     const at = Math.min(this.#blockAt(row), blocks.length - 1);
     const place = blocks[at].placeOf(row - this.#starts[at]);
-    this.#anchor = { name: blocks[at].name, place, rest: this.#frame.scrollTop - row * height };
+    this.#anchor = { name: blocks[at].name, place, row };
   }
 
   #resized() {
@@ -282,6 +290,9 @@ function copyRows(copying) {
   copying.clipboardData.setData("text/plain", text);
   copying.preventDefault();
 }
+
+/** Keys that scroll up. */
+const UP = ["ArrowUp", "PageUp", "Home"];
 
 /** What a row's padding takes on both sides; as in screen.css. */
 const ROW_PADDING = 40;
