@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Which of our crates each may depend on. Dependencies point one way.
-const EDGES: [(&str, &[&str]); 12] = [
+const EDGES: [(&str, &[&str]); 14] = [
     ("rejoin-core", &[]),
     ("rejoin-log", &["rejoin-core"]),
     ("rejoin-engine", &["rejoin-core", "rejoin-log"]),
@@ -14,18 +15,35 @@ const EDGES: [(&str, &[&str]); 12] = [
         &["rejoin-core", "rejoin-log", "rejoin-engine"],
     ),
     ("rejoin-http", &[]),
+    ("rejoin-accounts", &["rejoin-http"]),
     (
         "rejoin-arthas",
-        &["rejoin-core", "rejoin-log", "rejoin-engine", "rejoin-http"],
+        &[
+            "rejoin-core",
+            "rejoin-log",
+            "rejoin-engine",
+            "rejoin-http",
+            "rejoin-accounts",
+        ],
     ),
     ("rejoin-console", &["rejoin-http"]),
     (
         "rejoin-doris",
-        &["rejoin-core", "rejoin-engine", "rejoin-http"],
+        &[
+            "rejoin-core",
+            "rejoin-engine",
+            "rejoin-http",
+            "rejoin-accounts",
+        ],
     ),
     (
         "rejoin-maxscale",
-        &["rejoin-core", "rejoin-engine", "rejoin-http"],
+        &[
+            "rejoin-core",
+            "rejoin-engine",
+            "rejoin-http",
+            "rejoin-accounts",
+        ],
     ),
     (
         "rejoin-native",
@@ -38,6 +56,7 @@ const EDGES: [(&str, &[&str]); 12] = [
             "rejoin-log",
             "rejoin-engine",
             "rejoin-http",
+            "rejoin-accounts",
             "rejoin-arthas",
             "rejoin-console",
             "rejoin-doris",
@@ -51,17 +70,53 @@ const EDGES: [(&str, &[&str]); 12] = [
             "rejoin-core",
             "rejoin-log",
             "rejoin-engine",
+            "rejoin-http",
+            "rejoin-accounts",
             "rejoin-arthas",
+            "rejoin-doris",
+            "rejoin-maxscale",
+        ],
+    ),
+    (
+        "rejoin-guard",
+        &[
+            "rejoin-core",
+            "rejoin-log",
+            "rejoin-engine",
+            "rejoin-http",
+            "rejoin-arthas",
+            "rejoin-maxscale",
         ],
     ),
 ];
 
 /// Only these crates may know these others, so that the day one must go costs one crate.
-const SEAMS: [(&str, &[&str]); 3] = [
+const SEAMS: [(&str, &[&str]); 4] = [
+    ("argon2", &["rejoin-accounts"]),
     ("hyper", &["rejoin-http"]),
     ("crc32c", &["rejoin-log"]),
     ("rustix", &["rejoin-engine"]),
 ];
+
+const OUTSIDE: [&str; 2] = ["fuzz/Cargo.toml", "tests/bench/Cargo.toml"];
+
+/// All that comes with the log.
+const OF_THE_LOG: &str = "\
+    crc32c proc-macro2 quote rejoin-core syn thiserror thiserror-impl unicode-ident";
+
+/// All that comes with the engine, without its features.
+const OF_THE_ENGINE: &str = "\
+    async-channel cfg-if concurrent-queue crc32c crossbeam-utils event-listener \
+    event-listener-strategy futures futures-channel futures-core futures-io futures-macro \
+    futures-sink futures-task futures-util getrandom itoa libc memchr once_cell parking \
+    pin-project-lite proc-macro2 quote rejoin-core rejoin-log serde_core serde_json slab syn \
+    thiserror thiserror-impl tracing tracing-core unicode-ident uuid zmij";
+
+/// What the features `smol` and `shell` add to that.
+const OF_ITS_FEATURES: &str = "\
+    async-executor async-fs async-io async-lock async-net async-process async-signal async-task \
+    atomic-waker base64 bitflags blocking errno fastrand futures-lite linux-raw-sys piper \
+    polling rustix signal-hook-registry smol";
 
 const LONGEST_FILE: usize = 500;
 
@@ -110,6 +165,57 @@ fn what_may_have_to_go_one_day_is_behind_one_seam() {
         let tokio = table(&manifest, "dependencies").any(|it| it.starts_with("tokio"));
         assert!(!tokio, "{name} may use tokio in its tests only");
     }
+}
+
+#[test]
+fn whoever_embeds_the_engine_gets_no_crate_by_surprise() {
+    let named =
+        |names: &str| -> BTreeSet<String> { names.split_whitespace().map(str::to_owned).collect() };
+    let bare = named(OF_THE_ENGINE);
+    assert!(!bare.contains("smol") && !bare.contains("tokio"));
+    assert_eq!(comes_with("rejoin-log", &[]), named(OF_THE_LOG));
+    assert_eq!(
+        comes_with("rejoin-engine", &["--no-default-features"]),
+        bare
+    );
+    let all = bare.union(&named(OF_ITS_FEATURES)).cloned().collect();
+    assert_eq!(comes_with("rejoin-engine", &[]), all);
+}
+
+/// The names of the crates that one is built with, on Linux.
+fn comes_with(package: &str, features: &[&str]) -> BTreeSet<String> {
+    let tree = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--package",
+            package,
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+        ])
+        .args([
+            "--target",
+            "x86_64-unknown-linux-gnu",
+            "--offline",
+            "--locked",
+        ])
+        .args(features)
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(
+        tree.status.success(),
+        "{}",
+        String::from_utf8_lossy(&tree.stderr)
+    );
+    let lines = String::from_utf8(tree.stdout).unwrap();
+    lines
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != package)
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -168,8 +274,8 @@ fn root() -> PathBuf {
 fn manifests() -> Vec<(String, toml::Table)> {
     files(&root(), &|path| path.ends_with("Cargo.toml"))
         .into_iter()
-        // The fuzzers' own, which is outside the workspace.
-        .filter(|path| *path != root().join("fuzz/Cargo.toml"))
+        // The fuzzers' own and the harness', which are outside the workspace.
+        .filter(|path| !OUTSIDE.iter().any(|it| *path == root().join(it)))
         .map(|path| {
             let manifest: toml::Table = fs::read_to_string(path).unwrap().parse().unwrap();
             (

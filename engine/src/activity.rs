@@ -7,7 +7,7 @@
 use crate::Runtime;
 use crate::published::{Published, lock};
 use futures::lock::Mutex as Turn;
-use rejoin_core::{Command, ConsumerId, Deadline, Sequence, SessionId, Timestamp};
+use rejoin_core::{Command, ConsumerId, Deadline, Few, Sequence, SessionId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,7 @@ struct Known {
 #[derive(Debug, Default)]
 struct SessionActivity {
     seen: Timestamp,
-    consumers: BTreeMap<ConsumerId, ConsumerActivity>,
+    consumers: Few<ConsumerId, ConsumerActivity>,
 }
 
 #[derive(Debug)]
@@ -90,18 +90,15 @@ impl Activity {
             .session(session, |view| view.consumer(consumer).copied())??;
         let session_activity = known.sessions.entry(session).or_default();
         session_activity.see(self.now());
-        let pulling = session_activity
-            .consumers
-            .entry(consumer)
-            .or_insert_with(|| {
-                let turn = Arc::default();
-                ConsumerActivity {
-                    cursor: view.cursor,
-                    seen: Timestamp::EPOCH,
-                    open_pulls: 0,
-                    turn,
-                }
-            });
+        let pulling = session_activity.consumers.get_or_insert_with(consumer, || {
+            let turn = Arc::default();
+            ConsumerActivity {
+                cursor: view.cursor,
+                seen: Timestamp::EPOCH,
+                open_pulls: 0,
+                turn,
+            }
+        });
         pulling.open_pulls += 1;
         let turn = pulling.turn.clone();
         Some(OpenPull {
@@ -137,7 +134,7 @@ impl Activity {
                 let seen = if is_open { now } else { activity.seen };
                 Some(Command::TouchSession { session, seen })
             }
-            Deadline::Job(..) => None,
+            Deadline::Job(..) | Deadline::Removal(_) => None,
         }
     }
 

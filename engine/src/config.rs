@@ -5,7 +5,18 @@ use rejoin_core::{Limits, Server};
 use std::time::Duration;
 
 /// An engine's settings. Timeouts are logged with what they apply to: a changed setting holds for
-/// what begins after it.
+/// what begins after it. Deadlines count in whole
+/// milliseconds, rounded up.
+///
+/// ```
+/// use rejoin_engine::Config;
+/// use std::time::Duration;
+///
+/// let mut config = Config::default();
+/// config.session_timeout = Duration::from_secs(8 * 60 * 60);
+/// config.limits.sessions = 100;
+/// assert_eq!(config.consumer_timeout, Duration::from_secs(5 * 60));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The bounds that the core keeps.
@@ -27,6 +38,9 @@ pub struct Config {
     pub recent_bytes: usize,
     /// Requests that may wait for the sequencer; one more is `Overloaded`.
     pub queue: usize,
+    /// Whether sessions may only be read: consumers join, pull and leave, and every other command is
+    /// refused. No session ends by itself then.
+    pub read_only: bool,
     /// How this server process is known to readers.
     pub server: Server,
 }
@@ -43,6 +57,7 @@ impl Default for Config {
             longest_pull: Duration::from_secs(60),
             recent_bytes: limits::RECENT_BYTES,
             queue: limits::QUEUE,
+            read_only: false,
             server: Server {
                 process: std::process::id(),
                 version: env!("CARGO_PKG_VERSION").into(),

@@ -1,9 +1,11 @@
 //! The engine's handle: what clients and frontends may ask for.
 
 use crate::activity::Activity;
+use crate::answers::{find, joined};
 use crate::builtin::Builtin;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
 use crate::input::Inputs;
+use crate::permission::Permission;
 use crate::published::Published;
 use crate::pull::{Pull, Pulled, Puller};
 use crate::reading::Reading;
@@ -14,13 +16,11 @@ use crate::supervisor::{Services, Supervisor};
 use crate::{Config, Runtime, limits};
 use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
-use futures::future::{pending, select};
 use rejoin_core::{
     CloseCause, Command, ConsumerId, CreateSession, Event, JobId, Record, Rejection, Sequence,
     SessionId, SessionView, State, SubmitJob, Views,
 };
 use rejoin_log::{Log, ReadLimit};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,10 +80,11 @@ use std::time::Duration;
 pub struct Engine {
     config: Arc<Config>,
     services: Arc<Services>,
-    puller: Puller,
+    pub(crate) puller: Puller,
     requests: Sender<Request>,
     inputs: Arc<Inputs>,
-    end: Sender<()>,
+    pub(crate) end: Sender<()>,
+    permission: Arc<Permission>,
 }
 
 impl Engine {
@@ -140,8 +141,10 @@ impl Engine {
             reports,
             end: end_inbox,
             cursors_logged: runtime.now(),
+            read_only: config.read_only,
         };
         runtime.spawn_dedicated("rejoin-sequencer", Box::pin(sequencer.run()));
+        let permission = Permission::new(config.read_only);
         let puller = Puller {
             runtime,
             published,
@@ -155,6 +158,7 @@ impl Engine {
             requests,
             inputs,
             end,
+            permission: Arc::new(permission),
         })
     }
 
@@ -179,6 +183,7 @@ impl Engine {
     ///
     /// When there are too many sessions, no such service, or as every command.
     pub async fn create_session(&self, new: NewSession) -> Result<CreatedSession, CommandError> {
+        self.permission.to_change()?;
         let service = new.service.unwrap_or_else(|| self.default_service());
         if !self.services.contains_key(&service) {
             return Err(CommandError::NoSuchService(service));
@@ -217,8 +222,10 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// When the session is not open, has too many consumers, or as every command.
+    /// When the session is not open, has too many consumers, a read-only engine has been joined
+    /// [`READ_ONLY_JOINS`](limits::READ_ONLY_JOINS) times, or as every command.
     pub async fn join_session(&self, session: SessionId) -> Result<ConsumerId, CommandError> {
+        self.permission.to_join()?;
         let token = self.runtime().random();
         let timeout = self.config.consumer_timeout;
         let records = self
@@ -253,6 +260,7 @@ impl Engine {
     ///
     /// When the session is not open, or as every command.
     pub async fn close_session(&self, session: SessionId) -> Result<(), CommandError> {
+        self.permission.to_change()?;
         let cause = CloseCause::Requested;
         self.command(Command::CloseSession { session, cause })
             .await
@@ -265,6 +273,7 @@ impl Engine {
     ///
     /// When the session is not open, the name is too long, or as every command.
     pub async fn set_user(&self, session: SessionId, user: Arc<str>) -> Result<(), CommandError> {
+        self.permission.to_change()?;
         self.command(Command::SetUser { session, user })
             .await
             .map(drop)
@@ -286,6 +295,7 @@ impl Engine {
         if self.puller.published.is_closing() {
             return Err(CommandError::Unavailable(Unavailable::ShuttingDown));
         }
+        self.permission.to_change()?;
         let submit = SubmitJob {
             session: new.session,
             statement: new.statement,
@@ -351,6 +361,7 @@ impl Engine {
         statement: Option<Arc<str>>,
         reason: Arc<str>,
     ) -> Result<(), CommandError> {
+        self.permission.to_change()?;
         self.command(Command::RefuseStatement {
             session,
             statement,
@@ -371,6 +382,7 @@ impl Engine {
         session: SessionId,
         job: Option<JobId>,
     ) -> Result<NotedJob, CommandError> {
+        self.permission.to_change()?;
         let records = self.command(Command::InterruptJob { session, job }).await?;
         Ok(find(&records, |record| match record.event {
             Event::InterruptRequested { job, .. } => Some(NotedJob {
@@ -400,9 +412,12 @@ impl Engine {
     /// for the first of them, `wait` at most. Empty: nothing came, or the session has ended and
     /// nothing follows.
     ///
+    /// Where records are gone, the one that stands in their place says so
+    /// ([`Event::RecordsLost`]); of a session that retention has removed, that is all there is.
+    ///
     /// # Errors
     ///
-    /// When no such session is known, the log cannot be read, or the engine has ended while
+    /// When no such session is known, nor in the log, the log cannot be read, or the engine has ended while
     /// nothing was there.
     pub async fn read(
         &self,
@@ -425,50 +440,6 @@ impl Engine {
         self.puller.published.view(ask)
     }
 
-    /// Begins the end: open pulls are answered, and no job is accepted any more.
-    pub fn begin_closing(&self) {
-        self.puller.published.begin_closing();
-    }
-
-    /// Ends the engine: interrupts what runs, waits for it `patience` at most, logs how far the
-    /// consumers have come, and closes the log. Jobs that did not end in time are found as lost
-    /// when the log is opened again. Sessions stay.
-    pub async fn shut_down(&self, patience: Duration) -> Unavailable {
-        self.begin_closing();
-        if self.command(Command::InterruptAll).await.is_ok() {
-            let idle = pin!(self.wait_for_jobs());
-            let _ = select(idle, self.runtime().timer(patience)).await;
-        }
-        let _ = self.end.try_send(());
-        self.ended().await
-    }
-
-    /// Waits until the engine has ended, for whatever reason.
-    pub async fn ended(&self) -> Unavailable {
-        self.puller.published.wait_for_end().await
-    }
-
-    async fn wait_for_jobs(&self) {
-        let sessions: Vec<_> = self.view(|views| views.open_sessions().map(|it| it.id).collect());
-        for session in sessions {
-            let mut after = Sequence::START;
-            while let Some((last, true)) = self.puller.published.session(session, |view| {
-                (view.last_sequence, view.is_busy() && view.closed.is_none())
-            }) {
-                // Its next record may be that its last job has finished.
-                after = last.max(after);
-                let limit = ReadLimit {
-                    records: 1,
-                    bytes: 1,
-                };
-                let next = self.puller.next(session, after, limit, pending::<()>());
-                if next.await.is_err() {
-                    break;
-                }
-            }
-        }
-    }
-
     fn default_service(&self) -> Arc<str> {
         match self.services.keys().next() {
             Some(only) if self.services.len() == 1 => only.clone(),
@@ -476,7 +447,7 @@ impl Engine {
         }
     }
 
-    async fn command(&self, command: Command) -> Result<Vec<Arc<Record>>, CommandError> {
+    pub(crate) async fn command(&self, command: Command) -> Result<Vec<Arc<Record>>, CommandError> {
         let (reply, answer) = oneshot::channel();
         match self.requests.try_send(Request { command, reply }) {
             Ok(()) => {}
@@ -492,23 +463,4 @@ impl Engine {
     async fn unavailable(&self) -> CommandError {
         CommandError::Unavailable(self.ended().await)
     }
-}
-
-fn joined(record: &Record) -> Option<ConsumerId> {
-    match record.event {
-        Event::ConsumerJoined { consumer, .. } => Some(consumer),
-        _ => None,
-    }
-}
-
-/// What an accepted command has surely led to.
-///
-/// # Panics
-///
-/// When the core accepted the command without the event that it stands for.
-fn find<T>(records: &[Arc<Record>], pick: impl Fn(&Record) -> Option<T>) -> T {
-    records
-        .iter()
-        .find_map(|record| pick(record))
-        .expect("the event of an accepted command")
 }

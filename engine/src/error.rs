@@ -13,6 +13,9 @@ pub enum CommandError {
     /// No service of this name is configured.
     #[error("there is no service called {0}")]
     NoSuchService(Arc<str>),
+    /// The engine only reads, and never carries this out.
+    #[error("this server is read-only: it serves a log that it may not change")]
+    ReadOnly,
     /// The job has not read what was written to it before; nothing was done, and the same may work
     /// when it has.
     #[error("the job has not read what was written to it before; try again")]

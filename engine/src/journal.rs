@@ -30,6 +30,9 @@ pub(crate) fn note(record: &Record) {
             status,
             ..
         } => tracing::debug!(%session, %job, ?outcome, status, "job finished"),
+        Event::RecordsLost { first, last, .. } => {
+            tracing::debug!(%session, %first, %last, "records removed");
+        }
         _ => {}
     }
 }

@@ -6,24 +6,53 @@
 //!
 //! One sequencer takes everything in, one after the other, and steps the core; one append makes
 //! all that came in at once durable; then it is published, carried out and answered.
+//!
+//! # Waiting, and being dropped
+//!
+//! What changes something ([`create_session`](Engine::create_session),
+//! [`submit_job`](Engine::submit_job) …) is handed over when its future is first polled, and waits
+//! for one append. Dropped while it waits, it is carried out all the same: only the answer is lost,
+//! and the session's records say what happened. It fails as [`CommandError`] says: refused by the
+//! state, [`Overloaded`](CommandError::Overloaded) at once where too many wait, or
+//! [`Unavailable`](CommandError::Unavailable) once the engine has ended. The last may also answer
+//! what was handed over before: then only opening the log again tells whether it is there.
+//!
+//! What reads ([`pull`](Engine::pull), [`read`](Engine::read)) changes nothing when it is dropped:
+//! a consumer's cursor moves with the answer. [`ended`](Engine::ended) may be dropped and called
+//! again; of a [`shut_down`](Engine::shut_down) that is dropped, what has begun goes on.
+//!
+//! No method blocks its thread, but [`Engine::start`] for one append. None panics for what it is
+//! given; a runtime may, where it cannot start a thread or has no random bytes. Views
+//! ([`session`](Engine::session), [`view`](Engine::view)) answer at once, from memory.
+//!
+//! # Programs
+//!
+//! `examples/` has three complete ones: `embed_smol` (a durable log, opened twice), `embed_tokio`
+//! (a [`Runtime`] of one's own) and `custom_runner` (a [`Runner`] of one's own). The [`Engine`]'s
+//! own example is the shortest.
 
 mod activity;
+mod answers;
 mod batch;
 mod builtin;
+mod closing;
 mod config;
 mod engine;
 mod error;
 mod input;
 mod journal;
 pub mod limits;
+mod permission;
 mod published;
 mod pull;
 mod reading;
 mod recent;
+mod removal;
 mod replay;
 mod request;
 mod runner;
 mod runtime;
+mod salvage;
 mod sequencer;
 mod supervisor;
 mod transitions;
@@ -41,5 +70,6 @@ pub use runner::{OpenShellError, ShellRunner, ShellSettings};
 pub use runtime::Runtime;
 #[cfg(feature = "smol")]
 pub use runtime::SmolRuntime;
+pub use salvage::{Gap, Salvage, Salvaged};
 pub use supervisor::Services;
 pub use transitions::Transitions;

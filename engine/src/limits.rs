@@ -29,6 +29,9 @@ pub const OUTPUT_BYTES: u64 = 1024 * 1024 * 1024;
 /// Words to end that may wait for a runner; more would say nothing new.
 pub const INTERRUPTS: usize = 4;
 
+/// Consumers that may join a read-only engine as long as it lives: its log only grows.
+pub const READ_ONLY_JOINS: usize = 100_000;
+
 /// Bytes of input that may wait for one job to read them, beside what its pipe holds.
 pub const UNREAD_INPUT: usize = 1024 * 1024;
 

@@ -22,9 +22,10 @@ pub struct Pull {
     pub session: SessionId,
     /// The consumer, whose cursor says where to go on.
     pub consumer: ConsumerId,
-    /// How long to wait when there is nothing; no longer than the engine allows.
+    /// How long to wait when there is nothing; no longer than
+    /// [`Config::longest_pull`](crate::Config).
     pub wait: Duration,
-    /// How much to return at once.
+    /// How much to read at once; one record at least is read. Counted before `select`.
     pub limit: ReadLimit,
     /// Which records are worth an answer. The cursor passes the others in silence.
     pub select: fn(&Record) -> bool,
@@ -122,10 +123,12 @@ impl Puller {
     ) -> Result<Vec<Arc<Record>>, PullError> {
         loop {
             let listener = self.published.listen(session);
-            let (last, is_closed) = self
+            let known = self
                 .published
-                .session(session, |view| (view.last_sequence, view.closed.is_some()))
-                .ok_or(PullError::SessionNotFound)?;
+                .session(session, |view| (view.last_sequence, view.closed.is_some()));
+            let Some((last, is_closed)) = known else {
+                return self.reading.read_ended(session, after, limit).await;
+            };
             if after < last {
                 return self.reading.read(session, after, last, limit).await;
             }

@@ -52,9 +52,38 @@ impl Reading {
             Some(records) => records,
             None => self.read_log(session, after, limit).await?,
         };
-        // The log may hold more than is published yet.
-        records.retain(|record| record.sequence <= last);
+        // The log may hold more than is published yet. A removal that it holds stands for what was
+        // to be read.
+        records.retain(|record| *record.stands_for().start() <= last);
         check(session, after, &records).inspect_err(|damaged| tracing::error!("{damaged}"))?;
+        Ok(records)
+    }
+
+    /// As [`Self::read`], of a session that ended so long ago that only the log knows it, if
+    /// anybody does. Empty: nothing follows.
+    pub(crate) async fn read_ended(
+        &self,
+        session: SessionId,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<Arc<Record>>, PullError> {
+        let records = self.read_log(session, after, limit).await?;
+        if !records.is_empty() {
+            check(session, after, &records).inspect_err(|damaged| tracing::error!("{damaged}"))?;
+            return Ok(records);
+        }
+        let any = ReadLimit {
+            records: 1,
+            bytes: 1,
+        };
+        if after == Sequence::START
+            || self
+                .read_log(session, Sequence::START, any)
+                .await?
+                .is_empty()
+        {
+            return Err(PullError::SessionNotFound);
+        }
         Ok(records)
     }
 
@@ -87,16 +116,17 @@ impl Reading {
     }
 }
 
-/// Whoever gave the records, and however many: nobody is told a stream with a gap.
+/// Whoever gave the records, and however many: nobody is told a stream with a gap that is not
+/// declared.
 fn check(session: SessionId, after: Sequence, records: &[Arc<Record>]) -> Result<(), PullError> {
     let mut expected = after.next();
     let mut damaged = records.is_empty().then(|| "nothing".to_owned());
     for record in records {
-        if record.sequence != expected {
+        if !record.stands_for().contains(&expected) {
             damaged = Some(format!("sequence {}", record.sequence));
             break;
         }
-        expected = expected.next();
+        expected = record.sequence.next();
     }
     damaged.map_or(Ok(()), |found| {
         Err(PullError::Log(Arc::new(ReadError::Damaged {

@@ -45,8 +45,10 @@ impl Recent {
         limit: ReadLimit,
     ) -> Option<Vec<Arc<Record>>> {
         let records = self.sessions.get(&session)?;
-        let first = records.front()?.sequence;
-        let skip = usize::try_from(after.next().0.checked_sub(first.0)?).ok()?;
+        if *records.front()?.stands_for().start() > after.next() {
+            return None;
+        }
+        let skip = records.partition_point(|record| record.sequence <= after);
         let mut bytes = 0;
         let read: Vec<_> = records
             .iter()
@@ -92,7 +94,7 @@ pub(crate) fn cost(record: &Record) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rejoin_core::Timestamp;
+    use rejoin_core::{JobId, LossCause, SessionNumber, Timestamp};
 
     const ALL: ReadLimit = ReadLimit {
         records: 1_000,
@@ -130,6 +132,29 @@ mod tests {
         assert_eq!(read(2, 0), Some(vec![1, 2]));
         assert_eq!(read(2, 2), None);
         assert_eq!(read(3, 0), None);
+    }
+
+    #[test]
+    fn a_removal_answers_whoever_has_not_read_to_the_end() {
+        let mut recent = Recent::new(usize::MAX);
+        let removed = Record {
+            event: Event::RecordsLost {
+                first: Sequence(1),
+                last: Sequence(6),
+                cause: LossCause::Retention {
+                    last_number: SessionNumber(1),
+                    last_job: JobId(1),
+                },
+            },
+            ..(*record(1, 7)).clone()
+        };
+        recent.push(&Arc::new(removed));
+        let read =
+            |after| sequences(recent.read(SessionId::from_bytes([1; 16]), Sequence(after), ALL));
+        for after in 0..=6 {
+            assert_eq!(read(after), Some(vec![7]), "after {after}");
+        }
+        assert_eq!(read(7), None);
     }
 
     #[test]

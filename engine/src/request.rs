@@ -4,7 +4,15 @@ use rejoin_core::{ConsumerId, JobId, Manner, Sequence, SessionId, SessionNumber}
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What it takes to begin a session.
+/// What it takes to begin a session. Each name has at most [`Limits::name`](rejoin_core::Limits)
+/// bytes.
+///
+/// ```
+/// use rejoin_engine::NewSession;
+///
+/// let new = NewSession { user: Some("bob".into()), reads: true, ..NewSession::default() };
+/// assert_eq!(new.service, None);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct NewSession {
     /// The service that is to run its jobs; none means the only one, or else `shell`.
@@ -50,6 +58,18 @@ pub struct NewJob {
 
 impl NewJob {
     /// The statement in the session, with the timeout and the output limit as configured.
+    ///
+    /// ```
+    /// use rejoin_core::{Audience, Manner, Place, SessionId};
+    /// use rejoin_engine::NewJob;
+    /// use std::time::Duration;
+    ///
+    /// let session = SessionId::from_bytes([7; 16]);
+    /// let manner = Manner { place: Place::Background, audience: Audience::Session };
+    /// let mut job = NewJob::new(session, "make all", manner);
+    /// job.timeout = Some(Duration::from_secs(600));
+    /// assert_eq!(job.output_limit, None);
+    /// ```
     pub fn new(session: SessionId, statement: impl Into<Arc<str>>, manner: Manner) -> Self {
         Self {
             session,

@@ -12,7 +12,7 @@ use crate::supervisor::Supervisor;
 use crate::{Runtime, journal, limits};
 use async_channel::Receiver;
 use futures::FutureExt;
-use rejoin_core::{Command, Event, State, Timestamp};
+use rejoin_core::{Command, Deadline, Event, State, Timestamp};
 use rejoin_log::{AppendError, Log};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -47,6 +47,8 @@ pub(crate) struct Sequencer {
     pub(crate) reports: Receiver<Command>,
     pub(crate) end: Receiver<()>,
     pub(crate) cursors_logged: Timestamp,
+    /// No session ends by itself then, and cursors are not worth a record: the log is forgotten.
+    pub(crate) read_only: bool,
 }
 
 impl Sequencer {
@@ -76,7 +78,9 @@ impl Sequencer {
     }
 
     async fn wait(&mut self) -> Input {
-        let sleep = self.state.next_deadline().map_or(limits::TICK, |due| {
+        // Of a log that is only read, sessions stay due for ever.
+        let next = self.state.next_deadline().filter(|_| !self.read_only);
+        let sleep = next.map_or(limits::TICK, |due| {
             due.since(self.runtime.now())
                 .clamp(SHORTEST_SLEEP, limits::TICK)
         });
@@ -133,7 +137,7 @@ impl Sequencer {
         let now = self.runtime.now();
         // A clock that was set back must not keep cursors from being logged.
         let is_tick = now < self.cursors_logged || now.since(self.cursors_logged) >= limits::TICK;
-        if is_tick || is_end {
+        if (is_tick || is_end) && !self.read_only {
             self.cursors_logged = now;
             for command in self.activity.take_unlogged() {
                 batch.take(self.state.step(now, command), None);
@@ -143,7 +147,8 @@ impl Sequencer {
         let now = now.max(self.state.last_at());
         // All that is due, not only as much as one `Expire` handles: nobody is expired for what
         // the log has not been told.
-        let due: Vec<_> = self.state.due(now).collect();
+        let is_decided = |due: &Deadline| !self.read_only || matches!(due, Deadline::Consumer(..));
+        let due: Vec<_> = self.state.due(now).filter(is_decided).collect();
         if due.is_empty() {
             return;
         }
@@ -153,7 +158,12 @@ impl Sequencer {
         {
             batch.take(self.state.step(now, command), None);
         }
-        batch.take(self.state.step(now, Command::Expire), None);
+        let expire = if self.read_only {
+            Command::ExpireConsumers
+        } else {
+            Command::Expire
+        };
+        batch.take(self.state.step(now, expire), None);
     }
 
     /// Nothing is told, shown or done before it is durable.

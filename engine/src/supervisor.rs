@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// The runners, by the name of the service that each is behind.
+/// The runners, by the name of the service that each is behind. An engine has at least one to be
+/// of use; a session names one when it is created, and keeps it. Names that an engine no longer
+/// has end the jobs of their sessions as failed.
 pub type Services = BTreeMap<Arc<str>, Arc<dyn Runner>>;
 
 #[derive(Debug)]

@@ -46,7 +46,7 @@ impl Transitions {
     pub fn take(&mut self, record: &Record) -> Result<(), Violation> {
         let stream = self.streams.entry(record.session).or_default();
         let expected = stream.last.next();
-        stream.is_broken |= record.sequence > expected;
+        stream.is_broken |= *record.stands_for().start() > expected;
         let outcome = if stream.is_broken {
             self.unchecked += 1;
             let reason = if record.sequence < expected {

@@ -1,7 +1,10 @@
 //! What the command line takes, and how it is explained.
 
+mod offline;
+
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
+pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionArgs};
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
@@ -35,6 +38,9 @@ pub(crate) enum Command {
     #[command(after_long_help = EXAMPLES)]
     Serve(Box<ServeArgs>),
     Verify(VerifyArgs),
+    Replay(ReplayArgs),
+    Export(ExportArgs),
+    Log(LogArgs),
 }
 
 /// What `rejoin serve` takes.
@@ -43,6 +49,11 @@ pub(crate) struct ServeArgs {
     /// TOML file with settings; its keys are the names of the flags
     #[arg(long, value_name = "FILE", env = "REJOIN_CONFIG")]
     pub(crate) config: Option<PathBuf>,
+
+    /// Serve the log in DIR, or else in the directory of `--data`, and change nothing: no file, no
+    /// process. Whoever joins reads everything; all that would change something is refused
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    pub(crate) read_only: Option<Option<PathBuf>>,
 
     #[command(flatten)]
     pub(crate) settings: Settings,
@@ -59,6 +70,8 @@ Examples:
   Serve MaxScale's clients on the port that they know:
     rejoin serve --maxscale-listen 127.0.0.1:8989
     maxctrl list sessions
+  Look at a copy of another server's directory, and change nothing in it:
+    rejoin serve --read-only copy-of-rejoin-data --listen 127.0.0.1:0
   Start on any free port, and keep consumers for an hour:
     rejoin serve --listen 127.0.0.1:0 --consumer-timeout 1h
 ";
@@ -70,6 +83,9 @@ Examples:
 /// and bytes it is, which sessions and sequences are missing because of it, and what is still
 /// readable. The torn end that a crash leaves was never acknowledged: it is told, and is no
 /// damage.
+///
+/// With --salvage, writes what is sound to a new log as well, from which a server can be started.
+/// Where records are missing, the new log says so, and so whoever reads it is told.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = VERIFY_STATUS)]
 pub(crate) struct VerifyArgs {
@@ -80,6 +96,11 @@ pub(crate) struct VerifyArgs {
     /// Report as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Write what is sound to a new log: the directory of a server, which must be empty or not
+    /// exist
+    #[arg(long, value_name = "OUT")]
+    pub(crate) salvage: Option<PathBuf>,
 }
 
 const VERIFY_STATUS: &str = "\
@@ -88,9 +109,15 @@ Exit status:
   1  the log is damaged, or holds what no server writes
   2  nothing can be said: no such log, in use, unreadable, or written by a newer version
 
+With --salvage:
+  0  nothing was lost
+  1  something was lost, and the new log declares it
+  2  there is no new log
+
 Examples:
   rejoin verify rejoin-data
   rejoin verify --json rejoin-data/log | json_pp
+  rejoin verify rejoin-data --salvage salvaged && rejoin serve --data salvaged
 ";
 
 /// Says on standard error what went wrong, and why.

@@ -1,7 +1,11 @@
 //! The command line of Rejoin.
 
 mod args;
+mod export;
+mod log;
 mod log_output;
+mod offline;
+mod replay;
 mod serve;
 mod settings;
 mod verify;
@@ -24,7 +28,14 @@ fn main() -> ExitCode {
         Command::Verify(args) => {
             verify::run(&args).unwrap_or_else(|error| fail(&error, ExitCode::from(UNUSABLE)))
         }
+        Command::Replay(args) => offline(replay::run(&args)),
+        Command::Export(args) => offline(export::run(&args)),
+        Command::Log(args) => offline(log::run(&args)),
     }
+}
+
+fn offline(outcome: Result<ExitCode, offline::OfflineError>) -> ExitCode {
+    outcome.unwrap_or_else(|error| fail(&error, ExitCode::from(UNUSABLE)))
 }
 
 fn fail(error: &dyn Error, status: ExitCode) -> ExitCode {

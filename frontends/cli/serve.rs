@@ -1,18 +1,23 @@
 //! The server: the log, the engine, the frontends and the signals, in the order in which they
 //! begin, and end in the other.
 
+mod archive;
+mod encryption;
+mod read_only;
+
 use crate::args::ServeArgs;
 use crate::log_output;
 use crate::settings::Settings;
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
 use futures::future::{Either, join, join_all, select};
+use rejoin_accounts::Accounts;
 use rejoin_core::Violation;
 use rejoin_engine::{
     Engine, Replayed, Runner, Runtime, Services, ShellRunner, ShellSettings, SmolRuntime,
     Unavailable,
 };
-use rejoin_http::{Closing, HostCheck, Server};
+use rejoin_http::{Closing, HostCheck, Server, Tls};
 use rejoin_log::segment::{LogId, OpenError, SegmentLog};
 use std::error::Error;
 use std::io::Write;
@@ -28,7 +33,10 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), ServeError> {
         settings = settings.or(Settings::read(file).map_err(|it| ServeError::Begin(it.into()))?);
     }
     log_output::begin(&settings);
-    smol::block_on(serve(&settings))
+    let read_only = args
+        .read_only
+        .map(|directory| directory.unwrap_or_else(|| settings.data()));
+    smol::block_on(serve(&settings, read_only.as_deref()))
 }
 
 /// Why the server did not serve, or stopped.
@@ -63,7 +71,16 @@ pub(crate) enum ServeError {
     Stopped(Unavailable),
 }
 
-async fn serve(settings: &Settings) -> Result<(), ServeError> {
+/// What is there when the log has been read.
+struct Begun {
+    engine: Engine,
+    /// None where nothing is run.
+    shell: Option<Arc<ShellRunner>>,
+    data: PathBuf,
+    is_read_only: bool,
+}
+
+async fn serve(settings: &Settings, read_only: Option<&Path>) -> Result<(), ServeError> {
     let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
     let own = [settings.maxscale_listen(), settings.doris_listen()];
     for address in own.into_iter().flatten().chain([settings.listen()]) {
@@ -71,9 +88,19 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
             return Err(ServeError::NotLoopback(address));
         }
     }
+    let tls = encryption::open(settings)?;
     // From here on a signal ends the server cleanly, however early it comes.
-    let mut signals = Signals::new([Signal::Term, Signal::Int]).map_err(|it| begin(it.into()))?;
+    let signals = Signals::new([Signal::Term, Signal::Int]).map_err(|it| begin(it.into()))?;
+    let begun = match read_only {
+        Some(directory) => read_only::begin(settings, directory)?,
+        None => begin_to_write(settings).await?,
+    };
+    serve_until_told(settings, begun, tls.as_ref(), signals).await
+}
 
+/// Opens the log, ends what an earlier server has left running, and starts the engine.
+async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
+    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
     let data = settings.data();
     let config = settings.engine();
     let (log, replayed) = open_log(&data, settings, Replayed::new(&config))?;
@@ -89,11 +116,30 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
         tracing::warn!(orphans, "ended what an earlier server had left running");
     }
     let services = Services::from([("shell".into(), shell.clone() as Arc<dyn Runner>)]);
+    let archive = log.archive();
     let engine = Engine::start(config, runtime, Box::new(log), replayed, services)
         .map_err(|it| begin(it.into()))?;
+    archive::begin(archive);
+    Ok(Begun {
+        engine,
+        shell: Some(shell),
+        data,
+        is_read_only: false,
+    })
+}
 
-    let servers = bind(settings, &engine).map_err(|it| begin(it.into()))?;
-    announce(&servers, &data).map_err(|it| begin(it.into()))?;
+/// Answers requests until a signal comes, or the engine ends.
+async fn serve_until_told(
+    settings: &Settings,
+    begun: Begun,
+    tls: Option<&Tls>,
+    mut signals: Signals,
+) -> Result<(), ServeError> {
+    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
+    let engine = begun.engine.clone();
+    let accounts = Accounts::open().map_err(|it| begin(it.into()))?;
+    let servers = bind(settings, &engine, &accounts, tls).map_err(|it| begin(it.into()))?;
+    announce(&servers, &begun, encryption::scheme(tls)).map_err(|it| begin(it.into()))?;
 
     let closing = Closing::new();
     let watch = async {
@@ -118,11 +164,11 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     let (served, ended) = match select(pin!(work), pin!(watch)).await {
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => {
-            shell.sweep().await;
+            begun.sweep().await;
             return Err(ServeError::ToldTwice);
         }
     };
-    let left = shell.sweep().await;
+    let left = begun.sweep().await;
     if left > 0 {
         tracing::warn!(left, "ended what was still running");
     }
@@ -139,35 +185,50 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     }
 }
 
+impl Begun {
+    /// Ends what runs; answers how much that was.
+    async fn sweep(&self) -> usize {
+        match &self.shell {
+            Some(shell) => shell.sweep().await,
+            None => 0,
+        }
+    }
+}
+
 fn open_log(
     data: &Path,
     settings: &Settings,
     mut replayed: Replayed,
 ) -> Result<(SegmentLog, Replayed), ServeError> {
     let new_id = LogId::from_bytes(SmolRuntime.random());
-    let mut violation = None;
-    let (log, recovery) =
-        SegmentLog::open(&data.join("log"), new_id, settings.log(), &mut |record| {
-            if violation.is_none() {
-                violation = replayed.add(&record).err();
-            }
-        })
-        .map_err(|error| match error {
-            OpenError::Damaged(_) => ServeError::Damaged {
-                data: data.into(),
-                error,
-            },
-            error => ServeError::Begin(error.into()),
-        })?;
-    if let Some(violation) = violation {
+    let directory = data.join("log");
+    let opened = SegmentLog::open_replaying(&directory, new_id, settings.log(), &mut replayed);
+    let (log, recovery) = opened.map_err(|error| match error {
+        OpenError::Damaged(_) => ServeError::Damaged {
+            data: data.into(),
+            error,
+        },
+        error => ServeError::Begin(error.into()),
+    })?;
+    if let Some(violation) = replayed.violation() {
         return Err(ServeError::Replay(data.into(), violation));
+    }
+    for passed_over in &recovery.passed_over {
+        let (file, reason) = (passed_over.file.display(), &passed_over.reason);
+        tracing::warn!(%file, reason, "a snapshot cannot be used; the records say the same");
     }
     if let Some(torn) = &recovery.torn {
         let (file, byte) = (torn.file.display(), torn.byte);
         tracing::warn!(%file, byte, "the log's torn end, never acknowledged, was cut off");
     }
     let sessions = replayed.views().open_count();
-    tracing::info!(records = recovery.records, sessions, "log replayed");
+    let replayed_records = replayed.records();
+    tracing::info!(
+        records = recovery.records,
+        replayed = replayed_records,
+        sessions,
+        "log replayed"
+    );
     Ok((log, replayed))
 }
 
@@ -176,6 +237,8 @@ fn open_log(
 fn bind(
     settings: &Settings,
     engine: &Engine,
+    accounts: &Accounts,
+    tls: Option<&Tls>,
 ) -> Result<Vec<(&'static str, Server)>, rejoin_http::BindError> {
     let mut common = rejoin_http::app();
     rejoin_arthas::mount(&mut common, engine.clone(), settings.arthas());
@@ -190,11 +253,11 @@ fn bind(
     }
     let mut doris = settings.doris_listen().map(of_its_own);
     let app = doris.as_mut().map_or(&mut common, |(_, app)| app);
-    rejoin_doris::mount(app, engine.clone(), settings.doris());
+    rejoin_doris::mount(app, engine.clone(), accounts.clone(), settings.doris());
 
     let bind = |name, (address, app)| {
         let server = Server::bind(address, app, settings.http(), HostCheck::local())?;
-        Ok((name, server))
+        Ok((name, encryption::encrypt(server, tls)))
     };
     [
         ("everything else", Some((settings.listen(), common))),
@@ -208,16 +271,21 @@ fn bind(
 
 /// The first line of output: where people and programs find the server and its log. Then a line
 /// for each frontend that is found elsewhere.
-fn announce(servers: &[(&str, Server)], data: &Path) -> std::io::Result<()> {
+fn announce(servers: &[(&str, Server)], begun: &Begun, scheme: &str) -> std::io::Result<()> {
+    let log = if begun.is_read_only {
+        "and only reads the log"
+    } else {
+        "with its log"
+    };
     let mut lines = String::new();
     for (place, (name, server)) in servers.iter().enumerate() {
         let address = server.local_addr();
         lines += &match place {
             0 => format!(
-                "Rejoin listens on http://{address}, with its log in {}\n",
-                data.display()
+                "Rejoin listens on {scheme}://{address}, {log} in {}\n",
+                begun.data.display()
             ),
-            _ => format!("For clients of {name}: http://{address}\n"),
+            _ => format!("For clients of {name}: {scheme}://{address}\n"),
         };
     }
     // At once, since some read the first line only, and leave.

@@ -1,6 +1,7 @@
 //! The settings of `rejoin serve`: one structure for flags, environment and file.
 
 use clap::ValueEnum;
+use rejoin_core::Retention;
 use rejoin_engine::Config;
 use rejoin_log::segment::Durability;
 use serde::{Deserialize, Deserializer};
@@ -31,6 +32,15 @@ pub(crate) struct Settings {
     /// [default: documented]
     #[arg(long, value_name = "FORM", env = "REJOIN_DORIS_COLUMNS", help_heading = FRONTENDS)]
     doris_columns: Option<DorisColumns>,
+
+    /// File with the certificate that is shown to clients, and those of whoever vouches for it, as
+    /// PEM; then everything is encrypted. Read again when it changes [default: nothing is encrypted]
+    #[arg(long, value_name = "FILE", env = "REJOIN_TLS_CERT", help_heading = ENCRYPTION)]
+    tls_cert: Option<PathBuf>,
+
+    /// File with the certificate's private key, as PEM, without a password
+    #[arg(long, value_name = "FILE", env = "REJOIN_TLS_KEY", help_heading = ENCRYPTION)]
+    tls_key: Option<PathBuf>,
 
     /// Directory of the log; created where there is none [default: rejoin-data]
     #[arg(long, value_name = "DIR", env = "REJOIN_DATA")]
@@ -73,6 +83,18 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "TIME", env = "REJOIN_SHUTDOWN_GRACE", help_heading = TIMEOUTS)]
     shutdown_grace: Option<Wait>,
 
+    /// Close a connection that has sent no whole request head for so long [default: 60s]
+    #[arg(long, value_name = "TIME", env = "REJOIN_IDLE_TIMEOUT", help_heading = TIMEOUTS)]
+    idle_timeout: Option<Wait>,
+
+    /// Refuse a request whose body takes so long to come [default: 30s]
+    #[arg(long, value_name = "TIME", env = "REJOIN_BODY_TIMEOUT", help_heading = TIMEOUTS)]
+    body_timeout: Option<Wait>,
+
+    /// Cut a connection whose client takes nothing of its answer for so long [default: 30s]
+    #[arg(long, value_name = "TIME", env = "REJOIN_WRITE_TIMEOUT", help_heading = TIMEOUTS)]
+    write_timeout: Option<Wait>,
+
     /// Open sessions [default: 100000]
     #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_SESSIONS", help_heading = BOUNDS)]
     max_sessions: Option<usize>,
@@ -110,6 +132,15 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BYTES", env = "REJOIN_RECENT_BYTES", help_heading = BOUNDS)]
     recent_bytes: Option<usize>,
 
+    /// Remove a session so long after it was closed [default: never]
+    #[arg(long, value_name = "TIME", env = "REJOIN_RETAIN_AGE", help_heading = RETENTION)]
+    retain_age: Option<Wait>,
+
+    /// Bytes that closed sessions may take together; the one that was closed first is removed first
+    /// [default: no bound]
+    #[arg(long, value_name = "BYTES", env = "REJOIN_RETAIN_BYTES", help_heading = RETENTION)]
+    retain_bytes: Option<u64>,
+
     /// How much to say on standard error [default: info]
     #[arg(long, value_name = "LEVEL", env = "REJOIN_LOG_LEVEL", help_heading = LOGGING)]
     pub(crate) log_level: Option<LogLevel>,
@@ -119,9 +150,11 @@ pub(crate) struct Settings {
     pub(crate) log_format: Option<LogFormat>,
 }
 
+const ENCRYPTION: &str = "Encryption";
 const FRONTENDS: &str = "Frontends";
 const TIMEOUTS: &str = "Timeouts (such as 500ms, 30s, 5m, 3h, 1d)";
 const BOUNDS: &str = "Bounds";
+const RETENTION: &str = "What is kept of closed sessions";
 const LOGGING: &str = "Logging";
 
 /// How durable an acknowledged event is.
@@ -165,7 +198,7 @@ pub(crate) enum LogFormat {
 
 /// A duration as people write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Wait(Duration);
+pub(crate) struct Wait(pub(crate) Duration);
 
 impl FromStr for Wait {
     type Err = String;
@@ -228,10 +261,12 @@ impl Settings {
     /// What these settings say, and where they do not, what the others say.
     pub(crate) fn or(self, other: Self) -> Self {
         first_said! { self, other;
+            tls_cert tls_key
             listen maxscale_listen doris_listen doris_columns data durability session_timeout consumer_timeout job_timeout exec_timeout
-            pull_wait turn_wait interrupt_grace shutdown_grace max_sessions max_consumers max_jobs
-            max_output max_queue max_connections max_body max_header recent_bytes log_level
-            log_format
+            pull_wait turn_wait interrupt_grace shutdown_grace idle_timeout body_timeout
+            write_timeout max_sessions max_consumers max_jobs
+            max_output max_queue max_connections max_body max_header recent_bytes
+            retain_age retain_bytes log_level log_format
         }
     }
 
@@ -247,6 +282,14 @@ impl Settings {
     /// Where Doris' API is served, if not with the others.
     pub(crate) fn doris_listen(&self) -> Option<SocketAddr> {
         self.doris_listen
+    }
+
+    pub(crate) fn tls_cert(&self) -> Option<&Path> {
+        self.tls_cert.as_deref()
+    }
+
+    pub(crate) fn tls_key(&self) -> Option<&Path> {
+        self.tls_key.as_deref()
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -277,6 +320,10 @@ impl Settings {
         config.limits.sessions = self.max_sessions.unwrap_or(config.limits.sessions);
         config.limits.consumers = self.max_consumers.unwrap_or(config.limits.consumers);
         config.limits.jobs = self.max_jobs.unwrap_or(config.limits.jobs);
+        config.limits.retention = Retention {
+            age: self.retain_age.map(|Wait(age)| age),
+            bytes: self.retain_bytes,
+        };
         config.output_limit = self.max_output.unwrap_or(config.output_limit);
         config.queue = self.max_queue.unwrap_or(config.queue).max(1);
         config.recent_bytes = self.recent_bytes.unwrap_or(config.recent_bytes);
@@ -316,6 +363,10 @@ impl Settings {
         limits.body_bytes = self.max_body.unwrap_or(limits.body_bytes);
         limits.header_bytes = self.max_header.unwrap_or(limits.header_bytes);
         limits.shutdown = self.shutdown_grace();
+        let wait = |setting: Option<Wait>, default| setting.map_or(default, |Wait(wait)| wait);
+        limits.idle = wait(self.idle_timeout, limits.idle);
+        limits.body_read = wait(self.body_timeout, limits.body_read);
+        limits.write = wait(self.write_timeout, limits.write);
         limits
     }
 

@@ -1,13 +1,19 @@
 //! The whole program: the real binary, and requests as real clients send them.
 
+mod book;
 mod bounds;
 mod crashes;
+mod hostile;
 mod native;
 mod output;
 mod process;
+mod replay;
 mod restarts;
+mod retention;
+mod salvage;
 mod server;
 mod shell;
+mod story;
 mod verify;
 mod views;
 mod walkthrough;

@@ -41,10 +41,15 @@ pub(crate) fn rejoin(arguments: &[&str]) -> Command {
 impl Server {
     /// Starts a server on the log in `data`, and waits until it listens.
     pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
+        Self::start_saying(data, more, Stdio::inherit())
+    }
+
+    /// As [`Self::start`], with its standard error there.
+    pub(crate) fn start_saying(data: &Path, more: &[&str], err: Stdio) -> Self {
         let data = data.to_str().unwrap();
         let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--data", data];
         arguments.extend(more);
-        let mut child = rejoin(&arguments).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut child = rejoin(&arguments).stderr(err).spawn().unwrap();
         let mut first_line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         out.read_line(&mut first_line).unwrap();

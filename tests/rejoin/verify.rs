@@ -6,13 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What `rejoin verify` answers.
-struct Verified {
-    status: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Verified {
+    pub(crate) status: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
-fn verify(directory: &Path, more: &[&str]) -> Verified {
+pub(crate) fn verify(directory: &Path, more: &[&str]) -> Verified {
     let mut arguments = vec!["verify", directory.to_str().unwrap()];
     arguments.extend(more);
     let (status, out, err) = outcome(&arguments);
@@ -23,7 +23,7 @@ fn verify(directory: &Path, more: &[&str]) -> Verified {
     }
 }
 
-fn verify_json(directory: &Path) -> (Option<i32>, Value) {
+pub(crate) fn verify_json(directory: &Path) -> (Option<i32>, Value) {
     let verified = verify(directory, &["--json"]);
     assert_eq!(verified.err, "", "progress is for terminals");
     (
@@ -33,7 +33,7 @@ fn verify_json(directory: &Path) -> (Option<i32>, Value) {
 }
 
 /// A server has run a job in each of two sessions, and has ended as told, or as a crash ends it.
-fn log_of_two_sessions(data: &Path, crashed: bool) -> [String; 2] {
+pub(crate) fn log_of_two_sessions(data: &Path, crashed: bool) -> [String; 2] {
     let mut server = Server::start(data, &[]);
     let sessions = [server.create(), server.create()];
     for (session, consumer) in &sessions {
@@ -61,7 +61,7 @@ fn segments(data: &Path) -> Vec<PathBuf> {
 }
 
 /// The segment that holds this text, its bytes, and the byte at which the text begins.
-fn segment_with(data: &Path, text: &str) -> (PathBuf, Vec<u8>, usize) {
+pub(crate) fn segment_with(data: &Path, text: &str) -> (PathBuf, Vec<u8>, usize) {
     segments(data)
         .into_iter()
         .find_map(|segment| {

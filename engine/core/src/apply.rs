@@ -2,15 +2,20 @@
 //!
 //! What the log must never hold (a gap, a job that finishes twice) is a broken promise of whoever
 //! wrote it. `check` finds it, in release too; `apply` asserts it.
+//!
+//! Behind a declared gap, what the lost records said is not known. Jobs and consumers that are here
+//! are doubtful then: they may be over. Those that are not may have begun: what is said of them is
+//! taken, and nothing follows from it.
 
+use crate::closed::Closed;
 use crate::deadline::{Deadline, Deadlines};
+use crate::few::Few;
 use crate::requests::{Known, Requests, fingerprint};
 use crate::state::{Consumer, Input, Job, Session, State};
 use crate::{
-    ConsumerId, Event, InterruptCause, JobId, LeaveCause, Place, Record, Sequence, SessionId,
-    Timestamp,
+    ConsumerId, Event, InterruptCause, JobId, LeaveCause, LossCause, Place, Record, Sequence,
+    SessionId, Timestamp,
 };
-use alloc::collections::BTreeMap;
 use core::fmt;
 
 impl State {
@@ -21,9 +26,18 @@ impl State {
     /// When the record breaks a promise, as [`State::check`] says: a state that follows from such
     /// a record must not decide anything.
     pub fn apply(&mut self, record: &Record) {
-        if let Err(violation) = self.check(record) {
+        if let Err(violation) = self.admit(record) {
             panic!("{violation}");
         }
+    }
+
+    /// As [`Self::apply`], for records that somebody else may have written.
+    ///
+    /// # Errors
+    ///
+    /// Which promise the record breaks. The state is unchanged then.
+    pub fn admit(&mut self, record: &Record) -> Result<(), Violation> {
+        self.check(record)?;
         self.last_at = record.at;
         let session = record.session;
         match &record.event {
@@ -41,30 +55,52 @@ impl State {
                     user: user.clone(),
                     last_sequence: record.sequence,
                     last_ordinal: 0,
-                    consumers: BTreeMap::new(),
-                    jobs: BTreeMap::new(),
+                    consumers: Few::default(),
+                    jobs: Few::default(),
                     foreground: None,
                     requests: Requests::default(),
                     seen: record.at,
                     timeout: *timeout,
+                    bytes: record.event.bytes(),
+                    is_incomplete: false,
                 };
                 self.deadlines
                     .reset(Deadline::Session(session), None, created.deadline());
                 self.sessions.insert(session, created);
             }
             Event::SessionClosed { .. } => {
-                if let Some(closed) = self.sessions.remove(&session) {
-                    self.deadlines
-                        .reset(Deadline::Session(session), closed.deadline(), None);
+                if let Some(open) = self.forget(session) {
+                    let closed = Closed {
+                        last_sequence: record.sequence,
+                        at: record.at,
+                        bytes: open.bytes.saturating_add(record.event.bytes()),
+                    };
+                    self.closed.insert(session, closed);
                 }
             }
+            Event::RecordsLost {
+                cause:
+                    LossCause::Retention {
+                        last_number,
+                        last_job,
+                    },
+                ..
+            } => {
+                self.last_number = self.last_number.max(last_number.0);
+                self.last_job = self.last_job.max(last_job.0);
+                self.closed.remove(session);
+                // Its end is gone already, with what was logged before this.
+                self.forget(session);
+            }
             event => {
-                if let Event::JobSubmitted { job, .. } = event {
-                    self.last_job = job.0;
+                if let Some(JobId(job)) = event.job() {
+                    // Not only where it is submitted: that may be lost.
+                    self.last_job = self.last_job.max(job);
                 }
                 if let Some(open) = self.sessions.get_mut(&session) {
                     let before = open.deadline();
                     open.last_sequence = record.sequence;
+                    open.bytes = open.bytes.saturating_add(event.bytes());
                     open.apply(
                         session,
                         record.at,
@@ -77,6 +113,33 @@ impl State {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// The sequence of a session's last record; [`Sequence::START`] when it has none, or has been
+    /// removed.
+    pub fn last_sequence(&self, session: SessionId) -> Sequence {
+        let open = self.sessions.get(&session).map(|open| open.last_sequence);
+        open.or_else(|| self.closed.get(session).map(|closed| closed.last_sequence))
+            .unwrap_or(Sequence::START)
+    }
+
+    /// Takes an open session out, with all that is due in it.
+    fn forget(&mut self, session: SessionId) -> Option<Session> {
+        let open = self.sessions.remove(&session)?;
+        self.deadlines
+            .reset(Deadline::Session(session), open.deadline(), None);
+        // Without a gap, none of these is left by now.
+        for (id, job) in open.jobs() {
+            self.deadlines
+                .reset(Deadline::Job(session, id), job.deadline(), None);
+        }
+        for (id, consumer) in open.consumers() {
+            let deadline = Some(consumer.deadline());
+            self.deadlines
+                .reset(Deadline::Consumer(session, id), deadline, None);
+        }
+        Some(open)
     }
 
     /// Whether the record may follow what was applied so far.
@@ -86,10 +149,12 @@ impl State {
     /// Which promise it breaks.
     pub fn check(&self, record: &Record) -> Result<(), Violation> {
         let open = self.sessions.get(&record.session);
-        let expected = open
-            .map_or(Sequence::START, |open| open.last_sequence)
-            .next();
-        let broken = if record.sequence != expected {
+        // Most are of open sessions, and these are found already.
+        let last = open.map_or_else(
+            || self.last_sequence(record.session),
+            |open| open.last_sequence,
+        );
+        let broken = if !record.follows(last) {
             Some("it is not the next of its session")
         } else if record.at < self.last_at {
             Some("it is stamped before the record before it")
@@ -99,6 +164,13 @@ impl State {
                     (number.0 <= self.last_number).then_some("its session's number does not grow")
                 }
                 (Event::SessionCreated { .. }, Some(_)) => Some("its session exists already"),
+                (
+                    Event::RecordsLost {
+                        cause: LossCause::Retention { .. },
+                        ..
+                    },
+                    _,
+                ) => None,
                 (_, None) => Some("its session is not open"),
                 (event, Some(open)) => open.objection(event, self.last_job),
             }
@@ -152,7 +224,7 @@ impl Session {
         self.seen = self.seen.max(used_at(event, at));
         match event {
             Event::SessionResumed => {
-                for (id, consumer) in &mut self.consumers {
+                for (id, consumer) in self.consumers.iter_mut() {
                     consumer.see(Deadline::Consumer(session, *id), at, deadlines);
                 }
             }
@@ -167,6 +239,7 @@ impl Session {
                     cursor: Sequence::START,
                     seen: at,
                     timeout: *timeout,
+                    is_doubtful: false,
                 };
                 deadlines.reset(
                     Deadline::Consumer(session, *id),
@@ -220,11 +293,15 @@ impl Session {
                     interrupt: None,
                     is_cut: false,
                     due: at + *timeout,
+                    is_doubtful: false,
                     input: if *input { Input::Open(0) } else { Input::None },
                 };
                 deadlines.reset(Deadline::Job(session, *id), None, job.deadline());
-                if manner.place == Place::Foreground {
-                    self.foreground = Some(*id);
+                if manner.place == Place::Foreground
+                    && let Some(over) = self.foreground.replace(*id)
+                {
+                    // It has ended in a record that is lost.
+                    self.forget_job(Deadline::Job(session, over), over, deadlines);
                 }
                 self.jobs.insert(*id, job);
             }
@@ -259,15 +336,28 @@ impl Session {
                 }
             }
             Event::JobFinished { job: id, .. } => {
-                if let Some(job) = self.jobs.remove(id) {
-                    deadlines.reset(Deadline::Job(session, *id), job.deadline(), None);
-                }
+                self.forget_job(Deadline::Job(session, *id), *id, deadlines);
                 self.foreground = self.foreground.filter(|foreground| foreground != id);
+            }
+            Event::RecordsLost { .. } => {
+                self.is_incomplete = true;
+                self.jobs
+                    .values_mut()
+                    .for_each(|job| job.is_doubtful = true);
+                self.consumers
+                    .values_mut()
+                    .for_each(|consumer| consumer.is_doubtful = true);
             }
             Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
             | Event::SessionCreated { .. }
             | Event::SessionClosed { .. } => {}
+        }
+    }
+
+    fn forget_job(&mut self, deadline: Deadline, job: JobId, deadlines: &mut Deadlines) {
+        if let Some(job) = self.jobs.remove(&job) {
+            deadlines.reset(deadline, job.deadline(), None);
         }
     }
 
@@ -277,7 +367,9 @@ impl Session {
             Event::ConsumerJoined { consumer, .. } => (consumer.ordinal <= self.last_ordinal)
                 .then_some("its consumer's ordinal does not grow"),
             Event::CursorAdvanced { consumer, to, .. } => match self.consumers.get(consumer) {
-                None => Some("its consumer has not joined"),
+                None => self
+                    .lacks_consumer(consumer)
+                    .then_some("its consumer has not joined"),
                 Some(consumer) if *to < consumer.cursor => Some("its cursor goes back"),
                 Some(_) if *to > self.last_sequence => Some("its cursor is ahead of the session"),
                 Some(_) => None,
@@ -297,16 +389,16 @@ impl Session {
                 } else if request.as_deref().is_some_and(is_repeated) {
                     Some("its request has led to a job already")
                 } else {
-                    (manner.place == Place::Foreground && self.foreground.is_some())
+                    (manner.place == Place::Foreground && self.is_foreground_taken())
                         .then_some("the foreground is taken")
                 }
             }
             Event::JobStarted { job } => match self.jobs.get(job) {
-                None => Some("its job is not running"),
+                None => self.lacks_job(job).then_some("its job is not running"),
                 Some(job) => job.started.then_some("its job has started already"),
             },
             Event::InputWritten { job, .. } => match self.jobs.get(job).map(|job| job.input) {
-                None => Some("its job is not running"),
+                None => self.lacks_job(job).then_some("its job is not running"),
                 Some(Input::Open(_)) => None,
                 Some(Input::None | Input::Ended) => Some("its job's input is not open"),
             },
@@ -316,13 +408,15 @@ impl Session {
                 self.lacks_job(job).then_some("its job is not running")
             }
             Event::SessionClosed { .. } => {
-                if !self.jobs.is_empty() {
+                if !self.jobs.values().all(|job| job.is_doubtful) {
                     Some("its session has unfinished jobs")
                 } else {
-                    (!self.consumers.is_empty()).then_some("its session has consumers")
+                    let all_may_have_left = self.consumers.values().all(|it| it.is_doubtful);
+                    (!all_may_have_left).then_some("its session has consumers")
                 }
             }
             Event::SessionCreated { .. }
+            | Event::RecordsLost { .. }
             | Event::SessionResumed
             | Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
@@ -331,11 +425,16 @@ impl Session {
     }
 
     fn lacks_consumer(&self, consumer: &ConsumerId) -> bool {
-        !self.consumers.contains_key(consumer)
+        !self.is_incomplete && !self.consumers.contains_key(consumer)
     }
 
     fn lacks_job(&self, job: &JobId) -> bool {
-        !self.jobs.contains_key(job)
+        !self.is_incomplete && !self.jobs.contains_key(job)
+    }
+
+    fn is_foreground_taken(&self) -> bool {
+        let job = self.foreground.and_then(|job| self.jobs.get(&job));
+        job.is_some_and(|job| !job.is_doubtful)
     }
 }
 
@@ -355,7 +454,8 @@ fn used_at(event: &Event, at: Timestamp) -> Timestamp {
         Event::ConsumerLeft {
             cause: LeaveCause::Expired,
             ..
-        } => Timestamp::EPOCH,
+        }
+        | Event::RecordsLost { .. } => Timestamp::EPOCH,
         _ => at,
     }
 }

@@ -116,6 +116,9 @@ pub enum Command {
     },
     /// From the timers: do what is due.
     Expire,
+    /// From the timers of a server that only reads: consumers that are due leave, and no session
+    /// ends.
+    ExpireConsumers,
     /// The server starts: what the log says is running does not run any more.
     Resume,
     /// The server is about to end: tell every job to end.

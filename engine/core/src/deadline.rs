@@ -12,6 +12,8 @@ pub enum Deadline {
     Job(SessionId, JobId),
     /// A session has been unused for its timeout.
     Session(SessionId),
+    /// A closed session has been kept for as long as it is.
+    Removal(SessionId),
 }
 
 /// Every deadline of a state, by its instant. A deadline is in it once at most.

@@ -4,8 +4,10 @@
 //! submitted, and timeouts stand in the record that they apply to, so that nobody who folds or
 //! shows records has to remember, or to know today's configuration.
 
+use crate::limits::RECORD_BYTES;
 use crate::{ConsumerId, JobId, Sequence, SessionId, SessionNumber, Timestamp};
 use alloc::sync::Arc;
+use core::ops::RangeInclusive;
 use core::time::Duration;
 
 /// An event with its place: session, sequence and instant, as logged.
@@ -13,7 +15,8 @@ use core::time::Duration;
 pub struct Record {
     /// The session whose stream this is in.
     pub session: SessionId,
-    /// The place in that stream: one more than the record before.
+    /// The place in that stream: one more than the record before, but for a declared gap
+    /// ([`Event::RecordsLost`]).
     pub sequence: Sequence,
     /// When it was decided; never before the record that was logged before it.
     pub at: Timestamp,
@@ -146,11 +149,141 @@ pub enum Event {
         /// What there is to say about the end, in words for a person.
         message: Option<Arc<str>>,
     },
-    /// The last event of every session that ended.
+    /// The last event of every session that ended, but for its removal.
     SessionClosed {
         /// Why.
         cause: CloseCause,
     },
+    /// Records of the session are gone: a declared gap. Whoever reads comes to this where they
+    /// would have been.
+    RecordsLost {
+        /// The first sequence that is gone.
+        first: Sequence,
+        /// The last one.
+        last: Sequence,
+        /// Why.
+        cause: LossCause,
+    },
+}
+
+impl Record {
+    /// The sequences that this record stands for: its own, and those that it says are gone.
+    ///
+    /// Whoever has read up to `after` goes on with the record that stands for `after.next()`.
+    pub fn stands_for(&self) -> RangeInclusive<Sequence> {
+        match self.event {
+            Event::RecordsLost { first, .. } => first.min(self.sequence)..=self.sequence,
+            _ => self.sequence..=self.sequence,
+        }
+    }
+
+    /// Whether this can be the next record of a session whose last one is `before`
+    /// ([`Sequence::START`]: there is none).
+    ///
+    /// Sequences have no gaps that are not declared: a loss by damage stands at the last sequence
+    /// that is gone, and follows the one before the first. A removal stands behind the session's
+    /// last record, and those before it, from any one on, may be gone already.
+    ///
+    /// ```
+    /// use rejoin_core::{Event, LossCause, Record, Sequence, SessionId, Timestamp};
+    ///
+    /// let lost = Event::RecordsLost {
+    ///     first: Sequence(4),
+    ///     last: Sequence(9),
+    ///     cause: LossCause::Damage,
+    /// };
+    /// let at = |sequence, event| Record {
+    ///     session: SessionId::from_bytes([1; 16]),
+    ///     sequence: Sequence(sequence),
+    ///     at: Timestamp::EPOCH,
+    ///     event,
+    /// };
+    /// assert!(at(9, lost.clone()).follows(Sequence(3)));
+    /// assert!(!at(9, lost).follows(Sequence(4)));
+    /// assert!(at(10, Event::SessionResumed).follows(Sequence(9)));
+    /// assert!(!at(10, Event::SessionResumed).follows(Sequence(3)));
+    /// ```
+    pub fn follows(&self, before: Sequence) -> bool {
+        match self.event {
+            Event::RecordsLost { first, last, cause } => match cause {
+                LossCause::Damage => {
+                    first <= last && self.sequence == last && is_next(before, first)
+                }
+                LossCause::Retention { .. } => {
+                    first == Sequence(1) && is_next(last, self.sequence) && before <= last
+                }
+            },
+            _ => is_next(before, self.sequence),
+        }
+    }
+}
+
+fn is_next(before: Sequence, sequence: Sequence) -> bool {
+    before.0.checked_add(1) == Some(sequence.0)
+}
+
+impl Event {
+    /// Where the session's records may be dropped from the log because of this event: all of its
+    /// records before this sequence, and never this one, which says so.
+    ///
+    /// Who drops them takes the last ones first, so that what is left is a beginning of the
+    /// session at every moment, with this event behind it.
+    pub fn removes_before(&self) -> Option<Sequence> {
+        match self {
+            Self::RecordsLost {
+                last,
+                cause: LossCause::Retention { .. },
+                ..
+            } => Some(Sequence(last.0.saturating_add(1))),
+            _ => None,
+        }
+    }
+
+    /// The job that it is about.
+    pub(crate) fn job(&self) -> Option<JobId> {
+        match self {
+            Self::JobSubmitted { job, .. }
+            | Self::JobStarted { job }
+            | Self::InputWritten { job, .. }
+            | Self::ResultEmitted { job, .. }
+            | Self::InterruptRequested { job, .. }
+            | Self::JobFinished { job, .. } => Some(*job),
+            _ => None,
+        }
+    }
+
+    /// About the bytes that a record of this event takes in a log, and the same for ever: its
+    /// texts, and [`RECORD_BYTES`] for the rest.
+    pub fn bytes(&self) -> u64 {
+        let optional = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
+        let texts = match self {
+            Self::SessionCreated {
+                service,
+                user,
+                remote,
+                server,
+                ..
+            } => service.len() + optional(user) + optional(remote) + server.version.len(),
+            Self::UserSet { user } => user.len(),
+            Self::JobSubmitted {
+                statement, request, ..
+            } => statement.len() + optional(request),
+            Self::InputWritten { bytes, .. } => bytes.len(),
+            Self::StatementRefused { statement, reason } => optional(statement) + reason.len(),
+            Self::ResultEmitted { result, .. } => result.len(),
+            Self::JobFinished { message, .. } => optional(message),
+            Self::SessionResumed
+            | Self::SessionTouched { .. }
+            | Self::ConsumerJoined { .. }
+            | Self::CursorAdvanced { .. }
+            | Self::ConsumerLeft { .. }
+            | Self::JobStarted { .. }
+            | Self::InterruptRequested { .. }
+            | Self::SessionClosed { .. }
+            | Self::RecordsLost { .. } => 0,
+        };
+        RECORD_BYTES + texts as u64
+    }
 }
 
 /// The server process that created a session, as its readers are told for ever after.
@@ -237,4 +370,22 @@ pub enum CloseCause {
     Requested,
     /// Nobody used it for its timeout, and no job ran.
     Idle,
+}
+
+/// Why records are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossCause {
+    /// They were not readable when the log was salvaged.
+    Damage,
+    /// The session had been closed for as long as closed sessions are kept, or they took more room
+    /// than they may; all of its records are gone.
+    ///
+    /// What was counted over the whole server by then is said here, because nothing else may be
+    /// left that says it: no number is ever used again.
+    Retention {
+        /// The highest session number.
+        last_number: SessionNumber,
+        /// The highest job number.
+        last_job: JobId,
+    },
 }

@@ -1,5 +1,6 @@
 //! What things are called: sessions, jobs, consumers, and places in a session's stream.
 
+use core::cmp::Ordering;
 use core::fmt;
 use core::str::FromStr;
 
@@ -12,8 +13,22 @@ use core::str::FromStr;
 /// assert_eq!(session.to_string(), "abababab-abab-abab-abab-abababababab");
 /// assert_eq!(session.to_string().parse(), Ok(session));
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionId([u8; 16]);
+
+/// By their bytes, compared as one number: every record is found by its session's identity, and
+/// that is what a replay spends most of its time on.
+impl Ord for SessionId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
+    }
+}
+
+impl PartialOrd for SessionId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl SessionId {
     /// The identity with these bytes; the shell draws them at random.
@@ -29,11 +44,16 @@ impl SessionId {
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, byte) in self.0.iter().enumerate() {
-            if matches!(place, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
-            }
-            write!(f, "{byte:02x}")?;
+        let digits = hex(&self.0);
+        for (part, dash) in [
+            (0..8, "-"),
+            (8..12, "-"),
+            (12..16, "-"),
+            (16..20, "-"),
+            (20..32, ""),
+        ] {
+            f.write_str(text(digits.get(part)))?;
+            f.write_str(dash)?;
         }
         Ok(())
     }
@@ -114,17 +134,16 @@ impl fmt::Display for JobId {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConsumerId {
-    /// Drawn by the shell, so that nobody guesses another's identity.
-    pub token: [u8; 16],
+    // First, so that the order of a session's consumers is that of their joining.
     /// Counted by the session, from 1.
     pub ordinal: u32,
+    /// Drawn by the shell, so that nobody guesses another's identity.
+    pub token: [u8; 16],
 }
 
 impl fmt::Display for ConsumerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.token {
-            write!(f, "{byte:02x}")?;
-        }
+        f.write_str(text(Some(&hex(&self.token))))?;
         write!(f, "_{}", self.ordinal)
     }
 }
@@ -160,10 +179,10 @@ impl Sequence {
     /// Before the first record of a session.
     pub const START: Self = Self(0);
 
-    /// The sequence after this one.
+    /// The sequence after this one; nothing follows the last that there can be.
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 
@@ -171,6 +190,27 @@ impl fmt::Display for Sequence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// Identities are in every answer: each digit by the formatter would cost more than all the rest of
+/// most.
+fn hex(bytes: &[u8; 16]) -> [u8; 32] {
+    let mut digits = [0; 32];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 0xf)]);
+    }
+    digits
+}
+
+const fn hex_digit(value: u8) -> u8 {
+    match value {
+        0..=9 => b'0' + value,
+        _ => b'a' + value - 10,
+    }
+}
+
+fn text(digits: Option<&[u8]>) -> &str {
+    core::str::from_utf8(digits.unwrap_or_default()).unwrap_or_default()
 }
 
 fn parse_hex(digits: &[u8; 32]) -> Result<[u8; 16], InvalidId> {

@@ -18,16 +18,19 @@
 extern crate alloc;
 
 mod apply;
+mod closed;
 mod command;
 mod deadline;
 mod decide;
 mod effect;
 mod event;
+mod few;
 mod id;
 pub mod limits;
 mod projection;
 mod rejection;
 mod requests;
+mod snapshot;
 mod state;
 mod step;
 pub mod testing;
@@ -39,12 +42,18 @@ pub use deadline::Deadline;
 pub use decide::Decision;
 pub use effect::Effect;
 pub use event::{
-    Audience, CloseCause, Event, InterruptCause, LeaveCause, Manner, Outcome, Place, Record, Server,
+    Audience, CloseCause, Event, InterruptCause, LeaveCause, LossCause, Manner, Outcome, Place,
+    Record, Server,
 };
+pub use few::Few;
 pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber};
-pub use limits::Limits;
-pub use projection::{ConsumerView, JobState, JobView, Selection, SessionView, Views};
+pub use limits::{Limits, Retention};
+pub use projection::{ConsumerView, Gaps, JobState, JobView, Selection, SessionView, Views};
 pub use rejection::Rejection;
+pub use snapshot::{
+    ClosedSnapshot, ConsumerSnapshot, Folded, InputSnapshot, JobSnapshot, RequestSnapshot,
+    SessionSnapshot, Snapshot, ViewSnapshot,
+};
 pub use state::{Consumer, Job, Session, State};
 pub use step::Step;
 pub use time::Timestamp;

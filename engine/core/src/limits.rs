@@ -1,6 +1,8 @@
 //! The bounds that the core keeps, in one place. What the shell keeps stands in the engine's and
 //! the frontends' own `limits.rs`.
 
+use core::time::Duration;
+
 /// How much of everything there may be. Exceeding one is a [`Rejection`](crate::Rejection) that
 /// names it.
 ///
@@ -29,6 +31,31 @@ pub struct Limits {
     pub message: usize,
     /// Deadlines that one `Expire` handles; what is due beyond that is left to the next.
     pub expired: usize,
+    /// What is kept of sessions that were closed.
+    pub retention: Retention,
+}
+
+/// How long, and how much of, closed sessions is kept. Judged at every `Expire`: a changed setting
+/// holds for what was closed before it, too.
+///
+/// What is removed is all of a session, never an open one, and whoever reads it is told so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// How long after its end a session is removed; none: not for its age.
+    pub age: Option<Duration>,
+    /// How many bytes the closed sessions may take together, as [`Event::bytes`] counts them: the
+    /// one that was closed first goes first. None: not for its room.
+    ///
+    /// [`Event::bytes`]: crate::Event::bytes
+    pub bytes: Option<u64>,
+}
+
+impl Retention {
+    /// Everything is kept.
+    pub const ALL: Self = Self {
+        age: None,
+        bytes: None,
+    };
 }
 
 impl Limits {
@@ -46,6 +73,7 @@ impl Limits {
         name: 256,
         message: 8 * 1024,
         expired: 1_000,
+        retention: Retention::ALL,
     };
 }
 
@@ -60,6 +88,17 @@ pub const SHOWN_STATEMENT: usize = 1_000;
 
 /// Finished jobs that the view of one session remembers; the log has them all.
 pub const REMEMBERED_JOBS: usize = 100;
+
+/// Declared gaps that the view of one session remembers, the last ones; the log has them all.
+pub const REMEMBERED_GAPS: usize = 16;
+
+/// Removed sessions that the log goes on to tell of. When more were removed, whoever drops their
+/// records may drop the oldest of these as well, never the last: then such a session was never
+/// heard of.
+pub const REMEMBERED_REMOVALS: usize = 100_000;
+
+/// What a record takes beside its texts: its frame, and about what its numbers take.
+pub const RECORD_BYTES: u64 = 48;
 
 /// Names of requests that one open session remembers, the last ones: a retry that comes after so
 /// many others is a new request.

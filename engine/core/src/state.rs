@@ -1,8 +1,11 @@
 //! What the next decision sees: the fold of all records, and nothing else.
 //!
-//! There is one way to change it: `apply`. Sessions that were closed are not in it.
+//! There is one way to change it: `apply`. Of sessions that were closed, it knows what it takes to
+//! decide when they are removed.
 
+use crate::closed::ClosedSessions;
 use crate::deadline::{Deadline, Deadlines};
+use crate::few::Few;
 use crate::requests::Requests;
 use crate::{
     ConsumerId, InterruptCause, JobId, Limits, Manner, Sequence, SessionId, SessionNumber,
@@ -17,6 +20,7 @@ use core::time::Duration;
 pub struct State {
     pub(crate) limits: Limits,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
+    pub(crate) closed: ClosedSessions,
     pub(crate) deadlines: Deadlines,
     pub(crate) last_number: u64,
     pub(crate) last_job: u64,
@@ -44,12 +48,16 @@ impl State {
 
     /// The earliest instant at which something is due; a timer need not wake before.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.next()
+        let removal = self.closed.next(self.limits.retention);
+        self.deadlines.next().into_iter().chain(removal).min()
     }
 
-    /// What is due at `now`, earliest first.
+    /// What is due at `now`, earliest first; removals behind all else.
     pub fn due(&self, now: Timestamp) -> impl Iterator<Item = Deadline> + '_ {
-        self.deadlines.due(now)
+        let removals = self.closed.due(self.limits.retention, now);
+        self.deadlines
+            .due(now)
+            .chain(removals.map(Deadline::Removal))
     }
 
     /// The instant of the last record; no later record is stamped earlier.
@@ -66,12 +74,16 @@ pub struct Session {
     pub(crate) user: Option<Arc<str>>,
     pub(crate) last_sequence: Sequence,
     pub(crate) last_ordinal: u32,
-    pub(crate) consumers: BTreeMap<ConsumerId, Consumer>,
-    pub(crate) jobs: BTreeMap<JobId, Job>,
+    pub(crate) consumers: Few<ConsumerId, Consumer>,
+    pub(crate) jobs: Few<JobId, Job>,
     pub(crate) foreground: Option<JobId>,
     pub(crate) requests: Requests,
     pub(crate) seen: Timestamp,
     pub(crate) timeout: Duration,
+    /// What its records take, as [`Event::bytes`](crate::Event::bytes) counts.
+    pub(crate) bytes: u64,
+    /// Some of its records are lost: what they said is not known.
+    pub(crate) is_incomplete: bool,
 }
 
 impl Session {
@@ -93,6 +105,12 @@ impl Session {
     /// The sequence of its last record.
     pub fn last_sequence(&self) -> Sequence {
         self.last_sequence
+    }
+
+    /// Whether records of it are lost, so that jobs and consumers may be missing here, or be over
+    /// that are here.
+    pub fn is_incomplete(&self) -> bool {
+        self.is_incomplete
     }
 
     /// The job in its foreground.
@@ -133,6 +151,8 @@ pub struct Consumer {
     pub(crate) cursor: Sequence,
     pub(crate) seen: Timestamp,
     pub(crate) timeout: Duration,
+    /// It may have left in a record that is lost.
+    pub(crate) is_doubtful: bool,
 }
 
 impl Consumer {
@@ -163,6 +183,8 @@ pub struct Job {
     /// A result was not logged for its length: none that follows is, so that there is no hole.
     pub(crate) is_cut: bool,
     pub(crate) due: Timestamp,
+    /// It may have finished in a record that is lost.
+    pub(crate) is_doubtful: bool,
     pub(crate) input: Input,
 }
 

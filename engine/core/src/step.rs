@@ -1,6 +1,6 @@
 //! The one order of things: decide, number, apply — for each command, completely, before the next.
 
-use crate::{Command, Effect, Event, Record, Rejection, Sequence, SessionId, State, Timestamp};
+use crate::{Command, Effect, Event, Record, Rejection, SessionId, State, Timestamp};
 use alloc::vec::Vec;
 
 /// A record, and what the world must do once it is durable.
@@ -67,12 +67,9 @@ impl State {
     }
 
     fn number(&self, at: Timestamp, session: SessionId, event: Event) -> Record {
-        let last = self
-            .session(session)
-            .map_or(Sequence::START, |open| open.last_sequence());
         Record {
             session,
-            sequence: last.next(),
+            sequence: self.last_sequence(session).next(),
             at,
             event,
         }

@@ -18,7 +18,7 @@
 
 use crate::testing::{record, session};
 use crate::{AppendError, Log, LogReader, ReadLimit};
-use rejoin_core::{Event, Record, Sequence, Timestamp};
+use rejoin_core::{Event, JobId, LossCause, Record, Sequence, SessionNumber, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -149,6 +149,56 @@ suite! {
         assert_eq!(read(&*log.reader(), 2, 0), records(2, 1..=1));
     }
 
+    /// A gap that is declared is taken, and read in its place by whoever comes to it.
+    fn a_declared_gap_stands_where_the_records_would_have_been(new) {
+        let mut log = new();
+        log.append(&records(1, 1..=3)).unwrap();
+        let wrong = [
+            // Not behind the last record; of nothing; not where it ends.
+            lost(1, 9, (5, 9)),
+            lost(1, 9, (3, 9)),
+            lost(1, 3, (4, 3)),
+            lost(1, 8, (4, 9)),
+        ];
+        for record in wrong {
+            let Err(AppendError::Refused(_)) = log.append(std::slice::from_ref(&record)) else {
+                panic!("{record:?} was not refused");
+            };
+        }
+        let gap = lost(1, 9, (4, 9));
+        let behind = [Arc::clone(&gap), record(1, 10), record(2, 1)];
+        log.append(&behind).unwrap();
+        log.append(&records(1, 11..=12)).unwrap();
+        let reader = log.reader();
+        let all = [records(1, 1..=3), vec![gap], records(1, 10..=12)].concat();
+        for after in 0..=12 {
+            let mut expected = all.clone();
+            expected.retain(|record| record.sequence.0 > after);
+            assert_eq!(read(&*reader, 1, after), expected, "after {after}");
+        }
+        assert_eq!(read(&*reader, 2, 0), records(2, 1..=1));
+    }
+
+    /// What is left of a removed session is read, however much of it has been dropped.
+    fn a_removal_stands_behind_what_is_left_of_its_session(new) {
+        for left in 0..=5 {
+            let mut log = new();
+            log.append(&records(1, 1..=left)).unwrap();
+            for wrong in [removed(1, 5, 5), removed(1, 7, 5)] {
+                let Err(AppendError::Refused(_)) = log.append(std::slice::from_ref(&wrong)) else {
+                    panic!("{wrong:?} was not refused");
+                };
+            }
+            let removal = removed(1, 6, 5);
+            log.append(std::slice::from_ref(&removal)).unwrap();
+            let reader = log.reader();
+            assert_eq!(read(&*reader, 1, left), [Arc::clone(&removal)]);
+            assert_eq!(read(&*reader, 1, 5), [removal]);
+            assert_eq!(read(&*reader, 1, 0).len() as u64, left + 1);
+            assert_eq!(read(&*reader, 1, 6), []);
+        }
+    }
+
     /// A large batch of large records is one batch like any other.
     fn a_large_batch_is_read_as_it_was_written(new) {
         let mut log = new();
@@ -224,6 +274,35 @@ suite! {
 
 fn records(number: u8, sequences: std::ops::RangeInclusive<u64>) -> Vec<Arc<Record>> {
     sequences.map(|sequence| record(number, sequence)).collect()
+}
+
+/// A gap that damage has left.
+fn lost(number: u8, sequence: u64, (first, last): (u64, u64)) -> Arc<Record> {
+    Arc::new(Record {
+        sequence: Sequence(sequence),
+        event: Event::RecordsLost {
+            first: Sequence(first),
+            last: Sequence(last),
+            cause: LossCause::Damage,
+        },
+        ..(*record(number, 1)).clone()
+    })
+}
+
+/// The removal of a session with so many records.
+fn removed(number: u8, sequence: u64, last: u64) -> Arc<Record> {
+    Arc::new(Record {
+        sequence: Sequence(sequence),
+        event: Event::RecordsLost {
+            first: Sequence(1),
+            last: Sequence(last),
+            cause: LossCause::Retention {
+                last_number: SessionNumber(1),
+                last_job: JobId(1),
+            },
+        },
+        ..(*record(number, 1)).clone()
+    })
 }
 
 fn read(reader: &dyn LogReader, number: u8, after: u64) -> Vec<Arc<Record>> {

@@ -1,4 +1,5 @@
-//! That a session's sequences have no gaps is checked by every log, when it is appended to.
+//! That a session's sequences have no gaps but declared ones is checked by every log, when it is
+//! appended to.
 
 use rejoin_core::{Record, Sequence, SessionId};
 use std::fmt;
@@ -34,19 +35,17 @@ pub(crate) fn find_gap(
     records: &[Arc<Record>],
     last: impl Fn(SessionId) -> Option<Sequence>,
 ) -> Option<Gap> {
-    let mut sorted: Vec<_> = records
-        .iter()
-        .map(|record| (record.session, record.sequence))
-        .collect();
+    let mut sorted: Vec<_> = records.iter().collect();
     // Stable: the sequences of a session stay in the order in which they are appended.
-    sorted.sort_by_key(|(session, _)| *session);
+    sorted.sort_by_key(|record| record.session);
     let mut before = None;
-    for (session, found) in sorted {
+    for record in sorted {
+        let (session, found) = (record.session, record.sequence);
         let last = match before {
             Some((same, sequence)) if same == session => sequence,
             _ => last(session).unwrap_or(Sequence::START),
         };
-        if last.0.checked_add(1) != Some(found.0) {
+        if !record.follows(last) {
             return Some(Gap {
                 session,
                 last,

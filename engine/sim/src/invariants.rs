@@ -55,8 +55,9 @@ impl Due {
             "promise 1: the views are not the fold of the log"
         );
         let is_served = |session| {
+            // Not even the service of a session is known once it was removed.
             let view = witness.shadow.views.session(session);
-            view.is_none_or(|view| services.contains_key(&view.service))
+            view.is_some_and(|view| services.contains_key(&view.service))
         };
         witness.runs.check_waiting(is_served, &witness.shadow)?;
         self.check_late(world, &witness)

@@ -178,11 +178,7 @@ impl Readers {
             .filter(|it| it.sequence > pulled.after && it.sequence <= last && wants(it))
             .collect();
         ensure!(
-            told.len() == pulled.records.len()
-                && told
-                    .iter()
-                    .zip(&pulled.records)
-                    .all(|(ours, theirs)| **ours == *theirs),
+            is_same(&told, &pulled.records),
             "promises 2, 3: consumer {consumer} got {:?} of what is durable as {told:?}",
             pulled.records
         );
@@ -290,18 +286,33 @@ impl Readers {
         };
         let mut next = after.next();
         for record in records {
-            let ours = shadow.record(session, next).map(|(_, record)| record);
+            // A removal may stand for all that it says is gone.
+            let told = if record.stands_for().contains(&next) {
+                record.sequence
+            } else {
+                next
+            };
+            let ours = shadow.record(session, told).map(|(_, record)| record);
             ensure!(
                 ours == Some(record),
                 "promises 2, 3: a reader of {session} got {record:?} for what is durable as {ours:?}"
             );
-            next = next.next();
+            next = told.next();
         }
         let is_done = shadow.is_closed(session) && shadow.last(session) <= after;
         let waited = elapsed.saturating_sub(since) >= wait;
         ensure!(
             !records.is_empty() || waited || is_done,
             "a read of {session} after {after} was answered with nothing before its time"
+        );
+        Ok(())
+    }
+
+    /// The engine says that it knows no such session: none of which the log has anything.
+    pub(crate) fn refuse_read(&self, session: SessionId, shadow: &Shadow) -> Result<(), String> {
+        ensure!(
+            shadow.last(session) == Sequence::START,
+            "promise 5: a reader of {session} is not told what became of it"
         );
         Ok(())
     }
@@ -411,3 +422,18 @@ impl Readers {
 /// As the simulated engines are configured.
 pub(crate) const CONSUMER_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Whether that is what is durable. A session that was removed may have been dropped while it was
+/// read: then what says so stands for the rest.
+fn is_same(durable: &[&Arc<Record>], got: &[Arc<Record>]) -> bool {
+    let begins = |got: &[Arc<Record>]| {
+        let mut pairs = durable.iter().zip(got);
+        got.len() <= durable.len() && pairs.all(|(ours, theirs)| **ours == *theirs)
+    };
+    match got {
+        [before @ .., last] if last.event.removes_before().is_some() => {
+            begins(before) && durable.last().is_some_and(|ours| *ours == last)
+        }
+        _ => got.len() == durable.len() && begins(got),
+    }
+}

@@ -6,7 +6,7 @@ use crate::readers::taste;
 use crate::workload::MOMENT;
 use crate::world::World;
 use futures::future::{Either, join, select};
-use rejoin_core::{ConsumerId, Sequence, SessionId};
+use rejoin_core::{ConsumerId, Event, Record, Sequence, SessionId};
 use rejoin_engine::{Engine, Pull, PullError};
 use rejoin_log::ReadLimit;
 use std::pin::pin;
@@ -189,6 +189,14 @@ pub(crate) async fn read_along(
             .readers
             .end_read(ticket, records, elapsed, &witness.shadow);
         witness.judge(judged);
+        if let Err(PullError::SessionNotFound) = &read {
+            let refused = witness.readers.refuse_read(session, &witness.shadow);
+            witness.judge(refused);
+        }
+        let is_removal = |record: &Arc<Record>| matches!(record.event, Event::RecordsLost { .. });
+        if records.is_some_and(|records| records.iter().any(is_removal)) {
+            witness.ledger.count("read: of a removed session");
+        }
         let last = records
             .and_then(<[_]>::last)
             .map_or(after, |record| record.sequence);

@@ -199,6 +199,9 @@ fn judge(
                     witness.history.turn_away(ticket);
                     Ok(())
                 }
+                CommandError::ReadOnly => {
+                    Err("an engine that may write says that it only reads".to_owned())
+                }
                 CommandError::InputFull => {
                     witness.ledger.count("answer: input full");
                     witness.history.turn_away(ticket);

@@ -14,19 +14,23 @@ use std::fmt;
 use std::time::Duration;
 
 /// Where the engine runs.
+///
+/// `examples/embed_tokio.rs` implements it on tokio. All methods are called from any thread, also
+/// from ones that the runtime did not start; none may block.
 pub trait Runtime: fmt::Debug + Send + Sync + 'static {
-    /// The time of day. It may step back; the engine's records do not.
+    /// The time of day, in milliseconds since 1970. It may step back; the engine's records do not.
     fn now(&self) -> Timestamp;
 
     /// Waits for `wait`, never less.
     fn timer(&self, wait: Duration) -> BoxFuture<'static, ()>;
 
-    /// Runs a future that never blocks, beside the others.
+    /// Runs a future that never blocks, beside the others, to its end: nobody keeps a handle.
     fn spawn(&self, future: BoxFuture<'static, ()>);
 
     /// Runs a future that may block its thread, on a thread of its own called `name`.
     fn spawn_dedicated(&self, name: &'static str, future: BoxFuture<'static, ()>);
 
-    /// Sixteen bytes that nobody can guess.
+    /// Sixteen bytes that nobody can guess: they become identities, and who knows a consumer's may
+    /// read in its place.
     fn random(&self) -> [u8; 16];
 }

@@ -2,8 +2,11 @@
 
 mod durability;
 mod jobs;
+mod model;
 mod pulls;
+mod read_only;
 mod restarts;
+mod salvage;
 mod timeouts;
 mod world;
 
@@ -52,7 +55,8 @@ on_each_runtime! {
         a_busy_session_is_not_idle
         a_job_is_interrupted_at_its_timeout
         a_session_is_closed_when_nobody_uses_it
-        what_is_due_happens_without_anybody_asking;
+        what_is_due_happens_without_anybody_asking
+        a_clock_that_is_set_back_expires_nobody_who_pulls;
     durability:
         nothing_is_told_before_it_is_durable
         commands_that_come_in_during_a_sync_share_the_next
@@ -62,6 +66,9 @@ on_each_runtime! {
         a_log_that_skips_a_record_is_not_believed
         a_broken_promise_ends_the_engine
         replay_leads_to_the_views_that_readers_saw;
+    read_only:
+        whoever_joins_reads_everything_and_nothing_else_is_permitted
+        no_session_ends_by_itself_and_consumers_expire;
     restarts:
         what_ran_is_lost_and_the_rest_is_there
         cursors_go_on_where_they_were_after_a_clean_end

@@ -1,8 +1,10 @@
 //! Promises 6 and 8: busy is not idle, an open pull is activity, and nothing is early.
 
-use crate::world::{World, is_finished};
+use crate::world::{World, config, is_finished};
 use futures::future::poll_immediate;
 use rejoin_core::{CloseCause, ConsumerId, Event, InterruptCause, LeaveCause, SessionId};
+use rejoin_engine::Replayed;
+use rejoin_log::MemoryLog;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -152,4 +154,35 @@ pub(crate) async fn what_is_due_happens_without_anybody_asking(world: World) {
     }
     let (_, _, after) = left(&world, session).await;
     assert!(after >= 100_000, "after {after} ms");
+}
+
+pub(crate) async fn a_clock_that_is_set_back_expires_nobody_who_pulls(world: World) {
+    // So few deadlines at a time that some are still due when the clock is set back; and whoever
+    // pulls is the second of the last two.
+    let mut config = config();
+    config.limits.expired = 2;
+    let replayed = Replayed::new(&config);
+    let world = World::with(&world.host, config, Box::new(MemoryLog::new()), replayed);
+    let (session, _) = world.create().await;
+    for _ in 0..20 {
+        world.engine.join_session(session).await.unwrap();
+    }
+    let consumer = world.engine.join_session(session).await.unwrap();
+    world.clock.advance(Duration::from_secs(200));
+    world.settle().await;
+    world.clock.set_back(Duration::from_secs(150));
+
+    let pull = rejoin_engine::Pull {
+        wait: Duration::from_secs(60),
+        ..crate::world::results(session, consumer)
+    };
+    let mut open = pin!(world.engine.pull(pull));
+    assert!(poll_immediate(&mut open).await.is_none());
+    world.clock.advance(Duration::from_secs(50));
+    for _ in 0..20 {
+        world.settle().await;
+    }
+    let view = world.engine.session(session).unwrap();
+    assert!(view.consumer(consumer).is_some(), "its pull is open");
+    assert_eq!(view.consumers().count(), 1, "whoever was away has expired");
 }

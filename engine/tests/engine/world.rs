@@ -84,6 +84,16 @@ impl Clock {
         })
     }
 
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.millis.load(Ordering::SeqCst))
+    }
+
+    /// Sets the clock back, as somebody does whose clock was fast.
+    pub(crate) fn set_back(&self, by: Duration) {
+        self.millis
+            .fetch_sub(by.as_millis() as u64, Ordering::SeqCst);
+    }
+
     pub(crate) fn advance(&self, by: Duration) {
         self.millis
             .fetch_add(by.as_millis() as u64, Ordering::SeqCst);
@@ -323,7 +333,11 @@ impl World {
     pub(crate) async fn settle(&self) {
         let nobody = SessionId::from_bytes([0xee; 16]);
         for _ in 0..2 {
-            let _ = self.engine.close_session(nobody).await;
+            let consumer = ConsumerId {
+                token: [0; 16],
+                ordinal: 1,
+            };
+            let _ = self.engine.leave_session(nobody, consumer).await;
         }
     }
 }

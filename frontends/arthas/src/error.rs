@@ -4,8 +4,9 @@
 //! but 200 as a broken server.
 
 use crate::statement::Blank;
+use crate::translate::removed;
 use crate::wire::State;
-use rejoin_core::{ConsumerId, Rejection, SessionId};
+use rejoin_core::{ConsumerId, Rejection, Sequence, SessionId};
 use rejoin_engine::{CommandError, PullError, Unavailable};
 use std::fmt;
 
@@ -38,6 +39,13 @@ pub(crate) enum Fault {
     SessionMissing,
     /// No such session is open.
     SessionNotFound(String),
+    /// The session was closed, and removed when its time was over.
+    SessionRemoved {
+        /// Which it was.
+        session: SessionId,
+        /// The last of its records; all are gone.
+        last: Sequence,
+    },
     /// No session could be created.
     SessionUncreated(String),
     /// A statement could not become a job.
@@ -73,6 +81,7 @@ impl Fault {
             | Self::RequestNull
             | Self::SessionMissing
             | Self::SessionNotFound(_)
+            | Self::SessionRemoved { .. }
             | Self::SessionUncreated(_)
             | Self::StatementFailed { .. }
             | Self::StatementMissing(_)
@@ -158,6 +167,10 @@ impl fmt::Display for Fault {
             Self::RequestNull => f.write_str("Process request error: the request is null"),
             Self::SessionMissing => f.write_str("'sessionId' is required"),
             Self::SessionNotFound(session) => write!(f, "session not found: {session}"),
+            Self::SessionRemoved { session, last } => {
+                let lost = removed(Sequence(1), *last);
+                write!(f, "session not found: {session}: {lost}")
+            }
             Self::SessionUncreated(reason) => write!(f, "create api session failed: {reason}"),
             Self::StatementFailed { action, reason } => {
                 write!(f, "{action} command failed:{reason}")
@@ -175,7 +188,9 @@ fn is_retryable(error: &CommandError) -> bool {
         CommandError::InputFull
         | CommandError::Overloaded
         | CommandError::Unavailable(Unavailable::ShuttingDown) => true,
-        CommandError::NoSuchService(_) | CommandError::Unavailable(_) => false,
+        CommandError::NoSuchService(_) | CommandError::ReadOnly | CommandError::Unavailable(_) => {
+            false
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! What was found, in words for a person and as JSON for a program.
 
 use super::Verdict;
-use rejoin_log::segment::{DamagedPlace, Missing, Torn};
+use rejoin_core::{LossCause, Sequence};
+use rejoin_engine::Salvaged;
+use rejoin_log::segment::{DamagedPlace, DeclaredGap, Missing, Torn};
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::path::Path;
 
 /// Of one place, so many sessions are told in words. JSON tells them all.
 const TOLD_SESSIONS: usize = 10;
@@ -47,9 +50,13 @@ pub(super) fn words(verdict: &Verdict) -> String {
     if let Some(torn) = &found.torn {
         words.torn(torn);
     }
+    words.declared(&found.declared);
     words.transitions(verdict);
     if !verdict.is_sound() {
         words.advice(verdict);
+    }
+    if let Some((directory, salvaged)) = &verdict.salvaged {
+        words.salvaged(directory, salvaged);
     }
     words.0.trim_end().to_owned()
 }
@@ -86,11 +93,7 @@ impl Words {
         ));
         let missing: Vec<_> = missing.collect();
         for gap in missing.iter().take(TOLD_SESSIONS) {
-            let sequences = if gap.first == gap.last {
-                format!("sequence {}", gap.first)
-            } else {
-                format!("sequences {} to {}", gap.first, gap.last)
-            };
+            let sequences = sequences(gap.first, gap.last);
             let places = if gap.places.len() > 1 {
                 format!(", here or in a place down to {}", gap.places.end)
             } else {
@@ -101,14 +104,7 @@ impl Words {
                 gap.session
             ));
         }
-        if let Some(more) = missing.len().checked_sub(TOLD_SESSIONS)
-            && more > 0
-        {
-            self.line(&format!(
-                "   So do {} more gaps; --json tells them all.",
-                grouped(more as u64)
-            ));
-        }
+        self.more_gaps(missing.len());
         if missing.is_empty()
             && place.lost != Some(0)
             && let Some((session, sequence)) = place.record
@@ -130,6 +126,76 @@ impl Words {
             count(torn.bytes, "byte"),
             torn.byte
         ));
+    }
+
+    /// What the log itself says is gone.
+    fn declared(&mut self, declared: &[DeclaredGap]) {
+        let (damage, removals): (Vec<&DeclaredGap>, Vec<&DeclaredGap>) = declared
+            .iter()
+            .partition(|gap| gap.cause == LossCause::Damage);
+        if !damage.is_empty() {
+            self.line(&format!(
+                "\nThe log was salvaged once, and declares {}:",
+                count(damage.len() as u64, "gap")
+            ));
+            for gap in damage.iter().take(TOLD_SESSIONS) {
+                let sequences = sequences(gap.first, gap.last);
+                self.line(&format!("   Session {} lacks {sequences}.", gap.session));
+            }
+            self.more_gaps(damage.len());
+        }
+        if !removals.is_empty() {
+            self.line(&format!(
+                "\nRemoved, because closed sessions are not kept for ever: {}.",
+                count(removals.len() as u64, "session")
+            ));
+        }
+    }
+
+    fn salvaged(&mut self, directory: &Path, salvaged: &Salvaged) {
+        self.line(&format!(
+            "\nWritten to {}: {}, all that could be kept.",
+            directory.display(),
+            count(salvaged.records, "record")
+        ));
+        if !salvaged.gaps.is_empty() {
+            self.line(&format!(
+                "Missing there, which the new log declares: {}.",
+                count(salvaged.gaps.len() as u64, "gap")
+            ));
+            for gap in salvaged.gaps.iter().take(TOLD_SESSIONS) {
+                let sequences = sequences(gap.first, gap.last);
+                self.line(&format!("   Session {} lacks {sequences}.", gap.session));
+            }
+            self.more_gaps(salvaged.gaps.len());
+        }
+        for (session, records) in &salvaged.dropped {
+            self.line(&format!(
+                "   Session {session} is not there: its beginning is lost. Left out: {}.",
+                count(*records, "record")
+            ));
+        }
+        for violation in &salvaged.rejected {
+            self.line(&format!(
+                "   Session {}, sequence {} is not there: {}.",
+                violation.session, violation.sequence, violation.reason
+            ));
+        }
+        self.line(&format!(
+            "Serve it with `rejoin serve --data {}`.",
+            directory.display()
+        ));
+    }
+
+    fn more_gaps(&mut self, all: usize) {
+        if let Some(more) = all.checked_sub(TOLD_SESSIONS)
+            && more > 0
+        {
+            self.line(&format!(
+                "   So do {} more gaps; --json tells them all.",
+                grouped(more as u64)
+            ));
+        }
     }
 
     fn transitions(&mut self, verdict: &Verdict) {
@@ -166,6 +232,19 @@ impl Words {
              the directory before you do anything, put the damaged files back from a backup if \
              there is one, and look at the disk that they are on.",
         );
+        if verdict.salvaged.is_none() {
+            self.line(
+                "Where there is none: `rejoin verify --salvage OUT` writes what is sound to a new log.",
+            );
+        }
+    }
+}
+
+fn sequences(first: Sequence, last: Sequence) -> String {
+    if first == last {
+        format!("sequence {first}")
+    } else {
+        format!("sequences {first} to {last}")
     }
 }
 
@@ -241,6 +320,25 @@ pub(super) fn json(verdict: &Verdict) -> String {
             value
         })
         .collect();
+    let declared: Vec<Value> = found
+        .declared
+        .iter()
+        .map(|gap| {
+            json!({
+                "session": gap.session.to_string(),
+                "firstSequence": gap.first.0,
+                "lastSequence": gap.last.0,
+                "cause": match gap.cause {
+                    LossCause::Damage => "damage",
+                    LossCause::Retention { .. } => "retention",
+                },
+            })
+        })
+        .collect();
+    let salvage = verdict
+        .salvaged
+        .as_ref()
+        .map(|(directory, salvaged)| salvage_json(directory, salvaged));
     let report = json!({
         "directory": verdict.directory,
         "log": found.log.map(|log| log.to_string()),
@@ -252,6 +350,8 @@ pub(super) fn json(verdict: &Verdict) -> String {
         "sessions": found.sessions,
         "damaged": damaged,
         "missing": missing,
+        "declared": declared,
+        "salvage": salvage,
         "lostRecords": found.lost(),
         "lostUnnamed": found.lost_unnamed(),
         "torn": torn,
@@ -261,4 +361,31 @@ pub(super) fn json(verdict: &Verdict) -> String {
         "orderChecked": verdict.transitions.unchecked(),
     });
     report.to_string()
+}
+
+fn salvage_json(directory: &Path, salvaged: &Salvaged) -> Value {
+    let gaps = salvaged.gaps.iter().map(|gap| {
+        json!({
+            "session": gap.session.to_string(),
+            "firstSequence": gap.first.0,
+            "lastSequence": gap.last.0,
+        })
+    });
+    let dropped = salvaged.dropped.iter().map(
+        |(session, records)| json!({"session": session.to_string(), "readableRecords": records}),
+    );
+    let rejected = salvaged.rejected.iter().map(|violation| {
+        json!({
+            "session": violation.session.to_string(),
+            "sequence": violation.sequence.0,
+            "reason": violation.reason,
+        })
+    });
+    json!({
+        "directory": directory,
+        "records": salvaged.records,
+        "gaps": gaps.collect::<Vec<_>>(),
+        "dropped": dropped.collect::<Vec<_>>(),
+        "rejected": rejected.collect::<Vec<_>>(),
+    })
 }

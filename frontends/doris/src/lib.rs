@@ -13,11 +13,14 @@
 #![doc = include_str!("../DIFFERENCES.md")]
 
 mod limits;
+mod login;
 mod table;
 
 use futures::{StreamExt, stream};
 use jiff::tz::TimeZone;
 use limits::{TURN, WHOLE};
+use login::Refused;
+use rejoin_accounts::{Accounts, Caller};
 use rejoin_core::Selection;
 use rejoin_engine::Engine;
 use rejoin_http::{Answer, Bytes, StatusCode};
@@ -56,9 +59,11 @@ pub enum Columns {
     Newer,
 }
 
-/// Mounts the tables on an application, at `/rest/v1/session` and `/rest/v1/session/all`.
+/// Mounts the tables on an application, at `/rest/v1/session` and `/rest/v1/session/all`, and what
+/// clients log in with.
 ///
 /// ```
+/// use rejoin_accounts::Accounts;
 /// use rejoin_doris::{Settings, mount};
 /// use rejoin_engine::{Config, Engine, NewSession, Replayed, Services, SmolRuntime};
 /// use rejoin_http::{HostCheck, Limits, Server, test_client::Client};
@@ -82,7 +87,7 @@ pub enum Columns {
 /// smol::block_on(engine.create_session(NewSession::default()))?;
 ///
 /// let mut app = rejoin_http::app();
-/// mount(&mut app, engine, Settings::default());
+/// mount(&mut app, engine, Accounts::open()?, Settings::default());
 /// let any_port = ([127, 0, 0, 1], 0).into();
 /// let server = Server::bind(any_port, app, Limits::default(), HostCheck::local())?;
 /// let (address, closing) = (server.local_addr(), server.closing());
@@ -96,17 +101,18 @@ pub enum Columns {
 /// # Ok(())
 /// # }
 /// ```
-pub fn mount(app: &mut tide::Server<()>, engine: Engine, settings: Settings) {
+pub fn mount(app: &mut tide::Server<()>, engine: Engine, accounts: Accounts, settings: Settings) {
     let frontend = Arc::new(Doris {
         engine,
+        accounts,
         settings,
         zone: TimeZone::system(),
     });
-    for (path, is_all) in PATHS {
+    for (path, place) in PATHS {
         let frontend = frontend.clone();
         app.at(path).all(move |request: tide::Request<()>| {
             let frontend = frontend.clone();
-            async move { Ok(frontend.answer(request.method(), is_all).await) }
+            async move { Ok(frontend.answer(&request, place).await) }
         });
     }
 }
@@ -115,23 +121,71 @@ pub fn mount(app: &mut tide::Server<()>, engine: Engine, settings: Settings) {
 #[derive(Clone, Debug)]
 struct Doris {
     engine: Engine,
+    accounts: Accounts,
     settings: Settings,
     zone: TimeZone,
 }
 
 impl Doris {
-    async fn answer(&self, method: Method, is_all: bool) -> Answer {
-        match method {
-            Method::Get | Method::Head => self.table(is_all).await,
-            Method::Options => Answer::empty(StatusCode::NO_CONTENT),
-            other => {
+    async fn answer(&self, http: &tide::Request<()>, place: Place) -> Answer {
+        match (place, http.method()) {
+            (_, Method::Options) => Answer::empty(StatusCode::NO_CONTENT),
+            (Place::Login, Method::Post) => self.login(http).await,
+            (Place::Logout, Method::Post) => {
+                login::leave(&self.accounts, http);
+                let body = r#"{"msg":"success","code":0,"data":null,"count":0}"#;
+                Answer::new(StatusCode::OK, JSON, body).header("set-cookie", login::forget())
+            }
+            (Place::Me, Method::Get) => self.me(http),
+            (Place::Table { is_all }, Method::Get | Method::Head) => {
+                match login::enter(&self.accounts, http).await {
+                    Ok(entered) => {
+                        let table = self.table(is_all, &entered.caller).await;
+                        with_cookie(table, entered.cookie.as_deref())
+                    }
+                    Err(refused) => refuse(&refused),
+                }
+            }
+            (_, other) => {
                 let reason = format!("Request method '{other}' not supported");
                 failed("Internal Error", 500, &reason)
             }
         }
     }
 
-    async fn table(&self, is_all: bool) -> Answer {
+    async fn login(&self, http: &tide::Request<()>) -> Answer {
+        match login::enter(&self.accounts, http).await {
+            Ok(entered) => {
+                let body = r#"{"msg":"Login success!","code":200}"#;
+                let answer = Answer::new(StatusCode::OK, JSON, body);
+                with_cookie(answer, entered.cookie.as_deref())
+            }
+            Err(refused) => refuse(&refused),
+        }
+    }
+
+    /// Whose cookie it is. Where there are no accounts it is the product's first user.
+    fn me(&self, http: &tide::Request<()>) -> Answer {
+        if rejoin_http::header(http, "authorization").is_some() {
+            return refuse(&Refused::unauthorized("Cookie is invalid"));
+        }
+        let user = if self.accounts.is_open() {
+            Ok("root".into())
+        } else {
+            let entered = login::enter_by_cookie(&self.accounts, http);
+            entered.map(|it| it.caller.name().cloned().unwrap_or_default())
+        };
+        match user {
+            // Pages of elsewhere are told by their origin; the token is there for who looks.
+            Ok(user) => {
+                let body = format!(r#"{{"user":{},"csrfToken":"unused"}}"#, json!(*user));
+                Answer::new(StatusCode::OK, JSON, body)
+            }
+            Err(refused) => refuse(&refused),
+        }
+    }
+
+    async fn table(&self, is_all: bool, caller: &Caller) -> Answer {
         let columns = table::columns(self.settings.columns, is_all);
         let head = format!(
             r#"{{"msg":"success","code":0,"data":{{"column_names":{},"rows":["#,
@@ -146,6 +200,7 @@ impl Doris {
                 zone: self.zone.clone(),
             },
             is_all,
+            user: caller.shown_user().map(Into::into),
             from: Some(0),
             told: 0,
             is_over: false,
@@ -174,6 +229,8 @@ struct Rows {
     engine: Engine,
     scene: Scene,
     is_all: bool,
+    /// Whose sessions; none: everybody's.
+    user: Option<Arc<str>>,
     /// The number from which on it goes on; none: all are written.
     from: Option<u64>,
     told: usize,
@@ -194,6 +251,7 @@ impl Rows {
         };
         let selection = Selection {
             numbers: from..=u64::MAX,
+            user: self.user.as_deref(),
             ..Selection::default()
         };
         let (mut last, told) = (None, self.told);
@@ -225,9 +283,32 @@ fn failed(msg: &str, code: u16, reason: &str) -> Answer {
 
 const JSON: &str = "application/json";
 
-const PATHS: [(&str, bool); 4] = [
-    ("/rest/v1/session", false),
-    ("/rest/v1/session/", false),
-    ("/rest/v1/session/all", true),
-    ("/rest/v1/session/all/", true),
+fn refuse(refused: &Refused) -> Answer {
+    failed(refused.msg, refused.code, &refused.reason)
+}
+
+fn with_cookie(answer: Answer, token: Option<&str>) -> Answer {
+    match token {
+        Some(token) => answer.header("set-cookie", login::keep(token)),
+        None => answer,
+    }
+}
+
+/// What there is at a path.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Login,
+    Logout,
+    Me,
+    Table { is_all: bool },
+}
+
+const PATHS: [(&str, Place); 7] = [
+    ("/rest/v1/login", Place::Login),
+    ("/rest/v1/logout", Place::Logout),
+    ("/rest/v1/ui/me", Place::Me),
+    ("/rest/v1/session", Place::Table { is_all: false }),
+    ("/rest/v1/session/", Place::Table { is_all: false }),
+    ("/rest/v1/session/all", Place::Table { is_all: true }),
+    ("/rest/v1/session/all/", Place::Table { is_all: true }),
 ];

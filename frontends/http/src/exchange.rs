@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use crate::pace::Pace;
 use crate::reply::{Reply, Sending};
 use crate::request::{Arrival, Line};
+use crate::tls::Tls;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
@@ -24,14 +25,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use tide::http::Url;
 
-type Response = http::Response<Reply>;
+pub(crate) type Response = http::Response<Reply>;
 
 /// What the connections of one thread share.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Shared {
     pub(crate) app: tide::Server<()>,
     pub(crate) limits: Limits,
     pub(crate) hosts: HostCheck,
+    pub(crate) tls: Option<Tls>,
 }
 
 /// One connection's part: answers its requests, one after the other.
@@ -192,7 +194,7 @@ impl Exchange {
         {
             return Some(url.clone());
         }
-        let url = Url::parse(&[BASE, target].concat()).ok()?;
+        let url = parse_url(target)?;
         *last = Some((target.into(), url.clone()));
         Some(url)
     }
@@ -245,9 +247,14 @@ impl Exchange {
     }
 }
 
+/// The URL that tide is asked for.
+pub(crate) fn parse_url(target: &str) -> Option<Url> {
+    Url::parse(&[BASE, target].concat()).ok()
+}
+
 /// The method as tide knows it. Methods are case-sensitive (RFC 9110, 9.1); tide's parser isn't.
 /// CONNECT asks for a tunnel, which this is none of.
-fn method(method: &http::Method) -> Option<tide::http::Method> {
+pub(crate) fn method(method: &http::Method) -> Option<tide::http::Method> {
     Some(match *method {
         http::Method::GET => tide::http::Method::Get,
         http::Method::POST => tide::http::Method::Post,
@@ -261,7 +268,7 @@ fn method(method: &http::Method) -> Option<tide::http::Method> {
 }
 
 /// tide's response as hyper's, with a header of its own only where the handler has given none.
-fn hand_back(mut response: tide::http::Response, to_head: bool) -> Response {
+pub(crate) fn hand_back(mut response: tide::http::Response, to_head: bool) -> Response {
     let answer = response.ext_mut().remove::<Answer>();
     let mut given = match answer {
         Some(answer) => {

@@ -25,6 +25,8 @@ pub struct HostCheck {
     hosts: Vec<String>,
     /// Lower-case.
     origins: Vec<String>,
+    /// Whether the server is asked with `https` only.
+    encrypted: bool,
 }
 
 impl HostCheck {
@@ -69,7 +71,15 @@ impl HostCheck {
             rule,
             hosts: Vec::new(),
             origins: Vec::new(),
+            encrypted: false,
         }
+    }
+
+    /// For a server that is asked with `https` only: a page of the same host that came in the clear
+    /// may be anybody's on the way, and is of another origin.
+    pub(crate) fn of_encrypted(mut self) -> Self {
+        self.encrypted = true;
+        self
     }
 
     /// Judges a request's head. HTTP/1.0 may come without `Host`; nothing that runs web pages
@@ -122,13 +132,15 @@ impl HostCheck {
         {
             return true;
         }
-        let Some(of_origin) = origin
-            .split_once("://")
-            .and_then(|(_scheme, authority)| parse_host(authority.as_bytes()))
-        else {
+        let Some((scheme, authority)) = origin.split_once("://") else {
             return false;
         };
-        host.is_some_and(|host| host.as_str().eq_ignore_ascii_case(of_origin.as_str()))
+        let Some(of_origin) = parse_host(authority.as_bytes()) else {
+            return false;
+        };
+        let same_scheme = !self.encrypted || scheme.eq_ignore_ascii_case("https");
+        (same_scheme
+            && host.is_some_and(|host| host.as_str().eq_ignore_ascii_case(of_origin.as_str())))
             || (self.rule == Rule::Local && is_local(of_origin.host()))
     }
 }

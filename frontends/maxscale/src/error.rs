@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     NotAService(String),
     /// A precondition does not hold.
     PreconditionFailed,
+    /// The server may not change what it serves.
+    ReadOnly(String),
     /// The server is about to end.
     ShuttingDown,
     /// More sessions wait to be closed than may.
@@ -49,6 +51,7 @@ impl Fault {
             Self::MethodUnknown => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotASession(_) | Self::NotAService(_) | Self::NotFound => StatusCode::NOT_FOUND,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Self::ReadOnly(_) => StatusCode::FORBIDDEN,
             Self::Engine(_) | Self::ShuttingDown | Self::TooManyClosings => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -60,7 +63,7 @@ impl Fault {
         Some(match self {
             Self::BodyInvalid(reason) => format!("Invalid JSON in request: {reason}"),
             Self::BodyMissing => "Missing request body".into(),
-            Self::Engine(reason) | Self::Filter(reason) => reason.clone(),
+            Self::Engine(reason) | Self::Filter(reason) | Self::ReadOnly(reason) => reason.clone(),
             Self::FilterOfOne | Self::MethodUnknown | Self::NotFound | Self::PreconditionFailed => {
                 return None;
             }
@@ -79,6 +82,7 @@ impl From<CommandError> for Fault {
         match error {
             CommandError::Rejected(Rejection::SessionNotFound(_)) => Self::NotFound,
             CommandError::Unavailable(Unavailable::ShuttingDown) => Self::ShuttingDown,
+            error @ CommandError::ReadOnly => Self::ReadOnly(error.to_string()),
             error => Self::Engine(error.to_string()),
         }
     }

@@ -71,11 +71,15 @@ impl MaxScale {
             return Ok(answer.header("accept", accept).header("allow", allow));
         }
         let host = rejoin_http::header(http, "host").unwrap_or("localhost");
+        let scheme = match rejoin_http::is_encrypted(http) {
+            true => "https",
+            false => "http",
+        };
         let asked = Asked {
             query,
             form,
             scene: Scene {
-                base: format!("http://{host}/{}", target.prefix),
+                base: format!("{scheme}://{host}/{}", target.prefix),
                 now: self.engine.runtime().now(),
                 zone: self.zone.clone(),
             },
@@ -185,6 +189,9 @@ impl MaxScale {
         if ttl == 0 {
             self.engine.close_session(session).await?;
             return Ok(Answer::empty(StatusCode::OK));
+        }
+        if self.engine.config().read_only {
+            return Err(rejoin_engine::CommandError::ReadOnly.into());
         }
         let place = Place::take(&self.waiting_closings).ok_or(Fault::TooManyClosings)?;
         let engine = self.engine.clone();

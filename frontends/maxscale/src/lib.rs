@@ -22,6 +22,8 @@ mod query;
 mod request;
 mod resource;
 mod route;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod wire;
 
 use jiff::tz::TimeZone;

@@ -42,6 +42,7 @@ impl Fault {
         match self {
             Self::Command(CommandError::Rejected(rejection)) => rejection.code(),
             Self::Command(CommandError::NoSuchService(_)) => "service_not_found",
+            Self::Command(CommandError::ReadOnly) => "read_only",
             Self::Command(CommandError::InputFull) => "input_full",
             Self::Command(CommandError::Overloaded) | Self::Read(PullError::Overloaded) => {
                 "overloaded"
@@ -135,6 +136,7 @@ fn of_command(error: &CommandError) -> StatusCode {
             | Rejection::SessionExists(_) => StatusCode::CONFLICT,
         },
         CommandError::NoSuchService(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        CommandError::ReadOnly => StatusCode::FORBIDDEN,
         CommandError::InputFull => StatusCode::TOO_MANY_REQUESTS,
         CommandError::Overloaded | CommandError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
     }

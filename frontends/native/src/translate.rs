@@ -5,7 +5,7 @@
 //! encoded is parsed or changed, or that what is for its submitter alone is told to others.
 
 use crate::wire::{self, base64};
-use rejoin_core::{Audience, Event, LeaveCause, Manner, Place, Record};
+use rejoin_core::{Audience, Event, LeaveCause, LossCause, Manner, Place, Record};
 use serde_json::{Value, json};
 
 /// Appends the JSON of an event to `out`.
@@ -110,6 +110,16 @@ fn told(event: &Event) -> (&'static str, Value) {
             "statement-refused",
             json!({"statement": statement.as_deref(), "reason": &**reason}),
         ),
+        Event::RecordsLost { first, last, cause } => {
+            let cause = match cause {
+                LossCause::Damage => "damage",
+                LossCause::Retention { .. } => "retention",
+            };
+            (
+                "records-lost",
+                json!({"first": first.0, "last": last.0, "cause": cause}),
+            )
+        }
         Event::JobStarted { job } => ("job-started", json!({"job": job.0})),
         Event::ResultEmitted { .. } => ("result", Value::Null),
         Event::InputWritten {

@@ -4,14 +4,12 @@
 //! Identities are counted, not drawn, so that a request can name what an earlier one has made: the
 //! identities of a session and of a consumer are the numbers of their drawing in hexadecimal.
 
-mod runner;
-mod world;
-
+use crate::world::World;
 use arbitrary::{Arbitrary, Unstructured};
+use rejoin_arthas::{Arthas, Settings};
 use rejoin_engine::Unavailable;
 use serde_json::Value;
 use std::fmt;
-use world::World;
 
 /// Bodies of requests, sent one after the other to a server that has just been started.
 #[derive(Clone)]
@@ -27,9 +25,13 @@ impl Conversation<'_> {
     /// or the engine ends by itself.
     pub fn check(&self) {
         let mut world = World::start();
+        let frontend = Arthas::new(world.engine.clone(), Settings::default());
         for body in &self.0 {
+            let (frontend, sent) = (frontend.clone(), body.to_vec());
+            let answer =
+                world.run(async move { frontend.answer(&sent, Some("127.0.0.1".into())).await });
             // A client that has waited for too long leaves.
-            if let Some(answer) = world.ask(body) {
+            if let Some(answer) = answer {
                 check_answer(body, &answer);
             }
         }

@@ -6,11 +6,21 @@
 //! finding can be read.
 
 mod arthas_request;
+mod doris_request;
+mod http_request;
+mod maxscale_filter;
+mod maxscale_request;
 mod operations;
 mod schema;
+mod script;
 mod segment;
+mod stocked;
+mod world;
 
 pub use arthas_request::Conversation;
+pub use doris_request::DorisRequest;
+pub use maxscale_filter::{Asked, Filter};
+pub use maxscale_request::MaxScaleRequest;
 pub use operations::Story;
 pub use schema::RecordBytes;
 pub use segment::Attack;

@@ -1,7 +1,7 @@
 //! The core, whatever clients, runners and timers do.
 
 use arbitrary::{Arbitrary, Unstructured};
-use rejoin_core::testing::{Operation, operations, play};
+use rejoin_core::testing::{Operation, operations, play, play_with_holes};
 use std::fmt;
 
 /// Operations, each with by how many milliseconds the clock moves before it.
@@ -13,9 +13,15 @@ impl Story {
     ///
     /// # Panics
     ///
-    /// When it breaks a promise.
+    /// When it breaks a promise, also when some of its records are lost.
     pub fn check(&self) {
         play(&self.0);
+        // The operations say as well which of their records are lost.
+        let is_lost = |place: usize| {
+            let (by, _) = self.0[place % self.0.len()];
+            by.rem_euclid(3) == 1
+        };
+        play_with_holes(&self.0, is_lost, &self.0);
     }
 }
 

@@ -2,7 +2,9 @@
 //! found something.
 
 use arbitrary::{Arbitrary, Unstructured};
-use rejoin_fuzz_checks::{Attack, Conversation, RecordBytes, Story};
+use rejoin_fuzz_checks::{
+    Attack, Conversation, DorisRequest, Filter, MaxScaleRequest, RecordBytes, Story,
+};
 use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,27 @@ use std::path::{Path, PathBuf};
 fn arthas_requests_are_answered_in_valid_json() {
     for (file, bytes) in corpus("arthas_request") {
         check(&file, &bytes, |input: &Conversation<'_>| input.check());
+    }
+}
+
+#[test]
+fn doris_requests_are_answered_in_the_envelope() {
+    for (file, bytes) in corpus("doris_request") {
+        check(&file, &bytes, |input: &DorisRequest<'_>| input.check());
+    }
+}
+
+#[test]
+fn maxscale_filters_say_what_was_meant() {
+    for (file, bytes) in corpus("maxscale_filter") {
+        check(&file, &bytes, |input: &Filter<'_>| input.check());
+    }
+}
+
+#[test]
+fn maxscale_requests_are_answered_and_pages_are_the_list() {
+    for (file, bytes) in corpus("maxscale_request") {
+        check(&file, &bytes, |input: &MaxScaleRequest<'_>| input.check());
     }
 }
 

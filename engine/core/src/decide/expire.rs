@@ -1,7 +1,10 @@
 //! A timeout is an event: what is due is decided like any command, and logged.
 
 use crate::deadline::Deadline;
-use crate::{CloseCause, Event, InterruptCause, LeaveCause, SessionId, State, Timestamp};
+use crate::{
+    CloseCause, Event, InterruptCause, JobId, LeaveCause, LossCause, Sequence, SessionId,
+    SessionNumber, State, Timestamp,
+};
 use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -12,7 +15,7 @@ impl State {
     /// The shell says first what it knows of those who are due and the log does not: a consumer
     /// that has pulled since, a session that was used (`AdvanceCursor`, `TouchSession`).
     pub(super) fn expire(&self, now: Timestamp) -> Vec<(SessionId, Event)> {
-        let due: Vec<_> = self.deadlines.due(now).take(self.limits.expired).collect();
+        let due: Vec<_> = self.due(now).take(self.limits.expired).collect();
         // Closing a session ends all that is in it: nothing else of it is due any more.
         let closing: BTreeSet<_> = due
             .iter()
@@ -34,16 +37,45 @@ impl State {
                     let cause = InterruptCause::Timeout;
                     events.push((id, Event::InterruptRequested { job, cause }));
                 }
+                Deadline::Removal(id) => events.extend(self.remove(id)),
                 Deadline::Consumer(..) | Deadline::Job(..) => {}
             }
         }
         events
+    }
+
+    /// The consumers that are due at `now`, as many as the limits allow.
+    pub(super) fn expire_consumers(&self, now: Timestamp) -> Vec<(SessionId, Event)> {
+        let due = self
+            .deadlines
+            .due(now)
+            .filter_map(|deadline| match deadline {
+                Deadline::Consumer(id, consumer) => Some((id, consumer)),
+                Deadline::Session(_) | Deadline::Job(..) | Deadline::Removal(_) => None,
+            });
+        let cause = LeaveCause::Expired;
+        due.take(self.limits.expired)
+            .map(|(id, consumer)| (id, Event::ConsumerLeft { consumer, cause }))
+            .collect()
+    }
+
+    /// All records of a closed session may go.
+    fn remove(&self, session: SessionId) -> Option<(SessionId, Event)> {
+        let lost = Event::RecordsLost {
+            first: Sequence::START.next(),
+            last: self.closed.get(session)?.last_sequence,
+            cause: LossCause::Retention {
+                last_number: SessionNumber(self.last_number),
+                last_job: JobId(self.last_job),
+            },
+        };
+        Some((session, lost))
     }
 }
 
 fn idle_session(deadline: Deadline) -> Option<SessionId> {
     match deadline {
         Deadline::Session(session) => Some(session),
-        Deadline::Consumer(..) | Deadline::Job(..) => None,
+        Deadline::Consumer(..) | Deadline::Job(..) | Deadline::Removal(_) => None,
     }
 }

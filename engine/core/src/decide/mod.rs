@@ -64,6 +64,7 @@ impl State {
                 message,
             } => self.report_finished(session, job, status, message),
             Command::Expire => Ok(self.expire(now)),
+            Command::ExpireConsumers => Ok(self.expire_consumers(now)),
             Command::Resume => Ok(self.resume()),
             Command::InterruptAll => Ok(self.interrupt_all()),
         }

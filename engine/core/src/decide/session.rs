@@ -22,7 +22,7 @@ impl State {
             consumer,
         } = create;
         let limits = &self.limits;
-        if self.session(session).is_some() {
+        if self.session(session).is_some() || self.closed.get(session).is_some() {
             return Err(Rejection::SessionExists(session));
         }
         fewer_than("sessions", limits.sessions, self.sessions.len())?;
@@ -92,7 +92,14 @@ impl State {
                     manner: running.manner,
                     outcome: Outcome::Lost,
                     status: LOST_STATUS,
-                    message: Some("the server ended while the job ran".into()),
+                    message: Some(
+                        if running.is_doubtful {
+                            ENDED_UNSEEN
+                        } else {
+                            ENDED
+                        }
+                        .into(),
+                    ),
                 };
                 events.push((id, finished));
             }
@@ -132,6 +139,12 @@ impl Session {
 
 /// What a shell says of a command that was hung up on.
 const CLOSED_STATUS: i32 = 129;
+
+/// Of a job that ran when the server ended.
+const ENDED: &str = "the server ended while the job ran";
+
+/// Of a job that may have ended before that.
+const ENDED_UNSEEN: &str = "records are missing in which the job may have ended";
 
 /// What a shell says of a command that was killed.
 const LOST_STATUS: i32 = 137;

@@ -1,7 +1,7 @@
 //! How far each consumer of a session has come.
 
+use crate::few::Few;
 use crate::{ConsumerId, Event, Record, Sequence, Timestamp};
-use alloc::collections::BTreeMap;
 
 /// Somebody who reads a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct ConsumerView {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cursors(pub(super) BTreeMap<ConsumerId, ConsumerView>);
+pub(crate) struct Cursors(pub(crate) Few<ConsumerId, ConsumerView>);
 
 impl Cursors {
     pub(super) fn apply(&mut self, record: &Record) {

@@ -1,9 +1,10 @@
 //! The jobs of a session: all that run, and the last ones that finished.
 
+use crate::few::Few;
 use crate::limits::{REMEMBERED_JOBS, SHOWN_STATEMENT};
 use crate::{Event, JobId, Manner, Outcome, Record, Sequence, Timestamp};
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 /// A job, as lists show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,12 +42,21 @@ pub enum JobState {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Jobs {
-    pub(super) all: BTreeMap<JobId, JobView>,
+pub(crate) struct Jobs {
+    pub(crate) all: Few<JobId, JobView>,
     finished: usize,
 }
 
 impl Jobs {
+    /// Those that were there.
+    pub(crate) fn restored(views: Vec<JobView>) -> Self {
+        let is_finished = |view: &&JobView| matches!(view.state, JobState::Finished { .. });
+        Self {
+            finished: views.iter().filter(is_finished).count(),
+            all: views.into_iter().map(|view| (view.job, view)).collect(),
+        }
+    }
+
     pub(super) fn apply(&mut self, record: &Record) {
         match &record.event {
             Event::JobSubmitted {
@@ -72,16 +82,17 @@ impl Jobs {
                 status,
                 ..
             } => {
-                self.set(
-                    *job,
-                    JobState::Finished {
-                        outcome: *outcome,
-                        status: *status,
-                        at: record.at,
-                    },
-                );
-                self.finished += 1;
-                self.forget();
+                let finished = JobState::Finished {
+                    outcome: *outcome,
+                    status: *status,
+                    at: record.at,
+                };
+                // That it was submitted may be lost.
+                if self.all.contains_key(job) {
+                    self.set(*job, finished);
+                    self.finished += 1;
+                    self.forget_oldest();
+                }
             }
             _ => {}
         }
@@ -91,6 +102,19 @@ impl Jobs {
         self.all.len() - self.finished
     }
 
+    /// Forgets an unfinished job whose end is lost.
+    pub(super) fn forget(&mut self, job: JobId) {
+        self.all.remove(&job);
+    }
+
+    /// As [`Self::forget`], of all that are unfinished.
+    pub(super) fn forget_unfinished(&mut self) {
+        if self.unfinished() > 0 {
+            self.all
+                .retain(|_, view| matches!(view.state, JobState::Finished { .. }));
+        }
+    }
+
     fn set(&mut self, job: JobId, state: JobState) {
         if let Some(view) = self.all.get_mut(&job) {
             view.state = state;
@@ -98,12 +122,13 @@ impl Jobs {
     }
 
     /// Drops the finished job of the lowest number when there are more than are remembered.
-    fn forget(&mut self) {
+    fn forget_oldest(&mut self) {
         if self.finished <= REMEMBERED_JOBS {
             return;
         }
         let is_finished = |view: &&JobView| matches!(view.state, JobState::Finished { .. });
-        if let Some(oldest) = self.all.values().find(is_finished).map(|view| view.job) {
+        let oldest = self.all.values().find(is_finished).map(|view| view.job);
+        if let Some(oldest) = oldest {
             self.all.remove(&oldest);
             self.finished -= 1;
         }

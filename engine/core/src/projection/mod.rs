@@ -3,31 +3,39 @@
 //! A view never sees a record that could still be lost, so what it tells stays true.
 
 mod cursors;
+mod gaps;
 mod jobs;
 mod lists;
 mod numbers;
+mod removals;
 mod sessions;
 
 pub use cursors::ConsumerView;
+pub use gaps::Gaps;
 pub use jobs::{JobState, JobView};
 pub use lists::Selection;
 pub use sessions::SessionView;
 
+pub(crate) use cursors::Cursors;
+pub(crate) use jobs::Jobs;
+pub(crate) use lists::Lists;
+pub(crate) use removals::Removals;
+
 use crate::limits::REMEMBERED_SESSIONS;
-use crate::{Event, Record, SessionId, SessionNumber, Timestamp};
+use crate::{Event, LossCause, Record, Sequence, SessionId, SessionNumber, Timestamp};
 use alloc::collections::{BTreeMap, VecDeque};
-use lists::Lists;
 
 /// Every open session, and the last ones that ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Views {
     // By number, so that what a page shows stands together in memory.
-    sessions: BTreeMap<SessionNumber, SessionView>,
-    numbers: BTreeMap<SessionId, SessionNumber>,
-    lists: Lists,
-    ended: VecDeque<SessionId>,
-    revision: u64,
-    changed: Timestamp,
+    pub(crate) sessions: BTreeMap<SessionNumber, SessionView>,
+    pub(crate) numbers: BTreeMap<SessionId, SessionNumber>,
+    pub(crate) lists: Lists,
+    pub(crate) ended: VecDeque<SessionId>,
+    pub(crate) removals: Removals,
+    pub(crate) revision: u64,
+    pub(crate) changed: Timestamp,
 }
 
 impl Views {
@@ -45,6 +53,16 @@ impl Views {
             self.lists.enter(&view);
             self.numbers.insert(record.session, view.number);
             self.sessions.insert(view.number, view);
+            return;
+        }
+        if let Event::RecordsLost {
+            last,
+            cause: LossCause::Retention { .. },
+            ..
+        } = record.event
+        {
+            self.removals.add(record.session, last);
+            self.remove(record.session);
             return;
         }
         let number = self.numbers.get(&record.session);
@@ -77,9 +95,29 @@ impl Views {
         }
     }
 
+    /// Forgets a session whose records are gone.
+    fn remove(&mut self, session: SessionId) {
+        let number = self.numbers.remove(&session);
+        let Some(view) = number.and_then(|number| self.sessions.remove(&number)) else {
+            return;
+        };
+        if view.closed.is_none() {
+            // Its end is gone already, with what was logged before.
+            self.lists.leave(&view);
+        } else {
+            self.ended.retain(|ended| *ended != session);
+        }
+    }
+
     /// The session of this identity, open or remembered.
     pub fn session(&self, session: SessionId) -> Option<&SessionView> {
         self.sessions.get(self.numbers.get(&session)?)
+    }
+
+    /// The last sequence of a session that retention has removed, with all before it; of the last
+    /// [`REMEMBERED_SESSIONS`] such sessions. The log tells of others as well.
+    pub fn removed(&self, session: SessionId) -> Option<Sequence> {
+        self.removals.last(session)
     }
 
     /// The open session of this number.

@@ -1,6 +1,7 @@
 //! A session, as lists and readers see it.
 
 use super::cursors::Cursors;
+use super::gaps::Gaps;
 use super::jobs::Jobs;
 use super::{ConsumerView, JobState, JobView};
 use crate::{
@@ -36,8 +37,10 @@ pub struct SessionView {
     pub revision: Sequence,
     /// When that was.
     pub changed: Timestamp,
-    cursors: Cursors,
-    jobs: Jobs,
+    /// Which of its records are lost.
+    pub gaps: Gaps,
+    pub(crate) cursors: Cursors,
+    pub(crate) jobs: Jobs,
 }
 
 impl SessionView {
@@ -65,6 +68,7 @@ impl SessionView {
             since: record.at,
             revision: record.sequence,
             changed: record.at,
+            gaps: Gaps::default(),
             cursors: Cursors::default(),
             jobs: Jobs::default(),
         })
@@ -74,11 +78,12 @@ impl SessionView {
     ///
     /// When the record is not the session's next: no view may be told anything else.
     pub(super) fn apply(&mut self, record: &Record) {
-        assert_eq!(
+        assert!(
+            record.follows(self.last_sequence),
+            "record {} of session {} does not follow record {}",
             record.sequence,
-            self.last_sequence.next(),
-            "the next record of session {}",
-            self.id
+            self.id,
+            self.last_sequence
         );
         self.last_sequence = record.sequence;
         if is_shown(&record.event) {
@@ -89,14 +94,24 @@ impl SessionView {
         match &record.event {
             Event::UserSet { user } => self.user = Some(user.clone()),
             Event::JobSubmitted { job, manner, .. } if manner.place == Place::Foreground => {
-                self.foreground = Some(*job);
+                if let Some(over) = self.foreground.replace(*job) {
+                    // It has ended in a record that is lost.
+                    self.jobs.forget(over);
+                }
             }
             Event::JobFinished { job, .. } if self.foreground == Some(*job) => {
                 self.foreground = None;
             }
-            Event::SessionClosed { cause } => self.closed = Some((record.at, *cause)),
+            Event::SessionClosed { cause } => {
+                self.closed = Some((record.at, *cause));
+                // Who is left has gone in a record that is lost.
+                self.foreground = None;
+                self.jobs.forget_unfinished();
+                self.cursors = Cursors::default();
+            }
             _ => {}
         }
+        self.gaps.apply(record);
         self.cursors.apply(record);
         self.jobs.apply(record);
         if self.is_busy() != was_busy {

@@ -13,11 +13,13 @@
 //!     .then_rejected(Rejection::SessionNotFound(SESSION));
 //! ```
 
+mod holes;
 mod operation;
 mod play;
 mod promises;
 mod story;
 
+pub use holes::play_with_holes;
 pub use operation::{Operation, Pick};
 pub use play::play;
 pub use promises::Promises;

@@ -2,7 +2,8 @@
 //! its words. Feed it every record of a log, in the log's order.
 
 use crate::{
-    CloseCause, ConsumerId, Event, JobId, LeaveCause, Record, Sequence, SessionId, Timestamp,
+    CloseCause, ConsumerId, Event, JobId, LeaveCause, LossCause, Record, Retention, Sequence,
+    SessionId, SessionNumber, Timestamp,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
@@ -14,12 +15,17 @@ pub struct Promises {
     numbers: BTreeSet<u64>,
     all_jobs: BTreeSet<JobId>,
     sessions: BTreeMap<SessionId, Told>,
+    retention: Retention,
+    /// The bytes of all that is closed and was not removed.
+    closed_bytes: u64,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Told {
     last: Sequence,
-    is_closed: bool,
+    closed: Option<Timestamp>,
+    is_removed: bool,
+    bytes: u64,
     used: Timestamp,
     timeout: Duration,
     running: BTreeMap<JobId, Timestamp>,
@@ -27,6 +33,14 @@ struct Told {
 }
 
 impl Promises {
+    /// As the default, for a log whose closed sessions are kept so.
+    pub fn keeping(retention: Retention) -> Self {
+        Self {
+            retention,
+            ..Self::default()
+        }
+    }
+
     /// Takes the next record.
     ///
     /// # Panics
@@ -50,11 +64,14 @@ impl Promises {
             told.last.next(),
             "promise 2: a gap before {record:?}"
         );
+        let is_removal = matches!(event, Event::RecordsLost { .. });
         assert!(
-            !told.is_closed,
+            told.closed.is_none() || (is_removal && !told.is_removed),
             "promise 7: {record:?} follows the end of its session"
         );
+        let last = told.last;
         told.last = *sequence;
+        told.bytes += event.bytes();
         match event {
             Event::SessionCreated {
                 number, timeout, ..
@@ -105,7 +122,8 @@ impl Promises {
                         "promise 8: {record:?} is early"
                     );
                 }
-                told.is_closed = true;
+                told.closed = Some(*at);
+                self.closed_bytes += told.bytes;
             }
             Event::ConsumerJoined {
                 consumer, timeout, ..
@@ -134,6 +152,42 @@ impl Promises {
                     .values_mut()
                     .for_each(|(pulled, _)| *pulled = *at);
             }
+            Event::RecordsLost {
+                first,
+                last: lost,
+                cause:
+                    LossCause::Retention {
+                        last_number,
+                        last_job,
+                    },
+            } => {
+                assert_eq!(
+                    (*first, *lost),
+                    (Sequence(1), last),
+                    "promise 5: {record:?} does not say what is gone"
+                );
+                let newest = self.numbers.last().copied().map(SessionNumber);
+                let newest_job = self.all_jobs.last().copied().unwrap_or(JobId(0));
+                assert_eq!(
+                    (Some(*last_number), *last_job),
+                    (newest, newest_job),
+                    "promise 2: numbers would be used again"
+                );
+                let Some(closed) = told.closed else {
+                    panic!("promise 5: {record:?} removes an open session");
+                };
+                let is_old = self.retention.age.is_some_and(|age| *at >= closed + age);
+                let is_too_much = self
+                    .retention
+                    .bytes
+                    .is_some_and(|bytes| self.closed_bytes > bytes);
+                assert!(is_old || is_too_much, "promise 5: {record:?} is early");
+                // Without the record that says so.
+                self.closed_bytes -= told.bytes - event.bytes();
+                told.is_removed = true;
+                return;
+            }
+            Event::RecordsLost { .. } => panic!("promise 5: no engine loses records: {record:?}"),
             Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
             | Event::UserSet { .. } => {}

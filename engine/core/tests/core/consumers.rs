@@ -168,6 +168,17 @@ fn a_session_that_is_closed_as_idle_takes_its_late_consumers_along() {
 }
 
 #[test]
+fn where_sessions_are_only_read_consumers_expire_and_sessions_stay() {
+    given([created(), joined(1)])
+        .when(instant(9), Command::ExpireConsumers)
+        .then([])
+        .when(instant(100), Command::ExpireConsumers)
+        .then([left(LeaveCause::Expired)])
+        .when(instant(10_000), Command::ExpireConsumers)
+        .then([]);
+}
+
+#[test]
 fn as_much_expires_at_once_as_allowed_and_the_rest_with_the_next() {
     let limits = Limits {
         expired: 1,

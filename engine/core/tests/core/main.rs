@@ -1,8 +1,11 @@
 //! The core, by its behaviour.
 
 mod consumers;
+mod examples;
+mod gaps;
 mod jobs;
 mod properties;
 mod requests;
+mod retention;
 mod sessions;
 mod views;

@@ -1,7 +1,7 @@
 //! The promises, over whatever may happen.
 
 use proptest::prelude::*;
-use rejoin_core::testing::{Operation, operations, play};
+use rejoin_core::testing::{Operation, operations, play, play_with_holes};
 use rejoin_core::{Limits, State};
 
 fn stories() -> impl Strategy<Value = Vec<(i64, Operation)>> {
@@ -15,6 +15,17 @@ proptest! {
     #[test]
     fn the_promises_hold_whatever_happens(story in stories()) {
         play(&story);
+    }
+
+    #[test]
+    fn behind_declared_gaps_everything_goes_on(
+        story in stories(),
+        holes in proptest::collection::vec(any::<u8>(), 1..40),
+        later in stories(),
+    ) {
+        // Holes of every length, from hardly any to most of it.
+        let is_lost = |place: usize| holes[place % holes.len()] < holes[0] / 2;
+        play_with_holes(&story, is_lost, &later);
     }
 
     #[test]

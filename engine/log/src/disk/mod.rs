@@ -6,8 +6,10 @@
 //! [`Disk::sync`].
 
 mod directory;
+mod overlay;
 
 pub use directory::Directory;
+pub use overlay::Overlay;
 
 use std::fmt;
 use std::io;

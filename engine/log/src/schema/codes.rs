@@ -22,6 +22,13 @@ pub(super) mod tag {
     /// `JOB_SUBMITTED` with the name of its request, or an input that stays open, or both.
     pub(in crate::schema) const JOB_REQUESTED: u8 = 15;
     pub(in crate::schema) const INPUT_WRITTEN: u8 = 16;
+    pub(in crate::schema) const RECORDS_LOST: u8 = 17;
+}
+
+/// Why records are lost. Not a choice like the others: fields follow one of them.
+pub(super) mod loss {
+    pub(in crate::schema) const DAMAGE: u8 = 0;
+    pub(in crate::schema) const RETENTION: u8 = 1;
 }
 
 /// A choice that is written as one byte.

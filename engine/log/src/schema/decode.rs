@@ -1,9 +1,9 @@
 //! A record from its bytes, which may be anything.
 
 use super::bytes::Parts;
-use super::codes::tag;
+use super::codes::{loss, tag};
 use rejoin_core::{
-    ConsumerId, Event, JobId, Manner, Record, Sequence, Server, SessionId, SessionNumber,
+    ConsumerId, Event, JobId, LossCause, Manner, Record, Sequence, Server, SessionId, SessionNumber,
 };
 
 /// The record of `session` with `sequence` that `bytes` encode.
@@ -21,6 +21,18 @@ pub fn decode(session: SessionId, sequence: Sequence, bytes: &[u8]) -> Result<Re
     };
     parts.end()?;
     Ok(record)
+}
+
+/// Where the records of its session may be dropped because of the record that these bytes encode.
+/// Of any other record this looks at the tag only.
+pub(crate) fn removes_before(bytes: &[u8]) -> Option<Sequence> {
+    let mut parts = Parts::new(bytes);
+    parts.number("at").ok()?;
+    if parts.byte("tag").ok()? != tag::RECORDS_LOST {
+        return None;
+    }
+    let record = decode(SessionId::from_bytes([0; 16]), Sequence::START, bytes).ok()?;
+    record.event.removes_before()
 }
 
 /// Why bytes are not a record.
@@ -172,22 +184,37 @@ fn event(parts: &mut Parts<'_>) -> Result<Event, DecodeError> {
         tag::SESSION_CLOSED => Event::SessionClosed {
             cause: parts.choice("cause")?,
         },
+        tag::RECORDS_LOST => Event::RecordsLost {
+            first: Sequence(parts.number("first")?),
+            last: Sequence(parts.number("last")?),
+            cause: match parts.byte("cause")? {
+                loss::DAMAGE => LossCause::Damage,
+                loss::RETENTION => LossCause::Retention {
+                    last_number: SessionNumber(parts.number("last_number")?),
+                    last_job: job(parts)?,
+                },
+                code => {
+                    let field = "cause";
+                    return Err(DecodeError::UnknownChoice { field, code });
+                }
+            },
+        },
         tag => return Err(DecodeError::UnknownEvent { tag }),
     })
 }
 
-fn job(parts: &mut Parts<'_>) -> Result<JobId, DecodeError> {
+pub(super) fn job(parts: &mut Parts<'_>) -> Result<JobId, DecodeError> {
     parts.number("job").map(JobId)
 }
 
-fn consumer(parts: &mut Parts<'_>) -> Result<ConsumerId, DecodeError> {
+pub(super) fn consumer(parts: &mut Parts<'_>) -> Result<ConsumerId, DecodeError> {
     Ok(ConsumerId {
         token: parts.token("consumer.token")?,
         ordinal: parts.number_u32("consumer.ordinal")?,
     })
 }
 
-fn manner(parts: &mut Parts<'_>) -> Result<Manner, DecodeError> {
+pub(super) fn manner(parts: &mut Parts<'_>) -> Result<Manner, DecodeError> {
     Ok(Manner {
         place: parts.choice("manner.place")?,
         audience: parts.choice("manner.audience")?,

@@ -1,8 +1,8 @@
 //! A record's bytes.
 
 use super::bytes::{put_duration, put_number, put_optional, put_signed, put_text};
-use super::codes::{Coded, tag};
-use rejoin_core::{ConsumerId, Event, JobId, Manner, Record};
+use super::codes::{Coded, loss, tag};
+use rejoin_core::{ConsumerId, Event, JobId, LossCause, Manner, Record};
 
 /// Appends the bytes of `record` to `out`: its instant and its event, without session and
 /// sequence.
@@ -136,19 +136,35 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             out.push(tag::SESSION_CLOSED);
             out.push(cause.code());
         }
+        Event::RecordsLost { first, last, cause } => {
+            out.push(tag::RECORDS_LOST);
+            put_number(out, first.0);
+            put_number(out, last.0);
+            match cause {
+                LossCause::Damage => out.push(loss::DAMAGE),
+                LossCause::Retention {
+                    last_number,
+                    last_job,
+                } => {
+                    out.push(loss::RETENTION);
+                    put_number(out, last_number.0);
+                    put_job(out, *last_job);
+                }
+            }
+        }
     }
 }
 
-fn put_job(out: &mut Vec<u8>, job: JobId) {
+pub(super) fn put_job(out: &mut Vec<u8>, job: JobId) {
     put_number(out, job.0);
 }
 
-fn put_consumer(out: &mut Vec<u8>, consumer: ConsumerId) {
+pub(super) fn put_consumer(out: &mut Vec<u8>, consumer: ConsumerId) {
     out.extend_from_slice(&consumer.token);
     put_number(out, u64::from(consumer.ordinal));
 }
 
-fn put_manner(out: &mut Vec<u8>, manner: Manner) {
+pub(super) fn put_manner(out: &mut Vec<u8>, manner: Manner) {
     out.push(manner.place.code());
     out.push(manner.audience.code());
 }

@@ -153,6 +153,7 @@ impl Writer {
             .index
             .write()
             .unwrap_or_else(PoisonError::into_inner);
+        // What follows what was checked before anything was written.
         for frame in &self.batch.frames {
             let stand = Stand {
                 segment,
@@ -160,7 +161,9 @@ impl Writer {
                 bytes: frame.bytes,
             };
             index
-                .add(frame.session, frame.sequence, stand)
+                .add(frame.session, frame.sequence, stand, |last| {
+                    last < frame.sequence
+                })
                 .map_err(|_| Failure::Fatal(io::Error::other("a gap passed the check")))?;
         }
         Ok(())
@@ -249,7 +252,7 @@ impl Writer {
         }
         self.disk.sync().map_err(Failure::Fatal)?;
         self.durable = self.next.saturating_sub(1);
-        self.shared.end_segment();
+        self.shared.end_segment(active.first);
         self.active = None;
         Ok(())
     }

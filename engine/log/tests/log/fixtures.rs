@@ -1,11 +1,13 @@
 //! Logs that earlier versions have written still open. `fixtures/` is never written again for a
 //! version that has been released; a new version of the format adds a directory.
 
-use crate::common::{LARGE, batches, disk_with, flat, open};
-use rejoin_core::{Record, Sequence};
+use crate::common::{LARGE, SMALL, batches, disk_with, flat, open, resume, story_keeping};
+use rejoin_core::{Event, JobId, LossCause, Record, Retention, Sequence, SessionNumber, Timestamp};
+use rejoin_log::ReadError;
 use rejoin_log::segment::{Findings, OpenError, verify};
-use rejoin_log::testing::{SimulatedDisk, session};
+use rejoin_log::testing::{SimulatedDisk, record, session};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const CLOSED: &str = "00000000000000000001.sealed";
 const OPEN: &str = "00000000000000000001.active";
@@ -37,6 +39,61 @@ fn a_torn_log_of_format_1_opens_up_to_the_torn_batch() {
     let opened = open(&disk(OPEN), LARGE).unwrap();
     assert_eq!(opened.records, flat(&batches(7)));
     assert_eq!(opened.recovery.torn.and_then(|torn| torn.records), Some(4));
+}
+
+#[test]
+fn a_log_of_format_1_with_declared_gaps_opens_and_says_what_is_gone() {
+    let disk = with_gaps();
+    assert_eq!(open(&disk, LARGE).unwrap().records, gaps());
+    let (found, told) = verified(&disk);
+    assert!(found.is_sound() && found.missing.is_empty());
+    assert_eq!(told, gaps());
+    let declared: Vec<_> = found
+        .declared
+        .iter()
+        .map(|gap| (gap.session, gap.first, gap.last))
+        .collect();
+    let expected = [
+        (session(0), Sequence(3), Sequence(300)),
+        (session(1), Sequence(1), Sequence(2)),
+    ];
+    assert_eq!(declared, expected);
+}
+
+/// Two records of each of two sessions; one lacks what follows, and goes on; one is removed.
+fn gaps() -> Vec<Record> {
+    let lost = |number, sequence, event| Record {
+        sequence: Sequence(sequence),
+        at: Timestamp::from_millis(2_000),
+        event,
+        ..(*record(number, sequence)).clone()
+    };
+    let damage = Event::RecordsLost {
+        first: Sequence(3),
+        last: Sequence(300),
+        cause: LossCause::Damage,
+    };
+    let removal = Event::RecordsLost {
+        first: Sequence(1),
+        last: Sequence(2),
+        cause: LossCause::Retention {
+            last_number: SessionNumber(2),
+            last_job: JobId(300),
+        },
+    };
+    let records = [record(0, 1), record(1, 1), record(0, 2), record(1, 2)];
+    let mut records: Vec<_> = records.iter().map(|record| (**record).clone()).collect();
+    records.push(lost(0, 300, damage));
+    records.push((*record(0, 301)).clone());
+    records.push(lost(1, 3, removal));
+    records
+}
+
+fn with_gaps() -> SimulatedDisk {
+    let disk = SimulatedDisk::new();
+    let file = fixtures().join("gaps").join(CLOSED);
+    disk.put(CLOSED, &std::fs::read(file).unwrap());
+    disk
 }
 
 #[test]
@@ -91,6 +148,98 @@ fn damaged() -> SimulatedDisk {
     disk
 }
 
+/// Everything in one of the fixtures' directories.
+fn directory(name: &str) -> SimulatedDisk {
+    let disk = SimulatedDisk::new();
+    for file in std::fs::read_dir(fixtures().join(name)).unwrap() {
+        let file = file.unwrap();
+        let name = file.file_name().into_string().unwrap();
+        disk.put(&name, &std::fs::read(file.path()).unwrap());
+    }
+    disk
+}
+
+/// A log with history segments, of which a session was removed, and two snapshots.
+#[test]
+fn a_log_of_format_1_that_was_put_in_order_opens() {
+    let disk = directory("history");
+    let (found, told) = verified(&disk);
+    assert!(found.is_sound(), "{:?}", found.damaged);
+    assert_eq!((found.records, found.removed), HISTORY);
+    let (log, recovery, resumed) = resume(&disk, SMALL).unwrap();
+    assert_eq!((recovery.records, recovery.removed), HISTORY);
+    drop(log);
+    // A snapshot of another version is passed over, and leads to the same state.
+    for name in disk.file_names() {
+        if name.ends_with(".snapshot") {
+            disk.put(&name, b"nonsense");
+        }
+    }
+    let (log, recovery, again) = resume(&disk, SMALL).unwrap();
+    assert_eq!(recovery.passed_over.len(), 2);
+    assert_eq!(again.folded.state(), resumed.folded.state());
+    for record in &told {
+        let read = rejoin_log::Log::reader(&log).read(
+            record.session,
+            Sequence(record.sequence.0 - 1),
+            rejoin_log::ReadLimit::NONE,
+        );
+        assert_eq!(*read.unwrap()[0], *record);
+    }
+}
+
+/// How many records the fixture `history` holds, and how many it held.
+const HISTORY: (u64, u64) = (131, 171);
+
+#[test]
+fn a_damaged_history_of_format_1_is_named_where_it_is_read() {
+    let disk = directory("history-damaged");
+    let (found, told) = verified(&disk);
+    let [place] = &found.damaged[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(place.reason, "the record's checksum is wrong");
+    assert_eq!(told.len() as u64, HISTORY.0 - 1);
+    let (session, sequence) = place.record.unwrap();
+    let (log, _, _) = resume(&disk, SMALL).unwrap();
+    let read = rejoin_log::Log::reader(&log).read(
+        session,
+        Sequence(sequence.0 - 1),
+        rejoin_log::ReadLimit::NONE,
+    );
+    let Err(ReadError::Damaged { place, .. }) = read else {
+        panic!("{read:?}");
+    };
+    assert!(place.contains(".history, byte "), "{place}");
+}
+
+/// As the one above: what is written today lies in the target directory afterwards.
+#[test]
+fn this_version_puts_a_log_in_order() {
+    let retention = Retention {
+        age: None,
+        bytes: Some(2_000),
+    };
+    let disk = SimulatedDisk::new();
+    let mut log = open(&disk, SMALL).unwrap().log;
+    let archive = log.archive();
+    for (place, batch) in story_keeping(3, 200, retention).iter().enumerate() {
+        rejoin_log::Log::append(&mut log, batch).unwrap();
+        if place % 50 == 49 {
+            archive.run_once().unwrap();
+        }
+    }
+    rejoin_log::Log::close(&mut log).unwrap();
+    let today = Path::new(env!("CARGO_TARGET_TMPDIR")).join("history");
+    let _ = std::fs::remove_dir_all(&today);
+    std::fs::create_dir_all(&today).unwrap();
+    for name in disk.file_names() {
+        std::fs::write(today.join(&name), disk.bytes(&name).unwrap()).unwrap();
+    }
+    let (found, _) = verified(&disk);
+    assert!(found.is_sound() && found.removed > 0, "{found:?}");
+}
+
 /// What is written today lies in the target directory afterwards: for a new version of the format
 /// it is the fixture to add.
 #[test]
@@ -102,9 +251,15 @@ fn this_version_writes_format_1_byte_by_byte() {
     torn.truncate(torn.len() - 1);
     std::fs::write(today.join(OPEN), &torn).unwrap();
 
+    let batch: Vec<_> = gaps().into_iter().map(Arc::new).collect();
+    let gaps = disk_with(&[batch], LARGE, true).bytes(CLOSED).unwrap();
+    std::fs::create_dir_all(today.join("gaps")).unwrap();
+    std::fs::write(today.join("gaps").join(CLOSED), &gaps).unwrap();
+
     let mut flipped = closed.clone();
     flipped[FLIPPED] ^= 1;
     assert_eq!(Some(closed), disk(CLOSED).bytes(CLOSED));
+    assert_eq!(Some(gaps), with_gaps().bytes(CLOSED));
     assert_eq!(Some(flipped), damaged().bytes(CLOSED));
     assert_eq!(Some(torn), disk(OPEN).bytes(OPEN));
 }

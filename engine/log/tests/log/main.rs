@@ -1,11 +1,16 @@
 //! The log, by its behaviour.
 
+mod archive;
 mod common;
 mod conformance;
 mod damage;
 mod faults;
 mod files;
 mod fixtures;
+mod golden;
 mod model;
+mod read_only;
+mod removal;
 mod schema;
+mod schema_properties;
 mod verify;

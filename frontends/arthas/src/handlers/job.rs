@@ -28,7 +28,9 @@ impl Arthas {
             }
             Err(fault) => fault.of_statement("Async exec"),
         };
-        if let Fault::StatementFailed { .. } = fault {
+        if let Fault::StatementFailed { .. } = fault
+            && !self.engine.config().read_only
+        {
             self.tell_refused(session, command, &fault).await?;
         }
         Answer::refusal(fault, command, session)

@@ -38,8 +38,28 @@ impl Arthas {
         let session = name
             .parse()
             .map_err(|_| Fault::SessionNotFound(name.clone()))?;
+        match self.act(action, request, session, remote).await {
+            Err(Fault::SessionNotFound(name)) => Err(match self.engine.removed(session).await {
+                Some(last) => Fault::SessionRemoved { session, last },
+                None => Fault::SessionNotFound(name),
+            }),
+            answer => answer,
+        }
+    }
+
+    /// Does something in a session.
+    async fn act(
+        &self,
+        action: Action,
+        request: &Request,
+        session: SessionId,
+        remote: Option<Arc<str>>,
+    ) -> Result<Answer, Fault> {
         self.engine.touch(session);
-        if let Some(user) = &request.user {
+        // Who reads a log that may not change is not noted, and reads all the same.
+        if let Some(user) = &request.user
+            && !self.engine.config().read_only
+        {
             self.engine.set_user(session, user.as_str().into()).await?;
         }
         match action {

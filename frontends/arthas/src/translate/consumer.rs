@@ -4,7 +4,7 @@ use super::Results;
 use super::result::InputStatus;
 use jiff::tz::TimeZone;
 use rejoin_core::{
-    Audience, CloseCause, ConsumerId, Event, LeaveCause, Manner, Place, Record, Sequence,
+    Audience, CloseCause, ConsumerId, Event, LeaveCause, LossCause, Manner, Place, Record, Sequence,
 };
 use std::sync::Arc;
 
@@ -27,6 +27,7 @@ pub(crate) fn may_tell(record: &Record) -> bool {
         | Event::ConsumerJoined { .. }
         | Event::ConsumerLeft { .. }
         | Event::StatementRefused { .. }
+        | Event::RecordsLost { .. }
         | Event::SessionClosed { .. } => true,
         Event::JobSubmitted { manner, .. } | Event::JobFinished { manner, .. } => {
             manner.audience == Audience::Session || manner.place == Place::Foreground
@@ -121,6 +122,9 @@ impl Reader<'_> {
             Event::StatementRefused { statement, reason } => {
                 results.refused_command(statement.as_deref(), reason);
             }
+            Event::RecordsLost { first, last, cause } => {
+                results.message(&lost(*first, *last, *cause));
+            }
             Event::ConsumerLeft {
                 consumer,
                 cause: LeaveCause::Expired,
@@ -133,6 +137,23 @@ impl Reader<'_> {
             _ => {}
         }
     }
+}
+
+/// What is said where records are gone.
+fn lost(first: Sequence, last: Sequence, cause: LossCause) -> String {
+    match cause {
+        LossCause::Damage => format!(
+            "records {first} to {last} of this session are missing: they were damaged in the log."
+        ),
+        LossCause::Retention { .. } => removed(first, last),
+    }
+}
+
+/// What is said of a session that was removed.
+pub(crate) fn removed(first: Sequence, last: Sequence) -> String {
+    format!(
+        "records {first} to {last} of this session were removed: it was closed, and closed sessions are not kept for longer."
+    )
 }
 
 /// The sequence at which whoever creates a session joins it.

@@ -8,7 +8,7 @@ mod consumer;
 mod result;
 mod submitter;
 
-pub(crate) use consumer::{Reader, may_tell};
+pub(crate) use consumer::{Reader, may_tell, removed};
 pub(crate) use submitter::Told;
 
 /// A JSON array of results that is being written.

@@ -61,3 +61,31 @@ fn a_session_with_a_running_job_is_not_idle() {
     let answer = server.act(&session, "session_info", "");
     assert_eq!(member(&answer, "state"), "SUCCEEDED");
 }
+
+#[test]
+fn a_session_that_was_removed_is_not_found_and_says_what_is_gone() {
+    let clock = Arc::new(Forwarded::default());
+    let runtime = clock.clone();
+    let server = Server::with(|setup| {
+        setup.runtime = runtime;
+        setup.config.limits.retention.age = Some(MINUTE * 60);
+    });
+    let (session, consumer) = server.init();
+    server.act(&session, "close_session", "");
+    let pull = format!(r#","consumerId":"{consumer}""#);
+    let not_found = format!(r#"{{"message":"session not found: {session}","state":"FAILED"}}"#);
+    pass(&server, &clock, 59);
+    assert_eq!(server.act(&session, "pull_results", &pull), not_found);
+    pass(&server, &clock, 2);
+    // Created, joined, left, closed.
+    let removed = format!(
+        r#"{{"message":"session not found: {session}: records 1 to 4 of this session were removed: it was closed, and closed sessions are not kept for longer.","state":"FAILED"}}"#
+    );
+    for (action, more) in [
+        ("pull_results", pull.as_str()),
+        ("session_info", ""),
+        ("join_session", ""),
+    ] {
+        assert_eq!(server.act(&session, action, more), removed, "{action}");
+    }
+}

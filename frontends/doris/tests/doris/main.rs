@@ -1,6 +1,9 @@
 //! The tables as clients see them: over a real connection, byte for byte.
 
+mod logins;
+
 use futures::future::BoxFuture;
+use rejoin_accounts::Accounts;
 use rejoin_core::{Audience, Manner, Place};
 use rejoin_doris::{Columns, Settings, mount};
 use rejoin_engine::{
@@ -21,13 +24,17 @@ struct Server {
 
 impl Server {
     fn start(settings: Settings) -> Self {
+        Self::start_with(Accounts::open().unwrap(), settings)
+    }
+
+    fn start_with(accounts: Accounts, settings: Settings) -> Self {
         let config = Config::default();
         let services = Services::from([("shell".into(), Arc::new(Hold) as Arc<dyn Runner>)]);
         let replayed = Replayed::new(&config);
         let log = Box::new(MemoryLog::new());
         let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services).unwrap();
         let mut app = rejoin_http::app();
-        mount(&mut app, engine.clone(), settings);
+        mount(&mut app, engine.clone(), accounts, settings);
         let any_port = ([127, 0, 0, 1], 0).into();
         let server =
             rejoin_http::Server::bind(any_port, app, Limits::default(), HostCheck::local())

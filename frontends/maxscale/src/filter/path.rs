@@ -83,6 +83,8 @@ impl Path {
 impl Step {
     fn as_name(&self) -> &str {
         match self {
+            // A member's name, of which a session has none.
+            Self::Name(name) if name == "*" => "",
             Self::Name(name) => name,
             Self::Elements(elements) if elements == &[0] => "0",
             Self::Elements(_) => "",
@@ -158,6 +160,9 @@ mod tests {
         }
         let pointer = Path::pointer("/relationships/services/data/0/id");
         assert_eq!(pointer.known(), Some(Known::Service));
+        // In a pointer it is a name like any other.
+        let star = Path::pointer("/relationships/services/data/*/id");
+        assert_eq!(star.known(), None);
     }
 
     #[test]

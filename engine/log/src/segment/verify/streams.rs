@@ -1,7 +1,7 @@
 //! Which sequences of which sessions are missing: told from the ones that are there.
 
-use super::{Findings, Missing};
-use rejoin_core::{Sequence, SessionId};
+use super::{DeclaredGap, Findings, Missing};
+use rejoin_core::{Event, Record, Sequence, SessionId};
 use std::collections::BTreeMap;
 
 /// How far each session has been read.
@@ -32,25 +32,44 @@ impl Streams {
             .map_or(Sequence::START, |stream| stream.last)
     }
 
-    /// Takes the next record that was read; what is missing before it is added to `findings`.
+    /// Passes over what was removed of a session.
+    pub(super) fn pass(&mut self, session: SessionId, last: Sequence) {
+        let stream = self.0.entry(session).or_default();
+        stream.last = stream.last.max(last);
+    }
+
+    /// Takes the next record that was read; what is missing before it is added to `findings`, and
+    /// what it declares to be.
     pub(super) fn take(
         &mut self,
-        session: SessionId,
-        sequence: Sequence,
+        record: &Record,
         findings: &mut Findings,
     ) -> Result<(), OutOfOrder> {
+        let Record {
+            session, sequence, ..
+        } = *record;
         let stream = self.0.entry(session).or_default();
         let last = stream.last;
-        if sequence <= last {
+        let from = (*record.stands_for().start()).max(last.next());
+        let before = Sequence(from.0.saturating_sub(1));
+        if sequence <= last || !record.follows(before) {
             return Err(OutOfOrder { last });
         }
         let places = stream.places..findings.damaged.len();
-        if sequence > last.next() {
+        if from > last.next() {
             findings.missing.push(Missing {
                 session,
                 first: last.next(),
-                last: Sequence(sequence.0.saturating_sub(1)),
+                last: before,
                 places: places.clone(),
+            });
+        }
+        if let Event::RecordsLost { first, last, cause } = record.event {
+            findings.declared.push(DeclaredGap {
+                session,
+                first,
+                last,
+                cause,
             });
         }
         stream.last = sequence;

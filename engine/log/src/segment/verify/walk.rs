@@ -313,9 +313,7 @@ impl<'w, 'v> Walk<'w, 'v> {
         };
         let verifying = &mut *self.verifying;
         let missing = verifying.findings.missing.len();
-        let taken = verifying
-            .streams
-            .take(session, sequence, &mut verifying.findings);
+        let taken = verifying.streams.take(&record, &mut verifying.findings);
         if let Err(out) = taken {
             let reason = format!("the session's last sequence before is {}", out.last);
             self.misplaced(bytes, (session, sequence), reason, 0);

@@ -1,9 +1,8 @@
 //! A server without threads and without a clock: time passes when nothing else can happen.
 
-use super::runner::Script;
+use crate::script::Script;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use rejoin_arthas::{Arthas, Settings};
 use rejoin_core::testing::Promises;
 use rejoin_core::{Limits, Record, Server, Timestamp};
 use rejoin_engine::{Config, Engine, Replayed, Runner, Runtime, Services, Unavailable};
@@ -19,16 +18,15 @@ use std::time::Duration;
 /// makes that about as many seconds.
 const PATIENCE: usize = 40;
 
-/// The frontend, its engine, and all that runs in them.
-pub(super) struct World {
-    frontend: Arthas,
-    engine: Engine,
+/// An engine, and all that runs in it.
+pub(crate) struct World {
+    pub(crate) engine: Engine,
     runtime: Virtual,
     executor: Executor<'static>,
 }
 
 impl World {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let config = Config {
             limits: Limits {
                 sessions: 4,
@@ -54,27 +52,31 @@ impl World {
         let engine = Engine::start(config, Arc::new(runtime.clone()), log, replayed, services)
             .unwrap_or_else(|error| panic!("an empty log was refused: {error}"));
         Self {
-            frontend: Arthas::new(engine.clone(), Settings::default()),
             engine,
             runtime,
             executor: Executor::new(),
         }
     }
 
-    /// The answer to a request, unless it takes too long.
-    pub(super) fn ask(&mut self, body: &[u8]) -> Option<Vec<u8>> {
-        let (frontend, body) = (self.frontend.clone(), body.to_vec());
-        self.run(async move { frontend.answer(&body, Some("127.0.0.1".into())).await })
+    /// How many wait for a time to come.
+    pub(crate) fn waiting(&self) -> usize {
+        self.runtime.state().timers.len()
+    }
+
+    /// Whether no time has passed.
+    pub(crate) fn is_at_its_beginning(&self) -> bool {
+        self.runtime.state().now == Timestamp::EPOCH
     }
 
     /// Why the engine ends when it is told to.
-    pub(super) fn end(mut self) -> Unavailable {
+    pub(crate) fn end(mut self) -> Unavailable {
         let engine = self.engine.clone();
         let ended = self.run(async move { engine.shut_down(Duration::from_secs(1)).await });
         ended.unwrap_or_else(|| panic!("the engine doesn't end"))
     }
 
-    fn run<T: Send + 'static>(
+    /// What comes of it, unless it takes too long.
+    pub(crate) fn run<T: Send + 'static>(
         &mut self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {

@@ -6,7 +6,7 @@ use serde_json::{Map, json};
 
 /// Runs statements; all that it doesn't know is said.
 #[derive(Debug)]
-pub(super) struct Script;
+pub(crate) struct Script;
 
 impl Runner for Script {
     fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {

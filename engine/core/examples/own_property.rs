@@ -1,0 +1,88 @@
+//! A property of one's own, over whatever clients, runners and timers may do: here that a bill, a
+//! fold of the records that counts bytes of results, never bills a job that the session's readers
+//! were not told about, nor one that has ended.
+//!
+//! What enters: nothing; the operations are drawn from a counter. What leaves: how much was tried.
+//!
+//!     cargo run -p rejoin-core --example own_property
+
+use rejoin_core::testing::{Promises, operations};
+use rejoin_core::{Event, JobId, Limits, Record, State, Timestamp};
+use std::collections::BTreeMap;
+
+/// What is built on the records: bytes of results, by job, while the job runs.
+#[derive(Debug, Default)]
+struct Bill {
+    running: BTreeMap<JobId, usize>,
+    total: usize,
+}
+
+impl Bill {
+    /// Adds a record.
+    ///
+    /// # Panics
+    ///
+    /// When the record bills what cannot be billed: then the property does not hold.
+    fn add(&mut self, record: &Record) {
+        match &record.event {
+            Event::JobSubmitted { job, .. } => {
+                assert_eq!(self.running.insert(*job, 0), None, "{job} begins once");
+            }
+            Event::ResultEmitted { job, result, .. } => {
+                let bytes = self.running.get_mut(job);
+                *bytes.unwrap_or_else(|| panic!("{job} says something and does not run")) +=
+                    result.len();
+            }
+            Event::JobFinished { job, .. } => {
+                let bytes = self.running.remove(job);
+                self.total += bytes.unwrap_or_else(|| panic!("{job} ends and does not run"));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Plays so many stories of a hundred operations, and answers how many records and how many billed
+/// bytes there were.
+pub(crate) fn check(stories: u64) -> (usize, usize) {
+    let (mut records, mut billed) = (0, 0);
+    for story in 0..stories {
+        let mut state = State::new(Limits::DEFAULT);
+        let (mut bill, mut promises) = (Bill::default(), Promises::default());
+        let mut clock: i64 = 1_000_000;
+        for (moved, operation) in operations(&bytes(story)) {
+            clock = (clock + moved).max(0);
+            let now = Timestamp::from_millis(clock.unsigned_abs());
+            // What is rejected leads to no records.
+            for step in state
+                .step(now, operation.command(&state, now))
+                .unwrap_or_default()
+            {
+                promises.take(&step.record);
+                bill.add(&step.record);
+                records += 1;
+            }
+        }
+        billed += bill.total;
+    }
+    (records, billed)
+}
+
+/// Bytes for a hundred operations, other ones for each seed. A property test draws them, and
+/// shrinks them when one fails.
+fn bytes(seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        // SplitMix64.
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 33
+    };
+    (0..600).map(|_| next().to_le_bytes()[0]).collect()
+}
+
+#[expect(clippy::print_stdout, reason = "a program that prints")]
+fn main() {
+    let (records, billed) = check(1_000);
+    println!("The property holds for {records} records, {billed} bytes billed.");
+}

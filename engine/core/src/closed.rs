@@ -1,0 +1,77 @@
+//! The sessions that were closed and are still kept: what it takes to decide which of them go.
+//!
+//! Grows with the closed sessions that the log keeps, some hundred bytes for each; a retention
+//! bounds that.
+
+use crate::{Retention, Sequence, SessionId, Timestamp};
+use alloc::collections::{BTreeMap, BTreeSet};
+
+/// A session that was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Closed {
+    pub(crate) last_sequence: Sequence,
+    pub(crate) at: Timestamp,
+    /// What its records take, as [`Event::bytes`](crate::Event::bytes) counts.
+    pub(crate) bytes: u64,
+}
+
+/// All of them, and in the order in which they were closed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClosedSessions {
+    sessions: BTreeMap<SessionId, Closed>,
+    oldest_first: BTreeSet<(Timestamp, SessionId)>,
+    bytes: u64,
+}
+
+impl ClosedSessions {
+    pub(crate) fn get(&self, session: SessionId) -> Option<&Closed> {
+        self.sessions.get(&session)
+    }
+
+    /// All of them, by identity.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, &Closed)> {
+        self.sessions.iter().map(|(id, closed)| (*id, closed))
+    }
+
+    pub(crate) fn insert(&mut self, session: SessionId, closed: Closed) {
+        self.remove(session);
+        self.bytes = self.bytes.saturating_add(closed.bytes);
+        self.oldest_first.insert((closed.at, session));
+        self.sessions.insert(session, closed);
+    }
+
+    pub(crate) fn remove(&mut self, session: SessionId) {
+        if let Some(closed) = self.sessions.remove(&session) {
+            self.bytes = self.bytes.saturating_sub(closed.bytes);
+            self.oldest_first.remove(&(closed.at, session));
+        }
+    }
+
+    /// Whose time is over at `now`, the one that was closed first before the others.
+    pub(crate) fn due(
+        &self,
+        retention: Retention,
+        now: Timestamp,
+    ) -> impl Iterator<Item = SessionId> + '_ {
+        let mut kept = self.bytes;
+        self.oldest_first
+            .iter()
+            .take_while(move |(at, session)| {
+                let is_old = retention.age.is_some_and(|age| *at + age <= now);
+                let is_due = is_old || retention.bytes.is_some_and(|bound| kept > bound);
+                let bytes = self.get(*session).map_or(0, |closed| closed.bytes);
+                kept = kept.saturating_sub(bytes);
+                is_due
+            })
+            .map(|(_, session)| *session)
+    }
+
+    /// When the next one's time is over.
+    pub(crate) fn next(&self, retention: Retention) -> Option<Timestamp> {
+        let (at, _) = self.oldest_first.first()?;
+        if retention.bytes.is_some_and(|bound| self.bytes > bound) {
+            return Some(*at);
+        }
+        retention.age.map(|age| *at + age)
+    }
+}

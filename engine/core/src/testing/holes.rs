@@ -1,0 +1,149 @@
+//! Plays operations, loses some of their records, declares that, and goes on: whatever was lost,
+//! nothing panics, and state and views tell one story.
+
+use super::Operation;
+use crate::{Command, Event, Limits, LossCause, Record, Sequence, State, Timestamp, Views};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// Plays the operations; loses each record for whose place `is_lost` says so, but never the first
+/// of a session; declares the gaps; and plays `later` on what is left, as after a restart.
+///
+/// # Panics
+///
+/// When a record that was kept is refused behind a declared gap, when the views tell another story
+/// than the state, or when what is decided afterwards cannot be replayed.
+pub fn play_with_holes(
+    operations: &[(i64, Operation)],
+    is_lost: impl Fn(usize) -> bool,
+    later: &[(i64, Operation)],
+) {
+    let mut state = State::new(Limits::DEFAULT);
+    let mut whole = Vec::new();
+    let mut clock = START;
+    for &(by, operation) in operations {
+        whole.extend(step(&mut state, &mut clock, by, operation));
+    }
+
+    let mut log = declare(whole, is_lost);
+    let mut state = State::new(Limits::DEFAULT);
+    let mut views = Views::default();
+    for record in &log {
+        add(&mut state, &mut views, record);
+    }
+    let now = state.last_at();
+    let resumed = state.step(now, Command::Resume).unwrap_or_default();
+    assert!(
+        state.sessions().all(|(_, open)| open.jobs().count() == 0),
+        "promise 7: a job runs after a restart"
+    );
+    let mut since: Vec<_> = resumed.into_iter().map(|step| step.record).collect();
+    for &(by, operation) in later {
+        since.extend(step(&mut state, &mut clock, by, operation));
+    }
+    since.iter().for_each(|record| views.apply(record));
+    compare(&state, &views);
+
+    log.extend(since);
+    let mut replayed = State::new(Limits::DEFAULT);
+    let mut replayed_views = Views::default();
+    for record in &log {
+        add(&mut replayed, &mut replayed_views, record);
+    }
+    assert_eq!(replayed, state, "promise 1: the fold is another state");
+    assert_eq!(replayed_views, views, "promise 1: the fold is other views");
+}
+
+/// The records that are kept, with a declared gap wherever others were: before the next record of
+/// the session, or at the end.
+fn declare(whole: Vec<Record>, is_lost: impl Fn(usize) -> bool) -> Vec<Record> {
+    let mut kept: Vec<Record> = Vec::new();
+    // The last sequence that was kept, and the last that there was.
+    let mut ends = BTreeMap::new();
+    for (place, record) in whole.into_iter().enumerate() {
+        let (kept_to, end) = ends
+            .entry(record.session)
+            .or_insert((Sequence::START, Sequence::START));
+        let before = *end;
+        *end = record.sequence;
+        if before > Sequence::START && is_lost(place) {
+            continue;
+        }
+        if before > *kept_to {
+            let at = kept.last().map_or(record.at, |last| last.at);
+            kept.push(gap(&record, *kept_to, before, at));
+        }
+        *kept_to = record.sequence;
+        kept.push(record);
+    }
+    let at = kept.last().map_or(Timestamp::EPOCH, |last| last.at);
+    let tails: Vec<_> = kept
+        .iter()
+        .filter_map(|record| {
+            let (kept_to, end) = ends.remove(&record.session)?;
+            (end > kept_to).then(|| gap(record, kept_to, end, at))
+        })
+        .collect();
+    // A session that is known to have ended has lost nothing but its removal.
+    let closed: Vec<_> = kept
+        .iter()
+        .filter(|record| matches!(record.event, Event::SessionClosed { .. }))
+        .map(|record| record.session)
+        .collect();
+    kept.extend(tails.into_iter().filter(|it| !closed.contains(&it.session)));
+    kept
+}
+
+fn gap(of: &Record, kept_to: Sequence, last: Sequence, at: Timestamp) -> Record {
+    Record {
+        session: of.session,
+        sequence: last,
+        at,
+        event: Event::RecordsLost {
+            first: kept_to.next(),
+            last,
+            cause: LossCause::Damage,
+        },
+    }
+}
+
+fn step(
+    state: &mut State,
+    clock: &mut i64,
+    by: i64,
+    operation: Operation,
+) -> impl Iterator<Item = Record> + use<> {
+    *clock = clock.saturating_add(by).max(0);
+    let now = Timestamp::from_millis(clock.unsigned_abs());
+    let steps = state.step(now, operation.command(state, now));
+    steps
+        .unwrap_or_default()
+        .into_iter()
+        .map(|step| step.record)
+}
+
+fn add(state: &mut State, views: &mut Views, record: &Record) {
+    assert_eq!(
+        state.check(record),
+        Ok(()),
+        "promise 5: behind a declared gap, {record:?} is refused"
+    );
+    state.apply(record);
+    views.apply(record);
+}
+
+fn compare(state: &State, views: &Views) {
+    assert_eq!(views.open_count(), state.sessions().count());
+    for (id, session) in state.sessions() {
+        let view = views.session(id);
+        let view = view.unwrap_or_else(|| panic!("the views know nothing of session {id}"));
+        assert_eq!(view.last_sequence, session.last_sequence());
+        assert_eq!(view.foreground, session.foreground());
+        assert_eq!(view.is_busy(), session.jobs().count() > 0);
+        assert_eq!(view.consumers().count(), session.consumers().count());
+        assert_eq!(view.gaps.lost() > 0, session.is_incomplete());
+    }
+}
+
+/// The clock before the first operation, in milliseconds.
+const START: i64 = 1_000_000;

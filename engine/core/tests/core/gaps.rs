@@ -1,0 +1,278 @@
+//! What follows a declared gap: nothing is believed that the lost records may have changed, and
+//! everything else is.
+
+use rejoin_core::testing::{SESSION, created, instant};
+use rejoin_core::{
+    Audience, CloseCause, Command, ConsumerId, Event, JobId, Limits, LossCause, Manner, Outcome,
+    Place, Record, Sequence, State, Views,
+};
+use std::time::Duration;
+
+const FOREGROUND: Manner = Manner {
+    place: Place::Foreground,
+    audience: Audience::Session,
+};
+
+const CLOSED: Event = Event::SessionClosed {
+    cause: CloseCause::Requested,
+};
+
+/// A log of one session, and what it adds up to.
+struct Told {
+    state: State,
+    views: Views,
+    last: Sequence,
+}
+
+impl Told {
+    fn begin() -> Self {
+        let told = Self {
+            state: State::new(Limits::DEFAULT),
+            views: Views::default(),
+            last: Sequence::START,
+        };
+        told.then(created())
+    }
+
+    fn record(&self, event: Event) -> Record {
+        Record {
+            session: SESSION,
+            sequence: self.last.next(),
+            at: instant(1),
+            event,
+        }
+    }
+
+    #[track_caller]
+    fn add(mut self, record: &Record) -> Self {
+        assert_eq!(self.state.check(record), Ok(()));
+        self.state.apply(record);
+        self.views.apply(record);
+        self.last = record.sequence;
+        self
+    }
+
+    #[track_caller]
+    fn then(self, event: Event) -> Self {
+        let record = self.record(event);
+        self.add(&record)
+    }
+
+    /// So many records are lost.
+    #[track_caller]
+    fn lose(self, count: u64) -> Self {
+        let (first, last) = (self.last.next(), Sequence(self.last.0 + count));
+        let cause = LossCause::Damage;
+        let lost = Record {
+            sequence: last,
+            ..self.record(Event::RecordsLost { first, last, cause })
+        };
+        self.add(&lost)
+    }
+
+    #[track_caller]
+    fn objects(&self, event: Event, reason: &str) {
+        let violation = self.state.check(&self.record(event)).unwrap_err();
+        assert_eq!(violation.reason, reason);
+    }
+
+    #[track_caller]
+    fn jobs(&self) -> Vec<u64> {
+        let open = self.state.session(SESSION).unwrap();
+        let jobs: Vec<_> = open.jobs().map(|(job, _)| job.0).collect();
+        let view = self.views.session(SESSION).unwrap();
+        let shown: Vec<_> = view.unfinished_jobs().map(|job| job.job.0).collect();
+        assert_eq!(jobs, shown);
+        jobs
+    }
+}
+
+fn submitted(job: u64) -> Event {
+    Event::JobSubmitted {
+        job: JobId(job),
+        manner: FOREGROUND,
+        statement: "statement".into(),
+        timeout: Duration::from_secs(9),
+        output_limit: 1_000,
+        request: None,
+        input: false,
+    }
+}
+
+fn finished(job: u64) -> Event {
+    Event::JobFinished {
+        job: JobId(job),
+        manner: FOREGROUND,
+        outcome: Outcome::Completed,
+        status: 0,
+        message: None,
+    }
+}
+
+fn result(job: u64) -> Event {
+    Event::ResultEmitted {
+        job: JobId(job),
+        manner: FOREGROUND,
+        result: "{}".into(),
+    }
+}
+
+fn consumer(ordinal: u32) -> ConsumerId {
+    ConsumerId {
+        token: [1; 16],
+        ordinal,
+    }
+}
+
+fn joined(ordinal: u32) -> Event {
+    Event::ConsumerJoined {
+        consumer: consumer(ordinal),
+        timeout: Duration::from_secs(9),
+        foreground: None,
+    }
+}
+
+#[test]
+fn a_gap_says_exactly_what_is_missing() {
+    let told = Told::begin().then(Event::SessionResumed);
+    let gap = |sequence, first, last| Record {
+        sequence: Sequence(sequence),
+        ..told.record(Event::RecordsLost {
+            first: Sequence(first),
+            last: Sequence(last),
+            cause: LossCause::Damage,
+        })
+    };
+    assert_eq!(told.state.check(&gap(5, 3, 5)), Ok(()));
+    for wrong in [
+        gap(5, 2, 5),
+        gap(5, 4, 5),
+        gap(6, 3, 5),
+        gap(3, 3, 5),
+        gap(2, 3, 2),
+    ] {
+        assert!(told.state.check(&wrong).is_err(), "{wrong:?}");
+    }
+    let told = told.lose(3).then(Event::SessionResumed);
+    let view = told.views.session(SESSION).unwrap();
+    assert_eq!(view.gaps.lost(), 3);
+    let gaps: Vec<_> = view.gaps.iter().collect();
+    assert_eq!(gaps, [Sequence(3)..=Sequence(5)]);
+    assert!(told.state.session(SESSION).unwrap().is_incomplete());
+}
+
+#[test]
+fn a_gap_is_declared_of_an_open_session_only() {
+    let told = Told::begin().then(CLOSED);
+    let (first, last) = (Sequence(3), Sequence(3));
+    let cause = LossCause::Damage;
+    let lost = Event::RecordsLost { first, last, cause };
+    told.objects(lost, "its session is not open");
+}
+
+#[test]
+fn a_job_goes_on_behind_a_gap_in_its_output() {
+    let told = Told::begin().then(submitted(1)).lose(4).then(result(1));
+    assert_eq!(told.jobs(), [1]);
+    let told = told.then(finished(1));
+    assert_eq!(told.jobs(), []);
+}
+
+#[test]
+fn a_job_whose_end_is_lost_makes_way_for_the_next() {
+    let told = Told::begin().then(submitted(1)).lose(1).then(submitted(2));
+    assert_eq!(told.jobs(), [2]);
+    told.objects(submitted(3), "the foreground is taken");
+}
+
+#[test]
+fn a_job_that_may_have_ended_is_lost_at_the_next_start_and_says_why() {
+    let mut told = Told::begin().then(submitted(1)).lose(1);
+    let steps = told.state.step(instant(2), Command::Resume).unwrap();
+    let Event::JobFinished {
+        outcome: Outcome::Lost,
+        message: Some(message),
+        ..
+    } = &steps[0].record.event
+    else {
+        panic!("{steps:?}");
+    };
+    assert!(message.contains("records are missing"), "{message}");
+}
+
+#[test]
+fn nothing_follows_from_what_is_said_of_a_job_whose_beginning_is_lost() {
+    let told = Told::begin().lose(1).then(result(7));
+    let told = told.then(Event::JobStarted { job: JobId(7) });
+    assert_eq!(told.jobs(), []);
+    let told = told.then(finished(7));
+    // But its number is known, and not used again.
+    told.objects(submitted(7), "its job's number does not grow");
+    assert_eq!(told.then(submitted(8)).jobs(), [8]);
+}
+
+#[test]
+fn a_session_may_end_with_what_may_have_ended_before() {
+    let told = Told::begin().then(submitted(1)).then(joined(1));
+    told.objects(CLOSED, "its session has unfinished jobs");
+    let told = told.lose(2).then(CLOSED);
+    assert!(told.state.session(SESSION).is_none());
+    assert_eq!(told.state.next_deadline(), None);
+    let view = told.views.session(SESSION).unwrap();
+    assert!(!view.is_busy() && view.consumers().count() == 0);
+}
+
+#[test]
+fn what_began_behind_the_gap_is_held_to_all_rules() {
+    let told = Told::begin().lose(2).then(submitted(1)).then(joined(1));
+    told.objects(CLOSED, "its session has unfinished jobs");
+    told.objects(submitted(2), "the foreground is taken");
+    told.objects(joined(1), "its consumer's ordinal does not grow");
+    let told = told.then(finished(1));
+    told.objects(CLOSED, "its session has consumers");
+}
+
+#[test]
+fn a_consumer_whose_joining_is_lost_may_leave() {
+    let told = Told::begin().lose(1);
+    told.then(Event::ConsumerLeft {
+        consumer: consumer(4),
+        cause: rejoin_core::LeaveCause::Left,
+    });
+}
+
+#[test]
+fn another_session_is_held_to_all_rules() {
+    let told = Told::begin().lose(3);
+    let other = rejoin_core::SessionId::from_bytes([2; 16]);
+    let Event::SessionCreated {
+        service,
+        server,
+        timeout,
+        ..
+    } = created()
+    else {
+        unreachable!()
+    };
+    let created = Record {
+        session: other,
+        sequence: Sequence(1),
+        event: Event::SessionCreated {
+            number: rejoin_core::SessionNumber(2),
+            service,
+            user: None,
+            remote: None,
+            server,
+            timeout,
+        },
+        ..told.record(Event::SessionResumed)
+    };
+    let told = told.add(&created);
+    let started = Record {
+        sequence: Sequence(2),
+        event: result(1),
+        ..created
+    };
+    let violation = told.state.check(&started).unwrap_err();
+    assert_eq!(violation.reason, "its job is not running");
+}

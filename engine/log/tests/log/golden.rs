@@ -1,0 +1,165 @@
+//! One of each event, and its bytes.
+
+use rejoin_core::{
+    Audience, CloseCause, ConsumerId, Event, InterruptCause, JobId, LeaveCause, LossCause, Manner,
+    Outcome, Place, Sequence, Server, SessionNumber, Timestamp,
+};
+use std::time::Duration;
+
+/// One of each event, and the bytes that stand for it for ever.
+pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
+    let consumer = ConsumerId {
+        token: *b"0123456789abcdef",
+        ordinal: 2,
+    };
+    let manner = Manner {
+        place: Place::Background,
+        audience: Audience::Submitter,
+    };
+    let front = Manner {
+        place: Place::Foreground,
+        audience: Audience::Session,
+    };
+    let job = JobId(300);
+    let bytes = |parts: &[&[u8]]| parts.concat();
+    let token: &[u8] = b"0123456789abcdef";
+    vec![
+        (
+            Event::SessionCreated {
+                number: SessionNumber(5),
+                service: "shell".into(),
+                user: Some("anna".into()),
+                remote: None,
+                server: Server {
+                    process: 4321,
+                    version: "0.1.0".into(),
+                },
+                timeout: Duration::from_millis(1_800_500),
+            },
+            bytes(&[
+                b"\x01\x05\x05shell\x01\x04anna\x00\xe1\x21\x050.1.0\x88\x0e",
+                b"\x80\xca\xb5\xee\x01",
+            ]),
+        ),
+        (Event::SessionResumed, b"\x02".to_vec()),
+        (
+            Event::SessionTouched {
+                seen: Timestamp::from_millis(128),
+            },
+            b"\x03\x80\x01".to_vec(),
+        ),
+        (
+            Event::UserSet {
+                user: "zoë".into()
+            },
+            b"\x04\x04zo\xc3\xab".to_vec(),
+        ),
+        (
+            Event::ConsumerJoined {
+                consumer,
+                timeout: Duration::from_secs(60),
+                foreground: Some(job),
+            },
+            bytes(&[b"\x05", token, b"\x02\x3c\x00\x01\xac\x02"]),
+        ),
+        (
+            Event::CursorAdvanced {
+                consumer,
+                to: Sequence(u64::MAX),
+                seen: Timestamp::EPOCH,
+            },
+            bytes(&[
+                b"\x06",
+                token,
+                b"\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00",
+            ]),
+        ),
+        (
+            Event::ConsumerLeft {
+                consumer,
+                cause: LeaveCause::Expired,
+            },
+            bytes(&[b"\x07", token, b"\x02\x01"]),
+        ),
+        (
+            Event::JobSubmitted {
+                job,
+                manner,
+                statement: "ls".into(),
+                timeout: Duration::ZERO,
+                output_limit: 1 << 20,
+                request: None,
+                input: false,
+            },
+            b"\x08\xac\x02\x01\x01\x02ls\x00\x00\x80\x80\x40".to_vec(),
+        ),
+        (
+            Event::StatementRefused {
+                statement: None,
+                reason: "empty".into(),
+            },
+            b"\x09\x00\x05empty".to_vec(),
+        ),
+        (Event::JobStarted { job }, b"\x0a\xac\x02".to_vec()),
+        (
+            Event::ResultEmitted {
+                job,
+                manner: front,
+                result: "{}".into(),
+            },
+            b"\x0b\xac\x02\x00\x00\x02{}".to_vec(),
+        ),
+        (
+            Event::InterruptRequested {
+                job,
+                cause: InterruptCause::Shutdown,
+            },
+            b"\x0c\xac\x02\x04".to_vec(),
+        ),
+        (
+            Event::JobFinished {
+                job,
+                manner: front,
+                outcome: Outcome::Lost,
+                status: -2,
+                message: Some("gone".into()),
+            },
+            b"\x0d\xac\x02\x00\x00\x04\x03\x01\x04gone".to_vec(),
+        ),
+        (
+            Event::SessionClosed {
+                cause: CloseCause::Idle,
+            },
+            b"\x0e\x01".to_vec(),
+        ),
+        (
+            Event::JobSubmitted {
+                job,
+                manner,
+                statement: "ls".into(),
+                timeout: Duration::ZERO,
+                output_limit: 1 << 20,
+                request: Some("r1".into()),
+                input: false,
+            },
+            b"\x0f\xac\x02\x01\x01\x02ls\x00\x00\x80\x80\x40\x01\x02r1\x00".to_vec(),
+        ),
+        (
+            Event::InputWritten {
+                job,
+                manner: front,
+                bytes: b"\xff\n"[..].into(),
+                end: true,
+            },
+            b"\x10\xac\x02\x00\x00\x02\xff\n\x01".to_vec(),
+        ),
+        (
+            Event::RecordsLost {
+                first: Sequence(3),
+                last: Sequence(300),
+                cause: LossCause::Damage,
+            },
+            b"\x11\x03\xac\x02\x00".to_vec(),
+        ),
+    ]
+}

@@ -1,0 +1,220 @@
+//! Records to bytes and back, whatever the records and whatever the bytes.
+
+use crate::schema::{SESSION, encoded, record};
+use proptest::option;
+use proptest::prelude::*;
+use rejoin_core::{
+    Audience, CloseCause, ConsumerId, Event, InterruptCause, JobId, LeaveCause, LossCause, Manner,
+    Outcome, Place, Record, Sequence, Server, SessionId, SessionNumber, Timestamp,
+};
+use rejoin_log::schema::{decode, encode};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn text() -> impl Strategy<Value = Arc<str>> {
+    prop_oneof!["\\PC{0,40}", "\\PC{100,300}"].prop_map(Into::into)
+}
+
+fn number() -> impl Strategy<Value = u64> {
+    // Every length of encoding is as likely as every other.
+    (any::<u64>(), 0..64_u32).prop_map(|(number, shift)| number >> shift)
+}
+
+fn job() -> impl Strategy<Value = JobId> {
+    number().prop_map(JobId)
+}
+
+fn timestamp() -> impl Strategy<Value = Timestamp> {
+    number().prop_map(Timestamp::from_millis)
+}
+
+fn duration() -> impl Strategy<Value = Duration> {
+    (number(), 0..1_000_000_000_u32).prop_map(|(seconds, nanos)| Duration::new(seconds, nanos))
+}
+
+fn consumer() -> impl Strategy<Value = ConsumerId> {
+    (any::<[u8; 16]>(), any::<u32>()).prop_map(|(token, ordinal)| ConsumerId { token, ordinal })
+}
+
+fn manner() -> impl Strategy<Value = Manner> {
+    let place = prop_oneof![Just(Place::Foreground), Just(Place::Background)];
+    let audience = prop_oneof![Just(Audience::Session), Just(Audience::Submitter)];
+    (place, audience).prop_map(|(place, audience)| Manner { place, audience })
+}
+
+fn session_event() -> impl Strategy<Value = Event> {
+    let created = (
+        (number(), text(), option::of(text()), option::of(text())),
+        (any::<u32>(), text(), duration()),
+    );
+    let created = created.prop_map(
+        |((number, service, user, remote), (process, version, timeout))| Event::SessionCreated {
+            number: SessionNumber(number),
+            service,
+            user,
+            remote,
+            server: Server { process, version },
+            timeout,
+        },
+    );
+    prop_oneof![
+        created,
+        Just(Event::SessionResumed),
+        timestamp().prop_map(|seen| Event::SessionTouched { seen }),
+        text().prop_map(|user| Event::UserSet { user }),
+        prop_oneof![Just(CloseCause::Requested), Just(CloseCause::Idle)]
+            .prop_map(|cause| Event::SessionClosed { cause }),
+        (number(), number(), loss()).prop_map(|(first, last, cause)| Event::RecordsLost {
+            first: Sequence(first),
+            last: Sequence(last),
+            cause,
+        }),
+    ]
+}
+
+fn loss() -> impl Strategy<Value = LossCause> {
+    prop_oneof![
+        Just(LossCause::Damage),
+        (number(), job()).prop_map(|(number, last_job)| LossCause::Retention {
+            last_number: SessionNumber(number),
+            last_job,
+        }),
+    ]
+}
+
+fn consumer_event() -> impl Strategy<Value = Event> {
+    let cause = prop_oneof![
+        Just(LeaveCause::Left),
+        Just(LeaveCause::Expired),
+        Just(LeaveCause::SessionClosed)
+    ];
+    prop_oneof![
+        (consumer(), duration(), option::of(job())).prop_map(|(consumer, timeout, foreground)| {
+            Event::ConsumerJoined {
+                consumer,
+                timeout,
+                foreground,
+            }
+        }),
+        (consumer(), number(), timestamp()).prop_map(|(consumer, to, seen)| {
+            Event::CursorAdvanced {
+                consumer,
+                to: Sequence(to),
+                seen,
+            }
+        }),
+        (consumer(), cause).prop_map(|(consumer, cause)| Event::ConsumerLeft { consumer, cause }),
+    ]
+}
+
+fn submitted() -> impl Strategy<Value = Event> {
+    let how = (duration(), number(), option::of(text()), any::<bool>());
+    (job(), manner(), text(), how).prop_map(
+        |(job, manner, statement, (timeout, output_limit, request, input))| Event::JobSubmitted {
+            job,
+            manner,
+            statement,
+            timeout,
+            output_limit,
+            request,
+            input,
+        },
+    )
+}
+
+fn job_event() -> impl Strategy<Value = Event> {
+    let cause = prop_oneof![
+        Just(InterruptCause::Requested),
+        Just(InterruptCause::Timeout),
+        Just(InterruptCause::OutputLimit),
+        Just(InterruptCause::SessionClosed),
+        Just(InterruptCause::Shutdown),
+    ];
+    let outcome = prop_oneof![
+        Just(Outcome::Completed),
+        Just(Outcome::Failed),
+        Just(Outcome::Interrupted),
+        Just(Outcome::TimedOut),
+        Just(Outcome::Lost),
+    ];
+    let finished = (job(), manner(), outcome, any::<i32>(), option::of(text()));
+    prop_oneof![
+        submitted(),
+        (job(), manner(), any::<Vec<u8>>(), any::<bool>()).prop_map(|(job, manner, bytes, end)| {
+            Event::InputWritten {
+                job,
+                manner,
+                bytes: bytes.into(),
+                end,
+            }
+        }),
+        (option::of(text()), text())
+            .prop_map(|(statement, reason)| Event::StatementRefused { statement, reason }),
+        job().prop_map(|job| Event::JobStarted { job }),
+        (job(), manner(), text()).prop_map(|(job, manner, result)| Event::ResultEmitted {
+            job,
+            manner,
+            result
+        }),
+        (job(), cause).prop_map(|(job, cause)| Event::InterruptRequested { job, cause }),
+        finished.prop_map(
+            |(job, manner, outcome, status, message)| Event::JobFinished {
+                job,
+                manner,
+                outcome,
+                status,
+                message,
+            }
+        ),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_record_comes_back_from_its_bytes(
+        session: [u8; 16],
+        sequence: u64,
+        at in timestamp(),
+        event in prop_oneof![session_event(), consumer_event(), job_event()],
+    ) {
+        let record = Record {
+            session: SessionId::from_bytes(session),
+            sequence: Sequence(sequence),
+            at,
+            event,
+        };
+        let mut bytes = Vec::new();
+        encode(&record, &mut bytes);
+        prop_assert_eq!(decode(record.session, record.sequence, &bytes), Ok(record));
+    }
+
+    #[test]
+    fn bytes_that_are_a_record_are_the_ones_it_encodes_to(
+        at in 0..200_u8,
+        tag in 0..20_u8,
+        rest: Vec<u8>,
+    ) {
+        let bytes = [&[at & 0x7f, tag], &rest[..]].concat();
+        if let Ok(record) = decode(SESSION, Sequence(1), &bytes) {
+            let mut again = Vec::new();
+            encode(&record, &mut again);
+            prop_assert_eq!(again, bytes);
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_is_another_record_or_none(
+        event in prop_oneof![session_event(), consumer_event(), job_event()],
+        flip: prop::sample::Index,
+    ) {
+        let mut bytes = encoded(77, event.clone());
+        let bit = flip.index(bytes.len() * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(other) = decode(SESSION, Sequence(9), &bytes) {
+            prop_assert_ne!(&other, &record(77, event));
+            let mut again = Vec::new();
+            encode(&other, &mut again);
+            prop_assert_eq!(again, bytes);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What is sound of a damaged log, as a log that can be replayed: with a declared gap wherever
+//! records are missing.
+//!
+//! What enters: the records that can be read, in the log's order, and what is known to be missing
+//! at the ends of sessions. What leaves: the records of the new log, in its order. Never: a record
+//! that was not there, a gap that is not declared, or a sequence of records that an engine cannot
+//! replay.
+
+use rejoin_core::{Event, Limits, LossCause, Record, Sequence, SessionId, State, Violation};
+use std::collections::BTreeMap;
+
+/// A log that is being salvaged. Takes memory for each session, and for each loss.
+///
+/// ```
+/// use rejoin_core::testing::{SESSION, created, instant};
+/// use rejoin_core::{Event, LossCause, Record, Sequence};
+/// use rejoin_engine::Salvage;
+///
+/// let record = |sequence, event| Record {
+///     session: SESSION,
+///     sequence: Sequence(sequence),
+///     at: instant(sequence),
+///     event,
+/// };
+/// let mut salvage = Salvage::default();
+/// salvage.take(record(1, created()));
+/// // Records 2 to 6 could not be read.
+/// let kept = salvage.take(record(7, Event::SessionResumed));
+/// let lost = Event::RecordsLost {
+///     first: Sequence(2),
+///     last: Sequence(6),
+///     cause: LossCause::Damage,
+/// };
+/// assert_eq!(kept, [Record { at: instant(1), ..record(6, lost) }, record(7, Event::SessionResumed)]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Salvage {
+    state: State,
+    /// How far sessions went on whose last records were rejected.
+    seen: BTreeMap<SessionId, Sequence>,
+    salvaged: Salvaged,
+}
+
+/// What became of a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Salvaged {
+    /// How many records were kept.
+    pub records: u64,
+    /// What is missing between them, and behind them: now declared.
+    pub gaps: Vec<Gap>,
+    /// The sessions whose beginning is lost, and with it all that could be told of them; and how
+    /// many records of each could be read.
+    pub dropped: BTreeMap<SessionId, u64>,
+    /// The records that cannot follow those that were kept, though nothing is missing that would
+    /// explain it. They are declared lost like the others.
+    pub rejected: Vec<Violation>,
+}
+
+/// Records of a session that are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The session.
+    pub session: SessionId,
+    /// The first sequence that is lost.
+    pub first: Sequence,
+    /// The last one.
+    pub last: Sequence,
+}
+
+impl Salvaged {
+    /// Whether all that was read is there, and nothing is missing.
+    pub fn is_complete(&self) -> bool {
+        self.gaps.is_empty() && self.dropped.is_empty() && self.rejected.is_empty()
+    }
+}
+
+impl Default for Salvage {
+    fn default() -> Self {
+        Self {
+            // The fold does not depend on limits.
+            state: State::new(Limits::DEFAULT),
+            seen: BTreeMap::new(),
+            salvaged: Salvaged::default(),
+        }
+    }
+}
+
+impl Salvage {
+    /// Takes the next record that is readable. What the new log gets for it: nothing, the record,
+    /// or a declared gap before that.
+    pub fn take(&mut self, record: Record) -> Vec<Record> {
+        let session = record.session;
+        let is_known = self.state.last_sequence(session) > Sequence::START;
+        if !is_known && !begins(&record.event) {
+            *self.salvaged.dropped.entry(session).or_default() += 1;
+            return vec![];
+        }
+        let start = *record.stands_for().start();
+        let before = Sequence(start.0.saturating_sub(1));
+        let mut kept: Vec<_> = self.declare(session, before).into_iter().collect();
+        match self.state.check(&record) {
+            Ok(()) => {
+                self.state.apply(&record);
+                self.salvaged.records += 1;
+                kept.push(record);
+            }
+            Err(violation) => {
+                self.salvaged.rejected.push(violation);
+                let seen = self.seen.entry(session).or_default();
+                *seen = record.sequence.max(*seen);
+            }
+        }
+        kept
+    }
+
+    /// Ends the log: declares what is missing at the ends of sessions, as far as rejected records
+    /// and `missing` tell, each the last sequence of a session that there was.
+    ///
+    /// Of a session that has ended, nothing can be missing but that it was removed.
+    pub fn finish(
+        mut self,
+        missing: impl IntoIterator<Item = (SessionId, Sequence)>,
+    ) -> (Vec<Record>, Salvaged) {
+        let mut ends = std::mem::take(&mut self.seen);
+        for (session, last) in missing {
+            let end = ends.entry(session).or_default();
+            *end = last.max(*end);
+        }
+        let declared = ends
+            .into_iter()
+            .filter_map(|(session, last)| self.declare(session, last))
+            .collect();
+        (declared, self.salvaged)
+    }
+
+    /// The gap behind the last record of an open session, up to `last`.
+    fn declare(&mut self, session: SessionId, last: Sequence) -> Option<Record> {
+        let first = self.state.session(session)?.last_sequence().next();
+        if last < first {
+            return None;
+        }
+        let cause = LossCause::Damage;
+        let gap = Record {
+            session,
+            sequence: last,
+            at: self.state.last_at(),
+            event: Event::RecordsLost { first, last, cause },
+        };
+        self.state.apply(&gap);
+        self.salvaged.gaps.push(Gap {
+            session,
+            first,
+            last,
+        });
+        Some(gap)
+    }
+}
+
+/// Whether a session can begin with this: it was created, or all of it was removed.
+fn begins(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::SessionCreated { .. }
+            | Event::RecordsLost {
+                cause: LossCause::Retention { .. },
+                ..
+            }
+    )
+}

@@ -1,0 +1,419 @@
+//! An engine and its model, side by side: each operation is done to both, and what clients see is
+//! compared, then all that there is.
+
+use super::operation::Operation;
+use super::storage::{Storage, Tape};
+use crate::world::{Host, Puppet, World, content, results};
+use futures::future::poll_immediate;
+use rejoin_core::{
+    ConsumerId, Event, JobId, JobState, Outcome, Record, Sequence, SessionId, Timestamp, Views,
+};
+use rejoin_engine::{CommandError, NewJob, NewSession, Pull, PullError};
+use rejoin_log::ReadLimit;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// As the harness configures it.
+const CONSUMER_TIMEOUT: Duration = Duration::from_secs(100);
+
+/// What is known of a session.
+struct Told {
+    id: SessionId,
+    is_open: bool,
+    /// What was said in it.
+    said: Vec<String>,
+    consumers: Vec<Reader>,
+    jobs: Vec<(JobId, Option<(Outcome, i32)>)>,
+    /// The last of its jobs, while it runs.
+    running: Option<Puppet>,
+    is_interrupted: bool,
+}
+
+struct Reader {
+    id: ConsumerId,
+    is_here: bool,
+    /// How many results it was given.
+    given: usize,
+    /// When it was last seen.
+    seen: Timestamp,
+}
+
+pub(super) struct Run {
+    world: World,
+    storage: Storage,
+    recent_bytes: usize,
+    tape: Tape,
+    sessions: Vec<Told>,
+    lines: u32,
+}
+
+impl Run {
+    pub(super) fn begin(host: Host, storage: Storage, recent_bytes: usize) -> Self {
+        let tape = Tape::default();
+        let (config, log, replayed) = storage.open(&tape, recent_bytes);
+        Self {
+            world: World::with(&host, config, Box::new(log), replayed),
+            storage,
+            recent_bytes,
+            tape,
+            sessions: Vec::new(),
+            lines: 0,
+        }
+    }
+
+    pub(super) async fn end(self) {
+        self.world.engine.shut_down(Duration::ZERO).await;
+    }
+
+    pub(super) async fn take(&mut self, operation: &Operation) {
+        match *operation {
+            Operation::Create { reads } => self.create(reads).await,
+            Operation::Pass(seconds) => {
+                self.world.pass(seconds.into()).await;
+                self.expire();
+            }
+            Operation::SetBack(seconds) => {
+                self.world
+                    .clock
+                    .set_back(Duration::from_secs(seconds.into()));
+            }
+            Operation::Restart => self.restart(true).await,
+            Operation::Crash => self.restart(false).await,
+            Operation::Join(session)
+            | Operation::Leave(session, _)
+            | Operation::Close(session)
+            | Operation::Submit(session)
+            | Operation::Say(session, _)
+            | Operation::Finish(session, _)
+            | Operation::Interrupt(session)
+            | Operation::Pull(session, ..)
+            | Operation::DropPull(session, _)
+            | Operation::Read(session, ..) => {
+                if let Some(count) = self.sessions.len().checked_sub(1) {
+                    self.take_in(usize::from(session) % (count + 1), operation)
+                        .await;
+                }
+            }
+        }
+    }
+
+    async fn create(&mut self, reads: bool) {
+        let new = NewSession {
+            reads,
+            ..NewSession::default()
+        };
+        let created = self.world.engine.create_session(new).await.unwrap();
+        assert_eq!(created.number.0, self.sessions.len() as u64 + 1);
+        let mut told = Told {
+            id: created.session,
+            is_open: true,
+            said: Vec::new(),
+            consumers: Vec::new(),
+            jobs: Vec::new(),
+            running: None,
+            is_interrupted: false,
+        };
+        assert_eq!(created.consumer.is_some(), reads);
+        told.consumers
+            .extend(created.consumer.map(|it| self.reader(it)));
+        self.sessions.push(told);
+    }
+
+    async fn take_in(&mut self, place: usize, operation: &Operation) {
+        let now = self.now();
+        let joiner = |id| Reader {
+            id,
+            is_here: true,
+            given: 0,
+            seen: now,
+        };
+        let (world, told) = (&self.world, &mut self.sessions[place]);
+        let engine = &world.engine;
+        let is_busy = told.running.is_some();
+        match *operation {
+            Operation::Join(_) => {
+                let joined = engine.join_session(told.id).await;
+                expect(&joined, told.is_open);
+                told.consumers.extend(joined.ok().map(joiner));
+            }
+            Operation::Leave(_, who) => {
+                let Some(reader) = pick(&mut told.consumers, who) else {
+                    return;
+                };
+                let left = engine.leave_session(told.id, reader.id).await;
+                expect(&left, told.is_open && reader.is_here);
+                reader.is_here = false;
+            }
+            Operation::Close(_) => {
+                expect(&engine.close_session(told.id).await, told.is_open);
+                told.close();
+            }
+            Operation::Submit(_) => {
+                let new = NewJob::new(told.id, "puppet", crate::world::FOREGROUND);
+                let noted = engine.submit_job(new).await;
+                expect(&noted, told.is_open && !is_busy);
+                if let Ok(noted) = noted {
+                    told.jobs.push((noted.job, None));
+                    told.running = Some(world.puppets.recv().await.unwrap());
+                    told.is_interrupted = false;
+                }
+            }
+            Operation::Say(_, count) => {
+                let Some(puppet) = &told.running else { return };
+                for _ in 0..count {
+                    self.lines += 1;
+                    let line = format!("line {}", self.lines);
+                    puppet.emit(&line).await;
+                    told.said.push(line);
+                }
+            }
+            Operation::Finish(_, status) => {
+                let Some(puppet) = told.running.take() else {
+                    return;
+                };
+                let job = puppet.job.job;
+                puppet.exit(status.into());
+                let finished = |it: &Record| matches!(it.event, Event::JobFinished { job: it, .. } if it == job);
+                world.wait_for(told.id, finished).await;
+                let outcome = match (told.is_interrupted, status) {
+                    (true, _) => Outcome::Interrupted,
+                    (false, 0) => Outcome::Completed,
+                    (false, _) => Outcome::Failed,
+                };
+                told.finish(outcome, status.into());
+            }
+            Operation::Interrupt(_) => {
+                expect(&engine.interrupt_job(told.id, None).await, is_busy);
+                told.is_interrupted |= is_busy;
+            }
+            Operation::Pull(_, who, most) => pull(world, told, who, most, now).await,
+            Operation::DropPull(_, who) => {
+                let Some(reader) = pick(&mut told.consumers, who) else {
+                    return;
+                };
+                let mut open = pin!(engine.pull(results(told.id, reader.id)));
+                // Only one that has to wait can be left in its middle.
+                if reader.given == told.said.len() && reader.is_here {
+                    assert!(poll_immediate(&mut open).await.is_none());
+                    reader.seen = reader.seen.max(now);
+                }
+            }
+            Operation::Read(_, after, most) => {
+                let after = Sequence(after.into());
+                let limit = ReadLimit {
+                    records: most.into(),
+                    bytes: usize::MAX,
+                };
+                world.settle().await;
+                let read = engine
+                    .read(told.id, after, limit, Duration::ZERO)
+                    .await
+                    .unwrap();
+                let tape = self.tape.lock().unwrap();
+                let expected = tape
+                    .iter()
+                    .filter(|it| it.session == told.id && it.sequence > after);
+                let expected: Vec<_> = expected.take(limit.records).cloned().collect();
+                assert!(expected.starts_with(&read), "{read:?} of {expected:?}");
+                assert_eq!(read.is_empty(), expected.is_empty(), "{expected:?}");
+            }
+            Operation::Create { .. }
+            | Operation::Pass(_)
+            | Operation::SetBack(_)
+            | Operation::Restart
+            | Operation::Crash => unreachable!("of no session"),
+        }
+        self.world.settle().await;
+    }
+
+    async fn restart(&mut self, is_clean: bool) {
+        self.world.settle().await;
+        let kept = self.tape.lock().unwrap().clone();
+        let copy = self.storage.copy();
+        self.world.engine.shut_down(Duration::ZERO).await;
+        if !is_clean {
+            self.storage = copy;
+            *self.tape.lock().unwrap() = kept;
+        }
+        let (config, log, replayed) = self.storage.open(&self.tape, self.recent_bytes);
+        self.world = World::with(&self.world.host, config, Box::new(log), replayed);
+        let now = self.now();
+        for told in &mut self.sessions {
+            if told.running.take().is_some() {
+                told.finish(Outcome::Lost, -1);
+            }
+            let tape = self.tape.lock().unwrap();
+            for reader in told.consumers.iter_mut().filter(|it| it.is_here) {
+                // The harness starts at the last record, perhaps before a pull that left none.
+                reader.seen = now;
+                let logged = given(&tape, told.id, reader.id);
+                // A crash makes a consumer see something twice, and a clean end does not.
+                assert!(logged <= reader.given && (!is_clean || logged == reader.given));
+                reader.given = logged;
+            }
+        }
+    }
+
+    /// Whoever was not seen for too long has left; nobody else.
+    fn expire(&mut self) {
+        let now = self.now();
+        for told in self.sessions.iter_mut().filter(|it| it.is_open) {
+            for reader in &mut told.consumers {
+                reader.is_here &= reader.seen + CONSUMER_TIMEOUT > now;
+            }
+        }
+    }
+
+    /// As records are stamped: never before the last one.
+    fn now(&self) -> Timestamp {
+        let tape = self.tape.lock().unwrap();
+        let last = tape.last().map_or(Timestamp::EPOCH, |record| record.at);
+        self.world.clock.now().max(last)
+    }
+
+    fn reader(&self, id: ConsumerId) -> Reader {
+        Reader {
+            id,
+            is_here: true,
+            given: 0,
+            seen: self.now(),
+        }
+    }
+
+    /// The log, the views and the model are one.
+    pub(super) fn check(&self) {
+        let tape = self.tape.lock().unwrap();
+        let mut fold = Views::default();
+        tape.iter().for_each(|record| fold.apply(record));
+        assert_eq!(
+            self.world.engine.view(Views::clone),
+            fold,
+            "views are the fold of the log"
+        );
+        for told in &self.sessions {
+            let records = || tape.iter().filter(|record| record.session == told.id);
+            assert!(
+                records()
+                    .map(|it| it.sequence.0)
+                    .eq(1..=records().count() as u64)
+            );
+            let said = records().filter(|it| matches!(it.event, Event::ResultEmitted { .. }));
+            assert!(
+                said.map(content).eq(told.said.iter().cloned()),
+                "what was said is in the log"
+            );
+            let view = fold.session(told.id).unwrap();
+            assert_eq!(view.closed.is_none(), told.is_open);
+            assert_eq!(view.is_busy(), told.running.is_some());
+            let here: Vec<_> = told
+                .consumers
+                .iter()
+                .filter(|it| it.is_here)
+                .map(|it| it.id)
+                .collect();
+            let mut listed: Vec<_> = view.consumers().map(|(id, _)| id).collect();
+            listed.sort_by_key(|id| id.ordinal);
+            assert_eq!(listed, here, "who reads session {}", view.number);
+            for (job, ended) in &told.jobs {
+                let state = &view.job(*job).unwrap().state;
+                match (ended, state) {
+                    (None, state) => assert!(!matches!(state, JobState::Finished { .. })),
+                    (
+                        Some((outcome, status)),
+                        JobState::Finished {
+                            outcome: found,
+                            status: code,
+                            ..
+                        },
+                    ) => {
+                        assert_eq!(outcome, found);
+                        assert!(*outcome == Outcome::Lost || !told.is_open || status == code);
+                    }
+                    (Some(_), state) => panic!("{job} has ended: {state:?}"),
+                }
+            }
+        }
+    }
+}
+
+impl Told {
+    fn finish(&mut self, outcome: Outcome, status: i32) {
+        self.jobs.last_mut().unwrap().1 = Some((outcome, status));
+    }
+
+    fn close(&mut self) {
+        if let Some(puppet) = self.running.take() {
+            puppet.exit(0);
+            self.finish(Outcome::Interrupted, 0);
+        }
+        self.is_open = false;
+        self.consumers
+            .iter_mut()
+            .for_each(|reader| reader.is_here = false);
+    }
+}
+
+/// Pulls once, and gets the next results, some of them if there are any.
+async fn pull(world: &World, told: &mut Told, who: u8, most: u8, now: Timestamp) {
+    let (id, is_open) = (told.id, told.is_open);
+    let Some(reader) = pick(&mut told.consumers, who) else {
+        return;
+    };
+    // What runs may still be saying it.
+    world.settle().await;
+    let pulled = world
+        .engine
+        .pull(Pull {
+            wait: Duration::ZERO,
+            limit: ReadLimit {
+                records: most.into(),
+                bytes: usize::MAX,
+            },
+            ..results(id, reader.id)
+        })
+        .await;
+    match pulled {
+        Ok(pulled) => {
+            assert!(
+                is_open && reader.is_here,
+                "whoever has left is given nothing"
+            );
+            let got: Vec<_> = pulled.records.iter().map(content).collect();
+            let rest = &told.said[reader.given..];
+            assert!(
+                rest.starts_with(&got) && got.len() <= usize::from(most),
+                "{got:?} of {rest:?}"
+            );
+            assert_eq!(got.is_empty(), rest.is_empty(), "of {rest:?}");
+            reader.given += got.len();
+            reader.seen = reader.seen.max(now);
+        }
+        Err(PullError::ConsumerNotFound) => assert!(is_open && !reader.is_here),
+        Err(PullError::SessionNotFound) => assert!(!is_open),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+fn expect<T: std::fmt::Debug>(answer: &Result<T, CommandError>, is_accepted: bool) {
+    let is_rejected = matches!(answer, Err(CommandError::Rejected(_)));
+    assert!(answer.is_ok() || is_rejected, "{answer:?}");
+    assert_eq!(answer.is_ok(), is_accepted, "{answer:?}");
+}
+
+fn pick(consumers: &mut [Reader], who: u8) -> Option<&mut Reader> {
+    let count = consumers.len().max(1);
+    consumers.get_mut(usize::from(who) % count)
+}
+
+/// How many results the log knows that the consumer was given.
+fn given(tape: &[Arc<Record>], session: SessionId, reader: ConsumerId) -> usize {
+    let records = || tape.iter().filter(|record| record.session == session);
+    let told = records().filter_map(|record| match &record.event {
+        Event::CursorAdvanced { consumer, to, .. } if *consumer == reader => Some(*to),
+        _ => None,
+    });
+    let cursor = told.max().unwrap_or_default();
+    let results = records().filter(|it| matches!(it.event, Event::ResultEmitted { .. }));
+    results.filter(|it| it.sequence <= cursor).count()
+}

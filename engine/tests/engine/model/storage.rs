@@ -1,0 +1,115 @@
+//! Logs that are opened again: in memory and on the disk. Beside each runs a tape of what was
+//! appended, which is what everything is compared with.
+
+use crate::world::config;
+use rejoin_core::Record;
+use rejoin_engine::{Config, Replayed};
+use rejoin_log::segment::{LogId, Options, SegmentLog};
+use rejoin_log::{AppendError, Log, LogReader, MemoryLog};
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+
+/// Every record that was appended, in order.
+pub(super) type Tape = Arc<Mutex<Vec<Arc<Record>>>>;
+
+/// Where the log is.
+pub(super) enum Storage {
+    Memory,
+    Disk { place: TempDir, segment_bytes: u64 },
+}
+
+impl Storage {
+    pub(super) fn memory() -> Self {
+        Self::Memory
+    }
+
+    pub(super) fn disk(segment_bytes: u64) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        Self::Disk {
+            place,
+            segment_bytes,
+        }
+    }
+
+    /// Opens the log, whose records must be those of the tape.
+    pub(super) fn open(&self, tape: &Tape, recent_bytes: usize) -> (Config, Taped, Replayed) {
+        let config = Config {
+            recent_bytes,
+            ..config()
+        };
+        let mut replayed = Replayed::new(&config);
+        let mut found = Vec::new();
+        let mut visit = |record: Record| {
+            replayed.add(&record).unwrap();
+            found.push(Arc::new(record));
+        };
+        let taped = tape.lock().unwrap().clone();
+        let log: Box<dyn Log> = match self {
+            Self::Memory => {
+                let mut log = MemoryLog::new();
+                log.append(&taped).unwrap();
+                taped.iter().for_each(|record| visit((**record).clone()));
+                Box::new(log)
+            }
+            Self::Disk {
+                place,
+                segment_bytes,
+            } => {
+                let options = Options {
+                    segment_bytes: *segment_bytes,
+                    zero_ahead: false,
+                    ..Options::default()
+                };
+                let id = LogId::from_bytes([1; 16]);
+                let opened = SegmentLog::open(place.path(), id, options, &mut visit);
+                Box::new(opened.unwrap().0)
+            }
+        };
+        assert_eq!(found, taped, "the log holds what was appended");
+        let tape = tape.clone();
+        (config, Taped { log, tape }, replayed)
+    }
+
+    /// What a crash at this moment would leave.
+    pub(super) fn copy(&self) -> Self {
+        match self {
+            Self::Memory => Self::Memory,
+            Self::Disk {
+                place,
+                segment_bytes,
+            } => {
+                let copy = Self::disk(*segment_bytes);
+                if let Self::Disk { place: to, .. } = &copy {
+                    for file in std::fs::read_dir(place.path()).unwrap() {
+                        let file = file.unwrap();
+                        std::fs::copy(file.path(), to.path().join(file.file_name())).unwrap();
+                    }
+                }
+                copy
+            }
+        }
+    }
+}
+
+/// A log, and the tape beside it.
+#[derive(Debug)]
+pub(super) struct Taped {
+    log: Box<dyn Log>,
+    tape: Tape,
+}
+
+impl Log for Taped {
+    fn append(&mut self, records: &[Arc<Record>]) -> Result<(), AppendError> {
+        self.log.append(records)?;
+        self.tape.lock().unwrap().extend_from_slice(records);
+        Ok(())
+    }
+
+    fn reader(&self) -> Arc<dyn LogReader> {
+        self.log.reader()
+    }
+
+    fn close(&mut self) -> Result<(), AppendError> {
+        self.log.close()
+    }
+}

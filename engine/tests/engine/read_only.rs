@@ -1,0 +1,107 @@
+//! An engine that only reads: everything of a log is told, and nothing of it changes.
+
+use crate::world::{Host, World, config, is_finished};
+use rejoin_core::{Audience, Event, Manner, Outcome, Place};
+use rejoin_engine::{CommandError, Config, NewJob, NewSession, Replayed};
+use rejoin_log::segment::{LogId, Options, SegmentLog};
+use std::path::Path;
+use std::time::Duration;
+
+fn open(host: &Host, directory: &Path) -> World {
+    let config = Config {
+        read_only: true,
+        ..config()
+    };
+    let mut replayed = Replayed::new(&config);
+    let opened = SegmentLog::open_read_only(directory, &mut |record| {
+        replayed.add(&record).unwrap();
+    });
+    World::with(host, config, Box::new(opened.unwrap().0), replayed)
+}
+
+/// A log as a crash has left it, while a job ran.
+async fn written(host: &Host, directory: &Path) -> rejoin_core::SessionId {
+    let options = Options {
+        zero_ahead: false,
+        ..Options::default()
+    };
+    let id = LogId::from_bytes([1; 16]);
+    let written = tempfile::tempdir().unwrap();
+    let (log, _) = SegmentLog::open(written.path(), id, options, &mut |_| {}).unwrap();
+    let world = World::with(host, config(), Box::new(log), Replayed::new(&config()));
+    let (session, _) = world.create().await;
+    let puppet = world.run(session).await;
+    puppet.emit("one").await;
+    puppet.emit("two").await;
+    world.settle().await;
+    for file in written.path().read_dir().unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), directory.join(file.file_name())).unwrap();
+    }
+    world.engine.shut_down(Duration::ZERO).await;
+    session
+}
+
+pub(crate) async fn whoever_joins_reads_everything_and_nothing_else_is_permitted(world: World) {
+    let directory = tempfile::tempdir().unwrap();
+    let session = written(&world.host, directory.path()).await;
+    let world = open(&world.host, directory.path());
+    let engine = &world.engine;
+
+    let consumer = engine.join_session(session).await.unwrap();
+    assert_eq!(
+        world.pull_results(session, consumer, 2).await,
+        ["one", "two"]
+    );
+    // What ran does not run any more, here.
+    let Event::JobFinished { outcome, .. } = world.wait_for(session, is_finished).await.event
+    else {
+        unreachable!()
+    };
+    assert_eq!(outcome, Outcome::Lost);
+
+    let manner = Manner {
+        place: Place::Foreground,
+        audience: Audience::Session,
+    };
+    let new = NewSession::default();
+    let answers = [
+        engine.create_session(new).await.map(drop),
+        engine
+            .submit_job(NewJob::new(session, "puppet", manner))
+            .await
+            .map(drop),
+        engine.interrupt_job(session, None).await.map(drop),
+        engine.refuse_statement(session, None, "no".into()).await,
+        engine.set_user(session, "somebody".into()).await,
+        engine.close_session(session).await,
+    ];
+    for answer in answers {
+        assert!(
+            matches!(answer, Err(CommandError::ReadOnly)),
+            "{answer:?} is not refused for being read-only"
+        );
+    }
+    engine.leave_session(session, consumer).await.unwrap();
+    engine.shut_down(Duration::ZERO).await;
+}
+
+pub(crate) async fn no_session_ends_by_itself_and_consumers_expire(world: World) {
+    let directory = tempfile::tempdir().unwrap();
+    let session = written(&world.host, directory.path()).await;
+    let world = open(&world.host, directory.path());
+    let consumer = world.engine.join_session(session).await.unwrap();
+    world.pass(99).await;
+    let view = world.engine.session(session).unwrap();
+    assert!(view.consumer(consumer).is_some());
+    world.pass(1).await;
+    let view = world.engine.session(session).unwrap();
+    assert!(view.consumer(consumer).is_none());
+    // Its timeout is a thousand seconds.
+    world.pass(100_000).await;
+    let view = world.engine.session(session).unwrap();
+    assert_eq!(view.closed, None);
+    let late = world.engine.join_session(session).await.unwrap();
+    assert_eq!(world.pull_results(session, late, 2).await, ["one", "two"]);
+    world.engine.shut_down(Duration::ZERO).await;
+}

@@ -1,0 +1,464 @@
+//! The accounts as frontends ask them: who is this, and may they?
+//!
+//! Credentials and tokens enter, a [`Caller`] or the reason why there is none leaves. The file is
+//! read again when it has changed. A password is hashed once and then known by a code that only
+//! this process can make, until the file changes; hashing runs on threads of its own, few at a
+//! time. An unknown account costs the same hash as a wrong password.
+
+use crate::credentials::{Authorization, Credentials, cookie};
+use crate::failures::{self, Failures};
+use crate::file::{Account, AccountsFile, FileError};
+use crate::jwt::{self, Claims};
+use crate::limits::{HASHING, VERIFIED, WAITING};
+use crate::role::{Caller, Role};
+use crate::secret::{self, Key, NoRandom, Password};
+use crate::tokens::{TokenKind, Tokens};
+use smol::lock::Semaphore;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+/// The time since 1970 began.
+pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
+
+/// The accounts of a server. Clones are the same accounts.
+#[derive(Clone)]
+pub struct Accounts(Arc<Shared>);
+
+/// Why nobody is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// The request says nothing about who it is from.
+    Missing,
+    /// What it says can't be understood.
+    Malformed,
+    /// There is no such account, or its password is another. Which of the two is not told.
+    Wrong,
+    /// The token is unknown or has ended.
+    Expired,
+    /// There were too many failures, or too many ask at once: try later.
+    Later,
+}
+
+struct Shared {
+    path: Option<PathBuf>,
+    clock: Clock,
+    key: Key,
+    /// What an unknown account's password is verified against.
+    stand_in: String,
+    state: Mutex<State>,
+    hashing: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    hashed: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    file: AccountsFile,
+    stamp: Option<Stamp>,
+    /// Once there were accounts, a server is never open to everybody again.
+    is_closed: bool,
+    verified: BTreeSet<[u8; 32]>,
+    failures: Failures,
+    tokens: Tokens,
+}
+
+/// What changes with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    bytes: u64,
+    inode: u64,
+}
+
+impl Accounts {
+    /// No accounts, now and later: whoever asks is let in, and may everything.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no random numbers.
+    pub fn open() -> Result<Self, NoRandom> {
+        Self::new(
+            None,
+            Arc::new(|| Duration::ZERO),
+            AccountsFile::default(),
+            None,
+        )
+    }
+
+    /// The accounts of a file. As long as it isn't there or has none, whoever asks is let in; from
+    /// then on, only they are. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be read or is malformed, or the system has no random numbers.
+    pub fn of_file(path: PathBuf, clock: Clock) -> Result<Self, FileError> {
+        let stamp = stamp(&path);
+        let file = AccountsFile::read(&path)?;
+        Ok(Self::new(Some(path), clock, file, stamp)?)
+    }
+
+    fn new(
+        path: Option<PathBuf>,
+        clock: Clock,
+        file: AccountsFile,
+        stamp: Option<Stamp>,
+    ) -> Result<Self, NoRandom> {
+        let nobody = Credentials::new("", "nobody").password.ok_or(NoRandom)?;
+        let state = State {
+            is_closed: !file.accounts.is_empty(),
+            file,
+            stamp,
+            ..State::default()
+        };
+        Ok(Self(Arc::new(Shared {
+            path,
+            clock,
+            key: Key::new()?,
+            stand_in: secret::hash(&nobody)?,
+            state: Mutex::new(state),
+            hashing: Arc::new(Semaphore::new(HASHING)),
+            waiting: AtomicUsize::new(0),
+            hashed: AtomicU64::new(0),
+        })))
+    }
+
+    /// Whether there are no accounts, so that nobody is asked who they are.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.state().is_closed
+    }
+
+    /// Who the request is from by `Authorization`, `Basic` or `Bearer` with a token of that kind,
+    /// or else by the cookie of that name, if one is given. For frontends whose product has no
+    /// rules of its own.
+    ///
+    /// Waits while a password is hashed that wasn't seen before.
+    ///
+    /// # Errors
+    ///
+    /// When it is from nobody that is known.
+    pub async fn caller<State>(
+        &self,
+        request: &tide::Request<State>,
+        kind: TokenKind,
+        cookie_name: Option<&str>,
+    ) -> Result<Caller, Denied> {
+        if self.is_open() {
+            return Ok(Caller::local());
+        }
+        let headers = rejoin_http::headers(request);
+        match Authorization::of(headers) {
+            Authorization::Basic(credentials) => {
+                let address = rejoin_http::peer(request).ip();
+                self.verify(credentials, address).await
+            }
+            Authorization::Bearer(token) => self.caller_of_token(&token, kind),
+            Authorization::Malformed => Err(Denied::Malformed),
+            Authorization::None => {
+                let token = cookie_name.and_then(|name| cookie(headers, name));
+                self.caller_of_token(token.ok_or(Denied::Missing)?, kind)
+            }
+        }
+    }
+
+    /// Whose credentials these are. Waits while the password is hashed, if it wasn't verified
+    /// since the accounts changed last.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::Wrong`], or [`Denied::Later`] after too many failures from that address.
+    pub async fn verify(
+        &self,
+        credentials: Credentials,
+        address: IpAddr,
+    ) -> Result<Caller, Denied> {
+        if self.is_open() {
+            return Ok(Caller::local());
+        }
+        let Credentials { name, password } = credentials;
+        let failing = (
+            self.0.key.code(&[b"name", name.as_bytes()]),
+            failures::network(address),
+        );
+        if let Some(caller) = self.known(&name, password.as_ref()) {
+            return Ok(caller);
+        }
+        let waiting = Waiting::begin(self.clone()).ok_or(Denied::Later)?;
+        let turn = self.0.hashing.acquire_arc().await;
+        let accounts = self.clone();
+        // Goes on when the client leaves: nobody gets a guess for nothing.
+        smol::unblock(move || {
+            let _held = (turn, waiting);
+            // Whoever had the turn before may have brought the answer.
+            if let Some(caller) = accounts.known(&name, password.as_ref()) {
+                return Ok(caller);
+            }
+            accounts.hash(&name, password.as_ref(), failing)
+        })
+        .await
+    }
+
+    /// A token of that kind for whoever these credentials are of; it is a secret of 32 letters and
+    /// digits. Where there are no accounts it is one that everybody may have.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify).
+    pub async fn login(
+        &self,
+        credentials: Credentials,
+        address: IpAddr,
+        kind: TokenKind,
+    ) -> Result<(Caller, String), Denied> {
+        let caller = self.verify(credentials, address).await?;
+        let token = self.token(&caller, kind).ok_or(Denied::Later)?;
+        Ok((caller, token))
+    }
+
+    /// A new token for somebody who was let in. None when they no longer have an account, or the
+    /// system has no random numbers.
+    #[must_use]
+    pub fn token(&self, caller: &Caller, kind: TokenKind) -> Option<String> {
+        let bytes: [u8; 64] = secret::random().ok()?;
+        // 248 is four times the number of letters: what is above would favour some.
+        let letters = bytes.iter().filter(|byte| **byte < 248);
+        let text: String = letters
+            .take(32)
+            .map(|byte| char::from(LETTERS[usize::from(byte % 62)]))
+            .collect();
+        if text.len() < 32 {
+            return self.token(caller, kind);
+        }
+        let Some(name) = caller.name() else {
+            return Some(text);
+        };
+        let now = self.now();
+        let mut state = self.state();
+        let seal = self.0.seal(state.file.accounts.get(&**name)?);
+        let code = self.0.code_of(&text);
+        state.tokens.add(code, kind, name.clone(), seal, now);
+        Some(text)
+    }
+
+    /// Whose token this is; it counts as used. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::Expired`] when it is nobody's, or not any more.
+    pub fn caller_of_token(&self, token: &str, kind: TokenKind) -> Result<Caller, Denied> {
+        if self.is_open() {
+            return Ok(Caller::local());
+        }
+        let now = self.now();
+        let code = self.0.code_of(token);
+        let mut state = self.state();
+        let State { tokens, file, .. } = &mut *state;
+        let token = tokens.use_up(&code, kind, now).ok_or(Denied::Expired)?;
+        let account = file.accounts.get(&*token.account).ok_or(Denied::Expired)?;
+        if self.0.seal(account) != token.seal {
+            return Err(Denied::Expired);
+        }
+        Ok(Caller::new(token.account.clone(), account.role))
+    }
+
+    /// Ends a token.
+    pub fn logout(&self, token: &str, kind: TokenKind) {
+        let code = self.0.code_of(token);
+        self.state().tokens.end(&code, kind);
+    }
+
+    /// A JSON Web Token for somebody who was let in, as `issuer` writes it: `account` is what it
+    /// says of their role. None when they no longer have an account.
+    #[must_use]
+    pub fn jwt(
+        &self,
+        caller: &Caller,
+        issuer: &str,
+        account: &str,
+        life: Duration,
+    ) -> Option<String> {
+        let name = caller.name().map_or("admin", |name| &**name);
+        let now = self.now();
+        let claims = Claims {
+            account: account.into(),
+            aud: issuer.into(),
+            exp: now.as_secs().saturating_add(life.as_secs()),
+            iat: now.as_secs(),
+            iss: issuer.into(),
+            sub: name.into(),
+        };
+        let key = match caller.name() {
+            Some(_) => self.jwt_key(name)?,
+            None => self.0.key.derive(&[b"jwt"]),
+        };
+        jwt::write(&claims, &key)
+    }
+
+    /// Who a JSON Web Token is of.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::Expired`] when this process didn't write it, it has expired, or the account's
+    /// password has changed since.
+    pub fn caller_of_jwt(&self, token: &str) -> Result<Caller, Denied> {
+        if self.is_open() {
+            return Ok(Caller::local());
+        }
+        let claims = jwt::read(token, self.now(), |name| self.jwt_key(name));
+        let name = claims.ok_or(Denied::Expired)?.sub;
+        let role = self.role(&name).ok_or(Denied::Expired)?;
+        Ok(Caller::new(name.into(), role))
+    }
+
+    /// How many passwords were hashed so far.
+    #[must_use]
+    pub fn hashed(&self) -> u64 {
+        self.0.hashed.load(Ordering::Relaxed)
+    }
+
+    fn role(&self, name: &str) -> Option<Role> {
+        self.state().file.accounts.get(name).map(|it| it.role)
+    }
+
+    /// Ends with the process, and with the account's password.
+    fn jwt_key(&self, name: &str) -> Option<Key> {
+        let state = self.state();
+        let account = state.file.accounts.get(name)?;
+        Some(self.0.key.derive(&[b"jwt", account.hash.as_bytes()]))
+    }
+
+    fn known(&self, name: &str, password: Option<&Password>) -> Option<Caller> {
+        let state = self.state();
+        let account = state.file.accounts.get(name)?;
+        let code = self.0.verified(name, password?, account);
+        let is_known = state.verified.contains(&code);
+        is_known.then(|| Caller::new(name.into(), account.role))
+    }
+
+    /// Blocks for tens of milliseconds.
+    fn hash(
+        &self,
+        name: &str,
+        password: Option<&Password>,
+        failing: failures::Key,
+    ) -> Result<Caller, Denied> {
+        let now = self.now();
+        let account = {
+            let state = self.state();
+            if state.failures.wait(&failing, now).is_some() {
+                return Err(Denied::Later);
+            }
+            state.file.accounts.get(name).cloned()
+        };
+        let hash = account.as_ref().map_or(&self.0.stand_in, |it| &it.hash);
+        self.0.hashed.fetch_add(1, Ordering::Relaxed);
+        let nobody = Credentials::new("", "?").password;
+        let is_right = password
+            .or(nobody.as_ref())
+            .is_some_and(|password| secret::verify(password, hash));
+        let mut state = self.state();
+        let (Some(account), Some(password), true) = (account, password, is_right) else {
+            state.failures.note(failing, now);
+            tracing::warn!(address = %failing.1, "a login failed");
+            return Err(Denied::Wrong);
+        };
+        state.failures.forgive(&failing);
+        // The file may have changed meanwhile.
+        if state.file.accounts.get(name) != Some(&account) {
+            return Err(Denied::Wrong);
+        }
+        if state.verified.len() >= VERIFIED {
+            state.verified.clear();
+        }
+        let code = self.0.verified(name, password, &account);
+        state.verified.insert(code);
+        Ok(Caller::new(name.into(), account.role))
+    }
+
+    fn now(&self) -> Duration {
+        (self.0.clock)()
+    }
+
+    /// The state, with what the file says now.
+    fn state(&self) -> MutexGuard<'_, State> {
+        let state = self.0.state.lock();
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = &self.0.path {
+            let stamp = stamp(path);
+            if stamp != state.stamp {
+                state.stamp = stamp;
+                match AccountsFile::read(path) {
+                    Ok(file) => {
+                        tracing::info!(accounts = file.accounts.len(), "read the accounts");
+                        state.is_closed |= !file.accounts.is_empty();
+                        state.file = file;
+                        state.verified.clear();
+                    }
+                    // Whoever has an account keeps it until it can be read again.
+                    Err(error) => tracing::error!(%error, "the accounts stay as they were"),
+                }
+            }
+        }
+        state
+    }
+}
+
+impl Shared {
+    fn code_of(&self, token: &str) -> [u8; 32] {
+        self.key.code(&[b"token", token.as_bytes()])
+    }
+
+    fn seal(&self, account: &Account) -> [u8; 32] {
+        self.key.code(&[b"seal", account.hash.as_bytes()])
+    }
+
+    fn verified(&self, name: &str, password: &Password, account: &Account) -> [u8; 32] {
+        let hash = account.hash.as_bytes();
+        let parts = [b"verified", name.as_bytes(), password.bytes(), hash];
+        self.key.code(&parts)
+    }
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Accounts(…)")
+    }
+}
+
+/// One of those who wait for their password to be hashed.
+struct Waiting(Accounts);
+
+impl Waiting {
+    fn begin(accounts: Accounts) -> Option<Self> {
+        let before = accounts.0.waiting.fetch_add(1, Ordering::SeqCst);
+        let waiting = Self(accounts);
+        (before < WAITING).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn stamp(path: &std::path::Path) -> Option<Stamp> {
+    let metadata = fs::metadata(path).ok()?;
+    #[cfg(unix)]
+    let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
+    #[cfg(not(unix))]
+    let inode = 0;
+    Some(Stamp {
+        modified: metadata.modified().ok(),
+        bytes: metadata.len(),
+        inode,
+    })
+}
+
+const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";

@@ -1,0 +1,234 @@
+//! The file with the accounts: what it says, and how it is read and rewritten.
+//!
+//! It is TOML, a table for each account with its `role` and the `hash` of its password. It is
+//! replaced as a whole, by a rename: whoever reads it finds the old accounts or the new ones. Only
+//! its owner may read it.
+
+use crate::limits::{ACCOUNTS, FILE_BYTES, NAME_BYTES};
+use crate::role::Role;
+use crate::secret::{self, NoRandom, Password};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// The accounts as a file has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountsFile {
+    pub(crate) accounts: BTreeMap<String, Account>,
+}
+
+/// One account.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Account {
+    pub(crate) role: Role,
+    pub(crate) hash: String,
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Account({})", self.role)
+    }
+}
+
+/// Why an accounts file can't be used or changed. Says nothing of what is in it.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It can't be read.
+    #[error("cannot read the accounts in {}", .0.display())]
+    Read(PathBuf, #[source] io::Error),
+    /// It can't be written.
+    #[error("cannot write the accounts in {}", .0.display())]
+    Write(PathBuf, #[source] io::Error),
+    /// It is no file of accounts.
+    #[error("the accounts in {} are wrong: {}", .0.display(), .1)]
+    Malformed(PathBuf, String),
+    /// There is such an account already.
+    #[error("there is an account {0:?} already")]
+    Exists(String),
+    /// There is no such account.
+    #[error("there is no account {0:?}")]
+    Unknown(String),
+    /// This can't be the name of an account.
+    #[error(
+        "{0:?} cannot be an account's name: take 1 to 64 letters, digits and . _ - without accents"
+    )]
+    BadName(String),
+    /// There are as many accounts as there may be.
+    #[error("there are {ACCOUNTS} accounts already")]
+    Full,
+    /// No password can be hashed.
+    #[error(transparent)]
+    Random(#[from] NoRandom),
+}
+
+impl AccountsFile {
+    /// What a file says; where there is none, there are no accounts. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be read or isn't a file of accounts.
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        let read = |error| FileError::Read(path.into(), error);
+        let mut text = String::new();
+        match File::open(path) {
+            Ok(file) => file.take(FILE_BYTES + 1).read_to_string(&mut text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => Err(error),
+        }
+        .map_err(read)?;
+        let wrong = |why: String| FileError::Malformed(path.into(), why);
+        if text.len() as u64 > FILE_BYTES {
+            return Err(wrong(format!("more than {FILE_BYTES} bytes")));
+        }
+        // The parser's own words would show the line, and with it a hash.
+        let accounts: BTreeMap<String, Account> =
+            toml::from_str(&text).map_err(|error: toml::de::Error| {
+                let start = error.span().map_or(0, |span| span.start);
+                let before = text.get(..start).unwrap_or_default();
+                let line = before.matches('\n').count() + 1;
+                wrong(format!("line {line} is not what `rejoin user` writes"))
+            })?;
+        for (name, account) in &accounts {
+            check_name(name)?;
+            if !secret::is_hash(&account.hash) {
+                return Err(wrong(format!("the hash of {name} is no argon2id hash")));
+            }
+        }
+        if accounts.len() > ACCOUNTS {
+            return Err(FileError::Full);
+        }
+        Ok(Self { accounts })
+    }
+
+    /// Replaces the file, so that only its owner can read it. Blocks until it is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be written; then it is as it was.
+    pub fn write(&self, path: &Path) -> Result<(), FileError> {
+        let mut text = String::from("# Accounts of Rejoin, written by `rejoin user`.\n");
+        for (name, account) in &self.accounts {
+            // Names and hashes have nothing that TOML would escape.
+            let (role, hash) = (account.role, &account.hash);
+            text += &format!("\n[\"{name}\"]\nrole = \"{role}\"\nhash = \"{hash}\"\n");
+        }
+        replace(path, text.as_bytes()).map_err(|error| FileError::Write(path.into(), error))
+    }
+
+    /// Adds an account. Takes tens of milliseconds for the hash.
+    ///
+    /// # Errors
+    ///
+    /// When there is one of that name, or the name is none.
+    pub fn add(&mut self, name: &str, role: Role, password: &Password) -> Result<(), FileError> {
+        check_name(name)?;
+        if self.accounts.contains_key(name) {
+            return Err(FileError::Exists(name.into()));
+        }
+        if self.accounts.len() >= ACCOUNTS {
+            return Err(FileError::Full);
+        }
+        let hash = secret::hash(password)?;
+        self.accounts.insert(name.into(), Account { role, hash });
+        Ok(())
+    }
+
+    /// Removes an account.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such account.
+    pub fn remove(&mut self, name: &str) -> Result<(), FileError> {
+        let removed = self.accounts.remove(name);
+        removed
+            .map(drop)
+            .ok_or_else(|| FileError::Unknown(name.into()))
+    }
+
+    /// Gives an account another password.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such account.
+    pub fn set_password(&mut self, name: &str, password: &Password) -> Result<(), FileError> {
+        let account = self.accounts.get_mut(name);
+        let account = account.ok_or_else(|| FileError::Unknown(name.into()))?;
+        account.hash = secret::hash(password)?;
+        Ok(())
+    }
+
+    /// The names and roles, by name.
+    pub fn list(&self) -> impl Iterator<Item = (&str, Role)> {
+        let accounts = self.accounts.iter();
+        accounts.map(|(name, account)| (name.as_str(), account.role))
+    }
+}
+
+/// Changes a file while nobody else does; waits for whoever does. Blocks.
+///
+/// # Errors
+///
+/// What reading, the change and writing say; then nothing is changed.
+pub fn change<T>(
+    path: &Path,
+    change: impl FnOnce(&mut AccountsFile) -> Result<T, FileError>,
+) -> Result<T, FileError> {
+    let lock = lock(path).map_err(|error| FileError::Write(path.into(), error))?;
+    let mut file = AccountsFile::read(path)?;
+    let changed = change(&mut file)?;
+    file.write(path)?;
+    drop(lock);
+    Ok(changed)
+}
+
+/// Held by one process at a time; let go by its drop.
+fn lock(path: &Path) -> io::Result<File> {
+    if let Some(directory) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
+        fs::create_dir_all(directory)?;
+    }
+    let lock = private(OpenOptions::new().write(true).create(true)).open(beside(path, "lock"))?;
+    lock.lock()?;
+    Ok(lock)
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = beside(path, "new");
+    // One that a crash has left may be readable by others.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => (),
+    }
+    let mut file = private(OpenOptions::new().write(true).create_new(true)).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
+    File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options
+}
+
+fn check_name(name: &str) -> Result<(), FileError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if name.is_empty() || name.len() > NAME_BYTES || !name.bytes().all(is_plain) {
+        return Err(FileError::BadName(name.into()));
+    }
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! Every bound of this crate, with its name and its unit.
+
+use std::time::Duration;
+
+/// Accounts of one file.
+pub const ACCOUNTS: usize = 10_000;
+
+/// Bytes of an account's name.
+pub const NAME_BYTES: usize = 64;
+
+/// Bytes of a password: enough for any phrase, and little enough to hash.
+pub const PASSWORD_BYTES: usize = 1024;
+
+/// Bytes of an accounts file.
+pub(crate) const FILE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Passwords that are hashed at the same time; each takes 19 MiB and a processor.
+pub(crate) const HASHING: usize = 2;
+
+/// Passwords that wait to be hashed; one more is refused.
+pub(crate) const WAITING: usize = 64;
+
+/// Verified credentials that are remembered.
+pub(crate) const VERIFIED: usize = 1024;
+
+/// Failures of one account from one address that cost nothing but their hashing.
+pub(crate) const FREE_FAILURES: u32 = 5;
+
+/// What the first failure after those costs; each further one twice as much.
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a failure costs at most.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// After so long without a failure they are forgotten.
+pub(crate) const FORGIVEN: Duration = Duration::from_secs(15 * 60);
+
+/// Pairs of account and address whose failures are remembered.
+pub(crate) const FAILING: usize = 10_000;
+
+/// Tokens of one account and kind; one more takes the place of the one that was unused longest.
+pub(crate) const TOKENS_EACH: usize = 100;
+
+/// Tokens of all accounts.
+pub(crate) const TOKENS: usize = 10_000;

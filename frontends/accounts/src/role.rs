@@ -1,0 +1,189 @@
+//! Roles and what each may do: the whole table in one place. Pure.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// What an account is trusted with. Each may all that the ones before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Lists, joins and reads.
+    Viewer,
+    /// Also creates sessions, runs and interrupts in those that it may enter, closes its own.
+    Operator,
+    /// Also sees and closes all.
+    Admin,
+}
+
+/// What somebody may be asked to be allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// List sessions, join them, pull their results.
+    Read,
+    /// Create a session.
+    Create,
+    /// Run a statement in a session that one may enter.
+    Run,
+    /// Interrupt a job in a session that one may enter.
+    Interrupt,
+    /// Close a session of one's own.
+    CloseOwn,
+    /// Close anybody's session.
+    CloseAny,
+    /// See everybody's sessions in lists.
+    SeeAll,
+}
+
+impl Role {
+    /// All, from the least to the most trusted.
+    pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
+
+    /// Whether the role has the permission.
+    ///
+    /// ```
+    /// use rejoin_accounts::{Permission, Role};
+    ///
+    /// assert!(Role::Viewer.may(Permission::Read));
+    /// assert!(!Role::Viewer.may(Permission::Run));
+    /// assert!(!Role::Operator.may(Permission::CloseAny));
+    /// ```
+    #[must_use]
+    pub fn may(self, permission: Permission) -> bool {
+        let least = match permission {
+            Permission::Read => Self::Viewer,
+            Permission::Create | Permission::Run | Permission::Interrupt | Permission::CloseOwn => {
+                Self::Operator
+            }
+            Permission::CloseAny | Permission::SeeAll => Self::Admin,
+        };
+        self >= least
+    }
+
+    /// Its name, as the file and the command line have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let role = Self::ALL.into_iter().find(|role| role.as_str() == name);
+        role.ok_or_else(|| format!("{name:?} is no role: there are viewer, operator and admin"))
+    }
+}
+
+/// Whoever a request is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    name: Option<Arc<str>>,
+    role: Role,
+}
+
+impl Caller {
+    /// Whoever asks a server that has no accounts: they may everything, and have no name.
+    #[must_use]
+    pub fn local() -> Self {
+        Self {
+            name: None,
+            role: Role::Admin,
+        }
+    }
+
+    pub(crate) fn new(name: Arc<str>, role: Role) -> Self {
+        Self {
+            name: Some(name),
+            role,
+        }
+    }
+
+    /// The account's name; none where there are no accounts.
+    #[must_use]
+    pub fn name(&self) -> Option<&Arc<str>> {
+        self.name.as_ref()
+    }
+
+    /// What the account is trusted with.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether the role has the permission.
+    #[must_use]
+    pub fn may(&self, permission: Permission) -> bool {
+        self.role.may(permission)
+    }
+
+    /// Whether a session of `owner` is shown to them where sessions are listed or named by their
+    /// small numbers. Whoever knows a session's UUID may enter it without this: it is the secret.
+    #[must_use]
+    pub fn sees(&self, owner: Option<&str>) -> bool {
+        self.may(Permission::SeeAll) || self.is(owner)
+    }
+
+    /// Whether they may close a session of `owner`.
+    #[must_use]
+    pub fn may_close(&self, owner: Option<&str>) -> bool {
+        self.may(Permission::CloseAny) || (self.may(Permission::CloseOwn) && self.is(owner))
+    }
+
+    /// Whose sessions lists show; none: everybody's.
+    #[must_use]
+    pub fn shown_user(&self) -> Option<&str> {
+        if self.may(Permission::SeeAll) {
+            return None;
+        }
+        self.name.as_deref()
+    }
+
+    fn is(&self, owner: Option<&str>) -> bool {
+        self.name.is_some() && self.name.as_deref() == owner
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_role_may_what_the_table_says() {
+        use Permission::{CloseAny, CloseOwn, Create, Interrupt, Read, Run, SeeAll};
+        let all = [Read, Create, Run, Interrupt, CloseOwn, CloseAny, SeeAll];
+        for (role, may) in [
+            (Role::Viewer, 1),
+            (Role::Operator, 5),
+            (Role::Admin, all.len()),
+        ] {
+            for (place, permission) in all.into_iter().enumerate() {
+                assert_eq!(role.may(permission), place < may, "{role} {permission:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_session_belongs_to_its_creator() {
+        let ada = Caller::new("ada".into(), Role::Operator);
+        assert!(ada.sees(Some("ada")) && ada.may_close(Some("ada")));
+        for owner in [Some("bob"), None] {
+            assert!(!ada.sees(owner) && !ada.may_close(owner));
+        }
+        let viewer = Caller::new("vic".into(), Role::Viewer);
+        assert!(viewer.sees(Some("vic")) && !viewer.may_close(Some("vic")));
+        assert!(Caller::local().sees(None) && Caller::local().may_close(Some("bob")));
+    }
+}

@@ -1,0 +1,160 @@
+//! What may not be told: passwords and keys, and how they are made, hashed and compared.
+//!
+//! Nothing of this file is ever shown: not in logs, not in errors, not in `Debug`.
+
+use crate::limits::PASSWORD_BYTES;
+use argon2::Argon2;
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use std::fmt;
+
+/// A password as somebody has typed it.
+///
+/// ```
+/// use rejoin_accounts::Password;
+///
+/// let password = Password::new("correct horse").unwrap();
+/// assert_eq!(format!("{password:?}"), "Password(…)");
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
+
+impl Password {
+    /// Takes a password; none when it is empty or longer than
+    /// [`PASSWORD_BYTES`](crate::limits::PASSWORD_BYTES).
+    pub fn new(password: impl Into<String>) -> Option<Self> {
+        let password = password.into();
+        (!password.is_empty() && password.len() <= PASSWORD_BYTES).then_some(Self(password))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+/// A password's argon2id hash with its salt and cost, as a PHC string.
+pub(crate) fn hash(password: &Password) -> Result<String, NoRandom> {
+    let salt = SaltString::encode_b64(&random::<16>()?).map_err(|_| NoRandom)?;
+    let hash = Argon2::default()
+        .hash_password(password.bytes(), &salt)
+        .map_err(|_| NoRandom)?;
+    Ok(hash.to_string())
+}
+
+/// Whether it is an argon2id hash that can be verified against.
+pub(crate) fn is_hash(phc: &str) -> bool {
+    PasswordHash::new(phc).is_ok_and(|hash| {
+        hash.algorithm == argon2::ARGON2ID_IDENT
+            && hash.salt.is_some()
+            && hash.hash.is_some()
+            && argon2::Params::try_from(&hash).is_ok()
+    })
+}
+
+/// Whether the password is the one that was hashed. Takes tens of milliseconds; compares in
+/// constant time.
+pub(crate) fn verify(password: &Password, phc: &str) -> bool {
+    let Ok(hash) = PasswordHash::new(phc) else {
+        return false;
+    };
+    Argon2::default()
+        .verify_password(password.bytes(), &hash)
+        .is_ok()
+}
+
+/// The system has no random numbers to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the system gives no random numbers")]
+pub struct NoRandom;
+
+/// Random bytes of the system.
+pub(crate) fn random<const BYTES: usize>() -> Result<[u8; BYTES], NoRandom> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes).map_err(|_| NoRandom)?;
+    Ok(bytes)
+}
+
+/// A key that nobody but this process has, and that ends with it.
+#[derive(Clone)]
+pub(crate) struct Key([u8; 32]);
+
+impl Key {
+    pub(crate) fn new() -> Result<Self, NoRandom> {
+        random().map(Self)
+    }
+
+    /// The authentication code of the parts, each with its length, so that no two splits of the
+    /// same bytes are the same.
+    pub(crate) fn code(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.mac();
+        for part in parts {
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+
+    /// A key of its own for what the parts name.
+    pub(crate) fn derive(&self, parts: &[&[u8]]) -> Self {
+        Self(self.code(parts))
+    }
+
+    /// HMAC-SHA256 of the bytes as they are.
+    pub(crate) fn sign(&self, bytes: &[u8]) -> [u8; 32] {
+        let mut mac = self.mac();
+        mac.update(bytes);
+        mac.finalize().into_bytes().into()
+    }
+
+    /// Whether that is their signature; in constant time.
+    pub(crate) fn is_signed(&self, bytes: &[u8], signature: &[u8]) -> bool {
+        let mut mac = self.mac();
+        mac.update(bytes);
+        mac.verify_slice(signature).is_ok()
+    }
+
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+    fn mac(&self) -> Hmac<Sha256> {
+        Hmac::new_from_slice(&self.0).expect("a key of 32 bytes")
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_argon2id_and_knows_its_password() {
+        let password = Password::new("geheim").unwrap();
+        let phc = hash(&password).unwrap();
+        assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert!(is_hash(&phc) && verify(&password, &phc));
+        assert!(!verify(&Password::new("Geheim").unwrap(), &phc));
+        assert_ne!(hash(&password).unwrap(), phc, "each has a salt of its own");
+        for other in ["", "geheim", "$argon2i$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA"] {
+            assert!(!is_hash(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn codes_depend_on_where_the_parts_end() {
+        let key = Key::new().unwrap();
+        assert_ne!(key.code(&[b"a", b"bc"]), key.code(&[b"ab", b"c"]));
+        assert!(key.is_signed(b"x", &key.sign(b"x")));
+        assert!(!key.is_signed(b"y", &key.sign(b"x")));
+        assert_eq!(format!("{key:?}"), "Key(…)");
+    }
+}

@@ -1,0 +1,213 @@
+//! The recording of a terminal, in version 3 of asciinema's format
+//! (<https://docs.asciinema.org/manual/asciicast/v3/>): a header, then an event a line.
+//!
+//! Pure: records in, lines out. An event's interval is the time since the event before it, in
+//! seconds. Never: a bare line feed, which would leave a terminal's cursor where it stands; or
+//! bytes that are not UTF-8, which the format cannot hold: they become U+FFFD.
+
+use crate::offline::Choice;
+use rejoin_core::{Event, Record, Timestamp};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The terminal that is recorded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Screen {
+    pub(super) columns: u16,
+    pub(super) rows: u16,
+    /// No player is to pause for longer.
+    pub(super) idle_limit: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub(super) struct Asciicast {
+    /// The header, until there is a record that says when the recording begins.
+    header: Option<Value>,
+    last: Timestamp,
+    /// Whether the last character that was written returns to a line's beginning.
+    is_returned: bool,
+    /// The status of the job that ended last.
+    status: i32,
+    is_closed: bool,
+}
+
+impl Asciicast {
+    pub(super) fn new(screen: Screen, session: &Choice) -> Self {
+        let name = session.number.map(|number| format!("session {number}"));
+        let name = name.unwrap_or_else(|| format!("session {}", session.session));
+        let mut header = json!({
+            "version": 3,
+            "term": {"cols": screen.columns, "rows": screen.rows, "type": "xterm-256color"},
+            "title": format!("Rejoin, {name}"),
+        });
+        if let Some(limit) = screen.idle_limit {
+            header["idle_time_limit"] = limit.as_secs_f64().into();
+        }
+        Self {
+            header: Some(header),
+            last: session.begin,
+            is_returned: false,
+            status: 0,
+            is_closed: false,
+        }
+    }
+
+    /// The lines for the next record, which shows these bytes to a terminal.
+    pub(super) fn take(&mut self, record: &Record, is_told: bool, shown: &[u8]) -> String {
+        let mut lines = self.begin(record.at);
+        if !is_told {
+            return lines;
+        }
+        match &record.event {
+            Event::JobSubmitted { statement, .. } => {
+                let label = statement.lines().next().unwrap_or_default().trim();
+                lines += &self.event(record.at, "m", label);
+            }
+            Event::JobFinished { status, .. } => self.status = *status,
+            Event::SessionClosed { .. } => self.is_closed = true,
+            _ => {}
+        }
+        if !shown.is_empty() {
+            let text = self.returned(&String::from_utf8_lossy(shown));
+            lines += &self.event(record.at, "o", &text);
+        }
+        if self.is_closed {
+            lines += &self.event(record.at, "x", &self.status.to_string());
+        }
+        lines
+    }
+
+    /// What is left to write: the header, if there was nothing else.
+    pub(super) fn end(&mut self) -> String {
+        self.begin(self.last)
+    }
+
+    fn begin(&mut self, at: Timestamp) -> String {
+        let Some(mut header) = self.header.take() else {
+            return String::new();
+        };
+        self.last = at;
+        header["timestamp"] = (at.as_millis() / 1_000).into();
+        format!("{header}\n")
+    }
+
+    fn event(&mut self, at: Timestamp, code: &str, content: &str) -> String {
+        let passed = at.since(std::mem::replace(&mut self.last, at));
+        let (seconds, millis) = (passed.as_secs(), passed.subsec_millis());
+        format!(
+            "[{seconds}.{millis:03}, \"{code}\", {}]\n",
+            Value::from(content)
+        )
+    }
+
+    /// The text with a carriage return before each line feed that has none.
+    fn returned(&mut self, text: &str) -> String {
+        let mut returned = String::with_capacity(text.len());
+        for character in text.chars() {
+            if character == '\n' && !self.is_returned {
+                returned.push('\r');
+            }
+            returned.push(character);
+            self.is_returned = character == '\r';
+        }
+        returned
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rejoin_core::testing::SESSION;
+    use rejoin_core::{
+        Audience, CloseCause, JobId, Manner, Outcome, Place, Sequence, SessionNumber,
+    };
+
+    fn cast(idle_limit: Option<Duration>) -> Asciicast {
+        let screen = Screen {
+            columns: 100,
+            rows: 30,
+            idle_limit,
+        };
+        Asciicast::new(
+            screen,
+            &Choice {
+                session: SESSION,
+                number: Some(SessionNumber(4)),
+                begin: Timestamp::from_millis(1_504_467_315_250),
+            },
+        )
+    }
+
+    fn record(millis: u64, event: Event) -> Record {
+        Record {
+            session: SESSION,
+            sequence: Sequence(1),
+            at: Timestamp::from_millis(1_504_467_315_250 + millis),
+            event,
+        }
+    }
+
+    #[test]
+    fn a_recording_is_a_header_and_events_with_the_time_between_them() {
+        let manner = Manner {
+            place: Place::Foreground,
+            audience: Audience::Session,
+        };
+        let job = JobId(1);
+        let submitted = Event::JobSubmitted {
+            job,
+            manner,
+            statement: "make\nmake install".into(),
+            timeout: Duration::ZERO,
+            output_limit: 0,
+            request: None,
+            input: false,
+        };
+        let said = Event::ResultEmitted {
+            job,
+            manner,
+            result: "{}".into(),
+        };
+        let finished = Event::JobFinished {
+            job,
+            manner,
+            outcome: Outcome::Failed,
+            status: 2,
+            message: None,
+        };
+        let closed = Event::SessionClosed {
+            cause: CloseCause::Requested,
+        };
+        let mut cast = cast(Some(Duration::from_millis(1_500)));
+        let lines = [
+            cast.take(&record(0, Event::SessionResumed), true, b""),
+            cast.take(&record(1_250, submitted), true, b"$ make\n"),
+            cast.take(&record(1_251, said.clone()), true, b"a\r"),
+            cast.take(&record(3_000, said.clone()), true, b"\nb\n\xff\"\x1b[0m"),
+            cast.take(&record(3_500, said), false, b""),
+            cast.take(&record(4_000, finished), true, b""),
+            cast.take(&record(5_000, closed), true, b""),
+            cast.end(),
+        ];
+        let expected = [
+            "{\"idle_time_limit\":1.5,\"term\":{\"cols\":100,\"rows\":30,\
+             \"type\":\"xterm-256color\"},\"timestamp\":1504467315,\
+             \"title\":\"Rejoin, session 4\",\"version\":3}\n",
+            "[1.250, \"m\", \"make\"]\n[0.000, \"o\", \"$ make\\r\\n\"]\n",
+            "[0.001, \"o\", \"a\\r\"]\n",
+            "[1.749, \"o\", \"\\nb\\r\\n\u{fffd}\\\"\\u001b[0m\"]\n",
+            "",
+            "",
+            "[2.000, \"x\", \"2\"]\n",
+            "",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_recording_of_nothing_is_its_header() {
+        let header: Value = serde_json::from_str(&cast(None).end()).unwrap();
+        assert_eq!(header["version"], 3);
+        assert_eq!(header.get("idle_time_limit"), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! `rejoin log`: the records of a log as they are, for whoever debugs the engine. Changes nothing.
+
+use crate::args::LogArgs;
+use crate::offline::{Offline, OfflineError, Sessions, conclude, fields, written};
+use rejoin_core::{Audience, Event, Record};
+use rejoin_log::schema;
+use serde_json::{Map, Value};
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+/// Shows the records on standard output; the status says whether all of them could be read.
+pub(crate) fn run(args: &LogArgs) -> Result<ExitCode, OfflineError> {
+    let log = Offline::find(&args.directory)?;
+    let session = match &args.session {
+        None => None,
+        Some(name) => {
+            let mut sessions = Sessions::default();
+            log.read(&mut |record| sessions.add(&record))?;
+            let choice = sessions.choose(Some(name)).map_err(OfflineError::Session)?;
+            Some(choice.session)
+        }
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut outcome = Ok(());
+    let (mut position, mut left) = (0_u64, args.limit.unwrap_or(u64::MAX));
+    let mut encoded = Vec::new();
+    let findings = log.read(&mut |record| {
+        position += 1;
+        let is_wanted = position >= args.from && session.is_none_or(|it| it == record.session);
+        if left == 0 || outcome.is_err() || !is_wanted {
+            return;
+        }
+        left -= 1;
+        encoded.clear();
+        schema::encode(&record, &mut encoded);
+        let raw = Raw {
+            position,
+            bytes: encoded.len(),
+            record: &record,
+        };
+        let line = if args.json { raw.json() } else { raw.words() };
+        outcome = writeln!(out, "{line}");
+    })?;
+    written(outcome.and_then(|()| out.flush()), "the records")?;
+    Ok(conclude(&findings, session))
+}
+
+/// A record, and what the log knows of it.
+struct Raw<'a> {
+    /// Its place in the log, counted from 1 over the records that are readable.
+    position: u64,
+    /// How long it is, encoded.
+    bytes: usize,
+    record: &'a Record,
+}
+
+impl Raw<'_> {
+    fn json(&self) -> String {
+        let mut fields = fields(self.record);
+        fields.insert("position".into(), self.position.into());
+        fields.insert("bytes".into(), self.bytes.into());
+        Value::Object(fields).to_string()
+    }
+
+    fn words(&self) -> String {
+        let mut fields = fields(self.record);
+        let mut take = |name: &str| match fields.remove(name) {
+            Some(Value::String(text)) => text,
+            other => other.unwrap_or_default().to_string(),
+        };
+        let (session, sequence) = (take("session"), take("sequence"));
+        let (at, event) = (take("at"), take("event"));
+        let (position, bytes) = (self.position, self.bytes);
+        let only = if is_for_the_submitter(&self.record.event) {
+            "  (for the submitter only)"
+        } else {
+            ""
+        };
+        format!(
+            "{position:>8}  {at}  {session} {sequence:>6}  {bytes:>6} B  {event}{}{only}",
+            members(&fields)
+        )
+    }
+}
+
+fn members(fields: &Map<String, Value>) -> String {
+    let members = fields.iter();
+    members
+        .map(|(name, value)| format!(" {name}={value}"))
+        .collect()
+}
+
+fn is_for_the_submitter(event: &Event) -> bool {
+    match event {
+        Event::JobSubmitted { manner, .. }
+        | Event::InputWritten { manner, .. }
+        | Event::ResultEmitted { manner, .. }
+        | Event::JobFinished { manner, .. } => manner.audience == Audience::Submitter,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rejoin_core::testing::SESSION;
+    use rejoin_core::{JobId, Manner, Place, Sequence, Timestamp};
+
+    #[test]
+    fn a_record_is_a_line_with_all_that_is_in_it() {
+        let record = Record {
+            session: SESSION,
+            sequence: Sequence(7),
+            at: Timestamp::from_millis(1_500),
+            event: Event::ResultEmitted {
+                job: JobId(3),
+                manner: Manner {
+                    place: Place::Foreground,
+                    audience: Audience::Submitter,
+                },
+                result: r#"{"content":"a b","jobId":3}"#.into(),
+            },
+        };
+        let raw = Raw {
+            position: 12,
+            bytes: 90,
+            record: &record,
+        };
+        let expected = format!(
+            "      12  1970-01-01T00:00:01.500Z  {SESSION}      7      90 B  result-emitted \
+             audience=\"submitter\" job=3 place=\"foreground\" \
+             result={{\"content\":\"a b\",\"jobId\":3}}  (for the submitter only)"
+        );
+        assert_eq!(raw.words(), expected);
+        let json: Value = serde_json::from_str(&raw.json()).unwrap();
+        assert_eq!(
+            (&json["position"], &json["bytes"]),
+            (&12.into(), &90.into())
+        );
+        assert_eq!(json["result"]["content"], "a b");
+    }
+}

@@ -1,0 +1,109 @@
+//! Where to begin and where to end in a session: at a sequence, an instant, or a time after the
+//! session's first record.
+
+use crate::settings::Wait;
+use rejoin_core::{Record, Timestamp};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A place in a session, as people write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    Sequence(u64),
+    Instant(Timestamp),
+    /// After the session's first record.
+    After(Duration),
+}
+
+impl FromStr for Bound {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(sequence) = text.parse() {
+            return Ok(Self::Sequence(sequence));
+        }
+        if let Ok(Wait(wait)) = text.parse() {
+            return Ok(Self::After(wait));
+        }
+        let instant: Option<jiff::Timestamp> = text.parse().ok();
+        let millis = instant.and_then(|instant| u64::try_from(instant.as_millisecond()).ok());
+        millis
+            .map(|millis| Self::Instant(Timestamp::from_millis(millis)))
+            .ok_or_else(|| {
+                format!(
+                    "{text:?} is neither a sequence (17), nor an instant (2026-01-31T12:00:00Z), \
+                     nor a time after the session's beginning (90s)"
+                )
+            })
+    }
+}
+
+/// What of a session is wanted: from one place to another, both included.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Span {
+    pub(crate) from: Option<Bound>,
+    pub(crate) until: Option<Bound>,
+}
+
+impl Span {
+    /// Whether `record` is wanted, of a session whose first record is of `begin`.
+    pub(crate) fn holds(&self, record: &Record, begin: Timestamp) -> bool {
+        let is_from = |bound| match bound {
+            Bound::Sequence(sequence) => record.sequence.0 >= sequence,
+            Bound::Instant(instant) => record.at >= instant,
+            Bound::After(wait) => record.at >= begin + wait,
+        };
+        let is_until = |bound| match bound {
+            Bound::Sequence(sequence) => record.sequence.0 <= sequence,
+            Bound::Instant(instant) => record.at <= instant,
+            Bound::After(wait) => record.at <= begin + wait,
+        };
+        self.from.is_none_or(is_from) && self.until.is_none_or(is_until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rejoin_core::{Event, Sequence, SessionId};
+
+    #[test]
+    fn a_bound_is_a_sequence_an_instant_or_a_time() {
+        assert_eq!("17".parse(), Ok(Bound::Sequence(17)));
+        assert_eq!("90s".parse(), Ok(Bound::After(Duration::from_secs(90))));
+        let instant = Timestamp::from_millis(1_769_860_800_500);
+        for text in ["2026-01-31T12:00:00.5Z", "2026-01-31T13:00:00.5+01:00"] {
+            assert_eq!(text.parse(), Ok(Bound::Instant(instant)));
+        }
+        for wrong in ["", "-1", "soon", "2026-01-31", "1969-12-31T00:00:00Z"] {
+            let error = wrong.parse::<Bound>().unwrap_err();
+            assert!(error.contains("neither a sequence"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_span_holds_both_of_its_ends() {
+        let held = |from: Option<&str>, until: Option<&str>| -> Vec<u64> {
+            let parse = |bound: &str| bound.parse().unwrap();
+            let span = Span {
+                from: from.map(parse),
+                until: until.map(parse),
+            };
+            let record = |sequence: u64| Record {
+                session: SessionId::from_bytes([1; 16]),
+                sequence: Sequence(sequence),
+                at: Timestamp::from_millis(sequence * 1_000),
+                event: Event::SessionResumed,
+            };
+            let begin = Timestamp::from_millis(1_000);
+            (1..=5)
+                .filter(|sequence| span.holds(&record(*sequence), begin))
+                .collect()
+        };
+        assert_eq!(held(None, None), [1, 2, 3, 4, 5]);
+        assert_eq!(held(Some("2"), Some("4")), [2, 3, 4]);
+        assert_eq!(held(Some("3s"), None), [4, 5]);
+        assert_eq!(held(None, Some("1970-01-01T00:00:02Z")), [1, 2]);
+        assert_eq!(held(Some("4"), Some("1s")), [0; 0]);
+    }
+}

@@ -1,0 +1,309 @@
+//! A record as JSON: the words of the code, in kebab case.
+//!
+//! Pure: a record in, an object out. Never: a member that is null, or a result as an escaped
+//! string.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rejoin_core::{
+    Audience, CloseCause, Event, InterruptCause, LeaveCause, LossCause, Manner, Outcome, Place,
+    Record, Timestamp,
+};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// An instant as RFC 3339 writes it, in UTC, with milliseconds.
+pub(crate) fn instant(at: Timestamp) -> String {
+    let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    let instant = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
+    format!("{instant:.3}")
+}
+
+/// The members of a record: `session`, `sequence`, `at`, `event`, and those of the event.
+pub(crate) fn fields(record: &Record) -> Map<String, Value> {
+    let (event, members) = event(&record.event);
+    let mut fields = Map::new();
+    fields.insert("session".into(), record.session.to_string().into());
+    fields.insert("sequence".into(), record.sequence.0.into());
+    fields.insert("at".into(), instant(record.at).into());
+    fields.insert("event".into(), event.into());
+    if let Value::Object(members) = members {
+        let known = members.into_iter().filter(|(_, value)| !value.is_null());
+        fields.extend(known);
+    }
+    fields
+}
+
+fn event(event: &Event) -> (&'static str, Value) {
+    match event {
+        Event::SessionCreated {
+            number,
+            service,
+            user,
+            remote,
+            server,
+            timeout,
+        } => (
+            "session-created",
+            json!({
+                "number": number.0,
+                "service": &**service,
+                "user": user.as_deref(),
+                "remote": remote.as_deref(),
+                "server": {"process": server.process, "version": &*server.version},
+                "timeoutMillis": millis(*timeout),
+            }),
+        ),
+        Event::SessionResumed => ("session-resumed", json!({})),
+        Event::SessionTouched { seen } => ("session-touched", json!({"seen": instant(*seen)})),
+        Event::UserSet { user } => ("user-set", json!({"user": &**user})),
+        Event::ConsumerJoined {
+            consumer,
+            timeout,
+            foreground,
+        } => (
+            "consumer-joined",
+            json!({
+                "consumer": consumer.to_string(),
+                "timeoutMillis": millis(*timeout),
+                "foreground": foreground.map(|job| job.0),
+            }),
+        ),
+        Event::CursorAdvanced { consumer, to, seen } => (
+            "cursor-advanced",
+            json!({"consumer": consumer.to_string(), "to": to.0, "seen": instant(*seen)}),
+        ),
+        Event::ConsumerLeft { consumer, cause } => (
+            "consumer-left",
+            json!({"consumer": consumer.to_string(), "cause": left(*cause)}),
+        ),
+        Event::StatementRefused { statement, reason } => (
+            "statement-refused",
+            json!({"statement": statement.as_deref(), "reason": &**reason}),
+        ),
+        Event::SessionClosed { cause } => ("session-closed", json!({"cause": closed(*cause)})),
+        Event::RecordsLost { first, last, cause } => (
+            "records-lost",
+            json!({"first": first.0, "last": last.0, "cause": lost(*cause)}),
+        ),
+        Event::JobSubmitted {
+            job,
+            manner,
+            statement,
+            timeout,
+            output_limit,
+            request,
+            input,
+        } => (
+            "job-submitted",
+            json!({
+                "job": job.0,
+                "place": place(*manner),
+                "audience": audience(*manner),
+                "statement": &**statement,
+                "timeoutMillis": millis(*timeout),
+                "outputLimit": output_limit,
+                "request": request.as_deref(),
+                "input": input,
+            }),
+        ),
+        Event::InputWritten {
+            job,
+            manner,
+            bytes,
+            end,
+        } => {
+            let (name, written) = match std::str::from_utf8(bytes) {
+                Ok(text) => ("content", text.to_owned()),
+                Err(_) => ("contentBase64", STANDARD.encode(bytes)),
+            };
+            (
+                "input-written",
+                json!({
+                    "job": job.0,
+                    "place": place(*manner),
+                    "audience": audience(*manner),
+                    (name): written,
+                    "end": end,
+                }),
+            )
+        }
+        Event::JobStarted { job } => ("job-started", json!({"job": job.0})),
+        Event::ResultEmitted {
+            job,
+            manner,
+            result,
+        } => (
+            "result-emitted",
+            json!({
+                "job": job.0,
+                "place": place(*manner),
+                "audience": audience(*manner),
+                // What no server writes is shown as it is.
+                "result": serde_json::from_str(result).unwrap_or_else(|_| Value::from(&**result)),
+            }),
+        ),
+        Event::InterruptRequested { job, cause } => (
+            "interrupt-requested",
+            json!({"job": job.0, "cause": interrupted(*cause)}),
+        ),
+        Event::JobFinished {
+            job,
+            manner,
+            outcome: ended,
+            status,
+            message,
+        } => (
+            "job-finished",
+            json!({
+                "job": job.0,
+                "place": place(*manner),
+                "audience": audience(*manner),
+                "outcome": outcome(*ended),
+                "status": status,
+                "message": message.as_deref(),
+            }),
+        ),
+    }
+}
+
+/// How a job ended, in a word.
+pub(super) fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Completed => "completed",
+        Outcome::Failed => "failed",
+        Outcome::Interrupted => "interrupted",
+        Outcome::TimedOut => "timed-out",
+        Outcome::Lost => "lost",
+    }
+}
+
+/// Why a consumer left, in a word.
+pub(super) fn left(cause: LeaveCause) -> &'static str {
+    match cause {
+        LeaveCause::Left => "left",
+        LeaveCause::Expired => "expired",
+        LeaveCause::SessionClosed => "session-closed",
+    }
+}
+
+/// Why a job was told to end, in a word.
+pub(super) fn interrupted(cause: InterruptCause) -> &'static str {
+    match cause {
+        InterruptCause::Requested => "requested",
+        InterruptCause::Timeout => "timeout",
+        InterruptCause::OutputLimit => "output-limit",
+        InterruptCause::SessionClosed => "session-closed",
+        InterruptCause::Shutdown => "shutdown",
+    }
+}
+
+/// Why a session was closed, in a word.
+pub(super) fn closed(cause: CloseCause) -> &'static str {
+    match cause {
+        CloseCause::Requested => "requested",
+        CloseCause::Idle => "idle",
+    }
+}
+
+/// Why records are gone, in a word.
+pub(super) fn lost(cause: LossCause) -> &'static str {
+    match cause {
+        LossCause::Damage => "damage",
+        LossCause::Retention { .. } => "retention",
+    }
+}
+
+fn place(manner: Manner) -> &'static str {
+    match manner.place {
+        Place::Foreground => "foreground",
+        Place::Background => "background",
+    }
+}
+
+fn audience(manner: Manner) -> &'static str {
+    match manner.audience {
+        Audience::Session => "session",
+        Audience::Submitter => "submitter",
+    }
+}
+
+fn millis(timeout: Duration) -> u64 {
+    u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rejoin_core::testing::{SESSION, created};
+    use rejoin_core::{JobId, Sequence};
+
+    fn shown(sequence: u64, event: Event) -> Value {
+        let record = Record {
+            session: SESSION,
+            sequence: Sequence(sequence),
+            at: Timestamp::from_millis(1_500),
+            event,
+        };
+        Value::Object(fields(&record))
+    }
+
+    #[test]
+    fn a_result_is_json_within_json_and_what_is_none_is_not_there() {
+        let manner = Manner {
+            place: Place::Foreground,
+            audience: Audience::Submitter,
+        };
+        let event = Event::ResultEmitted {
+            job: JobId(3),
+            manner,
+            result: r#"{"content":"a\n","jobId":3,"stream":"stdout","type":"shell"}"#.into(),
+        };
+        let expected = json!({
+            "session": SESSION.to_string(),
+            "sequence": 7,
+            "at": "1970-01-01T00:00:01.500Z",
+            "event": "result-emitted",
+            "job": 3,
+            "place": "foreground",
+            "audience": "submitter",
+            "result": {"content": "a\n", "jobId": 3, "stream": "stdout", "type": "shell"},
+        });
+        assert_eq!(shown(7, event), expected);
+        let finished = Event::JobFinished {
+            job: JobId(3),
+            manner,
+            outcome: Outcome::TimedOut,
+            status: 143,
+            message: None,
+        };
+        let finished = shown(8, finished);
+        assert_eq!(finished["outcome"], "timed-out");
+        assert_eq!(finished.get("message"), None);
+    }
+
+    #[test]
+    fn a_declared_gap_says_what_is_gone_and_why() {
+        let (first, last) = (Sequence(3), Sequence(9));
+        let cause = LossCause::Damage;
+        let shown = shown(9, Event::RecordsLost { first, last, cause });
+        let expected = json!({
+            "session": SESSION.to_string(),
+            "sequence": 9,
+            "at": "1970-01-01T00:00:01.500Z",
+            "event": "records-lost",
+            "first": 3,
+            "last": 9,
+            "cause": "damage",
+        });
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn the_first_record_says_what_the_session_is() {
+        let shown = shown(1, created());
+        assert_eq!(shown["event"], "session-created");
+        assert!(shown["number"].is_u64() && shown["server"]["version"].is_string());
+        assert!(shown["timeoutMillis"].is_u64(), "{shown}");
+    }
+}

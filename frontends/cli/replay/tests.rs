@@ -1,0 +1,121 @@
+//! A replay on a clock of its own, of a log that is written here.
+
+use super::*;
+use crate::args::SessionArgs;
+use rejoin_core::testing::{SESSION, created};
+use rejoin_core::{Audience, Event, JobId, Manner, Place, Record, Sequence, Timestamp};
+use rejoin_log::Log;
+use rejoin_log::segment::{LogId, Options, SegmentLog};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Notes how long it would have waited, and what had been shown by then.
+#[derive(Default)]
+struct Noting(Vec<u128>);
+
+impl Pace for Noting {
+    fn wait(&mut self, pause: Duration) {
+        self.0.push(pause.as_millis());
+    }
+}
+
+/// A session that says three lines, at 2, 4 and 60 seconds.
+fn write_log(directory: &Path) {
+    let manner = Manner {
+        place: Place::Foreground,
+        audience: Audience::Session,
+    };
+    let job = JobId(1);
+    let submitted = Event::JobSubmitted {
+        job,
+        manner,
+        statement: "say".into(),
+        timeout: Duration::from_secs(100),
+        output_limit: 1_000,
+        request: None,
+        input: false,
+    };
+    let said = |words: &str| Event::ResultEmitted {
+        job,
+        manner,
+        result: format!(r#"{{"content":"{words}\n","jobId":1,"stream":"stdout","type":"shell"}}"#)
+            .into(),
+    };
+    let events = [
+        (0, created()),
+        (2, submitted),
+        (2, said("one")),
+        (4, said("two")),
+        (60, said("three")),
+    ];
+    let records = events
+        .into_iter()
+        .zip(1..)
+        .map(|((second, event), sequence)| {
+            Arc::new(Record {
+                session: SESSION,
+                sequence: Sequence(sequence),
+                at: Timestamp::from_millis(1_000_000 + second * 1_000),
+                event,
+            })
+        });
+    let options = Options {
+        zero_ahead: false,
+        ..Options::default()
+    };
+    let id = LogId::from_bytes([1; 16]);
+    let (mut log, _) = SegmentLog::open(directory, id, options, &mut |_| {}).unwrap();
+    log.append(&records.collect::<Vec<_>>()).unwrap();
+}
+
+/// What is shown, and how long it waits in between.
+fn played(span: (Option<&str>, Option<&str>), tempo: Tempo) -> (String, Vec<u128>) {
+    let directory = tempfile::tempdir().unwrap();
+    write_log(directory.path());
+    let parse = |bound: &str| bound.parse().unwrap();
+    let session = Session::find(&SessionArgs {
+        directory: directory.path().to_owned(),
+        session: None,
+        from: span.0.map(parse),
+        until: span.1.map(parse),
+        all: false,
+        events: false,
+    })
+    .unwrap();
+    let (mut noting, mut out) = (Noting::default(), vec![]);
+    let status = play(&session, false, tempo, &mut noting, &mut out).unwrap();
+    assert_eq!(status, ExitCode::SUCCESS);
+    (String::from_utf8(out).unwrap(), noting.0)
+}
+
+#[test]
+fn it_waits_as_long_as_it_took() {
+    let (shown, waited) = played((None, None), Tempo::new(Speed::RECORDED, None));
+    assert_eq!(shown, "$ say\none\ntwo\nthree\n");
+    assert_eq!(waited, [2_000, 56_000]);
+
+    let limit = Some(Duration::from_secs(8));
+    let (_, waited) = played((None, None), Tempo::new("4".parse().unwrap(), limit));
+    assert_eq!(waited, [500, 2_000]);
+    let (_, waited) = played((None, None), Tempo::new(Speed::MAX, None));
+    assert_eq!(waited, [0; 0]);
+}
+
+#[test]
+fn it_begins_and_ends_where_it_is_told_to() {
+    for (from, until, expected) in [
+        (None, Some("3"), "$ say\none\n"),
+        (Some("4s"), None, "two\nthree\n"),
+        (Some("3"), Some("4"), "one\ntwo\n"),
+        (None, Some("1970-01-01T00:16:44Z"), "$ say\none\ntwo\n"),
+    ] {
+        let (shown, _) = played((from, until), Tempo::new(Speed::MAX, None));
+        assert_eq!(shown, expected, "{from:?} {until:?}");
+    }
+}
+
+#[test]
+fn colours_can_be_switched_off() {
+    assert!(may_be_styled(None) && may_be_styled(Some("".into())));
+    assert!(!may_be_styled(Some("1".into())));
+}

@@ -1,0 +1,140 @@
+//! The new log that a damaged one is salvaged to: what enters are the records that can be read, in
+//! their order; what leaves is a server's directory. Never: a new log that is left behind half
+//! written, or a byte of the old one changed.
+
+use super::VerifyError;
+use rejoin_core::Record;
+use rejoin_engine::{Runtime, Salvage, Salvaged, SmolRuntime};
+use rejoin_log::segment::{Findings, LogId, Options, SegmentLog};
+use rejoin_log::{AppendError, Log};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Records, and about so many bytes of them, that are appended at once.
+const BATCH_RECORDS: usize = 1_024;
+const BATCH_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A log that is being written.
+pub(super) struct NewLog {
+    directory: PathBuf,
+    /// Whether the directory was there before.
+    was_there: bool,
+    log: SegmentLog,
+    salvage: Salvage,
+    batch: Vec<Arc<Record>>,
+    bytes: u64,
+    failure: Option<AppendError>,
+}
+
+impl NewLog {
+    /// Begins a log in a server's directory that is empty, or does not exist, and in none of
+    /// `sources`.
+    pub(super) fn begin(directory: &Path, sources: &[&Path]) -> Result<Self, VerifyError> {
+        let io = |error| VerifyError::Directory(directory.to_owned(), error);
+        let was_there = match fs::read_dir(directory) {
+            Ok(mut names) => {
+                if names.next().is_some() {
+                    return Err(VerifyError::NotEmpty(directory.to_owned()));
+                }
+                true
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(error) => return Err(io(error)),
+        };
+        let absolute = std::path::absolute(directory).map_err(io)?;
+        // As far as it exists: what is to be created is no link.
+        let real = absolute.ancestors().find_map(|it| it.canonicalize().ok());
+        let is_inside = |source: &&Path| {
+            let source = source.canonicalize().ok();
+            real.iter()
+                .zip(source)
+                .any(|(it, source)| it.starts_with(source))
+        };
+        if sources.iter().any(is_inside) {
+            return Err(VerifyError::Inside(directory.to_owned()));
+        }
+        let options = Options {
+            zero_ahead: false,
+            ..Options::default()
+        };
+        let new_id = LogId::from_bytes(SmolRuntime.random());
+        let opened = SegmentLog::open(&directory.join("log"), new_id, options, &mut |_| {});
+        let (log, _) = opened.map_err(VerifyError::Begin)?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            was_there,
+            log,
+            salvage: Salvage::default(),
+            batch: Vec::new(),
+            bytes: 0,
+            failure: None,
+        })
+    }
+
+    /// Takes the old log's next record.
+    pub(super) fn take(&mut self, record: Record) {
+        for record in self.salvage.take(record) {
+            self.add(record);
+        }
+    }
+
+    /// Ends the log; says where it is, and what is in it.
+    pub(super) fn finish(
+        mut self,
+        findings: &Findings,
+    ) -> Result<(PathBuf, Salvaged), VerifyError> {
+        let missing = findings.missing.iter().map(|gap| (gap.session, gap.last));
+        let (ends, salvaged) = std::mem::take(&mut self.salvage).finish(missing);
+        for record in ends {
+            self.add(record);
+        }
+        self.append();
+        let closed = match self.failure.take() {
+            Some(failure) => Err(failure),
+            None => self.log.close(),
+        };
+        match closed {
+            Ok(()) => Ok((self.directory, salvaged)),
+            Err(failure) => {
+                self.discard();
+                Err(failure.into())
+            }
+        }
+    }
+
+    /// Removes what was written.
+    pub(super) fn discard(self) {
+        let Self {
+            directory,
+            was_there,
+            log,
+            ..
+        } = self;
+        drop(log);
+        // Whatever cannot be removed is in the way of the next try, which says so.
+        let _ = if was_there {
+            fs::remove_dir_all(directory.join("log"))
+        } else {
+            fs::remove_dir_all(directory)
+        };
+    }
+
+    fn add(&mut self, record: Record) {
+        self.bytes = self.bytes.saturating_add(record.event.bytes());
+        self.batch.push(Arc::new(record));
+        if self.batch.len() >= BATCH_RECORDS || self.bytes >= BATCH_BYTES {
+            self.append();
+        }
+    }
+
+    /// Once this has failed, what follows is dropped, and the end says so.
+    fn append(&mut self) {
+        if self.failure.is_none() {
+            self.failure = self.log.append(&self.batch).err();
+        }
+        self.batch.clear();
+        self.bytes = 0;
+    }
+}

@@ -1,0 +1,120 @@
+//! Logins as this API's clients do them, and what each account is shown.
+
+use crate::Server;
+use rejoin_accounts::{Accounts, Password, Role, change};
+use rejoin_doris::Settings;
+use rejoin_http::test_client::{Client, Received};
+use std::sync::Arc;
+use std::time::Duration;
+
+const ADA: &str = "Basic YWRhOmFkYS1wdw==";
+const ROOT: &str = "Basic cm9vdDpyb290LXB3";
+
+struct World {
+    server: Server,
+    _directory: tempfile::TempDir,
+}
+
+impl World {
+    /// Ada may list, root is the admin; each has a session.
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("accounts.toml");
+        for (name, role) in [("ada", Role::Viewer), ("root", Role::Admin)] {
+            let password = Password::new(format!("{name}-pw")).unwrap();
+            change(&path, |file| file.add(name, role, &password)).unwrap();
+        }
+        let clock = Arc::new(|| Duration::from_secs(1));
+        let accounts = Accounts::of_file(path, clock).unwrap();
+        let server = Server::start_with(accounts, Settings::default());
+        server.create(Some("root"), None);
+        server.create(Some("ada"), None);
+        Self {
+            server,
+            _directory: directory,
+        }
+    }
+
+    fn ask(&self, method: &str, path: &str, header: Option<(&str, &str)>) -> Received {
+        let mut client = Client::connect(self.server.address).unwrap();
+        let headers: Vec<_> = header.into_iter().collect();
+        let received = client.request(method, path, &headers, b"").unwrap();
+        assert_eq!(received.status, 200);
+        assert_eq!(received.header("www-authenticate"), None);
+        received
+    }
+
+    fn session(&self, authorization: &str) -> String {
+        let header = Some(("authorization", authorization));
+        self.ask("GET", "/rest/v1/session", header).text().into()
+    }
+}
+
+fn unauthorized(reason: &str) -> String {
+    format!(r#"{{"msg":"Unauthorized","code":401,"data":"{reason}","count":0}}"#)
+}
+
+#[test]
+fn who_is_not_let_in_is_told_why() {
+    let world = World::new();
+    let invalid = unauthorized("Cookie is invalid");
+    let table = "/rest/v1/session";
+    assert_eq!(world.ask("GET", table, None).text(), invalid);
+    let stale = Some(("cookie", "PALO_SESSION_ID=stale"));
+    assert_eq!(world.ask("GET", table, stale).text(), invalid);
+    assert_eq!(
+        world.session("Basic"),
+        unauthorized("Need auth information.")
+    );
+    let denied = |user, using| {
+        let reason = format!("Access denied for user '{user}@127.0.0.1' (using password: {using})");
+        unauthorized(&reason)
+    };
+    assert_eq!(world.session("Basic YWRhOm5v"), denied("ada", "YES"));
+    assert_eq!(world.session("Basic YWRhOg=="), denied("ada", "NO"));
+    assert_eq!(world.session("Basic Ym9iOm5v"), denied("bob", "YES"));
+    assert!(world.session("Basic YWRh").contains(r#""code":500"#));
+}
+
+#[test]
+fn an_account_sees_its_own_sessions_and_an_admin_all() {
+    let world = World::new();
+    let (ada, root) = (world.session(ADA), world.session(ROOT));
+    assert!(
+        ada.contains(r#""User":"ada""#) && !ada.contains(r#""User":"root""#),
+        "{ada}"
+    );
+    assert!(
+        root.contains(r#""User":"ada""#) && root.contains(r#""User":"root""#),
+        "{root}"
+    );
+}
+
+#[test]
+fn a_login_gives_a_cookie_until_the_logout() {
+    let world = World::new();
+    let login = world.ask("POST", "/rest/v1/login", Some(("authorization", ADA)));
+    assert_eq!(login.text(), r#"{"msg":"Login success!","code":200}"#);
+    let set = login.header("set-cookie").unwrap();
+    assert!(set.ends_with("; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax"));
+    let cookie = ("cookie", set.split(';').next().unwrap());
+    let me = || world.ask("GET", "/rest/v1/ui/me", Some(cookie));
+    assert_eq!(me().text(), r#"{"user":"ada","csrfToken":"unused"}"#);
+    let table = world.ask("GET", "/rest/v1/session", Some(cookie));
+    assert!(table.text().starts_with(r#"{"msg":"success","code":0,"#));
+    let by_header = world.ask("GET", "/rest/v1/ui/me", Some(("authorization", ADA)));
+    assert_eq!(by_header.text(), unauthorized("Cookie is invalid"));
+    let logout = world.ask("POST", "/rest/v1/logout", Some(cookie));
+    let left = r#"{"msg":"success","code":0,"data":null,"count":0}"#;
+    assert_eq!(logout.text(), left);
+    assert_eq!(me().text(), unauthorized("Cookie is invalid"));
+}
+
+#[test]
+fn without_accounts_everybody_may_log_in() {
+    let server = Server::start(Settings::default());
+    let login = server.request("POST", "/rest/v1/login");
+    assert_eq!(login.text(), r#"{"msg":"Login success!","code":200}"#);
+    let me = server.request("GET", "/rest/v1/ui/me");
+    assert_eq!(me.text(), r#"{"user":"root","csrfToken":"unused"}"#);
+}

@@ -1,0 +1,147 @@
+//! Requests of MaxScale clients, whatever they hold: the real frontend on the real engine, on a log
+//! in memory and in virtual time.
+
+use crate::http_request::{HttpRequest, value_of};
+use crate::stocked::Stocked;
+use arbitrary::{Arbitrary, Unstructured};
+use serde_json::Value;
+use std::cell::RefCell;
+use std::fmt;
+use tide::http::Url;
+
+/// A request, sent to a server with some sessions.
+#[derive(Clone)]
+pub struct MaxScaleRequest<'a>(Option<HttpRequest<'a>>);
+
+thread_local! {
+    static STOCKED: RefCell<Option<Stocked>> = const { RefCell::new(None) };
+}
+
+impl MaxScaleRequest<'_> {
+    /// Sends the request and looks at its answer.
+    ///
+    /// # Panics
+    ///
+    /// When the answer is the server's own fault, or is not empty and not JSON of the product's
+    /// shape; when a link in it is no URL; when the pages of a list are not the list.
+    pub fn check(&self) {
+        let Some(request) = self.0 else { return };
+        let before = STOCKED.take();
+        let mut server = before.unwrap_or_else(|| Stocked::start(rejoin_maxscale::mount));
+        // Of what nobody has mounted tide speaks in its own words.
+        if let Some(called) = server.ask(request).filter(|it| it.body != b"Not found") {
+            let value = value_of(&called);
+            check_shape(called.status, &value);
+            check_links(&value);
+            if called.status == 200 && value["links"]["first"].is_string() {
+                check_pages(&mut server, request, &value);
+            }
+        }
+        STOCKED.set(server.unless_changed());
+    }
+}
+
+fn check_shape(status: u16, value: &Value) {
+    match status {
+        _ if value.is_null() => {}
+        200 => assert!(
+            !value["data"].is_null() && !value["links"].is_null(),
+            "{value}"
+        ),
+        400..500 => assert!(value["errors"][0]["detail"].is_string(), "{value}"),
+        _ => panic!("{status}: {value}"),
+    }
+}
+
+fn check_links(value: &Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match (name.as_str(), value) {
+                    (
+                        "first" | "last" | "next" | "prev" | "self" | "related",
+                        Value::String(link),
+                    ) => {
+                        let url = Url::parse(link);
+                        assert!(url.is_ok(), "no URL: {link}: {url:?}");
+                    }
+                    _ => check_links(value),
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(check_links),
+        _ => {}
+    }
+}
+
+/// From the first page on, each leads to the next, and together they are the list.
+fn check_pages(server: &mut Stocked, request: HttpRequest<'_>, value: &Value) {
+    let Some(query) = path_and_query(&value["links"]["first"]) else {
+        return;
+    };
+    let total = value["meta"]["total"].as_u64();
+    let mut link = Some(query);
+    let (mut told, mut sizes) = (Vec::new(), Vec::new());
+    while let Some(target) = link {
+        let called = server.ask(HttpRequest::get(&target));
+        let called = called.unwrap_or_else(|| panic!("{request:?}: {target} leads nowhere"));
+        let page = value_of(&called);
+        assert_eq!(called.status, 200, "{request:?}: {target}: {page}");
+        assert_eq!(page["meta"]["total"].as_u64(), total, "{target}");
+        let own = path_and_query(&page["links"]["self"]);
+        assert_eq!(own.as_deref(), Some(&*target), "a page's own name");
+        sizes.push(page["data"].as_array().map_or(0, Vec::len));
+        told.extend(ids(&page));
+        assert!(
+            sizes.len() <= crate::stocked::SESSIONS + 1,
+            "pages without end: {target}"
+        );
+        link = path_and_query(&page["links"]["next"]);
+        if link.is_none() {
+            assert_eq!(page["links"]["last"], page["links"]["self"]);
+        }
+    }
+    let (_, full) = sizes.split_last().expect("there is a first page");
+    assert!(
+        full.windows(2).all(|pair| pair[0] == pair[1]) && full.iter().all(|size| *size > 0),
+        "{sizes:?}"
+    );
+    assert!(told.is_sorted_by(|one, next| one < next), "{told:?}");
+    assert_eq!(Some(told.len() as u64), total, "{request:?}");
+    assert!(told.len() <= server.open_sessions());
+}
+
+/// The ids of a page, of those resources that show one.
+fn ids(page: &Value) -> Vec<u64> {
+    let data = page["data"].as_array().expect("a list");
+    data.iter()
+        .map(|it| it["id"].as_str().and_then(|id| id.parse().ok()))
+        .collect::<Option<_>>()
+        .unwrap_or_else(|| panic!("not sessions: {page}"))
+}
+
+fn path_and_query(link: &Value) -> Option<String> {
+    let url = Url::parse(link.as_str()?).ok()?;
+    Some(format!(
+        "{}?{}",
+        url.path(),
+        url.query().unwrap_or_default()
+    ))
+}
+
+impl<'a> Arbitrary<'a> for MaxScaleRequest<'a> {
+    fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        let count = bytes.len();
+        Ok(Self(HttpRequest::parse(bytes.bytes(count)?)))
+    }
+}
+
+/// The request as it would be typed.
+impl fmt::Debug for MaxScaleRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(request) => write!(f, "{request:?}"),
+            None => f.write_str("no request"),
+        }
+    }
+}

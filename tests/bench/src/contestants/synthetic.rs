@@ -1,0 +1,158 @@
+//! Rejoin's frontend, engine and log behind a runner that says what the harness needs, as fast as
+//! it is asked to.
+//!
+//! `flood COUNT BYTES`: so many results of about so many bytes, without a pause. `tick COUNT
+//! MILLIS`: so many results, each with the nanosecond at which it was emitted.
+
+use crate::Outcome;
+use crate::machine::nanoseconds;
+use futures::future::BoxFuture;
+use rejoin_arthas::Settings;
+use rejoin_core::Limits;
+use rejoin_engine::{
+    Config, Engine, Exit, Replayed, Reporter, Runner, RunnerJob, Services, SmolRuntime,
+};
+use rejoin_http::{HostCheck, Server};
+use rejoin_log::SegmentLog;
+use rejoin_log::segment::{Durability, LogId, Options};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How such a server is to be run.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    pub durability: Durability,
+    pub recent_bytes: usize,
+    pub pull_wait: Duration,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Sync,
+            recent_bytes: Config::default().recent_bytes,
+            pull_wait: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Shape {
+    pub(super) fn flags(&self) -> Vec<String> {
+        vec![
+            matches!(self.durability, Durability::Sync).to_string(),
+            self.recent_bytes.to_string(),
+            self.pull_wait.as_millis().to_string(),
+        ]
+    }
+
+    fn read(flags: &[String]) -> Outcome<Self> {
+        let [sync, recent, wait] = flags else {
+            return Err("three flags: sync, recent bytes, milliseconds".into());
+        };
+        let durability = match sync.as_str() {
+            "true" => Durability::Sync,
+            _ => Durability::Flush,
+        };
+        Ok(Self {
+            durability,
+            recent_bytes: recent.parse()?,
+            pull_wait: Duration::from_millis(wait.parse()?),
+        })
+    }
+}
+
+pub(super) fn serve(data: &Path, flags: &[String]) -> Outcome<()> {
+    let shape = Shape::read(flags)?;
+    let config = Config {
+        limits: Limits {
+            sessions: usize::MAX,
+            consumers: 1_000_000,
+            ..Limits::DEFAULT
+        },
+        recent_bytes: shape.recent_bytes,
+        output_limit: u64::MAX,
+        ..Config::default()
+    };
+    let mut replayed = Replayed::new(&config);
+    let options = Options {
+        durability: shape.durability,
+        ..Options::default()
+    };
+    let id = LogId::from_bytes([7; 16]);
+    let (log, _) = SegmentLog::open(data, id, options, &mut |record| {
+        replayed.add(&record).expect("a log of this harness");
+    })?;
+    let services = Services::from([("shell".into(), Arc::new(Synthetic) as Arc<dyn Runner>)]);
+    let engine = Engine::start(
+        config,
+        Arc::new(SmolRuntime),
+        Box::new(log),
+        replayed,
+        services,
+    )?;
+    let mut app = rejoin_http::app();
+    let mut settings = Settings::default();
+    settings.pull_wait = shape.pull_wait;
+    rejoin_arthas::mount(&mut app, engine, settings);
+    let limits = rejoin_http::Limits {
+        connections: 100_000,
+        ..rejoin_http::Limits::default()
+    };
+    let any_port = ([127, 0, 0, 1], 0).into();
+    let server = Server::bind(any_port, app, limits, HostCheck::local())?;
+    println!("listens on http://{}", server.local_addr());
+    smol::block_on(server.run(std::future::pending()))?;
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Synthetic;
+
+impl Runner for Synthetic {
+    fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
+        Box::pin(async move {
+            let words: Vec<_> = job.statement.split_whitespace().collect();
+            let number = |place: usize| -> u64 {
+                let word = words.get(place).and_then(|it| it.parse().ok());
+                word.unwrap_or(0)
+            };
+            let reporter = job.reporter;
+            let _ = reporter.started().await;
+            let status = match words.first() {
+                Some(&"flood") => flood(&reporter, number(1), number(2)).await,
+                Some(&"tick") => tick(&reporter, number(1), number(2)).await,
+                _ => 127,
+            };
+            Exit {
+                status,
+                message: None,
+            }
+        })
+    }
+}
+
+async fn flood(reporter: &Reporter, count: u64, bytes: u64) -> i32 {
+    let filler = "x".repeat(usize::try_from(bytes).unwrap_or(0).saturating_sub(FRAME));
+    for _ in 0..count {
+        let result = format!(r#"{{"content":"{filler}","type":"flood"}}"#);
+        if reporter.result(result.into()).await.is_err() {
+            return 1;
+        }
+    }
+    0
+}
+
+async fn tick(reporter: &Reporter, count: u64, millis: u64) -> i32 {
+    for _ in 0..count {
+        smol::Timer::after(Duration::from_millis(millis)).await;
+        let result = format!(r#"{{"at":"{}","type":"tick"}}"#, nanoseconds());
+        if reporter.result(result.into()).await.is_err() {
+            return 1;
+        }
+    }
+    0
+}
+
+/// What a result has around its filler.
+const FRAME: usize = r#"{"content":"","type":"flood"}"#.len();

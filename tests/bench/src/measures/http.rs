@@ -1,0 +1,295 @@
+//! Requests over HTTP: beginning, joining and closing sessions, pulls with and without results,
+//! one-time statements. Servers that send the same bytes and do nothing are the limit.
+
+use super::Bench;
+use crate::Outcome;
+use crate::contestants::Server;
+use crate::figures::{Section, quantile};
+use crate::load::{Connection, Loaded, api, load, member};
+use std::path::Path;
+use std::time::Duration;
+
+/// A kind of request, and how those of a round are made.
+struct Workload {
+    what: &'static str,
+    connections: usize,
+    /// How many Rejoin is sent in a round, and how many Arthas is.
+    counts: (usize, usize),
+    /// Requests that this server answers well, so many.
+    prepare: fn(&Server, usize) -> Outcome<Vec<Vec<u8>>>,
+    /// Whether it asks the server that answers empty pulls at once.
+    empty: bool,
+}
+
+const WORKLOADS: [Workload; 7] = [
+    Workload {
+        what: "init_session",
+        connections: 64,
+        counts: (8_000, 200),
+        prepare: |_, count| Ok(vec![api(INIT); count]),
+        empty: false,
+    },
+    Workload {
+        what: "join_session",
+        connections: 64,
+        counts: (8_000, 200),
+        prepare: |server, count| {
+            let sessions = begin(server, count)?;
+            Ok(sessions
+                .iter()
+                .map(|it| of_session("join_session", it))
+                .collect())
+        },
+        empty: false,
+    },
+    Workload {
+        what: "close_session",
+        connections: 64,
+        counts: (8_000, 200),
+        prepare: |server, count| {
+            let sessions = begin(server, count)?;
+            Ok(sessions
+                .iter()
+                .map(|it| of_session("close_session", it))
+                .collect())
+        },
+        empty: false,
+    },
+    Workload {
+        what: "pull with results",
+        connections: 64,
+        counts: (12_000, 200),
+        prepare: |server, count| Ok(begin(server, count)?.iter().map(pull).collect()),
+        empty: false,
+    },
+    Workload {
+        what: "pull without results, not waited for",
+        connections: 64,
+        counts: (12_000, 0),
+        prepare: |server, count| {
+            let sessions = begin(server, 64)?;
+            for session in &sessions {
+                Connection::open(server.address)?.ask(&pull(session))?;
+            }
+            Ok(sessions.iter().cycle().take(count).map(pull).collect())
+        },
+        empty: true,
+    },
+    Workload {
+        what: "exec version, 64 connections",
+        connections: 64,
+        counts: (4_000, 300),
+        prepare: |server, count| executions(server, 64, count),
+        empty: false,
+    },
+    Workload {
+        what: "exec version, 2 connections",
+        connections: 2,
+        counts: (600, 20),
+        prepare: |server, count| executions(server, 2, count),
+        empty: false,
+    },
+];
+
+pub(super) fn requests(bench: &mut Bench<'_>) -> Outcome<Section> {
+    let mut section = Section::new(
+        "Requests over HTTP",
+        "Kept connections on two threads of the harness, which ask on all and then read all. \
+         *µs of processor each* is the contestant's own processor time per request, which a \
+         shared machine disturbs least. The servers named hyper and axum parse the same requests \
+         and send the bytes of Rejoin's answer; they decide, log and sync nothing. All that \
+         Rejoin answers is durable (fdatasync), but pulls, which change nothing. Arthas keeps \
+         nothing. *pull with results* is a new consumer's first; Arthas' empty pulls wait for two \
+         seconds and are not in this table.",
+    );
+    let rejoin = Server::rejoin(bench.options, &bench.scratch.join("a"), &MANY)?;
+    let flags = [&MANY[..], &["--pull-wait", "0ms"]].concat();
+    let at_once = Server::rejoin(bench.options, &bench.scratch.join("b"), &flags)?;
+    let arthas = match &bench.arthas {
+        Some(arthas) => Some(arthas.start(&bench.scratch)?),
+        None => None,
+    };
+    for workload in &WORKLOADS {
+        let rejoin = if workload.empty { &at_once } else { &rejoin };
+        let arthas = arthas.as_ref().filter(|_| workload.counts.1 > 0);
+        run(bench, &mut section, workload, rejoin, arthas)?;
+    }
+    Ok(section)
+}
+
+fn run(
+    bench: &Bench<'_>,
+    section: &mut Section,
+    workload: &Workload,
+    rejoin: &Server,
+    arthas: Option<&Server>,
+) -> Outcome<()> {
+    let sample = (workload.prepare)(rejoin, 64)?;
+    let answer = Connection::open(rejoin.address)?
+        .ask(sample.first().ok_or("no request")?)?
+        .to_vec();
+    let file = bench.scratch.join("answer");
+    std::fs::write(&file, &answer)?;
+    let bare = [
+        Server::hyper(&file, Duration::ZERO)?,
+        Server::axum(&file, Duration::ZERO)?,
+    ];
+    for round in 0..=bench.options.rounds(7) {
+        let count = bench.options.size(workload.counts.0);
+        let requests = (workload.prepare)(rejoin, count)?;
+        let mut note = |server: &Server, requests: &[Vec<u8>]| {
+            let loaded = load(
+                &server.process,
+                server.address,
+                workload.connections,
+                requests,
+                MOST,
+            )?;
+            // The first round warms up.
+            if round > 0 {
+                note(section, workload.what, server.name, &loaded);
+            }
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(loaded)
+        };
+        let answered = note(rejoin, &requests)?;
+        check(&answered)?;
+        for server in &bare {
+            note(server, &requests)?;
+        }
+        if let Some(arthas) = arthas {
+            let requests = (workload.prepare)(arthas, bench.options.size(workload.counts.1))?;
+            check(&note(arthas, &requests)?)?;
+            end_all(arthas, &requests)?;
+        }
+    }
+    Ok(())
+}
+
+/// An error that is answered fast is no performance.
+fn check(loaded: &Loaded) -> Outcome<()> {
+    let good = br#""state":"SUCCEEDED""#;
+    let bad = |body: &&Vec<u8>| memchr::memmem::find(body, good).is_none();
+    match loaded.bodies.iter().find(bad) {
+        Some(bad) => Err(String::from_utf8_lossy(bad).into_owned().into()),
+        None => Ok(()),
+    }
+}
+
+fn note(section: &mut Section, what: &str, who: &str, loaded: &Loaded) {
+    section.note(
+        what,
+        who,
+        "µs of processor each",
+        loaded.microseconds_each(),
+    );
+    section.note(what, who, "requests/s", loaded.per_second());
+    section.note(what, who, "µs, p50", quantile(&loaded.waits, 0.5));
+    section.note(what, who, "µs, p99", quantile(&loaded.waits, 0.99));
+}
+
+/// A session, and its first consumer.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) session: String,
+    pub(super) consumer: String,
+}
+
+/// Begins so many sessions.
+pub(super) fn begin(server: &Server, count: usize) -> Outcome<Vec<Begun>> {
+    let requests = vec![api(INIT); count];
+    let connections = count.clamp(1, 64);
+    let long = Duration::from_secs(120);
+    let loaded = load(
+        &server.process,
+        server.address,
+        connections,
+        &requests,
+        long,
+    )?;
+    begun(&loaded)
+}
+
+/// Lets so many read the session.
+pub(super) fn join(server: &Server, session: &str, count: usize) -> Outcome<Vec<Begun>> {
+    let request = api(&format!(
+        r#"{{"action":"join_session","sessionId":"{session}"}}"#
+    ));
+    let connections = count.clamp(1, 64);
+    let long = Duration::from_secs(120);
+    let requests = vec![request; count];
+    begun(&load(
+        &server.process,
+        server.address,
+        connections,
+        &requests,
+        long,
+    )?)
+}
+
+fn begun(loaded: &Loaded) -> Outcome<Vec<Begun>> {
+    let bodies = loaded.bodies.iter();
+    bodies
+        .map(|body| {
+            Ok(Begun {
+                session: member(body, "sessionId")?.into(),
+                consumer: member(body, "consumerId")?.into(),
+            })
+        })
+        .collect()
+}
+
+/// Arthas keeps a thread for each session; those of a round must not slow the next.
+fn end_all(server: &Server, requests: &[Vec<u8>]) -> Outcome<()> {
+    let mut connection = Connection::open(server.address)?;
+    let mut ended = std::collections::BTreeSet::new();
+    for request in requests {
+        // Requests that begin sessions name none; theirs stay until the process ends.
+        let Ok(session) = member(request, "sessionId") else {
+            continue;
+        };
+        if ended.insert(session.to_owned()) {
+            connection.ask(&api(&format!(
+                r#"{{"action":"close_session","sessionId":"{session}"}}"#
+            )))?;
+        }
+    }
+    Ok(())
+}
+
+fn of_session(action: &str, begun: &Begun) -> Vec<u8> {
+    let session = &begun.session;
+    api(&format!(
+        r#"{{"action":"{action}","sessionId":"{session}"}}"#
+    ))
+}
+
+pub(super) fn pull(begun: &Begun) -> Vec<u8> {
+    let Begun { session, consumer } = begun;
+    api(&format!(
+        r#"{{"action":"pull_results","consumerId":"{consumer}","sessionId":"{session}"}}"#
+    ))
+}
+
+pub(super) fn statement(action: &str, session: &str, statement: &str) -> Vec<u8> {
+    api(&format!(
+        r#"{{"action":"{action}","command":"{statement}","sessionId":"{session}"}}"#
+    ))
+}
+
+/// One statement at a time in each of so many sessions, each with a connection of its own.
+fn executions(server: &Server, sessions: usize, count: usize) -> Outcome<Vec<Vec<u8>>> {
+    let sessions = begin(server, sessions)?;
+    let turns = sessions.iter().cycle().take(count);
+    Ok(turns
+        .map(|it| statement("exec", &it.session, "version"))
+        .collect())
+}
+
+/// The data directory's own server, whose sessions add up over the rounds.
+pub(super) fn many_sessions(bench: &Bench<'_>, name: &str) -> Outcome<Server> {
+    Server::rejoin(bench.options, &bench.scratch.join(Path::new(name)), &MANY)
+}
+
+const INIT: &str = r#"{"action":"init_session"}"#;
+const MANY: [&str; 2] = ["--max-sessions", "100000000"];
+const MOST: Duration = Duration::from_secs(2);

@@ -1,0 +1,96 @@
+//! Start-up: reading the log back, beside reading and checksumming the same files.
+
+use super::Bench;
+use super::logs;
+use crate::Outcome;
+use crate::contestants::Server;
+use crate::figures::{REJOIN, Section};
+use rejoin_engine::{Config, Replayed};
+use rejoin_log::SegmentLog;
+use rejoin_log::segment::{LogId, Options};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Instant;
+
+pub(super) fn replay(bench: &mut Bench<'_>) -> Outcome<Section> {
+    let sessions = bench.options.size(10_000) as u64;
+    let mut section = Section::new(
+        "Start-up",
+        format!(
+            "A log of {sessions} sessions with a hundred results of 200 bytes each, interleaved, \
+             in the page cache. *replay*: every record decoded, checked and folded into state and \
+             views, in this process; the limit is reading the same files and their CRC32C. \
+             *decoded only*: the same without the fold. *the server*: from its start to its first \
+             line."
+        ),
+    );
+    let data = bench.scratch.join("data");
+    let log = data.join("log");
+    std::fs::create_dir_all(&log)?;
+    let records = logs::write(&log, sessions, 100)? as f64;
+    let id = LogId::from_bytes([7; 16]);
+    for _ in 0..bench.options.rounds(7) {
+        let began = Instant::now();
+        let bytes = checksum(&log)? as f64;
+        let limit = began.elapsed().as_secs_f64();
+        section.note("replay", "read and CRC32C", "MB/s", bytes / 1e6 / limit);
+        section.note("replay", "read and CRC32C", "records/s", records / limit);
+
+        let began = Instant::now();
+        let mut count = 0.0;
+        drop(SegmentLog::open(&log, id, Options::default(), &mut |_| {
+            count += 1.0
+        })?);
+        let took = began.elapsed().as_secs_f64();
+        section.note("replay", "decoded only", "MB/s", bytes / 1e6 / took);
+        section.note("replay", "decoded only", "records/s", count / took);
+
+        let began = Instant::now();
+        let mut replayed = Replayed::new(&Config::default());
+        let mut violation = None;
+        drop(SegmentLog::open(
+            &log,
+            id,
+            Options::default(),
+            &mut |record| {
+                if violation.is_none() {
+                    violation = replayed.add(&record).err();
+                }
+            },
+        )?);
+        let took = began.elapsed().as_secs_f64();
+        if let Some(violation) = violation {
+            return Err(violation.into());
+        }
+        section.note("replay", REJOIN, "MB/s", bytes / 1e6 / took);
+        section.note("replay", REJOIN, "records/s", records / took);
+        drop(replayed);
+
+        let began = Instant::now();
+        let server = Server::rejoin(bench.options, &data, &[])?;
+        let took = began.elapsed().as_secs_f64();
+        let what = format!("the server, {records} records");
+        section.note(&what, REJOIN, "ms", took * 1e3);
+        drop(server);
+    }
+    Ok(section)
+}
+
+fn checksum(directory: &Path) -> Outcome<u64> {
+    let mut total = 0;
+    let mut buffer = vec![0; 256 * 1024];
+    for found in directory.read_dir()? {
+        let file = std::fs::File::open(found?.path())?;
+        let mut at = 0;
+        loop {
+            let count = file.read_at(&mut buffer, at)?;
+            if count == 0 {
+                break;
+            }
+            std::hint::black_box(crc32c::crc32c(&buffer[..count]));
+            at += count as u64;
+        }
+        total += at;
+    }
+    Ok(total)
+}

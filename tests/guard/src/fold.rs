@@ -1,0 +1,239 @@
+//! The paths without an engine: decide, fold, append, replay, and what idle sessions hold.
+
+use crate::{Outcome, Path};
+use rejoin_core::{
+    Audience, Command, CreateSession, JobId, Limits, Manner, Place, Record, Server, SessionId,
+    State, SubmitJob, Timestamp, Views,
+};
+use rejoin_engine::{Config, Replayed};
+use rejoin_log::segment::{Durability, LogId, Options};
+use rejoin_log::{Log, SegmentLog};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) const PATHS: [Path; 6] = [
+    Path {
+        name: "a result, decided",
+        units: RESULTS,
+        run: |passes| {
+            let mut history = History::busy(SESSIONS)?;
+            for pass in 0..passes {
+                black_box(history.results(pass)?);
+            }
+            Ok(())
+        },
+        holds: false,
+    },
+    Path {
+        name: "a result, replayed",
+        units: RESULTS,
+        run: |passes| {
+            let mut history = History::busy(SESSIONS)?;
+            let results = [history.results(0)?, history.results(1)?].concat();
+            let mut replayed = Replayed::new(&Config::default());
+            for record in &history.begun {
+                replayed.add(record)?;
+            }
+            let most = usize::try_from(passes * RESULTS)?;
+            for record in results.iter().take(most) {
+                replayed.add(record)?;
+            }
+            Ok(())
+        },
+        holds: false,
+    },
+    Path {
+        name: "a result, appended in a batch of 64",
+        units: RESULTS,
+        run: |passes| {
+            let mut history = History::busy(SESSIONS)?;
+            let records = [
+                history.begun.clone(),
+                history.results(0)?,
+                history.results(1)?,
+            ];
+            let directory = tempfile::tempdir()?;
+            let mut log = open(directory.path(), &mut |_| {})?;
+            let most = records[0].len() + usize::try_from(passes * RESULTS)?;
+            for batch in records.concat()[..most].chunks(64) {
+                log.append(batch)?;
+            }
+            Ok(log.close()?)
+        },
+        holds: false,
+    },
+    Path {
+        name: "a record of a log, opened",
+        units: RESULTS,
+        run: |passes| {
+            let mut history = History::busy(0)?;
+            let directory = tempfile::tempdir()?;
+            let mut log = open(directory.path(), &mut |_| {})?;
+            let (job, begun) = history.begin(0)?;
+            log.append(&begun)?;
+            for _ in 0..RESULTS {
+                log.append(&history.result(0, job)?)?;
+            }
+            log.close()?;
+            drop(log);
+            for _ in 0..passes {
+                drop(open(directory.path(), &mut |record| {
+                    black_box(record);
+                })?);
+            }
+            Ok(())
+        },
+        holds: false,
+    },
+    Path {
+        name: "an idle session with its consumer",
+        units: SESSIONS,
+        run: |passes| {
+            let mut history = History::busy(0)?;
+            let mut views = Views::default();
+            for number in 0..passes * SESSIONS {
+                let records = history.create(number)?;
+                records.iter().for_each(|record| views.apply(record));
+            }
+            black_box((&history.state, &views));
+            Ok(())
+        },
+        holds: true,
+    },
+    Path {
+        name: "an idle cursor",
+        units: SESSIONS,
+        run: |passes| {
+            let mut history = History::busy(0)?;
+            let mut views = Views::default();
+            for session in 0..10 {
+                let records = history.create(session)?;
+                records.iter().for_each(|record| views.apply(record));
+            }
+            for number in 0..passes * SESSIONS {
+                let records = history.step(Command::JoinSession {
+                    session: session(number % 10),
+                    token: session(number).to_bytes(),
+                    timeout: HOUR,
+                })?;
+                records.iter().for_each(|record| views.apply(record));
+            }
+            black_box((&history.state, &views));
+            Ok(())
+        },
+        holds: true,
+    },
+];
+
+/// A state, and what has happened in it.
+struct History {
+    state: State,
+    jobs: Vec<JobId>,
+    begun: Vec<Arc<Record>>,
+}
+
+impl History {
+    /// So many sessions, each with a reader and a job that has begun.
+    fn busy(sessions: u64) -> Outcome<Self> {
+        let limits = Limits {
+            consumers: usize::MAX,
+            ..Limits::DEFAULT
+        };
+        let mut history = Self {
+            state: State::new(limits),
+            jobs: Vec::new(),
+            begun: Vec::new(),
+        };
+        for number in 0..sessions {
+            let (job, begun) = history.begin(number)?;
+            history.jobs.push(job);
+            history.begun.extend(begun);
+        }
+        Ok(history)
+    }
+
+    fn step(&mut self, command: Command) -> Outcome<Vec<Arc<Record>>> {
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        let steps = self.state.step(now, command)?;
+        Ok(steps.into_iter().map(|it| Arc::new(it.record)).collect())
+    }
+
+    fn create(&mut self, number: u64) -> Outcome<Vec<Arc<Record>>> {
+        self.step(Command::CreateSession(CreateSession {
+            session: session(number),
+            service: "shell".into(),
+            user: None,
+            remote: Some("127.0.0.1:40000".into()),
+            server: Server {
+                process: 1,
+                version: "1".into(),
+            },
+            timeout: HOUR,
+            consumer: Some((session(number).to_bytes(), HOUR)),
+        }))
+    }
+
+    fn begin(&mut self, number: u64) -> Outcome<(JobId, Vec<Arc<Record>>)> {
+        let mut records = self.create(number)?;
+        let session = session(number);
+        records.extend(self.step(Command::SubmitJob(SubmitJob {
+            session,
+            statement: "flood".into(),
+            request: None,
+            input: false,
+            manner: Manner {
+                place: Place::Foreground,
+                audience: Audience::Session,
+            },
+            timeout: HOUR,
+            output_limit: u64::MAX,
+        }))?);
+        let open = self.state.session(session).ok_or("no session")?;
+        let job = open.foreground().ok_or("no job")?;
+        records.extend(self.step(Command::ReportStarted { session, job })?);
+        Ok((job, records))
+    }
+
+    fn result(&mut self, number: u64, job: JobId) -> Outcome<Vec<Arc<Record>>> {
+        self.step(Command::ReportResult {
+            session: session(number),
+            job,
+            result: format!("{{\"content\":\"{}\",\"type\":\"guard\"}}", "x".repeat(170)).into(),
+        })
+    }
+
+    /// A pass of results, in every session in its turn.
+    fn results(&mut self, pass: u64) -> Outcome<Vec<Arc<Record>>> {
+        let mut records = Vec::new();
+        for number in 0..RESULTS {
+            let number = (pass * RESULTS + number) % self.jobs.len() as u64;
+            let job = self.jobs[usize::try_from(number)?];
+            records.extend(self.result(number, job)?);
+        }
+        Ok(records)
+    }
+}
+
+fn open(directory: &std::path::Path, visit: &mut dyn FnMut(Record)) -> Outcome<SegmentLog> {
+    let options = Options {
+        durability: Durability::Flush,
+        zero_ahead: false,
+        ..Options::default()
+    };
+    let id = LogId::from_bytes([1; 16]);
+    Ok(SegmentLog::open(directory, id, options, visit)?.0)
+}
+
+/// Spread, as random identities are.
+fn session(number: u64) -> SessionId {
+    let spread = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&spread.to_be_bytes());
+    bytes[8..].copy_from_slice(&number.to_be_bytes());
+    SessionId::from_bytes(bytes)
+}
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const SESSIONS: u64 = 1_000;
+const RESULTS: u64 = 2_000;

@@ -1,0 +1,118 @@
+//! The book and the README, as a reader takes them: each page's console blocks are one story, run
+//! in order in a shell of its own, and must print what the page shows; each link leads somewhere.
+//!
+//! CONTRIBUTING.md says how such blocks are written.
+
+mod links;
+mod page;
+mod shown;
+mod terminal;
+
+use page::Page;
+use std::panic::catch_unwind;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use terminal::Terminal;
+
+/// Blocks that cannot be run here: the page, and why. Each one that is added is seen here.
+const NOT_RUN: &[(&str, &str)] = &[];
+
+#[test]
+fn every_console_block_prints_what_its_page_shows() {
+    let pages = pages();
+    let stories: Vec<_> = pages
+        .iter()
+        .filter(|page| page.blocks.iter().any(|block| block.ignored.is_none()))
+        .collect();
+    assert!(
+        stories.len() >= 5,
+        "so few pages have console blocks: {}",
+        stories.len()
+    );
+    // Most of a story is waiting, so that a few are told at once.
+    let left = Mutex::new(stories.into_iter());
+    let failed = Mutex::new(vec![]);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    // The lock is given back before the story begins.
+                    let next = left.lock().unwrap().next();
+                    let Some(page) = next else { return };
+                    // One that fails does not keep the others from being told.
+                    if catch_unwind(|| tell(page)).is_err() {
+                        failed.lock().unwrap().push(&page.name);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(failed.into_inner().unwrap(), Vec::<&String>::new());
+}
+
+#[test]
+fn what_cannot_be_run_is_listed_with_its_reason() {
+    let pages = pages();
+    let found: Vec<_> = pages
+        .iter()
+        .flat_map(|page| page.blocks.iter().map(move |block| (page, block)))
+        .filter_map(|(page, block)| Some((page.name.as_str(), block.ignored.as_deref()?)))
+        .collect();
+    assert_eq!(found, NOT_RUN);
+    for (page, reason) in found {
+        assert!(!reason.is_empty(), "{page}: a block is not run, and why?");
+    }
+}
+
+#[test]
+fn no_command_hides_in_another_kind_of_block() {
+    for page in pages() {
+        assert_eq!(
+            page.hidden,
+            Vec::<usize>::new(),
+            "{}: these lines show commands outside of console blocks",
+            page.name
+        );
+    }
+}
+
+#[test]
+fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
+    let pages = pages();
+    let wrong = links::wrong(&root(), &pages);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn tell(page: &Page) {
+    let mut terminal = Terminal::open();
+    for block in page.blocks.iter().filter(|block| block.ignored.is_none()) {
+        assert!(
+            !block.commands.is_empty(),
+            "{}, line {}: a console block without a command",
+            page.name,
+            block.line
+        );
+        for command in &block.commands {
+            let place = format!("{}, line {}", page.name, command.line);
+            terminal.run(&place, &command.typed, &command.shown);
+        }
+    }
+}
+
+fn pages() -> Vec<Page> {
+    let root = root();
+    let book = root.join("book/src");
+    let mut names: Vec<_> = std::fs::read_dir(&book)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".md"))
+        .map(|name| format!("book/src/{name}"))
+        .collect();
+    names.push("README.md".into());
+    names.sort();
+    names.iter().map(|name| Page::read(&root, name)).collect()
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
