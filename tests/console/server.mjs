@@ -4,25 +4,27 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const BINARY = process.env.REJOIN_BINARY ?? join(ROOT, "target/release/rejoin");
+const BINARY = resolve(process.env.REJOIN_BINARY ?? join(ROOT, "target/release/rejoin"));
 const BROWSER = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 /** A server. Killed, it starts again on the same log and address. */
 export class Server {
   #directory = mkdtempSync(join(tmpdir(), "rejoin-console-"));
   #process = null;
+  #environment = {};
   #listen = "127.0.0.1:0";
   address = "";
 
   /** A server that takes requests. */
-  static async start() {
+  static async start(environment = {}) {
     if (!existsSync(BINARY)) throw new Error(`no server at ${BINARY}: build it, or set REJOIN_BINARY`);
     const server = new Server();
+    server.#environment = { ...process.env, ...environment };
     await server.restart();
     return server;
   }
@@ -30,7 +32,11 @@ export class Server {
   async restart() {
     const data = join(this.#directory, "data");
     const options = ["serve", "--listen", this.#listen, "--data", data, "--log-level", "warn"];
-    this.#process = spawn(BINARY, options, { cwd: this.#directory, stdio: ["ignore", "pipe", "inherit"] });
+    this.#process = spawn(BINARY, options, {
+      cwd: this.#directory,
+      env: this.#environment,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     let told = "";
     for await (const part of this.#process.stdout) {
       told += part;

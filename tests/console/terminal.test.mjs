@@ -105,6 +105,8 @@ test("what ends a job is told, and a gap in the events too", () => {
   transcript.apply({ sequence: 9, at: 9, type: "job-finished", job: 1, outcome: "lost", status: -1, message: null });
   assert.match(transcript.text(), /half\n— lost: the server ended while it ran\n/);
   assert.match(transcript.text(), /Events 3 to 8 are missing/);
+  transcript.apply({ sequence: 20, at: 9, type: "records-lost", first: 10, last: 20, cause: "damage" });
+  assert.match(transcript.text(), /— Events 10 to 20 cannot be read: the log is damaged there.\n$/);
 });
 
 test("the oldest lines leave when there are too many, and the page says so", () => {

@@ -261,7 +261,7 @@ export class Session {
     this.#standing.setPast(!this.timeline.isLive);
     const isBlank = shown.blocks.length === 0;
     find("blank").hidden = !isBlank;
-    setText(find("blank"), this.#isCaughtUp ? "Nothing has run here yet." : "Reading the log …");
+    setText(find("blank"), this.#isCaughtUp ? "Nothing has run here yet. Type a statement below; ? lists the keys." : "Reading the log …");
   }
 
   #drawTitle() {

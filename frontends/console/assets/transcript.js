@@ -6,7 +6,7 @@
 import { Job, Note } from "./blocks.js";
 import { SHOWN_BLOCKS, SHOWN_LINES } from "./limits.js";
 import { Decoding } from "./result.js";
-import { closing } from "./words.js";
+import { closing, gone } from "./words.js";
 
 /** The blocks of a session, oldest first. */
 export class Transcript {
@@ -109,8 +109,7 @@ export class Transcript {
   }
 
   static lost(transcript, event) {
-    const which = `${event.first} to ${event.last ?? event.sequence}`;
-    transcript.#note(event, `Events ${which} are lost.`, "bad");
+    transcript.#note(event, gone(event), event.cause === "damage" ? "bad" : "quiet");
   }
 
   #job(event) {

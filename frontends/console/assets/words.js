@@ -70,6 +70,13 @@ export function closing(cause) {
   return "The session was closed.";
 }
 
+/** Which events are not there any more, and why. */
+export function gone({ first, last, cause }) {
+  const which = first === last ? `Event ${first}` : `Events ${first} to ${last}`;
+  if (cause === "retention") return `${which} were removed: they were older than what is kept.`;
+  return `${which} cannot be read: the log is damaged there.`;
+}
+
 /** A count with its noun. */
 export function counted(count, noun) {
   return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
