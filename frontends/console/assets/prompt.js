@@ -16,6 +16,8 @@ export class Prompt {
   #back = 0;
   #draft = "";
   #job = null;
+  /** What was last said of it: the words of a refusal stay until something changes. */
+  #told = null;
   #isSending = false;
   /** The name of the statement that is being sent, or whose fate is not known. */
   #request = null;
@@ -39,7 +41,7 @@ export class Prompt {
     this.#session = session;
     this.#history = [];
     this.#back = 0;
-    this.#job = null;
+    this.#job = this.#told = null;
     this.#set(read(session));
     this.#describe();
   }
@@ -59,7 +61,10 @@ export class Prompt {
 
   /** The job that runs in the foreground, or null. */
   setJob(job) {
+    const told = `${job?.job} ${job?.takesInput}`;
     this.#job = job;
+    if (told === this.#told) return;
+    this.#told = told;
     find("interrupt").hidden = job === null;
     this.#describe();
   }

@@ -41,7 +41,13 @@ export class Screen {
     this.#frame.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.#frame.addEventListener("wheel", (it) => it.deltaY < 0 && this.#leaveEnd(), { passive: true });
     this.#frame.addEventListener("keydown", (it) => UP.includes(it.key) && this.#leaveEnd());
-    this.#frame.addEventListener("touchmove", () => this.#leaveEnd(), { passive: true });
+    let touched = 0;
+    this.#frame.addEventListener("touchstart", (it) => (touched = it.touches[0].clientY), { passive: true });
+    this.#frame.addEventListener(
+      "touchmove",
+      (it) => it.touches[0].clientY > touched + 4 && this.#leaveEnd(),
+      { passive: true },
+    );
     this.#frame.addEventListener("click", (it) => this.#clicked(it));
     this.#frame.addEventListener("copy", (it) => copyRows(it));
     find("pinned").addEventListener("click", () => this.#pinned && this.jumpTo(this.#pinned));
