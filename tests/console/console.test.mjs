@@ -35,7 +35,7 @@ afterEach(async () => {
 
 test("a session is made, a statement run, and its colours are kept", async () => {
   const page = await view(server.address);
-  await page.getByRole("button", { name: "New session" }).first().click();
+  await page.locator("#create").click();
   await page.locator("#state.is-live").waitFor();
   await page.keyboard.type("printf '\\033[32mgood\\033[0m \\033[1;31mbad\\033[0m\\n'; echo oops >&2; exit 3");
   await page.keyboard.press("Enter");
@@ -352,6 +352,12 @@ test("a phone shows all of it without scrolling sideways, and themes are remembe
     const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     assert.equal(ground, other === "light" ? "rgb(255, 255, 255)" : "rgb(15, 18, 21)");
   }
+});
+
+test("a session that is not known is said to be so", async () => {
+  const page = await view(at(server, "00000000-0000-4000-8000-000000000000"));
+  await page.getByText("does not know the session").waitFor();
+  assert.equal(await page.locator("#prompt").isVisible(), false);
 });
 
 test("keys reach everything, and are listed", async () => {

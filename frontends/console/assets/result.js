@@ -49,7 +49,7 @@ function columns(result) {
     if (name === "jobId" || name === "type") continue;
     if (isTable(value)) lines.push(...table(value));
     else if (Array.isArray(value) && value.length === 0) lines.push(`${name}  none`);
-    else lines.push(`\x1b[2m${name}\x1b[22m  ${cell(value)}`);
+    else lines.push(`\x1b[2m${name}\x1b[22m  ${cell(value, name)}`);
   }
   return lines.map((line) => `${line}\n`).join("");
 }
@@ -60,15 +60,25 @@ function isTable(value) {
 }
 
 function table(objects) {
-  const names = [...new Set(objects.flatMap((it) => Object.keys(it)))];
-  const cells = [names, ...objects.map((it) => names.map((name) => cell(it[name])))];
+  const all = [...new Set(objects.flatMap((it) => Object.keys(it)))];
+  const widest = (name) => Math.max(...objects.map((it) => cell(it[name], name).length));
+  // What is long stands last, where it pushes nothing aside.
+  const names = [...all.filter((it) => widest(it) <= LONG), ...all.filter((it) => widest(it) > LONG)];
+  const cells = [names, ...objects.map((it) => names.map((name) => cell(it[name], name)))];
   const widths = names.map((_, at) => Math.max(...cells.map((line) => line[at].length)));
   const padded = cells.map((line) => line.map((it, at) => it.padEnd(widths[at])).join("  "));
   const [head, ...lines] = padded.map((line) => line.trimEnd());
   return [`\x1b[2m${head}\x1b[22m`, ...lines];
 }
 
-function cell(value) {
+function cell(value, name) {
   if (value === undefined || value === null) return "";
+  if (INSTANTS.includes(name)) return new Date(value).toISOString().slice(0, 19).replace("T", " ");
   return typeof value === "string" ? value.replaceAll("\n", " ") : JSON.stringify(value);
 }
+
+/** Members that are instants: milliseconds since 1970. */
+const INSTANTS = ["since", "createTime"];
+
+/** Characters from which on a column is long. */
+const LONG = 24;

@@ -58,7 +58,7 @@ export class Session {
     this.id = id;
     this.#wantedAt = at;
     find("session").hidden = false;
-    find("session").dataset.name = id;
+    find("session").dataset.known = "yes";
     this.#begin(new Recording());
     this.prompt.open(id);
     this.prompt.setJob(null);
@@ -178,13 +178,22 @@ export class Session {
 
   #failed(error, again) {
     if (error.status === 401) return this.#on.refused(again);
-    if (error.status === 404) return this.#standing.show({ name: "unknown" });
+    if (error.status === 404) return this.#unknown();
     if (error.status === 0 || error.isRetryable) {
       this.#standing.show({ name: "reconnecting", until: Date.now() + 2_000 });
       setTimeout(() => this.id && again(), 2_000);
       return;
     }
     failed(error);
+  }
+
+  /** The server does not know it, or not any more. */
+  #unknown() {
+    this.#standing.show({ name: "unknown" });
+    setText(find("name"), "No such session");
+    find("session").dataset.known = "no";
+    find("blank").hidden = false;
+    setText(find("blank"), "This server does not know the session, or has forgotten it.");
   }
 
   #moment(count) {
@@ -243,7 +252,7 @@ export class Session {
   }
 
   #draw() {
-    if (!this.id) return;
+    if (!this.id || find("session").dataset.known === "no") return;
     const { shown } = this;
     this.screen.changed();
     this.jobs.show(shown);

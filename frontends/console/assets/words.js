@@ -58,7 +58,7 @@ export function ending(job, message) {
     case "timed-out":
       return `took too long and was interrupted${more}`;
     case "lost":
-      return `lost: the server ended while it ran${more}`;
+      return `lost: ${message ?? "the server ended while it ran"}`;
     default:
       return `${job.outcome}${more}`;
   }

@@ -15,9 +15,7 @@ fn served(ask: impl FnOnce(&mut Client)) {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = Server::bind(address, app, Limits::default(), HostCheck::local()).unwrap();
     let (address, closing) = (server.local_addr(), server.closing());
-    let running = std::thread::spawn(move || {
-        smol::block_on(server.run(std::future::pending()))
-    });
+    let running = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
     ask(&mut Client::connect(address).unwrap());
     closing.begin();
     running.join().unwrap().unwrap();
@@ -124,7 +122,10 @@ fn the_page_has_no_script_style_or_handler_written_into_it() {
         .into_iter()
         .find(|(path, _)| path.ends_with("index.html"))
         .unwrap();
-    assert_eq!(page.matches("<script").count(), page.matches("<script src=").count());
+    assert_eq!(
+        page.matches("<script").count(),
+        page.matches("<script src=").count()
+    );
     assert!(!page.contains("<style") && !page.contains(" style="));
     let handlers = page.match_indices(" on").filter(|(at, _)| {
         let name = &page[at + 1..];
