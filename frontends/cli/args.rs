@@ -1,13 +1,16 @@
 //! What the command line takes, and how it is explained.
 
 mod offline;
+mod user;
 
+use crate::health::HealthArgs;
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
 pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionArgs};
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
+pub(crate) use user::{PasswordArgs, UserArgs, UserCommand};
 
 /// Command sessions that outlive the connection.
 ///
@@ -41,6 +44,8 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     Export(ExportArgs),
     Log(LogArgs),
+    Health(HealthArgs),
+    User(UserArgs),
 }
 
 /// What `rejoin serve` takes.

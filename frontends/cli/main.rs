@@ -2,12 +2,14 @@
 
 mod args;
 mod export;
+mod health;
 mod log;
 mod log_output;
 mod offline;
 mod replay;
 mod serve;
 mod settings;
+mod user;
 mod verify;
 
 use args::{Args, Command};
@@ -31,6 +33,13 @@ fn main() -> ExitCode {
         Command::Replay(args) => offline(replay::run(&args)),
         Command::Export(args) => offline(export::run(&args)),
         Command::Log(args) => offline(log::run(&args)),
+        Command::Health(args) => {
+            health::run(&args).unwrap_or_else(|error| fail(&error, ExitCode::FAILURE))
+        }
+        Command::User(args) => user::run(args).map_or_else(
+            |error| fail(&error, ExitCode::FAILURE),
+            |()| ExitCode::SUCCESS,
+        ),
     }
 }
 

@@ -1,5 +1,8 @@
 //! The settings of `rejoin serve`: one structure for flags, environment and file.
 
+#[cfg(test)]
+mod example;
+
 use clap::ValueEnum;
 use rejoin_core::Retention;
 use rejoin_engine::Config;
@@ -28,6 +31,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "ADDR:PORT", env = "REJOIN_DORIS_LISTEN", help_heading = FRONTENDS)]
     doris_listen: Option<SocketAddr>,
 
+    /// Address and port at which /metrics, /healthz and /readyz are served instead; they tell numbers
+    /// only and run nothing, so it need not be a loopback address [default: with the others]
+    #[arg(long, value_name = "ADDR:PORT", env = "REJOIN_OPERATE_LISTEN", help_heading = FRONTENDS)]
+    operate_listen: Option<SocketAddr>,
+
     /// Columns of Doris' tables: the nine that are documented, or the fourteen of newer versions
     /// [default: documented]
     #[arg(long, value_name = "FORM", env = "REJOIN_DORIS_COLUMNS", help_heading = FRONTENDS)]
@@ -45,6 +53,16 @@ pub(crate) struct Settings {
     /// Directory of the log; created where there is none [default: rejoin-data]
     #[arg(long, value_name = "DIR", env = "REJOIN_DATA")]
     data: Option<PathBuf>,
+
+    /// File with the accounts, as `rejoin user` writes it; with accounts, everybody has to log in
+    /// [default: accounts.toml in the directory of --data, if it is there]
+    #[arg(long, value_name = "FILE", env = "REJOIN_ACCOUNTS", help_heading = ACCESS)]
+    accounts: Option<PathBuf>,
+
+    /// Name by which clients may ask for this server beside its addresses, as `Host` says it; for
+    /// more than one, repeat it or put commas between them [default: none]
+    #[arg(long, value_name = "NAME", env = "REJOIN_ALLOW_HOST", value_delimiter = ',', help_heading = ACCESS)]
+    allow_host: Option<Vec<String>>,
 
     /// What an acknowledged event has survived: `sync`, a power cut; `flush`, the death of the
     /// process only, but faster [default: sync]
@@ -148,8 +166,14 @@ pub(crate) struct Settings {
     /// How to say it [default: human]
     #[arg(long, value_name = "FORM", env = "REJOIN_LOG_FORMAT", help_heading = LOGGING)]
     pub(crate) log_format: Option<LogFormat>,
+
+    /// Which requests to tell, with session, job, status and time: `failed`, those answered with 500
+    /// and above; never a query, a header or a body [default: failed]
+    #[arg(long, value_name = "WHICH", env = "REJOIN_LOG_REQUESTS", help_heading = LOGGING)]
+    log_requests: Option<LogRequests>,
 }
 
+const ACCESS: &str = "Who may use it";
 const ENCRYPTION: &str = "Encryption";
 const FRONTENDS: &str = "Frontends";
 const TIMEOUTS: &str = "Timeouts (such as 500ms, 30s, 5m, 3h, 1d)";
@@ -194,6 +218,15 @@ pub(crate) enum LogFormat {
     Human,
     /// A JSON object a line
     Json,
+}
+
+/// Which requests to log.
+#[derive(Clone, Copy, Debug, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+enum LogRequests {
+    None,
+    Failed,
+    All,
 }
 
 /// A duration as people write it.
@@ -262,11 +295,12 @@ impl Settings {
     pub(crate) fn or(self, other: Self) -> Self {
         first_said! { self, other;
             tls_cert tls_key
-            listen maxscale_listen doris_listen doris_columns data durability session_timeout consumer_timeout job_timeout exec_timeout
+            listen maxscale_listen doris_listen operate_listen doris_columns data durability session_timeout consumer_timeout job_timeout exec_timeout
             pull_wait turn_wait interrupt_grace shutdown_grace idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_header recent_bytes
-            retain_age retain_bytes log_level log_format
+            accounts allow_host
+            retain_age retain_bytes log_level log_format log_requests
         }
     }
 
@@ -284,6 +318,20 @@ impl Settings {
         self.doris_listen
     }
 
+    /// Where /metrics, /healthz and /readyz are served, if not with the others.
+    pub(crate) fn operate_listen(&self) -> Option<SocketAddr> {
+        self.operate_listen
+    }
+
+    /// Which requests are told.
+    pub(crate) fn log_requests(&self) -> rejoin_http::Requests {
+        match self.log_requests {
+            Some(LogRequests::None) => rejoin_http::Requests::None,
+            None | Some(LogRequests::Failed) => rejoin_http::Requests::Failed,
+            Some(LogRequests::All) => rejoin_http::Requests::All,
+        }
+    }
+
     pub(crate) fn tls_cert(&self) -> Option<&Path> {
         self.tls_cert.as_deref()
     }
@@ -293,7 +341,17 @@ impl Settings {
     }
 
     pub(crate) fn data(&self) -> PathBuf {
-        self.data.clone().unwrap_or_else(|| "rejoin-data".into())
+        data_directory(self.data.clone())
+    }
+
+    /// The file with the accounts, where the settings name one.
+    pub(crate) fn accounts(&self) -> Option<&Path> {
+        self.accounts.as_deref()
+    }
+
+    /// The names that clients may ask for.
+    pub(crate) fn allow_host(&self) -> &[String] {
+        self.allow_host.as_deref().unwrap_or_default()
     }
 
     pub(crate) fn log(&self) -> rejoin_log::segment::Options {
@@ -379,6 +437,15 @@ impl Settings {
         self.shutdown_grace
             .map_or(Duration::from_secs(10), |Wait(wait)| wait)
     }
+}
+
+fn data_directory(said: Option<PathBuf>) -> PathBuf {
+    said.unwrap_or_else(|| "rejoin-data".into())
+}
+
+/// The file with the accounts: the one that is said, or the one in the server's directory.
+pub(crate) fn accounts_file(said: Option<PathBuf>, data: Option<PathBuf>) -> PathBuf {
+    said.unwrap_or_else(|| data_directory(data).join("accounts.toml"))
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ impl Server {
         let mut out = BufReader::new(child.stdout.take().unwrap());
         out.read_line(&mut first_line).unwrap();
         let address = first_line
-            .split("http://")
+            .split("://")
             .nth(1)
             .and_then(|rest| rest.split(',').next())
             .unwrap_or_else(|| panic!("no address in {first_line:?}"))

@@ -1,7 +1,7 @@
 //! The accounts as frontends ask them: who is this, and may they?
 //!
 //! Credentials and tokens enter, a [`Caller`] or the reason why there is none leaves. The file is
-//! read again when it has changed. A password is hashed once and then known by a code that only
+//! read again within a second of its change. A password is hashed once and then known by a code that only
 //! this process can make, until the file changes; hashing runs on threads of its own, few at a
 //! time. An unknown account costs the same hash as a wrong password.
 
@@ -9,8 +9,8 @@ use crate::credentials::{Authorization, Credentials, cookie};
 use crate::failures::{self, Failures};
 use crate::file::{Account, AccountsFile, FileError};
 use crate::jwt::{self, Claims};
-use crate::limits::{HASHING, VERIFIED, WAITING};
-use crate::role::{Caller, Role};
+use crate::limits::{HASHING, LOOK, VERIFIED, WAITING};
+use crate::role::{Caller, Seal};
 use crate::secret::{self, Key, NoRandom, Password};
 use crate::tokens::{TokenKind, Tokens};
 use smol::lock::Semaphore;
@@ -61,6 +61,8 @@ struct Shared {
 struct State {
     file: AccountsFile,
     stamp: Option<Stamp>,
+    /// When the file was looked at last.
+    looked: Duration,
     /// Once there were accounts, a server is never open to everybody again.
     is_closed: bool,
     verified: BTreeSet<[u8; 32]>,
@@ -114,6 +116,7 @@ impl Accounts {
             is_closed: !file.accounts.is_empty(),
             file,
             stamp,
+            looked: clock(),
             ..State::default()
         };
         Ok(Self(Arc::new(Shared {
@@ -225,16 +228,7 @@ impl Accounts {
     /// system has no random numbers.
     #[must_use]
     pub fn token(&self, caller: &Caller, kind: TokenKind) -> Option<String> {
-        let bytes: [u8; 64] = secret::random().ok()?;
-        // 248 is four times the number of letters: what is above would favour some.
-        let letters = bytes.iter().filter(|byte| **byte < 248);
-        let text: String = letters
-            .take(32)
-            .map(|byte| char::from(LETTERS[usize::from(byte % 62)]))
-            .collect();
-        if text.len() < 32 {
-            return self.token(caller, kind);
-        }
+        let text = random_text()?;
         let Some(name) = caller.name() else {
             return Some(text);
         };
@@ -264,7 +258,7 @@ impl Accounts {
         if self.0.seal(account) != token.seal {
             return Err(Denied::Expired);
         }
-        Ok(Caller::new(token.account.clone(), account.role))
+        Ok(self.0.caller(token.account.clone(), account))
     }
 
     /// Ends a token.
@@ -312,18 +306,28 @@ impl Accounts {
         }
         let claims = jwt::read(token, self.now(), |name| self.jwt_key(name));
         let name = claims.ok_or(Denied::Expired)?.sub;
-        let role = self.role(&name).ok_or(Denied::Expired)?;
-        Ok(Caller::new(name.into(), role))
+        let state = self.state();
+        let account = state.file.accounts.get(&name).ok_or(Denied::Expired)?;
+        Ok(self.0.caller(name.into(), account))
+    }
+
+    /// Whether somebody who was let in still would be, as the same: for answers that take long.
+    #[must_use]
+    pub fn is_current(&self, caller: &Caller) -> bool {
+        let state = self.state();
+        match caller.name() {
+            None => !state.is_closed,
+            Some(name) => {
+                let account = state.file.accounts.get(&**name);
+                account.is_some_and(|it| self.0.caller(name.clone(), it) == *caller)
+            }
+        }
     }
 
     /// How many passwords were hashed so far.
     #[must_use]
     pub fn hashed(&self) -> u64 {
         self.0.hashed.load(Ordering::Relaxed)
-    }
-
-    fn role(&self, name: &str) -> Option<Role> {
-        self.state().file.accounts.get(name).map(|it| it.role)
     }
 
     /// Ends with the process, and with the account's password.
@@ -338,7 +342,7 @@ impl Accounts {
         let account = state.file.accounts.get(name)?;
         let code = self.0.verified(name, password?, account);
         let is_known = state.verified.contains(&code);
-        is_known.then(|| Caller::new(name.into(), account.role))
+        is_known.then(|| self.0.caller(name.into(), account))
     }
 
     /// Blocks for tens of milliseconds.
@@ -378,7 +382,7 @@ impl Accounts {
         }
         let code = self.0.verified(name, password, &account);
         state.verified.insert(code);
-        Ok(Caller::new(name.into(), account.role))
+        Ok(self.0.caller(name.into(), &account))
     }
 
     fn now(&self) -> Duration {
@@ -389,7 +393,12 @@ impl Accounts {
     fn state(&self) -> MutexGuard<'_, State> {
         let state = self.0.state.lock();
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
-        if let Some(path) = &self.0.path {
+        let now = self.now();
+        // Whichever way the clock was put.
+        if let Some(path) = &self.0.path
+            && now.abs_diff(state.looked) >= LOOK
+        {
+            state.looked = now;
             let stamp = stamp(path);
             if stamp != state.stamp {
                 state.stamp = stamp;
@@ -412,6 +421,10 @@ impl Accounts {
 impl Shared {
     fn code_of(&self, token: &str) -> [u8; 32] {
         self.key.code(&[b"token", token.as_bytes()])
+    }
+
+    fn caller(&self, name: Arc<str>, account: &Account) -> Caller {
+        Caller::new(name, account.role, Seal(self.seal(account)))
     }
 
     fn seal(&self, account: &Account) -> [u8; 32] {
@@ -459,6 +472,19 @@ fn stamp(path: &std::path::Path) -> Option<Stamp> {
         bytes: metadata.len(),
         inode,
     })
+}
+
+/// 32 random letters and digits. None when the system has no random numbers.
+fn random_text() -> Option<String> {
+    let mut text = String::with_capacity(32);
+    while text.len() < 32 {
+        let bytes: [u8; 64] = secret::random().ok()?;
+        // 248 is four times the number of letters: what is above would favour some.
+        let letters = bytes.iter().filter(|byte| **byte < 248);
+        let letters = letters.map(|byte| char::from(LETTERS[usize::from(byte % 62)]));
+        text.extend(letters.take(32 - text.len()));
+    }
+    Some(text)
 }
 
 const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";

@@ -6,6 +6,7 @@
 
 use crate::error::Fault;
 use crate::limits::EXEC_TIMEOUT_MILLIS;
+use rejoin_accounts::Permission;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
@@ -57,6 +58,17 @@ impl Action {
             "SESSION_INFO" => Self::SessionInfo,
             _ => return None,
         })
+    }
+
+    /// What one has to be allowed for it. Closing depends on whose session it is, too.
+    pub(crate) fn permission(self) -> Permission {
+        match self {
+            Self::AsyncExec | Self::Exec => Permission::Run,
+            Self::CloseSession => Permission::CloseOwn,
+            Self::InitSession => Permission::Create,
+            Self::InterruptJob => Permission::Interrupt,
+            Self::JoinSession | Self::PullResults | Self::SessionInfo => Permission::Read,
+        }
     }
 }
 
@@ -202,6 +214,22 @@ mod tests {
             Err(fault) => fault.to_string(),
             Ok(request) => panic!("{request:?}"),
         }
+    }
+
+    #[test]
+    fn the_document_has_every_action_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(crate::OPENAPI).unwrap();
+        let body = "/paths/~1api/post/requestBody/content/application~1json/schema/oneOf";
+        let schemas = document.pointer(body).unwrap().as_array().unwrap();
+        let mut documented: Vec<_> = schemas
+            .iter()
+            .map(|schema| schema["properties"]["action"]["const"].as_str().unwrap())
+            .map(|name| format!("{:?}", Action::named(name).unwrap()))
+            .collect();
+        documented.sort_unstable();
+        let all = "AsyncExec CloseSession Exec InitSession InterruptJob JoinSession PullResults \
+                   SessionInfo";
+        assert_eq!(documented.join(" "), all);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub(crate) struct Target {
 pub(crate) enum Route {
     /// `/v1`, which clients ask for to see whether anybody is there.
     Root,
+    /// `/v1/auth`, where clients get a token
+    Auth,
     /// `/v1/maxscale`
     MaxScale,
     /// `/v1/services`
@@ -47,6 +49,7 @@ impl Target {
         let segments: Vec<&str> = path.split('/').collect();
         let route = match segments[..] {
             [""] => Route::Root,
+            ["auth"] => Route::Auth,
             ["maxscale"] => Route::MaxScale,
             ["services"] => Route::Services,
             ["services", name] => Route::Service(name.into()),
@@ -67,6 +70,7 @@ impl Route {
     pub(crate) fn methods(&self) -> &'static [Method] {
         match self {
             Self::Root
+            | Self::Auth
             | Self::MaxScale
             | Self::Services
             | Self::Service(_)
@@ -137,6 +141,42 @@ mod tests {
             "/servers",
         ] {
             assert_eq!(Target::parse(path), None, "{path}");
+        }
+    }
+
+    /// Where the route is documented. A new route doesn't compile until it has its line.
+    fn documented_at(route: &Route) -> &'static str {
+        match route {
+            Route::Root => "/v1",
+            Route::Auth => "/v1/auth",
+            Route::MaxScale => "/v1/maxscale",
+            Route::Services => "/v1/services",
+            Route::Service(_) => "/v1/services/{id}",
+            Route::Sessions => "/v1/sessions",
+            Route::RestartAll => "/v1/sessions/restart",
+            Route::Session(_) => "/v1/sessions/{id}",
+            Route::Restart(_) => "/v1/sessions/{id}/restart",
+            Route::SessionServices(_) => "/v1/sessions/{id}/relationships/services",
+            Route::SessionFilters(_) => "/v1/sessions/{id}/relationships/filters",
+        }
+    }
+
+    #[test]
+    fn the_document_has_every_route_with_its_methods_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(crate::OPENAPI).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        assert_eq!(paths.len(), 11, "as many as routes");
+        for (path, methods) in paths {
+            let Target { route, .. } = Target::parse(&path.replace("{id}", "1")).unwrap();
+            assert_eq!(documented_at(&route), path);
+            for method in ["GET", "PUT", "POST", "PATCH", "DELETE"] {
+                let is_documented = methods.get(method.to_lowercase()).is_some();
+                assert_eq!(
+                    is_documented,
+                    route.answers(method.parse().unwrap()),
+                    "{method} {path}"
+                );
+            }
         }
     }
 
