@@ -283,29 +283,30 @@ test("a closed session is read and replayed, and asks before it is closed", asyn
   await page.locator("#sessions a", { hasText: "closed" }).first().waitFor();
 });
 
-test("who is not logged in is asked, and then goes on", async () => {
-  const session = await server.session("login");
-  await server.run(session, "echo seen");
-  const page = await view("about:blank");
-  let isIn = false;
-  await page.route(/\/sessions(\?|\/|$)/, (route) =>
-    isIn ? route.continue() : route.fulfill({ status: 401, contentType: "application/problem+json", body: '{"detail":"log in"}' }),
-  );
-  await page.route("**/login", (route) => {
-    const { password } = route.request().postDataJSON();
-    isIn = password === "right";
-    return route.fulfill({ status: isIn ? 204 : 401, body: isIn ? undefined : "{}" });
-  });
-  await page.goto(at(server, session));
-  await page.locator("#login[open]").waitFor();
-  await page.getByLabel("Name").fill("anna");
-  await page.getByLabel("Password").fill("wrong");
-  await page.keyboard.press("Enter");
-  await page.locator("#login .problem", { hasText: "not known" }).waitFor();
-  await page.getByLabel("Password").fill("right");
-  await page.keyboard.press("Enter");
-  await page.locator(".row.output", { hasText: "seen" }).waitFor();
-  await page.locator("#sessions li").first().waitFor();
+test("who is not logged in is asked, goes on, and can leave", async () => {
+  const guarded = await Server.start({}, { anna: "correct-horse" });
+  try {
+    const page = await view(guarded.address);
+    await page.locator("#login[open]").waitFor();
+    await page.getByLabel("Name").fill("anna");
+    await page.getByLabel("Password").fill("wrong");
+    await page.keyboard.press("Enter");
+    await page.locator("#login .problem", { hasText: "not known" }).waitFor();
+    await page.getByLabel("Password").fill("correct-horse");
+    await page.keyboard.press("Enter");
+    await page.locator("#logout", { hasText: "anna" }).waitFor();
+    await page.locator("#create").click();
+    await page.locator("#state.is-live").waitFor();
+    await say(page, "echo mine");
+    await page.locator(".row.output", { hasText: "mine" }).waitFor();
+    await page.reload();
+    await page.locator(".row.output", { hasText: "mine" }).waitFor();
+    await page.locator("#logout").click();
+    await page.locator("#login[open]").waitFor();
+    assert.equal(await page.locator(".row.output").count(), 0);
+  } finally {
+    await guarded.stop();
+  }
 });
 
 test("a page that nobody sees gives its connection back, and comes back to the same place", async () => {

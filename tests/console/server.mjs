@@ -1,6 +1,6 @@
 // A real server with its log in a directory of its own, and a real browser.
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,18 +20,28 @@ export class Server {
   #listen = "127.0.0.1:0";
   address = "";
 
-  /** A server that takes requests. */
-  static async start(environment = {}) {
+  /** A server that takes requests, with accounts (`{name: password}`, all of them admins) or none. */
+  static async start(environment = {}, accounts = {}) {
     if (!existsSync(BINARY)) throw new Error(`no server at ${BINARY}: build it, or set REJOIN_BINARY`);
     const server = new Server();
     server.#environment = { ...process.env, ...environment };
+    for (const [name, password] of Object.entries(accounts)) server.#addAccount(name, password);
     await server.restart();
     return server;
   }
 
+  #addAccount(name, password) {
+    const options = ["user", "add", name, "--role", "admin", "--password-stdin", "--data", this.#data];
+    const added = spawnSync(BINARY, options, { input: password, encoding: "utf8" });
+    if (added.status !== 0) throw new Error(added.stderr);
+  }
+
+  get #data() {
+    return join(this.#directory, "data");
+  }
+
   async restart() {
-    const data = join(this.#directory, "data");
-    const options = ["serve", "--listen", this.#listen, "--data", data, "--log-level", "warn"];
+    const options = ["serve", "--listen", this.#listen, "--data", this.#data, "--log-level", "warn"];
     this.#process = spawn(BINARY, options, {
       cwd: this.#directory,
       env: this.#environment,

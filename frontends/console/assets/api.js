@@ -83,6 +83,12 @@ export async function openStream(id, after, signal) {
 /** Logs in where the server has accounts; it answers with a cookie. */
 export const login = (name, password) => json("POST", "/login", { name, password });
 
+/** Ends that. */
+export const logout = () => json("POST", "/logout");
+
+/** Who is logged in: `{accounts, name, role}`. */
+export const me = () => json("GET", "/me");
+
 /** A name for a request, as no other has it. */
 export function requestName() {
   const bytes = crypto.getRandomValues(new Uint8Array(12));

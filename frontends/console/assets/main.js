@@ -1,9 +1,9 @@
 // The console: puts its parts together, and goes where the address says.
 
-import { createSession } from "./api.js";
+import { createSession, logout, me } from "./api.js";
 import { copyText, saveText } from "./clipboard.js";
 import { confirmed, loggedIn } from "./dialogs.js";
-import { find } from "./dom.js";
+import { find, setText } from "./dom.js";
 import { listen } from "./keyboard.js";
 import { failed, notice } from "./notices.js";
 import { address, route } from "./route.js";
@@ -23,6 +23,29 @@ const sessions = new Sessions({
     sessions.look();
   },
 });
+
+/** Where the server has accounts: whose this page is, and a way out. */
+async function introduce() {
+  try {
+    const { accounts, name, role } = await me();
+    find("logout").hidden = !accounts;
+    setText(find("logout"), `${name} · Log out`);
+    find("logout").title = `Log out (${role})`;
+  } catch (error) {
+    if (error.status !== 401) return failed(error);
+    await loggedIn();
+    await introduce();
+  }
+}
+
+async function leave() {
+  try {
+    await logout();
+    location.reload();
+  } catch (error) {
+    failed(error);
+  }
+}
 
 function follow() {
   const { session: wanted, at } = route();
@@ -91,6 +114,7 @@ const WIDE = 1_100;
 
 press("create", create);
 press("welcome-create", create);
+press("logout", leave);
 press("theme", turnTheme);
 press("share", share);
 press("copy", copyAll);
@@ -129,3 +153,4 @@ press("help", help);
 
 window.addEventListener("hashchange", follow);
 follow();
+introduce();
