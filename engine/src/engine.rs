@@ -81,7 +81,7 @@ pub struct Engine {
     config: Arc<Config>,
     services: Arc<Services>,
     pub(crate) puller: Puller,
-    requests: Sender<Request>,
+    pub(crate) requests: Sender<Request>,
     inputs: Arc<Inputs>,
     pub(crate) end: Sender<()>,
     permission: Arc<Permission>,
@@ -451,7 +451,7 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         match self.requests.try_send(Request { command, reply }) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => return Err(CommandError::Overloaded),
+            Err(TrySendError::Full(_)) => return Err(self.overloaded()),
             Err(TrySendError::Closed(_)) => return Err(self.unavailable().await),
         }
         match answer.await {

@@ -4,6 +4,7 @@ mod client;
 mod offline;
 mod user;
 
+use crate::health::HealthArgs;
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
 pub(crate) use client::{
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     Export(ExportArgs),
     Log(LogArgs),
+    Health(HealthArgs),
     User(UserArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),

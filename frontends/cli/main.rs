@@ -3,6 +3,7 @@
 mod args;
 mod client;
 mod export;
+mod health;
 mod log;
 mod log_output;
 mod manual;
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
         Command::Replay(args) => offline(replay::run(&args)),
         Command::Export(args) => offline(export::run(&args)),
         Command::Log(args) => offline(log::run(&args)),
+        Command::Health(args) => {
+            health::run(&args).unwrap_or_else(|error| fail(&error, ExitCode::FAILURE))
+        }
         Command::User(args) => user::run(args).map_or_else(
             |error| fail(&error, ExitCode::FAILURE),
             |()| ExitCode::SUCCESS,

@@ -9,6 +9,7 @@ use crate::stream::{Reader, events, has_ended};
 use crate::translate::{event, is_shown};
 use crate::wire;
 use futures::future::{Either, select};
+use rejoin_accounts::{Caller, Denied, Permission};
 use rejoin_core::{
     Audience, ConsumerId, JobId, Manner, Place, Sequence, SessionId, SessionNumber, SessionView,
 };
@@ -17,78 +18,91 @@ use rejoin_http::{Answer, StatusCode};
 use rejoin_log::ReadLimit;
 use serde_json::{Value, json};
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// A request, as tide hands it over.
 pub(crate) type Http = tide::Request<()>;
 pub(crate) type Answered = Result<Answer, Fault>;
 
-/// Who asks. The one place to look where it matters who that is.
-struct Caller {
-    /// The network address, where the request came from one.
-    remote: Option<Arc<str>>,
-}
-
 impl Native {
-    fn caller(http: &Http) -> Result<Caller, Fault> {
-        let peer = rejoin_http::peer(http);
-        let remote = (!peer.ip().is_unspecified()).then(|| peer.to_string().into());
-        Ok(Caller { remote })
-    }
-
     pub(crate) async fn list(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
+        let caller = self.enter(http, Permission::Read).await?;
         let query = Query::parse(http.url(), &["user", "service", "state", "before", "limit"])?;
         let limit = most(query.number("limit")?, PAGE, LONGEST_PAGE);
+        let (asked, shown) = (query.text("user"), caller.shown_user());
         let listed = Listed {
-            user: query.text("user"),
+            user: shown.or(asked),
             service: query.text("service"),
             state: list::State::parse(query.text("state"))?,
             before: query.number("before")?.unwrap_or(u64::MAX),
             limit: limit.max(1),
         };
+        if asked.is_some() && shown.is_some() && asked != shown {
+            return Ok(ok(&json!({"next": null, "sessions": []})));
+        }
         let (sessions, next) = self.engine.view(|views| listed.page(views, wire::session));
         Ok(ok(&json!({"next": next, "sessions": sessions})))
     }
 
     pub(crate) async fn create(&self, http: &Http) -> Answered {
-        let caller = Self::caller(http)?;
+        let caller = self.enter(http, Permission::Create).await?;
         let Create { service, user } = body(&rejoin_http::body(http))?;
+        let own = caller.name().cloned();
+        let user = user.map(Into::into);
+        if own.is_some() && user.is_some() && own != user {
+            let why = "with accounts, `user` is the account's own name";
+            return Err(Fault::Forbidden(why.to_owned()));
+        }
+        let peer = rejoin_http::peer(http);
         let new = NewSession {
             service: service.map(Into::into),
-            user: user.map(Into::into),
-            remote: caller.remote,
+            user: own.or(user),
+            remote: (!peer.ip().is_unspecified()).then(|| peer.to_string().into()),
             reads: false,
         };
         let created = self.engine.create_session(new).await?;
+        rejoin_http::note_session(http, created.session);
         let shown = self.view(created.session, detail)?;
         let place = format!("/sessions/{}", created.session);
         Ok(json_answer(StatusCode::CREATED, &shown).header("location", place))
     }
 
     pub(crate) async fn show(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let session = self.session(http)?;
+        let caller = self.enter(http, Permission::Read).await?;
+        let session = self.session(http, &caller)?;
         Ok(ok(&self.view(session, detail)?))
     }
 
     pub(crate) async fn close(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        self.engine.close_session(self.session(http)?).await?;
+        let caller = self.enter(http, Permission::CloseOwn).await?;
+        let session = self.session(http, &caller)?;
+        let owner = self.engine.view(|views| {
+            let view = views.session(session);
+            view.map(|view| view.user.clone())
+        });
+        if let Some(owner) = owner
+            && !caller.may_close(owner.as_deref())
+        {
+            let why = "the session is closed by its creator, or an admin";
+            return Err(Fault::Forbidden(why.to_owned()));
+        }
+        self.engine.close_session(session).await?;
         Ok(Answer::empty(StatusCode::NO_CONTENT))
     }
 
     pub(crate) async fn join(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let consumer = self.engine.join_session(self.session(http)?).await?;
+        let caller = self.enter(http, Permission::Read).await?;
+        let consumer = self
+            .engine
+            .join_session(self.session(http, &caller)?)
+            .await?;
         let joined = json!({"consumer": consumer.to_string(), "ordinal": consumer.ordinal});
         Ok(json_answer(StatusCode::CREATED, &joined))
     }
 
     pub(crate) async fn leave(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let session = self.session(http)?;
+        let caller = self.enter(http, Permission::Read).await?;
+        let session = self.session(http, &caller)?;
         let consumer: ConsumerId = named(http, "consumer")
             .parse()
             .map_err(|_| Fault::RequestInvalid("that is not the name of a consumer".to_owned()))?;
@@ -97,8 +111,8 @@ impl Native {
     }
 
     pub(crate) async fn submit(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let session = self.session(http)?;
+        let caller = self.enter(http, Permission::Run).await?;
+        let session = self.session(http, &caller)?;
         let submit: Submit = body(&rejoin_http::body(http))?;
         if submit.statement.trim().is_empty() {
             return Err(Fault::RequestInvalid("the statement is empty".to_owned()));
@@ -124,20 +138,24 @@ impl Native {
             ..NewJob::new(session, submit.statement, manner)
         };
         let noted = self.engine.submit_job(new).await?;
+        rejoin_http::note_job(http, noted.job);
         let place = format!("/sessions/{session}/jobs/{}", noted.job);
         let submitted = json!({"job": noted.job.0, "sequence": noted.sequence.0});
         Ok(json_answer(StatusCode::CREATED, &submitted).header("location", place))
     }
 
     pub(crate) async fn jobs(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let shown = self.view(self.session(http)?, |view| json!({"jobs": jobs(view)}))?;
+        let caller = self.enter(http, Permission::Read).await?;
+        let shown = self.view(
+            self.session(http, &caller)?,
+            |view| json!({"jobs": jobs(view)}),
+        )?;
         Ok(ok(&shown))
     }
 
     pub(crate) async fn job(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let session = self.session(http)?;
+        let caller = self.enter(http, Permission::Read).await?;
+        let session = self.session(http, &caller)?;
         let job = job_id(http)?;
         let shown = self.view(session, |view| {
             let known = view.job(job).filter(|job| is_shown(job.manner));
@@ -149,8 +167,8 @@ impl Native {
     }
 
     pub(crate) async fn interrupt(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let session = self.session(http)?;
+        let caller = self.enter(http, Permission::Interrupt).await?;
+        let session = self.session(http, &caller)?;
         let job = match named(http, "job") {
             "" => None,
             _ => Some(job_id(http)?),
@@ -161,8 +179,8 @@ impl Native {
     }
 
     pub(crate) async fn write(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let session = self.session(http)?;
+        let caller = self.enter(http, Permission::Run).await?;
+        let session = self.session(http, &caller)?;
         let job = job_id(http)?;
         let end = Query::parse(http.url(), &["end"])?.flag("end")?;
         let bytes = rejoin_http::body(http)[..].into();
@@ -176,8 +194,8 @@ impl Native {
         if accept.contains(EVENT_STREAM) {
             return self.stream(http).await;
         }
-        Self::caller(http)?;
-        let session = self.session(http)?;
+        let caller = self.enter(http, Permission::Read).await?;
+        let session = self.session(http, &caller)?;
         let query = Query::parse(http.url(), &["after", "limit", "wait"])?;
         let after = Sequence(query.number("after")?.unwrap_or(0));
         let limit = ReadLimit {
@@ -194,6 +212,9 @@ impl Native {
             Either::Left((read, _)) => read?,
             Either::Right(_) => vec![],
         };
+        if !self.accounts.is_current(&caller) {
+            return Err(Fault::Denied(Denied::Expired));
+        }
         let next = records.last().map_or(after, |last| last.sequence);
         let is_over = has_ended(&self.engine, session, next);
         let mut out = format!(r#"{{"after":{next},"ended":{is_over},"events":["#).into_bytes();
@@ -208,8 +229,8 @@ impl Native {
     }
 
     pub(crate) async fn stream(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let session = self.session(http)?;
+        let caller = self.enter(http, Permission::Read).await?;
+        let session = self.session(http, &caller)?;
         let query = Query::parse(http.url(), &["after"])?;
         // Who comes back knows better than the address that it first asked for.
         let after = match rejoin_http::header(http, "last-event-id") {
@@ -224,6 +245,8 @@ impl Native {
         }
         let reader = Reader {
             engine: self.engine.clone(),
+            accounts: self.accounts.clone(),
+            caller,
             session,
             after,
             closing: rejoin_http::closing(http),
@@ -232,17 +255,26 @@ impl Native {
         Ok(uncached(answer).header("x-accel-buffering", "no"))
     }
 
-    /// The session that the path names: by its UUID, or by its number.
-    fn session(&self, http: &Http) -> Result<SessionId, Fault> {
+    /// The session that the path names: by its UUID, or by its number where it is shown to the
+    /// caller. A number is no secret.
+    fn session(&self, http: &Http, caller: &Caller) -> Result<SessionId, Fault> {
         let name = named(http, "session");
         let unknown = || Fault::SessionNotFound(name.to_owned());
-        if let Ok(session) = name.parse() {
-            return Ok(session);
-        }
-        let number = SessionNumber(number("session", name).map_err(|_| unknown())?);
-        self.engine
-            .view(|views| views.numbered(number).map(|view| view.id))
-            .ok_or_else(unknown)
+        let session = match name.parse() {
+            Ok(session) => session,
+            Err(_) => {
+                let number = SessionNumber(number("session", name).map_err(|_| unknown())?);
+                self.engine
+                    .view(|views| {
+                        let view = views.numbered(number);
+                        let view = view.filter(|view| caller.sees(view.user.as_deref()));
+                        view.map(|view| view.id)
+                    })
+                    .ok_or_else(unknown)?
+            }
+        };
+        rejoin_http::note_session(http, session);
+        Ok(session)
     }
 
     fn view<T>(
@@ -277,6 +309,7 @@ fn job_id(http: &Http) -> Result<JobId, Fault> {
     let name = named(http, "job");
     number("job", name)
         .map(JobId)
+        .inspect(|job| rejoin_http::note_job(http, job))
         .map_err(|_| Fault::JobNotFound(name.to_owned()))
 }
 
@@ -286,11 +319,11 @@ fn most(asked: Option<u64>, otherwise: usize, most: usize) -> usize {
     })
 }
 
-fn ok(body: &Value) -> Answer {
+pub(crate) fn ok(body: &Value) -> Answer {
     json_answer(StatusCode::OK, body)
 }
 
-fn json_answer(status: StatusCode, body: &Value) -> Answer {
+pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Answer {
     uncached(Answer::new(status, JSON, body.to_string()))
 }
 

@@ -4,6 +4,9 @@
 //! last, and nothing on the server waits for it or remembers it. `openapi.json` describes the
 //! paths. Instants are milliseconds since 1970 in UTC.
 //!
+//! With accounts everybody logs in, and a session is its creator's: others find it by its UUID alone,
+//! and do in it what their role may.
+//!
 //! A stream counts as use of its session, and so does a read that waits: a session that somebody
 //! watches is not closed as idle. What a job of Arthas' `exec` says is for its submitter alone; of
 //! such events only the sequence and the instant are told (`private`).
@@ -12,12 +15,14 @@ mod error;
 mod handlers;
 mod limits;
 mod list;
+mod login;
 mod request;
 mod stream;
 mod translate;
 mod wire;
 
 use crate::handlers::{Answered, Http};
+use rejoin_accounts::Accounts;
 use rejoin_engine::Engine;
 use rejoin_http::{Answer, Methods};
 use std::sync::Arc;
@@ -26,9 +31,10 @@ use std::sync::Arc;
 /// `paths` and `components` can be merged into another.
 pub const OPENAPI: &str = include_str!("../openapi.json");
 
-/// Mounts the API on an application, at `/sessions`.
-pub fn mount(app: &mut tide::Server<()>, engine: Engine) {
-    let native = Native { engine };
+/// Mounts the API on an application, at `/sessions`, and its logins at `/login`, `/logout` and
+/// `/me`.
+pub fn mount(app: &mut tide::Server<()>, engine: Engine, accounts: Accounts) {
+    let native = Native { engine, accounts };
     macro_rules! on {
         ($handler:ident) => {{
             let native = native.clone();
@@ -38,6 +44,9 @@ pub fn mount(app: &mut tide::Server<()>, engine: Engine) {
             }
         }};
     }
+    app.at("/login").all(Methods::new().post(on!(login)));
+    app.at("/logout").all(Methods::new().post(on!(logout)));
+    app.at("/me").all(Methods::new().get(on!(me)));
     app.at("/sessions")
         .all(Methods::new().get(on!(list)).post(on!(create)));
     app.at("/sessions/:session")
@@ -87,6 +96,7 @@ pub fn mount_openapi(app: &mut tide::Server<()>, documents: &[&str]) {
 #[derive(Clone, Debug)]
 struct Native {
     engine: Engine,
+    accounts: Accounts,
 }
 
 fn respond(answered: Answered) -> Answer {

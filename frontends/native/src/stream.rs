@@ -8,6 +8,7 @@ use crate::limits::{HEARTBEAT, MOST_EVENTS, READ_BYTES, RETRY};
 use crate::translate;
 use futures::Stream;
 use futures::future::{Either, select};
+use rejoin_accounts::{Accounts, Caller};
 use rejoin_core::{Record, Sequence, SessionId};
 use rejoin_engine::{Engine, PullError};
 use rejoin_http::{Bytes, Closing};
@@ -19,6 +20,8 @@ use std::sync::Arc;
 /// A reader of one session.
 pub(crate) struct Reader {
     pub(crate) engine: Engine,
+    pub(crate) accounts: Accounts,
+    pub(crate) caller: Caller,
     pub(crate) session: SessionId,
     pub(crate) after: Sequence,
     pub(crate) closing: Closing,
@@ -51,7 +54,8 @@ enum Stage {
 }
 
 impl Reader {
-    /// The next part, and what follows it. None: the server ends, or its engine has.
+    /// The next part, and what follows it. None: the server ends, or its engine has, or the login
+    /// by which this is read.
     async fn next(&mut self) -> Option<(io::Result<Bytes>, Stage)> {
         // Whoever watches uses the session. Said more often than the session could expire.
         self.engine.touch(self.session);
@@ -65,6 +69,9 @@ impl Reader {
             Either::Left((read, _)) => read,
             Either::Right(_) => return None,
         };
+        if !self.accounts.is_current(&self.caller) {
+            return None;
+        }
         match read {
             Ok(records) => match records.last() {
                 Some(last) => {

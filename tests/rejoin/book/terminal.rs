@@ -12,7 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// The ports that pages name. No two stories share what they stand for.
-const PORTS: [&str; 3] = ["8563", "8989", "8030"];
+const PORTS: [&str; 4] = ["8563", "8989", "8030", "9563"];
 
 /// Far longer than any command of a page takes.
 const PATIENCE: Duration = Duration::from_secs(120);
