@@ -17,7 +17,7 @@ pub(super) fn choose(api: &Api, name: &str) -> Result<Value, ClientError> {
     if is_number || identity.is_ok() {
         let name = identity.map_or_else(|_| name.to_owned(), |id| id.to_string());
         match api.get(&format!("/sessions/{name}")) {
-            // An identity may begin with what looks like a number.
+            // An identity may begin with what looks like a long number.
             Err(error) if is_number && error.is_code("session_not_found") => {}
             answer => return answer,
         }
@@ -73,6 +73,10 @@ fn find(api: &Api, begin: &str) -> Result<Vec<String>, ClientError> {
         }
     }
 }
+
+/// Digits alone are a number, and the beginning of an identity only from so many on, as lists show
+/// it: who mistypes the number of a session to close must not close another one.
+const DIGITS: usize = 8;
 
 /// So many are named, where several could be meant.
 const SAID: usize = 5;
