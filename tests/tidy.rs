@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which of our crates each may depend on. Dependencies point one way.
-const EDGES: [(&str, &[&str]); 15] = [
+const EDGES: [(&str, &[&str]); 16] = [
     ("rejoin-core", &[]),
     ("rejoin-numbers", &[]),
     ("rejoin-log", &["rejoin-core", "rejoin-numbers"]),
@@ -30,6 +30,7 @@ const EDGES: [(&str, &[&str]); 15] = [
             "rejoin-accounts",
         ],
     ),
+    ("rejoin-console", &["rejoin-http"]),
     (
         "rejoin-doris",
         &[
@@ -77,6 +78,7 @@ const EDGES: [(&str, &[&str]); 15] = [
             "rejoin-http",
             "rejoin-accounts",
             "rejoin-arthas",
+            "rejoin-console",
             "rejoin-doris",
             "rejoin-maxscale",
             "rejoin-native",
@@ -92,6 +94,7 @@ const EDGES: [(&str, &[&str]); 15] = [
             "rejoin-accounts",
             "rejoin-arthas",
             "rejoin-doris",
+            "rejoin-native",
             "rejoin-maxscale",
         ],
     ),

@@ -269,6 +269,7 @@ fn bind(
     let mut common = rejoin_http::app();
     let arthas = settings.arthas();
     rejoin_arthas::mount(&mut common, engine.clone(), accounts.clone(), arthas);
+    rejoin_console::mount(&mut common);
     rejoin_native::mount(&mut common, engine.clone(), accounts.clone());
     let mut documents = vec![rejoin_native::OPENAPI, rejoin_arthas::OPENAPI];
     let of_its_own = |address| (address, rejoin_http::app());

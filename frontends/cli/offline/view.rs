@@ -4,10 +4,10 @@
 //! given as it was written; lines of our own (prompts, how jobs ended) begin at a line's beginning.
 //! Never: a record is left out that a viewer saw, or missing ones are passed over in silence.
 
-use super::record_json::{closed, interrupted, left, lost, outcome};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{Audience, Event, Manner, Outcome, Place, Record, Sequence};
+use rejoin_native::words::{closed, interrupted, left, lost, outcome};
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
@@ -167,7 +167,7 @@ pub(crate) fn words_of(event: &Event) -> Option<String> {
             let end = if *end { ", the last" } else { "" };
             format!("job {job} was given {} bytes of input{end}", bytes.len())
         }
-        Event::InterruptRequested { job, cause } => {
+        Event::InterruptRequested { job, cause, .. } => {
             format!("job {job} told to end: {}", interrupted(*cause))
         }
         Event::SessionClosed { cause } => format!("session closed: {}", closed(*cause)),
@@ -352,6 +352,7 @@ mod tests {
             Event::InterruptRequested {
                 job: JOB,
                 cause: InterruptCause::OutputLimit,
+                private: true,
             },
             Event::StatementRefused {
                 statement: Some("x".into()),
