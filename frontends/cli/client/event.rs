@@ -178,6 +178,7 @@ impl<'a> Told<'a> {
                     "shutdown" => InterruptCause::Shutdown,
                     _ => return None,
                 },
+                private: false,
             },
             "job-finished" => Event::JobFinished {
                 job: job?,
