@@ -63,7 +63,7 @@ fn ask(
         .unwrap()
 }
 
-fn by<'a>(authorization: &'a str) -> [(&'static str, &'a str); 1] {
+fn by(authorization: &str) -> [(&'static str, &str); 1] {
     [("authorization", authorization)]
 }
 
