@@ -94,6 +94,7 @@ const EDGES: [(&str, &[&str]); 16] = [
             "rejoin-accounts",
             "rejoin-arthas",
             "rejoin-doris",
+            "rejoin-native",
             "rejoin-maxscale",
         ],
     ),

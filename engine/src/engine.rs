@@ -335,6 +335,7 @@ impl Engine {
         bytes: Arc<[u8]>,
         end: bool,
     ) -> Result<(), CommandError> {
+        self.permission.to_change()?;
         // An end alone takes no room, and a job may wait for nothing else.
         if !bytes.is_empty() && self.inputs.is_full(job) {
             return Err(CommandError::InputFull);

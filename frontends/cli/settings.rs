@@ -2,8 +2,11 @@
 
 #[cfg(test)]
 mod example;
+mod logging;
 
 use clap::ValueEnum;
+use logging::LogRequests;
+pub(crate) use logging::{LogFormat, LogLevel};
 use rejoin_core::Retention;
 use rejoin_engine::Config;
 use rejoin_log::segment::Durability;
@@ -195,38 +198,6 @@ enum DurabilityLevel {
 enum DorisColumns {
     Documented,
     Newer,
-}
-
-/// How much to log.
-#[derive(Clone, Copy, Debug, Default, Deserialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum LogLevel {
-    Error,
-    Warn,
-    #[default]
-    Info,
-    Debug,
-    Trace,
-}
-
-/// How to log.
-#[derive(Clone, Copy, Debug, Default, Deserialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum LogFormat {
-    /// A line for people, with colours on a terminal
-    #[default]
-    Human,
-    /// A JSON object a line
-    Json,
-}
-
-/// Which requests to log.
-#[derive(Clone, Copy, Debug, Deserialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-enum LogRequests {
-    None,
-    Failed,
-    All,
 }
 
 /// A duration as people write it.

@@ -396,7 +396,8 @@ fn no_secret_is_told_anywhere() {
     let data = with_accounts();
     let said = data.path().join("stderr");
     let err = fs::File::create(&said).unwrap();
-    let loud = ["--log-level", "trace", "--log-format", "json"];
+    let loud = "--log-level trace --log-format json --log-requests all";
+    let loud: Vec<&str> = loud.split(' ').collect();
     let mut server = Server::start_saying(data.path(), &loud, err.into());
     let mut secrets: Vec<String> = ["ada-secret", "olga-secret", "vic-secret", "wrong-secret"]
         .map(Into::into)

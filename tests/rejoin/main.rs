@@ -3,6 +3,7 @@
 mod accounts;
 mod book;
 mod bounds;
+mod client;
 mod crashes;
 mod hostile;
 mod native;

@@ -44,10 +44,19 @@ impl Server {
         Self::start_saying(data, more, Stdio::inherit())
     }
 
+    /// As [`Self::start`], at an address that clients know.
+    pub(crate) fn start_at(data: &Path, address: &str) -> Self {
+        Self::started(address, data, &[], Stdio::inherit())
+    }
+
     /// As [`Self::start`], with its standard error there.
     pub(crate) fn start_saying(data: &Path, more: &[&str], err: Stdio) -> Self {
+        Self::started("127.0.0.1:0", data, more, err)
+    }
+
+    fn started(address: &str, data: &Path, more: &[&str], err: Stdio) -> Self {
         let data = data.to_str().unwrap();
-        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--data", data];
+        let mut arguments = vec!["serve", "--listen", address, "--data", data];
         arguments.extend(more);
         let mut child = rejoin(&arguments).stderr(err).spawn().unwrap();
         let mut first_line = String::new();

@@ -10,7 +10,11 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// What is shown of settings that have no default of their own.
-const SAMPLES: [(&str, &str); 5] = [
+const SAMPLES: [(&str, &str); 9] = [
+    ("accounts", r#""/etc/rejoin/accounts.toml""#),
+    ("allow-host", r#"["rejoin.example"]"#),
+    ("tls-cert", r#""/etc/rejoin/certificate.pem""#),
+    ("tls-key", r#""/etc/rejoin/key.pem""#),
     ("maxscale-listen", r#""127.0.0.1:8989""#),
     ("doris-listen", r#""127.0.0.1:8030""#),
     ("operate-listen", r#""127.0.0.1:9563""#),
@@ -147,8 +151,12 @@ fn name(argument: &Arg) -> String {
     argument.get_long().unwrap().to_owned()
 }
 
-/// What the help says that the default is, as a file says it; none where that is no value.
+/// What the help says that the default is, as a file says it; none where that is no value. A path
+/// can be anything, so settings with a sample are taken at their word.
 fn default(argument: &Arg) -> Option<String> {
+    if SAMPLES.iter().any(|(known, _)| *known == name(argument)) {
+        return None;
+    }
     let help = argument.get_help()?.to_string();
     let (_, default) = help.rsplit_once("[default: ")?;
     let default = default.trim_end_matches(']');

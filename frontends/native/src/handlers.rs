@@ -6,7 +6,7 @@ use crate::limits::{EVENTS, LONGEST_PAGE, LONGEST_WAIT, MOST_EVENTS, PAGE, READ_
 use crate::list::{self, Listed};
 use crate::request::{Create, Query, Submit, body, number};
 use crate::stream::{Reader, events, has_ended};
-use crate::translate::{event, is_shown};
+use crate::translate::event;
 use crate::wire;
 use futures::future::{Either, select};
 use rejoin_accounts::{Caller, Denied, Permission};
@@ -158,7 +158,7 @@ impl Native {
         let session = self.session(http, &caller)?;
         let job = job_id(http)?;
         let shown = self.view(session, |view| {
-            let known = view.job(job).filter(|job| is_shown(job.manner));
+            let known = view.job(job).filter(|job| !job.manner.is_private());
             known.map(wire::job)
         })?;
         shown
@@ -171,7 +171,7 @@ impl Native {
         let session = self.session(http, &caller)?;
         let job = match named(http, "job") {
             "" => None,
-            _ => Some(job_id(http)?),
+            _ => Some(self.told_of(session, job_id(http)?)?),
         };
         let noted = self.engine.interrupt_job(session, job).await?;
         let told = json!({"job": noted.job.0, "sequence": noted.sequence.0});
@@ -181,7 +181,7 @@ impl Native {
     pub(crate) async fn write(&self, http: &Http) -> Answered {
         let caller = self.enter(http, Permission::Run).await?;
         let session = self.session(http, &caller)?;
-        let job = job_id(http)?;
+        let job = self.told_of(session, job_id(http)?)?;
         let end = Query::parse(http.url(), &["end"])?.flag("end")?;
         let bytes = rejoin_http::body(http)[..].into();
         self.engine.touch(session);
@@ -216,7 +216,7 @@ impl Native {
             return Err(Fault::Denied(Denied::Expired));
         }
         let next = records.last().map_or(after, |last| last.sequence);
-        let is_over = has_ended(&self.engine, session, next);
+        let is_over = has_ended(&self.engine, session, next, records.last());
         let mut out = format!(r#"{{"after":{next},"ended":{is_over},"events":["#).into_bytes();
         for (place, record) in records.iter().enumerate() {
             if place > 0 {
@@ -238,8 +238,12 @@ impl Native {
             None => query.number("after")?.unwrap_or(0),
         };
         let after = Sequence(after);
-        self.view(session, |_| ())?;
-        if has_ended(&self.engine, session, after) {
+        let first = ReadLimit {
+            records: 1,
+            bytes: 1,
+        };
+        let read = self.engine.read(session, after, first, Duration::ZERO);
+        if read.await?.is_empty() && has_ended(&self.engine, session, after, None) {
             // What tells an EventSource not to come back.
             return Ok(Answer::empty(StatusCode::NO_CONTENT));
         }
@@ -277,6 +281,18 @@ impl Native {
         Ok(session)
     }
 
+    /// The job, unless it is for its submitter alone.
+    fn told_of(&self, session: SessionId, job: JobId) -> Result<JobId, Fault> {
+        let is_private = self.engine.view(|views| {
+            let known = views.session(session).and_then(|view| view.job(job));
+            known.is_some_and(|known| known.manner.is_private())
+        });
+        match is_private {
+            true => Err(Fault::JobNotFound(job.to_string())),
+            false => Ok(job),
+        }
+    }
+
     fn view<T>(
         &self,
         session: SessionId,
@@ -296,7 +312,7 @@ fn detail(view: &SessionView) -> Value {
 
 fn jobs(view: &SessionView) -> Value {
     view.jobs()
-        .filter(|job| is_shown(job.manner))
+        .filter(|job| !job.manner.is_private())
         .map(wire::job)
         .collect()
 }

@@ -9,7 +9,7 @@ use crate::translate;
 use futures::Stream;
 use futures::future::{Either, select};
 use rejoin_accounts::{Accounts, Caller};
-use rejoin_core::{Record, Sequence, SessionId};
+use rejoin_core::{Event, LossCause, Record, Sequence, SessionId};
 use rejoin_engine::{Engine, PullError};
 use rejoin_http::{Bytes, Closing};
 use rejoin_log::ReadLimit;
@@ -78,7 +78,7 @@ impl Reader {
                     self.after = last.sequence;
                     Some((Ok(encode(&records).into()), Stage::Events))
                 }
-                None if has_ended(&self.engine, self.session, self.after) => {
+                None if has_ended(&self.engine, self.session, self.after, None) => {
                     let end = format!("event: end\ndata: {{\"after\":{}}}\n\n", self.after);
                     Some((Ok(end.into()), Stage::Over))
                 }
@@ -90,12 +90,24 @@ impl Reader {
     }
 }
 
-/// Whether nothing follows that sequence any more.
-pub(crate) fn has_ended(engine: &Engine, session: SessionId, after: Sequence) -> bool {
-    engine.view(|views| {
-        views
-            .session(session)
-            .is_none_or(|view| view.closed.is_some() && after >= view.last_sequence)
+/// Whether nothing follows that sequence any more, whose record is `last` if it was just read. Of
+/// a session that ended long ago, only its last record knows.
+pub(crate) fn has_ended(
+    engine: &Engine,
+    session: SessionId,
+    after: Sequence,
+    last: Option<&Arc<Record>>,
+) -> bool {
+    let known = engine.view(|views| {
+        let view = views.session(session)?;
+        Some(view.closed.is_some() && after >= view.last_sequence)
+    });
+    known.unwrap_or_else(|| {
+        last.is_none_or(|last| match last.event {
+            Event::SessionClosed { .. } => true,
+            Event::RecordsLost { cause, .. } => matches!(cause, LossCause::Retention { .. }),
+            _ => false,
+        })
     })
 }
 

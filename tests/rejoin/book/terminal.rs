@@ -63,6 +63,8 @@ impl Terminal {
             .env("PATH", path)
             .env("LC_ALL", "C.UTF-8")
             .env("REJOIN_LISTEN", format!("127.0.0.1:{}", ports[0].1))
+            .env("REJOIN_SERVER", format!("http://127.0.0.1:{}", ports[0].1))
+            .env("XDG_CONFIG_HOME", directory.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)

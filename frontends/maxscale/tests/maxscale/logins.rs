@@ -138,7 +138,7 @@ fn who_is_not_let_in_is_asked_for_a_password_unless_a_script_asks() {
 
 #[test]
 fn each_role_is_shown_and_may_what_the_table_says() {
-    let world = World::new();
+    let _world = World::new();
     for (method, path, vic, olga, ada) in [
         ("GET", "/v1/sessions/OLGA", 404, 200, 200),
         ("GET", "/v1/sessions/BOB", 404, 404, 200),
@@ -161,7 +161,6 @@ fn each_role_is_shown_and_may_what_the_table_says() {
         ("DELETE", "/v1/sessions/VIC?ttl=9", 401, 404, 200),
         ("GET", "/v1/maxscale", 200, 200, 200),
     ] {
-        let world = World::new();
         for (name, status) in [("vic", vic), ("olga", olga), ("ada", ada)] {
             let mut own = path.to_owned();
             for user in ["olga", "bob", "vic"] {
