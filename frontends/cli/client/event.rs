@@ -153,7 +153,10 @@ impl<'a> Told<'a> {
                 last: Sequence(self.last),
                 cause: loss(&self.cause)?,
             },
-            "job-started" => Event::JobStarted { job: job? },
+            "job-started" => Event::JobStarted {
+                job: job?,
+                private: false,
+            },
             "result" => Event::ResultEmitted {
                 job: job?,
                 manner,
@@ -175,6 +178,7 @@ impl<'a> Told<'a> {
                     "shutdown" => InterruptCause::Shutdown,
                     _ => return None,
                 },
+                private: false,
             },
             "job-finished" => Event::JobFinished {
                 job: job?,
