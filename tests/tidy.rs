@@ -82,6 +82,7 @@ const EDGES: [(&str, &[&str]); 13] = [
             "rejoin-log",
             "rejoin-engine",
             "rejoin-http",
+            "rejoin-accounts",
             "rejoin-arthas",
             "rejoin-maxscale",
         ],

@@ -1,6 +1,7 @@
 //! What the command line takes, and how it is explained.
 
 mod offline;
+mod user;
 
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
@@ -8,6 +9,7 @@ pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionA
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
+pub(crate) use user::{PasswordArgs, UserArgs, UserCommand};
 
 /// Command sessions that outlive the connection.
 ///
@@ -41,6 +43,7 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     Export(ExportArgs),
     Log(LogArgs),
+    User(UserArgs),
 }
 
 /// What `rejoin serve` takes.

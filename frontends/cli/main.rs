@@ -8,6 +8,7 @@ mod offline;
 mod replay;
 mod serve;
 mod settings;
+mod user;
 mod verify;
 
 use args::{Args, Command};
@@ -31,6 +32,10 @@ fn main() -> ExitCode {
         Command::Replay(args) => offline(replay::run(&args)),
         Command::Export(args) => offline(export::run(&args)),
         Command::Log(args) => offline(log::run(&args)),
+        Command::User(args) => user::run(args).map_or_else(
+            |error| fail(&error, ExitCode::FAILURE),
+            |()| ExitCode::SUCCESS,
+        ),
     }
 }
 

@@ -1,6 +1,9 @@
 //! The server: the log, the engine, the frontends and the signals, in the order in which they
 //! begin, and end in the other.
 
+mod access;
+mod archive;
+mod encryption;
 mod read_only;
 
 use crate::args::ServeArgs;
@@ -15,7 +18,7 @@ use rejoin_engine::{
     Engine, Replayed, Runner, Runtime, Services, ShellRunner, ShellSettings, SmolRuntime,
     Unavailable,
 };
-use rejoin_http::{Closing, HostCheck, Server};
+use rejoin_http::{Closing, Server, Tls};
 use rejoin_log::segment::{LogId, OpenError, SegmentLog};
 use std::error::Error;
 use std::io::Write;
@@ -52,10 +55,18 @@ pub(crate) enum ServeError {
     Damaged { data: PathBuf, error: OpenError },
     /// Whoever reaches the address could run commands on this machine.
     #[error(
-        "will not listen on {0}: there are no accounts, so whoever reaches that address could run \
-         commands here; use a loopback address such as 127.0.0.1"
+        "will not listen on {address}: there are no accounts in {}, so whoever reaches that \
+         address could run commands here; add one with `rejoin user add`, or use a loopback \
+         address such as 127.0.0.1",
+        accounts.display()
     )]
-    NotLoopback(SocketAddr),
+    NotLoopback {
+        address: SocketAddr,
+        accounts: PathBuf,
+    },
+    /// Nobody could log in, where somebody has to.
+    #[error("there are no accounts in {}: add one with `rejoin user add`", .0.display())]
+    NoAccounts(PathBuf),
     /// The log holds what no engine has written.
     #[error("the log in {0} cannot be replayed: {1}")]
     Replay(PathBuf, Violation),
@@ -80,19 +91,15 @@ struct Begun {
 
 async fn serve(settings: &Settings, read_only: Option<&Path>) -> Result<(), ServeError> {
     let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
-    let own = [settings.maxscale_listen(), settings.doris_listen()];
-    for address in own.into_iter().flatten().chain([settings.listen()]) {
-        if !address.ip().is_loopback() {
-            return Err(ServeError::NotLoopback(address));
-        }
-    }
+    let accounts = access::accounts(settings, read_only)?;
+    let tls = encryption::open(settings)?;
     // From here on a signal ends the server cleanly, however early it comes.
     let signals = Signals::new([Signal::Term, Signal::Int]).map_err(|it| begin(it.into()))?;
     let begun = match read_only {
         Some(directory) => read_only::begin(settings, directory)?,
         None => begin_to_write(settings).await?,
     };
-    serve_until_told(settings, begun, signals).await
+    serve_until_told(settings, begun, &accounts, tls.as_ref(), signals).await
 }
 
 /// Opens the log, ends what an earlier server has left running, and starts the engine.
@@ -113,8 +120,10 @@ async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
         tracing::warn!(orphans, "ended what an earlier server had left running");
     }
     let services = Services::from([("shell".into(), shell.clone() as Arc<dyn Runner>)]);
+    let archive = log.archive();
     let engine = Engine::start(config, runtime, Box::new(log), replayed, services)
         .map_err(|it| begin(it.into()))?;
+    archive::begin(archive);
     Ok(Begun {
         engine,
         shell: Some(shell),
@@ -127,13 +136,14 @@ async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
 async fn serve_until_told(
     settings: &Settings,
     begun: Begun,
+    accounts: &Accounts,
+    tls: Option<&Tls>,
     mut signals: Signals,
 ) -> Result<(), ServeError> {
     let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
     let engine = begun.engine.clone();
-    let accounts = Accounts::open().map_err(|it| begin(it.into()))?;
-    let servers = bind(settings, &engine, &accounts).map_err(|it| begin(it.into()))?;
-    announce(&servers, &begun).map_err(|it| begin(it.into()))?;
+    let servers = bind(settings, &engine, accounts, tls).map_err(|it| begin(it.into()))?;
+    announce(&servers, &begun, encryption::scheme(tls)).map_err(|it| begin(it.into()))?;
 
     let closing = Closing::new();
     let watch = async {
@@ -195,29 +205,34 @@ fn open_log(
     mut replayed: Replayed,
 ) -> Result<(SegmentLog, Replayed), ServeError> {
     let new_id = LogId::from_bytes(SmolRuntime.random());
-    let mut violation = None;
-    let (log, recovery) =
-        SegmentLog::open(&data.join("log"), new_id, settings.log(), &mut |record| {
-            if violation.is_none() {
-                violation = replayed.add(&record).err();
-            }
-        })
-        .map_err(|error| match error {
-            OpenError::Damaged(_) => ServeError::Damaged {
-                data: data.into(),
-                error,
-            },
-            error => ServeError::Begin(error.into()),
-        })?;
-    if let Some(violation) = violation {
+    let directory = data.join("log");
+    let opened = SegmentLog::open_replaying(&directory, new_id, settings.log(), &mut replayed);
+    let (log, recovery) = opened.map_err(|error| match error {
+        OpenError::Damaged(_) => ServeError::Damaged {
+            data: data.into(),
+            error,
+        },
+        error => ServeError::Begin(error.into()),
+    })?;
+    if let Some(violation) = replayed.violation() {
         return Err(ServeError::Replay(data.into(), violation));
+    }
+    for passed_over in &recovery.passed_over {
+        let (file, reason) = (passed_over.file.display(), &passed_over.reason);
+        tracing::warn!(%file, reason, "a snapshot cannot be used; the records say the same");
     }
     if let Some(torn) = &recovery.torn {
         let (file, byte) = (torn.file.display(), torn.byte);
         tracing::warn!(%file, byte, "the log's torn end, never acknowledged, was cut off");
     }
     let sessions = replayed.views().open_count();
-    tracing::info!(records = recovery.records, sessions, "log replayed");
+    let replayed_records = replayed.records();
+    tracing::info!(
+        records = recovery.records,
+        replayed = replayed_records,
+        sessions,
+        "log replayed"
+    );
     Ok((log, replayed))
 }
 
@@ -227,24 +242,27 @@ fn bind(
     settings: &Settings,
     engine: &Engine,
     accounts: &Accounts,
+    tls: Option<&Tls>,
 ) -> Result<Vec<(&'static str, Server)>, rejoin_http::BindError> {
     let mut common = rejoin_http::app();
-    rejoin_arthas::mount(&mut common, engine.clone(), settings.arthas());
+    let arthas = settings.arthas();
+    rejoin_arthas::mount(&mut common, engine.clone(), accounts.clone(), arthas);
     rejoin_native::mount(&mut common, engine.clone());
     rejoin_native::mount_openapi(&mut common, &[rejoin_native::OPENAPI]);
     let of_its_own = |address| (address, rejoin_http::app());
     let mut maxscale = settings.maxscale_listen().map(of_its_own);
     match &mut maxscale {
-        Some((_, own)) => rejoin_maxscale::mount(own, engine.clone()),
-        None => rejoin_maxscale::mount_versioned(&mut common, engine.clone()),
+        Some((_, own)) => rejoin_maxscale::mount(own, engine.clone(), accounts.clone()),
+        None => rejoin_maxscale::mount_versioned(&mut common, engine.clone(), accounts.clone()),
     }
     let mut doris = settings.doris_listen().map(of_its_own);
     let app = doris.as_mut().map_or(&mut common, |(_, app)| app);
     rejoin_doris::mount(app, engine.clone(), accounts.clone(), settings.doris());
 
     let bind = |name, (address, app)| {
-        let server = Server::bind(address, app, settings.http(), HostCheck::local())?;
-        Ok((name, server))
+        let check = access::host_check(settings, accounts, address);
+        let server = Server::bind(address, app, settings.http(), check)?;
+        Ok((name, encryption::encrypt(server, tls)))
     };
     [
         ("everything else", Some((settings.listen(), common))),
@@ -258,7 +276,7 @@ fn bind(
 
 /// The first line of output: where people and programs find the server and its log. Then a line
 /// for each frontend that is found elsewhere.
-fn announce(servers: &[(&str, Server)], begun: &Begun) -> std::io::Result<()> {
+fn announce(servers: &[(&str, Server)], begun: &Begun, scheme: &str) -> std::io::Result<()> {
     let log = if begun.is_read_only {
         "and only reads the log"
     } else {
@@ -269,10 +287,10 @@ fn announce(servers: &[(&str, Server)], begun: &Begun) -> std::io::Result<()> {
         let address = server.local_addr();
         lines += &match place {
             0 => format!(
-                "Rejoin listens on http://{address}, {log} in {}\n",
+                "Rejoin listens on {scheme}://{address}, {log} in {}\n",
                 begun.data.display()
             ),
-            _ => format!("For clients of {name}: http://{address}\n"),
+            _ => format!("For clients of {name}: {scheme}://{address}\n"),
         };
     }
     // At once, since some read the first line only, and leave.

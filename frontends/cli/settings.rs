@@ -33,9 +33,28 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "FORM", env = "REJOIN_DORIS_COLUMNS", help_heading = FRONTENDS)]
     doris_columns: Option<DorisColumns>,
 
+    /// File with the certificate that is shown to clients, and those of whoever vouches for it, as
+    /// PEM; then everything is encrypted. Read again when it changes [default: nothing is encrypted]
+    #[arg(long, value_name = "FILE", env = "REJOIN_TLS_CERT", help_heading = ENCRYPTION)]
+    tls_cert: Option<PathBuf>,
+
+    /// File with the certificate's private key, as PEM, without a password
+    #[arg(long, value_name = "FILE", env = "REJOIN_TLS_KEY", help_heading = ENCRYPTION)]
+    tls_key: Option<PathBuf>,
+
     /// Directory of the log; created where there is none [default: rejoin-data]
     #[arg(long, value_name = "DIR", env = "REJOIN_DATA")]
     data: Option<PathBuf>,
+
+    /// File with the accounts, as `rejoin user` writes it; with accounts, everybody has to log in
+    /// [default: accounts.toml in the directory of --data, if it is there]
+    #[arg(long, value_name = "FILE", env = "REJOIN_ACCOUNTS", help_heading = ACCESS)]
+    accounts: Option<PathBuf>,
+
+    /// Name by which clients may ask for this server beside its addresses, as `Host` says it; for
+    /// more than one, repeat it or put commas between them [default: none]
+    #[arg(long, value_name = "NAME", env = "REJOIN_ALLOW_HOST", value_delimiter = ',', help_heading = ACCESS)]
+    allow_host: Option<Vec<String>>,
 
     /// What an acknowledged event has survived: `sync`, a power cut; `flush`, the death of the
     /// process only, but faster [default: sync]
@@ -141,6 +160,8 @@ pub(crate) struct Settings {
     pub(crate) log_format: Option<LogFormat>,
 }
 
+const ENCRYPTION: &str = "Encryption";
+const ACCESS: &str = "Who may use it";
 const FRONTENDS: &str = "Frontends";
 const TIMEOUTS: &str = "Timeouts (such as 500ms, 30s, 5m, 3h, 1d)";
 const BOUNDS: &str = "Bounds";
@@ -251,10 +272,12 @@ impl Settings {
     /// What these settings say, and where they do not, what the others say.
     pub(crate) fn or(self, other: Self) -> Self {
         first_said! { self, other;
+            tls_cert tls_key
             listen maxscale_listen doris_listen doris_columns data durability session_timeout consumer_timeout job_timeout exec_timeout
             pull_wait turn_wait interrupt_grace shutdown_grace idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_header recent_bytes
+            accounts allow_host
             retain_age retain_bytes log_level log_format
         }
     }
@@ -273,8 +296,26 @@ impl Settings {
         self.doris_listen
     }
 
+    pub(crate) fn tls_cert(&self) -> Option<&Path> {
+        self.tls_cert.as_deref()
+    }
+
+    pub(crate) fn tls_key(&self) -> Option<&Path> {
+        self.tls_key.as_deref()
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
-        self.data.clone().unwrap_or_else(|| "rejoin-data".into())
+        data_directory(self.data.clone())
+    }
+
+    /// The file with the accounts, where the settings name one.
+    pub(crate) fn accounts(&self) -> Option<&Path> {
+        self.accounts.as_deref()
+    }
+
+    /// The names that clients may ask for.
+    pub(crate) fn allow_host(&self) -> &[String] {
+        self.allow_host.as_deref().unwrap_or_default()
     }
 
     pub(crate) fn log(&self) -> rejoin_log::segment::Options {
@@ -360,6 +401,15 @@ impl Settings {
         self.shutdown_grace
             .map_or(Duration::from_secs(10), |Wait(wait)| wait)
     }
+}
+
+fn data_directory(said: Option<PathBuf>) -> PathBuf {
+    said.unwrap_or_else(|| "rejoin-data".into())
+}
+
+/// The file with the accounts: the one that is said, or the one in the server's directory.
+pub(crate) fn accounts_file(said: Option<PathBuf>, data: Option<PathBuf>) -> PathBuf {
+    said.unwrap_or_else(|| data_directory(data).join("accounts.toml"))
 }
 
 #[cfg(test)]

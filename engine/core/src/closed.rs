@@ -28,6 +28,11 @@ impl ClosedSessions {
         self.sessions.get(&session)
     }
 
+    /// All of them, by identity.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, &Closed)> {
+        self.sessions.iter().map(|(id, closed)| (*id, closed))
+    }
+
     pub(crate) fn insert(&mut self, session: SessionId, closed: Closed) {
         self.remove(session);
         self.bytes = self.bytes.saturating_add(closed.bytes);

@@ -94,6 +94,17 @@ impl<K: Ord, V> Few<K, V> {
     }
 }
 
+/// Of a key that comes twice, the last value is kept.
+impl<K: Ord, V> FromIterator<(K, V)> for Few<K, V> {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        let mut few = Self::default();
+        for (key, value) in pairs {
+            few.insert(key, value);
+        }
+        few
+    }
+}
+
 impl<K, V> Few<K, V> {
     fn give_back(&mut self) {
         if self.0.len() < self.0.capacity() / 4 {

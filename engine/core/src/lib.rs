@@ -30,6 +30,7 @@ pub mod limits;
 mod projection;
 mod rejection;
 mod requests;
+mod snapshot;
 mod state;
 mod step;
 pub mod testing;
@@ -49,6 +50,10 @@ pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber};
 pub use limits::{Limits, Retention};
 pub use projection::{ConsumerView, Gaps, JobState, JobView, Selection, SessionView, Views};
 pub use rejection::Rejection;
+pub use snapshot::{
+    ClosedSnapshot, ConsumerSnapshot, Folded, InputSnapshot, JobSnapshot, RequestSnapshot,
+    SessionSnapshot, Snapshot, ViewSnapshot,
+};
 pub use state::{Consumer, Job, Session, State};
 pub use step::Step;
 pub use time::Timestamp;

@@ -2,9 +2,10 @@
 //! may ask again. A fold of records; how many are remembered does not depend on a configuration.
 
 use crate::limits::REMEMBERED_REQUESTS;
-use crate::{JobId, Manner, Place, Sequence};
+use crate::{JobId, Manner, Place, RequestSnapshot, Sequence};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 /// The last [`REMEMBERED_REQUESTS`] of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,41 @@ pub(crate) struct Known {
 }
 
 impl Requests {
+    /// As they were, the oldest first.
+    pub(crate) fn restored(requests: &[RequestSnapshot]) -> Self {
+        let known = |it: &RequestSnapshot| {
+            let known = Known {
+                job: it.job,
+                sequence: it.sequence,
+                fingerprint: it.fingerprint,
+            };
+            (it.request.clone(), known)
+        };
+        Self {
+            known: requests.iter().map(known).collect(),
+            oldest_first: requests.iter().map(|it| it.request.clone()).collect(),
+        }
+    }
+
+    /// As plain values, the oldest first.
+    pub(crate) fn snapshot(&self) -> Vec<RequestSnapshot> {
+        let names = self.oldest_first.iter();
+        let requests = names.filter_map(|name| {
+            let Known {
+                job,
+                sequence,
+                fingerprint,
+            } = *self.known.get(name)?;
+            Some(RequestSnapshot {
+                request: name.clone(),
+                job,
+                sequence,
+                fingerprint,
+            })
+        });
+        requests.collect()
+    }
+
     pub(crate) fn get(&self, request: &str) -> Option<Known> {
         self.known.get(request).copied()
     }

@@ -66,6 +66,12 @@ impl Shadow {
         &self.log
     }
 
+    /// Whether a record says that a session is removed.
+    pub(crate) fn has_removed(&self) -> bool {
+        let mut records = self.log.iter();
+        records.any(|record| record.event.removes_before().is_some())
+    }
+
     pub(crate) fn settled(&self) -> usize {
         self.settled
     }
@@ -182,20 +188,32 @@ impl Shadow {
         Ok(())
     }
 
-    /// A log was opened, and holds these records: what was durable before, and of what was in
-    /// doubt all or nothing.
-    pub(crate) fn reopen(&mut self, found: &[Record]) -> Result<(), String> {
-        let same = |(ours, theirs): (&Arc<Record>, &Record)| **ours == *theirs;
-        let kept = self
+    /// A log was opened, and tells these records: what was durable before, from a snapshot on where
+    /// it begins with one, and of what was in doubt all or nothing. Of a session that was removed,
+    /// only the record that says so is sure to be there.
+    pub(crate) fn reopen(&mut self, found: &[Record], snapshot: Option<u64>) -> Result<(), String> {
+        let says_so = |record: &Record| record.event.removes_before().is_some();
+        let removed: BTreeSet<_> = self
             .log
             .iter()
-            .zip(found)
+            .filter(|record| says_so(record))
+            .map(|record| record.session)
+            .collect();
+        let is_sure = |record: &Record| says_so(record) || !removed.contains(&record.session);
+        let before = usize::try_from(snapshot.unwrap_or(0)).unwrap_or(usize::MAX);
+        let ours: Vec<_> = self.log.iter().skip(before).collect();
+        let ours: Vec<_> = ours.into_iter().filter(|it| is_sure(it)).cloned().collect();
+        let found: Vec<_> = found.iter().filter(|it| is_sure(it)).cloned().collect();
+        let same = |(ours, theirs): (&Arc<Record>, &Record)| **ours == *theirs;
+        let kept = ours
+            .iter()
+            .zip(&found)
             .take_while(|pair| same(*pair))
             .count();
         ensure!(
-            kept == self.log.len(),
+            kept == ours.len() && before <= self.log.len(),
             "promise 3: of {} durable records, the reopened log kept {kept} and holds {}",
-            self.log.len(),
+            ours.len(),
             found.len()
         );
         let rest = found.get(kept..).unwrap_or_default();

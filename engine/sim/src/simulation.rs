@@ -15,10 +15,10 @@ use crate::viewers::view;
 use crate::witness::Witness;
 use crate::workload::client;
 use crate::world::World;
-use rejoin_core::{ConsumerId, Limits, Retention, Server, SessionId};
+use rejoin_core::{ConsumerId, Limits, Record, Retention, Server, SessionId, Snapshot};
 use rejoin_engine::{Config, Engine, Replayed, Runner, Services};
 use rejoin_log::Log;
-use rejoin_log::segment::{Durability, LogId, OpenError, Options, SegmentLog};
+use rejoin_log::segment::{Archive, Durability, LogId, OpenError, Options, Replay, SegmentLog};
 use rejoin_log::testing::{SimulatedDisk, Survival};
 use std::fmt;
 use std::sync::Arc;
@@ -207,11 +207,16 @@ impl Simulation {
             disk: self.disk.clone(),
             lies: self.plan.mutant == Some(Mutant::LyingDisk),
         };
-        let mut found = vec![];
         let id = LogId::from_bytes([7; 16]);
-        let opened = SegmentLog::open_on(Arc::new(disk), id, self.options, &mut |record| {
-            found.push(record)
-        });
+        // Without a snapshot, nobody knows how often lists have shown a session that is gone.
+        let has_removed = self.world.witness().shadow.has_removed();
+        let mut replaying = Replaying {
+            replayed: Replayed::new(&self.config),
+            told: vec![],
+            wants_snapshot: has_removed || self.random.once_in(2),
+        };
+        let opened =
+            SegmentLog::open_replaying_on(Arc::new(disk), id, self.options, &mut replaying);
         let (log, recovery) = match opened {
             Ok(opened) => opened,
             Err(OpenError::Io { .. }) if !self.world.is_calm() => {
@@ -223,17 +228,28 @@ impl Simulation {
         if recovery.torn.is_some() {
             self.world.count("fault: torn end of the log cut");
         }
+        if recovery.snapshot.is_some() {
+            self.world.count("archive: opened from a snapshot");
+        }
+        if recovery.removed > 0 {
+            self.world.count("archive: opened with records removed");
+        }
         self.world.note(format_args!("opened: {recovery:?}"));
-        self.world.witness().shadow.reopen(&found)?;
-        let mut replayed = Replayed::new(&self.config);
-        for record in &found {
-            replayed
-                .add(record)
-                .map_err(|violation| format!("promise 9: {violation}"))?;
+        self.world
+            .witness()
+            .shadow
+            .reopen(&replaying.told, recovery.snapshot)?;
+        let replayed = replaying.replayed;
+        if let Some(violation) = replayed.violation() {
+            return Err(format!("promise 9: {violation}"));
         }
         if *replayed.views() != self.world.witness().shadow.views {
             return Err("promise 9: replay leads to other views".to_owned());
         }
+        if *replayed.state() != self.world.witness().shadow.state {
+            return Err("promise 9: replay leads to another state".to_owned());
+        }
+        let archive = log.archive();
         let log = Box::new(Recorder {
             world: self.world.clone(),
             log: Box::new(log),
@@ -269,12 +285,39 @@ impl Simulation {
                 world.witness().ended = Some(why);
             }),
         );
+        self.begin_archive(archive);
         let due = Due::default();
         Ok(Some(Process {
             engine,
             services,
             due,
         }))
+    }
+
+    /// The archive does a round now and then.
+    fn begin_archive(&mut self, archive: Archive) {
+        let (world, mut random) = (self.world.clone(), self.random.fork());
+        let work = async move {
+            while !archive.is_over() {
+                world.pause(random.millis(6_000)).await;
+                world.note(format_args!("archive: begins a round"));
+                let outcome = archive.run_once();
+                world.note(format_args!("archive: {outcome:?}"));
+                match outcome {
+                    Ok(round) => {
+                        if round.rewritten > 0 {
+                            world.count("archive: rewritten");
+                        }
+                        if round.removed > 0 {
+                            world.count("archive: removed");
+                        }
+                    }
+                    Err(OpenError::Io { .. }) => world.count("archive: failed"),
+                    Err(error) => world.witness().fail(format!("the archive found {error}")),
+                }
+            }
+        };
+        self.world.executor.spawn("archive", Box::pin(work));
     }
 
     fn services(&mut self) -> Services {
@@ -410,6 +453,28 @@ impl Simulation {
         self.world.note(format_args!("power cut: {survival:?}"));
         self.disk.power_cut(survival);
         self.world.clock.pass(self.random.millis(20_000));
+    }
+}
+
+/// Adds a log up, and keeps what it was told.
+struct Replaying {
+    replayed: Replayed,
+    told: Vec<Record>,
+    wants_snapshot: bool,
+}
+
+impl Replay for Replaying {
+    fn wants_snapshot(&self) -> bool {
+        self.wants_snapshot
+    }
+
+    fn restore(&mut self, snapshot: Snapshot) {
+        Replay::restore(&mut self.replayed, snapshot);
+    }
+
+    fn add(&mut self, record: Record) {
+        self.told.push(record.clone());
+        Replay::add(&mut self.replayed, record);
     }
 }
 

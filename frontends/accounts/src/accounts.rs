@@ -1,7 +1,7 @@
 //! The accounts as frontends ask them: who is this, and may they?
 //!
 //! Credentials and tokens enter, a [`Caller`] or the reason why there is none leaves. The file is
-//! read again when it has changed. A password is hashed once and then known by a code that only
+//! read again within a second of its change. A password is hashed once and then known by a code that only
 //! this process can make, until the file changes; hashing runs on threads of its own, few at a
 //! time. An unknown account costs the same hash as a wrong password.
 
@@ -9,7 +9,7 @@ use crate::credentials::{Authorization, Credentials, cookie};
 use crate::failures::{self, Failures};
 use crate::file::{Account, AccountsFile, FileError};
 use crate::jwt::{self, Claims};
-use crate::limits::{HASHING, VERIFIED, WAITING};
+use crate::limits::{HASHING, LOOK, VERIFIED, WAITING};
 use crate::role::{Caller, Role};
 use crate::secret::{self, Key, NoRandom, Password};
 use crate::tokens::{TokenKind, Tokens};
@@ -61,6 +61,8 @@ struct Shared {
 struct State {
     file: AccountsFile,
     stamp: Option<Stamp>,
+    /// When the file was looked at last.
+    looked: Duration,
     /// Once there were accounts, a server is never open to everybody again.
     is_closed: bool,
     verified: BTreeSet<[u8; 32]>,
@@ -114,6 +116,7 @@ impl Accounts {
             is_closed: !file.accounts.is_empty(),
             file,
             stamp,
+            looked: clock(),
             ..State::default()
         };
         Ok(Self(Arc::new(Shared {
@@ -225,16 +228,7 @@ impl Accounts {
     /// system has no random numbers.
     #[must_use]
     pub fn token(&self, caller: &Caller, kind: TokenKind) -> Option<String> {
-        let bytes: [u8; 64] = secret::random().ok()?;
-        // 248 is four times the number of letters: what is above would favour some.
-        let letters = bytes.iter().filter(|byte| **byte < 248);
-        let text: String = letters
-            .take(32)
-            .map(|byte| char::from(LETTERS[usize::from(byte % 62)]))
-            .collect();
-        if text.len() < 32 {
-            return self.token(caller, kind);
-        }
+        let text = random_text()?;
         let Some(name) = caller.name() else {
             return Some(text);
         };
@@ -389,7 +383,12 @@ impl Accounts {
     fn state(&self) -> MutexGuard<'_, State> {
         let state = self.0.state.lock();
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
-        if let Some(path) = &self.0.path {
+        let now = self.now();
+        // Whichever way the clock was put.
+        if let Some(path) = &self.0.path
+            && now.abs_diff(state.looked) >= LOOK
+        {
+            state.looked = now;
             let stamp = stamp(path);
             if stamp != state.stamp {
                 state.stamp = stamp;
@@ -459,6 +458,19 @@ fn stamp(path: &std::path::Path) -> Option<Stamp> {
         bytes: metadata.len(),
         inode,
     })
+}
+
+/// 32 random letters and digits. None when the system has no random numbers.
+fn random_text() -> Option<String> {
+    let mut text = String::with_capacity(32);
+    while text.len() < 32 {
+        let bytes: [u8; 64] = secret::random().ok()?;
+        // 248 is four times the number of letters: what is above would favour some.
+        let letters = bytes.iter().filter(|byte| **byte < 248);
+        let letters = letters.map(|byte| char::from(LETTERS[usize::from(byte % 62)]));
+        text.extend(letters.take(32 - text.len()));
+    }
+    Some(text)
 }
 
 const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";

@@ -118,12 +118,12 @@ impl AccountsFile {
         replace(path, text.as_bytes()).map_err(|error| FileError::Write(path.into(), error))
     }
 
-    /// Adds an account. Takes tens of milliseconds for the hash.
+    /// Whether an account of that name can be added, before somebody thinks of a password.
     ///
     /// # Errors
     ///
     /// When there is one of that name, or the name is none.
-    pub fn add(&mut self, name: &str, role: Role, password: &Password) -> Result<(), FileError> {
+    pub fn check_new(&self, name: &str) -> Result<(), FileError> {
         check_name(name)?;
         if self.accounts.contains_key(name) {
             return Err(FileError::Exists(name.into()));
@@ -131,6 +131,28 @@ impl AccountsFile {
         if self.accounts.len() >= ACCOUNTS {
             return Err(FileError::Full);
         }
+        Ok(())
+    }
+
+    /// Whether there is an account of that name.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn check_known(&self, name: &str) -> Result<(), FileError> {
+        if self.accounts.contains_key(name) {
+            return Ok(());
+        }
+        Err(FileError::Unknown(name.into()))
+    }
+
+    /// Adds an account. Takes tens of milliseconds for the hash.
+    ///
+    /// # Errors
+    ///
+    /// When there is one of that name, or the name is none.
+    pub fn add(&mut self, name: &str, role: Role, password: &Password) -> Result<(), FileError> {
+        self.check_new(name)?;
         let hash = secret::hash(password)?;
         self.accounts.insert(name.into(), Account { role, hash });
         Ok(())

@@ -14,6 +14,9 @@ pub const PASSWORD_BYTES: usize = 1024;
 /// Bytes of an accounts file.
 pub(crate) const FILE_BYTES: u64 = 16 * 1024 * 1024;
 
+/// How old what is known of the file may be. It is looked at on the thread of a connection.
+pub(crate) const LOOK: Duration = Duration::from_secs(1);
+
 /// Passwords that are hashed at the same time; each takes 19 MiB and a processor.
 pub(crate) const HASHING: usize = 2;
 

@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     ConsumerNotFound(String),
     /// The engine had no effect to give, for a reason that has no words of its own on this wire.
     Engine(CommandError),
+    /// The account may not do it.
+    Forbidden(String),
     /// The session's foreground is taken.
     JobRunning,
     /// Only POST is supported.
@@ -68,6 +70,7 @@ impl Fault {
             Self::Reading(
                 PullError::Overloaded | PullError::Unavailable(Unavailable::ShuttingDown),
             )
+            | Self::Forbidden(_)
             | Self::JobRunning
             | Self::MethodUnsupported(_) => State::Refused,
             Self::ActionMissing
@@ -157,6 +160,7 @@ impl fmt::Display for Fault {
             Self::ConsumerMissing => f.write_str("'consumerId' is required"),
             Self::ConsumerNotFound(consumer) => write!(f, "consumer not found: {consumer}"),
             Self::Engine(error) => error.fmt(f),
+            Self::Forbidden(why) => write!(f, "Error! command not permitted: {why}"),
             Self::JobRunning => f.write_str("Another job is running."),
             Self::MethodUnsupported(method) => write!(f, "Unsupported http method: {method}"),
             Self::NoForegroundJob => f.write_str("no foreground job is running"),

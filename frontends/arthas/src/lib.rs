@@ -12,15 +12,18 @@
 mod error;
 mod handlers;
 mod limits;
+mod login;
 mod request;
 mod statement;
 mod translate;
 mod wire;
 
 use crate::error::Fault;
+use crate::login::Entered;
 use crate::request::Request;
 use crate::wire::Answer;
 use jiff::tz::TimeZone;
+use rejoin_accounts::{Accounts, Caller};
 use rejoin_engine::Engine;
 use rejoin_http::StatusCode;
 use std::sync::Arc;
@@ -56,6 +59,7 @@ impl Default for Settings {
 /// Mounts the API on an application, at `/api`.
 ///
 /// ```
+/// use rejoin_accounts::Accounts;
 /// use rejoin_arthas::{Settings, mount};
 /// use rejoin_engine::{Config, Engine, Replayed, Services, SmolRuntime};
 /// use rejoin_http::{HostCheck, Limits, Server, test_client::Client};
@@ -78,7 +82,7 @@ impl Default for Settings {
 /// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
 ///
 /// let mut app = rejoin_http::app();
-/// mount(&mut app, engine, Settings::default());
+/// mount(&mut app, engine, Accounts::open()?, Settings::default());
 /// let any_port = ([127, 0, 0, 1], 0).into();
 /// let server = Server::bind(any_port, app, Limits::default(), HostCheck::local())?;
 /// let (address, closing) = (server.local_addr(), server.closing());
@@ -93,11 +97,14 @@ impl Default for Settings {
 /// # Ok(())
 /// # }
 /// ```
-pub fn mount(app: &mut tide::Server<()>, engine: Engine, settings: Settings) {
-    let frontend = Arc::new(Arthas::new(engine, settings));
+pub fn mount(app: &mut tide::Server<()>, engine: Engine, accounts: Accounts, settings: Settings) {
+    let frontend = Arc::new((Arthas::new(engine, settings), accounts));
     app.at("/api").all(move |request: tide::Request<()>| {
         let frontend = frontend.clone();
-        async move { Ok(json(frontend.answer_http(&request).await)) }
+        async move {
+            let (arthas, accounts) = &*frontend;
+            Ok(arthas.answer_http(accounts, &request).await)
+        }
     });
 }
 
@@ -121,32 +128,48 @@ impl Arthas {
         }
     }
 
-    /// Answers a request that came from the network address `remote`, where it came from one.
+    /// Answers a request of `caller` that came from the network address `remote`, where it came
+    /// from one.
     ///
     /// The answer is one JSON object, whatever `body` is. Waits as long as the request asks for;
     /// it may be given up at any time.
-    pub async fn answer(&self, body: &[u8], remote: Option<Arc<str>>) -> Vec<u8> {
-        let request = match Request::parse(body) {
+    pub async fn answer(&self, body: &[u8], remote: Option<Arc<str>>, caller: &Caller) -> Vec<u8> {
+        let mut request = match Request::parse(body) {
             Ok(request) => request,
             Err(fault) => return Answer::from(fault).encode(None),
         };
-        let answer = self.handle(&request, remote).await;
+        // Nobody poses as somebody else.
+        if let Some(name) = caller.name() {
+            request.user = Some((**name).into());
+        }
+        let answer = self.handle(&request, remote, caller).await;
         let answer = answer.unwrap_or_else(Answer::from);
         answer.encode(request.id.as_deref())
     }
 
-    async fn answer_http(&self, http: &tide::Request<()>) -> Vec<u8> {
-        if http.method() != Method::Post {
+    async fn answer_http(
+        &self,
+        accounts: &Accounts,
+        http: &tide::Request<()>,
+    ) -> rejoin_http::Answer {
+        let Ok(Entered { caller, cookie }) = login::enter(accounts, http).await else {
+            return login::refuse();
+        };
+        let body = if http.method() == Method::Post {
+            // A request that came from no connection has no address.
+            let peer = rejoin_http::peer(http);
+            let remote = (!peer.ip().is_unspecified()).then(|| peer.to_string().into());
+            self.answer(&rejoin_http::body(http), remote, &caller).await
+        } else {
             let fault = Fault::MethodUnsupported(http.method().to_string());
-            return Answer::from(fault).encode(None);
+            Answer::from(fault).encode(None)
+        };
+        let answer = rejoin_http::Answer::new(StatusCode::OK, JSON, body);
+        match cookie {
+            Some(token) => answer.header("set-cookie", login::keep(&token)),
+            None => answer,
         }
-        // A request that came from no connection has no address.
-        let peer = rejoin_http::peer(http);
-        let remote = (!peer.ip().is_unspecified()).then(|| peer.to_string().into());
-        self.answer(&rejoin_http::body(http), remote).await
     }
 }
 
-fn json(body: Vec<u8>) -> tide::Response {
-    rejoin_http::answer(StatusCode::OK, "application/json; charset=utf-8", body)
-}
+const JSON: &str = "application/json; charset=utf-8";

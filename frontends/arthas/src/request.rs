@@ -6,6 +6,7 @@
 
 use crate::error::Fault;
 use crate::limits::EXEC_TIMEOUT_MILLIS;
+use rejoin_accounts::Permission;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
@@ -57,6 +58,17 @@ impl Action {
             "SESSION_INFO" => Self::SessionInfo,
             _ => return None,
         })
+    }
+
+    /// What one has to be allowed for it. Closing depends on whose session it is, too.
+    pub(crate) fn permission(self) -> Permission {
+        match self {
+            Self::AsyncExec | Self::Exec => Permission::Run,
+            Self::CloseSession => Permission::CloseOwn,
+            Self::InitSession => Permission::Create,
+            Self::InterruptJob => Permission::Interrupt,
+            Self::JoinSession | Self::PullResults | Self::SessionInfo => Permission::Read,
+        }
     }
 }
 

@@ -23,12 +23,7 @@ pub(super) fn begin(settings: &Settings, directory: &Path) -> Result<Begun, Serv
     let mut config = settings.engine();
     config.read_only = true;
     let mut replayed = Replayed::new(&config);
-    let mut violation = None;
-    let opened = SegmentLog::open_read_only(&log_directory, &mut |record| {
-        if violation.is_none() {
-            violation = replayed.add(&record).err();
-        }
-    });
+    let opened = SegmentLog::open_replaying_read_only(&log_directory, &mut replayed);
     let (log, recovery) = opened.map_err(|error| match error {
         OpenError::Damaged(_) => ServeError::Damaged {
             data: directory.into(),
@@ -40,7 +35,7 @@ pub(super) fn begin(settings: &Settings, directory: &Path) -> Result<Begun, Serv
     if recovery.segments == 0 && !log_directory.join(Directory::LOCK).exists() {
         return Err(begin(OfflineError::NoLog(log_directory).into()));
     }
-    if let Some(violation) = violation {
+    if let Some(violation) = replayed.violation() {
         return Err(ServeError::Replay(directory.into(), violation));
     }
     if let Some(torn) = &recovery.torn {

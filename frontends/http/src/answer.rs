@@ -36,6 +36,16 @@ impl Answer {
         Self::of(status, content_type, Content::Whole(body.into()))
     }
 
+    /// An answer of bytes without a type, where a product sends none.
+    #[must_use]
+    pub fn untyped(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            content: Content::Whole(body.into()),
+        }
+    }
+
     /// An answer without a body or a type.
     #[must_use]
     pub fn empty(status: StatusCode) -> Self {

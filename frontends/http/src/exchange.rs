@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use crate::pace::Pace;
 use crate::reply::{Reply, Sending};
 use crate::request::{Arrival, Line};
+use crate::tls::Tls;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
@@ -27,11 +28,12 @@ use tide::http::Url;
 pub(crate) type Response = http::Response<Reply>;
 
 /// What the connections of one thread share.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Shared {
     pub(crate) app: tide::Server<()>,
     pub(crate) limits: Limits,
     pub(crate) hosts: HostCheck,
+    pub(crate) tls: Option<Tls>,
 }
 
 /// One connection's part: answers its requests, one after the other.

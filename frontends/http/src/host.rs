@@ -6,7 +6,7 @@
 
 use http::uri::Authority;
 use http::{HeaderMap, Uri, Version, header};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Which `Host` and `Origin` a request may carry. A request without `Origin` is none of a web
 /// page's and passes; `Origin: null` never does.
@@ -23,8 +23,12 @@ pub struct HostCheck {
     rule: Rule,
     /// Lower-case; with or without a port.
     hosts: Vec<String>,
+    /// Whether every host that is an address passes.
+    allows_addresses: bool,
     /// Lower-case.
     origins: Vec<String>,
+    /// Whether the server is asked with `https` only.
+    encrypted: bool,
 }
 
 impl HostCheck {
@@ -34,6 +38,14 @@ impl HostCheck {
     #[must_use]
     pub fn local() -> Self {
         Self::new(Rule::Local)
+    }
+
+    /// For a server with accounts: `Host` must be local or allowed, and `Origin` the same host and
+    /// port as `Host`. A page of this machine is as foreign as any other: the browser that shows it
+    /// may know a password.
+    #[must_use]
+    pub fn named() -> Self {
+        Self::new(Rule::Named)
     }
 
     /// For a server with accounts, whatever its name: `Origin` must be the same host and port as
@@ -56,6 +68,21 @@ impl HostCheck {
         self
     }
 
+    /// Lets an address pass as a host, with any port; the unspecified one (`0.0.0.0`, `::`) stands
+    /// for every address, but for no name: pages can't be loaded from a name that has been pointed
+    /// here.
+    #[must_use]
+    pub fn allow_address(mut self, address: IpAddr) -> Self {
+        if address.is_unspecified() {
+            self.allows_addresses = true;
+            return self;
+        }
+        match address {
+            IpAddr::V4(address) => self.allow_host(&address.to_string()),
+            IpAddr::V6(address) => self.allow_host(&format!("[{address}]")),
+        }
+    }
+
     /// Lets one more origin pass, as browsers write it: `scheme://host`, with `:port` unless it is
     /// the scheme's own.
     #[must_use]
@@ -68,8 +95,17 @@ impl HostCheck {
         Self {
             rule,
             hosts: Vec::new(),
+            allows_addresses: false,
             origins: Vec::new(),
+            encrypted: false,
         }
+    }
+
+    /// For a server that is asked with `https` only: a page of the same host that came in the clear
+    /// may be anybody's on the way, and is of another origin.
+    pub(crate) fn of_encrypted(mut self) -> Self {
+        self.encrypted = true;
+        self
     }
 
     /// Judges a request's head. HTTP/1.0 may come without `Host`; nothing that runs web pages
@@ -89,7 +125,7 @@ impl HostCheck {
         if self.rule == Rule::None {
             return Ok(());
         }
-        if self.rule == Rule::Local {
+        if matches!(self.rule, Rule::Local | Rule::Named) {
             // A target with a host of its own goes before `Host` (RFC 9112, 3.2.2); a web page
             // can't send one, but neither may lie.
             let foreign = |host: &Authority| !is_local(host.host()) && !self.allows_host(host);
@@ -106,6 +142,9 @@ impl HostCheck {
     }
 
     fn allows_host(&self, host: &Authority) -> bool {
+        if self.allows_addresses && address(host.host()).is_some() {
+            return true;
+        }
         self.hosts.iter().any(|allowed| {
             allowed.eq_ignore_ascii_case(host.as_str()) || allowed.eq_ignore_ascii_case(host.host())
         })
@@ -122,13 +161,15 @@ impl HostCheck {
         {
             return true;
         }
-        let Some(of_origin) = origin
-            .split_once("://")
-            .and_then(|(_scheme, authority)| parse_host(authority.as_bytes()))
-        else {
+        let Some((scheme, authority)) = origin.split_once("://") else {
             return false;
         };
-        host.is_some_and(|host| host.as_str().eq_ignore_ascii_case(of_origin.as_str()))
+        let Some(of_origin) = parse_host(authority.as_bytes()) else {
+            return false;
+        };
+        let same_scheme = !self.encrypted || scheme.eq_ignore_ascii_case("https");
+        (same_scheme
+            && host.is_some_and(|host| host.as_str().eq_ignore_ascii_case(of_origin.as_str())))
             || (self.rule == Rule::Local && is_local(of_origin.host()))
     }
 }
@@ -145,6 +186,7 @@ pub(crate) enum Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
     Local,
+    Named,
     SameOrigin,
     None,
 }
@@ -163,19 +205,22 @@ fn parse_host(host: &[u8]) -> Option<Authority> {
 }
 
 fn is_local(name: &str) -> bool {
-    if let Some(address) = name
-        .strip_prefix('[')
-        .and_then(|name| name.strip_suffix(']'))
-    {
-        return address
-            .parse::<Ipv6Addr>()
-            .is_ok_and(|address| address.is_loopback());
-    }
-    if let Ok(address) = name.parse::<Ipv4Addr>() {
+    if let Some(address) = address(name) {
         return address.is_loopback();
     }
     let last = name.rsplit('.').next().unwrap_or_default();
     last.eq_ignore_ascii_case("localhost")
+}
+
+/// The address that a host is, if it is one and no name.
+fn address(host: &str) -> Option<IpAddr> {
+    match host.strip_prefix('[') {
+        Some(rest) => {
+            let address = rest.strip_suffix(']')?.parse::<Ipv6Addr>();
+            address.ok().map(IpAddr::V6)
+        }
+        None => host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+    }
 }
 
 #[cfg(test)]
@@ -300,6 +345,37 @@ mod tests {
             judge(&check, "rejoin.example", Some("http://localhost:3000")),
             Err(Refused::ForeignOrigin)
         );
+    }
+
+    #[test]
+    fn with_accounts_hosts_are_local_or_allowed_and_pages_of_the_server_itself() {
+        let check = HostCheck::named()
+            .allow_host("Rejoin.example")
+            .allow_address([10, 0, 0, 7].into());
+        for host in [
+            "localhost:8563",
+            "127.0.0.1",
+            "rejoin.example:8563",
+            "10.0.0.7",
+        ] {
+            assert_eq!(judge(&check, host, None), Ok(()), "{host}");
+            let own = format!("https://{host}");
+            assert_eq!(judge(&check, host, Some(&own)), Ok(()), "{host}");
+            for page in ["http://localhost:3000", "https://evil.example", "null"] {
+                let judged = judge(&check, host, Some(page));
+                assert_eq!(judged, Err(Refused::ForeignOrigin), "{page} to {host}");
+            }
+        }
+        for host in ["10.0.0.8", "evil.example", "rejoin.example.evil", "[::2]"] {
+            assert_eq!(judge(&check, host, None), Err(Refused::ForeignHost));
+        }
+        let everywhere = HostCheck::named().allow_address(Ipv4Addr::UNSPECIFIED.into());
+        for host in ["10.0.0.8:8563", "[2001:db8::1]", "localhost"] {
+            assert_eq!(judge(&everywhere, host, None), Ok(()), "{host}");
+        }
+        for host in ["evil.example", "10.0.0.8.evil", "[::1", "10.1"] {
+            assert!(judge(&everywhere, host, None).is_err(), "{host}");
+        }
     }
 
     #[test]

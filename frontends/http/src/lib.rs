@@ -42,6 +42,7 @@
 
 mod answer;
 mod closing;
+mod encrypted;
 mod exchange;
 mod host;
 mod limits;
@@ -51,11 +52,15 @@ mod reply;
 mod request;
 mod server;
 mod socket;
+mod stream;
 #[cfg(feature = "test-client")]
 pub mod test_call;
 #[cfg(feature = "test-client")]
 pub mod test_client;
+#[cfg(feature = "test-client")]
+pub mod test_tls;
 mod timers;
+mod tls;
 mod worker;
 
 pub use answer::{Answer, answer};
@@ -63,8 +68,9 @@ pub use closing::Closing;
 pub use host::HostCheck;
 pub use limits::{HEADER_BYTES_MOST, Limits};
 pub use methods::Methods;
-pub use request::{body, closing, header, headers, peer};
+pub use request::{body, closing, header, headers, is_encrypted, peer};
 pub use server::{BindError, Server, Stopped};
+pub use tls::{Tls, TlsError};
 
 pub use bytes::Bytes;
 pub use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};

@@ -24,6 +24,8 @@ pub struct Limits {
     /// How long a connection may be without a complete request head: silent between two requests,
     /// or slow in sending one. Then it is closed without an answer.
     pub idle: Duration,
+    /// How long a client may take to agree on an encryption. Then it is cut.
+    pub handshake: Duration,
     /// How long a request's body may take, from its head to its last byte. Then 408.
     pub body_read: Duration,
     /// How long a client may take not one byte of what is sent to it. Then it is cut.
@@ -47,6 +49,7 @@ impl Default for Limits {
             header_bytes: 16 * 1024,
             headers: 100,
             idle: Duration::from_secs(60),
+            handshake: Duration::from_secs(10),
             body_read: Duration::from_secs(30),
             write: Duration::from_secs(30),
             linger: Duration::from_secs(2),
@@ -71,6 +74,12 @@ pub(crate) const PART_BYTES: usize = 64 * 1024;
 
 /// What a closing connection discards at most, however fast it comes.
 pub(crate) const LINGER_BYTES: usize = 64 * 1024 * 1024;
+
+/// What is encrypted at most before the client has taken it.
+pub(crate) const ENCRYPT_BYTES: usize = 64 * 1024;
+
+/// The longest file of certificates, or of a key, that is read.
+pub(crate) const PEM_BYTES: u64 = 1024 * 1024;
 
 /// Connections above the limit that are told so at the same time; more are closed without a word.
 pub(crate) const REFUSED_AT_ONCE: usize = 64;

@@ -55,6 +55,20 @@ pub fn peer<State>(request: &Request<State>) -> SocketAddr {
     arrival(request).map_or(NOWHERE, |arrival| arrival.line.peer)
 }
 
+/// Whether the request came encrypted, so that links back begin with `https://` and cookies may be
+/// `Secure`. Not so behind a proxy that ends the encryption itself.
+///
+/// ```
+/// fn base<State>(request: &tide::Request<State>) -> &'static str {
+///     if rejoin_http::is_encrypted(request) { "https://" } else { "http://" }
+/// }
+/// # let _ = base::<()>;
+/// ```
+#[must_use]
+pub fn is_encrypted<State>(request: &Request<State>) -> bool {
+    arrival(request).is_some_and(|arrival| arrival.line.encrypted)
+}
+
 /// The signal that the server is stopping, for a handler that keeps its request open.
 ///
 /// ```
@@ -89,6 +103,7 @@ pub(crate) struct Arrival {
 pub(crate) struct Line {
     pub(crate) peer: SocketAddr,
     pub(crate) closing: Closing,
+    pub(crate) encrypted: bool,
 }
 
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);

@@ -1,8 +1,10 @@
 //! Listening, accepting and stopping.
 
 use crate::closing::Closing;
+use crate::exchange::Shared;
 use crate::host::HostCheck;
 use crate::limits::{ACCEPT_PAUSE, BACKLOG, Limits, REFUSED_AT_ONCE, THREADS_END};
+use crate::tls::Tls;
 use crate::worker::{Accepted, Work, Workers};
 use async_io::{Async, Timer};
 use futures::future::{Either, select};
@@ -35,6 +37,7 @@ pub struct Server {
     app: tide::Server<()>,
     limits: Limits,
     hosts: HostCheck,
+    tls: Option<Tls>,
     closing: Closing,
 }
 
@@ -59,8 +62,18 @@ impl Server {
             app,
             limits,
             hosts,
+            tls: None,
             closing: Closing::new(),
         })
+    }
+
+    /// Speaks TLS with every client, and nothing else; [`is_encrypted`](crate::is_encrypted) says so
+    /// to handlers. Who speaks HTTP in the clear is told to begin with `https://`.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.hosts = self.hosts.of_encrypted();
+        self.tls = Some(tls);
+        self
     }
 
     /// Where the server listens, with the port that it was given.
@@ -89,7 +102,13 @@ impl Server {
         let listener = Async::new(self.listener)?;
         let deadline = self.limits.shutdown;
         let most = self.limits.connections;
-        let workers = Workers::start(self.app, self.limits, self.hosts, self.closing.clone())?;
+        let shared = Shared {
+            app: self.app,
+            limits: self.limits,
+            hosts: self.hosts,
+            tls: self.tls,
+        };
+        let workers = Workers::start(&shared, &self.closing)?;
         {
             let closing = self.closing.clone();
             let mut stop = pin!(smol::future::or(shutdown, async move {

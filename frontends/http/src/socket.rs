@@ -1,4 +1,4 @@
-//! hyper's reading and writing directly over a non-blocking socket.
+//! hyper's reading and writing directly over a non-blocking socket, encrypted or not.
 //!
 //! The rules of time live here because only here it is known when bytes move: a client that sends
 //! nothing of what is waited for is told or cut, one that takes nothing is cut, and a connection
@@ -7,12 +7,12 @@
 
 use crate::limits::{LINGER_BYTES, Limits, READ_BYTES};
 use crate::pace::Pace;
+use crate::stream::Stream;
 use crate::timers::{Alarm, Sleep, Timers};
-use async_io::Async;
 use std::cell::RefCell;
 use std::future::Future;
-use std::io::{self, IoSlice, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, IoSlice, Read as _};
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -21,7 +21,7 @@ use std::time::Duration;
 /// One client's connection.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: Async<TcpStream>,
+    stream: Stream,
     timers: Timers,
     pace: Rc<Pace>,
     silent: Alarm,
@@ -33,12 +33,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(
-        stream: Async<TcpStream>,
-        timers: Timers,
-        pace: Rc<Pace>,
-        limits: &Limits,
-    ) -> Self {
+    pub(crate) fn new(stream: Stream, timers: Timers, pace: Rc<Pace>, limits: &Limits) -> Self {
         Self {
             stream,
             timers,
@@ -51,29 +46,37 @@ impl Socket {
         }
     }
 
-    fn poll_output(
+    fn poll_output<T>(
         &mut self,
         context: &mut Context<'_>,
-        write: impl Fn(&mut &TcpStream) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
+        mut attempt: impl FnMut(&mut Stream) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
         loop {
-            match write(&mut self.stream.get_ref()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                written => {
-                    if self.stalled.take().is_some() {
-                        self.pace.note_taken();
+            match attempt(&mut self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.stream.has_taken() {
+                        self.note_taken();
                     }
-                    return Poll::Ready(written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                done => {
+                    self.note_taken();
+                    return Poll::Ready(done);
                 }
             }
-            if self.stream.poll_writable(context)?.is_pending() {
+            if self.stream.tcp().poll_writable(context)?.is_pending() {
                 let stalled = self
                     .stalled
                     .get_or_insert_with(|| self.timers.after(self.write));
                 ready!(Pin::new(stalled).poll(context));
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
+        }
+    }
+
+    fn note_taken(&mut self) {
+        if self.stalled.take().is_some() {
+            self.pace.note_taken();
         }
     }
 }
@@ -86,7 +89,8 @@ impl hyper::rt::Read for Socket {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let read = with_scratch(buffer.remaining(), |scratch| {
-            poll_input(&this.stream, context, scratch).map_ok(|bytes| {
+            let read = poll_input(&mut this.stream, context, |stream| stream.try_read(scratch));
+            read.map_ok(|bytes| {
                 buffer.put_slice(scratch.get(..bytes).unwrap_or_default());
                 bytes
             })
@@ -117,7 +121,7 @@ impl hyper::rt::Write for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_output(context, |stream| stream.write(bytes))
+        self.poll_output(context, |stream| stream.try_write(bytes))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -129,37 +133,40 @@ impl hyper::rt::Write for Socket {
         context: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_output(context, |stream| stream.write_vectored(parts))
+        self.poll_output(context, |stream| stream.try_write_vectored(parts))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.stream {
+            Stream::Plain(_) => Poll::Ready(Ok(())),
+            Stream::Encrypted(_) => self.poll_output(context, Stream::try_flush),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let discarding = match &mut this.discarding {
-            Some(discarding) => discarding,
-            None => {
-                match this.stream.get_ref().shutdown(Shutdown::Write) {
-                    // The client was quicker.
-                    Err(error) if error.kind() == io::ErrorKind::NotConnected => {
-                        return Poll::Ready(Ok(()));
-                    }
-                    ended => ended?,
-                }
-                if !this.pace.has_unread() {
+        if self.discarding.is_none() {
+            ready!(self.poll_output(context, Stream::try_end))?;
+            match self.stream.tcp().get_ref().shutdown(Shutdown::Write) {
+                // The client was quicker.
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => {
                     return Poll::Ready(Ok(()));
                 }
-                this.discarding.insert(Discarding {
-                    until: this.timers.after(this.linger),
-                    left: LINGER_BYTES,
-                })
+                ended => ended?,
             }
-        };
+            if !self.pace.has_unread() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let this = &mut *self;
+        let discarding = this.discarding.get_or_insert_with(|| Discarding {
+            until: this.timers.after(this.linger),
+            left: LINGER_BYTES,
+        });
         while discarding.left > 0 {
             match with_scratch(READ_BYTES, |scratch| {
-                poll_input(&this.stream, context, scratch)
+                poll_input(&mut this.stream, context, |stream| {
+                    stream.tcp().get_ref().read(scratch)
+                })
             }) {
                 Poll::Ready(Ok(0) | Err(_)) => break,
                 Poll::Ready(Ok(bytes)) => {
@@ -184,17 +191,17 @@ struct Discarding {
 }
 
 fn poll_input(
-    stream: &Async<TcpStream>,
+    stream: &mut Stream,
     context: &mut Context<'_>,
-    scratch: &mut [u8],
+    mut attempt: impl FnMut(&mut Stream) -> io::Result<usize>,
 ) -> Poll<io::Result<usize>> {
     loop {
-        match stream.get_ref().read(scratch) {
+        match attempt(stream) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             read => return Poll::Ready(read),
         }
-        ready!(stream.poll_readable(context))?;
+        ready!(stream.tcp().poll_readable(context))?;
     }
 }
 

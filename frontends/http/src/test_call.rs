@@ -72,6 +72,7 @@ pub async fn call(
         line: Arc::new(Line {
             peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
             closing: Closing::new(),
+            encrypted: false,
         }),
     });
     let response: tide::http::Response = app.respond(request).await.expect("the handler failed");

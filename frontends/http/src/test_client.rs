@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+use crate::test_tls::{Authority, Session};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -31,6 +32,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
+    /// What is spoken over the stream, if it is encrypted.
+    session: Option<Box<Session>>,
     address: SocketAddr,
     /// Read, but not yet returned.
     ahead: Vec<u8>,
@@ -49,9 +52,29 @@ impl Client {
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Self {
             stream,
+            session: None,
             address,
             ahead: Vec::new(),
         })
+    }
+
+    /// Connects, and agrees on an encryption with a server whose certificate the authority has
+    /// vouched for.
+    ///
+    /// # Errors
+    ///
+    /// When nobody listens there, or the server isn't trusted.
+    pub fn connect_encrypted(address: SocketAddr, authority: &Authority) -> io::Result<Self> {
+        let mut client = Self::connect(address)?;
+        let session = Session::begin(&mut client.stream, authority)?;
+        client.session = Some(Box::new(session));
+        Ok(client)
+    }
+
+    /// What was agreed on with the server; none if nothing is encrypted.
+    #[must_use]
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_deref()
     }
 
     /// How long a read or a write may wait from now on; more than zero.
@@ -153,6 +176,18 @@ impl Client {
     ///
     /// When the connection breaks, or the server takes nothing for too long.
     pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.session {
+            Some(session) => session.over(&mut self.stream).write_all(bytes),
+            None => self.stream.write_all(bytes),
+        }
+    }
+
+    /// Sends bytes past any encryption.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::send_raw`].
+    pub fn send_unencrypted(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
 
@@ -293,7 +328,10 @@ impl Client {
 
     fn read_more(&mut self) -> io::Result<usize> {
         let mut part = [0; 16 * 1024];
-        let bytes = self.stream.read(&mut part)?;
+        let bytes = match &mut self.session {
+            Some(session) => session.over(&mut self.stream).read(&mut part)?,
+            None => self.stream.read(&mut part)?,
+        };
         self.ahead
             .extend_from_slice(part.get(..bytes).unwrap_or_default());
         Ok(bytes)

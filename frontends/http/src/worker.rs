@@ -3,13 +3,15 @@
 //! A connection stays on its thread: its state needs no lock, and its wake-ups cross no core.
 
 use crate::closing::Closing;
+use crate::encrypted::Encrypted;
 use crate::exchange::{Exchange, Shared};
-use crate::host::HostCheck;
 use crate::limits::{HANDOVER, Limits, READ_BUFFER_BYTES};
 use crate::pace::Pace;
 use crate::request::Line;
 use crate::socket::Socket;
+use crate::stream::Stream;
 use crate::timers::Timers;
+use crate::tls::Tls;
 use async_io::{Async, Timer};
 use futures::FutureExt;
 use futures::future::select;
@@ -60,23 +62,14 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    pub(crate) fn start(
-        app: tide::Server<()>,
-        limits: Limits,
-        hosts: HostCheck,
-        closing: Closing,
-    ) -> io::Result<Self> {
+    pub(crate) fn start(shared: &Shared, closing: &Closing) -> io::Result<Self> {
         let (stop, stopped) = bounded(1);
         let (running, threads_ended) = bounded::<Infallible>(1);
         let mut inboxes = Vec::new();
-        for number in 0..limits.threads.get() {
+        for number in 0..shared.limits.threads.get() {
             let (inbox, accepted) = bounded(HANDOVER);
             inboxes.push(inbox);
-            let shared = Shared {
-                app: app.clone(),
-                limits: limits.clone(),
-                hosts: hosts.clone(),
-            };
+            let shared = shared.clone();
             let (closing, stopped, running) = (closing.clone(), stopped.clone(), running.clone());
             std::thread::Builder::new()
                 .name(format!("rejoin-http-{number}"))
@@ -222,8 +215,21 @@ impl Connections {
     async fn live(self: Rc<Self>, connection: Accepted, open: Open) {
         let Accepted { stream, peer, work } = connection;
         let pace = Rc::new(Pace::new(&self.shared.limits));
-        let timers = self.timers.clone();
-        let socket = Socket::new(stream, timers, pace.clone(), &self.shared.limits);
+        let begun = match &self.shared.tls {
+            None => Begun::Serve(Stream::Plain(stream)),
+            Some(tls) => self.begin_encrypted(stream, peer, tls).await,
+        };
+        let limits = &self.shared.limits;
+        let socket = |stream| Socket::new(stream, self.timers.clone(), pace.clone(), limits);
+        let socket = match begun {
+            Begun::Serve(stream) => socket(stream),
+            Begun::Refuse(stream, told) => {
+                // It may well be gone already.
+                let _ = refuse(socket(stream), &pace, told).await;
+                return;
+            }
+            Begun::Cut => return,
+        };
         match work {
             Work::Serve => {
                 // A handler's panic is caught where it is answered; this one is of a stream that a
@@ -235,16 +241,36 @@ impl Connections {
             }
             Work::Refuse => {
                 // It may well be gone already.
-                let _ = refuse(socket, &pace).await;
+                let _ = refuse(socket, &pace, TOO_MANY).await;
             }
         }
         drop(open);
+    }
+
+    /// Agrees with the client on an encryption, or finds that this can't be.
+    async fn begin_encrypted(&self, tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Begun {
+        let in_time = async {
+            self.timers.after(self.shared.limits.handshake).await;
+            tracing::debug!(%peer, "a client did not agree on an encryption in time");
+            Begun::Cut
+        };
+        let stopping = async {
+            self.closing.begun().await;
+            Begun::Cut
+        };
+        let handshake = shake_hands(tcp, peer, tls);
+        Box::pin(smol::future::or(
+            handshake,
+            smol::future::or(stopping, in_time),
+        ))
+        .await
     }
 
     async fn serve(&self, socket: Socket, peer: SocketAddr, pace: Rc<Pace>) {
         let line = Line {
             peer,
             closing: self.closing.clone(),
+            encrypted: self.shared.tls.is_some(),
         };
         let exchange = Rc::new(Exchange::new(self.shared.clone(), line, pace));
         let service = service_fn(move |request| exchange.clone().respond(request));
@@ -289,13 +315,48 @@ fn protocol(limits: &Limits) -> http1::Builder {
     http
 }
 
-/// Says that there are too many connections. It is the first thing said, so it fits the socket's
-/// buffer.
-async fn refuse(socket: Socket, pace: &Pace) -> io::Result<()> {
+/// What a connection is good for.
+enum Begun {
+    Serve(Stream),
+    /// Nobody will read what the client sends; this is what it is told.
+    Refuse(Stream, &'static str),
+    Cut,
+}
+
+async fn shake_hands(tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Begun {
+    let mut first = [0];
+    match tcp.peek(&mut first).await {
+        Ok(0) | Err(_) => return Begun::Cut,
+        // A method begins so, and TLS never does.
+        Ok(_) if first[0].is_ascii_alphabetic() => {
+            return Begun::Refuse(Stream::Plain(tcp), PLAIN);
+        }
+        Ok(_) => (),
+    }
+    let mut encrypted = match Encrypted::new(tcp, tls) {
+        Ok(encrypted) => Box::new(encrypted),
+        Err(error) => {
+            tracing::error!(%error, "no connection can be encrypted");
+            return Begun::Cut;
+        }
+    };
+    match encrypted.shake_hands().await {
+        Ok(()) => Begun::Serve(Stream::Encrypted(encrypted)),
+        Err(error) => {
+            tracing::debug!(%error, %peer, "a client and the server did not agree on an encryption");
+            Begun::Refuse(Stream::Encrypted(encrypted), "")
+        }
+    }
+}
+
+/// Says why nothing else will be said. It is the first thing said, so it fits the socket's buffer.
+async fn refuse(socket: Socket, pace: &Pace, told: &str) -> io::Result<()> {
     let mut socket = pin!(socket);
     // The request is somewhere on its way, and nobody will read it.
     pace.note_read();
-    poll_fn(|context| socket.as_mut().poll_write(context, TOO_MANY.as_bytes())).await?;
+    if !told.is_empty() {
+        poll_fn(|context| socket.as_mut().poll_write(context, told.as_bytes())).await?;
+    }
     poll_fn(|context| socket.as_mut().poll_shutdown(context)).await
 }
 
@@ -313,3 +374,10 @@ const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\n\
     content-length: 21\r\n\
     \r\n\
     Too many connections.";
+
+const PLAIN: &str = "HTTP/1.1 400 Bad Request\r\n\
+    content-type: text/plain; charset=utf-8\r\n\
+    connection: close\r\n\
+    content-length: 60\r\n\
+    \r\n\
+    This address is encrypted: ask for it with https:// instead.";

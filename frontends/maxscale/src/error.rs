@@ -11,6 +11,11 @@ pub(crate) enum Fault {
     BodyInvalid(String),
     /// The request has no body.
     BodyMissing,
+    /// Nobody knows who asks.
+    Denied {
+        /// Whether a browser is to ask for a password.
+        challenges: bool,
+    },
     /// The engine did not do it.
     Engine(String),
     /// A filter cannot be understood.
@@ -21,6 +26,10 @@ pub(crate) enum Fault {
     MethodUnknown,
     /// There is no such session (any more), or no such path, or not with that verb.
     NotFound,
+    /// The account may only read.
+    NotAdministrator,
+    /// A token is not told where others could read it.
+    NotEncrypted,
     /// A session's filters are named by something else than their names.
     NotAString(&'static str),
     /// No such filter is there to give to a session.
@@ -48,10 +57,11 @@ impl Fault {
             | Self::FilterOfOne
             | Self::NotAFilter(_)
             | Self::NotAString(_) => StatusCode::BAD_REQUEST,
+            Self::Denied { .. } | Self::NotEncrypted => StatusCode::UNAUTHORIZED,
             Self::MethodUnknown => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotASession(_) | Self::NotAService(_) | Self::NotFound => StatusCode::NOT_FOUND,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
-            Self::ReadOnly(_) => StatusCode::FORBIDDEN,
+            Self::NotAdministrator | Self::ReadOnly(_) => StatusCode::FORBIDDEN,
             Self::Engine(_) | Self::ShuttingDown | Self::TooManyClosings => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -63,11 +73,14 @@ impl Fault {
         Some(match self {
             Self::BodyInvalid(reason) => format!("Invalid JSON in request: {reason}"),
             Self::BodyMissing => "Missing request body".into(),
+            Self::Denied { .. } => "Access denied".into(),
             Self::Engine(reason) | Self::Filter(reason) | Self::ReadOnly(reason) => reason.clone(),
             Self::FilterOfOne | Self::MethodUnknown | Self::NotFound | Self::PreconditionFailed => {
                 return None;
             }
             Self::NotAFilter(name) => format!("Not a valid filter: {name}"),
+            Self::NotAdministrator => "Administrative access required".into(),
+            Self::NotEncrypted => "Connection is not encrypted".into(),
             Self::NotAString(kind) => format!("Not a JSON string but a {kind}"),
             Self::NotASession(name) => format!("{name} is not a session"),
             Self::NotAService(name) => format!("{name} is not a service"),

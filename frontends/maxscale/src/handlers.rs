@@ -5,13 +5,15 @@ use crate::condition::{Conditions, Verdict, Version};
 use crate::error::Fault;
 use crate::fields;
 use crate::limits::WAITING_CLOSINGS;
+use crate::login::{self, Token};
 use crate::query::Query;
 use crate::request;
 use crate::resource::Scene;
 use crate::route::{self, Route, Target};
 use crate::wire::Form;
 use futures::future::select;
-use rejoin_core::{Selection, SessionNumber, SessionView, Timestamp};
+use rejoin_accounts::Caller;
+use rejoin_core::{Selection, SessionNumber, SessionView, Timestamp, Views};
 use rejoin_http::{Answer, StatusCode};
 use serde_json::{Value, json};
 use std::pin::pin;
@@ -26,6 +28,7 @@ pub(crate) struct Asked<'request> {
     pub(crate) query: Query,
     pub(crate) form: Form,
     pub(crate) scene: Scene,
+    pub(crate) caller: Caller,
     /// The resource's own name.
     pub(crate) path: String,
     method: Method,
@@ -54,14 +57,23 @@ impl MaxScale {
         form: Form,
     ) -> Result<Answer, Fault> {
         let method = match rejoin_http::header(http, "x-http-method-override") {
-            Some(name) => request::known_method(name).ok_or(Fault::MethodUnknown)?,
-            None => http.method(),
+            Some(name) => request::known_method(name),
+            None => Some(http.method()),
         };
+        let target = Target::parse(http.url().path());
+        let is_auth = |target: &Target| target.route == Route::Auth && method == Some(Method::Get);
+        if target.as_ref().is_some_and(is_auth) {
+            return self.auth(http, &query, form).await;
+        }
+        let entered = login::enter(&self.accounts, http).await?;
+        let method = method.ok_or(Fault::MethodUnknown)?;
+        entered.permit(http, method)?;
+        let caller = entered.caller;
         let body = match &rejoin_http::body(http)[..] {
             [] => None,
             bytes => Some(request::parse_body(bytes)?),
         };
-        let target = Target::parse(http.url().path()).ok_or(Fault::NotFound)?;
+        let target = target.ok_or(Fault::NotFound)?;
         if !target.route.answers(method) {
             return Err(Fault::NotFound);
         }
@@ -71,20 +83,25 @@ impl MaxScale {
             return Ok(answer.header("accept", accept).header("allow", allow));
         }
         let host = rejoin_http::header(http, "host").unwrap_or("localhost");
+        let scheme = match rejoin_http::is_encrypted(http) {
+            true => "https",
+            false => "http",
+        };
         let asked = Asked {
             query,
             form,
             scene: Scene {
-                base: format!("http://{host}/{}", target.prefix),
+                base: format!("{scheme}://{host}/{}", target.prefix),
                 now: self.engine.runtime().now(),
                 zone: self.zone.clone(),
             },
+            caller,
             path: String::new(),
             method,
             route: &target.route,
             body,
         };
-        let version = self.version(&target.route)?;
+        let version = self.version(&target.route, &asked.caller)?;
         let header = |name| rejoin_http::header(http, name);
         let conditions = Conditions {
             if_match: header("if-match"),
@@ -108,13 +125,13 @@ impl MaxScale {
     }
 
     /// Which revision of what the route names there is; an error where there is none of it.
-    fn version(&self, route: &Route) -> Result<Version, Fault> {
+    fn version(&self, route: &Route, caller: &Caller) -> Result<Version, Fault> {
         if let Some(id) = route.session() {
             let number = route::number(id).ok_or_else(|| Fault::NotASession(id.into()))?;
             let version = |view: &SessionView| {
                 Version::new(&format!("sessions/{number}"), view.revision.0, view.changed)
             };
-            return self.open_session(number, version);
+            return self.open_session(number, caller, version);
         }
         if let Route::Service(name) = route
             && !self.engine.services().any(|it| **it == **name)
@@ -122,18 +139,26 @@ impl MaxScale {
             return Err(Fault::NotAService(name.clone()));
         }
         Ok(match route {
-            Route::Root | Route::MaxScale => Version::new("maxscale", 0, Timestamp::EPOCH),
+            Route::Root | Route::Auth | Route::MaxScale => {
+                Version::new("maxscale", 0, Timestamp::EPOCH)
+            }
             // Services tell how many sessions they have.
-            _ => self
-                .engine
-                .view(|views| Version::new("sessions", views.revision(), views.changed())),
+            _ => {
+                let name = match caller.shown_user() {
+                    Some(user) => format!("sessions of {user}"),
+                    None => "sessions".into(),
+                };
+                let version =
+                    |views: &Views| Version::new(&name, views.revision(), views.changed());
+                self.engine.view(version)
+            }
         })
     }
 
     async fn carry_out(&self, mut asked: Asked<'_>) -> Result<Answer, Fault> {
         let route = asked.route;
         match route {
-            Route::Root => Ok(Answer::empty(StatusCode::OK)),
+            Route::Root | Route::Auth => Ok(Answer::empty(StatusCode::OK)),
             Route::MaxScale => {
                 let version = &self.engine.config().server.version;
                 Ok(asked.one("maxscale/", asked.scene.maxscale(version)))
@@ -153,7 +178,8 @@ impl MaxScale {
             Route::RestartAll => Ok(Answer::empty(StatusCode::OK)),
             Route::Restart(_) => Ok(Answer::empty(StatusCode::OK)),
             Route::SessionServices(id) => {
-                let resource = self.session(id, |view| asked.scene.services_of(view))?;
+                let resource =
+                    self.session(id, &asked.caller, |view| asked.scene.services_of(view))?;
                 let path = format!("sessions/{id}/relationships/services");
                 let links = asked.scene.link(&path);
                 Ok(asked.body(&json!({"data": resource["data"], "links": links})))
@@ -163,7 +189,7 @@ impl MaxScale {
                 Ok(Answer::empty(StatusCode::OK))
             }
             Route::Session(id) => match asked.method {
-                Method::Delete => self.close(id, asked.query.ttl()).await,
+                Method::Delete => self.close(id, &asked.caller, asked.query.ttl()).await,
                 Method::Patch => {
                     let body = asked.body.ok_or(Fault::BodyMissing)?;
                     request::check_filters(body.pointer("/data/relationships/filters/data"))?;
@@ -173,15 +199,34 @@ impl MaxScale {
                     if asked.query.filters_by_path() {
                         return Err(Fault::FilterOfOne);
                     }
-                    let resource = self.session(id, |view| asked.scene.session(view))?;
+                    let resource =
+                        self.session(id, &asked.caller, |view| asked.scene.session(view))?;
                     Ok(asked.one(&format!("sessions/{id}"), resource))
                 }
             },
         }
     }
 
-    async fn close(&self, id: &str, ttl: u64) -> Result<Answer, Fault> {
-        let session = self.session(id, |view| view.id)?;
+    async fn auth(
+        &self,
+        http: &tide::Request<()>,
+        query: &Query,
+        form: Form,
+    ) -> Result<Answer, Fault> {
+        Ok(match login::auth(&self.accounts, http, query).await? {
+            Token::Told(token) => {
+                json_answer(StatusCode::OK, &json!({"meta": {"token": token}}), form)
+            }
+            Token::Kept(cookie) => {
+                Answer::empty(StatusCode::NO_CONTENT).header("set-cookie", cookie)
+            }
+            Token::Forgotten => Answer::empty(StatusCode::OK).header("set-cookie", login::FORGET),
+        })
+    }
+
+    /// Whoever is shown a session and may write may close it.
+    async fn close(&self, id: &str, caller: &Caller, ttl: u64) -> Result<Answer, Fault> {
+        let session = self.session(id, caller, |view| view.id)?;
         if ttl == 0 {
             self.engine.close_session(session).await?;
             return Ok(Answer::empty(StatusCode::OK));
@@ -204,23 +249,35 @@ impl MaxScale {
     fn service(&self, asked: &Asked<'_>, name: &Arc<str>) -> Value {
         let on_it = Selection {
             service: Some(name),
+            user: asked.caller.shown_user(),
             ..Selection::default()
         };
         let connections = self.engine.view(|views| views.count(&on_it));
         asked.scene.service(name, connections)
     }
 
-    fn session<T>(&self, id: &str, tell: impl FnOnce(&SessionView) -> T) -> Result<T, Fault> {
-        self.open_session(route::number(id).ok_or(Fault::NotFound)?, tell)
+    fn session<T>(
+        &self,
+        id: &str,
+        caller: &Caller,
+        tell: impl FnOnce(&SessionView) -> T,
+    ) -> Result<T, Fault> {
+        self.open_session(route::number(id).ok_or(Fault::NotFound)?, caller, tell)
     }
 
+    /// One that is not the caller's is there for an administrator alone.
     fn open_session<T>(
         &self,
         number: SessionNumber,
+        caller: &Caller,
         tell: impl FnOnce(&SessionView) -> T,
     ) -> Result<T, Fault> {
         self.engine
-            .view(|views| views.open_session(number).map(tell))
+            .view(|views| {
+                let view = views.open_session(number);
+                let view = view.filter(|view| caller.sees(view.user.as_deref()));
+                view.map(tell)
+            })
             .ok_or(Fault::NotFound)
     }
 }
@@ -269,7 +326,12 @@ impl Drop for Place {
 }
 
 fn refuse(fault: &Fault, form: Form) -> Answer {
-    match fault.detail() {
+    let detail = fault.detail();
+    if let Fault::Denied { .. } | Fault::NotAdministrator | Fault::NotEncrypted = fault {
+        let challenges = *fault == Fault::Denied { challenges: true };
+        return login::refuse(fault.status(), &detail.unwrap_or_default(), challenges);
+    }
+    match detail {
         Some(detail) => {
             let errors = json!({"errors": [{"detail": detail}]});
             json_answer(fault.status(), &errors, form)

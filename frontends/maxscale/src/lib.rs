@@ -18,6 +18,7 @@ mod filter;
 mod handlers;
 mod limits;
 mod list;
+mod login;
 mod query;
 mod request;
 mod resource;
@@ -27,13 +28,16 @@ pub mod testing;
 mod wire;
 
 use jiff::tz::TimeZone;
+use rejoin_accounts::Accounts;
 use rejoin_engine::Engine;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-/// Mounts the API on an application: at `/v1`, `/sessions`, `/services` and `/maxscale`.
+/// Mounts the API on an application: at `/v1`, `/auth`, `/sessions`, `/services` and
+/// `/maxscale`.
 ///
 /// ```
+/// use rejoin_accounts::Accounts;
 /// use rejoin_engine::{Config, Engine, NewSession, Replayed, Services, SmolRuntime};
 /// use rejoin_http::{HostCheck, Limits, Server, test_client::Client};
 /// use rejoin_log::MemoryLog;
@@ -56,7 +60,7 @@ use std::sync::atomic::AtomicUsize;
 /// smol::block_on(engine.create_session(NewSession::default()))?;
 ///
 /// let mut app = rejoin_http::app();
-/// rejoin_maxscale::mount(&mut app, engine);
+/// rejoin_maxscale::mount(&mut app, engine, Accounts::open()?);
 /// let any_port = ([127, 0, 0, 1], 0).into();
 /// let server = Server::bind(any_port, app, Limits::default(), HostCheck::local())?;
 /// let (address, closing) = (server.local_addr(), server.closing());
@@ -72,19 +76,20 @@ use std::sync::atomic::AtomicUsize;
 /// # Ok(())
 /// # }
 /// ```
-pub fn mount(app: &mut tide::Server<()>, engine: Engine) {
-    mount_at(app, engine, &PATHS);
+pub fn mount(app: &mut tide::Server<()>, engine: Engine, accounts: Accounts) {
+    mount_at(app, engine, accounts, &PATHS);
 }
 
 /// Mounts the API below `/v1` alone, on an application that others share: `/sessions` may be
 /// theirs.
-pub fn mount_versioned(app: &mut tide::Server<()>, engine: Engine) {
-    mount_at(app, engine, &PATHS[..VERSIONED]);
+pub fn mount_versioned(app: &mut tide::Server<()>, engine: Engine, accounts: Accounts) {
+    mount_at(app, engine, accounts, &PATHS[..VERSIONED]);
 }
 
-fn mount_at(app: &mut tide::Server<()>, engine: Engine, paths: &[&str]) {
+fn mount_at(app: &mut tide::Server<()>, engine: Engine, accounts: Accounts, paths: &[&str]) {
     let frontend = Arc::new(MaxScale {
         engine,
+        accounts,
         zone: TimeZone::system(),
         waiting_closings: Arc::default(),
     });
@@ -101,6 +106,7 @@ fn mount_at(app: &mut tide::Server<()>, engine: Engine, paths: &[&str]) {
 #[derive(Clone, Debug)]
 struct MaxScale {
     engine: Engine,
+    accounts: Accounts,
     zone: TimeZone,
     waiting_closings: Arc<AtomicUsize>,
 }
@@ -110,7 +116,7 @@ struct MaxScale {
 /// How many of [`PATHS`] begin with the version.
 const VERSIONED: usize = 3;
 
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 14] = [
     "/v1",
     "/v1/",
     "/v1/*",
@@ -123,4 +129,6 @@ const PATHS: [&str; 12] = [
     "/sessions/",
     "/sessions/*",
     "/maxscale/*",
+    "/auth",
+    "/auth/",
 ];

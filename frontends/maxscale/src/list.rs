@@ -20,7 +20,7 @@ use tide::http::Url;
 
 impl MaxScale {
     pub(crate) async fn list(&self, asked: Asked<'_>) -> Result<Answer, Fault> {
-        let plan = Plan::new(asked.query.filters()?);
+        let plan = Plan::new(asked.query.filters()?).of_user(asked.caller.shown_user());
         let walk = Walk {
             engine: self.engine.clone(),
             scene: asked.scene.clone(),

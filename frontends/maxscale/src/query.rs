@@ -62,6 +62,17 @@ impl Query {
         }
     }
 
+    /// Whether something is asked for by `name=yes`.
+    pub(crate) fn says_yes(&self, name: &str) -> bool {
+        self.part(name) == Some("yes")
+    }
+
+    /// How long a token may live: seconds. What is no such time is not minded.
+    pub(crate) fn max_age(&self) -> Option<u64> {
+        let seconds = self.part("max-age")?.parse().ok()?;
+        (1..MOST_SECONDS).contains(&seconds).then_some(seconds)
+    }
+
     /// All that the list is filtered by.
     pub(crate) fn filters(&self) -> Result<Vec<Filter>, Fault> {
         let mut filters = Vec::new();

@@ -15,6 +15,8 @@ pub(crate) struct Target {
 pub(crate) enum Route {
     /// `/v1`, which clients ask for to see whether anybody is there.
     Root,
+    /// `/v1/auth`, where clients get a token
+    Auth,
     /// `/v1/maxscale`
     MaxScale,
     /// `/v1/services`
@@ -47,6 +49,7 @@ impl Target {
         let segments: Vec<&str> = path.split('/').collect();
         let route = match segments[..] {
             [""] => Route::Root,
+            ["auth"] => Route::Auth,
             ["maxscale"] => Route::MaxScale,
             ["services"] => Route::Services,
             ["services", name] => Route::Service(name.into()),
@@ -67,6 +70,7 @@ impl Route {
     pub(crate) fn methods(&self) -> &'static [Method] {
         match self {
             Self::Root
+            | Self::Auth
             | Self::MaxScale
             | Self::Services
             | Self::Service(_)

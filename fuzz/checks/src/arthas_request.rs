@@ -6,6 +6,7 @@
 
 use crate::world::World;
 use arbitrary::{Arbitrary, Unstructured};
+use rejoin_accounts::Caller;
 use rejoin_arthas::{Arthas, Settings};
 use rejoin_engine::Unavailable;
 use serde_json::Value;
@@ -28,8 +29,10 @@ impl Conversation<'_> {
         let frontend = Arthas::new(world.engine.clone(), Settings::default());
         for body in &self.0 {
             let (frontend, sent) = (frontend.clone(), body.to_vec());
-            let answer =
-                world.run(async move { frontend.answer(&sent, Some("127.0.0.1".into())).await });
+            let answer = world.run(async move {
+                let remote = Some("127.0.0.1".into());
+                frontend.answer(&sent, remote, &Caller::local()).await
+            });
             // A client that has waited for too long leaves.
             if let Some(answer) = answer {
                 check_answer(body, &answer);

@@ -2,6 +2,7 @@
 
 use crate::still::Still;
 use crate::{Outcome, Path};
+use rejoin_accounts::{Accounts, Caller};
 use rejoin_arthas::{Arthas, Settings};
 use rejoin_core::{Limits, Server};
 use rejoin_engine::{
@@ -82,7 +83,7 @@ pub(crate) const PATHS: [Path; 4] = [
                     .run(world.engine.create_session(NewSession::default()))?;
             }
             let mut app = rejoin_http::app();
-            rejoin_maxscale::mount(&mut app, world.engine.clone());
+            rejoin_maxscale::mount(&mut app, world.engine.clone(), Accounts::open()?);
             let url = "http://127.0.0.1/v1/sessions?page[size]=50&page[number]=2&pretty=false";
             let url = Url::parse(url)?;
             for _ in 0..passes * PAGES {
@@ -101,6 +102,7 @@ struct World {
     runtime: Still,
     engine: Engine,
     frontend: Arthas,
+    caller: Caller,
 }
 
 impl World {
@@ -128,11 +130,12 @@ impl World {
             runtime,
             frontend: Arthas::new(engine.clone(), settings),
             engine,
+            caller: Caller::local(),
         })
     }
 
     fn ask(&self, body: &str) -> Outcome<String> {
-        let answer = self.frontend.answer(body.as_bytes(), None);
+        let answer = self.frontend.answer(body.as_bytes(), None, &self.caller);
         let answer = String::from_utf8(self.runtime.run(answer))?;
         match answer.contains(r#""state":"FAILED""#) {
             true => Err(format!("{body}: {answer}").into()),

@@ -15,7 +15,7 @@ pub struct ConsumerView {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cursors(pub(super) Few<ConsumerId, ConsumerView>);
+pub(crate) struct Cursors(pub(crate) Few<ConsumerId, ConsumerView>);
 
 impl Cursors {
     pub(super) fn apply(&mut self, record: &Record) {

@@ -3,6 +3,7 @@
 use crate::limits::REMEMBERED_GAPS;
 use crate::{Event, Record, Sequence};
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
 /// The declared gaps of a session: how many records are gone, and where the last of them were.
@@ -22,6 +23,19 @@ impl Gaps {
                 self.last.pop_front();
             }
         }
+    }
+
+    /// As they were.
+    pub(crate) fn restored((lost, last): (u64, Vec<(Sequence, Sequence)>)) -> Self {
+        Self {
+            lost,
+            last: last.into(),
+        }
+    }
+
+    /// As plain values.
+    pub(crate) fn snapshot(&self) -> (u64, Vec<(Sequence, Sequence)>) {
+        (self.lost, self.last.iter().copied().collect())
     }
 
     /// How many records are gone.

@@ -4,6 +4,7 @@ use crate::few::Few;
 use crate::limits::{REMEMBERED_JOBS, SHOWN_STATEMENT};
 use crate::{Event, JobId, Manner, Outcome, Record, Sequence, Timestamp};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 /// A job, as lists show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,12 +42,21 @@ pub enum JobState {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Jobs {
-    pub(super) all: Few<JobId, JobView>,
+pub(crate) struct Jobs {
+    pub(crate) all: Few<JobId, JobView>,
     finished: usize,
 }
 
 impl Jobs {
+    /// Those that were there.
+    pub(crate) fn restored(views: Vec<JobView>) -> Self {
+        let is_finished = |view: &&JobView| matches!(view.state, JobState::Finished { .. });
+        Self {
+            finished: views.iter().filter(is_finished).count(),
+            all: views.into_iter().map(|view| (view.job, view)).collect(),
+        }
+    }
+
     pub(super) fn apply(&mut self, record: &Record) {
         match &record.event {
             Event::JobSubmitted {

@@ -43,7 +43,7 @@ impl Default for Selection<'_> {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Lists {
+pub(crate) struct Lists {
     all: Numbers,
     users: BTreeMap<Arc<str>, Numbers>,
     services: BTreeMap<Arc<str>, Numbers>,
@@ -52,7 +52,7 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    pub(super) fn enter(&mut self, view: &SessionView) {
+    pub(crate) fn enter(&mut self, view: &SessionView) {
         let SessionNumber(number) = view.number;
         self.all.insert(number);
         self.state(view.is_busy()).insert(number);

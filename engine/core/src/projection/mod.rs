@@ -16,23 +16,26 @@ pub use jobs::{JobState, JobView};
 pub use lists::Selection;
 pub use sessions::SessionView;
 
+pub(crate) use cursors::Cursors;
+pub(crate) use jobs::Jobs;
+pub(crate) use lists::Lists;
+pub(crate) use removals::Removals;
+
 use crate::limits::REMEMBERED_SESSIONS;
 use crate::{Event, LossCause, Record, Sequence, SessionId, SessionNumber, Timestamp};
 use alloc::collections::{BTreeMap, VecDeque};
-use lists::Lists;
-use removals::Removals;
 
 /// Every open session, and the last ones that ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Views {
     // By number, so that what a page shows stands together in memory.
-    sessions: BTreeMap<SessionNumber, SessionView>,
-    numbers: BTreeMap<SessionId, SessionNumber>,
-    lists: Lists,
-    ended: VecDeque<SessionId>,
-    removals: Removals,
-    revision: u64,
-    changed: Timestamp,
+    pub(crate) sessions: BTreeMap<SessionNumber, SessionView>,
+    pub(crate) numbers: BTreeMap<SessionId, SessionNumber>,
+    pub(crate) lists: Lists,
+    pub(crate) ended: VecDeque<SessionId>,
+    pub(crate) removals: Removals,
+    pub(crate) revision: u64,
+    pub(crate) changed: Timestamp,
 }
 
 impl Views {

@@ -3,14 +3,31 @@
 use crate::limits::REMEMBERED_SESSIONS;
 use crate::{Sequence, SessionId};
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Removals {
+pub(crate) struct Removals {
     last: BTreeMap<SessionId, Sequence>,
     oldest_first: VecDeque<SessionId>,
 }
 
 impl Removals {
+    /// As they were, the oldest first.
+    pub(crate) fn restored(removals: Vec<(SessionId, Sequence)>) -> Self {
+        Self {
+            oldest_first: removals.iter().map(|(session, _)| *session).collect(),
+            last: removals.into_iter().collect(),
+        }
+    }
+
+    /// As plain values, the oldest first.
+    pub(crate) fn snapshot(&self) -> Vec<(SessionId, Sequence)> {
+        let sessions = self.oldest_first.iter();
+        sessions
+            .filter_map(|session| Some((*session, self.last(*session)?)))
+            .collect()
+    }
+
     /// All records of the session up to `last` are gone.
     pub(super) fn add(&mut self, session: SessionId, last: Sequence) {
         if self.last.insert(session, last).is_none() {

@@ -39,8 +39,8 @@ pub struct SessionView {
     pub changed: Timestamp,
     /// Which of its records are lost.
     pub gaps: Gaps,
-    cursors: Cursors,
-    jobs: Jobs,
+    pub(crate) cursors: Cursors,
+    pub(crate) jobs: Jobs,
 }
 
 impl SessionView {

@@ -1,7 +1,7 @@
 //! Plays operations against the core, and holds it to its promises at every one of them.
 
 use super::{Operation, Promises};
-use crate::{Limits, Retention, Selection, State, Timestamp, Views};
+use crate::{Folded, Limits, Record, Retention, Selection, State, Timestamp, Views};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -78,9 +78,43 @@ pub fn play(operations: &[(i64, Operation)]) {
     }
     assert_eq!(replayed, state, "promise 1: the fold is another state");
     assert_eq!(replayed_views, views, "promise 1: the fold is other views");
+    restore(&log, &state, &views);
     compare(&state, &views);
     compare_lists(&views);
 }
+
+/// From a snapshot after any record, the rest of them lead to the same.
+fn restore(log: &[Record], state: &State, views: &Views) {
+    let mut before = Folded::new(LIMITS);
+    // Each of them in a short story, some of them in a long one.
+    let stride = log.len() / SNAPSHOTS + 1;
+    for (place, record) in log.iter().enumerate() {
+        if place % stride == 0 {
+            let mut restored = Folded::restored(LIMITS, before.snapshot());
+            assert_eq!(
+                restored, before,
+                "promise 9: a snapshot is not what it is of"
+            );
+            for rest in &log[place..] {
+                assert_eq!(restored.add(rest), Ok(()), "promise 9: after a snapshot");
+            }
+            assert_eq!(
+                restored.state(),
+                state,
+                "promise 9: a snapshot leads elsewhere"
+            );
+            assert_eq!(
+                restored.views(),
+                views,
+                "promise 9: a snapshot leads elsewhere"
+            );
+        }
+        assert_eq!(before.add(record), Ok(()), "promise 1");
+    }
+}
+
+/// After so many records of a story the way on from a snapshot is tried.
+const SNAPSHOTS: usize = 40;
 
 fn compare(state: &State, views: &Views) {
     assert_eq!(views.open_count(), state.sessions().count());

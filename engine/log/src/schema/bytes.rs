@@ -7,7 +7,7 @@ use rejoin_core::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
@@ -47,15 +47,19 @@ pub(super) fn put_optional<T>(
 /// What is left to read of a record. Each method takes the next part and names the `field` that it
 /// belongs to, for the error.
 #[derive(Debug)]
-pub(super) struct Parts<'a> {
+pub(crate) struct Parts<'a> {
     rest: &'a [u8],
 }
 
 type Field = &'static str;
 
 impl<'a> Parts<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
     }
 
     pub(super) fn byte(&mut self, field: Field) -> Result<u8, DecodeError> {
@@ -76,7 +80,7 @@ impl<'a> Parts<'a> {
         Ok(bytes)
     }
 
-    pub(super) fn number(&mut self, field: Field) -> Result<u64, DecodeError> {
+    pub(crate) fn number(&mut self, field: Field) -> Result<u64, DecodeError> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte(field)?;
@@ -94,7 +98,7 @@ impl<'a> Parts<'a> {
         Err(DecodeError::InvalidNumber { field })
     }
 
-    pub(super) fn number_u32(&mut self, field: Field) -> Result<u32, DecodeError> {
+    pub(crate) fn number_u32(&mut self, field: Field) -> Result<u32, DecodeError> {
         u32::try_from(self.number(field)?).map_err(|_| DecodeError::InvalidNumber { field })
     }
 

@@ -23,6 +23,18 @@ pub fn decode(session: SessionId, sequence: Sequence, bytes: &[u8]) -> Result<Re
     Ok(record)
 }
 
+/// Where the records of its session may be dropped because of the record that these bytes encode.
+/// Of any other record this looks at the tag only.
+pub(crate) fn removes_before(bytes: &[u8]) -> Option<Sequence> {
+    let mut parts = Parts::new(bytes);
+    parts.number("at").ok()?;
+    if parts.byte("tag").ok()? != tag::RECORDS_LOST {
+        return None;
+    }
+    let record = decode(SessionId::from_bytes([0; 16]), Sequence::START, bytes).ok()?;
+    record.event.removes_before()
+}
+
 /// Why bytes are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -191,18 +203,18 @@ fn event(parts: &mut Parts<'_>) -> Result<Event, DecodeError> {
     })
 }
 
-fn job(parts: &mut Parts<'_>) -> Result<JobId, DecodeError> {
+pub(super) fn job(parts: &mut Parts<'_>) -> Result<JobId, DecodeError> {
     parts.number("job").map(JobId)
 }
 
-fn consumer(parts: &mut Parts<'_>) -> Result<ConsumerId, DecodeError> {
+pub(super) fn consumer(parts: &mut Parts<'_>) -> Result<ConsumerId, DecodeError> {
     Ok(ConsumerId {
         token: parts.token("consumer.token")?,
         ordinal: parts.number_u32("consumer.ordinal")?,
     })
 }
 
-fn manner(parts: &mut Parts<'_>) -> Result<Manner, DecodeError> {
+pub(super) fn manner(parts: &mut Parts<'_>) -> Result<Manner, DecodeError> {
     Ok(Manner {
         place: parts.choice("manner.place")?,
         audience: parts.choice("manner.audience")?,

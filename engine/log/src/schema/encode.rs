@@ -155,16 +155,16 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
     }
 }
 
-fn put_job(out: &mut Vec<u8>, job: JobId) {
+pub(super) fn put_job(out: &mut Vec<u8>, job: JobId) {
     put_number(out, job.0);
 }
 
-fn put_consumer(out: &mut Vec<u8>, consumer: ConsumerId) {
+pub(super) fn put_consumer(out: &mut Vec<u8>, consumer: ConsumerId) {
     out.extend_from_slice(&consumer.token);
     put_number(out, u64::from(consumer.ordinal));
 }
 
-fn put_manner(out: &mut Vec<u8>, manner: Manner) {
+pub(super) fn put_manner(out: &mut Vec<u8>, manner: Manner) {
     out.push(manner.place.code());
     out.push(manner.audience.code());
 }

@@ -43,6 +43,12 @@ mod bytes;
 mod codes;
 mod decode;
 mod encode;
+mod snapshot;
 
+pub(crate) use decode::removes_before;
 pub use decode::{DecodeError, decode};
 pub use encode::encode;
+pub use snapshot::{decode_snapshot, encode_snapshot};
+
+pub(crate) use bytes::{Parts, put_number};
+pub(crate) use snapshot::SNAPSHOT_VERSION;

@@ -23,8 +23,7 @@ pub(super) struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// The frame that `bytes` begin with, and what follows it; `None` when they end within it.
     pub(super) fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let length = u32_at(bytes.get(..FRAME_HEAD_BYTES)?, 0);
-        let length = FRAME_HEAD_BYTES.checked_add(usize::try_from(length).ok()?)?;
+        let length = Self::length_of(bytes)?;
         let (whole, rest) = bytes.split_at_checked(length)?;
         let (head, record) = whole.split_at_checked(FRAME_HEAD_BYTES)?;
         let frame = Self {
@@ -35,6 +34,17 @@ impl<'a> Frame<'a> {
             whole,
         };
         Some((frame, rest))
+    }
+
+    /// How many bytes the frame takes that begins with this head.
+    pub(super) fn length_of(head: &[u8]) -> Option<usize> {
+        let length = u32_at(head.get(..FRAME_HEAD_BYTES)?, 0);
+        FRAME_HEAD_BYTES.checked_add(usize::try_from(length).ok()?)
+    }
+
+    /// The frame's bytes.
+    pub(super) fn whole(&self) -> &'a [u8] {
+        self.whole
     }
 
     /// Whether the frame is as it was written.

@@ -4,7 +4,7 @@ use super::session_map::SessionMap;
 use rejoin_core::{Sequence, SessionId};
 
 /// An extent does not grow beyond this, so that a read skips at most so many bytes.
-const EXTENT_BYTES: u32 = 64 * 1024;
+pub(super) const EXTENT_BYTES: u32 = 64 * 1024;
 
 /// Records of one session that follow each other in the session as well as in a segment, without
 /// anything between.
@@ -13,9 +13,9 @@ pub(super) struct Extent {
     /// The sequence of the first record.
     pub(super) first: u64,
     pub(super) records: u32,
-    /// Which segment, counted from 0.
+    /// Which file of the log, counted from 0.
     pub(super) segment: u32,
-    /// The byte of the segment that the first frame begins at.
+    /// The byte of the file that the first frame begins at.
     pub(super) byte: u32,
     /// How many bytes the frames take.
     pub(super) bytes: u32,
@@ -25,6 +25,9 @@ pub(super) struct Extent {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     sessions: SessionMap<Stream>,
+    /// Whether anything has been removed of any session: mostly not, and replay asks for every
+    /// record.
+    has_removed: bool,
 }
 
 /// The extents of one session. The last one stands apart, beside the session in memory: replay
@@ -33,6 +36,8 @@ pub(super) struct Index {
 struct Stream {
     last: Option<Extent>,
     earlier: Vec<Extent>,
+    /// Everything up to and with this sequence has been removed.
+    removed: u64,
 }
 
 /// Where one frame stands.
@@ -46,8 +51,97 @@ pub(super) struct Stand {
 impl Index {
     /// The last sequence of a session.
     pub(super) fn last(&self, session: SessionId) -> Option<Sequence> {
-        let last = self.sessions.get(session)?.last?;
-        Some(Sequence(last.end()))
+        let last = self.sessions.get(session)?.end();
+        (last > 0).then_some(Sequence(last))
+    }
+
+    /// Adds records that stand together in a history segment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::add`].
+    pub(super) fn add_extent(
+        &mut self,
+        session: SessionId,
+        extent: Extent,
+    ) -> Result<(), Sequence> {
+        let stream = self.sessions.get_or_default(session);
+        let before = stream.end();
+        // What is missing between is declared by the first record here.
+        if before >= extent.first {
+            return Err(Sequence(before));
+        }
+        stream.earlier.extend(stream.last.replace(extent));
+        Ok(())
+    }
+
+    /// Notes that sequences from `first` to `last` of a session have been removed. None before
+    /// them is shown from now on: what is removed of a session is its beginning.
+    ///
+    /// # Errors
+    ///
+    /// The session's last sequence, when `first` is not behind it.
+    pub(super) fn remove(
+        &mut self,
+        session: SessionId,
+        first: u64,
+        last: u64,
+    ) -> Result<(), Sequence> {
+        let stream = self.sessions.get_or_default(session);
+        let before = stream.end();
+        if before >= first {
+            return Err(Sequence(before));
+        }
+        stream.remove(last);
+        self.has_removed = true;
+        Ok(())
+    }
+
+    /// Notes that the record with sequence `at` says that all before it is to be removed. What is
+    /// left is shown as long as nothing has been removed, and not in part.
+    pub(super) fn notice(&mut self, session: SessionId, at: Sequence) {
+        if !self.has_removed {
+            return;
+        }
+        let stream = self.sessions.get_or_default(session);
+        if stream.removed > 0 {
+            stream.remove(at.0.saturating_sub(1));
+        }
+    }
+
+    /// Whether records of a session have been removed.
+    pub(super) fn is_removed(&self, session: SessionId) -> bool {
+        self.removed(session) > Sequence::START
+    }
+
+    /// The last sequence of a session that is not shown, because all up to it is removed.
+    pub(super) fn removed(&self, session: SessionId) -> Sequence {
+        if !self.has_removed {
+            return Sequence::START;
+        }
+        let stream = self.sessions.get(session);
+        stream.map_or(Sequence::START, |stream| Sequence(stream.removed))
+    }
+
+    /// Puts other extents in the place of those that stand in one of the `retired` files, and
+    /// forgets what is before `removed`.
+    pub(super) fn replace(
+        &mut self,
+        session: SessionId,
+        retired: &[u32],
+        extents: &[Extent],
+        removed: u64,
+    ) {
+        let stream = self.sessions.get_or_default(session);
+        let earlier = std::mem::take(&mut stream.earlier);
+        let mut all: Vec<_> = earlier.into_iter().chain(stream.last.take()).collect();
+        all.retain(|extent| !retired.contains(&extent.segment));
+        all.extend_from_slice(extents);
+        all.sort_by_key(|extent| extent.first);
+        stream.last = all.pop();
+        stream.earlier = all;
+        stream.remove(removed);
+        self.has_removed |= removed > 0;
     }
 
     /// Adds a record, which `follows` the sequences that it can follow.
@@ -63,7 +157,7 @@ impl Index {
         follows: impl FnOnce(Sequence) -> bool,
     ) -> Result<(), Sequence> {
         let stream = self.sessions.get_or_default(session);
-        let before = stream.last.map_or(0, |last| last.end());
+        let before = stream.end();
         if !follows(Sequence(before)) {
             return Err(Sequence(before));
         }
@@ -100,9 +194,22 @@ impl Index {
     }
 }
 
+impl Stream {
+    /// The last sequence that is here, or was.
+    fn end(&self) -> u64 {
+        self.last.map_or(self.removed, |last| last.end())
+    }
+
+    fn remove(&mut self, up_to: u64) {
+        self.removed = self.removed.max(up_to);
+        self.earlier.retain(|extent| extent.end() > up_to);
+        self.last = self.last.filter(|last| last.end() > up_to);
+    }
+}
+
 impl Extent {
     /// The sequence of the last record.
-    fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         let after = self.first.saturating_add(u64::from(self.records));
         after.saturating_sub(1)
     }

@@ -7,30 +7,41 @@
 //!
 #![doc = include_str!("../../FORMAT.md")]
 
+mod archive;
 mod batch;
 mod error;
+mod files;
 mod frame;
 mod header;
+mod heading;
+mod history;
 mod index;
+mod inventory;
 mod layout;
 mod name;
 mod options;
 mod read_only;
 mod reader;
 mod recovery;
+mod replay;
 mod scan;
+mod sealings;
 mod session_map;
+mod snapshot;
 mod spare;
 mod survey;
+mod take;
 mod verify;
 mod window;
 mod writer;
 
+pub use archive::{Archive, Round};
 pub use error::{Damage, OpenError};
 pub use header::{FORMAT_VERSION, LogId};
 pub use options::{Durability, MAX_BATCH_BYTES, MAX_SEGMENT_BYTES, Options};
 pub use read_only::READ_ONLY_BYTES;
-pub use recovery::Recovery;
+pub use recovery::{PassedOver, Recovery};
+pub use replay::Replay;
 pub use scan::Torn;
 pub use verify::{DamagedPlace, DeclaredGap, Findings, Missing, verify};
 
@@ -87,7 +98,8 @@ use writer::{Batch, Failure, Writer};
 pub struct SegmentLog {
     writer: Writer,
     state: State,
-    lock: Option<Box<dyn DiskLock>>,
+    /// Held by a round of the archive, too, as long as it goes on.
+    lock: Option<Arc<dyn DiskLock>>,
 }
 
 #[derive(Debug)]
@@ -124,6 +136,24 @@ impl SegmentLog {
         Self::open_on(Arc::new(disk), new_id, options, visit)
     }
 
+    /// As [`open`](Self::open), but begins with the newest snapshot, where `replay` wants one and
+    /// there is one: then only the records behind it are told. What this costs depends on these,
+    /// and on how many sessions there are, not on how many records there ever were.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open). Damage is, too, when records have been removed and no snapshot is
+    /// left that says what they led to.
+    pub fn open_replaying(
+        directory: &Path,
+        new_id: LogId,
+        options: Options,
+        replay: &mut dyn Replay,
+    ) -> Result<(Self, Recovery), OpenError> {
+        let disk = Directory::open(directory).map_err(|error| io_error(directory, error))?;
+        Self::open_replaying_on(Arc::new(disk), new_id, options, replay)
+    }
+
     /// As [`open`](Self::open), on a disk of any kind.
     ///
     /// # Errors
@@ -133,7 +163,21 @@ impl SegmentLog {
         disk: Arc<dyn Disk>,
         new_id: LogId,
         options: Options,
-        visit: &mut dyn FnMut(Record),
+        mut visit: &mut dyn FnMut(Record),
+    ) -> Result<(Self, Recovery), OpenError> {
+        Self::open_replaying_on(disk, new_id, options, &mut visit)
+    }
+
+    /// As [`open_replaying`](Self::open_replaying), on a disk of any kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_replaying`](Self::open_replaying).
+    pub fn open_replaying_on(
+        disk: Arc<dyn Disk>,
+        new_id: LogId,
+        options: Options,
+        replay: &mut dyn Replay,
     ) -> Result<(Self, Recovery), OpenError> {
         let options = Options {
             segment_bytes: options.segment_bytes.min(MAX_SEGMENT_BYTES),
@@ -145,14 +189,14 @@ impl SegmentLog {
                 directory: disk.path().to_owned(),
             });
         };
-        let recovered = recover(&*disk, visit)?;
+        let recovered = recover(&*disk, replay)?;
         let spares = Spares::new(Arc::clone(&disk), options.segment_bytes, options.zero_ahead);
         let writer = Writer {
             spares: spares.map_err(io)?,
             shared: Arc::new(Shared::new(
                 Arc::clone(&disk),
                 recovered.index,
-                recovered.segments,
+                &recovered.parts,
             )),
             disk,
             options,
@@ -165,9 +209,22 @@ impl SegmentLog {
         let log = Self {
             writer,
             state: State::Open,
-            lock: Some(lock),
+            lock: Some(Arc::from(lock)),
         };
         Ok((log, recovered.report))
+    }
+
+    /// Who rewrites what is sealed in the order of sessions, and makes snapshots, on another
+    /// thread. There should be one at a time.
+    #[must_use]
+    pub fn archive(&self) -> Archive {
+        Archive::new(
+            Arc::clone(&self.writer.disk),
+            Arc::clone(&self.writer.shared),
+            self.lock.as_ref().map(Arc::downgrade),
+            self.writer.log,
+            self.writer.options.segment_bytes,
+        )
     }
 
     /// The log's identity: what was drawn when its first segment was begun.
@@ -220,7 +277,16 @@ impl Log for SegmentLog {
         sealed.map_err(|failure| self.fail(failure))?;
         self.state = State::Closed;
         self.writer.spares.stop();
+        self.writer.shared.sealings.end();
         self.lock = None;
         Ok(())
+    }
+}
+
+impl Drop for SegmentLog {
+    /// The archive must not go on changing a directory that somebody else may open: a round that
+    /// is under way holds the lock until it has stopped.
+    fn drop(&mut self) {
+        self.writer.shared.sealings.end();
     }
 }

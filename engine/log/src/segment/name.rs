@@ -15,6 +15,14 @@ pub(super) const ZEROING: &str = "zeroing";
 /// A file full of zeros, to become the next segment.
 pub(super) const SPARE: &str = "spare";
 
+/// A file that is being written by the archive, to become a history segment or a snapshot.
+pub(super) const REWRITING: &str = "rewriting";
+
+/// Records in the order of their sessions.
+const HISTORY: &str = "history";
+/// What the records up to a position add up to.
+const SNAPSHOT: &str = "snapshot";
+
 /// A segment's name: the position of its first record, and whether it is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SegmentName {
@@ -59,6 +67,88 @@ impl fmt::Display for SegmentName {
     }
 }
 
+/// A history segment's name: the positions of the first and the last record that it stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct HistoryName {
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+impl HistoryName {
+    /// As [`SegmentName::parse`].
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        let (positions, kind) = name.split_once('.')?;
+        let (first, last) = positions.split_once('-')?;
+        let name_read = Self {
+            first: first.parse().ok()?,
+            last: last.parse().ok()?,
+        };
+        let is_history = kind == HISTORY && name_read.first <= name_read.last;
+        (is_history && name_read.to_string() == name).then_some(name_read)
+    }
+
+    /// Whether a file that begins at `first` can be part of it.
+    pub(super) fn covers(&self, first: u64) -> bool {
+        (self.first..=self.last).contains(&first)
+    }
+}
+
+impl fmt::Display for HistoryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:020}-{:020}.{HISTORY}", self.first, self.last)
+    }
+}
+
+/// A snapshot's name: the position of the last record in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SnapshotName(pub(super) u64);
+
+impl SnapshotName {
+    /// As [`SegmentName::parse`].
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        let (position, kind) = name.split_once('.')?;
+        let name_read = Self(position.parse().ok()?);
+        (kind == SNAPSHOT && name_read.to_string() == name).then_some(name_read)
+    }
+}
+
+impl fmt::Display for SnapshotName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:020}.{SNAPSHOT}", self.0)
+    }
+}
+
+/// A file that holds records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum PartName {
+    History(HistoryName),
+    Segment(SegmentName),
+}
+
+impl PartName {
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        let history = HistoryName::parse(name).map(Self::History);
+        history.or_else(|| SegmentName::parse(name).map(Self::Segment))
+    }
+
+    /// The position of the first record that it stands for.
+    pub(super) fn first(&self) -> u64 {
+        match self {
+            Self::History(name) => name.first,
+            Self::Segment(name) => name.first,
+        }
+    }
+}
+
+impl fmt::Display for PartName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::History(name) => name.fmt(f),
+            Self::Segment(name) => name.fmt(f),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +171,25 @@ mod tests {
             "lock",
         ] {
             assert_eq!(SegmentName::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn history_and_snapshots_have_one_name_only() {
+        let history = HistoryName { first: 1, last: 20 };
+        let name = "00000000000000000001-00000000000000000020.history";
+        assert_eq!(history.to_string(), name);
+        assert_eq!(PartName::parse(name), Some(PartName::History(history)));
+        let name = "00000000000000000020.snapshot";
+        assert_eq!(SnapshotName::parse(name), Some(SnapshotName(20)));
+        for other in [
+            "00000000000000000021-00000000000000000020.history",
+            "1-20.history",
+            "00000000000000000020.history",
+            "20.snapshot",
+        ] {
+            assert_eq!(PartName::parse(other), None, "{other}");
+            assert_eq!(SnapshotName::parse(other), None, "{other}");
         }
     }
 }

@@ -6,7 +6,7 @@ use super::header::LogId;
 use super::options::{Durability, Options};
 use super::recovery::Recovery;
 use super::scan::io_error;
-use super::{Record, SegmentLog};
+use super::{Record, Replay, SegmentLog};
 use crate::disk::{Directory, Overlay};
 use std::path::Path;
 use std::sync::Arc;
@@ -58,13 +58,26 @@ impl SegmentLog {
     /// it.
     pub fn open_read_only(
         directory: &Path,
-        visit: &mut dyn FnMut(Record),
+        mut visit: &mut dyn FnMut(Record),
+    ) -> Result<(Self, Recovery), OpenError> {
+        Self::open_replaying_read_only(directory, &mut visit)
+    }
+
+    /// As [`open_read_only`](Self::open_read_only), but begins with the newest snapshot, as
+    /// [`open_replaying`](Self::open_replaying) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_replaying`](Self::open_replaying).
+    pub fn open_replaying_read_only(
+        directory: &Path,
+        replay: &mut dyn Replay,
     ) -> Result<(Self, Recovery), OpenError> {
         let below = Directory::open_to_read(directory);
         let below = below.map_err(|error| io_error(directory, error))?;
         let disk = Overlay::over(Arc::new(below), READ_ONLY_BYTES);
         // The identity that a log without records would get; nobody will ever see it again.
         let new_id = LogId::from_bytes([0; 16]);
-        Self::open_on(Arc::new(disk), new_id, OPTIONS, visit)
+        Self::open_replaying_on(Arc::new(disk), new_id, OPTIONS, replay)
     }
 }

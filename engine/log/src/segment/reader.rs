@@ -1,108 +1,53 @@
 //! Reads the records of a session, on any thread, while the writer writes.
 
+use super::files::Files;
 use super::frame::Frame;
 use super::index::{Extent, Index};
-use super::name::SegmentName;
+use super::name::{PartName, SegmentName};
+use super::sealings::Sealings;
 use crate::disk::{Disk, DiskFile, read_exactly};
 use crate::log::{LogReader, ReadError, ReadLimit};
 use crate::schema;
 use rejoin_core::{Record, Sequence, SessionId};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-
-/// How many sealed segments are held open at a time.
-const OPEN_SEGMENTS: usize = 64;
 
 /// How many extents are looked up under one lock.
 const EXTENTS_AT_ONCE: usize = 64;
 
-/// What the writer and the readers of a log share.
+/// What the writer, the readers and the archive of a log share.
 #[derive(Debug)]
 pub(super) struct Shared {
     disk: Arc<dyn Disk>,
     pub(super) index: RwLock<Index>,
     files: Mutex<Files>,
-}
-
-#[derive(Debug)]
-struct Files {
-    /// The first position of each segment.
-    segments: Vec<u64>,
-    /// The segment that is written to. It is read through the writer's handle, so that nobody
-    /// opens it by a name that is about to change.
-    active: Option<(u32, Arc<dyn DiskFile>)>,
-    /// Sealed segments, each with when it was last used.
-    open: BTreeMap<u32, (u64, Arc<dyn DiskFile>)>,
-    uses: u64,
+    pub(super) sealings: Sealings,
 }
 
 impl Shared {
-    pub(super) fn new(disk: Arc<dyn Disk>, index: Index, segments: Vec<u64>) -> Self {
+    pub(super) fn new(disk: Arc<dyn Disk>, index: Index, parts: &[PartName]) -> Self {
         Self {
             disk,
             index: RwLock::new(index),
-            files: Mutex::new(Files {
-                segments,
-                active: None,
-                open: BTreeMap::new(),
-                uses: 0,
-            }),
+            files: Mutex::new(Files::new(parts)),
+            sealings: Sealings::default(),
         }
     }
 
-    /// Lets readers read the segment that has begun, and says which one that is. `None` when
-    /// there are as many segments as can be counted.
+    /// Lets readers read the segment that has begun, and says which file that is. `None` when
+    /// there are as many as can be counted.
     pub(super) fn begin_segment(&self, first: u64, file: Arc<dyn DiskFile>) -> Option<u32> {
-        let mut files = self.files();
-        let ordinal = u32::try_from(files.segments.len()).ok()?;
-        files.segments.push(first);
-        files.active = Some((ordinal, file));
-        Some(ordinal)
+        let name = PartName::Segment(SegmentName::active(first));
+        self.files().add(name, file)
     }
 
     /// The active segment has got its final name.
-    pub(super) fn end_segment(&self) {
-        let mut files = self.files();
-        if let Some((ordinal, file)) = files.active.take() {
-            files.keep(ordinal, file);
-        }
+    pub(super) fn end_segment(&self, first: u64) {
+        self.files().seal(first);
+        self.sealings.announce();
     }
 
-    fn file(&self, ordinal: u32) -> Result<(SegmentName, Arc<dyn DiskFile>), ReadError> {
-        let mut files = self.files();
-        let first = usize::try_from(ordinal)
-            .ok()
-            .and_then(|ordinal| files.segments.get(ordinal).copied())
-            .ok_or_else(|| std::io::Error::other("the index names a segment that there is not"))?;
-        if let Some((active, file)) = &files.active
-            && *active == ordinal
-        {
-            return Ok((SegmentName::active(first), Arc::clone(file)));
-        }
-        let name = SegmentName::sealed(first);
-        let file = match files.open.get(&ordinal) {
-            Some((_, file)) => Arc::clone(file),
-            None => self.disk.open(&name.to_string())?,
-        };
-        files.keep(ordinal, Arc::clone(&file));
-        Ok((name, file))
-    }
-
-    fn files(&self) -> MutexGuard<'_, Files> {
+    pub(super) fn files(&self) -> MutexGuard<'_, Files> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Files {
-    fn keep(&mut self, ordinal: u32, file: Arc<dyn DiskFile>) {
-        self.uses += 1;
-        self.open.insert(ordinal, (self.uses, file));
-        if self.open.len() > OPEN_SEGMENTS {
-            let oldest = self.open.iter().min_by_key(|(_, (used, _))| *used);
-            if let Some(oldest) = oldest.map(|(ordinal, _)| *ordinal) {
-                self.open.remove(&oldest);
-            }
-        }
     }
 }
 
@@ -143,13 +88,19 @@ impl Reading {
         loop {
             let extents = {
                 let index = shared.index.read().unwrap_or_else(PoisonError::into_inner);
+                // What is left before the end of what was removed may share an extent with what says
+                // so.
+                self.last = self.last.max(index.removed(self.session));
                 index.extents(self.session, self.last, EXTENTS_AT_ONCE)
             };
             if extents.is_empty() {
                 return Ok(());
             }
             for extent in &extents {
-                let (name, file) = shared.file(extent.segment)?;
+                let Some((name, file)) = shared.files().open(&*shared.disk, extent.segment)? else {
+                    // The archive has put the session's records elsewhere meanwhile.
+                    break;
+                };
                 buffer.resize(usize::try_from(extent.bytes).unwrap_or(usize::MAX), 0);
                 read_exactly(&*file, &mut buffer, u64::from(extent.byte))?;
                 self.take(extent, &buffer).map_err(|(byte, reason)| {

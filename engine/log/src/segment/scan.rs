@@ -1,4 +1,4 @@
-//! Reads one segment from front to back: checks every byte, tells every record, and judges how
+//! Reads one segment from front to back: checks every byte, gives every record, and judges how
 //! the segment ends.
 //!
 //! Never: a record of a batch that is not sound as a whole is told, or damage taken for a torn
@@ -8,13 +8,12 @@ use super::batch::{self, BATCH_HEAD_BYTES, BatchHead, BodyFault, Site};
 use super::error::{Damage, OpenError};
 use super::frame::Frame;
 use super::header::{HEADER_BYTES, Header, HeaderFault, LogId};
-use super::index::{Index, Stand};
 use super::name::SegmentName;
 use super::survey::survey;
+use super::take::{Place, Take};
 use super::window::Window;
 use crate::disk::DiskFile;
-use crate::schema;
-use rejoin_core::{Record, Sequence, SessionId};
+use rejoin_core::{Sequence, SessionId};
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,8 +24,6 @@ pub(super) struct Segment<'a> {
     pub(super) file: &'a dyn DiskFile,
     pub(super) path: PathBuf,
     pub(super) name: SegmentName,
-    /// Which segment of the log, counted from 0.
-    pub(super) ordinal: u32,
     /// The log that it must belong to, where that is known.
     pub(super) log: Option<LogId>,
 }
@@ -61,12 +58,8 @@ pub struct Torn {
     pub reason: &'static str,
 }
 
-/// Reads `segment`; adds what it holds to `index`, and tells `visit` every record in log order.
-pub(super) fn scan(
-    segment: &Segment<'_>,
-    index: &mut Index,
-    visit: &mut dyn FnMut(Record),
-) -> Result<Scan, OpenError> {
+/// Reads `segment`, and gives `take` every record in log order.
+pub(super) fn scan(segment: &Segment<'_>, take: &mut dyn Take) -> Result<Scan, OpenError> {
     let io = |source| segment.io(source);
     let mut window = Window::new(segment.file).map_err(io)?;
     let header = segment.header(&mut window)?;
@@ -80,8 +73,7 @@ pub(super) fn scan(
         next: header.first,
         unvouched: VecDeque::new(),
         vouched: (HEADER_BYTES as u64, header.first.saturating_sub(1)),
-        index,
-        visit,
+        take,
     };
     let (torn, is_sealed) = loop {
         match walk.step(&mut window)? {
@@ -186,8 +178,7 @@ struct Walk<'a, 'b> {
     /// Batches that no later one has vouched for: the position after each, and the byte.
     unvouched: VecDeque<(u64, u64)>,
     vouched: (u64, u64),
-    index: &'b mut Index,
-    visit: &'b mut dyn FnMut(Record),
+    take: &'b mut dyn Take,
 }
 
 impl Walk<'_, '_> {
@@ -255,47 +246,19 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Tells the records of a batch that has been checked.
+    /// Gives the records of a batch that has been checked.
     fn tell(&mut self, body_at: u64, body: &[u8]) -> Result<(), OpenError> {
         let mut rest = body;
+        let mut position = self.next;
         while let Some((frame, following)) = Frame::split(rest) {
             let passed = body.len().saturating_sub(rest.len());
             let byte = body_at.saturating_add(passed as u64);
-            let (session, sequence) = (frame.session, frame.sequence);
-            let stand = self.stand(byte, frame.length())?;
-            let record = schema::decode(session, sequence, frame.record).map_err(|source| {
-                OpenError::UnknownRecord {
-                    file: self.segment.path.clone(),
-                    byte,
-                    session,
-                    sequence,
-                    source,
-                }
-            })?;
-            let follows = |last| record.follows(last);
-            let added = self.index.add(session, sequence, stand, follows);
-            added.map_err(|last| {
-                let reason = format!("the session's last sequence before is {last}");
-                let record = Some((session, sequence));
-                self.segment.damaged(byte, record, reason)
-            })?;
-            (self.visit)(record);
+            let taken = self.take.take(Place { position, byte }, &frame);
+            taken.map_err(|objection| objection.at(&self.segment.path, byte, &frame))?;
+            position += 1;
             rest = following;
         }
         Ok(())
-    }
-
-    fn stand(&self, byte: u64, bytes: usize) -> Result<Stand, OpenError> {
-        match (u32::try_from(byte), u32::try_from(bytes)) {
-            (Ok(byte), Ok(bytes)) => Ok(Stand {
-                segment: self.segment.ordinal,
-                byte,
-                bytes,
-            }),
-            _ => Err(self
-                .segment
-                .damaged(byte, None, "no segment is as long as this".to_owned())),
-        }
     }
 
     /// Goes on behind a sound batch.
@@ -364,7 +327,7 @@ impl Walk<'_, '_> {
 
     /// Whether a damaged record can be what it says: one that this batch may hold.
     fn is_likely(&self, head: &BatchHead, (session, sequence): (SessionId, Sequence)) -> bool {
-        let last = self.index.last(session).unwrap_or(Sequence::START);
+        let last = self.take.last(session).unwrap_or(Sequence::START);
         sequence > last && sequence.0.saturating_sub(last.0) <= u64::from(head.records)
     }
 }

@@ -252,7 +252,7 @@ impl Writer {
         }
         self.disk.sync().map_err(Failure::Fatal)?;
         self.durable = self.next.saturating_sub(1);
-        self.shared.end_segment();
+        self.shared.end_segment(active.first);
         self.active = None;
         Ok(())
     }

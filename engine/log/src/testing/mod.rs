@@ -59,3 +59,9 @@ pub fn record(number: u8, sequence: u64) -> Arc<Record> {
         event,
     })
 }
+
+/// Goes on with the log's own checksum: what replay is measured against.
+#[must_use]
+pub fn checksum(sum: u32, bytes: &[u8]) -> u32 {
+    crc32c::crc32c_append(sum, bytes)
+}

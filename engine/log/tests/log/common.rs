@@ -1,9 +1,12 @@
 //! Opening a log on a simulated disk, and looking at all that it holds.
 #![allow(dead_code, reason = "every test uses another part of it")]
 
-use rejoin_core::{Record, Sequence, SessionId};
+use rejoin_core::testing::operations;
+use rejoin_core::{
+    Folded, Limits, Record, Retention, Sequence, SessionId, Snapshot, State, Timestamp,
+};
 use rejoin_log::disk::Disk;
-use rejoin_log::segment::{Durability, LogId, OpenError, Options, Recovery, SegmentLog};
+use rejoin_log::segment::{Durability, LogId, OpenError, Options, Recovery, Replay, SegmentLog};
 use rejoin_log::testing::{SimulatedDisk, record};
 use rejoin_log::{Log, LogReader, ReadLimit};
 use std::collections::BTreeMap;
@@ -129,4 +132,85 @@ pub(crate) fn last_segment(disk: &SimulatedDisk) -> String {
     let mut names = disk.file_names();
     names.retain(|name| name.ends_with(".active") || name.ends_with(".sealed"));
     names.pop().unwrap()
+}
+
+/// What sessions really do, in as many batches: drawn from a seed, the same for the same one.
+pub(crate) fn story(seed: u64, count: usize) -> Vec<Batch> {
+    story_keeping(seed, count, Retention::ALL)
+}
+
+/// As `story`, where closed sessions are kept so long.
+pub(crate) fn story_keeping(seed: u64, count: usize, retention: Retention) -> Vec<Batch> {
+    let mut random = seed.wrapping_mul(2).wrapping_add(1);
+    let mut state = State::new(Limits {
+        sessions: 3,
+        retention,
+        ..Limits::DEFAULT
+    });
+    let mut clock = 1_000_000_i64;
+    let mut batches = Vec::new();
+    while batches.len() < count {
+        let bytes = std::array::from_fn::<u8, 6, _>(|_| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (random >> 56) as u8
+        });
+        for (by, operation) in operations(&bytes) {
+            clock += by;
+            let now = Timestamp::from_millis(clock.unsigned_abs());
+            let command = operation.command(&state, now);
+            let steps = state.step(now, command).unwrap_or_default();
+            if !steps.is_empty() {
+                let records = steps.into_iter().map(|step| Arc::new(step.record));
+                batches.push(records.collect());
+            }
+        }
+    }
+    batches
+}
+
+/// What records add up to.
+pub(crate) fn fold(records: &[Record]) -> Folded {
+    let mut folded = Folded::new(Limits::DEFAULT);
+    for record in records {
+        folded.add(record).unwrap();
+    }
+    folded
+}
+
+/// Adds up what a log holds, from its newest snapshot on.
+pub(crate) struct Resuming {
+    pub(crate) folded: Folded,
+    /// How many records were told.
+    pub(crate) told: usize,
+}
+
+impl Replay for Resuming {
+    fn wants_snapshot(&self) -> bool {
+        true
+    }
+
+    fn restore(&mut self, snapshot: Snapshot) {
+        self.folded = Folded::restored(Limits::DEFAULT, snapshot);
+    }
+
+    fn add(&mut self, record: Record) {
+        self.folded.add(&record).unwrap();
+        self.told += 1;
+    }
+}
+
+/// Opens a log from its newest snapshot on.
+pub(crate) fn resume(
+    disk: &SimulatedDisk,
+    options: Options,
+) -> Result<(SegmentLog, Recovery, Resuming), OpenError> {
+    let mut resuming = Resuming {
+        folded: Folded::new(Limits::DEFAULT),
+        told: 0,
+    };
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let (log, recovery) = SegmentLog::open_replaying_on(disk, ID, options, &mut resuming)?;
+    Ok((log, recovery, resuming))
 }

@@ -1,8 +1,9 @@
 //! Logs that earlier versions have written still open. `fixtures/` is never written again for a
 //! version that has been released; a new version of the format adds a directory.
 
-use crate::common::{LARGE, batches, disk_with, flat, open};
-use rejoin_core::{Event, JobId, LossCause, Record, Sequence, SessionNumber, Timestamp};
+use crate::common::{LARGE, SMALL, batches, disk_with, flat, open, resume, story_keeping};
+use rejoin_core::{Event, JobId, LossCause, Record, Retention, Sequence, SessionNumber, Timestamp};
+use rejoin_log::ReadError;
 use rejoin_log::segment::{Findings, OpenError, verify};
 use rejoin_log::testing::{SimulatedDisk, record, session};
 use std::path::{Path, PathBuf};
@@ -145,6 +146,98 @@ fn damaged() -> SimulatedDisk {
     let file = fixtures().join("damaged").join(CLOSED);
     disk.put(CLOSED, &std::fs::read(file).unwrap());
     disk
+}
+
+/// Everything in one of the fixtures' directories.
+fn directory(name: &str) -> SimulatedDisk {
+    let disk = SimulatedDisk::new();
+    for file in std::fs::read_dir(fixtures().join(name)).unwrap() {
+        let file = file.unwrap();
+        let name = file.file_name().into_string().unwrap();
+        disk.put(&name, &std::fs::read(file.path()).unwrap());
+    }
+    disk
+}
+
+/// A log with history segments, of which a session was removed, and two snapshots.
+#[test]
+fn a_log_of_format_1_that_was_put_in_order_opens() {
+    let disk = directory("history");
+    let (found, told) = verified(&disk);
+    assert!(found.is_sound(), "{:?}", found.damaged);
+    assert_eq!((found.records, found.removed), HISTORY);
+    let (log, recovery, resumed) = resume(&disk, SMALL).unwrap();
+    assert_eq!((recovery.records, recovery.removed), HISTORY);
+    drop(log);
+    // A snapshot of another version is passed over, and leads to the same state.
+    for name in disk.file_names() {
+        if name.ends_with(".snapshot") {
+            disk.put(&name, b"nonsense");
+        }
+    }
+    let (log, recovery, again) = resume(&disk, SMALL).unwrap();
+    assert_eq!(recovery.passed_over.len(), 2);
+    assert_eq!(again.folded.state(), resumed.folded.state());
+    for record in &told {
+        let read = rejoin_log::Log::reader(&log).read(
+            record.session,
+            Sequence(record.sequence.0 - 1),
+            rejoin_log::ReadLimit::NONE,
+        );
+        assert_eq!(*read.unwrap()[0], *record);
+    }
+}
+
+/// How many records the fixture `history` holds, and how many it held.
+const HISTORY: (u64, u64) = (131, 171);
+
+#[test]
+fn a_damaged_history_of_format_1_is_named_where_it_is_read() {
+    let disk = directory("history-damaged");
+    let (found, told) = verified(&disk);
+    let [place] = &found.damaged[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(place.reason, "the record's checksum is wrong");
+    assert_eq!(told.len() as u64, HISTORY.0 - 1);
+    let (session, sequence) = place.record.unwrap();
+    let (log, _, _) = resume(&disk, SMALL).unwrap();
+    let read = rejoin_log::Log::reader(&log).read(
+        session,
+        Sequence(sequence.0 - 1),
+        rejoin_log::ReadLimit::NONE,
+    );
+    let Err(ReadError::Damaged { place, .. }) = read else {
+        panic!("{read:?}");
+    };
+    assert!(place.contains(".history, byte "), "{place}");
+}
+
+/// As the one above: what is written today lies in the target directory afterwards.
+#[test]
+fn this_version_puts_a_log_in_order() {
+    let retention = Retention {
+        age: None,
+        bytes: Some(2_000),
+    };
+    let disk = SimulatedDisk::new();
+    let mut log = open(&disk, SMALL).unwrap().log;
+    let archive = log.archive();
+    for (place, batch) in story_keeping(3, 200, retention).iter().enumerate() {
+        rejoin_log::Log::append(&mut log, batch).unwrap();
+        if place % 50 == 49 {
+            archive.run_once().unwrap();
+        }
+    }
+    rejoin_log::Log::close(&mut log).unwrap();
+    let today = Path::new(env!("CARGO_TARGET_TMPDIR")).join("history");
+    let _ = std::fs::remove_dir_all(&today);
+    std::fs::create_dir_all(&today).unwrap();
+    for name in disk.file_names() {
+        std::fs::write(today.join(&name), disk.bytes(&name).unwrap()).unwrap();
+    }
+    let (found, _) = verified(&disk);
+    assert!(found.is_sound() && found.removed > 0, "{found:?}");
 }
 
 /// What is written today lies in the target directory afterwards: for a new version of the format

@@ -1,5 +1,6 @@
 //! The log, by its behaviour.
 
+mod archive;
 mod common;
 mod conformance;
 mod damage;
@@ -9,6 +10,7 @@ mod fixtures;
 mod golden;
 mod model;
 mod read_only;
+mod removal;
 mod schema;
 mod schema_properties;
 mod verify;

@@ -1,7 +1,8 @@
 //! Accounts as frontends ask them, on a clock of the test's own.
 
 use rejoin_accounts::{
-    Accounts, AccountsFile, Credentials, Denied, Password, Permission, Role, TokenKind, change,
+    Accounts, AccountsFile, Credentials, Denied, FileError, Password, Permission, Role, TokenKind,
+    change,
 };
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -46,6 +47,12 @@ impl World {
     fn verify(&self, name: &str, password: &str) -> Result<Role, Denied> {
         let credentials = Credentials::new(name, password);
         smol::block_on(self.accounts.verify(credentials, HERE)).map(|caller| caller.role())
+    }
+
+    /// Changes the file, and lets so much time pass that it is looked at again.
+    fn change(&self, how: impl FnOnce(&mut AccountsFile) -> Result<(), FileError>) {
+        change(&self.path, how).unwrap();
+        self.pass(1);
     }
 
     fn pass(&self, seconds: u64) {
@@ -121,21 +128,15 @@ fn the_file_may_change_while_the_server_runs() {
         KIND,
     );
     let token = token.unwrap();
-    change(&world.path, |file| {
-        file.add("bob", Role::Admin, &password("bob"))
-    })
-    .unwrap();
+    world.change(|file| file.add("bob", Role::Admin, &password("bob")));
     assert_eq!(world.verify("bob", "bob's secret"), Ok(Role::Admin));
     assert!(world.accounts.caller_of_token(&token, KIND).is_ok());
-    change(&world.path, |file| {
-        file.set_password("ada", &password("new"))
-    })
-    .unwrap();
+    world.change(|file| file.set_password("ada", &password("new")));
     assert_eq!(world.verify("ada", "ada's secret"), Err(Denied::Wrong));
     assert_eq!(world.verify("ada", "new's secret"), Ok(Role::Viewer));
     let ended = world.accounts.caller_of_token(&token, KIND);
     assert_eq!(ended, Err(Denied::Expired));
-    change(&world.path, |file| file.remove("bob")).unwrap();
+    world.change(|file| file.remove("bob"));
     assert_eq!(world.verify("bob", "bob's secret"), Err(Denied::Wrong));
 }
 
@@ -144,14 +145,12 @@ fn without_accounts_everybody_may_everything_until_there_is_one() {
     let world = World::new(&[]);
     assert!(world.accounts.is_open());
     assert_eq!(world.verify("anybody", "anything"), Ok(Role::Admin));
-    change(&world.path, |file| {
-        file.add("ada", Role::Viewer, &password("ada"))
-    })
-    .unwrap();
+    world.change(|file| file.add("ada", Role::Viewer, &password("ada")));
     assert_eq!(world.verify("anybody", "anything"), Err(Denied::Wrong));
-    change(&world.path, |file| file.remove("ada")).unwrap();
+    world.change(|file| file.remove("ada"));
     assert!(!world.accounts.is_open(), "not again before the next start");
     std::fs::remove_file(&world.path).unwrap();
+    world.pass(1);
     assert_eq!(world.verify("ada", "ada's secret"), Err(Denied::Wrong));
 }
 
@@ -164,6 +163,7 @@ fn a_malformed_file_changes_nothing_and_shows_nothing() {
         format!("[ada]\nrole = \"king\"\nhash = \"{hash}\"\n"),
     )
     .unwrap();
+    world.pass(1);
     assert_eq!(world.verify("ada", "ada's secret"), Ok(Role::Viewer));
     let error = AccountsFile::read(&world.path).unwrap_err().to_string();
     assert!(error.contains("line 2"), "{error}");
@@ -214,10 +214,7 @@ fn a_json_web_token_ends_with_its_time_its_password_and_its_process() {
         .accounts
         .jwt(&caller, "maxscale", "admin", life)
         .unwrap();
-    change(&world.path, |file| {
-        file.set_password("ada", &password("new"))
-    })
-    .unwrap();
+    world.change(|file| file.set_password("ada", &password("new")));
     assert_eq!(world.accounts.caller_of_jwt(&token), Err(Denied::Expired));
 }
 
@@ -227,12 +224,8 @@ fn many_change_a_file_at_once_and_nothing_is_lost() {
     let names: Vec<String> = (0..8).map(|number| format!("user{number}")).collect();
     std::thread::scope(|scope| {
         for name in &names {
-            let add = || {
-                change(&world.path, |file| {
-                    file.add(name, Role::Viewer, &password(name))
-                })
-            };
-            scope.spawn(move || add().unwrap());
+            let add = || world.change(|file| file.add(name, Role::Viewer, &password(name)));
+            scope.spawn(add);
         }
     });
     let file = AccountsFile::read(&world.path).unwrap();
@@ -246,10 +239,7 @@ fn only_its_owner_can_read_the_file() {
     use std::os::unix::fs::PermissionsExt;
     let world = World::new(&[("ada", Role::Viewer)]);
     std::fs::set_permissions(&world.path, PermissionsExt::from_mode(0o644)).unwrap();
-    change(&world.path, |file| {
-        file.add("bob", Role::Viewer, &password("bob"))
-    })
-    .unwrap();
+    world.change(|file| file.add("bob", Role::Viewer, &password("bob")));
     let mode = std::fs::metadata(&world.path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }

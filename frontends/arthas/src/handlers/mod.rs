@@ -7,17 +7,20 @@ mod session;
 
 use crate::Arthas;
 use crate::error::Fault;
+use crate::login::forbidden;
 use crate::request::{Action, Request};
 use crate::wire::Answer;
+use rejoin_accounts::{Caller, Permission};
 use rejoin_core::{SessionId, Timestamp};
 use std::sync::Arc;
 
 impl Arthas {
-    /// Answers a request that came from `remote`.
+    /// Answers a request of `caller` that came from `remote`.
     pub(crate) async fn handle(
         &self,
         request: &Request,
         remote: Option<Arc<str>>,
+        caller: &Caller,
     ) -> Result<Answer, Fault> {
         let action = match request.action.as_deref() {
             Some(name) if !name.trim().is_empty() => {
@@ -25,6 +28,7 @@ impl Arthas {
             }
             _ => return Err(Fault::ActionMissing),
         };
+        permit(caller, action.permission())?;
         if action == Action::InitSession {
             return self.init_session(request, remote).await;
         }
@@ -38,7 +42,7 @@ impl Arthas {
         let session = name
             .parse()
             .map_err(|_| Fault::SessionNotFound(name.clone()))?;
-        match self.act(action, request, session, remote).await {
+        match self.act(action, request, session, caller).await {
             Err(Fault::SessionNotFound(name)) => Err(match self.engine.removed(session).await {
                 Some(last) => Fault::SessionRemoved { session, last },
                 None => Fault::SessionNotFound(name),
@@ -53,24 +57,44 @@ impl Arthas {
         action: Action,
         request: &Request,
         session: SessionId,
-        remote: Option<Arc<str>>,
+        caller: &Caller,
     ) -> Result<Answer, Fault> {
         self.engine.touch(session);
-        // Who reads a log that may not change is not noted, and reads all the same.
+        // An account's session stays its own. Who reads a log that may not change is not noted, and
+        // reads all the same.
         if let Some(user) = &request.user
+            && caller.name().is_none()
             && !self.engine.config().read_only
         {
             self.engine.set_user(session, user.as_str().into()).await?;
         }
         match action {
             Action::AsyncExec => self.async_exec(request, session).await,
-            Action::CloseSession => self.close_session(session).await,
+            Action::CloseSession => {
+                self.permit_closing(session, caller)?;
+                self.close_session(session).await
+            }
             Action::Exec => self.exec(request, session).await,
-            Action::InitSession => self.init_session(request, remote).await,
+            // It is not done in a session.
+            Action::InitSession => Err(Fault::Unprocessed),
             Action::InterruptJob => self.interrupt_job(session).await,
             Action::JoinSession => self.join_session(session).await,
             Action::PullResults => self.pull_results(request, session).await,
             Action::SessionInfo => self.session_info(session),
+        }
+    }
+
+    /// A session is closed by its creator, and by who may close all.
+    fn permit_closing(&self, session: SessionId, caller: &Caller) -> Result<(), Fault> {
+        let owner = self.engine.view(|views| {
+            let view = views.session(session);
+            view.map(|view| view.user.clone())
+        });
+        match owner {
+            Some(owner) if !caller.may_close(owner.as_deref()) => {
+                permit(caller, Permission::CloseAny)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -83,4 +107,8 @@ impl Arthas {
             })
             .ok_or_else(|| Fault::SessionNotFound(session.to_string()))
     }
+}
+
+fn permit(caller: &Caller, wanted: Permission) -> Result<(), Fault> {
+    forbidden(caller, wanted).map_or(Ok(()), |why| Err(Fault::Forbidden(why)))
 }

@@ -4,6 +4,7 @@ mod exec;
 mod faults;
 mod http;
 mod jobs;
+mod logins;
 mod pulls;
 mod sessions;
 mod support;

@@ -2,6 +2,7 @@
 //! runner whose statements say what they do.
 
 use futures::future::BoxFuture;
+use rejoin_accounts::Accounts;
 use rejoin_arthas::{Settings, mount};
 use rejoin_core::{Event, Record, Sequence, SessionId, Timestamp};
 use rejoin_engine::{
@@ -22,6 +23,7 @@ pub(crate) struct Setup {
     pub(crate) config: Config,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) settings: Settings,
+    pub(crate) accounts: Accounts,
 }
 
 pub(crate) struct Server {
@@ -43,12 +45,14 @@ impl Server {
             config: Config::default(),
             runtime: Arc::new(SmolRuntime),
             settings: Settings::default(),
+            accounts: Accounts::open().unwrap(),
         };
         change(&mut setup);
         let Setup {
             config,
             runtime,
             settings,
+            accounts,
         } = setup;
         let (starts, started) = async_channel::unbounded();
         let (_gate, gate) = async_channel::bounded(1);
@@ -59,7 +63,7 @@ impl Server {
         let engine = Engine::start(config, runtime, log, replayed, services).unwrap();
 
         let mut app = rejoin_http::app();
-        mount(&mut app, engine.clone(), settings);
+        mount(&mut app, engine.clone(), accounts, settings);
         let any_port = ([127, 0, 0, 1], 0).into();
         let server =
             rejoin_http::Server::bind(any_port, app, Limits::default(), HostCheck::local())

@@ -254,7 +254,7 @@ fn an_address_in_use_is_told_clearly() {
 }
 
 /// Says so when it is dropped.
-struct Leaving(Sender<()>);
+pub(crate) struct Leaving(pub(crate) Sender<()>);
 
 impl Drop for Leaving {
     fn drop(&mut self) {

@@ -10,3 +10,4 @@ mod hosts;
 mod limits;
 mod requests;
 mod stopping;
+mod tls;

@@ -32,6 +32,17 @@ impl Plan {
         plan
     }
 
+    /// The same, of one user's sessions; none: of everybody's.
+    pub(crate) fn of_user(mut self, user: Option<&str>) -> Self {
+        let Some(user) = user else { return self };
+        if self.user.as_deref().is_some_and(|wanted| wanted != user) {
+            // Nobody is two.
+            self.numbers = RangeInclusive::new(u64::MAX, 0);
+        }
+        self.user = Some(user.into());
+        self
+    }
+
     /// What to ask the indices for, from a number on.
     pub(crate) fn selection(&self, from: u64) -> Selection<'_> {
         Selection {

@@ -3,6 +3,7 @@
 mod conditions;
 mod filters;
 mod lists;
+mod logins;
 mod requests;
 mod sessions;
 mod support;

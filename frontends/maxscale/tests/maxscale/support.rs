@@ -1,6 +1,7 @@
 //! A whole server on a loopback port: the real engine on a log in memory, and the real HTTP.
 
 use futures::future::BoxFuture;
+use rejoin_accounts::Accounts;
 use rejoin_core::{Audience, Manner, Place, SessionId};
 use rejoin_engine::{
     Config, Engine, Exit, NewJob, NewSession, Replayed, Runner, RunnerJob, Services, SmolRuntime,
@@ -20,6 +21,10 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::start_with(Accounts::open().unwrap())
+    }
+
+    pub(crate) fn start_with(accounts: Accounts) -> Self {
         let config = Config::default();
         let runner = || Arc::new(Hold) as Arc<dyn Runner>;
         let services = Services::from([("shell".into(), runner()), ("sql".into(), runner())]);
@@ -27,7 +32,7 @@ impl Server {
         let log = Box::new(MemoryLog::new());
         let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services).unwrap();
         let mut app = rejoin_http::app();
-        rejoin_maxscale::mount(&mut app, engine.clone());
+        rejoin_maxscale::mount(&mut app, engine.clone(), accounts);
         let any_port = ([127, 0, 0, 1], 0).into();
         let server =
             rejoin_http::Server::bind(any_port, app, Limits::default(), HostCheck::local())

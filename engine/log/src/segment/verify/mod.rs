@@ -10,21 +10,23 @@
 //! batch, the frames that are sound are told if the batch divides into as many as there were.
 
 mod frames;
+mod history;
 mod streams;
 mod walk;
 
 use super::batch::{BATCH_HEAD_BYTES, BatchHead, Site};
 use super::error::OpenError;
 use super::header::{HEADER_BYTES, Header, HeaderFault, LogId};
+use super::inventory::Inventory;
 use super::layout::bytes_at;
-use super::name::SegmentName;
+use super::name::{HistoryName, PartName, SegmentName};
 use super::scan::{Torn, io_error};
 use super::survey::next_head;
 use super::window::Window;
 use crate::disk::{Disk, DiskFile};
 use rejoin_core::{LossCause, Record, Sequence, SessionId};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use streams::Streams;
 use walk::Walk;
@@ -42,6 +44,8 @@ pub struct Findings {
     pub batches: u64,
     /// How many records are sound.
     pub records: u64,
+    /// How many records were removed with their sessions. They are not missing.
+    pub removed: u64,
     /// How many sessions those are of.
     pub sessions: u64,
     /// Every place that is damaged, in the order of the log.
@@ -154,13 +158,14 @@ pub fn verify(
             directory: disk.path().to_owned(),
         });
     };
-    let segments = segments(disk)?;
-    let total = segments.iter().map(|segment| segment.length).sum();
+    let inventory = Inventory::take(disk)?;
+    let parts = parts(disk, &inventory)?;
+    let total = parts.iter().map(Part::length).sum();
     let mut verifying = Verifying {
         findings: Findings {
-            segments: segments.len(),
+            segments: parts.len(),
             bytes: total,
-            log: identity(&segments),
+            log: identity(&parts),
             ..Findings::default()
         },
         streams: Streams::default(),
@@ -170,10 +175,14 @@ pub fn verify(
         visit,
         progress,
     };
-    for (place, segment) in segments.iter().enumerate() {
-        let following = segments.get(place.saturating_add(1));
-        verifying.take(segment, following.map(|it| it.name.first))?;
+    for (place, part) in parts.iter().enumerate() {
+        let following = parts.get(place.saturating_add(1)).map(Part::first);
+        match part {
+            Part::Segment(segment) => verifying.take(segment, following)?,
+            Part::History(name, length) => verifying.take_history(disk, *name, *length)?,
+        }
     }
+    verifying.take_snapshots(disk, &inventory)?;
     let Verifying {
         mut findings,
         streams,
@@ -195,18 +204,39 @@ struct Segment {
     claimed: LogId,
 }
 
-fn segments(disk: &dyn Disk) -> Result<Vec<Segment>, OpenError> {
-    let io = |error| io_error(disk.path(), error);
-    let names = disk.names().map_err(io)?;
-    let mut names: Vec<_> = names
-        .iter()
-        .filter_map(|name| SegmentName::parse(name))
-        .collect();
-    names.sort_unstable();
-    names
-        .into_iter()
-        .map(|name| Segment::open(disk, name))
-        .collect()
+/// A file that holds records, and how long it is.
+enum Part {
+    Segment(Segment),
+    History(HistoryName, u64),
+}
+
+impl Part {
+    fn first(&self) -> u64 {
+        match self {
+            Self::Segment(segment) => segment.name.first,
+            Self::History(name, _) => name.first,
+        }
+    }
+
+    fn length(&self) -> u64 {
+        match self {
+            Self::Segment(segment) => segment.length,
+            Self::History(_, length) => *length,
+        }
+    }
+}
+
+fn parts(disk: &dyn Disk, inventory: &Inventory) -> Result<Vec<Part>, OpenError> {
+    let parts = inventory.parts.iter().map(|part| match *part {
+        PartName::Segment(name) => Segment::open(disk, name).map(Part::Segment),
+        PartName::History(name) => {
+            let path = disk.path().join(name.to_string());
+            let io = |error| io_error(&path, error);
+            let file = disk.open(&name.to_string()).map_err(io)?;
+            Ok(Part::History(name, file.length().map_err(io)?))
+        }
+    });
+    parts.collect()
 }
 
 impl Segment {
@@ -259,10 +289,13 @@ impl Segment {
 }
 
 /// The log that most of the sound headers are of.
-fn identity(segments: &[Segment]) -> Option<LogId> {
-    let mut logs: Vec<LogId> = segments
+fn identity(parts: &[Part]) -> Option<LogId> {
+    let mut logs: Vec<LogId> = parts
         .iter()
-        .filter_map(|segment| Some(segment.header.ok()?.log))
+        .filter_map(|part| match part {
+            Part::Segment(segment) => Some(segment.header.ok()?.log),
+            Part::History(..) => None,
+        })
         .collect();
     logs.sort_unstable();
     logs.chunk_by(|one, other| one == other)
@@ -307,16 +340,7 @@ impl Verifying<'_> {
         following: Option<u64>,
     ) -> Result<bool, OpenError> {
         let first = segment.name.first;
-        if first > self.next {
-            let reason = format!(
-                "positions {} to {} are missing: a segment before this one is gone",
-                self.next,
-                first.saturating_sub(1)
-            );
-            let lost = first.saturating_sub(self.next);
-            self.damage(segment, 0..0, reason, Some(lost));
-            self.next = first;
-        }
+        self.miss_up_to(&segment.path, first);
         let reason = match segment.header {
             Err(reason) => {
                 if segment.site(self.findings.log)?.is_some() {
@@ -352,8 +376,12 @@ impl Verifying<'_> {
     }
 
     fn damage(&mut self, segment: &Segment, bytes: Range<u64>, reason: String, lost: Option<u64>) {
+        self.damage_in(&segment.path, bytes, reason, lost);
+    }
+
+    fn damage_in(&mut self, file: &Path, bytes: Range<u64>, reason: String, lost: Option<u64>) {
         self.findings.damaged.push(DamagedPlace {
-            file: segment.path.clone(),
+            file: file.to_owned(),
             bytes,
             reason,
             record: None,

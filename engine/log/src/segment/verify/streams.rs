@@ -32,6 +32,12 @@ impl Streams {
             .map_or(Sequence::START, |stream| stream.last)
     }
 
+    /// Passes over what was removed of a session.
+    pub(super) fn pass(&mut self, session: SessionId, last: Sequence) {
+        let stream = self.0.entry(session).or_default();
+        stream.last = stream.last.max(last);
+    }
+
     /// Takes the next record that was read; what is missing before it is added to `findings`, and
     /// what it declares to be.
     pub(super) fn take(

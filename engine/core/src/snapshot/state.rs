@@ -1,0 +1,238 @@
+//! The state to plain values and back.
+
+use super::{
+    ClosedSnapshot, ConsumerSnapshot, InputSnapshot, JobSnapshot, SessionSnapshot, Snapshot,
+};
+use crate::closed::{Closed, ClosedSessions};
+use crate::deadline::{Deadline, Deadlines};
+use crate::requests::Requests;
+use crate::state::{Consumer, Input, Job, Session, State};
+use crate::{ConsumerId, JobId, Limits, SessionId};
+use alloc::vec::Vec;
+
+impl State {
+    /// The state that a snapshot was made of, within today's limits.
+    pub(super) fn restored(limits: Limits, snapshot: &Snapshot) -> Self {
+        let mut deadlines = Deadlines::default();
+        let sessions = snapshot.sessions.iter().map(|from| {
+            let session = Session::restored(from);
+            session.enter_deadlines(from.id, &mut deadlines);
+            (from.id, session)
+        });
+        let sessions = sessions.collect();
+        Self {
+            limits,
+            sessions,
+            deadlines,
+            closed: ClosedSessions::restored(&snapshot.closed),
+            last_number: snapshot.last_number,
+            last_job: snapshot.last_job,
+            last_at: snapshot.last_at,
+        }
+    }
+
+    pub(super) fn write_to(&self, snapshot: &mut Snapshot) {
+        let Self {
+            limits: _,
+            sessions,
+            closed,
+            deadlines: _,
+            last_number,
+            last_job,
+            last_at,
+        } = self;
+        snapshot.last_number = *last_number;
+        snapshot.last_job = *last_job;
+        snapshot.last_at = *last_at;
+        let sessions = sessions.iter().map(|(id, session)| session.snapshot(*id));
+        snapshot.sessions = sessions.collect();
+        snapshot.closed = closed.snapshot();
+    }
+}
+
+impl Session {
+    fn restored(from: &SessionSnapshot) -> Self {
+        let consumers = from.consumers.iter();
+        let jobs = from.jobs.iter();
+        Self {
+            number: from.number,
+            service: from.service.clone(),
+            user: from.user.clone(),
+            last_sequence: from.last_sequence,
+            last_ordinal: from.last_ordinal,
+            consumers: consumers
+                .map(|it| (it.id, Consumer::restored(it)))
+                .collect(),
+            jobs: jobs.map(|it| (it.id, Job::restored(it))).collect(),
+            foreground: from.foreground,
+            seen: from.seen,
+            timeout: from.timeout,
+            bytes: from.bytes,
+            is_incomplete: from.is_incomplete,
+            requests: Requests::restored(&from.requests),
+        }
+    }
+
+    fn snapshot(&self, id: SessionId) -> SessionSnapshot {
+        let Self {
+            number,
+            service,
+            user,
+            last_sequence,
+            last_ordinal,
+            consumers,
+            jobs,
+            foreground,
+            seen,
+            timeout,
+            bytes,
+            is_incomplete,
+            requests,
+        } = self;
+        SessionSnapshot {
+            id,
+            number: *number,
+            service: service.clone(),
+            user: user.clone(),
+            last_sequence: *last_sequence,
+            last_ordinal: *last_ordinal,
+            consumers: consumers.iter().map(|(id, it)| it.snapshot(*id)).collect(),
+            jobs: jobs.iter().map(|(id, it)| it.snapshot(*id)).collect(),
+            foreground: *foreground,
+            seen: *seen,
+            timeout: *timeout,
+            bytes: *bytes,
+            is_incomplete: *is_incomplete,
+            requests: requests.snapshot(),
+        }
+    }
+
+    fn enter_deadlines(&self, id: SessionId, deadlines: &mut Deadlines) {
+        deadlines.reset(Deadline::Session(id), None, self.deadline());
+        for (consumer, it) in self.consumers.iter() {
+            let deadline = Deadline::Consumer(id, *consumer);
+            deadlines.reset(deadline, None, Some(it.deadline()));
+        }
+        for (job, it) in self.jobs.iter() {
+            deadlines.reset(Deadline::Job(id, *job), None, it.deadline());
+        }
+    }
+}
+
+impl Consumer {
+    fn restored(from: &ConsumerSnapshot) -> Self {
+        Self {
+            joined: from.joined,
+            cursor: from.cursor,
+            seen: from.seen,
+            timeout: from.timeout,
+            is_doubtful: from.is_doubtful,
+        }
+    }
+
+    fn snapshot(&self, id: ConsumerId) -> ConsumerSnapshot {
+        let Self {
+            joined,
+            cursor,
+            seen,
+            timeout,
+            is_doubtful,
+        } = *self;
+        ConsumerSnapshot {
+            id,
+            joined,
+            cursor,
+            seen,
+            timeout,
+            is_doubtful,
+        }
+    }
+}
+
+impl Job {
+    fn restored(from: &JobSnapshot) -> Self {
+        Self {
+            manner: from.manner,
+            started: from.started,
+            output: from.output,
+            output_limit: from.output_limit,
+            interrupt: from.interrupt,
+            is_cut: from.is_cut,
+            due: from.due,
+            is_doubtful: from.is_doubtful,
+            input: match from.input {
+                InputSnapshot::None => Input::None,
+                InputSnapshot::Open(written) => Input::Open(written),
+                InputSnapshot::Ended => Input::Ended,
+            },
+        }
+    }
+
+    fn snapshot(&self, id: JobId) -> JobSnapshot {
+        let Self {
+            manner,
+            started,
+            output,
+            output_limit,
+            interrupt,
+            is_cut,
+            due,
+            is_doubtful,
+            input,
+        } = *self;
+        JobSnapshot {
+            id,
+            manner,
+            started,
+            output,
+            output_limit,
+            interrupt,
+            is_cut,
+            due,
+            is_doubtful,
+            input: match input {
+                Input::None => InputSnapshot::None,
+                Input::Open(written) => InputSnapshot::Open(written),
+                Input::Ended => InputSnapshot::Ended,
+            },
+        }
+    }
+}
+
+impl ClosedSessions {
+    fn restored(from: &[ClosedSnapshot]) -> Self {
+        let mut closed = Self::default();
+        for &ClosedSnapshot {
+            id,
+            last_sequence,
+            at,
+            bytes,
+        } in from
+        {
+            let session = Closed {
+                last_sequence,
+                at,
+                bytes,
+            };
+            closed.insert(id, session);
+        }
+        closed
+    }
+
+    fn snapshot(&self) -> Vec<ClosedSnapshot> {
+        let sessions = self.iter().map(|(id, closed)| {
+            let Closed {
+                last_sequence,
+                at,
+                bytes,
+            } = *closed;
+            ClosedSnapshot {
+                id,
+                last_sequence,
+                at,
+                bytes,
+            }
+        });
+        sessions.collect()
+    }
+}

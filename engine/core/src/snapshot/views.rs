@@ -1,0 +1,107 @@
+//! The views to plain values and back.
+
+use super::{Snapshot, ViewSnapshot};
+use crate::projection::{Cursors, Gaps, Jobs, Lists, Removals, SessionView, Views};
+use alloc::collections::BTreeMap;
+
+impl Views {
+    /// The views that a snapshot was made of.
+    pub(super) fn restored(snapshot: Snapshot) -> Self {
+        let mut lists = Lists::default();
+        let mut numbers = BTreeMap::new();
+        let mut sessions = BTreeMap::new();
+        for from in snapshot.views {
+            let view = SessionView::restored(from);
+            if view.closed.is_none() {
+                lists.enter(&view);
+            }
+            numbers.insert(view.id, view.number);
+            sessions.insert(view.number, view);
+        }
+        Self {
+            sessions,
+            numbers,
+            lists,
+            ended: snapshot.ended.into(),
+            removals: Removals::restored(snapshot.removals),
+            revision: snapshot.revision,
+            changed: snapshot.changed,
+        }
+    }
+
+    pub(super) fn write_to(&self, snapshot: &mut Snapshot) {
+        let Self {
+            sessions,
+            numbers: _,
+            lists: _,
+            ended,
+            removals,
+            revision,
+            changed,
+        } = self;
+        snapshot.views = sessions.values().map(SessionView::snapshot).collect();
+        snapshot.ended = ended.iter().copied().collect();
+        snapshot.removals = removals.snapshot();
+        snapshot.revision = *revision;
+        snapshot.changed = *changed;
+    }
+}
+
+impl SessionView {
+    fn restored(from: ViewSnapshot) -> Self {
+        Self {
+            id: from.id,
+            number: from.number,
+            service: from.service,
+            user: from.user,
+            remote: from.remote,
+            created: from.created,
+            last_sequence: from.last_sequence,
+            closed: from.closed,
+            foreground: from.foreground,
+            since: from.since,
+            revision: from.revision,
+            changed: from.changed,
+            gaps: Gaps::restored(from.gaps),
+            cursors: Cursors(from.consumers.into_iter().collect()),
+            jobs: Jobs::restored(from.jobs),
+        }
+    }
+
+    fn snapshot(&self) -> ViewSnapshot {
+        let Self {
+            id,
+            number,
+            service,
+            user,
+            remote,
+            created,
+            last_sequence,
+            closed,
+            foreground,
+            since,
+            revision,
+            changed,
+            gaps,
+            cursors,
+            jobs,
+        } = self;
+        ViewSnapshot {
+            id: *id,
+            number: *number,
+            service: service.clone(),
+            user: user.clone(),
+            remote: remote.clone(),
+            created: *created,
+            last_sequence: *last_sequence,
+            closed: *closed,
+            foreground: *foreground,
+            since: *since,
+            revision: *revision,
+            changed: *changed,
+            gaps: gaps.snapshot(),
+            consumers: cursors.0.iter().map(|(id, view)| (*id, *view)).collect(),
+            jobs: jobs.all.values().cloned().collect(),
+        }
+    }
+}

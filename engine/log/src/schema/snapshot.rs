@@ -1,0 +1,390 @@
+//! A snapshot's bytes: its fields in the order of their declaration, lists as how many there are
+//! and then each.
+//!
+//! Versioned on its own: a snapshot can always be made again from the records, so that a version
+//! reads its own snapshots only.
+
+use super::DecodeError;
+use super::bytes::{Parts, put_duration, put_number, put_optional, put_signed, put_text};
+use super::codes::Coded;
+use super::decode::{consumer, job, manner};
+use super::encode::{put_consumer, put_job, put_manner};
+use rejoin_core::{
+    ClosedSnapshot, ConsumerSnapshot, ConsumerView, InputSnapshot, JobSnapshot, JobState, JobView,
+    RequestSnapshot, Sequence, SessionId, SessionNumber, SessionSnapshot, Snapshot, Timestamp,
+    ViewSnapshot,
+};
+
+/// The version of these bytes. It grows with every change to [`Snapshot`].
+pub(crate) const SNAPSHOT_VERSION: u32 = 1;
+
+/// Appends the bytes of `snapshot` to `out`.
+pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
+    let Snapshot {
+        last_number,
+        last_job,
+        last_at,
+        sessions,
+        closed,
+        views,
+        ended,
+        removals,
+        revision,
+        changed,
+    } = snapshot;
+    put_number(out, *last_number);
+    put_number(out, *last_job);
+    put_instant(out, *last_at);
+    put_list(out, sessions, put_session);
+    put_list(out, closed, |out, it| {
+        out.extend_from_slice(&it.id.to_bytes());
+        put_number(out, it.last_sequence.0);
+        put_instant(out, it.at);
+        put_number(out, it.bytes);
+    });
+    put_list(out, views, put_view);
+    put_list(out, ended, |out, id| out.extend_from_slice(&id.to_bytes()));
+    put_list(out, removals, |out, (id, last)| {
+        out.extend_from_slice(&id.to_bytes());
+        put_number(out, last.0);
+    });
+    put_number(out, *revision);
+    put_instant(out, *changed);
+}
+
+/// The snapshot that `bytes` encode.
+///
+/// # Errors
+///
+/// Whenever [`encode_snapshot`] would not have written such bytes.
+pub fn decode_snapshot(bytes: &[u8]) -> Result<Snapshot, DecodeError> {
+    let mut parts = Parts::new(bytes);
+    let snapshot = Snapshot {
+        last_number: parts.number("last_number")?,
+        last_job: parts.number("last_job")?,
+        last_at: parts.timestamp("last_at")?,
+        sessions: list(&mut parts, "sessions", session)?,
+        closed: list(&mut parts, "closed", |parts| {
+            Ok(ClosedSnapshot {
+                id: id(parts)?,
+                last_sequence: sequence(parts, "closed.last_sequence")?,
+                at: parts.timestamp("closed.at")?,
+                bytes: parts.number("closed.bytes")?,
+            })
+        })?,
+        views: list(&mut parts, "views", view)?,
+        ended: list(&mut parts, "ended", id)?,
+        removals: list(&mut parts, "removals", |parts| {
+            let session = id(parts)?;
+            Ok((session, sequence(parts, "removal.last")?))
+        })?,
+        revision: parts.number("revision")?,
+        changed: parts.timestamp("changed")?,
+    };
+    parts.end()?;
+    Ok(snapshot)
+}
+
+fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
+    let SessionSnapshot {
+        id,
+        number,
+        service,
+        user,
+        last_sequence,
+        last_ordinal,
+        consumers,
+        jobs,
+        foreground,
+        seen,
+        timeout,
+        bytes,
+        is_incomplete,
+        requests,
+    } = session;
+    out.extend_from_slice(&id.to_bytes());
+    put_number(out, number.0);
+    put_text(out, service);
+    put_optional(out, user.as_deref(), put_text);
+    put_number(out, last_sequence.0);
+    put_number(out, u64::from(*last_ordinal));
+    put_list(out, consumers, |out, it| {
+        put_consumer(out, it.id);
+        put_number(out, it.joined.0);
+        put_number(out, it.cursor.0);
+        put_instant(out, it.seen);
+        put_duration(out, it.timeout);
+        out.push(u8::from(it.is_doubtful));
+    });
+    put_list(out, jobs, |out, it| {
+        put_job(out, it.id);
+        put_manner(out, it.manner);
+        out.push(u8::from(it.started));
+        put_number(out, it.output);
+        put_number(out, it.output_limit);
+        put_optional(out, it.interrupt, |out, cause| out.push(cause.code()));
+        out.push(u8::from(it.is_cut));
+        put_instant(out, it.due);
+        out.push(u8::from(it.is_doubtful));
+        match it.input {
+            InputSnapshot::None => out.push(NONE),
+            InputSnapshot::Open(written) => {
+                out.push(OPEN);
+                put_number(out, written);
+            }
+            InputSnapshot::Ended => out.push(ENDED),
+        }
+    });
+    put_optional(out, *foreground, put_job);
+    put_instant(out, *seen);
+    put_duration(out, *timeout);
+    put_number(out, *bytes);
+    out.push(u8::from(*is_incomplete));
+    put_list(out, requests, |out, it| {
+        put_text(out, &it.request);
+        put_job(out, it.job);
+        put_number(out, it.sequence.0);
+        out.extend_from_slice(&it.fingerprint.to_le_bytes());
+    });
+}
+
+fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
+    Ok(SessionSnapshot {
+        id: id(parts)?,
+        number: SessionNumber(parts.number("session.number")?),
+        service: parts.text("session.service")?,
+        user: parts.optional("session.user", Parts::text)?,
+        last_sequence: sequence(parts, "session.last_sequence")?,
+        last_ordinal: parts.number_u32("session.last_ordinal")?,
+        consumers: list(parts, "session.consumers", |parts| {
+            Ok(ConsumerSnapshot {
+                id: consumer(parts)?,
+                joined: sequence(parts, "consumer.joined")?,
+                cursor: sequence(parts, "consumer.cursor")?,
+                seen: parts.timestamp("consumer.seen")?,
+                timeout: parts.duration("consumer.timeout")?,
+                is_doubtful: flag(parts, "consumer.is_doubtful")?,
+            })
+        })?,
+        jobs: list(parts, "session.jobs", |parts| {
+            Ok(JobSnapshot {
+                id: job(parts)?,
+                manner: manner(parts)?,
+                started: flag(parts, "job.started")?,
+                output: parts.number("job.output")?,
+                output_limit: parts.number("job.output_limit")?,
+                interrupt: parts.optional("job.interrupt", Parts::choice)?,
+                is_cut: flag(parts, "job.is_cut")?,
+                due: parts.timestamp("job.due")?,
+                is_doubtful: flag(parts, "job.is_doubtful")?,
+                input: input(parts)?,
+            })
+        })?,
+        foreground: parts.optional("session.foreground", |parts, _| job(parts))?,
+        seen: parts.timestamp("session.seen")?,
+        timeout: parts.duration("session.timeout")?,
+        bytes: parts.number("session.bytes")?,
+        is_incomplete: flag(parts, "session.is_incomplete")?,
+        requests: list(parts, "session.requests", |parts| {
+            Ok(RequestSnapshot {
+                request: parts.text("request")?,
+                job: job(parts)?,
+                sequence: sequence(parts, "request.sequence")?,
+                fingerprint: parts
+                    .token("request.fingerprint")
+                    .map(u128::from_le_bytes)?,
+            })
+        })?,
+    })
+}
+
+fn put_view(out: &mut Vec<u8>, view: &ViewSnapshot) {
+    let ViewSnapshot {
+        id,
+        number,
+        service,
+        user,
+        remote,
+        created,
+        last_sequence,
+        closed,
+        foreground,
+        since,
+        revision,
+        changed,
+        gaps: (lost, gaps),
+        consumers,
+        jobs,
+    } = view;
+    out.extend_from_slice(&id.to_bytes());
+    put_number(out, number.0);
+    put_text(out, service);
+    put_optional(out, user.as_deref(), put_text);
+    put_optional(out, remote.as_deref(), put_text);
+    put_instant(out, *created);
+    put_number(out, last_sequence.0);
+    put_optional(out, *closed, |out, (at, cause)| {
+        put_instant(out, at);
+        out.push(cause.code());
+    });
+    put_optional(out, *foreground, put_job);
+    put_instant(out, *since);
+    put_number(out, revision.0);
+    put_instant(out, *changed);
+    put_number(out, *lost);
+    put_list(out, gaps, |out, (first, last)| {
+        put_number(out, first.0);
+        put_number(out, last.0);
+    });
+    put_list(out, consumers, |out, (id, it)| {
+        put_consumer(out, *id);
+        put_number(out, it.joined.0);
+        put_number(out, it.cursor.0);
+        put_instant(out, it.since);
+    });
+    put_list(out, jobs, put_job_view);
+}
+
+fn view(parts: &mut Parts<'_>) -> Result<ViewSnapshot, DecodeError> {
+    Ok(ViewSnapshot {
+        id: id(parts)?,
+        number: SessionNumber(parts.number("view.number")?),
+        service: parts.text("view.service")?,
+        user: parts.optional("view.user", Parts::text)?,
+        remote: parts.optional("view.remote", Parts::text)?,
+        created: parts.timestamp("view.created")?,
+        last_sequence: sequence(parts, "view.last_sequence")?,
+        closed: parts.optional("view.closed", |parts, field| {
+            Ok((parts.timestamp(field)?, parts.choice(field)?))
+        })?,
+        foreground: parts.optional("view.foreground", |parts, _| job(parts))?,
+        since: parts.timestamp("view.since")?,
+        revision: sequence(parts, "view.revision")?,
+        changed: parts.timestamp("view.changed")?,
+        gaps: (
+            parts.number("view.lost")?,
+            list(parts, "view.gaps", |parts| {
+                let first = sequence(parts, "gap.first")?;
+                Ok((first, sequence(parts, "gap.last")?))
+            })?,
+        ),
+        consumers: list(parts, "view.consumers", |parts| {
+            let id = consumer(parts)?;
+            let view = ConsumerView {
+                joined: sequence(parts, "consumer.joined")?,
+                cursor: sequence(parts, "consumer.cursor")?,
+                since: parts.timestamp("consumer.since")?,
+            };
+            Ok((id, view))
+        })?,
+        jobs: list(parts, "view.jobs", job_view)?,
+    })
+}
+
+fn put_job_view(out: &mut Vec<u8>, view: &JobView) {
+    let JobView {
+        job,
+        statement,
+        manner,
+        submitted,
+        since,
+        state,
+    } = view;
+    put_job(out, *job);
+    put_text(out, statement);
+    put_manner(out, *manner);
+    put_number(out, submitted.0);
+    put_instant(out, *since);
+    match state {
+        JobState::Submitted => out.push(SUBMITTED),
+        JobState::Running => out.push(RUNNING),
+        JobState::Finished {
+            outcome,
+            status,
+            at,
+        } => {
+            out.push(FINISHED);
+            out.push(outcome.code());
+            put_signed(out, *status);
+            put_instant(out, *at);
+        }
+    }
+}
+
+fn job_view(parts: &mut Parts<'_>) -> Result<JobView, DecodeError> {
+    Ok(JobView {
+        job: job(parts)?,
+        statement: parts.text("job.statement")?,
+        manner: manner(parts)?,
+        submitted: sequence(parts, "job.submitted")?,
+        since: parts.timestamp("job.since")?,
+        state: match parts.byte("job.state")? {
+            SUBMITTED => JobState::Submitted,
+            RUNNING => JobState::Running,
+            FINISHED => JobState::Finished {
+                outcome: parts.choice("job.outcome")?,
+                status: parts.signed("job.status")?,
+                at: parts.timestamp("job.finished")?,
+            },
+            code => {
+                let field = "job.state";
+                return Err(DecodeError::UnknownChoice { field, code });
+            }
+        },
+    })
+}
+
+fn input(parts: &mut Parts<'_>) -> Result<InputSnapshot, DecodeError> {
+    Ok(match parts.byte("job.input")? {
+        NONE => InputSnapshot::None,
+        OPEN => InputSnapshot::Open(parts.number("job.input")?),
+        ENDED => InputSnapshot::Ended,
+        code => {
+            let field = "job.input";
+            return Err(DecodeError::UnknownChoice { field, code });
+        }
+    })
+}
+
+const NONE: u8 = 0;
+const OPEN: u8 = 1;
+const ENDED: u8 = 2;
+
+const SUBMITTED: u8 = 0;
+const RUNNING: u8 = 1;
+const FINISHED: u8 = 2;
+
+fn put_instant(out: &mut Vec<u8>, at: Timestamp) {
+    put_number(out, at.as_millis());
+}
+
+fn put_list<T>(out: &mut Vec<u8>, list: &[T], put: impl Fn(&mut Vec<u8>, &T)) {
+    put_number(out, list.len() as u64);
+    list.iter().for_each(|it| put(out, it));
+}
+
+/// Whatever the bytes say, memory is taken only for what is there.
+fn list<'a, T>(
+    parts: &mut Parts<'a>,
+    field: &'static str,
+    take: impl Fn(&mut Parts<'a>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let count = parts.number(field)?;
+    (0..count).map(|_| take(parts)).collect()
+}
+
+fn id(parts: &mut Parts<'_>) -> Result<SessionId, DecodeError> {
+    parts.token("session").map(SessionId::from_bytes)
+}
+
+fn sequence(parts: &mut Parts<'_>, field: &'static str) -> Result<Sequence, DecodeError> {
+    parts.number(field).map(Sequence)
+}
+
+fn flag(parts: &mut Parts<'_>, field: &'static str) -> Result<bool, DecodeError> {
+    match parts.byte(field)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        code => Err(DecodeError::UnknownChoice { field, code }),
+    }
+}

@@ -1,0 +1,25 @@
+//! Who is told what a log holds when it is opened.
+
+use rejoin_core::{Record, Snapshot};
+
+/// Adds up the records of a log, from the first one or from a snapshot on.
+pub trait Replay {
+    /// Whether to begin with a snapshot. Without one, every record is told that is there.
+    fn wants_snapshot(&self) -> bool {
+        false
+    }
+
+    /// Begins with what the records up to somewhere add up to. Called once at most, before every
+    /// record, and only when wanted.
+    fn restore(&mut self, _snapshot: Snapshot) {}
+
+    /// Adds the next record.
+    fn add(&mut self, record: Record);
+}
+
+/// Takes every record.
+impl<F: FnMut(Record) + ?Sized> Replay for &mut F {
+    fn add(&mut self, record: Record) {
+        self(record);
+    }
+}

@@ -1,0 +1,115 @@
+//! What becomes of the records of a file that is read from front to back: whoever opens a log
+//! wants to know where they stand, the archive wants to fold them, or to sort them.
+
+use super::error::{Damage, OpenError};
+use super::frame::Frame;
+use super::index::{Index, Stand};
+use crate::schema::{self, DecodeError};
+use rejoin_core::{Record, Sequence, SessionId};
+use std::path::Path;
+
+/// Takes records in log order. Their checksums are right.
+pub(super) trait Take {
+    /// Takes the next one.
+    fn take(&mut self, place: Place, frame: &Frame<'_>) -> Result<(), Objection>;
+
+    /// The last sequence that it has of a session.
+    fn last(&self, session: SessionId) -> Option<Sequence>;
+}
+
+/// Where a record stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// In the log.
+    pub(super) position: u64,
+    /// In its file.
+    pub(super) byte: u64,
+}
+
+/// Why a record cannot be what it is.
+#[derive(Debug)]
+pub(super) enum Objection {
+    Damaged(String),
+    Unknown(DecodeError),
+}
+
+impl Objection {
+    pub(super) fn at(self, path: &Path, byte: u64, frame: &Frame<'_>) -> OpenError {
+        let file = path.to_owned();
+        let (session, sequence) = (frame.session, frame.sequence);
+        match self {
+            Self::Damaged(reason) => OpenError::Damaged(Damage {
+                file,
+                byte,
+                record: Some((session, sequence)),
+                reason,
+            }),
+            Self::Unknown(source) => OpenError::UnknownRecord {
+                file,
+                byte,
+                session,
+                sequence,
+                source,
+            },
+        }
+    }
+}
+
+/// The record in a frame.
+pub(super) fn decode(frame: &Frame<'_>) -> Result<Record, Objection> {
+    schema::decode(frame.session, frame.sequence, frame.record).map_err(Objection::Unknown)
+}
+
+/// Notes where the records of a segment stand, and tells those behind a snapshot.
+pub(super) struct Opening<'a> {
+    pub(super) index: &'a mut Index,
+    /// Which file of the log it is.
+    pub(super) ordinal: u32,
+    /// The position that the snapshot is of.
+    pub(super) after: u64,
+    pub(super) visit: &'a mut dyn FnMut(Record),
+}
+
+impl Take for Opening<'_> {
+    fn take(&mut self, place: Place, frame: &Frame<'_>) -> Result<(), Objection> {
+        let too_long = |_| Objection::Damaged("no segment is as long as this".to_owned());
+        let stand = Stand {
+            segment: self.ordinal,
+            byte: u32::try_from(place.byte).map_err(too_long)?,
+            bytes: u32::try_from(frame.length()).map_err(too_long)?,
+        };
+        let (session, sequence) = (frame.session, frame.sequence);
+        let is_told = place.position > self.after;
+        // What a snapshot knows of need not be decoded, but for what stands behind a declared gap.
+        let is_next = |last: Option<Sequence>| last.unwrap_or(Sequence::START).next() == sequence;
+        let record = if is_told || !is_next(self.index.last(session)) {
+            Some(decode(frame)?)
+        } else {
+            None
+        };
+        let follows = |last| match &record {
+            Some(record) => record.follows(last),
+            None => true,
+        };
+        let added = self.index.add(session, sequence, stand, follows);
+        added.map_err(|last| {
+            Objection::Damaged(format!("the session's last sequence before is {last}"))
+        })?;
+        let notice = schema::removes_before(frame.record);
+        if let Some(before) = notice {
+            self.index.notice(session, before);
+        }
+        let is_left_over = notice.is_none() && self.index.is_removed(session);
+        if let Some(record) = record.filter(|_| is_told) {
+            // Without a snapshot, nothing is folded of a session whose beginning is gone.
+            if !is_left_over || self.after > 0 {
+                (self.visit)(record);
+            }
+        }
+        Ok(())
+    }
+
+    fn last(&self, session: SessionId) -> Option<Sequence> {
+        self.index.last(session)
+    }
+}

@@ -1,0 +1,185 @@
+//! Removed sessions leave the log and their room comes back, while the others go on; and whoever
+//! reads a removed one is told which sequences are gone.
+
+use crate::common::{Batch, SMALL, flat, fold, open_only, resume, story_keeping};
+use rejoin_core::{Event, Record, Retention, Sequence, SessionId};
+use rejoin_log::segment::{Findings, OpenError, verify};
+use rejoin_log::testing::{Fault, SimulatedDisk, Survival};
+use rejoin_log::{Log, LogReader, ReadLimit};
+use std::collections::BTreeSet;
+
+/// Whatever was closed goes at once.
+const NOTHING: Retention = Retention {
+    age: None,
+    bytes: Some(0),
+};
+
+/// So many batches are appended between two rounds.
+const BETWEEN_ROUNDS: usize = 20;
+
+/// Appends what can be appended, with rounds between and at the end; says what was.
+fn run(disk: &SimulatedDisk, batches: &[Batch]) -> Vec<Record> {
+    let mut appended = Vec::new();
+    let Ok(mut opened) = open_only(disk, SMALL) else {
+        return appended;
+    };
+    let archive = opened.log.archive();
+    for (place, batch) in batches.iter().enumerate() {
+        if opened.log.append(batch).is_err() {
+            return appended;
+        }
+        appended.extend(flat(std::slice::from_ref(batch)));
+        if place % BETWEEN_ROUNDS == BETWEEN_ROUNDS - 1 {
+            match archive.run_once() {
+                Ok(_) | Err(OpenError::Io { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    let _ = opened.log.close();
+    appended
+}
+
+/// The sessions of which a record says that they are removed.
+fn removed(records: &[Record]) -> BTreeSet<SessionId> {
+    let is_notice = |record: &&Record| record.event.removes_before().is_some();
+    let notices = records.iter().filter(is_notice);
+    notices.map(|record| record.session).collect()
+}
+
+/// Every session reads all of its records; of a removed one, at least what says so.
+fn check_reads(reader: &dyn LogReader, records: &[Record]) -> usize {
+    let gone = removed(records);
+    let sessions: BTreeSet<_> = records.iter().map(|record| record.session).collect();
+    let mut shortened = 0;
+    for session in sessions {
+        let own = records.iter().filter(|record| record.session == session);
+        let own: Vec<_> = own.collect();
+        let read = reader
+            .read(session, Sequence::START, ReadLimit::NONE)
+            .unwrap();
+        let read: Vec<&Record> = read.iter().map(|record| &**record).collect();
+        if read == own {
+            continue;
+        }
+        assert!(gone.contains(&session), "an open session was shortened");
+        let [notice] = read[..] else {
+            panic!("a removed session is there in part: {read:?}");
+        };
+        assert_eq!(notice, own[own.len() - 1]);
+        let Event::RecordsLost { first, last, .. } = notice.event else {
+            panic!("{notice:?}");
+        };
+        assert_eq!((first, last.next()), (Sequence(1), notice.sequence));
+        shortened += 1;
+    }
+    shortened
+}
+
+fn room(disk: &SimulatedDisk) -> usize {
+    let names = disk.file_names();
+    let bytes = names.iter().map(|name| disk.bytes(name).unwrap().len());
+    bytes.sum()
+}
+
+fn verified(disk: &SimulatedDisk) -> (Findings, Vec<Record>) {
+    let mut told = Vec::new();
+    let found = verify(disk, &mut |record| told.push(record), &mut |_, _| {});
+    (found.unwrap(), told)
+}
+
+#[test]
+fn removed_sessions_go_and_their_room_comes_back_and_the_others_go_on() {
+    for seed in 0..10 {
+        let kept = SimulatedDisk::new();
+        let batches = story_keeping(seed, 400, NOTHING);
+        let records = run(&kept, &batches);
+        assert!(removed(&records).len() > 2, "seed {seed}");
+
+        let all: usize = {
+            let disk = SimulatedDisk::new();
+            let mut log = open_only(&disk, SMALL).unwrap().log;
+            batches.iter().for_each(|batch| log.append(batch).unwrap());
+            log.close().unwrap();
+            room(&disk)
+        };
+        let (log, recovery, resumed) = resume(&kept, SMALL).unwrap();
+        assert!(recovery.removed > 0);
+        assert!(room(&kept) < all / 2, "{} of {all} bytes", room(&kept));
+        assert_eq!(resumed.folded, fold(&records));
+        assert!(check_reads(&*log.reader(), &records) > 0);
+        drop(log);
+
+        let (found, told) = verified(&kept);
+        assert!(found.is_sound(), "{:?}", found.damaged);
+        assert_eq!(found.missing, []);
+        assert_eq!(found.records + found.removed, records.len() as u64);
+        assert_eq!(told.len() as u64, found.records);
+    }
+}
+
+#[test]
+fn without_any_snapshot_the_state_is_folded_from_what_is_left() {
+    let disk = SimulatedDisk::new();
+    let records = run(&disk, &story_keeping(3, 400, NOTHING));
+    for name in disk.file_names() {
+        if name.ends_with(".snapshot") {
+            disk.put(&name, b"nonsense");
+        }
+    }
+    let (log, recovery, resumed) = resume(&disk, SMALL).unwrap();
+    assert!(recovery.removed > 0 && recovery.snapshot.is_none());
+    assert_eq!(resumed.folded.state(), fold(&records).state());
+    check_reads(&*log.reader(), &records);
+}
+
+#[test]
+fn whenever_the_power_goes_in_removing_nothing_else_is_lost() {
+    let batches = story_keeping(5, 120, NOTHING);
+    let whole = SimulatedDisk::new();
+    run(&whole, &batches);
+    let mut removals = 0;
+    for operation in 0..whole.operations() {
+        let disk = SimulatedDisk::new();
+        disk.die(operation);
+        let acknowledged = run(&disk, &batches);
+        disk.power_cut(match operation % 3 {
+            0 => Survival::nothing(),
+            1 => Survival::everything(),
+            _ => Survival::seeded(operation),
+        });
+        removals += check(&disk, &acknowledged, &batches);
+    }
+    assert!(removals > 100, "{removals}");
+}
+
+#[test]
+fn whichever_operation_fails_in_removing_nothing_else_is_lost() {
+    let batches = story_keeping(5, 120, NOTHING);
+    let whole = SimulatedDisk::new();
+    run(&whole, &batches);
+    for operation in 0..whole.operations() {
+        let disk = SimulatedDisk::new();
+        disk.fail(operation, Fault::IO);
+        let acknowledged = run(&disk, &batches);
+        disk.heal();
+        check(&disk, &acknowledged, &batches);
+        disk.power_cut(Survival::nothing());
+        check(&disk, &acknowledged, &batches);
+    }
+}
+
+/// Whether nothing that was acknowledged is lost; how many sessions were shortened.
+fn check(disk: &SimulatedDisk, acknowledged: &[Record], batches: &[Batch]) -> usize {
+    let all = flat(batches);
+    let (log, recovery, resumed) = resume(disk, SMALL).unwrap();
+    let count = usize::try_from(recovery.records + recovery.removed).unwrap();
+    assert!(count >= acknowledged.len());
+    let records = &all[..count];
+    assert_eq!(resumed.folded, fold(records));
+    let shortened = check_reads(&*log.reader(), records);
+    drop(log);
+    let (found, _) = verified(disk);
+    assert!(found.is_sound(), "{:?}", found.damaged);
+    shortened
+}

@@ -1,0 +1,60 @@
+//! Who may use the server: its accounts, and the names that clients may ask for.
+//!
+//! Never: a server without accounts listens on an address that other machines reach.
+
+use super::ServeError;
+use crate::settings::{Settings, accounts_file};
+use rejoin_accounts::{Accounts, Clock};
+use rejoin_engine::{Runtime, SmolRuntime};
+use rejoin_http::HostCheck;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The accounts of the settings, or of the directory that is served. Where there are none the server
+/// is for whoever is on this machine, until there are.
+pub(super) fn accounts(
+    settings: &Settings,
+    read_only: Option<&Path>,
+) -> Result<Accounts, ServeError> {
+    let directory = read_only.map_or_else(|| settings.data(), Into::into);
+    let path = accounts_file(settings.accounts().map(Into::into), Some(directory));
+    let accounts = Accounts::of_file(path.clone(), clock());
+    let accounts = accounts.map_err(|error| ServeError::Begin(error.into()))?;
+    if !accounts.is_open() {
+        return Ok(accounts);
+    }
+    // A wrong path must not open the server to everybody.
+    if settings.accounts().is_some() {
+        return Err(ServeError::NoAccounts(path));
+    }
+    let own = [settings.maxscale_listen(), settings.doris_listen()];
+    let mut all = own.into_iter().flatten().chain([settings.listen()]);
+    match all.find(|address| !address.ip().is_loopback()) {
+        Some(address) => Err(ServeError::NotLoopback {
+            address,
+            accounts: path,
+        }),
+        None => Ok(accounts),
+    }
+}
+
+/// Which `Host` and `Origin` requests to an address may carry.
+pub(super) fn host_check(
+    settings: &Settings,
+    accounts: &Accounts,
+    address: SocketAddr,
+) -> HostCheck {
+    let check = if accounts.is_open() {
+        HostCheck::local()
+    } else {
+        HostCheck::named().allow_address(address.ip())
+    };
+    let names = settings.allow_host().iter();
+    names.fold(check, |check, name| check.allow_host(name))
+}
+
+fn clock() -> Clock {
+    Arc::new(|| Duration::from_millis(SmolRuntime.now().as_millis()))
+}

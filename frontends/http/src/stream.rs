@@ -1,0 +1,70 @@
+//! A client's bytes, in the clear or encrypted, for the socket that keeps time over them.
+
+use crate::encrypted::Encrypted;
+use async_io::Async;
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::net::TcpStream;
+
+/// Everything is tried and says `WouldBlock`, or `Interrupted`, where it can't be done now.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Plain(Async<TcpStream>),
+    Encrypted(Box<Encrypted>),
+}
+
+impl Stream {
+    pub(crate) fn tcp(&self) -> &Async<TcpStream> {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Encrypted(encrypted) => encrypted.tcp(),
+        }
+    }
+
+    pub(crate) fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.get_ref().read(bytes),
+            Self::Encrypted(encrypted) => encrypted.try_read(bytes),
+        }
+    }
+
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.get_ref().write(bytes),
+            Self::Encrypted(encrypted) => encrypted.try_write(|writer| writer.write(bytes)),
+        }
+    }
+
+    pub(crate) fn try_write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.get_ref().write_vectored(parts),
+            Self::Encrypted(encrypted) => {
+                encrypted.try_write(|writer| writer.write_vectored(parts))
+            }
+        }
+    }
+
+    /// Sends what is encrypted already.
+    pub(crate) fn try_flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Encrypted(encrypted) => encrypted.try_flush(),
+        }
+    }
+
+    /// Says within the encryption that nothing more will come.
+    pub(crate) fn try_end(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Encrypted(encrypted) => encrypted.try_end(),
+        }
+    }
+
+    /// Whether the client has taken anything of what could not be sent in one go. In the clear,
+    /// what can't be sent isn't held here.
+    pub(crate) fn has_taken(&mut self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Encrypted(encrypted) => encrypted.has_taken(),
+        }
+    }
+}

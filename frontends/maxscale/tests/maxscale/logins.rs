@@ -1,0 +1,304 @@
+//! Logins as this API's clients do them, and what each role is shown and may.
+
+use crate::support::Server;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rejoin_accounts::{Accounts, Password, Role, change};
+use rejoin_http::test_client::Received;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+struct World {
+    server: Server,
+    path: PathBuf,
+    seconds: Arc<AtomicU64>,
+    _directory: tempfile::TempDir,
+}
+
+/// A header as a test gives it.
+type Header = (&'static str, String);
+
+impl World {
+    /// An account for each role and a second operator; session 1 is olga's, 2 is bob's, 3 vic's.
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("accounts.toml");
+        for (name, role) in [
+            ("vic", Role::Viewer),
+            ("olga", Role::Operator),
+            ("bob", Role::Operator),
+            ("ada", Role::Admin),
+        ] {
+            change(&path, |file| file.add(name, role, &password(name))).unwrap();
+        }
+        let seconds = Arc::new(AtomicU64::new(1_000));
+        let clock = seconds.clone();
+        let clock = Arc::new(move || Duration::from_secs(clock.load(Ordering::SeqCst)));
+        let server = Server::start_with(Accounts::of_file(path.clone(), clock).unwrap());
+        for user in ["olga", "bob", "vic"] {
+            server.create(Some(user), "shell");
+        }
+        Self {
+            server,
+            path,
+            seconds,
+            _directory: directory,
+        }
+    }
+
+    fn ask(&self, method: &str, path: &str, headers: &[Header]) -> Received {
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, it)| (*name, it.as_str()))
+            .collect();
+        self.server.request(method, path, &headers, "")
+    }
+
+    fn status(&self, method: &str, path: &str, header: Header) -> u16 {
+        self.ask(method, path, &[header]).status
+    }
+
+    fn ids(&self, path: &str, header: Header) -> Vec<String> {
+        let shown: Value = serde_json::from_slice(&self.ask("GET", path, &[header]).body).unwrap();
+        let data = shown["data"].as_array().unwrap().iter();
+        data.map(|it| it["id"].as_str().unwrap().into()).collect()
+    }
+
+    fn token(&self, name: &str, query: &str) -> String {
+        let received = self.ask("GET", &format!("/v1/auth{query}"), &[basic(name)]);
+        let told: Value = serde_json::from_slice(&received.body).unwrap();
+        assert_eq!(received.status, 200, "{told}");
+        told["meta"]["token"].as_str().unwrap().into()
+    }
+}
+
+fn password(name: &str) -> Password {
+    Password::new(format!("{name}-pw")).unwrap()
+}
+
+fn basic(name: &str) -> Header {
+    of(name, &format!("{name}-pw"))
+}
+
+fn of(name: &str, password: &str) -> Header {
+    let encoded = STANDARD.encode(format!("{name}:{password}"));
+    ("authorization", format!("Basic {encoded}"))
+}
+
+fn bearer(token: &str) -> Header {
+    ("authorization", format!("Bearer {token}"))
+}
+
+fn cookie(token: &str) -> Header {
+    ("cookie", format!("token_sig={token}"))
+}
+
+fn assert_denied(received: &Received, challenges: bool) {
+    assert_eq!(received.status, 401);
+    let denied = r#"{"errors": [ { "detail": "Access denied" } ] }"#;
+    assert_eq!(received.text(), denied);
+    assert_eq!(received.header("content-type"), None);
+    let realm = challenges.then_some(r#"Basic realm="maxscale""#);
+    assert_eq!(received.header("www-authenticate"), realm);
+}
+
+#[test]
+fn who_is_not_let_in_is_asked_for_a_password_unless_a_script_asks() {
+    let world = World::new();
+    let sessions = "/v1/sessions";
+    for headers in [
+        vec![],
+        vec![of("ada", "wrong")],
+        vec![of("nobody", "ada-pw")],
+        vec![("authorization", "Basic YWRh".into())],
+        vec![("authorization", "Basic ###".into())],
+        vec![("authorization", "Digest x".into())],
+    ] {
+        for (method, path) in [
+            ("GET", sessions),
+            ("OPTIONS", sessions),
+            ("GET", "/v1/none"),
+        ] {
+            assert_denied(&world.ask(method, path, &headers), true);
+        }
+        let mut by_script = headers;
+        by_script.push(("x-requested-with", "XMLHttpRequest".into()));
+        assert_denied(&world.ask("GET", sessions, &by_script), false);
+    }
+    for header in [bearer("abc"), bearer("a.b.c"), cookie("abc")] {
+        assert_denied(&world.ask("GET", sessions, &[header]), false);
+    }
+    // The cookie goes first.
+    let both = [cookie("abc"), basic("ada")];
+    assert_denied(&world.ask("GET", sessions, &both), false);
+}
+
+#[test]
+fn each_role_is_shown_and_may_what_the_table_says() {
+    for (method, path, vic, olga, ada) in [
+        ("GET", "/v1/sessions/1", 404, 200, 200),
+        ("GET", "/v1/sessions/2", 404, 404, 200),
+        ("GET", "/v1/sessions/3", 200, 404, 200),
+        (
+            "GET",
+            "/v1/sessions/2/relationships/services",
+            404,
+            404,
+            200,
+        ),
+        ("HEAD", "/v1/sessions/2", 404, 404, 200),
+        ("OPTIONS", "/v1/sessions/1", 200, 200, 200),
+        ("POST", "/v1/sessions/2/restart", 401, 404, 200),
+        ("POST", "/v1/sessions/1/restart", 401, 200, 200),
+        ("PATCH", "/v1/sessions/2", 401, 404, 400),
+        ("DELETE", "/v1/sessions/2", 401, 404, 200),
+        ("DELETE", "/v1/sessions/1", 401, 200, 200),
+        ("DELETE", "/v1/sessions/3", 401, 404, 200),
+        ("DELETE", "/v1/sessions/3?ttl=9", 401, 404, 200),
+        ("GET", "/v1/maxscale", 200, 200, 200),
+    ] {
+        let world = World::new();
+        for (name, status) in [("vic", vic), ("olga", olga)] {
+            let asked = world.status(method, path, basic(name));
+            assert_eq!(asked, status, "{name} {method} {path}");
+        }
+        let world = World::new();
+        let asked = world.status(method, path, basic("ada"));
+        assert_eq!(asked, ada, "ada {method} {path}");
+    }
+}
+
+#[test]
+fn a_list_shows_an_accounts_own_sessions_and_an_admin_all() {
+    let world = World::new();
+    for (name, ids) in [
+        ("vic", &["3"][..]),
+        ("olga", &["1"]),
+        ("bob", &["2"]),
+        ("ada", &["1", "2", "3"]),
+    ] {
+        assert_eq!(world.ids("/v1/sessions", basic(name)), ids);
+        let page = "/v1/sessions?page[size]=9";
+        let told = world.ask("GET", page, &[basic(name)]);
+        let told: Value = serde_json::from_slice(&told.body).unwrap();
+        assert_eq!(told["meta"]["total"], ids.len());
+        // Nobody is let see more by asking for it.
+        let others = "/v1/sessions?filter[attributes.user]=eq(%22bob%22)";
+        let others = world.ids(others, basic(name));
+        assert_eq!(others.is_empty(), !ids.contains(&"2"), "{name}");
+    }
+    let tag = |name| {
+        let received = world.ask("GET", "/v1/sessions", &[basic(name)]);
+        received.header("etag").unwrap().to_owned()
+    };
+    assert_ne!(tag("vic"), tag("olga"), "what is shown is not the same");
+}
+
+#[test]
+fn a_read_only_token_is_told_that_it_is_one() {
+    let world = World::new();
+    let token = world.token("vic", "");
+    for header in [bearer(&token), cookie(&token)] {
+        let received = world.ask("DELETE", "/v1/sessions/3", &[header]);
+        assert_eq!(received.status, 403);
+        let told = r#"{"errors": [ { "detail": "Administrative access required" } ] }"#;
+        assert_eq!(received.text(), told);
+    }
+    // By no other verb either.
+    for (real, named) in [("GET", "DELETE"), ("POST", "GET")] {
+        let named = ("x-http-method-override", named.to_owned());
+        let received = world.ask(real, "/v1/sessions/3", &[basic("vic"), named]);
+        assert_denied(&received, true);
+    }
+    assert_eq!(world.server.engine.view(|views| views.open_count()), 3);
+}
+
+#[test]
+fn a_password_gets_a_token_which_ends_with_its_time_and_its_password() {
+    let world = World::new();
+    let token = world.token("olga", "");
+    let claims = token.split('.').nth(1).unwrap();
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(claims)
+        .unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["sub"], "olga");
+    assert_eq!(claims["iss"], "maxscale");
+    assert_eq!(claims["account"], "admin");
+    assert_eq!(claims["exp"].as_u64(), Some(1_000 + 28_800));
+    let get = |header| world.status("GET", "/v1/sessions/1", header);
+    assert_eq!((get(bearer(&token)), get(cookie(&token))), (200, 200));
+
+    let short = world.token("olga", "?max-age=10");
+    for nonsense in ["0", "-1", "x", "2147483647"] {
+        world.token("olga", &format!("?max-age={nonsense}"));
+    }
+    world.seconds.fetch_add(10, Ordering::SeqCst);
+    assert_eq!((get(bearer(&short)), get(bearer(&token))), (401, 200));
+    change(&world.path, |file| {
+        file.set_password("olga", &password("new"))
+    })
+    .unwrap();
+    world.seconds.fetch_add(1, Ordering::SeqCst);
+    assert_eq!(get(bearer(&token)), 401);
+}
+
+#[test]
+fn a_token_may_be_kept_as_a_cookie_and_forgotten() {
+    let world = World::new();
+    let kept = |query: &str| {
+        let received = world.ask(
+            "GET",
+            &format!("/v1/auth?persist=yes{query}"),
+            &[basic("ada")],
+        );
+        assert_eq!((received.status, received.text()), (204, ""));
+        received.header("set-cookie").unwrap().to_owned()
+    };
+    let plain = kept("");
+    assert!(
+        plain.ends_with("; Path=/; SameSite=Strict; HttpOnly"),
+        "{plain}"
+    );
+    let token = plain.split(['=', ';']).nth(1).unwrap();
+    assert_eq!(world.status("GET", "/v1/sessions/2", cookie(token)), 200);
+    let aged = kept("&max-age=604800");
+    assert!(
+        aged.ends_with("; Path=/; Max-Age=604800; SameSite=Strict; HttpOnly"),
+        "{aged}"
+    );
+
+    let left = world.ask("GET", "/auth?logout=yes", &[]);
+    assert_eq!((left.status, left.text()), (200, ""));
+    let forget = left.header("set-cookie").unwrap();
+    assert!(forget.starts_with("token_sig=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT"));
+}
+
+#[test]
+fn a_token_gets_no_other_token() {
+    let world = World::new();
+    let token = world.token("ada", "");
+    for headers in [
+        vec![],
+        vec![bearer(&token)],
+        vec![cookie(&token)],
+        vec![of("ada", "no")],
+    ] {
+        assert_denied(&world.ask("GET", "/v1/auth", &headers), false);
+    }
+}
+
+#[test]
+fn without_accounts_a_token_is_for_whoever_asks() {
+    let server = Server::start();
+    let told = server.get("/v1/auth?pretty=false");
+    assert!(
+        told.text().starts_with(r#"{"meta":{"token":"#),
+        "{}",
+        told.text()
+    );
+    assert_eq!(server.get("/v1/sessions").status, 200);
+}
