@@ -26,6 +26,7 @@ use jiff::tz::TimeZone;
 use rejoin_accounts::{Accounts, Caller};
 use rejoin_engine::Engine;
 use rejoin_http::StatusCode;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tide::http::Method;
@@ -133,7 +134,12 @@ impl Arthas {
     ///
     /// The answer is one JSON object, whatever `body` is. Waits as long as the request asks for;
     /// it may be given up at any time.
-    pub async fn answer(&self, body: &[u8], remote: Option<Arc<str>>, caller: &Caller) -> Vec<u8> {
+    pub async fn answer(
+        &self,
+        body: &[u8],
+        remote: Option<SocketAddr>,
+        caller: &Caller,
+    ) -> Vec<u8> {
         let mut request = match Request::parse(body) {
             Ok(request) => request,
             Err(fault) => return Answer::from(fault).encode(None),
@@ -158,7 +164,7 @@ impl Arthas {
         let body = if http.method() == Method::Post {
             // A request that came from no connection has no address.
             let peer = rejoin_http::peer(http);
-            let remote = (!peer.ip().is_unspecified()).then(|| peer.to_string().into());
+            let remote = (!peer.ip().is_unspecified()).then_some(peer);
             self.answer(&rejoin_http::body(http), remote, &caller).await
         } else {
             let fault = Fault::MethodUnsupported(http.method().to_string());
