@@ -125,7 +125,9 @@ impl Viewer {
         }
         let filled = self.kept + read;
         let came = &self.buffer[..filled];
-        self.left = self.left.saturating_sub(memmem::find_iter(came, MARK).count());
+        self.left = self
+            .left
+            .saturating_sub(memmem::find_iter(came, MARK).count());
         // Too short to hold a mark that was counted already.
         self.kept = filled.min(MARK.len() - 1);
         self.buffer.copy_within(filled - self.kept..filled, 0);
