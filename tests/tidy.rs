@@ -6,15 +6,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which of our crates each may depend on. Dependencies point one way.
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 16] = [
     ("rejoin-core", &[]),
-    ("rejoin-log", &["rejoin-core"]),
-    ("rejoin-engine", &["rejoin-core", "rejoin-log"]),
+    ("rejoin-numbers", &[]),
+    ("rejoin-log", &["rejoin-core", "rejoin-numbers"]),
+    (
+        "rejoin-engine",
+        &["rejoin-core", "rejoin-log", "rejoin-numbers"],
+    ),
     (
         "rejoin-sim",
         &["rejoin-core", "rejoin-log", "rejoin-engine"],
     ),
-    ("rejoin-http", &[]),
+    ("rejoin-http", &["rejoin-numbers"]),
     ("rejoin-accounts", &["rejoin-http"]),
     (
         "rejoin-arthas",
@@ -26,6 +30,7 @@ const EDGES: [(&str, &[&str]); 13] = [
             "rejoin-accounts",
         ],
     ),
+    ("rejoin-console", &["rejoin-http"]),
     (
         "rejoin-doris",
         &[
@@ -46,17 +51,34 @@ const EDGES: [(&str, &[&str]); 13] = [
     ),
     (
         "rejoin-native",
-        &["rejoin-core", "rejoin-log", "rejoin-engine", "rejoin-http"],
-    ),
-    (
-        "rejoin",
         &[
             "rejoin-core",
             "rejoin-log",
             "rejoin-engine",
             "rejoin-http",
             "rejoin-accounts",
+        ],
+    ),
+    (
+        "rejoin-operate",
+        &[
+            "rejoin-log",
+            "rejoin-numbers",
+            "rejoin-engine",
+            "rejoin-http",
+        ],
+    ),
+    (
+        "rejoin",
+        &[
+            "rejoin-operate",
+            "rejoin-core",
+            "rejoin-log",
+            "rejoin-engine",
+            "rejoin-http",
+            "rejoin-accounts",
             "rejoin-arthas",
+            "rejoin-console",
             "rejoin-doris",
             "rejoin-maxscale",
             "rejoin-native",
@@ -72,6 +94,7 @@ const EDGES: [(&str, &[&str]); 13] = [
             "rejoin-accounts",
             "rejoin-arthas",
             "rejoin-doris",
+            "rejoin-native",
             "rejoin-maxscale",
         ],
     ),
@@ -90,25 +113,26 @@ const EDGES: [(&str, &[&str]); 13] = [
 ];
 
 /// Only these crates may know these others, so that the day one must go costs one crate.
-const SEAMS: [(&str, &[&str]); 4] = [
+const SEAMS: [(&str, &[&str]); 5] = [
     ("argon2", &["rejoin-accounts"]),
     ("hyper", &["rejoin-http"]),
     ("crc32c", &["rejoin-log"]),
     ("rustix", &["rejoin-engine"]),
+    ("rustls", &["rejoin-http"]),
 ];
 
 const OUTSIDE: [&str; 2] = ["fuzz/Cargo.toml", "tests/bench/Cargo.toml"];
 
 /// All that comes with the log.
 const OF_THE_LOG: &str = "\
-    crc32c proc-macro2 quote rejoin-core syn thiserror thiserror-impl unicode-ident";
+    crc32c proc-macro2 quote rejoin-core rejoin-numbers syn thiserror thiserror-impl unicode-ident";
 
 /// All that comes with the engine, without its features.
 const OF_THE_ENGINE: &str = "\
     async-channel cfg-if concurrent-queue crc32c crossbeam-utils event-listener \
     event-listener-strategy futures futures-channel futures-core futures-io futures-macro \
     futures-sink futures-task futures-util getrandom itoa libc memchr once_cell parking \
-    pin-project-lite proc-macro2 quote rejoin-core rejoin-log serde_core serde_json slab syn \
+    pin-project-lite proc-macro2 quote rejoin-core rejoin-log rejoin-numbers serde_core serde_json slab syn \
     thiserror thiserror-impl tracing tracing-core unicode-ident uuid zmij";
 
 /// What the features `smol` and `shell` add to that.

@@ -81,7 +81,7 @@ pub struct Engine {
     config: Arc<Config>,
     services: Arc<Services>,
     pub(crate) puller: Puller,
-    requests: Sender<Request>,
+    pub(crate) requests: Sender<Request>,
     inputs: Arc<Inputs>,
     pub(crate) end: Sender<()>,
     permission: Arc<Permission>,
@@ -335,6 +335,7 @@ impl Engine {
         bytes: Arc<[u8]>,
         end: bool,
     ) -> Result<(), CommandError> {
+        self.permission.to_change()?;
         // An end alone takes no room, and a job may wait for nothing else.
         if !bytes.is_empty() && self.inputs.is_full(job) {
             return Err(CommandError::InputFull);
@@ -451,7 +452,7 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         match self.requests.try_send(Request { command, reply }) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => return Err(CommandError::Overloaded),
+            Err(TrySendError::Full(_)) => return Err(self.overloaded()),
             Err(TrySendError::Closed(_)) => return Err(self.unavailable().await),
         }
         match answer.await {

@@ -21,7 +21,7 @@ pub(crate) fn note(record: &Record) {
         Event::JobSubmitted { job, manner, .. } => {
             tracing::debug!(%session, %job, place = ?manner.place, "job submitted");
         }
-        Event::InterruptRequested { job, cause } => {
+        Event::InterruptRequested { job, cause, .. } => {
             tracing::debug!(%session, %job, ?cause, "job told to end");
         }
         Event::JobFinished {

@@ -54,6 +54,7 @@ mod runner;
 mod runtime;
 mod salvage;
 mod sequencer;
+mod stats;
 mod supervisor;
 mod transitions;
 
@@ -71,5 +72,6 @@ pub use runtime::Runtime;
 #[cfg(feature = "smol")]
 pub use runtime::SmolRuntime;
 pub use salvage::{Gap, Salvage, Salvaged};
+pub use stats::{Condition, Stats};
 pub use supervisor::Services;
 pub use transitions::Transitions;

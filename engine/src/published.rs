@@ -3,6 +3,7 @@
 
 use crate::error::Unavailable;
 use crate::recent::Recent;
+use crate::stats::{Condition, Counts};
 use event_listener::{Event as Wake, EventListener};
 use rejoin_core::{Event, Record, Sequence, SessionId, SessionView, Views};
 use rejoin_log::ReadLimit;
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 #[derive(Debug)]
 pub(crate) struct Published {
+    pub(crate) counts: Counts,
     views: RwLock<Views>,
     recent: Mutex<Recent>,
     wakes: Mutex<BTreeMap<SessionId, Wake>>,
@@ -23,7 +25,11 @@ pub(crate) struct Published {
 
 impl Published {
     pub(crate) fn new(views: Views, recent_bytes: usize) -> Self {
+        let consumers = views
+            .open_sessions()
+            .map(|session| session.consumers().count() as u64);
         Self {
+            counts: Counts::new(consumers.sum()),
             views: RwLock::new(views),
             recent: Mutex::new(Recent::new(recent_bytes)),
             wakes: Mutex::default(),
@@ -81,7 +87,17 @@ impl Published {
         after: Sequence,
         limit: ReadLimit,
     ) -> Option<Vec<Arc<Record>>> {
-        lock(&self.recent).read(session, after, limit)
+        let read = lock(&self.recent).read(session, after, limit);
+        match &read {
+            Some(_) => self.counts.recent_hits.one(),
+            None => self.counts.recent_misses.one(),
+        }
+        read
+    }
+
+    /// About the bytes of the records that are still in memory, and how many they may have.
+    pub(crate) fn recent_bytes(&self) -> (u64, u64) {
+        lock(&self.recent).bytes()
     }
 
     /// Is woken by the session's next record, or by the engine's end. Look after listening: what
@@ -121,6 +137,15 @@ impl Published {
         let listener = self.on_closing.listen();
         if !self.is_closing() {
             listener.await;
+        }
+    }
+
+    /// How far the engine has come.
+    pub(crate) fn condition(&self) -> Condition {
+        match self.ended() {
+            Some(_) => Condition::Ended,
+            None if self.is_closing() => Condition::Closing,
+            None => Condition::Open,
         }
     }
 

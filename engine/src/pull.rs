@@ -62,6 +62,7 @@ impl Puller {
                 },
             );
         };
+        let _counted = self.published.counts.pulls.enter();
         let joined = open.joined;
         let turn = open.turn();
         let mut taken = pin!(turn.lock());

@@ -64,6 +64,11 @@ impl Recent {
         (!read.is_empty()).then_some(read)
     }
 
+    /// What is here, and how much may be.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (self.bytes as u64, self.capacity as u64)
+    }
+
     fn forget_oldest(&mut self) {
         let Some(session) = self.oldest_first.pop_front() else {
             return;

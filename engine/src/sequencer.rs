@@ -8,6 +8,7 @@ use crate::activity::Activity;
 use crate::batch::{Batch, Reply};
 use crate::error::Unavailable;
 use crate::published::Published;
+use crate::stats::Kind;
 use crate::supervisor::Supervisor;
 use crate::{Runtime, journal, limits};
 use async_channel::Receiver;
@@ -125,12 +126,25 @@ impl Sequencer {
         let now = self.runtime.now();
         match input {
             Input::Request(Request { command, reply }) => {
-                batch.take(self.state.step(now, command), Some(reply));
+                self.decide(batch, now, command, Some(reply));
             }
             // Refused reports are those of jobs that have been finished for them.
-            Input::Report(command) => batch.take(self.state.step(now, command), None),
+            Input::Report(command) => self.decide(batch, now, command, None),
             Input::Tick | Input::End => {}
         }
+    }
+
+    fn decide(
+        &mut self,
+        batch: &mut Batch,
+        now: Timestamp,
+        command: Command,
+        reply: Option<Reply>,
+    ) {
+        let kind = Kind::of(&command);
+        let outcome = self.state.step(now, command);
+        self.published.counts.decided(kind, &outcome);
+        batch.take(outcome, reply);
     }
 
     fn keep_time(&mut self, batch: &mut Batch, is_end: bool) {
@@ -140,7 +154,7 @@ impl Sequencer {
         if (is_tick || is_end) && !self.read_only {
             self.cursors_logged = now;
             for command in self.activity.take_unlogged() {
-                batch.take(self.state.step(now, command), None);
+                self.decide(batch, now, command, None);
             }
         }
         // As the core judges it: a clock that was set back does not take back what is due.
@@ -155,15 +169,16 @@ impl Sequencer {
         for command in due
             .into_iter()
             .filter_map(|due| self.activity.before_expiry(due, now))
+            .collect::<Vec<_>>()
         {
-            batch.take(self.state.step(now, command), None);
+            self.decide(batch, now, command, None);
         }
         let expire = if self.read_only {
             Command::ExpireConsumers
         } else {
             Command::Expire
         };
-        batch.take(self.state.step(now, expire), None);
+        self.decide(batch, now, expire, None);
     }
 
     /// Nothing is told, shown or done before it is durable.
@@ -171,11 +186,13 @@ impl Sequencer {
         if !batch.records.is_empty() {
             self.activity.stamp(self.state.last_at());
             self.log.append(&batch.records)?;
+            self.published.counts.batch(batch.records.len());
             self.published.publish(&batch.records);
             self.supervisor
                 .carry_out(std::mem::take(&mut batch.effects), &batch.records);
             for record in &batch.records {
                 journal::note(record);
+                self.published.counts.record(record);
                 match record.event {
                     Event::ConsumerLeft { consumer, .. } => {
                         self.activity.forget_consumer(record.session, consumer);

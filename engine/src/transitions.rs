@@ -104,7 +104,15 @@ mod tests {
     #[test]
     fn a_transition_that_breaks_a_promise_is_named_once() {
         let mut transitions = Transitions::default();
-        let started = |sequence| record(sequence, Event::JobStarted { job: JobId(1) });
+        let started = |sequence| {
+            record(
+                sequence,
+                Event::JobStarted {
+                    job: JobId(1),
+                    private: false,
+                },
+            )
+        };
         assert_eq!(transitions.take(&record(1, created())), Ok(()));
         let violation = transitions.take(&started(2)).unwrap_err();
         assert_eq!(violation.sequence, Sequence(2));
@@ -121,7 +129,10 @@ mod tests {
         };
         assert_eq!(transitions.take(&record(1, created())), Ok(()));
         // Whether job 1 runs, and a session that its end does not name, cannot be known.
-        let started = Event::JobStarted { job: JobId(1) };
+        let started = Event::JobStarted {
+            job: JobId(1),
+            private: false,
+        };
         assert_eq!(transitions.take(&record(7, started)), Ok(()));
         assert_eq!(transitions.take(&record(8, closed.clone())), Ok(()));
         let again = transitions.take(&record(8, closed)).unwrap_err();

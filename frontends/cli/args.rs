@@ -1,10 +1,16 @@
 //! What the command line takes, and how it is explained.
 
+mod client;
 mod offline;
 mod user;
 
+use crate::health::HealthArgs;
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
+pub(crate) use client::{
+    AttachArgs, CloseArgs, InterruptArgs, RunArgs, SendArgs, ServerArgs, SessionState,
+    SessionsArgs, ShowArgs,
+};
 pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionArgs};
 use std::error::Error;
 use std::io::Write;
@@ -39,11 +45,21 @@ pub(crate) enum Command {
     /// else it has the default that is named.
     #[command(after_long_help = EXAMPLES)]
     Serve(Box<ServeArgs>),
+    Run(RunArgs),
+    Attach(AttachArgs),
+    Sessions(SessionsArgs),
+    Show(ShowArgs),
+    Interrupt(InterruptArgs),
+    Close(CloseArgs),
+    Send(SendArgs),
     Verify(VerifyArgs),
     Replay(ReplayArgs),
     Export(ExportArgs),
     Log(LogArgs),
+    Health(HealthArgs),
     User(UserArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 /// What `rejoin serve` takes.
@@ -121,6 +137,42 @@ Examples:
   rejoin verify rejoin-data
   rejoin verify --json rejoin-data/log | json_pp
   rejoin verify rejoin-data --salvage salvaged && rejoin serve --data salvaged
+";
+
+/// Write what a shell needs to complete this program's command lines.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = COMPLETIONS_EXAMPLES)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  source <(rejoin completions bash)
+  rejoin completions zsh > \"${fpath[1]}/_rejoin\"
+  rejoin completions fish > ~/.config/fish/completions/rejoin.fish
+";
+
+/// Write the manual page of this program, or of one of its commands.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = MAN_EXAMPLES)]
+pub(crate) struct ManArgs {
+    /// The command, and that below it where there is one [default: the program itself]
+    #[arg(value_name = "COMMAND", conflicts_with = "directory")]
+    pub(crate) command: Vec<String>,
+
+    /// Write all pages into this directory, which is created where there is none
+    #[arg(long, value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+}
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  rejoin man | man -l -
+  rejoin man run | man -l -
+  rejoin man --directory ~/.local/share/man/man1
 ";
 
 /// Says on standard error what went wrong, and why.

@@ -4,6 +4,8 @@
 mod access;
 mod archive;
 mod encryption;
+mod notify;
+mod operate;
 mod read_only;
 
 use crate::args::ServeArgs;
@@ -12,14 +14,15 @@ use crate::settings::Settings;
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
 use futures::future::{Either, join, join_all, select};
+use operate::Listener;
 use rejoin_accounts::Accounts;
-use rejoin_core::Violation;
+use rejoin_core::{Timestamp, Violation};
 use rejoin_engine::{
     Engine, Replayed, Runner, Runtime, Services, ShellRunner, ShellSettings, SmolRuntime,
     Unavailable,
 };
 use rejoin_http::{Closing, Server, Tls};
-use rejoin_log::segment::{LogId, OpenError, SegmentLog};
+use rejoin_log::segment::{LogId, Numbers, OpenError, SegmentLog};
 use std::error::Error;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -87,6 +90,10 @@ struct Begun {
     shell: Option<Arc<ShellRunner>>,
     data: PathBuf,
     is_read_only: bool,
+    /// What the log's writer counts; none where nothing is written.
+    log: Option<Arc<Numbers>>,
+    /// When the process began to serve.
+    at: Timestamp,
 }
 
 async fn serve(settings: &Settings, read_only: Option<&Path>) -> Result<(), ServeError> {
@@ -107,6 +114,7 @@ async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
     let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
     let data = settings.data();
     let config = settings.engine();
+    let at = SmolRuntime.now();
     let (log, replayed) = open_log(&data, settings, Replayed::new(&config))?;
     let data = data.canonicalize().unwrap_or(data);
     let runtime = Arc::new(SmolRuntime);
@@ -120,6 +128,7 @@ async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
         tracing::warn!(orphans, "ended what an earlier server had left running");
     }
     let services = Services::from([("shell".into(), shell.clone() as Arc<dyn Runner>)]);
+    let numbers = log.numbers();
     let archive = log.archive();
     let engine = Engine::start(config, runtime, Box::new(log), replayed, services)
         .map_err(|it| begin(it.into()))?;
@@ -129,6 +138,8 @@ async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
         shell: Some(shell),
         data,
         is_read_only: false,
+        log: Some(numbers),
+        at,
     })
 }
 
@@ -142,8 +153,9 @@ async fn serve_until_told(
 ) -> Result<(), ServeError> {
     let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
     let engine = begun.engine.clone();
-    let servers = bind(settings, &engine, accounts, tls).map_err(|it| begin(it.into()))?;
+    let servers = bind(settings, &begun, accounts, tls).map_err(|it| begin(it.into()))?;
     announce(&servers, &begun, encryption::scheme(tls)).map_err(|it| begin(it.into()))?;
+    notify::ready();
 
     let closing = Closing::new();
     let watch = async {
@@ -151,6 +163,7 @@ async fn serve_until_told(
             let signal = signal.and_then(Result::ok);
             tracing::info!(?signal, "told to end; told again, it ends at once");
         }
+        notify::stopping();
         engine.begin_closing();
         closing.begin();
         signals.next().await
@@ -162,7 +175,7 @@ async fn serve_until_told(
         };
         let serving = servers
             .into_iter()
-            .map(|(_, server)| server.run(closing.begun()));
+            .map(|(listener, server)| server.run(until(listener, &closing, &engine)));
         join(join_all(serving), end_engine).await
     };
     let (served, ended) = match select(pin!(work), pin!(watch)).await {
@@ -186,6 +199,14 @@ async fn serve_until_told(
     match ended {
         Unavailable::ShuttingDown => Ok(()),
         failed => Err(ServeError::Stopped(failed)),
+    }
+}
+
+/// Until when a server takes requests: who asks how it is gets an answer until the engine has ended.
+async fn until(listener: Listener, closing: &Closing, engine: &Engine) {
+    closing.begun().await;
+    if listener == Listener::Operate {
+        engine.ended().await;
     }
 }
 
@@ -240,57 +261,90 @@ fn open_log(
 /// address of its own. The common one is the first.
 fn bind(
     settings: &Settings,
-    engine: &Engine,
+    begun: &Begun,
     accounts: &Accounts,
     tls: Option<&Tls>,
-) -> Result<Vec<(&'static str, Server)>, rejoin_http::BindError> {
+) -> Result<Vec<(Listener, Server)>, rejoin_http::BindError> {
+    let engine = &begun.engine;
     let mut common = rejoin_http::app();
     let arthas = settings.arthas();
     rejoin_arthas::mount(&mut common, engine.clone(), accounts.clone(), arthas);
-    rejoin_native::mount(&mut common, engine.clone());
-    rejoin_native::mount_openapi(&mut common, &[rejoin_native::OPENAPI]);
+    rejoin_console::mount(&mut common);
+    rejoin_native::mount(&mut common, engine.clone(), accounts.clone());
+    let mut documents = vec![rejoin_native::OPENAPI, rejoin_arthas::OPENAPI];
     let of_its_own = |address| (address, rejoin_http::app());
     let mut maxscale = settings.maxscale_listen().map(of_its_own);
     match &mut maxscale {
-        Some((_, own)) => rejoin_maxscale::mount(own, engine.clone(), accounts.clone()),
-        None => rejoin_maxscale::mount_versioned(&mut common, engine.clone(), accounts.clone()),
+        Some((_, own)) => {
+            rejoin_maxscale::mount(own, engine.clone(), accounts.clone());
+            rejoin_native::mount_openapi(own, &[rejoin_maxscale::OPENAPI]);
+        }
+        None => {
+            rejoin_maxscale::mount_versioned(&mut common, engine.clone(), accounts.clone());
+            documents.push(rejoin_maxscale::OPENAPI);
+        }
     }
     let mut doris = settings.doris_listen().map(of_its_own);
-    let app = doris.as_mut().map_or(&mut common, |(_, app)| app);
+    let app = match &mut doris {
+        Some((_, own)) => {
+            rejoin_native::mount_openapi(own, &[rejoin_doris::OPENAPI]);
+            own
+        }
+        None => {
+            documents.push(rejoin_doris::OPENAPI);
+            &mut common
+        }
+    };
     rejoin_doris::mount(app, engine.clone(), accounts.clone(), settings.doris());
+    rejoin_native::mount_openapi(&mut common, &documents);
 
-    let bind = |name, (address, app)| {
-        let check = access::host_check(settings, accounts, address);
-        let server = Server::bind(address, app, settings.http(), check)?;
-        Ok((name, encryption::encrypt(server, tls)))
+    let numbers = operate::numbers();
+    let mut operate = settings.operate_listen().map(of_its_own);
+    let app = operate.as_mut().map_or(&mut common, |(_, app)| app);
+    rejoin_operate::mount(app, operate::operated(begun, numbers.clone()));
+
+    let bind = |listener, (address, app)| {
+        let watch = operate::watch(settings, &numbers, listener);
+        let bind = |check| Server::bind(address, app, settings.http(), check);
+        if listener == Listener::Operate {
+            // What scrapes and asks for health has no certificates to check.
+            return Ok((listener, bind(operate::hosts(address))?.watched(watch)));
+        }
+        let server = bind(access::host_check(settings, accounts, address))?;
+        let server = encryption::encrypt(server, tls).watched(watch);
+        Ok((listener, server))
     };
     [
-        ("everything else", Some((settings.listen(), common))),
-        ("MaxScale", maxscale),
-        ("Doris", doris),
+        (Listener::Common, Some((settings.listen(), common))),
+        (Listener::MaxScale, maxscale),
+        (Listener::Doris, doris),
+        (Listener::Operate, operate),
     ]
     .into_iter()
-    .filter_map(|(name, own)| Some(bind(name, own?)))
+    .filter_map(|(listener, own)| Some(bind(listener, own?)))
     .collect()
 }
 
 /// The first line of output: where people and programs find the server and its log. Then a line
 /// for each frontend that is found elsewhere.
-fn announce(servers: &[(&str, Server)], begun: &Begun, scheme: &str) -> std::io::Result<()> {
+fn announce(servers: &[(Listener, Server)], begun: &Begun, scheme: &str) -> std::io::Result<()> {
     let log = if begun.is_read_only {
         "and only reads the log"
     } else {
         "with its log"
     };
     let mut lines = String::new();
-    for (place, (name, server)) in servers.iter().enumerate() {
+    for (place, (listener, server)) in servers.iter().enumerate() {
         let address = server.local_addr();
         lines += &match place {
             0 => format!(
                 "Rejoin listens on {scheme}://{address}, {log} in {}\n",
                 begun.data.display()
             ),
-            _ => format!("For clients of {name}: {scheme}://{address}\n"),
+            _ if *listener == Listener::Operate => {
+                format!("{}: http://{address}\n", listener.words())
+            }
+            _ => format!("{}: {scheme}://{address}\n", listener.words()),
         };
     }
     // At once, since some read the first line only, and leave.

@@ -1,6 +1,12 @@
 //! The settings of `rejoin serve`: one structure for flags, environment and file.
 
+#[cfg(test)]
+mod example;
+mod logging;
+
 use clap::ValueEnum;
+use logging::LogRequests;
+pub(crate) use logging::{LogFormat, LogLevel};
 use rejoin_core::Retention;
 use rejoin_engine::Config;
 use rejoin_log::segment::Durability;
@@ -27,6 +33,11 @@ pub(crate) struct Settings {
     /// (8030) [default: with the others]
     #[arg(long, value_name = "ADDR:PORT", env = "REJOIN_DORIS_LISTEN", help_heading = FRONTENDS)]
     doris_listen: Option<SocketAddr>,
+
+    /// Address and port at which /metrics, /healthz and /readyz are served instead; they tell numbers
+    /// only and run nothing, so it need not be a loopback address [default: with the others]
+    #[arg(long, value_name = "ADDR:PORT", env = "REJOIN_OPERATE_LISTEN", help_heading = FRONTENDS)]
+    operate_listen: Option<SocketAddr>,
 
     /// Columns of Doris' tables: the nine that are documented, or the fourteen of newer versions
     /// [default: documented]
@@ -158,10 +169,15 @@ pub(crate) struct Settings {
     /// How to say it [default: human]
     #[arg(long, value_name = "FORM", env = "REJOIN_LOG_FORMAT", help_heading = LOGGING)]
     pub(crate) log_format: Option<LogFormat>,
+
+    /// Which requests to tell, with session, job, status and time: `failed`, those answered with 500
+    /// and above; never a query, a header or a body [default: failed]
+    #[arg(long, value_name = "WHICH", env = "REJOIN_LOG_REQUESTS", help_heading = LOGGING)]
+    log_requests: Option<LogRequests>,
 }
 
-const ENCRYPTION: &str = "Encryption";
 const ACCESS: &str = "Who may use it";
+const ENCRYPTION: &str = "Encryption";
 const FRONTENDS: &str = "Frontends";
 const TIMEOUTS: &str = "Timeouts (such as 500ms, 30s, 5m, 3h, 1d)";
 const BOUNDS: &str = "Bounds";
@@ -182,29 +198,6 @@ enum DurabilityLevel {
 enum DorisColumns {
     Documented,
     Newer,
-}
-
-/// How much to log.
-#[derive(Clone, Copy, Debug, Default, Deserialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum LogLevel {
-    Error,
-    Warn,
-    #[default]
-    Info,
-    Debug,
-    Trace,
-}
-
-/// How to log.
-#[derive(Clone, Copy, Debug, Default, Deserialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum LogFormat {
-    /// A line for people, with colours on a terminal
-    #[default]
-    Human,
-    /// A JSON object a line
-    Json,
 }
 
 /// A duration as people write it.
@@ -273,12 +266,12 @@ impl Settings {
     pub(crate) fn or(self, other: Self) -> Self {
         first_said! { self, other;
             tls_cert tls_key
-            listen maxscale_listen doris_listen doris_columns data durability session_timeout consumer_timeout job_timeout exec_timeout
+            listen maxscale_listen doris_listen operate_listen doris_columns data durability session_timeout consumer_timeout job_timeout exec_timeout
             pull_wait turn_wait interrupt_grace shutdown_grace idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_header recent_bytes
             accounts allow_host
-            retain_age retain_bytes log_level log_format
+            retain_age retain_bytes log_level log_format log_requests
         }
     }
 
@@ -294,6 +287,20 @@ impl Settings {
     /// Where Doris' API is served, if not with the others.
     pub(crate) fn doris_listen(&self) -> Option<SocketAddr> {
         self.doris_listen
+    }
+
+    /// Where /metrics, /healthz and /readyz are served, if not with the others.
+    pub(crate) fn operate_listen(&self) -> Option<SocketAddr> {
+        self.operate_listen
+    }
+
+    /// Which requests are told.
+    pub(crate) fn log_requests(&self) -> rejoin_http::Requests {
+        match self.log_requests {
+            Some(LogRequests::None) => rejoin_http::Requests::None,
+            None | Some(LogRequests::Failed) => rejoin_http::Requests::Failed,
+            Some(LogRequests::All) => rejoin_http::Requests::All,
+        }
     }
 
     pub(crate) fn tls_cert(&self) -> Option<&Path> {

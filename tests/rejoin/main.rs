@@ -1,10 +1,14 @@
 //! The whole program: the real binary, and requests as real clients send them.
 
+mod accounts;
 mod book;
 mod bounds;
+mod client;
 mod crashes;
 mod hostile;
 mod native;
+mod openapi;
+mod operate;
 mod output;
 mod process;
 mod replay;
@@ -14,6 +18,7 @@ mod salvage;
 mod server;
 mod shell;
 mod story;
+mod tls;
 mod verify;
 mod views;
 mod walkthrough;

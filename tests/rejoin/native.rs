@@ -161,3 +161,94 @@ fn an_interrupted_job_says_so() {
     let events = stream(&server, session, 0, is_finished);
     assert_eq!(events.last().unwrap().1["outcome"], "interrupted");
 }
+
+#[test]
+fn a_thousand_idle_streams_cost_little_and_end_with_their_readers() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let mut client = server.client();
+    post(&mut client, "/sessions", &json!({}));
+    let watch = || {
+        let mut client = server.client();
+        let path = "/sessions/1/stream";
+        client.send_request("GET", path, &[], b"").unwrap();
+        assert_eq!(client.receive_head().unwrap().status, 200);
+        // The first event has come, and nothing more does.
+        let mut text = String::new();
+        while !text.contains("session-created") {
+            text += std::str::from_utf8(&client.receive_chunk().unwrap().unwrap()).unwrap();
+        }
+        client
+    };
+    // What is made once and kept is there before it is counted.
+    drop((0..20).map(|_| watch()).collect::<Vec<_>>());
+    let streams = 1_000;
+    let before = resident(server.id());
+    let watching: Vec<_> = (0..streams).map(|_| watch()).collect();
+    let each = resident(server.id()).saturating_sub(before) / streams;
+    assert!(each <= 48 * 1024, "{each} bytes for each stream");
+    let threads = std::fs::read_dir(format!("/proc/{}/task", server.id())).unwrap();
+    assert!(threads.count() < 50, "a stream is not a thread");
+    drop(watching);
+    // Their connections are closed, and the same room serves the next ones.
+    let sockets = || {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap();
+        files.count() as u64
+    };
+    while sockets() > streams / 2 {
+        std::thread::yield_now();
+    }
+    let _watching: Vec<_> = (0..streams).map(|_| watch()).collect();
+    let again = resident(server.id()).saturating_sub(before) / streams;
+    assert!(
+        again <= 48 * 1024,
+        "{again} bytes for each stream, the second time"
+    );
+}
+
+/// Bytes of memory that a process has.
+fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next());
+    kibibytes.unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn what_a_stream_tells_is_byte_for_byte_what_the_log_holds() {
+    let data = directory();
+    let mut server = Server::start(data.path(), &[]);
+    let created = post(&mut server.client(), "/sessions", &json!({}));
+    let session = created["id"].as_str().unwrap().to_owned();
+    let statement = r#"i=0; while [ $i -lt 300 ]; do printf '%s\377\0é"\\\n' $i; i=$((i+1)); done"#;
+    post(
+        &mut server.client(),
+        "/sessions/1/jobs",
+        &json!({"statement": statement}),
+    );
+    stream(&server, &session, 0, is_finished);
+    let mut client = server.client();
+    let last = "/sessions/1/stream?after=0";
+    client.request("DELETE", "/sessions/1", &[], b"").unwrap();
+    let told = client.get(&last.replace('1', &session)).unwrap();
+    // Results as their bytes: what stands behind `"result":` to the event's end.
+    let told: Vec<_> = told
+        .text()
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: {")?.split_once(r#""result":{"#))
+        .map(|(_, result)| format!("{{{}", result.strip_suffix('}').unwrap()))
+        .collect();
+    server.kill();
+    let mut held = vec![];
+    let directory = rejoin_log::disk::Directory::LOCK;
+    let log = data.path().join("log");
+    assert!(log.join(directory).exists(), "the log is somewhere else");
+    let opened = rejoin_log::segment::SegmentLog::open_read_only(&log, &mut |record| {
+        if let rejoin_core::Event::ResultEmitted { result, .. } = &record.event {
+            held.push(result.to_string());
+        }
+    });
+    opened.unwrap();
+    assert!(!held.is_empty());
+    assert_eq!(told, held);
+}

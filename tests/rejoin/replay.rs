@@ -135,7 +135,7 @@ fn json_lines_hold_every_record_that_viewers_were_told_of() {
         shown_lines(&all)
     };
     let results = |lines: &[Value]| -> Vec<Value> {
-        let emitted = lines.iter().filter(|it| it["event"] == "result-emitted");
+        let emitted = lines.iter().filter(|it| it["event"] == "result");
         emitted.map(|it| it["result"].clone()).collect()
     };
     let pulled = killed.pulled.iter().filter(|it| it["type"] == "shell");

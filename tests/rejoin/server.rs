@@ -44,17 +44,26 @@ impl Server {
         Self::start_saying(data, more, Stdio::inherit())
     }
 
+    /// As [`Self::start`], at an address that clients know.
+    pub(crate) fn start_at(data: &Path, address: &str) -> Self {
+        Self::started(address, data, &[], Stdio::inherit())
+    }
+
     /// As [`Self::start`], with its standard error there.
     pub(crate) fn start_saying(data: &Path, more: &[&str], err: Stdio) -> Self {
+        Self::started("127.0.0.1:0", data, more, err)
+    }
+
+    fn started(address: &str, data: &Path, more: &[&str], err: Stdio) -> Self {
         let data = data.to_str().unwrap();
-        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--data", data];
+        let mut arguments = vec!["serve", "--listen", address, "--data", data];
         arguments.extend(more);
         let mut child = rejoin(&arguments).stderr(err).spawn().unwrap();
         let mut first_line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         out.read_line(&mut first_line).unwrap();
         let address = first_line
-            .split("http://")
+            .split("://")
             .nth(1)
             .and_then(|rest| rest.split(',').next())
             .unwrap_or_else(|| panic!("no address in {first_line:?}"))

@@ -305,7 +305,7 @@ impl Session {
                 }
                 self.jobs.insert(*id, job);
             }
-            Event::JobStarted { job } => {
+            Event::JobStarted { job, .. } => {
                 if let Some(job) = self.jobs.get_mut(job) {
                     job.started = true;
                 }
@@ -328,7 +328,7 @@ impl Session {
                     };
                 }
             }
-            Event::InterruptRequested { job: id, cause } => {
+            Event::InterruptRequested { job: id, cause, .. } => {
                 if let Some(job) = self.jobs.get_mut(id) {
                     deadlines.reset(Deadline::Job(session, *id), job.deadline(), None);
                     job.interrupt.get_or_insert(*cause);
@@ -393,7 +393,7 @@ impl Session {
                         .then_some("the foreground is taken")
                 }
             }
-            Event::JobStarted { job } => match self.jobs.get(job) {
+            Event::JobStarted { job, .. } => match self.jobs.get(job) {
                 None => self.lacks_job(job).then_some("its job is not running"),
                 Some(job) => job.started.then_some("its job has started already"),
             },

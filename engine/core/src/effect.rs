@@ -75,7 +75,7 @@ impl Effect {
                 bytes: bytes.clone(),
                 end: *end,
             }),
-            Event::InterruptRequested { job, cause } => Some(Self::Interrupt {
+            Event::InterruptRequested { job, cause, .. } => Some(Self::Interrupt {
                 session,
                 job: *job,
                 cause: *cause,

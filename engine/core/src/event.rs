@@ -118,6 +118,8 @@ pub enum Event {
     JobStarted {
         /// Which job.
         job: JobId,
+        /// As [`Manner::is_private`].
+        private: bool,
     },
     /// A job said something.
     ResultEmitted {
@@ -135,6 +137,8 @@ pub enum Event {
         job: JobId,
         /// Why.
         cause: InterruptCause,
+        /// As [`Manner::is_private`].
+        private: bool,
     },
     /// A job ended; nothing about it follows.
     JobFinished {
@@ -243,7 +247,7 @@ impl Event {
     pub(crate) fn job(&self) -> Option<JobId> {
         match self {
             Self::JobSubmitted { job, .. }
-            | Self::JobStarted { job }
+            | Self::JobStarted { job, .. }
             | Self::InputWritten { job, .. }
             | Self::ResultEmitted { job, .. }
             | Self::InterruptRequested { job, .. }
@@ -302,6 +306,18 @@ pub struct Manner {
     pub place: Place,
     /// Whom its results are for.
     pub audience: Audience,
+}
+
+impl Manner {
+    /// Whether nobody but who submitted the job need know that it runs: nobody waits for it, and
+    /// nobody else is told its results.
+    #[must_use]
+    pub const fn is_private(self) -> bool {
+        matches!(
+            (self.place, self.audience),
+            (Place::Background, Audience::Submitter)
+        )
+    }
 }
 
 /// Whether a session's other jobs must wait for a job.

@@ -190,9 +190,11 @@ fn find(
         }
         (Command::InterruptJob { session, .. }, Told::Noted(job, sequence)) => {
             let cause = InterruptCause::Requested;
-            by_sequence(*session, sequence, &|record| {
-                record.event == Event::InterruptRequested { job, cause }
-            })
+            by_sequence(
+                *session,
+                sequence,
+                &|record| matches!(record.event, Event::InterruptRequested { job: it, cause: why, .. } if it == job && why == cause),
+            )
         }
         (
             Command::WriteInput {

@@ -114,6 +114,7 @@ const EXPECTED: &[&str] = &[
     "fault: torn end of the log cut",
     "fault: wake-up out of order",
     "fault: wake-up without reason",
+    "input: read",
     "pull: as the session or the engine ends",
     "pull: refused, consumer not found",
     "pull: refused, session not found",

@@ -35,6 +35,8 @@ impl Log for Recorder {
                 let kept = witness.shadow.keep();
                 witness.judge(kept);
                 for record in records {
+                    let submitted = witness.runs.submit(record, &witness.shadow);
+                    witness.judge(submitted);
                     let finished = witness.runs.finish(record, &witness.shadow);
                     witness.judge(finished);
                     witness.ledger.count(name(&record.event));

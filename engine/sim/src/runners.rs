@@ -1,15 +1,16 @@
 //! Runners that do what the statement says, word for word: `say 20; wait 300; burst 8; exit 3`.
 //!
 //! Words: `say BYTES`, `burst COUNT`, `wait MILLIS`, `forever`, `late` (never says that it has
-//! started), `stubborn COUNT` (ends at that interrupt, or a while after the first), `panic`,
+//! started), `deaf` (reads no input), `stubborn COUNT` (ends at that interrupt, or a while after the first), `panic`,
 //! `explain BYTES` (a message at the end), `exit STATUS`. Every script ends soon after it is
 //! interrupted.
 
 use crate::random::Random;
 use crate::world::World;
 use futures::future::{BoxFuture, Either, select};
-use rejoin_core::SessionId;
-use rejoin_engine::{Exit, Runner, RunnerJob};
+use rejoin_core::{JobId, SessionId};
+use rejoin_engine::{Exit, Input, Runner, RunnerJob};
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use std::time::Duration;
 pub(crate) struct Scripted(pub(crate) Arc<World>);
 
 impl Runner for Scripted {
-    fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
+    fn run(&self, mut job: RunnerJob) -> BoxFuture<'static, Exit> {
         let world = self.0.clone();
         {
             let mut witness = world.witness();
@@ -28,7 +29,14 @@ impl Runner for Scripted {
             witness.judge(started);
         }
         Box::pin(async move {
-            let work = pin!(play(&world, &job));
+            let input = job.input.take().filter(|_| !job.statement.contains("deaf"));
+            let reading = pin!(read(&world, job.session, job.job, input));
+            let work = pin!(async {
+                match select(pin!(play(&world, &job)), reading).await {
+                    Either::Left((exit, _)) => exit,
+                    Either::Right((never, _)) => match never {},
+                }
+            });
             let end = pin!(told_to_end(&world, &job));
             match select(work, end).await {
                 Either::Left((exit, _)) => exit,
@@ -53,6 +61,20 @@ impl Runner for Scripted {
             world.pause(wait).await;
         })
     }
+}
+
+/// Takes what is written to the job, as soon as it comes.
+async fn read(world: &World, session: SessionId, job: JobId, input: Option<Input>) -> Infallible {
+    if let Some(mut input) = input {
+        while let Some(bytes) = input.next().await {
+            let mut witness = world.witness();
+            let witness = &mut *witness;
+            let read = witness.runs.read(session, job, &bytes, &witness.shadow);
+            witness.judge(read);
+            witness.ledger.count("input: read");
+        }
+    }
+    std::future::pending().await
 }
 
 async fn play(world: &World, job: &RunnerJob) -> Exit {
@@ -150,6 +172,9 @@ pub(crate) fn script(random: &mut Random, number: u64) -> String {
     let mut words = vec![];
     if random.once_in(10) {
         words.push("late".to_owned());
+    }
+    if random.once_in(6) {
+        words.push("deaf".to_owned());
     }
     if random.once_in(6) {
         words.push(format!("stubborn {}", 2 + random.below(5)));

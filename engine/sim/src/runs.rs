@@ -20,6 +20,8 @@ pub(crate) struct Runs {
 struct Run {
     interrupts: usize,
     said: Vec<Arc<str>>,
+    /// How many writes to its input it was given.
+    read: usize,
     panicked: bool,
 }
 
@@ -75,6 +77,25 @@ impl Runs {
         Ok(())
     }
 
+    /// A runner is given what was written to its job: each write once, in the order of the log.
+    pub(crate) fn read(
+        &mut self,
+        session: SessionId,
+        job: JobId,
+        bytes: &Arc<[u8]>,
+        shadow: &Shadow,
+    ) -> Result<(), String> {
+        let run = self.jobs.entry(job).or_default();
+        let next = written(session, job, shadow).nth(run.read);
+        run.read += 1;
+        ensure!(
+            next.as_ref() == Some(bytes),
+            "promises 2, 3: job {job} is given {bytes:?} as write {}, which is {next:?} in the log",
+            run.read
+        );
+        Ok(())
+    }
+
     /// The engine has taken what a job said.
     pub(crate) fn say(&mut self, job: JobId, result: Arc<str>) {
         self.jobs.entry(job).or_default().said.push(result);
@@ -93,6 +114,27 @@ impl Runs {
         ensure!(
             self.released.insert(session),
             "session {session} is released twice"
+        );
+        Ok(())
+    }
+
+    /// A job was submitted, durably: no other one by the same request.
+    pub(crate) fn submit(&self, record: &Record, shadow: &Shadow) -> Result<(), String> {
+        let Event::JobSubmitted {
+            job,
+            request: Some(request),
+            ..
+        } = &record.event
+        else {
+            return Ok(());
+        };
+        let is_same = |other: &Record| matches!(&other.event, Event::JobSubmitted { request: Some(it), .. } if it == request);
+        let mut submitted = shadow.records(record.session).map(|(_, it)| it);
+        let times = submitted.by_ref().filter(|it| is_same(it)).count();
+        // Fewer names are asked with than a session remembers.
+        ensure!(
+            times <= 1,
+            "promise 7: job {job} is the second of request {request}"
         );
         Ok(())
     }
@@ -118,6 +160,7 @@ impl Runs {
                 Event::InterruptRequested {
                     job: it,
                     cause: InterruptCause::OutputLimit | InterruptCause::SessionClosed,
+                    ..
                 } if *it == job => was_cut = true,
                 _ => {}
             }
@@ -168,4 +211,16 @@ impl Runs {
         }
         Ok(())
     }
+}
+
+/// What was written to a job, durably; an end alone is nothing.
+fn written(session: SessionId, job: JobId, shadow: &Shadow) -> impl Iterator<Item = Arc<[u8]>> {
+    shadow
+        .records(session)
+        .filter_map(move |(_, record)| match &record.event {
+            Event::InputWritten { job: it, bytes, .. } if *it == job && !bytes.is_empty() => {
+                Some(bytes.clone())
+            }
+            _ => None,
+        })
 }

@@ -1,7 +1,7 @@
 //! An engine that only reads: everything of a log is told, and nothing of it changes.
 
 use crate::world::{Host, World, config, is_finished};
-use rejoin_core::{Audience, Event, Manner, Outcome, Place};
+use rejoin_core::{Audience, Event, JobId, Manner, Outcome, Place};
 use rejoin_engine::{CommandError, Config, NewJob, NewSession, Replayed};
 use rejoin_log::segment::{LogId, Options, SegmentLog};
 use std::path::Path;
@@ -72,6 +72,9 @@ pub(crate) async fn whoever_joins_reads_everything_and_nothing_else_is_permitted
             .await
             .map(drop),
         engine.interrupt_job(session, None).await.map(drop),
+        engine
+            .write_input(session, JobId(1), (*b"x").into(), false)
+            .await,
         engine.refuse_statement(session, None, "no".into()).await,
         engine.set_user(session, "somebody".into()).await,
         engine.close_session(session).await,

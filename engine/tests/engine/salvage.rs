@@ -221,6 +221,7 @@ fn what_cannot_follow_is_left_out_and_declared() {
         .unwrap();
     let wrong = Event::JobStarted {
         job: rejoin_core::JobId(99),
+        private: false,
     };
     records[place].event = wrong;
     let mut salvage = Salvage::default();

@@ -10,7 +10,7 @@ use crate::failures::{self, Failures};
 use crate::file::{Account, AccountsFile, FileError};
 use crate::jwt::{self, Claims};
 use crate::limits::{HASHING, LOOK, VERIFIED, WAITING};
-use crate::role::{Caller, Role};
+use crate::role::{Caller, Seal};
 use crate::secret::{self, Key, NoRandom, Password};
 use crate::tokens::{TokenKind, Tokens};
 use smol::lock::Semaphore;
@@ -258,7 +258,7 @@ impl Accounts {
         if self.0.seal(account) != token.seal {
             return Err(Denied::Expired);
         }
-        Ok(Caller::new(token.account.clone(), account.role))
+        Ok(self.0.caller(token.account.clone(), account))
     }
 
     /// Ends a token.
@@ -306,18 +306,28 @@ impl Accounts {
         }
         let claims = jwt::read(token, self.now(), |name| self.jwt_key(name));
         let name = claims.ok_or(Denied::Expired)?.sub;
-        let role = self.role(&name).ok_or(Denied::Expired)?;
-        Ok(Caller::new(name.into(), role))
+        let state = self.state();
+        let account = state.file.accounts.get(&name).ok_or(Denied::Expired)?;
+        Ok(self.0.caller(name.into(), account))
+    }
+
+    /// Whether somebody who was let in still would be, as the same: for answers that take long.
+    #[must_use]
+    pub fn is_current(&self, caller: &Caller) -> bool {
+        let state = self.state();
+        match caller.name() {
+            None => !state.is_closed,
+            Some(name) => {
+                let account = state.file.accounts.get(&**name);
+                account.is_some_and(|it| self.0.caller(name.clone(), it) == *caller)
+            }
+        }
     }
 
     /// How many passwords were hashed so far.
     #[must_use]
     pub fn hashed(&self) -> u64 {
         self.0.hashed.load(Ordering::Relaxed)
-    }
-
-    fn role(&self, name: &str) -> Option<Role> {
-        self.state().file.accounts.get(name).map(|it| it.role)
     }
 
     /// Ends with the process, and with the account's password.
@@ -332,7 +342,7 @@ impl Accounts {
         let account = state.file.accounts.get(name)?;
         let code = self.0.verified(name, password?, account);
         let is_known = state.verified.contains(&code);
-        is_known.then(|| Caller::new(name.into(), account.role))
+        is_known.then(|| self.0.caller(name.into(), account))
     }
 
     /// Blocks for tens of milliseconds.
@@ -372,7 +382,7 @@ impl Accounts {
         }
         let code = self.0.verified(name, password, &account);
         state.verified.insert(code);
-        Ok(Caller::new(name.into(), account.role))
+        Ok(self.0.caller(name.into(), &account))
     }
 
     fn now(&self) -> Duration {
@@ -411,6 +421,10 @@ impl Accounts {
 impl Shared {
     fn code_of(&self, token: &str) -> [u8; 32] {
         self.key.code(&[b"token", token.as_bytes()])
+    }
+
+    fn caller(&self, name: Arc<str>, account: &Account) -> Caller {
+        Caller::new(name, account.role, Seal(self.seal(account)))
     }
 
     fn seal(&self, account: &Account) -> [u8; 32] {

@@ -92,6 +92,18 @@ impl FromStr for Role {
 pub struct Caller {
     name: Option<Arc<str>>,
     role: Role,
+    /// The code of the password's hash when they were let in.
+    pub(crate) seal: Seal,
+}
+
+/// A code that only this process can make.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Seal(pub(crate) [u8; 32]);
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seal(…)")
+    }
 }
 
 impl Caller {
@@ -101,13 +113,15 @@ impl Caller {
         Self {
             name: None,
             role: Role::Admin,
+            seal: Seal::default(),
         }
     }
 
-    pub(crate) fn new(name: Arc<str>, role: Role) -> Self {
+    pub(crate) fn new(name: Arc<str>, role: Role, seal: Seal) -> Self {
         Self {
             name: Some(name),
             role,
+            seal,
         }
     }
 
@@ -177,12 +191,12 @@ mod tests {
 
     #[test]
     fn a_session_belongs_to_its_creator() {
-        let ada = Caller::new("ada".into(), Role::Operator);
+        let ada = Caller::new("ada".into(), Role::Operator, Seal::default());
         assert!(ada.sees(Some("ada")) && ada.may_close(Some("ada")));
         for owner in [Some("bob"), None] {
             assert!(!ada.sees(owner) && !ada.may_close(owner));
         }
-        let viewer = Caller::new("vic".into(), Role::Viewer);
+        let viewer = Caller::new("vic".into(), Role::Viewer, Seal::default());
         assert!(viewer.sees(Some("vic")) && !viewer.may_close(Some("vic")));
         assert!(Caller::local().sees(None) && Caller::local().may_close(Some("bob")));
     }

@@ -24,12 +24,16 @@ use crate::request::Request;
 use crate::wire::Answer;
 use jiff::tz::TimeZone;
 use rejoin_accounts::{Accounts, Caller};
+use rejoin_core::{JobId, SessionId};
 use rejoin_engine::Engine;
 use rejoin_http::StatusCode;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tide::http::Method;
+
+/// Its part of the OpenAPI document: what can be asked, and what is answered.
+pub const OPENAPI: &str = include_str!("../openapi.json");
 
 /// What this frontend is told when it is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,16 +144,32 @@ impl Arthas {
         remote: Option<SocketAddr>,
         caller: &Caller,
     ) -> Vec<u8> {
+        self.answer_noting(body, remote, caller, |_, _| ()).await
+    }
+
+    /// As [`Self::answer`]. Notes which session and job the request is about as soon as it is known.
+    async fn answer_noting(
+        &self,
+        body: &[u8],
+        remote: Option<SocketAddr>,
+        caller: &Caller,
+        note: impl Fn(Option<SessionId>, Option<JobId>),
+    ) -> Vec<u8> {
         let mut request = match Request::parse(body) {
             Ok(request) => request,
             Err(fault) => return Answer::from(fault).encode(None),
         };
+        note(
+            request.session.as_ref().and_then(|it| it.parse().ok()),
+            None,
+        );
         // Nobody poses as somebody else.
         if let Some(name) = caller.name() {
             request.user = Some((**name).into());
         }
         let answer = self.handle(&request, remote, caller).await;
         let answer = answer.unwrap_or_else(Answer::from);
+        note(answer.session, answer.job);
         answer.encode(request.id.as_deref())
     }
 
@@ -165,14 +185,19 @@ impl Arthas {
             // A request that came from no connection has no address.
             let peer = rejoin_http::peer(http);
             let remote = (!peer.ip().is_unspecified()).then_some(peer);
-            self.answer(&rejoin_http::body(http), remote, &caller).await
+            let note = |session: Option<SessionId>, job: Option<JobId>| {
+                session.inspect(|session| rejoin_http::note_session(http, session));
+                job.inspect(|job| rejoin_http::note_job(http, job));
+            };
+            let body = rejoin_http::body(http);
+            self.answer_noting(&body, remote, &caller, note).await
         } else {
             let fault = Fault::MethodUnsupported(http.method().to_string());
             Answer::from(fault).encode(None)
         };
         let answer = rejoin_http::Answer::new(StatusCode::OK, JSON, body);
         match cookie {
-            Some(token) => answer.header("set-cookie", login::keep(&token)),
+            Some(token) => answer.header("set-cookie", login::keep(http, &token)),
             None => answer,
         }
     }

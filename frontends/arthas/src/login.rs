@@ -72,8 +72,13 @@ pub(crate) fn refuse() -> Answer {
 }
 
 /// The header that has the client keep the cookie.
-pub(crate) fn keep(token: &str) -> String {
-    format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict")
+pub(crate) fn keep(http: &tide::Request<()>, token: &str) -> String {
+    let secure = if rejoin_http::is_encrypted(http) {
+        "; Secure"
+    } else {
+        ""
+    };
+    format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict{secure}")
 }
 
 /// What an account may not, in words; none: it may.

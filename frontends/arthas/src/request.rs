@@ -225,6 +225,22 @@ mod tests {
     }
 
     #[test]
+    fn the_document_has_every_action_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(crate::OPENAPI).unwrap();
+        let body = "/paths/~1api/post/requestBody/content/application~1json/schema/oneOf";
+        let schemas = document.pointer(body).unwrap().as_array().unwrap();
+        let mut documented: Vec<_> = schemas
+            .iter()
+            .map(|schema| schema["properties"]["action"]["const"].as_str().unwrap())
+            .map(|name| format!("{:?}", Action::named(name).unwrap()))
+            .collect();
+        documented.sort_unstable();
+        let all = "AsyncExec CloseSession Exec InitSession InterruptJob JoinSession PullResults \
+                   SessionInfo";
+        assert_eq!(documented.join(" "), all);
+    }
+
+    #[test]
     fn every_member_is_read_and_unknown_ones_are_not_minded() {
         let request = parsed(
             r#" {"action":"exec","requestId":"r","sessionId":"s","consumerId":"c","command":"ls",

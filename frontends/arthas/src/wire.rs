@@ -2,7 +2,7 @@
 //! API has it — compact, members in alphabetical order at every level, never a null.
 
 use crate::error::Fault;
-use rejoin_core::{ConsumerId, SessionId};
+use rejoin_core::{ConsumerId, JobId, SessionId};
 use std::fmt;
 use std::io::Write;
 
@@ -36,6 +36,8 @@ pub(crate) struct Answer {
     pub(crate) message: Option<String>,
     pub(crate) session: Option<SessionId>,
     pub(crate) state: State,
+    /// What it is about; not sent.
+    pub(crate) job: Option<JobId>,
 }
 
 impl Answer {
@@ -46,6 +48,7 @@ impl Answer {
             message: None,
             session: None,
             state,
+            job: None,
         }
     }
 
@@ -66,6 +69,12 @@ impl Answer {
 
     pub(crate) fn session(mut self, session: SessionId) -> Self {
         self.session = Some(session);
+        self
+    }
+
+    /// Says which job it is about, for the server's own log.
+    pub(crate) fn about(mut self, job: JobId) -> Self {
+        self.job = Some(job);
         self
     }
 

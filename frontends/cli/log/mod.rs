@@ -96,6 +96,7 @@ fn is_for_the_submitter(event: &Event) -> bool {
         | Event::InputWritten { manner, .. }
         | Event::ResultEmitted { manner, .. }
         | Event::JobFinished { manner, .. } => manner.audience == Audience::Submitter,
+        Event::JobStarted { private, .. } | Event::InterruptRequested { private, .. } => *private,
         _ => false,
     }
 }
@@ -127,7 +128,7 @@ mod tests {
             record: &record,
         };
         let expected = format!(
-            "      12  1970-01-01T00:00:01.500Z  {SESSION}      7      90 B  result-emitted \
+            "      12  1970-01-01T00:00:01.500Z  {SESSION}      7      90 B  result \
              audience=\"submitter\" job=3 place=\"foreground\" \
              result={{\"content\":\"a b\",\"jobId\":3}}  (for the submitter only)"
         );

@@ -11,10 +11,10 @@ mod session;
 mod view;
 
 pub(crate) use bound::{Bound, Span};
-pub(crate) use record_json::fields;
+pub(crate) use record_json::{fields, instant};
 pub(crate) use selection::{Choice, Sessions};
 pub(crate) use session::Session;
-pub(crate) use view::{View, Viewer};
+pub(crate) use view::{View, Viewer, said, words_of};
 
 use crate::verify::{VerifyError, find_log};
 use rejoin_core::{Record, SessionId};

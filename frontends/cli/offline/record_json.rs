@@ -1,14 +1,12 @@
-//! A record as JSON: the words of the code, in kebab case.
+//! A record as JSON: all that is in it, in the words of the native API.
 //!
 //! Pure: a record in, an object out. Never: a member that is null, or a result as an escaped
 //! string.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rejoin_core::{
-    Audience, CloseCause, Event, InterruptCause, LeaveCause, LossCause, Manner, Outcome, Place,
-    Record, Timestamp,
-};
+use rejoin_core::{Event, Record, Timestamp};
+use rejoin_native::words;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -21,12 +19,12 @@ pub(crate) fn instant(at: Timestamp) -> String {
 
 /// The members of a record: `session`, `sequence`, `at`, `event`, and those of the event.
 pub(crate) fn fields(record: &Record) -> Map<String, Value> {
-    let (event, members) = event(&record.event);
+    let members = members(&record.event);
     let mut fields = Map::new();
     fields.insert("session".into(), record.session.to_string().into());
     fields.insert("sequence".into(), record.sequence.0.into());
     fields.insert("at".into(), instant(record.at).into());
-    fields.insert("event".into(), event.into());
+    fields.insert("event".into(), words::kind(&record.event).into());
     if let Value::Object(members) = members {
         let known = members.into_iter().filter(|(_, value)| !value.is_null());
         fields.extend(known);
@@ -34,7 +32,7 @@ pub(crate) fn fields(record: &Record) -> Map<String, Value> {
     fields
 }
 
-fn event(event: &Event) -> (&'static str, Value) {
+fn members(event: &Event) -> Value {
     match event {
         Event::SessionCreated {
             number,
@@ -43,49 +41,39 @@ fn event(event: &Event) -> (&'static str, Value) {
             remote,
             server,
             timeout,
-        } => (
-            "session-created",
-            json!({
-                "number": number.0,
-                "service": &**service,
-                "user": user.as_deref(),
-                "remote": remote.as_deref(),
-                "server": {"process": server.process, "version": &*server.version},
-                "timeoutMillis": millis(*timeout),
-            }),
-        ),
-        Event::SessionResumed => ("session-resumed", json!({})),
-        Event::SessionTouched { seen } => ("session-touched", json!({"seen": instant(*seen)})),
-        Event::UserSet { user } => ("user-set", json!({"user": &**user})),
+        } => json!({
+            "number": number.0,
+            "service": &**service,
+            "user": user.as_deref(),
+            "remote": remote.as_deref(),
+            "server": {"process": server.process, "version": &*server.version},
+            "timeoutMillis": millis(*timeout),
+        }),
+        Event::SessionResumed => json!({}),
+        Event::SessionTouched { seen } => json!({"seen": instant(*seen)}),
+        Event::UserSet { user } => json!({"user": &**user}),
         Event::ConsumerJoined {
             consumer,
             timeout,
             foreground,
-        } => (
-            "consumer-joined",
-            json!({
-                "consumer": consumer.to_string(),
-                "timeoutMillis": millis(*timeout),
-                "foreground": foreground.map(|job| job.0),
-            }),
-        ),
-        Event::CursorAdvanced { consumer, to, seen } => (
-            "cursor-advanced",
-            json!({"consumer": consumer.to_string(), "to": to.0, "seen": instant(*seen)}),
-        ),
-        Event::ConsumerLeft { consumer, cause } => (
-            "consumer-left",
-            json!({"consumer": consumer.to_string(), "cause": left(*cause)}),
-        ),
-        Event::StatementRefused { statement, reason } => (
-            "statement-refused",
-            json!({"statement": statement.as_deref(), "reason": &**reason}),
-        ),
-        Event::SessionClosed { cause } => ("session-closed", json!({"cause": closed(*cause)})),
-        Event::RecordsLost { first, last, cause } => (
-            "records-lost",
-            json!({"first": first.0, "last": last.0, "cause": lost(*cause)}),
-        ),
+        } => json!({
+            "consumer": consumer.to_string(),
+            "timeoutMillis": millis(*timeout),
+            "foreground": foreground.map(|job| job.0),
+        }),
+        Event::CursorAdvanced { consumer, to, seen } => {
+            json!({"consumer": consumer.to_string(), "to": to.0, "seen": instant(*seen)})
+        }
+        Event::ConsumerLeft { consumer, cause } => {
+            json!({"consumer": consumer.to_string(), "cause": words::left(*cause)})
+        }
+        Event::StatementRefused { statement, reason } => {
+            json!({"statement": statement.as_deref(), "reason": &**reason})
+        }
+        Event::SessionClosed { cause } => json!({"cause": words::closed(*cause)}),
+        Event::RecordsLost { first, last, cause } => {
+            json!({"first": first.0, "last": last.0, "cause": words::lost(*cause)})
+        }
         Event::JobSubmitted {
             job,
             manner,
@@ -94,19 +82,16 @@ fn event(event: &Event) -> (&'static str, Value) {
             output_limit,
             request,
             input,
-        } => (
-            "job-submitted",
-            json!({
-                "job": job.0,
-                "place": place(*manner),
-                "audience": audience(*manner),
-                "statement": &**statement,
-                "timeoutMillis": millis(*timeout),
-                "outputLimit": output_limit,
-                "request": request.as_deref(),
-                "input": input,
-            }),
-        ),
+        } => json!({
+            "job": job.0,
+            "place": words::place(manner.place),
+            "audience": words::audience(manner.audience),
+            "statement": &**statement,
+            "timeoutMillis": millis(*timeout),
+            "outputLimit": output_limit,
+            "request": request.as_deref(),
+            "input": input,
+        }),
         Event::InputWritten {
             job,
             manner,
@@ -117,114 +102,43 @@ fn event(event: &Event) -> (&'static str, Value) {
                 Ok(text) => ("content", text.to_owned()),
                 Err(_) => ("contentBase64", STANDARD.encode(bytes)),
             };
-            (
-                "input-written",
-                json!({
-                    "job": job.0,
-                    "place": place(*manner),
-                    "audience": audience(*manner),
-                    (name): written,
-                    "end": end,
-                }),
-            )
+            json!({
+                "job": job.0,
+                "place": words::place(manner.place),
+                "audience": words::audience(manner.audience),
+                (name): written,
+                "end": end,
+            })
         }
-        Event::JobStarted { job } => ("job-started", json!({"job": job.0})),
+        Event::JobStarted { job, .. } => json!({"job": job.0}),
         Event::ResultEmitted {
             job,
             manner,
             result,
-        } => (
-            "result-emitted",
-            json!({
-                "job": job.0,
-                "place": place(*manner),
-                "audience": audience(*manner),
-                // What no server writes is shown as it is.
-                "result": serde_json::from_str(result).unwrap_or_else(|_| Value::from(&**result)),
-            }),
-        ),
-        Event::InterruptRequested { job, cause } => (
-            "interrupt-requested",
-            json!({"job": job.0, "cause": interrupted(*cause)}),
-        ),
+        } => json!({
+            "job": job.0,
+            "place": words::place(manner.place),
+            "audience": words::audience(manner.audience),
+            // What no server writes is shown as it is.
+            "result": serde_json::from_str(result).unwrap_or_else(|_| Value::from(&**result)),
+        }),
+        Event::InterruptRequested { job, cause, .. } => {
+            json!({"job": job.0, "cause": words::interrupted(*cause)})
+        }
         Event::JobFinished {
             job,
             manner,
             outcome: ended,
             status,
             message,
-        } => (
-            "job-finished",
-            json!({
-                "job": job.0,
-                "place": place(*manner),
-                "audience": audience(*manner),
-                "outcome": outcome(*ended),
-                "status": status,
-                "message": message.as_deref(),
-            }),
-        ),
-    }
-}
-
-/// How a job ended, in a word.
-pub(super) fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Completed => "completed",
-        Outcome::Failed => "failed",
-        Outcome::Interrupted => "interrupted",
-        Outcome::TimedOut => "timed-out",
-        Outcome::Lost => "lost",
-    }
-}
-
-/// Why a consumer left, in a word.
-pub(super) fn left(cause: LeaveCause) -> &'static str {
-    match cause {
-        LeaveCause::Left => "left",
-        LeaveCause::Expired => "expired",
-        LeaveCause::SessionClosed => "session-closed",
-    }
-}
-
-/// Why a job was told to end, in a word.
-pub(super) fn interrupted(cause: InterruptCause) -> &'static str {
-    match cause {
-        InterruptCause::Requested => "requested",
-        InterruptCause::Timeout => "timeout",
-        InterruptCause::OutputLimit => "output-limit",
-        InterruptCause::SessionClosed => "session-closed",
-        InterruptCause::Shutdown => "shutdown",
-    }
-}
-
-/// Why a session was closed, in a word.
-pub(super) fn closed(cause: CloseCause) -> &'static str {
-    match cause {
-        CloseCause::Requested => "requested",
-        CloseCause::Idle => "idle",
-    }
-}
-
-/// Why records are gone, in a word.
-pub(super) fn lost(cause: LossCause) -> &'static str {
-    match cause {
-        LossCause::Damage => "damage",
-        LossCause::Retention { .. } => "retention",
-    }
-}
-
-fn place(manner: Manner) -> &'static str {
-    match manner.place {
-        Place::Foreground => "foreground",
-        Place::Background => "background",
-    }
-}
-
-fn audience(manner: Manner) -> &'static str {
-    match manner.audience {
-        Audience::Session => "session",
-        Audience::Submitter => "submitter",
+        } => json!({
+            "job": job.0,
+            "place": words::place(manner.place),
+            "audience": words::audience(manner.audience),
+            "outcome": words::outcome(*ended),
+            "status": status,
+            "message": message.as_deref(),
+        }),
     }
 }
 
@@ -236,7 +150,7 @@ fn millis(timeout: Duration) -> u64 {
 mod tests {
     use super::*;
     use rejoin_core::testing::{SESSION, created};
-    use rejoin_core::{JobId, Sequence};
+    use rejoin_core::{Audience, JobId, LossCause, Manner, Outcome, Place, Sequence};
 
     fn shown(sequence: u64, event: Event) -> Value {
         let record = Record {
@@ -263,7 +177,7 @@ mod tests {
             "session": SESSION.to_string(),
             "sequence": 7,
             "at": "1970-01-01T00:00:01.500Z",
-            "event": "result-emitted",
+            "event": "result",
             "job": 3,
             "place": "foreground",
             "audience": "submitter",

@@ -4,11 +4,12 @@
 //! given as it was written; lines of our own (prompts, how jobs ended) begin at a line's beginning.
 //! Never: a record is left out that a viewer saw, or missing ones are passed over in silence.
 
-use super::record_json::{closed, interrupted, left, lost, outcome};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{Audience, Event, Manner, Outcome, Place, Record, Sequence};
+use rejoin_native::words::{closed, interrupted, left, lost, outcome};
 use serde_json::Value;
+use std::ops::RangeInclusive;
 
 /// What is shown at all.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,28 +60,10 @@ impl View {
                 manner, statement, ..
             } => Some(prompt(statement, *manner)),
             Event::ResultEmitted { result, .. } => Some(output(result)),
-            Event::JobFinished {
-                job,
-                outcome: ended,
-                status,
-                message,
-                ..
-            } => {
-                let ended = match ended {
-                    Outcome::Completed => outcome(*ended).to_owned(),
-                    ended => format!("{}, status {status}", outcome(*ended)),
-                };
-                let message = message.as_deref().map(|it| format!(": {it}"));
-                let message = message.unwrap_or_default();
-                Some(note(&format!("job {job} {ended}{message}")))
+            event @ (Event::JobFinished { .. } | Event::RecordsLost { .. }) => {
+                words_of(event).map(|words| note(&words))
             }
-            Event::RecordsLost { first, last, cause } => {
-                let cause = lost(*cause);
-                Some(note(&format!(
-                    "records {first} to {last} are gone: {cause}"
-                )))
-            }
-            event if self.events => about(event).map(|words| note(&words)),
+            event if self.events => words_of(event).map(|words| note(&words)),
             _ => None,
         }
     }
@@ -98,8 +81,16 @@ fn prompt(statement: &str, manner: Manner) -> Shown {
     }
 }
 
+/// What a result says, byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) bytes: Vec<u8>,
+    /// Whether it was said on standard error.
+    pub(crate) is_error: bool,
+}
+
 /// What a shell's job wrote; every other result as the JSON that it is.
-fn output(result: &str) -> Shown {
+pub(crate) fn said(result: &str) -> Said {
     let value: Value = serde_json::from_str(result).unwrap_or_default();
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let written = match (text("type"), text("content"), text("contentBase64")) {
@@ -107,9 +98,16 @@ fn output(result: &str) -> Shown {
         (Some("shell"), None, Some(content)) => STANDARD.decode(content).ok(),
         _ => None,
     };
+    Said {
+        is_error: written.is_some() && text("stream") == Some("stderr"),
+        bytes: written.unwrap_or_else(|| format!("{result}\n").into_bytes()),
+    }
+}
+
+fn output(result: &str) -> Shown {
     Shown {
         style: Style::Output,
-        bytes: written.unwrap_or_else(|| format!("{result}\n").into_bytes()),
+        bytes: said(result).bytes,
     }
 }
 
@@ -120,9 +118,28 @@ fn note(words: &str) -> Shown {
     }
 }
 
-/// What happened beside the jobs, in words.
-fn about(event: &Event) -> Option<String> {
+/// What happened, in words, where it is neither a statement nor output.
+pub(crate) fn words_of(event: &Event) -> Option<String> {
     Some(match event {
+        Event::JobFinished {
+            job,
+            outcome: ended,
+            status,
+            message,
+            ..
+        } => {
+            let ended = match ended {
+                Outcome::Completed => outcome(*ended).to_owned(),
+                ended => format!("{}, status {status}", outcome(*ended)),
+            };
+            let message = message.as_deref().map(|it| format!(": {it}"));
+            let message = message.unwrap_or_default();
+            format!("job {job} {ended}{message}")
+        }
+        Event::RecordsLost { first, last, cause } => {
+            let cause = lost(*cause);
+            format!("records {first} to {last} are gone: {cause}")
+        }
         Event::SessionCreated {
             number,
             service,
@@ -150,7 +167,7 @@ fn about(event: &Event) -> Option<String> {
             let end = if *end { ", the last" } else { "" };
             format!("job {job} was given {} bytes of input{end}", bytes.len())
         }
-        Event::InterruptRequested { job, cause } => {
+        Event::InterruptRequested { job, cause, .. } => {
             format!("job {job} told to end: {}", interrupted(*cause))
         }
         Event::SessionClosed { cause } => format!("session closed: {}", closed(*cause)),
@@ -164,24 +181,28 @@ pub(crate) struct Viewer {
     /// Whether prompts and notes are told apart by how they look.
     is_styled: bool,
     is_line_begun: bool,
-    last: Option<Sequence>,
+    last: Sequence,
 }
 
 impl Viewer {
     pub(crate) fn new(is_styled: bool) -> Self {
+        Self::after(is_styled, Sequence::START)
+    }
+
+    /// One that is shown what follows a sequence.
+    pub(crate) fn after(is_styled: bool, last: Sequence) -> Self {
         Self {
             is_styled,
             is_line_begun: false,
-            last: None,
+            last,
         }
     }
 
-    /// Takes notice of the next record of the session, shown or not; says what is missing before
-    /// it.
-    pub(crate) fn pass(&mut self, record: &Record) -> Option<Shown> {
-        let before = self.last.replace(record.sequence).unwrap_or_default();
-        // A declared gap says itself what is gone.
-        let start = record.stands_for().start().0;
+    /// Takes notice of the next record of the session, shown or not, which stands for these
+    /// sequences (a declared gap says itself what is gone); says what is missing before it.
+    pub(crate) fn pass(&mut self, stands_for: &RangeInclusive<Sequence>) -> Option<Shown> {
+        let before = std::mem::replace(&mut self.last, *stands_for.end());
+        let start = stands_for.start().0;
         let missing = start.saturating_sub(before.0);
         (missing > 1).then(|| {
             let (first, last) = (before.0.saturating_add(1), start - 1);
@@ -228,17 +249,25 @@ mod tests {
             at: instant(1),
             event,
         };
-        assert!(viewer.pass(&record(1, Event::SessionResumed)).is_none());
+        assert!(
+            viewer
+                .pass(&record(1, Event::SessionResumed).stands_for())
+                .is_none()
+        );
         let lost = Event::RecordsLost {
             first: Sequence(2),
             last: Sequence(9),
             cause: LossCause::Damage,
         };
         let lost = record(9, lost);
-        assert!(viewer.pass(&lost).is_none());
+        assert!(viewer.pass(&lost.stands_for()).is_none());
         let shown = View::default().show(&lost).unwrap();
         assert_eq!(shown.bytes, b"[records 2 to 9 are gone: damage]");
-        assert!(viewer.pass(&record(10, Event::SessionResumed)).is_none());
+        assert!(
+            viewer
+                .pass(&record(10, Event::SessionResumed).stands_for())
+                .is_none()
+        );
     }
 
     const HEARD: Manner = Manner {
@@ -287,7 +316,7 @@ mod tests {
                 at: instant(1),
                 event: event.clone(),
             };
-            assert_eq!(viewer.pass(&record), None);
+            assert_eq!(viewer.pass(&record.stands_for()), None);
             if let Some(shown) = view.show(&record) {
                 seen.extend(viewer.bytes(&shown));
             }
@@ -323,6 +352,7 @@ mod tests {
             Event::InterruptRequested {
                 job: JOB,
                 cause: InterruptCause::OutputLimit,
+                private: true,
             },
             Event::StatementRefused {
                 statement: Some("x".into()),
@@ -357,7 +387,7 @@ mod tests {
                 at: instant(1),
                 event: Event::SessionResumed,
             };
-            viewer.pass(&record).map(|it| it.bytes)
+            viewer.pass(&record.stands_for()).map(|it| it.bytes)
         };
         assert_eq!(
             pass(3).as_deref(),

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitCode, OfflineError> {
 }
 
 /// As <https://no-color.org> asks for.
-fn may_be_styled(no_color: Option<std::ffi::OsString>) -> bool {
+pub(crate) fn may_be_styled(no_color: Option<std::ffi::OsString>) -> bool {
     no_color.is_none_or(|value| value.is_empty())
 }
 

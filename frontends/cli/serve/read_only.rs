@@ -8,7 +8,7 @@ use crate::offline::OfflineError;
 use crate::settings::Settings;
 use crate::verify::find_log;
 use futures::future::BoxFuture;
-use rejoin_engine::{Engine, Exit, Replayed, Runner, RunnerJob, Services, SmolRuntime};
+use rejoin_engine::{Engine, Exit, Replayed, Runner, RunnerJob, Runtime, Services, SmolRuntime};
 use rejoin_log::disk::Directory;
 use rejoin_log::segment::{OpenError, SegmentLog};
 use std::error::Error;
@@ -19,6 +19,7 @@ use std::sync::Arc;
 /// only reads it.
 pub(super) fn begin(settings: &Settings, directory: &Path) -> Result<Begun, ServeError> {
     let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
+    let at = SmolRuntime.now();
     let (log_directory, _) = find_log(directory).map_err(|it| begin(it.into()))?;
     let mut config = settings.engine();
     config.read_only = true;
@@ -61,6 +62,8 @@ pub(super) fn begin(settings: &Settings, directory: &Path) -> Result<Begun, Serv
         shell: None,
         data: log_directory.canonicalize().unwrap_or(log_directory),
         is_read_only: true,
+        log: None,
+        at,
     })
 }
 

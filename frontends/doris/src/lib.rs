@@ -31,6 +31,9 @@ use std::time::Duration;
 use table::Scene;
 use tide::http::Method;
 
+/// Its part of the OpenAPI document: what can be asked, and what is answered.
+pub const OPENAPI: &str = include_str!("../openapi.json");
+
 /// What this frontend is told when it is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -141,7 +144,7 @@ impl Doris {
                 match login::enter(&self.accounts, http).await {
                     Ok(entered) => {
                         let table = self.table(is_all, &entered.caller).await;
-                        with_cookie(table, entered.cookie.as_deref())
+                        with_cookie(http, table, entered.cookie.as_deref())
                     }
                     Err(refused) => refuse(&refused),
                 }
@@ -158,7 +161,7 @@ impl Doris {
             Ok(entered) => {
                 let body = r#"{"msg":"Login success!","code":200}"#;
                 let answer = Answer::new(StatusCode::OK, JSON, body);
-                with_cookie(answer, entered.cookie.as_deref())
+                with_cookie(http, answer, entered.cookie.as_deref())
             }
             Err(refused) => refuse(&refused),
         }
@@ -287,9 +290,9 @@ fn refuse(refused: &Refused) -> Answer {
     failed(refused.msg, refused.code, &refused.reason)
 }
 
-fn with_cookie(answer: Answer, token: Option<&str>) -> Answer {
+fn with_cookie(http: &tide::Request<()>, answer: Answer, token: Option<&str>) -> Answer {
     match token {
-        Some(token) => answer.header("set-cookie", login::keep(token)),
+        Some(token) => answer.header("set-cookie", login::keep(http, token)),
         None => answer,
     }
 }
@@ -312,3 +315,21 @@ const PATHS: [(&str, Place); 7] = [
     ("/rest/v1/session/all", Place::Table { is_all: true }),
     ("/rest/v1/session/all/", Place::Table { is_all: true }),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_document_has_every_path_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let documented = document["paths"].as_object().unwrap().keys();
+        let mounted = PATHS.iter().map(|(path, _)| path.trim_end_matches('/'));
+        let mounted: BTreeSet<_> = mounted.collect();
+        assert_eq!(
+            documented.map(String::as_str).collect::<BTreeSet<_>>(),
+            mounted
+        );
+    }
+}

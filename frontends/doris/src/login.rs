@@ -108,8 +108,13 @@ pub(crate) fn leave(accounts: &Accounts, http: &tide::Request<()>) {
 }
 
 /// The header that has the client keep the cookie.
-pub(crate) fn keep(token: &str) -> String {
-    format!("{COOKIE}={token}; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax")
+pub(crate) fn keep(http: &tide::Request<()>, token: &str) -> String {
+    let secure = if rejoin_http::is_encrypted(http) {
+        "; Secure"
+    } else {
+        ""
+    };
+    format!("{COOKIE}={token}; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax{secure}")
 }
 
 /// The header that has the client forget it.

@@ -11,6 +11,7 @@ use crate::pace::Pace;
 use crate::reply::{Reply, Sending};
 use crate::request::{Arrival, Line};
 use crate::tls::Tls;
+use crate::watch::{Notes, Seen, Watch};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) app: tide::Server<()>,
     pub(crate) limits: Limits,
     pub(crate) hosts: HostCheck,
+    pub(crate) watch: Watch,
     pub(crate) tls: Option<Tls>,
 }
 
@@ -70,6 +72,13 @@ impl Exchange {
         request: hyper::Request<Incoming>,
     ) -> impl Future<Output = Result<http::Response<Sending>, Infallible>> {
         let (head, incoming) = request.into_parts();
+        let path = head.uri.path();
+        let mut seen = Box::new(Seen::begin(
+            &self.shared,
+            self.line.peer,
+            &head.method,
+            path,
+        ));
         let whole = incoming.is_end_stream();
         let judged = self.judge(&head, &incoming);
         let headers = head.headers;
@@ -81,7 +90,10 @@ impl Exchange {
                     Ok(body) => {
                         self.pace.request_is_whole();
                         match url {
-                            Some(url) => Box::pin(self.ask(method, url, headers, body)).await,
+                            Some(url) => {
+                                let asked = self.ask(method, url, headers, body, seen.notes());
+                                Box::pin(asked).await
+                            }
                             // `OPTIONS *` asks about the server, not about anything on it.
                             None => plain(StatusCode::NO_CONTENT, None),
                         }
@@ -89,7 +101,11 @@ impl Exchange {
                 },
             };
             let pace = self.pace.clone();
-            Ok(response.map(|reply| Sending { reply, pace }))
+            seen.answered(
+                response.status(),
+                matches!(response.body(), Reply::Parts(_)),
+            );
+            Ok(response.map(|reply| Sending { reply, pace, seen }))
         }
     }
 
@@ -100,12 +116,14 @@ impl Exchange {
         url: Url,
         headers: HeaderMap,
         body: Bytes,
+        notes: Option<Arc<Notes>>,
     ) -> impl Future<Output = Response> {
         let mut request = tide::http::Request::new(method, url);
         request.ext_mut().insert(Arrival {
             headers,
             body,
             line: self.line.clone(),
+            notes,
         });
         let responding = self.shared.app.respond(request);
         async move {

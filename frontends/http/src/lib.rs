@@ -61,6 +61,7 @@ pub mod test_client;
 pub mod test_tls;
 mod timers;
 mod tls;
+mod watch;
 mod worker;
 
 pub use answer::{Answer, answer};
@@ -68,9 +69,10 @@ pub use closing::Closing;
 pub use host::HostCheck;
 pub use limits::{HEADER_BYTES_MOST, Limits};
 pub use methods::Methods;
-pub use request::{body, closing, header, headers, is_encrypted, peer};
+pub use request::{body, closing, header, headers, is_encrypted, note_job, note_session, peer};
 pub use server::{BindError, Server, Stopped};
 pub use tls::{Tls, TlsError};
+pub use watch::{CLASSES, Numbers, OfFrontend, Requests, Watch};
 
 pub use bytes::Bytes;
 pub use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};

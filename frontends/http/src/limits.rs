@@ -84,6 +84,9 @@ pub(crate) const PEM_BYTES: u64 = 1024 * 1024;
 /// Connections above the limit that are told so at the same time; more are closed without a word.
 pub(crate) const REFUSED_AT_ONCE: usize = 64;
 
+/// Characters of a request's path that are told at most.
+pub(crate) const PATH_TOLD: usize = 256;
+
 /// Pause after a failed accept: most often the process has no file descriptors left.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

@@ -3,6 +3,7 @@
 use crate::answer::{Content, Parts};
 use crate::limits::PART_BYTES;
 use crate::pace::Pace;
+use crate::watch::Seen;
 use bytes::Bytes;
 use futures::AsyncBufRead;
 use http_body::{Frame, SizeHint};
@@ -83,6 +84,7 @@ impl http_body::Body for Reply {
 pub(crate) struct Sending {
     pub(crate) reply: Reply,
     pub(crate) pace: Rc<Pace>,
+    pub(crate) seen: Box<Seen>,
 }
 
 impl Drop for Sending {
@@ -99,7 +101,12 @@ impl http_body::Body for Sending {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        Pin::new(&mut self.reply).poll_frame(context)
+        let frame = ready!(Pin::new(&mut self.reply).poll_frame(context));
+        if let Some(Ok(frame)) = &frame {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            self.seen.sent(bytes);
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

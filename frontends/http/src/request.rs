@@ -4,8 +4,10 @@
 //! own `header` and `body_*` find nothing; these functions do.
 
 use crate::closing::Closing;
+use crate::watch::Notes;
 use bytes::Bytes;
 use http::HeaderMap;
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use tide::Request;
@@ -90,12 +92,38 @@ pub fn closing<State>(request: &Request<State>) -> Closing {
     arrival(request).map_or_else(Closing::new, |arrival| arrival.line.closing.clone())
 }
 
+/// Says which session a request is about, where requests are told. No secret: it stands in the
+/// server's own log.
+///
+/// ```
+/// async fn show(request: tide::Request<()>) -> tide::Result<String> {
+///     let session: u64 = request.param("session")?.parse()?;
+///     rejoin_http::note_session(&request, session);
+///     Ok(format!("This is session {session}."))
+/// }
+/// rejoin_http::app().at("/sessions/:session").get(show);
+/// ```
+pub fn note_session<State>(request: &Request<State>, session: impl Display) {
+    if let Some(notes) = notes(request) {
+        notes.session(session);
+    }
+}
+
+/// As [`note_session`], which job it is about.
+pub fn note_job<State>(request: &Request<State>, job: impl Display) {
+    if let Some(notes) = notes(request) {
+        notes.job(job);
+    }
+}
+
 /// What came with a request.
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) line: Arc<Line>,
+    /// None where requests are not told.
+    pub(crate) notes: Option<Arc<Notes>>,
 }
 
 /// What all requests of one connection share.
@@ -107,6 +135,10 @@ pub(crate) struct Line {
 }
 
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+fn notes<State>(request: &Request<State>) -> Option<&Notes> {
+    arrival(request)?.notes.as_deref()
+}
 
 fn arrival<State>(request: &Request<State>) -> Option<&Arrival> {
     request.ext()

@@ -5,6 +5,7 @@ use crate::exchange::Shared;
 use crate::host::HostCheck;
 use crate::limits::{ACCEPT_PAUSE, BACKLOG, Limits, REFUSED_AT_ONCE, THREADS_END};
 use crate::tls::Tls;
+use crate::watch::Watch;
 use crate::worker::{Accepted, Work, Workers};
 use async_io::{Async, Timer};
 use futures::future::{Either, select};
@@ -39,6 +40,7 @@ pub struct Server {
     hosts: HostCheck,
     tls: Option<Tls>,
     closing: Closing,
+    watch: Watch,
 }
 
 impl Server {
@@ -64,7 +66,15 @@ impl Server {
             hosts,
             tls: None,
             closing: Closing::new(),
+            watch: Watch::default(),
         })
+    }
+
+    /// Counts and tells what it is asked as `watch` says.
+    #[must_use]
+    pub fn watched(mut self, watch: Watch) -> Self {
+        self.watch = watch;
+        self
     }
 
     /// Speaks TLS with every client, and nothing else; [`is_encrypted`](crate::is_encrypted) says so
@@ -102,11 +112,13 @@ impl Server {
         let listener = Async::new(self.listener)?;
         let deadline = self.limits.shutdown;
         let most = self.limits.connections;
+        let watch = self.watch;
         let shared = Shared {
             app: self.app,
             limits: self.limits,
             hosts: self.hosts,
             tls: self.tls,
+            watch: watch.clone(),
         };
         let workers = Workers::start(&shared, &self.closing)?;
         {
@@ -114,7 +126,7 @@ impl Server {
             let mut stop = pin!(smol::future::or(shutdown, async move {
                 closing.begun().await;
             }));
-            let mut accept = pin!(accept(&listener, &workers, most));
+            let mut accept = pin!(accept(&listener, &workers, most, &watch));
             match select(&mut stop, &mut accept).await {
                 Either::Left(((), _)) => (),
                 Either::Right((never, _)) => match never {},
@@ -189,6 +201,7 @@ async fn accept(
     listener: &Async<TcpListener>,
     workers: &Workers,
     most: usize,
+    watch: &Watch,
 ) -> std::convert::Infallible {
     loop {
         match listener.accept().await {
@@ -198,7 +211,8 @@ async fn accept(
                     tracing::debug!(%error, %peer, "a connection was gone before it was served");
                     continue;
                 }
-                hand_over(stream, peer, workers, most).await;
+                watch.numbers.accepted.one();
+                hand_over(stream, peer, workers, most, watch).await;
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -208,9 +222,19 @@ async fn accept(
     }
 }
 
-async fn hand_over(stream: Async<TcpStream>, peer: SocketAddr, workers: &Workers, most: usize) {
+async fn hand_over(
+    stream: Async<TcpStream>,
+    peer: SocketAddr,
+    workers: &Workers,
+    most: usize,
+    watch: &Watch,
+) {
     let open = workers.open();
-    let work = if open < most {
+    let is_taken = open >= most;
+    if is_taken {
+        watch.numbers.refused.one();
+    }
+    let work = if !is_taken {
         Work::Serve
     } else if open < most.saturating_add(REFUSED_AT_ONCE) {
         tracing::warn!(%peer, most, "refused a connection: all are taken");

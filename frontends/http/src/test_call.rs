@@ -74,6 +74,7 @@ pub async fn call(
             closing: Closing::new(),
             encrypted: false,
         }),
+        notes: None,
     });
     let response: tide::http::Response = app.respond(request).await.expect("the handler failed");
     let (head, reply) = hand_back(response, method == tide::http::Method::Head).into_parts();

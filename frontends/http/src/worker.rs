@@ -214,6 +214,7 @@ struct Connections {
 impl Connections {
     async fn live(self: Rc<Self>, connection: Accepted, open: Open) {
         let Accepted { stream, peer, work } = connection;
+        let _counted = self.shared.watch.numbers.connections.enter();
         let pace = Rc::new(Pace::new(&self.shared.limits));
         let begun = match &self.shared.tls {
             None => Begun::Serve(Stream::Plain(stream)),

@@ -34,6 +34,9 @@ use rejoin_engine::Engine;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+/// Its part of the OpenAPI document: what can be asked, and what is answered.
+pub const OPENAPI: &str = include_str!("../openapi.json");
+
 /// Mounts the API on an application: at `/v1`, `/auth`, `/sessions`, `/services` and
 /// `/maxscale`.
 ///

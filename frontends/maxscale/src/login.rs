@@ -77,7 +77,7 @@ pub(crate) async fn auth(
         return Ok(Token::Forgotten);
     }
     let peer = rejoin_http::peer(http).ip();
-    if !is_encrypted(http) && !peer.is_loopback() && !accounts.is_open() {
+    if !rejoin_http::is_encrypted(http) && !peer.is_loopback() && !accounts.is_open() {
         return Err(Fault::NotEncrypted);
     }
     let denied = Fault::Denied { challenges: false };
@@ -101,7 +101,11 @@ pub(crate) async fn auth(
         return Ok(Token::Told(token));
     }
     let age = seconds.map_or_else(String::new, |seconds| format!("; Max-Age={seconds}"));
-    let secure = if is_encrypted(http) { "; Secure" } else { "" };
+    let secure = if rejoin_http::is_encrypted(http) {
+        "; Secure"
+    } else {
+        ""
+    };
     let cookie = format!("{COOKIE}={token}; Path=/{age}{secure}; SameSite=Strict; HttpOnly");
     Ok(Token::Kept(cookie))
 }
@@ -136,11 +140,6 @@ fn challenge(http: &tide::Request<()>) -> Fault {
     Fault::Denied {
         challenges: with != Some("XMLHttpRequest"),
     }
-}
-
-/// Whether nobody on the way can read the request.
-fn is_encrypted(_http: &tide::Request<()>) -> bool {
-    false
 }
 
 const COOKIE: &str = "token_sig";

@@ -144,6 +144,42 @@ mod tests {
         }
     }
 
+    /// Where the route is documented. A new route doesn't compile until it has its line.
+    fn documented_at(route: &Route) -> &'static str {
+        match route {
+            Route::Root => "/v1",
+            Route::Auth => "/v1/auth",
+            Route::MaxScale => "/v1/maxscale",
+            Route::Services => "/v1/services",
+            Route::Service(_) => "/v1/services/{id}",
+            Route::Sessions => "/v1/sessions",
+            Route::RestartAll => "/v1/sessions/restart",
+            Route::Session(_) => "/v1/sessions/{id}",
+            Route::Restart(_) => "/v1/sessions/{id}/restart",
+            Route::SessionServices(_) => "/v1/sessions/{id}/relationships/services",
+            Route::SessionFilters(_) => "/v1/sessions/{id}/relationships/filters",
+        }
+    }
+
+    #[test]
+    fn the_document_has_every_route_with_its_methods_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(crate::OPENAPI).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        assert_eq!(paths.len(), 11, "as many as routes");
+        for (path, methods) in paths {
+            let Target { route, .. } = Target::parse(&path.replace("{id}", "1")).unwrap();
+            assert_eq!(documented_at(&route), path);
+            for method in ["GET", "PUT", "POST", "PATCH", "DELETE"] {
+                let is_documented = methods.get(method.to_lowercase()).is_some();
+                assert_eq!(
+                    is_documented,
+                    route.answers(method.parse().unwrap()),
+                    "{method} {path}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn a_session_is_named_by_a_positive_number_alone() {
         assert_eq!(number("9"), Some(SessionNumber(9)));

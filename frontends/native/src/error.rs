@@ -1,5 +1,7 @@
 //! What a request can be refused for: one JSON shape, `application/problem+json` (RFC 9457).
 
+use crate::login;
+use rejoin_accounts::Denied;
 use rejoin_core::Rejection;
 use rejoin_engine::{CommandError, PullError, Unavailable};
 use rejoin_http::{Answer, StatusCode};
@@ -11,6 +13,10 @@ use std::fmt;
 pub(crate) enum Fault {
     /// The engine did not take the command.
     Command(CommandError),
+    /// Nobody knows who asks.
+    Denied(Denied),
+    /// The account may not do it.
+    Forbidden(String),
     /// The job is not known, or not any more.
     JobNotFound(String),
     /// The records could not be read.
@@ -25,6 +31,9 @@ impl Fault {
     fn status(&self) -> StatusCode {
         match self {
             Self::Command(error) => of_command(error),
+            Self::Denied(Denied::Later) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Denied(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::JobNotFound(_) | Self::SessionNotFound(_) => StatusCode::NOT_FOUND,
             Self::Read(PullError::SessionNotFound | PullError::ConsumerNotFound) => {
                 StatusCode::NOT_FOUND
@@ -52,6 +61,9 @@ impl Fault {
                 Unavailable::ShuttingDown => "shutting_down",
                 _ => "stopped",
             },
+            Self::Denied(Denied::Later) => "logins_failed",
+            Self::Denied(_) => "unauthorized",
+            Self::Forbidden(_) => "forbidden",
             Self::JobNotFound(_) => "job_not_found",
             Self::Read(PullError::Log(_)) => "log_unreadable",
             Self::Read(PullError::ConsumerNotFound) => "consumer_not_found",
@@ -66,7 +78,7 @@ impl Fault {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Command(CommandError::Rejected(rejection)) => rejection.is_retryable(),
-            Self::Command(CommandError::InputFull) => true,
+            Self::Command(CommandError::InputFull) | Self::Denied(Denied::Later) => true,
             _ => self.status() == StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -100,6 +112,10 @@ impl From<Fault> for Answer {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 answer.header("retry-after", "1")
             }
+            // Not Basic: a browser would ask for a password itself, over every page.
+            StatusCode::UNAUTHORIZED => {
+                answer.header("www-authenticate", r#"Bearer realm="rejoin""#)
+            }
             _ => answer,
         }
     }
@@ -109,6 +125,8 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Command(error) => error.fmt(f),
+            Self::Denied(denied) => f.write_str(login::why(*denied)),
+            Self::Forbidden(why) => f.write_str(why),
             Self::JobNotFound(job) => write!(f, "no job {job} is known in this session"),
             Self::Read(error) => error.fmt(f),
             Self::RequestInvalid(reason) => f.write_str(reason),

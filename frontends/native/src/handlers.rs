@@ -6,9 +6,10 @@ use crate::limits::{EVENTS, LONGEST_PAGE, LONGEST_WAIT, MOST_EVENTS, PAGE, READ_
 use crate::list::{self, Listed};
 use crate::request::{Create, Query, Submit, body, number};
 use crate::stream::{Reader, events, has_ended};
-use crate::translate::{event, is_shown};
+use crate::translate::event;
 use crate::wire;
 use futures::future::{Either, select};
+use rejoin_accounts::{Caller, Denied, Permission};
 use rejoin_core::{
     Audience, ConsumerId, JobId, Manner, Place, Sequence, SessionId, SessionNumber, SessionView,
 };
@@ -17,78 +18,91 @@ use rejoin_http::{Answer, StatusCode};
 use rejoin_log::ReadLimit;
 use serde_json::{Value, json};
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// A request, as tide hands it over.
 pub(crate) type Http = tide::Request<()>;
 pub(crate) type Answered = Result<Answer, Fault>;
 
-/// Who asks. The one place to look where it matters who that is.
-struct Caller {
-    /// The network address, where the request came from one.
-    remote: Option<Arc<str>>,
-}
-
 impl Native {
-    fn caller(http: &Http) -> Result<Caller, Fault> {
-        let peer = rejoin_http::peer(http);
-        let remote = (!peer.ip().is_unspecified()).then(|| peer.to_string().into());
-        Ok(Caller { remote })
-    }
-
     pub(crate) async fn list(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
+        let caller = self.enter(http, Permission::Read).await?;
         let query = Query::parse(http.url(), &["user", "service", "state", "before", "limit"])?;
         let limit = most(query.number("limit")?, PAGE, LONGEST_PAGE);
+        let (asked, shown) = (query.text("user"), caller.shown_user());
         let listed = Listed {
-            user: query.text("user"),
+            user: shown.or(asked),
             service: query.text("service"),
             state: list::State::parse(query.text("state"))?,
             before: query.number("before")?.unwrap_or(u64::MAX),
             limit: limit.max(1),
         };
+        if asked.is_some() && shown.is_some() && asked != shown {
+            return Ok(ok(&json!({"next": null, "sessions": []})));
+        }
         let (sessions, next) = self.engine.view(|views| listed.page(views, wire::session));
         Ok(ok(&json!({"next": next, "sessions": sessions})))
     }
 
     pub(crate) async fn create(&self, http: &Http) -> Answered {
-        let caller = Self::caller(http)?;
+        let caller = self.enter(http, Permission::Create).await?;
         let Create { service, user } = body(&rejoin_http::body(http))?;
+        let own = caller.name().cloned();
+        let user = user.map(Into::into);
+        if own.is_some() && user.is_some() && own != user {
+            let why = "with accounts, `user` is the account's own name";
+            return Err(Fault::Forbidden(why.to_owned()));
+        }
+        let peer = rejoin_http::peer(http);
         let new = NewSession {
             service: service.map(Into::into),
-            user: user.map(Into::into),
-            remote: caller.remote,
+            user: own.or(user),
+            remote: (!peer.ip().is_unspecified()).then(|| peer.to_string().into()),
             reads: false,
         };
         let created = self.engine.create_session(new).await?;
+        rejoin_http::note_session(http, created.session);
         let shown = self.view(created.session, detail)?;
         let place = format!("/sessions/{}", created.session);
         Ok(json_answer(StatusCode::CREATED, &shown).header("location", place))
     }
 
     pub(crate) async fn show(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let session = self.session(http)?;
+        let caller = self.enter(http, Permission::Read).await?;
+        let session = self.session(http, &caller)?;
         Ok(ok(&self.view(session, detail)?))
     }
 
     pub(crate) async fn close(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        self.engine.close_session(self.session(http)?).await?;
+        let caller = self.enter(http, Permission::CloseOwn).await?;
+        let session = self.session(http, &caller)?;
+        let owner = self.engine.view(|views| {
+            let view = views.session(session);
+            view.map(|view| view.user.clone())
+        });
+        if let Some(owner) = owner
+            && !caller.may_close(owner.as_deref())
+        {
+            let why = "the session is closed by its creator, or an admin";
+            return Err(Fault::Forbidden(why.to_owned()));
+        }
+        self.engine.close_session(session).await?;
         Ok(Answer::empty(StatusCode::NO_CONTENT))
     }
 
     pub(crate) async fn join(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let consumer = self.engine.join_session(self.session(http)?).await?;
+        let caller = self.enter(http, Permission::Read).await?;
+        let consumer = self
+            .engine
+            .join_session(self.session(http, &caller)?)
+            .await?;
         let joined = json!({"consumer": consumer.to_string(), "ordinal": consumer.ordinal});
         Ok(json_answer(StatusCode::CREATED, &joined))
     }
 
     pub(crate) async fn leave(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let session = self.session(http)?;
+        let caller = self.enter(http, Permission::Read).await?;
+        let session = self.session(http, &caller)?;
         let consumer: ConsumerId = named(http, "consumer")
             .parse()
             .map_err(|_| Fault::RequestInvalid("that is not the name of a consumer".to_owned()))?;
@@ -97,8 +111,8 @@ impl Native {
     }
 
     pub(crate) async fn submit(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let session = self.session(http)?;
+        let caller = self.enter(http, Permission::Run).await?;
+        let session = self.session(http, &caller)?;
         let submit: Submit = body(&rejoin_http::body(http))?;
         if submit.statement.trim().is_empty() {
             return Err(Fault::RequestInvalid("the statement is empty".to_owned()));
@@ -124,23 +138,27 @@ impl Native {
             ..NewJob::new(session, submit.statement, manner)
         };
         let noted = self.engine.submit_job(new).await?;
+        rejoin_http::note_job(http, noted.job);
         let place = format!("/sessions/{session}/jobs/{}", noted.job);
         let submitted = json!({"job": noted.job.0, "sequence": noted.sequence.0});
         Ok(json_answer(StatusCode::CREATED, &submitted).header("location", place))
     }
 
     pub(crate) async fn jobs(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let shown = self.view(self.session(http)?, |view| json!({"jobs": jobs(view)}))?;
+        let caller = self.enter(http, Permission::Read).await?;
+        let shown = self.view(
+            self.session(http, &caller)?,
+            |view| json!({"jobs": jobs(view)}),
+        )?;
         Ok(ok(&shown))
     }
 
     pub(crate) async fn job(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let session = self.session(http)?;
+        let caller = self.enter(http, Permission::Read).await?;
+        let session = self.session(http, &caller)?;
         let job = job_id(http)?;
         let shown = self.view(session, |view| {
-            let known = view.job(job).filter(|job| is_shown(job.manner));
+            let known = view.job(job).filter(|job| !job.manner.is_private());
             known.map(wire::job)
         })?;
         shown
@@ -149,11 +167,11 @@ impl Native {
     }
 
     pub(crate) async fn interrupt(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let session = self.session(http)?;
+        let caller = self.enter(http, Permission::Interrupt).await?;
+        let session = self.session(http, &caller)?;
         let job = match named(http, "job") {
             "" => None,
-            _ => Some(job_id(http)?),
+            _ => Some(self.told_of(session, job_id(http)?)?),
         };
         let noted = self.engine.interrupt_job(session, job).await?;
         let told = json!({"job": noted.job.0, "sequence": noted.sequence.0});
@@ -161,9 +179,9 @@ impl Native {
     }
 
     pub(crate) async fn write(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let session = self.session(http)?;
-        let job = job_id(http)?;
+        let caller = self.enter(http, Permission::Run).await?;
+        let session = self.session(http, &caller)?;
+        let job = self.told_of(session, job_id(http)?)?;
         let end = Query::parse(http.url(), &["end"])?.flag("end")?;
         let bytes = rejoin_http::body(http)[..].into();
         self.engine.touch(session);
@@ -176,8 +194,8 @@ impl Native {
         if accept.contains(EVENT_STREAM) {
             return self.stream(http).await;
         }
-        Self::caller(http)?;
-        let session = self.session(http)?;
+        let caller = self.enter(http, Permission::Read).await?;
+        let session = self.session(http, &caller)?;
         let query = Query::parse(http.url(), &["after", "limit", "wait"])?;
         let after = Sequence(query.number("after")?.unwrap_or(0));
         let limit = ReadLimit {
@@ -194,8 +212,11 @@ impl Native {
             Either::Left((read, _)) => read?,
             Either::Right(_) => vec![],
         };
+        if !self.accounts.is_current(&caller) {
+            return Err(Fault::Denied(Denied::Expired));
+        }
         let next = records.last().map_or(after, |last| last.sequence);
-        let is_over = has_ended(&self.engine, session, next);
+        let is_over = has_ended(&self.engine, session, next, records.last());
         let mut out = format!(r#"{{"after":{next},"ended":{is_over},"events":["#).into_bytes();
         for (place, record) in records.iter().enumerate() {
             if place > 0 {
@@ -208,8 +229,8 @@ impl Native {
     }
 
     pub(crate) async fn stream(&self, http: &Http) -> Answered {
-        Self::caller(http)?;
-        let session = self.session(http)?;
+        let caller = self.enter(http, Permission::Read).await?;
+        let session = self.session(http, &caller)?;
         let query = Query::parse(http.url(), &["after"])?;
         // Who comes back knows better than the address that it first asked for.
         let after = match rejoin_http::header(http, "last-event-id") {
@@ -217,13 +238,19 @@ impl Native {
             None => query.number("after")?.unwrap_or(0),
         };
         let after = Sequence(after);
-        self.view(session, |_| ())?;
-        if has_ended(&self.engine, session, after) {
+        let first = ReadLimit {
+            records: 1,
+            bytes: 1,
+        };
+        let read = self.engine.read(session, after, first, Duration::ZERO);
+        if read.await?.is_empty() && has_ended(&self.engine, session, after, None) {
             // What tells an EventSource not to come back.
             return Ok(Answer::empty(StatusCode::NO_CONTENT));
         }
         let reader = Reader {
             engine: self.engine.clone(),
+            accounts: self.accounts.clone(),
+            caller,
             session,
             after,
             closing: rejoin_http::closing(http),
@@ -232,17 +259,38 @@ impl Native {
         Ok(uncached(answer).header("x-accel-buffering", "no"))
     }
 
-    /// The session that the path names: by its UUID, or by its number.
-    fn session(&self, http: &Http) -> Result<SessionId, Fault> {
+    /// The session that the path names: by its UUID, or by its number where it is shown to the
+    /// caller. A number is no secret.
+    fn session(&self, http: &Http, caller: &Caller) -> Result<SessionId, Fault> {
         let name = named(http, "session");
         let unknown = || Fault::SessionNotFound(name.to_owned());
-        if let Ok(session) = name.parse() {
-            return Ok(session);
+        let session = match name.parse() {
+            Ok(session) => session,
+            Err(_) => {
+                let number = SessionNumber(number("session", name).map_err(|_| unknown())?);
+                self.engine
+                    .view(|views| {
+                        let view = views.numbered(number);
+                        let view = view.filter(|view| caller.sees(view.user.as_deref()));
+                        view.map(|view| view.id)
+                    })
+                    .ok_or_else(unknown)?
+            }
+        };
+        rejoin_http::note_session(http, session);
+        Ok(session)
+    }
+
+    /// The job, unless it is for its submitter alone.
+    fn told_of(&self, session: SessionId, job: JobId) -> Result<JobId, Fault> {
+        let is_private = self.engine.view(|views| {
+            let known = views.session(session).and_then(|view| view.job(job));
+            known.is_some_and(|known| known.manner.is_private())
+        });
+        match is_private {
+            true => Err(Fault::JobNotFound(job.to_string())),
+            false => Ok(job),
         }
-        let number = SessionNumber(number("session", name).map_err(|_| unknown())?);
-        self.engine
-            .view(|views| views.numbered(number).map(|view| view.id))
-            .ok_or_else(unknown)
     }
 
     fn view<T>(
@@ -264,7 +312,7 @@ fn detail(view: &SessionView) -> Value {
 
 fn jobs(view: &SessionView) -> Value {
     view.jobs()
-        .filter(|job| is_shown(job.manner))
+        .filter(|job| !job.manner.is_private())
         .map(wire::job)
         .collect()
 }
@@ -277,6 +325,7 @@ fn job_id(http: &Http) -> Result<JobId, Fault> {
     let name = named(http, "job");
     number("job", name)
         .map(JobId)
+        .inspect(|job| rejoin_http::note_job(http, job))
         .map_err(|_| Fault::JobNotFound(name.to_owned()))
 }
 
@@ -286,11 +335,11 @@ fn most(asked: Option<u64>, otherwise: usize, most: usize) -> usize {
     })
 }
 
-fn ok(body: &Value) -> Answer {
+pub(crate) fn ok(body: &Value) -> Answer {
     json_answer(StatusCode::OK, body)
 }
 
-fn json_answer(status: StatusCode, body: &Value) -> Answer {
+pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Answer {
     uncached(Answer::new(status, JSON, body.to_string()))
 }
 

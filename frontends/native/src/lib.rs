@@ -4,6 +4,9 @@
 //! last, and nothing on the server waits for it or remembers it. `openapi.json` describes the
 //! paths. Instants are milliseconds since 1970 in UTC.
 //!
+//! With accounts everybody logs in, and a session is its creator's: others find it by its UUID alone,
+//! and do in it what their role may.
+//!
 //! A stream counts as use of its session, and so does a read that waits: a session that somebody
 //! watches is not closed as idle. What a job of Arthas' `exec` says is for its submitter alone; of
 //! such events only the sequence and the instant are told (`private`).
@@ -12,12 +15,15 @@ mod error;
 mod handlers;
 mod limits;
 mod list;
+mod login;
 mod request;
 mod stream;
 mod translate;
 mod wire;
+pub mod words;
 
 use crate::handlers::{Answered, Http};
+use rejoin_accounts::Accounts;
 use rejoin_engine::Engine;
 use rejoin_http::{Answer, Methods};
 use std::sync::Arc;
@@ -26,9 +32,36 @@ use std::sync::Arc;
 /// `paths` and `components` can be merged into another.
 pub const OPENAPI: &str = include_str!("../openapi.json");
 
-/// Mounts the API on an application, at `/sessions`.
-pub fn mount(app: &mut tide::Server<()>, engine: Engine) {
-    let native = Native { engine };
+/// Mounts the API on an application, at `/sessions`, and its logins at `/login`, `/logout` and
+/// `/me`.
+///
+/// ```
+/// use rejoin_accounts::Accounts;
+/// use rejoin_engine::{Config, Engine, Replayed, Services, SmolRuntime};
+/// use rejoin_http::{HostCheck, Limits, Server};
+/// use rejoin_http::test_client::Client;
+/// use rejoin_log::MemoryLog;
+/// use std::sync::Arc;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config::default();
+/// let replayed = Replayed::new(&config);
+/// let log = Box::new(MemoryLog::new());
+/// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, Services::new())?;
+/// let mut app = rejoin_http::app();
+/// rejoin_native::mount(&mut app, engine, Accounts::open()?);
+/// let server = Server::bind(([127, 0, 0, 1], 0).into(), app, Limits::default(), HostCheck::local())?;
+/// let (address, closing) = (server.local_addr(), server.closing());
+/// let server = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
+/// let received = Client::connect(address)?.get("/sessions")?;
+/// assert_eq!(received.text(), r#"{"next":null,"sessions":[]}"#);
+/// closing.begin();
+/// server.join().map_err(|_| "panicked")??;
+/// # Ok(())
+/// # }
+/// ```
+pub fn mount(app: &mut tide::Server<()>, engine: Engine, accounts: Accounts) {
+    let native = Native { engine, accounts };
     macro_rules! on {
         ($handler:ident) => {{
             let native = native.clone();
@@ -38,6 +71,9 @@ pub fn mount(app: &mut tide::Server<()>, engine: Engine) {
             }
         }};
     }
+    app.at("/login").all(Methods::new().post(on!(login)));
+    app.at("/logout").all(Methods::new().post(on!(logout)));
+    app.at("/me").all(Methods::new().get(on!(me)));
     app.at("/sessions")
         .all(Methods::new().get(on!(list)).post(on!(create)));
     app.at("/sessions/:session")
@@ -87,6 +123,7 @@ pub fn mount_openapi(app: &mut tide::Server<()>, documents: &[&str]) {
 #[derive(Clone, Debug)]
 struct Native {
     engine: Engine,
+    accounts: Accounts,
 }
 
 fn respond(answered: Answered) -> Answer {
@@ -115,5 +152,85 @@ fn merge(whole: &mut serde_json::Value, part: serde_json::Value) {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
+
+    fn document() -> Value {
+        serde_json::from_str(OPENAPI).unwrap()
+    }
+
+    /// What `mount` says, read from its text: a route that is added is seen here.
+    fn mounted() -> BTreeSet<(String, String)> {
+        let text = include_str!("lib.rs");
+        let begin = text.find("app.at(\"/sessions\")").unwrap();
+        let end = text.find("/// Mounts `/openapi.json`").unwrap();
+        let routes = text[begin..end].split("app.at(\"").skip(1);
+        routes
+            .flat_map(|route| {
+                let (path, methods) = route.split_once('"').unwrap();
+                let path: Vec<_> = path
+                    .split('/')
+                    .map(|part| match part.strip_prefix(':') {
+                        Some(name) => format!("{{{name}}}"),
+                        None => part.to_owned(),
+                    })
+                    .collect();
+                let path = path.join("/");
+                ["get", "post", "put", "delete", "patch"]
+                    .into_iter()
+                    .filter(|method| methods.contains(&format!(".{method}(on!(")))
+                    .map(|method| (path.clone(), method.to_owned()))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_document_describes_every_route_and_no_other() {
+        let document = document();
+        let paths = document["paths"].as_object().unwrap().iter();
+        let described: BTreeSet<_> = paths
+            .flat_map(|(path, methods)| {
+                let methods = methods.as_object().unwrap().keys();
+                methods.map(move |method| (path.clone(), method.clone()))
+            })
+            .collect();
+        assert_eq!(described, mounted());
+        assert!(described.len() >= 14);
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_path_has_its_parameters() {
+        let document = document();
+        let text = document.to_string();
+        let references = text.split(r##""$ref":"#"##).skip(1);
+        for reference in references.map(|it| it.split('"').next().unwrap()) {
+            assert!(document.pointer(reference).is_some(), "{reference}");
+        }
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                let parameters = operation["parameters"].as_array();
+                let parameters = parameters.into_iter().flatten();
+                let named: BTreeSet<_> = parameters
+                    .filter(|it| it["in"] == "path")
+                    .map(|it| format!("{{{}}}", it["name"].as_str().unwrap()))
+                    .collect();
+                let wanted = path.split('/').filter(|part| part.starts_with('{'));
+                let wanted: BTreeSet<_> = wanted.map(str::to_owned).collect();
+                assert_eq!(named, wanted, "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn documents_are_put_together_and_the_first_word_counts() {
+        let merged = merged(&[r#"{"a":{"b":1},"c":[1]}"#, r#"{"a":{"b":2,"d":3},"c":[2]}"#]);
+        assert_eq!(merged, r#"{"a":{"b":1,"d":3},"c":[1]}"#);
     }
 }

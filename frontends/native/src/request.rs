@@ -14,6 +14,14 @@ pub(crate) struct Create {
     pub(crate) user: Option<String>,
 }
 
+/// The body of `POST /login`. It has no `Debug`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Login {
+    pub(crate) name: String,
+    pub(crate) password: String,
+}
+
 /// The body of `POST /sessions/{session}/jobs`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

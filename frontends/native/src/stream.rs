@@ -8,7 +8,8 @@ use crate::limits::{HEARTBEAT, MOST_EVENTS, READ_BYTES, RETRY};
 use crate::translate;
 use futures::Stream;
 use futures::future::{Either, select};
-use rejoin_core::{Record, Sequence, SessionId};
+use rejoin_accounts::{Accounts, Caller};
+use rejoin_core::{Event, LossCause, Record, Sequence, SessionId};
 use rejoin_engine::{Engine, PullError};
 use rejoin_http::{Bytes, Closing};
 use rejoin_log::ReadLimit;
@@ -19,6 +20,8 @@ use std::sync::Arc;
 /// A reader of one session.
 pub(crate) struct Reader {
     pub(crate) engine: Engine,
+    pub(crate) accounts: Accounts,
+    pub(crate) caller: Caller,
     pub(crate) session: SessionId,
     pub(crate) after: Sequence,
     pub(crate) closing: Closing,
@@ -51,7 +54,8 @@ enum Stage {
 }
 
 impl Reader {
-    /// The next part, and what follows it. None: the server ends, or its engine has.
+    /// The next part, and what follows it. None: the server ends, or its engine has, or the login
+    /// by which this is read.
     async fn next(&mut self) -> Option<(io::Result<Bytes>, Stage)> {
         // Whoever watches uses the session. Said more often than the session could expire.
         self.engine.touch(self.session);
@@ -65,13 +69,16 @@ impl Reader {
             Either::Left((read, _)) => read,
             Either::Right(_) => return None,
         };
+        if !self.accounts.is_current(&self.caller) {
+            return None;
+        }
         match read {
             Ok(records) => match records.last() {
                 Some(last) => {
                     self.after = last.sequence;
                     Some((Ok(encode(&records).into()), Stage::Events))
                 }
-                None if has_ended(&self.engine, self.session, self.after) => {
+                None if has_ended(&self.engine, self.session, self.after, None) => {
                     let end = format!("event: end\ndata: {{\"after\":{}}}\n\n", self.after);
                     Some((Ok(end.into()), Stage::Over))
                 }
@@ -83,12 +90,24 @@ impl Reader {
     }
 }
 
-/// Whether nothing follows that sequence any more.
-pub(crate) fn has_ended(engine: &Engine, session: SessionId, after: Sequence) -> bool {
-    engine.view(|views| {
-        views
-            .session(session)
-            .is_none_or(|view| view.closed.is_some() && after >= view.last_sequence)
+/// Whether nothing follows that sequence any more, whose record is `last` if it was just read. Of
+/// a session that ended long ago, only its last record knows.
+pub(crate) fn has_ended(
+    engine: &Engine,
+    session: SessionId,
+    after: Sequence,
+    last: Option<&Arc<Record>>,
+) -> bool {
+    let known = engine.view(|views| {
+        let view = views.session(session)?;
+        Some(view.closed.is_some() && after >= view.last_sequence)
+    });
+    known.unwrap_or_else(|| {
+        last.is_none_or(|last| match last.event {
+            Event::SessionClosed { .. } => true,
+            Event::RecordsLost { cause, .. } => matches!(cause, LossCause::Retention { .. }),
+            _ => false,
+        })
     })
 }
 

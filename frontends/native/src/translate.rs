@@ -5,7 +5,8 @@
 //! encoded is parsed or changed, or that what is for its submitter alone is told to others.
 
 use crate::wire::{self, base64};
-use rejoin_core::{Audience, Event, LeaveCause, LossCause, Manner, Place, Record};
+use crate::words;
+use rejoin_core::{Audience, Event, Record};
 use serde_json::{Value, json};
 use std::fmt;
 use std::io::Write;
@@ -14,7 +15,11 @@ use std::io::Write;
 pub(crate) fn event(out: &mut Vec<u8>, record: &Record) {
     let sequence = record.sequence;
     let at = record.at.as_millis();
-    let (kind, more) = told(&record.event);
+    let (kind, more) = match is_private(&record.event) {
+        // A reader learns that it is there, and misses no sequence.
+        true => ("private", Value::Null),
+        false => (words::kind(&record.event), members(&record.event)),
+    };
     show(
         out,
         format_args!(r#"{{"sequence":{sequence},"at":{at},"type":"{kind}""#),
@@ -42,12 +47,22 @@ pub(crate) fn show(out: &mut Vec<u8>, what: fmt::Arguments<'_>) {
     out.write_fmt(what).expect("memory can be written");
 }
 
-/// Whether others than its submitter may know of a job.
-pub(crate) fn is_shown(manner: Manner) -> bool {
-    manner.audience == Audience::Session || manner.place == Place::Foreground
+/// Whether it is for its submitter alone.
+fn is_private(event: &Event) -> bool {
+    match event {
+        Event::JobSubmitted { manner, .. } | Event::JobFinished { manner, .. } => {
+            manner.is_private()
+        }
+        Event::JobStarted { private, .. } | Event::InterruptRequested { private, .. } => *private,
+        Event::ResultEmitted { manner, .. } | Event::InputWritten { manner, .. } => {
+            manner.audience == Audience::Submitter
+        }
+        _ => false,
+    }
 }
 
-fn told(event: &Event) -> (&'static str, Value) {
+/// What its type adds; of a result, nothing.
+fn members(event: &Event) -> Value {
     match event {
         Event::SessionCreated {
             number,
@@ -56,47 +71,25 @@ fn told(event: &Event) -> (&'static str, Value) {
             remote,
             server,
             timeout,
-        } => (
-            "session-created",
-            json!({
-                "number": number.0,
-                "service": &**service,
-                "user": user.as_deref(),
-                "remote": remote.as_deref(),
-                "server": {"process": server.process, "version": &*server.version},
-                "timeoutMillis": wire::millis(*timeout),
-            }),
-        ),
-        Event::SessionResumed => ("session-resumed", Value::Null),
-        Event::SessionTouched { seen } => ("session-touched", json!({"seen": seen.as_millis()})),
-        Event::UserSet { user } => ("user-set", json!({"user": &**user})),
+        } => json!({
+            "number": number.0,
+            "service": &**service,
+            "user": user.as_deref(),
+            "remote": remote.as_deref(),
+            "server": {"process": server.process, "version": &*server.version},
+            "timeoutMillis": wire::millis(*timeout),
+        }),
+        Event::SessionResumed | Event::ResultEmitted { .. } => Value::Null,
+        Event::SessionTouched { seen } => json!({"seen": seen.as_millis()}),
+        Event::UserSet { user } => json!({"user": &**user}),
         Event::ConsumerJoined { consumer, .. } => {
-            ("consumer-joined", json!({"consumer": consumer.ordinal}))
+            json!({"consumer": consumer.ordinal})
         }
-        Event::CursorAdvanced { consumer, to, .. } => (
-            "cursor-advanced",
-            json!({"consumer": consumer.ordinal, "to": to.0}),
-        ),
+        Event::CursorAdvanced { consumer, to, .. } => {
+            json!({"consumer": consumer.ordinal, "to": to.0})
+        }
         Event::ConsumerLeft { consumer, cause } => {
-            let cause = match cause {
-                LeaveCause::Left => "left",
-                LeaveCause::Expired => "expired",
-                LeaveCause::SessionClosed => "session-closed",
-            };
-            (
-                "consumer-left",
-                json!({"consumer": consumer.ordinal, "cause": cause}),
-            )
-        }
-        Event::JobSubmitted { manner, .. } | Event::JobFinished { manner, .. }
-            if !is_shown(*manner) =>
-        {
-            PRIVATE
-        }
-        Event::ResultEmitted { manner, .. } | Event::InputWritten { manner, .. }
-            if manner.audience == Audience::Submitter =>
-        {
-            PRIVATE
+            json!({"consumer": consumer.ordinal, "cause": words::left(*cause)})
         }
         Event::JobSubmitted {
             job,
@@ -106,34 +99,22 @@ fn told(event: &Event) -> (&'static str, Value) {
             output_limit,
             request,
             input,
-        } => (
-            "job-submitted",
-            json!({
-                "job": job.0,
-                "statement": &**statement,
-                "place": wire::place(manner.place),
-                "request": request.as_deref(),
-                "input": input,
-                "timeoutMillis": wire::millis(*timeout),
-                "outputLimit": output_limit,
-            }),
-        ),
-        Event::StatementRefused { statement, reason } => (
-            "statement-refused",
-            json!({"statement": statement.as_deref(), "reason": &**reason}),
-        ),
-        Event::RecordsLost { first, last, cause } => {
-            let cause = match cause {
-                LossCause::Damage => "damage",
-                LossCause::Retention { .. } => "retention",
-            };
-            (
-                "records-lost",
-                json!({"first": first.0, "last": last.0, "cause": cause}),
-            )
+        } => json!({
+            "job": job.0,
+            "statement": &**statement,
+            "place": words::place(manner.place),
+            "request": request.as_deref(),
+            "input": input,
+            "timeoutMillis": wire::millis(*timeout),
+            "outputLimit": output_limit,
+        }),
+        Event::StatementRefused { statement, reason } => {
+            json!({"statement": statement.as_deref(), "reason": &**reason})
         }
-        Event::JobStarted { job } => ("job-started", json!({"job": job.0})),
-        Event::ResultEmitted { .. } => ("result", Value::Null),
+        Event::RecordsLost { first, last, cause } => {
+            json!({"first": first.0, "last": last.0, "cause": words::lost(*cause)})
+        }
+        Event::JobStarted { job, .. } => json!({"job": job.0}),
         Event::InputWritten {
             job, bytes, end, ..
         } => {
@@ -141,41 +122,31 @@ fn told(event: &Event) -> (&'static str, Value) {
                 Ok(text) => ("content", text.to_owned()),
                 Err(_) => ("contentBase64", base64(bytes)),
             };
-            ("input", json!({"job": job.0, (name): written, "end": end}))
+            json!({"job": job.0, (name): written, "end": end})
         }
-        Event::InterruptRequested { job, cause } => (
-            "interrupt-requested",
-            json!({"job": job.0, "cause": wire::interrupt_cause(*cause)}),
-        ),
+        Event::InterruptRequested { job, cause, .. } => {
+            json!({"job": job.0, "cause": words::interrupted(*cause)})
+        }
         Event::JobFinished {
             job,
             outcome,
             status,
             message,
             ..
-        } => (
-            "job-finished",
-            json!({
-                "job": job.0,
-                "outcome": wire::outcome(*outcome),
-                "status": status,
-                "message": message.as_deref(),
-            }),
-        ),
-        Event::SessionClosed { cause } => (
-            "session-closed",
-            json!({"cause": wire::close_cause(*cause)}),
-        ),
+        } => json!({
+            "job": job.0,
+            "outcome": words::outcome(*outcome),
+            "status": status,
+            "message": message.as_deref(),
+        }),
+        Event::SessionClosed { cause } => json!({"cause": words::closed(*cause)}),
     }
 }
-
-/// What is for somebody else: a reader learns that it is there, and misses no sequence.
-const PRIVATE: (&str, Value) = ("private", Value::Null);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rejoin_core::{JobId, Sequence, SessionId, Timestamp};
+    use rejoin_core::{InterruptCause, JobId, Manner, Place, Sequence, SessionId, Timestamp};
 
     fn shown(event: Event) -> String {
         let record = Record {
@@ -215,6 +186,40 @@ mod tests {
             shown(emitted(Audience::Submitter)),
             r#"{"sequence":7,"at":1000,"type":"private"}"#
         );
+    }
+
+    #[test]
+    fn of_a_job_that_is_private_nothing_is_told() {
+        let job = JobId(3);
+        let manner = Manner {
+            place: Place::Background,
+            audience: Audience::Submitter,
+        };
+        let cause = InterruptCause::Requested;
+        let private = true;
+        for event in [
+            Event::JobStarted { job, private },
+            Event::InterruptRequested {
+                job,
+                cause,
+                private,
+            },
+            Event::InputWritten {
+                job,
+                manner,
+                bytes: (*b"secret").into(),
+                end: true,
+            },
+            Event::JobFinished {
+                job,
+                manner,
+                outcome: rejoin_core::Outcome::Completed,
+                status: 0,
+                message: Some("secret".into()),
+            },
+        ] {
+            assert_eq!(shown(event), r#"{"sequence":7,"at":1000,"type":"private"}"#);
+        }
     }
 
     #[test]

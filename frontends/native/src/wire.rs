@@ -1,11 +1,9 @@
 //! Sessions and jobs as JSON. Instants are milliseconds since 1970, durations milliseconds.
 
-use crate::translate::is_shown;
+use crate::words;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rejoin_core::{
-    CloseCause, InterruptCause, JobState, JobView, Outcome, Place, SessionView, Timestamp,
-};
+use rejoin_core::{JobState, JobView, SessionView, Timestamp};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -18,8 +16,9 @@ pub(crate) fn session(view: &SessionView) -> Value {
     };
     let closed = view
         .closed
-        .map(|(at, cause)| json!({"at": at.as_millis(), "cause": close_cause(cause)}));
-    let current = view.current_job().filter(|job| is_shown(job.manner));
+        .map(|(at, cause)| json!({"at": at.as_millis(), "cause": words::closed(cause)}));
+    let current = view.current_job().filter(|job| !job.manner.is_private());
+    let last = view.jobs().rfind(|job| !job.manner.is_private());
     json!({
         "id": view.id.to_string(),
         "number": view.number.0,
@@ -33,6 +32,7 @@ pub(crate) fn session(view: &SessionView) -> Value {
         "lastSequence": view.last_sequence.0,
         "consumers": view.consumers().count(),
         "currentJob": current.map(job),
+        "lastStatement": last.map(|job| &*job.statement),
     })
 }
 
@@ -41,14 +41,10 @@ pub(crate) fn job(view: &JobView) -> Value {
     let mut shown = json!({
         "job": view.job.0,
         "statement": &*view.statement,
-        "place": place(view.manner.place),
+        "place": words::place(view.manner.place),
         "submitted": view.since.as_millis(),
         "submittedSequence": view.submitted.0,
-        "state": match view.state {
-            JobState::Submitted => "submitted",
-            JobState::Running => "running",
-            JobState::Finished { .. } => "finished",
-        },
+        "state": words::state(view.state),
     });
     if let JobState::Finished {
         outcome: how,
@@ -56,7 +52,7 @@ pub(crate) fn job(view: &JobView) -> Value {
         at,
     } = view.state
     {
-        shown["outcome"] = outcome(how).into();
+        shown["outcome"] = words::outcome(how).into();
         shown["status"] = status.into();
         shown["finished"] = at.as_millis().into();
         shown["durationMillis"] = between(view.since, at).into();
@@ -70,40 +66,6 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 
 pub(crate) fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
-}
-
-pub(crate) const fn place(place: Place) -> &'static str {
-    match place {
-        Place::Foreground => "foreground",
-        Place::Background => "background",
-    }
-}
-
-pub(crate) const fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Completed => "completed",
-        Outcome::Failed => "failed",
-        Outcome::Interrupted => "interrupted",
-        Outcome::TimedOut => "timed-out",
-        Outcome::Lost => "lost",
-    }
-}
-
-pub(crate) const fn interrupt_cause(cause: InterruptCause) -> &'static str {
-    match cause {
-        InterruptCause::Requested => "requested",
-        InterruptCause::Timeout => "timeout",
-        InterruptCause::OutputLimit => "output-limit",
-        InterruptCause::SessionClosed => "session-closed",
-        InterruptCause::Shutdown => "shutdown",
-    }
-}
-
-pub(crate) const fn close_cause(cause: CloseCause) -> &'static str {
-    match cause {
-        CloseCause::Requested => "requested",
-        CloseCause::Idle => "idle",
-    }
 }
 
 fn between(from: Timestamp, to: Timestamp) -> u64 {

@@ -3,7 +3,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use rejoin_fuzz_checks::{
-    Attack, Conversation, DorisRequest, Filter, MaxScaleRequest, RecordBytes, Story,
+    Attack, Conversation, DorisRequest, Filter, MaxScaleRequest, NativeRequest, RecordBytes, Story,
 };
 use std::fmt::Debug;
 use std::fs;
@@ -34,6 +34,13 @@ fn maxscale_filters_say_what_was_meant() {
 fn maxscale_requests_are_answered_and_pages_are_the_list() {
     for (file, bytes) in corpus("maxscale_request") {
         check(&file, &bytes, |input: &MaxScaleRequest<'_>| input.check());
+    }
+}
+
+#[test]
+fn native_requests_are_answered_in_their_shapes_and_events_follow_one_another() {
+    for (file, bytes) in corpus("native_request") {
+        check(&file, &bytes, |input: &NativeRequest<'_>| input.check());
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// The ports that pages name. No two stories share what they stand for.
-const PORTS: [&str; 3] = ["8563", "8989", "8030"];
+const PORTS: [&str; 4] = ["8563", "8989", "8030", "9563"];
 
 /// Far longer than any command of a page takes.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -63,6 +63,8 @@ impl Terminal {
             .env("PATH", path)
             .env("LC_ALL", "C.UTF-8")
             .env("REJOIN_LISTEN", format!("127.0.0.1:{}", ports[0].1))
+            .env("REJOIN_SERVER", format!("http://127.0.0.1:{}", ports[0].1))
+            .env("XDG_CONFIG_HOME", directory.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -34,8 +34,9 @@ impl State {
                     events.push((id, Event::ConsumerLeft { consumer, cause }));
                 }
                 Deadline::Job(id, job) if !closing.contains(&id) => {
-                    let cause = InterruptCause::Timeout;
-                    events.push((id, Event::InterruptRequested { job, cause }));
+                    let running = self.session(id).and_then(|session| session.job(job).ok());
+                    let told = running.map(|it| it.told_to_end(job, InterruptCause::Timeout));
+                    events.extend(told.map(|told| (id, told)));
                 }
                 Deadline::Removal(id) => events.extend(self.remove(id)),
                 Deadline::Consumer(..) | Deadline::Job(..) => {}

@@ -109,9 +109,8 @@ impl State {
     pub(super) fn interrupt_job(&self, session: SessionId, job: Option<JobId>) -> Decision {
         let open = self.open(session)?;
         let job = job.or(open.foreground).ok_or(Rejection::NoForegroundJob)?;
-        open.job(job)?;
-        let cause = InterruptCause::Requested;
-        Ok(vec![(session, Event::InterruptRequested { job, cause })])
+        let told = open.job(job)?.told_to_end(job, InterruptCause::Requested);
+        Ok(vec![(session, told)])
     }
 
     /// Every job that was not told yet is told to end.
@@ -120,16 +119,17 @@ impl State {
         self.sessions()
             .flat_map(|(id, session)| session.jobs().map(move |(job, running)| (id, job, running)))
             .filter(|(_, _, running)| running.interrupt.is_none())
-            .map(|(id, job, _)| (id, Event::InterruptRequested { job, cause }))
+            .map(|(id, job, running)| (id, running.told_to_end(job, cause)))
             .collect()
     }
 
     pub(super) fn report_started(&self, session: SessionId, job: JobId) -> Decision {
-        let started = self.open(session)?.job(job)?.started;
-        Ok(if started {
+        let running = self.open(session)?.job(job)?;
+        let private = running.manner.is_private();
+        Ok(if running.started {
             vec![]
         } else {
-            vec![(session, Event::JobStarted { job })]
+            vec![(session, Event::JobStarted { job, private })]
         })
     }
 
@@ -154,10 +154,7 @@ impl State {
                 result,
             }
         } else {
-            Event::InterruptRequested {
-                job,
-                cause: InterruptCause::OutputLimit,
-            }
+            running.told_to_end(job, InterruptCause::OutputLimit)
         };
         Ok(vec![(session, event)])
     }
@@ -194,12 +191,21 @@ impl State {
 }
 
 impl Session {
-    fn job(&self, job: JobId) -> Result<&Job, Rejection> {
+    pub(super) fn job(&self, job: JobId) -> Result<&Job, Rejection> {
         self.jobs.get(&job).ok_or(Rejection::JobNotFound(job))
     }
 }
 
 impl Job {
+    pub(super) fn told_to_end(&self, job: JobId, cause: InterruptCause) -> Event {
+        let private = self.manner.is_private();
+        Event::InterruptRequested {
+            job,
+            cause,
+            private,
+        }
+    }
+
     /// How it ended, by why it was first told to; and what is to be said about it: before all,
     /// that results are missing.
     fn outcome(

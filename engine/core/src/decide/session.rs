@@ -114,10 +114,7 @@ impl Session {
     pub(super) fn close(&self, session: SessionId, cause: CloseCause) -> Vec<(SessionId, Event)> {
         let mut events = vec![];
         for (job, running) in self.jobs() {
-            events.push(Event::InterruptRequested {
-                job,
-                cause: InterruptCause::SessionClosed,
-            });
+            events.push(running.told_to_end(job, InterruptCause::SessionClosed));
             events.push(Event::JobFinished {
                 job,
                 manner: running.manner,

@@ -75,7 +75,7 @@ impl Jobs {
                 };
                 self.all.insert(*job, view);
             }
-            Event::JobStarted { job } => self.set(*job, JobState::Running),
+            Event::JobStarted { job, .. } => self.set(*job, JobState::Running),
             Event::JobFinished {
                 job,
                 outcome,

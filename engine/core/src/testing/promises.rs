@@ -88,7 +88,7 @@ impl Promises {
                 self.all_jobs.insert(*job);
                 told.running.insert(*job, *at + *timeout);
             }
-            Event::JobStarted { job }
+            Event::JobStarted { job, .. }
             | Event::InputWritten { job, .. }
             | Event::ResultEmitted { job, .. } => {
                 assert!(
@@ -96,7 +96,7 @@ impl Promises {
                     "promise 7: {record:?} after its job's end"
                 );
             }
-            Event::InterruptRequested { job, cause } => {
+            Event::InterruptRequested { job, cause, .. } => {
                 let due = told.running.get(job);
                 let due =
                     due.unwrap_or_else(|| panic!("promise 7: {record:?} after its job's end"));

@@ -203,7 +203,10 @@ fn a_job_that_may_have_ended_is_lost_at_the_next_start_and_says_why() {
 #[test]
 fn nothing_follows_from_what_is_said_of_a_job_whose_beginning_is_lost() {
     let told = Told::begin().lose(1).then(result(7));
-    let told = told.then(Event::JobStarted { job: JobId(7) });
+    let told = told.then(Event::JobStarted {
+        job: JobId(7),
+        private: false,
+    });
     assert_eq!(told.jobs(), []);
     let told = told.then(finished(7));
     // But its number is known, and not used again.

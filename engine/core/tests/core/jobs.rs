@@ -96,6 +96,7 @@ fn requested(cause: InterruptCause) -> Event {
     Event::InterruptRequested {
         job: JobId(1),
         cause,
+        private: false,
     }
 }
 
@@ -183,7 +184,10 @@ fn a_job_starts_once() {
     };
     given([created(), submitted(1, foreground())])
         .when(instant(1), start())
-        .then([Event::JobStarted { job: JobId(1) }])
+        .then([Event::JobStarted {
+            job: JobId(1),
+            private: false,
+        }])
         .when(instant(1), start())
         .then([]);
 }
@@ -363,6 +367,7 @@ fn a_shutdown_tells_every_job_once() {
     .then([Event::InterruptRequested {
         job: JobId(2),
         cause: InterruptCause::Shutdown,
+        private: false,
     }])
     .when(instant(3), Command::InterruptAll)
     .then([]);

@@ -140,6 +140,7 @@ fn closing_a_session_finishes_its_jobs_first_and_then_its_consumers_leave() {
             Event::InterruptRequested {
                 job: JobId(1),
                 cause: InterruptCause::SessionClosed,
+                private: false,
             },
             Event::JobFinished {
                 job: JobId(1),

@@ -28,7 +28,10 @@ fn a_session_shows_its_jobs_with_how_far_they_came() {
     let views = fold([
         created(),
         submitted(1, foreground()),
-        Event::JobStarted { job: JobId(1) },
+        Event::JobStarted {
+            job: JobId(1),
+            private: false,
+        },
         finished(1, foreground(), Outcome::Failed, 2),
         submitted(2, foreground()),
     ]);

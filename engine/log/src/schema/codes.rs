@@ -23,6 +23,9 @@ pub(super) mod tag {
     pub(in crate::schema) const JOB_REQUESTED: u8 = 15;
     pub(in crate::schema) const INPUT_WRITTEN: u8 = 16;
     pub(in crate::schema) const RECORDS_LOST: u8 = 17;
+    /// `JOB_STARTED` and `INTERRUPT_REQUESTED` of a job that is nobody else's business.
+    pub(in crate::schema) const PRIVATE_JOB_STARTED: u8 = 18;
+    pub(in crate::schema) const PRIVATE_INTERRUPT_REQUESTED: u8 = 19;
 }
 
 /// Why records are lost. Not a choice like the others: fields follow one of them.

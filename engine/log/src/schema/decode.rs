@@ -164,16 +164,22 @@ fn event(parts: &mut Parts<'_>) -> Result<Event, DecodeError> {
             statement: parts.optional("statement", Parts::text)?,
             reason: parts.text("reason")?,
         },
-        tag::JOB_STARTED => Event::JobStarted { job: job(parts)? },
+        tag @ (tag::JOB_STARTED | tag::PRIVATE_JOB_STARTED) => Event::JobStarted {
+            job: job(parts)?,
+            private: tag == tag::PRIVATE_JOB_STARTED,
+        },
         tag::RESULT_EMITTED => Event::ResultEmitted {
             job: job(parts)?,
             manner: manner(parts)?,
             result: parts.text("result")?,
         },
-        tag::INTERRUPT_REQUESTED => Event::InterruptRequested {
-            job: job(parts)?,
-            cause: parts.choice("cause")?,
-        },
+        tag @ (tag::INTERRUPT_REQUESTED | tag::PRIVATE_INTERRUPT_REQUESTED) => {
+            Event::InterruptRequested {
+                job: job(parts)?,
+                cause: parts.choice("cause")?,
+                private: tag == tag::PRIVATE_INTERRUPT_REQUESTED,
+            }
+        }
         tag::JOB_FINISHED => Event::JobFinished {
             job: job(parts)?,
             manner: manner(parts)?,

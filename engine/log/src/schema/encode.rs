@@ -99,8 +99,11 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             put_optional(out, statement.as_deref(), put_text);
             put_text(out, reason);
         }
-        Event::JobStarted { job } => {
-            out.push(tag::JOB_STARTED);
+        Event::JobStarted { job, private } => {
+            out.push(match private {
+                false => tag::JOB_STARTED,
+                true => tag::PRIVATE_JOB_STARTED,
+            });
             put_job(out, *job);
         }
         Event::ResultEmitted {
@@ -113,8 +116,15 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             put_manner(out, *manner);
             put_text(out, result);
         }
-        Event::InterruptRequested { job, cause } => {
-            out.push(tag::INTERRUPT_REQUESTED);
+        Event::InterruptRequested {
+            job,
+            cause,
+            private,
+        } => {
+            out.push(match private {
+                false => tag::INTERRUPT_REQUESTED,
+                true => tag::PRIVATE_INTERRUPT_REQUESTED,
+            });
             put_job(out, *job);
             out.push(cause.code());
         }

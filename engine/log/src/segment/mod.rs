@@ -19,6 +19,7 @@ mod index;
 mod inventory;
 mod layout;
 mod name;
+mod numbers;
 mod options;
 mod read_only;
 mod reader;
@@ -38,6 +39,7 @@ mod writer;
 pub use archive::{Archive, Round};
 pub use error::{Damage, OpenError};
 pub use header::{FORMAT_VERSION, LogId};
+pub use numbers::Numbers;
 pub use options::{Durability, MAX_BATCH_BYTES, MAX_SEGMENT_BYTES, Options};
 pub use read_only::READ_ONLY_BYTES;
 pub use recovery::{PassedOver, Recovery};
@@ -205,6 +207,7 @@ impl SegmentLog {
             next: recovered.next,
             durable: recovered.next.saturating_sub(1),
             batch: Batch::default(),
+            numbers: Arc::default(),
         };
         let log = Self {
             writer,
@@ -231,6 +234,12 @@ impl SegmentLog {
     #[must_use]
     pub fn id(&self) -> LogId {
         self.writer.log
+    }
+
+    /// What is counted while the log is written, now and later.
+    #[must_use]
+    pub fn numbers(&self) -> Arc<Numbers> {
+        Arc::clone(&self.writer.numbers)
     }
 
     fn check(&self) -> Result<(), AppendError> {

@@ -8,6 +8,7 @@ use super::frame;
 use super::header::{HEADER_BYTES, Header, LogId};
 use super::index::Stand;
 use super::name::{BEGINNING, SPARE, SegmentName};
+use super::numbers::Numbers;
 use super::options::{Durability, MAX_BATCH_BYTES, Options};
 use super::reader::Shared;
 use super::recovery::seal;
@@ -37,6 +38,7 @@ pub(super) struct Writer {
     /// The log is durable up to and with this position.
     pub(super) durable: u64,
     pub(super) batch: Batch,
+    pub(super) numbers: Arc<Numbers>,
 }
 
 #[derive(Debug)]
@@ -133,8 +135,10 @@ impl Writer {
         self.batch.finish(site, self.next, self.durable)?;
         active.write(&self.batch.bytes)?;
         if self.options.durability == Durability::Sync {
-            active.file.sync().map_err(Failure::Fatal)?;
+            let synced = self.numbers.time(|| active.file.sync());
+            synced.map_err(Failure::Fatal)?;
         }
+        self.numbers.bytes.add(length);
         let (ordinal, start) = (active.ordinal, active.end);
         active.end += length;
         self.next += self.batch.frames.len() as u64;

@@ -38,7 +38,10 @@ pub fn record(number: u8, sequence: u64) -> Arc<Record> {
             status: -1,
             message: Some("no such file".into()),
         },
-        1 => Event::JobStarted { job },
+        1 => Event::JobStarted {
+            job,
+            private: false,
+        },
         2 => Event::ResultEmitted {
             job,
             manner,

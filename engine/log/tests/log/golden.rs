@@ -100,7 +100,13 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
             },
             b"\x09\x00\x05empty".to_vec(),
         ),
-        (Event::JobStarted { job }, b"\x0a\xac\x02".to_vec()),
+        (
+            Event::JobStarted {
+                job,
+                private: false,
+            },
+            b"\x0a\xac\x02".to_vec(),
+        ),
         (
             Event::ResultEmitted {
                 job,
@@ -113,6 +119,7 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
             Event::InterruptRequested {
                 job,
                 cause: InterruptCause::Shutdown,
+                private: false,
             },
             b"\x0c\xac\x02\x04".to_vec(),
         ),
@@ -160,6 +167,18 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
                 cause: LossCause::Damage,
             },
             b"\x11\x03\xac\x02\x00".to_vec(),
+        ),
+        (
+            Event::JobStarted { job, private: true },
+            b"\x12\xac\x02".to_vec(),
+        ),
+        (
+            Event::InterruptRequested {
+                job,
+                cause: InterruptCause::Shutdown,
+                private: true,
+            },
+            b"\x13\xac\x02\x04".to_vec(),
         ),
     ]
 }

@@ -26,7 +26,7 @@ pub(crate) fn record(at: u64, event: Event) -> Record {
 }
 
 /// The tags that stand for an event.
-const TAGS: RangeInclusive<u8> = 1..=17;
+const TAGS: RangeInclusive<u8> = 1..=19;
 
 #[test]
 fn every_event_is_these_bytes_for_ever() {
@@ -84,7 +84,14 @@ fn every_choice_is_this_code_for_ever() {
     ];
     let job = JobId(0);
     for (code, cause) in (0..).zip(interrupts) {
-        assert_eq!(last(Event::InterruptRequested { job, cause }), Some(code));
+        assert_eq!(
+            last(Event::InterruptRequested {
+                job,
+                cause,
+                private: false
+            }),
+            Some(code)
+        );
     }
     for (code, cause) in (0..).zip([CloseCause::Requested, CloseCause::Idle]) {
         assert_eq!(last(Event::SessionClosed { cause }), Some(code));

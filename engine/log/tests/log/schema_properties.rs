@@ -150,13 +150,17 @@ fn job_event() -> impl Strategy<Value = Event> {
         }),
         (option::of(text()), text())
             .prop_map(|(statement, reason)| Event::StatementRefused { statement, reason }),
-        job().prop_map(|job| Event::JobStarted { job }),
+        (job(), any::<bool>()).prop_map(|(job, private)| Event::JobStarted { job, private }),
         (job(), manner(), text()).prop_map(|(job, manner, result)| Event::ResultEmitted {
             job,
             manner,
             result
         }),
-        (job(), cause).prop_map(|(job, cause)| Event::InterruptRequested { job, cause }),
+        (job(), cause, any::<bool>()).prop_map(|(job, cause, private)| Event::InterruptRequested {
+            job,
+            cause,
+            private
+        }),
         finished.prop_map(
             |(job, manner, outcome, status, message)| Event::JobFinished {
                 job,

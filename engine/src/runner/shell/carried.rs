@@ -258,7 +258,8 @@ pub(super) fn enter(directory: &Path) -> io::Result<()> {
 /// keeps for itself, does not.
 fn carries(name: &OsStr) -> bool {
     let name = name.as_bytes();
-    !name.starts_with(b"REJOIN_") && !matches!(name, b"_" | b"SHLVL" | b"PWD")
+    let of_the_server = name.starts_with(b"REJOIN_") || name == b"NOTIFY_SOCKET";
+    !of_the_server && !matches!(name, b"_" | b"SHLVL" | b"PWD")
 }
 
 /// `NAME=value`, taken apart.

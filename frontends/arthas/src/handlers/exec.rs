@@ -182,11 +182,10 @@ fn answer(command: Option<&str>, submitted: NotedJob, told: Told, timeout: Durat
             body.value("timeout", timeout.as_millis());
         }
     });
-    if is_expired {
-        Answer::new(State::Interrupted)
-            .body(body)
-            .message("The job is exceeded time limit, force interrupt")
+    let answer = if is_expired {
+        Answer::new(State::Interrupted).message("The job is exceeded time limit, force interrupt")
     } else {
-        Answer::new(State::Succeeded).body(body)
-    }
+        Answer::new(State::Succeeded)
+    };
+    answer.body(body).about(submitted.job)
 }

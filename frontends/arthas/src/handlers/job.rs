@@ -24,7 +24,8 @@ impl Arthas {
                     // Whatever has become of it by now: clients begin to pull when they read this.
                     body.text("jobStatus", "READY");
                 });
-                return Ok(Answer::new(State::Scheduled).body(body).session(session));
+                let answer = Answer::new(State::Scheduled).body(body);
+                return Ok(answer.session(session).about(job));
             }
             Err(fault) => fault.of_statement("Async exec"),
         };
@@ -69,7 +70,9 @@ impl Arthas {
             body.value("jobId", interrupted.job);
             body.text("jobStatus", job_status(has_finished));
         });
-        Ok(Answer::new(State::Succeeded).body(body))
+        Ok(Answer::new(State::Succeeded)
+            .body(body)
+            .about(interrupted.job))
     }
 
     /// Whether the job finishes soon after the interrupt.

@@ -32,10 +32,10 @@ impl Running {
     }
 
     pub(crate) fn checked(app: tide::Server<()>, limits: Limits, hosts: HostCheck) -> Self {
-        Self::running(Server::bind(([127, 0, 0, 1], 0).into(), app, limits, hosts).unwrap())
+        Self::of(Server::bind(([127, 0, 0, 1], 0).into(), app, limits, hosts).unwrap())
     }
 
-    pub(crate) fn running(server: Server) -> Self {
+    pub(crate) fn of(server: Server) -> Self {
         let (address, closing) = (server.local_addr(), server.closing());
         let (ended, stopped) = channel();
         spawn(move || {

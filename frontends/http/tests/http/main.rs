@@ -10,4 +10,5 @@ mod hosts;
 mod limits;
 mod requests;
 mod stopping;
+mod streams;
 mod tls;

@@ -33,7 +33,7 @@ impl Encrypted {
         let any_port = ([127, 0, 0, 1], 0).into();
         let server = Server::bind(any_port, app, limits, HostCheck::same_origin()).unwrap();
         Self {
-            running: Running::running(server.with_tls(tls)),
+            running: Running::of(server.with_tls(tls)),
             authority,
             shown,
             directory,

@@ -96,12 +96,16 @@ fn interrupted() -> Event {
     Event::InterruptRequested {
         job: JobId(3),
         cause: InterruptCause::Requested,
+        private: false,
     }
 }
 
 /// Everything that a foreground job is in the log.
 fn job(manner: Manner) -> Vec<Event> {
-    let started = Event::JobStarted { job: JobId(3) };
+    let started = Event::JobStarted {
+        job: JobId(3),
+        private: false,
+    };
     vec![
         submitted(manner),
         started,
@@ -317,7 +321,10 @@ fn what_is_never_shown_wakes_nobody() {
             to: Sequence(2),
             seen: Timestamp::EPOCH,
         },
-        Event::JobStarted { job: JobId(3) },
+        Event::JobStarted {
+            job: JobId(3),
+            private: false,
+        },
         interrupted(),
         emitted(ALONE),
         submitted(ALONE_BEHIND),

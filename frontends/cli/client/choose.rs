@@ -1,0 +1,78 @@
+//! Which session is meant: its number, its identity, or how that begins.
+
+use super::ClientError;
+use super::api::Api;
+use super::limits::PAGE;
+use rejoin_core::SessionId;
+use serde_json::Value;
+
+/// The session that `name` means, as the server shows it in detail.
+///
+/// # Errors
+///
+/// Where none is meant, or several are.
+pub(super) fn choose(api: &Api, name: &str) -> Result<Value, ClientError> {
+    let is_number = !name.is_empty() && name.bytes().all(|it| it.is_ascii_digit());
+    let identity = name.parse::<SessionId>();
+    if is_number || identity.is_ok() {
+        let name = identity.map_or_else(|_| name.to_owned(), |id| id.to_string());
+        match api.get(&format!("/sessions/{name}")) {
+            // An identity may begin with what looks like a number.
+            Err(error) if is_number && error.is_code("session_not_found") => {}
+            answer => return answer,
+        }
+    }
+    let begin = name.to_lowercase();
+    let is_begin =
+        !begin.is_empty() && begin.bytes().all(|it| it.is_ascii_hexdigit() || it == b'-');
+    let found = if is_begin { find(api, &begin)? } else { vec![] };
+    match &found[..] {
+        [only] => api.get(&format!("/sessions/{only}")),
+        [] => Err(ClientError::Session(format!(
+            "there is no session {name}: `rejoin sessions` lists them"
+        ))),
+        several => Err(ClientError::Session(format!(
+            "{name} can mean {} sessions: {}{}",
+            several.len(),
+            several[..several.len().min(SAID)].join(", "),
+            if several.len() > SAID { ", …" } else { "" }
+        ))),
+    }
+}
+
+/// The identity of a session that the server has shown.
+pub(super) fn identity(session: &Value) -> Result<(String, SessionId), ClientError> {
+    let shown = session["id"].as_str().unwrap_or_default();
+    let id = shown.parse().map_err(|_| {
+        ClientError::Session("the server shows a session without an identity".to_owned())
+    })?;
+    Ok((shown.to_owned(), id))
+}
+
+/// The identity of the session that `name` means, in which something is to be done.
+pub(super) fn open(api: &Api, name: &str) -> Result<String, ClientError> {
+    let shown = choose(api, name)?;
+    if shown["state"] == "ended" {
+        return Err(ClientError::Session(format!("session {name} has ended")));
+    }
+    identity(&shown).map(|(session, _)| session)
+}
+
+/// The identities that begin so.
+fn find(api: &Api, begin: &str) -> Result<Vec<String>, ClientError> {
+    let mut found = vec![];
+    let mut page = format!("/sessions?limit={PAGE}");
+    loop {
+        let listed = api.get(&page)?;
+        let sessions = listed["sessions"].as_array().into_iter().flatten();
+        let ids = sessions.filter_map(|session| session["id"].as_str());
+        found.extend(ids.filter(|id| id.starts_with(begin)).map(str::to_owned));
+        match listed["next"].as_u64() {
+            Some(next) => page = format!("/sessions?limit={PAGE}&before={next}"),
+            None => return Ok(found),
+        }
+    }
+}
+
+/// So many are named, where several could be meant.
+const SAID: usize = 5;

@@ -1,0 +1,109 @@
+//! The commands that talk to a server, in Rejoin's own API.
+//!
+//! Each says what it does in its file; `api.rs` makes requests, `stream.rs` reads a session's
+//! events and comes back to a server that was gone, `event.rs` makes records of them, which are
+//! shown as `offline` shows those of a log. Never: a server's words reach a terminal as anything
+//! but text, unless they are what a job wrote.
+
+mod act;
+mod api;
+mod attach;
+mod choose;
+mod event;
+mod input;
+mod limits;
+mod list;
+mod quote;
+mod run;
+mod sse;
+mod stream;
+mod table;
+mod target;
+
+pub(crate) use act::{close, interrupt, send};
+pub(crate) use attach::attach;
+pub(crate) use list::{sessions, show};
+pub(crate) use run::{UNUSABLE, run};
+
+use std::io;
+
+/// Why something could not be done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// What the command line, the environment or a file says is of no use.
+    #[error("{0}")]
+    Settings(String),
+    /// The port is closed.
+    #[error(
+        "nothing listens at {0}: is `rejoin serve` running there? (--server or REJOIN_SERVER says \
+         where else)"
+    )]
+    NobodyThere(String),
+    /// The name leads nowhere.
+    #[error("there is no machine of that name: {0}")]
+    NoSuchHost(String),
+    /// The certificate is not one to trust.
+    #[error("the server at {0} cannot be trusted: {1} (--cacert names a certificate to trust)")]
+    Untrusted(String, String),
+    /// The connection broke, or nothing came.
+    #[error("the server at {0} cannot be reached: {1}")]
+    Unreachable(String, String),
+    /// Somebody else is there.
+    #[error("at {0} is no server of Rejoin, or an old one: it says {1}")]
+    Stranger(String, String),
+    /// The server says no.
+    #[error("{}", refusal(*status, code, detail))]
+    Refused {
+        status: u16,
+        code: String,
+        detail: String,
+        is_retryable: bool,
+    },
+    /// The session that was named is none, or several.
+    #[error("{0}")]
+    Session(String),
+    /// The server was gone for too long, or how it ended cannot be learned.
+    #[error("{0}")]
+    Lost(String),
+    /// What was to be written or read here could not be.
+    #[error("{0}: {1}")]
+    Here(&'static str, #[source] io::Error),
+}
+
+impl ClientError {
+    /// Whether the server may be back in a moment.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::NobodyThere(_) | Self::Unreachable(..) => true,
+            Self::Refused {
+                status,
+                is_retryable,
+                ..
+            } => *is_retryable && *status == 503,
+            _ => false,
+        }
+    }
+
+    /// Whether the server said no with this code.
+    fn is_code(&self, wanted: &str) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == wanted)
+    }
+
+    /// Whether whoever reads what is written here has gone.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Here(_, error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+fn refusal(status: u16, code: &str, detail: &str) -> String {
+    let detail = table::harmless(detail);
+    match (status, code) {
+        (401, _) => "the server wants to know who asks: --login NAME, and the password in \
+                     REJOIN_PASSWORD or --password-file; or these were wrong"
+            .to_owned(),
+        (403, "read_only") => "the server only shows what has been: it is read-only".to_owned(),
+        (_, "job_running") => format!("{detail} (--session can name another session)"),
+        (_, code) if detail.is_empty() => format!("the server says no: {status} {code}"),
+        _ => detail,
+    }
+}

@@ -1,0 +1,36 @@
+//! What the settings of logging may say.
+
+use clap::ValueEnum;
+use serde::Deserialize;
+
+/// How much to log.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+/// How to log.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogFormat {
+    /// A line for people, with colours on a terminal
+    #[default]
+    Human,
+    /// A JSON object a line
+    Json,
+}
+
+/// Which requests to log.
+#[derive(Clone, Copy, Debug, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogRequests {
+    None,
+    Failed,
+    All,
+}

@@ -1,0 +1,96 @@
+// Requests to Rejoin's own API. What leaves: what the server said, or a `Problem`.
+
+/** A request that was refused, or that did not reach the server (`status` 0). */
+export class Problem extends Error {
+  constructor(status, code, detail, isRetryable) {
+    super(detail);
+    Object.assign(this, { status, code, isRetryable });
+  }
+}
+
+/** Instants of the server, by this machine's clock: milliseconds to add to the latter. */
+let ahead = 0;
+
+/** The present by the server's clock. */
+export function now() {
+  return Date.now() + ahead;
+}
+
+/** A request. Waits for the answer's head; throws a `Problem` for what is not a success. */
+export async function ask(method, path, { body, headers, signal } = {}) {
+  let response;
+  try {
+    response = await fetch(path, {
+      method,
+      body,
+      signal,
+      headers,
+      cache: "no-store",
+      credentials: "same-origin",
+      redirect: "error",
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem(0, "unreachable", "The server cannot be reached.", true);
+  }
+  const said = Date.parse(response.headers.get("date") ?? "");
+  // The header knows whole seconds only.
+  if (Math.abs(said - Date.now()) > 2_000) ahead = said - Date.now();
+  if (!response.ok) throw await problem(response);
+  return response;
+}
+
+async function json(method, path, body) {
+  const headers = body === undefined ? {} : { "content-type": "application/json" };
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  const response = await ask(method, path, { body: text, headers });
+  return response.status === 204 ? null : response.json();
+}
+
+async function problem(response) {
+  const told = await response.json().catch(() => ({}));
+  const detail = told.detail ?? `The server answered ${response.status}.`;
+  return new Problem(response.status, told.code ?? "unknown", detail, told.retryable === true);
+}
+
+const session = (id) => `/sessions/${encodeURIComponent(id)}`;
+
+export const listSessions = (limit, state) =>
+  json("GET", `/sessions?limit=${limit}${state ? `&state=${state}` : ""}`);
+export const createSession = () => json("POST", "/sessions", {});
+export const showSession = (id) => json("GET", session(id));
+export const closeSession = (id) => json("DELETE", session(id));
+export const interrupt = (id, job) =>
+  json("POST", job ? `${session(id)}/jobs/${job}/interrupt` : `${session(id)}/interrupt`);
+export const readEvents = (id, after, limit) =>
+  json("GET", `${session(id)}/events?after=${after}&limit=${limit}`);
+
+/** Submits a statement. The same `request` again is the same job, however often it is asked. */
+export const submit = (id, statement, request, { input, background }) =>
+  json("POST", `${session(id)}/jobs`, { statement, request, input, background });
+
+/** Writes to a job's standard input, or ends it. */
+export const write = (id, job, text, end) =>
+  ask("POST", `${session(id)}/jobs/${job}/input${end ? "?end=true" : ""}`, { body: text });
+
+/** The stream of a session's events after a sequence; null when nothing follows any more. */
+export async function openStream(id, after, signal) {
+  const headers = { "accept": "text/event-stream", "last-event-id": String(after) };
+  const response = await ask("GET", `${session(id)}/stream`, { headers, signal });
+  return response.status === 204 ? null : response.body;
+}
+
+/** Logs in where the server has accounts; it answers with a cookie. */
+export const login = (name, password) => json("POST", "/login", { name, password });
+
+/** Ends that. */
+export const logout = () => json("POST", "/logout");
+
+/** Who is logged in: `{accounts, name, role}`. */
+export const me = () => json("GET", "/me");
+
+/** A name for a request, as no other has it. */
+export function requestName() {
+  const bytes = crypto.getRandomValues(new Uint8Array(12));
+  return `console-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}

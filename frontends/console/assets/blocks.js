@@ -1,0 +1,151 @@
+// What a session looks like from top to bottom: blocks, each of so many rows.
+//
+// A block is a job (its statement, its output, how it ended) or a note (something that happened to
+// the session). A row is told as `{kind, line, part}`, and is never more than one text.
+
+import { Fall } from "./fall.js";
+import { Line } from "./line.js";
+import { Terminal } from "./terminal.js";
+import { ending } from "./words.js";
+
+/** Columns that the mark before a statement takes, and what stands after it on its right. */
+const STATEMENT_MARGIN = 2;
+const BADGE_COLUMNS = 16;
+
+/** Something that happened to the session itself. */
+export class Note {
+  isJob = false;
+
+  constructor(sequence, at, text, tone) {
+    Object.assign(this, { sequence, at, tone, line: plain(text), name: `note ${sequence}` });
+    this.fall = new Fall();
+  }
+
+  measure(columns) {
+    return this.fall.measure([this.line], 1, columns, 0) + 1;
+  }
+
+  row(number) {
+    if (number >= this.fall.rows) return GAP;
+    return { kind: "note", line: this.line, part: number };
+  }
+
+  text() {
+    return `— ${this.line.text}\n`;
+  }
+}
+
+/** A statement, what it said, and how it ended. */
+export class Job {
+  isJob = true;
+  place = "foreground";
+  state = "submitted";
+  takesInput = false;
+  isInterrupting = false;
+  outcome = null;
+  status = null;
+  started = null;
+  finished = null;
+  /** The sequence of its end. */
+  lastSequence = null;
+  terminal = new Terminal();
+  /** Grows with each change of what stands beside the statement. */
+  revision = 0;
+  #statement = new Fall();
+  #output = new Fall();
+  #isFolded = false;
+  #end = null;
+
+  constructor(job, sequence, at, statement) {
+    Object.assign(this, { job, sequence, at, statement, name: `job ${job}` });
+    this.lines = statement.replace(/\s+$/, "").split("\n").map(plain);
+    this.omitted = plain("");
+  }
+
+  /** Ends it, in the words of the event. */
+  finish(event) {
+    const { outcome, status, at } = event;
+    Object.assign(this, { state: "finished", outcome, status, finished: at });
+    this.lastSequence = event.sequence;
+    this.revision += 1;
+    const text = ending(this, event.message);
+    this.#end = text ? plain(text) : null;
+  }
+
+  /** How many rows it has; folded, its statement's alone. */
+  measure(columns, isFolded) {
+    this.#isFolded = isFolded;
+    const room = Math.max(16, columns - STATEMENT_MARGIN - BADGE_COLUMNS);
+    const head = this.#statement.measure(this.lines, this.lines.length, room, Infinity);
+    if (isFolded) return head + 1;
+    const { terminal } = this;
+    const output = this.#output.measure(terminal.lines, terminal.count, columns, terminal.changed);
+    terminal.changed = Infinity;
+    return head + this.#omittedRows + output + (this.#end ? 1 : 0) + 1;
+  }
+
+  row(number) {
+    let rest = number;
+    if (rest < this.#statement.rows) {
+      const [line, part] = this.#statement.at(rest);
+      const isFirst = rest === 0;
+      return { kind: "statement", line: this.lines[line], part, isFirst };
+    }
+    rest -= this.#statement.rows;
+    if (this.#isFolded) return GAP;
+    if (rest < this.#omittedRows) {
+      const count = this.terminal.dropped;
+      const text = `${count.toLocaleString("en")} earlier lines have left this page`;
+      if (this.omitted.text !== text) this.omitted = plain(text);
+      return { kind: "omitted", line: this.omitted, part: 0 };
+    }
+    rest -= this.#omittedRows;
+    if (rest < this.#output.rows) {
+      const [line, part] = this.#output.at(rest);
+      return { kind: "output", line: this.terminal.lines[line], part, number: line };
+    }
+    rest -= this.#output.rows;
+    if (this.#end && rest === 0) return { kind: "ending", line: this.#end, part: 0 };
+    return GAP;
+  }
+
+  /** What finds a row again after lines have come and gone: a place that `rowOf` knows. */
+  placeOf(number) {
+    const { kind, number: line, part } = this.row(number);
+    if (kind !== "output") return { kind, number };
+    return { kind, line: this.terminal.dropped + line, part };
+  }
+
+  /** The row at which a place is now. */
+  rowOf(place) {
+    if (place.kind !== "output") return place.number;
+    const line = place.line - this.terminal.dropped;
+    const start = this.#statement.rows + this.#omittedRows;
+    return this.#isFolded ? 0 : start + this.#output.startOf(line) + (line < 0 ? 0 : place.part);
+  }
+
+  /** All of it as text. */
+  text() {
+    const { lines, count, dropped } = this.terminal;
+    const parts = [`$ ${this.statement}\n`];
+    if (dropped > 0) parts.push(`(${dropped} earlier lines have left the page)\n`);
+    for (let at = 0; at < count; at += 1) {
+      parts.push(lines[at].text, lines[at + 1]?.isJoined ? "" : "\n");
+    }
+    if (this.#end) parts.push(`— ${this.#end.text}\n`);
+    return parts.join("");
+  }
+
+  get #omittedRows() {
+    return this.terminal.dropped > 0 ? 1 : 0;
+  }
+}
+
+function plain(text) {
+  const line = new Line();
+  line.write(0, text.replace(CONTROLS, "\ufffd").replaceAll("\t", "    "), null);
+  return line;
+}
+
+const CONTROLS = /[\x00-\x08\x0a-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g;
+const GAP = { kind: "gap", line: new Line(), part: 0 };

@@ -1,0 +1,46 @@
+// The bounds that the console keeps, in one place.
+
+/** Events that are asked for when a session is opened, from its end; earlier ones when wanted. */
+export const OPENED_EVENTS = 20_000;
+
+/** Characters of output, and events, that are held; more than that, and the oldest leave. */
+export const HELD_CHARACTERS = 24 * 1024 * 1024;
+export const HELD_EVENTS = 250_000;
+
+/** Lines of output that are shown; more than that, and the oldest leave. */
+export const SHOWN_LINES = 200_000;
+
+/** Jobs and notes that are shown. */
+export const SHOWN_BLOCKS = 2_000;
+
+/** Characters of one line; what is longer goes on in the next. */
+export const LONGEST_LINE = 4_000;
+
+/** Kinds of styled text that are remembered. */
+export const KNOWN_STYLES = 4_096;
+
+/** Statements that the arrow keys go back to. */
+export const REMEMBERED_STATEMENTS = 500;
+
+/** Sessions on one page of the list, and on the longest. */
+export const LISTED_SESSIONS = 50;
+export const MOST_LISTED_SESSIONS = 1_000;
+
+/** Milliseconds between two looks at the list of sessions, while somebody can see it. */
+export const LIST_PACE = 2_000;
+
+/** Milliseconds that a stream may be silent: the server says something every 15 seconds. */
+export const SILENCE = 40_000;
+
+/** Milliseconds after which a page that nobody sees gives its connection back. */
+export const UNSEEN = 10_000;
+
+/** Milliseconds until a lost connection is tried again: the first time, and at most. */
+export const FIRST_RETRY = 1_000;
+export const LONGEST_RETRY = 10_000;
+
+/** Milliseconds of work after which others get their turn: less than one frame. */
+export const SLICE = 8;
+
+/** Milliseconds that nothing happens and that a replay shows; what is longer is skipped. */
+export const SHOWN_IDLENESS = 1_500;

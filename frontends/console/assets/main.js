@@ -1,0 +1,156 @@
+// The console: puts its parts together, and goes where the address says.
+
+import { createSession, logout, me } from "./api.js";
+import { copyText, saveText } from "./clipboard.js";
+import { confirmed, loggedIn } from "./dialogs.js";
+import { find, setText } from "./dom.js";
+import { listen } from "./keyboard.js";
+import { failed, notice } from "./notices.js";
+import { address, route } from "./route.js";
+import { Session } from "./session.js";
+import { Sessions } from "./sessions.js";
+import { turnTheme } from "./theme.js";
+
+const session = new Session({
+  async refused(again) {
+    await loggedIn();
+    again();
+  },
+});
+const sessions = new Sessions({
+  async refused() {
+    await loggedIn();
+    sessions.look();
+  },
+});
+
+/** Where the server has accounts: whose this page is, and a way out. */
+async function introduce() {
+  try {
+    const { accounts, name, role } = await me();
+    find("logout").hidden = !accounts;
+    setText(find("logout"), `${name} · Log out`);
+    find("logout").title = `Log out (${role})`;
+  } catch (error) {
+    if (error.status !== 401) return failed(error);
+    await loggedIn();
+    await introduce();
+  }
+}
+
+async function leave() {
+  try {
+    await logout();
+    location.reload();
+  } catch (error) {
+    failed(error);
+  }
+}
+
+function follow() {
+  const { session: wanted, at } = route();
+  find("app").dataset.view = wanted ? "session" : "list";
+  find("welcome").hidden = wanted !== null;
+  sessions.choose(wanted);
+  if (wanted === null) {
+    session.leave();
+    document.title = "Rejoin";
+  } else {
+    session.open(wanted, at);
+    if (wanted === created) session.prompt.focus();
+  }
+}
+
+/** The session that was made here last. */
+let created = null;
+
+async function create() {
+  try {
+    created = (await createSession()).id;
+    location.hash = address(created);
+    sessions.look();
+  } catch (error) {
+    if (error.status !== 401) return failed(error);
+    await loggedIn();
+    await create();
+  }
+}
+
+async function share() {
+  if (!session.id) return;
+  const at = session.timeline.sequence;
+  const isCopied = await copyText(new URL(address(session.id, at), location.href).href);
+  if (!isCopied) return notice("The browser keeps the clipboard to itself; the link is this page's address.");
+  notice(at > 0 ? "A link to this moment is on the clipboard." : "A link to this session is on the clipboard.");
+}
+
+async function copyAll() {
+  if (await copyText(session.text())) notice("The text is on the clipboard.");
+}
+
+async function close() {
+  const title = "Close this session?";
+  const text = "What runs in it is interrupted. What was said stays in the log, and can be read and replayed.";
+  if (await confirmed(title, text, "Close it")) await session.close();
+}
+
+function turnJobs() {
+  const frame = find("session");
+  const isShown = frame.dataset.jobs ? frame.dataset.jobs === "shown" : innerWidth > WIDE;
+  frame.dataset.jobs = isShown ? "hidden" : "shown";
+  find("show-jobs").setAttribute("aria-pressed", String(!isShown));
+}
+
+/** Calls when pressed; what the menu holds closes it. */
+function press(name, act) {
+  find(name).addEventListener("click", () => {
+    find("menu").hidePopover?.();
+    act();
+  });
+}
+
+/** The width from which jobs are shown beside the output without being asked for; as in layout.css. */
+const WIDE = 1_100;
+
+press("create", create);
+press("welcome-create", create);
+press("logout", leave);
+press("theme", turnTheme);
+press("share", share);
+press("copy", copyAll);
+press("download", () => saveText(`rejoin-${session.id}.txt`, session.text()));
+press("fold-all", () => session.screen.foldAll());
+press("close", close);
+press("show-jobs", turnJobs);
+find("show-jobs").setAttribute("aria-pressed", String(innerWidth > WIDE));
+
+const help = listen({
+  interrupt() {
+    if (find("session").hidden || find("interrupt").hidden) return false;
+    session.prompt.interrupt();
+    return true;
+  },
+  focus: () => session.prompt.focus(),
+  filter: () => find("filter").focus(),
+  create,
+  beside(step) {
+    const id = sessions.beside(step);
+    if (id) location.hash = address(id);
+  },
+  play: () => session.id && session.timeline.toggle(),
+  step: (direction) => session.id && session.timeline.step(direction),
+  live: () => session.id && session.toEnd(),
+  jobs: turnJobs,
+  foldAll: () => session.screen.foldAll(),
+  share,
+  theme: turnTheme,
+  leave(isTyping) {
+    if (isTyping) find("screen").focus();
+    else session.prompt.focus();
+  },
+});
+press("help", help);
+
+window.addEventListener("hashchange", follow);
+follow();
+introduce();

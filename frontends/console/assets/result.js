@@ -1,0 +1,84 @@
+// What a result says, as text for a terminal.
+//
+// Results of the shell are chunks of output. Others are JSON objects, which are told as columns.
+
+/** The text of each of a session's jobs, whose bytes may be cut anywhere. */
+export class Decoding {
+  #decoders = new Map();
+
+  /** What a result of a job says: `[text, stream]`. */
+  told(job, result) {
+    const stream = result.stream === "stderr" ? "stderr" : "stdout";
+    const key = `${job} ${stream}`;
+    const decoder = this.#decoders.get(key);
+    if (typeof result.contentBase64 === "string") {
+      const streaming = decoder ?? new TextDecoder();
+      this.#decoders.set(key, streaming);
+      return [streaming.decode(bytes(result.contentBase64), { stream: true }), stream];
+    }
+    const rest = decoder ? decoder.decode() : "";
+    if (decoder) this.#decoders.delete(key);
+    if (typeof result.content === "string") return [rest + result.content, stream];
+    return [rest + columns(result), stream];
+  }
+
+  /** Forgets a job, and says what was left of its bytes. */
+  ended(job) {
+    let rest = "";
+    for (const stream of ["stdout", "stderr"]) {
+      const key = `${job} ${stream}`;
+      rest += this.#decoders.get(key)?.decode() ?? "";
+      this.#decoders.delete(key);
+    }
+    return rest;
+  }
+}
+
+function bytes(base64) {
+  try {
+    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  } catch {
+    return new TextEncoder().encode("\ufffd");
+  }
+}
+
+/** An object as lines: each member a line, and a list of objects as a table. */
+function columns(result) {
+  const lines = [];
+  for (const [name, value] of Object.entries(result)) {
+    if (name === "jobId" || name === "type") continue;
+    if (isTable(value)) lines.push(...table(value));
+    else if (Array.isArray(value) && value.length === 0) lines.push(`${name}  none`);
+    else lines.push(`\x1b[2m${name}\x1b[22m  ${cell(value, name)}`);
+  }
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+function isTable(value) {
+  const isObject = (it) => it !== null && typeof it === "object" && !Array.isArray(it);
+  return Array.isArray(value) && value.length > 0 && value.every(isObject);
+}
+
+function table(objects) {
+  const all = [...new Set(objects.flatMap((it) => Object.keys(it)))];
+  const widest = (name) => Math.max(...objects.map((it) => cell(it[name], name).length));
+  // What is long stands last, where it pushes nothing aside.
+  const names = [...all.filter((it) => widest(it) <= LONG), ...all.filter((it) => widest(it) > LONG)];
+  const cells = [names, ...objects.map((it) => names.map((name) => cell(it[name], name)))];
+  const widths = names.map((_, at) => Math.max(...cells.map((line) => line[at].length)));
+  const padded = cells.map((line) => line.map((it, at) => it.padEnd(widths[at])).join("  "));
+  const [head, ...lines] = padded.map((line) => line.trimEnd());
+  return [`\x1b[2m${head}\x1b[22m`, ...lines];
+}
+
+function cell(value, name) {
+  if (value === undefined || value === null) return "";
+  if (INSTANTS.includes(name)) return new Date(value).toISOString().slice(0, 19).replace("T", " ");
+  return typeof value === "string" ? value.replaceAll("\n", " ") : JSON.stringify(value);
+}
+
+/** Members that are instants: milliseconds since 1970. */
+const INSTANTS = ["since", "createTime"];
+
+/** Characters from which on a column is long. */
+const LONG = 24;

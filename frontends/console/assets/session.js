@@ -1,0 +1,300 @@
+// The session that is open: its events come in here, and the parts of the page are told.
+
+import { closeSession, now, readEvents, showSession } from "./api.js";
+import { find, setText } from "./dom.js";
+import { OPENED_EVENTS, UNSEEN } from "./limits.js";
+import { Jobs } from "./jobs.js";
+import { failed, say } from "./notices.js";
+import { Playback } from "./playback.js";
+import { Prompt } from "./prompt.js";
+import { Recording } from "./recording.js";
+import { replaceRoute } from "./route.js";
+import { Screen } from "./screen.js";
+import { name } from "./sessions.js";
+import { Standing } from "./standing.js";
+import { Follower } from "./stream.js";
+import { Timeline } from "./timeline.js";
+import { Transcript } from "./transcript.js";
+import { badge, closing, standing } from "./words.js";
+
+/** One session at a time. `on.refused` is told of requests that need a login. */
+export class Session {
+  id = null;
+  recording = new Recording();
+  #known = new Map();
+  #transcript = new Transcript();
+  #past = null;
+  #playback = null;
+  #follower = null;
+  #detail = null;
+  #wantedAt = 0;
+  #isCaughtUp = false;
+  #waits = 0;
+  #on;
+  #standing = new Standing(() => this.#follower?.retry());
+  #unseen = 0;
+
+  constructor(on) {
+    this.#on = on;
+    const present = () => (this.#past ? this.#past.at : now());
+    this.screen = new Screen(present, { follows: () => this.#drawEnd() });
+    this.timeline = new Timeline(now, { moment: (count) => this.#moment(count) });
+    this.jobs = new Jobs(present, { jump: (job) => this.screen.jumpTo(job) });
+    this.prompt = new Prompt({ sent: () => this.toEnd() });
+    find("to-end").addEventListener("click", () => this.screen.toEnd());
+    find("load-earlier").addEventListener("click", () => this.#loadEarlier());
+    document.addEventListener("visibilitychange", () => this.#seen());
+    setInterval(() => this.shown.running.length > 0 && !this.#past && this.changed(), 1_000);
+  }
+
+  /** The transcript that is on the page. */
+  get shown() {
+    return this.#past ?? this.#transcript;
+  }
+
+  /** Opens a session, at its end or at one of its moments. */
+  async open(id, at) {
+    this.leave();
+    this.id = id;
+    this.#wantedAt = at;
+    find("session").hidden = false;
+    find("session").dataset.known = "yes";
+    this.#begin(new Recording());
+    this.prompt.open(id);
+    this.prompt.setJob(null);
+    this.#standing.show({ name: "connecting" });
+    setText(find("name"), "…");
+    setText(find("about"), id);
+    try {
+      const detail = await showSession(id);
+      if (this.id !== id) return;
+      this.#detail = detail;
+      for (const job of detail.jobs) this.#known.set(job.job, job);
+      const to = at > 0 ? at + OPENED_EVENTS / 2 : detail.lastSequence;
+      this.#followFrom(Math.max(0, Math.min(to, detail.lastSequence) - OPENED_EVENTS));
+      this.changed();
+    } catch (error) {
+      if (this.id === id) this.#failed(error, () => this.open(id, at));
+    }
+  }
+
+  /** Leaves the session that is open; it goes on without a reader. */
+  leave() {
+    this.#follower?.stop();
+    this.#playback?.stop();
+    this.#follower = this.#detail = this.id = null;
+    this.#known = new Map();
+    this.#isCaughtUp = false;
+    find("session").hidden = true;
+  }
+
+  /** To the present, and its last line. */
+  toEnd() {
+    if (!this.timeline.isLive) this.timeline.live();
+    this.screen.toEnd();
+  }
+
+  /** All that is held, as text. */
+  text() {
+    const missing = this.recording.first > 1 ? `(earlier than event ${this.recording.first} is in the log)\n\n` : "";
+    return missing + this.shown.text();
+  }
+
+  async close() {
+    try {
+      await closeSession(this.id);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  /** Shows, before the next frame, what has changed. */
+  changed() {
+    if (this.#waits) return;
+    this.#waits = setTimeout(() => {
+      this.#waits = 0;
+      this.#draw();
+    }, 100);
+  }
+
+  #begin(recording) {
+    this.recording = recording;
+    this.#transcript = new Transcript(this.#known);
+    this.#past = null;
+    this.#playback = new Playback(recording, this.#known, (past) => this.#showPast(past));
+    this.timeline.open(recording, this.#transcript);
+    this.timeline.setLast(false);
+    this.screen.open(this.#transcript);
+    this.jobs.show(this.#transcript);
+    this.changed();
+  }
+
+  #followFrom(after) {
+    this.#follower = new Follower(this.id, after, {
+      event: (event) => this.#event(event),
+      state: (state) => this.#state(state),
+      problem: (problem) => this.#failed(problem, () => this.#follower?.retry()),
+    });
+    if (!document.hidden) this.#follower.start();
+  }
+
+  #event(event) {
+    if (!this.recording.add(event)) return;
+    this.#transcript.apply(event);
+    if (event.type !== "result") this.prompt.setJob(this.#transcript.current);
+    if (event.type === "job-submitted") this.prompt.remember([event.statement]);
+    if (event.type === "job-finished" && this.#isCaughtUp) this.#announce(event.job);
+    if (this.recording.isFull) {
+      // Whoever looks at the past keeps it; what comes meanwhile is in the log.
+      if (this.timeline.isLive) this.recording.trim();
+      else this.#follower.stop();
+    }
+    if (this.timeline.isLive) this.screen.changed();
+    this.timeline.changed();
+    this.#catchUp();
+    this.changed();
+  }
+
+  #catchUp() {
+    if (this.#isCaughtUp || this.recording.last < (this.#detail?.lastSequence ?? 0)) return;
+    this.#isCaughtUp = true;
+    const begun = [...this.#known.values()].filter((it) => it.submittedSequence < this.recording.first);
+    const seen = this.recording.events.filter((it) => it.type === "job-submitted");
+    this.prompt.forget();
+    this.prompt.remember([...begun, ...seen].map((it) => it.statement));
+    if (this.#wantedAt > 0) this.timeline.go(this.recording.countTo(this.#wantedAt));
+  }
+
+  #announce(number) {
+    const job = this.#transcript.jobs.get(number);
+    if (job) say(`${job.lines[0].text}: ${standing(job)}, ${badge(job, now())}`);
+  }
+
+  #state(state) {
+    if (state.name === "ended") this.timeline.setLast(true);
+    this.#standing.show(state);
+    this.changed();
+  }
+
+  #failed(error, again) {
+    if (error.status === 401) return this.#on.refused(again);
+    if (error.status === 404) return this.#unknown();
+    if (error.status === 0 || error.isRetryable) {
+      this.#standing.show({ name: "reconnecting", until: Date.now() + 2_000 });
+      setTimeout(() => this.id && again(), 2_000);
+      return;
+    }
+    failed(error);
+  }
+
+  /** The server does not know it, or not any more. */
+  #unknown() {
+    this.#standing.show({ name: "unknown" });
+    setText(find("name"), "No such session");
+    find("session").dataset.known = "no";
+    find("blank").hidden = false;
+    setText(find("blank"), "This server does not know the session, or has forgotten it.");
+  }
+
+  #moment(count) {
+    if (count === null) {
+      this.#playback.stop();
+      this.#past = null;
+      if (!document.hidden) this.#follower?.start();
+      this.screen.show(this.#transcript);
+    } else {
+      this.#playback.go(count);
+    }
+    replaceRoute(this.id, this.timeline.sequence);
+    this.changed();
+  }
+
+  #showPast(past) {
+    if (this.timeline.isLive) return;
+    this.#past = past;
+    this.screen.show(past);
+    this.changed();
+  }
+
+  async #loadEarlier() {
+    const { id, recording } = this;
+    if (recording.isFull) return failed(new Error("There is no more room here. `rejoin export` has all of it."));
+    find("load-earlier").disabled = true;
+    try {
+      const events = [];
+      let after = Math.max(0, recording.first - 1 - OPENED_EVENTS);
+      while (after < recording.first - 1) {
+        const read = await readEvents(id, after, 10_000);
+        if (read.events.length === 0) break;
+        events.push(...read.events);
+        after = read.after;
+      }
+      if (this.id !== id) return;
+      recording.addEarlier(events);
+      this.#refold();
+    } catch (error) {
+      failed(error);
+    } finally {
+      find("load-earlier").disabled = false;
+    }
+  }
+
+  /** The same events from an earlier one on. */
+  #refold() {
+    this.#transcript = new Transcript(this.#known);
+    for (const event of this.recording.events) this.#transcript.apply(event);
+    const { isLive, sequence } = this.timeline;
+    this.timeline.open(this.recording, this.#transcript);
+    this.#playback.stop();
+    this.screen.show(this.#transcript);
+    if (!isLive) this.timeline.go(this.recording.countTo(sequence));
+    this.changed();
+  }
+
+  #draw() {
+    if (!this.id || find("session").dataset.known === "no") return;
+    const { shown } = this;
+    this.screen.changed();
+    this.jobs.show(shown);
+    this.prompt.setJob(this.#transcript.current);
+    this.#drawTitle();
+    this.#drawEnd();
+    const { first } = this.recording;
+    find("earlier").hidden = first <= 1;
+    setText(find("earlier-text"), `Shown from event ${first.toLocaleString("en")} on; the log has the rest.`);
+    const isClosed = this.#transcript.isClosed;
+    find("prompt").hidden = isClosed;
+    find("over").hidden = !isClosed;
+    find("close").disabled = isClosed;
+    setText(find("over"), `${closing(this.#detail?.closed?.cause)} It can still be read and replayed.`);
+    this.#standing.setPast(!this.timeline.isLive);
+    const isBlank = shown.blocks.length === 0;
+    find("blank").hidden = !isBlank;
+    setText(find("blank"), this.#isCaughtUp ? "Nothing has run here yet. Type a statement below; ? lists the keys." : "Reading the log …");
+  }
+
+  #drawTitle() {
+    if (!this.#detail) return;
+    const { service, remote, created } = this.#detail;
+    const called = name(this.#detail);
+    const begun = new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+    setText(find("name"), called);
+    setText(find("about"), [service, `begun ${begun}`, remote && `from ${remote}`].filter(Boolean).join(" · "));
+    const running = this.#transcript.current;
+    document.title = `${running ? "● " : ""}${running?.lines[0].text ?? called} · Rejoin`;
+  }
+
+  #drawEnd() {
+    const button = find("to-end");
+    button.hidden = this.screen.follows;
+    setText(button.querySelector("span"), this.timeline.isLive ? "Jump to the end" : "Follow");
+  }
+
+  #seen() {
+    clearTimeout(this.#unseen);
+    if (!this.#follower) return;
+    if (!document.hidden) return this.#follower.start();
+    // Browsers have six connections for all pages of a server.
+    this.#unseen = setTimeout(() => this.#follower?.stop(), UNSEEN);
+  }
+}

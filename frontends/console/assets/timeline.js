@@ -1,0 +1,244 @@
+// The time line: which moment of the session is shown, and going on from it by itself.
+//
+// A moment is how many of the recorded events have happened. What is never true: that showing the
+// past changes anything but what is shown.
+
+import { find, icon, setText } from "./dom.js";
+import { onTheme } from "./theme.js";
+import { clock, duration } from "./words.js";
+
+/** The time line. `on.moment` is told how many events to show; null: all, as they come. */
+export class Timeline {
+  #recording = null;
+  #transcript = null;
+  #now;
+  #on;
+  #count = null;
+  #time = 0;
+  #frame = 0;
+  #drawnAt = 0;
+  #drawing = 0;
+  #isLast = false;
+  #track = find("track");
+  #canvas = this.#track.querySelector("canvas");
+  #thumb = this.#track.querySelector(".thumb");
+
+  constructor(now, on) {
+    this.#now = now;
+    this.#on = on;
+    find("play").addEventListener("click", () => this.toggle());
+    find("previous").addEventListener("click", () => this.step(-1));
+    find("next").addEventListener("click", () => this.step(1));
+    find("live").addEventListener("click", () => this.live());
+    find("skip").addEventListener("change", () => this.#place(this.#count));
+    this.#track.addEventListener("pointerdown", (it) => this.#drag(it));
+    this.#track.addEventListener("keydown", (it) => this.#key(it));
+    new ResizeObserver(() => this.changed(true)).observe(this.#track);
+    onTheme(() => this.changed(true));
+  }
+
+  /** Begins with another session. */
+  open(recording, transcript) {
+    this.#pause();
+    this.#recording = recording;
+    this.#transcript = transcript;
+    this.#count = null;
+    this.changed(true);
+  }
+
+  get isLive() {
+    return this.#count === null;
+  }
+
+  /** The sequence of the moment that is shown; 0 while it is the present. */
+  get sequence() {
+    return this.isLive ? 0 : (this.#recording.events[this.#count - 1]?.sequence ?? 0);
+  }
+
+  /** Events have been added: the line grows. */
+  changed(atOnce = false) {
+    if (this.#drawing) return;
+    const wait = atOnce ? 0 : Math.max(0, this.#drawnAt + 200 - performance.now());
+    this.#drawing = setTimeout(() => {
+      this.#drawing = 0;
+      this.#drawnAt = performance.now();
+      this.#draw();
+    }, wait);
+  }
+
+  /** Whether nothing more will come: a replay stops at the end then. */
+  setLast(isLast) {
+    this.#isLast = isLast;
+    this.changed();
+  }
+
+  /** Returns to the present. */
+  live() {
+    this.#pause();
+    this.#count = null;
+    this.#on.moment(null);
+    this.changed(true);
+  }
+
+  /** Shows the moment after so many events, and stays there. */
+  go(count) {
+    this.#pause();
+    this.#place(Math.max(0, Math.min(count, this.#recording.events.length)));
+  }
+
+  /** Goes to where the job before begins, or the next. */
+  step(direction) {
+    const { events } = this.#recording;
+    const from = this.#count ?? events.length;
+    const begins = (at) => events[at]?.type === "job-submitted";
+    // Where a job has just begun, the one before is another.
+    let at = direction < 0 ? from - 2 : from;
+    while (at >= 0 && at < events.length && !begins(at)) at += direction;
+    if (at >= events.length) return this.live();
+    this.go(Math.max(0, at) + 1);
+  }
+
+  /** Plays on from the moment, or from the beginning; or stops. */
+  toggle() {
+    if (this.#frame) return this.#pause();
+    const { events } = this.#recording;
+    if (events.length === 0) return;
+    if (this.#count === null || this.#count >= events.length) this.#place(1);
+    setText(find("play").querySelector("span"), "Pause");
+    find("play").querySelector("svg").replaceWith(icon("pause"));
+    let last = performance.now();
+    const tick = (present) => {
+      this.#frame = requestAnimationFrame(tick);
+      this.#time += (present - last) * Number(find("speed").value);
+      last = present;
+      this.#advance();
+    };
+    this.#frame = requestAnimationFrame(tick);
+  }
+
+  #advance() {
+    const { events } = this.#recording;
+    const count = this.#recording.countAt(this.#time, this.#withPauses);
+    if (count >= events.length) {
+      if (!this.#isLast) return this.live();
+      this.#pause();
+    }
+    if (count === this.#count) return this.#placeThumb();
+    this.#count = count;
+    this.#on.moment(count);
+    this.#placeThumb();
+  }
+
+  #pause() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    setText(find("play").querySelector("span"), "Replay");
+    find("play").querySelector("svg").replaceWith(icon("play"));
+  }
+
+  #place(count) {
+    this.#count = count;
+    if (count !== null) {
+      this.#time = this.#recording.timeOf(count - 1, this.#withPauses);
+      this.#on.moment(count);
+    }
+    this.changed(true);
+  }
+
+  get #withPauses() {
+    return !find("skip").checked;
+  }
+
+  #drag(down) {
+    if (down.button !== 0 || !this.#recording || this.#recording.events.length === 0) return;
+    this.#pause();
+    this.#track.setPointerCapture(down.pointerId);
+    const move = (it) => {
+      const { left, width } = this.#track.getBoundingClientRect();
+      const share = Math.max(0, Math.min(1, (it.clientX - left) / width));
+      this.#time = share * this.#recording.length(this.#withPauses);
+      this.#count = Math.max(1, this.#recording.countAt(this.#time, this.#withPauses));
+      this.#on.moment(this.#count);
+      this.#placeThumb();
+    };
+    move(down);
+    this.#track.addEventListener("pointermove", move);
+    const end = () => this.#track.removeEventListener("pointermove", move);
+    this.#track.addEventListener("lostpointercapture", end, { once: true });
+  }
+
+  #key(key) {
+    const { events } = this.#recording;
+    const count = this.#count ?? events.length;
+    const page = Math.max(1, Math.round(events.length / 20));
+    const to = {
+      ArrowLeft: count - 1,
+      ArrowRight: count + 1,
+      PageDown: count - page,
+      PageUp: count + page,
+      Home: 1,
+    }[key.key];
+    if (key.key === "End") this.live();
+    else if (to === undefined) return;
+    else this.go(Math.max(1, to));
+    key.preventDefault();
+    key.stopPropagation();
+  }
+
+  #draw() {
+    if (!this.#recording) return;
+    this.#drawTrack();
+    this.#placeThumb();
+  }
+
+  #placeThumb() {
+    const { events } = this.#recording;
+    const length = this.#recording.length(this.#withPauses);
+    const time = this.isLive ? length : Math.min(this.#time, length);
+    this.#thumb.style.left = `${length > 0 ? (time / length) * 100 : 100}%`;
+    const event = events[(this.#count ?? events.length) - 1];
+    const [first] = events;
+    const passed = event ? duration(event.at - first.at) : "";
+    setText(find("moment"), event ? `${clock(event.at, this.#now())} · ${passed}` : "");
+    const live = find("live");
+    live.classList.toggle("is-on", this.isLive && !this.#isLast);
+    setText(live, this.#isLast ? "End" : "Live");
+    this.#track.setAttribute("aria-valuemin", "0");
+    this.#track.setAttribute("aria-valuemax", String(events.length));
+    this.#track.setAttribute("aria-valuenow", String(this.#count ?? events.length));
+    this.#track.setAttribute("aria-valuetext", this.isLive ? "now" : find("moment").textContent);
+  }
+
+  /** Jobs as bars, in the colour of how they ended. */
+  #drawTrack() {
+    const { width, height } = this.#track.getBoundingClientRect();
+    const scale = devicePixelRatio || 1;
+    this.#canvas.width = Math.round(width * scale);
+    this.#canvas.height = Math.round(height * scale);
+    const pen = this.#canvas.getContext("2d");
+    pen.scale(scale, scale);
+    const style = getComputedStyle(this.#track);
+    const colour = (name) => style.getPropertyValue(`--bar-${name}`).trim() || "gray";
+    const middle = Math.round(height / 2);
+    pen.fillStyle = colour("line");
+    bar(pen, 0, width, middle, 4);
+    const length = this.#recording.length(this.#withPauses) || 1;
+    const atSequence = (sequence) => {
+      const place = this.#recording.countTo(sequence) - 1;
+      return (this.#recording.timeOf(place, this.#withPauses) / length) * width;
+    };
+    for (const job of this.#transcript.blocks) {
+      if (!job.isJob) continue;
+      const from = atSequence(job.sequence);
+      const to = job.state === "finished" ? atSequence(job.lastSequence) : width;
+      pen.fillStyle = colour(job.state === "finished" ? job.outcome : "running");
+      bar(pen, from, Math.max(to, from + 3), middle, 8);
+    }
+  }
+}
+
+function bar(pen, from, to, middle, height) {
+  pen.beginPath();
+  pen.roundRect(from, middle - height / 2, Math.max(1, to - from - 1), height, 2);
+  pen.fill();
+}

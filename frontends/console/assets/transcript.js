@@ -1,0 +1,184 @@
+// A session as it looks after some of its events: the fold of events into blocks.
+//
+// What enters: events in the order of their sequences, beginning anywhere. What leaves: blocks.
+// What is never true: that two transcripts of the same events differ, or that one grows for ever.
+
+import { Job, Note } from "./blocks.js";
+import { SHOWN_BLOCKS, SHOWN_LINES } from "./limits.js";
+import { Decoding } from "./result.js";
+import { closing, gone } from "./words.js";
+
+/** The blocks of a session, oldest first. */
+export class Transcript {
+  blocks = [];
+  jobs = new Map();
+  /** The last event that was applied; 0 before the first. */
+  sequence = 0;
+  at = null;
+  isClosed = false;
+  #lines = 0;
+  #unfinished = [];
+  #decoding = new Decoding();
+  #known;
+
+  /** `known` gives the statements of jobs that began before the first event that is applied. */
+  constructor(known = new Map()) {
+    this.#known = known;
+  }
+
+  apply(event) {
+    if (this.sequence > 0 && event.sequence <= this.sequence) return;
+    if (this.sequence > 0 && event.sequence > this.sequence + 1 && event.type !== "records-lost") {
+      this.#note(event, `Events ${this.sequence + 1} to ${event.sequence - 1} are missing.`, "bad");
+    }
+    this.sequence = event.sequence;
+    this.at = event.at;
+    const fold = FOLDS[event.type];
+    if (fold) fold(this, event);
+  }
+
+  /** The job that runs in the foreground. */
+  get current() {
+    return this.running.find((job) => job.place === "foreground") ?? null;
+  }
+
+  /** The jobs that have not finished, oldest first. */
+  get running() {
+    return this.#unfinished;
+  }
+
+  /** All of it as text. */
+  text() {
+    return this.blocks.map((block) => block.text()).join("\n");
+  }
+
+  static submitted(transcript, event) {
+    const job = new Job(event.job, event.sequence, event.at, event.statement);
+    job.place = event.place;
+    job.takesInput = event.input === true;
+    transcript.#begin(job);
+  }
+
+  static started(transcript, event) {
+    const job = transcript.#job(event);
+    job.state = "running";
+    job.started = event.at;
+    job.revision += 1;
+  }
+
+  static said(transcript, event) {
+    const job = transcript.#job(event);
+    const [text, stream] = transcript.#decoding.told(event.job, event.result);
+    transcript.#write(job, text, stream);
+  }
+
+  static told(transcript, event) {
+    const job = transcript.#job(event);
+    const bytes = event.contentBase64 ? " (bytes)" : "";
+    transcript.#write(job, event.content ?? bytes, "input");
+    if (event.end) job.takesInput = false;
+    if (event.end) job.terminal.endLine();
+    job.revision += 1;
+  }
+
+  static interrupted(transcript, event) {
+    const job = transcript.#job(event);
+    job.isInterrupting = true;
+    job.revision += 1;
+  }
+
+  static finished(transcript, event) {
+    const job = transcript.#job(event);
+    transcript.#write(job, transcript.#decoding.ended(event.job), "stdout");
+    job.takesInput = false;
+    job.finish(event);
+    transcript.#unfinished = transcript.#unfinished.filter((other) => other !== job);
+  }
+
+  static refused(transcript, event) {
+    transcript.#note(event, `Refused: ${event.reason}`, "bad");
+  }
+
+  static resumed(transcript, event) {
+    transcript.#note(event, "The server started again.", "quiet");
+  }
+
+  static closed(transcript, event) {
+    transcript.isClosed = true;
+    transcript.#note(event, closing(event.cause), "quiet");
+  }
+
+  static lost(transcript, event) {
+    transcript.#note(event, gone(event), event.cause === "damage" ? "bad" : "quiet");
+  }
+
+  #job(event) {
+    const known = this.jobs.get(event.job);
+    if (known) return known;
+    const told = this.#known.get(event.job);
+    const job = new Job(
+      event.job,
+      event.sequence,
+      told?.submitted ?? event.at,
+      told?.statement ?? `job ${event.job}`,
+    );
+    job.place = told?.place ?? "foreground";
+    job.state = "running";
+    this.#begin(job);
+    return job;
+  }
+
+  #begin(job) {
+    this.jobs.set(job.job, job);
+    this.#unfinished.push(job);
+    this.#lines += 1;
+    this.#push(job);
+  }
+
+  #note(event, text, tone) {
+    this.#push(new Note(event.sequence, event.at, text, tone));
+  }
+
+  #push(block) {
+    this.blocks.push(block);
+    if (this.blocks.length <= SHOWN_BLOCKS) return;
+    const gone = this.blocks.findIndex((it) => !it.isJob || it.state === "finished");
+    const [first] = gone < 0 ? [] : this.blocks.splice(gone, 1);
+    if (!first?.isJob) return;
+    this.#lines -= first.terminal.lines.length;
+    this.jobs.delete(first.job);
+  }
+
+  #write(job, text, stream) {
+    if (text === "") return;
+    const before = job.terminal.lines.length;
+    job.terminal.write(text, stream);
+    this.#lines += job.terminal.lines.length - before;
+    if (this.#lines > SHOWN_LINES) this.#trim();
+  }
+
+  /** A tenth at once, so that it is seldom. */
+  #trim() {
+    let most = this.#lines - SHOWN_LINES * 0.9;
+    for (const block of this.blocks) {
+      if (most <= 0) break;
+      if (!block.isJob) continue;
+      const gone = block.terminal.drop(Math.ceil(most));
+      most -= gone;
+      this.#lines -= gone;
+    }
+  }
+}
+
+const FOLDS = {
+  "job-submitted": Transcript.submitted,
+  "job-started": Transcript.started,
+  "result": Transcript.said,
+  "input": Transcript.told,
+  "interrupt-requested": Transcript.interrupted,
+  "job-finished": Transcript.finished,
+  "statement-refused": Transcript.refused,
+  "session-resumed": Transcript.resumed,
+  "session-closed": Transcript.closed,
+  "records-lost": Transcript.lost,
+};

@@ -1,0 +1,69 @@
+// How many columns a text takes, and where it is cut so that it fits.
+//
+// Characters of East Asian scripts and emoji take two columns, marks that combine take none.
+
+/** Whether each UTF-16 unit of a text takes exactly one column. */
+export function isNarrow(text) {
+  return !MAYBE_WIDE.test(text);
+}
+
+/** How many rows of so many columns a text takes: at least one. */
+export function rowsOf(text, columns) {
+  if (text.length <= columns / 2) return 1;
+  if (isNarrow(text)) return Math.max(1, Math.ceil(text.length / columns));
+  return cuts(text, columns).length;
+}
+
+/** Where in a text its rows begin. */
+export function cuts(text, columns) {
+  const starts = [0];
+  let used = 0;
+  let at = 0;
+  for (const character of text) {
+    const width = widthOf(character.codePointAt(0));
+    if (used + width > columns && used > 0) {
+      starts.push(at);
+      used = 0;
+    }
+    used += width;
+    at += character.length;
+  }
+  return starts;
+}
+
+/** From where to where in a text one of its rows goes. */
+export function part(text, columns, row) {
+  if (isNarrow(text)) return [row * columns, (row + 1) * columns];
+  const starts = cuts(text, columns);
+  return [starts[row] ?? text.length, starts[row + 1] ?? text.length];
+}
+
+function widthOf(code) {
+  if (code < 0x300) return 1;
+  if (COMBINING.test(String.fromCodePoint(code))) return 0;
+  return WIDE.some(([from, to]) => code >= from && code <= to) ? 2 : 1;
+}
+
+// Latin, Greek, Cyrillic, punctuation, arrows, boxes and blocks are as wide as a column.
+const MAYBE_WIDE = /[^\u0000-\u02ff\u0370-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e\u2190-\u22ff\u2500-\u25ff\u2713-\u2718\u276e\u276f]/;
+const COMBINING = /\p{Mn}|\p{Me}|\u200b|\u200d|\ufe0f/u;
+const WIDE = [
+  [0x1100, 0x115f],
+  [0x231a, 0x231b],
+  [0x23e9, 0x23f3],
+  [0x2e80, 0x303e],
+  [0x3041, 0x33ff],
+  [0x3400, 0x4dbf],
+  [0x4e00, 0x9fff],
+  [0xa000, 0xa4cf],
+  [0xac00, 0xd7a3],
+  [0xf900, 0xfaff],
+  [0xfe30, 0xfe6f],
+  [0xff00, 0xff60],
+  [0xffe0, 0xffe6],
+  [0x1f300, 0x1f64f],
+  [0x1f680, 0x1f6ff],
+  [0x1f900, 0x1f9ff],
+  [0x1fa70, 0x1faff],
+  [0x20000, 0x3fffd],
+];

@@ -1,0 +1,87 @@
+// Numbers, instants and states in words. Pure; the present is an argument.
+
+/** A duration in milliseconds, as short as it can be told. */
+export function duration(millis) {
+  if (millis < 1_000) return `${Math.max(0, Math.round(millis))} ms`;
+  const seconds = millis / 1_000;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.floor(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${pad(Math.floor(seconds % 60))} s`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} h ${pad(minutes % 60)} min`;
+  return `${Math.floor(hours / 24)} days`;
+}
+
+/** How long ago an instant was, roughly. */
+export function ago(instant, now) {
+  const seconds = (now - instant) / 1_000;
+  if (seconds < 10) return "just now";
+  if (seconds < 60) return `${Math.floor(seconds)} s ago`;
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 48 * 3_600) return `${Math.floor(seconds / 3_600)} h ago`;
+  return `${Math.floor(seconds / 86_400)} days ago`;
+}
+
+/** The time of day, to the second, and the day where it is another. */
+export function clock(instant, now) {
+  const then = new Date(instant);
+  const time = [then.getHours(), then.getMinutes(), then.getSeconds()].map(pad).join(":");
+  if (new Date(now).toDateString() === then.toDateString()) return time;
+  return `${then.getFullYear()}-${pad(then.getMonth() + 1)}-${pad(then.getDate())} ${time}`;
+}
+
+/** How a job is: one word for what stands beside its statement. */
+export function standing(job) {
+  if (job.state !== "finished") return job.isInterrupting ? "interrupting" : "running";
+  return job.outcome === "timed-out" ? "timed out" : job.outcome;
+}
+
+/** What stands beside a job's statement: how it ended, or runs, and how long that took. */
+export function badge(job, now) {
+  const took = duration((job.finished ?? now) - (job.started ?? job.at));
+  if (job.state !== "finished") return job.isInterrupting ? `interrupting · ${took}` : took;
+  if (job.outcome === "completed" || job.outcome === "failed") return `exit ${job.status} · ${took}`;
+  return took;
+}
+
+/** How a job ended, where that is worth a line: otherwise null. */
+export function ending(job, message) {
+  const more = message ? `: ${message}` : "";
+  switch (job.outcome) {
+    case "completed":
+      return null;
+    case "failed":
+      return `exited with ${job.status}${more}`;
+    case "interrupted":
+      return `interrupted${more}`;
+    case "timed-out":
+      return `took too long and was interrupted${more}`;
+    case "lost":
+      return `lost: ${message ?? "the server ended while it ran"}`;
+    default:
+      return `${job.outcome}${more}`;
+  }
+}
+
+/** Why a session ended. */
+export function closing(cause) {
+  if (cause === "idle") return "The session ended: nobody used it for too long.";
+  return "The session was closed.";
+}
+
+/** Which events are not there any more, and why. */
+export function gone({ first, last, cause }) {
+  const which = first === last ? `Event ${first}` : `Events ${first} to ${last}`;
+  if (cause === "retention") return `${which} were removed: they were older than what is kept.`;
+  return `${which} cannot be read: the log is damaged there.`;
+}
+
+/** A count with its noun. */
+export function counted(count, noun) {
+  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+function pad(number) {
+  return String(number).padStart(2, "0");
+}

@@ -1,0 +1,136 @@
+//! What the console is made of, and how it is served.
+
+use rejoin_http::test_client::{Client, Received};
+use rejoin_http::{HostCheck, Limits, Server};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+const LONGEST_FILE: usize = 500;
+
+/// Answers of a server that serves the console and nothing else.
+fn served(ask: impl FnOnce(&mut Client)) {
+    let mut app = rejoin_http::app();
+    rejoin_console::mount(&mut app);
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = Server::bind(address, app, Limits::default(), HostCheck::local()).unwrap();
+    let (address, closing) = (server.local_addr(), server.closing());
+    let running = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
+    ask(&mut Client::connect(address).unwrap());
+    closing.begin();
+    running.join().unwrap().unwrap();
+}
+
+fn header<'a>(received: &'a Received, name: &str) -> &'a str {
+    received.header(name).unwrap_or_default()
+}
+
+fn assets() -> Vec<(PathBuf, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+    let files = fs::read_dir(folder).unwrap();
+    files
+        .map(|file| {
+            let path = file.unwrap().path();
+            let text = fs::read_to_string(&path).unwrap();
+            (path, text)
+        })
+        .collect()
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+#[test]
+fn every_file_is_served_with_its_type_and_headers_that_let_nothing_else_in() {
+    served(|client| {
+        for (path, text) in assets() {
+            let name = name(&path);
+            let (at, kind) = match name.rsplit_once('.').unwrap() {
+                (_, "html") => ("/".to_owned(), "text/html; charset=utf-8"),
+                (_, "js") => (format!("/console/{name}"), "text/javascript; charset=utf-8"),
+                (_, "css") => (format!("/console/{name}"), "text/css; charset=utf-8"),
+                _ => (format!("/console/{name}"), "image/svg+xml"),
+            };
+            let received = client.get(&at).unwrap();
+            assert_eq!(received.status, 200, "{at}");
+            assert!(received.body == text.as_bytes(), "{at}");
+            assert_eq!(header(&received, "content-type"), kind, "{at}");
+            assert_eq!(header(&received, "x-content-type-options"), "nosniff");
+            assert_eq!(header(&received, "referrer-policy"), "no-referrer");
+            let policy = header(&received, "content-security-policy");
+            assert!(policy.starts_with("default-src 'none'; script-src 'self';"));
+            assert!(!policy.contains("unsafe"), "{policy}");
+        }
+    });
+}
+
+#[test]
+fn what_a_browser_has_already_is_not_sent_again() {
+    served(|client| {
+        let tag = header(&client.get("/").unwrap(), "etag").to_owned();
+        for known in [tag.clone(), format!("\"other\", W/{tag}")] {
+            let again = client.request("GET", "/", &[("if-none-match", &known)], b"");
+            let again = again.unwrap();
+            assert_eq!((again.status, again.body.len()), (304, 0));
+            assert_eq!(header(&again, "etag"), tag);
+        }
+        let other = client.request("GET", "/", &[("if-none-match", "\"other\"")], b"");
+        assert_eq!(other.unwrap().status, 200);
+        assert_eq!(client.get("/console/").unwrap().status, 404);
+        assert_eq!(client.get("/console/../Cargo.toml").unwrap().status, 404);
+        let posted = client.post("/", "{}").unwrap();
+        assert_eq!(posted.status, 405);
+    });
+}
+
+#[test]
+fn scripts_and_styles_can_be_read_and_never_write_markup() {
+    for (path, text) in assets() {
+        let name = name(&path);
+        let lines = text.lines().count();
+        assert!(lines <= LONGEST_FILE, "{name} has {lines} lines");
+        assert!(
+            name.ends_with(".html")
+                || name.ends_with(".svg")
+                || text.starts_with("// ")
+                || text.starts_with("/* "),
+            "{name} does not begin by saying what it is"
+        );
+        for banned in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "new Function",
+            "srcdoc",
+            "javascript:",
+        ] {
+            assert!(!text.contains(banned), "{name} has {banned}");
+        }
+        for address in ["http://", "https://", "url("] {
+            let of_svg = text.replace("http://www.w3.org/2000/svg", "");
+            assert!(!of_svg.contains(address), "{name} names another host");
+        }
+    }
+}
+
+#[test]
+fn the_page_has_no_script_style_or_handler_written_into_it() {
+    let (_, page) = assets()
+        .into_iter()
+        .find(|(path, _)| path.ends_with("index.html"))
+        .unwrap();
+    assert_eq!(
+        page.matches("<script").count(),
+        page.matches("<script src=").count()
+    );
+    assert!(!page.contains("<style") && !page.contains(" style="));
+    let handlers = page.match_indices(" on").filter(|(at, _)| {
+        let name = &page[at + 1..];
+        name.split_once('=')
+            .is_some_and(|(name, _)| name.bytes().all(|byte| byte.is_ascii_lowercase()))
+    });
+    assert_eq!(handlers.count(), 0);
+}

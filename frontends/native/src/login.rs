@@ -1,0 +1,93 @@
+//! Who asks: `Authorization`, `Basic` or `Bearer`, else the cookie; and what gives and ends it.
+//!
+//! What is remembered is remembered by the accounts. Where there are none everybody may everything.
+
+use crate::Native;
+use crate::error::Fault;
+use crate::handlers::{Answered, Http, json_answer, ok};
+use crate::request::{Login, body};
+use rejoin_accounts::{Authorization, Caller, Credentials, Denied, Permission, TokenKind, cookie};
+use rejoin_http::{Answer, StatusCode};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+impl Native {
+    /// Lets in whoever has an account that may do that.
+    pub(crate) async fn enter(&self, http: &Http, wanted: Permission) -> Result<Caller, Fault> {
+        let caller = self.accounts.caller(http, TOKENS, Some(COOKIE)).await;
+        let caller = caller.map_err(Fault::Denied)?;
+        if !caller.may(wanted) {
+            let what = match wanted {
+                Permission::Create => "create sessions",
+                Permission::Run => "run statements",
+                Permission::Interrupt => "interrupt jobs",
+                Permission::Read | Permission::SeeAll => "read that",
+                Permission::CloseOwn | Permission::CloseAny => "close that session",
+            };
+            let role = caller.role();
+            return Err(Fault::Forbidden(format!("the role {role} may not {what}")));
+        }
+        Ok(caller)
+    }
+
+    pub(crate) async fn login(&self, http: &Http) -> Answered {
+        let Login { name, password } = body(&rejoin_http::body(http))?;
+        let credentials = Credentials::new(name, password);
+        let address = rejoin_http::peer(http).ip();
+        let login = self.accounts.login(credentials, address, TOKENS).await;
+        let (caller, token) = login.map_err(Fault::Denied)?;
+        let mut told = self.told(&caller);
+        told["token"] = token.as_str().into();
+        let secure = if rejoin_http::is_encrypted(http) {
+            "; Secure"
+        } else {
+            ""
+        };
+        let kept = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict{secure}");
+        Ok(json_answer(StatusCode::OK, &told).header("set-cookie", kept))
+    }
+
+    pub(crate) async fn logout(&self, http: &Http) -> Answered {
+        let headers = rejoin_http::headers(http);
+        if let Some(token) = cookie(headers, COOKIE) {
+            self.accounts.logout(token, TOKENS);
+        }
+        if let Authorization::Bearer(token) = Authorization::of(headers) {
+            self.accounts.logout(&token, TOKENS);
+        }
+        let forget = format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict");
+        Ok(Answer::empty(StatusCode::NO_CONTENT).header("set-cookie", forget))
+    }
+
+    pub(crate) async fn me(&self, http: &Http) -> Answered {
+        let caller = self.enter(http, Permission::Read).await?;
+        Ok(ok(&self.told(&caller)))
+    }
+
+    fn told(&self, caller: &Caller) -> Value {
+        json!({
+            "accounts": !self.accounts.is_open(),
+            "name": caller.name().map(|name| &**name),
+            "role": caller.role().as_str(),
+        })
+    }
+}
+
+/// In which words somebody is told that they were not let in.
+pub(crate) fn why(denied: Denied) -> &'static str {
+    match denied {
+        Denied::Missing => "log in first: POST /login, or send Authorization",
+        Denied::Malformed => "the header Authorization is neither Basic nor Bearer",
+        Denied::Wrong => "there is no such account with that password",
+        Denied::Expired => "that login has ended",
+        Denied::Later => "too many logins have failed; try again later",
+    }
+}
+
+const COOKIE: &str = "rejoin_session";
+
+const TOKENS: TokenKind = TokenKind {
+    name: "native",
+    idle: Duration::from_secs(12 * 60 * 60),
+    absolute: Duration::from_secs(7 * 24 * 60 * 60),
+};

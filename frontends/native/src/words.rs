@@ -1,0 +1,109 @@
+//! The words for what an event or a job says by a choice, in kebab case. They are part of the API,
+//! and of whatever else shows records as JSON.
+
+use rejoin_core::{
+    Audience, CloseCause, Event, InterruptCause, JobState, LeaveCause, LossCause, Outcome, Place,
+};
+
+/// What kind of event it is.
+#[must_use]
+pub const fn kind(event: &Event) -> &'static str {
+    match event {
+        Event::SessionCreated { .. } => "session-created",
+        Event::SessionResumed => "session-resumed",
+        Event::SessionTouched { .. } => "session-touched",
+        Event::UserSet { .. } => "user-set",
+        Event::ConsumerJoined { .. } => "consumer-joined",
+        Event::CursorAdvanced { .. } => "cursor-advanced",
+        Event::ConsumerLeft { .. } => "consumer-left",
+        Event::JobSubmitted { .. } => "job-submitted",
+        Event::InputWritten { .. } => "input",
+        Event::StatementRefused { .. } => "statement-refused",
+        Event::JobStarted { .. } => "job-started",
+        Event::ResultEmitted { .. } => "result",
+        Event::InterruptRequested { .. } => "interrupt-requested",
+        Event::JobFinished { .. } => "job-finished",
+        Event::SessionClosed { .. } => "session-closed",
+        Event::RecordsLost { .. } => "records-lost",
+    }
+}
+
+/// How far a job is.
+#[must_use]
+pub const fn state(state: JobState) -> &'static str {
+    match state {
+        JobState::Submitted => "submitted",
+        JobState::Running => "running",
+        JobState::Finished { .. } => "finished",
+    }
+}
+
+/// Whether others wait for a job.
+#[must_use]
+pub const fn place(place: Place) -> &'static str {
+    match place {
+        Place::Foreground => "foreground",
+        Place::Background => "background",
+    }
+}
+
+/// Whom a job's results are for.
+#[must_use]
+pub const fn audience(audience: Audience) -> &'static str {
+    match audience {
+        Audience::Session => "session",
+        Audience::Submitter => "submitter",
+    }
+}
+
+/// How a job ended.
+#[must_use]
+pub const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Completed => "completed",
+        Outcome::Failed => "failed",
+        Outcome::Interrupted => "interrupted",
+        Outcome::TimedOut => "timed-out",
+        Outcome::Lost => "lost",
+    }
+}
+
+/// Why a job was told to end.
+#[must_use]
+pub const fn interrupted(cause: InterruptCause) -> &'static str {
+    match cause {
+        InterruptCause::Requested => "requested",
+        InterruptCause::Timeout => "timeout",
+        InterruptCause::OutputLimit => "output-limit",
+        InterruptCause::SessionClosed => "session-closed",
+        InterruptCause::Shutdown => "shutdown",
+    }
+}
+
+/// Why a consumer left.
+#[must_use]
+pub const fn left(cause: LeaveCause) -> &'static str {
+    match cause {
+        LeaveCause::Left => "left",
+        LeaveCause::Expired => "expired",
+        LeaveCause::SessionClosed => "session-closed",
+    }
+}
+
+/// Why a session was closed.
+#[must_use]
+pub const fn closed(cause: CloseCause) -> &'static str {
+    match cause {
+        CloseCause::Requested => "requested",
+        CloseCause::Idle => "idle",
+    }
+}
+
+/// Why records are gone.
+#[must_use]
+pub const fn lost(cause: LossCause) -> &'static str {
+    match cause {
+        LossCause::Damage => "damage",
+        LossCause::Retention { .. } => "retention",
+    }
+}

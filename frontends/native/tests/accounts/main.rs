@@ -1,0 +1,373 @@
+//! Logins, and what each role is shown and may: over a real connection, on a log in memory.
+
+use futures::future::BoxFuture;
+use rejoin_accounts::{Accounts, Password, Role, change};
+use rejoin_engine::{Config, Engine, Exit, Replayed, Runner, RunnerJob, Services, SmolRuntime};
+use rejoin_http::test_client::{Client, Received};
+use rejoin_http::{Closing, HostCheck, Limits};
+use rejoin_log::MemoryLog;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+struct World {
+    engine: Engine,
+    address: SocketAddr,
+    closing: Closing,
+    path: PathBuf,
+    seconds: Arc<AtomicU64>,
+    _directory: tempfile::TempDir,
+}
+
+/// A job runs until it is told to end.
+#[derive(Debug)]
+struct Hold;
+
+impl Runner for Hold {
+    fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
+        Box::pin(async move {
+            let _ = job.reporter.started().await;
+            let _ = job.interrupts.recv().await;
+            Exit::default()
+        })
+    }
+}
+
+impl World {
+    /// An account for each role, and a second operator.
+    fn new() -> Self {
+        Self::with(&[
+            ("vic", Role::Viewer),
+            ("olga", Role::Operator),
+            ("bob", Role::Operator),
+            ("ada", Role::Admin),
+        ])
+    }
+
+    fn with(accounts: &[(&str, Role)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("accounts.toml");
+        for (name, role) in accounts {
+            change(&path, |file| file.add(name, *role, &password(name))).unwrap();
+        }
+        let seconds = Arc::new(AtomicU64::new(1_000));
+        let clock = seconds.clone();
+        let clock = Arc::new(move || Duration::from_secs(clock.load(Ordering::SeqCst)));
+        let accounts = Accounts::of_file(path.clone(), clock).unwrap();
+        let config = Config::default();
+        let services = Services::from([("hold".into(), Arc::new(Hold) as Arc<dyn Runner>)]);
+        let (log, replayed) = (Box::new(MemoryLog::new()), Replayed::new(&config));
+        let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services).unwrap();
+        let mut app = rejoin_http::app();
+        rejoin_native::mount(&mut app, engine.clone(), accounts);
+        let any_port = ([127, 0, 0, 1], 0).into();
+        let server =
+            rejoin_http::Server::bind(any_port, app, Limits::default(), HostCheck::local())
+                .unwrap();
+        let (address, closing) = (server.local_addr(), server.closing());
+        std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
+        Self {
+            engine,
+            address,
+            closing,
+            path,
+            seconds,
+            _directory: directory,
+        }
+    }
+
+    fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Received {
+        let body = match body {
+            Value::Null => String::new(),
+            body => body.to_string(),
+        };
+        let mut client = Client::connect(self.address).unwrap();
+        client
+            .request(method, path, headers, body.as_bytes())
+            .unwrap()
+    }
+
+    fn login(&self, name: &str, password: &str) -> Received {
+        let body = json!({"name": name, "password": password});
+        self.ask("POST", "/login", &[], &body)
+    }
+
+    fn token(&self, name: &str) -> String {
+        let told = told(&self.login(name, &format!("{name}-pw")));
+        told["token"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{told}"))
+            .into()
+    }
+
+    fn ask_as(&self, token: &str, method: &str, path: &str, body: &Value) -> Received {
+        let bearer = format!("Bearer {token}");
+        self.ask(method, path, &[("authorization", &bearer)], body)
+    }
+
+    /// A session of theirs: its UUID and its number.
+    fn session(&self, token: &str) -> (String, u64) {
+        let told = told(&self.ask_as(token, "POST", "/sessions", &Value::Null));
+        let number = told["number"].as_u64();
+        (
+            told["id"]
+                .as_str()
+                .unwrap_or_else(|| panic!("{told}"))
+                .into(),
+            number.unwrap(),
+        )
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.engine.begin_closing();
+        self.closing.begin();
+    }
+}
+
+fn password(name: &str) -> Password {
+    Password::new(format!("{name}-pw")).unwrap()
+}
+
+fn told(received: &Received) -> Value {
+    serde_json::from_slice(&received.body).unwrap_or_default()
+}
+
+fn assert_problem(received: &Received, status: u16, code: &str) {
+    let told = told(received);
+    assert_eq!(
+        (received.status, &told["code"]),
+        (status, &json!(code)),
+        "{told}"
+    );
+    let kind = Some("application/problem+json");
+    assert_eq!(received.header("content-type"), kind);
+    // None that a browser asks a password for by itself.
+    let challenge = (status == 401).then_some(r#"Bearer realm="rejoin""#);
+    assert_eq!(received.header("www-authenticate"), challenge);
+}
+
+#[test]
+fn who_is_not_let_in_is_told_why_and_no_browser_asks_for_a_password() {
+    let world = World::new();
+    for headers in [
+        &[][..],
+        &[("authorization", "Basic ###")],
+        &[("authorization", "Bearer abc")],
+        &[("cookie", "rejoin_session=abc")],
+        &[("cookie", "asession=abc; token_sig=abc; PALO_SESSION_ID=abc")],
+    ] {
+        for (method, path) in [
+            ("GET", "/me"),
+            ("GET", "/sessions"),
+            ("POST", "/sessions"),
+            ("GET", "/sessions/1"),
+            ("DELETE", "/sessions/1"),
+            ("POST", "/sessions/1/consumers"),
+            ("DELETE", "/sessions/1/consumers/x"),
+            ("GET", "/sessions/1/events"),
+            ("GET", "/sessions/1/stream"),
+            ("POST", "/sessions/1/interrupt"),
+            ("GET", "/sessions/1/jobs"),
+            ("POST", "/sessions/1/jobs"),
+            ("GET", "/sessions/1/jobs/1"),
+            ("POST", "/sessions/1/jobs/1/interrupt"),
+            ("POST", "/sessions/1/jobs/1/input"),
+        ] {
+            let received = world.ask(method, path, headers, &Value::Null);
+            assert_problem(&received, 401, "unauthorized");
+        }
+    }
+    let wrong = [("authorization", "Basic YWRhOm5v")];
+    let received = world.ask("GET", "/me", &wrong, &Value::Null);
+    assert_problem(&received, 401, "unauthorized");
+    assert_problem(&world.login("ada", "no"), 401, "unauthorized");
+    assert_problem(&world.login("nobody", "ada-pw"), 401, "unauthorized");
+}
+
+#[test]
+fn a_login_gives_a_token_and_a_cookie_until_the_logout() {
+    let world = World::new();
+    let login = world.login("olga", "olga-pw");
+    let told_at_login = told(&login);
+    let token = told_at_login["token"].as_str().unwrap();
+    let set = login.header("set-cookie").unwrap();
+    let kept = format!("rejoin_session={token}");
+    assert_eq!(set, format!("{kept}; Path=/; HttpOnly; SameSite=Strict"));
+    let bearer = format!("Bearer {token}");
+    let basic = "Basic b2xnYTpvbGdhLXB3";
+    for header in [
+        ("cookie", kept.as_str()),
+        ("authorization", &bearer),
+        ("authorization", basic),
+    ] {
+        let me = world.ask("GET", "/me", &[header], &Value::Null);
+        let olga = json!({"accounts": true, "name": "olga", "role": "operator"});
+        assert_eq!(told(&me), olga);
+    }
+    let cookie = [("cookie", kept.as_str())];
+    let left = world.ask("POST", "/logout", &cookie, &Value::Null);
+    assert_eq!(left.status, 204);
+    assert!(left.header("set-cookie").unwrap().contains("Max-Age=0"));
+    let after = world.ask("GET", "/me", &cookie, &Value::Null);
+    assert_problem(&after, 401, "unauthorized");
+}
+
+#[test]
+fn each_role_may_what_the_table_says_in_a_session_that_it_knows() {
+    let run = json!({"statement": "x"});
+    let none = Value::Null;
+    let world = World::new();
+    let tokens = ["vic", "bob", "ada"].map(|name| world.token(name));
+    let olga = &world.token("olga");
+    // The session's UUID is the secret that lets somebody in.
+    for (method, end, body, vic, bob, ada) in [
+        ("POST", "/sessions", &none, 403, 201, 201),
+        ("GET", "/sessions/UUID", &none, 200, 200, 200),
+        ("POST", "/sessions/UUID/consumers", &none, 201, 201, 201),
+        ("GET", "/sessions/UUID/events", &none, 200, 200, 200),
+        ("GET", "/sessions/UUID/jobs", &none, 200, 200, 200),
+        ("GET", "/sessions/UUID/jobs/JOB", &none, 200, 200, 200),
+        ("POST", "/sessions/UUID/jobs", &run, 403, 409, 409),
+        (
+            "POST",
+            "/sessions/UUID/jobs/JOB/input",
+            &none,
+            403,
+            409,
+            409,
+        ),
+        ("POST", "/sessions/UUID/interrupt", &none, 403, 202, 202),
+        (
+            "POST",
+            "/sessions/UUID/jobs/JOB/interrupt",
+            &none,
+            403,
+            202,
+            202,
+        ),
+        ("DELETE", "/sessions/UUID", &none, 403, 403, 204),
+        // By its number it is not even there, but for an admin.
+        ("GET", "/sessions/NUMBER", &none, 404, 404, 200),
+        ("GET", "/sessions/NUMBER/events", &none, 404, 404, 200),
+        ("POST", "/sessions/NUMBER/consumers", &none, 404, 404, 201),
+        ("POST", "/sessions/NUMBER/jobs", &run, 403, 404, 409),
+        ("DELETE", "/sessions/NUMBER", &none, 403, 404, 204),
+    ] {
+        for (asker, status) in [(&tokens[0], vic), (&tokens[1], bob), (&tokens[2], ada)] {
+            let (session, number) = world.session(olga);
+            let jobs = format!("/sessions/{session}/jobs");
+            let job = told(&world.ask_as(olga, "POST", &jobs, &run));
+            let path = end.replace("UUID", &session);
+            let path = path.replace("NUMBER", &number.to_string());
+            let path = path.replace("JOB", &job["job"].to_string());
+            let received = world.ask_as(asker, method, &path, body);
+            let text = received.text();
+            assert_eq!(received.status, status, "{method} {end}: {text}");
+            if status == 403 {
+                assert_problem(&received, 403, "forbidden");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_list_shows_an_accounts_own_sessions_and_an_admin_all() {
+    let world = World::new();
+    let (olga, bob, ada) = (world.token("olga"), world.token("bob"), world.token("ada"));
+    world.session(&olga);
+    let (closed, _) = world.session(&olga);
+    world.session(&bob);
+    let path = format!("/sessions/{closed}");
+    assert_eq!(
+        world.ask_as(&olga, "DELETE", &path, &Value::Null).status,
+        204
+    );
+    let numbers = |token: &str, query: &str| {
+        let received = world.ask_as(token, "GET", &format!("/sessions{query}"), &Value::Null);
+        let told = told(&received);
+        let sessions = told["sessions"].as_array().unwrap().iter();
+        let all: Vec<_> = sessions.map(|it| it["number"].as_u64().unwrap()).collect();
+        all
+    };
+    assert_eq!(numbers(&olga, ""), [2, 1], "ended ones too");
+    assert_eq!(numbers(&bob, ""), [3]);
+    assert_eq!(numbers(&ada, ""), [3, 2, 1]);
+    assert_eq!(numbers(&olga, "?user=bob"), [0; 0]);
+    assert_eq!(numbers(&ada, "?user=bob"), [3]);
+}
+
+#[test]
+fn nobody_creates_a_session_in_the_name_of_somebody_else() {
+    let world = World::new();
+    let olga = world.token("olga");
+    let as_bob = world.ask_as(&olga, "POST", "/sessions", &json!({"user": "bob"}));
+    assert_problem(&as_bob, 403, "forbidden");
+    let as_herself = world.ask_as(&olga, "POST", "/sessions", &json!({"user": "olga"}));
+    assert_eq!(told(&as_herself)["user"], "olga");
+}
+
+#[test]
+fn another_password_ends_the_tokens_and_too_many_wrong_ones_are_slowed_down() {
+    let world = World::new();
+    let token = world.token("vic");
+    change(&world.path, |file| {
+        file.set_password("vic", &password("new"))
+    })
+    .unwrap();
+    world.seconds.fetch_add(1, Ordering::SeqCst);
+    let me = || world.ask_as(&token, "GET", "/me", &Value::Null);
+    assert_problem(&me(), 401, "unauthorized");
+    for _ in 0..5 {
+        assert_problem(&world.login("vic", "vic-pw"), 401, "unauthorized");
+    }
+    let later = world.login("vic", "new-pw");
+    assert_problem(&later, 429, "logins_failed");
+    assert!(later.header("retry-after").is_some());
+    world.seconds.fetch_add(1, Ordering::SeqCst);
+    assert_eq!(world.login("vic", "new-pw").status, 200);
+}
+
+#[test]
+fn a_stream_ends_with_the_login_by_which_it_is_read() {
+    let world = World::new();
+    let (olga, vic) = (world.token("olga"), world.token("vic"));
+    let (session, _) = world.session(&olga);
+    let follow = |token: &str| {
+        let mut client = Client::connect(world.address).unwrap();
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str())];
+        let path = format!("/sessions/{session}/stream");
+        client.send_request("GET", &path, &headers, b"").unwrap();
+        assert_eq!(client.receive_head().unwrap().status, 200);
+        let mut said = String::new();
+        while !said.contains("session-created") {
+            let part = client.receive_chunk().unwrap().expect("it goes on");
+            said += std::str::from_utf8(&part).unwrap();
+        }
+        client
+    };
+    let (mut stays, mut ends) = (follow(&olga), follow(&vic));
+    change(&world.path, |file| file.remove("vic")).unwrap();
+    world.seconds.fetch_add(1, Ordering::SeqCst);
+    let jobs = format!("/sessions/{session}/jobs");
+    let run = json!({"statement": "not for vic"});
+    assert_eq!(world.ask_as(&olga, "POST", &jobs, &run).status, 201);
+    assert_eq!(ends.receive_chunk().unwrap(), None);
+    let part = stays.receive_chunk().unwrap().unwrap();
+    assert!(std::str::from_utf8(&part).unwrap().contains("not for vic"));
+}
+
+#[test]
+fn without_accounts_everybody_is_an_admin_without_a_name() {
+    let world = World::with(&[]);
+    let me = world.ask("GET", "/me", &[], &Value::Null);
+    let nobody = json!({"accounts": false, "name": null, "role": "admin"});
+    assert_eq!(told(&me), nobody);
+    let created = world.ask("POST", "/sessions", &[], &json!({"user": "anybody"}));
+    assert_eq!(told(&created)["user"], "anybody");
+}

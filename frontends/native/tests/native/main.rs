@@ -1,0 +1,12 @@
+//! The API as its clients see it: over a real connection.
+
+mod clock;
+mod faults;
+mod inputs;
+mod lists;
+mod lost;
+mod private;
+mod reads;
+mod requests;
+mod streams;
+mod support;

@@ -1,0 +1,139 @@
+//! Server-Sent Events.
+
+use crate::support::Server;
+use rejoin_engine::Config;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The events of a stream, each with its `id`, and what follows the last.
+fn blocks(text: &str) -> (Vec<(u64, Value)>, String) {
+    let mut events = vec![];
+    let mut end = String::new();
+    for block in text.split_terminator("\n\n") {
+        match block.strip_prefix("id: ") {
+            Some(event) => {
+                let (id, data) = event.split_once("\ndata: ").unwrap();
+                events.push((id.parse().unwrap(), serde_json::from_str(data).unwrap()));
+            }
+            None if block.starts_with("event: ") => end = block.to_owned(),
+            None => assert!(block == ":" || block.starts_with("retry: "), "{block}"),
+        }
+    }
+    (events, end)
+}
+
+#[test]
+fn a_stream_is_what_reads_tell_from_any_sequence_on() {
+    let server = Server::with_sessions(1);
+    server.run("say 300", json!({}));
+    let told = server.events_to("job-finished");
+    server.request("DELETE", "/sessions/1", b"");
+    let told = server.events(told.len() as u64 + 1);
+    for after in [0, 1, 150, told.len() - 1] {
+        let last = after.to_string();
+        let headers = [("last-event-id", &*last)];
+        // What comes back knows better than the address that it first asked for.
+        let path = "/sessions/1/stream?after=7";
+        let stream = server.client().request("GET", path, &headers, b"").unwrap();
+        assert_eq!(stream.header("content-type"), Some("text/event-stream"));
+        assert_eq!(stream.header("cache-control"), Some("no-store"));
+        assert_eq!(stream.header("x-accel-buffering"), Some("no"));
+        let (events, end) = blocks(stream.text());
+        let ids: Vec<_> = events.iter().map(|(id, _)| *id).collect();
+        let expected: Vec<_> = (after as u64 + 1..=told.len() as u64).collect();
+        assert_eq!(ids, expected);
+        let events: Vec<_> = events.into_iter().map(|(_, event)| event).collect();
+        assert_eq!(events, told[after..]);
+        assert_eq!(
+            end,
+            format!("event: end\ndata: {{\"after\":{}}}", told.len())
+        );
+    }
+    // Behind the end, who comes back is told not to.
+    for path in ["stream", "events"] {
+        let last = told.len().to_string();
+        let headers = [("last-event-id", &*last), ("accept", "text/event-stream")];
+        let path = format!("/sessions/1/{path}");
+        let over = server
+            .client()
+            .request("GET", &path, &headers, b"")
+            .unwrap();
+        assert_eq!((over.status, over.body.len()), (204, 0));
+    }
+}
+
+#[test]
+fn a_last_event_id_that_is_none_is_refused() {
+    let server = Server::with_sessions(1);
+    for last in ["", "x", "-1", "99999999999999999999"] {
+        let headers = [("last-event-id", last)];
+        let path = "/sessions/1/stream";
+        let refused = server.client().request("GET", path, &headers, b"").unwrap();
+        assert_eq!(refused.status, 400, "{last}");
+    }
+}
+
+#[test]
+fn a_stream_goes_on_with_what_is_yet_to_come() {
+    let server = Server::with_sessions(1);
+    let mut client = server.client();
+    client
+        .send_request("GET", "/sessions/1/stream?after=1", &[], b"")
+        .unwrap();
+    assert_eq!(client.receive_head().unwrap().status, 200);
+    server.run("say 3", json!({}));
+    let mut text = String::new();
+    while !text.contains("job-finished") {
+        text += std::str::from_utf8(&client.receive_chunk().unwrap().unwrap()).unwrap();
+    }
+    let ids: Vec<_> = blocks(&text).0.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, [2, 3, 4, 5, 6, 7]);
+    // The server's end is the stream's, and no `end` of the session.
+    server.closing.begin();
+    assert_eq!(client.receive_chunk().unwrap(), None);
+}
+
+#[test]
+fn a_session_that_is_watched_is_not_idle_and_one_that_was_is() {
+    let timeout = Duration::from_secs(60);
+    let config = Config {
+        session_timeout: timeout,
+        ..Config::default()
+    };
+    let (server, clock) = Server::in_virtual_time(config);
+    server.post("/sessions", &json!({}));
+    let session = server.session();
+    let is_open = || server.engine.session(session).unwrap().closed.is_none();
+    let mut client = server.client();
+    client
+        .send_request("GET", "/sessions/1/stream?after=1", &[], b"")
+        .unwrap();
+    client.receive_head().unwrap();
+    assert_eq!(client.receive_chunk().unwrap().unwrap(), b"retry: 1000\n\n");
+    // Each heartbeat is due a quarter of the session's time after the last one.
+    let (mut beats, mut passed) = (0, Duration::ZERO);
+    while passed < 10 * timeout {
+        let beat = Duration::from_secs(15);
+        clock.wait_for_timer(beat);
+        clock.advance(beat);
+        passed += beat;
+        let text = String::from_utf8(client.receive_chunk().unwrap().unwrap()).unwrap();
+        beats += text.matches(":\n\n").count();
+        assert!(
+            is_open(),
+            "closed after {passed:?} under the eyes of a reader"
+        );
+    }
+    // Now and then an event came instead: that the session is in use is logged.
+    assert!(beats >= 20, "{beats} heartbeats");
+    drop(client);
+    // The reader is missed as soon as it has gone.
+    let mut seconds = 0;
+    while is_open() {
+        clock.advance(Duration::from_secs(1));
+        seconds += 1;
+        assert!(seconds < 10_000_000, "never closed");
+        std::thread::yield_now();
+    }
+    assert!(seconds >= 40, "closed {seconds} seconds after it was seen");
+}

@@ -1,0 +1,165 @@
+//! The numbers of engine, log and servers, each with its name, its unit and what it means.
+
+use crate::Operated;
+use crate::text::Text;
+use rejoin_engine::{Condition, Stats};
+use rejoin_http::{CLASSES, Numbers};
+
+/// Microseconds of a second: what is counted in the former is told in the latter.
+const MICROS: f64 = 1e6;
+
+pub(crate) fn build(text: &mut Text, operated: &Operated) {
+    text.gauge("rejoin_build_info", "Always 1; the labels say what runs.")
+        .of(&[("version", operated.version)], 1);
+}
+
+pub(crate) fn engine(text: &mut Text, stats: &Stats) {
+    let is_ready = u8::from(stats.condition == Condition::Open);
+    text.gauge(
+        "rejoin_ready",
+        "Whether commands are taken: 1, or 0 while the server ends.",
+    )
+    .is(is_ready);
+    sessions(text, stats);
+    jobs(text, stats);
+    commands(text, stats);
+    text.counter("rejoin_log_records_total", "Records appended to the log.")
+        .is(stats.records);
+    text.histogram("rejoin_log_batch_records", "Records of each append.", 1.0)
+        .distribution(&[], &stats.batches);
+    text.gauge(
+        "rejoin_pulls_open",
+        "Pulls of consumers that wait or are served.",
+    )
+    .is(stats.pulls);
+    text.gauge(
+        "rejoin_recent_bytes",
+        "Bytes of recent records in memory, about.",
+    )
+    .is(stats.recent_bytes);
+    text.gauge(
+        "rejoin_recent_limit_bytes",
+        "How many of them there may be.",
+    )
+    .is(stats.recent_limit);
+    let reads = [("memory", stats.recent_hits), ("log", stats.recent_misses)];
+    text.counter(
+        "rejoin_reads_total",
+        "Reads of records, by where they were found.",
+    )
+    .each("from", reads);
+}
+
+fn sessions(text: &mut Text, stats: &Stats) {
+    text.gauge("rejoin_sessions_open", "Sessions that are open.")
+        .is(stats.sessions);
+    text.counter("rejoin_sessions_created_total", "Sessions created.")
+        .is(stats.sessions_created);
+    text.counter("rejoin_sessions_closed_total", "Sessions closed, by cause.")
+        .each("cause", stats.sessions_closed.iter().copied());
+    text.gauge("rejoin_consumers", "Consumers of open sessions.")
+        .is(stats.consumers);
+    text.counter(
+        "rejoin_consumers_joined_total",
+        "Consumers that joined a session.",
+    )
+    .is(stats.consumers_joined);
+    text.counter(
+        "rejoin_consumers_left_total",
+        "Consumers that left, by cause.",
+    )
+    .each("cause", stats.consumers_left.iter().copied());
+}
+
+fn jobs(text: &mut Text, stats: &Stats) {
+    text.gauge("rejoin_jobs_running", "Jobs submitted and not finished.")
+        .is(stats.jobs);
+    text.counter("rejoin_jobs_submitted_total", "Jobs submitted.")
+        .is(stats.jobs_submitted);
+    text.counter("rejoin_jobs_finished_total", "Jobs finished, by outcome.")
+        .each("outcome", stats.jobs_finished.iter().copied());
+    text.counter("rejoin_results_total", "Results emitted by jobs.")
+        .is(stats.results);
+    text.counter(
+        "rejoin_result_bytes_total",
+        "Bytes of results, as they are logged.",
+    )
+    .is(stats.result_bytes);
+}
+
+fn commands(text: &mut Text, stats: &Stats) {
+    let help = "Commands decided, by kind and by whether they were accepted.";
+    let mut commands = text.counter("rejoin_commands_total", help);
+    for (decision, counts) in [("accepted", &stats.accepted), ("refused", &stats.refused)] {
+        for (kind, count) in counts {
+            commands.of(&[("kind", *kind), ("decision", decision)], count);
+        }
+    }
+    text.counter("rejoin_rejections_total", "Commands refused, by reason.")
+        .each("reason", stats.rejections.iter().copied());
+    text.gauge("rejoin_queue_length", "Requests that wait to be decided.")
+        .is(stats.queue);
+    text.gauge("rejoin_queue_limit", "How many may wait.")
+        .is(stats.queue_limit);
+    text.counter(
+        "rejoin_overloaded_total",
+        "Requests refused because too many waited.",
+    )
+    .is(stats.overloaded);
+}
+
+pub(crate) fn log(text: &mut Text, log: &rejoin_log::segment::Numbers) {
+    text.counter(
+        "rejoin_log_written_bytes_total",
+        "Bytes of batches written to the log.",
+    )
+    .is(log.bytes.get());
+    let help = "How long each sync of a batch took the disk; none with --durability flush.";
+    text.histogram("rejoin_log_sync_seconds", help, MICROS)
+        .distribution(&[], &log.syncs.read());
+}
+
+pub(crate) fn http(text: &mut Text, http: &Numbers) {
+    text.gauge("rejoin_http_connections_open", "Connections that are open.")
+        .is(http.connections.get());
+    text.counter(
+        "rejoin_http_connections_total",
+        "Connections accepted from the kernel.",
+    )
+    .is(http.accepted.get());
+    let help = "Connections refused because all were taken.";
+    text.counter("rejoin_http_connections_refused_total", help)
+        .is(http.refused.get());
+    text.gauge(
+        "rejoin_http_streams_open",
+        "Answers that go on, as Server-Sent Events do.",
+    )
+    .is(http.streams.get());
+
+    let of = |read: fn(&rejoin_http::OfFrontend) -> u64| {
+        http.frontends().iter().map(move |it| (it.name, read(it)))
+    };
+    text.gauge(
+        "rejoin_http_requests_open",
+        "Requests being answered, by frontend.",
+    )
+    .each("frontend", of(|it| it.open.get()));
+    let help = "Requests by frontend and by class of status; left: the client went first.";
+    let mut requests = text.counter("rejoin_http_requests_total", help);
+    for frontend in http.frontends() {
+        for class in CLASSES {
+            let labels = [("frontend", frontend.name), ("class", class)];
+            requests.of(&labels, frontend.requests(class).unwrap_or_default());
+        }
+    }
+    text.counter(
+        "rejoin_http_response_bytes_total",
+        "Bytes of answers' bodies, by frontend.",
+    )
+    .each("frontend", of(|it| it.bytes.get()));
+    let help = "From a request's head to the last of its answer; waits and streams included.";
+    let mut durations = text.histogram("rejoin_http_request_seconds", help, MICROS);
+    for frontend in http.frontends() {
+        durations.distribution(&[("frontend", frontend.name)], &frontend.micros.read());
+    }
+}

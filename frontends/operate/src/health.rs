@@ -1,0 +1,72 @@
+//! Whether the server is well (it answers, and its engine has not ended) and whether it is ready
+//! (it takes commands). Whoever restarts processes asks the first, whoever sends clients the second.
+
+use rejoin_engine::{Condition, Engine};
+use rejoin_http::{Answer, StatusCode};
+
+pub(crate) fn health(engine: &Engine) -> Answer {
+    match engine.stats().condition {
+        Condition::Open | Condition::Closing => well("well\n"),
+        Condition::Ended => unwell("ended\n"),
+    }
+}
+
+pub(crate) fn readiness(engine: &Engine) -> Answer {
+    match engine.stats().condition {
+        Condition::Open => well("ready\n"),
+        Condition::Closing => unwell("closing\n"),
+        Condition::Ended => unwell("ended\n"),
+    }
+}
+
+fn well(text: &'static str) -> Answer {
+    answer(StatusCode::OK, text)
+}
+
+fn unwell(text: &'static str) -> Answer {
+    answer(StatusCode::SERVICE_UNAVAILABLE, text)
+}
+
+fn answer(status: StatusCode, text: &'static str) -> Answer {
+    Answer::new(status, "text/plain; charset=utf-8", text).header("cache-control", "no-store")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rejoin_engine::{Config, Replayed, Services, SmolRuntime};
+    use rejoin_http::test_call::call;
+    use rejoin_log::MemoryLog;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    #[test]
+    fn an_engine_that_closes_is_well_and_not_ready_and_one_that_has_ended_is_neither() {
+        let config = Config::default();
+        let replayed = Replayed::new(&config);
+        let (log, runtime) = (Box::new(MemoryLog::new()), Arc::new(SmolRuntime));
+        let engine = Engine::start(config, runtime, log, replayed, Services::new()).unwrap();
+        let mut app = rejoin_http::app();
+        let operated = crate::Operated {
+            engine: engine.clone(),
+            log: None,
+            log_directory: "nowhere".into(),
+            http: Arc::default(),
+            version: "1",
+            begun_millis: 0,
+        };
+        crate::mount(&mut app, operated);
+        let ask = |path| {
+            let called = smol::block_on(call(&app, "GET", path, &[], b"")).unwrap();
+            (called.status, String::from_utf8(called.body).unwrap())
+        };
+        assert_eq!(ask("/healthz"), (200, "well\n".into()));
+        assert_eq!(ask("/readyz"), (200, "ready\n".into()));
+        engine.begin_closing();
+        assert_eq!(ask("/healthz"), (200, "well\n".into()));
+        assert_eq!(ask("/readyz"), (503, "closing\n".into()));
+        smol::block_on(engine.shut_down(Duration::ZERO));
+        assert_eq!(ask("/healthz"), (503, "ended\n".into()));
+        assert_eq!(ask("/readyz"), (503, "ended\n".into()));
+    }
+}

@@ -1,0 +1,129 @@
+//! Requests to Rejoin's own API, whatever they hold: the real frontend on the real engine, on a log
+//! in memory and in virtual time.
+
+use crate::http_request::HttpRequest;
+use crate::stocked::Stocked;
+use arbitrary::{Arbitrary, Unstructured};
+use rejoin_accounts::Accounts;
+use rejoin_http::test_call::Called;
+use serde_json::Value;
+use std::cell::RefCell;
+use std::fmt;
+
+/// A request, sent to a server with some sessions.
+#[derive(Clone)]
+pub struct NativeRequest<'a>(Option<HttpRequest<'a>>);
+
+thread_local! {
+    static STOCKED: RefCell<Option<Stocked>> = const { RefCell::new(None) };
+}
+
+impl NativeRequest<'_> {
+    /// Sends the request and looks at its answer.
+    ///
+    /// # Panics
+    ///
+    /// When the answer is the server's own fault, or is not of one of the API's shapes; when a page
+    /// of sessions is not in its order, or events are not those that follow one another.
+    pub fn check(&self) {
+        let Some(request) = self.0 else { return };
+        let before = STOCKED.take();
+        let mut server = before.unwrap_or_else(|| Stocked::start(mount));
+        // Of what nobody has mounted, and of methods, others speak in their own words.
+        let answered = server.ask(request);
+        if let Some(called) = answered.filter(|it| it.body != b"Not found" && it.status != 405) {
+            check(&called);
+        }
+        STOCKED.set(server.unless_changed());
+    }
+}
+
+fn check(called: &Called) {
+    let shown = String::from_utf8_lossy(&called.body);
+    assert!(called.status < 500, "{}: {shown}", called.status);
+    if called.body.is_empty() {
+        assert!(matches!(called.status, 200 | 204), "{}", called.status);
+        return;
+    }
+    let kind = called.headers.get("content-type");
+    match kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default() {
+        "application/json" => check_told(called.status, &parse(&shown)),
+        "application/problem+json" => check_problem(called.status, &parse(&shown)),
+        "text/event-stream" => check_stream(&shown),
+        other => panic!("{other}: {shown}"),
+    }
+}
+
+fn check_told(status: u16, value: &Value) {
+    assert!(matches!(status, 200..=202), "{status}: {value}");
+    assert!(value.is_object(), "{value}");
+    if let Some(sessions) = value["sessions"].as_array() {
+        let numbers: Option<Vec<_>> = sessions.iter().map(|it| it["number"].as_u64()).collect();
+        let numbers = numbers.unwrap_or_else(|| panic!("not sessions: {value}"));
+        assert!(numbers.is_sorted_by(|one, next| one > next), "{numbers:?}");
+        let next = &value["next"];
+        assert!(next.is_null() || next.as_u64() == numbers.last().copied());
+    }
+    if let Some(events) = value["events"].as_array() {
+        let last = check_events(events.clone());
+        assert!(last.is_none() || last == value["after"].as_u64(), "{value}");
+    }
+}
+
+fn check_problem(status: u16, value: &Value) {
+    assert!((400..500).contains(&status), "{status}: {value}");
+    assert_eq!(value["status"], status, "{value}");
+    assert!(value["code"].is_string() && value["detail"].is_string());
+}
+
+fn check_stream(text: &str) {
+    let blocks = text.split("\n\n").filter_map(|it| it.strip_prefix("id: "));
+    let events = blocks.map(|block| {
+        let (id, data) = block.split_once("\ndata: ").expect("data follow the id");
+        let event = parse(data);
+        assert_eq!(event["sequence"].to_string(), id);
+        event
+    });
+    check_events(events.collect());
+}
+
+/// The last sequence.
+fn check_events(events: Vec<Value>) -> Option<u64> {
+    let mut last = None;
+    for event in events {
+        let sequence = event["sequence"].as_u64().expect("a sequence");
+        assert!(event["at"].is_u64() && event["type"].is_string(), "{event}");
+        assert!(
+            last.is_none_or(|last| last + 1 == sequence),
+            "{last:?}: {event}"
+        );
+        last = Some(sequence);
+    }
+    last
+}
+
+fn parse(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("not valid JSON: {error}: {text}"))
+}
+
+fn mount(app: &mut tide::Server<()>, engine: rejoin_engine::Engine) {
+    let open = Accounts::open().expect("random numbers");
+    rejoin_native::mount(app, engine, open);
+}
+
+impl<'a> Arbitrary<'a> for NativeRequest<'a> {
+    fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        let count = bytes.len();
+        Ok(Self(HttpRequest::parse(bytes.bytes(count)?)))
+    }
+}
+
+/// The request as it would be typed.
+impl fmt::Debug for NativeRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(request) => write!(f, "{request:?}"),
+            None => f.write_str("no request"),
+        }
+    }
+}

@@ -1,0 +1,431 @@
+// The console in a real browser against a real server.
+//
+//     REJOIN_BINARY=target/release/rejoin npm test
+//
+// With `SHOTS=folder` it leaves pictures of what it saw.
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { after, afterEach, before, test } from "node:test";
+import { Server, at, launch, open } from "./server.mjs";
+
+let server;
+let browser;
+let pages = [];
+
+before(async () => {
+  server = await Server.start();
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+afterEach(async () => {
+  for (const page of pages) {
+    assert.deepEqual(page.wrongs, [], "nothing went wrong in a window");
+    assert.deepEqual(await page.evaluate(() => window.violations), [], "no policy was violated");
+    await page.context().close();
+  }
+  pages = [];
+});
+
+test("a session is made, a statement run, and its colours are kept", async () => {
+  const page = await view(server.address);
+  await page.locator("#create").click();
+  await page.locator("#state.is-live").waitFor();
+  await page.keyboard.type("printf '\\033[32mgood\\033[0m \\033[1;31mbad\\033[0m\\n'; echo oops >&2; exit 3");
+  await page.keyboard.press("Enter");
+  await page.locator(".row.ending", { hasText: "exited with 3" }).waitFor();
+  assert.equal(await page.locator(".row.output .c2").first().textContent(), "good");
+  assert.equal(await page.locator(".row.output .c1.bold").first().textContent(), "bad");
+  assert.equal(await page.locator(".row.is-error").first().textContent(), "oops");
+  assert.match(await page.locator("#jobs-list .badge").textContent(), /^exit 3 · /);
+  await page.locator("#sessions a[aria-current] .dot.is-idle").waitFor();
+});
+
+test("two windows show the same, whoever types", async () => {
+  const session = await server.session("two");
+  const one = await view(at(server, session));
+  const other = await view(at(server, session));
+  await say(one, "seq 1 40");
+  await finished(other, 1);
+  await say(other, "echo from the other");
+  await finished(one, 2);
+  const text = await copied(one);
+  assert.equal(await copied(other), text);
+  const lines = Array.from({ length: 40 }, (_, line) => `${line + 1}\n`).join("");
+  assert.equal(text, `$ seq 1 40\n${lines}\n$ echo from the other\nfrom the other\n`);
+});
+
+test("a page that is loaded again in mid-output misses nothing and doubles nothing", async () => {
+  const session = await server.session("reload");
+  const page = await view(at(server, session));
+  await say(page, "for i in $(seq 1 400); do echo line $i of it; sleep 0.005; done");
+  for (const line of [40, 150, 260]) {
+    await page.waitForFunction((least) => {
+      const last = [...document.querySelectorAll(".row.output")].pop()?.textContent ?? "";
+      return Number(/^line (\d+)/.exec(last)?.[1]) >= least;
+    }, line);
+    await page.reload();
+  }
+  await finished(page, 1);
+  const said = await server.said(session);
+  assert.equal(said.split("\n").length, 401);
+  assert.equal((await copied(page)).split("\n").slice(1).join("\n"), said);
+  await page.locator("#statement").press("ArrowUp");
+  assert.match(await page.locator("#statement").inputValue(), /^for i in /);
+});
+
+test("Ctrl-C interrupts, unless something is selected", async () => {
+  const session = await server.session("interrupt");
+  const page = await view(at(server, session));
+  await say(page, "echo begun; sleep 100");
+  await page.locator(".row.output", { hasText: "begun" }).waitFor();
+  await page.locator(".row.output", { hasText: "begun" }).dblclick();
+  await page.keyboard.press("Control+c");
+  await page.locator("#statement").click();
+  await page.waitForFunction(() => getSelection().toString() === "");
+  assert.equal((await server.ask("GET", `/sessions/${session}`)).state, "running");
+  await page.keyboard.press("Control+c");
+  await page.locator(".row.ending", { hasText: "interrupted" }).waitFor();
+  await say(page, "sleep 100");
+  await page.locator("#interrupt").click();
+  await finished(page, 2);
+});
+
+test("a killed server is come back to, and nothing that was shown is gone or doubled", async () => {
+  const session = await server.session("killed");
+  const page = await view(at(server, session));
+  await say(page, "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.02; done");
+  await page.locator(".row.output", { hasText: "tick 20" }).waitFor();
+  await server.kill();
+  await page.locator("#state.is-reconnecting").waitFor();
+  await server.restart();
+  await page.locator(".row.ending", { hasText: "lost" }).waitFor();
+  await page.locator("#state.is-live").waitFor();
+  await say(page, "echo on it goes");
+  await page.locator(".row.output", { hasText: "on it goes" }).waitFor();
+  await finished(page, 2);
+  const shown = (await copied(page)).split("\n").filter((line) => /^(tick|on it)/.test(line));
+  assert.deepEqual(shown, (await server.said(session)).trimEnd().split("\n"));
+});
+
+test("what happened is replayed: a moment by its link, by key, by pointer, and by itself", async () => {
+  const session = await server.session("replay");
+  await server.run(session, "for i in 1 2 3 4 5 6; do echo step $i; sleep 0.15; done");
+  await server.run(session, "echo second; exit 1");
+  const read = await server.ask("GET", `/sessions/${session}/events`);
+  const third = read.events.find((event) => event.result?.content?.includes("step 3"));
+  const page = await view(at(server, session, `&at=${third.sequence}`));
+  await page.locator("#state.is-replay").waitFor();
+  await page.waitForFunction(() => document.querySelectorAll(".row.output").length === 3);
+  assert.deepEqual(await page.locator(".row.output").allTextContents(), ["step 1", "step 2", "step 3"]);
+  assert.match(await page.locator("#jobs-list").textContent(), /^for i in/);
+
+  await page.locator("#track").press("ArrowRight");
+  await page.locator(".row.output", { hasText: "step 4" }).waitFor();
+  assert.equal(new URL(page.url()).hash, `#session=${session}&at=${third.sequence + 1}`);
+  await page.locator("#next").click();
+  await page.locator(".row.statement", { hasText: "echo second" }).waitFor();
+  assert.equal(await page.locator(".row.output", { hasText: "second" }).count(), 0);
+
+  const box = await page.locator("#track").boundingBox();
+  await page.mouse.move(box.x + box.width - 2, box.y + 10);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.4, box.y + 10, { steps: 5 });
+  await page.mouse.up();
+  await page.locator(".row.statement", { hasText: "echo second" }).waitFor({ state: "detached" });
+
+  await page.locator("#speed").selectOption("2");
+  await page.locator("#track").press("Home");
+  await page.locator(".row.output").first().waitFor({ state: "detached" });
+  const begun = Date.now();
+  await page.locator("#play").click();
+  await page.locator(".row.output", { hasText: "step 6" }).waitFor();
+  const took = Date.now() - begun;
+  assert.ok(took > 250 && took < 3_000, `0.75 s at twice the speed took ${took} ms`);
+  // It ends in the present.
+  await page.locator("#state.is-live").waitFor();
+  assert.equal(await page.locator(".row.ending").textContent(), "exited with 1");
+});
+
+test("output is text, whatever it says", async () => {
+  const session = await server.session("hostile");
+  const said = [
+    "<img src=x onerror='document.title=1'>",
+    "<script>document.title=2</script>",
+    "&lt;b&gt; </div><style>*{display:none}</style>",
+    "javascript:alert(1) https://example.com/",
+  ];
+  const page = await view(at(server, session));
+  await say(page, `cat <<'E'\n${said.join("\n")}\nE\nprintf 'a\\0b\\007\\033]0;title\\007c\\033[9999999Cd\\n\\377\\376\\n'`);
+  await finished(page, 1);
+  const lines = await page.locator(".row.output").allTextContents();
+  assert.deepEqual(lines.slice(0, 4), said);
+  assert.match(await copied(page), /abc +d\n\ufffd\ufffd\n/);
+  assert.equal(await page.locator("#screen img, #screen script, #screen style, #screen a").count(), 0);
+  assert.notEqual(await page.title(), "1");
+  assert.notEqual(await page.title(), "2");
+});
+
+test("a hundred thousand lines neither freeze the page nor fill it", async () => {
+  const session = await server.session("many");
+  const page = await view(at(server, session));
+  await page.evaluate(() => {
+    window.longest = { task: 0, frame: 0 };
+    new PerformanceObserver((list) => {
+      for (const task of list.getEntries()) window.longest.task = Math.max(window.longest.task, task.duration);
+    }).observe({ type: "longtask" });
+    let last = performance.now();
+    const frame = (now) => {
+      window.longest.frame = Math.max(window.longest.frame, now - last);
+      last = now;
+      requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+  });
+  const begun = Date.now();
+  await say(page, "seq -f 'line %.0f of very many, each of them as long as a line mostly is' 1 100000");
+  await finished(page, 1);
+  await page.locator(".row.output", { hasText: "line 100000 of" }).waitFor();
+  const took = Date.now() - begun;
+  const elements = await page.evaluate(() => document.querySelectorAll("*").length);
+  await page.locator("#screen").press("Home");
+  await page.locator(".row.output", { hasText: /^line 1 of/ }).waitFor();
+  await page.mouse.move(600, 400);
+  for (let turn = 0; turn < 20; turn += 1) await page.mouse.wheel(0, 4_000);
+  await page.locator("#to-end").click();
+  await page.locator(".row.output", { hasText: "line 100000 of" }).waitFor();
+  const longest = await page.evaluate(() => window.longest);
+  console.log(`# 100,000 lines in ${took} ms; ${elements} elements; longest task ${Math.round(longest.task)} ms, frame ${Math.round(longest.frame)} ms`);
+  assert.ok(elements < 1_000, `${elements} elements`);
+  assert.ok(longest.task < 500, `a task of ${longest.task} ms`);
+  const text = (await copied(page)).split("\n");
+  assert.equal(text.length, 100_002);
+  assert.equal(text[54_321], "line 54321 of very many, each of them as long as a line mostly is");
+});
+
+test("a running job reads what is written to it", async () => {
+  const session = await server.session("input");
+  const page = await view(at(server, session));
+  await page.locator("#input").check();
+  await say(page, "read name; echo hello $name; cat");
+  await page.locator("#prompt.is-writing").waitFor();
+  await say(page, "anna");
+  await page.locator(".row.output", { hasText: "hello anna" }).waitFor();
+  await say(page, "and on");
+  await page.waitForFunction(() => document.querySelectorAll(".row.output").length === 4);
+  await page.locator("#statement").press("Control+d");
+  await finished(page, 1);
+  assert.deepEqual(await page.locator(".row.output").allTextContents(), ["anna", "hello anna", "and on", "and on"]);
+});
+
+test("a statement whose answer was lost runs once", async () => {
+  const session = await server.session("lost");
+  const page = await view(at(server, session));
+  let asked = 0;
+  await page.route("**/jobs", async (route) => {
+    asked += 1;
+    if (asked > 1) return route.continue();
+    await route.fetch();
+    await route.abort("connectionreset");
+  });
+  await say(page, "echo once");
+  await finished(page, 1);
+  await page.waitForFunction(() => document.getElementById("statement").value === "");
+  assert.equal(asked, 2);
+  assert.equal((await server.ask("GET", `/sessions/${session}`)).jobs.length, 1);
+});
+
+test("a job folds, jumps into sight, and runs beside another", async () => {
+  const session = await server.session("fold");
+  await server.run(session, "seq 1 200");
+  const page = await view(at(server, session));
+  await finished(page, 1);
+  await say(page, "sleep 100");
+  await page.locator("#interrupt:not([hidden])").waitFor();
+  await say(page, "echo no");
+  await page.locator("#hint.bad", { hasText: "Another job is running" }).waitFor();
+  await page.locator("#background").check();
+  await page.locator("#statement").press("Enter");
+  await finished(page, 3);
+  await page.locator("#jobs-list button", { hasText: "seq 1 200" }).click();
+  await page.locator(".row.output", { hasText: /^1$/ }).waitFor();
+  await page.locator(".row.statement", { hasText: "seq 1 200" }).click();
+  await page.locator(".row.statement.is-folded .badge", { hasText: "200 lines" }).waitFor();
+  assert.equal(await page.locator(".row.output", { hasText: /^1$/ }).count(), 0);
+  await page.locator("#interrupt").click();
+  await finished(page, 2);
+});
+
+test("a closed session is read and replayed, and asks before it is closed", async () => {
+  const session = await server.session("closed");
+  await server.run(session, "echo last words");
+  const page = await view(at(server, session));
+  await page.locator("#more").click();
+  await page.locator("#close").click();
+  await page.locator("#confirm button", { hasText: "Keep it" }).click();
+  assert.equal((await server.ask("GET", `/sessions/${session}`)).state, "idle");
+  await page.locator("#more").click();
+  await page.locator("#close").click();
+  await page.locator("#confirm-yes").click();
+  await page.locator("#over:not([hidden])").waitFor();
+  await page.locator("#state.is-ended").waitFor();
+  await page.reload();
+  await page.locator(".row.output", { hasText: "last words" }).waitFor();
+  await page.locator("#previous").click();
+  await page.locator("#state.is-replay").waitFor();
+  await page.getByText("Ended", { exact: true }).first().click();
+  await page.locator("#sessions a", { hasText: "closed" }).first().waitFor();
+});
+
+test("who is not logged in is asked, goes on, and can leave", async () => {
+  const guarded = await Server.start({}, { anna: "correct-horse" });
+  try {
+    const page = await view(guarded.address);
+    await page.locator("#login[open]").waitFor();
+    await page.getByLabel("Name").fill("anna");
+    await page.getByLabel("Password").fill("wrong");
+    await page.keyboard.press("Enter");
+    await page.locator("#login .problem", { hasText: "not known" }).waitFor();
+    await page.getByLabel("Password").fill("correct-horse");
+    await page.keyboard.press("Enter");
+    await page.locator("#logout", { hasText: "anna" }).waitFor();
+    await page.locator("#create").click();
+    await page.locator("#state.is-live").waitFor();
+    await say(page, "echo mine");
+    await page.locator(".row.output", { hasText: "mine" }).waitFor();
+    await page.reload();
+    await page.locator(".row.output", { hasText: "mine" }).waitFor();
+    await page.locator("#logout").click();
+    await page.locator("#login[open]").waitFor();
+    assert.equal(await page.locator(".row.output").count(), 0);
+  } finally {
+    await guarded.stop();
+  }
+});
+
+test("a page that nobody sees gives its connection back, and comes back to the same place", async () => {
+  const session = await server.session("unseen");
+  const page = await view("about:blank");
+  await page.clock.install();
+  await page.goto(at(server, session));
+  await page.clock.runFor(500);
+  await page.locator("#state.is-live").waitFor();
+  let streams = 0;
+  page.on("request", (request) => (streams += request.url().endsWith("/stream") ? 1 : 0));
+  const cut = page.waitForEvent("requestfailed", (request) => request.url().endsWith("/stream"));
+  await see(page, false);
+  await page.clock.runFor(11_000);
+  await cut;
+  await server.run(session, "echo while away");
+  assert.equal(streams, 0);
+  await see(page, true);
+  await page.clock.runFor(500);
+  await page.locator(".row.output", { hasText: "while away" }).waitFor();
+  assert.equal(streams, 1);
+});
+
+test("a phone shows all of it without scrolling sideways, and themes are remembered", async () => {
+  const session = await server.session("phone");
+  await server.run(session, "for c in 1 2 3 4 5 6; do printf '\\033[3%sm%s\\033[0m ' $c \"colour $c\"; done; echo; seq -s ' ' 1 60");
+  for (const colorScheme of ["dark", "light"]) {
+    const phone = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, colorScheme };
+    const page = await view(at(server, session), phone);
+    await finished(page, 1);
+    await shot(page, `phone-${colorScheme}`);
+    await isNoWider(page);
+    await page.locator("#show-jobs").click();
+    await page.locator("#jobs-list button").click();
+    await isNoWider(page);
+    await page.locator("#back").click();
+    await page.locator("#sessions li").first().waitFor();
+    await isNoWider(page);
+    await shot(page, `phone-list-${colorScheme}`);
+    await page.locator("#theme").click();
+    const other = colorScheme === "dark" ? "light" : "dark";
+    await page.reload();
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), other);
+    const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    assert.equal(ground, other === "light" ? "rgb(255, 255, 255)" : "rgb(15, 18, 21)");
+  }
+});
+
+test("a session that is not known is said to be so", async () => {
+  const page = await view(at(server, "00000000-0000-4000-8000-000000000000"));
+  await page.getByText("does not know the session").waitFor();
+  assert.equal(await page.locator("#prompt").isVisible(), false);
+});
+
+test("keys reach everything, and are listed", async () => {
+  const page = await view(server.address);
+  await page.locator("#sessions li").first().waitFor();
+  await page.keyboard.press("]");
+  await page.locator("#state.is-live, #state.is-ended").waitFor();
+  await page.keyboard.press("?");
+  await page.locator("#keys[open] kbd").first().waitFor();
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("n");
+  await page.locator("#statement:focus").waitFor();
+  await page.locator("#state.is-live").waitFor();
+  await shot(page, "empty");
+  await page.keyboard.type("n");
+  assert.equal(await page.locator("#statement").inputValue(), "n");
+  await page.keyboard.press("Escape");
+  await page.locator("#screen:focus").waitFor();
+  await page.keyboard.press("/");
+  await page.locator("#statement:focus").waitFor();
+});
+
+/** A window that is looked after: what goes wrong in it fails the test. */
+async function view(address, options = {}) {
+  const permissions = ["clipboard-read", "clipboard-write"];
+  const page = await open(browser, address, { permissions, ...options });
+  page.setDefaultTimeout(15_000);
+  pages.push(page);
+  return page;
+}
+
+/** Types a line at the prompt. */
+async function say(page, text) {
+  await page.locator("#statement").fill(text);
+  await page.locator("#statement").press("Enter");
+}
+
+/** Waits until so many jobs have been submitted and the last of them has finished. */
+async function finished(page, job) {
+  await page.waitForFunction((count) => {
+    const jobs = [...document.querySelectorAll("#jobs-list li")];
+    return jobs.length >= count && !jobs[jobs.length - count].querySelector(".is-running, .is-interrupting");
+  }, job);
+}
+
+/** All text of the session, as the menu copies it. */
+async function copied(page) {
+  await page.locator("#more").click();
+  await page.locator("#copy").click();
+  await page.locator(".notice", { hasText: "The text is on the clipboard" }).last().waitFor();
+  return page.evaluate(() => navigator.clipboard.readText());
+}
+
+async function see(page, isSeen) {
+  await page.evaluate((hidden) => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, !isSeen);
+}
+
+async function isNoWider(page) {
+  const [width, room] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  assert.ok(width <= room, `${width} in ${room}`);
+}
+
+async function shot(page, name) {
+  if (!process.env.SHOTS) return;
+  mkdirSync(process.env.SHOTS, { recursive: true });
+  await page.screenshot({ path: join(process.env.SHOTS, `${name}.png`) });
+}

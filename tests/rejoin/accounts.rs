@@ -1,0 +1,473 @@
+//! Accounts of the whole program: from the command line that makes them to the clients that log in.
+
+use crate::server::{Server, directory, outcome, rejoin};
+use crate::shell::wait_until;
+use rejoin_http::test_client::{Client, Received};
+use serde_json::{Value, json};
+use std::fs;
+use std::io::{BufRead, Write};
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use tempfile::TempDir;
+
+const ADA: &str = "Basic YWRhOmFkYS1zZWNyZXQ=";
+const OLGA: &str = "Basic b2xnYTpvbGdhLXNlY3JldA==";
+const VIC: &str = "Basic dmljOnZpYy1zZWNyZXQ=";
+const WRONG: &str = "Basic YWRhOndyb25nLXNlY3JldA==";
+
+/// Runs `rejoin user` for a server's directory; what `given` says comes in on standard input.
+fn user(data: &Path, arguments: &[&str], given: &str) -> (ExitStatus, String, String) {
+    let data = data.to_str().unwrap();
+    let arguments = [&["user"], arguments, &["--data", data]].concat();
+    let mut child = rejoin(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // Who refuses before it reads has closed it.
+    let _ = stdin.write_all(given.as_bytes());
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status, text(output.stdout), text(output.stderr))
+}
+
+fn add(data: &Path, name: &str, role: &str) {
+    let password = format!("{name}-secret\n");
+    let arguments = ["add", name, "--role", role, "--password-stdin"];
+    let (status, out, err) = user(data, &arguments, &password);
+    assert!(status.success(), "{err}");
+    assert_eq!((out.as_str(), err.as_str()), ("", ""));
+}
+
+/// A directory with an account for each role.
+fn with_accounts() -> TempDir {
+    let data = directory();
+    for (name, role) in [("ada", "admin"), ("olga", "operator"), ("vic", "viewer")] {
+        add(data.path(), name, role);
+    }
+    data
+}
+
+fn ask(
+    server: &Server,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> Received {
+    let body = match body {
+        Value::Null => String::new(),
+        body => body.to_string(),
+    };
+    let mut client = server.client();
+    client
+        .request(method, path, headers, body.as_bytes())
+        .unwrap()
+}
+
+fn by(authorization: &str) -> [(&'static str, &str); 1] {
+    [("authorization", authorization)]
+}
+
+fn told(received: &Received) -> Value {
+    serde_json::from_slice(&received.body)
+        .unwrap_or_else(|_| panic!("{} {}", received.status, received.text()))
+}
+
+/// The cookie that an answer has the client keep, as the client sends it.
+fn kept(received: &Received) -> String {
+    let set = received.header("set-cookie").expect("a cookie");
+    set.split(';').next().unwrap().into()
+}
+
+/// Asks each product for its list, or its version, with these headers: whether it answers.
+fn let_in(server: &Server, headers: &[(&str, &str)]) -> [bool; 4] {
+    let version = json!({"action": "session_info", "sessionId": "x"});
+    let arthas = ask(server, "POST", "/api", headers, &version);
+    let doris = ask(server, "GET", "/rest/v1/session", headers, &Value::Null);
+    let maxscale = ask(server, "GET", "/v1/sessions", headers, &Value::Null);
+    let native = ask(server, "GET", "/sessions", headers, &Value::Null);
+    [
+        arthas.status == 200,
+        told(&doris)["code"] == 0,
+        maxscale.status == 200,
+        native.status == 200,
+    ]
+}
+
+#[test]
+fn accounts_are_added_listed_changed_and_removed() {
+    let data = with_accounts();
+    let list = || user(data.path(), &["list"], "").1;
+    assert_eq!(list(), "ada   admin\nolga  operator\nvic   viewer\n");
+    for (arguments, given, words) in [
+        (
+            &["add", "ada", "--role", "viewer", "--password-stdin"][..],
+            "x",
+            "already",
+        ),
+        (
+            &["add", "a b", "--role", "viewer", "--password-stdin"],
+            "x",
+            "cannot be",
+        ),
+        (
+            &["add", "bob", "--role", "viewer", "--password-stdin"],
+            "\n",
+            "1 to 1024 bytes",
+        ),
+        (&["add", "bob", "--role", "viewer"], "x", "no terminal"),
+        (
+            &["passwd", "bob", "--password-stdin"],
+            "x",
+            "no account \"bob\"",
+        ),
+        (&["remove", "bob"], "", "no account \"bob\""),
+        (
+            &["add", "bob", "--role", "king", "--password-stdin"],
+            "x",
+            "is no role",
+        ),
+        (&["add", "bob", "--password-stdin"], "x", "--role"),
+        (
+            &["add", "bob", "secret", "--role", "viewer"],
+            "",
+            "unexpected argument",
+        ),
+    ] {
+        let (status, out, err) = user(data.path(), arguments, given);
+        assert!(!status.success() && out.is_empty(), "{arguments:?}");
+        assert!(err.contains(words), "{arguments:?}: {err}");
+    }
+    assert_eq!(list().lines().count(), 3);
+    assert!(user(data.path(), &["remove", "vic"], "").0.success());
+    assert_eq!(list(), "ada   admin\nolga  operator\n");
+    let none = directory();
+    let (status, out, _) = user(none.path(), &["list"], "");
+    assert!(status.success() && out.is_empty());
+}
+
+#[test]
+fn each_products_clients_log_in_as_they_do() {
+    let data = with_accounts();
+    let server = Server::start(data.path(), &[]);
+    assert_eq!(let_in(&server, &[]), [false; 4]);
+    assert_eq!(
+        let_in(&server, &by(WRONG)),
+        [false; 4],
+        "also from 127.0.0.1"
+    );
+    assert_eq!(let_in(&server, &by(OLGA)), [true; 4]);
+
+    let exec = json!({"action": "exec", "command": "echo hello"});
+    let path = "/api?username=olga&password=olga-secret";
+    let ran = ask(&server, "POST", path, &[], &exec);
+    assert_eq!(told(&ran)["state"], "SUCCEEDED");
+    let arthas = kept(&ran);
+
+    let in_doris = ask(&server, "POST", "/rest/v1/login", &by(OLGA), &Value::Null);
+    let doris = kept(&in_doris);
+
+    let path = "/v1/auth?persist=yes";
+    let maxscale = kept(&ask(&server, "GET", path, &by(OLGA), &Value::Null));
+    let token = told(&ask(&server, "GET", "/v1/auth", &by(OLGA), &Value::Null));
+    let token = format!("Bearer {}", token["meta"]["token"].as_str().unwrap());
+    assert_eq!(let_in(&server, &by(&token)), [false, false, true, false]);
+
+    let credentials = json!({"name": "olga", "password": "olga-secret"});
+    let in_native = ask(&server, "POST", "/login", &[], &credentials);
+    let native = kept(&in_native);
+    let token = format!("Bearer {}", told(&in_native)["token"].as_str().unwrap());
+    assert_eq!(let_in(&server, &by(&token)), [false, false, false, true]);
+
+    // Each product's cookie is good for that product.
+    for (place, cookie) in [arthas, doris, maxscale, native].iter().enumerate() {
+        let mut expected = [false; 4];
+        expected[place] = true;
+        assert_eq!(let_in(&server, &[("cookie", cookie)]), expected, "{place}");
+    }
+}
+
+#[test]
+fn what_is_somebody_elses_is_neither_shown_nor_closed_and_a_viewer_runs_nothing() {
+    let data = with_accounts();
+    add(data.path(), "bob", "operator");
+    let bob = "Basic Ym9iOmJvYi1zZWNyZXQ=";
+    let server = Server::start(data.path(), &[]);
+    let api = |who: &str, request: Value| told(&ask(&server, "POST", "/api", &by(who), &request));
+    let created = api(OLGA, json!({"action": "init_session", "userId": "bob"}));
+    let session = created["sessionId"].as_str().unwrap();
+
+    let run = |who| {
+        api(
+            who,
+            json!({"action": "exec", "sessionId": session, "command": "id -u"}),
+        )
+    };
+    let refused = run(VIC);
+    assert_eq!(refused["state"], "REFUSED");
+    let message = refused["message"].as_str().unwrap();
+    assert_eq!(
+        message,
+        "Error! command not permitted: the role viewer may not run commands"
+    );
+    // Who knows its identity may enter it, and an operator runs in it.
+    let joined = api(VIC, json!({"action": "join_session", "sessionId": session}));
+    assert_eq!(joined["state"], "SUCCEEDED");
+    assert_eq!(run(bob)["state"], "SUCCEEDED");
+
+    let count = |who: &str| {
+        let get = |path: &str| told(&ask(&server, "GET", path, &by(who), &Value::Null));
+        let count = |value: &Value| value.as_array().unwrap().len();
+        [
+            count(&get("/v1/sessions")["data"]),
+            count(&get("/rest/v1/session/all")["data"]["rows"]),
+            count(&get("/sessions")["sessions"]),
+        ]
+    };
+    assert_eq!(
+        [VIC, bob, OLGA, ADA].map(count),
+        [[0; 3], [0; 3], [1; 3], [1; 3]]
+    );
+
+    let close = |who| {
+        api(
+            who,
+            json!({"action": "close_session", "sessionId": session}),
+        )
+    };
+    assert_eq!(close(bob)["state"], "REFUSED");
+    let by_number = |who: &str| ask(&server, "DELETE", "/v1/sessions/1", &by(who), &Value::Null);
+    assert_eq!(by_number(bob).status, 404);
+    let by_identity = format!("/sessions/{session}");
+    let closed = ask(&server, "DELETE", &by_identity, &by(bob), &Value::Null);
+    assert_eq!(closed.status, 403);
+    assert_eq!(by_number(ADA).status, 200);
+}
+
+#[test]
+fn another_password_and_a_removed_account_hold_at_once_for_a_running_server() {
+    let data = with_accounts();
+    let server = Server::start(data.path(), &[]);
+    let logins = |authorization: &str| {
+        let own = by(authorization);
+        let info = json!({"action": "session_info", "sessionId": "x"});
+        [
+            kept(&ask(&server, "POST", "/api", &own, &info)),
+            kept(&ask(&server, "POST", "/rest/v1/login", &own, &Value::Null)),
+            kept(&ask(
+                &server,
+                "GET",
+                "/v1/auth?persist=yes",
+                &own,
+                &Value::Null,
+            )),
+        ]
+    };
+    let (olga, vic) = (logins(OLGA).join("; "), logins(VIC).join("; "));
+    let products = |cookies: &str| {
+        let [arthas, doris, maxscale, _] = let_in(&server, &[("cookie", cookies)]);
+        [arthas, doris, maxscale]
+    };
+    assert_eq!((products(&olga), products(&vic)), ([true; 3], [true; 3]));
+    let passwd = ["passwd", "olga", "--password-stdin"];
+    assert!(user(data.path(), &passwd, "new-secret\n").0.success());
+    assert!(user(data.path(), &["remove", "vic"], "").0.success());
+    wait_until("the old logins have ended", || {
+        products(&olga) == [false; 3] && products(&vic) == [false; 3]
+    });
+    assert_eq!(let_in(&server, &by(OLGA)), [false; 4]);
+    assert_eq!(let_in(&server, &by(VIC)), [false; 4]);
+    let new = "Basic b2xnYTpuZXctc2VjcmV0";
+    assert_eq!(let_in(&server, &by(new)), [true; 4]);
+
+    // The last account's end does not open the server.
+    for name in ["ada", "olga"] {
+        assert!(user(data.path(), &["remove", name], "").0.success());
+    }
+    wait_until("nobody is let in", || {
+        let_in(&server, &by(new)) == [false; 4]
+    });
+    assert_eq!(let_in(&server, &[]), [false; 4]);
+}
+
+#[test]
+fn a_running_server_without_accounts_is_closed_by_the_first() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    assert_eq!(let_in(&server, &[]), [true; 4]);
+    add(data.path(), "ada", "admin");
+    wait_until("somebody has to log in", || {
+        let_in(&server, &[]) == [false; 4]
+    });
+    assert_eq!(let_in(&server, &by(ADA)), [true; 4]);
+}
+
+#[test]
+fn whoever_guesses_is_slowed_down_and_told_nothing_else() {
+    let data = with_accounts();
+    let server = Server::start(data.path(), &[]);
+    let guess = |name: &str, password: &str| {
+        let body = json!({"name": name, "password": password});
+        ask(&server, "POST", "/login", &[], &body).status
+    };
+    for name in ["ada", "nobody"] {
+        let answers: Vec<u16> = (0..9).map(|_| guess(name, "guess")).collect();
+        assert!(
+            answers.iter().all(|status| [401, 429].contains(status)),
+            "{answers:?}"
+        );
+        assert_eq!(answers[..5], [401; 5], "{name}");
+        assert!(answers.contains(&429), "{name}: {answers:?}");
+    }
+    // Nobody else waits, and other products say it in their own words.
+    assert_eq!(guess("olga", "olga-secret"), 200);
+    let refused = ask(&server, "GET", "/v1/sessions", &by(WRONG), &Value::Null);
+    assert_eq!(refused.status, 401);
+}
+
+#[test]
+fn without_accounts_the_server_is_for_this_machine_alone() {
+    let data = directory();
+    let path = data.path().to_str().unwrap();
+    for flag in ["--listen", "--maxscale-listen", "--doris-listen"] {
+        let mut arguments = vec!["serve", "--data", path];
+        if flag != "--listen" {
+            arguments.extend(["--listen", "127.0.0.1:0"]);
+        }
+        arguments.extend([flag, "0.0.0.0:0"]);
+        let (status, out, err) = outcome(&arguments);
+        assert_eq!((status.code(), out.as_str()), (Some(1), ""), "{flag}");
+        assert!(
+            err.contains("will not listen on 0.0.0.0:0"),
+            "{flag}: {err}"
+        );
+        assert!(err.contains("rejoin user add"), "{flag}: {err}");
+    }
+    let file = data.path().join("other.toml");
+    let file = file.to_str().unwrap();
+    let (status, _, err) = outcome(&["serve", "--data", path, "--accounts", file]);
+    assert_eq!(status.code(), Some(1), "a wrong path opens nothing");
+    assert!(err.contains(file), "{err}");
+    let wrong = data.path().join("accounts.toml");
+    fs::write(&wrong, "[ada]\nrole = 'king'\nhash = 'hash-secret'\n").unwrap();
+    let (status, _, err) = outcome(&["serve", "--data", path, "--listen", "127.0.0.1:0"]);
+    assert_eq!(status.code(), Some(1));
+    assert!(
+        err.contains("accounts.toml") && !err.contains("hash-secret"),
+        "{err}"
+    );
+}
+
+#[test]
+fn with_accounts_it_answers_elsewhere_to_its_addresses_and_the_names_it_was_given() {
+    let data = with_accounts();
+    let names = "Rejoin.example,other.example";
+    let elsewhere = ["--maxscale-listen", "0.0.0.0:0", "--allow-host", names];
+    let mut server = Server::start(data.path(), &elsewhere);
+    let mut line = String::new();
+    server.out.read_line(&mut line).unwrap();
+    let port = line.trim().rsplit(':').next().unwrap();
+    let address = format!("127.0.0.1:{port}").parse().unwrap();
+    let status = |host: &str, origin: Option<&str>| {
+        let mut headers = vec![("authorization", ADA), ("host", host)];
+        headers.extend(origin.map(|origin| ("origin", origin)));
+        let mut client = Client::connect(address).unwrap();
+        let received = client.request("GET", "/v1/sessions", &headers, b"");
+        received.unwrap().status
+    };
+    for host in [
+        "127.0.0.1",
+        "localhost:1",
+        "10.1.2.3:8563",
+        "rejoin.example",
+        "other.example:1",
+    ] {
+        assert_eq!(status(host, None), 200, "{host}");
+        assert_eq!(status(host, Some(&format!("http://{host}"))), 200, "{host}");
+        assert_eq!(status(host, Some("http://localhost:3000")), 403, "{host}");
+        assert_eq!(status(host, Some("https://evil.example")), 403, "{host}");
+    }
+    for host in ["evil.example", "rejoin.example.evil"] {
+        assert_eq!(status(host, None), 403, "{host}");
+    }
+}
+
+#[test]
+fn no_secret_is_told_anywhere() {
+    let data = with_accounts();
+    let said = data.path().join("stderr");
+    let err = fs::File::create(&said).unwrap();
+    let loud = "--log-level trace --log-format json --log-requests all";
+    let loud: Vec<&str> = loud.split(' ').collect();
+    let mut server = Server::start_saying(data.path(), &loud, err.into());
+    let mut secrets: Vec<String> = ["ada-secret", "olga-secret", "vic-secret", "wrong-secret"]
+        .map(Into::into)
+        .into();
+    let headers = [ADA, OLGA, VIC, WRONG];
+    secrets.extend(headers.map(|it| it.trim_start_matches("Basic ").into()));
+    for header in headers {
+        let_in(&server, &by(header));
+    }
+    let exec = json!({"action": "exec", "command": "env; cat /proc/$PPID/cmdline"});
+    let query = "/api?username=ada&password=ada-secret";
+    let ran = ask(&server, "POST", query, &[], &exec);
+    let shown = ran.text().to_owned();
+    let credentials = json!({"name": "ada", "password": "ada-secret"});
+    for received in [
+        ran,
+        ask(&server, "POST", "/login", &[], &credentials),
+        ask(&server, "POST", "/rest/v1/login", &by(ADA), &Value::Null),
+        ask(
+            &server,
+            "GET",
+            "/v1/auth?persist=yes",
+            &by(ADA),
+            &Value::Null,
+        ),
+    ] {
+        let cookie = kept(&received);
+        let (_, token) = cookie.split_once('=').unwrap();
+        assert!(token.len() >= 32);
+        secrets.push(token.into());
+    }
+    // What can't be understood is not told either.
+    let broken = json!({"name": "ada", "password": 1, "other": "ada-secret"});
+    ask(&server, "POST", "/login", &[], &broken);
+    let accounts = fs::read_to_string(data.path().join("accounts.toml")).unwrap();
+    let hashes = accounts
+        .lines()
+        .filter_map(|line| line.strip_prefix("hash = "));
+    let hashes = hashes.map(|it| it.trim_matches('"').rsplit('$').next().unwrap().to_owned());
+    secrets.extend(hashes);
+    assert_eq!(secrets.len(), 4 + 4 + 4 + 3);
+
+    let cmdline = fs::read(format!("/proc/{}/cmdline", server.id())).unwrap();
+    assert!(server.signal("-TERM").success());
+    let mut places = vec![
+        ("what jobs see".to_owned(), shown.into_bytes()),
+        ("the command line".into(), cmdline),
+        (
+            "the first line".into(),
+            server.first_line.clone().into_bytes(),
+        ),
+    ];
+    let mut directories = vec![data.path().to_owned()];
+    while let Some(directory) = directories.pop() {
+        for found in fs::read_dir(directory).unwrap() {
+            let path = found.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if !path.ends_with("accounts.toml") {
+                let bytes = fs::read(&path).unwrap();
+                places.push((path.display().to_string(), bytes));
+            }
+        }
+    }
+    let failed = fs::read_to_string(&said).unwrap();
+    assert!(failed.contains("a login failed"), "it does log: {failed}");
+    for (place, bytes) in &places {
+        let text = String::from_utf8_lossy(bytes);
+        for secret in &secrets {
+            assert!(!text.contains(secret.as_str()), "{secret} in {place}");
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! The document at `/openapi.json` is true: the server is driven by it, path by path and method by
+//! method, with the examples that it gives, and answers with what it says.
+
+mod schema;
+
+use crate::server::{Server, directory};
+use rejoin_http::test_client::{Client, Received};
+use schema::{judge, resolve};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::BufRead;
+use std::net::SocketAddr;
+
+/// What the examples call a session and a consumer of it, whom they could not know.
+const EXAMPLE_SESSION: &str = "5f4dcc3b-5aa7-45d6-9d83-27deb882cf99";
+const EXAMPLE_CONSUMER: &str = "0123456789abcdef0123456789abcdef_1";
+
+/// Frontends whose every example is there, and is to succeed.
+const WITH_EXAMPLES: [&str; 3] = ["Arthas", "MaxScale", "Doris"];
+
+const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
+
+#[test]
+fn whatever_the_document_says_can_be_asked_is_answered_as_it_says() {
+    let document = document(Server::start(directory().path(), &[]).address);
+    let mut operations = vec![];
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in METHODS {
+            if let Some(operation) = methods.get(method) {
+                operations.push((path, method, operation));
+            }
+        }
+    }
+    assert!(operations.len() >= 30, "so little is documented");
+    // Most of it is waiting, so that a few are driven at once.
+    let document = &document;
+    std::thread::scope(|scope| {
+        for part in operations.chunks(operations.len().div_ceil(4)) {
+            scope.spawn(move || {
+                for (path, method, operation) in part {
+                    let drive = Drive::begin(document, path, method, operation);
+                    drive.succeed();
+                    drive.name_nobody();
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn what_the_document_does_not_say_is_refused_as_it_says() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    server.create();
+    let document = document(server.address);
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let target = path
+            .split('/')
+            .map(|part| if part.starts_with('{') { "1" } else { part });
+        let target = target.collect::<Vec<_>>().join("/");
+        for method in METHODS
+            .iter()
+            .filter(|method| methods.get(**method).is_none())
+        {
+            let answer = ask(&server, method, &target, &[], None);
+            let refusal = methods.get("x-other-methods").cloned();
+            let refusal = refusal.unwrap_or_else(|| json!({"status": "405"}));
+            let told = format!("{method} {target}: {answer:?}");
+            assert_eq!(answer.status.to_string(), refusal["status"], "{told}");
+            if let Some(schema) = refusal.get("schema") {
+                let body = serde_json::from_slice(&answer.body).unwrap();
+                judge(&body, schema, &document).unwrap_or_else(|wrong| panic!("{told}: {wrong}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_listener_of_its_own_has_a_document_of_its_own() {
+    let data = directory();
+    let any = "127.0.0.1:0";
+    let mut server = Server::start(
+        data.path(),
+        &["--maxscale-listen", any, "--doris-listen", any],
+    );
+    let mut found = || -> SocketAddr {
+        let mut line = String::new();
+        server.out.read_line(&mut line).unwrap();
+        let (_, address) = line.trim_end().split_once("://").unwrap();
+        address.parse().unwrap()
+    };
+    let (maxscale, doris) = (found(), found());
+    for (address, has) in [
+        (server.address, "/sessions"),
+        (server.address, "/api"),
+        (maxscale, "/v1/sessions"),
+        (doris, "/rest/v1/session"),
+    ] {
+        let paths = document(address)["paths"].clone();
+        assert!(paths.get(has).is_some(), "{has} at {address}");
+        let elsewhere = ["/api", "/v1/sessions", "/rest/v1/session"];
+        let all = elsewhere.iter().filter(|it| paths.get(**it).is_some());
+        assert_eq!(all.count(), 1, "{paths}");
+    }
+}
+
+/// One operation, on a server that has one session, with one consumer and one finished job.
+struct Drive<'a> {
+    document: &'a Value,
+    path: &'a str,
+    method: &'a str,
+    operation: &'a Value,
+    server: Server,
+    session: String,
+    consumer: String,
+    _data: tempfile::TempDir,
+}
+
+impl<'a> Drive<'a> {
+    fn begin(document: &'a Value, path: &'a str, method: &'a str, operation: &'a Value) -> Self {
+        let data = directory();
+        let server = Server::start(data.path(), &["--log-level", "warn", "--pull-wait", "10ms"]);
+        let (session, consumer) = server.create();
+        server.exec(&session, "echo hello");
+        Self {
+            document,
+            path,
+            method,
+            operation,
+            server,
+            session,
+            consumer,
+            _data: data,
+        }
+    }
+
+    /// Asks with every example: first without what may be left out, then with each of that.
+    fn succeed(&self) {
+        let has_examples = self.operation["tags"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|tag| WITH_EXAMPLES.contains(&tag.as_str().unwrap()));
+        for body in self.bodies() {
+            let answer = self.ask(&[], body.as_ref(), |name, example| {
+                self.stand_in(name, example)
+            });
+            let told = format!("{} {} {body:?}: {answer:?}", self.method, self.path);
+            assert!(!has_examples || answer.status < 400, "{told}");
+        }
+        let body = self.bodies().into_iter().next().flatten();
+        for parameter in self.parameters() {
+            if parameter["in"] != "path" && !parameter["example"].is_null() {
+                let answer = self.ask(&[parameter], body.as_ref(), |name, example| {
+                    self.stand_in(name, example)
+                });
+                // A DELETE before has left nothing to delete.
+                let told = format!("{} {} {parameter}: {answer:?}", self.method, self.path);
+                assert!(answer.status < 400 || self.method == "delete", "{told}");
+            }
+        }
+    }
+
+    /// Asks for what isn't there.
+    fn name_nobody(&self) {
+        if self.path.contains('{') {
+            let body = self.bodies().into_iter().next().flatten();
+            let answer = self.ask(&[], body.as_ref(), |_, _| "9999".into());
+            let told = format!("{} {}: {answer:?}", self.method, self.path);
+            assert!(answer.status >= 400, "{told}");
+        }
+    }
+
+    fn parameters(&self) -> Vec<&'a Value> {
+        let parameters = self.operation.get("parameters").and_then(Value::as_array);
+        let all = parameters.into_iter().flatten();
+        all.map(|it| resolve(it, self.document)).collect()
+    }
+
+    /// What stands in a path for what an example could not know.
+    fn stand_in(&self, name: &str, example: &Value) -> String {
+        match (name, example.as_str()) {
+            ("consumer", None) => self.consumer.clone(),
+            (_, None) => "1".into(),
+            (_, Some(example)) => example.into(),
+        }
+    }
+
+    fn bodies(&self) -> Vec<Option<Value>> {
+        let content = self
+            .operation
+            .pointer("/requestBody/content/application~1json");
+        let Some(content) = content else {
+            return vec![None];
+        };
+        let several = content.get("examples").and_then(Value::as_object);
+        let several = several.into_iter().flatten().map(|(_, it)| &it["value"]);
+        let mut all: Vec<_> = several.chain(content.get("example")).collect();
+        // What closes the session is asked for last.
+        all.sort_by_key(|it| it["action"] == "close_session");
+        for example in &all {
+            judge(example, &content["schema"], self.document).unwrap();
+        }
+        let known = |example: &Value| {
+            let text = example.to_string();
+            let text = text.replace(EXAMPLE_SESSION, &self.session);
+            let text = text.replace(EXAMPLE_CONSUMER, &self.consumer);
+            Some(serde_json::from_str(&text).unwrap())
+        };
+        match all.is_empty() {
+            true => vec![Some(json!({}))],
+            false => all.into_iter().map(known).collect(),
+        }
+    }
+
+    /// Asks, and judges the answer by the document.
+    fn ask(
+        &self,
+        given: &[&Value],
+        body: Option<&Value>,
+        stand_in: impl Fn(&str, &Value) -> String,
+    ) -> Received {
+        let mut target = self.path.to_owned();
+        for parameter in self.parameters() {
+            let name = parameter["name"].as_str().unwrap();
+            if parameter["in"] == "path" {
+                let place = format!("{{{name}}}");
+                assert!(target.contains(&place), "{target} has no {place}");
+                target = target.replace(&place, &stand_in(name, &parameter["example"]));
+            }
+        }
+        assert!(!target.contains('{'), "{target}: a parameter is missing");
+        let mut headers = vec![];
+        let mut start = '?';
+        for parameter in given {
+            let name = parameter["name"].as_str().unwrap();
+            let example = match &parameter["example"] {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            match parameter["in"].as_str().unwrap() {
+                "header" => headers.push((name, example)),
+                _ => {
+                    target.push(start);
+                    start = '&';
+                    target += &format!("{}={}", quoted(name), quoted(&example));
+                }
+            }
+        }
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, it)| (*name, it.as_str()))
+            .collect();
+        let answer = ask(&self.server, self.method, &target, &headers, body);
+        let told = format!("{} {target} {body:?}: {answer:?}", self.method);
+        self.judge(&answer)
+            .unwrap_or_else(|wrong| panic!("{told}: {wrong}"));
+        answer
+    }
+
+    fn judge(&self, answer: &Received) -> Result<(), String> {
+        let responses = &self.operation["responses"];
+        let status = answer.status.to_string();
+        let documented = responses.get(&status).or_else(|| responses.get("default"));
+        let documented = documented.ok_or("the status is not documented")?;
+        let content = resolve(documented, self.document).get("content");
+        let (Some(given), Some(content)) = (answer.header("content-type"), content) else {
+            // Nothing is said, whether or not something could be.
+            return match answer.body.is_empty() && answer.header("content-type").is_none() {
+                true => Ok(()),
+                false => Err("the body is not documented".into()),
+            };
+        };
+        let documented = content
+            .get(given)
+            .ok_or("the content type is not documented")?;
+        if given.contains("json") {
+            let body = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
+            judge(&body, &documented["schema"], self.document)?;
+        }
+        Ok(())
+    }
+}
+
+/// One request. Of a stream of events only the head is waited for.
+fn ask(
+    server: &Server,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: Option<&Value>,
+) -> Received {
+    let method = method.to_uppercase();
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let mut client = server.client();
+    if target.contains("/stream") {
+        client.send_request(&method, target, headers, b"").unwrap();
+        let head = client.receive_head().unwrap();
+        if head.header("content-type") == Some("text/event-stream") {
+            return head;
+        }
+        // It is refused, and is refused again.
+        client = server.client();
+    }
+    client
+        .request(&method, target, headers, body.as_bytes())
+        .unwrap()
+}
+
+fn document(address: SocketAddr) -> Value {
+    let answer = Client::connect(address)
+        .unwrap()
+        .get("/openapi.json")
+        .unwrap();
+    assert_eq!(answer.status, 200);
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+/// A name or a value as it stands in a query.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::new();
+    for byte in text.bytes() {
+        match byte.is_ascii_alphanumeric() {
+            true => quoted.push(char::from(byte)),
+            false => write!(quoted, "%{byte:02X}").unwrap(),
+        }
+    }
+    quoted
+}
