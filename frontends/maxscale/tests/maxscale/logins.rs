@@ -138,6 +138,7 @@ fn who_is_not_let_in_is_asked_for_a_password_unless_a_script_asks() {
 
 #[test]
 fn each_role_is_shown_and_may_what_the_table_says() {
+    let world = World::new();
     for (method, path, vic, olga, ada) in [
         ("GET", "/v1/sessions/OLGA", 404, 200, 200),
         ("GET", "/v1/sessions/BOB", 404, 404, 200),
