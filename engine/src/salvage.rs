@@ -7,7 +7,7 @@
 //! replay.
 
 use rejoin_core::{Event, Limits, LossCause, Record, Sequence, SessionId, State, Violation};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A log that is being salvaged. Takes memory for each session, and for each loss.
 ///
@@ -38,6 +38,8 @@ pub struct Salvage {
     state: State,
     /// How far sessions went on whose last records were rejected.
     seen: BTreeMap<SessionId, Sequence>,
+    /// The sessions that were removed, as the log says.
+    removed: BTreeSet<SessionId>,
     salvaged: Salvaged,
 }
 
@@ -49,7 +51,7 @@ pub struct Salvaged {
     /// What is missing between them, and behind them: now declared.
     pub gaps: Vec<Gap>,
     /// The sessions whose beginning is lost, and with it all that could be told of them; and how
-    /// many records of each could be read.
+    /// many records of each could be read: 0 where the log tells only that there was one. None that was removed later: that is kept.
     pub dropped: BTreeMap<SessionId, u64>,
     /// The records that cannot follow those that were kept, though nothing is missing that would
     /// explain it. They are declared lost like the others.
@@ -80,6 +82,7 @@ impl Default for Salvage {
             // The fold does not depend on limits.
             state: State::new(Limits::DEFAULT),
             seen: BTreeMap::new(),
+            removed: BTreeSet::new(),
             salvaged: Salvaged::default(),
         }
     }
@@ -94,6 +97,11 @@ impl Salvage {
         if !is_known && !begins(&record.event) {
             *self.salvaged.dropped.entry(session).or_default() += 1;
             return vec![];
+        }
+        if record.event.removes_before().is_some() {
+            // What is known of it is that it was removed, as if all of it had been there.
+            self.salvaged.dropped.remove(&session);
+            self.removed.insert(session);
         }
         let start = *record.stands_for().start();
         let before = Sequence(start.0.saturating_sub(1));
@@ -123,6 +131,13 @@ impl Salvage {
     ) -> (Vec<Record>, Salvaged) {
         let mut ends = std::mem::take(&mut self.seen);
         for (session, last) in missing {
+            if self.removed.contains(&session) {
+                continue;
+            }
+            if self.state.last_sequence(session) == Sequence::START {
+                self.salvaged.dropped.entry(session).or_default();
+                continue;
+            }
             let end = ends.entry(session).or_default();
             *end = last.max(*end);
         }

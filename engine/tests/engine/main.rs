@@ -7,6 +7,7 @@ mod pulls;
 mod read_only;
 mod restarts;
 mod salvage;
+mod salvage_in_order;
 mod timeouts;
 mod world;
 

@@ -170,6 +170,12 @@ impl Words {
             self.more_gaps(salvaged.gaps.len());
         }
         for (session, records) in &salvaged.dropped {
+            if *records == 0 {
+                self.line(&format!(
+                    "   Session {session} is not there: all that was left of it is lost."
+                ));
+                continue;
+            }
             self.line(&format!(
                 "   Session {session} is not there: its beginning is lost. Left out: {}.",
                 count(*records, "record")

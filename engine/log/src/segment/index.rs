@@ -55,6 +55,17 @@ impl Index {
         (last > 0).then_some(Sequence(last))
     }
 
+    /// How many bytes a session's records before this one take, and those that share an extent with
+    /// them.
+    pub(super) fn bytes_before(&self, session: SessionId, at: Sequence) -> u64 {
+        let Some(stream) = self.sessions.get(session) else {
+            return 0;
+        };
+        let extents = stream.earlier.iter().chain(&stream.last);
+        let before = extents.filter(|extent| extent.first < at.0);
+        before.map(|extent| u64::from(extent.bytes)).sum()
+    }
+
     /// Adds records that stand together in a history segment.
     ///
     /// # Errors

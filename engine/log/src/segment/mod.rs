@@ -18,6 +18,7 @@ mod history;
 mod index;
 mod inventory;
 mod layout;
+mod limits;
 mod name;
 mod numbers;
 mod options;
@@ -206,6 +207,7 @@ impl SegmentLog {
             active: None,
             next: recovered.next,
             durable: recovered.next.saturating_sub(1),
+            removed: 0,
             batch: Batch::default(),
             numbers: Arc::default(),
         };
@@ -269,7 +271,12 @@ impl Log for SegmentLog {
             return Ok(());
         }
         let appended = self.writer.append(records);
-        appended.map_err(|failure| self.fail(failure))
+        appended.map_err(|failure| self.fail(failure))?;
+        // What was appended stands, whatever becomes of this; the next append is told.
+        if let Err(failure @ Failure::Fatal(_)) = self.writer.seal_for_removed() {
+            self.fail(failure);
+        }
+        Ok(())
     }
 
     fn reader(&self) -> Arc<dyn LogReader> {

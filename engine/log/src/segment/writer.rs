@@ -7,6 +7,7 @@ use super::batch::{BATCH_HEAD_BYTES, BatchHead, Site, append_checksum};
 use super::frame;
 use super::header::{HEADER_BYTES, Header, LogId};
 use super::index::Stand;
+use super::limits::UNSEALED_REMOVED_PART;
 use super::name::{BEGINNING, SPARE, SegmentName};
 use super::numbers::Numbers;
 use super::options::{Durability, MAX_BATCH_BYTES, Options};
@@ -37,6 +38,8 @@ pub(super) struct Writer {
     pub(super) next: u64,
     /// The log is durable up to and with this position.
     pub(super) durable: u64,
+    /// How many bytes are of sessions of which the active segment says that they are removed.
+    pub(super) removed: u64,
     pub(super) batch: Batch,
     pub(super) numbers: Arc<Numbers>,
 }
@@ -113,7 +116,32 @@ impl Writer {
                 self.append_batch()
             }
             done => done,
+        }?;
+        self.count_removed(records);
+        Ok(())
+    }
+
+    /// Adds up what can be dropped once these records are sealed.
+    fn count_removed(&mut self, records: &[Arc<Record>]) {
+        for record in records {
+            let Some(at) = record.event.removes_before() else {
+                continue;
+            };
+            let index = &self.shared.index;
+            let index = index.read().unwrap_or_else(PoisonError::into_inner);
+            let bytes = index.bytes_before(record.session, at);
+            self.removed = self.removed.saturating_add(bytes);
         }
+    }
+
+    /// Ends the active segment early when it says that much is removed, so that the room comes back
+    /// though little else is logged.
+    pub(super) fn seal_for_removed(&mut self) -> Result<(), Failure> {
+        let much = self.options.segment_bytes / UNSEALED_REMOVED_PART;
+        if self.removed > 0 && self.removed >= much {
+            self.seal()?;
+        }
+        Ok(())
     }
 
     fn append_batch(&mut self) -> Result<(), Failure> {
@@ -258,6 +286,7 @@ impl Writer {
         self.durable = self.next.saturating_sub(1);
         self.shared.end_segment(active.first);
         self.active = None;
+        self.removed = 0;
         Ok(())
     }
 }

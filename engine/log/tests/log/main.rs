@@ -13,4 +13,5 @@ mod read_only;
 mod removal;
 mod schema;
 mod schema_properties;
+mod snapshot_bytes;
 mod verify;

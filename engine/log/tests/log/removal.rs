@@ -3,10 +3,10 @@
 
 use crate::common::{Batch, SMALL, flat, fold, open_only, resume, story_keeping};
 use rejoin_core::{Event, Record, Retention, Sequence, SessionId};
-use rejoin_log::segment::{Findings, OpenError, verify};
+use rejoin_log::segment::{Findings, OpenError, Options, verify};
 use rejoin_log::testing::{Fault, SimulatedDisk, Survival};
 use rejoin_log::{Log, LogReader, ReadLimit};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whatever was closed goes at once.
 const NOTHING: Retention = Retention {
@@ -182,4 +182,43 @@ fn check(disk: &SimulatedDisk, acknowledged: &[Record], batches: &[Batch]) -> us
     let (found, _) = verified(disk);
     assert!(found.is_sound(), "{:?}", found.damaged);
     shortened
+}
+
+#[test]
+fn a_segment_ends_early_when_it_says_that_much_is_removed() {
+    let options = Options {
+        segment_bytes: 6_000,
+        ..SMALL
+    };
+    let disk = SimulatedDisk::new();
+    let mut log = open_only(&disk, options).unwrap().log;
+    let active = || {
+        let mut names = disk.file_names().into_iter();
+        names.find(|name| name.ends_with(".active"))
+    };
+    let mut held: BTreeMap<SessionId, u64> = BTreeMap::new();
+    let (mut removed, mut early) = (0, 0);
+    for batch in story_keeping(4, 400, NOTHING) {
+        let before = active();
+        log.append(&batch).unwrap();
+        let after = active();
+        if after.is_some() && after != before {
+            // The one before was full.
+            removed = 0;
+        }
+        for record in &batch {
+            let bytes = held.entry(record.session).or_default();
+            if record.event.removes_before().is_some() {
+                removed += *bytes;
+            }
+            *bytes += record.event.bytes();
+        }
+        // Event::bytes is about what a record takes.
+        assert!(after.is_none() || removed < 2_000, "{removed} bytes wait");
+        if after.is_none() {
+            assert!(removed > 1_000, "{removed} bytes are enough");
+            (removed, early) = (0, early + 1);
+        }
+    }
+    assert!(early > 2, "{early} segments ended early");
 }

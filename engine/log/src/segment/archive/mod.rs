@@ -171,6 +171,22 @@ impl Archive {
         };
         round.snapshot = self.make_snapshot(&inventory, &sources, last)?;
         let up_to = self.forget_snapshots()?;
+        self.put_in_order(sources, up_to, round)?;
+        if round.rewritten > 0 && !self.is_over() {
+            // What was removed is known of history segments only: some of it by now.
+            let sources = self.sources(&self.tidy_up()?)?;
+            self.put_in_order(sources, up_to, round)?;
+        }
+        Ok(())
+    }
+
+    /// Rewrites what is to be rewritten. Nothing behind `up_to` is removed.
+    fn put_in_order(
+        &self,
+        sources: Vec<Source>,
+        up_to: u64,
+        round: &mut Round,
+    ) -> Result<(), OpenError> {
         let removal = removal(&sources, up_to);
         // The last ones first: what is left of a session that is being removed is its beginning.
         let groups = groups(sources, &removal, self.segment_bytes);

@@ -1,15 +1,10 @@
 //! What a round does: which files are rewritten as one, and without what.
 
 use super::super::history::{Entry, History, Removal, Source};
+use super::super::limits::{HISTORY_SEGMENTS, REMOVABLE_PART};
 use rejoin_core::limits::REMEMBERED_REMOVALS;
 use rejoin_core::{Sequence, SessionId};
 use std::collections::BTreeMap;
-
-/// A history segment takes in what follows it until it is so many times as long as a segment.
-const HISTORY_SEGMENTS: u64 = 4;
-
-/// A history segment is rewritten when one part in so many of it is of removed sessions.
-const REMOVABLE_PART: u64 = 4;
 
 /// What is to be rewritten as one: what was sealed, together with the last history segment
 /// while that is short; history segments that have become short; and those of which much is to

@@ -6,6 +6,7 @@
 //! in it that is not as it was written, or lacks that its entries do not say was removed.
 
 mod entry;
+mod merge;
 mod order;
 mod output;
 mod read;

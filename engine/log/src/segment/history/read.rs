@@ -32,7 +32,7 @@ pub(in crate::segment) struct History {
 }
 
 /// Where a frame stands in the file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::segment) struct FramePlace {
     pub(super) sequence: Sequence,
     pub(super) byte: u32,
@@ -60,9 +60,9 @@ pub(super) struct Logged {
 
 /// The records of one session that have not been told.
 #[derive(Debug)]
-struct Stream {
+pub(super) struct Stream {
     session: SessionId,
-    frames: Range<usize>,
+    pub(super) frames: Range<usize>,
 }
 
 impl Stream {
@@ -169,20 +169,7 @@ impl History {
         })
     }
 
-    /// Gives them to `take` in the order in which they stand, where nothing tells the other.
-    pub(in crate::segment) fn tell_by_session(
-        &self,
-        frames: &[Option<FramePlace>],
-        take: &mut dyn Take,
-    ) -> Result<(), OpenError> {
-        let mut buffer = Vec::new();
-        for place in frames.iter().flatten() {
-            self.give(*place, self.name.first, &mut buffer, take)?;
-        }
-        Ok(())
-    }
-
-    fn give(
+    pub(super) fn give(
         &self,
         place: FramePlace,
         position: u64,
@@ -190,14 +177,23 @@ impl History {
         take: &mut dyn Take,
     ) -> Result<(), OpenError> {
         let byte = u64::from(place.byte);
+        let frame = self.frame(place, buffer)?;
+        let taken = take.take(Place { position, byte }, &frame);
+        taken.map_err(|objection| objection.at(&self.path, byte, &frame))
+    }
+
+    /// Reads a record once more.
+    pub(super) fn frame<'b>(
+        &self,
+        place: FramePlace,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Frame<'b>, OpenError> {
+        let byte = u64::from(place.byte);
         buffer.resize(place.bytes as usize, 0);
         read_exactly(&*self.file, buffer, byte).map_err(|error| self.io(error))?;
         let frame = Frame::split(buffer).filter(|(frame, _)| frame.is_sound());
-        let Some((frame, _)) = frame else {
-            return Err(self.damaged(byte, None, "the record's checksum is wrong"));
-        };
-        let taken = take.take(Place { position, byte }, &frame);
-        taken.map_err(|objection| objection.at(&self.path, byte, &frame))
+        let wrong = || self.damaged(byte, None, "the record's checksum is wrong");
+        frame.map(|(frame, _)| frame).ok_or_else(wrong)
     }
 
     /// Checks every record, and says where each stands that is sound.
@@ -356,7 +352,7 @@ impl History {
     }
 
     /// The sessions with records, in the order in which they stand.
-    fn streams(&self) -> Vec<Stream> {
+    pub(super) fn streams(&self) -> Vec<Stream> {
         let mut streams: Vec<Stream> = Vec::new();
         let mut frame = 0_usize;
         for entry in &self.entries {

@@ -92,6 +92,9 @@ impl Verifying<'_> {
                 reason,
                 records,
             } = fault;
+            let last = record.1.0.saturating_add(records.saturating_sub(1));
+            let place = self.findings.damaged.len();
+            self.streams.end(place, Sequence(last));
             self.findings.damaged.push(DamagedPlace {
                 file: path.clone(),
                 bytes,
@@ -112,8 +115,9 @@ impl Verifying<'_> {
                     verifying: self,
                     path: &path,
                 };
-                // What can't be told in its turn is told session by session.
-                history.tell_by_session(&frames, &mut telling)
+                // What can't be told in its turn is told by its instant: then each may follow the
+                // one before it.
+                history.tell_by_instant(&frames, &mut telling)
             }
             done => done,
         }

@@ -6,7 +6,11 @@ use std::collections::BTreeMap;
 
 /// How far each session has been read.
 #[derive(Debug, Default)]
-pub(super) struct Streams(BTreeMap<SessionId, Stream>);
+pub(super) struct Streams {
+    sessions: BTreeMap<SessionId, Stream>,
+    /// The last record that is lost in a damaged place, where the file says which that is.
+    ends: BTreeMap<usize, Sequence>,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Stream {
@@ -23,19 +27,24 @@ pub(super) struct OutOfOrder {
 
 impl Streams {
     pub(super) fn count(&self) -> u64 {
-        self.0.len() as u64
+        self.sessions.len() as u64
     }
 
     pub(super) fn last(&self, session: SessionId) -> Sequence {
-        self.0
+        self.sessions
             .get(&session)
             .map_or(Sequence::START, |stream| stream.last)
     }
 
     /// Passes over what was removed of a session.
     pub(super) fn pass(&mut self, session: SessionId, last: Sequence) {
-        let stream = self.0.entry(session).or_default();
+        let stream = self.sessions.entry(session).or_default();
         stream.last = stream.last.max(last);
+    }
+
+    /// The damaged place takes its session's records up to this one.
+    pub(super) fn end(&mut self, place: usize, last: Sequence) {
+        self.ends.insert(place, last);
     }
 
     /// Takes the next record that was read; what is missing before it is added to `findings`, and
@@ -48,7 +57,7 @@ impl Streams {
         let Record {
             session, sequence, ..
         } = *record;
-        let stream = self.0.entry(session).or_default();
+        let stream = self.sessions.entry(session).or_default();
         let last = stream.last;
         let from = (*record.stands_for().start()).max(last.next());
         let before = Sequence(from.0.saturating_sub(1));
@@ -84,7 +93,8 @@ impl Streams {
             let Some((session, sequence)) = damaged.record else {
                 continue;
             };
-            let Some(stream) = self.0.get_mut(&session) else {
+            let sequence = self.ends.get(&place).copied().unwrap_or(sequence);
+            let Some(stream) = self.sessions.get_mut(&session) else {
                 continue;
             };
             // What was read behind that place has told already.

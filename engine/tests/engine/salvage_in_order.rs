@@ -1,0 +1,321 @@
+//! Salvaging logs that the archive has put in order, and from which sessions were removed: what is
+//! damaged there is declared, what was removed before is not, and removals stay known.
+
+use crate::world::config;
+use rejoin_core::testing::operations;
+use rejoin_core::{
+    Event, Limits, LossCause, Record, Retention, Sequence, SessionId, State, Timestamp,
+};
+use rejoin_engine::{Replayed, Salvage, Salvaged};
+use rejoin_log::Log;
+use rejoin_log::disk::Disk;
+use rejoin_log::segment::{Durability, Findings, LogId, OpenError, Options, SegmentLog, verify};
+use rejoin_log::testing::SimulatedDisk;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+const ID: LogId = LogId::from_bytes([3; 16]);
+const OPTIONS: Options = Options {
+    durability: Durability::Sync,
+    segment_bytes: 700,
+    zero_ahead: false,
+};
+
+/// Which record: its session, and its sequence.
+type Name = (SessionId, Sequence);
+
+/// What became of a log that was salvaged.
+struct Outcome {
+    /// What could be read.
+    readable: Vec<Record>,
+    findings: Findings,
+    /// What the new log holds.
+    kept: Vec<Record>,
+    salvaged: Salvaged,
+}
+
+fn salvage(disk: &SimulatedDisk) -> Result<Outcome, OpenError> {
+    let mut readable = vec![];
+    let mut salvage = Salvage::default();
+    let mut kept = vec![];
+    let mut visit = |record: Record| {
+        readable.push(record.clone());
+        kept.extend(salvage.take(record));
+    };
+    let findings = verify(disk, &mut visit, &mut |_, _| {})?;
+    let missing = findings.missing.iter().map(|gap| (gap.session, gap.last));
+    let (ends, salvaged) = salvage.finish(missing);
+    kept.extend(ends);
+    Ok(Outcome {
+        readable,
+        findings,
+        kept,
+        salvaged,
+    })
+}
+
+/// A log of a few sessions at a time, of which each goes as soon as it is closed; put in order as
+/// it grows.
+fn log_in_order(seed: u64) -> SimulatedDisk {
+    let disk = SimulatedDisk::new();
+    let on: Arc<dyn Disk> = Arc::new(disk.clone());
+    let (mut log, _) = SegmentLog::open_on(on, ID, OPTIONS, &mut |_| {}).unwrap();
+    let archive = log.archive();
+    let mut state = State::new(Limits {
+        sessions: 3,
+        retention: Retention {
+            age: None,
+            bytes: Some(200),
+        },
+        ..Limits::DEFAULT
+    });
+    let mut random = seed;
+    let mut clock = 1_000_000_i64;
+    for round in 0..240 {
+        let bytes = std::array::from_fn::<u8, 6, _>(|_| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (random >> 56) as u8
+        });
+        for (by, operation) in operations(&bytes) {
+            clock += by;
+            let now = Timestamp::from_millis(clock.unsigned_abs());
+            let steps = state.step(now, operation.command(&state, now));
+            let records: Vec<_> = steps.unwrap_or_default();
+            let records: Vec<_> = records.into_iter().map(|it| Arc::new(it.record)).collect();
+            log.append(&records).unwrap();
+        }
+        if round % 20 == 0 {
+            archive.run_once().unwrap();
+        }
+    }
+    log.close().unwrap();
+    disk
+}
+
+/// One of the logs that earlier versions have written.
+fn fixture(name: &str) -> SimulatedDisk {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("log/fixtures/v1");
+    let disk = SimulatedDisk::new();
+    for file in std::fs::read_dir(fixtures.join(name)).unwrap() {
+        let file = file.unwrap();
+        let name = file.file_name().into_string().unwrap();
+        disk.put(&name, &std::fs::read(file.path()).unwrap());
+    }
+    disk
+}
+
+fn is_gap(record: &Record) -> bool {
+    let cause = LossCause::Damage;
+    matches!(record.event, Event::RecordsLost { cause: it, .. } if it == cause)
+}
+
+/// The sessions that were removed, as far as these records say so.
+fn removed(records: &[Record]) -> BTreeSet<SessionId> {
+    let says_so = |record: &&Record| record.event.removes_before().is_some();
+    let removals = records.iter().filter(says_so);
+    removals.map(|record| record.session).collect()
+}
+
+fn names(records: &[Record]) -> BTreeSet<Name> {
+    let names = records
+        .iter()
+        .map(|record| (record.session, record.sequence));
+    names.collect()
+}
+
+/// The new log opens, is sound, holds just these records, and leads an engine and the archive to
+/// the same; so does a snapshot of it.
+fn opens(kept: &[Record]) {
+    let disk = SimulatedDisk::new();
+    let on: Arc<dyn Disk> = Arc::new(disk.clone());
+    let opened = SegmentLog::open_on(on.clone(), ID, OPTIONS, &mut |_| {});
+    let (mut log, _) = opened.unwrap();
+    let kept_shared: Vec<_> = kept.iter().cloned().map(Arc::new).collect();
+    for batch in kept_shared.chunks(9) {
+        log.append(batch).unwrap();
+    }
+    log.close().unwrap();
+    let mut replayed = Replayed::new(&config());
+    let mut found = vec![];
+    let mut visit = |record: Record| {
+        replayed.add(&record).unwrap();
+        found.push(record);
+    };
+    let opened = SegmentLog::open_on(on.clone(), ID, OPTIONS, &mut visit);
+    let (log, _) = opened.unwrap();
+    assert_eq!(found, kept);
+    let findings = verify(&disk, &mut |_| {}, &mut |_, _| {});
+    assert!(matches!(findings, Err(OpenError::Locked { .. })));
+    // The archive takes it like any other log.
+    for _ in 0..2 {
+        log.archive().run_once().unwrap();
+    }
+    drop(log);
+    let mut resumed = Replayed::new(&config());
+    let opened = SegmentLog::open_replaying_on(on, ID, OPTIONS, &mut resumed);
+    drop(opened.unwrap());
+    assert_eq!(resumed.violation(), None);
+    assert_eq!(resumed.state(), replayed.state());
+    let findings = verify(&disk, &mut |_| {}, &mut |_, _| {}).unwrap();
+    assert!(findings.is_sound() && findings.missing.is_empty());
+}
+
+/// Whether what was salvaged of a damaged log is what could be read of it, and says what else
+/// there was: `whole` is what the sound log told.
+fn check(outcome: &Outcome, whole: &[Record], place: &str) {
+    let Outcome {
+        readable,
+        findings,
+        kept,
+        salvaged,
+    } = outcome;
+    assert_eq!(salvaged.rejected, [], "{place}");
+    let mut others = kept.clone();
+    others.retain(|record| !is_gap(record) || readable.contains(record));
+    let gone = removed(kept);
+    let mut expected = readable.clone();
+    expected.retain(|record| {
+        // Without a beginning, a session has no records but the one that says that it is gone.
+        let is_without_beginning =
+            salvaged.dropped.contains_key(&record.session) || gone.contains(&record.session);
+        others.contains(record) || !is_without_beginning
+    });
+    assert_eq!(others, expected, "{place}");
+    let is_kept = |session| others.iter().any(|record| record.session == session);
+    assert!(
+        !salvaged.dropped.keys().any(|session| is_kept(*session)),
+        "{place}: {salvaged:?}"
+    );
+    assert!(
+        readable.iter().all(|record| whole.contains(record)),
+        "{place}: something was invented"
+    );
+    // Of a session that was removed, that is known as long as the record of it can be read.
+    assert_eq!(removed(kept), removed(readable), "{place}");
+
+    // What is declared to be damaged was there, and could not be read.
+    let there_was = names(whole);
+    let read = names(readable);
+    let mut declared = BTreeSet::new();
+    for gap in &salvaged.gaps {
+        for sequence in gap.first.0..=gap.last.0 {
+            let name = (gap.session, Sequence(sequence));
+            assert!(there_was.contains(&name), "{place}: {name:?} was not there");
+            assert!(!read.contains(&name), "{place}: {name:?} could be read");
+            assert!(declared.insert(name), "{place}: {name:?} twice");
+        }
+    }
+    // What could not be read is declared, or nothing tells of it: it is at its session's end, or
+    // its session was removed.
+    let mut ends: BTreeMap<SessionId, Sequence> = BTreeMap::new();
+    for record in kept {
+        ends.insert(record.session, record.sequence);
+    }
+    for name in there_was.difference(&read) {
+        let (session, sequence) = *name;
+        let is_behind = ends.get(&session).is_none_or(|end| sequence > *end);
+        assert!(
+            declared.contains(name) || is_behind || gone.contains(&session),
+            "{place}: {name:?} is missing in silence"
+        );
+    }
+    assert!(
+        findings.is_sound() || there_was == read || findings.lost() > 0,
+        "{place}: {findings:?}"
+    );
+    opens(kept);
+}
+
+/// Flips every `step`th byte of every history segment; how many flips there were, how many gaps
+/// were declared, and how many removals stayed known.
+fn flip(sound: &SimulatedDisk, step: usize) -> (usize, usize, usize) {
+    let whole = salvage(sound).unwrap();
+    let (mut flips, mut gaps, mut removals) = (0, 0, 0);
+    for name in sound.file_names() {
+        if !name.ends_with(".history") {
+            continue;
+        }
+        let bytes = sound.bytes(&name).unwrap();
+        for byte in (0..bytes.len()).step_by(step) {
+            let mut flipped = bytes.clone();
+            flipped[byte] ^= 1 << (byte % 8);
+            sound.put(&name, &flipped);
+            let place = format!("{name}, byte {byte}");
+            match salvage(sound) {
+                Ok(outcome) => {
+                    check(&outcome, &whole.readable, &place);
+                    gaps += outcome.salvaged.gaps.len();
+                    removals += removed(&outcome.kept).len();
+                }
+                Err(error) => panic!("{place}: {error}"),
+            }
+            flips += 1;
+        }
+        sound.put(&name, &bytes);
+    }
+    (flips, gaps, removals)
+}
+
+#[test]
+fn a_log_in_order_is_salvaged_as_it_is_and_what_was_removed_is_no_damage() {
+    for disk in [log_in_order(1), fixture("history")] {
+        let outcome = salvage(&disk).unwrap();
+        assert!(outcome.findings.is_sound() && outcome.findings.removed > 0);
+        assert!(outcome.salvaged.is_complete(), "{:?}", outcome.salvaged);
+        assert_eq!(outcome.kept, outcome.readable);
+        assert!(!removed(&outcome.kept).is_empty());
+        opens(&outcome.kept);
+    }
+}
+
+#[test]
+fn the_damaged_history_of_format_1_is_salvaged_but_for_one_record() {
+    let whole = salvage(&fixture("history")).unwrap();
+    let outcome = salvage(&fixture("history-damaged")).unwrap();
+    let [place] = &outcome.findings.damaged[..] else {
+        panic!("{:?}", outcome.findings);
+    };
+    let (session, sequence) = place.record.unwrap();
+    // It is the one that says that its session was removed: all that was left of it.
+    let lost = whole
+        .readable
+        .iter()
+        .find(|record| (record.session, record.sequence) == (session, sequence));
+    assert!(lost.unwrap().event.removes_before().is_some());
+    let dropped = BTreeMap::from([(session, 0)]);
+    assert_eq!(outcome.salvaged.dropped, dropped);
+    assert_eq!(outcome.salvaged.gaps, []);
+    check(&outcome, &whole.readable, "the fixture");
+}
+
+#[test]
+fn whichever_byte_of_a_history_segment_is_damaged_the_rest_is_salvaged_and_removals_stay_known() {
+    let mut sum = (0, 0, 0);
+    for (disk, step) in [
+        (log_in_order(1), 19),
+        (log_in_order(2), 41),
+        (fixture("history"), 23),
+    ] {
+        let (flips, gaps, removals) = flip(&disk, step);
+        sum = (sum.0 + flips, sum.1 + gaps, sum.2 + removals);
+    }
+    assert!(sum.0 > 600 && sum.1 > 300 && sum.2 > 5_000, "{sum:?}");
+}
+
+#[test]
+fn a_damaged_snapshot_loses_nothing() {
+    let disk = log_in_order(1);
+    let whole = salvage(&disk).unwrap();
+    for name in disk.file_names() {
+        if name.ends_with(".snapshot") {
+            disk.put(&name, b"nonsense");
+        }
+    }
+    let outcome = salvage(&disk).unwrap();
+    assert_eq!(outcome.findings.damaged.len(), 2);
+    assert_eq!(outcome.kept, whole.kept);
+    assert!(outcome.salvaged.is_complete());
+}
