@@ -99,12 +99,11 @@ impl Archive {
     }
 
     /// Does a round now, and then one whenever a segment has been sealed, until the log is closed
-    /// or dropped; tells each round's outcome. While the sealed segments have fewer than `worth`
-    /// bytes, they are left alone: replaying them costs less than putting them in order. Blocks its
-    /// thread.
+    /// or dropped; tells each round's outcome. While all that is sealed has fewer than `worth` bytes,
+    /// it is left alone: replaying it costs less than putting it in order. Blocks its thread.
     pub fn run(mut self, worth: u64, mut tell: impl FnMut(Result<Round, OpenError>)) {
         loop {
-            match self.waiting_bytes() {
+            match self.sealed_bytes() {
                 Ok(bytes) if bytes < worth => {}
                 Ok(_) => tell(self.run_once()),
                 Err(_) if self.is_over() => return,
@@ -117,17 +116,13 @@ impl Archive {
         }
     }
 
-    /// The bytes of the segments that are sealed and not in order.
-    fn waiting_bytes(&self) -> Result<u64, OpenError> {
+    /// The bytes of the files that nobody writes to any more.
+    fn sealed_bytes(&self) -> Result<u64, OpenError> {
         let Some(_lock) = self.lock.as_ref().and_then(Weak::upgrade) else {
             return Ok(0);
         };
         let sources = self.sources(&self.tidy_up()?)?;
-        let waiting = sources.iter().filter_map(|source| match source {
-            Source::Segment { bytes, .. } => Some(*bytes),
-            Source::History(_) => None,
-        });
-        Ok(waiting.sum())
+        Ok(sources.iter().map(Source::bytes).sum())
     }
 
     /// Looks at what is sealed, and does all that there is to do. Blocks for as long as that takes:
