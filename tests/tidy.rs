@@ -118,7 +118,7 @@ const SEAMS: [(&str, &[&str]); 5] = [
     ("hyper", &["rejoin-http"]),
     ("crc32c", &["rejoin-log"]),
     ("rustix", &["rejoin-engine"]),
-    ("rustls", &["rejoin-http"]),
+    ("rustls", &["rejoin-http", "rejoin"]),
 ];
 
 const OUTSIDE: [&str; 2] = ["fuzz/Cargo.toml", "tests/bench/Cargo.toml"];

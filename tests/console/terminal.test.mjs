@@ -109,6 +109,11 @@ test("what ends a job is told, and a gap in the events too", () => {
   assert.match(transcript.text(), /— Events 10 to 20 cannot be read: the log is damaged there.\n$/);
 });
 
+test("a job that is for its submitter alone is not shown as one that never ends", () => {
+  const transcript = fold([{ type: "private" }, { type: "job-started", job: 7 }, { type: "private" }]);
+  assert.deepEqual([...transcript.jobs.keys()], [1]);
+});
+
 test("the oldest lines leave when there are too many, and the page says so", () => {
   const transcript = fold([]);
   const said = "line\n".repeat(10_000);

@@ -16,7 +16,7 @@ const EXAMPLE_SESSION: &str = "5f4dcc3b-5aa7-45d6-9d83-27deb882cf99";
 const EXAMPLE_CONSUMER: &str = "0123456789abcdef0123456789abcdef_1";
 
 /// Frontends whose every example is there, and is to succeed.
-const WITH_EXAMPLES: [&str; 3] = ["Arthas", "MaxScale", "Doris"];
+const WITH_EXAMPLES: [&str; 4] = ["Arthas", "MaxScale", "Doris", "Rejoin"];
 
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 
@@ -104,7 +104,8 @@ fn a_listener_of_its_own_has_a_document_of_its_own() {
     }
 }
 
-/// One operation, on a server that has one session, with one consumer and one finished job.
+/// One operation, on a server that has one session, with one consumer, one finished job and one
+/// that reads its input.
 struct Drive<'a> {
     document: &'a Value,
     path: &'a str,
@@ -122,6 +123,12 @@ impl<'a> Drive<'a> {
         let server = Server::start(data.path(), &["--log-level", "warn", "--pull-wait", "10ms"]);
         let (session, consumer) = server.create();
         server.exec(&session, "echo hello");
+        if method == "post" && (path.contains("{job}") || path.ends_with("/interrupt")) {
+            let cat = json!({"statement": "cat", "input": true});
+            let target = format!("/sessions/{session}/jobs");
+            let answer = ask(&server, "post", &target, &[], Some(&cat));
+            assert_eq!(answer.status, 201, "{answer:?}");
+        }
         Self {
             document,
             path,
@@ -180,7 +187,9 @@ impl<'a> Drive<'a> {
     /// What stands in a path for what an example could not know.
     fn stand_in(&self, name: &str, example: &Value) -> String {
         match (name, example.as_str()) {
-            ("consumer", None) => self.consumer.clone(),
+            ("consumer", _) => self.consumer.clone(),
+            // What runs is the second job.
+            ("job", _) if self.method == "post" => "2".into(),
             (_, None) => "1".into(),
             (_, Some(example)) => example.into(),
         }

@@ -9,7 +9,7 @@ use crate::server::{outcome, rejoin};
 use killed::{Killed, all_of, bytes_of};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::LazyLock;
 
 /// One killed server's directory for all tests: none of them changes it.
@@ -251,14 +251,7 @@ fn a_session_is_asked_for_where_there_are_several() {
 fn ctrl_c_ends_a_replay_quietly() {
     let killed = &*KILLED;
     let slow = ["replay", killed.copy(), "1", "--speed", "0.0001"];
-    // Who runs the tests in the background of a script has SIGINT ignored in all that they start.
-    let mut child = Command::new("env")
-        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_rejoin")])
-        .args(slow)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = rejoin(&slow).spawn().unwrap();
     let mut first = String::new();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     out.read_line(&mut first).unwrap();

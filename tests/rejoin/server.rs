@@ -25,8 +25,10 @@ pub(crate) fn directory() -> TempDir {
 
 /// The binary with these arguments, its output captured.
 pub(crate) fn rejoin(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rejoin"));
+    // Who runs the tests in the background of a script has SIGINT ignored in all that they start.
+    let mut command = Command::new("env");
     command
+        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_rejoin")])
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

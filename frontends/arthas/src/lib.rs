@@ -27,6 +27,7 @@ use rejoin_accounts::{Accounts, Caller};
 use rejoin_core::{JobId, SessionId};
 use rejoin_engine::Engine;
 use rejoin_http::StatusCode;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tide::http::Method;
@@ -137,7 +138,12 @@ impl Arthas {
     ///
     /// The answer is one JSON object, whatever `body` is. Waits as long as the request asks for;
     /// it may be given up at any time.
-    pub async fn answer(&self, body: &[u8], remote: Option<Arc<str>>, caller: &Caller) -> Vec<u8> {
+    pub async fn answer(
+        &self,
+        body: &[u8],
+        remote: Option<SocketAddr>,
+        caller: &Caller,
+    ) -> Vec<u8> {
         self.answer_noting(body, remote, caller, |_, _| ()).await
     }
 
@@ -145,7 +151,7 @@ impl Arthas {
     async fn answer_noting(
         &self,
         body: &[u8],
-        remote: Option<Arc<str>>,
+        remote: Option<SocketAddr>,
         caller: &Caller,
         note: impl Fn(Option<SessionId>, Option<JobId>),
     ) -> Vec<u8> {
@@ -178,7 +184,7 @@ impl Arthas {
         let body = if http.method() == Method::Post {
             // A request that came from no connection has no address.
             let peer = rejoin_http::peer(http);
-            let remote = (!peer.ip().is_unspecified()).then(|| peer.to_string().into());
+            let remote = (!peer.ip().is_unspecified()).then_some(peer);
             let note = |session: Option<SessionId>, job: Option<JobId>| {
                 session.inspect(|session| rejoin_http::note_session(http, session));
                 job.inspect(|job| rejoin_http::note_job(http, job));

@@ -47,17 +47,9 @@ pub(crate) enum Action {
 impl Action {
     /// The action of this name, in any case and between any blanks.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Some(match name.trim().to_ascii_uppercase().as_str() {
-            "ASYNC_EXEC" => Self::AsyncExec,
-            "CLOSE_SESSION" => Self::CloseSession,
-            "EXEC" => Self::Exec,
-            "INIT_SESSION" => Self::InitSession,
-            "INTERRUPT_JOB" => Self::InterruptJob,
-            "JOIN_SESSION" => Self::JoinSession,
-            "PULL_RESULTS" => Self::PullResults,
-            "SESSION_INFO" => Self::SessionInfo,
-            _ => return None,
-        })
+        let name = name.trim();
+        let named = |(known, _): &&(&str, Self)| known.eq_ignore_ascii_case(name);
+        ACTIONS.iter().find(named).map(|(_, action)| *action)
     }
 
     /// What one has to be allowed for it. Closing depends on whose session it is, too.
@@ -71,6 +63,17 @@ impl Action {
         }
     }
 }
+
+const ACTIONS: [(&str, Action); 8] = [
+    ("ASYNC_EXEC", Action::AsyncExec),
+    ("CLOSE_SESSION", Action::CloseSession),
+    ("EXEC", Action::Exec),
+    ("INIT_SESSION", Action::InitSession),
+    ("INTERRUPT_JOB", Action::InterruptJob),
+    ("JOIN_SESSION", Action::JoinSession),
+    ("PULL_RESULTS", Action::PullResults),
+    ("SESSION_INFO", Action::SessionInfo),
+];
 
 impl Request {
     /// Reads a request body.
@@ -109,6 +112,11 @@ fn text(member: &RawValue) -> Result<Option<String>, Fault> {
     let json = member.get();
     match json.as_bytes().first() {
         Some(b'n') => Ok(None),
+        // Nothing to decode: what stands between the quotes was found to be well-formed before.
+        Some(b'"') if !json.contains('\\') => {
+            let text = json.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+            Ok(text.map(Into::into))
+        }
         Some(b'"') => serde_json::from_str(json)
             .map(Some)
             .map_err(|error| invalid(&error)),

@@ -17,15 +17,17 @@ pub(super) fn choose(api: &Api, name: &str) -> Result<Value, ClientError> {
     if is_number || identity.is_ok() {
         let name = identity.map_or_else(|_| name.to_owned(), |id| id.to_string());
         match api.get(&format!("/sessions/{name}")) {
-            // An identity may begin with what looks like a number.
+            // An identity may begin with what looks like a long number.
             Err(error) if is_number && error.is_code("session_not_found") => {}
             answer => return answer,
         }
     }
     let begin = name.to_lowercase();
-    let is_begin =
-        !begin.is_empty() && begin.bytes().all(|it| it.is_ascii_hexdigit() || it == b'-');
-    let found = if is_begin { find(api, &begin)? } else { vec![] };
+    let found = if may_begin(&begin) {
+        find(api, &begin)?
+    } else {
+        vec![]
+    };
     match &found[..] {
         [only] => api.get(&format!("/sessions/{only}")),
         [] => Err(ClientError::Session(format!(
@@ -58,6 +60,14 @@ pub(super) fn open(api: &Api, name: &str) -> Result<String, ClientError> {
     identity(&shown).map(|(session, _)| session)
 }
 
+/// Whether that is taken for the beginning of an identity.
+fn may_begin(name: &str) -> bool {
+    let is_number = name.bytes().all(|it| it.is_ascii_digit());
+    let shortest = if is_number { DIGITS } else { 1 };
+    let is_of_one = |it: u8| it.is_ascii_hexdigit() || it == b'-';
+    name.len() >= shortest && name.bytes().all(is_of_one)
+}
+
 /// The identities that begin so.
 fn find(api: &Api, begin: &str) -> Result<Vec<String>, ClientError> {
     let mut found = vec![];
@@ -74,5 +84,24 @@ fn find(api: &Api, begin: &str) -> Result<Vec<String>, ClientError> {
     }
 }
 
+/// Digits alone are a number, and the beginning of an identity only from so many on, as lists show
+/// it: who mistypes the number of a session to close must not close another one.
+const DIGITS: usize = 8;
+
 /// So many are named, where several could be meant.
 const SAID: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_number_is_not_the_beginning_of_an_identity() {
+        for begin in ["b", "b09f", "12345678", "1234-", "9e1"] {
+            assert!(may_begin(begin), "{begin}");
+        }
+        for other in ["", "5", "99", "1234567", "zebra", "../x"] {
+            assert!(!may_begin(other), "{other}");
+        }
+    }
+}

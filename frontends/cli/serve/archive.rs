@@ -4,9 +4,12 @@
 use rejoin_engine::{Runtime, SmolRuntime};
 use rejoin_log::segment::{Archive, OpenError, Round};
 
+/// Sealed bytes that are worth a round: their replay takes a few milliseconds.
+const WORTH: u64 = 1024 * 1024;
+
 /// Works until the log is closed.
 pub(super) fn begin(archive: Archive) {
-    let work = async move { archive.run(tell) };
+    let work = async move { archive.run(WORTH, tell) };
     SmolRuntime.spawn_dedicated("rejoin-archive", Box::pin(work));
 }
 

@@ -234,7 +234,7 @@ impl Words {
             count(verdict.findings.sessions, "session")
         ));
         self.line(
-            "The server refuses to serve this log, and nothing has been changed. Keep a copy of \
+            "The server serves nothing that is damaged, and nothing has been changed. Keep a copy of \
              the directory before you do anything, put the damaged files back from a backup if \
              there is one, and look at the disk that they are on.",
         );

@@ -1,7 +1,7 @@
 // Requests to Rejoin's own API. What leaves: what the server said, or a `Problem`.
 
 /** A request that was refused, or that did not reach the server (`status` 0). */
-export class Problem extends Error {
+class Problem extends Error {
   constructor(status, code, detail, isRetryable) {
     super(detail);
     Object.assign(this, { status, code, isRetryable });
@@ -17,7 +17,7 @@ export function now() {
 }
 
 /** A request. Waits for the answer's head; throws a `Problem` for what is not a success. */
-export async function ask(method, path, { body, headers, signal } = {}) {
+async function ask(method, path, { body, headers, signal } = {}) {
   let response;
   try {
     response = await fetch(path, {

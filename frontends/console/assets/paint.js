@@ -34,7 +34,7 @@ export function paint(element, block, row, view) {
 }
 
 /** Styled text as elements. */
-export function dressed(text, look) {
+function dressed(text, look) {
   if (!look) return text;
   const span = make("span", { textContent: text });
   let colour = look.colour ?? null;

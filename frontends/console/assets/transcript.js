@@ -60,7 +60,9 @@ export class Transcript {
   }
 
   static started(transcript, event) {
-    const job = transcript.#job(event);
+    const job = transcript.jobs.get(event.job);
+    // Of a job that is for its submitter alone nothing else is told.
+    if (!job) return;
     job.state = "running";
     job.started = event.at;
     job.revision += 1;
@@ -82,7 +84,8 @@ export class Transcript {
   }
 
   static interrupted(transcript, event) {
-    const job = transcript.#job(event);
+    const job = transcript.jobs.get(event.job);
+    if (!job) return;
     job.isInterrupting = true;
     job.revision += 1;
   }

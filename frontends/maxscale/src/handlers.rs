@@ -182,8 +182,9 @@ impl MaxScale {
             Route::RestartAll => Ok(Answer::empty(StatusCode::OK)),
             Route::Restart(_) => Ok(Answer::empty(StatusCode::OK)),
             Route::SessionServices(id) => {
-                let resource =
-                    self.session(id, &asked.caller, |view| asked.scene.services_of(view))?;
+                let resource = self.session(id, &asked.caller, |view| {
+                    asked.scene.services_of(view).value()
+                })?;
                 let path = format!("sessions/{id}/relationships/services");
                 let links = asked.scene.link(&path);
                 Ok(asked.body(&json!({"data": resource["data"], "links": links})))
@@ -204,7 +205,7 @@ impl MaxScale {
                         return Err(Fault::FilterOfOne);
                     }
                     let resource =
-                        self.session(id, &asked.caller, |view| asked.scene.session(view))?;
+                        self.session(id, &asked.caller, |view| asked.scene.session(view).value())?;
                     Ok(asked.one(&format!("sessions/{id}"), resource))
                 }
             },

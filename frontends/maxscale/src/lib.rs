@@ -23,6 +23,7 @@ mod query;
 mod request;
 mod resource;
 mod route;
+mod session;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod wire;

@@ -9,6 +9,7 @@ use crate::handlers::{Asked, JSON};
 use crate::limits::{TURN, WHOLE};
 use crate::query::Page;
 use crate::resource::Scene;
+use crate::session::Session;
 use crate::wire::Form;
 use futures::{StreamExt, stream};
 use rejoin_engine::Engine;
@@ -73,40 +74,39 @@ impl Walk {
         }
         let (mut from, mut found, mut count) = (Some(0), None, 0usize);
         while let Some(start) = from {
-            let (rows, next) = self.turn(start, usize::MAX);
-            for (number, _) in rows {
+            let next = self.turn(start, usize::MAX, |number, _| {
                 if count == skip {
                     found = Some(number);
                 }
                 count += 1;
-            }
+            });
             from = next;
             self.let_others().await;
         }
         (found, count)
     }
 
-    /// The next selected sessions from a number on, `most` at most, of as many as are looked at in
-    /// one turn; and where the next turn begins, if there may be more.
-    fn turn(&self, from: u64, most: usize) -> (Vec<(u64, Value)>, Option<u64>) {
-        let (mut last, mut looked) = (None, 0);
-        let mut rows = Vec::new();
+    /// Shows the next selected sessions from a number on, `most` at most, of as many as are looked
+    /// at in one turn. Where the next turn begins, if there may be more.
+    fn turn(&self, from: u64, most: usize, mut show: impl FnMut(u64, &Session<'_>)) -> Option<u64> {
+        let (mut last, mut looked, mut selected) = (None, 0, 0);
         self.engine.view(|views| {
             let selection = self.plan.selection(from);
             for view in views.select(&selection, 0).take(TURN) {
-                if rows.len() == most {
+                if selected == most {
                     break;
                 }
                 last = Some(view.number.0);
                 looked += 1;
-                let resource = self.scene.session(view);
-                if self.plan.shows(&resource) {
-                    rows.push((view.number.0, resource));
+                let session = self.scene.session(view);
+                if self.plan.is_exact() || self.plan.shows(&session.value()) {
+                    selected += 1;
+                    show(view.number.0, &session);
                 }
             }
         });
-        let next = last.filter(|_| looked == TURN || rows.len() == most);
-        (rows, next.and_then(|last| last.checked_add(1)))
+        let next = last.filter(|_| looked == TURN || selected == most);
+        next.and_then(|last| last.checked_add(1))
     }
 
     /// Gives the connections of the same thread their turn.
@@ -180,21 +180,28 @@ impl Listing {
             self.end.take()?.write(&mut out, self.form, self.is_first);
             return Some(out);
         };
-        let (rows, next) = self.walk.turn(from, self.left);
-        self.from = next;
-        self.left -= rows.len();
-        for (_, mut resource) in rows {
+        let fields: Option<Vec<&str>> = self
+            .fields
+            .as_ref()
+            .map(|fields| fields.iter().map(String::as_str).collect());
+        let mut written = 0;
+        self.from = self.walk.turn(from, self.left, |_, session| {
             if !self.is_first {
                 out.push(b',');
             }
             self.is_first = false;
-            if let Some(fields) = &self.fields {
-                let fields: Vec<_> = fields.iter().map(String::as_str).collect();
-                fields::keep(&mut resource, &fields);
-            }
+            written += 1;
             self.form.line(&mut out, 2);
-            self.form.write(&mut out, &resource, 2);
-        }
+            match &fields {
+                None => self.form.write(&mut out, session, 2),
+                Some(fields) => {
+                    let mut resource = session.value();
+                    fields::keep(&mut resource, fields);
+                    self.form.write(&mut out, &resource, 2);
+                }
+            }
+        });
+        self.left -= written;
         if self.from.is_some() {
             self.walk.let_others().await;
         }

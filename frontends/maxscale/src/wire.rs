@@ -4,8 +4,8 @@ use jiff::Timestamp as Instant;
 use jiff::tz::TimeZone;
 use rejoin_core::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
-use serde_json::ser::{PrettyFormatter, Serializer};
+use serde_json::ser::{Formatter, Serializer};
+use std::io::{self, Write};
 
 /// How bodies are written: keys sorted either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,22 +26,14 @@ impl Form {
     }
 
     /// Appends a value that stands `depth` levels deep.
-    pub(crate) fn write(self, out: &mut Vec<u8>, value: &Value, depth: usize) {
-        if self == Self::Compact {
-            out.extend_from_slice(value.to_string().as_bytes());
-            return;
-        }
-        let mut text = Vec::new();
-        let formatter = PrettyFormatter::with_indent(INDENT.as_bytes());
-        let written = value.serialize(&mut Serializer::with_formatter(&mut text, formatter));
-        debug_assert!(written.is_ok(), "memory takes everything");
-        for byte in text {
-            out.push(byte);
-            // Within a text a line's end is written as two characters.
-            if byte == b'\n' {
-                (0..depth).for_each(|_| out.extend_from_slice(INDENT.as_bytes()));
+    pub(crate) fn write(self, out: &mut Vec<u8>, value: &impl Serialize, depth: usize) {
+        let written = match self {
+            Self::Compact => serde_json::to_writer(out, value),
+            Self::Pretty => {
+                value.serialize(&mut Serializer::with_formatter(out, Indented::at(depth)))
             }
-        }
+        };
+        debug_assert!(written.is_ok(), "memory takes everything");
     }
 
     /// Appends the end of a line, and what the next one begins with.
@@ -58,6 +50,85 @@ impl Form {
         if self == Self::Pretty {
             out.push(b' ');
         }
+    }
+}
+
+/// Writes what stands some levels deep. As serde_json's own, which always begins at the first.
+struct Indented {
+    depth: usize,
+    has_members: bool,
+}
+
+impl Indented {
+    const fn at(depth: usize) -> Self {
+        let has_members = false;
+        Self { depth, has_members }
+    }
+
+    fn begin<W: ?Sized + Write>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth += 1;
+        self.has_members = false;
+        out.write_all(bracket)
+    }
+
+    fn end<W: ?Sized + Write>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth -= 1;
+        if self.has_members {
+            self.line(out)?;
+        }
+        out.write_all(bracket)
+    }
+
+    fn next<W: ?Sized + Write>(&self, out: &mut W, is_first: bool) -> io::Result<()> {
+        if !is_first {
+            out.write_all(b",")?;
+        }
+        self.line(out)
+    }
+
+    fn line<W: ?Sized + Write>(&self, out: &mut W) -> io::Result<()> {
+        out.write_all(b"\n")?;
+        (0..self.depth).try_for_each(|_| out.write_all(INDENT.as_bytes()))
+    }
+}
+
+impl Formatter for Indented {
+    fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.begin(out, b"[")
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.end(out, b"]")
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.next(out, first)
+    }
+
+    fn end_array_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.has_members = true;
+        Ok(())
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.begin(out, b"{")
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.end(out, b"}")
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.next(out, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b": ")
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.has_members = true;
+        Ok(())
     }
 }
 

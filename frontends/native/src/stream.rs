@@ -115,7 +115,7 @@ fn encode(records: &[Arc<Record>]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut event = Vec::new();
     for record in records {
-        out.extend_from_slice(format!("id: {}\n", record.sequence).as_bytes());
+        translate::show(&mut out, format_args!("id: {}\n", record.sequence));
         event.clear();
         translate::event(&mut event, record);
         // In JSON a line ends between two tokens only, where it means nothing.

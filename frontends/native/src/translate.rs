@@ -8,6 +8,8 @@ use crate::wire::{self, base64};
 use crate::words;
 use rejoin_core::{Audience, Event, Record};
 use serde_json::{Value, json};
+use std::fmt;
+use std::io::Write;
 
 /// Appends the JSON of an event to `out`.
 pub(crate) fn event(out: &mut Vec<u8>, record: &Record) {
@@ -18,21 +20,31 @@ pub(crate) fn event(out: &mut Vec<u8>, record: &Record) {
         true => ("private", Value::Null),
         false => (words::kind(&record.event), members(&record.event)),
     };
-    out.extend_from_slice(
-        format!(r#"{{"sequence":{sequence},"at":{at},"type":"{kind}""#).as_bytes(),
+    show(
+        out,
+        format_args!(r#"{{"sequence":{sequence},"at":{at},"type":"{kind}""#),
     );
     if let Value::Object(members) = &more {
         for (name, value) in members {
-            out.extend_from_slice(format!(r#","{name}":{value}"#).as_bytes());
+            show(out, format_args!(r#","{name}":{value}"#));
         }
     }
     if let Event::ResultEmitted { job, result, .. } = &record.event
         && kind == "result"
     {
-        out.extend_from_slice(format!(r#","job":{job},"result":"#).as_bytes());
+        show(out, format_args!(r#","job":{job},"result":"#));
         out.extend_from_slice(result.as_bytes());
     }
     out.push(b'}');
+}
+
+/// Appends what is shown.
+#[expect(
+    clippy::expect_used,
+    reason = "bytes in memory take all that is written"
+)]
+pub(crate) fn show(out: &mut Vec<u8>, what: fmt::Arguments<'_>) {
+    out.write_fmt(what).expect("memory can be written");
 }
 
 /// Whether it is for its submitter alone.

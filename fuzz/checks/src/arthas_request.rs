@@ -30,7 +30,7 @@ impl Conversation<'_> {
         for body in &self.0 {
             let (frontend, sent) = (frontend.clone(), body.to_vec());
             let answer = world.run(async move {
-                let remote = Some("127.0.0.1".into());
+                let remote = Some(([127, 0, 0, 1], 1).into());
                 frontend.answer(&sent, remote, &Caller::local()).await
             });
             // A client that has waited for too long leaves.

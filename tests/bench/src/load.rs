@@ -177,6 +177,16 @@ impl Connection {
         self.receive()
     }
 
+    /// Sends a request whose answer does not end: what comes is the caller's to read.
+    ///
+    /// # Errors
+    ///
+    /// When the connection breaks.
+    pub fn begin(mut self, request: &[u8]) -> io::Result<TcpStream> {
+        self.send(request)?;
+        Ok(self.stream)
+    }
+
     fn more(&mut self) -> io::Result<()> {
         if self.filled == self.buffer.len() {
             self.buffer.resize(self.filled * 2, 0);

@@ -28,9 +28,11 @@ pub(super) fn wrong(root: &Path, pages: &[Page]) -> Vec<String> {
             if page.name.ends_with("SUMMARY.md") {
                 in_summary.insert(target.clone());
             }
-            // In the book only its pages are there.
+            // In the book only its pages and pictures are there.
             let is_there = match page.name.starts_with("book/src/") {
-                true => texts.contains_key(target.as_str()) && target.starts_with("book/src/"),
+                true if !target.starts_with("book/src/") => false,
+                true if target.ends_with(".png") => root.join(&target).is_file(),
+                true => texts.contains_key(target.as_str()),
                 false => root.join(&target).is_file(),
             };
             let anchors = texts.get(target.as_str()).map(|text| anchors(text));

@@ -13,6 +13,10 @@ pub(super) fn judge(value: &Value, schema: &Value, document: &Value) -> Result<(
             "type" => is_of_type(value, wanted),
             "const" => value == wanted,
             "enum" => wanted.as_array().unwrap().contains(value),
+            "minLength" => {
+                let characters = value.as_str().map(|text| text.chars().count() as u64);
+                characters >= wanted.as_u64()
+            }
             "minimum" => value.as_f64() >= wanted.as_f64(),
             "maximum" => value.as_f64() <= wanted.as_f64(),
             "required" => {

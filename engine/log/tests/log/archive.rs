@@ -135,7 +135,7 @@ fn a_round_on_its_own_thread_ends_with_the_log() {
     let archive = log.archive();
     let (told, rounds) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
-        archive.run(|outcome| told.send(outcome.unwrap()).unwrap());
+        archive.run(0, |outcome| told.send(outcome.unwrap()).unwrap());
     });
     // The one at the beginning finds nothing.
     assert_eq!(rounds.recv().unwrap().snapshot, None);

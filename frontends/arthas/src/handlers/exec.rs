@@ -14,7 +14,7 @@ use crate::wire::{Answer, Object, State};
 use futures::channel::oneshot;
 use rejoin_core::{Audience, Manner, Outcome, SessionId};
 use rejoin_engine::{CommandError, NewJob, NotedJob};
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 type Reply = oneshot::Sender<Result<Answer, Fault>>;
@@ -24,7 +24,7 @@ impl Arthas {
     pub(super) async fn exec_once(
         &self,
         request: &Request,
-        remote: Option<Arc<str>>,
+        remote: Option<SocketAddr>,
     ) -> Result<Answer, Fault> {
         let frontend = self.clone();
         let (command, timeout) = (request.command.clone(), self.exec_timeout(request));

@@ -12,14 +12,14 @@ use crate::request::{Action, Request};
 use crate::wire::Answer;
 use rejoin_accounts::{Caller, Permission};
 use rejoin_core::{SessionId, Timestamp};
-use std::sync::Arc;
+use std::net::SocketAddr;
 
 impl Arthas {
     /// Answers a request of `caller` that came from `remote`.
     pub(crate) async fn handle(
         &self,
         request: &Request,
-        remote: Option<Arc<str>>,
+        remote: Option<SocketAddr>,
         caller: &Caller,
     ) -> Result<Answer, Fault> {
         let action = match request.action.as_deref() {

@@ -6,13 +6,13 @@ use crate::request::Request;
 use crate::wire::{Answer, Object, State};
 use rejoin_core::SessionId;
 use rejoin_engine::{CreatedSession, NewSession};
-use std::sync::Arc;
+use std::net::SocketAddr;
 
 impl Arthas {
     pub(super) async fn init_session(
         &self,
         request: &Request,
-        remote: Option<Arc<str>>,
+        remote: Option<SocketAddr>,
     ) -> Result<Answer, Fault> {
         let created = self
             .create_session(request.user.as_deref(), remote, true)
@@ -26,13 +26,13 @@ impl Arthas {
     pub(super) async fn create_session(
         &self,
         user: Option<&str>,
-        remote: Option<Arc<str>>,
+        remote: Option<SocketAddr>,
         reads: bool,
     ) -> Result<CreatedSession, Fault> {
         let new = NewSession {
             service: self.settings.service.clone(),
             user: user.map(Into::into),
-            remote,
+            remote: remote.map(|address| address.to_string().into()),
             reads,
         };
         Ok(self.engine.create_session(new).await?)

@@ -1,10 +1,9 @@
 //! axum on tokio, as it comes: a fallback that takes the body and sends the bytes.
 
-use super::millis;
+use super::{listen, millis};
 use crate::Outcome;
 use axum::body::Bytes;
 use axum::http::header;
-use std::net::Ipv4Addr;
 use std::path::Path;
 
 pub(super) fn serve(answer: &Path, flags: &[String]) -> Outcome<()> {
@@ -23,7 +22,7 @@ pub(super) fn serve(answer: &Path, flags: &[String]) -> Outcome<()> {
                 ([(header::CONTENT_TYPE, "application/json")], answer)
             }
         });
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let listener = tokio::net::TcpListener::from_std(listen()?)?;
         println!("listens on http://{}", listener.local_addr()?);
         let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
             let _ = stream.set_nodelay(true);

@@ -13,7 +13,7 @@ use smol::LocalExecutor;
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -22,7 +22,7 @@ use std::time::Duration;
 pub(super) fn serve(answer: &Path, flags: &[String]) -> Outcome<()> {
     let answer = Bytes::from(std::fs::read(answer)?);
     let wait = millis(flags);
-    let listener = Async::<TcpListener>::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let listener = Async::new(super::listen()?)?;
     println!("listens on http://{}", listener.get_ref().local_addr()?);
     let mut inboxes = Vec::new();
     for _ in 0..std::thread::available_parallelism()?.get() {

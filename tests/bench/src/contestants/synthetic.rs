@@ -7,6 +7,7 @@
 use crate::Outcome;
 use crate::machine::nanoseconds;
 use futures::future::BoxFuture;
+use rejoin_accounts::Accounts;
 use rejoin_arthas::Settings;
 use rejoin_core::Limits;
 use rejoin_engine::{
@@ -94,7 +95,9 @@ pub(super) fn serve(data: &Path, flags: &[String]) -> Outcome<()> {
     let mut app = rejoin_http::app();
     let mut settings = Settings::default();
     settings.pull_wait = shape.pull_wait;
-    rejoin_arthas::mount(&mut app, engine, settings);
+    let accounts = Accounts::open()?;
+    rejoin_arthas::mount(&mut app, engine.clone(), accounts.clone(), settings);
+    rejoin_native::mount(&mut app, engine, accounts);
     let limits = rejoin_http::Limits {
         connections: 100_000,
         ..rejoin_http::Limits::default()

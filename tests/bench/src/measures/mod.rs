@@ -9,6 +9,7 @@ mod logs;
 mod memory;
 mod polls;
 mod replay;
+mod streams;
 
 use crate::contestants::Arthas;
 use crate::figures::Section;
@@ -30,12 +31,13 @@ pub(crate) struct Bench<'run> {
 
 type Measure = fn(&mut Bench<'_>) -> Outcome<Section>;
 
-const MEASURES: [(&str, Measure); 10] = [
+const MEASURES: [(&str, Measure); 11] = [
     ("http", http::requests),
     ("polls", polls::open_polls),
     ("appends", appends::appends),
     ("latency", latency::emitted_to_seen),
     ("deliveries", deliveries::deliveries),
+    ("streams", streams::deliveries),
     ("readers", deliveries::one_job_and_its_readers),
     ("memory", memory::idle),
     ("replay", replay::replay),

@@ -52,6 +52,8 @@ impl Nats {
             .output()?;
         if !known.status.success() {
             let why = String::from_utf8_lossy(&known.stderr);
+            // Reports are read on other machines than this one.
+            let why = why.replace(&format!("{}/", directory.display()), "");
             return Err(why.lines().next().unwrap_or("refused").to_owned().into());
         }
         let server = Process::start(Command::new(PROGRAM).arg("-c").arg(&configuration))?;

@@ -99,17 +99,35 @@ impl Archive {
     }
 
     /// Does a round now, and then one whenever a segment has been sealed, until the log is closed
-    /// or dropped; tells each round's outcome. Blocks its thread.
-    pub fn run(mut self, mut tell: impl FnMut(Result<Round, OpenError>)) {
-        let mut outcome = self.run_once();
+    /// or dropped; tells each round's outcome. While the sealed segments have fewer than `worth`
+    /// bytes, they are left alone: replaying them costs less than putting them in order. Blocks its
+    /// thread.
+    pub fn run(mut self, worth: u64, mut tell: impl FnMut(Result<Round, OpenError>)) {
         loop {
-            tell(outcome);
+            match self.waiting_bytes() {
+                Ok(bytes) if bytes < worth => {}
+                Ok(_) => tell(self.run_once()),
+                Err(_) if self.is_over() => return,
+                Err(error) => tell(Err(error)),
+            }
             let Some(count) = self.shared.sealings.wait(self.seen) else {
                 return;
             };
             self.seen = count;
-            outcome = self.run_once();
         }
+    }
+
+    /// The bytes of the segments that are sealed and not in order.
+    fn waiting_bytes(&self) -> Result<u64, OpenError> {
+        let Some(_lock) = self.lock.as_ref().and_then(Weak::upgrade) else {
+            return Ok(0);
+        };
+        let sources = self.sources(&self.tidy_up()?)?;
+        let waiting = sources.iter().filter_map(|source| match source {
+            Source::Segment { bytes, .. } => Some(*bytes),
+            Source::History(_) => None,
+        });
+        Ok(waiting.sum())
     }
 
     /// Looks at what is sealed, and does all that there is to do. Blocks for as long as that takes:
