@@ -18,7 +18,8 @@ pub(crate) struct Still {
 impl Still {
     /// Runs what was spawned, and this until it is done.
     pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
-        smol::block_on(self.executor.run(future))
+        // Not `smol::block_on`: that looks at the reactor now and then, by the clock.
+        smol::future::block_on(self.executor.run(future))
     }
 }
 
