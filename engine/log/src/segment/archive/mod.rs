@@ -103,26 +103,12 @@ impl Archive {
     /// it is left alone: replaying it costs less than putting it in order. Blocks its thread.
     pub fn run(mut self, worth: u64, mut tell: impl FnMut(Result<Round, OpenError>)) {
         loop {
-            match self.sealed_bytes() {
-                Ok(bytes) if bytes < worth => {}
-                Ok(_) => tell(self.run_once()),
-                Err(_) if self.is_over() => return,
-                Err(error) => tell(Err(error)),
-            }
+            tell(self.round(worth));
             let Some(count) = self.shared.sealings.wait(self.seen) else {
                 return;
             };
             self.seen = count;
         }
-    }
-
-    /// The bytes of the files that nobody writes to any more.
-    fn sealed_bytes(&self) -> Result<u64, OpenError> {
-        let Some(_lock) = self.lock.as_ref().and_then(Weak::upgrade) else {
-            return Ok(0);
-        };
-        let sources = self.sources(&self.tidy_up()?)?;
-        Ok(sources.iter().map(Source::bytes).sum())
     }
 
     /// Looks at what is sealed, and does all that there is to do. Blocks for as long as that takes:
@@ -136,11 +122,15 @@ impl Archive {
     /// goes on. Damage is found here first, where nobody has read the records since they were
     /// written.
     pub fn run_once(&self) -> Result<Round, OpenError> {
+        self.round(0)
+    }
+
+    fn round(&self, worth: u64) -> Result<Round, OpenError> {
         let Some(_lock) = self.lock.as_ref().and_then(Weak::upgrade) else {
             return Ok(Round::default());
         };
         let mut round = Round::default();
-        match self.work(&mut round) {
+        match self.work(worth, &mut round) {
             Err(_) if self.is_over() => Ok(round),
             Err(error) => {
                 // It takes room that may be what is missing. If it stays, the next opening
@@ -158,9 +148,12 @@ impl Archive {
         self.shared.sealings.is_over()
     }
 
-    fn work(&self, round: &mut Round) -> Result<(), OpenError> {
+    fn work(&self, worth: u64, round: &mut Round) -> Result<(), OpenError> {
         let inventory = self.tidy_up()?;
         let sources = self.sources(&inventory)?;
+        if sources.iter().map(Source::bytes).sum::<u64>() < worth {
+            return Ok(());
+        }
         let Some(last) = sources.last().map(Source::last) else {
             return Ok(());
         };
