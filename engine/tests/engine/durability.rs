@@ -135,14 +135,19 @@ pub(crate) async fn who_asks_during_the_last_append_is_answered_too(world: World
     let (session, _) = world.create().await;
     gate.fails.store(true, Ordering::SeqCst);
     let closed = gate.lock.lock().unwrap();
-    let mut joins = pin!(join_all((0..10).map(|_| async {
-        // One is in the append by the time that the others come.
-        std::thread::sleep(Duration::from_millis(5));
-        world.engine.join_session(session).await
-    })));
-    assert!(poll_immediate(&mut joins).await.is_none());
+    let arrived = gate.arrived.load(Ordering::SeqCst);
+    let mut first = pin!(world.engine.join_session(session));
+    assert!(poll_immediate(&mut first).await.is_none());
+    // One is in the append by the time that the others come.
+    while gate.arrived.load(Ordering::SeqCst) == arrived {
+        std::thread::yield_now();
+    }
+    let mut others = pin!(join_all((1..10).map(|_| world.engine.join_session(session))));
+    assert!(poll_immediate(&mut others).await.is_none());
     drop(closed);
-    for joined in joins.await {
+    let mut all = vec![first.await];
+    all.extend(others.await);
+    for joined in all {
         assert!(
             matches!(joined, Err(CommandError::Unavailable(_))),
             "{joined:?}"

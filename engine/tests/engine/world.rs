@@ -389,11 +389,15 @@ pub(crate) struct Gate {
 pub(crate) struct GateKeeper {
     pub(crate) lock: Mutex<()>,
     pub(crate) fails: std::sync::atomic::AtomicBool,
+    /// Appends that have come to the gate.
+    pub(crate) arrived: AtomicU64,
+    /// Appends that were let through it.
     pub(crate) appends: AtomicU64,
 }
 
 impl Log for Gate {
     fn append(&mut self, records: &[Arc<Record>]) -> Result<(), rejoin_log::AppendError> {
+        self.gate.arrived.fetch_add(1, Ordering::SeqCst);
         let _open = self.gate.lock.lock().unwrap();
         self.gate.appends.fetch_add(1, Ordering::SeqCst);
         if self.gate.fails.load(Ordering::SeqCst) {
