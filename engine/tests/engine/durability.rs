@@ -142,7 +142,9 @@ pub(crate) async fn who_asks_during_the_last_append_is_answered_too(world: World
     while gate.arrived.load(Ordering::SeqCst) == arrived {
         std::thread::yield_now();
     }
-    let mut others = pin!(join_all((1..10).map(|_| world.engine.join_session(session))));
+    let mut others = pin!(join_all(
+        (1..10).map(|_| world.engine.join_session(session))
+    ));
     assert!(poll_immediate(&mut others).await.is_none());
     drop(closed);
     let mut all = vec![first.await];
