@@ -56,6 +56,8 @@ mod salvage;
 mod sequencer;
 mod stats;
 mod supervisor;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod transitions;
 
 pub use config::Config;

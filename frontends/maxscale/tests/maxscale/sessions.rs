@@ -121,25 +121,22 @@ fn a_killed_session_is_gone_for_everybody() {
 
 #[test]
 fn a_session_with_a_time_to_live_ends_after_it_and_not_before() {
-    let server = Server::with_sessions(1);
+    let (server, clock) = Server::in_virtual_time();
+    server.create(None, "shell");
     for _ in 0..2 {
         assert_eq!(
             server
-                .request("DELETE", "/v1/sessions/1?ttl=1", &[], "")
+                .request("DELETE", "/v1/sessions/1?ttl=7", &[], "")
                 .status,
             200
         );
     }
+    clock.wait_for_timer(Duration::from_secs(7));
+    clock.advance(Duration::from_millis(6_999));
     assert_eq!(server.get("/v1/sessions/1").status, 200);
-    std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(server.get("/v1/sessions/1").status, 200);
-    for _ in 0..100 {
-        std::thread::sleep(Duration::from_millis(50));
-        if server.get("/v1/sessions/1").status == 404 {
-            return;
-        }
-    }
-    panic!("it lives for ever");
+    clock.advance(Duration::from_millis(1));
+    // Nothing waits any more, so that this ends.
+    while server.get("/v1/sessions/1").status != 404 {}
 }
 
 #[test]

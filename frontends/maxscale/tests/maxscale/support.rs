@@ -3,8 +3,10 @@
 use futures::future::BoxFuture;
 use rejoin_accounts::Accounts;
 use rejoin_core::{Audience, Manner, Place, SessionId};
+use rejoin_engine::testing::Clock;
 use rejoin_engine::{
-    Config, Engine, Exit, NewJob, NewSession, Replayed, Runner, RunnerJob, Services, SmolRuntime,
+    Config, Engine, Exit, NewJob, NewSession, Replayed, Runner, RunnerJob, Runtime, Services,
+    SmolRuntime,
 };
 use rejoin_http::test_client::{Client, Received};
 use rejoin_http::{Closing, HostCheck, Limits};
@@ -25,12 +27,23 @@ impl Server {
     }
 
     pub(crate) fn start_with(accounts: Accounts) -> Self {
+        Self::on(Arc::new(SmolRuntime), accounts)
+    }
+
+    /// A server whose engine's time moves when it is told to.
+    pub(crate) fn in_virtual_time() -> (Self, Clock) {
+        let clock = Clock::default();
+        let open = Accounts::open().unwrap();
+        (Self::on(Arc::new(clock.clone()), open), clock)
+    }
+
+    fn on(runtime: Arc<dyn Runtime>, accounts: Accounts) -> Self {
         let config = Config::default();
         let runner = || Arc::new(Hold) as Arc<dyn Runner>;
         let services = Services::from([("shell".into(), runner()), ("sql".into(), runner())]);
         let replayed = Replayed::new(&config);
         let log = Box::new(MemoryLog::new());
-        let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services).unwrap();
+        let engine = Engine::start(config, runtime, log, replayed, services).unwrap();
         let mut app = rejoin_http::app();
         rejoin_maxscale::mount(&mut app, engine.clone(), accounts);
         let any_port = ([127, 0, 0, 1], 0).into();

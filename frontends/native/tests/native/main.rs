@@ -1,6 +1,5 @@
 //! The API as its clients see it: over a real connection.
 
-mod clock;
 mod faults;
 mod inputs;
 mod lists;

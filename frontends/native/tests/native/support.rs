@@ -1,9 +1,9 @@
 //! A whole server on a loopback port: the real engine on a log in memory, and the real HTTP.
 
-use crate::clock::Clock;
 use futures::future::{BoxFuture, Either, select};
 use rejoin_accounts::Accounts;
 use rejoin_core::{Record, SessionId};
+use rejoin_engine::testing::Clock;
 use rejoin_engine::{
     Config, Engine, Exit, Replayed, Runner, RunnerJob, Runtime, Services, SmolRuntime,
 };
