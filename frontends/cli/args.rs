@@ -8,7 +8,7 @@ use crate::health::HealthArgs;
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
 pub(crate) use client::{
-    AttachArgs, CloseArgs, InterruptArgs, RunArgs, SendArgs, ServerArgs, SessionState,
+    AttachArgs, CloseArgs, InterruptArgs, RunArgs, SendArgs, ServerArgs, SessionAt, SessionState,
     SessionsArgs, ShowArgs,
 };
 pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionArgs};

@@ -36,6 +36,17 @@ pub(crate) struct ServerArgs {
 
 const SERVER: &str = "Server";
 
+/// A session, and the server that has it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SessionAt {
+    /// The session: its number, its identity, or how that begins
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
 /// Run a command on a server as if it ran here.
 ///
 /// Output is written as it comes, standard error to standard error, byte for byte; the exit status
@@ -129,9 +140,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = ATTACH_EXAMPLES)]
 pub(crate) struct AttachArgs {
-    /// The session: its number, its identity, or how that begins
-    #[arg(value_name = "SESSION")]
-    pub(crate) session: String,
+    #[command(flatten)]
+    pub(crate) at: SessionAt,
 
     /// Begin at this sequence (17), instant (2026-01-31T12:00:00Z), or so long ago (90s)
     #[arg(long, value_name = "PLACE", conflicts_with = "no_history")]
@@ -152,9 +162,6 @@ pub(crate) struct AttachArgs {
     /// How long to try to come back to a server that is gone
     #[arg(long, value_name = "TIME", default_value = "5m")]
     pub(crate) reconnect_for: Wait,
-
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
 }
 
 const ATTACH_EXAMPLES: &str = "\
@@ -214,25 +221,20 @@ pub(crate) enum SessionState {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = STATUS)]
 pub(crate) struct ShowArgs {
-    /// The session: its number, its identity, or how that begins
-    #[arg(value_name = "SESSION")]
-    pub(crate) session: String,
+    #[command(flatten)]
+    pub(crate) at: SessionAt,
 
     /// Write one JSON object, as the server's API has it
     #[arg(long)]
     pub(crate) json: bool,
-
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
 }
 
 /// Interrupt a job: SIGINT, then SIGTERM, then SIGKILL.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = STATUS)]
 pub(crate) struct InterruptArgs {
-    /// The session: its number, its identity, or how that begins
-    #[arg(value_name = "SESSION")]
-    pub(crate) session: String,
+    #[command(flatten)]
+    pub(crate) at: SessionAt,
 
     /// The job's number [default: the one in the foreground]
     #[arg(value_name = "JOB")]
@@ -241,25 +243,18 @@ pub(crate) struct InterruptArgs {
     /// Write one JSON object: `job` and `sequence`
     #[arg(long)]
     pub(crate) json: bool,
-
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
 }
 
 /// Close a session: its jobs are ended, and what happened in it stays readable.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = STATUS)]
 pub(crate) struct CloseArgs {
-    /// The session: its number, its identity, or how that begins
-    #[arg(value_name = "SESSION")]
-    pub(crate) session: String,
+    #[command(flatten)]
+    pub(crate) at: SessionAt,
 
     /// Write one JSON object: `session`
     #[arg(long)]
     pub(crate) json: bool,
-
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
 }
 
 /// Write to a job that takes input: a line, or all of standard input.
@@ -268,9 +263,8 @@ pub(crate) struct CloseArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = STATUS)]
 pub(crate) struct SendArgs {
-    /// The session: its number, its identity, or how that begins
-    #[arg(value_name = "SESSION")]
-    pub(crate) session: String,
+    #[command(flatten)]
+    pub(crate) at: SessionAt,
 
     /// The job's number
     #[arg(value_name = "JOB")]
@@ -283,9 +277,6 @@ pub(crate) struct SendArgs {
     /// Nothing more will come: the job reads the end of its input
     #[arg(long)]
     pub(crate) end: bool,
-
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
 }
 
 const STATUS: &str = "\

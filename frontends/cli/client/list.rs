@@ -37,7 +37,7 @@ pub(crate) fn sessions(args: &SessionsArgs) -> Result<(), ClientError> {
 
 /// Shows a session and its jobs.
 pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
-    let session = choose(&Api::find(&args.server)?, &args.session)?;
+    let session = choose(&Api::find(&args.at.server)?, &args.at.session)?;
     if args.json {
         return print(&format!("{session}\n"));
     }
