@@ -75,7 +75,7 @@ fn a_command_writes_and_ends_as_if_it_ran_here() {
     assert_eq!(killed.status.code(), Some(137));
     assert!(err(&killed).contains("SIGKILL"), "{}", err(&killed));
     let slow = ran(&server, &["run", "--timeout", "200ms", "sleep 100"]);
-    assert!(err(&slow).contains("timed-out"), "{}", err(&slow));
+    assert!(err(&slow).contains("timed out"), "{}", err(&slow));
     assert_ne!(slow.status.code(), Some(0));
     // What was run stays readable, and leaves nothing open.
     let sessions = json(&server, &["sessions", "--json"]);
@@ -335,6 +335,7 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
     refused(&["run", "--service", "sea", "true"], 125, "sea");
     printed(&server, &["run", "true"]);
     refused(&["interrupt", "1"], 2, "session 1 has ended");
+    refused(&["run", "-s", "1", "true"], 125, "session 1 has ended");
     let far = [
         "sessions",
         "--server",

@@ -3,6 +3,7 @@
 use crate::offline::Bound;
 use crate::settings::Wait;
 use clap::ValueEnum;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Where the server is, and who asks.
@@ -193,8 +194,8 @@ pub(crate) struct SessionsArgs {
     pub(crate) state: SessionState,
 
     /// So many at most
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    pub(crate) limit: usize,
+    #[arg(long, value_name = "COUNT", default_value = "50")]
+    pub(crate) limit: NonZeroUsize,
 
     /// Write one JSON object: `sessions`, each as the server's API has it, and `more`
     #[arg(long)]

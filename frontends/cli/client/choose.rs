@@ -59,13 +59,21 @@ pub(super) fn identity(session: &Value) -> Result<(String, SessionId), ClientErr
 /// As [`choose`], and where it has ended.
 pub(super) fn open(at: &SessionAt) -> Result<(Api, String), ClientError> {
     let api = Api::find(&at.server)?;
-    let name = &at.session;
-    let shown = choose(&api, name)?;
-    if shown["state"] == "ended" {
-        return Err(ClientError::Session(format!("session {name} has ended")));
-    }
-    let (session, _) = identity(&shown)?;
+    let (session, _) = not_ended(&choose(&api, &at.session)?)?;
     Ok((api, session))
+}
+
+/// The identity of a session that the server has shown.
+///
+/// # Errors
+///
+/// Where it has ended: nothing more happens in it.
+pub(super) fn not_ended(session: &Value) -> Result<(String, SessionId), ClientError> {
+    if session["state"] == "ended" {
+        let number = &session["number"];
+        return Err(ClientError::Session(format!("session {number} has ended")));
+    }
+    identity(session)
 }
 
 /// Whether that is taken for the beginning of an identity.

@@ -49,7 +49,7 @@ pub(crate) enum ClientError {
     #[error("the server at {0} cannot be reached: {1}")]
     Unreachable(String, String),
     /// Somebody else is there.
-    #[error("at {0} is no server of Rejoin, or an old one: it says {1}")]
+    #[error("what answers at {0} is no server of Rejoin, or an old one: it says {1}")]
     Stranger(String, String),
     /// The server says no.
     #[error("{}", refusal(*status, code, detail))]
