@@ -23,6 +23,7 @@ fn each_fault_has_its_status_and_its_code() {
         ("GET", "/sessions?state=busy", "", bad),
         ("POST", "/sessions", "{", bad),
         ("POST", "/sessions", r#"{"color":"red"}"#, bad),
+        ("POST", "/sessions", r#" ["shell","anna"]"#, bad),
         (
             "POST",
             "/sessions",
