@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::io;
 use std::sync::Arc;
-use ureq::http::Request;
 use ureq::http::request::Builder;
+use ureq::http::{Request, StatusCode};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, BodyReader};
 
@@ -143,8 +143,14 @@ impl Api {
                     .map_err(|_| self.stranger("an answer that is no JSON")),
             };
         }
+        if status == StatusCode::UNAUTHORIZED {
+            return Err(match self.target.authorization {
+                Some(_) => ClientError::NotLetIn,
+                None => ClientError::Nobody,
+            });
+        }
         let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
-        if problem.code.is_empty() && status.as_u16() != 401 {
+        if problem.code.is_empty() {
             return Err(match status.as_u16() {
                 // Said by something on the way, while the server is away.
                 502..=504 => ClientError::Unreachable(self.target.url.clone(), status.to_string()),
