@@ -196,6 +196,6 @@ pub(crate) fn complain(error: &dyn Error) {
         }
         cause = because.source();
     }
-    // There is nobody left to tell when this fails.
-    let _ = writeln!(std::io::stderr(), "{words}");
+    // Those of TOML end with a line's end. There is nobody left to tell when this fails.
+    let _ = writeln!(std::io::stderr(), "{}", words.trim_end());
 }

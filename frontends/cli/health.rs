@@ -48,7 +48,7 @@ const ANSWER_BYTES: u64 = 64 * 1024;
 pub(crate) enum HealthError {
     /// The server does not answer.
     #[error("no answer from {0}: {1}")]
-    Silent(SocketAddr, #[source] ureq::Error),
+    Silent(SocketAddr, String),
     /// Nobody could be told.
     #[error("cannot write the answer: {0}")]
     Write(#[from] io::Error),
@@ -60,7 +60,13 @@ pub(crate) fn run(args: &HealthArgs) -> Result<ExitCode, HealthError> {
     let path = if args.ready { "/readyz" } else { "/healthz" };
     let ask = |scheme| {
         let answer = ask(&format!("{scheme}://{address}{path}"));
-        answer.map_err(|error| HealthError::Silent(address, error))
+        answer.map_err(|error| {
+            let why = match error {
+                ureq::Error::Io(error) => error.to_string(),
+                error => error.to_string(),
+            };
+            HealthError::Silent(address, why)
+        })
     };
     let (mut status, mut body) = ask("http")?;
     // What an address says that is encrypted.

@@ -21,6 +21,13 @@ fn ran(server: &Server, arguments: &[&str]) -> Output {
     client(server, arguments).output().unwrap()
 }
 
+/// What is said when the server is spoken to by this scheme.
+fn said_by(server: &Server, scheme: &str) -> String {
+    let mut command = client(server, &["sessions"]);
+    command.env("REJOIN_SERVER", format!("{scheme}://{}", server.address));
+    err(&command.output().unwrap())
+}
+
 /// What it prints, where it succeeds.
 fn printed(server: &Server, arguments: &[&str]) -> String {
     let ran = ran(server, arguments);
@@ -334,6 +341,8 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
     refused(&["run", "-s", "5", "true"], 125, "there is no session 5");
     refused(&["run", "--service", "sea", "true"], 125, "sea");
     printed(&server, &["run", "true"]);
+    let encrypted = said_by(&server, "https");
+    assert!(encrypted.contains("seems to expect http://"), "{encrypted}");
     refused(&["interrupt", "1"], 2, "session 1 has ended");
     refused(&["run", "-s", "1", "true"], 125, "session 1 has ended");
     let far = [
@@ -391,6 +400,8 @@ fn an_encrypted_server_is_spoken_to_where_its_certificate_is_trusted() {
         "{}",
         err(&refused)
     );
+    let plain = said_by(&server, "http");
+    assert!(plain.contains("seems to expect https://"), "{plain}");
     let none = run(key);
     assert!(
         err(&none).contains("no certificate in it"),

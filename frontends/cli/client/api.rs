@@ -154,6 +154,10 @@ impl Api {
             return Err(match status.as_u16() {
                 // Said by something on the way, while the server is away.
                 502..=504 => ClientError::Unreachable(self.target.url.clone(), status.to_string()),
+                // What an encrypted address says; no request of ours is as bad.
+                400 if !self.target.is_https => {
+                    ClientError::Scheme(self.target.url.clone(), "https")
+                }
                 _ => self.stranger(&status.to_string()),
             });
         }
@@ -176,19 +180,21 @@ impl Api {
                 ClientError::NobodyThere(url)
             }
             ureq::Error::HostNotFound => ClientError::NoSuchHost(url),
-            ureq::Error::Io(error) => match is_untrusted(&error) {
-                true => ClientError::Untrusted(url, error.to_string()),
-                false => ClientError::Unreachable(url, error.to_string()),
+            ureq::Error::Io(error) => match encryption(&error) {
+                Some(rustls::Error::InvalidCertificate(_)) => {
+                    ClientError::Untrusted(url, error.to_string())
+                }
+                Some(rustls::Error::InvalidMessage(_)) => ClientError::Scheme(url, "http"),
+                _ => ClientError::Unreachable(url, error.to_string()),
             },
             error => ClientError::Unreachable(url, error.to_string()),
         }
     }
 }
 
-/// Whether the connection was given up because of the certificate.
-fn is_untrusted(error: &io::Error) -> bool {
-    let cause = error.get_ref().and_then(|it| it.downcast_ref());
-    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
+/// What was wrong with the encryption of a connection, if that is what broke it.
+fn encryption(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// Trusts what the file says, or else what the system trusts.

@@ -51,6 +51,9 @@ pub(crate) enum ClientError {
     /// Somebody else is there.
     #[error("what answers at {0} is no server of Rejoin, or an old one: it says {1}")]
     Stranger(String, String),
+    /// It is encrypted, and was asked in the clear, or the other way round.
+    #[error("what answers at {0} seems to expect {1}://")]
+    Scheme(String, &'static str),
     /// Nobody was named who may ask.
     #[error(
         "the server wants to know who asks: --login NAME, and the password in REJOIN_PASSWORD or \
