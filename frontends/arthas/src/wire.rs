@@ -94,7 +94,7 @@ impl Answer {
             if let Some(session) = self.session {
                 envelope.shown("sessionId", session);
             }
-            envelope.text("state", self.state.as_str());
+            envelope.plain("state", self.state.as_str());
         });
         json
     }
@@ -124,7 +124,12 @@ impl<'a> Object<'a> {
 
     /// The object by itself, as the body of an answer.
     pub(crate) fn of(members: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
-        let mut json = Vec::with_capacity(128);
+        Self::around(0, members)
+    }
+
+    /// As [`Self::of`], with room for so many bytes beside its small members.
+    pub(crate) fn around(bytes: usize, members: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
+        let mut json = Vec::with_capacity(bytes + 128);
         Object::write(&mut json, members);
         json
     }
@@ -140,7 +145,15 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A text that needs no escapes, such as an identity or a date.
+    /// A text that needs no escapes, such as one of this frontend's own.
+    pub(crate) fn plain(&mut self, name: &'static str, text: &str) {
+        self.name(name);
+        self.json.push(b'"');
+        self.json.extend_from_slice(text.as_bytes());
+        self.json.push(b'"');
+    }
+
+    /// What shows as a text that needs no escapes, such as an identity or a date.
     pub(crate) fn shown(&mut self, name: &'static str, value: impl fmt::Display) {
         self.name(name);
         self.json.push(b'"');

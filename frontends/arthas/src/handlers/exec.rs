@@ -172,10 +172,11 @@ fn answer(command: Option<&str>, submitted: NotedJob, told: Told, timeout: Durat
     let outcome = told.outcome();
     let is_expired = matches!(outcome, None | Some(Outcome::TimedOut));
     let results = told.finish();
-    let body = Object::of(|body| {
+    let room = results.len() + command.map_or(0, str::len);
+    let body = Object::around(room, |body| {
         body.optional("command", command);
         body.value("jobId", submitted.job);
-        body.text("jobStatus", job_status(outcome.is_some()));
+        body.plain("jobStatus", job_status(outcome.is_some()));
         body.json("results", &results);
         body.value("timeExpired", is_expired);
         if is_expired {

@@ -21,9 +21,9 @@ impl Results {
                 InputStatus::AllowInterrupt => "ALLOW_INTERRUPT",
                 InputStatus::Disabled => "DISABLED",
             };
-            result.text("inputStatus", status);
+            result.plain("inputStatus", status);
             result.value("jobId", NO_JOB);
-            result.text("type", "input_status");
+            result.plain("type", "input_status");
         });
     }
 
@@ -31,7 +31,7 @@ impl Results {
         Object::write(self.begin(), |result| {
             result.value("jobId", NO_JOB);
             result.text("message", message);
-            result.text("type", "message");
+            result.plain("type", "message");
         });
     }
 
@@ -40,10 +40,10 @@ impl Results {
             result.value("jobId", NO_JOB);
             result.shown("pid", server.process);
             result.shown("time", local_time(at, zone));
-            result.text("tutorials", TUTORIALS);
-            result.text("type", "welcome");
+            result.plain("tutorials", TUTORIALS);
+            result.plain("type", "welcome");
             result.text("version", &server.version);
-            result.text("wiki", WIKI);
+            result.plain("wiki", WIKI);
         });
     }
 
@@ -55,8 +55,8 @@ impl Results {
                 Place::Background => result.text("command", &format!("{statement} &")),
             }
             result.value("jobId", job);
-            result.text("state", State::Scheduled.as_str());
-            result.text("type", "command");
+            result.plain("state", State::Scheduled.as_str());
+            result.plain("type", "command");
         });
     }
 
@@ -65,8 +65,8 @@ impl Results {
             result.optional("command", statement);
             result.value("jobId", NO_JOB);
             result.text("message", reason);
-            result.text("state", State::Failed.as_str());
-            result.text("type", "command");
+            result.plain("state", State::Failed.as_str());
+            result.plain("type", "command");
         });
     }
 
@@ -81,7 +81,7 @@ impl Results {
             result.value("jobId", job);
             result.optional("message", message);
             result.value("statusCode", status_code(outcome, status));
-            result.text("type", "status");
+            result.plain("type", "status");
         });
     }
 }
