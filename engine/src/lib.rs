@@ -32,6 +32,7 @@
 //! own example is the shortest.
 
 mod activity;
+mod alarm;
 mod answers;
 mod batch;
 mod builtin;
