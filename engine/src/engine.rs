@@ -430,6 +430,23 @@ impl Engine {
         wait: Duration,
     ) -> Result<Vec<Arc<Record>>, PullError> {
         let patience = self.runtime().timer(wait);
+        self.read_until(session, after, limit, patience).await
+    }
+
+    /// As [`Self::read`], and waits until `patience` is ready: for whoever reads on and on, and
+    /// need not set a timer each time. `patience` is not asked while there are records, nor again
+    /// once it was ready.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub async fn read_until(
+        &self,
+        session: SessionId,
+        after: Sequence,
+        limit: ReadLimit,
+        patience: impl Future + Unpin,
+    ) -> Result<Vec<Arc<Record>>, PullError> {
         self.puller.next(session, after, limit, patience).await
     }
 
