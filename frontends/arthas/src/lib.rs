@@ -165,7 +165,7 @@ impl Arthas {
         if let Some(name) = caller.name() {
             request.user = Some((**name).into());
         }
-        let answer = self.handle(&request, remote, caller).await;
+        let answer = self.handle(&request, named, remote, caller).await;
         let answer = answer.unwrap_or_else(Answer::from);
         note(answer.session.filter(|it| named != Some(*it)), answer.job);
         answer.encode(request.id.as_deref())

@@ -2,6 +2,7 @@
 
 use super::Results;
 use crate::wire::{Object, State};
+use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::TimeZone;
 use rejoin_core::{JobId, Outcome, Place, Server, Timestamp};
 
@@ -39,7 +40,7 @@ impl Results {
         Object::write(self.begin(), |result| {
             result.value("jobId", NO_JOB);
             result.shown("pid", server.process);
-            result.shown("time", local_time(at, zone));
+            result.plain("time", &local_time(at, zone));
             result.plain("tutorials", TUTORIALS);
             result.plain("type", "welcome");
             result.text("version", &server.version);
@@ -94,13 +95,11 @@ const fn status_code(outcome: Outcome, status: i32) -> i32 {
     }
 }
 
-fn local_time(at: Timestamp, zone: &TimeZone) -> impl std::fmt::Display {
+fn local_time(at: Timestamp, zone: &TimeZone) -> String {
+    const TIME: DateTimePrinter = DateTimePrinter::new().separator(b' ').precision(Some(3));
     let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(millis)
-        .unwrap_or(jiff::Timestamp::MAX)
-        .to_zoned(zone.clone())
-        .strftime("%Y-%m-%d %H:%M:%S.%3f")
-        .to_string()
+    let instant = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
+    TIME.datetime_to_string(&zone.to_datetime(instant))
 }
 
 /// What stands in the place of a job where there is none.
