@@ -127,7 +127,10 @@ impl Exchange {
                 Asked::Tide(method, url) => {
                     let mut request = tide::http::Request::new(method, url);
                     request.ext_mut().insert(arrival);
-                    self.shared.app.respond(request).await.map(of_tide)
+                    // Boxed, so that the others need no room for it.
+                    Box::pin(self.shared.app.respond(request))
+                        .await
+                        .map(of_tide)
                 }
                 // `OPTIONS *` asks about the server, not about anything on it.
                 Asked::Server => Ok(plain(StatusCode::NO_CONTENT, None)),
