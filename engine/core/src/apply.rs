@@ -17,6 +17,7 @@ use crate::{
     ConsumerId, Event, InterruptCause, JobId, LeaveCause, LossCause, Place, Record, Sequence,
     SessionId, Timestamp,
 };
+use alloc::boxed::Box;
 use core::fmt;
 
 impl State {
@@ -50,7 +51,7 @@ impl State {
                 ..
             } => {
                 self.last_number = number.0;
-                let created = Session {
+                let created = Box::new(Session {
                     number: *number,
                     service: service.clone(),
                     user: user.clone(),
@@ -64,7 +65,7 @@ impl State {
                     timeout: *timeout,
                     bytes: record.event.bytes(),
                     is_incomplete: false,
-                };
+                });
                 self.deadlines
                     .reset(session, Next::default(), created.next());
                 self.sessions.insert(session, created);
@@ -119,7 +120,7 @@ impl State {
     }
 
     /// Takes an open session out, with all that is due in it.
-    fn forget(&mut self, session: SessionId) -> Option<Session> {
+    fn forget(&mut self, session: SessionId) -> Option<Box<Session>> {
         let open = self.sessions.remove(&session)?;
         self.deadlines.reset(session, open.next(), Next::default());
         Some(open)

@@ -89,9 +89,9 @@ impl<K: Kept> Blocks<K> {
                 kept: Vec::new(),
             };
             let full = mem::replace(&mut self.last, block);
-            push(&mut self.before, full);
+            push(&mut self.before, full, usize::MAX);
         }
-        push(&mut self.last.kept, kept);
+        push(&mut self.last.kept, kept, LONGEST);
         self.last.sum_up();
     }
 
@@ -161,10 +161,11 @@ impl<K: Kept> Block<K> {
     }
 }
 
-/// Makes room for a quarter more at most.
-fn push<T>(kept: &mut Vec<T>, one: T) {
+/// Makes room for a quarter more at most, and for no more than `most` in all.
+fn push<T>(kept: &mut Vec<T>, one: T, most: usize) {
     if kept.len() == kept.capacity() {
-        kept.reserve_exact((kept.len() / 4).max(1));
+        let quarter = (kept.len() / 4).max(1);
+        kept.reserve_exact(quarter.min(most - kept.len()));
     }
     kept.push(one);
 }

@@ -12,6 +12,7 @@ use crate::{
     ConsumerId, InterruptCause, JobId, Limits, Manner, Sequence, SessionId, SessionNumber,
     Timestamp,
 };
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -21,7 +22,8 @@ use core::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     pub(crate) limits: Limits,
-    pub(crate) sessions: BTreeMap<SessionId, Session>,
+    // Boxed, as views are: of what stands in the nodes of a tree, a third is room to spare.
+    pub(crate) sessions: BTreeMap<SessionId, Box<Session>>,
     pub(crate) closed: ClosedSessions,
     pub(crate) deadlines: Deadlines,
     pub(crate) last_number: u64,
@@ -40,12 +42,12 @@ impl State {
 
     /// The open session of this identity.
     pub fn session(&self, session: SessionId) -> Option<&Session> {
-        self.sessions.get(&session)
+        self.sessions.get(&session).map(Box::as_ref)
     }
 
     /// The open sessions, by identity.
     pub fn sessions(&self) -> impl Iterator<Item = (SessionId, &Session)> {
-        self.sessions.iter().map(|(id, session)| (*id, session))
+        self.sessions.iter().map(|(id, session)| (*id, &**session))
     }
 
     /// The earliest instant at which something is due; a timer need not wake before.

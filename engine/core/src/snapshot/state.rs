@@ -9,6 +9,7 @@ use crate::deadline::{Deadlines, Next};
 use crate::requests::Requests;
 use crate::state::{Input, Job, Session, State};
 use crate::{ConsumerId, JobId, Limits, SessionId};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 impl State {
@@ -16,7 +17,7 @@ impl State {
     pub(super) fn restored(limits: Limits, snapshot: &Snapshot) -> Self {
         let mut deadlines = Deadlines::default();
         let sessions = snapshot.sessions.iter().map(|from| {
-            let session = Session::restored(from);
+            let session = Box::new(Session::restored(from));
             deadlines.reset(from.id, Next::default(), session.next());
             (from.id, session)
         });
