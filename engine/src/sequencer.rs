@@ -13,7 +13,7 @@ use crate::supervisor::Supervisor;
 use crate::{Runtime, journal, limits};
 use async_channel::Receiver;
 use futures::FutureExt;
-use rejoin_core::{Command, Deadline, Event, State, Timestamp};
+use rejoin_core::{Command, Event, State, Timestamp};
 use rejoin_log::{AppendError, Log};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
