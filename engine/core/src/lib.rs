@@ -35,8 +35,8 @@ mod state;
 mod step;
 pub mod testing;
 mod time;
+mod violation;
 
-pub use apply::Violation;
 pub use command::{Command, CreateSession, SubmitJob};
 pub use deadline::Deadline;
 pub use decide::Decision;
@@ -57,3 +57,4 @@ pub use snapshot::{
 pub use state::{Consumer, Job, Session, State};
 pub use step::Step;
 pub use time::Timestamp;
+pub use violation::Violation;
