@@ -68,8 +68,8 @@ mod state;
 mod step;
 pub mod testing;
 mod time;
+mod violation;
 
-pub use apply::Violation;
 pub use command::{Command, CreateSession, SubmitJob};
 pub use consumers::Consumer;
 pub use deadline::Deadline;
@@ -91,3 +91,4 @@ pub use snapshot::{
 pub use state::{Job, Session, State};
 pub use step::Step;
 pub use time::Timestamp;
+pub use violation::Violation;
