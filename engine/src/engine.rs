@@ -1,6 +1,7 @@
 //! The engine's handle: what clients and frontends may ask for.
 
 use crate::activity::Activity;
+use crate::alarm::Alarm;
 use crate::answers::{find, joined};
 use crate::builtin::Builtin;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
@@ -91,6 +92,7 @@ impl Engine {
             reports,
             end: end_inbox,
             cursors_logged: runtime.now(),
+            alarm: Alarm::default(),
             read_only: config.read_only,
         };
         runtime.spawn_dedicated("rejoin-sequencer", Box::pin(sequencer.run()));
@@ -378,6 +380,23 @@ impl Engine {
         wait: Duration,
     ) -> Result<Vec<Arc<Record>>, PullError> {
         let patience = self.runtime().timer(wait);
+        self.read_until(session, after, limit, patience).await
+    }
+
+    /// As [`Self::read`], and waits until `patience` is ready: for whoever reads on and on, and
+    /// need not set a timer each time. `patience` is not asked while there are records, nor again
+    /// once it was ready.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub async fn read_until(
+        &self,
+        session: SessionId,
+        after: Sequence,
+        limit: ReadLimit,
+        patience: impl Future + Unpin,
+    ) -> Result<Vec<Arc<Record>>, PullError> {
         self.puller.next(session, after, limit, patience).await
     }
 

@@ -48,8 +48,10 @@
 extern crate alloc;
 
 mod apply;
+mod blocks;
 mod closed;
 mod command;
+mod consumers;
 mod deadline;
 mod decide;
 mod effect;
@@ -57,6 +59,7 @@ mod event;
 mod few;
 mod id;
 pub mod limits;
+mod packed;
 mod projection;
 mod rejection;
 mod requests;
@@ -65,9 +68,10 @@ mod state;
 mod step;
 pub mod testing;
 mod time;
+mod violation;
 
-pub use apply::Violation;
 pub use command::{Command, CreateSession, SubmitJob};
+pub use consumers::Consumer;
 pub use deadline::Deadline;
 pub use decide::Decision;
 pub use effect::Effect;
@@ -84,6 +88,7 @@ pub use snapshot::{
     ClosedSnapshot, ConsumerSnapshot, Folded, InputSnapshot, JobSnapshot, RequestSnapshot,
     SessionSnapshot, Snapshot, ViewSnapshot,
 };
-pub use state::{Consumer, Job, Session, State};
+pub use state::{Job, Session, State};
 pub use step::Step;
 pub use time::Timestamp;
+pub use violation::Violation;

@@ -16,6 +16,7 @@
 
 #![expect(clippy::expect_used, reason = "documented to panic")]
 
+use crate::app::App;
 use crate::closing::Closing;
 use crate::host::HostCheck;
 use crate::limits::Limits;
@@ -37,7 +38,7 @@ impl TestServer {
     ///
     /// When no port is free.
     #[must_use]
-    pub fn start(app: tide::Server<()>) -> Self {
+    pub fn start(app: App) -> Self {
         let any_port = (Ipv4Addr::LOCALHOST, 0).into();
         let server = Server::bind(any_port, app, Limits::default(), HostCheck::local())
             .expect("a port of loopback is free");
