@@ -305,14 +305,17 @@ fn bind(
 
     let bind = |listener, (address, app)| {
         let watch = operate::watch(settings, &numbers, listener);
-        let bind = |check| Server::bind(address, app, settings.http(), check);
-        if listener == Listener::Operate {
-            // What scrapes and asks for health has no certificates to check.
-            return Ok((listener, bind(operate::hosts(address))?.watched(watch)));
-        }
-        let server = bind(access::host_check(settings, accounts, address))?;
-        let server = encryption::encrypt(server, tls).watched(watch);
-        Ok((listener, server))
+        let hosts = match listener {
+            Listener::Operate => operate::hosts(address),
+            _ => access::host_check(settings, accounts, address),
+        };
+        let server = Server::bind(address, app, settings.http(), hosts)?;
+        let server = match tls {
+            // Nobody says anything secret there.
+            None if listener == Listener::Operate => server,
+            tls => encryption::encrypt(server, tls),
+        };
+        Ok((listener, server.watched(watch)))
     };
     [
         (Listener::Common, Some((settings.listen(), common))),
@@ -341,9 +344,6 @@ fn announce(servers: &[(Listener, Server)], begun: &Begun, scheme: &str) -> std:
                 "Rejoin listens on {scheme}://{address}, {log} in {}\n",
                 begun.data.display()
             ),
-            _ if *listener == Listener::Operate => {
-                format!("{}: http://{address}\n", listener.words())
-            }
             _ => format!("{}: {scheme}://{address}\n", listener.words()),
         };
     }

@@ -83,7 +83,14 @@ fn files(shown: &Shown) -> [&str; 4] {
 #[test]
 fn every_frontend_is_encrypted_at_every_address() {
     let any = "127.0.0.1:0";
-    let mut server = Encrypted::start(&["--maxscale-listen", any, "--doris-listen", any]);
+    let mut server = Encrypted::start(&[
+        "--maxscale-listen",
+        any,
+        "--doris-listen",
+        any,
+        "--operate-listen",
+        any,
+    ]);
     assert!(
         server
             .server
@@ -98,7 +105,7 @@ fn every_frontend_is_encrypted_at_every_address() {
         let (_, address) = line.trim_end().split_once(": https://").unwrap();
         address.parse().unwrap()
     };
-    let (maxscale, doris) = (found(), found());
+    let (maxscale, doris, operate) = (found(), found(), found());
     let created = server
         .curl(
             server.server.address,
@@ -122,13 +129,13 @@ fn every_frontend_is_encrypted_at_every_address() {
         server.get(server.server.address, &path)["id"],
         created["sessionId"]
     );
-    for address in [server.server.address, maxscale, doris] {
+    assert_eq!(server.curl(operate, "/healthz", &[]).1, "well\n");
+    for address in [server.server.address, maxscale, doris, operate] {
         let plain = Client::connect(address).unwrap().get("/").unwrap();
         assert_eq!(plain.status, 400);
         assert!(plain.text().contains("https://"), "{}", plain.text());
     }
-    let at = server.server.address.to_string();
-    let (status, out, _) = outcome(&["health", "--at", &at]);
+    let (status, out, _) = outcome(&["health", "--at", &operate.to_string()]);
     assert_eq!((status.code(), out.as_str()), (Some(0), "well\n"));
 }
 
