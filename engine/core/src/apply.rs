@@ -15,10 +15,9 @@ use crate::requests::{Known, Requests, fingerprint};
 use crate::state::{Input, Job, Session, State};
 use crate::{
     ConsumerId, Event, InterruptCause, JobId, LeaveCause, LossCause, Place, Record, Sequence,
-    SessionId, Timestamp,
+    SessionId, SessionNumber, Timestamp, Violation,
 };
 use alloc::boxed::Box;
-use core::fmt;
 
 impl State {
     /// Changes the state as the record says.
@@ -39,9 +38,38 @@ impl State {
     ///
     /// Which promise the record breaks. The state is unchanged then.
     pub fn admit(&mut self, record: &Record) -> Result<(), Violation> {
+        self.admit_numbered(record).map(drop)
+    }
+
+    /// As [`Self::admit`]; says the session's number where the record is one of an open session
+    /// that stays open. Most are, and their session is looked up once: that is what a fold spends
+    /// its time on.
+    pub(crate) fn admit_numbered(
+        &mut self,
+        record: &Record,
+    ) -> Result<Option<SessionNumber>, Violation> {
+        let session = record.session;
+        if !changes_sessions(&record.event)
+            && let Some(open) = self.sessions.get_mut(&session)
+        {
+            let event = &record.event;
+            let broken = misplaced(record, open.last_sequence, self.last_at);
+            let broken = broken.or_else(|| open.objection(event, self.last_job));
+            Violation::found(record, broken)?;
+            self.last_at = record.at;
+            if let Some(JobId(job)) = event.job() {
+                // Not only where it is submitted: that may be lost.
+                self.last_job = self.last_job.max(job);
+            }
+            let before = open.next();
+            open.last_sequence = record.sequence;
+            open.bytes = open.bytes.saturating_add(event.bytes());
+            open.apply(record.at, record.sequence, event);
+            self.deadlines.reset(session, before, open.next());
+            return Ok(Some(open.number));
+        }
         self.check(record)?;
         self.last_at = record.at;
-        let session = record.session;
         match &record.event {
             Event::SessionCreated {
                 number,
@@ -94,21 +122,10 @@ impl State {
                 // Its end is gone already, with what was logged before this.
                 self.forget(session);
             }
-            event => {
-                if let Some(JobId(job)) = event.job() {
-                    // Not only where it is submitted: that may be lost.
-                    self.last_job = self.last_job.max(job);
-                }
-                if let Some(open) = self.sessions.get_mut(&session) {
-                    let before = open.next();
-                    open.last_sequence = record.sequence;
-                    open.bytes = open.bytes.saturating_add(event.bytes());
-                    open.apply(record.at, record.sequence, event);
-                    self.deadlines.reset(session, before, open.next());
-                }
-            }
+            // `check` has said that its session is not open.
+            _ => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The sequence of a session's last record; [`Sequence::START`] when it has none, or has been
@@ -138,63 +155,49 @@ impl State {
             || self.last_sequence(record.session),
             |open| open.last_sequence,
         );
-        let broken = if !record.follows(last) {
-            Some("it is not the next of its session")
-        } else if record.at < self.last_at {
-            Some("it is stamped before the record before it")
-        } else {
-            match (&record.event, open) {
-                (Event::SessionCreated { number, .. }, None) => {
-                    (number.0 <= self.last_number).then_some("its session's number does not grow")
-                }
-                (Event::SessionCreated { .. }, Some(_)) => Some("its session exists already"),
-                (
-                    Event::RecordsLost {
-                        cause: LossCause::Retention { .. },
-                        ..
-                    },
-                    _,
-                ) => None,
-                (_, None) => Some("its session is not open"),
-                (event, Some(open)) => open.objection(event, self.last_job),
+        let broken = misplaced(record, last, self.last_at);
+        let broken = broken.or_else(|| match (&record.event, open) {
+            (Event::SessionCreated { number, .. }, None) => {
+                (number.0 <= self.last_number).then_some("its session's number does not grow")
             }
-        };
-        broken.map_or(Ok(()), |reason| {
-            Err(Violation {
-                session: record.session,
-                sequence: record.sequence,
-                reason,
-            })
-        })
+            (Event::SessionCreated { .. }, Some(_)) => Some("its session exists already"),
+            (
+                Event::RecordsLost {
+                    cause: LossCause::Retention { .. },
+                    ..
+                },
+                _,
+            ) => None,
+            (_, None) => Some("its session is not open"),
+            (event, Some(open)) => open.objection(event, self.last_job),
+        });
+        Violation::found(record, broken)
     }
 }
 
-/// A record that no sound log holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The record's session.
-    pub session: SessionId,
-    /// The record's sequence.
-    pub sequence: Sequence,
-    /// Which promise it breaks.
-    pub reason: &'static str,
+/// Whether it begins or ends a session, or removes one.
+fn changes_sessions(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::SessionCreated { .. }
+            | Event::SessionClosed { .. }
+            | Event::RecordsLost {
+                cause: LossCause::Retention { .. },
+                ..
+            }
+    )
 }
 
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            session,
-            sequence,
-            reason,
-        } = self;
-        write!(
-            f,
-            "record {sequence} of session {session} cannot follow: {reason}"
-        )
+/// What speaks against the place that the record has.
+fn misplaced(record: &Record, last: Sequence, last_at: Timestamp) -> Option<&'static str> {
+    if !record.follows(last) {
+        Some("it is not the next of its session")
+    } else if record.at < last_at {
+        Some("it is stamped before the record before it")
+    } else {
+        None
     }
 }
-
-impl core::error::Error for Violation {}
 
 impl Session {
     fn apply(&mut self, at: Timestamp, sequence: Sequence, event: &Event) {

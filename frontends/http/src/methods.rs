@@ -28,6 +28,7 @@ use tide::{Endpoint, Request};
 #[derive(Default)]
 pub struct Methods {
     endpoints: Vec<(Method, Box<dyn Endpoint<()>>)>,
+    refuse: Option<fn(Method) -> Answer>,
 }
 
 impl Methods {
@@ -74,6 +75,13 @@ impl Methods {
         self
     }
 
+    /// What other methods are answered, in the frontend's own shape; `Allow` is added.
+    #[must_use]
+    pub fn refuse(mut self, refuse: fn(Method) -> Answer) -> Self {
+        self.refuse = Some(refuse);
+        self
+    }
+
     fn find(&self, method: Method) -> Option<&dyn Endpoint<()>> {
         let found = self.endpoints.iter().find(|(known, _)| *known == method);
         match found {
@@ -110,11 +118,15 @@ impl Endpoint<()> for Methods {
         let answer = if method == Method::Options {
             Answer::empty(StatusCode::NO_CONTENT)
         } else {
-            let text = "text/plain; charset=utf-8";
-            Answer::new(StatusCode::METHOD_NOT_ALLOWED, text, "Method Not Allowed")
+            self.refuse.unwrap_or(refuse)(method)
         };
         Ok(answer.header(ALLOW, self.allow()).into())
     }
+}
+
+fn refuse(_: Method) -> Answer {
+    let text = "text/plain; charset=utf-8";
+    Answer::new(StatusCode::METHOD_NOT_ALLOWED, text, "Method Not Allowed")
 }
 
 impl fmt::Debug for Methods {

@@ -7,6 +7,7 @@ use rejoin_engine::{CommandError, PullError, Unavailable};
 use rejoin_http::{Answer, StatusCode};
 use serde_json::json;
 use std::fmt;
+use tide::http::Method;
 
 /// Why a request is not carried out.
 #[derive(Clone, Debug)]
@@ -19,6 +20,10 @@ pub(crate) enum Fault {
     Forbidden(String),
     /// The job is not known, or not any more.
     JobNotFound(String),
+    /// The path has no such method.
+    MethodNotAllowed(Method),
+    /// There is nothing at the path.
+    PathNotFound(String),
     /// The records could not be read.
     Read(PullError),
     /// The request is not one.
@@ -34,7 +39,10 @@ impl Fault {
             Self::Denied(Denied::Later) => StatusCode::TOO_MANY_REQUESTS,
             Self::Denied(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::JobNotFound(_) | Self::SessionNotFound(_) => StatusCode::NOT_FOUND,
+            Self::JobNotFound(_) | Self::PathNotFound(_) | Self::SessionNotFound(_) => {
+                StatusCode::NOT_FOUND
+            }
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Read(PullError::SessionNotFound | PullError::ConsumerNotFound) => {
                 StatusCode::NOT_FOUND
             }
@@ -65,6 +73,8 @@ impl Fault {
             Self::Denied(_) => "unauthorized",
             Self::Forbidden(_) => "forbidden",
             Self::JobNotFound(_) => "job_not_found",
+            Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::PathNotFound(_) => "path_not_found",
             Self::Read(PullError::Log(_)) => "log_unreadable",
             Self::Read(PullError::ConsumerNotFound) => "consumer_not_found",
             Self::Read(PullError::SessionNotFound) | Self::SessionNotFound(_) => {
@@ -128,6 +138,8 @@ impl fmt::Display for Fault {
             Self::Denied(denied) => f.write_str(login::why(*denied)),
             Self::Forbidden(why) => f.write_str(why),
             Self::JobNotFound(job) => write!(f, "no job {job} is known in this session"),
+            Self::MethodNotAllowed(method) => write!(f, "{method} is not for this path"),
+            Self::PathNotFound(path) => write!(f, "there is nothing at {path}"),
             Self::Read(error) => error.fmt(f),
             Self::RequestInvalid(reason) => f.write_str(reason),
             Self::SessionNotFound(session) => write!(f, "session not found: {session}"),

@@ -22,6 +22,7 @@ mod translate;
 mod wire;
 pub mod words;
 
+use crate::error::Fault;
 use crate::handlers::{Answered, Http};
 use rejoin_accounts::Accounts;
 use rejoin_engine::Engine;
@@ -71,31 +72,40 @@ pub fn mount(app: &mut tide::Server<()>, engine: Engine, accounts: Accounts) {
             }
         }};
     }
-    app.at("/login").all(Methods::new().post(on!(login)));
-    app.at("/logout").all(Methods::new().post(on!(logout)));
-    app.at("/me").all(Methods::new().get(on!(me)));
+    app.at("/login").all(methods().post(on!(login)));
+    app.at("/logout").all(methods().post(on!(logout)));
+    app.at("/me").all(methods().get(on!(me)));
     app.at("/sessions")
-        .all(Methods::new().get(on!(list)).post(on!(create)));
+        .all(methods().get(on!(list)).post(on!(create)));
     app.at("/sessions/:session")
-        .all(Methods::new().get(on!(show)).delete(on!(close)));
+        .all(methods().get(on!(show)).delete(on!(close)));
     app.at("/sessions/:session/consumers")
-        .all(Methods::new().post(on!(join)));
+        .all(methods().post(on!(join)));
     app.at("/sessions/:session/consumers/:consumer")
-        .all(Methods::new().delete(on!(leave)));
+        .all(methods().delete(on!(leave)));
     app.at("/sessions/:session/events")
-        .all(Methods::new().get(on!(events)));
+        .all(methods().get(on!(events)));
     app.at("/sessions/:session/stream")
-        .all(Methods::new().get(on!(stream)));
+        .all(methods().get(on!(stream)));
     app.at("/sessions/:session/interrupt")
-        .all(Methods::new().post(on!(interrupt)));
+        .all(methods().post(on!(interrupt)));
     app.at("/sessions/:session/jobs")
-        .all(Methods::new().get(on!(jobs)).post(on!(submit)));
+        .all(methods().get(on!(jobs)).post(on!(submit)));
     app.at("/sessions/:session/jobs/:job")
-        .all(Methods::new().get(on!(job)));
+        .all(methods().get(on!(job)));
     app.at("/sessions/:session/jobs/:job/interrupt")
-        .all(Methods::new().post(on!(interrupt)));
+        .all(methods().post(on!(interrupt)));
     app.at("/sessions/:session/jobs/:job/input")
-        .all(Methods::new().post(on!(write)));
+        .all(methods().post(on!(write)));
+    app.at("/sessions/*").all(|http: Http| async move {
+        let fault = Fault::PathNotFound(http.url().path().to_owned());
+        Ok(Answer::from(fault))
+    });
+}
+
+/// What a path answers to, and other methods with a fault.
+fn methods() -> Methods {
+    Methods::new().refuse(|method| Fault::MethodNotAllowed(method).into())
 }
 
 /// Mounts `/openapi.json`: the documents of all frontends that have one, merged.

@@ -47,6 +47,12 @@ impl Views {
     ///
     /// When the record is not the next of its session: a view of such a stream tells no truth.
     pub fn apply(&mut self, record: &Record) {
+        self.apply_numbered(record, None);
+    }
+
+    /// As [`Self::apply`], where somebody may have found the number of the record's session
+    /// already.
+    pub(crate) fn apply_numbered(&mut self, record: &Record, number: Option<SessionNumber>) {
         if sessions::is_shown(&record.event) {
             self.revision += 1;
             self.changed = record.at;
@@ -67,8 +73,8 @@ impl Views {
             self.remove(record.session);
             return;
         }
-        let number = self.numbers.get(&record.session);
-        let Some(view) = number.and_then(|number| self.sessions.get_mut(number)) else {
+        let number = number.or_else(|| self.numbers.get(&record.session).copied());
+        let Some(view) = number.and_then(|number| self.sessions.get_mut(&number)) else {
             return;
         };
         if let Event::SessionClosed { .. } = record.event {
