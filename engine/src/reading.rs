@@ -52,9 +52,7 @@ impl Reading {
             Some(records) => records,
             None => self.read_log(session, after, limit).await?,
         };
-        // The log may hold more than is published yet. A removal that it holds stands for what was
-        // to be read.
-        records.retain(|record| *record.stands_for().start() <= last);
+        keep_published(&mut records, last);
         check(session, after, &records).inspect_err(|damaged| tracing::error!("{damaged}"))?;
         Ok(records)
     }
@@ -116,6 +114,14 @@ impl Reading {
     }
 }
 
+/// The log may hold more than is published yet, up to `last`. A removal stands for what was to be
+/// read, where that is gone; where it is not, it is told in its turn.
+fn keep_published(records: &mut Vec<Arc<Record>>, last: Sequence) {
+    let is_published = |record: &&Arc<Record>| record.sequence <= last;
+    let published = records.iter().take_while(is_published).count();
+    records.truncate(published.max(1));
+}
+
 /// Whoever gave the records, and however many: nobody is told a stream with a gap that is not
 /// declared.
 fn check(session: SessionId, after: Sequence, records: &[Arc<Record>]) -> Result<(), PullError> {
@@ -148,6 +154,46 @@ async fn serve(inbox: Receiver<Request>, log: Arc<dyn LogReader>) {
         // Whoever asked may have gone meanwhile: then nothing is read.
         if !reply.is_canceled() {
             let _ = reply.send(log.read(session, after, limit));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rejoin_core::testing::{SESSION, instant};
+    use rejoin_core::{Event, JobId, LossCause, SessionNumber};
+
+    fn record(sequence: u64, event: Event) -> Arc<Record> {
+        Arc::new(Record {
+            session: SESSION,
+            sequence: Sequence(sequence),
+            at: instant(1),
+            event,
+        })
+    }
+
+    #[test]
+    fn a_removal_is_told_in_its_turn_or_instead_of_what_is_gone() {
+        let removal = record(
+            4,
+            Event::RecordsLost {
+                first: Sequence(1),
+                last: Sequence(3),
+                cause: LossCause::Retention {
+                    last_number: SessionNumber(1),
+                    last_job: JobId(0),
+                },
+            },
+        );
+        let [two, three] = [2, 3].map(|sequence| record(sequence, Event::SessionResumed));
+        for (read, told) in [
+            (vec![&two, &three, &removal], vec![&two]),
+            (vec![&removal], vec![&removal]),
+        ] {
+            let mut records: Vec<_> = read.into_iter().cloned().collect();
+            keep_published(&mut records, Sequence(2));
+            assert!(records.iter().eq(told));
         }
     }
 }
