@@ -1,6 +1,7 @@
 //! The engine's handle: what clients and frontends may ask for.
 
 use crate::activity::Activity;
+use crate::alarm::Alarm;
 use crate::answers::{find, joined};
 use crate::builtin::Builtin;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
@@ -25,57 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Sessions, jobs and consumers on one durable log. Clones are handles to the same engine; when
-/// the last is dropped, the engine ends.
-///
-/// ```
-/// use futures::future::BoxFuture;
-/// use rejoin_core::{Audience, Event, Manner, Place};
-/// use rejoin_engine::*;
-/// use rejoin_log::{MemoryLog, ReadLimit};
-/// use serde_json::{Map, json};
-/// use std::{sync::Arc, time::Duration};
-///
-/// /// A service that says what it is told.
-/// #[derive(Debug)]
-/// struct Echo;
-///
-/// impl Runner for Echo {
-///     fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
-///         Box::pin(async move {
-///             let members = Map::from_iter([("content".into(), json!(&*job.statement))]);
-///             let _ = job.reporter.result(encode_result(job.job, "echo", members)).await;
-///             Exit::default()
-///         })
-///     }
-/// }
-///
-/// smol::block_on(async {
-///     let config = Config::default();
-///     let services = Services::from([("echo".into(), Arc::new(Echo) as Arc<dyn Runner>)]);
-///     let (log, replayed) = (Box::new(MemoryLog::new()), Replayed::new(&config));
-///     let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
-///
-///     let created = engine.create_session(NewSession { reads: true, ..Default::default() }).await?;
-///     let manner = Manner { place: Place::Foreground, audience: Audience::Session };
-///     engine.submit_job(NewJob::new(created.session, "hello", manner)).await?;
-///
-///     // Whoever reads, and whenever: the same records in the same order.
-///     let pull = Pull {
-///         session: created.session,
-///         consumer: created.consumer.expect("the creator reads"),
-///         wait: Duration::from_secs(2),
-///         limit: ReadLimit { records: 1, bytes: 1 << 20 },
-///         select: |record| matches!(record.event, Event::ResultEmitted { .. }),
-///     };
-///     let pulled = engine.pull(pull).await?;
-///     let Event::ResultEmitted { result, .. } = &pulled.records[0].event else { unreachable!() };
-///     assert_eq!(&**result, r#"{"content":"hello","jobId":1,"type":"echo"}"#);
-///
-///     engine.shut_down(Duration::from_secs(1)).await;
-///     Ok::<_, Box<dyn std::error::Error>>(())
-/// })
-/// # .unwrap();
-/// ```
+/// the last is dropped, the engine ends. The [crate's page](crate) begins with an example.
 #[derive(Clone, Debug)]
 pub struct Engine {
     config: Arc<Config>,
@@ -141,6 +92,7 @@ impl Engine {
             reports,
             end: end_inbox,
             cursors_logged: runtime.now(),
+            alarm: Alarm::default(),
             read_only: config.read_only,
         };
         runtime.spawn_dedicated("rejoin-sequencer", Box::pin(sequencer.run()));
@@ -428,6 +380,23 @@ impl Engine {
         wait: Duration,
     ) -> Result<Vec<Arc<Record>>, PullError> {
         let patience = self.runtime().timer(wait);
+        self.read_until(session, after, limit, patience).await
+    }
+
+    /// As [`Self::read`], and waits until `patience` is ready: for whoever reads on and on, and
+    /// need not set a timer each time. `patience` is not asked while there are records, nor again
+    /// once it was ready.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub async fn read_until(
+        &self,
+        session: SessionId,
+        after: Sequence,
+        limit: ReadLimit,
+        patience: impl Future + Unpin,
+    ) -> Result<Vec<Arc<Record>>, PullError> {
         self.puller.next(session, after, limit, patience).await
     }
 

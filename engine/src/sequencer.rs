@@ -5,6 +5,7 @@
 //! one sync carries as many commands as came in while the one before it ran.
 
 use crate::activity::Activity;
+use crate::alarm::Alarm;
 use crate::batch::{Batch, Reply};
 use crate::error::Unavailable;
 use crate::published::Published;
@@ -13,9 +14,10 @@ use crate::supervisor::Supervisor;
 use crate::{Runtime, journal, limits};
 use async_channel::Receiver;
 use futures::FutureExt;
-use rejoin_core::{Command, Deadline, Event, State, Timestamp};
+use rejoin_core::{Command, Event, State, Timestamp};
 use rejoin_log::{AppendError, Log};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +50,7 @@ pub(crate) struct Sequencer {
     pub(crate) reports: Receiver<Command>,
     pub(crate) end: Receiver<()>,
     pub(crate) cursors_logged: Timestamp,
+    pub(crate) alarm: Alarm,
     /// No session ends by itself then, and cursors are not worth a record: the log is forgotten.
     pub(crate) read_only: bool,
 }
@@ -85,7 +88,7 @@ impl Sequencer {
             due.since(self.runtime.now())
                 .clamp(SHORTEST_SLEEP, limits::TICK)
         });
-        let mut tick = self.runtime.timer(sleep).fuse();
+        let mut tick = pin!(self.alarm.after(sleep, &*self.runtime).fuse());
         futures::select_biased! {
             end = self.end.recv().fuse() => { let _ = end; Input::End }
             () = tick => Input::Tick,
@@ -161,8 +164,10 @@ impl Sequencer {
         let now = now.max(self.state.last_at());
         // All that is due, not only as much as one `Expire` handles: nobody is expired for what
         // the log has not been told.
-        let is_decided = |due: &Deadline| !self.read_only || matches!(due, Deadline::Consumer(..));
-        let due: Vec<_> = self.state.due(now).filter(is_decided).collect();
+        let due: Vec<_> = match self.read_only {
+            true => self.state.due_consumers(now).collect(),
+            false => self.state.due(now).collect(),
+        };
         if due.is_empty() {
             return;
         }

@@ -8,14 +8,16 @@
 //! taken, and nothing follows from it.
 
 use crate::closed::Closed;
-use crate::deadline::{Deadline, Deadlines};
+use crate::consumers::{Consumer, Consumers};
+use crate::deadline::Next;
 use crate::few::Few;
 use crate::requests::{Known, Requests, fingerprint};
-use crate::state::{Consumer, Input, Job, Session, State};
+use crate::state::{Input, Job, Session, State};
 use crate::{
     ConsumerId, Event, InterruptCause, JobId, LeaveCause, LossCause, Place, Record, Sequence,
     SessionId, SessionNumber, Timestamp, Violation,
 };
+use alloc::boxed::Box;
 
 impl State {
     /// Changes the state as the record says.
@@ -59,18 +61,11 @@ impl State {
                 // Not only where it is submitted: that may be lost.
                 self.last_job = self.last_job.max(job);
             }
-            let before = open.deadline();
+            let before = open.next();
             open.last_sequence = record.sequence;
             open.bytes = open.bytes.saturating_add(event.bytes());
-            open.apply(
-                session,
-                record.at,
-                record.sequence,
-                event,
-                &mut self.deadlines,
-            );
-            self.deadlines
-                .reset(Deadline::Session(session), before, open.deadline());
+            open.apply(record.at, record.sequence, event);
+            self.deadlines.reset(session, before, open.next());
             return Ok(Some(open.number));
         }
         self.check(record)?;
@@ -84,13 +79,13 @@ impl State {
                 ..
             } => {
                 self.last_number = number.0;
-                let created = Session {
+                let created = Box::new(Session {
                     number: *number,
                     service: service.clone(),
                     user: user.clone(),
                     last_sequence: record.sequence,
                     last_ordinal: 0,
-                    consumers: Few::default(),
+                    consumers: Consumers::default(),
                     jobs: Few::default(),
                     foreground: None,
                     requests: Requests::default(),
@@ -98,9 +93,9 @@ impl State {
                     timeout: *timeout,
                     bytes: record.event.bytes(),
                     is_incomplete: false,
-                };
+                });
                 self.deadlines
-                    .reset(Deadline::Session(session), None, created.deadline());
+                    .reset(session, Next::default(), created.next());
                 self.sessions.insert(session, created);
             }
             Event::SessionClosed { .. } => {
@@ -142,20 +137,9 @@ impl State {
     }
 
     /// Takes an open session out, with all that is due in it.
-    fn forget(&mut self, session: SessionId) -> Option<Session> {
+    fn forget(&mut self, session: SessionId) -> Option<Box<Session>> {
         let open = self.sessions.remove(&session)?;
-        self.deadlines
-            .reset(Deadline::Session(session), open.deadline(), None);
-        // Without a gap, none of these is left by now.
-        for (id, job) in open.jobs() {
-            self.deadlines
-                .reset(Deadline::Job(session, id), job.deadline(), None);
-        }
-        for (id, consumer) in open.consumers() {
-            let deadline = Some(consumer.deadline());
-            self.deadlines
-                .reset(Deadline::Consumer(session, id), deadline, None);
-        }
+        self.deadlines.reset(session, open.next(), Next::default());
         Some(open)
     }
 
@@ -216,21 +200,10 @@ fn misplaced(record: &Record, last: Sequence, last_at: Timestamp) -> Option<&'st
 }
 
 impl Session {
-    fn apply(
-        &mut self,
-        session: SessionId,
-        at: Timestamp,
-        sequence: Sequence,
-        event: &Event,
-        deadlines: &mut Deadlines,
-    ) {
+    fn apply(&mut self, at: Timestamp, sequence: Sequence, event: &Event) {
         self.seen = self.seen.max(used_at(event, at));
         match event {
-            Event::SessionResumed => {
-                for (id, consumer) in self.consumers.iter_mut() {
-                    consumer.see(Deadline::Consumer(session, *id), at, deadlines);
-                }
-            }
+            Event::SessionResumed => self.consumers.see_all(at),
             Event::UserSet { user } => self.user = Some(user.clone()),
             Event::ConsumerJoined {
                 consumer: id,
@@ -238,39 +211,18 @@ impl Session {
                 ..
             } => {
                 let consumer = Consumer {
-                    joined: sequence,
                     cursor: Sequence::START,
                     seen: at,
                     timeout: *timeout,
                     is_doubtful: false,
                 };
-                deadlines.reset(
-                    Deadline::Consumer(session, *id),
-                    None,
-                    Some(consumer.deadline()),
-                );
                 self.last_ordinal = id.ordinal;
-                self.consumers.insert(*id, consumer);
+                self.consumers.join(*id, consumer);
             }
-            Event::CursorAdvanced {
-                consumer: id,
-                to,
-                seen,
-            } => {
-                if let Some(consumer) = self.consumers.get_mut(id) {
-                    consumer.cursor = *to;
-                    consumer.see(Deadline::Consumer(session, *id), *seen, deadlines);
-                }
+            Event::CursorAdvanced { consumer, to, seen } => {
+                self.consumers.advance(*consumer, *to, *seen);
             }
-            Event::ConsumerLeft { consumer: id, .. } => {
-                if let Some(consumer) = self.consumers.remove(id) {
-                    deadlines.reset(
-                        Deadline::Consumer(session, *id),
-                        Some(consumer.deadline()),
-                        None,
-                    );
-                }
-            }
+            Event::ConsumerLeft { consumer, .. } => self.consumers.leave(*consumer),
             Event::JobSubmitted {
                 job: id,
                 manner,
@@ -299,12 +251,11 @@ impl Session {
                     is_doubtful: false,
                     input: if *input { Input::Open(0) } else { Input::None },
                 };
-                deadlines.reset(Deadline::Job(session, *id), None, job.deadline());
                 if manner.place == Place::Foreground
                     && let Some(over) = self.foreground.replace(*id)
                 {
                     // It has ended in a record that is lost.
-                    self.forget_job(Deadline::Job(session, over), over, deadlines);
+                    self.jobs.remove(&over);
                 }
                 self.jobs.insert(*id, job);
             }
@@ -333,13 +284,12 @@ impl Session {
             }
             Event::InterruptRequested { job: id, cause, .. } => {
                 if let Some(job) = self.jobs.get_mut(id) {
-                    deadlines.reset(Deadline::Job(session, *id), job.deadline(), None);
                     job.interrupt.get_or_insert(*cause);
                     job.is_cut |= *cause == InterruptCause::OutputLimit;
                 }
             }
             Event::JobFinished { job: id, .. } => {
-                self.forget_job(Deadline::Job(session, *id), *id, deadlines);
+                self.jobs.remove(id);
                 self.foreground = self.foreground.filter(|foreground| foreground != id);
             }
             Event::RecordsLost { .. } => {
@@ -347,9 +297,7 @@ impl Session {
                 self.jobs
                     .values_mut()
                     .for_each(|job| job.is_doubtful = true);
-                self.consumers
-                    .values_mut()
-                    .for_each(|consumer| consumer.is_doubtful = true);
+                self.consumers.doubt_all();
             }
             Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
@@ -358,18 +306,12 @@ impl Session {
         }
     }
 
-    fn forget_job(&mut self, deadline: Deadline, job: JobId, deadlines: &mut Deadlines) {
-        if let Some(job) = self.jobs.remove(&job) {
-            deadlines.reset(deadline, job.deadline(), None);
-        }
-    }
-
     /// What speaks against `event` as the session's next.
     fn objection(&self, event: &Event, last_job: u64) -> Option<&'static str> {
         match event {
             Event::ConsumerJoined { consumer, .. } => (consumer.ordinal <= self.last_ordinal)
                 .then_some("its consumer's ordinal does not grow"),
-            Event::CursorAdvanced { consumer, to, .. } => match self.consumers.get(consumer) {
+            Event::CursorAdvanced { consumer, to, .. } => match self.consumers.get(*consumer) {
                 None => self
                     .lacks_consumer(consumer)
                     .then_some("its consumer has not joined"),
@@ -414,8 +356,8 @@ impl Session {
                 if !self.jobs.values().all(|job| job.is_doubtful) {
                     Some("its session has unfinished jobs")
                 } else {
-                    let all_may_have_left = self.consumers.values().all(|it| it.is_doubtful);
-                    (!all_may_have_left).then_some("its session has consumers")
+                    let has_consumers = self.consumers.is_anybody_certain();
+                    has_consumers.then_some("its session has consumers")
                 }
             }
             Event::SessionCreated { .. }
@@ -428,7 +370,7 @@ impl Session {
     }
 
     fn lacks_consumer(&self, consumer: &ConsumerId) -> bool {
-        !self.is_incomplete && !self.consumers.contains_key(consumer)
+        !self.is_incomplete && self.consumers.get(*consumer).is_none()
     }
 
     fn lacks_job(&self, job: &JobId) -> bool {
@@ -438,14 +380,6 @@ impl Session {
     fn is_foreground_taken(&self) -> bool {
         let job = self.foreground.and_then(|job| self.jobs.get(&job));
         job.is_some_and(|job| !job.is_doubtful)
-    }
-}
-
-impl Consumer {
-    fn see(&mut self, deadline: Deadline, seen: Timestamp, deadlines: &mut Deadlines) {
-        let before = self.deadline();
-        self.seen = self.seen.max(seen);
-        deadlines.reset(deadline, Some(before), Some(self.deadline()));
     }
 }
 

@@ -8,7 +8,7 @@
 use rejoin_accounts::{
     Accounts, Authorization, Caller, Credentials, Denied, Permission, TokenKind, cookie,
 };
-use rejoin_http::{Answer, StatusCode};
+use rejoin_http::{Answer, Arrival, StatusCode};
 use std::time::Duration;
 
 /// Somebody who was let in, and the cookie's value that they are to keep; none where they have it,
@@ -20,17 +20,14 @@ pub(crate) struct Entered {
 }
 
 /// Lets in whoever has an account. Waits while a password is hashed that wasn't seen before.
-pub(crate) async fn enter(
-    accounts: &Accounts,
-    http: &tide::Request<()>,
-) -> Result<Entered, Denied> {
+pub(crate) async fn enter(accounts: &Accounts, http: &Arrival) -> Result<Entered, Denied> {
     if accounts.is_open() {
         return Ok(Entered {
             caller: Caller::local(),
             cookie: None,
         });
     }
-    let headers = rejoin_http::headers(http);
+    let headers = http.headers();
     let known = cookie(headers, COOKIE).map(|token| accounts.caller_of_token(token, TOKENS));
     if let Some(Ok(caller)) = known {
         return Ok(Entered {
@@ -42,11 +39,13 @@ pub(crate) async fn enter(
         Authorization::Basic(credentials) => credentials,
         Authorization::Malformed => return Err(Denied::Malformed),
         // A token of elsewhere says nothing here.
-        Authorization::None | Authorization::Bearer(_) => {
-            of_query(http.url()).ok_or(Denied::Missing)?
-        }
+        Authorization::None | Authorization::Bearer(_) => http
+            .url()
+            .as_ref()
+            .and_then(of_query)
+            .ok_or(Denied::Missing)?,
     };
-    let address = rejoin_http::peer(http).ip();
+    let address = http.peer().ip();
     let (caller, token) = accounts.login(credentials, address, TOKENS).await?;
     Ok(Entered {
         caller,
@@ -72,12 +71,8 @@ pub(crate) fn refuse() -> Answer {
 }
 
 /// The header that has the client keep the cookie.
-pub(crate) fn keep(http: &tide::Request<()>, token: &str) -> String {
-    let secure = if rejoin_http::is_encrypted(http) {
-        "; Secure"
-    } else {
-        ""
-    };
+pub(crate) fn keep(http: &Arrival, token: &str) -> String {
+    let secure = if http.is_encrypted() { "; Secure" } else { "" };
     format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict{secure}")
 }
 

@@ -3,8 +3,7 @@
 
 use crate::error::Fault;
 use rejoin_core::{ConsumerId, JobId, SessionId};
-use std::fmt;
-use std::io::Write;
+use std::fmt::{self, Write as _};
 
 /// How it went, in the words of the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +93,7 @@ impl Answer {
             if let Some(session) = self.session {
                 envelope.shown("sessionId", session);
             }
-            envelope.text("state", self.state.as_str());
+            envelope.plain("state", self.state.as_str());
         });
         json
     }
@@ -124,7 +123,12 @@ impl<'a> Object<'a> {
 
     /// The object by itself, as the body of an answer.
     pub(crate) fn of(members: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
-        let mut json = Vec::with_capacity(128);
+        Self::around(0, members)
+    }
+
+    /// As [`Self::of`], with room for so many bytes beside its small members.
+    pub(crate) fn around(bytes: usize, members: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
+        let mut json = Vec::with_capacity(bytes + 128);
         Object::write(&mut json, members);
         json
     }
@@ -140,7 +144,15 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A text that needs no escapes, such as an identity or a date.
+    /// A text that needs no escapes, such as one of this frontend's own.
+    pub(crate) fn plain(&mut self, name: &'static str, text: &str) {
+        self.name(name);
+        self.json.push(b'"');
+        self.json.extend_from_slice(text.as_bytes());
+        self.json.push(b'"');
+    }
+
+    /// What shows as a text that needs no escapes, such as an identity or a date.
     pub(crate) fn shown(&mut self, name: &'static str, value: impl fmt::Display) {
         self.name(name);
         self.json.push(b'"');
@@ -176,7 +188,17 @@ impl<'a> Object<'a> {
         reason = "bytes in memory take all that is written"
     )]
     fn show(&mut self, value: impl fmt::Display) {
-        write!(self.json, "{value}").expect("memory can be written");
+        write!(Text(self.json), "{value}").expect("memory can be written");
+    }
+}
+
+/// Bytes that texts are written to, without the detour over what can fail.
+struct Text<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
     }
 }
 

@@ -1,17 +1,19 @@
-//! One request: checked, its body collected, handed to tide, and tide's response handed back.
+//! One request: checked, its body collected, handed to a handler, by tide or past it, and its answer
+//! handed back.
 //!
-//! tide never sees a request that was refused, nor one whose body isn't complete. Everything from
+//! No handler sees a request that was refused, nor one whose body isn't complete. Everything from
 //! outside that could fail does so here, as a status: nothing here panics, and a handler that does
 //! is answered with 500.
 
 use crate::answer::Answer;
+use crate::app::{App, Direct};
 use crate::host::{HostCheck, Refused};
 use crate::limits::Limits;
 use crate::pace::Pace;
 use crate::reply::{Reply, Sending};
 use crate::request::{Arrival, Line};
 use crate::tls::Tls;
-use crate::watch::{Notes, Seen, Watch};
+use crate::watch::{Seen, Watch};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
@@ -31,7 +33,7 @@ pub(crate) type Response = http::Response<Reply>;
 /// What the connections of one thread share.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
-    pub(crate) app: tide::Server<()>,
+    pub(crate) app: App,
     pub(crate) limits: Limits,
     pub(crate) hosts: HostCheck,
     pub(crate) watch: Watch,
@@ -81,22 +83,24 @@ impl Exchange {
         ));
         let whole = incoming.is_end_stream();
         let judged = self.judge(&head, &incoming);
-        let headers = head.headers;
+        let (method, headers) = (head.method, head.headers);
+        let target = head.uri.into_parts().path_and_query;
         async move {
             let response = match judged {
                 Err(refusal) => refusal.into_response(whole),
-                Ok((method, url)) => match self.collect(incoming).await {
+                Ok(asked) => match self.collect(incoming).await {
                     Err(refusal) => refusal.into_response(false),
                     Ok(body) => {
                         self.pace.request_is_whole();
-                        match url {
-                            Some(url) => {
-                                let asked = self.ask(method, url, headers, body, seen.notes());
-                                Box::pin(asked).await
-                            }
-                            // `OPTIONS *` asks about the server, not about anything on it.
-                            None => plain(StatusCode::NO_CONTENT, None),
-                        }
+                        let arrival = Arrival {
+                            method,
+                            target,
+                            headers,
+                            body,
+                            line: self.line.clone(),
+                            notes: seen.notes(),
+                        };
+                        Box::pin(self.ask(asked, arrival)).await
                     }
                 },
             };
@@ -109,44 +113,48 @@ impl Exchange {
         }
     }
 
-    /// Asks tide, and with it a handler.
-    fn ask(
-        &self,
-        method: tide::http::Method,
-        url: Url,
-        headers: HeaderMap,
-        body: Bytes,
-        notes: Option<Arc<Notes>>,
-    ) -> impl Future<Output = Response> {
-        let mut request = tide::http::Request::new(method, url);
-        request.ext_mut().insert(Arrival {
-            headers,
-            body,
-            line: self.line.clone(),
-            notes,
-        });
-        let responding = self.shared.app.respond(request);
-        async move {
-            let mut response = match AssertUnwindSafe(responding).catch_unwind().await {
-                Ok(Ok(response)) => hand_back(response, method == tide::http::Method::Head),
-                Ok(Err(error)) => {
-                    tracing::error!(%error, path = self.path(), "a handler failed");
-                    plain(StatusCode::INTERNAL_SERVER_ERROR, Some(FAILED))
+    /// Asks a handler, and answers for one that fails.
+    async fn ask(&self, asked: Asked, arrival: Arrival) -> Response {
+        let to_head = arrival.method == http::Method::HEAD;
+        let direct = match &asked {
+            Asked::Direct(direct) => Some(direct.path),
+            Asked::Tide(..) | Asked::Server => None,
+        };
+        let path = || direct.map_or_else(|| self.path(), Into::into);
+        let answering = async {
+            match asked {
+                Asked::Direct(direct) => Ok(of_answer(direct.answer(arrival).await)),
+                Asked::Tide(method, url) => {
+                    let mut request = tide::http::Request::new(method, url);
+                    request.ext_mut().insert(arrival);
+                    // Boxed, so that the others need no room for it.
+                    Box::pin(self.shared.app.respond(request))
+                        .await
+                        .map(of_tide)
                 }
-                Err(panic) => {
-                    let panic = panic_text(&*panic);
-                    tracing::error!(panic, path = self.path(), "a handler panicked");
-                    plain(StatusCode::INTERNAL_SERVER_ERROR, Some(FAILED))
-                }
-            };
-            if self.line.closing.has_begun() {
-                close(&mut response);
+                // `OPTIONS *` asks about the server, not about anything on it.
+                Asked::Server => Ok(plain(StatusCode::NO_CONTENT, None)),
             }
-            response
+        };
+        let mut response = match AssertUnwindSafe(answering).catch_unwind().await {
+            Ok(Ok(response)) => hand_back(response, to_head),
+            Ok(Err(error)) => {
+                tracing::error!(%error, path = path(), "a handler failed");
+                plain(StatusCode::INTERNAL_SERVER_ERROR, Some(FAILED))
+            }
+            Err(panic) => {
+                let panic = panic_text(&*panic);
+                tracing::error!(panic, path = path(), "a handler panicked");
+                plain(StatusCode::INTERNAL_SERVER_ERROR, Some(FAILED))
+            }
+        };
+        if self.line.closing.has_begun() {
+            close(&mut response);
         }
+        response
     }
 
-    /// The path that was asked for last.
+    /// The path that tide was asked for last.
     fn path(&self) -> String {
         let last = self.last.borrow();
         let target = last.target.as_ref();
@@ -154,18 +162,16 @@ impl Exchange {
     }
 
     /// Everything that can be refused before the body is read.
-    fn judge(
-        &self,
-        head: &request::Parts,
-        body: &Incoming,
-    ) -> Result<(tide::http::Method, Option<Url>), Refusal> {
+    fn judge(&self, head: &request::Parts, body: &Incoming) -> Result<Asked, Refusal> {
         let method = method(&head.method).ok_or(Refusal::Method)?;
         let path = head.uri.path();
+        let asked = if let Some(direct) = self.shared.app.find(path) {
+            Asked::Direct(direct.clone())
         // No target may have a backslash, and URLs take it for a slash.
-        let url = if path.starts_with('/') && !path.contains('\\') {
-            Some(self.url(&head.uri).ok_or(Refusal::Target)?)
+        } else if path.starts_with('/') && !path.contains('\\') {
+            Asked::Tide(method, self.url(&head.uri).ok_or(Refusal::Target)?)
         } else if path == "*" && head.method == http::Method::OPTIONS {
-            None
+            Asked::Server
         } else {
             return Err(Refusal::Target);
         };
@@ -183,7 +189,7 @@ impl Exchange {
         if body.size_hint().lower() > self.shared.limits.body_bytes as u64 {
             return Err(Refusal::BodyTooLarge);
         }
-        Ok((method, url))
+        Ok(asked)
     }
 
     fn judge_host(&self, head: &request::Parts) -> Result<(), Refused> {
@@ -285,17 +291,20 @@ pub(crate) fn method(method: &http::Method) -> Option<tide::http::Method> {
     })
 }
 
+/// An answer as hyper's response.
+pub(crate) fn of_answer(answer: Answer) -> Response {
+    let (status, headers, content) = answer.into_parts();
+    let mut given = Response::new(Reply::from(content));
+    *given.status_mut() = status;
+    *given.headers_mut() = headers;
+    given
+}
+
 /// tide's response as hyper's, with a header of its own only where the handler has given none.
-pub(crate) fn hand_back(mut response: tide::http::Response, to_head: bool) -> Response {
+pub(crate) fn of_tide(mut response: tide::http::Response) -> Response {
     let answer = response.ext_mut().remove::<Answer>();
     let mut given = match answer {
-        Some(answer) => {
-            let (status, headers, content) = answer.into_parts();
-            let mut given = Response::new(Reply::from(content));
-            *given.status_mut() = status;
-            *given.headers_mut() = headers;
-            given
-        }
+        Some(answer) => of_answer(answer),
         None => {
             let status = StatusCode::from_u16(response.status().into())
                 .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -314,6 +323,11 @@ pub(crate) fn hand_back(mut response: tide::http::Response, to_head: bool) -> Re
             append(given.headers_mut(), name.as_str(), value.as_str());
         }
     }
+    given
+}
+
+/// The response as it is sent, whatever the handler says of its length.
+pub(crate) fn hand_back(mut given: Response, to_head: bool) -> Response {
     // The length is the body's, whatever the handler says; hyper writes it, or chunks. But of an
     // empty body hyper doesn't tell HEAD.
     let length = given.body().size_hint().exact();
@@ -374,6 +388,13 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("not a text")
+}
+
+/// Who is asked.
+enum Asked {
+    Direct(Direct),
+    Tide(tide::http::Method, Url),
+    Server,
 }
 
 /// Why a request doesn't reach a handler.

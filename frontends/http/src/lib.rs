@@ -2,7 +2,8 @@
 //!
 //! A frontend mounts its endpoints on one tide application and never sees a connection. Connections
 //! are hyper's: what comes in is parsed, limited, timed and checked here before a handler is asked,
-//! and what goes out is written here. tide only routes. Nobody else knows hyper.
+//! and what goes out is written here. tide only routes, and where that costs too much, a path goes past
+//! it ([`App::direct`]). Nobody else knows hyper.
 //!
 //! ```
 //! use rejoin_http::{Answer, HostCheck, Limits, Methods, Server, StatusCode};
@@ -41,6 +42,7 @@
 //! of its requests and responses, since copying both doubles what tide costs.
 
 mod answer;
+mod app;
 mod closing;
 mod encrypted;
 mod exchange;
@@ -58,6 +60,8 @@ pub mod test_call;
 #[cfg(feature = "test-client")]
 pub mod test_client;
 #[cfg(feature = "test-client")]
+pub mod test_server;
+#[cfg(feature = "test-client")]
 pub mod test_tls;
 mod timers;
 mod tls;
@@ -65,23 +69,23 @@ mod watch;
 mod worker;
 
 pub use answer::{Answer, answer};
+pub use app::App;
 pub use closing::Closing;
 pub use host::HostCheck;
 pub use limits::{HEADER_BYTES_MOST, Limits};
 pub use methods::Methods;
-pub use request::{body, closing, header, headers, is_encrypted, note_job, note_session, peer};
+pub use request::{
+    Arrival, body, closing, header, headers, is_encrypted, note_job, note_session, peer,
+};
 pub use server::{BindError, Server, Stopped};
 pub use tls::{Tls, TlsError};
 pub use watch::{CLASSES, Numbers, OfFrontend, Requests, Watch};
 
 pub use bytes::Bytes;
-pub use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-/// An application for frontends to mount their endpoints on.
-///
-/// What nobody has mounted is answered 404 `Not found`; a path that is mounted with other methods
-/// 405 (with `Allow` where it is mounted with [`Methods`]).
+/// An application for frontends to mount their endpoints on, on which there is nothing yet.
 #[must_use]
-pub fn app() -> tide::Server<()> {
-    tide::new()
+pub fn app() -> App {
+    App::default()
 }

@@ -1,5 +1,6 @@
 //! Listening, accepting and stopping.
 
+use crate::app::App;
 use crate::closing::Closing;
 use crate::exchange::Shared;
 use crate::host::HostCheck;
@@ -35,7 +36,7 @@ use std::pin::pin;
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    app: tide::Server<()>,
+    app: App,
     limits: Limits,
     hosts: HostCheck,
     tls: Option<Tls>,
@@ -52,7 +53,7 @@ impl Server {
     /// When the address can't be listened at, for example because another server does.
     pub fn bind(
         address: SocketAddr,
-        app: tide::Server<()>,
+        app: App,
         limits: Limits,
         hosts: HostCheck,
     ) -> Result<Self, BindError> {

@@ -1,6 +1,6 @@
 //! Requests to an application without a connection, for tests and fuzzers of frontends.
 //!
-//! What enters is what hyper has parsed; it is judged, handed to tide and taken back as on a
+//! What enters is what hyper has parsed; it is judged, handed to a handler and taken back as on a
 //! connection to a server that answers to local names, but for limits and timeouts.
 //!
 //! ```
@@ -13,8 +13,9 @@
 //! assert!(smol::block_on(call(&app, "GET", "no path", &[], b"")).is_none());
 //! ```
 
+use crate::app::App;
 use crate::closing::Closing;
-use crate::exchange::{hand_back, method, parse_url};
+use crate::exchange::{hand_back, method, of_answer, of_tide, parse_url};
 use crate::host::HostCheck;
 use crate::request::{Arrival, Line};
 use bytes::Bytes;
@@ -44,18 +45,19 @@ pub struct Called {
 ///
 /// When the handler panics or fails, or a streamed body breaks off.
 pub async fn call(
-    app: &tide::Server<()>,
+    app: &App,
     name: &str,
     target: &str,
     headers: &[(&str, &[u8])],
     body: &[u8],
 ) -> Option<Called> {
-    let method = method(&Method::from_bytes(name.as_bytes()).ok()?)?;
+    let name = Method::from_bytes(name.as_bytes()).ok()?;
+    let method = method(&name)?;
     let uri = Uri::try_from(target).ok()?;
     if !uri.path().starts_with('/') || uri.path().contains('\\') {
         return None;
     }
-    let mut request = tide::http::Request::new(method, parse_url(uri.path_and_query()?.as_str())?);
+    let url = parse_url(uri.path_and_query()?.as_str())?;
     let mut arrived = HeaderMap::new();
     for (name, value) in headers {
         let name = HeaderName::try_from(*name).ok()?;
@@ -66,7 +68,11 @@ pub async fn call(
         false => Version::HTTP_10,
     };
     HostCheck::local().judge(version, &uri, &arrived).ok()?;
-    request.ext_mut().insert(Arrival {
+    let direct = app.find(uri.path());
+    let to_head = name == Method::HEAD;
+    let arrival = Arrival {
+        method: name,
+        target: uri.path_and_query().cloned(),
         headers: arrived,
         body: Bytes::copy_from_slice(body),
         line: Arc::new(Line {
@@ -75,9 +81,16 @@ pub async fn call(
             encrypted: false,
         }),
         notes: None,
-    });
-    let response: tide::http::Response = app.respond(request).await.expect("the handler failed");
-    let (head, reply) = hand_back(response, method == tide::http::Method::Head).into_parts();
+    };
+    let response = match direct {
+        Some(direct) => of_answer(direct.answer(arrival).await),
+        None => {
+            let mut request = tide::http::Request::new(method, url);
+            request.ext_mut().insert(arrival);
+            of_tide(app.respond(request).await.expect("the handler failed"))
+        }
+    };
+    let (head, reply) = hand_back(response, to_head).into_parts();
     let body = reply.collect().await.expect("the body broke off");
     Some(Called {
         status: head.status.as_u16(),

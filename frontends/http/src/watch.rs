@@ -6,7 +6,7 @@ use crate::exchange::Shared;
 use crate::limits::PATH_TOLD;
 use http::{Method, StatusCode};
 use rejoin_numbers::{Counter, Entered, Histogram, Level};
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -155,26 +155,40 @@ impl Default for Numbers {
 }
 
 /// What a handler has said of its request: see [`note_session`](crate::note_session).
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Notes(Mutex<Noted>);
 
-#[derive(Debug, Default)]
+/// Written out only when they are told, which few requests are.
+#[derive(Default)]
 struct Noted {
-    session: Option<String>,
-    job: Option<String>,
+    session: Option<Note>,
+    job: Option<Note>,
 }
 
+type Note = Box<dyn Display + Send>;
+
 impl Notes {
-    pub(crate) fn session(&self, session: impl Display) {
-        self.noted().session = Some(session.to_string());
+    pub(crate) fn session(&self, session: impl Display + Send + 'static) {
+        self.noted().session = Some(Box::new(session));
     }
 
-    pub(crate) fn job(&self, job: impl Display) {
-        self.noted().job = Some(job.to_string());
+    pub(crate) fn job(&self, job: impl Display + Send + 'static) {
+        self.noted().job = Some(Box::new(job));
     }
 
     fn noted(&self) -> std::sync::MutexGuard<'_, Noted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Notes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let noted = self.noted();
+        let told = |note: &Option<Note>| note.as_ref().map(ToString::to_string);
+        f.debug_struct("Notes")
+            .field("session", &told(&noted.session))
+            .field("job", &told(&noted.job))
+            .finish()
     }
 }
 
@@ -268,8 +282,8 @@ impl Drop for Seen {
                     status = self.status.map(|status| status.as_u16()),
                     seconds = took.as_secs_f64(),
                     bytes = self.bytes,
-                    session = noted.session.as_deref(),
-                    job = noted.job.as_deref(),
+                    session = noted.session.as_ref().map(tracing::field::display),
+                    job = noted.job.as_ref().map(tracing::field::display),
                     peer = %told.peer,
                     "request"
                 )

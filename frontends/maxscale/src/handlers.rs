@@ -104,7 +104,7 @@ impl MaxScale {
         let session = target.route.session().and_then(route::number);
         let known =
             session.and_then(|it| self.engine.view(|views| views.numbered(it).map(|it| it.id)));
-        known.inspect(|session| rejoin_http::note_session(http, session));
+        known.inspect(|session| rejoin_http::note_session(http, *session));
         let version = self.version(&target.route, &asked.caller)?;
         let header = |name| rejoin_http::header(http, name);
         let conditions = Conditions {

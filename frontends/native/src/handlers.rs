@@ -325,7 +325,7 @@ fn job_id(http: &Http) -> Result<JobId, Fault> {
     let name = named(http, "job");
     number("job", name)
         .map(JobId)
-        .inspect(|job| rejoin_http::note_job(http, job))
+        .inspect(|job| rejoin_http::note_job(http, *job))
         .map_err(|_| Fault::JobNotFound(name.to_owned()))
 }
 

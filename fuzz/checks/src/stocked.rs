@@ -5,12 +5,13 @@ use crate::http_request::HttpRequest;
 use crate::world::World;
 use rejoin_core::{Audience, Manner, Place};
 use rejoin_engine::{Engine, NewJob, NewSession, Unavailable};
+use rejoin_http::App;
 use rejoin_http::test_call::Called;
 
 /// The server.
 pub(crate) struct Stocked {
     world: World,
-    app: tide::Server<()>,
+    app: App,
     revision: u64,
     waiting: usize,
 }

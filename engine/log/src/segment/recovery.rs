@@ -331,7 +331,9 @@ pub(super) fn newest_snapshot(
         let file = disk.path().join(name.to_string());
         match snapshot::read(disk, *name) {
             Ok((log, snapshot)) => return Ok(Some((*name, log, snapshot))),
-            Err(Unusable::Unsound(reason)) => passed_over.push(PassedOver { file, reason }),
+            Err(Unusable::Unsound(reason) | Unusable::OtherVersion(reason)) => {
+                passed_over.push(PassedOver { file, reason });
+            }
             Err(Unusable::Io(error)) => return Err(io_error(&file, error)),
         }
     }

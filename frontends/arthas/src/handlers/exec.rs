@@ -11,13 +11,15 @@ use crate::request::Request;
 use crate::statement;
 use crate::translate::Told;
 use crate::wire::{Answer, Object, State};
-use futures::channel::oneshot;
+use futures::future::BoxFuture;
 use rejoin_core::{Audience, Manner, Outcome, SessionId};
-use rejoin_engine::{CommandError, NewJob, NotedJob};
+use rejoin_engine::{CommandError, NewJob, NotedJob, Runtime};
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
-
-type Reply = oneshot::Sender<Result<Answer, Fault>>;
 
 impl Arthas {
     /// In a session of its own, which is gone when the client reads the answer.
@@ -29,22 +31,16 @@ impl Arthas {
         let frontend = self.clone();
         let (command, timeout) = (request.command.clone(), self.exec_timeout(request));
         let user = request.user.clone();
-        self.detach(|reply| async move {
-            let session = match frontend
+        self.to_the_end(|left| async move {
+            let session = frontend
                 .create_session(user.as_deref(), remote, false)
-                .await
-            {
-                Ok(created) => created.session,
-                Err(fault) => {
-                    let _ = reply.send(Err(fault));
-                    return;
-                }
-            };
+                .await?
+                .session;
             let answer = frontend
-                .run(session, command.as_deref(), timeout, &reply)
+                .run(session, command.as_deref(), timeout, &left)
                 .await;
             frontend.close(session).await;
-            let _ = reply.send(answer);
+            answer
         })
         .await
     }
@@ -58,11 +54,10 @@ impl Arthas {
         self.open_since(session)?;
         let frontend = self.clone();
         let (command, timeout) = (request.command.clone(), self.exec_timeout(request));
-        self.detach(|reply| async move {
-            let answer = frontend
-                .run(session, command.as_deref(), timeout, &reply)
-                .await;
-            let _ = reply.send(answer);
+        self.to_the_end(|left| async move {
+            frontend
+                .run(session, command.as_deref(), timeout, &left)
+                .await
         })
         .await
     }
@@ -71,15 +66,16 @@ impl Arthas {
         request.exec_timeout.unwrap_or(self.settings.exec_timeout)
     }
 
-    async fn detach<F>(&self, exec: impl FnOnce(Reply) -> F) -> Result<Answer, Fault>
+    /// Runs here, and elsewhere to the end once nobody waits any more.
+    fn to_the_end<F>(&self, exec: impl FnOnce(Left) -> F) -> ToTheEnd
     where
-        F: Future<Output = ()> + Send + 'static,
+        F: Future<Output = Result<Answer, Fault>> + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
-        self.engine.runtime().spawn(Box::pin(exec(reply)));
-        match answer.await {
-            Ok(answer) => answer,
-            Err(oneshot::Canceled) => Err(Fault::Unprocessed),
+        let left = Left::default();
+        ToTheEnd {
+            running: Some(Box::pin(exec(left.clone()))),
+            left,
+            runtime: self.engine.runtime().clone(),
         }
     }
 
@@ -88,11 +84,11 @@ impl Arthas {
         session: SessionId,
         command: Option<&str>,
         timeout: Duration,
-        reply: &Reply,
+        left: &Left,
     ) -> Result<Answer, Fault> {
         let run = async {
             let submitted = self.submit_alone(session, command, timeout).await?;
-            let told = self.follow(session, submitted, timeout, reply).await?;
+            let told = self.follow(session, submitted, timeout, left).await?;
             Ok(answer(command, submitted, told, timeout).session(session))
         };
         run.await
@@ -124,30 +120,29 @@ impl Arthas {
         session: SessionId,
         submitted: NotedJob,
         timeout: Duration,
-        reply: &Reply,
+        left: &Left,
     ) -> Result<Told, Fault> {
         let runtime = self.engine.runtime();
-        let deadline = runtime.now() + timeout + EXEC_GRACE;
+        let longest = timeout + EXEC_GRACE;
+        let deadline = runtime.now() + longest;
+        let mut patience = runtime.timer(longest);
         let mut told = Told::new(submitted.job);
         let mut after = submitted.sequence;
         loop {
-            let wait = deadline.since(runtime.now());
             let records = self
                 .engine
-                .read(session, after, FOLLOW, wait)
+                .read_until(session, after, FOLLOW, &mut patience)
                 .await
                 .map_err(|error| Fault::of_read(error, session))?;
             for record in &records {
                 told.add(record);
                 after = record.sequence;
             }
-            if reply.is_canceled() {
+            if left.0.load(Ordering::Relaxed) {
                 told.forget();
             }
-            if told.outcome().is_some() {
-                return Ok(told);
-            }
-            if records.is_empty() || wait.is_zero() {
+            let is_over = records.is_empty() || runtime.now() >= deadline;
+            if told.outcome().is_some() || is_over {
                 return Ok(told);
             }
         }
@@ -168,14 +163,55 @@ impl Arthas {
     }
 }
 
+/// Whether the client has left.
+#[derive(Clone, Debug, Default)]
+struct Left(Arc<AtomicBool>);
+
+/// An exec. It is run by whoever waits for it, which spares two ways across threads; when that is
+/// dropped, the runtime goes on with it.
+struct ToTheEnd {
+    /// None once it has ended, and while it is polled: one that panics is not gone on with.
+    running: Option<BoxFuture<'static, Result<Answer, Fault>>>,
+    left: Left,
+    runtime: Arc<dyn Runtime>,
+}
+
+impl Future for ToTheEnd {
+    type Output = Result<Answer, Fault>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(mut running) = self.running.take() else {
+            return Poll::Ready(Err(Fault::Unprocessed));
+        };
+        let answer = running.as_mut().poll(context);
+        if answer.is_pending() {
+            self.running = Some(running);
+        }
+        answer
+    }
+}
+
+impl Drop for ToTheEnd {
+    fn drop(&mut self) {
+        let Some(running) = self.running.take() else {
+            return;
+        };
+        self.left.0.store(true, Ordering::Relaxed);
+        self.runtime.spawn(Box::pin(async move {
+            let _nobody_waits = running.await;
+        }));
+    }
+}
+
 fn answer(command: Option<&str>, submitted: NotedJob, told: Told, timeout: Duration) -> Answer {
     let outcome = told.outcome();
     let is_expired = matches!(outcome, None | Some(Outcome::TimedOut));
     let results = told.finish();
-    let body = Object::of(|body| {
+    let room = results.len() + command.map_or(0, str::len);
+    let body = Object::around(room, |body| {
         body.optional("command", command);
         body.value("jobId", submitted.job);
-        body.text("jobStatus", job_status(outcome.is_some()));
+        body.plain("jobStatus", job_status(outcome.is_some()));
         body.json("results", &results);
         body.value("timeExpired", is_expired);
         if is_expired {

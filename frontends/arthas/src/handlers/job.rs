@@ -22,7 +22,7 @@ impl Arthas {
                     body.optional("command", command);
                     body.value("jobId", job);
                     // Whatever has become of it by now: clients begin to pull when they read this.
-                    body.text("jobStatus", "READY");
+                    body.plain("jobStatus", "READY");
                 });
                 let answer = Answer::new(State::Scheduled).body(body);
                 return Ok(answer.session(session).about(job));
@@ -68,7 +68,7 @@ impl Arthas {
         let has_finished = self.wait_for_end(session, interrupted).await;
         let body = Object::of(|body| {
             body.value("jobId", interrupted.job);
-            body.text("jobStatus", job_status(has_finished));
+            body.plain("jobStatus", job_status(has_finished));
         });
         Ok(Answer::new(State::Succeeded)
             .body(body)

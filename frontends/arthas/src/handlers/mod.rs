@@ -15,10 +15,12 @@ use rejoin_core::{SessionId, Timestamp};
 use std::net::SocketAddr;
 
 impl Arthas {
-    /// Answers a request of `caller` that came from `remote`.
+    /// Answers a request of `caller` that came from `remote`, and that names the session `named`,
+    /// unless what it names could be none.
     pub(crate) async fn handle(
         &self,
         request: &Request,
+        named: Option<SessionId>,
         remote: Option<SocketAddr>,
         caller: &Caller,
     ) -> Result<Answer, Fault> {
@@ -39,9 +41,7 @@ impl Arthas {
             };
         };
         // One that could not be a session's name is not the name of one.
-        let session = name
-            .parse()
-            .map_err(|_| Fault::SessionNotFound(name.clone()))?;
+        let session = named.ok_or_else(|| Fault::SessionNotFound(name.clone()))?;
         match self.act(action, request, session, caller).await {
             Err(Fault::SessionNotFound(name)) => Err(match self.engine.removed(session).await {
                 Some(last) => Fault::SessionRemoved { session, last },

@@ -26,7 +26,7 @@ impl Arthas {
             }
         };
         let results = self.pull(session, consumer).await?;
-        let body = Object::of(|body| body.json("results", &results));
+        let body = Object::around(results.len(), |body| body.json("results", &results));
         Ok(Answer::new(State::Succeeded)
             .body(body)
             .consumer(Some(consumer))

@@ -49,7 +49,7 @@ impl Reader<'_> {
     /// Somebody who joins later is first told that there is no input yet, then the history without
     /// what input there was at the time, and then from its own joining on what input there is.
     pub(crate) fn read(&self, after: Sequence, records: &[Arc<Record>]) -> Results {
-        let mut results = Results::default();
+        let mut results = Results::with_room(records.iter().map(|record| room(record)).sum());
         if after == Sequence::START && self.joined > CREATOR_JOINED && !records.is_empty() {
             results.input_status(InputStatus::Disabled);
         }
@@ -138,6 +138,18 @@ impl Reader<'_> {
         }
     }
 }
+
+/// About the bytes that a record's results take.
+fn room(record: &Record) -> usize {
+    match &record.event {
+        Event::ResultEmitted { result, .. } => result.len() + 1,
+        Event::JobSubmitted { statement, .. } => statement.len() + OWN_RESULTS,
+        _ => OWN_RESULTS,
+    }
+}
+
+/// What this product's own results take at most of most records.
+const OWN_RESULTS: usize = 256;
 
 /// What is said where records are gone.
 fn lost(first: Sequence, last: Sequence, cause: LossCause) -> String {

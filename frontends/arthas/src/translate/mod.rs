@@ -16,6 +16,11 @@ pub(crate) use submitter::Told;
 pub(crate) struct Results(Vec<u8>);
 
 impl Results {
+    /// With room for so many bytes, so that a long array is not moved again and again.
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

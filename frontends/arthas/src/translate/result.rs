@@ -2,6 +2,7 @@
 
 use super::Results;
 use crate::wire::{Object, State};
+use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::TimeZone;
 use rejoin_core::{JobId, Outcome, Place, Server, Timestamp};
 
@@ -21,9 +22,9 @@ impl Results {
                 InputStatus::AllowInterrupt => "ALLOW_INTERRUPT",
                 InputStatus::Disabled => "DISABLED",
             };
-            result.text("inputStatus", status);
+            result.plain("inputStatus", status);
             result.value("jobId", NO_JOB);
-            result.text("type", "input_status");
+            result.plain("type", "input_status");
         });
     }
 
@@ -31,7 +32,7 @@ impl Results {
         Object::write(self.begin(), |result| {
             result.value("jobId", NO_JOB);
             result.text("message", message);
-            result.text("type", "message");
+            result.plain("type", "message");
         });
     }
 
@@ -39,11 +40,11 @@ impl Results {
         Object::write(self.begin(), |result| {
             result.value("jobId", NO_JOB);
             result.shown("pid", server.process);
-            result.shown("time", local_time(at, zone));
-            result.text("tutorials", TUTORIALS);
-            result.text("type", "welcome");
+            result.plain("time", &local_time(at, zone));
+            result.plain("tutorials", TUTORIALS);
+            result.plain("type", "welcome");
             result.text("version", &server.version);
-            result.text("wiki", WIKI);
+            result.plain("wiki", WIKI);
         });
     }
 
@@ -55,8 +56,8 @@ impl Results {
                 Place::Background => result.text("command", &format!("{statement} &")),
             }
             result.value("jobId", job);
-            result.text("state", State::Scheduled.as_str());
-            result.text("type", "command");
+            result.plain("state", State::Scheduled.as_str());
+            result.plain("type", "command");
         });
     }
 
@@ -65,8 +66,8 @@ impl Results {
             result.optional("command", statement);
             result.value("jobId", NO_JOB);
             result.text("message", reason);
-            result.text("state", State::Failed.as_str());
-            result.text("type", "command");
+            result.plain("state", State::Failed.as_str());
+            result.plain("type", "command");
         });
     }
 
@@ -81,7 +82,7 @@ impl Results {
             result.value("jobId", job);
             result.optional("message", message);
             result.value("statusCode", status_code(outcome, status));
-            result.text("type", "status");
+            result.plain("type", "status");
         });
     }
 }
@@ -94,13 +95,11 @@ const fn status_code(outcome: Outcome, status: i32) -> i32 {
     }
 }
 
-fn local_time(at: Timestamp, zone: &TimeZone) -> impl std::fmt::Display {
+fn local_time(at: Timestamp, zone: &TimeZone) -> String {
+    const TIME: DateTimePrinter = DateTimePrinter::new().separator(b' ').precision(Some(3));
     let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(millis)
-        .unwrap_or(jiff::Timestamp::MAX)
-        .to_zoned(zone.clone())
-        .strftime("%Y-%m-%d %H:%M:%S.%3f")
-        .to_string()
+    let instant = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
+    TIME.datetime_to_string(&zone.to_datetime(instant))
 }
 
 /// What stands in the place of a job where there is none.

@@ -1,7 +1,7 @@
 //! A server in a thread of its own, stopped when the test ends.
 
 use rejoin_http::test_client::{Client, Received};
-use rejoin_http::{Answer, Closing, HostCheck, Limits, Methods, Server, StatusCode, Stopped};
+use rejoin_http::{Answer, App, Closing, HostCheck, Limits, Methods, Server, StatusCode, Stopped};
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -27,11 +27,11 @@ impl Running {
         Self::start(usual_app(), limits())
     }
 
-    pub(crate) fn start(app: tide::Server<()>, limits: Limits) -> Self {
+    pub(crate) fn start(app: App, limits: Limits) -> Self {
         Self::checked(app, limits, HostCheck::local())
     }
 
-    pub(crate) fn checked(app: tide::Server<()>, limits: Limits, hosts: HostCheck) -> Self {
+    pub(crate) fn checked(app: App, limits: Limits, hosts: HostCheck) -> Self {
         Self::of(Server::bind(([127, 0, 0, 1], 0).into(), app, limits, hosts).unwrap())
     }
 
@@ -98,7 +98,7 @@ pub(crate) fn limits() -> Limits {
     }
 }
 
-pub(crate) fn usual_app() -> tide::Server<()> {
+pub(crate) fn usual_app() -> App {
     let mut app = rejoin_http::app();
     app.at("/").get(|_| async { Ok("Welcome!") });
     app.at("/echo").all(Methods::new().post(echo));

@@ -3,13 +3,13 @@
 use crate::harness::{NEVER, PATIENCE, Running, limits, usual_app};
 use futures::future::{Either, select};
 use rejoin_http::test_client::Client;
-use rejoin_http::{Answer, Bytes, Limits, StatusCode};
+use rejoin_http::{Answer, App, Bytes, Limits, StatusCode};
 use std::pin::pin;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 /// An application with a pull that waits for the end, and tells when it has begun to.
-fn pulling_app(started: Sender<()>) -> tide::Server<()> {
+fn pulling_app(started: Sender<()>) -> App {
     let mut app = usual_app();
     app.at("/pull").post(move |request: tide::Request<()>| {
         let started = started.clone();

@@ -4,7 +4,7 @@ use crate::harness::{PATIENCE, Running, limits, usual_app};
 use crate::limits::Leaving;
 use rejoin_http::test_client::Client;
 use rejoin_http::test_tls::{Authority, Shown};
-use rejoin_http::{Answer, HostCheck, Limits, Server, StatusCode, Tls};
+use rejoin_http::{Answer, App, HostCheck, Limits, Server, StatusCode, Tls};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -25,7 +25,7 @@ impl Encrypted {
         Self::start(app(), limits())
     }
 
-    fn start(app: tide::Server<()>, limits: Limits) -> Self {
+    fn start(app: App, limits: Limits) -> Self {
         let authority = Authority::new();
         let directory = tempfile::tempdir().unwrap();
         let shown = authority.vouch().write(directory.path()).unwrap();
@@ -64,7 +64,7 @@ impl Encrypted {
     }
 }
 
-fn app() -> tide::Server<()> {
+fn app() -> App {
     let mut app = usual_app();
     app.at("/encrypted")
         .get(|request| async move { Ok(rejoin_http::is_encrypted(&request).to_string()) });
