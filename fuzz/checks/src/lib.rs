@@ -15,6 +15,7 @@ mod operations;
 mod schema;
 mod script;
 mod segment;
+mod snapshot;
 mod stocked;
 mod world;
 
@@ -26,3 +27,4 @@ pub use native_request::NativeRequest;
 pub use operations::Story;
 pub use schema::RecordBytes;
 pub use segment::Attack;
+pub use snapshot::{Damage, SnapshotBytes};

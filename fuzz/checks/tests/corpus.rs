@@ -3,7 +3,8 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use rejoin_fuzz_checks::{
-    Attack, Conversation, DorisRequest, Filter, MaxScaleRequest, NativeRequest, RecordBytes, Story,
+    Attack, Conversation, DorisRequest, Filter, MaxScaleRequest, NativeRequest, RecordBytes,
+    SnapshotBytes, Story,
 };
 use std::fmt::Debug;
 use std::fs;
@@ -62,6 +63,13 @@ fn a_record_has_one_encoding() {
 fn a_log_that_was_changed_never_tells_what_was_not_appended() {
     for (file, bytes) in corpus("segment") {
         check(&file, &bytes, |input: &Attack<'_>| input.check());
+    }
+}
+
+#[test]
+fn a_damaged_snapshot_changes_nothing() {
+    for (file, bytes) in corpus("snapshot") {
+        check(&file, &bytes, |input: &SnapshotBytes<'_>| input.check());
     }
 }
 

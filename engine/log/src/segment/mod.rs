@@ -123,8 +123,9 @@ impl SegmentLog {
     /// `new_id` becomes the identity of a log that has no records yet, and is not looked at
     /// otherwise: see [`id`](Self::id).
     ///
-    /// Blocks for as long as reading takes; takes memory for the index, about 24 bytes for each
-    /// run of records that one session has in one batch.
+    /// Blocks for as long as reading takes, which a thread of its own does: it is a little ahead of
+    /// what `visit` is told, on this one. Takes memory for the index, about 24 bytes for each run
+    /// of records that one session has in one batch.
     ///
     /// # Errors
     ///

@@ -1,5 +1,6 @@
 //! Opening: takes the newest snapshot, reads what history segments say of themselves and the other
-//! segments from front to back, and brings the last one to a clean end.
+//! segments from front to back, and brings the last one to a clean end. All but the snapshot is
+//! read by a thread of its own, ahead of who is told.
 
 use super::ahead::read_ahead;
 use super::batch::{BATCH_HEAD_BYTES, BatchHead, Site};

@@ -5,11 +5,12 @@ use super::logs;
 use crate::Outcome;
 use crate::contestants::Server;
 use crate::figures::{REJOIN, Section};
+use rejoin_core::Record;
 use rejoin_engine::{Config, Replayed};
 use rejoin_log::SegmentLog;
-use rejoin_log::segment::{LogId, Options};
+use rejoin_log::segment::{LogId, Options, Replay};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 pub(super) fn replay(bench: &mut Bench<'_>) -> Outcome<Section> {
@@ -18,10 +19,10 @@ pub(super) fn replay(bench: &mut Bench<'_>) -> Outcome<Section> {
         "Start-up",
         format!(
             "A log of {sessions} sessions with a hundred results of 200 bytes each, interleaved, \
-             in the page cache. *replay*: every record decoded, checked and folded into state and \
-             views, in this process; the limit is reading the same files and their CRC32C. \
-             *decoded only*: the same without the fold. *the server*: from its start to its first \
-             line."
+             in the page cache. *replay*: every record decoded and checked on one thread, folded \
+             into state and views on another, in this process; the limit is reading the same \
+             files and their CRC32C on one. *decoded only*: the same without the fold. *the \
+             server*: from its start to its first line."
         ),
     );
     let data = bench.scratch.join("data");
@@ -46,34 +47,56 @@ pub(super) fn replay(bench: &mut Bench<'_>) -> Outcome<Section> {
         section.note("replay", "decoded only", "records/s", count / took);
 
         let began = Instant::now();
-        let mut replayed = Replayed::new(&Config::default());
-        let mut violation = None;
-        drop(SegmentLog::open(
+        let mut replayed = Everything(Replayed::new(&Config::default()));
+        drop(SegmentLog::open_replaying(
             &log,
             id,
             Options::default(),
-            &mut |record| {
-                if violation.is_none() {
-                    violation = replayed.add(&record).err();
-                }
-            },
+            &mut replayed,
         )?);
         let took = began.elapsed().as_secs_f64();
-        if let Some(violation) = violation {
+        if let Some(violation) = replayed.0.violation() {
             return Err(violation.into());
         }
         section.note("replay", REJOIN, "MB/s", bytes / 1e6 / took);
         section.note("replay", REJOIN, "records/s", records / took);
         drop(replayed);
 
+        let served = link(&log, &bench.scratch.join("served"))?;
         let began = Instant::now();
-        let server = Server::rejoin(bench.options, &data, &[])?;
+        let server = Server::rejoin(bench.options, &served, &[])?;
         let took = began.elapsed().as_secs_f64();
         let what = format!("the server, {records} records");
         section.note(&what, REJOIN, "ms", took * 1e3);
         drop(server);
     }
     Ok(section)
+}
+
+/// As a server replays, but never from a snapshot.
+struct Everything(Replayed);
+
+impl Replay for Everything {
+    fn add(&mut self, record: &Record) {
+        Replay::add(&mut self.0, record);
+    }
+}
+
+/// The same segments as the log of a server's data: it may put them in another order.
+fn link(log: &Path, data: &Path) -> Outcome<PathBuf> {
+    if data.exists() {
+        std::fs::remove_dir_all(data)?;
+    }
+    let served = data.join("log");
+    std::fs::create_dir_all(&served)?;
+    for found in log.read_dir()? {
+        let segment = found?.path();
+        if segment.extension().is_some_and(|it| it == "sealed") {
+            let name = segment.file_name().ok_or("a segment without a name")?;
+            std::fs::hard_link(&segment, served.join(name))?;
+        }
+    }
+    Ok(data.to_owned())
 }
 
 fn checksum(directory: &Path) -> Outcome<u64> {
