@@ -2,9 +2,11 @@
 
 #[cfg(test)]
 mod example;
+mod frontends;
 mod logging;
 
 use clap::ValueEnum;
+use frontends::Frontends;
 use logging::LogRequests;
 pub(crate) use logging::{LogFormat, LogLevel};
 use rejoin_core::Retention;
@@ -174,6 +176,10 @@ pub(crate) struct Settings {
     /// and above; never a query, a header or a body [default: failed]
     #[arg(long, value_name = "WHICH", env = "REJOIN_LOG_REQUESTS", help_heading = LOGGING)]
     log_requests: Option<LogRequests>,
+
+    // In files only: there, a frontend may have a table of its own.
+    #[arg(skip)]
+    frontends: Frontends,
 }
 
 const ACCESS: &str = "Who may use it";
@@ -245,12 +251,14 @@ pub(crate) enum SettingsError {
     Read(PathBuf, #[source] std::io::Error),
     #[error("the settings in {0} are wrong: {1}")]
     Parse(PathBuf, String),
+    #[error("the settings in {0} say {1} twice, by its name and in a table of [frontends]")]
+    Twice(PathBuf, &'static str),
 }
 
 /// Takes each setting from the first of the two that says it.
 macro_rules! first_said {
     ($first:ident, $second:ident; $($name:ident)*) => {
-        Settings { $($name: $first.$name.or($second.$name),)* }
+        Settings { frontends: Frontends::default(), $($name: $first.$name.or($second.$name),)* }
     };
 }
 
@@ -259,7 +267,10 @@ impl Settings {
     pub(crate) fn read(file: &Path) -> Result<Self, SettingsError> {
         let text = std::fs::read_to_string(file)
             .map_err(|error| SettingsError::Read(file.into(), error))?;
-        toml::from_str(&text).map_err(|error| SettingsError::Parse(file.into(), error.to_string()))
+        toml::from_str::<Self>(&text)
+            .map_err(|error| SettingsError::Parse(file.into(), error.to_string()))?
+            .without_tables()
+            .map_err(|name| SettingsError::Twice(file.into(), name))
     }
 
     /// What these settings say, and where they do not, what the others say.

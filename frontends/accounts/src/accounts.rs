@@ -11,7 +11,7 @@ use crate::file::{Account, AccountsFile, FileError};
 use crate::jwt::{self, Claims};
 use crate::limits::{HASHING, LOOK, VERIFIED, WAITING};
 use crate::role::{Caller, Seal};
-use crate::secret::{self, Key, NoRandom, Password};
+use crate::secret::{self, Key, NoRandom, Password, Verifier};
 use crate::tokens::{TokenKind, Tokens};
 use smol::lock::Semaphore;
 use std::collections::BTreeSet;
@@ -53,6 +53,7 @@ struct Shared {
     stand_in: String,
     state: Mutex<State>,
     hashing: Arc<Semaphore>,
+    verifier: Verifier,
     waiting: AtomicUsize,
     hashed: AtomicU64,
 }
@@ -111,7 +112,6 @@ impl Accounts {
         file: AccountsFile,
         stamp: Option<Stamp>,
     ) -> Result<Self, NoRandom> {
-        let nobody = Credentials::new("", "nobody").password.ok_or(NoRandom)?;
         let state = State {
             is_closed: !file.accounts.is_empty(),
             file,
@@ -123,9 +123,10 @@ impl Accounts {
             path,
             clock,
             key: Key::new()?,
-            stand_in: secret::hash(&nobody)?,
+            stand_in: secret::nobodys_hash()?,
             state: Mutex::new(state),
             hashing: Arc::new(Semaphore::new(HASHING)),
+            verifier: Verifier::default(),
             waiting: AtomicUsize::new(0),
             hashed: AtomicU64::new(0),
         })))
@@ -365,7 +366,7 @@ impl Accounts {
         let nobody = Credentials::new("", "?").password;
         let is_right = password
             .or(nobody.as_ref())
-            .is_some_and(|password| secret::verify(password, hash));
+            .is_some_and(|password| self.0.verifier.verify(password, hash));
         let mut state = self.state();
         let (Some(account), Some(password), true) = (account, password, is_right) else {
             state.failures.note(failing, now);

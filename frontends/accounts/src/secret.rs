@@ -3,11 +3,12 @@
 //! Nothing of this file is ever shown: not in logs, not in errors, not in `Debug`.
 
 use crate::limits::PASSWORD_BYTES;
-use argon2::Argon2;
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::password_hash::{Output, ParamsString, PasswordHash, PasswordHasher, Salt, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 /// A password as somebody has typed it.
 ///
@@ -54,19 +55,62 @@ pub(crate) fn is_hash(phc: &str) -> bool {
         hash.algorithm == argon2::ARGON2ID_IDENT
             && hash.salt.is_some()
             && hash.hash.is_some()
-            && argon2::Params::try_from(&hash).is_ok()
+            && Params::try_from(&hash).is_ok()
     })
 }
 
-/// Whether the password is the one that was hashed. Takes tens of milliseconds; compares in
-/// constant time.
-pub(crate) fn verify(password: &Password, phc: &str) -> bool {
-    let Ok(hash) = PasswordHash::new(phc) else {
-        return false;
+/// What no password is known to hash to, at the cost of a new account's hash.
+pub(crate) fn nobodys_hash() -> Result<String, NoRandom> {
+    let salt = SaltString::encode_b64(&random::<16>()?).map_err(|_| NoRandom)?;
+    let hash = PasswordHash {
+        algorithm: argon2::ARGON2ID_IDENT,
+        version: Some(Version::default().into()),
+        params: ParamsString::try_from(&Params::default()).map_err(|_| NoRandom)?,
+        salt: Some(salt.as_salt()),
+        hash: Some(Output::new(&random::<32>()?).map_err(|_| NoRandom)?),
     };
-    Argon2::default()
-        .verify_password(password.bytes(), &hash)
-        .is_ok()
+    Ok(hash.to_string())
+}
+
+/// Verifies passwords in memory that it keeps: an allocator that has an arena for each thread would
+/// keep as much in each of them.
+#[derive(Default)]
+pub(crate) struct Verifier(Mutex<Vec<Vec<Block>>>);
+
+impl Verifier {
+    /// Whether the password is the one that was hashed. Takes tens of milliseconds; compares in
+    /// constant time. Keeps as much memory as ever was used at the same time.
+    pub(crate) fn verify(&self, password: &Password, phc: &str) -> bool {
+        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = kept().pop().unwrap_or_default();
+        let is_right = verify(password, phc, &mut memory);
+        kept().push(memory);
+        is_right.unwrap_or(false)
+    }
+}
+
+/// None when it is no hash that can be verified against.
+fn verify(password: &Password, phc: &str, memory: &mut Vec<Block>) -> Option<bool> {
+    let hash = PasswordHash::new(phc).ok()?;
+    let (expected, salt) = (hash.hash?, hash.salt?);
+    let algorithm = Algorithm::try_from(hash.algorithm).ok()?;
+    let version = hash
+        .version
+        .map_or(Ok(Version::default()), Version::try_from);
+    let params = Params::try_from(&hash).ok()?;
+    let mut salt_bytes = [0; Salt::MAX_LENGTH];
+    let salt = salt.decode_b64(&mut salt_bytes).ok()?;
+    if memory.len() < params.block_count() {
+        memory.resize(params.block_count(), Block::default());
+    }
+    let argon2 = Argon2::new(algorithm, version.ok()?, params);
+    let output = Output::init_with(expected.len(), |output| {
+        argon2
+            .hash_password_into_with_memory(password.bytes(), salt, output, memory)
+            .map_err(Into::into)
+    });
+    // In constant time.
+    Some(output.ok()? == expected)
 }
 
 /// The system has no random numbers to give.
@@ -143,12 +187,50 @@ mod tests {
         let password = Password::new("geheim").unwrap();
         let phc = hash(&password).unwrap();
         assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        assert!(is_hash(&phc) && verify(&password, &phc));
-        assert!(!verify(&Password::new("Geheim").unwrap(), &phc));
+        let verifier = Verifier::default();
+        assert!(is_hash(&phc) && verifier.verify(&password, &phc));
+        assert!(!verifier.verify(&Password::new("Geheim").unwrap(), &phc));
         assert_ne!(hash(&password).unwrap(), phc, "each has a salt of its own");
         for other in ["", "geheim", "$argon2i$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA"] {
             assert!(!is_hash(other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_cost_of_its_own_is_paid_in_the_memory_of_the_one_before() {
+        let password = Password::new("geheim").unwrap();
+        let verifier = Verifier::default();
+        for (memory, passes, version) in [
+            (64, 3, Version::V0x13),
+            (8, 1, Version::V0x10),
+            (32, 2, Version::V0x13),
+        ] {
+            let params = Params::new(memory, passes, 1, None).unwrap();
+            let argon2 = Argon2::new(Algorithm::Argon2id, version, params);
+            let salt = SaltString::encode_b64(b"some sixteen byt").unwrap();
+            let phc = argon2
+                .hash_password(password.bytes(), &salt)
+                .unwrap()
+                .to_string();
+            assert!(verifier.verify(&password, &phc), "{phc}");
+            assert!(!verifier.verify(&Password::new("Geheim").unwrap(), &phc));
+        }
+        let kept = verifier.0.into_inner().unwrap();
+        assert_eq!(kept.iter().map(Vec::len).collect::<Vec<_>>(), [64]);
+    }
+
+    #[test]
+    fn nobodys_hash_costs_what_a_new_accounts_does() {
+        let (nobody, own) = (
+            nobodys_hash().unwrap(),
+            hash(&Password::new("x").unwrap()).unwrap(),
+        );
+        assert!(is_hash(&nobody));
+        let cost = |phc: &str| phc.rsplitn(3, '$').last().map(ToOwned::to_owned);
+        assert_eq!(cost(&nobody), cost(&own));
+        let length = |phc: &str| phc.len();
+        assert_eq!(length(&nobody), length(&own));
+        assert!(!Verifier::default().verify(&Password::new("x").unwrap(), &nobody));
     }
 
     #[test]
