@@ -32,7 +32,6 @@
 //! own example is the shortest.
 
 mod activity;
-mod alarm;
 mod answers;
 mod batch;
 mod builtin;
