@@ -185,6 +185,13 @@ fn what_may_have_to_go_one_day_is_behind_one_seam() {
                 "{name} may not know {dependency}"
             );
         }
+    }
+}
+
+#[test]
+fn tokio_is_for_tests_only() {
+    let outside = OUTSIDE.map(|path| manifest(&root().join(path)));
+    for (name, manifest) in manifests().into_iter().chain(outside) {
         let tokio = table(&manifest, "dependencies").any(|it| it.starts_with("tokio"));
         assert!(!tokio, "{name} may use tokio in its tests only");
     }
@@ -299,14 +306,14 @@ fn manifests() -> Vec<(String, toml::Table)> {
         .into_iter()
         // The fuzzers' own and the harness', which are outside the workspace.
         .filter(|path| !OUTSIDE.iter().any(|it| *path == root().join(it)))
-        .map(|path| {
-            let manifest: toml::Table = fs::read_to_string(path).unwrap().parse().unwrap();
-            (
-                manifest["package"]["name"].as_str().unwrap().to_owned(),
-                manifest,
-            )
-        })
+        .map(|path| manifest(&path))
         .collect()
+}
+
+fn manifest(path: &Path) -> (String, toml::Table) {
+    let manifest: toml::Table = fs::read_to_string(path).unwrap().parse().unwrap();
+    let name = manifest["package"]["name"].as_str().unwrap().to_owned();
+    (name, manifest)
 }
 
 fn table(manifest: &toml::Table, name: &str) -> impl Iterator<Item = String> {

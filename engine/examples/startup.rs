@@ -83,7 +83,7 @@ impl Everything {
 }
 
 impl Replay for Everything {
-    fn add(&mut self, record: rejoin_core::Record) {
+    fn add(&mut self, record: &rejoin_core::Record) {
         Replay::add(&mut self.0, record);
     }
 }

@@ -39,7 +39,8 @@ struct ConsumerActivity {
     cursor: Sequence,
     seen: Timestamp,
     open_pulls: u32,
-    turn: Arc<Turn<()>>,
+    /// Whose turn it is among the open pulls. Most consumers have none, and need none.
+    turn: Option<Arc<Turn<()>>>,
 }
 
 // Sessions and consumers are entered under the lock, while the views know them. The views forget
@@ -87,20 +88,20 @@ impl Activity {
         let mut known = lock(&self.known);
         let view = self
             .published
-            .session(session, |view| view.consumer(consumer).copied())??;
+            .session(session, |view| view.consumer(consumer))??;
         let session_activity = known.sessions.entry(session).or_default();
         session_activity.see(self.now());
-        let pulling = session_activity.consumers.get_or_insert_with(consumer, || {
-            let turn = Arc::default();
-            ConsumerActivity {
-                cursor: view.cursor,
-                seen: Timestamp::EPOCH,
-                open_pulls: 0,
-                turn,
-            }
-        });
+        let pulling =
+            session_activity
+                .consumers
+                .get_or_insert_with(consumer, || ConsumerActivity {
+                    cursor: view.cursor,
+                    seen: Timestamp::EPOCH,
+                    open_pulls: 0,
+                    turn: None,
+                });
         pulling.open_pulls += 1;
-        let turn = pulling.turn.clone();
+        let turn = pulling.turn.get_or_insert_default().clone();
         Some(OpenPull {
             activity: self.clone(),
             session,
@@ -237,6 +238,9 @@ impl Drop for OpenPull {
         }
         if let Some(consumer) = known.consumer(self.session, self.consumer) {
             consumer.open_pulls -= 1;
+            if consumer.open_pulls == 0 {
+                consumer.turn = None;
+            }
             consumer.seen = consumer.seen.max(now);
         }
     }

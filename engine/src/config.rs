@@ -5,8 +5,7 @@ use rejoin_core::{Limits, Server};
 use std::time::Duration;
 
 /// An engine's settings. Timeouts are logged with what they apply to: a changed setting holds for
-/// what begins after it. Deadlines count in whole
-/// milliseconds, rounded up.
+/// what begins after it. Deadlines count in whole milliseconds, rounded up.
 ///
 /// ```
 /// use rejoin_engine::Config;

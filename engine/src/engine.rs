@@ -25,57 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Sessions, jobs and consumers on one durable log. Clones are handles to the same engine; when
-/// the last is dropped, the engine ends.
-///
-/// ```
-/// use futures::future::BoxFuture;
-/// use rejoin_core::{Audience, Event, Manner, Place};
-/// use rejoin_engine::*;
-/// use rejoin_log::{MemoryLog, ReadLimit};
-/// use serde_json::{Map, json};
-/// use std::{sync::Arc, time::Duration};
-///
-/// /// A service that says what it is told.
-/// #[derive(Debug)]
-/// struct Echo;
-///
-/// impl Runner for Echo {
-///     fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
-///         Box::pin(async move {
-///             let members = Map::from_iter([("content".into(), json!(&*job.statement))]);
-///             let _ = job.reporter.result(encode_result(job.job, "echo", members)).await;
-///             Exit::default()
-///         })
-///     }
-/// }
-///
-/// smol::block_on(async {
-///     let config = Config::default();
-///     let services = Services::from([("echo".into(), Arc::new(Echo) as Arc<dyn Runner>)]);
-///     let (log, replayed) = (Box::new(MemoryLog::new()), Replayed::new(&config));
-///     let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
-///
-///     let created = engine.create_session(NewSession { reads: true, ..Default::default() }).await?;
-///     let manner = Manner { place: Place::Foreground, audience: Audience::Session };
-///     engine.submit_job(NewJob::new(created.session, "hello", manner)).await?;
-///
-///     // Whoever reads, and whenever: the same records in the same order.
-///     let pull = Pull {
-///         session: created.session,
-///         consumer: created.consumer.expect("the creator reads"),
-///         wait: Duration::from_secs(2),
-///         limit: ReadLimit { records: 1, bytes: 1 << 20 },
-///         select: |record| matches!(record.event, Event::ResultEmitted { .. }),
-///     };
-///     let pulled = engine.pull(pull).await?;
-///     let Event::ResultEmitted { result, .. } = &pulled.records[0].event else { unreachable!() };
-///     assert_eq!(&**result, r#"{"content":"hello","jobId":1,"type":"echo"}"#);
-///
-///     engine.shut_down(Duration::from_secs(1)).await;
-///     Ok::<_, Box<dyn std::error::Error>>(())
-/// })
-/// # .unwrap();
-/// ```
+/// the last is dropped, the engine ends. The [crate's page](crate) begins with an example.
 #[derive(Clone, Debug)]
 pub struct Engine {
     config: Arc<Config>,

@@ -7,6 +7,59 @@
 //! One sequencer takes everything in, one after the other, and steps the core; one append makes
 //! all that came in at once durable; then it is published, carried out and answered.
 //!
+//! ```
+//! use futures::future::BoxFuture;
+//! use rejoin_core::{Audience, Event, Manner, Place};
+//! use rejoin_engine::*;
+//! use rejoin_log::{MemoryLog, ReadLimit};
+//! use serde_json::{Map, json};
+//! use std::{sync::Arc, time::Duration};
+//!
+//! /// A service that says what it is told.
+//! #[derive(Debug)]
+//! struct Echo;
+//!
+//! impl Runner for Echo {
+//!     fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
+//!         Box::pin(async move {
+//!             let members = Map::from_iter([("content".into(), json!(&*job.statement))]);
+//!             let _ = job.reporter.result(encode_result(job.job, "echo", members)).await;
+//!             Exit::default()
+//!         })
+//!     }
+//! }
+//!
+//! smol::block_on(async {
+//!     let config = Config::default();
+//!     let services = Services::from([("echo".into(), Arc::new(Echo) as Arc<dyn Runner>)]);
+//!     let (log, replayed) = (Box::new(MemoryLog::new()), Replayed::new(&config));
+//!     let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
+//!
+//!     let created = engine.create_session(NewSession { reads: true, ..Default::default() }).await?;
+//!     let manner = Manner { place: Place::Foreground, audience: Audience::Session };
+//!     engine.submit_job(NewJob::new(created.session, "hello", manner)).await?;
+//!
+//!     // Whoever reads, and whenever: the same records in the same order.
+//!     let pull = Pull {
+//!         session: created.session,
+//!         consumer: created.consumer.expect("the creator reads"),
+//!         wait: Duration::from_secs(2),
+//!         limit: ReadLimit { records: 1, bytes: 1 << 20 },
+//!         select: |record| matches!(record.event, Event::ResultEmitted { .. }),
+//!     };
+//!     let pulled = engine.pull(pull).await?;
+//!     let Event::ResultEmitted { result, .. } = &pulled.records[0].event else { unreachable!() };
+//!     assert_eq!(&**result, r#"{"content":"hello","jobId":1,"type":"echo"}"#);
+//!
+//!     engine.shut_down(Duration::from_secs(1)).await;
+//!     Ok::<_, Box<dyn std::error::Error>>(())
+//! })
+//! # .unwrap();
+//! ```
+//!
+//! A log that outlives the process is a [`SegmentLog`](rejoin_log::SegmentLog) in the place of the
+//! `MemoryLog`: [`Replayed`] says how its records come back.
+//!
 //! # Waiting, and being dropped
 //!
 //! What changes something ([`create_session`](Engine::create_session),
@@ -28,8 +81,7 @@
 //! # Programs
 //!
 //! `examples/` has three complete ones: `embed_smol` (a durable log, opened twice), `embed_tokio`
-//! (a [`Runtime`] of one's own) and `custom_runner` (a [`Runner`] of one's own). The [`Engine`]'s
-//! own example is the shortest.
+//! (a [`Runtime`] of one's own) and `custom_runner` (a [`Runner`] of one's own).
 
 mod activity;
 mod answers;

@@ -99,9 +99,9 @@ impl Replay for Replayed {
         self.folded = Folded::restored(self.limits, snapshot);
     }
 
-    fn add(&mut self, record: Record) {
+    fn add(&mut self, record: &Record) {
         if self.violation.is_none() {
-            self.violation = Self::add(self, &record).err();
+            self.violation = Self::add(self, record).err();
         }
     }
 }

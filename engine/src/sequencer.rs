@@ -13,7 +13,7 @@ use crate::supervisor::Supervisor;
 use crate::{Runtime, journal, limits};
 use async_channel::Receiver;
 use futures::FutureExt;
-use rejoin_core::{Command, Deadline, Event, State, Timestamp};
+use rejoin_core::{Command, Event, State, Timestamp};
 use rejoin_log::{AppendError, Log};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -161,8 +161,10 @@ impl Sequencer {
         let now = now.max(self.state.last_at());
         // All that is due, not only as much as one `Expire` handles: nobody is expired for what
         // the log has not been told.
-        let is_decided = |due: &Deadline| !self.read_only || matches!(due, Deadline::Consumer(..));
-        let due: Vec<_> = self.state.due(now).filter(is_decided).collect();
+        let due: Vec<_> = match self.read_only {
+            true => self.state.due_consumers(now).collect(),
+            false => self.state.due(now).collect(),
+        };
         if due.is_empty() {
             return;
         }

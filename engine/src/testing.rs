@@ -1,44 +1,93 @@
-//! For tests of what stands on the engine: time that moves when it is told to.
+//! For tests of what stands on the engine: one on a log in memory, jobs that run until they are
+//! told to end, and time that moves when it is told to.
 
 use crate::published::lock;
-use crate::{Runtime, SmolRuntime};
+use crate::{Config, Engine, Exit, Replayed, Runner, RunnerJob, Runtime, Services, SmolRuntime};
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
-use rejoin_core::Timestamp;
+use rejoin_core::{Record, Timestamp};
+use rejoin_log::{Log, MemoryLog};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
+
+/// An engine on a log in memory, which has these records when it starts.
+///
+/// ```
+/// use rejoin_engine::testing::{Hold, in_memory};
+/// use rejoin_engine::{Config, NewSession, SmolRuntime};
+/// use std::sync::Arc;
+///
+/// let services = Hold::services(["shell"]);
+/// let engine = in_memory(Config::default(), Arc::new(SmolRuntime), services, &[]);
+/// let created = smol::block_on(engine.create_session(NewSession::default()))?;
+/// assert!(engine.session(created.session).is_some());
+/// # Ok::<_, rejoin_engine::CommandError>(())
+/// ```
+///
+/// # Panics
+///
+/// When these are not the records of a log.
+#[expect(clippy::expect_used, reason = "documented to panic")]
+#[must_use]
+pub fn in_memory(
+    config: Config,
+    runtime: Arc<dyn Runtime>,
+    services: Services,
+    records: &[Record],
+) -> Engine {
+    let mut log = MemoryLog::new();
+    let mut replayed = Replayed::new(&config);
+    for record in records {
+        replayed.add(record).expect("records of a log");
+        log.append(&[Arc::new(record.clone())])
+            .expect("memory takes all records");
+    }
+    Engine::start(config, runtime, Box::new(log), replayed, services).expect("an engine starts")
+}
+
+/// A runner whose jobs run until they are told to end. `true` ends at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hold;
+
+impl Hold {
+    /// Services of these names, all of such jobs.
+    #[must_use]
+    pub fn services<const N: usize>(names: [&str; N]) -> Services {
+        Services::from(names.map(|name| (name.into(), Arc::new(Self) as Arc<dyn Runner>)))
+    }
+}
+
+impl Runner for Hold {
+    fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
+        Box::pin(async move {
+            // Who ends the engine first ends the job too.
+            let _ = job.reporter.started().await;
+            if &*job.statement != "true" {
+                let _ = job.interrupts.recv().await;
+            }
+            Exit::default()
+        })
+    }
+}
 
 /// A clock, and the runtime that goes by it: all but time is smol's.
 ///
 /// ```
-/// use rejoin_engine::testing::Clock;
-/// use rejoin_engine::{Config, Engine, NewSession, Replayed, Services};
-/// use rejoin_log::MemoryLog;
+/// use rejoin_engine::testing::{Clock, Hold, in_memory};
+/// use rejoin_engine::{Config, NewSession};
 /// use std::sync::Arc;
-/// use std::time::Duration;
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let clock = Clock::default();
 /// let config = Config::default();
-/// let (log, replayed) = (Box::new(MemoryLog::new()), Replayed::new(&config));
-/// let services = Services::from([("shell".into(), Arc::new(Idle) as _)]);
-/// let engine = Engine::start(config.clone(), Arc::new(clock.clone()), log, replayed, services)?;
+/// let services = Hold::services(["shell"]);
+/// let engine = in_memory(config.clone(), Arc::new(clock.clone()), services, &[]);
 /// let created = smol::block_on(engine.create_session(NewSession::default()))?;
 ///
 /// // Nobody uses it for hours, which takes no time.
 /// while engine.session(created.session).is_some_and(|view| view.closed.is_none()) {
 ///     clock.advance(config.session_timeout);
 /// }
-/// # Ok(())
-/// # }
-/// # #[derive(Debug)]
-/// # struct Idle;
-/// # impl rejoin_engine::Runner for Idle {
-/// #     fn run(&self, _: rejoin_engine::RunnerJob)
-/// #         -> futures::future::BoxFuture<'static, rejoin_engine::Exit> {
-/// #         Box::pin(futures::future::pending())
-/// #     }
-/// # }
+/// # Ok::<_, rejoin_engine::CommandError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Arc<(Mutex<Ticks>, Condvar)>);

@@ -8,7 +8,7 @@ use crate::health::HealthArgs;
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
 pub(crate) use client::{
-    AttachArgs, CloseArgs, InterruptArgs, RunArgs, SendArgs, ServerArgs, SessionState,
+    AttachArgs, CloseArgs, InterruptArgs, RunArgs, SendArgs, ServerArgs, SessionAt, SessionState,
     SessionsArgs, ShowArgs,
 };
 pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionArgs};
@@ -22,21 +22,28 @@ pub(crate) use user::{PasswordArgs, UserArgs, UserCommand};
 /// Rejoin runs commands in sessions. Every event of a session is a record in a durable log:
 /// whoever joins, late or again, reads the same output from the first line.
 #[derive(Debug, Parser)]
-#[command(name = "rejoin", version, max_term_width = 100)]
+#[command(name = "rejoin", version, max_term_width = 100, after_help = BEGIN)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
+
+const BEGIN: &str = "\
+Begin with:
+  rejoin serve                  a server, here; in a browser, http://127.0.0.1:8563 is its console
+  rejoin run 'echo hello'       in another terminal: a command on that server
+  rejoin help run               all about a command
+";
 
 #[derive(Debug, Subcommand)]
 // Each is explained by its arguments: a line here would take their place.
 pub(crate) enum Command {
     /// Start the server.
     ///
-    /// It serves the HTTP API of Arthas at /api, and runs each session's statements in a shell. The
-    /// sessions are also listed and closed as MaxScale does, at /v1/sessions, and listed as Doris
-    /// does, at /rest/v1/session. Its first line of output says where it listens and where its log
-    /// is.
+    /// It runs each session's statements in a shell, and serves the web console at /, its own API at
+    /// /sessions, and the HTTP API of Arthas at /api. The sessions are also listed and closed as
+    /// MaxScale does, at /v1/sessions, and listed as Doris does, at /rest/v1/session. Its first line
+    /// of output says where it listens and where its log is.
     ///
     /// SIGTERM and SIGINT end it cleanly: open requests are answered, running jobs are ended, the
     /// log is closed; the sessions are there again after the next start.
@@ -82,7 +89,9 @@ const EXAMPLES: &str = "\
 Examples:
   Start on the usual port, with the log in ./rejoin-data:
     rejoin serve
-  Create a session, run something in it, read what it says:
+  Run something on it:
+    rejoin run 'echo hello'
+  Create a session, run something in it, read what it says, as clients of Arthas do:
     curl -s localhost:8563/api -d '{\"action\":\"init_session\"}'
     curl -s localhost:8563/api -d '{\"action\":\"async_exec\",\"sessionId\":\"…\",\"command\":\"ls\"}'
     curl -s localhost:8563/api -d '{\"action\":\"pull_results\",\"sessionId\":\"…\",\"consumerId\":\"…\"}'
@@ -187,6 +196,6 @@ pub(crate) fn complain(error: &dyn Error) {
         }
         cause = because.source();
     }
-    // There is nobody left to tell when this fails.
-    let _ = writeln!(std::io::stderr(), "{words}");
+    // Those of TOML end with a line's end. There is nobody left to tell when this fails.
+    let _ = writeln!(std::io::stderr(), "{}", words.trim_end());
 }

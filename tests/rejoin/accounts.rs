@@ -141,8 +141,9 @@ fn accounts_are_added_listed_changed_and_removed() {
     assert!(user(data.path(), &["remove", "vic"], "").0.success());
     assert_eq!(list(), "ada   admin\nolga  operator\n");
     let none = directory();
-    let (status, out, _) = user(none.path(), &["list"], "");
+    let (status, out, err) = user(none.path(), &["list"], "");
     assert!(status.success() && out.is_empty());
+    assert!(err.contains("there are no accounts in "), "{err}");
 }
 
 #[test]

@@ -21,6 +21,13 @@ fn ran(server: &Server, arguments: &[&str]) -> Output {
     client(server, arguments).output().unwrap()
 }
 
+/// What is said when the server is spoken to by this scheme.
+fn said_by(server: &Server, scheme: &str) -> String {
+    let mut command = client(server, &["sessions"]);
+    command.env("REJOIN_SERVER", format!("{scheme}://{}", server.address));
+    err(&command.output().unwrap())
+}
+
 /// What it prints, where it succeeds.
 fn printed(server: &Server, arguments: &[&str]) -> String {
     let ran = ran(server, arguments);
@@ -75,7 +82,7 @@ fn a_command_writes_and_ends_as_if_it_ran_here() {
     assert_eq!(killed.status.code(), Some(137));
     assert!(err(&killed).contains("SIGKILL"), "{}", err(&killed));
     let slow = ran(&server, &["run", "--timeout", "200ms", "sleep 100"]);
-    assert!(err(&slow).contains("timed-out"), "{}", err(&slow));
+    assert!(err(&slow).contains("timed out"), "{}", err(&slow));
     assert_ne!(slow.status.code(), Some(0));
     // What was run stays readable, and leaves nothing open.
     let sessions = json(&server, &["sessions", "--json"]);
@@ -334,7 +341,10 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
     refused(&["run", "-s", "5", "true"], 125, "there is no session 5");
     refused(&["run", "--service", "sea", "true"], 125, "sea");
     printed(&server, &["run", "true"]);
+    let encrypted = said_by(&server, "https");
+    assert!(encrypted.contains("seems to expect http://"), "{encrypted}");
     refused(&["interrupt", "1"], 2, "session 1 has ended");
+    refused(&["run", "-s", "1", "true"], 125, "session 1 has ended");
     let far = [
         "sessions",
         "--server",
@@ -390,6 +400,8 @@ fn an_encrypted_server_is_spoken_to_where_its_certificate_is_trusted() {
         "{}",
         err(&refused)
     );
+    let plain = said_by(&server, "http");
+    assert!(plain.contains("seems to expect https://"), "{plain}");
     let none = run(key);
     assert!(
         err(&none).contains("no certificate in it"),

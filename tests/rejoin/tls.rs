@@ -127,6 +127,9 @@ fn every_frontend_is_encrypted_at_every_address() {
         assert_eq!(plain.status, 400);
         assert!(plain.text().contains("https://"), "{}", plain.text());
     }
+    let at = server.server.address.to_string();
+    let (status, out, _) = outcome(&["health", "--at", &at]);
+    assert_eq!((status.code(), out.as_str()), (Some(0), "well\n"));
 }
 
 #[test]

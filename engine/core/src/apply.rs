@@ -8,15 +8,16 @@
 //! taken, and nothing follows from it.
 
 use crate::closed::Closed;
-use crate::deadline::{Deadline, Deadlines};
+use crate::consumers::{Consumer, Consumers};
+use crate::deadline::Next;
 use crate::few::Few;
 use crate::requests::{Known, Requests, fingerprint};
-use crate::state::{Consumer, Input, Job, Session, State};
+use crate::state::{Input, Job, Session, State};
 use crate::{
     ConsumerId, Event, InterruptCause, JobId, LeaveCause, LossCause, Place, Record, Sequence,
-    SessionId, Timestamp,
+    SessionId, SessionNumber, Timestamp, Violation,
 };
-use core::fmt;
+use alloc::boxed::Box;
 
 impl State {
     /// Changes the state as the record says.
@@ -37,9 +38,38 @@ impl State {
     ///
     /// Which promise the record breaks. The state is unchanged then.
     pub fn admit(&mut self, record: &Record) -> Result<(), Violation> {
+        self.admit_numbered(record).map(drop)
+    }
+
+    /// As [`Self::admit`]; says the session's number where the record is one of an open session
+    /// that stays open. Most are, and their session is looked up once: that is what a fold spends
+    /// its time on.
+    pub(crate) fn admit_numbered(
+        &mut self,
+        record: &Record,
+    ) -> Result<Option<SessionNumber>, Violation> {
+        let session = record.session;
+        if !changes_sessions(&record.event)
+            && let Some(open) = self.sessions.get_mut(&session)
+        {
+            let event = &record.event;
+            let broken = misplaced(record, open.last_sequence, self.last_at);
+            let broken = broken.or_else(|| open.objection(event, self.last_job));
+            Violation::found(record, broken)?;
+            self.last_at = record.at;
+            if let Some(JobId(job)) = event.job() {
+                // Not only where it is submitted: that may be lost.
+                self.last_job = self.last_job.max(job);
+            }
+            let before = open.next();
+            open.last_sequence = record.sequence;
+            open.bytes = open.bytes.saturating_add(event.bytes());
+            open.apply(record.at, record.sequence, event);
+            self.deadlines.reset(session, before, open.next());
+            return Ok(Some(open.number));
+        }
         self.check(record)?;
         self.last_at = record.at;
-        let session = record.session;
         match &record.event {
             Event::SessionCreated {
                 number,
@@ -49,13 +79,13 @@ impl State {
                 ..
             } => {
                 self.last_number = number.0;
-                let created = Session {
+                let created = Box::new(Session {
                     number: *number,
                     service: service.clone(),
                     user: user.clone(),
                     last_sequence: record.sequence,
                     last_ordinal: 0,
-                    consumers: Few::default(),
+                    consumers: Consumers::default(),
                     jobs: Few::default(),
                     foreground: None,
                     requests: Requests::default(),
@@ -63,9 +93,9 @@ impl State {
                     timeout: *timeout,
                     bytes: record.event.bytes(),
                     is_incomplete: false,
-                };
+                });
                 self.deadlines
-                    .reset(Deadline::Session(session), None, created.deadline());
+                    .reset(session, Next::default(), created.next());
                 self.sessions.insert(session, created);
             }
             Event::SessionClosed { .. } => {
@@ -92,28 +122,10 @@ impl State {
                 // Its end is gone already, with what was logged before this.
                 self.forget(session);
             }
-            event => {
-                if let Some(JobId(job)) = event.job() {
-                    // Not only where it is submitted: that may be lost.
-                    self.last_job = self.last_job.max(job);
-                }
-                if let Some(open) = self.sessions.get_mut(&session) {
-                    let before = open.deadline();
-                    open.last_sequence = record.sequence;
-                    open.bytes = open.bytes.saturating_add(event.bytes());
-                    open.apply(
-                        session,
-                        record.at,
-                        record.sequence,
-                        event,
-                        &mut self.deadlines,
-                    );
-                    self.deadlines
-                        .reset(Deadline::Session(session), before, open.deadline());
-                }
-            }
+            // `check` has said that its session is not open.
+            _ => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The sequence of a session's last record; [`Sequence::START`] when it has none, or has been
@@ -125,20 +137,9 @@ impl State {
     }
 
     /// Takes an open session out, with all that is due in it.
-    fn forget(&mut self, session: SessionId) -> Option<Session> {
+    fn forget(&mut self, session: SessionId) -> Option<Box<Session>> {
         let open = self.sessions.remove(&session)?;
-        self.deadlines
-            .reset(Deadline::Session(session), open.deadline(), None);
-        // Without a gap, none of these is left by now.
-        for (id, job) in open.jobs() {
-            self.deadlines
-                .reset(Deadline::Job(session, id), job.deadline(), None);
-        }
-        for (id, consumer) in open.consumers() {
-            let deadline = Some(consumer.deadline());
-            self.deadlines
-                .reset(Deadline::Consumer(session, id), deadline, None);
-        }
+        self.deadlines.reset(session, open.next(), Next::default());
         Some(open)
     }
 
@@ -154,80 +155,55 @@ impl State {
             || self.last_sequence(record.session),
             |open| open.last_sequence,
         );
-        let broken = if !record.follows(last) {
-            Some("it is not the next of its session")
-        } else if record.at < self.last_at {
-            Some("it is stamped before the record before it")
-        } else {
-            match (&record.event, open) {
-                (Event::SessionCreated { number, .. }, None) => {
-                    (number.0 <= self.last_number).then_some("its session's number does not grow")
-                }
-                (Event::SessionCreated { .. }, Some(_)) => Some("its session exists already"),
-                (
-                    Event::RecordsLost {
-                        cause: LossCause::Retention { .. },
-                        ..
-                    },
-                    _,
-                ) => None,
-                (_, None) => Some("its session is not open"),
-                (event, Some(open)) => open.objection(event, self.last_job),
+        let broken = misplaced(record, last, self.last_at);
+        let broken = broken.or_else(|| match (&record.event, open) {
+            (Event::SessionCreated { number, .. }, None) => {
+                (number.0 <= self.last_number).then_some("its session's number does not grow")
             }
-        };
-        broken.map_or(Ok(()), |reason| {
-            Err(Violation {
-                session: record.session,
-                sequence: record.sequence,
-                reason,
-            })
-        })
+            (Event::SessionCreated { .. }, Some(_)) => Some("its session exists already"),
+            (
+                Event::RecordsLost {
+                    cause: LossCause::Retention { .. },
+                    ..
+                },
+                _,
+            ) => None,
+            (_, None) => Some("its session is not open"),
+            (event, Some(open)) => open.objection(event, self.last_job),
+        });
+        Violation::found(record, broken)
     }
 }
 
-/// A record that no sound log holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The record's session.
-    pub session: SessionId,
-    /// The record's sequence.
-    pub sequence: Sequence,
-    /// Which promise it breaks.
-    pub reason: &'static str,
+/// Whether it begins or ends a session, or removes one.
+fn changes_sessions(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::SessionCreated { .. }
+            | Event::SessionClosed { .. }
+            | Event::RecordsLost {
+                cause: LossCause::Retention { .. },
+                ..
+            }
+    )
 }
 
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            session,
-            sequence,
-            reason,
-        } = self;
-        write!(
-            f,
-            "record {sequence} of session {session} cannot follow: {reason}"
-        )
+/// What speaks against the place that the record has.
+fn misplaced(record: &Record, last: Sequence, last_at: Timestamp) -> Option<&'static str> {
+    if !record.follows(last) {
+        Some("it is not the next of its session")
+    } else if record.at < last_at {
+        Some("it is stamped before the record before it")
+    } else {
+        None
     }
 }
-
-impl core::error::Error for Violation {}
 
 impl Session {
-    fn apply(
-        &mut self,
-        session: SessionId,
-        at: Timestamp,
-        sequence: Sequence,
-        event: &Event,
-        deadlines: &mut Deadlines,
-    ) {
+    fn apply(&mut self, at: Timestamp, sequence: Sequence, event: &Event) {
         self.seen = self.seen.max(used_at(event, at));
         match event {
-            Event::SessionResumed => {
-                for (id, consumer) in self.consumers.iter_mut() {
-                    consumer.see(Deadline::Consumer(session, *id), at, deadlines);
-                }
-            }
+            Event::SessionResumed => self.consumers.see_all(at),
             Event::UserSet { user } => self.user = Some(user.clone()),
             Event::ConsumerJoined {
                 consumer: id,
@@ -235,39 +211,18 @@ impl Session {
                 ..
             } => {
                 let consumer = Consumer {
-                    joined: sequence,
                     cursor: Sequence::START,
                     seen: at,
                     timeout: *timeout,
                     is_doubtful: false,
                 };
-                deadlines.reset(
-                    Deadline::Consumer(session, *id),
-                    None,
-                    Some(consumer.deadline()),
-                );
                 self.last_ordinal = id.ordinal;
-                self.consumers.insert(*id, consumer);
+                self.consumers.join(*id, consumer);
             }
-            Event::CursorAdvanced {
-                consumer: id,
-                to,
-                seen,
-            } => {
-                if let Some(consumer) = self.consumers.get_mut(id) {
-                    consumer.cursor = *to;
-                    consumer.see(Deadline::Consumer(session, *id), *seen, deadlines);
-                }
+            Event::CursorAdvanced { consumer, to, seen } => {
+                self.consumers.advance(*consumer, *to, *seen);
             }
-            Event::ConsumerLeft { consumer: id, .. } => {
-                if let Some(consumer) = self.consumers.remove(id) {
-                    deadlines.reset(
-                        Deadline::Consumer(session, *id),
-                        Some(consumer.deadline()),
-                        None,
-                    );
-                }
-            }
+            Event::ConsumerLeft { consumer, .. } => self.consumers.leave(*consumer),
             Event::JobSubmitted {
                 job: id,
                 manner,
@@ -296,12 +251,11 @@ impl Session {
                     is_doubtful: false,
                     input: if *input { Input::Open(0) } else { Input::None },
                 };
-                deadlines.reset(Deadline::Job(session, *id), None, job.deadline());
                 if manner.place == Place::Foreground
                     && let Some(over) = self.foreground.replace(*id)
                 {
                     // It has ended in a record that is lost.
-                    self.forget_job(Deadline::Job(session, over), over, deadlines);
+                    self.jobs.remove(&over);
                 }
                 self.jobs.insert(*id, job);
             }
@@ -330,13 +284,12 @@ impl Session {
             }
             Event::InterruptRequested { job: id, cause, .. } => {
                 if let Some(job) = self.jobs.get_mut(id) {
-                    deadlines.reset(Deadline::Job(session, *id), job.deadline(), None);
                     job.interrupt.get_or_insert(*cause);
                     job.is_cut |= *cause == InterruptCause::OutputLimit;
                 }
             }
             Event::JobFinished { job: id, .. } => {
-                self.forget_job(Deadline::Job(session, *id), *id, deadlines);
+                self.jobs.remove(id);
                 self.foreground = self.foreground.filter(|foreground| foreground != id);
             }
             Event::RecordsLost { .. } => {
@@ -344,9 +297,7 @@ impl Session {
                 self.jobs
                     .values_mut()
                     .for_each(|job| job.is_doubtful = true);
-                self.consumers
-                    .values_mut()
-                    .for_each(|consumer| consumer.is_doubtful = true);
+                self.consumers.doubt_all();
             }
             Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
@@ -355,18 +306,12 @@ impl Session {
         }
     }
 
-    fn forget_job(&mut self, deadline: Deadline, job: JobId, deadlines: &mut Deadlines) {
-        if let Some(job) = self.jobs.remove(&job) {
-            deadlines.reset(deadline, job.deadline(), None);
-        }
-    }
-
     /// What speaks against `event` as the session's next.
     fn objection(&self, event: &Event, last_job: u64) -> Option<&'static str> {
         match event {
             Event::ConsumerJoined { consumer, .. } => (consumer.ordinal <= self.last_ordinal)
                 .then_some("its consumer's ordinal does not grow"),
-            Event::CursorAdvanced { consumer, to, .. } => match self.consumers.get(consumer) {
+            Event::CursorAdvanced { consumer, to, .. } => match self.consumers.get(*consumer) {
                 None => self
                     .lacks_consumer(consumer)
                     .then_some("its consumer has not joined"),
@@ -411,8 +356,8 @@ impl Session {
                 if !self.jobs.values().all(|job| job.is_doubtful) {
                     Some("its session has unfinished jobs")
                 } else {
-                    let all_may_have_left = self.consumers.values().all(|it| it.is_doubtful);
-                    (!all_may_have_left).then_some("its session has consumers")
+                    let has_consumers = self.consumers.is_anybody_certain();
+                    has_consumers.then_some("its session has consumers")
                 }
             }
             Event::SessionCreated { .. }
@@ -425,7 +370,7 @@ impl Session {
     }
 
     fn lacks_consumer(&self, consumer: &ConsumerId) -> bool {
-        !self.is_incomplete && !self.consumers.contains_key(consumer)
+        !self.is_incomplete && self.consumers.get(*consumer).is_none()
     }
 
     fn lacks_job(&self, job: &JobId) -> bool {
@@ -435,14 +380,6 @@ impl Session {
     fn is_foreground_taken(&self) -> bool {
         let job = self.foreground.and_then(|job| self.jobs.get(&job));
         job.is_some_and(|job| !job.is_doubtful)
-    }
-}
-
-impl Consumer {
-    fn see(&mut self, deadline: Deadline, seen: Timestamp, deadlines: &mut Deadlines) {
-        let before = self.deadline();
-        self.seen = self.seen.max(seen);
-        deadlines.reset(deadline, Some(before), Some(self.deadline()));
     }
 }
 

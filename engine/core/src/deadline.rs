@@ -1,4 +1,7 @@
-//! What is due when: one ordered set of instants for the whole state.
+//! When something is due: for every session, the earliest of what it waits for.
+//!
+//! A session stands here with one instant for its consumers and one for itself, however many there
+//! are. Who exactly is due then is looked for in the session.
 
 use crate::{ConsumerId, JobId, SessionId, Timestamp};
 use alloc::collections::BTreeSet;
@@ -16,39 +19,69 @@ pub enum Deadline {
     Removal(SessionId),
 }
 
-/// Every deadline of a state, by its instant. A deadline is in it once at most.
+/// The earliest instants at which something of a session is due, where there are such.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Next {
+    pub(crate) consumer: Option<Timestamp>,
+    /// The session itself, or a job of it.
+    pub(crate) session: Option<Timestamp>,
+}
+
+/// Every session of a state by these instants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Deadlines(BTreeSet<(Timestamp, Deadline)>);
+pub(crate) struct Deadlines {
+    consumers: BTreeSet<(Timestamp, SessionId)>,
+    sessions: BTreeSet<(Timestamp, SessionId)>,
+}
 
 impl Deadlines {
-    /// Moves `deadline` from one instant to another; `None` is not to be due at all.
-    pub(crate) fn reset(
-        &mut self,
-        deadline: Deadline,
-        from: Option<Timestamp>,
-        to: Option<Timestamp>,
-    ) {
-        if from == to {
-            return;
-        }
-        if let Some(from) = from {
-            self.0.remove(&(from, deadline));
-        }
-        if let Some(to) = to {
-            self.0.insert((to, deadline));
-        }
+    /// Moves `session` from some instants to others.
+    pub(crate) fn reset(&mut self, session: SessionId, from: Next, to: Next) {
+        reset(&mut self.consumers, session, from.consumer, to.consumer);
+        reset(&mut self.sessions, session, from.session, to.session);
     }
 
     /// The earliest instant at which something is due.
     pub(crate) fn next(&self) -> Option<Timestamp> {
-        self.0.first().map(|(at, _)| *at)
+        let (consumers, sessions) = (self.consumers.first(), self.sessions.first());
+        let first = consumers.into_iter().chain(sessions).min();
+        first.map(|(at, _)| *at)
     }
 
-    /// What is due at `now`, earliest first.
-    pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = Deadline> + '_ {
-        self.0
-            .iter()
-            .take_while(move |(at, _)| *at <= now)
-            .map(|(_, deadline)| *deadline)
+    /// The sessions of which a consumer is due at `now`.
+    pub(crate) fn due_consumers(&self, now: Timestamp) -> impl Iterator<Item = SessionId> + '_ {
+        due(&self.consumers, now)
     }
+
+    /// The sessions that are due at `now`, themselves or a job of them.
+    pub(crate) fn due_sessions(&self, now: Timestamp) -> impl Iterator<Item = SessionId> + '_ {
+        due(&self.sessions, now)
+    }
+}
+
+fn reset(
+    instants: &mut BTreeSet<(Timestamp, SessionId)>,
+    session: SessionId,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+) {
+    if from == to {
+        return;
+    }
+    if let Some(from) = from {
+        instants.remove(&(from, session));
+    }
+    if let Some(to) = to {
+        instants.insert((to, session));
+    }
+}
+
+fn due(
+    instants: &BTreeSet<(Timestamp, SessionId)>,
+    now: Timestamp,
+) -> impl Iterator<Item = SessionId> + '_ {
+    instants
+        .iter()
+        .take_while(move |(at, _)| *at <= now)
+        .map(|(_, session)| *session)
 }

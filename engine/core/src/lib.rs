@@ -11,6 +11,36 @@
 //! Between 1 and 3 further commands may be stepped: state may run ahead of the log, what is
 //! visible may not. Replay is 3 with the log as the source, and without effects and answers.
 //!
+//! ```
+//! use rejoin_core::{Command, CreateSession, Limits, Server, SessionId, State, Timestamp, Views};
+//! use std::time::Duration;
+//!
+//! let (mut state, mut views) = (State::new(Limits::DEFAULT), Views::default());
+//! let mut log = vec![];
+//! let session = SessionId::from_bytes([1; 16]);
+//! let create = CreateSession {
+//!     session,
+//!     service: "shell".into(),
+//!     user: Some("anna".into()),
+//!     remote: None,
+//!     server: Server { process: 1, version: "0.1.0".into() },
+//!     timeout: Duration::from_secs(60 * 60),
+//!     consumer: None,
+//! };
+//!
+//! let steps = state.step(Timestamp::from_millis(1_000), Command::CreateSession(create))?;
+//! log.extend(steps.iter().map(|step| step.record.clone()));
+//! for step in &steps {
+//!     views.apply(&step.record);
+//!     assert_eq!(step.effect, None, "a job would be one to start");
+//! }
+//! assert_eq!(views.session(session).expect("it is open").user.as_deref(), Some("anna"));
+//!
+//! // An hour without use. What is due is a command like any other, and is logged.
+//! assert_eq!(state.next_deadline(), Some(Timestamp::from_millis(3_601_000)));
+//! # Ok::<_, rejoin_core::Rejection>(())
+//! ```
+//!
 //! What enters: [`Command`]s with their instants. What leaves: [`Record`]s, effects, rejections
 //! and views. What is never true: that two runs over the same input differ.
 #![no_std]
@@ -18,8 +48,10 @@
 extern crate alloc;
 
 mod apply;
+mod blocks;
 mod closed;
 mod command;
+mod consumers;
 mod deadline;
 mod decide;
 mod effect;
@@ -27,6 +59,7 @@ mod event;
 mod few;
 mod id;
 pub mod limits;
+mod packed;
 mod projection;
 mod rejection;
 mod requests;
@@ -35,9 +68,10 @@ mod state;
 mod step;
 pub mod testing;
 mod time;
+mod violation;
 
-pub use apply::Violation;
 pub use command::{Command, CreateSession, SubmitJob};
+pub use consumers::Consumer;
 pub use deadline::Deadline;
 pub use decide::Decision;
 pub use effect::Effect;
@@ -54,6 +88,7 @@ pub use snapshot::{
     ClosedSnapshot, ConsumerSnapshot, Folded, InputSnapshot, JobSnapshot, RequestSnapshot,
     SessionSnapshot, Snapshot, ViewSnapshot,
 };
-pub use state::{Consumer, Job, Session, State};
+pub use state::{Job, Session, State};
 pub use step::Step;
 pub use time::Timestamp;
+pub use violation::Violation;

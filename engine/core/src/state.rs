@@ -4,22 +4,26 @@
 //! decide when they are removed.
 
 use crate::closed::ClosedSessions;
-use crate::deadline::{Deadline, Deadlines};
+use crate::consumers::{Consumer, Consumers};
+use crate::deadline::{Deadline, Deadlines, Next};
 use crate::few::Few;
 use crate::requests::Requests;
 use crate::{
     ConsumerId, InterruptCause, JobId, Limits, Manner, Sequence, SessionId, SessionNumber,
     Timestamp,
 };
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// The open sessions, their consumers and their unfinished jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     pub(crate) limits: Limits,
-    pub(crate) sessions: BTreeMap<SessionId, Session>,
+    // Boxed, as views are: of what stands in the nodes of a tree, a third is room to spare.
+    pub(crate) sessions: BTreeMap<SessionId, Box<Session>>,
     pub(crate) closed: ClosedSessions,
     pub(crate) deadlines: Deadlines,
     pub(crate) last_number: u64,
@@ -38,12 +42,12 @@ impl State {
 
     /// The open session of this identity.
     pub fn session(&self, session: SessionId) -> Option<&Session> {
-        self.sessions.get(&session)
+        self.sessions.get(&session).map(Box::as_ref)
     }
 
     /// The open sessions, by identity.
     pub fn sessions(&self) -> impl Iterator<Item = (SessionId, &Session)> {
-        self.sessions.iter().map(|(id, session)| (*id, session))
+        self.sessions.iter().map(|(id, session)| (*id, &**session))
     }
 
     /// The earliest instant at which something is due; a timer need not wake before.
@@ -54,10 +58,35 @@ impl State {
 
     /// What is due at `now`, earliest first; removals behind all else.
     pub fn due(&self, now: Timestamp) -> impl Iterator<Item = Deadline> + '_ {
+        let sessions = self.deadlines.due_sessions(now);
+        let sessions = sessions.filter_map(|id| Some((id, self.session(id)?)));
+        let mut due: Vec<_> = self
+            .instants_of_consumers(now)
+            .chain(sessions.flat_map(|(id, open)| open.due(id, now)))
+            .collect();
+        due.sort_unstable();
         let removals = self.closed.due(self.limits.retention, now);
-        self.deadlines
-            .due(now)
-            .chain(removals.map(Deadline::Removal))
+        let due = due.into_iter().map(|(_, deadline)| deadline);
+        due.chain(removals.map(Deadline::Removal))
+    }
+
+    /// Of what [`Self::due`] says, the consumers alone. Costs nothing for what else is due.
+    pub fn due_consumers(&self, now: Timestamp) -> impl Iterator<Item = Deadline> + use<> {
+        let mut due: Vec<_> = self.instants_of_consumers(now).collect();
+        due.sort_unstable();
+        due.into_iter().map(|(_, deadline)| deadline)
+    }
+
+    fn instants_of_consumers(
+        &self,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (Timestamp, Deadline)> + '_ {
+        let sessions = self.deadlines.due_consumers(now);
+        let sessions = sessions.filter_map(|id| Some((id, self.session(id)?)));
+        sessions.flat_map(move |(id, open)| {
+            let due = open.consumers.due(now);
+            due.map(move |(at, consumer)| (at, Deadline::Consumer(id, consumer)))
+        })
     }
 
     /// The instant of the last record; no later record is stamped earlier.
@@ -74,7 +103,7 @@ pub struct Session {
     pub(crate) user: Option<Arc<str>>,
     pub(crate) last_sequence: Sequence,
     pub(crate) last_ordinal: u32,
-    pub(crate) consumers: Few<ConsumerId, Consumer>,
+    pub(crate) consumers: Consumers,
     pub(crate) jobs: Few<JobId, Job>,
     pub(crate) foreground: Option<JobId>,
     pub(crate) requests: Requests,
@@ -123,14 +152,14 @@ impl Session {
         self.jobs.iter().map(|(id, job)| (*id, job))
     }
 
-    /// Its consumers.
-    pub fn consumers(&self) -> impl Iterator<Item = (ConsumerId, &Consumer)> {
-        self.consumers.iter().map(|(id, consumer)| (*id, consumer))
+    /// Its consumers, as they joined.
+    pub fn consumers(&self) -> impl Iterator<Item = (ConsumerId, Consumer)> {
+        self.consumers.iter()
     }
 
     /// The consumer of this identity.
-    pub fn consumer(&self, consumer: ConsumerId) -> Option<&Consumer> {
-        self.consumers.get(&consumer)
+    pub fn consumer(&self, consumer: ConsumerId) -> Option<Consumer> {
+        self.consumers.get(consumer)
     }
 
     /// When it was last used, as far as the log knows.
@@ -142,33 +171,27 @@ impl Session {
     pub fn deadline(&self) -> Option<Timestamp> {
         self.jobs.is_empty().then(|| self.seen + self.timeout)
     }
-}
 
-/// Somebody who reads a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Consumer {
-    pub(crate) joined: Sequence,
-    pub(crate) cursor: Sequence,
-    pub(crate) seen: Timestamp,
-    pub(crate) timeout: Duration,
-    /// It may have left in a record that is lost.
-    pub(crate) is_doubtful: bool,
-}
-
-impl Consumer {
-    /// The sequence of the record that says that it joined.
-    pub fn joined(&self) -> Sequence {
-        self.joined
+    /// When the first of all that waits in it is due.
+    pub(crate) fn next(&self) -> Next {
+        let first_job = || self.jobs.values().filter_map(Job::deadline).min();
+        Next {
+            consumer: self.consumers.next_deadline(),
+            session: self.deadline().or_else(first_job),
+        }
     }
 
-    /// The last sequence that it was given, as far as the log knows.
-    pub fn cursor(&self) -> Sequence {
-        self.cursor
-    }
-
-    /// When it is expired.
-    pub fn deadline(&self) -> Timestamp {
-        self.seen + self.timeout
+    /// What is due at `now`, but for its consumers.
+    fn due(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (Timestamp, Deadline)> + '_ {
+        let idle = self.deadline().map(|at| (at, Deadline::Session(id)));
+        let jobs = self.jobs.iter();
+        let jobs =
+            jobs.filter_map(move |(job, it)| Some((it.deadline()?, Deadline::Job(id, *job))));
+        jobs.chain(idle).filter(move |(at, _)| *at <= now)
     }
 }
 

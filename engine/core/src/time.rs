@@ -43,7 +43,8 @@ impl Add<Duration> for Timestamp {
     type Output = Self;
 
     fn add(self, wait: Duration) -> Self {
-        let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        let whole = wait.as_secs().saturating_mul(1_000);
+        let millis = whole.saturating_add(wait.subsec_nanos().div_ceil(1_000_000).into());
         Self(self.0.saturating_add(millis))
     }
 }

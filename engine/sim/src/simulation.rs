@@ -472,7 +472,7 @@ impl Replay for Replaying {
         Replay::restore(&mut self.replayed, snapshot);
     }
 
-    fn add(&mut self, record: Record) {
+    fn add(&mut self, record: &Record) {
         self.told.push(record.clone());
         Replay::add(&mut self.replayed, record);
     }

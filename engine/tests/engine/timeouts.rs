@@ -17,17 +17,15 @@ async fn left(world: &World, session: SessionId) -> (ConsumerId, LeaveCause, u64
     (consumer, cause, record.at.as_millis() - 1_000_000)
 }
 
+fn is_there(world: &World, session: SessionId, consumer: ConsumerId) -> bool {
+    let view = world.engine.session(session).unwrap();
+    view.consumer(consumer).is_some()
+}
+
 pub(crate) async fn a_consumer_expires_at_its_timeout_and_not_before(world: World) {
     let (session, consumer) = world.create().await;
     world.pass(99).await;
-    assert!(
-        world
-            .engine
-            .session(session)
-            .unwrap()
-            .consumer(consumer)
-            .is_some()
-    );
+    assert!(is_there(&world, session, consumer));
     world.pass(1).await;
     assert_eq!(
         left(&world, session).await,
@@ -47,26 +45,12 @@ pub(crate) async fn an_open_pull_is_activity(world: World) {
     assert!(poll_immediate(&mut open).await.is_none());
     world.pass(59).await;
     assert!(poll_immediate(&mut open).await.is_none());
-    assert!(
-        world
-            .engine
-            .session(session)
-            .unwrap()
-            .consumer(consumer)
-            .is_some()
-    );
+    assert!(is_there(&world, session, consumer));
     world.pass(1).await;
     assert!(open.await.unwrap().records.is_empty());
     // Its timeout begins with its last pull's end, at 130 s.
     world.pass(99).await;
-    assert!(
-        world
-            .engine
-            .session(session)
-            .unwrap()
-            .consumer(consumer)
-            .is_some()
-    );
+    assert!(is_there(&world, session, consumer));
     world.pass(1).await;
     assert_eq!(
         left(&world, session).await,
@@ -141,13 +125,7 @@ pub(crate) async fn a_session_is_closed_when_nobody_uses_it(world: World) {
 
 pub(crate) async fn what_is_due_happens_without_anybody_asking(world: World) {
     let (session, consumer) = world.create().await;
-    while world
-        .engine
-        .session(session)
-        .unwrap()
-        .consumer(consumer)
-        .is_some()
-    {
+    while is_there(&world, session, consumer) {
         // Nothing but the timer can see this.
         world.clock.advance(Duration::from_millis(250));
         std::thread::yield_now();

@@ -41,6 +41,8 @@ mod jwt;
 pub mod limits;
 mod role;
 mod secret;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tokens;
 
 pub use accounts::{Accounts, Clock, Denied};

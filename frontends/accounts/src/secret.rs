@@ -96,7 +96,7 @@ fn verify(password: &Password, phc: &str, memory: &mut Vec<Block>) -> Option<boo
     let algorithm = Algorithm::try_from(hash.algorithm).ok()?;
     let version = hash
         .version
-        .map_or(Ok(Version::default()), Version::try_from);
+        .map_or_else(|| Ok(Version::default()), Version::try_from);
     let params = Params::try_from(&hash).ok()?;
     let mut salt_bytes = [0; Salt::MAX_LENGTH];
     let salt = salt.decode_b64(&mut salt_bytes).ok()?;

@@ -3,6 +3,7 @@
 use crate::offline::Bound;
 use crate::settings::Wait;
 use clap::ValueEnum;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Where the server is, and who asks.
@@ -35,6 +36,17 @@ pub(crate) struct ServerArgs {
 }
 
 const SERVER: &str = "Server";
+
+/// A session, and the server that has it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SessionAt {
+    /// The session: its number, its identity, or how that begins
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
 
 /// Run a command on a server as if it ran here.
 ///
@@ -129,9 +141,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = ATTACH_EXAMPLES)]
 pub(crate) struct AttachArgs {
-    /// The session: its number, its identity, or how that begins
-    #[arg(value_name = "SESSION")]
-    pub(crate) session: String,
+    #[command(flatten)]
+    pub(crate) at: SessionAt,
 
     /// Begin at this sequence (17), instant (2026-01-31T12:00:00Z), or so long ago (90s)
     #[arg(long, value_name = "PLACE", conflicts_with = "no_history")]
@@ -152,9 +163,6 @@ pub(crate) struct AttachArgs {
     /// How long to try to come back to a server that is gone
     #[arg(long, value_name = "TIME", default_value = "5m")]
     pub(crate) reconnect_for: Wait,
-
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
 }
 
 const ATTACH_EXAMPLES: &str = "\
@@ -186,8 +194,8 @@ pub(crate) struct SessionsArgs {
     pub(crate) state: SessionState,
 
     /// So many at most
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    pub(crate) limit: usize,
+    #[arg(long, value_name = "COUNT", default_value = "50")]
+    pub(crate) limit: NonZeroUsize,
 
     /// Write one JSON object: `sessions`, each as the server's API has it, and `more`
     #[arg(long)]
@@ -214,25 +222,20 @@ pub(crate) enum SessionState {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = STATUS)]
 pub(crate) struct ShowArgs {
-    /// The session: its number, its identity, or how that begins
-    #[arg(value_name = "SESSION")]
-    pub(crate) session: String,
+    #[command(flatten)]
+    pub(crate) at: SessionAt,
 
     /// Write one JSON object, as the server's API has it
     #[arg(long)]
     pub(crate) json: bool,
-
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
 }
 
 /// Interrupt a job: SIGINT, then SIGTERM, then SIGKILL.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = STATUS)]
 pub(crate) struct InterruptArgs {
-    /// The session: its number, its identity, or how that begins
-    #[arg(value_name = "SESSION")]
-    pub(crate) session: String,
+    #[command(flatten)]
+    pub(crate) at: SessionAt,
 
     /// The job's number [default: the one in the foreground]
     #[arg(value_name = "JOB")]
@@ -241,25 +244,18 @@ pub(crate) struct InterruptArgs {
     /// Write one JSON object: `job` and `sequence`
     #[arg(long)]
     pub(crate) json: bool,
-
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
 }
 
 /// Close a session: its jobs are ended, and what happened in it stays readable.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = STATUS)]
 pub(crate) struct CloseArgs {
-    /// The session: its number, its identity, or how that begins
-    #[arg(value_name = "SESSION")]
-    pub(crate) session: String,
+    #[command(flatten)]
+    pub(crate) at: SessionAt,
 
     /// Write one JSON object: `session`
     #[arg(long)]
     pub(crate) json: bool,
-
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
 }
 
 /// Write to a job that takes input: a line, or all of standard input.
@@ -268,9 +264,8 @@ pub(crate) struct CloseArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = STATUS)]
 pub(crate) struct SendArgs {
-    /// The session: its number, its identity, or how that begins
-    #[arg(value_name = "SESSION")]
-    pub(crate) session: String,
+    #[command(flatten)]
+    pub(crate) at: SessionAt,
 
     /// The job's number
     #[arg(value_name = "JOB")]
@@ -283,9 +278,6 @@ pub(crate) struct SendArgs {
     /// Nothing more will come: the job reads the end of its input
     #[arg(long)]
     pub(crate) end: bool,
-
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
 }
 
 const STATUS: &str = "\

@@ -1,7 +1,6 @@
 //! `rejoin interrupt`, `close` and `send`: one request, and a word about it.
 
 use super::ClientError;
-use super::api::Api;
 use super::choose::open;
 use super::input::{self, Sink};
 use super::list::print;
@@ -11,8 +10,7 @@ use std::io;
 
 /// Interrupts a job.
 pub(crate) fn interrupt(args: &InterruptArgs) -> Result<(), ClientError> {
-    let api = Api::find(&args.server)?;
-    let session = open(&api, &args.session)?;
+    let (api, session) = open(&args.at)?;
     let path = match args.job {
         Some(job) => format!("/sessions/{session}/jobs/{job}/interrupt"),
         None => format!("/sessions/{session}/interrupt"),
@@ -26,8 +24,7 @@ pub(crate) fn interrupt(args: &InterruptArgs) -> Result<(), ClientError> {
 
 /// Closes a session.
 pub(crate) fn close(args: &CloseArgs) -> Result<(), ClientError> {
-    let api = Api::find(&args.server)?;
-    let session = open(&api, &args.session)?;
+    let (api, session) = open(&args.at)?;
     api.delete(&format!("/sessions/{session}"))?;
     match args.json {
         true => print(&format!("{}\n", json!({"session": session}))),
@@ -37,8 +34,7 @@ pub(crate) fn close(args: &CloseArgs) -> Result<(), ClientError> {
 
 /// Writes to a job.
 pub(crate) fn send(args: &SendArgs) -> Result<(), ClientError> {
-    let api = Api::find(&args.server)?;
-    let session = open(&api, &args.session)?;
+    let (api, session) = open(&args.at)?;
     let sink = Sink::new(&api, &session, args.job);
     match &args.line {
         Some(line) => sink.write(format!("{line}\n").as_bytes(), args.end),

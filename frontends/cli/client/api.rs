@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::io;
 use std::sync::Arc;
-use ureq::http::Request;
 use ureq::http::request::Builder;
+use ureq::http::{Request, StatusCode};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, BodyReader};
 
@@ -143,11 +143,21 @@ impl Api {
                     .map_err(|_| self.stranger("an answer that is no JSON")),
             };
         }
+        if status == StatusCode::UNAUTHORIZED {
+            return Err(match self.target.authorization {
+                Some(_) => ClientError::NotLetIn,
+                None => ClientError::Nobody,
+            });
+        }
         let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
-        if problem.code.is_empty() && status.as_u16() != 401 {
+        if problem.code.is_empty() {
             return Err(match status.as_u16() {
                 // Said by something on the way, while the server is away.
                 502..=504 => ClientError::Unreachable(self.target.url.clone(), status.to_string()),
+                // What an encrypted address says; no request of ours is as bad.
+                400 if !self.target.is_https => {
+                    ClientError::Scheme(self.target.url.clone(), "https")
+                }
                 _ => self.stranger(&status.to_string()),
             });
         }
@@ -170,19 +180,21 @@ impl Api {
                 ClientError::NobodyThere(url)
             }
             ureq::Error::HostNotFound => ClientError::NoSuchHost(url),
-            ureq::Error::Io(error) => match is_untrusted(&error) {
-                true => ClientError::Untrusted(url, error.to_string()),
-                false => ClientError::Unreachable(url, error.to_string()),
+            ureq::Error::Io(error) => match encryption(&error) {
+                Some(rustls::Error::InvalidCertificate(_)) => {
+                    ClientError::Untrusted(url, error.to_string())
+                }
+                Some(rustls::Error::InvalidMessage(_)) => ClientError::Scheme(url, "http"),
+                _ => ClientError::Unreachable(url, error.to_string()),
             },
             error => ClientError::Unreachable(url, error.to_string()),
         }
     }
 }
 
-/// Whether the connection was given up because of the certificate.
-fn is_untrusted(error: &io::Error) -> bool {
-    let cause = error.get_ref().and_then(|it| it.downcast_ref());
-    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
+/// What was wrong with the encryption of a connection, if that is what broke it.
+fn encryption(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// Trusts what the file says, or else what the system trusts.

@@ -13,8 +13,8 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 
 /// Shows the session until it ends.
 pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
-    let api = Api::find(&args.server)?;
-    let shown = choose(&api, &args.session)?;
+    let api = Api::find(&args.at.server)?;
+    let shown = choose(&api, &args.at.session)?;
     let (session, id) = identity(&shown)?;
     let (after, from) = match (args.no_history, args.since) {
         (true, _) => (shown["lastSequence"].as_u64().unwrap_or_default(), None),

@@ -3,6 +3,7 @@
 use super::ClientError;
 use super::api::Api;
 use super::limits::PAGE;
+use crate::args::SessionAt;
 use rejoin_core::SessionId;
 use serde_json::Value;
 
@@ -51,13 +52,28 @@ pub(super) fn identity(session: &Value) -> Result<(String, SessionId), ClientErr
     Ok((shown.to_owned(), id))
 }
 
-/// The identity of the session that `name` means, in which something is to be done.
-pub(super) fn open(api: &Api, name: &str) -> Result<String, ClientError> {
-    let shown = choose(api, name)?;
-    if shown["state"] == "ended" {
-        return Err(ClientError::Session(format!("session {name} has ended")));
+/// A session in which something is to be done: its server, and its identity.
+///
+/// # Errors
+///
+/// As [`choose`], and where it has ended.
+pub(super) fn open(at: &SessionAt) -> Result<(Api, String), ClientError> {
+    let api = Api::find(&at.server)?;
+    let (session, _) = not_ended(&choose(&api, &at.session)?)?;
+    Ok((api, session))
+}
+
+/// The identity of a session that the server has shown.
+///
+/// # Errors
+///
+/// Where it has ended: nothing more happens in it.
+pub(super) fn not_ended(session: &Value) -> Result<(String, SessionId), ClientError> {
+    if session["state"] == "ended" {
+        let number = &session["number"];
+        return Err(ClientError::Session(format!("session {number} has ended")));
     }
-    identity(&shown).map(|(session, _)| session)
+    identity(session)
 }
 
 /// Whether that is taken for the beginning of an identity.

@@ -6,7 +6,7 @@ use super::choose::choose;
 use super::limits::PAGE;
 use super::table::{ago, duration, harmless, table};
 use crate::args::{SessionState, SessionsArgs, ShowArgs};
-use crate::offline::{instant, warn};
+use crate::offline::{instant, plain, warn};
 use rejoin_core::Timestamp;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -37,7 +37,7 @@ pub(crate) fn sessions(args: &SessionsArgs) -> Result<(), ClientError> {
 
 /// Shows a session and its jobs.
 pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
-    let session = choose(&Api::find(&args.server)?, &args.session)?;
+    let session = choose(&Api::find(&args.at.server)?, &args.at.session)?;
     if args.json {
         return print(&format!("{session}\n"));
     }
@@ -80,7 +80,7 @@ fn pages(api: &Api, args: &SessionsArgs) -> Result<(Vec<Value>, bool), ClientErr
     let mut sessions = vec![];
     let mut before = None;
     loop {
-        let left = args.limit.saturating_sub(sessions.len());
+        let left = args.limit.get().saturating_sub(sessions.len());
         if left == 0 {
             return Ok((sessions, true));
         }
@@ -162,7 +162,7 @@ fn job_row(job: &Value, now: Timestamp) -> Vec<String> {
     vec![
         job["job"].to_string(),
         match job["outcome"].as_str() {
-            Some(outcome) => outcome.to_owned(),
+            Some(outcome) => plain(outcome),
             None => text(job, "state").to_owned(),
         },
         job["status"]

@@ -49,8 +49,23 @@ pub(crate) enum ClientError {
     #[error("the server at {0} cannot be reached: {1}")]
     Unreachable(String, String),
     /// Somebody else is there.
-    #[error("at {0} is no server of Rejoin, or an old one: it says {1}")]
+    #[error("what answers at {0} is no server of Rejoin, or an old one: it says {1}")]
     Stranger(String, String),
+    /// It is encrypted, and was asked in the clear, or the other way round.
+    #[error("what answers at {0} seems to expect {1}://")]
+    Scheme(String, &'static str),
+    /// Nobody was named who may ask.
+    #[error(
+        "the server wants to know who asks: --login NAME, and the password in REJOIN_PASSWORD or \
+         --password-file"
+    )]
+    Nobody,
+    /// The name, the password, or both.
+    #[error(
+        "the server lets nobody in by this name and password: see --login, and REJOIN_PASSWORD or \
+         --password-file"
+    )]
+    NotLetIn,
     /// The server says no.
     #[error("{}", refusal(*status, code, detail))]
     Refused {
@@ -98,9 +113,6 @@ impl ClientError {
 fn refusal(status: u16, code: &str, detail: &str) -> String {
     let detail = table::harmless(detail);
     match (status, code) {
-        (401, _) => "the server wants to know who asks: --login NAME, and the password in \
-                     REJOIN_PASSWORD or --password-file; or these were wrong"
-            .to_owned(),
         (403, "read_only") => "the server only shows what has been: it is read-only".to_owned(),
         (_, "job_running") => format!("{detail} (--session can name another session)"),
         (_, code) if detail.is_empty() => format!("the server says no: {status} {code}"),

@@ -6,7 +6,7 @@
 
 use super::ClientError;
 use super::api::Api;
-use super::choose::{choose, identity};
+use super::choose::{choose, not_ended};
 use super::event::Told;
 use super::input::{self, Sink};
 use super::limits::{FIRST_PAUSE, LONGEST_PAUSE};
@@ -78,7 +78,7 @@ impl Place {
             Some(name) => choose(api, name)?,
             None => api.post("/sessions", &wanted(args))?,
         };
-        let (session, id) = identity(&shown)?;
+        let (session, id) = not_ended(&shown)?;
         Ok(Self {
             session,
             id,

@@ -32,7 +32,7 @@ impl FromStr for Bound {
             .ok_or_else(|| {
                 format!(
                     "{text:?} is neither a sequence (17), nor an instant (2026-01-31T12:00:00Z), \
-                     nor a time after the session's beginning (90s)"
+                     nor a time (90s)"
                 )
             })
     }

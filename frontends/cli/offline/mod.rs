@@ -14,7 +14,7 @@ pub(crate) use bound::{Bound, Span};
 pub(crate) use record_json::{fields, instant};
 pub(crate) use selection::{Choice, Sessions};
 pub(crate) use session::Session;
-pub(crate) use view::{View, Viewer, said, words_of};
+pub(crate) use view::{View, Viewer, plain, said, words_of};
 
 use crate::verify::{VerifyError, find_log};
 use rejoin_core::{Record, SessionId};

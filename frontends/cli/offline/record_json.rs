@@ -1,10 +1,9 @@
 //! A record as JSON: all that is in it, in the words of the native API.
 //!
 //! Pure: a record in, an object out. Never: a member that is null, or a result as an escaped
-//! string.
+//! string. Each event is taken apart to its last member, so that one that is added has to be shown;
+//! the API tells its readers less.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{Event, Record, Timestamp};
 use rejoin_native::words;
 use serde_json::{Map, Value, json};
@@ -98,10 +97,7 @@ fn members(event: &Event) -> Value {
             bytes,
             end,
         } => {
-            let (name, written) = match std::str::from_utf8(bytes) {
-                Ok(text) => ("content", text.to_owned()),
-                Err(_) => ("contentBase64", STANDARD.encode(bytes)),
-            };
+            let (name, written) = words::written(bytes);
             json!({
                 "job": job.0,
                 "place": words::place(manner.place),

@@ -129,8 +129,8 @@ pub(crate) fn words_of(event: &Event) -> Option<String> {
             ..
         } => {
             let ended = match ended {
-                Outcome::Completed => outcome(*ended).to_owned(),
-                ended => format!("{}, status {status}", outcome(*ended)),
+                Outcome::Completed => plain(outcome(*ended)),
+                ended => format!("{}, status {status}", plain(outcome(*ended))),
             };
             let message = message.as_deref().map(|it| format!(": {it}"));
             let message = message.unwrap_or_default();
@@ -155,7 +155,8 @@ pub(crate) fn words_of(event: &Event) -> Option<String> {
         // By its number alone: the rest of its identity is a secret while the session is open.
         Event::ConsumerJoined { consumer, .. } => format!("consumer {} joined", consumer.ordinal),
         Event::ConsumerLeft { consumer, cause } => {
-            format!("consumer {} left: {}", consumer.ordinal, left(*cause))
+            let cause = plain(left(*cause));
+            format!("consumer {} left: {cause}", consumer.ordinal)
         }
         Event::StatementRefused { statement, reason } => match statement {
             Some(statement) => format!("refused: {reason}: {statement}"),
@@ -165,14 +166,22 @@ pub(crate) fn words_of(event: &Event) -> Option<String> {
             job, bytes, end, ..
         } => {
             let end = if *end { ", the last" } else { "" };
-            format!("job {job} was given {} bytes of input{end}", bytes.len())
+            match bytes.len() {
+                0 => format!("job {job} was told that its input ends"),
+                count => format!("job {job} was given {count} bytes of input{end}"),
+            }
         }
         Event::InterruptRequested { job, cause, .. } => {
-            format!("job {job} told to end: {}", interrupted(*cause))
+            format!("job {job} told to end: {}", plain(interrupted(*cause)))
         }
         Event::SessionClosed { cause } => format!("session closed: {}", closed(*cause)),
         _ => return None,
     })
+}
+
+/// A word of the API, for people.
+pub(crate) fn plain(word: &str) -> String {
+    word.replace('-', " ")
 }
 
 /// A terminal that is written to from its first line on.
@@ -358,11 +367,18 @@ mod tests {
                 statement: Some("x".into()),
                 reason: "no".into(),
             },
+            Event::InputWritten {
+                job: JOB,
+                manner: HEARD,
+                bytes: [].into(),
+                end: true,
+            },
         ];
         let view = |all, events| View { all, events };
         assert_eq!(seen(view(false, false), false, &events), b"");
         assert_eq!(seen(view(true, false), false, &events), b"$ secret &\n");
-        let words = b"[job 3 told to end: output-limit]\n[refused: no: x]\n";
+        let words = b"[job 3 told to end: output limit]\n[refused: no: x]\n\
+            [job 3 was told that its input ends]\n";
         assert_eq!(seen(view(false, true), false, &events), words);
     }
 
@@ -371,9 +387,9 @@ mod tests {
         let events = [
             submitted("true", HEARD),
             said(r#"{"content":"a\n","jobId":3,"stream":"stdout","type":"shell"}"#),
-            finished(Outcome::Lost, 137, None),
+            finished(Outcome::TimedOut, 130, None),
         ];
-        let expected = b"\x1b[1m$ true\x1b[0m\na\n\x1b[2m[job 3 lost, status 137]\x1b[0m\n";
+        let expected = b"\x1b[1m$ true\x1b[0m\na\n\x1b[2m[job 3 timed out, status 130]\x1b[0m\n";
         assert_eq!(seen(View::default(), true, &events), expected);
     }
 

@@ -5,6 +5,7 @@
 mod password;
 
 use crate::args::{UserArgs, UserCommand};
+use crate::offline::warn;
 use crate::settings::accounts_file;
 use password::PasswordError;
 use rejoin_accounts::{AccountsFile, FileError, change};
@@ -50,6 +51,9 @@ pub(crate) fn run(args: UserArgs) -> Result<(), UserError> {
             let file = AccountsFile::read(&path)?;
             let width = file.list().map(|(name, _)| name.len()).max();
             let width = width.unwrap_or_default();
+            if width == 0 {
+                warn(&format!("there are no accounts in {}", path.display()));
+            }
             let mut out = io::stdout().lock();
             for (name, role) in file.list() {
                 writeln!(out, "{name:width$}  {role}").map_err(UserError::List)?;

@@ -1,9 +1,8 @@
 //! What the console is made of, and how it is served.
 
 use rejoin_http::test_client::{Client, Received};
-use rejoin_http::{HostCheck, Limits, Server};
+use rejoin_http::test_server::TestServer;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 const LONGEST_FILE: usize = 500;
@@ -12,13 +11,7 @@ const LONGEST_FILE: usize = 500;
 fn served(ask: impl FnOnce(&mut Client)) {
     let mut app = rejoin_http::app();
     rejoin_console::mount(&mut app);
-    let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = Server::bind(address, app, Limits::default(), HostCheck::local()).unwrap();
-    let (address, closing) = (server.local_addr(), server.closing());
-    let running = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
-    ask(&mut Client::connect(address).unwrap());
-    closing.begin();
-    running.join().unwrap().unwrap();
+    ask(&mut TestServer::start(app).client());
 }
 
 fn header<'a>(received: &'a Received, name: &str) -> &'a str {

@@ -60,6 +60,8 @@ pub mod test_call;
 #[cfg(feature = "test-client")]
 pub mod test_client;
 #[cfg(feature = "test-client")]
+pub mod test_server;
+#[cfg(feature = "test-client")]
 pub mod test_tls;
 mod timers;
 mod tls;

@@ -39,6 +39,11 @@ pub(crate) struct Submit {
 /// A JSON object; none at all is an empty one.
 pub(crate) fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    // An array would be taken for the members in their order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        let words = "the body is not as expected: an array, and not an object";
+        return Err(Fault::RequestInvalid(words.into()));
+    }
     serde_json::from_slice(bytes)
         .map_err(|error| Fault::RequestInvalid(format!("the body is not as expected: {error}")))
 }

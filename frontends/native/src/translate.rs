@@ -4,7 +4,7 @@
 //! 1970) and `type`, and what its type adds. What is never true: that a result which a runner
 //! encoded is parsed or changed, or that what is for its submitter alone is told to others.
 
-use crate::wire::{self, base64};
+use crate::wire;
 use crate::words;
 use rejoin_core::{Audience, Event, Record};
 use serde_json::{Value, json};
@@ -118,10 +118,7 @@ fn members(event: &Event) -> Value {
         Event::InputWritten {
             job, bytes, end, ..
         } => {
-            let (name, written) = match std::str::from_utf8(bytes) {
-                Ok(text) => ("content", text.to_owned()),
-                Err(_) => ("contentBase64", base64(bytes)),
-            };
+            let (name, written) = words::written(bytes);
             json!({"job": job.0, (name): written, "end": end})
         }
         Event::InterruptRequested { job, cause, .. } => {

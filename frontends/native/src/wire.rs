@@ -1,8 +1,6 @@
 //! Sessions and jobs as JSON. Instants are milliseconds since 1970, durations milliseconds.
 
 use crate::words;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{JobState, JobView, SessionView, Timestamp};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -62,10 +60,6 @@ pub(crate) fn job(view: &JobView) -> Value {
 
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-pub(crate) fn base64(bytes: &[u8]) -> String {
-    STANDARD.encode(bytes)
 }
 
 fn between(from: Timestamp, to: Timestamp) -> u64 {

@@ -1,6 +1,8 @@
-//! The words for what an event or a job says by a choice, in kebab case. They are part of the API,
-//! and of whatever else shows records as JSON.
+//! The words for what an event or a job says by a choice, in kebab case, and how bytes are said.
+//! They are part of the API, and of whatever else shows records as JSON.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{
     Audience, CloseCause, Event, InterruptCause, JobState, LeaveCause, LossCause, Outcome, Place,
 };
@@ -105,5 +107,15 @@ pub const fn lost(cause: LossCause) -> &'static str {
     match cause {
         LossCause::Damage => "damage",
         LossCause::Retention { .. } => "retention",
+    }
+}
+
+/// What was written to a job, behind the name of its member: `content`, or `contentBase64` where it
+/// is not UTF-8.
+#[must_use]
+pub fn written(bytes: &[u8]) -> (&'static str, String) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => ("content", text.to_owned()),
+        Err(_) => ("contentBase64", STANDARD.encode(bytes)),
     }
 }

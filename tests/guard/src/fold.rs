@@ -2,8 +2,8 @@
 
 use crate::{Outcome, Path};
 use rejoin_core::{
-    Audience, Command, CreateSession, JobId, Limits, Manner, Place, Record, Server, SessionId,
-    State, SubmitJob, Timestamp, Views,
+    Audience, Command, CreateSession, JobId, Limits, Manner, Place, Record, Sequence, Server,
+    SessionId, State, SubmitJob, Timestamp, Views,
 };
 use rejoin_engine::{Config, Replayed};
 use rejoin_log::segment::{Durability, LogId, Options};
@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) const PATHS: [Path; 6] = [
+pub(crate) const PATHS: [Path; 7] = [
     Path {
         name: "a result, decided",
         units: RESULTS,
@@ -87,6 +87,42 @@ pub(crate) const PATHS: [Path; 6] = [
         holds: false,
     },
     Path {
+        name: "a consumer among ten thousand: come, moved on, and another gone",
+        units: MOVES,
+        run: |passes| {
+            let mut history = History::busy(0)?;
+            let mut views = Views::default();
+            let mut fold = |records: Vec<Arc<Record>>| {
+                records.iter().for_each(|record| views.apply(record));
+            };
+            fold(history.create(0)?);
+            for number in 0..TEN_THOUSAND {
+                fold(history.join(0, number)?);
+            }
+            // From all over the session, in an order that has nothing to do with theirs.
+            let open = history.state.session(session(0)).ok_or("no session")?;
+            let mut before: Vec<_> = open.consumers().map(|(consumer, _)| consumer).collect();
+            before.sort_by_key(|consumer| consumer.token);
+            let most = usize::try_from(passes * MOVES)?;
+            let (movers, leavers) = before.split_at(most);
+            for (number, (&mover, &leaver)) in (TEN_THOUSAND..).zip(movers.iter().zip(leavers)) {
+                fold(history.join(0, number)?);
+                fold(history.step(Command::AdvanceCursor {
+                    session: session(0),
+                    consumer: mover,
+                    to: Sequence(number),
+                    seen: NOW,
+                })?);
+                fold(history.step(Command::LeaveSession {
+                    session: session(0),
+                    consumer: leaver,
+                })?);
+            }
+            Ok(())
+        },
+        holds: false,
+    },
+    Path {
         name: "an idle session with its consumer",
         units: SESSIONS,
         run: |passes| {
@@ -112,11 +148,7 @@ pub(crate) const PATHS: [Path; 6] = [
                 records.iter().for_each(|record| views.apply(record));
             }
             for number in 0..passes * SESSIONS {
-                let records = history.step(Command::JoinSession {
-                    session: session(number % 10),
-                    token: session(number).to_bytes(),
-                    timeout: HOUR,
-                })?;
+                let records = history.join(number % 10, number)?;
                 records.iter().for_each(|record| views.apply(record));
             }
             black_box((&history.state, &views));
@@ -154,8 +186,7 @@ impl History {
     }
 
     fn step(&mut self, command: Command) -> Outcome<Vec<Arc<Record>>> {
-        let now = Timestamp::from_millis(1_700_000_000_000);
-        let steps = self.state.step(now, command)?;
+        let steps = self.state.step(NOW, command)?;
         Ok(steps.into_iter().map(|it| Arc::new(it.record)).collect())
     }
 
@@ -172,6 +203,14 @@ impl History {
             timeout: HOUR,
             consumer: Some((session(number).to_bytes(), HOUR)),
         }))
+    }
+
+    fn join(&mut self, to: u64, number: u64) -> Outcome<Vec<Arc<Record>>> {
+        self.step(Command::JoinSession {
+            session: session(to),
+            token: session(number).to_bytes(),
+            timeout: HOUR,
+        })
     }
 
     fn begin(&mut self, number: u64) -> Outcome<(JobId, Vec<Arc<Record>>)> {
@@ -234,6 +273,9 @@ fn session(number: u64) -> SessionId {
     SessionId::from_bytes(bytes)
 }
 
+const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const SESSIONS: u64 = 1_000;
 const RESULTS: u64 = 2_000;
+const TEN_THOUSAND: u64 = 10_000;
+const MOVES: u64 = 1_000;

@@ -110,11 +110,13 @@ fn who_asks_is_said_in_the_way_that_servers_know_and_follows_no_redirect() {
         head.contains("authorization: basic yw5uytpzzwnyzxq=\r\n"),
         "{head}"
     );
-    assert!(
-        err(&refused).contains("REJOIN_PASSWORD"),
-        "{}",
-        err(&refused)
-    );
+    let words = err(&refused);
+    assert!(words.contains("by this name and password"), "{words}");
+    let (url, asked) = answering("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n");
+    let nobody = rejoin(&["sessions", "--server", &url]).output().unwrap();
+    asked.join().unwrap();
+    let words = err(&nobody);
+    assert!(words.contains("wants to know who asks"), "{words}");
     let (url, asked) = answering(
         "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
     );

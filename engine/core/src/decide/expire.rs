@@ -48,8 +48,7 @@ impl State {
     /// The consumers that are due at `now`, as many as the limits allow.
     pub(super) fn expire_consumers(&self, now: Timestamp) -> Vec<(SessionId, Event)> {
         let due = self
-            .deadlines
-            .due(now)
+            .due_consumers(now)
             .filter_map(|deadline| match deadline {
                 Deadline::Consumer(id, consumer) => Some((id, consumer)),
                 Deadline::Session(_) | Deadline::Job(..) | Deadline::Removal(_) => None,

@@ -1,7 +1,8 @@
 //! How far each consumer of a session has come.
 
-use crate::few::Few;
-use crate::{ConsumerId, Event, Record, Sequence, Timestamp};
+use crate::blocks::{Blocks, Kept};
+use crate::packed::{PackedId, PackedSequence};
+use crate::{ConsumerId, Event, Record, Sequence};
 
 /// Somebody who reads a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,33 +11,94 @@ pub struct ConsumerView {
     pub joined: Sequence,
     /// The last sequence that it was given, as far as the log knows.
     pub cursor: Sequence,
-    /// When it joined.
-    pub since: Timestamp,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Cursors(pub(crate) Few<ConsumerId, ConsumerView>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cursors(Blocks<Cursor>);
+
+/// How they came into blocks says nothing.
+impl PartialEq for Cursors {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Cursors {}
 
 impl Cursors {
+    /// As they were.
+    pub(crate) fn restored(
+        consumers: impl IntoIterator<Item = (ConsumerId, ConsumerView)>,
+    ) -> Self {
+        let mut cursors = Self::default();
+        for (id, view) in consumers {
+            cursors.join(id, view);
+        }
+        cursors
+    }
+
     pub(super) fn apply(&mut self, record: &Record) {
         match record.event {
             Event::ConsumerJoined { consumer, .. } => {
                 let joined = ConsumerView {
                     joined: record.sequence,
                     cursor: Sequence::START,
-                    since: record.at,
                 };
-                self.0.insert(consumer, joined);
+                self.join(consumer, joined);
             }
             Event::CursorAdvanced { consumer, to, .. } => {
-                if let Some(view) = self.0.get_mut(&consumer) {
-                    view.cursor = to;
-                }
+                self.0
+                    .change(consumer, |(), known| known.cursor = to.into());
             }
             Event::ConsumerLeft { consumer, .. } => {
-                self.0.remove(&consumer);
+                self.0.remove(consumer);
             }
             _ => {}
+        }
+    }
+
+    pub(super) fn get(&self, id: ConsumerId) -> Option<ConsumerView> {
+        self.0.get(id).map(|((), cursor)| cursor.view())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ConsumerId, ConsumerView)> {
+        self.0
+            .iter()
+            .map(|((), cursor)| (cursor.id(), cursor.view()))
+    }
+
+    fn join(&mut self, id: ConsumerId, view: ConsumerView) {
+        let cursor = Cursor {
+            id: id.into(),
+            joined: view.joined.into(),
+            cursor: view.cursor.into(),
+        };
+        self.0.push(cursor, (), |(), ()| true);
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cursor {
+    id: PackedId,
+    joined: PackedSequence,
+    cursor: PackedSequence,
+}
+
+impl Kept for Cursor {
+    type Shared = ();
+
+    fn id(&self) -> ConsumerId {
+        self.id.into()
+    }
+
+    fn sum_up((): &mut (), _: &[Self]) {}
+}
+
+impl Cursor {
+    fn view(&self) -> ConsumerView {
+        ConsumerView {
+            joined: self.joined.into(),
+            cursor: self.cursor.into(),
         }
     }
 }

@@ -23,13 +23,15 @@ pub(crate) use removals::Removals;
 
 use crate::limits::REMEMBERED_SESSIONS;
 use crate::{Event, LossCause, Record, Sequence, SessionId, SessionNumber, Timestamp};
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 
 /// Every open session, and the last ones that ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Views {
-    // By number, so that what a page shows stands together in memory.
-    pub(crate) sessions: BTreeMap<SessionNumber, SessionView>,
+    // By number, as lists show them. Boxed: most come in this order, and that leaves the nodes of a
+    // tree half empty.
+    pub(crate) sessions: BTreeMap<SessionNumber, Box<SessionView>>,
     pub(crate) numbers: BTreeMap<SessionId, SessionNumber>,
     pub(crate) lists: Lists,
     pub(crate) ended: VecDeque<SessionId>,
@@ -45,6 +47,12 @@ impl Views {
     ///
     /// When the record is not the next of its session: a view of such a stream tells no truth.
     pub fn apply(&mut self, record: &Record) {
+        self.apply_numbered(record, None);
+    }
+
+    /// As [`Self::apply`], where somebody may have found the number of the record's session
+    /// already.
+    pub(crate) fn apply_numbered(&mut self, record: &Record, number: Option<SessionNumber>) {
         if sessions::is_shown(&record.event) {
             self.revision += 1;
             self.changed = record.at;
@@ -52,7 +60,7 @@ impl Views {
         if let Some(view) = SessionView::created(record) {
             self.lists.enter(&view);
             self.numbers.insert(record.session, view.number);
-            self.sessions.insert(view.number, view);
+            self.sessions.insert(view.number, Box::new(view));
             return;
         }
         if let Event::RecordsLost {
@@ -65,8 +73,8 @@ impl Views {
             self.remove(record.session);
             return;
         }
-        let number = self.numbers.get(&record.session);
-        let Some(view) = number.and_then(|number| self.sessions.get_mut(number)) else {
+        let number = number.or_else(|| self.numbers.get(&record.session).copied());
+        let Some(view) = number.and_then(|number| self.sessions.get_mut(&number)) else {
             return;
         };
         if let Event::SessionClosed { .. } = record.event {
@@ -111,7 +119,7 @@ impl Views {
 
     /// The session of this identity, open or remembered.
     pub fn session(&self, session: SessionId) -> Option<&SessionView> {
-        self.sessions.get(self.numbers.get(&session)?)
+        self.numbered(*self.numbers.get(&session)?)
     }
 
     /// The last sequence of a session that retention has removed, with all before it; of the last
@@ -122,18 +130,18 @@ impl Views {
 
     /// The open session of this number.
     pub fn open_session(&self, number: SessionNumber) -> Option<&SessionView> {
-        let known = self.sessions.get(&number);
-        known.filter(|view| view.closed.is_none())
+        self.numbered(number).filter(|view| view.closed.is_none())
     }
 
     /// The session of this number, open or remembered.
     pub fn numbered(&self, number: SessionNumber) -> Option<&SessionView> {
-        self.sessions.get(&number)
+        self.sessions.get(&number).map(Box::as_ref)
     }
 
     /// The open sessions, by number.
     pub fn open_sessions(&self) -> impl DoubleEndedIterator<Item = &SessionView> {
-        self.sessions.values().filter(|view| view.closed.is_none())
+        let known = self.sessions.values().map(Box::as_ref);
+        known.filter(|view| view.closed.is_none())
     }
 
     /// The sessions that ended last and are remembered, the first to end first: at most

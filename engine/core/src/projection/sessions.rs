@@ -125,13 +125,13 @@ impl SessionView {
     }
 
     /// The consumer of this identity.
-    pub fn consumer(&self, consumer: ConsumerId) -> Option<&ConsumerView> {
-        self.cursors.0.get(&consumer)
+    pub fn consumer(&self, consumer: ConsumerId) -> Option<ConsumerView> {
+        self.cursors.get(consumer)
     }
 
-    /// Its consumers.
-    pub fn consumers(&self) -> impl Iterator<Item = (ConsumerId, &ConsumerView)> {
-        self.cursors.0.iter().map(|(id, view)| (*id, view))
+    /// Its consumers, as they joined.
+    pub fn consumers(&self) -> impl Iterator<Item = (ConsumerId, ConsumerView)> {
+        self.cursors.iter()
     }
 
     /// The job of this number, unfinished or remembered.

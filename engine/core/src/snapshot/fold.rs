@@ -50,8 +50,8 @@ impl Folded {
     ///
     /// When the record cannot follow the ones before it. What was added before is unchanged.
     pub fn add(&mut self, record: &Record) -> Result<(), Violation> {
-        self.state.admit(record)?;
-        self.views.apply(record);
+        let number = self.state.admit_numbered(record)?;
+        self.views.apply_numbered(record, number);
         Ok(())
     }
 

@@ -62,7 +62,7 @@ pub struct SessionSnapshot {
     pub last_sequence: Sequence,
     /// The highest ordinal that a consumer of it was given.
     pub last_ordinal: u32,
-    /// Its consumers, by identity.
+    /// Its consumers, as they joined.
     pub consumers: Vec<ConsumerSnapshot>,
     /// Its unfinished jobs, by number.
     pub jobs: Vec<JobSnapshot>,
@@ -111,8 +111,6 @@ pub struct ClosedSnapshot {
 pub struct ConsumerSnapshot {
     /// Its identity.
     pub id: ConsumerId,
-    /// The sequence of the record that says that it joined.
-    pub joined: Sequence,
     /// The last sequence that it was given.
     pub cursor: Sequence,
     /// When it last pulled.
@@ -188,7 +186,7 @@ pub struct ViewSnapshot {
     pub changed: Timestamp,
     /// How many of its records are lost, and where the last of them were.
     pub gaps: (u64, Vec<(Sequence, Sequence)>),
-    /// Its consumers, by identity.
+    /// Its consumers, as they joined.
     pub consumers: Vec<(ConsumerId, ConsumerView)>,
     /// Its jobs, unfinished or remembered, by number.
     pub jobs: Vec<JobView>,

@@ -4,10 +4,12 @@ use super::{
     ClosedSnapshot, ConsumerSnapshot, InputSnapshot, JobSnapshot, SessionSnapshot, Snapshot,
 };
 use crate::closed::{Closed, ClosedSessions};
-use crate::deadline::{Deadline, Deadlines};
+use crate::consumers::{Consumer, Consumers};
+use crate::deadline::{Deadlines, Next};
 use crate::requests::Requests;
-use crate::state::{Consumer, Input, Job, Session, State};
+use crate::state::{Input, Job, Session, State};
 use crate::{ConsumerId, JobId, Limits, SessionId};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 impl State {
@@ -15,8 +17,8 @@ impl State {
     pub(super) fn restored(limits: Limits, snapshot: &Snapshot) -> Self {
         let mut deadlines = Deadlines::default();
         let sessions = snapshot.sessions.iter().map(|from| {
-            let session = Session::restored(from);
-            session.enter_deadlines(from.id, &mut deadlines);
+            let session = Box::new(Session::restored(from));
+            deadlines.reset(from.id, Next::default(), session.next());
             (from.id, session)
         });
         let sessions = sessions.collect();
@@ -52,7 +54,10 @@ impl State {
 
 impl Session {
     fn restored(from: &SessionSnapshot) -> Self {
-        let consumers = from.consumers.iter();
+        let mut consumers = Consumers::default();
+        for it in &from.consumers {
+            consumers.join(it.id, Consumer::restored(it));
+        }
         let jobs = from.jobs.iter();
         Self {
             number: from.number,
@@ -60,9 +65,7 @@ impl Session {
             user: from.user.clone(),
             last_sequence: from.last_sequence,
             last_ordinal: from.last_ordinal,
-            consumers: consumers
-                .map(|it| (it.id, Consumer::restored(it)))
-                .collect(),
+            consumers,
             jobs: jobs.map(|it| (it.id, Job::restored(it))).collect(),
             foreground: from.foreground,
             seen: from.seen,
@@ -96,7 +99,7 @@ impl Session {
             user: user.clone(),
             last_sequence: *last_sequence,
             last_ordinal: *last_ordinal,
-            consumers: consumers.iter().map(|(id, it)| it.snapshot(*id)).collect(),
+            consumers: consumers.iter().map(|(id, it)| it.snapshot(id)).collect(),
             jobs: jobs.iter().map(|(id, it)| it.snapshot(*id)).collect(),
             foreground: *foreground,
             seen: *seen,
@@ -106,23 +109,11 @@ impl Session {
             requests: requests.snapshot(),
         }
     }
-
-    fn enter_deadlines(&self, id: SessionId, deadlines: &mut Deadlines) {
-        deadlines.reset(Deadline::Session(id), None, self.deadline());
-        for (consumer, it) in self.consumers.iter() {
-            let deadline = Deadline::Consumer(id, *consumer);
-            deadlines.reset(deadline, None, Some(it.deadline()));
-        }
-        for (job, it) in self.jobs.iter() {
-            deadlines.reset(Deadline::Job(id, *job), None, it.deadline());
-        }
-    }
 }
 
 impl Consumer {
     fn restored(from: &ConsumerSnapshot) -> Self {
         Self {
-            joined: from.joined,
             cursor: from.cursor,
             seen: from.seen,
             timeout: from.timeout,
@@ -132,7 +123,6 @@ impl Consumer {
 
     fn snapshot(&self, id: ConsumerId) -> ConsumerSnapshot {
         let Self {
-            joined,
             cursor,
             seen,
             timeout,
@@ -140,7 +130,6 @@ impl Consumer {
         } = *self;
         ConsumerSnapshot {
             id,
-            joined,
             cursor,
             seen,
             timeout,

@@ -2,6 +2,7 @@
 
 use super::{Snapshot, ViewSnapshot};
 use crate::projection::{Cursors, Gaps, Jobs, Lists, Removals, SessionView, Views};
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
 impl Views {
@@ -16,7 +17,7 @@ impl Views {
                 lists.enter(&view);
             }
             numbers.insert(view.id, view.number);
-            sessions.insert(view.number, view);
+            sessions.insert(view.number, Box::new(view));
         }
         Self {
             sessions,
@@ -39,7 +40,7 @@ impl Views {
             revision,
             changed,
         } = self;
-        snapshot.views = sessions.values().map(SessionView::snapshot).collect();
+        snapshot.views = sessions.values().map(|view| view.snapshot()).collect();
         snapshot.ended = ended.iter().copied().collect();
         snapshot.removals = removals.snapshot();
         snapshot.revision = *revision;
@@ -63,7 +64,7 @@ impl SessionView {
             revision: from.revision,
             changed: from.changed,
             gaps: Gaps::restored(from.gaps),
-            cursors: Cursors(from.consumers.into_iter().collect()),
+            cursors: Cursors::restored(from.consumers),
             jobs: Jobs::restored(from.jobs),
         }
     }
@@ -100,7 +101,7 @@ impl SessionView {
             revision: *revision,
             changed: *changed,
             gaps: gaps.snapshot(),
-            consumers: cursors.0.iter().map(|(id, view)| (*id, *view)).collect(),
+            consumers: cursors.iter().collect(),
             jobs: jobs.all.values().cloned().collect(),
         }
     }

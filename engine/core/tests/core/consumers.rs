@@ -1,9 +1,11 @@
 //! Who reads a session, and how far.
 
 use crate::jobs::{foreground, submitted};
+use crate::sessions::create;
 use rejoin_core::testing::{SESSION, created, given, given_with, instant};
 use rejoin_core::{
     CloseCause, Command, ConsumerId, Event, JobId, LeaveCause, Limits, Rejection, Sequence,
+    SessionId, State,
 };
 use std::time::Duration;
 
@@ -192,4 +194,38 @@ fn as_much_expires_at_once_as_allowed_and_the_rest_with_the_next() {
             consumer: consumer(2),
             cause: LeaveCause::Expired,
         }]);
+}
+
+#[test]
+fn who_is_due_first_goes_first_whichever_session_it_reads() {
+    let mut state = State::new(Limits {
+        expired: 1,
+        ..Limits::DEFAULT
+    });
+    let [one, other] = [1, 2].map(|byte| SessionId::from_bytes([byte; 16]));
+    for session in [one, other] {
+        let create = Command::CreateSession(create(session));
+        state.step(instant(0), create).unwrap();
+    }
+    // In the one session the first and the last to be due, in the other the one between them.
+    for (at, session) in [(1, one), (2, other), (3, one)] {
+        let join = Command::JoinSession {
+            session,
+            token: [7; 16],
+            timeout: TIMEOUT,
+        };
+        state.step(instant(at), join).unwrap();
+    }
+    assert_eq!(state.next_deadline(), Some(instant(11)));
+    assert_eq!(state.due(instant(12)).count(), 2);
+    assert!(state.due_consumers(instant(13)).eq(state.due(instant(13))));
+    let gone = [(); 3].map(|()| {
+        let steps = state.step(instant(13), Command::Expire).unwrap();
+        let [step] = &steps[..] else {
+            panic!("{steps:?}");
+        };
+        step.record.session
+    });
+    assert_eq!(gone, [one, other, one]);
+    assert_eq!(state.due(instant(13)).count(), 0);
 }

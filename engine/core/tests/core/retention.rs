@@ -1,5 +1,6 @@
 //! Which closed sessions are removed, when, and what is said of it.
 
+use crate::sessions::create;
 use rejoin_core::testing::{SESSION, created, given_with, instant};
 use rejoin_core::{
     CloseCause, Command, Event, JobId, Limits, LossCause, Record, Rejection, Retention, Sequence,
@@ -78,27 +79,10 @@ fn closed_one_after_the_other(limits: Limits) -> (State, u64) {
     let mut bytes = 0;
     for number in 1..=3 {
         let session = SessionId::from_bytes([number; 16]);
-        let Event::SessionCreated {
-            service,
-            server,
-            timeout,
-            ..
-        } = created()
-        else {
-            unreachable!()
-        };
         let now = instant(number.into());
-        let create = rejoin_core::CreateSession {
-            session,
-            service,
-            user: None,
-            remote: None,
-            server,
-            timeout,
-            consumer: None,
-        };
+        let create = Command::CreateSession(create(session));
         let cause = CloseCause::Requested;
-        let mut steps = state.step(now, Command::CreateSession(create)).unwrap();
+        let mut steps = state.step(now, create).unwrap();
         let close = Command::CloseSession { session, cause };
         steps.extend(state.step(now, close).unwrap());
         bytes = steps.iter().map(|step| step.record.event.bytes()).sum();
@@ -156,25 +140,7 @@ fn what_is_left_of_a_removed_session_says_so_and_no_number_is_used_again() {
         views.apply(&step.record);
     }
     assert_eq!(replayed.sessions().count(), 0);
-    let Event::SessionCreated {
-        service,
-        server,
-        timeout,
-        ..
-    } = created()
-    else {
-        unreachable!()
-    };
-    let create = rejoin_core::CreateSession {
-        session: SESSION,
-        service,
-        user: None,
-        remote: None,
-        server,
-        timeout,
-        consumer: None,
-    };
-    let next = replayed.step(instant(10), Command::CreateSession(create));
+    let next = replayed.step(instant(10), Command::CreateSession(create(SESSION)));
     let Event::SessionCreated { number, .. } = next.unwrap()[0].record.event else {
         panic!("no session");
     };
@@ -211,26 +177,8 @@ fn a_beginning_of_a_removed_session_is_no_session() {
 
 #[test]
 fn the_identity_of_a_closed_session_is_taken() {
-    let Event::SessionCreated {
-        service,
-        server,
-        timeout,
-        ..
-    } = created()
-    else {
-        unreachable!()
-    };
-    let again = Command::CreateSession(rejoin_core::CreateSession {
-        session: SESSION,
-        service,
-        user: None,
-        remote: None,
-        server,
-        timeout,
-        consumer: None,
-    });
     given_with(Limits::DEFAULT, [created()])
         .when(instant(1), CLOSE)
-        .when(instant(2), again)
+        .when(instant(2), Command::CreateSession(create(SESSION)))
         .then_rejected(Rejection::SessionExists(SESSION));
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const OTHER: SessionId = SessionId::from_bytes([2; 16]);
 
-fn create(session: SessionId) -> CreateSession {
+pub(crate) fn create(session: SessionId) -> CreateSession {
     CreateSession {
         session,
         service: "test".into(),

@@ -16,7 +16,7 @@ use rejoin_core::{
 };
 
 /// The version of these bytes. It grows with every change to [`Snapshot`].
-pub(crate) const SNAPSHOT_VERSION: u32 = 1;
+pub(crate) const SNAPSHOT_VERSION: u32 = 2;
 
 /// Appends the bytes of `snapshot` to `out`.
 pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
@@ -110,7 +110,6 @@ fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
     put_number(out, u64::from(*last_ordinal));
     put_list(out, consumers, |out, it| {
         put_consumer(out, it.id);
-        put_number(out, it.joined.0);
         put_number(out, it.cursor.0);
         put_instant(out, it.seen);
         put_duration(out, it.timeout);
@@ -159,7 +158,6 @@ fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
         consumers: list(parts, "session.consumers", |parts| {
             Ok(ConsumerSnapshot {
                 id: consumer(parts)?,
-                joined: sequence(parts, "consumer.joined")?,
                 cursor: sequence(parts, "consumer.cursor")?,
                 seen: parts.timestamp("consumer.seen")?,
                 timeout: parts.duration("consumer.timeout")?,
@@ -240,7 +238,6 @@ fn put_view(out: &mut Vec<u8>, view: &ViewSnapshot) {
         put_consumer(out, *id);
         put_number(out, it.joined.0);
         put_number(out, it.cursor.0);
-        put_instant(out, it.since);
     });
     put_list(out, jobs, put_job_view);
 }
@@ -273,7 +270,6 @@ fn view(parts: &mut Parts<'_>) -> Result<ViewSnapshot, DecodeError> {
             let view = ConsumerView {
                 joined: sequence(parts, "consumer.joined")?,
                 cursor: sequence(parts, "consumer.cursor")?,
-                since: parts.timestamp("consumer.since")?,
             };
             Ok((id, view))
         })?,

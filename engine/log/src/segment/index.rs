@@ -6,9 +6,12 @@ use rejoin_core::{Sequence, SessionId};
 /// An extent does not grow beyond this, so that a read skips at most so many bytes.
 pub(super) const EXTENT_BYTES: u32 = 64 * 1024;
 
+/// How many extents of a session stand beside it.
+const RECENT: usize = 4;
+
 /// Records of one session that follow each other in the session as well as in a segment, without
 /// anything between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extent {
     /// The sequence of the first record.
     pub(super) first: u64,
@@ -30,11 +33,14 @@ pub(super) struct Index {
     has_removed: bool,
 }
 
-/// The extents of one session. The last one stands apart, beside the session in memory: replay
-/// looks at it for every record, and would wait longest for that.
+/// The extents of one session. The last ones stand apart, beside the session in memory: replay
+/// looks at the last for every record, and would wait longest for a place that is far from the
+/// others'. So it goes there once for each [`RECENT`] extents.
 #[derive(Debug, Default)]
 struct Stream {
-    last: Option<Extent>,
+    recent: [Extent; RECENT],
+    /// How many of the recent ones there are; none only when there are no earlier ones.
+    count: u8,
     earlier: Vec<Extent>,
     /// Everything up to and with this sequence has been removed.
     removed: u64,
@@ -61,8 +67,7 @@ impl Index {
         let Some(stream) = self.sessions.get(session) else {
             return 0;
         };
-        let extents = stream.earlier.iter().chain(&stream.last);
-        let before = extents.filter(|extent| extent.first < at.0);
+        let before = stream.extents().filter(|extent| extent.first < at.0);
         before.map(|extent| u64::from(extent.bytes)).sum()
     }
 
@@ -82,7 +87,7 @@ impl Index {
         if before >= extent.first {
             return Err(Sequence(before));
         }
-        stream.earlier.extend(stream.last.replace(extent));
+        stream.push(extent);
         Ok(())
     }
 
@@ -144,13 +149,11 @@ impl Index {
         removed: u64,
     ) {
         let stream = self.sessions.get_or_default(session);
-        let earlier = std::mem::take(&mut stream.earlier);
-        let mut all: Vec<_> = earlier.into_iter().chain(stream.last.take()).collect();
-        all.retain(|extent| !retired.contains(&extent.segment));
-        all.extend_from_slice(extents);
+        let kept = stream.extents();
+        let kept = kept.filter(|extent| !retired.contains(&extent.segment));
+        let mut all: Vec<_> = kept.chain(extents).copied().collect();
         all.sort_by_key(|extent| extent.first);
-        stream.last = all.pop();
-        stream.earlier = all;
+        stream.put(all);
         stream.remove(removed);
         self.has_removed |= removed > 0;
     }
@@ -172,21 +175,18 @@ impl Index {
         if !follows(Sequence(before)) {
             return Err(Sequence(before));
         }
-        match &mut stream.last {
+        match stream.last_mut() {
             Some(last) if last.is_followed_by(sequence, stand) => {
                 last.records = last.records.saturating_add(1);
                 last.bytes = last.bytes.saturating_add(stand.bytes);
             }
-            last => {
-                let begun = Extent {
-                    first: sequence.0,
-                    records: 1,
-                    segment: stand.segment,
-                    byte: stand.byte,
-                    bytes: stand.bytes,
-                };
-                stream.earlier.extend(last.replace(begun));
-            }
+            _ => stream.push(Extent {
+                first: sequence.0,
+                records: 1,
+                segment: stand.segment,
+                byte: stand.byte,
+                bytes: stand.bytes,
+            }),
         }
         Ok(())
     }
@@ -200,21 +200,57 @@ impl Index {
             .earlier
             .partition_point(|extent| extent.end() <= after.0);
         let earlier = stream.earlier.iter().skip(passed);
-        let last = stream.last.iter().filter(|last| last.end() > after.0);
-        earlier.chain(last).take(limit).copied().collect()
+        let recent = stream.recent().iter().filter(|it| it.end() > after.0);
+        earlier.chain(recent).take(limit).copied().collect()
     }
 }
 
 impl Stream {
     /// The last sequence that is here, or was.
     fn end(&self) -> u64 {
-        self.last.map_or(self.removed, |last| last.end())
+        let last = self.recent().last();
+        last.map_or(self.removed, |last| last.end())
     }
 
     fn remove(&mut self, up_to: u64) {
         self.removed = self.removed.max(up_to);
-        self.earlier.retain(|extent| extent.end() > up_to);
-        self.last = self.last.filter(|last| last.end() > up_to);
+        let left = self.extents().filter(|extent| extent.end() > up_to);
+        self.put(left.copied().collect());
+    }
+
+    fn extents(&self) -> impl Iterator<Item = &Extent> {
+        self.earlier.iter().chain(self.recent())
+    }
+
+    fn recent(&self) -> &[Extent] {
+        self.recent
+            .get(..usize::from(self.count))
+            .unwrap_or_default()
+    }
+
+    fn last_mut(&mut self) -> Option<&mut Extent> {
+        let last = usize::from(self.count).checked_sub(1)?;
+        self.recent.get_mut(last)
+    }
+
+    /// Adds one behind all others.
+    fn push(&mut self, extent: Extent) {
+        if self.recent().len() == RECENT {
+            self.earlier.extend_from_slice(&self.recent);
+            self.count = 0;
+        }
+        if let Some(place) = self.recent.get_mut(usize::from(self.count)) {
+            *place = extent;
+            self.count += 1;
+        }
+    }
+
+    /// Has these, and no others.
+    fn put(&mut self, mut extents: Vec<Extent>) {
+        let recent = extents.split_off(extents.len().saturating_sub(RECENT));
+        self.count = 0;
+        self.earlier = extents;
+        recent.into_iter().for_each(|extent| self.push(extent));
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 #![doc = include_str!("../../FORMAT.md")]
 
+mod ahead;
 mod archive;
 mod batch;
 mod error;

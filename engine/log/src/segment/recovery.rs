@@ -1,6 +1,7 @@
 //! Opening: takes the newest snapshot, reads what history segments say of themselves and the other
 //! segments from front to back, and brings the last one to a clean end.
 
+use super::ahead::read_ahead;
 use super::batch::{BATCH_HEAD_BYTES, BatchHead, Site};
 use super::error::{Damage, OpenError};
 use super::header::LogId;
@@ -85,13 +86,8 @@ pub(super) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recove
         }
     }
     let newest = recovered.restore(disk, &inventory, replay)?;
-    for (place, part) in inventory.parts.iter().enumerate() {
-        let is_last = place + 1 == inventory.parts.len();
-        match *part {
-            PartName::History(name) => recovered.take_history(disk, name, replay)?,
-            PartName::Segment(name) => recovered.take(disk, name, is_last, replay)?,
-        }
-    }
+    let read = |visit: &mut dyn FnMut(Record)| recovered.read(disk, &inventory.parts, visit);
+    read_ahead(replay, read).map_err(io)??;
     recovered.check(disk, newest)?;
     recovered.rename(disk).map_err(io)?;
     for part in &inventory.superseded {
@@ -151,6 +147,23 @@ impl Recovered {
         Ok(Some(name))
     }
 
+    /// Reads all files, and tells what is behind the snapshot.
+    fn read(
+        &mut self,
+        disk: &dyn Disk,
+        parts: &[PartName],
+        visit: &mut dyn FnMut(Record),
+    ) -> Result<(), OpenError> {
+        for (place, part) in parts.iter().enumerate() {
+            let is_last = place + 1 == parts.len();
+            match *part {
+                PartName::History(name) => self.take_history(disk, name, visit)?,
+                PartName::Segment(name) => self.take(disk, name, is_last, visit)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Whether all is there that the newest snapshot says was.
     fn check(&self, disk: &dyn Disk, newest: Option<SnapshotName>) -> Result<(), OpenError> {
         let last = self.next.saturating_sub(1);
@@ -194,7 +207,7 @@ impl Recovered {
         &mut self,
         disk: &dyn Disk,
         name: HistoryName,
-        replay: &mut dyn Replay,
+        visit: &mut dyn FnMut(Record),
     ) -> Result<(), OpenError> {
         let part = PartName::History(name);
         let number = self.follow(disk, part)?;
@@ -231,7 +244,7 @@ impl Recovered {
             history.read(&mut Telling {
                 index: &self.index,
                 after: self.after,
-                visit: &mut |record| replay.add(record),
+                visit,
             })?;
         }
         self.report.removed = self.report.removed.saturating_add(history.removed());
@@ -245,7 +258,7 @@ impl Recovered {
         disk: &dyn Disk,
         name: SegmentName,
         is_last: bool,
-        replay: &mut dyn Replay,
+        visit: &mut dyn FnMut(Record),
     ) -> Result<(), OpenError> {
         let part = PartName::Segment(name);
         let number = self.follow(disk, part)?;
@@ -268,7 +281,7 @@ impl Recovered {
             index: &mut self.index,
             ordinal: number,
             after: self.after,
-            visit: &mut |record| replay.add(record),
+            visit,
         };
         let scan = scan(&segment, &mut opening)?;
         self.log = Some(scan.log);
@@ -317,7 +330,9 @@ pub(super) fn newest_snapshot(
         let file = disk.path().join(name.to_string());
         match snapshot::read(disk, *name) {
             Ok((log, snapshot)) => return Ok(Some((*name, log, snapshot))),
-            Err(Unusable::Unsound(reason)) => passed_over.push(PassedOver { file, reason }),
+            Err(Unusable::Unsound(reason) | Unusable::OtherVersion(reason)) => {
+                passed_over.push(PassedOver { file, reason });
+            }
             Err(Unusable::Io(error)) => return Err(io_error(&file, error)),
         }
     }

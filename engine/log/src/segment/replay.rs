@@ -13,13 +13,13 @@ pub trait Replay {
     /// record, and only when wanted.
     fn restore(&mut self, _snapshot: Snapshot) {}
 
-    /// Adds the next record.
-    fn add(&mut self, record: Record);
+    /// Adds the next record. It is only lent: what a fold keeps of most records is a few numbers.
+    fn add(&mut self, record: &Record);
 }
 
 /// Takes every record.
 impl<F: FnMut(Record) + ?Sized> Replay for &mut F {
-    fn add(&mut self, record: Record) {
-        self(record);
+    fn add(&mut self, record: &Record) {
+        self(record.clone());
     }
 }

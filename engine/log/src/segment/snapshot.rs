@@ -54,6 +54,8 @@ pub(super) fn write(
 #[derive(Debug)]
 pub(super) enum Unusable {
     Unsound(String),
+    /// Whole, as far as can be told, and written by another version.
+    OtherVersion(String),
     Io(io::Error),
 }
 
@@ -73,7 +75,7 @@ pub(super) fn read(disk: &dyn Disk, name: SnapshotName) -> Result<(LogId, Snapsh
     read_exactly(&*file, &mut head, 0)?;
     let heading = Heading::decode(&head, KIND).map_err(|fault| match fault {
         HeadingFault::Unsound(reason) => unsound(reason),
-        HeadingFault::Version(version) => Unusable::Unsound(format!(
+        HeadingFault::Version(version) => Unusable::OtherVersion(format!(
             "it is of version {version}; this version reads {SNAPSHOT_VERSION}"
         )),
     })?;

@@ -70,6 +70,23 @@ pub(super) struct Opening<'a> {
     pub(super) visit: &'a mut dyn FnMut(Record),
 }
 
+impl Opening<'_> {
+    /// Notes where a record stands.
+    fn note(
+        &mut self,
+        frame: &Frame<'_>,
+        stand: Stand,
+        follows: impl FnOnce(Sequence) -> bool,
+    ) -> Result<(), Objection> {
+        let added = self
+            .index
+            .add(frame.session, frame.sequence, stand, follows);
+        added.map_err(|last| {
+            Objection::Damaged(format!("the session's last sequence before is {last}"))
+        })
+    }
+}
+
 impl Take for Opening<'_> {
     fn take(&mut self, place: Place, frame: &Frame<'_>) -> Result<(), Objection> {
         let too_long = |_| Objection::Damaged("no segment is as long as this".to_owned());
@@ -79,32 +96,29 @@ impl Take for Opening<'_> {
             bytes: u32::try_from(frame.length()).map_err(too_long)?,
         };
         let (session, sequence) = (frame.session, frame.sequence);
-        let is_told = place.position > self.after;
-        // What a snapshot knows of need not be decoded, but for what stands behind a declared gap.
-        let is_next = |last: Option<Sequence>| last.unwrap_or(Sequence::START).next() == sequence;
-        let record = if is_told || !is_next(self.index.last(session)) {
-            Some(decode(frame)?)
-        } else {
-            None
-        };
-        let follows = |last| match &record {
-            Some(record) => record.follows(last),
-            None => true,
-        };
-        let added = self.index.add(session, sequence, stand, follows);
-        added.map_err(|last| {
-            Objection::Damaged(format!("the session's last sequence before is {last}"))
-        })?;
-        let notice = schema::removes_before(frame.record);
-        if let Some(before) = notice {
-            self.index.notice(session, before);
-        }
-        let is_left_over = notice.is_none() && self.index.is_removed(session);
-        if let Some(record) = record.filter(|_| is_told) {
+        if place.position > self.after {
+            let record = decode(frame)?;
+            self.note(frame, stand, |last| record.follows(last))?;
+            let removes = record.event.removes_before();
+            if let Some(before) = removes {
+                self.index.notice(session, before);
+            }
             // Without a snapshot, nothing is folded of a session whose beginning is gone.
-            if !is_left_over || self.after > 0 {
+            if self.after > 0 || removes.is_some() || !self.index.is_removed(session) {
                 (self.visit)(record);
             }
+            return Ok(());
+        }
+        // What a snapshot knows of need not be decoded, but for what stands behind a declared gap.
+        let last = self.index.last(session).unwrap_or(Sequence::START);
+        if last.next() == sequence {
+            self.note(frame, stand, |_| true)?;
+        } else {
+            let record = decode(frame)?;
+            self.note(frame, stand, |last| record.follows(last))?;
+        }
+        if let Some(before) = schema::removes_before(frame.record) {
+            self.index.notice(session, before);
         }
         Ok(())
     }

@@ -195,8 +195,8 @@ impl Replay for Resuming {
         self.folded = Folded::restored(Limits::DEFAULT, snapshot);
     }
 
-    fn add(&mut self, record: Record) {
-        self.folded.add(&record).unwrap();
+    fn add(&mut self, record: &Record) {
+        self.folded.add(record).unwrap();
         self.told += 1;
     }
 }

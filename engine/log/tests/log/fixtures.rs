@@ -168,8 +168,11 @@ fn a_log_of_format_1_that_was_put_in_order_opens() {
     assert_eq!((found.records, found.removed), HISTORY);
     let (log, recovery, resumed) = resume(&disk, SMALL).unwrap();
     assert_eq!((recovery.records, recovery.removed), HISTORY);
+    // Its snapshots are of version 1: passed over, and no damage.
+    let reasons: Vec<_> = recovery.passed_over.iter().map(|it| &it.reason).collect();
+    assert_eq!(reasons, ["it is of version 1; this version reads 2"; 2]);
     drop(log);
-    // A snapshot of another version is passed over, and leads to the same state.
+    // A snapshot that is none is passed over as well, and leads to the same state.
     for name in disk.file_names() {
         if name.ends_with(".snapshot") {
             disk.put(&name, b"nonsense");
@@ -201,6 +204,15 @@ fn a_damaged_history_of_format_1_is_named_where_it_is_read() {
     assert_eq!(place.reason, "the record's checksum is wrong");
     assert_eq!(told.len() as u64, HISTORY.0 - 1);
     let (session, sequence) = place.record.unwrap();
+    // Its snapshots are of version 1 and passed over: so all is read, and refused.
+    let refused = resume(&disk, SMALL).err();
+    assert!(
+        matches!(&refused, Some(OpenError::Damaged(damage)) if damage.record == place.record),
+        "{refused:?}"
+    );
+    // With one of today, opening need not read so far back.
+    let (name, snapshot) = snapshot_of_today();
+    disk.put(&name, &snapshot);
     let (log, _, _) = resume(&disk, SMALL).unwrap();
     let read = rejoin_log::Log::reader(&log).read(
         session,
@@ -211,6 +223,20 @@ fn a_damaged_history_of_format_1_is_named_where_it_is_read() {
         panic!("{read:?}");
     };
     assert!(place.contains(".history, byte "), "{place}");
+}
+
+/// The snapshot that this version makes of the fixture `history`, with its name.
+fn snapshot_of_today() -> (String, Vec<u8>) {
+    let disk = directory("history");
+    let before = disk.file_names();
+    let (log, _, _) = resume(&disk, SMALL).unwrap();
+    log.archive().run_once().unwrap();
+    let mut made = disk.file_names();
+    made.retain(|name| name.ends_with(".snapshot") && !before.contains(name));
+    let [name] = &made[..] else {
+        panic!("{made:?}");
+    };
+    (name.clone(), disk.bytes(name).unwrap())
 }
 
 /// As the one above: what is written today lies in the target directory afterwards.

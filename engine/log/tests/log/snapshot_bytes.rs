@@ -74,7 +74,6 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
         last_ordinal: 2,
         consumers: vec![ConsumerSnapshot {
             id: CONSUMER,
-            joined: Sequence(2),
             cursor: Sequence(128),
             seen: at(7),
             timeout: Duration::from_millis(1_500),
@@ -98,7 +97,7 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
         b"\x05\x05shell\x01\x04zo\xc3\xab\xac\x02\x02",
         b"\x01",
         TOKEN,
-        b"\x02\x02\x80\x01\x07\x01\x80\xca\xb5\xee\x01\x00",
+        b"\x02\x80\x01\x07\x01\x80\xca\xb5\xee\x01\x00",
         b"\x02",
         b"\xac\x02\x01\x01\x01\x80\x01\x80\x80\x40\x01\x04\x00\x09\x01\x01\xc8\x01",
         b"\xad\x02\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02",
@@ -149,7 +148,6 @@ fn view() -> (ViewSnapshot, Vec<u8>) {
             ConsumerView {
                 joined: Sequence(2),
                 cursor: Sequence(9),
-                since: at(3),
             },
         )],
         jobs: vec![
@@ -164,7 +162,7 @@ fn view() -> (ViewSnapshot, Vec<u8>) {
         b"\x05\x02\x07\x08\x14\x16",
         b"\x01",
         TOKEN,
-        b"\x02\x02\x09\x03",
+        b"\x02\x02\x09",
         b"\x03",
         b"\x0a\x02ls\x00\x00\x03\x04\x00",
         b"\x0b\x02ls\x00\x00\x03\x04\x01",
@@ -174,7 +172,7 @@ fn view() -> (ViewSnapshot, Vec<u8>) {
 }
 
 #[test]
-fn a_snapshot_of_version_1_is_these_bytes() {
+fn a_snapshot_of_version_2_is_these_bytes() {
     let ((session, session_bytes), (view, view_bytes)) = (open_session(), view());
     let snapshot = Snapshot {
         last_number: 6,

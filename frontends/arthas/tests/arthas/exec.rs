@@ -1,13 +1,15 @@
 //! `exec`: one request, one answer with all that came of it.
 
-use crate::support::{ALLOW_INPUT, ALLOW_INTERRUPT, Hurried, Server, member};
+use crate::support::{ALLOW_INPUT, ALLOW_INTERRUPT, Server, member, outwait};
 use rejoin_core::{CloseCause, Event, SessionId};
-use std::sync::Arc;
 use std::time::Duration;
 
 const SAID: &str = r#"{"content":"hi","jobId":1,"type":"echo"}"#;
 const HELD: &str = r#"{"content":"held","jobId":1,"type":"echo"}"#;
 const STATUS: &str = r#"{"jobId":1,"statusCode":0,"type":"status"}"#;
+
+/// The time of a job that has fifty milliseconds, and the second after it in which it may end.
+const EXPIRED: Duration = Duration::from_millis(1_050);
 
 fn is_finished(event: &Event) -> bool {
     matches!(event, Event::JobFinished { .. })
@@ -154,10 +156,11 @@ fn where_no_time_is_asked_for_the_settings_hold() {
 
 #[test]
 fn an_exec_that_is_deaf_to_the_interrupt_is_told_as_running_and_without_a_status() {
-    let server = Server::with(|setup| setup.runtime = Arc::new(Hurried::new()));
+    let (server, clock) = Server::in_virtual_time(|_| {});
     let (session, _) = server.init();
+    let exec = || server.act(&session, "exec", r#","command":"deaf","execTimeout":50"#);
     assert_eq!(
-        server.act(&session, "exec", r#","command":"deaf","execTimeout":50"#),
+        outwait(&clock, EXPIRED, exec),
         expired(&session, "deaf", "RUNNING", &[], 50)
     );
     // It still is.
@@ -167,8 +170,9 @@ fn an_exec_that_is_deaf_to_the_interrupt_is_told_as_running_and_without_a_status
 
 #[test]
 fn a_deaf_job_of_a_session_of_its_own_ends_with_it() {
-    let server = Server::with(|setup| setup.runtime = Arc::new(Hurried::new()));
-    let answer = server.post(r#"{"action":"exec","command":"deaf","execTimeout":50}"#);
+    let (server, clock) = Server::in_virtual_time(|_| {});
+    let exec = || server.post(r#"{"action":"exec","command":"deaf","execTimeout":50}"#);
+    let answer = outwait(&clock, EXPIRED, exec);
     let session = member(&answer, "sessionId");
     assert_eq!(answer, expired(&session, "deaf", "RUNNING", &[], 50));
     assert_eq!(server.engine.view(|views| views.open_count()), 0);

@@ -1,7 +1,7 @@
 //! `async_exec interrupt_job`, as the session's consumers see them.
 
-use crate::support::{ALLOW_INPUT, ALLOW_INTERRUPT, Hurried, Server, member};
-use std::sync::Arc;
+use crate::support::{ALLOW_INPUT, ALLOW_INTERRUPT, Server, member, outwait};
+use std::time::Duration;
 
 fn scheduled(command: &str, job: u32) -> String {
     format!(r#"{{"command":"{command}","jobId":{job},"state":"SCHEDULED","type":"command"}}"#)
@@ -105,12 +105,13 @@ fn an_interrupted_job_has_ended_when_the_answer_is_there() {
 
 #[test]
 fn a_job_that_is_deaf_to_an_interrupt_is_told_as_running() {
-    let server = Server::with(|setup| setup.runtime = Arc::new(Hurried::new()));
+    let (server, clock) = Server::in_virtual_time(|_| {});
     let (session, _) = server.init();
     server.act(&session, "async_exec", r#","command":"deaf""#);
     server.job_started();
+    let interrupt = || server.act(&session, "interrupt_job", "");
     assert_eq!(
-        server.act(&session, "interrupt_job", ""),
+        outwait(&clock, Duration::from_secs(5), interrupt),
         r#"{"body":{"jobId":1,"jobStatus":"RUNNING"},"state":"SUCCEEDED"}"#
     );
 }

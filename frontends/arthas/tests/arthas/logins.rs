@@ -1,10 +1,9 @@
 //! Logins as this API's clients do them, and what each role may.
 
 use crate::support::{Server, member};
-use rejoin_accounts::{Accounts, Password, Role, change};
+use rejoin_accounts::Role;
+use rejoin_accounts::testing::TestAccounts;
 use rejoin_http::test_client::Received;
-use std::sync::Arc;
-use std::time::Duration;
 
 const VIEWER: &str = "Basic dmljOnZpYy1wdw==";
 const OPERATOR: &str = "Basic b2xnYTpvbGdhLXB3";
@@ -13,30 +12,23 @@ const ADMIN: &str = "Basic YWRhOmFkYS1wdw==";
 
 struct World {
     server: Server,
-    _directory: tempfile::TempDir,
+    _accounts: TestAccounts,
 }
 
 impl World {
     /// An account for each role, and a second operator.
     fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("accounts.toml");
-        for (name, role) in [
+        let accounts = TestAccounts::new(&[
             ("vic", Role::Viewer),
             ("olga", Role::Operator),
             ("bob", Role::Operator),
             ("ada", Role::Admin),
             ("arthas", Role::Viewer),
-        ] {
-            let password = Password::new(format!("{name}-pw")).unwrap();
-            change(&path, |file| file.add(name, role, &password)).unwrap();
-        }
-        let clock = Arc::new(|| Duration::from_secs(1));
-        let accounts = Accounts::of_file(path, clock).unwrap();
-        let server = Server::with(|setup| setup.accounts = accounts);
+        ]);
+        let server = Server::with(|setup| setup.accounts = accounts.accounts().clone());
         Self {
             server,
-            _directory: directory,
+            _accounts: accounts,
         }
     }
 

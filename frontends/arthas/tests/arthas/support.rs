@@ -4,18 +4,16 @@
 use futures::future::BoxFuture;
 use rejoin_accounts::Accounts;
 use rejoin_arthas::{Settings, mount};
-use rejoin_core::{Event, Record, Sequence, SessionId, Timestamp};
+use rejoin_core::{Event, Record, Sequence, SessionId};
+use rejoin_engine::testing::{Clock, in_memory};
 use rejoin_engine::{
-    Config, Engine, Exit, Replayed, Runner, RunnerJob, Runtime, Services, SmolRuntime,
-    encode_result,
+    Config, Engine, Exit, Runner, RunnerJob, Runtime, Services, SmolRuntime, encode_result,
 };
 use rejoin_http::test_client::{Client, Received};
-use rejoin_http::{Closing, HostCheck, Limits};
-use rejoin_log::{MemoryLog, ReadLimit};
+use rejoin_http::test_server::TestServer;
+use rejoin_log::ReadLimit;
 use serde_json::{Map, Value, json};
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What a test may change before its server starts.
@@ -28,8 +26,7 @@ pub(crate) struct Setup {
 
 pub(crate) struct Server {
     pub(crate) engine: Engine,
-    address: SocketAddr,
-    closing: Closing,
+    http: TestServer,
     started: async_channel::Receiver<SessionId>,
     // Closed with the server: the end of every job that is deaf to interrupts.
     _gate: async_channel::Sender<()>,
@@ -58,29 +55,29 @@ impl Server {
         let (_gate, gate) = async_channel::bounded(1);
         let script = Script { starts, gate };
         let services = Services::from([("script".into(), Arc::new(script) as Arc<dyn Runner>)]);
-        let replayed = Replayed::new(&config);
-        let log = Box::new(MemoryLog::new());
-        let engine = Engine::start(config, runtime, log, replayed, services).unwrap();
-
+        let engine = in_memory(config, runtime, services, &[]);
         let mut app = rejoin_http::app();
         mount(&mut app, engine.clone(), accounts, settings);
-        let any_port = ([127, 0, 0, 1], 0).into();
-        let server =
-            rejoin_http::Server::bind(any_port, app, Limits::default(), HostCheck::local())
-                .unwrap();
-        let (address, closing) = (server.local_addr(), server.closing());
-        std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
         Self {
             engine,
-            address,
-            closing,
+            http: TestServer::start(app),
             started,
             _gate,
         }
     }
 
+    /// A server whose engine's time moves when it is told to.
+    pub(crate) fn in_virtual_time(change: impl FnOnce(&mut Setup)) -> (Self, Clock) {
+        let clock = Clock::default();
+        let server = Self::with(|setup| {
+            setup.runtime = Arc::new(clock.clone());
+            change(setup);
+        });
+        (server, clock)
+    }
+
     pub(crate) fn client(&self) -> Client {
-        Client::connect(self.address).unwrap()
+        self.http.client()
     }
 
     pub(crate) fn request(&self, method: &str, path: &str, body: &str) -> Received {
@@ -183,7 +180,6 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.engine.begin_closing();
-        self.closing.begin();
     }
 }
 
@@ -194,6 +190,16 @@ pub(crate) fn member(answer: &str, name: &str) -> String {
         Value::String(text) => text.clone(),
         other => panic!("{name} is {other} in {answer}"),
     }
+}
+
+/// Does what waits for so long, and lets that time pass once it does.
+pub(crate) fn outwait<T: Send>(clock: &Clock, wait: Duration, act: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let acting = scope.spawn(act);
+        clock.wait_for_timer(wait);
+        clock.advance(wait);
+        acting.join().unwrap()
+    })
 }
 
 /// Runs statements such as `say hello`, one word and what goes with it.
@@ -253,81 +259,7 @@ impl Runner for Script {
     }
 }
 
-/// A runtime on which time passes twenty times as fast, for what takes seconds by design.
-#[derive(Debug)]
-pub(crate) struct Hurried {
-    start: Timestamp,
-}
-
-impl Hurried {
-    pub(crate) fn new() -> Self {
-        Self {
-            start: SmolRuntime.now(),
-        }
-    }
-}
-
-const HURRY: u32 = 20;
-
-impl Runtime for Hurried {
-    fn now(&self) -> Timestamp {
-        self.start + SmolRuntime.now().since(self.start) * HURRY
-    }
-
-    fn timer(&self, wait: Duration) -> BoxFuture<'static, ()> {
-        // Never early, and this clock has coarse milliseconds.
-        SmolRuntime.timer(wait / HURRY + Duration::from_millis(1))
-    }
-
-    fn spawn(&self, future: BoxFuture<'static, ()>) {
-        SmolRuntime.spawn(future);
-    }
-
-    fn spawn_dedicated(&self, name: &'static str, future: BoxFuture<'static, ()>) {
-        SmolRuntime.spawn_dedicated(name, future);
-    }
-
-    fn random(&self) -> [u8; 16] {
-        SmolRuntime.random()
-    }
-}
-
 pub(crate) const ALLOW_INPUT: &str =
     r#"{"inputStatus":"ALLOW_INPUT","jobId":0,"type":"input_status"}"#;
 pub(crate) const ALLOW_INTERRUPT: &str =
     r#"{"inputStatus":"ALLOW_INTERRUPT","jobId":0,"type":"input_status"}"#;
-
-/// A runtime whose clock a test can put forward.
-#[derive(Debug, Default)]
-pub(crate) struct Forwarded {
-    millis: AtomicU64,
-}
-
-impl Forwarded {
-    pub(crate) fn forward(&self, by: Duration) {
-        let millis = u64::try_from(by.as_millis()).unwrap();
-        self.millis.fetch_add(millis, Ordering::SeqCst);
-    }
-}
-
-impl Runtime for Forwarded {
-    fn now(&self) -> Timestamp {
-        SmolRuntime.now() + Duration::from_millis(self.millis.load(Ordering::SeqCst))
-    }
-
-    fn timer(&self, wait: Duration) -> BoxFuture<'static, ()> {
-        SmolRuntime.timer(wait)
-    }
-
-    fn spawn(&self, future: BoxFuture<'static, ()>) {
-        SmolRuntime.spawn(future);
-    }
-
-    fn spawn_dedicated(&self, name: &'static str, future: BoxFuture<'static, ()>) {
-        SmolRuntime.spawn_dedicated(name, future);
-    }
-
-    fn random(&self) -> [u8; 16] {
-        SmolRuntime.random()
-    }
-}

@@ -1,20 +1,18 @@
 //! Who stays away for too long, by the product's own timeouts: the defaults.
 
-use crate::support::{Forwarded, Server, member};
-use std::sync::Arc;
+use crate::support::{Server, member};
+use rejoin_engine::testing::Clock;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn start() -> (Server, Arc<Forwarded>) {
-    let clock = Arc::new(Forwarded::default());
-    let runtime = clock.clone();
-    (Server::with(|setup| setup.runtime = runtime), clock)
+fn start() -> (Server, Clock) {
+    Server::in_virtual_time(|_| {})
 }
 
 /// Lets time pass, and what is due then happen: any command finds it out.
-fn pass(server: &Server, clock: &Forwarded, minutes: u32) {
-    clock.forward(MINUTE * minutes);
+fn pass(server: &Server, clock: &Clock, minutes: u32) {
+    clock.advance(MINUTE * minutes);
     server.init();
 }
 
@@ -64,10 +62,7 @@ fn a_session_with_a_running_job_is_not_idle() {
 
 #[test]
 fn a_session_that_was_removed_is_not_found_and_says_what_is_gone() {
-    let clock = Arc::new(Forwarded::default());
-    let runtime = clock.clone();
-    let server = Server::with(|setup| {
-        setup.runtime = runtime;
+    let (server, clock) = Server::in_virtual_time(|setup| {
         setup.config.limits.retention.age = Some(MINUTE * 60);
     });
     let (session, consumer) = server.init();

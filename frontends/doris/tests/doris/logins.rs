@@ -1,42 +1,34 @@
 //! Logins as this API's clients do them, and what each account is shown.
 
 use crate::Server;
-use rejoin_accounts::{Accounts, Password, Role, change};
+use rejoin_accounts::Role;
+use rejoin_accounts::testing::TestAccounts;
 use rejoin_doris::Settings;
-use rejoin_http::test_client::{Client, Received};
-use std::sync::Arc;
-use std::time::Duration;
+use rejoin_http::test_client::Received;
 
 const ADA: &str = "Basic YWRhOmFkYS1wdw==";
 const ROOT: &str = "Basic cm9vdDpyb290LXB3";
 
 struct World {
     server: Server,
-    _directory: tempfile::TempDir,
+    _accounts: TestAccounts,
 }
 
 impl World {
     /// Ada may list, root is the admin; each has a session.
     fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("accounts.toml");
-        for (name, role) in [("ada", Role::Viewer), ("root", Role::Admin)] {
-            let password = Password::new(format!("{name}-pw")).unwrap();
-            change(&path, |file| file.add(name, role, &password)).unwrap();
-        }
-        let clock = Arc::new(|| Duration::from_secs(1));
-        let accounts = Accounts::of_file(path, clock).unwrap();
-        let server = Server::start_with(accounts, Settings::default());
+        let accounts = TestAccounts::new(&[("ada", Role::Viewer), ("root", Role::Admin)]);
+        let server = Server::start_with(accounts.accounts().clone(), Settings::default());
         server.create(Some("root"), None);
         server.create(Some("ada"), None);
         Self {
             server,
-            _directory: directory,
+            _accounts: accounts,
         }
     }
 
     fn ask(&self, method: &str, path: &str, header: Option<(&str, &str)>) -> Received {
-        let mut client = Client::connect(self.server.address).unwrap();
+        let mut client = self.server.http.client();
         let headers: Vec<_> = header.into_iter().collect();
         let received = client.request(method, path, &headers, b"").unwrap();
         assert_eq!(received.status, 200);

@@ -2,24 +2,19 @@
 
 mod logins;
 
-use futures::future::BoxFuture;
 use rejoin_accounts::Accounts;
 use rejoin_core::{Audience, Manner, Place};
 use rejoin_doris::{Columns, Settings, mount};
-use rejoin_engine::{
-    Config, Engine, Exit, NewJob, NewSession, Replayed, Runner, RunnerJob, Services, SmolRuntime,
-};
-use rejoin_http::test_client::{Client, Received};
-use rejoin_http::{Closing, HostCheck, Limits};
-use rejoin_log::MemoryLog;
+use rejoin_engine::testing::{Hold, in_memory};
+use rejoin_engine::{Config, Engine, NewJob, NewSession, SmolRuntime};
+use rejoin_http::test_client::Received;
+use rejoin_http::test_server::TestServer;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 struct Server {
     engine: Engine,
-    address: SocketAddr,
-    closing: Closing,
+    http: TestServer,
 }
 
 impl Server {
@@ -28,24 +23,12 @@ impl Server {
     }
 
     fn start_with(accounts: Accounts, settings: Settings) -> Self {
-        let config = Config::default();
-        let services = Services::from([("shell".into(), Arc::new(Hold) as Arc<dyn Runner>)]);
-        let replayed = Replayed::new(&config);
-        let log = Box::new(MemoryLog::new());
-        let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services).unwrap();
+        let services = Hold::services(["shell"]);
+        let engine = in_memory(Config::default(), Arc::new(SmolRuntime), services, &[]);
         let mut app = rejoin_http::app();
         mount(&mut app, engine.clone(), accounts, settings);
-        let any_port = ([127, 0, 0, 1], 0).into();
-        let server =
-            rejoin_http::Server::bind(any_port, app, Limits::default(), HostCheck::local())
-                .unwrap();
-        let (address, closing) = (server.local_addr(), server.closing());
-        std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
-        Self {
-            engine,
-            address,
-            closing,
-        }
+        let http = TestServer::start(app);
+        Self { engine, http }
     }
 
     /// Two sessions: one is asleep, one runs something.
@@ -78,8 +61,7 @@ impl Server {
     }
 
     fn request(&self, method: &str, path: &str) -> Received {
-        let mut client = Client::connect(self.address).unwrap();
-        client.request(method, path, &[], b"").unwrap()
+        self.http.client().request(method, path, &[], b"").unwrap()
     }
 
     fn get(&self, path: &str) -> String {
@@ -93,19 +75,6 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.engine.begin_closing();
-        self.closing.begin();
-    }
-}
-
-#[derive(Debug)]
-struct Hold;
-
-impl Runner for Hold {
-    fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
-        Box::pin(async move {
-            let _ = job.interrupts.recv().await;
-            Exit::default()
-        })
     }
 }
 

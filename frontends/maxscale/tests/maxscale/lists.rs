@@ -8,7 +8,7 @@ fn all_sessions_are_listed_by_number() {
     let server = Server::with_sessions(3);
     let listed = server.json("/v1/sessions");
     assert_eq!(server.ids("/v1/sessions"), [1, 2, 3]);
-    let own = format!("http://{}/v1/sessions/", server.address);
+    let own = format!("http://{}/v1/sessions/", server.http.address());
     assert_eq!(listed["links"], json!({"self": own}));
     assert_eq!(listed.get("meta"), None);
     let members: Vec<_> = listed.as_object().unwrap().keys().collect();
@@ -27,7 +27,7 @@ fn names_are_not_looked_up_and_nothing_is_synchronized() {
 fn nothing_is_listed_where_there_is_nothing() {
     let server = Server::start();
     let received = server.get("/v1/sessions");
-    let own = format!("http://{}/v1/sessions/", server.address);
+    let own = format!("http://{}/v1/sessions/", server.http.address());
     let expected = "{\n    \"data\": [],\n    \"links\": {\n        \"self\": \"OWN\"\n    }\n}";
     assert_eq!(received.text(), expected.replace("OWN", &own));
     let page = server.json("/sessions?page[size]=5");
@@ -45,7 +45,7 @@ fn pages_are_walked_by_their_links() {
     let server = Server::with_sessions(5);
     let mut path = "/v1/sessions?page[size]=2".to_owned();
     let mut seen = vec![];
-    let base = format!("http://{}", server.address);
+    let base = format!("http://{}", server.http.address());
     loop {
         let page = server.json(&path);
         assert_eq!(page["meta"], json!({"total": 5}));
@@ -87,7 +87,7 @@ fn a_page_of_a_filtered_list_leads_to_the_next_of_the_same() {
         "/v1/sessions?{filter}&page[size]=2&page[number]=1"
     ));
     assert_eq!(page["meta"]["total"], 5);
-    let base = format!("http://{}", server.address);
+    let base = format!("http://{}", server.http.address());
     let next = page["links"]["next"]
         .as_str()
         .unwrap()

@@ -3,19 +3,14 @@
 use crate::support::Server;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rejoin_accounts::{Accounts, Password, Role, change};
+use rejoin_accounts::testing::{TestAccounts, password};
+use rejoin_accounts::{AccountsFile, Role};
 use rejoin_http::test_client::Received;
 use serde_json::Value;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 struct World {
     server: Server,
-    path: PathBuf,
-    seconds: Arc<AtomicU64>,
-    _directory: tempfile::TempDir,
+    accounts: TestAccounts,
 }
 
 /// A header as a test gives it.
@@ -24,29 +19,17 @@ type Header = (&'static str, String);
 impl World {
     /// An account for each role and a second operator; session 1 is olga's, 2 is bob's, 3 vic's.
     fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("accounts.toml");
-        for (name, role) in [
+        let accounts = TestAccounts::new(&[
             ("vic", Role::Viewer),
             ("olga", Role::Operator),
             ("bob", Role::Operator),
             ("ada", Role::Admin),
-        ] {
-            change(&path, |file| file.add(name, role, &password(name))).unwrap();
-        }
-        let seconds = Arc::new(AtomicU64::new(1_000));
-        let clock = seconds.clone();
-        let clock = Arc::new(move || Duration::from_secs(clock.load(Ordering::SeqCst)));
-        let server = Server::start_with(Accounts::of_file(path.clone(), clock).unwrap());
+        ]);
+        let server = Server::start_with(accounts.accounts().clone());
         for user in ["olga", "bob", "vic"] {
             server.create(Some(user), "shell");
         }
-        Self {
-            server,
-            path,
-            seconds,
-            _directory: directory,
-        }
+        Self { server, accounts }
     }
 
     fn ask(&self, method: &str, path: &str, headers: &[Header]) -> Received {
@@ -73,10 +56,6 @@ impl World {
         assert_eq!(received.status, 200, "{told}");
         told["meta"]["token"].as_str().unwrap().into()
     }
-}
-
-fn password(name: &str) -> Password {
-    Password::new(format!("{name}-pw")).unwrap()
 }
 
 fn basic(name: &str) -> Header {
@@ -239,13 +218,10 @@ fn a_password_gets_a_token_which_ends_with_its_time_and_its_password() {
     for nonsense in ["0", "-1", "x", "2147483647"] {
         world.token("olga", &format!("?max-age={nonsense}"));
     }
-    world.seconds.fetch_add(10, Ordering::SeqCst);
+    world.accounts.pass(10);
     assert_eq!((get(bearer(&short)), get(bearer(&token))), (401, 200));
-    change(&world.path, |file| {
-        file.set_password("olga", &password("new"))
-    })
-    .unwrap();
-    world.seconds.fetch_add(1, Ordering::SeqCst);
+    let change = |file: &mut AccountsFile| file.set_password("olga", &password("new"));
+    world.accounts.change(change);
     assert_eq!(get(bearer(&token)), 401);
 }
 

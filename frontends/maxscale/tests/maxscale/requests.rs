@@ -28,7 +28,7 @@ fn links_repeat_the_host_and_the_version_of_the_request() {
 #[test]
 fn every_link_resolves_to_what_calls_itself_so() {
     let server = Server::with_sessions(1);
-    let base = format!("http://{}", server.address);
+    let base = format!("http://{}", server.http.address());
     let mut left = vec!["/v1/sessions".to_owned(), "/v1/maxscale".into()];
     let mut seen = vec![];
     while let Some(path) = left.pop() {
@@ -200,7 +200,7 @@ fn a_header_can_replace_the_verb() {
 fn bodies_are_indented_by_four_with_sorted_keys_unless_that_is_not_wanted() {
     let server = Server::with_sessions(1);
     let path = "/v1/sessions?fields[sessions]=user";
-    let own = format!("http://{}/v1/sessions", server.address);
+    let own = format!("http://{}/v1/sessions", server.http.address());
     let links = format!(r#"{{"self":"{own}/1"}}"#);
     let one =
         format!(r#"{{"attributes":{{"user":"ada"}},"id":"1","links":{links},"type":"sessions"}}"#);

@@ -9,7 +9,7 @@ use std::time::Duration;
 fn a_session_is_shown_as_documented() {
     let server = Server::with_sessions(1);
     let shown = server.json("/v1/sessions/1");
-    let base = format!("http://{}/v1", server.address);
+    let base = format!("http://{}/v1", server.http.address());
     assert_eq!(
         shown["links"],
         json!({"self": format!("{base}/sessions/1")})

@@ -1,24 +1,17 @@
 //! A whole server on a loopback port: the real engine on a log in memory, and the real HTTP.
 
-use futures::future::BoxFuture;
 use rejoin_accounts::Accounts;
 use rejoin_core::{Audience, Manner, Place, SessionId};
-use rejoin_engine::testing::Clock;
-use rejoin_engine::{
-    Config, Engine, Exit, NewJob, NewSession, Replayed, Runner, RunnerJob, Runtime, Services,
-    SmolRuntime,
-};
-use rejoin_http::test_client::{Client, Received};
-use rejoin_http::{Closing, HostCheck, Limits};
-use rejoin_log::MemoryLog;
+use rejoin_engine::testing::{Clock, Hold, in_memory};
+use rejoin_engine::{Config, Engine, NewJob, NewSession, Runtime, SmolRuntime};
+use rejoin_http::test_client::Received;
+use rejoin_http::test_server::TestServer;
 use serde_json::Value;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub(crate) struct Server {
     pub(crate) engine: Engine,
-    pub(crate) address: SocketAddr,
-    closing: Closing,
+    pub(crate) http: TestServer,
 }
 
 impl Server {
@@ -38,25 +31,12 @@ impl Server {
     }
 
     fn on(runtime: Arc<dyn Runtime>, accounts: Accounts) -> Self {
-        let config = Config::default();
-        let runner = || Arc::new(Hold) as Arc<dyn Runner>;
-        let services = Services::from([("shell".into(), runner()), ("sql".into(), runner())]);
-        let replayed = Replayed::new(&config);
-        let log = Box::new(MemoryLog::new());
-        let engine = Engine::start(config, runtime, log, replayed, services).unwrap();
+        let services = Hold::services(["shell", "sql"]);
+        let engine = in_memory(Config::default(), runtime, services, &[]);
         let mut app = rejoin_http::app();
         rejoin_maxscale::mount(&mut app, engine.clone(), accounts);
-        let any_port = ([127, 0, 0, 1], 0).into();
-        let server =
-            rejoin_http::Server::bind(any_port, app, Limits::default(), HostCheck::local())
-                .unwrap();
-        let (address, closing) = (server.local_addr(), server.closing());
-        std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
-        Self {
-            engine,
-            address,
-            closing,
-        }
+        let http = TestServer::start(app);
+        Self { engine, http }
     }
 
     /// As [`Self::start`], with so many sessions: the odd ones are ada's on `shell`, the even ones
@@ -105,8 +85,8 @@ impl Server {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Received {
-        let mut client = Client::connect(self.address).unwrap();
-        client
+        self.http
+            .client()
             .request(method, path, headers, body.as_bytes())
             .unwrap()
     }
@@ -145,20 +125,5 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.engine.begin_closing();
-        self.closing.begin();
-    }
-}
-
-#[derive(Debug)]
-struct Hold;
-
-impl Runner for Hold {
-    fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
-        Box::pin(async move {
-            if &*job.statement != "true" {
-                let _ = job.interrupts.recv().await;
-            }
-            Exit::default()
-        })
     }
 }

@@ -1,39 +1,18 @@
 //! Logins, and what each role is shown and may: over a real connection, on a log in memory.
 
-use futures::future::BoxFuture;
-use rejoin_accounts::{Accounts, Password, Role, change};
-use rejoin_engine::{Config, Engine, Exit, Replayed, Runner, RunnerJob, Services, SmolRuntime};
-use rejoin_http::test_client::{Client, Received};
-use rejoin_http::{Closing, HostCheck, Limits};
-use rejoin_log::MemoryLog;
+use rejoin_accounts::testing::{TestAccounts, password};
+use rejoin_accounts::{AccountsFile, Role};
+use rejoin_engine::testing::{Hold, in_memory};
+use rejoin_engine::{Config, Engine, SmolRuntime};
+use rejoin_http::test_client::Received;
+use rejoin_http::test_server::TestServer;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 struct World {
     engine: Engine,
-    address: SocketAddr,
-    closing: Closing,
-    path: PathBuf,
-    seconds: Arc<AtomicU64>,
-    _directory: tempfile::TempDir,
-}
-
-/// A job runs until it is told to end.
-#[derive(Debug)]
-struct Hold;
-
-impl Runner for Hold {
-    fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
-        Box::pin(async move {
-            let _ = job.reporter.started().await;
-            let _ = job.interrupts.recv().await;
-            Exit::default()
-        })
-    }
+    http: TestServer,
+    accounts: TestAccounts,
 }
 
 impl World {
@@ -48,34 +27,16 @@ impl World {
     }
 
     fn with(accounts: &[(&str, Role)]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("accounts.toml");
-        for (name, role) in accounts {
-            change(&path, |file| file.add(name, *role, &password(name))).unwrap();
-        }
-        let seconds = Arc::new(AtomicU64::new(1_000));
-        let clock = seconds.clone();
-        let clock = Arc::new(move || Duration::from_secs(clock.load(Ordering::SeqCst)));
-        let accounts = Accounts::of_file(path.clone(), clock).unwrap();
-        let config = Config::default();
-        let services = Services::from([("hold".into(), Arc::new(Hold) as Arc<dyn Runner>)]);
-        let (log, replayed) = (Box::new(MemoryLog::new()), Replayed::new(&config));
-        let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services).unwrap();
+        let accounts = TestAccounts::new(accounts);
+        let services = Hold::services(["hold"]);
+        let engine = in_memory(Config::default(), Arc::new(SmolRuntime), services, &[]);
         let mut app = rejoin_http::app();
-        rejoin_native::mount(&mut app, engine.clone(), accounts);
-        let any_port = ([127, 0, 0, 1], 0).into();
-        let server =
-            rejoin_http::Server::bind(any_port, app, Limits::default(), HostCheck::local())
-                .unwrap();
-        let (address, closing) = (server.local_addr(), server.closing());
-        std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
+        rejoin_native::mount(&mut app, engine.clone(), accounts.accounts().clone());
+        let http = TestServer::start(app);
         Self {
             engine,
-            address,
-            closing,
-            path,
-            seconds,
-            _directory: directory,
+            http,
+            accounts,
         }
     }
 
@@ -84,8 +45,8 @@ impl World {
             Value::Null => String::new(),
             body => body.to_string(),
         };
-        let mut client = Client::connect(self.address).unwrap();
-        client
+        self.http
+            .client()
             .request(method, path, headers, body.as_bytes())
             .unwrap()
     }
@@ -125,12 +86,7 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.engine.begin_closing();
-        self.closing.begin();
     }
-}
-
-fn password(name: &str) -> Password {
-    Password::new(format!("{name}-pw")).unwrap()
 }
 
 fn told(received: &Received) -> Value {
@@ -315,11 +271,8 @@ fn nobody_creates_a_session_in_the_name_of_somebody_else() {
 fn another_password_ends_the_tokens_and_too_many_wrong_ones_are_slowed_down() {
     let world = World::new();
     let token = world.token("vic");
-    change(&world.path, |file| {
-        file.set_password("vic", &password("new"))
-    })
-    .unwrap();
-    world.seconds.fetch_add(1, Ordering::SeqCst);
+    let change = |file: &mut AccountsFile| file.set_password("vic", &password("new"));
+    world.accounts.change(change);
     let me = || world.ask_as(&token, "GET", "/me", &Value::Null);
     assert_problem(&me(), 401, "unauthorized");
     for _ in 0..5 {
@@ -328,7 +281,7 @@ fn another_password_ends_the_tokens_and_too_many_wrong_ones_are_slowed_down() {
     let later = world.login("vic", "new-pw");
     assert_problem(&later, 429, "logins_failed");
     assert!(later.header("retry-after").is_some());
-    world.seconds.fetch_add(1, Ordering::SeqCst);
+    world.accounts.pass(1);
     assert_eq!(world.login("vic", "new-pw").status, 200);
 }
 
@@ -338,7 +291,7 @@ fn a_stream_ends_with_the_login_by_which_it_is_read() {
     let (olga, vic) = (world.token("olga"), world.token("vic"));
     let (session, _) = world.session(&olga);
     let follow = |token: &str| {
-        let mut client = Client::connect(world.address).unwrap();
+        let mut client = world.http.client();
         let bearer = format!("Bearer {token}");
         let headers = [("authorization", bearer.as_str())];
         let path = format!("/sessions/{session}/stream");
@@ -352,8 +305,7 @@ fn a_stream_ends_with_the_login_by_which_it_is_read() {
         client
     };
     let (mut stays, mut ends) = (follow(&olga), follow(&vic));
-    change(&world.path, |file| file.remove("vic")).unwrap();
-    world.seconds.fetch_add(1, Ordering::SeqCst);
+    world.accounts.change(|file| file.remove("vic"));
     let jobs = format!("/sessions/{session}/jobs");
     let run = json!({"statement": "not for vic"});
     assert_eq!(world.ask_as(&olga, "POST", &jobs, &run).status, 201);

@@ -3,7 +3,6 @@
 use crate::support::Server;
 use rejoin_core::Limits as CoreLimits;
 use rejoin_engine::Config;
-use rejoin_http::Limits;
 use serde_json::json;
 
 #[test]
@@ -24,6 +23,7 @@ fn each_fault_has_its_status_and_its_code() {
         ("GET", "/sessions?state=busy", "", bad),
         ("POST", "/sessions", "{", bad),
         ("POST", "/sessions", r#"{"color":"red"}"#, bad),
+        ("POST", "/sessions", r#" ["shell","anna"]"#, bad),
         (
             "POST",
             "/sessions",
@@ -104,7 +104,7 @@ fn too_many_of_anything_may_be_asked_for_again() {
         },
         ..Config::default()
     };
-    let server = Server::with(config, &[], Limits::default());
+    let server = Server::with(config, &[]);
     server.post("/sessions", &json!({}));
     let refused = server.request("POST", "/sessions", b"{}");
     let problem: serde_json::Value = serde_json::from_slice(&refused.body).unwrap();
@@ -122,7 +122,7 @@ fn an_engine_that_only_reads_refuses_what_changes_and_shows_the_rest() {
         ..Config::default()
     };
     let record = crate::lost::record(1, rejoin_core::testing::created());
-    let server = Server::with(config, &[record], Limits::default());
+    let server = Server::with(config, &[record]);
     let session = format!("/sessions/{}", rejoin_core::testing::SESSION);
     for (method, path, body) in [
         ("POST", "/sessions".to_owned(), "{}"),

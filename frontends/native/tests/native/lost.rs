@@ -4,7 +4,6 @@ use crate::support::{Server, kinds};
 use rejoin_core::testing::{SESSION, created, instant};
 use rejoin_core::{CloseCause, Event, JobId, LossCause, Record, Sequence, SessionNumber};
 use rejoin_engine::Config;
-use rejoin_http::Limits;
 use serde_json::json;
 
 pub(crate) fn record(sequence: u64, event: Event) -> Record {
@@ -27,7 +26,7 @@ fn a_declared_gap_is_an_event_like_any_other() {
         cause: CloseCause::Requested,
     };
     let records = [record(1, created()), record(9, lost), record(10, closed)];
-    let server = Server::with(Config::default(), &records, Limits::default());
+    let server = Server::with(Config::default(), &records);
     let path = format!("/sessions/{SESSION}");
     for after in 0..=10 {
         let page = server.get(&format!("{path}/events?after={after}"));
@@ -67,7 +66,7 @@ fn a_read_of_a_removed_session_tells_which_sequences_are_gone() {
             last_job: JobId(5),
         },
     };
-    let server = Server::with(Config::default(), &[record(9, removed)], Limits::default());
+    let server = Server::with(Config::default(), &[record(9, removed)]);
     let session = SESSION;
     let page = server.get(&format!("/sessions/{session}/events"));
     let lost = &page["events"][0];

@@ -3,78 +3,44 @@
 use futures::future::{BoxFuture, Either, select};
 use rejoin_accounts::Accounts;
 use rejoin_core::{Record, SessionId};
-use rejoin_engine::testing::Clock;
-use rejoin_engine::{
-    Config, Engine, Exit, Replayed, Runner, RunnerJob, Runtime, Services, SmolRuntime,
-};
+use rejoin_engine::testing::{Clock, in_memory};
+use rejoin_engine::{Config, Engine, Exit, Runner, RunnerJob, Runtime, Services, SmolRuntime};
 use rejoin_http::test_client::{Client, Received};
-use rejoin_http::{Closing, HostCheck, Limits};
-use rejoin_log::{Log, MemoryLog};
+use rejoin_http::test_server::TestServer;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) struct Server {
     pub(crate) engine: Engine,
-    pub(crate) address: SocketAddr,
-    pub(crate) closing: Closing,
+    pub(crate) http: TestServer,
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
-        Self::with(Config::default(), &[], Limits::default())
+        Self::with(Config::default(), &[])
     }
 
     /// A server that finds these records in its log.
-    pub(crate) fn with(config: Config, records: &[Record], limits: Limits) -> Self {
-        let mut log = MemoryLog::new();
-        let mut replayed = Replayed::new(&config);
-        for record in records {
-            log.append(&[Arc::new(record.clone())]).unwrap();
-            replayed.add(record).unwrap();
-        }
-        Self::on(
-            Arc::new(SmolRuntime),
-            config,
-            (Box::new(log), replayed),
-            limits,
-        )
-    }
-
-    pub(crate) fn on(
-        runtime: Arc<dyn Runtime>,
-        config: Config,
-        (log, replayed): (Box<dyn Log>, Replayed),
-        limits: Limits,
-    ) -> Self {
-        let runner = || Arc::new(Scripted) as Arc<dyn Runner>;
-        let services = Services::from([("shell".into(), runner()), ("sql".into(), runner())]);
-        let engine = Engine::start(config, runtime, log, replayed, services).unwrap();
-        let mut app = rejoin_http::app();
-        rejoin_native::mount(&mut app, engine.clone(), Accounts::open().unwrap());
-        let any_port = ([127, 0, 0, 1], 0).into();
-        let server = rejoin_http::Server::bind(any_port, app, limits, HostCheck::local()).unwrap();
-        let (address, closing) = (server.local_addr(), server.closing());
-        std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
-        Self {
-            engine,
-            address,
-            closing,
-        }
+    pub(crate) fn with(config: Config, records: &[Record]) -> Self {
+        Self::on(Arc::new(SmolRuntime), config, records)
     }
 
     /// A server whose engine's time moves when it is told to.
     pub(crate) fn in_virtual_time(config: Config) -> (Self, Clock) {
         let clock = Clock::default();
-        let replayed = Replayed::new(&config);
-        let log = Box::new(MemoryLog::new());
-        let runtime = Arc::new(clock.clone());
-        (
-            Self::on(runtime, config, (log, replayed), Limits::default()),
-            clock,
-        )
+        (Self::on(Arc::new(clock.clone()), config, &[]), clock)
+    }
+
+    fn on(runtime: Arc<dyn Runtime>, config: Config, records: &[Record]) -> Self {
+        let runner = || Arc::new(Scripted) as Arc<dyn Runner>;
+        let services = Services::from([("shell".into(), runner()), ("sql".into(), runner())]);
+        let engine = in_memory(config, runtime, services, records);
+        let mut app = rejoin_http::app();
+        rejoin_native::mount(&mut app, engine.clone(), Accounts::open().unwrap());
+        let http = TestServer::start(app);
+        Self { engine, http }
     }
 
     /// As [`Self::start`], with so many sessions: the odd ones are ada's on `shell`, the even ones
@@ -89,7 +55,7 @@ impl Server {
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client::connect(self.address).unwrap()
+        self.http.client()
     }
 
     pub(crate) fn request(&self, method: &str, path: &str, body: &[u8]) -> Received {
@@ -179,7 +145,6 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.engine.begin_closing();
-        self.closing.begin();
     }
 }
 

@@ -1,7 +1,7 @@
 //! hyper on smol as bare as can be: one executor for each thread, no timers, no limits, no routing;
 //! the body is collected and dropped.
 
-use super::millis;
+use super::bare::{Told, listen};
 use crate::Outcome;
 use async_io::Async;
 use http_body_util::{BodyExt, Full};
@@ -14,15 +14,14 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-pub(super) fn serve(answer: &Path, flags: &[String]) -> Outcome<()> {
-    let answer = Bytes::from(std::fs::read(answer)?);
-    let wait = millis(flags);
-    let listener = Async::new(super::listen()?)?;
+pub(super) fn serve(told: &[String]) -> Outcome<()> {
+    let Told { answer, wait } = Told::read(told)?;
+    let answer = Bytes::from(answer);
+    let listener = Async::new(listen()?)?;
     println!("listens on http://{}", listener.get_ref().local_addr()?);
     let mut inboxes = Vec::new();
     for _ in 0..std::thread::available_parallelism()?.get() {

@@ -1,7 +1,7 @@
 //! Who is measured: Rejoin, what a user would pick instead, and servers that only send the bytes.
 
 mod arthas;
-mod axum;
+mod bare;
 mod hyper;
 mod synthetic;
 
@@ -10,9 +10,7 @@ pub use synthetic::Shape;
 
 use crate::process::Process;
 use crate::{Options, Outcome};
-use socket2::{Domain, Protocol, Socket, Type};
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -34,12 +32,7 @@ impl Server {
     pub fn rejoin(options: &Options, data: &Path, flags: &[&str]) -> Outcome<Self> {
         let mut command = Command::new(&options.rejoin);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]);
-        let (process, address) = Process::serve(command.arg(data).args(flags))?;
-        Ok(Self {
-            name: crate::figures::REJOIN,
-            process,
-            address,
-        })
+        Self::of(crate::figures::REJOIN, command.arg(data).args(flags))
     }
 
     /// The same frontend, engine and log, with a runner that says what the harness needs.
@@ -68,14 +61,19 @@ impl Server {
     ///
     /// When it does not start.
     pub fn axum(answer: &Path, wait: Duration) -> Outcome<Self> {
+        let program = std::env::current_exe()?.with_file_name("examples/axum");
         let wait = wait.as_millis().to_string();
-        Self::own("axum", "axum on tokio", answer, &[wait])
+        Self::of("axum on tokio", Command::new(program).arg(answer).arg(wait))
     }
 
     /// This program as another process.
     fn own(role: &str, name: &'static str, path: &Path, flags: &[String]) -> Outcome<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        let command = command.arg(format!("{SERVE}{role}")).arg(path).args(flags);
+        let role = format!("{SERVE}{role}");
+        Self::of(name, command.arg(role).arg(path).args(flags))
+    }
+
+    fn of(name: &'static str, command: &mut Command) -> Outcome<Self> {
         let (process, address) = Process::serve(command)?;
         Ok(Self {
             name,
@@ -92,31 +90,12 @@ impl Server {
 /// When it cannot serve.
 pub fn serve(arguments: &[String]) -> Option<Outcome<()>> {
     let role = arguments.first()?.strip_prefix(SERVE)?;
-    let path = Path::new(arguments.get(1).map_or("", String::as_str));
-    let flags = arguments.get(2..).unwrap_or_default();
+    let told = arguments.get(1..).unwrap_or_default();
     Some(match role {
-        "hyper" => hyper::serve(path, flags),
-        "axum" => axum::serve(path, flags),
-        "synthetic" => synthetic::serve(path, flags),
+        "hyper" => hyper::serve(told),
+        "synthetic" => synthetic::serve(told),
         _ => Err(format!("there is no contestant {role}").into()),
     })
 }
 
-/// Listens with as much room for those who knock as Rejoin has. With the 128 that libraries take, a
-/// thousand who come at once knock again a second later, and it is that second that is measured.
-fn listen() -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-    socket.listen(WAITING)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
-}
-
-fn millis(flags: &[String]) -> Duration {
-    let millis = flags.first().and_then(|it| it.parse().ok());
-    Duration::from_millis(millis.unwrap_or(0))
-}
-
 const SERVE: &str = "serve-";
-
-const WAITING: i32 = 1024;

@@ -63,7 +63,8 @@ impl Shape {
     }
 }
 
-pub(super) fn serve(data: &Path, flags: &[String]) -> Outcome<()> {
+pub(super) fn serve(told: &[String]) -> Outcome<()> {
+    let (data, flags) = told.split_first().ok_or("where is its log?")?;
     let shape = Shape::read(flags)?;
     let config = Config {
         limits: Limits {
@@ -81,7 +82,7 @@ pub(super) fn serve(data: &Path, flags: &[String]) -> Outcome<()> {
         ..Options::default()
     };
     let id = LogId::from_bytes([7; 16]);
-    let (log, _) = SegmentLog::open(data, id, options, &mut |record| {
+    let (log, _) = SegmentLog::open(Path::new(data), id, options, &mut |record| {
         replayed.add(&record).expect("a log of this harness");
     })?;
     let services = Services::from([("shell".into(), Arc::new(Synthetic) as Arc<dyn Runner>)]);

@@ -67,7 +67,7 @@ impl Archive {
             let is_kept = sound.len() < snapshot::KEPT;
             match snapshot::read(&*self.disk, name) {
                 Ok(_) if is_kept => sound.push(name.0),
-                Ok(_) | Err(Unusable::Unsound(_)) => {
+                Ok(_) | Err(Unusable::Unsound(_) | Unusable::OtherVersion(_)) => {
                     self.disk.remove(&name.to_string()).map_err(io)?;
                 }
                 Err(Unusable::Io(error)) => return Err(io(error)),

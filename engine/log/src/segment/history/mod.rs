@@ -12,6 +12,7 @@ mod output;
 mod read;
 mod sort;
 mod trailer;
+mod windows;
 mod write;
 
 pub(super) use entry::Entry;

@@ -12,6 +12,7 @@ use super::KIND;
 use super::entry::{ENTRY_BYTES, Entry};
 use super::order::Order;
 use super::trailer::{TRAILER_BYTES, Trailer};
+use super::windows::Windows;
 use crate::disk::{Disk, DiskFile, read_exactly};
 use rejoin_core::{Sequence, SessionId};
 use std::ops::Range;
@@ -54,6 +55,8 @@ pub(in crate::segment) struct Fault {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Logged {
     pub(super) session: SessionId,
+    /// Which session of [`History::streams`].
+    stream: usize,
     /// Which of [`History::frames`].
     pub(super) frame: usize,
 }
@@ -66,10 +69,11 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    fn next(&mut self) -> Option<Logged> {
+    fn next(&mut self, stream: usize) -> Option<Logged> {
         let frame = self.frames.next()?;
         Some(Logged {
             session: self.session,
+            stream,
             frame,
         })
     }
@@ -160,12 +164,20 @@ impl History {
         frames: &[Option<FramePlace>],
         take: &mut dyn Take,
     ) -> Result<(), OpenError> {
-        let mut buffer = Vec::new();
+        let mut windows = Windows::default();
         self.each_in_log_order(|position, logged| {
-            match logged.and_then(|logged| frames.get(logged.frame).copied()) {
-                Some(Some(place)) => self.give(place, position, &mut buffer, take),
-                _ => Ok(()),
-            }
+            let Some(logged) = logged else {
+                return Ok(());
+            };
+            let Some(Some(place)) = frames.get(logged.frame).copied() else {
+                return Ok(());
+            };
+            let bytes = windows.get(&*self.file, logged.stream, place, self.trailer.order_at);
+            let bytes = bytes.map_err(|error| self.io(error))?;
+            let byte = u64::from(place.byte);
+            let frame = self.sound(byte, bytes)?;
+            let taken = take.take(Place { position, byte }, &frame);
+            taken.map_err(|objection| objection.at(&self.path, byte, &frame))
         })
     }
 
@@ -191,7 +203,12 @@ impl History {
         let byte = u64::from(place.byte);
         buffer.resize(place.bytes as usize, 0);
         read_exactly(&*self.file, buffer, byte).map_err(|error| self.io(error))?;
-        let frame = Frame::split(buffer).filter(|(frame, _)| frame.is_sound());
+        self.sound(byte, buffer)
+    }
+
+    /// The frame that these bytes are, which stand at `byte`.
+    fn sound<'b>(&self, byte: u64, bytes: &'b [u8]) -> Result<Frame<'b>, OpenError> {
+        let frame = Frame::split(bytes).filter(|(frame, _)| frame.is_sound());
         let wrong = || self.damaged(byte, None, "the record's checksum is wrong");
         frame.map(|(frame, _)| frame).ok_or_else(wrong)
     }
@@ -335,8 +352,9 @@ impl History {
                 let logged = match whose.checked_sub(1) {
                     None => None,
                     Some(session) => {
-                        let stream = streams.get_mut(session as usize).ok_or_else(wrong)?;
-                        Some(stream.next().ok_or_else(wrong)?)
+                        let number = session as usize;
+                        let stream = streams.get_mut(number).ok_or_else(wrong)?;
+                        Some(stream.next(number).ok_or_else(wrong)?)
                     }
                 };
                 tell(position, logged)?;

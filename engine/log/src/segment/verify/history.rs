@@ -140,7 +140,9 @@ impl Verifying<'_> {
                     format!("it is of position {}, and the log ends at {end}", name.0)
                 }
                 Ok((log, _)) => format!("it belongs to another log, {log}"),
-                Err(Unusable::Unsound(reason)) => reason,
+                // It is of no use here, and nothing is wrong with it.
+                Err(Unusable::OtherVersion(_)) if name.0 < self.next => continue,
+                Err(Unusable::Unsound(reason) | Unusable::OtherVersion(reason)) => reason,
                 Err(Unusable::Io(error)) => return Err(io_error(&path, error)),
             };
             let lost = name.0.saturating_add(1).saturating_sub(self.next);

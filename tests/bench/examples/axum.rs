@@ -1,14 +1,18 @@
-//! axum on tokio, as it comes: a fallback that takes the body and sends the bytes.
+//! axum on tokio, as it comes: a fallback that takes the body and sends the bytes. A program of its
+//! own, so that tokio is no dependency of the harness.
 
-use super::{listen, millis};
-use crate::Outcome;
+#[path = "../src/contestants/bare.rs"]
+mod bare;
+
 use axum::body::Bytes;
 use axum::http::header;
-use std::path::Path;
+use bare::{Told, listen};
+use std::error::Error;
 
-pub(super) fn serve(answer: &Path, flags: &[String]) -> Outcome<()> {
-    let answer = Bytes::from(std::fs::read(answer)?);
-    let wait = millis(flags);
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let Told { answer, wait } = Told::read(&arguments)?;
+    let answer = Bytes::from(answer);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

@@ -1,0 +1,275 @@
+//! Who reads a session, as decisions see it, and when the first of them is due.
+//!
+//! The session has one deadline for all of its consumers: the earliest. Who it is, and who else is
+//! due, is looked for when that has come.
+
+use crate::blocks::{Block, Blocks, Kept};
+use crate::packed::{PackedId, PackedSequence, PackedTimestamp};
+use crate::{ConsumerId, Sequence, Timestamp};
+use core::time::Duration;
+
+/// Somebody who reads a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Consumer {
+    pub(crate) cursor: Sequence,
+    pub(crate) seen: Timestamp,
+    pub(crate) timeout: Duration,
+    /// It may have left in a record that is lost.
+    pub(crate) is_doubtful: bool,
+}
+
+impl Consumer {
+    /// The last sequence that it was given, as far as the log knows.
+    pub fn cursor(&self) -> Sequence {
+        self.cursor
+    }
+
+    /// When it is expired.
+    pub fn deadline(&self) -> Timestamp {
+        self.seen + self.timeout
+    }
+}
+
+/// The consumers of a session.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Consumers {
+    blocks: Blocks<Reader>,
+    next: Option<Timestamp>,
+}
+
+/// How they came into blocks says nothing.
+impl PartialEq for Consumers {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Consumers {}
+
+impl Consumers {
+    /// The consumer of this identity.
+    pub(crate) fn get(&self, id: ConsumerId) -> Option<Consumer> {
+        let (alike, reader) = self.blocks.get(id)?;
+        Some(reader.consumer(alike))
+    }
+
+    /// All of them, as they joined.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ConsumerId, Consumer)> {
+        self.blocks
+            .iter()
+            .map(|(alike, reader)| (reader.id(), reader.consumer(alike)))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// The earliest instant at which one of them is due.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        self.next
+    }
+
+    /// Who is due at `now`, as they joined, each with its instant.
+    pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, ConsumerId)> {
+        self.blocks
+            .blocks()
+            .filter(move |block| block.next_deadline() <= now)
+            .flat_map(|block| block.iter().map(|reader| (&block.shared, reader)))
+            .map(|(alike, reader)| (reader.consumer(alike).deadline(), reader.id()))
+            .filter(move |(at, _)| *at <= now)
+    }
+
+    /// Adds somebody who joined after all others.
+    pub(crate) fn join(&mut self, id: ConsumerId, consumer: Consumer) {
+        let reader = Reader {
+            id: id.into(),
+            cursor: consumer.cursor.into(),
+            seen: consumer.seen.into(),
+        };
+        let alike = Alike {
+            timeout: consumer.timeout,
+            is_doubtful: consumer.is_doubtful,
+            seen_first: consumer.seen,
+        };
+        self.blocks.push(reader, alike, |known, new| {
+            (known.timeout, known.is_doubtful) == (new.timeout, new.is_doubtful)
+        });
+        let deadline = consumer.deadline();
+        self.next = Some(self.next.map_or(deadline, |next| next.min(deadline)));
+    }
+
+    /// It was given everything up to `to`, and was there at `seen`.
+    pub(crate) fn advance(&mut self, id: ConsumerId, to: Sequence, seen: Timestamp) {
+        let mut before = None;
+        self.blocks.change(id, |alike, reader| {
+            before = Some(reader.consumer(alike).deadline());
+            reader.cursor = to.into();
+            reader.see(seen);
+        });
+        self.moved(before);
+    }
+
+    pub(crate) fn leave(&mut self, id: ConsumerId) {
+        let left = self.blocks.remove(id);
+        self.moved(left.map(|(alike, reader)| reader.consumer(&alike).deadline()));
+    }
+
+    /// All of them were there.
+    pub(crate) fn see_all(&mut self, at: Timestamp) {
+        self.blocks
+            .change_all(|_, readers| readers.iter_mut().for_each(|reader| reader.see(at)));
+        self.look_for_next();
+    }
+
+    /// Any of them may have left in a record that is lost.
+    pub(crate) fn doubt_all(&mut self) {
+        self.blocks.change_all(|alike, _| alike.is_doubtful = true);
+    }
+
+    pub(crate) fn is_anybody_certain(&self) -> bool {
+        self.iter().any(|(_, consumer)| !consumer.is_doubtful)
+    }
+
+    /// Who was due at this instant is so later, or not at all.
+    fn moved(&mut self, deadline: Option<Timestamp>) {
+        if deadline == self.next {
+            self.look_for_next();
+        }
+    }
+
+    fn look_for_next(&mut self) {
+        self.next = self.blocks.blocks().map(Block::next_deadline).min();
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Reader {
+    id: PackedId,
+    cursor: PackedSequence,
+    seen: PackedTimestamp,
+}
+
+/// What consumers in one block have in common, and which of them was seen first.
+#[derive(Clone, Copy, Debug, Default)]
+struct Alike {
+    timeout: Duration,
+    is_doubtful: bool,
+    seen_first: Timestamp,
+}
+
+impl Kept for Reader {
+    type Shared = Alike;
+
+    fn id(&self) -> ConsumerId {
+        self.id.into()
+    }
+
+    fn sum_up(alike: &mut Alike, readers: &[Self]) {
+        let seen = readers.iter().map(|reader| reader.seen.into());
+        alike.seen_first = seen.min().unwrap_or_default();
+    }
+}
+
+impl Reader {
+    fn consumer(&self, alike: &Alike) -> Consumer {
+        Consumer {
+            cursor: self.cursor.into(),
+            seen: self.seen.into(),
+            timeout: alike.timeout,
+            is_doubtful: alike.is_doubtful,
+        }
+    }
+
+    fn see(&mut self, at: Timestamp) {
+        self.seen = at.max(self.seen.into()).into();
+    }
+}
+
+impl Block<Reader> {
+    fn next_deadline(&self) -> Timestamp {
+        self.shared.seen_first + self.shared.timeout
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeMap;
+    use alloc::vec::Vec;
+
+    const fn id(ordinal: u32) -> ConsumerId {
+        ConsumerId {
+            token: [ordinal as u8; 16],
+            ordinal,
+        }
+    }
+
+    /// Compares with what everybody would say who looked at each of them.
+    fn compare(consumers: &Consumers, model: &BTreeMap<ConsumerId, Consumer>, now: Timestamp) {
+        assert!(consumers.iter().eq(model.iter().map(|(id, it)| (*id, *it))));
+        assert_eq!(consumers.len(), model.len());
+        let next = model.values().map(Consumer::deadline).min();
+        assert_eq!(consumers.next_deadline(), next);
+        let due = model.iter().map(|(id, it)| (it.deadline(), *id));
+        assert!(consumers.due(now).eq(due.filter(|(at, _)| *at <= now)));
+    }
+
+    #[test]
+    fn they_are_a_map_that_knows_who_is_due_next() {
+        let (mut consumers, mut model) = (Consumers::default(), BTreeMap::new());
+        let mut random = 1u32;
+        for round in 1..=6_000 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let any = id(1 + (random >> 8) % round);
+            let at = Timestamp::from_millis(u64::from(round));
+            // They come, and then they go.
+            match random >> 28 {
+                kind if kind < 10 && round <= 3_000 || kind == 0 => {
+                    let consumer = Consumer {
+                        cursor: Sequence::START,
+                        seen: at,
+                        // Most alike, some not.
+                        timeout: Duration::from_millis(if kind < 9 { 900 } else { 10 }),
+                        is_doubtful: false,
+                    };
+                    consumers.join(id(round), consumer);
+                    model.insert(id(round), consumer);
+                }
+                1..=9 => {
+                    consumers.leave(any);
+                    model.remove(&any);
+                }
+                10..=14 => {
+                    consumers.advance(any, Sequence(round.into()), at);
+                    if let Some(known) = model.get_mut(&any) {
+                        known.cursor = Sequence(round.into());
+                        known.seen = at;
+                    }
+                }
+                _ if round % 7 == 0 => {
+                    consumers.doubt_all();
+                    model.values_mut().for_each(|it| it.is_doubtful = true);
+                }
+                _ if round % 11 == 0 => {
+                    consumers.see_all(at);
+                    model.values_mut().for_each(|it| it.seen = at);
+                }
+                _ => {}
+            }
+            assert_eq!(consumers.get(any), model.get(&any).copied());
+            if round % 50 == 0 {
+                compare(&consumers, &model, at);
+            }
+        }
+        let everybody: Vec<_> = model.keys().copied().collect();
+        everybody.into_iter().for_each(|id| consumers.leave(id));
+        compare(&consumers, &BTreeMap::new(), Timestamp::EPOCH);
+        assert_eq!(consumers, Consumers::default());
+    }
+
+    #[test]
+    fn a_consumer_has_thirty_one_bytes_and_its_block_few_more_for_each() {
+        assert_eq!(size_of::<Reader>(), 31);
+        assert!(size_of::<Block<Reader>>() <= 64);
+    }
+}

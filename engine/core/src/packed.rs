@@ -1,0 +1,118 @@
+//! Numbers and identities in as few bytes as they need: there are many consumers, and most of what
+//! is known of each are small numbers that would take eight bytes.
+//!
+//! What is never true: that a number which is too large comes out as a small one. It comes out as
+//! the largest there is room for.
+
+use crate::{ConsumerId, Sequence, Timestamp};
+use core::array;
+
+/// A number in `BYTES` bytes, the lowest first, anywhere in memory; no higher than these can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Packed<const BYTES: usize>([u8; BYTES]);
+
+impl<const BYTES: usize> Packed<BYTES> {
+    const MOST: u64 = u64::MAX >> (u64::BITS - u8::BITS * BYTES as u32);
+
+    fn new(number: u64) -> Self {
+        let number = number.min(Self::MOST);
+        Self(array::from_fn(|byte| (number >> (8 * byte)) as u8))
+    }
+
+    fn get(self) -> u64 {
+        let bytes = self.0.iter().rev();
+        bytes.fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+}
+
+/// A sequence, up to a trillion. One that is higher is held as that: who goes on from it gets
+/// records again, and misses none.
+pub(crate) type PackedSequence = Packed<5>;
+
+impl From<Sequence> for PackedSequence {
+    fn from(sequence: Sequence) -> Self {
+        Self::new(sequence.0)
+    }
+}
+
+impl From<PackedSequence> for Sequence {
+    fn from(packed: PackedSequence) -> Self {
+        Self(packed.get())
+    }
+}
+
+/// An instant, up to the year 10889.
+pub(crate) type PackedTimestamp = Packed<6>;
+
+impl From<Timestamp> for PackedTimestamp {
+    fn from(at: Timestamp) -> Self {
+        Self::new(at.as_millis())
+    }
+}
+
+impl From<PackedTimestamp> for Timestamp {
+    fn from(packed: PackedTimestamp) -> Self {
+        Self::from_millis(packed.get())
+    }
+}
+
+/// A consumer's identity, anywhere in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PackedId {
+    ordinal: [u8; 4],
+    token: [u8; 16],
+}
+
+impl From<ConsumerId> for PackedId {
+    fn from(ConsumerId { ordinal, token }: ConsumerId) -> Self {
+        Self {
+            ordinal: ordinal.to_le_bytes(),
+            token,
+        }
+    }
+}
+
+impl From<PackedId> for ConsumerId {
+    fn from(PackedId { ordinal, token }: PackedId) -> Self {
+        Self {
+            ordinal: u32::from_le_bytes(ordinal),
+            token,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_comes_out_as_it_went_in_or_as_the_largest_there_is_room_for() {
+        const MOST: u64 = (1 << 40) - 1;
+        for (number, held) in [
+            (0, 0),
+            (1, 1),
+            (0x12_3456_789a, 0x12_3456_789a),
+            (MOST, MOST),
+            (MOST + 1, MOST),
+            (u64::MAX, MOST),
+        ] {
+            assert_eq!(
+                Sequence::from(PackedSequence::from(Sequence(number))).0,
+                held
+            );
+        }
+        let now = Timestamp::from_millis(1_700_000_000_123);
+        assert_eq!(Timestamp::from(PackedTimestamp::from(now)), now);
+    }
+
+    #[test]
+    fn an_identity_comes_out_as_it_went_in() {
+        let consumer = ConsumerId {
+            ordinal: 0x0102_0304,
+            token: *b"0123456789abcdef",
+        };
+        assert_eq!(ConsumerId::from(PackedId::from(consumer)), consumer);
+        assert_eq!(size_of::<PackedId>(), 20);
+        assert_eq!(align_of::<PackedId>(), 1);
+    }
+}

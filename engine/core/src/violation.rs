@@ -1,0 +1,44 @@
+//! What is said of a record that breaks a promise. Nothing of it has been applied.
+
+use crate::{Record, Sequence, SessionId};
+use core::fmt;
+
+/// A record that no sound log holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The record's session.
+    pub session: SessionId,
+    /// The record's sequence.
+    pub sequence: Sequence,
+    /// Which promise it breaks.
+    pub reason: &'static str,
+}
+
+impl Violation {
+    /// Of a record that something speaks against.
+    pub(crate) fn found(record: &Record, broken: Option<&'static str>) -> Result<(), Self> {
+        broken.map_or(Ok(()), |reason| {
+            Err(Self {
+                session: record.session,
+                sequence: record.sequence,
+                reason,
+            })
+        })
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            session,
+            sequence,
+            reason,
+        } = self;
+        write!(
+            f,
+            "record {sequence} of session {session} cannot follow: {reason}"
+        )
+    }
+}
+
+impl core::error::Error for Violation {}
