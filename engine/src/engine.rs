@@ -1,7 +1,6 @@
 //! The engine's handle: what clients and frontends may ask for.
 
 use crate::activity::Activity;
-use crate::alarm::Alarm;
 use crate::answers::{find, joined};
 use crate::builtin::Builtin;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
@@ -92,7 +91,6 @@ impl Engine {
             reports,
             end: end_inbox,
             cursors_logged: runtime.now(),
-            alarm: Alarm::default(),
             read_only: config.read_only,
         };
         runtime.spawn_dedicated("rejoin-sequencer", Box::pin(sequencer.run()));

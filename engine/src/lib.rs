@@ -84,7 +84,6 @@
 //! (a [`Runtime`] of one's own) and `custom_runner` (a [`Runner`] of one's own).
 
 mod activity;
-mod alarm;
 mod answers;
 mod batch;
 mod builtin;

@@ -65,16 +65,11 @@ impl Puller {
         let _counted = self.published.counts.pulls.enter();
         let joined = open.joined;
         let turn = open.turn();
-        let turn = match turn.try_lock() {
-            Some(turn) => Some(turn),
-            None => match select(turn.lock(), self.runtime.timer(turn_wait)).await {
-                Either::Left((turn, _)) => Some(turn),
-                Either::Right(_) => None,
-            },
-        };
+        let mut taken = pin!(turn.lock());
+        let turn = select(&mut taken, self.runtime.timer(turn_wait)).await;
         // Gone meanwhile, by its own word or for its timeout.
         let after = open.cursor().ok_or(PullError::ConsumerNotFound)?;
-        let Some(_turn) = turn else {
+        let Either::Left((_turn, _)) = turn else {
             return Ok(Pulled {
                 records: vec![],
                 after,
@@ -127,8 +122,8 @@ impl Puller {
         limit: ReadLimit,
         mut patience: impl Future + Unpin,
     ) -> Result<Vec<Arc<Record>>, PullError> {
-        let mut listener = None;
         loop {
+            let listener = self.published.listen(session);
             let known = self
                 .published
                 .session(session, |view| (view.last_sequence, view.closed.is_some()));
@@ -144,12 +139,6 @@ impl Puller {
             if let Some(why) = self.published.ended() {
                 return Err(PullError::Unavailable(why.clone()));
             }
-            // Most often there is something, and nobody has to listen. What came just before is
-            // not told: look again.
-            let Some(listener) = listener.take() else {
-                listener = Some(self.published.listen(session));
-                continue;
-            };
             if let Either::Right(_) = select(listener, &mut patience).await {
                 return Ok(vec![]);
             }

@@ -5,7 +5,6 @@
 //! one sync carries as many commands as came in while the one before it ran.
 
 use crate::activity::Activity;
-use crate::alarm::Alarm;
 use crate::batch::{Batch, Reply};
 use crate::error::Unavailable;
 use crate::published::Published;
@@ -17,7 +16,6 @@ use futures::FutureExt;
 use rejoin_core::{Command, Event, State, Timestamp};
 use rejoin_log::{AppendError, Log};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +48,6 @@ pub(crate) struct Sequencer {
     pub(crate) reports: Receiver<Command>,
     pub(crate) end: Receiver<()>,
     pub(crate) cursors_logged: Timestamp,
-    pub(crate) alarm: Alarm,
     /// No session ends by itself then, and cursors are not worth a record: the log is forgotten.
     pub(crate) read_only: bool,
 }
@@ -88,7 +85,7 @@ impl Sequencer {
             due.since(self.runtime.now())
                 .clamp(SHORTEST_SLEEP, limits::TICK)
         });
-        let mut tick = pin!(self.alarm.after(sleep, &*self.runtime).fuse());
+        let mut tick = self.runtime.timer(sleep).fuse();
         futures::select_biased! {
             end = self.end.recv().fuse() => { let _ = end; Input::End }
             () = tick => Input::Tick,

@@ -46,7 +46,9 @@ impl Runtime for SmolRuntime {
     fn spawn_dedicated(&self, name: &'static str, future: BoxFuture<'static, ()>) {
         std::thread::Builder::new()
             .name(name.into())
-            .spawn(move || smol::block_on(future))
+            // Not `smol::block_on`: a thread that has the reactor for a while hands each socket's
+            // event on to another, and what is dedicated waits for channels and timers only.
+            .spawn(move || smol::future::block_on(future))
             .expect("a thread can be started");
     }
 

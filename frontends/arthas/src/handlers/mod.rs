@@ -59,7 +59,10 @@ impl Arthas {
         session: SessionId,
         caller: &Caller,
     ) -> Result<Answer, Fault> {
-        self.engine.touch(session);
+        // A pull is a use of its session while it lasts.
+        if action != Action::PullResults {
+            self.engine.touch(session);
+        }
         // An account's session stays its own. Who reads a log that may not change is not noted, and
         // reads all the same.
         if let Some(user) = &request.user
@@ -79,7 +82,11 @@ impl Arthas {
             Action::InitSession => Err(Fault::Unprocessed),
             Action::InterruptJob => self.interrupt_job(session).await,
             Action::JoinSession => self.join_session(session).await,
-            Action::PullResults => self.pull_results(request, session).await,
+            Action::PullResults => {
+                let answer = self.pull_results(request, session).await;
+                // One that finds nobody to read for is none.
+                answer.inspect_err(|_| self.engine.touch(session))
+            }
             Action::SessionInfo => self.session_info(session),
         }
     }
