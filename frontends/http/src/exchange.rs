@@ -67,8 +67,8 @@ impl Exchange {
         }
     }
 
-    /// Never fails. What can be judged at once is, so that a connection, which always keeps room for
-    /// this future, keeps little; a handler's future has a place of its own while it lasts.
+    /// Never fails. The future has a place of its own while it lasts: a connection, which always keeps
+    /// room for one, keeps a pointer.
     pub(crate) fn respond(
         self: Rc<Self>,
         request: hyper::Request<Incoming>,
@@ -85,7 +85,7 @@ impl Exchange {
         let judged = self.judge(&head, &incoming);
         let (method, headers) = (head.method, head.headers);
         let target = head.uri.into_parts().path_and_query;
-        async move {
+        Box::pin(async move {
             let response = match judged {
                 Err(refusal) => refusal.into_response(whole),
                 Ok(asked) => match self.collect(incoming).await {
@@ -100,7 +100,7 @@ impl Exchange {
                             line: self.line.clone(),
                             notes: seen.notes(),
                         };
-                        Box::pin(self.ask(asked, arrival)).await
+                        self.ask(asked, arrival).await
                     }
                 },
             };
@@ -110,7 +110,7 @@ impl Exchange {
                 matches!(response.body(), Reply::Parts(_)),
             );
             Ok(response.map(|reply| Sending { reply, pace, seen }))
-        }
+        })
     }
 
     /// Asks a handler, and answers for one that fails.
