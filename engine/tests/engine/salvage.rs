@@ -8,7 +8,7 @@ use rejoin_core::{
 };
 use rejoin_engine::{Replayed, Salvage, Salvaged};
 use rejoin_log::Log;
-use rejoin_log::segment::{Findings, LogId, Options, SegmentLog, verify};
+use rejoin_log::segment::{Findings, LogId, OpenError, Options, SegmentLog, verify};
 use rejoin_log::testing::SimulatedDisk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -81,8 +81,17 @@ fn write(batches: &[Vec<Record>]) -> SimulatedDisk {
     disk
 }
 
-/// What can be read of a log, what was found, and what is salvaged of it.
-fn salvage(disk: &SimulatedDisk) -> (Vec<Record>, Findings, Vec<Record>, Salvaged) {
+/// What became of a log that was salvaged.
+pub(crate) struct Outcome {
+    /// What could be read.
+    pub(crate) readable: Vec<Record>,
+    pub(crate) findings: Findings,
+    /// What the new log holds.
+    pub(crate) kept: Vec<Record>,
+    pub(crate) salvaged: Salvaged,
+}
+
+pub(crate) fn salvage(disk: &SimulatedDisk) -> Result<Outcome, OpenError> {
     let mut readable = vec![];
     let mut salvage = Salvage::default();
     let mut kept = vec![];
@@ -90,11 +99,16 @@ fn salvage(disk: &SimulatedDisk) -> (Vec<Record>, Findings, Vec<Record>, Salvage
         readable.push(record.clone());
         kept.extend(salvage.take(record));
     };
-    let findings = verify(disk, &mut visit, &mut |_, _| {}).unwrap();
+    let findings = verify(disk, &mut visit, &mut |_, _| {})?;
     let missing = findings.missing.iter().map(|gap| (gap.session, gap.last));
     let (ends, salvaged) = salvage.finish(missing);
     kept.extend(ends);
-    (readable, findings, kept, salvaged)
+    Ok(Outcome {
+        readable,
+        findings,
+        kept,
+        salvaged,
+    })
 }
 
 fn is_declared(record: &Record) -> bool {
@@ -147,12 +161,17 @@ fn whichever_byte_is_damaged_what_is_sound_is_salvaged_and_the_rest_declared() {
             flipped[byte] ^= 1 << (byte % 8);
             sound.put(name, &flipped);
             flips += 1;
-            let outcome = std::panic::catch_unwind(|| salvage(&sound));
             // The format's version: a newer one is not judged.
-            let Ok((readable, findings, kept, salvaged)) = outcome else {
+            let Ok(outcome) = salvage(&sound) else {
                 assert!((8..12).contains(&byte), "{name}, byte {byte}");
                 continue;
             };
+            let Outcome {
+                readable,
+                findings,
+                kept,
+                salvaged,
+            } = outcome;
             let place = format!("{name}, byte {byte}: {findings:?}");
             assert_eq!(salvaged.rejected, [], "{place}");
             // Everything that could be read, but of sessions without a beginning.
@@ -204,7 +223,12 @@ fn whichever_byte_is_damaged_what_is_sound_is_salvaged_and_the_rest_declared() {
 #[test]
 fn a_sound_log_is_salvaged_as_it_is() {
     let batches = batches();
-    let (_, findings, kept, salvaged) = salvage(&write(&batches));
+    let Outcome {
+        findings,
+        kept,
+        salvaged,
+        ..
+    } = salvage(&write(&batches)).unwrap();
     assert!(findings.is_sound() && salvaged.is_complete());
     assert_eq!(kept, batches.concat());
     assert_eq!(salvaged.records, kept.len() as u64);
@@ -256,8 +280,8 @@ fn a_salvaged_log_is_salvaged_again_as_it_is() {
         .flat_map(|record| salvage_once.take(record))
         .collect();
     assert!(kept.iter().any(is_declared));
-    let (_, findings, again, salvaged) = salvage(&write(std::slice::from_ref(&kept)));
-    assert_eq!(again, kept);
-    assert!(salvaged.is_complete());
-    assert_eq!(findings.declared.len(), 1);
+    let again = salvage(&write(std::slice::from_ref(&kept))).unwrap();
+    assert_eq!(again.kept, kept);
+    assert!(again.salvaged.is_complete());
+    assert_eq!(again.findings.declared.len(), 1);
 }

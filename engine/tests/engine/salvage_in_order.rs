@@ -1,15 +1,16 @@
 //! Salvaging logs that the archive has put in order, and from which sessions were removed: what is
 //! damaged there is declared, what was removed before is not, and removals stay known.
 
+use crate::salvage::{Outcome, salvage};
 use crate::world::config;
 use rejoin_core::testing::operations;
 use rejoin_core::{
     Event, Limits, LossCause, Record, Retention, Sequence, SessionId, State, Timestamp,
 };
-use rejoin_engine::{Replayed, Salvage, Salvaged};
+use rejoin_engine::Replayed;
 use rejoin_log::Log;
 use rejoin_log::disk::Disk;
-use rejoin_log::segment::{Durability, Findings, LogId, OpenError, Options, SegmentLog, verify};
+use rejoin_log::segment::{Durability, LogId, OpenError, Options, SegmentLog, verify};
 use rejoin_log::testing::SimulatedDisk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -24,36 +25,6 @@ const OPTIONS: Options = Options {
 
 /// Which record: its session, and its sequence.
 type Name = (SessionId, Sequence);
-
-/// What became of a log that was salvaged.
-struct Outcome {
-    /// What could be read.
-    readable: Vec<Record>,
-    findings: Findings,
-    /// What the new log holds.
-    kept: Vec<Record>,
-    salvaged: Salvaged,
-}
-
-fn salvage(disk: &SimulatedDisk) -> Result<Outcome, OpenError> {
-    let mut readable = vec![];
-    let mut salvage = Salvage::default();
-    let mut kept = vec![];
-    let mut visit = |record: Record| {
-        readable.push(record.clone());
-        kept.extend(salvage.take(record));
-    };
-    let findings = verify(disk, &mut visit, &mut |_, _| {})?;
-    let missing = findings.missing.iter().map(|gap| (gap.session, gap.last));
-    let (ends, salvaged) = salvage.finish(missing);
-    kept.extend(ends);
-    Ok(Outcome {
-        readable,
-        findings,
-        kept,
-        salvaged,
-    })
-}
 
 /// A log of a few sessions at a time, of which each goes as soon as it is closed; put in order as
 /// it grows.
