@@ -8,17 +8,17 @@ use std::process::Command;
 /// Which of our crates each may depend on. Dependencies point one way.
 const EDGES: [(&str, &[&str]); 16] = [
     ("rejoin-core", &[]),
-    ("rejoin-numbers", &[]),
-    ("rejoin-log", &["rejoin-core", "rejoin-numbers"]),
+    ("rejoin-metrics", &[]),
+    ("rejoin-log", &["rejoin-core", "rejoin-metrics"]),
     (
         "rejoin-engine",
-        &["rejoin-core", "rejoin-log", "rejoin-numbers"],
+        &["rejoin-core", "rejoin-log", "rejoin-metrics"],
     ),
     (
         "rejoin-sim",
         &["rejoin-core", "rejoin-log", "rejoin-engine"],
     ),
-    ("rejoin-http", &["rejoin-numbers"]),
+    ("rejoin-http", &["rejoin-metrics"]),
     ("rejoin-accounts", &["rejoin-http"]),
     (
         "rejoin-arthas",
@@ -60,10 +60,10 @@ const EDGES: [(&str, &[&str]); 16] = [
         ],
     ),
     (
-        "rejoin-operate",
+        "rejoin-admin",
         &[
             "rejoin-log",
-            "rejoin-numbers",
+            "rejoin-metrics",
             "rejoin-engine",
             "rejoin-http",
         ],
@@ -71,7 +71,7 @@ const EDGES: [(&str, &[&str]); 16] = [
     (
         "rejoin",
         &[
-            "rejoin-operate",
+            "rejoin-admin",
             "rejoin-core",
             "rejoin-log",
             "rejoin-engine",
@@ -99,7 +99,7 @@ const EDGES: [(&str, &[&str]); 16] = [
         ],
     ),
     (
-        "rejoin-guard",
+        "rejoin-cost",
         &[
             "rejoin-core",
             "rejoin-log",
@@ -125,14 +125,14 @@ const OUTSIDE: [&str; 2] = ["fuzz/Cargo.toml", "tests/bench/Cargo.toml"];
 
 /// All that comes with the log.
 const OF_THE_LOG: &str = "\
-    crc32c proc-macro2 quote rejoin-core rejoin-numbers syn thiserror thiserror-impl unicode-ident";
+    crc32c proc-macro2 quote rejoin-core rejoin-metrics syn thiserror thiserror-impl unicode-ident";
 
 /// All that comes with the engine, without its features.
 const OF_THE_ENGINE: &str = "\
     async-channel cfg-if concurrent-queue crc32c crossbeam-utils event-listener \
     event-listener-strategy futures futures-channel futures-core futures-io futures-macro \
     futures-sink futures-task futures-util getrandom itoa libc memchr once_cell parking \
-    pin-project-lite proc-macro2 quote rejoin-core rejoin-log rejoin-numbers serde_core serde_json slab syn \
+    pin-project-lite proc-macro2 quote rejoin-core rejoin-log rejoin-metrics serde_core serde_json slab syn \
     thiserror thiserror-impl tracing tracing-core unicode-ident uuid zmij";
 
 /// What the features `smol` and `shell` add to that.

@@ -7,10 +7,10 @@
 //!     cargo run -p rejoin-engine --example custom_runner
 
 use futures::future::BoxFuture;
-use rejoin_core::{Audience, Event, Manner, Place, Sequence, SessionId};
+use rejoin_core::{Event, JobMode, JobSlot, Sequence, SessionId, Visibility};
 use rejoin_engine::{
-    Config, Engine, Exit, NewJob, NewSession, Replayed, Runner, RunnerJob, Services, SmolRuntime,
-    encode_result,
+    Config, Engine, Exit, NewJob, NewSession, RecoveredState, Runner, RunnerJob, Services,
+    SmolRuntime, encode_result,
 };
 use rejoin_log::{MemoryLog, ReadLimit};
 use serde_json::{Map, json};
@@ -107,7 +107,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// What the program does.
 pub(crate) async fn run(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let config = Config::default();
-    let replayed = Replayed::new(&config);
+    let replayed = RecoveredState::new(&config);
     let stocks = Arc::new(Stocks::default());
     let services = Services::from([("stock".into(), stocks.clone() as Arc<dyn Runner>)]);
     let log = Box::new(MemoryLog::new());
@@ -135,12 +135,12 @@ async fn submit(
     statement: &str,
     out: &mut impl Write,
 ) -> Result<(), Box<dyn Error>> {
-    let manner = Manner {
-        place: Place::Foreground,
-        audience: Audience::Session,
+    let mode = JobMode {
+        slot: JobSlot::Foreground,
+        visibility: Visibility::Session,
     };
     let noted = engine
-        .submit_job(NewJob::new(session, statement, manner))
+        .submit_job(NewJob::new(session, statement, mode))
         .await?;
     let limit = ReadLimit {
         records: 100,

@@ -6,9 +6,9 @@
 //!
 //!     cargo run -p rejoin-engine --example embed_smol -- some-directory
 
-use rejoin_core::{Audience, Event, JobId, Manner, Place, Sequence, SessionId};
+use rejoin_core::{Event, JobId, JobMode, JobSlot, Sequence, SessionId, Visibility};
 use rejoin_engine::{
-    Config, Engine, NewJob, NewSession, Replayed, Runner, Runtime, Services, ShellRunner,
+    Config, Engine, NewJob, NewSession, RecoveredState, Runner, Runtime, Services, ShellRunner,
     ShellSettings, SmolRuntime,
 };
 use rejoin_log::ReadLimit;
@@ -29,12 +29,12 @@ pub(crate) async fn run(directory: &Path, out: &mut impl Write) -> Result<(), Bo
     let engine = open(directory)?;
     let session = engine.create_session(NewSession::default()).await?.session;
     for statement in ["export FRUIT=pear; echo one", "echo a $FRUIT"] {
-        let manner = Manner {
-            place: Place::Foreground,
-            audience: Audience::Session,
+        let mode = JobMode {
+            slot: JobSlot::Foreground,
+            visibility: Visibility::Session,
         };
         let noted = engine
-            .submit_job(NewJob::new(session, statement, manner))
+            .submit_job(NewJob::new(session, statement, mode))
             .await?;
         tell(&engine, session, noted.sequence, noted.job, out).await?;
     }
@@ -51,7 +51,7 @@ pub(crate) async fn run(directory: &Path, out: &mut impl Write) -> Result<(), Bo
 fn open(directory: &Path) -> Result<Engine, Box<dyn Error>> {
     let runtime = Arc::new(SmolRuntime);
     let config = Config::default();
-    let mut replayed = Replayed::new(&config);
+    let mut replayed = RecoveredState::new(&config);
     let mut outcome = Ok(());
     let new_id = LogId::from_bytes(runtime.random());
     let (log, _) = SegmentLog::open(

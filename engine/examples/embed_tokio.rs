@@ -7,9 +7,9 @@
 //!     cargo run -p rejoin-engine --example embed_tokio
 
 use futures::future::BoxFuture;
-use rejoin_core::{Audience, ConsumerId, Event, Manner, Place, Record, SessionId, Timestamp};
+use rejoin_core::{ConsumerId, Event, JobMode, JobSlot, Record, SessionId, Timestamp, Visibility};
 use rejoin_engine::{
-    Config, Engine, NewJob, NewSession, Pull, PullError, Replayed, Runner, Runtime, Services,
+    Config, Engine, NewJob, NewSession, Pull, PullError, RecoveredState, Runner, Runtime, Services,
     ShellRunner, ShellSettings,
 };
 use rejoin_log::{MemoryLog, ReadLimit};
@@ -38,7 +38,7 @@ pub(crate) fn run(directory: &Path, out: &mut impl Write) -> Result<(), Box<dyn 
 async fn watch_together(directory: &Path, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let runtime = Arc::new(TokioRuntime(Handle::current()));
     let config = Config::default();
-    let replayed = Replayed::new(&config);
+    let replayed = RecoveredState::new(&config);
     let shell = ShellRunner::new(
         ShellSettings::new(directory, "embed-tokio"),
         runtime.clone(),
@@ -53,13 +53,13 @@ async fn watch_together(directory: &Path, out: &mut impl Write) -> Result<(), Bo
         let consumer = engine.join_session(session).await?;
         viewers.push(tokio::spawn(watch(engine.clone(), session, consumer)));
     }
-    let manner = Manner {
-        place: Place::Foreground,
-        audience: Audience::Session,
+    let mode = JobMode {
+        slot: JobSlot::Foreground,
+        visibility: Visibility::Session,
     };
     let statement = "for word in one two three; do echo $word; done";
     engine
-        .submit_job(NewJob::new(session, statement, manner))
+        .submit_job(NewJob::new(session, statement, mode))
         .await?;
     for (number, viewer) in viewers.into_iter().enumerate() {
         write!(out, "Viewer {} saw:\n{}", number + 1, viewer.await??)?;
@@ -110,7 +110,7 @@ struct TokioRuntime(Handle);
 impl Runtime for TokioRuntime {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one place that reads the clock"
+        reason = "the one slot that reads the clock"
     )]
     fn now(&self) -> Timestamp {
         let since = SystemTime::now()

@@ -10,10 +10,10 @@
 #![allow(clippy::disallowed_methods, reason = "it measures real time")]
 
 use rejoin_core::{
-    Audience, Command, CreateSession, Limits, Manner, Place, Server, SessionId, State, SubmitJob,
-    Timestamp,
+    Command, CreateSession, JobMode, JobSlot, Limits, Server, SessionId, State, SubmitJob,
+    Timestamp, Visibility,
 };
-use rejoin_engine::{Config, Replayed};
+use rejoin_engine::{Config, RecoveredState};
 use rejoin_log::segment::{Durability, LogId, Options, SegmentLog};
 use rejoin_log::{Log, segment::Replay};
 use std::error::Error;
@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{} bytes in order", size(directory)?);
     for _ in 0..ROUNDS {
         let checked = check(directory)?;
-        let mut replayed = Replayed::new(&Config::default());
+        let mut replayed = RecoveredState::new(&Config::default());
         let (resumed, told) = open(directory, &mut replayed)?;
         let (whole, all) = open(directory, &mut Everything::new())?;
         println!(
@@ -74,11 +74,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 const ID: LogId = LogId::from_bytes([1; 16]);
 
 /// As a server replays, but never from a snapshot.
-struct Everything(Replayed);
+struct Everything(RecoveredState);
 
 impl Everything {
     fn new() -> Self {
-        Self(Replayed::new(&Config::default()))
+        Self(RecoveredState::new(&Config::default()))
     }
 }
 
@@ -194,9 +194,9 @@ fn commands(number: u64, step: u64, state: &State) -> Vec<Command> {
         (None, _) => vec![Command::SubmitJob(SubmitJob {
             session,
             statement: "tail -f /var/log/messages | grep error".into(),
-            manner: Manner {
-                place: Place::Foreground,
-                audience: Audience::Session,
+            mode: JobMode {
+                slot: JobSlot::Foreground,
+                visibility: Visibility::Session,
             },
             timeout: Duration::from_secs(u64::from(u32::MAX)),
             output_limit: u64::MAX,

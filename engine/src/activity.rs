@@ -7,7 +7,7 @@
 use crate::Runtime;
 use crate::published::{Published, lock};
 use futures::lock::Mutex as Turn;
-use rejoin_core::{Command, ConsumerId, Deadline, Few, Sequence, SessionId, Timestamp};
+use rejoin_core::{Command, ConsumerId, Deadline, Sequence, SessionId, Timestamp, VecMap};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,7 @@ struct Known {
 #[derive(Debug, Default)]
 struct SessionActivity {
     seen: Timestamp,
-    consumers: Few<ConsumerId, ConsumerActivity>,
+    consumers: VecMap<ConsumerId, ConsumerActivity>,
 }
 
 #[derive(Debug)]

@@ -30,9 +30,9 @@ pub struct Config {
     /// not say.
     pub output_limit: u64,
     /// How long a second pull at once on one consumer waits for its turn.
-    pub turn_wait: Duration,
+    pub pull_lock_timeout: Duration,
     /// The longest that one pull may wait.
-    pub longest_pull: Duration,
+    pub max_pull_wait: Duration,
     /// Bytes of recent results, of all sessions together, that are served from memory.
     pub recent_bytes: usize,
     /// Requests that may wait for the sequencer; one more is `Overloaded`.
@@ -52,8 +52,8 @@ impl Default for Config {
             consumer_timeout: Duration::from_secs(5 * 60),
             job_timeout: Duration::from_secs(24 * 60 * 60),
             output_limit: limits::OUTPUT_BYTES,
-            turn_wait: Duration::from_millis(500),
-            longest_pull: Duration::from_secs(60),
+            pull_lock_timeout: Duration::from_millis(500),
+            max_pull_wait: Duration::from_secs(60),
             recent_bytes: limits::RECENT_BYTES,
             queue: limits::QUEUE,
             read_only: false,

@@ -9,8 +9,8 @@ use crate::permission::Permission;
 use crate::published::Published;
 use crate::pull::{Pull, Pulled, Puller};
 use crate::reading::Reading;
-use crate::replay::Replayed;
-use crate::request::{CreatedSession, NewJob, NewSession, NotedJob};
+use crate::recovered_state::RecoveredState;
+use crate::request::{CreatedSession, JobAck, NewJob, NewSession};
 use crate::sequencer::{Request, Sequencer};
 use crate::supervisor::{Services, Supervisor};
 use crate::{Config, Runtime, limits};
@@ -50,7 +50,7 @@ impl Engine {
         config: Config,
         runtime: Arc<dyn Runtime>,
         mut log: Box<dyn Log>,
-        replayed: Replayed,
+        replayed: RecoveredState,
         services: Services,
     ) -> Result<Self, OpenError> {
         let (mut state, mut views): (State, Views) = replayed.into_parts();
@@ -241,7 +241,7 @@ impl Engine {
     ///
     /// When the session is not open, its foreground is taken, a limit is reached, or as every
     /// command.
-    pub async fn submit_job(&self, new: NewJob) -> Result<NotedJob, CommandError> {
+    pub async fn submit_job(&self, new: NewJob) -> Result<JobAck, CommandError> {
         if self.puller.published.is_closing() {
             return Err(CommandError::Unavailable(Unavailable::ShuttingDown));
         }
@@ -249,7 +249,7 @@ impl Engine {
         let submit = SubmitJob {
             session: new.session,
             statement: new.statement,
-            manner: new.manner,
+            mode: new.mode,
             timeout: new.timeout.unwrap_or(self.config.job_timeout),
             output_limit: new.output_limit.unwrap_or(self.config.output_limit),
             request: new.request,
@@ -257,12 +257,12 @@ impl Engine {
         };
         let records = match self.command(Command::SubmitJob(submit)).await {
             Err(CommandError::Rejected(Rejection::RequestRepeated { job, sequence })) => {
-                return Ok(NotedJob { job, sequence });
+                return Ok(JobAck { job, sequence });
             }
             submitted => submitted?,
         };
         Ok(find(&records, |record| match record.event {
-            Event::JobSubmitted { job, .. } => Some(NotedJob {
+            Event::JobSubmitted { job, .. } => Some(JobAck {
                 job,
                 sequence: record.sequence,
             }),
@@ -332,11 +332,11 @@ impl Engine {
         &self,
         session: SessionId,
         job: Option<JobId>,
-    ) -> Result<NotedJob, CommandError> {
+    ) -> Result<JobAck, CommandError> {
         self.permission.to_change()?;
         let records = self.command(Command::InterruptJob { session, job }).await?;
         Ok(find(&records, |record| match record.event {
-            Event::InterruptRequested { job, .. } => Some(NotedJob {
+            Event::InterruptRequested { job, .. } => Some(JobAck {
                 job,
                 sequence: record.sequence,
             }),
@@ -346,7 +346,7 @@ impl Engine {
 
     /// What the session has for a consumer after its cursor. Answers as soon as a selected record
     /// is there, and with nothing after `pull.wait`, or when the session or the engine ends. A
-    /// second pull at once on a consumer waits [`Config::turn_wait`] for its turn, then answers
+    /// second pull at once on a consumer waits [`Config::pull_lock_timeout`] for its turn, then answers
     /// with nothing.
     ///
     /// Dropping the future takes nothing away from the consumer.
@@ -355,8 +355,8 @@ impl Engine {
     ///
     /// When the consumer does not read the session, or the log cannot be read.
     pub async fn pull(&self, mut pull: Pull) -> Result<Pulled, PullError> {
-        pull.wait = pull.wait.min(self.config.longest_pull);
-        self.puller.pull(pull, self.config.turn_wait).await
+        pull.wait = pull.wait.min(self.config.max_pull_wait);
+        self.puller.pull(pull, self.config.pull_lock_timeout).await
     }
 
     /// The records of a session after a sequence that the reader names, and whoever reads; waits

@@ -18,8 +18,8 @@ pub(crate) fn note(record: &Record) {
         Event::ConsumerLeft { consumer, cause } => {
             tracing::debug!(%session, ordinal = consumer.ordinal, ?cause, "consumer left");
         }
-        Event::JobSubmitted { job, manner, .. } => {
-            tracing::debug!(%session, %job, place = ?manner.place, "job submitted");
+        Event::JobSubmitted { job, mode, .. } => {
+            tracing::debug!(%session, %job, place = ?mode.slot, "job submitted");
         }
         Event::InterruptRequested { job, cause, .. } => {
             tracing::debug!(%session, %job, ?cause, "job told to end");

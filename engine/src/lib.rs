@@ -9,7 +9,7 @@
 //!
 //! ```
 //! use futures::future::BoxFuture;
-//! use rejoin_core::{Audience, Event, Manner, Place};
+//! use rejoin_core::{Visibility, Event, JobMode, JobSlot};
 //! use rejoin_engine::*;
 //! use rejoin_log::{MemoryLog, ReadLimit};
 //! use serde_json::{Map, json};
@@ -32,12 +32,12 @@
 //! smol::block_on(async {
 //!     let config = Config::default();
 //!     let services = Services::from([("echo".into(), Arc::new(Echo) as Arc<dyn Runner>)]);
-//!     let (log, replayed) = (Box::new(MemoryLog::new()), Replayed::new(&config));
+//!     let (log, replayed) = (Box::new(MemoryLog::new()), RecoveredState::new(&config));
 //!     let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
 //!
 //!     let created = engine.create_session(NewSession { reads: true, ..Default::default() }).await?;
-//!     let manner = Manner { place: Place::Foreground, audience: Audience::Session };
-//!     engine.submit_job(NewJob::new(created.session, "hello", manner)).await?;
+//!     let mode = JobMode { slot: JobSlot::Foreground, visibility: Visibility::Session };
+//!     engine.submit_job(NewJob::new(created.session, "hello", mode)).await?;
 //!
 //!     // Whoever reads, and whenever: the same records in the same order.
 //!     let pull = Pull {
@@ -58,7 +58,7 @@
 //! ```
 //!
 //! A log that outlives the process is a [`SegmentLog`](rejoin_log::SegmentLog) in the place of the
-//! `MemoryLog`: [`Replayed`] says how its records come back.
+//! `MemoryLog`: [`RecoveredState`] says how its records come back.
 //!
 //! # Waiting, and being dropped
 //!
@@ -99,8 +99,8 @@ mod published;
 mod pull;
 mod reading;
 mod recent;
+mod recovered_state;
 mod removal;
-mod replay;
 mod request;
 mod runner;
 mod runtime;
@@ -117,8 +117,8 @@ pub use engine::Engine;
 pub use error::{CommandError, OpenError, PullError, Unavailable};
 pub use input::Input;
 pub use pull::{Pull, Pulled};
-pub use replay::Replayed;
-pub use request::{CreatedSession, NewJob, NewSession, NotedJob};
+pub use recovered_state::RecoveredState;
+pub use request::{CreatedSession, JobAck, NewJob, NewSession};
 pub use runner::{EngineEnded, Exit, Reporter, Runner, RunnerJob, encode_result};
 #[cfg(all(feature = "shell", unix))]
 pub use runner::{OpenShellError, ShellRunner, ShellSettings};
@@ -126,6 +126,6 @@ pub use runtime::Runtime;
 #[cfg(feature = "smol")]
 pub use runtime::SmolRuntime;
 pub use salvage::{Gap, Salvage, Salvaged};
-pub use stats::{Condition, Stats};
+pub use stats::{EngineStatus, Stats};
 pub use supervisor::Services;
-pub use transitions::Transitions;
+pub use transitions::RecordValidator;

@@ -3,7 +3,7 @@
 
 use crate::error::Unavailable;
 use crate::recent::Recent;
-use crate::stats::{Condition, Counts};
+use crate::stats::{Counts, EngineStatus};
 use event_listener::{Event as Wake, EventListener};
 use rejoin_core::{Event, Record, Sequence, SessionId, SessionView, Views};
 use rejoin_log::ReadLimit;
@@ -89,8 +89,8 @@ impl Published {
     ) -> Option<Vec<Arc<Record>>> {
         let read = lock(&self.recent).read(session, after, limit);
         match &read {
-            Some(_) => self.counts.recent_hits.one(),
-            None => self.counts.recent_misses.one(),
+            Some(_) => self.counts.recent_hits.inc(),
+            None => self.counts.recent_misses.inc(),
         }
         read
     }
@@ -141,11 +141,11 @@ impl Published {
     }
 
     /// How far the engine has come.
-    pub(crate) fn condition(&self) -> Condition {
+    pub(crate) fn status(&self) -> EngineStatus {
         match self.ended() {
-            Some(_) => Condition::Ended,
-            None if self.is_closing() => Condition::Closing,
-            None => Condition::Open,
+            Some(_) => EngineStatus::Stopped,
+            None if self.is_closing() => EngineStatus::ShuttingDown,
+            None => EngineStatus::Running,
         }
     }
 

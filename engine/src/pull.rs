@@ -23,7 +23,7 @@ pub struct Pull {
     /// The consumer, whose cursor says where to go on.
     pub consumer: ConsumerId,
     /// How long to wait when there is nothing; no longer than
-    /// [`Config::longest_pull`](crate::Config).
+    /// [`Config::max_pull_wait`](crate::Config).
     pub wait: Duration,
     /// How much to read at once; one record at least is read. Counted before `select`.
     pub limit: ReadLimit,
@@ -53,7 +53,11 @@ pub(crate) struct Puller {
 }
 
 impl Puller {
-    pub(crate) async fn pull(&self, pull: Pull, turn_wait: Duration) -> Result<Pulled, PullError> {
+    pub(crate) async fn pull(
+        &self,
+        pull: Pull,
+        pull_lock_timeout: Duration,
+    ) -> Result<Pulled, PullError> {
         let Some(open) = self.activity.begin_pull(pull.session, pull.consumer) else {
             return Err(
                 match self.published.session(pull.session, |view| view.closed) {
@@ -66,7 +70,7 @@ impl Puller {
         let joined = open.joined;
         let turn = open.turn();
         let mut taken = pin!(turn.lock());
-        let turn = select(&mut taken, self.runtime.timer(turn_wait)).await;
+        let turn = select(&mut taken, self.runtime.timer(pull_lock_timeout)).await;
         // Gone meanwhile, by its own word or for its timeout.
         let after = open.cursor().ok_or(PullError::ConsumerNotFound)?;
         let Either::Left((_turn, _)) = turn else {

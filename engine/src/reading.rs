@@ -128,7 +128,7 @@ fn check(session: SessionId, after: Sequence, records: &[Arc<Record>]) -> Result
     let mut expected = after.next();
     let mut damaged = records.is_empty().then(|| "nothing".to_owned());
     for record in records {
-        if !record.stands_for().contains(&expected) {
+        if !record.covered_sequences().contains(&expected) {
             damaged = Some(format!("sequence {}", record.sequence));
             break;
         }

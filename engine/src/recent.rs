@@ -45,7 +45,7 @@ impl Recent {
         limit: ReadLimit,
     ) -> Option<Vec<Arc<Record>>> {
         let records = self.sessions.get(&session)?;
-        if *records.front()?.stands_for().start() > after.next() {
+        if *records.front()?.covered_sequences().start() > after.next() {
             return None;
         }
         let skip = records.partition_point(|record| record.sequence <= after);

@@ -1,6 +1,6 @@
 //! What is asked of the engine, and what is answered, in a form that can grow.
 
-use rejoin_core::{ConsumerId, JobId, Manner, Sequence, SessionId, SessionNumber};
+use rejoin_core::{ConsumerId, JobId, JobMode, Sequence, SessionId, SessionNumber};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub struct NewJob {
     /// What to run.
     pub statement: Arc<str>,
     /// How.
-    pub manner: Manner,
+    pub mode: JobMode,
     /// How long it may run before it is interrupted; none means as configured.
     pub timeout: Option<Duration>,
     /// How many bytes of results it may emit; none means as configured.
@@ -60,21 +60,21 @@ impl NewJob {
     /// The statement in the session, with the timeout and the output limit as configured.
     ///
     /// ```
-    /// use rejoin_core::{Audience, Manner, Place, SessionId};
+    /// use rejoin_core::{Visibility, JobMode, JobSlot, SessionId};
     /// use rejoin_engine::NewJob;
     /// use std::time::Duration;
     ///
     /// let session = SessionId::from_bytes([7; 16]);
-    /// let manner = Manner { place: Place::Background, audience: Audience::Session };
-    /// let mut job = NewJob::new(session, "make all", manner);
+    /// let mode = JobMode { slot: JobSlot::Background, visibility: Visibility::Session };
+    /// let mut job = NewJob::new(session, "make all", mode);
     /// job.timeout = Some(Duration::from_secs(600));
     /// assert_eq!(job.output_limit, None);
     /// ```
-    pub fn new(session: SessionId, statement: impl Into<Arc<str>>, manner: Manner) -> Self {
+    pub fn new(session: SessionId, statement: impl Into<Arc<str>>, mode: JobMode) -> Self {
         Self {
             session,
             statement: statement.into(),
-            manner,
+            mode,
             timeout: None,
             output_limit: None,
             request: None,
@@ -85,7 +85,7 @@ impl NewJob {
 
 /// A record that a request about a job led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotedJob {
+pub struct JobAck {
     /// The job.
     pub job: JobId,
     /// The record's sequence: what the job does because of it comes later.

@@ -103,7 +103,7 @@ impl Salvage {
             self.salvaged.dropped.remove(&session);
             self.removed.insert(session);
         }
-        let start = *record.stands_for().start();
+        let start = *record.covered_sequences().start();
         let before = Sequence(start.0.saturating_sub(1));
         let mut kept: Vec<_> = self.declare(session, before).into_iter().collect();
         match self.state.check(&record) {

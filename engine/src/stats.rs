@@ -7,7 +7,7 @@ use crate::Engine;
 use crate::error::CommandError;
 use crate::published::Published;
 use rejoin_core::{CloseCause, Command, Event, LeaveCause, Outcome, Record, Rejection};
-use rejoin_numbers::{Counter, Distribution, Histogram, Level};
+use rejoin_metrics::{Counter, Gauge, Histogram, HistogramSnapshot};
 
 /// The engine's numbers at one time. Totals are since the engine was started.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub struct Stats {
     /// Records that were appended to the log.
     pub records: u64,
     /// How many records each append carried.
-    pub batches: Distribution,
+    pub batches: HistogramSnapshot,
     /// Commands that the state accepted, by kind.
     pub accepted: Vec<(&'static str, u64)>,
     /// Commands that the state refused, by kind.
@@ -62,7 +62,7 @@ pub struct Stats {
     /// Reads of records that the log had to be asked for.
     pub recent_misses: u64,
     /// Whether it takes commands.
-    pub condition: Condition,
+    pub status: EngineStatus,
 }
 
 impl Engine {
@@ -75,20 +75,20 @@ impl Engine {
 
     /// Counts a request that found the queue full.
     pub(crate) fn overloaded(&self) -> CommandError {
-        self.puller.published.counts.overloaded.one();
+        self.puller.published.counts.overloaded.inc();
         CommandError::Overloaded
     }
 }
 
 /// How far an engine has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
+pub enum EngineStatus {
     /// It takes commands.
-    Open,
+    Running,
     /// It was told to end, takes no more jobs, and waits for those that run.
-    Closing,
+    ShuttingDown,
     /// It has ended, for whatever reason.
-    Ended,
+    Stopped,
 }
 
 /// Where the engine counts.
@@ -110,7 +110,7 @@ pub(crate) struct Counts {
     refused: [Counter; KINDS.len()],
     rejections: [Counter; REASONS.len()],
     pub(crate) overloaded: Counter,
-    pub(crate) pulls: Level,
+    pub(crate) pulls: Gauge,
     pub(crate) recent_hits: Counter,
     pub(crate) recent_misses: Counter,
 }
@@ -134,7 +134,7 @@ impl Counts {
             refused: Default::default(),
             rejections: Default::default(),
             overloaded: Counter::default(),
-            pulls: Level::default(),
+            pulls: Gauge::default(),
             recent_hits: Counter::default(),
             recent_misses: Counter::default(),
         }
@@ -150,14 +150,14 @@ impl Counts {
     /// A durable record.
     pub(crate) fn record(&self, record: &Record) {
         match &record.event {
-            Event::SessionCreated { .. } => self.sessions_created.one(),
-            Event::SessionClosed { cause } => self.sessions_closed[*cause as usize].one(),
-            Event::ConsumerJoined { .. } => self.consumers_joined.one(),
-            Event::ConsumerLeft { cause, .. } => self.consumers_left[*cause as usize].one(),
-            Event::JobSubmitted { .. } => self.jobs_submitted.one(),
-            Event::JobFinished { outcome, .. } => self.jobs_finished[*outcome as usize].one(),
+            Event::SessionCreated { .. } => self.sessions_created.inc(),
+            Event::SessionClosed { cause } => self.sessions_closed[*cause as usize].inc(),
+            Event::ConsumerJoined { .. } => self.consumers_joined.inc(),
+            Event::ConsumerLeft { cause, .. } => self.consumers_left[*cause as usize].inc(),
+            Event::JobSubmitted { .. } => self.jobs_submitted.inc(),
+            Event::JobFinished { outcome, .. } => self.jobs_finished[*outcome as usize].inc(),
             Event::ResultEmitted { result, .. } => {
-                self.results.one();
+                self.results.inc();
                 self.result_bytes.add(result.len() as u64);
             }
             _ => {}
@@ -167,12 +167,12 @@ impl Counts {
     /// A command of this kind was decided.
     pub(crate) fn decided<T>(&self, kind: Kind, outcome: &Result<T, Rejection>) {
         match outcome {
-            Ok(_) => self.accepted[kind.0].one(),
+            Ok(_) => self.accepted[kind.0].inc(),
             Err(rejection) => {
-                self.refused[kind.0].one();
+                self.refused[kind.0].inc();
                 let code = rejection.code();
                 let reason = REASONS.iter().position(|known| *known == code);
-                self.rejections[reason.unwrap_or(REASONS.len() - 1)].one();
+                self.rejections[reason.unwrap_or(REASONS.len() - 1)].inc();
             }
         }
     }
@@ -209,7 +209,7 @@ impl Counts {
             recent_limit,
             recent_hits: self.recent_hits.get(),
             recent_misses: self.recent_misses.get(),
-            condition: published.condition(),
+            status: published.status(),
         }
     }
 }

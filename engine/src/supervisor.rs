@@ -6,7 +6,7 @@ use crate::runner::{Exit, Reporter, Runner, RunnerJob};
 use crate::{Runtime, limits};
 use async_channel::{Sender, TrySendError};
 use futures::FutureExt;
-use rejoin_core::{Command, Effect, Event, InterruptCause, JobId, Place, Record, SessionId};
+use rejoin_core::{Command, Effect, Event, InterruptCause, JobId, JobSlot, Record, SessionId};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -53,11 +53,11 @@ impl Supervisor {
                     service,
                     job,
                     statement,
-                    place,
+                    slot,
                     input,
                 } => {
                     let input = input.then(|| self.inputs.open(job));
-                    self.start(&service, session, job, statement, place, input);
+                    self.start(&service, session, job, statement, slot, input);
                 }
                 Effect::Write { job, bytes, end } => self.inputs.write(job, bytes, end),
                 Effect::Interrupt { job, cause, .. } => self.interrupt(job, cause),
@@ -85,7 +85,7 @@ impl Supervisor {
         session: SessionId,
         job: JobId,
         statement: Arc<str>,
-        place: Place,
+        slot: JobSlot,
         input: Option<Input>,
     ) {
         let (interrupt, interrupts) = async_channel::bounded(limits::INTERRUPTS);
@@ -112,7 +112,7 @@ impl Supervisor {
             session,
             job,
             statement,
-            place,
+            slot,
             reporter: reporter.clone(),
             interrupts,
             input,

@@ -2,7 +2,9 @@
 //! told to end, and time that moves when it is told to.
 
 use crate::published::lock;
-use crate::{Config, Engine, Exit, Replayed, Runner, RunnerJob, Runtime, Services, SmolRuntime};
+use crate::{
+    Config, Engine, Exit, RecoveredState, Runner, RunnerJob, Runtime, Services, SmolRuntime,
+};
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use rejoin_core::{Record, Timestamp};
@@ -36,7 +38,7 @@ pub fn in_memory(
     records: &[Record],
 ) -> Engine {
     let mut log = MemoryLog::new();
-    let mut replayed = Replayed::new(&config);
+    let mut replayed = RecoveredState::new(&config);
     for record in records {
         replayed.add(record).expect("records of a log");
         log.append(&[Arc::new(record.clone())])

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// Checks every transition of the sessions whose records are all there. Behind a gap only a
 /// session's order can be checked: what its state was there is not known.
 #[derive(Clone, Debug)]
-pub struct Transitions {
+pub struct RecordValidator {
     state: State,
     streams: BTreeMap<SessionId, Stream>,
     last_at: Timestamp,
@@ -25,7 +25,7 @@ struct Stream {
     is_broken: bool,
 }
 
-impl Default for Transitions {
+impl Default for RecordValidator {
     fn default() -> Self {
         Self {
             state: State::new(Limits::DEFAULT),
@@ -37,7 +37,7 @@ impl Default for Transitions {
     }
 }
 
-impl Transitions {
+impl RecordValidator {
     /// Takes the next record that is readable.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl Transitions {
     pub fn take(&mut self, record: &Record) -> Result<(), Violation> {
         let stream = self.streams.entry(record.session).or_default();
         let expected = stream.last.next();
-        stream.is_broken |= *record.stands_for().start() > expected;
+        stream.is_broken |= *record.covered_sequences().start() > expected;
         let outcome = if stream.is_broken {
             self.unchecked += 1;
             let reason = if record.sequence < expected {
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_transition_that_breaks_a_promise_is_named_once() {
-        let mut transitions = Transitions::default();
+        let mut transitions = RecordValidator::default();
         let started = |sequence| {
             record(
                 sequence,
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_follows_a_gap_is_checked_for_its_order_only() {
-        let mut transitions = Transitions::default();
+        let mut transitions = RecordValidator::default();
         let closed = Event::SessionClosed {
             cause: CloseCause::Requested,
         };
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn one_session_with_a_gap_leaves_the_others_checked() {
-        let mut transitions = Transitions::default();
+        let mut transitions = RecordValidator::default();
         assert_eq!(transitions.take(&record(2, Event::SessionResumed)), Ok(()));
         let other = Record {
             session: SessionId::from_bytes([9; 16]),

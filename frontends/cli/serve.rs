@@ -18,7 +18,7 @@ use operate::Listener;
 use rejoin_accounts::Accounts;
 use rejoin_core::{Timestamp, Violation};
 use rejoin_engine::{
-    Engine, Replayed, Runner, Runtime, Services, ShellRunner, ShellSettings, SmolRuntime,
+    Engine, RecoveredState, Runner, Runtime, Services, ShellRunner, ShellSettings, SmolRuntime,
     Unavailable,
 };
 use rejoin_http::{Closing, Server, Tls};
@@ -115,7 +115,7 @@ async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
     let data = settings.data();
     let config = settings.engine();
     let at = SmolRuntime.now();
-    let (log, replayed) = open_log(&data, settings, Replayed::new(&config))?;
+    let (log, replayed) = open_log(&data, settings, RecoveredState::new(&config))?;
     let data = data.canonicalize().unwrap_or(data);
     let runtime = Arc::new(SmolRuntime);
     let mut shell_settings = ShellSettings::new(data.join("shell"), log.id().to_string());
@@ -223,8 +223,8 @@ impl Begun {
 fn open_log(
     data: &Path,
     settings: &Settings,
-    mut replayed: Replayed,
-) -> Result<(SegmentLog, Replayed), ServeError> {
+    mut replayed: RecoveredState,
+) -> Result<(SegmentLog, RecoveredState), ServeError> {
     let new_id = LogId::from_bytes(SmolRuntime.random());
     let directory = data.join("log");
     let opened = SegmentLog::open_replaying(&directory, new_id, settings.log(), &mut replayed);
@@ -301,7 +301,7 @@ fn bind(
     let numbers = operate::numbers();
     let mut operate = settings.operate_listen().map(of_its_own);
     let app = operate.as_mut().map_or(&mut common, |(_, app)| app);
-    rejoin_operate::mount(app, operate::operated(begun, numbers.clone()));
+    rejoin_admin::mount(app, operate::operated(begun, numbers.clone()));
 
     let bind = |listener, (address, app)| {
         let watch = operate::watch(settings, &numbers, listener);

@@ -96,7 +96,7 @@ pub(crate) struct Settings {
 
     /// Answer a second pull at once of one consumer with nothing after so long [default: 500ms]
     #[arg(long, value_name = "TIME", env = "REJOIN_TURN_WAIT", help_heading = TIMEOUTS)]
-    turn_wait: Option<Wait>,
+    pull_lock_timeout: Option<Wait>,
 
     /// From SIGINT to SIGTERM, and from that to SIGKILL, when a job is interrupted [default: 2s]
     #[arg(long, value_name = "TIME", env = "REJOIN_INTERRUPT_GRACE", help_heading = TIMEOUTS)]
@@ -278,7 +278,7 @@ impl Settings {
         first_said! { self, other;
             tls_cert tls_key
             listen maxscale_listen doris_listen operate_listen doris_columns data durability session_timeout consumer_timeout job_timeout exec_timeout
-            pull_wait turn_wait interrupt_grace shutdown_grace idle_timeout body_timeout
+            pull_wait pull_lock_timeout interrupt_grace shutdown_grace idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_header recent_bytes
             accounts allow_host
@@ -353,9 +353,9 @@ impl Settings {
         config.session_timeout = wait(self.session_timeout, config.session_timeout);
         config.consumer_timeout = wait(self.consumer_timeout, config.consumer_timeout);
         config.job_timeout = wait(self.job_timeout, config.job_timeout);
-        config.turn_wait = wait(self.turn_wait, config.turn_wait);
-        config.longest_pull = config
-            .longest_pull
+        config.pull_lock_timeout = wait(self.pull_lock_timeout, config.pull_lock_timeout);
+        config.max_pull_wait = config
+            .max_pull_wait
             .max(wait(self.pull_wait, Duration::ZERO));
         config.limits.sessions = self.max_sessions.unwrap_or(config.limits.sessions);
         config.limits.consumers = self.max_consumers.unwrap_or(config.limits.consumers);

@@ -10,11 +10,11 @@
 use crate::closed::Closed;
 use crate::consumers::{Consumer, Consumers};
 use crate::deadline::Next;
-use crate::few::Few;
 use crate::requests::{Known, Requests, fingerprint};
 use crate::state::{Input, Job, Session, State};
+use crate::vec_map::VecMap;
 use crate::{
-    ConsumerId, Event, InterruptCause, JobId, LeaveCause, LossCause, Place, Record, Sequence,
+    ConsumerId, Event, InterruptCause, JobId, JobSlot, LeaveCause, LossCause, Record, Sequence,
     SessionId, SessionNumber, Timestamp, Violation,
 };
 use alloc::boxed::Box;
@@ -86,7 +86,7 @@ impl State {
                     last_sequence: record.sequence,
                     last_ordinal: 0,
                     consumers: Consumers::default(),
-                    jobs: Few::default(),
+                    jobs: VecMap::default(),
                     foreground: None,
                     requests: Requests::default(),
                     seen: record.at,
@@ -225,7 +225,7 @@ impl Session {
             Event::ConsumerLeft { consumer, .. } => self.consumers.leave(*consumer),
             Event::JobSubmitted {
                 job: id,
-                manner,
+                mode,
                 statement,
                 timeout,
                 output_limit,
@@ -236,12 +236,12 @@ impl Session {
                     let known = Known {
                         job: *id,
                         sequence,
-                        fingerprint: fingerprint(statement, *manner, *input),
+                        fingerprint: fingerprint(statement, *mode, *input),
                     };
                     self.requests.remember(request, known);
                 }
                 let job = Job {
-                    manner: *manner,
+                    mode: *mode,
                     started: false,
                     output: 0,
                     output_limit: *output_limit,
@@ -251,7 +251,7 @@ impl Session {
                     is_doubtful: false,
                     input: if *input { Input::Open(0) } else { Input::None },
                 };
-                if manner.place == Place::Foreground
+                if mode.slot == JobSlot::Foreground
                     && let Some(over) = self.foreground.replace(*id)
                 {
                     // It has ended in a record that is lost.
@@ -323,10 +323,7 @@ impl Session {
                 .lacks_consumer(consumer)
                 .then_some("its consumer has not joined"),
             Event::JobSubmitted {
-                job,
-                manner,
-                request,
-                ..
+                job, mode, request, ..
             } => {
                 let is_repeated = |request| self.requests.get(request).is_some();
                 if job.0 <= last_job {
@@ -334,7 +331,7 @@ impl Session {
                 } else if request.as_deref().is_some_and(is_repeated) {
                     Some("its request has led to a job already")
                 } else {
-                    (manner.place == Place::Foreground && self.is_foreground_taken())
+                    (mode.slot == JobSlot::Foreground && self.is_foreground_taken())
                         .then_some("the foreground is taken")
                 }
             }

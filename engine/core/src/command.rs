@@ -1,7 +1,7 @@
 //! What may be asked of the core: requests in the imperative. Identities, instants and timeouts
 //! are inside: the core invents nothing.
 
-use crate::{CloseCause, ConsumerId, JobId, Manner, Sequence, Server, SessionId, Timestamp};
+use crate::{CloseCause, ConsumerId, JobId, JobMode, Sequence, Server, SessionId, Timestamp};
 use alloc::sync::Arc;
 use core::time::Duration;
 
@@ -153,7 +153,7 @@ pub struct SubmitJob {
     /// What to run.
     pub statement: Arc<str>,
     /// How.
-    pub manner: Manner,
+    pub mode: JobMode,
     /// How long it may run before it is interrupted.
     pub timeout: Duration,
     /// How many bytes of results it may emit before it is interrupted.

@@ -1,6 +1,6 @@
 //! What the world must do once a record is durable. Replay computes effects and drops them.
 
-use crate::{Event, InterruptCause, JobId, Place, Record, SessionId, State};
+use crate::{Event, InterruptCause, JobId, JobSlot, Record, SessionId, State};
 use alloc::sync::Arc;
 
 /// An order to the runner of a service.
@@ -17,7 +17,7 @@ pub enum Effect {
         /// What to run.
         statement: Arc<str>,
         /// Whether the session's other jobs wait for it.
-        place: Place,
+        slot: JobSlot,
         /// Whether its standard input stays open.
         input: bool,
     },
@@ -57,7 +57,7 @@ impl Effect {
             Event::JobSubmitted {
                 job,
                 statement,
-                manner,
+                mode,
                 input,
                 ..
             } => Some(Self::Start {
@@ -65,7 +65,7 @@ impl Effect {
                 service: service()?,
                 job: *job,
                 statement: statement.clone(),
-                place: manner.place,
+                slot: mode.slot,
                 input: *input,
             }),
             Event::InputWritten {

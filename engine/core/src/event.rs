@@ -84,7 +84,7 @@ pub enum Event {
         /// The job's number.
         job: JobId,
         /// How it was submitted.
-        manner: Manner,
+        mode: JobMode,
         /// What it runs.
         statement: Arc<str>,
         /// How long it may run before it is interrupted.
@@ -101,7 +101,7 @@ pub enum Event {
         /// Which job.
         job: JobId,
         /// How it was submitted.
-        manner: Manner,
+        mode: JobMode,
         /// What was written.
         bytes: Arc<[u8]>,
         /// Whether nothing follows.
@@ -118,7 +118,7 @@ pub enum Event {
     JobStarted {
         /// Which job.
         job: JobId,
-        /// As [`Manner::is_private`].
+        /// As [`JobMode::is_private`].
         private: bool,
     },
     /// A job said something.
@@ -126,7 +126,7 @@ pub enum Event {
         /// Which job.
         job: JobId,
         /// How it was submitted.
-        manner: Manner,
+        mode: JobMode,
         /// One JSON object with at least `type` and `jobId`, keys in alphabetical order, encoded
         /// once: these bytes are what every reader gets.
         result: Arc<str>,
@@ -137,7 +137,7 @@ pub enum Event {
         job: JobId,
         /// Why.
         cause: InterruptCause,
-        /// As [`Manner::is_private`].
+        /// As [`JobMode::is_private`].
         private: bool,
     },
     /// A job ended; nothing about it follows.
@@ -145,7 +145,7 @@ pub enum Event {
         /// Which job.
         job: JobId,
         /// How it was submitted.
-        manner: Manner,
+        mode: JobMode,
         /// How it ended.
         outcome: Outcome,
         /// The status code that it ended with: 0 is success.
@@ -174,7 +174,7 @@ impl Record {
     /// The sequences that this record stands for: its own, and those that it says are gone.
     ///
     /// Whoever has read up to `after` goes on with the record that stands for `after.next()`.
-    pub fn stands_for(&self) -> RangeInclusive<Sequence> {
+    pub fn covered_sequences(&self) -> RangeInclusive<Sequence> {
         match self.event {
             Event::RecordsLost { first, .. } => first.min(self.sequence)..=self.sequence,
             _ => self.sequence..=self.sequence,
@@ -301,28 +301,28 @@ pub struct Server {
 
 /// How a job was submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Manner {
+pub struct JobMode {
     /// Whether others must wait for it.
-    pub place: Place,
+    pub slot: JobSlot,
     /// Whom its results are for.
-    pub audience: Audience,
+    pub visibility: Visibility,
 }
 
-impl Manner {
+impl JobMode {
     /// Whether nobody but who submitted the job need know that it runs: nobody waits for it, and
     /// nobody else is told its results.
     #[must_use]
     pub const fn is_private(self) -> bool {
         matches!(
-            (self.place, self.audience),
-            (Place::Background, Audience::Submitter)
+            (self.slot, self.visibility),
+            (JobSlot::Background, Visibility::Submitter)
         )
     }
 }
 
 /// Whether a session's other jobs must wait for a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum JobSlot {
     /// Alone: no other foreground job starts before it has finished.
     Foreground,
     /// Beside the others.
@@ -331,7 +331,7 @@ pub enum Place {
 
 /// Whom a job's results are for. The log holds them all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience {
+pub enum Visibility {
     /// Every consumer of the session.
     Session,
     /// Only who submitted the job.

@@ -56,11 +56,9 @@ mod deadline;
 mod decide;
 mod effect;
 mod event;
-mod few;
 mod id;
 pub mod limits;
 mod packed;
-mod projection;
 mod rejection;
 mod requests;
 mod snapshot;
@@ -68,6 +66,8 @@ mod state;
 mod step;
 pub mod testing;
 mod time;
+mod vec_map;
+mod views;
 mod violation;
 
 pub use command::{Command, CreateSession, SubmitJob};
@@ -76,19 +76,19 @@ pub use deadline::Deadline;
 pub use decide::Decision;
 pub use effect::Effect;
 pub use event::{
-    Audience, CloseCause, Event, InterruptCause, LeaveCause, LossCause, Manner, Outcome, Place,
-    Record, Server,
+    CloseCause, Event, InterruptCause, JobMode, JobSlot, LeaveCause, LossCause, Outcome, Record,
+    Server, Visibility,
 };
-pub use few::Few;
 pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber};
 pub use limits::{Limits, Retention};
-pub use projection::{ConsumerView, Gaps, JobState, JobView, Selection, SessionView, Views};
 pub use rejection::Rejection;
 pub use snapshot::{
-    ClosedSnapshot, ConsumerSnapshot, Folded, InputSnapshot, JobSnapshot, RequestSnapshot,
+    ClosedSnapshot, ConsumerSnapshot, InputSnapshot, JobSnapshot, Projection, RequestSnapshot,
     SessionSnapshot, Snapshot, ViewSnapshot,
 };
 pub use state::{Job, Session, State};
 pub use step::Step;
 pub use time::Timestamp;
+pub use vec_map::VecMap;
+pub use views::{ConsumerView, Gaps, JobState, JobView, Selection, SessionView, Views};
 pub use violation::Violation;

@@ -2,7 +2,7 @@
 //! may ask again. A fold of records; how many are remembered does not depend on a configuration.
 
 use crate::limits::REMEMBERED_REQUESTS;
-use crate::{JobId, Manner, Place, RequestSnapshot, Sequence};
+use crate::{JobId, JobMode, JobSlot, RequestSnapshot, Sequence};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -76,12 +76,12 @@ impl Requests {
 
 /// Differs wherever one of these differs, as far as 128 bits can (FNV-1a). Whoever looks for two
 /// statements that agree in it deceives nobody but itself: both are its own.
-pub(crate) fn fingerprint(statement: &str, manner: Manner, input: bool) -> u128 {
-    let place = u8::from(manner.place == Place::Background);
-    let audience = u8::from(manner.audience == crate::Audience::Submitter);
+pub(crate) fn fingerprint(statement: &str, mode: JobMode, input: bool) -> u128 {
+    let slot = u8::from(mode.slot == JobSlot::Background);
+    let visibility = u8::from(mode.visibility == crate::Visibility::Submitter);
     statement
         .bytes()
-        .chain([place, audience, u8::from(input)])
+        .chain([slot, visibility, u8::from(input)])
         .fold(FNV_BEGIN, |hash, byte| {
             (hash ^ u128::from(byte)).wrapping_mul(FNV_PRIME)
         })

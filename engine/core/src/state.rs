@@ -6,10 +6,10 @@
 use crate::closed::ClosedSessions;
 use crate::consumers::{Consumer, Consumers};
 use crate::deadline::{Deadline, Deadlines, Next};
-use crate::few::Few;
 use crate::requests::Requests;
+use crate::vec_map::VecMap;
 use crate::{
-    ConsumerId, InterruptCause, JobId, Limits, Manner, Sequence, SessionId, SessionNumber,
+    ConsumerId, InterruptCause, JobId, JobMode, Limits, Sequence, SessionId, SessionNumber,
     Timestamp,
 };
 use alloc::boxed::Box;
@@ -104,7 +104,7 @@ pub struct Session {
     pub(crate) last_sequence: Sequence,
     pub(crate) last_ordinal: u32,
     pub(crate) consumers: Consumers,
-    pub(crate) jobs: Few<JobId, Job>,
+    pub(crate) jobs: VecMap<JobId, Job>,
     pub(crate) foreground: Option<JobId>,
     pub(crate) requests: Requests,
     pub(crate) seen: Timestamp,
@@ -198,7 +198,7 @@ impl Session {
 /// A job that has not finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    pub(crate) manner: Manner,
+    pub(crate) mode: JobMode,
     pub(crate) started: bool,
     pub(crate) output: u64,
     pub(crate) output_limit: u64,
@@ -224,8 +224,8 @@ pub(crate) enum Input {
 
 impl Job {
     /// How it was submitted.
-    pub fn manner(&self) -> Manner {
-        self.manner
+    pub fn mode(&self) -> JobMode {
+        self.mode
     }
 
     /// Why it was first told to end, where it was.

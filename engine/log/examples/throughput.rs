@@ -8,7 +8,9 @@
 #![expect(clippy::print_stdout, reason = "it is a program that measures")]
 #![allow(clippy::disallowed_methods, reason = "it measures real time")]
 
-use rejoin_core::{Audience, Event, JobId, Manner, Place, Record, Sequence, SessionId, Timestamp};
+use rejoin_core::{
+    Event, JobId, JobMode, JobSlot, Record, Sequence, SessionId, Timestamp, Visibility,
+};
 use rejoin_log::segment::{Durability, LogId, Options};
 use rejoin_log::{Log, ReadLimit, SegmentLog};
 use std::error::Error;
@@ -46,9 +48,9 @@ fn record(number: u64) -> Arc<Record> {
         at: Timestamp::from_millis(1_700_000_000_000 + number),
         event: Event::ResultEmitted {
             job: JobId(number),
-            manner: Manner {
-                place: Place::Foreground,
-                audience: Audience::Session,
+            mode: JobMode {
+                slot: JobSlot::Foreground,
+                visibility: Visibility::Session,
             },
             result: format!("{{\"content\":\"{number:0>270}\",\"type\":\"shell\"}}").into(),
         },

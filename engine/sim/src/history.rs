@@ -227,9 +227,9 @@ fn is_asked_again(command: &Command, told: Told, shadow: &Shadow) -> bool {
     };
     let known = shadow.record(submit.session, sequence);
     known.is_some_and(|(_, record)| {
-        matches!(&record.event, Event::JobSubmitted { job, manner, statement, request, input, .. }
+        matches!(&record.event, Event::JobSubmitted { job, mode, statement, request, input, .. }
             if *job == noted
-                && (manner, statement, input) == (&submit.manner, &submit.statement, &submit.input)
+                && (mode, statement, input) == (&submit.mode, &submit.statement, &submit.input)
                 && request.is_some()
                 && *request == submit.request)
     })

@@ -133,7 +133,7 @@ impl Readers {
         pulled: &Pulled,
         elapsed: Duration,
         is_closing: bool,
-        turn_wait: Duration,
+        pull_lock_timeout: Duration,
         shadow: &Shadow,
     ) -> Result<&'static str, String> {
         let Some(pull) = self.pulls.get(&ticket).copied() else {
@@ -191,7 +191,7 @@ impl Readers {
             Ok("pull: with records")
         } else if lasted >= wait {
             Ok("pull: waited in vain")
-        } else if is_second && lasted >= turn_wait {
+        } else if is_second && lasted >= pull_lock_timeout {
             Ok("pull: turn not got")
         } else if is_closing || shadow.is_closed(session) {
             Ok("pull: as the session or the engine ends")
@@ -287,7 +287,7 @@ impl Readers {
         let mut next = after.next();
         for record in records {
             // A removal may stand for all that it says is gone.
-            let told = if record.stands_for().contains(&next) {
+            let told = if record.covered_sequences().contains(&next) {
                 record.sequence
             } else {
                 next

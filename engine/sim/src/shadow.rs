@@ -7,7 +7,7 @@ use crate::executor::said;
 use crate::witness::ensure;
 use rejoin_core::testing::Promises;
 use rejoin_core::{
-    ConsumerId, Event, JobId, Limits, Place, Record, Sequence, SessionId, State, Views,
+    ConsumerId, Event, JobId, JobSlot, Limits, Record, Sequence, SessionId, State, Views,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -88,7 +88,7 @@ impl Shadow {
             .unwrap_or_default();
         places
             .iter()
-            .filter_map(|place| Some((*place, self.log.get(*place)?)))
+            .filter_map(|slot| Some((*slot, self.log.get(*slot)?)))
     }
 
     /// The durable record of this sequence.
@@ -98,8 +98,8 @@ impl Shadow {
         sequence: Sequence,
     ) -> Option<(usize, &Arc<Record>)> {
         let nth = usize::try_from(sequence.0.checked_sub(1)?).ok()?;
-        let place = *self.sessions.get(&session)?.get(nth)?;
-        Some((place, self.log.get(place)?))
+        let slot = *self.sessions.get(&session)?.get(nth)?;
+        Some((slot, self.log.get(slot)?))
     }
 
     pub(crate) fn last(&self, session: SessionId) -> Sequence {
@@ -246,8 +246,8 @@ impl Shadow {
     ) -> bool {
         let mut stand = Stand::default();
         let mut is_since = false;
-        for (place, record) in self.records(session) {
-            if place >= from && !is_since {
+        for (slot, record) in self.records(session) {
+            if slot >= from && !is_since {
                 is_since = true;
                 if holds(&stand) {
                     return true;
@@ -264,8 +264,8 @@ impl Shadow {
     /// Whether there were so many open sessions at some moment since the log had `from` records.
     pub(crate) fn were_ever_open(&self, from: usize, count: usize) -> bool {
         let mut open = 0;
-        for (place, record) in self.log.iter().enumerate() {
-            if place >= from && open >= count {
+        for (slot, record) in self.log.iter().enumerate() {
+            if slot >= from && open >= count {
                 return true;
             }
             match record.event {
@@ -289,9 +289,9 @@ impl Stand {
             Event::ConsumerLeft { consumer, .. } => {
                 self.consumers.remove(consumer);
             }
-            Event::JobSubmitted { job, manner, .. } => {
+            Event::JobSubmitted { job, mode, .. } => {
                 self.jobs.insert(*job);
-                if manner.place == Place::Foreground {
+                if mode.slot == JobSlot::Foreground {
                     self.foreground = Some(*job);
                 }
             }

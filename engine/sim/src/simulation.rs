@@ -16,7 +16,7 @@ use crate::witness::Witness;
 use crate::workload::client;
 use crate::world::World;
 use rejoin_core::{ConsumerId, Limits, Record, Retention, Server, SessionId, Snapshot};
-use rejoin_engine::{Config, Engine, Replayed, Runner, Services};
+use rejoin_engine::{Config, Engine, RecoveredState, Runner, Services};
 use rejoin_log::Log;
 use rejoin_log::segment::{Archive, Durability, LogId, OpenError, Options, Replay, SegmentLog};
 use rejoin_log::testing::{SimulatedDisk, Survival};
@@ -158,8 +158,8 @@ impl Simulation {
             consumer_timeout: CONSUMER_TIMEOUT,
             job_timeout: Duration::from_secs(40),
             output_limit: 4_000,
-            turn_wait: Duration::from_millis(500),
-            longest_pull: Duration::from_secs(30),
+            pull_lock_timeout: Duration::from_millis(500),
+            max_pull_wait: Duration::from_secs(30),
             recent_bytes: random.pick([0, 1_500, 10_000, 1_000_000]),
             queue: random.pick([4, 8, 64]),
             read_only: false,
@@ -211,7 +211,7 @@ impl Simulation {
         // Without a snapshot, nobody knows how often lists have shown a session that is gone.
         let has_removed = self.world.witness().shadow.has_removed();
         let mut replaying = Replaying {
-            replayed: Replayed::new(&self.config),
+            replayed: RecoveredState::new(&self.config),
             told: vec![],
             wants_snapshot: has_removed || self.random.once_in(2),
         };
@@ -458,7 +458,7 @@ impl Simulation {
 
 /// Adds a log up, and keeps what it was told.
 struct Replaying {
-    replayed: Replayed,
+    replayed: RecoveredState,
     told: Vec<Record>,
     wants_snapshot: bool,
 }

@@ -94,7 +94,7 @@ pub(crate) async fn pull(
     limit: ReadLimit,
 ) -> Got {
     let (session, consumer) = key;
-    let wait = wait.min(engine.config().longest_pull);
+    let wait = wait.min(engine.config().max_pull_wait);
     let ticket = {
         let since = world.clock.elapsed();
         let mut witness = world.witness();
@@ -120,7 +120,7 @@ pub(crate) async fn pull(
         let witness = &mut *witness;
         let (judged, got) = match &pulled {
             Ok(pulled) => {
-                let turn_wait = engine.config().turn_wait;
+                let pull_lock_timeout = engine.config().pull_lock_timeout;
                 let closing = witness.is_closing;
                 let got = if pulled.records.is_empty() {
                     Got::Nothing
@@ -128,8 +128,14 @@ pub(crate) async fn pull(
                     Got::Records
                 };
                 let readers = &mut witness.readers;
-                let judged =
-                    readers.answer(ticket, pulled, elapsed, closing, turn_wait, &witness.shadow);
+                let judged = readers.answer(
+                    ticket,
+                    pulled,
+                    elapsed,
+                    closing,
+                    pull_lock_timeout,
+                    &witness.shadow,
+                );
                 let sequences: Vec<_> = pulled
                     .records
                     .iter()

@@ -8,7 +8,7 @@ use crate::viewers::{pull_once, read_along, view};
 use crate::world::World;
 use futures::future::{Either, select};
 use rejoin_core::testing::{Operation, Pick};
-use rejoin_core::{Command, CreateSession, Event, Manner, Sequence};
+use rejoin_core::{Command, CreateSession, Event, JobMode, Sequence};
 use rejoin_engine::{CommandError, Engine, NewJob, NewSession};
 use rejoin_log::ReadLimit;
 use std::pin::pin;
@@ -87,7 +87,7 @@ fn operation(random: &mut Random) -> Operation {
         47..=60 => Operation::Advance(session, other, 1),
         _ => Operation::Submit {
             session,
-            manner: random.pick(Manner::ALL),
+            mode: random.pick(JobMode::ALL),
             timeout: 1 + random.byte() % 30,
             output_limit: random.byte(),
             request: random.once_in(4).then(|| random.byte() % 16),
@@ -321,7 +321,7 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Perf
             let new = NewJob {
                 session: submit.session,
                 statement: submit.statement,
-                manner: submit.manner,
+                mode: submit.mode,
                 request: submit.request,
                 input: submit.input,
                 timeout: (!is_plain).then_some(submit.timeout),

@@ -12,7 +12,7 @@ pub use shell::{OpenShellError, ShellRunner, ShellSettings};
 use crate::input::Input;
 use async_channel::{Receiver, Sender};
 use futures::future::BoxFuture;
-use rejoin_core::{Command, InterruptCause, JobId, Place, SessionId};
+use rejoin_core::{Command, InterruptCause, JobId, JobSlot, SessionId};
 use std::fmt;
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ pub struct RunnerJob {
     /// What to run.
     pub statement: Arc<str>,
     /// Whether the session's other jobs wait for it.
-    pub place: Place,
+    pub slot: JobSlot,
     /// Where to say what happens.
     pub reporter: Reporter,
     /// Each word to end; more than one means: more firmly.

@@ -2,7 +2,7 @@
 
 use crate::world::{FOREGROUND, World, config, is_finished, is_result};
 use rejoin_core::{Event, InterruptCause, Outcome};
-use rejoin_engine::{CommandError, Config, NewJob, NewSession, Replayed};
+use rejoin_engine::{CommandError, Config, NewJob, NewSession, RecoveredState};
 use rejoin_log::MemoryLog;
 
 pub(crate) async fn a_job_runs_and_finishes(world: World) {
@@ -65,7 +65,7 @@ pub(crate) async fn a_job_that_emits_too_much_is_interrupted_and_says_so(world: 
         output_limit: 100,
         ..config()
     };
-    let replayed = Replayed::new(&config);
+    let replayed = RecoveredState::new(&config);
     let world = World::with(&world.host, config, Box::new(MemoryLog::new()), replayed);
     let (session, _) = world.create().await;
     let puppet = world.run(session).await;
@@ -107,13 +107,13 @@ pub(crate) async fn statements_of_every_session_are_answered_by_the_engine(world
     let (session, _) = world.create().await;
     let puppet = world.run(session).await;
     let answer = async |statement: &str| {
-        let manner = rejoin_core::Manner {
-            place: rejoin_core::Place::Background,
+        let mode = rejoin_core::JobMode {
+            slot: rejoin_core::JobSlot::Background,
             ..FOREGROUND
         };
         let noted = world
             .engine
-            .submit_job(NewJob::new(session, statement, manner))
+            .submit_job(NewJob::new(session, statement, mode))
             .await
             .unwrap();
         let found =

@@ -1,8 +1,8 @@
 //! An engine that only reads: everything of a log is told, and nothing of it changes.
 
 use crate::world::{Host, World, config, is_finished};
-use rejoin_core::{Audience, Event, JobId, Manner, Outcome, Place};
-use rejoin_engine::{CommandError, Config, NewJob, NewSession, Replayed};
+use rejoin_core::{Event, JobId, JobMode, JobSlot, Outcome, Visibility};
+use rejoin_engine::{CommandError, Config, NewJob, NewSession, RecoveredState};
 use rejoin_log::segment::{LogId, Options, SegmentLog};
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ fn open(host: &Host, directory: &Path) -> World {
         read_only: true,
         ..config()
     };
-    let mut replayed = Replayed::new(&config);
+    let mut replayed = RecoveredState::new(&config);
     let opened = SegmentLog::open_read_only(directory, &mut |record| {
         replayed.add(&record).unwrap();
     });
@@ -28,7 +28,12 @@ async fn written(host: &Host, directory: &Path) -> rejoin_core::SessionId {
     let id = LogId::from_bytes([1; 16]);
     let written = tempfile::tempdir().unwrap();
     let (log, _) = SegmentLog::open(written.path(), id, options, &mut |_| {}).unwrap();
-    let world = World::with(host, config(), Box::new(log), Replayed::new(&config()));
+    let world = World::with(
+        host,
+        config(),
+        Box::new(log),
+        RecoveredState::new(&config()),
+    );
     let (session, _) = world.create().await;
     let puppet = world.run(session).await;
     puppet.emit("one").await;
@@ -60,15 +65,15 @@ pub(crate) async fn whoever_joins_reads_everything_and_nothing_else_is_permitted
     };
     assert_eq!(outcome, Outcome::Lost);
 
-    let manner = Manner {
-        place: Place::Foreground,
-        audience: Audience::Session,
+    let mode = JobMode {
+        slot: JobSlot::Foreground,
+        visibility: Visibility::Session,
     };
     let new = NewSession::default();
     let answers = [
         engine.create_session(new).await.map(drop),
         engine
-            .submit_job(NewJob::new(session, "puppet", manner))
+            .submit_job(NewJob::new(session, "puppet", mode))
             .await
             .map(drop),
         engine.interrupt_job(session, None).await.map(drop),

@@ -3,7 +3,7 @@
 use crate::world::{Host, World, config, is_finished, is_result};
 use futures::future::{join, poll_immediate};
 use rejoin_core::{Event, InterruptCause, Outcome};
-use rejoin_engine::{Replayed, Unavailable};
+use rejoin_engine::{RecoveredState, Unavailable};
 use rejoin_log::segment::{LogId, Options, SegmentLog};
 use std::path::Path;
 use std::pin::pin;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 fn open(host: &Host, directory: &Path) -> World {
-    let mut replayed = Replayed::new(&config());
+    let mut replayed = RecoveredState::new(&config());
     let options = Options {
         zero_ahead: false,
         ..Options::default()

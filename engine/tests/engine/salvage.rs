@@ -4,9 +4,9 @@
 use crate::world::config;
 use rejoin_core::testing::{Operation, Pick};
 use rejoin_core::{
-    Event, Limits, LossCause, Manner, Record, Sequence, SessionId, State, Timestamp,
+    Event, JobMode, Limits, LossCause, Record, Sequence, SessionId, State, Timestamp,
 };
-use rejoin_engine::{Replayed, Salvage, Salvaged};
+use rejoin_engine::{RecoveredState, Salvage, Salvaged};
 use rejoin_log::Log;
 use rejoin_log::segment::{Findings, LogId, OpenError, Options, SegmentLog, verify};
 use rejoin_log::testing::SimulatedDisk;
@@ -29,7 +29,7 @@ fn batches() -> Vec<Vec<Record>> {
     };
     let submit = |session, place: usize| Operation::Submit {
         session,
-        manner: Manner::ALL[place],
+        mode: JobMode::ALL[place],
         timeout: 20,
         output_limit: 200,
         request: None,
@@ -124,7 +124,7 @@ fn is_declared(record: &Record) -> bool {
 /// The new log opens, is sound, and holds just these records; an engine can replay it.
 fn opens(kept: &[Record]) {
     let disk = write(&[kept.to_vec()]);
-    let mut replayed = Replayed::new(&config());
+    let mut replayed = RecoveredState::new(&config());
     let mut found = vec![];
     let mut visit = |record: Record| {
         replayed.add(&record).unwrap();

@@ -7,7 +7,7 @@ use rejoin_core::testing::operations;
 use rejoin_core::{
     Event, Limits, LossCause, Record, Retention, Sequence, SessionId, State, Timestamp,
 };
-use rejoin_engine::Replayed;
+use rejoin_engine::RecoveredState;
 use rejoin_log::Log;
 use rejoin_log::disk::Disk;
 use rejoin_log::segment::{Durability, LogId, OpenError, Options, SegmentLog, verify};
@@ -109,7 +109,7 @@ fn opens(kept: &[Record]) {
         log.append(batch).unwrap();
     }
     log.close().unwrap();
-    let mut replayed = Replayed::new(&config());
+    let mut replayed = RecoveredState::new(&config());
     let mut found = vec![];
     let mut visit = |record: Record| {
         replayed.add(&record).unwrap();
@@ -125,7 +125,7 @@ fn opens(kept: &[Record]) {
         log.archive().run_once().unwrap();
     }
     drop(log);
-    let mut resumed = Replayed::new(&config());
+    let mut resumed = RecoveredState::new(&config());
     let opened = SegmentLog::open_replaying_on(on, ID, OPTIONS, &mut resumed);
     drop(opened.unwrap());
     assert_eq!(resumed.violation(), None);

@@ -4,10 +4,10 @@
 use futures::channel::oneshot;
 use futures::future::{BoxFuture, Either, select};
 use rejoin_core::{
-    Audience, ConsumerId, Event, Manner, Place, Record, Sequence, SessionId, Timestamp,
+    ConsumerId, Event, JobMode, JobSlot, Record, Sequence, SessionId, Timestamp, Visibility,
 };
 use rejoin_engine::{
-    Config, CreatedSession, Engine, Exit, NewJob, NewSession, NotedJob, Pull, Pulled, Replayed,
+    Config, CreatedSession, Engine, Exit, JobAck, NewJob, NewSession, Pull, Pulled, RecoveredState,
     Runner, RunnerJob, Runtime, Services, SmolRuntime, encode_result,
 };
 use rejoin_log::{Log, MemoryLog, ReadLimit};
@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-pub(crate) const FOREGROUND: Manner = Manner {
-    place: Place::Foreground,
-    audience: Audience::Session,
+pub(crate) const FOREGROUND: JobMode = JobMode {
+    slot: JobSlot::Foreground,
+    visibility: Visibility::Session,
 };
 
 pub(crate) const ALL: ReadLimit = ReadLimit {
@@ -223,11 +223,16 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(host: &Host) -> Self {
         let config = config();
-        let replayed = Replayed::new(&config);
+        let replayed = RecoveredState::new(&config);
         Self::with(host, config, Box::new(MemoryLog::new()), replayed)
     }
 
-    pub(crate) fn with(host: &Host, config: Config, log: Box<dyn Log>, replayed: Replayed) -> Self {
+    pub(crate) fn with(
+        host: &Host,
+        config: Config,
+        log: Box<dyn Log>,
+        replayed: RecoveredState,
+    ) -> Self {
         let clock = Clock::new(host);
         if let Some(last) = replayed
             .state()
@@ -267,7 +272,7 @@ impl World {
         (session, consumer.unwrap())
     }
 
-    pub(crate) async fn submit(&self, session: SessionId, statement: &str) -> NotedJob {
+    pub(crate) async fn submit(&self, session: SessionId, statement: &str) -> JobAck {
         self.engine
             .submit_job(NewJob::new(session, statement, FOREGROUND))
             .await

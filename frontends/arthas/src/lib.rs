@@ -65,7 +65,7 @@ impl Default for Settings {
 /// ```
 /// use rejoin_accounts::Accounts;
 /// use rejoin_arthas::{Settings, mount};
-/// use rejoin_engine::{Config, Engine, Replayed, Services, SmolRuntime};
+/// use rejoin_engine::{Config, Engine, RecoveredState, Services, SmolRuntime};
 /// use rejoin_http::{HostCheck, Limits, Server, test_client::Client};
 /// use rejoin_log::MemoryLog;
 /// use std::sync::Arc;
@@ -82,7 +82,7 @@ impl Default for Settings {
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = Config::default();
 /// let services = Services::from([("shell".into(), Arc::new(Shell) as _)]);
-/// let (log, replayed) = (Box::new(MemoryLog::new()), Replayed::new(&config));
+/// let (log, replayed) = (Box::new(MemoryLog::new()), RecoveredState::new(&config));
 /// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
 ///
 /// let mut app = rejoin_http::app();

@@ -1,6 +1,6 @@
 //! A command line becomes a statement: what runs, and whether others must wait for it.
 
-use rejoin_core::Place;
+use rejoin_core::JobSlot;
 
 /// What is said of a command line that holds nothing to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,11 +11,11 @@ pub(crate) struct Blank(pub(crate) &'static str);
 /// # Errors
 ///
 /// When there is nothing to run.
-pub(crate) fn parse(line: Option<&str>) -> Result<(&str, Place), Blank> {
+pub(crate) fn parse(line: Option<&str>) -> Result<(&str, JobSlot), Blank> {
     let line = line.ok_or(Blank("there is no command"))?;
-    let (statement, place) = match line.trim_end().strip_suffix('&') {
-        Some(statement) if is_operator(statement) => (statement.trim_end(), Place::Background),
-        _ => (line, Place::Foreground),
+    let (statement, slot) = match line.trim_end().strip_suffix('&') {
+        Some(statement) if is_operator(statement) => (statement.trim_end(), JobSlot::Background),
+        _ => (line, JobSlot::Foreground),
     };
     if statement.trim().is_empty() {
         let blank = if line.is_empty() {
@@ -25,7 +25,7 @@ pub(crate) fn parse(line: Option<&str>) -> Result<(&str, Place), Blank> {
         };
         return Err(Blank(blank));
     }
-    Ok((statement, place))
+    Ok((statement, slot))
 }
 
 /// Whether an `&` after this stands for itself: `&&` is another operator, and after an odd number
@@ -50,7 +50,7 @@ mod tests {
         ] {
             assert_eq!(
                 parse(Some(line)),
-                Ok((statement, Place::Background)),
+                Ok((statement, JobSlot::Background)),
                 "{line}"
             );
         }
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn any_other_line_is_run_as_it_was_sent() {
         for line in ["ls", " ls ", "a &&", "a & b", r"echo \&", "echo '&'"] {
-            assert_eq!(parse(Some(line)), Ok((line, Place::Foreground)), "{line}");
+            assert_eq!(parse(Some(line)), Ok((line, JobSlot::Foreground)), "{line}");
         }
     }
 

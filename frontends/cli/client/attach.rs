@@ -82,8 +82,10 @@ impl Screen<'_> {
         }
         let sequence = Sequence(told.sequence);
         let record = told.record(self.session);
-        let stands_for = record.as_ref().map(Record::stands_for);
-        let missing = self.viewer.pass(&stands_for.unwrap_or(sequence..=sequence));
+        let covered_sequences = record.as_ref().map(Record::covered_sequences);
+        let missing = self
+            .viewer
+            .pass(&covered_sequences.unwrap_or(sequence..=sequence));
         if !is_wanted {
             return Ok(());
         }

@@ -7,8 +7,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{
-    Audience, CloseCause, ConsumerId, Event, InterruptCause, JobId, LeaveCause, LossCause, Manner,
-    Outcome, Place, Record, Sequence, Server, SessionId, SessionNumber, Timestamp,
+    CloseCause, ConsumerId, Event, InterruptCause, JobId, JobMode, JobSlot, LeaveCause, LossCause,
+    Outcome, Record, Sequence, Server, SessionId, SessionNumber, Timestamp, Visibility,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -40,7 +40,7 @@ pub(super) struct Told<'a> {
     #[serde(default)]
     cause: String,
     statement: Option<String>,
-    place: Option<String>,
+    slot: Option<String>,
     request: Option<String>,
     /// Whether a job takes input.
     #[serde(default)]
@@ -91,13 +91,13 @@ impl<'a> Told<'a> {
     }
 
     fn event(self) -> Option<Event> {
-        let place = match self.place.as_deref() {
-            Some("background") => Place::Background,
-            _ => Place::Foreground,
+        let slot = match self.slot.as_deref() {
+            Some("background") => JobSlot::Background,
+            _ => JobSlot::Foreground,
         };
-        let manner = Manner {
-            place,
-            audience: Audience::Session,
+        let mode = JobMode {
+            slot,
+            visibility: Visibility::Session,
         };
         let job = self.job.map(JobId);
         let timeout = Duration::from_millis(self.timeout_millis);
@@ -137,7 +137,7 @@ impl<'a> Told<'a> {
             },
             "job-submitted" => Event::JobSubmitted {
                 job: job?,
-                manner,
+                mode,
                 statement: self.statement?.into(),
                 timeout,
                 output_limit: self.output_limit,
@@ -159,12 +159,12 @@ impl<'a> Told<'a> {
             },
             "result" => Event::ResultEmitted {
                 job: job?,
-                manner,
+                mode,
                 result: self.result?.get().into(),
             },
             "input" => Event::InputWritten {
                 job: job?,
-                manner,
+                mode,
                 bytes: written(self.content, self.content_base64)?.into(),
                 end: self.end,
             },
@@ -182,7 +182,7 @@ impl<'a> Told<'a> {
             },
             "job-finished" => Event::JobFinished {
                 job: job?,
-                manner,
+                mode,
                 outcome: match self.outcome.as_str() {
                     "completed" => Outcome::Completed,
                     "interrupted" => Outcome::Interrupted,

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
     use rejoin_core::testing::SESSION;
     use rejoin_core::{
-        Audience, CloseCause, JobId, Manner, Outcome, Place, Sequence, SessionNumber,
+        CloseCause, JobId, JobMode, JobSlot, Outcome, Sequence, SessionNumber, Visibility,
     };
 
     fn cast(idle_limit: Option<Duration>) -> Asciicast {
@@ -149,14 +149,14 @@ mod tests {
 
     #[test]
     fn a_recording_is_a_header_and_events_with_the_time_between_them() {
-        let manner = Manner {
-            place: Place::Foreground,
-            audience: Audience::Session,
+        let mode = JobMode {
+            slot: JobSlot::Foreground,
+            visibility: Visibility::Session,
         };
         let job = JobId(1);
         let submitted = Event::JobSubmitted {
             job,
-            manner,
+            mode,
             statement: "make\nmake install".into(),
             timeout: Duration::ZERO,
             output_limit: 0,
@@ -165,12 +165,12 @@ mod tests {
         };
         let said = Event::ResultEmitted {
             job,
-            manner,
+            mode,
             result: "{}".into(),
         };
         let finished = Event::JobFinished {
             job,
-            manner,
+            mode,
             outcome: Outcome::Failed,
             status: 2,
             message: None,

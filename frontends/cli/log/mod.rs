@@ -2,7 +2,7 @@
 
 use crate::args::LogArgs;
 use crate::offline::{Offline, OfflineError, Sessions, conclude, fields, written};
-use rejoin_core::{Audience, Event, Record};
+use rejoin_core::{Event, Record, Visibility};
 use rejoin_log::schema;
 use serde_json::{Map, Value};
 use std::io::{self, BufWriter, Write};
@@ -92,10 +92,10 @@ fn members(fields: &Map<String, Value>) -> String {
 
 fn is_for_the_submitter(event: &Event) -> bool {
     match event {
-        Event::JobSubmitted { manner, .. }
-        | Event::InputWritten { manner, .. }
-        | Event::ResultEmitted { manner, .. }
-        | Event::JobFinished { manner, .. } => manner.audience == Audience::Submitter,
+        Event::JobSubmitted { mode, .. }
+        | Event::InputWritten { mode, .. }
+        | Event::ResultEmitted { mode, .. }
+        | Event::JobFinished { mode, .. } => mode.visibility == Visibility::Submitter,
         Event::JobStarted { private, .. } | Event::InterruptRequested { private, .. } => *private,
         _ => false,
     }
@@ -105,7 +105,7 @@ fn is_for_the_submitter(event: &Event) -> bool {
 mod tests {
     use super::*;
     use rejoin_core::testing::SESSION;
-    use rejoin_core::{JobId, Manner, Place, Sequence, Timestamp};
+    use rejoin_core::{JobId, JobMode, JobSlot, Sequence, Timestamp};
 
     #[test]
     fn a_record_is_a_line_with_all_that_is_in_it() {
@@ -115,9 +115,9 @@ mod tests {
             at: Timestamp::from_millis(1_500),
             event: Event::ResultEmitted {
                 job: JobId(3),
-                manner: Manner {
-                    place: Place::Foreground,
-                    audience: Audience::Submitter,
+                mode: JobMode {
+                    slot: JobSlot::Foreground,
+                    visibility: Visibility::Submitter,
                 },
                 result: r#"{"content":"a b","jobId":3}"#.into(),
             },
@@ -129,7 +129,7 @@ mod tests {
         };
         let expected = format!(
             "      12  1970-01-01T00:00:01.500Z  {SESSION}      7      90 B  result \
-             audience=\"submitter\" job=3 place=\"foreground\" \
+             visibility=\"submitter\" job=3 slot=\"foreground\" \
              result={{\"content\":\"a b\",\"jobId\":3}}  (for the submitter only)"
         );
         assert_eq!(raw.words(), expected);

@@ -75,7 +75,7 @@ fn members(event: &Event) -> Value {
         }
         Event::JobSubmitted {
             job,
-            manner,
+            mode,
             statement,
             timeout,
             output_limit,
@@ -83,8 +83,8 @@ fn members(event: &Event) -> Value {
             input,
         } => json!({
             "job": job.0,
-            "place": words::place(manner.place),
-            "audience": words::audience(manner.audience),
+            "place": words::slot(mode.slot),
+            "visibility": words::visibility(mode.visibility),
             "statement": &**statement,
             "timeoutMillis": millis(*timeout),
             "outputLimit": output_limit,
@@ -93,28 +93,24 @@ fn members(event: &Event) -> Value {
         }),
         Event::InputWritten {
             job,
-            manner,
+            mode,
             bytes,
             end,
         } => {
             let (name, written) = words::written(bytes);
             json!({
                 "job": job.0,
-                "place": words::place(manner.place),
-                "audience": words::audience(manner.audience),
+                "place": words::slot(mode.slot),
+                "visibility": words::visibility(mode.visibility),
                 (name): written,
                 "end": end,
             })
         }
         Event::JobStarted { job, .. } => json!({"job": job.0}),
-        Event::ResultEmitted {
-            job,
-            manner,
-            result,
-        } => json!({
+        Event::ResultEmitted { job, mode, result } => json!({
             "job": job.0,
-            "place": words::place(manner.place),
-            "audience": words::audience(manner.audience),
+            "place": words::slot(mode.slot),
+            "visibility": words::visibility(mode.visibility),
             // What no server writes is shown as it is.
             "result": serde_json::from_str(result).unwrap_or_else(|_| Value::from(&**result)),
         }),
@@ -123,14 +119,14 @@ fn members(event: &Event) -> Value {
         }
         Event::JobFinished {
             job,
-            manner,
+            mode,
             outcome: ended,
             status,
             message,
         } => json!({
             "job": job.0,
-            "place": words::place(manner.place),
-            "audience": words::audience(manner.audience),
+            "place": words::slot(mode.slot),
+            "visibility": words::visibility(mode.visibility),
             "outcome": words::outcome(*ended),
             "status": status,
             "message": message.as_deref(),
@@ -146,7 +142,7 @@ fn millis(timeout: Duration) -> u64 {
 mod tests {
     use super::*;
     use rejoin_core::testing::{SESSION, created};
-    use rejoin_core::{Audience, JobId, LossCause, Manner, Outcome, Place, Sequence};
+    use rejoin_core::{JobId, JobMode, JobSlot, LossCause, Outcome, Sequence, Visibility};
 
     fn shown(sequence: u64, event: Event) -> Value {
         let record = Record {
@@ -160,13 +156,13 @@ mod tests {
 
     #[test]
     fn a_result_is_json_within_json_and_what_is_none_is_not_there() {
-        let manner = Manner {
-            place: Place::Foreground,
-            audience: Audience::Submitter,
+        let mode = JobMode {
+            slot: JobSlot::Foreground,
+            visibility: Visibility::Submitter,
         };
         let event = Event::ResultEmitted {
             job: JobId(3),
-            manner,
+            mode,
             result: r#"{"content":"a\n","jobId":3,"stream":"stdout","type":"shell"}"#.into(),
         };
         let expected = json!({
@@ -176,13 +172,13 @@ mod tests {
             "event": "result",
             "job": 3,
             "place": "foreground",
-            "audience": "submitter",
+            "visibility": "submitter",
             "result": {"content": "a\n", "jobId": 3, "stream": "stdout", "type": "shell"},
         });
         assert_eq!(shown(7, event), expected);
         let finished = Event::JobFinished {
             job: JobId(3),
-            manner,
+            mode,
             outcome: Outcome::TimedOut,
             status: 143,
             message: None,

@@ -49,7 +49,7 @@ impl Session {
             if !goes_on || record.session != self.choice.session {
                 return;
             }
-            let missing = viewer.pass(&record.stands_for());
+            let missing = viewer.pass(&record.covered_sequences());
             if !self.span.holds(&record, self.choice.begin) {
                 return;
             }

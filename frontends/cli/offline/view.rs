@@ -6,7 +6,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rejoin_core::{Audience, Event, Manner, Outcome, Place, Record, Sequence};
+use rejoin_core::{Event, JobMode, JobSlot, Outcome, Record, Sequence, Visibility};
 use rejoin_native::words::{closed, interrupted, left, lost, outcome};
 use serde_json::Value;
 use std::ops::RangeInclusive;
@@ -42,10 +42,10 @@ impl View {
     /// Whether a consumer of the session is told of this record.
     pub(crate) fn is_told(&self, record: &Record) -> bool {
         match &record.event {
-            Event::JobSubmitted { manner, .. }
-            | Event::InputWritten { manner, .. }
-            | Event::ResultEmitted { manner, .. }
-            | Event::JobFinished { manner, .. } => self.all || manner.audience == Audience::Session,
+            Event::JobSubmitted { mode, .. }
+            | Event::InputWritten { mode, .. }
+            | Event::ResultEmitted { mode, .. }
+            | Event::JobFinished { mode, .. } => self.all || mode.visibility == Visibility::Session,
             _ => true,
         }
     }
@@ -57,8 +57,8 @@ impl View {
         }
         match &record.event {
             Event::JobSubmitted {
-                manner, statement, ..
-            } => Some(prompt(statement, *manner)),
+                mode, statement, ..
+            } => Some(prompt(statement, *mode)),
             Event::ResultEmitted { result, .. } => Some(output(result)),
             event @ (Event::JobFinished { .. } | Event::RecordsLost { .. }) => {
                 words_of(event).map(|words| note(&words))
@@ -70,9 +70,9 @@ impl View {
 }
 
 /// A statement as it was typed; its further lines as a shell asks for them.
-fn prompt(statement: &str, manner: Manner) -> Shown {
+fn prompt(statement: &str, mode: JobMode) -> Shown {
     let mut shown = format!("$ {}", statement.trim_end().replace('\n', "\n> "));
-    if manner.place == Place::Background {
+    if mode.slot == JobSlot::Background {
         shown.push_str(" &");
     }
     Shown {
@@ -209,9 +209,9 @@ impl Viewer {
 
     /// Takes notice of the next record of the session, shown or not, which stands for these
     /// sequences (a declared gap says itself what is gone); says what is missing before it.
-    pub(crate) fn pass(&mut self, stands_for: &RangeInclusive<Sequence>) -> Option<Shown> {
-        let before = std::mem::replace(&mut self.last, *stands_for.end());
-        let start = stands_for.start().0;
+    pub(crate) fn pass(&mut self, covered_sequences: &RangeInclusive<Sequence>) -> Option<Shown> {
+        let before = std::mem::replace(&mut self.last, *covered_sequences.end());
+        let start = covered_sequences.start().0;
         let missing = start.saturating_sub(before.0);
         (missing > 1).then(|| {
             let (first, last) = (before.0.saturating_add(1), start - 1);
@@ -260,7 +260,7 @@ mod tests {
         };
         assert!(
             viewer
-                .pass(&record(1, Event::SessionResumed).stands_for())
+                .pass(&record(1, Event::SessionResumed).covered_sequences())
                 .is_none()
         );
         let lost = Event::RecordsLost {
@@ -269,26 +269,26 @@ mod tests {
             cause: LossCause::Damage,
         };
         let lost = record(9, lost);
-        assert!(viewer.pass(&lost.stands_for()).is_none());
+        assert!(viewer.pass(&lost.covered_sequences()).is_none());
         let shown = View::default().show(&lost).unwrap();
         assert_eq!(shown.bytes, b"[records 2 to 9 are gone: damage]");
         assert!(
             viewer
-                .pass(&record(10, Event::SessionResumed).stands_for())
+                .pass(&record(10, Event::SessionResumed).covered_sequences())
                 .is_none()
         );
     }
 
-    const HEARD: Manner = Manner {
-        place: Place::Foreground,
-        audience: Audience::Session,
+    const HEARD: JobMode = JobMode {
+        slot: JobSlot::Foreground,
+        visibility: Visibility::Session,
     };
     const JOB: JobId = JobId(3);
 
-    fn submitted(statement: &str, manner: Manner) -> Event {
+    fn submitted(statement: &str, mode: JobMode) -> Event {
         Event::JobSubmitted {
             job: JOB,
-            manner,
+            mode,
             statement: statement.into(),
             timeout: Duration::from_secs(1),
             output_limit: 1,
@@ -300,7 +300,7 @@ mod tests {
     fn said(result: &str) -> Event {
         Event::ResultEmitted {
             job: JOB,
-            manner: HEARD,
+            mode: HEARD,
             result: result.into(),
         }
     }
@@ -308,7 +308,7 @@ mod tests {
     fn finished(outcome: Outcome, status: i32, message: Option<&str>) -> Event {
         Event::JobFinished {
             job: JOB,
-            manner: HEARD,
+            mode: HEARD,
             outcome,
             status,
             message: message.map(Into::into),
@@ -325,7 +325,7 @@ mod tests {
                 at: instant(1),
                 event: event.clone(),
             };
-            assert_eq!(viewer.pass(&record.stands_for()), None);
+            assert_eq!(viewer.pass(&record.covered_sequences()), None);
             if let Some(shown) = view.show(&record) {
                 seen.extend(viewer.bytes(&shown));
             }
@@ -352,9 +352,9 @@ mod tests {
 
     #[test]
     fn what_only_the_submitter_was_told_and_what_is_no_output_is_shown_on_demand() {
-        let alone = Manner {
-            place: Place::Background,
-            audience: Audience::Submitter,
+        let alone = JobMode {
+            slot: JobSlot::Background,
+            visibility: Visibility::Submitter,
         };
         let events = [
             submitted("secret", alone),
@@ -369,7 +369,7 @@ mod tests {
             },
             Event::InputWritten {
                 job: JOB,
-                manner: HEARD,
+                mode: HEARD,
                 bytes: [].into(),
                 end: true,
             },
@@ -403,7 +403,7 @@ mod tests {
                 at: instant(1),
                 event: Event::SessionResumed,
             };
-            viewer.pass(&record.stands_for()).map(|it| it.bytes)
+            viewer.pass(&record.covered_sequences()).map(|it| it.bytes)
         };
         assert_eq!(
             pass(3).as_deref(),

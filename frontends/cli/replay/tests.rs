@@ -3,7 +3,7 @@
 use super::*;
 use crate::args::SessionArgs;
 use rejoin_core::testing::{SESSION, created};
-use rejoin_core::{Audience, Event, JobId, Manner, Place, Record, Sequence, Timestamp};
+use rejoin_core::{Event, JobId, JobMode, JobSlot, Record, Sequence, Timestamp, Visibility};
 use rejoin_log::Log;
 use rejoin_log::segment::{LogId, Options, SegmentLog};
 use std::path::Path;
@@ -21,14 +21,14 @@ impl Pace for Noting {
 
 /// A session that says three lines, at 2, 4 and 60 seconds.
 fn write_log(directory: &Path) {
-    let manner = Manner {
-        place: Place::Foreground,
-        audience: Audience::Session,
+    let mode = JobMode {
+        slot: JobSlot::Foreground,
+        visibility: Visibility::Session,
     };
     let job = JobId(1);
     let submitted = Event::JobSubmitted {
         job,
-        manner,
+        mode,
         statement: "say".into(),
         timeout: Duration::from_secs(100),
         output_limit: 1_000,
@@ -37,7 +37,7 @@ fn write_log(directory: &Path) {
     };
     let said = |words: &str| Event::ResultEmitted {
         job,
-        manner,
+        mode,
         result: format!(r#"{{"content":"{words}\n","jobId":1,"stream":"stdout","type":"shell"}}"#)
             .into(),
     };

@@ -2,8 +2,8 @@
 
 use super::Begun;
 use crate::settings::Settings;
+use rejoin_admin::Operated;
 use rejoin_http::{HostCheck, Numbers, Requests, Watch};
-use rejoin_operate::Operated;
 use std::net::SocketAddr;
 use std::sync::Arc;
 

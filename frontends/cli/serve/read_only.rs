@@ -8,7 +8,9 @@ use crate::offline::OfflineError;
 use crate::settings::Settings;
 use crate::verify::find_log;
 use futures::future::BoxFuture;
-use rejoin_engine::{Engine, Exit, Replayed, Runner, RunnerJob, Runtime, Services, SmolRuntime};
+use rejoin_engine::{
+    Engine, Exit, RecoveredState, Runner, RunnerJob, Runtime, Services, SmolRuntime,
+};
 use rejoin_log::disk::Directory;
 use rejoin_log::segment::{OpenError, SegmentLog};
 use std::error::Error;
@@ -23,7 +25,7 @@ pub(super) fn begin(settings: &Settings, directory: &Path) -> Result<Begun, Serv
     let (log_directory, _) = find_log(directory).map_err(|it| begin(it.into()))?;
     let mut config = settings.engine();
     config.read_only = true;
-    let mut replayed = Replayed::new(&config);
+    let mut replayed = RecoveredState::new(&config);
     let opened = SegmentLog::open_replaying_read_only(&log_directory, &mut replayed);
     let (log, recovery) = opened.map_err(|error| match error {
         OpenError::Damaged(_) => ServeError::Damaged {
@@ -68,7 +70,7 @@ pub(super) fn begin(settings: &Settings, directory: &Path) -> Result<Begun, Serv
 }
 
 /// The services that the log's open sessions were created on: they are listed, and run nothing.
-fn services(replayed: &Replayed) -> Services {
+fn services(replayed: &RecoveredState) -> Services {
     let sessions = replayed.state().sessions();
     let names = sessions.map(|(_, session)| session.service().clone());
     names

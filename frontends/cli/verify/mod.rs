@@ -8,7 +8,7 @@ mod salvage;
 use crate::args::VerifyArgs;
 use progress::Progress;
 use rejoin_core::{Record, Violation};
-use rejoin_engine::{Salvaged, Transitions};
+use rejoin_engine::{RecordValidator, Salvaged};
 use rejoin_log::AppendError;
 use rejoin_log::disk::Directory;
 use rejoin_log::segment::{Findings, OpenError, verify};
@@ -60,7 +60,7 @@ pub(crate) enum VerifyError {
 struct Verdict {
     directory: PathBuf,
     findings: Findings,
-    transitions: Transitions,
+    transitions: RecordValidator,
     /// The first ones, and how many there are.
     violations: (Vec<Violation>, u64),
     /// What was written to a new log, and where.
@@ -142,7 +142,7 @@ fn judge(
     disk: &Directory,
     new_log: &mut Option<NewLog>,
 ) -> Result<Verdict, VerifyError> {
-    let mut transitions = Transitions::default();
+    let mut transitions = RecordValidator::default();
     let mut violations = (Vec::new(), 0);
     let mut visit = |record: Record| {
         if let Err(violation) = transitions.take(&record) {

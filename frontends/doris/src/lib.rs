@@ -68,7 +68,7 @@ pub enum Columns {
 /// ```
 /// use rejoin_accounts::Accounts;
 /// use rejoin_doris::{Settings, mount};
-/// use rejoin_engine::{Config, Engine, NewSession, Replayed, Services, SmolRuntime};
+/// use rejoin_engine::{Config, Engine, NewSession, RecoveredState, Services, SmolRuntime};
 /// use rejoin_http::{HostCheck, Limits, Server, test_client::Client};
 /// use rejoin_log::MemoryLog;
 /// use std::sync::Arc;
@@ -85,7 +85,7 @@ pub enum Columns {
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = Config::default();
 /// let services = Services::from([("shell".into(), Arc::new(Shell) as _)]);
-/// let (log, replayed) = (Box::new(MemoryLog::new()), Replayed::new(&config));
+/// let (log, replayed) = (Box::new(MemoryLog::new()), RecoveredState::new(&config));
 /// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
 /// smol::block_on(engine.create_session(NewSession::default()))?;
 ///

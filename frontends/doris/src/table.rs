@@ -103,12 +103,14 @@ const NEWER: [&str; 14] = [
 mod tests {
     use super::*;
     use rejoin_core::testing::{SESSION, created, instant};
-    use rejoin_core::{Audience, Event, JobId, Manner, Outcome, Place, Record, Sequence, Views};
+    use rejoin_core::{
+        Event, JobId, JobMode, JobSlot, Outcome, Record, Sequence, Views, Visibility,
+    };
     use std::time::Duration;
 
-    const MANNER: Manner = Manner {
-        place: Place::Foreground,
-        audience: Audience::Session,
+    const MANNER: JobMode = JobMode {
+        slot: JobSlot::Foreground,
+        visibility: Visibility::Session,
     };
 
     /// A session that was created at 1 s, and then, at 2 s …, these.
@@ -141,7 +143,7 @@ mod tests {
     fn submitted(statement: &str) -> Event {
         Event::JobSubmitted {
             job: JobId(26),
-            manner: MANNER,
+            mode: MANNER,
             statement: statement.into(),
             timeout: Duration::from_secs(1),
             output_limit: 1,
@@ -156,7 +158,7 @@ mod tests {
         assert_eq!(row(vec![], Columns::Documented, false), idle);
         let finished = Event::JobFinished {
             job: JobId(26),
-            manner: MANNER,
+            mode: MANNER,
             outcome: Outcome::Completed,
             status: 0,
             message: None,

@@ -212,7 +212,7 @@ async fn accept(
                     tracing::debug!(%error, %peer, "a connection was gone before it was served");
                     continue;
                 }
-                watch.numbers.accepted.one();
+                watch.numbers.accepted.inc();
                 hand_over(stream, peer, workers, most, watch).await;
             }
             Err(error) => {
@@ -233,7 +233,7 @@ async fn hand_over(
     let open = workers.open();
     let is_taken = open >= most;
     if is_taken {
-        watch.numbers.refused.one();
+        watch.numbers.refused.inc();
     }
     let work = if !is_taken {
         Work::Serve

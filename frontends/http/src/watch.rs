@@ -5,7 +5,7 @@
 use crate::exchange::Shared;
 use crate::limits::PATH_TOLD;
 use http::{Method, StatusCode};
-use rejoin_numbers::{Counter, Entered, Histogram, Level};
+use rejoin_metrics::{Counter, Gauge, GaugeGuard, Histogram};
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -74,14 +74,14 @@ pub enum Requests {
 pub struct Numbers {
     frontends: Vec<OfFrontend>,
     /// Connections that are open.
-    pub connections: Level,
+    pub connections: Gauge,
     /// Connections that were accepted.
     pub accepted: Counter,
     /// Connections that were answered 503, because all are taken, or closed without a word, because
     /// too many were being answered so.
     pub refused: Counter,
     /// Answers that go on: Server-Sent Events.
-    pub streams: Level,
+    pub streams: Gauge,
 }
 
 /// What was counted of one frontend's requests.
@@ -90,7 +90,7 @@ pub struct OfFrontend {
     /// Its name.
     pub name: &'static str,
     /// Requests that are being answered.
-    pub open: Level,
+    pub open: Gauge,
     /// From a request's head to the last of its answer, in microseconds. Waits and streams count
     /// as long as they last.
     pub micros: Histogram,
@@ -122,17 +122,17 @@ impl Numbers {
         };
         let of = |name: &&'static str| OfFrontend {
             name,
-            open: Level::default(),
+            open: Gauge::default(),
             micros: Histogram::new(MICROS),
             bytes: Counter::default(),
             requests: Default::default(),
         };
         Self {
             frontends: names.iter().map(of).collect(),
-            connections: Level::default(),
+            connections: Gauge::default(),
             accepted: Counter::default(),
             refused: Counter::default(),
-            streams: Level::default(),
+            streams: Gauge::default(),
         }
     }
 
@@ -200,8 +200,8 @@ pub(crate) struct Seen {
     bytes: u64,
     status: Option<StatusCode>,
     told: Option<Told>,
-    _open: Entered,
-    stream: Option<Entered>,
+    _open: GaugeGuard,
+    stream: Option<GaugeGuard>,
 }
 
 /// What is kept only where requests are told.
@@ -265,7 +265,7 @@ impl Drop for Seen {
             .status
             .map_or(CLASSES.len(), |it| usize::from(it.as_u16() / 100));
         if let Some(requests) = counts.requests.get(class.saturating_sub(1)) {
-            requests.one();
+            requests.inc();
         }
         counts.micros.observe_micros(took);
         counts.bytes.add(self.bytes);

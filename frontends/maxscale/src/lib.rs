@@ -42,7 +42,7 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 ///
 /// ```
 /// use rejoin_accounts::Accounts;
-/// use rejoin_engine::{Config, Engine, NewSession, Replayed, Services, SmolRuntime};
+/// use rejoin_engine::{Config, Engine, NewSession, RecoveredState, Services, SmolRuntime};
 /// use rejoin_http::{HostCheck, Limits, Server, test_client::Client};
 /// use rejoin_log::MemoryLog;
 /// use std::sync::Arc;
@@ -59,7 +59,7 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = Config::default();
 /// let services = Services::from([("shell".into(), Arc::new(Shell) as _)]);
-/// let (log, replayed) = (Box::new(MemoryLog::new()), Replayed::new(&config));
+/// let (log, replayed) = (Box::new(MemoryLog::new()), RecoveredState::new(&config));
 /// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
 /// smol::block_on(engine.create_session(NewSession::default()))?;
 ///

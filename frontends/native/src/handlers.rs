@@ -11,7 +11,8 @@ use crate::wire;
 use futures::future::{Either, select};
 use rejoin_accounts::{Caller, Denied, Permission};
 use rejoin_core::{
-    Audience, ConsumerId, JobId, Manner, Place, Sequence, SessionId, SessionNumber, SessionView,
+    ConsumerId, JobId, JobMode, JobSlot, Sequence, SessionId, SessionNumber, SessionView,
+    Visibility,
 };
 use rejoin_engine::{NewJob, NewSession};
 use rejoin_http::{Answer, StatusCode};
@@ -63,8 +64,8 @@ impl Native {
         let created = self.engine.create_session(new).await?;
         rejoin_http::note_session(http, created.session);
         let shown = self.view(created.session, detail)?;
-        let place = format!("/sessions/{}", created.session);
-        Ok(json_answer(StatusCode::CREATED, &shown).header("location", place))
+        let slot = format!("/sessions/{}", created.session);
+        Ok(json_answer(StatusCode::CREATED, &shown).header("location", slot))
     }
 
     pub(crate) async fn show(&self, http: &Http) -> Answered {
@@ -122,26 +123,26 @@ impl Native {
             return Err(Fault::RequestInvalid(reason.to_owned()));
         }
         self.engine.touch(session);
-        let place = match submit.background {
-            true => Place::Background,
-            false => Place::Foreground,
+        let slot = match submit.background {
+            true => JobSlot::Background,
+            false => JobSlot::Foreground,
         };
-        let manner = Manner {
-            place,
-            audience: Audience::Session,
+        let mode = JobMode {
+            slot,
+            visibility: Visibility::Session,
         };
         let new = NewJob {
             request: submit.request.map(Into::into),
             input: submit.input,
             timeout: submit.timeout_millis.map(Duration::from_millis),
             output_limit: submit.output_limit,
-            ..NewJob::new(session, submit.statement, manner)
+            ..NewJob::new(session, submit.statement, mode)
         };
         let noted = self.engine.submit_job(new).await?;
         rejoin_http::note_job(http, noted.job);
-        let place = format!("/sessions/{session}/jobs/{}", noted.job);
+        let slot = format!("/sessions/{session}/jobs/{}", noted.job);
         let submitted = json!({"job": noted.job.0, "sequence": noted.sequence.0});
-        Ok(json_answer(StatusCode::CREATED, &submitted).header("location", place))
+        Ok(json_answer(StatusCode::CREATED, &submitted).header("location", slot))
     }
 
     pub(crate) async fn jobs(&self, http: &Http) -> Answered {
@@ -158,7 +159,7 @@ impl Native {
         let session = self.session(http, &caller)?;
         let job = job_id(http)?;
         let shown = self.view(session, |view| {
-            let known = view.job(job).filter(|job| !job.manner.is_private());
+            let known = view.job(job).filter(|job| !job.mode.is_private());
             known.map(wire::job)
         })?;
         shown
@@ -218,8 +219,8 @@ impl Native {
         let next = records.last().map_or(after, |last| last.sequence);
         let is_over = has_ended(&self.engine, session, next, records.last());
         let mut out = format!(r#"{{"after":{next},"ended":{is_over},"events":["#).into_bytes();
-        for (place, record) in records.iter().enumerate() {
-            if place > 0 {
+        for (slot, record) in records.iter().enumerate() {
+            if slot > 0 {
                 out.push(b',');
             }
             event(&mut out, record);
@@ -285,7 +286,7 @@ impl Native {
     fn told_of(&self, session: SessionId, job: JobId) -> Result<JobId, Fault> {
         let is_private = self.engine.view(|views| {
             let known = views.session(session).and_then(|view| view.job(job));
-            known.is_some_and(|known| known.manner.is_private())
+            known.is_some_and(|known| known.mode.is_private())
         });
         match is_private {
             true => Err(Fault::JobNotFound(job.to_string())),
@@ -312,7 +313,7 @@ fn detail(view: &SessionView) -> Value {
 
 fn jobs(view: &SessionView) -> Value {
     view.jobs()
-        .filter(|job| !job.manner.is_private())
+        .filter(|job| !job.mode.is_private())
         .map(wire::job)
         .collect()
 }

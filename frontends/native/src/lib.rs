@@ -38,7 +38,7 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 ///
 /// ```
 /// use rejoin_accounts::Accounts;
-/// use rejoin_engine::{Config, Engine, Replayed, Services, SmolRuntime};
+/// use rejoin_engine::{Config, Engine, RecoveredState, Services, SmolRuntime};
 /// use rejoin_http::{HostCheck, Limits, Server};
 /// use rejoin_http::test_client::Client;
 /// use rejoin_log::MemoryLog;
@@ -46,7 +46,7 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = Config::default();
-/// let replayed = Replayed::new(&config);
+/// let replayed = RecoveredState::new(&config);
 /// let log = Box::new(MemoryLog::new());
 /// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, Services::new())?;
 /// let mut app = rejoin_http::app();

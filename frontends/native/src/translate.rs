@@ -6,7 +6,7 @@
 
 use crate::wire;
 use crate::words;
-use rejoin_core::{Audience, Event, Record};
+use rejoin_core::{Event, Record, Visibility};
 use serde_json::{Value, json};
 use std::fmt;
 use std::io::Write;
@@ -50,12 +50,10 @@ pub(crate) fn show(out: &mut Vec<u8>, what: fmt::Arguments<'_>) {
 /// Whether it is for its submitter alone.
 fn is_private(event: &Event) -> bool {
     match event {
-        Event::JobSubmitted { manner, .. } | Event::JobFinished { manner, .. } => {
-            manner.is_private()
-        }
+        Event::JobSubmitted { mode, .. } | Event::JobFinished { mode, .. } => mode.is_private(),
         Event::JobStarted { private, .. } | Event::InterruptRequested { private, .. } => *private,
-        Event::ResultEmitted { manner, .. } | Event::InputWritten { manner, .. } => {
-            manner.audience == Audience::Submitter
+        Event::ResultEmitted { mode, .. } | Event::InputWritten { mode, .. } => {
+            mode.visibility == Visibility::Submitter
         }
         _ => false,
     }
@@ -93,7 +91,7 @@ fn members(event: &Event) -> Value {
         }
         Event::JobSubmitted {
             job,
-            manner,
+            mode,
             statement,
             timeout,
             output_limit,
@@ -102,7 +100,7 @@ fn members(event: &Event) -> Value {
         } => json!({
             "job": job.0,
             "statement": &**statement,
-            "place": words::place(manner.place),
+            "place": words::slot(mode.slot),
             "request": request.as_deref(),
             "input": input,
             "timeoutMillis": wire::millis(*timeout),
@@ -143,7 +141,7 @@ fn members(event: &Event) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rejoin_core::{InterruptCause, JobId, Manner, Place, Sequence, SessionId, Timestamp};
+    use rejoin_core::{InterruptCause, JobId, JobMode, JobSlot, Sequence, SessionId, Timestamp};
 
     fn shown(event: Event) -> String {
         let record = Record {
@@ -157,12 +155,12 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    fn emitted(audience: Audience) -> Event {
+    fn emitted(visibility: Visibility) -> Event {
         Event::ResultEmitted {
             job: JobId(3),
-            manner: Manner {
-                place: Place::Foreground,
-                audience,
+            mode: JobMode {
+                slot: JobSlot::Foreground,
+                visibility,
             },
             // Not as anybody would encode it again.
             result: r#"{ "b":1.0,"a":"\u0041" }"#.into(),
@@ -172,7 +170,7 @@ mod tests {
     #[test]
     fn a_result_is_the_bytes_that_its_runner_encoded() {
         assert_eq!(
-            shown(emitted(Audience::Session)),
+            shown(emitted(Visibility::Session)),
             r#"{"sequence":7,"at":1000,"type":"result","job":3,"result":{ "b":1.0,"a":"\u0041" }}"#
         );
     }
@@ -180,7 +178,7 @@ mod tests {
     #[test]
     fn what_is_for_its_submitter_is_only_counted() {
         assert_eq!(
-            shown(emitted(Audience::Submitter)),
+            shown(emitted(Visibility::Submitter)),
             r#"{"sequence":7,"at":1000,"type":"private"}"#
         );
     }
@@ -188,9 +186,9 @@ mod tests {
     #[test]
     fn of_a_job_that_is_private_nothing_is_told() {
         let job = JobId(3);
-        let manner = Manner {
-            place: Place::Background,
-            audience: Audience::Submitter,
+        let mode = JobMode {
+            slot: JobSlot::Background,
+            visibility: Visibility::Submitter,
         };
         let cause = InterruptCause::Requested;
         let private = true;
@@ -203,13 +201,13 @@ mod tests {
             },
             Event::InputWritten {
                 job,
-                manner,
+                mode,
                 bytes: (*b"secret").into(),
                 end: true,
             },
             Event::JobFinished {
                 job,
-                manner,
+                mode,
                 outcome: rejoin_core::Outcome::Completed,
                 status: 0,
                 message: Some("secret".into()),

@@ -15,8 +15,8 @@ pub(crate) fn session(view: &SessionView) -> Value {
     let closed = view
         .closed
         .map(|(at, cause)| json!({"at": at.as_millis(), "cause": words::closed(cause)}));
-    let current = view.current_job().filter(|job| !job.manner.is_private());
-    let last = view.jobs().rfind(|job| !job.manner.is_private());
+    let current = view.current_job().filter(|job| !job.mode.is_private());
+    let last = view.jobs().rfind(|job| !job.mode.is_private());
     json!({
         "id": view.id.to_string(),
         "number": view.number.0,
@@ -39,7 +39,7 @@ pub(crate) fn job(view: &JobView) -> Value {
     let mut shown = json!({
         "job": view.job.0,
         "statement": &*view.statement,
-        "place": words::place(view.manner.place),
+        "place": words::slot(view.mode.slot),
         "submitted": view.since.as_millis(),
         "submittedSequence": view.submitted.0,
         "state": words::state(view.state),

@@ -4,7 +4,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{
-    Audience, CloseCause, Event, InterruptCause, JobState, LeaveCause, LossCause, Outcome, Place,
+    CloseCause, Event, InterruptCause, JobSlot, JobState, LeaveCause, LossCause, Outcome,
+    Visibility,
 };
 
 /// What kind of event it is.
@@ -42,19 +43,19 @@ pub const fn state(state: JobState) -> &'static str {
 
 /// Whether others wait for a job.
 #[must_use]
-pub const fn place(place: Place) -> &'static str {
-    match place {
-        Place::Foreground => "foreground",
-        Place::Background => "background",
+pub const fn slot(slot: JobSlot) -> &'static str {
+    match slot {
+        JobSlot::Foreground => "foreground",
+        JobSlot::Background => "background",
     }
 }
 
 /// Whom a job's results are for.
 #[must_use]
-pub const fn audience(audience: Audience) -> &'static str {
-    match audience {
-        Audience::Session => "session",
-        Audience::Submitter => "submitter",
+pub const fn visibility(visibility: Visibility) -> &'static str {
+    match visibility {
+        Visibility::Session => "session",
+        Visibility::Submitter => "submitter",
     }
 }
 

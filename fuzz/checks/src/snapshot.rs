@@ -2,7 +2,7 @@
 
 use arbitrary::Arbitrary;
 use rejoin_core::testing::operations;
-use rejoin_core::{Folded, Limits, Record, Snapshot, State, Timestamp};
+use rejoin_core::{Limits, Projection, Record, Snapshot, State, Timestamp};
 use rejoin_log::Log;
 use rejoin_log::schema::{decode_snapshot, encode_snapshot};
 use rejoin_log::segment::{Durability, LogId, Options, Recovery, Replay, SegmentLog};
@@ -85,7 +85,7 @@ impl Damage {
 /// A log with two snapshots and records behind them, and what it adds up to.
 struct Written {
     files: Vec<(String, Vec<u8>)>,
-    folded: Folded,
+    folded: Projection,
 }
 
 static WRITTEN: LazyLock<Written> = LazyLock::new(|| {
@@ -126,7 +126,7 @@ static WRITTEN: LazyLock<Written> = LazyLock::new(|| {
 /// Adds records up, from a snapshot on where that is wanted.
 struct Folding {
     wants_snapshot: bool,
-    folded: Folded,
+    folded: Projection,
 }
 
 impl Replay for Folding {
@@ -135,7 +135,7 @@ impl Replay for Folding {
     }
 
     fn restore(&mut self, snapshot: Snapshot) {
-        self.folded = Folded::restored(Limits::DEFAULT, snapshot);
+        self.folded = Projection::restored(Limits::DEFAULT, snapshot);
     }
 
     fn add(&mut self, record: &Record) {
@@ -145,10 +145,10 @@ impl Replay for Folding {
     }
 }
 
-fn open(disk: &SimulatedDisk, wants_snapshot: bool) -> (SegmentLog, (Recovery, Folded)) {
+fn open(disk: &SimulatedDisk, wants_snapshot: bool) -> (SegmentLog, (Recovery, Projection)) {
     let mut folding = Folding {
         wants_snapshot,
-        folded: Folded::new(Limits::DEFAULT),
+        folded: Projection::new(Limits::DEFAULT),
     };
     let opened = SegmentLog::open_replaying_on(Arc::new(disk.clone()), ID, OPTIONS, &mut folding);
     let (log, recovery) = opened.unwrap_or_else(|error| panic!("a sound log was refused: {error}"));

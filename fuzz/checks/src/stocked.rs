@@ -3,7 +3,7 @@
 
 use crate::http_request::HttpRequest;
 use crate::world::World;
-use rejoin_core::{Audience, Manner, Place};
+use rejoin_core::{JobMode, JobSlot, Visibility};
 use rejoin_engine::{Engine, NewJob, NewSession, Unavailable};
 use rejoin_http::App;
 use rejoin_http::test_call::Called;
@@ -86,10 +86,10 @@ async fn stock(engine: &Engine, number: usize) {
         3 => "say it",
         _ => return,
     };
-    let manner = Manner {
-        place: Place::Foreground,
-        audience: Audience::Session,
+    let mode = JobMode {
+        slot: JobSlot::Foreground,
+        visibility: Visibility::Session,
     };
-    let submitted = engine.submit_job(NewJob::new(session, statement, manner));
+    let submitted = engine.submit_job(NewJob::new(session, statement, mode));
     submitted.await.expect("nothing runs there");
 }

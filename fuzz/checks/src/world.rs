@@ -5,7 +5,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use rejoin_core::testing::Promises;
 use rejoin_core::{Limits, Record, Server, Timestamp};
-use rejoin_engine::{Config, Engine, Replayed, Runner, Runtime, Services, Unavailable};
+use rejoin_engine::{Config, Engine, RecoveredState, Runner, Runtime, Services, Unavailable};
 use rejoin_log::{AppendError, Log, LogReader, MemoryLog};
 use smol::{Executor, Task};
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ impl World {
         };
         let runtime = Virtual::default();
         let services = Services::from([("script".into(), Arc::new(Script) as Arc<dyn Runner>)]);
-        let replayed = Replayed::new(&config);
+        let replayed = RecoveredState::new(&config);
         let log = Box::new(Watched::default());
         let engine = Engine::start(config, Arc::new(runtime.clone()), log, replayed, services)
             .unwrap_or_else(|error| panic!("an empty log was refused: {error}"));

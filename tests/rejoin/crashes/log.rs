@@ -1,7 +1,7 @@
 //! What the log holds, read offline after each kill.
 
 use rejoin_core::testing::Promises;
-use rejoin_core::{Audience, Event, JobId, Record};
+use rejoin_core::{Event, JobId, Record, Visibility};
 use rejoin_log::disk::Directory;
 use rejoin_log::segment::verify;
 use serde_json::Value;
@@ -46,15 +46,15 @@ impl Item {
     }
 
     fn written(event: &Event) -> Option<Self> {
-        let (manner, item) = match event {
-            Event::JobSubmitted { job, manner, .. } => (manner, Self::Command(job.0)),
-            Event::JobFinished { job, manner, .. } => (manner, Self::Status(job.0)),
-            Event::ResultEmitted { manner, result, .. } => {
-                (manner, Self::Result(serde_json::from_str(result).unwrap()))
+        let (mode, item) = match event {
+            Event::JobSubmitted { job, mode, .. } => (mode, Self::Command(job.0)),
+            Event::JobFinished { job, mode, .. } => (mode, Self::Status(job.0)),
+            Event::ResultEmitted { mode, result, .. } => {
+                (mode, Self::Result(serde_json::from_str(result).unwrap()))
             }
             _ => return None,
         };
-        (manner.audience == Audience::Session).then_some(item)
+        (mode.visibility == Visibility::Session).then_some(item)
     }
 }
 

@@ -3,7 +3,9 @@
 use super::{Decision, at_most, fewer_than};
 use crate::requests::{Known, fingerprint};
 use crate::state::{Input, Job, Session};
-use crate::{Event, InterruptCause, JobId, Outcome, Place, Rejection, SessionId, State, SubmitJob};
+use crate::{
+    Event, InterruptCause, JobId, JobSlot, Outcome, Rejection, SessionId, State, SubmitJob,
+};
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec;
@@ -14,7 +16,7 @@ impl State {
         let SubmitJob {
             session,
             statement,
-            manner,
+            mode,
             timeout,
             output_limit,
             request,
@@ -26,10 +28,10 @@ impl State {
             at_most("name of the request", self.limits.name, request.len())?;
             if let Some(known) = open.requests.get(request) {
                 // Before all else: it was accepted, whatever speaks against another one now.
-                return Err(repeated(known, fingerprint(&statement, manner, input)));
+                return Err(repeated(known, fingerprint(&statement, mode, input)));
             }
         }
-        if let (Place::Foreground, Some(running)) = (manner.place, open.foreground) {
+        if let (JobSlot::Foreground, Some(running)) = (mode.slot, open.foreground) {
             return Err(Rejection::JobRunning(running));
         }
         fewer_than(
@@ -42,7 +44,7 @@ impl State {
             session,
             Event::JobSubmitted {
                 job,
-                manner,
+                mode,
                 statement,
                 timeout,
                 output_limit,
@@ -75,12 +77,12 @@ impl State {
         if bytes.is_empty() && !end {
             return Ok(vec![]);
         }
-        let manner = running.manner;
+        let mode = running.mode;
         Ok(vec![(
             session,
             Event::InputWritten {
                 job,
-                manner,
+                mode,
                 bytes,
                 end,
             },
@@ -125,7 +127,7 @@ impl State {
 
     pub(super) fn report_started(&self, session: SessionId, job: JobId) -> Decision {
         let running = self.open(session)?.job(job)?;
-        let private = running.manner.is_private();
+        let private = running.mode.is_private();
         Ok(if running.started {
             vec![]
         } else {
@@ -150,7 +152,7 @@ impl State {
         let event = if is_short && running.output + result.len() as u64 <= running.output_limit {
             Event::ResultEmitted {
                 job,
-                manner: running.manner,
+                mode: running.mode,
                 result,
             }
         } else {
@@ -176,12 +178,12 @@ impl State {
         } else {
             status
         };
-        let manner = running.manner;
+        let mode = running.mode;
         Ok(vec![(
             session,
             Event::JobFinished {
                 job,
-                manner,
+                mode,
                 outcome,
                 status,
                 message,
@@ -198,7 +200,7 @@ impl Session {
 
 impl Job {
     pub(super) fn told_to_end(&self, job: JobId, cause: InterruptCause) -> Event {
-        let private = self.manner.is_private();
+        let private = self.mode.is_private();
         Event::InterruptRequested {
             job,
             cause,

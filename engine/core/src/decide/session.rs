@@ -89,7 +89,7 @@ impl State {
             for (job, running) in session.jobs() {
                 let finished = Event::JobFinished {
                     job,
-                    manner: running.manner,
+                    mode: running.mode,
                     outcome: Outcome::Lost,
                     status: LOST_STATUS,
                     message: Some(
@@ -117,7 +117,7 @@ impl Session {
             events.push(running.told_to_end(job, InterruptCause::SessionClosed));
             events.push(Event::JobFinished {
                 job,
-                manner: running.manner,
+                mode: running.mode,
                 outcome: Outcome::Interrupted,
                 status: CLOSED_STATUS,
                 message: Some("the session was closed".into()),

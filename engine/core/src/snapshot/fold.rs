@@ -7,14 +7,14 @@ use crate::{Limits, Record, State, Views, Violation};
 ///
 /// ```
 /// use rejoin_core::testing::{SESSION, created, instant};
-/// use rejoin_core::{Event, Folded, Limits, Record, Sequence};
+/// use rejoin_core::{Event, Projection, Limits, Record, Sequence};
 ///
 /// let record = |sequence, event| Record {
 ///     session: SESSION, sequence: Sequence(sequence), at: instant(sequence), event,
 /// };
-/// let mut folded = Folded::new(Limits::DEFAULT);
+/// let mut folded = Projection::new(Limits::DEFAULT);
 /// folded.add(&record(1, created()))?;
-/// let mut restored = Folded::restored(Limits::DEFAULT, folded.snapshot());
+/// let mut restored = Projection::restored(Limits::DEFAULT, folded.snapshot());
 /// for fold in [&mut folded, &mut restored] {
 ///     fold.add(&record(2, Event::SessionResumed))?;
 /// }
@@ -22,12 +22,12 @@ use crate::{Limits, Record, State, Views, Violation};
 /// # Ok::<(), rejoin_core::Violation>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folded {
+pub struct Projection {
     state: State,
     views: Views,
 }
 
-impl Folded {
+impl Projection {
     /// What no records add up to.
     pub fn new(limits: Limits) -> Self {
         Self {

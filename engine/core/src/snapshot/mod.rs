@@ -1,7 +1,7 @@
 //! What the records up to one of them add up to, as plain values: so that it can be written down,
 //! and a start need not begin with the first record.
 //!
-//! What enters: [`Folded`], or what was once written. What leaves: the other of the two. What is
+//! What enters: [`Projection`], or what was once written. What leaves: the other of the two. What is
 //! never true: that records folded onto a restored snapshot lead elsewhere than all of them folded.
 //!
 //! Only what does not follow from the rest is in it: deadlines, and the orders that lists are read
@@ -11,10 +11,10 @@ mod fold;
 mod state;
 mod views;
 
-pub use fold::Folded;
+pub use fold::Projection;
 
 use crate::{
-    CloseCause, ConsumerId, ConsumerView, InterruptCause, JobId, JobView, Manner, Sequence,
+    CloseCause, ConsumerId, ConsumerView, InterruptCause, JobId, JobMode, JobView, Sequence,
     SessionId, SessionNumber, Timestamp,
 };
 use alloc::sync::Arc;
@@ -127,7 +127,7 @@ pub struct JobSnapshot {
     /// Its number.
     pub id: JobId,
     /// How it was submitted.
-    pub manner: Manner,
+    pub mode: JobMode,
     /// Whether a runner has begun.
     pub started: bool,
     /// How many bytes of results it has emitted.

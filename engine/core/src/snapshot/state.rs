@@ -141,7 +141,7 @@ impl Consumer {
 impl Job {
     fn restored(from: &JobSnapshot) -> Self {
         Self {
-            manner: from.manner,
+            mode: from.mode,
             started: from.started,
             output: from.output,
             output_limit: from.output_limit,
@@ -159,7 +159,7 @@ impl Job {
 
     fn snapshot(&self, id: JobId) -> JobSnapshot {
         let Self {
-            manner,
+            mode,
             started,
             output,
             output_limit,
@@ -171,7 +171,7 @@ impl Job {
         } = *self;
         JobSnapshot {
             id,
-            manner,
+            mode,
             started,
             output,
             output_limit,

@@ -1,7 +1,7 @@
 //! The views to plain values and back.
 
 use super::{Snapshot, ViewSnapshot};
-use crate::projection::{Cursors, Gaps, Jobs, Lists, Removals, SessionView, Views};
+use crate::views::{Cursors, Gaps, Jobs, Lists, Removals, SessionView, Views};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 

@@ -3,8 +3,8 @@
 //! the simulator.
 
 use crate::{
-    Audience, CloseCause, Command, ConsumerId, CreateSession, JobId, Manner, Place, Sequence,
-    Server, Session, SessionId, State, SubmitJob, Timestamp,
+    CloseCause, Command, ConsumerId, CreateSession, JobId, JobMode, JobSlot, Sequence, Server,
+    Session, SessionId, State, SubmitJob, Timestamp, Visibility,
 };
 use alloc::format;
 use alloc::vec;
@@ -39,7 +39,7 @@ pub enum Operation {
         /// In which session.
         session: Pick,
         /// How.
-        manner: Manner,
+        mode: JobMode,
         /// Its timeout, in seconds.
         timeout: u8,
         /// The bytes that it may emit.
@@ -116,7 +116,7 @@ impl Operation {
             },
             Self::Submit {
                 session,
-                manner,
+                mode,
                 timeout,
                 output_limit,
                 request,
@@ -124,7 +124,7 @@ impl Operation {
             } => Command::SubmitJob(SubmitJob {
                 session: session.session(state),
                 statement: "statement".into(),
-                manner,
+                mode,
                 timeout: Duration::from_secs(timeout.into()),
                 output_limit: output_limit.into(),
                 request: request.map(|request| format!("request {request}").into()),
@@ -180,24 +180,24 @@ impl Operation {
     }
 }
 
-impl Manner {
+impl JobMode {
     /// All there are.
     pub const ALL: [Self; 4] = [
         Self {
-            place: Place::Foreground,
-            audience: Audience::Session,
+            slot: JobSlot::Foreground,
+            visibility: Visibility::Session,
         },
         Self {
-            place: Place::Foreground,
-            audience: Audience::Submitter,
+            slot: JobSlot::Foreground,
+            visibility: Visibility::Submitter,
         },
         Self {
-            place: Place::Background,
-            audience: Audience::Session,
+            slot: JobSlot::Background,
+            visibility: Visibility::Session,
         },
         Self {
-            place: Place::Background,
-            audience: Audience::Submitter,
+            slot: JobSlot::Background,
+            visibility: Visibility::Submitter,
         },
     ];
 }

@@ -1,11 +1,11 @@
 //! Plays operations against the core, and holds it to its promises at every one of them.
 
 use super::{Operation, Promises};
-use crate::{Folded, Limits, Record, Retention, Selection, State, Timestamp, Views};
+use crate::{Limits, Projection, Record, Retention, Selection, State, Timestamp, Views};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// Few enough that every bound is met.
+/// VecMap enough that every bound is met.
 const LIMITS: Limits = Limits {
     sessions: 3,
     consumers: 3,
@@ -85,12 +85,12 @@ pub fn play(operations: &[(i64, Operation)]) {
 
 /// From a snapshot after any record, the rest of them lead to the same.
 fn restore(log: &[Record], state: &State, views: &Views) {
-    let mut before = Folded::new(LIMITS);
+    let mut before = Projection::new(LIMITS);
     // Each of them in a short story, some of them in a long one.
     let stride = log.len() / SNAPSHOTS + 1;
     for (place, record) in log.iter().enumerate() {
         if place % stride == 0 {
-            let mut restored = Folded::restored(LIMITS, before.snapshot());
+            let mut restored = Projection::restored(LIMITS, before.snapshot());
             assert_eq!(
                 restored, before,
                 "promise 9: a snapshot is not what it is of"

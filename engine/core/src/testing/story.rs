@@ -2,7 +2,7 @@
 //! a fuzzer, a seeded simulator — has the same idea of it, and any bytes mean something.
 
 use super::{Operation, Pick};
-use crate::Manner;
+use crate::JobMode;
 use alloc::vec::Vec;
 
 /// Operations, each with by how many milliseconds the clock moves before it: now and then back.
@@ -51,7 +51,7 @@ impl Operation {
             8 => Self::Touch(first),
             9..=13 => Self::Submit {
                 session: first,
-                manner: Manner::ALL[usize::from(b % 4)],
+                mode: JobMode::ALL[usize::from(b % 4)],
                 timeout: 1 + c % 19,
                 output_limit: d,
                 request: (b >= 128).then_some(b / 8 % 8),
@@ -72,7 +72,7 @@ impl Operation {
 }
 
 impl Pick {
-    /// Few who are there, so that operations meet; now and then somebody who is not.
+    /// VecMap who are there, so that operations meet; now and then somebody who is not.
     fn drawn(byte: u8) -> Self {
         if byte < 230 {
             Self(byte % 4)

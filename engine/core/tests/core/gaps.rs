@@ -3,14 +3,14 @@
 
 use rejoin_core::testing::{SESSION, created, instant};
 use rejoin_core::{
-    Audience, CloseCause, Command, ConsumerId, Event, JobId, Limits, LossCause, Manner, Outcome,
-    Place, Record, Sequence, State, Views,
+    CloseCause, Command, ConsumerId, Event, JobId, JobMode, JobSlot, Limits, LossCause, Outcome,
+    Record, Sequence, State, Views, Visibility,
 };
 use std::time::Duration;
 
-const FOREGROUND: Manner = Manner {
-    place: Place::Foreground,
-    audience: Audience::Session,
+const FOREGROUND: JobMode = JobMode {
+    slot: JobSlot::Foreground,
+    visibility: Visibility::Session,
 };
 
 const CLOSED: Event = Event::SessionClosed {
@@ -90,7 +90,7 @@ impl Told {
 fn submitted(job: u64) -> Event {
     Event::JobSubmitted {
         job: JobId(job),
-        manner: FOREGROUND,
+        mode: FOREGROUND,
         statement: "statement".into(),
         timeout: Duration::from_secs(9),
         output_limit: 1_000,
@@ -102,7 +102,7 @@ fn submitted(job: u64) -> Event {
 fn finished(job: u64) -> Event {
     Event::JobFinished {
         job: JobId(job),
-        manner: FOREGROUND,
+        mode: FOREGROUND,
         outcome: Outcome::Completed,
         status: 0,
         message: None,
@@ -112,7 +112,7 @@ fn finished(job: u64) -> Event {
 fn result(job: u64) -> Event {
     Event::ResultEmitted {
         job: JobId(job),
-        manner: FOREGROUND,
+        mode: FOREGROUND,
         result: "{}".into(),
     }
 }

@@ -2,32 +2,32 @@
 
 use rejoin_core::testing::{SESSION, created, given, given_with, instant};
 use rejoin_core::{
-    Audience, Command, Effect, Event, InterruptCause, JobId, Limits, Manner, Outcome, Place,
-    Rejection, SubmitJob,
+    Command, Effect, Event, InterruptCause, JobId, JobMode, JobSlot, Limits, Outcome, Rejection,
+    SubmitJob, Visibility,
 };
 use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(10_000);
 const OUTPUT: u64 = 10;
 
-pub(crate) const fn foreground() -> Manner {
-    Manner {
-        place: Place::Foreground,
-        audience: Audience::Session,
+pub(crate) const fn foreground() -> JobMode {
+    JobMode {
+        slot: JobSlot::Foreground,
+        visibility: Visibility::Session,
     }
 }
 
-const fn background() -> Manner {
-    Manner {
-        place: Place::Background,
-        audience: Audience::Session,
+const fn background() -> JobMode {
+    JobMode {
+        slot: JobSlot::Background,
+        visibility: Visibility::Session,
     }
 }
 
-pub(crate) fn submitted(job: u64, manner: Manner) -> Event {
+pub(crate) fn submitted(job: u64, mode: JobMode) -> Event {
     Event::JobSubmitted {
         job: JobId(job),
-        manner,
+        mode,
         statement: "statement".into(),
         timeout: TIMEOUT,
         output_limit: OUTPUT,
@@ -36,21 +36,21 @@ pub(crate) fn submitted(job: u64, manner: Manner) -> Event {
     }
 }
 
-pub(crate) fn finished(job: u64, manner: Manner, outcome: Outcome, status: i32) -> Event {
+pub(crate) fn finished(job: u64, mode: JobMode, outcome: Outcome, status: i32) -> Event {
     Event::JobFinished {
         job: JobId(job),
-        manner,
+        mode,
         outcome,
         status,
         message: None,
     }
 }
 
-fn submit(manner: Manner) -> Command {
+fn submit(mode: JobMode) -> Command {
     Command::SubmitJob(SubmitJob {
         session: SESSION,
         statement: "statement".into(),
-        manner,
+        mode,
         timeout: TIMEOUT,
         output_limit: OUTPUT,
         request: None,
@@ -200,7 +200,7 @@ fn an_interrupted_job_ends_as_interrupted_whatever_its_status() {
         .when(instant(2), emit("last words"))
         .then([Event::ResultEmitted {
             job: JobId(1),
-            manner: foreground(),
+            mode: foreground(),
             result: "last words".into(),
         }])
         .when(instant(3), finish(130))
@@ -243,7 +243,7 @@ fn a_job_is_interrupted_at_its_timeout_once_and_not_before() {
         .when(instant(20_000), finish(143))
         .then([Event::JobFinished {
             job: JobId(1),
-            manner: foreground(),
+            mode: foreground(),
             outcome: Outcome::TimedOut,
             status: 143,
             message: Some("the job ran for its timeout and was interrupted".into()),
@@ -256,7 +256,7 @@ fn a_job_that_emits_too_much_is_interrupted_and_says_so() {
         .when(instant(1), emit("1234567890"))
         .then([Event::ResultEmitted {
             job: JobId(1),
-            manner: foreground(),
+            mode: foreground(),
             result: "1234567890".into(),
         }])
         .when(instant(1), emit("1"))
@@ -266,7 +266,7 @@ fn a_job_that_emits_too_much_is_interrupted_and_says_so() {
         .when(instant(2), finish(130))
         .then([Event::JobFinished {
             job: JobId(1),
-            manner: foreground(),
+            mode: foreground(),
             outcome: Outcome::Failed,
             status: 130,
             message: Some(
@@ -330,7 +330,7 @@ fn a_job_whose_last_words_are_too_long_has_ended_all_the_same() {
         .when(instant(1), finish)
         .then([Event::JobFinished {
             job: JobId(1),
-            manner: foreground(),
+            mode: foreground(),
             outcome: Outcome::Failed,
             status: 1,
             message: Some("é".repeat(4 * 1024).into()),
@@ -404,7 +404,7 @@ fn effects_say_what_to_run_and_what_to_leave() {
         service: "test".into(),
         job: JobId(1),
         statement: "statement".into(),
-        place: Place::Foreground,
+        slot: JobSlot::Foreground,
         input: false,
     };
     assert_eq!(effects(submit(foreground())), [start]);

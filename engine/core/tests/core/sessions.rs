@@ -144,7 +144,7 @@ fn closing_a_session_finishes_its_jobs_first_and_then_its_consumers_leave() {
             },
             Event::JobFinished {
                 job: JobId(1),
-                manner: foreground(),
+                mode: foreground(),
                 outcome: Outcome::Interrupted,
                 status: 129,
                 message: Some("the session was closed".into()),
@@ -203,8 +203,8 @@ fn what_was_seen_before_is_not_told_again() {
 
 #[test]
 fn busy_is_not_idle() {
-    for manner in rejoin_core::Manner::ALL {
-        given([created(), submitted(1, manner)])
+    for mode in rejoin_core::JobMode::ALL {
+        given([created(), submitted(1, mode)])
             .when(instant(5_000), Command::Expire)
             .then([])
             .when(
@@ -216,7 +216,7 @@ fn busy_is_not_idle() {
                     message: None,
                 },
             )
-            .then([finished(1, manner, Outcome::Completed, 0)])
+            .then([finished(1, mode, Outcome::Completed, 0)])
             .when(instant(5_099), Command::Expire)
             .then([])
             .when(instant(5_100), Command::Expire)
@@ -233,7 +233,7 @@ fn after_a_restart_what_ran_is_lost_and_nobody_is_late() {
         .then([
             Event::JobFinished {
                 job: JobId(1),
-                manner: foreground(),
+                mode: foreground(),
                 outcome: Outcome::Lost,
                 status: 137,
                 message: Some("the server ended while the job ran".into()),
@@ -248,7 +248,7 @@ fn after_a_restart_what_ran_is_lost_and_nobody_is_late() {
 
 fn submitted_as(statement: &str, job: u64) -> Event {
     let Event::JobSubmitted {
-        manner,
+        mode,
         timeout,
         output_limit,
         ..
@@ -259,7 +259,7 @@ fn submitted_as(statement: &str, job: u64) -> Event {
     let statement = statement.into();
     Event::JobSubmitted {
         job: JobId(job),
-        manner,
+        mode,
         statement,
         timeout,
         output_limit,

@@ -50,7 +50,7 @@ fn a_session_shows_its_jobs_with_how_far_they_came() {
 #[test]
 fn of_finished_jobs_the_last_ones_are_remembered_and_running_ones_always() {
     let many = REMEMBERED_JOBS as u64 + 10;
-    let mut events = vec![created(), submitted(1, rejoin_core::Manner::ALL[2])];
+    let mut events = vec![created(), submitted(1, rejoin_core::JobMode::ALL[2])];
     for job in 2..many {
         events.push(submitted(job, foreground()));
         events.push(finished(job, foreground(), Outcome::Completed, 0));
@@ -67,7 +67,7 @@ fn of_finished_jobs_the_last_ones_are_remembered_and_running_ones_always() {
 fn a_long_statement_is_shown_by_its_beginning() {
     let Event::JobSubmitted {
         job,
-        manner,
+        mode,
         timeout,
         output_limit,
         ..
@@ -78,7 +78,7 @@ fn a_long_statement_is_shown_by_its_beginning() {
     let statement = "ü".repeat(SHOWN_STATEMENT + 1).into();
     let long = Event::JobSubmitted {
         job,
-        manner,
+        mode,
         statement,
         timeout,
         output_limit,
@@ -139,7 +139,7 @@ fn of_ended_sessions_the_last_ones_are_remembered() {
 
 #[test]
 fn a_session_tells_since_when_it_is_busy_or_idle_and_what_it_does() {
-    let background = rejoin_core::Manner::ALL[2];
+    let background = rejoin_core::JobMode::ALL[2];
     let mut events = vec![
         created(),
         submitted(1, background),
@@ -170,7 +170,7 @@ fn the_revision_is_that_of_what_lists_show() {
     assert_eq!(told(&events), (2, Sequence(2)));
     events.push(Event::ResultEmitted {
         job: JobId(1),
-        manner: foreground(),
+        mode: foreground(),
         result: "{}".into(),
     });
     assert_eq!(told(&events), (2, Sequence(2)), "no list shows results");

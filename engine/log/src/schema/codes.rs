@@ -1,7 +1,7 @@
 //! Every number in the format that stands for a word. They are fixed for ever: a number may be
 //! added, none may change its meaning or be used again.
 
-use rejoin_core::{Audience, CloseCause, InterruptCause, LeaveCause, Outcome, Place};
+use rejoin_core::{CloseCause, InterruptCause, JobSlot, LeaveCause, Outcome, Visibility};
 
 /// The events' tags. Zero is none, so that zeroed bytes are never an event.
 pub(super) mod tag {
@@ -54,12 +54,12 @@ macro_rules! codes {
     };
 }
 
-codes!(Place {
+codes!(JobSlot {
     0 => Foreground,
     1 => Background,
 });
 
-codes!(Audience {
+codes!(Visibility {
     0 => Session,
     1 => Submitter,
 });

@@ -3,7 +3,8 @@
 use super::bytes::Parts;
 use super::codes::{loss, tag};
 use rejoin_core::{
-    ConsumerId, Event, JobId, LossCause, Manner, Record, Sequence, Server, SessionId, SessionNumber,
+    ConsumerId, Event, JobId, JobMode, LossCause, Record, Sequence, Server, SessionId,
+    SessionNumber,
 };
 
 /// The record of `session` with `sequence` that `bytes` encode.
@@ -123,7 +124,7 @@ fn event(parts: &mut Parts<'_>) -> Result<Event, DecodeError> {
         },
         tag::JOB_SUBMITTED => Event::JobSubmitted {
             job: job(parts)?,
-            manner: manner(parts)?,
+            mode: mode(parts)?,
             statement: parts.text("statement")?,
             timeout: parts.duration("timeout")?,
             output_limit: parts.number("output_limit")?,
@@ -131,7 +132,7 @@ fn event(parts: &mut Parts<'_>) -> Result<Event, DecodeError> {
             input: false,
         },
         tag::JOB_REQUESTED => {
-            let (job, manner) = (job(parts)?, manner(parts)?);
+            let (job, mode) = (job(parts)?, mode(parts)?);
             let statement = parts.text("statement")?;
             let timeout = parts.duration("timeout")?;
             let output_limit = parts.number("output_limit")?;
@@ -146,7 +147,7 @@ fn event(parts: &mut Parts<'_>) -> Result<Event, DecodeError> {
             }
             Event::JobSubmitted {
                 job,
-                manner,
+                mode,
                 statement,
                 timeout,
                 output_limit,
@@ -156,7 +157,7 @@ fn event(parts: &mut Parts<'_>) -> Result<Event, DecodeError> {
         }
         tag::INPUT_WRITTEN => Event::InputWritten {
             job: job(parts)?,
-            manner: manner(parts)?,
+            mode: mode(parts)?,
             bytes: parts.counted("bytes")?.into(),
             end: parts.flag("end")?,
         },
@@ -170,7 +171,7 @@ fn event(parts: &mut Parts<'_>) -> Result<Event, DecodeError> {
         },
         tag::RESULT_EMITTED => Event::ResultEmitted {
             job: job(parts)?,
-            manner: manner(parts)?,
+            mode: mode(parts)?,
             result: parts.text("result")?,
         },
         tag @ (tag::INTERRUPT_REQUESTED | tag::PRIVATE_INTERRUPT_REQUESTED) => {
@@ -182,7 +183,7 @@ fn event(parts: &mut Parts<'_>) -> Result<Event, DecodeError> {
         }
         tag::JOB_FINISHED => Event::JobFinished {
             job: job(parts)?,
-            manner: manner(parts)?,
+            mode: mode(parts)?,
             outcome: parts.choice("outcome")?,
             status: parts.signed("status")?,
             message: parts.optional("message", Parts::text)?,
@@ -220,9 +221,9 @@ pub(super) fn consumer(parts: &mut Parts<'_>) -> Result<ConsumerId, DecodeError>
     })
 }
 
-pub(super) fn manner(parts: &mut Parts<'_>) -> Result<Manner, DecodeError> {
-    Ok(Manner {
-        place: parts.choice("manner.place")?,
-        audience: parts.choice("manner.audience")?,
+pub(super) fn mode(parts: &mut Parts<'_>) -> Result<JobMode, DecodeError> {
+    Ok(JobMode {
+        slot: parts.choice("mode.slot")?,
+        visibility: parts.choice("mode.visibility")?,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::bytes::{put_duration, put_number, put_optional, put_signed, put_text};
 use super::codes::{Coded, loss, tag};
-use rejoin_core::{ConsumerId, Event, JobId, LossCause, Manner, Record};
+use rejoin_core::{ConsumerId, Event, JobId, JobMode, LossCause, Record};
 
 /// Appends the bytes of `record` to `out`: its instant and its event, without session and
 /// sequence.
@@ -58,7 +58,7 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
         }
         Event::JobSubmitted {
             job,
-            manner,
+            mode,
             statement,
             timeout,
             output_limit,
@@ -72,7 +72,7 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
                 tag::JOB_REQUESTED
             });
             put_job(out, *job);
-            put_manner(out, *manner);
+            put_mode(out, *mode);
             put_text(out, statement);
             put_duration(out, *timeout);
             put_number(out, *output_limit);
@@ -83,13 +83,13 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
         }
         Event::InputWritten {
             job,
-            manner,
+            mode,
             bytes,
             end,
         } => {
             out.push(tag::INPUT_WRITTEN);
             put_job(out, *job);
-            put_manner(out, *manner);
+            put_mode(out, *mode);
             put_number(out, bytes.len() as u64);
             out.extend_from_slice(bytes);
             out.push(u8::from(*end));
@@ -106,14 +106,10 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             });
             put_job(out, *job);
         }
-        Event::ResultEmitted {
-            job,
-            manner,
-            result,
-        } => {
+        Event::ResultEmitted { job, mode, result } => {
             out.push(tag::RESULT_EMITTED);
             put_job(out, *job);
-            put_manner(out, *manner);
+            put_mode(out, *mode);
             put_text(out, result);
         }
         Event::InterruptRequested {
@@ -130,14 +126,14 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
         }
         Event::JobFinished {
             job,
-            manner,
+            mode,
             outcome,
             status,
             message,
         } => {
             out.push(tag::JOB_FINISHED);
             put_job(out, *job);
-            put_manner(out, *manner);
+            put_mode(out, *mode);
             out.push(outcome.code());
             put_signed(out, *status);
             put_optional(out, message.as_deref(), put_text);
@@ -174,7 +170,7 @@ pub(super) fn put_consumer(out: &mut Vec<u8>, consumer: ConsumerId) {
     put_number(out, u64::from(consumer.ordinal));
 }
 
-pub(super) fn put_manner(out: &mut Vec<u8>, manner: Manner) {
-    out.push(manner.place.code());
-    out.push(manner.audience.code());
+pub(super) fn put_mode(out: &mut Vec<u8>, mode: JobMode) {
+    out.push(mode.slot.code());
+    out.push(mode.visibility.code());
 }

@@ -7,8 +7,8 @@
 use super::DecodeError;
 use super::bytes::{Parts, put_duration, put_number, put_optional, put_signed, put_text};
 use super::codes::Coded;
-use super::decode::{consumer, job, manner};
-use super::encode::{put_consumer, put_job, put_manner};
+use super::decode::{consumer, job, mode};
+use super::encode::{put_consumer, put_job, put_mode};
 use rejoin_core::{
     ClosedSnapshot, ConsumerSnapshot, ConsumerView, InputSnapshot, JobSnapshot, JobState, JobView,
     RequestSnapshot, Sequence, SessionId, SessionNumber, SessionSnapshot, Snapshot, Timestamp,
@@ -117,7 +117,7 @@ fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
     });
     put_list(out, jobs, |out, it| {
         put_job(out, it.id);
-        put_manner(out, it.manner);
+        put_mode(out, it.mode);
         out.push(u8::from(it.started));
         put_number(out, it.output);
         put_number(out, it.output_limit);
@@ -167,7 +167,7 @@ fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
         jobs: list(parts, "session.jobs", |parts| {
             Ok(JobSnapshot {
                 id: job(parts)?,
-                manner: manner(parts)?,
+                mode: mode(parts)?,
                 started: flag(parts, "job.started")?,
                 output: parts.number("job.output")?,
                 output_limit: parts.number("job.output_limit")?,
@@ -281,14 +281,14 @@ fn put_job_view(out: &mut Vec<u8>, view: &JobView) {
     let JobView {
         job,
         statement,
-        manner,
+        mode,
         submitted,
         since,
         state,
     } = view;
     put_job(out, *job);
     put_text(out, statement);
-    put_manner(out, *manner);
+    put_mode(out, *mode);
     put_number(out, submitted.0);
     put_instant(out, *since);
     match state {
@@ -311,7 +311,7 @@ fn job_view(parts: &mut Parts<'_>) -> Result<JobView, DecodeError> {
     Ok(JobView {
         job: job(parts)?,
         statement: parts.text("job.statement")?,
-        manner: manner(parts)?,
+        mode: mode(parts)?,
         submitted: sequence(parts, "job.submitted")?,
         since: parts.timestamp("job.since")?,
         state: match parts.byte("job.state")? {

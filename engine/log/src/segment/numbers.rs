@@ -1,6 +1,6 @@
 //! What the writer counts while it appends, for whoever operates the log.
 
-use rejoin_numbers::{Counter, Histogram};
+use rejoin_metrics::{Counter, Histogram};
 use std::time::{Duration, Instant};
 
 /// How much was appended since the log was opened, and how long the disk took for it.

@@ -10,8 +10,8 @@ mod simulated_disk;
 pub use simulated_disk::{Fault, SimulatedDisk, Survival};
 
 use rejoin_core::{
-    Audience, ConsumerId, Event, JobId, LeaveCause, Manner, Outcome, Place, Record, Sequence,
-    SessionId, Timestamp,
+    ConsumerId, Event, JobId, JobMode, JobSlot, LeaveCause, Outcome, Record, Sequence, SessionId,
+    Timestamp, Visibility,
 };
 use std::sync::Arc;
 
@@ -26,14 +26,14 @@ pub fn session(number: u8) -> SessionId {
 #[must_use]
 pub fn record(number: u8, sequence: u64) -> Arc<Record> {
     let job = JobId(sequence);
-    let manner = Manner {
-        place: Place::Foreground,
-        audience: Audience::Session,
+    let mode = JobMode {
+        slot: JobSlot::Foreground,
+        visibility: Visibility::Session,
     };
     let event = match sequence % 4 {
         0 => Event::JobFinished {
             job,
-            manner,
+            mode,
             outcome: Outcome::Failed,
             status: -1,
             message: Some("no such file".into()),
@@ -44,7 +44,7 @@ pub fn record(number: u8, sequence: u64) -> Arc<Record> {
         },
         2 => Event::ResultEmitted {
             job,
-            manner,
+            mode,
             result: format!(r#"{{"content":"line {sequence}\n","jobId":1,"type":"shell"}}"#).into(),
         },
         _ => Event::ConsumerLeft {

@@ -3,7 +3,7 @@
 
 use rejoin_core::testing::operations;
 use rejoin_core::{
-    Folded, Limits, Record, Retention, Sequence, SessionId, Snapshot, State, Timestamp,
+    Limits, Projection, Record, Retention, Sequence, SessionId, Snapshot, State, Timestamp,
 };
 use rejoin_log::disk::Disk;
 use rejoin_log::segment::{Durability, LogId, OpenError, Options, Recovery, Replay, SegmentLog};
@@ -171,8 +171,8 @@ pub(crate) fn story_keeping(seed: u64, count: usize, retention: Retention) -> Ve
 }
 
 /// What records add up to.
-pub(crate) fn fold(records: &[Record]) -> Folded {
-    let mut folded = Folded::new(Limits::DEFAULT);
+pub(crate) fn fold(records: &[Record]) -> Projection {
+    let mut folded = Projection::new(Limits::DEFAULT);
     for record in records {
         folded.add(record).unwrap();
     }
@@ -181,7 +181,7 @@ pub(crate) fn fold(records: &[Record]) -> Folded {
 
 /// Adds up what a log holds, from its newest snapshot on.
 pub(crate) struct Resuming {
-    pub(crate) folded: Folded,
+    pub(crate) folded: Projection,
     /// How many records were told.
     pub(crate) told: usize,
 }
@@ -192,7 +192,7 @@ impl Replay for Resuming {
     }
 
     fn restore(&mut self, snapshot: Snapshot) {
-        self.folded = Folded::restored(Limits::DEFAULT, snapshot);
+        self.folded = Projection::restored(Limits::DEFAULT, snapshot);
     }
 
     fn add(&mut self, record: &Record) {
@@ -207,7 +207,7 @@ pub(crate) fn resume(
     options: Options,
 ) -> Result<(SegmentLog, Recovery, Resuming), OpenError> {
     let mut resuming = Resuming {
-        folded: Folded::new(Limits::DEFAULT),
+        folded: Projection::new(Limits::DEFAULT),
         told: 0,
     };
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());

@@ -1,8 +1,8 @@
 //! One of each event, and its bytes.
 
 use rejoin_core::{
-    Audience, CloseCause, ConsumerId, Event, InterruptCause, JobId, LeaveCause, LossCause, Manner,
-    Outcome, Place, Sequence, Server, SessionNumber, Timestamp,
+    CloseCause, ConsumerId, Event, InterruptCause, JobId, JobMode, JobSlot, LeaveCause, LossCause,
+    Outcome, Sequence, Server, SessionNumber, Timestamp, Visibility,
 };
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
         token: *b"0123456789abcdef",
         ordinal: 2,
     };
-    let manner = Manner {
-        place: Place::Background,
-        audience: Audience::Submitter,
+    let mode = JobMode {
+        slot: JobSlot::Background,
+        visibility: Visibility::Submitter,
     };
-    let front = Manner {
-        place: Place::Foreground,
-        audience: Audience::Session,
+    let front = JobMode {
+        slot: JobSlot::Foreground,
+        visibility: Visibility::Session,
     };
     let job = JobId(300);
     let bytes = |parts: &[&[u8]]| parts.concat();
@@ -84,7 +84,7 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
         (
             Event::JobSubmitted {
                 job,
-                manner,
+                mode,
                 statement: "ls".into(),
                 timeout: Duration::ZERO,
                 output_limit: 1 << 20,
@@ -110,7 +110,7 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
         (
             Event::ResultEmitted {
                 job,
-                manner: front,
+                mode: front,
                 result: "{}".into(),
             },
             b"\x0b\xac\x02\x00\x00\x02{}".to_vec(),
@@ -126,7 +126,7 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
         (
             Event::JobFinished {
                 job,
-                manner: front,
+                mode: front,
                 outcome: Outcome::Lost,
                 status: -2,
                 message: Some("gone".into()),
@@ -142,7 +142,7 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
         (
             Event::JobSubmitted {
                 job,
-                manner,
+                mode,
                 statement: "ls".into(),
                 timeout: Duration::ZERO,
                 output_limit: 1 << 20,
@@ -154,7 +154,7 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
         (
             Event::InputWritten {
                 job,
-                manner: front,
+                mode: front,
                 bytes: b"\xff\n"[..].into(),
                 end: true,
             },

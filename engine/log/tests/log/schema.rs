@@ -2,8 +2,8 @@
 
 use crate::golden::golden;
 use rejoin_core::{
-    Audience, CloseCause, ConsumerId, Event, InterruptCause, JobId, LeaveCause, LossCause, Manner,
-    Outcome, Place, Record, Sequence, SessionId, SessionNumber, Timestamp,
+    CloseCause, ConsumerId, Event, InterruptCause, JobId, JobMode, JobSlot, LeaveCause, LossCause,
+    Outcome, Record, Sequence, SessionId, SessionNumber, Timestamp, Visibility,
 };
 use rejoin_log::schema::{DecodeError, decode, encode};
 use std::ops::RangeInclusive;
@@ -46,20 +46,13 @@ fn every_event_is_these_bytes_for_ever() {
 #[test]
 fn every_choice_is_this_code_for_ever() {
     let manners = [
-        (Place::Foreground, Audience::Session, [0, 0]),
-        (Place::Background, Audience::Submitter, [1, 1]),
+        (JobSlot::Foreground, Visibility::Session, [0, 0]),
+        (JobSlot::Background, Visibility::Submitter, [1, 1]),
     ];
-    for (place, audience, expected) in manners {
-        let manner = Manner { place, audience };
+    for (slot, visibility, expected) in manners {
+        let mode = JobMode { slot, visibility };
         let (job, result) = (JobId(0), "".into());
-        let bytes = encoded(
-            0,
-            Event::ResultEmitted {
-                job,
-                manner,
-                result,
-            },
-        );
+        let bytes = encoded(0, Event::ResultEmitted { job, mode, result });
         assert_eq!(bytes[3..5], expected);
     }
     let last = |event| encoded(0, event).pop();
@@ -106,9 +99,9 @@ fn every_choice_is_this_code_for_ever() {
     for (code, outcome) in (0..).zip(outcomes) {
         let event = Event::JobFinished {
             job,
-            manner: Manner {
-                place: Place::Foreground,
-                audience: Audience::Session,
+            mode: JobMode {
+                slot: JobSlot::Foreground,
+                visibility: Visibility::Session,
             },
             outcome,
             status: 0,

@@ -4,8 +4,8 @@ use crate::schema::{SESSION, encoded, record};
 use proptest::option;
 use proptest::prelude::*;
 use rejoin_core::{
-    Audience, CloseCause, ConsumerId, Event, InterruptCause, JobId, LeaveCause, LossCause, Manner,
-    Outcome, Place, Record, Sequence, Server, SessionId, SessionNumber, Timestamp,
+    CloseCause, ConsumerId, Event, InterruptCause, JobId, JobMode, JobSlot, LeaveCause, LossCause,
+    Outcome, Record, Sequence, Server, SessionId, SessionNumber, Timestamp, Visibility,
 };
 use rejoin_log::schema::{decode, encode};
 use std::sync::Arc;
@@ -36,10 +36,10 @@ fn consumer() -> impl Strategy<Value = ConsumerId> {
     (any::<[u8; 16]>(), any::<u32>()).prop_map(|(token, ordinal)| ConsumerId { token, ordinal })
 }
 
-fn manner() -> impl Strategy<Value = Manner> {
-    let place = prop_oneof![Just(Place::Foreground), Just(Place::Background)];
-    let audience = prop_oneof![Just(Audience::Session), Just(Audience::Submitter)];
-    (place, audience).prop_map(|(place, audience)| Manner { place, audience })
+fn mode() -> impl Strategy<Value = JobMode> {
+    let slot = prop_oneof![Just(JobSlot::Foreground), Just(JobSlot::Background)];
+    let visibility = prop_oneof![Just(Visibility::Session), Just(Visibility::Submitter)];
+    (slot, visibility).prop_map(|(slot, visibility)| JobMode { slot, visibility })
 }
 
 fn session_event() -> impl Strategy<Value = Event> {
@@ -109,10 +109,10 @@ fn consumer_event() -> impl Strategy<Value = Event> {
 
 fn submitted() -> impl Strategy<Value = Event> {
     let how = (duration(), number(), option::of(text()), any::<bool>());
-    (job(), manner(), text(), how).prop_map(
-        |(job, manner, statement, (timeout, output_limit, request, input))| Event::JobSubmitted {
+    (job(), mode(), text(), how).prop_map(
+        |(job, mode, statement, (timeout, output_limit, request, input))| Event::JobSubmitted {
             job,
-            manner,
+            mode,
             statement,
             timeout,
             output_limit,
@@ -137,13 +137,13 @@ fn job_event() -> impl Strategy<Value = Event> {
         Just(Outcome::TimedOut),
         Just(Outcome::Lost),
     ];
-    let finished = (job(), manner(), outcome, any::<i32>(), option::of(text()));
+    let finished = (job(), mode(), outcome, any::<i32>(), option::of(text()));
     prop_oneof![
         submitted(),
-        (job(), manner(), any::<Vec<u8>>(), any::<bool>()).prop_map(|(job, manner, bytes, end)| {
+        (job(), mode(), any::<Vec<u8>>(), any::<bool>()).prop_map(|(job, mode, bytes, end)| {
             Event::InputWritten {
                 job,
-                manner,
+                mode,
                 bytes: bytes.into(),
                 end,
             }
@@ -151,9 +151,9 @@ fn job_event() -> impl Strategy<Value = Event> {
         (option::of(text()), text())
             .prop_map(|(statement, reason)| Event::StatementRefused { statement, reason }),
         (job(), any::<bool>()).prop_map(|(job, private)| Event::JobStarted { job, private }),
-        (job(), manner(), text()).prop_map(|(job, manner, result)| Event::ResultEmitted {
+        (job(), mode(), text()).prop_map(|(job, mode, result)| Event::ResultEmitted {
             job,
-            manner,
+            mode,
             result
         }),
         (job(), cause, any::<bool>()).prop_map(|(job, cause, private)| Event::InterruptRequested {
@@ -161,15 +161,13 @@ fn job_event() -> impl Strategy<Value = Event> {
             cause,
             private
         }),
-        finished.prop_map(
-            |(job, manner, outcome, status, message)| Event::JobFinished {
-                job,
-                manner,
-                outcome,
-                status,
-                message,
-            }
-        ),
+        finished.prop_map(|(job, mode, outcome, status, message)| Event::JobFinished {
+            job,
+            mode,
+            outcome,
+            status,
+            message,
+        }),
     ]
 }
 

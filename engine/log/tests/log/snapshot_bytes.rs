@@ -5,10 +5,10 @@
 use crate::common::{flat, fold, story_keeping};
 use proptest::prelude::*;
 use rejoin_core::{
-    Audience, CloseCause, ClosedSnapshot, ConsumerId, ConsumerSnapshot, ConsumerView,
-    InputSnapshot, InterruptCause, JobId, JobSnapshot, JobState, JobView, Manner, Outcome, Place,
+    CloseCause, ClosedSnapshot, ConsumerId, ConsumerSnapshot, ConsumerView, InputSnapshot,
+    InterruptCause, JobId, JobMode, JobSlot, JobSnapshot, JobState, JobView, Outcome,
     RequestSnapshot, Retention, Sequence, SessionId, SessionNumber, SessionSnapshot, Snapshot,
-    Timestamp, ViewSnapshot,
+    Timestamp, ViewSnapshot, Visibility,
 };
 use rejoin_log::schema::{decode_snapshot, encode_snapshot};
 use std::time::Duration;
@@ -37,9 +37,9 @@ fn encoded(snapshot: &Snapshot) -> Vec<u8> {
 fn open_session() -> (SessionSnapshot, Vec<u8>) {
     let job = JobSnapshot {
         id: JobId(300),
-        manner: Manner {
-            place: Place::Background,
-            audience: Audience::Submitter,
+        mode: JobMode {
+            slot: JobSlot::Background,
+            visibility: Visibility::Submitter,
         },
         started: true,
         output: 128,
@@ -52,9 +52,9 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
     };
     let front = JobSnapshot {
         id: JobId(301),
-        manner: Manner {
-            place: Place::Foreground,
-            audience: Audience::Session,
+        mode: JobMode {
+            slot: JobSlot::Foreground,
+            visibility: Visibility::Session,
         },
         started: false,
         output: 0,
@@ -113,9 +113,9 @@ fn view() -> (ViewSnapshot, Vec<u8>) {
     let job = |job, state| JobView {
         job: JobId(job),
         statement: "ls".into(),
-        manner: Manner {
-            place: Place::Foreground,
-            audience: Audience::Session,
+        mode: JobMode {
+            slot: JobSlot::Foreground,
+            visibility: Visibility::Session,
         },
         submitted: Sequence(3),
         since: at(4),
@@ -242,8 +242,8 @@ proptest! {
         let sound = encoded(&snapshot);
         prop_assert_eq!(decode_snapshot(&sound), Ok(snapshot.clone()));
         let mut bytes = sound.clone();
-        for (place, by) in flips {
-            bytes[place.index(sound.len())] ^= by;
+        for (slot, by) in flips {
+            bytes[slot.index(sound.len())] ^= by;
         }
         check(&bytes)?;
         prop_assert!(bytes == sound || decode_snapshot(&bytes) != Ok(snapshot));

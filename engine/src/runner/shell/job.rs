@@ -6,7 +6,7 @@ use super::marked::{self, Mark};
 use super::{Lease, Shell, input, interrupt, output};
 use crate::runner::{EngineEnded, Exit, RunnerJob};
 use futures::future::{Either, select, try_join};
-use rejoin_core::Place;
+use rejoin_core::JobSlot;
 use rustix::process::Signal;
 use std::io::{self, ErrorKind};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -22,7 +22,7 @@ pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, lease: Lease) -> 
     let mut carried = shell.store.load(job.session);
     let moved = carried.enter(&shell.start);
     // In the background nothing is recorded: such a job is a subshell of the session.
-    let foreground = job.place == Place::Foreground;
+    let foreground = job.slot == JobSlot::Foreground;
     let recording = foreground.then(|| shell.store.recording(job.session, job.job));
 
     if lease.is_released() {

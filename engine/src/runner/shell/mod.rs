@@ -99,7 +99,7 @@ impl ShellSettings {
 /// Clones are the same runner. Needs no particular runtime.
 ///
 /// ```
-/// use rejoin_core::{Command, JobId, Place, SessionId};
+/// use rejoin_core::{Command, JobId, JobSlot, SessionId};
 /// use rejoin_engine::{Reporter, Runner, RunnerJob, ShellRunner, ShellSettings, SmolRuntime};
 /// use std::sync::Arc;
 ///
@@ -114,7 +114,7 @@ impl ShellSettings {
 /// let exit = smol::block_on(runner.run(RunnerJob {
 ///     session,
 ///     job,
-///     place: Place::Foreground,
+///     slot: JobSlot::Foreground,
 ///     statement: "echo hello; exit 3".into(),
 ///     reporter: Reporter::new(session, job, reports),
 ///     interrupts,

@@ -30,7 +30,7 @@ use Operation::{
 };
 
 pub(super) fn operations() -> impl Strategy<Value = Vec<Operation>> {
-    // Few, so that the same ones meet again.
+    // VecMap, so that the same ones meet again.
     let few = || 0..4_u8;
     let operation = prop_oneof![
         3 => any::<bool>().prop_map(|reads| Create { reads }),

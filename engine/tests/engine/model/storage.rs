@@ -3,7 +3,7 @@
 
 use crate::world::config;
 use rejoin_core::Record;
-use rejoin_engine::{Config, Replayed};
+use rejoin_engine::{Config, RecoveredState};
 use rejoin_log::segment::{LogId, Options, SegmentLog};
 use rejoin_log::{AppendError, Log, LogReader, MemoryLog};
 use std::sync::{Arc, Mutex};
@@ -32,12 +32,12 @@ impl Storage {
     }
 
     /// Opens the log, whose records must be those of the tape.
-    pub(super) fn open(&self, tape: &Tape, recent_bytes: usize) -> (Config, Taped, Replayed) {
+    pub(super) fn open(&self, tape: &Tape, recent_bytes: usize) -> (Config, Taped, RecoveredState) {
         let config = Config {
             recent_bytes,
             ..config()
         };
-        let mut replayed = Replayed::new(&config);
+        let mut replayed = RecoveredState::new(&config);
         let mut found = Vec::new();
         let mut visit = |record: Record| {
             replayed.add(&record).unwrap();

@@ -12,8 +12,8 @@ use crate::statement;
 use crate::translate::Told;
 use crate::wire::{Answer, Object, State};
 use futures::future::BoxFuture;
-use rejoin_core::{Audience, Manner, Outcome, SessionId};
-use rejoin_engine::{CommandError, NewJob, NotedJob, Runtime};
+use rejoin_core::{JobMode, Outcome, SessionId, Visibility};
+use rejoin_engine::{CommandError, JobAck, NewJob, Runtime};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -100,16 +100,16 @@ impl Arthas {
         session: SessionId,
         command: Option<&str>,
         timeout: Duration,
-    ) -> Result<NotedJob, Fault> {
-        let (statement, place) = statement::parse(command)?;
-        let manner = Manner {
-            place,
-            audience: Audience::Submitter,
+    ) -> Result<JobAck, Fault> {
+        let (statement, slot) = statement::parse(command)?;
+        let mode = JobMode {
+            slot,
+            visibility: Visibility::Submitter,
         };
         let job = NewJob {
             timeout: Some(timeout),
             output_limit: Some(self.settings.exec_output),
-            ..NewJob::new(session, statement, manner)
+            ..NewJob::new(session, statement, mode)
         };
         Ok(self.engine.submit_job(job).await?)
     }
@@ -118,7 +118,7 @@ impl Arthas {
     async fn follow(
         &self,
         session: SessionId,
-        submitted: NotedJob,
+        submitted: JobAck,
         timeout: Duration,
         left: &Left,
     ) -> Result<Told, Fault> {
@@ -203,7 +203,7 @@ impl Drop for ToTheEnd {
     }
 }
 
-fn answer(command: Option<&str>, submitted: NotedJob, told: Told, timeout: Duration) -> Answer {
+fn answer(command: Option<&str>, submitted: JobAck, told: Told, timeout: Duration) -> Answer {
     let outcome = told.outcome();
     let is_expired = matches!(outcome, None | Some(Outcome::TimedOut));
     let results = told.finish();

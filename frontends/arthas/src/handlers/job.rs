@@ -6,8 +6,8 @@ use crate::limits::{FOLLOW, INTERRUPT_WAIT};
 use crate::request::Request;
 use crate::statement;
 use crate::wire::{Answer, Object, State};
-use rejoin_core::{Audience, Event, JobId, Manner, SessionId};
-use rejoin_engine::{NewJob, NotedJob};
+use rejoin_core::{Event, JobId, JobMode, SessionId, Visibility};
+use rejoin_engine::{JobAck, NewJob};
 
 impl Arthas {
     pub(super) async fn async_exec(
@@ -38,12 +38,12 @@ impl Arthas {
     }
 
     async fn submit(&self, session: SessionId, command: Option<&str>) -> Result<JobId, Fault> {
-        let (statement, place) = statement::parse(command)?;
-        let manner = Manner {
-            place,
-            audience: Audience::Session,
+        let (statement, slot) = statement::parse(command)?;
+        let mode = JobMode {
+            slot,
+            visibility: Visibility::Session,
         };
-        let job = NewJob::new(session, statement, manner);
+        let job = NewJob::new(session, statement, mode);
         Ok(self.engine.submit_job(job).await?.job)
     }
 
@@ -76,7 +76,7 @@ impl Arthas {
     }
 
     /// Whether the job finishes soon after the interrupt.
-    async fn wait_for_end(&self, session: SessionId, interrupted: NotedJob) -> bool {
+    async fn wait_for_end(&self, session: SessionId, interrupted: JobAck) -> bool {
         let runtime = self.engine.runtime();
         let deadline = runtime.now() + INTERRUPT_WAIT;
         let mut after = interrupted.sequence;

@@ -4,7 +4,8 @@ use super::Results;
 use super::result::InputStatus;
 use jiff::tz::TimeZone;
 use rejoin_core::{
-    Audience, CloseCause, ConsumerId, Event, LeaveCause, LossCause, Manner, Place, Record, Sequence,
+    CloseCause, ConsumerId, Event, JobMode, JobSlot, LeaveCause, LossCause, Record, Sequence,
+    Visibility,
 };
 use std::sync::Arc;
 
@@ -29,10 +30,10 @@ pub(crate) fn may_tell(record: &Record) -> bool {
         | Event::StatementRefused { .. }
         | Event::RecordsLost { .. }
         | Event::SessionClosed { .. } => true,
-        Event::JobSubmitted { manner, .. } | Event::JobFinished { manner, .. } => {
-            manner.audience == Audience::Session || manner.place == Place::Foreground
+        Event::JobSubmitted { mode, .. } | Event::JobFinished { mode, .. } => {
+            mode.visibility == Visibility::Session || mode.slot == JobSlot::Foreground
         }
-        Event::ResultEmitted { manner, .. } => manner.audience == Audience::Session,
+        Event::ResultEmitted { mode, .. } => mode.visibility == Visibility::Session,
         Event::SessionResumed
         | Event::SessionTouched { .. }
         | Event::UserSet { .. }
@@ -80,26 +81,26 @@ impl Reader<'_> {
             },
             Event::JobSubmitted {
                 job,
-                manner: Manner { place, audience },
+                mode: JobMode { slot, visibility },
                 statement,
                 ..
             } => {
-                if *audience == Audience::Session {
-                    results.command(*job, statement, *place);
+                if *visibility == Visibility::Session {
+                    results.command(*job, statement, *slot);
                 }
-                match (place, audience) {
-                    (Place::Foreground, _) => input(results, InputStatus::AllowInterrupt),
-                    (Place::Background, Audience::Session) => {
+                match (slot, visibility) {
+                    (JobSlot::Foreground, _) => input(results, InputStatus::AllowInterrupt),
+                    (JobSlot::Background, Visibility::Session) => {
                         input(results, InputStatus::AllowInterrupt);
                         input(results, InputStatus::AllowInput);
                     }
-                    (Place::Background, Audience::Submitter) => {}
+                    (JobSlot::Background, Visibility::Submitter) => {}
                 }
             }
             Event::ResultEmitted {
-                manner:
-                    Manner {
-                        audience: Audience::Session,
+                mode:
+                    JobMode {
+                        visibility: Visibility::Session,
                         ..
                     },
                 result,
@@ -107,15 +108,15 @@ impl Reader<'_> {
             } => results.splice(result),
             Event::JobFinished {
                 job,
-                manner: Manner { place, audience },
+                mode: JobMode { slot, visibility },
                 outcome,
                 status,
                 message,
             } => {
-                if *audience == Audience::Session {
+                if *visibility == Visibility::Session {
                     results.status(*job, *outcome, *status, message.as_deref());
                 }
-                if *place == Place::Foreground {
+                if *slot == JobSlot::Foreground {
                     input(results, InputStatus::AllowInput);
                 }
             }

@@ -4,7 +4,7 @@ use super::Results;
 use crate::wire::{Object, State};
 use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::TimeZone;
-use rejoin_core::{JobId, Outcome, Place, Server, Timestamp};
+use rejoin_core::{JobId, JobSlot, Outcome, Server, Timestamp};
 
 /// What the session's reader may do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +49,11 @@ impl Results {
     }
 
     /// What was submitted, as a line that would submit it.
-    pub(super) fn command(&mut self, job: JobId, statement: &str, place: Place) {
+    pub(super) fn command(&mut self, job: JobId, statement: &str, slot: JobSlot) {
         Object::write(self.begin(), |result| {
-            match place {
-                Place::Foreground => result.text("command", statement),
-                Place::Background => result.text("command", &format!("{statement} &")),
+            match slot {
+                JobSlot::Foreground => result.text("command", statement),
+                JobSlot::Background => result.text("command", &format!("{statement} &")),
             }
             result.value("jobId", job);
             result.plain("state", State::Scheduled.as_str());

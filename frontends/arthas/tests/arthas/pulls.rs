@@ -49,7 +49,7 @@ fn a_pull_that_is_open_when_the_session_is_closed_ends_with_no_results() {
 fn one_of_three_pulls(happen: impl FnOnce(&Server, &str)) -> String {
     let server = Server::with(|setup| {
         setup.settings.pull_wait = Duration::from_secs(60);
-        setup.config.turn_wait = Duration::from_millis(30);
+        setup.config.pull_lock_timeout = Duration::from_millis(30);
     });
     let (session, consumer) = server.init();
     server.pull_until(&session, &consumer, ALLOW_INPUT);

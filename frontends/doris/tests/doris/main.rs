@@ -3,7 +3,7 @@
 mod logins;
 
 use rejoin_accounts::Accounts;
-use rejoin_core::{Audience, Manner, Place};
+use rejoin_core::{JobMode, JobSlot, Visibility};
 use rejoin_doris::{Columns, Settings, mount};
 use rejoin_engine::testing::{Hold, in_memory};
 use rejoin_engine::{Config, Engine, NewJob, NewSession, SmolRuntime};
@@ -35,17 +35,12 @@ impl Server {
     fn with_two_sessions(settings: Settings) -> Self {
         let server = Self::start(settings);
         server.create(Some("root"), Some("10.81.85.89:31465"));
-        let manner = Manner {
-            place: Place::Foreground,
-            audience: Audience::Session,
+        let mode = JobMode {
+            slot: JobSlot::Foreground,
+            visibility: Visibility::Session,
         };
         let busy = server.create(None, None);
-        smol::block_on(
-            server
-                .engine
-                .submit_job(NewJob::new(busy, "sleep 9", manner)),
-        )
-        .unwrap();
+        smol::block_on(server.engine.submit_job(NewJob::new(busy, "sleep 9", mode))).unwrap();
         server
     }
 

@@ -1,7 +1,7 @@
 //! A whole server on a loopback port: the real engine on a log in memory, and the real HTTP.
 
 use rejoin_accounts::Accounts;
-use rejoin_core::{Audience, Manner, Place, SessionId};
+use rejoin_core::{JobMode, JobSlot, SessionId, Visibility};
 use rejoin_engine::testing::{Clock, Hold, in_memory};
 use rejoin_engine::{Config, Engine, NewJob, NewSession, Runtime, SmolRuntime};
 use rejoin_http::test_client::Received;
@@ -64,13 +64,13 @@ impl Server {
 
     /// Runs a statement, which runs until it is told to end unless it is `true`.
     pub(crate) fn run(&self, session: SessionId, statement: &str) {
-        let manner = Manner {
-            place: Place::Foreground,
-            audience: Audience::Session,
+        let mode = JobMode {
+            slot: JobSlot::Foreground,
+            visibility: Visibility::Session,
         };
         smol::block_on(
             self.engine
-                .submit_job(NewJob::new(session, statement, manner)),
+                .submit_job(NewJob::new(session, statement, mode)),
         )
         .unwrap();
         while statement == "true" && self.engine.session(session).unwrap().is_busy() {

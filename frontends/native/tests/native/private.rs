@@ -1,18 +1,18 @@
 //! Jobs that are for their submitter alone.
 
 use crate::support::{Server, kinds};
-use rejoin_core::{Audience, Manner, Place};
+use rejoin_core::{JobMode, JobSlot, Visibility};
 use rejoin_engine::NewJob;
 use serde_json::json;
 
-fn submit(server: &Server, statement: &str, place: Place) -> u64 {
-    let manner = Manner {
-        place,
-        audience: Audience::Submitter,
+fn submit(server: &Server, statement: &str, slot: JobSlot) -> u64 {
+    let mode = JobMode {
+        slot,
+        visibility: Visibility::Submitter,
     };
     let new = NewJob {
         input: true,
-        ..NewJob::new(server.session(), statement, manner)
+        ..NewJob::new(server.session(), statement, mode)
     };
     smol::block_on(server.engine.submit_job(new)).unwrap().job.0
 }
@@ -20,7 +20,7 @@ fn submit(server: &Server, statement: &str, place: Place) -> u64 {
 #[test]
 fn of_a_job_behind_the_others_nothing_is_told() {
     let server = Server::with_sessions(1);
-    let job = submit(&server, "hold", Place::Background);
+    let job = submit(&server, "hold", JobSlot::Background);
     let id = rejoin_core::JobId(job);
     let (engine, session) = (&server.engine, server.session());
     smol::block_on(async {
@@ -42,7 +42,7 @@ fn of_a_job_behind_the_others_nothing_is_told() {
 #[test]
 fn a_job_that_is_not_shown_is_not_there() {
     let server = Server::with_sessions(1);
-    let job = submit(&server, "hold", Place::Background);
+    let job = submit(&server, "hold", JobSlot::Background);
     let path = format!("/sessions/1/jobs/{job}");
     let not_found = (404, "job_not_found".to_owned());
     assert_eq!(server.fault("GET", &path, b""), not_found);
@@ -68,7 +68,7 @@ fn a_job_that_is_not_shown_is_not_there() {
 #[test]
 fn a_job_that_others_wait_for_is_shown_and_what_it_says_is_not() {
     let server = Server::with_sessions(1);
-    let job = submit(&server, "say 1", Place::Foreground);
+    let job = submit(&server, "say 1", JobSlot::Foreground);
     let events = server.events_to("job-finished");
     let expected = [
         "session-created",

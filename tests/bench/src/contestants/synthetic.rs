@@ -11,7 +11,7 @@ use rejoin_accounts::Accounts;
 use rejoin_arthas::Settings;
 use rejoin_core::Limits;
 use rejoin_engine::{
-    Config, Engine, Exit, Replayed, Reporter, Runner, RunnerJob, Services, SmolRuntime,
+    Config, Engine, Exit, RecoveredState, Reporter, Runner, RunnerJob, Services, SmolRuntime,
 };
 use rejoin_http::{HostCheck, Server};
 use rejoin_log::SegmentLog;
@@ -76,7 +76,7 @@ pub(super) fn serve(told: &[String]) -> Outcome<()> {
         output_limit: u64::MAX,
         ..Config::default()
     };
-    let mut replayed = Replayed::new(&config);
+    let mut replayed = RecoveredState::new(&config);
     let options = Options {
         durability: shape.durability,
         ..Options::default()

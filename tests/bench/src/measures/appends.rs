@@ -9,7 +9,7 @@ use crate::stores::{Committer, Fjall, Nats, Plain, Segments, Sqlite, Store};
 use futures::future::BoxFuture;
 use rejoin_core::{Event, Limits, Record, Sequence, SessionId, Timestamp};
 use rejoin_engine::{
-    Config, Engine, NewSession, Replayed, Runner, RunnerJob, Services, SmolRuntime,
+    Config, Engine, NewSession, RecoveredState, Runner, RunnerJob, Services, SmolRuntime,
 };
 use rejoin_log::SegmentLog;
 use rejoin_log::segment::{Durability, LogId, Options};
@@ -122,7 +122,7 @@ fn engine(directory: &Path, writers: usize, durability: Durability) -> Outcome<V
     };
     let id = LogId::from_bytes([1; 16]);
     let (log, _) = SegmentLog::open(directory, id, options, &mut |_| {})?;
-    let replayed = Replayed::new(&config);
+    let replayed = RecoveredState::new(&config);
     let services = Services::from([("none".into(), Arc::new(Nothing) as Arc<dyn Runner>)]);
     let engine = Engine::start(
         config,

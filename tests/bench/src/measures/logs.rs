@@ -3,7 +3,7 @@
 
 use crate::Outcome;
 use rejoin_core::{
-    Audience, Command, CreateSession, Event, JobId, Limits, Manner, Place, Record, Server,
+    Visibility, Command, CreateSession, Event, JobId, Limits, JobMode, JobSlot, Record, Server,
     SessionId, State, SubmitJob, Timestamp,
 };
 use rejoin_log::segment::{Durability, LogId, Options};
@@ -63,9 +63,9 @@ impl History {
             statement: "flood".into(),
             request: None,
             input: false,
-            manner: Manner {
-                place: Place::Foreground,
-                audience: Audience::Session,
+            mode: JobMode {
+                slot: JobSlot::Foreground,
+                visibility: Visibility::Session,
             },
             timeout: Duration::from_secs(24 * 60 * 60),
             output_limit: u64::MAX,

@@ -6,7 +6,7 @@ use crate::Outcome;
 use crate::contestants::Server;
 use crate::figures::{REJOIN, Section};
 use rejoin_core::Record;
-use rejoin_engine::{Config, Replayed};
+use rejoin_engine::{Config, RecoveredState};
 use rejoin_log::SegmentLog;
 use rejoin_log::segment::{LogId, Options, Replay};
 use std::os::unix::fs::FileExt;
@@ -47,7 +47,7 @@ pub(super) fn replay(bench: &mut Bench<'_>) -> Outcome<Section> {
         section.note("replay", "decoded only", "records/s", count / took);
 
         let began = Instant::now();
-        let mut replayed = Everything(Replayed::new(&Config::default()));
+        let mut replayed = Everything(RecoveredState::new(&Config::default()));
         drop(SegmentLog::open_replaying(
             &log,
             id,
@@ -74,7 +74,7 @@ pub(super) fn replay(bench: &mut Bench<'_>) -> Outcome<Section> {
 }
 
 /// As a server replays, but never from a snapshot.
-struct Everything(Replayed);
+struct Everything(RecoveredState);
 
 impl Replay for Everything {
     fn add(&mut self, record: &Record) {

@@ -9,7 +9,7 @@ use super::super::scan::{Segment, io_error, scan};
 use super::super::snapshot::{self, Unusable};
 use super::super::take::{Objection, Place, Take, decode};
 use super::Archive;
-use rejoin_core::{Folded, Limits, Sequence, SessionId};
+use rejoin_core::{Limits, Projection, Sequence, SessionId};
 
 impl Archive {
     /// Adds what follows the newest snapshot to it, and writes that down.
@@ -24,8 +24,8 @@ impl Archive {
             Some((name, log, _)) if log != self.log || name.0 > last => return Ok(None),
             Some((name, _, _)) if name.0 == last => return Ok(None),
             // Limits decide what is accepted, and are in no snapshot.
-            Some((name, _, snapshot)) => (name.0, Folded::restored(Limits::DEFAULT, snapshot)),
-            None => (0, Folded::new(Limits::DEFAULT)),
+            Some((name, _, snapshot)) => (name.0, Projection::restored(Limits::DEFAULT, snapshot)),
+            None => (0, Projection::new(Limits::DEFAULT)),
         };
         let mut folding = Folding { after, folded };
         for source in sources.iter().filter(|source| source.last() > after) {
@@ -83,7 +83,7 @@ impl Archive {
 /// Adds up records behind a position.
 struct Folding {
     after: u64,
-    folded: Folded,
+    folded: Projection,
 }
 
 impl Take for Folding {

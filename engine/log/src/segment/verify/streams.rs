@@ -59,7 +59,7 @@ impl Streams {
         } = *record;
         let stream = self.sessions.entry(session).or_default();
         let last = stream.last;
-        let from = (*record.stands_for().start()).max(last.next());
+        let from = (*record.covered_sequences().start()).max(last.next());
         let before = Sequence(from.0.saturating_sub(1));
         if sequence <= last || !record.follows(before) {
             return Err(OutOfOrder { last });

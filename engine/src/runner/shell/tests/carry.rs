@@ -2,7 +2,7 @@
 
 use super::{SESSION, SLEEP, Server, on_each_runtime};
 use rejoin_core::InterruptCause;
-use rejoin_core::Place;
+use rejoin_core::JobSlot;
 
 #[test]
 fn the_directory_and_the_environment_carry() {
@@ -190,7 +190,7 @@ fn what_is_kept_is_closed_to_others() {
 }
 
 async fn run_on(server: &Server, runner: &super::ShellRunner, statement: &str) -> String {
-    let (run, mut job) = server.job(runner, Place::Foreground, statement);
+    let (run, mut job) = server.job(runner, JobSlot::Foreground, statement);
     let (sender, exit) = async_channel::bounded(1);
     job.exit = Some(exit);
     server.runtime.spawn(Box::pin(async move {

@@ -3,15 +3,15 @@
 use super::{SESSION, SLEEP, Server, on_each_runtime, on_each_runtime_with, within};
 use crate::{Runner, ShellSettings};
 use futures::future::select;
-use rejoin_core::{InterruptCause, Place};
+use rejoin_core::{InterruptCause, JobSlot};
 use std::pin::pin;
 use std::time::Duration;
 
 #[test]
 fn an_interrupt_ends_what_runs() {
-    for place in [Place::Foreground, Place::Background] {
+    for slot in [JobSlot::Foreground, JobSlot::Background] {
         on_each_runtime(async |server| {
-            let mut job = server.start_as(place, &format!("{SLEEP}; echo no"));
+            let mut job = server.start_as(slot, &format!("{SLEEP}; echo no"));
             job.until("ready\n").await;
             job.interrupt(InterruptCause::Timeout);
             let said = job.end().await;
@@ -24,7 +24,7 @@ fn an_interrupt_ends_what_runs() {
 #[test]
 fn an_interrupt_that_came_before_the_shell_did_counts() {
     on_each_runtime(async |server| {
-        let (run, job) = server.job(&server.runner, Place::Foreground, "sleep 1000");
+        let (run, job) = server.job(&server.runner, JobSlot::Foreground, "sleep 1000");
         job.interrupt(InterruptCause::Requested);
         let exit = within(run).await;
         // The signal may be lost on a shell that just starts; the next one is not.
@@ -205,7 +205,7 @@ fn a_release_ends_jobs_that_nobody_interrupted() {
 #[test]
 fn a_job_does_not_start_in_a_released_session() {
     on_each_runtime_with(quick, async |server| {
-        let (run, job) = server.job(&server.runner, Place::Foreground, "echo no");
+        let (run, job) = server.job(&server.runner, JobSlot::Foreground, "echo no");
         let release = server.runner.release(SESSION);
         let exit = within(run).await;
         assert_eq!(
@@ -277,7 +277,7 @@ fn a_sweep_leaves_other_marks_alone() {
 fn a_dropped_job_leaves_nothing() {
     on_each_runtime(async |server| {
         let statement = "sleep 1000 & echo $$ $!; trap '' TERM INT HUP; sleep 1000; sleep 1000";
-        let (run, mut job) = server.job(&server.runner, Place::Foreground, statement);
+        let (run, mut job) = server.job(&server.runner, JobSlot::Foreground, statement);
         let started = {
             let until = pin!(job.until("\n"));
             let futures::future::Either::Right((started, run)) = select(run, until).await else {
@@ -297,7 +297,7 @@ fn a_dropped_job_leaves_nothing() {
 #[test]
 fn a_job_ends_with_the_engine() {
     on_each_runtime(async |server| {
-        let (run, job) = server.job(&server.runner, Place::Foreground, "yes");
+        let (run, job) = server.job(&server.runner, JobSlot::Foreground, "yes");
         drop(job);
         assert_eq!(within(run).await.status, 137);
     });

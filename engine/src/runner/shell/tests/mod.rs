@@ -11,7 +11,7 @@ use async_channel::{Receiver, Sender};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::future::{BoxFuture, Either, select};
-use rejoin_core::{Command, InterruptCause, JobId, Place, SessionId, Timestamp};
+use rejoin_core::{Command, InterruptCause, JobId, JobSlot, SessionId, Timestamp};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -88,7 +88,7 @@ impl Server {
     fn job(
         &self,
         runner: &ShellRunner,
-        place: Place,
+        slot: JobSlot,
         statement: &str,
     ) -> (BoxFuture<'static, Exit>, Job) {
         let job = JobId(self.last_job.fetch_add(1, Ordering::SeqCst) + 1);
@@ -97,7 +97,7 @@ impl Server {
         let run = runner.run(RunnerJob {
             session: SESSION,
             job,
-            place,
+            slot,
             statement: statement.into(),
             reporter: Reporter::new(SESSION, job, reports),
             interrupts,
@@ -113,8 +113,8 @@ impl Server {
         (run, job)
     }
 
-    fn start_as(&self, place: Place, statement: &str) -> Job {
-        let (run, mut job) = self.job(&self.runner, place, statement);
+    fn start_as(&self, slot: JobSlot, statement: &str) -> Job {
+        let (run, mut job) = self.job(&self.runner, slot, statement);
         let (sender, exit) = async_channel::bounded(1);
         job.exit = Some(exit);
         self.runtime.spawn(Box::pin(async move {
@@ -124,7 +124,7 @@ impl Server {
     }
 
     fn start(&self, statement: &str) -> Job {
-        self.start_as(Place::Foreground, statement)
+        self.start_as(JobSlot::Foreground, statement)
     }
 
     async fn run(&self, statement: &str) -> Said {
@@ -132,7 +132,7 @@ impl Server {
     }
 
     async fn run_in_background(&self, statement: &str) -> Said {
-        self.start_as(Place::Background, statement).end().await
+        self.start_as(JobSlot::Background, statement).end().await
     }
 }
 

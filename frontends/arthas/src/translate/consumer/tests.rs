@@ -20,13 +20,13 @@ const BACKGROUND: &str = r#"{"command":"watch &","jobId":3,"state":"SCHEDULED","
 const RESULT: &str = r#"{"b":null,"jobId":3,"type":"watch"}"#;
 const STATUS: &str = r#"{"jobId":3,"statusCode":0,"type":"status"}"#;
 
-const SHARED: Manner = manner(Place::Foreground, Audience::Session);
-const SHARED_BEHIND: Manner = manner(Place::Background, Audience::Session);
-const ALONE: Manner = manner(Place::Foreground, Audience::Submitter);
-const ALONE_BEHIND: Manner = manner(Place::Background, Audience::Submitter);
+const SHARED: JobMode = mode(JobSlot::Foreground, Visibility::Session);
+const SHARED_BEHIND: JobMode = mode(JobSlot::Background, Visibility::Session);
+const ALONE: JobMode = mode(JobSlot::Foreground, Visibility::Submitter);
+const ALONE_BEHIND: JobMode = mode(JobSlot::Background, Visibility::Submitter);
 
-const fn manner(place: Place, audience: Audience) -> Manner {
-    Manner { place, audience }
+const fn mode(slot: JobSlot, visibility: Visibility) -> JobMode {
+    JobMode { slot, visibility }
 }
 
 const fn consumer(ordinal: u32) -> ConsumerId {
@@ -58,10 +58,10 @@ fn joined(ordinal: u32, foreground: Option<JobId>) -> Event {
     }
 }
 
-fn submitted(manner: Manner) -> Event {
+fn submitted(mode: JobMode) -> Event {
     Event::JobSubmitted {
         job: JobId(3),
-        manner,
+        mode,
         statement: "watch".into(),
         timeout: Duration::from_secs(1),
         output_limit: 1,
@@ -70,26 +70,26 @@ fn submitted(manner: Manner) -> Event {
     }
 }
 
-fn emitted(manner: Manner) -> Event {
+fn emitted(mode: JobMode) -> Event {
     Event::ResultEmitted {
         job: JobId(3),
-        manner,
+        mode,
         result: RESULT.into(),
     }
 }
 
-fn ended(manner: Manner, outcome: Outcome, status: i32, message: Option<&str>) -> Event {
+fn ended(mode: JobMode, outcome: Outcome, status: i32, message: Option<&str>) -> Event {
     Event::JobFinished {
         job: JobId(3),
-        manner,
+        mode,
         outcome,
         status,
         message: message.map(Into::into),
     }
 }
 
-fn finished(manner: Manner) -> Event {
-    ended(manner, Outcome::Completed, 0, None)
+fn finished(mode: JobMode) -> Event {
+    ended(mode, Outcome::Completed, 0, None)
 }
 
 fn interrupted() -> Event {
@@ -101,17 +101,12 @@ fn interrupted() -> Event {
 }
 
 /// Everything that a foreground job is in the log.
-fn job(manner: Manner) -> Vec<Event> {
+fn job(mode: JobMode) -> Vec<Event> {
     let started = Event::JobStarted {
         job: JobId(3),
         private: false,
     };
-    vec![
-        submitted(manner),
-        started,
-        emitted(manner),
-        finished(manner),
-    ]
+    vec![submitted(mode), started, emitted(mode), finished(mode)]
 }
 
 fn records(events: impl IntoIterator<Item = Event>) -> Vec<Arc<Record>> {
@@ -340,12 +335,12 @@ fn who_submitted_a_job_is_told_its_results_and_its_status_and_nothing_of_others(
     let mut told = Told::new(JobId(3));
     let other = Event::ResultEmitted {
         job: JobId(4),
-        manner: SHARED_BEHIND,
+        mode: SHARED_BEHIND,
         result: "{}".into(),
     };
     let other_end = Event::JobFinished {
         job: JobId(4),
-        manner: SHARED_BEHIND,
+        mode: SHARED_BEHIND,
         outcome: Outcome::Failed,
         status: 1,
         message: None,

@@ -32,7 +32,7 @@ impl Baseline {
 
     pub(crate) fn write(counts: &Counts) -> Outcome<()> {
         let mut text = format!(
-            "# What the hot paths cost, each for one unit. Written by `cargo guard renew`.\n\
+            "# What the hot paths cost, each for one unit. Written by `cargo cost renew`.\n\
              compiler = {:?}\n",
             compiler()?
         );
@@ -61,7 +61,7 @@ impl Baseline {
                     grown.push(format!("{path}: {what}, {known:.1} to {count:.1}"));
                 }
                 if count < known / MOST - SLACK {
-                    println!("  less than the baseline says: `cargo guard renew` keeps it so");
+                    println!("  less than the baseline says: `cargo cost renew` keeps it so");
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::Operated;
 use crate::text::Text;
-use rejoin_engine::{Condition, Stats};
+use rejoin_engine::{EngineStatus, Stats};
 use rejoin_http::{CLASSES, Numbers};
 
 /// Microseconds of a second: what is counted in the former is told in the latter.
@@ -14,7 +14,7 @@ pub(crate) fn build(text: &mut Text, operated: &Operated) {
 }
 
 pub(crate) fn engine(text: &mut Text, stats: &Stats) {
-    let is_ready = u8::from(stats.condition == Condition::Open);
+    let is_ready = u8::from(stats.status == EngineStatus::Running);
     text.gauge(
         "rejoin_ready",
         "Whether commands are taken: 1, or 0 while the server ends.",

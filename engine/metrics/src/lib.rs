@@ -10,7 +10,7 @@ use std::time::Duration;
 /// How often something has happened, or how much of it there was. Only grows.
 ///
 /// ```
-/// use rejoin_numbers::Counter;
+/// use rejoin_metrics::Counter;
 ///
 /// let jobs = Counter::default();
 /// jobs.add(2);
@@ -21,7 +21,7 @@ pub struct Counter(AtomicU64);
 
 impl Counter {
     /// It happened once.
-    pub fn one(&self) {
+    pub fn inc(&self) {
         self.add(1);
     }
 
@@ -39,9 +39,9 @@ impl Counter {
 /// How many there are now.
 ///
 /// ```
-/// use rejoin_numbers::Level;
+/// use rejoin_metrics::Gauge;
 ///
-/// let open = Level::default();
+/// let open = Gauge::default();
 /// let (first, second) = (open.enter(), open.enter());
 /// drop(first);
 /// assert_eq!(open.get(), 1);
@@ -49,14 +49,14 @@ impl Counter {
 /// assert_eq!(open.get(), 0);
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Level(std::sync::Arc<AtomicU64>);
+pub struct Gauge(std::sync::Arc<AtomicU64>);
 
-impl Level {
+impl Gauge {
     /// One more, until what this returns is dropped.
     #[must_use = "it is counted as long as this lives"]
-    pub fn enter(&self) -> Entered {
+    pub fn enter(&self) -> GaugeGuard {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Entered(self.clone())
+        GaugeGuard(self.clone())
     }
 
     /// How many there are.
@@ -65,11 +65,11 @@ impl Level {
     }
 }
 
-/// One of those that a [`Level`] counts.
+/// One of those that a [`Gauge`] counts.
 #[derive(Debug)]
-pub struct Entered(Level);
+pub struct GaugeGuard(Gauge);
 
-impl Drop for Entered {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -78,7 +78,7 @@ impl Drop for Entered {
 /// How large things are: how many were within each bound, and the sum of all.
 ///
 /// ```
-/// use rejoin_numbers::Histogram;
+/// use rejoin_metrics::Histogram;
 ///
 /// let sizes = Histogram::new(&[1, 10, 100]);
 /// [1, 2, 1_000].into_iter().for_each(|size| sizes.observe(size));
@@ -120,7 +120,7 @@ impl Histogram {
     }
 
     /// All of them so far.
-    pub fn read(&self) -> Distribution {
+    pub fn read(&self) -> HistogramSnapshot {
         let mut count = 0;
         let mut within: Vec<u64> = self
             .counts
@@ -131,7 +131,7 @@ impl Histogram {
             })
             .collect();
         within.truncate(self.bounds.len());
-        Distribution {
+        HistogramSnapshot {
             bounds: self.bounds,
             within,
             count,
@@ -142,7 +142,7 @@ impl Histogram {
 
 /// What a [`Histogram`] has counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Distribution {
+pub struct HistogramSnapshot {
     /// The bounds.
     pub bounds: &'static [u64],
     /// How many are within each bound.

@@ -1,7 +1,7 @@
 //! Replay: the same fold, with the log as the source, and no effects and no answers.
 
 use crate::Config;
-use rejoin_core::{Folded, Limits, Record, Snapshot, State, Views, Violation};
+use rejoin_core::{Limits, Projection, Record, Snapshot, State, Views, Violation};
 use rejoin_log::segment::Replay;
 
 /// What the records of a log add up to: given to [`Engine::start`](crate::Engine::start) with it.
@@ -13,14 +13,14 @@ use rejoin_log::segment::Replay;
 /// ```
 /// use rejoin_core::testing::{SESSION, created};
 /// use rejoin_core::{Record, Sequence, Timestamp};
-/// use rejoin_engine::{Config, Replayed};
+/// use rejoin_engine::{Config, RecoveredState};
 /// use rejoin_log::segment::{LogId, Options, SegmentLog};
 ///
 /// # let directory = tempfile::tempdir()?;
 /// # let directory = directory.path();
 /// # let options = Options { zero_ahead: false, ..Options::default() };
 /// let id = LogId::from_bytes([9; 16]); // drawn at random, in earnest
-/// let mut replayed = Replayed::new(&Config::default());
+/// let mut replayed = RecoveredState::new(&Config::default());
 /// let (log, recovery) = SegmentLog::open_replaying(directory, id, options, &mut replayed)?;
 /// assert_eq!(replayed.violation(), None);
 ///
@@ -35,18 +35,18 @@ use rejoin_log::segment::Replay;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Replayed {
-    folded: Folded,
+pub struct RecoveredState {
+    folded: Projection,
     limits: Limits,
     records: u64,
     violation: Option<Violation>,
 }
 
-impl Replayed {
+impl RecoveredState {
     /// What no records add up to.
     pub fn new(config: &Config) -> Self {
         Self {
-            folded: Folded::new(config.limits),
+            folded: Projection::new(config.limits),
             limits: config.limits,
             records: 0,
             violation: None,
@@ -90,13 +90,13 @@ impl Replayed {
     }
 }
 
-impl Replay for Replayed {
+impl Replay for RecoveredState {
     fn wants_snapshot(&self) -> bool {
         true
     }
 
     fn restore(&mut self, snapshot: Snapshot) {
-        self.folded = Folded::restored(self.limits, snapshot);
+        self.folded = Projection::restored(self.limits, snapshot);
     }
 
     fn add(&mut self, record: &Record) {

@@ -2,8 +2,8 @@
 //! machine lie; counts do not.
 //!
 //! ```sh
-//! cargo guard          # compares with baseline.toml, fails when something grew by over a tenth
-//! cargo guard renew    # writes baseline.toml anew, for a change that is worth what it costs
+//! cargo cost          # compares with baseline.toml, fails when something grew by over a tenth
+//! cargo cost renew    # writes baseline.toml anew, for a change that is worth what it costs
 //! ```
 //!
 //! Needs valgrind, under which this program runs itself: each path once and twice, so that what it
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         [] => Baseline::read().and_then(|known| known.compare(&counts::count()?)),
         ["renew"] => counts::count().and_then(|counted| Baseline::write(&counted)),
         [counts::RUN, name, passes] => run(name, passes),
-        _ => Err("cargo guard [renew]".into()),
+        _ => Err("cargo cost [renew]".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,7 +5,7 @@ use super::gaps::Gaps;
 use super::jobs::Jobs;
 use super::{ConsumerView, JobState, JobView};
 use crate::{
-    CloseCause, ConsumerId, Event, JobId, Place, Record, Sequence, SessionId, SessionNumber,
+    CloseCause, ConsumerId, Event, JobId, JobSlot, Record, Sequence, SessionId, SessionNumber,
     Timestamp,
 };
 use alloc::sync::Arc;
@@ -93,7 +93,7 @@ impl SessionView {
         let was_busy = self.is_busy();
         match &record.event {
             Event::UserSet { user } => self.user = Some(user.clone()),
-            Event::JobSubmitted { job, manner, .. } if manner.place == Place::Foreground => {
+            Event::JobSubmitted { job, mode, .. } if mode.slot == JobSlot::Foreground => {
                 if let Some(over) = self.foreground.replace(*job) {
                     // It has ended in a record that is lost.
                     self.jobs.forget(over);

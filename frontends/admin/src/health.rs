@@ -1,21 +1,21 @@
 //! Whether the server is well (it answers, and its engine has not ended) and whether it is ready
 //! (it takes commands). Whoever restarts processes asks the first, whoever sends clients the second.
 
-use rejoin_engine::{Condition, Engine};
+use rejoin_engine::{Engine, EngineStatus};
 use rejoin_http::{Answer, StatusCode};
 
 pub(crate) fn health(engine: &Engine) -> Answer {
-    match engine.stats().condition {
-        Condition::Open | Condition::Closing => well("well\n"),
-        Condition::Ended => unwell("ended\n"),
+    match engine.stats().status {
+        EngineStatus::Running | EngineStatus::ShuttingDown => well("well\n"),
+        EngineStatus::Stopped => unwell("ended\n"),
     }
 }
 
 pub(crate) fn readiness(engine: &Engine) -> Answer {
-    match engine.stats().condition {
-        Condition::Open => well("ready\n"),
-        Condition::Closing => unwell("closing\n"),
-        Condition::Ended => unwell("ended\n"),
+    match engine.stats().status {
+        EngineStatus::Running => well("ready\n"),
+        EngineStatus::ShuttingDown => unwell("closing\n"),
+        EngineStatus::Stopped => unwell("ended\n"),
     }
 }
 
@@ -34,7 +34,7 @@ fn answer(status: StatusCode, text: &'static str) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rejoin_engine::{Config, Replayed, Services, SmolRuntime};
+    use rejoin_engine::{Config, RecoveredState, Services, SmolRuntime};
     use rejoin_http::test_call::call;
     use rejoin_log::MemoryLog;
     use std::sync::Arc;
@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn an_engine_that_closes_is_well_and_not_ready_and_one_that_has_ended_is_neither() {
         let config = Config::default();
-        let replayed = Replayed::new(&config);
+        let replayed = RecoveredState::new(&config);
         let (log, runtime) = (Box::new(MemoryLog::new()), Arc::new(SmolRuntime));
         let engine = Engine::start(config, runtime, log, replayed, Services::new()).unwrap();
         let mut app = rejoin_http::app();

@@ -2,10 +2,10 @@
 
 use crate::{Outcome, Path};
 use rejoin_core::{
-    Audience, Command, CreateSession, JobId, Limits, Manner, Place, Record, Sequence, Server,
-    SessionId, State, SubmitJob, Timestamp, Views,
+    Command, CreateSession, JobId, JobMode, JobSlot, Limits, Record, Sequence, Server, SessionId,
+    State, SubmitJob, Timestamp, Views, Visibility,
 };
-use rejoin_engine::{Config, Replayed};
+use rejoin_engine::{Config, RecoveredState};
 use rejoin_log::segment::{Durability, LogId, Options};
 use rejoin_log::{Log, SegmentLog};
 use std::hint::black_box;
@@ -31,7 +31,7 @@ pub(crate) const PATHS: [Path; 7] = [
         run: |passes| {
             let mut history = History::busy(SESSIONS)?;
             let results = [history.results(0)?, history.results(1)?].concat();
-            let mut replayed = Replayed::new(&Config::default());
+            let mut replayed = RecoveredState::new(&Config::default());
             for record in &history.begun {
                 replayed.add(record)?;
             }
@@ -221,9 +221,9 @@ impl History {
             statement: "flood".into(),
             request: None,
             input: false,
-            manner: Manner {
-                place: Place::Foreground,
-                audience: Audience::Session,
+            mode: JobMode {
+                slot: JobSlot::Foreground,
+                visibility: Visibility::Session,
             },
             timeout: HOUR,
             output_limit: u64::MAX,

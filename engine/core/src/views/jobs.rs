@@ -1,8 +1,8 @@
 //! The jobs of a session: all that run, and the last ones that finished.
 
-use crate::few::Few;
 use crate::limits::{REMEMBERED_JOBS, SHOWN_STATEMENT};
-use crate::{Event, JobId, Manner, Outcome, Record, Sequence, Timestamp};
+use crate::vec_map::VecMap;
+use crate::{Event, JobId, JobMode, Outcome, Record, Sequence, Timestamp};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -14,7 +14,7 @@ pub struct JobView {
     /// What it runs; of a long statement the first [`SHOWN_STATEMENT`] characters.
     pub statement: Arc<str>,
     /// How it was submitted.
-    pub manner: Manner,
+    pub mode: JobMode,
     /// The sequence of the record that says that it was submitted.
     pub submitted: Sequence,
     /// When it was submitted.
@@ -43,7 +43,7 @@ pub enum JobState {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Jobs {
-    pub(crate) all: Few<JobId, JobView>,
+    pub(crate) all: VecMap<JobId, JobView>,
     finished: usize,
 }
 
@@ -61,14 +61,14 @@ impl Jobs {
         match &record.event {
             Event::JobSubmitted {
                 job,
-                manner,
+                mode,
                 statement,
                 ..
             } => {
                 let view = JobView {
                     job: *job,
                     statement: shown(statement),
-                    manner: *manner,
+                    mode: *mode,
                     submitted: record.sequence,
                     since: record.at,
                     state: JobState::Submitted,

@@ -10,9 +10,9 @@ use alloc::vec::Vec;
 /// sorted run; entering a key above all others is cheap, elsewhere it moves what is above.
 ///
 /// ```
-/// use rejoin_core::Few;
+/// use rejoin_core::VecMap;
 ///
-/// let mut few = Few::default();
+/// let mut few = VecMap::default();
 /// assert_eq!(few.insert(2, "b"), None);
 /// assert_eq!(few.insert(1, "a"), None);
 /// assert_eq!(few.insert(2, "c"), Some("b"));
@@ -21,15 +21,15 @@ use alloc::vec::Vec;
 /// assert_eq!(few.get(&1), None);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Few<K, V>(Vec<(K, V)>);
+pub struct VecMap<K, V>(Vec<(K, V)>);
 
-impl<K, V> Default for Few<K, V> {
+impl<K, V> Default for VecMap<K, V> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<K: Ord, V> Few<K, V> {
+impl<K: Ord, V> VecMap<K, V> {
     /// What is kept under `key`.
     pub fn get(&self, key: &K) -> Option<&V> {
         let place = self.find(key).ok()?;
@@ -95,7 +95,7 @@ impl<K: Ord, V> Few<K, V> {
 }
 
 /// Of a key that comes twice, the last value is kept.
-impl<K: Ord, V> FromIterator<(K, V)> for Few<K, V> {
+impl<K: Ord, V> FromIterator<(K, V)> for VecMap<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let mut few = Self::default();
         for (key, value) in pairs {
@@ -105,7 +105,7 @@ impl<K: Ord, V> FromIterator<(K, V)> for Few<K, V> {
     }
 }
 
-impl<K, V> Few<K, V> {
+impl<K, V> VecMap<K, V> {
     fn give_back(&mut self) {
         if self.0.len() < self.0.capacity() / 4 {
             self.0.shrink_to(self.0.len() * 2);
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn it_is_a_map_with_little_room_to_spare() {
-        let (mut few, mut model) = (Few::default(), BTreeMap::new());
+        let (mut few, mut model) = (VecMap::default(), BTreeMap::new());
         let mut random = 1u32;
         for round in 0..20_000 {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -6,7 +6,7 @@ use rejoin_accounts::{Accounts, Caller};
 use rejoin_arthas::{Arthas, Settings};
 use rejoin_core::{Limits, Server};
 use rejoin_engine::{
-    Config, Engine, NewSession, Replayed, Runner, RunnerJob, Services, encode_result,
+    Config, Engine, NewSession, RecoveredState, Runner, RunnerJob, Services, encode_result,
 };
 use rejoin_log::MemoryLog;
 use std::hint::black_box;
@@ -120,7 +120,7 @@ impl World {
         };
         let runtime = Still::default();
         let services = Services::from([("say".into(), Arc::new(Say) as Arc<dyn Runner>)]);
-        let replayed = Replayed::new(&config);
+        let replayed = RecoveredState::new(&config);
         let log = Box::new(MemoryLog::new());
         let engine = Engine::start(config, Arc::new(runtime.clone()), log, replayed, services)?;
         // What waits here waits for ever.

@@ -40,18 +40,18 @@ pub struct Operated {
 /// Mounts the three paths on an application.
 ///
 /// ```
-/// use rejoin_engine::{Config, Engine, Replayed, Services, SmolRuntime};
+/// use rejoin_engine::{Config, Engine, RecoveredState, Services, SmolRuntime};
 /// use rejoin_http::test_call::call;
 /// use rejoin_log::MemoryLog;
-/// use rejoin_operate::Operated;
+/// use rejoin_admin::Operated;
 /// use std::sync::Arc;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = Config::default();
-/// let (log, replayed) = (Box::new(MemoryLog::new()), Replayed::new(&config));
+/// let (log, replayed) = (Box::new(MemoryLog::new()), RecoveredState::new(&config));
 /// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, Services::new())?;
 /// let mut app = rejoin_http::app();
-/// rejoin_operate::mount(&mut app, Operated {
+/// rejoin_admin::mount(&mut app, Operated {
 ///     engine,
 ///     log: None,
 ///     log_directory: "rejoin-data/log".into(),

@@ -3,7 +3,7 @@
 //!
 //! Never: a name twice, or a label's value that is not escaped.
 
-use rejoin_numbers::Distribution;
+use rejoin_metrics::HistogramSnapshot;
 use std::fmt::{Display, Write};
 
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -89,7 +89,11 @@ impl Values<'_> {
         clippy::cast_precision_loss,
         reason = "a sum of microseconds over centuries"
     )]
-    pub(crate) fn distribution(&mut self, labels: Labels<'_>, read: &Distribution) -> &mut Self {
+    pub(crate) fn distribution(
+        &mut self,
+        labels: Labels<'_>,
+        read: &HistogramSnapshot,
+    ) -> &mut Self {
         let bounds = read.bounds.iter().map(|bound| *bound as f64 / self.unit);
         let bounds: Vec<_> = bounds.map(|bound| bound.to_string()).collect();
         let last = ("+Inf", &read.count);
@@ -128,7 +132,7 @@ fn escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rejoin_numbers::Histogram;
+    use rejoin_metrics::Histogram;
 
     #[test]
     fn a_histogram_tells_buckets_sum_and_count_in_its_unit() {
