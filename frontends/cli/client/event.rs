@@ -40,6 +40,7 @@ pub(super) struct Told<'a> {
     #[serde(default)]
     cause: String,
     statement: Option<String>,
+    #[serde(rename = "place")]
     slot: Option<String>,
     request: Option<String>,
     /// Whether a job takes input.
