@@ -21,7 +21,7 @@ use rejoin_engine::{
     Engine, RecoveredState, Runner, Runtime, Services, ShellRunner, ShellSettings, SmolRuntime,
     Unavailable,
 };
-use rejoin_http::{Closing, Server, Tls};
+use rejoin_http::{Server, Shutdown, Tls};
 use rejoin_log::segment::{LogId, Numbers, OpenError, SegmentLog};
 use std::error::Error;
 use std::io::Write;
@@ -157,7 +157,7 @@ async fn serve_until_told(
     announce(&servers, &begun, encryption::scheme(tls)).map_err(|it| begin(it.into()))?;
     notify::ready();
 
-    let closing = Closing::new();
+    let shutdown = Shutdown::new();
     let watch = async {
         if let Either::Left((signal, _)) = select(signals.next(), pin!(engine.ended())).await {
             let signal = signal.and_then(Result::ok);
@@ -165,17 +165,17 @@ async fn serve_until_told(
         }
         notify::stopping();
         engine.begin_closing();
-        closing.begin();
+        shutdown.trigger();
         signals.next().await
     };
     let work = async {
         let end_engine = async {
-            closing.begun().await;
+            shutdown.wait().await;
             engine.shut_down(settings.shutdown_grace()).await
         };
         let serving = servers
             .into_iter()
-            .map(|(listener, server)| server.run(until(listener, &closing, &engine)));
+            .map(|(listener, server)| server.run(until(listener, &shutdown, &engine)));
         join(join_all(serving), end_engine).await
     };
     let (served, ended) = match select(pin!(work), pin!(watch)).await {
@@ -191,7 +191,7 @@ async fn serve_until_told(
     }
     let mut cut = 0;
     for stopped in served {
-        cut += stopped.map_err(|it| begin(it.into()))?.cut;
+        cut += stopped.map_err(|it| begin(it.into()))?.aborted;
     }
     if cut > 0 {
         tracing::warn!(cut, "connections did not end in time and were cut");
@@ -203,8 +203,8 @@ async fn serve_until_told(
 }
 
 /// Until when a server takes requests: who asks how it is gets an answer until the engine has ended.
-async fn until(listener: Listener, closing: &Closing, engine: &Engine) {
-    closing.begun().await;
+async fn until(listener: Listener, shutdown: &Shutdown, engine: &Engine) {
+    shutdown.wait().await;
     if listener == Listener::Operate {
         engine.ended().await;
     }
@@ -266,13 +266,13 @@ fn bind(
     tls: Option<&Tls>,
 ) -> Result<Vec<(Listener, Server)>, rejoin_http::BindError> {
     let engine = &begun.engine;
-    let mut common = rejoin_http::app();
+    let mut common = rejoin_http::Router::default();
     let arthas = settings.arthas();
     rejoin_arthas::mount(&mut common, engine.clone(), accounts.clone(), arthas);
     rejoin_console::mount(&mut common);
     rejoin_native::mount(&mut common, engine.clone(), accounts.clone());
     let mut documents = vec![rejoin_native::OPENAPI, rejoin_arthas::OPENAPI];
-    let of_its_own = |address| (address, rejoin_http::app());
+    let of_its_own = |address| (address, rejoin_http::Router::default());
     let mut maxscale = settings.maxscale_listen().map(of_its_own);
     match &mut maxscale {
         Some((_, own)) => {
@@ -298,13 +298,13 @@ fn bind(
     rejoin_doris::mount(app, engine.clone(), accounts.clone(), settings.doris());
     rejoin_native::mount_openapi(&mut common, &documents);
 
-    let numbers = operate::numbers();
+    let metrics = operate::metrics();
     let mut operate = settings.operate_listen().map(of_its_own);
     let app = operate.as_mut().map_or(&mut common, |(_, app)| app);
-    rejoin_admin::mount(app, operate::operated(begun, numbers.clone()));
+    rejoin_admin::mount(app, operate::admin_state(begun, metrics.clone()));
 
     let bind = |listener, (address, app)| {
-        let watch = operate::watch(settings, &numbers, listener);
+        let observer = operate::observer(settings, &metrics, listener);
         let hosts = match listener {
             Listener::Operate => operate::hosts(address),
             _ => access::host_check(settings, accounts, address),
@@ -315,7 +315,7 @@ fn bind(
             None if listener == Listener::Operate => server,
             tls => encryption::encrypt(server, tls),
         };
-        Ok((listener, server.watched(watch)))
+        Ok((listener, server.observed(observer)))
     };
     [
         (Listener::Common, Some((settings.listen(), common))),

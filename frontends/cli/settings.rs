@@ -90,11 +90,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "TIME", env = "REJOIN_EXEC_TIMEOUT", help_heading = TIMEOUTS)]
     exec_timeout: Option<Wait>,
 
-    /// Answer a pull with nothing after so long [default: 2s]
+    /// Response a pull with nothing after so long [default: 2s]
     #[arg(long, value_name = "TIME", env = "REJOIN_PULL_WAIT", help_heading = TIMEOUTS)]
     pull_wait: Option<Wait>,
 
-    /// Answer a second pull at once of one consumer with nothing after so long [default: 500ms]
+    /// Response a second pull at once of one consumer with nothing after so long [default: 500ms]
     #[arg(long, value_name = "TIME", env = "REJOIN_TURN_WAIT", help_heading = TIMEOUTS)]
     pull_lock_timeout: Option<Wait>,
 
@@ -306,11 +306,11 @@ impl Settings {
     }
 
     /// Which requests are told.
-    pub(crate) fn log_requests(&self) -> rejoin_http::Requests {
+    pub(crate) fn log_requests(&self) -> rejoin_http::RequestLog {
         match self.log_requests {
-            Some(LogRequests::None) => rejoin_http::Requests::None,
-            None | Some(LogRequests::Failed) => rejoin_http::Requests::Failed,
-            Some(LogRequests::All) => rejoin_http::Requests::All,
+            Some(LogRequests::None) => rejoin_http::RequestLog::None,
+            None | Some(LogRequests::Failed) => rejoin_http::RequestLog::Failed,
+            Some(LogRequests::All) => rejoin_http::RequestLog::All,
         }
     }
 

@@ -13,6 +13,7 @@ use crate::limits::{HASHING, LOOK, VERIFIED, WAITING};
 use crate::role::{Caller, Seal};
 use crate::secret::{self, Key, NoRandom, Password, Verifier};
 use crate::tokens::{TokenKind, Tokens};
+use rejoin_http::Request;
 use smol::lock::Semaphore;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -147,19 +148,19 @@ impl Accounts {
     /// # Errors
     ///
     /// When it is from nobody that is known.
-    pub async fn caller<State>(
+    pub async fn caller(
         &self,
-        request: &tide::Request<State>,
+        request: &Request,
         kind: TokenKind,
         cookie_name: Option<&str>,
     ) -> Result<Caller, Denied> {
         if self.is_open() {
             return Ok(Caller::local());
         }
-        let headers = rejoin_http::headers(request);
+        let headers = request.headers();
         match Authorization::of(headers) {
             Authorization::Basic(credentials) => {
-                let address = rejoin_http::peer(request).ip();
+                let address = request.peer().ip();
                 self.verify(credentials, address).await
             }
             Authorization::Bearer(token) => self.caller_of_token(&token, kind),

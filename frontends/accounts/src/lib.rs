@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use rejoin_accounts::{Accounts, Permission, TokenKind};
-//! use rejoin_http::{Answer, StatusCode};
+//! use rejoin_http::{Request, Response, StatusCode};
 //! use std::time::Duration;
 //!
 //! const TOKENS: TokenKind = TokenKind {
@@ -16,11 +16,11 @@
 //!     absolute: Duration::from_secs(24 * 60 * 60),
 //! };
 //!
-//! async fn run(accounts: Accounts, request: tide::Request<()>) -> Answer {
+//! async fn run(accounts: Accounts, request: Request) -> Response {
 //!     match accounts.caller(&request, TOKENS, Some("example_session")).await {
-//!         Ok(caller) if caller.may(Permission::Run) => Answer::empty(StatusCode::OK),
-//!         Ok(_) => Answer::empty(StatusCode::FORBIDDEN),
-//!         Err(_) => Answer::empty(StatusCode::UNAUTHORIZED),
+//!         Ok(caller) if caller.may(Permission::Run) => Response::empty(StatusCode::OK),
+//!         Ok(_) => Response::empty(StatusCode::FORBIDDEN),
+//!         Err(_) => Response::empty(StatusCode::UNAUTHORIZED),
 //!     }
 //! }
 //! # let _ = run;

@@ -1,16 +1,16 @@
 //! The numbers of engine, log and servers, each with its name, its unit and what it means.
 
-use crate::Operated;
+use crate::AdminState;
 use crate::text::Text;
 use rejoin_engine::{EngineStatus, Stats};
-use rejoin_http::{CLASSES, Numbers};
+use rejoin_http::{HttpMetrics, STATUS_CLASSES};
 
 /// Microseconds of a second: what is counted in the former is told in the latter.
 const MICROS: f64 = 1e6;
 
-pub(crate) fn build(text: &mut Text, operated: &Operated) {
+pub(crate) fn build(text: &mut Text, state: &AdminState) {
     text.gauge("rejoin_build_info", "Always 1; the labels say what runs.")
-        .of(&[("version", operated.version)], 1);
+        .of(&[("version", state.version)], 1);
 }
 
 pub(crate) fn engine(text: &mut Text, stats: &Stats) {
@@ -119,7 +119,7 @@ pub(crate) fn log(text: &mut Text, log: &rejoin_log::segment::Numbers) {
         .distribution(&[], &log.syncs.read());
 }
 
-pub(crate) fn http(text: &mut Text, http: &Numbers) {
+pub(crate) fn http(text: &mut Text, http: &HttpMetrics) {
     text.gauge("rejoin_http_connections_open", "Connections that are open.")
         .is(http.connections.get());
     text.counter(
@@ -136,7 +136,7 @@ pub(crate) fn http(text: &mut Text, http: &Numbers) {
     )
     .is(http.streams.get());
 
-    let of = |read: fn(&rejoin_http::OfFrontend) -> u64| {
+    let of = |read: fn(&rejoin_http::FrontendMetrics) -> u64| {
         http.frontends().iter().map(move |it| (it.name, read(it)))
     };
     text.gauge(
@@ -147,7 +147,7 @@ pub(crate) fn http(text: &mut Text, http: &Numbers) {
     let help = "Requests by frontend and by class of status; left: the client went first.";
     let mut requests = text.counter("rejoin_http_requests_total", help);
     for frontend in http.frontends() {
-        for class in CLASSES {
+        for class in STATUS_CLASSES {
             let labels = [("frontend", frontend.name), ("class", class)];
             requests.of(&labels, frontend.requests(class).unwrap_or_default());
         }

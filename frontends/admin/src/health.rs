@@ -2,16 +2,16 @@
 //! (it takes commands). Whoever restarts processes asks the first, whoever sends clients the second.
 
 use rejoin_engine::{Engine, EngineStatus};
-use rejoin_http::{Answer, StatusCode};
+use rejoin_http::{Response, StatusCode};
 
-pub(crate) fn health(engine: &Engine) -> Answer {
+pub(crate) fn health(engine: &Engine) -> Response {
     match engine.stats().status {
         EngineStatus::Running | EngineStatus::ShuttingDown => well("well\n"),
         EngineStatus::Stopped => unwell("ended\n"),
     }
 }
 
-pub(crate) fn readiness(engine: &Engine) -> Answer {
+pub(crate) fn readiness(engine: &Engine) -> Response {
     match engine.stats().status {
         EngineStatus::Running => well("ready\n"),
         EngineStatus::ShuttingDown => unwell("closing\n"),
@@ -19,16 +19,16 @@ pub(crate) fn readiness(engine: &Engine) -> Answer {
     }
 }
 
-fn well(text: &'static str) -> Answer {
+fn well(text: &'static str) -> Response {
     answer(StatusCode::OK, text)
 }
 
-fn unwell(text: &'static str) -> Answer {
+fn unwell(text: &'static str) -> Response {
     answer(StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
-fn answer(status: StatusCode, text: &'static str) -> Answer {
-    Answer::new(status, "text/plain; charset=utf-8", text).header("cache-control", "no-store")
+fn answer(status: StatusCode, text: &'static str) -> Response {
+    Response::new(status, "text/plain; charset=utf-8", text).header("cache-control", "no-store")
 }
 
 #[cfg(test)]
@@ -46,8 +46,8 @@ mod tests {
         let replayed = RecoveredState::new(&config);
         let (log, runtime) = (Box::new(MemoryLog::new()), Arc::new(SmolRuntime));
         let engine = Engine::start(config, runtime, log, replayed, Services::new()).unwrap();
-        let mut app = rejoin_http::app();
-        let operated = crate::Operated {
+        let mut app = rejoin_http::Router::default();
+        let state = crate::AdminState {
             engine: engine.clone(),
             log: None,
             log_directory: "nowhere".into(),
@@ -55,7 +55,7 @@ mod tests {
             version: "1",
             begun_millis: 0,
         };
-        crate::mount(&mut app, operated);
+        crate::mount(&mut app, state);
         let ask = |path| {
             let called = smol::block_on(call(&app, "GET", path, &[], b"")).unwrap();
             (called.status, String::from_utf8(called.body).unwrap())

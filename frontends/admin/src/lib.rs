@@ -15,14 +15,14 @@ mod process;
 mod text;
 
 use rejoin_engine::Engine;
-use rejoin_http::{Answer, Methods, Numbers, StatusCode};
+use rejoin_http::{HttpMetrics, Request, Response, Route, Router, StatusCode, route};
 use std::path::PathBuf;
 use std::sync::Arc;
 use text::Text;
 
-/// What there is to tell of.
+/// What the endpoints report on.
 #[derive(Clone, Debug)]
-pub struct Operated {
+pub struct AdminState {
     /// The engine.
     pub engine: Engine,
     /// What the log's writer counts; none where nothing is written.
@@ -30,28 +30,28 @@ pub struct Operated {
     /// The directory of the log's files.
     pub log_directory: PathBuf,
     /// What the HTTP servers count.
-    pub http: Arc<Numbers>,
+    pub http: Arc<HttpMetrics>,
     /// The version of the program.
     pub version: &'static str,
     /// When the process began, in milliseconds since 1970.
     pub begun_millis: u64,
 }
 
-/// Mounts the three paths on an application.
+/// Mounts the three paths.
 ///
 /// ```
 /// use rejoin_engine::{Config, Engine, RecoveredState, Services, SmolRuntime};
 /// use rejoin_http::test_call::call;
 /// use rejoin_log::MemoryLog;
-/// use rejoin_admin::Operated;
+/// use rejoin_admin::AdminState;
 /// use std::sync::Arc;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = Config::default();
 /// let (log, replayed) = (Box::new(MemoryLog::new()), RecoveredState::new(&config));
 /// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, Services::new())?;
-/// let mut app = rejoin_http::app();
-/// rejoin_admin::mount(&mut app, Operated {
+/// let mut router = rejoin_http::Router::default();
+/// rejoin_admin::mount(&mut router, AdminState {
 ///     engine,
 ///     log: None,
 ///     log_directory: "rejoin-data/log".into(),
@@ -59,39 +59,50 @@ pub struct Operated {
 ///     version: "1.0.0",
 ///     begun_millis: 0,
 /// });
-/// let ready = smol::block_on(call(&app, "GET", "/readyz", &[], b"")).ok_or("not asked")?;
+/// let ready = smol::block_on(call(&router, "GET", "/readyz", &[], b"")).ok_or("not asked")?;
 /// assert_eq!((ready.status, &*ready.body), (200, &b"ready\n"[..]));
 /// # Ok(())
 /// # }
 /// ```
-pub fn mount(app: &mut tide::Server<()>, operated: Operated) {
-    let operated = Arc::new(operated);
-    let of = operated.clone();
-    app.at("/metrics").all(Methods::new().get(move |_| {
-        let of = of.clone();
-        // Directories are read for it, and handlers may not block.
-        async move { Ok(smol::unblock(move || metrics(&of)).await) }
-    }));
-    let of = operated.clone();
-    app.at("/healthz").all(Methods::new().get(move |_| {
-        let health = health::health(&of.engine);
-        async move { Ok(health) }
-    }));
-    app.at("/readyz").all(Methods::new().get(move |_| {
-        let readiness = health::readiness(&operated.engine);
-        async move { Ok(readiness) }
-    }));
+pub fn mount(router: &mut Router, state: AdminState) {
+    router.mount(FRONTEND, Arc::new(state), ROUTES);
 }
 
-fn metrics(operated: &Operated) -> Answer {
+/// What an operator's tools ask for.
+pub const ROUTES: &[Route<AdminState>] = &[
+    route!(GET "/metrics" => AdminState::metrics),
+    route!(GET "/healthz" => AdminState::healthz),
+    route!(GET "/readyz" => AdminState::readyz),
+];
+
+/// The label of these paths in metrics. Dashboards know it, so it keeps its first name.
+const FRONTEND: &str = "operate";
+
+impl AdminState {
+    async fn metrics(self: &Arc<Self>, _: &Request) -> Response {
+        let state = self.clone();
+        // It reads directories, and handlers may not block.
+        smol::unblock(move || metrics(&state)).await
+    }
+
+    async fn healthz(&self, _: &Request) -> Response {
+        health::health(&self.engine)
+    }
+
+    async fn readyz(&self, _: &Request) -> Response {
+        health::readiness(&self.engine)
+    }
+}
+
+fn metrics(state: &AdminState) -> Response {
     let mut text = Text::default();
-    describe::build(&mut text, operated);
-    describe::engine(&mut text, &operated.engine.stats());
-    if let Some(log) = &operated.log {
+    describe::build(&mut text, state);
+    describe::engine(&mut text, &state.engine.stats());
+    if let Some(log) = &state.log {
         describe::log(&mut text, log);
     }
-    files::describe(&mut text, &operated.log_directory);
-    describe::http(&mut text, &operated.http);
-    process::describe(&mut text, operated.begun_millis);
-    Answer::new(StatusCode::OK, text::CONTENT_TYPE, text.finish())
+    files::describe(&mut text, &state.log_directory);
+    describe::http(&mut text, &state.http);
+    process::describe(&mut text, state.begun_millis);
+    Response::new(StatusCode::OK, text::CONTENT_TYPE, text.finish())
 }

@@ -8,7 +8,7 @@
 use rejoin_accounts::{
     Accounts, Authorization, Caller, Credentials, Denied, Permission, TokenKind, cookie,
 };
-use rejoin_http::{Answer, Arrival, StatusCode};
+use rejoin_http::{Request, Response, StatusCode, Url};
 use std::time::Duration;
 
 /// Somebody who was let in, and the cookie's value that they are to keep; none where they have it,
@@ -20,7 +20,7 @@ pub(crate) struct Entered {
 }
 
 /// Lets in whoever has an account. Waits while a password is hashed that wasn't seen before.
-pub(crate) async fn enter(accounts: &Accounts, http: &Arrival) -> Result<Entered, Denied> {
+pub(crate) async fn enter(accounts: &Accounts, http: &Request) -> Result<Entered, Denied> {
     if accounts.is_open() {
         return Ok(Entered {
             caller: Caller::local(),
@@ -39,11 +39,9 @@ pub(crate) async fn enter(accounts: &Accounts, http: &Arrival) -> Result<Entered
         Authorization::Basic(credentials) => credentials,
         Authorization::Malformed => return Err(Denied::Malformed),
         // A token of elsewhere says nothing here.
-        Authorization::None | Authorization::Bearer(_) => http
-            .url()
-            .as_ref()
-            .and_then(of_query)
-            .ok_or(Denied::Missing)?,
+        Authorization::None | Authorization::Bearer(_) => {
+            of_query(http.url()).ok_or(Denied::Missing)?
+        }
     };
     let address = http.peer().ip();
     let (caller, token) = accounts.login(credentials, address, TOKENS).await?;
@@ -53,7 +51,7 @@ pub(crate) async fn enter(accounts: &Accounts, http: &Arrival) -> Result<Entered
     })
 }
 
-fn of_query(url: &tide::http::Url) -> Option<Credentials> {
+fn of_query(url: &Url) -> Option<Credentials> {
     let value = |wanted| {
         let mut pairs = url.query_pairs();
         pairs.find(|(name, _)| name == wanted).map(|(_, it)| it)
@@ -64,14 +62,14 @@ fn of_query(url: &tide::http::Url) -> Option<Credentials> {
 }
 
 /// What whoever is not let in gets, whatever the reason.
-pub(crate) fn refuse() -> Answer {
-    Answer::new(StatusCode::UNAUTHORIZED, "text/plain", "")
+pub(crate) fn refuse() -> Response {
+    Response::new(StatusCode::UNAUTHORIZED, "text/plain", "")
         .header("www-authenticate", r#"Basic realm="arthas webconsole""#)
         .close()
 }
 
 /// The header that has the client keep the cookie.
-pub(crate) fn keep(http: &Arrival, token: &str) -> String {
+pub(crate) fn keep(http: &Request, token: &str) -> String {
     let secure = if http.is_encrypted() { "; Secure" } else { "" };
     format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict{secure}")
 }

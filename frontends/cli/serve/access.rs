@@ -49,7 +49,7 @@ pub(super) fn host_check(
     let check = if accounts.is_open() {
         HostCheck::local()
     } else {
-        HostCheck::named().allow_address(address.ip())
+        HostCheck::with_hosts().allow_address(address.ip())
     };
     let names = settings.allow_host().iter();
     names.fold(check, |check, name| check.allow_host(name))

@@ -2,8 +2,8 @@
 
 use super::Begun;
 use crate::settings::Settings;
-use rejoin_admin::Operated;
-use rejoin_http::{HostCheck, Numbers, Requests, Watch};
+use rejoin_admin::AdminState;
+use rejoin_http::{HostCheck, HttpMetrics, Observer, RequestLog};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -31,41 +31,34 @@ impl Listener {
         }
     }
 
-    fn frontend(self) -> fn(&str) -> &'static str {
+    /// What a request counts for whose path is no frontend's.
+    const fn unmatched(self) -> &'static str {
         match self {
-            Self::Common => frontend,
-            Self::MaxScale => |_| "maxscale",
-            Self::Doris => |_| "doris",
-            Self::Operate => |_| "operate",
+            Self::Common => OTHER,
+            Self::MaxScale => "maxscale",
+            Self::Doris => "doris",
+            Self::Operate => "operate",
         }
     }
 }
 
-/// Who has a path on the common server.
-fn frontend(path: &str) -> &'static str {
-    match path.split('/').nth(1).unwrap_or_default() {
-        "api" => "arthas",
-        "sessions" | "openapi.json" => "native",
-        "v1" => "maxscale",
-        "rest" => "doris",
-        "metrics" | "healthz" | "readyz" => "operate",
-        _ => OTHER,
-    }
-}
-
 /// Where all servers count.
-pub(super) fn numbers() -> Arc<Numbers> {
-    Arc::new(Numbers::new(&FRONTENDS))
+pub(super) fn metrics() -> Arc<HttpMetrics> {
+    Arc::new(HttpMetrics::new(&FRONTENDS))
 }
 
-pub(super) fn watch(settings: &Settings, numbers: &Arc<Numbers>, listener: Listener) -> Watch {
-    Watch {
-        numbers: numbers.clone(),
-        frontend: listener.frontend(),
-        told: match settings.log_requests() {
-            // Not to be ready is an answer, and a failure of nothing.
-            Requests::Failed if listener == Listener::Operate => Requests::None,
-            told => told,
+pub(super) fn observer(
+    settings: &Settings,
+    metrics: &Arc<HttpMetrics>,
+    listener: Listener,
+) -> Observer {
+    Observer {
+        metrics: metrics.clone(),
+        unmatched: listener.unmatched(),
+        log: match settings.log_requests() {
+            // "Not ready" is an answer there, not a failure.
+            RequestLog::Failed if listener == Listener::Operate => RequestLog::None,
+            log => log,
         },
     }
 }
@@ -79,8 +72,8 @@ pub(super) fn hosts(address: SocketAddr) -> HostCheck {
     }
 }
 
-pub(super) fn operated(begun: &Begun, http: Arc<Numbers>) -> Operated {
-    Operated {
+pub(super) fn admin_state(begun: &Begun, http: Arc<HttpMetrics>) -> AdminState {
+    AdminState {
         engine: begun.engine.clone(),
         log: begun.log.clone(),
         log_directory: match begun.is_read_only {
@@ -90,26 +83,5 @@ pub(super) fn operated(begun: &Begun, http: Arc<Numbers>) -> Operated {
         http,
         version: env!("CARGO_PKG_VERSION"),
         begun_millis: begun.at.as_millis(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whose_a_request_is_stands_in_its_path() {
-        for (path, expected) in [
-            ("/api", "arthas"),
-            ("/sessions/7/stream", "native"),
-            ("/v1/sessions", "maxscale"),
-            ("/rest/v1/session", "doris"),
-            ("/metrics", "operate"),
-            ("/", "other"),
-            ("/apiary", "other"),
-        ] {
-            assert_eq!(frontend(path), expected, "{path}");
-            assert!(FRONTENDS.contains(&expected));
-        }
     }
 }

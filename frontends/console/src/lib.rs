@@ -1,63 +1,79 @@
-//! The web console: one page at `/` and what it is made of at `/console/`.
+//! The web console: one page at `/`, and its files at `/console/`.
 //!
-//! What enters: requests for files. What leaves: the files of `assets/`, which are part of the
-//! program, with headers that let the page load nothing from elsewhere and run no script that is
-//! written into it. What is never true: that anything here is made for one request, or knows of a
-//! session. The page itself asks Rejoin's own API, as any other client would.
-//!
-//! There is no build: the files are served as they are written.
+//! The files of `assets/` are part of the program and are served as they are written: there is no
+//! build step. Headers let the page load nothing from other hosts and run no inline script. Nothing
+//! here is made per request or knows about sessions: the page uses Rejoin's own API, like any other
+//! client.
 
 mod assets;
 
 use crate::assets::{ASSETS, Asset};
-use rejoin_http::{Answer, Methods, StatusCode};
+use rejoin_http::{Request, Response, Route, Router, StatusCode, route};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-/// Mounts the console on an application, at `/` and below `/console`.
+/// Where the console is.
+pub const ROUTES: &[Route<Console>] = &[
+    route!(GET "/" => Console::file),
+    route!(GET "/console/:file" => Console::file),
+];
+
+/// Mounts the console at `/` and below `/console`.
 ///
 /// ```
-/// let mut app = rejoin_http::app();
-/// rejoin_console::mount(&mut app);
+/// let mut router = rejoin_http::Router::default();
+/// rejoin_console::mount(&mut router);
 /// ```
-pub fn mount(app: &mut tide::Server<()>) {
-    for asset in ASSETS {
-        let tag: Arc<str> = tag(asset).into();
-        app.at(asset.path)
-            .all(Methods::new().get(move |http: tide::Request<()>| {
-                let tag = tag.clone();
-                async move { Ok(answer(asset, &tag, &http)) }
-            }));
+pub fn mount(router: &mut Router) {
+    let files = ASSETS.iter().map(|asset| (asset, tag(asset))).collect();
+    router.mount("console", Arc::new(Console { files }), ROUTES);
+}
+
+/// The files, each with its entity tag.
+#[derive(Debug)]
+pub struct Console {
+    files: Vec<(&'static Asset, String)>,
+}
+
+impl Console {
+    async fn file(&self, request: &Request) -> Response {
+        let path = request.url().path();
+        let found = self.files.iter().find(|(asset, _)| asset.path == path);
+        let Some((asset, tag)) = found else {
+            return Response::new(
+                StatusCode::NOT_FOUND,
+                "text/html; charset=utf-8",
+                "Not found",
+            );
+        };
+        let known = request.header("if-none-match");
+        let response = if known.is_some_and(|known| is_among(tag, known)) {
+            Response::empty(StatusCode::NOT_MODIFIED)
+        } else {
+            Response::new(StatusCode::OK, asset.content_type, asset.bytes)
+        };
+        // The browser asks again each time and gets 304: a new server never meets an old page's
+        // parts.
+        response
+            .header("cache-control", "no-cache")
+            .header("etag", tag.as_str())
+            .header("content-security-policy", POLICY)
+            .header("cross-origin-opener-policy", "same-origin")
+            .header("cross-origin-resource-policy", "same-origin")
+            .header("referrer-policy", "no-referrer")
+            .header("x-content-type-options", "nosniff")
+            .header("x-frame-options", "DENY")
     }
 }
 
-fn answer(asset: &Asset, tag: &str, http: &tide::Request<()>) -> Answer {
-    let known = rejoin_http::header(http, "if-none-match");
-    let answer = if known.is_some_and(|known| is_among(tag, known)) {
-        Answer::empty(StatusCode::NOT_MODIFIED)
-    } else {
-        Answer::new(StatusCode::OK, asset.content_type, asset.bytes)
-    };
-    // Asked for again each time, and answered 304: a new server never meets an old page's parts.
-    answer
-        .header("cache-control", "no-cache")
-        .header("etag", tag)
-        .header("content-security-policy", POLICY)
-        .header("cross-origin-opener-policy", "same-origin")
-        .header("cross-origin-resource-policy", "same-origin")
-        .header("referrer-policy", "no-referrer")
-        .header("x-content-type-options", "nosniff")
-        .header("x-frame-options", "DENY")
-}
-
-/// What names a file's content: another content has another tag.
+/// A hash of a file's content: when the content changes, so does the tag.
 fn tag(asset: &Asset) -> String {
     let mut hasher = DefaultHasher::new();
     asset.bytes.hash(&mut hasher);
     format!("\"{:016x}\"", hasher.finish())
 }
 
-/// Whether `If-None-Match` names the tag. A proxy that compresses makes it a weak one.
+/// Whether `If-None-Match` names the tag. A proxy that compresses turns it into a weak one.
 fn is_among(tag: &str, known: &str) -> bool {
     known
         .split(',')

@@ -9,7 +9,7 @@ const LONGEST_FILE: usize = 500;
 
 /// Answers of a server that serves the console and nothing else.
 fn served(ask: impl FnOnce(&mut Client)) {
-    let mut app = rejoin_http::app();
+    let mut app = rejoin_http::Router::default();
     rejoin_console::mount(&mut app);
     ask(&mut TestServer::start(app).client());
 }

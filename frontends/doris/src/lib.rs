@@ -23,13 +23,12 @@ use login::Refused;
 use rejoin_accounts::{Accounts, Caller};
 use rejoin_core::Selection;
 use rejoin_engine::Engine;
-use rejoin_http::{Answer, Bytes, StatusCode};
+use rejoin_http::{Bytes, Method, Request, Response, Route, Router, StatusCode, route};
 use serde_json::json;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use table::Scene;
-use tide::http::Method;
 
 /// Its part of the OpenAPI document: what can be asked, and what is answered.
 pub const OPENAPI: &str = include_str!("../openapi.json");
@@ -89,40 +88,45 @@ pub enum Columns {
 /// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
 /// smol::block_on(engine.create_session(NewSession::default()))?;
 ///
-/// let mut app = rejoin_http::app();
-/// mount(&mut app, engine, Accounts::open()?, Settings::default());
+/// let mut router = rejoin_http::Router::default();
+/// mount(&mut router, engine, Accounts::open()?, Settings::default());
 /// let any_port = ([127, 0, 0, 1], 0).into();
-/// let server = Server::bind(any_port, app, Limits::default(), HostCheck::local())?;
-/// let (address, closing) = (server.local_addr(), server.closing());
+/// let server = Server::bind(any_port, router, Limits::default(), HostCheck::local())?;
+/// let (address, shutdown) = (server.local_addr(), server.shutdown());
 /// let server = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
 ///
 /// let mut client = Client::connect(address)?;
 /// let answer = client.get("/rest/v1/session")?;
 /// assert!(answer.text().starts_with(r#"{"msg":"success","code":0,"data":{"column_names":["Id","#));
-/// # closing.begin();
+/// # shutdown.trigger();
 /// # server.join().map_err(|_| "panicked")??;
 /// # Ok(())
 /// # }
 /// ```
-pub fn mount(app: &mut tide::Server<()>, engine: Engine, accounts: Accounts, settings: Settings) {
+pub fn mount(router: &mut Router, engine: Engine, accounts: Accounts, settings: Settings) {
     let frontend = Arc::new(Doris {
         engine,
         accounts,
         settings,
         zone: TimeZone::system(),
     });
-    for (path, place) in PATHS {
-        let frontend = frontend.clone();
-        app.at(path).all(move |request: tide::Request<()>| {
-            let frontend = frontend.clone();
-            async move { Ok(frontend.answer(&request, place).await) }
-        });
-    }
+    router.mount_with("doris", frontend, ROUTES, method_not_supported);
 }
 
-/// What there is to answer with: nothing of it changes.
+/// Every method and path. `openapi.json` describes the same, which a test checks.
+pub const ROUTES: &[Route<Doris>] = &[
+    route!(POST "/rest/v1/login" => Doris::login),
+    route!(POST "/rest/v1/logout" => Doris::logout),
+    route!(GET "/rest/v1/ui/me" => Doris::me),
+    route!(GET "/rest/v1/session" => Doris::sessions_of_node),
+    route!(GET "/rest/v1/session/" => Doris::sessions_of_node),
+    route!(GET "/rest/v1/session/all" => Doris::sessions_of_all),
+    route!(GET "/rest/v1/session/all/" => Doris::sessions_of_all),
+];
+
+/// The session tables of an engine.
 #[derive(Clone, Debug)]
-struct Doris {
+pub struct Doris {
     engine: Engine,
     accounts: Accounts,
     settings: Settings,
@@ -130,37 +134,35 @@ struct Doris {
 }
 
 impl Doris {
-    async fn answer(&self, http: &tide::Request<()>, place: Place) -> Answer {
-        match (place, http.method()) {
-            (_, Method::Options) => Answer::empty(StatusCode::NO_CONTENT),
-            (Place::Login, Method::Post) => self.login(http).await,
-            (Place::Logout, Method::Post) => {
-                login::leave(&self.accounts, http);
-                let body = r#"{"msg":"success","code":0,"data":null,"count":0}"#;
-                Answer::new(StatusCode::OK, JSON, body).header("set-cookie", login::forget())
+    async fn sessions_of_node(&self, http: &Request) -> Response {
+        self.sessions(http, false).await
+    }
+
+    async fn sessions_of_all(&self, http: &Request) -> Response {
+        self.sessions(http, true).await
+    }
+
+    async fn sessions(&self, http: &Request, is_all: bool) -> Response {
+        match login::enter(&self.accounts, http).await {
+            Ok(entered) => {
+                let table = self.table(is_all, &entered.caller).await;
+                with_cookie(http, table, entered.cookie.as_deref())
             }
-            (Place::Me, Method::Get) => self.me(http),
-            (Place::Table { is_all }, Method::Get | Method::Head) => {
-                match login::enter(&self.accounts, http).await {
-                    Ok(entered) => {
-                        let table = self.table(is_all, &entered.caller).await;
-                        with_cookie(http, table, entered.cookie.as_deref())
-                    }
-                    Err(refused) => refuse(&refused),
-                }
-            }
-            (_, other) => {
-                let reason = format!("Request method '{other}' not supported");
-                failed("Internal Error", 500, &reason)
-            }
+            Err(refused) => refuse(&refused),
         }
     }
 
-    async fn login(&self, http: &tide::Request<()>) -> Answer {
+    async fn logout(&self, http: &Request) -> Response {
+        login::leave(&self.accounts, http);
+        let body = r#"{"msg":"success","code":0,"data":null,"count":0}"#;
+        Response::new(StatusCode::OK, JSON, body).header("set-cookie", login::forget())
+    }
+
+    async fn login(&self, http: &Request) -> Response {
         match login::enter(&self.accounts, http).await {
             Ok(entered) => {
                 let body = r#"{"msg":"Login success!","code":200}"#;
-                let answer = Answer::new(StatusCode::OK, JSON, body);
+                let answer = Response::new(StatusCode::OK, JSON, body);
                 with_cookie(http, answer, entered.cookie.as_deref())
             }
             Err(refused) => refuse(&refused),
@@ -168,8 +170,8 @@ impl Doris {
     }
 
     /// Whose cookie it is. Where there are no accounts it is the product's first user.
-    fn me(&self, http: &tide::Request<()>) -> Answer {
-        if rejoin_http::header(http, "authorization").is_some() {
+    async fn me(&self, http: &Request) -> Response {
+        if http.header("authorization").is_some() {
             return refuse(&Refused::unauthorized("Cookie is invalid"));
         }
         let user = if self.accounts.is_open() {
@@ -182,13 +184,13 @@ impl Doris {
             // Pages of elsewhere are told by their origin; the token is there for who looks.
             Ok(user) => {
                 let body = format!(r#"{{"user":{},"csrfToken":"unused"}}"#, json!(*user));
-                Answer::new(StatusCode::OK, JSON, body)
+                Response::new(StatusCode::OK, JSON, body)
             }
             Err(refused) => refuse(&refused),
         }
     }
 
-    async fn table(&self, is_all: bool, caller: &Caller) -> Answer {
+    async fn table(&self, is_all: bool, caller: &Caller) -> Response {
         let columns = table::columns(self.settings.columns, is_all);
         let head = format!(
             r#"{{"msg":"success","code":0,"data":{{"column_names":{},"rows":["#,
@@ -214,14 +216,14 @@ impl Doris {
         });
         let parts = stream::iter([Ok(Bytes::from(head))]).chain(parts);
         if self.engine.view(|views| views.open_count()) > WHOLE {
-            return Answer::streaming(StatusCode::OK, JSON, parts);
+            return Response::streaming(StatusCode::OK, JSON, parts);
         }
         let mut whole = Vec::new();
         let mut parts = std::pin::pin!(parts);
         while let Some(Ok(part)) = parts.next().await {
             whole.extend_from_slice(&part);
         }
-        Answer::new(StatusCode::OK, JSON, whole)
+        Response::new(StatusCode::OK, JSON, whole)
     }
 }
 
@@ -278,43 +280,30 @@ impl Rows {
 }
 
 /// The envelope of what did not work.
-fn failed(msg: &str, code: u16, reason: &str) -> Answer {
+fn failed(msg: &str, code: u16, reason: &str) -> Response {
     let (msg, reason) = (json!(msg), json!(reason));
     let body = format!(r#"{{"msg":{msg},"code":{code},"data":{reason},"count":0}}"#);
-    Answer::new(StatusCode::OK, JSON, body)
+    Response::new(StatusCode::OK, JSON, body)
 }
 
 const JSON: &str = "application/json";
 
-fn refuse(refused: &Refused) -> Answer {
+fn refuse(refused: &Refused) -> Response {
     failed(refused.msg, refused.code, &refused.reason)
 }
 
-fn with_cookie(http: &tide::Request<()>, answer: Answer, token: Option<&str>) -> Answer {
+fn with_cookie(http: &Request, answer: Response, token: Option<&str>) -> Response {
     match token {
         Some(token) => answer.header("set-cookie", login::keep(http, token)),
         None => answer,
     }
 }
 
-/// What there is at a path.
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    Login,
-    Logout,
-    Me,
-    Table { is_all: bool },
+/// The product answers every unsupported method with its envelope, and the HTTP status 200.
+fn method_not_supported(method: &Method) -> Response {
+    let reason = format!("Request method '{method}' not supported");
+    failed("Internal Error", 500, &reason)
 }
-
-const PATHS: [(&str, Place); 7] = [
-    ("/rest/v1/login", Place::Login),
-    ("/rest/v1/logout", Place::Logout),
-    ("/rest/v1/ui/me", Place::Me),
-    ("/rest/v1/session", Place::Table { is_all: false }),
-    ("/rest/v1/session/", Place::Table { is_all: false }),
-    ("/rest/v1/session/all", Place::Table { is_all: true }),
-    ("/rest/v1/session/all/", Place::Table { is_all: true }),
-];
 
 #[cfg(test)]
 mod tests {
@@ -325,7 +314,9 @@ mod tests {
     fn the_document_has_every_path_and_no_other() {
         let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
         let documented = document["paths"].as_object().unwrap().keys();
-        let mounted = PATHS.iter().map(|(path, _)| path.trim_end_matches('/'));
+        let mounted = ROUTES
+            .iter()
+            .map(|route| route.path().trim_end_matches('/'));
         let mounted: BTreeSet<_> = mounted.collect();
         assert_eq!(
             documented.map(String::as_str).collect::<BTreeSet<_>>(),

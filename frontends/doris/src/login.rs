@@ -4,6 +4,7 @@
 //! the clients know. What is remembered is remembered by the accounts.
 
 use rejoin_accounts::{Accounts, Caller, Credentials, TokenKind, cookie};
+use rejoin_http::Request;
 use std::time::Duration;
 
 /// Somebody who was let in, and the cookie's value that they are to keep; none where there are no
@@ -33,17 +34,14 @@ impl Refused {
 }
 
 /// Lets in whoever has an account. The header goes before the cookie.
-pub(crate) async fn enter(
-    accounts: &Accounts,
-    http: &tide::Request<()>,
-) -> Result<Entered, Refused> {
+pub(crate) async fn enter(accounts: &Accounts, http: &Request) -> Result<Entered, Refused> {
     if accounts.is_open() {
         return Ok(Entered {
             caller: Caller::local(),
             cookie: None,
         });
     }
-    match rejoin_http::headers(http).get("authorization") {
+    match http.headers().get("authorization") {
         Some(value) => enter_by_header(accounts, http, value.to_str().unwrap_or_default()).await,
         None => enter_by_cookie(accounts, http),
     }
@@ -51,7 +49,7 @@ pub(crate) async fn enter(
 
 async fn enter_by_header(
     accounts: &Accounts,
-    http: &tide::Request<()>,
+    http: &Request,
     header: &str,
 ) -> Result<Entered, Refused> {
     // Which word comes first is not minded.
@@ -67,7 +65,7 @@ async fn enter_by_header(
     if let Some((user, _cluster)) = credentials.name.split_once('@') {
         credentials.name = user.into();
     }
-    let address = rejoin_http::peer(http).ip();
+    let address = http.peer().ip();
     let using = if credentials.password.is_some() {
         "YES"
     } else {
@@ -87,11 +85,8 @@ async fn enter_by_header(
 }
 
 /// By the cookie alone.
-pub(crate) fn enter_by_cookie(
-    accounts: &Accounts,
-    http: &tide::Request<()>,
-) -> Result<Entered, Refused> {
-    let token = cookie(rejoin_http::headers(http), COOKIE);
+pub(crate) fn enter_by_cookie(accounts: &Accounts, http: &Request) -> Result<Entered, Refused> {
+    let token = cookie(http.headers(), COOKIE);
     let caller = token.and_then(|token| accounts.caller_of_token(token, TOKENS).ok());
     let caller = caller.ok_or_else(|| Refused::unauthorized("Cookie is invalid"))?;
     Ok(Entered {
@@ -101,19 +96,15 @@ pub(crate) fn enter_by_cookie(
 }
 
 /// Ends the login that the cookie is of.
-pub(crate) fn leave(accounts: &Accounts, http: &tide::Request<()>) {
-    if let Some(token) = cookie(rejoin_http::headers(http), COOKIE) {
+pub(crate) fn leave(accounts: &Accounts, http: &Request) {
+    if let Some(token) = cookie(http.headers(), COOKIE) {
         accounts.logout(token, TOKENS);
     }
 }
 
 /// The header that has the client keep the cookie.
-pub(crate) fn keep(http: &tide::Request<()>, token: &str) -> String {
-    let secure = if rejoin_http::is_encrypted(http) {
-        "; Secure"
-    } else {
-        ""
-    };
+pub(crate) fn keep(http: &Request, token: &str) -> String {
+    let secure = if http.is_encrypted() { "; Secure" } else { "" };
     format!("{COOKIE}={token}; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax{secure}")
 }
 

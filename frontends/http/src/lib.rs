@@ -1,60 +1,58 @@
-//! What Rejoin's frontends share: tide applications behind hyper connections, on smol.
+//! HTTP for Rejoin's frontends: requests, responses and a router in front, hyper connections on smol
+//! behind.
 //!
-//! A frontend mounts its endpoints on one tide application and never sees a connection. Connections
-//! are hyper's: what comes in is parsed, limited, timed and checked here before a handler is asked,
-//! and what goes out is written here. tide only routes, and where that costs too much, a path goes past
-//! it ([`App::direct`]). Nobody else knows hyper.
+//! A frontend mounts a table of [`Route`]s on a [`Router`] and never sees a connection. Connections
+//! are hyper's: what comes in is parsed, limited, timed and checked before a handler is called. The
+//! router makes a tide application of the table; only `web/router.rs` names tide, and only `server`
+//! names hyper.
 //!
 //! ```
-//! use rejoin_http::{Answer, HostCheck, Limits, Methods, Server, StatusCode};
+//! use rejoin_http::{HostCheck, Limits, Request, Response, Route, Router, Server, StatusCode, route};
+//! use std::sync::Arc;
 //!
-//! async fn echo(request: tide::Request<()>) -> tide::Result<Answer> {
-//!     Ok(Answer::new(StatusCode::OK, "text/plain; charset=utf-8", rejoin_http::body(&request)))
+//! struct Echo;
+//!
+//! impl Echo {
+//!     async fn echo(&self, request: &Request) -> Response {
+//!         let body = request.body().clone();
+//!         Response::new(StatusCode::OK, "text/plain; charset=utf-8", body)
+//!     }
 //! }
 //!
+//! const ROUTES: &[Route<Echo>] = &[route!(POST "/echo" => Echo::echo)];
+//!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut app = rejoin_http::app();
-//! app.at("/echo").all(Methods::new().post(echo));
+//! let mut router = Router::default();
+//! router.mount("echo", Arc::new(Echo), ROUTES);
 //! let any_port = ([127, 0, 0, 1], 0).into();
-//! let server = Server::bind(any_port, app, Limits::default(), HostCheck::local())?;
-//! let signal = async { /* until the process is told to stop */ };
-//! smol::block_on(server.run(signal))?;
+//! let server = Server::bind(any_port, router, Limits::default(), HostCheck::local())?;
+//! let stop = async { /* until the process receives a signal */ };
+//! smol::block_on(server.run(stop))?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Handlers run on the threads of the connections, a few for all. So a handler may wait, but not
-//! block: work that does belongs on a thread of its own.
+//! Handlers run on the threads of the connections, a few threads for all. A handler may wait but
+//! must not block: move blocking work to a thread of its own.
 //!
-//! What is never true:
+//! Invariants:
 //!
-//! - A handler runs for a request that was refused, or whose body isn't complete.
-//! - A handler runs on after its client has left: its future is dropped, at any `await`. What must
-//!   not stop half-way is to be spawned.
-//! - A handler's panic ends the process. It is answered with 500 and logged. That needs
+//! - No handler runs for a request that was refused or whose body is incomplete.
+//! - A handler does not run on after its client has left: its future is dropped, at any `await`.
+//!   Spawn what must not stop halfway.
+//! - A panic in a handler does not end the process. It is answered with 500 and logged. This needs
 //!   `panic = "unwind"`.
-//! - A client makes the server hold more than [`Limits`] says.
+//! - A client can't make the server hold more than [`Limits`] says.
 //!
-//! tide's listener, headers and bodies are not used, which is why: its listener never sets
-//! `TCP_NODELAY`, so that every answer on a kept connection takes 44 ms; its parser panics on a
-//! header that is no ASCII, believes any `Content-Length`, lets `Transfer-Encoding` hide a second
-//! request, and knows no limit and no timeout. Headers and bodies travel around tide as extensions
-//! of its requests and responses, since copying both doubles what tide costs.
+//! Why tide only routes: its listener never sets `TCP_NODELAY`, so every response on a kept
+//! connection takes 44 ms; its parser panics on a header that is not ASCII, believes any
+//! `Content-Length`, lets `Transfer-Encoding` hide a second request, and has no limits or timeouts.
+//! Headers and bodies pass through tide as extensions of its requests and responses, because copying
+//! both would double what tide costs.
 
-mod answer;
-mod app;
-mod closing;
-mod encrypted;
-mod exchange;
-mod host;
 mod limits;
-mod methods;
-mod pace;
-mod reply;
-mod request;
+mod observe;
 mod server;
-mod socket;
-mod stream;
 #[cfg(feature = "test-client")]
 pub mod test_call;
 #[cfg(feature = "test-client")]
@@ -63,29 +61,18 @@ pub mod test_client;
 pub mod test_server;
 #[cfg(feature = "test-client")]
 pub mod test_tls;
-mod timers;
-mod tls;
-mod watch;
-mod worker;
+mod web;
 
-pub use answer::{Answer, answer};
-pub use app::App;
-pub use closing::Closing;
-pub use host::HostCheck;
 pub use limits::{HEADER_BYTES_MOST, Limits};
-pub use methods::Methods;
-pub use request::{
-    Arrival, body, closing, header, headers, is_encrypted, note_job, note_session, peer,
-};
+pub use observe::{FrontendMetrics, HttpMetrics, Observer, RequestLog, STATUS_CLASSES};
+pub use server::shutdown::Shutdown;
+pub use server::tls::{Tls, TlsError};
 pub use server::{BindError, Server, Stopped};
-pub use tls::{Tls, TlsError};
-pub use watch::{CLASSES, Numbers, OfFrontend, Requests, Watch};
+pub use web::host_check::HostCheck;
+pub use web::request::Request;
+pub use web::response::Response;
+pub use web::router::{Route, Router};
 
 pub use bytes::Bytes;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-
-/// An application for frontends to mount their endpoints on, on which there is nothing yet.
-#[must_use]
-pub fn app() -> App {
-    App::default()
-}
+pub use url::Url;

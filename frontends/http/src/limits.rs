@@ -69,9 +69,6 @@ pub(crate) const READ_BUFFER_BYTES: usize = 256 * 1024;
 /// What one read takes from a socket at most; one such buffer for each thread.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
 
-/// What one part of a streamed answer holds at most, when it is copied from a reader.
-pub(crate) const PART_BYTES: usize = 64 * 1024;
-
 /// What a closing connection discards at most, however fast it comes.
 pub(crate) const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
@@ -84,8 +81,8 @@ pub(crate) const PEM_BYTES: u64 = 1024 * 1024;
 /// Connections above the limit that are told so at the same time; more are closed without a word.
 pub(crate) const REFUSED_AT_ONCE: usize = 64;
 
-/// Characters of a request's path that are told at most.
-pub(crate) const PATH_TOLD: usize = 256;
+/// At most so many characters of a request's path are logged.
+pub(crate) const LOGGED_PATH_CHARS: usize = 256;
 
 /// Pause after a failed accept: most often the process has no file descriptors left.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -99,6 +96,5 @@ pub(crate) const HANDOVER: usize = 256;
 /// How long a stopped server waits for its threads; one may be held by a handler that blocks.
 pub(crate) const THREADS_END: Duration = Duration::from_secs(1);
 
-const _: () = assert!(PART_BYTES <= READ_BUFFER_BYTES);
 // hyper's own smallest buffer.
 const _: () = assert!(READ_BUFFER_BYTES >= 8192);

@@ -1,63 +1,62 @@
-//! Requests to an application without a connection, for tests and fuzzers of frontends.
+//! Requests to a router without a connection, for tests and fuzzers of frontends.
 //!
-//! What enters is what hyper has parsed; it is judged, handed to a handler and taken back as on a
-//! connection to a server that answers to local names, but for limits and timeouts.
+//! A request is checked, routed and answered as on a connection to a server that accepts local
+//! names, except for limits and timeouts.
 //!
 //! ```
-//! use rejoin_http::test_call::call;
+//! use rejoin_http::{Router, test_call::call};
 //!
-//! let mut app = rejoin_http::app();
-//! app.at("/").get(|_| async { Ok("Welcome!") });
-//! let called = smol::block_on(call(&app, "GET", "/", &[], b"")).expect("it is a request");
-//! assert_eq!((called.status, &*called.body), (200, &b"Welcome!"[..]));
-//! assert!(smol::block_on(call(&app, "GET", "no path", &[], b"")).is_none());
+//! let router = Router::default();
+//! let called = smol::block_on(call(&router, "GET", "/", &[], b"")).expect("a valid request");
+//! assert_eq!((called.status, &*called.body), (404, &b"Not found"[..]));
+//! assert!(smol::block_on(call(&router, "GET", "no path", &[], b"")).is_none());
 //! ```
 
-use crate::app::App;
-use crate::closing::Closing;
-use crate::exchange::{hand_back, method, of_answer, of_tide, parse_url};
-use crate::host::HostCheck;
-use crate::request::{Arrival, Line};
+use crate::server::connection::into_http;
+use crate::server::shutdown::Shutdown;
+use crate::web::host_check::HostCheck;
+use crate::web::request::{ConnectionInfo, Request, parse_url};
+use crate::web::router::{Router, is_known_method};
 use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use http_body_util::BodyExt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-/// The answer to a call.
+/// The response to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Called {
     /// The status.
     pub status: u16,
-    /// The headers that the application gave, in their order.
+    /// The headers that the handler gave, in their order.
     pub headers: HeaderMap,
-    /// The whole body, of a stream too; what HEAD would not be sent included.
+    /// The complete body, also of a stream, and also for HEAD, to which it would not be sent.
     pub body: Vec<u8>,
 }
 
-/// Asks the application, from 127.0.0.1:1. Waits as long as the handler does.
+/// Calls the router, as a client at 127.0.0.1:1. Waits as long as the handler does.
 ///
-/// None: no such request reaches an application, because its method, its target or a header is
-/// malformed, or its host or origin is not local. Without a host it is one of HTTP/1.0.
+/// None: no such request reaches a handler, because its method, its target or a header is
+/// malformed, or its host or origin is not local. Without a host it is a request of HTTP/1.0.
 ///
 /// # Panics
 ///
-/// When the handler panics or fails, or a streamed body breaks off.
+/// When the handler panics, or a streamed body ends with an error.
 pub async fn call(
-    app: &App,
-    name: &str,
+    router: &Router,
+    method: &str,
     target: &str,
     headers: &[(&str, &[u8])],
     body: &[u8],
 ) -> Option<Called> {
-    let name = Method::from_bytes(name.as_bytes()).ok()?;
-    let method = method(&name)?;
+    let method = Method::from_bytes(method.as_bytes()).ok()?;
     let uri = Uri::try_from(target).ok()?;
-    if !uri.path().starts_with('/') || uri.path().contains('\\') {
+    if !is_known_method(&method) || !uri.path().starts_with('/') || uri.path().contains('\\') {
         return None;
     }
-    let url = parse_url(uri.path_and_query()?.as_str())?;
+    let target = uri.path_and_query()?.clone();
+    let url = parse_url(target.as_str())?;
     let mut arrived = HeaderMap::new();
     for (name, value) in headers {
         let name = HeaderName::try_from(*name).ok()?;
@@ -67,31 +66,29 @@ pub async fn call(
         true => Version::HTTP_11,
         false => Version::HTTP_10,
     };
-    HostCheck::local().judge(version, &uri, &arrived).ok()?;
-    let direct = app.find(uri.path());
-    let to_head = name == Method::HEAD;
-    let arrival = Arrival {
-        method: name,
-        target: uri.path_and_query().cloned(),
+    HostCheck::local().check(version, &uri, &arrived).ok()?;
+    let direct = router.direct(uri.path());
+    let to_head = method == Method::HEAD;
+    let request = Request {
+        method,
+        target,
+        url: OnceLock::from(url),
         headers: arrived,
         body: Bytes::copy_from_slice(body),
-        line: Arc::new(Line {
+        connection: Arc::new(ConnectionInfo {
             peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
-            closing: Closing::new(),
+            shutdown: Shutdown::new(),
             encrypted: false,
         }),
-        notes: None,
+        fields: None,
+        params: Vec::new(),
     };
     let response = match direct {
-        Some(direct) => of_answer(direct.answer(arrival).await),
-        None => {
-            let mut request = tide::http::Request::new(method, url);
-            request.ext_mut().insert(arrival);
-            of_tide(app.respond(request).await.expect("the handler failed"))
-        }
+        Some(mounted) => mounted.respond(request).await,
+        None => router.respond(request).await.expect("the handler failed"),
     };
-    let (head, reply) = hand_back(response, to_head).into_parts();
-    let body = reply.collect().await.expect("the body broke off");
+    let (head, body) = into_http(response, to_head).into_parts();
+    let body = body.collect().await.expect("the body broke off");
     Some(Called {
         status: head.status.as_u16(),
         headers: head.headers,

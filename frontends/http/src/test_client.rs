@@ -4,21 +4,14 @@
 //! is bounded, so that a server that hangs fails the test.
 //!
 //! ```
-//! # use rejoin_http::{HostCheck, Limits, Server};
-//! use rejoin_http::test_client::Client;
+//! use rejoin_http::{Router, test_client::Client, test_server::TestServer};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let mut app = rejoin_http::app();
-//! # app.at("/").get(|_| async { Ok("Welcome!") });
-//! # let server = Server::bind(([127, 0, 0, 1], 0).into(), app, Limits::default(), HostCheck::local())?;
-//! # let (address, closing) = (server.local_addr(), server.closing());
-//! # let server = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
-//! let mut client = Client::connect(address)?;
+//! let server = TestServer::start(Router::default());
+//! let mut client = Client::connect(server.address())?;
 //! let received = client.get("/")?;
-//! assert_eq!((received.status, received.text()), (200, "Welcome!"));
-//! assert_eq!(received.header("content-length"), Some("8"));
-//! # closing.begin();
-//! # server.join().map_err(|_| "panicked")??;
+//! assert_eq!((received.status, received.text()), (404, "Not found"));
+//! assert_eq!(received.header("content-length"), Some("9"));
 //! # Ok(())
 //! # }
 //! ```

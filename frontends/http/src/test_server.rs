@@ -1,50 +1,46 @@
-//! An application on a port of loopback, for tests of frontends.
-//!
-//! What enters: an application. What leaves: a server that answers until the value is dropped.
+//! A server on a free port of loopback, for tests of frontends. It runs until it is dropped.
 //!
 //! ```
 //! use rejoin_http::test_server::TestServer;
 //!
 //! # fn main() -> std::io::Result<()> {
-//! let mut app = rejoin_http::app();
-//! app.at("/").get(|_| async { Ok("Welcome!") });
-//! let server = TestServer::start(app);
-//! assert_eq!(server.client().get("/")?.text(), "Welcome!");
+//! let server = TestServer::start(rejoin_http::Router::default());
+//! assert_eq!(server.client().get("/")?.status, 404);
 //! # Ok(())
 //! # }
 //! ```
 
 #![expect(clippy::expect_used, reason = "documented to panic")]
 
-use crate::app::App;
-use crate::closing::Closing;
-use crate::host::HostCheck;
 use crate::limits::Limits;
 use crate::server::Server;
+use crate::server::shutdown::Shutdown;
 use crate::test_client::Client;
+use crate::web::host_check::HostCheck;
+use crate::web::router::Router;
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// A server in a thread of its own, with the default limits, which answers to local names.
 #[derive(Debug)]
 pub struct TestServer {
     address: SocketAddr,
-    closing: Closing,
+    shutdown: Shutdown,
 }
 
 impl TestServer {
-    /// Serves the application.
+    /// Serves the routes.
     ///
     /// # Panics
     ///
     /// When no port is free.
     #[must_use]
-    pub fn start(app: App) -> Self {
+    pub fn start(router: Router) -> Self {
         let any_port = (Ipv4Addr::LOCALHOST, 0).into();
-        let server = Server::bind(any_port, app, Limits::default(), HostCheck::local())
+        let server = Server::bind(any_port, router, Limits::default(), HostCheck::local())
             .expect("a port of loopback is free");
-        let (address, closing) = (server.local_addr(), server.closing());
+        let (address, shutdown) = (server.local_addr(), server.shutdown());
         std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
-        Self { address, closing }
+        Self { address, shutdown }
     }
 
     /// Where it listens.
@@ -53,10 +49,10 @@ impl TestServer {
         self.address
     }
 
-    /// What tells it to end.
+    /// The signal that stops it.
     #[must_use]
-    pub fn closing(&self) -> &Closing {
-        &self.closing
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
     }
 
     /// A new connection to it.
@@ -70,9 +66,9 @@ impl TestServer {
     }
 }
 
-/// Tells it to end, and does not wait for that.
+/// Stops the server, without waiting for its end.
 impl Drop for TestServer {
     fn drop(&mut self) {
-        self.closing.begin();
+        self.shutdown.trigger();
     }
 }

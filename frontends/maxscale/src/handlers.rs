@@ -14,13 +14,12 @@ use crate::wire::Form;
 use futures::future::select;
 use rejoin_accounts::Caller;
 use rejoin_core::{Selection, SessionNumber, SessionView, Timestamp, Views};
-use rejoin_http::{Answer, StatusCode};
+use rejoin_http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tide::http::Method;
 
 /// A request, understood.
 #[derive(Debug)]
@@ -37,7 +36,7 @@ pub(crate) struct Asked<'request> {
 }
 
 impl MaxScale {
-    pub(crate) async fn answer(&self, http: &tide::Request<()>) -> tide::Response {
+    pub(crate) async fn answer(&self, http: &Request) -> Response {
         let query = Query::parse(http.url());
         let form = Form::of(query.is_pretty());
         let answer = self.try_answer(http, query, form).await;
@@ -47,46 +46,46 @@ impl MaxScale {
             .header("x-xss-protection", "1")
             .header("referrer-policy", "same-origin")
             .header("cache-control", "no-cache, no-store")
-            .into()
     }
 
     async fn try_answer(
         &self,
-        http: &tide::Request<()>,
+        http: &Request,
         query: Query,
         form: Form,
-    ) -> Result<Answer, Fault> {
-        let method = match rejoin_http::header(http, "x-http-method-override") {
+    ) -> Result<Response, Fault> {
+        let method = match http.header("x-http-method-override") {
             Some(name) => request::known_method(name),
-            None => Some(http.method()),
+            None => Some(http.method().clone()),
         };
         let target = Target::parse(http.url().path());
-        let is_auth = |target: &Target| target.route == Route::Auth && method == Some(Method::Get);
+        let is_auth = |target: &Target| target.route == Route::Auth && method == Some(Method::GET);
         if target.as_ref().is_some_and(is_auth) {
             return self.auth(http, &query, form).await;
         }
         let entered = login::enter(&self.accounts, http).await?;
         let method = method.ok_or(Fault::MethodUnknown)?;
-        entered.permit(http, method)?;
+        entered.permit(http, &method)?;
         let caller = entered.caller;
-        let body = match &rejoin_http::body(http)[..] {
+        let body = match &http.body()[..] {
             [] => None,
             bytes => Some(request::parse_body(bytes)?),
         };
         let target = target.ok_or(Fault::NotFound)?;
-        if !target.route.answers(method) {
+        if !target.route.answers(&method) {
             return Err(Fault::NotFound);
         }
-        if method == Method::Options {
+        if method == Method::OPTIONS {
             let (accept, allow) = request::options(&target.route);
-            let answer = Answer::empty(StatusCode::OK);
+            let answer = Response::empty(StatusCode::OK);
             return Ok(answer.header("accept", accept).header("allow", allow));
         }
-        let host = rejoin_http::header(http, "host").unwrap_or("localhost");
-        let scheme = match rejoin_http::is_encrypted(http) {
+        let host = http.header("host").unwrap_or("localhost");
+        let scheme = match http.is_encrypted() {
             true => "https",
             false => "http",
         };
+        let reads = matches!(method, Method::GET | Method::HEAD);
         let asked = Asked {
             query,
             form,
@@ -104,19 +103,18 @@ impl MaxScale {
         let session = target.route.session().and_then(route::number);
         let known =
             session.and_then(|it| self.engine.view(|views| views.numbered(it).map(|it| it.id)));
-        known.inspect(|session| rejoin_http::note_session(http, *session));
+        known.inspect(|session| http.log_session(*session));
         let version = self.version(&target.route, &asked.caller)?;
-        let header = |name| rejoin_http::header(http, name);
+        let header = |name| http.header(name);
         let conditions = Conditions {
             if_match: header("if-match"),
             if_none_match: header("if-none-match"),
             if_modified_since: header("if-modified-since"),
             if_unmodified_since: header("if-unmodified-since"),
         };
-        let reads = matches!(method, Method::Get | Method::Head);
         let answer = match version.judge(conditions, reads) {
             Verdict::Failed => return Err(Fault::PreconditionFailed),
-            Verdict::NotModified => Answer::empty(StatusCode::NOT_MODIFIED),
+            Verdict::NotModified => Response::empty(StatusCode::NOT_MODIFIED),
             Verdict::Proceed => self.carry_out(asked).await?,
         };
         Ok(if reads {
@@ -159,10 +157,10 @@ impl MaxScale {
         })
     }
 
-    async fn carry_out(&self, mut asked: Asked<'_>) -> Result<Answer, Fault> {
+    async fn carry_out(&self, mut asked: Asked<'_>) -> Result<Response, Fault> {
         let route = asked.route;
         match route {
-            Route::Root | Route::Auth => Ok(Answer::empty(StatusCode::OK)),
+            Route::Root | Route::Auth => Ok(Response::empty(StatusCode::OK)),
             Route::MaxScale => {
                 let version = &self.engine.config().server.version;
                 Ok(asked.one("maxscale/", asked.scene.maxscale(version)))
@@ -179,8 +177,8 @@ impl MaxScale {
                 asked.path = "sessions/".into();
                 self.list(asked).await
             }
-            Route::RestartAll => Ok(Answer::empty(StatusCode::OK)),
-            Route::Restart(_) => Ok(Answer::empty(StatusCode::OK)),
+            Route::RestartAll => Ok(Response::empty(StatusCode::OK)),
+            Route::Restart(_) => Ok(Response::empty(StatusCode::OK)),
             Route::SessionServices(id) => {
                 let resource = self.session(id, &asked.caller, |view| {
                     asked.scene.services_of(view).value()
@@ -191,14 +189,14 @@ impl MaxScale {
             }
             Route::SessionFilters(_) => {
                 request::check_filters(asked.body.ok_or(Fault::BodyMissing)?.get("data"))?;
-                Ok(Answer::empty(StatusCode::OK))
+                Ok(Response::empty(StatusCode::OK))
             }
             Route::Session(id) => match asked.method {
-                Method::Delete => self.close(id, &asked.caller, asked.query.ttl()).await,
-                Method::Patch => {
+                Method::DELETE => self.close(id, &asked.caller, asked.query.ttl()).await,
+                Method::PATCH => {
                     let body = asked.body.ok_or(Fault::BodyMissing)?;
                     request::check_filters(body.pointer("/data/relationships/filters/data"))?;
-                    Ok(Answer::empty(StatusCode::OK))
+                    Ok(Response::empty(StatusCode::OK))
                 }
                 _ => {
                     if asked.query.filters_by_path() {
@@ -212,29 +210,24 @@ impl MaxScale {
         }
     }
 
-    async fn auth(
-        &self,
-        http: &tide::Request<()>,
-        query: &Query,
-        form: Form,
-    ) -> Result<Answer, Fault> {
+    async fn auth(&self, http: &Request, query: &Query, form: Form) -> Result<Response, Fault> {
         Ok(match login::auth(&self.accounts, http, query).await? {
             Token::Told(token) => {
                 json_answer(StatusCode::OK, &json!({"meta": {"token": token}}), form)
             }
             Token::Kept(cookie) => {
-                Answer::empty(StatusCode::NO_CONTENT).header("set-cookie", cookie)
+                Response::empty(StatusCode::NO_CONTENT).header("set-cookie", cookie)
             }
-            Token::Forgotten => Answer::empty(StatusCode::OK).header("set-cookie", login::FORGET),
+            Token::Forgotten => Response::empty(StatusCode::OK).header("set-cookie", login::FORGET),
         })
     }
 
     /// Whoever is shown a session and may write may close it.
-    async fn close(&self, id: &str, caller: &Caller, ttl: u64) -> Result<Answer, Fault> {
+    async fn close(&self, id: &str, caller: &Caller, ttl: u64) -> Result<Response, Fault> {
         let session = self.session(id, caller, |view| view.id)?;
         if ttl == 0 {
             self.engine.close_session(session).await?;
-            return Ok(Answer::empty(StatusCode::OK));
+            return Ok(Response::empty(StatusCode::OK));
         }
         if self.engine.config().read_only {
             return Err(rejoin_engine::CommandError::ReadOnly.into());
@@ -248,7 +241,7 @@ impl MaxScale {
             // It may have been closed meanwhile, or the engine has ended: either way it is over.
             let _ = engine.close_session(session).await;
         }));
-        Ok(Answer::empty(StatusCode::OK))
+        Ok(Response::empty(StatusCode::OK))
     }
 
     fn service(&self, asked: &Asked<'_>, name: &Arc<str>) -> Value {
@@ -289,7 +282,7 @@ impl MaxScale {
 
 impl Asked<'_> {
     /// Resources that are not a list of sessions, under their own name.
-    fn one(&self, path: &str, mut data: Value) -> Answer {
+    fn one(&self, path: &str, mut data: Value) -> Response {
         match &mut data {
             Value::Array(all) => all.iter_mut().for_each(|it| self.thin(it)),
             one => self.thin(one),
@@ -305,7 +298,7 @@ impl Asked<'_> {
         }
     }
 
-    fn body(&self, body: &Value) -> Answer {
+    fn body(&self, body: &Value) -> Response {
         json_answer(StatusCode::OK, body, self.form)
     }
 }
@@ -330,7 +323,7 @@ impl Drop for Place {
     }
 }
 
-fn refuse(fault: &Fault, form: Form) -> Answer {
+fn refuse(fault: &Fault, form: Form) -> Response {
     let detail = fault.detail();
     if let Fault::Denied { .. } | Fault::NotAdministrator | Fault::NotEncrypted = fault {
         let challenges = *fault == Fault::Denied { challenges: true };
@@ -341,14 +334,14 @@ fn refuse(fault: &Fault, form: Form) -> Answer {
             let errors = json!({"errors": [{"detail": detail}]});
             json_answer(fault.status(), &errors, form)
         }
-        None => Answer::empty(fault.status()),
+        None => Response::empty(fault.status()),
     }
 }
 
-fn json_answer(status: StatusCode, body: &Value, form: Form) -> Answer {
+fn json_answer(status: StatusCode, body: &Value, form: Form) -> Response {
     let mut out = Vec::new();
     form.write(&mut out, body, 0);
-    Answer::new(status, JSON, out)
+    Response::new(status, JSON, out)
 }
 
 pub(crate) const JSON: &str = "application/json";

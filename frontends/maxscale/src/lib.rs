@@ -31,6 +31,7 @@ mod wire;
 use jiff::tz::TimeZone;
 use rejoin_accounts::Accounts;
 use rejoin_engine::Engine;
+use rejoin_http::{Route, Router, route};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -63,11 +64,11 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 /// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
 /// smol::block_on(engine.create_session(NewSession::default()))?;
 ///
-/// let mut app = rejoin_http::app();
-/// rejoin_maxscale::mount(&mut app, engine, Accounts::open()?);
+/// let mut router = rejoin_http::Router::default();
+/// rejoin_maxscale::mount(&mut router, engine, Accounts::open()?);
 /// let any_port = ([127, 0, 0, 1], 0).into();
-/// let server = Server::bind(any_port, app, Limits::default(), HostCheck::local())?;
-/// let (address, closing) = (server.local_addr(), server.closing());
+/// let server = Server::bind(any_port, router, Limits::default(), HostCheck::local())?;
+/// let (address, shutdown) = (server.local_addr(), server.shutdown());
 /// let server = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
 ///
 /// let mut client = Client::connect(address)?;
@@ -75,36 +76,46 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 /// assert!(answer.text().starts_with(
 ///     r#"{"data":{"attributes":{"state":"Session ready for routing"},"id":"1","#
 /// ));
-/// # closing.begin();
+/// # shutdown.trigger();
 /// # server.join().map_err(|_| "panicked")??;
 /// # Ok(())
 /// # }
 /// ```
-pub fn mount(app: &mut tide::Server<()>, engine: Engine, accounts: Accounts) {
-    mount_at(app, engine, accounts, &PATHS);
+pub fn mount(router: &mut Router, engine: Engine, accounts: Accounts) {
+    mount_versioned(router, engine.clone(), accounts.clone());
+    router.mount(FRONTEND, MaxScale::new(engine, accounts), UNVERSIONED);
 }
 
-/// Mounts the API below `/v1` alone, on an application that others share: `/sessions` may be
-/// theirs.
-pub fn mount_versioned(app: &mut tide::Server<()>, engine: Engine, accounts: Accounts) {
-    mount_at(app, engine, accounts, &PATHS[..VERSIONED]);
+/// Mounts the API below `/v1` only, beside other frontends that may own `/sessions`.
+pub fn mount_versioned(router: &mut Router, engine: Engine, accounts: Accounts) {
+    router.mount(FRONTEND, MaxScale::new(engine, accounts), VERSIONED);
 }
 
-fn mount_at(app: &mut tide::Server<()>, engine: Engine, accounts: Accounts, paths: &[&str]) {
-    let frontend = Arc::new(MaxScale {
-        engine,
-        accounts,
-        zone: TimeZone::system(),
-        waiting_closings: Arc::default(),
-    });
-    for path in paths {
-        let frontend = frontend.clone();
-        app.at(path).all(move |request: tide::Request<()>| {
-            let frontend = frontend.clone();
-            async move { Ok(frontend.answer(&request).await) }
-        });
-    }
-}
+const FRONTEND: &str = "maxscale";
+
+/// Everything below `/v1`. What there is at each of these paths, and for which methods, is the table
+/// of `route.rs`: the product looks at the login before it looks at the path, and at a header that
+/// overrides the method.
+const VERSIONED: &[Route<MaxScale>] = &[
+    route!(ANY "/v1" => MaxScale::answer),
+    route!(ANY "/v1/" => MaxScale::answer),
+    route!(ANY "/v1/*" => MaxScale::answer),
+];
+
+/// What clients ask for without the version.
+const UNVERSIONED: &[Route<MaxScale>] = &[
+    route!(ANY "/maxscale" => MaxScale::answer),
+    route!(ANY "/maxscale/" => MaxScale::answer),
+    route!(ANY "/maxscale/*" => MaxScale::answer),
+    route!(ANY "/services" => MaxScale::answer),
+    route!(ANY "/services/" => MaxScale::answer),
+    route!(ANY "/services/*" => MaxScale::answer),
+    route!(ANY "/sessions" => MaxScale::answer),
+    route!(ANY "/sessions/" => MaxScale::answer),
+    route!(ANY "/sessions/*" => MaxScale::answer),
+    route!(ANY "/auth" => MaxScale::answer),
+    route!(ANY "/auth/" => MaxScale::answer),
+];
 
 /// What there is to answer with. Only the number of those who wait changes.
 #[derive(Clone, Debug)]
@@ -115,24 +126,13 @@ struct MaxScale {
     waiting_closings: Arc<AtomicUsize>,
 }
 
-/// Everything below `/v1`, and what clients ask for without it. Which of it there is, and what is
-/// not there, is the table of routes.
-/// How many of [`PATHS`] begin with the version.
-const VERSIONED: usize = 3;
-
-const PATHS: [&str; 14] = [
-    "/v1",
-    "/v1/",
-    "/v1/*",
-    "/maxscale",
-    "/maxscale/",
-    "/services",
-    "/services/",
-    "/services/*",
-    "/sessions",
-    "/sessions/",
-    "/sessions/*",
-    "/maxscale/*",
-    "/auth",
-    "/auth/",
-];
+impl MaxScale {
+    fn new(engine: Engine, accounts: Accounts) -> Arc<Self> {
+        Arc::new(Self {
+            engine,
+            accounts,
+            zone: TimeZone::system(),
+            waiting_closings: Arc::default(),
+        })
+    }
+}

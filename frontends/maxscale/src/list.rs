@@ -13,14 +13,14 @@ use crate::session::Session;
 use crate::wire::Form;
 use futures::{StreamExt, stream};
 use rejoin_engine::Engine;
-use rejoin_http::{Answer, Bytes, StatusCode};
+use rejoin_http::Url;
+use rejoin_http::{Bytes, Response, StatusCode};
 use serde_json::{Value, json};
 use std::io;
 use std::time::Duration;
-use tide::http::Url;
 
 impl MaxScale {
-    pub(crate) async fn list(&self, asked: Asked<'_>) -> Result<Answer, Fault> {
+    pub(crate) async fn list(&self, asked: Asked<'_>) -> Result<Response, Fault> {
         let plan = Plan::new(asked.query.filters()?).of_user(asked.caller.shown_user());
         let walk = Walk {
             engine: self.engine.clone(),
@@ -147,7 +147,7 @@ struct Tail {
 }
 
 impl Listing {
-    async fn answer(self) -> Answer {
+    async fn answer(self) -> Response {
         let is_long = self.walk.is_long(self.left);
         let head = Bytes::from(self.head());
         let parts = stream::unfold(self, |mut listing| async move {
@@ -156,14 +156,14 @@ impl Listing {
         });
         let parts = stream::iter([Ok(head)]).chain(parts);
         if is_long {
-            return Answer::streaming(StatusCode::OK, JSON, parts);
+            return Response::streaming(StatusCode::OK, JSON, parts);
         }
         let mut whole = Vec::new();
         let mut parts = std::pin::pin!(parts);
         while let Some(Ok(part)) = parts.next().await {
             whole.extend_from_slice(&part);
         }
-        Answer::new(StatusCode::OK, JSON, whole)
+        Response::new(StatusCode::OK, JSON, whole)
     }
 
     fn head(&self) -> Vec<u8> {

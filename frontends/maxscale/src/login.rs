@@ -7,9 +7,8 @@
 use crate::error::Fault;
 use crate::query::Query;
 use rejoin_accounts::{Accounts, Authorization, Caller, Permission, cookie};
-use rejoin_http::{Answer, StatusCode};
+use rejoin_http::{Method, Request, Response, StatusCode};
 use std::time::Duration;
-use tide::http::Method;
 
 /// Somebody who was let in.
 #[derive(Debug)]
@@ -20,19 +19,19 @@ pub(crate) struct Entered {
 }
 
 /// Lets in whoever has an account. Waits while a password is hashed that wasn't seen before.
-pub(crate) async fn enter(accounts: &Accounts, http: &tide::Request<()>) -> Result<Entered, Fault> {
+pub(crate) async fn enter(accounts: &Accounts, http: &Request) -> Result<Entered, Fault> {
     if accounts.is_open() {
         return Ok(Entered {
             caller: Caller::local(),
             by_token: false,
         });
     }
-    let headers = rejoin_http::headers(http);
+    let headers = http.headers();
     let token = match (cookie(headers, COOKIE), Authorization::of(headers)) {
         (Some(token), _) => token.to_owned(),
         (None, Authorization::Bearer(token)) => token,
         (None, Authorization::Basic(credentials)) => {
-            let address = rejoin_http::peer(http).ip();
+            let address = http.peer().ip();
             let caller = accounts.verify(credentials, address).await;
             return Ok(Entered {
                 caller: caller.map_err(|_| challenge(http))?,
@@ -50,11 +49,11 @@ pub(crate) async fn enter(accounts: &Accounts, http: &tide::Request<()>) -> Resu
 
 impl Entered {
     /// Whether they may do that: who may only read is told so, or asked for another password.
-    pub(crate) fn permit(&self, http: &tide::Request<()>, method: Method) -> Result<(), Fault> {
+    pub(crate) fn permit(&self, http: &Request, method: &Method) -> Result<(), Fault> {
         // Which of the two counts is the product's to say; here neither may write.
         let reads = [method, http.method()]
             .iter()
-            .all(|it| matches!(it, Method::Get | Method::Head | Method::Options));
+            .all(|it| matches!(**it, Method::GET | Method::HEAD | Method::OPTIONS));
         match (
             reads || self.caller.may(Permission::CloseOwn),
             self.by_token,
@@ -70,18 +69,18 @@ impl Entered {
 /// A password alone gets one, and only where nobody listens in.
 pub(crate) async fn auth(
     accounts: &Accounts,
-    http: &tide::Request<()>,
+    http: &Request,
     query: &Query,
 ) -> Result<Token, Fault> {
     if query.says_yes("logout") {
         return Ok(Token::Forgotten);
     }
-    let peer = rejoin_http::peer(http).ip();
-    if !rejoin_http::is_encrypted(http) && !peer.is_loopback() && !accounts.is_open() {
+    let peer = http.peer().ip();
+    if !http.is_encrypted() && !peer.is_loopback() && !accounts.is_open() {
         return Err(Fault::NotEncrypted);
     }
     let denied = Fault::Denied { challenges: false };
-    let caller = match Authorization::of(rejoin_http::headers(http)) {
+    let caller = match Authorization::of(http.headers()) {
         _ if accounts.is_open() => Caller::local(),
         Authorization::Basic(credentials) => {
             let verified = accounts.verify(credentials, peer).await;
@@ -101,11 +100,7 @@ pub(crate) async fn auth(
         return Ok(Token::Told(token));
     }
     let age = seconds.map_or_else(String::new, |seconds| format!("; Max-Age={seconds}"));
-    let secure = if rejoin_http::is_encrypted(http) {
-        "; Secure"
-    } else {
-        ""
-    };
+    let secure = if http.is_encrypted() { "; Secure" } else { "" };
     let cookie = format!("{COOKIE}={token}; Path=/{age}{secure}; SameSite=Strict; HttpOnly");
     Ok(Token::Kept(cookie))
 }
@@ -125,9 +120,9 @@ pub(crate) const FORGET: &str =
     "token_sig=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; SameSite=Strict; HttpOnly";
 
 /// A refusal of somebody's login, in the product's spacing and without a type.
-pub(crate) fn refuse(status: StatusCode, detail: &str, challenges: bool) -> Answer {
+pub(crate) fn refuse(status: StatusCode, detail: &str, challenges: bool) -> Response {
     let body = format!(r#"{{"errors": [ {{ "detail": "{detail}" }} ] }}"#);
-    let answer = Answer::untyped(status, body);
+    let answer = Response::untyped(status, body);
     match challenges {
         true => answer.header("www-authenticate", r#"Basic realm="maxscale""#),
         false => answer,
@@ -135,8 +130,8 @@ pub(crate) fn refuse(status: StatusCode, detail: &str, challenges: bool) -> Answ
 }
 
 /// Browsers ask for a password themselves unless a script has sent the request.
-fn challenge(http: &tide::Request<()>) -> Fault {
-    let with = rejoin_http::header(http, "x-requested-with");
+fn challenge(http: &Request) -> Fault {
+    let with = http.header("x-requested-with");
     Fault::Denied {
         challenges: with != Some("XMLHttpRequest"),
     }

@@ -2,8 +2,8 @@
 
 use crate::error::Fault;
 use crate::filter::Filter;
+use rejoin_http::Url;
 use std::collections::BTreeMap;
-use tide::http::Url;
 
 #[derive(Debug, Default)]
 pub(crate) struct Query {

@@ -2,19 +2,19 @@
 
 use crate::error::Fault;
 use crate::route::Route;
+use rejoin_http::Method;
 use serde_json::Value;
-use tide::http::Method;
 
 /// The verbs, which are known in capitals only.
 pub(crate) fn known_method(name: &str) -> Option<Method> {
     Some(match name {
-        "DELETE" => Method::Delete,
-        "GET" => Method::Get,
-        "HEAD" => Method::Head,
-        "OPTIONS" => Method::Options,
-        "PATCH" => Method::Patch,
-        "POST" => Method::Post,
-        "PUT" => Method::Put,
+        "DELETE" => Method::DELETE,
+        "GET" => Method::GET,
+        "HEAD" => Method::HEAD,
+        "OPTIONS" => Method::OPTIONS,
+        "PATCH" => Method::PATCH,
+        "POST" => Method::POST,
+        "PUT" => Method::PUT,
         _ => return None,
     })
 }
@@ -52,10 +52,10 @@ pub(crate) fn check_filters(filters: Option<&Value>) -> Result<(), Fault> {
 /// `Accept` as the product has it, and `Allow` as everybody else.
 pub(crate) fn options(route: &Route) -> (String, String) {
     let methods = route.methods();
-    let names = methods.iter().filter(|it| **it != Method::Patch);
-    let accept: Vec<&str> = names.map(AsRef::as_ref).collect();
-    let mut allow: Vec<&str> = methods.iter().map(AsRef::as_ref).collect();
-    if methods.contains(&Method::Get) {
+    let names = methods.iter().filter(|it| **it != Method::PATCH);
+    let accept: Vec<&str> = names.map(Method::as_str).collect();
+    let mut allow: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    if methods.contains(&Method::GET) {
         allow.push("HEAD");
     }
     allow.push("OPTIONS");

@@ -1,7 +1,7 @@
 //! What a path names: pure. The table of paths in one place.
 
 use rejoin_core::SessionNumber;
-use tide::http::Method;
+use rejoin_http::Method;
 
 /// A path, and whether it was asked for with the version before it: links repeat that.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,20 +75,19 @@ impl Route {
             | Self::Services
             | Self::Service(_)
             | Self::Sessions
-            | Self::SessionServices(_) => &[Method::Get],
-            Self::Session(_) => &[Method::Get, Method::Patch, Method::Delete],
-            Self::SessionFilters(_) => &[Method::Patch],
-            Self::Restart(_) | Self::RestartAll => &[Method::Post],
+            | Self::SessionServices(_) => &[Method::GET],
+            Self::Session(_) => &[Method::GET, Method::PATCH, Method::DELETE],
+            Self::SessionFilters(_) => &[Method::PATCH],
+            Self::Restart(_) | Self::RestartAll => &[Method::POST],
         }
     }
 
-    pub(crate) fn answers(&self, method: Method) -> bool {
-        let as_known = if method == Method::Head {
-            Method::Get
-        } else {
-            method
+    pub(crate) fn answers(&self, method: &Method) -> bool {
+        let as_known = match *method {
+            Method::HEAD => &Method::GET,
+            _ => method,
         };
-        method == Method::Options || self.methods().contains(&as_known)
+        *method == Method::OPTIONS || self.methods().contains(as_known)
     }
 
     /// The session that it is about, if it is about one.
@@ -173,7 +172,7 @@ mod tests {
                 let is_documented = methods.get(method.to_lowercase()).is_some();
                 assert_eq!(
                     is_documented,
-                    route.answers(method.parse().unwrap()),
+                    route.answers(&method.parse().unwrap()),
                     "{method} {path}"
                 );
             }

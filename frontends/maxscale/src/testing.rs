@@ -3,8 +3,8 @@
 
 use crate::filter::{Filter, Plan};
 use crate::query::Query;
+use rejoin_http::Url;
 use serde_json::Value;
-use tide::http::Url;
 
 /// The filters of a query, asked in both ways that lists know.
 #[derive(Clone, Debug)]

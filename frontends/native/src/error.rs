@@ -4,10 +4,10 @@ use crate::login;
 use rejoin_accounts::Denied;
 use rejoin_core::Rejection;
 use rejoin_engine::{CommandError, PullError, Unavailable};
-use rejoin_http::{Answer, StatusCode};
+use rejoin_http::Method;
+use rejoin_http::{Response, StatusCode};
 use serde_json::json;
 use std::fmt;
-use tide::http::Method;
 
 /// Why a request is not carried out.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ impl From<PullError> for Fault {
     }
 }
 
-impl From<Fault> for Answer {
+impl From<Fault> for Response {
     fn from(fault: Fault) -> Self {
         let status = fault.status();
         let problem = json!({

@@ -15,18 +15,16 @@ use rejoin_core::{
     Visibility,
 };
 use rejoin_engine::{NewJob, NewSession};
-use rejoin_http::{Answer, StatusCode};
+use rejoin_http::{Request, Response, StatusCode};
 use rejoin_log::ReadLimit;
 use serde_json::{Value, json};
 use std::pin::pin;
 use std::time::Duration;
 
-/// A request, as tide hands it over.
-pub(crate) type Http = tide::Request<()>;
-pub(crate) type Answered = Result<Answer, Fault>;
+pub(crate) type HandlerResult = Result<Response, Fault>;
 
 impl Native {
-    pub(crate) async fn list(&self, http: &Http) -> Answered {
+    pub(crate) async fn list(&self, http: &Request) -> HandlerResult {
         let caller = self.enter(http, Permission::Read).await?;
         let query = Query::parse(http.url(), &["user", "service", "state", "before", "limit"])?;
         let limit = most(query.number("limit")?, PAGE, LONGEST_PAGE);
@@ -45,16 +43,16 @@ impl Native {
         Ok(ok(&json!({"next": next, "sessions": sessions})))
     }
 
-    pub(crate) async fn create(&self, http: &Http) -> Answered {
+    pub(crate) async fn create(&self, http: &Request) -> HandlerResult {
         let caller = self.enter(http, Permission::Create).await?;
-        let Create { service, user } = body(&rejoin_http::body(http))?;
+        let Create { service, user } = body(http.body())?;
         let own = caller.name().cloned();
         let user = user.map(Into::into);
         if own.is_some() && user.is_some() && own != user {
             let why = "with accounts, `user` is the account's own name";
             return Err(Fault::Forbidden(why.to_owned()));
         }
-        let peer = rejoin_http::peer(http);
+        let peer = http.peer();
         let new = NewSession {
             service: service.map(Into::into),
             user: own.or(user),
@@ -62,19 +60,19 @@ impl Native {
             reads: false,
         };
         let created = self.engine.create_session(new).await?;
-        rejoin_http::note_session(http, created.session);
+        http.log_session(created.session);
         let shown = self.view(created.session, detail)?;
         let slot = format!("/sessions/{}", created.session);
         Ok(json_answer(StatusCode::CREATED, &shown).header("location", slot))
     }
 
-    pub(crate) async fn show(&self, http: &Http) -> Answered {
+    pub(crate) async fn show(&self, http: &Request) -> HandlerResult {
         let caller = self.enter(http, Permission::Read).await?;
         let session = self.session(http, &caller)?;
         Ok(ok(&self.view(session, detail)?))
     }
 
-    pub(crate) async fn close(&self, http: &Http) -> Answered {
+    pub(crate) async fn close(&self, http: &Request) -> HandlerResult {
         let caller = self.enter(http, Permission::CloseOwn).await?;
         let session = self.session(http, &caller)?;
         let owner = self.engine.view(|views| {
@@ -88,10 +86,10 @@ impl Native {
             return Err(Fault::Forbidden(why.to_owned()));
         }
         self.engine.close_session(session).await?;
-        Ok(Answer::empty(StatusCode::NO_CONTENT))
+        Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 
-    pub(crate) async fn join(&self, http: &Http) -> Answered {
+    pub(crate) async fn join(&self, http: &Request) -> HandlerResult {
         let caller = self.enter(http, Permission::Read).await?;
         let consumer = self
             .engine
@@ -101,20 +99,20 @@ impl Native {
         Ok(json_answer(StatusCode::CREATED, &joined))
     }
 
-    pub(crate) async fn leave(&self, http: &Http) -> Answered {
+    pub(crate) async fn leave(&self, http: &Request) -> HandlerResult {
         let caller = self.enter(http, Permission::Read).await?;
         let session = self.session(http, &caller)?;
         let consumer: ConsumerId = named(http, "consumer")
             .parse()
             .map_err(|_| Fault::RequestInvalid("that is not the name of a consumer".to_owned()))?;
         self.engine.leave_session(session, consumer).await?;
-        Ok(Answer::empty(StatusCode::NO_CONTENT))
+        Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 
-    pub(crate) async fn submit(&self, http: &Http) -> Answered {
+    pub(crate) async fn submit(&self, http: &Request) -> HandlerResult {
         let caller = self.enter(http, Permission::Run).await?;
         let session = self.session(http, &caller)?;
-        let submit: Submit = body(&rejoin_http::body(http))?;
+        let submit: Submit = body(http.body())?;
         if submit.statement.trim().is_empty() {
             return Err(Fault::RequestInvalid("the statement is empty".to_owned()));
         }
@@ -139,13 +137,13 @@ impl Native {
             ..NewJob::new(session, submit.statement, mode)
         };
         let noted = self.engine.submit_job(new).await?;
-        rejoin_http::note_job(http, noted.job);
+        http.log_job(noted.job);
         let slot = format!("/sessions/{session}/jobs/{}", noted.job);
         let submitted = json!({"job": noted.job.0, "sequence": noted.sequence.0});
         Ok(json_answer(StatusCode::CREATED, &submitted).header("location", slot))
     }
 
-    pub(crate) async fn jobs(&self, http: &Http) -> Answered {
+    pub(crate) async fn jobs(&self, http: &Request) -> HandlerResult {
         let caller = self.enter(http, Permission::Read).await?;
         let shown = self.view(
             self.session(http, &caller)?,
@@ -154,7 +152,7 @@ impl Native {
         Ok(ok(&shown))
     }
 
-    pub(crate) async fn job(&self, http: &Http) -> Answered {
+    pub(crate) async fn job(&self, http: &Request) -> HandlerResult {
         let caller = self.enter(http, Permission::Read).await?;
         let session = self.session(http, &caller)?;
         let job = job_id(http)?;
@@ -167,7 +165,7 @@ impl Native {
             .ok_or_else(|| Fault::JobNotFound(job.to_string()))
     }
 
-    pub(crate) async fn interrupt(&self, http: &Http) -> Answered {
+    pub(crate) async fn interrupt(&self, http: &Request) -> HandlerResult {
         let caller = self.enter(http, Permission::Interrupt).await?;
         let session = self.session(http, &caller)?;
         let job = match named(http, "job") {
@@ -179,19 +177,19 @@ impl Native {
         Ok(json_answer(StatusCode::ACCEPTED, &told))
     }
 
-    pub(crate) async fn write(&self, http: &Http) -> Answered {
+    pub(crate) async fn write(&self, http: &Request) -> HandlerResult {
         let caller = self.enter(http, Permission::Run).await?;
         let session = self.session(http, &caller)?;
         let job = self.told_of(session, job_id(http)?)?;
         let end = Query::parse(http.url(), &["end"])?.flag("end")?;
-        let bytes = rejoin_http::body(http)[..].into();
+        let bytes = http.body()[..].into();
         self.engine.touch(session);
         self.engine.write_input(session, job, bytes, end).await?;
-        Ok(Answer::empty(StatusCode::NO_CONTENT))
+        Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 
-    pub(crate) async fn events(&self, http: &Http) -> Answered {
-        let accept = rejoin_http::header(http, "accept").unwrap_or_default();
+    pub(crate) async fn events(&self, http: &Request) -> HandlerResult {
+        let accept = http.header("accept").unwrap_or_default();
         if accept.contains(EVENT_STREAM) {
             return self.stream(http).await;
         }
@@ -208,8 +206,8 @@ impl Native {
             self.engine.touch(session);
         }
         let read = pin!(self.engine.read(session, after, limit, wait));
-        let closing = rejoin_http::closing(http);
-        let records = match select(read, pin!(closing.begun())).await {
+        let shutdown = http.shutdown();
+        let records = match select(read, pin!(shutdown.wait())).await {
             Either::Left((read, _)) => read?,
             Either::Right(_) => vec![],
         };
@@ -226,15 +224,15 @@ impl Native {
             event(&mut out, record);
         }
         out.extend_from_slice(b"]}");
-        Ok(uncached(Answer::new(StatusCode::OK, JSON, out)))
+        Ok(uncached(Response::new(StatusCode::OK, JSON, out)))
     }
 
-    pub(crate) async fn stream(&self, http: &Http) -> Answered {
+    pub(crate) async fn stream(&self, http: &Request) -> HandlerResult {
         let caller = self.enter(http, Permission::Read).await?;
         let session = self.session(http, &caller)?;
         let query = Query::parse(http.url(), &["after"])?;
         // Who comes back knows better than the address that it first asked for.
-        let after = match rejoin_http::header(http, "last-event-id") {
+        let after = match http.header("last-event-id") {
             Some(last) => number("Last-Event-ID", last)?,
             None => query.number("after")?.unwrap_or(0),
         };
@@ -246,7 +244,7 @@ impl Native {
         let read = self.engine.read(session, after, first, Duration::ZERO);
         if read.await?.is_empty() && has_ended(&self.engine, session, after, None) {
             // What tells an EventSource not to come back.
-            return Ok(Answer::empty(StatusCode::NO_CONTENT));
+            return Ok(Response::empty(StatusCode::NO_CONTENT));
         }
         let reader = Reader {
             engine: self.engine.clone(),
@@ -254,15 +252,19 @@ impl Native {
             caller,
             session,
             after,
-            closing: rejoin_http::closing(http),
+            shutdown: http.shutdown(),
         };
-        let answer = Answer::streaming(StatusCode::OK, EVENT_STREAM, events(reader));
+        let answer = Response::streaming(StatusCode::OK, EVENT_STREAM, events(reader));
         Ok(uncached(answer).header("x-accel-buffering", "no"))
+    }
+
+    pub(crate) async fn not_found(&self, http: &Request) -> HandlerResult {
+        Err(Fault::PathNotFound(http.url().path().to_owned()))
     }
 
     /// The session that the path names: by its UUID, or by its number where it is shown to the
     /// caller. A number is no secret.
-    fn session(&self, http: &Http, caller: &Caller) -> Result<SessionId, Fault> {
+    fn session(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
         let name = named(http, "session");
         let unknown = || Fault::SessionNotFound(name.to_owned());
         let session = match name.parse() {
@@ -278,7 +280,7 @@ impl Native {
                     .ok_or_else(unknown)?
             }
         };
-        rejoin_http::note_session(http, session);
+        http.log_session(session);
         Ok(session)
     }
 
@@ -318,15 +320,15 @@ fn jobs(view: &SessionView) -> Value {
         .collect()
 }
 
-fn named<'http>(http: &'http Http, name: &str) -> &'http str {
+fn named<'http>(http: &'http Request, name: &str) -> &'http str {
     http.param(name).unwrap_or_default()
 }
 
-fn job_id(http: &Http) -> Result<JobId, Fault> {
+fn job_id(http: &Request) -> Result<JobId, Fault> {
     let name = named(http, "job");
     number("job", name)
         .map(JobId)
-        .inspect(|job| rejoin_http::note_job(http, *job))
+        .inspect(|job| http.log_job(*job))
         .map_err(|_| Fault::JobNotFound(name.to_owned()))
 }
 
@@ -336,15 +338,15 @@ fn most(asked: Option<u64>, otherwise: usize, most: usize) -> usize {
     })
 }
 
-pub(crate) fn ok(body: &Value) -> Answer {
+pub(crate) fn ok(body: &Value) -> Response {
     json_answer(StatusCode::OK, body)
 }
 
-pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Answer {
-    uncached(Answer::new(status, JSON, body.to_string()))
+pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Response {
+    uncached(Response::new(status, JSON, body.to_string()))
 }
 
-fn uncached(answer: Answer) -> Answer {
+fn uncached(answer: Response) -> Response {
     answer.header("cache-control", "no-store")
 }
 

@@ -23,10 +23,9 @@ mod wire;
 pub mod words;
 
 use crate::error::Fault;
-use crate::handlers::{Answered, Http};
 use rejoin_accounts::Accounts;
 use rejoin_engine::Engine;
-use rejoin_http::{Answer, Methods};
+use rejoin_http::{Bytes, Request, Response, Route, Router, StatusCode, route};
 use std::sync::Arc;
 
 /// This frontend's part of the server's OpenAPI document: a whole document of version 3.1, whose
@@ -49,95 +48,76 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 /// let replayed = RecoveredState::new(&config);
 /// let log = Box::new(MemoryLog::new());
 /// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, Services::new())?;
-/// let mut app = rejoin_http::app();
-/// rejoin_native::mount(&mut app, engine, Accounts::open()?);
-/// let server = Server::bind(([127, 0, 0, 1], 0).into(), app, Limits::default(), HostCheck::local())?;
-/// let (address, closing) = (server.local_addr(), server.closing());
+/// let mut router = rejoin_http::Router::default();
+/// rejoin_native::mount(&mut router, engine, Accounts::open()?);
+/// let server = Server::bind(([127, 0, 0, 1], 0).into(), router, Limits::default(), HostCheck::local())?;
+/// let (address, shutdown) = (server.local_addr(), server.shutdown());
 /// let server = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
 /// let received = Client::connect(address)?.get("/sessions")?;
 /// assert_eq!(received.text(), r#"{"next":null,"sessions":[]}"#);
-/// closing.begin();
+/// shutdown.trigger();
 /// server.join().map_err(|_| "panicked")??;
 /// # Ok(())
 /// # }
 /// ```
-pub fn mount(app: &mut tide::Server<()>, engine: Engine, accounts: Accounts) {
-    let native = Native { engine, accounts };
-    macro_rules! on {
-        ($handler:ident) => {{
-            let native = native.clone();
-            move |http: Http| {
-                let native = native.clone();
-                async move { Ok(respond(native.$handler(&http).await)) }
-            }
-        }};
-    }
-    app.at("/login").all(methods().post(on!(login)));
-    app.at("/logout").all(methods().post(on!(logout)));
-    app.at("/me").all(methods().get(on!(me)));
-    app.at("/sessions")
-        .all(methods().get(on!(list)).post(on!(create)));
-    app.at("/sessions/:session")
-        .all(methods().get(on!(show)).delete(on!(close)));
-    app.at("/sessions/:session/consumers")
-        .all(methods().post(on!(join)));
-    app.at("/sessions/:session/consumers/:consumer")
-        .all(methods().delete(on!(leave)));
-    app.at("/sessions/:session/events")
-        .all(methods().get(on!(events)));
-    app.at("/sessions/:session/stream")
-        .all(methods().get(on!(stream)));
-    app.at("/sessions/:session/interrupt")
-        .all(methods().post(on!(interrupt)));
-    app.at("/sessions/:session/jobs")
-        .all(methods().get(on!(jobs)).post(on!(submit)));
-    app.at("/sessions/:session/jobs/:job")
-        .all(methods().get(on!(job)));
-    app.at("/sessions/:session/jobs/:job/interrupt")
-        .all(methods().post(on!(interrupt)));
-    app.at("/sessions/:session/jobs/:job/input")
-        .all(methods().post(on!(write)));
-    app.at("/sessions/*").all(|http: Http| async move {
-        let fault = Fault::PathNotFound(http.url().path().to_owned());
-        Ok(Answer::from(fault))
+pub fn mount(router: &mut Router, engine: Engine, accounts: Accounts) {
+    let native = Arc::new(Native { engine, accounts });
+    router.mount_with(FRONTEND, native, ROUTES, |method| {
+        Fault::MethodNotAllowed(method.clone()).into()
     });
 }
 
-/// What a path answers to, and other methods with a fault.
-fn methods() -> Methods {
-    Methods::new().refuse(|method| Fault::MethodNotAllowed(method).into())
-}
+/// Every method and path of the API. `openapi.json` describes the same, which a test checks.
+pub const ROUTES: &[Route<Native>] = &[
+    route!(POST "/login" => Native::login),
+    route!(POST "/logout" => Native::logout),
+    route!(GET "/me" => Native::me),
+    route!(GET "/sessions" => Native::list),
+    route!(POST "/sessions" => Native::create),
+    route!(GET "/sessions/:session" => Native::show),
+    route!(DELETE "/sessions/:session" => Native::close),
+    route!(POST "/sessions/:session/consumers" => Native::join),
+    route!(DELETE "/sessions/:session/consumers/:consumer" => Native::leave),
+    route!(GET "/sessions/:session/events" => Native::events),
+    route!(GET "/sessions/:session/stream" => Native::stream),
+    route!(POST "/sessions/:session/interrupt" => Native::interrupt),
+    route!(GET "/sessions/:session/jobs" => Native::jobs),
+    route!(POST "/sessions/:session/jobs" => Native::submit),
+    route!(GET "/sessions/:session/jobs/:job" => Native::job),
+    route!(POST "/sessions/:session/jobs/:job/interrupt" => Native::interrupt),
+    route!(POST "/sessions/:session/jobs/:job/input" => Native::write),
+    route!(ANY "/sessions/*" => Native::not_found),
+];
 
-/// Mounts `/openapi.json`: the documents of all frontends that have one, merged.
+const FRONTEND: &str = "native";
+
+/// Mounts `/openapi.json`: the documents of several frontends, merged.
 ///
 /// # Panics
 ///
 /// When one is not a JSON object: they are part of the program.
-pub fn mount_openapi(app: &mut tide::Server<()>, documents: &[&str]) {
-    let document: Arc<str> = merged(documents).into();
-    app.at("/openapi.json")
-        .all(Methods::new().get(move |_: Http| {
-            let document = document.clone();
-            async move {
-                let status = rejoin_http::StatusCode::OK;
-                Ok(Answer::new(
-                    status,
-                    "application/json",
-                    document.to_string(),
-                ))
-            }
-        }));
+pub fn mount_openapi(router: &mut Router, documents: &[&str]) {
+    let document = Arc::new(Document(merged(documents).into()));
+    router.mount(
+        FRONTEND,
+        document,
+        &[route!(GET "/openapi.json" => Document::show)],
+    );
 }
 
-/// What there is to answer with. Nothing of it changes.
+struct Document(Bytes);
+
+impl Document {
+    async fn show(&self, _: &Request) -> Response {
+        Response::new(StatusCode::OK, "application/json", self.0.clone())
+    }
+}
+
+/// The API of an engine.
 #[derive(Clone, Debug)]
-struct Native {
+pub struct Native {
     engine: Engine,
     accounts: Accounts,
-}
-
-fn respond(answered: Answered) -> Answer {
-    answered.unwrap_or_else(Answer::from)
 }
 
 fn merged(documents: &[&str]) -> String {
@@ -175,28 +155,19 @@ mod tests {
         serde_json::from_str(OPENAPI).unwrap()
     }
 
-    /// What `mount` says, read from its text: a route that is added is seen here.
     fn mounted() -> BTreeSet<(String, String)> {
-        let text = include_str!("lib.rs");
-        let begin = text.find("app.at(\"").unwrap();
-        let end = text.find("/// Mounts `/openapi.json`").unwrap();
-        let routes = text[begin..end].split("app.at(\"").skip(1);
-        routes
-            .flat_map(|route| {
-                let (path, methods) = route.split_once('"').unwrap();
-                let path: Vec<_> = path
+        ROUTES
+            .iter()
+            .filter_map(|route| {
+                let parts = route
+                    .path()
                     .split('/')
                     .map(|part| match part.strip_prefix(':') {
                         Some(name) => format!("{{{name}}}"),
                         None => part.to_owned(),
-                    })
-                    .collect();
-                let path = path.join("/");
-                ["get", "post", "put", "delete", "patch"]
-                    .into_iter()
-                    .filter(|method| methods.contains(&format!(".{method}(on!(")))
-                    .map(|method| (path.clone(), method.to_owned()))
-                    .collect::<Vec<_>>()
+                    });
+                let path = parts.collect::<Vec<_>>().join("/");
+                Some((path, route.method()?.as_str().to_lowercase()))
             })
             .collect()
     }

@@ -4,16 +4,16 @@
 
 use crate::Native;
 use crate::error::Fault;
-use crate::handlers::{Answered, Http, json_answer, ok};
+use crate::handlers::{HandlerResult, json_answer, ok};
 use crate::request::{Login, body};
 use rejoin_accounts::{Authorization, Caller, Credentials, Denied, Permission, TokenKind, cookie};
-use rejoin_http::{Answer, StatusCode};
+use rejoin_http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 impl Native {
     /// Lets in whoever has an account that may do that.
-    pub(crate) async fn enter(&self, http: &Http, wanted: Permission) -> Result<Caller, Fault> {
+    pub(crate) async fn enter(&self, http: &Request, wanted: Permission) -> Result<Caller, Fault> {
         let caller = self.accounts.caller(http, TOKENS, Some(COOKIE)).await;
         let caller = caller.map_err(Fault::Denied)?;
         if !caller.may(wanted) {
@@ -30,25 +30,21 @@ impl Native {
         Ok(caller)
     }
 
-    pub(crate) async fn login(&self, http: &Http) -> Answered {
-        let Login { name, password } = body(&rejoin_http::body(http))?;
+    pub(crate) async fn login(&self, http: &Request) -> HandlerResult {
+        let Login { name, password } = body(http.body())?;
         let credentials = Credentials::new(name, password);
-        let address = rejoin_http::peer(http).ip();
+        let address = http.peer().ip();
         let login = self.accounts.login(credentials, address, TOKENS).await;
         let (caller, token) = login.map_err(Fault::Denied)?;
         let mut told = self.told(&caller);
         told["token"] = token.as_str().into();
-        let secure = if rejoin_http::is_encrypted(http) {
-            "; Secure"
-        } else {
-            ""
-        };
+        let secure = if http.is_encrypted() { "; Secure" } else { "" };
         let kept = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict{secure}");
         Ok(json_answer(StatusCode::OK, &told).header("set-cookie", kept))
     }
 
-    pub(crate) async fn logout(&self, http: &Http) -> Answered {
-        let headers = rejoin_http::headers(http);
+    pub(crate) async fn logout(&self, http: &Request) -> HandlerResult {
+        let headers = http.headers();
         if let Some(token) = cookie(headers, COOKIE) {
             self.accounts.logout(token, TOKENS);
         }
@@ -56,10 +52,10 @@ impl Native {
             self.accounts.logout(&token, TOKENS);
         }
         let forget = format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict");
-        Ok(Answer::empty(StatusCode::NO_CONTENT).header("set-cookie", forget))
+        Ok(Response::empty(StatusCode::NO_CONTENT).header("set-cookie", forget))
     }
 
-    pub(crate) async fn me(&self, http: &Http) -> Answered {
+    pub(crate) async fn me(&self, http: &Request) -> HandlerResult {
         let caller = self.enter(http, Permission::Read).await?;
         Ok(ok(&self.told(&caller)))
     }

@@ -1,10 +1,10 @@
 //! What requests say, checked: bodies, queries and names in paths. Pure.
 
 use crate::error::Fault;
+use rejoin_http::Url;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use tide::http::Url;
 
 /// The body of `POST /sessions`.
 #[derive(Debug, Default, Deserialize)]

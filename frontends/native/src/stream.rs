@@ -11,7 +11,7 @@ use futures::future::{Either, select};
 use rejoin_accounts::{Accounts, Caller};
 use rejoin_core::{Event, LossCause, Record, Sequence, SessionId};
 use rejoin_engine::{Engine, PullError};
-use rejoin_http::{Bytes, Closing};
+use rejoin_http::{Bytes, Shutdown};
 use rejoin_log::ReadLimit;
 use std::io;
 use std::pin::pin;
@@ -24,7 +24,7 @@ pub(crate) struct Reader {
     pub(crate) caller: Caller,
     pub(crate) session: SessionId,
     pub(crate) after: Sequence,
-    pub(crate) closing: Closing,
+    pub(crate) shutdown: Shutdown,
 }
 
 /// The events after the reader's sequence, to the session's last one or the server's end.
@@ -65,7 +65,7 @@ impl Reader {
             bytes: READ_BYTES,
         };
         let read = pin!(self.engine.read(self.session, self.after, limit, wait));
-        let read = match select(read, pin!(self.closing.begun())).await {
+        let read = match select(read, pin!(self.shutdown.wait())).await {
             Either::Left((read, _)) => read,
             Either::Right(_) => return None,
         };

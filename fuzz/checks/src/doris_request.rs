@@ -6,6 +6,7 @@ use crate::stocked::Stocked;
 use arbitrary::{Arbitrary, Unstructured};
 use rejoin_accounts::Accounts;
 use rejoin_doris::{Columns, Settings};
+use rejoin_http::Router;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::fmt;
@@ -67,16 +68,16 @@ fn check_envelope(value: &Value, open: usize) {
     }
 }
 
-fn mount(app: &mut tide::Server<()>, engine: rejoin_engine::Engine) {
+fn mount(router: &mut Router, engine: rejoin_engine::Engine) {
     let open = Accounts::open().expect("random numbers");
-    rejoin_doris::mount(app, engine, open, Settings::default());
+    rejoin_doris::mount(router, engine, open, Settings::default());
 }
 
-fn mount_newer(app: &mut tide::Server<()>, engine: rejoin_engine::Engine) {
+fn mount_newer(router: &mut Router, engine: rejoin_engine::Engine) {
     let mut settings = Settings::default();
     settings.columns = Columns::Newer;
     let open = Accounts::open().expect("random numbers");
-    rejoin_doris::mount(app, engine, open, settings);
+    rejoin_doris::mount(router, engine, open, settings);
 }
 
 impl<'a> Arbitrary<'a> for DorisRequest<'a> {

@@ -2,7 +2,7 @@
 //! line, and the body. What frontends that tell several paths apart are asked with.
 
 use crate::world::World;
-use rejoin_http::App;
+use rejoin_http::Router;
 use rejoin_http::test_call::{Called, call};
 use serde_json::Value;
 use std::fmt;
@@ -44,8 +44,8 @@ impl<'a> HttpRequest<'a> {
     }
 
     /// The answer. None: it does not get as far as an application, or takes too long.
-    pub(crate) fn send(self, world: &mut World, app: &App) -> Option<Called> {
-        let app = app.clone();
+    pub(crate) fn send(self, world: &mut World, router: &Router) -> Option<Called> {
+        let router = router.clone();
         let (method, target) = (self.method.to_owned(), self.target.to_owned());
         let (headers, body) = (self.headers.to_vec(), self.body.to_vec());
         world.run(async move {
@@ -56,7 +56,7 @@ impl<'a> HttpRequest<'a> {
                     Some((std::str::from_utf8(name).ok()?, value.trim_ascii()))
                 })
                 .collect();
-            call(&app, &method, &target, &headers, &body).await
+            call(&router, &method, &target, &headers, &body).await
         })?
     }
 }

@@ -2,11 +2,11 @@
 //! evaluation that knows no more than the documentation, and with what the indices select.
 
 use arbitrary::{Arbitrary, Unstructured};
+use rejoin_http::Url;
 use rejoin_maxscale::testing::Filters;
 use serde_json::{Value, json};
 use std::fmt;
 use std::sync::LazyLock;
-use tide::http::Url;
 
 /// A filter, as anybody may write it, or as somebody does who knows the language.
 #[derive(Clone)]

@@ -6,10 +6,11 @@ use crate::stocked::Stocked;
 use arbitrary::{Arbitrary, Unstructured};
 use rejoin_accounts::Accounts;
 use rejoin_engine::Engine;
+use rejoin_http::Router;
+use rejoin_http::Url;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::fmt;
-use tide::http::Url;
 
 /// A request, sent to a server with some sessions.
 #[derive(Clone)]
@@ -43,9 +44,9 @@ impl MaxScaleRequest<'_> {
     }
 }
 
-fn mount(app: &mut tide::Server<()>, engine: Engine) {
+fn mount(router: &mut Router, engine: Engine) {
     let open = Accounts::open().expect("the system has random numbers");
-    rejoin_maxscale::mount(app, engine, open);
+    rejoin_maxscale::mount(router, engine, open);
 }
 
 fn check_shape(status: u16, value: &Value) {

@@ -5,6 +5,7 @@ use crate::http_request::HttpRequest;
 use crate::stocked::Stocked;
 use arbitrary::{Arbitrary, Unstructured};
 use rejoin_accounts::Accounts;
+use rejoin_http::Router;
 use rejoin_http::test_call::Called;
 use serde_json::Value;
 use std::cell::RefCell;
@@ -106,9 +107,9 @@ fn parse(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("not valid JSON: {error}: {text}"))
 }
 
-fn mount(app: &mut tide::Server<()>, engine: rejoin_engine::Engine) {
+fn mount(router: &mut Router, engine: rejoin_engine::Engine) {
     let open = Accounts::open().expect("random numbers");
-    rejoin_native::mount(app, engine, open);
+    rejoin_native::mount(router, engine, open);
 }
 
 impl<'a> Arbitrary<'a> for NativeRequest<'a> {

@@ -5,13 +5,13 @@ use crate::http_request::HttpRequest;
 use crate::world::World;
 use rejoin_core::{JobMode, JobSlot, Visibility};
 use rejoin_engine::{Engine, NewJob, NewSession, Unavailable};
-use rejoin_http::App;
+use rejoin_http::Router;
 use rejoin_http::test_call::Called;
 
 /// The server.
 pub(crate) struct Stocked {
     world: World,
-    app: App,
+    router: Router,
     revision: u64,
     waiting: usize,
 }
@@ -20,7 +20,7 @@ pub(crate) struct Stocked {
 pub(crate) const SESSIONS: usize = 4;
 
 impl Stocked {
-    pub(crate) fn start(mount: fn(&mut tide::Server<()>, Engine)) -> Self {
+    pub(crate) fn start(mount: fn(&mut Router, Engine)) -> Self {
         let mut world = World::start();
         let engine = world.engine.clone();
         let stocked = world.run(async move {
@@ -29,20 +29,20 @@ impl Stocked {
             }
         });
         assert!(stocked.is_some(), "the sessions are there in no time");
-        let mut app = rejoin_http::app();
-        mount(&mut app, world.engine.clone());
+        let mut router = Router::default();
+        mount(&mut router, world.engine.clone());
         let revision = world.engine.view(|views| views.revision());
         let waiting = world.waiting();
         Self {
             world,
-            app,
+            router,
             revision,
             waiting,
         }
     }
 
     pub(crate) fn ask(&mut self, request: HttpRequest<'_>) -> Option<Called> {
-        request.send(&mut self.world, &self.app)
+        request.send(&mut self.world, &self.router)
     }
 
     pub(crate) fn open_sessions(&self) -> usize {

@@ -56,7 +56,7 @@ impl Server {
         let script = Script { starts, gate };
         let services = Services::from([("script".into(), Arc::new(script) as Arc<dyn Runner>)]);
         let engine = in_memory(config, runtime, services, &[]);
-        let mut app = rejoin_http::app();
+        let mut app = rejoin_http::Router::default();
         mount(&mut app, engine.clone(), accounts, settings);
         Self {
             engine,

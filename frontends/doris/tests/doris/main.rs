@@ -25,7 +25,7 @@ impl Server {
     fn start_with(accounts: Accounts, settings: Settings) -> Self {
         let services = Hold::services(["shell"]);
         let engine = in_memory(Config::default(), Arc::new(SmolRuntime), services, &[]);
-        let mut app = rejoin_http::app();
+        let mut app = rejoin_http::Router::default();
         mount(&mut app, engine.clone(), accounts, settings);
         let http = TestServer::start(app);
         Self { engine, http }

@@ -1,41 +1,33 @@
-//! A path past tide differs from one of tide's in nothing that a client, or who watches, can see.
+//! A direct row differs from one that tide routes in nothing that a client or the metrics can see.
 
-use crate::harness::{PATIENCE, Running, limits, usual_app};
+use crate::harness::{Closure, PATIENCE, Running, limits, mount, text, usual_app};
 use crate::limits::Leaving;
 use rejoin_http::{
-    Answer, App, Arrival, CLASSES, HostCheck, Limits, Numbers, Server, StatusCode, Watch,
+    HostCheck, HttpMetrics, Limits, Observer, Request, Response, Router, STATUS_CLASSES, Server,
 };
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-/// What both handlers make of a request.
-fn echo(method: &str, query: Option<&str>, told: Option<&str>, body: &[u8]) -> Answer {
-    assert_ne!(body, b"panic", "as it was told to");
-    let mut shown = format!("{method} {query:?} {told:?} ").into_bytes();
+async fn echo(request: Request) -> Response {
+    let body = request.body();
+    assert_ne!(&body[..], b"panic", "as the test asks for");
+    let (query, header) = (request.url().query(), request.header("x-told"));
+    let mut shown = format!("{} {query:?} {header:?} ", request.method()).into_bytes();
     shown.extend_from_slice(body);
-    Answer::new(StatusCode::OK, "text/plain", shown).header("content-length", 3)
+    text(shown).header("content-length", 3)
 }
 
-/// `/tide` by tide, `/past` past it.
-fn both() -> App {
+/// The same handler twice: `/tide` is routed by tide, `/past` is direct.
+fn both() -> Router {
     let mut app = usual_app();
-    app.at("/tide").all(|http: tide::Request<()>| async move {
-        let told = rejoin_http::header(&http, "x-told");
-        let body = rejoin_http::body(&http);
-        Ok(echo(
-            http.method().as_ref(),
-            http.url().query(),
-            told,
-            &body,
-        ))
-    });
-    app.direct("/past", |arrival: Arrival| async move {
-        let told = arrival.headers().get("x-told");
-        let told = told.and_then(|told| told.to_str().ok());
-        let url = arrival.url().unwrap();
-        echo(arrival.method().as_str(), url.query(), told, arrival.body())
-    });
+    mount(&mut app, "tide", &[Closure::row(None, "/tide")], echo);
+    mount(
+        &mut app,
+        "past",
+        &[Closure::row(None, "/past").direct()],
+        echo,
+    );
     app
 }
 
@@ -75,18 +67,14 @@ fn past_tide_every_request_is_answered_and_counted_as_by_tide() {
         idle: Duration::from_millis(50),
         ..limits()
     };
-    let numbers = Arc::new(Numbers::new(&["tide", "past"]));
-    let watch = Watch {
-        numbers: numbers.clone(),
-        frontend: |path| match path {
-            "/tide" => "tide",
-            _ => "past",
-        },
-        ..Watch::default()
+    let metrics = Arc::new(HttpMetrics::new(&["tide", "past", "other"]));
+    let observer = Observer {
+        metrics: metrics.clone(),
+        ..Observer::default()
     };
     let any_port = ([127, 0, 0, 1], 0).into();
     let server = Server::bind(any_port, both(), limits, HostCheck::local()).unwrap();
-    let server = Running::of(server.watched(watch));
+    let server = Running::of(server.observed(observer));
     for request in REQUESTS {
         let answer_of = |path| {
             let request = request.replace("PATH", path) + "\r\n";
@@ -97,10 +85,10 @@ fn past_tide_every_request_is_answered_and_counted_as_by_tide() {
         assert_eq!(answer_of("/past"), answer_of("/tide"), "{request}");
     }
     server.stop();
-    let [tide, past] = numbers.frontends() else {
-        panic!("two frontends");
+    let [tide, past, _] = metrics.frontends() else {
+        panic!("three frontends");
     };
-    for class in CLASSES {
+    for class in STATUS_CLASSES {
         assert_eq!(past.requests(class), tide.requests(class), "{class}");
     }
     assert_eq!(
@@ -127,14 +115,19 @@ fn a_path_spelled_otherwise_leads_to_the_same_handler_as_far_as_tide_takes_it_fo
 fn who_leaves_ends_a_handler_past_tide() {
     let ((begins, begun), (goes, gone)) = (channel(), channel());
     let mut app = usual_app();
-    app.direct("/wait", move |_| {
-        let gone = Leaving(goes.clone());
-        begins.send(()).unwrap();
-        async move {
-            let _gone = gone;
-            std::future::pending().await
-        }
-    });
+    mount(
+        &mut app,
+        "test",
+        &[Closure::row(None, "/wait").direct()],
+        move |_| {
+            let gone = Leaving(goes.clone());
+            begins.send(()).unwrap();
+            async move {
+                let _gone = gone;
+                std::future::pending().await
+            }
+        },
+    );
     let server = Running::start(app, limits());
     let mut client = server.client();
     client.send_raw(WAIT).unwrap();
@@ -147,19 +140,24 @@ fn who_leaves_ends_a_handler_past_tide() {
 fn a_handler_past_tide_hears_that_the_server_stops() {
     let (begins, begun) = channel();
     let mut app = usual_app();
-    app.direct("/wait", move |arrival: Arrival| {
-        let begins = begins.clone();
-        async move {
-            begins.send(()).unwrap();
-            arrival.closing().begun().await;
-            Answer::new(StatusCode::OK, "text/plain", "closing")
-        }
-    });
+    mount(
+        &mut app,
+        "test",
+        &[Closure::row(None, "/wait").direct()],
+        move |request| {
+            let begins = begins.clone();
+            async move {
+                begins.send(()).unwrap();
+                request.shutdown().wait().await;
+                text("closing")
+            }
+        },
+    );
     let server = Running::start(app, limits());
     let mut client = server.client();
     client.send_raw(WAIT).unwrap();
     begun.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(server.stop().cut, 0);
+    assert_eq!(server.stop().aborted, 0);
     let answer = client.receive().unwrap();
     assert_eq!(answer.text(), "closing");
     assert_eq!(answer.header("connection"), Some("close"));

@@ -1,10 +1,16 @@
 //! A server in a thread of its own, stopped when the test ends.
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use rejoin_http::test_client::{Client, Received};
-use rejoin_http::{Answer, App, Closing, HostCheck, Limits, Methods, Server, StatusCode, Stopped};
+use rejoin_http::{
+    HostCheck, Limits, Method, Request, Response, Route, Router, Server, Shutdown, StatusCode,
+    Stopped,
+};
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::spawn;
 use std::time::Duration;
@@ -17,7 +23,7 @@ pub(crate) const NEVER: Duration = Duration::from_secs(3600);
 
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
-    pub(crate) closing: Closing,
+    pub(crate) shutdown: Shutdown,
     stopped: Receiver<io::Result<Stopped>>,
 }
 
@@ -27,16 +33,16 @@ impl Running {
         Self::start(usual_app(), limits())
     }
 
-    pub(crate) fn start(app: App, limits: Limits) -> Self {
+    pub(crate) fn start(app: Router, limits: Limits) -> Self {
         Self::checked(app, limits, HostCheck::local())
     }
 
-    pub(crate) fn checked(app: App, limits: Limits, hosts: HostCheck) -> Self {
+    pub(crate) fn checked(app: Router, limits: Limits, hosts: HostCheck) -> Self {
         Self::of(Server::bind(([127, 0, 0, 1], 0).into(), app, limits, hosts).unwrap())
     }
 
     pub(crate) fn of(server: Server) -> Self {
-        let (address, closing) = (server.local_addr(), server.closing());
+        let (address, shutdown) = (server.local_addr(), server.shutdown());
         let (ended, stopped) = channel();
         spawn(move || {
             let stopped = smol::block_on(server.run(std::future::pending()));
@@ -45,7 +51,7 @@ impl Running {
         });
         Self {
             address,
-            closing,
+            shutdown,
             stopped,
         }
     }
@@ -74,14 +80,14 @@ impl Running {
     }
 
     pub(crate) fn stop(self) -> Stopped {
-        self.closing.begin();
+        self.shutdown.trigger();
         self.stopped.recv_timeout(PATIENCE).unwrap().unwrap()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.closing.begin();
+        self.shutdown.trigger();
     }
 }
 
@@ -98,14 +104,69 @@ pub(crate) fn limits() -> Limits {
     }
 }
 
-pub(crate) fn usual_app() -> App {
-    let mut app = rejoin_http::app();
-    app.at("/").get(|_| async { Ok("Welcome!") });
-    app.at("/echo").all(Methods::new().post(echo));
+pub(crate) fn usual_app() -> Router {
+    let mut app = Router::default();
+    get(&mut app, "/", |_| async { text("Welcome!") });
+    post(&mut app, "/echo", |request| async move {
+        Response::new(StatusCode::OK, "text/plain", request.body().clone())
+    });
     app
 }
 
-async fn echo(request: tide::Request<()>) -> tide::Result<Answer> {
-    let body = rejoin_http::body(&request);
-    Ok(Answer::new(StatusCode::OK, "text/plain", body))
+/// A response with the status 200.
+pub(crate) fn text(text: impl Into<rejoin_http::Bytes>) -> Response {
+    Response::new(StatusCode::OK, "text/plain; charset=utf-8", text)
+}
+
+pub(crate) fn get<F>(
+    app: &mut Router,
+    path: &'static str,
+    handler: impl Fn(Request) -> F + Send + Sync + 'static,
+) where
+    F: Future<Output = Response> + Send + 'static,
+{
+    mount(
+        app,
+        "test",
+        &[Closure::row(Some(Method::GET), path)],
+        handler,
+    );
+}
+
+pub(crate) fn post<F>(
+    app: &mut Router,
+    path: &'static str,
+    handler: impl Fn(Request) -> F + Send + Sync + 'static,
+) where
+    F: Future<Output = Response> + Send + 'static,
+{
+    mount(
+        app,
+        "test",
+        &[Closure::row(Some(Method::POST), path)],
+        handler,
+    );
+}
+
+/// A closure as the state of a table, and as the handler of all its rows.
+pub(crate) fn mount<F>(
+    app: &mut Router,
+    frontend: &'static str,
+    rows: &[Route<Closure>],
+    handler: impl Fn(Request) -> F + Send + Sync + 'static,
+) where
+    F: Future<Output = Response> + Send + 'static,
+{
+    let closure = Closure(Box::new(move |request| handler(request).boxed()));
+    app.mount(frontend, Arc::new(closure), rows);
+}
+
+type Handler = dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync;
+
+pub(crate) struct Closure(Box<Handler>);
+
+impl Closure {
+    pub(crate) const fn row(method: Option<Method>, path: &'static str) -> Route<Self> {
+        Route::new(method, path, |closure, request| (closure.0)(request))
+    }
 }

@@ -1,8 +1,8 @@
 //! Every bound is kept, and told where it can be.
 
-use crate::harness::{NEVER, PATIENCE, Running, limits, usual_app};
+use crate::harness::{NEVER, PATIENCE, Running, get, limits, post, text, usual_app};
 use rejoin_http::test_client::Client;
-use rejoin_http::{Answer, HostCheck, Limits, Server, StatusCode};
+use rejoin_http::{HostCheck, Limits, Response, Server, StatusCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -98,9 +98,9 @@ fn a_slow_head_is_closed_however_steadily_it_comes() {
 #[test]
 fn a_handler_may_take_longer_than_a_silent_connection() {
     let mut app = usual_app();
-    app.at("/slow").get(|_| async {
+    get(&mut app, "/slow", |_| async {
         async_io::Timer::after(Duration::from_millis(150)).await;
-        Ok("slow")
+        text("slow")
     });
     let times = Limits {
         idle: Duration::from_millis(30),
@@ -118,7 +118,7 @@ fn a_client_that_does_not_read_is_sent_little_and_cut() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let mut app = usual_app();
-    app.at("/endless").get(move |_| {
+    get(&mut app, "/endless", move |_| {
         let (left, asked) = (Leaving(left.clone()), asked.clone());
         async move {
             let parts = futures::stream::repeat_with(move || {
@@ -126,7 +126,7 @@ fn a_client_that_does_not_read_is_sent_little_and_cut() {
                 asked.fetch_add(1, Ordering::Relaxed);
                 Ok(vec![b'x'; 100_000].into())
             });
-            Ok(Answer::streaming(StatusCode::OK, "text/plain", parts))
+            Response::streaming(StatusCode::OK, "text/plain", parts)
         }
     });
     let write = Duration::from_millis(50);
@@ -175,13 +175,13 @@ fn a_client_that_leaves_cancels_its_handler() {
     let (started, starting) = channel();
     let (left, gone) = channel();
     let mut app = usual_app();
-    app.at("/pull").post(move |_| {
+    post(&mut app, "/pull", move |_| {
         let (started, left) = (started.clone(), Leaving(left.clone()));
         async move {
             let _left = left;
             let _ = started.send(());
             async_io::Timer::after(NEVER).await;
-            Ok("never")
+            text("never")
         }
     });
     let server = Running::start(app, limits());
@@ -200,7 +200,7 @@ fn a_client_that_leaves_cancels_its_handler() {
 fn a_client_that_leaves_drops_its_stream() {
     let (left, gone) = channel();
     let mut app = usual_app();
-    app.at("/events").get(move |_| {
+    get(&mut app, "/events", move |_| {
         let left = Leaving(left.clone());
         async move {
             let first = futures::stream::once(async { Ok("data: 1\n\n".into()) });
@@ -209,11 +209,7 @@ fn a_client_that_leaves_drops_its_stream() {
                 std::task::Poll::Pending
             });
             let parts = futures::StreamExt::chain(first, silence);
-            Ok(Answer::streaming(
-                StatusCode::OK,
-                "text/event-stream",
-                parts,
-            ))
+            Response::streaming(StatusCode::OK, "text/event-stream", parts)
         }
     });
     let server = Running::start(app, limits());

@@ -9,6 +9,7 @@ mod harness;
 mod hostile;
 mod hosts;
 mod limits;
+mod nested;
 mod requests;
 mod stopping;
 mod streams;

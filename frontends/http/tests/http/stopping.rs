@@ -1,25 +1,25 @@
 //! A server that stops lets go of nobody in mid-sentence, and stops all the same.
 
-use crate::harness::{NEVER, PATIENCE, Running, limits, usual_app};
+use crate::harness::{NEVER, PATIENCE, Running, get, limits, post, text, usual_app};
 use futures::future::{Either, select};
 use rejoin_http::test_client::Client;
-use rejoin_http::{Answer, App, Bytes, Limits, StatusCode};
+use rejoin_http::{Bytes, Limits, Response, Router, StatusCode};
 use std::pin::pin;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 /// An application with a pull that waits for the end, and tells when it has begun to.
-fn pulling_app(started: Sender<()>) -> App {
+fn pulling_app(started: Sender<()>) -> Router {
     let mut app = usual_app();
-    app.at("/pull").post(move |request: tide::Request<()>| {
+    post(&mut app, "/pull", move |request| {
         let started = started.clone();
         async move {
-            let closing = rejoin_http::closing(&request);
+            let closing = request.shutdown();
             let _ = started.send(());
             let never = pin!(async_io::Timer::after(NEVER));
-            match select(never, pin!(closing.begun())).await {
-                Either::Left(_) => Ok("never"),
-                Either::Right(_) => Ok("closing"),
+            match select(never, pin!(closing.wait())).await {
+                Either::Left(_) => text("never"),
+                Either::Right(_) => text("closing"),
             }
         }
     });
@@ -40,7 +40,7 @@ fn fifty_open_pulls_are_all_answered() {
     let address = server.address;
     let mut pulls: Vec<Client> = (0..50).map(|_| pull(&server, &starting)).collect();
     let stopped = server.stop();
-    assert_eq!(stopped.cut, 0);
+    assert_eq!(stopped.aborted, 0);
     for client in &mut pulls {
         let answer = client.receive().unwrap();
         assert_eq!((answer.status, answer.text()), (200, "closing"));
@@ -57,7 +57,7 @@ fn silent_connections_are_closed_at_once() {
     assert_eq!(spoken.get("/").unwrap().status, 200);
     let mut never_spoke = server.client();
     assert!(server.is_well());
-    assert_eq!(server.stop().cut, 0);
+    assert_eq!(server.stop().aborted, 0);
     assert!(spoken.receive_rest().unwrap().is_empty());
     assert!(never_spoke.receive_rest().unwrap().is_empty());
 }
@@ -67,12 +67,12 @@ fn no_connection_is_taken_while_the_last_requests_finish() {
     let (started, starting) = channel();
     let (finish, finishing) = smol::channel::bounded::<()>(1);
     let mut app = usual_app();
-    app.at("/slow").get(move |_| {
+    get(&mut app, "/slow", move |_| {
         let (started, finishing) = (started.clone(), finishing.clone());
         async move {
             let _ = started.send(());
             let _ = finishing.recv().await;
-            Ok("done")
+            text("done")
         }
     });
     let server = Running::start(app, limits());
@@ -80,26 +80,26 @@ fn no_connection_is_taken_while_the_last_requests_finish() {
     let mut silent = server.client();
     slow.send_request("GET", "/slow", &[], b"").unwrap();
     starting.recv_timeout(PATIENCE).unwrap();
-    server.closing.begin();
+    server.shutdown.trigger();
     // The listener is closed before the silent connections are.
     assert!(silent.receive_rest().unwrap().is_empty());
     let refused = (0..1000).any(|_| Client::connect(server.address).is_err());
     assert!(refused, "a stopping server takes new connections");
     finish.send_blocking(()).unwrap();
     assert_eq!(slow.receive().unwrap().text(), "done");
-    assert_eq!(server.stop().cut, 0);
+    assert_eq!(server.stop().aborted, 0);
 }
 
 #[test]
 fn what_does_not_finish_is_cut_at_the_deadline() {
     let (started, starting) = channel();
     let mut app = usual_app();
-    app.at("/deaf").get(move |_| {
+    get(&mut app, "/deaf", move |_| {
         let started = started.clone();
         async move {
             let _ = started.send(());
             async_io::Timer::after(NEVER).await;
-            Ok("never")
+            text("never")
         }
     });
     let limits = Limits {
@@ -112,7 +112,7 @@ fn what_does_not_finish_is_cut_at_the_deadline() {
         client.send_request("GET", "/deaf", &[], b"").unwrap();
         starting.recv_timeout(PATIENCE).unwrap();
     }
-    assert_eq!(server.stop().cut, 3);
+    assert_eq!(server.stop().aborted, 3);
     for client in &mut clients {
         assert!(client.receive_rest().unwrap().is_empty());
     }
@@ -121,27 +121,22 @@ fn what_does_not_finish_is_cut_at_the_deadline() {
 #[test]
 fn a_stream_that_ends_on_the_signal_is_finished() {
     let mut app = usual_app();
-    app.at("/events")
-        .get(|request: tide::Request<()>| async move {
-            let closing = rejoin_http::closing(&request);
-            let first = futures::stream::once(async { Ok(Bytes::from("data: 1\n\n")) });
-            let last = futures::stream::once(async move {
-                closing.begun().await;
-                Ok(Bytes::from("data: bye\n\n"))
-            });
-            let parts = futures::StreamExt::chain(first, last);
-            Ok(Answer::streaming(
-                StatusCode::OK,
-                "text/event-stream",
-                parts,
-            ))
+    get(&mut app, "/events", |request| async move {
+        let closing = request.shutdown();
+        let first = futures::stream::once(async { Ok(Bytes::from("data: 1\n\n")) });
+        let last = futures::stream::once(async move {
+            closing.wait().await;
+            Ok(Bytes::from("data: bye\n\n"))
         });
+        let parts = futures::StreamExt::chain(first, last);
+        Response::streaming(StatusCode::OK, "text/event-stream", parts)
+    });
     let server = Running::start(app, limits());
     let mut client = server.client();
     client.send_request("GET", "/events", &[], b"").unwrap();
     client.receive_head().unwrap();
     assert_eq!(client.receive_chunk().unwrap().unwrap(), b"data: 1\n\n");
-    assert_eq!(server.stop().cut, 0);
+    assert_eq!(server.stop().aborted, 0);
     assert_eq!(client.receive_chunk().unwrap().unwrap(), b"data: bye\n\n");
     assert_eq!(client.receive_chunk().unwrap(), None);
 }
@@ -152,13 +147,13 @@ fn a_handler_that_blocks_its_thread_does_not_keep_the_server() {
     let (release, held) = channel::<()>();
     let held = std::sync::Mutex::new(Some(held));
     let mut app = usual_app();
-    app.at("/block").get(move |_| {
+    get(&mut app, "/block", move |_| {
         let held = held.lock().unwrap().take();
         let _ = started.send(());
         if let Some(held) = held {
             let _ = held.recv_timeout(PATIENCE);
         }
-        async { Ok("late") }
+        async { text("late") }
     });
     let limits = Limits {
         shutdown: Duration::from_millis(20),
@@ -168,7 +163,7 @@ fn a_handler_that_blocks_its_thread_does_not_keep_the_server() {
     let mut client = server.client();
     client.send_request("GET", "/block", &[], b"").unwrap();
     starting.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(server.stop().cut, 1);
+    assert_eq!(server.stop().aborted, 1);
     drop(release);
 }
 

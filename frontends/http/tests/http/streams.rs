@@ -1,8 +1,8 @@
 //! Answers that go on: a client that leaves, or takes nothing, leaves nothing behind.
 
-use crate::harness::{NEVER, PATIENCE, Running, limits, usual_app};
+use crate::harness::{NEVER, PATIENCE, Running, get, limits, usual_app};
 use rejoin_http::test_client::Client;
-use rejoin_http::{Answer, Bytes, Limits, StatusCode};
+use rejoin_http::{Bytes, Limits, Response, StatusCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -37,7 +37,7 @@ impl Streams {
             ("/calm", Duration::from_millis(20)),
         ] {
             let (drops, parts) = (drops.clone(), parts.clone());
-            app.at(path).get(move |_| {
+            get(&mut app, path, move |_| {
                 let held = Held(drops.clone());
                 let parts = parts.clone();
                 async move {
@@ -51,11 +51,7 @@ impl Streams {
                             Some((Ok(PART.clone()), (held, pause)))
                         }
                     });
-                    Ok(Answer::streaming(
-                        StatusCode::OK,
-                        "text/event-stream",
-                        stream,
-                    ))
+                    Response::streaming(StatusCode::OK, "text/event-stream", stream)
                 }
             });
         }
@@ -96,7 +92,7 @@ fn a_client_that_leaves_takes_its_stream_with_it() {
     }
     assert!(streams.server.is_well());
     // Nothing is left to be waited for.
-    assert_eq!(streams.server.stop().cut, 0);
+    assert_eq!(streams.server.stop().aborted, 0);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Encrypted connections: the same server, under the same rules, for clients that trust it.
 
-use crate::harness::{PATIENCE, Running, limits, usual_app};
+use crate::harness::{PATIENCE, Running, get, limits, text, usual_app};
 use crate::limits::Leaving;
 use rejoin_http::test_client::Client;
 use rejoin_http::test_tls::{Authority, Shown};
-use rejoin_http::{Answer, App, HostCheck, Limits, Server, StatusCode, Tls};
+use rejoin_http::{HostCheck, Limits, Response, Router, Server, StatusCode, Tls};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -25,7 +25,7 @@ impl Encrypted {
         Self::start(app(), limits())
     }
 
-    fn start(app: App, limits: Limits) -> Self {
+    fn start(app: Router, limits: Limits) -> Self {
         let authority = Authority::new();
         let directory = tempfile::tempdir().unwrap();
         let shown = authority.vouch().write(directory.path()).unwrap();
@@ -64,10 +64,11 @@ impl Encrypted {
     }
 }
 
-fn app() -> App {
+fn app() -> Router {
     let mut app = usual_app();
-    app.at("/encrypted")
-        .get(|request| async move { Ok(rejoin_http::is_encrypted(&request).to_string()) });
+    get(&mut app, "/encrypted", |request| async move {
+        text(request.is_encrypted().to_string())
+    });
     app
 }
 
@@ -117,11 +118,11 @@ fn long_bodies_travel_both_ways_on_one_connection() {
 #[test]
 fn a_stream_s_parts_come_as_they_are_given() {
     let mut app = app();
-    app.at("/events").get(|_| async {
+    get(&mut app, "/events", |_| async {
         let first = futures::stream::once(async { Ok("one".into()) });
         let silence = futures::stream::pending();
         let parts = futures::StreamExt::chain(first, silence);
-        Ok(Answer::streaming(StatusCode::OK, "text/plain", parts))
+        Response::streaming(StatusCode::OK, "text/plain", parts)
     });
     let server = Encrypted::start(app, limits());
     let mut client = server.client();
@@ -164,14 +165,14 @@ fn a_silent_connection_is_closed_with_a_last_word() {
 fn a_client_that_does_not_read_is_cut() {
     let (left, gone) = channel();
     let mut app = app();
-    app.at("/endless").get(move |_| {
+    get(&mut app, "/endless", move |_| {
         let left = Leaving(left.clone());
         async move {
             let parts = futures::stream::repeat_with(move || {
                 let _held = &left;
                 Ok(vec![b'x'; 100_000].into())
             });
-            Ok(Answer::streaming(StatusCode::OK, "text/plain", parts))
+            Response::streaming(StatusCode::OK, "text/plain", parts)
         }
     });
     let write = Duration::from_millis(50);
@@ -344,7 +345,7 @@ fn a_server_that_stops_ends_silent_connections_and_handshakes_cleanly() {
     let mut never_spoke = server.client();
     let unfinished = server.raw();
     assert!(server.is_well());
-    assert_eq!(server.running.stop().cut, 0);
+    assert_eq!(server.running.stop().aborted, 0);
     assert!(spoken.receive_rest().unwrap().is_empty());
     assert!(never_spoke.receive_rest().unwrap().is_empty());
     assert!(rest(unfinished).is_empty());

@@ -33,7 +33,7 @@ impl Server {
     fn on(runtime: Arc<dyn Runtime>, accounts: Accounts) -> Self {
         let services = Hold::services(["shell", "sql"]);
         let engine = in_memory(Config::default(), runtime, services, &[]);
-        let mut app = rejoin_http::app();
+        let mut app = rejoin_http::Router::default();
         rejoin_maxscale::mount(&mut app, engine.clone(), accounts);
         let http = TestServer::start(app);
         Self { engine, http }

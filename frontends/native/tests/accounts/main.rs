@@ -30,7 +30,7 @@ impl World {
         let accounts = TestAccounts::new(accounts);
         let services = Hold::services(["hold"]);
         let engine = in_memory(Config::default(), Arc::new(SmolRuntime), services, &[]);
-        let mut app = rejoin_http::app();
+        let mut app = rejoin_http::Router::default();
         rejoin_native::mount(&mut app, engine.clone(), accounts.accounts().clone());
         let http = TestServer::start(app);
         Self {

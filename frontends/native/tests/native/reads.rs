@@ -55,7 +55,7 @@ fn a_read_waits_no_longer_than_its_bound_and_not_for_an_ending_server() {
     clock.advance(Duration::from_secs(60));
     assert_eq!(client.receive().unwrap().text(), nothing);
     let mut client = ask();
-    server.http.closing().begin();
+    server.http.shutdown().trigger();
     assert_eq!(client.receive().unwrap().text(), nothing);
 }
 

@@ -89,7 +89,7 @@ fn a_stream_goes_on_with_what_is_yet_to_come() {
     let ids: Vec<_> = blocks(&text).0.into_iter().map(|(id, _)| id).collect();
     assert_eq!(ids, [2, 3, 4, 5, 6, 7]);
     // The server's end is the stream's, and no `end` of the session.
-    server.http.closing().begin();
+    server.http.shutdown().trigger();
     assert_eq!(client.receive_chunk().unwrap(), None);
 }
 

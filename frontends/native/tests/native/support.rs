@@ -37,7 +37,7 @@ impl Server {
         let runner = || Arc::new(Scripted) as Arc<dyn Runner>;
         let services = Services::from([("shell".into(), runner()), ("sql".into(), runner())]);
         let engine = in_memory(config, runtime, services, records);
-        let mut app = rejoin_http::app();
+        let mut app = rejoin_http::Router::default();
         rejoin_native::mount(&mut app, engine.clone(), Accounts::open().unwrap());
         let http = TestServer::start(app);
         Self { engine, http }

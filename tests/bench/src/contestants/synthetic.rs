@@ -93,7 +93,7 @@ pub(super) fn serve(told: &[String]) -> Outcome<()> {
         replayed,
         services,
     )?;
-    let mut app = rejoin_http::app();
+    let mut app = rejoin_http::Router::default();
     let mut settings = Settings::default();
     settings.pull_wait = shape.pull_wait;
     let accounts = Accounts::open()?;

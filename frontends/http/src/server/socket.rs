@@ -6,9 +6,9 @@
 //! with a reset that can overtake the answer.
 
 use crate::limits::{LINGER_BYTES, Limits, READ_BYTES};
-use crate::pace::Pace;
-use crate::stream::Stream;
-use crate::timers::{Alarm, Sleep, Timers};
+use crate::server::deadlines::ConnDeadlines;
+use crate::server::stream::Stream;
+use crate::server::timers::{Alarm, Sleep, Timers};
 use std::cell::RefCell;
 use std::future::Future;
 use std::io::{self, IoSlice, Read as _};
@@ -23,7 +23,7 @@ use std::time::Duration;
 pub(crate) struct Socket {
     stream: Stream,
     timers: Timers,
-    pace: Rc<Pace>,
+    deadlines: Rc<ConnDeadlines>,
     silent: Alarm,
     /// Since when the client takes nothing.
     stalled: Option<Sleep>,
@@ -33,11 +33,16 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(stream: Stream, timers: Timers, pace: Rc<Pace>, limits: &Limits) -> Self {
+    pub(crate) fn new(
+        stream: Stream,
+        timers: Timers,
+        deadlines: Rc<ConnDeadlines>,
+        limits: &Limits,
+    ) -> Self {
         Self {
             stream,
             timers,
-            pace,
+            deadlines,
             silent: Alarm::default(),
             stalled: None,
             discarding: None,
@@ -76,7 +81,7 @@ impl Socket {
 
     fn note_taken(&mut self) {
         if self.stalled.take().is_some() {
-            self.pace.note_taken();
+            self.deadlines.note_taken();
         }
     }
 }
@@ -98,17 +103,17 @@ impl hyper::rt::Read for Socket {
         match read {
             Poll::Ready(Ok(bytes)) => {
                 if bytes > 0 {
-                    this.pace.note_read();
+                    this.deadlines.note_read();
                 }
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
-                let Some(deadline) = this.pace.deadline(&this.timers) else {
+                let Some(deadline) = this.deadlines.deadline(&this.timers) else {
                     return Poll::Pending;
                 };
                 ready!(this.silent.poll(&this.timers, deadline, context));
-                this.pace.note_late();
+                this.deadlines.miss();
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
         }
@@ -153,7 +158,7 @@ impl hyper::rt::Write for Socket {
                 }
                 ended => ended?,
             }
-            if !self.pace.has_unread() {
+            if !self.deadlines.has_unread() {
                 return Poll::Ready(Ok(()));
             }
         }

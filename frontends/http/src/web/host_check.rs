@@ -1,11 +1,13 @@
-//! Who may ask: the check of `Host` and `Origin`.
+//! The check of `Host` and `Origin`, against web pages of other sites.
 //!
-//! A server on loopback without accounts trusts whoever reaches it, and every page in the user's
-//! browser does. Such a page can't choose its `Origin`, and the name it was loaded from is its
-//! `Host` even when that name has been pointed at 127.0.0.1. So both must be local.
+//! A server on loopback without accounts trusts every client that reaches it, and every page in the
+//! user's browser can reach it. Such a page can't choose its `Origin`, and its `Host` is the name
+//! that it was loaded from, even if that name resolves to 127.0.0.1 (DNS rebinding). So both must be
+//! local.
 
 use http::uri::Authority;
-use http::{HeaderMap, Uri, Version, header};
+use http::{HeaderMap, StatusCode, Uri, Version, header};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Which `Host` and `Origin` a request may carry. A request without `Origin` is none of a web
@@ -44,8 +46,8 @@ impl HostCheck {
     /// port as `Host`. A page of this machine is as foreign as any other: the browser that shows it
     /// may know a password.
     #[must_use]
-    pub fn named() -> Self {
-        Self::new(Rule::Named)
+    pub fn with_hosts() -> Self {
+        Self::new(Rule::Hosts)
     }
 
     /// For a server with accounts, whatever its name: `Origin` must be the same host and port as
@@ -110,32 +112,36 @@ impl HostCheck {
 
     /// Judges a request's head. HTTP/1.0 may come without `Host`; nothing that runs web pages
     /// speaks it.
-    pub(crate) fn judge(
+    pub(crate) fn check(
         &self,
         version: Version,
         uri: &Uri,
         headers: &HeaderMap,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), HostError> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let host = match (hosts.next(), hosts.next()) {
-            (Some(host), None) => Some(parse_host(host.as_bytes()).ok_or(Refused::BadHost)?),
+            (Some(host), None) => Some(parse_host(host.as_bytes()).ok_or(HostError::BadHost)?),
             (None, _) if version < Version::HTTP_11 => None,
-            _ => return Err(Refused::BadHost),
+            _ => return Err(HostError::BadHost),
         };
         if self.rule == Rule::None {
             return Ok(());
         }
-        if matches!(self.rule, Rule::Local | Rule::Named) {
+        if matches!(self.rule, Rule::Local | Rule::Hosts) {
             // A target with a host of its own goes before `Host` (RFC 9112, 3.2.2); a web page
             // can't send one, but neither may lie.
             let foreign = |host: &Authority| !is_local(host.host()) && !self.allows_host(host);
-            if host.iter().chain(uri.authority()).any(foreign) {
-                return Err(Refused::ForeignHost);
+            if let Some(host) = host
+                .iter()
+                .chain(uri.authority())
+                .find(|host| foreign(host))
+            {
+                return Err(HostError::ForeignHost(host.host().into()));
             }
         }
         for origin in headers.get_all(header::ORIGIN) {
             if !self.passes_origin(origin.as_bytes(), host.as_ref()) {
-                return Err(Refused::ForeignOrigin);
+                return Err(HostError::ForeignOrigin);
             }
         }
         Ok(())
@@ -174,19 +180,44 @@ impl HostCheck {
     }
 }
 
-/// Why a request doesn't pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// `Host` is missing, there twice, or isn't `host[:port]`.
+/// Why a request doesn't pass. Displays as the text of the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HostError {
+    /// `Host` is missing, sent twice, or isn't `host[:port]`.
     BadHost,
-    ForeignHost,
+    /// With the host's name, which parses as one.
+    ForeignHost(Box<str>),
     ForeignOrigin,
+}
+
+impl HostError {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::BadHost => StatusCode::BAD_REQUEST,
+            Self::ForeignHost(_) | Self::ForeignOrigin => StatusCode::FORBIDDEN,
+        }
+    }
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadHost => f.write_str("The Host header is missing, doubled or malformed."),
+            Self::ForeignHost(host) => write!(
+                f,
+                "Host \"{host}\" isn't allowed; start the server with --allow-host {host}"
+            ),
+            Self::ForeignOrigin => {
+                f.write_str("Requests from web pages of another origin aren't allowed.")
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
     Local,
-    Named,
+    Hosts,
     SameOrigin,
     None,
 }
@@ -228,13 +259,18 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn judge(check: &HostCheck, host: &str, origin: Option<&str>) -> Result<(), Refused> {
+    fn judge(check: &HostCheck, host: &str, origin: Option<&str>) -> Result<(), HostError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, HeaderValue::from_str(host).unwrap());
         if let Some(origin) = origin {
             headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
         }
-        check.judge(Version::HTTP_11, &Uri::from_static("/"), &headers)
+        check.check(Version::HTTP_11, &Uri::from_static("/"), &headers)
+    }
+
+    fn foreign(host: &str) -> HostError {
+        let authority = parse_host(host.as_bytes()).expect("a host");
+        HostError::ForeignHost(authority.host().into())
     }
 
     #[test]
@@ -270,7 +306,7 @@ mod tests {
         ] {
             assert_eq!(
                 judge(&HostCheck::local(), host, None),
-                Err(Refused::ForeignHost),
+                Err(foreign(host)),
                 "{host}"
             );
         }
@@ -294,7 +330,7 @@ mod tests {
                 HostCheck::same_origin(),
                 HostCheck::none(),
             ] {
-                assert_eq!(judge(&check, host, None), Err(Refused::BadHost), "{host}");
+                assert_eq!(judge(&check, host, None), Err(HostError::BadHost), "{host}");
             }
         }
     }
@@ -327,7 +363,7 @@ mod tests {
         ] {
             assert_eq!(
                 judge(&check, "rejoin.example", Some(origin)),
-                Err(Refused::ForeignOrigin),
+                Err(HostError::ForeignOrigin),
                 "{origin}"
             );
         }
@@ -343,13 +379,13 @@ mod tests {
         );
         assert_eq!(
             judge(&check, "rejoin.example", Some("http://localhost:3000")),
-            Err(Refused::ForeignOrigin)
+            Err(HostError::ForeignOrigin)
         );
     }
 
     #[test]
     fn with_accounts_hosts_are_local_or_allowed_and_pages_of_the_server_itself() {
-        let check = HostCheck::named()
+        let check = HostCheck::with_hosts()
             .allow_host("Rejoin.example")
             .allow_address([10, 0, 0, 7].into());
         for host in [
@@ -363,13 +399,13 @@ mod tests {
             assert_eq!(judge(&check, host, Some(&own)), Ok(()), "{host}");
             for page in ["http://localhost:3000", "https://evil.example", "null"] {
                 let judged = judge(&check, host, Some(page));
-                assert_eq!(judged, Err(Refused::ForeignOrigin), "{page} to {host}");
+                assert_eq!(judged, Err(HostError::ForeignOrigin), "{page} to {host}");
             }
         }
         for host in ["10.0.0.8", "evil.example", "rejoin.example.evil", "[::2]"] {
-            assert_eq!(judge(&check, host, None), Err(Refused::ForeignHost));
+            assert_eq!(judge(&check, host, None), Err(foreign(host)));
         }
-        let everywhere = HostCheck::named().allow_address(Ipv4Addr::UNSPECIFIED.into());
+        let everywhere = HostCheck::with_hosts().allow_address(Ipv4Addr::UNSPECIFIED.into());
         for host in ["10.0.0.8:8563", "[2001:db8::1]", "localhost"] {
             assert_eq!(judge(&everywhere, host, None), Ok(()), "{host}");
         }
@@ -381,11 +417,11 @@ mod tests {
     #[test]
     fn the_target_may_not_name_another_host() {
         let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("localhost"))]);
-        let judged = HostCheck::local().judge(
+        let judged = HostCheck::local().check(
             Version::HTTP_11,
             &Uri::from_static("http://evil.example/"),
             &headers,
         );
-        assert_eq!(judged, Err(Refused::ForeignHost));
+        assert_eq!(judged, Err(foreign("evil.example")));
     }
 }

@@ -1,13 +1,23 @@
-//! Listening, accepting and stopping.
+//! The server: listens, accepts connections, and shuts down.
 
-use crate::app::App;
-use crate::closing::Closing;
-use crate::exchange::Shared;
-use crate::host::HostCheck;
+pub(crate) mod connection;
+pub(crate) mod deadlines;
+pub(crate) mod encrypted;
+pub(crate) mod shutdown;
+pub(crate) mod socket;
+pub(crate) mod stream;
+pub(crate) mod timers;
+pub(crate) mod tls;
+pub(crate) mod worker;
+
 use crate::limits::{ACCEPT_PAUSE, BACKLOG, Limits, REFUSED_AT_ONCE, THREADS_END};
-use crate::tls::Tls;
-use crate::watch::Watch;
-use crate::worker::{Accepted, Work, Workers};
+use crate::observe::Observer;
+use crate::server::connection::Service;
+use crate::server::shutdown::Shutdown;
+use crate::server::tls::Tls;
+use crate::server::worker::{Accepted, Task, Workers};
+use crate::web::host_check::HostCheck;
+use crate::web::router::Router;
 use async_io::{Async, Timer};
 use futures::future::{Either, select};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -23,12 +33,12 @@ use std::pin::pin;
 /// use rejoin_http::{HostCheck, Limits, Server};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut app = rejoin_http::app();
-/// app.at("/").get(|_| async { Ok("Welcome!") });
-/// let server = Server::bind(([127, 0, 0, 1], 0).into(), app, Limits::default(), HostCheck::local())?;
+/// let router = rejoin_http::Router::default(); // on which frontends mount their routes
+/// let any_port = ([127, 0, 0, 1], 0).into();
+/// let server = Server::bind(any_port, router, Limits::default(), HostCheck::local())?;
 /// assert!(server.local_addr().port() > 0);
 /// let stopped = smol::block_on(server.run(async { /* a signal */ }))?;
-/// assert_eq!(stopped.cut, 0);
+/// assert_eq!(stopped.aborted, 0);
 /// # Ok(())
 /// # }
 /// ```
@@ -36,12 +46,12 @@ use std::pin::pin;
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    app: App,
+    router: Router,
     limits: Limits,
     hosts: HostCheck,
     tls: Option<Tls>,
-    closing: Closing,
-    watch: Watch,
+    shutdown: Shutdown,
+    observer: Observer,
 }
 
 impl Server {
@@ -53,7 +63,7 @@ impl Server {
     /// When the address can't be listened at, for example because another server does.
     pub fn bind(
         address: SocketAddr,
-        app: App,
+        router: Router,
         limits: Limits,
         hosts: HostCheck,
     ) -> Result<Self, BindError> {
@@ -62,19 +72,19 @@ impl Server {
         Ok(Self {
             address: listener.local_addr().map_err(failed)?,
             listener,
-            app,
+            router,
             limits,
             hosts,
             tls: None,
-            closing: Closing::new(),
-            watch: Watch::default(),
+            shutdown: Shutdown::new(),
+            observer: Observer::default(),
         })
     }
 
-    /// Counts and tells what it is asked as `watch` says.
+    /// Counts and logs connections and requests as `observer` says.
     #[must_use]
-    pub fn watched(mut self, watch: Watch) -> Self {
-        self.watch = watch;
+    pub fn observed(mut self, observer: Observer) -> Self {
+        self.observer = observer;
         self
     }
 
@@ -96,8 +106,8 @@ impl Server {
     /// The signal that handlers get with [`closing`](crate::closing). It is given once `run` is
     /// told to stop; whoever gives it earlier stops the server.
     #[must_use]
-    pub fn closing(&self) -> Closing {
-        self.closing.clone()
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
     }
 
     /// Serves until `shutdown` is ready. Then no new connection is taken, silent ones are closed,
@@ -109,37 +119,40 @@ impl Server {
     ///
     /// When threads can't be started or the listener can't be waited for. A connection's failure
     /// is its own, and a lack of file descriptors is waited out.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<Stopped> {
+    pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<Stopped> {
         let listener = Async::new(self.listener)?;
         let deadline = self.limits.shutdown;
         let most = self.limits.connections;
-        let watch = self.watch;
-        let shared = Shared {
-            app: self.app,
+        let observer = self.observer;
+        let service = Service {
+            router: self.router,
             limits: self.limits,
             hosts: self.hosts,
             tls: self.tls,
-            watch: watch.clone(),
+            observer: observer.clone(),
         };
-        let workers = Workers::start(&shared, &self.closing)?;
+        let workers = Workers::start(&service, &self.shutdown)?;
         {
-            let closing = self.closing.clone();
-            let mut stop = pin!(smol::future::or(shutdown, async move {
-                closing.begun().await;
+            let signal = self.shutdown.clone();
+            let mut stop = pin!(smol::future::or(stop, async move {
+                signal.wait().await;
             }));
-            let mut accept = pin!(accept(&listener, &workers, most, &watch));
+            let mut accept = pin!(accept(&listener, &workers, most, &observer));
             match select(&mut stop, &mut accept).await {
                 Either::Left(((), _)) => (),
                 Either::Right((never, _)) => match never {},
             }
         }
         drop(listener);
-        self.closing.begin();
-        let cut = workers.end(deadline, THREADS_END).await;
-        if cut > 0 {
-            tracing::warn!(cut, "connections were cut when the server stopped");
+        self.shutdown.trigger();
+        let aborted = workers.end(deadline, THREADS_END).await;
+        if aborted > 0 {
+            tracing::warn!(
+                aborted,
+                "aborted connections that were still open at the shutdown deadline"
+            );
         }
-        Ok(Stopped { cut })
+        Ok(Stopped { aborted })
     }
 }
 
@@ -148,7 +161,7 @@ impl Server {
 #[non_exhaustive]
 pub struct Stopped {
     /// Connections that had to be dropped because the deadline had passed.
-    pub cut: usize,
+    pub aborted: usize,
 }
 
 /// An address can't be listened at.
@@ -202,7 +215,7 @@ async fn accept(
     listener: &Async<TcpListener>,
     workers: &Workers,
     most: usize,
-    watch: &Watch,
+    observer: &Observer,
 ) -> std::convert::Infallible {
     loop {
         match listener.accept().await {
@@ -212,8 +225,8 @@ async fn accept(
                     tracing::debug!(%error, %peer, "a connection was gone before it was served");
                     continue;
                 }
-                watch.numbers.accepted.inc();
-                hand_over(stream, peer, workers, most, watch).await;
+                observer.metrics.accepted.inc();
+                hand_over(stream, peer, workers, most, observer).await;
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -228,20 +241,20 @@ async fn hand_over(
     peer: SocketAddr,
     workers: &Workers,
     most: usize,
-    watch: &Watch,
+    observer: &Observer,
 ) {
     let open = workers.open();
     let is_taken = open >= most;
     if is_taken {
-        watch.numbers.refused.inc();
+        observer.metrics.refused.inc();
     }
-    let work = if !is_taken {
-        Work::Serve
+    let task = if !is_taken {
+        Task::Serve
     } else if open < most.saturating_add(REFUSED_AT_ONCE) {
         tracing::warn!(%peer, most, "refused a connection: all are taken");
-        Work::Refuse
+        Task::Refuse
     } else {
         return;
     };
-    workers.hand_over(Accepted { stream, peer, work }).await;
+    workers.hand_over(Accepted { stream, peer, task }).await;
 }

@@ -2,16 +2,16 @@
 //!
 //! A connection stays on its thread: its state needs no lock, and its wake-ups cross no core.
 
-use crate::closing::Closing;
-use crate::encrypted::Encrypted;
-use crate::exchange::{Exchange, Shared};
 use crate::limits::{HANDOVER, Limits, READ_BUFFER_BYTES};
-use crate::pace::Pace;
-use crate::request::Line;
-use crate::socket::Socket;
-use crate::stream::Stream;
-use crate::timers::Timers;
-use crate::tls::Tls;
+use crate::server::connection::{ConnHandler, Service};
+use crate::server::deadlines::ConnDeadlines;
+use crate::server::encrypted::Encrypted;
+use crate::server::shutdown::Shutdown;
+use crate::server::socket::Socket;
+use crate::server::stream::Stream;
+use crate::server::timers::Timers;
+use crate::server::tls::Tls;
+use crate::web::request::ConnectionInfo;
 use async_io::{Async, Timer};
 use futures::FutureExt;
 use futures::future::select;
@@ -37,11 +37,11 @@ use std::time::Duration;
 pub(crate) struct Accepted {
     pub(crate) stream: Async<TcpStream>,
     pub(crate) peer: SocketAddr,
-    pub(crate) work: Work,
+    pub(crate) task: Task,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
+pub(crate) enum Task {
     Serve,
     /// Tell it that there are too many.
     Refuse,
@@ -50,10 +50,10 @@ pub(crate) enum Work {
 /// All threads. Dropping this drops all connections, wherever they are.
 #[derive(Debug)]
 pub(crate) struct Workers {
-    inboxes: Vec<Sender<(Accepted, Open)>>,
+    inboxes: Vec<Sender<(Accepted, ConnGuard)>>,
     next: AtomicUsize,
-    open: Open,
-    /// Closed when nobody holds an [`Open`] any more.
+    open: ConnGuard,
+    /// Closed when nobody holds an [`ConnGuard`] any more.
     all_done: Receiver<Infallible>,
     /// Closed by its drop; then the threads end.
     _stop: Sender<Infallible>,
@@ -62,23 +62,23 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    pub(crate) fn start(shared: &Shared, closing: &Closing) -> io::Result<Self> {
+    pub(crate) fn start(service: &Service, shutdown: &Shutdown) -> io::Result<Self> {
         let (stop, stopped) = bounded(1);
         let (running, threads_ended) = bounded::<Infallible>(1);
         let mut inboxes = Vec::new();
-        for number in 0..shared.limits.threads.get() {
+        for number in 0..service.limits.threads.get() {
             let (inbox, accepted) = bounded(HANDOVER);
             inboxes.push(inbox);
-            let shared = shared.clone();
-            let (closing, stopped, running) = (closing.clone(), stopped.clone(), running.clone());
+            let service = service.clone();
+            let (shutdown, stopped, running) = (shutdown.clone(), stopped.clone(), running.clone());
             std::thread::Builder::new()
                 .name(format!("rejoin-http-{number}"))
                 .spawn(move || {
-                    work(shared, &closing, &accepted, &stopped);
+                    run_thread(service, &shutdown, &accepted, &stopped);
                     drop(running);
                 })?;
         }
-        let (open, all_done) = Open::first();
+        let (open, all_done) = ConnGuard::first();
         Ok(Self {
             inboxes,
             next: AtomicUsize::new(0),
@@ -108,7 +108,7 @@ impl Workers {
         let _ = self.next_inbox().send(connection).await;
     }
 
-    fn next_inbox(&self) -> &Sender<(Accepted, Open)> {
+    fn next_inbox(&self) -> &Sender<(Accepted, ConnGuard)> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         &self.inboxes[turn % self.inboxes.len()]
     }
@@ -143,12 +143,12 @@ impl Workers {
 /// One open connection: counted, and waited for. The [`Workers`] hold one themselves, which counts
 /// as none.
 #[derive(Debug)]
-struct Open {
+struct ConnGuard {
     counter: Arc<AtomicUsize>,
     alive: Sender<Infallible>,
 }
 
-impl Open {
+impl ConnGuard {
     fn first() -> (Self, Receiver<Infallible>) {
         let (alive, all_done) = bounded(1);
         let counter = Arc::new(AtomicUsize::new(1));
@@ -168,27 +168,27 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl Drop for ConnGuard {
     fn drop(&mut self) {
         self.counter.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// A thread's life.
-fn work(
-    shared: Shared,
-    closing: &Closing,
-    accepted: &Receiver<(Accepted, Open)>,
+fn run_thread(
+    service: Service,
+    shutdown: &Shutdown,
+    accepted: &Receiver<(Accepted, ConnGuard)>,
     stopped: &Receiver<Infallible>,
 ) {
     let timers = Timers::default();
     let executor = LocalExecutor::new();
     executor.spawn(timers.clone().drive()).detach();
     let connections = Rc::new(Connections {
-        http: protocol(&shared.limits),
-        shared: Rc::new(shared),
+        http: protocol(&service.limits),
+        service: Rc::new(service),
         timers,
-        closing: closing.clone(),
+        shutdown: shutdown.clone(),
     });
     async_io::block_on(executor.run(async {
         let taking = pin!(async {
@@ -206,58 +206,58 @@ fn work(
 
 struct Connections {
     http: http1::Builder,
-    shared: Rc<Shared>,
+    service: Rc<Service>,
     timers: Timers,
-    closing: Closing,
+    shutdown: Shutdown,
 }
 
 impl Connections {
-    async fn live(self: Rc<Self>, connection: Accepted, open: Open) {
-        let Accepted { stream, peer, work } = connection;
-        let _counted = self.shared.watch.numbers.connections.enter();
-        let pace = Rc::new(Pace::new(&self.shared.limits));
-        let begun = match &self.shared.tls {
-            None => Begun::Serve(Stream::Plain(stream)),
-            Some(tls) => self.begin_encrypted(stream, peer, tls).await,
+    async fn live(self: Rc<Self>, connection: Accepted, open: ConnGuard) {
+        let Accepted { stream, peer, task } = connection;
+        let _counted = self.service.observer.metrics.connections.enter();
+        let deadlines = Rc::new(ConnDeadlines::new(&self.service.limits));
+        let handshake = match &self.service.tls {
+            None => Handshake::Serve(Stream::Plain(stream)),
+            Some(tls) => self.begin_tls(stream, peer, tls).await,
         };
-        let limits = &self.shared.limits;
-        let socket = |stream| Socket::new(stream, self.timers.clone(), pace.clone(), limits);
-        let socket = match begun {
-            Begun::Serve(stream) => socket(stream),
-            Begun::Refuse(stream, told) => {
+        let limits = &self.service.limits;
+        let socket = |stream| Socket::new(stream, self.timers.clone(), deadlines.clone(), limits);
+        let socket = match handshake {
+            Handshake::Serve(stream) => socket(stream),
+            Handshake::Refuse(stream, told) => {
                 // It may well be gone already.
-                let _ = refuse(socket(stream), &pace, told).await;
+                let _ = refuse(socket(stream), &deadlines, told).await;
                 return;
             }
-            Begun::Cut => return,
+            Handshake::Cut => return,
         };
-        match work {
-            Work::Serve => {
+        match task {
+            Task::Serve => {
                 // A handler's panic is caught where it is answered; this one is of a stream that a
                 // handler has given back, when the answer's head has long been sent.
-                let serving = AssertUnwindSafe(self.serve(socket, peer, pace)).catch_unwind();
+                let serving = AssertUnwindSafe(self.serve(socket, peer, deadlines)).catch_unwind();
                 if serving.await.is_err() {
                     tracing::error!(%peer, "an answer's stream panicked; its connection is closed");
                 }
             }
-            Work::Refuse => {
+            Task::Refuse => {
                 // It may well be gone already.
-                let _ = refuse(socket, &pace, TOO_MANY).await;
+                let _ = refuse(socket, &deadlines, TOO_MANY).await;
             }
         }
         drop(open);
     }
 
     /// Agrees with the client on an encryption, or finds that this can't be.
-    async fn begin_encrypted(&self, tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Begun {
+    async fn begin_tls(&self, tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Handshake {
         let in_time = async {
-            self.timers.after(self.shared.limits.handshake).await;
+            self.timers.after(self.service.limits.handshake).await;
             tracing::debug!(%peer, "a client did not agree on an encryption in time");
-            Begun::Cut
+            Handshake::Cut
         };
         let stopping = async {
-            self.closing.begun().await;
-            Begun::Cut
+            self.shutdown.wait().await;
+            Handshake::Cut
         };
         let handshake = shake_hands(tcp, peer, tls);
         Box::pin(smol::future::or(
@@ -267,16 +267,16 @@ impl Connections {
         .await
     }
 
-    async fn serve(&self, socket: Socket, peer: SocketAddr, pace: Rc<Pace>) {
-        let line = Line {
+    async fn serve(&self, socket: Socket, peer: SocketAddr, deadlines: Rc<ConnDeadlines>) {
+        let info = ConnectionInfo {
             peer,
-            closing: self.closing.clone(),
-            encrypted: self.shared.tls.is_some(),
+            shutdown: self.shutdown.clone(),
+            encrypted: self.service.tls.is_some(),
         };
-        let exchange = Rc::new(Exchange::new(self.shared.clone(), line, pace));
-        let service = service_fn(move |request| exchange.clone().respond(request));
-        let mut connection = pin!(self.http.serve_connection(socket, service));
-        let mut signal = pin!(self.closing.begun());
+        let handler = Rc::new(ConnHandler::new(self.service.clone(), info, deadlines));
+        let requests = service_fn(move |request| handler.clone().respond(request));
+        let mut connection = pin!(self.http.serve_connection(socket, requests));
+        let mut signal = pin!(self.shutdown.wait());
         let mut told = false;
         // Whom the signal wakes. It is the same task nearly always, so the signal, which all
         // connections share, needn't be asked each time.
@@ -286,7 +286,7 @@ impl Connections {
             let listens = listening
                 .as_ref()
                 .is_some_and(|known| known.will_wake(task));
-            if !told && (!listens || self.closing.has_begun()) {
+            if !told && (!listens || self.shutdown.is_triggered()) {
                 if signal.as_mut().poll(context).is_ready() {
                     connection.as_mut().graceful_shutdown();
                     told = true;
@@ -305,7 +305,7 @@ impl Connections {
 
 fn protocol(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
-    // The socket knows better how long to wait; see `Pace`.
+    // The socket knows better how long to wait; see `ConnDeadlines`.
     http.header_read_timeout(None)
         .max_buf_size(READ_BUFFER_BYTES)
         .max_header_size(limits.header_bytes.min(READ_BUFFER_BYTES));
@@ -316,21 +316,21 @@ fn protocol(limits: &Limits) -> http1::Builder {
     http
 }
 
-/// What a connection is good for.
-enum Begun {
+/// Result of the TLS handshake.
+enum Handshake {
     Serve(Stream),
     /// Nobody will read what the client sends; this is what it is told.
     Refuse(Stream, &'static str),
     Cut,
 }
 
-async fn shake_hands(tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Begun {
+async fn shake_hands(tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Handshake {
     let mut first = [0];
     match tcp.peek(&mut first).await {
-        Ok(0) | Err(_) => return Begun::Cut,
+        Ok(0) | Err(_) => return Handshake::Cut,
         // A method begins so, and TLS never does.
         Ok(_) if first[0].is_ascii_alphabetic() => {
-            return Begun::Refuse(Stream::Plain(tcp), PLAIN);
+            return Handshake::Refuse(Stream::Plain(tcp), PLAIN);
         }
         Ok(_) => (),
     }
@@ -338,23 +338,23 @@ async fn shake_hands(tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Begu
         Ok(encrypted) => Box::new(encrypted),
         Err(error) => {
             tracing::error!(%error, "no connection can be encrypted");
-            return Begun::Cut;
+            return Handshake::Cut;
         }
     };
     match encrypted.shake_hands().await {
-        Ok(()) => Begun::Serve(Stream::Encrypted(encrypted)),
+        Ok(()) => Handshake::Serve(Stream::Encrypted(encrypted)),
         Err(error) => {
             tracing::debug!(%error, %peer, "a client and the server did not agree on an encryption");
-            Begun::Refuse(Stream::Encrypted(encrypted), "")
+            Handshake::Refuse(Stream::Encrypted(encrypted), "")
         }
     }
 }
 
 /// Says why nothing else will be said. It is the first thing said, so it fits the socket's buffer.
-async fn refuse(socket: Socket, pace: &Pace, told: &str) -> io::Result<()> {
+async fn refuse(socket: Socket, deadlines: &ConnDeadlines, told: &str) -> io::Result<()> {
     let mut socket = pin!(socket);
     // The request is somewhere on its way, and nobody will read it.
-    pace.note_read();
+    deadlines.note_read();
     if !told.is_empty() {
         poll_fn(|context| socket.as_mut().poll_write(context, told.as_bytes())).await?;
     }

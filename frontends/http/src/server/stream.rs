@@ -1,6 +1,6 @@
 //! A client's bytes, in the clear or encrypted, for the socket that keeps time over them.
 
-use crate::encrypted::Encrypted;
+use crate::server::encrypted::Encrypted;
 use async_io::Async;
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::TcpStream;

@@ -5,7 +5,7 @@
 //! that reads slowly makes the server hold one buffer and no more.
 
 use crate::limits::ENCRYPT_BYTES;
-use crate::tls::Tls;
+use crate::server::tls::Tls;
 use async_io::Async;
 use rustls::{ServerConnection, Writer};
 use std::io::{self, Read as _};
