@@ -298,7 +298,7 @@ fn every_promise_is_kept_by_tests_that_exist() {
 }
 
 fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 fn manifests() -> Vec<(String, toml::Table)> {
