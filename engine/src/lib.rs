@@ -126,7 +126,7 @@ pub use runtime::Runtime;
 #[cfg(feature = "smol")]
 pub use runtime::SmolRuntime;
 pub use salvage::{Gap, Salvage, Salvaged};
-pub use stats::{EngineStatus, Stats};
+pub use stats::{CommandKind, EngineStatus, Label, Stats, Totals};
 pub use supervisor::Services;
 pub use transitions::RecordValidator;
 
