@@ -106,6 +106,7 @@ mod runner;
 mod runtime;
 mod salvage;
 mod sequencer;
+mod session_pager;
 mod stats;
 mod supervisor;
 #[cfg(feature = "testing")]
@@ -126,6 +127,7 @@ pub use runtime::Runtime;
 #[cfg(feature = "smol")]
 pub use runtime::SmolRuntime;
 pub use salvage::{Gap, Salvage, Salvaged};
+pub use session_pager::{EndedSessions, SessionPager};
 pub use stats::{CommandKind, EngineStatus, Label, Stats, Totals};
 pub use supervisor::Services;
 pub use transitions::RecordValidator;
@@ -134,8 +136,8 @@ pub use transitions::RecordValidator;
 pub use rejoin_core::{
     CloseCause, ConsumerId, ConsumerView, Event, InterruptCause, InvalidId, JobId, JobMode,
     JobSlot, JobState, JobView, LeaveCause, Limits, LossCause, Outcome, Record, Rejection,
-    Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView, Timestamp,
-    Views, Violation, Visibility,
+    RejectionKind, Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView,
+    Timestamp, Views, Violation, Visibility,
 };
 pub use rejoin_log::segment::{LogId, Options as LogOptions};
 pub use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit, SegmentLog};
