@@ -92,13 +92,12 @@ mod config;
 mod engine;
 mod error;
 mod input;
-mod journal;
 pub mod limits;
 mod permission;
 mod published;
 mod pull;
 mod reading;
-mod recent;
+mod record_cache;
 mod recovered_state;
 mod removal;
 mod request;
@@ -111,6 +110,7 @@ mod stats;
 mod supervisor;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 mod transitions;
 
 pub use config::Config;

@@ -44,10 +44,7 @@ pub const fn state(state: JobState) -> &'static str {
 /// Whether others wait for a job.
 #[must_use]
 pub const fn slot(slot: JobSlot) -> &'static str {
-    match slot {
-        JobSlot::Foreground => "foreground",
-        JobSlot::Background => "background",
-    }
+    slot.name()
 }
 
 /// Whom a job's results are for.
