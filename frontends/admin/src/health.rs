@@ -45,7 +45,8 @@ mod tests {
         let config = Config::default();
         let replayed = RecoveredState::new(&config);
         let (log, runtime) = (Box::new(MemoryLog::new()), Arc::new(SmolRuntime));
-        let engine = Engine::start(config, runtime, log, replayed, Services::new()).unwrap();
+        let engine =
+            rejoin_engine::testing::start(config, runtime, log, replayed, Services::new()).unwrap();
         let mut app = rejoin_http::Router::default();
         let state = crate::AdminState {
             engine: engine.clone(),
