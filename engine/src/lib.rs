@@ -99,9 +99,10 @@ pub use transitions::RecordValidator;
 
 // One crate is enough to depend on.
 pub use rejoin_core::{
-    CloseCause, ConsumerId, ConsumerView, Event, InterruptCause, JobId, JobMode, JobSlot, JobState,
-    JobView, LeaveCause, LossCause, Outcome, Record, Rejection, Selection, Sequence, Server,
-    SessionId, SessionNumber, SessionView, Timestamp, Views, Violation, Visibility,
+    CloseCause, ConsumerId, ConsumerView, Event, InterruptCause, InvalidId, JobId, JobMode,
+    JobSlot, JobState, JobView, LeaveCause, Limits, LossCause, Outcome, Record, Rejection,
+    Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView, Timestamp,
+    Views, Violation, Visibility,
 };
 pub use rejoin_log::segment::{Durability, LogId, Options as LogOptions, Replay};
-pub use rejoin_log::{Log, LogReader, MemoryLog, ReadLimit, SegmentLog};
+pub use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit, SegmentLog};

@@ -33,7 +33,6 @@ fn answer(status: StatusCode, text: &'static str) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rejoin_engine::{Config, RecoveredState, Services, SmolRuntime};
     use rejoin_http::test_call::call;
     use rejoin_log::MemoryLog;

@@ -43,6 +43,7 @@ pub struct AdminState {
 /// use rejoin_engine::Engine;
 /// use rejoin_http::test_call::call;
 /// use rejoin_admin::AdminState;
+/// use std::sync::Arc;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let engine = smol::block_on(Engine::in_memory().open())?;

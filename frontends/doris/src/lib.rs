@@ -69,7 +69,7 @@ pub enum Columns {
 /// use rejoin_doris::{Settings, mount};
 /// use rejoin_engine::testing::Hold;
 /// use rejoin_engine::{Engine, NewSession};
-/// use rejoin_http::{HostCheck, Limits, Server, test_client::Client};
+/// use rejoin_http::{HostCheck, HttpLimits, HttpServer, test_client::Client};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let engine = smol::block_on(Engine::in_memory().service("shell", Hold).open())?;
@@ -78,7 +78,7 @@ pub enum Columns {
 /// let mut router = rejoin_http::Router::default();
 /// mount(&mut router, engine, Accounts::open()?, Settings::default());
 /// let any_port = ([127, 0, 0, 1], 0).into();
-/// let server = Server::bind(any_port, router, Limits::default(), HostCheck::local())?;
+/// let server = HttpServer::bind(any_port, router, HttpLimits::default(), HostCheck::local())?;
 /// let (address, shutdown) = (server.local_addr(), server.shutdown());
 /// let server = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
 ///

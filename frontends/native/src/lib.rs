@@ -38,14 +38,14 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 /// ```
 /// use rejoin_accounts::Accounts;
 /// use rejoin_engine::Engine;
-/// use rejoin_http::{HostCheck, Limits, Server};
+/// use rejoin_http::{HostCheck, HttpLimits, HttpServer};
 /// use rejoin_http::test_client::Client;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let engine = smol::block_on(Engine::in_memory().open())?;
 /// let mut router = rejoin_http::Router::default();
 /// rejoin_native::mount(&mut router, engine, Accounts::open()?);
-/// let server = Server::bind(([127, 0, 0, 1], 0).into(), router, Limits::default(), HostCheck::local())?;
+/// let server = HttpServer::bind(([127, 0, 0, 1], 0).into(), router, HttpLimits::default(), HostCheck::local())?;
 /// let (address, shutdown) = (server.local_addr(), server.shutdown());
 /// let server = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
 /// let received = Client::connect(address)?.get("/sessions")?;
