@@ -71,6 +71,7 @@ mod runtime;
 mod salvage;
 mod sequencer;
 mod session;
+mod session_pager;
 mod stats;
 mod supervisor;
 #[cfg(feature = "testing")]
@@ -93,6 +94,7 @@ pub use runtime::Runtime;
 pub use runtime::SmolRuntime;
 pub use salvage::{Gap, Salvage, Salvaged};
 pub use session::Session;
+pub use session_pager::{EndedSessions, SessionPager};
 pub use stats::{EngineStatus, Stats};
 pub use supervisor::Services;
 pub use transitions::RecordValidator;

@@ -19,11 +19,11 @@ mod translate;
 mod wire;
 
 use crate::error::Fault;
-use crate::login::Entered;
+use crate::login::SCHEME;
 use crate::request::Request;
 use crate::wire::Answer;
 use jiff::tz::TimeZone;
-use rejoin_accounts::{Accounts, Caller};
+use rejoin_accounts::{Accounts, Caller, Login};
 use rejoin_core::{JobId, SessionId};
 use rejoin_engine::Engine;
 use rejoin_http::{Method, Request as HttpRequest, Response, Route, Router, StatusCode, route};
@@ -171,7 +171,13 @@ impl Arthas {
 
 impl Frontend {
     async fn api(&self, http: &HttpRequest) -> Response {
-        let Ok(Entered { caller, cookie }) = login::enter(&self.accounts, http).await else {
+        let login = self.accounts.authenticate(http, &SCHEME).await;
+        let Ok(Login {
+            caller,
+            by_token,
+            token,
+        }) = login
+        else {
             return login::refuse();
         };
         let body = if http.method() == Method::POST {
@@ -191,9 +197,11 @@ impl Frontend {
             Answer::from(fault).encode(None)
         };
         let response = Response::new(StatusCode::OK, JSON, body);
-        match cookie {
-            Some(token) => response.header("set-cookie", login::keep(http, &token)),
-            None => response,
+        match token {
+            Some(token) if !by_token => {
+                response.header("set-cookie", SCHEME.cookie.set(&token, http))
+            }
+            _ => response,
         }
     }
 }
