@@ -95,7 +95,7 @@ pub use runtime::SmolRuntime;
 pub use salvage::{Gap, Salvage, Salvaged};
 pub use session::Session;
 pub use session_pager::{EndedSessions, SessionPager};
-pub use stats::{EngineStatus, Stats};
+pub use stats::{CommandKind, EngineStatus, Label, Stats, Totals};
 pub use supervisor::Services;
 pub use transitions::RecordValidator;
 
@@ -103,8 +103,8 @@ pub use transitions::RecordValidator;
 pub use rejoin_core::{
     CloseCause, ConsumerId, ConsumerView, Event, InterruptCause, InvalidId, JobId, JobMode,
     JobSlot, JobState, JobView, LeaveCause, Limits, LossCause, Outcome, Record, Rejection,
-    Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView, Timestamp,
-    Views, Violation, Visibility,
+    RejectionKind, Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView,
+    Timestamp, Views, Violation, Visibility,
 };
 pub use rejoin_log::segment::{Durability, LogId, Options as LogOptions, Replay};
 pub use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit, SegmentLog};
