@@ -2,8 +2,6 @@
 //!
 //! Totals start at zero with each process. No decision depends on them.
 
-use crate::Engine;
-use crate::error::CommandError;
 use crate::published::Published;
 use rejoin_core::{
     CloseCause, Command, Event, LeaveCause, Outcome, Record, Rejection, RejectionKind,
@@ -66,21 +64,6 @@ pub struct Stats {
     pub recent_misses: u64,
     /// Whether it takes commands.
     pub status: EngineStatus,
-}
-
-impl Engine {
-    /// What the engine has counted, and what there is now. Answers at once.
-    pub fn stats(&self) -> Stats {
-        let queue = (self.requests.len(), self.config().queue);
-        let published = &self.puller.published;
-        published.counts.read(published, queue)
-    }
-
-    /// Counts a request that found the queue full.
-    pub(crate) fn overloaded(&self) -> CommandError {
-        self.puller.published.counts.overloaded.inc();
-        CommandError::Overloaded
-    }
 }
 
 /// How far an engine has come.

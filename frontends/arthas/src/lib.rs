@@ -65,25 +65,12 @@ impl Default for Settings {
 /// ```
 /// use rejoin_accounts::Accounts;
 /// use rejoin_arthas::{Settings, mount};
-/// use rejoin_engine::{Config, Engine, RecoveredState, Services, SmolRuntime};
+/// use rejoin_engine::testing::Hold;
+/// use rejoin_engine::Engine;
 /// use rejoin_http::{HostCheck, HttpLimits, HttpServer, test_client::Client};
-/// use rejoin_log::MemoryLog;
-/// use std::sync::Arc;
 ///
-/// # use futures::future::BoxFuture;
-/// # use rejoin_engine::{Exit, Runner, RunnerJob};
-/// # #[derive(Debug)]
-/// # struct Shell;
-/// # impl Runner for Shell {
-/// #     fn run(&self, _: RunnerJob) -> BoxFuture<'static, Exit> {
-/// #         Box::pin(async { Exit::default() })
-/// #     }
-/// # }
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let config = Config::default();
-/// let services = Services::from([("shell".into(), Arc::new(Shell) as _)]);
-/// let (log, replayed) = (Box::new(MemoryLog::new()), RecoveredState::new(&config));
-/// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
+/// let engine = smol::block_on(Engine::in_memory().service("shell", Hold).open())?;
 ///
 /// let mut router = rejoin_http::Router::default();
 /// mount(&mut router, engine, Accounts::open()?, Settings::default());
