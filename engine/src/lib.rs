@@ -129,3 +129,13 @@ pub use salvage::{Gap, Salvage, Salvaged};
 pub use stats::{EngineStatus, Stats};
 pub use supervisor::Services;
 pub use transitions::RecordValidator;
+
+// One crate is enough to depend on.
+pub use rejoin_core::{
+    CloseCause, ConsumerId, ConsumerView, Event, InterruptCause, InvalidId, JobId, JobMode,
+    JobSlot, JobState, JobView, LeaveCause, Limits, LossCause, Outcome, Record, Rejection,
+    Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView, Timestamp,
+    Views, Violation, Visibility,
+};
+pub use rejoin_log::segment::{LogId, Options as LogOptions};
+pub use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit, SegmentLog};

@@ -160,7 +160,7 @@ fn the_book_explains_every_number_and_no_other() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let told = scrape(server.address).names();
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/book/src/metrics.md");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../book/src/metrics.md");
     let page = std::fs::read_to_string(page).unwrap();
     let explained: BTreeSet<_> = page
         .lines()

@@ -349,6 +349,17 @@ pub enum LeaveCause {
     SessionClosed,
 }
 
+impl LeaveCause {
+    /// Its name in the API, in metrics, and wherever a program reads it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Expired => "expired",
+            Self::SessionClosed => "session-closed",
+        }
+    }
+}
+
 /// Why a job was told to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InterruptCause {
@@ -362,6 +373,19 @@ pub enum InterruptCause {
     SessionClosed,
     /// The server shuts down.
     Shutdown,
+}
+
+impl InterruptCause {
+    /// Its name in the API, in metrics, and wherever a program reads it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Timeout => "timeout",
+            Self::OutputLimit => "output-limit",
+            Self::SessionClosed => "session-closed",
+            Self::Shutdown => "shutdown",
+        }
+    }
 }
 
 /// How a job ended.
@@ -379,6 +403,19 @@ pub enum Outcome {
     Lost,
 }
 
+impl Outcome {
+    /// Its name in the API, in metrics, and wherever a program reads it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+            Self::TimedOut => "timed-out",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 /// Why a session was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseCause {
@@ -386,6 +423,16 @@ pub enum CloseCause {
     Requested,
     /// Nobody used it for its timeout, and no job ran.
     Idle,
+}
+
+impl CloseCause {
+    /// Its name in the API, in metrics, and wherever a program reads it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Idle => "idle",
+        }
+    }
 }
 
 /// Why records are gone.
@@ -404,4 +451,14 @@ pub enum LossCause {
         /// The highest job number.
         last_job: JobId,
     },
+}
+
+impl LossCause {
+    /// Its name in the API, in metrics, and wherever a program reads it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Damage => "damage",
+            Self::Retention { .. } => "retention",
+        }
+    }
 }

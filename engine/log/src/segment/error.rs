@@ -1,7 +1,7 @@
 //! Why a log could not be opened.
 
-use super::header::FORMAT_VERSION;
 use crate::schema::DecodeError;
+use crate::segment::format::header::FORMAT_VERSION;
 use rejoin_core::{Sequence, SessionId};
 use std::fmt;
 use std::io;

@@ -8,16 +8,16 @@
 ///
 /// More would make a log of fewer files, and each record would be copied more often: at most so
 /// many times before its file has its final length.
-pub(super) const HISTORY_SEGMENTS: u64 = 4;
+pub(crate) const HISTORY_SEGMENTS: u64 = 4;
 
 /// A history segment is rewritten when one part in so many of it is of removed sessions.
 ///
 /// So at most a third is added to what is kept, and at most three bytes are copied to gain one.
-pub(super) const REMOVABLE_PART: u64 = 4;
+pub(crate) const REMOVABLE_PART: u64 = 4;
 
 /// The active segment is sealed, however short it is, when removals that it holds are of as many
 /// bytes as one part in so many of a segment: the archive drops only what sealed segments say was
 /// removed.
 ///
 /// The next segment is filled with zeros ahead: so at most four bytes are written to gain one.
-pub(super) const UNSEALED_REMOVED_PART: u64 = 4;
+pub(crate) const UNSEALED_REMOVED_PART: u64 = 4;

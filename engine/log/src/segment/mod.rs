@@ -7,59 +7,39 @@
 //!
 #![doc = include_str!("../../FORMAT.md")]
 
-mod ahead;
-mod archive;
-mod batch;
+mod compact;
 mod error;
-mod files;
-mod frame;
-mod header;
-mod heading;
-mod history;
-mod index;
-mod inventory;
-mod layout;
+mod format;
 mod limits;
-mod name;
-mod numbers;
+mod open;
 mod options;
-mod read_only;
-mod reader;
-mod recovery;
-mod replay;
+mod read;
 mod scan;
-mod sealings;
-mod session_map;
-mod snapshot;
-mod spare;
-mod survey;
-mod take;
 mod verify;
-mod window;
-mod writer;
+mod write;
 
-pub use archive::{Archive, Round};
+pub use compact::{Archive, Round};
 pub use error::{Damage, OpenError};
-pub use header::{FORMAT_VERSION, LogId};
-pub use numbers::Numbers;
+pub use format::header::{FORMAT_VERSION, LogId};
+pub use open::read_only::READ_ONLY_BYTES;
+pub use open::recovery::{PassedOver, Recovery};
+pub use open::replay::Replay;
 pub use options::{Durability, MAX_BATCH_BYTES, MAX_SEGMENT_BYTES, Options};
-pub use read_only::READ_ONLY_BYTES;
-pub use recovery::{PassedOver, Recovery};
-pub use replay::Replay;
-pub use scan::Torn;
+pub use scan::segment::Torn;
 pub use verify::{DamagedPlace, DeclaredGap, Findings, Missing, verify};
+pub use write::metrics::Numbers;
 
 use crate::disk::{Directory, Disk, DiskLock};
 use crate::log::{AppendError, Log, LogReader};
-use reader::Shared;
-use recovery::recover;
+use open::recovery::recover;
+use read::reader::Shared;
 use rejoin_core::Record;
-use scan::io_error;
-use spare::Spares;
+use scan::segment::io_error;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use writer::{Batch, Failure, Writer};
+use write::preallocate::Spares;
+use write::writer::{Batch, Failure, Writer};
 
 /// A durable log in a directory of its own.
 ///

@@ -9,27 +9,27 @@
 //! checksum is right was written there, and says at which position the log goes on. Of a damaged
 //! batch, the frames that are sound are told if the batch divides into as many as there were.
 
-mod frames;
-mod history;
+mod body;
+mod compacted;
+mod segment;
 mod streams;
-mod walk;
 
-use super::batch::{BATCH_HEAD_BYTES, BatchHead, Site};
-use super::error::OpenError;
-use super::header::{HEADER_BYTES, Header, HeaderFault, LogId};
-use super::inventory::Inventory;
-use super::layout::bytes_at;
-use super::name::{HistoryName, PartName, SegmentName};
-use super::scan::{Torn, io_error};
-use super::survey::next_head;
-use super::window::Window;
 use crate::disk::{Disk, DiskFile};
+use crate::segment::error::OpenError;
+use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, Site};
+use crate::segment::format::fields::bytes_at;
+use crate::segment::format::header::{HEADER_BYTES, Header, HeaderFault, LogId};
+use crate::segment::format::name::{HistoryName, PartName, SegmentName};
+use crate::segment::open::dir_listing::Inventory;
+use crate::segment::scan::segment::{Torn, io_error};
+use crate::segment::scan::tail_scan::next_head;
+use crate::segment::scan::window::Window;
 use rejoin_core::{LossCause, Record, Sequence, SessionId};
+use segment::Walk;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use streams::Streams;
-use walk::Walk;
 
 /// What a log turned out to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// How far each session has been read.
 #[derive(Debug, Default)]
-pub(super) struct Streams {
+pub(crate) struct Streams {
     sessions: BTreeMap<SessionId, Stream>,
     /// The last record that is lost in a damaged place, where the file says which that is.
     ends: BTreeMap<usize, Sequence>,
@@ -21,35 +21,35 @@ struct Stream {
 
 /// A record that stands where its session cannot have it.
 #[derive(Debug)]
-pub(super) struct OutOfOrder {
-    pub(super) last: Sequence,
+pub(crate) struct OutOfOrder {
+    pub(crate) last: Sequence,
 }
 
 impl Streams {
-    pub(super) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.sessions.len() as u64
     }
 
-    pub(super) fn last(&self, session: SessionId) -> Sequence {
+    pub(crate) fn last(&self, session: SessionId) -> Sequence {
         self.sessions
             .get(&session)
             .map_or(Sequence::START, |stream| stream.last)
     }
 
     /// Passes over what was removed of a session.
-    pub(super) fn pass(&mut self, session: SessionId, last: Sequence) {
+    pub(crate) fn pass(&mut self, session: SessionId, last: Sequence) {
         let stream = self.sessions.entry(session).or_default();
         stream.last = stream.last.max(last);
     }
 
     /// The damaged place takes its session's records up to this one.
-    pub(super) fn end(&mut self, place: usize, last: Sequence) {
+    pub(crate) fn end(&mut self, place: usize, last: Sequence) {
         self.ends.insert(place, last);
     }
 
     /// Takes the next record that was read; what is missing before it is added to `findings`, and
     /// what it declares to be.
-    pub(super) fn take(
+    pub(crate) fn take(
         &mut self,
         record: &Record,
         findings: &mut Findings,
@@ -88,7 +88,7 @@ impl Streams {
 
     /// What is missing at the ends of sessions, behind which nothing can tell: what damaged
     /// records say of themselves, as far as that is likely.
-    pub(super) fn claim_ends(mut self, findings: &mut Findings) {
+    pub(crate) fn claim_ends(mut self, findings: &mut Findings) {
         for (place, damaged) in findings.damaged.iter().enumerate() {
             let Some((session, sequence)) = damaged.record else {
                 continue;

@@ -1,0 +1,358 @@
+//! The archive: what is sealed is rewritten in the order of sessions, without what was removed;
+//! and a snapshot is made of what the records add up to.
+//!
+//! What enters: the files of an open log that nobody writes to any more. What leaves: fewer files
+//! that say the same. Never: the writer or a reader waits for the archive's work on the disk; what
+//! a crash finds half done is lost, or there twice; anything is removed that a snapshot might have
+//! to be made up for with.
+//!
+//! All of it is derived from the files themselves, never from the engine's memory: so a snapshot
+//! says what the log says. Two are kept, and nothing behind the older one is removed, so that one
+//! of them may be damaged.
+
+pub(crate) mod output;
+mod plan;
+pub(crate) mod rewrite;
+pub(crate) mod seal_signal;
+mod snapshot_builder;
+pub(crate) mod sort;
+
+use crate::disk::{Disk, DiskLock};
+use crate::segment::compact::rewrite::Rewritten;
+use crate::segment::compact::rewrite::rewrite;
+use crate::segment::compact::sort::Removal;
+use crate::segment::compact::sort::Source;
+use crate::segment::error::{Damage, OpenError};
+use crate::segment::format::entry::Entry;
+use crate::segment::format::header::LogId;
+use crate::segment::format::name::{PartName, REWRITING, SegmentName};
+use crate::segment::open::dir_listing::{Inventory, last_of};
+use crate::segment::read::reader::Shared;
+use crate::segment::scan::compacted::History;
+use crate::segment::scan::segment::io_error;
+use plan::{groups, removal};
+use std::sync::{Arc, PoisonError, Weak};
+
+/// How many sessions are moved in the index at once, while the writer and readers wait.
+const SESSIONS_AT_ONCE: usize = 64;
+
+/// Works behind an open log, on a thread of its own.
+///
+/// ```
+/// use rejoin_core::testing::{SESSION, created, instant};
+/// use rejoin_core::{Record, Sequence};
+/// use rejoin_log::segment::{LogId, Options, SegmentLog};
+/// use rejoin_log::{Log, LogReader, ReadLimit};
+/// use std::sync::Arc;
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let directory = directory.path();
+/// # let options = Options { zero_ahead: false, ..Options::default() };
+/// # let id = LogId::from_bytes([9; 16]);
+/// let record = Record {
+///     session: SESSION, sequence: Sequence(1), at: instant(1), event: created(),
+/// };
+/// let (mut log, _) = SegmentLog::open(directory, id, options, &mut |_| {})?;
+/// log.append(&[Arc::new(record.clone())])?;
+/// log.close()?;
+///
+/// // What an earlier run has sealed is put in order.
+/// let (log, _) = SegmentLog::open(directory, id, options, &mut |_| {})?;
+/// let round = log.archive().run_once()?;
+/// assert_eq!(round.snapshot, Some(1));
+/// assert_eq!(round.rewritten, 1);
+/// let read = log.reader().read(SESSION, Sequence::START, ReadLimit::NONE)?;
+/// assert_eq!(*read[0], record);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Archive {
+    disk: Arc<dyn Disk>,
+    shared: Arc<Shared>,
+    lock: Option<Weak<dyn DiskLock>>,
+    log: LogId,
+    segment_bytes: u64,
+    /// How many sealings have been looked after.
+    seen: u64,
+}
+
+/// What one round has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    /// The position that a snapshot was made of, if one was.
+    pub snapshot: Option<u64>,
+    /// How many files were rewritten.
+    pub rewritten: usize,
+    /// How many records have been removed.
+    pub removed: u64,
+    /// How many bytes the rewritten files took before, and now.
+    pub bytes: (u64, u64),
+}
+
+impl Archive {
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        shared: Arc<Shared>,
+        lock: Option<Weak<dyn DiskLock>>,
+        log: LogId,
+        segment_bytes: u64,
+    ) -> Self {
+        Self {
+            disk,
+            shared,
+            lock,
+            log,
+            segment_bytes,
+            seen: 0,
+        }
+    }
+
+    /// Does a round now, and then one whenever a segment has been sealed, until the log is closed
+    /// or dropped; tells each round's outcome. While all that is sealed has fewer than `worth` bytes,
+    /// it is left alone: replaying it costs less than putting it in order. Blocks its thread.
+    pub fn run(mut self, worth: u64, mut tell: impl FnMut(Result<Round, OpenError>)) {
+        loop {
+            tell(self.round(worth));
+            let Some(count) = self.shared.sealings.wait(self.seen) else {
+                return;
+            };
+            self.seen = count;
+        }
+    }
+
+    /// Looks at what is sealed, and does all that there is to do. Blocks for as long as that takes:
+    /// reads what was sealed since the last round twice or three times, and writes it once.
+    ///
+    /// A log that is closed meanwhile ends it early, without an error.
+    ///
+    /// # Errors
+    ///
+    /// As opening a log. The log is as it was before, or some of it is rewritten; the next round
+    /// goes on. Damage is found here first, where nobody has read the records since they were
+    /// written.
+    pub fn run_once(&self) -> Result<Round, OpenError> {
+        self.round(0)
+    }
+
+    fn round(&self, worth: u64) -> Result<Round, OpenError> {
+        let Some(_lock) = self.lock.as_ref().and_then(Weak::upgrade) else {
+            return Ok(Round::default());
+        };
+        let mut round = Round::default();
+        match self.work(worth, &mut round) {
+            Err(_) if self.is_over() => Ok(round),
+            Err(error) => {
+                // It takes room that may be what is missing. If it stays, the next opening
+                // removes it.
+                let _ = self.disk.remove(REWRITING);
+                Err(error)
+            }
+            Ok(()) => Ok(round),
+        }
+    }
+
+    /// Whether the log has been closed or dropped: there is nothing more to do.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.shared.sealings.is_over()
+    }
+
+    fn work(&self, worth: u64, round: &mut Round) -> Result<(), OpenError> {
+        let inventory = self.tidy_up()?;
+        let sources = self.sources(&inventory)?;
+        if sources.iter().map(Source::bytes).sum::<u64>() < worth {
+            return Ok(());
+        }
+        let Some(last) = sources.last().map(Source::last) else {
+            return Ok(());
+        };
+        round.snapshot = self.make_snapshot(&inventory, &sources, last)?;
+        let up_to = self.forget_snapshots()?;
+        self.put_in_order(sources, up_to, round)?;
+        if round.rewritten > 0 && !self.is_over() {
+            // What was removed is known of history segments only: some of it by now.
+            let sources = self.sources(&self.tidy_up()?)?;
+            self.put_in_order(sources, up_to, round)?;
+        }
+        Ok(())
+    }
+
+    /// Rewrites what is to be rewritten. Nothing behind `up_to` is removed.
+    fn put_in_order(
+        &self,
+        sources: Vec<Source>,
+        up_to: u64,
+        round: &mut Round,
+    ) -> Result<(), OpenError> {
+        let removal = removal(&sources, up_to);
+        // The last ones first: what is left of a session that is being removed is its beginning.
+        let groups = groups(sources, &removal, self.segment_bytes);
+        for group in groups.into_iter().rev() {
+            if self.is_over() {
+                return Ok(());
+            }
+            self.rewrite(&group, &removal, round)?;
+        }
+        Ok(())
+    }
+
+    /// Lists the files, and removes what an earlier round that failed has left.
+    fn tidy_up(&self) -> Result<Inventory, OpenError> {
+        let io = |error| io_error(self.disk.path(), error);
+        let inventory = Inventory::take_open(&*self.disk, |part| self.shared.files().knows(part))?;
+        for part in &inventory.superseded {
+            self.disk.remove(&part.to_string()).map_err(io)?;
+        }
+        if !inventory.superseded.is_empty() {
+            self.disk.sync().map_err(io)?;
+        }
+        Ok(inventory)
+    }
+
+    /// The files that nobody writes to any more, from the first one on.
+    fn sources(&self, inventory: &Inventory) -> Result<Vec<Source>, OpenError> {
+        let mut sources = Vec::new();
+        let mut next = 1;
+        for part in &inventory.parts {
+            // Behind a segment that is just getting its final name, the next round goes on.
+            if part.first() != next {
+                break;
+            }
+            let source = match *part {
+                PartName::History(name) => Source::History(History::open(&*self.disk, name)?),
+                PartName::Segment(name) if !name.sealed => break,
+                PartName::Segment(name) => self.segment(name)?,
+            };
+            next = source.last().saturating_add(1);
+            sources.push(source);
+        }
+        Ok(sources)
+    }
+
+    fn segment(&self, name: SegmentName) -> Result<Source, OpenError> {
+        let path = self.disk.path().join(name.to_string());
+        let io = |error| io_error(&path, error);
+        let file = self.disk.open(&name.to_string()).map_err(io)?;
+        let bytes = file.length().map_err(io)?;
+        let Some(last) = last_of(&*self.disk, name).map_err(io)? else {
+            return Err(OpenError::Damaged(Damage {
+                file: path,
+                byte: 0,
+                record: None,
+                reason: "the segment was sealed, and its header or its seal is wrong".to_owned(),
+            }));
+        };
+        Ok(Source::Segment {
+            name,
+            file,
+            path,
+            bytes,
+            last,
+        })
+    }
+
+    fn rewrite(
+        &self,
+        sources: &[Source],
+        removal: &Removal,
+        round: &mut Round,
+    ) -> Result<(), OpenError> {
+        let before: u64 = sources
+            .iter()
+            .map(|source| match source {
+                Source::History(history) => history.removed(),
+                Source::Segment { .. } => 0,
+            })
+            .sum();
+        let written = rewrite(&*self.disk, self.log, sources, removal, &|| self.is_over())?;
+        let Some(written) = written else {
+            return Ok(());
+        };
+        self.put(sources, &written, removal)?;
+        round.rewritten += sources.len();
+        round.removed += written.removed.saturating_sub(before);
+        let bytes: u64 = sources.iter().map(Source::bytes).sum();
+        round.bytes = (round.bytes.0 + bytes, round.bytes.1 + written.bytes);
+        Ok(())
+    }
+
+    /// Puts what was written in the place of its sources: first on the disk, then for readers, and
+    /// then the sources go.
+    fn put(
+        &self,
+        sources: &[Source],
+        written: &Rewritten,
+        removal: &Removal,
+    ) -> Result<(), OpenError> {
+        let io = |error| io_error(self.disk.path(), error);
+        let part = PartName::History(written.name);
+        // Readers go on with the sources, whatever becomes of their names.
+        let retired: Vec<u32> = {
+            let mut files = self.shared.files();
+            let held = sources
+                .iter()
+                .map(|source| files.hold(source.name(), source.file()));
+            held.collect::<Option<_>>()
+                .ok_or_else(|| io(std::io::Error::other("a file is none of the log's")))?
+        };
+        let title = part.to_string();
+        self.disk.rename(REWRITING, &title).map_err(io)?;
+        self.disk.sync().map_err(io)?;
+        let number = self.shared.files().add(part, Arc::clone(&written.file));
+        let number =
+            number.ok_or_else(|| io(std::io::Error::other("there are too many segments")))?;
+        self.move_sessions(sources, written, removal, &retired, number);
+        {
+            let mut files = self.shared.files();
+            files.retire(&retired);
+            files.let_go(number, part);
+        }
+        for source in sources {
+            if source.name() != part {
+                self.disk.remove(&source.name().to_string()).map_err(io)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets readers find the records where they are now.
+    fn move_sessions(
+        &self,
+        sources: &[Source],
+        written: &Rewritten,
+        removal: &Removal,
+        retired: &[u32],
+        number: u32,
+    ) {
+        let same = |one: &Entry, other: &Entry| one.session() == other.session();
+        let sessions: Vec<&[Entry]> = written.entries.chunk_by(same).collect();
+        let lock = || {
+            let index = &self.shared.index;
+            index.write().unwrap_or_else(PoisonError::into_inner)
+        };
+        for some in sessions.chunks(SESSIONS_AT_ONCE) {
+            let mut index = lock();
+            for entries in some {
+                let Some(session) = entries.first().map(Entry::session) else {
+                    continue;
+                };
+                let extents: Vec<_> = entries.iter().filter_map(|it| it.extent(number)).collect();
+                let removed = entries.iter().filter_map(Entry::removed_up_to).max();
+                index.replace(session, retired, &extents, removed.unwrap_or(0));
+                if let Some(at) = removal.before.get(&session) {
+                    index.notice(session, *at);
+                }
+            }
+        }
+        let gone = removal.forgotten.iter().filter(|session| {
+            let is_it = |entry: &Entry| entry.session() == **session;
+            sources.iter().any(|source| match source {
+                Source::History(history) => history.entries.iter().any(is_it),
+                Source::Segment { .. } => false,
+            })
+        });
+        for session in gone {
+            lock().replace(*session, retired, &[], 0);
+        }
+    }
+}

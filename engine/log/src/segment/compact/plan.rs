@@ -1,0 +1,98 @@
+//! What a round does: which files are rewritten as one, and without what.
+
+use crate::segment::compact::sort::Removal;
+use crate::segment::compact::sort::Source;
+use crate::segment::format::entry::Entry;
+use crate::segment::limits::{HISTORY_SEGMENTS, REMOVABLE_PART};
+use crate::segment::scan::compacted::History;
+use rejoin_core::limits::REMEMBERED_REMOVALS;
+use rejoin_core::{Sequence, SessionId};
+use std::collections::BTreeMap;
+
+/// What is to be rewritten as one: what was sealed, together with the last history segment
+/// while that is short; history segments that have become short; and those of which much is to
+/// be removed.
+pub(crate) fn groups(
+    sources: Vec<Source>,
+    removal: &Removal,
+    segment_bytes: u64,
+) -> Vec<Vec<Source>> {
+    let most = segment_bytes.saturating_mul(HISTORY_SEGMENTS);
+    let mut groups: Vec<Vec<Source>> = Vec::new();
+    let mut bytes = 0;
+    for source in sources {
+        let length = source.bytes();
+        let most = match source {
+            Source::Segment { .. } => most,
+            // It was longer once: what is left of some is put together.
+            Source::History(_) => most / 2,
+        };
+        let joins = length.saturating_add(bytes) <= most;
+        match groups.last_mut() {
+            Some(group) if joins => {
+                group.push(source);
+                bytes += length;
+            }
+            _ => {
+                groups.push(vec![source]);
+                bytes = length;
+            }
+        }
+    }
+    groups.retain(|group| match &group[..] {
+        [Source::History(history)] => is_worth_it(history, removal),
+        _ => true,
+    });
+    groups
+}
+
+/// What the notices in history segments allow to be removed.
+pub(crate) fn removal(sources: &[Source], up_to: u64) -> Removal {
+    let mut notices: Vec<(SessionId, Sequence)> = Vec::new();
+    let mut stands: BTreeMap<SessionId, u64> = BTreeMap::new();
+    for source in sources {
+        let Source::History(history) = source else {
+            continue;
+        };
+        for entry in &history.entries {
+            match *entry {
+                Entry::Notice { session, at } => notices.push((session, at)),
+                Entry::Stand {
+                    session, records, ..
+                } => *stands.entry(session).or_default() += u64::from(records),
+                Entry::Removed { .. } => {}
+            }
+        }
+    }
+    let excess = notices.len().saturating_sub(REMEMBERED_REMOVALS);
+    // Nothing is left of such a session but its notice.
+    let is_empty = |session: &SessionId| stands.get(session) == Some(&1);
+    let oldest = notices.iter().map(|(session, _)| *session);
+    Removal {
+        forgotten: oldest.filter(is_empty).take(excess).collect(),
+        before: notices.into_iter().collect(),
+        up_to,
+    }
+}
+
+/// Whether enough of a history segment is to be removed.
+fn is_worth_it(history: &History, removal: &Removal) -> bool {
+    if history.name.last > removal.up_to {
+        return false;
+    }
+    let removable = history.entries.iter().filter_map(|entry| match *entry {
+        Entry::Stand {
+            session,
+            first,
+            bytes,
+            ..
+        } if removal.before.get(&session).is_some_and(|at| first < *at)
+            || removal.forgotten.contains(&session) =>
+        {
+            Some(u64::from(bytes))
+        }
+        _ => None,
+    });
+    let removable: u64 = removable.sum();
+    removable > 0 && removable.saturating_mul(REMOVABLE_PART) >= history.bytes
+}

@@ -1,0 +1,230 @@
+//! Writes a history segment that stands for files that follow each other.
+
+use crate::disk::{Disk, DiskFile, read_exactly};
+use crate::segment::compact::output::Output;
+use crate::segment::compact::sort::{Met, Piece, Removal, Sorted, Source, sort};
+use crate::segment::error::OpenError;
+use crate::segment::format::KIND;
+use crate::segment::format::entry::Entry;
+use crate::segment::format::file_header::{HEADING_BYTES, Heading};
+use crate::segment::format::footer::Trailer;
+use crate::segment::format::frame::Frame;
+use crate::segment::format::header::LogId;
+use crate::segment::format::name::{HistoryName, REWRITING};
+use crate::segment::read::index::EXTENT_BYTES;
+use crate::segment::scan::segment::io_error;
+use rejoin_core::{Sequence, SessionId};
+use std::io;
+use std::sync::Arc;
+
+/// A history segment that is durable, and has not got its name.
+#[derive(Debug)]
+pub(crate) struct Rewritten {
+    pub(crate) name: HistoryName,
+    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) bytes: u64,
+    /// How many records it lacks, removed now or before.
+    pub(crate) removed: u64,
+}
+
+/// Rewrites `sources`, which follow each other, without what is to be removed. Reads every record
+/// twice, and believes none that is not sound. The file is called `rewriting` when this returns.
+///
+/// Takes memory for each record: about 20 bytes.
+pub(crate) fn rewrite(
+    disk: &dyn Disk,
+    log: LogId,
+    sources: &[Source],
+    removal: &Removal,
+    is_over: &dyn Fn() -> bool,
+) -> Result<Option<Rewritten>, OpenError> {
+    let (Some(first), Some(last)) = (sources.first(), sources.last()) else {
+        return Ok(None);
+    };
+    let name = HistoryName {
+        first: first.first(),
+        last: last.last(),
+    };
+    let sorted = sort(sources, log, removal)?;
+    let path = disk.path().join(REWRITING);
+    let io = |error| io_error(&path, error);
+    let heading = Heading {
+        log,
+        numbers: [name.first, name.last],
+    };
+    let heading = heading.encode(KIND);
+    let mut output = Output::new(disk.create(REWRITING).map_err(io)?);
+    output.put(&heading).map_err(io)?;
+    let mut writing = Writing {
+        sources,
+        output,
+        entries: Vec::new(),
+        buffer: Vec::new(),
+        io: &io,
+    };
+    writing.put_sessions(&sorted, is_over)?;
+    let entries = writing.end(&sorted, &heading).map_err(io)?;
+    let (file, bytes) = (writing.output.file.clone(), writing.output.at());
+    file.sync().map_err(io)?;
+    Ok(Some(Rewritten {
+        name,
+        file,
+        entries,
+        bytes,
+        removed: sorted.removed,
+    }))
+}
+
+struct Writing<'a> {
+    sources: &'a [Source],
+    output: Output,
+    entries: Vec<Entry>,
+    buffer: Vec<u8>,
+    io: &'a dyn Fn(io::Error) -> OpenError,
+}
+
+impl Writing<'_> {
+    fn put_sessions(
+        &mut self,
+        sorted: &Sorted,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<(), OpenError> {
+        let mut pieces = sorted.pieces.clone();
+        // Stable: those of a session stay in their order.
+        pieces.sort_by_key(|piece| piece.session);
+        let mut rest = &pieces[..];
+        for (number, met) in (1_u32..).zip(&sorted.sessions) {
+            if is_over() {
+                return Err((self.io)(io::ErrorKind::Interrupted.into()));
+            }
+            let end = rest.partition_point(|piece| piece.session <= number);
+            let (own, following) = rest.split_at(end);
+            rest = following;
+            self.put_session(met, own)?;
+        }
+        Ok(())
+    }
+
+    fn put_session(&mut self, met: &Met, pieces: &[Piece]) -> Result<(), OpenError> {
+        let session = met.id;
+        if let Some((first, last)) = met.removed {
+            let sequences = last.0.saturating_sub(first.0).saturating_add(1);
+            let sequences = u32::try_from(sequences).map_err(|_| self.too_long())?;
+            self.entries.push(Entry::Removed {
+                session,
+                first,
+                sequences,
+            });
+        }
+        let mut last = Sequence::START;
+        let is_next = |one: &Piece, other: &Piece| {
+            one.source == other.source && one.byte.checked_add(one.bytes) == Some(other.byte)
+        };
+        for run in pieces.chunk_by(is_next) {
+            self.put_run(session, &mut last, run)?;
+        }
+        if let Some(at) = met.notice {
+            self.entries.push(Entry::Notice { session, at });
+        }
+        Ok(())
+    }
+
+    /// Copies frames that stand together in one source.
+    fn put_run(
+        &mut self,
+        session: SessionId,
+        last: &mut Sequence,
+        run: &[Piece],
+    ) -> Result<(), OpenError> {
+        for part in run.chunks(FRAMES_AT_ONCE) {
+            let (Some(first), bytes) = (part.first(), part.iter().map(|it| it.bytes as usize))
+            else {
+                continue;
+            };
+            let Some(source) = self.sources.get(first.source as usize) else {
+                continue;
+            };
+            let mut buffer = std::mem::take(&mut self.buffer);
+            buffer.resize(bytes.sum(), 0);
+            let read = read_exactly(&**source.file(), &mut buffer, u64::from(first.byte));
+            read.map_err(|error| io_error(source.path(), error))?;
+            let mut left = &buffer[..];
+            for _ in part {
+                let frame = Frame::split(left).filter(|(frame, _)| {
+                    frame.is_sound() && frame.session == session && frame.sequence > *last
+                });
+                let Some((frame, following)) = frame else {
+                    let changed = io::Error::other("a record changed while it was copied");
+                    return Err(io_error(source.path(), changed));
+                };
+                self.put_frame(&frame)?;
+                *last = frame.sequence;
+                left = following;
+            }
+            self.buffer = buffer;
+        }
+        Ok(())
+    }
+
+    fn put_frame(&mut self, frame: &Frame<'_>) -> Result<(), OpenError> {
+        let at = u32::try_from(self.output.at()).map_err(|_| self.too_long())?;
+        let length = u32::try_from(frame.length()).map_err(|_| self.too_long())?;
+        at.checked_add(length).ok_or_else(|| self.too_long())?;
+        match self.entries.last_mut() {
+            Some(Entry::Stand {
+                session,
+                first,
+                records,
+                bytes,
+                ..
+            }) if *session == frame.session
+                && first.0.checked_add(u64::from(*records)) == Some(frame.sequence.0)
+                && *bytes < EXTENT_BYTES =>
+            {
+                *records += 1;
+                *bytes += length;
+            }
+            _ => self.entries.push(Entry::Stand {
+                session: frame.session,
+                first: frame.sequence,
+                records: 1,
+                byte: at,
+                bytes: length,
+            }),
+        }
+        self.output.put(frame.whole()).map_err(self.io)
+    }
+
+    /// Writes what stands behind the records.
+    fn end(&mut self, sorted: &Sorted, heading: &[u8; HEADING_BYTES]) -> io::Result<Vec<Entry>> {
+        let order_at = self.output.at();
+        let mut order = Vec::new();
+        sorted.order_of_standing().encode(&mut order);
+        self.output.put(&order)?;
+        let entries_at = self.output.at();
+        let mut table = Vec::new();
+        for entry in &self.entries {
+            entry.encode(&mut table);
+        }
+        self.output.put(&table)?;
+        let trailer = Trailer {
+            entries: u32::try_from(self.entries.len()).map_err(io::Error::other)?,
+            order_at,
+            entries_at,
+            held: sorted.pieces.len() as u64,
+            removed: sorted.removed,
+            order_checksum: crc32c::crc32c(&order),
+        };
+        self.output.put(&trailer.encode(heading, &table))?;
+        self.output.flush()?;
+        Ok(std::mem::take(&mut self.entries))
+    }
+
+    fn too_long(&self) -> OpenError {
+        (self.io)(io::Error::other("no history segment is as long as this"))
+    }
+}
+
+/// How many frames are read at once, where they stand together.
+const FRAMES_AT_ONCE: usize = 256;

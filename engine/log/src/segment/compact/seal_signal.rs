@@ -1,0 +1,45 @@
+//! How the archive learns that there is something to do, and that the log has ended.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+#[derive(Debug, Default)]
+pub(crate) struct Sealings {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// How many segments have been sealed since the log was opened.
+    count: u64,
+    is_over: bool,
+}
+
+impl Sealings {
+    pub(crate) fn announce(&self) {
+        self.state().count += 1;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn end(&self) {
+        self.state().is_over = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.state().is_over
+    }
+
+    /// Waits until there have been more than `seen`, and says how many; `None` when the log has
+    /// ended.
+    pub(crate) fn wait(&self, seen: u64) -> Option<u64> {
+        let idle = |state: &mut State| !state.is_over && state.count <= seen;
+        let state = self.changed.wait_while(self.state(), idle);
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        (!state.is_over).then_some(state.count)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

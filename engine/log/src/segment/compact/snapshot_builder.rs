@@ -1,0 +1,102 @@
+//! Makes snapshots: the one before, and the records behind it.
+
+use super::Archive;
+use crate::segment::compact::sort::Source;
+use crate::segment::error::OpenError;
+use crate::segment::format::frame::Frame;
+use crate::segment::format::snapshot::{self, Unusable};
+use crate::segment::open::dir_listing::Inventory;
+use crate::segment::open::recovery::newest_snapshot;
+use crate::segment::scan::segment::{Segment, io_error, scan};
+use crate::segment::scan::visitor::{Objection, Place, Take, decode};
+use rejoin_core::{Limits, Projection, Sequence, SessionId};
+
+impl Archive {
+    /// Adds what follows the newest snapshot to it, and writes that down.
+    pub(crate) fn make_snapshot(
+        &self,
+        inventory: &Inventory,
+        sources: &[Source],
+        last: u64,
+    ) -> Result<Option<u64>, OpenError> {
+        let newest = newest_snapshot(&*self.disk, inventory, &mut Vec::new())?;
+        let (after, folded) = match newest {
+            Some((name, log, _)) if log != self.log || name.0 > last => return Ok(None),
+            Some((name, _, _)) if name.0 == last => return Ok(None),
+            // Limits decide what is accepted, and are in no snapshot.
+            Some((name, _, snapshot)) => (name.0, Projection::restored(Limits::DEFAULT, snapshot)),
+            None => (0, Projection::new(Limits::DEFAULT)),
+        };
+        let mut folding = Folding { after, folded };
+        for source in sources.iter().filter(|source| source.last() > after) {
+            if self.is_over() {
+                return Ok(None);
+            }
+            self.fold(source, &mut folding)?;
+        }
+        let snapshot = folding.folded.snapshot();
+        let written = snapshot::write(&*self.disk, self.log, last, &snapshot);
+        written.map_err(|error| io_error(self.disk.path(), error))?;
+        Ok(Some(last))
+    }
+
+    fn fold(&self, source: &Source, folding: &mut Folding) -> Result<(), OpenError> {
+        match source {
+            Source::History(history) => history.read(folding),
+            Source::Segment {
+                name, file, path, ..
+            } => {
+                let segment = Segment {
+                    file: &**file,
+                    path: path.clone(),
+                    name: *name,
+                    log: Some(self.log),
+                };
+                scan(&segment, folding).map(drop)
+            }
+        }
+    }
+
+    /// Removes snapshots that are older than those that are kept, and says which position the
+    /// oldest one is of; 0 when there are not as many.
+    pub(crate) fn forget_snapshots(&self) -> Result<u64, OpenError> {
+        let io = |error| io_error(self.disk.path(), error);
+        let inventory = Inventory::take_open(&*self.disk, |_| true)?;
+        let mut sound = Vec::new();
+        for name in inventory.snapshots {
+            let is_kept = sound.len() < snapshot::KEPT;
+            match snapshot::read(&*self.disk, name) {
+                Ok(_) if is_kept => sound.push(name.0),
+                Ok(_) | Err(Unusable::Unsound(_) | Unusable::OtherVersion(_)) => {
+                    self.disk.remove(&name.to_string()).map_err(io)?;
+                }
+                Err(Unusable::Io(error)) => return Err(io(error)),
+            }
+        }
+        Ok(match sound.get(snapshot::KEPT - 1) {
+            Some(oldest) => *oldest,
+            None => 0,
+        })
+    }
+}
+
+/// Adds up records behind a position.
+struct Folding {
+    after: u64,
+    folded: Projection,
+}
+
+impl Take for Folding {
+    fn take(&mut self, place: Place, frame: &Frame<'_>) -> Result<(), Objection> {
+        if place.position <= self.after {
+            return Ok(());
+        }
+        let added = self.folded.add(&decode(frame)?);
+        added.map_err(|violation| Objection::Damaged(violation.to_string()))
+    }
+
+    fn last(&self, session: SessionId) -> Option<Sequence> {
+        let open = self.folded.state().session(session)?;
+        Some(open.last_sequence())
+    }
+}

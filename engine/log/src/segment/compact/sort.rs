@@ -1,0 +1,285 @@
+//! Sorts the records of files that follow each other by their sessions, in memory: where each
+//! stands, not what it says.
+
+use crate::disk::DiskFile;
+use crate::schema;
+use crate::segment::error::OpenError;
+use crate::segment::format::entry::Entry;
+use crate::segment::format::frame::Frame;
+use crate::segment::format::header::LogId;
+use crate::segment::format::name::{PartName, SegmentName};
+use crate::segment::format::order::{Order, REMOVED};
+use crate::segment::read::session_map::SessionMap;
+use crate::segment::scan::compacted::History;
+use crate::segment::scan::segment::{Segment, scan};
+use crate::segment::scan::visitor::{Objection, Place, Take};
+use rejoin_core::{Sequence, SessionId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What is to be rewritten: a history segment, or a sealed one.
+#[derive(Debug)]
+pub(crate) enum Source {
+    History(History),
+    Segment {
+        name: SegmentName,
+        file: Arc<dyn DiskFile>,
+        path: PathBuf,
+        bytes: u64,
+        /// The position of its last record.
+        last: u64,
+    },
+}
+
+/// What is not to be written again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Removal {
+    /// Of these sessions all that is before a sequence.
+    pub(crate) before: BTreeMap<SessionId, Sequence>,
+    /// These sessions as if they had never been.
+    pub(crate) forgotten: BTreeSet<SessionId>,
+    /// As long as a snapshot may be needed that is older than the last one, nothing goes that
+    /// follows it: only files that end up to here are made shorter.
+    pub(crate) up_to: u64,
+}
+
+impl Source {
+    pub(crate) fn name(&self) -> PartName {
+        match self {
+            Self::History(history) => PartName::History(history.name),
+            Self::Segment { name, .. } => PartName::Segment(*name),
+        }
+    }
+
+    pub(crate) fn first(&self) -> u64 {
+        self.name().first()
+    }
+
+    pub(crate) fn last(&self) -> u64 {
+        match self {
+            Self::History(history) => history.name.last,
+            Self::Segment { last, .. } => *last,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::History(history) => history.bytes,
+            Self::Segment { bytes, .. } => *bytes,
+        }
+    }
+
+    pub(crate) fn file(&self) -> &Arc<dyn DiskFile> {
+        match self {
+            Self::History(history) => &history.file,
+            Self::Segment { file, .. } => file,
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::History(history) => &history.path,
+            Self::Segment { path, .. } => path,
+        }
+    }
+}
+
+/// Where a record stands that is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece {
+    /// Which session, in the order in which they were met.
+    pub(crate) session: u32,
+    /// Which source.
+    pub(crate) source: u32,
+    pub(crate) byte: u32,
+    pub(crate) bytes: u32,
+}
+
+/// A session that is met.
+#[derive(Debug)]
+pub(crate) struct Met {
+    pub(crate) id: SessionId,
+    /// How many records of it are kept.
+    pub(crate) records: u64,
+    /// What is removed of it: the first sequence, and the last.
+    pub(crate) removed: Option<(Sequence, Sequence)>,
+    pub(crate) notice: Option<Sequence>,
+}
+
+/// The records of all sources, in log order.
+#[derive(Debug)]
+pub(crate) struct Sorted {
+    pub(crate) pieces: Vec<Piece>,
+    pub(crate) order: Order,
+    pub(crate) sessions: Vec<Met>,
+    /// How many records have been removed, now or before.
+    pub(crate) removed: u64,
+}
+
+impl Sorted {
+    /// The order, with sessions counted as they will stand: without those that have no record.
+    pub(crate) fn order_of_standing(&self) -> Order {
+        let mut standing = 0;
+        let numbers: Vec<u32> = self
+            .sessions
+            .iter()
+            .map(|met| {
+                standing += u32::from(met.records > 0);
+                standing
+            })
+            .collect();
+        let mut order = Order::default();
+        for (whose, records) in self.order.runs() {
+            let place = whose.checked_sub(1).map(|place| place as usize);
+            let standing = place.and_then(|place| numbers.get(place));
+            order.push(standing.copied().unwrap_or(REMOVED), records);
+        }
+        order
+    }
+}
+
+/// Reads all sources, and checks every record.
+pub(crate) fn sort(sources: &[Source], log: LogId, removal: &Removal) -> Result<Sorted, OpenError> {
+    let mut sorting = Sorting {
+        removal,
+        is_short: false,
+        source: 0,
+        numbers: SessionMap::default(),
+        sorted: Sorted {
+            pieces: Vec::new(),
+            order: Order::default(),
+            sessions: Vec::new(),
+            removed: 0,
+        },
+    };
+    for (number, source) in (0..).zip(sources) {
+        sorting.source = number;
+        sorting.is_short = source.last() <= removal.up_to;
+        match source {
+            Source::History(history) => sorting.take_history(history)?,
+            Source::Segment {
+                name, file, path, ..
+            } => {
+                let segment = Segment {
+                    file: &**file,
+                    path: path.clone(),
+                    name: SegmentName::sealed(name.first),
+                    log: Some(log),
+                };
+                scan(&segment, &mut sorting)?;
+            }
+        }
+    }
+    Ok(sorting.sorted)
+}
+
+struct Sorting<'a> {
+    removal: &'a Removal,
+    /// Whether the source may be made shorter.
+    is_short: bool,
+    source: u32,
+    /// For each session one more than its place in `sorted.sessions`.
+    numbers: SessionMap<u32>,
+    sorted: Sorted,
+}
+
+impl Sorting<'_> {
+    fn take_history(&mut self, history: &History) -> Result<(), OpenError> {
+        let frames = history.frames_or_damage()?;
+        for entry in &history.entries {
+            let session = entry.session();
+            if self.removal.forgotten.contains(&session) {
+                continue;
+            }
+            match *entry {
+                Entry::Removed { first, .. } => {
+                    let last = entry.removed_up_to().map_or(first, Sequence);
+                    self.met(session).1.remove(first, last);
+                }
+                Entry::Notice { at, .. } => self.met(session).1.notice = Some(at),
+                Entry::Stand { .. } => {}
+            }
+        }
+        history.each_in_log_order(|_, logged| {
+            let Some(logged) = logged else {
+                self.pass();
+                return Ok(());
+            };
+            if let Some(Some(place)) = frames.get(logged.frame) {
+                self.add(logged.session, place.sequence, place.byte, place.bytes);
+            }
+            Ok(())
+        })
+    }
+
+    fn add(&mut self, session: SessionId, sequence: Sequence, byte: u32, bytes: u32) {
+        if self.removal.forgotten.contains(&session) {
+            return self.pass();
+        }
+        let before = self.removal.before.get(&session);
+        let source = self.source;
+        let goes = self.is_short && before.is_some_and(|before| sequence < *before);
+        let (number, met) = self.met(session);
+        if goes {
+            met.remove(sequence, sequence);
+            return self.pass();
+        }
+        met.records += 1;
+        self.sorted.order.push(number, 1);
+        self.sorted.pieces.push(Piece {
+            session: number,
+            source,
+            byte,
+            bytes,
+        });
+    }
+
+    /// A record that has been removed, or is.
+    fn pass(&mut self) {
+        self.sorted.order.push(REMOVED, 1);
+        self.sorted.removed += 1;
+    }
+
+    fn met(&mut self, session: SessionId) -> (u32, &mut Met) {
+        let number = self.numbers.get_or_default(session);
+        if *number == 0 {
+            self.sorted.sessions.push(Met {
+                id: session,
+                records: 0,
+                removed: None,
+                notice: None,
+            });
+            *number = u32::try_from(self.sorted.sessions.len()).unwrap_or(u32::MAX);
+        }
+        let number = *number;
+        match self.sorted.sessions.get_mut(number as usize - 1) {
+            Some(met) => (number, met),
+            None => unreachable!("every number is a session's that was met"),
+        }
+    }
+}
+
+impl Met {
+    fn remove(&mut self, first: Sequence, last: Sequence) {
+        let removed = self.removed.get_or_insert((first, last));
+        *removed = (removed.0.min(first), removed.1.max(last));
+    }
+}
+
+impl Take for Sorting<'_> {
+    fn take(&mut self, place: Place, frame: &Frame<'_>) -> Result<(), Objection> {
+        let too_long = |_| Objection::Damaged("no segment is as long as this".to_owned());
+        let byte = u32::try_from(place.byte).map_err(too_long)?;
+        let bytes = u32::try_from(frame.length()).map_err(too_long)?;
+        self.add(frame.session, frame.sequence, byte, bytes);
+        if let Some(before) = schema::removes_before(frame.record) {
+            self.met(frame.session).1.notice = Some(before);
+        }
+        Ok(())
+    }
+
+    fn last(&self, _: SessionId) -> Option<Sequence> {
+        None
+    }
+}

@@ -1,0 +1,67 @@
+//! The first bytes of a history segment and of a snapshot: what it is, whose, and two numbers.
+
+use crate::segment::format::fields::{bytes_at, u32_at, u64_at};
+use crate::segment::format::header::LogId;
+
+pub(crate) const HEADING_BYTES: usize = 48;
+const VERSION_AT: usize = 8;
+const LOG_AT: usize = 12;
+const NUMBERS_AT: usize = 28;
+const CHECKSUM_AT: usize = 44;
+
+/// What one kind of file begins with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind {
+    pub(crate) magic: [u8; 8],
+    /// The version that is written, and the only one that is read.
+    pub(crate) version: u32,
+}
+
+/// A heading that is sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Heading {
+    pub(crate) log: LogId,
+    pub(crate) numbers: [u64; 2],
+}
+
+/// Why bytes are not a heading that this version reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeadingFault {
+    Unsound(&'static str),
+    Version(u32),
+}
+
+impl Heading {
+    pub(crate) fn encode(&self, kind: Kind) -> [u8; HEADING_BYTES] {
+        let mut bytes = Vec::with_capacity(HEADING_BYTES);
+        bytes.extend_from_slice(&kind.magic);
+        bytes.extend_from_slice(&kind.version.to_le_bytes());
+        bytes.extend_from_slice(&self.log.to_bytes());
+        for number in self.numbers {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+        bytes_at(&bytes, 0)
+    }
+
+    pub(crate) fn decode(bytes: &[u8], kind: Kind) -> Result<Self, HeadingFault> {
+        let Some(bytes) = bytes.get(..HEADING_BYTES) else {
+            return Err(HeadingFault::Unsound("the file ends within its heading"));
+        };
+        if !bytes.starts_with(&kind.magic) {
+            return Err(HeadingFault::Unsound("it does not begin as such a file"));
+        }
+        let (covered, _) = bytes.split_at(CHECKSUM_AT);
+        if crc32c::crc32c(covered) != u32_at(bytes, CHECKSUM_AT) {
+            return Err(HeadingFault::Unsound("the heading's checksum is wrong"));
+        }
+        let version = u32_at(bytes, VERSION_AT);
+        if version != kind.version {
+            return Err(HeadingFault::Version(version));
+        }
+        Ok(Self {
+            log: LogId::from_bytes(bytes_at(bytes, LOG_AT)),
+            numbers: [u64_at(bytes, NUMBERS_AT), u64_at(bytes, NUMBERS_AT + 8)],
+        })
+    }
+}

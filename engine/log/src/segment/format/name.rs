@@ -1,0 +1,195 @@
+//! What a log's files are called. A segment's name says whether it is sealed: the name changes in
+//! one step, which no crash can leave half done.
+
+use std::fmt;
+
+/// The segment that is written to, or was when the process died. Its end may be torn.
+const ACTIVE: &str = "active";
+/// A segment that is complete and durable to its last byte. Whatever is wrong in it is damage.
+const SEALED: &str = "sealed";
+
+/// A segment whose header is not durable yet: nobody has seen it, nothing is in it.
+pub(crate) const BEGINNING: &str = "beginning";
+/// A file that is being filled with zeros, to become the spare.
+pub(crate) const ZEROING: &str = "zeroing";
+/// A file full of zeros, to become the next segment.
+pub(crate) const SPARE: &str = "spare";
+
+/// A file that is being written by the archive, to become a history segment or a snapshot.
+pub(crate) const REWRITING: &str = "rewriting";
+
+/// Records in the order of their sessions.
+const HISTORY: &str = "history";
+/// What the records up to a position add up to.
+const SNAPSHOT: &str = "snapshot";
+
+/// A segment's name: the position of its first record, and whether it is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SegmentName {
+    pub(crate) first: u64,
+    pub(crate) sealed: bool,
+}
+
+impl SegmentName {
+    pub(crate) fn active(first: u64) -> Self {
+        Self {
+            first,
+            sealed: false,
+        }
+    }
+
+    pub(crate) fn sealed(first: u64) -> Self {
+        Self {
+            first,
+            sealed: true,
+        }
+    }
+
+    /// Reads exactly what `Display` writes: a file of another name is none of the log's.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let (first, state) = name.split_once('.')?;
+        let name_read = Self {
+            first: first.parse().ok()?,
+            sealed: match state {
+                ACTIVE => false,
+                SEALED => true,
+                _ => return None,
+            },
+        };
+        (name_read.to_string() == name).then_some(name_read)
+    }
+}
+
+impl fmt::Display for SegmentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.sealed { SEALED } else { ACTIVE };
+        write!(f, "{:020}.{state}", self.first)
+    }
+}
+
+/// A history segment's name: the positions of the first and the last record that it stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct HistoryName {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+}
+
+impl HistoryName {
+    /// As [`SegmentName::parse`].
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let (positions, kind) = name.split_once('.')?;
+        let (first, last) = positions.split_once('-')?;
+        let name_read = Self {
+            first: first.parse().ok()?,
+            last: last.parse().ok()?,
+        };
+        let is_history = kind == HISTORY && name_read.first <= name_read.last;
+        (is_history && name_read.to_string() == name).then_some(name_read)
+    }
+
+    /// Whether a file that begins at `first` can be part of it.
+    pub(crate) fn covers(&self, first: u64) -> bool {
+        (self.first..=self.last).contains(&first)
+    }
+}
+
+impl fmt::Display for HistoryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:020}-{:020}.{HISTORY}", self.first, self.last)
+    }
+}
+
+/// A snapshot's name: the position of the last record in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SnapshotName(pub(crate) u64);
+
+impl SnapshotName {
+    /// As [`SegmentName::parse`].
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let (position, kind) = name.split_once('.')?;
+        let name_read = Self(position.parse().ok()?);
+        (kind == SNAPSHOT && name_read.to_string() == name).then_some(name_read)
+    }
+}
+
+impl fmt::Display for SnapshotName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:020}.{SNAPSHOT}", self.0)
+    }
+}
+
+/// A file that holds records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum PartName {
+    History(HistoryName),
+    Segment(SegmentName),
+}
+
+impl PartName {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let history = HistoryName::parse(name).map(Self::History);
+        history.or_else(|| SegmentName::parse(name).map(Self::Segment))
+    }
+
+    /// The position of the first record that it stands for.
+    pub(crate) fn first(&self) -> u64 {
+        match self {
+            Self::History(name) => name.first,
+            Self::Segment(name) => name.first,
+        }
+    }
+}
+
+impl fmt::Display for PartName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::History(name) => name.fmt(f),
+            Self::Segment(name) => name.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_has_one_name_only() {
+        let name = SegmentName::sealed(17);
+        assert_eq!(name.to_string(), "00000000000000000017.sealed");
+        assert_eq!(SegmentName::parse(&name.to_string()), Some(name));
+        assert_eq!(
+            SegmentName::parse("18446744073709551615.active"),
+            Some(SegmentName::active(u64::MAX))
+        );
+        for other in [
+            "17.sealed",
+            "00000000000000000017.sealed.bak",
+            "00000000000000000017",
+            "+0000000000000000017.active",
+            "99999999999999999999.active",
+            "lock",
+        ] {
+            assert_eq!(SegmentName::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn history_and_snapshots_have_one_name_only() {
+        let history = HistoryName { first: 1, last: 20 };
+        let name = "00000000000000000001-00000000000000000020.history";
+        assert_eq!(history.to_string(), name);
+        assert_eq!(PartName::parse(name), Some(PartName::History(history)));
+        let name = "00000000000000000020.snapshot";
+        assert_eq!(SnapshotName::parse(name), Some(SnapshotName(20)));
+        for other in [
+            "00000000000000000021-00000000000000000020.history",
+            "1-20.history",
+            "00000000000000000020.history",
+            "20.snapshot",
+        ] {
+            assert_eq!(PartName::parse(other), None, "{other}");
+            assert_eq!(SnapshotName::parse(other), None, "{other}");
+        }
+    }
+}

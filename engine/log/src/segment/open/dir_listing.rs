@@ -1,0 +1,175 @@
+//! Which files of a directory are the log's, and which of them others stand for.
+//!
+//! A history segment gets its name before what it stands for is removed. When both are there, the
+//! crash came between: if all that it stands for is there, that is believed, because the name of
+//! the history segment may not be durable; else the history segment is, because only who knew its
+//! name to be durable has removed anything. Nothing is written here.
+
+use crate::disk::{Disk, read_exactly};
+use crate::segment::error::OpenError;
+use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, Site};
+use crate::segment::format::header::{HEADER_BYTES, Header, LogId};
+use crate::segment::format::name::{HistoryName, PartName, SegmentName, SnapshotName};
+use crate::segment::scan::segment::io_error;
+use std::io;
+
+#[derive(Debug, Default)]
+pub(crate) struct Inventory {
+    /// The files that make up the log, in its order.
+    pub(crate) parts: Vec<PartName>,
+    /// Files that others stand for.
+    pub(crate) superseded: Vec<PartName>,
+    /// The newest first.
+    pub(crate) snapshots: Vec<SnapshotName>,
+    /// All names, whosever.
+    names: Vec<String>,
+}
+
+impl Inventory {
+    pub(crate) fn take(disk: &dyn Disk) -> Result<Self, OpenError> {
+        let mut inventory = Self::list(disk)?;
+        inventory.supersede(disk)?;
+        Ok(inventory)
+    }
+
+    fn list(disk: &dyn Disk) -> Result<Self, OpenError> {
+        let names = disk.names().map_err(|error| io_error(disk.path(), error))?;
+        let mut parts: Vec<_> = names.iter().filter_map(|it| PartName::parse(it)).collect();
+        parts.sort_unstable_by_key(|part| (part.first(), *part));
+        let mut snapshots: Vec<_> = names
+            .iter()
+            .filter_map(|name| SnapshotName::parse(name))
+            .collect();
+        snapshots.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(Self {
+            parts,
+            superseded: Vec::new(),
+            snapshots,
+            names,
+        })
+    }
+
+    /// As [`take`](Self::take), of a log that is open: `is_known` says of which files. Others that
+    /// a round of the archive has left there are superseded.
+    pub(crate) fn take_open(
+        disk: &dyn Disk,
+        is_known: impl Fn(PartName) -> bool,
+    ) -> Result<Self, OpenError> {
+        let mut inventory = Self::list(disk)?;
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            inventory.parts.iter().partition(|part| is_known(**part));
+        let is_left = |part: &PartName| match part {
+            PartName::History(_) => true,
+            // The writer may have sealed or begun one in this moment.
+            PartName::Segment(_) => known.iter().any(|known| match known {
+                PartName::History(name) => name.covers(part.first()),
+                PartName::Segment(_) => false,
+            }),
+        };
+        inventory.superseded = unknown.into_iter().filter(is_left).collect();
+        inventory.parts = known;
+        Ok(inventory)
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|it| it == name)
+    }
+
+    fn supersede(&mut self, disk: &dyn Disk) -> Result<(), OpenError> {
+        let mut histories: Vec<_> = self
+            .parts
+            .iter()
+            .filter_map(|part| match part {
+                PartName::History(name) => Some(*name),
+                PartName::Segment(_) => None,
+            })
+            .collect();
+        // The longest first: what it stands for may be history segments.
+        histories.sort_unstable_by_key(|name| std::cmp::Reverse(name.last - name.first));
+        for history in histories {
+            let itself = PartName::History(history);
+            if self.superseded.contains(&itself) {
+                continue;
+            }
+            let within: Vec<_> = self
+                .parts
+                .iter()
+                .copied()
+                .filter(|part| *part != itself && is_within(history, *part))
+                .filter(|part| !self.superseded.contains(part))
+                .collect();
+            if within.is_empty() {
+                continue;
+            }
+            if is_whole(disk, history, &within)? {
+                self.superseded.push(itself);
+            } else {
+                self.superseded.extend(within);
+            }
+        }
+        let superseded = &self.superseded;
+        self.parts.retain(|part| !superseded.contains(part));
+        Ok(())
+    }
+}
+
+fn is_within(history: HistoryName, part: PartName) -> bool {
+    let last = match part {
+        PartName::History(name) => name.last,
+        PartName::Segment(name) => name.first,
+    };
+    history.covers(part.first()) && history.covers(last)
+}
+
+/// Whether these files hold all that the history segment stands for.
+fn is_whole(disk: &dyn Disk, history: HistoryName, parts: &[PartName]) -> Result<bool, OpenError> {
+    let mut next = history.first;
+    for part in parts {
+        if part.first() != next {
+            continue;
+        }
+        let last = match part {
+            PartName::History(name) => Some(name.last),
+            PartName::Segment(name) => {
+                let path = disk.path().join(name.to_string());
+                last_of(disk, *name).map_err(|error| io_error(&path, error))?
+            }
+        };
+        let Some(last) = last else {
+            return Ok(false);
+        };
+        next = last.saturating_add(1);
+    }
+    Ok(next.checked_sub(1) == Some(history.last))
+}
+
+/// The position of the last record of a segment that was sealed, as its seal says; `None` when
+/// there is no sound seal at its end.
+pub(crate) fn last_of(disk: &dyn Disk, name: SegmentName) -> io::Result<Option<u64>> {
+    let file = disk.open(&name.to_string())?;
+    let length = file.length()?;
+    let Some(byte) = length.checked_sub(BATCH_HEAD_BYTES as u64) else {
+        return Ok(None);
+    };
+    let Some(log) = identity(disk, name)? else {
+        return Ok(None);
+    };
+    let mut bytes = [0; BATCH_HEAD_BYTES];
+    read_exactly(&*file, &mut bytes, byte)?;
+    let segment = name.first;
+    let head = BatchHead::decode(&bytes, Site { log, segment, byte });
+    Ok(head
+        .filter(BatchHead::is_seal)
+        .and_then(|head| head.first.checked_sub(1)))
+}
+
+/// The log that a segment belongs to, where its header is sound.
+fn identity(disk: &dyn Disk, name: SegmentName) -> io::Result<Option<LogId>> {
+    let file = disk.open(&name.to_string())?;
+    if file.length()? < HEADER_BYTES as u64 {
+        return Ok(None);
+    }
+    let mut bytes = [0; HEADER_BYTES];
+    read_exactly(&*file, &mut bytes, 0)?;
+    Ok(Header::decode(&bytes).ok().map(|header| header.log))
+}

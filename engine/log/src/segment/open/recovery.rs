@@ -1,0 +1,403 @@
+//! Opening: takes the newest snapshot, reads what history segments say of themselves and the other
+//! segments from front to back, and brings the last one to a clean end. All but the snapshot is
+//! read by a thread of its own, ahead of who is told.
+
+use crate::disk::{Disk, DiskFile, read_exactly, write_all};
+use crate::schema;
+use crate::segment::error::{Damage, OpenError};
+use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, Site};
+use crate::segment::format::entry::Entry;
+use crate::segment::format::header::LogId;
+use crate::segment::format::name::{
+    BEGINNING, HistoryName, PartName, REWRITING, SegmentName, SnapshotName, ZEROING,
+};
+use crate::segment::format::snapshot::{self, Unusable};
+use crate::segment::open::dir_listing::Inventory;
+use crate::segment::open::read_ahead::read_ahead;
+use crate::segment::open::replay::Replay;
+use crate::segment::read::index::Index;
+use crate::segment::scan::compacted::History;
+use crate::segment::scan::segment::{Scan, Segment, Torn, io_error, scan};
+use crate::segment::scan::visitor::{Objection, Opening, Place, Take, decode};
+use crate::segment::scan::window::WINDOW_BYTES;
+use rejoin_core::{Record, Sequence, SessionId, Snapshot};
+use std::io;
+use std::path::PathBuf;
+
+/// What opening a log found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// How many records the log holds.
+    pub records: u64,
+    /// How many records it held that have been removed.
+    pub removed: u64,
+    /// How many files they are in.
+    pub segments: usize,
+    /// The position of the snapshot that was taken: the records behind it were told.
+    pub snapshot: Option<u64>,
+    /// Snapshots that were passed over.
+    pub passed_over: Vec<PassedOver>,
+    /// What a crash left half written, if anything. It has been cut off.
+    pub torn: Option<Torn>,
+}
+
+/// A snapshot that cannot be used. Nothing is lost with it: the records say the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    /// The snapshot.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// A log that has been read to its end.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    /// Whose it is; `None` when it has no segment.
+    pub(crate) log: Option<LogId>,
+    /// The position of the next record.
+    pub(crate) next: u64,
+    pub(crate) index: Index,
+    /// The files, in the order of the log.
+    pub(crate) parts: Vec<PartName>,
+    /// Segments that were sealed, and whose new names the disk has forgotten: a sync of the
+    /// directory failed, and whoever went on saw names that were in memory only.
+    misnamed: Vec<SegmentName>,
+    /// The position behind which records are told.
+    after: u64,
+    pub(crate) report: Recovery,
+}
+
+/// Reads what there is, and tells `replay` what is behind the snapshot that it takes. Afterwards
+/// all segments are sealed.
+pub(crate) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recovered, OpenError> {
+    let mut recovered = Recovered {
+        log: None,
+        next: 1,
+        index: Index::default(),
+        parts: Vec::new(),
+        misnamed: Vec::new(),
+        after: 0,
+        report: Recovery::default(),
+    };
+    let io = |source| io_error(disk.path(), source);
+    let inventory = Inventory::take(disk)?;
+    for unfinished in [BEGINNING, ZEROING, REWRITING] {
+        if inventory.has(unfinished) {
+            disk.remove(unfinished).map_err(io)?;
+        }
+    }
+    let newest = recovered.restore(disk, &inventory, replay)?;
+    let read = |visit: &mut dyn FnMut(Record)| recovered.read(disk, &inventory.parts, visit);
+    read_ahead(replay, read).map_err(io)??;
+    recovered.check(disk, newest)?;
+    recovered.rename(disk).map_err(io)?;
+    for part in &inventory.superseded {
+        disk.remove(&part.to_string()).map_err(io)?;
+    }
+    if !inventory.superseded.is_empty() {
+        disk.sync().map_err(io)?;
+    }
+    let positions = recovered.next.saturating_sub(1);
+    recovered.report.records = positions.saturating_sub(recovered.report.removed);
+    recovered.report.segments = recovered.parts.len();
+    Ok(recovered)
+}
+
+/// Tells the records of a history segment that are behind the snapshot.
+struct Telling<'a> {
+    index: &'a Index,
+    after: u64,
+    visit: &'a mut dyn FnMut(Record),
+}
+
+impl Take for Telling<'_> {
+    fn take(
+        &mut self,
+        place: Place,
+        frame: &crate::segment::format::frame::Frame<'_>,
+    ) -> Result<(), Objection> {
+        // Without a snapshot, nothing is folded of a session whose beginning is gone.
+        let is_left_over = self.after == 0
+            && self.index.is_removed(frame.session)
+            && schema::removes_before(frame.record).is_none();
+        if place.position > self.after && !is_left_over {
+            (self.visit)(decode(frame)?);
+        }
+        Ok(())
+    }
+
+    fn last(&self, _: SessionId) -> Option<Sequence> {
+        None
+    }
+}
+
+impl Recovered {
+    /// Gives the newest snapshot that is sound, and says which that is.
+    fn restore(
+        &mut self,
+        disk: &dyn Disk,
+        inventory: &Inventory,
+        replay: &mut dyn Replay,
+    ) -> Result<Option<SnapshotName>, OpenError> {
+        let newest = newest_snapshot(disk, inventory, &mut self.report.passed_over)?;
+        let Some((name, log, snapshot)) = newest else {
+            return Ok(None);
+        };
+        self.log = Some(log);
+        if replay.wants_snapshot() {
+            replay.restore(snapshot);
+            self.after = name.0;
+            self.report.snapshot = Some(name.0);
+        }
+        Ok(Some(name))
+    }
+
+    /// Reads all files, and tells what is behind the snapshot.
+    fn read(
+        &mut self,
+        disk: &dyn Disk,
+        parts: &[PartName],
+        visit: &mut dyn FnMut(Record),
+    ) -> Result<(), OpenError> {
+        for (place, part) in parts.iter().enumerate() {
+            let is_last = place + 1 == parts.len();
+            match *part {
+                PartName::History(name) => self.take_history(disk, name, visit)?,
+                PartName::Segment(name) => self.take(disk, name, is_last, visit)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all is there that the newest snapshot says was.
+    fn check(&self, disk: &dyn Disk, newest: Option<SnapshotName>) -> Result<(), OpenError> {
+        let last = self.next.saturating_sub(1);
+        if let Some(name) = newest.filter(|name| name.0 > last) {
+            let reason = format!(
+                "the snapshot is of position {}, and the log ends at position {last}: segments \
+                 are missing",
+                name.0
+            );
+            return Err(damaged(disk.path().join(name.to_string()), reason));
+        }
+        Ok(())
+    }
+
+    /// Gives the names again that were forgotten, now that nothing has been found damaged.
+    fn rename(&mut self, disk: &dyn Disk) -> io::Result<()> {
+        if self.misnamed.is_empty() {
+            return Ok(());
+        }
+        for name in self.misnamed.drain(..) {
+            let sealed = SegmentName::sealed(name.first).to_string();
+            disk.rename(&name.to_string(), &sealed)?;
+        }
+        disk.sync()
+    }
+
+    /// Whether this is the file that follows, and its number.
+    fn follow(&self, disk: &dyn Disk, part: PartName) -> Result<u32, OpenError> {
+        let damaged = |reason| damaged(disk.path().join(part.to_string()), reason);
+        if part.first() != self.next {
+            return Err(damaged(format!(
+                "position {} was to follow; a segment is missing, or there twice",
+                self.next
+            )));
+        }
+        u32::try_from(self.parts.len())
+            .map_err(|_| damaged("no log has so many segments".to_owned()))
+    }
+
+    fn take_history(
+        &mut self,
+        disk: &dyn Disk,
+        name: HistoryName,
+        visit: &mut dyn FnMut(Record),
+    ) -> Result<(), OpenError> {
+        let part = PartName::History(name);
+        let number = self.follow(disk, part)?;
+        let history = History::open(disk, name)?;
+        if let Some(log) = self.log.filter(|log| *log != history.log) {
+            let reason = format!("it belongs to log {}, not to log {log}", history.log);
+            return Err(history.damaged(0, None, &reason));
+        }
+        self.log = Some(history.log);
+        for entry in &history.entries {
+            let added = match *entry {
+                Entry::Removed { session, first, .. } => {
+                    let last = entry.removed_up_to().unwrap_or(first.0);
+                    self.index.remove(session, first.0, last)
+                }
+                Entry::Notice { session, at } => {
+                    self.index.notice(session, at);
+                    Ok(())
+                }
+                Entry::Stand { session, .. } => match entry.extent(number) {
+                    Some(extent) => self.index.add_extent(session, extent),
+                    None => Ok(()),
+                },
+            };
+            added.map_err(|last| {
+                let reason = format!(
+                    "what it says of session {} does not follow sequence {last}, its last before",
+                    entry.session()
+                );
+                history.damaged(0, None, &reason)
+            })?;
+        }
+        if name.last > self.after {
+            history.read(&mut Telling {
+                index: &self.index,
+                after: self.after,
+                visit,
+            })?;
+        }
+        self.report.removed = self.report.removed.saturating_add(history.removed());
+        self.next = name.last.saturating_add(1);
+        self.parts.push(part);
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        disk: &dyn Disk,
+        name: SegmentName,
+        is_last: bool,
+        visit: &mut dyn FnMut(Record),
+    ) -> Result<(), OpenError> {
+        let part = PartName::Segment(name);
+        let number = self.follow(disk, part)?;
+        let path = disk.path().join(name.to_string());
+        let damaged = |reason: &str| damaged(path.clone(), reason.to_owned());
+        let io = |source| io_error(&path, source);
+        let title = name.to_string();
+        let file = if name.sealed {
+            disk.open(&title).map_err(io)?
+        } else {
+            disk.open_writable(&title).map_err(io)?
+        };
+        let segment = Segment {
+            file: &*file,
+            path: path.clone(),
+            name,
+            log: self.log,
+        };
+        let mut opening = Opening {
+            index: &mut self.index,
+            ordinal: number,
+            after: self.after,
+            visit,
+        };
+        let scan = scan(&segment, &mut opening)?;
+        self.log = Some(scan.log);
+        self.next = scan.next;
+        let sealed = PartName::Segment(SegmentName::sealed(name.first));
+        if name.sealed {
+            if scan.next == name.first {
+                return Err(damaged("a segment without records was sealed"));
+            }
+            self.parts.push(sealed);
+        } else if !is_last {
+            if !scan.is_sealed || scan.next == name.first {
+                return Err(damaged("a segment follows that was never sealed"));
+            }
+            self.misnamed.push(name);
+            self.parts.push(sealed);
+        } else if scan.next == name.first {
+            // Nothing was ever acknowledged in it, and its name is the next segment's.
+            disk.remove(&title).map_err(io)?;
+            disk.sync().map_err(io)?;
+        } else {
+            seal_recovered(disk, &*file, name, &scan).map_err(io)?;
+            self.parts.push(sealed);
+        }
+        self.report.torn = scan.torn;
+        Ok(())
+    }
+}
+
+fn damaged(file: PathBuf, reason: String) -> OpenError {
+    OpenError::Damaged(Damage {
+        file,
+        byte: 0,
+        record: None,
+        reason,
+    })
+}
+
+/// The newest snapshot that is sound, and whose it is. Others are passed over.
+pub(crate) fn newest_snapshot(
+    disk: &dyn Disk,
+    inventory: &Inventory,
+    passed_over: &mut Vec<PassedOver>,
+) -> Result<Option<(SnapshotName, LogId, Snapshot)>, OpenError> {
+    for name in &inventory.snapshots {
+        let file = disk.path().join(name.to_string());
+        match snapshot::read(disk, *name) {
+            Ok((log, snapshot)) => return Ok(Some((*name, log, snapshot))),
+            Err(Unusable::Unsound(reason) | Unusable::OtherVersion(reason)) => {
+                passed_over.push(PassedOver { file, reason });
+            }
+            Err(Unusable::Io(error)) => return Err(io_error(&file, error)),
+        }
+    }
+    Ok(None)
+}
+
+/// Cuts a torn end off, and seals the segment. Interrupted anywhere, it can be done again.
+fn seal_recovered(
+    disk: &dyn Disk,
+    file: &dyn DiskFile,
+    name: SegmentName,
+    scan: &Scan,
+) -> io::Result<()> {
+    let (byte, durable) = scan.vouched;
+    write_again(file, byte, scan.end)?;
+    file.set_length(scan.end)?;
+    if scan.torn.is_some() {
+        // A seal with something behind it is damage: the power may go when the one is on the disk
+        // and the other still is.
+        file.sync()?;
+    }
+    let site = Site {
+        log: scan.log,
+        segment: name.first,
+        byte: scan.end,
+    };
+    write_all(file, &seal(site, scan.next, durable), scan.end)?;
+    file.sync()?;
+    disk.rename(
+        &name.to_string(),
+        &SegmentName::sealed(name.first).to_string(),
+    )?;
+    disk.sync()
+}
+
+/// The batch without records that ends a segment.
+pub(crate) fn seal(site: Site, next: u64, durable: u64) -> [u8; BATCH_HEAD_BYTES] {
+    let head = BatchHead {
+        body_bytes: 0,
+        records: 0,
+        body_checksum: 0,
+        first: next,
+        durable,
+    };
+    head.encode(site)
+}
+
+/// Writes what is there once more. Nobody vouches that it is durable: it may be in the operating
+/// system's memory only, and after a sync that failed even believed to be on the disk, so that
+/// the next sync would pass over it. What has been told to `visit` must not be lost any more.
+fn write_again(file: &dyn DiskFile, mut from: u64, to: u64) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    while from < to {
+        let left = to.saturating_sub(from);
+        let count = usize::try_from(left).map_or(WINDOW_BYTES, |left| left.min(WINDOW_BYTES));
+        buffer.resize(count, 0);
+        read_exactly(file, &mut buffer, from)?;
+        write_all(file, &buffer, from)?;
+        from += count as u64;
+    }
+    Ok(())
+}

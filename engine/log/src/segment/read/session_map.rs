@@ -1,0 +1,130 @@
+//! A value for each session, found in constant time.
+//!
+//! Replay looks up the session of every record: with a tree, that takes longer than all else
+//! together. The map is never iterated, so that nothing depends on its order; and what it hashes
+//! are identities that the server has drawn, so that nobody can choose them to collide.
+
+use rejoin_core::SessionId;
+
+/// A map from sessions to values that only grows.
+#[derive(Debug)]
+pub(crate) struct SessionMap<V> {
+    values: Vec<(SessionId, V)>,
+    /// For each slot, one more than the place of its value; 0 when the slot is free. A session is
+    /// in the first free slot from the one on that its hash names. At most half are taken.
+    slots: Vec<u32>,
+}
+
+/// The fewest slots that there are, once there is a value. A power of two, as every number of
+/// slots is.
+const FIRST_SLOTS: usize = 16;
+
+impl<V> Default for SessionMap<V> {
+    fn default() -> Self {
+        Self {
+            values: Vec::new(),
+            slots: Vec::new(),
+        }
+    }
+}
+
+impl<V: Default> SessionMap<V> {
+    /// The session's value, if it has one.
+    pub(crate) fn get(&self, session: SessionId) -> Option<&V> {
+        let place = self.find(session).ok()?;
+        self.values.get(place).map(|(_, value)| value)
+    }
+
+    /// The session's value, which is made where there is none.
+    pub(crate) fn get_or_default(&mut self, session: SessionId) -> &mut V {
+        let place = self.find(session).unwrap_or_else(|_| self.insert(session));
+        match self.values.get_mut(place) {
+            Some((_, value)) => value,
+            None => unreachable!("a slot names a value that there is"),
+        }
+    }
+
+    /// The place of the session's value, or else the slot that it would get.
+    fn find(&self, session: SessionId) -> Result<usize, usize> {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut slot = hash(session) & mask;
+        loop {
+            let place = match self.slots.get(slot) {
+                None | Some(0) => return Err(slot),
+                Some(&taken) => taken as usize - 1,
+            };
+            match self.values.get(place) {
+                Some((found, _)) if *found == session => return Ok(place),
+                _ => slot = (slot + 1) & mask,
+            }
+        }
+    }
+
+    /// Adds a session that is not there.
+    fn insert(&mut self, session: SessionId) -> usize {
+        if self.slots.len() <= self.values.len() * 2 {
+            self.grow();
+        }
+        let place = self.values.len();
+        self.values.push((session, V::default()));
+        self.take_slot(session, place);
+        place
+    }
+
+    fn grow(&mut self) {
+        let slots = (self.slots.len() * 2).max(FIRST_SLOTS);
+        self.slots.clear();
+        self.slots.resize(slots, 0);
+        for place in 0..self.values.len() {
+            if let Some(&(session, _)) = self.values.get(place) {
+                self.take_slot(session, place);
+            }
+        }
+    }
+
+    fn take_slot(&mut self, session: SessionId, place: usize) {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut slot = hash(session) & mask;
+        while let Some(taken) = self.slots.get_mut(slot) {
+            if *taken == 0 {
+                // Four thousand million sessions do not fit into memory: this is never cut off.
+                *taken = u32::try_from(place + 1).unwrap_or(u32::MAX);
+                return;
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+}
+
+fn hash(session: SessionId) -> usize {
+    let number = u128::from_le_bytes(session.to_bytes());
+    let folded = (number >> 64) as u64 ^ (number as u64).rotate_left(32);
+    let mixed = folded.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ (mixed >> 32)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(number: u32) -> SessionId {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&number.to_le_bytes());
+        SessionId::from_bytes(bytes)
+    }
+
+    #[test]
+    fn a_session_keeps_its_value_however_many_there_are() {
+        let mut map = SessionMap::default();
+        assert_eq!(map.get(session(0)), None);
+        for number in 0..5_000 {
+            assert_eq!(map.get(session(number)), None);
+            *map.get_or_default(session(number)) = number;
+            assert_eq!(map.get(session(number / 2)), Some(&(number / 2)));
+        }
+        for number in 0..5_000 {
+            assert_eq!(*map.get_or_default(session(number)), number);
+        }
+        assert_eq!(map.get(session(5_000)), None);
+    }
+}

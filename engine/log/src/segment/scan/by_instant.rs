@@ -1,0 +1,88 @@
+//! An order of a segment's records where nothing tells any more in which they were logged.
+//!
+//! What enters: the records of each session, in its order. What leaves: all of them, in an order in
+//! which they can have been logged. Never: a session's records in another order than its own.
+//!
+//! Instants never go back in a log. Of several that are the same, what is given a number tells the
+//! most: numbers only grow.
+
+use crate::schema;
+use crate::segment::error::OpenError;
+use crate::segment::scan::compacted::{FramePlace, History};
+use crate::segment::scan::visitor::Take;
+use rejoin_core::{Event, LossCause, Record};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// What decides which of several sessions' next records comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    at: u64,
+    /// What has no number, then what has one, then what follows the last numbers that there are.
+    kind: u8,
+    number: u64,
+}
+
+impl Turn {
+    fn of(record: &Record) -> Self {
+        let (kind, number) = match &record.event {
+            Event::SessionCreated { number, .. } => (1, number.0),
+            Event::JobSubmitted { job, .. } => (2, job.0),
+            Event::RecordsLost {
+                cause: LossCause::Retention { last_job, .. },
+                ..
+            } => (3, last_job.0),
+            _ => (0, 0),
+        };
+        Self {
+            at: record.at.as_millis(),
+            kind,
+            number,
+        }
+    }
+}
+
+impl History {
+    /// Gives the records of `frames` to `take` in an order in which they can have been logged.
+    /// Reads each record twice; takes memory for each session.
+    pub(crate) fn tell_by_instant(
+        &self,
+        frames: &[Option<FramePlace>],
+        take: &mut dyn Take,
+    ) -> Result<(), OpenError> {
+        let mut buffer = Vec::new();
+        let mut streams = self.streams();
+        let mut heads = BinaryHeap::new();
+        for (whose, stream) in streams.iter_mut().enumerate() {
+            let places = &mut stream.frames;
+            let head = self.head(frames, places, Turn::default(), &mut buffer)?;
+            heads.extend(head.map(|(turn, place)| Reverse((turn, whose, place))));
+        }
+        while let Some(Reverse((turn, whose, place))) = heads.pop() {
+            self.give(place, self.name.first, &mut buffer, take)?;
+            if let Some(stream) = streams.get_mut(whose) {
+                let head = self.head(frames, &mut stream.frames, turn, &mut buffer)?;
+                heads.extend(head.map(|(turn, place)| Reverse((turn, whose, place))));
+            }
+        }
+        Ok(())
+    }
+
+    /// A session's next sound record, and its turn; what can't be decoded follows what is before it.
+    fn head(
+        &self,
+        frames: &[Option<FramePlace>],
+        left: &mut std::ops::Range<usize>,
+        before: Turn,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Option<(Turn, FramePlace)>, OpenError> {
+        let next = left.find_map(|frame| frames.get(frame).copied().flatten());
+        let Some(place) = next else {
+            return Ok(None);
+        };
+        let frame = self.frame(place, buffer)?;
+        let record = schema::decode(frame.session, frame.sequence, frame.record);
+        let turn = record.map_or(before, |record| Turn::of(&record));
+        Ok(Some((turn, place)))
+    }
+}

@@ -1,0 +1,465 @@
+//! Reads history segments: what they say of themselves, and all that they hold.
+
+use crate::disk::{Disk, DiskFile, read_exactly};
+use crate::segment::error::{Damage, OpenError};
+use crate::segment::format::KIND;
+use crate::segment::format::entry::{ENTRY_BYTES, Entry};
+use crate::segment::format::file_header::{HEADING_BYTES, Heading, HeadingFault};
+use crate::segment::format::footer::{TRAILER_BYTES, Trailer};
+use crate::segment::format::frame::{FRAME_HEAD_BYTES, Frame};
+use crate::segment::format::header::LogId;
+use crate::segment::format::name::HistoryName;
+use crate::segment::format::order::Order;
+use crate::segment::scan::segment::io_error;
+use crate::segment::scan::stream_windows::Windows;
+use crate::segment::scan::visitor::{Place, Take};
+use crate::segment::scan::window::Window;
+use rejoin_core::{Sequence, SessionId};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A history segment whose heading, entries and trailer are sound. Its records have not been
+/// looked at.
+#[derive(Debug)]
+pub(crate) struct History {
+    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) path: PathBuf,
+    pub(crate) name: HistoryName,
+    pub(crate) log: LogId,
+    pub(crate) bytes: u64,
+    pub(crate) entries: Vec<Entry>,
+    trailer: Trailer,
+}
+
+/// Where a frame stands in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FramePlace {
+    pub(crate) sequence: Sequence,
+    pub(crate) byte: u32,
+    pub(crate) bytes: u32,
+}
+
+/// Records that are not what was written.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) bytes: Range<u64>,
+    /// The first of them.
+    pub(crate) record: (SessionId, Sequence),
+    pub(crate) reason: &'static str,
+    /// How many they are.
+    pub(crate) records: u64,
+}
+
+/// A record, and where it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Logged {
+    pub(crate) session: SessionId,
+    /// Which session of [`History::streams`].
+    stream: usize,
+    /// Which of [`History::frames`].
+    pub(crate) frame: usize,
+}
+
+/// The records of one session that have not been told.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    session: SessionId,
+    pub(crate) frames: Range<usize>,
+}
+
+impl Stream {
+    fn next(&mut self, stream: usize) -> Option<Logged> {
+        let frame = self.frames.next()?;
+        Some(Logged {
+            session: self.session,
+            stream,
+            frame,
+        })
+    }
+}
+
+impl History {
+    pub(crate) fn open(disk: &dyn Disk, name: HistoryName) -> Result<Self, OpenError> {
+        let path = disk.path().join(name.to_string());
+        let io = |error| io_error(&path, error);
+        let damaged = |byte: u64, reason: &str| damaged(&path, byte, None, reason);
+        let file = disk.open(&name.to_string()).map_err(io)?;
+        let bytes = file.length().map_err(io)?;
+        if bytes < (HEADING_BYTES + TRAILER_BYTES) as u64 {
+            return Err(damaged(0, "the file is too short for a history segment"));
+        }
+        let mut head = [0; HEADING_BYTES];
+        read_exactly(&*file, &mut head, 0).map_err(io)?;
+        let heading = Heading::decode(&head, KIND).map_err(|fault| match fault {
+            HeadingFault::Unsound(reason) => damaged(0, reason),
+            HeadingFault::Version(found) => OpenError::UnknownFormat {
+                file: path.clone(),
+                found,
+            },
+        })?;
+        if heading.numbers != [name.first, name.last] {
+            return Err(damaged(0, "its name says other positions than its heading"));
+        }
+        let trailer_at = bytes.saturating_sub(TRAILER_BYTES as u64);
+        let mut tail = [0; TRAILER_BYTES];
+        read_exactly(&*file, &mut tail, trailer_at).map_err(io)?;
+        let trailer = Trailer::decode(&tail);
+        let trailer = trailer.filter(|trailer| {
+            let table = u64::from(trailer.entries).saturating_mul(ENTRY_BYTES as u64);
+            trailer.entries_at.checked_add(table) == Some(trailer_at)
+        });
+        let wrong = || damaged(trailer_at, "the trailer is wrong");
+        let trailer = trailer.ok_or_else(wrong)?;
+        let length = trailer_at.saturating_sub(trailer.entries_at);
+        let mut table = vec![0; usize::try_from(length).map_err(|_| wrong())?];
+        read_exactly(&*file, &mut table, trailer.entries_at).map_err(io)?;
+        if !Trailer::is_sound(&tail, &head, &table) {
+            return Err(damaged(
+                trailer.entries_at,
+                "the checksum of what the segment says of its sessions is wrong",
+            ));
+        }
+        let (chunks, _) = table.as_chunks();
+        let entries: Option<Vec<_>> = chunks.iter().map(Entry::decode).collect();
+        let history = Self {
+            log: heading.log,
+            entries: entries
+                .ok_or_else(|| damaged(trailer.entries_at, "an entry is none that is known"))?,
+            file,
+            path: path.clone(),
+            name,
+            bytes,
+            trailer,
+        };
+        if history.is_consistent() {
+            Ok(history)
+        } else {
+            Err(damaged(
+                trailer.entries_at,
+                "what the segment says of its sessions contradicts itself",
+            ))
+        }
+    }
+
+    /// How many there were that have been removed.
+    pub(crate) fn removed(&self) -> u64 {
+        self.trailer.removed
+    }
+
+    /// Reads every record, and gives them to `take` in the order in which they were logged.
+    pub(crate) fn read(&self, take: &mut dyn Take) -> Result<(), OpenError> {
+        let frames = self.frames_or_damage()?;
+        self.tell_in_log_order(&frames, take)
+    }
+
+    /// Checks every record, and says where each stands.
+    pub(crate) fn frames_or_damage(&self) -> Result<Vec<Option<FramePlace>>, OpenError> {
+        self.frames(&mut |fault| Err(self.refuse(fault)))
+    }
+
+    /// Gives the records of `frames` to `take` in the order in which they were logged.
+    pub(crate) fn tell_in_log_order(
+        &self,
+        frames: &[Option<FramePlace>],
+        take: &mut dyn Take,
+    ) -> Result<(), OpenError> {
+        let mut windows = Windows::default();
+        self.each_in_log_order(|position, logged| {
+            let Some(logged) = logged else {
+                return Ok(());
+            };
+            let Some(Some(place)) = frames.get(logged.frame).copied() else {
+                return Ok(());
+            };
+            let bytes = windows.get(&*self.file, logged.stream, place, self.trailer.order_at);
+            let bytes = bytes.map_err(|error| self.io(error))?;
+            let byte = u64::from(place.byte);
+            let frame = self.sound(byte, bytes)?;
+            let taken = take.take(Place { position, byte }, &frame);
+            taken.map_err(|objection| objection.at(&self.path, byte, &frame))
+        })
+    }
+
+    pub(crate) fn give(
+        &self,
+        place: FramePlace,
+        position: u64,
+        buffer: &mut Vec<u8>,
+        take: &mut dyn Take,
+    ) -> Result<(), OpenError> {
+        let byte = u64::from(place.byte);
+        let frame = self.frame(place, buffer)?;
+        let taken = take.take(Place { position, byte }, &frame);
+        taken.map_err(|objection| objection.at(&self.path, byte, &frame))
+    }
+
+    /// Reads a record once more.
+    pub(crate) fn frame<'b>(
+        &self,
+        place: FramePlace,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Frame<'b>, OpenError> {
+        let byte = u64::from(place.byte);
+        buffer.resize(place.bytes as usize, 0);
+        read_exactly(&*self.file, buffer, byte).map_err(|error| self.io(error))?;
+        self.sound(byte, buffer)
+    }
+
+    /// The frame that these bytes are, which stand at `byte`.
+    fn sound<'b>(&self, byte: u64, bytes: &'b [u8]) -> Result<Frame<'b>, OpenError> {
+        let frame = Frame::split(bytes).filter(|(frame, _)| frame.is_sound());
+        let wrong = || self.damaged(byte, None, "the record's checksum is wrong");
+        frame.map(|(frame, _)| frame).ok_or_else(wrong)
+    }
+
+    /// Checks every record, and says where each stands that is sound.
+    pub(crate) fn frames(
+        &self,
+        refuse: &mut dyn FnMut(Fault) -> Result<(), OpenError>,
+    ) -> Result<Vec<Option<FramePlace>>, OpenError> {
+        let mut frames = Vec::new();
+        let mut window = Window::new(&*self.file).map_err(|error| self.io(error))?;
+        for entry in &self.entries {
+            let Entry::Stand {
+                session,
+                first,
+                records,
+                byte,
+                bytes,
+            } = *entry
+            else {
+                continue;
+            };
+            let mut at = u64::from(byte);
+            let end = at.saturating_add(u64::from(bytes));
+            let mut left = u64::from(records);
+            let mut record = (session, first);
+            while left > 0 {
+                let checked = self.check(&mut window, at, record, end)?;
+                let (length, lost) = match checked {
+                    Ok(length) => {
+                        frames.push(u32::try_from(at).ok().map(|byte| FramePlace {
+                            sequence: record.1,
+                            byte,
+                            bytes: length,
+                        }));
+                        (u64::from(length), 1)
+                    }
+                    Err(reason) => {
+                        let following = (session, record.1.next());
+                        let next = self.next_at(&mut window, at, following, end)?;
+                        // Behind a frame whose length is wrong, nothing can be found.
+                        let lost = next.map_or(left, |_| 1);
+                        let next = next.unwrap_or(end);
+                        refuse(Fault {
+                            bytes: at..next,
+                            record,
+                            reason,
+                            records: lost,
+                        })?;
+                        frames.extend((0..lost).map(|_| None));
+                        (next.saturating_sub(at), lost)
+                    }
+                };
+                at = at.saturating_add(length);
+                left = left.saturating_sub(lost);
+                record.1 = Sequence(record.1.0.saturating_add(lost));
+            }
+            if at != end {
+                refuse(Fault {
+                    bytes: at..end,
+                    record,
+                    reason: "the session's records end before the segment says so",
+                    records: 0,
+                })?;
+            }
+        }
+        Ok(frames)
+    }
+
+    /// Checks one record, and says how long its frame is.
+    fn check(
+        &self,
+        window: &mut Window<'_>,
+        at: u64,
+        record: (SessionId, Sequence),
+        end: u64,
+    ) -> Result<Result<u32, &'static str>, OpenError> {
+        const LENGTH: &str = "the record's length is wrong";
+        let head = window.get(at, FRAME_HEAD_BYTES);
+        let head = head.map_err(|error| self.io(error))?;
+        let length = head.and_then(Frame::length_of);
+        let Some(length) = length.filter(|it| at.saturating_add(*it as u64) <= end) else {
+            return Ok(Err(LENGTH));
+        };
+        let bytes = window.get(at, length).map_err(|error| self.io(error))?;
+        let Some((frame, _)) = bytes.and_then(Frame::split) else {
+            return Ok(Err(LENGTH));
+        };
+        if !frame.is_sound() {
+            return Ok(Err("the record's checksum is wrong"));
+        }
+        if (frame.session, frame.sequence) != record {
+            return Ok(Err("another record stands here"));
+        }
+        Ok(u32::try_from(length).map_err(|_| LENGTH))
+    }
+
+    /// Where the frame behind a damaged one begins, if its length can be believed.
+    fn next_at(
+        &self,
+        window: &mut Window<'_>,
+        at: u64,
+        following: (SessionId, Sequence),
+        end: u64,
+    ) -> Result<Option<u64>, OpenError> {
+        let head = window.get(at, FRAME_HEAD_BYTES);
+        let length = head
+            .map_err(|error| self.io(error))?
+            .and_then(Frame::length_of);
+        let Some(next) = length.map(|length| at.saturating_add(length as u64)) else {
+            return Ok(None);
+        };
+        if next == end {
+            return Ok(Some(end));
+        }
+        let is_next = next < end && self.check(window, next, following, end)?.is_ok();
+        Ok(is_next.then_some(next))
+    }
+
+    fn refuse(&self, fault: Fault) -> OpenError {
+        self.damaged(fault.bytes.start, Some(fault.record), fault.reason)
+    }
+
+    /// Tells for each position which record it was; none where it has been removed.
+    pub(crate) fn each_in_log_order(
+        &self,
+        mut tell: impl FnMut(u64, Option<Logged>) -> Result<(), OpenError>,
+    ) -> Result<(), OpenError> {
+        let order = self.order()?;
+        let wrong = || {
+            let reason = "the order of the segment's records contradicts its entries";
+            self.damaged(self.trailer.order_at, None, reason)
+        };
+        let mut streams = self.streams();
+        let mut position = self.name.first;
+        for (whose, records) in order.runs() {
+            for _ in 0..records {
+                if position > self.name.last {
+                    return Err(wrong());
+                }
+                let logged = match whose.checked_sub(1) {
+                    None => None,
+                    Some(session) => {
+                        let number = session as usize;
+                        let stream = streams.get_mut(number).ok_or_else(wrong)?;
+                        Some(stream.next(number).ok_or_else(wrong)?)
+                    }
+                };
+                tell(position, logged)?;
+                position += 1;
+            }
+        }
+        let is_done = streams.iter().all(|stream| stream.frames.is_empty());
+        if is_done && position.checked_sub(1) == Some(self.name.last) {
+            Ok(())
+        } else {
+            Err(wrong())
+        }
+    }
+
+    /// The sessions with records, in the order in which they stand.
+    pub(crate) fn streams(&self) -> Vec<Stream> {
+        let mut streams: Vec<Stream> = Vec::new();
+        let mut frame = 0_usize;
+        for entry in &self.entries {
+            let Entry::Stand {
+                session, records, ..
+            } = *entry
+            else {
+                continue;
+            };
+            let end = frame.saturating_add(records as usize);
+            match streams.last_mut() {
+                Some(stream) if stream.session == session => stream.frames.end = end,
+                _ => streams.push(Stream {
+                    session,
+                    frames: frame..end,
+                }),
+            }
+            frame = end;
+        }
+        streams
+    }
+
+    fn order(&self) -> Result<Order, OpenError> {
+        let at = self.trailer.order_at;
+        let wrong = || self.damaged(at, None, "the order of the segment's records is wrong");
+        let length = self.trailer.entries_at.saturating_sub(at);
+        let mut bytes = vec![0; usize::try_from(length).map_err(|_| wrong())?];
+        read_exactly(&*self.file, &mut bytes, at).map_err(|error| self.io(error))?;
+        if crc32c::crc32c(&bytes) != self.trailer.order_checksum {
+            return Err(self.damaged(at, None, "the checksum of the records' order is wrong"));
+        }
+        Order::decode(&bytes).ok_or_else(wrong)
+    }
+
+    /// Whether the entries cover the file, and as many records as the trailer says.
+    fn is_consistent(&self) -> bool {
+        let mut at = HEADING_BYTES as u64;
+        let (mut held, mut sums_up) = (0_u64, true);
+        for entry in &self.entries {
+            if let Entry::Stand {
+                records,
+                byte,
+                bytes,
+                ..
+            } = *entry
+            {
+                sums_up &= u64::from(byte) == at;
+                at = at.saturating_add(u64::from(bytes));
+                held = held.saturating_add(u64::from(records));
+            }
+        }
+        let Trailer {
+            order_at,
+            entries_at,
+            removed,
+            ..
+        } = self.trailer;
+        let positions = self.name.last.saturating_sub(self.name.first);
+        sums_up
+            && at == order_at
+            && order_at <= entries_at
+            && held == self.trailer.held
+            && held.checked_add(removed) == positions.checked_add(1)
+    }
+
+    pub(crate) fn damaged(
+        &self,
+        byte: u64,
+        record: Option<(SessionId, Sequence)>,
+        reason: &str,
+    ) -> OpenError {
+        damaged(&self.path, byte, record, reason)
+    }
+
+    pub(crate) fn io(&self, error: std::io::Error) -> OpenError {
+        io_error(&self.path, error)
+    }
+}
+
+fn damaged(
+    path: &Path,
+    byte: u64,
+    record: Option<(SessionId, Sequence)>,
+    reason: &str,
+) -> OpenError {
+    OpenError::Damaged(Damage {
+        file: path.to_owned(),
+        byte,
+        record,
+        reason: reason.to_owned(),
+    })
+}

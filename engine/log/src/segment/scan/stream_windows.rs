@@ -1,0 +1,103 @@
+//! Reads a history segment in the order in which its records were logged: one record here, the
+//! next one there. What stands behind a record is its session's next, so it is read along.
+//!
+//! What is never true: that more memory is taken than [`WINDOWS`] of [`WINDOW_BYTES`], and the
+//! longest record.
+
+use crate::disk::{DiskFile, read_exactly};
+use crate::segment::scan::compacted::FramePlace;
+use std::io;
+
+/// How much is read at once of a session.
+const WINDOW_BYTES: usize = 4 * 1024;
+
+/// How many sessions have a window of their own; others share them.
+const WINDOWS: usize = 2_048;
+
+/// What was read last, of each session.
+#[derive(Debug, Default)]
+pub(crate) struct Windows {
+    all: Vec<Window>,
+    /// A record that no window has room for.
+    long: Vec<u8>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Window {
+    /// The byte of the file that it begins at.
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Windows {
+    /// The bytes of the frame that stands at `place`, of the session with this number; `end` is
+    /// where the file's frames end.
+    pub(crate) fn get(
+        &mut self,
+        file: &dyn DiskFile,
+        session: usize,
+        place: FramePlace,
+        end: u64,
+    ) -> io::Result<&[u8]> {
+        let (at, length) = (u64::from(place.byte), place.bytes as usize);
+        if length > WINDOW_BYTES {
+            self.long.resize(length, 0);
+            read_exactly(file, &mut self.long, at)?;
+            return Ok(&self.long);
+        }
+        let number = session % WINDOWS;
+        if self.all.len() <= number {
+            self.all.resize(number + 1, Window::default());
+        }
+        let Some(window) = self.all.get_mut(number) else {
+            return Ok(&[]);
+        };
+        if window.part(at, length).is_none() {
+            let left = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
+            window.bytes.resize(left.clamp(length, WINDOW_BYTES), 0);
+            window.start = at;
+            if let Err(error) = read_exactly(file, &mut window.bytes, at) {
+                window.bytes.clear();
+                return Err(error);
+            }
+        }
+        Ok(window.part(at, length).unwrap_or_default())
+    }
+}
+
+impl Window {
+    fn part(&self, at: u64, length: usize) -> Option<&[u8]> {
+        let from = usize::try_from(at.checked_sub(self.start)?).ok()?;
+        self.bytes.get(from..from.checked_add(length)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Disk, write_all};
+    use crate::testing::SimulatedDisk;
+    use rejoin_core::Sequence;
+
+    #[test]
+    fn every_place_is_read_as_it_stands_whoever_shares_a_window() {
+        let bytes: Vec<u8> = (0..40_000_u32).map(|it| (it / 3) as u8).collect();
+        let file = SimulatedDisk::new().create("file").unwrap();
+        write_all(&*file, &bytes, 0).unwrap();
+        let mut windows = Windows::default();
+        let mut random = 1_u32;
+        for _ in 0..2_000 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let (byte, length) = ((random >> 8) % 30_000, (random >> 3) % 9_000);
+            let place = FramePlace {
+                sequence: Sequence(1),
+                byte,
+                bytes: length,
+            };
+            let session = (random >> 28) as usize * WINDOWS / 2;
+            let read = windows.get(&*file, session, place, 40_000).unwrap();
+            assert!(read == &bytes[byte as usize..][..length as usize]);
+        }
+        assert!(windows.all.len() <= WINDOWS);
+    }
+}

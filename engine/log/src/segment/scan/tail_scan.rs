@@ -1,0 +1,150 @@
+//! What stands in a segment behind the place where its batches stop making sense: nothing but
+//! zeros, the rest of an append that a crash cut short, or proof of damage.
+
+use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, MARKER, Site};
+use crate::segment::scan::window::{WINDOW_BYTES, Window};
+use std::io;
+use std::ops::ControlFlow;
+
+/// What was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Survey {
+    /// The byte after the last one that is not zero; 0 when there is none.
+    pub(crate) used: u64,
+    /// The head that says most about how far the log was durable, and the byte it stands at.
+    pub(crate) claim: Option<(u64, BatchHead)>,
+    /// The position after the last record that any head tells of.
+    pub(crate) next: Option<u64>,
+}
+
+/// Surveys the bytes from `from` to the end of the file, as part of the segment that `site` is in.
+///
+/// A head alone is believed, whatever became of its records: its checksum covers where it stands,
+/// so nothing but a batch that was written here can have left it.
+pub(crate) fn survey(window: &mut Window<'_>, site: Site, from: u64) -> io::Result<Survey> {
+    let mut survey = Survey::default();
+    each_part(window, from, |bytes, at| {
+        survey.look_at(bytes, site, at);
+        ControlFlow::<()>::Continue(())
+    })?;
+    Ok(survey)
+}
+
+/// The first sound head at `from` or behind it, and the byte it stands at.
+pub(crate) fn next_head(
+    window: &mut Window<'_>,
+    site: Site,
+    from: u64,
+) -> io::Result<Option<(u64, BatchHead)>> {
+    each_part(window, from, |bytes, at| {
+        heads(bytes, site, at)
+            .next()
+            .map_or(ControlFlow::Continue(()), ControlFlow::Break)
+    })
+}
+
+/// Goes through the bytes from `from` to the end of the file, but for zeros, in parts such that
+/// every head is in one of them.
+fn each_part<T>(
+    window: &mut Window<'_>,
+    from: u64,
+    mut look: impl FnMut(&[u8], u64) -> ControlFlow<T>,
+) -> io::Result<Option<T>> {
+    let mut at = from;
+    while at < window.length() {
+        let left = window.length().saturating_sub(at);
+        let count = usize::try_from(left).map_or(WINDOW_BYTES, |left| left.min(WINDOW_BYTES));
+        let Some(bytes) = window.get(at, count)? else {
+            break;
+        };
+        if !is_zero(bytes)
+            && let ControlFlow::Break(found) = look(bytes, at)
+        {
+            return Ok(Some(found));
+        }
+        // A head may lie across the end of this part: begin the next one before it.
+        at += if (count as u64) < left {
+            count.saturating_sub(BATCH_HEAD_BYTES - 1) as u64
+        } else {
+            left
+        };
+    }
+    Ok(None)
+}
+
+/// The sound heads among these bytes, which stand at `at`.
+fn heads(bytes: &[u8], site: Site, at: u64) -> impl Iterator<Item = (u64, BatchHead)> {
+    let places = bytes.windows(BATCH_HEAD_BYTES).enumerate();
+    places
+        .filter(|(_, window)| window.starts_with(&MARKER))
+        .filter_map(move |(place, window)| {
+            let byte = at + place as u64;
+            let head = BatchHead::decode(window.first_chunk()?, Site { byte, ..site })?;
+            Some((byte, head))
+        })
+}
+
+impl Survey {
+    fn look_at(&mut self, bytes: &[u8], site: Site, at: u64) {
+        if let Some(last) = bytes.iter().rposition(|&byte| byte != 0) {
+            self.used = at + last as u64 + 1;
+        }
+        for (byte, head) in heads(bytes, site, at) {
+            self.next = self.next.max(Some(head.next()));
+            if self
+                .claim
+                .is_none_or(|(_, best)| best.durable < head.durable)
+            {
+                self.claim = Some((byte, head));
+            }
+        }
+    }
+}
+
+/// In blocks, compared as a whole, so that it runs as fast as memory: a segment can be megabytes of
+/// zeros.
+fn is_zero(bytes: &[u8]) -> bool {
+    const ZEROS: &[u8] = &[0; 4096];
+    bytes
+        .chunks(ZEROS.len())
+        .all(|block| ZEROS.starts_with(block))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::Disk;
+    use crate::segment::format::header::LogId;
+    use crate::testing::SimulatedDisk;
+
+    #[test]
+    fn a_head_is_found_wherever_the_window_ends() {
+        let site = Site {
+            log: LogId::from_bytes([1; 16]),
+            segment: 1,
+            byte: 0,
+        };
+        let head = BatchHead {
+            body_bytes: 0,
+            records: 3,
+            body_checksum: 0,
+            first: 10,
+            durable: 9,
+        };
+        let edge = WINDOW_BYTES as u64;
+        for byte in (edge - 40..edge + 4).chain([3 * edge]) {
+            let disk = SimulatedDisk::new();
+            let file = disk.create("file").unwrap();
+            file.write_at(&head.encode(Site { byte, ..site }), byte)
+                .unwrap();
+            file.set_length(4 * edge).unwrap();
+            let mut window = Window::new(&*file).unwrap();
+            let expected = Survey {
+                used: byte + BATCH_HEAD_BYTES as u64,
+                claim: Some((byte, head)),
+                next: Some(13),
+            };
+            assert_eq!(survey(&mut window, site, 5).unwrap(), expected, "{byte}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! One history segment: every record that is sound, in the order of the log, and on behind
+//! whatever is damaged. And the snapshots, which nothing is lost with.
+
+use super::*;
+use crate::schema;
+use crate::segment::format::frame::Frame;
+use crate::segment::format::name::HistoryName;
+use crate::segment::format::snapshot::{self, Unusable};
+use crate::segment::open::dir_listing::Inventory;
+use crate::segment::scan::compacted::Fault;
+use crate::segment::scan::compacted::History;
+use crate::segment::scan::visitor::{Objection, Place, Take};
+
+impl Verifying<'_> {
+    pub(crate) fn take_history(
+        &mut self,
+        disk: &dyn Disk,
+        name: HistoryName,
+        length: u64,
+    ) -> Result<(), OpenError> {
+        let path = disk.path().join(name.to_string());
+        let before = self.done;
+        let (first, next) = (name.first, self.next);
+        if first < next {
+            let reason = format!(
+                "the segment begins at position {first}, which another segment holds already"
+            );
+            self.damage_in(&path, 0..length, reason, Some(0));
+        } else {
+            self.miss_up_to(&path, first);
+            self.read_history(disk, name, length)?;
+            self.next = name.last.saturating_add(1);
+        }
+        self.done = before.saturating_add(length);
+        (self.progress)(self.done, self.total);
+        Ok(())
+    }
+
+    /// Says that a segment is gone, where one is.
+    pub(crate) fn miss_up_to(&mut self, path: &Path, first: u64) {
+        let next = self.next;
+        if first <= next {
+            return;
+        }
+        let reason = format!(
+            "positions {next} to {} are missing: a segment before this one is gone",
+            first.saturating_sub(1)
+        );
+        self.damage_in(path, 0..0, reason, Some(first.saturating_sub(next)));
+        self.next = first;
+    }
+
+    fn read_history(
+        &mut self,
+        disk: &dyn Disk,
+        name: HistoryName,
+        length: u64,
+    ) -> Result<(), OpenError> {
+        let path = disk.path().join(name.to_string());
+        let positions = name.last.saturating_sub(name.first).saturating_add(1);
+        let history = match History::open(disk, name) {
+            Ok(history) => history,
+            Err(OpenError::Damaged(damage)) => {
+                self.damage_in(&path, damage.byte..length, damage.reason, Some(positions));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(log) = self.findings.log.filter(|log| *log != history.log) {
+            let reason = format!(
+                "the segment belongs to another log, {}, not to {log}",
+                history.log
+            );
+            self.damage_in(&path, 0..length, reason, Some(positions));
+            return Ok(());
+        }
+        self.findings.log = Some(history.log);
+        self.findings.removed = self.findings.removed.saturating_add(history.removed());
+        for entry in &history.entries {
+            if let Some(last) = entry.removed_up_to() {
+                self.streams.pass(entry.session(), Sequence(last));
+            }
+        }
+        let mut faults = Vec::new();
+        let frames = history.frames(&mut |fault| {
+            faults.push(fault);
+            Ok(())
+        })?;
+        for fault in faults {
+            let Fault {
+                bytes,
+                record,
+                reason,
+                records,
+            } = fault;
+            let last = record.1.0.saturating_add(records.saturating_sub(1));
+            let place = self.findings.damaged.len();
+            self.streams.end(place, Sequence(last));
+            self.findings.damaged.push(DamagedPlace {
+                file: path.clone(),
+                bytes,
+                reason: reason.to_owned(),
+                record: Some(record),
+                lost: Some(records),
+            });
+        }
+        let mut telling = Telling {
+            verifying: self,
+            path: &path,
+        };
+        match history.tell_in_log_order(&frames, &mut telling) {
+            Err(OpenError::Damaged(damage)) => {
+                let end = damage.byte..length;
+                self.damage_in(&path, end, damage.reason, Some(0));
+                let mut telling = Telling {
+                    verifying: self,
+                    path: &path,
+                };
+                // What can't be told in its turn is told by its instant: then each may follow the
+                // one before it.
+                history.tell_by_instant(&frames, &mut telling)
+            }
+            done => done,
+        }
+    }
+
+    /// Names the snapshots that are damaged.
+    pub(crate) fn take_snapshots(
+        &mut self,
+        disk: &dyn Disk,
+        inventory: &Inventory,
+    ) -> Result<(), OpenError> {
+        for name in &inventory.snapshots {
+            let path = disk.path().join(name.to_string());
+            let reason = match snapshot::read(disk, *name) {
+                Ok((log, _)) if self.findings.log.is_none_or(|own| own == log) => {
+                    if name.0 < self.next {
+                        continue;
+                    }
+                    let end = self.next.saturating_sub(1);
+                    format!("it is of position {}, and the log ends at {end}", name.0)
+                }
+                Ok((log, _)) => format!("it belongs to another log, {log}"),
+                // It is of no use here, and nothing is wrong with it.
+                Err(Unusable::OtherVersion(_)) if name.0 < self.next => continue,
+                Err(Unusable::Unsound(reason) | Unusable::OtherVersion(reason)) => reason,
+                Err(Unusable::Io(error)) => return Err(io_error(&path, error)),
+            };
+            let lost = name.0.saturating_add(1).saturating_sub(self.next);
+            let reason = format!("the snapshot cannot be used: {reason}");
+            self.damage_in(&path, 0..0, reason, Some(lost));
+        }
+        Ok(())
+    }
+}
+
+/// Takes records that are sound.
+struct Telling<'a, 'v> {
+    verifying: &'a mut Verifying<'v>,
+    path: &'a Path,
+}
+
+impl Take for Telling<'_, '_> {
+    fn take(&mut self, place: Place, frame: &Frame<'_>) -> Result<(), Objection> {
+        let (session, sequence) = (frame.session, frame.sequence);
+        let end = place.byte.saturating_add(frame.length() as u64);
+        let verifying = &mut *self.verifying;
+        let misplaced = |reason: String, lost| DamagedPlace {
+            file: self.path.to_owned(),
+            bytes: place.byte..end,
+            reason,
+            record: Some((session, sequence)),
+            lost: Some(lost),
+        };
+        let record = match schema::decode(session, sequence, frame.record) {
+            Ok(record) => record,
+            Err(source) if source.may_be_newer() => return Err(Objection::Unknown(source)),
+            Err(error) => {
+                let place = misplaced(error.to_string(), 1);
+                verifying.findings.damaged.push(place);
+                return Ok(());
+            }
+        };
+        let taken = verifying.streams.take(&record, &mut verifying.findings);
+        match taken {
+            Err(out) => {
+                let reason = format!("the session's last sequence before is {}", out.last);
+                verifying.findings.damaged.push(misplaced(reason, 0));
+            }
+            Ok(()) => {
+                verifying.findings.records += 1;
+                (verifying.visit)(record);
+            }
+        }
+        Ok(())
+    }
+
+    fn last(&self, session: SessionId) -> Option<Sequence> {
+        Some(self.verifying.streams.last(session))
+    }
+}

@@ -1,0 +1,358 @@
+//! Appends batches: one write and one sync each, and what becomes of the log when one fails.
+//!
+//! Never: a reader sees a batch before it is as durable as configured, or any part of one that
+//! was refused.
+
+use crate::disk::{Disk, DiskFile, write_all};
+use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, Site, append_checksum};
+use crate::segment::format::frame;
+use crate::segment::format::header::{HEADER_BYTES, Header, LogId};
+use crate::segment::format::name::{BEGINNING, SPARE, SegmentName};
+use crate::segment::limits::UNSEALED_REMOVED_PART;
+use crate::segment::open::recovery::seal;
+use crate::segment::options::{Durability, MAX_BATCH_BYTES, Options};
+use crate::segment::read::index::Stand;
+use crate::segment::read::reader::Shared;
+use crate::segment::write::metrics::Numbers;
+use crate::segment::write::preallocate::Spares;
+use crate::sequence::find_gap;
+use rejoin_core::{Record, Sequence, SessionId};
+use std::io;
+use std::sync::{Arc, PoisonError};
+
+/// `EIO` on every Unix. The standard library has no name for it.
+const EIO: i32 = 5;
+
+/// The end of the log, which is written to.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) spares: Spares,
+    pub(crate) options: Options,
+    pub(crate) log: LogId,
+    /// The segment that is written to. There is none before the first append, and none when the
+    /// last one was sealed and the next could not be begun.
+    pub(crate) active: Option<Active>,
+    /// The position of the next record.
+    pub(crate) next: u64,
+    /// The log is durable up to and with this position.
+    pub(crate) durable: u64,
+    /// How many bytes are of sessions of which the active segment says that they are removed.
+    pub(crate) removed: u64,
+    pub(crate) batch: Batch,
+    pub(crate) numbers: Arc<Numbers>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Active {
+    file: Arc<dyn DiskFile>,
+    ordinal: u32,
+    first: u64,
+    /// The byte after the last batch.
+    end: u64,
+    /// Whether zeros have been written ahead of the end.
+    is_zeroed: bool,
+}
+
+/// The bytes of the batch that is being appended, and where in them the records are. Kept from
+/// append to append for its memory.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    bytes: Vec<u8>,
+    frames: Vec<FrameStand>,
+    checksum: u32,
+}
+
+#[derive(Debug)]
+struct FrameStand {
+    session: SessionId,
+    sequence: Sequence,
+    byte: u32,
+    bytes: u32,
+}
+
+/// What a failure has left behind.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The log is as it was before.
+    Refused(io::Error),
+    /// Nobody knows what is on the disk.
+    Fatal(io::Error),
+}
+
+impl Failure {
+    /// A failure before anything was changed. An `EIO` says that the disk itself is failing, after
+    /// which nothing is promised.
+    fn before_change(error: io::Error) -> Self {
+        if error.raw_os_error() == Some(EIO) {
+            Self::Fatal(error)
+        } else {
+            Self::Refused(error)
+        }
+    }
+}
+
+impl Writer {
+    /// Appends `records`, and gives the spare's room back where that is what the disk lacks.
+    pub(crate) fn append(&mut self, records: &[Arc<Record>]) -> Result<(), Failure> {
+        let gap = {
+            let index = self
+                .shared
+                .index
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
+            find_gap(records, |session| index.last(session))
+        };
+        if let Some(gap) = gap {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, gap);
+            return Err(Failure::Refused(error));
+        }
+        self.batch.fill(records).map_err(Failure::Refused)?;
+        match self.append_batch() {
+            Err(Failure::Refused(error))
+                if error.kind() == io::ErrorKind::StorageFull && self.spares.release() =>
+            {
+                self.append_batch()
+            }
+            done => done,
+        }?;
+        self.count_removed(records);
+        Ok(())
+    }
+
+    /// Adds up what can be dropped once these records are sealed.
+    fn count_removed(&mut self, records: &[Arc<Record>]) {
+        for record in records {
+            let Some(at) = record.event.removes_before() else {
+                continue;
+            };
+            let index = &self.shared.index;
+            let index = index.read().unwrap_or_else(PoisonError::into_inner);
+            let bytes = index.bytes_before(record.session, at);
+            self.removed = self.removed.saturating_add(bytes);
+        }
+    }
+
+    /// Ends the active segment early when it says that much is removed, so that the room comes back
+    /// though little else is logged.
+    pub(crate) fn seal_for_removed(&mut self) -> Result<(), Failure> {
+        let much = self.options.segment_bytes / UNSEALED_REMOVED_PART;
+        if self.removed > 0 && self.removed >= much {
+            self.seal()?;
+        }
+        Ok(())
+    }
+
+    fn append_batch(&mut self) -> Result<(), Failure> {
+        let length = self.batch.bytes.len() as u64;
+        if self.needs_new_segment(length) {
+            self.seal()?;
+        }
+        if self.active.is_none() {
+            self.begin_segment()?;
+        }
+        let Some(active) = &mut self.active else {
+            return Err(Failure::Fatal(io::Error::other("there is no segment")));
+        };
+        let site = Site {
+            log: self.log,
+            segment: active.first,
+            byte: active.end,
+        };
+        self.batch.finish(site, self.next, self.durable)?;
+        active.write(&self.batch.bytes)?;
+        if self.options.durability == Durability::Sync {
+            let synced = self.numbers.time(|| active.file.sync());
+            synced.map_err(Failure::Fatal)?;
+        }
+        self.numbers.bytes.add(length);
+        let (ordinal, start) = (active.ordinal, active.end);
+        active.end += length;
+        self.next += self.batch.frames.len() as u64;
+        if self.options.durability == Durability::Sync {
+            self.durable = self.next.saturating_sub(1);
+        }
+        self.show(ordinal, start)
+    }
+
+    /// Lets readers see the batch.
+    fn show(&self, segment: u32, start: u64) -> Result<(), Failure> {
+        let too_long = || Failure::Fatal(io::Error::other("the segment is too long"));
+        let start = u32::try_from(start).map_err(|_| too_long())?;
+        let mut index = self
+            .shared
+            .index
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        // What follows what was checked before anything was written.
+        for frame in &self.batch.frames {
+            let stand = Stand {
+                segment,
+                byte: start.checked_add(frame.byte).ok_or_else(too_long)?,
+                bytes: frame.bytes,
+            };
+            index
+                .add(frame.session, frame.sequence, stand, |last| {
+                    last < frame.sequence
+                })
+                .map_err(|_| Failure::Fatal(io::Error::other("a gap passed the check")))?;
+        }
+        Ok(())
+    }
+
+    fn needs_new_segment(&self, length: u64) -> bool {
+        let Some(active) = &self.active else {
+            return false;
+        };
+        let end = active.end + length + BATCH_HEAD_BYTES as u64;
+        let is_full = end > self.options.segment_bytes;
+        // An empty segment takes a batch of any size, so that there is no batch without a place.
+        // One that grows while a spare lies ready is slower than it must be.
+        !active.is_empty() && (is_full || (!active.is_zeroed && self.spares.is_ready()))
+    }
+
+    /// Begins the next segment: its header, and then its name, are durable before anything is
+    /// written to it.
+    fn begin_segment(&mut self) -> Result<(), Failure> {
+        let spare = self.spares.take();
+        let is_zeroed = spare.is_some();
+        let (name, file) = match spare {
+            Some(file) => (SPARE, file),
+            None => {
+                let file = self.disk.create(BEGINNING);
+                (BEGINNING, file.map_err(Failure::before_change)?)
+            }
+        };
+        let header = Header {
+            log: self.log,
+            first: self.next,
+        };
+        let active = SegmentName::active(self.next).to_string();
+        let prepared = write_all(&*file, &header.encode(), 0)
+            .map_err(Failure::before_change)
+            .and_then(|()| file.sync().map_err(Failure::Fatal))
+            .and_then(|()| {
+                let renamed = self.disk.rename(name, &active);
+                renamed.map_err(Failure::before_change)
+            });
+        if let Err(failure) = prepared {
+            // It takes room that may be what is missing. If it stays, the next opening removes it.
+            let _ = self.disk.remove(name);
+            return Err(failure);
+        }
+        self.disk.sync().map_err(Failure::Fatal)?;
+        let ordinal = self
+            .shared
+            .begin_segment(self.next, Arc::clone(&file))
+            .ok_or_else(|| Failure::Fatal(io::Error::other("there are too many segments")))?;
+        self.active = Some(Active {
+            file,
+            ordinal,
+            first: self.next,
+            end: HEADER_BYTES as u64,
+            is_zeroed,
+        });
+        self.spares.begin();
+        Ok(())
+    }
+
+    /// Ends the active segment, if there is one: all of it is durable then, and its name says so.
+    pub(crate) fn seal(&mut self) -> Result<(), Failure> {
+        let Some(active) = &mut self.active else {
+            return Ok(());
+        };
+        let name = SegmentName::active(active.first).to_string();
+        if active.is_empty() {
+            // Nothing was ever acknowledged in it, and its name is the next segment's.
+            self.disk.remove(&name).map_err(Failure::before_change)?;
+        } else {
+            let site = Site {
+                log: self.log,
+                segment: active.first,
+                byte: active.end,
+            };
+            active
+                .file
+                .set_length(active.end)
+                .map_err(Failure::before_change)?;
+            active.is_zeroed = false;
+            active.write(&seal(site, self.next, self.durable))?;
+            active.file.sync().map_err(Failure::Fatal)?;
+            let sealed = SegmentName::sealed(active.first).to_string();
+            self.disk.rename(&name, &sealed).map_err(Failure::Fatal)?;
+        }
+        self.disk.sync().map_err(Failure::Fatal)?;
+        self.durable = self.next.saturating_sub(1);
+        self.shared.end_segment(active.first);
+        self.active = None;
+        self.removed = 0;
+        Ok(())
+    }
+}
+
+impl Active {
+    fn is_empty(&self) -> bool {
+        self.end == HEADER_BYTES as u64
+    }
+
+    /// Writes at the end, without moving it; cuts back what a failed write has left.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let Err(error) = write_all(&*self.file, bytes, self.end) else {
+            return Ok(());
+        };
+        if error.raw_os_error() == Some(EIO) {
+            return Err(Failure::Fatal(error));
+        }
+        self.is_zeroed = false;
+        self.file
+            .set_length(self.end)
+            .and_then(|()| self.file.sync())
+            .map_err(Failure::Fatal)?;
+        Err(Failure::Refused(error))
+    }
+}
+
+impl Batch {
+    /// Encodes `records`, with room for the head.
+    fn fill(&mut self, records: &[Arc<Record>]) -> io::Result<()> {
+        let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "the batch is too long");
+        self.bytes.clear();
+        self.bytes.resize(BATCH_HEAD_BYTES, 0);
+        self.frames.clear();
+        self.checksum = 0;
+        for record in records {
+            let start = self.bytes.len();
+            let checksum = frame::encode(record, &mut self.bytes).ok_or_else(too_long)?;
+            let end = self.bytes.len();
+            if end > MAX_BATCH_BYTES {
+                return Err(too_long());
+            }
+            self.checksum = append_checksum(self.checksum, checksum);
+            self.frames.push(FrameStand {
+                session: record.session,
+                sequence: record.sequence,
+                byte: u32::try_from(start).map_err(|_| too_long())?,
+                bytes: u32::try_from(end.saturating_sub(start)).map_err(|_| too_long())?,
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes the head, now that it is known where the batch goes.
+    fn finish(&mut self, site: Site, first: u64, durable: u64) -> Result<(), Failure> {
+        let too_long = |_| Failure::Fatal(io::Error::other("the batch is too long"));
+        let body_bytes = self.bytes.len().saturating_sub(BATCH_HEAD_BYTES);
+        let head = BatchHead {
+            body_bytes: u32::try_from(body_bytes).map_err(too_long)?,
+            records: u32::try_from(self.frames.len()).map_err(too_long)?,
+            body_checksum: self.checksum,
+            first,
+            durable,
+        };
+        if let Some(place) = self.bytes.first_chunk_mut() {
+            *place = head.encode(site);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,276 @@
+//! The events of Rejoin's own API as the records that they were made of, to be shown as those are.
+//!
+//! Pure. What enters: the JSON of an event. What leaves: a record, as far as others are told of it:
+//! what is not told (a consumer's secret, when somebody was last there) is empty in it. Never: an
+//! event that a newer server may know is an error.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rejoin_core::{
+    CloseCause, ConsumerId, Event, InterruptCause, JobId, JobMode, JobSlot, LeaveCause, LossCause,
+    Outcome, Record, Sequence, Server, SessionId, SessionNumber, Timestamp, Visibility,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::time::Duration;
+
+/// An event, as it came.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Told<'a> {
+    pub(crate) sequence: u64,
+    at: u64,
+    #[serde(rename = "type")]
+    kind: String,
+    pub(crate) job: Option<u64>,
+    /// As its runner encoded it.
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    #[serde(default)]
+    number: u64,
+    #[serde(default)]
+    service: String,
+    user: Option<String>,
+    remote: Option<String>,
+    server: Option<ToldServer>,
+    #[serde(default)]
+    timeout_millis: u64,
+    #[serde(default)]
+    consumer: u32,
+    #[serde(default)]
+    cause: String,
+    statement: Option<String>,
+    #[serde(rename = "place")]
+    slot: Option<String>,
+    request: Option<String>,
+    /// Whether a job takes input.
+    #[serde(default)]
+    input: bool,
+    #[serde(default)]
+    output_limit: u64,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    first: u64,
+    #[serde(default)]
+    last: u64,
+    content: Option<String>,
+    content_base64: Option<String>,
+    #[serde(default)]
+    end: bool,
+    #[serde(default)]
+    outcome: String,
+    #[serde(default)]
+    status: i32,
+    message: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ToldServer {
+    process: u32,
+    version: String,
+}
+
+impl<'a> Told<'a> {
+    pub(crate) fn parse(event: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(event)
+    }
+
+    pub(crate) const fn at(&self) -> Timestamp {
+        Timestamp::from_millis(self.at)
+    }
+
+    /// The record, where it is one that shows something.
+    pub(crate) fn record(self, session: SessionId) -> Option<Record> {
+        let (sequence, at) = (Sequence(self.sequence), self.at());
+        self.event().map(|event| Record {
+            session,
+            sequence,
+            at,
+            event,
+        })
+    }
+
+    fn event(self) -> Option<Event> {
+        let slot = match self.slot.as_deref() {
+            Some("background") => JobSlot::Background,
+            _ => JobSlot::Foreground,
+        };
+        let mode = JobMode {
+            slot,
+            visibility: Visibility::Session,
+        };
+        let job = self.job.map(JobId);
+        let timeout = Duration::from_millis(self.timeout_millis);
+        let consumer = ConsumerId {
+            token: [0; 16],
+            ordinal: self.consumer,
+        };
+        Some(match self.kind.as_str() {
+            "session-created" => Event::SessionCreated {
+                number: SessionNumber(self.number),
+                service: self.service.into(),
+                user: self.user.map(Into::into),
+                remote: self.remote.map(Into::into),
+                server: self.server.map(|server| Server {
+                    process: server.process,
+                    version: server.version.into(),
+                })?,
+                timeout,
+            },
+            "session-resumed" => Event::SessionResumed,
+            "user-set" => Event::UserSet {
+                user: self.user?.into(),
+            },
+            "consumer-joined" => Event::ConsumerJoined {
+                consumer,
+                timeout,
+                foreground: None,
+            },
+            "consumer-left" => Event::ConsumerLeft {
+                consumer,
+                cause: match self.cause.as_str() {
+                    "left" => LeaveCause::Left,
+                    "expired" => LeaveCause::Expired,
+                    "session-closed" => LeaveCause::SessionClosed,
+                    _ => return None,
+                },
+            },
+            "job-submitted" => Event::JobSubmitted {
+                job: job?,
+                mode,
+                statement: self.statement?.into(),
+                timeout,
+                output_limit: self.output_limit,
+                request: self.request.map(Into::into),
+                input: self.input,
+            },
+            "statement-refused" => Event::StatementRefused {
+                statement: self.statement.map(Into::into),
+                reason: self.reason.into(),
+            },
+            "records-lost" => Event::RecordsLost {
+                first: Sequence(self.first),
+                last: Sequence(self.last),
+                cause: loss(&self.cause)?,
+            },
+            "job-started" => Event::JobStarted {
+                job: job?,
+                private: false,
+            },
+            "result" => Event::ResultEmitted {
+                job: job?,
+                mode,
+                result: self.result?.get().into(),
+            },
+            "input" => Event::InputWritten {
+                job: job?,
+                mode,
+                bytes: written(self.content, self.content_base64)?.into(),
+                end: self.end,
+            },
+            "interrupt-requested" => Event::InterruptRequested {
+                job: job?,
+                cause: match self.cause.as_str() {
+                    "requested" => InterruptCause::Requested,
+                    "timeout" => InterruptCause::Timeout,
+                    "output-limit" => InterruptCause::OutputLimit,
+                    "session-closed" => InterruptCause::SessionClosed,
+                    "shutdown" => InterruptCause::Shutdown,
+                    _ => return None,
+                },
+                private: false,
+            },
+            "job-finished" => Event::JobFinished {
+                job: job?,
+                mode,
+                outcome: match self.outcome.as_str() {
+                    "completed" => Outcome::Completed,
+                    "interrupted" => Outcome::Interrupted,
+                    "timed-out" => Outcome::TimedOut,
+                    "lost" => Outcome::Lost,
+                    // That it has ended must not be missed, whatever a newer server calls it.
+                    _ => Outcome::Failed,
+                },
+                status: self.status,
+                message: self.message.map(Into::into),
+            },
+            "session-closed" => Event::SessionClosed {
+                cause: match self.cause.as_str() {
+                    "idle" => CloseCause::Idle,
+                    _ => CloseCause::Requested,
+                },
+            },
+            _ => return None,
+        })
+    }
+}
+
+/// How much was counted when records were removed is not told, and not shown.
+fn loss(cause: &str) -> Option<LossCause> {
+    match cause {
+        "damage" => Some(LossCause::Damage),
+        "retention" => Some(LossCause::Retention {
+            last_number: SessionNumber(0),
+            last_job: JobId(0),
+        }),
+        _ => None,
+    }
+}
+
+fn written(content: Option<String>, content_base64: Option<String>) -> Option<Vec<u8>> {
+    match (content, content_base64) {
+        (Some(text), _) => Some(text.into_bytes()),
+        (None, Some(text)) => STANDARD.decode(text).ok(),
+        (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::offline::{View, Viewer};
+    use rejoin_core::testing::SESSION;
+
+    fn record(event: &str) -> Option<Record> {
+        Told::parse(event).unwrap().record(SESSION)
+    }
+
+    #[test]
+    fn what_happens_in_a_session_is_shown_as_a_replay_shows_it() {
+        let events = [
+            r#"{"sequence":1,"at":5,"type":"session-created","number":3,"remote":null,"server":{"process":7,"version":"1"},"service":"shell","timeoutMillis":1,"user":"anna"}"#,
+            r#"{"sequence":2,"at":6,"type":"job-submitted","input":true,"job":9,"outputLimit":1,"place":"background","request":null,"statement":"cat","timeoutMillis":1}"#,
+            r#"{"sequence":3,"at":6,"type":"private"}"#,
+            r#"{"sequence":4,"at":6,"type":"input","contentBase64":"/wA=","end":true,"job":9}"#,
+            r#"{"sequence":5,"at":6,"type":"of-tomorrow","job":9,"sea":[1]}"#,
+            r#"{"sequence":6,"at":7,"type":"result","job":9,"result":{"type":"shell","stream":"stdout","content":"a\n"}}"#,
+            r#"{"sequence":7,"at":7,"type":"result","job":9,"result":{ "b":1.0,"a":"\u0041" }}"#,
+            r#"{"sequence":8,"at":8,"type":"job-finished","job":9,"message":"no","outcome":"failed","status":3}"#,
+            r#"{"sequence":9,"at":8,"type":"session-closed","cause":"idle"}"#,
+        ];
+        let view = View {
+            all: false,
+            events: true,
+        };
+        let mut viewer = Viewer::new(false);
+        let mut seen = vec![];
+        for record in events.iter().filter_map(|event| record(event)) {
+            let shown = view.show(&record);
+            seen.extend(shown.iter().flat_map(|shown| viewer.bytes(shown)));
+        }
+        let expected = "[session 3 created by anna on the service shell]\n$ cat &\n\
+            [job 9 was given 2 bytes of input, the last]\na\n{ \"b\":1.0,\"a\":\"\\u0041\" }\n\
+            [job 9 failed, status 3: no]\n[session closed: idle]\n";
+        assert_eq!(String::from_utf8(seen).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_job_that_ends_in_an_unknown_way_has_ended() {
+        let event = r#"{"sequence":1,"at":5,"type":"job-finished","job":9,"outcome":"evaporated","status":4}"#;
+        assert!(matches!(
+            record(event).unwrap().event,
+            Event::JobFinished { status: 4, .. }
+        ));
+    }
+}

@@ -1,0 +1,14 @@
+//! The subcommands: one module each, or one for those that belong together.
+
+pub(crate) mod actions;
+pub(crate) mod attach;
+pub(crate) mod export;
+pub(crate) mod health;
+pub(crate) mod log;
+pub(crate) mod man;
+pub(crate) mod replay;
+pub(crate) mod run;
+pub(crate) mod serve;
+pub(crate) mod sessions;
+pub(crate) mod user;
+pub(crate) mod verify;

@@ -1,0 +1,355 @@
+//! The server: the log, the engine, the frontends and the signals, in the order in which they
+//! begin, and end in the other.
+
+mod access;
+mod admin;
+mod compaction;
+mod encryption;
+mod log_output;
+mod notify;
+mod read_only;
+
+use crate::args::ServeArgs;
+
+use crate::settings::Settings;
+use admin::Listener;
+use async_signal::{Signal, Signals};
+use futures::StreamExt;
+use futures::future::{Either, join, join_all, select};
+use rejoin_accounts::Accounts;
+use rejoin_core::{Timestamp, Violation};
+use rejoin_engine::{
+    Engine, RecoveredState, Runner, Runtime, Services, ShellRunner, ShellSettings, SmolRuntime,
+    Unavailable,
+};
+use rejoin_http::{Server, Shutdown, Tls};
+use rejoin_log::segment::{LogId, Numbers, OpenError, SegmentLog};
+use std::error::Error;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+
+/// Serves until it is told to end.
+pub(crate) fn run(args: ServeArgs) -> Result<(), ServeError> {
+    let mut settings = args.settings;
+    if let Some(file) = &args.config {
+        settings = settings.or(Settings::read(file).map_err(|it| ServeError::Begin(it.into()))?);
+    }
+    log_output::begin(&settings);
+    let read_only = args
+        .read_only
+        .map(|directory| directory.unwrap_or_else(|| settings.data()));
+    smol::block_on(serve(&settings, read_only.as_deref()))
+}
+
+/// Why the server did not serve, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    /// It could not begin.
+    #[error(transparent)]
+    Begin(Box<dyn Error + Send + Sync>),
+    /// The log is damaged, and is left as it is.
+    #[error(
+        "{error}; nothing was changed and nothing is served: `rejoin verify {}` says what is \
+         missing and what is still readable",
+        data.display()
+    )]
+    Damaged { data: PathBuf, error: OpenError },
+    /// Whoever reaches the address could run commands on this machine.
+    #[error(
+        "will not listen on {address}: there are no accounts in {}, so whoever reaches that \
+         address could run commands here; add one with `rejoin user add`, or use a loopback \
+         address such as 127.0.0.1",
+        accounts.display()
+    )]
+    NotLoopback {
+        address: SocketAddr,
+        accounts: PathBuf,
+    },
+    /// Nobody could log in, where somebody has to.
+    #[error("there are no accounts in {}: add one with `rejoin user add`", .0.display())]
+    NoAccounts(PathBuf),
+    /// The log holds what no engine has written.
+    #[error("the log in {0} cannot be replayed: {1}")]
+    Replay(PathBuf, Violation),
+    /// Whoever told it to end could not wait.
+    #[error(
+        "told to end twice, and ended at once: jobs that ran are found as lost by the next start"
+    )]
+    ToldTwice,
+    /// It had to stop.
+    #[error("{0}; start it again to go on from the log")]
+    Stopped(Unavailable),
+}
+
+/// What is there when the log has been read.
+struct Begun {
+    engine: Engine,
+    /// None where nothing is run.
+    shell: Option<Arc<ShellRunner>>,
+    data: PathBuf,
+    is_read_only: bool,
+    /// What the log's writer counts; none where nothing is written.
+    log: Option<Arc<Numbers>>,
+    /// When the process began to serve.
+    at: Timestamp,
+}
+
+async fn serve(settings: &Settings, read_only: Option<&Path>) -> Result<(), ServeError> {
+    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
+    let accounts = access::accounts(settings, read_only)?;
+    let tls = encryption::open(settings)?;
+    // From here on a signal ends the server cleanly, however early it comes.
+    let signals = Signals::new([Signal::Term, Signal::Int]).map_err(|it| begin(it.into()))?;
+    let begun = match read_only {
+        Some(directory) => read_only::begin(settings, directory)?,
+        None => begin_to_write(settings).await?,
+    };
+    serve_until_told(settings, begun, &accounts, tls.as_ref(), signals).await
+}
+
+/// Opens the log, ends what an earlier server has left running, and starts the engine.
+async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
+    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
+    let data = settings.data();
+    let config = settings.engine();
+    let at = SmolRuntime.now();
+    let (log, replayed) = open_log(&data, settings, RecoveredState::new(&config))?;
+    let data = data.canonicalize().unwrap_or(data);
+    let runtime = Arc::new(SmolRuntime);
+    let mut shell_settings = ShellSettings::new(data.join("shell"), log.id().to_string());
+    shell_settings.grace = settings.interrupt_grace();
+    let shell = ShellRunner::new(shell_settings, runtime.clone()).map_err(|it| begin(it.into()))?;
+    let shell = Arc::new(shell);
+    shell.retain(|session| replayed.state().session(session).is_some());
+    let orphans = shell.sweep().await;
+    if orphans > 0 {
+        tracing::warn!(orphans, "ended what an earlier server had left running");
+    }
+    let services = Services::from([("shell".into(), shell.clone() as Arc<dyn Runner>)]);
+    let numbers = log.numbers();
+    let archive = log.archive();
+    let engine = Engine::start(config, runtime, Box::new(log), replayed, services)
+        .map_err(|it| begin(it.into()))?;
+    compaction::start(archive);
+    Ok(Begun {
+        engine,
+        shell: Some(shell),
+        data,
+        is_read_only: false,
+        log: Some(numbers),
+        at,
+    })
+}
+
+/// Answers requests until a signal comes, or the engine ends.
+async fn serve_until_told(
+    settings: &Settings,
+    begun: Begun,
+    accounts: &Accounts,
+    tls: Option<&Tls>,
+    mut signals: Signals,
+) -> Result<(), ServeError> {
+    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
+    let engine = begun.engine.clone();
+    let servers = bind(settings, &begun, accounts, tls).map_err(|it| begin(it.into()))?;
+    announce(&servers, &begun, encryption::scheme(tls)).map_err(|it| begin(it.into()))?;
+    notify::ready();
+
+    let shutdown = Shutdown::new();
+    let watch = async {
+        if let Either::Left((signal, _)) = select(signals.next(), pin!(engine.ended())).await {
+            let signal = signal.and_then(Result::ok);
+            tracing::info!(?signal, "told to end; told again, it ends at once");
+        }
+        notify::stopping();
+        engine.begin_closing();
+        shutdown.trigger();
+        signals.next().await
+    };
+    let work = async {
+        let end_engine = async {
+            shutdown.wait().await;
+            engine.shut_down(settings.shutdown_grace()).await
+        };
+        let serving = servers
+            .into_iter()
+            .map(|(listener, server)| server.run(until(listener, &shutdown, &engine)));
+        join(join_all(serving), end_engine).await
+    };
+    let (served, ended) = match select(pin!(work), pin!(watch)).await {
+        Either::Left((outcome, _)) => outcome,
+        Either::Right(_) => {
+            begun.sweep().await;
+            return Err(ServeError::ToldTwice);
+        }
+    };
+    let left = begun.sweep().await;
+    if left > 0 {
+        tracing::warn!(left, "ended what was still running");
+    }
+    let mut cut = 0;
+    for stopped in served {
+        cut += stopped.map_err(|it| begin(it.into()))?.aborted;
+    }
+    if cut > 0 {
+        tracing::warn!(cut, "connections did not end in time and were cut");
+    }
+    match ended {
+        Unavailable::ShuttingDown => Ok(()),
+        failed => Err(ServeError::Stopped(failed)),
+    }
+}
+
+/// Until when a server takes requests: who asks how it is gets an answer until the engine has ended.
+async fn until(listener: Listener, shutdown: &Shutdown, engine: &Engine) {
+    shutdown.wait().await;
+    if listener == Listener::Operate {
+        engine.ended().await;
+    }
+}
+
+impl Begun {
+    /// Ends what runs; answers how much that was.
+    async fn sweep(&self) -> usize {
+        match &self.shell {
+            Some(shell) => shell.sweep().await,
+            None => 0,
+        }
+    }
+}
+
+fn open_log(
+    data: &Path,
+    settings: &Settings,
+    mut replayed: RecoveredState,
+) -> Result<(SegmentLog, RecoveredState), ServeError> {
+    let new_id = LogId::from_bytes(SmolRuntime.random());
+    let directory = data.join("log");
+    let opened = SegmentLog::open_replaying(&directory, new_id, settings.log(), &mut replayed);
+    let (log, recovery) = opened.map_err(|error| match error {
+        OpenError::Damaged(_) => ServeError::Damaged {
+            data: data.into(),
+            error,
+        },
+        error => ServeError::Begin(error.into()),
+    })?;
+    if let Some(violation) = replayed.violation() {
+        return Err(ServeError::Replay(data.into(), violation));
+    }
+    for passed_over in &recovery.passed_over {
+        let (file, reason) = (passed_over.file.display(), &passed_over.reason);
+        tracing::warn!(%file, reason, "a snapshot cannot be used; the records say the same");
+    }
+    if let Some(torn) = &recovery.torn {
+        let (file, byte) = (torn.file.display(), torn.byte);
+        tracing::warn!(%file, byte, "the log's torn end, never acknowledged, was cut off");
+    }
+    let sessions = replayed.views().open_count();
+    let replayed_records = replayed.records();
+    tracing::info!(
+        records = recovery.records,
+        replayed = replayed_records,
+        sessions,
+        "log replayed"
+    );
+    Ok((log, replayed))
+}
+
+/// The servers, each with what it serves: one for all frontends, and one for each that has an
+/// address of its own. The common one is the first.
+fn bind(
+    settings: &Settings,
+    begun: &Begun,
+    accounts: &Accounts,
+    tls: Option<&Tls>,
+) -> Result<Vec<(Listener, Server)>, rejoin_http::BindError> {
+    let engine = &begun.engine;
+    let mut common = rejoin_http::Router::default();
+    let arthas = settings.arthas();
+    rejoin_arthas::mount(&mut common, engine.clone(), accounts.clone(), arthas);
+    rejoin_console::mount(&mut common);
+    rejoin_native::mount(&mut common, engine.clone(), accounts.clone());
+    let mut documents = vec![rejoin_native::OPENAPI, rejoin_arthas::OPENAPI];
+    let of_its_own = |address| (address, rejoin_http::Router::default());
+    let mut maxscale = settings.maxscale_listen().map(of_its_own);
+    match &mut maxscale {
+        Some((_, own)) => {
+            rejoin_maxscale::mount(own, engine.clone(), accounts.clone());
+            rejoin_native::mount_openapi(own, &[rejoin_maxscale::OPENAPI]);
+        }
+        None => {
+            rejoin_maxscale::mount_versioned(&mut common, engine.clone(), accounts.clone());
+            documents.push(rejoin_maxscale::OPENAPI);
+        }
+    }
+    let mut doris = settings.doris_listen().map(of_its_own);
+    let app = match &mut doris {
+        Some((_, own)) => {
+            rejoin_native::mount_openapi(own, &[rejoin_doris::OPENAPI]);
+            own
+        }
+        None => {
+            documents.push(rejoin_doris::OPENAPI);
+            &mut common
+        }
+    };
+    rejoin_doris::mount(app, engine.clone(), accounts.clone(), settings.doris());
+    rejoin_native::mount_openapi(&mut common, &documents);
+
+    let metrics = admin::metrics();
+    let mut operate = settings.operate_listen().map(of_its_own);
+    let app = operate.as_mut().map_or(&mut common, |(_, app)| app);
+    rejoin_admin::mount(app, admin::admin_state(begun, metrics.clone()));
+
+    let bind = |listener, (address, app)| {
+        let observer = admin::observer(settings, &metrics, listener);
+        let hosts = match listener {
+            Listener::Operate => admin::hosts(address),
+            _ => access::host_check(settings, accounts, address),
+        };
+        let server = Server::bind(address, app, settings.http(), hosts)?;
+        let server = match tls {
+            // Nobody says anything secret there.
+            None if listener == Listener::Operate => server,
+            tls => encryption::encrypt(server, tls),
+        };
+        Ok((listener, server.observed(observer)))
+    };
+    [
+        (Listener::Common, Some((settings.listen(), common))),
+        (Listener::MaxScale, maxscale),
+        (Listener::Doris, doris),
+        (Listener::Operate, operate),
+    ]
+    .into_iter()
+    .filter_map(|(listener, own)| Some(bind(listener, own?)))
+    .collect()
+}
+
+/// The first line of output: where people and programs find the server and its log. Then a line
+/// for each frontend that is found elsewhere.
+fn announce(servers: &[(Listener, Server)], begun: &Begun, scheme: &str) -> std::io::Result<()> {
+    let log = if begun.is_read_only {
+        "and only reads the log"
+    } else {
+        "with its log"
+    };
+    let mut lines = String::new();
+    for (place, (listener, server)) in servers.iter().enumerate() {
+        let address = server.local_addr();
+        lines += &match place {
+            0 => format!(
+                "Rejoin listens on {scheme}://{address}, {log} in {}\n",
+                begun.data.display()
+            ),
+            _ => format!("{}: {scheme}://{address}\n", listener.words()),
+        };
+    }
+    // At once, since some read the first line only, and leave.
+    let mut out = std::io::stdout();
+    out.write_all(lines.as_bytes())?;
+    out.flush()
+}

@@ -1,0 +1,245 @@
+//! `rejoin sessions` and `rejoin show`: what the server knows of sessions, as tables or JSON.
+
+use crate::args::{SessionState, SessionsArgs, ShowArgs};
+use crate::client::ClientError;
+use crate::client::api::Api;
+use crate::client::limits::PAGE;
+use crate::client::resolve::choose;
+use crate::client::table::{ago, duration, harmless, table};
+use crate::offline::{instant, plain, warn};
+use rejoin_core::Timestamp;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+use std::time::Duration;
+
+/// Lists sessions.
+pub(crate) fn sessions(args: &SessionsArgs) -> Result<(), ClientError> {
+    let api = Api::find(&args.server)?;
+    let (sessions, more) = pages(&api, args)?;
+    if args.json {
+        return print(&format!(
+            "{}\n",
+            json!({"sessions": sessions, "more": more})
+        ));
+    }
+    let now = now();
+    let rows: Vec<_> = sessions.iter().map(|it| row(it, now)).collect();
+    print(&table(&COLUMNS, &rows, width()))?;
+    if more {
+        warn(&format!(
+            "these are the newest {}; --limit shows more",
+            rows.len()
+        ));
+    }
+    Ok(())
+}
+
+/// Shows a session and its jobs.
+pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
+    let session = choose(&Api::find(&args.at.server)?, &args.at.session)?;
+    if args.json {
+        return print(&format!("{session}\n"));
+    }
+    let now = now();
+    let mut out = String::new();
+    let mut say = |name: &str, value: &str| {
+        let _ = writeln!(out, "{name:9} {}", harmless(value));
+    };
+    say("session", text(&session, "id"));
+    say("number", &session["number"].to_string());
+    let state = match session["closed"]["cause"].as_str() {
+        Some(cause) => format!("{} ({cause})", text(&session, "state")),
+        None => text(&session, "state").to_owned(),
+    };
+    say("state", &state);
+    for name in ["user", "service", "remote"] {
+        if let Some(value) = session[name].as_str() {
+            say(name, value);
+        }
+    }
+    let mut when = |name: &str, value: &Value| {
+        if let Some(at) = value.as_u64().map(Timestamp::from_millis) {
+            say(name, &format!("{} ({})", instant(at), ago(at, now)));
+        }
+    };
+    when("created", &session["created"]);
+    when("ended", &session["closed"]["at"]);
+    say("events", &session["lastSequence"].to_string());
+    let jobs = session["jobs"].as_array().into_iter().flatten();
+    let rows: Vec<_> = jobs.map(|job| job_row(job, now)).collect();
+    if !rows.is_empty() {
+        out.push('\n');
+        out.push_str(&table(&JOB_COLUMNS, &rows, width()));
+    }
+    print(&out)
+}
+
+/// So many as are wanted, and whether there are more.
+fn pages(api: &Api, args: &SessionsArgs) -> Result<(Vec<Value>, bool), ClientError> {
+    let mut sessions = vec![];
+    let mut before = None;
+    loop {
+        let left = args.limit.get().saturating_sub(sessions.len());
+        if left == 0 {
+            return Ok((sessions, true));
+        }
+        let listed = api.get(&page(args, left.min(PAGE), before))?;
+        let found = listed["sessions"].as_array().cloned().unwrap_or_default();
+        sessions.extend(found);
+        before = listed["next"].as_u64();
+        if before.is_none() {
+            return Ok((sessions, false));
+        }
+    }
+}
+
+fn page(args: &SessionsArgs, limit: usize, before: Option<u64>) -> String {
+    let mut path = format!("/sessions?limit={limit}");
+    let state = match args.state {
+        SessionState::Running => Some("running"),
+        SessionState::Idle => Some("idle"),
+        SessionState::Ended => Some("ended"),
+        SessionState::All => None,
+    };
+    let before = before.map(|it| it.to_string());
+    for (name, value) in [
+        ("user", args.user.as_deref()),
+        ("service", args.service.as_deref()),
+        ("state", state),
+        ("before", before.as_deref()),
+    ] {
+        if let Some(value) = value {
+            let _ = write!(path, "&{name}={}", encoded(value));
+        }
+    }
+    path
+}
+
+/// A value as it stands in a query.
+fn encoded(value: &str) -> String {
+    let mut out = String::new();
+    for byte in value.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                out.push(char::from(byte));
+            }
+            byte => {
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+    out
+}
+
+fn row(session: &Value, now: Timestamp) -> Vec<String> {
+    let created = session["created"].as_u64().unwrap_or_default();
+    let statement = match &session["currentJob"] {
+        Value::Null => text(session, "lastStatement"),
+        job => text(job, "statement"),
+    };
+    vec![
+        session["number"].to_string(),
+        text(session, "id").get(..8).unwrap_or_default().to_owned(),
+        or_none(text(session, "user")),
+        text(session, "state").to_owned(),
+        text(session, "service").to_owned(),
+        ago(Timestamp::from_millis(created), now),
+        or_none(statement),
+    ]
+}
+
+fn job_row(job: &Value, now: Timestamp) -> Vec<String> {
+    let submitted = Timestamp::from_millis(job["submitted"].as_u64().unwrap_or_default());
+    let took = match job["durationMillis"].as_u64() {
+        Some(millis) => Duration::from_millis(millis),
+        None => now.since(submitted),
+    };
+    let place = match text(job, "place") {
+        "background" => " &",
+        _ => "",
+    };
+    vec![
+        job["job"].to_string(),
+        match job["outcome"].as_str() {
+            Some(outcome) => plain(outcome),
+            None => text(job, "state").to_owned(),
+        },
+        job["status"]
+            .as_i64()
+            .map_or_else(|| "-".to_owned(), |it| it.to_string()),
+        duration(took),
+        ago(submitted, now),
+        format!("{}{place}", text(job, "statement")),
+    ]
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_default()
+}
+
+fn or_none(text: &str) -> String {
+    match text {
+        "" => "-".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+/// How wide the terminal is, where it is one that this is shown in.
+fn width() -> Option<usize> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+}
+
+fn now() -> Timestamp {
+    let millis = jiff::Timestamp::now().as_millisecond();
+    Timestamp::from_millis(u64::try_from(millis).unwrap_or_default())
+}
+
+/// Writes to standard output.
+pub(crate) fn print(words: &str) -> Result<(), ClientError> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(words.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| ClientError::Here("cannot write the output", error))
+}
+
+const COLUMNS: [&str; 7] = [
+    "NUMBER",
+    "SESSION",
+    "USER",
+    "STATE",
+    "SERVICE",
+    "CREATED",
+    "STATEMENT",
+];
+
+const JOB_COLUMNS: [&str; 6] = ["JOB", "STATE", "STATUS", "TOOK", "SUBMITTED", "STATEMENT"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_in_a_query_is_encoded() {
+        assert_eq!(encoded("a b&c=é"), "a%20b%26c%3D%C3%A9");
+    }
+
+    #[test]
+    fn a_session_is_a_line_and_a_job_too() {
+        let now = Timestamp::from_millis(65_000);
+        let session = json!({"number": 3, "id": "b09f8e12-0000", "user": null, "state": "idle",
+            "service": "shell", "created": 5_000, "currentJob": null, "lastStatement": "ls"});
+        let shown = ["3", "b09f8e12", "-", "idle", "shell", "1m ago", "ls"];
+        assert_eq!(row(&session, now), shown);
+        let running = json!({"job": 7, "state": "running", "place": "background",
+            "submitted": 64_000, "statement": "sleep 9"});
+        let shown = ["7", "running", "-", "1s", "1s ago", "sleep 9 &"];
+        assert_eq!(job_row(&running, now), shown);
+        let ended = json!({"job": 7, "state": "finished", "outcome": "failed", "status": 3,
+            "submitted": 5_000, "durationMillis": 120, "statement": "x"});
+        let shown = ["7", "failed", "3", "120ms", "1m ago", "x"];
+        assert_eq!(job_row(&ended, now), shown);
+    }
+}

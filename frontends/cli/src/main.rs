@@ -1,0 +1,65 @@
+//! The program `rejoin`: the server, the tools that read its log, and the command-line client.
+
+mod args;
+mod client;
+mod commands;
+mod offline;
+mod settings;
+
+use args::{Args, Command};
+use clap::Parser;
+use client::ClientError;
+
+use commands::{
+    actions, attach, export, health, log, man, replay, run, serve, sessions, user, verify,
+};
+use std::error::Error;
+use std::process::ExitCode;
+
+/// Exit status for a wrong command line, or when a command has no result to give.
+const UNUSABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    let Args { command } = Args::parse();
+    match command {
+        Command::Serve(args) => done(serve::run(*args), 1),
+        Command::User(args) => done(user::run(args), 1),
+        Command::Health(args) => status(health::run(&args), 1),
+
+        Command::Run(args) => status(run::run(&args), run::UNUSABLE),
+        Command::Attach(args) => client_done(attach::attach(&args)),
+        Command::Sessions(args) => client_done(sessions::sessions(&args)),
+        Command::Show(args) => client_done(sessions::show(&args)),
+        Command::Interrupt(args) => client_done(actions::interrupt(&args)),
+        Command::Close(args) => client_done(actions::close(&args)),
+        Command::Send(args) => client_done(actions::send(&args)),
+
+        Command::Verify(args) => status(verify::run(&args), UNUSABLE),
+        Command::Replay(args) => status(replay::run(&args), UNUSABLE),
+        Command::Export(args) => status(export::run(&args), UNUSABLE),
+        Command::Log(args) => status(log::run(&args), UNUSABLE),
+
+        Command::Completions(args) => done(man::completions(args.shell), UNUSABLE),
+        Command::Man(args) => done(man::pages(&args), UNUSABLE),
+    }
+}
+
+/// The status that the command chose, or `failure` after printing the error.
+fn status<E: Error>(outcome: Result<ExitCode, E>, failure: u8) -> ExitCode {
+    outcome.unwrap_or_else(|error| {
+        args::print_error(&error);
+        ExitCode::from(failure)
+    })
+}
+
+fn done<E: Error>(outcome: Result<(), E>, failure: u8) -> ExitCode {
+    status(outcome.map(|()| ExitCode::SUCCESS), failure)
+}
+
+fn client_done(outcome: Result<(), ClientError>) -> ExitCode {
+    match outcome {
+        // The reader of a pipe has read enough, as `head` does.
+        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+        outcome => done(outcome, UNUSABLE),
+    }
+}

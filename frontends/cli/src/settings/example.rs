@@ -1,0 +1,195 @@
+//! `packaging/rejoin.example.toml`: every setting, with what it means and its default. Made from
+//! what the command line says, so that neither can tell what the other does not.
+//!
+//! `REJOIN_WRITE_EXAMPLE=1 cargo test --bin rejoin example` writes it anew.
+
+use super::Settings;
+use clap::{Arg, Args as _, Command};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// What is shown of settings that have no default of their own.
+const SAMPLES: [(&str, &str); 9] = [
+    ("accounts", r#""/etc/rejoin/accounts.toml""#),
+    ("allow-host", r#"["rejoin.example"]"#),
+    ("tls-cert", r#""/etc/rejoin/certificate.pem""#),
+    ("tls-key", r#""/etc/rejoin/key.pem""#),
+    ("maxscale-listen", r#""127.0.0.1:8989""#),
+    ("doris-listen", r#""127.0.0.1:8030""#),
+    ("operate-listen", r#""127.0.0.1:9563""#),
+    ("retain-age", r#""30d""#),
+    ("retain-bytes", "10737418240"),
+];
+
+const HEAD: &str = "\
+# Settings of `rejoin serve`, all of them, each with what it means. What is said here is overridden
+# by the environment (REJOIN_… in capitals), and that by flags of the same names.
+#
+# A line that begins with `#` directly before a name shows the default, or an example where there is
+# none; remove the `#` to change it.
+#
+# What begins with a frontend's name may stand in a table of its own, too, at the end of the file:
+# `[frontends.maxscale]` with `listen = …` is `maxscale-listen = …`.
+";
+
+/// Columns of a comment.
+const WIDTH: usize = 98;
+
+#[test]
+fn the_example_tells_every_setting_as_the_command_line_does() {
+    let expected = example();
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("packaging/rejoin.example.toml");
+    if std::env::var_os("REJOIN_WRITE_EXAMPLE").is_some() {
+        std::fs::write(&file, &expected).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap();
+    let missing: Vec<_> = expected
+        .lines()
+        .filter(|line| !written.lines().any(|known| known == *line))
+        .collect();
+    assert!(
+        written == expected,
+        "the example is not as the settings are; missing: {missing:#?}\n\
+         `REJOIN_WRITE_EXAMPLE=1 cargo test --bin rejoin example` writes it anew"
+    );
+}
+
+#[test]
+fn what_a_file_may_say_a_flag_may_say_too() {
+    let flags: BTreeSet<_> = arguments().iter().map(name).collect();
+    let error = toml::from_str::<Settings>("no-such-setting = 1").unwrap_err();
+    let (_, names) = error.message().split_once("expected one of ").unwrap();
+    let keys: BTreeSet<_> = names
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(Into::into)
+        // Its tables say what the flags with their names say.
+        .filter(|key: &String| key != "frontends")
+        .collect();
+    assert_eq!(keys, flags);
+}
+
+#[test]
+fn the_defaults_that_are_named_are_those_that_hold() {
+    let named: String = arguments()
+        .iter()
+        .filter_map(|argument| Some(format!("{} = {}\n", name(argument), default(argument)?)))
+        .collect();
+    assert!(named.lines().count() > 20, "{named}");
+    let shown = |settings: &Settings| {
+        format!(
+            "{:#?}",
+            (
+                (settings.listen(), settings.data(), settings.log_requests()),
+                (settings.engine(), settings.log(), settings.http()),
+                (settings.arthas(), settings.doris()),
+                (settings.interrupt_grace(), settings.shutdown_grace()),
+                settings.log_level.unwrap_or_default(),
+                settings.log_format.unwrap_or_default(),
+            )
+        )
+    };
+    let said: Settings = toml::from_str(&named).unwrap();
+    assert_eq!(shown(&said), shown(&Settings::default()));
+}
+
+#[test]
+fn the_example_without_its_signs_is_a_file_of_settings() {
+    let all: String = example()
+        .lines()
+        .filter_map(|line| line.strip_prefix('#'))
+        .filter(|line| line.starts_with(|it: char| it.is_ascii_lowercase()))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let table: toml::Table = all.parse().unwrap();
+    assert_eq!(table.len(), arguments().len());
+    toml::from_str::<Settings>(&all).unwrap();
+}
+
+fn example() -> String {
+    let mut example = HEAD.to_owned();
+    let mut heading = None;
+    for argument in arguments() {
+        let own = argument.get_help_heading().map(ToOwned::to_owned);
+        if own != heading {
+            let _ = writeln!(
+                example,
+                "\n# ── {} ──",
+                own.as_deref().unwrap_or("The server")
+            );
+            heading = own;
+        }
+        let help = argument.get_help().unwrap().to_string();
+        let value = default(&argument).unwrap_or_else(|| sample(&argument));
+        example.push('\n');
+        for line in wrapped(&help) {
+            let _ = writeln!(example, "# {line}");
+        }
+        let _ = writeln!(example, "#{} = {value}", name(&argument));
+    }
+    example
+}
+
+/// As the help lists them: those of one heading together.
+fn arguments() -> Vec<Arg> {
+    let command = Settings::augment_args(Command::new("serve"));
+    let mut headings = vec![];
+    for argument in command.get_arguments() {
+        let heading = argument.get_help_heading().map(ToOwned::to_owned);
+        if !headings.contains(&heading) {
+            headings.push(heading);
+        }
+    }
+    let place = |argument: &Arg| {
+        let own = argument.get_help_heading();
+        headings.iter().position(|it| it.as_deref() == own)
+    };
+    let mut arguments: Vec<_> = command.get_arguments().cloned().collect();
+    arguments.sort_by_key(place);
+    arguments
+}
+
+fn name(argument: &Arg) -> String {
+    argument.get_long().unwrap().to_owned()
+}
+
+/// What the help says that the default is, as a file says it; none where that is no value. A path
+/// can be anything, so settings with a sample are taken at their word.
+fn default(argument: &Arg) -> Option<String> {
+    if SAMPLES.iter().any(|(known, _)| *known == name(argument)) {
+        return None;
+    }
+    let help = argument.get_help()?.to_string();
+    let (_, default) = help.rsplit_once("[default: ")?;
+    let default = default.trim_end_matches(']');
+    let ways = [default.to_owned(), format!("{default:?}")];
+    ways.into_iter().find(|value| {
+        let line = format!("{} = {value}", name(argument));
+        toml::from_str::<Settings>(&line).is_ok()
+    })
+}
+
+fn sample(argument: &Arg) -> String {
+    let name = name(argument);
+    let known = SAMPLES.iter().find(|(known, _)| *known == name);
+    let (_, value) = known.unwrap_or_else(|| panic!("SAMPLES has nothing to show for {name}"));
+    (*value).to_owned()
+}
+
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.last_mut().unwrap();
+        match last.is_empty() {
+            true => last.push_str(word),
+            false if last.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            false => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
