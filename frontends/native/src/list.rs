@@ -1,20 +1,20 @@
-//! A page of the list of sessions: the newest first, ended ones among them. Pure.
+//! Pages of the list of sessions, newest first, including ended ones. Pure.
 //!
-//! What is never true: that a page costs more for the sessions that are not on it, beyond the
-//! bounded number of ended ones that are remembered.
+//! Invariant: the cost of a page depends on its size and on the bounded number of ended sessions
+//! that are remembered, not on how many sessions are open.
 
 use crate::error::Fault;
 use rejoin_core::{Selection, SessionNumber, SessionView, Views};
 
-/// What a list is asked for.
+/// A request for a page.
 #[derive(Debug)]
-pub(crate) struct Listed<'a> {
+pub(crate) struct ListQuery<'a> {
     pub(crate) user: Option<&'a str>,
     pub(crate) service: Option<&'a str>,
     pub(crate) state: Option<State>,
-    /// Only sessions with lower numbers.
+    /// Only sessions with lower numbers than this.
     pub(crate) before: u64,
-    /// How many at most.
+    /// The most sessions on the page.
     pub(crate) limit: usize,
 }
 
@@ -33,22 +33,21 @@ impl State {
             Some("idle") => Self::Idle,
             Some("ended") => Self::Ended,
             Some(_) => {
-                let reason = "`state` is one of running, idle, ended";
+                let reason = "`state` must be running, idle or ended";
                 return Err(Fault::RequestInvalid(reason.to_owned()));
             }
         }))
     }
 }
 
-impl Listed<'_> {
-    /// The sessions of the page, and what to ask for as `before` to get the next, where there is
-    /// one.
+impl ListQuery<'_> {
+    /// The sessions of the page, and the `before` of the next page if there is one.
     pub(crate) fn page<T>(
         &self,
         views: &Views,
-        tell: impl Fn(&SessionView) -> T,
+        render: impl Fn(&SessionView) -> T,
     ) -> (Vec<T>, Option<u64>) {
-        let mut found: Vec<&SessionView> = vec![];
+        let mut page: Vec<&SessionView> = vec![];
         if self.state != Some(State::Ended) {
             let selection = Selection {
                 user: self.user,
@@ -57,19 +56,19 @@ impl Listed<'_> {
                 numbers: 0..=self.before.saturating_sub(1),
             };
             let skip = views.count(&selection).saturating_sub(self.limit + 1);
-            found.extend(views.select(&selection, skip).take(self.limit + 1));
+            page.extend(views.select(&selection, skip).take(self.limit + 1));
         }
         if matches!(self.state, None | Some(State::Ended)) {
-            found.extend(views.ended_sessions().filter(|view| self.selects(view)));
+            page.extend(views.ended_sessions().filter(|view| self.selects(view)));
         }
-        found.sort_unstable_by_key(|view| std::cmp::Reverse(view.number));
-        let more = found.len() > self.limit;
-        found.truncate(self.limit);
-        let next = found.last().filter(|_| more).map(|view| {
+        page.sort_unstable_by_key(|view| std::cmp::Reverse(view.number));
+        let more = page.len() > self.limit;
+        page.truncate(self.limit);
+        let next = page.last().filter(|_| more).map(|view| {
             let SessionNumber(number) = view.number;
             number
         });
-        (found.into_iter().map(tell).collect(), next)
+        (page.into_iter().map(render).collect(), next)
     }
 
     fn selects(&self, view: &SessionView) -> bool {

@@ -1,25 +1,30 @@
-//! Who asks: `Authorization`, `Basic` or `Bearer`, else the cookie; and what gives and ends it.
+//! Logins: who sent a request, and the paths `/login`, `/logout` and `/me`.
 //!
-//! What is remembered is remembered by the accounts. Where there are none everybody may everything.
+//! A request is authenticated by `Authorization` (Basic or Bearer), else by the cookie. Without
+//! accounts, every caller may do everything.
 
 use crate::Native;
+use crate::answer::{HandlerResult, json, ok};
 use crate::error::Fault;
-use crate::handlers::{HandlerResult, json_answer, ok};
 use crate::request::{Login, body};
-use rejoin_accounts::{Authorization, Caller, Credentials, Denied, Permission, TokenKind, cookie};
+use rejoin_accounts::{Authorization, Caller, Credentials, Permission, TokenKind, cookie};
 use rejoin_http::{Request, Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
 
 impl Native {
-    /// Lets in whoever has an account that may do that.
-    pub(crate) async fn enter(&self, http: &Request, wanted: Permission) -> Result<Caller, Fault> {
+    /// The caller who sent a request, if the caller has this permission.
+    pub(crate) async fn authorize(
+        &self,
+        http: &Request,
+        wanted: Permission,
+    ) -> Result<Caller, Fault> {
         let caller = self.accounts.caller(http, TOKENS, Some(COOKIE)).await;
         let caller = caller.map_err(Fault::Denied)?;
         if !caller.may(wanted) {
             let what = match wanted {
                 Permission::Create => "create sessions",
-                Permission::Run => "run statements",
+                Permission::Run => "run commands",
                 Permission::Interrupt => "interrupt jobs",
                 Permission::Read | Permission::SeeAll => "read that",
                 Permission::CloseOwn | Permission::CloseAny => "close that session",
@@ -36,11 +41,11 @@ impl Native {
         let address = http.peer().ip();
         let login = self.accounts.login(credentials, address, TOKENS).await;
         let (caller, token) = login.map_err(Fault::Denied)?;
-        let mut told = self.told(&caller);
-        told["token"] = token.as_str().into();
+        let mut body = self.describe(&caller);
+        body["token"] = token.as_str().into();
         let secure = if http.is_encrypted() { "; Secure" } else { "" };
-        let kept = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict{secure}");
-        Ok(json_answer(StatusCode::OK, &told).header("set-cookie", kept))
+        let cookie = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict{secure}");
+        Ok(json(StatusCode::OK, &body).header("set-cookie", cookie))
     }
 
     pub(crate) async fn logout(&self, http: &Request) -> HandlerResult {
@@ -51,32 +56,21 @@ impl Native {
         if let Authorization::Bearer(token) = Authorization::of(headers) {
             self.accounts.logout(&token, TOKENS);
         }
-        let forget = format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict");
-        Ok(Response::empty(StatusCode::NO_CONTENT).header("set-cookie", forget))
+        let expired = format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict");
+        Ok(Response::empty(StatusCode::NO_CONTENT).header("set-cookie", expired))
     }
 
     pub(crate) async fn me(&self, http: &Request) -> HandlerResult {
-        let caller = self.enter(http, Permission::Read).await?;
-        Ok(ok(&self.told(&caller)))
+        let caller = self.authorize(http, Permission::Read).await?;
+        Ok(ok(&self.describe(&caller)))
     }
 
-    fn told(&self, caller: &Caller) -> Value {
-        json!({
+    fn describe(&self, caller: &Caller) -> Value {
+        serde_json::json!({
             "accounts": !self.accounts.is_open(),
             "name": caller.name().map(|name| &**name),
             "role": caller.role().as_str(),
         })
-    }
-}
-
-/// In which words somebody is told that they were not let in.
-pub(crate) fn why(denied: Denied) -> &'static str {
-    match denied {
-        Denied::Missing => "log in first: POST /login, or send Authorization",
-        Denied::Malformed => "the header Authorization is neither Basic nor Bearer",
-        Denied::Wrong => "there is no such account with that password",
-        Denied::Expired => "that login has ended",
-        Denied::Later => "too many logins have failed; try again later",
     }
 }
 
