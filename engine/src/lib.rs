@@ -106,6 +106,7 @@ mod runner;
 mod runtime;
 mod salvage;
 mod sequencer;
+mod session_pager;
 mod stats;
 mod supervisor;
 #[cfg(feature = "testing")]
@@ -126,6 +127,7 @@ pub use runtime::Runtime;
 #[cfg(feature = "smol")]
 pub use runtime::SmolRuntime;
 pub use salvage::{Gap, Salvage, Salvaged};
+pub use session_pager::{EndedSessions, SessionPager};
 pub use stats::{EngineStatus, Stats};
 pub use supervisor::Services;
 pub use transitions::RecordValidator;

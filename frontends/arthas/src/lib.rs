@@ -68,7 +68,7 @@ impl Default for Settings {
 /// use rejoin_accounts::Accounts;
 /// use rejoin_arthas::{Settings, mount};
 /// use rejoin_engine::{Config, Engine, RecoveredState, Services, SmolRuntime};
-/// use rejoin_http::{HostCheck, Limits, Server, test_client::Client};
+/// use rejoin_http::{HostCheck, HttpLimits, HttpServer, test_client::Client};
 /// use rejoin_log::MemoryLog;
 /// use std::sync::Arc;
 ///
@@ -90,7 +90,7 @@ impl Default for Settings {
 /// let mut router = rejoin_http::Router::default();
 /// mount(&mut router, engine, Accounts::open()?, Settings::default());
 /// let any_port = ([127, 0, 0, 1], 0).into();
-/// let server = Server::bind(any_port, router, Limits::default(), HostCheck::local())?;
+/// let server = HttpServer::bind(any_port, router, HttpLimits::default(), HostCheck::local())?;
 /// let (address, shutdown) = (server.local_addr(), server.shutdown());
 /// let server = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
 ///

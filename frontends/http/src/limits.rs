@@ -7,17 +7,17 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::Duration;
-/// use rejoin_http::Limits;
+/// use rejoin_http::HttpLimits;
 ///
-/// let limits = Limits { body_bytes: 64 * 1024, idle: Duration::from_secs(5), ..Limits::default() };
+/// let limits = HttpLimits { body_bytes: 64 * 1024, idle: Duration::from_secs(5), ..HttpLimits::default() };
 /// assert_eq!(limits.connections, 10_000);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct HttpLimits {
     /// Bytes of a request's body. More is refused with 413; a `Content-Length` above it unread.
     pub body_bytes: usize,
     /// Bytes of a request's line and headers together. More is refused with 431.
-    /// At most [`HEADER_BYTES_MOST`].
+    /// At most [`MAX_HEADER_BYTES`].
     pub header_bytes: usize,
     /// Headers of a request. More is refused with 431.
     pub headers: usize,
@@ -42,7 +42,7 @@ pub struct Limits {
     pub threads: NonZeroUsize,
 }
 
-impl Default for Limits {
+impl Default for HttpLimits {
     fn default() -> Self {
         Self {
             body_bytes: 10 * 1024 * 1024,
@@ -60,8 +60,8 @@ impl Default for Limits {
     }
 }
 
-/// The most that [`Limits::header_bytes`] can be; more is taken as this.
-pub const HEADER_BYTES_MOST: usize = READ_BUFFER_BYTES;
+/// The most that [`HttpLimits::header_bytes`] can be; more is taken as this.
+pub const MAX_HEADER_BYTES: usize = READ_BUFFER_BYTES;
 
 /// What a connection reads ahead at most.
 pub(crate) const READ_BUFFER_BYTES: usize = 256 * 1024;

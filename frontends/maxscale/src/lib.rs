@@ -44,7 +44,7 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 /// ```
 /// use rejoin_accounts::Accounts;
 /// use rejoin_engine::{Config, Engine, NewSession, RecoveredState, Services, SmolRuntime};
-/// use rejoin_http::{HostCheck, Limits, Server, test_client::Client};
+/// use rejoin_http::{HostCheck, HttpLimits, HttpServer, test_client::Client};
 /// use rejoin_log::MemoryLog;
 /// use std::sync::Arc;
 ///
@@ -67,7 +67,7 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 /// let mut router = rejoin_http::Router::default();
 /// rejoin_maxscale::mount(&mut router, engine, Accounts::open()?);
 /// let any_port = ([127, 0, 0, 1], 0).into();
-/// let server = Server::bind(any_port, router, Limits::default(), HostCheck::local())?;
+/// let server = HttpServer::bind(any_port, router, HttpLimits::default(), HostCheck::local())?;
 /// let (address, shutdown) = (server.local_addr(), server.shutdown());
 /// let server = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
 ///

@@ -5,17 +5,16 @@ use crate::answer::{HandlerResult, JSON, json, ok, uncached};
 use crate::error::Fault;
 use crate::event_json::append_event;
 use crate::limits::{EVENTS, MAX_EVENTS, MAX_PAGE, MAX_WAIT, PAGE, READ_BYTES};
-use crate::list::{self, ListQuery};
-use crate::request::{Create, Query, Submit, body, number};
+use crate::request::{Create, Query, StateFilter, Submit, body, number};
 use crate::stream::{EventReader, events, has_ended};
 use crate::view_json;
 use futures::future::{Either, select};
 use rejoin_accounts::{Caller, Denied, Permission};
 use rejoin_core::{
-    ConsumerId, JobId, JobMode, JobSlot, Sequence, SessionId, SessionNumber, SessionView,
-    Visibility,
+    ConsumerId, JobId, JobMode, JobSlot, Selection, Sequence, SessionId, SessionNumber,
+    SessionView, Visibility,
 };
-use rejoin_engine::{NewJob, NewSession};
+use rejoin_engine::{EndedSessions, NewJob, NewSession, SessionPager};
 use rejoin_http::{Request, Response, StatusCode};
 use rejoin_log::ReadLimit;
 use serde_json::Value;
@@ -28,19 +27,21 @@ impl Native {
         let query = Query::parse(http.url(), &["user", "service", "state", "before", "limit"])?;
         let limit = clamp_limit(query.number("limit")?, PAGE, MAX_PAGE);
         let (wanted, allowed) = (query.text("user"), caller.shown_user());
-        let list = ListQuery {
+        let state = StateFilter::parse(query.text("state"))?;
+        let before = query.number("before")?.unwrap_or(u64::MAX);
+        let selection = Selection {
             user: allowed.or(wanted),
             service: query.text("service"),
-            state: list::State::parse(query.text("state"))?,
-            before: query.number("before")?.unwrap_or(u64::MAX),
-            limit,
+            busy: state.and_then(StateFilter::busy),
+            // The first session has number 1.
+            numbers: 0..=before.saturating_sub(1),
         };
         if wanted.is_some() && allowed.is_some() && wanted != allowed {
             return Ok(ok(&serde_json::json!({"next": null, "sessions": []})));
         }
-        let (sessions, next) = self
-            .engine
-            .view(|views| list.page(views, view_json::session));
+        let ended = state.map_or(EndedSessions::Include, StateFilter::ended);
+        let pager = SessionPager::new(&self.engine, &selection);
+        let (sessions, next) = pager.newest(limit, ended, view_json::session);
         Ok(ok(&serde_json::json!({"next": next, "sessions": sessions})))
     }
 

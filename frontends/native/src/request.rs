@@ -1,6 +1,7 @@
 //! Parses and checks the bodies and queries of requests. Pure.
 
 use crate::error::Fault;
+use rejoin_engine::EndedSessions;
 use rejoin_http::Url;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -101,4 +102,44 @@ pub(crate) fn number(name: &str, value: &str) -> Result<u64, Fault> {
         .ok()
         .filter(|_| is_number)
         .ok_or_else(|| Fault::RequestInvalid(format!("`{name}` must be a whole number")))
+}
+
+/// The `state` by which a list of sessions is filtered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StateFilter {
+    Running,
+    Idle,
+    Ended,
+}
+
+impl StateFilter {
+    pub(crate) fn parse(name: Option<&str>) -> Result<Option<Self>, Fault> {
+        Ok(Some(match name {
+            None => return Ok(None),
+            Some("running") => Self::Running,
+            Some("idle") => Self::Idle,
+            Some("ended") => Self::Ended,
+            Some(_) => {
+                let reason = "`state` must be running, idle or ended";
+                return Err(Fault::RequestInvalid(reason.to_owned()));
+            }
+        }))
+    }
+
+    /// Whether the open sessions of the list must be busy or idle.
+    pub(crate) fn busy(self) -> Option<bool> {
+        match self {
+            Self::Running => Some(true),
+            Self::Idle => Some(false),
+            Self::Ended => None,
+        }
+    }
+
+    /// Whether the list has ended sessions.
+    pub(crate) fn ended(self) -> EndedSessions {
+        match self {
+            Self::Running | Self::Idle => EndedSessions::Exclude,
+            Self::Ended => EndedSessions::Only,
+        }
+    }
 }

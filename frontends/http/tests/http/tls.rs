@@ -4,7 +4,7 @@ use crate::harness::{PATIENCE, Running, get, limits, text, usual_app};
 use crate::limits::Leaving;
 use rejoin_http::test_client::Client;
 use rejoin_http::test_tls::{Authority, Shown};
-use rejoin_http::{HostCheck, Limits, Response, Router, Server, StatusCode, Tls};
+use rejoin_http::{HostCheck, HttpLimits, HttpServer, Response, Router, StatusCode, Tls};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -25,13 +25,13 @@ impl Encrypted {
         Self::start(app(), limits())
     }
 
-    fn start(app: Router, limits: Limits) -> Self {
+    fn start(app: Router, limits: HttpLimits) -> Self {
         let authority = Authority::new();
         let directory = tempfile::tempdir().unwrap();
         let shown = authority.vouch().write(directory.path()).unwrap();
         let tls = Tls::open(&shown.chain, &shown.key).unwrap();
         let any_port = ([127, 0, 0, 1], 0).into();
-        let server = Server::bind(any_port, app, limits, HostCheck::same_origin()).unwrap();
+        let server = HttpServer::bind(any_port, app, limits, HostCheck::same_origin()).unwrap();
         Self {
             running: Running::of(server.with_tls(tls)),
             authority,
@@ -136,7 +136,7 @@ fn a_client_that_does_not_agree_in_time_is_cut() {
     let handshake = Duration::from_millis(30);
     let server = Encrypted::start(
         app(),
-        Limits {
+        HttpLimits {
             handshake,
             ..limits()
         },
@@ -151,7 +151,7 @@ fn a_client_that_does_not_agree_in_time_is_cut() {
 fn a_silent_connection_is_closed_with_a_last_word() {
     let server = Encrypted::start(
         app(),
-        Limits {
+        HttpLimits {
             idle: Duration::from_millis(30),
             ..limits()
         },
@@ -176,7 +176,7 @@ fn a_client_that_does_not_read_is_cut() {
         }
     });
     let write = Duration::from_millis(50);
-    let server = Encrypted::start(app, Limits { write, ..limits() });
+    let server = Encrypted::start(app, HttpLimits { write, ..limits() });
     let mut client = server.client();
     client.send_request("GET", "/endless", &[], b"").unwrap();
     gone.recv_timeout(PATIENCE).unwrap();
@@ -247,7 +247,7 @@ fn garbage_after_the_handshake_ends_that_connection_only() {
 fn an_unfinished_handshake_is_a_connection_and_one_too_many_is_told_so() {
     let server = Encrypted::start(
         app(),
-        Limits {
+        HttpLimits {
             connections: 1,
             ..limits()
         },

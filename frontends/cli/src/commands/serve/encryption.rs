@@ -4,7 +4,7 @@
 
 use super::ServeError;
 use crate::settings::Settings;
-use rejoin_http::{Server, Tls};
+use rejoin_http::{HttpServer, Tls};
 use std::net::SocketAddr;
 
 /// What the settings say; none where nothing is encrypted. Reads the files.
@@ -24,7 +24,7 @@ pub(super) fn open(settings: &Settings) -> Result<Option<Tls>, ServeError> {
 }
 
 /// The server as it is to be served.
-pub(super) fn encrypt(server: Server, tls: Option<&Tls>) -> Server {
+pub(super) fn encrypt(server: HttpServer, tls: Option<&Tls>) -> HttpServer {
     let address = server.local_addr();
     match tls {
         Some(tls) => server.with_tls(tls.clone()),

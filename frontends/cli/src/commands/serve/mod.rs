@@ -22,7 +22,7 @@ use rejoin_engine::{
     Engine, RecoveredState, Runner, Runtime, Services, ShellRunner, ShellSettings, SmolRuntime,
     Unavailable,
 };
-use rejoin_http::{Server, Shutdown, Tls};
+use rejoin_http::{HttpServer, Shutdown, Tls};
 use rejoin_log::segment::{LogId, Numbers, OpenError, SegmentLog};
 use std::error::Error;
 use std::io::Write;
@@ -265,7 +265,7 @@ fn bind(
     begun: &Begun,
     accounts: &Accounts,
     tls: Option<&Tls>,
-) -> Result<Vec<(Listener, Server)>, rejoin_http::BindError> {
+) -> Result<Vec<(Listener, HttpServer)>, rejoin_http::BindError> {
     let engine = &begun.engine;
     let mut common = rejoin_http::Router::default();
     let arthas = settings.arthas();
@@ -310,7 +310,7 @@ fn bind(
             Listener::Operate => admin::hosts(address),
             _ => access::host_check(settings, accounts, address),
         };
-        let server = Server::bind(address, app, settings.http(), hosts)?;
+        let server = HttpServer::bind(address, app, settings.http(), hosts)?;
         let server = match tls {
             // Nobody says anything secret there.
             None if listener == Listener::Operate => server,
@@ -331,7 +331,11 @@ fn bind(
 
 /// The first line of output: where people and programs find the server and its log. Then a line
 /// for each frontend that is found elsewhere.
-fn announce(servers: &[(Listener, Server)], begun: &Begun, scheme: &str) -> std::io::Result<()> {
+fn announce(
+    servers: &[(Listener, HttpServer)],
+    begun: &Begun,
+    scheme: &str,
+) -> std::io::Result<()> {
     let log = if begun.is_read_only {
         "and only reads the log"
     } else {
