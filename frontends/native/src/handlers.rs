@@ -62,9 +62,9 @@ impl Native {
             reads: false,
         };
         let created = self.engine.create_session(new).await?;
-        http.log_session(created.session);
-        let shown = self.view(created.session, detail)?;
-        let location = format!("/sessions/{}", created.session);
+        http.log_session(created.id());
+        let shown = self.view(created.id(), detail)?;
+        let location = format!("/sessions/{}", created.id());
         Ok(json(StatusCode::CREATED, &shown).header("location", location))
     }
 

@@ -7,7 +7,10 @@ use crate::Native;
 use crate::answer::{HandlerResult, json, ok};
 use crate::error::Fault;
 use crate::request::{Login, body};
-use rejoin_accounts::{Authorization, Caller, Credentials, Permission, TokenKind, cookie};
+use rejoin_accounts::{
+    Authorization, Caller, Cookie, Credentials, Permission, SameSite, Scheme, Source, TokenKind,
+    Tokens,
+};
 use rejoin_http::{Request, Response, StatusCode};
 use serde_json::Value;
 use std::time::Duration;
@@ -19,8 +22,8 @@ impl Native {
         http: &Request,
         wanted: Permission,
     ) -> Result<Caller, Fault> {
-        let caller = self.accounts.caller(http, TOKENS, Some(COOKIE)).await;
-        let caller = caller.map_err(Fault::Denied)?;
+        let login = self.accounts.authenticate(http, &SCHEME).await;
+        let caller = login.map_err(Fault::Denied)?.caller;
         if !caller.may(wanted) {
             let what = match wanted {
                 Permission::Create => "create sessions",
@@ -43,21 +46,18 @@ impl Native {
         let (caller, token) = login.map_err(Fault::Denied)?;
         let mut body = self.describe(&caller);
         body["token"] = token.as_str().into();
-        let secure = if http.is_encrypted() { "; Secure" } else { "" };
-        let cookie = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict{secure}");
+        let cookie = SCHEME.cookie.set(&token, http);
         Ok(json(StatusCode::OK, &body).header("set-cookie", cookie))
     }
 
     pub(crate) async fn logout(&self, http: &Request) -> HandlerResult {
-        let headers = http.headers();
-        if let Some(token) = cookie(headers, COOKIE) {
+        if let Some(token) = SCHEME.cookie.get(http) {
             self.accounts.logout(token, TOKENS);
         }
-        if let Authorization::Bearer(token) = Authorization::of(headers) {
+        if let Authorization::Bearer(token) = Authorization::of(http.headers()) {
             self.accounts.logout(&token, TOKENS);
         }
-        let expired = format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict");
-        Ok(Response::empty(StatusCode::NO_CONTENT).header("set-cookie", expired))
+        Ok(Response::empty(StatusCode::NO_CONTENT).header("set-cookie", SCHEME.cookie.delete()))
     }
 
     pub(crate) async fn me(&self, http: &Request) -> HandlerResult {
@@ -74,7 +74,17 @@ impl Native {
     }
 }
 
-const COOKIE: &str = "rejoin_session";
+const SCHEME: Scheme = Scheme {
+    sources: &[Source::Authorization, Source::Cookie],
+    tokens: Tokens::Stored(TOKENS),
+    cookie: Cookie {
+        name: "rejoin_session",
+        same_site: SameSite::Strict,
+        max_age: None,
+    },
+    // Only `/login` sends it.
+    sends_cookie: false,
+};
 
 const TOKENS: TokenKind = TokenKind {
     name: "native",

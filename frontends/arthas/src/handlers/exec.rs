@@ -34,7 +34,7 @@ impl Arthas {
             let session = frontend
                 .create_session(user.as_deref(), remote, false)
                 .await?
-                .session;
+                .id();
             let answer = frontend
                 .run(session, command.as_deref(), timeout, &client_gone)
                 .await;
