@@ -8,7 +8,7 @@ use crate::activity::Activity;
 use crate::batch::{Batch, Reply};
 use crate::error::Unavailable;
 use crate::published::Published;
-use crate::stats::Kind;
+use crate::stats::CommandKind;
 use crate::supervisor::Supervisor;
 use crate::{Runtime, journal, limits};
 use async_channel::Receiver;
@@ -141,7 +141,7 @@ impl Sequencer {
         command: Command,
         reply: Option<Reply>,
     ) {
-        let kind = Kind::of(&command);
+        let kind = CommandKind::of(&command);
         let outcome = self.state.step(now, command);
         self.published.counts.decided(kind, &outcome);
         batch.take(outcome, reply);

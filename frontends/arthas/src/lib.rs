@@ -19,11 +19,11 @@ mod translate;
 mod wire;
 
 use crate::error::Fault;
-use crate::login::Entered;
+use crate::login::SCHEME;
 use crate::request::Request;
 use crate::wire::Answer;
 use jiff::tz::TimeZone;
-use rejoin_accounts::{Accounts, Caller};
+use rejoin_accounts::{Accounts, Caller, Login};
 use rejoin_core::{JobId, SessionId};
 use rejoin_engine::Engine;
 use rejoin_http::{Method, Request as HttpRequest, Response, Route, Router, StatusCode, route};
@@ -65,25 +65,12 @@ impl Default for Settings {
 /// ```
 /// use rejoin_accounts::Accounts;
 /// use rejoin_arthas::{Settings, mount};
-/// use rejoin_engine::{Config, Engine, RecoveredState, Services, SmolRuntime};
+/// use rejoin_engine::testing::Hold;
+/// use rejoin_engine::Engine;
 /// use rejoin_http::{HostCheck, HttpLimits, HttpServer, test_client::Client};
-/// use rejoin_log::MemoryLog;
-/// use std::sync::Arc;
 ///
-/// # use futures::future::BoxFuture;
-/// # use rejoin_engine::{Exit, Runner, RunnerJob};
-/// # #[derive(Debug)]
-/// # struct Shell;
-/// # impl Runner for Shell {
-/// #     fn run(&self, _: RunnerJob) -> BoxFuture<'static, Exit> {
-/// #         Box::pin(async { Exit::default() })
-/// #     }
-/// # }
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let config = Config::default();
-/// let services = Services::from([("shell".into(), Arc::new(Shell) as _)]);
-/// let (log, replayed) = (Box::new(MemoryLog::new()), RecoveredState::new(&config));
-/// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
+/// let engine = smol::block_on(Engine::in_memory().service("shell", Hold).open())?;
 ///
 /// let mut router = rejoin_http::Router::default();
 /// mount(&mut router, engine, Accounts::open()?, Settings::default());
@@ -184,7 +171,13 @@ impl Arthas {
 
 impl Frontend {
     async fn api(&self, http: &HttpRequest) -> Response {
-        let Ok(Entered { caller, cookie }) = login::enter(&self.accounts, http).await else {
+        let login = self.accounts.authenticate(http, &SCHEME).await;
+        let Ok(Login {
+            caller,
+            by_token,
+            token,
+        }) = login
+        else {
             return login::refuse();
         };
         let body = if http.method() == Method::POST {
@@ -204,9 +197,11 @@ impl Frontend {
             Answer::from(fault).encode(None)
         };
         let response = Response::new(StatusCode::OK, JSON, body);
-        match cookie {
-            Some(token) => response.header("set-cookie", login::keep(http, &token)),
-            None => response,
+        match token {
+            Some(token) if !by_token => {
+                response.header("set-cookie", SCHEME.cookie.set(&token, http))
+            }
+            _ => response,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::Native;
 use crate::error::Fault;
 use crate::limits::{EVENTS, LONGEST_PAGE, LONGEST_WAIT, MOST_EVENTS, PAGE, READ_BYTES};
-use crate::list::{self, Listed};
+use crate::list::State;
 use crate::request::{Create, Query, Submit, body, number};
 use crate::stream::{Reader, events, has_ended};
 use crate::translate::event;
@@ -11,10 +11,10 @@ use crate::wire;
 use futures::future::{Either, select};
 use rejoin_accounts::{Caller, Denied, Permission};
 use rejoin_core::{
-    ConsumerId, JobId, JobMode, JobSlot, Sequence, SessionId, SessionNumber, SessionView,
-    Visibility,
+    ConsumerId, JobId, JobMode, JobSlot, Selection, Sequence, SessionId, SessionNumber,
+    SessionView, Visibility,
 };
-use rejoin_engine::{NewJob, NewSession};
+use rejoin_engine::{EndedSessions, NewJob, NewSession, SessionPager};
 use rejoin_http::{Request, Response, StatusCode};
 use rejoin_log::ReadLimit;
 use serde_json::{Value, json};
@@ -29,17 +29,21 @@ impl Native {
         let query = Query::parse(http.url(), &["user", "service", "state", "before", "limit"])?;
         let limit = most(query.number("limit")?, PAGE, LONGEST_PAGE);
         let (asked, shown) = (query.text("user"), caller.shown_user());
-        let listed = Listed {
+        let state = State::parse(query.text("state"))?;
+        let before = query.number("before")?.unwrap_or(u64::MAX);
+        let selection = Selection {
             user: shown.or(asked),
             service: query.text("service"),
-            state: list::State::parse(query.text("state"))?,
-            before: query.number("before")?.unwrap_or(u64::MAX),
-            limit: limit.max(1),
+            busy: state.and_then(State::busy),
+            // The first session has number 1.
+            numbers: 0..=before.saturating_sub(1),
         };
         if asked.is_some() && shown.is_some() && asked != shown {
             return Ok(ok(&json!({"next": null, "sessions": []})));
         }
-        let (sessions, next) = self.engine.view(|views| listed.page(views, wire::session));
+        let ended = state.map_or(EndedSessions::Include, State::ended);
+        let pager = SessionPager::new(&self.engine, &selection);
+        let (sessions, next) = pager.newest(limit.max(1), ended, wire::session);
         Ok(ok(&json!({"next": next, "sessions": sessions})))
     }
 
@@ -60,9 +64,9 @@ impl Native {
             reads: false,
         };
         let created = self.engine.create_session(new).await?;
-        http.log_session(created.session);
-        let shown = self.view(created.session, detail)?;
-        let slot = format!("/sessions/{}", created.session);
+        http.log_session(created.id());
+        let shown = self.view(created.id(), detail)?;
+        let slot = format!("/sessions/{}", created.id());
         Ok(json_answer(StatusCode::CREATED, &shown).header("location", slot))
     }
 

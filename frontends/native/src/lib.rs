@@ -37,17 +37,12 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 ///
 /// ```
 /// use rejoin_accounts::Accounts;
-/// use rejoin_engine::{Config, Engine, RecoveredState, Services, SmolRuntime};
+/// use rejoin_engine::Engine;
 /// use rejoin_http::{HostCheck, HttpLimits, HttpServer};
 /// use rejoin_http::test_client::Client;
-/// use rejoin_log::MemoryLog;
-/// use std::sync::Arc;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let config = Config::default();
-/// let replayed = RecoveredState::new(&config);
-/// let log = Box::new(MemoryLog::new());
-/// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, Services::new())?;
+/// let engine = smol::block_on(Engine::in_memory().open())?;
 /// let mut router = rejoin_http::Router::default();
 /// rejoin_native::mount(&mut router, engine, Accounts::open()?);
 /// let server = HttpServer::bind(([127, 0, 0, 1], 0).into(), router, HttpLimits::default(), HostCheck::local())?;

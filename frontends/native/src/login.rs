@@ -1,12 +1,14 @@
-//! Who asks: `Authorization`, `Basic` or `Bearer`, else the cookie; and what gives and ends it.
-//!
-//! What is remembered is remembered by the accounts. Where there are none everybody may everything.
+//! How clients of this API log in: by `Authorization`, else by the cookie; and the paths that give
+//! and end a login. Without accounts anyone can do anything.
 
 use crate::Native;
 use crate::error::Fault;
 use crate::handlers::{HandlerResult, json_answer, ok};
 use crate::request::{Login, body};
-use rejoin_accounts::{Authorization, Caller, Credentials, Denied, Permission, TokenKind, cookie};
+use rejoin_accounts::{
+    Authorization, Caller, Cookie, Credentials, Denied, Permission, SameSite, Scheme, Source,
+    TokenKind, Tokens,
+};
 use rejoin_http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -14,8 +16,8 @@ use std::time::Duration;
 impl Native {
     /// Lets in whoever has an account that may do that.
     pub(crate) async fn enter(&self, http: &Request, wanted: Permission) -> Result<Caller, Fault> {
-        let caller = self.accounts.caller(http, TOKENS, Some(COOKIE)).await;
-        let caller = caller.map_err(Fault::Denied)?;
+        let login = self.accounts.authenticate(http, &SCHEME).await;
+        let caller = login.map_err(Fault::Denied)?.caller;
         if !caller.may(wanted) {
             let what = match wanted {
                 Permission::Create => "create sessions",
@@ -38,21 +40,18 @@ impl Native {
         let (caller, token) = login.map_err(Fault::Denied)?;
         let mut told = self.told(&caller);
         told["token"] = token.as_str().into();
-        let secure = if http.is_encrypted() { "; Secure" } else { "" };
-        let kept = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict{secure}");
-        Ok(json_answer(StatusCode::OK, &told).header("set-cookie", kept))
+        let cookie = SCHEME.cookie.set(&token, http);
+        Ok(json_answer(StatusCode::OK, &told).header("set-cookie", cookie))
     }
 
     pub(crate) async fn logout(&self, http: &Request) -> HandlerResult {
-        let headers = http.headers();
-        if let Some(token) = cookie(headers, COOKIE) {
+        if let Some(token) = SCHEME.cookie.get(http) {
             self.accounts.logout(token, TOKENS);
         }
-        if let Authorization::Bearer(token) = Authorization::of(headers) {
+        if let Authorization::Bearer(token) = Authorization::of(http.headers()) {
             self.accounts.logout(&token, TOKENS);
         }
-        let forget = format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict");
-        Ok(Response::empty(StatusCode::NO_CONTENT).header("set-cookie", forget))
+        Ok(Response::empty(StatusCode::NO_CONTENT).header("set-cookie", SCHEME.cookie.delete()))
     }
 
     pub(crate) async fn me(&self, http: &Request) -> HandlerResult {
@@ -80,7 +79,17 @@ pub(crate) fn why(denied: Denied) -> &'static str {
     }
 }
 
-const COOKIE: &str = "rejoin_session";
+const SCHEME: Scheme = Scheme {
+    sources: &[Source::Authorization, Source::Cookie],
+    tokens: Tokens::Stored(TOKENS),
+    cookie: Cookie {
+        name: "rejoin_session",
+        same_site: SameSite::Strict,
+        max_age: None,
+    },
+    // Only `/login` sends it.
+    sends_cookie: false,
+};
 
 const TOKENS: TokenKind = TokenKind {
     name: "native",

@@ -62,53 +62,31 @@ pub const fn visibility(visibility: Visibility) -> &'static str {
 /// How a job ended.
 #[must_use]
 pub const fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Completed => "completed",
-        Outcome::Failed => "failed",
-        Outcome::Interrupted => "interrupted",
-        Outcome::TimedOut => "timed-out",
-        Outcome::Lost => "lost",
-    }
+    outcome.name()
 }
 
 /// Why a job was told to end.
 #[must_use]
 pub const fn interrupted(cause: InterruptCause) -> &'static str {
-    match cause {
-        InterruptCause::Requested => "requested",
-        InterruptCause::Timeout => "timeout",
-        InterruptCause::OutputLimit => "output-limit",
-        InterruptCause::SessionClosed => "session-closed",
-        InterruptCause::Shutdown => "shutdown",
-    }
+    cause.name()
 }
 
 /// Why a consumer left.
 #[must_use]
 pub const fn left(cause: LeaveCause) -> &'static str {
-    match cause {
-        LeaveCause::Left => "left",
-        LeaveCause::Expired => "expired",
-        LeaveCause::SessionClosed => "session-closed",
-    }
+    cause.name()
 }
 
 /// Why a session was closed.
 #[must_use]
 pub const fn closed(cause: CloseCause) -> &'static str {
-    match cause {
-        CloseCause::Requested => "requested",
-        CloseCause::Idle => "idle",
-    }
+    cause.name()
 }
 
 /// Why records are gone.
 #[must_use]
 pub const fn lost(cause: LossCause) -> &'static str {
-    match cause {
-        LossCause::Damage => "damage",
-        LossCause::Retention { .. } => "retention",
-    }
+    cause.name()
 }
 
 /// What was written to a job, behind the name of its member: `content`, or `contentBase64` where it

@@ -120,7 +120,13 @@ impl World {
         let services = Services::from([("say".into(), Arc::new(Say) as Arc<dyn Runner>)]);
         let replayed = RecoveredState::new(&config);
         let log = Box::new(MemoryLog::new());
-        let engine = Engine::start(config, Arc::new(runtime.clone()), log, replayed, services)?;
+        let engine = rejoin_engine::testing::start(
+            config,
+            Arc::new(runtime.clone()),
+            log,
+            replayed,
+            services,
+        )?;
         // What waits here waits for ever.
         let mut settings = Settings::default();
         settings.pull_wait = Duration::ZERO;

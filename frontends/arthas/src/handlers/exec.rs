@@ -35,7 +35,7 @@ impl Arthas {
             let session = frontend
                 .create_session(user.as_deref(), remote, false)
                 .await?
-                .session;
+                .id();
             let answer = frontend
                 .run(session, command.as_deref(), timeout, &left)
                 .await;

@@ -5,7 +5,7 @@ use crate::error::Fault;
 use crate::request::Request;
 use crate::wire::{Answer, Object, State};
 use rejoin_core::SessionId;
-use rejoin_engine::{CreatedSession, NewSession};
+use rejoin_engine::{NewSession, Session};
 use std::net::SocketAddr;
 
 impl Arthas {
@@ -18,8 +18,8 @@ impl Arthas {
             .create_session(request.user.as_deref(), remote, true)
             .await?;
         Ok(Answer::new(State::Succeeded)
-            .consumer(created.consumer)
-            .session(created.session))
+            .consumer(created.consumer())
+            .session(created.id()))
     }
 
     /// A session on the service of the settings.
@@ -28,7 +28,7 @@ impl Arthas {
         user: Option<&str>,
         remote: Option<SocketAddr>,
         reads: bool,
-    ) -> Result<CreatedSession, Fault> {
+    ) -> Result<Session, Fault> {
         let new = NewSession {
             service: self.settings.service.clone(),
             user: user.map(Into::into),

@@ -385,7 +385,7 @@ fn seal_recovered(
     name: SegmentName,
     scan: &Scan,
 ) -> io::Result<()> {
-    let (byte, durable) = scan.vouched;
+    let (byte, durable) = scan.durable;
     write_again(file, byte, scan.end)?;
     file.set_length(scan.end)?;
     if scan.torn.is_some() {
