@@ -57,13 +57,12 @@ mod config;
 mod engine;
 mod error;
 mod input;
-mod journal;
 pub mod limits;
 mod permission;
 mod published;
 mod pull;
 mod reading;
-mod recent;
+mod record_cache;
 mod recovered_state;
 mod request;
 mod runner;
@@ -76,6 +75,7 @@ mod stats;
 mod supervisor;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 mod transitions;
 
 pub use builder::EngineBuilder;
