@@ -27,7 +27,8 @@ pub use open::replay::Replay;
 pub use options::{Durability, MAX_BATCH_BYTES, MAX_SEGMENT_BYTES, Options};
 pub use scan::segment::Torn;
 pub use verify::{DamagedPlace, DeclaredGap, Findings, Missing, verify};
-pub use write::metrics::Numbers;
+pub use write::metrics::LogMetrics;
+pub use write::metrics::LogMetrics as Numbers;
 
 use crate::disk::{Directory, Disk, DiskLock};
 use crate::log::{AppendError, Log, LogReader};
@@ -82,7 +83,7 @@ use write::writer::{Batch, Failure, Writer};
 pub struct SegmentLog {
     writer: Writer,
     state: State,
-    /// Held by a round of the archive, too, as long as it goes on.
+    /// Pinned by a round of the archive, too, as long as it goes on.
     lock: Option<Arc<dyn DiskLock>>,
 }
 
@@ -231,7 +232,7 @@ impl SegmentLog {
 
     /// What is counted while the log is written, now and later.
     #[must_use]
-    pub fn numbers(&self) -> Arc<Numbers> {
+    pub fn numbers(&self) -> Arc<LogMetrics> {
         Arc::clone(&self.writer.numbers)
     }
 
@@ -284,7 +285,7 @@ impl Log for SegmentLog {
         sealed.map_err(|failure| self.fail(failure))?;
         self.state = State::Closed;
         self.writer.spares.stop();
-        self.writer.shared.sealings.end();
+        self.writer.shared.seal_signal.end();
         self.lock = None;
         Ok(())
     }
@@ -294,6 +295,6 @@ impl Drop for SegmentLog {
     /// The archive must not go on changing a directory that somebody else may open: a round that
     /// is under way holds the lock until it has stopped.
     fn drop(&mut self) {
-        self.writer.shared.sealings.end();
+        self.writer.shared.seal_signal.end();
     }
 }

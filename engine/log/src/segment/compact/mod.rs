@@ -26,9 +26,9 @@ use crate::segment::error::{Damage, OpenError};
 use crate::segment::format::entry::Entry;
 use crate::segment::format::header::LogId;
 use crate::segment::format::name::{PartName, REWRITING, SegmentName};
-use crate::segment::open::dir_listing::{Inventory, last_of};
+use crate::segment::open::dir_listing::{DirListing, last_of};
 use crate::segment::read::reader::Shared;
-use crate::segment::scan::compacted::History;
+use crate::segment::scan::compacted::CompactedSegment;
 use crate::segment::scan::segment::io_error;
 use plan::{groups, removal};
 use std::sync::{Arc, PoisonError, Weak};
@@ -72,7 +72,7 @@ pub struct Archive {
     lock: Option<Weak<dyn DiskLock>>,
     log: LogId,
     segment_bytes: u64,
-    /// How many sealings have been looked after.
+    /// How many seal_signal have been looked after.
     seen: u64,
 }
 
@@ -113,7 +113,7 @@ impl Archive {
     pub fn run(mut self, worth: u64, mut tell: impl FnMut(Result<Round, OpenError>)) {
         loop {
             tell(self.round(worth));
-            let Some(count) = self.shared.sealings.wait(self.seen) else {
+            let Some(count) = self.shared.seal_signal.wait(self.seen) else {
                 return;
             };
             self.seen = count;
@@ -154,23 +154,23 @@ impl Archive {
     /// Whether the log has been closed or dropped: there is nothing more to do.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.shared.sealings.is_over()
+        self.shared.seal_signal.is_over()
     }
 
     fn work(&self, worth: u64, round: &mut Round) -> Result<(), OpenError> {
-        let inventory = self.tidy_up()?;
-        let sources = self.sources(&inventory)?;
+        let listing = self.tidy_up()?;
+        let sources = self.sources(&listing)?;
         if sources.iter().map(Source::bytes).sum::<u64>() < worth {
             return Ok(());
         }
         let Some(last) = sources.last().map(Source::last) else {
             return Ok(());
         };
-        round.snapshot = self.make_snapshot(&inventory, &sources, last)?;
+        round.snapshot = self.make_snapshot(&listing, &sources, last)?;
         let up_to = self.forget_snapshots()?;
         self.put_in_order(sources, up_to, round)?;
         if round.rewritten > 0 && !self.is_over() {
-            // What was removed is known of history segments only: some of it by now.
+            // What was removed is known of compacted segments only: some of it by now.
             let sources = self.sources(&self.tidy_up()?)?;
             self.put_in_order(sources, up_to, round)?;
         }
@@ -197,29 +197,31 @@ impl Archive {
     }
 
     /// Lists the files, and removes what an earlier round that failed has left.
-    fn tidy_up(&self) -> Result<Inventory, OpenError> {
+    fn tidy_up(&self) -> Result<DirListing, OpenError> {
         let io = |error| io_error(self.disk.path(), error);
-        let inventory = Inventory::take_open(&*self.disk, |part| self.shared.files().knows(part))?;
-        for part in &inventory.superseded {
+        let listing = DirListing::read_open(&*self.disk, |part| self.shared.files().knows(part))?;
+        for part in &listing.superseded {
             self.disk.remove(&part.to_string()).map_err(io)?;
         }
-        if !inventory.superseded.is_empty() {
+        if !listing.superseded.is_empty() {
             self.disk.sync().map_err(io)?;
         }
-        Ok(inventory)
+        Ok(listing)
     }
 
     /// The files that nobody writes to any more, from the first one on.
-    fn sources(&self, inventory: &Inventory) -> Result<Vec<Source>, OpenError> {
+    fn sources(&self, listing: &DirListing) -> Result<Vec<Source>, OpenError> {
         let mut sources = Vec::new();
         let mut next = 1;
-        for part in &inventory.parts {
+        for part in &listing.parts {
             // Behind a segment that is just getting its final name, the next round goes on.
             if part.first() != next {
                 break;
             }
             let source = match *part {
-                PartName::History(name) => Source::History(History::open(&*self.disk, name)?),
+                PartName::Compacted(name) => {
+                    Source::Compacted(CompactedSegment::open(&*self.disk, name)?)
+                }
                 PartName::Segment(name) if !name.sealed => break,
                 PartName::Segment(name) => self.segment(name)?,
             };
@@ -260,7 +262,7 @@ impl Archive {
         let before: u64 = sources
             .iter()
             .map(|source| match source {
-                Source::History(history) => history.removed(),
+                Source::Compacted(compacted) => compacted.removed(),
                 Source::Segment { .. } => 0,
             })
             .sum();
@@ -285,13 +287,13 @@ impl Archive {
         removal: &Removal,
     ) -> Result<(), OpenError> {
         let io = |error| io_error(self.disk.path(), error);
-        let part = PartName::History(written.name);
+        let part = PartName::Compacted(written.name);
         // Readers go on with the sources, whatever becomes of their names.
         let retired: Vec<u32> = {
             let mut files = self.shared.files();
             let held = sources
                 .iter()
-                .map(|source| files.hold(source.name(), source.file()));
+                .map(|source| files.pin(source.name(), source.file()));
             held.collect::<Option<_>>()
                 .ok_or_else(|| io(std::io::Error::other("a file is none of the log's")))?
         };
@@ -304,8 +306,8 @@ impl Archive {
         self.move_sessions(sources, written, removal, &retired, number);
         {
             let mut files = self.shared.files();
-            files.retire(&retired);
-            files.let_go(number, part);
+            files.remove(&retired);
+            files.release(number, part);
         }
         for source in sources {
             if source.name() != part {
@@ -345,9 +347,9 @@ impl Archive {
             }
         }
         let gone = removal.forgotten.iter().filter(|session| {
-            let is_it = |entry: &Entry| entry.session() == **session;
+            let matches = |entry: &Entry| entry.session() == **session;
             sources.iter().any(|source| match source {
-                Source::History(history) => history.entries.iter().any(is_it),
+                Source::Compacted(compacted) => compacted.entries.iter().any(matches),
                 Source::Segment { .. } => false,
             })
         });

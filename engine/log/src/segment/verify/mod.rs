@@ -16,11 +16,11 @@ mod streams;
 
 use crate::disk::{Disk, DiskFile};
 use crate::segment::error::OpenError;
-use crate::segment::format::batch::Site;
+use crate::segment::format::batch::BatchLocation;
 use crate::segment::format::fields::bytes_at;
 use crate::segment::format::header::{HEADER_BYTES, Header, HeaderFault, LogId};
-use crate::segment::format::name::{HistoryName, PartName, SegmentName};
-use crate::segment::open::dir_listing::Inventory;
+use crate::segment::format::name::{CompactedName, PartName, SegmentName};
+use crate::segment::open::dir_listing::DirListing;
 use crate::segment::scan::segment::{Torn, io_error};
 use crate::segment::scan::tail_scan::next_head;
 use crate::segment::scan::window::Window;
@@ -157,10 +157,10 @@ pub fn verify(
             directory: disk.path().to_owned(),
         });
     };
-    let inventory = Inventory::take(disk)?;
-    let parts = parts(disk, &inventory)?;
+    let listing = DirListing::read(disk)?;
+    let parts = parts(disk, &listing)?;
     let total = parts.iter().map(Part::length).sum();
-    let mut verifying = Verifying {
+    let mut verifier = Verifier {
         findings: Findings {
             segments: parts.len(),
             bytes: total,
@@ -177,16 +177,16 @@ pub fn verify(
     for (place, part) in parts.iter().enumerate() {
         let following = parts.get(place.saturating_add(1)).map(Part::first);
         match part {
-            Part::Segment(segment) => verifying.take(segment, following)?,
-            Part::History(name, length) => verifying.take_history(disk, *name, *length)?,
+            Part::Segment(segment) => verifier.take(segment, following)?,
+            Part::Compacted(name, length) => verifier.read_compacted(disk, *name, *length)?,
         }
     }
-    verifying.take_snapshots(disk, &inventory)?;
-    let Verifying {
+    verifier.take_snapshots(disk, &listing)?;
+    let Verifier {
         mut findings,
         streams,
         ..
-    } = verifying;
+    } = verifier;
     findings.sessions = streams.count();
     streams.claim_ends(&mut findings);
     Ok(findings)
@@ -206,33 +206,33 @@ struct Segment {
 /// A file that holds records, and how long it is.
 enum Part {
     Segment(Segment),
-    History(HistoryName, u64),
+    Compacted(CompactedName, u64),
 }
 
 impl Part {
     fn first(&self) -> u64 {
         match self {
             Self::Segment(segment) => segment.name.first,
-            Self::History(name, _) => name.first,
+            Self::Compacted(name, _) => name.first,
         }
     }
 
     fn length(&self) -> u64 {
         match self {
             Self::Segment(segment) => segment.length,
-            Self::History(_, length) => *length,
+            Self::Compacted(_, length) => *length,
         }
     }
 }
 
-fn parts(disk: &dyn Disk, inventory: &Inventory) -> Result<Vec<Part>, OpenError> {
-    let parts = inventory.parts.iter().map(|part| match *part {
+fn parts(disk: &dyn Disk, listing: &DirListing) -> Result<Vec<Part>, OpenError> {
+    let parts = listing.parts.iter().map(|part| match *part {
         PartName::Segment(name) => Segment::open(disk, name).map(Part::Segment),
-        PartName::History(name) => {
+        PartName::Compacted(name) => {
             let path = disk.path().join(name.to_string());
             let io = |error| io_error(&path, error);
             let file = disk.open(&name.to_string()).map_err(io)?;
-            Ok(Part::History(name, file.length().map_err(io)?))
+            Ok(Part::Compacted(name, file.length().map_err(io)?))
         }
     });
     parts.collect()
@@ -268,16 +268,16 @@ impl Segment {
     }
 
     /// Where its first batch stands, in whatever log's name its batches were written.
-    fn site(&self, log: Option<LogId>) -> Result<Option<Site>, OpenError> {
+    fn site(&self, log: Option<LogId>) -> Result<Option<BatchLocation>, OpenError> {
         let byte = HEADER_BYTES as u64;
         if let Ok(Header { log, first }) = self.header {
             let segment = first;
-            return Ok(Some(Site { log, segment, byte }));
+            return Ok(Some(BatchLocation { log, segment, byte }));
         }
         let io = |error| io_error(&self.path, error);
         let segment = self.name.first;
         for log in [log, Some(self.claimed)].into_iter().flatten() {
-            let site = Site { log, segment, byte };
+            let site = BatchLocation { log, segment, byte };
             let mut window = Window::new(&*self.file).map_err(io)?;
             if next_head(&mut window, site, byte).map_err(io)?.is_some() {
                 return Ok(Some(site));
@@ -293,7 +293,7 @@ fn identity(parts: &[Part]) -> Option<LogId> {
         .iter()
         .filter_map(|part| match part {
             Part::Segment(segment) => Some(segment.header.ok()?.log),
-            Part::History(..) => None,
+            Part::Compacted(..) => None,
         })
         .collect();
     logs.sort_unstable();
@@ -303,7 +303,7 @@ fn identity(parts: &[Part]) -> Option<LogId> {
         .copied()
 }
 
-struct Verifying<'a> {
+struct Verifier<'a> {
     findings: Findings,
     streams: Streams,
     /// The position that the log goes on with.
@@ -314,7 +314,7 @@ struct Verifying<'a> {
     progress: &'a mut dyn FnMut(u64, u64),
 }
 
-impl Verifying<'_> {
+impl Verifier<'_> {
     fn take(&mut self, segment: &Segment, following: Option<u64>) -> Result<(), OpenError> {
         let first = segment.name.first;
         let length = segment.length;

@@ -2,10 +2,10 @@
 
 use super::body::{Part, divide};
 use super::streams::OutOfOrder;
-use super::{DamagedPlace, Missing, Segment, Verifying};
+use super::{DamagedPlace, Missing, Segment, Verifier};
 use crate::schema;
 use crate::segment::error::OpenError;
-use crate::segment::format::batch::{BATCH_HEAD_BYTES, Site, claimed_record};
+use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchLocation, claimed_record};
 use crate::segment::scan::cursor::{BatchFault, Damaged, SegmentCursor, Step};
 use crate::segment::scan::segment::{Torn, io_error};
 use crate::segment::scan::window::Window;
@@ -13,14 +13,14 @@ use rejoin_core::{Sequence, SessionId};
 use std::ops::Range;
 use std::path::Path;
 
-impl Verifying<'_> {
+impl Verifier<'_> {
     /// Reads one segment, of which the first batch stands at `site`. `following` is the position
     /// that the next file begins with.
     pub(super) fn read_segment(
         &mut self,
         segment: &Segment,
         window: Window<'_>,
-        site: Site,
+        site: BatchLocation,
         following: Option<u64>,
     ) -> Result<(), OpenError> {
         let io = |error| io_error(&segment.path, error);
