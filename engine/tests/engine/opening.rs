@@ -28,7 +28,10 @@ fn record(sequence: u64, event: Event) -> Record {
 /// A sound log, whose records no engine has written: the session is never created.
 fn write_invalid_log(directory: &Path) {
     let id = LogId::from_bytes([1; 16]);
-    let (mut log, _) = SegmentLog::open(&directory.join("log"), id, OPTIONS, &mut |_| {}).unwrap();
+    let (mut log, _) = OpenOptions::directory(&directory.join("log"), id)
+        .options(OPTIONS)
+        .open_unfolded()
+        .unwrap();
     log.append(&[Arc::new(record(1, Event::SessionResumed))])
         .unwrap();
     log.close().unwrap();

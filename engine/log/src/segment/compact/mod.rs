@@ -41,7 +41,7 @@ const SESSIONS_AT_ONCE: usize = 64;
 /// ```
 /// use rejoin_core::testing::{SESSION, created, instant};
 /// use rejoin_core::{Record, Sequence};
-/// use rejoin_log::segment::{LogId, Options, SegmentLog};
+/// use rejoin_log::segment::{LogId, OpenOptions, Options, SegmentLog};
 /// use rejoin_log::{Log, LogReader, ReadLimit};
 /// use std::sync::Arc;
 ///
@@ -52,13 +52,13 @@ const SESSIONS_AT_ONCE: usize = 64;
 /// let record = Record {
 ///     session: SESSION, sequence: Sequence(1), at: instant(1), event: created(),
 /// };
-/// let (mut log, _) = SegmentLog::open(directory, id, options, &mut |_| {})?;
+/// let (mut log, _) = OpenOptions::directory(directory, id).options(options).open_unfolded()?;
 /// log.append(&[Arc::new(record.clone())])?;
 /// log.close()?;
 ///
 /// // What an earlier run has sealed is put in order.
-/// let (log, _) = SegmentLog::open(directory, id, options, &mut |_| {})?;
-/// let round = log.archive().run_once()?;
+/// let (log, _) = OpenOptions::directory(directory, id).options(options).open_unfolded()?;
+/// let round = log.compactor().run_once()?;
 /// assert_eq!(round.snapshot, Some(1));
 /// assert_eq!(round.rewritten, 1);
 /// let read = log.reader().read(SESSION, Sequence::START, ReadLimit::NONE)?;
@@ -66,7 +66,7 @@ const SESSIONS_AT_ONCE: usize = 64;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Archive {
+pub struct Compactor {
     disk: Arc<dyn Disk>,
     shared: Arc<Shared>,
     lock: Option<Weak<dyn DiskLock>>,
@@ -78,7 +78,7 @@ pub struct Archive {
 
 /// What one round has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Round {
+pub struct CompactionStats {
     /// The position that a snapshot was made of, if one was.
     pub snapshot: Option<u64>,
     /// How many files were rewritten.
@@ -89,7 +89,7 @@ pub struct Round {
     pub bytes: (u64, u64),
 }
 
-impl Archive {
+impl Compactor {
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
         shared: Arc<Shared>,
@@ -110,7 +110,7 @@ impl Archive {
     /// Does a round now, and then one whenever a segment has been sealed, until the log is closed
     /// or dropped; tells each round's outcome. While all that is sealed has fewer than `worth` bytes,
     /// it is left alone: replaying it costs less than putting it in order. Blocks its thread.
-    pub fn run(mut self, worth: u64, mut tell: impl FnMut(Result<Round, OpenError>)) {
+    pub fn run(mut self, worth: u64, mut tell: impl FnMut(Result<CompactionStats, OpenError>)) {
         loop {
             tell(self.round(worth));
             let Some(count) = self.shared.seal_signal.wait(self.seen) else {
@@ -130,15 +130,15 @@ impl Archive {
     /// As opening a log. The log is as it was before, or some of it is rewritten; the next round
     /// goes on. Damage is found here first, where nobody has read the records since they were
     /// written.
-    pub fn run_once(&self) -> Result<Round, OpenError> {
+    pub fn run_once(&self) -> Result<CompactionStats, OpenError> {
         self.round(0)
     }
 
-    fn round(&self, worth: u64) -> Result<Round, OpenError> {
+    fn round(&self, worth: u64) -> Result<CompactionStats, OpenError> {
         let Some(_lock) = self.lock.as_ref().and_then(Weak::upgrade) else {
-            return Ok(Round::default());
+            return Ok(CompactionStats::default());
         };
-        let mut round = Round::default();
+        let mut round = CompactionStats::default();
         match self.work(worth, &mut round) {
             Err(_) if self.is_over() => Ok(round),
             Err(error) => {
@@ -157,7 +157,7 @@ impl Archive {
         self.shared.seal_signal.is_over()
     }
 
-    fn work(&self, worth: u64, round: &mut Round) -> Result<(), OpenError> {
+    fn work(&self, worth: u64, round: &mut CompactionStats) -> Result<(), OpenError> {
         let listing = self.tidy_up()?;
         let sources = self.sources(&listing)?;
         if sources.iter().map(Source::bytes).sum::<u64>() < worth {
@@ -182,7 +182,7 @@ impl Archive {
         &self,
         sources: Vec<Source>,
         up_to: u64,
-        round: &mut Round,
+        round: &mut CompactionStats,
     ) -> Result<(), OpenError> {
         let removal = removal(&sources, up_to);
         // The last ones first: what is left of a session that is being removed is its beginning.
@@ -257,7 +257,7 @@ impl Archive {
         &self,
         sources: &[Source],
         removal: &Removal,
-        round: &mut Round,
+        round: &mut CompactionStats,
     ) -> Result<(), OpenError> {
         let before: u64 = sources
             .iter()

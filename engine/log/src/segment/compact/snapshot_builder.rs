@@ -1,6 +1,6 @@
 //! Makes snapshots: the one before, and the records behind it.
 
-use super::Archive;
+use super::Compactor;
 use crate::segment::compact::sort::Source;
 use crate::segment::error::OpenError;
 use crate::segment::format::frame::Frame;
@@ -11,7 +11,7 @@ use crate::segment::scan::segment::{Segment, io_error, scan};
 use crate::segment::scan::visitor::{FrameError, FrameVisitor, LogPlace, decode};
 use rejoin_core::{Limits, Projection, Sequence, SessionId};
 
-impl Archive {
+impl Compactor {
     /// Adds what follows the newest snapshot to it, and writes that down.
     pub(crate) fn make_snapshot(
         &self,

@@ -17,7 +17,7 @@ use crate::segment::open::read_ahead::read_ahead;
 use crate::segment::open::replay::Replay;
 use crate::segment::read::index::Index;
 use crate::segment::scan::compacted::CompactedSegment;
-use crate::segment::scan::segment::{Scan, Segment, Torn, io_error, scan};
+use crate::segment::scan::segment::{Scan, Segment, TornTail, io_error, scan};
 use crate::segment::scan::visitor::{FrameError, FrameVisitor, IndexBuilder, LogPlace, decode};
 use crate::segment::scan::window::WINDOW_BYTES;
 use rejoin_core::{Record, Sequence, SessionId, Snapshot};
@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 /// What opening a log found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovery {
+pub struct OpenReport {
     /// How many records the log holds.
     pub records: u64,
     /// How many records it held that have been removed.
@@ -39,14 +39,14 @@ pub struct Recovery {
     /// The position of the snapshot that was taken: the records behind it were told.
     pub snapshot: Option<u64>,
     /// Snapshots that were passed over.
-    pub passed_over: Vec<PassedOver>,
+    pub skipped_snapshots: Vec<SkippedSnapshot>,
     /// What a crash left half written, if anything. It has been cut off.
-    pub torn: Option<Torn>,
+    pub torn: Option<TornTail>,
 }
 
 /// A snapshot that cannot be used. Nothing is lost with it: the records say the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PassedOver {
+pub struct SkippedSnapshot {
     /// The snapshot.
     pub file: PathBuf,
     /// What is wrong with it.
@@ -70,7 +70,7 @@ pub(crate) struct Recovered {
     after: u64,
     /// The last segment, which was not sealed.
     unsealed: Option<Unsealed>,
-    pub(crate) report: Recovery,
+    pub(crate) report: OpenReport,
 }
 
 /// The segment that was written to last. It is changed only when all of the log has been read
@@ -93,7 +93,7 @@ pub(crate) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recove
         misnamed: Vec::new(),
         after: 0,
         unsealed: None,
-        report: Recovery::default(),
+        report: OpenReport::default(),
     };
     let io = |source| io_error(disk.path(), source);
     let listing = DirListing::read(disk)?;
@@ -161,7 +161,7 @@ impl Recovered {
         listing: &DirListing,
         replay: &mut dyn Replay,
     ) -> Result<Option<SnapshotName>, OpenError> {
-        let newest = newest_snapshot(disk, listing, &mut self.report.passed_over)?;
+        let newest = newest_snapshot(disk, listing, &mut self.report.skipped_snapshots)?;
         let Some((name, log, snapshot)) = newest else {
             return Ok(None);
         };
@@ -363,14 +363,14 @@ fn damaged(file: PathBuf, reason: String) -> OpenError {
 pub(crate) fn newest_snapshot(
     disk: &dyn Disk,
     listing: &DirListing,
-    passed_over: &mut Vec<PassedOver>,
+    skipped_snapshots: &mut Vec<SkippedSnapshot>,
 ) -> Result<Option<(SnapshotName, LogId, Snapshot)>, OpenError> {
     for name in &listing.snapshots {
         let file = disk.path().join(name.to_string());
         match snapshot::read(disk, *name) {
             Ok((log, snapshot)) => return Ok(Some((*name, log, snapshot))),
             Err(SnapshotError::Unsound(reason) | SnapshotError::OtherVersion(reason)) => {
-                passed_over.push(PassedOver { file, reason });
+                skipped_snapshots.push(SkippedSnapshot { file, reason });
             }
             Err(SnapshotError::Io(error)) => return Err(io_error(&file, error)),
         }

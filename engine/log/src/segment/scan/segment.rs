@@ -36,14 +36,14 @@ pub(crate) struct Scan {
     pub(crate) next: u64,
     /// Up to this byte and this position, a later batch says that the log was durable.
     pub(crate) durable: (u64, u64),
-    pub(crate) torn: Option<Torn>,
+    pub(crate) torn: Option<TornTail>,
     /// Whether its seal is there.
     pub(crate) is_sealed: bool,
 }
 
 /// The end of a batch that a crash interrupted. It was never acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Torn {
+pub struct TornTail {
     /// The segment.
     pub file: PathBuf,
     /// The byte that the torn batch begins at.
@@ -88,7 +88,7 @@ pub(crate) fn scan(
                 bytes,
                 records,
             } => {
-                let torn = Torn {
+                let torn = TornTail {
                     file: segment.path.clone(),
                     byte: cursor.byte(),
                     bytes,

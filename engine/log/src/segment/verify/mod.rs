@@ -21,7 +21,7 @@ use crate::segment::format::fields::bytes_at;
 use crate::segment::format::header::{HEADER_BYTES, Header, HeaderFault, LogId};
 use crate::segment::format::name::{CompactedName, PartName, SegmentName};
 use crate::segment::open::dir_listing::DirListing;
-use crate::segment::scan::segment::{Torn, io_error};
+use crate::segment::scan::segment::{TornTail, io_error};
 use crate::segment::scan::tail_scan::next_head;
 use crate::segment::scan::window::Window;
 use rejoin_core::{LossCause, Record, Sequence, SessionId};
@@ -32,7 +32,7 @@ use streams::Streams;
 
 /// What a log turned out to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Findings {
+pub struct VerifyReport {
     /// Its identity; `None` when it has no segment, or none that tells.
     pub log: Option<LogId>,
     /// How many segments there are.
@@ -51,14 +51,14 @@ pub struct Findings {
     pub damaged: Vec<DamagedPlace>,
     /// What is missing because of it, as far as that can be known, in the order in which it was
     /// found out.
-    pub missing: Vec<Missing>,
+    pub missing: Vec<MissingRecords>,
     /// What the log itself says is gone, in the order in which it says so. That is not damage.
     pub declared: Vec<DeclaredGap>,
     /// What a crash left half written, if anything. It was never acknowledged, and is not damage.
-    pub torn: Option<Torn>,
+    pub torn: Option<TornTail>,
 }
 
-impl Findings {
+impl VerifyReport {
     /// Whether nothing is damaged. A torn end is sound.
     #[must_use]
     pub fn is_sound(&self) -> bool {
@@ -76,7 +76,7 @@ impl Findings {
     /// of their sessions, or whole sessions.
     #[must_use]
     pub fn lost_unnamed(&self) -> u64 {
-        let named = self.missing.iter().map(Missing::count);
+        let named = self.missing.iter().map(MissingRecords::count);
         self.lost()
             .saturating_sub(named.fold(0, u64::saturating_add))
     }
@@ -99,14 +99,14 @@ pub struct DamagedPlace {
 
 /// Records of a session that are not readable, from one sequence to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
+pub struct MissingRecords {
     /// The session.
     pub session: SessionId,
     /// The first sequence that is missing.
     pub first: Sequence,
     /// The last one that is.
     pub last: Sequence,
-    /// Which of [`Findings::damaged`] they were in: one of these.
+    /// Which of [`VerifyReport::damaged`] they were in: one of these.
     pub places: Range<usize>,
 }
 
@@ -123,7 +123,7 @@ pub struct DeclaredGap {
     pub cause: LossCause,
 }
 
-impl Missing {
+impl MissingRecords {
     /// How many records that is.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -150,7 +150,7 @@ pub fn verify(
     disk: &dyn Disk,
     visit: &mut dyn FnMut(Record),
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Findings, OpenError> {
+) -> Result<VerifyReport, OpenError> {
     let io = |error| io_error(disk.path(), error);
     let Some(_lock) = disk.lock().map_err(io)? else {
         return Err(OpenError::Locked {
@@ -161,11 +161,11 @@ pub fn verify(
     let parts = parts(disk, &listing)?;
     let total = parts.iter().map(Part::length).sum();
     let mut verifier = Verifier {
-        findings: Findings {
+        findings: VerifyReport {
             segments: parts.len(),
             bytes: total,
             log: identity(&parts),
-            ..Findings::default()
+            ..VerifyReport::default()
         },
         streams: Streams::default(),
         next: 1,
@@ -304,7 +304,7 @@ fn identity(parts: &[Part]) -> Option<LogId> {
 }
 
 struct Verifier<'a> {
-    findings: Findings,
+    findings: VerifyReport,
     streams: Streams,
     /// The position that the log goes on with.
     next: u64,

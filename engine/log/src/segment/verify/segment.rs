@@ -2,12 +2,12 @@
 
 use super::body::{Part, divide};
 use super::streams::OutOfOrder;
-use super::{DamagedPlace, Missing, Segment, Verifier};
+use super::{DamagedPlace, MissingRecords, Segment, Verifier};
 use crate::schema;
 use crate::segment::error::OpenError;
 use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchLocation, claimed_record};
 use crate::segment::scan::cursor::{BatchFault, Damaged, SegmentCursor, Step};
-use crate::segment::scan::segment::{Torn, io_error};
+use crate::segment::scan::segment::{TornTail, io_error};
 use crate::segment::scan::window::Window;
 use rejoin_core::{Sequence, SessionId};
 use std::ops::Range;
@@ -50,7 +50,7 @@ impl Verifier<'_> {
                     records,
                 } => {
                     if following.is_none() {
-                        self.findings.torn = Some(Torn {
+                        self.findings.torn = Some(TornTail {
                             file: segment.path.clone(),
                             byte: at,
                             bytes,
@@ -208,7 +208,7 @@ impl Verifier<'_> {
             .missing
             .get(missing)
             .filter(|gap| gap.places.is_empty())
-            .map(Missing::count);
+            .map(MissingRecords::count);
         if let Some(count) = unexplained {
             let reason = format!("{count} sequences of the session are missing before this record");
             let place = self.findings.damaged.len();
