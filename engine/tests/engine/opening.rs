@@ -4,9 +4,9 @@ use futures::StreamExt;
 use rejoin_core::testing::{SESSION, created};
 use rejoin_engine::testing::Hold;
 use rejoin_engine::{
-    Engine, Event, Log, LogId, LogOptions, MemoryLog, OpenError, Record, SegmentLog, Sequence,
-    Timestamp,
+    Engine, Event, Log, LogId, LogOptions, MemoryLog, OpenError, Record, Sequence, Timestamp,
 };
+use rejoin_log::segment::OpenOptions;
 use std::path::Path;
 use std::sync::Arc;
 
