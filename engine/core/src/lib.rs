@@ -48,31 +48,24 @@
 extern crate alloc;
 
 mod apply;
-mod blocks;
-mod closed;
+mod collections;
 mod command;
-mod consumers;
-mod deadline;
 mod decide;
 mod effect;
 mod event;
 mod id;
 pub mod limits;
-mod packed;
 mod rejection;
-mod requests;
 mod snapshot;
 mod state;
 mod step;
 pub mod testing;
 mod time;
-mod vec_map;
 mod views;
 mod violation;
 
+pub use collections::VecMap;
 pub use command::{Command, CreateSession, SubmitJob};
-pub use consumers::Consumer;
-pub use deadline::Deadline;
 pub use decide::Decision;
 pub use effect::Effect;
 pub use event::{
@@ -81,14 +74,13 @@ pub use event::{
 };
 pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber};
 pub use limits::{Limits, Retention};
-pub use rejection::Rejection;
+pub use rejection::{Rejection, RejectionKind};
 pub use snapshot::{
     ClosedSnapshot, ConsumerSnapshot, InputSnapshot, JobSnapshot, Projection, RequestSnapshot,
     SessionSnapshot, Snapshot, ViewSnapshot,
 };
-pub use state::{Job, Session, State};
+pub use state::{Consumer, Deadline, Job, Session, State};
 pub use step::Step;
 pub use time::Timestamp;
-pub use vec_map::VecMap;
 pub use views::{ConsumerView, Gaps, JobState, JobView, Selection, SessionView, Views};
 pub use violation::Violation;

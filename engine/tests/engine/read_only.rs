@@ -3,7 +3,7 @@
 use crate::world::{Host, World, config, is_finished};
 use rejoin_core::{Event, JobId, JobMode, JobSlot, Outcome, Visibility};
 use rejoin_engine::{CommandError, Config, NewJob, NewSession, RecoveredState};
-use rejoin_log::segment::{LogId, Options, SegmentLog};
+use rejoin_log::segment::{LogId, OpenOptions, Options, SegmentLog};
 use std::path::Path;
 use std::time::Duration;
 
@@ -27,7 +27,10 @@ async fn written(host: &Host, directory: &Path) -> rejoin_core::SessionId {
     };
     let id = LogId::from_bytes([1; 16]);
     let written = tempfile::tempdir().unwrap();
-    let (log, _) = SegmentLog::open(written.path(), id, options, &mut |_| {}).unwrap();
+    let (log, _) = OpenOptions::directory(written.path(), id)
+        .options(options)
+        .open_unfolded()
+        .unwrap();
     let world = World::with(
         host,
         config(),
@@ -100,14 +103,14 @@ pub(crate) async fn no_session_ends_by_itself_and_consumers_expire(world: World)
     let world = open(&world.host, directory.path());
     let consumer = world.engine.join_session(session).await.unwrap();
     world.pass(99).await;
-    let view = world.engine.session(session).unwrap();
+    let view = world.engine.session_view(session).unwrap();
     assert!(view.consumer(consumer).is_some());
     world.pass(1).await;
-    let view = world.engine.session(session).unwrap();
+    let view = world.engine.session_view(session).unwrap();
     assert!(view.consumer(consumer).is_none());
     // Its timeout is a thousand seconds.
     world.pass(100_000).await;
-    let view = world.engine.session(session).unwrap();
+    let view = world.engine.session_view(session).unwrap();
     assert_eq!(view.closed, None);
     let late = world.engine.join_session(session).await.unwrap();
     assert_eq!(world.pull_results(session, late, 2).await, ["one", "two"]);

@@ -24,7 +24,7 @@ mod table;
 use futures::{StreamExt, stream};
 use jiff::tz::TimeZone;
 use limits::BUFFER_MAX;
-use login::Refused;
+use login::Refusal;
 use rejoin_accounts::{Accounts, Caller};
 use rejoin_core::Selection;
 use rejoin_engine::{Engine, SessionPager};
@@ -70,25 +70,12 @@ pub enum Columns {
 /// ```
 /// use rejoin_accounts::Accounts;
 /// use rejoin_doris::{Settings, mount};
-/// use rejoin_engine::{Config, Engine, NewSession, RecoveredState, Services, SmolRuntime};
+/// use rejoin_engine::testing::Hold;
+/// use rejoin_engine::{Engine, NewSession};
 /// use rejoin_http::{HostCheck, HttpLimits, HttpServer, test_client::Client};
-/// use rejoin_log::MemoryLog;
-/// use std::sync::Arc;
 ///
-/// # use futures::future::BoxFuture;
-/// # use rejoin_engine::{Exit, Runner, RunnerJob};
-/// # #[derive(Debug)]
-/// # struct Shell;
-/// # impl Runner for Shell {
-/// #     fn run(&self, _: RunnerJob) -> BoxFuture<'static, Exit> {
-/// #         Box::pin(async { Exit::default() })
-/// #     }
-/// # }
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let config = Config::default();
-/// let services = Services::from([("shell".into(), Arc::new(Shell) as _)]);
-/// let (log, replayed) = (Box::new(MemoryLog::new()), RecoveredState::new(&config));
-/// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
+/// let engine = smol::block_on(Engine::in_memory().service("shell", Hold).open())?;
 /// smol::block_on(engine.create_session(NewSession::default()))?;
 ///
 /// let mut router = rejoin_http::Router::default();
@@ -146,43 +133,42 @@ impl Doris {
     }
 
     async fn sessions(&self, http: &Request, is_all: bool) -> Response {
-        match login::enter(&self.accounts, http).await {
-            Ok(entered) => {
-                let table = self.table(is_all, &entered.caller).await;
-                with_cookie(http, table, entered.cookie.as_deref())
+        match login::log_in(&self.accounts, http).await {
+            Ok(login) => {
+                let table = self.table(is_all, &login.caller).await;
+                with_cookie(http, table, login.token.as_deref())
             }
-            Err(refused) => refuse(&refused),
+            Err(refusal) => refuse(&refusal),
         }
     }
 
     async fn logout(&self, http: &Request) -> Response {
-        login::leave(&self.accounts, http);
+        login::log_out(&self.accounts, http);
         let body = r#"{"msg":"success","code":0,"data":null,"count":0}"#;
-        Response::new(StatusCode::OK, JSON, body).header("set-cookie", login::forget())
+        Response::new(StatusCode::OK, JSON, body).header("set-cookie", login::COOKIE.delete())
     }
 
     async fn login(&self, http: &Request) -> Response {
-        match login::enter(&self.accounts, http).await {
-            Ok(entered) => {
+        match login::log_in(&self.accounts, http).await {
+            Ok(login) => {
                 let body = r#"{"msg":"Login success!","code":200}"#;
                 let response = Response::new(StatusCode::OK, JSON, body);
-                with_cookie(http, response, entered.cookie.as_deref())
+                with_cookie(http, response, login.token.as_deref())
             }
-            Err(refused) => refuse(&refused),
+            Err(refusal) => refuse(&refusal),
         }
     }
 
     /// The account of the cookie. Without accounts this is `root`, the product's first user.
     async fn me(&self, http: &Request) -> Response {
         if http.header("authorization").is_some() {
-            return refuse(&Refused::unauthorized("Cookie is invalid"));
+            return refuse(&Refusal::unauthorized("Cookie is invalid"));
         }
-        let user = if self.accounts.is_open() {
-            Ok("root".into())
-        } else {
-            let entered = login::enter_by_cookie(&self.accounts, http);
-            entered.map(|it| it.caller.name().cloned().unwrap_or_default())
-        };
+        let login = login::log_in_by_cookie(&self.accounts, http).await;
+        let user = login.map(|login| {
+            let name = login.caller.name().cloned();
+            name.unwrap_or_else(|| "root".into())
+        });
         match user {
             // Cross-site requests are rejected by Origin; the token only satisfies clients that
             // expect one.
@@ -190,7 +176,7 @@ impl Doris {
                 let body = format!(r#"{{"user":{},"csrfToken":"unused"}}"#, json!(*user));
                 Response::new(StatusCode::OK, JSON, body)
             }
-            Err(refused) => refuse(&refused),
+            Err(refusal) => refuse(&refusal),
         }
     }
 
@@ -292,13 +278,13 @@ fn failed(msg: &str, code: u16, reason: &str) -> Response {
 
 const JSON: &str = "application/json";
 
-fn refuse(refused: &Refused) -> Response {
-    failed(refused.msg, refused.code, &refused.reason)
+fn refuse(refusal: &Refusal) -> Response {
+    failed(refusal.msg, refusal.code, &refusal.reason)
 }
 
 fn with_cookie(http: &Request, response: Response, token: Option<&str>) -> Response {
     match token {
-        Some(token) => response.header("set-cookie", login::keep(http, token)),
+        Some(token) => response.header("set-cookie", login::COOKIE.set(token, http)),
         None => response,
     }
 }

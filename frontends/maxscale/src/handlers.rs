@@ -65,10 +65,10 @@ impl MaxScale {
         if method == Some(Method::GET) && target.as_ref().is_some_and(is_auth) {
             return self.issue_token(http, &query, style).await;
         }
-        let entered = login::enter(&self.accounts, http).await?;
+        let login = login::log_in(&self.accounts, http).await?;
         let method = method.ok_or(Fault::MethodUnknown)?;
-        entered.permit(http, &method)?;
-        let caller = entered.caller;
+        login::permit(&login, http, &method)?;
+        let caller = login.caller;
         let body = match &http.body()[..] {
             [] => None,
             bytes => Some(request::parse_body(bytes)?),

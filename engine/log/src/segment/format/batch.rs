@@ -9,8 +9,8 @@ use rejoin_core::{Sequence, SessionId};
 pub(crate) const BATCH_HEAD_BYTES: usize = 36;
 /// Begins every batch. Not zero, so that zeros are never a batch; larger than any frame's length.
 pub(crate) const MARKER: [u8; 4] = *b"btch";
-/// Why a head is not believed that [`vouches_for_itself`](BatchHead::vouches_for_itself).
-pub(crate) const VOUCHES_FOR_ITSELF: &str =
+/// Why a head is not believed that [`is_durable_too_early`](BatchHead::is_durable_too_early).
+pub(crate) const DURABLE_TOO_EARLY: &str =
     "the batch says that its own records were durable before it was written";
 const BODY_BYTES_AT: usize = 4;
 const RECORDS_AT: usize = 8;
@@ -22,7 +22,7 @@ const CHECKSUM_AT: usize = 32;
 /// Where a batch stands. Its head's checksum covers that, so that a copy of a batch anywhere else,
 /// in a result that prints a log, say, is not a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Site {
+pub(crate) struct BatchLocation {
     pub(crate) log: LogId,
     /// The first position of the segment.
     pub(crate) segment: u64,
@@ -47,7 +47,7 @@ pub(crate) struct BatchHead {
 }
 
 impl BatchHead {
-    pub(crate) fn encode(&self, site: Site) -> [u8; BATCH_HEAD_BYTES] {
+    pub(crate) fn encode(&self, site: BatchLocation) -> [u8; BATCH_HEAD_BYTES] {
         let mut bytes = Vec::with_capacity(BATCH_HEAD_BYTES);
         bytes.extend_from_slice(&MARKER);
         bytes.extend_from_slice(&self.body_bytes.to_le_bytes());
@@ -61,7 +61,7 @@ impl BatchHead {
     }
 
     /// The head of the batch at `site`; `None` when that is not what `bytes` are.
-    pub(crate) fn decode(bytes: &[u8; BATCH_HEAD_BYTES], site: Site) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8; BATCH_HEAD_BYTES], site: BatchLocation) -> Option<Self> {
         if !bytes.starts_with(&MARKER) {
             return None;
         }
@@ -85,7 +85,7 @@ impl BatchHead {
 
     /// Whether it says that the log was durable up to its own records: none was, when it was
     /// written.
-    pub(crate) fn vouches_for_itself(&self) -> bool {
+    pub(crate) fn is_durable_too_early(&self) -> bool {
         self.durable >= self.first
     }
 
@@ -95,7 +95,7 @@ impl BatchHead {
     }
 }
 
-fn checksum(covered: &[u8], site: Site) -> u32 {
+fn checksum(covered: &[u8], site: BatchLocation) -> u32 {
     let mut sum = crc32c::crc32c(covered);
     sum = crc32c::crc32c_append(sum, &site.log.to_bytes());
     sum = crc32c::crc32c_append(sum, &site.segment.to_le_bytes());

@@ -75,7 +75,7 @@ pub(super) fn hosts(address: SocketAddr) -> HostCheck {
 pub(super) fn admin_state(begun: &Begun, http: Arc<HttpMetrics>) -> AdminState {
     AdminState {
         engine: begun.engine.clone(),
-        log: begun.log.clone(),
+        log: begun.engine.log_metrics().cloned(),
         log_directory: match begun.is_read_only {
             true => begun.data.clone(),
             false => begun.data.join("log"),

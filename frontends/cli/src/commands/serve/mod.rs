@@ -3,14 +3,13 @@
 
 mod access;
 mod admin;
-mod compaction;
 mod encryption;
 mod log_output;
 mod notify;
-mod read_only;
 
 use crate::args::ServeArgs;
-
+use crate::commands::verify::find_log;
+use crate::offline::OfflineError;
 use crate::settings::Settings;
 use admin::Listener;
 use async_signal::{Signal, Signals};
@@ -18,12 +17,9 @@ use futures::StreamExt;
 use futures::future::{Either, join, join_all, select};
 use rejoin_accounts::Accounts;
 use rejoin_core::{Timestamp, Violation};
-use rejoin_engine::{
-    Engine, RecoveredState, Runner, Runtime, Services, ShellRunner, ShellSettings, SmolRuntime,
-    Unavailable,
-};
+use rejoin_engine::{Engine, OpenError, Runtime, ShellRunner, SmolRuntime, Unavailable};
 use rejoin_http::{HttpServer, Shutdown, Tls};
-use rejoin_log::segment::{LogId, Numbers, OpenError, SegmentLog};
+use rejoin_log::segment::OpenError as LogError;
 use std::error::Error;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -56,7 +52,7 @@ pub(crate) enum ServeError {
          missing and what is still readable",
         data.display()
     )]
-    Damaged { data: PathBuf, error: OpenError },
+    Damaged { data: PathBuf, error: LogError },
     /// Whoever reaches the address could run commands on this machine.
     #[error(
         "will not listen on {address}: there are no accounts in {}, so whoever reaches that \
@@ -88,11 +84,9 @@ pub(crate) enum ServeError {
 struct Begun {
     engine: Engine,
     /// None where nothing is run.
-    shell: Option<Arc<ShellRunner>>,
+    shell: Option<ShellRunner>,
     data: PathBuf,
     is_read_only: bool,
-    /// What the log's writer counts; none where nothing is written.
-    log: Option<Arc<Numbers>>,
     /// When the process began to serve.
     at: Timestamp,
 }
@@ -103,43 +97,47 @@ async fn serve(settings: &Settings, read_only: Option<&Path>) -> Result<(), Serv
     let tls = encryption::open(settings)?;
     // From here on a signal ends the server cleanly, however early it comes.
     let signals = Signals::new([Signal::Term, Signal::Int]).map_err(|it| begin(it.into()))?;
-    let begun = match read_only {
-        Some(directory) => read_only::begin(settings, directory)?,
-        None => begin_to_write(settings).await?,
-    };
+    let begun = open(settings, read_only).await?;
     serve_until_told(settings, begun, &accounts, tls.as_ref(), signals).await
 }
 
-/// Opens the log, ends what an earlier server has left running, and starts the engine.
-async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
+/// Opens the engine on the log of the data directory, or of a copy that is only read.
+async fn open(settings: &Settings, read_only: Option<&Path>) -> Result<Begun, ServeError> {
     let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
-    let data = settings.data();
-    let config = settings.engine();
     let at = SmolRuntime.now();
-    let (log, replayed) = open_log(&data, settings, RecoveredState::new(&config))?;
-    let data = data.canonicalize().unwrap_or(data);
-    let runtime = Arc::new(SmolRuntime);
-    let mut shell_settings = ShellSettings::new(data.join("shell"), log.id().to_string());
-    shell_settings.grace = settings.interrupt_grace();
-    let shell = ShellRunner::new(shell_settings, runtime.clone()).map_err(|it| begin(it.into()))?;
-    let shell = Arc::new(shell);
-    shell.retain(|session| replayed.state().session(session).is_some());
-    let orphans = shell.sweep().await;
-    if orphans > 0 {
-        tracing::warn!(orphans, "ended what an earlier server had left running");
-    }
-    let services = Services::from([("shell".into(), shell.clone() as Arc<dyn Runner>)]);
-    let numbers = log.numbers();
-    let archive = log.archive();
-    let engine = Engine::start(config, runtime, Box::new(log), replayed, services)
-        .map_err(|it| begin(it.into()))?;
-    compaction::start(archive);
+    let data = read_only.map_or_else(|| settings.data(), Path::to_owned);
+    let shell = ShellRunner::default().with_grace(settings.interrupt_grace());
+    let builder = Engine::builder(&data).config(settings.engine());
+    let (builder, log_directory) = match read_only {
+        Some(directory) => {
+            let (log, _) = find_log(directory).map_err(|it| begin(it.into()))?;
+            (builder.log_directory(log.clone()).read_only(), log)
+        }
+        None => {
+            let shell = Arc::new(shell.clone());
+            let builder = builder.log_options(settings.log());
+            (builder.shared_service("shell", shell), data.join("log"))
+        }
+    };
+    let is_read_only = read_only.is_some();
+    let engine = builder.open().await.map_err(|error| match error {
+        OpenError::Log(error @ LogError::Damaged(_)) => ServeError::Damaged {
+            data: data.clone(),
+            error,
+        },
+        OpenError::Log(LogError::Locked { directory }) if is_read_only => {
+            begin(OfflineError::InUse(directory).into())
+        }
+        OpenError::NoLog(directory) => begin(OfflineError::NoLog(directory).into()),
+        OpenError::Invalid(violation) => ServeError::Replay(data.clone(), violation),
+        error => begin(error.into()),
+    })?;
+    let shown = if is_read_only { &log_directory } else { &data };
     Ok(Begun {
         engine,
-        shell: Some(shell),
-        data,
-        is_read_only: false,
-        log: Some(numbers),
+        shell: (!is_read_only).then_some(shell),
+        data: shown.canonicalize().unwrap_or_else(|_| shown.clone()),
+        is_read_only,
         at,
     })
 }
@@ -219,43 +217,6 @@ impl Begun {
             None => 0,
         }
     }
-}
-
-fn open_log(
-    data: &Path,
-    settings: &Settings,
-    mut replayed: RecoveredState,
-) -> Result<(SegmentLog, RecoveredState), ServeError> {
-    let new_id = LogId::from_bytes(SmolRuntime.random());
-    let directory = data.join("log");
-    let opened = SegmentLog::open_replaying(&directory, new_id, settings.log(), &mut replayed);
-    let (log, recovery) = opened.map_err(|error| match error {
-        OpenError::Damaged(_) => ServeError::Damaged {
-            data: data.into(),
-            error,
-        },
-        error => ServeError::Begin(error.into()),
-    })?;
-    if let Some(violation) = replayed.violation() {
-        return Err(ServeError::Replay(data.into(), violation));
-    }
-    for passed_over in &recovery.passed_over {
-        let (file, reason) = (passed_over.file.display(), &passed_over.reason);
-        tracing::warn!(%file, reason, "a snapshot cannot be used; the records say the same");
-    }
-    if let Some(torn) = &recovery.torn {
-        let (file, byte) = (torn.file.display(), torn.byte);
-        tracing::warn!(%file, byte, "the log's torn end, never acknowledged, was cut off");
-    }
-    let sessions = replayed.views().open_count();
-    let replayed_records = replayed.records();
-    tracing::info!(
-        records = recovery.records,
-        replayed = replayed_records,
-        sessions,
-        "log replayed"
-    );
-    Ok((log, replayed))
 }
 
 /// The servers, each with what it serves: one for all frontends, and one for each that has an
