@@ -398,7 +398,10 @@ impl Engine {
     /// # Errors
     ///
     /// When the consumer does not read the session, or the log cannot be read.
-    pub async fn pull(&self, mut pull: Pull) -> Result<Pulled, PullError> {
+    pub async fn pull(
+        &self,
+        mut pull: Pull<impl Fn(&Record) -> bool>,
+    ) -> Result<Pulled, PullError> {
         pull.wait = pull.wait.min(self.config.max_pull_wait);
         self.puller.pull(pull, self.config.pull_lock_timeout).await
     }
