@@ -1,4 +1,7 @@
-//! How clients of this API log in: by the cookie, else `Authorization: Basic`, else `?password=`.
+//! Authenticates a request as the product does: by the cookie, else `Authorization: Basic`, else
+//! `?password=`, in this order.
+//!
+//! Unlike in the product, clients on the same machine have to log in too when there are accounts.
 
 use rejoin_accounts::{
     Caller, Cookie, Credentials, Denied, Permission, SameSite, Scheme, Source, TokenKind, Tokens,
@@ -14,7 +17,7 @@ pub(crate) const SCHEME: Scheme = Scheme {
     ],
     tokens: Tokens::Stored(TokenKind {
         name: "arthas",
-        // As long as the product's own sessions.
+        // The same times as the product's HTTP sessions.
         idle: Duration::from_secs(3 * 60 * 60),
         absolute: Duration::from_secs(7 * 24 * 60 * 60),
     }),
@@ -39,14 +42,14 @@ fn password_in_query(http: &Request) -> Option<Result<Credentials, Denied>> {
     Some(Ok(Credentials::new(name, password)))
 }
 
-/// The answer to a client that is not logged in, for any reason.
-pub(crate) fn refuse() -> Response {
+/// The response to every request that is not authenticated.
+pub(crate) fn unauthorized() -> Response {
     Response::new(StatusCode::UNAUTHORIZED, "text/plain", "")
         .header("www-authenticate", r#"Basic realm="arthas webconsole""#)
         .close()
 }
 
-/// Why an account may not do something; none if it may.
+/// Why the caller may not do it, or `None` if it may.
 pub(crate) fn forbidden(caller: &Caller, wanted: Permission) -> Option<String> {
     let what = match wanted {
         Permission::Create => "create sessions",

@@ -139,7 +139,9 @@ impl World {
     }
 
     fn ask(&self, body: &str) -> Outcome<String> {
-        let answer = self.frontend.answer(body.as_bytes(), None, &self.caller);
+        let answer = self
+            .frontend
+            .answer(body.as_bytes(), None, &self.caller, |_| ());
         let answer = String::from_utf8(self.runtime.run(answer))?;
         match answer.contains(r#""state":"FAILED""#) {
             true => Err(format!("{body}: {answer}").into()),

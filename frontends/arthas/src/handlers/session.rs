@@ -1,4 +1,4 @@
-//! `init_session join_session close_session session_info`.
+//! The actions `init_session`, `join_session`, `close_session` and `session_info`.
 
 use crate::Arthas;
 use crate::error::Fault;
@@ -22,7 +22,7 @@ impl Arthas {
             .session(created.id()))
     }
 
-    /// A session on the service of the settings.
+    /// Creates a session of the configured service; `reads` makes its creator a consumer.
     pub(super) async fn create_session(
         &self,
         user: Option<&str>,
@@ -52,11 +52,11 @@ impl Arthas {
 
     pub(super) fn session_info(&self, session: SessionId) -> Result<Answer, Fault> {
         let created = self.open_since(session)?;
-        // This request is itself the last use of the session.
-        let seen = self.engine.runtime().now().max(created);
+        // This request is the last use of the session.
+        let last_access = self.engine.runtime().now().max(created);
         let body = Object::of(|body| {
             body.value("createTime", created.as_millis());
-            body.value("lastAccessTime", seen.as_millis());
+            body.value("lastAccessTime", last_access.as_millis());
             body.value("pid", self.engine.config().server.process);
         });
         Ok(Answer::new(State::Succeeded).body(body).session(session))

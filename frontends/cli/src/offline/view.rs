@@ -7,7 +7,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{Event, JobMode, JobSlot, Outcome, Record, Sequence, Visibility};
-use rejoin_native::words::{closed, interrupted, left, lost, outcome};
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
@@ -129,15 +128,15 @@ pub(crate) fn words_of(event: &Event) -> Option<String> {
             ..
         } => {
             let ended = match ended {
-                Outcome::Completed => plain(outcome(*ended)),
-                ended => format!("{}, status {status}", plain(outcome(*ended))),
+                Outcome::Completed => plain(ended.name()),
+                ended => format!("{}, status {status}", plain(ended.name())),
             };
             let message = message.as_deref().map(|it| format!(": {it}"));
             let message = message.unwrap_or_default();
             format!("job {job} {ended}{message}")
         }
         Event::RecordsLost { first, last, cause } => {
-            let cause = lost(*cause);
+            let cause = cause.name();
             format!("records {first} to {last} are gone: {cause}")
         }
         Event::SessionCreated {
@@ -155,7 +154,7 @@ pub(crate) fn words_of(event: &Event) -> Option<String> {
         // By its number alone: the rest of its identity is a secret while the session is open.
         Event::ConsumerJoined { consumer, .. } => format!("consumer {} joined", consumer.ordinal),
         Event::ConsumerLeft { consumer, cause } => {
-            let cause = plain(left(*cause));
+            let cause = plain(cause.name());
             format!("consumer {} left: {cause}", consumer.ordinal)
         }
         Event::StatementRefused { statement, reason } => match statement {
@@ -172,9 +171,9 @@ pub(crate) fn words_of(event: &Event) -> Option<String> {
             }
         }
         Event::InterruptRequested { job, cause, .. } => {
-            format!("job {job} told to end: {}", plain(interrupted(*cause)))
+            format!("job {job} told to end: {}", plain(cause.name()))
         }
-        Event::SessionClosed { cause } => format!("session closed: {}", closed(*cause)),
+        Event::SessionClosed { cause } => format!("session closed: {}", cause.name()),
         _ => return None,
     })
 }
