@@ -1,4 +1,4 @@
-// Requests to Rejoin's own API. What leaves: what the server said, or a `Problem`.
+// Requests to Rejoin's own API. They return the response, or throw a `Problem`.
 
 /** A request that was refused, or that did not reach the server (`status` 0). */
 class Problem extends Error {
@@ -65,7 +65,7 @@ export const interrupt = (id, job) =>
 export const readEvents = (id, after, limit) =>
   json("GET", `${session(id)}/events?after=${after}&limit=${limit}`);
 
-/** Submits a statement. The same `request` again is the same job, however often it is asked. */
+/** Submits a command. Sending the same `request` again returns the same job. */
 export const submit = (id, statement, request, { input, background }) =>
   json("POST", `${session(id)}/jobs`, { statement, request, input, background });
 
@@ -83,13 +83,13 @@ export async function openStream(id, after, signal) {
 /** Logs in where the server has accounts; it answers with a cookie. */
 export const login = (name, password) => json("POST", "/login", { name, password });
 
-/** Ends that. */
+/** Logs out. */
 export const logout = () => json("POST", "/logout");
 
 /** Who is logged in: `{accounts, name, role}`. */
 export const me = () => json("GET", "/me");
 
-/** A name for a request, as no other has it. */
+/** A unique name for a request. */
 export function requestName() {
   const bytes = crypto.getRandomValues(new Uint8Array(12));
   return `console-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;

@@ -1,12 +1,12 @@
-// What a session looks like from top to bottom: blocks, each of so many rows.
+// The blocks of a session, from top to bottom, and the rows of each.
 //
-// A block is a job (its statement, its output, how it ended) or a note (something that happened to
-// the session). A row is told as `{kind, line, part}`, and is never more than one text.
+// A block is a job (its command, its output, how it ended) or a note (something that happened to
+// the session). A row is `{kind, line, part}`: one part of one line.
 
-import { Fall } from "./fall.js";
+import { LineWrap } from "./wrap.js";
 import { Line } from "./line.js";
 import { Terminal } from "./terminal.js";
-import { ending } from "./words.js";
+import { ending } from "./format.js";
 
 /** Columns that the mark before a statement takes, and what stands after it on its right. */
 const STATEMENT_MARGIN = 2;
@@ -18,15 +18,15 @@ export class Note {
 
   constructor(sequence, at, text, tone) {
     Object.assign(this, { sequence, at, tone, line: plain(text), name: `note ${sequence}` });
-    this.fall = new Fall();
+    this.wrap = new LineWrap();
   }
 
   measure(columns) {
-    return this.fall.measure([this.line], 1, columns, 0) + 1;
+    return this.wrap.measure([this.line], 1, columns, 0) + 1;
   }
 
   row(number) {
-    if (number >= this.fall.rows) return GAP;
+    if (number >= this.wrap.rows) return GAP;
     return { kind: "note", line: this.line, part: number };
   }
 
@@ -51,8 +51,8 @@ export class Job {
   terminal = new Terminal();
   /** Grows with each change of what stands beside the statement. */
   revision = 0;
-  #statement = new Fall();
-  #output = new Fall();
+  #statement = new LineWrap();
+  #output = new LineWrap();
   #isFolded = false;
   #end = null;
 

@@ -2,8 +2,8 @@
 // took.
 
 import { find, make, setText } from "./dom.js";
-import { badgeElement } from "./paint.js";
-import { badge, counted } from "./words.js";
+import { badgeElement } from "./render.js";
+import { badge, counted } from "./format.js";
 
 /** The panel. `on.jump` is told which job is wanted. */
 export class Jobs {
@@ -49,8 +49,8 @@ export class Jobs {
     element.job = job;
     const beside = badge(job, this.#now());
     const told = `${job.revision} ${beside}`;
-    if (element.dataset.told === told) return element;
-    element.dataset.told = told;
+    if (element.dataset.shown === told) return element;
+    element.dataset.shown = told;
     element.firstElementChild.children[1]?.remove();
     element.firstElementChild.append(badgeElement(job, beside));
     return element;

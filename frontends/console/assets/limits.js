@@ -1,4 +1,4 @@
-// The bounds that the console keeps, in one place.
+// Limits of the console.
 
 /** Events that are asked for when a session is opened, from its end; earlier ones when wanted. */
 export const OPENED_EVENTS = 20_000;

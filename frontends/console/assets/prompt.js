@@ -1,7 +1,7 @@
-// The input line: statements with history, and what is written to a running job.
+// The command line: commands with history, and input for a running job.
 //
-// What is never true: that a statement runs twice because an answer was lost. Each has a name of
-// its own, under which it is sent again.
+// Invariant: a command never runs twice because a response was lost. Each has a unique request name
+// under which it is sent again.
 
 import { interrupt, requestName, submit, write } from "./api.js";
 import { find, setText } from "./dom.js";
@@ -195,19 +195,19 @@ export class Prompt {
     this.#field.style.height = `${Math.min(this.#field.scrollHeight, 200)}px`;
   }
 
-  /** What pressing Enter does now, in words. */
+  /** Shows what Enter does now. */
   #describe() {
     const writes = this.#writes;
     find("prompt").classList.toggle("is-writing", writes);
     setText(find("mark"), writes ? "»" : "$");
     setText(find("run"), writes ? "Write" : "Run");
-    this.#field.setAttribute("aria-label", writes ? "Input of the running job" : "Statement");
+    this.#field.setAttribute("aria-label", writes ? "Input of the running job" : "Command");
     if (writes) {
-      this.#field.placeholder = "A line for the running job";
-      return this.#tell("Ctrl-D ends the input. What is written is in the log: no secrets here.");
+      this.#field.placeholder = "Input for the running job";
+      return this.#tell("Ctrl-D ends the input. Input is stored in the log, so don't type secrets.");
     }
-    this.#field.placeholder = this.#job ? "Running …" : "Type a statement";
-    if (find("input").checked) return this.#tell("The job's standard input stays open: write to it while it runs.");
+    this.#field.placeholder = this.#job ? "Running …" : "Type a command";
+    if (find("input").checked) return this.#tell("Keeps the job's standard input open, so that you can write to it while it runs.");
     this.#tell("");
   }
 
@@ -219,14 +219,14 @@ export class Prompt {
   }
 }
 
-/** Asks again while the server cannot be reached: a minute, or so. */
+/** Retries for about half a minute while the server cannot be reached. */
 async function insist(attempt) {
   for (let wait = 500; ; wait *= 2) {
     try {
       return await attempt();
     } catch (error) {
       if (!error.isRetryable || wait > 16_000) throw error;
-      if (wait === 500) notice("Not taken yet; trying again.");
+      if (wait === 500) notice("No answer from the server; trying again.");
       await new Promise((resolve) => setTimeout(resolve, wait));
     }
   }
@@ -245,6 +245,6 @@ function keep(session, text) {
     if (text) sessionStorage.setItem(`rejoin-draft ${session}`, text);
     else sessionStorage.removeItem(`rejoin-draft ${session}`);
   } catch {
-    // A draft is lost with the page then.
+    // Without storage, a draft is lost when the page is closed.
   }
 }

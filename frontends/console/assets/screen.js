@@ -4,8 +4,8 @@
 // what a reader looks at moves because something is added above or below it.
 
 import { find, setText } from "./dom.js";
-import { badgeElement, paint } from "./paint.js";
-import { badge } from "./words.js";
+import { badgeElement, renderRow } from "./render.js";
+import { badge } from "./format.js";
 
 /** Rows that are drawn above and below what can be seen. */
 const MARGIN = 8;
@@ -133,7 +133,7 @@ export class Screen {
       const row = from + at;
       while (place + 1 < blocks.length && this.#starts[place + 1] <= row) place += 1;
       element.block = blocks[place];
-      paint(element, blocks[place], blocks[place].row(row - this.#starts[place]), view);
+      renderRow(element, blocks[place], blocks[place].row(row - this.#starts[place]), view);
     }
     this.#pin(blocks, top, view);
   }
@@ -202,8 +202,8 @@ export class Screen {
     if (!this.#pinned) return;
     const beside = badge(block, view.now);
     const told = `${block.name} ${beside}`;
-    if (element.dataset.told === told) return;
-    element.dataset.told = told;
+    if (element.dataset.shown === told) return;
+    element.dataset.shown = told;
     const text = document.createElement("span");
     text.className = "text";
     setText(text, block.lines[0].text);

@@ -1,4 +1,4 @@
-// The session that is open: its events come in here, and the parts of the page are told.
+// The open session: receives its events and updates the parts of the page.
 
 import { closeSession, now, readEvents, showSession } from "./api.js";
 import { find, setText } from "./dom.js";
@@ -11,11 +11,11 @@ import { Recording } from "./recording.js";
 import { replaceRoute } from "./route.js";
 import { Screen } from "./screen.js";
 import { name } from "./sessions.js";
-import { Standing } from "./standing.js";
+import { StatusBadge } from "./status.js";
 import { Follower } from "./stream.js";
 import { Timeline } from "./timeline.js";
 import { Transcript } from "./transcript.js";
-import { badge, closing, standing } from "./words.js";
+import { badge, closing, jobStatus } from "./format.js";
 
 /** One session at a time. `on.refused` is told of requests that need a login. */
 export class Session {
@@ -31,7 +31,7 @@ export class Session {
   #isCaughtUp = false;
   #waits = 0;
   #on;
-  #standing = new Standing(() => this.#follower?.retry());
+  #status = new StatusBadge(() => this.#follower?.retry());
   #unseen = 0;
 
   constructor(on) {
@@ -62,7 +62,7 @@ export class Session {
     this.#begin(new Recording());
     this.prompt.open(id);
     this.prompt.setJob(null);
-    this.#standing.show({ name: "connecting" });
+    this.#status.show({ name: "connecting" });
     setText(find("name"), "…");
     setText(find("about"), id);
     try {
@@ -167,12 +167,12 @@ export class Session {
 
   #announce(number) {
     const job = this.#transcript.jobs.get(number);
-    if (job) say(`${job.lines[0].text}: ${standing(job)}, ${badge(job, now())}`);
+    if (job) say(`${job.lines[0].text}: ${jobStatus(job)}, ${badge(job, now())}`);
   }
 
   #state(state) {
     if (state.name === "ended") this.timeline.setLast(true);
-    this.#standing.show(state);
+    this.#status.show(state);
     this.changed();
   }
 
@@ -180,7 +180,7 @@ export class Session {
     if (error.status === 401) return this.#on.refused(again);
     if (error.status === 404) return this.#unknown();
     if (error.status === 0 || error.isRetryable) {
-      this.#standing.show({ name: "reconnecting", until: Date.now() + 2_000 });
+      this.#status.show({ name: "reconnecting", until: Date.now() + 2_000 });
       setTimeout(() => this.id && again(), 2_000);
       return;
     }
@@ -189,11 +189,11 @@ export class Session {
 
   /** The server does not know it, or not any more. */
   #unknown() {
-    this.#standing.show({ name: "unknown" });
-    setText(find("name"), "No such session");
+    this.#status.show({ name: "unknown" });
+    setText(find("name"), "Session not found");
     find("session").dataset.known = "no";
     find("blank").hidden = false;
-    setText(find("blank"), "This server does not know the session, or has forgotten it.");
+    setText(find("blank"), "This server does not know the session, or has removed it.");
   }
 
   #moment(count) {
@@ -218,7 +218,7 @@ export class Session {
 
   async #loadEarlier() {
     const { id, recording } = this;
-    if (recording.isFull) return failed(new Error("There is no more room here. `rejoin export` has all of it."));
+    if (recording.isFull) return failed(new Error("This page cannot hold more events. `rejoin export` gives you all of them."));
     find("load-earlier").disabled = true;
     try {
       const events = [];
@@ -261,16 +261,16 @@ export class Session {
     this.#drawEnd();
     const { first } = this.recording;
     find("earlier").hidden = first <= 1;
-    setText(find("earlier-text"), `Shown from event ${first.toLocaleString("en")} on; the log has the rest.`);
+    setText(find("earlier-text"), `Earlier events than ${first.toLocaleString("en")} are not loaded.`);
     const isClosed = this.#transcript.isClosed;
     find("prompt").hidden = isClosed;
     find("over").hidden = !isClosed;
     find("close").disabled = isClosed;
     setText(find("over"), `${closing(this.#detail?.closed?.cause)} It can still be read and replayed.`);
-    this.#standing.setPast(!this.timeline.isLive);
+    this.#status.setPast(!this.timeline.isLive);
     const isBlank = shown.blocks.length === 0;
     find("blank").hidden = !isBlank;
-    setText(find("blank"), this.#isCaughtUp ? "Nothing has run here yet. Type a statement below; ? lists the keys." : "Reading the log …");
+    setText(find("blank"), this.#isCaughtUp ? "Nothing has run here yet. Type a command below; press ? for the keys." : "Reading the log …");
   }
 
   #drawTitle() {

@@ -1,10 +1,10 @@
-// The list of sessions, which keeps itself up to date while somebody can see it.
+// The list of sessions. It updates itself while the page is visible.
 
 import { listSessions, now } from "./api.js";
 import { find, make, setText } from "./dom.js";
 import { LIST_PACE, LISTED_SESSIONS, MOST_LISTED_SESSIONS } from "./limits.js";
 import { address } from "./route.js";
-import { ago, counted, duration } from "./words.js";
+import { ago, counted, duration } from "./format.js";
 
 /** The list. `on.refused` is told of requests that need a login. */
 export class Sessions {
@@ -56,7 +56,7 @@ export class Sessions {
     this.#timer = setTimeout(() => this.look(), LIST_PACE);
   }
 
-  /** Marks the session that is open. */
+  /** Marks the open session. */
   choose(session) {
     this.#chosen = session;
     this.#draw();
@@ -101,10 +101,10 @@ export class Sessions {
   }
 
   #emptiness() {
-    if (!this.#isKnown) return "Asking the server …";
-    if (this.#sessions.length > 0) return "No session here fits the filter.";
+    if (!this.#isKnown) return "Loading …";
+    if (this.#sessions.length > 0) return "No sessions match the filter.";
     const state = find("states").querySelector(":checked").value;
-    return state ? `No session is ${state}.` : "There is no session yet.";
+    return state ? `No ${state} sessions.` : "No sessions yet.";
   }
 
   #element(session) {

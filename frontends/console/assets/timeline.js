@@ -5,7 +5,7 @@
 
 import { find, icon, setText } from "./dom.js";
 import { onTheme } from "./theme.js";
-import { clock, duration } from "./words.js";
+import { clock, duration } from "./format.js";
 
 /** The time line. `on.moment` is told how many events to show; null: all, as they come. */
 export class Timeline {

@@ -1,12 +1,12 @@
 // A session as it looks after some of its events: the fold of events into blocks.
 //
-// What enters: events in the order of their sequences, beginning anywhere. What leaves: blocks.
-// What is never true: that two transcripts of the same events differ, or that one grows for ever.
+// Events are applied in the order of their sequences, starting anywhere. The same events always
+// give the same blocks, and the number of blocks is bounded.
 
 import { Job, Note } from "./blocks.js";
 import { SHOWN_BLOCKS, SHOWN_LINES } from "./limits.js";
 import { Decoding } from "./result.js";
-import { closing, gone } from "./words.js";
+import { closing, gone } from "./format.js";
 
 /** The blocks of a session, oldest first. */
 export class Transcript {
@@ -103,7 +103,7 @@ export class Transcript {
   }
 
   static resumed(transcript, event) {
-    transcript.#note(event, "The server started again.", "quiet");
+    transcript.#note(event, "The server restarted.", "quiet");
   }
 
   static closed(transcript, event) {
