@@ -408,7 +408,7 @@ async function finished(page, job) {
 async function copied(page) {
   await page.locator("#more").click();
   await page.locator("#copy").click();
-  await page.locator(".notice", { hasText: "The text is on the clipboard" }).last().waitFor();
+  await page.locator(".notice", { hasText: "Copied the text" }).last().waitFor();
   return page.evaluate(() => navigator.clipboard.readText());
 }
 
