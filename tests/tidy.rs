@@ -115,12 +115,13 @@ const EDGES: [(&str, &[&str]); 16] = [
 ];
 
 /// External crates that only the named crates may depend on, so that replacing one changes one crate.
-const SEAMS: [(&str, &[&str]); 5] = [
+const SEAMS: [(&str, &[&str]); 6] = [
     ("argon2", &["rejoin-accounts"]),
     ("hyper", &["rejoin-http"]),
     ("crc32c", &["rejoin-log"]),
     ("rustix", &["rejoin-engine"]),
     ("rustls", &["rejoin-http", "rejoin"]),
+    ("tide", &["rejoin-http"]),
 ];
 
 /// Manifests outside the workspace.
@@ -198,6 +199,19 @@ fn what_may_have_to_go_one_day_is_behind_one_seam() {
                 "{name} may not depend on {dependency}"
             );
         }
+    }
+}
+
+#[test]
+fn only_the_router_names_tide() {
+    let is_source = |path: &Path| {
+        let path = path.to_string_lossy();
+        path.ends_with(".rs") && path.contains("/src/")
+    };
+    for path in files(&root(), &is_source) {
+        let is_router = path.ends_with("http/src/web/router.rs");
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.contains("tide::"), is_router, "{}", path.display());
     }
 }
 

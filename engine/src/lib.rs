@@ -4,21 +4,24 @@
 //! records in a log; any number of readers get the same records in the same order, whenever they
 //! come, also after a restart.
 //!
-//! ```no_run
+//! ```standalone_crate
 //! use futures::StreamExt;
 //! use rejoin_engine::{Engine, Sequence, ShellRunner};
 //!
 //! # smol::block_on(async {
+//! # let directory = tempfile::tempdir()?;
+//! # std::env::set_current_dir(&directory)?;
 //! let engine = Engine::builder("data").service("shell", ShellRunner::default()).open().await?;
 //! let session = engine.create_session("shell").await?;
 //! let job = session.run("cargo test").await?;
+//! # session.close().await?;
 //! let mut events = session.events_after(Sequence::START);
 //! while let Some(event) = events.next().await { println!("{:?}", event?); }
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! # }).unwrap();
 //! ```
 //!
-//! Run it twice with the same directory: the log is still there. A test runs the same program.
+//! The events end with the session. Run it twice with the same directory: the log is still there.
 //!
 //! Inside, one sequencer takes commands, reports of runners and the passing of time, one after the
 //! other, and lets the pure core decide. One append makes everything that came in meanwhile durable;
@@ -39,14 +42,15 @@
 //! a consumer's cursor moves with the answer. [`ended`](Engine::ended) may be dropped and called
 //! again; of a [`shut_down`](Engine::shut_down) that is dropped, what has begun goes on.
 //!
-//! No method blocks its thread, but [`Engine::start`] for one append. None panics for what it is
-//! given; a runtime may, where it cannot start a thread or has no random bytes. Views
-//! ([`session`](Engine::session), [`view`](Engine::view)) answer at once, from memory.
+//! No method blocks its thread. None panics because of its arguments; a runtime may, if it can't
+//! start a thread or has no random bytes. Views ([`session_view`](Engine::session_view),
+//! [`view`](Engine::view)) answer at once, from memory.
 //!
 //! # Programs
 //!
 //! `examples/` has three complete ones: `embed_smol` (a durable log, opened twice), `embed_tokio`
-//! (a [`Runtime`] of one's own) and `custom_runner` (a [`Runner`] of one's own).
+//! (implements [`Runtime`] on tokio) and `custom_runner` (implements a [`Runner`]). Run one by
+//! `cargo run -p rejoin-engine --example embed_tokio`.
 
 mod activity;
 mod batch;
@@ -57,13 +61,12 @@ mod config;
 mod engine;
 mod error;
 mod input;
-mod journal;
 pub mod limits;
 mod permission;
 mod published;
 mod pull;
 mod reading;
-mod recent;
+mod record_cache;
 mod recovered_state;
 mod request;
 mod runner;
@@ -76,6 +79,7 @@ mod stats;
 mod supervisor;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 mod transitions;
 
 pub use builder::EngineBuilder;

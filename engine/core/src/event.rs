@@ -329,6 +329,16 @@ pub enum JobSlot {
     Background,
 }
 
+impl JobSlot {
+    /// Its name in the API, and wherever a program reads it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Foreground => "foreground",
+            Self::Background => "background",
+        }
+    }
+}
+
 /// Whom a job's results are for. The log holds them all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Visibility {

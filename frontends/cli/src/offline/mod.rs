@@ -19,7 +19,7 @@ pub(crate) use view::{View, Viewer, plain, said, words_of};
 use crate::commands::verify::{VerifyError, find_log};
 use rejoin_core::{Record, SessionId};
 use rejoin_log::disk::Directory;
-use rejoin_log::segment::{Findings, OpenError, verify};
+use rejoin_log::segment::{OpenError, VerifyReport, verify};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,7 +70,7 @@ impl Offline {
 
     /// Reads every record that is readable, in the order of the log. Until that has ended, no
     /// server can open the log.
-    pub(crate) fn read(&self, visit: &mut dyn FnMut(Record)) -> Result<Findings, OfflineError> {
+    pub(crate) fn read(&self, visit: &mut dyn FnMut(Record)) -> Result<VerifyReport, OfflineError> {
         let found = verify(&self.disk, visit, &mut |_, _| {});
         let findings = found.map_err(|error| match error {
             OpenError::Locked { directory } => OfflineError::InUse(directory),
@@ -84,7 +84,7 @@ impl Offline {
 }
 
 /// Says what could not be read, of one session or of all, and which status that is.
-pub(crate) fn conclude(findings: &Findings, session: Option<SessionId>) -> ExitCode {
+pub(crate) fn conclude(findings: &VerifyReport, session: Option<SessionId>) -> ExitCode {
     if let Some(torn) = &findings.torn {
         let file = torn.file.file_name().unwrap_or_default().display();
         let byte = torn.byte;

@@ -3,7 +3,7 @@
 use super::{Choice, Offline, OfflineError, Sessions, Span, View, Viewer};
 use crate::args::SessionArgs;
 use rejoin_core::Record;
-use rejoin_log::segment::Findings;
+use rejoin_log::segment::VerifyReport;
 
 /// A session that the command line names, and what of it is wanted.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Session {
         &self,
         is_styled: bool,
         take: &mut dyn FnMut(&Record, Vec<u8>) -> bool,
-    ) -> Result<Findings, OfflineError> {
+    ) -> Result<VerifyReport, OfflineError> {
         let mut viewer = Viewer::new(is_styled);
         let mut goes_on = true;
         self.log.read(&mut |record| {

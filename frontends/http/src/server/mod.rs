@@ -92,7 +92,7 @@ impl HttpServer {
     /// to handlers. Who speaks HTTP in the clear is told to begin with `https://`.
     #[must_use]
     pub fn with_tls(mut self, tls: Tls) -> Self {
-        self.hosts = self.hosts.of_encrypted();
+        self.hosts = self.hosts.require_https();
         self.tls = Some(tls);
         self
     }

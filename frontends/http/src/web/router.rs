@@ -298,6 +298,11 @@ impl MountedPath {
     }
 
     fn matches(&self, path: &str) -> bool {
+        // The text before the first parameter rules out most paths.
+        let literal = self.path.find([':', '*']).unwrap_or(self.path.len());
+        if !path.starts_with(&self.path[..literal]) {
+            return false;
+        }
         let (mut pattern, mut actual) = (self.path.split('/'), path.split('/'));
         loop {
             match (pattern.next(), actual.next()) {

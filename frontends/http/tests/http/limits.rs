@@ -97,10 +97,16 @@ fn a_slow_head_is_closed_however_steadily_it_comes() {
 
 #[test]
 fn a_handler_may_take_longer_than_a_silent_connection() {
+    let (started, starting) = channel();
+    let (release, released) = smol::channel::bounded::<()>(1);
     let mut app = usual_app();
-    get(&mut app, "/slow", |_| async {
-        async_io::Timer::after(Duration::from_millis(150)).await;
-        text("slow")
+    get(&mut app, "/slow", move |_| {
+        let _ = started.send(());
+        let released = released.clone();
+        async move {
+            let _ = released.recv().await;
+            text("slow")
+        }
     });
     let times = HttpLimits {
         idle: Duration::from_millis(30),
@@ -109,7 +115,14 @@ fn a_handler_may_take_longer_than_a_silent_connection() {
         ..limits()
     };
     let server = Running::start(app, times);
-    assert_eq!(server.client().get("/slow").unwrap().text(), "slow");
+    let mut slow = server.client();
+    slow.send_request("GET", "/slow", &[], b"").unwrap();
+    starting.recv_timeout(PATIENCE).unwrap();
+    // It connects when the handler runs, so its time is over later than any of the handler's.
+    let mut silent = server.client();
+    assert!(silent.receive_rest().unwrap().is_empty(), "it is closed");
+    release.send_blocking(()).unwrap();
+    assert_eq!(slow.receive().unwrap().text(), "slow");
 }
 
 #[test]

@@ -275,7 +275,7 @@ fn a_renewed_certificate_is_shown_to_whoever_connects_next() {
     assert_eq!(first, server.certificate());
     let next = server.authority.vouch();
     fs::write(&server.shown.chain, &next.chain).unwrap();
-    // It is not the old key's, so what was shown is shown on.
+    // It is not the old key's, so the old certificate stays in use.
     assert_eq!(server.certificate(), first);
     fs::write(&server.shown.key, &next.key).unwrap();
     let second = server.certificate();
@@ -323,9 +323,9 @@ fn files_that_cannot_be_used_are_told_from_each_other() {
         (chain, &missing, "cannot read"),
         (key, key, "no certificate in"),
         (chain, chain, "no private key in"),
-        (chain, &other_key, "is not that of the first certificate"),
+        (chain, &other_key, "doesn't belong to the first certificate"),
         (chain, &encrypted, "is encrypted"),
-        (&broken, key, "is no PEM"),
+        (&broken, key, "is not valid PEM"),
         (&no_certificate, key, "cannot be used"),
         (&long, key, "is longer than"),
     ] {
