@@ -291,7 +291,7 @@ test("who is not logged in is asked, goes on, and can leave", async () => {
     await page.getByLabel("Name").fill("anna");
     await page.getByLabel("Password").fill("wrong");
     await page.keyboard.press("Enter");
-    await page.locator("#login .problem", { hasText: "not known" }).waitFor();
+    await page.locator("#login .problem", { hasText: "wrong" }).waitFor();
     await page.getByLabel("Password").fill("correct-horse");
     await page.keyboard.press("Enter");
     await page.locator("#logout", { hasText: "anna" }).waitFor();

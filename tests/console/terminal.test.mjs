@@ -103,7 +103,7 @@ test("results that are no output are told as columns", () => {
 test("what ends a job is told, and a gap in the events too", () => {
   const transcript = fold([{ type: "result", job: 1, result: { content: "half", stream: "stdout" } }]);
   transcript.apply({ sequence: 9, at: 9, type: "job-finished", job: 1, outcome: "lost", status: -1, message: null });
-  assert.match(transcript.text(), /half\n— lost: the server ended while it ran\n/);
+  assert.match(transcript.text(), /half\n— lost: the server stopped while it ran\n/);
   assert.match(transcript.text(), /Events 3 to 8 are missing/);
   transcript.apply({ sequence: 20, at: 9, type: "records-lost", first: 10, last: 20, cause: "damage" });
   assert.match(transcript.text(), /— Events 10 to 20 cannot be read: the log is damaged there.\n$/);

@@ -8,15 +8,15 @@ class Problem extends Error {
   }
 }
 
-/** Instants of the server, by this machine's clock: milliseconds to add to the latter. */
+/** The server's clock minus this machine's, in milliseconds. */
 let ahead = 0;
 
-/** The present by the server's clock. */
+/** The current time by the server's clock. */
 export function now() {
   return Date.now() + ahead;
 }
 
-/** A request. Waits for the answer's head; throws a `Problem` for what is not a success. */
+/** Sends a request and waits for the response's headers; throws a `Problem` unless it succeeded. */
 async function ask(method, path, { body, headers, signal } = {}) {
   let response;
   try {
@@ -34,7 +34,7 @@ async function ask(method, path, { body, headers, signal } = {}) {
     throw new Problem(0, "unreachable", "The server cannot be reached.", true);
   }
   const said = Date.parse(response.headers.get("date") ?? "");
-  // The header knows whole seconds only.
+  // The header has whole seconds only.
   if (Math.abs(said - Date.now()) > 2_000) ahead = said - Date.now();
   if (!response.ok) throw await problem(response);
   return response;
@@ -48,9 +48,9 @@ async function json(method, path, body) {
 }
 
 async function problem(response) {
-  const told = await response.json().catch(() => ({}));
-  const detail = told.detail ?? `The server answered ${response.status}.`;
-  return new Problem(response.status, told.code ?? "unknown", detail, told.retryable === true);
+  const problem = await response.json().catch(() => ({}));
+  const detail = problem.detail ?? `The server answered ${response.status}.`;
+  return new Problem(response.status, problem.code ?? "unknown", detail, problem.retryable === true);
 }
 
 const session = (id) => `/sessions/${encodeURIComponent(id)}`;
@@ -69,18 +69,18 @@ export const readEvents = (id, after, limit) =>
 export const submit = (id, statement, request, { input, background }) =>
   json("POST", `${session(id)}/jobs`, { statement, request, input, background });
 
-/** Writes to a job's standard input, or ends it. */
+/** Writes to a job's standard input, or closes it. */
 export const write = (id, job, text, end) =>
   ask("POST", `${session(id)}/jobs/${job}/input${end ? "?end=true" : ""}`, { body: text });
 
-/** The stream of a session's events after a sequence; null when nothing follows any more. */
+/** The stream of a session's events after a sequence; null if no more can follow. */
 export async function openStream(id, after, signal) {
   const headers = { "accept": "text/event-stream", "last-event-id": String(after) };
   const response = await ask("GET", `${session(id)}/stream`, { headers, signal });
   return response.status === 204 ? null : response.body;
 }
 
-/** Logs in where the server has accounts; it answers with a cookie. */
+/** Logs in to a server with accounts; it responds with a cookie. */
 export const login = (name, password) => json("POST", "/login", { name, password });
 
 /** Logs out. */

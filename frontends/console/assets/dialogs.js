@@ -50,10 +50,10 @@ let waiting = null;
 /** Shows the list of keys: `[[keys, what], …]`. */
 export function showKeys(keys) {
   const list = find("keys").querySelector("dl");
-  const told = keys.map(([names, what]) => {
+  const rows = keys.map(([names, what]) => {
     const caps = names.map((name) => make("kbd", { textContent: name }));
     return make("div", {}, make("dt", {}, ...caps), make("dd", { textContent: what }));
   });
-  list.replaceChildren(...told);
+  list.replaceChildren(...rows);
   find("keys").showModal();
 }

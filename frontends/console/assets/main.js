@@ -61,7 +61,7 @@ function follow() {
   }
 }
 
-/** The session that was made here last. */
+/** The session last created on this page. */
 let created = null;
 
 async function create() {
@@ -101,15 +101,15 @@ function turnJobs() {
   find("show-jobs").setAttribute("aria-pressed", String(!isShown));
 }
 
-/** Calls when pressed; what the menu holds closes it. */
-function press(name, act) {
+/** Calls `action` on a click; items of the menu also close it. */
+function press(name, action) {
   find(name).addEventListener("click", () => {
     find("menu").hidePopover?.();
-    act();
+    action();
   });
 }
 
-/** The width from which jobs are shown beside the output without being asked for; as in layout.css. */
+/** The page width from which the jobs panel is open by default; keep equal to layout.css. */
 const WIDE = 1_100;
 
 press("create", create);

@@ -17,7 +17,7 @@ import { Timeline } from "./timeline.js";
 import { Transcript } from "./transcript.js";
 import { badge, closing, jobStatus } from "./format.js";
 
-/** One session at a time. `on.refused` is told of requests that need a login. */
+/** One session at a time. `on.refused` is called when a request needs a login. */
 export class Session {
   id = null;
   recording = new Recording();
@@ -47,7 +47,7 @@ export class Session {
     setInterval(() => this.shown.running.length > 0 && !this.#past && this.changed(), 1_000);
   }
 
-  /** The transcript that is on the page. */
+  /** The transcript on the page. */
   get shown() {
     return this.#past ?? this.#transcript;
   }
@@ -78,7 +78,7 @@ export class Session {
     }
   }
 
-  /** Leaves the session that is open; it goes on without a reader. */
+  /** Leaves the open session; the session itself goes on. */
   leave() {
     this.#follower?.stop();
     this.#playback?.stop();
@@ -88,13 +88,13 @@ export class Session {
     find("session").hidden = true;
   }
 
-  /** To the present, and its last line. */
+  /** Returns to live and to the last line. */
   toEnd() {
     if (!this.timeline.isLive) this.timeline.live();
     this.screen.toEnd();
   }
 
-  /** All that is held, as text. */
+  /** Everything loaded, as text. */
   text() {
     const missing = this.recording.first > 1 ? `(earlier than event ${this.recording.first} is in the log)\n\n` : "";
     return missing + this.shown.text();
@@ -108,7 +108,7 @@ export class Session {
     }
   }
 
-  /** Shows, before the next frame, what has changed. */
+  /** Schedules an update of the page in the next animation frame. */
   changed() {
     if (this.#waits) return;
     this.#waits = setTimeout(() => {
@@ -145,7 +145,7 @@ export class Session {
     if (event.type === "job-submitted") this.prompt.remember([event.statement]);
     if (event.type === "job-finished" && this.#isCaughtUp) this.#announce(event.job);
     if (this.recording.isFull) {
-      // Whoever looks at the past keeps it; what comes meanwhile is in the log.
+      // A viewer of the past keeps it in memory; the server still has newer events.
       if (this.timeline.isLive) this.recording.trim();
       else this.#follower.stop();
     }
@@ -187,7 +187,7 @@ export class Session {
     failed(error);
   }
 
-  /** The server does not know it, or not any more. */
+  /** Shows that the server doesn't have the session. */
   #unknown() {
     this.#status.show({ name: "unknown" });
     setText(find("name"), "Session not found");
@@ -239,7 +239,7 @@ export class Session {
     }
   }
 
-  /** The same events from an earlier one on. */
+  /** Reloads the events from an earlier one on. */
   #refold() {
     this.#transcript = new Transcript(this.#known);
     for (const event of this.recording.events) this.#transcript.apply(event);

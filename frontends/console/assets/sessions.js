@@ -6,7 +6,7 @@ import { LIST_PACE, LISTED_SESSIONS, MOST_LISTED_SESSIONS } from "./limits.js";
 import { address } from "./route.js";
 import { ago, counted, duration } from "./format.js";
 
-/** The list. `on.refused` is told of requests that need a login. */
+/** The list. `on.refused` is called when a request needs a login. */
 export class Sessions {
   #on;
   #sessions = [];
@@ -34,17 +34,17 @@ export class Sessions {
     this.look();
   }
 
-  /** Asks the server now, and then again and again. */
+  /** Requests the list now, and then regularly. */
   async look() {
     clearTimeout(this.#timer);
     if (document.hidden) return;
     const asked = (this.#asked += 1);
     try {
       const state = find("states").querySelector(":checked").value;
-      const told = await listSessions(this.#limit, state);
+      const page = await listSessions(this.#limit, state);
       if (asked !== this.#asked) return;
-      this.#sessions = told.sessions;
-      this.#next = told.next;
+      this.#sessions = page.sessions;
+      this.#next = page.next;
       this.#isKnown = true;
       setText(find("reach"), "");
       this.#draw();
@@ -62,7 +62,7 @@ export class Sessions {
     this.#draw();
   }
 
-  /** The session so many places after the chosen one in the list, or before. */
+  /** The session `step` places after the chosen one in the list, or before. */
   beside(step) {
     const shown = this.#shown();
     const at = shown.findIndex((it) => it.id === this.#chosen);
@@ -133,7 +133,7 @@ export class Sessions {
   }
 }
 
-/** What a session is called: its number, and whose it is. */
+/** A session's title: its number and user. */
 export function name(session) {
   return session.user ? `#${session.number} ${session.user}` : `Session #${session.number}`;
 }
