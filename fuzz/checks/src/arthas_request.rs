@@ -4,7 +4,7 @@
 //! Identities are counted, not drawn, so that a request can name what an earlier one has made: the
 //! identities of a session and of a consumer are the numbers of their drawing in hexadecimal.
 
-use crate::world::World;
+use crate::harness::Harness;
 use arbitrary::{Arbitrary, Unstructured};
 use rejoin_accounts::Caller;
 use rejoin_arthas::{Arthas, Settings};
@@ -25,11 +25,11 @@ impl Conversation<'_> {
     /// level, without nulls, and with the request's own identity. When a record breaks a promise,
     /// or the engine ends by itself.
     pub fn check(&self) {
-        let mut world = World::start();
-        let frontend = Arthas::new(world.engine.clone(), Settings::default());
+        let mut harness = Harness::start();
+        let frontend = Arthas::new(harness.engine.clone(), Settings::default());
         for body in &self.0 {
             let (frontend, sent) = (frontend.clone(), body.to_vec());
-            let answer = world.run(async move {
+            let answer = harness.run(async move {
                 let remote = Some(([127, 0, 0, 1], 1).into());
                 frontend
                     .answer(&sent, remote, &Caller::local(), |_| ())
@@ -40,7 +40,7 @@ impl Conversation<'_> {
                 check_answer(body, &answer);
             }
         }
-        let end = world.end();
+        let end = harness.end();
         assert!(
             matches!(end, Unavailable::ShuttingDown),
             "the engine ended by itself: {end}"

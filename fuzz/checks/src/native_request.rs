@@ -2,7 +2,7 @@
 //! in memory and in virtual time.
 
 use crate::http_request::HttpRequest;
-use crate::stocked::Stocked;
+use crate::seeded_harness::SeededHarness;
 use arbitrary::{Arbitrary, Unstructured};
 use rejoin_accounts::Accounts;
 use rejoin_http::Router;
@@ -16,7 +16,7 @@ use std::fmt;
 pub struct NativeRequest<'a>(Option<HttpRequest<'a>>);
 
 thread_local! {
-    static STOCKED: RefCell<Option<Stocked>> = const { RefCell::new(None) };
+    static SERVER: RefCell<Option<SeededHarness>> = const { RefCell::new(None) };
 }
 
 impl NativeRequest<'_> {
@@ -28,14 +28,14 @@ impl NativeRequest<'_> {
     /// of sessions is not in its order, or events are not those that follow one another.
     pub fn check(&self) {
         let Some(request) = self.0 else { return };
-        let before = STOCKED.take();
-        let mut server = before.unwrap_or_else(|| Stocked::start(mount));
+        let before = SERVER.take();
+        let mut server = before.unwrap_or_else(|| SeededHarness::start(mount));
         // Of what nobody has mounted, and of methods, others speak in their own words.
-        let answered = server.ask(request);
+        let answered = server.send(request);
         if let Some(called) = answered.filter(|it| it.body != b"Not found" && it.status != 405) {
             check(&called);
         }
-        STOCKED.set(server.unless_changed());
+        SERVER.set(server.unless_changed());
     }
 }
 
