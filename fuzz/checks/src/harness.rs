@@ -112,7 +112,7 @@ impl Harness {
     }
 }
 
-/// A runtime whose time moves only when it is told to.
+/// A runtime whose time moves only by `advance`.
 #[derive(Clone, Debug, Default)]
 struct VirtualRuntime(Arc<Mutex<State>>);
 
