@@ -46,7 +46,7 @@ pub(crate) fn pass(sink: &Sink, from: &mut dyn Read, end: bool) -> Result<(), Cl
             Ok(0) => return Ok(()),
             Ok(read) => sink.write(&part[..read], false)?,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(ClientError::Here("cannot read standard input", error)),
+            Err(error) => return Err(ClientError::Local("cannot read standard input", error)),
         }
     }
 }

@@ -108,7 +108,7 @@ impl Events {
                 }
                 Err(error) => error,
             };
-            if !failed.is_passing() {
+            if !failed.is_retryable() {
                 return Err(failed);
             }
             if now().duration_since(began) >= self.patience {

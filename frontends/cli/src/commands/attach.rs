@@ -3,8 +3,8 @@
 use crate::args::AttachArgs;
 use crate::client::ClientError;
 use crate::client::api::Api;
-use crate::client::event::Told;
-use crate::client::resolve::{choose, identity};
+use crate::client::event::SessionEvent;
+use crate::client::resolve::{identity, resolve};
 use crate::client::stream::{Events, Next, line};
 use crate::commands::replay::may_be_styled;
 use crate::offline::{Bound, View, Viewer};
@@ -13,8 +13,8 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 
 /// Shows the session until it ends.
 pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
-    let api = Api::find(&args.at.server)?;
-    let shown = choose(&api, &args.at.session)?;
+    let api = Api::new(&args.at.server)?;
+    let shown = resolve(&api, &args.at.session)?;
     let (session, id) = identity(&shown)?;
     let (after, from) = match (args.no_history, args.since) {
         (true, _) => (shown["lastSequence"].as_u64().unwrap_or_default(), None),
@@ -70,7 +70,7 @@ struct Screen<'a> {
 
 impl Screen<'_> {
     fn take(&mut self, event: &str) -> Result<(), ClientError> {
-        let told = Told::parse(event).map_err(|error| {
+        let told = SessionEvent::parse(event).map_err(|error| {
             ClientError::Lost(format!("the server sends an event that is none: {error}"))
         })?;
         let is_wanted = self.from.is_none_or(|from| told.at() >= from);
@@ -99,5 +99,5 @@ impl Screen<'_> {
 }
 
 fn unwritten(error: io::Error) -> ClientError {
-    ClientError::Here("cannot write the output", error)
+    ClientError::Local("cannot write the output", error)
 }

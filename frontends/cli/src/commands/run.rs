@@ -8,11 +8,11 @@ use super::sessions::print;
 use crate::args::RunArgs;
 use crate::client::ClientError;
 use crate::client::api::Api;
-use crate::client::event::Told;
+use crate::client::event::SessionEvent;
 use crate::client::input::{self, Sink};
 use crate::client::limits::{FIRST_PAUSE, LONGEST_PAUSE};
 use crate::client::quote::statement;
-use crate::client::resolve::{choose, not_ended};
+use crate::client::resolve::{not_ended, resolve};
 use crate::client::stream::{Events, Next, line};
 use crate::offline::{said, warn, words_of};
 use async_signal::{Signal, Signals};
@@ -29,11 +29,11 @@ pub(crate) const UNUSABLE: u8 = 125;
 
 /// Runs the command, and answers with its status.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, ClientError> {
-    let api = Api::find(&args.server)?;
+    let api = Api::new(&args.server)?;
     let place = Place::find(&api, args)?;
     // From here on, Ctrl-C is not the end of this process.
     let signals = Signals::new([Signal::Int, Signal::Term])
-        .map_err(|error| ClientError::Here("cannot wait for signals", error))?;
+        .map_err(|error| ClientError::Local("cannot wait for signals", error))?;
     let has_input = !args.detach && !args.no_input && (args.input || !io::stdin().is_terminal());
     let (job, sequence) = match submit(&api, &place.session, args, has_input) {
         Ok(submitted) => submitted,
@@ -75,7 +75,7 @@ struct Place {
 impl Place {
     fn find(api: &Api, args: &RunArgs) -> Result<Self, ClientError> {
         let shown = match &args.session {
-            Some(name) => choose(api, name)?,
+            Some(name) => resolve(api, name)?,
             None => api.post("/sessions", &wanted(args))?,
         };
         let (session, id) = not_ended(&shown)?;
@@ -132,7 +132,7 @@ fn submit(
     let mut waited = Duration::ZERO;
     let submitted = loop {
         match api.post(&path, &new) {
-            Err(error) if error.is_passing() && waited < args.reconnect_for.0 => {
+            Err(error) if error.is_retryable() && waited < args.reconnect_for.0 => {
                 thread::sleep(pause);
                 waited += pause;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -260,7 +260,7 @@ impl Run {
 
     /// Takes an event; a status when the job has ended with it.
     fn take(&self, event: &str, output: &mut Output) -> Result<Option<u8>, ClientError> {
-        let told = Told::parse(event).map_err(|error| {
+        let told = SessionEvent::parse(event).map_err(|error| {
             ClientError::Lost(format!("the server sends an event that is none: {error}"))
         })?;
         if told.job.is_some_and(|job| job != self.job) {
@@ -360,7 +360,7 @@ impl Output {
 }
 
 fn unwritten(error: io::Error) -> ClientError {
-    ClientError::Here("cannot write the output", error)
+    ClientError::Local("cannot write the output", error)
 }
 
 /// The status of who leaves at a second Ctrl-C.

@@ -4,7 +4,7 @@ use crate::args::{SessionState, SessionsArgs, ShowArgs};
 use crate::client::ClientError;
 use crate::client::api::Api;
 use crate::client::limits::PAGE;
-use crate::client::resolve::choose;
+use crate::client::resolve::resolve;
 use crate::client::table::{ago, duration, harmless, table};
 use crate::offline::{instant, plain, warn};
 use rejoin_core::Timestamp;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Lists sessions.
 pub(crate) fn sessions(args: &SessionsArgs) -> Result<(), ClientError> {
-    let api = Api::find(&args.server)?;
+    let api = Api::new(&args.server)?;
     let (sessions, more) = pages(&api, args)?;
     if args.json {
         return print(&format!(
@@ -37,7 +37,7 @@ pub(crate) fn sessions(args: &SessionsArgs) -> Result<(), ClientError> {
 
 /// Shows a session and its jobs.
 pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
-    let session = choose(&Api::find(&args.at.server)?, &args.at.session)?;
+    let session = resolve(&Api::new(&args.at.server)?, &args.at.session)?;
     if args.json {
         return print(&format!("{session}\n"));
     }
@@ -202,7 +202,7 @@ fn now() -> Timestamp {
 pub(crate) fn print(words: &str) -> Result<(), ClientError> {
     let mut out = io::stdout().lock();
     let written = out.write_all(words.as_bytes()).and_then(|()| out.flush());
-    written.map_err(|error| ClientError::Here("cannot write the output", error))
+    written.map_err(|error| ClientError::Local("cannot write the output", error))
 }
 
 const COLUMNS: [&str; 7] = [

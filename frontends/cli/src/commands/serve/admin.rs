@@ -1,48 +1,48 @@
-//! What the server shows to whoever operates it, and how its servers are watched.
+//! Health, metrics and request logs of the servers.
 
-use super::Begun;
+use super::Started;
 use crate::settings::Settings;
 use rejoin_admin::AdminState;
 use rejoin_http::{HostCheck, HttpMetrics, Observer, RequestLog};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// The frontends, as requests are counted; the last is for paths that are none's.
+/// The frontends as label values of metrics; the last is for paths of no frontend.
 const FRONTENDS: [&str; 6] = ["arthas", "native", "maxscale", "doris", "operate", OTHER];
 const OTHER: &str = "other";
 
-/// Which of the servers it is.
+/// Which of the servers an address belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Listener {
     Common,
     MaxScale,
     Doris,
-    Operate,
+    Admin,
 }
 
 impl Listener {
-    /// How it is announced; the common one has a line of its own.
-    pub(super) const fn words(self) -> &'static str {
+    /// How its address is announced.
+    pub(super) const fn title(self) -> &'static str {
         match self {
-            Self::Common => "For everything else",
-            Self::MaxScale => "For clients of MaxScale",
-            Self::Doris => "For clients of Doris",
-            Self::Operate => "For health and numbers",
+            Self::Common => "All other frontends",
+            Self::MaxScale => "MaxScale API",
+            Self::Doris => "Doris API",
+            Self::Admin => "Health and metrics",
         }
     }
 
-    /// What a request counts for whose path is no frontend's.
+    /// The label value of requests whose path belongs to no frontend.
     const fn unmatched(self) -> &'static str {
         match self {
             Self::Common => OTHER,
             Self::MaxScale => "maxscale",
             Self::Doris => "doris",
-            Self::Operate => "operate",
+            Self::Admin => "operate",
         }
     }
 }
 
-/// Where all servers count.
+/// The metrics that all servers share.
 pub(super) fn metrics() -> Arc<HttpMetrics> {
     Arc::new(HttpMetrics::new(&FRONTENDS))
 }
@@ -56,15 +56,15 @@ pub(super) fn observer(
         metrics: metrics.clone(),
         unmatched: listener.unmatched(),
         log: match settings.log_requests() {
-            // "Not ready" is an answer there, not a failure.
-            RequestLog::Failed if listener == Listener::Operate => RequestLog::None,
+            // "Not ready" is a normal answer there, not a failure.
+            RequestLog::Failed if listener == Listener::Admin => RequestLog::None,
             log => log,
         },
     }
 }
 
-/// What is asked of at an address of its own runs nothing, so anybody may be let in: who listens
-/// beyond this machine expects to be asked by other names.
+/// No command can be run at the admin address, so any `Host` is accepted if other machines can reach
+/// it.
 pub(super) fn hosts(address: SocketAddr) -> HostCheck {
     match address.ip().is_loopback() {
         true => HostCheck::local(),
@@ -72,16 +72,16 @@ pub(super) fn hosts(address: SocketAddr) -> HostCheck {
     }
 }
 
-pub(super) fn admin_state(begun: &Begun, http: Arc<HttpMetrics>) -> AdminState {
+pub(super) fn admin_state(started: &Started, http: Arc<HttpMetrics>) -> AdminState {
     AdminState {
-        engine: begun.engine.clone(),
-        log: begun.log.clone(),
-        log_directory: match begun.is_read_only {
-            true => begun.data.clone(),
-            false => begun.data.join("log"),
+        engine: started.engine.clone(),
+        log: started.log.clone(),
+        log_directory: match started.is_read_only {
+            true => started.data.clone(),
+            false => started.data.join("log"),
         },
         http,
         version: env!("CARGO_PKG_VERSION"),
-        begun_millis: begun.at.as_millis(),
+        begun_millis: started.at.as_millis(),
     }
 }

@@ -1,19 +1,19 @@
-//! The thread that puts the log's sealed segments in order. What fails here is told, and ends
-//! nothing: the log has everything all the same, and the next round tries again.
+//! The thread that compacts the log's sealed segments. A failure is logged and the next round tries
+//! again: the log still has everything.
 
 use rejoin_engine::{Runtime, SmolRuntime};
 use rejoin_log::segment::{Archive, OpenError, Round};
 
-/// Sealed bytes that are worth a round: their replay takes a few milliseconds.
-const WORTH: u64 = 1024 * 1024;
+/// Sealed bytes that trigger a round: replaying them takes a few milliseconds.
+const TRIGGER_BYTES: u64 = 1024 * 1024;
 
-/// Works until the log is closed.
+/// Starts the thread; it ends when the log is closed.
 pub(super) fn start(archive: Archive) {
-    let work = async move { archive.run(WORTH, tell) };
+    let work = async move { archive.run(TRIGGER_BYTES, report) };
     SmolRuntime.spawn_dedicated("rejoin-archive", Box::pin(work));
 }
 
-fn tell(outcome: Result<Round, OpenError>) {
+fn report(outcome: Result<Round, OpenError>) {
     match outcome {
         Ok(round) if round == Round::default() => {}
         Ok(round) => tracing::info!(
@@ -22,15 +22,14 @@ fn tell(outcome: Result<Round, OpenError>) {
             removed = round.removed,
             bytes_before = round.bytes.0,
             bytes = round.bytes.1,
-            "the log was put in order"
+            "compacted the log"
         ),
         Err(error @ OpenError::Damaged(_)) => tracing::error!(
             %error,
-            "the log is damaged where it was written earlier: stop the server, and let `rejoin \
-             verify` say what is missing"
+            "the log is damaged: stop the server and run `rejoin verify` to see what is missing"
         ),
         Err(error) => {
-            tracing::warn!(%error, "the log could not be put in order; tried again later")
+            tracing::warn!(%error, "could not compact the log; will try again")
         }
     }
 }

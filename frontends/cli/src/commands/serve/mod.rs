@@ -1,5 +1,5 @@
-//! The server: the log, the engine, the frontends and the signals, in the order in which they
-//! begin, and end in the other.
+//! `rejoin serve`: opens the log, starts the engine, binds the frontends and waits for signals; shuts
+//! down in the reverse order.
 
 mod access;
 mod admin;
@@ -31,36 +31,37 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 
-/// Serves until it is told to end.
+/// Serves until a signal stops the server, or its log fails.
 pub(crate) fn run(args: ServeArgs) -> Result<(), ServeError> {
     let mut settings = args.settings;
     if let Some(file) = &args.config {
-        settings = settings.or(Settings::read(file).map_err(|it| ServeError::Begin(it.into()))?);
+        settings = settings.or(Settings::read(file).map_err(start_error)?);
     }
-    log_output::begin(&settings);
+    settings.use_old_admin_listen().map_err(start_error)?;
+    log_output::start(&settings);
     let read_only = args
         .read_only
         .map(|directory| directory.unwrap_or_else(|| settings.data()));
     smol::block_on(serve(&settings, read_only.as_deref()))
 }
 
-/// Why the server did not serve, or stopped.
+/// Why the server did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    /// It could not begin.
+    /// It could not start.
     #[error(transparent)]
-    Begin(Box<dyn Error + Send + Sync>),
-    /// The log is damaged, and is left as it is.
+    Start(Box<dyn Error + Send + Sync>),
+    /// The log is damaged; it is left unchanged.
     #[error(
-        "{error}; nothing was changed and nothing is served: `rejoin verify {}` says what is \
+        "{error}; the server did not start and changed nothing: `rejoin verify {}` shows what is \
          missing and what is still readable",
         data.display()
     )]
     Damaged { data: PathBuf, error: OpenError },
-    /// Whoever reaches the address could run commands on this machine.
+    /// Anyone who can reach the address could run commands on this machine.
     #[error(
-        "will not listen on {address}: there are no accounts in {}, so whoever reaches that \
-         address could run commands here; add one with `rejoin user add`, or use a loopback \
+        "refusing to listen on {address}: there are no accounts in {}, so anyone who can reach this \
+         address could run commands; add an account with `rejoin user add`, or use a loopback \
          address such as 127.0.0.1",
         accounts.display()
     )]
@@ -68,51 +69,53 @@ pub(crate) enum ServeError {
         address: SocketAddr,
         accounts: PathBuf,
     },
-    /// Nobody could log in, where somebody has to.
-    #[error("there are no accounts in {}: add one with `rejoin user add`", .0.display())]
+    /// The accounts file that was named has no accounts.
+    #[error("no accounts in {}: add one with `rejoin user add`", .0.display())]
     NoAccounts(PathBuf),
-    /// The log holds what no engine has written.
-    #[error("the log in {0} cannot be replayed: {1}")]
+    /// The log holds a record that breaks a rule.
+    #[error("cannot replay the log in {}: {}", .0.display(), .1)]
     Replay(PathBuf, Violation),
-    /// Whoever told it to end could not wait.
+    /// A second signal came during the shutdown.
     #[error(
-        "told to end twice, and ended at once: jobs that ran are found as lost by the next start"
+        "received a second signal and stopped at once: the next start marks running jobs as lost"
     )]
-    ToldTwice,
-    /// It had to stop.
-    #[error("{0}; start it again to go on from the log")]
+    SecondSignal,
+    /// The engine had to stop.
+    #[error("{0}; start the server again to continue from the log")]
     Stopped(Unavailable),
 }
 
-/// What is there when the log has been read.
-struct Begun {
+fn start_error(error: impl Into<Box<dyn Error + Send + Sync>>) -> ServeError {
+    ServeError::Start(error.into())
+}
+
+/// The engine on an open log, and what the frontends need beside it.
+struct Started {
     engine: Engine,
-    /// None where nothing is run.
+    /// None with --read-only: nothing is run.
     shell: Option<Arc<ShellRunner>>,
     data: PathBuf,
     is_read_only: bool,
-    /// What the log's writer counts; none where nothing is written.
+    /// Metrics of the log's writer; none with --read-only.
     log: Option<Arc<Numbers>>,
-    /// When the process began to serve.
+    /// When the process started to open the log.
     at: Timestamp,
 }
 
 async fn serve(settings: &Settings, read_only: Option<&Path>) -> Result<(), ServeError> {
-    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
     let accounts = access::accounts(settings, read_only)?;
     let tls = encryption::open(settings)?;
-    // From here on a signal ends the server cleanly, however early it comes.
-    let signals = Signals::new([Signal::Term, Signal::Int]).map_err(|it| begin(it.into()))?;
-    let begun = match read_only {
-        Some(directory) => read_only::begin(settings, directory)?,
-        None => begin_to_write(settings).await?,
+    // Installed early, so that a signal during a long replay also shuts down cleanly.
+    let signals = Signals::new([Signal::Term, Signal::Int]).map_err(start_error)?;
+    let started = match read_only {
+        Some(directory) => read_only::start(settings, directory)?,
+        None => start(settings).await?,
     };
-    serve_until_told(settings, begun, &accounts, tls.as_ref(), signals).await
+    serve_until_stopped(settings, started, &accounts, tls.as_ref(), signals).await
 }
 
-/// Opens the log, ends what an earlier server has left running, and starts the engine.
-async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
-    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
+/// Opens the log, kills processes left over from the previous server, and starts the engine.
+async fn start(settings: &Settings) -> Result<Started, ServeError> {
     let data = settings.data();
     let config = settings.engine();
     let at = SmolRuntime.now();
@@ -121,20 +124,23 @@ async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
     let runtime = Arc::new(SmolRuntime);
     let mut shell_settings = ShellSettings::new(data.join("shell"), log.id().to_string());
     shell_settings.grace = settings.interrupt_grace();
-    let shell = ShellRunner::new(shell_settings, runtime.clone()).map_err(|it| begin(it.into()))?;
+    let shell = ShellRunner::new(shell_settings, runtime.clone()).map_err(start_error)?;
     let shell = Arc::new(shell);
     shell.retain(|session| replayed.state().session(session).is_some());
     let orphans = shell.sweep().await;
     if orphans > 0 {
-        tracing::warn!(orphans, "ended what an earlier server had left running");
+        tracing::warn!(
+            processes = orphans,
+            "killed processes left over from the previous server"
+        );
     }
     let services = Services::from([("shell".into(), shell.clone() as Arc<dyn Runner>)]);
     let numbers = log.numbers();
     let archive = log.archive();
-    let engine = Engine::start(config, runtime, Box::new(log), replayed, services)
-        .map_err(|it| begin(it.into()))?;
+    let engine =
+        Engine::start(config, runtime, Box::new(log), replayed, services).map_err(start_error)?;
     compaction::start(archive);
-    Ok(Begun {
+    Ok(Started {
         engine,
         shell: Some(shell),
         data,
@@ -144,25 +150,27 @@ async fn begin_to_write(settings: &Settings) -> Result<Begun, ServeError> {
     })
 }
 
-/// Answers requests until a signal comes, or the engine ends.
-async fn serve_until_told(
+/// Answers requests until a signal comes, or the engine stops.
+async fn serve_until_stopped(
     settings: &Settings,
-    begun: Begun,
+    started: Started,
     accounts: &Accounts,
     tls: Option<&Tls>,
     mut signals: Signals,
 ) -> Result<(), ServeError> {
-    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
-    let engine = begun.engine.clone();
-    let servers = bind(settings, &begun, accounts, tls).map_err(|it| begin(it.into()))?;
-    announce(&servers, &begun, encryption::scheme(tls)).map_err(|it| begin(it.into()))?;
+    let engine = started.engine.clone();
+    let servers = bind(settings, &started, accounts, tls).map_err(start_error)?;
+    announce(&servers, &started, encryption::scheme(tls)).map_err(start_error)?;
     notify::ready();
 
     let shutdown = Shutdown::new();
     let watch = async {
         if let Either::Left((signal, _)) = select(signals.next(), pin!(engine.ended())).await {
-            let signal = signal.and_then(Result::ok);
-            tracing::info!(?signal, "told to end; told again, it ends at once");
+            let signal = signal.and_then(Result::ok).map_or("signal", signal_name);
+            tracing::info!(
+                signal,
+                "shutting down (send the signal again to stop at once)"
+            );
         }
         notify::stopping();
         engine.begin_closing();
@@ -176,26 +184,26 @@ async fn serve_until_told(
         };
         let serving = servers
             .into_iter()
-            .map(|(listener, server)| server.run(until(listener, &shutdown, &engine)));
+            .map(|(listener, server)| server.run(stopped(listener, &shutdown, &engine)));
         join(join_all(serving), end_engine).await
     };
     let (served, ended) = match select(pin!(work), pin!(watch)).await {
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => {
-            begun.sweep().await;
-            return Err(ServeError::ToldTwice);
+            started.sweep().await;
+            return Err(ServeError::SecondSignal);
         }
     };
-    let left = begun.sweep().await;
+    let left = started.sweep().await;
     if left > 0 {
-        tracing::warn!(left, "ended what was still running");
+        tracing::warn!(processes = left, "killed processes that were still running");
     }
     let mut cut = 0;
     for stopped in served {
-        cut += stopped.map_err(|it| begin(it.into()))?.aborted;
+        cut += stopped.map_err(start_error)?.aborted;
     }
     if cut > 0 {
-        tracing::warn!(cut, "connections did not end in time and were cut");
+        tracing::warn!(connections = cut, "closed connections that were still open");
     }
     match ended {
         Unavailable::ShuttingDown => Ok(()),
@@ -203,16 +211,24 @@ async fn serve_until_told(
     }
 }
 
-/// Until when a server takes requests: who asks how it is gets an answer until the engine has ended.
-async fn until(listener: Listener, shutdown: &Shutdown, engine: &Engine) {
+fn signal_name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Term => "SIGTERM",
+        _ => "SIGINT",
+    }
+}
+
+/// Waits until a server stops accepting requests. Health and metrics stay available until the engine
+/// has stopped.
+async fn stopped(listener: Listener, shutdown: &Shutdown, engine: &Engine) {
     shutdown.wait().await;
-    if listener == Listener::Operate {
+    if listener == Listener::Admin {
         engine.ended().await;
     }
 }
 
-impl Begun {
-    /// Ends what runs; answers how much that was.
+impl Started {
+    /// Kills all processes of jobs; returns how many there were.
     async fn sweep(&self) -> usize {
         match &self.shell {
             Some(shell) => shell.sweep().await,
@@ -234,18 +250,18 @@ fn open_log(
             data: data.into(),
             error,
         },
-        error => ServeError::Begin(error.into()),
+        error => start_error(error),
     })?;
     if let Some(violation) = replayed.violation() {
         return Err(ServeError::Replay(data.into(), violation));
     }
     for passed_over in &recovery.passed_over {
         let (file, reason) = (passed_over.file.display(), &passed_over.reason);
-        tracing::warn!(%file, reason, "a snapshot cannot be used; the records say the same");
+        tracing::warn!(%file, reason, "ignored an unusable snapshot; replaying records instead");
     }
     if let Some(torn) = &recovery.torn {
         let (file, byte) = (torn.file.display(), torn.byte);
-        tracing::warn!(%file, byte, "the log's torn end, never acknowledged, was cut off");
+        tracing::warn!(%file, byte, "cut off an incomplete last write that was never acknowledged");
     }
     let sessions = replayed.views().open_count();
     let replayed_records = replayed.records();
@@ -253,28 +269,28 @@ fn open_log(
         records = recovery.records,
         replayed = replayed_records,
         sessions,
-        "log replayed"
+        "opened the log"
     );
     Ok((log, replayed))
 }
 
-/// The servers, each with what it serves: one for all frontends, and one for each that has an
-/// address of its own. The common one is the first.
+/// Binds the servers: one for all frontends, first in the list, and one for each frontend with an
+/// address of its own.
 fn bind(
     settings: &Settings,
-    begun: &Begun,
+    started: &Started,
     accounts: &Accounts,
     tls: Option<&Tls>,
 ) -> Result<Vec<(Listener, Server)>, rejoin_http::BindError> {
-    let engine = &begun.engine;
+    let engine = &started.engine;
     let mut common = rejoin_http::Router::default();
     let arthas = settings.arthas();
     rejoin_arthas::mount(&mut common, engine.clone(), accounts.clone(), arthas);
     rejoin_console::mount(&mut common);
     rejoin_native::mount(&mut common, engine.clone(), accounts.clone());
     let mut documents = vec![rejoin_native::OPENAPI, rejoin_arthas::OPENAPI];
-    let of_its_own = |address| (address, rejoin_http::Router::default());
-    let mut maxscale = settings.maxscale_listen().map(of_its_own);
+    let separate = |address| (address, rejoin_http::Router::default());
+    let mut maxscale = settings.maxscale_listen().map(separate);
     match &mut maxscale {
         Some((_, own)) => {
             rejoin_maxscale::mount(own, engine.clone(), accounts.clone());
@@ -285,7 +301,7 @@ fn bind(
             documents.push(rejoin_maxscale::OPENAPI);
         }
     }
-    let mut doris = settings.doris_listen().map(of_its_own);
+    let mut doris = settings.doris_listen().map(separate);
     let app = match &mut doris {
         Some((_, own)) => {
             rejoin_native::mount_openapi(own, &[rejoin_doris::OPENAPI]);
@@ -300,20 +316,20 @@ fn bind(
     rejoin_native::mount_openapi(&mut common, &documents);
 
     let metrics = admin::metrics();
-    let mut operate = settings.operate_listen().map(of_its_own);
-    let app = operate.as_mut().map_or(&mut common, |(_, app)| app);
-    rejoin_admin::mount(app, admin::admin_state(begun, metrics.clone()));
+    let mut admin = settings.admin_listen().map(separate);
+    let app = admin.as_mut().map_or(&mut common, |(_, app)| app);
+    rejoin_admin::mount(app, admin::admin_state(started, metrics.clone()));
 
     let bind = |listener, (address, app)| {
         let observer = admin::observer(settings, &metrics, listener);
         let hosts = match listener {
-            Listener::Operate => admin::hosts(address),
+            Listener::Admin => admin::hosts(address),
             _ => access::host_check(settings, accounts, address),
         };
         let server = Server::bind(address, app, settings.http(), hosts)?;
         let server = match tls {
-            // Nobody says anything secret there.
-            None if listener == Listener::Operate => server,
+            // No secrets are sent there, so there is nothing to warn about.
+            None if listener == Listener::Admin => server,
             tls => encryption::encrypt(server, tls),
         };
         Ok((listener, server.observed(observer)))
@@ -322,17 +338,21 @@ fn bind(
         (Listener::Common, Some((settings.listen(), common))),
         (Listener::MaxScale, maxscale),
         (Listener::Doris, doris),
-        (Listener::Operate, operate),
+        (Listener::Admin, admin),
     ]
     .into_iter()
     .filter_map(|(listener, own)| Some(bind(listener, own?)))
     .collect()
 }
 
-/// The first line of output: where people and programs find the server and its log. Then a line
-/// for each frontend that is found elsewhere.
-fn announce(servers: &[(Listener, Server)], begun: &Begun, scheme: &str) -> std::io::Result<()> {
-    let log = if begun.is_read_only {
+/// Prints the server's address and the directory of its log, then a line for each frontend with an
+/// address of its own.
+fn announce(
+    servers: &[(Listener, Server)],
+    started: &Started,
+    scheme: &str,
+) -> std::io::Result<()> {
+    let log = if started.is_read_only {
         "and only reads the log"
     } else {
         "with its log"
@@ -343,12 +363,12 @@ fn announce(servers: &[(Listener, Server)], begun: &Begun, scheme: &str) -> std:
         lines += &match place {
             0 => format!(
                 "Rejoin listens on {scheme}://{address}, {log} in {}\n",
-                begun.data.display()
+                started.data.display()
             ),
-            _ => format!("{}: {scheme}://{address}\n", listener.words()),
+            _ => format!("{}: {scheme}://{address}\n", listener.title()),
         };
     }
-    // At once, since some read the first line only, and leave.
+    // In one write: some programs read the first line only and close the pipe.
     let mut out = std::io::stdout();
     out.write_all(lines.as_bytes())?;
     out.flush()

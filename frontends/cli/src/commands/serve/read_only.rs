@@ -1,9 +1,8 @@
-//! `rejoin serve --read-only`: everything of a copied log, in all frontends, and nothing changes.
+//! `rejoin serve --read-only`: serves a copy of a log in all frontends without changing it.
 //!
-//! Never: a file is written, a process is started or ended, or a session ends because nobody has
-//! used it since the copy was made.
+//! Invariant: no file is written, no process is started or killed, and no session times out.
 
-use super::{Begun, ServeError};
+use super::{ServeError, Started, start_error};
 use crate::commands::verify::find_log;
 use crate::offline::OfflineError;
 use crate::settings::Settings;
@@ -13,16 +12,14 @@ use rejoin_engine::{
 };
 use rejoin_log::disk::Directory;
 use rejoin_log::segment::{OpenError, SegmentLog};
-use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Opens the log in a server's directory, or in the one that holds its segments, and an engine that
-/// only reads it.
-pub(super) fn begin(settings: &Settings, directory: &Path) -> Result<Begun, ServeError> {
-    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
+/// Opens the log in a server's directory, or in its `log` directory, with an engine that only reads
+/// it.
+pub(super) fn start(settings: &Settings, directory: &Path) -> Result<Started, ServeError> {
     let at = SmolRuntime.now();
-    let (log_directory, _) = find_log(directory).map_err(|it| begin(it.into()))?;
+    let (log_directory, _) = find_log(directory).map_err(start_error)?;
     let mut config = settings.engine();
     config.read_only = true;
     let mut replayed = RecoveredState::new(&config);
@@ -32,24 +29,24 @@ pub(super) fn begin(settings: &Settings, directory: &Path) -> Result<Begun, Serv
             data: directory.into(),
             error,
         },
-        OpenError::Locked { directory } => begin(OfflineError::InUse(directory).into()),
-        error => begin(error.into()),
+        OpenError::Locked { directory } => start_error(OfflineError::InUse(directory)),
+        error => start_error(error),
     })?;
     if recovery.segments == 0 && !log_directory.join(Directory::LOCK).exists() {
-        return Err(begin(OfflineError::NoLog(log_directory).into()));
+        return Err(start_error(OfflineError::NoLog(log_directory)));
     }
     if let Some(violation) = replayed.violation() {
         return Err(ServeError::Replay(directory.into(), violation));
     }
     if let Some(torn) = &recovery.torn {
         let (file, byte) = (torn.file.display(), torn.byte);
-        tracing::warn!(%file, byte, "the log's torn end, never acknowledged, is left out");
+        tracing::warn!(%file, byte, "ignored an incomplete last write that was never acknowledged");
     }
     let sessions = replayed.views().open_count();
     tracing::info!(
         records = recovery.records,
         sessions,
-        "log replayed, to be read only"
+        "opened the log for reading only"
     );
     let services = services(&replayed);
     let engine = Engine::start(
@@ -59,8 +56,8 @@ pub(super) fn begin(settings: &Settings, directory: &Path) -> Result<Begun, Serv
         replayed,
         services,
     );
-    Ok(Begun {
-        engine: engine.map_err(|it| begin(it.into()))?,
+    Ok(Started {
+        engine: engine.map_err(start_error)?,
         shell: None,
         data: log_directory.canonicalize().unwrap_or(log_directory),
         is_read_only: true,
@@ -69,7 +66,7 @@ pub(super) fn begin(settings: &Settings, directory: &Path) -> Result<Begun, Serv
     })
 }
 
-/// The services that the log's open sessions were created on: they are listed, and run nothing.
+/// The services of the log's open sessions: they are listed, but run nothing.
 fn services(replayed: &RecoveredState) -> Services {
     let sessions = replayed.state().sessions();
     let names = sessions.map(|(_, session)| session.service().clone());
@@ -78,7 +75,7 @@ fn services(replayed: &RecoveredState) -> Services {
         .collect()
 }
 
-/// In the place of a runner: an engine that only reads never asks it.
+/// Stands in for a runner; a read-only engine never calls it.
 #[derive(Debug)]
 struct RunsNothing;
 
@@ -87,7 +84,7 @@ impl Runner for RunsNothing {
         Box::pin(async {
             Exit {
                 status: 1,
-                message: Some("this server is read-only, and runs nothing".into()),
+                message: Some("this server is read-only and runs no commands".into()),
             }
         })
     }
