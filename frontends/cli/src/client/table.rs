@@ -1,12 +1,12 @@
-//! Tables, durations and instants for people. Pure.
+//! Tables, durations and times for people.
 //!
-//! Never: a control character of what is shown reaches the terminal.
+//! Invariant: no control character from a server reaches the terminal.
 
 use rejoin_core::Timestamp;
 use std::time::Duration;
 
-/// Columns under their names, two spaces between them. The last one is cut where the line would be
-/// longer than `width`; none: never.
+/// A table with column names and two spaces between columns. The last column is cut so that lines
+/// fit into `width`; none: no limit.
 pub(crate) fn table(names: &[&str], rows: &[Vec<String>], width: Option<usize>) -> String {
     let rows: Vec<Vec<String>> = std::iter::once(names.iter().map(|it| (*it).to_owned()).collect())
         .chain(

@@ -85,7 +85,7 @@ impl Screen<'_> {
         let covered_sequences = record.as_ref().map(Record::covered_sequences);
         let missing = self
             .viewer
-            .pass(&covered_sequences.unwrap_or(sequence..=sequence));
+            .advance(&covered_sequences.unwrap_or(sequence..=sequence));
         if !is_wanted {
             return Ok(());
         }

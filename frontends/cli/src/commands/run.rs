@@ -13,7 +13,7 @@ use crate::client::limits::{FIRST_PAUSE, LONGEST_PAUSE};
 use crate::client::quote::statement;
 use crate::client::resolve::{not_ended, resolve};
 use crate::client::stream::{Events, Next, line};
-use crate::offline::{said, warn, words_of};
+use crate::offline::{describe, output_of, warn};
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
 use rejoin_core::{Event, Outcome, SessionId};
@@ -185,7 +185,7 @@ impl Run {
                 let interrupted = api.post(&path, &json!({}));
                 match interrupted {
                     Err(error) if !is_over(&error) => {
-                        warn(&format!("the job cannot be interrupted: {error}"));
+                        warn(&format!("cannot interrupt the job: {error}"));
                     }
                     _ => {}
                 }
@@ -281,7 +281,7 @@ impl Run {
             }
             Event::RecordsLost { .. } => {
                 output.flush()?;
-                warn(&words_of(&record.event).unwrap_or_default());
+                warn(&describe(&record.event).unwrap_or_default());
                 Ok(None)
             }
             Event::JobFinished {
@@ -295,7 +295,7 @@ impl Run {
                     || (matches!(outcome, Outcome::Failed) && message.is_none());
                 if !is_ordinary {
                     output.flush()?;
-                    warn(&words_of(&record.event).unwrap_or_default());
+                    warn(&describe(&record.event).unwrap_or_default());
                 }
                 Ok(Some(exit_status(*outcome, *status)))
             }
@@ -338,13 +338,13 @@ impl Output {
     }
 
     fn write(&mut self, result: &str) -> Result<(), ClientError> {
-        let said = said(result);
-        let written = match said.is_error {
-            false => self.out.write_all(&said.bytes),
+        let decoded = output_of(result);
+        let written = match decoded.is_error {
+            false => self.out.write_all(&decoded.bytes),
             // Flush first, to keep the order if both are the same terminal.
             true => self.out.flush().map(|()| {
                 // A closed standard error must not stop standard output.
-                let _ = io::stderr().write_all(&said.bytes);
+                let _ = io::stderr().write_all(&decoded.bytes);
             }),
         };
         written.map_err(write_error)
