@@ -113,7 +113,7 @@ fn whoever_could_be_anybody_is_not_served() {
     let path = data.path().to_str().unwrap();
     let (status, _, err) = outcome(&["serve", "--listen", "0.0.0.0:0", "--data", path]);
     assert_eq!(status.code(), Some(1));
-    assert!(err.contains("will not listen on 0.0.0.0:0"), "{err}");
+    assert!(err.contains("refusing to listen on 0.0.0.0:0"), "{err}");
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn the_room_of_closed_sessions_comes_back_while_the_server_goes_on() {
     assert!(most > 2 * OUTPUT, "{most} bytes were ended");
     let has_removed = || {
         let said = fs::read_to_string(&said).unwrap();
-        let mut rounds = said.lines().filter(|it| it.contains("put in order"));
+        let mut rounds = said.lines().filter(|it| it.contains("compacted the log"));
         rounds.any(|round| !round.contains(" removed=0 "))
     };
     let has_fallen = |server: &Server| {
@@ -120,7 +120,7 @@ fn the_room_of_closed_sessions_comes_back_while_the_server_goes_on() {
     assert_eq!(server.signal("-TERM").code(), Some(0));
     let mut server = Server::start_saying(data.path(), &retain, err());
     let said = fs::read_to_string(&said).unwrap();
-    let line = said.lines().find(|line| line.contains("log replayed"));
+    let line = said.lines().find(|line| line.contains("opened the log"));
     let line = line.unwrap_or_else(|| panic!("{said}"));
     let number = |name: &str| -> u64 {
         let rest = line.split_once(&format!(" {name}=")).unwrap().1;

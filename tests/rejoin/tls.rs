@@ -88,7 +88,7 @@ fn every_frontend_is_encrypted_at_every_address() {
         any,
         "--doris-listen",
         any,
-        "--operate-listen",
+        "--admin-listen",
         any,
     ]);
     assert!(
@@ -226,7 +226,7 @@ fn it_does_not_begin_with_files_that_cannot_be_used() {
         (vec![cert, chain], "give --tls-key too"),
         (vec![of_key, key], "give --tls-cert too"),
         (vec![cert, missing, of_key, key], "cannot read"),
-        (vec![cert, key, of_key, key], "there is no certificate in"),
+        (vec![cert, key, of_key, key], "contains no certificate"),
         (
             vec![cert, chain, of_key, chain],
             "there is no private key in",

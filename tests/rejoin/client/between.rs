@@ -116,7 +116,7 @@ fn who_asks_is_said_in_the_way_that_servers_know_and_follows_no_redirect() {
     let nobody = rejoin(&["sessions", "--server", &url]).output().unwrap();
     asked.join().unwrap();
     let words = err(&nobody);
-    assert!(words.contains("wants to know who asks"), "{words}");
+    assert!(words.contains("login required"), "{words}");
     let (url, asked) = answering(
         "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
     );

@@ -129,7 +129,7 @@ mod tests {
         };
         let expected = format!(
             "      12  1970-01-01T00:00:01.500Z  {SESSION}      7      90 B  result \
-             visibility=\"submitter\" job=3 slot=\"foreground\" \
+             audience=\"submitter\" job=3 place=\"foreground\" \
              result={{\"content\":\"a b\",\"jobId\":3}}  (for the submitter only)"
         );
         assert_eq!(raw.line(), expected);

@@ -84,7 +84,7 @@ fn members(event: &Event) -> Value {
         } => json!({
             "job": job.0,
             "place": words::slot(mode.slot),
-            "visibility": words::visibility(mode.visibility),
+            "audience": words::visibility(mode.visibility),
             "statement": &**statement,
             "timeoutMillis": millis(*timeout),
             "outputLimit": output_limit,
@@ -101,7 +101,7 @@ fn members(event: &Event) -> Value {
             json!({
                 "job": job.0,
                 "place": words::slot(mode.slot),
-                "visibility": words::visibility(mode.visibility),
+                "audience": words::visibility(mode.visibility),
                 (name): written,
                 "end": end,
             })
@@ -110,7 +110,7 @@ fn members(event: &Event) -> Value {
         Event::ResultEmitted { job, mode, result } => json!({
             "job": job.0,
             "place": words::slot(mode.slot),
-            "visibility": words::visibility(mode.visibility),
+            "audience": words::visibility(mode.visibility),
             // What no server writes is shown as it is.
             "result": serde_json::from_str(result).unwrap_or_else(|_| Value::from(&**result)),
         }),
@@ -126,7 +126,7 @@ fn members(event: &Event) -> Value {
         } => json!({
             "job": job.0,
             "place": words::slot(mode.slot),
-            "visibility": words::visibility(mode.visibility),
+            "audience": words::visibility(mode.visibility),
             "outcome": words::outcome(*ended),
             "status": status,
             "message": message.as_deref(),
@@ -172,7 +172,7 @@ mod tests {
             "event": "result",
             "job": 3,
             "place": "foreground",
-            "visibility": "submitter",
+            "audience": "submitter",
             "result": {"content": "a\n", "jobId": 3, "stream": "stdout", "type": "shell"},
         });
         assert_eq!(shown(7, event), expected);
