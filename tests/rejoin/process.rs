@@ -153,7 +153,7 @@ fn the_help_names_every_setting_with_its_default() {
         "--listen",
         "REJOIN_DATA",
         "[default: 3h]",
-        "SIGTERM and SIGINT end it",
+        "SIGTERM and SIGINT shut the server down",
         "Examples:",
         "init_session",
     ] {

@@ -63,7 +63,7 @@ fn a_damaged_log_is_salvaged_and_served_and_the_reader_is_told() {
         " is damaged.\n",
         &format!(" to {out_path}."),
         "The new log records 1 gap:",
-        &format!("Serve it with `rejoin serve --data {out_path}`."),
+        &format!("Start a server on it with `rejoin serve --data {out_path}`."),
     ] {
         assert!(salvaged.out.contains(words), "{words}: {}", salvaged.out);
     }
@@ -138,7 +138,7 @@ fn nothing_is_salvaged_to_where_something_is() {
     for (out, word) in [
         (taken.path(), "is not empty"),
         (data.path(), "is not empty"),
-        (inside.as_path(), "which is not changed"),
+        (inside.as_path(), "is inside the directory of the log"),
     ] {
         let refused = verify(data.path(), &["--salvage", out.to_str().unwrap()]);
         assert_eq!((refused.status, refused.out.as_str()), (Some(2), ""));

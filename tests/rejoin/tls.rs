@@ -223,10 +223,10 @@ fn it_does_not_begin_with_files_that_cannot_be_used() {
     fs::write(&other, authority.vouch().key).unwrap();
     let other = other.to_str().unwrap();
     for (arguments, told) in [
-        (vec![cert, chain], "give --tls-key too"),
-        (vec![of_key, key], "give --tls-cert too"),
+        (vec![cert, chain], "requires --tls-key"),
+        (vec![of_key, key], "requires --tls-cert"),
         (vec![cert, missing, of_key, key], "cannot read"),
-        (vec![cert, key, of_key, key], "contains no certificate"),
+        (vec![cert, key, of_key, key], "there is no certificate in"),
         (
             vec![cert, chain, of_key, chain],
             "there is no private key in",

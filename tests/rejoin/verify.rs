@@ -219,7 +219,7 @@ fn a_running_servers_log_and_a_place_without_one_are_no_verdict() {
 
     let (status, help, _) = outcome(&["verify", "--help"]);
     assert!(status.success());
-    for words in ["torn end", "Exit status:", "--json"] {
+    for words in ["incomplete last write", "Exit status:", "--json"] {
         assert!(help.contains(words), "{words} is missing in:\n{help}");
     }
 }

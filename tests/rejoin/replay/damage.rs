@@ -42,11 +42,7 @@ fn what_is_readable_is_shown_and_the_rest_is_named() {
         .find(|line| line.ends_with(" are missing]"))
         .unwrap_or_else(|| panic!("{out}"));
     let sequences = missing.trim_matches(['[', ']']);
-    let said = format!(
-        "{} of session {} are missing",
-        sequences.trim_end_matches(" are missing"),
-        KILLED.session
-    );
+    let said = format!("session {}: {sequences}", KILLED.session);
     assert!(err.contains(&said), "{said} in {err}");
     assert!(err.contains("rejoin verify"), "{err}");
 
