@@ -1,18 +1,13 @@
-//! A service of one's own: a stock of goods for each session, that statements add to and list.
-//!
-//! What enters: statements, `add NAME COUNT` and `list`. What leaves: a result for each line of a
-//! list, a status for each statement. What is never true: that a session sees another's stock, or
-//! that a stock outlives its session.
+//! A service of your own: a stock of goods for each session. The statements are `add NAME COUNT` and
+//! `list`; a list has a result for each line. The stock ends with its session.
 //!
 //!     cargo run -p rejoin-engine --example custom_runner
 
 use futures::future::BoxFuture;
-use rejoin_core::{Event, JobMode, JobSlot, Sequence, SessionId, Visibility};
+use futures::{Stream, StreamExt};
 use rejoin_engine::{
-    Config, Engine, Exit, NewJob, NewSession, RecoveredState, Runner, RunnerJob, Services,
-    SmolRuntime, encode_result,
+    Engine, Event, Exit, PullError, Record, Runner, RunnerJob, SessionId, encode_result,
 };
-use rejoin_log::{MemoryLog, ReadLimit};
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -20,7 +15,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How much there is of what.
+/// How many there are of each.
 type Stock = BTreeMap<String, u64>;
 
 /// The service.
@@ -31,7 +26,7 @@ impl Runner for Stocks {
     fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
         let stocks = self.clone();
         Box::pin(async move {
-            // An error means that the engine has ended: then nobody is told anything more.
+            // An error means that the engine has ended: nothing more will be read.
             let _ = job.reporter.started().await;
             let words: Vec<_> = job.statement.split_whitespace().collect();
             match words[..] {
@@ -72,7 +67,7 @@ impl Stocks {
     async fn list(&self, job: &RunnerJob) -> Exit {
         let stock = self.with(|stocks| stocks.get(&job.session).cloned());
         for (name, count) in stock.unwrap_or_default() {
-            // Each word to end is in `interrupts`; looked at between two results, that is soon.
+            // Looking at the interrupts between two results is soon enough.
             if job.interrupts.try_recv().is_ok() {
                 return failed(130, "interrupted");
             }
@@ -106,13 +101,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// What the program does.
 pub(crate) async fn run(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
-    let config = Config::default();
-    let replayed = RecoveredState::new(&config);
-    let stocks = Arc::new(Stocks::default());
-    let services = Services::from([("stock".into(), stocks.clone() as Arc<dyn Runner>)]);
-    let log = Box::new(MemoryLog::new());
-    let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
-    let session = engine.create_session(NewSession::default()).await?.session;
+    let engine = Engine::in_memory()
+        .service("stock", Stocks::default())
+        .open()
+        .await?;
+    let session = engine.create_session("stock").await?;
     for statement in [
         "add pears 3",
         "add apples 2",
@@ -121,49 +114,31 @@ pub(crate) async fn run(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
         "sell pears",
     ] {
         writeln!(out, "> {statement}")?;
-        submit(&engine, session, statement, out).await?;
+        let job = session.run(statement).await?;
+        print(session.events_after(job.sequence), out).await?;
     }
-    engine.close_session(session).await?;
+    session.close().await?;
     engine.shut_down(Duration::from_secs(5)).await;
     Ok(())
 }
 
-/// Runs a statement to its end, and says what it said.
-async fn submit(
-    engine: &Engine,
-    session: SessionId,
-    statement: &str,
+/// Prints the results of a job, and how it ended.
+async fn print(
+    mut events: impl Stream<Item = Result<Arc<Record>, PullError>> + Unpin,
     out: &mut impl Write,
 ) -> Result<(), Box<dyn Error>> {
-    let mode = JobMode {
-        slot: JobSlot::Foreground,
-        visibility: Visibility::Session,
-    };
-    let noted = engine
-        .submit_job(NewJob::new(session, statement, mode))
-        .await?;
-    let limit = ReadLimit {
-        records: 100,
-        bytes: 1 << 20,
-    };
-    let mut after: Sequence = noted.sequence;
-    loop {
-        for record in engine
-            .read(session, after, limit, Duration::from_secs(60))
-            .await?
-        {
-            after = record.sequence;
-            match &record.event {
-                Event::ResultEmitted { result, .. } => writeln!(out, "{result}")?,
-                Event::JobFinished {
-                    outcome, message, ..
-                } => {
-                    let message = message.as_deref().unwrap_or("done");
-                    writeln!(out, "{outcome:?}: {message}")?;
-                    return Ok(());
-                }
-                _ => {}
+    while let Some(record) = events.next().await {
+        match &record?.event {
+            Event::ResultEmitted { result, .. } => writeln!(out, "{result}")?,
+            Event::JobFinished {
+                outcome, message, ..
+            } => {
+                let message = message.as_deref().unwrap_or("done");
+                writeln!(out, "{outcome:?}: {message}")?;
+                break;
             }
+            _ => {}
         }
     }
+    Ok(())
 }

@@ -1,18 +1,11 @@
-//! The engine on tokio: what the runtime has to do, in five methods, and two viewers of one job,
-//! each a task of its own.
-//!
-//! What enters: nothing. What leaves: what each viewer saw, which is the same. tokio is this
-//! program's; the engine does not know it.
+//! The engine on tokio: the five methods that a runtime has to provide, and two viewers of one job,
+//! each a task of its own. Prints what each viewer saw, which is the same.
 //!
 //!     cargo run -p rejoin-engine --example embed_tokio
 
+use futures::StreamExt;
 use futures::future::BoxFuture;
-use rejoin_core::{ConsumerId, Event, JobMode, JobSlot, Record, SessionId, Timestamp, Visibility};
-use rejoin_engine::{
-    Config, Engine, NewJob, NewSession, Pull, PullError, RecoveredState, Runner, Runtime, Services,
-    ShellRunner, ShellSettings,
-};
-use rejoin_log::{MemoryLog, ReadLimit};
+use rejoin_engine::{Engine, Event, PullError, Runtime, Sequence, Session, ShellRunner, Timestamp};
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
@@ -22,12 +15,12 @@ use tokio::runtime::Handle;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let directory = std::env::temp_dir().join(format!("embed-tokio-{}", std::process::id()));
-    let told = run(&directory, &mut std::io::stdout());
+    let outcome = run(&directory, &mut std::io::stdout());
     std::fs::remove_dir_all(&directory)?;
-    told
+    outcome
 }
 
-/// What the program does; the directory is for what the shell keeps between two jobs.
+/// What the program does. The shell keeps directories and environments of sessions in `directory`.
 pub(crate) fn run(directory: &Path, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .enable_time()
@@ -36,81 +29,52 @@ pub(crate) fn run(directory: &Path, out: &mut impl Write) -> Result<(), Box<dyn 
 }
 
 async fn watch_together(directory: &Path, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
-    let runtime = Arc::new(TokioRuntime(Handle::current()));
-    let config = Config::default();
-    let replayed = RecoveredState::new(&config);
-    let shell = ShellRunner::new(
-        ShellSettings::new(directory, "embed-tokio"),
-        runtime.clone(),
-    )?;
-    let services = Services::from([("shell".into(), Arc::new(shell) as Arc<dyn Runner>)]);
-    let log = Box::new(MemoryLog::new());
-    let engine = Engine::start(config, runtime, log, replayed, services)?;
-
-    let session = engine.create_session(NewSession::default()).await?.session;
-    let mut viewers = Vec::new();
-    for _ in 0..2 {
-        let consumer = engine.join_session(session).await?;
-        viewers.push(tokio::spawn(watch(engine.clone(), session, consumer)));
-    }
-    let mode = JobMode {
-        slot: JobSlot::Foreground,
-        visibility: Visibility::Session,
-    };
-    let statement = "for word in one two three; do echo $word; done";
-    engine
-        .submit_job(NewJob::new(session, statement, mode))
+    let engine = Engine::in_memory()
+        .runtime(Arc::new(TokioRuntime(Handle::current())))
+        .runner_directory(directory)
+        .service("shell", ShellRunner::default())
+        .open()
         .await?;
-    for (number, viewer) in viewers.into_iter().enumerate() {
-        write!(out, "Viewer {} saw:\n{}", number + 1, viewer.await??)?;
+    let session = engine.create_session("shell").await?;
+    let viewers: Vec<_> = (0..2)
+        .map(|_| tokio::spawn(watch(session.clone())))
+        .collect();
+    session
+        .run("for word in one two three; do echo $word; done")
+        .await?;
+    for (index, viewer) in viewers.into_iter().enumerate() {
+        write!(out, "Viewer {} saw:\n{}", index + 1, viewer.await??)?;
     }
     engine.shut_down(Duration::from_secs(5)).await;
     Ok(())
 }
 
-/// Pulls until the job has finished: the text of its results.
-async fn watch(
-    engine: Engine,
-    session: SessionId,
-    consumer: ConsumerId,
-) -> Result<String, PullError> {
-    let pull = Pull {
-        session,
-        consumer,
-        wait: Duration::from_secs(60),
-        limit: ReadLimit {
-            records: 100,
-            bytes: 1 << 20,
-        },
-        select: |record: &Record| {
-            matches!(
-                record.event,
-                Event::ResultEmitted { .. } | Event::JobFinished { .. }
-            )
-        },
-    };
+/// Reads until the job has finished: the text of its results.
+async fn watch(session: Session) -> Result<String, PullError> {
     let mut seen = String::new();
-    loop {
-        for record in engine.pull(pull).await?.records {
-            let Event::ResultEmitted { result, .. } = &record.event else {
-                return Ok(seen);
-            };
+    let mut events = session.events_after(Sequence::START);
+    while let Some(record) = events.next().await {
+        match &record?.event {
             // A result is one JSON object.
-            if let Ok(result) = serde_json::from_str::<serde_json::Value>(result) {
+            Event::ResultEmitted { result, .. } => {
+                let result: serde_json::Value = serde_json::from_str(result).unwrap_or_default();
                 seen += result["content"].as_str().unwrap_or_default();
             }
+            Event::JobFinished { .. } => break,
+            _ => {}
         }
     }
+    Ok(seen)
 }
 
-/// tokio, as the engine wants it.
+/// tokio behind the engine's `Runtime` trait.
 #[derive(Debug)]
 struct TokioRuntime(Handle);
 
 impl Runtime for TokioRuntime {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one slot that reads the clock"
+        reason = "the one place that reads the clock"
     )]
     fn now(&self) -> Timestamp {
         let since = SystemTime::now()

@@ -1,13 +1,14 @@
-//! What the engine knows of consumers and sessions that the log does not know yet: how far a
-//! consumer was given its records, and who was seen when.
+//! Liveness: cursors and last uses of consumers and sessions that are not in the log yet.
 //!
-//! The log learns of it now and then (see `limits::TICK`) and before anybody is expired. What a
-//! crash forgets makes a consumer see a batch twice, never miss one, and expires nobody early.
+//! They are logged every [`limits::TICK`](crate::limits) and before anything expires. What a crash
+//! loses makes a consumer see a batch twice, but never miss one, and expires nothing early.
 
 use crate::Runtime;
 use crate::published::{Published, lock};
 use futures::lock::Mutex as Turn;
-use rejoin_core::{Command, ConsumerId, Deadline, Sequence, SessionId, Timestamp, VecMap};
+use rejoin_core::{
+    Command, ConsumerId, Deadline, Event, Record, Sequence, SessionId, Timestamp, VecMap,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -139,8 +140,17 @@ impl Activity {
         }
     }
 
+    /// Forgets a consumer that left, or a session that was closed.
+    pub(crate) fn apply(&self, record: &Record) {
+        match record.event {
+            Event::ConsumerLeft { consumer, .. } => self.forget_consumer(record.session, consumer),
+            Event::SessionClosed { .. } => self.forget_session(record.session),
+            _ => {}
+        }
+    }
+
     /// The consumer has left.
-    pub(crate) fn forget_consumer(&self, session: SessionId, consumer: ConsumerId) {
+    fn forget_consumer(&self, session: SessionId, consumer: ConsumerId) {
         let mut known = lock(&self.known);
         known.unlogged.remove(&(session, consumer));
         if let Some(activity) = known.sessions.get_mut(&session) {
@@ -149,7 +159,7 @@ impl Activity {
     }
 
     /// The session was closed.
-    pub(crate) fn forget_session(&self, session: SessionId) {
+    fn forget_session(&self, session: SessionId) {
         lock(&self.known).sessions.remove(&session);
     }
 }

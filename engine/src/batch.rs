@@ -1,16 +1,16 @@
-//! What one append carries: the records of many commands, and all that waits for them.
+//! What one append carries: the records of many commands, their effects and the pending answers.
 
 use crate::error::CommandError;
 use crate::limits;
-use crate::recent::cost;
+use crate::record_cache::cost;
 use futures::channel::oneshot;
 use rejoin_core::{Effect, Record, Rejection, Step};
 use std::sync::Arc;
 
-/// Where to say what a command led to: its records, durable by then.
+/// Where the answer to a command goes: its records, durable by then.
 pub(crate) type Reply = oneshot::Sender<Result<Vec<Arc<Record>>, CommandError>>;
 
-/// What a command led to, to be said when it is durable.
+/// An answer that waits until the batch is durable.
 #[derive(Debug)]
 struct Pending {
     reply: Reply,
@@ -31,8 +31,8 @@ impl Batch {
         self.commands >= limits::BATCH_COMMANDS || self.bytes >= limits::BATCH_BYTES
     }
 
-    /// Takes what followed from a command. A rejection waits like anything else: it may be due to
-    /// a record of this very batch.
+    /// Adds the outcome of a command. A rejection waits, too: it may follow from a record of this
+    /// same batch.
     pub(crate) fn take(&mut self, outcome: Result<Vec<Step>, Rejection>, reply: Option<Reply>) {
         self.commands += 1;
         let outcome = outcome.map(|steps| {
@@ -49,10 +49,10 @@ impl Batch {
         }
     }
 
-    /// Tells everybody, now that the records are durable.
+    /// Sends all answers, now that the records are durable.
     pub(crate) fn reply(self) {
         for Pending { reply, outcome } in self.replies {
-            // Who asked may have gone: what was logged stays so.
+            // The client may be gone; what was logged stays.
             let _ = reply.send(outcome.map_err(CommandError::Rejected));
         }
     }

@@ -4,7 +4,7 @@
 use crate::published::Published;
 use crate::runner::{Exit, Runner, RunnerJob, encode_result};
 use futures::future::BoxFuture;
-use rejoin_core::{JobState, JobView, Outcome, Server, SessionId, SessionView};
+use rejoin_core::{JobState, JobView, Server, SessionId, SessionView};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -94,7 +94,7 @@ fn job_line(job: &JobView) -> Value {
         JobState::Running => ("running", None),
         JobState::Finished {
             outcome, status, ..
-        } => (outcome_name(outcome), Some(status)),
+        } => (outcome.name(), Some(status)),
     };
     let line = json!({
         "id": job.job.0,
@@ -108,16 +108,6 @@ fn job_line(job: &JobView) -> Value {
             Value::Object(members)
         }
         (line, _) => line,
-    }
-}
-
-fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Completed => "completed",
-        Outcome::Failed => "failed",
-        Outcome::Interrupted => "interrupted",
-        Outcome::TimedOut => "timed out",
-        Outcome::Lost => "lost",
     }
 }
 

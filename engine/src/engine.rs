@@ -1,7 +1,7 @@
 //! The engine's handle: what clients and frontends may ask for.
 
 use crate::activity::Activity;
-use crate::answers::{find, joined};
+use crate::builder::EngineBuilder;
 use crate::builtin::Builtin;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
 use crate::input::Inputs;
@@ -10,17 +10,23 @@ use crate::published::Published;
 use crate::pull::{Pull, Pulled, Puller};
 use crate::reading::Reading;
 use crate::recovered_state::RecoveredState;
-use crate::request::{CreatedSession, JobAck, NewJob, NewSession};
+use crate::request::{JobAck, NewJob, NewSession};
 use crate::sequencer::{Request, Sequencer};
+use crate::session::Session;
+use crate::stats::Stats;
 use crate::supervisor::{Services, Supervisor};
 use crate::{Config, Runtime, limits};
 use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
+use futures::future::{pending, select};
 use rejoin_core::{
-    CloseCause, Command, ConsumerId, CreateSession, Event, JobId, Record, Rejection, Sequence,
-    SessionId, SessionView, State, SubmitJob, Views,
+    CloseCause, Command, ConsumerId, CreateSession, Event, JobId, LossCause, Record, Rejection,
+    Sequence, SessionId, SessionView, State, SubmitJob, Views,
 };
+use rejoin_log::segment::{Numbers, Replay};
 use rejoin_log::{Log, ReadLimit};
+use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,25 +41,56 @@ pub struct Engine {
     inputs: Arc<Inputs>,
     pub(crate) end: Sender<()>,
     permission: Arc<Permission>,
+    log_metrics: Option<Arc<Numbers>>,
 }
 
 impl Engine {
-    /// Starts an engine on a log whose records were replayed. Jobs that the log says are running
-    /// are finished as lost, durably, before this returns.
+    /// Opens an engine on a durable log in a directory, which is created if it is missing. The
+    /// [crate's page](crate) begins with an example.
+    pub fn builder(directory: impl Into<PathBuf>) -> EngineBuilder {
+        EngineBuilder::new(directory.into())
+    }
+
+    /// Opens an engine on a log in memory, which ends with the process.
+    pub fn in_memory() -> EngineBuilder {
+        EngineBuilder::in_memory()
+    }
+
+    /// Opens an engine on a log of your own. `open` opens it and passes every record that it has,
+    /// in log order, to the [`Replay`]; what they add up to is the engine's state.
     ///
-    /// Blocks for that append.
+    /// ```
+    /// use rejoin_engine::{Engine, Log, MemoryLog};
     ///
-    /// # Errors
-    ///
-    /// When the log takes no record.
-    pub fn start(
+    /// # smol::block_on(async {
+    /// let engine = Engine::on_log(|_replay| {
+    ///     // This log is empty, so there is nothing to replay.
+    ///     Ok(Box::new(MemoryLog::new()) as Box<dyn Log>)
+    /// });
+    /// engine.open().await?;
+    /// # Ok::<_, rejoin_engine::OpenError>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn on_log(
+        open: impl FnOnce(&mut dyn Replay) -> Result<Box<dyn Log>, OpenError> + Send + 'static,
+    ) -> EngineBuilder {
+        EngineBuilder::on_log(open)
+    }
+
+    /// Starts an engine on a log that was just replayed into `recovered`. Jobs that the log says
+    /// are running are finished as lost, durably, before this returns. Blocks for that append.
+    pub(crate) fn start(
         config: Config,
         runtime: Arc<dyn Runtime>,
         mut log: Box<dyn Log>,
-        replayed: RecoveredState,
+        recovered: RecoveredState,
         services: Services,
+        log_metrics: Option<Arc<Numbers>>,
     ) -> Result<Self, OpenError> {
-        let (mut state, mut views): (State, Views) = replayed.into_parts();
+        if let Some(violation) = recovered.violation() {
+            return Err(OpenError::Invalid(violation));
+        }
+        let (mut state, mut views): (State, Views) = recovered.into_parts();
         let resumed = state
             .step(runtime.now(), Command::Resume)
             .expect("nothing speaks against resuming");
@@ -109,6 +146,7 @@ impl Engine {
             inputs,
             end,
             permission: Arc::new(permission),
+            log_metrics,
         })
     }
 
@@ -122,7 +160,13 @@ impl Engine {
         self.services.keys()
     }
 
-    /// What the engine runs on.
+    /// The counters of the log's writer. None if the engine was opened on a log in memory, on a log
+    /// of your own, or read-only.
+    pub fn log_metrics(&self) -> Option<&Arc<Numbers>> {
+        self.log_metrics.as_ref()
+    }
+
+    /// The runtime that the engine runs on.
     pub fn runtime(&self) -> &Arc<dyn Runtime> {
         &self.puller.runtime
     }
@@ -132,7 +176,11 @@ impl Engine {
     /// # Errors
     ///
     /// When there are too many sessions, no such service, or as every command.
-    pub async fn create_session(&self, new: NewSession) -> Result<CreatedSession, CommandError> {
+    pub async fn create_session(
+        &self,
+        new: impl Into<NewSession>,
+    ) -> Result<Session, CommandError> {
+        let new = new.into();
         self.permission.to_change()?;
         let service = new.service.unwrap_or_else(|| self.default_service());
         if !self.services.contains_key(&service) {
@@ -161,11 +209,7 @@ impl Engine {
             _ => None,
         });
         let consumer = records.iter().find_map(|record| joined(record));
-        Ok(CreatedSession {
-            session,
-            number,
-            consumer,
-        })
+        Ok(Session::new(self.clone(), session, number, consumer))
     }
 
     /// Begins to read a session, from its first record on. Waits until that is durable.
@@ -398,14 +442,93 @@ impl Engine {
         self.puller.next(session, after, limit, patience).await
     }
 
-    /// The session of this identity, open or ended not long ago.
-    pub fn session(&self, session: SessionId) -> Option<SessionView> {
+    /// A handle to the session of this identity, open or ended not long ago.
+    pub fn session(&self, session: SessionId) -> Option<Session> {
+        let view = |view: &SessionView| view.number;
+        let number = self.puller.published.session(session, view)?;
+        Some(Session::new(self.clone(), session, number, None))
+    }
+
+    /// What lists show of the session of this identity, open or ended not long ago.
+    pub fn session_view(&self, session: SessionId) -> Option<SessionView> {
         self.puller.published.session(session, Clone::clone)
     }
 
     /// Asks the views something, for instance a list. They cannot change meanwhile: be quick.
     pub fn view<T>(&self, ask: impl FnOnce(&Views) -> T) -> T {
         self.puller.published.view(ask)
+    }
+
+    /// What the engine has counted, and what there is now. Answers at once.
+    pub fn stats(&self) -> Stats {
+        let queue = (self.requests.len(), self.config().queue);
+        let published = &self.puller.published;
+        published.counts.read(published, queue)
+    }
+
+    /// The last sequence of a session that retention has removed, with all before it. None: there
+    /// was no such session, or it has not been removed, or that cannot be read.
+    pub async fn removed(&self, session: SessionId) -> Option<Sequence> {
+        if let Some(last) = self.view(|views| views.removed(session)) {
+            return Some(last);
+        }
+        let first = ReadLimit {
+            records: 1,
+            bytes: 1,
+        };
+        let read = self.read(session, Sequence::START, first, Duration::ZERO);
+        match read.await.ok()?.first()?.event {
+            Event::RecordsLost {
+                last,
+                cause: LossCause::Retention { .. },
+                ..
+            } => Some(last),
+            _ => None,
+        }
+    }
+
+    /// Begins the end: open pulls are answered, and no job is accepted any more.
+    pub fn begin_closing(&self) {
+        self.puller.published.begin_closing();
+    }
+
+    /// Ends the engine: interrupts what runs, waits for it `patience` at most, logs how far the
+    /// consumers have come, and closes the log. Jobs that did not end in time are found as lost
+    /// when the log is opened again. Sessions stay.
+    pub async fn shut_down(&self, patience: Duration) -> Unavailable {
+        self.begin_closing();
+        if self.command(Command::InterruptAll).await.is_ok() {
+            let idle = pin!(self.wait_for_jobs());
+            let _ = select(idle, self.runtime().timer(patience)).await;
+        }
+        let _ = self.end.try_send(());
+        self.ended().await
+    }
+
+    /// Waits until the engine has ended, for whatever reason.
+    pub async fn ended(&self) -> Unavailable {
+        self.puller.published.wait_for_end().await
+    }
+
+    async fn wait_for_jobs(&self) {
+        let sessions: Vec<_> = self.view(|views| views.open_sessions().map(|it| it.id).collect());
+        for session in sessions {
+            let mut after = Sequence::START;
+            while let Some((last, true)) = self.puller.published.session(session, |view| {
+                (view.last_sequence, view.is_busy() && view.closed.is_none())
+            }) {
+                // Its next record may be that its last job has finished.
+                after = last.max(after);
+                let limit = ReadLimit {
+                    records: 1,
+                    bytes: 1,
+                };
+                let next = self.puller.next(session, after, limit, pending::<()>());
+                if next.await.is_err() {
+                    break;
+                }
+            }
+        }
     }
 
     fn default_service(&self) -> Arc<str> {
@@ -431,4 +554,29 @@ impl Engine {
     async fn unavailable(&self) -> CommandError {
         CommandError::Unavailable(self.ended().await)
     }
+
+    /// Counts a request that found the queue full.
+    fn overloaded(&self) -> CommandError {
+        self.puller.published.counts.overloaded.inc();
+        CommandError::Overloaded
+    }
+}
+
+fn joined(record: &Record) -> Option<ConsumerId> {
+    match record.event {
+        Event::ConsumerJoined { consumer, .. } => Some(consumer),
+        _ => None,
+    }
+}
+
+/// The event that an accepted command must have led to.
+///
+/// # Panics
+///
+/// When the core accepted the command without that event.
+fn find<T>(records: &[Arc<Record>], pick: impl Fn(&Record) -> Option<T>) -> T {
+    records
+        .iter()
+        .find_map(|record| pick(record))
+        .expect("the event of an accepted command")
 }

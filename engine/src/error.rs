@@ -2,6 +2,7 @@
 
 use rejoin_core::{Rejection, Violation};
 use rejoin_log::{AppendError, ReadError};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Why a command had no effect.
@@ -62,13 +63,37 @@ pub enum Unavailable {
     Broken,
 }
 
-/// Why an engine could not open.
+/// Why an engine could not be opened.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenError {
-    /// The log holds a record that cannot follow the ones before it.
+    /// The log could not be opened.
+    #[error(transparent)]
+    Log(#[from] rejoin_log::segment::OpenError),
+    /// There is no log to read in the directory.
+    #[error("there is no log in {}", .0.display())]
+    NoLog(PathBuf),
+    /// The log holds a record that cannot follow the ones before it: no engine has written it.
     #[error("the log cannot be replayed: {0}")]
-    Replay(#[from] Violation),
+    Invalid(#[from] Violation),
     /// The log took no record.
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// A runner could not be prepared.
+    #[error("the service {service} cannot be used: {source}")]
+    Runner {
+        /// The service's name.
+        service: Arc<str>,
+        /// What its runner says.
+        source: RunnerError,
+    },
+    /// The crate was built without the feature `smol`, and the builder was given no runtime.
+    #[error("no async runtime: call EngineBuilder::runtime, or enable the feature `smol`")]
+    NoRuntime,
+    /// Opening panicked: a bug. The panic is on standard error.
+    #[error("opening the log panicked")]
+    Panicked,
 }
+
+/// What a runner says of why it cannot be prepared.
+pub type RunnerError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,8 +1,7 @@
-//! The way of a job's standard input: from durable records to its runner.
+//! Passes what is written to a job's standard input from durable records to its runner.
 //!
-//! What enters: writes, in the order of the log, and never so that the sequencer waits. What leaves:
-//! the same, when the runner asks. What is never true: that a job which does not read holds more
-//! than [`UNREAD_INPUT`](crate::limits::UNREAD_INPUT) and what was under way, or holds anybody up.
+//! Invariant: a job that does not read never blocks the sequencer, and holds at most
+//! [`UNREAD_INPUT`](crate::limits::UNREAD_INPUT) bytes and the writes that were under way.
 
 use crate::limits::{INPUT_OVERHEAD, UNREAD_INPUT};
 use async_channel::{Receiver, Sender};
@@ -68,7 +67,7 @@ impl Inputs {
         }
     }
 
-    /// Hands on what was written. Never waits; a job that reads no more is not told.
+    /// Passes on what was written. Never waits; dropped if the job no longer reads.
     pub(crate) fn write(&self, job: JobId, bytes: Arc<[u8]>, end: bool) {
         self.with(|inputs| {
             if let Some(writes) = inputs.get(&job).filter(|_| !bytes.is_empty()) {

@@ -1,64 +1,32 @@
 //! The engine of Rejoin: command sessions on one durable log, on any async runtime.
 //!
-//! What enters: requests through [`Engine`], reports of [`Runner`]s, and the passing of time. What
-//! leaves: records, to a log; views and records, to whoever reads; statements, to runners. What is
-//! never true: that anybody is told something that a crash could take back.
+//! A session runs statements, one job after the other or side by side. What happens in it becomes
+//! records in a log; any number of readers get the same records in the same order, whenever they
+//! come, also after a restart.
 //!
-//! One sequencer takes everything in, one after the other, and steps the core; one append makes
-//! all that came in at once durable; then it is published, carried out and answered.
+//! ```standalone_crate
+//! use futures::StreamExt;
+//! use rejoin_engine::{Engine, Sequence, ShellRunner};
 //!
-//! ```
-//! use futures::future::BoxFuture;
-//! use rejoin_core::{Visibility, Event, JobMode, JobSlot};
-//! use rejoin_engine::*;
-//! use rejoin_log::{MemoryLog, ReadLimit};
-//! use serde_json::{Map, json};
-//! use std::{sync::Arc, time::Duration};
-//!
-//! /// A service that says what it is told.
-//! #[derive(Debug)]
-//! struct Echo;
-//!
-//! impl Runner for Echo {
-//!     fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
-//!         Box::pin(async move {
-//!             let members = Map::from_iter([("content".into(), json!(&*job.statement))]);
-//!             let _ = job.reporter.result(encode_result(job.job, "echo", members)).await;
-//!             Exit::default()
-//!         })
-//!     }
-//! }
-//!
-//! smol::block_on(async {
-//!     let config = Config::default();
-//!     let services = Services::from([("echo".into(), Arc::new(Echo) as Arc<dyn Runner>)]);
-//!     let (log, replayed) = (Box::new(MemoryLog::new()), RecoveredState::new(&config));
-//!     let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
-//!
-//!     let created = engine.create_session(NewSession { reads: true, ..Default::default() }).await?;
-//!     let mode = JobMode { slot: JobSlot::Foreground, visibility: Visibility::Session };
-//!     engine.submit_job(NewJob::new(created.session, "hello", mode)).await?;
-//!
-//!     // Whoever reads, and whenever: the same records in the same order.
-//!     let pull = Pull {
-//!         session: created.session,
-//!         consumer: created.consumer.expect("the creator reads"),
-//!         wait: Duration::from_secs(2),
-//!         limit: ReadLimit { records: 1, bytes: 1 << 20 },
-//!         select: |record| matches!(record.event, Event::ResultEmitted { .. }),
-//!     };
-//!     let pulled = engine.pull(pull).await?;
-//!     let Event::ResultEmitted { result, .. } = &pulled.records[0].event else { unreachable!() };
-//!     assert_eq!(&**result, r#"{"content":"hello","jobId":1,"type":"echo"}"#);
-//!
-//!     engine.shut_down(Duration::from_secs(1)).await;
-//!     Ok::<_, Box<dyn std::error::Error>>(())
-//! })
-//! # .unwrap();
+//! # smol::block_on(async {
+//! # let directory = tempfile::tempdir()?;
+//! # std::env::set_current_dir(&directory)?;
+//! let engine = Engine::builder("data").service("shell", ShellRunner::default()).open().await?;
+//! let session = engine.create_session("shell").await?;
+//! let job = session.run("cargo test").await?;
+//! # session.close().await?;
+//! let mut events = session.events_after(Sequence::START);
+//! while let Some(event) = events.next().await { println!("{:?}", event?); }
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! # }).unwrap();
 //! ```
 //!
-//! A log that outlives the process is a [`SegmentLog`](rejoin_log::SegmentLog) in the place of the
-//! `MemoryLog`: [`RecoveredState`] says how its records come back.
+//! The events end with the session. Run it twice with the same directory: the log is still there.
+//!
+//! Inside, one sequencer takes commands, reports of runners and the passing of time, one after the
+//! other, and lets the pure core decide. One append makes everything that came in meanwhile durable;
+//! only then is it visible, carried out and answered. Invariant: nothing is visible that a crash
+//! could take back.
 //!
 //! # Waiting, and being dropped
 //!
@@ -74,59 +42,64 @@
 //! a consumer's cursor moves with the answer. [`ended`](Engine::ended) may be dropped and called
 //! again; of a [`shut_down`](Engine::shut_down) that is dropped, what has begun goes on.
 //!
-//! No method blocks its thread, but [`Engine::start`] for one append. None panics for what it is
-//! given; a runtime may, where it cannot start a thread or has no random bytes. Views
-//! ([`session`](Engine::session), [`view`](Engine::view)) answer at once, from memory.
+//! No method blocks its thread. None panics because of its arguments; a runtime may, if it can't
+//! start a thread or has no random bytes. Views ([`session_view`](Engine::session_view),
+//! [`view`](Engine::view)) answer at once, from memory.
 //!
 //! # Programs
 //!
 //! `examples/` has three complete ones: `embed_smol` (a durable log, opened twice), `embed_tokio`
-//! (a [`Runtime`] of one's own) and `custom_runner` (a [`Runner`] of one's own).
+//! (implements [`Runtime`] on tokio) and `custom_runner` (implements a [`Runner`]). Run one by
+//! `cargo run -p rejoin-engine --example embed_tokio`.
 
 mod activity;
-mod answers;
 mod batch;
+mod builder;
 mod builtin;
-mod closing;
+mod compaction;
 mod config;
 mod engine;
 mod error;
 mod input;
-mod journal;
 pub mod limits;
 mod permission;
 mod published;
 mod pull;
 mod reading;
-mod recent;
+mod record_cache;
 mod recovered_state;
-mod removal;
 mod request;
 mod runner;
 mod runtime;
 mod salvage;
 mod sequencer;
+mod session;
+mod session_pager;
 mod stats;
 mod supervisor;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 mod transitions;
 
+pub use builder::EngineBuilder;
 pub use config::Config;
 pub use engine::Engine;
-pub use error::{CommandError, OpenError, PullError, Unavailable};
+pub use error::{CommandError, OpenError, PullError, RunnerError, Unavailable};
 pub use input::Input;
 pub use pull::{Pull, Pulled};
 pub use recovered_state::RecoveredState;
-pub use request::{CreatedSession, JobAck, NewJob, NewSession};
-pub use runner::{EngineEnded, Exit, Reporter, Runner, RunnerJob, encode_result};
+pub use request::{JobAck, NewJob, NewSession};
+pub use runner::{EngineEnded, Exit, Reporter, Runner, RunnerHost, RunnerJob, encode_result};
 #[cfg(all(feature = "shell", unix))]
 pub use runner::{OpenShellError, ShellRunner, ShellSettings};
 pub use runtime::Runtime;
 #[cfg(feature = "smol")]
 pub use runtime::SmolRuntime;
 pub use salvage::{Gap, Salvage, Salvaged};
-pub use stats::{EngineStatus, Stats};
+pub use session::Session;
+pub use session_pager::{EndedSessions, SessionPager};
+pub use stats::{CommandKind, EngineStatus, Label, Stats, Totals};
 pub use supervisor::Services;
 pub use transitions::RecordValidator;
 
@@ -134,8 +107,8 @@ pub use transitions::RecordValidator;
 pub use rejoin_core::{
     CloseCause, ConsumerId, ConsumerView, Event, InterruptCause, InvalidId, JobId, JobMode,
     JobSlot, JobState, JobView, LeaveCause, Limits, LossCause, Outcome, Record, Rejection,
-    Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView, Timestamp,
-    Views, Violation, Visibility,
+    RejectionKind, Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView,
+    Timestamp, Views, Violation, Visibility,
 };
-pub use rejoin_log::segment::{LogId, Options as LogOptions};
+pub use rejoin_log::segment::{Durability, LogId, Options as LogOptions, Replay};
 pub use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit, SegmentLog};

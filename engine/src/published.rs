@@ -1,8 +1,8 @@
-//! What may be seen: views and recent records, all of them durable. The writer puts in; readers
-//! take out, and sleep until there is more.
+//! The committed state: views and recent records, all of them durable. The sequencer adds to it;
+//! readers read it, and wait until there is more.
 
 use crate::error::Unavailable;
-use crate::recent::Recent;
+use crate::record_cache::RecordCache;
 use crate::stats::{Counts, EngineStatus};
 use event_listener::{Event as Wake, EventListener};
 use rejoin_core::{Event, Record, Sequence, SessionId, SessionView, Views};
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 pub(crate) struct Published {
     pub(crate) counts: Counts,
     views: RwLock<Views>,
-    recent: Mutex<Recent>,
+    recent: Mutex<RecordCache>,
     wakes: Mutex<BTreeMap<SessionId, Wake>>,
     ended: OnceLock<Unavailable>,
     on_end: Wake,
@@ -31,7 +31,7 @@ impl Published {
         Self {
             counts: Counts::new(consumers.sum()),
             views: RwLock::new(views),
-            recent: Mutex::new(Recent::new(recent_bytes)),
+            recent: Mutex::new(RecordCache::new(recent_bytes)),
             wakes: Mutex::default(),
             ended: OnceLock::new(),
             on_end: Wake::new(),
@@ -40,8 +40,10 @@ impl Published {
         }
     }
 
-    /// Shows durable records, and wakes whoever waits for them.
+    /// Makes durable records visible, counts them, and wakes their readers.
     pub(crate) fn publish(&self, records: &[Arc<Record>]) {
+        self.counts.batch(records.len());
+        records.iter().for_each(|record| self.counts.record(record));
         {
             // Recent first: a reader that sees the view's new end finds the records in memory.
             let mut recent = lock(&self.recent);
@@ -66,7 +68,7 @@ impl Published {
         }
     }
 
-    /// Asks the views something. The answer should be quick: the writer waits.
+    /// Calls `ask` with the views. Keep it quick: the sequencer waits.
     pub(crate) fn view<T>(&self, ask: impl FnOnce(&Views) -> T) -> T {
         ask(&self.views.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -100,8 +102,8 @@ impl Published {
         lock(&self.recent).bytes()
     }
 
-    /// Is woken by the session's next record, or by the engine's end. Look after listening: what
-    /// came before is not told again.
+    /// Wakes at the session's next record, or at the end of the engine. Check the state after this
+    /// call: earlier records do not wake it.
     pub(crate) fn listen(&self, session: SessionId) -> EventListener {
         let mut wakes = lock(&self.wakes);
         // Views learn first that a session is closed, and its wake goes after that: none is left.
@@ -112,7 +114,7 @@ impl Published {
         }
     }
 
-    /// Ends everything that waits, now and later.
+    /// Ends all waiting, now and later.
     pub(crate) fn end(&self, why: Unavailable) {
         if self.ended.set(why).is_ok() {
             self.on_end.notify(usize::MAX);
@@ -122,7 +124,7 @@ impl Published {
         }
     }
 
-    /// Lets every open pull be answered with what there is, and every later one too.
+    /// Makes all pulls, open and later ones, answer with what there is.
     pub(crate) fn begin_closing(&self) {
         self.is_closing.store(true, Ordering::SeqCst);
         self.on_closing.notify(usize::MAX);
@@ -165,8 +167,8 @@ impl Published {
     }
 }
 
-/// A lock that was held during a panic guards something whole all the same: it is only ever
-/// changed by steps that cannot fail half-way.
+/// Locks, also after a panic of another holder: every change under these locks is made by steps that
+/// can't fail half-way.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! Reads of what is no longer in memory: one thread asks the log, so that a late reader stands in
-//! nobody's way but other late readers'.
+//! Reads records from the log if they are no longer in memory. One thread does all of it, so that a
+//! late reader delays only other late readers.
 
 use crate::error::PullError;
 use crate::published::Published;
@@ -10,7 +10,7 @@ use rejoin_core::{Record, Sequence, SessionId};
 use rejoin_log::{LogReader, ReadError, ReadLimit};
 use std::sync::Arc;
 
-/// Reads a session's durable records in order, wherever they are.
+/// Reads a session's durable records in order, from memory or from the log.
 #[derive(Clone, Debug)]
 pub(crate) struct Reading {
     published: Arc<Published>,
@@ -142,7 +142,7 @@ fn check(session: SessionId, after: Sequence, records: &[Arc<Record>]) -> Result
     })
 }
 
-/// Ends when the engine's last handle is gone.
+/// Ends when the last handle to the engine is dropped.
 async fn serve(inbox: Receiver<Request>, log: Arc<dyn LogReader>) {
     while let Ok(Request {
         session,
@@ -151,7 +151,7 @@ async fn serve(inbox: Receiver<Request>, log: Arc<dyn LogReader>) {
         reply,
     }) = inbox.recv().await
     {
-        // Whoever asked may have gone meanwhile: then nothing is read.
+        // Skip the read if its caller is gone.
         if !reply.is_canceled() {
             let _ = reply.send(log.read(session, after, limit));
         }

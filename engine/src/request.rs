@@ -1,6 +1,6 @@
 //! What is asked of the engine, and what is answered, in a form that can grow.
 
-use rejoin_core::{ConsumerId, JobId, JobMode, Sequence, SessionId, SessionNumber};
+use rejoin_core::{JobId, JobMode, Sequence, SessionId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,15 +25,14 @@ pub struct NewSession {
     pub reads: bool,
 }
 
-/// A session that has just begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CreatedSession {
-    /// Its identity.
-    pub session: SessionId,
-    /// Its number in list views.
-    pub number: SessionNumber,
-    /// The creator, where it reads.
-    pub consumer: Option<ConsumerId>,
+/// A session on the service of this name.
+impl From<&str> for NewSession {
+    fn from(service: &str) -> Self {
+        Self {
+            service: Some(service.into()),
+            ..Self::default()
+        }
+    }
 }
 
 /// What it takes to run a statement.

@@ -1,10 +1,8 @@
 //! What is sound of a damaged log, as a log that can be replayed: with a declared gap wherever
 //! records are missing.
 //!
-//! What enters: the records that can be read, in the log's order, and what is known to be missing
-//! at the ends of sessions. What leaves: the records of the new log, in its order. Never: a record
-//! that was not there, a gap that is not declared, or a sequence of records that an engine cannot
-//! replay.
+//! Takes the readable records in the order of the log, and gives those of the new log.
+//! Invariant: no record is invented, every gap is declared, and the new log can be replayed.
 
 use rejoin_core::{Event, Limits, LossCause, Record, Sequence, SessionId, State, Violation};
 use std::collections::{BTreeMap, BTreeSet};

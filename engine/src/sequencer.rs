@@ -1,38 +1,39 @@
-//! The one place where things happen in order: takes whatever can wake the engine, steps the core,
-//! appends, and only then lets anything be seen.
+//! Puts everything that happens into one order: takes commands, reports and timers, steps the core,
+//! appends the records, and only then makes them visible.
 //!
-//! It blocks its thread while it appends. Requests that arrive meanwhile are the next batch, so
-//! one sync carries as many commands as came in while the one before it ran.
+//! It blocks its thread while it appends. Requests that arrive meanwhile form the next batch, so
+//! each sync carries all commands that came in during the one before it.
 
 use crate::activity::Activity;
 use crate::batch::{Batch, Reply};
 use crate::error::Unavailable;
 use crate::published::Published;
-use crate::stats::Kind;
+use crate::stats::CommandKind;
 use crate::supervisor::Supervisor;
-use crate::{Runtime, journal, limits};
+use crate::trace::trace_record;
+use crate::{Runtime, limits};
 use async_channel::Receiver;
 use futures::FutureExt;
-use rejoin_core::{Command, Event, State, Timestamp};
+use rejoin_core::{Command, State, Timestamp};
 use rejoin_log::{AppendError, Log};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A client's command, and who asked.
+/// A client's command, and where to send the answer.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) command: Command,
     pub(crate) reply: Reply,
 }
 
-/// What can wake the sequencer.
+/// What wakes the sequencer.
 enum Input {
     Request(Request),
     Report(Command),
     /// The timer: something may be due.
     Tick,
-    /// The engine was told to end.
+    /// The engine has to end.
     End,
 }
 
@@ -48,16 +49,16 @@ pub(crate) struct Sequencer {
     pub(crate) reports: Receiver<Command>,
     pub(crate) end: Receiver<()>,
     pub(crate) cursors_logged: Timestamp,
-    /// No session ends by itself then, and cursors are not worth a record: the log is forgotten.
+    /// Then no session ends by itself, and cursors are not logged: the log is discarded.
     pub(crate) read_only: bool,
 }
 
 impl Sequencer {
-    /// Runs until the engine is told to end, or its log fails.
+    /// Runs until the engine is shut down, or its log fails.
     pub(crate) async fn run(mut self) {
         let ending = loop {
             let input = self.wait().await;
-            // A broken promise stops the engine: what it holds in memory is not to be trusted.
+            // After a failed assertion the state in memory can't be trusted: stop.
             match catch_unwind(AssertUnwindSafe(|| self.turn(input))) {
                 Ok(Ok(true)) => {}
                 Ok(Ok(false)) => break Unavailable::ShuttingDown,
@@ -71,15 +72,15 @@ impl Sequencer {
         self.supervisor.interrupt_all();
         self.requests.close();
         self.reports.close();
-        // Handles keep the queue alive: who still waits in it would wait for ever.
+        // Handles keep the queue alive: requests left in it would wait for ever.
         while self.requests.try_recv().is_ok() {}
-        // Last: whoever is told that the engine has ended may open its log.
+        // Before the end is announced: the log may be opened again from then on.
         drop(self.log);
         self.published.end(ending);
     }
 
     async fn wait(&mut self) -> Input {
-        // Of a log that is only read, sessions stay due for ever.
+        // In a read-only engine, sessions stay due for ever.
         let next = self.state.next_deadline().filter(|_| !self.read_only);
         let sleep = next.map_or(limits::TICK, |due| {
             due.since(self.runtime.now())
@@ -94,12 +95,12 @@ impl Sequencer {
         }
     }
 
-    /// One batch: the input, and whatever else is there by now. Whether to go on.
+    /// Runs one batch: the input, and everything else that is there by now. Returns whether to go on.
     fn turn(&mut self, input: Input) -> Result<bool, AppendError> {
         let mut batch = Batch::default();
         let is_end = matches!(input, Input::End);
         self.take(&mut batch, input);
-        // Not only when the timer has woken: under load it never does.
+        // In each batch, since under load the timer never fires.
         self.keep_time(&mut batch, is_end);
         loop {
             let report = self.reports.try_recv().map(Input::Report).ok();
@@ -128,7 +129,7 @@ impl Sequencer {
             Input::Request(Request { command, reply }) => {
                 self.decide(batch, now, command, Some(reply));
             }
-            // Refused reports are those of jobs that have been finished for them.
+            // A report is refused if its job was finished meanwhile.
             Input::Report(command) => self.decide(batch, now, command, None),
             Input::Tick | Input::End => {}
         }
@@ -141,7 +142,7 @@ impl Sequencer {
         command: Command,
         reply: Option<Reply>,
     ) {
-        let kind = Kind::of(&command);
+        let kind = CommandKind::of(&command);
         let outcome = self.state.step(now, command);
         self.published.counts.decided(kind, &outcome);
         batch.take(outcome, reply);
@@ -149,7 +150,7 @@ impl Sequencer {
 
     fn keep_time(&mut self, batch: &mut Batch, is_end: bool) {
         let now = self.runtime.now();
-        // A clock that was set back must not keep cursors from being logged.
+        // Also when the clock was set back: cursors have to be logged all the same.
         let is_tick = now < self.cursors_logged || now.since(self.cursors_logged) >= limits::TICK;
         if (is_tick || is_end) && !self.read_only {
             self.cursors_logged = now;
@@ -157,10 +158,10 @@ impl Sequencer {
                 self.decide(batch, now, command, None);
             }
         }
-        // As the core judges it: a clock that was set back does not take back what is due.
+        // As in the core: setting the clock back does not undo what is due.
         let now = now.max(self.state.last_at());
-        // All that is due, not only as much as one `Expire` handles: nobody is expired for what
-        // the log has not been told.
+        // Everything that is due, not only as much as one `Expire` handles: nothing may expire
+        // because of activity that is not in the log yet.
         let due: Vec<_> = match self.read_only {
             true => self.state.due_consumers(now).collect(),
             false => self.state.due(now).collect(),
@@ -183,25 +184,19 @@ impl Sequencer {
         self.decide(batch, now, expire, None);
     }
 
-    /// Nothing is told, shown or done before it is durable.
+    /// Appends the batch, then makes it visible, executes its effects and answers.
+    ///
+    /// Invariant: nothing is visible, executed or answered before it is durable.
     fn commit(&mut self, mut batch: Batch) -> Result<(), AppendError> {
         if !batch.records.is_empty() {
             self.activity.stamp(self.state.last_at());
             self.log.append(&batch.records)?;
-            self.published.counts.batch(batch.records.len());
             self.published.publish(&batch.records);
-            self.supervisor
-                .carry_out(std::mem::take(&mut batch.effects), &batch.records);
+            let effects = std::mem::take(&mut batch.effects);
+            self.supervisor.carry_out(effects, &batch.records);
             for record in &batch.records {
-                journal::note(record);
-                self.published.counts.record(record);
-                match record.event {
-                    Event::ConsumerLeft { consumer, .. } => {
-                        self.activity.forget_consumer(record.session, consumer);
-                    }
-                    Event::SessionClosed { .. } => self.activity.forget_session(record.session),
-                    _ => {}
-                }
+                trace_record(record);
+                self.activity.apply(record);
             }
         }
         batch.reply();
@@ -209,5 +204,5 @@ impl Sequencer {
     }
 }
 
-/// A deadline that has passed and could not be handled at once must not spin.
+/// Keeps the sequencer from spinning on a deadline that has passed and can't be handled yet.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);

@@ -1,13 +1,14 @@
-//! What the engine can say of itself in numbers, for whoever operates it.
+//! The engine's metrics: counted by atomic additions where things happen, read by [`Engine::stats`].
 //!
-//! Counted where things happen, by atomic additions; nothing is decided by them, and none is a
-//! fold of the log: totals begin with the process.
+//! Totals start at zero with each process. No decision depends on them.
 
-use crate::Engine;
-use crate::error::CommandError;
 use crate::published::Published;
-use rejoin_core::{CloseCause, Command, Event, LeaveCause, Outcome, Record, Rejection};
+use rejoin_core::{
+    CloseCause, Command, Event, LeaveCause, Outcome, Record, Rejection, RejectionKind,
+};
 use rejoin_metrics::{Counter, Gauge, Histogram, HistogramSnapshot};
+use std::fmt;
+use std::marker::PhantomData;
 
 /// The engine's numbers at one time. Totals are since the engine was started.
 #[derive(Clone, Debug)]
@@ -18,19 +19,19 @@ pub struct Stats {
     /// Sessions that were created.
     pub sessions_created: u64,
     /// Sessions that were closed, by cause.
-    pub sessions_closed: Vec<(&'static str, u64)>,
+    pub sessions_closed: Totals<CloseCause>,
     /// Consumers of open sessions.
     pub consumers: u64,
     /// Consumers that joined.
     pub consumers_joined: u64,
     /// Consumers that left, by cause.
-    pub consumers_left: Vec<(&'static str, u64)>,
+    pub consumers_left: Totals<LeaveCause>,
     /// Jobs that were submitted and have not finished.
     pub jobs: u64,
     /// Jobs that were submitted.
     pub jobs_submitted: u64,
     /// Jobs that finished, by outcome.
-    pub jobs_finished: Vec<(&'static str, u64)>,
+    pub jobs_finished: Totals<Outcome>,
     /// Results that jobs emitted.
     pub results: u64,
     /// Their bytes, as they are logged.
@@ -40,11 +41,11 @@ pub struct Stats {
     /// How many records each append carried.
     pub batches: HistogramSnapshot,
     /// Commands that the state accepted, by kind.
-    pub accepted: Vec<(&'static str, u64)>,
+    pub accepted: Totals<CommandKind>,
     /// Commands that the state refused, by kind.
-    pub refused: Vec<(&'static str, u64)>,
+    pub refused: Totals<CommandKind>,
     /// Commands that the state refused, by reason: [`Rejection::code`].
-    pub rejections: Vec<(&'static str, u64)>,
+    pub rejections: Totals<RejectionKind>,
     /// Requests that wait to be decided.
     pub queue: u64,
     /// How many may.
@@ -65,21 +66,6 @@ pub struct Stats {
     pub status: EngineStatus,
 }
 
-impl Engine {
-    /// What the engine has counted, and what there is now. Answers at once.
-    pub fn stats(&self) -> Stats {
-        let queue = (self.requests.len(), self.config().queue);
-        let published = &self.puller.published;
-        published.counts.read(published, queue)
-    }
-
-    /// Counts a request that found the queue full.
-    pub(crate) fn overloaded(&self) -> CommandError {
-        self.puller.published.counts.overloaded.inc();
-        CommandError::Overloaded
-    }
-}
-
 /// How far an engine has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineStatus {
@@ -97,18 +83,18 @@ pub(crate) struct Counts {
     /// Consumers that there were when the engine was started.
     consumers_at_start: u64,
     sessions_created: Counter,
-    sessions_closed: [Counter; CLOSE_CAUSES.len()],
+    sessions_closed: Counters<CloseCause>,
     consumers_joined: Counter,
-    consumers_left: [Counter; LEAVE_CAUSES.len()],
+    consumers_left: Counters<LeaveCause>,
     jobs_submitted: Counter,
-    jobs_finished: [Counter; OUTCOMES.len()],
+    jobs_finished: Counters<Outcome>,
     results: Counter,
     result_bytes: Counter,
     records: Counter,
     batches: Histogram,
-    accepted: [Counter; KINDS.len()],
-    refused: [Counter; KINDS.len()],
-    rejections: [Counter; REASONS.len()],
+    accepted: Counters<CommandKind>,
+    refused: Counters<CommandKind>,
+    rejections: Counters<RejectionKind>,
     pub(crate) overloaded: Counter,
     pub(crate) pulls: Gauge,
     pub(crate) recent_hits: Counter,
@@ -116,23 +102,23 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Nothing has happened yet, and so many consumers were there before.
+    /// All counters at zero, with the number of consumers that the log already has.
     pub(crate) fn new(consumers_at_start: u64) -> Self {
         Self {
             consumers_at_start,
             sessions_created: Counter::default(),
-            sessions_closed: Default::default(),
+            sessions_closed: Counters::new(),
             consumers_joined: Counter::default(),
-            consumers_left: Default::default(),
+            consumers_left: Counters::new(),
             jobs_submitted: Counter::default(),
-            jobs_finished: Default::default(),
+            jobs_finished: Counters::new(),
             results: Counter::default(),
             result_bytes: Counter::default(),
             records: Counter::default(),
             batches: Histogram::new(&[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024]),
-            accepted: Default::default(),
-            refused: Default::default(),
-            rejections: Default::default(),
+            accepted: Counters::new(),
+            refused: Counters::new(),
+            rejections: Counters::new(),
             overloaded: Counter::default(),
             pulls: Gauge::default(),
             recent_hits: Counter::default(),
@@ -151,11 +137,11 @@ impl Counts {
     pub(crate) fn record(&self, record: &Record) {
         match &record.event {
             Event::SessionCreated { .. } => self.sessions_created.inc(),
-            Event::SessionClosed { cause } => self.sessions_closed[*cause as usize].inc(),
+            Event::SessionClosed { cause } => self.sessions_closed.inc(*cause),
             Event::ConsumerJoined { .. } => self.consumers_joined.inc(),
-            Event::ConsumerLeft { cause, .. } => self.consumers_left[*cause as usize].inc(),
+            Event::ConsumerLeft { cause, .. } => self.consumers_left.inc(*cause),
             Event::JobSubmitted { .. } => self.jobs_submitted.inc(),
-            Event::JobFinished { outcome, .. } => self.jobs_finished[*outcome as usize].inc(),
+            Event::JobFinished { outcome, .. } => self.jobs_finished.inc(*outcome),
             Event::ResultEmitted { result, .. } => {
                 self.results.inc();
                 self.result_bytes.add(result.len() as u64);
@@ -165,42 +151,39 @@ impl Counts {
     }
 
     /// A command of this kind was decided.
-    pub(crate) fn decided<T>(&self, kind: Kind, outcome: &Result<T, Rejection>) {
+    pub(crate) fn decided<T>(&self, kind: CommandKind, outcome: &Result<T, Rejection>) {
         match outcome {
-            Ok(_) => self.accepted[kind.0].inc(),
+            Ok(_) => self.accepted.inc(kind),
             Err(rejection) => {
-                self.refused[kind.0].inc();
-                let code = rejection.code();
-                let reason = REASONS.iter().position(|known| *known == code);
-                self.rejections[reason.unwrap_or(REASONS.len() - 1)].inc();
+                self.refused.inc(kind);
+                self.rejections.inc(rejection.kind());
             }
         }
     }
 
     pub(crate) fn read(&self, published: &Published, queue: (usize, usize)) -> Stats {
         let (recent_bytes, recent_limit) = published.recent_bytes();
-        let left = named(LEAVE_CAUSES, &self.consumers_left);
-        let finished = named(OUTCOMES, &self.jobs_finished);
-        let sum = |counts: &[(&str, u64)]| counts.iter().map(|(_, count)| count).sum();
+        let left = self.consumers_left.read();
+        let finished = self.jobs_finished.read();
         let joined = self.consumers_at_start + self.consumers_joined.get();
         let submitted = self.jobs_submitted.get();
         Stats {
             sessions: published.view(|views| views.open_count()) as u64,
             sessions_created: self.sessions_created.get(),
-            sessions_closed: named(CLOSE_CAUSES, &self.sessions_closed),
-            consumers: joined.saturating_sub(sum(&left)),
+            sessions_closed: self.sessions_closed.read(),
+            consumers: joined.saturating_sub(left.sum()),
             consumers_joined: self.consumers_joined.get(),
             consumers_left: left,
-            jobs: submitted.saturating_sub(sum(&finished)),
+            jobs: submitted.saturating_sub(finished.sum()),
             jobs_submitted: submitted,
             jobs_finished: finished,
             results: self.results.get(),
             result_bytes: self.result_bytes.get(),
             records: self.records.get(),
             batches: self.batches.read(),
-            accepted: named(KINDS, &self.accepted),
-            refused: named(KINDS, &self.refused),
-            rejections: named(REASONS, &self.rejections),
+            accepted: self.accepted.read(),
+            refused: self.refused.read(),
+            rejections: self.rejections.read(),
             queue: queue.0 as u64,
             queue_limit: queue.1 as u64,
             overloaded: self.overloaded.get(),
@@ -214,121 +197,254 @@ impl Counts {
     }
 }
 
-/// What kind of command it is: a place in [`KINDS`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Kind(usize);
+/// Which command it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandKind {
+    /// [`Command::CreateSession`].
+    CreateSession,
+    /// [`Command::JoinSession`].
+    JoinSession,
+    /// [`Command::LeaveSession`].
+    LeaveSession,
+    /// [`Command::CloseSession`].
+    CloseSession,
+    /// [`Command::SetUser`].
+    SetUser,
+    /// [`Command::TouchSession`].
+    TouchSession,
+    /// [`Command::SubmitJob`].
+    SubmitJob,
+    /// [`Command::WriteInput`].
+    WriteInput,
+    /// [`Command::RefuseStatement`].
+    RefuseStatement,
+    /// [`Command::InterruptJob`].
+    InterruptJob,
+    /// [`Command::AdvanceCursor`].
+    AdvanceCursor,
+    /// [`Command::ReportStarted`].
+    ReportStarted,
+    /// [`Command::ReportResult`].
+    ReportResult,
+    /// [`Command::ReportFinished`].
+    ReportFinished,
+    /// [`Command::Expire`].
+    Expire,
+    /// [`Command::ExpireConsumers`].
+    ExpireConsumers,
+    /// [`Command::Resume`].
+    Resume,
+    /// [`Command::InterruptAll`].
+    InterruptAll,
+}
 
-impl Kind {
+impl CommandKind {
+    /// Every one, in the order of their declaration.
+    pub const ALL: [Self; 18] = [
+        Self::CreateSession,
+        Self::JoinSession,
+        Self::LeaveSession,
+        Self::CloseSession,
+        Self::SetUser,
+        Self::TouchSession,
+        Self::SubmitJob,
+        Self::WriteInput,
+        Self::RefuseStatement,
+        Self::InterruptJob,
+        Self::AdvanceCursor,
+        Self::ReportStarted,
+        Self::ReportResult,
+        Self::ReportFinished,
+        Self::Expire,
+        Self::ExpireConsumers,
+        Self::Resume,
+        Self::InterruptAll,
+    ];
+
+    /// Its name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CreateSession => "create_session",
+            Self::JoinSession => "join_session",
+            Self::LeaveSession => "leave_session",
+            Self::CloseSession => "close_session",
+            Self::SetUser => "set_user",
+            Self::TouchSession => "touch_session",
+            Self::SubmitJob => "submit_job",
+            Self::WriteInput => "write_input",
+            Self::RefuseStatement => "refuse_statement",
+            Self::InterruptJob => "interrupt_job",
+            Self::AdvanceCursor => "advance_cursor",
+            Self::ReportStarted => "report_started",
+            Self::ReportResult => "report_result",
+            Self::ReportFinished => "report_finished",
+            Self::Expire => "expire",
+            Self::ExpireConsumers => "expire_consumers",
+            Self::Resume => "resume",
+            Self::InterruptAll => "interrupt_all",
+        }
+    }
+
     pub(crate) const fn of(command: &Command) -> Self {
-        Self(match command {
-            Command::CreateSession(_) => 0,
-            Command::JoinSession { .. } => 1,
-            Command::LeaveSession { .. } => 2,
-            Command::CloseSession { .. } => 3,
-            Command::SetUser { .. } => 4,
-            Command::TouchSession { .. } => 5,
-            Command::SubmitJob(_) => 6,
-            Command::WriteInput { .. } => 7,
-            Command::RefuseStatement { .. } => 8,
-            Command::InterruptJob { .. } => 9,
-            Command::AdvanceCursor { .. } => 10,
-            Command::ReportStarted { .. } => 11,
-            Command::ReportResult { .. } => 12,
-            Command::ReportFinished { .. } => 13,
-            Command::Expire => 14,
-            Command::ExpireConsumers => 15,
-            Command::Resume => 16,
-            Command::InterruptAll => 17,
-        })
+        match command {
+            Command::CreateSession(_) => Self::CreateSession,
+            Command::JoinSession { .. } => Self::JoinSession,
+            Command::LeaveSession { .. } => Self::LeaveSession,
+            Command::CloseSession { .. } => Self::CloseSession,
+            Command::SetUser { .. } => Self::SetUser,
+            Command::TouchSession { .. } => Self::TouchSession,
+            Command::SubmitJob(_) => Self::SubmitJob,
+            Command::WriteInput { .. } => Self::WriteInput,
+            Command::RefuseStatement { .. } => Self::RefuseStatement,
+            Command::InterruptJob { .. } => Self::InterruptJob,
+            Command::AdvanceCursor { .. } => Self::AdvanceCursor,
+            Command::ReportStarted { .. } => Self::ReportStarted,
+            Command::ReportResult { .. } => Self::ReportResult,
+            Command::ReportFinished { .. } => Self::ReportFinished,
+            Command::Expire => Self::Expire,
+            Command::ExpireConsumers => Self::ExpireConsumers,
+            Command::Resume => Self::Resume,
+            Command::InterruptAll => Self::InterruptAll,
+        }
     }
 }
 
-const KINDS: [&str; 18] = [
-    "create_session",
-    "join_session",
-    "leave_session",
-    "close_session",
-    "set_user",
-    "touch_session",
-    "submit_job",
-    "write_input",
-    "refuse_statement",
-    "interrupt_job",
-    "advance_cursor",
-    "report_started",
-    "report_result",
-    "report_finished",
-    "expire",
-    "expire_consumers",
-    "resume",
-    "interrupt_all",
-];
+/// What a total is counted by: a small enum whose variants have names.
+///
+/// Invariant: `ALL[label as usize]` is `label`.
+pub trait Label: Copy + PartialEq + fmt::Debug + 'static {
+    /// Every one, in the order of their declaration.
+    const LABELS: &'static [Self];
 
-/// The last is for those that were added to the core and not here.
-const REASONS: [&str; 15] = [
-    "consumer_not_found",
-    "cursor_ahead",
-    "input_ended",
-    "job_not_found",
-    "job_running",
-    "no_foreground_job",
-    "no_input",
-    "output_limit_reached",
-    "request_repeated",
-    "request_taken",
-    "session_exists",
-    "session_not_found",
-    "too_long",
-    "too_many",
-    "other",
-];
+    /// Its index in `LABELS`.
+    fn index(self) -> usize;
 
-const CLOSE_CAUSES: [&str; 2] = ["requested", "idle"];
-const LEAVE_CAUSES: [&str; 3] = ["left", "expired", "session_closed"];
-const OUTCOMES: [&str; 5] = ["completed", "failed", "interrupted", "timed_out", "lost"];
+    /// The value of its metric label.
+    fn label(self) -> &'static str;
+}
 
-// Who adds a cause or an outcome behind these finds its name missing here.
-const _: () = assert!(CloseCause::Idle as usize == CLOSE_CAUSES.len() - 1);
-const _: () = assert!(LeaveCause::SessionClosed as usize == LEAVE_CAUSES.len() - 1);
-const _: () = assert!(Outcome::Lost as usize == OUTCOMES.len() - 1);
+macro_rules! label {
+    ($name:ident, $label:path) => {
+        impl Label for $name {
+            const LABELS: &'static [Self] = &Self::ALL;
 
-fn named<const N: usize>(
-    names: [&'static str; N],
-    counts: &[Counter; N],
-) -> Vec<(&'static str, u64)> {
-    let counts = counts.iter().map(Counter::get);
-    names.into_iter().zip(counts).collect()
+            fn index(self) -> usize {
+                self as usize
+            }
+
+            fn label(self) -> &'static str {
+                $label(self)
+            }
+        }
+
+        // ALL in another order than the declaration does not compile.
+        const _: () = {
+            let mut index = 0;
+            while index < $name::ALL.len() {
+                assert!($name::ALL[index] as usize == index);
+                index += 1;
+            }
+        };
+    };
+}
+
+label!(CloseCause, CloseCause::name);
+label!(LeaveCause, LeaveCause::name);
+label!(Outcome, Outcome::name);
+label!(RejectionKind, RejectionKind::code);
+label!(CommandKind, CommandKind::name);
+
+/// Totals by label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Totals<L> {
+    counts: Vec<u64>,
+    label: PhantomData<L>,
+}
+
+impl<L: Label> Totals<L> {
+    /// The total of one label.
+    pub fn get(&self, label: L) -> u64 {
+        self.counts.get(label.index()).copied().unwrap_or_default()
+    }
+
+    /// Every label with its total, in the order of their declaration.
+    pub fn iter(&self) -> impl Iterator<Item = (L, u64)> {
+        L::LABELS.iter().copied().zip(self.counts.iter().copied())
+    }
+
+    /// The total of all labels.
+    pub fn sum(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+/// One counter for each label.
+#[derive(Debug)]
+struct Counters<L> {
+    counters: Box<[Counter]>,
+    label: PhantomData<L>,
+}
+
+impl<L: Label> Counters<L> {
+    fn new() -> Self {
+        Self {
+            counters: L::LABELS.iter().map(|_| Counter::default()).collect(),
+            label: PhantomData,
+        }
+    }
+
+    fn inc(&self, label: L) {
+        if let Some(counter) = self.counters.get(label.index()) {
+            counter.inc();
+        }
+    }
+
+    fn read(&self) -> Totals<L> {
+        Totals {
+            counts: self.counters.iter().map(Counter::get).collect(),
+            label: PhantomData,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rejoin_core::{JobId, SessionId};
+    use rejoin_core::JobId;
+    use std::collections::BTreeSet;
 
     #[test]
-    fn every_cause_outcome_and_command_has_its_own_name() {
-        assert_eq!(CLOSE_CAUSES[CloseCause::Requested as usize], "requested");
-        assert_eq!(LEAVE_CAUSES[LeaveCause::Expired as usize], "expired");
-        assert_eq!(OUTCOMES[Outcome::TimedOut as usize], "timed_out");
-        let session = SessionId::from_bytes([1; 16]);
-        let interrupt = Command::InterruptJob { session, job: None };
-        for (command, name) in [
-            (interrupt, "interrupt_job"),
-            (Command::Expire, "expire"),
-            (Command::InterruptAll, "interrupt_all"),
-        ] {
-            assert_eq!(KINDS[Kind::of(&command).0], name);
+    fn every_label_has_a_name_of_its_own() {
+        fn names<L: Label>() -> Vec<&'static str> {
+            L::LABELS.iter().map(|label| label.label()).collect()
         }
+        for names in [
+            names::<CloseCause>(),
+            names::<LeaveCause>(),
+            names::<Outcome>(),
+            names::<RejectionKind>(),
+            names::<CommandKind>(),
+        ] {
+            let distinct: BTreeSet<_> = names.iter().collect();
+            assert_eq!(distinct.len(), names.len(), "{names:?}");
+        }
+        assert_eq!(Outcome::TimedOut.label(), "timed-out");
+        assert_eq!(LeaveCause::SessionClosed.label(), "session-closed");
+        assert_eq!(
+            CommandKind::of(&Command::InterruptAll).label(),
+            "interrupt_all"
+        );
     }
 
     #[test]
     fn a_refusal_is_counted_by_kind_and_by_reason() {
         let counts = Counts::new(0);
-        let kind = Kind::of(&Command::InterruptAll);
+        let kind = CommandKind::InterruptAll;
         counts.decided(kind, &Err::<(), _>(Rejection::JobNotFound(JobId(1))));
         counts.decided(kind, &Ok(()));
-        assert_eq!(named(KINDS, &counts.refused)[kind.0].1, 1);
-        assert_eq!(named(KINDS, &counts.accepted)[kind.0].1, 1);
-        assert!(named(REASONS, &counts.rejections).contains(&("job_not_found", 1)));
+        assert_eq!(counts.refused.read().get(kind), 1);
+        assert_eq!(counts.accepted.read().get(kind), 1);
+        assert_eq!(counts.rejections.read().get(RejectionKind::JobNotFound), 1);
+        assert_eq!(counts.rejections.read().sum(), 1);
     }
 }

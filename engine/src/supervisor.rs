@@ -1,4 +1,4 @@
-//! Carries out effects: starts jobs on their runners, passes on interrupts, releases sessions.
+//! Executes effects: starts jobs on their runners, passes interrupts on, releases sessions.
 
 use crate::builtin::Builtin;
 use crate::input::{Input, Inputs};
@@ -72,7 +72,7 @@ impl Supervisor {
         }
     }
 
-    /// The engine ends without its log: what runs is told to end, and nobody notes how.
+    /// Interrupts all jobs when the engine ends without its log; how they end is not recorded.
     pub(crate) fn interrupt_all(&mut self) {
         let jobs: Vec<_> = self.running.keys().copied().collect();
         jobs.into_iter()
@@ -117,7 +117,7 @@ impl Supervisor {
             interrupts,
             input,
         };
-        // Asked here, so that a runner hears of jobs and of releases in the order of the log.
+        // Called here, so that a runner gets jobs and releases in the order of the log.
         let run = catch_unwind(AssertUnwindSafe(|| runner.run(runner_job)));
         self.runtime.spawn(Box::pin(async move {
             let exit = match run {
@@ -142,7 +142,7 @@ impl Supervisor {
             .get(&job)
             .map(|interrupts| interrupts.try_send(cause))
         {
-            // Its runner has more words to end than it listens to, or is ending already.
+            // The runner has enough interrupts waiting, or is ending already.
             Some(Ok(()) | Err(TrySendError::Full(_) | TrySendError::Closed(_))) | None => {}
         }
     }
@@ -158,5 +158,5 @@ impl Supervisor {
     }
 }
 
-/// What a shell says of a command that could not run.
+/// The status that a shell gives a command that could not run.
 const NOT_RUN: i32 = 126;

@@ -3,7 +3,8 @@
 
 use crate::published::lock;
 use crate::{
-    Config, Engine, Exit, RecoveredState, Runner, RunnerJob, Runtime, Services, SmolRuntime,
+    Config, Engine, Exit, OpenError, RecoveredState, Runner, RunnerJob, Runtime, Services,
+    SmolRuntime,
 };
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
@@ -22,7 +23,7 @@ use std::time::Duration;
 /// let services = Hold::services(["shell"]);
 /// let engine = in_memory(Config::default(), Arc::new(SmolRuntime), services, &[]);
 /// let created = smol::block_on(engine.create_session(NewSession::default()))?;
-/// assert!(engine.session(created.session).is_some());
+/// assert!(created.view().is_some());
 /// # Ok::<_, rejoin_engine::CommandError>(())
 /// ```
 ///
@@ -44,7 +45,23 @@ pub fn in_memory(
         log.append(&[Arc::new(record.clone())])
             .expect("memory takes all records");
     }
-    Engine::start(config, runtime, Box::new(log), replayed, services).expect("an engine starts")
+    start(config, runtime, Box::new(log), replayed, services).expect("an engine starts")
+}
+
+/// Starts an engine on a log that the caller has replayed, on the caller's thread: for simulators
+/// and models, which have runtimes of their own. Programs use [`Engine::builder`].
+///
+/// # Errors
+///
+/// As [`EngineBuilder::open`](crate::EngineBuilder::open).
+pub fn start(
+    config: Config,
+    runtime: Arc<dyn Runtime>,
+    log: Box<dyn Log>,
+    recovered: RecoveredState,
+    services: Services,
+) -> Result<Engine, OpenError> {
+    Engine::start(config, runtime, log, recovered, services, None)
 }
 
 /// A runner whose jobs run until they are told to end. `true` ends at once.
@@ -86,7 +103,7 @@ impl Runner for Hold {
 /// let created = smol::block_on(engine.create_session(NewSession::default()))?;
 ///
 /// // Nobody uses it for hours, which takes no time.
-/// while engine.session(created.session).is_some_and(|view| view.closed.is_none()) {
+/// while created.view().is_some_and(|view| view.closed.is_none()) {
 ///     clock.advance(config.session_timeout);
 /// }
 /// # Ok::<_, rejoin_engine::CommandError>(())

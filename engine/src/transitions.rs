@@ -1,8 +1,6 @@
-//! Whether the records of a log can follow each other, as far as they are there.
+//! Validates the records of a damaged log, as far as they can be read.
 //!
-//! What enters: the records that can be read, in the log's order. What leaves: those that break a
-//! promise. Never: a panic, or a violation that is only the consequence of a record that is
-//! missing.
+//! Invariant: never panics, and never reports a violation that only follows from a missing record.
 
 use rejoin_core::{Limits, Record, Sequence, SessionId, State, Timestamp, Violation};
 use std::collections::BTreeMap;

@@ -78,7 +78,7 @@ fn numbers_tell_a_known_story() {
         ("rejoin_consumers", 1.0),
         ("rejoin_consumers_joined_total", 2.0),
         (
-            r#"rejoin_consumers_left_total{cause="session_closed"}"#,
+            r#"rejoin_consumers_left_total{cause="session-closed"}"#,
             1.0,
         ),
         ("rejoin_jobs_submitted_total", 3.0),

@@ -231,7 +231,10 @@ fn it_does_not_begin_with_files_that_cannot_be_used() {
             vec![cert, chain, of_key, chain],
             "there is no private key in",
         ),
-        (vec![cert, chain, of_key, other], "is not that of the first"),
+        (
+            vec![cert, chain, of_key, other],
+            "doesn't belong to the first",
+        ),
     ] {
         let mut all = vec!["serve", "--listen", "127.0.0.1:0", "--data"];
         all.push(data.to_str().unwrap());

@@ -329,6 +329,16 @@ pub enum JobSlot {
     Background,
 }
 
+impl JobSlot {
+    /// Its name in the API, and wherever a program reads it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Foreground => "foreground",
+            Self::Background => "background",
+        }
+    }
+}
+
 /// Whom a job's results are for. The log holds them all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Visibility {
@@ -350,6 +360,9 @@ pub enum LeaveCause {
 }
 
 impl LeaveCause {
+    /// Every one, in the order of their declaration.
+    pub const ALL: [Self; 3] = [Self::Left, Self::Expired, Self::SessionClosed];
+
     /// Its name in the API, in metrics, and wherever a program reads it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -404,6 +417,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every one, in the order of their declaration.
+    pub const ALL: [Self; 5] = [
+        Self::Completed,
+        Self::Failed,
+        Self::Interrupted,
+        Self::TimedOut,
+        Self::Lost,
+    ];
+
     /// Its name in the API, in metrics, and wherever a program reads it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -426,6 +448,9 @@ pub enum CloseCause {
 }
 
 impl CloseCause {
+    /// Every one, in the order of their declaration.
+    pub const ALL: [Self; 2] = [Self::Requested, Self::Idle];
+
     /// Its name in the API, in metrics, and wherever a program reads it.
     pub const fn name(self) -> &'static str {
         match self {

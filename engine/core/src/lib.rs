@@ -81,7 +81,7 @@ pub use event::{
 };
 pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber};
 pub use limits::{Limits, Retention};
-pub use rejection::Rejection;
+pub use rejection::{Rejection, RejectionKind};
 pub use snapshot::{
     ClosedSnapshot, ConsumerSnapshot, InputSnapshot, JobSnapshot, Projection, RequestSnapshot,
     SessionSnapshot, Snapshot, ViewSnapshot,

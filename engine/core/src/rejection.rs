@@ -52,24 +52,29 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// Which of the rejections it is, without what it names.
+    pub const fn kind(self) -> RejectionKind {
+        match self {
+            Self::ConsumerNotFound(_) => RejectionKind::ConsumerNotFound,
+            Self::CursorAhead => RejectionKind::CursorAhead,
+            Self::InputEnded(_) => RejectionKind::InputEnded,
+            Self::JobNotFound(_) => RejectionKind::JobNotFound,
+            Self::JobRunning(_) => RejectionKind::JobRunning,
+            Self::NoForegroundJob => RejectionKind::NoForegroundJob,
+            Self::NoInput(_) => RejectionKind::NoInput,
+            Self::OutputLimitReached(_) => RejectionKind::OutputLimitReached,
+            Self::RequestRepeated { .. } => RejectionKind::RequestRepeated,
+            Self::RequestTaken(_) => RejectionKind::RequestTaken,
+            Self::SessionExists(_) => RejectionKind::SessionExists,
+            Self::SessionNotFound(_) => RejectionKind::SessionNotFound,
+            Self::TooLong { .. } => RejectionKind::TooLong,
+            Self::TooMany { .. } => RejectionKind::TooMany,
+        }
+    }
+
     /// A short, stable name for programs.
     pub const fn code(self) -> &'static str {
-        match self {
-            Self::ConsumerNotFound(_) => "consumer_not_found",
-            Self::CursorAhead => "cursor_ahead",
-            Self::InputEnded(_) => "input_ended",
-            Self::JobNotFound(_) => "job_not_found",
-            Self::JobRunning(_) => "job_running",
-            Self::NoForegroundJob => "no_foreground_job",
-            Self::NoInput(_) => "no_input",
-            Self::OutputLimitReached(_) => "output_limit_reached",
-            Self::RequestRepeated { .. } => "request_repeated",
-            Self::RequestTaken(_) => "request_taken",
-            Self::SessionExists(_) => "session_exists",
-            Self::SessionNotFound(_) => "session_not_found",
-            Self::TooLong { .. } => "too_long",
-            Self::TooMany { .. } => "too_many",
-        }
+        self.kind().code()
     }
 
     /// Whether the same command may be accepted later.
@@ -78,6 +83,79 @@ impl Rejection {
             self,
             Self::JobRunning(_) | Self::NoForegroundJob | Self::TooMany { .. }
         )
+    }
+}
+
+/// Which [`Rejection`] it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectionKind {
+    /// [`Rejection::ConsumerNotFound`].
+    ConsumerNotFound,
+    /// [`Rejection::CursorAhead`].
+    CursorAhead,
+    /// [`Rejection::InputEnded`].
+    InputEnded,
+    /// [`Rejection::JobNotFound`].
+    JobNotFound,
+    /// [`Rejection::JobRunning`].
+    JobRunning,
+    /// [`Rejection::NoForegroundJob`].
+    NoForegroundJob,
+    /// [`Rejection::NoInput`].
+    NoInput,
+    /// [`Rejection::OutputLimitReached`].
+    OutputLimitReached,
+    /// [`Rejection::RequestRepeated`].
+    RequestRepeated,
+    /// [`Rejection::RequestTaken`].
+    RequestTaken,
+    /// [`Rejection::SessionExists`].
+    SessionExists,
+    /// [`Rejection::SessionNotFound`].
+    SessionNotFound,
+    /// [`Rejection::TooLong`].
+    TooLong,
+    /// [`Rejection::TooMany`].
+    TooMany,
+}
+
+impl RejectionKind {
+    /// Every one, in alphabetical order.
+    pub const ALL: [Self; 14] = [
+        Self::ConsumerNotFound,
+        Self::CursorAhead,
+        Self::InputEnded,
+        Self::JobNotFound,
+        Self::JobRunning,
+        Self::NoForegroundJob,
+        Self::NoInput,
+        Self::OutputLimitReached,
+        Self::RequestRepeated,
+        Self::RequestTaken,
+        Self::SessionExists,
+        Self::SessionNotFound,
+        Self::TooLong,
+        Self::TooMany,
+    ];
+
+    /// A short, stable name for programs.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::ConsumerNotFound => "consumer_not_found",
+            Self::CursorAhead => "cursor_ahead",
+            Self::InputEnded => "input_ended",
+            Self::JobNotFound => "job_not_found",
+            Self::JobRunning => "job_running",
+            Self::NoForegroundJob => "no_foreground_job",
+            Self::NoInput => "no_input",
+            Self::OutputLimitReached => "output_limit_reached",
+            Self::RequestRepeated => "request_repeated",
+            Self::RequestTaken => "request_taken",
+            Self::SessionExists => "session_exists",
+            Self::SessionNotFound => "session_not_found",
+            Self::TooLong => "too_long",
+            Self::TooMany => "too_many",
+        }
     }
 }
 

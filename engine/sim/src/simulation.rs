@@ -260,7 +260,7 @@ impl Simulation {
         };
         let services = self.services();
         let runtime = Arc::new(SimulatedRuntime(self.world.clone()));
-        let started = Engine::start(
+        let started = rejoin_engine::testing::start(
             self.config.clone(),
             runtime,
             log,

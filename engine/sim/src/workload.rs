@@ -143,7 +143,9 @@ async fn ask(world: &Arc<World>, engine: &Engine, command: Command, random: &mut
         Ok(_) => {}
     }
     if let Some((session, consumer)) = told {
-        let busy = engine.session(session).is_some_and(|view| view.is_busy());
+        let busy = engine
+            .session_view(session)
+            .is_some_and(|view| view.is_busy());
         if busy && world.witness().shadow.records(session).any(is_result) {
             world.count("client: joins in mid-output");
         }
@@ -286,7 +288,7 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Perf
                 reads: consumer.is_some(),
             };
             let created = engine.create_session(new).await?;
-            Ok((Told::Created(created.session, created.consumer), None))
+            Ok((Told::Created(created.id(), created.consumer()), None))
         }
         Command::JoinSession { session, .. } => {
             let consumer = engine.join_session(session).await?;
@@ -365,7 +367,7 @@ async fn look(world: &Arc<World>, engine: &Engine, random: &mut Random) {
         let _ = read_along(world, engine, session, after, limit, wait).await;
         return;
     }
-    let shown = engine.session(session);
+    let shown = engine.session_view(session);
     let mut witness = world.witness();
     let durable = witness.shadow.last(session);
     if let Some(shown) = shown.filter(|shown| shown.last_sequence > durable) {

@@ -9,15 +9,30 @@ pub use result::encode_result;
 #[cfg(all(feature = "shell", unix))]
 pub use shell::{OpenShellError, ShellRunner, ShellSettings};
 
+use crate::Runtime;
+use crate::error::RunnerError;
 use crate::input::Input;
 use async_channel::{Receiver, Sender};
 use futures::future::BoxFuture;
 use rejoin_core::{Command, InterruptCause, JobId, JobSlot, SessionId};
+use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Runs the jobs of a service.
 pub trait Runner: fmt::Debug + Send + Sync + 'static {
+    /// Makes ready to run: called once, when the log has been read and before the first job. Here a
+    /// runner ends what an earlier process has left behind, and forgets sessions that were closed.
+    ///
+    /// # Errors
+    ///
+    /// When the runner can't run anything; the engine then does not open.
+    fn prepare(&self, host: RunnerHost) -> BoxFuture<'static, Result<(), RunnerError>> {
+        let _ = host;
+        Box::pin(async { Ok(()) })
+    }
+
     /// Runs a job to its end. The engine logs the job as finished when the future is ready; by
     /// then nothing of the job may be left. It should end soon after it is interrupted.
     ///
@@ -30,6 +45,21 @@ pub trait Runner: fmt::Debug + Send + Sync + 'static {
         let _ = session;
         Box::pin(async {})
     }
+}
+
+/// What a runner is told of the engine that it runs in.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RunnerHost {
+    /// The engine's runtime.
+    pub runtime: Arc<dyn Runtime>,
+    /// Where runners keep what must outlive a job. None for an engine in memory, unless it was given
+    /// one by [`EngineBuilder::runner_directory`](crate::EngineBuilder::runner_directory).
+    pub directory: Option<PathBuf>,
+    /// The identity of the log, if it has one.
+    pub log: Option<String>,
+    /// The sessions that are open.
+    pub open_sessions: BTreeSet<SessionId>,
 }
 
 /// A job, as its runner sees it.

@@ -51,7 +51,7 @@ pub(crate) async fn nothing_is_told_before_it_is_durable(world: World) {
             assert!(poll_immediate(&mut accepted).await.is_none());
             assert!(poll_immediate(&mut rejected).await.is_none());
             assert!(poll_immediate(&mut pull).await.is_none());
-            assert!(!world.engine.session(session).unwrap().is_busy());
+            assert!(!world.engine.session_view(session).unwrap().is_busy());
             assert!(world.puppets.is_empty(), "no effect");
             std::thread::yield_now();
         }

@@ -17,7 +17,7 @@ pub(crate) async fn a_job_runs_and_finishes(world: World) {
         unreachable!()
     };
     assert_eq!((outcome, status), (Outcome::Failed, 3));
-    assert!(!world.engine.session(session).unwrap().is_busy());
+    assert!(!world.engine.session_view(session).unwrap().is_busy());
 }
 
 pub(crate) async fn a_runner_that_panics_fails_its_job_and_nothing_else(world: World) {
@@ -167,6 +167,6 @@ pub(crate) async fn closing_a_session_interrupts_its_job_and_releases_it(world: 
     // What it says now is nobody's any more.
     puppet.emit("too late").await;
     puppet.exit(0);
-    let view = world.engine.session(session).unwrap();
+    let view = world.engine.session_view(session).unwrap();
     assert!(view.closed.is_some() && !view.is_busy());
 }

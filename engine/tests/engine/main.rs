@@ -3,6 +3,7 @@
 mod durability;
 mod jobs;
 mod model;
+mod opening;
 mod pulls;
 mod read_only;
 mod restarts;

@@ -100,14 +100,14 @@ pub(crate) async fn no_session_ends_by_itself_and_consumers_expire(world: World)
     let world = open(&world.host, directory.path());
     let consumer = world.engine.join_session(session).await.unwrap();
     world.pass(99).await;
-    let view = world.engine.session(session).unwrap();
+    let view = world.engine.session_view(session).unwrap();
     assert!(view.consumer(consumer).is_some());
     world.pass(1).await;
-    let view = world.engine.session(session).unwrap();
+    let view = world.engine.session_view(session).unwrap();
     assert!(view.consumer(consumer).is_none());
     // Its timeout is a thousand seconds.
     world.pass(100_000).await;
-    let view = world.engine.session(session).unwrap();
+    let view = world.engine.session_view(session).unwrap();
     assert_eq!(view.closed, None);
     let late = world.engine.join_session(session).await.unwrap();
     assert_eq!(world.pull_results(session, late, 2).await, ["one", "two"]);

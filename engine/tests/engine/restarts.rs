@@ -47,11 +47,11 @@ pub(crate) async fn what_ran_is_lost_and_the_rest_is_there(world: World) {
     let puppet = world.run(session).await;
     puppet.emit("before").await;
     world.wait_for(session, is_result).await;
-    let before = world.engine.session(session).unwrap();
+    let before = world.engine.session_view(session).unwrap();
     let crashed = crash(world, directory.path()).await;
 
     let world = open(&host, crashed.path());
-    let view = world.engine.session(session).unwrap();
+    let view = world.engine.session_view(session).unwrap();
     assert_eq!((view.number, view.created), (before.number, before.created));
     assert!(view.consumer(consumer).is_some() && !view.is_busy());
     let finished = world.wait_for(session, is_finished).await;
@@ -64,7 +64,7 @@ pub(crate) async fn what_ran_is_lost_and_the_rest_is_there(world: World) {
     let next = world.submit(session, "puppet").await;
     assert_eq!(next.job.0, 2);
     let (other, _) = world.create().await;
-    assert_eq!(world.engine.session(other).unwrap().number.0, 2);
+    assert_eq!(world.engine.session_view(other).unwrap().number.0, 2);
     world.puppets.recv().await.unwrap().exit(0);
     world.engine.shut_down(Duration::ZERO).await;
 }
@@ -126,7 +126,7 @@ pub(crate) async fn a_shutdown_interrupts_what_runs_and_waits_for_it(world: Worl
     let shut_down = world.engine.shut_down(Duration::from_secs(3_600));
     let (why, ()) = join(shut_down, end).await;
     assert!(matches!(why, Unavailable::ShuttingDown), "{why:?}");
-    let view = world.engine.session(session).unwrap();
+    let view = world.engine.session_view(session).unwrap();
     assert!(
         !view.is_busy() && view.closed.is_none(),
         "the session stays"

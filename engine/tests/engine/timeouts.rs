@@ -18,7 +18,7 @@ async fn left(world: &World, session: SessionId) -> (ConsumerId, LeaveCause, u64
 }
 
 fn is_there(world: &World, session: SessionId, consumer: ConsumerId) -> bool {
-    let view = world.engine.session(session).unwrap();
+    let view = world.engine.session_view(session).unwrap();
     view.consumer(consumer).is_some()
 }
 
@@ -68,18 +68,18 @@ pub(crate) async fn a_session_that_is_only_pulled_from_is_not_idle(world: World)
         world.engine.pull(pull).await.unwrap();
         world.pass(50).await;
     }
-    assert!(world.engine.session(session).unwrap().closed.is_none());
+    assert!(world.engine.session_view(session).unwrap().closed.is_none());
 }
 
 pub(crate) async fn a_busy_session_is_not_idle(world: World) {
     let (session, _) = world.create().await;
     let puppet = world.run(session).await;
     world.pass(3_000).await;
-    assert!(world.engine.session(session).unwrap().closed.is_none());
+    assert!(world.engine.session_view(session).unwrap().closed.is_none());
     puppet.exit(0);
     world.wait_for(session, is_finished).await;
     world.pass(999).await;
-    assert!(world.engine.session(session).unwrap().closed.is_none());
+    assert!(world.engine.session_view(session).unwrap().closed.is_none());
     world.pass(1).await;
     let closed = world
         .wait_for(session, |record| {
@@ -107,7 +107,7 @@ pub(crate) async fn a_session_is_closed_when_nobody_uses_it(world: World) {
     world.pass(500).await;
     world.engine.touch(session);
     world.pass(999).await;
-    assert!(world.engine.session(session).unwrap().closed.is_none());
+    assert!(world.engine.session_view(session).unwrap().closed.is_none());
     world.pass(1).await;
     let closed = world
         .wait_for(session, |record| {
@@ -160,7 +160,7 @@ pub(crate) async fn a_clock_that_is_set_back_expires_nobody_who_pulls(world: Wor
     for _ in 0..20 {
         world.settle().await;
     }
-    let view = world.engine.session(session).unwrap();
+    let view = world.engine.session_view(session).unwrap();
     assert!(view.consumer(consumer).is_some(), "its pull is open");
     assert_eq!(view.consumers().count(), 1, "whoever was away has expired");
 }

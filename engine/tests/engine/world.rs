@@ -7,8 +7,8 @@ use rejoin_core::{
     ConsumerId, Event, JobMode, JobSlot, Record, Sequence, SessionId, Timestamp, Visibility,
 };
 use rejoin_engine::{
-    Config, CreatedSession, Engine, Exit, JobAck, NewJob, NewSession, Pull, Pulled, RecoveredState,
-    Runner, RunnerJob, Runtime, Services, SmolRuntime, encode_result,
+    Config, Engine, Exit, JobAck, NewJob, NewSession, Pull, Pulled, RecoveredState, Runner,
+    RunnerJob, Runtime, Services, SmolRuntime, encode_result,
 };
 use rejoin_log::{Log, MemoryLog, ReadLimit};
 use serde_json::{Map, json};
@@ -250,7 +250,8 @@ impl World {
         });
         let services = Services::from([("puppets".into(), runner)]);
         let runtime = Arc::new(Virtual(clock.clone()));
-        let engine = Engine::start(config, runtime, log, replayed, services).unwrap();
+        let engine =
+            rejoin_engine::testing::start(config, runtime, log, replayed, services).unwrap();
         Self {
             host: *host,
             clock,
@@ -266,9 +267,8 @@ impl World {
             reads: true,
             ..NewSession::default()
         };
-        let CreatedSession {
-            session, consumer, ..
-        } = self.engine.create_session(new).await.unwrap();
+        let created = self.engine.create_session(new).await.unwrap();
+        let (session, consumer) = (created.id(), created.consumer());
         (session, consumer.unwrap())
     }
 

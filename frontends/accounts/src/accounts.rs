@@ -5,7 +5,7 @@
 //! this process can make, until the file changes; hashing runs on threads of its own, few at a
 //! time. An unknown account costs the same hash as a wrong password.
 
-use crate::credentials::{Authorization, Credentials, cookie};
+use crate::credentials::Credentials;
 use crate::failures::{self, Failures};
 use crate::file::{Account, AccountsFile, FileError};
 use crate::jwt::{self, Claims};
@@ -13,7 +13,6 @@ use crate::limits::{HASHING, LOOK, VERIFIED, WAITING};
 use crate::role::{Caller, Seal};
 use crate::secret::{self, Key, NoRandom, Password, Verifier};
 use crate::tokens::{TokenKind, Tokens};
-use rejoin_http::Request;
 use smol::lock::Semaphore;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -137,39 +136,6 @@ impl Accounts {
     #[must_use]
     pub fn is_open(&self) -> bool {
         !self.state().is_closed
-    }
-
-    /// Who the request is from by `Authorization`, `Basic` or `Bearer` with a token of that kind,
-    /// or else by the cookie of that name, if one is given. For frontends whose product has no
-    /// rules of its own.
-    ///
-    /// Waits while a password is hashed that wasn't seen before.
-    ///
-    /// # Errors
-    ///
-    /// When it is from nobody that is known.
-    pub async fn caller(
-        &self,
-        request: &Request,
-        kind: TokenKind,
-        cookie_name: Option<&str>,
-    ) -> Result<Caller, Denied> {
-        if self.is_open() {
-            return Ok(Caller::local());
-        }
-        let headers = request.headers();
-        match Authorization::of(headers) {
-            Authorization::Basic(credentials) => {
-                let address = request.peer().ip();
-                self.verify(credentials, address).await
-            }
-            Authorization::Bearer(token) => self.caller_of_token(&token, kind),
-            Authorization::Malformed => Err(Denied::Malformed),
-            Authorization::None => {
-                let token = cookie_name.and_then(|name| cookie(headers, name));
-                self.caller_of_token(token.ok_or(Denied::Missing)?, kind)
-            }
-        }
     }
 
     /// Whose credentials these are. Waits while the password is hashed, if it wasn't verified

@@ -1,24 +1,28 @@
-//! Who may do what: one set of accounts for all frontends.
+//! Accounts: who a request is from, and what they may do. One set of accounts for all frontends.
 //!
-//! A frontend is mounted with an [`Accounts`]. It reads what its product's clients send, asks who
-//! that is, and gets a [`Caller`] or why there is none ([`Denied`]), which it answers as its product
-//! does. Then it asks the caller what they may: see [`Permission`]. What is remembered about
-//! logins is remembered here.
+//! A frontend is mounted with an [`Accounts`] and says by a [`Scheme`] how its clients log in.
+//! [`Accounts::authenticate`] returns the [`Caller`], or why there is none ([`Denied`]), which the
+//! frontend answers as its product does. Then it asks the caller for each [`Permission`].
 //!
 //! ```
-//! use rejoin_accounts::{Accounts, Permission, TokenKind};
+//! use rejoin_accounts::{Accounts, Cookie, Permission, SameSite, Scheme, Source, TokenKind, Tokens};
 //! use rejoin_http::{Request, Response, StatusCode};
 //! use std::time::Duration;
 //!
-//! const TOKENS: TokenKind = TokenKind {
-//!     name: "example",
-//!     idle: Duration::from_secs(2 * 60 * 60),
-//!     absolute: Duration::from_secs(24 * 60 * 60),
+//! const SCHEME: Scheme = Scheme {
+//!     sources: &[Source::Authorization, Source::Cookie],
+//!     tokens: Tokens::Stored(TokenKind {
+//!         name: "example",
+//!         idle: Duration::from_secs(2 * 60 * 60),
+//!         absolute: Duration::from_secs(24 * 60 * 60),
+//!     }),
+//!     cookie: Cookie { name: "example_session", same_site: SameSite::Strict, max_age: None },
+//!     sends_cookie: false,
 //! };
 //!
 //! async fn run(accounts: Accounts, request: Request) -> Response {
-//!     match accounts.caller(&request, TOKENS, Some("example_session")).await {
-//!         Ok(caller) if caller.may(Permission::Run) => Response::empty(StatusCode::OK),
+//!     match accounts.authenticate(&request, &SCHEME).await {
+//!         Ok(login) if login.caller.may(Permission::Run) => Response::empty(StatusCode::OK),
 //!         Ok(_) => Response::empty(StatusCode::FORBIDDEN),
 //!         Err(_) => Response::empty(StatusCode::UNAUTHORIZED),
 //!     }
@@ -26,12 +30,12 @@
 //! # let _ = run;
 //! ```
 //!
-//! What is never true:
+//! Invariants:
 //!
-//! - A password, a hash, a key or a token is in a log, an error or `Debug`.
-//! - It can be told from an answer, or from how long it takes, whether an account exists.
-//! - A server that has had accounts is open to everybody, until it is started again.
-//! - A token outlives its process or its account's password.
+//! - No password, hash, key or token is in a log, an error or `Debug`.
+//! - Neither an answer nor its timing shows whether an account exists.
+//! - A server that has had accounts is not open to everybody until it is restarted.
+//! - A token ends with its process and with its account's password.
 
 mod accounts;
 mod credentials;
@@ -40,6 +44,7 @@ mod file;
 mod jwt;
 pub mod limits;
 mod role;
+mod scheme;
 mod secret;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -49,5 +54,6 @@ pub use accounts::{Accounts, Clock, Denied};
 pub use credentials::{Authorization, Credentials, cookie};
 pub use file::{AccountsFile, FileError, change};
 pub use role::{Caller, Permission, Role};
+pub use scheme::{Cookie, Login, SameSite, Scheme, Source, Tokens};
 pub use secret::{NoRandom, Password};
 pub use tokens::TokenKind;

@@ -2,7 +2,7 @@
 
 use crate::AdminState;
 use crate::text::Text;
-use rejoin_engine::{EngineStatus, Stats};
+use rejoin_engine::{EngineStatus, Label, Stats, Totals};
 use rejoin_http::{HttpMetrics, STATUS_CLASSES};
 
 /// Microseconds of a second: what is counted in the former is told in the latter.
@@ -56,7 +56,7 @@ fn sessions(text: &mut Text, stats: &Stats) {
     text.counter("rejoin_sessions_created_total", "Sessions created.")
         .is(stats.sessions_created);
     text.counter("rejoin_sessions_closed_total", "Sessions closed, by cause.")
-        .each("cause", stats.sessions_closed.iter().copied());
+        .each("cause", named(&stats.sessions_closed));
     text.gauge("rejoin_consumers", "Consumers of open sessions.")
         .is(stats.consumers);
     text.counter(
@@ -68,7 +68,7 @@ fn sessions(text: &mut Text, stats: &Stats) {
         "rejoin_consumers_left_total",
         "Consumers that left, by cause.",
     )
-    .each("cause", stats.consumers_left.iter().copied());
+    .each("cause", named(&stats.consumers_left));
 }
 
 fn jobs(text: &mut Text, stats: &Stats) {
@@ -77,7 +77,7 @@ fn jobs(text: &mut Text, stats: &Stats) {
     text.counter("rejoin_jobs_submitted_total", "Jobs submitted.")
         .is(stats.jobs_submitted);
     text.counter("rejoin_jobs_finished_total", "Jobs finished, by outcome.")
-        .each("outcome", stats.jobs_finished.iter().copied());
+        .each("outcome", named(&stats.jobs_finished));
     text.counter("rejoin_results_total", "Results emitted by jobs.")
         .is(stats.results);
     text.counter(
@@ -91,12 +91,13 @@ fn commands(text: &mut Text, stats: &Stats) {
     let help = "Commands decided, by kind and by whether they were accepted.";
     let mut commands = text.counter("rejoin_commands_total", help);
     for (decision, counts) in [("accepted", &stats.accepted), ("refused", &stats.refused)] {
-        for (kind, count) in counts {
-            commands.of(&[("kind", *kind), ("decision", decision)], count);
+        for (kind, count) in named(counts) {
+            commands.of(&[("kind", kind), ("decision", decision)], count);
         }
     }
     text.counter("rejoin_rejections_total", "Commands refused, by reason.")
-        .each("reason", stats.rejections.iter().copied());
+        // Always 0: kept for those who sum up or draw it.
+        .each("reason", named(&stats.rejections).chain([("other", 0)]));
     text.gauge("rejoin_queue_length", "Requests that wait to be decided.")
         .is(stats.queue);
     text.gauge("rejoin_queue_limit", "How many may wait.")
@@ -106,6 +107,10 @@ fn commands(text: &mut Text, stats: &Stats) {
         "Requests refused because too many waited.",
     )
     .is(stats.overloaded);
+}
+
+fn named<L: Label>(totals: &Totals<L>) -> impl Iterator<Item = (&'static str, u64)> {
+    totals.iter().map(|(label, total)| (label.label(), total))
 }
 
 pub(crate) fn log(text: &mut Text, log: &rejoin_log::segment::Numbers) {

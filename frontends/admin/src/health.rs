@@ -33,7 +33,6 @@ fn answer(status: StatusCode, text: &'static str) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rejoin_engine::{Config, RecoveredState, Services, SmolRuntime};
     use rejoin_http::test_call::call;
     use rejoin_log::MemoryLog;
@@ -45,7 +44,8 @@ mod tests {
         let config = Config::default();
         let replayed = RecoveredState::new(&config);
         let (log, runtime) = (Box::new(MemoryLog::new()), Arc::new(SmolRuntime));
-        let engine = Engine::start(config, runtime, log, replayed, Services::new()).unwrap();
+        let engine =
+            rejoin_engine::testing::start(config, runtime, log, replayed, Services::new()).unwrap();
         let mut app = rejoin_http::Router::default();
         let state = crate::AdminState {
             engine: engine.clone(),

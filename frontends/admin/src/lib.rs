@@ -40,16 +40,13 @@ pub struct AdminState {
 /// Mounts the three paths.
 ///
 /// ```
-/// use rejoin_engine::{Config, Engine, RecoveredState, Services, SmolRuntime};
+/// use rejoin_engine::Engine;
 /// use rejoin_http::test_call::call;
-/// use rejoin_log::MemoryLog;
 /// use rejoin_admin::AdminState;
 /// use std::sync::Arc;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let config = Config::default();
-/// let (log, replayed) = (Box::new(MemoryLog::new()), RecoveredState::new(&config));
-/// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, Services::new())?;
+/// let engine = smol::block_on(Engine::in_memory().open())?;
 /// let mut router = rejoin_http::Router::default();
 /// rejoin_admin::mount(&mut router, AdminState {
 ///     engine,

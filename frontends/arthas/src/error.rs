@@ -1,16 +1,16 @@
-//! What a request can be refused for, and in which words: the whole table in one place.
+//! The errors of this API, with their `state` and `message`.
 //!
-//! Never an HTTP status: clients of this API read `state` and `message`, and treat every status
+//! None has an HTTP status: clients of this API read `state` and `message`, and take every status
 //! but 200 as a broken server.
 
-use crate::statement::Blank;
-use crate::translate::removed;
-use crate::wire::State;
+use crate::statement::NoStatement;
+use crate::translate::removed_message;
+use crate::wire::{Answer, State};
 use rejoin_core::{ConsumerId, Rejection, Sequence, SessionId};
 use rejoin_engine::{CommandError, PullError, Unavailable};
 use std::fmt;
 
-/// Why a request is not carried out. A closed list, in alphabetical order.
+/// Why a request failed or was refused.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
     /// The request has no `action`.
@@ -21,11 +21,11 @@ pub(crate) enum Fault {
     ConsumerMissing,
     /// No such consumer reads the session.
     ConsumerNotFound(String),
-    /// The engine had no effect to give, for a reason that has no words of its own on this wire.
+    /// The engine rejected a command for a reason that has no message of this API.
     Engine(CommandError),
     /// The account may not do it.
     Forbidden(String),
-    /// The session's foreground is taken.
+    /// Another job runs in the session's foreground.
     JobRunning,
     /// Only POST is supported.
     MethodUnsupported(String),
@@ -33,7 +33,7 @@ pub(crate) enum Fault {
     NoForegroundJob,
     /// The log could not be read.
     Reading(PullError),
-    /// The body is not a request.
+    /// The body is not a valid request.
     RequestInvalid(String),
     /// The body is the literal `null`.
     RequestNull,
@@ -41,25 +41,25 @@ pub(crate) enum Fault {
     SessionMissing,
     /// No such session is open.
     SessionNotFound(String),
-    /// The session was closed, and removed when its time was over.
+    /// The session was closed, and removed by retention.
     SessionRemoved {
-        /// Which it was.
+        /// The removed session.
         session: SessionId,
-        /// The last of its records; all are gone.
+        /// The sequence of its last record.
         last: Sequence,
     },
-    /// No session could be created.
+    /// The session could not be created.
     SessionUncreated(String),
-    /// A statement could not become a job.
+    /// The statement did not become a job.
     StatementFailed {
-        /// By which action.
+        /// The action, as its message names it.
         action: &'static str,
         /// Why.
         reason: String,
     },
-    /// The command line holds nothing to run.
-    StatementMissing(Blank),
-    /// Nobody said how it went.
+    /// The command line has nothing to run.
+    StatementMissing(NoStatement),
+    /// No handler gave an answer.
     Unprocessed,
 }
 
@@ -92,7 +92,7 @@ impl Fault {
         }
     }
 
-    /// What a failed pull or read says of the session and the consumer that it named.
+    /// The error of a pull of this consumer.
     pub(crate) fn of_pull(error: PullError, session: SessionId, consumer: ConsumerId) -> Self {
         match error {
             PullError::ConsumerNotFound => Self::ConsumerNotFound(consumer.to_string()),
@@ -100,7 +100,7 @@ impl Fault {
         }
     }
 
-    /// What a failed read says of the session that it named.
+    /// The error of a read of this session.
     pub(crate) fn of_read(error: PullError, session: SessionId) -> Self {
         match error {
             PullError::SessionNotFound => Self::SessionNotFound(session.to_string()),
@@ -108,9 +108,9 @@ impl Fault {
         }
     }
 
-    /// The same fault as that of an action which was to run a statement: what will not be accepted
-    /// later either has failed, and so has what cannot be read any more, since it did run.
-    pub(crate) fn of_statement(self, action: &'static str) -> Self {
+    /// Turns the error into a failure of the action that runs a statement, unless a later attempt may
+    /// succeed. A read error counts as a failure, because the statement has run.
+    pub(crate) fn into_statement_failure(self, action: &'static str) -> Self {
         match self {
             Self::Engine(error) if !is_retryable(&error) => Self::StatementFailed {
                 action,
@@ -120,18 +120,24 @@ impl Fault {
                 action,
                 reason: error.to_string(),
             },
-            Self::StatementMissing(blank) => Self::StatementFailed {
+            Self::StatementMissing(reason) => Self::StatementFailed {
                 action,
-                reason: blank.0.into(),
+                reason: reason.0.into(),
             },
             fault => fault,
         }
     }
 }
 
-impl From<Blank> for Fault {
-    fn from(blank: Blank) -> Self {
-        Self::StatementMissing(blank)
+impl From<Fault> for Answer {
+    fn from(fault: Fault) -> Self {
+        Self::new(fault.state()).message(&fault.to_string())
+    }
+}
+
+impl From<NoStatement> for Fault {
+    fn from(reason: NoStatement) -> Self {
+        Self::StatementMissing(reason)
     }
 }
 
@@ -160,7 +166,7 @@ impl fmt::Display for Fault {
             Self::ConsumerMissing => f.write_str("'consumerId' is required"),
             Self::ConsumerNotFound(consumer) => write!(f, "consumer not found: {consumer}"),
             Self::Engine(error) => error.fmt(f),
-            Self::Forbidden(why) => write!(f, "Error! command not permitted: {why}"),
+            Self::Forbidden(reason) => write!(f, "Error! command not permitted: {reason}"),
             Self::JobRunning => f.write_str("Another job is running."),
             Self::MethodUnsupported(method) => write!(f, "Unsupported http method: {method}"),
             Self::NoForegroundJob => f.write_str("no foreground job is running"),
@@ -172,20 +178,20 @@ impl fmt::Display for Fault {
             Self::SessionMissing => f.write_str("'sessionId' is required"),
             Self::SessionNotFound(session) => write!(f, "session not found: {session}"),
             Self::SessionRemoved { session, last } => {
-                let lost = removed(Sequence(1), *last);
-                write!(f, "session not found: {session}: {lost}")
+                let reason = removed_message(Sequence(1), *last);
+                write!(f, "session not found: {session}: {reason}")
             }
             Self::SessionUncreated(reason) => write!(f, "create api session failed: {reason}"),
             Self::StatementFailed { action, reason } => {
                 write!(f, "{action} command failed:{reason}")
             }
-            Self::StatementMissing(blank) => f.write_str(blank.0),
+            Self::StatementMissing(reason) => f.write_str(reason.0),
             Self::Unprocessed => f.write_str("The request was not processed"),
         }
     }
 }
 
-/// Whether the same request may be carried out later.
+/// Whether the same request may succeed later.
 fn is_retryable(error: &CommandError) -> bool {
     match error {
         CommandError::Rejected(rejection) => rejection.is_retryable(),
@@ -203,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_accepted_later_is_refused_and_the_rest_has_failed() {
+    fn errors_that_may_pass_are_refused_and_others_failed() {
         let too_long = Rejection::TooLong {
             what: "statement",
             limit: 3,
@@ -239,7 +245,7 @@ mod tests {
                 "create api session failed: there is no service called sql",
             ),
         ] {
-            let fault = Fault::from(error).of_statement("Exec");
+            let fault = Fault::from(error).into_statement_failure("Exec");
             assert_eq!(fault.state(), state, "{fault}");
             assert_eq!(fault.to_string(), message);
         }

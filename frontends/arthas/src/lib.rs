@@ -1,11 +1,11 @@
-//! The HTTP API of Arthas, told from Rejoin's log.
+//! The HTTP API of Arthas, served from Rejoin's log.
 //!
-//! One path, `POST /api`: a JSON object with an `action` enters, a JSON object with a `state`
-//! leaves, and the HTTP status is 200 whatever happened. Real clients of that API work unchanged;
-//! what they are shown is translated from records at the moment they ask. This frontend remembers
-//! nothing: what a consumer has seen is its cursor, which the engine keeps.
+//! There is one path, `POST /api`. The request is a JSON object with an `action`, the response is a
+//! JSON object with a `state`, and the HTTP status is always 200. Real clients of that API work
+//! unchanged. The frontend has no state: responses are translated from records on each request, and
+//! the engine keeps each consumer's cursor.
 //!
-//! # What is different from the product
+//! # Differences from the product
 //!
 #![doc = include_str!("../DIFFERENCES.md")]
 
@@ -19,11 +19,11 @@ mod translate;
 mod wire;
 
 use crate::error::Fault;
-use crate::login::Entered;
+use crate::login::SCHEME;
 use crate::request::Request;
 use crate::wire::Answer;
 use jiff::tz::TimeZone;
-use rejoin_accounts::{Accounts, Caller};
+use rejoin_accounts::{Accounts, Caller, Login};
 use rejoin_core::{JobId, SessionId};
 use rejoin_engine::Engine;
 use rejoin_http::{Method, Request as HttpRequest, Response, Route, Router, StatusCode, route};
@@ -31,21 +31,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Its part of the OpenAPI document: what can be asked, and what is answered.
+/// This frontend's part of the OpenAPI document.
 pub const OPENAPI: &str = include_str!("../openapi.json");
 
-/// What this frontend is told when it is mounted.
+/// Settings of the frontend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The service that runs the statements; none means the engine's own choice.
+    /// The service that runs the statements; `None` means the engine's default service.
     pub service: Option<Arc<str>>,
-    /// How long a pull waits when there is nothing: 2 seconds, as in the product.
+    /// How long a pull waits when there is nothing to return. The default is 2 seconds, as in the
+    /// product.
     pub pull_wait: Duration,
-    /// How long an `exec` may take that doesn't say: 30 seconds, as in the product.
+    /// How long an `exec` without `execTimeout` may take. The default is 30 seconds, as in the
+    /// product.
     pub exec_timeout: Duration,
-    /// How many bytes of results a job of `exec` may emit, since its answer is one piece, held in
-    /// memory: 64 MiB.
+    /// How many bytes of results a job of `exec` may emit. The whole response is held in memory. The
+    /// default is 64 MiB.
     pub exec_output: u64,
 }
 
@@ -60,35 +62,22 @@ impl Default for Settings {
     }
 }
 
-/// Mounts the API on an application, at `/api`.
+/// Mounts the API on a router, at `/api`.
 ///
 /// ```
 /// use rejoin_accounts::Accounts;
 /// use rejoin_arthas::{Settings, mount};
-/// use rejoin_engine::{Config, Engine, RecoveredState, Services, SmolRuntime};
-/// use rejoin_http::{HostCheck, Limits, Server, test_client::Client};
-/// use rejoin_log::MemoryLog;
-/// use std::sync::Arc;
+/// use rejoin_engine::testing::Hold;
+/// use rejoin_engine::Engine;
+/// use rejoin_http::{HostCheck, HttpLimits, HttpServer, test_client::Client};
 ///
-/// # use futures::future::BoxFuture;
-/// # use rejoin_engine::{Exit, Runner, RunnerJob};
-/// # #[derive(Debug)]
-/// # struct Shell;
-/// # impl Runner for Shell {
-/// #     fn run(&self, _: RunnerJob) -> BoxFuture<'static, Exit> {
-/// #         Box::pin(async { Exit::default() })
-/// #     }
-/// # }
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let config = Config::default();
-/// let services = Services::from([("shell".into(), Arc::new(Shell) as _)]);
-/// let (log, replayed) = (Box::new(MemoryLog::new()), RecoveredState::new(&config));
-/// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
+/// let engine = smol::block_on(Engine::in_memory().service("shell", Hold).open())?;
 ///
 /// let mut router = rejoin_http::Router::default();
 /// mount(&mut router, engine, Accounts::open()?, Settings::default());
 /// let any_port = ([127, 0, 0, 1], 0).into();
-/// let server = Server::bind(any_port, router, Limits::default(), HostCheck::local())?;
+/// let server = HttpServer::bind(any_port, router, HttpLimits::default(), HostCheck::local())?;
 /// let (address, shutdown) = (server.local_addr(), server.shutdown());
 /// let server = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
 ///
@@ -111,8 +100,8 @@ pub fn mount(router: &mut Router, engine: Engine, accounts: Accounts, settings: 
 
 /// The one path of the API; the action is in the body.
 pub const ROUTES: &[Route<Frontend>] = &[
-    // Clients pull all the time, and tide would be a quarter of what a pull costs: a pull of three
-    // results takes 32,745 instructions without it.
+    // Clients poll this path all the time. A pull of three results takes 32,745 instructions when
+    // dispatched directly; through tide, a quarter of the cost of a pull would be tide.
     route!(ANY "/api" => Frontend::api).direct(),
 ];
 
@@ -123,9 +112,7 @@ pub struct Frontend {
     accounts: Accounts,
 }
 
-/// The API apart from HTTP: the body of a request enters, the body of its answer leaves.
-///
-/// Nothing of it changes: clones are as good as the one that they were made from.
+/// The API without HTTP: it maps a request body to a response body. Clones share the engine.
 #[derive(Clone, Debug)]
 pub struct Arthas {
     engine: Engine,
@@ -134,7 +121,7 @@ pub struct Arthas {
 }
 
 impl Arthas {
-    /// The API of an engine, which shows times in the zone of the system.
+    /// The API of an engine. Times are shown in the system's time zone.
     pub fn new(engine: Engine, settings: Settings) -> Self {
         Self {
             engine,
@@ -143,70 +130,84 @@ impl Arthas {
         }
     }
 
-    /// Answers a request of `caller` that came from the network address `remote`, where it came
-    /// from one.
+    /// Answers a request that `caller` sent from the network address `remote`, if there is one.
     ///
-    /// The answer is one JSON object, whatever `body` is. Waits as long as the request asks for;
-    /// it may be given up at any time.
+    /// The response body is always one JSON object, whatever `body` is. Waits as long as the request
+    /// asks for. The future can be dropped at any time; an `exec` then goes on in the background.
+    ///
+    /// Calls `log` with the session and the job of the request as soon as each is known.
     pub async fn answer(
         &self,
         body: &[u8],
         remote: Option<SocketAddr>,
         caller: &Caller,
-    ) -> Vec<u8> {
-        self.answer_noting(body, remote, caller, |_, _| ()).await
-    }
-
-    /// As [`Self::answer`]. Notes which session and job the request is about as soon as it is known.
-    async fn answer_noting(
-        &self,
-        body: &[u8],
-        remote: Option<SocketAddr>,
-        caller: &Caller,
-        note: impl Fn(Option<SessionId>, Option<JobId>),
+        log: impl Fn(LogField),
     ) -> Vec<u8> {
         let mut request = match Request::parse(body) {
             Ok(request) => request,
             Err(fault) => return Answer::from(fault).encode(None),
         };
-        let named = request.session.as_ref().and_then(|it| it.parse().ok());
-        note(named, None);
-        // Nobody poses as somebody else.
+        let named = request.session.as_ref().and_then(|name| name.parse().ok());
+        if let Some(session) = named {
+            log(LogField::Session(session));
+        }
+        // With accounts, a client cannot use another user's name.
         if let Some(name) = caller.name() {
             request.user = Some((**name).into());
         }
-        let answer = self.handle(&request, named, remote, caller).await;
-        let answer = answer.unwrap_or_else(Answer::from);
-        note(answer.session.filter(|it| named != Some(*it)), answer.job);
+        let answer = match self.dispatch(&request, named, remote, caller).await {
+            Ok(answer) => answer,
+            Err(fault) => Answer::from(self.or_removed(fault, named).await),
+        };
+        if let Some(session) = answer.session.filter(|session| named != Some(*session)) {
+            log(LogField::Session(session));
+        }
+        if let Some(job) = answer.job {
+            log(LogField::Job(job));
+        }
         answer.encode(request.id.as_deref())
     }
 }
 
+/// What a request is about, for the server's own log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogField {
+    /// The session that the request names or creates.
+    Session(SessionId),
+    /// The job that the request starts or interrupts.
+    Job(JobId),
+}
+
 impl Frontend {
     async fn api(&self, http: &HttpRequest) -> Response {
-        let Ok(Entered { caller, cookie }) = login::enter(&self.accounts, http).await else {
-            return login::refuse();
+        let login = self.accounts.authenticate(http, &SCHEME).await;
+        let Ok(Login {
+            caller,
+            by_token,
+            token,
+        }) = login
+        else {
+            return login::unauthorized();
         };
         let body = if http.method() == Method::POST {
-            // A request that came from no connection has no address.
+            // A request that did not come over a connection has no address.
             let peer = http.peer();
             let remote = (!peer.ip().is_unspecified()).then_some(peer);
-            let log = |session: Option<SessionId>, job: Option<JobId>| {
-                session.inspect(|session| http.log_session(*session));
-                job.inspect(|job| http.log_job(*job));
+            let log = |field| match field {
+                LogField::Session(session) => http.log_session(session),
+                LogField::Job(job) => http.log_job(job),
             };
-            let arthas = &self.arthas;
-            arthas
-                .answer_noting(http.body(), remote, &caller, log)
-                .await
+            self.arthas.answer(http.body(), remote, &caller, log).await
         } else {
             let fault = Fault::MethodUnsupported(http.method().to_string());
             Answer::from(fault).encode(None)
         };
         let response = Response::new(StatusCode::OK, JSON, body);
-        match cookie {
-            Some(token) => response.header("set-cookie", login::keep(http, &token)),
-            None => response,
+        match token {
+            Some(token) if !by_token => {
+                response.header("set-cookie", SCHEME.cookie.set(&token, http))
+            }
+            _ => response,
         }
     }
 }

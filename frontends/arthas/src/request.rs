@@ -1,8 +1,7 @@
-//! The request object: what enters is the body as it was sent, what leaves has every coercion that
-//! clients rely on behind it. A blank identity never leaves: it means that there is none.
+//! Parses the request object, with the coercions that clients rely on.
 //!
-//! Members are kept as the raw text of their JSON until it is known that somebody wants them, so
-//! that a large body of unknown members costs nothing but its own bytes.
+//! Members stay raw JSON text until they are needed, so that a large body of unknown members costs
+//! no memory but its own bytes, and a deeply nested one no stack.
 
 use crate::error::Fault;
 use crate::limits::EXEC_TIMEOUT_MILLIS;
@@ -12,26 +11,26 @@ use serde_json::value::RawValue;
 use std::fmt;
 use std::time::Duration;
 
-/// What a client asks for.
+/// A parsed request.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Request {
-    /// As sent; [`Action::named`] knows which one it is.
+    /// As sent; [`Action::named`] parses it.
     pub(crate) action: Option<String>,
-    /// What to run, as sent.
+    /// The command line, as sent.
     pub(crate) command: Option<String>,
-    /// The consumer's name, not blank.
+    /// The consumer's ID, not blank.
     pub(crate) consumer: Option<String>,
-    /// How long an `exec` may take; `None` where the default holds.
+    /// How long an `exec` may take; `None` means the default.
     pub(crate) exec_timeout: Option<Duration>,
-    /// To be echoed, even when blank.
+    /// The `requestId`, which the answer repeats even when it is blank.
     pub(crate) id: Option<String>,
-    /// The session's name, not blank.
+    /// The session's ID, not blank.
     pub(crate) session: Option<String>,
-    /// Who uses the session from now on, not blank.
+    /// The user of the session from now on, not blank.
     pub(crate) user: Option<String>,
 }
 
-/// What can be asked for.
+/// The actions of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     AsyncExec,
@@ -45,14 +44,14 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// The action of this name, in any case and between any blanks.
+    /// The action with this name. Case and surrounding blanks don't matter.
     pub(crate) fn named(name: &str) -> Option<Self> {
         let name = name.trim();
         let named = |(known, _): &&(&str, Self)| known.eq_ignore_ascii_case(name);
         ACTIONS.iter().find(named).map(|(_, action)| *action)
     }
 
-    /// What one has to be allowed for it. Closing depends on whose session it is, too.
+    /// The permission that it needs. Closing also depends on whose session it is.
     pub(crate) fn permission(self) -> Permission {
         match self {
             Self::AsyncExec | Self::Exec => Permission::Run,
@@ -76,11 +75,11 @@ const ACTIONS: [(&str, Action); 8] = [
 ];
 
 impl Request {
-    /// Reads a request body.
+    /// Parses a request body.
     ///
     /// # Errors
     ///
-    /// When it is not one JSON object, or its `execTimeout` is not a number.
+    /// If it is not one JSON object, or its `execTimeout` is not a number.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Fault> {
         let body = body.trim_ascii();
         match body.first() {
@@ -107,14 +106,16 @@ impl Request {
     }
 }
 
-/// A string member's text. Anything else that stands in a string's place is its own JSON.
+/// The text of a member. A value that is not a string becomes its JSON text.
 fn text(member: &RawValue) -> Result<Option<String>, Fault> {
     let json = member.get();
     match json.as_bytes().first() {
         Some(b'n') => Ok(None),
-        // Nothing to decode: what stands between the quotes was found to be well-formed before.
+        // Without escapes there is nothing to decode: the parser has checked the string already.
         Some(b'"') if !json.contains('\\') => {
-            let text = json.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+            let text = json
+                .strip_prefix('"')
+                .and_then(|text| text.strip_suffix('"'));
             Ok(text.map(Into::into))
         }
         Some(b'"') => serde_json::from_str(json)
@@ -124,12 +125,12 @@ fn text(member: &RawValue) -> Result<Option<String>, Fault> {
     }
 }
 
-/// A timeout, in milliseconds. Parts of one don't count; nothing and less than that mean the
+/// Parses a timeout in milliseconds. Fractions are cut off; zero and negative numbers mean the
 /// default.
 fn millis(text: &str) -> Result<Option<Duration>, Fault> {
     let text = text.trim();
     let number = text.parse().ok().filter(|number: &f64| number.is_finite());
-    // Saturates, so that what is too large stays too large.
+    // The cast saturates, so a number that is too large stays too large.
     match number.map(|number| number as i64) {
         Some(millis) if millis <= EXEC_TIMEOUT_MILLIS => {
             let millis = u64::try_from(millis).unwrap_or(0);
@@ -143,7 +144,8 @@ fn invalid(error: &serde_json::Error) -> Fault {
     Fault::RequestInvalid(error.to_string())
 }
 
-/// The members that anybody knows, as they were sent. Of two of the same name the last counts.
+/// The known members, as they were sent. If a name is repeated, the last value counts, as in the
+/// product; a derived `Deserialize` would refuse the request.
 #[derive(Debug, Default)]
 struct Members<'a> {
     action: Option<&'a RawValue>,
@@ -241,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn every_member_is_read_and_unknown_ones_are_not_minded() {
+    fn every_member_is_read_and_unknown_ones_are_ignored() {
         let request = parsed(
             r#" {"action":"exec","requestId":"r","sessionId":"s","consumerId":"c","command":"ls",
                 "execTimeout":5000,"userId":"u","Action":"no","other":[{"deep":[null]}]} "#,
@@ -262,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_as_good_as_missing() {
+    fn null_means_missing() {
         let request = parsed(
             r#"{"action":null,"requestId":null,"sessionId":null,"consumerId":null,"command":null,
                "execTimeout":null,"userId":null}"#,
@@ -272,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blank_identity_means_none_and_a_blank_request_id_is_kept() {
+    fn a_blank_id_means_none_but_a_blank_request_id_is_kept() {
         let request = parsed(
             r#"{"requestId":"","sessionId":"","consumerId":" \t","userId":" ","command":" "}"#,
         );
@@ -287,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_string_becomes_its_json_text() {
+    fn a_value_that_is_not_a_string_becomes_its_json_text() {
         for (json, text) in [
             ("7", "7"),
             ("1.50", "1.50"),
@@ -332,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_that_is_no_number_is_refused() {
+    fn a_timeout_that_is_not_a_number_is_refused() {
         for (json, text) in [
             ("\"abc\"", "abc"),
             ("\"1x\"", "1x"),
@@ -381,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_members_of_one_name_the_last_counts() {
+    fn of_repeated_members_the_last_counts() {
         assert_eq!(
             parsed(r#"{"action":"a","action":"b"}"#).action.as_deref(),
             Some("b")
@@ -389,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_is_known_in_any_case_and_between_blanks() {
+    fn case_and_surrounding_blanks_of_an_action_do_not_matter() {
         assert_eq!(Action::named(" exec "), Some(Action::Exec));
         assert_eq!(Action::named("EXEC"), Some(Action::Exec));
         assert_eq!(Action::named("Pull_Results"), Some(Action::PullResults));
@@ -398,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_costs_no_stack() {
+    fn deep_nesting_uses_no_stack() {
         let deep = format!(r#"{{"x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(parsed(&deep), Request::default());
         let deep = format!(

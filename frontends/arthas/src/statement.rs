@@ -1,35 +1,35 @@
-//! A command line becomes a statement: what runs, and whether others must wait for it.
+//! Splits a command line into the statement to run and its slot.
 
 use rejoin_core::JobSlot;
 
-/// What is said of a command line that holds nothing to run.
+/// Why a command line has nothing to run, as a message for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Blank(pub(crate) &'static str);
+pub(crate) struct NoStatement(pub(crate) &'static str);
 
 /// Splits a command line: `statement &` runs in the background.
 ///
 /// # Errors
 ///
 /// When there is nothing to run.
-pub(crate) fn parse(line: Option<&str>) -> Result<(&str, JobSlot), Blank> {
-    let line = line.ok_or(Blank("there is no command"))?;
+pub(crate) fn parse(line: Option<&str>) -> Result<(&str, JobSlot), NoStatement> {
+    let line = line.ok_or(NoStatement("there is no command"))?;
     let (statement, slot) = match line.trim_end().strip_suffix('&') {
         Some(statement) if is_operator(statement) => (statement.trim_end(), JobSlot::Background),
         _ => (line, JobSlot::Foreground),
     };
     if statement.trim().is_empty() {
-        let blank = if line.is_empty() {
+        let reason = if line.is_empty() {
             "the command is empty"
         } else {
             "the command is blank"
         };
-        return Err(Blank(blank));
+        return Err(NoStatement(reason));
     }
     Ok((statement, slot))
 }
 
-/// Whether an `&` after this stands for itself: `&&` is another operator, and after an odd number
-/// of backslashes it is a character like others.
+/// Whether an `&` after this text is the background operator: `&&` is another operator, and an odd
+/// number of backslashes escapes it.
 fn is_operator(before: &str) -> bool {
     let backslashes = before.len() - before.trim_end_matches('\\').len();
     !before.ends_with('&') && backslashes.is_multiple_of(2)
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_line_is_run_as_it_was_sent() {
+    fn any_other_line_runs_unchanged() {
         for line in ["ls", " ls ", "a &&", "a & b", r"echo \&", "echo '&'"] {
             assert_eq!(parse(Some(line)), Ok((line, JobSlot::Foreground)), "{line}");
         }
@@ -65,12 +65,12 @@ mod tests {
 
     #[test]
     fn a_line_without_a_statement_is_refused() {
-        assert_eq!(parse(None), Err(Blank("there is no command")));
-        assert_eq!(parse(Some("")), Err(Blank("the command is empty")));
+        assert_eq!(parse(None), Err(NoStatement("there is no command")));
+        assert_eq!(parse(Some("")), Err(NoStatement("the command is empty")));
         for line in [" ", "\t\n", "&", " & "] {
             assert_eq!(
                 parse(Some(line)),
-                Err(Blank("the command is blank")),
+                Err(NoStatement("the command is blank")),
                 "{line}"
             );
         }

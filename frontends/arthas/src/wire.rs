@@ -1,11 +1,10 @@
-//! What is sent, member for member: the envelope of every answer, and the writing of JSON as this
-//! API has it — compact, members in alphabetical order at every level, never a null.
+//! The envelope of every answer, and a JSON writer for this API: compact, members in alphabetical
+//! order at every level, without nulls.
 
-use crate::error::Fault;
 use rejoin_core::{ConsumerId, JobId, SessionId};
 use std::fmt::{self, Write as _};
 
-/// How it went, in the words of the wire.
+/// The `state` of an answer or of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Failed,
@@ -27,7 +26,7 @@ impl State {
     }
 }
 
-/// An answer: the envelope. Which identities are in it differs from action to action.
+/// The envelope of an answer. Which IDs it has depends on the action.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) body: Option<Vec<u8>>,
@@ -35,7 +34,7 @@ pub(crate) struct Answer {
     pub(crate) message: Option<String>,
     pub(crate) session: Option<SessionId>,
     pub(crate) state: State,
-    /// What it is about; not sent.
+    /// The job that it is about, for the server's own log. Not sent.
     pub(crate) job: Option<JobId>,
 }
 
@@ -71,15 +70,15 @@ impl Answer {
         self
     }
 
-    /// Says which job it is about, for the server's own log.
+    /// Sets the job that it is about, for the server's own log.
     pub(crate) fn about(mut self, job: JobId) -> Self {
         self.job = Some(job);
         self
     }
 
-    /// The bytes to send, with the request's own identity where it has one.
+    /// The response body, with the `requestId` of the request if it had one.
     pub(crate) fn encode(&self, request: Option<&str>) -> Vec<u8> {
-        // More than the envelope has beside its body, unless a message is long.
+        // Enough for the envelope around the body, unless the message is long.
         let mut json = Vec::with_capacity(self.body.as_ref().map_or(0, Vec::len) + 256);
         Object::write(&mut json, |envelope| {
             if let Some(body) = &self.body {
@@ -99,21 +98,14 @@ impl Answer {
     }
 }
 
-impl From<Fault> for Answer {
-    fn from(fault: Fault) -> Self {
-        Self::new(fault.state()).message(&fault.to_string())
-    }
-}
-
-/// A JSON object that is being written. Members are written in the order of the calls, which the
-/// caller keeps alphabetical.
+/// Writes a JSON object. The caller gives the members in alphabetical order; debug builds check it.
 pub(crate) struct Object<'a> {
     json: &'a mut Vec<u8>,
     last: &'static str,
 }
 
 impl<'a> Object<'a> {
-    /// Writes an object with the members that `members` gives it.
+    /// Appends an object with the members that `members` writes.
     pub(crate) fn write(json: &'a mut Vec<u8>, members: impl FnOnce(&mut Self)) {
         json.push(b'{');
         let mut object = Self { json, last: "" };
@@ -121,13 +113,13 @@ impl<'a> Object<'a> {
         object.json.push(b'}');
     }
 
-    /// The object by itself, as the body of an answer.
+    /// A new buffer with the object, such as the body of an answer.
     pub(crate) fn of(members: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
-        Self::around(0, members)
+        Self::with_capacity(0, members)
     }
 
-    /// As [`Self::of`], with room for so many bytes beside its small members.
-    pub(crate) fn around(bytes: usize, members: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
+    /// Like [`Self::of`], with space for `bytes` bytes more than small members need.
+    pub(crate) fn with_capacity(bytes: usize, members: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
         let mut json = Vec::with_capacity(bytes + 128);
         Object::write(&mut json, members);
         json
@@ -144,7 +136,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A text that needs no escapes, such as one of this frontend's own.
+    /// A string that needs no escapes, such as a constant.
     pub(crate) fn plain(&mut self, name: &'static str, text: &str) {
         self.name(name);
         self.json.push(b'"');
@@ -152,7 +144,7 @@ impl<'a> Object<'a> {
         self.json.push(b'"');
     }
 
-    /// What shows as a text that needs no escapes, such as an identity or a date.
+    /// A value whose `Display` needs no escapes, as a string: an ID, for example.
     pub(crate) fn shown(&mut self, name: &'static str, value: impl fmt::Display) {
         self.name(name);
         self.json.push(b'"');
@@ -166,7 +158,7 @@ impl<'a> Object<'a> {
         self.show(value);
     }
 
-    /// What is JSON already.
+    /// A value that is JSON already.
     pub(crate) fn json(&mut self, name: &'static str, json: &[u8]) {
         self.name(name);
         self.json.extend_from_slice(json);
@@ -183,16 +175,13 @@ impl<'a> Object<'a> {
         self.json.extend_from_slice(b"\":");
     }
 
-    #[expect(
-        clippy::expect_used,
-        reason = "bytes in memory take all that is written"
-    )]
+    #[expect(clippy::expect_used, reason = "writing to a Vec cannot fail")]
     fn show(&mut self, value: impl fmt::Display) {
-        write!(Text(self.json), "{value}").expect("memory can be written");
+        write!(Text(self.json), "{value}").expect("writing to a Vec cannot fail");
     }
 }
 
-/// Bytes that texts are written to, without the detour over what can fail.
+/// Formats straight into the buffer, without going through `io::Write` and its errors.
 struct Text<'a>(&'a mut Vec<u8>);
 
 impl fmt::Write for Text<'_> {
@@ -202,12 +191,9 @@ impl fmt::Write for Text<'_> {
     }
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "bytes in memory take all that is written"
-)]
+#[expect(clippy::expect_used, reason = "writing to a Vec cannot fail")]
 fn write_text(json: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(json, text).expect("memory can be written");
+    serde_json::to_writer(json, text).expect("writing to a Vec cannot fail");
 }
 
 #[cfg(test)]
@@ -219,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn members_stand_in_alphabetical_order_and_what_is_missing_is_left_out() {
+    fn members_are_in_alphabetical_order_and_missing_ones_are_left_out() {
         let session = SessionId::from_bytes([0xab; 16]);
         let consumer = ConsumerId {
             token: [7; 16],
@@ -243,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_escaped_as_little_as_json_allows() {
+    fn strings_have_no_more_escapes_than_json_requires() {
         let answer = Answer::new(State::Failed).message("a/b \"c\" \\ \n\u{1} é 会");
         assert_eq!(
             encoded(&answer, None),
@@ -254,7 +240,7 @@ mod tests {
     #[test]
     #[cfg(debug_assertions)]
     #[should_panic(expected = "a after b")]
-    fn members_out_of_order_are_a_mistake() {
+    fn members_out_of_order_panic_in_debug_builds() {
         Object::of(|body| {
             body.value("b", 1);
             body.value("a", 1);

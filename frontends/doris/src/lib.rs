@@ -1,14 +1,19 @@
-//! The session tables of Apache Doris' FE, told from Rejoin's views.
+//! The session tables of the REST API of Apache Doris' frontend node (FE), for Rejoin's sessions.
 //!
-//! `GET /rest/v1/session` and `GET /rest/v1/session/all`: a table of the open sessions in an
-//! envelope, and the HTTP status is 200 whatever happened. This frontend remembers nothing; the
-//! table is a fold of the log that the engine keeps.
+//! `GET /rest/v1/session` and `GET /rest/v1/session/all` return a table of the open sessions in an
+//! envelope, always with HTTP status 200. The tables are made from the engine's views; this crate
+//! has no state of its own.
 //!
-//! What the columns mean here: `Id` is the session's number, `Host` the address and port of whoever
-//! created it, `Db` its service, `Command` is `Query` while a job of it runs, else `Sleep`, `Time`
-//! the whole seconds since then, and `Info` the running statement.
+//! | column | in Rejoin |
+//! | --- | --- |
+//! | `Id` | the session's number |
+//! | `Host` | the address and port of the client that created the session |
+//! | `Db` | the session's service |
+//! | `Command` | `Query` while a job of the session runs, otherwise `Sleep` |
+//! | `Time` | whole seconds since `Command` last changed |
+//! | `Info` | the running statement |
 //!
-//! # What is different from the product
+//! # Differences from the product
 //!
 #![doc = include_str!("../DIFFERENCES.md")]
 
@@ -18,28 +23,27 @@ mod table;
 
 use futures::{StreamExt, stream};
 use jiff::tz::TimeZone;
-use limits::{TURN, WHOLE};
-use login::Refused;
+use limits::BUFFER_MAX;
+use login::Refusal;
 use rejoin_accounts::{Accounts, Caller};
 use rejoin_core::Selection;
-use rejoin_engine::Engine;
-use rejoin_http::{Bytes, Method, Request, Response, Route, Router, StatusCode, route};
+use rejoin_engine::{Engine, SessionPager};
+use rejoin_http::{Method, Request, Response, Route, Router, StatusCode, route};
 use serde_json::json;
-use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
-use table::Scene;
+use table::RowContext;
 
-/// Its part of the OpenAPI document: what can be asked, and what is answered.
+/// This API's part of the OpenAPI document.
 pub const OPENAPI: &str = include_str!("../openapi.json");
 
-/// What this frontend is told when it is mounted.
+/// Settings of the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Which columns the tables have: the documented ones.
+    /// Which columns the tables have; by default the documented ones.
     pub columns: Columns,
-    /// What the column `FE` says: the host that has the sessions.
+    /// The value of the column `FE`: the host that runs the sessions. `127.0.0.1` by default.
     pub node: Arc<str>,
 }
 
@@ -55,43 +59,29 @@ impl Default for Settings {
 /// The columns of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Columns {
-    /// The nine that are documented; for all nodes `FE` is before them.
+    /// The nine documented columns, preceded by `FE` in the table of all nodes.
     Documented,
-    /// The fourteen that newer versions (2.1, 3.x) send.
+    /// The fourteen columns of newer versions (2.1, 3.x).
     Newer,
 }
 
-/// Mounts the tables on an application, at `/rest/v1/session` and `/rest/v1/session/all`, and what
-/// clients log in with.
+/// Mounts the tables (`/rest/v1/session`, `/rest/v1/session/all`) and the login endpoints.
 ///
 /// ```
 /// use rejoin_accounts::Accounts;
 /// use rejoin_doris::{Settings, mount};
-/// use rejoin_engine::{Config, Engine, NewSession, RecoveredState, Services, SmolRuntime};
-/// use rejoin_http::{HostCheck, Limits, Server, test_client::Client};
-/// use rejoin_log::MemoryLog;
-/// use std::sync::Arc;
+/// use rejoin_engine::testing::Hold;
+/// use rejoin_engine::{Engine, NewSession};
+/// use rejoin_http::{HostCheck, HttpLimits, HttpServer, test_client::Client};
 ///
-/// # use futures::future::BoxFuture;
-/// # use rejoin_engine::{Exit, Runner, RunnerJob};
-/// # #[derive(Debug)]
-/// # struct Shell;
-/// # impl Runner for Shell {
-/// #     fn run(&self, _: RunnerJob) -> BoxFuture<'static, Exit> {
-/// #         Box::pin(async { Exit::default() })
-/// #     }
-/// # }
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let config = Config::default();
-/// let services = Services::from([("shell".into(), Arc::new(Shell) as _)]);
-/// let (log, replayed) = (Box::new(MemoryLog::new()), RecoveredState::new(&config));
-/// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
+/// let engine = smol::block_on(Engine::in_memory().service("shell", Hold).open())?;
 /// smol::block_on(engine.create_session(NewSession::default()))?;
 ///
 /// let mut router = rejoin_http::Router::default();
 /// mount(&mut router, engine, Accounts::open()?, Settings::default());
 /// let any_port = ([127, 0, 0, 1], 0).into();
-/// let server = Server::bind(any_port, router, Limits::default(), HostCheck::local())?;
+/// let server = HttpServer::bind(any_port, router, HttpLimits::default(), HostCheck::local())?;
 /// let (address, shutdown) = (server.local_addr(), server.shutdown());
 /// let server = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
 ///
@@ -143,143 +133,143 @@ impl Doris {
     }
 
     async fn sessions(&self, http: &Request, is_all: bool) -> Response {
-        match login::enter(&self.accounts, http).await {
-            Ok(entered) => {
-                let table = self.table(is_all, &entered.caller).await;
-                with_cookie(http, table, entered.cookie.as_deref())
+        match login::log_in(&self.accounts, http).await {
+            Ok(login) => {
+                let table = self.table(is_all, &login.caller).await;
+                with_cookie(http, table, login.token.as_deref())
             }
-            Err(refused) => refuse(&refused),
+            Err(refusal) => refuse(&refusal),
         }
     }
 
     async fn logout(&self, http: &Request) -> Response {
-        login::leave(&self.accounts, http);
+        login::log_out(&self.accounts, http);
         let body = r#"{"msg":"success","code":0,"data":null,"count":0}"#;
-        Response::new(StatusCode::OK, JSON, body).header("set-cookie", login::forget())
+        Response::new(StatusCode::OK, JSON, body).header("set-cookie", login::COOKIE.delete())
     }
 
     async fn login(&self, http: &Request) -> Response {
-        match login::enter(&self.accounts, http).await {
-            Ok(entered) => {
+        match login::log_in(&self.accounts, http).await {
+            Ok(login) => {
                 let body = r#"{"msg":"Login success!","code":200}"#;
-                let answer = Response::new(StatusCode::OK, JSON, body);
-                with_cookie(http, answer, entered.cookie.as_deref())
+                let response = Response::new(StatusCode::OK, JSON, body);
+                with_cookie(http, response, login.token.as_deref())
             }
-            Err(refused) => refuse(&refused),
+            Err(refusal) => refuse(&refusal),
         }
     }
 
-    /// Whose cookie it is. Where there are no accounts it is the product's first user.
+    /// The account of the cookie. Without accounts this is `root`, the product's first user.
     async fn me(&self, http: &Request) -> Response {
         if http.header("authorization").is_some() {
-            return refuse(&Refused::unauthorized("Cookie is invalid"));
+            return refuse(&Refusal::unauthorized("Cookie is invalid"));
         }
-        let user = if self.accounts.is_open() {
-            Ok("root".into())
-        } else {
-            let entered = login::enter_by_cookie(&self.accounts, http);
-            entered.map(|it| it.caller.name().cloned().unwrap_or_default())
-        };
+        let login = login::log_in_by_cookie(&self.accounts, http).await;
+        let user = login.map(|login| {
+            let name = login.caller.name().cloned();
+            name.unwrap_or_else(|| "root".into())
+        });
         match user {
-            // Pages of elsewhere are told by their origin; the token is there for who looks.
+            // Cross-site requests are rejected by Origin; the token only satisfies clients that
+            // expect one.
             Ok(user) => {
                 let body = format!(r#"{{"user":{},"csrfToken":"unused"}}"#, json!(*user));
                 Response::new(StatusCode::OK, JSON, body)
             }
-            Err(refused) => refuse(&refused),
+            Err(refusal) => refuse(&refusal),
         }
     }
 
     async fn table(&self, is_all: bool, caller: &Caller) -> Response {
-        let columns = table::columns(self.settings.columns, is_all);
-        let head = format!(
-            r#"{{"msg":"success","code":0,"data":{{"column_names":{},"rows":["#,
-            json!(columns)
-        );
-        let rows = Rows {
-            engine: self.engine.clone(),
-            scene: Scene {
-                columns,
-                node: self.settings.node.to_string(),
-                now: self.engine.runtime().now(),
-                zone: self.zone.clone(),
-            },
-            is_all,
-            user: caller.shown_user().map(Into::into),
-            from: Some(0),
-            told: 0,
-            is_over: false,
-        };
-        let parts = stream::unfold(rows, |mut rows| async move {
-            let part = rows.next().await?;
-            Some((Ok::<_, io::Error>(Bytes::from(part)), rows))
-        });
-        let parts = stream::iter([Ok(Bytes::from(head))]).chain(parts);
-        if self.engine.view(|views| views.open_count()) > WHOLE {
-            return Response::streaming(StatusCode::OK, JSON, parts);
-        }
-        let mut whole = Vec::new();
-        let mut parts = std::pin::pin!(parts);
-        while let Some(Ok(part)) = parts.next().await {
-            whole.extend_from_slice(&part);
-        }
-        Response::new(StatusCode::OK, JSON, whole)
-    }
-}
-
-/// A table that is being written: some sessions at a time, so that a long one neither holds up the
-/// writer nor fills the memory.
-#[derive(Debug)]
-struct Rows {
-    engine: Engine,
-    scene: Scene,
-    is_all: bool,
-    /// Whose sessions; none: everybody's.
-    user: Option<Arc<str>>,
-    /// The number from which on it goes on; none: all are written.
-    from: Option<u64>,
-    told: usize,
-    is_over: bool,
-}
-
-impl Rows {
-    async fn next(&mut self) -> Option<Vec<u8>> {
-        let mut out = Vec::new();
-        let Some(from) = self.from else {
-            if std::mem::replace(&mut self.is_over, true) {
-                return None;
-            }
-            // Of one node it is the size of `data`, which has two members.
-            let count = if self.is_all { self.told } else { 2 };
-            out.extend_from_slice(format!("]}},\"count\":{count}}}").as_bytes());
-            return Some(out);
-        };
         let selection = Selection {
-            numbers: from..=u64::MAX,
-            user: self.user.as_deref(),
+            user: caller.shown_user(),
             ..Selection::default()
         };
-        let (mut last, told) = (None, self.told);
-        self.engine.view(|views| {
-            for view in views.select(&selection, 0).take(TURN) {
-                if self.told > 0 {
-                    out.push(b',');
-                }
-                out.extend_from_slice(&self.scene.row(view));
-                self.told += 1;
-                last = view.number.0.checked_add(1);
-            }
+        let pager = SessionPager::new(&self.engine, &selection);
+        let is_long = pager.remaining() > BUFFER_MAX;
+        let context = RowContext {
+            columns: table::columns(self.settings.columns, is_all),
+            node: self.settings.node.to_string(),
+            now: self.engine.runtime().now(),
+            zone: self.zone.clone(),
+        };
+        let head = format!(
+            r#"{{"msg":"success","code":0,"data":{{"column_names":{},"rows":["#,
+            json!(context.columns)
+        );
+        let writer = TableWriter {
+            pager,
+            context,
+            is_all,
+            row_count: 0,
+            next_part: Part::Rows,
+        };
+        let parts = stream::unfold(writer, |mut writer| async move {
+            let part = writer.next_part().await?;
+            Some((part, writer))
         });
-        self.from = last.filter(|_| self.told - told == TURN);
-        if self.from.is_some() {
-            // Gives the connections of the same thread their turn.
-            self.engine.runtime().timer(Duration::ZERO).await;
-        }
-        Some(out)
+        let parts = stream::iter([head.into_bytes()]).chain(parts);
+        Response::from_parts(StatusCode::OK, JSON, is_long, parts).await
     }
 }
 
-/// The envelope of what did not work.
+/// Writes the body of a table after its head, some rows at a time: a long table neither keeps the
+/// views locked nor fills the memory.
+#[derive(Debug)]
+struct TableWriter {
+    pager: SessionPager,
+    context: RowContext,
+    is_all: bool,
+    row_count: usize,
+    next_part: Part,
+}
+
+#[derive(Debug)]
+enum Part {
+    Rows,
+    Tail,
+    None,
+}
+
+impl TableWriter {
+    async fn next_part(&mut self) -> Option<Vec<u8>> {
+        match self.next_part {
+            Part::Rows => {
+                let (out, has_more) = self.rows();
+                if has_more {
+                    self.pager.yield_now().await;
+                } else {
+                    self.next_part = Part::Tail;
+                }
+                Some(out)
+            }
+            Part::Tail => {
+                self.next_part = Part::None;
+                // Without `all`, the product counts the two members of `data`.
+                let count = if self.is_all { self.row_count } else { 2 };
+                Some(format!("]}},\"count\":{count}}}").into_bytes())
+            }
+            Part::None => None,
+        }
+    }
+
+    /// The rows of one step, and whether there may be more.
+    fn rows(&mut self) -> (Vec<u8>, bool) {
+        let mut out = Vec::new();
+        let (context, row_count) = (&self.context, &mut self.row_count);
+        let has_more = self.pager.step(|view| {
+            if *row_count > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(&context.row(view));
+            *row_count += 1;
+            ControlFlow::Continue(())
+        });
+        (out, has_more)
+    }
+}
+
+/// The envelope of an error.
 fn failed(msg: &str, code: u16, reason: &str) -> Response {
     let (msg, reason) = (json!(msg), json!(reason));
     let body = format!(r#"{{"msg":{msg},"code":{code},"data":{reason},"count":0}}"#);
@@ -288,14 +278,14 @@ fn failed(msg: &str, code: u16, reason: &str) -> Response {
 
 const JSON: &str = "application/json";
 
-fn refuse(refused: &Refused) -> Response {
-    failed(refused.msg, refused.code, &refused.reason)
+fn refuse(refusal: &Refusal) -> Response {
+    failed(refusal.msg, refusal.code, &refusal.reason)
 }
 
-fn with_cookie(http: &Request, answer: Response, token: Option<&str>) -> Response {
+fn with_cookie(http: &Request, response: Response, token: Option<&str>) -> Response {
     match token {
-        Some(token) => answer.header("set-cookie", login::keep(http, token)),
-        None => answer,
+        Some(token) => response.header("set-cookie", login::COOKIE.set(token, http)),
+        None => response,
     }
 }
 

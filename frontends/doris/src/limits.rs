@@ -1,13 +1,9 @@
-//! The bounds that this frontend keeps, in one place.
+//! The bounds of this frontend.
 
-/// Sessions that are shown before others may have their turn.
-pub(crate) const TURN: usize = 100;
+/// Rows of a table that is answered with a `Content-Length`; a longer table is streamed.
+pub(crate) const BUFFER_MAX: usize = 1_000;
 
-/// Sessions of a table that is answered as one piece; a longer one is sent as it is made.
-pub(crate) const WHOLE: usize = 1_000;
+/// Characters of a running statement that a row shows.
+pub(crate) const INFO_CHARS: usize = 100;
 
-/// Characters of a statement that are shown.
-pub(crate) const INFO: usize = 100;
-
-const _: () = assert!(TURN <= WHOLE);
-const _: () = assert!(INFO <= rejoin_core::limits::SHOWN_STATEMENT);
+const _: () = assert!(INFO_CHARS <= rejoin_core::limits::SHOWN_STATEMENT);

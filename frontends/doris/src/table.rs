@@ -1,15 +1,15 @@
-//! Views become rows: pure, so that what this product shows is tested without a server.
+//! The columns of the tables, and the row of a session.
 
 use crate::Columns;
-use crate::limits::INFO;
+use crate::limits::INFO_CHARS;
 use jiff::tz::TimeZone;
 use rejoin_core::{SessionView, Timestamp};
 
-/// From where and when a table is looked at.
+/// What a row depends on apart from its session.
 #[derive(Clone, Debug)]
-pub(crate) struct Scene {
+pub(crate) struct RowContext {
     pub(crate) columns: &'static [&'static str],
-    /// The host that has the sessions.
+    /// The value of the column `FE`.
     pub(crate) node: String,
     pub(crate) now: Timestamp,
     pub(crate) zone: TimeZone,
@@ -27,8 +27,8 @@ pub(crate) fn columns(columns: Columns, is_all: bool) -> &'static [&'static str]
     }
 }
 
-impl Scene {
-    /// The session's row: texts, in the order of the columns.
+impl RowContext {
+    /// The session's row, a JSON object: every cell is a string, in the order of the columns.
     pub(crate) fn row(&self, view: &SessionView) -> Vec<u8> {
         let mut row = b"{".to_vec();
         for column in self.columns {
@@ -56,7 +56,7 @@ impl Scene {
             "Host" => name(&view.remote),
             "Id" => view.number.to_string(),
             "Info" => current.map_or_else(String::new, |job| {
-                job.statement.chars().take(INFO).collect()
+                job.statement.chars().take(INFO_CHARS).collect()
             }),
             "LoginTime" => self.login_time(view.created),
             "QueryId" => current.map_or_else(String::new, |job| {
@@ -69,7 +69,7 @@ impl Scene {
         }
     }
 
-    /// `2017-07-17 11:10:39`; what is beyond a date is shown as the epoch.
+    /// `2017-07-17 11:10:39`. A time beyond the range of dates is shown as the epoch.
     fn login_time(&self, at: Timestamp) -> String {
         let millis = i64::try_from(at.as_millis()).unwrap_or_default();
         let instant = jiff::Timestamp::from_millisecond(millis).unwrap_or_default();
@@ -108,13 +108,13 @@ mod tests {
     };
     use std::time::Duration;
 
-    const MANNER: JobMode = JobMode {
+    const MODE: JobMode = JobMode {
         slot: JobSlot::Foreground,
         visibility: Visibility::Session,
     };
 
-    /// A session that was created at 1 s, and then, at 2 s …, these.
-    fn row(events: Vec<Event>, form: Columns, is_all: bool) -> String {
+    /// The row of a session that was created at 1 s and then had these events at 2 s, 3 s …
+    fn row(events: Vec<Event>, columns: Columns, is_all: bool) -> String {
         let mut views = Views::default();
         let mut first = created();
         if let Event::SessionCreated { user, remote, .. } = &mut first {
@@ -131,19 +131,19 @@ mod tests {
                 event,
             });
         }
-        let scene = Scene {
-            columns: columns(form, is_all),
+        let context = RowContext {
+            columns: super::columns(columns, is_all),
             node: "10.14.170.23".into(),
             now: Timestamp::from_millis(231_999),
             zone: TimeZone::UTC,
         };
-        String::from_utf8(scene.row(views.session(SESSION).unwrap())).unwrap()
+        String::from_utf8(context.row(views.session(SESSION).unwrap())).unwrap()
     }
 
     fn submitted(statement: &str) -> Event {
         Event::JobSubmitted {
             job: JobId(26),
-            mode: MANNER,
+            mode: MODE,
             statement: statement.into(),
             timeout: Duration::from_secs(1),
             output_limit: 1,
@@ -153,12 +153,12 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_session_sleeps_since_it_has_nothing_to_do() {
+    fn the_time_of_an_idle_session_counts_from_its_last_job() {
         let idle = r#"{"Id":"1","User":"ro\"ot","Host":"10.81.85.89:31465","Cluster":"default_cluster","Db":"test","Command":"Sleep","Time":"230","State":"","Info":""}"#;
         assert_eq!(row(vec![], Columns::Documented, false), idle);
         let finished = Event::JobFinished {
             job: JobId(26),
-            mode: MANNER,
+            mode: MODE,
             outcome: Outcome::Completed,
             status: 0,
             message: None,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn of_all_nodes_the_host_comes_first() {
+    fn the_table_of_all_nodes_begins_with_the_host() {
         let row = row(vec![], Columns::Documented, true);
         assert!(
             row.starts_with(r#"{"FE":"10.14.170.23","Id":"1","#),
@@ -177,18 +177,18 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_session_shows_the_beginning_of_what_it_runs() {
-        let long = "ä".repeat(INFO + 1);
+    fn a_busy_session_shows_the_beginning_of_its_statement() {
+        let long = "ä".repeat(INFO_CHARS + 1);
         let row = row(vec![submitted(&long)], Columns::Documented, false);
         let busy = format!(
             r#""Command":"Query","Time":"229","State":"","Info":"{}"}}"#,
-            "ä".repeat(INFO)
+            "ä".repeat(INFO_CHARS)
         );
         assert!(row.ends_with(&busy), "{row}");
     }
 
     #[test]
-    fn the_newer_form_is_the_same_for_one_node_and_for_all() {
+    fn the_newer_columns_are_the_same_for_one_node_and_for_all() {
         let one = row(vec![submitted("ls")], Columns::Newer, false);
         let expected = concat!(
             r#"{"CurrentConnected":"No","Id":"1","User":"ro\"ot","Host":"10.81.85.89:31465","#,

@@ -7,7 +7,7 @@
 //! names hyper.
 //!
 //! ```
-//! use rejoin_http::{HostCheck, Limits, Request, Response, Route, Router, Server, StatusCode, route};
+//! use rejoin_http::{HostCheck, HttpLimits, Request, Response, Route, Router, HttpServer, StatusCode, route};
 //! use std::sync::Arc;
 //!
 //! struct Echo;
@@ -25,7 +25,7 @@
 //! let mut router = Router::default();
 //! router.mount("echo", Arc::new(Echo), ROUTES);
 //! let any_port = ([127, 0, 0, 1], 0).into();
-//! let server = Server::bind(any_port, router, Limits::default(), HostCheck::local())?;
+//! let server = HttpServer::bind(any_port, router, HttpLimits::default(), HostCheck::local())?;
 //! let stop = async { /* until the process receives a signal */ };
 //! smol::block_on(server.run(stop))?;
 //! # Ok(())
@@ -42,7 +42,7 @@
 //!   Spawn what must not stop halfway.
 //! - A panic in a handler does not end the process. It is answered with 500 and logged. This needs
 //!   `panic = "unwind"`.
-//! - A client can't make the server hold more than [`Limits`] says.
+//! - A client can't make the server hold more than [`HttpLimits`] says.
 //!
 //! Why tide only routes: its listener never sets `TCP_NODELAY`, so every response on a kept
 //! connection takes 44 ms; its parser panics on a header that is not ASCII, believes any
@@ -63,11 +63,11 @@ pub mod test_server;
 pub mod test_tls;
 mod web;
 
-pub use limits::{HEADER_BYTES_MOST, Limits};
+pub use limits::{HttpLimits, MAX_HEADER_BYTES};
 pub use observe::{FrontendMetrics, HttpMetrics, Observer, RequestLog, STATUS_CLASSES};
 pub use server::shutdown::Shutdown;
 pub use server::tls::{Tls, TlsError};
-pub use server::{BindError, Server, Stopped};
+pub use server::{BindError, HttpServer, Stopped};
 pub use web::host_check::HostCheck;
 pub use web::request::Request;
 pub use web::response::Response;

@@ -1,48 +1,48 @@
-//! Every bound of this layer, with its name, its unit and its default.
+//! All limits of this crate, with their units and defaults.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-/// How much a server takes from its clients, and how long it waits for them.
+/// How much a server accepts from its clients, and how long it waits for them.
 ///
 /// ```
 /// use std::time::Duration;
-/// use rejoin_http::Limits;
+/// use rejoin_http::HttpLimits;
 ///
-/// let limits = Limits { body_bytes: 64 * 1024, idle: Duration::from_secs(5), ..Limits::default() };
+/// let limits = HttpLimits { body_bytes: 64 * 1024, idle: Duration::from_secs(5), ..HttpLimits::default() };
 /// assert_eq!(limits.connections, 10_000);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of a request's body. More is refused with 413; a `Content-Length` above it unread.
+pub struct HttpLimits {
+    /// Bytes of a request's body. More is refused with 413, without reading it if `Content-Length`
+    /// says so.
     pub body_bytes: usize,
     /// Bytes of a request's line and headers together. More is refused with 431.
-    /// At most [`HEADER_BYTES_MOST`].
+    /// At most [`MAX_HEADER_BYTES`].
     pub header_bytes: usize,
     /// Headers of a request. More is refused with 431.
     pub headers: usize,
     /// How long a connection may be without a complete request head: silent between two requests,
     /// or slow in sending one. Then it is closed without an answer.
     pub idle: Duration,
-    /// How long a client may take to agree on an encryption. Then it is cut.
+    /// How long a TLS handshake may take. Then the connection is closed.
     pub handshake: Duration,
     /// How long a request's body may take, from its head to its last byte. Then 408.
     pub body_read: Duration,
-    /// How long a client may take not one byte of what is sent to it. Then it is cut.
+    /// How long a client may take no byte of what is sent to it. Then the connection is closed.
     pub write: Duration,
-    /// How long a connection that is closed with input unread goes on discarding it, so that the
-    /// client finds the answer instead of a reset.
+    /// How long a connection that is closed with unread input goes on discarding it, so that the
+    /// client gets the response instead of a reset.
     pub linger: Duration,
     /// Open connections. One more is answered 503 and closed.
     pub connections: usize,
-    /// How long open requests may take to finish once the server is told to stop. Then they are
-    /// dropped.
+    /// How long open requests may take to finish once the server stops. Then they are dropped.
     pub shutdown: Duration,
     /// Threads that serve connections; handlers run on them.
     pub threads: NonZeroUsize,
 }
 
-impl Default for Limits {
+impl Default for HttpLimits {
     fn default() -> Self {
         Self {
             body_bytes: 10 * 1024 * 1024,
@@ -60,31 +60,31 @@ impl Default for Limits {
     }
 }
 
-/// The most that [`Limits::header_bytes`] can be; more is taken as this.
-pub const HEADER_BYTES_MOST: usize = READ_BUFFER_BYTES;
+/// The maximum of [`HttpLimits::header_bytes`]; a larger value is taken as this.
+pub const MAX_HEADER_BYTES: usize = READ_BUFFER_BYTES;
 
-/// What a connection reads ahead at most.
+/// Maximum bytes that a connection reads ahead.
 pub(crate) const READ_BUFFER_BYTES: usize = 256 * 1024;
 
-/// What one read takes from a socket at most; one such buffer for each thread.
+/// Maximum bytes of one read from a socket; each thread has one such buffer.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
 
-/// What a closing connection discards at most, however fast it comes.
+/// Maximum bytes that a closing connection discards.
 pub(crate) const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
-/// What is encrypted at most before the client has taken it.
+/// Maximum encrypted bytes that the client has not taken yet.
 pub(crate) const ENCRYPT_BYTES: usize = 64 * 1024;
 
-/// The longest file of certificates, or of a key, that is read.
+/// Maximum bytes of a file of certificates or of a key.
 pub(crate) const PEM_BYTES: u64 = 1024 * 1024;
 
-/// Connections above the limit that are told so at the same time; more are closed without a word.
+/// Connections above the limit that are answered 503 at the same time; more are just closed.
 pub(crate) const REFUSED_AT_ONCE: usize = 64;
 
 /// At most so many characters of a request's path are logged.
 pub(crate) const LOGGED_PATH_CHARS: usize = 256;
 
-/// Pause after a failed accept: most often the process has no file descriptors left.
+/// Pause after a failed accept: usually the process is out of file descriptors.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Connections that wait in the kernel to be accepted.
@@ -93,7 +93,7 @@ pub(crate) const BACKLOG: i32 = 1024;
 /// Connections handed to a thread that it hasn't taken yet.
 pub(crate) const HANDOVER: usize = 256;
 
-/// How long a stopped server waits for its threads; one may be held by a handler that blocks.
+/// How long a stopped server waits for its threads; a handler that blocks may hold one.
 pub(crate) const THREADS_END: Duration = Duration::from_secs(1);
 
 // hyper's own smallest buffer.

@@ -15,7 +15,7 @@ use std::time::Instant;
 /// Where a server counts, and which requests it logs.
 ///
 /// ```
-/// use rejoin_http::{HostCheck, HttpMetrics, Limits, Observer, RequestLog, Router, Server};
+/// use rejoin_http::{HostCheck, HttpMetrics, HttpLimits, Observer, RequestLog, Router, HttpServer};
 /// use std::sync::Arc;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,7 +26,7 @@ use std::time::Instant;
 ///     log: RequestLog::Failed,
 /// };
 /// let any_port = ([127, 0, 0, 1], 0).into();
-/// let server = Server::bind(any_port, Router::default(), Limits::default(), HostCheck::local())?;
+/// let server = HttpServer::bind(any_port, Router::default(), HttpLimits::default(), HostCheck::local())?;
 /// let _server = server.observed(observer);
 /// assert_eq!(metrics.frontends()[0].requests("2xx"), Some(0));
 /// # Ok(())

@@ -12,8 +12,8 @@
 
 #![expect(clippy::expect_used, reason = "documented to panic")]
 
-use crate::limits::Limits;
-use crate::server::Server;
+use crate::limits::HttpLimits;
+use crate::server::HttpServer;
 use crate::server::shutdown::Shutdown;
 use crate::test_client::Client;
 use crate::web::host_check::HostCheck;
@@ -36,7 +36,7 @@ impl TestServer {
     #[must_use]
     pub fn start(router: Router) -> Self {
         let any_port = (Ipv4Addr::LOCALHOST, 0).into();
-        let server = Server::bind(any_port, router, Limits::default(), HostCheck::local())
+        let server = HttpServer::bind(any_port, router, HttpLimits::default(), HostCheck::local())
             .expect("a port of loopback is free");
         let (address, shutdown) = (server.local_addr(), server.shutdown());
         std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));

@@ -63,10 +63,10 @@ impl MaxScale {
         if target.as_ref().is_some_and(is_auth) {
             return self.auth(http, &query, form).await;
         }
-        let entered = login::enter(&self.accounts, http).await?;
+        let login = login::log_in(&self.accounts, http).await?;
         let method = method.ok_or(Fault::MethodUnknown)?;
-        entered.permit(http, &method)?;
-        let caller = entered.caller;
+        login::permit(&login, http, &method)?;
+        let caller = login.caller;
         let body = match &http.body()[..] {
             [] => None,
             bytes => Some(request::parse_body(bytes)?),

@@ -43,31 +43,18 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 ///
 /// ```
 /// use rejoin_accounts::Accounts;
-/// use rejoin_engine::{Config, Engine, NewSession, RecoveredState, Services, SmolRuntime};
-/// use rejoin_http::{HostCheck, Limits, Server, test_client::Client};
-/// use rejoin_log::MemoryLog;
-/// use std::sync::Arc;
+/// use rejoin_engine::testing::Hold;
+/// use rejoin_engine::{Engine, NewSession};
+/// use rejoin_http::{HostCheck, HttpLimits, HttpServer, test_client::Client};
 ///
-/// # use futures::future::BoxFuture;
-/// # use rejoin_engine::{Exit, Runner, RunnerJob};
-/// # #[derive(Debug)]
-/// # struct Shell;
-/// # impl Runner for Shell {
-/// #     fn run(&self, _: RunnerJob) -> BoxFuture<'static, Exit> {
-/// #         Box::pin(async { Exit::default() })
-/// #     }
-/// # }
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let config = Config::default();
-/// let services = Services::from([("shell".into(), Arc::new(Shell) as _)]);
-/// let (log, replayed) = (Box::new(MemoryLog::new()), RecoveredState::new(&config));
-/// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, services)?;
+/// let engine = smol::block_on(Engine::in_memory().service("shell", Hold).open())?;
 /// smol::block_on(engine.create_session(NewSession::default()))?;
 ///
 /// let mut router = rejoin_http::Router::default();
 /// rejoin_maxscale::mount(&mut router, engine, Accounts::open()?);
 /// let any_port = ([127, 0, 0, 1], 0).into();
-/// let server = Server::bind(any_port, router, Limits::default(), HostCheck::local())?;
+/// let server = HttpServer::bind(any_port, router, HttpLimits::default(), HostCheck::local())?;
 /// let (address, shutdown) = (server.local_addr(), server.shutdown());
 /// let server = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
 ///

@@ -1,67 +1,50 @@
-//! Who asks, as this API's clients say it: the cookie, else `Authorization`; and `/v1/auth`, which
-//! gives them a token for either.
-//!
-//! A request's headers and query enter; a caller or a refusal in the product's words leaves. Tokens
-//! are signed, not remembered: they end with their time, their account's password and the process.
+//! How clients of this API log in: by the cookie, else `Authorization`; and `/v1/auth`, which gives
+//! them a token for either. Tokens are signed and not stored: they end with their time, their
+//! account's password and the process.
 
 use crate::error::Fault;
 use crate::query::Query;
-use rejoin_accounts::{Accounts, Authorization, Caller, Permission, cookie};
+use rejoin_accounts::{
+    Accounts, Authorization, Caller, Cookie, Denied, Login, Permission, SameSite, Scheme, Source,
+    Tokens,
+};
 use rejoin_http::{Method, Request, Response, StatusCode};
 use std::time::Duration;
 
-/// Somebody who was let in.
-#[derive(Debug)]
-pub(crate) struct Entered {
-    pub(crate) caller: Caller,
-    /// By a token, and not by a password.
-    by_token: bool,
-}
+const SCHEME: Scheme = Scheme {
+    sources: &[Source::Cookie, Source::Authorization],
+    tokens: Tokens::Signed,
+    cookie: Cookie {
+        name: COOKIE,
+        same_site: SameSite::Strict,
+        max_age: None,
+    },
+    // Only `/v1/auth` sends it.
+    sends_cookie: false,
+};
 
-/// Lets in whoever has an account. Waits while a password is hashed that wasn't seen before.
-pub(crate) async fn enter(accounts: &Accounts, http: &Request) -> Result<Entered, Fault> {
-    if accounts.is_open() {
-        return Ok(Entered {
-            caller: Caller::local(),
-            by_token: false,
-        });
-    }
-    let headers = http.headers();
-    let token = match (cookie(headers, COOKIE), Authorization::of(headers)) {
-        (Some(token), _) => token.to_owned(),
-        (None, Authorization::Bearer(token)) => token,
-        (None, Authorization::Basic(credentials)) => {
-            let address = http.peer().ip();
-            let caller = accounts.verify(credentials, address).await;
-            return Ok(Entered {
-                caller: caller.map_err(|_| challenge(http))?,
-                by_token: false,
-            });
-        }
-        (None, Authorization::None | Authorization::Malformed) => return Err(challenge(http)),
-    };
-    let caller = accounts.caller_of_jwt(&token);
-    Ok(Entered {
-        caller: caller.map_err(|_| Fault::Denied { challenges: false })?,
-        by_token: true,
+pub(crate) async fn log_in(accounts: &Accounts, http: &Request) -> Result<Login, Fault> {
+    let login = accounts.authenticate(http, &SCHEME).await;
+    login.map_err(|denied| match denied {
+        Denied::Expired => Fault::Denied { challenges: false },
+        _ => challenge(http),
     })
 }
 
-impl Entered {
-    /// Whether they may do that: who may only read is told so, or asked for another password.
-    pub(crate) fn permit(&self, http: &Request, method: &Method) -> Result<(), Fault> {
-        // Which of the two counts is the product's to say; here neither may write.
-        let reads = [method, http.method()]
-            .iter()
-            .all(|it| matches!(**it, Method::GET | Method::HEAD | Method::OPTIONS));
-        match (
-            reads || self.caller.may(Permission::CloseOwn),
-            self.by_token,
-        ) {
-            (true, _) => Ok(()),
-            (false, true) => Err(Fault::NotAdministrator),
-            (false, false) => Err(challenge(http)),
-        }
+/// Refuses a request that writes to an account that may only read: a token with 403, a password by
+/// asking for another one.
+pub(crate) fn permit(login: &Login, http: &Request, method: &Method) -> Result<(), Fault> {
+    // Both the overriding method and the real one must be allowed.
+    let reads = [method, http.method()]
+        .iter()
+        .all(|method| matches!(**method, Method::GET | Method::HEAD | Method::OPTIONS));
+    match (
+        reads || login.caller.may(Permission::CloseOwn),
+        login.by_token,
+    ) {
+        (true, _) => Ok(()),
+        (false, true) => Err(Fault::NotAdministrator),
+        (false, false) => Err(challenge(http)),
     }
 }
 

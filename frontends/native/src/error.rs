@@ -1,41 +1,39 @@
-//! What a request can be refused for: one JSON shape, `application/problem+json` (RFC 9457).
+//! The errors of the API, sent as `application/problem+json` (RFC 9457).
 
-use crate::login;
 use rejoin_accounts::Denied;
 use rejoin_core::Rejection;
 use rejoin_engine::{CommandError, PullError, Unavailable};
-use rejoin_http::Method;
-use rejoin_http::{Response, StatusCode};
+use rejoin_http::{Method, Response, StatusCode};
 use serde_json::json;
 use std::fmt;
 
-/// Why a request is not carried out.
+/// Why a request failed.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
-    /// The engine did not take the command.
+    /// The engine rejected the command.
     Command(CommandError),
-    /// Nobody knows who asks.
+    /// The request is not authenticated.
     Denied(Denied),
     /// The account may not do it.
     Forbidden(String),
-    /// The job is not known, or not any more.
+    /// The job does not exist, or is no longer remembered.
     JobNotFound(String),
-    /// The path has no such method.
+    /// The path does not allow the method.
     MethodNotAllowed(Method),
-    /// There is nothing at the path.
+    /// The path does not exist.
     PathNotFound(String),
     /// The records could not be read.
     Read(PullError),
-    /// The request is not one.
+    /// The request is malformed.
     RequestInvalid(String),
-    /// No such session is known.
+    /// The session does not exist.
     SessionNotFound(String),
 }
 
 impl Fault {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Command(error) => of_command(error),
+            Self::Command(error) => command_status(error),
             Self::Denied(Denied::Later) => StatusCode::TOO_MANY_REQUESTS,
             Self::Denied(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
@@ -54,7 +52,7 @@ impl Fault {
         }
     }
 
-    /// A short, stable name for programs.
+    /// A short and stable name for programs.
     fn code(&self) -> &'static str {
         match self {
             Self::Command(CommandError::Rejected(rejection)) => rejection.code(),
@@ -64,8 +62,8 @@ impl Fault {
             Self::Command(CommandError::Overloaded) | Self::Read(PullError::Overloaded) => {
                 "overloaded"
             }
-            Self::Command(CommandError::Unavailable(why))
-            | Self::Read(PullError::Unavailable(why)) => match why {
+            Self::Command(CommandError::Unavailable(cause))
+            | Self::Read(PullError::Unavailable(cause)) => match cause {
                 Unavailable::ShuttingDown => "shutting_down",
                 _ => "stopped",
             },
@@ -84,7 +82,7 @@ impl Fault {
         }
     }
 
-    /// Whether the same request may work in a moment.
+    /// Whether the same request may soon succeed.
     fn is_retryable(&self) -> bool {
         match self {
             Self::Command(CommandError::Rejected(rejection)) => rejection.is_retryable(),
@@ -117,16 +115,16 @@ impl From<Fault> for Response {
             "title": status.canonical_reason(),
             "type": "about:blank",
         });
-        let answer = Self::new(status, "application/problem+json", problem.to_string());
+        let response = Self::new(status, "application/problem+json", problem.to_string());
         match status {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                answer.header("retry-after", "1")
+                response.header("retry-after", "1")
             }
-            // Not Basic: a browser would ask for a password itself, over every page.
+            // Not Basic, for which a browser would show its own password dialog.
             StatusCode::UNAUTHORIZED => {
-                answer.header("www-authenticate", r#"Bearer realm="rejoin""#)
+                response.header("www-authenticate", r#"Bearer realm="rejoin""#)
             }
-            _ => answer,
+            _ => response,
         }
     }
 }
@@ -135,11 +133,11 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Command(error) => error.fmt(f),
-            Self::Denied(denied) => f.write_str(login::why(*denied)),
-            Self::Forbidden(why) => f.write_str(why),
-            Self::JobNotFound(job) => write!(f, "no job {job} is known in this session"),
-            Self::MethodNotAllowed(method) => write!(f, "{method} is not for this path"),
-            Self::PathNotFound(path) => write!(f, "there is nothing at {path}"),
+            Self::Denied(denied) => f.write_str(denied_message(*denied)),
+            Self::Forbidden(reason) => f.write_str(reason),
+            Self::JobNotFound(job) => write!(f, "job not found: {job}"),
+            Self::MethodNotAllowed(method) => write!(f, "this path does not allow {method}"),
+            Self::PathNotFound(path) => write!(f, "path not found: {path}"),
             Self::Read(error) => error.fmt(f),
             Self::RequestInvalid(reason) => f.write_str(reason),
             Self::SessionNotFound(session) => write!(f, "session not found: {session}"),
@@ -147,7 +145,7 @@ impl fmt::Display for Fault {
     }
 }
 
-fn of_command(error: &CommandError) -> StatusCode {
+fn command_status(error: &CommandError) -> StatusCode {
     match error {
         CommandError::Rejected(rejection) => match rejection {
             Rejection::ConsumerNotFound(_)
@@ -169,5 +167,15 @@ fn of_command(error: &CommandError) -> StatusCode {
         CommandError::ReadOnly => StatusCode::FORBIDDEN,
         CommandError::InputFull => StatusCode::TOO_MANY_REQUESTS,
         CommandError::Overloaded | CommandError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+const fn denied_message(denied: Denied) -> &'static str {
+    match denied {
+        Denied::Missing => "login required: POST /login, or send an Authorization header",
+        Denied::Malformed => "the Authorization header is neither Basic nor Bearer",
+        Denied::Wrong => "wrong user name or password",
+        Denied::Expired => "the login has expired",
+        Denied::Later => "too many failed logins; try again later",
     }
 }

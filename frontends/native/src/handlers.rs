@@ -1,56 +1,58 @@
-//! What each path and method does.
+//! The handlers of the routes.
 
 use crate::Native;
+use crate::answer::{HandlerResult, JSON, json, ok, uncached};
 use crate::error::Fault;
-use crate::limits::{EVENTS, LONGEST_PAGE, LONGEST_WAIT, MOST_EVENTS, PAGE, READ_BYTES};
-use crate::list::{self, Listed};
-use crate::request::{Create, Query, Submit, body, number};
-use crate::stream::{Reader, events, has_ended};
-use crate::translate::event;
-use crate::wire;
+use crate::event_json::append_event;
+use crate::limits::{EVENTS, MAX_EVENTS, MAX_PAGE, MAX_WAIT, PAGE, READ_BYTES};
+use crate::request::{Create, Query, StateFilter, Submit, body, number};
+use crate::stream::{EventReader, events, has_ended};
+use crate::view_json;
 use futures::future::{Either, select};
 use rejoin_accounts::{Caller, Denied, Permission};
 use rejoin_core::{
-    ConsumerId, JobId, JobMode, JobSlot, Sequence, SessionId, SessionNumber, SessionView,
-    Visibility,
+    ConsumerId, JobId, JobMode, JobSlot, Selection, Sequence, SessionId, SessionNumber,
+    SessionView, Visibility,
 };
-use rejoin_engine::{NewJob, NewSession};
+use rejoin_engine::{EndedSessions, NewJob, NewSession, SessionPager};
 use rejoin_http::{Request, Response, StatusCode};
 use rejoin_log::ReadLimit;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::pin::pin;
 use std::time::Duration;
 
-pub(crate) type HandlerResult = Result<Response, Fault>;
-
 impl Native {
     pub(crate) async fn list(&self, http: &Request) -> HandlerResult {
-        let caller = self.enter(http, Permission::Read).await?;
+        let caller = self.authorize(http, Permission::Read).await?;
         let query = Query::parse(http.url(), &["user", "service", "state", "before", "limit"])?;
-        let limit = most(query.number("limit")?, PAGE, LONGEST_PAGE);
-        let (asked, shown) = (query.text("user"), caller.shown_user());
-        let listed = Listed {
-            user: shown.or(asked),
+        let limit = clamp_limit(query.number("limit")?, PAGE, MAX_PAGE);
+        let (wanted, allowed) = (query.text("user"), caller.shown_user());
+        let state = StateFilter::parse(query.text("state"))?;
+        let before = query.number("before")?.unwrap_or(u64::MAX);
+        let selection = Selection {
+            user: allowed.or(wanted),
             service: query.text("service"),
-            state: list::State::parse(query.text("state"))?,
-            before: query.number("before")?.unwrap_or(u64::MAX),
-            limit: limit.max(1),
+            busy: state.and_then(StateFilter::busy),
+            // The first session has number 1.
+            numbers: 0..=before.saturating_sub(1),
         };
-        if asked.is_some() && shown.is_some() && asked != shown {
-            return Ok(ok(&json!({"next": null, "sessions": []})));
+        if wanted.is_some() && allowed.is_some() && wanted != allowed {
+            return Ok(ok(&serde_json::json!({"next": null, "sessions": []})));
         }
-        let (sessions, next) = self.engine.view(|views| listed.page(views, wire::session));
-        Ok(ok(&json!({"next": next, "sessions": sessions})))
+        let ended = state.map_or(EndedSessions::Include, StateFilter::ended);
+        let pager = SessionPager::new(&self.engine, &selection);
+        let (sessions, next) = pager.newest(limit, ended, view_json::session);
+        Ok(ok(&serde_json::json!({"next": next, "sessions": sessions})))
     }
 
     pub(crate) async fn create(&self, http: &Request) -> HandlerResult {
-        let caller = self.enter(http, Permission::Create).await?;
+        let caller = self.authorize(http, Permission::Create).await?;
         let Create { service, user } = body(http.body())?;
         let own = caller.name().cloned();
         let user = user.map(Into::into);
         if own.is_some() && user.is_some() && own != user {
-            let why = "with accounts, `user` is the account's own name";
-            return Err(Fault::Forbidden(why.to_owned()));
+            let reason = "with accounts, `user` must be the account's own name";
+            return Err(Fault::Forbidden(reason.to_owned()));
         }
         let peer = http.peer();
         let new = NewSession {
@@ -60,20 +62,20 @@ impl Native {
             reads: false,
         };
         let created = self.engine.create_session(new).await?;
-        http.log_session(created.session);
-        let shown = self.view(created.session, detail)?;
-        let slot = format!("/sessions/{}", created.session);
-        Ok(json_answer(StatusCode::CREATED, &shown).header("location", slot))
+        http.log_session(created.id());
+        let shown = self.view(created.id(), detail)?;
+        let location = format!("/sessions/{}", created.id());
+        Ok(json(StatusCode::CREATED, &shown).header("location", location))
     }
 
     pub(crate) async fn show(&self, http: &Request) -> HandlerResult {
-        let caller = self.enter(http, Permission::Read).await?;
+        let caller = self.authorize(http, Permission::Read).await?;
         let session = self.session(http, &caller)?;
         Ok(ok(&self.view(session, detail)?))
     }
 
     pub(crate) async fn close(&self, http: &Request) -> HandlerResult {
-        let caller = self.enter(http, Permission::CloseOwn).await?;
+        let caller = self.authorize(http, Permission::CloseOwn).await?;
         let session = self.session(http, &caller)?;
         let owner = self.engine.view(|views| {
             let view = views.session(session);
@@ -82,42 +84,43 @@ impl Native {
         if let Some(owner) = owner
             && !caller.may_close(owner.as_deref())
         {
-            let why = "the session is closed by its creator, or an admin";
-            return Err(Fault::Forbidden(why.to_owned()));
+            let reason = "only its creator or an admin may close the session";
+            return Err(Fault::Forbidden(reason.to_owned()));
         }
         self.engine.close_session(session).await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 
     pub(crate) async fn join(&self, http: &Request) -> HandlerResult {
-        let caller = self.enter(http, Permission::Read).await?;
+        let caller = self.authorize(http, Permission::Read).await?;
         let consumer = self
             .engine
             .join_session(self.session(http, &caller)?)
             .await?;
-        let joined = json!({"consumer": consumer.to_string(), "ordinal": consumer.ordinal});
-        Ok(json_answer(StatusCode::CREATED, &joined))
+        let joined =
+            serde_json::json!({"consumer": consumer.to_string(), "ordinal": consumer.ordinal});
+        Ok(json(StatusCode::CREATED, &joined))
     }
 
     pub(crate) async fn leave(&self, http: &Request) -> HandlerResult {
-        let caller = self.enter(http, Permission::Read).await?;
+        let caller = self.authorize(http, Permission::Read).await?;
         let session = self.session(http, &caller)?;
-        let consumer: ConsumerId = named(http, "consumer")
+        let consumer: ConsumerId = param(http, "consumer")
             .parse()
-            .map_err(|_| Fault::RequestInvalid("that is not the name of a consumer".to_owned()))?;
+            .map_err(|_| Fault::RequestInvalid("invalid consumer ID".to_owned()))?;
         self.engine.leave_session(session, consumer).await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 
     pub(crate) async fn submit(&self, http: &Request) -> HandlerResult {
-        let caller = self.enter(http, Permission::Run).await?;
+        let caller = self.authorize(http, Permission::Run).await?;
         let session = self.session(http, &caller)?;
         let submit: Submit = body(http.body())?;
         if submit.statement.trim().is_empty() {
             return Err(Fault::RequestInvalid("the statement is empty".to_owned()));
         }
         if submit.statement.contains('\0') {
-            let reason = "a statement cannot hold the character NUL";
+            let reason = "a statement cannot contain a NUL character";
             return Err(Fault::RequestInvalid(reason.to_owned()));
         }
         self.engine.touch(session);
@@ -136,29 +139,29 @@ impl Native {
             output_limit: submit.output_limit,
             ..NewJob::new(session, submit.statement, mode)
         };
-        let noted = self.engine.submit_job(new).await?;
-        http.log_job(noted.job);
-        let slot = format!("/sessions/{session}/jobs/{}", noted.job);
-        let submitted = json!({"job": noted.job.0, "sequence": noted.sequence.0});
-        Ok(json_answer(StatusCode::CREATED, &submitted).header("location", slot))
+        let submitted = self.engine.submit_job(new).await?;
+        http.log_job(submitted.job);
+        let location = format!("/sessions/{session}/jobs/{}", submitted.job);
+        let body = serde_json::json!({"job": submitted.job.0, "sequence": submitted.sequence.0});
+        Ok(json(StatusCode::CREATED, &body).header("location", location))
     }
 
     pub(crate) async fn jobs(&self, http: &Request) -> HandlerResult {
-        let caller = self.enter(http, Permission::Read).await?;
+        let caller = self.authorize(http, Permission::Read).await?;
         let shown = self.view(
             self.session(http, &caller)?,
-            |view| json!({"jobs": jobs(view)}),
+            |view| serde_json::json!({"jobs": jobs(view)}),
         )?;
         Ok(ok(&shown))
     }
 
     pub(crate) async fn job(&self, http: &Request) -> HandlerResult {
-        let caller = self.enter(http, Permission::Read).await?;
+        let caller = self.authorize(http, Permission::Read).await?;
         let session = self.session(http, &caller)?;
         let job = job_id(http)?;
         let shown = self.view(session, |view| {
             let known = view.job(job).filter(|job| !job.mode.is_private());
-            known.map(wire::job)
+            known.map(view_json::job)
         })?;
         shown
             .map(|shown| ok(&shown))
@@ -166,21 +169,22 @@ impl Native {
     }
 
     pub(crate) async fn interrupt(&self, http: &Request) -> HandlerResult {
-        let caller = self.enter(http, Permission::Interrupt).await?;
+        let caller = self.authorize(http, Permission::Interrupt).await?;
         let session = self.session(http, &caller)?;
-        let job = match named(http, "job") {
+        let job = match param(http, "job") {
             "" => None,
-            _ => Some(self.told_of(session, job_id(http)?)?),
+            _ => Some(self.visible_job(session, job_id(http)?)?),
         };
-        let noted = self.engine.interrupt_job(session, job).await?;
-        let told = json!({"job": noted.job.0, "sequence": noted.sequence.0});
-        Ok(json_answer(StatusCode::ACCEPTED, &told))
+        let interrupted = self.engine.interrupt_job(session, job).await?;
+        let body =
+            serde_json::json!({"job": interrupted.job.0, "sequence": interrupted.sequence.0});
+        Ok(json(StatusCode::ACCEPTED, &body))
     }
 
     pub(crate) async fn write(&self, http: &Request) -> HandlerResult {
-        let caller = self.enter(http, Permission::Run).await?;
+        let caller = self.authorize(http, Permission::Run).await?;
         let session = self.session(http, &caller)?;
-        let job = self.told_of(session, job_id(http)?)?;
+        let job = self.visible_job(session, job_id(http)?)?;
         let end = Query::parse(http.url(), &["end"])?.flag("end")?;
         let bytes = http.body()[..].into();
         self.engine.touch(session);
@@ -193,15 +197,15 @@ impl Native {
         if accept.contains(EVENT_STREAM) {
             return self.stream(http).await;
         }
-        let caller = self.enter(http, Permission::Read).await?;
+        let caller = self.authorize(http, Permission::Read).await?;
         let session = self.session(http, &caller)?;
         let query = Query::parse(http.url(), &["after", "limit", "wait"])?;
         let after = Sequence(query.number("after")?.unwrap_or(0));
         let limit = ReadLimit {
-            records: most(query.number("limit")?, EVENTS, MOST_EVENTS).max(1),
+            records: clamp_limit(query.number("limit")?, EVENTS, MAX_EVENTS),
             bytes: READ_BYTES,
         };
-        let wait = Duration::from_millis(query.number("wait")?.unwrap_or(0)).min(LONGEST_WAIT);
+        let wait = Duration::from_millis(query.number("wait")?.unwrap_or(0)).min(MAX_WAIT);
         if !wait.is_zero() {
             self.engine.touch(session);
         }
@@ -217,21 +221,21 @@ impl Native {
         let next = records.last().map_or(after, |last| last.sequence);
         let is_over = has_ended(&self.engine, session, next, records.last());
         let mut out = format!(r#"{{"after":{next},"ended":{is_over},"events":["#).into_bytes();
-        for (slot, record) in records.iter().enumerate() {
-            if slot > 0 {
+        for (index, record) in records.iter().enumerate() {
+            if index > 0 {
                 out.push(b',');
             }
-            event(&mut out, record);
+            append_event(&mut out, record);
         }
         out.extend_from_slice(b"]}");
         Ok(uncached(Response::new(StatusCode::OK, JSON, out)))
     }
 
     pub(crate) async fn stream(&self, http: &Request) -> HandlerResult {
-        let caller = self.enter(http, Permission::Read).await?;
+        let caller = self.authorize(http, Permission::Read).await?;
         let session = self.session(http, &caller)?;
         let query = Query::parse(http.url(), &["after"])?;
-        // Who comes back knows better than the address that it first asked for.
+        // A browser that reconnects sends the last ID that it has got, to the URL of its first request.
         let after = match http.header("last-event-id") {
             Some(last) => number("Last-Event-ID", last)?,
             None => query.number("after")?.unwrap_or(0),
@@ -243,10 +247,10 @@ impl Native {
         };
         let read = self.engine.read(session, after, first, Duration::ZERO);
         if read.await?.is_empty() && has_ended(&self.engine, session, after, None) {
-            // What tells an EventSource not to come back.
+            // 204 makes an EventSource stop reconnecting.
             return Ok(Response::empty(StatusCode::NO_CONTENT));
         }
-        let reader = Reader {
+        let reader = EventReader {
             engine: self.engine.clone(),
             accounts: self.accounts.clone(),
             caller,
@@ -254,18 +258,18 @@ impl Native {
             after,
             shutdown: http.shutdown(),
         };
-        let answer = Response::streaming(StatusCode::OK, EVENT_STREAM, events(reader));
-        Ok(uncached(answer).header("x-accel-buffering", "no"))
+        let response = Response::streaming(StatusCode::OK, EVENT_STREAM, events(reader));
+        Ok(uncached(response).header("x-accel-buffering", "no"))
     }
 
     pub(crate) async fn not_found(&self, http: &Request) -> HandlerResult {
         Err(Fault::PathNotFound(http.url().path().to_owned()))
     }
 
-    /// The session that the path names: by its UUID, or by its number where it is shown to the
-    /// caller. A number is no secret.
+    /// The session that the path names: by its UUID, or by its number if the caller may see it.
+    /// Numbers are not secret, so knowing one gives no access.
     fn session(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
-        let name = named(http, "session");
+        let name = param(http, "session");
         let unknown = || Fault::SessionNotFound(name.to_owned());
         let session = match name.parse() {
             Ok(session) => session,
@@ -284,8 +288,8 @@ impl Native {
         Ok(session)
     }
 
-    /// The job, unless it is for its submitter alone.
-    fn told_of(&self, session: SessionId, job: JobId) -> Result<JobId, Fault> {
+    /// The job, unless it is private to its submitter.
+    fn visible_job(&self, session: SessionId, job: JobId) -> Result<JobId, Fault> {
         let is_private = self.engine.view(|views| {
             let known = views.session(session).and_then(|view| view.job(job));
             known.is_some_and(|known| known.mode.is_private())
@@ -299,16 +303,16 @@ impl Native {
     fn view<T>(
         &self,
         session: SessionId,
-        tell: impl FnOnce(&SessionView) -> T,
+        render: impl FnOnce(&SessionView) -> T,
     ) -> Result<T, Fault> {
         self.engine
-            .view(|views| views.session(session).map(tell))
+            .view(|views| views.session(session).map(render))
             .ok_or_else(|| Fault::SessionNotFound(session.to_string()))
     }
 }
 
 fn detail(view: &SessionView) -> Value {
-    let mut shown = wire::session(view);
+    let mut shown = view_json::session(view);
     shown["jobs"] = jobs(view);
     shown
 }
@@ -316,39 +320,27 @@ fn detail(view: &SessionView) -> Value {
 fn jobs(view: &SessionView) -> Value {
     view.jobs()
         .filter(|job| !job.mode.is_private())
-        .map(wire::job)
+        .map(view_json::job)
         .collect()
 }
 
-fn named<'http>(http: &'http Request, name: &str) -> &'http str {
+fn param<'http>(http: &'http Request, name: &str) -> &'http str {
     http.param(name).unwrap_or_default()
 }
 
 fn job_id(http: &Request) -> Result<JobId, Fault> {
-    let name = named(http, "job");
+    let name = param(http, "job");
     number("job", name)
         .map(JobId)
         .inspect(|job| http.log_job(*job))
         .map_err(|_| Fault::JobNotFound(name.to_owned()))
 }
 
-fn most(asked: Option<u64>, otherwise: usize, most: usize) -> usize {
-    asked.map_or(otherwise, |asked| {
-        usize::try_from(asked).map_or(most, |asked| asked.min(most))
+/// The `limit` of a request: the default if it has none, and from 1 to `max`.
+fn clamp_limit(limit: Option<u64>, default: usize, max: usize) -> usize {
+    limit.map_or(default, |limit| {
+        usize::try_from(limit).map_or(max, |limit| limit.clamp(1, max))
     })
 }
 
-pub(crate) fn ok(body: &Value) -> Response {
-    json_answer(StatusCode::OK, body)
-}
-
-pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Response {
-    uncached(Response::new(status, JSON, body.to_string()))
-}
-
-fn uncached(answer: Response) -> Response {
-    answer.header("cache-control", "no-store")
-}
-
-const JSON: &str = "application/json";
 const EVENT_STREAM: &str = "text/event-stream";

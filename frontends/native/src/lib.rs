@@ -1,26 +1,25 @@
 //! Rejoin's own HTTP API: sessions, jobs and their events, as JSON and Server-Sent Events.
 //!
-//! What is read is the log: each event has its sequence, a reader names the one that it has seen
-//! last, and nothing on the server waits for it or remembers it. `openapi.json` describes the
-//! paths. Instants are milliseconds since 1970 in UTC.
+//! Clients read the log itself. Each event has a sequence, and a client asks for the events after the
+//! last sequence that it has; the server keeps no state for it. `openapi.json` describes the paths.
+//! Instants are in milliseconds since 1970, UTC.
 //!
-//! With accounts everybody logs in, and a session is its creator's: others find it by its UUID alone,
-//! and do in it what their role may.
+//! With accounts, every client has to log in, and a session belongs to its creator. Others need its
+//! UUID to use it, and their role decides what they may do in it.
 //!
-//! A stream counts as use of its session, and so does a read that waits: a session that somebody
-//! watches is not closed as idle. What a job of Arthas' `exec` says is for its submitter alone; of
-//! such events only the sequence and the instant are told (`private`).
+//! A stream counts as use of its session, and so does a read that waits: a session with a viewer is
+//! not closed as idle. Events of a job of Arthas' `exec` are for its submitter alone; viewers get only
+//! their sequence and instant, with the type `private`.
 
+mod answer;
 mod error;
+pub mod event_json;
 mod handlers;
 mod limits;
-mod list;
 mod login;
 mod request;
 mod stream;
-mod translate;
-mod wire;
-pub mod words;
+mod view_json;
 
 use crate::error::Fault;
 use rejoin_accounts::Accounts;
@@ -28,29 +27,22 @@ use rejoin_engine::Engine;
 use rejoin_http::{Bytes, Request, Response, Route, Router, StatusCode, route};
 use std::sync::Arc;
 
-/// This frontend's part of the server's OpenAPI document: a whole document of version 3.1, whose
-/// `paths` and `components` can be merged into another.
+/// This frontend's OpenAPI document (version 3.1). [`mount_openapi`] can merge it with others.
 pub const OPENAPI: &str = include_str!("../openapi.json");
 
-/// Mounts the API on an application, at `/sessions`, and its logins at `/login`, `/logout` and
-/// `/me`.
+/// Mounts the API on a router: sessions at `/sessions`, logins at `/login`, `/logout` and `/me`.
 ///
 /// ```
 /// use rejoin_accounts::Accounts;
-/// use rejoin_engine::{Config, Engine, RecoveredState, Services, SmolRuntime};
-/// use rejoin_http::{HostCheck, Limits, Server};
+/// use rejoin_engine::Engine;
+/// use rejoin_http::{HostCheck, HttpLimits, HttpServer};
 /// use rejoin_http::test_client::Client;
-/// use rejoin_log::MemoryLog;
-/// use std::sync::Arc;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let config = Config::default();
-/// let replayed = RecoveredState::new(&config);
-/// let log = Box::new(MemoryLog::new());
-/// let engine = Engine::start(config, Arc::new(SmolRuntime), log, replayed, Services::new())?;
+/// let engine = smol::block_on(Engine::in_memory().open())?;
 /// let mut router = rejoin_http::Router::default();
 /// rejoin_native::mount(&mut router, engine, Accounts::open()?);
-/// let server = Server::bind(([127, 0, 0, 1], 0).into(), router, Limits::default(), HostCheck::local())?;
+/// let server = HttpServer::bind(([127, 0, 0, 1], 0).into(), router, HttpLimits::default(), HostCheck::local())?;
 /// let (address, shutdown) = (server.local_addr(), server.shutdown());
 /// let server = std::thread::spawn(move || smol::block_on(server.run(std::future::pending())));
 /// let received = Client::connect(address)?.get("/sessions")?;
@@ -91,11 +83,11 @@ pub const ROUTES: &[Route<Native>] = &[
 
 const FRONTEND: &str = "native";
 
-/// Mounts `/openapi.json`: the documents of several frontends, merged.
+/// Mounts `/openapi.json`, which merges the documents of several frontends.
 ///
 /// # Panics
 ///
-/// When one is not a JSON object: they are part of the program.
+/// If one is not JSON: they are part of the program.
 pub fn mount_openapi(router: &mut Router, documents: &[&str]) {
     let document = Arc::new(Document(merged(documents).into()));
     router.mount(
@@ -131,12 +123,12 @@ fn merged(documents: &[&str]) -> String {
     whole.unwrap_or_default().to_string()
 }
 
-/// Objects are put together; of anything else the first stays.
+/// Merges objects, at every level. Of other values with the same name, the first stays.
 fn merge(whole: &mut serde_json::Value, part: serde_json::Value) {
     if let (Some(whole), serde_json::Value::Object(part)) = (whole.as_object_mut(), part) {
         for (name, value) in part {
             match whole.get_mut(&name) {
-                Some(known) => merge(known, value),
+                Some(existing) => merge(existing, value),
                 None => {
                     whole.insert(name, value);
                 }
@@ -191,7 +183,7 @@ mod tests {
         let document = document();
         let text = document.to_string();
         let references = text.split(r##""$ref":"#"##).skip(1);
-        for reference in references.map(|it| it.split('"').next().unwrap()) {
+        for reference in references.map(|rest| rest.split('"').next().unwrap()) {
             assert!(document.pointer(reference).is_some(), "{reference}");
         }
         for (path, methods) in document["paths"].as_object().unwrap() {
@@ -199,8 +191,8 @@ mod tests {
                 let parameters = operation["parameters"].as_array();
                 let parameters = parameters.into_iter().flatten();
                 let named: BTreeSet<_> = parameters
-                    .filter(|it| it["in"] == "path")
-                    .map(|it| format!("{{{}}}", it["name"].as_str().unwrap()))
+                    .filter(|parameter| parameter["in"] == "path")
+                    .map(|parameter| format!("{{{}}}", parameter["name"].as_str().unwrap()))
                     .collect();
                 let wanted = path.split('/').filter(|part| part.starts_with('{'));
                 let wanted: BTreeSet<_> = wanted.map(str::to_owned).collect();
@@ -210,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_put_together_and_the_first_word_counts() {
+    fn merging_documents_keeps_the_first_of_two_values() {
         let merged = merged(&[r#"{"a":{"b":1},"c":[1]}"#, r#"{"a":{"b":2,"d":3},"c":[2]}"#]);
         assert_eq!(merged, r#"{"a":{"b":1,"d":3},"c":[1]}"#);
     }

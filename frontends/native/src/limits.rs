@@ -1,23 +1,23 @@
-//! The bounds that this frontend keeps, in one place.
+//! Limits of this frontend.
 
 use std::time::Duration;
 
-/// Sessions on a page of a list, where the request does not say, and at most.
+/// Sessions on a page of a list, by default and at most.
 pub(crate) const PAGE: usize = 50;
-pub(crate) const LONGEST_PAGE: usize = 1_000;
+pub(crate) const MAX_PAGE: usize = 1_000;
 
-/// Events of one read, where the request does not say, and at most.
+/// Events of one read, by default and at most.
 pub(crate) const EVENTS: usize = 1_000;
-pub(crate) const MOST_EVENTS: usize = 10_000;
+pub(crate) const MAX_EVENTS: usize = 10_000;
 
-/// Bytes of the records of one read, or of one part of a stream: as many as fit, and at least one.
+/// Bytes of the records of one read, or of one part of a stream. A single record may be longer.
 pub(crate) const READ_BYTES: usize = 256 * 1024;
 
-/// The longest that one read may wait.
-pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The longest time that one read may wait.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// How long a stream is silent at most: then it says that it is still there.
+/// A stream sends a comment at least this often, to show that it is alive.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// How long a reader that was cut off is told to wait before it comes back.
+/// How long a client waits before it reconnects (`retry` of Server-Sent Events).
 pub(crate) const RETRY: Duration = Duration::from_secs(1);

@@ -1,25 +1,33 @@
-//! Who asks: `Authorization`, `Basic` or `Bearer`, else the cookie; and what gives and ends it.
+//! Logins: who sent a request, and the paths `/login`, `/logout` and `/me`.
 //!
-//! What is remembered is remembered by the accounts. Where there are none everybody may everything.
+//! A request is authenticated by `Authorization` (Basic or Bearer), else by the cookie. Without
+//! accounts, every caller may do everything.
 
 use crate::Native;
+use crate::answer::{HandlerResult, json, ok};
 use crate::error::Fault;
-use crate::handlers::{HandlerResult, json_answer, ok};
 use crate::request::{Login, body};
-use rejoin_accounts::{Authorization, Caller, Credentials, Denied, Permission, TokenKind, cookie};
+use rejoin_accounts::{
+    Authorization, Caller, Cookie, Credentials, Permission, SameSite, Scheme, Source, TokenKind,
+    Tokens,
+};
 use rejoin_http::{Request, Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
 
 impl Native {
-    /// Lets in whoever has an account that may do that.
-    pub(crate) async fn enter(&self, http: &Request, wanted: Permission) -> Result<Caller, Fault> {
-        let caller = self.accounts.caller(http, TOKENS, Some(COOKIE)).await;
-        let caller = caller.map_err(Fault::Denied)?;
+    /// The caller who sent a request, if the caller has this permission.
+    pub(crate) async fn authorize(
+        &self,
+        http: &Request,
+        wanted: Permission,
+    ) -> Result<Caller, Fault> {
+        let login = self.accounts.authenticate(http, &SCHEME).await;
+        let caller = login.map_err(Fault::Denied)?.caller;
         if !caller.may(wanted) {
             let what = match wanted {
                 Permission::Create => "create sessions",
-                Permission::Run => "run statements",
+                Permission::Run => "run commands",
                 Permission::Interrupt => "interrupt jobs",
                 Permission::Read | Permission::SeeAll => "read that",
                 Permission::CloseOwn | Permission::CloseAny => "close that session",
@@ -36,32 +44,29 @@ impl Native {
         let address = http.peer().ip();
         let login = self.accounts.login(credentials, address, TOKENS).await;
         let (caller, token) = login.map_err(Fault::Denied)?;
-        let mut told = self.told(&caller);
-        told["token"] = token.as_str().into();
-        let secure = if http.is_encrypted() { "; Secure" } else { "" };
-        let kept = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict{secure}");
-        Ok(json_answer(StatusCode::OK, &told).header("set-cookie", kept))
+        let mut body = self.describe(&caller);
+        body["token"] = token.as_str().into();
+        let cookie = SCHEME.cookie.set(&token, http);
+        Ok(json(StatusCode::OK, &body).header("set-cookie", cookie))
     }
 
     pub(crate) async fn logout(&self, http: &Request) -> HandlerResult {
-        let headers = http.headers();
-        if let Some(token) = cookie(headers, COOKIE) {
+        if let Some(token) = SCHEME.cookie.get(http) {
             self.accounts.logout(token, TOKENS);
         }
-        if let Authorization::Bearer(token) = Authorization::of(headers) {
+        if let Authorization::Bearer(token) = Authorization::of(http.headers()) {
             self.accounts.logout(&token, TOKENS);
         }
-        let forget = format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict");
-        Ok(Response::empty(StatusCode::NO_CONTENT).header("set-cookie", forget))
+        Ok(Response::empty(StatusCode::NO_CONTENT).header("set-cookie", SCHEME.cookie.delete()))
     }
 
     pub(crate) async fn me(&self, http: &Request) -> HandlerResult {
-        let caller = self.enter(http, Permission::Read).await?;
-        Ok(ok(&self.told(&caller)))
+        let caller = self.authorize(http, Permission::Read).await?;
+        Ok(ok(&self.describe(&caller)))
     }
 
-    fn told(&self, caller: &Caller) -> Value {
-        json!({
+    fn describe(&self, caller: &Caller) -> Value {
+        serde_json::json!({
             "accounts": !self.accounts.is_open(),
             "name": caller.name().map(|name| &**name),
             "role": caller.role().as_str(),
@@ -69,18 +74,17 @@ impl Native {
     }
 }
 
-/// In which words somebody is told that they were not let in.
-pub(crate) fn why(denied: Denied) -> &'static str {
-    match denied {
-        Denied::Missing => "log in first: POST /login, or send Authorization",
-        Denied::Malformed => "the header Authorization is neither Basic nor Bearer",
-        Denied::Wrong => "there is no such account with that password",
-        Denied::Expired => "that login has ended",
-        Denied::Later => "too many logins have failed; try again later",
-    }
-}
-
-const COOKIE: &str = "rejoin_session";
+const SCHEME: Scheme = Scheme {
+    sources: &[Source::Authorization, Source::Cookie],
+    tokens: Tokens::Stored(TOKENS),
+    cookie: Cookie {
+        name: "rejoin_session",
+        same_site: SameSite::Strict,
+        max_age: None,
+    },
+    // Only `/login` sends it.
+    sends_cookie: false,
+};
 
 const TOKENS: TokenKind = TokenKind {
     name: "native",

@@ -1,6 +1,7 @@
-//! What requests say, checked: bodies, queries and names in paths. Pure.
+//! Parses and checks the bodies and queries of requests. Pure.
 
 use crate::error::Fault;
+use rejoin_engine::EndedSessions;
 use rejoin_http::Url;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +15,7 @@ pub(crate) struct Create {
     pub(crate) user: Option<String>,
 }
 
-/// The body of `POST /login`. It has no `Debug`.
+/// The body of `POST /login`. It has no `Debug`, so that the password is never printed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Login {
@@ -36,19 +37,19 @@ pub(crate) struct Submit {
     pub(crate) output_limit: Option<u64>,
 }
 
-/// A JSON object; none at all is an empty one.
+/// Parses a JSON object. An empty body counts as an empty object.
 pub(crate) fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
-    // An array would be taken for the members in their order.
+    // Serde would read an array as the members in their order.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
-        let words = "the body is not as expected: an array, and not an object";
-        return Err(Fault::RequestInvalid(words.into()));
+        let reason = "invalid body: expected an object, got an array";
+        return Err(Fault::RequestInvalid(reason.into()));
     }
     serde_json::from_slice(bytes)
-        .map_err(|error| Fault::RequestInvalid(format!("the body is not as expected: {error}")))
+        .map_err(|error| Fault::RequestInvalid(format!("invalid body: {error}")))
 }
 
-/// The parameters of a query. Never one that is not known, or that is said twice.
+/// The parameters of a query. Unknown and repeated parameters are errors.
 #[derive(Debug)]
 pub(crate) struct Query(BTreeMap<String, String>);
 
@@ -59,14 +60,16 @@ impl Query {
             if !known.contains(&&*name) {
                 let known = known.join(", ");
                 return Err(Fault::RequestInvalid(format!(
-                    "there is no parameter `{name}` here, but: {known}"
+                    "unknown parameter `{name}`; known ones: {known}"
                 )));
             }
             if parameters
                 .insert(name.to_string(), value.to_string())
                 .is_some()
             {
-                return Err(Fault::RequestInvalid(format!("`{name}` is said twice")));
+                return Err(Fault::RequestInvalid(format!(
+                    "parameter `{name}` is repeated"
+                )));
             }
         }
         Ok(Self(parameters))
@@ -85,18 +88,58 @@ impl Query {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(_) => Err(Fault::RequestInvalid(format!(
-                "`{name}` is either true or false"
+                "`{name}` must be true or false"
             ))),
         }
     }
 }
 
-/// A whole number in digits alone.
+/// Parses a whole number of digits only, without a sign.
 pub(crate) fn number(name: &str, value: &str) -> Result<u64, Fault> {
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
     value
         .parse()
         .ok()
         .filter(|_| is_number)
-        .ok_or_else(|| Fault::RequestInvalid(format!("`{name}` is not a whole number")))
+        .ok_or_else(|| Fault::RequestInvalid(format!("`{name}` must be a whole number")))
+}
+
+/// The `state` by which a list of sessions is filtered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StateFilter {
+    Running,
+    Idle,
+    Ended,
+}
+
+impl StateFilter {
+    pub(crate) fn parse(name: Option<&str>) -> Result<Option<Self>, Fault> {
+        Ok(Some(match name {
+            None => return Ok(None),
+            Some("running") => Self::Running,
+            Some("idle") => Self::Idle,
+            Some("ended") => Self::Ended,
+            Some(_) => {
+                let reason = "`state` must be running, idle or ended";
+                return Err(Fault::RequestInvalid(reason.to_owned()));
+            }
+        }))
+    }
+
+    /// Whether the open sessions of the list must be busy or idle.
+    pub(crate) fn busy(self) -> Option<bool> {
+        match self {
+            Self::Running => Some(true),
+            Self::Idle => Some(false),
+            Self::Ended => None,
+        }
+    }
+
+    /// Whether the list has ended sessions.
+    pub(crate) fn ended(self) -> EndedSessions {
+        match self {
+            Self::Running | Self::Idle => EndedSessions::Exclude,
+            Self::Ended => EndedSessions::Only,
+        }
+    }
 }

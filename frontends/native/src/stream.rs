@@ -1,11 +1,11 @@
-//! A session's events as Server-Sent Events: what has been and what comes are one stream.
+//! A session's events as one stream of Server-Sent Events: the past ones, then the live ones. The
+//! `id` of each is its sequence.
 //!
-//! What enters: a session and the sequence after which to begin. What leaves: each event with its
-//! sequence as its `id`, and comments where nothing happens. What is never true: that the next
-//! events are read before the client has taken the last ones, or that anybody waits for a client.
+//! Events are read only when the client has taken the previous ones, so a slow client costs no
+//! memory and delays nothing.
 
-use crate::limits::{HEARTBEAT, MOST_EVENTS, READ_BYTES, RETRY};
-use crate::translate;
+use crate::event_json::{append, append_event};
+use crate::limits::{HEARTBEAT, MAX_EVENTS, READ_BYTES, RETRY};
 use futures::Stream;
 use futures::future::{Either, select};
 use rejoin_accounts::{Accounts, Caller};
@@ -17,8 +17,8 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 
-/// A reader of one session.
-pub(crate) struct Reader {
+/// Reads a session for one stream.
+pub(crate) struct EventReader {
     pub(crate) engine: Engine,
     pub(crate) accounts: Accounts,
     pub(crate) caller: Caller,
@@ -27,10 +27,10 @@ pub(crate) struct Reader {
     pub(crate) shutdown: Shutdown,
 }
 
-/// The events after the reader's sequence, to the session's last one or the server's end.
+/// The events after the reader's sequence, until the session ends or the server shuts down.
 ///
-/// A part that cannot be read cuts the connection: the reader comes back where it was.
-pub(crate) fn events(reader: Reader) -> impl Stream<Item = io::Result<Bytes>> + Send {
+/// A read error closes the connection; the client then reconnects and goes on where it was.
+pub(crate) fn events(reader: EventReader) -> impl Stream<Item = io::Result<Bytes>> + Send {
     futures::stream::unfold((reader, Stage::Begin), |(mut reader, stage)| async move {
         match stage {
             Stage::Begin => {
@@ -53,15 +53,15 @@ enum Stage {
     Over,
 }
 
-impl Reader {
-    /// The next part, and what follows it. None: the server ends, or its engine has, or the login
-    /// by which this is read.
+impl EventReader {
+    /// The next part of the stream, and the stage after it. `None` when the server shuts down, the
+    /// engine has stopped, or the login has expired.
     async fn next(&mut self) -> Option<(io::Result<Bytes>, Stage)> {
-        // Whoever watches uses the session. Said more often than the session could expire.
+        // Watching counts as use. Touch the session more often than it could expire.
         self.engine.touch(self.session);
         let wait = HEARTBEAT.min(self.engine.config().session_timeout / 3);
         let limit = ReadLimit {
-            records: MOST_EVENTS,
+            records: MAX_EVENTS,
             bytes: READ_BYTES,
         };
         let read = pin!(self.engine.read(self.session, self.after, limit, wait));
@@ -90,19 +90,19 @@ impl Reader {
     }
 }
 
-/// Whether nothing follows that sequence any more, whose record is `last` if it was just read. Of
-/// a session that ended long ago, only its last record knows.
+/// Whether the session has no more records after `after`. `last` is the record at `after`, if it was
+/// just read: for a session that ended long ago, only its last record shows that.
 pub(crate) fn has_ended(
     engine: &Engine,
     session: SessionId,
     after: Sequence,
     last: Option<&Arc<Record>>,
 ) -> bool {
-    let known = engine.view(|views| {
+    let ended = engine.view(|views| {
         let view = views.session(session)?;
         Some(view.closed.is_some() && after >= view.last_sequence)
     });
-    known.unwrap_or_else(|| {
+    ended.unwrap_or_else(|| {
         last.is_none_or(|last| match last.event {
             Event::SessionClosed { .. } => true,
             Event::RecordsLost { cause, .. } => matches!(cause, LossCause::Retention { .. }),
@@ -115,10 +115,10 @@ fn encode(records: &[Arc<Record>]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut event = Vec::new();
     for record in records {
-        translate::show(&mut out, format_args!("id: {}\n", record.sequence));
+        append(&mut out, format_args!("id: {}\n", record.sequence));
         event.clear();
-        translate::event(&mut event, record);
-        // In JSON a line ends between two tokens only, where it means nothing.
+        append_event(&mut event, record);
+        // JSON has line breaks only between tokens, so each line can be a `data` field of its own.
         for line in event.split(|byte| matches!(byte, b'\n' | b'\r')) {
             out.extend_from_slice(b"data: ");
             out.extend_from_slice(line);

@@ -31,7 +31,9 @@ impl Conversation<'_> {
             let (frontend, sent) = (frontend.clone(), body.to_vec());
             let answer = world.run(async move {
                 let remote = Some(([127, 0, 0, 1], 1).into());
-                frontend.answer(&sent, remote, &Caller::local()).await
+                frontend
+                    .answer(&sent, remote, &Caller::local(), |_| ())
+                    .await
             });
             // A client that has waited for too long leaves.
             if let Some(answer) = answer {

@@ -80,7 +80,7 @@ async fn stock(engine: &Engine, number: usize) {
         .create_session(new)
         .await
         .expect("there is room")
-        .session;
+        .id();
     let statement = match number {
         2 => "hold",
         3 => "say it",

@@ -49,8 +49,14 @@ impl World {
         let services = Services::from([("script".into(), Arc::new(Script) as Arc<dyn Runner>)]);
         let replayed = RecoveredState::new(&config);
         let log = Box::new(Watched::default());
-        let engine = Engine::start(config, Arc::new(runtime.clone()), log, replayed, services)
-            .unwrap_or_else(|error| panic!("an empty log was refused: {error}"));
+        let engine = rejoin_engine::testing::start(
+            config,
+            Arc::new(runtime.clone()),
+            log,
+            replayed,
+            services,
+        )
+        .unwrap_or_else(|error| panic!("an empty log was refused: {error}"));
         Self {
             engine,
             runtime,

@@ -120,7 +120,13 @@ impl World {
         let services = Services::from([("say".into(), Arc::new(Say) as Arc<dyn Runner>)]);
         let replayed = RecoveredState::new(&config);
         let log = Box::new(MemoryLog::new());
-        let engine = Engine::start(config, Arc::new(runtime.clone()), log, replayed, services)?;
+        let engine = rejoin_engine::testing::start(
+            config,
+            Arc::new(runtime.clone()),
+            log,
+            replayed,
+            services,
+        )?;
         // What waits here waits for ever.
         let mut settings = Settings::default();
         settings.pull_wait = Duration::ZERO;
@@ -133,7 +139,9 @@ impl World {
     }
 
     fn ask(&self, body: &str) -> Outcome<String> {
-        let answer = self.frontend.answer(body.as_bytes(), None, &self.caller);
+        let answer = self
+            .frontend
+            .answer(body.as_bytes(), None, &self.caller, |_| ());
         let answer = String::from_utf8(self.runtime.run(answer))?;
         match answer.contains(r#""state":"FAILED""#) {
             true => Err(format!("{body}: {answer}").into()),

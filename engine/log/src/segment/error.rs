@@ -2,7 +2,7 @@
 
 use crate::schema::DecodeError;
 use crate::segment::format::header::FORMAT_VERSION;
-use rejoin_core::{Sequence, SessionId};
+use rejoin_core::{Sequence, SessionId, Violation};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -45,6 +45,9 @@ pub enum OpenError {
         /// Why it cannot be read.
         source: DecodeError,
     },
+    /// A record breaks a rule of the fold: no engine has written it.
+    #[error("the log cannot be replayed: {0}")]
+    InvalidRecord(Violation),
     /// The operating system refused.
     #[error("{}: {source}", path.display())]
     Io {

@@ -21,7 +21,7 @@ mod write;
 pub use compact::{Archive, Round};
 pub use error::{Damage, OpenError};
 pub use format::header::{FORMAT_VERSION, LogId};
-pub use open::read_only::READ_ONLY_BYTES;
+pub use open::open_options::{OpenOptions, Opened, READ_ONLY_BYTES};
 pub use open::recovery::{PassedOver, Recovery};
 pub use open::replay::Replay;
 pub use options::{Durability, MAX_BATCH_BYTES, MAX_SEGMENT_BYTES, Options};
@@ -159,6 +159,15 @@ impl SegmentLog {
     ///
     /// As [`open_replaying`](Self::open_replaying).
     pub fn open_replaying_on(
+        disk: Arc<dyn Disk>,
+        new_id: LogId,
+        options: Options,
+        replay: &mut dyn Replay,
+    ) -> Result<(Self, Recovery), OpenError> {
+        Self::open_recovered(disk, new_id, options, replay)
+    }
+
+    pub(crate) fn open_recovered(
         disk: Arc<dyn Disk>,
         new_id: LogId,
         options: Options,

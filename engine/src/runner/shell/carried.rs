@@ -1,6 +1,7 @@
 //! What a session carries from job to job: its working directory and its exported environment.
-//! A trap on the shell's exit records them; the record becomes the session's file. What is never
-//! true: that a file which is not whole is believed.
+//! A trap on the shell's exit records them; the record becomes the session's file.
+//!
+//! Invariant: an incomplete file is never used.
 
 use rejoin_core::{JobId, SessionId};
 use std::ffi::{OsStr, OsString};

@@ -1,6 +1,7 @@
-//! The process group of a job. What enters: a command. What leaves: its output, and its status
-//! once nothing of the group is left. What is never true: that a signal goes to a group whose
-//! number might already be another's.
+//! The process group of a job: starts its command, and gives its output and its status once nothing
+//! of the group is left.
+//!
+//! Invariant: no signal is sent to a group whose number may have been reused.
 
 use crate::Runtime;
 use async_process::{Child, ChildStderr, ChildStdin, ChildStdout};

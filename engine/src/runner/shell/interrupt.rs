@@ -1,4 +1,4 @@
-//! How a job is told to end, ever more firmly.
+//! Interrupts a job by signals, each firmer than the last.
 
 use super::group::Group;
 use super::marked::{self, Mark};
@@ -44,8 +44,8 @@ async fn another(interrupts: &Receiver<InterruptCause>) -> InterruptCause {
     }
 }
 
-/// As somebody does at a terminal.
+/// As from a terminal.
 const GENTLE: &[Signal] = &[Signal::INT, Signal::TERM];
 
-/// As a host does that is shut down: a job may still say its last words.
+/// As when a host shuts down: a job can still write its last output.
 const FIRM: &[Signal] = &[Signal::TERM];

@@ -1,5 +1,6 @@
-//! Processes, found by the mark in their environment. What enters: a mark. What is never true:
-//! that a process is ended whose environment does not carry all of it, or the calling process.
+//! Finds and ends processes by a mark in their environment.
+//!
+//! Invariant: a process without the whole mark is never ended, nor is the calling process.
 
 use crate::Runtime;
 use rejoin_core::{JobId, SessionId};

@@ -33,8 +33,9 @@ mod tests;
 
 use self::carried::Store;
 use self::marked::Mark;
-use super::{Exit, Runner, RunnerJob};
+use super::{Exit, Runner, RunnerHost, RunnerJob};
 use crate::Runtime;
+use crate::error::RunnerError;
 use async_channel::{Receiver, Sender};
 use futures::future::{BoxFuture, select};
 use rejoin_core::SessionId;
@@ -44,7 +45,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// How statements are run.
@@ -129,9 +130,11 @@ impl ShellSettings {
 /// smol::block_on(runner.release(session));
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ShellRunner {
-    shell: Arc<Shell>,
+    /// Empty until an engine prepares the runner, or from the start if it was made with `new`.
+    shell: Arc<OnceLock<Arc<Shell>>>,
+    grace: Option<Duration>,
 }
 
 /// Why a [`ShellRunner`] could not be made.
@@ -154,7 +157,16 @@ pub enum OpenShellError {
 }
 
 impl ShellRunner {
-    /// A runner with these settings. Starts nothing; [`sweep`](Self::sweep) it before its first
+    /// How long a job has after each signal before it gets the next, firmer one: two seconds unless
+    /// you choose. For a runner that was not made with [`new`](Self::new), whose settings say it.
+    #[must_use]
+    pub fn with_grace(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+
+    /// A runner with these settings, for use without an engine or with a directory of its own. The
+    /// [`Default`] one takes its directory and its mark from the engine. Starts nothing; [`sweep`](Self::sweep) it before its first
     /// job.
     ///
     /// # Errors
@@ -185,17 +197,19 @@ impl ShellRunner {
         let program = find(&shell).ok_or(OpenShellError::NoShell(shell))?;
         // Found once, so that a session that loses its PATH can still be used.
         let env = find("env".as_ref()).unwrap_or_else(|| "/usr/bin/env".into());
+        let shell = Shell {
+            store,
+            mark: Mark::server(mark.into()),
+            program,
+            env,
+            start,
+            grace,
+            runtime,
+            sessions: Mutex::default(),
+        };
         Ok(Self {
-            shell: Arc::new(Shell {
-                store,
-                mark: Mark::server(mark.into()),
-                program,
-                env,
-                start,
-                grace,
-                runtime,
-                sessions: Mutex::default(),
-            }),
+            shell: Arc::new(OnceLock::from(Arc::new(shell))),
+            grace: None,
         })
     }
 
@@ -206,8 +220,11 @@ impl ShellRunner {
     /// Jobs that run meanwhile end, too. Waits until the processes are gone, a few seconds at
     /// most. Never ends the calling process. Finds nothing where there is no `/proc`.
     pub fn sweep(&self) -> BoxFuture<'static, usize> {
-        let shell = self.shell.clone();
+        let shell = self.shell.get().cloned();
         Box::pin(async move {
+            let Some(shell) = shell else {
+                return 0;
+            };
             let ended = marked::end_all(&shell.mark, &shell.runtime).await;
             shell.store.remove_unfinished();
             ended
@@ -217,14 +234,46 @@ impl ShellRunner {
     /// Forgets where sessions stood that are not open any more: those that were closed just
     /// before a server died. To be called before the first job.
     pub fn retain(&self, is_open: impl Fn(SessionId) -> bool) {
-        self.shell.store.retain(is_open);
+        if let Some(shell) = self.shell.get() {
+            shell.store.retain(is_open);
+        }
     }
 }
 
 impl Runner for ShellRunner {
+    /// Kills the processes that an earlier server of this directory has left behind.
+    fn prepare(&self, host: RunnerHost) -> BoxFuture<'static, Result<(), RunnerError>> {
+        let runner = self.clone();
+        Box::pin(async move {
+            if runner.shell.get().is_none() {
+                let directory = host.directory.ok_or(
+                    "the shell keeps directories and environments of sessions in files: give the \
+                     engine a runner_directory",
+                )?;
+                let mark = host.log.unwrap_or_else(|| directory.display().to_string());
+                let mut settings = ShellSettings::new(directory.join("shell"), mark);
+                settings.grace = runner.grace.unwrap_or(settings.grace);
+                let opened = Self::new(settings, host.runtime)?;
+                if let Some(shell) = opened.shell.get() {
+                    // Prepared twice at once, the first counts.
+                    let _ = runner.shell.set(shell.clone());
+                }
+            }
+            runner.retain(|session| host.open_sessions.contains(&session));
+            let killed = runner.sweep().await;
+            if killed > 0 {
+                tracing::warn!("killed {killed} processes left over from the previous server");
+            }
+            Ok(())
+        })
+    }
+
     fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
-        let lease = self.shell.lease(job.session);
-        Box::pin(job::run(self.shell.clone(), job, lease))
+        let Some(shell) = self.shell.get() else {
+            return Box::pin(async { not_prepared() });
+        };
+        let lease = shell.lease(job.session);
+        Box::pin(job::run(shell.clone(), job, lease))
     }
 
     /// Waits for the session's jobs, which have been interrupted; then ends every process that
@@ -232,8 +281,10 @@ impl Runner for ShellRunner {
     /// times and some seconds at most.
     fn release(&self, session: SessionId) -> BoxFuture<'static, ()> {
         // Now, not when the future is first polled: no job of it may start from here on.
-        let held = self.shell.close(session);
-        let shell = self.shell.clone();
+        let Some(shell) = self.shell.get().cloned() else {
+            return Box::pin(async {});
+        };
+        let held = shell.close(session);
         Box::pin(async move {
             // Looking through all processes is not cheap, and needless for a session that has
             // run nothing since the sweep.
@@ -245,6 +296,13 @@ impl Runner for ShellRunner {
             }
             shell.store.remove(session);
         })
+    }
+}
+
+fn not_prepared() -> Exit {
+    Exit {
+        status: 126,
+        message: Some("the shell runner was not prepared by an engine".into()),
     }
 }
 

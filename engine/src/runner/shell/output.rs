@@ -1,6 +1,7 @@
-//! What a job writes, as results. What enters: bytes. What leaves: JSON objects whose contents,
-//! put together again, are those bytes. What is never true: that bytes wait for more to come, or
-//! that more than a chunk is held while the engine is busy.
+//! Turns the output of a job into results: JSON objects whose contents, joined, are its bytes.
+//!
+//! Invariant: bytes never wait for more to come, and at most one chunk is held while the engine is
+//! busy.
 
 use crate::Runtime;
 use crate::runner::{EngineEnded, Reporter};

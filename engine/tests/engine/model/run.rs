@@ -104,9 +104,9 @@ impl Run {
             ..NewSession::default()
         };
         let created = self.world.engine.create_session(new).await.unwrap();
-        assert_eq!(created.number.0, self.sessions.len() as u64 + 1);
+        assert_eq!(created.number().0, self.sessions.len() as u64 + 1);
         let mut told = Told {
-            id: created.session,
+            id: created.id(),
             is_open: true,
             said: Vec::new(),
             consumers: Vec::new(),
@@ -114,9 +114,9 @@ impl Run {
             running: None,
             is_interrupted: false,
         };
-        assert_eq!(created.consumer.is_some(), reads);
+        assert_eq!(created.consumer().is_some(), reads);
         told.consumers
-            .extend(created.consumer.map(|it| self.reader(it)));
+            .extend(created.consumer().map(|it| self.reader(it)));
         self.sessions.push(told);
     }
 

@@ -1,18 +1,17 @@
-//! `exec`: a statement and all that comes of it in one answer.
+//! The action `exec`: runs a statement and answers with all of its results.
 //!
-//! An `exec` goes on when its client has left: a session that was made for it has to be closed,
-//! whoever listens.
+//! An `exec` goes on when its client disconnects, because it has to close the session that was
+//! created for it.
 
-use super::job::job_status;
+use super::job::{job_status, new_job};
 use crate::Arthas;
 use crate::error::Fault;
 use crate::limits::{CLOSE_PAUSE, EXEC_GRACE, FOLLOW};
 use crate::request::Request;
-use crate::statement;
-use crate::translate::Told;
+use crate::translate::JobResults;
 use crate::wire::{Answer, Object, State};
 use futures::future::BoxFuture;
-use rejoin_core::{JobMode, Outcome, SessionId, Visibility};
+use rejoin_core::{Outcome, SessionId, Visibility};
 use rejoin_engine::{CommandError, JobAck, NewJob, Runtime};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -22,7 +21,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 impl Arthas {
-    /// In a session of its own, which is gone when the client reads the answer.
+    /// Runs in a new session, which is closed before the answer is sent.
     pub(super) async fn exec_once(
         &self,
         request: &Request,
@@ -31,13 +30,13 @@ impl Arthas {
         let frontend = self.clone();
         let (command, timeout) = (request.command.clone(), self.exec_timeout(request));
         let user = request.user.clone();
-        self.to_the_end(|left| async move {
+        self.detach_on_drop(|client_gone| async move {
             let session = frontend
                 .create_session(user.as_deref(), remote, false)
                 .await?
-                .session;
+                .id();
             let answer = frontend
-                .run(session, command.as_deref(), timeout, &left)
+                .run(session, command.as_deref(), timeout, &client_gone)
                 .await;
             frontend.close(session).await;
             answer
@@ -45,7 +44,7 @@ impl Arthas {
         .await
     }
 
-    /// In a session of the client's. Its consumers see only that something runs.
+    /// Runs in the session that the client names. Its consumers see only that something runs.
     pub(super) async fn exec(
         &self,
         request: &Request,
@@ -54,9 +53,9 @@ impl Arthas {
         self.open_since(session)?;
         let frontend = self.clone();
         let (command, timeout) = (request.command.clone(), self.exec_timeout(request));
-        self.to_the_end(|left| async move {
+        self.detach_on_drop(|client_gone| async move {
             frontend
-                .run(session, command.as_deref(), timeout, &left)
+                .run(session, command.as_deref(), timeout, &client_gone)
                 .await
         })
         .await
@@ -66,15 +65,14 @@ impl Arthas {
         request.exec_timeout.unwrap_or(self.settings.exec_timeout)
     }
 
-    /// Runs here, and elsewhere to the end once nobody waits any more.
-    fn to_the_end<F>(&self, exec: impl FnOnce(Left) -> F) -> ToTheEnd
+    fn detach_on_drop<F>(&self, exec: impl FnOnce(ClientGone) -> F) -> DetachOnDrop
     where
         F: Future<Output = Result<Answer, Fault>> + Send + 'static,
     {
-        let left = Left::default();
-        ToTheEnd {
-            running: Some(Box::pin(exec(left.clone()))),
-            left,
+        let client_gone = ClientGone::default();
+        DetachOnDrop {
+            running: Some(Box::pin(exec(client_gone.clone()))),
+            client_gone,
             runtime: self.engine.runtime().clone(),
         }
     }
@@ -84,78 +82,68 @@ impl Arthas {
         session: SessionId,
         command: Option<&str>,
         timeout: Duration,
-        left: &Left,
+        client_gone: &ClientGone,
     ) -> Result<Answer, Fault> {
         let run = async {
-            let submitted = self.submit_alone(session, command, timeout).await?;
-            let told = self.follow(session, submitted, timeout, left).await?;
-            Ok(answer(command, submitted, told, timeout).session(session))
+            let job = NewJob {
+                timeout: Some(timeout),
+                output_limit: Some(self.settings.exec_output),
+                ..new_job(session, command, Visibility::Submitter)?
+            };
+            let submitted = self.engine.submit_job(job).await?;
+            let results = self
+                .follow(session, submitted, timeout, client_gone)
+                .await?;
+            Ok(answer(command, submitted, results, timeout).session(session))
         };
-        run.await
-            .or_else(|fault: Fault| Answer::refusal(fault.of_statement("Exec"), command, session))
+        run.await.or_else(|fault: Fault| {
+            Answer::refusal(fault.into_statement_failure("Exec"), command, session)
+        })
     }
 
-    async fn submit_alone(
-        &self,
-        session: SessionId,
-        command: Option<&str>,
-        timeout: Duration,
-    ) -> Result<JobAck, Fault> {
-        let (statement, slot) = statement::parse(command)?;
-        let mode = JobMode {
-            slot,
-            visibility: Visibility::Submitter,
-        };
-        let job = NewJob {
-            timeout: Some(timeout),
-            output_limit: Some(self.settings.exec_output),
-            ..NewJob::new(session, statement, mode)
-        };
-        Ok(self.engine.submit_job(job).await?)
-    }
-
-    /// Follows a job to its end, or until its time has expired and it has not ended for all that.
+    /// Collects a job's results until it ends, at most for its timeout and [`EXEC_GRACE`].
     async fn follow(
         &self,
         session: SessionId,
         submitted: JobAck,
         timeout: Duration,
-        left: &Left,
-    ) -> Result<Told, Fault> {
+        client_gone: &ClientGone,
+    ) -> Result<JobResults, Fault> {
         let runtime = self.engine.runtime();
         let longest = timeout + EXEC_GRACE;
         let deadline = runtime.now() + longest;
-        let mut patience = runtime.timer(longest);
-        let mut told = Told::new(submitted.job);
+        let mut timer = runtime.timer(longest);
+        let mut results = JobResults::new(submitted.job);
         let mut after = submitted.sequence;
         loop {
             let records = self
                 .engine
-                .read_until(session, after, FOLLOW, &mut patience)
+                .read_until(session, after, FOLLOW, &mut timer)
                 .await
                 .map_err(|error| Fault::of_read(error, session))?;
             for record in &records {
-                told.add(record);
+                results.add(record);
                 after = record.sequence;
             }
-            if left.0.load(Ordering::Relaxed) {
-                told.forget();
+            if client_gone.0.load(Ordering::Relaxed) {
+                results.discard();
             }
-            let is_over = records.is_empty() || runtime.now() >= deadline;
-            if told.outcome().is_some() || is_over {
-                return Ok(told);
+            let has_expired = records.is_empty() || runtime.now() >= deadline;
+            if results.outcome().is_some() || has_expired {
+                return Ok(results);
             }
         }
     }
 
-    /// Closes a session that nobody knows of, and that nobody else would close for hours.
+    /// Closes the session of an `exec`. It has no other user who could close it, and would stay open
+    /// until it expires.
     async fn close(&self, session: SessionId) {
         loop {
             match self.engine.close_session(session).await {
                 Err(CommandError::Overloaded) => self.engine.runtime().timer(CLOSE_PAUSE).await,
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::warn!(%session, "the session of an exec stays open: {error}");
+                    tracing::warn!(%session, "cannot close the session of an exec: {error}");
                     return;
                 }
             }
@@ -163,20 +151,20 @@ impl Arthas {
     }
 }
 
-/// Whether the client has left.
+/// Whether the client has disconnected.
 #[derive(Clone, Debug, Default)]
-struct Left(Arc<AtomicBool>);
+struct ClientGone(Arc<AtomicBool>);
 
-/// An exec. It is run by whoever waits for it, which spares two ways across threads; when that is
-/// dropped, the runtime goes on with it.
-struct ToTheEnd {
-    /// None once it has ended, and while it is polled: one that panics is not gone on with.
+/// A running `exec`. The task that awaits it polls it, which saves two switches between threads; if
+/// that task drops it, it goes on as a task of the runtime.
+struct DetachOnDrop {
+    /// `None` once it has ended, and while it is polled, so that it doesn't go on after a panic.
     running: Option<BoxFuture<'static, Result<Answer, Fault>>>,
-    left: Left,
+    client_gone: ClientGone,
     runtime: Arc<dyn Runtime>,
 }
 
-impl Future for ToTheEnd {
+impl Future for DetachOnDrop {
     type Output = Result<Answer, Fault>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -191,24 +179,29 @@ impl Future for ToTheEnd {
     }
 }
 
-impl Drop for ToTheEnd {
+impl Drop for DetachOnDrop {
     fn drop(&mut self) {
         let Some(running) = self.running.take() else {
             return;
         };
-        self.left.0.store(true, Ordering::Relaxed);
+        self.client_gone.0.store(true, Ordering::Relaxed);
         self.runtime.spawn(Box::pin(async move {
-            let _nobody_waits = running.await;
+            let _ = running.await;
         }));
     }
 }
 
-fn answer(command: Option<&str>, submitted: JobAck, told: Told, timeout: Duration) -> Answer {
-    let outcome = told.outcome();
+fn answer(
+    command: Option<&str>,
+    submitted: JobAck,
+    results: JobResults,
+    timeout: Duration,
+) -> Answer {
+    let outcome = results.outcome();
     let is_expired = matches!(outcome, None | Some(Outcome::TimedOut));
-    let results = told.finish();
-    let room = results.len() + command.map_or(0, str::len);
-    let body = Object::around(room, |body| {
+    let results = results.finish();
+    let capacity = results.len() + command.map_or(0, str::len);
+    let body = Object::with_capacity(capacity, |body| {
         body.optional("command", command);
         body.value("jobId", submitted.job);
         body.plain("jobStatus", job_status(outcome.is_some()));

@@ -1,4 +1,4 @@
-//! `async_exec interrupt_job`.
+//! The actions `async_exec` and `interrupt_job`.
 
 use crate::Arthas;
 use crate::error::Fault;
@@ -6,7 +6,7 @@ use crate::limits::{FOLLOW, INTERRUPT_WAIT};
 use crate::request::Request;
 use crate::statement;
 use crate::wire::{Answer, Object, State};
-use rejoin_core::{Event, JobId, JobMode, SessionId, Visibility};
+use rejoin_core::{Event, JobMode, SessionId, Visibility};
 use rejoin_engine::{JobAck, NewJob};
 
 impl Arthas {
@@ -16,51 +16,35 @@ impl Arthas {
         session: SessionId,
     ) -> Result<Answer, Fault> {
         let command = request.command.as_deref();
-        let fault = match self.submit(session, command).await {
-            Ok(job) => {
+        let submitted = match new_job(session, command, Visibility::Session) {
+            Ok(job) => self.engine.submit_job(job).await.map_err(Fault::from),
+            Err(fault) => Err(fault),
+        };
+        let fault = match submitted {
+            Ok(JobAck { job, .. }) => {
                 let body = Object::of(|body| {
                     body.optional("command", command);
                     body.value("jobId", job);
-                    // Whatever has become of it by now: clients begin to pull when they read this.
+                    // Always READY, whatever its state is by now: clients start to pull on this.
                     body.plain("jobStatus", "READY");
                 });
                 let answer = Answer::new(State::Scheduled).body(body);
                 return Ok(answer.session(session).about(job));
             }
-            Err(fault) => fault.of_statement("Async exec"),
+            Err(fault) => fault.into_statement_failure("Async exec"),
         };
         if let Fault::StatementFailed { .. } = fault
             && !self.engine.config().read_only
         {
-            self.tell_refused(session, command, &fault).await?;
+            // The session's consumers see why the statement did not become a job. A statement that
+            // is too long to run is too long for the log as well.
+            let longest = self.engine.config().limits.statement;
+            let statement = command.filter(|command| command.len() <= longest);
+            self.engine
+                .refuse_statement(session, statement.map(Into::into), fault.to_string().into())
+                .await?;
         }
         Answer::refusal(fault, command, session)
-    }
-
-    async fn submit(&self, session: SessionId, command: Option<&str>) -> Result<JobId, Fault> {
-        let (statement, slot) = statement::parse(command)?;
-        let mode = JobMode {
-            slot,
-            visibility: Visibility::Session,
-        };
-        let job = NewJob::new(session, statement, mode);
-        Ok(self.engine.submit_job(job).await?.job)
-    }
-
-    /// Tells the session's consumers why a statement did not become a job.
-    async fn tell_refused(
-        &self,
-        session: SessionId,
-        command: Option<&str>,
-        fault: &Fault,
-    ) -> Result<(), Fault> {
-        // One that is too long to run is too long to be noted, too.
-        let longest = self.engine.config().limits.statement;
-        let statement = command.filter(|command| command.len() <= longest);
-        self.engine
-            .refuse_statement(session, statement.map(Into::into), fault.to_string().into())
-            .await?;
-        Ok(())
     }
 
     pub(super) async fn interrupt_job(&self, session: SessionId) -> Result<Answer, Fault> {
@@ -75,7 +59,7 @@ impl Arthas {
             .about(interrupted.job))
     }
 
-    /// Whether the job finishes soon after the interrupt.
+    /// Whether the job finishes within [`INTERRUPT_WAIT`].
     async fn wait_for_end(&self, session: SessionId, interrupted: JobAck) -> bool {
         let runtime = self.engine.runtime();
         let deadline = runtime.now() + INTERRUPT_WAIT;
@@ -84,9 +68,9 @@ impl Arthas {
             let wait = deadline.since(runtime.now());
             let records = match self.engine.read(session, after, FOLLOW, wait).await {
                 Ok(records) => records,
-                // The interrupt is a fact all the same; only its end is not known here.
+                // The interrupt is recorded all the same; only the job's end is unknown here.
                 Err(error) => {
-                    tracing::warn!(%session, "an interrupted job cannot be followed: {error}");
+                    tracing::warn!(%session, "cannot follow the interrupted job: {error}");
                     return false;
                 }
             };
@@ -103,7 +87,21 @@ impl Arthas {
     }
 }
 
-/// How far a job has come, in the words of the wire.
+/// The job of a command line that a client sent.
+pub(super) fn new_job(
+    session: SessionId,
+    command: Option<&str>,
+    visibility: Visibility,
+) -> Result<NewJob, Fault> {
+    let (statement, slot) = statement::parse(command)?;
+    Ok(NewJob::new(
+        session,
+        statement,
+        JobMode { slot, visibility },
+    ))
+}
+
+/// The `jobStatus` of a job.
 pub(super) const fn job_status(has_finished: bool) -> &'static str {
     if has_finished {
         "TERMINATED"
@@ -113,8 +111,8 @@ pub(super) const fn job_status(has_finished: bool) -> &'static str {
 }
 
 impl Answer {
-    /// The answer to a statement that did not become a job: it repeats the statement, unless there
-    /// is no such session.
+    /// The answer to a statement that did not become a job. It repeats the statement, unless the
+    /// session does not exist.
     pub(super) fn refusal(
         fault: Fault,
         command: Option<&str>,

@@ -1,4 +1,4 @@
-//! What each action does: one file for each group of them.
+//! Dispatches a request to the handler of its action. The handlers are in the modules below.
 
 mod exec;
 mod job;
@@ -15,9 +15,8 @@ use rejoin_core::{SessionId, Timestamp};
 use std::net::SocketAddr;
 
 impl Arthas {
-    /// Answers a request of `caller` that came from `remote`, and that names the session `named`,
-    /// unless what it names could be none.
-    pub(crate) async fn handle(
+    /// Carries out a request. `named` is the session that it names, if that is a valid session ID.
+    pub(crate) async fn dispatch(
         &self,
         request: &Request,
         named: Option<SessionId>,
@@ -31,40 +30,18 @@ impl Arthas {
             _ => return Err(Fault::ActionMissing),
         };
         permit(caller, action.permission())?;
-        if action == Action::InitSession {
-            return self.init_session(request, remote).await;
-        }
-        let Some(name) = &request.session else {
-            return match action {
-                Action::Exec => self.exec_once(request, remote).await,
-                _ => Err(Fault::SessionMissing),
-            };
+        let session = match (action, &request.session) {
+            (Action::InitSession, _) => return self.init_session(request, remote).await,
+            (Action::Exec, None) => return self.exec_once(request, remote).await,
+            (_, None) => return Err(Fault::SessionMissing),
+            (_, Some(name)) => named.ok_or_else(|| Fault::SessionNotFound(name.clone()))?,
         };
-        // One that could not be a session's name is not the name of one.
-        let session = named.ok_or_else(|| Fault::SessionNotFound(name.clone()))?;
-        match self.act(action, request, session, caller).await {
-            Err(Fault::SessionNotFound(name)) => Err(match self.engine.removed(session).await {
-                Some(last) => Fault::SessionRemoved { session, last },
-                None => Fault::SessionNotFound(name),
-            }),
-            answer => answer,
-        }
-    }
-
-    /// Does something in a session.
-    async fn act(
-        &self,
-        action: Action,
-        request: &Request,
-        session: SessionId,
-        caller: &Caller,
-    ) -> Result<Answer, Fault> {
-        // A pull is a use of its session while it lasts.
+        // A pull keeps its session in use by itself, for as long as it waits.
         if action != Action::PullResults {
             self.engine.touch(session);
         }
-        // An account's session stays its own. Who reads a log that may not change is not noted, and
-        // reads all the same.
+        // With accounts, a session's user never changes. A log that is open read-only cannot record
+        // the user, but it can still be read.
         if let Some(user) = &request.user
             && caller.name().is_none()
             && !self.engine.config().read_only
@@ -78,20 +55,33 @@ impl Arthas {
                 self.close_session(session).await
             }
             Action::Exec => self.exec(request, session).await,
-            // It is not done in a session.
+            // Returned above.
             Action::InitSession => Err(Fault::Unprocessed),
             Action::InterruptJob => self.interrupt_job(session).await,
             Action::JoinSession => self.join_session(session).await,
             Action::PullResults => {
                 let answer = self.pull_results(request, session).await;
-                // One that finds nobody to read for is none.
+                // A failed pull does not count as use of the session, so touch it here.
                 answer.inspect_err(|_| self.engine.touch(session))
             }
             Action::SessionInfo => self.session_info(session),
         }
     }
 
-    /// A session is closed by its creator, and by who may close all.
+    /// Replaces "session not found" by what is known of a session that retention removed.
+    pub(crate) async fn or_removed(&self, fault: Fault, named: Option<SessionId>) -> Fault {
+        match (fault, named) {
+            (Fault::SessionNotFound(name), Some(session)) => {
+                match self.engine.removed(session).await {
+                    Some(last) => Fault::SessionRemoved { session, last },
+                    None => Fault::SessionNotFound(name),
+                }
+            }
+            (fault, _) => fault,
+        }
+    }
+
+    /// A session can be closed by its creator and by roles that may close any session.
     fn permit_closing(&self, session: SessionId, caller: &Caller) -> Result<(), Fault> {
         let owner = self.engine.view(|views| {
             let view = views.session(session);
@@ -105,7 +95,7 @@ impl Arthas {
         }
     }
 
-    /// When the session was created; only an open one was.
+    /// When the session was created. A session that has ended is not found.
     fn open_since(&self, session: SessionId) -> Result<Timestamp, Fault> {
         self.engine
             .view(|views| {
@@ -117,5 +107,5 @@ impl Arthas {
 }
 
 fn permit(caller: &Caller, wanted: Permission) -> Result<(), Fault> {
-    forbidden(caller, wanted).map_or(Ok(()), |why| Err(Fault::Forbidden(why)))
+    forbidden(caller, wanted).map_or(Ok(()), |reason| Err(Fault::Forbidden(reason)))
 }

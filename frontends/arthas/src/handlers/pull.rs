@@ -1,10 +1,10 @@
-//! `pull_results`: the long poll that clients read a session with.
+//! The action `pull_results`: the long poll with which clients read a session.
 
 use crate::Arthas;
 use crate::error::Fault;
 use crate::limits::PULL;
 use crate::request::Request;
-use crate::translate::{Reader, may_tell};
+use crate::translate::{ConsumerView, is_visible};
 use crate::wire::{Answer, Object, State};
 use rejoin_core::{ConsumerId, SessionId};
 use rejoin_engine::{Pull, PullError};
@@ -26,15 +26,15 @@ impl Arthas {
             }
         };
         let results = self.pull(session, consumer).await?;
-        let body = Object::around(results.len(), |body| body.json("results", &results));
+        let body = Object::with_capacity(results.len(), |body| body.json("results", &results));
         Ok(Answer::new(State::Succeeded)
             .body(body)
             .consumer(Some(consumer))
             .session(session))
     }
 
-    /// Waits for what there is to show. Not every record that wakes it shows something to this
-    /// consumer: then it waits on for the rest of its time.
+    /// Waits until there is something to show. If a record wakes the pull but shows nothing to this
+    /// consumer, the pull goes on waiting for the rest of its time.
     async fn pull(&self, session: SessionId, consumer: ConsumerId) -> Result<Vec<u8>, Fault> {
         let runtime = self.engine.runtime();
         let deadline = runtime.now() + self.settings.pull_wait;
@@ -45,22 +45,22 @@ impl Arthas {
                 consumer,
                 wait: deadline.since(runtime.now()),
                 limit: PULL,
-                select: may_tell,
+                select: is_visible,
             };
             let pulled = match self.engine.pull(pull).await {
                 Ok(pulled) => pulled,
-                // Gone while this pull was open, which is no fault of its client.
+                // The session or consumer was removed while this pull waited: not the client's error.
                 Err(PullError::SessionNotFound | PullError::ConsumerNotFound) if !is_first => {
                     return Ok(NO_RESULTS.into());
                 }
                 Err(error) => return Err(Fault::of_pull(error, session, consumer)),
             };
-            let reader = Reader {
+            let view = ConsumerView {
                 consumer,
                 joined: pulled.joined,
                 zone: &self.zone,
             };
-            let results = reader.read(pulled.after, &pulled.records);
+            let results = view.results(pulled.after, &pulled.records);
             if !results.is_empty() || pulled.records.is_empty() {
                 return Ok(results.finish());
             }

@@ -1,11 +1,11 @@
-//! `init_session join_session close_session session_info`.
+//! The actions `init_session`, `join_session`, `close_session` and `session_info`.
 
 use crate::Arthas;
 use crate::error::Fault;
 use crate::request::Request;
 use crate::wire::{Answer, Object, State};
 use rejoin_core::SessionId;
-use rejoin_engine::{CreatedSession, NewSession};
+use rejoin_engine::{NewSession, Session};
 use std::net::SocketAddr;
 
 impl Arthas {
@@ -18,17 +18,17 @@ impl Arthas {
             .create_session(request.user.as_deref(), remote, true)
             .await?;
         Ok(Answer::new(State::Succeeded)
-            .consumer(created.consumer)
-            .session(created.session))
+            .consumer(created.consumer())
+            .session(created.id()))
     }
 
-    /// A session on the service of the settings.
+    /// Creates a session of the configured service; `reads` makes its creator a consumer.
     pub(super) async fn create_session(
         &self,
         user: Option<&str>,
         remote: Option<SocketAddr>,
         reads: bool,
-    ) -> Result<CreatedSession, Fault> {
+    ) -> Result<Session, Fault> {
         let new = NewSession {
             service: self.settings.service.clone(),
             user: user.map(Into::into),
@@ -52,11 +52,11 @@ impl Arthas {
 
     pub(super) fn session_info(&self, session: SessionId) -> Result<Answer, Fault> {
         let created = self.open_since(session)?;
-        // This request is itself the last use of the session.
-        let seen = self.engine.runtime().now().max(created);
+        // This request is the last use of the session.
+        let last_access = self.engine.runtime().now().max(created);
         let body = Object::of(|body| {
             body.value("createTime", created.as_millis());
-            body.value("lastAccessTime", seen.as_millis());
+            body.value("lastAccessTime", last_access.as_millis());
             body.value("pid", self.engine.config().server.process);
         });
         Ok(Answer::new(State::Succeeded).body(body).session(session))

@@ -1,4 +1,4 @@
-//! What a consumer is shown of its session.
+//! Translates a session's records for one of its consumers.
 
 use super::Results;
 use super::result::InputStatus;
@@ -9,20 +9,20 @@ use rejoin_core::{
 };
 use std::sync::Arc;
 
-/// Who reads, and where it stands.
+/// What the translation depends on besides the records.
 #[derive(Debug)]
-pub(crate) struct Reader<'a> {
-    /// The consumer.
+pub(crate) struct ConsumerView<'a> {
+    /// The consumer that reads.
     pub(crate) consumer: ConsumerId,
-    /// The sequence at which it joined: what is before that is history.
+    /// The sequence at which it joined: earlier records are history.
     pub(crate) joined: Sequence,
-    /// The time zone in which it is told times.
+    /// The time zone for times.
     pub(crate) zone: &'a TimeZone,
 }
 
-/// Whether a record may be worth an answer. Which consumer asks is not known here: that another
-/// one has joined or left is found out by [`Reader::show`].
-pub(crate) fn may_tell(record: &Record) -> bool {
+/// Whether some consumer may see something of a record. This does not know which consumer asks:
+/// [`ConsumerView::show`] leaves out that others joined or left.
+pub(crate) fn is_visible(record: &Record) -> bool {
     match &record.event {
         Event::SessionCreated { .. }
         | Event::ConsumerJoined { .. }
@@ -44,13 +44,14 @@ pub(crate) fn may_tell(record: &Record) -> bool {
     }
 }
 
-impl Reader<'_> {
-    /// What the records after `after` show.
+impl ConsumerView<'_> {
+    /// The results of `records`, which are those after `after`.
     ///
-    /// Somebody who joins later is first told that there is no input yet, then the history without
-    /// what input there was at the time, and then from its own joining on what input there is.
-    pub(crate) fn read(&self, after: Sequence, records: &[Arc<Record>]) -> Results {
-        let mut results = Results::with_room(records.iter().map(|record| room(record)).sum());
+    /// A consumer that joins later first gets `DISABLED`, then the history without its input
+    /// statuses, then every input status since it joined.
+    pub(crate) fn results(&self, after: Sequence, records: &[Arc<Record>]) -> Results {
+        let mut results =
+            Results::with_capacity(records.iter().map(|record| estimated_len(record)).sum());
         if after == Sequence::START && self.joined > CREATOR_JOINED && !records.is_empty() {
             results.input_status(InputStatus::Disabled);
         }
@@ -124,7 +125,7 @@ impl Reader<'_> {
                 results.refused_command(statement.as_deref(), reason);
             }
             Event::RecordsLost { first, last, cause } => {
-                results.message(&lost(*first, *last, *cause));
+                results.message(&lost_message(*first, *last, *cause));
             }
             Event::ConsumerLeft {
                 consumer,
@@ -140,36 +141,36 @@ impl Reader<'_> {
     }
 }
 
-/// About the bytes that a record's results take.
-fn room(record: &Record) -> usize {
+/// The approximate size in bytes of a record's results.
+fn estimated_len(record: &Record) -> usize {
     match &record.event {
         Event::ResultEmitted { result, .. } => result.len() + 1,
-        Event::JobSubmitted { statement, .. } => statement.len() + OWN_RESULTS,
-        _ => OWN_RESULTS,
+        Event::JobSubmitted { statement, .. } => statement.len() + SMALL_RESULTS,
+        _ => SMALL_RESULTS,
     }
 }
 
-/// What this product's own results take at most of most records.
-const OWN_RESULTS: usize = 256;
+/// Enough bytes for the results of most records, without what a statement adds.
+const SMALL_RESULTS: usize = 256;
 
-/// What is said where records are gone.
-fn lost(first: Sequence, last: Sequence, cause: LossCause) -> String {
+/// The message where records are missing.
+fn lost_message(first: Sequence, last: Sequence, cause: LossCause) -> String {
     match cause {
         LossCause::Damage => format!(
             "records {first} to {last} of this session are missing: they were damaged in the log."
         ),
-        LossCause::Retention { .. } => removed(first, last),
+        LossCause::Retention { .. } => removed_message(first, last),
     }
 }
 
-/// What is said of a session that was removed.
-pub(crate) fn removed(first: Sequence, last: Sequence) -> String {
+/// The message about records that retention removed.
+pub(crate) fn removed_message(first: Sequence, last: Sequence) -> String {
     format!(
         "records {first} to {last} of this session were removed: it was closed, and closed sessions are not kept for longer."
     )
 }
 
-/// The sequence at which whoever creates a session joins it.
+/// The sequence at which the creator of a session joins it.
 const CREATOR_JOINED: Sequence = Sequence(2);
 
 #[cfg(test)]

@@ -1,23 +1,21 @@
-//! Records become results: pure, so that what this product shows is tested without a server.
+//! Translates records into the JSON array `results`. Pure, so that it is tested without a server.
 //!
-//! What enters: records, and who reads them. What leaves: the JSON array that `results` is. What
-//! is never true: that a result which a runner encoded is parsed or changed; its bytes are copied
-//! from the record into the answer.
+//! Invariant: the bytes of a result that a runner encoded are copied from the record unchanged.
 
 mod consumer;
+mod job_results;
 mod result;
-mod submitter;
 
-pub(crate) use consumer::{Reader, may_tell, removed};
-pub(crate) use submitter::Told;
+pub(crate) use consumer::{ConsumerView, is_visible, removed_message};
+pub(crate) use job_results::JobResults;
 
-/// A JSON array of results that is being written.
+/// Writes a JSON array of results.
 #[derive(Debug, Default)]
 pub(crate) struct Results(Vec<u8>);
 
 impl Results {
-    /// With room for so many bytes, so that a long array is not moved again and again.
-    pub(crate) fn with_room(bytes: usize) -> Self {
+    /// An empty array with space for `bytes` bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
         Self(Vec::with_capacity(bytes))
     }
 
@@ -25,7 +23,7 @@ impl Results {
         self.0.is_empty()
     }
 
-    /// The array, complete.
+    /// Closes the array and returns its JSON.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         if self.0.is_empty() {
             self.0.push(b'[');
@@ -34,13 +32,13 @@ impl Results {
         self.0
     }
 
-    /// Where to write the next result.
+    /// Writes the separator; the caller appends the next result.
     fn begin(&mut self) -> &mut Vec<u8> {
         self.0.push(if self.0.is_empty() { b'[' } else { b',' });
         &mut self.0
     }
 
-    /// A result that a runner encoded, as it is.
+    /// Appends a result that a runner encoded, unchanged.
     fn splice(&mut self, result: &str) {
         self.begin().extend_from_slice(result.as_bytes());
     }

@@ -1,4 +1,4 @@
-//! The results that this product shows of what happened, member for member.
+//! The JSON of each type of result that the product itself shows.
 
 use super::Results;
 use crate::wire::{Object, State};
@@ -6,7 +6,7 @@ use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::TimeZone;
 use rejoin_core::{JobId, JobSlot, Outcome, Server, Timestamp};
 
-/// What the session's reader may do now.
+/// What a consumer of the session may do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InputStatus {
     AllowInput,
@@ -48,7 +48,7 @@ impl Results {
         });
     }
 
-    /// What was submitted, as a line that would submit it.
+    /// A submitted command, as the line that would submit it.
     pub(super) fn command(&mut self, job: JobId, statement: &str, slot: JobSlot) {
         Object::write(self.begin(), |result| {
             match slot {
@@ -87,7 +87,7 @@ impl Results {
     }
 }
 
-/// To be interrupted is no failure to this product's clients, by whomever.
+/// The product's clients do not treat an interrupted job as failed, whatever interrupted it.
 const fn status_code(outcome: Outcome, status: i32) -> i32 {
     match outcome {
         Outcome::Interrupted | Outcome::TimedOut => 0,
@@ -102,9 +102,9 @@ fn local_time(at: Timestamp, zone: &TimeZone) -> String {
     TIME.datetime_to_string(&zone.to_datetime(instant))
 }
 
-/// What stands in the place of a job where there is none.
+/// The `jobId` of results that belong to no job.
 const NO_JOB: u64 = 0;
 
-/// Where this API is explained.
+/// Documentation of the product, as `welcome` names it.
 const TUTORIALS: &str = "https://arthas.aliyun.com/doc/arthas-tutorials.html";
 const WIKI: &str = "https://arthas.aliyun.com/doc";

@@ -127,6 +127,6 @@ fn closing_a_session_ends_its_job_before_the_next_request() {
         r#"{"state":"SUCCEEDED"}"#
     );
     let id = session.parse().unwrap();
-    let view = server.engine.session(id).unwrap();
+    let view = server.engine.session_view(id).unwrap();
     assert_eq!(view.foreground, None);
 }

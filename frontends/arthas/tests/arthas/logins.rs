@@ -53,7 +53,7 @@ impl World {
     }
 
     fn user(&self, session: &str) -> Option<String> {
-        let view = self.server.engine.session(session.parse().unwrap());
+        let view = self.server.engine.session_view(session.parse().unwrap());
         view.unwrap().user.as_deref().map(Into::into)
     }
 }

@@ -65,7 +65,7 @@ fn a_user_sticks_to_the_session_and_a_blank_one_changes_nothing() {
     let answer = server.post(r#"{"action":"init_session","userId":"ada"}"#);
     let session = member(&answer, "sessionId");
     let id: SessionId = session.parse().unwrap();
-    let user = || server.engine.session(id).unwrap().user;
+    let user = || server.engine.session_view(id).unwrap().user;
     assert_eq!(user().as_deref(), Some("ada"));
 
     server.act(&session, "session_info", r#","userId":" ""#);
@@ -78,7 +78,10 @@ fn a_user_sticks_to_the_session_and_a_blank_one_changes_nothing() {
 fn a_session_knows_where_it_was_created_from() {
     let server = Server::start();
     let (session, _) = server.init();
-    let view = server.engine.session(session.parse().unwrap()).unwrap();
+    let view = server
+        .engine
+        .session_view(session.parse().unwrap())
+        .unwrap();
     let remote: std::net::SocketAddr = view.remote.as_deref().unwrap().parse().unwrap();
     assert!(remote.ip().is_loopback() && remote.port() > 0);
 }

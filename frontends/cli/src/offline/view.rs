@@ -6,7 +6,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{Event, JobMode, JobSlot, Outcome, Record, Sequence, Visibility};
-use rejoin_native::words::{closed, interrupted, left, lost, outcome};
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
@@ -128,15 +127,15 @@ pub(crate) fn describe(event: &Event) -> Option<String> {
             ..
         } => {
             let ended = match ended {
-                Outcome::Completed => plain(outcome(*ended)),
-                ended => format!("{}, status {status}", plain(outcome(*ended))),
+                Outcome::Completed => plain(ended.name()),
+                ended => format!("{}, status {status}", plain(ended.name())),
             };
             let message = message.as_deref().map(|it| format!(": {it}"));
             let message = message.unwrap_or_default();
             format!("job {job} {ended}{message}")
         }
         Event::RecordsLost { first, last, cause } => {
-            let cause = lost(*cause);
+            let cause = cause.name();
             format!("records {first} to {last} were lost: {cause}")
         }
         Event::SessionCreated {
@@ -154,7 +153,7 @@ pub(crate) fn describe(event: &Event) -> Option<String> {
         // Only its number: the token is a secret while the session is open.
         Event::ConsumerJoined { consumer, .. } => format!("consumer {} joined", consumer.ordinal),
         Event::ConsumerLeft { consumer, cause } => {
-            let cause = plain(left(*cause));
+            let cause = plain(cause.name());
             format!("consumer {} left: {cause}", consumer.ordinal)
         }
         Event::StatementRefused { statement, reason } => match statement {
@@ -171,9 +170,9 @@ pub(crate) fn describe(event: &Event) -> Option<String> {
             }
         }
         Event::InterruptRequested { job, cause, .. } => {
-            format!("interrupting job {job}: {}", plain(interrupted(*cause)))
+            format!("interrupting job {job}: {}", plain(cause.name()))
         }
-        Event::SessionClosed { cause } => format!("session closed: {}", closed(*cause)),
+        Event::SessionClosed { cause } => format!("session closed: {}", cause.name()),
         _ => return None,
     })
 }

@@ -443,8 +443,8 @@ impl Settings {
         doris
     }
 
-    pub(crate) fn http(&self) -> rejoin_http::Limits {
-        let mut limits = rejoin_http::Limits::default();
+    pub(crate) fn http(&self) -> rejoin_http::HttpLimits {
+        let mut limits = rejoin_http::HttpLimits::default();
         limits.connections = self.max_connections.unwrap_or(limits.connections);
         limits.body_bytes = self.max_body.unwrap_or(limits.body_bytes);
         limits.header_bytes = self.max_header.unwrap_or(limits.header_bytes);

@@ -52,7 +52,7 @@ impl Server {
         };
         smol::block_on(self.engine.create_session(new))
             .unwrap()
-            .session
+            .id()
     }
 
     fn request(&self, method: &str, path: &str) -> Received {

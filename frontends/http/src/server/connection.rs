@@ -5,7 +5,7 @@
 //! fail because of what came from outside fails here, with a status. A panic in a handler is
 //! answered with 500.
 
-use crate::limits::Limits;
+use crate::limits::HttpLimits;
 use crate::observe::{Observer, RequestSpan};
 use crate::server::deadlines::ConnDeadlines;
 use crate::server::tls::Tls;
@@ -33,7 +33,7 @@ use url::Url;
 #[derive(Clone, Debug)]
 pub(crate) struct Service {
     pub(crate) router: Router,
-    pub(crate) limits: Limits,
+    pub(crate) limits: HttpLimits,
     pub(crate) hosts: HostCheck,
     pub(crate) observer: Observer,
     pub(crate) tls: Option<Tls>,

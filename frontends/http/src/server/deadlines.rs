@@ -3,7 +3,7 @@
 //! Shared by the socket, which sees that nothing comes, and by the handler of the connection, which
 //! knows what that means.
 
-use crate::limits::Limits;
+use crate::limits::HttpLimits;
 use crate::server::timers::Timers;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ pub(crate) struct ConnDeadlines {
 
 impl ConnDeadlines {
     /// Waits for the head of the first request.
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &HttpLimits) -> Self {
         Self {
             awaits: Cell::new(Awaited::Head),
             until: Cell::new(None),

@@ -1,8 +1,8 @@
-//! One client's connection, encrypted: rustls' state over a non-blocking socket.
+//! One encrypted connection: rustls' state over a non-blocking socket.
 //!
-//! Nothing waits here but the handshake. Reading and writing are tried and say `WouldBlock`, as the
-//! socket's own do; nothing more is encrypted before what was encrypted is taken, so that a client
-//! that reads slowly makes the server hold one buffer and no more.
+//! Only the handshake waits. Reading and writing fail with `WouldBlock`, as those of the socket do.
+//! Output is encrypted only when the client has taken what was encrypted before, so a client that
+//! reads slowly makes the server hold one buffer at most.
 
 use crate::limits::ENCRYPT_BYTES;
 use crate::server::tls::Tls;
@@ -15,9 +15,9 @@ use std::net::TcpStream;
 pub(crate) struct Encrypted {
     tcp: Async<TcpStream>,
     tls: ServerConnection,
-    /// Between the handshake and our word that nothing more will come.
+    /// From the end of the handshake until `close_notify` is sent.
     open: bool,
-    /// Whether the client has taken something since that was asked last.
+    /// Whether the client has taken output since the last call of `has_taken`.
     taken: bool,
 }
 
@@ -38,8 +38,8 @@ impl Encrypted {
         &self.tcp
     }
 
-    /// Waits until both sides have agreed. May be dropped at any time. If the client is told what
-    /// is wrong, then before this fails.
+    /// Does the handshake. May be dropped at any time. If it fails, the client has been sent an alert,
+    /// as far as it takes one.
     pub(crate) async fn shake_hands(&mut self) -> io::Result<()> {
         loop {
             match self.try_flush() {
@@ -54,7 +54,7 @@ impl Encrypted {
                 self.open = true;
                 return Ok(());
             }
-            match self.take_in() {
+            match self.receive() {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => (),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -65,17 +65,17 @@ impl Encrypted {
         }
     }
 
-    /// Decrypted bytes; none at the end of what the client sends, said or not.
+    /// Reads decrypted bytes; none at the end of the stream, with `close_notify` or without.
     pub(crate) fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.tls.reader().read(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
-                // Many leave without a word. A request says itself how long it is.
+                // Many clients leave without `close_notify`. A request has its own length.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
                 read => return read,
             }
-            self.take_in()?;
-            // What is to be said between two answers; if it can't be now, the next takes it along.
+            self.receive()?;
+            // Output of TLS itself; what can't be sent now is sent with the next response.
             match self.try_flush() {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
                 _ => (),
@@ -83,8 +83,8 @@ impl Encrypted {
         }
     }
 
-    /// Encrypts what `write` gives and sends what the client takes of it. Takes nothing while the
-    /// client hasn't taken what came before.
+    /// Encrypts what `write` gives and sends as much as the client takes. `WouldBlock` while the client
+    /// has not taken earlier output.
     pub(crate) fn try_write(
         &mut self,
         write: impl FnOnce(&mut Writer<'_>) -> io::Result<usize>,
@@ -97,7 +97,7 @@ impl Encrypted {
         }
     }
 
-    /// Sends all that is encrypted.
+    /// Sends everything that has been encrypted.
     pub(crate) fn try_flush(&mut self) -> io::Result<()> {
         while self.tls.wants_write() {
             match self.tls.write_tls(&mut self.tcp.get_ref()) {
@@ -110,7 +110,7 @@ impl Encrypted {
         Ok(())
     }
 
-    /// Says that nothing more will come, and sends that.
+    /// Sends `close_notify`.
     pub(crate) fn try_end(&mut self) -> io::Result<()> {
         if self.open {
             self.open = false;
@@ -119,13 +119,13 @@ impl Encrypted {
         self.try_flush()
     }
 
-    /// Whether the client has taken anything since this was asked last.
+    /// Whether the client has taken output since the last call.
     pub(crate) fn has_taken(&mut self) -> bool {
         std::mem::take(&mut self.taken)
     }
 
-    /// Takes what the client has sent; none at its end.
-    fn take_in(&mut self) -> io::Result<usize> {
+    /// Receives encrypted bytes; none at the end of the stream.
+    fn receive(&mut self) -> io::Result<usize> {
         let bytes = loop {
             match self.tls.read_tls(&mut self.tcp.get_ref()) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
@@ -133,7 +133,7 @@ impl Encrypted {
             }
         };
         self.tls.process_new_packets().map_err(|error| {
-            // The client is told why, as far as it takes that at once, and nothing else any more.
+            // Sends the alert, if the client takes it at once, and nothing after it.
             self.open = false;
             let _ = self.try_flush();
             io::Error::new(io::ErrorKind::InvalidData, error)
@@ -143,7 +143,7 @@ impl Encrypted {
 }
 
 impl Drop for Encrypted {
-    /// A client that was silent for too long is told that this is the end, if it takes that at once.
+    /// Sends `close_notify` if the client takes it at once.
     fn drop(&mut self) {
         let _ = self.try_end();
     }

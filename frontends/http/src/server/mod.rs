@@ -10,7 +10,7 @@ pub(crate) mod timers;
 pub(crate) mod tls;
 pub(crate) mod worker;
 
-use crate::limits::{ACCEPT_PAUSE, BACKLOG, Limits, REFUSED_AT_ONCE, THREADS_END};
+use crate::limits::{ACCEPT_PAUSE, BACKLOG, HttpLimits, REFUSED_AT_ONCE, THREADS_END};
 use crate::observe::Observer;
 use crate::server::connection::Service;
 use crate::server::shutdown::Shutdown;
@@ -30,12 +30,12 @@ use std::pin::pin;
 /// A server that listens, and once it runs, serves.
 ///
 /// ```
-/// use rejoin_http::{HostCheck, Limits, Server};
+/// use rejoin_http::{HostCheck, HttpLimits, HttpServer};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let router = rejoin_http::Router::default(); // on which frontends mount their routes
 /// let any_port = ([127, 0, 0, 1], 0).into();
-/// let server = Server::bind(any_port, router, Limits::default(), HostCheck::local())?;
+/// let server = HttpServer::bind(any_port, router, HttpLimits::default(), HostCheck::local())?;
 /// assert!(server.local_addr().port() > 0);
 /// let stopped = smol::block_on(server.run(async { /* a signal */ }))?;
 /// assert_eq!(stopped.aborted, 0);
@@ -43,19 +43,19 @@ use std::pin::pin;
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Server {
+pub struct HttpServer {
     listener: TcpListener,
     address: SocketAddr,
     router: Router,
-    limits: Limits,
+    limits: HttpLimits,
     hosts: HostCheck,
     tls: Option<Tls>,
     shutdown: Shutdown,
     observer: Observer,
 }
 
-impl Server {
-    /// Listens at the address; port 0 takes any free one. Clients that come before [`Server::run`]
+impl HttpServer {
+    /// Listens at the address; port 0 takes any free one. Clients that come before [`HttpServer::run`]
     /// wait. Doesn't wait itself.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl Server {
     pub fn bind(
         address: SocketAddr,
         router: Router,
-        limits: Limits,
+        limits: HttpLimits,
         hosts: HostCheck,
     ) -> Result<Self, BindError> {
         let failed = |source| BindError { address, source };
@@ -92,7 +92,7 @@ impl Server {
     /// to handlers. Who speaks HTTP in the clear is told to begin with `https://`.
     #[must_use]
     pub fn with_tls(mut self, tls: Tls) -> Self {
-        self.hosts = self.hosts.of_encrypted();
+        self.hosts = self.hosts.require_https();
         self.tls = Some(tls);
         self
     }
@@ -112,7 +112,7 @@ impl Server {
 
     /// Serves until `shutdown` is ready. Then no new connection is taken, silent ones are closed,
     /// open requests are signalled and may finish; returns when the last has, or when
-    /// [`Limits::shutdown`] has passed and the rest is dropped. When this future is dropped, so are
+    /// [`HttpLimits::shutdown`] has passed and the rest is dropped. When this future is dropped, so are
     /// all connections at once.
     ///
     /// # Errors

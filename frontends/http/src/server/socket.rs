@@ -5,7 +5,7 @@
 //! that is closed with input unread discards it for a while, since the kernel answers unread input
 //! with a reset that can overtake the answer.
 
-use crate::limits::{LINGER_BYTES, Limits, READ_BYTES};
+use crate::limits::{HttpLimits, LINGER_BYTES, READ_BYTES};
 use crate::server::deadlines::ConnDeadlines;
 use crate::server::stream::Stream;
 use crate::server::timers::{Alarm, Sleep, Timers};
@@ -37,7 +37,7 @@ impl Socket {
         stream: Stream,
         timers: Timers,
         deadlines: Rc<ConnDeadlines>,
-        limits: &Limits,
+        limits: &HttpLimits,
     ) -> Self {
         Self {
             stream,

@@ -1,11 +1,11 @@
-//! A client's bytes, in the clear or encrypted, for the socket that keeps time over them.
+//! A client's byte stream, plain or encrypted.
 
 use crate::server::encrypted::Encrypted;
 use async_io::Async;
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::TcpStream;
 
-/// Everything is tried and says `WouldBlock`, or `Interrupted`, where it can't be done now.
+/// Nothing here waits: what can't be done now fails with `WouldBlock` or `Interrupted`.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(Async<TcpStream>),
@@ -43,7 +43,7 @@ impl Stream {
         }
     }
 
-    /// Sends what is encrypted already.
+    /// Sends what has been encrypted.
     pub(crate) fn try_flush(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(_) => Ok(()),
@@ -51,7 +51,7 @@ impl Stream {
         }
     }
 
-    /// Says within the encryption that nothing more will come.
+    /// Sends TLS' end of the stream (`close_notify`).
     pub(crate) fn try_end(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(_) => Ok(()),
@@ -59,8 +59,8 @@ impl Stream {
         }
     }
 
-    /// Whether the client has taken anything of what could not be sent in one go. In the clear,
-    /// what can't be sent isn't held here.
+    /// Whether the client has taken any of the output that is buffered here. Plain output is not
+    /// buffered.
     pub(crate) fn has_taken(&mut self) -> bool {
         match self {
             Self::Plain(_) => false,

@@ -1,8 +1,8 @@
 //! Deadlines of one thread's connections. The only file here that reads a clock.
 //!
-//! Every request starts and stops timeouts that nearly never pass. With the reactor's own timers
-//! each would cost a system call to wake the reactor. Here a deadline is an insertion into an
-//! ordered map, the reactor only hears of the earliest, and an [`Alarm`] that is put off again and
+//! Every request starts and stops timeouts that hardly ever pass. With the reactor's own timers, each
+//! would cost a system call to wake the reactor. Here a deadline is an insertion into an ordered map,
+//! the reactor only knows the earliest one, and an [`Alarm`] that is put off again and
 //! again isn't even inserted again before it would have rung.
 
 use std::cell::{Cell, RefCell};
@@ -13,14 +13,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-/// The deadlines of one thread. Clones share them. Nothing passes unless [`Timers::drive`] runs.
+/// The deadlines of one thread. Clones share them. They only pass while [`Timers::drive`] runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
     queue: Rc<RefCell<Queue>>,
 }
 
 impl Timers {
-    /// The instant after so long, or after a century if the clock can't tell.
+    /// The instant after a duration, or after a century if that is out of the clock's range.
     pub(crate) fn in_future(&self, duration: Duration) -> Instant {
         let now = now();
         now.checked_add(duration).unwrap_or_else(|| now + CENTURY)
@@ -40,7 +40,7 @@ impl Timers {
         }
     }
 
-    /// Wakes whoever is due, for ever.
+    /// Wakes tasks whose deadline has passed, for ever.
     pub(crate) async fn drive(self) {
         let mut timer = async_io::Timer::never();
         std::future::poll_fn(|context| {
@@ -60,7 +60,7 @@ impl Timers {
     }
 }
 
-/// See [`Timers::after`]. Waits from its first poll; costs next to nothing before.
+/// See [`Timers::after`]. It is registered at its first poll; before, it costs next to nothing.
 #[derive(Debug)]
 pub(crate) struct Sleep {
     timers: Timers,

@@ -1,8 +1,8 @@
-//! The certificate and the key that a server shows, read from files and read again when they change.
+//! A server's certificate and private key, read from files, and read again when these change.
 //!
-//! Nobody else knows rustls but `encrypted.rs`. TLS 1.2 and 1.3 are spoken, HTTP/1.1 is what is
-//! offered within; what was agreed on is remembered for a bounded number of clients, in memory, and
-//! no request is taken before the handshake is complete. A key is never logged.
+//! Only this file and `encrypted.rs` know rustls. TLS 1.2 and 1.3 are supported, with HTTP/1.1 as the
+//! only protocol (ALPN). Sessions are remembered for a bounded number of clients, in memory. No request
+//! is accepted before the handshake is complete. Keys are never logged.
 
 use crate::limits::PEM_BYTES;
 use rustls::ServerConfig;
@@ -18,12 +18,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-/// How a server encrypts. Cheap to clone; all clones show the same certificate.
+/// The TLS settings of a server. Cheap to clone; all clones use the same certificate.
 ///
-/// The files are looked at in every handshake, and read again when they have changed, so that a
-/// renewed certificate is shown to whoever connects next, without a restart. A change that can't be
-/// used, for example because the key hasn't been written yet, is logged once, and what was shown
-/// before is shown on.
+/// Every handshake checks whether the files have changed and reads them again if so: a renewed
+/// certificate is used from the next connection on, without a restart. A change that can't be used,
+/// for example because the key hasn't been written yet, is logged once, and the old certificate stays
+/// in use.
 ///
 /// ```
 /// use rejoin_http::Tls;
@@ -37,13 +37,13 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Reads a certificate, followed by those of whoever vouches for it, and its private key
-    /// (PKCS #8, SEC1 or PKCS #1), both as PEM. Both may be in one file. Waits for the files.
+    /// Reads a certificate, followed by those of its issuers, and its private key (PKCS #8, SEC1 or
+    /// PKCS #1), both as PEM. Both may be in one file. Blocks while it reads.
     ///
     /// # Errors
     ///
-    /// When a file can't be read or has nothing of what is looked for, or when the key isn't the
-    /// certificate's.
+    /// When a file can't be read, when the certificate or the key is missing, or when the key doesn't
+    /// belong to the certificate.
     pub fn open(chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let files = Files::open(chain.into(), key.into(), provider.clone())?;
@@ -73,33 +73,35 @@ impl fmt::Debug for Tls {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// A file is not there, or not for this user.
+    /// A file can't be read.
     #[error("cannot read {0}")]
     Read(PathBuf, #[source] io::Error),
-    /// A file is too long to be one of PEM.
+    /// A file is too long for PEM.
     #[error("{0} is longer than {PEM_BYTES} bytes")]
     TooLong(PathBuf),
     /// A file is broken PEM.
-    #[error("{0} is no PEM: {1}")]
+    #[error("{0} is not valid PEM: {1}")]
     Malformed(PathBuf, String),
     /// A file has no certificate.
-    #[error("there is no certificate in {0}; it takes PEM, with BEGIN CERTIFICATE")]
+    #[error("there is no certificate in {0}; expected PEM with BEGIN CERTIFICATE")]
     NoCertificate(PathBuf),
     /// A file has no private key.
-    #[error("there is no private key in {0}; it takes PEM, with BEGIN PRIVATE KEY")]
+    #[error("there is no private key in {0}; expected PEM with BEGIN PRIVATE KEY")]
     NoKey(PathBuf),
-    /// A private key is protected by a password that nobody could enter.
-    #[error("the private key in {0} is encrypted; decrypt it, and let only this user read it")]
+    /// The private key is protected by a password.
+    #[error(
+        "the private key in {0} is encrypted; decrypt it, and make it readable for this user only"
+    )]
     EncryptedKey(PathBuf),
-    /// The key is another certificate's.
-    #[error("the private key in {key} is not that of the first certificate in {chain}")]
+    /// The key belongs to another certificate.
+    #[error("the private key in {key} doesn't belong to the first certificate in {chain}")]
     Mismatch {
         /// The certificate's file.
         chain: PathBuf,
         /// The key's file.
         key: PathBuf,
     },
-    /// The certificate or the key is of a kind that is not known.
+    /// The certificate or the key is of an unsupported kind.
     #[error("the certificate or its key cannot be used: {0}")]
     Unusable(rustls::Error),
 }
@@ -116,13 +118,13 @@ struct Files {
 #[derive(Debug)]
 struct Held {
     certified: Arc<CertifiedKey>,
-    /// Of the files that were tried last, even if they could not be used.
+    /// The state of the files when they were last read, even if they could not be used.
     seen: [Option<Stamp>; 2],
 }
 
 impl Files {
     fn open(chain: PathBuf, key: PathBuf, provider: Arc<CryptoProvider>) -> Result<Self, TlsError> {
-        // Before they are read, so that a change in between is noticed.
+        // Taken before the files are read, so that a change in between is noticed.
         let seen = [Stamp::of(&chain), Stamp::of(&key)];
         let certified = Arc::new(read(&chain, &key, &provider)?);
         Ok(Self {
@@ -142,12 +144,11 @@ impl Files {
             match read(&self.chain, &self.key, &self.provider) {
                 Ok(certified) => {
                     held.certified = Arc::new(certified);
-                    tracing::info!(%chain, "the certificate has changed and is shown from now on");
+                    tracing::info!(%chain, "loaded the changed certificate");
                 }
                 Err(error) => {
                     let reason = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(%error, reason, %chain, "the changed certificate cannot be used; \
-                        the one before is shown on");
+                    tracing::warn!(%error, reason, %chain, "cannot use the changed certificate; keeping the old one");
                 }
             }
         }
@@ -161,12 +162,12 @@ impl ResolvesServerCert for Files {
     }
 }
 
-/// What tells a file from the one that was there before.
+/// Identifies a version of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     modified: Option<SystemTime>,
     length: u64,
-    /// Those who renew certificates put a new file, or a new link, in the place of the old.
+    /// Renewal tools replace the file, or a link to it.
     #[cfg(unix)]
     inode: u64,
 }
@@ -223,7 +224,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, TlsError> {
     }
 }
 
-/// Whether a key's file says that a password protects it, in the new form or in the old.
+/// Whether a key is protected by a password, in the new format or in the old one.
 fn is_encrypted(pem: &[u8]) -> bool {
     let says = |words: &[u8]| pem.windows(words.len()).any(|part| part == words);
     says(b"BEGIN ENCRYPTED PRIVATE KEY") || says(b"Proc-Type: 4,ENCRYPTED")

@@ -2,7 +2,7 @@
 //!
 //! A connection stays on its thread: its state needs no lock, and its wake-ups cross no core.
 
-use crate::limits::{HANDOVER, Limits, READ_BUFFER_BYTES};
+use crate::limits::{HANDOVER, HttpLimits, READ_BUFFER_BYTES};
 use crate::server::connection::{ConnHandler, Service};
 use crate::server::deadlines::ConnDeadlines;
 use crate::server::encrypted::Encrypted;
@@ -303,14 +303,14 @@ impl Connections {
     }
 }
 
-fn protocol(limits: &Limits) -> http1::Builder {
+fn protocol(limits: &HttpLimits) -> http1::Builder {
     let mut http = http1::Builder::new();
     // The socket knows better how long to wait; see `ConnDeadlines`.
     http.header_read_timeout(None)
         .max_buf_size(READ_BUFFER_BYTES)
         .max_header_size(limits.header_bytes.min(READ_BUFFER_BYTES));
     // hyper keeps its own default on the stack, any other number in an allocation per request.
-    if limits.headers != Limits::default().headers {
+    if limits.headers != HttpLimits::default().headers {
         http.max_headers(limits.headers);
     }
     http

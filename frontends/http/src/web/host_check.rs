@@ -103,15 +103,14 @@ impl HostCheck {
         }
     }
 
-    /// For a server that is asked with `https` only: a page of the same host that came in the clear
-    /// may be anybody's on the way, and is of another origin.
-    pub(crate) fn of_encrypted(mut self) -> Self {
+    /// For a server that speaks `https` only: a page of the same host that came over `http`
+    /// may have been changed on the way, and is of another origin.
+    pub(crate) fn require_https(mut self) -> Self {
         self.encrypted = true;
         self
     }
 
-    /// Judges a request's head. HTTP/1.0 may come without `Host`; nothing that runs web pages
-    /// speaks it.
+    /// Checks a request's head. HTTP/1.0 may come without `Host`: browsers don't speak it.
     pub(crate) fn check(
         &self,
         version: Version,
@@ -128,8 +127,8 @@ impl HostCheck {
             return Ok(());
         }
         if matches!(self.rule, Rule::Local | Rule::Hosts) {
-            // A target with a host of its own goes before `Host` (RFC 9112, 3.2.2); a web page
-            // can't send one, but neither may lie.
+            // A host in the target overrides `Host` (RFC 9112, 3.2.2). A web page can't send one, but
+            // both must be allowed.
             let foreign = |host: &Authority| !is_local(host.host()) && !self.allows_host(host);
             if let Some(host) = host
                 .iter()
@@ -222,17 +221,17 @@ enum Rule {
     None,
 }
 
-/// `host[:port]`, with nothing else around it.
+/// Parses `host[:port]` with nothing around it.
 fn parse_host(host: &[u8]) -> Option<Authority> {
     let authority = Authority::try_from(host).ok()?;
     let (name, rest) = (authority.host(), authority.as_str());
     let port = rest.strip_prefix(name)?;
     let digits = port.strip_prefix(':').unwrap_or_default();
-    let sound = !name.is_empty()
+    let is_valid = !name.is_empty()
         && (port.is_empty() || port.starts_with(':'))
         && digits.bytes().all(|digit| digit.is_ascii_digit())
         && (digits.is_empty() || digits.parse::<u16>().is_ok());
-    sound.then_some(authority)
+    is_valid.then_some(authority)
 }
 
 fn is_local(name: &str) -> bool {
@@ -243,7 +242,7 @@ fn is_local(name: &str) -> bool {
     last.eq_ignore_ascii_case("localhost")
 }
 
-/// The address that a host is, if it is one and no name.
+/// The host as an address, if it is one and not a name.
 fn address(host: &str) -> Option<IpAddr> {
     match host.strip_prefix('[') {
         Some(rest) => {

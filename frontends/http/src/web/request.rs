@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock, OnceLock};
 use url::Url;
 
-/// A request. Its body is complete and at most [`Limits::body_bytes`](crate::Limits::body_bytes)
+/// A request. Its body is complete and at most [`HttpLimits::body_bytes`](crate::HttpLimits::body_bytes)
 /// long.
 ///
 /// ```

@@ -65,6 +65,21 @@ impl Response {
         Self::typed(status, content_type, Body::Parts(parts.boxed()))
     }
 
+    /// A response whose body is made part by part: streamed if it `is_long`, so that it never fills
+    /// the memory, otherwise collected first, which gives it a `Content-Length`.
+    pub async fn from_parts(
+        status: StatusCode,
+        content_type: &'static str,
+        is_long: bool,
+        parts: impl Stream<Item = Vec<u8>> + Send + 'static,
+    ) -> Self {
+        if is_long {
+            let parts = parts.map(|part| Ok(Bytes::from(part)));
+            return Self::streaming(status, content_type, parts);
+        }
+        Self::new(status, content_type, parts.concat().await)
+    }
+
     /// Adds a header. An invalid one is left out and logged: nothing that comes from outside may
     /// end the server or split a response in two.
     #[must_use]

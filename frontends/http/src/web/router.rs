@@ -5,7 +5,7 @@
 //! A frontend is a list of [`Route`]s: method, path, handler. The same list gives the routing, the
 //! `Allow` header, and the frontend's name in metrics.
 
-use crate::limits::Limits;
+use crate::limits::HttpLimits;
 use crate::web::body::Body;
 use crate::web::request::{ConnectionInfo, Request};
 use crate::web::response::Response;
@@ -298,6 +298,11 @@ impl MountedPath {
     }
 
     fn matches(&self, path: &str) -> bool {
+        // The text before the first parameter rules out most paths.
+        let literal = self.path.find([':', '*']).unwrap_or(self.path.len());
+        if !path.starts_with(&self.path[..literal]) {
+            return false;
+        }
         let (mut pattern, mut actual) = (self.path.split('/'), path.split('/'));
         loop {
             match (pattern.next(), actual.next()) {
@@ -381,7 +386,7 @@ async fn from_tide(request: &mut tide::Request<()>) -> tide::Result<Request> {
             );
         }
     }
-    let most = Limits::default().body_bytes;
+    let most = HttpLimits::default().body_bytes;
     let mut body = Vec::new();
     let mut incoming = request.take_body().into_reader().take(most as u64 + 1);
     incoming.read_to_end(&mut body).await?;

@@ -186,7 +186,7 @@ fn a_stream_that_panics_ends_its_connection_only() {
         let parts = futures::stream::once(async { panic!("a stream that panics") });
         Response::streaming(StatusCode::OK, "text/plain", parts)
     });
-    let limits = rejoin_http::Limits {
+    let limits = rejoin_http::HttpLimits {
         threads: std::num::NonZeroUsize::MIN,
         ..limits()
     };

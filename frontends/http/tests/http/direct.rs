@@ -3,7 +3,8 @@
 use crate::harness::{Closure, PATIENCE, Running, limits, mount, text, usual_app};
 use crate::limits::Leaving;
 use rejoin_http::{
-    HostCheck, HttpMetrics, Limits, Observer, Request, Response, Router, STATUS_CLASSES, Server,
+    HostCheck, HttpLimits, HttpMetrics, HttpServer, Observer, Request, Response, Router,
+    STATUS_CLASSES,
 };
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -61,7 +62,7 @@ const REQUESTS: [&str; 24] = [
 
 #[test]
 fn past_tide_every_request_is_answered_and_counted_as_by_tide() {
-    let limits = Limits {
+    let limits = HttpLimits {
         body_bytes: 1000,
         body_read: Duration::from_millis(50),
         idle: Duration::from_millis(50),
@@ -73,7 +74,7 @@ fn past_tide_every_request_is_answered_and_counted_as_by_tide() {
         ..Observer::default()
     };
     let any_port = ([127, 0, 0, 1], 0).into();
-    let server = Server::bind(any_port, both(), limits, HostCheck::local()).unwrap();
+    let server = HttpServer::bind(any_port, both(), limits, HostCheck::local()).unwrap();
     let server = Running::of(server.observed(observer));
     for request in REQUESTS {
         let answer_of = |path| {

@@ -4,8 +4,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use rejoin_http::test_client::{Client, Received};
 use rejoin_http::{
-    HostCheck, Limits, Method, Request, Response, Route, Router, Server, Shutdown, StatusCode,
-    Stopped,
+    HostCheck, HttpLimits, HttpServer, Method, Request, Response, Route, Router, Shutdown,
+    StatusCode, Stopped,
 };
 use std::io;
 use std::net::SocketAddr;
@@ -33,15 +33,15 @@ impl Running {
         Self::start(usual_app(), limits())
     }
 
-    pub(crate) fn start(app: Router, limits: Limits) -> Self {
+    pub(crate) fn start(app: Router, limits: HttpLimits) -> Self {
         Self::checked(app, limits, HostCheck::local())
     }
 
-    pub(crate) fn checked(app: Router, limits: Limits, hosts: HostCheck) -> Self {
-        Self::of(Server::bind(([127, 0, 0, 1], 0).into(), app, limits, hosts).unwrap())
+    pub(crate) fn checked(app: Router, limits: HttpLimits, hosts: HostCheck) -> Self {
+        Self::of(HttpServer::bind(([127, 0, 0, 1], 0).into(), app, limits, hosts).unwrap())
     }
 
-    pub(crate) fn of(server: Server) -> Self {
+    pub(crate) fn of(server: HttpServer) -> Self {
         let (address, shutdown) = (server.local_addr(), server.shutdown());
         let (ended, stopped) = channel();
         spawn(move || {
@@ -92,15 +92,15 @@ impl Drop for Running {
 }
 
 /// Two threads, and no time that a test could reach by accident.
-pub(crate) fn limits() -> Limits {
-    Limits {
+pub(crate) fn limits() -> HttpLimits {
+    HttpLimits {
         threads: NonZeroUsize::new(2).unwrap(),
         shutdown: PATIENCE,
         idle: NEVER,
         body_read: NEVER,
         write: NEVER,
         linger: PATIENCE,
-        ..Limits::default()
+        ..HttpLimits::default()
     }
 }
 

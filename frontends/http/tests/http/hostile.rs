@@ -1,7 +1,7 @@
 //! Input that breaks other parsers, line by line.
 
 use crate::harness::{Running, limits, usual_app};
-use rejoin_http::Limits;
+use rejoin_http::HttpLimits;
 use std::time::Duration;
 
 #[test]
@@ -71,7 +71,7 @@ fn more_headers_than_the_limit_are_told_so() {
     for headers in [100, 7] {
         let server = Running::start(
             usual_app(),
-            Limits {
+            HttpLimits {
                 headers,
                 ..limits()
             },
@@ -89,7 +89,7 @@ fn more_headers_than_the_limit_are_told_so() {
 
 #[test]
 fn a_target_that_is_too_long_is_told_so() {
-    let limits = Limits {
+    let limits = HttpLimits {
         header_bytes: 200_000,
         ..limits()
     };
@@ -103,7 +103,7 @@ fn a_target_that_is_too_long_is_told_so() {
 
 #[test]
 fn a_slow_body_times_out() {
-    let limits = Limits {
+    let limits = HttpLimits {
         body_read: Duration::from_millis(30),
         ..limits()
     };

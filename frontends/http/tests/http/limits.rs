@@ -2,7 +2,7 @@
 
 use crate::harness::{NEVER, PATIENCE, Running, get, limits, post, text, usual_app};
 use rejoin_http::test_client::Client;
-use rejoin_http::{HostCheck, Limits, Response, Server, StatusCode};
+use rejoin_http::{HostCheck, HttpLimits, HttpServer, Response, StatusCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -12,7 +12,7 @@ use std::time::Duration;
 fn a_body_may_be_as_long_as_the_limit_and_no_longer() {
     let server = Running::start(
         usual_app(),
-        Limits {
+        HttpLimits {
             body_bytes: 1000,
             ..limits()
         },
@@ -55,7 +55,7 @@ fn a_client_that_sends_everything_first_still_finds_its_413() {
 fn a_silent_connection_is_closed() {
     let server = Running::start(
         usual_app(),
-        Limits {
+        HttpLimits {
             idle: Duration::from_millis(30),
             ..limits()
         },
@@ -71,7 +71,7 @@ fn a_silent_connection_is_closed() {
 fn a_slow_head_is_closed_however_steadily_it_comes() {
     let server = Running::start(
         usual_app(),
-        Limits {
+        HttpLimits {
             idle: Duration::from_millis(100),
             ..limits()
         },
@@ -97,19 +97,32 @@ fn a_slow_head_is_closed_however_steadily_it_comes() {
 
 #[test]
 fn a_handler_may_take_longer_than_a_silent_connection() {
+    let (started, starting) = channel();
+    let (release, released) = smol::channel::bounded::<()>(1);
     let mut app = usual_app();
-    get(&mut app, "/slow", |_| async {
-        async_io::Timer::after(Duration::from_millis(150)).await;
-        text("slow")
+    get(&mut app, "/slow", move |_| {
+        let _ = started.send(());
+        let released = released.clone();
+        async move {
+            let _ = released.recv().await;
+            text("slow")
+        }
     });
-    let times = Limits {
+    let times = HttpLimits {
         idle: Duration::from_millis(30),
         body_read: Duration::from_millis(30),
         write: Duration::from_millis(30),
         ..limits()
     };
     let server = Running::start(app, times);
-    assert_eq!(server.client().get("/slow").unwrap().text(), "slow");
+    let mut slow = server.client();
+    slow.send_request("GET", "/slow", &[], b"").unwrap();
+    starting.recv_timeout(PATIENCE).unwrap();
+    // It connects when the handler runs, so its time is over later than any of the handler's.
+    let mut silent = server.client();
+    assert!(silent.receive_rest().unwrap().is_empty(), "it is closed");
+    release.send_blocking(()).unwrap();
+    assert_eq!(slow.receive().unwrap().text(), "slow");
 }
 
 #[test]
@@ -130,7 +143,7 @@ fn a_client_that_does_not_read_is_sent_little_and_cut() {
         }
     });
     let write = Duration::from_millis(50);
-    let server = Running::start(app, Limits { write, ..limits() });
+    let server = Running::start(app, HttpLimits { write, ..limits() });
     let mut client = server.client();
     client.send_request("GET", "/endless", &[], b"").unwrap();
     gone.recv_timeout(PATIENCE).unwrap();
@@ -143,7 +156,7 @@ fn a_client_that_does_not_read_is_sent_little_and_cut() {
 fn a_connection_above_the_limit_is_told_so_and_closed() {
     let server = Running::start(
         usual_app(),
-        Limits {
+        HttpLimits {
             connections: 3,
             ..limits()
         },
@@ -236,7 +249,7 @@ fn many_connections_are_served_at_once() {
 #[test]
 fn an_address_in_use_is_told_clearly() {
     let server = Running::usual();
-    let again = Server::bind(server.address, usual_app(), limits(), HostCheck::local());
+    let again = HttpServer::bind(server.address, usual_app(), limits(), HostCheck::local());
     let Err(error) = again else {
         panic!("two servers at one address");
     };

@@ -3,7 +3,7 @@
 use crate::harness::{NEVER, PATIENCE, Running, get, limits, post, text, usual_app};
 use futures::future::{Either, select};
 use rejoin_http::test_client::Client;
-use rejoin_http::{Bytes, Limits, Response, Router, StatusCode};
+use rejoin_http::{Bytes, HttpLimits, Response, Router, StatusCode};
 use std::pin::pin;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -102,7 +102,7 @@ fn what_does_not_finish_is_cut_at_the_deadline() {
             text("never")
         }
     });
-    let limits = Limits {
+    let limits = HttpLimits {
         shutdown: Duration::from_millis(50),
         ..limits()
     };
@@ -155,7 +155,7 @@ fn a_handler_that_blocks_its_thread_does_not_keep_the_server() {
         }
         async { text("late") }
     });
-    let limits = Limits {
+    let limits = HttpLimits {
         shutdown: Duration::from_millis(20),
         ..limits()
     };
@@ -172,7 +172,8 @@ fn a_server_that_is_dropped_drops_its_connections() {
     let app = usual_app();
     let address = ([127, 0, 0, 1], 0).into();
     let server =
-        rejoin_http::Server::bind(address, app, limits(), rejoin_http::HostCheck::local()).unwrap();
+        rejoin_http::HttpServer::bind(address, app, limits(), rejoin_http::HostCheck::local())
+            .unwrap();
     let address = server.local_addr();
     let (stop, stopping) = smol::channel::bounded::<()>(1);
     let running = std::thread::spawn(move || {

@@ -2,7 +2,7 @@
 
 use crate::harness::{NEVER, PATIENCE, Running, get, limits, usual_app};
 use rejoin_http::test_client::Client;
-use rejoin_http::{Bytes, Limits, Response, StatusCode};
+use rejoin_http::{Bytes, HttpLimits, Response, StatusCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -27,7 +27,7 @@ struct Streams {
 }
 
 impl Streams {
-    fn start(limits: Limits) -> Self {
+    fn start(limits: HttpLimits) -> Self {
         let (drops, dropped) = channel();
         let parts = Arc::new(AtomicUsize::new(0));
         let mut app = usual_app();
@@ -97,7 +97,7 @@ fn a_client_that_leaves_takes_its_stream_with_it() {
 
 #[test]
 fn a_client_that_takes_nothing_is_cut_and_little_was_made_for_it() {
-    let limits = Limits {
+    let limits = HttpLimits {
         write: Duration::from_millis(50),
         ..limits()
     };
@@ -117,7 +117,7 @@ fn a_client_that_takes_nothing_is_cut_and_little_was_made_for_it() {
 
 #[test]
 fn a_silent_stream_is_not_cut_as_an_idle_connection() {
-    let limits = Limits {
+    let limits = HttpLimits {
         idle: Duration::from_millis(30),
         ..limits()
     };
@@ -137,7 +137,7 @@ fn a_silent_stream_is_not_cut_as_an_idle_connection() {
 
 #[test]
 fn streams_are_connections_and_there_is_room_for_so_many() {
-    let limits = Limits {
+    let limits = HttpLimits {
         connections: 3,
         ..limits()
     };

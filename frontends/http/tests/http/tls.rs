@@ -4,7 +4,7 @@ use crate::harness::{PATIENCE, Running, get, limits, text, usual_app};
 use crate::limits::Leaving;
 use rejoin_http::test_client::Client;
 use rejoin_http::test_tls::{Authority, Shown};
-use rejoin_http::{HostCheck, Limits, Response, Router, Server, StatusCode, Tls};
+use rejoin_http::{HostCheck, HttpLimits, HttpServer, Response, Router, StatusCode, Tls};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -25,13 +25,13 @@ impl Encrypted {
         Self::start(app(), limits())
     }
 
-    fn start(app: Router, limits: Limits) -> Self {
+    fn start(app: Router, limits: HttpLimits) -> Self {
         let authority = Authority::new();
         let directory = tempfile::tempdir().unwrap();
         let shown = authority.vouch().write(directory.path()).unwrap();
         let tls = Tls::open(&shown.chain, &shown.key).unwrap();
         let any_port = ([127, 0, 0, 1], 0).into();
-        let server = Server::bind(any_port, app, limits, HostCheck::same_origin()).unwrap();
+        let server = HttpServer::bind(any_port, app, limits, HostCheck::same_origin()).unwrap();
         Self {
             running: Running::of(server.with_tls(tls)),
             authority,
@@ -136,7 +136,7 @@ fn a_client_that_does_not_agree_in_time_is_cut() {
     let handshake = Duration::from_millis(30);
     let server = Encrypted::start(
         app(),
-        Limits {
+        HttpLimits {
             handshake,
             ..limits()
         },
@@ -151,7 +151,7 @@ fn a_client_that_does_not_agree_in_time_is_cut() {
 fn a_silent_connection_is_closed_with_a_last_word() {
     let server = Encrypted::start(
         app(),
-        Limits {
+        HttpLimits {
             idle: Duration::from_millis(30),
             ..limits()
         },
@@ -176,7 +176,7 @@ fn a_client_that_does_not_read_is_cut() {
         }
     });
     let write = Duration::from_millis(50);
-    let server = Encrypted::start(app, Limits { write, ..limits() });
+    let server = Encrypted::start(app, HttpLimits { write, ..limits() });
     let mut client = server.client();
     client.send_request("GET", "/endless", &[], b"").unwrap();
     gone.recv_timeout(PATIENCE).unwrap();
@@ -247,7 +247,7 @@ fn garbage_after_the_handshake_ends_that_connection_only() {
 fn an_unfinished_handshake_is_a_connection_and_one_too_many_is_told_so() {
     let server = Encrypted::start(
         app(),
-        Limits {
+        HttpLimits {
             connections: 1,
             ..limits()
         },
@@ -275,7 +275,7 @@ fn a_renewed_certificate_is_shown_to_whoever_connects_next() {
     assert_eq!(first, server.certificate());
     let next = server.authority.vouch();
     fs::write(&server.shown.chain, &next.chain).unwrap();
-    // It is not the old key's, so what was shown is shown on.
+    // It is not the old key's, so the old certificate stays in use.
     assert_eq!(server.certificate(), first);
     fs::write(&server.shown.key, &next.key).unwrap();
     let second = server.certificate();
@@ -323,9 +323,9 @@ fn files_that_cannot_be_used_are_told_from_each_other() {
         (chain, &missing, "cannot read"),
         (key, key, "no certificate in"),
         (chain, chain, "no private key in"),
-        (chain, &other_key, "is not that of the first certificate"),
+        (chain, &other_key, "doesn't belong to the first certificate"),
         (chain, &encrypted, "is encrypted"),
-        (&broken, key, "is no PEM"),
+        (&broken, key, "is not valid PEM"),
         (&no_certificate, key, "cannot be used"),
         (&long, key, "is longer than"),
     ] {

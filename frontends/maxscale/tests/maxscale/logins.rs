@@ -144,7 +144,7 @@ fn each_role_is_shown_and_may_what_the_table_says() {
             let mut own = path.to_owned();
             for user in ["olga", "bob", "vic"] {
                 let session = world.server.create(Some(user), "shell");
-                let session = world.server.engine.session(session).unwrap();
+                let session = world.server.engine.session_view(session).unwrap();
                 own = own.replace(&user.to_uppercase(), &session.number.to_string());
             }
             let asked = world.status(method, &own, basic(name));

@@ -111,7 +111,14 @@ fn a_killed_session_is_gone_for_everybody() {
     server.run(session, "sleep 100");
     let killed = server.request("DELETE", "/v1/sessions/1?ttl=0", &[], "");
     assert_eq!((killed.status, killed.body.len()), (200, 0));
-    assert!(server.engine.session(session).unwrap().closed.is_some());
+    assert!(
+        server
+            .engine
+            .session_view(session)
+            .unwrap()
+            .closed
+            .is_some()
+    );
     assert_eq!(
         server.fault("DELETE", "/v1/sessions/1", ""),
         (404, String::new())

@@ -59,7 +59,7 @@ impl Server {
         };
         smol::block_on(self.engine.create_session(new))
             .unwrap()
-            .session
+            .id()
     }
 
     /// Runs a statement, which runs until it is told to end unless it is `true`.
@@ -73,7 +73,7 @@ impl Server {
                 .submit_job(NewJob::new(session, statement, mode)),
         )
         .unwrap();
-        while statement == "true" && self.engine.session(session).unwrap().is_busy() {
+        while statement == "true" && self.engine.session_view(session).unwrap().is_busy() {
             std::thread::yield_now();
         }
     }

@@ -116,12 +116,7 @@ fn the_last_ended_ones_are_listed_and_those_before_can_still_be_read() {
     let first = smol::block_on(async {
         let mut first = None;
         for _ in 0..many {
-            let session = server
-                .engine
-                .create_session(create())
-                .await
-                .unwrap()
-                .session;
+            let session = server.engine.create_session(create()).await.unwrap().id();
             server.engine.close_session(session).await.unwrap();
             first.get_or_insert(session);
         }

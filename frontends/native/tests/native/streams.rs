@@ -103,7 +103,14 @@ fn a_session_that_is_watched_is_not_idle_and_one_that_was_is() {
     let (server, clock) = Server::in_virtual_time(config);
     server.post("/sessions", &json!({}));
     let session = server.session();
-    let is_open = || server.engine.session(session).unwrap().closed.is_none();
+    let is_open = || {
+        server
+            .engine
+            .session_view(session)
+            .unwrap()
+            .closed
+            .is_none()
+    };
     let mut client = server.client();
     client
         .send_request("GET", "/sessions/1/stream?after=1", &[], b"")

@@ -13,7 +13,7 @@ use rejoin_core::Limits;
 use rejoin_engine::{
     Config, Engine, Exit, RecoveredState, Reporter, Runner, RunnerJob, Services, SmolRuntime,
 };
-use rejoin_http::{HostCheck, Server};
+use rejoin_http::{HostCheck, HttpServer};
 use rejoin_log::SegmentLog;
 use rejoin_log::segment::{Durability, LogId, Options};
 use std::path::Path;
@@ -99,12 +99,12 @@ pub(super) fn serve(told: &[String]) -> Outcome<()> {
     let accounts = Accounts::open()?;
     rejoin_arthas::mount(&mut app, engine.clone(), accounts.clone(), settings);
     rejoin_native::mount(&mut app, engine, accounts);
-    let limits = rejoin_http::Limits {
+    let limits = rejoin_http::HttpLimits {
         connections: 100_000,
-        ..rejoin_http::Limits::default()
+        ..rejoin_http::HttpLimits::default()
     };
     let any_port = ([127, 0, 0, 1], 0).into();
-    let server = Server::bind(any_port, app, limits, HostCheck::local())?;
+    let server = HttpServer::bind(any_port, app, limits, HostCheck::local())?;
     println!("listens on http://{}", server.local_addr());
     smol::block_on(server.run(std::future::pending()))?;
     Ok(())

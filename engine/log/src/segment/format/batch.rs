@@ -9,8 +9,8 @@ use rejoin_core::{Sequence, SessionId};
 pub(crate) const BATCH_HEAD_BYTES: usize = 36;
 /// Begins every batch. Not zero, so that zeros are never a batch; larger than any frame's length.
 pub(crate) const MARKER: [u8; 4] = *b"btch";
-/// Why a head is not believed that [`vouches_for_itself`](BatchHead::vouches_for_itself).
-pub(crate) const VOUCHES_FOR_ITSELF: &str =
+/// Why a head is not believed that [`is_durable_too_early`](BatchHead::is_durable_too_early).
+pub(crate) const DURABLE_TOO_EARLY: &str =
     "the batch says that its own records were durable before it was written";
 const BODY_BYTES_AT: usize = 4;
 const RECORDS_AT: usize = 8;
@@ -85,7 +85,7 @@ impl BatchHead {
 
     /// Whether it says that the log was durable up to its own records: none was, when it was
     /// written.
-    pub(crate) fn vouches_for_itself(&self) -> bool {
+    pub(crate) fn is_durable_too_early(&self) -> bool {
         self.durable >= self.first
     }
 

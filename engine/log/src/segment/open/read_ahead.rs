@@ -27,7 +27,7 @@ const AHEAD: usize = 2;
 pub(crate) fn read_ahead<T: Send>(
     replay: &mut dyn Replay,
     read: impl FnOnce(&mut dyn FnMut(Record)) -> T + Send,
-) -> io::Result<T> {
+) -> io::Result<(T, u64)> {
     thread::scope(|scope| {
         let (full, parts) = sync_channel::<Vec<Record>>(AHEAD);
         // One more is being filled, and one added up.
@@ -45,13 +45,16 @@ pub(crate) fn read_ahead<T: Send>(
             ahead.hand_over();
             done
         })?;
+        let mut count = 0;
         for part in parts {
+            count += part.len() as u64;
             part.iter().for_each(|record| replay.add(record));
             // Whoever made the records drops them: an allocator is slow at what another thread
             // gives back.
             let _ = added_up.try_send(part);
         }
-        Ok(reading.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        let done = reading.join().unwrap_or_else(|panic| resume_unwind(panic));
+        Ok((done, count))
     })
 }
 
@@ -135,7 +138,7 @@ mod tests {
             }
             "all"
         });
-        assert_eq!(told.unwrap(), "all");
+        assert_eq!(told.unwrap(), ("all", MANY));
         assert_eq!(last, MANY);
         // Two to a part: those that wait, the one that is added up, the one that is filled.
         assert!(most <= 2 * (AHEAD as u64 + 2), "{most}");

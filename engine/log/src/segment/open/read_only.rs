@@ -13,8 +13,7 @@ use rejoin_core::Record;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The memory that a read-only log may take for what is appended to it.
-pub const READ_ONLY_BYTES: u64 = 256 * 1024 * 1024;
+use super::open_options::READ_ONLY_BYTES;
 
 /// What is appended goes into segments of this size: nothing is ever sealed but to be read.
 const OPTIONS: Options = Options {

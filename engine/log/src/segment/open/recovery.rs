@@ -23,6 +23,7 @@ use crate::segment::scan::window::WINDOW_BYTES;
 use rejoin_core::{Record, Sequence, SessionId, Snapshot};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What opening a log found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Recovery {
     pub records: u64,
     /// How many records it held that have been removed.
     pub removed: u64,
+    /// How many records were folded: all, or those behind the snapshot.
+    pub replayed: u64,
     /// How many files they are in.
     pub segments: usize,
     /// The position of the snapshot that was taken: the records behind it were told.
@@ -65,7 +68,18 @@ pub(crate) struct Recovered {
     misnamed: Vec<SegmentName>,
     /// The position behind which records are told.
     after: u64,
+    /// The last segment, which was not sealed.
+    unsealed: Option<Unsealed>,
     pub(crate) report: Recovery,
+}
+
+/// The segment that was written to last. It is changed only when all of the log has been read
+/// and folded.
+#[derive(Debug)]
+struct Unsealed {
+    file: Arc<dyn DiskFile>,
+    name: SegmentName,
+    scan: Scan,
 }
 
 /// Reads what there is, and tells `replay` what is behind the snapshot that it takes. Afterwards
@@ -78,6 +92,7 @@ pub(crate) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recove
         parts: Vec::new(),
         misnamed: Vec::new(),
         after: 0,
+        unsealed: None,
         report: Recovery::default(),
     };
     let io = |source| io_error(disk.path(), source);
@@ -89,8 +104,14 @@ pub(crate) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recove
     }
     let newest = recovered.restore(disk, &inventory, replay)?;
     let read = |visit: &mut dyn FnMut(Record)| recovered.read(disk, &inventory.parts, visit);
-    read_ahead(replay, read).map_err(io)??;
+    let (done, replayed) = read_ahead(replay, read).map_err(io)?;
+    done?;
+    recovered.report.replayed = replayed;
     recovered.check(disk, newest)?;
+    if let Some(violation) = replay.violation() {
+        return Err(OpenError::InvalidRecord(violation));
+    }
+    recovered.finish_last(disk)?;
     recovered.rename(disk).map_err(io)?;
     for part in &inventory.superseded {
         disk.remove(&part.to_string()).map_err(io)?;
@@ -182,6 +203,20 @@ impl Recovered {
             return Err(damaged(disk.path().join(name.to_string()), reason));
         }
         Ok(())
+    }
+
+    /// Seals the last segment, or removes it if it has no records.
+    fn finish_last(&mut self, disk: &dyn Disk) -> Result<(), OpenError> {
+        let Some(Unsealed { file, name, scan }) = self.unsealed.take() else {
+            return Ok(());
+        };
+        let finished = if scan.next == name.first {
+            // Nothing was ever acknowledged in it, and its name is the next segment's.
+            disk.remove(&name.to_string()).and_then(|()| disk.sync())
+        } else {
+            seal_recovered(disk, &*file, name, &scan)
+        };
+        finished.map_err(|source| io_error(&disk.path().join(name.to_string()), source))
     }
 
     /// Gives the names again that were forgotten, now that nothing has been found damaged.
@@ -304,15 +339,13 @@ impl Recovered {
             }
             self.misnamed.push(name);
             self.parts.push(sealed);
-        } else if scan.next == name.first {
-            // Nothing was ever acknowledged in it, and its name is the next segment's.
-            disk.remove(&title).map_err(io)?;
-            disk.sync().map_err(io)?;
         } else {
-            seal_recovered(disk, &*file, name, &scan).map_err(io)?;
-            self.parts.push(sealed);
+            if scan.next > name.first {
+                self.parts.push(sealed);
+            }
+            self.report.torn = scan.torn.clone();
+            self.unsealed = Some(Unsealed { file, name, scan });
         }
-        self.report.torn = scan.torn;
         Ok(())
     }
 }
@@ -352,7 +385,7 @@ fn seal_recovered(
     name: SegmentName,
     scan: &Scan,
 ) -> io::Result<()> {
-    let (byte, durable) = scan.vouched;
+    let (byte, durable) = scan.durable;
     write_again(file, byte, scan.end)?;
     file.set_length(scan.end)?;
     if scan.torn.is_some() {

@@ -1,6 +1,6 @@
 //! Who is told what a log holds when it is opened.
 
-use rejoin_core::{Record, Snapshot};
+use rejoin_core::{Record, Snapshot, Violation};
 
 /// Adds up the records of a log, from the first one or from a snapshot on.
 pub trait Replay {
@@ -15,6 +15,11 @@ pub trait Replay {
 
     /// Adds the next record. It is only lent: what a fold keeps of most records is a few numbers.
     fn add(&mut self, record: &Record);
+
+    /// The first record that broke a rule of the fold, if any.
+    fn violation(&self) -> Option<Violation> {
+        None
+    }
 }
 
 /// Takes every record.

@@ -2,6 +2,7 @@
 
 pub(crate) mod by_instant;
 pub(crate) mod compacted;
+pub(crate) mod cursor;
 pub(crate) mod segment;
 pub(crate) mod stream_windows;
 pub(crate) mod tail_scan;

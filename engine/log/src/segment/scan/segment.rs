@@ -1,16 +1,14 @@
-//! Reads one segment from front to back: checks every byte, gives every record, and judges how
-//! the segment ends.
+//! Reads one segment from front to back, and refuses it if it is damaged. Writes nothing.
 //!
-//! Never: a record of a batch that is not sound as a whole is told, or damage taken for a torn
-//! end. Nothing is written.
+//! Invariant: records are given only from batches that are sound as a whole.
 
 use crate::disk::DiskFile;
 use crate::segment::error::{Damage, OpenError};
-use crate::segment::format::batch::{self, BATCH_HEAD_BYTES, BatchHead, BodyFault, Site};
+use crate::segment::format::batch::Site;
 use crate::segment::format::frame::Frame;
 use crate::segment::format::header::{HEADER_BYTES, Header, HeaderFault, LogId};
 use crate::segment::format::name::SegmentName;
-use crate::segment::scan::tail_scan::survey;
+use crate::segment::scan::cursor::{Batch, BatchFault, Damaged, SegmentCursor, Step};
 use crate::segment::scan::visitor::{Place, Take};
 use crate::segment::scan::window::Window;
 use rejoin_core::{Sequence, SessionId};
@@ -37,7 +35,7 @@ pub(crate) struct Scan {
     /// The position after the last record.
     pub(crate) next: u64,
     /// Up to this byte and this position, a later batch says that the log was durable.
-    pub(crate) vouched: (u64, u64),
+    pub(crate) durable: (u64, u64),
     pub(crate) torn: Option<Torn>,
     /// Whether its seal is there.
     pub(crate) is_sealed: bool,
@@ -63,34 +61,110 @@ pub(crate) fn scan(segment: &Segment<'_>, take: &mut dyn Take) -> Result<Scan, O
     let io = |source| segment.io(source);
     let mut window = Window::new(segment.file).map_err(io)?;
     let header = segment.header(&mut window)?;
-    let mut walk = Walk {
-        segment,
-        site: Site {
-            log: header.log,
-            segment: header.first,
-            byte: HEADER_BYTES as u64,
-        },
-        next: header.first,
-        unvouched: VecDeque::new(),
-        vouched: (HEADER_BYTES as u64, header.first.saturating_sub(1)),
-        take,
+    let site = Site {
+        log: header.log,
+        segment: header.first,
+        byte: HEADER_BYTES as u64,
+    };
+    let mut cursor = SegmentCursor::new(window, site, header.first, segment.name.sealed);
+    let mut watermark = Watermark {
+        byte: site.byte,
+        position: header.first.saturating_sub(1),
+        unconfirmed: VecDeque::new(),
     };
     let (torn, is_sealed) = loop {
-        match walk.step(&mut window)? {
-            Step::Batch => {}
+        match cursor.step().map_err(io)? {
+            Step::Batch(batch) => {
+                visit_frames(segment, &batch, take)?;
+                watermark.pass(&batch);
+            }
             Step::Seal => break (None, true),
-            Step::End => break (None, false),
-            Step::Torn(torn) => break (Some(torn), false),
+            Step::CleanEnd => break (None, false),
+            Step::TornTail {
+                fault,
+                bytes,
+                records,
+            } => {
+                let torn = Torn {
+                    file: segment.path.clone(),
+                    byte: cursor.byte(),
+                    bytes,
+                    records,
+                    reason: fault.reason,
+                };
+                break (Some(torn), false);
+            }
+            Step::Damaged(damaged) => {
+                let (byte, record) = match &damaged {
+                    Damaged::BehindSeal(bytes) => (bytes.start, None),
+                    Damaged::Batch { fault, .. } => (fault.byte, likely_record(fault, take)),
+                    Damaged::Position { .. } | Damaged::DurableTooEarly => (cursor.byte(), None),
+                };
+                return Err(segment.damaged(byte, record, damaged.to_string()));
+            }
         }
     };
     Ok(Scan {
         log: header.log,
-        end: walk.site.byte,
-        next: walk.next,
-        vouched: walk.vouched,
+        end: cursor.byte(),
+        next: cursor.next(),
+        durable: (watermark.byte, watermark.position),
         torn,
         is_sealed,
     })
+}
+
+/// How far the batches of a segment prove that it was durable.
+struct Watermark {
+    /// The byte behind the last batch that a later one says was durable.
+    byte: u64,
+    /// The highest durable position that a batch claims.
+    position: u64,
+    /// The later batches: the position after each, and the byte behind it.
+    unconfirmed: VecDeque<(u64, u64)>,
+}
+
+impl Watermark {
+    fn pass(&mut self, batch: &Batch<'_>) {
+        let head = &batch.head;
+        while let Some(&(next, byte)) = self.unconfirmed.front()
+            && next <= head.durable.saturating_add(1)
+        {
+            self.byte = byte;
+            self.unconfirmed.pop_front();
+        }
+        self.position = self.position.max(head.durable);
+        let end = batch.body_at.saturating_add(batch.body.len() as u64);
+        self.unconfirmed.push_back((head.next(), end));
+    }
+}
+
+/// Gives the records of a sound batch to `take`.
+fn visit_frames(
+    segment: &Segment<'_>,
+    batch: &Batch<'_>,
+    take: &mut dyn Take,
+) -> Result<(), OpenError> {
+    let mut rest = batch.body;
+    let mut position = batch.head.first;
+    while let Some((frame, following)) = Frame::split(rest) {
+        let passed = batch.body.len().saturating_sub(rest.len());
+        let byte = batch.body_at.saturating_add(passed as u64);
+        let taken = take.take(Place { position, byte }, &frame);
+        taken.map_err(|objection| objection.at(&segment.path, byte, &frame))?;
+        position += 1;
+        rest = following;
+    }
+    Ok(())
+}
+
+/// The record that a damaged frame claims to be, if its batch may hold that one.
+fn likely_record(fault: &BatchFault, take: &dyn Take) -> Option<(SessionId, Sequence)> {
+    let (session, sequence) = fault.record?;
+    let records = u64::from(fault.head?.records);
+    let last = take.last(session).unwrap_or(Sequence::START);
+    let is_likely = sequence > last && sequence.0.saturating_sub(last.0) <= records;
+    is_likely.then_some((session, sequence))
 }
 
 impl Segment<'_> {
@@ -151,183 +225,5 @@ pub(crate) fn io_error(path: &Path, source: io::Error) -> OpenError {
     OpenError::Io {
         path: path.to_owned(),
         source,
-    }
-}
-
-enum Step {
-    Batch,
-    Seal,
-    End,
-    Torn(Torn),
-}
-
-/// What is wrong with the batch that the walk has come to.
-struct Fault {
-    byte: u64,
-    record: Option<(SessionId, Sequence)>,
-    reason: &'static str,
-    head: Option<BatchHead>,
-}
-
-struct Walk<'a, 'b> {
-    segment: &'a Segment<'a>,
-    /// Where the next batch must stand.
-    site: Site,
-    /// The position that it must begin with.
-    next: u64,
-    /// Batches that no later one has vouched for: the position after each, and the byte.
-    unvouched: VecDeque<(u64, u64)>,
-    vouched: (u64, u64),
-    take: &'b mut dyn Take,
-}
-
-impl Walk<'_, '_> {
-    fn step(&mut self, window: &mut Window<'_>) -> Result<Step, OpenError> {
-        let segment = self.segment;
-        let io = |source| segment.io(source);
-        let at = self.site.byte;
-        let fault = |reason, head| Fault {
-            byte: at,
-            record: None,
-            reason,
-            head,
-        };
-        let Some(bytes) = window.get(at, BATCH_HEAD_BYTES).map_err(io)? else {
-            return self.fault(
-                window,
-                fault("the segment ends within a batch's head", None),
-            );
-        };
-        let head = bytes
-            .first_chunk()
-            .and_then(|bytes| BatchHead::decode(bytes, self.site));
-        let Some(head) = head else {
-            return self.fault(window, fault("the batch's head is wrong", None));
-        };
-        if head.first != self.next {
-            let reason = format!(
-                "the batch begins at position {}, where position {} was to follow",
-                head.first, self.next
-            );
-            return Err(segment.damaged(at, None, reason));
-        }
-        if head.vouches_for_itself() {
-            let reason = batch::VOUCHES_FOR_ITSELF.to_owned();
-            return Err(segment.damaged(at, None, reason));
-        }
-        if head.is_seal() {
-            return self.seal(window, &head);
-        }
-        let body_at = at + BATCH_HEAD_BYTES as u64;
-        let length = usize::try_from(head.body_bytes).unwrap_or(usize::MAX);
-        let Some(body) = window.get(body_at, length).map_err(io)? else {
-            let reason = "the segment ends within the batch's records";
-            return self.fault(window, fault(reason, Some(head)));
-        };
-        match batch::check(&head, body) {
-            Ok(()) => {
-                self.tell(body_at, body)?;
-                self.pass(&head, body_at.saturating_add(body.len() as u64));
-                Ok(Step::Batch)
-            }
-            Err(BodyFault {
-                byte,
-                record,
-                reason,
-            }) => {
-                let fault = Fault {
-                    byte: body_at.saturating_add(byte as u64),
-                    record: record.filter(|record| self.is_likely(&head, *record)),
-                    reason,
-                    head: Some(head),
-                };
-                self.fault(window, fault)
-            }
-        }
-    }
-
-    /// Gives the records of a batch that has been checked.
-    fn tell(&mut self, body_at: u64, body: &[u8]) -> Result<(), OpenError> {
-        let mut rest = body;
-        let mut position = self.next;
-        while let Some((frame, following)) = Frame::split(rest) {
-            let passed = body.len().saturating_sub(rest.len());
-            let byte = body_at.saturating_add(passed as u64);
-            let taken = self.take.take(Place { position, byte }, &frame);
-            taken.map_err(|objection| objection.at(&self.segment.path, byte, &frame))?;
-            position += 1;
-            rest = following;
-        }
-        Ok(())
-    }
-
-    /// Goes on behind a sound batch.
-    fn pass(&mut self, head: &BatchHead, end: u64) {
-        while let Some(&(next, byte)) = self.unvouched.front()
-            && next <= head.durable.saturating_add(1)
-        {
-            self.vouched.0 = byte;
-            self.unvouched.pop_front();
-        }
-        self.vouched.1 = self.vouched.1.max(head.durable);
-        self.unvouched.push_back((head.next(), end));
-        self.next = head.next();
-        self.site.byte = end;
-    }
-
-    fn seal(&self, window: &mut Window<'_>, head: &BatchHead) -> Result<Step, OpenError> {
-        let at = self.site.byte;
-        let end = at + BATCH_HEAD_BYTES as u64;
-        let survey = survey(window, self.site, end).map_err(|error| self.segment.io(error))?;
-        let is_last = if self.segment.name.sealed {
-            end == window.length()
-        } else {
-            survey.used == 0
-        };
-        if head.body_bytes != 0 || !is_last {
-            let reason = "something follows the seal that ends the segment";
-            return Err(self.segment.damaged(end, None, reason.to_owned()));
-        }
-        Ok(Step::Seal)
-    }
-
-    /// Judges a batch that is not sound: the clean end, a torn end, or damage.
-    fn fault(&self, window: &mut Window<'_>, fault: Fault) -> Result<Step, OpenError> {
-        let damaged = |because: &str| {
-            let reason = format!("{}; {because}", fault.reason);
-            Err(self.segment.damaged(fault.byte, fault.record, reason))
-        };
-        if self.segment.name.sealed {
-            return damaged("the segment was sealed, so all of it was durable");
-        }
-        let survey =
-            survey(window, self.site, self.site.byte).map_err(|error| self.segment.io(error))?;
-        if survey.used == 0 {
-            return Ok(Step::End);
-        }
-        // The batch that is wrong begins at position `next`: was that one durable?
-        if let Some((byte, head)) = survey.claim
-            && head.durable >= self.next
-        {
-            return damaged(&format!(
-                "the batch at byte {byte} says that the log was durable up to position {}, \
-                 which is this or after it",
-                head.durable
-            ));
-        }
-        let known = survey.next.max(fault.head.map(|head| head.next()));
-        Ok(Step::Torn(Torn {
-            file: self.segment.path.clone(),
-            byte: self.site.byte,
-            bytes: survey.used.saturating_sub(self.site.byte),
-            records: known.map(|next| next.saturating_sub(self.next)),
-            reason: fault.reason,
-        }))
-    }
-
-    /// Whether a damaged record can be what it says: one that this batch may hold.
-    fn is_likely(&self, head: &BatchHead, (session, sequence): (SessionId, Sequence)) -> bool {
-        let last = self.take.last(session).unwrap_or(Sequence::START);
-        sequence > last && sequence.0.saturating_sub(last.0) <= u64::from(head.records)
     }
 }

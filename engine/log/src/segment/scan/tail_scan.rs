@@ -1,5 +1,5 @@
-//! What stands in a segment behind the place where its batches stop making sense: nothing but
-//! zeros, the rest of an append that a crash cut short, or proof of damage.
+//! Scans what follows the last readable batch of a segment: zeros, the rest of an interrupted
+//! append, or a batch head that proves damage.
 
 use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, MARKER, Site};
 use crate::segment::scan::window::{WINDOW_BYTES, Window};
@@ -8,26 +8,26 @@ use std::ops::ControlFlow;
 
 /// What was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Survey {
+pub(crate) struct TailScan {
     /// The byte after the last one that is not zero; 0 when there is none.
     pub(crate) used: u64,
-    /// The head that says most about how far the log was durable, and the byte it stands at.
-    pub(crate) claim: Option<(u64, BatchHead)>,
-    /// The position after the last record that any head tells of.
+    /// The head with the highest durable position, and the byte it begins at.
+    pub(crate) watermark: Option<(u64, BatchHead)>,
+    /// The highest position that any head claims, plus one.
     pub(crate) next: Option<u64>,
 }
 
-/// Surveys the bytes from `from` to the end of the file, as part of the segment that `site` is in.
+/// Scans the bytes from `from` to the end of the file, as part of the segment that `site` is in.
 ///
-/// A head alone is believed, whatever became of its records: its checksum covers where it stands,
-/// so nothing but a batch that was written here can have left it.
-pub(crate) fn survey(window: &mut Window<'_>, site: Site, from: u64) -> io::Result<Survey> {
-    let mut survey = Survey::default();
+/// A head is trusted even if its records are damaged: its checksum covers its location, so only
+/// a batch that was written here can have left it.
+pub(crate) fn scan_tail(window: &mut Window<'_>, site: Site, from: u64) -> io::Result<TailScan> {
+    let mut tail = TailScan::default();
     each_part(window, from, |bytes, at| {
-        survey.look_at(bytes, site, at);
+        tail.look_at(bytes, site, at);
         ControlFlow::<()>::Continue(())
     })?;
-    Ok(survey)
+    Ok(tail)
 }
 
 /// The first sound head at `from` or behind it, and the byte it stands at.
@@ -84,7 +84,7 @@ fn heads(bytes: &[u8], site: Site, at: u64) -> impl Iterator<Item = (u64, BatchH
         })
 }
 
-impl Survey {
+impl TailScan {
     fn look_at(&mut self, bytes: &[u8], site: Site, at: u64) {
         if let Some(last) = bytes.iter().rposition(|&byte| byte != 0) {
             self.used = at + last as u64 + 1;
@@ -92,10 +92,10 @@ impl Survey {
         for (byte, head) in heads(bytes, site, at) {
             self.next = self.next.max(Some(head.next()));
             if self
-                .claim
+                .watermark
                 .is_none_or(|(_, best)| best.durable < head.durable)
             {
-                self.claim = Some((byte, head));
+                self.watermark = Some((byte, head));
             }
         }
     }
@@ -139,12 +139,12 @@ mod tests {
                 .unwrap();
             file.set_length(4 * edge).unwrap();
             let mut window = Window::new(&*file).unwrap();
-            let expected = Survey {
+            let expected = TailScan {
                 used: byte + BATCH_HEAD_BYTES as u64,
-                claim: Some((byte, head)),
+                watermark: Some((byte, head)),
                 next: Some(13),
             };
-            assert_eq!(survey(&mut window, site, 5).unwrap(), expected, "{byte}");
+            assert_eq!(scan_tail(&mut window, site, 5).unwrap(), expected, "{byte}");
         }
     }
 }

@@ -1,15 +1,20 @@
 //! One history segment: every record that is sound, in the order of the log, and on behind
 //! whatever is damaged. And the snapshots, which nothing is lost with.
 
-use super::*;
+use super::{DamagedPlace, Verifying};
+use crate::disk::Disk;
 use crate::schema;
+use crate::segment::error::OpenError;
 use crate::segment::format::frame::Frame;
 use crate::segment::format::name::HistoryName;
 use crate::segment::format::snapshot::{self, Unusable};
 use crate::segment::open::dir_listing::Inventory;
 use crate::segment::scan::compacted::Fault;
 use crate::segment::scan::compacted::History;
+use crate::segment::scan::segment::io_error;
 use crate::segment::scan::visitor::{Objection, Place, Take};
+use rejoin_core::{Sequence, SessionId};
+use std::path::Path;
 
 impl Verifying<'_> {
     pub(crate) fn take_history(
@@ -25,7 +30,7 @@ impl Verifying<'_> {
             let reason = format!(
                 "the segment begins at position {first}, which another segment holds already"
             );
-            self.damage_in(&path, 0..length, reason, Some(0));
+            self.damage(&path, 0..length, reason, Some(0));
         } else {
             self.miss_up_to(&path, first);
             self.read_history(disk, name, length)?;
@@ -46,7 +51,7 @@ impl Verifying<'_> {
             "positions {next} to {} are missing: a segment before this one is gone",
             first.saturating_sub(1)
         );
-        self.damage_in(path, 0..0, reason, Some(first.saturating_sub(next)));
+        self.damage(path, 0..0, reason, Some(first.saturating_sub(next)));
         self.next = first;
     }
 
@@ -61,7 +66,7 @@ impl Verifying<'_> {
         let history = match History::open(disk, name) {
             Ok(history) => history,
             Err(OpenError::Damaged(damage)) => {
-                self.damage_in(&path, damage.byte..length, damage.reason, Some(positions));
+                self.damage(&path, damage.byte..length, damage.reason, Some(positions));
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -71,7 +76,7 @@ impl Verifying<'_> {
                 "the segment belongs to another log, {}, not to {log}",
                 history.log
             );
-            self.damage_in(&path, 0..length, reason, Some(positions));
+            self.damage(&path, 0..length, reason, Some(positions));
             return Ok(());
         }
         self.findings.log = Some(history.log);
@@ -111,7 +116,7 @@ impl Verifying<'_> {
         match history.tell_in_log_order(&frames, &mut telling) {
             Err(OpenError::Damaged(damage)) => {
                 let end = damage.byte..length;
-                self.damage_in(&path, end, damage.reason, Some(0));
+                self.damage(&path, end, damage.reason, Some(0));
                 let mut telling = Telling {
                     verifying: self,
                     path: &path,
@@ -148,7 +153,7 @@ impl Verifying<'_> {
             };
             let lost = name.0.saturating_add(1).saturating_sub(self.next);
             let reason = format!("the snapshot cannot be used: {reason}");
-            self.damage_in(&path, 0..0, reason, Some(lost));
+            self.damage(&path, 0..0, reason, Some(lost));
         }
         Ok(())
     }

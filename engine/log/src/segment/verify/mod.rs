@@ -16,7 +16,7 @@ mod streams;
 
 use crate::disk::{Disk, DiskFile};
 use crate::segment::error::OpenError;
-use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, Site};
+use crate::segment::format::batch::Site;
 use crate::segment::format::fields::bytes_at;
 use crate::segment::format::header::{HEADER_BYTES, Header, HeaderFault, LogId};
 use crate::segment::format::name::{HistoryName, PartName, SegmentName};
@@ -25,7 +25,6 @@ use crate::segment::scan::segment::{Torn, io_error};
 use crate::segment::scan::tail_scan::next_head;
 use crate::segment::scan::window::Window;
 use rejoin_core::{LossCause, Record, Sequence, SessionId};
-use segment::Walk;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -324,7 +323,7 @@ impl Verifying<'_> {
             let reason = format!(
                 "the segment begins at position {first}, which another segment holds already"
             );
-            self.damage(segment, 0..length, reason, Some(0));
+            self.damage(&segment.path, 0..length, reason, Some(0));
         } else if self.may_be_read(segment, following)? {
             self.walk(segment, following)?;
         }
@@ -345,7 +344,7 @@ impl Verifying<'_> {
             Err(reason) => {
                 if segment.site(self.findings.log)?.is_some() {
                     let head = 0..(HEADER_BYTES as u64).min(segment.length);
-                    self.damage(segment, head, reason.to_owned(), Some(0));
+                    self.damage(&segment.path, head, reason.to_owned(), Some(0));
                     return Ok(true);
                 }
                 reason.to_owned()
@@ -360,7 +359,7 @@ impl Verifying<'_> {
             Ok(_) => return Ok(true),
         };
         let lost = following.map(|following| following.saturating_sub(first));
-        self.damage(segment, 0..segment.length, reason, lost);
+        self.damage(&segment.path, 0..segment.length, reason, lost);
         self.next = following.unwrap_or(self.next);
         Ok(false)
     }
@@ -372,14 +371,10 @@ impl Verifying<'_> {
         self.findings.log = self.findings.log.or(Some(site.log));
         let window = Window::new(&*segment.file);
         let window = window.map_err(|error| io_error(&segment.path, error))?;
-        Walk::new(self, segment, window, site, following).run()
+        self.read_segment(segment, window, site, following)
     }
 
-    fn damage(&mut self, segment: &Segment, bytes: Range<u64>, reason: String, lost: Option<u64>) {
-        self.damage_in(&segment.path, bytes, reason, lost);
-    }
-
-    fn damage_in(&mut self, file: &Path, bytes: Range<u64>, reason: String, lost: Option<u64>) {
+    fn damage(&mut self, file: &Path, bytes: Range<u64>, reason: String, lost: Option<u64>) {
         self.findings.damaged.push(DamagedPlace {
             file: file.to_owned(),
             bytes,

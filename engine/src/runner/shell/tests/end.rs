@@ -224,7 +224,14 @@ fn a_release_leaves_other_sessions_alone() {
         job.until("ready\n").await;
         let other = rejoin_core::SessionId::from_bytes([1; 16]);
         within(server.runner.release(other)).await;
-        let mark = server.runner.shell.mark.clone().of_session(other);
+        let mark = server
+            .runner
+            .shell
+            .get()
+            .unwrap()
+            .mark
+            .clone()
+            .of_session(other);
         assert_eq!(
             super::super::marked::end_all(&mark, &server.runtime).await,
             0

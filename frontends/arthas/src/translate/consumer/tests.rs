@@ -1,7 +1,7 @@
-//! Each stream of results, given the records that it is told from.
+//! The results of each kind of record sequence.
 
 use super::*;
-use crate::translate::Told;
+use crate::translate::JobResults;
 use rejoin_core::{InterruptCause, JobId, Outcome, Server, SessionId, SessionNumber, Timestamp};
 use std::time::Duration;
 
@@ -21,9 +21,9 @@ const RESULT: &str = r#"{"b":null,"jobId":3,"type":"watch"}"#;
 const STATUS: &str = r#"{"jobId":3,"statusCode":0,"type":"status"}"#;
 
 const SHARED: JobMode = mode(JobSlot::Foreground, Visibility::Session);
-const SHARED_BEHIND: JobMode = mode(JobSlot::Background, Visibility::Session);
-const ALONE: JobMode = mode(JobSlot::Foreground, Visibility::Submitter);
-const ALONE_BEHIND: JobMode = mode(JobSlot::Background, Visibility::Submitter);
+const SHARED_BACKGROUND: JobMode = mode(JobSlot::Background, Visibility::Session);
+const PRIVATE: JobMode = mode(JobSlot::Foreground, Visibility::Submitter);
+const PRIVATE_BACKGROUND: JobMode = mode(JobSlot::Background, Visibility::Submitter);
 
 const fn mode(slot: JobSlot, visibility: Visibility) -> JobMode {
     JobMode { slot, visibility }
@@ -100,7 +100,7 @@ fn interrupted() -> Event {
     }
 }
 
-/// Everything that a foreground job is in the log.
+/// All events of a job, in order.
 fn job(mode: JobMode) -> Vec<Event> {
     let started = Event::JobStarted {
         job: JobId(3),
@@ -121,22 +121,22 @@ fn records(events: impl IntoIterator<Item = Event>) -> Vec<Arc<Record>> {
     events.into_iter().zip(1..).map(record).collect()
 }
 
-/// What the `ordinal`th consumer is shown of all these events after those before `after`.
+/// The results for the consumer with this ordinal of the events after `after`.
 fn shown(ordinal: u32, after: u64, events: &[Event]) -> String {
     let records = records(events.to_vec());
     let joined = records.iter().find(|record| {
         matches!(record.event, Event::ConsumerJoined { consumer, .. } if consumer.ordinal == ordinal)
     });
-    let reader = Reader {
+    let view = ConsumerView {
         consumer: consumer(ordinal),
-        joined: joined.expect("it has joined").sequence,
+        joined: joined.expect("the consumer has joined").sequence,
         zone: &TimeZone::UTC,
     };
     let selected: Vec<_> = records
         .into_iter()
-        .filter(|record| record.sequence > Sequence(after) && may_tell(record))
+        .filter(|record| record.sequence > Sequence(after) && is_visible(record))
         .collect();
-    let results = reader.read(Sequence(after), &selected);
+    let results = view.results(Sequence(after), &selected);
     String::from_utf8(results.finish()).unwrap()
 }
 
@@ -144,7 +144,7 @@ fn array(results: &[&str]) -> String {
     format!("[{}]", results.join(","))
 }
 
-/// A session whose creator reads, and then these events.
+/// A session whose creator is its first consumer, followed by these events.
 fn session(events: impl IntoIterator<Item = Event>) -> Vec<Event> {
     [created(), joined(1, None)]
         .into_iter()
@@ -161,12 +161,14 @@ fn a_new_session_says_welcome_and_allows_input() {
 #[test]
 fn the_time_of_the_welcome_is_the_servers_local_time() {
     let zone = TimeZone::fixed(jiff::tz::offset(8));
-    let reader = Reader {
+    let view = ConsumerView {
         consumer: consumer(1),
         joined: Sequence(2),
         zone: &zone,
     };
-    let results = reader.read(Sequence::START, &records([created()])).finish();
+    let results = view
+        .results(Sequence::START, &records([created()]))
+        .finish();
     let results = String::from_utf8(results).unwrap();
     assert!(
         results.contains(r#""time":"2020-08-06 23:56:43.007""#),
@@ -175,7 +177,7 @@ fn the_time_of_the_welcome_is_the_servers_local_time() {
 }
 
 #[test]
-fn a_foreground_job_is_shown_from_its_command_to_its_status_between_two_input_states() {
+fn a_foreground_job_is_shown_from_its_command_to_its_status_between_two_input_statuses() {
     let events = session(job(SHARED));
     assert_eq!(
         shown(1, 2, &events),
@@ -184,8 +186,8 @@ fn a_foreground_job_is_shown_from_its_command_to_its_status_between_two_input_st
 }
 
 #[test]
-fn a_background_job_gives_the_input_back_at_once_and_says_nothing_of_it_again() {
-    let events = session(job(SHARED_BEHIND));
+fn a_background_job_allows_input_at_once_and_only_once() {
+    let events = session(job(SHARED_BACKGROUND));
     assert_eq!(
         shown(1, 2, &events),
         array(&[BACKGROUND, ALLOW_INTERRUPT, ALLOW_INPUT, RESULT, STATUS])
@@ -193,10 +195,10 @@ fn a_background_job_gives_the_input_back_at_once_and_says_nothing_of_it_again() 
 }
 
 #[test]
-fn of_an_exec_consumers_see_only_the_input_states() {
-    let events = session(job(ALONE));
+fn consumers_see_only_the_input_statuses_of_an_exec() {
+    let events = session(job(PRIVATE));
     assert_eq!(shown(1, 2, &events), array(&[ALLOW_INTERRUPT, ALLOW_INPUT]));
-    let events = session(job(ALONE_BEHIND));
+    let events = session(job(PRIVATE_BACKGROUND));
     assert_eq!(shown(1, 2, &events), array(&[]));
 }
 
@@ -217,7 +219,7 @@ fn a_refused_statement_is_a_failed_command() {
 }
 
 #[test]
-fn who_joins_later_reads_the_history_between_disabled_and_the_latest_input_state() {
+fn a_late_consumer_gets_disabled_then_the_history_then_the_latest_input_status() {
     let events = session(job(SHARED).into_iter().chain([joined(2, None)]));
     assert_eq!(
         shown(2, 0, &events),
@@ -226,7 +228,7 @@ fn who_joins_later_reads_the_history_between_disabled_and_the_latest_input_state
 }
 
 #[test]
-fn who_joins_while_a_job_runs_may_interrupt_it_and_sees_its_end() {
+fn a_consumer_that_joins_while_a_job_runs_may_interrupt_it_and_sees_its_end() {
     let mut events = session(job(SHARED));
     events.insert(4, joined(2, Some(JobId(3))));
     assert_eq!(
@@ -241,12 +243,12 @@ fn who_joins_while_a_job_runs_may_interrupt_it_and_sees_its_end() {
             ALLOW_INPUT
         ])
     );
-    // In two pulls: nothing is said twice.
+    // In two pulls: nothing is repeated.
     assert_eq!(shown(2, 5, &events), array(&[RESULT, STATUS, ALLOW_INPUT]));
 }
 
 #[test]
-fn others_who_join_or_leave_are_not_shown() {
+fn other_consumers_that_join_or_leave_are_not_shown() {
     let left = |ordinal, cause| Event::ConsumerLeft {
         consumer: consumer(ordinal),
         cause,
@@ -268,7 +270,7 @@ fn others_who_join_or_leave_are_not_shown() {
 }
 
 #[test]
-fn a_session_that_is_closed_as_idle_says_so_and_one_that_somebody_closed_doesnt() {
+fn a_session_closed_as_idle_shows_a_message_and_one_closed_by_request_does_not() {
     let closed = |cause| session([Event::SessionClosed { cause }]);
     assert_eq!(
         shown(1, 2, &closed(CloseCause::Idle)),
@@ -288,9 +290,9 @@ fn an_interrupted_job_ends_with_0_and_others_with_their_status() {
         (Outcome::Lost, 137, 137),
     ] {
         let events = session([
-            submitted(SHARED_BEHIND),
+            submitted(SHARED_BACKGROUND),
             interrupted(),
-            ended(SHARED_BEHIND, outcome, status, Some("so \"it\" is")),
+            ended(SHARED_BACKGROUND, outcome, status, Some("so \"it\" is")),
         ]);
         let status = format!(
             r#"{{"jobId":3,"message":"so \"it\" is","statusCode":{code},"type":"status"}}"#
@@ -304,7 +306,7 @@ fn an_interrupted_job_ends_with_0_and_others_with_their_status() {
 }
 
 #[test]
-fn what_is_never_shown_wakes_nobody() {
+fn records_that_show_nothing_do_not_wake_a_pull() {
     let silent = [
         Event::SessionResumed,
         Event::SessionTouched {
@@ -321,40 +323,40 @@ fn what_is_never_shown_wakes_nobody() {
             private: false,
         },
         interrupted(),
-        emitted(ALONE),
-        submitted(ALONE_BEHIND),
-        finished(ALONE_BEHIND),
+        emitted(PRIVATE),
+        submitted(PRIVATE_BACKGROUND),
+        finished(PRIVATE_BACKGROUND),
     ];
     for record in records(silent) {
-        assert!(!may_tell(&record), "{record:?}");
+        assert!(!is_visible(&record), "{record:?}");
     }
 }
 
 #[test]
-fn who_submitted_a_job_is_told_its_results_and_its_status_and_nothing_of_others() {
-    let mut told = Told::new(JobId(3));
+fn job_results_are_the_results_and_the_status_of_that_job_alone() {
+    let mut results = JobResults::new(JobId(3));
     let other = Event::ResultEmitted {
         job: JobId(4),
-        mode: SHARED_BEHIND,
+        mode: SHARED_BACKGROUND,
         result: "{}".into(),
     };
     let other_end = Event::JobFinished {
         job: JobId(4),
-        mode: SHARED_BEHIND,
+        mode: SHARED_BACKGROUND,
         outcome: Outcome::Failed,
         status: 1,
         message: None,
     };
-    for record in records([submitted(ALONE), other, emitted(ALONE), other_end]) {
-        told.add(&record);
-        assert_eq!(told.outcome(), None);
+    for record in records([submitted(PRIVATE), other, emitted(PRIVATE), other_end]) {
+        results.add(&record);
+        assert_eq!(results.outcome(), None);
     }
-    for record in records([finished(ALONE)]) {
-        told.add(&record);
+    for record in records([finished(PRIVATE)]) {
+        results.add(&record);
     }
-    assert_eq!(told.outcome(), Some(Outcome::Completed));
+    assert_eq!(results.outcome(), Some(Outcome::Completed));
     assert_eq!(
-        String::from_utf8(told.finish()).unwrap(),
+        String::from_utf8(results.finish()).unwrap(),
         array(&[RESULT, STATUS])
     );
 }

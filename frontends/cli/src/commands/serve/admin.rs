@@ -1,48 +1,48 @@
-//! Health, metrics and request logs of the servers.
+//! What the server shows to whoever operates it, and how its servers are watched.
 
-use super::Started;
+use super::Begun;
 use crate::settings::Settings;
 use rejoin_admin::AdminState;
 use rejoin_http::{HostCheck, HttpMetrics, Observer, RequestLog};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// The frontends as label values of metrics; the last is for paths of no frontend.
+/// The frontends, as requests are counted; the last is for paths that are none's.
 const FRONTENDS: [&str; 6] = ["arthas", "native", "maxscale", "doris", "operate", OTHER];
 const OTHER: &str = "other";
 
-/// Which of the servers an address belongs to.
+/// Which of the servers it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Listener {
     Common,
     MaxScale,
     Doris,
-    Admin,
+    Operate,
 }
 
 impl Listener {
-    /// How its address is announced.
-    pub(super) const fn title(self) -> &'static str {
+    /// How it is announced; the common one has a line of its own.
+    pub(super) const fn words(self) -> &'static str {
         match self {
-            Self::Common => "All other frontends",
+            Self::Common => "For everything else",
             Self::MaxScale => "MaxScale API",
             Self::Doris => "Doris API",
-            Self::Admin => "Health and metrics",
+            Self::Operate => "Health and metrics",
         }
     }
 
-    /// The label value of requests whose path belongs to no frontend.
+    /// What a request counts for whose path is no frontend's.
     const fn unmatched(self) -> &'static str {
         match self {
             Self::Common => OTHER,
             Self::MaxScale => "maxscale",
             Self::Doris => "doris",
-            Self::Admin => "operate",
+            Self::Operate => "operate",
         }
     }
 }
 
-/// The metrics that all servers share.
+/// Where all servers count.
 pub(super) fn metrics() -> Arc<HttpMetrics> {
     Arc::new(HttpMetrics::new(&FRONTENDS))
 }
@@ -56,15 +56,15 @@ pub(super) fn observer(
         metrics: metrics.clone(),
         unmatched: listener.unmatched(),
         log: match settings.log_requests() {
-            // "Not ready" is a normal answer there, not a failure.
-            RequestLog::Failed if listener == Listener::Admin => RequestLog::None,
+            // "Not ready" is an answer there, not a failure.
+            RequestLog::Failed if listener == Listener::Operate => RequestLog::None,
             log => log,
         },
     }
 }
 
-/// No command can be run at the admin address, so any `Host` is accepted if other machines can reach
-/// it.
+/// What is asked of at an address of its own runs nothing, so anybody may be let in: who listens
+/// beyond this machine expects to be asked by other names.
 pub(super) fn hosts(address: SocketAddr) -> HostCheck {
     match address.ip().is_loopback() {
         true => HostCheck::local(),
@@ -72,16 +72,16 @@ pub(super) fn hosts(address: SocketAddr) -> HostCheck {
     }
 }
 
-pub(super) fn admin_state(started: &Started, http: Arc<HttpMetrics>) -> AdminState {
+pub(super) fn admin_state(begun: &Begun, http: Arc<HttpMetrics>) -> AdminState {
     AdminState {
-        engine: started.engine.clone(),
-        log: started.log.clone(),
-        log_directory: match started.is_read_only {
-            true => started.data.clone(),
-            false => started.data.join("log"),
+        engine: begun.engine.clone(),
+        log: begun.engine.log_metrics().cloned(),
+        log_directory: match begun.is_read_only {
+            true => begun.data.clone(),
+            false => begun.data.join("log"),
         },
         http,
         version: env!("CARGO_PKG_VERSION"),
-        begun_millis: started.at.as_millis(),
+        begun_millis: begun.at.as_millis(),
     }
 }

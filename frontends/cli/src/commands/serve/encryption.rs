@@ -1,37 +1,38 @@
-//! TLS for the server's addresses, and a warning where there is none.
+//! With which certificate the servers encrypt, and who is to be told that they don't.
 //!
-//! Invariant: either all addresses of a server use TLS, or none.
+//! Never: some addresses of a server are encrypted and others not.
 
 use super::ServeError;
 use crate::settings::Settings;
-use rejoin_http::{Server, Tls};
+use rejoin_http::{HttpServer, Tls};
 use std::net::SocketAddr;
 
-/// Reads the certificate and key from the settings; none if TLS is off.
+/// What the settings say; none where nothing is encrypted. Reads the files.
 pub(super) fn open(settings: &Settings) -> Result<Option<Tls>, ServeError> {
+    let begin = |error| ServeError::Start(error);
     match (settings.tls_cert(), settings.tls_key()) {
         (None, None) => Ok(None),
         (Some(cert), Some(key)) => match Tls::open(cert, key) {
             Ok(tls) => Ok(Some(tls)),
-            Err(error) => Err(ServeError::Start(error.into())),
+            Err(error) => Err(begin(error.into())),
         },
-        (Some(_), None) => Err(ServeError::Start("--tls-cert requires --tls-key".into())),
-        (None, Some(_)) => Err(ServeError::Start("--tls-key requires --tls-cert".into())),
+        (Some(_), None) => Err(begin("--tls-cert requires --tls-key".into())),
+        (None, Some(_)) => Err(begin("--tls-key requires --tls-cert".into())),
     }
 }
 
-/// The server with TLS, if it is on; otherwise warns about an address that others can reach.
-pub(super) fn encrypt(server: Server, tls: Option<&Tls>) -> Server {
+/// The server as it is to be served.
+pub(super) fn encrypt(server: HttpServer, tls: Option<&Tls>) -> HttpServer {
     let address = server.local_addr();
     match tls {
         Some(tls) => server.with_tls(tls.clone()),
         None => {
-            if is_reachable_by_others(address) {
+            if is_heard_by_others(address) {
                 tracing::warn!(
                     %address,
-                    "connections are not encrypted and other machines can reach this address: anyone \
-                     on the network can read passwords and run commands; use --tls-cert or a proxy \
-                     with TLS"
+                    "nothing is encrypted, and this address is not only this machine's: whoever is \
+                     on the way can read passwords and run commands, unless a proxy encrypts; see \
+                     --tls-cert"
                 );
             }
             server
@@ -39,7 +40,7 @@ pub(super) fn encrypt(server: Server, tls: Option<&Tls>) -> Server {
     }
 }
 
-/// The scheme of the server's URLs.
+/// What addresses begin with, as clients ask for them.
 pub(super) fn scheme(tls: Option<&Tls>) -> &'static str {
     match tls {
         Some(_) => "https",
@@ -47,7 +48,7 @@ pub(super) fn scheme(tls: Option<&Tls>) -> &'static str {
     }
 }
 
-fn is_reachable_by_others(address: SocketAddr) -> bool {
+fn is_heard_by_others(address: SocketAddr) -> bool {
     !address.ip().to_canonical().is_loopback()
 }
 
@@ -56,8 +57,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_addresses_are_private_to_this_machine() {
-        for (address, reachable) in [
+    fn only_loopback_is_this_machine_s_alone() {
+        for (address, heard) in [
             ("127.0.0.1:1", false),
             ("127.9.9.9:1", false),
             ("[::1]:1", false),
@@ -66,7 +67,7 @@ mod tests {
             ("[::]:1", true),
             ("192.0.2.1:1", true),
         ] {
-            assert_eq!(is_reachable_by_others(address.parse().unwrap()), reachable);
+            assert_eq!(is_heard_by_others(address.parse().unwrap()), heard);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The last records of all sessions, in memory, up to a number of bytes: the oldest of all goes
-//! first, whosever it is.
+//! A cache of the last records of all sessions, up to a number of bytes. The oldest record of all
+//! sessions is evicted first.
 
 use crate::limits::RECORD_OVERHEAD;
 use rejoin_core::{Event, Record, Sequence, SessionId};
@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 #[derive(Debug)]
-pub(crate) struct Recent {
+pub(crate) struct RecordCache {
     capacity: usize,
     bytes: usize,
     sessions: BTreeMap<SessionId, VecDeque<Arc<Record>>>,
     oldest_first: VecDeque<SessionId>,
 }
 
-impl Recent {
+impl RecordCache {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity,
@@ -37,7 +37,7 @@ impl Recent {
         }
     }
 
-    /// The records after `after`, where the very next one is here; else the log has to be asked.
+    /// The records after `after`, if the very next one is cached; otherwise the log has to be read.
     pub(crate) fn read(
         &self,
         session: SessionId,
@@ -64,7 +64,7 @@ impl Recent {
         (!read.is_empty()).then_some(read)
     }
 
-    /// What is here, and how much may be.
+    /// The bytes in the cache, and their limit.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         (self.bytes as u64, self.capacity as u64)
     }
@@ -85,7 +85,7 @@ impl Recent {
     }
 }
 
-/// About the bytes that a record takes.
+/// The approximate size of a record in memory, in bytes.
 pub(crate) fn cost(record: &Record) -> usize {
     RECORD_OVERHEAD
         + match &record.event {
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_oldest_record_of_all_is_forgotten_first() {
-        let mut recent = Recent::new(3 * RECORD_OVERHEAD);
+        let mut recent = RecordCache::new(3 * RECORD_OVERHEAD);
         for (session, sequence) in [(1, 1), (2, 1), (1, 2), (2, 2)] {
             recent.push(&record(session, sequence));
         }
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_removal_answers_whoever_has_not_read_to_the_end() {
-        let mut recent = Recent::new(usize::MAX);
+        let mut recent = RecordCache::new(usize::MAX);
         let removed = Record {
             event: Event::RecordsLost {
                 first: Sequence(1),
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_read_stops_at_its_limits_but_not_before_the_first_record() {
-        let mut recent = Recent::new(usize::MAX);
+        let mut recent = RecordCache::new(usize::MAX);
         (1..=5).for_each(|sequence| recent.push(&record(1, sequence)));
         let read = |records, bytes| {
             let limit = ReadLimit { records, bytes };

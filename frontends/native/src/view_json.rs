@@ -1,9 +1,7 @@
-//! Sessions and jobs as JSON. Instants are milliseconds since 1970, durations milliseconds.
+//! Sessions and jobs as JSON. Instants are in milliseconds since 1970, durations in milliseconds.
 
-use crate::words;
-use rejoin_core::{JobState, JobView, SessionView, Timestamp};
+use rejoin_core::{JobSlot, JobState, JobView, SessionView, Timestamp};
 use serde_json::{Value, json};
-use std::time::Duration;
 
 /// A session, as lists show it.
 pub(crate) fn session(view: &SessionView) -> Value {
@@ -14,7 +12,7 @@ pub(crate) fn session(view: &SessionView) -> Value {
     };
     let closed = view
         .closed
-        .map(|(at, cause)| json!({"at": at.as_millis(), "cause": words::closed(cause)}));
+        .map(|(at, cause)| json!({"at": at.as_millis(), "cause": cause.name()}));
     let current = view.current_job().filter(|job| !job.mode.is_private());
     let last = view.jobs().rfind(|job| !job.mode.is_private());
     json!({
@@ -34,34 +32,46 @@ pub(crate) fn session(view: &SessionView) -> Value {
     })
 }
 
-/// A job, as lists show it. How long it took, or takes, follows from its instants.
+/// A job, as lists show it.
 pub(crate) fn job(view: &JobView) -> Value {
     let mut shown = json!({
         "job": view.job.0,
         "statement": &*view.statement,
-        "place": words::slot(view.mode.slot),
+        "place": slot_name(view.mode.slot),
         "submitted": view.since.as_millis(),
         "submittedSequence": view.submitted.0,
-        "state": words::state(view.state),
+        "state": state_name(view.state),
     });
     if let JobState::Finished {
-        outcome: how,
+        outcome,
         status,
         at,
     } = view.state
     {
-        shown["outcome"] = words::outcome(how).into();
+        shown["outcome"] = outcome.name().into();
         shown["status"] = status.into();
         shown["finished"] = at.as_millis().into();
-        shown["durationMillis"] = between(view.since, at).into();
+        shown["durationMillis"] = millis_between(view.since, at).into();
     }
     shown
 }
 
-pub(crate) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+/// The name of a slot in the API.
+pub(crate) const fn slot_name(slot: JobSlot) -> &'static str {
+    match slot {
+        JobSlot::Foreground => "foreground",
+        JobSlot::Background => "background",
+    }
 }
 
-fn between(from: Timestamp, to: Timestamp) -> u64 {
+const fn state_name(state: JobState) -> &'static str {
+    match state {
+        JobState::Submitted => "submitted",
+        JobState::Running => "running",
+        JobState::Finished { .. } => "finished",
+    }
+}
+
+fn millis_between(from: Timestamp, to: Timestamp) -> u64 {
     to.as_millis().saturating_sub(from.as_millis())
 }

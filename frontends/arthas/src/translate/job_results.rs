@@ -1,17 +1,17 @@
-//! What whoever submitted a job is told of it alone: `exec`.
+//! Collects the results of one job, for the answer of `exec`.
 
 use super::Results;
 use rejoin_core::{Event, JobId, Outcome, Record};
 
-/// A job, as far as it was told.
+/// The results of a job so far.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct JobResults {
     job: JobId,
     results: Results,
     outcome: Option<Outcome>,
 }
 
-impl Told {
+impl JobResults {
     pub(crate) fn new(job: JobId) -> Self {
         Self {
             job,
@@ -20,7 +20,7 @@ impl Told {
         }
     }
 
-    /// Tells the session's next record.
+    /// Adds the session's next record; records of other jobs change nothing.
     pub(crate) fn add(&mut self, record: &Record) {
         match &record.event {
             Event::ResultEmitted { job, result, .. } if *job == self.job => {
@@ -41,17 +41,17 @@ impl Told {
         }
     }
 
-    /// Forgets the results: nobody listens any more.
-    pub(crate) fn forget(&mut self) {
+    /// Frees the results so far, when nobody will receive them.
+    pub(crate) fn discard(&mut self) {
         self.results = Results::default();
     }
 
-    /// How the job ended, once it has.
+    /// The job's outcome, once it has ended.
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         self.outcome
     }
 
-    /// The job's results, of which its `status` is the last.
+    /// The results as a JSON array. The last one is the job's `status`.
     pub(crate) fn finish(self) -> Vec<u8> {
         self.results.finish()
     }

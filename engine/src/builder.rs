@@ -1,0 +1,332 @@
+//! Opens an engine: reads the log, prepares the runners, starts the sequencer.
+
+use crate::engine::Engine;
+use crate::error::OpenError;
+use crate::recovered_state::RecoveredState;
+use crate::runner::{Exit, Runner, RunnerHost, RunnerJob};
+use crate::{Config, Runtime, Services, compaction};
+use futures::channel::oneshot;
+use futures::future::BoxFuture;
+use rejoin_log::disk::Directory;
+use rejoin_log::segment::{Archive, LogId, Numbers, Options, Recovery, Replay, SegmentLog};
+use rejoin_log::{Log, MemoryLog};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Opens an engine. Made by [`Engine::builder`], [`Engine::in_memory`] and [`Engine::on_log`].
+///
+/// The state of an engine is always folded from the log that it opens: there is no way to give it
+/// another one.
+///
+/// ```
+/// use rejoin_engine::testing::Hold;
+/// use rejoin_engine::{Config, Engine};
+/// use std::time::Duration;
+///
+/// # smol::block_on(async {
+/// # let directory = tempfile::tempdir()?;
+/// # let directory = directory.path();
+/// let mut config = Config::default();
+/// config.session_timeout = Duration::from_secs(8 * 60 * 60);
+/// let engine = Engine::builder(directory).config(config).service("shell", Hold).open().await?;
+/// assert_eq!(engine.services().count(), 1);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+pub struct EngineBuilder {
+    source: Source,
+    config: Config,
+    services: Services,
+    runtime: Option<Arc<dyn Runtime>>,
+    options: Options,
+    runner_directory: Option<PathBuf>,
+}
+
+/// Where the log comes from.
+enum Source {
+    Directory(PathBuf),
+    ReadOnly(PathBuf),
+    Memory,
+    Log(Box<OpenLog>),
+}
+
+type OpenLog = dyn FnOnce(&mut dyn Replay) -> Result<Box<dyn Log>, OpenError> + Send;
+
+/// A log that was read.
+struct OpenedLog {
+    log: Box<dyn Log>,
+    recovered: RecoveredState,
+    segments: Option<Segments>,
+}
+
+/// What only a segment log has.
+struct Segments {
+    id: LogId,
+    compactor: Archive,
+    metrics: Arc<Numbers>,
+}
+
+impl EngineBuilder {
+    pub(crate) fn new(directory: PathBuf) -> Self {
+        Self {
+            runner_directory: Some(directory.clone()),
+            ..Self::from(Source::Directory(directory.join("log")))
+        }
+    }
+
+    pub(crate) fn in_memory() -> Self {
+        Self::from(Source::Memory)
+    }
+
+    pub(crate) fn on_log(
+        open: impl FnOnce(&mut dyn Replay) -> Result<Box<dyn Log>, OpenError> + Send + 'static,
+    ) -> Self {
+        Self::from(Source::Log(Box::new(open)))
+    }
+
+    fn from(source: Source) -> Self {
+        Self {
+            source,
+            config: Config::default(),
+            services: Services::new(),
+            runtime: None,
+            options: Options::default(),
+            runner_directory: None,
+        }
+    }
+
+    /// Adds a service: the runner that runs the jobs of its sessions. The last one of a name counts.
+    #[must_use]
+    pub fn service(self, name: impl Into<Arc<str>>, runner: impl Runner) -> Self {
+        self.shared_service(name, Arc::new(runner))
+    }
+
+    /// As [`service`](Self::service), with a runner that the program keeps a handle of.
+    #[must_use]
+    pub fn shared_service(mut self, name: impl Into<Arc<str>>, runner: Arc<dyn Runner>) -> Self {
+        self.services.insert(name.into(), runner);
+        self
+    }
+
+    /// Timeouts and bounds.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The async runtime: `SmolRuntime` unless you choose another, or build without the feature
+    /// `smol`.
+    #[must_use]
+    pub fn runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Durability and segment size of a log in a directory.
+    #[must_use]
+    pub fn log_options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Opens the log to read it and changes no file: consumers can join and pull, all other
+    /// commands are refused. Sessions keep their services, which run nothing.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.config.read_only = true;
+        if let Source::Directory(directory) = self.source {
+            self.source = Source::ReadOnly(directory);
+        }
+        self
+    }
+
+    /// The directory of the log's segments, if it is not `log` in the engine's directory.
+    #[must_use]
+    pub fn log_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.source = match self.source {
+            Source::ReadOnly(_) => Source::ReadOnly(directory.into()),
+            _ => Source::Directory(directory.into()),
+        };
+        self
+    }
+
+    /// The directory in which runners keep what must outlive a job, if it is not the engine's own.
+    #[must_use]
+    pub fn runner_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.runner_directory = Some(directory.into());
+        self
+    }
+
+    /// Reads the log, prepares the runners, and starts the engine. Jobs that the log says are
+    /// running are finished as lost, durably, before this returns.
+    ///
+    /// Waits for as long as reading the log takes: from its newest snapshot on, on a thread of its
+    /// own. Dropped while it waits, it leaves the log as a crash would.
+    ///
+    /// # Errors
+    ///
+    /// When the log can't be opened, is in use, is damaged, or holds records that break a rule of
+    /// the fold; when a runner can't be prepared; when there is no runtime.
+    pub async fn open(self) -> Result<Engine, OpenError> {
+        let Self {
+            source,
+            config,
+            mut services,
+            runtime,
+            options,
+            runner_directory,
+        } = self;
+        let runtime = runtime.or_else(default_runtime);
+        let runtime = runtime.ok_or(OpenError::NoRuntime)?;
+        let new_id = LogId::from_bytes(runtime.random());
+        let limits = config.clone();
+        let opened = on_thread(&runtime, "rejoin-open", move || {
+            open_log(source, &limits, options, new_id)
+        });
+        let OpenedLog {
+            log,
+            recovered,
+            segments,
+        } = opened.await?;
+
+        if config.read_only && services.is_empty() {
+            let sessions = recovered.state().sessions();
+            let names = sessions.map(|(_, session)| session.service().clone());
+            services.extend(names.map(|name| (name, Arc::new(RunsNothing) as Arc<dyn Runner>)));
+        } else if !config.read_only {
+            let host = RunnerHost {
+                runtime: runtime.clone(),
+                directory: runner_directory,
+                log: segments.as_ref().map(|segments| segments.id.to_string()),
+                open_sessions: recovered.state().sessions().map(|(id, _)| id).collect(),
+            };
+            for (service, runner) in &services {
+                let prepared = runner.prepare(host.clone()).await;
+                prepared.map_err(|source| OpenError::Runner {
+                    service: service.clone(),
+                    source,
+                })?;
+            }
+        }
+
+        let (metrics, compactor) = match segments {
+            Some(segments) => (Some(segments.metrics), Some(segments.compactor)),
+            None => (None, None),
+        };
+        let starting = runtime.clone();
+        let is_read_only = config.read_only;
+        let engine = on_thread(&runtime, "rejoin-start", move || {
+            Engine::start(config, starting, log, recovered, services, metrics)
+        });
+        let engine = engine.await?;
+        if let Some(compactor) = compactor.filter(|_| !is_read_only) {
+            compaction::start(compactor, &runtime);
+        }
+        Ok(engine)
+    }
+}
+
+impl fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineBuilder")
+            .field("config", &self.config)
+            .field("services", &self.services)
+            .finish_non_exhaustive()
+    }
+}
+
+fn open_log(
+    source: Source,
+    config: &Config,
+    options: Options,
+    new_id: LogId,
+) -> Result<OpenedLog, OpenError> {
+    let mut recovered = RecoveredState::new(config);
+    let (log, segments): (Box<dyn Log>, _) = match source {
+        Source::Memory => (Box::new(MemoryLog::new()), None),
+        Source::Log(open) => (open(&mut recovered)?, None),
+        Source::Directory(directory) => {
+            let (log, recovery) =
+                SegmentLog::open_replaying(&directory, new_id, options, &mut recovered)?;
+            log_recovery(&recovery, &recovered);
+            let segments = Segments {
+                id: log.id(),
+                compactor: log.archive(),
+                metrics: log.numbers(),
+            };
+            (Box::new(log), Some(segments))
+        }
+        Source::ReadOnly(directory) => {
+            let (log, recovery) = SegmentLog::open_replaying_read_only(&directory, &mut recovered)?;
+            if recovery.segments == 0 && !directory.join(Directory::LOCK).exists() {
+                return Err(OpenError::NoLog(directory));
+            }
+            log_recovery(&recovery, &recovered);
+            (Box::new(log), None)
+        }
+    };
+    match recovered.violation() {
+        Some(violation) => Err(OpenError::Invalid(violation)),
+        None => Ok(OpenedLog {
+            log,
+            recovered,
+            segments,
+        }),
+    }
+}
+
+fn log_recovery(recovery: &Recovery, recovered: &RecoveredState) {
+    for skipped in &recovery.passed_over {
+        let (file, reason) = (skipped.file.display(), &skipped.reason);
+        tracing::warn!(%file, reason, "ignored an unusable snapshot: the records are complete");
+    }
+    if let Some(torn) = &recovery.torn {
+        let (file, byte) = (torn.file.display(), torn.byte);
+        tracing::warn!(%file, byte, "left out the torn end of the log, which was never acknowledged");
+    }
+    let sessions = recovered.views().open_count();
+    let (records, replayed) = (recovery.records, recovered.records());
+    tracing::info!("opened the log: {sessions} sessions, {records} records ({replayed} replayed)");
+}
+
+/// Runs what blocks on a thread of its own, and waits for it.
+async fn on_thread<T: Send + 'static>(
+    runtime: &Arc<dyn Runtime>,
+    name: &'static str,
+    work: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
+) -> Result<T, OpenError> {
+    let (sender, receiver) = oneshot::channel();
+    let work = async move {
+        // Nobody waits any more if the caller was dropped.
+        let _ = sender.send(work());
+    };
+    runtime.spawn_dedicated(name, Box::pin(work));
+    receiver.await.unwrap_or(Err(OpenError::Panicked))
+}
+
+#[cfg(feature = "smol")]
+fn default_runtime() -> Option<Arc<dyn Runtime>> {
+    Some(Arc::new(crate::SmolRuntime))
+}
+
+#[cfg(not(feature = "smol"))]
+fn default_runtime() -> Option<Arc<dyn Runtime>> {
+    None
+}
+
+/// The services of a read-only engine, which never calls them.
+#[derive(Debug)]
+struct RunsNothing;
+
+impl Runner for RunsNothing {
+    fn run(&self, _: RunnerJob) -> BoxFuture<'static, Exit> {
+        Box::pin(async {
+            Exit {
+                status: 1,
+                message: Some("this server is read-only and runs nothing".into()),
+            }
+        })
+    }
+}

@@ -1,0 +1,34 @@
+//! Compaction of a segment log in the background. A failure is logged and stops nothing: the log
+//! still has everything, and the next round tries again.
+
+use crate::Runtime;
+use rejoin_log::segment::{Archive, OpenError, Round};
+use std::sync::Arc;
+
+/// Sealed bytes that make a round worthwhile: replaying them takes a few milliseconds.
+const MIN_BYTES: u64 = 1024 * 1024;
+
+/// Compacts until the log is closed.
+pub(crate) fn start(compactor: Archive, runtime: &Arc<dyn Runtime>) {
+    let work = async move { compactor.run(MIN_BYTES, log) };
+    runtime.spawn_dedicated("rejoin-compact", Box::pin(work));
+}
+
+fn log(outcome: Result<Round, OpenError>) {
+    match outcome {
+        Ok(round) if round == Round::default() => {}
+        Ok(round) => tracing::info!(
+            snapshot = round.snapshot,
+            rewritten = round.rewritten,
+            removed = round.removed,
+            bytes_before = round.bytes.0,
+            bytes = round.bytes.1,
+            "compacted the log"
+        ),
+        Err(error @ OpenError::Damaged(_)) => tracing::error!(
+            %error,
+            "the log is damaged in a sealed segment: stop the server and run `rejoin verify`"
+        ),
+        Err(error) => tracing::warn!(%error, "compaction failed, will try again"),
+    }
+}

@@ -1,0 +1,167 @@
+//! A handle to one session, for programs that embed the engine.
+
+use crate::engine::Engine;
+use crate::error::{CommandError, PullError};
+use crate::request::{JobAck, NewJob};
+use futures::StreamExt;
+use futures::future::pending;
+use futures::stream::{self, BoxStream};
+use rejoin_core::{
+    ConsumerId, JobId, JobMode, JobSlot, Record, Sequence, SessionId, SessionNumber, SessionView,
+    Visibility,
+};
+use rejoin_log::ReadLimit;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A handle to one session. Cheap to clone. It does not keep the session open: an open session that
+/// nobody uses is closed after its timeout, and commands are refused then.
+///
+/// ```
+/// use futures::StreamExt;
+/// use rejoin_engine::testing::Hold;
+/// use rejoin_engine::{Engine, Sequence};
+///
+/// # smol::block_on(async {
+/// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+/// let session = engine.create_session("shell").await?;
+/// let job = session.run("true").await?;
+/// session.close().await?;
+///
+/// let events: Vec<_> = session.events_after(Sequence::START).collect().await;
+/// assert!(events.iter().all(Result::is_ok));
+/// assert!(events.len() >= 4, "created, submitted, finished, closed");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Session {
+    engine: Engine,
+    id: SessionId,
+    number: SessionNumber,
+    consumer: Option<ConsumerId>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        engine: Engine,
+        id: SessionId,
+        number: SessionNumber,
+        consumer: Option<ConsumerId>,
+    ) -> Self {
+        Self {
+            engine,
+            id,
+            number,
+            consumer,
+        }
+    }
+
+    /// The identity, which nobody can guess.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The number in list views.
+    pub fn number(&self) -> SessionNumber {
+        self.number
+    }
+
+    /// The consumer of the creator, if [`NewSession::reads`](crate::NewSession::reads) was set.
+    pub fn consumer(&self) -> Option<ConsumerId> {
+        self.consumer
+    }
+
+    /// Runs a statement in the foreground, with its results for all readers. Waits until it is
+    /// durable that it will run, not until it has run.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::submit_job`].
+    pub async fn run(&self, statement: impl Into<Arc<str>>) -> Result<JobAck, CommandError> {
+        let mode = JobMode {
+            slot: JobSlot::Foreground,
+            visibility: Visibility::Session,
+        };
+        self.engine
+            .submit_job(NewJob::new(self.id, statement, mode))
+            .await
+    }
+
+    /// The records after a sequence, in order, and then each new one as it becomes durable. Ends
+    /// with the session. [`Sequence::START`] begins with the first record.
+    ///
+    /// Reads ahead up to 1 MiB. Dropping the stream changes nothing for the session or for other
+    /// readers. After an error the stream has ended; go on with a new one after the last sequence.
+    pub fn events_after(
+        &self,
+        after: Sequence,
+    ) -> BoxStream<'static, Result<Arc<Record>, PullError>> {
+        struct Reader {
+            engine: Engine,
+            id: SessionId,
+            after: Sequence,
+            ahead: VecDeque<Arc<Record>>,
+            failed: bool,
+        }
+        let reader = Reader {
+            engine: self.engine.clone(),
+            id: self.id,
+            after,
+            ahead: VecDeque::new(),
+            failed: false,
+        };
+        let events = stream::unfold(reader, |mut reader| async move {
+            if reader.failed {
+                return None;
+            }
+            if reader.ahead.is_empty() {
+                let read = reader
+                    .engine
+                    .read_until(reader.id, reader.after, READ_AHEAD, pending::<()>())
+                    .await;
+                match read {
+                    Ok(records) => reader.ahead = records.into(),
+                    Err(error) => {
+                        reader.failed = true;
+                        return Some((Err(error), reader));
+                    }
+                }
+            }
+            // Nothing, although the wait is without end: the session has ended.
+            let record = reader.ahead.pop_front()?;
+            reader.after = record.sequence;
+            Some((Ok(record), reader))
+        });
+        events.boxed()
+    }
+
+    /// Interrupts a job, or the one in the foreground. As [`Engine::interrupt_job`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::interrupt_job`].
+    pub async fn interrupt(&self, job: Option<JobId>) -> Result<JobAck, CommandError> {
+        self.engine.interrupt_job(self.id, job).await
+    }
+
+    /// Closes the session, after finishing its jobs. As [`Engine::close_session`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::close_session`].
+    pub async fn close(&self) -> Result<(), CommandError> {
+        self.engine.close_session(self.id).await
+    }
+
+    /// What lists show of it. None once nothing remembers it.
+    pub fn view(&self) -> Option<SessionView> {
+        self.engine.session_view(self.id)
+    }
+}
+
+/// How much a stream of events reads at once.
+const READ_AHEAD: ReadLimit = ReadLimit {
+    records: 1_024,
+    bytes: 1024 * 1024,
+};

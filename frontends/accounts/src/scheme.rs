@@ -1,0 +1,221 @@
+//! How the clients of a frontend log in: one procedure for all frontends, with their rules as data.
+
+use crate::accounts::{Accounts, Denied};
+use crate::credentials::{Authorization, Credentials, cookie};
+use crate::role::Caller;
+use crate::tokens::TokenKind;
+use rejoin_http::Request;
+
+/// The rules by which a frontend finds out who a request is from.
+///
+/// ```
+/// use rejoin_accounts::{Cookie, SameSite, Scheme, Source, TokenKind, Tokens};
+/// use std::time::Duration;
+///
+/// const SCHEME: Scheme = Scheme {
+///     sources: &[Source::Authorization, Source::Cookie],
+///     tokens: Tokens::Stored(TokenKind {
+///         name: "example",
+///         idle: Duration::from_secs(2 * 60 * 60),
+///         absolute: Duration::from_secs(24 * 60 * 60),
+///     }),
+///     cookie: Cookie { name: "example_session", same_site: SameSite::Strict, max_age: None },
+///     sends_cookie: false,
+/// };
+/// # let _ = SCHEME;
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Scheme {
+    /// Where credentials are looked for, in this order. The first source that has some decides.
+    pub sources: &'static [Source],
+    /// What the tokens are.
+    pub tokens: Tokens,
+    /// The cookie that holds a token.
+    pub cookie: Cookie,
+    /// Whether a client that logs in with a password is given a token, in the cookie.
+    pub sends_cookie: bool,
+}
+
+/// A place in a request where credentials are looked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Source {
+    /// A token in the scheme's cookie.
+    Cookie,
+    /// As `Cookie`, but an invalid token is ignored, so that the next source decides.
+    ValidCookie,
+    /// The header `Authorization`: `Basic` with a password, or `Bearer` with a token.
+    Authorization,
+    /// As `Authorization`, but a `Bearer` token is ignored.
+    Basic,
+    /// A name and a password, read by a function of the frontend. None if there are none.
+    Password(fn(&Request) -> Option<Result<Credentials, Denied>>),
+}
+
+/// The tokens of a scheme.
+#[derive(Clone, Copy, Debug)]
+pub enum Tokens {
+    /// Random texts that the accounts remember.
+    Stored(TokenKind),
+    /// JSON Web Tokens: see [`Accounts::jwt`].
+    Signed,
+}
+
+/// A cookie that holds a token. Scripts can't read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Cookie {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether browsers send it with requests from other sites.
+    pub same_site: SameSite,
+    /// Seconds after which the browser drops it; none: when the browser is closed.
+    pub max_age: Option<u32>,
+}
+
+/// The attribute `SameSite` of a cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// Not sent with any request from another site.
+    Strict,
+    /// Sent when a link of another site is followed.
+    Lax,
+}
+
+impl Cookie {
+    /// The value of `Set-Cookie` that stores a token.
+    #[must_use]
+    pub fn set(&self, token: &str, request: &Request) -> String {
+        let secure = if request.is_encrypted() {
+            "; Secure"
+        } else {
+            ""
+        };
+        let max_age = self.max_age.map(|seconds| format!("; Max-Age={seconds}"));
+        let max_age = max_age.unwrap_or_default();
+        let (name, same_site) = (self.name, self.same_site.as_str());
+        format!("{name}={token}; Path=/{max_age}; HttpOnly; SameSite={same_site}{secure}")
+    }
+
+    /// The value of `Set-Cookie` that deletes it.
+    #[must_use]
+    pub fn delete(&self) -> String {
+        let (name, same_site) = (self.name, self.same_site.as_str());
+        format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite={same_site}")
+    }
+
+    /// Its value in a request.
+    #[must_use]
+    pub fn get<'request>(&self, request: &'request Request) -> Option<&'request str> {
+        cookie(request.headers(), self.name)
+    }
+}
+
+impl SameSite {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "Strict",
+            Self::Lax => "Lax",
+        }
+    }
+}
+
+/// A successful login.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Who the request is from.
+    pub caller: Caller,
+    /// Whether a token proved it, not a password.
+    pub by_token: bool,
+    /// The token that the client was given, or that its cookie holds.
+    pub token: Option<String>,
+}
+
+impl Accounts {
+    /// Finds out who a request is from. Without accounts that is everybody's
+    /// [`Caller::local`].
+    ///
+    /// Waits while a password is hashed that was not verified before.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::Missing`] if no source has credentials, [`Denied::Malformed`] if a source can't be
+    /// read, [`Denied::Expired`] for an invalid token, and [`Denied::Wrong`] or [`Denied::Later`]
+    /// for a password.
+    pub async fn authenticate(&self, request: &Request, scheme: &Scheme) -> Result<Login, Denied> {
+        if self.is_open() {
+            return Ok(Login {
+                caller: Caller::local(),
+                by_token: false,
+                token: None,
+            });
+        }
+        for source in scheme.sources {
+            match source {
+                Source::Cookie | Source::ValidCookie => {
+                    let Some(token) = scheme.cookie.get(request) else {
+                        continue;
+                    };
+                    match self.login_by_token(token, scheme) {
+                        Err(_) if matches!(source, Source::ValidCookie) => continue,
+                        Ok(login) => {
+                            let token = Some(token.to_owned());
+                            return Ok(Login { token, ..login });
+                        }
+                        denied => return denied,
+                    }
+                }
+                Source::Authorization | Source::Basic => {
+                    match Authorization::of(request.headers()) {
+                        Authorization::None => continue,
+                        Authorization::Malformed => return Err(Denied::Malformed),
+                        Authorization::Bearer(_) if matches!(source, Source::Basic) => continue,
+                        Authorization::Bearer(token) => {
+                            return self.login_by_token(&token, scheme);
+                        }
+                        Authorization::Basic(credentials) => {
+                            return self.login_by_password(credentials, request, scheme).await;
+                        }
+                    }
+                }
+                Source::Password(read) => {
+                    if let Some(credentials) = read(request) {
+                        return self.login_by_password(credentials?, request, scheme).await;
+                    }
+                }
+            }
+        }
+        Err(Denied::Missing)
+    }
+
+    fn login_by_token(&self, token: &str, scheme: &Scheme) -> Result<Login, Denied> {
+        let caller = match scheme.tokens {
+            Tokens::Stored(kind) => self.caller_of_token(token, kind)?,
+            Tokens::Signed => self.caller_of_jwt(token)?,
+        };
+        Ok(Login {
+            caller,
+            by_token: true,
+            token: None,
+        })
+    }
+
+    async fn login_by_password(
+        &self,
+        credentials: Credentials,
+        request: &Request,
+        scheme: &Scheme,
+    ) -> Result<Login, Denied> {
+        let address = request.peer().ip();
+        let (caller, token) = match scheme.tokens {
+            Tokens::Stored(kind) if scheme.sends_cookie => {
+                let (caller, token) = self.login(credentials, address, kind).await?;
+                (caller, Some(token))
+            }
+            _ => (self.verify(credentials, address).await?, None),
+        };
+        Ok(Login {
+            caller,
+            by_token: false,
+            token,
+        })
+    }
+}
