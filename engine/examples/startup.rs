@@ -14,7 +14,7 @@ use rejoin_core::{
     Timestamp, Visibility,
 };
 use rejoin_engine::{Config, RecoveredState};
-use rejoin_log::segment::{Durability, LogId, Options, SegmentLog};
+use rejoin_log::segment::{Durability, LogId, OpenOptions, Options, SegmentLog};
 use rejoin_log::{Log, segment::Replay};
 use std::error::Error;
 use std::path::Path;
@@ -50,9 +50,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let start = Instant::now();
-    let (log, _) = SegmentLog::open(directory, ID, OPTIONS, &mut |_| {})?;
+    let (log, _) = OpenOptions::directory(directory, ID)
+        .options(OPTIONS)
+        .open_unfolded()?;
     let opened = start.elapsed();
-    let archive = log.archive();
+    let archive = log.compactor();
     let start = Instant::now();
     let round = archive.run_once()?;
     println!("opened in {opened:?}; {round:?} took {:?}", start.elapsed());
@@ -126,7 +128,9 @@ fn size(directory: &Path) -> Result<u64, Box<dyn Error>> {
 
 /// What sessions do, step by step, through the core.
 fn write(directory: &Path, count: usize) -> Result<(), Box<dyn Error>> {
-    let (mut log, _) = SegmentLog::open(directory, ID, OPTIONS, &mut |_| {})?;
+    let (mut log, _) = OpenOptions::directory(directory, ID)
+        .options(OPTIONS)
+        .open_unfolded()?;
     let mut state = State::new(Limits::DEFAULT);
     let mut batch = Vec::new();
     let mut written = 0;

@@ -8,7 +8,7 @@ use crate::{Config, Runtime, Services, compaction};
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use rejoin_log::disk::Directory;
-use rejoin_log::segment::{Archive, LogId, Numbers, Options, Recovery, Replay, SegmentLog};
+use rejoin_log::segment::{Compactor, LogId, LogMetrics, OpenReport, Options, Replay, SegmentLog};
 use rejoin_log::{Log, MemoryLog};
 use std::fmt;
 use std::path::PathBuf;
@@ -63,8 +63,8 @@ struct OpenedLog {
 /// What only a segment log has.
 struct Segments {
     id: LogId,
-    compactor: Archive,
-    metrics: Arc<Numbers>,
+    compactor: Compactor,
+    metrics: Arc<LogMetrics>,
 }
 
 impl EngineBuilder {
@@ -253,7 +253,7 @@ fn open_log(
             log_recovery(&recovery, &recovered);
             let segments = Segments {
                 id: log.id(),
-                compactor: log.archive(),
+                compactor: log.compactor(),
                 metrics: log.numbers(),
             };
             (Box::new(log), Some(segments))
@@ -277,8 +277,8 @@ fn open_log(
     }
 }
 
-fn log_recovery(recovery: &Recovery, recovered: &RecoveredState) {
-    for skipped in &recovery.passed_over {
+fn log_recovery(recovery: &OpenReport, recovered: &RecoveredState) {
+    for skipped in &recovery.skipped_snapshots {
         let (file, reason) = (skipped.file.display(), &skipped.reason);
         tracing::warn!(%file, reason, "ignored an unusable snapshot: the records are complete");
     }

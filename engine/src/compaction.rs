@@ -2,21 +2,21 @@
 //! still has everything, and the next round tries again.
 
 use crate::Runtime;
-use rejoin_log::segment::{Archive, OpenError, Round};
+use rejoin_log::segment::{CompactionStats, Compactor, OpenError};
 use std::sync::Arc;
 
 /// Sealed bytes that make a round worthwhile: replaying them takes a few milliseconds.
 const MIN_BYTES: u64 = 1024 * 1024;
 
 /// Compacts until the log is closed.
-pub(crate) fn start(compactor: Archive, runtime: &Arc<dyn Runtime>) {
+pub(crate) fn start(compactor: Compactor, runtime: &Arc<dyn Runtime>) {
     let work = async move { compactor.run(MIN_BYTES, log) };
     runtime.spawn_dedicated("rejoin-compact", Box::pin(work));
 }
 
-fn log(outcome: Result<Round, OpenError>) {
+fn log(outcome: Result<CompactionStats, OpenError>) {
     match outcome {
-        Ok(round) if round == Round::default() => {}
+        Ok(round) if round == CompactionStats::default() => {}
         Ok(round) => tracing::info!(
             snapshot = round.snapshot,
             rewritten = round.rewritten,

@@ -23,7 +23,7 @@ use rejoin_core::{
     CloseCause, Command, ConsumerId, CreateSession, Event, JobId, LossCause, Record, Rejection,
     Sequence, SessionId, SessionView, State, SubmitJob, Views,
 };
-use rejoin_log::segment::{Numbers, Replay};
+use rejoin_log::segment::{LogMetrics, Replay};
 use rejoin_log::{Log, ReadLimit};
 use std::path::PathBuf;
 use std::pin::pin;
@@ -41,7 +41,7 @@ pub struct Engine {
     inputs: Arc<Inputs>,
     pub(crate) end: Sender<()>,
     permission: Arc<Permission>,
-    log_metrics: Option<Arc<Numbers>>,
+    log_metrics: Option<Arc<LogMetrics>>,
 }
 
 impl Engine {
@@ -85,7 +85,7 @@ impl Engine {
         mut log: Box<dyn Log>,
         recovered: RecoveredState,
         services: Services,
-        log_metrics: Option<Arc<Numbers>>,
+        log_metrics: Option<Arc<LogMetrics>>,
     ) -> Result<Self, OpenError> {
         if let Some(violation) = recovered.violation() {
             return Err(OpenError::Invalid(violation));
@@ -162,7 +162,7 @@ impl Engine {
 
     /// The counters of the log's writer. None if the engine was opened on a log in memory, on a log
     /// of your own, or read-only.
-    pub fn log_metrics(&self) -> Option<&Arc<Numbers>> {
+    pub fn log_metrics(&self) -> Option<&Arc<LogMetrics>> {
         self.log_metrics.as_ref()
     }
 
@@ -398,7 +398,10 @@ impl Engine {
     /// # Errors
     ///
     /// When the consumer does not read the session, or the log cannot be read.
-    pub async fn pull(&self, mut pull: Pull) -> Result<Pulled, PullError> {
+    pub async fn pull(
+        &self,
+        mut pull: Pull<impl Fn(&Record) -> bool>,
+    ) -> Result<Pulled, PullError> {
         pull.wait = pull.wait.min(self.config.max_pull_wait);
         self.puller.pull(pull, self.config.pull_lock_timeout).await
     }

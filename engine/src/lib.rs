@@ -90,7 +90,10 @@ pub use input::Input;
 pub use pull::{Pull, Pulled};
 pub use recovered_state::RecoveredState;
 pub use request::{JobAck, NewJob, NewSession};
-pub use runner::{EngineEnded, Exit, Reporter, Runner, RunnerHost, RunnerJob, encode_result};
+pub use runner::{
+    EngineEnded, Exit, Interrupter, Interrupts, Report, Reporter, Runner, RunnerHost, RunnerJob,
+    encode_result,
+};
 #[cfg(all(feature = "shell", unix))]
 pub use runner::{OpenShellError, ShellRunner, ShellSettings};
 pub use runtime::Runtime;

@@ -11,13 +11,17 @@ use crate::reading::Reading;
 use futures::future::{Either, select};
 use rejoin_core::{ConsumerId, Record, Sequence, SessionId};
 use rejoin_log::ReadLimit;
+use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a consumer asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct Pull {
+/// What a consumer asks for. `select` is a function or a closure.
+#[derive(Clone, Copy)]
+pub struct Pull<F = fn(&Record) -> bool>
+where
+    F: Fn(&Record) -> bool,
+{
     /// The session.
     pub session: SessionId,
     /// The consumer, whose cursor says where to go on.
@@ -27,8 +31,19 @@ pub struct Pull {
     pub wait: Duration,
     /// How much to read at once; one record at least is read. Counted before `select`.
     pub limit: ReadLimit,
-    /// Which records are worth an answer. The cursor passes the others in silence.
-    pub select: fn(&Record) -> bool,
+    /// Which records to answer with. The cursor skips the others.
+    pub select: F,
+}
+
+impl<F: Fn(&Record) -> bool> fmt::Debug for Pull<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pull")
+            .field("session", &self.session)
+            .field("consumer", &self.consumer)
+            .field("wait", &self.wait)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a consumer gets.
@@ -55,7 +70,7 @@ pub(crate) struct Puller {
 impl Puller {
     pub(crate) async fn pull(
         &self,
-        pull: Pull,
+        pull: Pull<impl Fn(&Record) -> bool>,
         pull_lock_timeout: Duration,
     ) -> Result<Pulled, PullError> {
         let Some(open) = self.activity.begin_pull(pull.session, pull.consumer) else {
@@ -94,7 +109,7 @@ impl Puller {
     async fn search(
         &self,
         open: &OpenPull,
-        pull: &Pull,
+        pull: &Pull<impl Fn(&Record) -> bool>,
         mut after: Sequence,
         mut patience: impl Future + Unpin,
     ) -> Result<Vec<Arc<Record>>, PullError> {

@@ -104,7 +104,7 @@ impl Salvage {
         let start = *record.covered_sequences().start();
         let before = Sequence(start.0.saturating_sub(1));
         let mut kept: Vec<_> = self.declare(session, before).into_iter().collect();
-        match self.state.check(&record) {
+        match self.state.validate(&record) {
             Ok(()) => {
                 self.state.apply(&record);
                 self.salvaged.records += 1;

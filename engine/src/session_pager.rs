@@ -57,8 +57,10 @@ pub struct SessionPager {
     user: Option<Arc<str>>,
     service: Option<Arc<str>>,
     busy: Option<bool>,
-    /// The numbers that are still to be looked at.
-    numbers: RangeInclusive<u64>,
+    /// The number at which the next step begins; none at the end.
+    next: Option<u64>,
+    /// The last number of the selection.
+    last: u64,
 }
 
 /// Whether [`SessionPager::newest`] lists sessions that have ended, of which the engine remembers a
@@ -85,7 +87,8 @@ impl SessionPager {
             user: selection.user.map(Into::into),
             service: selection.service.map(Into::into),
             busy: selection.busy,
-            numbers: selection.numbers.clone(),
+            next: Some(*selection.numbers.start()),
+            last: *selection.numbers.end(),
         }
     }
 
@@ -111,11 +114,7 @@ impl SessionPager {
     /// Goes on at the session with this number, or at the next one if it has ended meanwhile;
     /// none: at the end.
     pub fn start_at(&mut self, number: Option<SessionNumber>) {
-        let end = *self.numbers.end();
-        self.numbers = match number {
-            Some(SessionNumber(start)) => start..=end,
-            None => NO_NUMBERS,
-        };
+        self.next = number.map(|SessionNumber(number)| number);
     }
 
     /// Shows the next open sessions to `visit`, by number, until it breaks or has seen
@@ -172,7 +171,7 @@ impl SessionPager {
             user: self.user.as_deref(),
             service: self.service.as_deref(),
             busy: self.busy,
-            numbers: self.numbers.clone(),
+            numbers: self.next.map_or(NO_NUMBERS, |next| next..=self.last),
         }
     }
 }
@@ -290,6 +289,15 @@ mod tests {
         }
         assert_eq!(step(&mut pager, 2), (vec![4, 5], true));
         assert_eq!(step(&mut pager, 2), (vec![6], false));
+    }
+
+    #[test]
+    fn a_pager_at_its_end_can_start_again() {
+        let engine = engine_with_sessions(3);
+        let mut pager = SessionPager::new(&engine, &Selection::default());
+        assert_eq!(step(&mut pager, usize::MAX), (vec![1, 2, 3], false));
+        pager.start_at(Some(SessionNumber(2)));
+        assert_eq!(step(&mut pager, usize::MAX), (vec![2, 3], false));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The engine's metrics: counted by atomic additions where things happen, read by [`Engine::stats`].
+//! The engine's metrics: atomic counters, read by [`Engine::stats`](crate::Engine::stats).
 //!
 //! Totals start at zero with each process. No decision depends on them.
 
@@ -10,7 +10,7 @@ use rejoin_metrics::{Counter, Gauge, Histogram, HistogramSnapshot};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// The engine's numbers at one time. Totals are since the engine was started.
+/// The engine's metrics at one moment. Totals are since the engine was started.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stats {
@@ -46,55 +46,55 @@ pub struct Stats {
     pub refused: Totals<CommandKind>,
     /// Commands that the state refused, by reason: [`Rejection::code`].
     pub rejections: Totals<RejectionKind>,
-    /// Requests that wait to be decided.
+    /// Requests that wait for the sequencer.
     pub queue: u64,
-    /// How many may.
+    /// How many may wait.
     pub queue_limit: u64,
-    /// Requests that found the queue full.
+    /// Requests that were refused because the queue was full.
     pub overloaded: u64,
     /// Pulls that are open.
     pub pulls: u64,
-    /// About the bytes of recent records in memory.
+    /// The approximate size of the recent records in memory, in bytes.
     pub recent_bytes: u64,
-    /// How many bytes they may have.
+    /// The limit of `recent_bytes`.
     pub recent_limit: u64,
     /// Reads of records that were served from memory.
     pub recent_hits: u64,
-    /// Reads of records that the log had to be asked for.
+    /// Reads of records that had to be served from the log.
     pub recent_misses: u64,
-    /// Whether it takes commands.
+    /// Whether the engine takes commands.
     pub status: EngineStatus,
 }
 
-/// How far an engine has come.
+/// Whether an engine takes commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineStatus {
     /// It takes commands.
     Running,
-    /// It was told to end, takes no more jobs, and waits for those that run.
+    /// It is shutting down: it takes no more jobs, and waits for those that run.
     ShuttingDown,
-    /// It has ended, for whatever reason.
+    /// It has ended, by a shutdown or by a failure.
     Stopped,
 }
 
-/// Where the engine counts.
+/// The engine's counters.
 #[derive(Debug)]
 pub(crate) struct Counts {
-    /// Consumers that there were when the engine was started.
+    /// Consumers that the log had when the engine was started.
     consumers_at_start: u64,
     sessions_created: Counter,
-    sessions_closed: Counters<CloseCause>,
+    sessions_closed: Counters<CloseCause, { CloseCause::ALL.len() }>,
     consumers_joined: Counter,
-    consumers_left: Counters<LeaveCause>,
+    consumers_left: Counters<LeaveCause, { LeaveCause::ALL.len() }>,
     jobs_submitted: Counter,
-    jobs_finished: Counters<Outcome>,
+    jobs_finished: Counters<Outcome, { Outcome::ALL.len() }>,
     results: Counter,
     result_bytes: Counter,
     records: Counter,
     batches: Histogram,
-    accepted: Counters<CommandKind>,
-    refused: Counters<CommandKind>,
-    rejections: Counters<RejectionKind>,
+    accepted: Counters<CommandKind, { CommandKind::ALL.len() }>,
+    refused: Counters<CommandKind, { CommandKind::ALL.len() }>,
+    rejections: Counters<RejectionKind, { RejectionKind::ALL.len() }>,
     pub(crate) overloaded: Counter,
     pub(crate) pulls: Gauge,
     pub(crate) recent_hits: Counter,
@@ -197,7 +197,7 @@ impl Counts {
     }
 }
 
-/// Which command it is.
+/// The kind of a [`Command`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandKind {
     /// [`Command::CreateSession`].
@@ -239,7 +239,7 @@ pub enum CommandKind {
 }
 
 impl CommandKind {
-    /// Every one, in the order of their declaration.
+    /// All, in the order of their declaration.
     pub const ALL: [Self; 18] = [
         Self::CreateSession,
         Self::JoinSession,
@@ -309,11 +309,11 @@ impl CommandKind {
     }
 }
 
-/// What a total is counted by: a small enum whose variants have names.
+/// A label of a metric: a small enum whose variants have names.
 ///
 /// Invariant: `ALL[label as usize]` is `label`.
 pub trait Label: Copy + PartialEq + fmt::Debug + 'static {
-    /// Every one, in the order of their declaration.
+    /// All, in the order of their declaration.
     const LABELS: &'static [Self];
 
     /// Its index in `LABELS`.
@@ -380,15 +380,15 @@ impl<L: Label> Totals<L> {
 
 /// One counter for each label.
 #[derive(Debug)]
-struct Counters<L> {
-    counters: Box<[Counter]>,
+struct Counters<L, const N: usize> {
+    counters: [Counter; N],
     label: PhantomData<L>,
 }
 
-impl<L: Label> Counters<L> {
+impl<L: Label, const N: usize> Counters<L, N> {
     fn new() -> Self {
         Self {
-            counters: L::LABELS.iter().map(|_| Counter::default()).collect(),
+            counters: std::array::from_fn(|_| Counter::default()),
             label: PhantomData,
         }
     }

@@ -82,7 +82,7 @@ impl Runner for Hold {
             // Who ends the engine first ends the job too.
             let _ = job.reporter.started().await;
             if &*job.statement != "true" {
-                let _ = job.interrupts.recv().await;
+                let _ = job.interrupts.next().await;
             }
             Exit::default()
         })

@@ -61,7 +61,7 @@ impl RecordValidator {
             })
         } else {
             self.checked += 1;
-            self.state.check(record)
+            self.state.validate(record)
         };
         match outcome {
             Ok(()) if !stream.is_broken => self.state.apply(record),

@@ -7,12 +7,12 @@
 //! are doubtful then: they may be over. Those that are not may have begun: what is said of them is
 //! taken, and nothing follows from it.
 
-use crate::closed::Closed;
-use crate::consumers::{Consumer, Consumers};
-use crate::deadline::Next;
-use crate::requests::{Known, Requests, fingerprint};
+use crate::VecMap;
+use crate::state::consumers::{Consumer, Consumers};
+use crate::state::deadlines::NextDeadlines;
+use crate::state::idempotency::{AcceptedRequest, IdempotencyKeys, fingerprint};
+use crate::state::retention::ClosedSession;
 use crate::state::{Input, Job, Session, State};
-use crate::vec_map::VecMap;
 use crate::{
     ConsumerId, Event, InterruptCause, JobId, JobSlot, LeaveCause, LossCause, Record, Sequence,
     SessionId, SessionNumber, Timestamp, Violation,
@@ -24,10 +24,10 @@ impl State {
     ///
     /// # Panics
     ///
-    /// When the record breaks a promise, as [`State::check`] says: a state that follows from such
+    /// When the record breaks a promise, as [`State::validate`] says: a state that follows from such
     /// a record must not decide anything.
     pub fn apply(&mut self, record: &Record) {
-        if let Err(violation) = self.admit(record) {
+        if let Err(violation) = self.try_apply(record) {
             panic!("{violation}");
         }
     }
@@ -37,14 +37,14 @@ impl State {
     /// # Errors
     ///
     /// Which promise the record breaks. The state is unchanged then.
-    pub fn admit(&mut self, record: &Record) -> Result<(), Violation> {
-        self.admit_numbered(record).map(drop)
+    pub fn try_apply(&mut self, record: &Record) -> Result<(), Violation> {
+        self.try_apply_numbered(record).map(drop)
     }
 
-    /// As [`Self::admit`]; says the session's number where the record is one of an open session
+    /// As [`Self::try_apply`]; says the session's number where the record is one of an open session
     /// that stays open. Most are, and their session is looked up once: that is what a fold spends
     /// its time on.
-    pub(crate) fn admit_numbered(
+    pub(crate) fn try_apply_numbered(
         &mut self,
         record: &Record,
     ) -> Result<Option<SessionNumber>, Violation> {
@@ -53,9 +53,9 @@ impl State {
             && let Some(open) = self.sessions.get_mut(&session)
         {
             let event = &record.event;
-            let broken = misplaced(record, open.last_sequence, self.last_at);
-            let broken = broken.or_else(|| open.objection(event, self.last_job));
-            Violation::found(record, broken)?;
+            let broken = validate_position(record, open.last_sequence, self.last_at);
+            let broken = broken.or_else(|| open.validate(event, self.last_job));
+            Violation::check(record, broken)?;
             self.last_at = record.at;
             if let Some(JobId(job)) = event.job() {
                 // Not only where it is submitted: that may be lost.
@@ -68,7 +68,7 @@ impl State {
             self.deadlines.reset(session, before, open.next());
             return Ok(Some(open.number));
         }
-        self.check(record)?;
+        self.validate(record)?;
         self.last_at = record.at;
         match &record.event {
             Event::SessionCreated {
@@ -88,19 +88,19 @@ impl State {
                     consumers: Consumers::default(),
                     jobs: VecMap::default(),
                     foreground: None,
-                    requests: Requests::default(),
+                    requests: IdempotencyKeys::default(),
                     seen: record.at,
                     timeout: *timeout,
                     bytes: record.event.bytes(),
                     is_incomplete: false,
                 });
                 self.deadlines
-                    .reset(session, Next::default(), created.next());
+                    .reset(session, NextDeadlines::default(), created.next());
                 self.sessions.insert(session, created);
             }
             Event::SessionClosed { .. } => {
                 if let Some(open) = self.forget(session) {
-                    let closed = Closed {
+                    let closed = ClosedSession {
                         last_sequence: record.sequence,
                         at: record.at,
                         bytes: open.bytes.saturating_add(record.event.bytes()),
@@ -139,7 +139,8 @@ impl State {
     /// Takes an open session out, with all that is due in it.
     fn forget(&mut self, session: SessionId) -> Option<Box<Session>> {
         let open = self.sessions.remove(&session)?;
-        self.deadlines.reset(session, open.next(), Next::default());
+        self.deadlines
+            .reset(session, open.next(), NextDeadlines::default());
         Some(open)
     }
 
@@ -148,14 +149,14 @@ impl State {
     /// # Errors
     ///
     /// Which promise it breaks.
-    pub fn check(&self, record: &Record) -> Result<(), Violation> {
+    pub fn validate(&self, record: &Record) -> Result<(), Violation> {
         let open = self.sessions.get(&record.session);
         // Most are of open sessions, and these are found already.
         let last = open.map_or_else(
             || self.last_sequence(record.session),
             |open| open.last_sequence,
         );
-        let broken = misplaced(record, last, self.last_at);
+        let broken = validate_position(record, last, self.last_at);
         let broken = broken.or_else(|| match (&record.event, open) {
             (Event::SessionCreated { number, .. }, None) => {
                 (number.0 <= self.last_number).then_some("its session's number does not grow")
@@ -169,9 +170,9 @@ impl State {
                 _,
             ) => None,
             (_, None) => Some("its session is not open"),
-            (event, Some(open)) => open.objection(event, self.last_job),
+            (event, Some(open)) => open.validate(event, self.last_job),
         });
-        Violation::found(record, broken)
+        Violation::check(record, broken)
     }
 }
 
@@ -189,7 +190,7 @@ fn changes_sessions(event: &Event) -> bool {
 }
 
 /// What speaks against the place that the record has.
-fn misplaced(record: &Record, last: Sequence, last_at: Timestamp) -> Option<&'static str> {
+fn validate_position(record: &Record, last: Sequence, last_at: Timestamp) -> Option<&'static str> {
     if !record.follows(last) {
         Some("it is not the next of its session")
     } else if record.at < last_at {
@@ -214,7 +215,7 @@ impl Session {
                     cursor: Sequence::START,
                     seen: at,
                     timeout: *timeout,
-                    is_doubtful: false,
+                    is_uncertain: false,
                 };
                 self.last_ordinal = id.ordinal;
                 self.consumers.join(*id, consumer);
@@ -233,7 +234,7 @@ impl Session {
                 input,
             } => {
                 if let Some(request) = request {
-                    let known = Known {
+                    let known = AcceptedRequest {
                         job: *id,
                         sequence,
                         fingerprint: fingerprint(statement, *mode, *input),
@@ -246,9 +247,9 @@ impl Session {
                     output: 0,
                     output_limit: *output_limit,
                     interrupt: None,
-                    is_cut: false,
+                    is_truncated: false,
                     due: at + *timeout,
-                    is_doubtful: false,
+                    is_uncertain: false,
                     input: if *input { Input::Open(0) } else { Input::None },
                 };
                 if mode.slot == JobSlot::Foreground
@@ -285,7 +286,7 @@ impl Session {
             Event::InterruptRequested { job: id, cause, .. } => {
                 if let Some(job) = self.jobs.get_mut(id) {
                     job.interrupt.get_or_insert(*cause);
-                    job.is_cut |= *cause == InterruptCause::OutputLimit;
+                    job.is_truncated |= *cause == InterruptCause::OutputLimit;
                 }
             }
             Event::JobFinished { job: id, .. } => {
@@ -296,8 +297,8 @@ impl Session {
                 self.is_incomplete = true;
                 self.jobs
                     .values_mut()
-                    .for_each(|job| job.is_doubtful = true);
-                self.consumers.doubt_all();
+                    .for_each(|job| job.is_uncertain = true);
+                self.consumers.mark_all_uncertain();
             }
             Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
@@ -307,20 +308,20 @@ impl Session {
     }
 
     /// What speaks against `event` as the session's next.
-    fn objection(&self, event: &Event, last_job: u64) -> Option<&'static str> {
+    fn validate(&self, event: &Event, last_job: u64) -> Option<&'static str> {
         match event {
             Event::ConsumerJoined { consumer, .. } => (consumer.ordinal <= self.last_ordinal)
                 .then_some("its consumer's ordinal does not grow"),
             Event::CursorAdvanced { consumer, to, .. } => match self.consumers.get(*consumer) {
                 None => self
-                    .lacks_consumer(consumer)
+                    .missing_consumer(consumer)
                     .then_some("its consumer has not joined"),
                 Some(consumer) if *to < consumer.cursor => Some("its cursor goes back"),
                 Some(_) if *to > self.last_sequence => Some("its cursor is ahead of the session"),
                 Some(_) => None,
             },
             Event::ConsumerLeft { consumer, .. } => self
-                .lacks_consumer(consumer)
+                .missing_consumer(consumer)
                 .then_some("its consumer has not joined"),
             Event::JobSubmitted {
                 job, mode, request, ..
@@ -336,24 +337,24 @@ impl Session {
                 }
             }
             Event::JobStarted { job, .. } => match self.jobs.get(job) {
-                None => self.lacks_job(job).then_some("its job is not running"),
+                None => self.missing_job(job).then_some("its job is not running"),
                 Some(job) => job.started.then_some("its job has started already"),
             },
             Event::InputWritten { job, .. } => match self.jobs.get(job).map(|job| job.input) {
-                None => self.lacks_job(job).then_some("its job is not running"),
+                None => self.missing_job(job).then_some("its job is not running"),
                 Some(Input::Open(_)) => None,
                 Some(Input::None | Input::Ended) => Some("its job's input is not open"),
             },
             Event::ResultEmitted { job, .. }
             | Event::InterruptRequested { job, .. }
             | Event::JobFinished { job, .. } => {
-                self.lacks_job(job).then_some("its job is not running")
+                self.missing_job(job).then_some("its job is not running")
             }
             Event::SessionClosed { .. } => {
-                if !self.jobs.values().all(|job| job.is_doubtful) {
+                if !self.jobs.values().all(|job| job.is_uncertain) {
                     Some("its session has unfinished jobs")
                 } else {
-                    let has_consumers = self.consumers.is_anybody_certain();
+                    let has_consumers = self.consumers.has_certain();
                     has_consumers.then_some("its session has consumers")
                 }
             }
@@ -366,17 +367,17 @@ impl Session {
         }
     }
 
-    fn lacks_consumer(&self, consumer: &ConsumerId) -> bool {
+    fn missing_consumer(&self, consumer: &ConsumerId) -> bool {
         !self.is_incomplete && self.consumers.get(*consumer).is_none()
     }
 
-    fn lacks_job(&self, job: &JobId) -> bool {
+    fn missing_job(&self, job: &JobId) -> bool {
         !self.is_incomplete && !self.jobs.contains_key(job)
     }
 
     fn is_foreground_taken(&self) -> bool {
         let job = self.foreground.and_then(|job| self.jobs.get(&job));
-        job.is_some_and(|job| !job.is_doubtful)
+        job.is_some_and(|job| !job.is_uncertain)
     }
 }
 

@@ -48,31 +48,24 @@
 extern crate alloc;
 
 mod apply;
-mod blocks;
-mod closed;
+mod collections;
 mod command;
-mod consumers;
-mod deadline;
 mod decide;
 mod effect;
 mod event;
 mod id;
 pub mod limits;
-mod packed;
 mod rejection;
-mod requests;
 mod snapshot;
 mod state;
 mod step;
 pub mod testing;
 mod time;
-mod vec_map;
 mod views;
 mod violation;
 
+pub use collections::VecMap;
 pub use command::{Command, CreateSession, SubmitJob};
-pub use consumers::Consumer;
-pub use deadline::Deadline;
 pub use decide::Decision;
 pub use effect::Effect;
 pub use event::{
@@ -86,9 +79,8 @@ pub use snapshot::{
     ClosedSnapshot, ConsumerSnapshot, InputSnapshot, JobSnapshot, Projection, RequestSnapshot,
     SessionSnapshot, Snapshot, ViewSnapshot,
 };
-pub use state::{Job, Session, State};
+pub use state::{Consumer, Deadline, Job, Session, State};
 pub use step::Step;
 pub use time::Timestamp;
-pub use vec_map::VecMap;
 pub use views::{ConsumerView, Gaps, JobState, JobView, Selection, SessionView, Views};
 pub use violation::Violation;

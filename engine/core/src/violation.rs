@@ -16,7 +16,7 @@ pub struct Violation {
 
 impl Violation {
     /// Of a record that something speaks against.
-    pub(crate) fn found(record: &Record, broken: Option<&'static str>) -> Result<(), Self> {
+    pub(crate) fn check(record: &Record, broken: Option<&'static str>) -> Result<(), Self> {
         broken.map_or(Ok(()), |reason| {
             Err(Self {
                 session: record.session,

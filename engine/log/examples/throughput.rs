@@ -11,7 +11,7 @@
 use rejoin_core::{
     Event, JobId, JobMode, JobSlot, Record, Sequence, SessionId, Timestamp, Visibility,
 };
-use rejoin_log::segment::{Durability, LogId, Options};
+use rejoin_log::segment::{Durability, LogId, OpenOptions, Options};
 use rejoin_log::{Log, ReadLimit, SegmentLog};
 use std::error::Error;
 use std::os::unix::fs::FileExt;
@@ -63,7 +63,9 @@ fn open(
     visit: &mut dyn FnMut(Record),
 ) -> Result<SegmentLog, Box<dyn Error>> {
     let id = LogId::from_bytes([1; 16]);
-    Ok(SegmentLog::open(directory, id, options, visit)?.0)
+    let mut observer = |record: &Record| visit(record.clone());
+    let opening = OpenOptions::directory(directory, id).options(options);
+    Ok(opening.observe(&mut observer).open_unfolded()?.0)
 }
 
 fn unsynced(directory: &Path, records: &[Arc<Record>]) -> Result<(), Box<dyn Error>> {

@@ -131,14 +131,14 @@ async fn told_to_end(world: &World, job: &RunnerJob) {
     let mut grace = None;
     for _ in 0..wanted {
         let received = match &mut grace {
-            None => job.interrupts.recv().await,
-            Some(grace) => match select(pin!(job.interrupts.recv()), grace).await {
+            None => job.interrupts.next().await,
+            Some(grace) => match select(pin!(job.interrupts.next()), grace).await {
                 Either::Left((received, _)) => received,
                 Either::Right(_) => return,
             },
         };
         // The engine does not know the job any more.
-        let Ok(cause) = received else {
+        let Some(cause) = received else {
             return;
         };
         let mut witness = world.witness();

@@ -158,7 +158,7 @@ impl Shadow {
         let promises = &mut self.promises;
         catch_unwind(AssertUnwindSafe(|| promises.take(&record))).map_err(|panic| said(&*panic))?;
         self.state
-            .check(&record)
+            .validate(&record)
             .map_err(|violation| format!("promise 9: {violation}"))?;
         self.state.apply(&record);
         self.views.apply(&record);

@@ -18,7 +18,7 @@ use crate::world::World;
 use rejoin_core::{ConsumerId, Limits, Record, Retention, Server, SessionId, Snapshot};
 use rejoin_engine::{Config, Engine, RecoveredState, Runner, Services};
 use rejoin_log::Log;
-use rejoin_log::segment::{Archive, Durability, LogId, OpenError, Options, Replay, SegmentLog};
+use rejoin_log::segment::{Compactor, Durability, LogId, OpenError, Options, Replay, SegmentLog};
 use rejoin_log::testing::{SimulatedDisk, Survival};
 use std::fmt;
 use std::sync::Arc;
@@ -249,7 +249,7 @@ impl Simulation {
         if *replayed.state() != self.world.witness().shadow.state {
             return Err("promise 9: replay leads to another state".to_owned());
         }
-        let archive = log.archive();
+        let archive = log.compactor();
         let log = Box::new(Recorder {
             world: self.world.clone(),
             log: Box::new(log),
@@ -295,7 +295,7 @@ impl Simulation {
     }
 
     /// The archive does a round now and then.
-    fn begin_archive(&mut self, archive: Archive) {
+    fn begin_archive(&mut self, archive: Compactor) {
         let (world, mut random) = (self.world.clone(), self.random.fork());
         let work = async move {
             while !archive.is_over() {

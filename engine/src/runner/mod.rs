@@ -1,5 +1,4 @@
-//! Runners: the code behind a service. A runner runs statements; what it says of them becomes
-//! records.
+//! Runners: the code behind a service. A runner runs statements; what it reports becomes records.
 
 mod result;
 #[cfg(all(feature = "shell", unix))]
@@ -12,8 +11,11 @@ pub use shell::{OpenShellError, ShellRunner, ShellSettings};
 use crate::Runtime;
 use crate::error::RunnerError;
 use crate::input::Input;
+use crate::limits;
 use async_channel::{Receiver, Sender};
+use futures::StreamExt;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use rejoin_core::{Command, InterruptCause, JobId, JobSlot, SessionId};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -22,7 +24,7 @@ use std::sync::Arc;
 
 /// Runs the jobs of a service.
 pub trait Runner: fmt::Debug + Send + Sync + 'static {
-    /// Makes ready to run: called once, when the log has been read and before the first job. Here a
+    /// Prepares the runner: called once, after the log was read and before the first job. Here a
     /// runner ends what an earlier process has left behind, and forgets sessions that were closed.
     ///
     /// # Errors
@@ -39,15 +41,15 @@ pub trait Runner: fmt::Debug + Send + Sync + 'static {
     /// A panic ends the job as failed, and nothing else.
     fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit>;
 
-    /// Leaves nothing of a session behind, which has just been closed. Jobs of it may still be
-    /// ending: they have been interrupted, and what they report is ignored.
+    /// Cleans up after a session that was just closed. Its jobs may still be ending: they have been
+    /// interrupted, and what they report is ignored.
     fn release(&self, session: SessionId) -> BoxFuture<'static, ()> {
         let _ = session;
         Box::pin(async {})
     }
 }
 
-/// What a runner is told of the engine that it runs in.
+/// What a runner needs to know about the engine that it runs in.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RunnerHost {
@@ -73,24 +75,70 @@ pub struct RunnerJob {
     pub statement: Arc<str>,
     /// Whether the session's other jobs wait for it.
     pub slot: JobSlot,
-    /// Where to say what happens.
+    /// Reports what the job does.
     pub reporter: Reporter,
-    /// Each word to end; more than one means: more firmly.
-    pub interrupts: Receiver<InterruptCause>,
-    /// What is written to its standard input; none where that is empty.
+    /// The interrupts of the job. A second one asks more firmly than the first.
+    pub interrupts: Interrupts,
+    /// What is written to its standard input. None: the input is empty.
     pub input: Option<Input>,
 }
 
-/// How a job ended, by its runner's account.
+/// The interrupts of one job, in order. Each is received once, also if there are clones.
+#[derive(Clone, Debug)]
+pub struct Interrupts(Receiver<InterruptCause>);
+
+/// Interrupts one job: the sending end of [`Interrupts`].
+#[derive(Clone, Debug)]
+pub struct Interrupter(Sender<InterruptCause>);
+
+impl Interrupts {
+    /// Makes the two ends, to try a runner without an engine.
+    ///
+    /// ```
+    /// use rejoin_engine::{InterruptCause, Interrupts};
+    ///
+    /// let (interrupter, interrupts) = Interrupts::channel();
+    /// assert_eq!(interrupts.try_next(), None);
+    /// interrupter.interrupt(InterruptCause::Requested);
+    /// assert_eq!(interrupts.try_next(), Some(InterruptCause::Requested));
+    /// drop(interrupter);
+    /// assert_eq!(smol::block_on(interrupts.next()), None);
+    /// ```
+    pub fn channel() -> (Interrupter, Self) {
+        let (sender, receiver) = async_channel::bounded(limits::INTERRUPTS);
+        (Interrupter(sender), Self(receiver))
+    }
+
+    /// Waits for the next interrupt. None: there will be no more, because the engine has ended or
+    /// has logged the job as finished. Cancel safe.
+    pub async fn next(&self) -> Option<InterruptCause> {
+        self.0.recv().await.ok()
+    }
+
+    /// The next interrupt, if it is already there.
+    pub fn try_next(&self) -> Option<InterruptCause> {
+        self.0.try_recv().ok()
+    }
+}
+
+impl Interrupter {
+    /// Interrupts the job. Ignored if [`INTERRUPTS`](limits::INTERRUPTS) are waiting already, or
+    /// the job's runner receives no more.
+    pub fn interrupt(&self, cause: InterruptCause) {
+        let _ = self.0.try_send(cause);
+    }
+}
+
+/// How a job ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exit {
     /// The status code: 0 is success.
     pub status: i32,
-    /// What there is to say about it, in words for a person.
+    /// An explanation for people, if there is something to explain.
     pub message: Option<String>,
 }
 
-/// Says what happens to a job.
+/// Reports what a job does to the engine.
 #[derive(Clone, Debug)]
 pub struct Reporter {
     pub(crate) session: SessionId,
@@ -98,15 +146,23 @@ pub struct Reporter {
     pub(crate) reports: Sender<Command>,
 }
 
-/// The engine has ended, and nobody takes reports any more.
+/// What a runner reports of a job, as [`Reporter::channel`] shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Report {
+    /// [`Reporter::started`].
+    Started,
+    /// [`Reporter::result`].
+    Result(Arc<str>),
+}
+
+/// The engine has ended and takes no reports any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the engine has ended")]
 pub struct EngineEnded;
 
 impl Reporter {
-    /// A reporter for a job, whose reports go to `reports`: the engine makes them, and whoever
-    /// tries a runner without one.
-    pub const fn new(session: SessionId, job: JobId, reports: Sender<Command>) -> Self {
+    pub(crate) const fn new(session: SessionId, job: JobId, reports: Sender<Command>) -> Self {
         Self {
             session,
             job,
@@ -114,9 +170,45 @@ impl Reporter {
         }
     }
 
-    /// Says that the job runs now.
+    /// Makes a reporter and the stream of its reports, to try a runner without an engine. The
+    /// reporter waits while `capacity` reports are unread; the stream ends when all clones of the
+    /// reporter are dropped.
     ///
-    /// Waits while the engine has more reports than it can take.
+    /// ```
+    /// use futures::StreamExt;
+    /// use rejoin_engine::{JobId, Report, Reporter, SessionId};
+    ///
+    /// # smol::block_on(async {
+    /// let session = SessionId::from_bytes([7; 16]);
+    /// let (reporter, mut reports) = Reporter::channel(session, JobId(1), 4);
+    /// reporter.started().await?;
+    /// reporter.result("{}".into()).await?;
+    /// assert_eq!(reports.next().await, Some(Report::Started));
+    /// assert_eq!(reports.next().await, Some(Report::Result("{}".into())));
+    /// # Ok::<_, rejoin_engine::EngineEnded>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When `capacity` is 0.
+    pub fn channel(
+        session: SessionId,
+        job: JobId,
+        capacity: usize,
+    ) -> (Self, BoxStream<'static, Report>) {
+        let (sender, receiver) = async_channel::bounded(capacity);
+        let reports = receiver.filter_map(async |command| match command {
+            Command::ReportStarted { .. } => Some(Report::Started),
+            Command::ReportResult { result, .. } => Some(Report::Result(result)),
+            _ => None,
+        });
+        (Self::new(session, job, sender), reports.boxed())
+    }
+
+    /// Reports that the job is running now.
+    ///
+    /// Waits while the queue of reports is full.
     ///
     /// # Errors
     ///
@@ -126,10 +218,10 @@ impl Reporter {
         self.report(Command::ReportStarted { session, job }).await
     }
 
-    /// Says something: one JSON object, as [`encode_result`] makes it.
+    /// Reports a result: one JSON object, as [`encode_result`] makes it.
     ///
-    /// Waits while the engine has more reports than it can take: a job is never ahead of the log
-    /// by more than that.
+    /// Waits while the queue of reports is full, so a job is never further ahead of the log than
+    /// that.
     ///
     /// # Errors
     ///

@@ -4,9 +4,9 @@ use futures::StreamExt;
 use rejoin_core::testing::{SESSION, created};
 use rejoin_engine::testing::Hold;
 use rejoin_engine::{
-    Engine, Event, Log, LogId, LogOptions, MemoryLog, OpenError, Record, SegmentLog, Sequence,
-    Timestamp,
+    Engine, Event, Log, LogId, LogOptions, MemoryLog, OpenError, Record, Sequence, Timestamp,
 };
+use rejoin_log::segment::OpenOptions;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,7 +28,10 @@ fn record(sequence: u64, event: Event) -> Record {
 /// A sound log, whose records no engine has written: the session is never created.
 fn write_invalid_log(directory: &Path) {
     let id = LogId::from_bytes([1; 16]);
-    let (mut log, _) = SegmentLog::open(&directory.join("log"), id, OPTIONS, &mut |_| {}).unwrap();
+    let (mut log, _) = OpenOptions::directory(&directory.join("log"), id)
+        .options(OPTIONS)
+        .open_unfolded()
+        .unwrap();
     log.append(&[Arc::new(record(1, Event::SessionResumed))])
         .unwrap();
     log.close().unwrap();

@@ -3,7 +3,7 @@
 use crate::world::{Host, World, config, is_finished};
 use rejoin_core::{Event, JobId, JobMode, JobSlot, Outcome, Visibility};
 use rejoin_engine::{CommandError, Config, NewJob, NewSession, RecoveredState};
-use rejoin_log::segment::{LogId, Options, SegmentLog};
+use rejoin_log::segment::{LogId, OpenOptions, Options, SegmentLog};
 use std::path::Path;
 use std::time::Duration;
 
@@ -27,7 +27,10 @@ async fn written(host: &Host, directory: &Path) -> rejoin_core::SessionId {
     };
     let id = LogId::from_bytes([1; 16]);
     let written = tempfile::tempdir().unwrap();
-    let (log, _) = SegmentLog::open(written.path(), id, options, &mut |_| {}).unwrap();
+    let (log, _) = OpenOptions::directory(written.path(), id)
+        .options(options)
+        .open_unfolded()
+        .unwrap();
     let world = World::with(
         host,
         config(),

@@ -8,7 +8,9 @@ use rejoin_core::{
 };
 use rejoin_engine::{RecoveredState, Salvage, Salvaged};
 use rejoin_log::Log;
-use rejoin_log::segment::{Findings, LogId, OpenError, Options, SegmentLog, verify};
+use rejoin_log::segment::{
+    LogId, OpenError, OpenOptions, Options, SegmentLog, VerifyReport, verify,
+};
 use rejoin_log::testing::SimulatedDisk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -71,7 +73,9 @@ fn batches() -> Vec<Vec<Record>> {
 
 fn write(batches: &[Vec<Record>]) -> SimulatedDisk {
     let disk = SimulatedDisk::new();
-    let opened = SegmentLog::open_on(Arc::new(disk.clone()), ID, OPTIONS, &mut |_| {});
+    let opened = OpenOptions::disk(Arc::new(disk.clone()), ID)
+        .options(OPTIONS)
+        .open_unfolded();
     let (mut log, _) = opened.unwrap();
     for batch in batches {
         let batch: Vec<_> = batch.iter().cloned().map(Arc::new).collect();
@@ -85,7 +89,7 @@ fn write(batches: &[Vec<Record>]) -> SimulatedDisk {
 pub(crate) struct Outcome {
     /// What could be read.
     pub(crate) readable: Vec<Record>,
-    pub(crate) findings: Findings,
+    pub(crate) findings: VerifyReport,
     /// What the new log holds.
     pub(crate) kept: Vec<Record>,
     pub(crate) salvaged: Salvaged,

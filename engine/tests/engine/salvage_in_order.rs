@@ -10,7 +10,7 @@ use rejoin_core::{
 use rejoin_engine::RecoveredState;
 use rejoin_log::Log;
 use rejoin_log::disk::Disk;
-use rejoin_log::segment::{Durability, LogId, OpenError, Options, SegmentLog, verify};
+use rejoin_log::segment::{Durability, LogId, OpenError, OpenOptions, Options, SegmentLog, verify};
 use rejoin_log::testing::SimulatedDisk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -31,8 +31,11 @@ type Name = (SessionId, Sequence);
 fn log_in_order(seed: u64) -> SimulatedDisk {
     let disk = SimulatedDisk::new();
     let on: Arc<dyn Disk> = Arc::new(disk.clone());
-    let (mut log, _) = SegmentLog::open_on(on, ID, OPTIONS, &mut |_| {}).unwrap();
-    let archive = log.archive();
+    let (mut log, _) = OpenOptions::disk(on, ID)
+        .options(OPTIONS)
+        .open_unfolded()
+        .unwrap();
+    let archive = log.compactor();
     let mut state = State::new(Limits {
         sessions: 3,
         retention: Retention {
@@ -102,7 +105,9 @@ fn names(records: &[Record]) -> BTreeSet<Name> {
 fn opens(kept: &[Record]) {
     let disk = SimulatedDisk::new();
     let on: Arc<dyn Disk> = Arc::new(disk.clone());
-    let opened = SegmentLog::open_on(on.clone(), ID, OPTIONS, &mut |_| {});
+    let opened = OpenOptions::disk(on.clone(), ID)
+        .options(OPTIONS)
+        .open_unfolded();
     let (mut log, _) = opened.unwrap();
     let kept_shared: Vec<_> = kept.iter().cloned().map(Arc::new).collect();
     for batch in kept_shared.chunks(9) {
@@ -122,7 +127,7 @@ fn opens(kept: &[Record]) {
     assert!(matches!(findings, Err(OpenError::Locked { .. })));
     // The archive takes it like any other log.
     for _ in 0..2 {
-        log.archive().run_once().unwrap();
+        log.compactor().run_once().unwrap();
     }
     drop(log);
     let mut resumed = RecoveredState::new(&config());

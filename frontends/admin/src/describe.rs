@@ -113,7 +113,7 @@ fn named<L: Label>(totals: &Totals<L>) -> impl Iterator<Item = (&'static str, u6
     totals.iter().map(|(label, total)| (label.label(), total))
 }
 
-pub(crate) fn log(text: &mut Text, log: &rejoin_log::segment::Numbers) {
+pub(crate) fn log(text: &mut Text, log: &rejoin_log::segment::LogMetrics) {
     text.counter(
         "rejoin_log_written_bytes_total",
         "Bytes of batches written to the log.",

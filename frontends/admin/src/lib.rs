@@ -26,7 +26,7 @@ pub struct AdminState {
     /// The engine.
     pub engine: Engine,
     /// What the log's writer counts; none where nothing is written.
-    pub log: Option<Arc<rejoin_log::segment::Numbers>>,
+    pub log: Option<Arc<rejoin_log::segment::LogMetrics>>,
     /// The directory of the log's files.
     pub log_directory: PathBuf,
     /// What the HTTP servers count.

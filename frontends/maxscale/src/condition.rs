@@ -1,18 +1,20 @@
-//! Conditional requests, judged before anything is done. Pure.
+//! Conditional requests (RFC 9110, 13): ETags, modification dates, and what the headers require.
 
-use crate::wire;
+use crate::dates::http_date;
+use httpdate::HttpDate;
 use rejoin_core::Timestamp;
 use sha1_smol::Sha1;
 
-/// The state of a resource, as its validators name it.
+/// The version of a resource, which its ETag and Last-Modified identify.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
     /// Forty hexadecimal digits.
     tag: String,
-    changed: Timestamp,
+    /// To the second, as headers have it.
+    changed: HttpDate,
 }
 
-/// What a request's headers demand.
+/// The headers of a request that make it conditional.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Conditions<'request> {
     pub(crate) if_match: Option<&'request str>,
@@ -29,11 +31,14 @@ pub(crate) enum Verdict {
 }
 
 impl Version {
-    /// The version of what has this name, this revision, and has changed then.
+    /// `name` tells resources apart, `revision` their versions.
     pub(crate) fn new(name: &str, revision: u64, changed: Timestamp) -> Self {
         let identity = format!("{name} {revision} {}", changed.as_millis());
         let tag = Sha1::from(identity).digest().to_string();
-        Self { tag, changed }
+        Self {
+            tag,
+            changed: http_date(changed),
+        }
     }
 
     pub(crate) fn etag(&self) -> String {
@@ -41,32 +46,31 @@ impl Version {
     }
 
     pub(crate) fn last_modified(&self) -> String {
-        wire::http_date(self.changed)
+        self.changed.to_string()
     }
 
-    /// Whether what has this version may be read, or written.
-    pub(crate) fn judge(&self, conditions: Conditions<'_>, reads: bool) -> Verdict {
+    /// Checks the conditions of a request that reads or writes this version. Dates that are no HTTP
+    /// dates are ignored, and dates beside tags are too.
+    pub(crate) fn check(&self, conditions: Conditions<'_>, is_read: bool) -> Verdict {
         if let Some(tags) = conditions.if_match {
             if !self.is_among(tags) {
                 return Verdict::Failed;
             }
-        } else if let Some(since) = conditions
-            .if_unmodified_since
-            .and_then(wire::parse_http_date)
-            && self.changed_second() > since
+        } else if let Some(since) = parse(conditions.if_unmodified_since)
+            && self.changed > since
         {
             return Verdict::Failed;
         }
-        // A tag knows more than a date.
-        let is_known = match conditions.if_none_match {
+        let is_current = match conditions.if_none_match {
             Some(tags) => self.is_among(tags),
-            None => conditions
-                .if_modified_since
-                .filter(|_| reads)
-                .and_then(wire::parse_http_date)
-                .is_some_and(|since| self.changed_second() <= since),
+            // Only defined for GET and HEAD.
+            None => {
+                is_read
+                    && parse(conditions.if_modified_since)
+                        .is_some_and(|since| self.changed <= since)
+            }
         };
-        match (is_known, reads) {
+        match (is_current, is_read) {
             (false, _) => Verdict::Proceed,
             (true, true) => Verdict::NotModified,
             (true, false) => Verdict::Failed,
@@ -79,10 +83,10 @@ impl Version {
             tag == "*" || tag.trim_matches('"') == self.tag
         })
     }
+}
 
-    fn changed_second(&self) -> u64 {
-        self.changed.as_millis() / 1_000
-    }
+fn parse(date: Option<&str>) -> Option<HttpDate> {
+    date?.parse().ok()
 }
 
 #[cfg(test)]
@@ -93,12 +97,12 @@ mod tests {
     const BEFORE: &str = "Mon, 17 Jul 2017 11:10:38 GMT";
     const THEN: &str = "Mon, 17 Jul 2017 11:10:39 GMT";
 
-    fn judged(conditions: Conditions<'_>, reads: bool) -> Verdict {
-        Version::new("sessions/1", 7, CHANGED).judge(conditions, reads)
+    fn check(conditions: Conditions<'_>, is_read: bool) -> Verdict {
+        Version::new("sessions/1", 7, CHANGED).check(conditions, is_read)
     }
 
     #[test]
-    fn every_revision_has_another_tag() {
+    fn every_revision_has_its_own_tag() {
         let tag = |name, revision, at| Version::new(name, revision, at).etag();
         let one = tag("sessions", 1, CHANGED);
         assert_eq!(one.len(), 42);
@@ -109,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_decide() {
+    fn tags_are_compared() {
         let etag = Version::new("sessions/1", 7, CHANGED).etag();
         let list = format!("\"other\", W/{etag}");
         for (tags, is_match) in [
@@ -126,41 +130,48 @@ mod tests {
                 if_none_match: Some(tags),
                 ..Default::default()
             };
-            for reads in [true, false] {
+            for is_read in [true, false] {
                 let expected = if is_match {
                     Verdict::Proceed
                 } else {
                     Verdict::Failed
                 };
-                assert_eq!(judged(if_match, reads), expected, "{tags}");
+                assert_eq!(check(if_match, is_read), expected, "{tags}");
             }
             let expected = match is_match {
                 true => [Verdict::NotModified, Verdict::Failed],
                 false => [Verdict::Proceed, Verdict::Proceed],
             };
-            assert_eq!(
-                [judged(none, true), judged(none, false)],
-                expected,
-                "{tags}"
-            );
+            assert_eq!([check(none, true), check(none, false)], expected, "{tags}");
         }
     }
 
     #[test]
-    fn dates_decide_where_there_are_no_tags() {
+    fn dates_are_compared_without_tags_and_ignored_if_invalid() {
         let since = |date| Conditions {
             if_modified_since: Some(date),
             ..Default::default()
         };
-        assert_eq!(judged(since(BEFORE), true), Verdict::Proceed);
-        assert_eq!(judged(since(THEN), true), Verdict::NotModified);
-        assert_eq!(judged(since(THEN), false), Verdict::Proceed);
-        assert_eq!(judged(since("nonsense"), true), Verdict::Proceed);
+        assert_eq!(check(since(BEFORE), true), Verdict::Proceed);
+        assert_eq!(check(since(THEN), true), Verdict::NotModified);
+        assert_eq!(check(since(THEN), false), Verdict::Proceed);
+        for same_moment in ["Monday, 17-Jul-17 11:10:39 GMT", "Mon Jul 17 11:10:39 2017"] {
+            assert_eq!(check(since(same_moment), true), Verdict::NotModified);
+        }
+        for invalid in [
+            "nonsense",
+            "Mon, 17 Jul 2017 11:10:39 +0000",
+            "17 Jul 2017 11:10:39 GMT",
+            "Tue, 17 Jul 2017 11:10:39 GMT",
+            "Fri, 31 Feb 2018 11:10:39 GMT",
+        ] {
+            assert_eq!(check(since(invalid), true), Verdict::Proceed, "{invalid}");
+        }
         let until = |date| Conditions {
             if_unmodified_since: Some(date),
             ..Default::default()
         };
-        assert_eq!(judged(until(BEFORE), false), Verdict::Failed);
-        assert_eq!(judged(until(THEN), false), Verdict::Proceed);
+        assert_eq!(check(until(BEFORE), false), Verdict::Failed);
+        assert_eq!(check(until(THEN), false), Verdict::Proceed);
     }
 }

@@ -1,50 +1,50 @@
-//! What a request can be refused for, with its status and its words: the whole table in one place.
+//! Every error response of this API, with its status and its text.
 
 use rejoin_core::Rejection;
 use rejoin_engine::{CommandError, Unavailable};
 use rejoin_http::StatusCode;
 
-/// Why a request is not carried out. A closed list, in alphabetical order.
+/// Why a request fails. In alphabetical order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The body is no JSON object or array.
+    /// The body is not a JSON object or array.
     BodyInvalid(String),
     /// The request has no body.
     BodyMissing,
-    /// Nobody knows who asks.
+    /// The login is missing or wrong.
     Denied {
-        /// Whether a browser is to ask for a password.
+        /// Whether the response makes a browser ask for a password.
         challenges: bool,
     },
-    /// The engine did not do it.
+    /// The engine refused the command or is unavailable.
     Engine(String),
-    /// A filter cannot be understood.
+    /// A filter is invalid.
     Filter(String),
-    /// A filter by path, of one session.
+    /// `filter[PATH]` in a request for a single session.
     FilterOfOne,
-    /// Nobody knows this verb.
+    /// The overriding method is unknown.
     MethodUnknown,
-    /// There is no such session (any more), or no such path, or not with that verb.
+    /// There is no such open session, no such path, or the path doesn't have the method.
     NotFound,
     /// The account may only read.
     NotAdministrator,
-    /// A token is not told where others could read it.
+    /// Tokens are not sent over an unencrypted connection.
     NotEncrypted,
-    /// A session's filters are named by something else than their names.
+    /// The name of a filter is not a string but something else, which is named here.
     NotAString(&'static str),
-    /// No such filter is there to give to a session.
+    /// There is no filter of this name.
     NotAFilter(String),
-    /// This could not be the name of a session.
+    /// This cannot be the id of a session.
     NotASession(String),
-    /// This is not the name of a service.
+    /// There is no service of this name.
     NotAService(String),
-    /// A precondition does not hold.
+    /// A precondition of the request is not met.
     PreconditionFailed,
-    /// The server may not change what it serves.
+    /// The server is read-only.
     ReadOnly(String),
-    /// The server is about to end.
+    /// The server is shutting down.
     ShuttingDown,
-    /// More sessions wait to be closed than may.
+    /// Too many sessions wait for their `ttl`.
     TooManyClosings,
 }
 
@@ -68,7 +68,7 @@ impl Fault {
         }
     }
 
-    /// What the body says; none: the body is empty.
+    /// The text in the body; none means an empty body.
     pub(crate) fn detail(&self) -> Option<String> {
         Some(match self {
             Self::BodyInvalid(reason) => format!("Invalid JSON in request: {reason}"),
@@ -85,7 +85,9 @@ impl Fault {
             Self::NotASession(name) => format!("{name} is not a session"),
             Self::NotAService(name) => format!("{name} is not a service"),
             Self::ShuttingDown => "MaxScale is shutting down".into(),
-            Self::TooManyClosings => "too many sessions wait to be closed; try again".into(),
+            Self::TooManyClosings => {
+                "too many sessions are waiting to be closed; try again later".into()
+            }
         })
     }
 }

@@ -1,10 +1,11 @@
-//! Sparse fieldsets: of a resource only what is asked for. Pure.
+//! Sparse fieldsets: `fields[TYPE]=PATH,…` limits a resource to the named attributes and
+//! relationships.
 
 use serde_json::{Map, Value};
 
-/// Keeps the attributes and relationships on these paths (`/` between their steps). What becomes
-/// empty goes; what a resource is called and its links stay.
-pub(crate) fn keep(resource: &mut Value, fields: &[&str]) {
+/// Removes all attributes and relationships except those at these paths (segments separated by
+/// `/`). Objects that become empty are removed too. `id`, `type` and `links` stay.
+pub(crate) fn retain(resource: &mut Value, fields: &[&str]) {
     let Value::Object(members) = resource else {
         return;
     };
@@ -12,15 +13,15 @@ pub(crate) fn keep(resource: &mut Value, fields: &[&str]) {
         let Some(member) = members.get_mut(name) else {
             continue;
         };
-        let kept = fields.iter().fold(Map::new(), |mut kept, field| {
+        let retained = fields.iter().fold(Map::new(), |mut retained, field| {
             let steps: Vec<_> = field.split('/').filter(|step| !step.is_empty()).collect();
-            copy(member, &steps, &mut kept);
-            kept
+            copy(member, &steps, &mut retained);
+            retained
         });
-        if kept.is_empty() {
+        if retained.is_empty() {
             members.remove(name);
         } else {
-            *member = Value::Object(kept);
+            *member = Value::Object(retained);
         }
     }
 }
@@ -29,12 +30,11 @@ fn copy(from: &Value, steps: &[&str], to: &mut Map<String, Value>) {
     let [first, rest @ ..] = steps else { return };
     let Some(found) = from.get(first) else { return };
     if rest.is_empty() || !found.is_object() {
-        // An array is taken whole: paths end there.
+        // Paths end at an array, which is copied whole.
         to.insert((*first).into(), found.clone());
         return;
     }
-    let known = to.remove(*first);
-    let mut inner = match known {
+    let mut inner = match to.remove(*first) {
         Some(Value::Object(inner)) => inner,
         _ => Map::new(),
     };
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn kept(fields: &[&str]) -> Value {
+    fn with_fields(fields: &[&str]) -> Value {
         let mut resource = json!({
             "attributes": {"a": 1, "b": {"c": 2, "d": 3}, "e": [{"f": 4}]},
             "id": "1",
@@ -57,7 +57,7 @@ mod tests {
             "relationships": {"services": {"data": []}},
             "type": "sessions",
         });
-        keep(&mut resource, fields);
+        retain(&mut resource, fields);
         let members = resource.as_object_mut().unwrap();
         for always in ["id", "links", "type"] {
             assert!(members.remove(always).is_some(), "{always}");
@@ -66,26 +66,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_asked_for_goes_and_so_does_what_becomes_empty() {
-        assert_eq!(kept(&["a"]), json!({"attributes": {"a": 1}}));
-        assert_eq!(kept(&["x"]), json!({}));
+    fn other_fields_and_empty_objects_are_removed() {
+        assert_eq!(with_fields(&["a"]), json!({"attributes": {"a": 1}}));
+        assert_eq!(with_fields(&["x"]), json!({}));
         assert_eq!(
-            kept(&["services"]),
+            with_fields(&["services"]),
             json!({"relationships": {"services": {"data": []}}})
         );
         assert_eq!(
-            kept(&["b/d", "b/c"]),
+            with_fields(&["b/d", "b/c"]),
             json!({"attributes": {"b": {"c": 2, "d": 3}}})
         );
-        assert_eq!(kept(&["b/x"]), json!({}));
+        assert_eq!(with_fields(&["b/x"]), json!({}));
         assert_eq!(
-            kept(&["b", "a/x"]),
+            with_fields(&["b", "a/x"]),
             json!({"attributes": {"a": 1, "b": {"c": 2, "d": 3}}})
         );
     }
 
     #[test]
     fn a_path_ends_at_an_array() {
-        assert_eq!(kept(&["e/f"]), json!({"attributes": {"e": [{"f": 4}]}}));
+        assert_eq!(
+            with_fields(&["e/f"]),
+            json!({"attributes": {"e": [{"f": 4}]}})
+        );
     }
 }

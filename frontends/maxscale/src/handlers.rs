@@ -1,19 +1,21 @@
-//! What each path and method does.
+//! The handlers of the routes, and what every request goes through before them.
 
 use crate::MaxScale;
 use crate::condition::{Conditions, Verdict, Version};
+use crate::context::RenderContext;
 use crate::error::Fault;
 use crate::fields;
-use crate::limits::WAITING_CLOSINGS;
+use crate::json_style::JsonStyle;
+use crate::limits::PENDING_CLOSES;
 use crate::login::{self, Token};
 use crate::query::Query;
 use crate::request;
-use crate::resource::Scene;
-use crate::route::{self, Route, Target};
-use crate::wire::Form;
+use crate::resource;
+use crate::route::{self, Target};
+use crate::session::{Services, Session};
 use futures::future::select;
 use rejoin_accounts::Caller;
-use rejoin_core::{Selection, SessionNumber, SessionView, Timestamp, Views};
+use rejoin_core::{Selection, SessionId, SessionNumber, SessionView, Timestamp, Views};
 use rejoin_http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use std::pin::pin;
@@ -21,47 +23,47 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// A request, understood.
+/// A request after the login, and all that its handler needs.
 #[derive(Debug)]
-pub(crate) struct Asked<'request> {
+pub(crate) struct Call<'request> {
     pub(crate) query: Query,
-    pub(crate) form: Form,
-    pub(crate) scene: Scene,
+    pub(crate) style: JsonStyle,
+    pub(crate) context: RenderContext,
     pub(crate) caller: Caller,
-    /// The resource's own name.
-    pub(crate) path: String,
-    method: Method,
-    route: &'request Route,
+    /// The `{id}` of the path, or empty.
+    id: &'request str,
     body: Option<Value>,
 }
 
 impl MaxScale {
+    /// Answers a request to any path below the mount points.
     pub(crate) async fn answer(&self, http: &Request) -> Response {
         let query = Query::parse(http.url());
-        let form = Form::of(query.is_pretty());
-        let answer = self.try_answer(http, query, form).await;
-        let answer = answer.unwrap_or_else(|fault| refuse(&fault, form));
-        answer
+        let style = JsonStyle::new(query.is_pretty());
+        let response = self.try_answer(http, query, style).await;
+        let response = response.unwrap_or_else(|fault| error_response(&fault, style));
+        response
             .header("x-frame-options", "Deny")
             .header("x-xss-protection", "1")
             .header("referrer-policy", "same-origin")
             .header("cache-control", "no-cache, no-store")
     }
 
+    /// In the product's order: login, method, body, path, preconditions, handler.
     async fn try_answer(
         &self,
         http: &Request,
         query: Query,
-        form: Form,
+        style: JsonStyle,
     ) -> Result<Response, Fault> {
         let method = match http.header("x-http-method-override") {
             Some(name) => request::known_method(name),
             None => Some(http.method().clone()),
         };
-        let target = Target::parse(http.url().path());
-        let is_auth = |target: &Target| target.route == Route::Auth && method == Some(Method::GET);
-        if target.as_ref().is_some_and(is_auth) {
-            return self.auth(http, &query, form).await;
+        let target = Target::find(http.url().path());
+        let is_auth = |target: &Target<'_>| target.resource.path == route::AUTH;
+        if method == Some(Method::GET) && target.as_ref().is_some_and(is_auth) {
+            return self.issue_token(http, &query, style).await;
         }
         let login = login::log_in(&self.accounts, http).await?;
         let method = method.ok_or(Fault::MethodUnknown)?;
@@ -71,149 +73,189 @@ impl MaxScale {
             [] => None,
             bytes => Some(request::parse_body(bytes)?),
         };
-        let target = target.ok_or(Fault::NotFound)?;
-        if !target.route.answers(&method) {
-            return Err(Fault::NotFound);
-        }
+        let Target {
+            prefix,
+            resource,
+            id,
+        } = target.ok_or(Fault::NotFound)?;
         if method == Method::OPTIONS {
-            let (accept, allow) = request::options(&target.route);
-            let answer = Response::empty(StatusCode::OK);
-            return Ok(answer.header("accept", accept).header("allow", allow));
+            let (accept, allow) = resource.options();
+            let response = Response::empty(StatusCode::OK);
+            return Ok(response.header("accept", accept).header("allow", allow));
+        }
+        let handler = resource.handler(&method).ok_or(Fault::NotFound)?;
+        if resource.is_about_session() {
+            self.log_session(http, id);
         }
         let host = http.header("host").unwrap_or("localhost");
         let scheme = match http.is_encrypted() {
             true => "https",
             false => "http",
         };
-        let reads = matches!(method, Method::GET | Method::HEAD);
-        let asked = Asked {
+        let call = Call {
             query,
-            form,
-            scene: Scene {
-                base: format!("{scheme}://{host}/{}", target.prefix),
+            style,
+            context: RenderContext {
+                base: format!("{scheme}://{host}/{prefix}"),
                 now: self.engine.runtime().now(),
                 zone: self.zone.clone(),
             },
             caller,
-            path: String::new(),
-            method,
-            route: &target.route,
+            id,
             body,
         };
-        let session = target.route.session().and_then(route::number);
-        let known =
-            session.and_then(|it| self.engine.view(|views| views.numbered(it).map(|it| it.id)));
-        known.inspect(|session| http.log_session(*session));
-        let version = self.version(&target.route, &asked.caller)?;
-        let header = |name| http.header(name);
+        let version = (resource.version)(self, &call)?;
         let conditions = Conditions {
-            if_match: header("if-match"),
-            if_none_match: header("if-none-match"),
-            if_modified_since: header("if-modified-since"),
-            if_unmodified_since: header("if-unmodified-since"),
+            if_match: http.header("if-match"),
+            if_none_match: http.header("if-none-match"),
+            if_modified_since: http.header("if-modified-since"),
+            if_unmodified_since: http.header("if-unmodified-since"),
         };
-        let answer = match version.judge(conditions, reads) {
+        let is_read = matches!(method, Method::GET | Method::HEAD);
+        let response = match version.check(conditions, is_read) {
             Verdict::Failed => return Err(Fault::PreconditionFailed),
             Verdict::NotModified => Response::empty(StatusCode::NOT_MODIFIED),
-            Verdict::Proceed => self.carry_out(asked).await?,
+            Verdict::Proceed => handler(self, call).await?,
         };
-        Ok(if reads {
-            answer
+        Ok(if is_read {
+            response
                 .header("last-modified", version.last_modified())
                 .header("etag", version.etag())
         } else {
-            answer
+            response
         })
     }
 
-    /// Which revision of what the route names there is; an error where there is none of it.
-    fn version(&self, route: &Route, caller: &Caller) -> Result<Version, Fault> {
-        if let Some(id) = route.session() {
-            let number = route::number(id).ok_or_else(|| Fault::NotASession(id.into()))?;
-            let version = |view: &SessionView| {
-                Version::new(&format!("sessions/{number}"), view.revision.0, view.changed)
-            };
-            return self.open_session(number, caller, version);
+    /// Names the session in the access log.
+    fn log_session(&self, http: &Request, id: &str) {
+        let Some(number) = route::session_number(id) else {
+            return;
+        };
+        let session = |views: &Views| views.numbered(number).map(|view| view.id);
+        if let Some(session) = self.engine.view(session) {
+            http.log_session(session);
         }
-        if let Route::Service(name) = route
-            && !self.engine.services().any(|it| **it == **name)
-        {
-            return Err(Fault::NotAService(name.clone()));
+    }
+
+    /// The version of what doesn't change while the server runs.
+    #[expect(clippy::unnecessary_wraps, reason = "a version function of the table")]
+    pub(crate) fn server_version(&self, _: &Call<'_>) -> Result<Version, Fault> {
+        Ok(Version::new("maxscale", 0, Timestamp::EPOCH))
+    }
+
+    /// The version of the sessions that the caller sees. Services have it too, because they show
+    /// how many sessions they have.
+    #[expect(clippy::unnecessary_wraps, reason = "a version function of the table")]
+    pub(crate) fn list_version(&self, call: &Call<'_>) -> Result<Version, Fault> {
+        let name = match call.caller.shown_user() {
+            Some(user) => format!("sessions of {user}"),
+            None => "sessions".into(),
+        };
+        let version = |views: &Views| Version::new(&name, views.revision(), views.changed());
+        Ok(self.engine.view(version))
+    }
+
+    pub(crate) fn service_version(&self, call: &Call<'_>) -> Result<Version, Fault> {
+        if !self.engine.services().any(|name| **name == *call.id) {
+            return Err(Fault::NotAService(call.id.into()));
         }
-        Ok(match route {
-            Route::Root | Route::Auth | Route::MaxScale => {
-                Version::new("maxscale", 0, Timestamp::EPOCH)
-            }
-            // Services tell how many sessions they have.
-            _ => {
-                let name = match caller.shown_user() {
-                    Some(user) => format!("sessions of {user}"),
-                    None => "sessions".into(),
-                };
-                let version =
-                    |views: &Views| Version::new(&name, views.revision(), views.changed());
-                self.engine.view(version)
-            }
+        self.list_version(call)
+    }
+
+    pub(crate) fn session_version(&self, call: &Call<'_>) -> Result<Version, Fault> {
+        let number = route::session_number(call.id);
+        let number = number.ok_or_else(|| Fault::NotASession(call.id.into()))?;
+        self.open_session(number, &call.caller, |view| {
+            Version::new(&format!("sessions/{number}"), view.revision.0, view.changed)
         })
     }
 
-    async fn carry_out(&self, mut asked: Asked<'_>) -> Result<Response, Fault> {
-        let route = asked.route;
-        match route {
-            Route::Root | Route::Auth => Ok(Response::empty(StatusCode::OK)),
-            Route::MaxScale => {
-                let version = &self.engine.config().server.version;
-                Ok(asked.one("maxscale/", asked.scene.maxscale(version)))
-            }
-            Route::Services => {
-                let all = self.engine.services().map(|it| self.service(&asked, it));
-                Ok(asked.one("services/", Value::Array(all.collect())))
-            }
-            Route::Service(name) => {
-                let service = self.service(&asked, &name.as_str().into());
-                Ok(asked.one(&format!("services/{name}"), service))
-            }
-            Route::Sessions => {
-                asked.path = "sessions/".into();
-                self.list(asked).await
-            }
-            Route::RestartAll => Ok(Response::empty(StatusCode::OK)),
-            Route::Restart(_) => Ok(Response::empty(StatusCode::OK)),
-            Route::SessionServices(id) => {
-                let resource = self.session(id, &asked.caller, |view| {
-                    asked.scene.services_of(view).value()
-                })?;
-                let path = format!("sessions/{id}/relationships/services");
-                let links = asked.scene.link(&path);
-                Ok(asked.body(&json!({"data": resource["data"], "links": links})))
-            }
-            Route::SessionFilters(_) => {
-                request::check_filters(asked.body.ok_or(Fault::BodyMissing)?.get("data"))?;
-                Ok(Response::empty(StatusCode::OK))
-            }
-            Route::Session(id) => match asked.method {
-                Method::DELETE => self.close(id, &asked.caller, asked.query.ttl()).await,
-                Method::PATCH => {
-                    let body = asked.body.ok_or(Fault::BodyMissing)?;
-                    request::check_filters(body.pointer("/data/relationships/filters/data"))?;
-                    Ok(Response::empty(StatusCode::OK))
-                }
-                _ => {
-                    if asked.query.filters_by_path() {
-                        return Err(Fault::FilterOfOne);
-                    }
-                    let resource =
-                        self.session(id, &asked.caller, |view| asked.scene.session(view).value())?;
-                    Ok(asked.one(&format!("sessions/{id}"), resource))
-                }
-            },
-        }
+    /// Changes nothing: a session has no connections of its own that could be restarted.
+    pub(crate) async fn ok(&self, _: Call<'_>) -> Result<Response, Fault> {
+        Ok(Response::empty(StatusCode::OK))
     }
 
-    async fn auth(&self, http: &Request, query: &Query, form: Form) -> Result<Response, Fault> {
+    pub(crate) async fn show_server(&self, call: Call<'_>) -> Result<Response, Fault> {
+        let version = &self.engine.config().server.version;
+        Ok(call.resource("maxscale/", resource::server(&call.context, version)))
+    }
+
+    pub(crate) async fn list_services(&self, call: Call<'_>) -> Result<Response, Fault> {
+        let services = self.engine.services();
+        let services = services.map(|name| self.service(&call, name)).collect();
+        Ok(call.resource("services/", Value::Array(services)))
+    }
+
+    pub(crate) async fn show_service(&self, call: Call<'_>) -> Result<Response, Fault> {
+        let service = self.service(&call, call.id);
+        Ok(call.resource(&format!("services/{}", call.id), service))
+    }
+
+    pub(crate) async fn show_session(&self, call: Call<'_>) -> Result<Response, Fault> {
+        if call.query.has_path_filters() {
+            return Err(Fault::FilterOfOne);
+        }
+        let session = self.session(&call, |view| Session::new(&call.context, view).to_value())?;
+        Ok(call.resource(&format!("sessions/{}", call.id), session))
+    }
+
+    pub(crate) async fn show_services_of_session(&self, call: Call<'_>) -> Result<Response, Fault> {
+        let services = self.session(&call, |view| Services::new(&call.context, view).to_value())?;
+        let path = format!("sessions/{}/relationships/services", call.id);
+        let links = call.context.link(&path);
+        Ok(call.json(&json!({"data": services["data"], "links": links})))
+    }
+
+    /// Checks the request and changes nothing: a session has no log and no filters.
+    pub(crate) async fn alter_session(&self, call: Call<'_>) -> Result<Response, Fault> {
+        let body = call.body.ok_or(Fault::BodyMissing)?;
+        request::check_filters(body.pointer("/data/relationships/filters/data"))?;
+        Ok(Response::empty(StatusCode::OK))
+    }
+
+    /// Checks the request and changes nothing.
+    pub(crate) async fn alter_filters_of_session(&self, call: Call<'_>) -> Result<Response, Fault> {
+        request::check_filters(call.body.ok_or(Fault::BodyMissing)?.get("data"))?;
+        Ok(Response::empty(StatusCode::OK))
+    }
+
+    /// Closes a session, at once or after its `ttl`. Whether the caller may write was checked with
+    /// the login.
+    pub(crate) async fn close_session(&self, call: Call<'_>) -> Result<Response, Fault> {
+        let session = self.session(&call, |view| view.id)?;
+        match call.query.ttl() {
+            0 => self.engine.close_session(session).await?,
+            seconds => self.close_later(session, Duration::from_secs(seconds))?,
+        }
+        Ok(Response::empty(StatusCode::OK))
+    }
+
+    fn close_later(&self, session: SessionId, after: Duration) -> Result<(), Fault> {
+        if self.engine.config().read_only {
+            return Err(rejoin_engine::CommandError::ReadOnly.into());
+        }
+        let pending = PendingClose::new(&self.pending_closes).ok_or(Fault::TooManyClosings)?;
+        let engine = self.engine.clone();
+        self.engine.runtime().spawn(Box::pin(async move {
+            let _pending = pending;
+            let timer = engine.runtime().timer(after);
+            select(timer, pin!(engine.ended())).await;
+            // Fails if the session was closed meanwhile or the engine has ended: nothing is left
+            // to do then.
+            let _ = engine.close_session(session).await;
+        }));
+        Ok(())
+    }
+
+    async fn issue_token(
+        &self,
+        http: &Request,
+        query: &Query,
+        style: JsonStyle,
+    ) -> Result<Response, Fault> {
         Ok(match login::auth(&self.accounts, http, query).await? {
             Token::Told(token) => {
-                json_answer(StatusCode::OK, &json!({"meta": {"token": token}}), form)
+                json_response(StatusCode::OK, &json!({"meta": {"token": token}}), style)
             }
             Token::Kept(cookie) => {
                 Response::empty(StatusCode::NO_CONTENT).header("set-cookie", cookie)
@@ -222,108 +264,88 @@ impl MaxScale {
         })
     }
 
-    /// Whoever is shown a session and may write may close it.
-    async fn close(&self, id: &str, caller: &Caller, ttl: u64) -> Result<Response, Fault> {
-        let session = self.session(id, caller, |view| view.id)?;
-        if ttl == 0 {
-            self.engine.close_session(session).await?;
-            return Ok(Response::empty(StatusCode::OK));
-        }
-        if self.engine.config().read_only {
-            return Err(rejoin_engine::CommandError::ReadOnly.into());
-        }
-        let place = Place::take(&self.waiting_closings).ok_or(Fault::TooManyClosings)?;
-        let engine = self.engine.clone();
-        self.engine.runtime().spawn(Box::pin(async move {
-            let _place = place;
-            let timer = engine.runtime().timer(Duration::from_secs(ttl));
-            select(timer, pin!(engine.ended())).await;
-            // It may have been closed meanwhile, or the engine has ended: either way it is over.
-            let _ = engine.close_session(session).await;
-        }));
-        Ok(Response::empty(StatusCode::OK))
-    }
-
-    fn service(&self, asked: &Asked<'_>, name: &Arc<str>) -> Value {
-        let on_it = Selection {
+    fn service(&self, call: &Call<'_>, name: &str) -> Value {
+        let sessions = Selection {
             service: Some(name),
-            user: asked.caller.shown_user(),
+            user: call.caller.shown_user(),
             ..Selection::default()
         };
-        let connections = self.engine.view(|views| views.count(&on_it));
-        asked.scene.service(name, connections)
+        let connections = self.engine.view(|views| views.count(&sessions));
+        resource::service(&call.context, name, connections)
     }
 
+    /// Reads the session of the path.
     fn session<T>(
         &self,
-        id: &str,
-        caller: &Caller,
-        tell: impl FnOnce(&SessionView) -> T,
+        call: &Call<'_>,
+        read: impl FnOnce(&SessionView) -> T,
     ) -> Result<T, Fault> {
-        self.open_session(route::number(id).ok_or(Fault::NotFound)?, caller, tell)
+        let number = route::session_number(call.id).ok_or(Fault::NotFound)?;
+        self.open_session(number, &call.caller, read)
     }
 
-    /// One that is not the caller's is there for an administrator alone.
+    /// Reads an open session. For a caller who may not see it, it does not exist.
     fn open_session<T>(
         &self,
         number: SessionNumber,
         caller: &Caller,
-        tell: impl FnOnce(&SessionView) -> T,
+        read: impl FnOnce(&SessionView) -> T,
     ) -> Result<T, Fault> {
-        self.engine
-            .view(|views| {
-                let view = views.open_session(number);
-                let view = view.filter(|view| caller.sees(view.user.as_deref()));
-                view.map(tell)
-            })
-            .ok_or(Fault::NotFound)
+        let found = self.engine.view(|views| {
+            let view = views.open_session(number);
+            let view = view.filter(|view| caller.sees(view.user.as_deref()));
+            view.map(read)
+        });
+        found.ok_or(Fault::NotFound)
     }
 }
 
-impl Asked<'_> {
-    /// Resources that are not a list of sessions, under their own name.
-    fn one(&self, path: &str, mut data: Value) -> Response {
+impl Call<'_> {
+    /// A response with resources other than a list of sessions. `path` is where they are.
+    fn resource(&self, path: &str, mut data: Value) -> Response {
         match &mut data {
-            Value::Array(all) => all.iter_mut().for_each(|it| self.thin(it)),
-            one => self.thin(one),
+            Value::Array(resources) => resources
+                .iter_mut()
+                .for_each(|resource| self.apply_fieldset(resource)),
+            resource => self.apply_fieldset(resource),
         }
-        self.body(&json!({"data": data, "links": self.scene.link(path)}))
+        self.json(&json!({"data": data, "links": self.context.link(path)}))
     }
 
-    /// Leaves only what is asked for of a resource of its type.
-    pub(crate) fn thin(&self, resource: &mut Value) {
+    /// Removes what the sparse fieldset of the resource's type leaves out.
+    fn apply_fieldset(&self, resource: &mut Value) {
         let kind = resource["type"].as_str().unwrap_or_default();
         if let Some(fields) = self.query.fields(kind) {
-            fields::keep(resource, &fields);
+            fields::retain(resource, &fields);
         }
     }
 
-    fn body(&self, body: &Value) -> Response {
-        json_answer(StatusCode::OK, body, self.form)
+    fn json(&self, body: &Value) -> Response {
+        json_response(StatusCode::OK, body, self.style)
     }
 }
 
-/// One of those who wait to be closed.
+/// Counts a session that waits for its `ttl`, until it is dropped.
 #[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
+struct PendingClose(Arc<AtomicUsize>);
 
-impl Place {
-    fn take(taken: &Arc<AtomicUsize>) -> Option<Self> {
-        let one_more = |taken| (taken < WAITING_CLOSINGS).then_some(taken + 1);
-        taken
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more)
+impl PendingClose {
+    fn new(count: &Arc<AtomicUsize>) -> Option<Self> {
+        let increment = |count| (count < PENDING_CLOSES).then_some(count + 1);
+        count
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, increment)
             .ok()
-            .map(|_| Self(taken.clone()))
+            .map(|_| Self(count.clone()))
     }
 }
 
-impl Drop for Place {
+impl Drop for PendingClose {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-fn refuse(fault: &Fault, form: Form) -> Response {
+fn error_response(fault: &Fault, style: JsonStyle) -> Response {
     let detail = fault.detail();
     if let Fault::Denied { .. } | Fault::NotAdministrator | Fault::NotEncrypted = fault {
         let challenges = *fault == Fault::Denied { challenges: true };
@@ -332,15 +354,15 @@ fn refuse(fault: &Fault, form: Form) -> Response {
     match detail {
         Some(detail) => {
             let errors = json!({"errors": [{"detail": detail}]});
-            json_answer(fault.status(), &errors, form)
+            json_response(fault.status(), &errors, style)
         }
         None => Response::empty(fault.status()),
     }
 }
 
-fn json_answer(status: StatusCode, body: &Value, form: Form) -> Response {
+fn json_response(status: StatusCode, body: &Value, style: JsonStyle) -> Response {
     let mut out = Vec::new();
-    form.write(&mut out, body, 0);
+    style.write(&mut out, body, 0);
     Response::new(status, JSON, out)
 }
 

@@ -1,21 +1,25 @@
-//! The session resources of MaxScale's REST API, told from Rejoin's views.
+//! The session resources of MaxScale's REST API, for Rejoin's sessions.
 //!
-//! `/v1/sessions` and what is below it, with or without `/v1`, and as much of `/v1/maxscale` and
-//! `/v1/services` as clients and links lead to. Real clients of that API work unchanged. This
-//! frontend remembers nothing; lists are folds of the log that the engine keeps.
+//! It serves `/v1/sessions` and everything below it, and the parts of `/v1/maxscale` and
+//! `/v1/services` that clients request and links lead to, with or without `/v1`. Clients of the
+//! product work unchanged. Lists are made from the engine's views; the only state of this crate is
+//! the number of sessions that wait for their `ttl`.
 //!
-//! What a session is here: its `id` is the session's number, its service the one that runs its
-//! jobs, its queries are its jobs, and it is idle while no job of it runs.
+//! A session's `id` is its number, its service is the one that runs its jobs, its queries are its
+//! jobs, and it is idle while none of its jobs runs.
 //!
-//! # What is different from the product
+//! # Differences from the product
 //!
 #![doc = include_str!("../DIFFERENCES.md")]
 
 mod condition;
+mod context;
+mod dates;
 mod error;
 mod fields;
 mod filter;
 mod handlers;
+mod json_style;
 mod limits;
 mod list;
 mod login;
@@ -26,7 +30,6 @@ mod route;
 mod session;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod wire;
 
 use jiff::tz::TimeZone;
 use rejoin_accounts::Accounts;
@@ -35,10 +38,10 @@ use rejoin_http::{Route, Router, route};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-/// Its part of the OpenAPI document: what can be asked, and what is answered.
+/// This API's part of the OpenAPI document.
 pub const OPENAPI: &str = include_str!("../openapi.json");
 
-/// Mounts the API on an application: at `/v1`, `/auth`, `/sessions`, `/services` and
+/// Mounts the API with and without its version: at `/v1`, `/auth`, `/sessions`, `/services` and
 /// `/maxscale`.
 ///
 /// ```
@@ -80,16 +83,15 @@ pub fn mount_versioned(router: &mut Router, engine: Engine, accounts: Accounts) 
 
 const FRONTEND: &str = "maxscale";
 
-/// Everything below `/v1`. What there is at each of these paths, and for which methods, is the table
-/// of `route.rs`: the product looks at the login before it looks at the path, and at a header that
-/// overrides the method.
+/// Where the API is mounted. Which paths there are, and their methods and handlers, is the table
+/// `route::RESOURCES`.
 const VERSIONED: &[Route<MaxScale>] = &[
     route!(ANY "/v1" => MaxScale::answer),
     route!(ANY "/v1/" => MaxScale::answer),
     route!(ANY "/v1/*" => MaxScale::answer),
 ];
 
-/// What clients ask for without the version.
+/// Where it is mounted without the version.
 const UNVERSIONED: &[Route<MaxScale>] = &[
     route!(ANY "/maxscale" => MaxScale::answer),
     route!(ANY "/maxscale/" => MaxScale::answer),
@@ -104,13 +106,13 @@ const UNVERSIONED: &[Route<MaxScale>] = &[
     route!(ANY "/auth/" => MaxScale::answer),
 ];
 
-/// What there is to answer with. Only the number of those who wait changes.
 #[derive(Clone, Debug)]
 struct MaxScale {
     engine: Engine,
     accounts: Accounts,
     zone: TimeZone,
-    waiting_closings: Arc<AtomicUsize>,
+    /// How many sessions wait for their `ttl`.
+    pending_closes: Arc<AtomicUsize>,
 }
 
 impl MaxScale {
@@ -119,7 +121,7 @@ impl MaxScale {
             engine,
             accounts,
             zone: TimeZone::system(),
-            waiting_closings: Arc::default(),
+            pending_closes: Arc::default(),
         })
     }
 }

@@ -1,18 +1,13 @@
-//! The bounds that this frontend keeps, in one place.
+//! The bounds of this frontend.
 
-/// Sessions that are looked at, or shown, before others may have their turn.
-pub(crate) const TURN: usize = 100;
+/// Sessions of a list that is answered with a `Content-Length`; a longer list is streamed.
+pub(crate) const BUFFER_MAX: usize = 1_000;
 
-/// Sessions of a list that is answered as one piece; a longer one is sent as it is made.
-pub(crate) const WHOLE: u64 = 1_000;
-
-/// Finished statements of a session that are shown, beside those that run.
+/// Finished statements that a session shows, after the running ones.
 pub(crate) const RETAINED_STATEMENTS: usize = 10;
 
-/// Sessions that wait to be closed after their `ttl`.
-pub(crate) const WAITING_CLOSINGS: usize = 1_000;
+/// Sessions that may wait for their `ttl` at the same time.
+pub(crate) const PENDING_CLOSES: usize = 1_000;
 
 /// How deep the expressions of a filter may be nested.
 pub(crate) const FILTER_DEPTH: usize = 32;
-
-const _: () = assert!(TURN as u64 <= WHOLE);

@@ -1,143 +1,130 @@
-//! `GET /v1/sessions`: some sessions at a time, so that a long list neither holds up the writer
-//! nor fills the memory.
+//! `GET /v1/sessions`: a list of sessions, or a page of it.
+//!
+//! A list is written some sessions at a time: a long one neither keeps the views locked nor fills
+//! the memory.
 
 use crate::MaxScale;
+use crate::context::RenderContext;
 use crate::error::Fault;
 use crate::fields;
-use crate::filter::Plan;
-use crate::handlers::{Asked, JSON};
-use crate::limits::{TURN, WHOLE};
-use crate::query::Page;
-use crate::resource::Scene;
+use crate::filter::QueryPlan;
+use crate::handlers::{Call, JSON};
+use crate::json_style::JsonStyle;
+use crate::limits::BUFFER_MAX;
+use crate::query::{Page, Query};
 use crate::session::Session;
-use crate::wire::Form;
 use futures::{StreamExt, stream};
-use rejoin_engine::Engine;
-use rejoin_http::Url;
-use rejoin_http::{Bytes, Response, StatusCode};
+use rejoin_core::SessionNumber;
+use rejoin_engine::SessionPager;
+use rejoin_http::{Response, StatusCode, Url};
 use serde_json::{Value, json};
-use std::io;
-use std::time::Duration;
+use std::ops::ControlFlow;
 
 impl MaxScale {
-    pub(crate) async fn list(&self, asked: Asked<'_>) -> Result<Response, Fault> {
-        let plan = Plan::new(asked.query.filters()?).of_user(asked.caller.shown_user());
-        let walk = Walk {
-            engine: self.engine.clone(),
-            scene: asked.scene.clone(),
+    pub(crate) async fn list_sessions(&self, call: Call<'_>) -> Result<Response, Fault> {
+        let plan = QueryPlan::new(call.query.filters()?).of_user(call.caller.shown_user());
+        let mut scan = Scan {
+            pager: SessionPager::new(&self.engine, &plan.selection()),
+            context: call.context.clone(),
             plan,
         };
-        let page = asked.query.page();
-        let (from, total) = match page {
-            Some(page) => {
-                let (from, total) = walk.place(page.size.saturating_mul(page.number)).await;
-                (from, Some(total))
-            }
-            None => (Some(0), None),
+        let page = call.query.page();
+        let total = match page {
+            Some(page) => Some(scan.skip(page.size.saturating_mul(page.number)).await),
+            None => None,
         };
-        let end = Tail {
-            links: links(&asked, page, total.unwrap_or_default()),
-            total,
+        let left = page.map_or(usize::MAX, |page| page.size);
+        // Of sessions that have to be looked at, any number may be shown.
+        let is_long = scan.pager.remaining().min(left) > BUFFER_MAX;
+        let own = format!("{}sessions/", call.context.base);
+        let fields = call.query.fields("sessions");
+        let writer = ListWriter {
+            scan,
+            has_more: true,
+            left,
+            is_empty: true,
+            style: call.style,
+            fields: fields.map(|fields| fields.into_iter().map(Into::into).collect()),
+            tail: Some(Tail {
+                links: links(&own, &call.query, page, total.unwrap_or_default()),
+                total,
+            }),
         };
-        let kept = asked.query.fields("sessions");
-        let listing = Listing {
-            from,
-            left: page.map_or(usize::MAX, |page| page.size),
-            is_first: true,
-            form: asked.form,
-            fields: kept.map(|fields| fields.into_iter().map(Into::into).collect()),
-            end: Some(end),
-            walk,
-        };
-        Ok(listing.answer().await)
+        let head = writer.head();
+        let parts = stream::unfold(writer, |mut writer| async move {
+            let part = writer.next_part().await?;
+            Some((part, writer))
+        });
+        let parts = stream::iter([head]).chain(parts);
+        Ok(Response::from_parts(StatusCode::OK, JSON, is_long, parts).await)
     }
 }
 
-/// Sessions that filters select, in turns.
+/// Walks through the sessions that match the filters.
 #[derive(Debug)]
-struct Walk {
-    engine: Engine,
-    scene: Scene,
-    plan: Plan,
+struct Scan {
+    pager: SessionPager,
+    context: RenderContext,
+    plan: QueryPlan,
 }
 
-impl Walk {
-    /// The number of the session that `skip` selected ones come before, and how many are selected
-    /// at all. An index knows both, or else every session that it leaves over is looked at.
-    async fn place(&self, skip: usize) -> (Option<u64>, usize) {
+impl Scan {
+    /// Skips matching sessions, and returns how many there are in all. The index knows both unless
+    /// filters are left that only the session itself can answer: then every session that the index
+    /// selects is looked at.
+    async fn skip(&mut self, count: usize) -> usize {
         if self.plan.is_exact() {
-            return self.engine.view(|views| {
-                let selection = self.plan.selection(0);
-                let found = views.select(&selection, skip).next();
-                (found.map(|view| view.number.0), views.count(&selection))
-            });
+            return self.pager.skip(count);
         }
-        let (mut from, mut found, mut count) = (Some(0), None, 0usize);
-        while let Some(start) = from {
-            let next = self.turn(start, usize::MAX, |number, _| {
-                if count == skip {
-                    found = Some(number);
+        let (mut first, mut total) = (None, 0);
+        loop {
+            let has_more = self.step(usize::MAX, |number, _| {
+                if total == count {
+                    first = Some(number);
                 }
-                count += 1;
+                total += 1;
             });
-            from = next;
-            self.let_others().await;
-        }
-        (found, count)
-    }
-
-    /// Shows the next selected sessions from a number on, `most` at most, of as many as are looked
-    /// at in one turn. Where the next turn begins, if there may be more.
-    fn turn(&self, from: u64, most: usize, mut show: impl FnMut(u64, &Session<'_>)) -> Option<u64> {
-        let (mut last, mut looked, mut selected) = (None, 0, 0);
-        self.engine.view(|views| {
-            let selection = self.plan.selection(from);
-            for view in views.select(&selection, 0).take(TURN) {
-                if selected == most {
-                    break;
-                }
-                last = Some(view.number.0);
-                looked += 1;
-                let session = self.scene.session(view);
-                if self.plan.is_exact() || self.plan.shows(&session.value()) {
-                    selected += 1;
-                    show(view.number.0, &session);
-                }
+            if !has_more {
+                break;
             }
-        });
-        let next = last.filter(|_| looked == TURN || selected == most);
-        next.and_then(|last| last.checked_add(1))
+            self.pager.yield_now().await;
+        }
+        self.pager.start_at(first);
+        total
     }
 
-    /// Gives the connections of the same thread their turn.
-    async fn let_others(&self) {
-        self.engine.runtime().timer(Duration::ZERO).await;
-    }
-
-    /// Whether so many may be listed that the list is not to be held in memory.
-    fn is_long(&self, left: usize) -> bool {
-        let selection = self.plan.selection(0);
-        let most = self.engine.view(|views| match self.plan.is_exact() {
-            true => views.count(&selection),
-            false => views.open_count(),
-        });
-        most.min(left) as u64 > WHOLE
+    /// Shows the matching sessions of one step, `most` at most, which is at least one. Returns
+    /// whether there may be more.
+    fn step(&mut self, most: usize, mut show: impl FnMut(SessionNumber, &Session<'_>)) -> bool {
+        let (context, plan) = (&self.context, &self.plan);
+        let mut shown = 0;
+        self.pager.step(|view| {
+            let session = Session::new(context, view);
+            if plan.is_exact() || plan.matches(&session.to_value()) {
+                show(view.number, &session);
+                shown += 1;
+            }
+            match shown < most {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })
     }
 }
 
-/// A list that is being written.
+/// Writes the body of a list, part by part.
 #[derive(Debug)]
-struct Listing {
-    walk: Walk,
-    /// The number from which on it goes on; none: all are written.
-    from: Option<u64>,
-    /// How many may still be written.
+struct ListWriter {
+    scan: Scan,
+    /// Whether there may be sessions that were not looked at.
+    has_more: bool,
+    /// How many sessions may still be written.
     left: usize,
-    is_first: bool,
-    form: Form,
+    is_empty: bool,
+    style: JsonStyle,
     fields: Option<Vec<String>>,
-    /// What comes after the sessions; none: it was written.
-    end: Option<Tail>,
+    /// The end of the body, until it is written.
+    tail: Option<Tail>,
 }
 
 #[derive(Debug)]
@@ -146,103 +133,88 @@ struct Tail {
     total: Option<usize>,
 }
 
-impl Listing {
-    async fn answer(self) -> Response {
-        let is_long = self.walk.is_long(self.left);
-        let head = Bytes::from(self.head());
-        let parts = stream::unfold(self, |mut listing| async move {
-            let part = listing.next().await?;
-            Some((Ok::<_, io::Error>(Bytes::from(part)), listing))
-        });
-        let parts = stream::iter([Ok(head)]).chain(parts);
-        if is_long {
-            return Response::streaming(StatusCode::OK, JSON, parts);
-        }
-        let mut whole = Vec::new();
-        let mut parts = std::pin::pin!(parts);
-        while let Some(Ok(part)) = parts.next().await {
-            whole.extend_from_slice(&part);
-        }
-        Response::new(StatusCode::OK, JSON, whole)
-    }
-
+impl ListWriter {
     fn head(&self) -> Vec<u8> {
         let mut out = b"{".to_vec();
-        self.form.line(&mut out, 1);
-        self.form.name(&mut out, "data");
+        self.style.new_line(&mut out, 1);
+        self.style.name(&mut out, "data");
         out.push(b'[');
         out
     }
 
-    async fn next(&mut self) -> Option<Vec<u8>> {
-        let mut out = Vec::new();
-        let Some(from) = self.from.filter(|_| self.left > 0) else {
-            self.end.take()?.write(&mut out, self.form, self.is_first);
+    async fn next_part(&mut self) -> Option<Vec<u8>> {
+        if self.has_more && self.left > 0 {
+            let out = self.sessions();
+            if self.has_more {
+                self.scan.pager.yield_now().await;
+            }
             return Some(out);
-        };
-        let fields: Option<Vec<&str>> = self
-            .fields
-            .as_ref()
-            .map(|fields| fields.iter().map(String::as_str).collect());
-        let mut written = 0;
-        self.from = self.walk.turn(from, self.left, |_, session| {
-            if !self.is_first {
+        }
+        let mut out = Vec::new();
+        let tail = self.tail.take()?;
+        tail.write(&mut out, self.style, self.is_empty);
+        Some(out)
+    }
+
+    /// The sessions of one step.
+    fn sessions(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let fields = self.fields.as_ref();
+        let fields: Option<Vec<&str>> =
+            fields.map(|fields| fields.iter().map(String::as_str).collect());
+        let (style, is_empty, left) = (self.style, &mut self.is_empty, &mut self.left);
+        self.has_more = self.scan.step(*left, |_, session| {
+            if !*is_empty {
                 out.push(b',');
             }
-            self.is_first = false;
-            written += 1;
-            self.form.line(&mut out, 2);
+            *is_empty = false;
+            *left -= 1;
+            style.new_line(&mut out, 2);
             match &fields {
-                None => self.form.write(&mut out, session, 2),
+                None => style.write(&mut out, session, 2),
                 Some(fields) => {
-                    let mut resource = session.value();
-                    fields::keep(&mut resource, fields);
-                    self.form.write(&mut out, &resource, 2);
+                    let mut resource = session.to_value();
+                    fields::retain(&mut resource, fields);
+                    style.write(&mut out, &resource, 2);
                 }
             }
         });
-        self.left -= written;
-        if self.from.is_some() {
-            self.walk.let_others().await;
-        }
-        Some(out)
+        out
     }
 }
 
 impl Tail {
-    fn write(self, out: &mut Vec<u8>, form: Form, is_empty: bool) {
+    fn write(self, out: &mut Vec<u8>, style: JsonStyle, is_empty: bool) {
         if !is_empty {
-            form.line(out, 1);
+            style.new_line(out, 1);
         }
         out.extend_from_slice(b"],");
-        form.line(out, 1);
-        form.name(out, "links");
-        form.write(out, &self.links, 1);
+        style.new_line(out, 1);
+        style.name(out, "links");
+        style.write(out, &self.links, 1);
         if let Some(total) = self.total {
             out.push(b',');
-            form.line(out, 1);
-            form.name(out, "meta");
-            form.write(out, &json!({"total": total}), 1);
+            style.new_line(out, 1);
+            style.name(out, "meta");
+            style.write(out, &json!({"total": total}), 1);
         }
-        form.line(out, 0);
+        style.new_line(out, 0);
         out.push(b'}');
     }
 }
 
-/// Where the list and its other pages are.
-fn links(asked: &Asked<'_>, page: Option<Page>, total: usize) -> Value {
-    let own = format!("{}{}", asked.scene.base, asked.path);
+/// The links to the list at `own` and, if this is a page, to its other pages.
+fn links(own: &str, query: &Query, page: Option<Page>, total: usize) -> Value {
     let Some(Page { size, number }) = page else {
         return json!({"self": own});
     };
     let link = |number: usize| {
-        let mut pairs = Url::parse("http://query/").expect("it is a URL");
-        pairs
-            .query_pairs_mut()
+        let mut url = Url::parse("http://query/").expect("a valid URL");
+        url.query_pairs_mut()
             .append_pair("page[size]", &size.to_string())
             .append_pair("page[number]", &number.to_string())
-            .extend_pairs(asked.query.carried());
-        format!("{own}?{}", pairs.query().unwrap_or_default())
+            .extend_pairs(query.parts_except_page());
+        format!("{own}?{}", url.query().unwrap_or_default())
     };
     let last = total.div_ceil(size).saturating_sub(1);
     let mut links = json!({"first": link(0), "last": link(last), "self": link(number)});

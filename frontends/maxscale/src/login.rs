@@ -55,7 +55,7 @@ pub(crate) async fn auth(
     http: &Request,
     query: &Query,
 ) -> Result<Token, Fault> {
-    if query.says_yes("logout") {
+    if query.is_yes("logout") {
         return Ok(Token::Forgotten);
     }
     let peer = http.peer().ip();
@@ -79,7 +79,7 @@ pub(crate) async fn auth(
     let life = seconds.map_or(LIFE, Duration::from_secs);
     let token = accounts.jwt(&caller, "maxscale", account, life);
     let token = token.ok_or(denied)?;
-    if !query.says_yes("persist") {
+    if !query.is_yes("persist") {
         return Ok(Token::Told(token));
     }
     let age = seconds.map_or_else(String::new, |seconds| format!("; Max-Age={seconds}"));

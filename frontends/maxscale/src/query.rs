@@ -1,4 +1,4 @@
-//! What a query asks for: pure. Names are not minded by case, and the first of two wins.
+//! The query of a request. Names are case-insensitive, and the first of two equal names wins.
 
 use crate::error::Fault;
 use crate::filter::Filter;
@@ -10,10 +10,10 @@ pub(crate) struct Query {
     parts: BTreeMap<String, String>,
 }
 
-/// Which part of a list is shown.
+/// A page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Page {
-    /// How many sessions a page has; at least one.
+    /// Sessions per page; at least one.
     pub(crate) size: usize,
     /// From zero.
     pub(crate) number: usize,
@@ -30,75 +30,80 @@ impl Query {
         Self { parts }
     }
 
-    /// Whether the body is to be indented. It is unless somebody says no.
+    /// Whether the body is indented, which is the default.
     pub(crate) fn is_pretty(&self) -> bool {
         !matches!(self.part("pretty"), Some("false" | "off" | "no" | "0"))
     }
 
-    /// The part of the list; nonsense is no page.
+    /// The requested page. An invalid size or number is ignored.
     pub(crate) fn page(&self) -> Option<Page> {
-        let number = |name| self.part(name).and_then(|it| it.parse::<usize>().ok());
+        let number = |name| self.part(name).and_then(|text| text.parse::<usize>().ok());
         let size = number("page[size]").filter(|size| *size > 0)?;
         let number = number("page[number]").unwrap_or(0);
         Some(Page { size, number })
     }
 
-    /// The attributes and relationships that are asked for of resources of this type.
+    /// The sparse fieldset for resources of this type.
     pub(crate) fn fields(&self, kind: &str) -> Option<Vec<&str>> {
         let fields = self.part(&format!("fields[{kind}]"))?;
-        let fields: Vec<_> = fields.split(',').filter(|it| !it.is_empty()).collect();
+        let fields: Vec<_> = fields
+            .split(',')
+            .filter(|field| !field.is_empty())
+            .collect();
         (!fields.is_empty()).then_some(fields)
     }
 
-    /// How long a session may live on: seconds, as a C program reads them.
+    /// After how many seconds a session is closed, parsed like C's `atoi`; 0 if it is no number.
     pub(crate) fn ttl(&self) -> u64 {
         let text = self.part("ttl").unwrap_or_default().trim_start();
         let text = text.strip_prefix('+').unwrap_or(text);
-        let end = text.find(|it: char| !it.is_ascii_digit());
+        let end = text.find(|char: char| !char.is_ascii_digit());
         let digits = text.get(..end.unwrap_or(text.len())).unwrap_or_default();
         match digits {
             "" => 0,
-            digits => digits.parse().unwrap_or(MOST_SECONDS).min(MOST_SECONDS),
+            digits => digits.parse().unwrap_or(MAX_SECONDS).min(MAX_SECONDS),
         }
     }
 
-    /// Whether something is asked for by `name=yes`.
-    pub(crate) fn says_yes(&self, name: &str) -> bool {
+    /// Whether the query has `name=yes`.
+    pub(crate) fn is_yes(&self, name: &str) -> bool {
         self.part(name) == Some("yes")
     }
 
-    /// How long a token may live: seconds. What is no such time is not minded.
+    /// The lifetime of a token in seconds. An invalid one is ignored.
     pub(crate) fn max_age(&self) -> Option<u64> {
         let seconds = self.part("max-age")?.parse().ok()?;
-        (1..MOST_SECONDS).contains(&seconds).then_some(seconds)
+        (1..MAX_SECONDS).contains(&seconds).then_some(seconds)
     }
 
-    /// All that the list is filtered by.
+    /// All filters of a list.
     pub(crate) fn filters(&self) -> Result<Vec<Filter>, Fault> {
         let mut filters = Vec::new();
-        // Without a second `=` it filters by nothing.
-        if let Some((pointer, expression)) = self.part("filter").and_then(|it| it.split_once('=')) {
+        // Without a second `=` it is ignored.
+        if let Some((pointer, expression)) =
+            self.part("filter").and_then(|text| text.split_once('='))
+        {
             filters.push(Filter::by_pointer(pointer, expression)?);
         }
-        for (path, expression) in self.by_path() {
+        for (path, expression) in self.path_filters() {
             filters.push(Filter::by_path(path, expression)?);
         }
         Ok(filters)
     }
 
-    pub(crate) fn filters_by_path(&self) -> bool {
-        self.by_path().next().is_some()
+    pub(crate) fn has_path_filters(&self) -> bool {
+        self.path_filters().next().is_some()
     }
 
-    /// The parts that links to other pages repeat.
-    pub(crate) fn carried(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// Everything but the page, for links to other pages.
+    pub(crate) fn parts_except_page(&self) -> impl Iterator<Item = (&str, &str)> {
         self.parts
             .iter()
             .filter(|(name, _)| !name.starts_with("page["))
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    fn by_path(&self) -> impl Iterator<Item = (&str, &str)> {
+    fn path_filters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.parts.iter().filter_map(|(name, value)| {
             let path = name.strip_prefix("filter[")?.strip_suffix(']')?;
             Some((path, value.as_str()))
@@ -110,8 +115,8 @@ impl Query {
     }
 }
 
-/// What a C program's `int` holds.
-const MOST_SECONDS: u64 = 2_147_483_647;
+/// The largest C `int`.
+const MAX_SECONDS: u64 = 2_147_483_647;
 
 #[cfg(test)]
 mod tests {
@@ -122,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn names_are_known_in_any_case_and_the_first_of_two_wins() {
+    fn names_are_case_insensitive_and_the_first_of_two_wins() {
         let query = query("PAGE%5bSIZE%5d=2&page[size]=3&Page[Number]=4&Pretty=off");
         assert_eq!(query.page(), Some(Page { size: 2, number: 4 }));
         assert!(!query.is_pretty());
     }
 
     #[test]
-    fn a_page_needs_a_size_and_nonsense_is_no_page() {
+    fn a_page_needs_a_valid_size() {
         assert_eq!(
             query("page[size]=5").page(),
             Some(Page { size: 5, number: 0 })
@@ -146,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_read_as_a_c_program_reads_them() {
+    fn a_ttl_is_parsed_like_atoi() {
         for (text, seconds) in [
             ("ttl=5", 5),
             ("ttl=%205x", 5),
@@ -154,14 +159,14 @@ mod tests {
             ("ttl=abc", 0),
             ("ttl=", 0),
             ("", 0),
-            ("ttl=99999999999999999999", MOST_SECONDS),
+            ("ttl=99999999999999999999", MAX_SECONDS),
         ] {
             assert_eq!(query(text).ttl(), seconds, "{text}");
         }
     }
 
     #[test]
-    fn a_filter_without_a_second_equals_sign_filters_by_nothing() {
+    fn a_filter_without_a_second_equals_sign_is_ignored() {
         assert!(query("filter=abc").filters().unwrap().is_empty());
         assert_eq!(
             query("filter=id=eq(1)&filter[id]=eq(1)")
@@ -174,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn no_fields_are_all_fields() {
+    fn an_empty_fieldset_is_ignored() {
         assert_eq!(query("fields[sessions]=").fields("sessions"), None);
         let two = query("fields[sessions]=user,client/cipher");
         assert_eq!(two.fields("sessions"), Some(vec!["user", "client/cipher"]));

@@ -1,11 +1,10 @@
-//! Verbs and bodies, read and checked: pure.
+//! Methods and bodies of requests.
 
 use crate::error::Fault;
-use crate::route::Route;
 use rejoin_http::Method;
 use serde_json::Value;
 
-/// The verbs, which are known in capitals only.
+/// The method of this name, which is case-sensitive.
 pub(crate) fn known_method(name: &str) -> Option<Method> {
     Some(match name {
         "DELETE" => Method::DELETE,
@@ -19,6 +18,7 @@ pub(crate) fn known_method(name: &str) -> Option<Method> {
     })
 }
 
+/// Parses a body, which has to be an object or an array.
 pub(crate) fn parse_body(bytes: &[u8]) -> Result<Value, Fault> {
     let body: Value =
         serde_json::from_slice(bytes).map_err(|error| Fault::BodyInvalid(error.to_string()))?;
@@ -30,7 +30,7 @@ pub(crate) fn parse_body(bytes: &[u8]) -> Result<Value, Fault> {
     Err(Fault::BodyInvalid(reason))
 }
 
-/// Filters that are to be given to a session: there are none that could be.
+/// Checks the filters that a session is to have. There are none, so any name is an error.
 pub(crate) fn check_filters(filters: Option<&Value>) -> Result<(), Fault> {
     let filters = filters
         .and_then(Value::as_array)
@@ -47,17 +47,4 @@ pub(crate) fn check_filters(filters: Option<&Value>) -> Result<(), Fault> {
             Value::Object(_) | Value::String(_) => "object",
         })),
     }
-}
-
-/// `Accept` as the product has it, and `Allow` as everybody else.
-pub(crate) fn options(route: &Route) -> (String, String) {
-    let methods = route.methods();
-    let names = methods.iter().filter(|it| **it != Method::PATCH);
-    let accept: Vec<&str> = names.map(Method::as_str).collect();
-    let mut allow: Vec<&str> = methods.iter().map(Method::as_str).collect();
-    if methods.contains(&Method::GET) {
-        allow.push("HEAD");
-    }
-    allow.push("OPTIONS");
-    (accept.join(", "), allow.join(", "))
 }

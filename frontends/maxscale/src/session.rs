@@ -1,12 +1,12 @@
-//! A session's resource. What enters is a view, what leaves is written straight from it: a list
-//! has many, and a tree of values would cost each more than all else.
+//! The resource of a session, serialized straight from its view: building a tree of JSON values for
+//! every session would be the largest cost of a list.
 //!
-//! Fields stand in alphabetical order, as members do on the wire. What has to look into a resource
-//! (a filter, a sparse fieldset) makes values of it, with the same members.
+//! Fields are in alphabetical order, as members are on the wire. Filters and sparse fieldsets, which
+//! look into a resource, use [`Session::to_value`].
 
+use crate::context::{RenderContext, STATE};
+use crate::dates;
 use crate::limits::RETAINED_STATEMENTS;
-use crate::resource::{STATE, Scene};
-use crate::wire;
 use jiff::tz::TimeZone;
 use rejoin_core::{JobState, JobView, SessionView};
 use serde::Serialize;
@@ -17,30 +17,30 @@ use std::net::{IpAddr, SocketAddr};
 pub(crate) struct Session<'view> {
     attributes: Attributes<'view>,
     id: String,
-    links: Own,
+    links: SelfLink,
     relationships: Relationships<'view>,
     r#type: &'static str,
 }
 
 impl<'view> Session<'view> {
-    pub(crate) fn new(scene: &Scene, view: &'view SessionView) -> Self {
+    pub(crate) fn new(context: &RenderContext, view: &'view SessionView) -> Self {
         let id = view.number.to_string();
         Self {
-            attributes: Attributes::new(scene, view),
-            links: Own {
-                own: format!("{}sessions/{id}", scene.base),
+            attributes: Attributes::new(context, view),
+            links: SelfLink {
+                own: format!("{}sessions/{id}", context.base),
             },
             id,
             relationships: Relationships {
-                services: Services::new(scene, view),
+                services: Services::new(context, view),
             },
             r#type: "sessions",
         }
     }
 
-    /// The same as a tree, which can be looked into.
-    pub(crate) fn value(&self) -> Value {
-        value(self)
+    /// The same resource as a tree of JSON values.
+    pub(crate) fn to_value(&self) -> Value {
+        to_value(self)
     }
 }
 
@@ -48,10 +48,10 @@ impl<'view> Session<'view> {
 struct Attributes<'view> {
     client: Client,
     connected: String,
-    connections: Nothing,
+    connections: EmptyArray,
     idle: f64,
     io_activity: u8,
-    log: Nothing,
+    log: EmptyArray,
     memory: Memory,
     parameters: Parameters,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,26 +62,25 @@ struct Attributes<'view> {
     seconds_alive: f64,
     state: &'static str,
     thread: u8,
-    /// Who is not known is not named.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'view str>,
 }
 
 impl<'view> Attributes<'view> {
-    fn new(scene: &Scene, view: &'view SessionView) -> Self {
-        let statements: usize = shown(view).map(|job| job.statement.len()).sum();
+    fn new(context: &RenderContext, view: &'view SessionView) -> Self {
+        let statements: usize = shown_jobs(view).map(|job| job.statement.len()).sum();
         let idle = match view.is_busy() {
             true => 0,
-            false => scene.now.since(view.since).as_millis() / 100,
+            false => context.now.since(view.since).as_millis() / 100,
         };
-        let address: Option<SocketAddr> = view.remote.as_ref().and_then(|it| it.parse().ok());
+        let address: Option<SocketAddr> = view.remote.as_ref().and_then(|text| text.parse().ok());
         let remote = match &address {
             Some(address) => Some(Remote::Address(address.ip())),
             None => view.remote.as_deref().map(Remote::Named),
         };
         Self {
             client: Client::default(),
-            connected: wire::connected(view.created),
+            connected: dates::connected(view.created),
             connections: [],
             idle: idle as f64 / 10.0,
             io_activity: 0,
@@ -93,11 +92,11 @@ impl<'view> Attributes<'view> {
             },
             parameters: Parameters::default(),
             port: address.map(|address| address.port()),
-            queries: shown(view)
-                .map(|job| Query::new(job, view, &scene.zone))
+            queries: shown_jobs(view)
+                .map(|job| Query::new(job, view, &context.zone))
                 .collect(),
             remote,
-            seconds_alive: wire::seconds(view.created, scene.now),
+            seconds_alive: dates::seconds(view.created, context.now),
             state: STATE,
             thread: 0,
             user: view.user.as_deref(),
@@ -115,7 +114,7 @@ enum Remote<'view> {
 #[derive(Debug, Default, Serialize)]
 struct Client {
     cipher: &'static str,
-    connection_attributes: Empty,
+    connection_attributes: EmptyObject,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -128,7 +127,7 @@ struct Memory {
 
 #[derive(Debug, Default, Serialize)]
 struct Buffers {
-    backends: Empty,
+    backends: EmptyObject,
     client: ClientBuffers,
     total: u8,
 }
@@ -149,12 +148,10 @@ struct Parameters {
     log_warning: bool,
 }
 
-/// An object without members.
 #[derive(Debug, Default, Serialize)]
-struct Empty {}
+struct EmptyObject {}
 
-/// An array of nothing.
-type Nothing = [(); 0];
+type EmptyArray = [(); 0];
 
 #[derive(Debug, Serialize)]
 struct Query<'view> {
@@ -168,7 +165,7 @@ struct Query<'view> {
 
 impl<'view> Query<'view> {
     fn new(job: &'view JobView, view: &'view SessionView, zone: &TimeZone) -> Self {
-        let finished = match job.state {
+        let finished_at = match job.state {
             JobState::Finished { at, .. } => Some(at),
             _ => None,
         };
@@ -178,9 +175,9 @@ impl<'view> Query<'view> {
         };
         Self {
             command: "COM_QUERY",
-            completed: finished.map(|at| wire::received(at, zone)),
-            received: wire::received(job.since, zone),
-            responses: finished.map(response).into_iter().collect(),
+            completed: finished_at.map(|at| dates::received(at, zone)),
+            received: dates::received(job.since, zone),
+            responses: finished_at.map(response).into_iter().collect(),
             statement: &job.statement,
         }
     }
@@ -193,7 +190,7 @@ struct Response<'view> {
 }
 
 #[derive(Debug, Serialize)]
-struct Own {
+struct SelfLink {
     #[serde(rename = "self")]
     own: String,
 }
@@ -207,26 +204,26 @@ struct Relationships<'view> {
 #[derive(Debug, Serialize)]
 pub(crate) struct Services<'view> {
     data: [Service<'view>; 1],
-    links: Related,
+    links: ServicesLinks,
 }
 
 impl<'view> Services<'view> {
-    pub(crate) fn new(scene: &Scene, view: &'view SessionView) -> Self {
-        let services = format!("{}services/", scene.base);
+    pub(crate) fn new(context: &RenderContext, view: &'view SessionView) -> Self {
+        let services = format!("{}services/", context.base);
         Self {
             data: [Service {
                 id: &view.service,
                 r#type: "services",
             }],
-            links: Related {
+            links: ServicesLinks {
                 related: services.clone(),
                 own: services,
             },
         }
     }
 
-    pub(crate) fn value(&self) -> Value {
-        value(self)
+    pub(crate) fn to_value(&self) -> Value {
+        to_value(self)
     }
 }
 
@@ -237,15 +234,14 @@ struct Service<'view> {
 }
 
 #[derive(Debug, Serialize)]
-struct Related {
+struct ServicesLinks {
     related: String,
     #[serde(rename = "self")]
     own: String,
 }
 
-/// The statements that are shown of a session: those that run, then the last ones that finished,
-/// the oldest of each first.
-fn shown(view: &SessionView) -> impl Iterator<Item = &JobView> {
+/// The jobs that a session shows: the running ones, then the last finished ones, each oldest first.
+fn shown_jobs(view: &SessionView) -> impl Iterator<Item = &JobView> {
     let is_finished = |job: &&JobView| matches!(job.state, JobState::Finished { .. });
     let last = view
         .jobs()
@@ -259,8 +255,8 @@ fn shown(view: &SessionView) -> impl Iterator<Item = &JobView> {
 
 #[expect(
     clippy::expect_used,
-    reason = "all names are texts, all numbers finite"
+    reason = "all keys are strings and all numbers finite"
 )]
-fn value(resource: &impl Serialize) -> Value {
+fn to_value(resource: &impl Serialize) -> Value {
     serde_json::to_value(resource).expect("a resource is JSON")
 }

@@ -1,16 +1,15 @@
-//! For tests of whoever builds on this crate: filters without a server. What enters is a query, what
-//! leaves is what a list would show.
+//! Filters without a server, for fuzzers.
 
-use crate::filter::{Filter, Plan};
+use crate::filter::{Filter, QueryPlan};
 use crate::query::Query;
 use rejoin_http::Url;
 use serde_json::Value;
 
-/// The filters of a query, asked in both ways that lists know.
+/// The filters of a query, evaluated in both ways that lists use.
 #[derive(Clone, Debug)]
 pub struct Filters {
-    each: Vec<Filter>,
-    plan: Plan,
+    filters: Vec<Filter>,
+    plan: QueryPlan,
 }
 
 impl Filters {
@@ -18,41 +17,41 @@ impl Filters {
     ///
     /// # Errors
     ///
-    /// In the words of the answer, when a filter is refused.
+    /// With the text of the error response, if a filter is invalid.
     pub fn parse(url: &Url) -> Result<Self, String> {
         Query::parse(url)
             .filters()
-            .map(Self::of)
+            .map(Self::new)
             .map_err(|fault| fault.detail().unwrap_or_default())
     }
 
-    /// As `filter=POINTER=EXPRESSION`.
+    /// Reads `filter=POINTER=EXPRESSION`.
     ///
     /// # Errors
     ///
     /// As [`Self::parse`].
     pub fn by_pointer(pointer: &str, expression: &str) -> Result<Self, String> {
         Filter::by_pointer(pointer, expression)
-            .map(|filter| Self::of(vec![filter]))
+            .map(|filter| Self::new(vec![filter]))
             .map_err(|fault| fault.detail().unwrap_or_default())
     }
 
-    fn of(each: Vec<Filter>) -> Self {
-        let plan = Plan::new(each.clone());
-        Self { each, plan }
+    fn new(filters: Vec<Filter>) -> Self {
+        let plan = QueryPlan::new(filters.clone());
+        Self { filters, plan }
     }
 
-    /// Whether each of the filters holds of the resource.
+    /// Whether the resource matches every filter.
     #[must_use]
-    pub fn hold(&self, resource: &Value) -> bool {
-        self.each.iter().all(|filter| filter.matches(resource))
+    pub fn match_resource(&self, resource: &Value) -> bool {
+        self.filters.iter().all(|filter| filter.matches(resource))
     }
 
-    /// Whether a list shows the session's resource: the indices know its number, user and service,
-    /// and what they don't answer is asked of it.
+    /// Whether a list contains the resource: the index selects by number, user and service, and the
+    /// remaining filters look at the resource.
     #[must_use]
-    pub fn show(&self, resource: &Value) -> bool {
-        let selection = self.plan.selection(0);
+    pub fn list_contains(&self, resource: &Value) -> bool {
+        let selection = self.plan.selection();
         let number = resource["id"].as_str().and_then(|id| id.parse().ok());
         let user = resource["attributes"]["user"].as_str();
         let service = resource["relationships"]["services"]["data"][0]["id"].as_str();
@@ -61,6 +60,6 @@ impl Filters {
             && selection
                 .service
                 .is_none_or(|wanted| service == Some(wanted))
-            && self.plan.shows(resource)
+            && self.plan.matches(resource)
     }
 }

@@ -180,7 +180,7 @@ pub fn members(event: &Event, detail: Detail) -> Map<String, Value> {
     };
     if let Some(JobMode { slot, visibility }) = mode.filter(|_| detail.is_full()) {
         shown["place"] = slot_name(*slot).into();
-        shown["visibility"] = match visibility {
+        shown["audience"] = match visibility {
             Visibility::Session => "session",
             Visibility::Submitter => "submitter",
         }

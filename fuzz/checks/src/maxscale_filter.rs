@@ -40,14 +40,14 @@ impl Filter<'_> {
                     return;
                 };
                 match Filters::parse(&url) {
-                    Ok(filters) => agree(&filters, |resource| filters.hold(resource)),
+                    Ok(filters) => agree(&filters, |resource| filters.match_resource(resource)),
                     Err(words) => assert!(!words.is_empty()),
                 }
                 // The same text, with nothing in a URL's code.
                 if let Some((pointer, expression)) = query.split_once('=')
                     && let Ok(filters) = Filters::by_pointer(pointer, expression)
                 {
-                    agree(&filters, |resource| filters.hold(resource));
+                    agree(&filters, |resource| filters.match_resource(resource));
                 }
             }
             Self::Meant(pointer, asked) => {
@@ -65,8 +65,16 @@ impl Filter<'_> {
 fn agree(filters: &Filters, expected: impl Fn(&Value) -> bool) {
     for resource in &*RESOURCES {
         let expected = expected(resource);
-        assert_eq!(filters.hold(resource), expected, "asked of {resource}");
-        assert_eq!(filters.show(resource), expected, "listed, of {resource}");
+        assert_eq!(
+            filters.match_resource(resource),
+            expected,
+            "asked of {resource}"
+        );
+        assert_eq!(
+            filters.list_contains(resource),
+            expected,
+            "listed, of {resource}"
+        );
     }
 }
 

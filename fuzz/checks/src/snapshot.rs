@@ -5,7 +5,7 @@ use rejoin_core::testing::operations;
 use rejoin_core::{Limits, Projection, Record, Snapshot, State, Timestamp};
 use rejoin_log::Log;
 use rejoin_log::schema::{decode_snapshot, encode_snapshot};
-use rejoin_log::segment::{Durability, LogId, Options, Recovery, Replay, SegmentLog};
+use rejoin_log::segment::{Durability, LogId, OpenReport, Options, Replay, SegmentLog};
 use rejoin_log::testing::SimulatedDisk;
 use std::sync::{Arc, LazyLock};
 
@@ -66,7 +66,7 @@ fn open_damaged(damage: &[Damage; 2]) {
     let (recovery, folded) = open(&disk, true).1;
     assert_eq!(folded, WRITTEN.folded, "{recovery:?}");
     // One that is sound is taken before an older one is looked at.
-    assert!(recovery.passed_over.len() <= unsound, "{recovery:?}");
+    assert!(recovery.skipped_snapshots.len() <= unsound, "{recovery:?}");
     assert_eq!(recovery.snapshot.is_none(), unsound == 2, "{recovery:?}");
 }
 
@@ -106,7 +106,7 @@ static WRITTEN: LazyLock<Written> = LazyLock::new(|| {
                 .unwrap_or_else(|error| panic!("a disk without faults: {error}"));
         }
         if place < 2 {
-            log.archive()
+            log.compactor()
                 .run_once()
                 .unwrap_or_else(|error| panic!("a disk without faults: {error}"));
         }
@@ -145,7 +145,7 @@ impl Replay for Folding {
     }
 }
 
-fn open(disk: &SimulatedDisk, wants_snapshot: bool) -> (SegmentLog, (Recovery, Projection)) {
+fn open(disk: &SimulatedDisk, wants_snapshot: bool) -> (SegmentLog, (OpenReport, Projection)) {
     let mut folding = Folding {
         wants_snapshot,
         folded: Projection::new(Limits::DEFAULT),

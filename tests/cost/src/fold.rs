@@ -6,7 +6,7 @@ use rejoin_core::{
     State, SubmitJob, Timestamp, Views, Visibility,
 };
 use rejoin_engine::{Config, RecoveredState};
-use rejoin_log::segment::{Durability, LogId, Options};
+use rejoin_log::segment::{Durability, LogId, OpenOptions, Options};
 use rejoin_log::{Log, SegmentLog};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -261,7 +261,9 @@ fn open(directory: &std::path::Path, visit: &mut dyn FnMut(Record)) -> Outcome<S
         ..Options::default()
     };
     let id = LogId::from_bytes([1; 16]);
-    Ok(SegmentLog::open(directory, id, options, visit)?.0)
+    let mut observer = |record: &Record| visit(record.clone());
+    let opening = OpenOptions::directory(directory, id).options(options);
+    Ok(opening.observe(&mut observer).open_unfolded()?.0)
 }
 
 /// Spread, as random identities are.

@@ -1,6 +1,6 @@
 //! A timeout is an event: what is due is decided like any command, and logged.
 
-use crate::deadline::Deadline;
+use crate::state::deadlines::Deadline;
 use crate::{
     CloseCause, Event, InterruptCause, JobId, LeaveCause, LossCause, Sequence, SessionId,
     SessionNumber, State, Timestamp,
@@ -35,7 +35,7 @@ impl State {
                 }
                 Deadline::Job(id, job) if !closing.contains(&id) => {
                     let running = self.session(id).and_then(|session| session.job(job).ok());
-                    let told = running.map(|it| it.told_to_end(job, InterruptCause::Timeout));
+                    let told = running.map(|it| it.interrupt_event(job, InterruptCause::Timeout));
                     events.extend(told.map(|told| (id, told)));
                 }
                 Deadline::Removal(id) => events.extend(self.remove(id)),

@@ -1,7 +1,7 @@
 //! Decisions about jobs: what clients ask for, and what runners report.
 
 use super::{Decision, at_most, fewer_than};
-use crate::requests::{Known, fingerprint};
+use crate::state::idempotency::{AcceptedRequest, fingerprint};
 use crate::state::{Input, Job, Session};
 use crate::{
     Event, InterruptCause, JobId, JobSlot, Outcome, Rejection, SessionId, State, SubmitJob,
@@ -111,7 +111,9 @@ impl State {
     pub(super) fn interrupt_job(&self, session: SessionId, job: Option<JobId>) -> Decision {
         let open = self.open(session)?;
         let job = job.or(open.foreground).ok_or(Rejection::NoForegroundJob)?;
-        let told = open.job(job)?.told_to_end(job, InterruptCause::Requested);
+        let told = open
+            .job(job)?
+            .interrupt_event(job, InterruptCause::Requested);
         Ok(vec![(session, told)])
     }
 
@@ -121,7 +123,7 @@ impl State {
         self.sessions()
             .flat_map(|(id, session)| session.jobs().map(move |(job, running)| (id, job, running)))
             .filter(|(_, _, running)| running.interrupt.is_none())
-            .map(|(id, job, running)| (id, running.told_to_end(job, cause)))
+            .map(|(id, job, running)| (id, running.interrupt_event(job, cause)))
             .collect()
     }
 
@@ -145,7 +147,7 @@ impl State {
         result: Arc<str>,
     ) -> Decision {
         let running = self.open(session)?.job(job)?;
-        if running.is_cut {
+        if running.is_truncated {
             return Err(Rejection::OutputLimitReached(job));
         }
         let is_short = result.len() <= self.limits.result;
@@ -156,7 +158,7 @@ impl State {
                 result,
             }
         } else {
-            running.told_to_end(job, InterruptCause::OutputLimit)
+            running.interrupt_event(job, InterruptCause::OutputLimit)
         };
         Ok(vec![(session, event)])
     }
@@ -199,7 +201,7 @@ impl Session {
 }
 
 impl Job {
-    pub(super) fn told_to_end(&self, job: JobId, cause: InterruptCause) -> Event {
+    pub(super) fn interrupt_event(&self, job: JobId, cause: InterruptCause) -> Event {
         let private = self.mode.is_private();
         Event::InterruptRequested {
             job,
@@ -232,7 +234,7 @@ impl Job {
             ),
             Some(InterruptCause::OutputLimit) => (Outcome::Failed, message),
         };
-        if !self.is_cut {
+        if !self.is_truncated {
             return (outcome, message);
         }
         let limit = self.output_limit;
@@ -244,7 +246,7 @@ impl Job {
 }
 
 /// What a request is told whose name is known.
-fn repeated(known: Known, fingerprint: u128) -> Rejection {
+fn repeated(known: AcceptedRequest, fingerprint: u128) -> Rejection {
     if known.fingerprint == fingerprint {
         Rejection::RequestRepeated {
             job: known.job,

@@ -93,7 +93,7 @@ impl State {
                     outcome: Outcome::Lost,
                     status: LOST_STATUS,
                     message: Some(
-                        if running.is_doubtful {
+                        if running.is_uncertain {
                             ENDED_UNSEEN
                         } else {
                             ENDED
@@ -114,7 +114,7 @@ impl Session {
     pub(super) fn close(&self, session: SessionId, cause: CloseCause) -> Vec<(SessionId, Event)> {
         let mut events = vec![];
         for (job, running) in self.jobs() {
-            events.push(running.told_to_end(job, InterruptCause::SessionClosed));
+            events.push(running.interrupt_event(job, InterruptCause::SessionClosed));
             events.push(Event::JobFinished {
                 job,
                 mode: running.mode,

@@ -50,7 +50,7 @@ impl Projection {
     ///
     /// When the record cannot follow the ones before it. What was added before is unchanged.
     pub fn add(&mut self, record: &Record) -> Result<(), Violation> {
-        let number = self.state.admit_numbered(record)?;
+        let number = self.state.try_apply_numbered(record)?;
         self.views.apply_numbered(record, number);
         Ok(())
     }

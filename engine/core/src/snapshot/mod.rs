@@ -118,7 +118,7 @@ pub struct ConsumerSnapshot {
     /// How long it may stay away.
     pub timeout: Duration,
     /// Whether it may have left in a record that is lost.
-    pub is_doubtful: bool,
+    pub is_uncertain: bool,
 }
 
 /// An unfinished job, as decisions see it.
@@ -137,11 +137,11 @@ pub struct JobSnapshot {
     /// Why it was first told to end, where it was.
     pub interrupt: Option<InterruptCause>,
     /// Whether results of it are no longer logged.
-    pub is_cut: bool,
+    pub is_truncated: bool,
     /// When it is interrupted for its timeout.
     pub due: Timestamp,
     /// Whether it may have finished in a record that is lost.
-    pub is_doubtful: bool,
+    pub is_uncertain: bool,
     /// What is known of its standard input.
     pub input: InputSnapshot,
 }

@@ -3,10 +3,10 @@
 use super::{
     ClosedSnapshot, ConsumerSnapshot, InputSnapshot, JobSnapshot, SessionSnapshot, Snapshot,
 };
-use crate::closed::{Closed, ClosedSessions};
-use crate::consumers::{Consumer, Consumers};
-use crate::deadline::{Deadlines, Next};
-use crate::requests::Requests;
+use crate::state::consumers::{Consumer, Consumers};
+use crate::state::deadlines::{Deadlines, NextDeadlines};
+use crate::state::idempotency::IdempotencyKeys;
+use crate::state::retention::{ClosedSession, RetentionQueue};
 use crate::state::{Input, Job, Session, State};
 use crate::{ConsumerId, JobId, Limits, SessionId};
 use alloc::boxed::Box;
@@ -18,7 +18,7 @@ impl State {
         let mut deadlines = Deadlines::default();
         let sessions = snapshot.sessions.iter().map(|from| {
             let session = Box::new(Session::restored(from));
-            deadlines.reset(from.id, Next::default(), session.next());
+            deadlines.reset(from.id, NextDeadlines::default(), session.next());
             (from.id, session)
         });
         let sessions = sessions.collect();
@@ -26,7 +26,7 @@ impl State {
             limits,
             sessions,
             deadlines,
-            closed: ClosedSessions::restored(&snapshot.closed),
+            closed: RetentionQueue::restored(&snapshot.closed),
             last_number: snapshot.last_number,
             last_job: snapshot.last_job,
             last_at: snapshot.last_at,
@@ -72,7 +72,7 @@ impl Session {
             timeout: from.timeout,
             bytes: from.bytes,
             is_incomplete: from.is_incomplete,
-            requests: Requests::restored(&from.requests),
+            requests: IdempotencyKeys::restored(&from.requests),
         }
     }
 
@@ -117,7 +117,7 @@ impl Consumer {
             cursor: from.cursor,
             seen: from.seen,
             timeout: from.timeout,
-            is_doubtful: from.is_doubtful,
+            is_uncertain: from.is_uncertain,
         }
     }
 
@@ -126,14 +126,14 @@ impl Consumer {
             cursor,
             seen,
             timeout,
-            is_doubtful,
+            is_uncertain,
         } = *self;
         ConsumerSnapshot {
             id,
             cursor,
             seen,
             timeout,
-            is_doubtful,
+            is_uncertain,
         }
     }
 }
@@ -146,9 +146,9 @@ impl Job {
             output: from.output,
             output_limit: from.output_limit,
             interrupt: from.interrupt,
-            is_cut: from.is_cut,
+            is_truncated: from.is_truncated,
             due: from.due,
-            is_doubtful: from.is_doubtful,
+            is_uncertain: from.is_uncertain,
             input: match from.input {
                 InputSnapshot::None => Input::None,
                 InputSnapshot::Open(written) => Input::Open(written),
@@ -164,9 +164,9 @@ impl Job {
             output,
             output_limit,
             interrupt,
-            is_cut,
+            is_truncated,
             due,
-            is_doubtful,
+            is_uncertain,
             input,
         } = *self;
         JobSnapshot {
@@ -176,9 +176,9 @@ impl Job {
             output,
             output_limit,
             interrupt,
-            is_cut,
+            is_truncated,
             due,
-            is_doubtful,
+            is_uncertain,
             input: match input {
                 Input::None => InputSnapshot::None,
                 Input::Open(written) => InputSnapshot::Open(written),
@@ -188,7 +188,7 @@ impl Job {
     }
 }
 
-impl ClosedSessions {
+impl RetentionQueue {
     fn restored(from: &[ClosedSnapshot]) -> Self {
         let mut closed = Self::default();
         for &ClosedSnapshot {
@@ -198,7 +198,7 @@ impl ClosedSessions {
             bytes,
         } in from
         {
-            let session = Closed {
+            let session = ClosedSession {
                 last_sequence,
                 at,
                 bytes,
@@ -210,7 +210,7 @@ impl ClosedSessions {
 
     fn snapshot(&self) -> Vec<ClosedSnapshot> {
         let sessions = self.iter().map(|(id, closed)| {
-            let Closed {
+            let ClosedSession {
                 last_sequence,
                 at,
                 bytes,

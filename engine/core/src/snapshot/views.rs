@@ -1,7 +1,7 @@
 //! The views to plain values and back.
 
 use super::{Snapshot, ViewSnapshot};
-use crate::views::{Cursors, Gaps, Jobs, Lists, Removals, SessionView, Views};
+use crate::views::{Cursors, Gaps, Jobs, Lists, SessionView, Tombstones, Views};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ impl Views {
             numbers,
             lists,
             ended: snapshot.ended.into(),
-            removals: Removals::restored(snapshot.removals),
+            removals: Tombstones::restored(snapshot.removals),
             revision: snapshot.revision,
             changed: snapshot.changed,
         }

@@ -124,7 +124,7 @@ fn step(
 
 fn add(state: &mut State, views: &mut Views, record: &Record) {
     assert_eq!(
-        state.check(record),
+        state.validate(record),
         Ok(()),
         "promise 5: behind a declared gap, {record:?} is refused"
     );

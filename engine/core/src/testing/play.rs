@@ -72,7 +72,7 @@ pub fn play(operations: &[(i64, Operation)]) {
     let mut replayed = State::new(LIMITS);
     let mut replayed_views = Views::default();
     for record in &log {
-        assert_eq!(replayed.check(record), Ok(()), "promise 1");
+        assert_eq!(replayed.validate(record), Ok(()), "promise 1");
         replayed.apply(record);
         replayed_views.apply(record);
     }

@@ -1,7 +1,7 @@
 //! How far each consumer of a session has come.
 
-use crate::blocks::{Blocks, Kept};
-use crate::packed::{PackedId, PackedSequence};
+use crate::collections::packed::{PackedId, PackedSequence};
+use crate::collections::{ChunkedVec, Entry};
 use crate::{ConsumerId, Event, Record, Sequence};
 
 /// Somebody who reads a session.
@@ -14,9 +14,9 @@ pub struct ConsumerView {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Cursors(Blocks<Cursor>);
+pub(crate) struct Cursors(ChunkedVec<Cursor>);
 
-/// How they came into blocks says nothing.
+/// How they came into chunks says nothing.
 impl PartialEq for Cursors {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
@@ -84,14 +84,14 @@ struct Cursor {
     cursor: PackedSequence,
 }
 
-impl Kept for Cursor {
-    type Shared = ();
+impl Entry for Cursor {
+    type Summary = ();
 
     fn id(&self) -> ConsumerId {
         self.id.into()
     }
 
-    fn sum_up((): &mut (), _: &[Self]) {}
+    fn summarize((): &mut (), _: &[Self]) {}
 }
 
 impl Cursor {

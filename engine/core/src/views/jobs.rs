@@ -1,7 +1,7 @@
 //! The jobs of a session: all that run, and the last ones that finished.
 
+use crate::VecMap;
 use crate::limits::{REMEMBERED_JOBS, SHOWN_STATEMENT};
-use crate::vec_map::VecMap;
 use crate::{Event, JobId, JobMode, Outcome, Record, Sequence, Timestamp};
 use alloc::sync::Arc;
 use alloc::vec::Vec;

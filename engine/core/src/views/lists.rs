@@ -1,8 +1,8 @@
 //! The open sessions in order, and by what lists select them: kept up to date record by record.
 
 use super::SessionView;
-use super::numbers::Numbers;
 use crate::SessionNumber;
+use crate::collections::RankSet;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::ops::RangeInclusive;
@@ -44,11 +44,11 @@ impl Default for Selection<'_> {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lists {
-    all: Numbers,
-    users: BTreeMap<Arc<str>, Numbers>,
-    services: BTreeMap<Arc<str>, Numbers>,
-    busy: Numbers,
-    idle: Numbers,
+    all: RankSet,
+    users: BTreeMap<Arc<str>, RankSet>,
+    services: BTreeMap<Arc<str>, RankSet>,
+    busy: RankSet,
+    idle: RankSet,
 }
 
 impl Lists {
@@ -129,7 +129,7 @@ impl Lists {
     }
 
     /// The sets that a selection is the intersection of, the smallest first. None: one is empty.
-    fn sets(&self, selection: &Selection<'_>) -> Option<(&Numbers, [Option<&Numbers>; 2])> {
+    fn sets(&self, selection: &Selection<'_>) -> Option<(&RankSet, [Option<&RankSet>; 2])> {
         let user = match selection.user {
             Some(user) => Some(self.users.get(user)?),
             None => None,
@@ -142,14 +142,14 @@ impl Lists {
             .busy
             .map(|busy| if busy { &self.busy } else { &self.idle });
         let mut sets = [user, service, state];
-        sets.sort_by_key(|set| set.map_or(usize::MAX, Numbers::len));
+        sets.sort_by_key(|set| set.map_or(usize::MAX, RankSet::len));
         let [first, others @ ..] = sets;
         Some((first.unwrap_or(&self.all), others))
     }
 
     fn walk<'a>(
-        first: &'a Numbers,
-        others: [Option<&'a Numbers>; 2],
+        first: &'a RankSet,
+        others: [Option<&'a RankSet>; 2],
         from: u64,
         to: u64,
     ) -> impl Iterator<Item = u64> + 'a {
@@ -159,7 +159,7 @@ impl Lists {
             .filter(move |number| others.iter().flatten().all(|it| it.contains(*number)))
     }
 
-    fn state(&mut self, busy: bool) -> &mut Numbers {
+    fn state(&mut self, busy: bool) -> &mut RankSet {
         if busy { &mut self.busy } else { &mut self.idle }
     }
 
@@ -173,7 +173,7 @@ impl Lists {
     }
 }
 
-fn remove(index: &mut BTreeMap<Arc<str>, Numbers>, key: &Arc<str>, number: u64) {
+fn remove(index: &mut BTreeMap<Arc<str>, RankSet>, key: &Arc<str>, number: u64) {
     if let Some(numbers) = index.get_mut(key) {
         numbers.remove(number);
         if numbers.is_empty() {

@@ -6,9 +6,8 @@ mod cursors;
 mod gaps;
 mod jobs;
 mod lists;
-mod numbers;
-mod removals;
 mod sessions;
+mod tombstones;
 
 pub use cursors::ConsumerView;
 pub use gaps::Gaps;
@@ -19,7 +18,7 @@ pub use sessions::SessionView;
 pub(crate) use cursors::Cursors;
 pub(crate) use jobs::Jobs;
 pub(crate) use lists::Lists;
-pub(crate) use removals::Removals;
+pub(crate) use tombstones::Tombstones;
 
 use crate::limits::REMEMBERED_SESSIONS;
 use crate::{Event, LossCause, Record, Sequence, SessionId, SessionNumber, Timestamp};
@@ -35,7 +34,7 @@ pub struct Views {
     pub(crate) numbers: BTreeMap<SessionId, SessionNumber>,
     pub(crate) lists: Lists,
     pub(crate) ended: VecDeque<SessionId>,
-    pub(crate) removals: Removals,
+    pub(crate) removals: Tombstones,
     pub(crate) revision: u64,
     pub(crate) changed: Timestamp,
 }

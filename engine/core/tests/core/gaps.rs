@@ -45,7 +45,7 @@ impl Told {
 
     #[track_caller]
     fn add(mut self, record: &Record) -> Self {
-        assert_eq!(self.state.check(record), Ok(()));
+        assert_eq!(self.state.validate(record), Ok(()));
         self.state.apply(record);
         self.views.apply(record);
         self.last = record.sequence;
@@ -72,7 +72,7 @@ impl Told {
 
     #[track_caller]
     fn objects(&self, event: Event, reason: &str) {
-        let violation = self.state.check(&self.record(event)).unwrap_err();
+        let violation = self.state.validate(&self.record(event)).unwrap_err();
         assert_eq!(violation.reason, reason);
     }
 
@@ -143,7 +143,7 @@ fn a_gap_says_exactly_what_is_missing() {
             cause: LossCause::Damage,
         })
     };
-    assert_eq!(told.state.check(&gap(5, 3, 5)), Ok(()));
+    assert_eq!(told.state.validate(&gap(5, 3, 5)), Ok(()));
     for wrong in [
         gap(5, 2, 5),
         gap(5, 4, 5),
@@ -151,7 +151,7 @@ fn a_gap_says_exactly_what_is_missing() {
         gap(3, 3, 5),
         gap(2, 3, 2),
     ] {
-        assert!(told.state.check(&wrong).is_err(), "{wrong:?}");
+        assert!(told.state.validate(&wrong).is_err(), "{wrong:?}");
     }
     let told = told.lose(3).then(Event::SessionResumed);
     let view = told.views.session(SESSION).unwrap();
@@ -264,6 +264,6 @@ fn another_session_is_held_to_all_rules() {
         event: result(1),
         ..created
     };
-    let violation = told.state.check(&started).unwrap_err();
+    let violation = told.state.validate(&started).unwrap_err();
     assert_eq!(violation.reason, "its job is not running");
 }

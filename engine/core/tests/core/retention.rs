@@ -135,7 +135,7 @@ fn what_is_left_of_a_removed_session_says_so_and_no_number_is_used_again() {
     for step in &steps {
         assert_eq!(step.record.event.removes_before(), Some(Sequence(3)));
         assert_eq!(step.record.sequence, Sequence(3));
-        assert_eq!(replayed.check(&step.record), Ok(()));
+        assert_eq!(replayed.validate(&step.record), Ok(()));
         replayed.apply(&step.record);
         views.apply(&step.record);
     }
@@ -165,7 +165,7 @@ fn a_beginning_of_a_removed_session_is_no_session() {
     let mut state = State::new(Limits::DEFAULT);
     let mut views = Views::default();
     for record in [beginning, removal] {
-        assert_eq!(state.check(&record), Ok(()));
+        assert_eq!(state.validate(&record), Ok(()));
         state.apply(&record);
         views.apply(&record);
     }

@@ -113,7 +113,7 @@ fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
         put_number(out, it.cursor.0);
         put_instant(out, it.seen);
         put_duration(out, it.timeout);
-        out.push(u8::from(it.is_doubtful));
+        out.push(u8::from(it.is_uncertain));
     });
     put_list(out, jobs, |out, it| {
         put_job(out, it.id);
@@ -122,9 +122,9 @@ fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
         put_number(out, it.output);
         put_number(out, it.output_limit);
         put_optional(out, it.interrupt, |out, cause| out.push(cause.code()));
-        out.push(u8::from(it.is_cut));
+        out.push(u8::from(it.is_truncated));
         put_instant(out, it.due);
-        out.push(u8::from(it.is_doubtful));
+        out.push(u8::from(it.is_uncertain));
         match it.input {
             InputSnapshot::None => out.push(NONE),
             InputSnapshot::Open(written) => {
@@ -161,7 +161,7 @@ fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
                 cursor: sequence(parts, "consumer.cursor")?,
                 seen: parts.timestamp("consumer.seen")?,
                 timeout: parts.duration("consumer.timeout")?,
-                is_doubtful: flag(parts, "consumer.is_doubtful")?,
+                is_uncertain: flag(parts, "consumer.is_uncertain")?,
             })
         })?,
         jobs: list(parts, "session.jobs", |parts| {
@@ -172,9 +172,9 @@ fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
                 output: parts.number("job.output")?,
                 output_limit: parts.number("job.output_limit")?,
                 interrupt: parts.optional("job.interrupt", Parts::choice)?,
-                is_cut: flag(parts, "job.is_cut")?,
+                is_truncated: flag(parts, "job.is_truncated")?,
                 due: parts.timestamp("job.due")?,
-                is_doubtful: flag(parts, "job.is_doubtful")?,
+                is_uncertain: flag(parts, "job.is_uncertain")?,
                 input: input(parts)?,
             })
         })?,

@@ -4,13 +4,13 @@
 //! All are parts or multiples of [`Options::segment_bytes`](super::Options::segment_bytes), so that
 //! they fit however long segments are.
 
-/// A history segment takes in what follows it until it is so many times as long as a segment.
+/// A compacted segment takes in what follows it until it is so many times as long as a segment.
 ///
 /// More would make a log of fewer files, and each record would be copied more often: at most so
 /// many times before its file has its final length.
-pub(crate) const HISTORY_SEGMENTS: u64 = 4;
+pub(crate) const COMPACTED_SEGMENTS: u64 = 4;
 
-/// A history segment is rewritten when one part in so many of it is of removed sessions.
+/// A compacted segment is rewritten when one part in so many of it is of removed sessions.
 ///
 /// So at most a third is added to what is kept, and at most three bytes are copied to gain one.
 pub(crate) const REMOVABLE_PART: u64 = 4;

@@ -18,16 +18,16 @@ mod scan;
 mod verify;
 mod write;
 
-pub use compact::{Archive, Round};
+pub use compact::{CompactionStats, Compactor};
 pub use error::{Damage, OpenError};
 pub use format::header::{FORMAT_VERSION, LogId};
 pub use open::open_options::{OpenOptions, Opened, READ_ONLY_BYTES};
-pub use open::recovery::{PassedOver, Recovery};
+pub use open::recovery::{OpenReport, SkippedSnapshot};
 pub use open::replay::Replay;
 pub use options::{Durability, MAX_BATCH_BYTES, MAX_SEGMENT_BYTES, Options};
-pub use scan::segment::Torn;
-pub use verify::{DamagedPlace, DeclaredGap, Findings, Missing, verify};
-pub use write::metrics::Numbers;
+pub use scan::segment::TornTail;
+pub use verify::{DamagedPlace, DeclaredGap, MissingRecords, VerifyReport, verify};
+pub use write::metrics::LogMetrics;
 
 use crate::disk::{Directory, Disk, DiskLock};
 use crate::log::{AppendError, Log, LogReader};
@@ -65,7 +65,7 @@ use write::writer::{Batch, Failure, Writer};
 ///     event: Event::SessionResumed,
 /// };
 ///
-/// let (mut log, _) = SegmentLog::open(directory, id, options, &mut |_| {})?;
+/// let (mut log, _) = OpenOptions::directory(directory, id).options(options).open_unfolded()?;
 /// log.append(&[Arc::new(record.clone())])?;
 /// log.close()?;
 ///
@@ -82,7 +82,7 @@ use write::writer::{Batch, Failure, Writer};
 pub struct SegmentLog {
     writer: Writer,
     state: State,
-    /// Held by a round of the archive, too, as long as it goes on.
+    /// Pinned by a round of the archive, too, as long as it goes on.
     lock: Option<Arc<dyn DiskLock>>,
 }
 
@@ -116,7 +116,7 @@ impl SegmentLog {
         new_id: LogId,
         options: Options,
         visit: &mut dyn FnMut(Record),
-    ) -> Result<(Self, Recovery), OpenError> {
+    ) -> Result<(Self, OpenReport), OpenError> {
         let disk = Directory::open(directory).map_err(|error| io_error(directory, error))?;
         Self::open_on(Arc::new(disk), new_id, options, visit)
     }
@@ -134,7 +134,7 @@ impl SegmentLog {
         new_id: LogId,
         options: Options,
         replay: &mut dyn Replay,
-    ) -> Result<(Self, Recovery), OpenError> {
+    ) -> Result<(Self, OpenReport), OpenError> {
         let disk = Directory::open(directory).map_err(|error| io_error(directory, error))?;
         Self::open_replaying_on(Arc::new(disk), new_id, options, replay)
     }
@@ -149,7 +149,7 @@ impl SegmentLog {
         new_id: LogId,
         options: Options,
         mut visit: &mut dyn FnMut(Record),
-    ) -> Result<(Self, Recovery), OpenError> {
+    ) -> Result<(Self, OpenReport), OpenError> {
         Self::open_replaying_on(disk, new_id, options, &mut visit)
     }
 
@@ -163,7 +163,7 @@ impl SegmentLog {
         new_id: LogId,
         options: Options,
         replay: &mut dyn Replay,
-    ) -> Result<(Self, Recovery), OpenError> {
+    ) -> Result<(Self, OpenReport), OpenError> {
         Self::open_recovered(disk, new_id, options, replay)
     }
 
@@ -172,7 +172,7 @@ impl SegmentLog {
         new_id: LogId,
         options: Options,
         replay: &mut dyn Replay,
-    ) -> Result<(Self, Recovery), OpenError> {
+    ) -> Result<(Self, OpenReport), OpenError> {
         let options = Options {
             segment_bytes: options.segment_bytes.min(MAX_SEGMENT_BYTES),
             ..options
@@ -213,8 +213,8 @@ impl SegmentLog {
     /// Who rewrites what is sealed in the order of sessions, and makes snapshots, on another
     /// thread. There should be one at a time.
     #[must_use]
-    pub fn archive(&self) -> Archive {
-        Archive::new(
+    pub fn compactor(&self) -> Compactor {
+        Compactor::new(
             Arc::clone(&self.writer.disk),
             Arc::clone(&self.writer.shared),
             self.lock.as_ref().map(Arc::downgrade),
@@ -231,7 +231,7 @@ impl SegmentLog {
 
     /// What is counted while the log is written, now and later.
     #[must_use]
-    pub fn numbers(&self) -> Arc<Numbers> {
+    pub fn numbers(&self) -> Arc<LogMetrics> {
         Arc::clone(&self.writer.numbers)
     }
 
@@ -284,7 +284,7 @@ impl Log for SegmentLog {
         sealed.map_err(|failure| self.fail(failure))?;
         self.state = State::Closed;
         self.writer.spares.stop();
-        self.writer.shared.sealings.end();
+        self.writer.shared.seal_signal.end();
         self.lock = None;
         Ok(())
     }
@@ -294,6 +294,6 @@ impl Drop for SegmentLog {
     /// The archive must not go on changing a directory that somebody else may open: a round that
     /// is under way holds the lock until it has stopped.
     fn drop(&mut self) {
-        self.writer.shared.sealings.end();
+        self.writer.shared.seal_signal.end();
     }
 }

@@ -1,6 +1,6 @@
 //! How a segment log is to be run, and the bounds of its format.
 
-/// The largest batch: frames of more bytes in one append are refused. Recovery holds one batch in
+/// The largest batch: frames of more bytes in one append are refused. OpenReport holds one batch in
 /// memory.
 pub const MAX_BATCH_BYTES: usize = 1024 * 1024 * 1024;
 

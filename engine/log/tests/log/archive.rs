@@ -27,7 +27,7 @@ fn run(disk: &SimulatedDisk, batches: &[Batch]) -> Outcome {
     let Ok(mut opened) = open_only(disk, SMALL) else {
         return outcome;
     };
-    let archive = opened.log.archive();
+    let archive = opened.log.compactor();
     for (place, batch) in batches.iter().enumerate() {
         // What is refused for want of room is tried again.
         let appended = match opened.log.append(batch) {
@@ -120,7 +120,7 @@ fn a_reader_goes_on_while_the_archive_works() {
                 assert_eq!(read, before);
             }
         });
-        let archive = log.archive();
+        let archive = log.compactor();
         for _ in 0..5 {
             archive.run_once().unwrap();
         }
@@ -132,7 +132,7 @@ fn a_reader_goes_on_while_the_archive_works() {
 fn a_round_on_its_own_thread_ends_with_the_log() {
     let disk = SimulatedDisk::new();
     let mut log = open_only(&disk, SMALL).unwrap().log;
-    let archive = log.archive();
+    let archive = log.compactor();
     let (told, rounds) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
         archive.run(0, |outcome| told.send(outcome.unwrap()).unwrap());
@@ -187,7 +187,7 @@ fn whenever_the_power_goes_nothing_is_lost_or_doubled() {
             let before = disk.operations();
             disk.die(before + operation % 60);
             if let Ok((log, _, _)) = resume(&disk, SMALL) {
-                let _ = log.archive().run_once();
+                let _ = log.compactor().run_once();
             }
             disk.power_cut(Survival::seeded(operation + 1));
             outcome.check(&disk);
@@ -207,8 +207,8 @@ fn a_failed_sync_of_the_directory_takes_no_name_away_that_is_relied_on() {
         let (log, _, _) = resume(&disk, SMALL).unwrap_or_else(|error| {
             panic!("operation {operation}: {error}; {:?}", disk.file_names())
         });
-        let _ = log.archive().run_once();
-        let _ = log.archive().run_once();
+        let _ = log.compactor().run_once();
+        let _ = log.compactor().run_once();
         drop(log);
         let records = open(&disk, SMALL).unwrap().records;
         outcome.check_records(&records);
@@ -245,8 +245,8 @@ fn a_damaged_snapshot_is_passed_over_and_the_one_before_it_is_taken() {
         damaged.put(newer, &flipped);
         let (_, recovery, resumed) = resume(&damaged, SMALL).unwrap();
         assert_eq!(resumed.folded, expected, "byte {byte}");
-        assert_eq!(recovery.passed_over.len(), 1);
-        assert!(recovery.passed_over[0].file.ends_with(newer));
+        assert_eq!(recovery.skipped_snapshots.len(), 1);
+        assert!(recovery.skipped_snapshots[0].file.ends_with(newer));
         assert!(older.starts_with(&format!("{:020}", recovery.snapshot.unwrap())));
     }
     // Where nothing was removed, the records say it all.
@@ -255,7 +255,10 @@ fn a_damaged_snapshot_is_passed_over_and_the_one_before_it_is_taken() {
         damaged.put(name, b"nonsense");
     }
     let (_, recovery, resumed) = resume(&damaged, SMALL).unwrap();
-    assert_eq!((recovery.snapshot, recovery.passed_over.len()), (None, 2));
+    assert_eq!(
+        (recovery.snapshot, recovery.skipped_snapshots.len()),
+        (None, 2)
+    );
     assert_eq!(resumed.folded, expected);
 }
 

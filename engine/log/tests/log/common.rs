@@ -2,11 +2,11 @@
 #![allow(dead_code, reason = "every test uses another part of it")]
 
 use rejoin_core::testing::operations;
-use rejoin_core::{
-    Limits, Projection, Record, Retention, Sequence, SessionId, Snapshot, State, Timestamp,
-};
+use rejoin_core::{Limits, Projection, Record, Retention, Sequence, SessionId, State, Timestamp};
 use rejoin_log::disk::Disk;
-use rejoin_log::segment::{Durability, LogId, OpenError, Options, Recovery, Replay, SegmentLog};
+use rejoin_log::segment::{
+    Durability, LogId, OpenError, OpenOptions, OpenReport, Options, SegmentLog,
+};
 use rejoin_log::testing::{SimulatedDisk, record};
 use rejoin_log::{Log, LogReader, ReadLimit};
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ pub(crate) type Batch = Vec<Arc<Record>>;
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) log: SegmentLog,
-    pub(crate) recovery: Recovery,
+    pub(crate) recovery: OpenReport,
     /// What was replayed.
     pub(crate) records: Vec<Record>,
 }
@@ -48,9 +48,10 @@ pub(crate) fn open(disk: &SimulatedDisk, options: Options) -> Result<Opened, Ope
 pub(crate) fn open_only(disk: &SimulatedDisk, options: Options) -> Result<Opened, OpenError> {
     let mut records = Vec::new();
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    let (log, recovery) = SegmentLog::open_on(disk, ID, options, &mut |record| {
-        records.push(record);
-    })?;
+    let (log, recovery) = OpenOptions::disk(disk, ID)
+        .options(options)
+        .observe(&mut |record| records.push(record.clone()))
+        .open_unfolded()?;
     assert_eq!(recovery.records, records.len() as u64);
     Ok(Opened {
         log,
@@ -186,31 +187,17 @@ pub(crate) struct Resuming {
     pub(crate) told: usize,
 }
 
-impl Replay for Resuming {
-    fn wants_snapshot(&self) -> bool {
-        true
-    }
-
-    fn restore(&mut self, snapshot: Snapshot) {
-        self.folded = Projection::restored(Limits::DEFAULT, snapshot);
-    }
-
-    fn add(&mut self, record: &Record) {
-        self.folded.add(record).unwrap();
-        self.told += 1;
-    }
-}
-
 /// Opens a log from its newest snapshot on.
 pub(crate) fn resume(
     disk: &SimulatedDisk,
     options: Options,
-) -> Result<(SegmentLog, Recovery, Resuming), OpenError> {
-    let mut resuming = Resuming {
-        folded: Projection::new(Limits::DEFAULT),
-        told: 0,
-    };
+) -> Result<(SegmentLog, OpenReport, Resuming), OpenError> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    let (log, recovery) = SegmentLog::open_replaying_on(disk, ID, options, &mut resuming)?;
+    let (log, folded, recovery) = OpenOptions::disk(disk, ID)
+        .options(options)
+        .open()?
+        .into_parts();
+    let told = usize::try_from(recovery.replayed).unwrap();
+    let resuming = Resuming { folded, told };
     Ok((log, recovery, resuming))
 }

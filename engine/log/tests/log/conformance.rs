@@ -1,6 +1,6 @@
 //! Every log of this crate passes the suite.
 
-use rejoin_log::segment::{LogId, Options, SegmentLog};
+use rejoin_log::segment::{LogId, OpenOptions, Options};
 use rejoin_log::testing::SimulatedDisk;
 use rejoin_log::{Log, MemoryLog};
 use std::sync::Arc;
@@ -8,7 +8,10 @@ use std::sync::Arc;
 fn on_simulated_disk(options: Options) -> Box<dyn Log> {
     let disk = Arc::new(SimulatedDisk::new());
     let id = LogId::from_bytes([1; 16]);
-    let (log, _) = SegmentLog::open_on(disk, id, options, &mut |_| {}).unwrap();
+    let (log, _) = OpenOptions::disk(disk, id)
+        .options(options)
+        .open_unfolded()
+        .unwrap();
     Box::new(log)
 }
 
@@ -29,7 +32,10 @@ mod segment {
             let directory = directory.path().join(format!("{count}/log"));
             let id = LogId::from_bytes([1; 16]);
             let options = Options::default();
-            let (log, _) = SegmentLog::open(&directory, id, options, &mut |_| {}).unwrap();
+            let (log, _) = OpenOptions::directory(&directory, id)
+                .options(options)
+                .open_unfolded()
+                .unwrap();
             Box::new(log)
         }
     });

@@ -1,9 +1,9 @@
-//! Torn or damaged? Every byte of small logs is cut off, flipped and zeroed in turn.
+//! TornTail or damaged? Every byte of small logs is cut off, flipped and zeroed in turn.
 
 use crate::common::{Batch, LARGE, SMALL, batches, copy, disk_with, flat, last_segment, open};
 use rejoin_core::Sequence;
 use rejoin_log::disk::Disk;
-use rejoin_log::segment::{Damage, Durability, OpenError, Options};
+use rejoin_log::segment::{Damage, Durability, OpenError, OpenOptions, Options};
 use rejoin_log::testing::{SimulatedDisk, record, session};
 use rejoin_log::{Log, ReadError, ReadLimit};
 
@@ -252,7 +252,10 @@ fn a_segment_of_another_log_is_damage() {
     let other = SimulatedDisk::new();
     let id = rejoin_log::segment::LogId::from_bytes([1; 16]);
     let boxed = std::sync::Arc::new(other.clone());
-    let (mut log, _) = rejoin_log::SegmentLog::open_on(boxed, id, SMALL, &mut |_| {}).unwrap();
+    let (mut log, _) = OpenOptions::disk(boxed, id)
+        .options(SMALL)
+        .open_unfolded()
+        .unwrap();
     for batch in batches(30) {
         log.append(&batch).unwrap();
     }

@@ -3,7 +3,7 @@
 use crate::common::{Batch, ID, batches, flat, read_all};
 use rejoin_core::{Record, Sequence};
 use rejoin_log::disk::Directory;
-use rejoin_log::segment::{Durability, OpenError, Options, Recovery};
+use rejoin_log::segment::{Durability, OpenError, OpenOptions, OpenReport, Options};
 use rejoin_log::testing::{record, session};
 use rejoin_log::{Log, ReadLimit, SegmentLog};
 use std::os::unix::fs::PermissionsExt;
@@ -15,10 +15,13 @@ const OPTIONS: Options = Options {
     zero_ahead: true,
 };
 
-fn open(directory: &Path) -> (SegmentLog, Recovery, Vec<Record>) {
+fn open(directory: &Path) -> (SegmentLog, OpenReport, Vec<Record>) {
     let mut records = Vec::new();
-    let (log, recovery) =
-        SegmentLog::open(directory, ID, OPTIONS, &mut |record| records.push(record)).unwrap();
+    let (log, recovery) = OpenOptions::directory(directory, ID)
+        .options(OPTIONS)
+        .observe(&mut |record| records.push(record.clone()))
+        .open_unfolded()
+        .unwrap();
     (log, recovery, records)
 }
 
@@ -81,7 +84,10 @@ fn a_log_goes_on_over_many_segments_and_openings() {
 fn a_second_opener_is_told_which_directory_is_in_use() {
     let directory = tempfile::tempdir().unwrap();
     let (mut log, _, _) = open(directory.path());
-    let error = SegmentLog::open(directory.path(), ID, OPTIONS, &mut |_| {}).unwrap_err();
+    let error = OpenOptions::directory(directory.path(), ID)
+        .options(OPTIONS)
+        .open_unfolded()
+        .unwrap_err();
     let OpenError::Locked { directory: named } = &error else {
         panic!("{error}");
     };
@@ -118,7 +124,10 @@ fn a_lock_that_a_dying_process_still_holds_is_waited_for() {
 #[test]
 fn a_path_that_is_a_file_is_named_and_left_alone() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let error = SegmentLog::open(file.path(), ID, OPTIONS, &mut |_| {}).unwrap_err();
+    let error = OpenOptions::directory(file.path(), ID)
+        .options(OPTIONS)
+        .open_unfolded()
+        .unwrap_err();
     let OpenError::Io { path, source } = error else {
         panic!("{error}");
     };
@@ -157,7 +166,10 @@ fn what_a_dead_process_was_preparing_is_tidied_up() {
         zero_ahead: false,
         ..OPTIONS
     };
-    let (mut log, _) = SegmentLog::open(directory.path(), ID, options, &mut |_| {}).unwrap();
+    let (mut log, _) = OpenOptions::directory(directory.path(), ID)
+        .options(options)
+        .open_unfolded()
+        .unwrap();
     log.append(&[record(1, 2)]).unwrap();
     log.close().unwrap();
     assert_eq!(

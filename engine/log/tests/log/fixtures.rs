@@ -4,7 +4,7 @@
 use crate::common::{LARGE, SMALL, batches, disk_with, flat, open, resume, story_keeping};
 use rejoin_core::{Event, JobId, LossCause, Record, Retention, Sequence, SessionNumber, Timestamp};
 use rejoin_log::ReadError;
-use rejoin_log::segment::{Findings, OpenError, verify};
+use rejoin_log::segment::{OpenError, VerifyReport, verify};
 use rejoin_log::testing::{SimulatedDisk, record, session};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -135,7 +135,7 @@ fn the_logs_of_format_1_are_verified_sound_torn_and_damaged() {
     assert_eq!(told, expected);
 }
 
-fn verified(disk: &SimulatedDisk) -> (Findings, Vec<Record>) {
+fn verified(disk: &SimulatedDisk) -> (VerifyReport, Vec<Record>) {
     let mut told = Vec::new();
     let found = verify(disk, &mut |record| told.push(record), &mut |_, _| {});
     (found.unwrap(), told)
@@ -169,7 +169,11 @@ fn a_log_of_format_1_that_was_put_in_order_opens() {
     let (log, recovery, resumed) = resume(&disk, SMALL).unwrap();
     assert_eq!((recovery.records, recovery.removed), HISTORY);
     // Its snapshots are of version 1: passed over, and no damage.
-    let reasons: Vec<_> = recovery.passed_over.iter().map(|it| &it.reason).collect();
+    let reasons: Vec<_> = recovery
+        .skipped_snapshots
+        .iter()
+        .map(|it| &it.reason)
+        .collect();
     assert_eq!(reasons, ["it is of version 1; this version reads 2"; 2]);
     drop(log);
     // A snapshot that is none is passed over as well, and leads to the same state.
@@ -179,7 +183,7 @@ fn a_log_of_format_1_that_was_put_in_order_opens() {
         }
     }
     let (log, recovery, again) = resume(&disk, SMALL).unwrap();
-    assert_eq!(recovery.passed_over.len(), 2);
+    assert_eq!(recovery.skipped_snapshots.len(), 2);
     assert_eq!(again.folded.state(), resumed.folded.state());
     for record in &told {
         let read = rejoin_log::Log::reader(&log).read(
@@ -230,7 +234,7 @@ fn snapshot_of_today() -> (String, Vec<u8>) {
     let disk = directory("history");
     let before = disk.file_names();
     let (log, _, _) = resume(&disk, SMALL).unwrap();
-    log.archive().run_once().unwrap();
+    log.compactor().run_once().unwrap();
     let mut made = disk.file_names();
     made.retain(|name| name.ends_with(".snapshot") && !before.contains(name));
     let [name] = &made[..] else {
@@ -248,7 +252,7 @@ fn this_version_puts_a_log_in_order() {
     };
     let disk = SimulatedDisk::new();
     let mut log = open(&disk, SMALL).unwrap().log;
-    let archive = log.archive();
+    let archive = log.compactor();
     for (place, batch) in story_keeping(3, 200, retention).iter().enumerate() {
         rejoin_log::Log::append(&mut log, batch).unwrap();
         if place % 50 == 49 {

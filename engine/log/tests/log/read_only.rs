@@ -2,7 +2,7 @@
 
 use crate::common::{Batch, ID, batches, flat, read_all};
 use rejoin_core::Record;
-use rejoin_log::segment::{Durability, OpenError, Options, Recovery};
+use rejoin_log::segment::{Durability, OpenError, OpenOptions, OpenReport, Options};
 use rejoin_log::testing::{record, session};
 use rejoin_log::{Log, SegmentLog};
 use std::path::Path;
@@ -28,15 +28,20 @@ fn all(directory: &Path) -> Vec<(String, Vec<u8>, SystemTime)> {
 }
 
 fn write(directory: &Path, batches: &[Batch]) -> SegmentLog {
-    let (mut log, _) = SegmentLog::open(directory, ID, OPTIONS, &mut |_| {}).unwrap();
+    let (mut log, _) = OpenOptions::directory(directory, ID)
+        .options(OPTIONS)
+        .open_unfolded()
+        .unwrap();
     batches.iter().for_each(|batch| log.append(batch).unwrap());
     log
 }
 
-fn open(directory: &Path) -> (SegmentLog, Recovery, Vec<Record>) {
+fn open(directory: &Path) -> (SegmentLog, OpenReport, Vec<Record>) {
     let mut records = Vec::new();
-    let (log, recovery) =
-        SegmentLog::open_read_only(directory, &mut |record| records.push(record)).unwrap();
+    let (log, recovery) = OpenOptions::read_only(directory)
+        .observe(&mut |record| records.push(record.clone()))
+        .open_unfolded()
+        .unwrap();
     (log, recovery, records)
 }
 
@@ -83,7 +88,9 @@ fn several_may_read_at_once_and_nobody_while_it_is_written() {
     let directory = directory.path();
     let batches = batches(20);
     let log = write(directory, &batches);
-    let refused = SegmentLog::open_read_only(directory, &mut |_| {}).unwrap_err();
+    let refused = OpenOptions::read_only(directory)
+        .open_unfolded()
+        .unwrap_err();
     assert!(matches!(refused, OpenError::Locked { .. }), "{refused}");
     drop(log);
     let (_one, _, records) = open(directory);

@@ -3,7 +3,7 @@
 
 use crate::common::{Batch, SMALL, flat, fold, open_only, resume, story_keeping};
 use rejoin_core::{Event, Record, Retention, Sequence, SessionId};
-use rejoin_log::segment::{Findings, OpenError, Options, verify};
+use rejoin_log::segment::{OpenError, Options, VerifyReport, verify};
 use rejoin_log::testing::{Fault, SimulatedDisk, Survival};
 use rejoin_log::{Log, LogReader, ReadLimit};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ fn run(disk: &SimulatedDisk, batches: &[Batch]) -> Vec<Record> {
     let Ok(mut opened) = open_only(disk, SMALL) else {
         return appended;
     };
-    let archive = opened.log.archive();
+    let archive = opened.log.compactor();
     for (place, batch) in batches.iter().enumerate() {
         if opened.log.append(batch).is_err() {
             return appended;
@@ -82,7 +82,7 @@ fn room(disk: &SimulatedDisk) -> usize {
     bytes.sum()
 }
 
-fn verified(disk: &SimulatedDisk) -> (Findings, Vec<Record>) {
+fn verified(disk: &SimulatedDisk) -> (VerifyReport, Vec<Record>) {
     let mut told = Vec::new();
     let found = verify(disk, &mut |record| told.push(record), &mut |_, _| {});
     (found.unwrap(), told)

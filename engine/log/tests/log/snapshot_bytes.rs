@@ -45,9 +45,9 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
         output: 128,
         output_limit: 1 << 20,
         interrupt: Some(InterruptCause::Shutdown),
-        is_cut: false,
+        is_truncated: false,
         due: at(9),
-        is_doubtful: true,
+        is_uncertain: true,
         input: InputSnapshot::Open(200),
     };
     let front = JobSnapshot {
@@ -60,9 +60,9 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
         output: 0,
         output_limit: 1,
         interrupt: None,
-        is_cut: true,
+        is_truncated: true,
         due: at(0),
-        is_doubtful: false,
+        is_uncertain: false,
         input: InputSnapshot::Ended,
     };
     let session = SessionSnapshot {
@@ -77,7 +77,7 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
             cursor: Sequence(128),
             seen: at(7),
             timeout: Duration::from_millis(1_500),
-            is_doubtful: false,
+            is_uncertain: false,
         }],
         jobs: vec![job, front],
         foreground: Some(JobId(301)),

@@ -5,13 +5,13 @@ use crate::common::{
     Batch, ID, LARGE, SMALL, batches, copy, disk_with, flat, last_segment, open_only,
 };
 use rejoin_core::{Record, Sequence};
-use rejoin_log::segment::{Findings, OpenError, SegmentLog, verify};
+use rejoin_log::segment::{OpenError, OpenOptions, VerifyReport, verify};
 use rejoin_log::testing::{SimulatedDisk, record, session};
 use rejoin_log::{Log, disk::Directory};
 use std::collections::BTreeSet;
 
 /// What verifying finds, and the records that it tells.
-fn verified(disk: &SimulatedDisk) -> (Findings, Vec<Record>) {
+fn verified(disk: &SimulatedDisk) -> (VerifyReport, Vec<Record>) {
     let before = copy(disk);
     let mut told = Vec::new();
     let mut last = (0, 0);
@@ -43,7 +43,7 @@ fn flipped(whole: &SimulatedDisk, name: &str, bits: &[usize]) -> SimulatedDisk {
 /// What was told is what was written, in order, and what is missing is told exactly.
 ///
 /// How many are missing is known of a closed log only: what is torn off another was never there.
-fn check(found: &Findings, told: &[Record], batches: &[Batch], closed: bool) {
+fn check(found: &VerifyReport, told: &[Record], batches: &[Batch], closed: bool) {
     let all = flat(batches);
     let mut rest = all.iter();
     for record in told {
@@ -82,7 +82,7 @@ fn a_sound_log_is_found_sound_and_told_as_a_whole() {
         assert!(found.is_sound());
         assert_eq!(told, flat(&batches));
         let names = disk.file_names();
-        let expected = Findings {
+        let expected = VerifyReport {
             log: Some(ID),
             segments: names.len(),
             bytes: names
@@ -92,12 +92,12 @@ fn a_sound_log_is_found_sound_and_told_as_a_whole() {
             batches: 30,
             records: told.len() as u64,
             sessions: 2,
-            ..Findings::default()
+            ..VerifyReport::default()
         };
         assert_eq!(found, expected);
     }
     let (found, told) = verified(&SimulatedDisk::new());
-    assert_eq!((found, told), (Findings::default(), vec![]));
+    assert_eq!((found, told), (VerifyReport::default(), vec![]));
 }
 
 #[test]
@@ -321,7 +321,10 @@ fn disk_with_cached(batches: &[Batch], closed: bool) -> SimulatedDisk {
 fn a_log_that_somebody_writes_to_is_not_verified_and_a_read_only_one_is() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
-    let (mut log, _) = SegmentLog::open(&path, ID, SMALL, &mut |_| {}).unwrap();
+    let (mut log, _) = OpenOptions::directory(&path, ID)
+        .options(SMALL)
+        .open_unfolded()
+        .unwrap();
     log.append(&[record(1, 1)]).unwrap();
     let disk = Directory::open_to_read(&path).unwrap();
     let Err(OpenError::Locked { .. }) = verify(&disk, &mut |_| {}, &mut |_, _| {}) else {

@@ -3,7 +3,7 @@
 use super::group::Group;
 use super::marked::{self, Mark};
 use super::{Shell, WAIT_FOR_OUTPUT};
-use async_channel::Receiver;
+use crate::runner::Interrupts;
 use futures::future::{pending, select};
 use rejoin_core::InterruptCause;
 use rustix::process::Signal;
@@ -17,7 +17,7 @@ pub(super) async fn obey(
     shell: &Shell,
     group: &Group,
     mark: &Mark,
-    interrupts: &Receiver<InterruptCause>,
+    interrupts: &Interrupts,
     interrupted: &AtomicBool,
 ) {
     let steps = match another(interrupts).await {
@@ -37,10 +37,10 @@ pub(super) async fn obey(
 }
 
 /// The next interrupt; none comes from an engine that has forgotten the job.
-async fn another(interrupts: &Receiver<InterruptCause>) -> InterruptCause {
-    match interrupts.recv().await {
-        Ok(cause) => cause,
-        Err(_) => pending().await,
+async fn another(interrupts: &Interrupts) -> InterruptCause {
+    match interrupts.next().await {
+        Some(cause) => cause,
+        None => pending().await,
     }
 }
 

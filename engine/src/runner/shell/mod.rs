@@ -100,8 +100,11 @@ impl ShellSettings {
 /// Clones are the same runner. Needs no particular runtime.
 ///
 /// ```
-/// use rejoin_core::{Command, JobId, JobSlot, SessionId};
-/// use rejoin_engine::{Reporter, Runner, RunnerJob, ShellRunner, ShellSettings, SmolRuntime};
+/// use futures::StreamExt;
+/// use rejoin_engine::{
+///     Interrupts, JobId, JobSlot, Report, Reporter, Runner, RunnerJob, SessionId, ShellRunner,
+///     ShellSettings, SmolRuntime,
+/// };
 /// use std::sync::Arc;
 ///
 /// # let directory = tempfile::tempdir()?;
@@ -110,22 +113,22 @@ impl ShellSettings {
 /// let runner = ShellRunner::new(settings, Arc::new(SmolRuntime))?;
 ///
 /// let (session, job) = (SessionId::from_bytes([7; 16]), JobId(1));
-/// let (reports, reported) = async_channel::bounded(16);
-/// let (_interrupt, interrupts) = async_channel::bounded(1);
+/// let (reporter, reports) = Reporter::channel(session, job, 16);
+/// let (_interrupter, interrupts) = Interrupts::channel();
 /// let exit = smol::block_on(runner.run(RunnerJob {
 ///     session,
 ///     job,
 ///     slot: JobSlot::Foreground,
 ///     statement: "echo hello; exit 3".into(),
-///     reporter: Reporter::new(session, job, reports),
+///     reporter,
 ///     interrupts,
 ///     input: None,
 /// }));
 /// assert_eq!(exit.status, 3, "{exit:?}");
 ///
-/// assert_eq!(reported.try_recv()?, Command::ReportStarted { session, job });
-/// let result = r#"{"content":"hello\n","jobId":1,"stream":"stdout","type":"shell"}"#.into();
-/// assert_eq!(reported.try_recv()?, Command::ReportResult { session, job, result });
+/// let result = r#"{"content":"hello\n","jobId":1,"stream":"stdout","type":"shell"}"#;
+/// let reports: Vec<_> = smol::block_on(reports.collect());
+/// assert_eq!(reports, [Report::Started, Report::Result(result.into())]);
 ///
 /// smol::block_on(runner.release(session));
 /// # Ok::<_, Box<dyn std::error::Error>>(())

@@ -17,7 +17,7 @@ pub(crate) use view::{View, Viewer, describe, output_of, plain};
 use crate::commands::verify::{VerifyError, find_log};
 use rejoin_core::{Record, SessionId};
 use rejoin_log::disk::Directory;
-use rejoin_log::segment::{Findings, OpenError, verify};
+use rejoin_log::segment::{OpenError, VerifyReport, verify};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -67,7 +67,7 @@ impl Offline {
     }
 
     /// Reads all readable records in log order. No server can open the log meanwhile.
-    pub(crate) fn read(&self, visit: &mut dyn FnMut(Record)) -> Result<Findings, OfflineError> {
+    pub(crate) fn read(&self, visit: &mut dyn FnMut(Record)) -> Result<VerifyReport, OfflineError> {
         let found = verify(&self.disk, visit, &mut |_, _| {});
         let findings = found.map_err(|error| match error {
             OpenError::Locked { directory } => OfflineError::InUse(directory),
@@ -81,7 +81,7 @@ impl Offline {
 }
 
 /// Reports on standard error what could not be read, and returns the exit status.
-pub(crate) fn conclude(findings: &Findings, session: Option<SessionId>) -> ExitCode {
+pub(crate) fn conclude(findings: &VerifyReport, session: Option<SessionId>) -> ExitCode {
     if let Some(torn) = &findings.torn {
         let file = torn.file.file_name().unwrap_or_default().display();
         let byte = torn.byte;

@@ -59,7 +59,7 @@ mod tests {
             "event": "result",
             "job": 3,
             "place": "foreground",
-            "visibility": "submitter",
+            "audience": "submitter",
             "result": {"content": "a\n", "jobId": 3, "stream": "stdout", "type": "shell"},
         });
         assert_eq!(shown(7, event), expected);

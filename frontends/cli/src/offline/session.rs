@@ -3,7 +3,7 @@
 use super::{Choice, Offline, OfflineError, Sessions, Span, View, Viewer};
 use crate::args::SessionArgs;
 use rejoin_core::Record;
-use rejoin_log::segment::Findings;
+use rejoin_log::segment::VerifyReport;
 
 /// The session that the command line names, and the part of it to show.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Session {
         &self,
         is_styled: bool,
         take: &mut dyn FnMut(&Record, Vec<u8>) -> bool,
-    ) -> Result<Findings, OfflineError> {
+    ) -> Result<VerifyReport, OfflineError> {
         let mut viewer = Viewer::new(is_styled);
         let mut continues = true;
         self.log.read(&mut |record| {

@@ -1,5 +1,5 @@
-//! The language of filters: `eq ne lt le gt ge (JSON)`, `and or not (expression, …)`, and a bare
-//! JSON value, which means `eq`.
+//! The expressions of filters: `eq(JSON)`, `ne`, `lt`, `le`, `gt`, `ge`; `and(EXPRESSION, …)`, `or`,
+//! `not`; and a bare JSON value, which means `eq`.
 
 use crate::limits::FILTER_DEPTH;
 use serde::Deserialize;
@@ -9,9 +9,10 @@ use std::cmp::Ordering;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Expression {
-    All(Vec<Self>),
-    Any(Vec<Self>),
-    None(Vec<Self>),
+    And(Vec<Self>),
+    Or(Vec<Self>),
+    /// None of these.
+    Not(Vec<Self>),
     Compare(Comparison, Value),
 }
 
@@ -26,10 +27,10 @@ pub(super) enum Comparison {
 }
 
 impl Expression {
-    /// Reads an expression, or says in which words it is refused.
+    /// Parses an expression. The error is the text of the response, the product's where it has one.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut rest = text;
-        let expression = Self::read(&mut rest, FILTER_DEPTH)?;
+        let expression = Self::parse_prefix(&mut rest, FILTER_DEPTH)?;
         if rest.is_empty() {
             Ok(expression)
         } else {
@@ -37,17 +38,17 @@ impl Expression {
         }
     }
 
-    /// Whether it holds of what was found. A session's `id`, which is a text, compares with
-    /// numbers as the number that it is.
-    pub(super) fn holds(&self, found: &Value, is_id: bool) -> bool {
+    /// Whether a value satisfies the expression. A session's `id` is a string that is compared with
+    /// numbers as a number.
+    pub(super) fn matches(&self, value: &Value, is_id: bool) -> bool {
         match self {
-            Self::All(parts) => parts.iter().all(|part| part.holds(found, is_id)),
-            Self::Any(parts) => parts.iter().any(|part| part.holds(found, is_id)),
-            Self::None(parts) => !parts.iter().any(|part| part.holds(found, is_id)),
+            Self::And(parts) => parts.iter().all(|part| part.matches(value, is_id)),
+            Self::Or(parts) => parts.iter().any(|part| part.matches(value, is_id)),
+            Self::Not(parts) => !parts.iter().any(|part| part.matches(value, is_id)),
             Self::Compare(comparison, wanted) => {
-                let order = order(found, wanted, is_id);
+                let order = order(value, wanted, is_id);
                 let is_equal =
-                    order == Some(Ordering::Equal) || (order.is_none() && found == wanted);
+                    order == Some(Ordering::Equal) || (order.is_none() && value == wanted);
                 match comparison {
                     Comparison::Equal => is_equal,
                     Comparison::NotEqual => !is_equal,
@@ -60,18 +61,18 @@ impl Expression {
         }
     }
 
-    fn read(rest: &mut &str, depth: usize) -> Result<Self, String> {
+    fn parse_prefix(rest: &mut &str, depth: usize) -> Result<Self, String> {
         let Some(first) = rest.chars().next() else {
             return Err("Empty filter expression".into());
         };
         if !first.is_ascii_alphabetic() {
-            return Ok(Self::Compare(Comparison::Equal, read_json(rest)?));
+            return Ok(Self::Compare(Comparison::Equal, parse_json_prefix(rest)?));
         }
         let invalid = || format!("Not a valid filter expression: {rest}");
         if depth == 0 {
             return Err(invalid());
         }
-        let end = rest.find(|it: char| !it.is_ascii_alphabetic());
+        let end = rest.find(|char: char| !char.is_ascii_alphabetic());
         let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
         let comparison = match word {
             "eq" => Some(Comparison::Equal),
@@ -87,17 +88,17 @@ impl Expression {
             .strip_prefix('(')
             .ok_or_else(|| format!("Expected '(', got '{after}'"))?;
         let expression = match comparison {
-            Some(comparison) => Self::Compare(comparison, read_json(rest)?),
+            Some(comparison) => Self::Compare(comparison, parse_json_prefix(rest)?),
             None => {
-                let mut parts = vec![Self::read(rest, depth - 1)?];
+                let mut parts = vec![Self::parse_prefix(rest, depth - 1)?];
                 while let Some(next) = rest.strip_prefix(',') {
                     *rest = next;
-                    parts.push(Self::read(rest, depth - 1)?);
+                    parts.push(Self::parse_prefix(rest, depth - 1)?);
                 }
                 match word {
-                    "and" => Self::All(parts),
-                    "or" => Self::Any(parts),
-                    _ => Self::None(parts),
+                    "and" => Self::And(parts),
+                    "or" => Self::Or(parts),
+                    _ => Self::Not(parts),
                 }
             }
         };
@@ -108,8 +109,8 @@ impl Expression {
     }
 }
 
-/// Takes one JSON value off the beginning.
-fn read_json(rest: &mut &str) -> Result<Value, String> {
+/// Parses one JSON value and removes it from the beginning of `rest`.
+fn parse_json_prefix(rest: &mut &str) -> Result<Value, String> {
     let text = rest.trim_start();
     let invalid = |error: serde_json::Error| format!("Invalid JSON: {error}");
     let raw = <&RawValue>::deserialize(&mut serde_json::Deserializer::from_str(text));
@@ -118,17 +119,17 @@ fn read_json(rest: &mut &str) -> Result<Value, String> {
     serde_json::from_str(raw).map_err(invalid)
 }
 
-/// How two values of a kind are ordered; none where their kinds have no order.
-fn order(found: &Value, wanted: &Value, is_id: bool) -> Option<Ordering> {
-    match (found, wanted) {
-        (Value::String(found), Value::String(wanted)) => Some(found.cmp(wanted)),
+/// The order of two strings or two numbers; none for all other values.
+fn order(value: &Value, wanted: &Value, is_id: bool) -> Option<Ordering> {
+    match (value, wanted) {
+        (Value::String(value), Value::String(wanted)) => Some(value.cmp(wanted)),
         (Value::String(id), Value::Number(_)) if is_id => {
             order(&Value::from(id.parse::<u64>().ok()?), wanted, false)
         }
-        (Value::Number(found), Value::Number(wanted)) => {
-            match (found.as_i128(), wanted.as_i128()) {
-                (Some(found), Some(wanted)) => Some(found.cmp(&wanted)),
-                _ => found.as_f64()?.partial_cmp(&wanted.as_f64()?),
+        (Value::Number(value), Value::Number(wanted)) => {
+            match (value.as_i128(), wanted.as_i128()) {
+                (Some(value), Some(wanted)) => Some(value.cmp(&wanted)),
+                _ => value.as_f64()?.partial_cmp(&wanted.as_f64()?),
             }
         }
         _ => None,
@@ -140,13 +141,15 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn holds(expression: &str, found: Value) -> bool {
-        Expression::parse(expression).unwrap().holds(&found, false)
+    fn matches(expression: &str, value: Value) -> bool {
+        Expression::parse(expression)
+            .unwrap()
+            .matches(&value, false)
     }
 
     #[test]
-    fn values_of_a_kind_compare_and_others_are_only_not_equal() {
-        for (found, equal, less, greater) in [
+    fn values_of_one_kind_are_ordered_and_others_are_only_unequal() {
+        for (left, equal, less, greater) in [
             (json!(5), "5", "6", "4"),
             (json!(5), "5.0", "5.5", "-1"),
             (json!(5.0), "5", "6", "4"),
@@ -163,28 +166,28 @@ mod tests {
                 for (value, expected) in [equal, less, greater].into_iter().zip(values) {
                     let expression = format!("{word}({value})");
                     assert_eq!(
-                        holds(&expression, found.clone()),
+                        matches(&expression, left.clone()),
                         expected,
-                        "{found} {expression}"
+                        "{left} {expression}"
                     );
                 }
             }
         }
-        for (found, other) in [(json!("5"), "5"), (json!(null), "0"), (json!([1]), "1")] {
+        for (value, other) in [(json!("5"), "5"), (json!(null), "0"), (json!([1]), "1")] {
             for word in ["eq", "lt", "le", "gt", "ge"] {
                 assert!(
-                    !holds(&format!("{word}({other})"), found.clone()),
-                    "{found} {word}"
+                    !matches(&format!("{word}({other})"), value.clone()),
+                    "{value} {word}"
                 );
             }
-            assert!(holds(&format!("ne({other})"), found));
+            assert!(matches(&format!("ne({other})"), value));
         }
-        assert!(holds("eq(true)", json!(true)) && holds("eq(null)", json!(null)));
-        assert!(holds("[1, 2]", json!([1, 2])) && holds("{\"a\":1}", json!({"a": 1})));
+        assert!(matches("eq(true)", json!(true)) && matches("eq(null)", json!(null)));
+        assert!(matches("[1, 2]", json!([1, 2])) && matches("{\"a\":1}", json!({"a": 1})));
     }
 
     #[test]
-    fn expressions_are_put_together() {
+    fn expressions_are_combined() {
         for (expression, expected) in [
             ("and(gt(1))", true),
             ("and(gt(1),lt(9),ne(4))", true),
@@ -196,12 +199,12 @@ mod tests {
             ("not(and(gt(1),not(eq(5))))", true),
             ("eq( 5)", true),
         ] {
-            assert_eq!(holds(expression, json!(5)), expected, "{expression}");
+            assert_eq!(matches(expression, json!(5)), expected, "{expression}");
         }
     }
 
     #[test]
-    fn what_is_wrong_is_said_in_known_words() {
+    fn invalid_expressions_are_refused_with_the_texts_of_the_product() {
         for (text, words) in [
             ("", "Empty filter expression"),
             (

@@ -1,21 +1,20 @@
-//! `filter=POINTER=EXPRESSION` and `filter[PATH]=EXPRESSION`: which resources of a list are shown.
-//! Pure.
+//! The filters of lists: `filter=POINTER=EXPRESSION` and `filter[PATH]=EXPRESSION`.
 //!
-//! What enters: texts from a query. What leaves: a yes or a no for a resource, and, where an index
-//! knows the answer, what to ask the index for instead of the resources.
+//! [`QueryPlan`] splits them into a selection that the engine's index answers and filters that have
+//! to look at each resource.
 
 mod expression;
 mod path;
 mod plan;
 
-pub(crate) use plan::Plan;
+pub(crate) use plan::QueryPlan;
 
 use crate::error::Fault;
 use expression::Expression;
 use path::Path;
 use serde_json::Value;
 
-/// One condition: what is found on the path is as the expression says.
+/// One condition: a value at the path satisfies the expression.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Filter {
     path: Path,
@@ -23,26 +22,27 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// The path is a JSON pointer, whose first `/` may be left out.
+    /// The path is a JSON pointer (RFC 6901) whose first `/` may be left out.
     pub(crate) fn by_pointer(pointer: &str, expression: &str) -> Result<Self, Fault> {
         Self::new(Path::pointer(pointer), expression)
     }
 
-    /// The path is a JSONPath: names, `['names']`, `[0]`, `[0,1]`, `[*]`, `.*`, with or without
-    /// the `$` before it.
+    /// The path is a JSONPath with or without the leading `$`, made of names, `['names']`, `[0]`,
+    /// `[0,1]`, `[*]` and `.*`.
     pub(crate) fn by_path(path: &str, expression: &str) -> Result<Self, Fault> {
         let parsed = Path::json_path(path);
         let invalid = || Fault::Filter(format!("Not a valid JSON path: {path}"));
         Self::new(parsed.ok_or_else(invalid)?, expression)
     }
 
-    /// Whether something on the path is as the expression says.
+    /// Whether any value at the path satisfies the expression.
     pub(crate) fn matches(&self, resource: &Value) -> bool {
-        let mut hits = Vec::new();
-        self.path.find(resource, &mut hits);
+        let mut values = Vec::new();
+        self.path.find(resource, &mut values);
         let is_id = self.path.is_id();
-        hits.into_iter()
-            .any(|found| self.expression.holds(found, is_id))
+        values
+            .into_iter()
+            .any(|value| self.expression.matches(value, is_id))
     }
 
     fn new(path: Path, expression: &str) -> Result<Self, Fault> {
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_of_a_path_find_the_same() {
+    fn pointers_and_json_paths_find_the_same_values() {
         for (pointer, path) in [
             ("id", "id"),
             ("/id", "$.id"),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_hits_one_is_enough_and_what_is_missing_matches_nothing() {
+    fn one_of_several_values_is_enough_and_a_missing_value_never_matches() {
         assert!(matches(Filter::by_path("attributes.queries[*].n", "eq(2)")));
         assert!(matches(Filter::by_path(
             "attributes.queries[0,1].n",
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_compares_with_numbers_as_documented() {
+    fn an_id_is_compared_with_numbers_as_documented() {
         for (expression, expected) in [
             ("and(ge(50),le(100))", true),
             ("or(eq(1),eq(70))", true),
@@ -132,7 +132,7 @@ mod tests {
                 "{expression}"
             );
         }
-        // Texts elsewhere are no numbers.
+        // Other strings are not.
         assert!(!matches(Filter::by_pointer("attributes/user", "ge(0)")));
     }
 }

@@ -1,4 +1,4 @@
-//! Where a filter looks: JSON pointers and the used part of JSONPath.
+//! The paths of filters: JSON pointers, and the part of JSONPath that clients use.
 
 use serde_json::Value;
 
@@ -7,17 +7,17 @@ pub(super) struct Path(Vec<Step>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
-    /// The member of this name; of an array the element with this number.
+    /// The member of this name; in an array, the element with this index.
     Name(String),
-    /// The elements with these numbers.
+    /// The elements with these indices.
     Elements(Vec<usize>),
     /// All members or elements.
-    Each,
+    All,
 }
 
-/// What an index knows the answer to.
+/// An attribute of sessions that the engine has an index of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum IndexedField {
     Id,
     Service,
     State,
@@ -36,7 +36,7 @@ impl Path {
         let mut steps = Vec::new();
         while !rest.is_empty() {
             if let Some(bracket) = rest.strip_prefix('[') {
-                let (step, after) = in_brackets(bracket)?;
+                let (step, after) = parse_brackets(bracket)?;
                 steps.push(step);
                 rest = after;
                 continue;
@@ -50,7 +50,7 @@ impl Path {
             let (name, after) = rest.split_at(rest.find(['.', '[']).unwrap_or(rest.len()));
             steps.push(match name {
                 "" => return None,
-                "*" => Step::Each,
+                "*" => Step::All,
                 name => Step::Name(name.into()),
             });
             rest = after;
@@ -59,42 +59,42 @@ impl Path {
     }
 
     pub(super) fn is_id(&self) -> bool {
-        self.known() == Some(Known::Id)
+        self.indexed_field() == Some(IndexedField::Id)
     }
 
-    /// What of a session it names, where an index knows that.
-    pub(super) fn known(&self) -> Option<Known> {
+    /// The indexed attribute at this path.
+    pub(super) fn indexed_field(&self) -> Option<IndexedField> {
         let names: Vec<_> = self.0.iter().map(Step::as_name).collect();
         Some(match names[..] {
-            ["id"] => Known::Id,
-            ["attributes", "user"] => Known::User,
-            ["attributes", "state"] => Known::State,
+            ["id"] => IndexedField::Id,
+            ["attributes", "user"] => IndexedField::User,
+            ["attributes", "state"] => IndexedField::State,
             // A session has one service.
-            ["relationships", "services", "data", "0" | "*", "id"] => Known::Service,
+            ["relationships", "services", "data", "0" | "*", "id"] => IndexedField::Service,
             _ => return None,
         })
     }
 
-    pub(super) fn find<'value>(&self, from: &'value Value, hits: &mut Vec<&'value Value>) {
-        find(&self.0, from, hits);
+    pub(super) fn find<'value>(&self, from: &'value Value, values: &mut Vec<&'value Value>) {
+        find(&self.0, from, values);
     }
 }
 
 impl Step {
     fn as_name(&self) -> &str {
         match self {
-            // A member's name, of which a session has none.
+            // A member that is literally named `*`, which no session has.
             Self::Name(name) if name == "*" => "",
             Self::Name(name) => name,
             Self::Elements(elements) if elements == &[0] => "0",
             Self::Elements(_) => "",
-            Self::Each => "*",
+            Self::All => "*",
         }
     }
 }
 
-/// What stands in brackets, and what follows them.
-fn in_brackets(text: &str) -> Option<(Step, &str)> {
+/// Parses a step up to its `]`. Returns the step and the rest.
+fn parse_brackets(text: &str) -> Option<(Step, &str)> {
     for quote in ['\'', '"'] {
         if let Some(quoted) = text.strip_prefix(quote) {
             let (name, after) = quoted.split_once(quote)?;
@@ -103,38 +103,42 @@ fn in_brackets(text: &str) -> Option<(Step, &str)> {
     }
     let (inner, after) = text.split_once(']')?;
     if inner.trim() == "*" {
-        return Some((Step::Each, after));
+        return Some((Step::All, after));
     }
-    let numbers = inner.split(',').map(|number| number.trim().parse().ok());
-    Some((Step::Elements(numbers.collect::<Option<_>>()?), after))
+    let indices = inner.split(',').map(|index| index.trim().parse().ok());
+    Some((Step::Elements(indices.collect::<Option<_>>()?), after))
 }
 
-fn find<'value>(steps: &[Step], from: &'value Value, hits: &mut Vec<&'value Value>) {
+fn find<'value>(steps: &[Step], from: &'value Value, values: &mut Vec<&'value Value>) {
     let [step, rest @ ..] = steps else {
-        hits.push(from);
+        values.push(from);
         return;
     };
-    let mut go_on = |found: Option<&'value Value>| {
-        if let Some(found) = found {
-            find(rest, found, hits);
+    let mut descend = |value: Option<&'value Value>| {
+        if let Some(value) = value {
+            find(rest, value, values);
         }
     };
     match (step, from) {
-        (Step::Name(name), Value::Object(members)) => go_on(members.get(name)),
+        (Step::Name(name), Value::Object(members)) => descend(members.get(name)),
         (Step::Name(name), Value::Array(elements)) => {
-            go_on(
+            descend(
                 name.parse::<usize>()
                     .ok()
-                    .and_then(|number| elements.get(number)),
+                    .and_then(|index| elements.get(index)),
             );
         }
-        (Step::Elements(numbers), Value::Array(elements)) => {
-            numbers
+        (Step::Elements(indices), Value::Array(elements)) => {
+            indices
                 .iter()
-                .for_each(|number| go_on(elements.get(*number)));
+                .for_each(|index| descend(elements.get(*index)));
         }
-        (Step::Each, Value::Array(elements)) => elements.iter().for_each(|it| go_on(Some(it))),
-        (Step::Each, Value::Object(members)) => members.values().for_each(|it| go_on(Some(it))),
+        (Step::All, Value::Array(elements)) => {
+            elements.iter().for_each(|value| descend(Some(value)))
+        }
+        (Step::All, Value::Object(members)) => {
+            members.values().for_each(|value| descend(Some(value)))
+        }
         _ => {}
     }
 }
@@ -144,29 +148,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_index_knows_is_recognized_however_it_is_written() {
+    fn indexed_fields_are_recognized_in_every_notation() {
         let service = "relationships.services.data[0].id";
-        for (path, known) in [
-            ("id", Some(Known::Id)),
-            ("$.id", Some(Known::Id)),
-            ("$['attributes'].user", Some(Known::User)),
-            ("attributes[\"state\"]", Some(Known::State)),
-            (service, Some(Known::Service)),
-            ("relationships.services.data[*].id", Some(Known::Service)),
+        for (path, field) in [
+            ("id", Some(IndexedField::Id)),
+            ("$.id", Some(IndexedField::Id)),
+            ("$['attributes'].user", Some(IndexedField::User)),
+            ("attributes[\"state\"]", Some(IndexedField::State)),
+            (service, Some(IndexedField::Service)),
+            (
+                "relationships.services.data[*].id",
+                Some(IndexedField::Service),
+            ),
             ("relationships.services.data[1].id", None),
             ("attributes.idle", None),
         ] {
-            assert_eq!(Path::json_path(path).unwrap().known(), known, "{path}");
+            assert_eq!(
+                Path::json_path(path).unwrap().indexed_field(),
+                field,
+                "{path}"
+            );
         }
         let pointer = Path::pointer("/relationships/services/data/0/id");
-        assert_eq!(pointer.known(), Some(Known::Service));
-        // In a pointer it is a name like any other.
+        assert_eq!(pointer.indexed_field(), Some(IndexedField::Service));
+        // In a pointer `*` is an ordinary name.
         let star = Path::pointer("/relationships/services/data/*/id");
-        assert_eq!(star.known(), None);
+        assert_eq!(star.indexed_field(), None);
     }
 
     #[test]
-    fn what_is_no_path_is_told() {
+    fn invalid_paths_are_refused() {
         for wrong in [
             "", "$", "a..b", "a.", "a[", "a[x]", "a[0", "a['b]", "[0]b", "a[-1]",
         ] {

@@ -1,24 +1,24 @@
-//! What of the filters an index can answer: ids, users, services and states.
+//! Splits filters into what the engine's index answers and what each resource is checked for.
 
 use super::Filter;
 use super::expression::{Comparison, Expression};
-use super::path::Known;
-use crate::resource::STATE;
+use super::path::IndexedField;
+use crate::context::STATE;
 use rejoin_core::Selection;
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
-/// Filters, taken apart: what to ask the indices for, and what is left to be asked of each
-/// session.
+/// The filters of a list: ids, users, services and states are answered by the index, the rest is
+/// checked for each session that the index selects.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Plan {
+pub(crate) struct QueryPlan {
     user: Option<String>,
     service: Option<String>,
     numbers: RangeInclusive<u64>,
     rest: Vec<Filter>,
 }
 
-impl Plan {
+impl QueryPlan {
     pub(crate) fn new(filters: Vec<Filter>) -> Self {
         let mut plan = Self {
             user: None,
@@ -32,91 +32,94 @@ impl Plan {
         plan
     }
 
-    /// The same, of one user's sessions; none: of everybody's.
+    /// Limits the plan to one user's sessions, if there is a user.
     pub(crate) fn of_user(mut self, user: Option<&str>) -> Self {
         let Some(user) = user else { return self };
         if self.user.as_deref().is_some_and(|wanted| wanted != user) {
-            // Nobody is two.
-            self.numbers = RangeInclusive::new(u64::MAX, 0);
+            // A session has one user: two different users match nothing.
+            self.numbers = NO_NUMBERS;
         }
         self.user = Some(user.into());
         self
     }
 
-    /// What to ask the indices for, from a number on.
-    pub(crate) fn selection(&self, from: u64) -> Selection<'_> {
+    /// What the index is asked for.
+    pub(crate) fn selection(&self) -> Selection<'_> {
         Selection {
             user: self.user.as_deref(),
             service: self.service.as_deref(),
             busy: None,
-            numbers: from.max(*self.numbers.start())..=*self.numbers.end(),
+            numbers: self.numbers.clone(),
         }
     }
 
-    /// Whether the indices answer everything.
+    /// Whether the index answers everything.
     pub(crate) fn is_exact(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// Whether a session that the indices have selected is to be shown.
-    pub(crate) fn shows(&self, resource: &Value) -> bool {
+    /// Whether a resource that the index has selected also matches the other filters.
+    pub(crate) fn matches(&self, resource: &Value) -> bool {
         self.rest.iter().all(|filter| filter.matches(resource))
     }
 
     fn add(&mut self, filter: Filter) {
-        if let Expression::All(parts) = filter.expression {
+        if let Expression::And(parts) = filter.expression {
             for expression in parts {
                 let path = filter.path.clone();
                 self.add(Filter { path, expression });
             }
             return;
         }
-        let is_answered = match (filter.path.known(), &filter.expression) {
-            (Some(Known::Id), Expression::Compare(comparison, wanted)) => {
+        let is_indexed = match (filter.path.indexed_field(), &filter.expression) {
+            (Some(IndexedField::Id), Expression::Compare(comparison, wanted)) => {
                 self.narrow(*comparison, wanted)
             }
-            (Some(Known::User), Expression::Compare(Comparison::Equal, Value::String(user))) => {
-                take(&mut self.user, user)
-            }
-            (Some(Known::Service), Expression::Compare(Comparison::Equal, Value::String(name))) => {
-                take(&mut self.service, name)
-            }
-            // Every open session has the same.
-            (Some(Known::State), expression) => {
-                if !expression.holds(&STATE.into(), false) {
-                    self.numbers = NOTHING;
+            (
+                Some(IndexedField::User),
+                Expression::Compare(Comparison::Equal, Value::String(user)),
+            ) => set_name(&mut self.user, user),
+            (
+                Some(IndexedField::Service),
+                Expression::Compare(Comparison::Equal, Value::String(name)),
+            ) => set_name(&mut self.service, name),
+            // All open sessions have the same state.
+            (Some(IndexedField::State), expression) => {
+                if !expression.matches(&STATE.into(), false) {
+                    self.numbers = NO_NUMBERS;
                 }
                 true
             }
             _ => false,
         };
-        if !is_answered {
+        if !is_indexed {
             self.rest.push(filter);
         }
     }
 
-    /// Leaves only the numbers of which the comparison holds; not if it takes more than a range.
+    /// Limits the numbers to those that satisfy the comparison. Returns false, and changes nothing, if
+    /// they are not one range.
     fn narrow(&mut self, comparison: Comparison, wanted: &Value) -> bool {
         let number = match (comparison, wanted) {
             (_, Value::Number(number)) => match (number.as_u64(), number.as_i64()) {
                 (Some(number), _) => number,
-                // Below every number.
+                // Below all numbers.
                 (None, Some(_)) => {
                     if matches!(
                         comparison,
                         Comparison::Equal | Comparison::Less | Comparison::LessOrEqual
                     ) {
-                        self.numbers = NOTHING;
+                        self.numbers = NO_NUMBERS;
                     }
                     return true;
                 }
                 (None, None) => return false,
             },
-            // As a text it is one text only.
+            // A string equals an id only in its canonical form.
             (Comparison::Equal, Value::String(text)) => match text.parse::<u64>() {
                 Ok(number) if number.to_string() == *text => number,
                 _ => {
-                    self.numbers = NOTHING;
+                    self.numbers = NO_NUMBERS;
                     return true;
                 }
             },
@@ -124,10 +127,10 @@ impl Plan {
         };
         let range = match comparison {
             Comparison::Equal => number..=number,
-            Comparison::Less if number == 0 => NOTHING,
+            Comparison::Less if number == 0 => NO_NUMBERS,
             Comparison::Less => 0..=number - 1,
             Comparison::LessOrEqual => 0..=number,
-            Comparison::Greater if number == u64::MAX => NOTHING,
+            Comparison::Greater if number == u64::MAX => NO_NUMBERS,
             Comparison::Greater => number + 1..=u64::MAX,
             Comparison::GreaterOrEqual => number..=u64::MAX,
             Comparison::NotEqual => return false,
@@ -138,26 +141,26 @@ impl Plan {
     }
 }
 
-/// Two different names at once are left to be asked of each session.
-fn take(name: &mut Option<String>, wanted: &str) -> bool {
+/// Sets the name. Returns false if there is another one already: that filter is left for each
+/// session.
+fn set_name(name: &mut Option<String>, wanted: &str) -> bool {
     name.get_or_insert_with(|| wanted.into()) == wanted
 }
 
-/// No number.
 #[expect(clippy::reversed_empty_ranges, reason = "it is meant to be empty")]
-const NOTHING: RangeInclusive<u64> = u64::MAX..=0;
+const NO_NUMBERS: RangeInclusive<u64> = u64::MAX..=0;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn plan(filters: &[(&str, &str)]) -> Plan {
+    fn plan(filters: &[(&str, &str)]) -> QueryPlan {
         let parse = |(pointer, expression): &(&str, &str)| Filter::by_pointer(pointer, expression);
-        Plan::new(filters.iter().map(parse).collect::<Result<_, _>>().unwrap())
+        QueryPlan::new(filters.iter().map(parse).collect::<Result<_, _>>().unwrap())
     }
 
     #[test]
-    fn ids_users_services_and_states_are_left_to_the_indices() {
+    fn ids_users_services_and_states_are_answered_by_the_index() {
         let service = "relationships/services/data/0/id";
         let plan = plan(&[
             ("id", "and(ge(50),lt(100))"),
@@ -167,17 +170,16 @@ mod tests {
             ("attributes/state", "\"Session ready for routing\""),
         ]);
         assert!(plan.is_exact());
-        let selection = plan.selection(0);
+        let selection = plan.selection();
         assert_eq!(selection.numbers, 61..=99);
         assert_eq!(
             (selection.user, selection.service),
             (Some("bob"), Some("shell"))
         );
-        assert_eq!(plan.selection(70).numbers, 70..=99);
     }
 
     #[test]
-    fn ranges_of_ids_are_those_of_the_comparison() {
+    fn comparisons_of_ids_become_ranges() {
         for (expression, range) in [
             ("eq(5)", 5..=5),
             ("\"5\"", 5..=5),
@@ -188,7 +190,7 @@ mod tests {
             ("gt(-1)", 0..=u64::MAX),
         ] {
             assert_eq!(
-                plan(&[("id", expression)]).selection(0).numbers,
+                plan(&[("id", expression)]).selection().numbers,
                 range,
                 "{expression}"
             );
@@ -196,20 +198,20 @@ mod tests {
         for nothing in ["\"x\"", "\"05\"", "lt(0)", "eq(-1)", "and(gt(5),lt(5))"] {
             let plan = plan(&[("id", nothing)]);
             assert!(
-                plan.is_exact() && plan.selection(0).numbers.is_empty(),
+                plan.is_exact() && plan.selection().numbers.is_empty(),
                 "{nothing}"
             );
         }
         assert!(
             plan(&[("attributes/state", "\"Stopping\"")])
-                .selection(0)
+                .selection()
                 .numbers
                 .is_empty()
         );
     }
 
     #[test]
-    fn the_rest_is_asked_of_each_session() {
+    fn other_filters_are_checked_for_each_session() {
         for (pointer, expression) in [
             ("id", "ne(5)"),
             ("id", "eq(5.0)"),

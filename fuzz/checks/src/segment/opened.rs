@@ -1,7 +1,9 @@
 //! A log that was opened, whatever it was: it agrees with itself, and goes on.
 
 use rejoin_core::{Record, Sequence, SessionId};
-use rejoin_log::segment::{Durability, LogId, OpenError, Options, Recovery, SegmentLog};
+use rejoin_log::segment::{
+    Durability, LogId, OpenError, OpenOptions, OpenReport, Options, SegmentLog,
+};
 use rejoin_log::testing::{SimulatedDisk, record, session};
 use rejoin_log::{Log, ReadLimit};
 use std::collections::BTreeMap;
@@ -27,7 +29,7 @@ pub(super) struct Opened {
     pub(super) log: SegmentLog,
     /// What was replayed.
     pub(super) records: Vec<Record>,
-    pub(super) recovery: Recovery,
+    pub(super) recovery: OpenReport,
     disk: SimulatedDisk,
 }
 
@@ -37,9 +39,10 @@ pub(super) fn open(disk: &SimulatedDisk) -> Result<Opened, OpenError> {
 
 pub(super) fn open_with(disk: &SimulatedDisk, options: Options) -> Result<Opened, OpenError> {
     let mut records = Vec::new();
-    let opened = SegmentLog::open_on(Arc::new(disk.clone()), ID, options, &mut |record| {
-        records.push(record);
-    });
+    let opened = OpenOptions::disk(Arc::new(disk.clone()), ID)
+        .options(options)
+        .observe(&mut |record| records.push(record.clone()))
+        .open_unfolded();
     let (log, recovery) = opened?;
     Ok(Opened {
         log,

@@ -2,12 +2,12 @@
 
 use super::opened::{Opened, open};
 use rejoin_core::Record;
-use rejoin_log::segment::{Findings, OpenError, verify};
+use rejoin_log::segment::{OpenError, VerifyReport, verify};
 use rejoin_log::testing::SimulatedDisk;
 
 /// What verifying found.
 pub(super) struct Verified {
-    pub(super) findings: Findings,
+    pub(super) findings: VerifyReport,
     /// What it told.
     pub(super) records: Vec<Record>,
 }

@@ -12,7 +12,7 @@ use rejoin_engine::{
     Config, Engine, NewSession, RecoveredState, Runner, RunnerJob, Services, SmolRuntime,
 };
 use rejoin_log::SegmentLog;
-use rejoin_log::segment::{Durability, LogId, Options};
+use rejoin_log::segment::{Durability, LogId, OpenOptions, Options};
 use smol::LocalExecutor;
 use std::path::Path;
 use std::sync::Arc;
@@ -121,7 +121,7 @@ fn engine(directory: &Path, writers: usize, durability: Durability) -> Outcome<V
         ..Options::default()
     };
     let id = LogId::from_bytes([1; 16]);
-    let (log, _) = SegmentLog::open(directory, id, options, &mut |_| {})?;
+    let (log, _) = OpenOptions::directory(directory, id).options(options).open_unfolded()?;
     let replayed = RecoveredState::new(&config);
     let services = Services::from([("none".into(), Arc::new(Nothing) as Arc<dyn Runner>)]);
     let engine = Engine::start(

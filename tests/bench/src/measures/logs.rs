@@ -6,7 +6,7 @@ use rejoin_core::{
     Visibility, Command, CreateSession, Event, JobId, Limits, JobMode, JobSlot, Record, Server,
     SessionId, State, SubmitJob, Timestamp,
 };
-use rejoin_log::segment::{Durability, LogId, Options};
+use rejoin_log::segment::{Durability, LogId, OpenOptions, Options};
 use rejoin_log::{Log, SegmentLog};
 use std::path::Path;
 use std::sync::Arc;
@@ -108,7 +108,7 @@ pub(super) fn write(directory: &Path, sessions: u64, results: u64) -> Outcome<u6
         ..Options::default()
     };
     let id = LogId::from_bytes([7; 16]);
-    let (mut log, _) = SegmentLog::open(directory, id, options, &mut |_| {})?;
+    let (mut log, _) = OpenOptions::directory(directory, id).options(options).open_unfolded()?;
     let mut history = History::new();
     let mut count = 0;
     let mut batch = Vec::new();

@@ -4,7 +4,7 @@ use super::Store;
 use crate::Outcome;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use rejoin_core::Record;
-use rejoin_log::segment::{LogId, Options};
+use rejoin_log::segment::{LogId, OpenOptions, Options};
 use rejoin_log::{Log, SegmentLog, schema};
 use rusqlite::{Connection, params};
 use std::path::Path;
@@ -19,7 +19,7 @@ impl Segments {
     /// When the directory cannot hold a log.
     pub fn open(directory: &Path, options: Options) -> Outcome<Self> {
         let id = LogId::from_bytes([1; 16]);
-        let (log, _) = SegmentLog::open(directory, id, options, &mut |_| {})?;
+        let (log, _) = OpenOptions::directory(directory, id).options(options).open_unfolded()?;
         Ok(Self(log))
     }
 }

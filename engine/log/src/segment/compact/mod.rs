@@ -26,9 +26,9 @@ use crate::segment::error::{Damage, OpenError};
 use crate::segment::format::entry::Entry;
 use crate::segment::format::header::LogId;
 use crate::segment::format::name::{PartName, REWRITING, SegmentName};
-use crate::segment::open::dir_listing::{Inventory, last_of};
+use crate::segment::open::dir_listing::{DirListing, last_of};
 use crate::segment::read::reader::Shared;
-use crate::segment::scan::compacted::History;
+use crate::segment::scan::compacted::CompactedSegment;
 use crate::segment::scan::segment::io_error;
 use plan::{groups, removal};
 use std::sync::{Arc, PoisonError, Weak};
@@ -41,7 +41,7 @@ const SESSIONS_AT_ONCE: usize = 64;
 /// ```
 /// use rejoin_core::testing::{SESSION, created, instant};
 /// use rejoin_core::{Record, Sequence};
-/// use rejoin_log::segment::{LogId, Options, SegmentLog};
+/// use rejoin_log::segment::{LogId, OpenOptions, Options, SegmentLog};
 /// use rejoin_log::{Log, LogReader, ReadLimit};
 /// use std::sync::Arc;
 ///
@@ -52,13 +52,13 @@ const SESSIONS_AT_ONCE: usize = 64;
 /// let record = Record {
 ///     session: SESSION, sequence: Sequence(1), at: instant(1), event: created(),
 /// };
-/// let (mut log, _) = SegmentLog::open(directory, id, options, &mut |_| {})?;
+/// let (mut log, _) = OpenOptions::directory(directory, id).options(options).open_unfolded()?;
 /// log.append(&[Arc::new(record.clone())])?;
 /// log.close()?;
 ///
 /// // What an earlier run has sealed is put in order.
-/// let (log, _) = SegmentLog::open(directory, id, options, &mut |_| {})?;
-/// let round = log.archive().run_once()?;
+/// let (log, _) = OpenOptions::directory(directory, id).options(options).open_unfolded()?;
+/// let round = log.compactor().run_once()?;
 /// assert_eq!(round.snapshot, Some(1));
 /// assert_eq!(round.rewritten, 1);
 /// let read = log.reader().read(SESSION, Sequence::START, ReadLimit::NONE)?;
@@ -66,19 +66,19 @@ const SESSIONS_AT_ONCE: usize = 64;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Archive {
+pub struct Compactor {
     disk: Arc<dyn Disk>,
     shared: Arc<Shared>,
     lock: Option<Weak<dyn DiskLock>>,
     log: LogId,
     segment_bytes: u64,
-    /// How many sealings have been looked after.
+    /// How many seal_signal have been looked after.
     seen: u64,
 }
 
 /// What one round has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Round {
+pub struct CompactionStats {
     /// The position that a snapshot was made of, if one was.
     pub snapshot: Option<u64>,
     /// How many files were rewritten.
@@ -89,7 +89,7 @@ pub struct Round {
     pub bytes: (u64, u64),
 }
 
-impl Archive {
+impl Compactor {
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
         shared: Arc<Shared>,
@@ -110,10 +110,10 @@ impl Archive {
     /// Does a round now, and then one whenever a segment has been sealed, until the log is closed
     /// or dropped; tells each round's outcome. While all that is sealed has fewer than `worth` bytes,
     /// it is left alone: replaying it costs less than putting it in order. Blocks its thread.
-    pub fn run(mut self, worth: u64, mut tell: impl FnMut(Result<Round, OpenError>)) {
+    pub fn run(mut self, worth: u64, mut tell: impl FnMut(Result<CompactionStats, OpenError>)) {
         loop {
             tell(self.round(worth));
-            let Some(count) = self.shared.sealings.wait(self.seen) else {
+            let Some(count) = self.shared.seal_signal.wait(self.seen) else {
                 return;
             };
             self.seen = count;
@@ -130,15 +130,15 @@ impl Archive {
     /// As opening a log. The log is as it was before, or some of it is rewritten; the next round
     /// goes on. Damage is found here first, where nobody has read the records since they were
     /// written.
-    pub fn run_once(&self) -> Result<Round, OpenError> {
+    pub fn run_once(&self) -> Result<CompactionStats, OpenError> {
         self.round(0)
     }
 
-    fn round(&self, worth: u64) -> Result<Round, OpenError> {
+    fn round(&self, worth: u64) -> Result<CompactionStats, OpenError> {
         let Some(_lock) = self.lock.as_ref().and_then(Weak::upgrade) else {
-            return Ok(Round::default());
+            return Ok(CompactionStats::default());
         };
-        let mut round = Round::default();
+        let mut round = CompactionStats::default();
         match self.work(worth, &mut round) {
             Err(_) if self.is_over() => Ok(round),
             Err(error) => {
@@ -154,23 +154,23 @@ impl Archive {
     /// Whether the log has been closed or dropped: there is nothing more to do.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.shared.sealings.is_over()
+        self.shared.seal_signal.is_over()
     }
 
-    fn work(&self, worth: u64, round: &mut Round) -> Result<(), OpenError> {
-        let inventory = self.tidy_up()?;
-        let sources = self.sources(&inventory)?;
+    fn work(&self, worth: u64, round: &mut CompactionStats) -> Result<(), OpenError> {
+        let listing = self.tidy_up()?;
+        let sources = self.sources(&listing)?;
         if sources.iter().map(Source::bytes).sum::<u64>() < worth {
             return Ok(());
         }
         let Some(last) = sources.last().map(Source::last) else {
             return Ok(());
         };
-        round.snapshot = self.make_snapshot(&inventory, &sources, last)?;
+        round.snapshot = self.make_snapshot(&listing, &sources, last)?;
         let up_to = self.forget_snapshots()?;
         self.put_in_order(sources, up_to, round)?;
         if round.rewritten > 0 && !self.is_over() {
-            // What was removed is known of history segments only: some of it by now.
+            // What was removed is known of compacted segments only: some of it by now.
             let sources = self.sources(&self.tidy_up()?)?;
             self.put_in_order(sources, up_to, round)?;
         }
@@ -182,7 +182,7 @@ impl Archive {
         &self,
         sources: Vec<Source>,
         up_to: u64,
-        round: &mut Round,
+        round: &mut CompactionStats,
     ) -> Result<(), OpenError> {
         let removal = removal(&sources, up_to);
         // The last ones first: what is left of a session that is being removed is its beginning.
@@ -197,29 +197,31 @@ impl Archive {
     }
 
     /// Lists the files, and removes what an earlier round that failed has left.
-    fn tidy_up(&self) -> Result<Inventory, OpenError> {
+    fn tidy_up(&self) -> Result<DirListing, OpenError> {
         let io = |error| io_error(self.disk.path(), error);
-        let inventory = Inventory::take_open(&*self.disk, |part| self.shared.files().knows(part))?;
-        for part in &inventory.superseded {
+        let listing = DirListing::read_open(&*self.disk, |part| self.shared.files().knows(part))?;
+        for part in &listing.superseded {
             self.disk.remove(&part.to_string()).map_err(io)?;
         }
-        if !inventory.superseded.is_empty() {
+        if !listing.superseded.is_empty() {
             self.disk.sync().map_err(io)?;
         }
-        Ok(inventory)
+        Ok(listing)
     }
 
     /// The files that nobody writes to any more, from the first one on.
-    fn sources(&self, inventory: &Inventory) -> Result<Vec<Source>, OpenError> {
+    fn sources(&self, listing: &DirListing) -> Result<Vec<Source>, OpenError> {
         let mut sources = Vec::new();
         let mut next = 1;
-        for part in &inventory.parts {
+        for part in &listing.parts {
             // Behind a segment that is just getting its final name, the next round goes on.
             if part.first() != next {
                 break;
             }
             let source = match *part {
-                PartName::History(name) => Source::History(History::open(&*self.disk, name)?),
+                PartName::Compacted(name) => {
+                    Source::Compacted(CompactedSegment::open(&*self.disk, name)?)
+                }
                 PartName::Segment(name) if !name.sealed => break,
                 PartName::Segment(name) => self.segment(name)?,
             };
@@ -255,12 +257,12 @@ impl Archive {
         &self,
         sources: &[Source],
         removal: &Removal,
-        round: &mut Round,
+        round: &mut CompactionStats,
     ) -> Result<(), OpenError> {
         let before: u64 = sources
             .iter()
             .map(|source| match source {
-                Source::History(history) => history.removed(),
+                Source::Compacted(compacted) => compacted.removed(),
                 Source::Segment { .. } => 0,
             })
             .sum();
@@ -285,13 +287,13 @@ impl Archive {
         removal: &Removal,
     ) -> Result<(), OpenError> {
         let io = |error| io_error(self.disk.path(), error);
-        let part = PartName::History(written.name);
+        let part = PartName::Compacted(written.name);
         // Readers go on with the sources, whatever becomes of their names.
         let retired: Vec<u32> = {
             let mut files = self.shared.files();
             let held = sources
                 .iter()
-                .map(|source| files.hold(source.name(), source.file()));
+                .map(|source| files.pin(source.name(), source.file()));
             held.collect::<Option<_>>()
                 .ok_or_else(|| io(std::io::Error::other("a file is none of the log's")))?
         };
@@ -304,8 +306,8 @@ impl Archive {
         self.move_sessions(sources, written, removal, &retired, number);
         {
             let mut files = self.shared.files();
-            files.retire(&retired);
-            files.let_go(number, part);
+            files.remove(&retired);
+            files.release(number, part);
         }
         for source in sources {
             if source.name() != part {
@@ -345,9 +347,9 @@ impl Archive {
             }
         }
         let gone = removal.forgotten.iter().filter(|session| {
-            let is_it = |entry: &Entry| entry.session() == **session;
+            let matches = |entry: &Entry| entry.session() == **session;
             sources.iter().any(|source| match source {
-                Source::History(history) => history.entries.iter().any(is_it),
+                Source::Compacted(compacted) => compacted.entries.iter().any(matches),
                 Source::Segment { .. } => false,
             })
         });

@@ -3,21 +3,21 @@
 use crate::segment::compact::sort::Removal;
 use crate::segment::compact::sort::Source;
 use crate::segment::format::entry::Entry;
-use crate::segment::limits::{HISTORY_SEGMENTS, REMOVABLE_PART};
-use crate::segment::scan::compacted::History;
+use crate::segment::limits::{COMPACTED_SEGMENTS, REMOVABLE_PART};
+use crate::segment::scan::compacted::CompactedSegment;
 use rejoin_core::limits::REMEMBERED_REMOVALS;
 use rejoin_core::{Sequence, SessionId};
 use std::collections::BTreeMap;
 
-/// What is to be rewritten as one: what was sealed, together with the last history segment
-/// while that is short; history segments that have become short; and those of which much is to
+/// What is to be rewritten as one: what was sealed, together with the last compacted segment
+/// while that is short; compacted segments that have become short; and those of which much is to
 /// be removed.
 pub(crate) fn groups(
     sources: Vec<Source>,
     removal: &Removal,
     segment_bytes: u64,
 ) -> Vec<Vec<Source>> {
-    let most = segment_bytes.saturating_mul(HISTORY_SEGMENTS);
+    let most = segment_bytes.saturating_mul(COMPACTED_SEGMENTS);
     let mut groups: Vec<Vec<Source>> = Vec::new();
     let mut bytes = 0;
     for source in sources {
@@ -25,7 +25,7 @@ pub(crate) fn groups(
         let most = match source {
             Source::Segment { .. } => most,
             // It was longer once: what is left of some is put together.
-            Source::History(_) => most / 2,
+            Source::Compacted(_) => most / 2,
         };
         let joins = length.saturating_add(bytes) <= most;
         match groups.last_mut() {
@@ -40,24 +40,24 @@ pub(crate) fn groups(
         }
     }
     groups.retain(|group| match &group[..] {
-        [Source::History(history)] => is_worth_it(history, removal),
+        [Source::Compacted(compacted)] => is_worth_it(compacted, removal),
         _ => true,
     });
     groups
 }
 
-/// What the notices in history segments allow to be removed.
+/// What the notices in compacted segments allow to be removed.
 pub(crate) fn removal(sources: &[Source], up_to: u64) -> Removal {
     let mut notices: Vec<(SessionId, Sequence)> = Vec::new();
     let mut stands: BTreeMap<SessionId, u64> = BTreeMap::new();
     for source in sources {
-        let Source::History(history) = source else {
+        let Source::Compacted(compacted) = source else {
             continue;
         };
-        for entry in &history.entries {
+        for entry in &compacted.entries {
             match *entry {
-                Entry::Notice { session, at } => notices.push((session, at)),
-                Entry::Stand {
+                Entry::Tombstone { session, at } => notices.push((session, at)),
+                Entry::Records {
                     session, records, ..
                 } => *stands.entry(session).or_default() += u64::from(records),
                 Entry::Removed { .. } => {}
@@ -75,13 +75,13 @@ pub(crate) fn removal(sources: &[Source], up_to: u64) -> Removal {
     }
 }
 
-/// Whether enough of a history segment is to be removed.
-fn is_worth_it(history: &History, removal: &Removal) -> bool {
-    if history.name.last > removal.up_to {
+/// Whether enough of a compacted segment is to be removed.
+fn is_worth_it(compacted: &CompactedSegment, removal: &Removal) -> bool {
+    if compacted.name.last > removal.up_to {
         return false;
     }
-    let removable = history.entries.iter().filter_map(|entry| match *entry {
-        Entry::Stand {
+    let removable = compacted.entries.iter().filter_map(|entry| match *entry {
+        Entry::Records {
             session,
             first,
             bytes,
@@ -94,5 +94,5 @@ fn is_worth_it(history: &History, removal: &Removal) -> bool {
         _ => None,
     });
     let removable: u64 = removable.sum();
-    removable > 0 && removable.saturating_mul(REMOVABLE_PART) >= history.bytes
+    removable > 0 && removable.saturating_mul(REMOVABLE_PART) >= compacted.bytes
 }

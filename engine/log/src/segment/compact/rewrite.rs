@@ -1,26 +1,26 @@
-//! Writes a history segment that stands for files that follow each other.
+//! Writes a compacted segment that stands for files that follow each other.
 
 use crate::disk::{Disk, DiskFile, read_exactly};
 use crate::segment::compact::output::Output;
-use crate::segment::compact::sort::{Met, Piece, Removal, Sorted, Source, sort};
+use crate::segment::compact::sort::{KeptFrame, Removal, SessionFrames, Sorted, Source, sort};
 use crate::segment::error::OpenError;
 use crate::segment::format::KIND;
 use crate::segment::format::entry::Entry;
-use crate::segment::format::file_header::{HEADING_BYTES, Heading};
-use crate::segment::format::footer::Trailer;
+use crate::segment::format::file_header::{FILE_HEADER_BYTES, FileHeader};
+use crate::segment::format::footer::Footer;
 use crate::segment::format::frame::Frame;
 use crate::segment::format::header::LogId;
-use crate::segment::format::name::{HistoryName, REWRITING};
+use crate::segment::format::name::{CompactedName, REWRITING};
 use crate::segment::read::index::EXTENT_BYTES;
 use crate::segment::scan::segment::io_error;
 use rejoin_core::{Sequence, SessionId};
 use std::io;
 use std::sync::Arc;
 
-/// A history segment that is durable, and has not got its name.
+/// A compacted segment that is durable, and has not got its name.
 #[derive(Debug)]
 pub(crate) struct Rewritten {
-    pub(crate) name: HistoryName,
+    pub(crate) name: CompactedName,
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) bytes: u64,
@@ -42,20 +42,20 @@ pub(crate) fn rewrite(
     let (Some(first), Some(last)) = (sources.first(), sources.last()) else {
         return Ok(None);
     };
-    let name = HistoryName {
+    let name = CompactedName {
         first: first.first(),
         last: last.last(),
     };
     let sorted = sort(sources, log, removal)?;
     let path = disk.path().join(REWRITING);
     let io = |error| io_error(&path, error);
-    let heading = Heading {
+    let header = FileHeader {
         log,
         numbers: [name.first, name.last],
     };
-    let heading = heading.encode(KIND);
+    let header = header.encode(KIND);
     let mut output = Output::new(disk.create(REWRITING).map_err(io)?);
-    output.put(&heading).map_err(io)?;
+    output.put(&header).map_err(io)?;
     let mut writing = Writing {
         sources,
         output,
@@ -64,7 +64,7 @@ pub(crate) fn rewrite(
         io: &io,
     };
     writing.put_sessions(&sorted, is_over)?;
-    let entries = writing.end(&sorted, &heading).map_err(io)?;
+    let entries = writing.end(&sorted, &header).map_err(io)?;
     let (file, bytes) = (writing.output.file.clone(), writing.output.at());
     file.sync().map_err(io)?;
     Ok(Some(Rewritten {
@@ -106,7 +106,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn put_session(&mut self, met: &Met, pieces: &[Piece]) -> Result<(), OpenError> {
+    fn put_session(&mut self, met: &SessionFrames, pieces: &[KeptFrame]) -> Result<(), OpenError> {
         let session = met.id;
         if let Some((first, last)) = met.removed {
             let sequences = last.0.saturating_sub(first.0).saturating_add(1);
@@ -118,14 +118,14 @@ impl Writing<'_> {
             });
         }
         let mut last = Sequence::START;
-        let is_next = |one: &Piece, other: &Piece| {
+        let is_next = |one: &KeptFrame, other: &KeptFrame| {
             one.source == other.source && one.byte.checked_add(one.bytes) == Some(other.byte)
         };
         for run in pieces.chunk_by(is_next) {
             self.put_run(session, &mut last, run)?;
         }
         if let Some(at) = met.notice {
-            self.entries.push(Entry::Notice { session, at });
+            self.entries.push(Entry::Tombstone { session, at });
         }
         Ok(())
     }
@@ -135,7 +135,7 @@ impl Writing<'_> {
         &mut self,
         session: SessionId,
         last: &mut Sequence,
-        run: &[Piece],
+        run: &[KeptFrame],
     ) -> Result<(), OpenError> {
         for part in run.chunks(FRAMES_AT_ONCE) {
             let (Some(first), bytes) = (part.first(), part.iter().map(|it| it.bytes as usize))
@@ -172,7 +172,7 @@ impl Writing<'_> {
         let length = u32::try_from(frame.length()).map_err(|_| self.too_long())?;
         at.checked_add(length).ok_or_else(|| self.too_long())?;
         match self.entries.last_mut() {
-            Some(Entry::Stand {
+            Some(Entry::Records {
                 session,
                 first,
                 records,
@@ -185,7 +185,7 @@ impl Writing<'_> {
                 *records += 1;
                 *bytes += length;
             }
-            _ => self.entries.push(Entry::Stand {
+            _ => self.entries.push(Entry::Records {
                 session: frame.session,
                 first: frame.sequence,
                 records: 1,
@@ -197,7 +197,7 @@ impl Writing<'_> {
     }
 
     /// Writes what stands behind the records.
-    fn end(&mut self, sorted: &Sorted, heading: &[u8; HEADING_BYTES]) -> io::Result<Vec<Entry>> {
+    fn end(&mut self, sorted: &Sorted, header: &[u8; FILE_HEADER_BYTES]) -> io::Result<Vec<Entry>> {
         let order_at = self.output.at();
         let mut order = Vec::new();
         sorted.order_of_standing().encode(&mut order);
@@ -208,7 +208,7 @@ impl Writing<'_> {
             entry.encode(&mut table);
         }
         self.output.put(&table)?;
-        let trailer = Trailer {
+        let footer = Footer {
             entries: u32::try_from(self.entries.len()).map_err(io::Error::other)?,
             order_at,
             entries_at,
@@ -216,13 +216,13 @@ impl Writing<'_> {
             removed: sorted.removed,
             order_checksum: crc32c::crc32c(&order),
         };
-        self.output.put(&trailer.encode(heading, &table))?;
+        self.output.put(&footer.encode(header, &table))?;
         self.output.flush()?;
         Ok(std::mem::take(&mut self.entries))
     }
 
     fn too_long(&self) -> OpenError {
-        (self.io)(io::Error::other("no history segment is as long as this"))
+        (self.io)(io::Error::other("no compacted segment is as long as this"))
     }
 }
 

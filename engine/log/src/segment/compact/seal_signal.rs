@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug, Default)]
-pub(crate) struct Sealings {
+pub(crate) struct SealSignal {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -15,7 +15,7 @@ struct State {
     is_over: bool,
 }
 
-impl Sealings {
+impl SealSignal {
     pub(crate) fn announce(&self) {
         self.state().count += 1;
         self.changed.notify_all();

@@ -1,25 +1,25 @@
 //! Makes snapshots: the one before, and the records behind it.
 
-use super::Archive;
+use super::Compactor;
 use crate::segment::compact::sort::Source;
 use crate::segment::error::OpenError;
 use crate::segment::format::frame::Frame;
-use crate::segment::format::snapshot::{self, Unusable};
-use crate::segment::open::dir_listing::Inventory;
+use crate::segment::format::snapshot::{self, SnapshotError};
+use crate::segment::open::dir_listing::DirListing;
 use crate::segment::open::recovery::newest_snapshot;
 use crate::segment::scan::segment::{Segment, io_error, scan};
-use crate::segment::scan::visitor::{Objection, Place, Take, decode};
+use crate::segment::scan::visitor::{FrameError, FrameVisitor, LogPlace, decode};
 use rejoin_core::{Limits, Projection, Sequence, SessionId};
 
-impl Archive {
+impl Compactor {
     /// Adds what follows the newest snapshot to it, and writes that down.
     pub(crate) fn make_snapshot(
         &self,
-        inventory: &Inventory,
+        listing: &DirListing,
         sources: &[Source],
         last: u64,
     ) -> Result<Option<u64>, OpenError> {
-        let newest = newest_snapshot(&*self.disk, inventory, &mut Vec::new())?;
+        let newest = newest_snapshot(&*self.disk, listing, &mut Vec::new())?;
         let (after, folded) = match newest {
             Some((name, log, _)) if log != self.log || name.0 > last => return Ok(None),
             Some((name, _, _)) if name.0 == last => return Ok(None),
@@ -42,7 +42,7 @@ impl Archive {
 
     fn fold(&self, source: &Source, folding: &mut Folding) -> Result<(), OpenError> {
         match source {
-            Source::History(history) => history.read(folding),
+            Source::Compacted(compacted) => compacted.read(folding),
             Source::Segment {
                 name, file, path, ..
             } => {
@@ -61,16 +61,16 @@ impl Archive {
     /// oldest one is of; 0 when there are not as many.
     pub(crate) fn forget_snapshots(&self) -> Result<u64, OpenError> {
         let io = |error| io_error(self.disk.path(), error);
-        let inventory = Inventory::take_open(&*self.disk, |_| true)?;
+        let listing = DirListing::read_open(&*self.disk, |_| true)?;
         let mut sound = Vec::new();
-        for name in inventory.snapshots {
+        for name in listing.snapshots {
             let is_kept = sound.len() < snapshot::KEPT;
             match snapshot::read(&*self.disk, name) {
                 Ok(_) if is_kept => sound.push(name.0),
-                Ok(_) | Err(Unusable::Unsound(_) | Unusable::OtherVersion(_)) => {
+                Ok(_) | Err(SnapshotError::Unsound(_) | SnapshotError::OtherVersion(_)) => {
                     self.disk.remove(&name.to_string()).map_err(io)?;
                 }
-                Err(Unusable::Io(error)) => return Err(io(error)),
+                Err(SnapshotError::Io(error)) => return Err(io(error)),
             }
         }
         Ok(match sound.get(snapshot::KEPT - 1) {
@@ -86,13 +86,13 @@ struct Folding {
     folded: Projection,
 }
 
-impl Take for Folding {
-    fn take(&mut self, place: Place, frame: &Frame<'_>) -> Result<(), Objection> {
+impl FrameVisitor for Folding {
+    fn visit(&mut self, place: LogPlace, frame: &Frame<'_>) -> Result<(), FrameError> {
         if place.position <= self.after {
             return Ok(());
         }
         let added = self.folded.add(&decode(frame)?);
-        added.map_err(|violation| Objection::Damaged(violation.to_string()))
+        added.map_err(|violation| FrameError::Damaged(violation.to_string()))
     }
 
     fn last(&self, session: SessionId) -> Option<Sequence> {

@@ -10,18 +10,18 @@ use crate::segment::format::header::LogId;
 use crate::segment::format::name::{PartName, SegmentName};
 use crate::segment::format::order::{Order, REMOVED};
 use crate::segment::read::session_map::SessionMap;
-use crate::segment::scan::compacted::History;
+use crate::segment::scan::compacted::CompactedSegment;
 use crate::segment::scan::segment::{Segment, scan};
-use crate::segment::scan::visitor::{Objection, Place, Take};
+use crate::segment::scan::visitor::{FrameError, FrameVisitor, LogPlace};
 use rejoin_core::{Sequence, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What is to be rewritten: a history segment, or a sealed one.
+/// What is to be rewritten: a compacted segment, or a sealed one.
 #[derive(Debug)]
 pub(crate) enum Source {
-    History(History),
+    Compacted(CompactedSegment),
     Segment {
         name: SegmentName,
         file: Arc<dyn DiskFile>,
@@ -47,7 +47,7 @@ pub(crate) struct Removal {
 impl Source {
     pub(crate) fn name(&self) -> PartName {
         match self {
-            Self::History(history) => PartName::History(history.name),
+            Self::Compacted(compacted) => PartName::Compacted(compacted.name),
             Self::Segment { name, .. } => PartName::Segment(*name),
         }
     }
@@ -58,28 +58,28 @@ impl Source {
 
     pub(crate) fn last(&self) -> u64 {
         match self {
-            Self::History(history) => history.name.last,
+            Self::Compacted(compacted) => compacted.name.last,
             Self::Segment { last, .. } => *last,
         }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
         match self {
-            Self::History(history) => history.bytes,
+            Self::Compacted(compacted) => compacted.bytes,
             Self::Segment { bytes, .. } => *bytes,
         }
     }
 
     pub(crate) fn file(&self) -> &Arc<dyn DiskFile> {
         match self {
-            Self::History(history) => &history.file,
+            Self::Compacted(compacted) => &compacted.file,
             Self::Segment { file, .. } => file,
         }
     }
 
     pub(crate) fn path(&self) -> &Path {
         match self {
-            Self::History(history) => &history.path,
+            Self::Compacted(compacted) => &compacted.path,
             Self::Segment { path, .. } => path,
         }
     }
@@ -87,7 +87,7 @@ impl Source {
 
 /// Where a record stands that is kept.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Piece {
+pub(crate) struct KeptFrame {
     /// Which session, in the order in which they were met.
     pub(crate) session: u32,
     /// Which source.
@@ -98,7 +98,7 @@ pub(crate) struct Piece {
 
 /// A session that is met.
 #[derive(Debug)]
-pub(crate) struct Met {
+pub(crate) struct SessionFrames {
     pub(crate) id: SessionId,
     /// How many records of it are kept.
     pub(crate) records: u64,
@@ -110,9 +110,9 @@ pub(crate) struct Met {
 /// The records of all sources, in log order.
 #[derive(Debug)]
 pub(crate) struct Sorted {
-    pub(crate) pieces: Vec<Piece>,
+    pub(crate) pieces: Vec<KeptFrame>,
     pub(crate) order: Order,
-    pub(crate) sessions: Vec<Met>,
+    pub(crate) sessions: Vec<SessionFrames>,
     /// How many records have been removed, now or before.
     pub(crate) removed: u64,
 }
@@ -157,7 +157,7 @@ pub(crate) fn sort(sources: &[Source], log: LogId, removal: &Removal) -> Result<
         sorting.source = number;
         sorting.is_short = source.last() <= removal.up_to;
         match source {
-            Source::History(history) => sorting.take_history(history)?,
+            Source::Compacted(compacted) => sorting.read_compacted(compacted)?,
             Source::Segment {
                 name, file, path, ..
             } => {
@@ -185,9 +185,9 @@ struct Sorting<'a> {
 }
 
 impl Sorting<'_> {
-    fn take_history(&mut self, history: &History) -> Result<(), OpenError> {
-        let frames = history.frames_or_damage()?;
-        for entry in &history.entries {
+    fn read_compacted(&mut self, compacted: &CompactedSegment) -> Result<(), OpenError> {
+        let frames = compacted.frames_or_damage()?;
+        for entry in &compacted.entries {
             let session = entry.session();
             if self.removal.forgotten.contains(&session) {
                 continue;
@@ -197,11 +197,11 @@ impl Sorting<'_> {
                     let last = entry.removed_up_to().map_or(first, Sequence);
                     self.met(session).1.remove(first, last);
                 }
-                Entry::Notice { at, .. } => self.met(session).1.notice = Some(at),
-                Entry::Stand { .. } => {}
+                Entry::Tombstone { at, .. } => self.met(session).1.notice = Some(at),
+                Entry::Records { .. } => {}
             }
         }
-        history.each_in_log_order(|_, logged| {
+        compacted.each_in_log_order(|_, logged| {
             let Some(logged) = logged else {
                 self.pass();
                 return Ok(());
@@ -227,7 +227,7 @@ impl Sorting<'_> {
         }
         met.records += 1;
         self.sorted.order.push(number, 1);
-        self.sorted.pieces.push(Piece {
+        self.sorted.pieces.push(KeptFrame {
             session: number,
             source,
             byte,
@@ -241,10 +241,10 @@ impl Sorting<'_> {
         self.sorted.removed += 1;
     }
 
-    fn met(&mut self, session: SessionId) -> (u32, &mut Met) {
+    fn met(&mut self, session: SessionId) -> (u32, &mut SessionFrames) {
         let number = self.numbers.get_or_default(session);
         if *number == 0 {
-            self.sorted.sessions.push(Met {
+            self.sorted.sessions.push(SessionFrames {
                 id: session,
                 records: 0,
                 removed: None,
@@ -260,16 +260,16 @@ impl Sorting<'_> {
     }
 }
 
-impl Met {
+impl SessionFrames {
     fn remove(&mut self, first: Sequence, last: Sequence) {
         let removed = self.removed.get_or_insert((first, last));
         *removed = (removed.0.min(first), removed.1.max(last));
     }
 }
 
-impl Take for Sorting<'_> {
-    fn take(&mut self, place: Place, frame: &Frame<'_>) -> Result<(), Objection> {
-        let too_long = |_| Objection::Damaged("no segment is as long as this".to_owned());
+impl FrameVisitor for Sorting<'_> {
+    fn visit(&mut self, place: LogPlace, frame: &Frame<'_>) -> Result<(), FrameError> {
+        let too_long = |_| FrameError::Damaged("no segment is as long as this".to_owned());
         let byte = u32::try_from(place.byte).map_err(too_long)?;
         let bytes = u32::try_from(frame.length()).map_err(too_long)?;
         self.add(frame.session, frame.sequence, byte, bytes);

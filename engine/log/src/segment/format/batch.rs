@@ -22,7 +22,7 @@ const CHECKSUM_AT: usize = 32;
 /// Where a batch stands. Its head's checksum covers that, so that a copy of a batch anywhere else,
 /// in a result that prints a log, say, is not a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Site {
+pub(crate) struct BatchLocation {
     pub(crate) log: LogId,
     /// The first position of the segment.
     pub(crate) segment: u64,
@@ -47,7 +47,7 @@ pub(crate) struct BatchHead {
 }
 
 impl BatchHead {
-    pub(crate) fn encode(&self, site: Site) -> [u8; BATCH_HEAD_BYTES] {
+    pub(crate) fn encode(&self, site: BatchLocation) -> [u8; BATCH_HEAD_BYTES] {
         let mut bytes = Vec::with_capacity(BATCH_HEAD_BYTES);
         bytes.extend_from_slice(&MARKER);
         bytes.extend_from_slice(&self.body_bytes.to_le_bytes());
@@ -61,7 +61,7 @@ impl BatchHead {
     }
 
     /// The head of the batch at `site`; `None` when that is not what `bytes` are.
-    pub(crate) fn decode(bytes: &[u8; BATCH_HEAD_BYTES], site: Site) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8; BATCH_HEAD_BYTES], site: BatchLocation) -> Option<Self> {
         if !bytes.starts_with(&MARKER) {
             return None;
         }
@@ -95,7 +95,7 @@ impl BatchHead {
     }
 }
 
-fn checksum(covered: &[u8], site: Site) -> u32 {
+fn checksum(covered: &[u8], site: BatchLocation) -> u32 {
     let mut sum = crc32c::crc32c(covered);
     sum = crc32c::crc32c_append(sum, &site.log.to_bytes());
     sum = crc32c::crc32c_append(sum, &site.segment.to_le_bytes());

@@ -1,4 +1,4 @@
-//! What a history segment says of a session: which of its records stand where, and which have
+//! What a compacted segment says of a session: which of its records stand where, and which have
 //! been removed.
 
 use crate::segment::format::fields::{bytes_at, u32_at, u64_at};
@@ -18,7 +18,7 @@ const NOTICE: u32 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
     /// Records that follow each other.
-    Stand {
+    Records {
         session: SessionId,
         first: Sequence,
         records: u32,
@@ -33,22 +33,22 @@ pub(crate) enum Entry {
         sequences: u32,
     },
     /// The record here with sequence `at` says that all before it may be removed.
-    Notice { session: SessionId, at: Sequence },
+    Tombstone { session: SessionId, at: Sequence },
 }
 
 impl Entry {
     pub(crate) fn session(&self) -> SessionId {
         match *self {
-            Self::Stand { session, .. }
+            Self::Records { session, .. }
             | Self::Removed { session, .. }
-            | Self::Notice { session, .. } => session,
+            | Self::Tombstone { session, .. } => session,
         }
     }
 
     /// As the index keeps it, in the file of this number.
     pub(crate) fn extent(&self, segment: u32) -> Option<Extent> {
         match *self {
-            Self::Stand {
+            Self::Records {
                 first,
                 records,
                 byte,
@@ -61,7 +61,7 @@ impl Entry {
                 byte,
                 bytes,
             }),
-            Self::Removed { .. } | Self::Notice { .. } => None,
+            Self::Removed { .. } | Self::Tombstone { .. } => None,
         }
     }
 
@@ -74,13 +74,13 @@ impl Entry {
                 let after = first.0.saturating_add(u64::from(sequences));
                 Some(after.saturating_sub(1))
             }
-            Self::Stand { .. } | Self::Notice { .. } => None,
+            Self::Records { .. } | Self::Tombstone { .. } => None,
         }
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let (first, numbers) = match *self {
-            Self::Stand {
+            Self::Records {
                 first,
                 records,
                 byte,
@@ -90,7 +90,7 @@ impl Entry {
             Self::Removed {
                 first, sequences, ..
             } => (first, [sequences, REMOVED, 0]),
-            Self::Notice { at, .. } => (at, [0, NOTICE, 0]),
+            Self::Tombstone { at, .. } => (at, [0, NOTICE, 0]),
         };
         out.extend_from_slice(&self.session().to_bytes());
         out.extend_from_slice(&first.0.to_le_bytes());
@@ -111,8 +111,8 @@ impl Entry {
                 first,
                 sequences: records,
             },
-            (0, NOTICE, 0) => Self::Notice { session, at: first },
-            (1.., _, 1..) => Self::Stand {
+            (0, NOTICE, 0) => Self::Tombstone { session, at: first },
+            (1.., _, 1..) => Self::Records {
                 session,
                 first,
                 records,

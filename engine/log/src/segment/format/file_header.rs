@@ -1,9 +1,9 @@
-//! The first bytes of a history segment and of a snapshot: what it is, whose, and two numbers.
+//! The first bytes of a compacted segment and of a snapshot: what it is, whose, and two numbers.
 
 use crate::segment::format::fields::{bytes_at, u32_at, u64_at};
 use crate::segment::format::header::LogId;
 
-pub(crate) const HEADING_BYTES: usize = 48;
+pub(crate) const FILE_HEADER_BYTES: usize = 48;
 const VERSION_AT: usize = 8;
 const LOG_AT: usize = 12;
 const NUMBERS_AT: usize = 28;
@@ -17,23 +17,23 @@ pub(crate) struct Kind {
     pub(crate) version: u32,
 }
 
-/// A heading that is sound.
+/// A header that is sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Heading {
+pub(crate) struct FileHeader {
     pub(crate) log: LogId,
     pub(crate) numbers: [u64; 2],
 }
 
-/// Why bytes are not a heading that this version reads.
+/// Why bytes are not a header that this version reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HeadingFault {
+pub(crate) enum FileHeaderFault {
     Unsound(&'static str),
     Version(u32),
 }
 
-impl Heading {
-    pub(crate) fn encode(&self, kind: Kind) -> [u8; HEADING_BYTES] {
-        let mut bytes = Vec::with_capacity(HEADING_BYTES);
+impl FileHeader {
+    pub(crate) fn encode(&self, kind: Kind) -> [u8; FILE_HEADER_BYTES] {
+        let mut bytes = Vec::with_capacity(FILE_HEADER_BYTES);
         bytes.extend_from_slice(&kind.magic);
         bytes.extend_from_slice(&kind.version.to_le_bytes());
         bytes.extend_from_slice(&self.log.to_bytes());
@@ -44,20 +44,20 @@ impl Heading {
         bytes_at(&bytes, 0)
     }
 
-    pub(crate) fn decode(bytes: &[u8], kind: Kind) -> Result<Self, HeadingFault> {
-        let Some(bytes) = bytes.get(..HEADING_BYTES) else {
-            return Err(HeadingFault::Unsound("the file ends within its heading"));
+    pub(crate) fn decode(bytes: &[u8], kind: Kind) -> Result<Self, FileHeaderFault> {
+        let Some(bytes) = bytes.get(..FILE_HEADER_BYTES) else {
+            return Err(FileHeaderFault::Unsound("the file ends within its header"));
         };
         if !bytes.starts_with(&kind.magic) {
-            return Err(HeadingFault::Unsound("it does not begin as such a file"));
+            return Err(FileHeaderFault::Unsound("it does not begin as such a file"));
         }
         let (covered, _) = bytes.split_at(CHECKSUM_AT);
         if crc32c::crc32c(covered) != u32_at(bytes, CHECKSUM_AT) {
-            return Err(HeadingFault::Unsound("the heading's checksum is wrong"));
+            return Err(FileHeaderFault::Unsound("the header's checksum is wrong"));
         }
         let version = u32_at(bytes, VERSION_AT);
         if version != kind.version {
-            return Err(HeadingFault::Version(version));
+            return Err(FileHeaderFault::Version(version));
         }
         Ok(Self {
             log: LogId::from_bytes(bytes_at(bytes, LOG_AT)),

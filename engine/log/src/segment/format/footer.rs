@@ -1,9 +1,9 @@
-//! The last bytes of a history segment: where its parts are, and the checksums over them.
+//! The last bytes of a compacted segment: where its parts are, and the checksums over them.
 
 use crate::segment::format::fields::{bytes_at, u32_at, u64_at};
-use crate::segment::format::file_header::HEADING_BYTES;
+use crate::segment::format::file_header::FILE_HEADER_BYTES;
 
-pub(crate) const TRAILER_BYTES: usize = 48;
+pub(crate) const FOOTER_BYTES: usize = 48;
 const MARKER: [u8; 4] = *b"hend";
 const ENTRIES_AT: usize = 4;
 const ORDER_AT: usize = 8;
@@ -14,7 +14,7 @@ const ORDER_CHECKSUM_AT: usize = 40;
 const CHECKSUM_AT: usize = 44;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Trailer {
+pub(crate) struct Footer {
     /// How many entries there are.
     pub(crate) entries: u32,
     /// The byte that the order begins at: the one after the last record.
@@ -28,26 +28,26 @@ pub(crate) struct Trailer {
     pub(crate) order_checksum: u32,
 }
 
-impl Trailer {
+impl Footer {
     pub(crate) fn encode(
         &self,
-        heading: &[u8; HEADING_BYTES],
+        header: &[u8; FILE_HEADER_BYTES],
         entries: &[u8],
-    ) -> [u8; TRAILER_BYTES] {
-        let mut bytes = Vec::with_capacity(TRAILER_BYTES);
+    ) -> [u8; FOOTER_BYTES] {
+        let mut bytes = Vec::with_capacity(FOOTER_BYTES);
         bytes.extend_from_slice(&MARKER);
         bytes.extend_from_slice(&self.entries.to_le_bytes());
         for number in [self.order_at, self.entries_at, self.held, self.removed] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&self.order_checksum.to_le_bytes());
-        let checksum = checksum(heading, entries, &bytes);
+        let checksum = checksum(header, entries, &bytes);
         bytes.extend_from_slice(&checksum.to_le_bytes());
         bytes_at(&bytes, 0)
     }
 
     /// What the last bytes of a file say; nothing vouches for it yet.
-    pub(crate) fn decode(bytes: &[u8; TRAILER_BYTES]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8; FOOTER_BYTES]) -> Option<Self> {
         bytes.starts_with(&MARKER).then(|| Self {
             entries: u32_at(bytes, ENTRIES_AT),
             order_at: u64_at(bytes, ORDER_AT),
@@ -58,20 +58,20 @@ impl Trailer {
         })
     }
 
-    /// Whether these bytes are the trailer that was written behind these entries, in the file with
-    /// this heading.
+    /// Whether these bytes are the footer that was written behind these entries, in the file with
+    /// this header.
     pub(crate) fn is_sound(
-        bytes: &[u8; TRAILER_BYTES],
-        heading: &[u8; HEADING_BYTES],
+        bytes: &[u8; FOOTER_BYTES],
+        header: &[u8; FILE_HEADER_BYTES],
         entries: &[u8],
     ) -> bool {
         let (covered, _) = bytes.split_at(CHECKSUM_AT);
-        checksum(heading, entries, covered) == u32_at(bytes, CHECKSUM_AT)
+        checksum(header, entries, covered) == u32_at(bytes, CHECKSUM_AT)
     }
 }
 
-fn checksum(heading: &[u8], entries: &[u8], trailer: &[u8]) -> u32 {
-    let sum = crc32c::crc32c(heading);
+fn checksum(header: &[u8], entries: &[u8], footer: &[u8]) -> u32 {
+    let sum = crc32c::crc32c(header);
     let sum = crc32c::crc32c_append(sum, entries);
-    crc32c::crc32c_append(sum, trailer)
+    crc32c::crc32c_append(sum, footer)
 }

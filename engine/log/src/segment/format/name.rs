@@ -15,7 +15,7 @@ pub(crate) const ZEROING: &str = "zeroing";
 /// A file full of zeros, to become the next segment.
 pub(crate) const SPARE: &str = "spare";
 
-/// A file that is being written by the archive, to become a history segment or a snapshot.
+/// A file that is being written by the archive, to become a compacted segment or a snapshot.
 pub(crate) const REWRITING: &str = "rewriting";
 
 /// Records in the order of their sessions.
@@ -67,14 +67,14 @@ impl fmt::Display for SegmentName {
     }
 }
 
-/// A history segment's name: the positions of the first and the last record that it stands for.
+/// A compacted segment's name: the positions of the first and the last record that it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct HistoryName {
+pub(crate) struct CompactedName {
     pub(crate) first: u64,
     pub(crate) last: u64,
 }
 
-impl HistoryName {
+impl CompactedName {
     /// As [`SegmentName::parse`].
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let (positions, kind) = name.split_once('.')?;
@@ -93,7 +93,7 @@ impl HistoryName {
     }
 }
 
-impl fmt::Display for HistoryName {
+impl fmt::Display for CompactedName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:020}-{:020}.{HISTORY}", self.first, self.last)
     }
@@ -121,20 +121,20 @@ impl fmt::Display for SnapshotName {
 /// A file that holds records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum PartName {
-    History(HistoryName),
+    Compacted(CompactedName),
     Segment(SegmentName),
 }
 
 impl PartName {
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        let history = HistoryName::parse(name).map(Self::History);
-        history.or_else(|| SegmentName::parse(name).map(Self::Segment))
+        let compacted = CompactedName::parse(name).map(Self::Compacted);
+        compacted.or_else(|| SegmentName::parse(name).map(Self::Segment))
     }
 
     /// The position of the first record that it stands for.
     pub(crate) fn first(&self) -> u64 {
         match self {
-            Self::History(name) => name.first,
+            Self::Compacted(name) => name.first,
             Self::Segment(name) => name.first,
         }
     }
@@ -143,7 +143,7 @@ impl PartName {
 impl fmt::Display for PartName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::History(name) => name.fmt(f),
+            Self::Compacted(name) => name.fmt(f),
             Self::Segment(name) => name.fmt(f),
         }
     }
@@ -176,10 +176,10 @@ mod tests {
 
     #[test]
     fn history_and_snapshots_have_one_name_only() {
-        let history = HistoryName { first: 1, last: 20 };
+        let compacted = CompactedName { first: 1, last: 20 };
         let name = "00000000000000000001-00000000000000000020.history";
-        assert_eq!(history.to_string(), name);
-        assert_eq!(PartName::parse(name), Some(PartName::History(history)));
+        assert_eq!(compacted.to_string(), name);
+        assert_eq!(PartName::parse(name), Some(PartName::Compacted(compacted)));
         let name = "00000000000000000020.snapshot";
         assert_eq!(SnapshotName::parse(name), Some(SnapshotName(20)));
         for other in [

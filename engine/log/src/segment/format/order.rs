@@ -1,4 +1,4 @@
-//! In which order the records of a history segment were logged: so that all of them can be told
+//! In which order the records of a compacted segment were logged: so that all of them can be told
 //! in the order of the log once more.
 //!
 //! Runs, each as two numbers: whose records, and how many of them. Sessions count from 1, in the

@@ -7,7 +7,7 @@
 use crate::disk::{Disk, read_exactly, write_all};
 use crate::schema::{SNAPSHOT_VERSION, decode_snapshot, encode_snapshot};
 use crate::segment::format::fields::u32_at;
-use crate::segment::format::file_header::{HEADING_BYTES, Heading, HeadingFault, Kind};
+use crate::segment::format::file_header::{FILE_HEADER_BYTES, FileHeader, FileHeaderFault, Kind};
 use crate::segment::format::header::LogId;
 use crate::segment::format::name::{REWRITING, SnapshotName};
 use rejoin_core::Snapshot;
@@ -32,15 +32,15 @@ pub(crate) fn write(
     position: u64,
     snapshot: &Snapshot,
 ) -> io::Result<()> {
-    let mut bytes = vec![0; HEADING_BYTES];
+    let mut bytes = vec![0; FILE_HEADER_BYTES];
     encode_snapshot(snapshot, &mut bytes);
-    let body = bytes.len().saturating_sub(HEADING_BYTES) as u64;
-    let heading = Heading {
+    let body = bytes.len().saturating_sub(FILE_HEADER_BYTES) as u64;
+    let header = FileHeader {
         log,
         numbers: [position, body],
     };
     if let Some(place) = bytes.first_chunk_mut() {
-        *place = heading.encode(KIND);
+        *place = header.encode(KIND);
     }
     bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
     let file = disk.create(REWRITING)?;
@@ -52,40 +52,43 @@ pub(crate) fn write(
 
 /// What is wrong with a snapshot. The log does without it.
 #[derive(Debug)]
-pub(crate) enum Unusable {
+pub(crate) enum SnapshotError {
     Unsound(String),
     /// Whole, as far as can be told, and written by another version.
     OtherVersion(String),
     Io(io::Error),
 }
 
-impl From<io::Error> for Unusable {
+impl From<io::Error> for SnapshotError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
 /// Reads the snapshot of this name, of whichever log it is.
-pub(crate) fn read(disk: &dyn Disk, name: SnapshotName) -> Result<(LogId, Snapshot), Unusable> {
-    let unsound = |reason: &str| Unusable::Unsound(reason.to_owned());
+pub(crate) fn read(
+    disk: &dyn Disk,
+    name: SnapshotName,
+) -> Result<(LogId, Snapshot), SnapshotError> {
+    let unsound = |reason: &str| SnapshotError::Unsound(reason.to_owned());
     let file = disk.open(&name.to_string())?;
     let length = file.length()?;
     let mut head =
-        vec![0; usize::try_from(length).map_or(HEADING_BYTES, |it| it.min(HEADING_BYTES))];
+        vec![0; usize::try_from(length).map_or(FILE_HEADER_BYTES, |it| it.min(FILE_HEADER_BYTES))];
     read_exactly(&*file, &mut head, 0)?;
-    let heading = Heading::decode(&head, KIND).map_err(|fault| match fault {
-        HeadingFault::Unsound(reason) => unsound(reason),
-        HeadingFault::Version(version) => Unusable::OtherVersion(format!(
+    let header = FileHeader::decode(&head, KIND).map_err(|fault| match fault {
+        FileHeaderFault::Unsound(reason) => unsound(reason),
+        FileHeaderFault::Version(version) => SnapshotError::OtherVersion(format!(
             "it is of version {version}; this version reads {SNAPSHOT_VERSION}"
         )),
     })?;
-    let [position, body] = heading.numbers;
+    let [position, body] = header.numbers;
     if position != name.0 {
-        return Err(unsound("its name says another position than its heading"));
+        return Err(unsound("its name says another position than its header"));
     }
-    let expected = body.checked_add((HEADING_BYTES + CHECKSUM_BYTES) as u64);
+    let expected = body.checked_add((FILE_HEADER_BYTES + CHECKSUM_BYTES) as u64);
     if expected != Some(length) {
-        return Err(unsound("it is not as long as its heading says"));
+        return Err(unsound("it is not as long as its header says"));
     }
     let mut bytes = vec![0; usize::try_from(length).map_err(|_| unsound("it is too long"))?];
     read_exactly(&*file, &mut bytes, 0)?;
@@ -93,7 +96,7 @@ pub(crate) fn read(disk: &dyn Disk, name: SnapshotName) -> Result<(LogId, Snapsh
     if crc32c::crc32c(covered) != u32_at(checksum, 0) {
         return Err(unsound("its checksum is wrong"));
     }
-    let body = covered.get(HEADING_BYTES..).unwrap_or_default();
+    let body = covered.get(FILE_HEADER_BYTES..).unwrap_or_default();
     let snapshot = decode_snapshot(body).map_err(|error| unsound(&error.to_string()))?;
-    Ok((heading.log, snapshot))
+    Ok((header.log, snapshot))
 }

@@ -1,23 +1,23 @@
 //! Which files of a directory are the log's, and which of them others stand for.
 //!
-//! A history segment gets its name before what it stands for is removed. When both are there, the
+//! A compacted segment gets its name before what it stands for is removed. When both are there, the
 //! crash came between: if all that it stands for is there, that is believed, because the name of
-//! the history segment may not be durable; else the history segment is, because only who knew its
+//! the compacted segment may not be durable; else the compacted segment is, because only who knew its
 //! name to be durable has removed anything. Nothing is written here.
 
 use crate::disk::{Disk, read_exactly};
 use crate::segment::error::OpenError;
-use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, Site};
+use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, BatchLocation};
 use crate::segment::format::header::{HEADER_BYTES, Header, LogId};
-use crate::segment::format::name::{HistoryName, PartName, SegmentName, SnapshotName};
+use crate::segment::format::name::{CompactedName, PartName, SegmentName, SnapshotName};
 use crate::segment::scan::segment::io_error;
 use std::io;
 
 #[derive(Debug, Default)]
-pub(crate) struct Inventory {
+pub(crate) struct DirListing {
     /// The files that make up the log, in its order.
     pub(crate) parts: Vec<PartName>,
-    /// Files that others stand for.
+    /// FileTable that others stand for.
     pub(crate) superseded: Vec<PartName>,
     /// The newest first.
     pub(crate) snapshots: Vec<SnapshotName>,
@@ -25,11 +25,11 @@ pub(crate) struct Inventory {
     names: Vec<String>,
 }
 
-impl Inventory {
-    pub(crate) fn take(disk: &dyn Disk) -> Result<Self, OpenError> {
-        let mut inventory = Self::list(disk)?;
-        inventory.supersede(disk)?;
-        Ok(inventory)
+impl DirListing {
+    pub(crate) fn read(disk: &dyn Disk) -> Result<Self, OpenError> {
+        let mut listing = Self::list(disk)?;
+        listing.supersede(disk)?;
+        Ok(listing)
     }
 
     fn list(disk: &dyn Disk) -> Result<Self, OpenError> {
@@ -51,24 +51,24 @@ impl Inventory {
 
     /// As [`take`](Self::take), of a log that is open: `is_known` says of which files. Others that
     /// a round of the archive has left there are superseded.
-    pub(crate) fn take_open(
+    pub(crate) fn read_open(
         disk: &dyn Disk,
         is_known: impl Fn(PartName) -> bool,
     ) -> Result<Self, OpenError> {
-        let mut inventory = Self::list(disk)?;
+        let mut listing = Self::list(disk)?;
         let (known, unknown): (Vec<_>, Vec<_>) =
-            inventory.parts.iter().partition(|part| is_known(**part));
+            listing.parts.iter().partition(|part| is_known(**part));
         let is_left = |part: &PartName| match part {
-            PartName::History(_) => true,
+            PartName::Compacted(_) => true,
             // The writer may have sealed or begun one in this moment.
             PartName::Segment(_) => known.iter().any(|known| match known {
-                PartName::History(name) => name.covers(part.first()),
+                PartName::Compacted(name) => name.covers(part.first()),
                 PartName::Segment(_) => false,
             }),
         };
-        inventory.superseded = unknown.into_iter().filter(is_left).collect();
-        inventory.parts = known;
-        Ok(inventory)
+        listing.superseded = unknown.into_iter().filter(is_left).collect();
+        listing.parts = known;
+        Ok(listing)
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -76,18 +76,18 @@ impl Inventory {
     }
 
     fn supersede(&mut self, disk: &dyn Disk) -> Result<(), OpenError> {
-        let mut histories: Vec<_> = self
+        let mut compacted_names: Vec<_> = self
             .parts
             .iter()
             .filter_map(|part| match part {
-                PartName::History(name) => Some(*name),
+                PartName::Compacted(name) => Some(*name),
                 PartName::Segment(_) => None,
             })
             .collect();
-        // The longest first: what it stands for may be history segments.
-        histories.sort_unstable_by_key(|name| std::cmp::Reverse(name.last - name.first));
-        for history in histories {
-            let itself = PartName::History(history);
+        // The longest first: what it stands for may be compacted segments.
+        compacted_names.sort_unstable_by_key(|name| std::cmp::Reverse(name.last - name.first));
+        for compacted in compacted_names {
+            let itself = PartName::Compacted(compacted);
             if self.superseded.contains(&itself) {
                 continue;
             }
@@ -95,13 +95,13 @@ impl Inventory {
                 .parts
                 .iter()
                 .copied()
-                .filter(|part| *part != itself && is_within(history, *part))
+                .filter(|part| *part != itself && is_within(compacted, *part))
                 .filter(|part| !self.superseded.contains(part))
                 .collect();
             if within.is_empty() {
                 continue;
             }
-            if is_whole(disk, history, &within)? {
+            if is_whole(disk, compacted, &within)? {
                 self.superseded.push(itself);
             } else {
                 self.superseded.extend(within);
@@ -113,23 +113,27 @@ impl Inventory {
     }
 }
 
-fn is_within(history: HistoryName, part: PartName) -> bool {
+fn is_within(compacted: CompactedName, part: PartName) -> bool {
     let last = match part {
-        PartName::History(name) => name.last,
+        PartName::Compacted(name) => name.last,
         PartName::Segment(name) => name.first,
     };
-    history.covers(part.first()) && history.covers(last)
+    compacted.covers(part.first()) && compacted.covers(last)
 }
 
-/// Whether these files hold all that the history segment stands for.
-fn is_whole(disk: &dyn Disk, history: HistoryName, parts: &[PartName]) -> Result<bool, OpenError> {
-    let mut next = history.first;
+/// Whether these files hold all that the compacted segment stands for.
+fn is_whole(
+    disk: &dyn Disk,
+    compacted: CompactedName,
+    parts: &[PartName],
+) -> Result<bool, OpenError> {
+    let mut next = compacted.first;
     for part in parts {
         if part.first() != next {
             continue;
         }
         let last = match part {
-            PartName::History(name) => Some(name.last),
+            PartName::Compacted(name) => Some(name.last),
             PartName::Segment(name) => {
                 let path = disk.path().join(name.to_string());
                 last_of(disk, *name).map_err(|error| io_error(&path, error))?
@@ -140,7 +144,7 @@ fn is_whole(disk: &dyn Disk, history: HistoryName, parts: &[PartName]) -> Result
         };
         next = last.saturating_add(1);
     }
-    Ok(next.checked_sub(1) == Some(history.last))
+    Ok(next.checked_sub(1) == Some(compacted.last))
 }
 
 /// The position of the last record of a segment that was sealed, as its seal says; `None` when
@@ -157,7 +161,7 @@ pub(crate) fn last_of(disk: &dyn Disk, name: SegmentName) -> io::Result<Option<u
     let mut bytes = [0; BATCH_HEAD_BYTES];
     read_exactly(&*file, &mut bytes, byte)?;
     let segment = name.first;
-    let head = BatchHead::decode(&bytes, Site { log, segment, byte });
+    let head = BatchHead::decode(&bytes, BatchLocation { log, segment, byte });
     Ok(head
         .filter(BatchHead::is_seal)
         .and_then(|head| head.first.checked_sub(1)))

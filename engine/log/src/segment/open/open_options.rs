@@ -5,7 +5,7 @@ use crate::log::Log;
 use crate::segment::SegmentLog;
 use crate::segment::error::OpenError;
 use crate::segment::format::header::LogId;
-use crate::segment::open::recovery::Recovery;
+use crate::segment::open::recovery::OpenReport;
 use crate::segment::open::replay::Replay;
 use crate::segment::options::{Durability, Options};
 use crate::segment::scan::segment::io_error;
@@ -167,7 +167,7 @@ impl<'a> OpenOptions<'a> {
     /// # Errors
     ///
     /// As [`open`](Self::open), except that the order of events within a session is not checked.
-    pub fn open_unfolded(self) -> Result<(SegmentLog, Recovery), OpenError> {
+    pub fn open_unfolded(self) -> Result<(SegmentLog, OpenReport), OpenError> {
         let mut reading = Observing {
             observer: self.observer,
         };
@@ -190,7 +190,7 @@ fn open(
     new_id: LogId,
     options: Options,
     replay: &mut dyn Replay,
-) -> Result<(SegmentLog, Recovery), OpenError> {
+) -> Result<(SegmentLog, OpenReport), OpenError> {
     let disk: Arc<dyn Disk> = match source {
         Source::Disk(disk) => disk,
         Source::Directory(path) => {
@@ -213,7 +213,7 @@ fn open(
 pub struct Opened<L = SegmentLog> {
     log: L,
     projection: Projection,
-    report: Recovery,
+    report: OpenReport,
 }
 
 impl<L: Log> Opened<L> {
@@ -235,10 +235,10 @@ impl<L: Log> Opened<L> {
         Ok(Self {
             log,
             projection,
-            report: Recovery {
+            report: OpenReport {
                 records: records.len() as u64,
                 replayed: records.len() as u64,
-                ..Recovery::default()
+                ..OpenReport::default()
             },
         })
     }
@@ -256,7 +256,7 @@ impl<L> Opened<L> {
     }
 
     /// What opening found.
-    pub fn report(&self) -> &Recovery {
+    pub fn report(&self) -> &OpenReport {
         &self.report
     }
 
@@ -271,7 +271,7 @@ impl<L> Opened<L> {
     }
 
     /// All three.
-    pub fn into_parts(self) -> (L, Projection, Recovery) {
+    pub fn into_parts(self) -> (L, Projection, OpenReport) {
         (self.log, self.projection, self.report)
     }
 }

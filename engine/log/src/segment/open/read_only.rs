@@ -5,7 +5,7 @@ use crate::disk::{Directory, Overlay};
 use crate::segment::SegmentLog;
 use crate::segment::error::OpenError;
 use crate::segment::format::header::LogId;
-use crate::segment::open::recovery::Recovery;
+use crate::segment::open::recovery::OpenReport;
 use crate::segment::open::replay::Replay;
 use crate::segment::options::{Durability, Options};
 use crate::segment::scan::segment::io_error;
@@ -31,7 +31,7 @@ impl SegmentLog {
     /// as [`open`](Self::open).
     ///
     /// ```
-    /// use rejoin_log::segment::{LogId, Options, SegmentLog};
+    /// use rejoin_log::segment::{LogId, OpenOptions, Options, SegmentLog};
     /// use rejoin_log::testing::record;
     /// use rejoin_log::Log;
     ///
@@ -39,16 +39,16 @@ impl SegmentLog {
     /// # let directory = directory.path();
     /// # let options = Options { zero_ahead: false, ..Options::default() };
     /// let id = LogId::from_bytes([9; 16]);
-    /// let (mut log, _) = SegmentLog::open(directory, id, options, &mut |_| {})?;
+    /// let (mut log, _) = OpenOptions::directory(directory, id).options(options).open_unfolded()?;
     /// log.append(&[record(1, 1)])?;
     /// drop(log);
     ///
-    /// let (mut log, recovery) = SegmentLog::open_read_only(directory, &mut |_| {})?;
+    /// let (mut log, recovery) = OpenOptions::read_only(directory).open_unfolded()?;
     /// assert_eq!(recovery.records, 1);
     /// log.append(&[record(1, 2)])?;
     /// drop(log);
     ///
-    /// let (_, recovery) = SegmentLog::open_read_only(directory, &mut |_| {})?;
+    /// let (_, recovery) = OpenOptions::read_only(directory).open_unfolded()?;
     /// assert_eq!(recovery.records, 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -60,7 +60,7 @@ impl SegmentLog {
     pub fn open_read_only(
         directory: &Path,
         mut visit: &mut dyn FnMut(Record),
-    ) -> Result<(Self, Recovery), OpenError> {
+    ) -> Result<(Self, OpenReport), OpenError> {
         Self::open_replaying_read_only(directory, &mut visit)
     }
 
@@ -73,7 +73,7 @@ impl SegmentLog {
     pub fn open_replaying_read_only(
         directory: &Path,
         replay: &mut dyn Replay,
-    ) -> Result<(Self, Recovery), OpenError> {
+    ) -> Result<(Self, OpenReport), OpenError> {
         let below = Directory::open_to_read(directory);
         let below = below.map_err(|error| io_error(directory, error))?;
         let disk = Overlay::over(Arc::new(below), READ_ONLY_BYTES);

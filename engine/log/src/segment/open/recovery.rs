@@ -1,24 +1,24 @@
-//! Opening: takes the newest snapshot, reads what history segments say of themselves and the other
+//! Opening: takes the newest snapshot, reads what compacted segments say of themselves and the other
 //! segments from front to back, and brings the last one to a clean end. All but the snapshot is
 //! read by a thread of its own, ahead of who is told.
 
 use crate::disk::{Disk, DiskFile, read_exactly, write_all};
 use crate::schema;
 use crate::segment::error::{Damage, OpenError};
-use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, Site};
+use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, BatchLocation};
 use crate::segment::format::entry::Entry;
 use crate::segment::format::header::LogId;
 use crate::segment::format::name::{
-    BEGINNING, HistoryName, PartName, REWRITING, SegmentName, SnapshotName, ZEROING,
+    BEGINNING, CompactedName, PartName, REWRITING, SegmentName, SnapshotName, ZEROING,
 };
-use crate::segment::format::snapshot::{self, Unusable};
-use crate::segment::open::dir_listing::Inventory;
+use crate::segment::format::snapshot::{self, SnapshotError};
+use crate::segment::open::dir_listing::DirListing;
 use crate::segment::open::read_ahead::read_ahead;
 use crate::segment::open::replay::Replay;
 use crate::segment::read::index::Index;
-use crate::segment::scan::compacted::History;
-use crate::segment::scan::segment::{Scan, Segment, Torn, io_error, scan};
-use crate::segment::scan::visitor::{Objection, Opening, Place, Take, decode};
+use crate::segment::scan::compacted::CompactedSegment;
+use crate::segment::scan::segment::{Scan, Segment, TornTail, io_error, scan};
+use crate::segment::scan::visitor::{FrameError, FrameVisitor, IndexBuilder, LogPlace, decode};
 use crate::segment::scan::window::WINDOW_BYTES;
 use rejoin_core::{Record, Sequence, SessionId, Snapshot};
 use std::io;
@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 /// What opening a log found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovery {
+pub struct OpenReport {
     /// How many records the log holds.
     pub records: u64,
     /// How many records it held that have been removed.
@@ -39,14 +39,14 @@ pub struct Recovery {
     /// The position of the snapshot that was taken: the records behind it were told.
     pub snapshot: Option<u64>,
     /// Snapshots that were passed over.
-    pub passed_over: Vec<PassedOver>,
+    pub skipped_snapshots: Vec<SkippedSnapshot>,
     /// What a crash left half written, if anything. It has been cut off.
-    pub torn: Option<Torn>,
+    pub torn: Option<TornTail>,
 }
 
 /// A snapshot that cannot be used. Nothing is lost with it: the records say the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PassedOver {
+pub struct SkippedSnapshot {
     /// The snapshot.
     pub file: PathBuf,
     /// What is wrong with it.
@@ -70,7 +70,7 @@ pub(crate) struct Recovered {
     after: u64,
     /// The last segment, which was not sealed.
     unsealed: Option<Unsealed>,
-    pub(crate) report: Recovery,
+    pub(crate) report: OpenReport,
 }
 
 /// The segment that was written to last. It is changed only when all of the log has been read
@@ -93,17 +93,17 @@ pub(crate) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recove
         misnamed: Vec::new(),
         after: 0,
         unsealed: None,
-        report: Recovery::default(),
+        report: OpenReport::default(),
     };
     let io = |source| io_error(disk.path(), source);
-    let inventory = Inventory::take(disk)?;
+    let listing = DirListing::read(disk)?;
     for unfinished in [BEGINNING, ZEROING, REWRITING] {
-        if inventory.has(unfinished) {
+        if listing.has(unfinished) {
             disk.remove(unfinished).map_err(io)?;
         }
     }
-    let newest = recovered.restore(disk, &inventory, replay)?;
-    let read = |visit: &mut dyn FnMut(Record)| recovered.read(disk, &inventory.parts, visit);
+    let newest = recovered.restore(disk, &listing, replay)?;
+    let read = |visit: &mut dyn FnMut(Record)| recovered.read(disk, &listing.parts, visit);
     let (done, replayed) = read_ahead(replay, read).map_err(io)?;
     done?;
     recovered.report.replayed = replayed;
@@ -113,10 +113,10 @@ pub(crate) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recove
     }
     recovered.finish_last(disk)?;
     recovered.rename(disk).map_err(io)?;
-    for part in &inventory.superseded {
+    for part in &listing.superseded {
         disk.remove(&part.to_string()).map_err(io)?;
     }
-    if !inventory.superseded.is_empty() {
+    if !listing.superseded.is_empty() {
         disk.sync().map_err(io)?;
     }
     let positions = recovered.next.saturating_sub(1);
@@ -125,19 +125,19 @@ pub(crate) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recove
     Ok(recovered)
 }
 
-/// Tells the records of a history segment that are behind the snapshot.
+/// Tells the records of a compacted segment that are behind the snapshot.
 struct Telling<'a> {
     index: &'a Index,
     after: u64,
     visit: &'a mut dyn FnMut(Record),
 }
 
-impl Take for Telling<'_> {
-    fn take(
+impl FrameVisitor for Telling<'_> {
+    fn visit(
         &mut self,
-        place: Place,
+        place: LogPlace,
         frame: &crate::segment::format::frame::Frame<'_>,
-    ) -> Result<(), Objection> {
+    ) -> Result<(), FrameError> {
         // Without a snapshot, nothing is folded of a session whose beginning is gone.
         let is_left_over = self.after == 0
             && self.index.is_removed(frame.session)
@@ -158,10 +158,10 @@ impl Recovered {
     fn restore(
         &mut self,
         disk: &dyn Disk,
-        inventory: &Inventory,
+        listing: &DirListing,
         replay: &mut dyn Replay,
     ) -> Result<Option<SnapshotName>, OpenError> {
-        let newest = newest_snapshot(disk, inventory, &mut self.report.passed_over)?;
+        let newest = newest_snapshot(disk, listing, &mut self.report.skipped_snapshots)?;
         let Some((name, log, snapshot)) = newest else {
             return Ok(None);
         };
@@ -184,7 +184,7 @@ impl Recovered {
         for (place, part) in parts.iter().enumerate() {
             let is_last = place + 1 == parts.len();
             match *part {
-                PartName::History(name) => self.take_history(disk, name, visit)?,
+                PartName::Compacted(name) => self.read_compacted(disk, name, visit)?,
                 PartName::Segment(name) => self.take(disk, name, is_last, visit)?,
             }
         }
@@ -244,31 +244,31 @@ impl Recovered {
             .map_err(|_| damaged("no log has so many segments".to_owned()))
     }
 
-    fn take_history(
+    fn read_compacted(
         &mut self,
         disk: &dyn Disk,
-        name: HistoryName,
+        name: CompactedName,
         visit: &mut dyn FnMut(Record),
     ) -> Result<(), OpenError> {
-        let part = PartName::History(name);
+        let part = PartName::Compacted(name);
         let number = self.follow(disk, part)?;
-        let history = History::open(disk, name)?;
-        if let Some(log) = self.log.filter(|log| *log != history.log) {
-            let reason = format!("it belongs to log {}, not to log {log}", history.log);
-            return Err(history.damaged(0, None, &reason));
+        let compacted = CompactedSegment::open(disk, name)?;
+        if let Some(log) = self.log.filter(|log| *log != compacted.log) {
+            let reason = format!("it belongs to log {}, not to log {log}", compacted.log);
+            return Err(compacted.damaged(0, None, &reason));
         }
-        self.log = Some(history.log);
-        for entry in &history.entries {
+        self.log = Some(compacted.log);
+        for entry in &compacted.entries {
             let added = match *entry {
                 Entry::Removed { session, first, .. } => {
                     let last = entry.removed_up_to().unwrap_or(first.0);
                     self.index.remove(session, first.0, last)
                 }
-                Entry::Notice { session, at } => {
+                Entry::Tombstone { session, at } => {
                     self.index.notice(session, at);
                     Ok(())
                 }
-                Entry::Stand { session, .. } => match entry.extent(number) {
+                Entry::Records { session, .. } => match entry.extent(number) {
                     Some(extent) => self.index.add_extent(session, extent),
                     None => Ok(()),
                 },
@@ -278,17 +278,17 @@ impl Recovered {
                     "what it says of session {} does not follow sequence {last}, its last before",
                     entry.session()
                 );
-                history.damaged(0, None, &reason)
+                compacted.damaged(0, None, &reason)
             })?;
         }
         if name.last > self.after {
-            history.read(&mut Telling {
+            compacted.read(&mut Telling {
                 index: &self.index,
                 after: self.after,
                 visit,
             })?;
         }
-        self.report.removed = self.report.removed.saturating_add(history.removed());
+        self.report.removed = self.report.removed.saturating_add(compacted.removed());
         self.next = name.last.saturating_add(1);
         self.parts.push(part);
         Ok(())
@@ -318,7 +318,7 @@ impl Recovered {
             name,
             log: self.log,
         };
-        let mut opening = Opening {
+        let mut opening = IndexBuilder {
             index: &mut self.index,
             ordinal: number,
             after: self.after,
@@ -362,17 +362,17 @@ fn damaged(file: PathBuf, reason: String) -> OpenError {
 /// The newest snapshot that is sound, and whose it is. Others are passed over.
 pub(crate) fn newest_snapshot(
     disk: &dyn Disk,
-    inventory: &Inventory,
-    passed_over: &mut Vec<PassedOver>,
+    listing: &DirListing,
+    skipped_snapshots: &mut Vec<SkippedSnapshot>,
 ) -> Result<Option<(SnapshotName, LogId, Snapshot)>, OpenError> {
-    for name in &inventory.snapshots {
+    for name in &listing.snapshots {
         let file = disk.path().join(name.to_string());
         match snapshot::read(disk, *name) {
             Ok((log, snapshot)) => return Ok(Some((*name, log, snapshot))),
-            Err(Unusable::Unsound(reason) | Unusable::OtherVersion(reason)) => {
-                passed_over.push(PassedOver { file, reason });
+            Err(SnapshotError::Unsound(reason) | SnapshotError::OtherVersion(reason)) => {
+                skipped_snapshots.push(SkippedSnapshot { file, reason });
             }
-            Err(Unusable::Io(error)) => return Err(io_error(&file, error)),
+            Err(SnapshotError::Io(error)) => return Err(io_error(&file, error)),
         }
     }
     Ok(None)
@@ -393,7 +393,7 @@ fn seal_recovered(
         // and the other still is.
         file.sync()?;
     }
-    let site = Site {
+    let site = BatchLocation {
         log: scan.log,
         segment: name.first,
         byte: scan.end,
@@ -408,7 +408,7 @@ fn seal_recovered(
 }
 
 /// The batch without records that ends a segment.
-pub(crate) fn seal(site: Site, next: u64, durable: u64) -> [u8; BATCH_HEAD_BYTES] {
+pub(crate) fn seal(site: BatchLocation, next: u64, durable: u64) -> [u8; BATCH_HEAD_BYTES] {
     let head = BatchHead {
         body_bytes: 0,
         records: 0,

@@ -11,10 +11,10 @@ use std::sync::Arc;
 const OPEN_FILES: usize = 64;
 
 #[derive(Debug)]
-pub(crate) struct Files {
+pub(crate) struct FileTable {
     /// Each file's number is its place here.
     slots: Vec<Slot>,
-    /// Files that are opened by their names, each with when it was last used.
+    /// FileTable that are opened by their names, each with when it was last used.
     open: BTreeMap<u32, (u64, Arc<dyn DiskFile>)>,
     uses: u64,
 }
@@ -23,12 +23,12 @@ pub(crate) struct Files {
 enum Slot {
     Named(PartName),
     /// Read through this handle: the name is about to change, or to become another file's.
-    Held(PartName, Arc<dyn DiskFile>),
+    Pinned(PartName, Arc<dyn DiskFile>),
     /// Others have taken its place.
-    Retired,
+    Removed,
 }
 
-impl Files {
+impl FileTable {
     pub(crate) fn new(parts: &[PartName]) -> Self {
         Self {
             slots: parts.iter().copied().map(Slot::Named).collect(),
@@ -41,7 +41,7 @@ impl Files {
     /// counted.
     pub(crate) fn add(&mut self, name: PartName, file: Arc<dyn DiskFile>) -> Option<u32> {
         let number = u32::try_from(self.slots.len()).ok()?;
-        self.slots.push(Slot::Held(name, file));
+        self.slots.push(Slot::Pinned(name, file));
         Some(number)
     }
 
@@ -49,42 +49,42 @@ impl Files {
     pub(crate) fn seal(&mut self, first: u64) {
         let active = PartName::Segment(SegmentName::active(first));
         if let Some(number) = self.find(active) {
-            self.let_go(number, PartName::Segment(SegmentName::sealed(first)));
+            self.release(number, PartName::Segment(SegmentName::sealed(first)));
         }
     }
 
     /// A file that was held may be opened by its name from now on.
-    pub(crate) fn let_go(&mut self, number: u32, name: PartName) {
+    pub(crate) fn release(&mut self, number: u32, name: PartName) {
         if let Some(slot) = self.slots.get_mut(number as usize)
-            && let Slot::Held(_, file) = std::mem::replace(slot, Slot::Named(name))
+            && let Slot::Pinned(_, file) = std::mem::replace(slot, Slot::Named(name))
         {
             self.keep(number, file);
         }
     }
 
     /// Holds a file open, by whichever name the disk has it.
-    pub(crate) fn hold(&mut self, part: PartName, file: &Arc<dyn DiskFile>) -> Option<u32> {
+    pub(crate) fn pin(&mut self, part: PartName, file: &Arc<dyn DiskFile>) -> Option<u32> {
         let number = self.find(part).or_else(|| match part {
             // Sealed a moment ago.
             PartName::Segment(name) => {
                 self.find(PartName::Segment(SegmentName::active(name.first)))
             }
-            PartName::History(_) => None,
+            PartName::Compacted(_) => None,
         })?;
         let slot = self.slots.get_mut(number as usize)?;
         if let Slot::Named(name) = *slot {
-            *slot = Slot::Held(name, Arc::clone(file));
+            *slot = Slot::Pinned(name, Arc::clone(file));
             self.open.remove(&number);
         }
         Some(number)
     }
 
     /// Nothing is read from these files any more.
-    pub(crate) fn retire(&mut self, numbers: &[u32]) {
+    pub(crate) fn remove(&mut self, numbers: &[u32]) {
         for number in numbers {
             self.open.remove(number);
             if let Some(slot) = self.slots.get_mut(*number as usize) {
-                *slot = Slot::Retired;
+                *slot = Slot::Removed;
             }
         }
     }
@@ -97,8 +97,8 @@ impl Files {
     ) -> io::Result<Option<(PartName, Arc<dyn DiskFile>)>> {
         let name = match self.slots.get(number as usize) {
             None => return Err(io::Error::other("the index names a file that there is not")),
-            Some(Slot::Retired) => return Ok(None),
-            Some(Slot::Held(name, file)) => return Ok(Some((*name, Arc::clone(file)))),
+            Some(Slot::Removed) => return Ok(None),
+            Some(Slot::Pinned(name, file)) => return Ok(Some((*name, Arc::clone(file)))),
             Some(Slot::Named(name)) => *name,
         };
         let file = match self.open.get(&number) {
@@ -115,12 +115,12 @@ impl Files {
     }
 
     fn find(&self, part: PartName) -> Option<u32> {
-        let is_it = |slot: &Slot| match slot {
-            Slot::Named(name) | Slot::Held(name, _) => *name == part,
-            Slot::Retired => false,
+        let matches = |slot: &Slot| match slot {
+            Slot::Named(name) | Slot::Pinned(name, _) => *name == part,
+            Slot::Removed => false,
         };
         // The youngest first: a name that was given again is that of the newest file.
-        let place = self.slots.iter().rposition(is_it)?;
+        let place = self.slots.iter().rposition(matches)?;
         u32::try_from(place).ok()
     }
 

@@ -48,7 +48,7 @@ struct Stream {
 
 /// Where one frame stands.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stand {
+pub(crate) struct FrameLocation {
     pub(crate) segment: u32,
     pub(crate) byte: u32,
     pub(crate) bytes: u32,
@@ -71,7 +71,7 @@ impl Index {
         before.map(|extent| u64::from(extent.bytes)).sum()
     }
 
-    /// Adds records that stand together in a history segment.
+    /// Adds records that stand together in a compacted segment.
     ///
     /// # Errors
     ///
@@ -167,7 +167,7 @@ impl Index {
         &mut self,
         session: SessionId,
         sequence: Sequence,
-        stand: Stand,
+        stand: FrameLocation,
         follows: impl FnOnce(Sequence) -> bool,
     ) -> Result<(), Sequence> {
         let stream = self.sessions.get_or_default(session);
@@ -262,7 +262,7 @@ impl Extent {
     }
 
     /// Whether a record of this sequence that stands there can be part of this extent.
-    fn is_followed_by(&self, sequence: Sequence, stand: Stand) -> bool {
+    fn is_followed_by(&self, sequence: Sequence, stand: FrameLocation) -> bool {
         self.end().checked_add(1) == Some(sequence.0)
             && self.segment == stand.segment
             && self.byte.checked_add(self.bytes) == Some(stand.byte)
@@ -277,7 +277,7 @@ mod tests {
     const SESSION: SessionId = SessionId::from_bytes([1; 16]);
 
     fn add(index: &mut Index, sequence: u64, byte: u32) -> Result<(), Sequence> {
-        let stand = Stand {
+        let stand = FrameLocation {
             segment: 0,
             byte,
             bytes: 40,
@@ -309,7 +309,7 @@ mod tests {
     fn behind_a_declared_gap_an_extent_of_its_own_begins() {
         let mut index = Index::default();
         assert_eq!(add(&mut index, 1, 100), Ok(()));
-        let stand = Stand {
+        let stand = FrameLocation {
             segment: 0,
             byte: 140,
             bytes: 40,

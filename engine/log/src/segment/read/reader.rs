@@ -3,10 +3,10 @@
 use crate::disk::{Disk, DiskFile, read_exactly};
 use crate::log::{LogReader, ReadError, ReadLimit};
 use crate::schema;
-use crate::segment::compact::seal_signal::Sealings;
+use crate::segment::compact::seal_signal::SealSignal;
 use crate::segment::format::frame::Frame;
 use crate::segment::format::name::{PartName, SegmentName};
-use crate::segment::read::file_table::Files;
+use crate::segment::read::file_table::FileTable;
 use crate::segment::read::index::{Extent, Index};
 use rejoin_core::{Record, Sequence, SessionId};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -19,8 +19,8 @@ const EXTENTS_AT_ONCE: usize = 64;
 pub(crate) struct Shared {
     disk: Arc<dyn Disk>,
     pub(crate) index: RwLock<Index>,
-    files: Mutex<Files>,
-    pub(crate) sealings: Sealings,
+    files: Mutex<FileTable>,
+    pub(crate) seal_signal: SealSignal,
 }
 
 impl Shared {
@@ -28,8 +28,8 @@ impl Shared {
         Self {
             disk,
             index: RwLock::new(index),
-            files: Mutex::new(Files::new(parts)),
-            sealings: Sealings::default(),
+            files: Mutex::new(FileTable::new(parts)),
+            seal_signal: SealSignal::default(),
         }
     }
 
@@ -43,10 +43,10 @@ impl Shared {
     /// The active segment has got its final name.
     pub(crate) fn end_segment(&self, first: u64) {
         self.files().seal(first);
-        self.sealings.announce();
+        self.seal_signal.announce();
     }
 
-    pub(crate) fn files(&self) -> MutexGuard<'_, Files> {
+    pub(crate) fn files(&self) -> MutexGuard<'_, FileTable> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -58,7 +58,7 @@ impl LogReader for Shared {
         after: Sequence,
         limit: ReadLimit,
     ) -> Result<Vec<Arc<Record>>, ReadError> {
-        let mut reading = Reading {
+        let mut reading = ReadCursor {
             session,
             last: after,
             limit,
@@ -74,7 +74,7 @@ impl LogReader for Shared {
 }
 
 /// One read as it goes on.
-struct Reading {
+struct ReadCursor {
     session: SessionId,
     last: Sequence,
     limit: ReadLimit,
@@ -82,7 +82,7 @@ struct Reading {
     bytes: usize,
 }
 
-impl Reading {
+impl ReadCursor {
     fn run(&mut self, shared: &Shared) -> Result<(), ReadError> {
         let mut buffer = Vec::new();
         loop {

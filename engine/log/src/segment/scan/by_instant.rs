@@ -8,8 +8,8 @@
 
 use crate::schema;
 use crate::segment::error::OpenError;
-use crate::segment::scan::compacted::{FramePlace, History};
-use crate::segment::scan::visitor::Take;
+use crate::segment::scan::compacted::{CompactedFrame, CompactedSegment};
+use crate::segment::scan::visitor::FrameVisitor;
 use rejoin_core::{Event, LossCause, Record};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -42,13 +42,13 @@ impl Turn {
     }
 }
 
-impl History {
+impl CompactedSegment {
     /// Gives the records of `frames` to `take` in an order in which they can have been logged.
     /// Reads each record twice; takes memory for each session.
     pub(crate) fn tell_by_instant(
         &self,
-        frames: &[Option<FramePlace>],
-        take: &mut dyn Take,
+        frames: &[Option<CompactedFrame>],
+        visitor: &mut dyn FrameVisitor,
     ) -> Result<(), OpenError> {
         let mut buffer = Vec::new();
         let mut streams = self.streams();
@@ -59,7 +59,7 @@ impl History {
             heads.extend(head.map(|(turn, place)| Reverse((turn, whose, place))));
         }
         while let Some(Reverse((turn, whose, place))) = heads.pop() {
-            self.give(place, self.name.first, &mut buffer, take)?;
+            self.give(place, self.name.first, &mut buffer, visitor)?;
             if let Some(stream) = streams.get_mut(whose) {
                 let head = self.head(frames, &mut stream.frames, turn, &mut buffer)?;
                 heads.extend(head.map(|(turn, place)| Reverse((turn, whose, place))));
@@ -71,11 +71,11 @@ impl History {
     /// A session's next sound record, and its turn; what can't be decoded follows what is before it.
     fn head(
         &self,
-        frames: &[Option<FramePlace>],
+        frames: &[Option<CompactedFrame>],
         left: &mut std::ops::Range<usize>,
         before: Turn,
         buffer: &mut Vec<u8>,
-    ) -> Result<Option<(Turn, FramePlace)>, OpenError> {
+    ) -> Result<Option<(Turn, CompactedFrame)>, OpenError> {
         let next = left.find_map(|frame| frames.get(frame).copied().flatten());
         let Some(place) = next else {
             return Ok(None);

@@ -1,40 +1,40 @@
-//! Reads history segments: what they say of themselves, and all that they hold.
+//! Reads compacted segments: what they say of themselves, and all that they hold.
 
 use crate::disk::{Disk, DiskFile, read_exactly};
 use crate::segment::error::{Damage, OpenError};
 use crate::segment::format::KIND;
 use crate::segment::format::entry::{ENTRY_BYTES, Entry};
-use crate::segment::format::file_header::{HEADING_BYTES, Heading, HeadingFault};
-use crate::segment::format::footer::{TRAILER_BYTES, Trailer};
+use crate::segment::format::file_header::{FILE_HEADER_BYTES, FileHeader, FileHeaderFault};
+use crate::segment::format::footer::{FOOTER_BYTES, Footer};
 use crate::segment::format::frame::{FRAME_HEAD_BYTES, Frame};
 use crate::segment::format::header::LogId;
-use crate::segment::format::name::HistoryName;
+use crate::segment::format::name::CompactedName;
 use crate::segment::format::order::Order;
 use crate::segment::scan::segment::io_error;
-use crate::segment::scan::stream_windows::Windows;
-use crate::segment::scan::visitor::{Place, Take};
+use crate::segment::scan::stream_windows::StreamWindows;
+use crate::segment::scan::visitor::{FrameVisitor, LogPlace};
 use crate::segment::scan::window::Window;
 use rejoin_core::{Sequence, SessionId};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A history segment whose heading, entries and trailer are sound. Its records have not been
+/// A compacted segment whose header, entries and footer are sound. Its records have not been
 /// looked at.
 #[derive(Debug)]
-pub(crate) struct History {
+pub(crate) struct CompactedSegment {
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) path: PathBuf,
-    pub(crate) name: HistoryName,
+    pub(crate) name: CompactedName,
     pub(crate) log: LogId,
     pub(crate) bytes: u64,
     pub(crate) entries: Vec<Entry>,
-    trailer: Trailer,
+    footer: Footer,
 }
 
 /// Where a frame stands in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct FramePlace {
+pub(crate) struct CompactedFrame {
     pub(crate) sequence: Sequence,
     pub(crate) byte: u32,
     pub(crate) bytes: u32,
@@ -55,9 +55,9 @@ pub(crate) struct Fault {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Logged {
     pub(crate) session: SessionId,
-    /// Which session of [`History::streams`].
+    /// Which session of [`CompactedSegment::streams`].
     stream: usize,
-    /// Which of [`History::frames`].
+    /// Which of [`CompactedSegment::frames`].
     pub(crate) frame: usize,
 }
 
@@ -79,64 +79,64 @@ impl Stream {
     }
 }
 
-impl History {
-    pub(crate) fn open(disk: &dyn Disk, name: HistoryName) -> Result<Self, OpenError> {
+impl CompactedSegment {
+    pub(crate) fn open(disk: &dyn Disk, name: CompactedName) -> Result<Self, OpenError> {
         let path = disk.path().join(name.to_string());
         let io = |error| io_error(&path, error);
         let damaged = |byte: u64, reason: &str| damaged(&path, byte, None, reason);
         let file = disk.open(&name.to_string()).map_err(io)?;
         let bytes = file.length().map_err(io)?;
-        if bytes < (HEADING_BYTES + TRAILER_BYTES) as u64 {
-            return Err(damaged(0, "the file is too short for a history segment"));
+        if bytes < (FILE_HEADER_BYTES + FOOTER_BYTES) as u64 {
+            return Err(damaged(0, "the file is too short for a compacted segment"));
         }
-        let mut head = [0; HEADING_BYTES];
+        let mut head = [0; FILE_HEADER_BYTES];
         read_exactly(&*file, &mut head, 0).map_err(io)?;
-        let heading = Heading::decode(&head, KIND).map_err(|fault| match fault {
-            HeadingFault::Unsound(reason) => damaged(0, reason),
-            HeadingFault::Version(found) => OpenError::UnknownFormat {
+        let header = FileHeader::decode(&head, KIND).map_err(|fault| match fault {
+            FileHeaderFault::Unsound(reason) => damaged(0, reason),
+            FileHeaderFault::Version(found) => OpenError::UnknownFormat {
                 file: path.clone(),
                 found,
             },
         })?;
-        if heading.numbers != [name.first, name.last] {
-            return Err(damaged(0, "its name says other positions than its heading"));
+        if header.numbers != [name.first, name.last] {
+            return Err(damaged(0, "its name says other positions than its header"));
         }
-        let trailer_at = bytes.saturating_sub(TRAILER_BYTES as u64);
-        let mut tail = [0; TRAILER_BYTES];
+        let trailer_at = bytes.saturating_sub(FOOTER_BYTES as u64);
+        let mut tail = [0; FOOTER_BYTES];
         read_exactly(&*file, &mut tail, trailer_at).map_err(io)?;
-        let trailer = Trailer::decode(&tail);
-        let trailer = trailer.filter(|trailer| {
-            let table = u64::from(trailer.entries).saturating_mul(ENTRY_BYTES as u64);
-            trailer.entries_at.checked_add(table) == Some(trailer_at)
+        let footer = Footer::decode(&tail);
+        let footer = footer.filter(|footer| {
+            let table = u64::from(footer.entries).saturating_mul(ENTRY_BYTES as u64);
+            footer.entries_at.checked_add(table) == Some(trailer_at)
         });
-        let wrong = || damaged(trailer_at, "the trailer is wrong");
-        let trailer = trailer.ok_or_else(wrong)?;
-        let length = trailer_at.saturating_sub(trailer.entries_at);
+        let wrong = || damaged(trailer_at, "the footer is wrong");
+        let footer = footer.ok_or_else(wrong)?;
+        let length = trailer_at.saturating_sub(footer.entries_at);
         let mut table = vec![0; usize::try_from(length).map_err(|_| wrong())?];
-        read_exactly(&*file, &mut table, trailer.entries_at).map_err(io)?;
-        if !Trailer::is_sound(&tail, &head, &table) {
+        read_exactly(&*file, &mut table, footer.entries_at).map_err(io)?;
+        if !Footer::is_sound(&tail, &head, &table) {
             return Err(damaged(
-                trailer.entries_at,
+                footer.entries_at,
                 "the checksum of what the segment says of its sessions is wrong",
             ));
         }
         let (chunks, _) = table.as_chunks();
         let entries: Option<Vec<_>> = chunks.iter().map(Entry::decode).collect();
-        let history = Self {
-            log: heading.log,
+        let compacted = Self {
+            log: header.log,
             entries: entries
-                .ok_or_else(|| damaged(trailer.entries_at, "an entry is none that is known"))?,
+                .ok_or_else(|| damaged(footer.entries_at, "an entry is none that is known"))?,
             file,
             path: path.clone(),
             name,
             bytes,
-            trailer,
+            footer,
         };
-        if history.is_consistent() {
-            Ok(history)
+        if compacted.is_consistent() {
+            Ok(compacted)
         } else {
             Err(damaged(
-                trailer.entries_at,
+                footer.entries_at,
                 "what the segment says of its sessions contradicts itself",
             ))
         }
@@ -144,27 +144,27 @@ impl History {
 
     /// How many there were that have been removed.
     pub(crate) fn removed(&self) -> u64 {
-        self.trailer.removed
+        self.footer.removed
     }
 
     /// Reads every record, and gives them to `take` in the order in which they were logged.
-    pub(crate) fn read(&self, take: &mut dyn Take) -> Result<(), OpenError> {
+    pub(crate) fn read(&self, visitor: &mut dyn FrameVisitor) -> Result<(), OpenError> {
         let frames = self.frames_or_damage()?;
-        self.tell_in_log_order(&frames, take)
+        self.tell_in_log_order(&frames, visitor)
     }
 
     /// Checks every record, and says where each stands.
-    pub(crate) fn frames_or_damage(&self) -> Result<Vec<Option<FramePlace>>, OpenError> {
+    pub(crate) fn frames_or_damage(&self) -> Result<Vec<Option<CompactedFrame>>, OpenError> {
         self.frames(&mut |fault| Err(self.refuse(fault)))
     }
 
     /// Gives the records of `frames` to `take` in the order in which they were logged.
     pub(crate) fn tell_in_log_order(
         &self,
-        frames: &[Option<FramePlace>],
-        take: &mut dyn Take,
+        frames: &[Option<CompactedFrame>],
+        visitor: &mut dyn FrameVisitor,
     ) -> Result<(), OpenError> {
-        let mut windows = Windows::default();
+        let mut windows = StreamWindows::default();
         self.each_in_log_order(|position, logged| {
             let Some(logged) = logged else {
                 return Ok(());
@@ -172,32 +172,32 @@ impl History {
             let Some(Some(place)) = frames.get(logged.frame).copied() else {
                 return Ok(());
             };
-            let bytes = windows.get(&*self.file, logged.stream, place, self.trailer.order_at);
+            let bytes = windows.get(&*self.file, logged.stream, place, self.footer.order_at);
             let bytes = bytes.map_err(|error| self.io(error))?;
             let byte = u64::from(place.byte);
             let frame = self.sound(byte, bytes)?;
-            let taken = take.take(Place { position, byte }, &frame);
-            taken.map_err(|objection| objection.at(&self.path, byte, &frame))
+            let taken = visitor.visit(LogPlace { position, byte }, &frame);
+            taken.map_err(|error| error.at(&self.path, byte, &frame))
         })
     }
 
     pub(crate) fn give(
         &self,
-        place: FramePlace,
+        place: CompactedFrame,
         position: u64,
         buffer: &mut Vec<u8>,
-        take: &mut dyn Take,
+        visitor: &mut dyn FrameVisitor,
     ) -> Result<(), OpenError> {
         let byte = u64::from(place.byte);
         let frame = self.frame(place, buffer)?;
-        let taken = take.take(Place { position, byte }, &frame);
-        taken.map_err(|objection| objection.at(&self.path, byte, &frame))
+        let taken = visitor.visit(LogPlace { position, byte }, &frame);
+        taken.map_err(|error| error.at(&self.path, byte, &frame))
     }
 
     /// Reads a record once more.
     pub(crate) fn frame<'b>(
         &self,
-        place: FramePlace,
+        place: CompactedFrame,
         buffer: &'b mut Vec<u8>,
     ) -> Result<Frame<'b>, OpenError> {
         let byte = u64::from(place.byte);
@@ -217,11 +217,11 @@ impl History {
     pub(crate) fn frames(
         &self,
         refuse: &mut dyn FnMut(Fault) -> Result<(), OpenError>,
-    ) -> Result<Vec<Option<FramePlace>>, OpenError> {
+    ) -> Result<Vec<Option<CompactedFrame>>, OpenError> {
         let mut frames = Vec::new();
         let mut window = Window::new(&*self.file).map_err(|error| self.io(error))?;
         for entry in &self.entries {
-            let Entry::Stand {
+            let Entry::Records {
                 session,
                 first,
                 records,
@@ -239,7 +239,7 @@ impl History {
                 let checked = self.check(&mut window, at, record, end)?;
                 let (length, lost) = match checked {
                     Ok(length) => {
-                        frames.push(u32::try_from(at).ok().map(|byte| FramePlace {
+                        frames.push(u32::try_from(at).ok().map(|byte| CompactedFrame {
                             sequence: record.1,
                             byte,
                             bytes: length,
@@ -340,7 +340,7 @@ impl History {
         let order = self.order()?;
         let wrong = || {
             let reason = "the order of the segment's records contradicts its entries";
-            self.damaged(self.trailer.order_at, None, reason)
+            self.damaged(self.footer.order_at, None, reason)
         };
         let mut streams = self.streams();
         let mut position = self.name.first;
@@ -374,7 +374,7 @@ impl History {
         let mut streams: Vec<Stream> = Vec::new();
         let mut frame = 0_usize;
         for entry in &self.entries {
-            let Entry::Stand {
+            let Entry::Records {
                 session, records, ..
             } = *entry
             else {
@@ -394,23 +394,23 @@ impl History {
     }
 
     fn order(&self) -> Result<Order, OpenError> {
-        let at = self.trailer.order_at;
+        let at = self.footer.order_at;
         let wrong = || self.damaged(at, None, "the order of the segment's records is wrong");
-        let length = self.trailer.entries_at.saturating_sub(at);
+        let length = self.footer.entries_at.saturating_sub(at);
         let mut bytes = vec![0; usize::try_from(length).map_err(|_| wrong())?];
         read_exactly(&*self.file, &mut bytes, at).map_err(|error| self.io(error))?;
-        if crc32c::crc32c(&bytes) != self.trailer.order_checksum {
+        if crc32c::crc32c(&bytes) != self.footer.order_checksum {
             return Err(self.damaged(at, None, "the checksum of the records' order is wrong"));
         }
         Order::decode(&bytes).ok_or_else(wrong)
     }
 
-    /// Whether the entries cover the file, and as many records as the trailer says.
+    /// Whether the entries cover the file, and as many records as the footer says.
     fn is_consistent(&self) -> bool {
-        let mut at = HEADING_BYTES as u64;
+        let mut at = FILE_HEADER_BYTES as u64;
         let (mut held, mut sums_up) = (0_u64, true);
         for entry in &self.entries {
-            if let Entry::Stand {
+            if let Entry::Records {
                 records,
                 byte,
                 bytes,
@@ -422,17 +422,17 @@ impl History {
                 held = held.saturating_add(u64::from(records));
             }
         }
-        let Trailer {
+        let Footer {
             order_at,
             entries_at,
             removed,
             ..
-        } = self.trailer;
+        } = self.footer;
         let positions = self.name.last.saturating_sub(self.name.first);
         sums_up
             && at == order_at
             && order_at <= entries_at
-            && held == self.trailer.held
+            && held == self.footer.held
             && held.checked_add(removed) == positions.checked_add(1)
     }
 

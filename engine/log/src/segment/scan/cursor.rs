@@ -3,7 +3,7 @@
 //! This is the only place that tells a torn tail from damage. A start refuses damage, `verify`
 //! goes on behind it with [`SegmentCursor::skip`].
 
-use crate::segment::format::batch::{self, BATCH_HEAD_BYTES, BatchHead, BodyFault, Site};
+use crate::segment::format::batch::{self, BATCH_HEAD_BYTES, BatchHead, BatchLocation, BodyFault};
 use crate::segment::scan::tail_scan::{TailScan, next_head, scan_tail};
 use crate::segment::scan::window::Window;
 use rejoin_core::{Sequence, SessionId};
@@ -16,7 +16,7 @@ use std::ops::Range;
 pub(crate) struct SegmentCursor<'a> {
     window: Window<'a>,
     /// Where the next batch must stand.
-    site: Site,
+    site: BatchLocation,
     /// The position that it must begin with.
     next: u64,
     /// Whether the segment's name says that it was sealed.
@@ -138,7 +138,7 @@ pub(crate) struct Skipped {
 
 impl<'a> SegmentCursor<'a> {
     /// Begins at `site`, where the batch of position `next` must stand.
-    pub(crate) fn new(window: Window<'a>, site: Site, next: u64, sealed: bool) -> Self {
+    pub(crate) fn new(window: Window<'a>, site: BatchLocation, next: u64, sealed: bool) -> Self {
         Self {
             window,
             site,

@@ -4,12 +4,12 @@
 
 use crate::disk::DiskFile;
 use crate::segment::error::{Damage, OpenError};
-use crate::segment::format::batch::Site;
+use crate::segment::format::batch::BatchLocation;
 use crate::segment::format::frame::Frame;
 use crate::segment::format::header::{HEADER_BYTES, Header, HeaderFault, LogId};
 use crate::segment::format::name::SegmentName;
 use crate::segment::scan::cursor::{Batch, BatchFault, Damaged, SegmentCursor, Step};
-use crate::segment::scan::visitor::{Place, Take};
+use crate::segment::scan::visitor::{FrameVisitor, LogPlace};
 use crate::segment::scan::window::Window;
 use rejoin_core::{Sequence, SessionId};
 use std::collections::VecDeque;
@@ -36,14 +36,14 @@ pub(crate) struct Scan {
     pub(crate) next: u64,
     /// Up to this byte and this position, a later batch says that the log was durable.
     pub(crate) durable: (u64, u64),
-    pub(crate) torn: Option<Torn>,
+    pub(crate) torn: Option<TornTail>,
     /// Whether its seal is there.
     pub(crate) is_sealed: bool,
 }
 
 /// The end of a batch that a crash interrupted. It was never acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Torn {
+pub struct TornTail {
     /// The segment.
     pub file: PathBuf,
     /// The byte that the torn batch begins at.
@@ -57,11 +57,14 @@ pub struct Torn {
 }
 
 /// Reads `segment`, and gives `take` every record in log order.
-pub(crate) fn scan(segment: &Segment<'_>, take: &mut dyn Take) -> Result<Scan, OpenError> {
+pub(crate) fn scan(
+    segment: &Segment<'_>,
+    visitor: &mut dyn FrameVisitor,
+) -> Result<Scan, OpenError> {
     let io = |source| segment.io(source);
     let mut window = Window::new(segment.file).map_err(io)?;
     let header = segment.header(&mut window)?;
-    let site = Site {
+    let site = BatchLocation {
         log: header.log,
         segment: header.first,
         byte: HEADER_BYTES as u64,
@@ -75,7 +78,7 @@ pub(crate) fn scan(segment: &Segment<'_>, take: &mut dyn Take) -> Result<Scan, O
     let (torn, is_sealed) = loop {
         match cursor.step().map_err(io)? {
             Step::Batch(batch) => {
-                visit_frames(segment, &batch, take)?;
+                visit_frames(segment, &batch, visitor)?;
                 watermark.pass(&batch);
             }
             Step::Seal => break (None, true),
@@ -85,7 +88,7 @@ pub(crate) fn scan(segment: &Segment<'_>, take: &mut dyn Take) -> Result<Scan, O
                 bytes,
                 records,
             } => {
-                let torn = Torn {
+                let torn = TornTail {
                     file: segment.path.clone(),
                     byte: cursor.byte(),
                     bytes,
@@ -97,7 +100,7 @@ pub(crate) fn scan(segment: &Segment<'_>, take: &mut dyn Take) -> Result<Scan, O
             Step::Damaged(damaged) => {
                 let (byte, record) = match &damaged {
                     Damaged::BehindSeal(bytes) => (bytes.start, None),
-                    Damaged::Batch { fault, .. } => (fault.byte, likely_record(fault, take)),
+                    Damaged::Batch { fault, .. } => (fault.byte, likely_record(fault, visitor)),
                     Damaged::Position { .. } | Damaged::DurableTooEarly => (cursor.byte(), None),
                 };
                 return Err(segment.damaged(byte, record, damaged.to_string()));
@@ -143,15 +146,15 @@ impl Watermark {
 fn visit_frames(
     segment: &Segment<'_>,
     batch: &Batch<'_>,
-    take: &mut dyn Take,
+    visitor: &mut dyn FrameVisitor,
 ) -> Result<(), OpenError> {
     let mut rest = batch.body;
     let mut position = batch.head.first;
     while let Some((frame, following)) = Frame::split(rest) {
         let passed = batch.body.len().saturating_sub(rest.len());
         let byte = batch.body_at.saturating_add(passed as u64);
-        let taken = take.take(Place { position, byte }, &frame);
-        taken.map_err(|objection| objection.at(&segment.path, byte, &frame))?;
+        let taken = visitor.visit(LogPlace { position, byte }, &frame);
+        taken.map_err(|error| error.at(&segment.path, byte, &frame))?;
         position += 1;
         rest = following;
     }
@@ -159,10 +162,10 @@ fn visit_frames(
 }
 
 /// The record that a damaged frame claims to be, if its batch may hold that one.
-fn likely_record(fault: &BatchFault, take: &dyn Take) -> Option<(SessionId, Sequence)> {
+fn likely_record(fault: &BatchFault, visitor: &dyn FrameVisitor) -> Option<(SessionId, Sequence)> {
     let (session, sequence) = fault.record?;
     let records = u64::from(fault.head?.records);
-    let last = take.last(session).unwrap_or(Sequence::START);
+    let last = visitor.last(session).unwrap_or(Sequence::START);
     let is_likely = sequence > last && sequence.0.saturating_sub(last.0) <= records;
     is_likely.then_some((session, sequence))
 }

@@ -1,11 +1,11 @@
-//! Reads a history segment in the order in which its records were logged: one record here, the
+//! Reads a compacted segment in the order in which its records were logged: one record here, the
 //! next one there. What stands behind a record is its session's next, so it is read along.
 //!
 //! What is never true: that more memory is taken than [`WINDOWS`] of [`WINDOW_BYTES`], and the
 //! longest record.
 
 use crate::disk::{DiskFile, read_exactly};
-use crate::segment::scan::compacted::FramePlace;
+use crate::segment::scan::compacted::CompactedFrame;
 use std::io;
 
 /// How much is read at once of a session.
@@ -16,7 +16,7 @@ const WINDOWS: usize = 2_048;
 
 /// What was read last, of each session.
 #[derive(Debug, Default)]
-pub(crate) struct Windows {
+pub(crate) struct StreamWindows {
     all: Vec<Window>,
     /// A record that no window has room for.
     long: Vec<u8>,
@@ -29,14 +29,14 @@ struct Window {
     bytes: Vec<u8>,
 }
 
-impl Windows {
+impl StreamWindows {
     /// The bytes of the frame that stands at `place`, of the session with this number; `end` is
     /// where the file's frames end.
     pub(crate) fn get(
         &mut self,
         file: &dyn DiskFile,
         session: usize,
-        place: FramePlace,
+        place: CompactedFrame,
         end: u64,
     ) -> io::Result<&[u8]> {
         let (at, length) = (u64::from(place.byte), place.bytes as usize);
@@ -84,12 +84,12 @@ mod tests {
         let bytes: Vec<u8> = (0..40_000_u32).map(|it| (it / 3) as u8).collect();
         let file = SimulatedDisk::new().create("file").unwrap();
         write_all(&*file, &bytes, 0).unwrap();
-        let mut windows = Windows::default();
+        let mut windows = StreamWindows::default();
         let mut random = 1_u32;
         for _ in 0..2_000 {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let (byte, length) = ((random >> 8) % 30_000, (random >> 3) % 9_000);
-            let place = FramePlace {
+            let place = CompactedFrame {
                 sequence: Sequence(1),
                 byte,
                 bytes: length,

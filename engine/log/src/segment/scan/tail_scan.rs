@@ -1,7 +1,7 @@
 //! Scans what follows the last readable batch of a segment: zeros, the rest of an interrupted
 //! append, or a batch head that proves damage.
 
-use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, MARKER, Site};
+use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, BatchLocation, MARKER};
 use crate::segment::scan::window::{WINDOW_BYTES, Window};
 use std::io;
 use std::ops::ControlFlow;
@@ -21,7 +21,11 @@ pub(crate) struct TailScan {
 ///
 /// A head is trusted even if its records are damaged: its checksum covers its location, so only
 /// a batch that was written here can have left it.
-pub(crate) fn scan_tail(window: &mut Window<'_>, site: Site, from: u64) -> io::Result<TailScan> {
+pub(crate) fn scan_tail(
+    window: &mut Window<'_>,
+    site: BatchLocation,
+    from: u64,
+) -> io::Result<TailScan> {
     let mut tail = TailScan::default();
     each_part(window, from, |bytes, at| {
         tail.look_at(bytes, site, at);
@@ -33,7 +37,7 @@ pub(crate) fn scan_tail(window: &mut Window<'_>, site: Site, from: u64) -> io::R
 /// The first sound head at `from` or behind it, and the byte it stands at.
 pub(crate) fn next_head(
     window: &mut Window<'_>,
-    site: Site,
+    site: BatchLocation,
     from: u64,
 ) -> io::Result<Option<(u64, BatchHead)>> {
     each_part(window, from, |bytes, at| {
@@ -73,19 +77,19 @@ fn each_part<T>(
 }
 
 /// The sound heads among these bytes, which stand at `at`.
-fn heads(bytes: &[u8], site: Site, at: u64) -> impl Iterator<Item = (u64, BatchHead)> {
+fn heads(bytes: &[u8], site: BatchLocation, at: u64) -> impl Iterator<Item = (u64, BatchHead)> {
     let places = bytes.windows(BATCH_HEAD_BYTES).enumerate();
     places
         .filter(|(_, window)| window.starts_with(&MARKER))
         .filter_map(move |(place, window)| {
             let byte = at + place as u64;
-            let head = BatchHead::decode(window.first_chunk()?, Site { byte, ..site })?;
+            let head = BatchHead::decode(window.first_chunk()?, BatchLocation { byte, ..site })?;
             Some((byte, head))
         })
 }
 
 impl TailScan {
-    fn look_at(&mut self, bytes: &[u8], site: Site, at: u64) {
+    fn look_at(&mut self, bytes: &[u8], site: BatchLocation, at: u64) {
         if let Some(last) = bytes.iter().rposition(|&byte| byte != 0) {
             self.used = at + last as u64 + 1;
         }
@@ -119,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_head_is_found_wherever_the_window_ends() {
-        let site = Site {
+        let site = BatchLocation {
             log: LogId::from_bytes([1; 16]),
             segment: 1,
             byte: 0,
@@ -135,7 +139,7 @@ mod tests {
         for byte in (edge - 40..edge + 4).chain([3 * edge]) {
             let disk = SimulatedDisk::new();
             let file = disk.create("file").unwrap();
-            file.write_at(&head.encode(Site { byte, ..site }), byte)
+            file.write_at(&head.encode(BatchLocation { byte, ..site }), byte)
                 .unwrap();
             file.set_length(4 * edge).unwrap();
             let mut window = Window::new(&*file).unwrap();

@@ -4,14 +4,14 @@
 use crate::schema::{self, DecodeError};
 use crate::segment::error::{Damage, OpenError};
 use crate::segment::format::frame::Frame;
-use crate::segment::read::index::{Index, Stand};
+use crate::segment::read::index::{FrameLocation, Index};
 use rejoin_core::{Record, Sequence, SessionId};
 use std::path::Path;
 
 /// Takes records in log order. Their checksums are right.
-pub(crate) trait Take {
+pub(crate) trait FrameVisitor {
     /// Takes the next one.
-    fn take(&mut self, place: Place, frame: &Frame<'_>) -> Result<(), Objection>;
+    fn visit(&mut self, place: LogPlace, frame: &Frame<'_>) -> Result<(), FrameError>;
 
     /// The last sequence that it has of a session.
     fn last(&self, session: SessionId) -> Option<Sequence>;
@@ -19,7 +19,7 @@ pub(crate) trait Take {
 
 /// Where a record stands.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct LogPlace {
     /// In the log.
     pub(crate) position: u64,
     /// In its file.
@@ -28,12 +28,12 @@ pub(crate) struct Place {
 
 /// Why a record cannot be what it is.
 #[derive(Debug)]
-pub(crate) enum Objection {
+pub(crate) enum FrameError {
     Damaged(String),
     Unknown(DecodeError),
 }
 
-impl Objection {
+impl FrameError {
     pub(crate) fn at(self, path: &Path, byte: u64, frame: &Frame<'_>) -> OpenError {
         let file = path.to_owned();
         let (session, sequence) = (frame.session, frame.sequence);
@@ -56,12 +56,12 @@ impl Objection {
 }
 
 /// The record in a frame.
-pub(crate) fn decode(frame: &Frame<'_>) -> Result<Record, Objection> {
-    schema::decode(frame.session, frame.sequence, frame.record).map_err(Objection::Unknown)
+pub(crate) fn decode(frame: &Frame<'_>) -> Result<Record, FrameError> {
+    schema::decode(frame.session, frame.sequence, frame.record).map_err(FrameError::Unknown)
 }
 
 /// Notes where the records of a segment stand, and tells those behind a snapshot.
-pub(crate) struct Opening<'a> {
+pub(crate) struct IndexBuilder<'a> {
     pub(crate) index: &'a mut Index,
     /// Which file of the log it is.
     pub(crate) ordinal: u32,
@@ -70,27 +70,27 @@ pub(crate) struct Opening<'a> {
     pub(crate) visit: &'a mut dyn FnMut(Record),
 }
 
-impl Opening<'_> {
+impl IndexBuilder<'_> {
     /// Notes where a record stands.
     fn note(
         &mut self,
         frame: &Frame<'_>,
-        stand: Stand,
+        stand: FrameLocation,
         follows: impl FnOnce(Sequence) -> bool,
-    ) -> Result<(), Objection> {
+    ) -> Result<(), FrameError> {
         let added = self
             .index
             .add(frame.session, frame.sequence, stand, follows);
         added.map_err(|last| {
-            Objection::Damaged(format!("the session's last sequence before is {last}"))
+            FrameError::Damaged(format!("the session's last sequence before is {last}"))
         })
     }
 }
 
-impl Take for Opening<'_> {
-    fn take(&mut self, place: Place, frame: &Frame<'_>) -> Result<(), Objection> {
-        let too_long = |_| Objection::Damaged("no segment is as long as this".to_owned());
-        let stand = Stand {
+impl FrameVisitor for IndexBuilder<'_> {
+    fn visit(&mut self, place: LogPlace, frame: &Frame<'_>) -> Result<(), FrameError> {
+        let too_long = |_| FrameError::Damaged("no segment is as long as this".to_owned());
+        let stand = FrameLocation {
             segment: self.ordinal,
             byte: u32::try_from(place.byte).map_err(too_long)?,
             bytes: u32::try_from(frame.length()).map_err(too_long)?,

@@ -1,26 +1,26 @@
-//! One history segment: every record that is sound, in the order of the log, and on behind
+//! One compacted segment: every record that is sound, in the order of the log, and on behind
 //! whatever is damaged. And the snapshots, which nothing is lost with.
 
-use super::{DamagedPlace, Verifying};
+use super::{DamagedPlace, Verifier};
 use crate::disk::Disk;
 use crate::schema;
 use crate::segment::error::OpenError;
 use crate::segment::format::frame::Frame;
-use crate::segment::format::name::HistoryName;
-use crate::segment::format::snapshot::{self, Unusable};
-use crate::segment::open::dir_listing::Inventory;
+use crate::segment::format::name::CompactedName;
+use crate::segment::format::snapshot::{self, SnapshotError};
+use crate::segment::open::dir_listing::DirListing;
+use crate::segment::scan::compacted::CompactedSegment;
 use crate::segment::scan::compacted::Fault;
-use crate::segment::scan::compacted::History;
 use crate::segment::scan::segment::io_error;
-use crate::segment::scan::visitor::{Objection, Place, Take};
+use crate::segment::scan::visitor::{FrameError, FrameVisitor, LogPlace};
 use rejoin_core::{Sequence, SessionId};
 use std::path::Path;
 
-impl Verifying<'_> {
-    pub(crate) fn take_history(
+impl Verifier<'_> {
+    pub(crate) fn read_compacted(
         &mut self,
         disk: &dyn Disk,
-        name: HistoryName,
+        name: CompactedName,
         length: u64,
     ) -> Result<(), OpenError> {
         let path = disk.path().join(name.to_string());
@@ -33,7 +33,7 @@ impl Verifying<'_> {
             self.damage(&path, 0..length, reason, Some(0));
         } else {
             self.miss_up_to(&path, first);
-            self.read_history(disk, name, length)?;
+            self.read_compacted_file(disk, name, length)?;
             self.next = name.last.saturating_add(1);
         }
         self.done = before.saturating_add(length);
@@ -55,39 +55,39 @@ impl Verifying<'_> {
         self.next = first;
     }
 
-    fn read_history(
+    fn read_compacted_file(
         &mut self,
         disk: &dyn Disk,
-        name: HistoryName,
+        name: CompactedName,
         length: u64,
     ) -> Result<(), OpenError> {
         let path = disk.path().join(name.to_string());
         let positions = name.last.saturating_sub(name.first).saturating_add(1);
-        let history = match History::open(disk, name) {
-            Ok(history) => history,
+        let compacted = match CompactedSegment::open(disk, name) {
+            Ok(compacted) => compacted,
             Err(OpenError::Damaged(damage)) => {
                 self.damage(&path, damage.byte..length, damage.reason, Some(positions));
                 return Ok(());
             }
             Err(error) => return Err(error),
         };
-        if let Some(log) = self.findings.log.filter(|log| *log != history.log) {
+        if let Some(log) = self.findings.log.filter(|log| *log != compacted.log) {
             let reason = format!(
                 "the segment belongs to another log, {}, not to {log}",
-                history.log
+                compacted.log
             );
             self.damage(&path, 0..length, reason, Some(positions));
             return Ok(());
         }
-        self.findings.log = Some(history.log);
-        self.findings.removed = self.findings.removed.saturating_add(history.removed());
-        for entry in &history.entries {
+        self.findings.log = Some(compacted.log);
+        self.findings.removed = self.findings.removed.saturating_add(compacted.removed());
+        for entry in &compacted.entries {
             if let Some(last) = entry.removed_up_to() {
                 self.streams.pass(entry.session(), Sequence(last));
             }
         }
         let mut faults = Vec::new();
-        let frames = history.frames(&mut |fault| {
+        let frames = compacted.frames(&mut |fault| {
             faults.push(fault);
             Ok(())
         })?;
@@ -110,20 +110,20 @@ impl Verifying<'_> {
             });
         }
         let mut telling = Telling {
-            verifying: self,
+            verifier: self,
             path: &path,
         };
-        match history.tell_in_log_order(&frames, &mut telling) {
+        match compacted.tell_in_log_order(&frames, &mut telling) {
             Err(OpenError::Damaged(damage)) => {
                 let end = damage.byte..length;
                 self.damage(&path, end, damage.reason, Some(0));
                 let mut telling = Telling {
-                    verifying: self,
+                    verifier: self,
                     path: &path,
                 };
                 // What can't be told in its turn is told by its instant: then each may follow the
                 // one before it.
-                history.tell_by_instant(&frames, &mut telling)
+                compacted.tell_by_instant(&frames, &mut telling)
             }
             done => done,
         }
@@ -133,9 +133,9 @@ impl Verifying<'_> {
     pub(crate) fn take_snapshots(
         &mut self,
         disk: &dyn Disk,
-        inventory: &Inventory,
+        listing: &DirListing,
     ) -> Result<(), OpenError> {
-        for name in &inventory.snapshots {
+        for name in &listing.snapshots {
             let path = disk.path().join(name.to_string());
             let reason = match snapshot::read(disk, *name) {
                 Ok((log, _)) if self.findings.log.is_none_or(|own| own == log) => {
@@ -147,9 +147,9 @@ impl Verifying<'_> {
                 }
                 Ok((log, _)) => format!("it belongs to another log, {log}"),
                 // It is of no use here, and nothing is wrong with it.
-                Err(Unusable::OtherVersion(_)) if name.0 < self.next => continue,
-                Err(Unusable::Unsound(reason) | Unusable::OtherVersion(reason)) => reason,
-                Err(Unusable::Io(error)) => return Err(io_error(&path, error)),
+                Err(SnapshotError::OtherVersion(_)) if name.0 < self.next => continue,
+                Err(SnapshotError::Unsound(reason) | SnapshotError::OtherVersion(reason)) => reason,
+                Err(SnapshotError::Io(error)) => return Err(io_error(&path, error)),
             };
             let lost = name.0.saturating_add(1).saturating_sub(self.next);
             let reason = format!("the snapshot cannot be used: {reason}");
@@ -161,15 +161,15 @@ impl Verifying<'_> {
 
 /// Takes records that are sound.
 struct Telling<'a, 'v> {
-    verifying: &'a mut Verifying<'v>,
+    verifier: &'a mut Verifier<'v>,
     path: &'a Path,
 }
 
-impl Take for Telling<'_, '_> {
-    fn take(&mut self, place: Place, frame: &Frame<'_>) -> Result<(), Objection> {
+impl FrameVisitor for Telling<'_, '_> {
+    fn visit(&mut self, place: LogPlace, frame: &Frame<'_>) -> Result<(), FrameError> {
         let (session, sequence) = (frame.session, frame.sequence);
         let end = place.byte.saturating_add(frame.length() as u64);
-        let verifying = &mut *self.verifying;
+        let verifier = &mut *self.verifier;
         let misplaced = |reason: String, lost| DamagedPlace {
             file: self.path.to_owned(),
             bytes: place.byte..end,
@@ -179,28 +179,28 @@ impl Take for Telling<'_, '_> {
         };
         let record = match schema::decode(session, sequence, frame.record) {
             Ok(record) => record,
-            Err(source) if source.may_be_newer() => return Err(Objection::Unknown(source)),
+            Err(source) if source.may_be_newer() => return Err(FrameError::Unknown(source)),
             Err(error) => {
                 let place = misplaced(error.to_string(), 1);
-                verifying.findings.damaged.push(place);
+                verifier.findings.damaged.push(place);
                 return Ok(());
             }
         };
-        let taken = verifying.streams.take(&record, &mut verifying.findings);
+        let taken = verifier.streams.take(&record, &mut verifier.findings);
         match taken {
             Err(out) => {
                 let reason = format!("the session's last sequence before is {}", out.last);
-                verifying.findings.damaged.push(misplaced(reason, 0));
+                verifier.findings.damaged.push(misplaced(reason, 0));
             }
             Ok(()) => {
-                verifying.findings.records += 1;
-                (verifying.visit)(record);
+                verifier.findings.records += 1;
+                (verifier.visit)(record);
             }
         }
         Ok(())
     }
 
     fn last(&self, session: SessionId) -> Option<Sequence> {
-        Some(self.verifying.streams.last(session))
+        Some(self.verifier.streams.last(session))
     }
 }

@@ -16,12 +16,12 @@ mod streams;
 
 use crate::disk::{Disk, DiskFile};
 use crate::segment::error::OpenError;
-use crate::segment::format::batch::Site;
+use crate::segment::format::batch::BatchLocation;
 use crate::segment::format::fields::bytes_at;
 use crate::segment::format::header::{HEADER_BYTES, Header, HeaderFault, LogId};
-use crate::segment::format::name::{HistoryName, PartName, SegmentName};
-use crate::segment::open::dir_listing::Inventory;
-use crate::segment::scan::segment::{Torn, io_error};
+use crate::segment::format::name::{CompactedName, PartName, SegmentName};
+use crate::segment::open::dir_listing::DirListing;
+use crate::segment::scan::segment::{TornTail, io_error};
 use crate::segment::scan::tail_scan::next_head;
 use crate::segment::scan::window::Window;
 use rejoin_core::{LossCause, Record, Sequence, SessionId};
@@ -32,7 +32,7 @@ use streams::Streams;
 
 /// What a log turned out to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Findings {
+pub struct VerifyReport {
     /// Its identity; `None` when it has no segment, or none that tells.
     pub log: Option<LogId>,
     /// How many segments there are.
@@ -51,14 +51,14 @@ pub struct Findings {
     pub damaged: Vec<DamagedPlace>,
     /// What is missing because of it, as far as that can be known, in the order in which it was
     /// found out.
-    pub missing: Vec<Missing>,
+    pub missing: Vec<MissingRecords>,
     /// What the log itself says is gone, in the order in which it says so. That is not damage.
     pub declared: Vec<DeclaredGap>,
     /// What a crash left half written, if anything. It was never acknowledged, and is not damage.
-    pub torn: Option<Torn>,
+    pub torn: Option<TornTail>,
 }
 
-impl Findings {
+impl VerifyReport {
     /// Whether nothing is damaged. A torn end is sound.
     #[must_use]
     pub fn is_sound(&self) -> bool {
@@ -76,7 +76,7 @@ impl Findings {
     /// of their sessions, or whole sessions.
     #[must_use]
     pub fn lost_unnamed(&self) -> u64 {
-        let named = self.missing.iter().map(Missing::count);
+        let named = self.missing.iter().map(MissingRecords::count);
         self.lost()
             .saturating_sub(named.fold(0, u64::saturating_add))
     }
@@ -99,14 +99,14 @@ pub struct DamagedPlace {
 
 /// Records of a session that are not readable, from one sequence to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
+pub struct MissingRecords {
     /// The session.
     pub session: SessionId,
     /// The first sequence that is missing.
     pub first: Sequence,
     /// The last one that is.
     pub last: Sequence,
-    /// Which of [`Findings::damaged`] they were in: one of these.
+    /// Which of [`VerifyReport::damaged`] they were in: one of these.
     pub places: Range<usize>,
 }
 
@@ -123,7 +123,7 @@ pub struct DeclaredGap {
     pub cause: LossCause,
 }
 
-impl Missing {
+impl MissingRecords {
     /// How many records that is.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -150,22 +150,22 @@ pub fn verify(
     disk: &dyn Disk,
     visit: &mut dyn FnMut(Record),
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Findings, OpenError> {
+) -> Result<VerifyReport, OpenError> {
     let io = |error| io_error(disk.path(), error);
     let Some(_lock) = disk.lock().map_err(io)? else {
         return Err(OpenError::Locked {
             directory: disk.path().to_owned(),
         });
     };
-    let inventory = Inventory::take(disk)?;
-    let parts = parts(disk, &inventory)?;
+    let listing = DirListing::read(disk)?;
+    let parts = parts(disk, &listing)?;
     let total = parts.iter().map(Part::length).sum();
-    let mut verifying = Verifying {
-        findings: Findings {
+    let mut verifier = Verifier {
+        findings: VerifyReport {
             segments: parts.len(),
             bytes: total,
             log: identity(&parts),
-            ..Findings::default()
+            ..VerifyReport::default()
         },
         streams: Streams::default(),
         next: 1,
@@ -177,16 +177,16 @@ pub fn verify(
     for (place, part) in parts.iter().enumerate() {
         let following = parts.get(place.saturating_add(1)).map(Part::first);
         match part {
-            Part::Segment(segment) => verifying.take(segment, following)?,
-            Part::History(name, length) => verifying.take_history(disk, *name, *length)?,
+            Part::Segment(segment) => verifier.take(segment, following)?,
+            Part::Compacted(name, length) => verifier.read_compacted(disk, *name, *length)?,
         }
     }
-    verifying.take_snapshots(disk, &inventory)?;
-    let Verifying {
+    verifier.take_snapshots(disk, &listing)?;
+    let Verifier {
         mut findings,
         streams,
         ..
-    } = verifying;
+    } = verifier;
     findings.sessions = streams.count();
     streams.claim_ends(&mut findings);
     Ok(findings)
@@ -206,33 +206,33 @@ struct Segment {
 /// A file that holds records, and how long it is.
 enum Part {
     Segment(Segment),
-    History(HistoryName, u64),
+    Compacted(CompactedName, u64),
 }
 
 impl Part {
     fn first(&self) -> u64 {
         match self {
             Self::Segment(segment) => segment.name.first,
-            Self::History(name, _) => name.first,
+            Self::Compacted(name, _) => name.first,
         }
     }
 
     fn length(&self) -> u64 {
         match self {
             Self::Segment(segment) => segment.length,
-            Self::History(_, length) => *length,
+            Self::Compacted(_, length) => *length,
         }
     }
 }
 
-fn parts(disk: &dyn Disk, inventory: &Inventory) -> Result<Vec<Part>, OpenError> {
-    let parts = inventory.parts.iter().map(|part| match *part {
+fn parts(disk: &dyn Disk, listing: &DirListing) -> Result<Vec<Part>, OpenError> {
+    let parts = listing.parts.iter().map(|part| match *part {
         PartName::Segment(name) => Segment::open(disk, name).map(Part::Segment),
-        PartName::History(name) => {
+        PartName::Compacted(name) => {
             let path = disk.path().join(name.to_string());
             let io = |error| io_error(&path, error);
             let file = disk.open(&name.to_string()).map_err(io)?;
-            Ok(Part::History(name, file.length().map_err(io)?))
+            Ok(Part::Compacted(name, file.length().map_err(io)?))
         }
     });
     parts.collect()
@@ -268,16 +268,16 @@ impl Segment {
     }
 
     /// Where its first batch stands, in whatever log's name its batches were written.
-    fn site(&self, log: Option<LogId>) -> Result<Option<Site>, OpenError> {
+    fn site(&self, log: Option<LogId>) -> Result<Option<BatchLocation>, OpenError> {
         let byte = HEADER_BYTES as u64;
         if let Ok(Header { log, first }) = self.header {
             let segment = first;
-            return Ok(Some(Site { log, segment, byte }));
+            return Ok(Some(BatchLocation { log, segment, byte }));
         }
         let io = |error| io_error(&self.path, error);
         let segment = self.name.first;
         for log in [log, Some(self.claimed)].into_iter().flatten() {
-            let site = Site { log, segment, byte };
+            let site = BatchLocation { log, segment, byte };
             let mut window = Window::new(&*self.file).map_err(io)?;
             if next_head(&mut window, site, byte).map_err(io)?.is_some() {
                 return Ok(Some(site));
@@ -293,7 +293,7 @@ fn identity(parts: &[Part]) -> Option<LogId> {
         .iter()
         .filter_map(|part| match part {
             Part::Segment(segment) => Some(segment.header.ok()?.log),
-            Part::History(..) => None,
+            Part::Compacted(..) => None,
         })
         .collect();
     logs.sort_unstable();
@@ -303,8 +303,8 @@ fn identity(parts: &[Part]) -> Option<LogId> {
         .copied()
 }
 
-struct Verifying<'a> {
-    findings: Findings,
+struct Verifier<'a> {
+    findings: VerifyReport,
     streams: Streams,
     /// The position that the log goes on with.
     next: u64,
@@ -314,7 +314,7 @@ struct Verifying<'a> {
     progress: &'a mut dyn FnMut(u64, u64),
 }
 
-impl Verifying<'_> {
+impl Verifier<'_> {
     fn take(&mut self, segment: &Segment, following: Option<u64>) -> Result<(), OpenError> {
         let first = segment.name.first;
         let length = segment.length;

@@ -2,25 +2,25 @@
 
 use super::body::{Part, divide};
 use super::streams::OutOfOrder;
-use super::{DamagedPlace, Missing, Segment, Verifying};
+use super::{DamagedPlace, MissingRecords, Segment, Verifier};
 use crate::schema;
 use crate::segment::error::OpenError;
-use crate::segment::format::batch::{BATCH_HEAD_BYTES, Site, claimed_record};
+use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchLocation, claimed_record};
 use crate::segment::scan::cursor::{BatchFault, Damaged, SegmentCursor, Step};
-use crate::segment::scan::segment::{Torn, io_error};
+use crate::segment::scan::segment::{TornTail, io_error};
 use crate::segment::scan::window::Window;
 use rejoin_core::{Sequence, SessionId};
 use std::ops::Range;
 use std::path::Path;
 
-impl Verifying<'_> {
+impl Verifier<'_> {
     /// Reads one segment, of which the first batch stands at `site`. `following` is the position
     /// that the next file begins with.
     pub(super) fn read_segment(
         &mut self,
         segment: &Segment,
         window: Window<'_>,
-        site: Site,
+        site: BatchLocation,
         following: Option<u64>,
     ) -> Result<(), OpenError> {
         let io = |error| io_error(&segment.path, error);
@@ -50,7 +50,7 @@ impl Verifying<'_> {
                     records,
                 } => {
                     if following.is_none() {
-                        self.findings.torn = Some(Torn {
+                        self.findings.torn = Some(TornTail {
                             file: segment.path.clone(),
                             byte: at,
                             bytes,
@@ -208,7 +208,7 @@ impl Verifying<'_> {
             .missing
             .get(missing)
             .filter(|gap| gap.places.is_empty())
-            .map(Missing::count);
+            .map(MissingRecords::count);
         if let Some(count) = unexplained {
             let reason = format!("{count} sequences of the session are missing before this record");
             let place = self.findings.damaged.len();

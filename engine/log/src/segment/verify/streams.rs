@@ -1,6 +1,6 @@
 //! Which sequences of which sessions are missing: told from the ones that are there.
 
-use super::{DeclaredGap, Findings, Missing};
+use super::{DeclaredGap, MissingRecords, VerifyReport};
 use rejoin_core::{Event, Record, Sequence, SessionId};
 use std::collections::BTreeMap;
 
@@ -52,7 +52,7 @@ impl Streams {
     pub(crate) fn take(
         &mut self,
         record: &Record,
-        findings: &mut Findings,
+        findings: &mut VerifyReport,
     ) -> Result<(), OutOfOrder> {
         let Record {
             session, sequence, ..
@@ -66,7 +66,7 @@ impl Streams {
         }
         let places = stream.places..findings.damaged.len();
         if from > last.next() {
-            findings.missing.push(Missing {
+            findings.missing.push(MissingRecords {
                 session,
                 first: last.next(),
                 last: before,
@@ -88,7 +88,7 @@ impl Streams {
 
     /// What is missing at the ends of sessions, behind which nothing can tell: what damaged
     /// records say of themselves, as far as that is likely.
-    pub(crate) fn claim_ends(mut self, findings: &mut Findings) {
+    pub(crate) fn claim_ends(mut self, findings: &mut VerifyReport) {
         for (place, damaged) in findings.damaged.iter().enumerate() {
             let Some((session, sequence)) = damaged.record else {
                 continue;
@@ -105,7 +105,7 @@ impl Streams {
             if claimed == 0 || claimed > lost.fold(0, u64::saturating_add) {
                 continue;
             }
-            findings.missing.push(Missing {
+            findings.missing.push(MissingRecords {
                 session,
                 first: stream.last.next(),
                 last: sequence,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// How much was appended since the log was opened, and how long the disk took for it.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Numbers {
+pub struct LogMetrics {
     /// Bytes of batches that were written.
     pub bytes: Counter,
     /// How long each sync of a batch took, in microseconds. Empty with
@@ -14,7 +14,7 @@ pub struct Numbers {
     pub syncs: Histogram,
 }
 
-impl Default for Numbers {
+impl Default for LogMetrics {
     fn default() -> Self {
         Self {
             bytes: Counter::default(),
@@ -23,7 +23,7 @@ impl Default for Numbers {
     }
 }
 
-impl Numbers {
+impl LogMetrics {
     /// Does `sync`, and counts how long it took.
     pub(crate) fn time<T>(&self, sync: impl FnOnce() -> T) -> T {
         let begun = now();

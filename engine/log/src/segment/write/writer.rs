@@ -4,16 +4,16 @@
 //! was refused.
 
 use crate::disk::{Disk, DiskFile, write_all};
-use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, Site, append_checksum};
+use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, BatchLocation, append_checksum};
 use crate::segment::format::frame;
 use crate::segment::format::header::{HEADER_BYTES, Header, LogId};
 use crate::segment::format::name::{BEGINNING, SPARE, SegmentName};
 use crate::segment::limits::UNSEALED_REMOVED_PART;
 use crate::segment::open::recovery::seal;
 use crate::segment::options::{Durability, MAX_BATCH_BYTES, Options};
-use crate::segment::read::index::Stand;
+use crate::segment::read::index::FrameLocation;
 use crate::segment::read::reader::Shared;
-use crate::segment::write::metrics::Numbers;
+use crate::segment::write::metrics::LogMetrics;
 use crate::segment::write::preallocate::Spares;
 use crate::sequence::find_gap;
 use rejoin_core::{Record, Sequence, SessionId};
@@ -41,7 +41,7 @@ pub(crate) struct Writer {
     /// How many bytes are of sessions of which the active segment says that they are removed.
     pub(crate) removed: u64,
     pub(crate) batch: Batch,
-    pub(crate) numbers: Arc<Numbers>,
+    pub(crate) numbers: Arc<LogMetrics>,
 }
 
 #[derive(Debug)]
@@ -60,12 +60,12 @@ pub(crate) struct Active {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
-    frames: Vec<FrameStand>,
+    frames: Vec<EncodedFrame>,
     checksum: u32,
 }
 
 #[derive(Debug)]
-struct FrameStand {
+struct EncodedFrame {
     session: SessionId,
     sequence: Sequence,
     byte: u32,
@@ -155,7 +155,7 @@ impl Writer {
         let Some(active) = &mut self.active else {
             return Err(Failure::Fatal(io::Error::other("there is no segment")));
         };
-        let site = Site {
+        let site = BatchLocation {
             log: self.log,
             segment: active.first,
             byte: active.end,
@@ -187,7 +187,7 @@ impl Writer {
             .unwrap_or_else(PoisonError::into_inner);
         // What follows what was checked before anything was written.
         for frame in &self.batch.frames {
-            let stand = Stand {
+            let stand = FrameLocation {
                 segment,
                 byte: start.checked_add(frame.byte).ok_or_else(too_long)?,
                 bytes: frame.bytes,
@@ -267,7 +267,7 @@ impl Writer {
             // Nothing was ever acknowledged in it, and its name is the next segment's.
             self.disk.remove(&name).map_err(Failure::before_change)?;
         } else {
-            let site = Site {
+            let site = BatchLocation {
                 log: self.log,
                 segment: active.first,
                 byte: active.end,
@@ -329,7 +329,7 @@ impl Batch {
                 return Err(too_long());
             }
             self.checksum = append_checksum(self.checksum, checksum);
-            self.frames.push(FrameStand {
+            self.frames.push(EncodedFrame {
                 session: record.session,
                 sequence: record.sequence,
                 byte: u32::try_from(start).map_err(|_| too_long())?,
@@ -340,7 +340,7 @@ impl Batch {
     }
 
     /// Writes the head, now that it is known where the batch goes.
-    fn finish(&mut self, site: Site, first: u64, durable: u64) -> Result<(), Failure> {
+    fn finish(&mut self, site: BatchLocation, first: u64, durable: u64) -> Result<(), Failure> {
         let too_long = |_| Failure::Fatal(io::Error::other("the batch is too long"));
         let body_bytes = self.bytes.len().saturating_sub(BATCH_HEAD_BYTES);
         let head = BatchHead {

@@ -5,7 +5,7 @@ use crate::args::SessionArgs;
 use rejoin_core::testing::{SESSION, created};
 use rejoin_core::{Event, JobId, JobMode, JobSlot, Record, Sequence, Timestamp, Visibility};
 use rejoin_log::Log;
-use rejoin_log::segment::{LogId, Options, SegmentLog};
+use rejoin_log::segment::{LogId, OpenOptions, Options};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -64,7 +64,10 @@ fn write_log(directory: &Path) {
         ..Options::default()
     };
     let id = LogId::from_bytes([1; 16]);
-    let (mut log, _) = SegmentLog::open(directory, id, options, &mut |_| {}).unwrap();
+    let (mut log, _) = OpenOptions::directory(directory, id)
+        .options(options)
+        .open_unfolded()
+        .unwrap();
     log.append(&records.collect::<Vec<_>>()).unwrap();
 }
 

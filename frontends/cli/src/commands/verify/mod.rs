@@ -11,7 +11,7 @@ use rejoin_core::{Record, Violation};
 use rejoin_engine::{RecordValidator, Salvaged};
 use rejoin_log::AppendError;
 use rejoin_log::disk::Directory;
-use rejoin_log::segment::{Findings, OpenError, verify};
+use rejoin_log::segment::{OpenError, VerifyReport, verify};
 use salvage::NewLog;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ pub(crate) enum VerifyError {
 /// The result of a verification.
 struct Verdict {
     directory: PathBuf,
-    findings: Findings,
+    findings: VerifyReport,
     transitions: RecordValidator,
     /// The first violations, and the count of all.
     violations: (Vec<Violation>, u64),

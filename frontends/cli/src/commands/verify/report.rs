@@ -3,7 +3,7 @@
 use super::Verdict;
 use rejoin_core::{LossCause, Sequence};
 use rejoin_engine::Salvaged;
-use rejoin_log::segment::{DamagedPlace, DeclaredGap, Missing, Torn};
+use rejoin_log::segment::{DamagedPlace, DeclaredGap, MissingRecords, TornTail};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::Path;
@@ -73,7 +73,7 @@ impl Text {
         &mut self,
         number: usize,
         place: &DamagedPlace,
-        missing: impl Iterator<Item = &'a Missing>,
+        missing: impl Iterator<Item = &'a MissingRecords>,
     ) {
         let file = place.file.file_name().unwrap_or_default().display();
         let (start, end) = (place.bytes.start, place.bytes.end);
@@ -115,7 +115,7 @@ impl Text {
         }
     }
 
-    fn torn(&mut self, torn: &Torn) {
+    fn torn(&mut self, torn: &TornTail) {
         let file = torn.file.file_name().unwrap_or_default().display();
         let records = torn.records.map_or_else(String::new, |records| {
             format!(", of {},", count(records, "record"))

@@ -5,7 +5,7 @@
 use super::VerifyError;
 use rejoin_core::Record;
 use rejoin_engine::{Runtime, Salvage, Salvaged, SmolRuntime};
-use rejoin_log::segment::{Findings, LogId, Options, SegmentLog};
+use rejoin_log::segment::{LogId, OpenOptions, Options, SegmentLog, VerifyReport};
 use rejoin_log::{AppendError, Log};
 use std::fs;
 use std::io::ErrorKind;
@@ -60,7 +60,9 @@ impl NewLog {
             ..Options::default()
         };
         let new_id = LogId::from_bytes(SmolRuntime.random());
-        let opened = SegmentLog::open(&directory.join("log"), new_id, options, &mut |_| {});
+        let opened = OpenOptions::directory(&directory.join("log"), new_id)
+            .options(options)
+            .open_unfolded();
         let (log, _) = opened.map_err(VerifyError::Begin)?;
         Ok(Self {
             directory: directory.to_owned(),
@@ -83,7 +85,7 @@ impl NewLog {
     /// Completes the log; returns its directory and what it contains.
     pub(super) fn finish(
         mut self,
-        findings: &Findings,
+        findings: &VerifyReport,
     ) -> Result<(PathBuf, Salvaged), VerifyError> {
         let missing = findings.missing.iter().map(|gap| (gap.session, gap.last));
         let (ends, salvaged) = std::mem::take(&mut self.salvage).finish(missing);

@@ -8,7 +8,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 /// A session that was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Closed {
+pub(crate) struct ClosedSession {
     pub(crate) last_sequence: Sequence,
     pub(crate) at: Timestamp,
     /// What its records take, as [`Event::bytes`](crate::Event::bytes) counts.
@@ -17,23 +17,23 @@ pub(crate) struct Closed {
 
 /// All of them, and in the order in which they were closed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ClosedSessions {
-    sessions: BTreeMap<SessionId, Closed>,
+pub(crate) struct RetentionQueue {
+    sessions: BTreeMap<SessionId, ClosedSession>,
     oldest_first: BTreeSet<(Timestamp, SessionId)>,
     bytes: u64,
 }
 
-impl ClosedSessions {
-    pub(crate) fn get(&self, session: SessionId) -> Option<&Closed> {
+impl RetentionQueue {
+    pub(crate) fn get(&self, session: SessionId) -> Option<&ClosedSession> {
         self.sessions.get(&session)
     }
 
     /// All of them, by identity.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, &Closed)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, &ClosedSession)> {
         self.sessions.iter().map(|(id, closed)| (*id, closed))
     }
 
-    pub(crate) fn insert(&mut self, session: SessionId, closed: Closed) {
+    pub(crate) fn insert(&mut self, session: SessionId, closed: ClosedSession) {
         self.remove(session);
         self.bytes = self.bytes.saturating_add(closed.bytes);
         self.oldest_first.insert((closed.at, session));

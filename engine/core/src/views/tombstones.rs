@@ -6,12 +6,12 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Removals {
+pub(crate) struct Tombstones {
     last: BTreeMap<SessionId, Sequence>,
     oldest_first: VecDeque<SessionId>,
 }
 
-impl Removals {
+impl Tombstones {
     /// As they were, the oldest first.
     pub(crate) fn restored(removals: Vec<(SessionId, Sequence)>) -> Self {
         Self {

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Numbers {
+pub(crate) struct RankSet {
     /// Which of 64 numbers are in the set, by what the 64 have in common.
     words: BTreeMap<u64, u64>,
     /// How many numbers there are below each, lowest level first.
@@ -19,45 +19,45 @@ pub(super) struct Numbers {
 
 /// How many levels of counts there are depends on how many numbers there once were, and says
 /// nothing.
-impl PartialEq for Numbers {
+impl PartialEq for RankSet {
     fn eq(&self, other: &Self) -> bool {
         self.words == other.words
     }
 }
 
-impl Eq for Numbers {}
+impl Eq for RankSet {}
 
-impl Numbers {
-    pub(super) fn len(&self) -> usize {
+impl RankSet {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    pub(super) fn contains(&self, number: u64) -> bool {
-        let word = self.words.get(&up(number, 1));
+    pub(crate) fn contains(&self, number: u64) -> bool {
+        let word = self.words.get(&ancestor(number, 1));
         word.is_some_and(|word| word & bit(number) != 0)
     }
 
-    pub(super) fn insert(&mut self, number: u64) {
+    pub(crate) fn insert(&mut self, number: u64) {
         if self.contains(number) {
             return;
         }
-        *self.words.entry(up(number, 1)).or_default() |= bit(number);
+        *self.words.entry(ancestor(number, 1)).or_default() |= bit(number);
         for (level, above) in self.levels.iter_mut().zip(2..) {
-            *level.entry(up(number, above)).or_default() += 1;
+            *level.entry(ancestor(number, above)).or_default() += 1;
         }
         self.len += 1;
         self.grow();
     }
 
-    pub(super) fn remove(&mut self, number: u64) {
+    pub(crate) fn remove(&mut self, number: u64) {
         if !self.contains(number) {
             return;
         }
-        let key = up(number, 1);
+        let key = ancestor(number, 1);
         if let Some(word) = self.words.get_mut(&key) {
             *word &= !bit(number);
             if *word == 0 {
@@ -65,7 +65,7 @@ impl Numbers {
             }
         }
         for (level, above) in self.levels.iter_mut().zip(2..) {
-            let key = up(number, above);
+            let key = ancestor(number, above);
             if let Some(count) = level.get_mut(&key) {
                 *count -= 1;
                 if *count == 0 {
@@ -77,12 +77,12 @@ impl Numbers {
     }
 
     /// The number that `skip` others are below.
-    pub(super) fn nth(&self, skip: usize) -> Option<u64> {
+    pub(crate) fn nth(&self, skip: usize) -> Option<u64> {
         self.find(skip, &mut 0)
     }
 
     /// How many are below `number`.
-    pub(super) fn below(&self, number: u64) -> usize {
+    pub(crate) fn below(&self, number: u64) -> usize {
         let mut count = 0;
         let mut within = ALL;
         for (level, above) in self
@@ -91,23 +91,23 @@ impl Numbers {
             .zip(2..self.levels.len() as u32 + 2)
             .rev()
         {
-            let key = up(number, above);
+            let key = ancestor(number, above);
             count += below(level, &within, key).map(|(_, it)| it).sum::<usize>();
-            within = down(key);
+            within = children(key);
         }
-        let key = up(number, 1);
+        let key = ancestor(number, 1);
         count += below(&self.words, &within, key)
-            .map(|(_, word)| ones(word))
+            .map(|(_, word)| popcount(word))
             .sum::<usize>();
         let word = self.words.get(&key).copied().unwrap_or_default();
-        count + ones(word & (bit(number) - 1))
+        count + popcount(word & (bit(number) - 1))
     }
 
     /// From `number` on, growing.
-    pub(super) fn from(&self, number: u64) -> impl Iterator<Item = u64> + '_ {
+    pub(crate) fn from(&self, number: u64) -> impl Iterator<Item = u64> + '_ {
         self.words
-            .range(up(number, 1)..)
-            .flat_map(|(key, word)| bits(*key, *word))
+            .range(ancestor(number, 1)..)
+            .flat_map(|(key, word)| set_bits(*key, *word))
             .skip_while(move |it| *it < number)
     }
 
@@ -117,11 +117,15 @@ impl Numbers {
         let mut within = ALL;
         for level in self.levels.iter().rev() {
             let counts = level.range(within).map(|(key, count)| (*key, *count));
-            within = down(step_into(counts, &mut left, looked)?);
+            within = children(step_into(counts, &mut left, looked)?);
         }
         let words = self.words.range(within);
-        let key = step_into(words.map(|(key, it)| (*key, ones(*it))), &mut left, looked)?;
-        bits(key, *self.words.get(&key)?).nth(left)
+        let key = step_into(
+            words.map(|(key, it)| (*key, popcount(*it))),
+            &mut left,
+            looked,
+        )?;
+        set_bits(key, *self.words.get(&key)?).nth(left)
     }
 
     /// Puts counts above the topmost level while that is long.
@@ -131,12 +135,12 @@ impl Numbers {
             match self.levels.last() {
                 Some(top) if top.len() > FANOUT => {
                     for (key, count) in top {
-                        *level.entry(up(*key, 1)).or_default() += count;
+                        *level.entry(ancestor(*key, 1)).or_default() += count;
                     }
                 }
                 None if self.words.len() > FANOUT => {
                     for (key, word) in &self.words {
-                        *level.entry(up(*key, 1)).or_default() += ones(*word);
+                        *level.entry(ancestor(*key, 1)).or_default() += popcount(*word);
                     }
                 }
                 _ => return,
@@ -173,12 +177,12 @@ fn below<'level, T: Copy>(
 }
 
 /// What 64, 64 × 64 … neighbours have in common.
-fn up(number: u64, levels: u32) -> u64 {
+fn ancestor(number: u64, levels: u32) -> u64 {
     number.checked_shr(levels * FANOUT_BITS).unwrap_or_default()
 }
 
 /// The 64 that have this in common.
-fn down(key: u64) -> RangeInclusive<u64> {
+fn children(key: u64) -> RangeInclusive<u64> {
     let first = key << FANOUT_BITS;
     first..=first | (FANOUT as u64 - 1)
 }
@@ -187,11 +191,11 @@ fn bit(number: u64) -> u64 {
     1 << (number % u64::from(u64::BITS))
 }
 
-fn ones(word: u64) -> usize {
+fn popcount(word: u64) -> usize {
     word.count_ones() as usize
 }
 
-fn bits(key: u64, mut word: u64) -> impl Iterator<Item = u64> {
+fn set_bits(key: u64, mut word: u64) -> impl Iterator<Item = u64> {
     core::iter::from_fn(move || {
         let place = (word != 0).then(|| word.trailing_zeros())?;
         word &= word - 1;
@@ -212,7 +216,7 @@ mod tests {
 
     #[test]
     fn it_is_a_set_whose_places_are_known() {
-        let mut numbers = Numbers::default();
+        let mut numbers = RankSet::default();
         let mut model = BTreeSet::new();
         let mut random = 1u64;
         for round in 0..20_000 {
@@ -257,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_place_in_a_million_is_found_by_looking_at_no_more_than_64_counts_a_level() {
-        let mut numbers = Numbers::default();
+        let mut numbers = RankSet::default();
         let mut worst = Vec::new();
         for size in [1_000u64, 1_000_000] {
             (0..size).for_each(|number| numbers.insert(number));

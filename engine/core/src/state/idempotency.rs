@@ -9,25 +9,25 @@ use alloc::vec::Vec;
 
 /// The last [`REMEMBERED_REQUESTS`] of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Requests {
-    known: BTreeMap<Arc<str>, Known>,
+pub(crate) struct IdempotencyKeys {
+    known: BTreeMap<Arc<str>, AcceptedRequest>,
     oldest_first: VecDeque<Arc<str>>,
 }
 
 /// What a request led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Known {
+pub(crate) struct AcceptedRequest {
     pub(crate) job: JobId,
     pub(crate) sequence: Sequence,
     /// What was asked for; the statement itself may be long.
     pub(crate) fingerprint: u128,
 }
 
-impl Requests {
+impl IdempotencyKeys {
     /// As they were, the oldest first.
     pub(crate) fn restored(requests: &[RequestSnapshot]) -> Self {
         let known = |it: &RequestSnapshot| {
-            let known = Known {
+            let known = AcceptedRequest {
                 job: it.job,
                 sequence: it.sequence,
                 fingerprint: it.fingerprint,
@@ -44,7 +44,7 @@ impl Requests {
     pub(crate) fn snapshot(&self) -> Vec<RequestSnapshot> {
         let names = self.oldest_first.iter();
         let requests = names.filter_map(|name| {
-            let Known {
+            let AcceptedRequest {
                 job,
                 sequence,
                 fingerprint,
@@ -59,11 +59,11 @@ impl Requests {
         requests.collect()
     }
 
-    pub(crate) fn get(&self, request: &str) -> Option<Known> {
+    pub(crate) fn get(&self, request: &str) -> Option<AcceptedRequest> {
         self.known.get(request).copied()
     }
 
-    pub(crate) fn remember(&mut self, request: &Arc<str>, known: Known) {
+    pub(crate) fn remember(&mut self, request: &Arc<str>, known: AcceptedRequest) {
         if self.oldest_first.len() >= REMEMBERED_REQUESTS
             && let Some(oldest) = self.oldest_first.pop_front()
         {

@@ -1,23 +1,19 @@
-//! JSON and dates as this API writes them.
+//! How this API writes JSON: compact, or indented by four spaces. Keys are sorted in both.
 
-use jiff::Timestamp as Instant;
-use jiff::tz::TimeZone;
-use rejoin_core::Timestamp;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 use std::io::{self, Write};
 
-/// How bodies are written: keys sorted either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// Indented by four.
+pub(crate) enum JsonStyle {
+    /// Indented by four spaces.
     Pretty,
-    /// Without a blank.
+    /// Without whitespace.
     Compact,
 }
 
-impl Form {
-    pub(crate) fn of(is_pretty: bool) -> Self {
+impl JsonStyle {
+    pub(crate) fn new(is_pretty: bool) -> Self {
         if is_pretty {
             Self::Pretty
         } else {
@@ -25,7 +21,7 @@ impl Form {
         }
     }
 
-    /// Appends a value that stands `depth` levels deep.
+    /// Appends a value that is `depth` levels deep.
     pub(crate) fn write(self, out: &mut Vec<u8>, value: &impl Serialize, depth: usize) {
         let written = match self {
             Self::Compact => serde_json::to_writer(out, value),
@@ -33,11 +29,11 @@ impl Form {
                 value.serialize(&mut Serializer::with_formatter(out, Indented::at(depth)))
             }
         };
-        debug_assert!(written.is_ok(), "memory takes everything");
+        debug_assert!(written.is_ok(), "writing to memory cannot fail");
     }
 
-    /// Appends the end of a line, and what the next one begins with.
-    pub(crate) fn line(self, out: &mut Vec<u8>, depth: usize) {
+    /// Begins a new line with the indentation of `depth` levels. Nothing in the compact style.
+    pub(crate) fn new_line(self, out: &mut Vec<u8>, depth: usize) {
         if self == Self::Pretty {
             out.push(b'\n');
             (0..depth).for_each(|_| out.extend_from_slice(INDENT.as_bytes()));
@@ -53,7 +49,7 @@ impl Form {
     }
 }
 
-/// Writes what stands some levels deep. As serde_json's own, which always begins at the first.
+/// serde_json's pretty formatter always begins at depth 0; this one begins at any depth.
 struct Indented {
     depth: usize,
     has_members: bool,
@@ -132,41 +128,6 @@ impl Formatter for Indented {
     }
 }
 
-/// `Mon Jul 17 11:10:39 2017`, UTC.
-pub(crate) fn connected(at: Timestamp) -> String {
-    let zoned = instant(at).to_zoned(TimeZone::UTC);
-    zoned.strftime("%a %b %e %H:%M:%S %Y").to_string()
-}
-
-/// `2017-07-17T11:10:39.250`, in the zone and without naming it.
-pub(crate) fn received(at: Timestamp, zone: &TimeZone) -> String {
-    let zoned = instant(at).to_zoned(zone.clone());
-    zoned.strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string()
-}
-
-/// `Mon, 17 Jul 2017 11:10:39 GMT`
-pub(crate) fn http_date(at: Timestamp) -> String {
-    let zoned = instant(at).to_zoned(TimeZone::UTC);
-    zoned.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
-}
-
-/// The second that a header names.
-pub(crate) fn parse_http_date(text: &str) -> Option<u64> {
-    let parsed = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
-    u64::try_from(parsed.ok()?.as_second()).ok()
-}
-
-/// Seconds with as many places as are known.
-pub(crate) fn seconds(from: Timestamp, to: Timestamp) -> f64 {
-    to.since(from).as_millis() as f64 / 1_000.0
-}
-
-/// An instant beyond what a date can be is shown as the epoch.
-fn instant(at: Timestamp) -> Instant {
-    let millis = i64::try_from(at.as_millis()).unwrap_or_default();
-    Instant::from_millisecond(millis).unwrap_or_default()
-}
-
 const INDENT: &str = "    ";
 
 #[cfg(test)]
@@ -174,35 +135,15 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const AT: Timestamp = Timestamp::from_millis(1_500_289_839_250);
-
     #[test]
-    fn dates_are_written_as_documented() {
-        assert_eq!(connected(AT), "Mon Jul 17 11:10:39 2017");
-        let early = Timestamp::from_millis(1_499_252_400_000);
-        assert_eq!(connected(early), "Wed Jul  5 11:00:00 2017");
-        assert_eq!(received(AT, &TimeZone::UTC), "2017-07-17T11:10:39.250");
-        assert_eq!(http_date(AT), "Mon, 17 Jul 2017 11:10:39 GMT");
-        assert_eq!(
-            parse_http_date(&http_date(AT)),
-            Some(AT.as_millis() / 1_000)
-        );
-        assert_eq!(parse_http_date("yesterday"), None);
-        assert_eq!(
-            connected(Timestamp::from_millis(u64::MAX)),
-            "Thu Jan  1 00:00:00 1970"
-        );
-    }
-
-    #[test]
-    fn indentation_goes_on_from_the_depth_and_texts_stay_as_they_are() {
+    fn a_value_is_indented_from_its_depth_and_strings_are_not_changed() {
         let mut out = vec![];
-        Form::Pretty.write(&mut out, &json!({"b": [], "a": ["x\ny"]}), 1);
+        JsonStyle::Pretty.write(&mut out, &json!({"b": [], "a": ["x\ny"]}), 1);
         let expected =
             "{\n        \"a\": [\n            \"x\\ny\"\n        ],\n        \"b\": []\n    }";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
         let mut out = vec![];
-        Form::Compact.write(&mut out, &json!({"b": 0.0, "a": 1}), 1);
+        JsonStyle::Compact.write(&mut out, &json!({"b": 0.0, "a": 1}), 1);
         assert_eq!(String::from_utf8(out).unwrap(), r#"{"a":1,"b":0.0}"#);
     }
 }

@@ -3,8 +3,8 @@
 //! The session has one deadline for all of its consumers: the earliest. Who it is, and who else is
 //! due, is looked for when that has come.
 
-use crate::blocks::{Block, Blocks, Kept};
-use crate::packed::{PackedId, PackedSequence, PackedTimestamp};
+use crate::collections::packed::{PackedId, PackedSequence, PackedTimestamp};
+use crate::collections::{Chunk, ChunkedVec, Entry};
 use crate::{ConsumerId, Sequence, Timestamp};
 use core::time::Duration;
 
@@ -15,7 +15,7 @@ pub struct Consumer {
     pub(crate) seen: Timestamp,
     pub(crate) timeout: Duration,
     /// It may have left in a record that is lost.
-    pub(crate) is_doubtful: bool,
+    pub(crate) is_uncertain: bool,
 }
 
 impl Consumer {
@@ -33,11 +33,11 @@ impl Consumer {
 /// The consumers of a session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Consumers {
-    blocks: Blocks<Reader>,
+    chunks: ChunkedVec<Reader>,
     next: Option<Timestamp>,
 }
 
-/// How they came into blocks says nothing.
+/// How they came into chunks says nothing.
 impl PartialEq for Consumers {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
@@ -49,19 +49,19 @@ impl Eq for Consumers {}
 impl Consumers {
     /// The consumer of this identity.
     pub(crate) fn get(&self, id: ConsumerId) -> Option<Consumer> {
-        let (alike, reader) = self.blocks.get(id)?;
-        Some(reader.consumer(alike))
+        let (common, reader) = self.chunks.get(id)?;
+        Some(reader.consumer(common))
     }
 
     /// All of them, as they joined.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ConsumerId, Consumer)> {
-        self.blocks
+        self.chunks
             .iter()
-            .map(|(alike, reader)| (reader.id(), reader.consumer(alike)))
+            .map(|(common, reader)| (reader.id(), reader.consumer(common)))
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.blocks.len()
+        self.chunks.len()
     }
 
     /// The earliest instant at which one of them is due.
@@ -71,11 +71,11 @@ impl Consumers {
 
     /// Who is due at `now`, as they joined, each with its instant.
     pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, ConsumerId)> {
-        self.blocks
-            .blocks()
-            .filter(move |block| block.next_deadline() <= now)
-            .flat_map(|block| block.iter().map(|reader| (&block.shared, reader)))
-            .map(|(alike, reader)| (reader.consumer(alike).deadline(), reader.id()))
+        self.chunks
+            .chunks()
+            .filter(move |chunk| chunk.next_deadline() <= now)
+            .flat_map(|chunk| chunk.iter().map(|reader| (&chunk.summary, reader)))
+            .map(|(common, reader)| (reader.consumer(common).deadline(), reader.id()))
             .filter(move |(at, _)| *at <= now)
     }
 
@@ -86,13 +86,13 @@ impl Consumers {
             cursor: consumer.cursor.into(),
             seen: consumer.seen.into(),
         };
-        let alike = Alike {
+        let common = Common {
             timeout: consumer.timeout,
-            is_doubtful: consumer.is_doubtful,
+            is_uncertain: consumer.is_uncertain,
             seen_first: consumer.seen,
         };
-        self.blocks.push(reader, alike, |known, new| {
-            (known.timeout, known.is_doubtful) == (new.timeout, new.is_doubtful)
+        self.chunks.push(reader, common, |known, new| {
+            (known.timeout, known.is_uncertain) == (new.timeout, new.is_uncertain)
         });
         let deadline = consumer.deadline();
         self.next = Some(self.next.map_or(deadline, |next| next.min(deadline)));
@@ -101,8 +101,8 @@ impl Consumers {
     /// It was given everything up to `to`, and was there at `seen`.
     pub(crate) fn advance(&mut self, id: ConsumerId, to: Sequence, seen: Timestamp) {
         let mut before = None;
-        self.blocks.change(id, |alike, reader| {
-            before = Some(reader.consumer(alike).deadline());
+        self.chunks.change(id, |common, reader| {
+            before = Some(reader.consumer(common).deadline());
             reader.cursor = to.into();
             reader.see(seen);
         });
@@ -110,24 +110,25 @@ impl Consumers {
     }
 
     pub(crate) fn leave(&mut self, id: ConsumerId) {
-        let left = self.blocks.remove(id);
-        self.moved(left.map(|(alike, reader)| reader.consumer(&alike).deadline()));
+        let left = self.chunks.remove(id);
+        self.moved(left.map(|(common, reader)| reader.consumer(&common).deadline()));
     }
 
     /// All of them were there.
     pub(crate) fn see_all(&mut self, at: Timestamp) {
-        self.blocks
+        self.chunks
             .change_all(|_, readers| readers.iter_mut().for_each(|reader| reader.see(at)));
         self.look_for_next();
     }
 
     /// Any of them may have left in a record that is lost.
-    pub(crate) fn doubt_all(&mut self) {
-        self.blocks.change_all(|alike, _| alike.is_doubtful = true);
+    pub(crate) fn mark_all_uncertain(&mut self) {
+        self.chunks
+            .change_all(|common, _| common.is_uncertain = true);
     }
 
-    pub(crate) fn is_anybody_certain(&self) -> bool {
-        self.iter().any(|(_, consumer)| !consumer.is_doubtful)
+    pub(crate) fn has_certain(&self) -> bool {
+        self.iter().any(|(_, consumer)| !consumer.is_uncertain)
     }
 
     /// Who was due at this instant is so later, or not at all.
@@ -138,7 +139,7 @@ impl Consumers {
     }
 
     fn look_for_next(&mut self) {
-        self.next = self.blocks.blocks().map(Block::next_deadline).min();
+        self.next = self.chunks.chunks().map(Chunk::next_deadline).min();
     }
 }
 
@@ -149,34 +150,34 @@ struct Reader {
     seen: PackedTimestamp,
 }
 
-/// What consumers in one block have in common, and which of them was seen first.
+/// What consumers in one chunk have in common, and which of them was seen first.
 #[derive(Clone, Copy, Debug, Default)]
-struct Alike {
+struct Common {
     timeout: Duration,
-    is_doubtful: bool,
+    is_uncertain: bool,
     seen_first: Timestamp,
 }
 
-impl Kept for Reader {
-    type Shared = Alike;
+impl Entry for Reader {
+    type Summary = Common;
 
     fn id(&self) -> ConsumerId {
         self.id.into()
     }
 
-    fn sum_up(alike: &mut Alike, readers: &[Self]) {
+    fn summarize(common: &mut Common, readers: &[Self]) {
         let seen = readers.iter().map(|reader| reader.seen.into());
-        alike.seen_first = seen.min().unwrap_or_default();
+        common.seen_first = seen.min().unwrap_or_default();
     }
 }
 
 impl Reader {
-    fn consumer(&self, alike: &Alike) -> Consumer {
+    fn consumer(&self, common: &Common) -> Consumer {
         Consumer {
             cursor: self.cursor.into(),
             seen: self.seen.into(),
-            timeout: alike.timeout,
-            is_doubtful: alike.is_doubtful,
+            timeout: common.timeout,
+            is_uncertain: common.is_uncertain,
         }
     }
 
@@ -185,9 +186,9 @@ impl Reader {
     }
 }
 
-impl Block<Reader> {
+impl Chunk<Reader> {
     fn next_deadline(&self) -> Timestamp {
-        self.shared.seen_first + self.shared.timeout
+        self.summary.seen_first + self.summary.timeout
     }
 }
 
@@ -228,9 +229,9 @@ mod tests {
                     let consumer = Consumer {
                         cursor: Sequence::START,
                         seen: at,
-                        // Most alike, some not.
+                        // Most common, some not.
                         timeout: Duration::from_millis(if kind < 9 { 900 } else { 10 }),
-                        is_doubtful: false,
+                        is_uncertain: false,
                     };
                     consumers.join(id(round), consumer);
                     model.insert(id(round), consumer);
@@ -247,8 +248,8 @@ mod tests {
                     }
                 }
                 _ if round % 7 == 0 => {
-                    consumers.doubt_all();
-                    model.values_mut().for_each(|it| it.is_doubtful = true);
+                    consumers.mark_all_uncertain();
+                    model.values_mut().for_each(|it| it.is_uncertain = true);
                 }
                 _ if round % 11 == 0 => {
                     consumers.see_all(at);
@@ -270,6 +271,6 @@ mod tests {
     #[test]
     fn a_consumer_has_thirty_one_bytes_and_its_block_few_more_for_each() {
         assert_eq!(size_of::<Reader>(), 31);
-        assert!(size_of::<Block<Reader>>() <= 64);
+        assert!(size_of::<Chunk<Reader>>() <= 64);
     }
 }

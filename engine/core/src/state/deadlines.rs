@@ -21,7 +21,7 @@ pub enum Deadline {
 
 /// The earliest instants at which something of a session is due, where there are such.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Next {
+pub(crate) struct NextDeadlines {
     pub(crate) consumer: Option<Timestamp>,
     /// The session itself, or a job of it.
     pub(crate) session: Option<Timestamp>,
@@ -36,7 +36,7 @@ pub(crate) struct Deadlines {
 
 impl Deadlines {
     /// Moves `session` from some instants to others.
-    pub(crate) fn reset(&mut self, session: SessionId, from: Next, to: Next) {
+    pub(crate) fn reset(&mut self, session: SessionId, from: NextDeadlines, to: NextDeadlines) {
         reset(&mut self.consumers, session, from.consumer, to.consumer);
         reset(&mut self.sessions, session, from.session, to.session);
     }

@@ -3,11 +3,19 @@
 //! There is one way to change it: `apply`. Of sessions that were closed, it knows what it takes to
 //! decide when they are removed.
 
-use crate::closed::ClosedSessions;
-use crate::consumers::{Consumer, Consumers};
-use crate::deadline::{Deadline, Deadlines, Next};
-use crate::requests::Requests;
-use crate::vec_map::VecMap;
+pub(crate) mod consumers;
+pub(crate) mod deadlines;
+pub(crate) mod idempotency;
+pub(crate) mod retention;
+
+pub use consumers::Consumer;
+pub use deadlines::Deadline;
+
+use self::consumers::Consumers;
+use self::deadlines::{Deadlines, NextDeadlines};
+use self::idempotency::IdempotencyKeys;
+use self::retention::RetentionQueue;
+use crate::VecMap;
 use crate::{
     ConsumerId, InterruptCause, JobId, JobMode, Limits, Sequence, SessionId, SessionNumber,
     Timestamp,
@@ -24,7 +32,7 @@ pub struct State {
     pub(crate) limits: Limits,
     // Boxed, as views are: of what stands in the nodes of a tree, a third is room to spare.
     pub(crate) sessions: BTreeMap<SessionId, Box<Session>>,
-    pub(crate) closed: ClosedSessions,
+    pub(crate) closed: RetentionQueue,
     pub(crate) deadlines: Deadlines,
     pub(crate) last_number: u64,
     pub(crate) last_job: u64,
@@ -106,7 +114,7 @@ pub struct Session {
     pub(crate) consumers: Consumers,
     pub(crate) jobs: VecMap<JobId, Job>,
     pub(crate) foreground: Option<JobId>,
-    pub(crate) requests: Requests,
+    pub(crate) requests: IdempotencyKeys,
     pub(crate) seen: Timestamp,
     pub(crate) timeout: Duration,
     /// What its records take, as [`Event::bytes`](crate::Event::bytes) counts.
@@ -173,9 +181,9 @@ impl Session {
     }
 
     /// When the first of all that waits in it is due.
-    pub(crate) fn next(&self) -> Next {
+    pub(crate) fn next(&self) -> NextDeadlines {
         let first_job = || self.jobs.values().filter_map(Job::deadline).min();
-        Next {
+        NextDeadlines {
             consumer: self.consumers.next_deadline(),
             session: self.deadline().or_else(first_job),
         }
@@ -204,10 +212,10 @@ pub struct Job {
     pub(crate) output_limit: u64,
     pub(crate) interrupt: Option<InterruptCause>,
     /// A result was not logged for its length: none that follows is, so that there is no hole.
-    pub(crate) is_cut: bool,
+    pub(crate) is_truncated: bool,
     pub(crate) due: Timestamp,
     /// It may have finished in a record that is lost.
-    pub(crate) is_doubtful: bool,
+    pub(crate) is_uncertain: bool,
     pub(crate) input: Input,
 }
 
