@@ -201,3 +201,140 @@ pub(crate) fn print_error(error: &dyn Error) {
     // Errors of TOML end with a line feed. If standard error is closed, nothing can be reported.
     let _ = writeln!(std::io::stderr(), "{}", message.trim_end());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use std::fmt::Write as _;
+
+    /// Scripts, unit files and container images depend on these names. A renamed field must keep
+    /// its flag and its variable.
+    #[test]
+    fn flags_and_environment_variables_keep_their_names() {
+        let mut names = String::new();
+        list(&Args::command(), "", &mut names);
+        assert_eq!(names.trim(), FLAGS.trim());
+    }
+
+    /// One line per subcommand with its arguments, and one line per flag that has a variable.
+    fn list(command: &clap::Command, path: &str, names: &mut String) {
+        let mut line = path.to_owned();
+        let mut variables = String::new();
+        for argument in command.get_arguments() {
+            let flag = match (argument.get_short(), argument.get_long()) {
+                (Some(short), Some(long)) => format!(" -{short}/--{long}"),
+                (None, Some(long)) => format!(" --{long}"),
+                (Some(short), None) => format!(" -{short}"),
+                (None, None) => format!(" <{}>", argument.get_id()),
+            };
+            match argument.get_env() {
+                Some(variable) => writeln!(variables, " {flag} {}", variable.display()).unwrap(),
+                None => line += &flag,
+            }
+        }
+        writeln!(names, "{}", line.trim_start()).unwrap();
+        names.push_str(&variables);
+        for command in command.get_subcommands() {
+            list(command, &format!("{path} {}", command.get_name()), names);
+        }
+    }
+
+    const FLAGS: &str = "
+serve --read-only
+  --config REJOIN_CONFIG
+  --listen REJOIN_LISTEN
+  --maxscale-listen REJOIN_MAXSCALE_LISTEN
+  --doris-listen REJOIN_DORIS_LISTEN
+  --admin-listen REJOIN_ADMIN_LISTEN
+  --doris-columns REJOIN_DORIS_COLUMNS
+  --tls-cert REJOIN_TLS_CERT
+  --tls-key REJOIN_TLS_KEY
+  --data REJOIN_DATA
+  --accounts REJOIN_ACCOUNTS
+  --allow-host REJOIN_ALLOW_HOST
+  --durability REJOIN_DURABILITY
+  --session-timeout REJOIN_SESSION_TIMEOUT
+  --consumer-timeout REJOIN_CONSUMER_TIMEOUT
+  --job-timeout REJOIN_JOB_TIMEOUT
+  --exec-timeout REJOIN_EXEC_TIMEOUT
+  --pull-wait REJOIN_PULL_WAIT
+  --turn-wait REJOIN_TURN_WAIT
+  --interrupt-grace REJOIN_INTERRUPT_GRACE
+  --shutdown-grace REJOIN_SHUTDOWN_GRACE
+  --idle-timeout REJOIN_IDLE_TIMEOUT
+  --body-timeout REJOIN_BODY_TIMEOUT
+  --write-timeout REJOIN_WRITE_TIMEOUT
+  --max-sessions REJOIN_MAX_SESSIONS
+  --max-consumers REJOIN_MAX_CONSUMERS
+  --max-jobs REJOIN_MAX_JOBS
+  --max-output REJOIN_MAX_OUTPUT
+  --max-queue REJOIN_MAX_QUEUE
+  --max-connections REJOIN_MAX_CONNECTIONS
+  --max-body REJOIN_MAX_BODY
+  --max-header REJOIN_MAX_HEADER
+  --recent-bytes REJOIN_RECENT_BYTES
+  --retain-age REJOIN_RETAIN_AGE
+  --retain-bytes REJOIN_RETAIN_BYTES
+  --log-level REJOIN_LOG_LEVEL
+  --log-format REJOIN_LOG_FORMAT
+  --log-requests REJOIN_LOG_REQUESTS
+run <command> -s/--session -k/--keep -d/--detach -i/--input -n/--no-input --timeout --user --service --reconnect-for --json -v/--verbose --insecure
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+attach <session> --insecure --since --no-history --events --json --reconnect-for
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+sessions --user --service --state --limit --json --insecure
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+show <session> --insecure --json
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+interrupt <session> --insecure <job> --json
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+close <session> --insecure --json
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+send <session> --insecure <job> <line> --end
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+verify <directory> --json --salvage
+replay <directory> <session> --from --until --all --events --speed --idle-limit
+export <directory> <session> --from --until --all --events --format -o/--output --columns --rows --idle-limit
+log <directory> <session> --json --from --limit
+health --ready
+  --at REJOIN_ADMIN_LISTEN
+user
+  --accounts REJOIN_ACCOUNTS
+  --data REJOIN_DATA
+user add <name> --role --password-stdin
+user list
+user remove <name>
+user passwd <name> --password-stdin
+completions <shell>
+man <command> --directory
+";
+}

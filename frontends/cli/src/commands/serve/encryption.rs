@@ -30,9 +30,8 @@ pub(super) fn encrypt(server: HttpServer, tls: Option<&Tls>) -> HttpServer {
             if is_heard_by_others(address) {
                 tracing::warn!(
                     %address,
-                    "nothing is encrypted, and this address is not only this machine's: whoever is \
-                     on the way can read passwords and run commands, unless a proxy encrypts; see \
-                     --tls-cert"
+                    "connections from other machines are not encrypted: passwords and commands can be \
+                     read and changed on the way; use --tls-cert, or a proxy that encrypts"
                 );
             }
             server

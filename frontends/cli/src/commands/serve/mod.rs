@@ -166,7 +166,7 @@ async fn serve_until_told(
                 Some(Signal::Term) => "SIGTERM",
                 _ => "SIGINT",
             };
-            tracing::info!(%signal, "shutting down (send the signal again to stop at once)");
+            tracing::info!("received {signal}, shutting down (send it again to stop at once)");
         }
         notify::stopping();
         engine.begin_closing();
@@ -192,7 +192,7 @@ async fn serve_until_told(
     };
     let left = begun.sweep().await;
     if left > 0 {
-        tracing::warn!(left, "ended what was still running");
+        tracing::warn!("killed {left} processes that were still running");
     }
     let mut cut = 0;
     for stopped in served {
