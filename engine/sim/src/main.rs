@@ -1,6 +1,6 @@
 //! `cargo sim`: runs seeds, and says of the first that fails how to run it again.
 
-use rejoin_sim::{Ledger, Plan, run};
+use rejoin_sim::{Coverage, Plan, run};
 use std::process::ExitCode;
 
 const HELP: &str = "\
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let mut ledger = Ledger::default();
+    let mut coverage = Coverage::default();
     let (mut polls, mut records, mut failures) = (0, 0, 0);
     for seed in options.seeds.clone() {
         let plan = Plan {
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
                 if options.prints_trace {
                     print!("{}", String::from_utf8_lossy(report.trace.as_bytes()));
                 }
-                ledger.add(&report.ledger);
+                coverage.add(&report.coverage);
                 polls += report.steps;
                 records += report.records;
             }
@@ -66,12 +66,12 @@ fn main() -> ExitCode {
             }
         }
     }
-    print!("{ledger}");
+    print!("{coverage}");
     println!(
         "{:?}: {polls} polls, {records} records, {failures} failures",
         options.seeds
     );
-    let missing = ledger.missing();
+    let missing = coverage.missing();
     if polls >= LONG && !missing.is_empty() {
         eprintln!("never met: {missing:?}");
         failures += 1;

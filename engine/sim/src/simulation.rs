@@ -1,20 +1,10 @@
 //! One run: processes that start, work and die on one disk, and a calm end.
 
-use crate::disk::FaultyDisk;
-use crate::invariants::Due;
-use crate::ledger::Ledger;
+use crate::invariants::OverdueTracker;
 use crate::mutants::Mutant;
-use crate::random::Random;
-use crate::readers::{CONSUMER_TIMEOUT, SESSION_TIMEOUT};
-use crate::recorder::Recorder;
-use crate::runners::Scripted;
-use crate::runtime::SimulatedRuntime;
-use crate::shadow::Shadow;
-use crate::trace::Trace;
-use crate::viewers::view;
-use crate::witness::Witness;
-use crate::workload::client;
-use crate::world::World;
+use crate::oracle::{CONSUMER_TIMEOUT, Checker, Coverage, Model, SESSION_TIMEOUT, Trace};
+use crate::workload::{ScriptedRunner, client, view};
+use crate::world::{FaultyDisk, Random, Recorder, SimulatedRuntime, World};
 use rejoin_core::{ConsumerId, Limits, Record, Retention, Server, SessionId, Snapshot};
 use rejoin_engine::{Config, Engine, RecoveredState, Runner, Services};
 use rejoin_log::Log;
@@ -41,7 +31,7 @@ pub struct Report {
     /// What happened.
     pub trace: Trace,
     /// How often.
-    pub ledger: Ledger,
+    pub coverage: Coverage,
     /// How many records the log has in the end.
     pub records: usize,
     /// How many polls there were in all.
@@ -86,10 +76,10 @@ pub fn run(plan: Plan) -> Result<Report, Box<Failure>> {
     let found = simulation.run();
     let world = &simulation.world;
     world.executor.clear();
-    let witness = world.witness();
+    let checker = world.checker();
     let step = world.steps();
-    let trace = witness.trace.clone();
-    match witness.failure.clone().or_else(|| found.err()) {
+    let trace = checker.trace.clone();
+    match checker.failure.clone().or_else(|| found.err()) {
         Some(what) => Err(Box::new(Failure {
             plan,
             what,
@@ -98,8 +88,8 @@ pub fn run(plan: Plan) -> Result<Report, Box<Failure>> {
         })),
         None => Ok(Report {
             trace,
-            ledger: witness.ledger.clone(),
-            records: witness.shadow.log().len(),
+            coverage: checker.coverage.clone(),
+            records: checker.model.log().len(),
             steps: step,
         }),
     }
@@ -110,7 +100,7 @@ pub fn run(plan: Plan) -> Result<Report, Box<Failure>> {
 pub(crate) struct Process {
     pub(crate) engine: Engine,
     pub(crate) services: Services,
-    due: Due,
+    due: OverdueTracker,
 }
 
 pub(crate) struct Simulation {
@@ -146,7 +136,7 @@ impl Simulation {
         } else {
             0
         };
-        let witness = Witness::new(Shadow::new(limits));
+        let checker = Checker::new(Model::new(limits));
         let options = Options {
             durability: Durability::Sync,
             segment_bytes: random.pick([800, 4_000, 20_000]),
@@ -170,7 +160,7 @@ impl Simulation {
         };
         Self {
             plan,
-            world: World::new(random.fork(), witness, forgets),
+            world: World::new(random.fork(), checker, forgets),
             disk: SimulatedDisk::new(),
             random,
             options,
@@ -186,22 +176,22 @@ impl Simulation {
             self.populate(&process);
             self.work(&mut process)?;
             self.stop(process);
-            if let Some(what) = self.world.witness().failure.clone() {
+            if let Some(what) = self.world.checker().failure.clone() {
                 return Err(what);
             }
         }
-        self.world.calm_down();
+        self.world.begin_draining();
         let Some(process) = self.start()? else {
             return Err("the log could not be opened on a sound disk".to_owned());
         };
-        self.become_quiet(process)
+        self.drain(process)
     }
 
     /// Opens the log and starts an engine on it. None: the process died before it was ready.
     pub(crate) fn start(&mut self) -> Result<Option<Process>, String> {
         self.world.revive();
         let progress = self.world.clock.progress();
-        self.world.witness().restart(progress);
+        self.world.checker().restart(progress);
         let disk = FaultyDisk {
             world: self.world.clone(),
             disk: self.disk.clone(),
@@ -209,8 +199,8 @@ impl Simulation {
         };
         let id = LogId::from_bytes([7; 16]);
         // Without a snapshot, nobody knows how often lists have shown a session that is gone.
-        let has_removed = self.world.witness().shadow.has_removed();
-        let mut replaying = Replaying {
+        let has_removed = self.world.checker().model.has_removed();
+        let mut replaying = RecordingReplay {
             replayed: RecoveredState::new(&self.config),
             told: vec![],
             wants_snapshot: has_removed || self.random.once_in(2),
@@ -219,7 +209,7 @@ impl Simulation {
             SegmentLog::open_replaying_on(Arc::new(disk), id, self.options, &mut replaying);
         let (log, recovery) = match opened {
             Ok(opened) => opened,
-            Err(OpenError::Io { .. }) if !self.world.is_calm() => {
+            Err(OpenError::Io { .. }) if !self.world.is_draining() => {
                 self.after_death();
                 return Ok(None);
             }
@@ -236,17 +226,17 @@ impl Simulation {
         }
         self.world.note(format_args!("opened: {recovery:?}"));
         self.world
-            .witness()
-            .shadow
+            .checker()
+            .model
             .reopen(&replaying.told, recovery.snapshot)?;
         let replayed = replaying.replayed;
         if let Some(violation) = replayed.violation() {
             return Err(format!("promise 9: {violation}"));
         }
-        if *replayed.views() != self.world.witness().shadow.views {
+        if *replayed.views() != self.world.checker().model.views {
             return Err("promise 9: replay leads to other views".to_owned());
         }
-        if *replayed.state() != self.world.witness().shadow.state {
+        if *replayed.state() != self.world.checker().model.state {
             return Err("promise 9: replay leads to another state".to_owned());
         }
         let archive = log.compactor();
@@ -272,9 +262,9 @@ impl Simulation {
             return Ok(None);
         };
         {
-            let mut witness = self.world.witness();
-            let witness = &mut *witness;
-            witness.runs.resume(&witness.shadow);
+            let mut checker = self.world.checker();
+            let checker = &mut *checker;
+            checker.runs.resume(&checker.model);
         }
         let (world, ending) = (self.world.clone(), engine.clone());
         self.world.executor.spawn(
@@ -282,11 +272,11 @@ impl Simulation {
             Box::pin(async move {
                 let why = ending.ended().await;
                 world.note(format_args!("ended: {why}"));
-                world.witness().ended = Some(why);
+                world.checker().ended = Some(why);
             }),
         );
         self.begin_archive(archive);
-        let due = Due::default();
+        let due = OverdueTracker::default();
         Ok(Some(Process {
             engine,
             services,
@@ -313,7 +303,7 @@ impl Simulation {
                         }
                     }
                     Err(OpenError::Io { .. }) => world.count("archive: failed"),
-                    Err(error) => world.witness().fail(format!("the archive found {error}")),
+                    Err(error) => world.checker().fail(format!("the archive found {error}")),
                 }
             }
         };
@@ -321,7 +311,7 @@ impl Simulation {
     }
 
     fn services(&mut self) -> Services {
-        let runner: Arc<dyn Runner> = Arc::new(Scripted(self.world.clone()));
+        let runner: Arc<dyn Runner> = Arc::new(ScriptedRunner(self.world.clone()));
         let mut services = Services::from([("shell".into(), runner.clone())]);
         if self.random.once_in(4) {
             self.world.count("fault: service removed");
@@ -357,8 +347,8 @@ impl Simulation {
 
     /// Whoever reads, as far as the log knows.
     pub(crate) fn readers(&self) -> Vec<(SessionId, ConsumerId)> {
-        let witness = self.world.witness();
-        let sessions = witness.shadow.state.sessions();
+        let checker = self.world.checker();
+        let sessions = checker.model.state.sessions();
         sessions
             .flat_map(|(id, open)| open.consumers().map(move |(consumer, _)| (id, consumer)))
             .collect()
@@ -384,7 +374,7 @@ impl Simulation {
                     }
                 }
                 _ if self.world.poll() => {}
-                _ if self.world.witness().ended.is_some() => {
+                _ if self.world.checker().ended.is_some() => {
                     return process.check(&self.world);
                 }
                 _ => {
@@ -421,10 +411,10 @@ impl Simulation {
     /// The process ends, if it has not; what it leaves on the disk depends on how.
     fn stop(&mut self, process: Process) {
         let name = {
-            let witness = self.world.witness();
-            if witness.log_failed {
+            let checker = self.world.checker();
+            if checker.log_failed {
                 "restart: after the log failed"
-            } else if witness.ended.is_some() && !self.world.is_crashed() {
+            } else if checker.ended.is_some() && !self.world.is_crashed() {
                 "restart: after a clean end"
             } else {
                 "restart: after a crash"
@@ -457,13 +447,13 @@ impl Simulation {
 }
 
 /// Adds a log up, and keeps what it was told.
-struct Replaying {
+struct RecordingReplay {
     replayed: RecoveredState,
     told: Vec<Record>,
     wants_snapshot: bool,
 }
 
-impl Replay for Replaying {
+impl Replay for RecordingReplay {
     fn wants_snapshot(&self) -> bool {
         self.wants_snapshot
     }

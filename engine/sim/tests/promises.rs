@@ -1,7 +1,7 @@
 //! The engine keeps its promises in a hundred worlds; one world is the same each time; and a world
 //! in which something is broken is found out.
 
-use rejoin_sim::{Ledger, Mutant, Plan, Report, run};
+use rejoin_sim::{Coverage, Mutant, Plan, Report, run};
 
 fn plan(seed: u64) -> Plan {
     Plan {
@@ -17,11 +17,11 @@ fn sound(plan: Plan) -> Report {
 
 #[test]
 fn every_promise_is_kept_and_every_fault_and_event_is_met() {
-    let mut ledger = Ledger::default();
+    let mut coverage = Coverage::default();
     for seed in 0..100 {
-        ledger.add(&sound(plan(seed)).ledger);
+        coverage.add(&sound(plan(seed)).coverage);
     }
-    assert_eq!(ledger.missing(), Vec::<&str>::new(), "{ledger}");
+    assert_eq!(coverage.missing(), Vec::<&str>::new(), "{coverage}");
 }
 
 #[test]

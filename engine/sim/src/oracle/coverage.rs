@@ -6,11 +6,11 @@ use std::fmt;
 
 /// Counts, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ledger {
+pub struct Coverage {
     counts: BTreeMap<&'static str, u64>,
 }
 
-impl Default for Ledger {
+impl Default for Coverage {
     fn default() -> Self {
         Self {
             counts: EXPECTED.iter().map(|name| (*name, 0)).collect(),
@@ -18,7 +18,7 @@ impl Default for Ledger {
     }
 }
 
-impl Ledger {
+impl Coverage {
     pub(crate) fn count(&mut self, name: &'static str) {
         *self.counts.entry(name).or_default() += 1;
     }
@@ -42,7 +42,7 @@ impl Ledger {
     }
 }
 
-impl fmt::Display for Ledger {
+impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, count) in &self.counts {
             writeln!(f, "{count:>10}  {name}")?;

@@ -1,23 +1,21 @@
-//! Who has seen everything: the model, the ledger, the trace, and the first promise that was
+//! Who has seen everything: the model, the coverage, the trace, and the first promise that was
 //! found broken. Never asks the engine anything, and so can be asked in the middle of it.
 
-use crate::history::History;
-use crate::ledger::Ledger;
-use crate::readers::Readers;
-use crate::runs::Runs;
-use crate::shadow::Shadow;
-use crate::trace::Trace;
+use super::history::History;
+use super::readers::Readers;
+use super::runs::Runs;
+use super::{Coverage, Model, Trace};
 use rejoin_engine::Unavailable;
 use std::time::Duration;
 
 /// What was seen so far.
 #[derive(Debug)]
-pub(crate) struct Witness {
-    pub(crate) shadow: Shadow,
+pub(crate) struct Checker {
+    pub(crate) model: Model,
     pub(crate) history: History,
     pub(crate) readers: Readers,
     pub(crate) runs: Runs,
-    pub(crate) ledger: Ledger,
+    pub(crate) coverage: Coverage,
     pub(crate) trace: Trace,
     pub(crate) failure: Option<String>,
     /// The log of this process has failed.
@@ -28,14 +26,14 @@ pub(crate) struct Witness {
     pub(crate) ended: Option<Unavailable>,
 }
 
-impl Witness {
-    pub(crate) fn new(shadow: Shadow) -> Self {
+impl Checker {
+    pub(crate) fn new(model: Model) -> Self {
         Self {
-            shadow,
+            model,
             history: History::default(),
             readers: Readers::default(),
             runs: Runs::default(),
-            ledger: Ledger::default(),
+            coverage: Coverage::default(),
             trace: Trace::default(),
             failure: None,
             log_failed: false,
@@ -49,7 +47,7 @@ impl Witness {
         self.failure.get_or_insert(what);
     }
 
-    pub(crate) fn judge(&mut self, found: Result<(), String>) {
+    pub(crate) fn report(&mut self, result: Result<(), String>) {
         if let Err(what) = found {
             self.fail(what);
         }
@@ -63,16 +61,6 @@ impl Witness {
         self.history.restart();
         self.readers.restart(progress);
         self.runs.restart();
-        self.shadow.restart();
+        self.model.restart();
     }
 }
-
-/// Says that a promise is broken, unless it holds.
-macro_rules! ensure {
-    ($holds:expr, $($what:tt)+) => {
-        if !$holds {
-            return Err(format!($($what)+));
-        }
-    };
-}
-pub(crate) use ensure;

@@ -4,7 +4,8 @@
 //! once of one future. A poll may happen inside another: so a thread that blocks in the log is
 //! simulated, while the others go on.
 
-use crate::random::Random;
+use super::Random;
+use crate::oracle::panic_message;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,7 +42,7 @@ impl std::fmt::Debug for Tasks {
 
 /// One poll, told.
 #[derive(Debug)]
-pub(crate) struct Polled {
+pub(crate) struct PollReport {
     pub(crate) task: u64,
     pub(crate) name: &'static str,
     /// Another task had been woken before this one.
@@ -82,7 +83,7 @@ impl Executor {
     }
 
     /// Polls a task that was woken, whichever. None: nothing can go on before time passes.
-    pub(crate) fn poll(self: &Arc<Self>) -> Option<Polled> {
+    pub(crate) fn poll(self: &Arc<Self>) -> Option<PollReport> {
         let (id, name, mut future, is_out_of_order) = {
             let mut tasks = self.tasks();
             let tasks = &mut *tasks;
@@ -106,7 +107,7 @@ impl Executor {
         let (ended, panic) = match polled {
             Ok(Poll::Pending) => (false, None),
             Ok(Poll::Ready(())) => (true, None),
-            Err(panic) => (true, Some(said(&*panic))),
+            Err(panic) => (true, Some(panic_message(&*panic))),
         };
         let gone = {
             let mut tasks = self.tasks();
@@ -124,7 +125,7 @@ impl Executor {
         };
         // Not under the lock: what ends may wake others.
         drop(gone);
-        Some(Polled {
+        Some(PollReport {
             task: id,
             name,
             is_out_of_order,
@@ -191,11 +192,4 @@ impl Wake for TaskWaker {
             executor.wake(self.task);
         }
     }
-}
-
-/// What a panic said.
-pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-    text.unwrap_or_else(|| "a panic without words".to_owned())
 }

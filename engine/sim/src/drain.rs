@@ -1,11 +1,10 @@
 //! After the faults: every job ends, every reader catches up, nobody is forgotten, and the log is
 //! closed without a doubtful end.
 
-use crate::random::Random;
+use crate::oracle::ensure;
 use crate::simulation::{Process, Simulation};
-use crate::viewers::{Got, pull, read_along};
-use crate::witness::ensure;
-use crate::world::World;
+use crate::workload::{PullOutcome, pull, read_along};
+use crate::world::{MIN_PAUSE, Random, World};
 use futures::future::join_all;
 use rejoin_core::Sequence;
 use rejoin_engine::Engine;
@@ -14,12 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Simulation {
-    pub(crate) fn become_quiet(&mut self, mut process: Process) -> Result<(), String> {
+    pub(crate) fn drain(&mut self, mut process: Process) -> Result<(), String> {
         let world = self.world.clone();
         let no_jobs = || {
-            let witness = world.witness();
-            witness
-                .shadow
+            let checker = world.checker();
+            checker
+                .model
                 .state
                 .sessions()
                 .all(|(_, open)| open.jobs().count() == 0)
@@ -29,7 +28,7 @@ impl Simulation {
             .map_err(|stuck| {
                 format!(
                     "promise 7: a job never ends: {stuck}; {:?}",
-                    world.witness().shadow.state
+                    world.checker().model.state
                 )
             })?;
 
@@ -41,8 +40,8 @@ impl Simulation {
         let caught_up = || !world.executor.names().contains(&"readers");
         world.run_until(&mut process, LONGEST_JOB, caught_up)?;
         {
-            let witness = world.witness();
-            witness.readers.check_caught_up(&witness.shadow)?;
+            let checker = world.checker();
+            checker.readers.check_caught_up(&checker.model)?;
         }
 
         // Somebody waits for more while the engine ends.
@@ -56,7 +55,7 @@ impl Simulation {
         while world.poll() {}
         let mut random = Random::new(0);
         world.shut_down(&process.engine, &mut random);
-        let ended = || world.witness().ended.is_some();
+        let ended = || world.checker().ended.is_some();
         world.run_until(&mut process, LONGEST_JOB, ended)?;
         while world.poll() {}
         process.check(&world)?;
@@ -71,17 +70,20 @@ impl Simulation {
                 )
             })?;
 
-        let torn = world.witness().ledger.of("fault: torn end of the log cut");
+        let torn = world
+            .checker()
+            .coverage
+            .of("fault: torn end of the log cut");
         let Some(process) = self.start()? else {
             return Err("a log that was closed cannot be opened".to_owned());
         };
         drop(process);
-        let witness = world.witness();
+        let checker = world.checker();
         ensure!(
-            witness.ledger.of("fault: torn end of the log cut") == torn,
+            checker.coverage.of("fault: torn end of the log cut") == torn,
             "a log that was closed has a torn end"
         );
-        witness.history.check(&witness.shadow)
+        checker.history.check(&checker.model)
     }
 }
 
@@ -89,7 +91,7 @@ impl World {
     /// Lets the engine end; `random` decides how much patience it has.
     pub(crate) fn shut_down(self: &Arc<Self>, engine: &Engine, random: &mut Random) {
         self.note(format_args!("shut down"));
-        self.witness().is_closing = true;
+        self.checker().is_closing = true;
         let (engine, patience) = (engine.clone(), random.millis(5_000));
         let ending = async move {
             engine.shut_down(patience).await;
@@ -129,7 +131,7 @@ impl World {
         let begun = self.clock.elapsed();
         loop {
             while self.poll() {}
-            if let Some(failure) = self.witness().failure.clone() {
+            if let Some(failure) = self.checker().failure.clone() {
                 return Err(failure);
             }
             check()?;
@@ -152,13 +154,13 @@ async fn catch_up(
 ) {
     let (world, engine) = (&world, &engine);
     let pulls = readers.into_iter().map(|key| async move {
-        while pull(world, engine, key, Duration::ZERO, LIMIT).await == Got::Records {}
+        while pull(world, engine, key, Duration::ZERO, LIMIT).await == PullOutcome::Records {}
     });
     join_all(pulls).await;
-    let sessions: Vec<_> = world.witness().shadow.session_ids().collect();
+    let sessions: Vec<_> = world.checker().model.session_ids().collect();
     for session in sessions {
         let mut after = Sequence::START;
-        while let Ok(last) = read_along(world, engine, session, after, LIMIT, MOMENT).await {
+        while let Ok(last) = read_along(world, engine, session, after, LIMIT, MIN_PAUSE).await {
             if last == after {
                 break;
             }
@@ -171,8 +173,6 @@ const LIMIT: ReadLimit = ReadLimit {
     records: 50,
     bytes: 10_000,
 };
-
-const MOMENT: Duration = Duration::from_millis(1);
 
 /// Scripts and timeouts are shorter by far.
 const LONGEST_JOB: Duration = Duration::from_secs(600);

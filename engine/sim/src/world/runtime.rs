@@ -1,6 +1,6 @@
 //! The engine's five wishes, granted by the simulated executor, clock and generator.
 
-use crate::world::World;
+use super::World;
 use futures::future::BoxFuture;
 use rejoin_core::Timestamp;
 use rejoin_engine::Runtime;

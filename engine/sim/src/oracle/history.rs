@@ -4,8 +4,7 @@
 //! Never: an answer that a crash could take back, two answers for one record, a record of a
 //! command that was refused.
 
-use crate::shadow::Shadow;
-use crate::witness::ensure;
+use super::{Model, SessionState, ensure};
 use rejoin_core::{
     CloseCause, Command, ConsumerId, Event, InterruptCause, JobId, LeaveCause, Record, Rejection,
     Sequence, SessionId,
@@ -17,7 +16,7 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(crate) struct History {
     asked: u64,
-    open: BTreeMap<u64, Asked>,
+    open: BTreeMap<u64, PendingCommand>,
     /// Records that somebody was told to be the outcome of a command.
     claimed: BTreeSet<usize>,
     /// Texts of commands that had no effect, and were said to have none.
@@ -25,7 +24,7 @@ pub(crate) struct History {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct PendingCommand {
     pub(crate) command: Command,
     /// How many records were durable.
     pub(crate) from: usize,
@@ -33,7 +32,7 @@ pub(crate) struct Asked {
 
 /// What an accepted command led to, as its client was told.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Told {
+pub(crate) enum Reply {
     Created(SessionId, Option<ConsumerId>),
     Joined(ConsumerId),
     Noted(JobId, Sequence),
@@ -41,10 +40,11 @@ pub(crate) enum Told {
 }
 
 impl History {
-    pub(crate) fn ask(&mut self, command: Command, shadow: &Shadow) -> u64 {
+    pub(crate) fn ask(&mut self, command: Command, model: &Model) -> u64 {
         self.asked += 1;
-        let from = shadow.log().len();
-        self.open.insert(self.asked, Asked { command, from });
+        let from = model.log().len();
+        self.open
+            .insert(self.asked, PendingCommand { command, from });
         self.asked
     }
 
@@ -64,18 +64,13 @@ impl History {
 
     /// A command was accepted: its record is durable, is newer than the question, and is nobody
     /// else's. Or it was asked before, by its name.
-    pub(crate) fn accept(
-        &mut self,
-        ticket: u64,
-        told: Told,
-        shadow: &Shadow,
-    ) -> Result<(), String> {
-        let Some(Asked { command, from }) = self.open.remove(&ticket) else {
+    pub(crate) fn accept(&mut self, ticket: u64, told: Reply, model: &Model) -> Result<(), String> {
+        let Some(PendingCommand { command, from }) = self.open.remove(&ticket) else {
             return Ok(());
         };
-        let found = find(&command, told, from, shadow, &self.claimed);
+        let found = find(&command, told, from, model, &self.claimed);
         let Some(place) = found else {
-            if is_asked_again(&command, told, shadow) {
+            if is_asked_again(&command, told, model) {
                 return Ok(());
             }
             return Err(format!(
@@ -95,14 +90,14 @@ impl History {
         &mut self,
         ticket: u64,
         rejection: Rejection,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<(), String> {
-        let Some(Asked { command, from }) = self.open.remove(&ticket) else {
+        let Some(PendingCommand { command, from }) = self.open.remove(&ticket) else {
             return Ok(());
         };
         self.refused.extend(text(&command));
         ensure!(
-            was_right(&command, rejection, from, shadow),
+            was_right(&command, rejection, from, model),
             "promise 3: {command:?} was rejected as {rejection:?}, which no durable record supports"
         );
         Ok(())
@@ -116,9 +111,9 @@ impl History {
     }
 
     /// Every text stands in the log once at most, and not at all where it was refused.
-    pub(crate) fn check(&self, shadow: &Shadow) -> Result<(), String> {
+    pub(crate) fn check(&self, model: &Model) -> Result<(), String> {
         let mut found = BTreeSet::new();
-        for record in shadow.log() {
+        for record in model.log() {
             let Some(text) = text_of(&record.event) else {
                 continue;
             };
@@ -138,13 +133,13 @@ impl History {
 /// The newest record that the answer is about, where that is durable and younger than the question.
 fn find(
     command: &Command,
-    told: Told,
+    told: Reply,
     from: usize,
-    shadow: &Shadow,
+    model: &Model,
     claimed: &BTreeSet<usize>,
 ) -> Option<usize> {
     let by_event = |session: SessionId, is_it: &dyn Fn(&Event) -> bool| {
-        let mut since = shadow
+        let mut since = model
             .records(session)
             .rev()
             .take_while(|(place, _)| *place >= from);
@@ -152,11 +147,11 @@ fn find(
         found.map(|(place, _)| place)
     };
     let by_sequence = |session, sequence, is_it: &dyn Fn(&Record) -> bool| {
-        let (place, record) = shadow.record(session, sequence)?;
+        let (place, record) = model.record(session, sequence)?;
         (place >= from && is_it(record)).then_some(place)
     };
     match (command, told) {
-        (Command::CreateSession(create), Told::Created(session, consumer)) => {
+        (Command::CreateSession(create), Reply::Created(session, consumer)) => {
             let joined = by_sequence(
                 session,
                 Sequence(2),
@@ -169,7 +164,7 @@ fn find(
             );
             created.filter(|_| consumer.is_none() || joined.is_some())
         }
-        (Command::JoinSession { session, .. }, Told::Joined(consumer)) => by_event(
+        (Command::JoinSession { session, .. }, Reply::Joined(consumer)) => by_event(
             *session,
             &|event| matches!(event, Event::ConsumerJoined { consumer: it, .. } if *it == consumer),
         ),
@@ -185,13 +180,13 @@ fn find(
                 }
             )
         }),
-        (Command::SubmitJob(submit), Told::Noted(job, sequence)) => {
+        (Command::SubmitJob(submit), Reply::Noted(job, sequence)) => {
             by_sequence(submit.session, sequence, &|record| {
                 matches!(&record.event, Event::JobSubmitted { job: it, statement, .. }
                     if *it == job && *statement == submit.statement)
             })
         }
-        (Command::InterruptJob { session, .. }, Told::Noted(job, sequence)) => {
+        (Command::InterruptJob { session, .. }, Reply::Noted(job, sequence)) => {
             let cause = InterruptCause::Requested;
             by_sequence(
                 *session,
@@ -221,11 +216,11 @@ fn find(
 
 /// Whether a job was asked for by the name and in the words of one that is durable: that one is
 /// the answer. Most statements are asked once only; built-in ones come again.
-fn is_asked_again(command: &Command, told: Told, shadow: &Shadow) -> bool {
-    let (Command::SubmitJob(submit), Told::Noted(noted, sequence)) = (command, told) else {
+fn is_asked_again(command: &Command, told: Reply, model: &Model) -> bool {
+    let (Command::SubmitJob(submit), Reply::Noted(noted, sequence)) = (command, told) else {
         return false;
     };
-    let known = shadow.record(submit.session, sequence);
+    let known = model.record(submit.session, sequence);
     known.is_some_and(|(_, record)| {
         matches!(&record.event, Event::JobSubmitted { job, mode, statement, request, input, .. }
             if *job == noted
@@ -235,12 +230,12 @@ fn is_asked_again(command: &Command, told: Told, shadow: &Shadow) -> bool {
     })
 }
 
-fn was_right(command: &Command, rejection: Rejection, from: usize, shadow: &Shadow) -> bool {
-    let limits = shadow.limits();
+fn was_right(command: &Command, rejection: Rejection, from: usize, model: &Model) -> bool {
+    let limits = model.limits();
     let Some(session) = session_of(command) else {
         return match rejection {
             Rejection::TooMany { limit, .. } => {
-                limit == limits.sessions && shadow.were_ever_open(from, limit)
+                limit == limits.sessions && model.ever_had_open(from, limit)
             }
             Rejection::TooLong { limit, .. } => {
                 text(command).is_some_and(|text| text.len() > limit)
@@ -248,31 +243,30 @@ fn was_right(command: &Command, rejection: Rejection, from: usize, shadow: &Shad
             _ => false,
         };
     };
-    let was_ever =
-        |holds: &dyn Fn(&crate::shadow::Stand) -> bool| shadow.was_ever(session, from, holds);
+    let ever = |holds: &dyn Fn(&SessionState) -> bool| model.ever(session, from, holds);
     match rejection {
         Rejection::ConsumerNotFound(consumer) => {
-            was_ever(&|stand| !stand.consumers.contains(&consumer))
+            ever(&|state| !state.consumers.contains(&consumer))
         }
-        Rejection::InputEnded(job) => shadow.records(session).any(|(_, record)| {
+        Rejection::InputEnded(job) => model.records(session).any(|(_, record)| {
             matches!(record.event, Event::InputWritten { job: it, end: true, .. } if it == job)
         }),
-        Rejection::NoInput(job) => shadow.records(session).any(|(_, record)| {
+        Rejection::NoInput(job) => model.records(session).any(|(_, record)| {
             matches!(record.event, Event::JobSubmitted { job: it, input: false, .. } if it == job)
         }),
-        Rejection::RequestTaken(job) => shadow.records(session).any(|(_, record)| {
+        Rejection::RequestTaken(job) => model.records(session).any(|(_, record)| {
             matches!((&record.event, command),
                 (Event::JobSubmitted { job: it, request: Some(request), .. }, Command::SubmitJob(submit))
                     if *it == job && submit.request.as_ref() == Some(request))
         }),
-        Rejection::JobNotFound(job) => was_ever(&|stand| !stand.jobs.contains(&job)),
-        Rejection::JobRunning(job) => was_ever(&|stand| stand.foreground == Some(job)),
-        Rejection::NoForegroundJob => was_ever(&|stand| stand.foreground.is_none()),
-        Rejection::SessionNotFound(_) => was_ever(&|stand| !stand.is_open),
+        Rejection::JobNotFound(job) => ever(&|state| !state.jobs.contains(&job)),
+        Rejection::JobRunning(job) => ever(&|state| state.foreground == Some(job)),
+        Rejection::NoForegroundJob => ever(&|state| state.foreground.is_none()),
+        Rejection::SessionNotFound(_) => ever(&|state| !state.is_open),
         Rejection::TooLong { limit, .. } => text(command).is_some_and(|text| text.len() > limit),
         Rejection::TooMany { limit, .. } => match command {
-            Command::JoinSession { .. } => was_ever(&|stand| stand.consumers.len() >= limit),
-            _ => was_ever(&|stand| stand.jobs.len() >= limit),
+            Command::JoinSession { .. } => ever(&|state| state.consumers.len() >= limit),
+            _ => ever(&|state| state.jobs.len() >= limit),
         },
         // The engine answers a repeated request with its job.
         Rejection::CursorAhead

@@ -1,10 +1,8 @@
 //! Those who read: keen, slow, two at once, or gone without a word. Each answer is judged where it
 //! arrives.
 
-use crate::random::Random;
-use crate::readers::taste;
-use crate::workload::MOMENT;
-use crate::world::World;
+use crate::oracle::filter_of;
+use crate::world::{MIN_PAUSE, Random, World};
 use futures::future::{Either, join, select};
 use rejoin_core::{ConsumerId, Event, Record, Sequence, SessionId};
 use rejoin_engine::{Engine, Pull, PullError};
@@ -17,7 +15,7 @@ type Key = (SessionId, ConsumerId);
 
 /// What became of a pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Got {
+pub(crate) enum PullOutcome {
     Records,
     Nothing,
     /// There is nobody to pull for.
@@ -36,12 +34,12 @@ pub(crate) async fn view(world: Arc<World>, engine: Engine, key: Key, mut random
         u64::MAX
     };
     let mut pulls = 0;
-    while pulls < loyalty && !world.is_calm() {
+    while pulls < loyalty && !world.is_draining() {
         pulls += 1;
         if !pull_once(&world, &engine, key, &mut random).await {
             return;
         }
-        world.pause(MOMENT + random.millis(pause)).await;
+        world.pause(MIN_PAUSE + random.millis(pause)).await;
     }
 }
 
@@ -81,8 +79,8 @@ pub(crate) async fn pull_once(
     goes_on(pull(world, engine, key, wait, limit).await)
 }
 
-fn goes_on(got: Got) -> bool {
-    !matches!(got, Got::Refused | Got::EngineEnded)
+fn goes_on(got: PullOutcome) -> bool {
+    !matches!(got, PullOutcome::Refused | PullOutcome::EngineEnded)
 }
 
 /// A pull, judged.
@@ -92,19 +90,17 @@ pub(crate) async fn pull(
     key: Key,
     wait: Duration,
     limit: ReadLimit,
-) -> Got {
+) -> PullOutcome {
     let (session, consumer) = key;
     let wait = wait.min(engine.config().max_pull_wait);
     let ticket = {
         let since = world.clock.elapsed();
-        let mut witness = world.witness();
-        let witness = &mut *witness;
-        witness
-            .readers
-            .begin_pull(key, since, wait, &witness.shadow)
+        let mut checker = world.checker();
+        let checker = &mut *checker;
+        checker.readers.begin_pull(key, since, wait, &checker.model)
     };
     let open = Open { world, ticket };
-    let select = taste(consumer);
+    let select = filter_of(consumer);
     let pulled = engine
         .pull(Pull {
             session,
@@ -116,52 +112,54 @@ pub(crate) async fn pull(
         .await;
     let (elapsed, step) = (world.clock.elapsed(), world.steps());
     let got = {
-        let mut witness = world.witness();
-        let witness = &mut *witness;
+        let mut checker = world.checker();
+        let checker = &mut *checker;
         let (judged, got) = match &pulled {
             Ok(pulled) => {
                 let pull_lock_timeout = engine.config().pull_lock_timeout;
-                let closing = witness.is_closing;
+                let closing = checker.is_closing;
                 let got = if pulled.records.is_empty() {
-                    Got::Nothing
+                    PullOutcome::Nothing
                 } else {
-                    Got::Records
+                    PullOutcome::Records
                 };
-                let readers = &mut witness.readers;
+                let readers = &mut checker.readers;
                 let judged = readers.answer(
                     ticket,
                     pulled,
                     elapsed,
                     closing,
                     pull_lock_timeout,
-                    &witness.shadow,
+                    &checker.model,
                 );
                 let sequences: Vec<_> = pulled
                     .records
                     .iter()
                     .map(|record| record.sequence.0)
                     .collect();
-                witness.trace.note(
+                checker.trace.note(
                     step,
                     format_args!("{consumer} after {} got {sequences:?}", pulled.after),
                 );
                 (judged, got)
             }
             Err(error) => {
-                witness
+                checker
                     .trace
                     .note(step, format_args!("{consumer} got none: {error}"));
                 let got = match error {
-                    PullError::ConsumerNotFound | PullError::SessionNotFound => Got::Refused,
-                    PullError::Overloaded | PullError::Log(_) => Got::Failed,
-                    PullError::Unavailable(_) => Got::EngineEnded,
+                    PullError::ConsumerNotFound | PullError::SessionNotFound => {
+                        PullOutcome::Refused
+                    }
+                    PullError::Overloaded | PullError::Log(_) => PullOutcome::Failed,
+                    PullError::Unavailable(_) => PullOutcome::EngineEnded,
                 };
-                (witness.readers.refuse(ticket, error, &witness.shadow), got)
+                (checker.readers.refuse(ticket, error, &checker.model), got)
             }
         };
         match judged {
-            Ok(name) => witness.ledger.count(name),
-            Err(what) => witness.fail(what),
+            Ok(name) => checker.coverage.count(name),
+            Err(what) => checker.fail(what),
         }
         got
     };
@@ -181,36 +179,36 @@ pub(crate) async fn read_along(
 ) -> Result<Sequence, PullError> {
     let since = world.clock.elapsed();
     let ticket = world
-        .witness()
+        .checker()
         .readers
         .begin_read(session, after, since, wait);
     let open = Open { world, ticket };
     let read = engine.read(session, after, limit, wait).await;
     let (elapsed, step) = (world.clock.elapsed(), world.steps());
     let last = {
-        let mut witness = world.witness();
-        let witness = &mut *witness;
+        let mut checker = world.checker();
+        let checker = &mut *checker;
         let records = read.as_ref().ok().map(Vec::as_slice);
-        let judged = witness
+        let judged = checker
             .readers
-            .end_read(ticket, records, elapsed, &witness.shadow);
-        witness.judge(judged);
+            .end_read(ticket, records, elapsed, &checker.model);
+        checker.report(judged);
         if let Err(PullError::SessionNotFound) = &read {
-            let refused = witness.readers.refuse_read(session, &witness.shadow);
-            witness.judge(refused);
+            let refused = checker.readers.refuse_read(session, &checker.model);
+            checker.report(refused);
         }
         let is_removal = |record: &Arc<Record>| matches!(record.event, Event::RecordsLost { .. });
         if records.is_some_and(|records| records.iter().any(is_removal)) {
-            witness.ledger.count("read: of a removed session");
+            checker.coverage.count("read: of a removed session");
         }
         let last = records
             .and_then(<[_]>::last)
             .map_or(after, |record| record.sequence);
-        witness
+        checker
             .trace
             .note(step, format_args!("read {session} after {after} to {last}"));
         if last > after {
-            witness.ledger.count("read: with records");
+            checker.coverage.count("read: with records");
         }
         last
     };
@@ -227,12 +225,12 @@ struct Open<'a> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         let (progress, elapsed) = (self.world.clock.progress(), self.world.clock.elapsed());
-        let mut witness = self.world.witness();
-        let witness = &mut *witness;
-        witness.readers.end_pull(self.ticket, progress);
-        let gone = witness
+        let mut checker = self.world.checker();
+        let checker = &mut *checker;
+        checker.readers.end_pull(self.ticket, progress);
+        let gone = checker
             .readers
-            .end_read(self.ticket, None, elapsed, &witness.shadow);
-        witness.judge(gone);
+            .end_read(self.ticket, None, elapsed, &checker.model);
+        checker.report(gone);
     }
 }

@@ -3,8 +3,7 @@
 //!
 //! Never: a record that is not durable, one that was skipped, an answer of nothing before its time.
 
-use crate::shadow::Shadow;
-use crate::witness::ensure;
+use super::{Model, ensure};
 use rejoin_core::{CloseCause, ConsumerId, Event, LeaveCause, Record, Sequence, SessionId};
 use rejoin_engine::{PullError, Pulled};
 use std::collections::BTreeMap;
@@ -53,7 +52,7 @@ struct OpenRead {
 }
 
 /// Which records a consumer wants; its identity decides.
-pub(crate) fn taste(consumer: ConsumerId) -> fn(&Record) -> bool {
+pub(crate) fn filter_of(consumer: ConsumerId) -> fn(&Record) -> bool {
     match consumer.token[0] % 3 {
         0 => |_| true,
         1 => |record| matches!(record.event, Event::ResultEmitted { .. }),
@@ -89,7 +88,7 @@ impl Readers {
         (session, consumer): (SessionId, ConsumerId),
         since: Duration,
         wait: Duration,
-        shadow: &Shadow,
+        model: &Model,
     ) -> u64 {
         self.made += 1;
         let mut is_second = false;
@@ -99,7 +98,7 @@ impl Readers {
                 is_second = true;
             }
         }
-        let from = shadow.settled();
+        let from = model.settled();
         let pull = OpenPull {
             session,
             consumer,
@@ -134,7 +133,7 @@ impl Readers {
         elapsed: Duration,
         is_closing: bool,
         pull_lock_timeout: Duration,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<&'static str, String> {
         let Some(pull) = self.pulls.get(&ticket).copied() else {
             return Err("an answer to no pull".to_owned());
@@ -149,9 +148,9 @@ impl Readers {
         } = pull;
         let key = (session, consumer);
         let cursor = self.cursors.entry(key).or_default();
-        let wants = taste(consumer);
+        let wants = filter_of(consumer);
         let missed = |after: Sequence, to: Sequence| {
-            let mut skipped = shadow.records(session).map(|(_, record)| record);
+            let mut skipped = model.records(session).map(|(_, record)| record);
             skipped
                 .find(|it| it.sequence > after && it.sequence <= to && wants(it))
                 .cloned()
@@ -172,7 +171,7 @@ impl Readers {
             .records
             .last()
             .map_or(pulled.after, |record| record.sequence);
-        let told: Vec<_> = shadow
+        let told: Vec<_> = model
             .records(session)
             .map(|(_, record)| record)
             .filter(|it| it.sequence > pulled.after && it.sequence <= last && wants(it))
@@ -193,7 +192,7 @@ impl Readers {
             Ok("pull: waited in vain")
         } else if is_second && lasted >= pull_lock_timeout {
             Ok("pull: turn not got")
-        } else if is_closing || shadow.is_closed(session) {
+        } else if is_closing || model.is_closed(session) {
             Ok("pull: as the session or the engine ends")
         } else {
             Err(format!(
@@ -207,7 +206,7 @@ impl Readers {
         &mut self,
         ticket: u64,
         error: &PullError,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<&'static str, String> {
         let Some(OpenPull {
             session,
@@ -227,11 +226,11 @@ impl Readers {
         let (name, is_right) = match error {
             PullError::ConsumerNotFound => (
                 "pull: refused, consumer not found",
-                shadow.was_ever(session, from, |stand| !stand.consumers.contains(&consumer)),
+                model.ever(session, from, |state| !state.consumers.contains(&consumer)),
             ),
             PullError::SessionNotFound => (
                 "pull: refused, session not found",
-                shadow.was_ever(session, from, |stand| !stand.is_open),
+                model.ever(session, from, |state| !state.is_open),
             ),
             PullError::Overloaded => ("pull: overloaded", true),
             PullError::Log(_) => ("pull: failed, unreadable log", true),
@@ -270,7 +269,7 @@ impl Readers {
         ticket: u64,
         answer: Option<&[Arc<Record>]>,
         elapsed: Duration,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<(), String> {
         let Some(read) = self.reads.remove(&ticket) else {
             return Ok(());
@@ -286,20 +285,20 @@ impl Readers {
         };
         let mut next = after.next();
         for record in records {
-            // A removal may stand for all that it says is gone.
+            // A removal may state for all that it says is gone.
             let told = if record.covered_sequences().contains(&next) {
                 record.sequence
             } else {
                 next
             };
-            let ours = shadow.record(session, told).map(|(_, record)| record);
+            let ours = model.record(session, told).map(|(_, record)| record);
             ensure!(
                 ours == Some(record),
                 "promises 2, 3: a reader of {session} got {record:?} for what is durable as {ours:?}"
             );
             next = told.next();
         }
-        let is_done = shadow.is_closed(session) && shadow.last(session) <= after;
+        let is_done = model.is_closed(session) && model.last(session) <= after;
         let waited = elapsed.saturating_sub(since) >= wait;
         ensure!(
             !records.is_empty() || waited || is_done,
@@ -309,9 +308,9 @@ impl Readers {
     }
 
     /// The engine says that it knows no such session: none of which the log has anything.
-    pub(crate) fn refuse_read(&self, session: SessionId, shadow: &Shadow) -> Result<(), String> {
+    pub(crate) fn refuse_read(&self, session: SessionId, model: &Model) -> Result<(), String> {
         ensure!(
-            shadow.last(session) == Sequence::START,
+            model.last(session) == Sequence::START,
             "promise 5: a reader of {session} is not told what became of it"
         );
         Ok(())
@@ -322,7 +321,7 @@ impl Readers {
         &self,
         record: &Record,
         progress: Duration,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<(), String> {
         let session = record.session;
         let is_early = |since: Duration, timeout| progress.saturating_sub(since) < timeout;
@@ -347,7 +346,7 @@ impl Readers {
                 cause: CloseCause::Idle,
             } => {
                 // A consumer that has left may still wait for its answer: that is nobody's reading.
-                let open = shadow.state.session(session);
+                let open = model.state.session(session);
                 let mut pulls = self.pulls.values().filter(|pull| pull.session == session);
                 ensure!(
                     !pulls.any(|pull| open.is_some_and(|it| it.consumer(pull.consumer).is_some())),
@@ -365,7 +364,7 @@ impl Readers {
     }
 
     /// Nothing can go on before time passes: nobody may be waiting for what is there.
-    pub(crate) fn check_waiting(&self, has_ended: bool, shadow: &Shadow) -> Result<(), String> {
+    pub(crate) fn check_waiting(&self, has_ended: bool, model: &Model) -> Result<(), String> {
         for pull in self.pulls.values() {
             let OpenPull {
                 session, consumer, ..
@@ -374,37 +373,37 @@ impl Readers {
                 .cursors
                 .get(&(session, consumer))
                 .map_or(Sequence::START, |it| it.told);
-            let wants = taste(consumer);
-            let mut after = shadow.records(session).map(|(_, record)| record);
+            let wants = filter_of(consumer);
+            let mut after = model.records(session).map(|(_, record)| record);
             let unseen = after.find(|record| record.sequence > told && wants(record));
             ensure!(
                 unseen.is_none(),
                 "a wake-up is lost: {consumer} waits at {told} and {unseen:?} is there"
             );
             ensure!(
-                !has_ended && !shadow.is_closed(session),
+                !has_ended && !model.is_closed(session),
                 "a wake-up is lost: {consumer} waits for what has ended"
             );
         }
         for OpenRead { session, after, .. } in self.reads.values().copied() {
             ensure!(
-                !has_ended && shadow.last(session) <= after && !shadow.is_closed(session),
+                !has_ended && model.last(session) <= after && !model.is_closed(session),
                 "a wake-up is lost: a reader of {session} waits after {after} of {}",
-                shadow.last(session)
+                model.last(session)
             );
         }
         Ok(())
     }
 
     /// Every consumer that still reads has got all that it wants.
-    pub(crate) fn check_caught_up(&self, shadow: &Shadow) -> Result<(), String> {
+    pub(crate) fn check_caught_up(&self, model: &Model) -> Result<(), String> {
         for ((session, consumer), cursor) in &self.cursors {
-            let reads = shadow
+            let reads = model
                 .state
                 .session(*session)
                 .is_some_and(|it| it.consumer(*consumer).is_some());
-            let wants = taste(*consumer);
-            let last = shadow
+            let wants = filter_of(*consumer);
+            let last = model
                 .records(*session)
                 .map(|(_, record)| record)
                 .rfind(|it| wants(it));

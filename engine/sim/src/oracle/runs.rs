@@ -1,8 +1,7 @@
 //! What runners were told and what they said. A job is run once, after the log knows of it; what
 //! it says is logged, all of it and in order.
 
-use crate::shadow::Shadow;
-use crate::witness::ensure;
+use super::{Model, ensure};
 use rejoin_core::{Event, InterruptCause, JobId, Outcome, Record, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,8 +30,8 @@ impl Runs {
         self.from = usize::MAX;
     }
 
-    pub(crate) fn resume(&mut self, shadow: &Shadow) {
-        self.from = shadow.log().len();
+    pub(crate) fn resume(&mut self, model: &Model) {
+        self.from = model.log().len();
     }
 
     /// A runner is told to run a job.
@@ -40,11 +39,11 @@ impl Runs {
         &mut self,
         session: SessionId,
         job: JobId,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<(), String> {
         let is_submitted = |record: &Record| matches!(record.event, Event::JobSubmitted { job: it, .. } if it == job);
         ensure!(
-            shadow
+            model
                 .records(session)
                 .any(|(_, record)| is_submitted(record)),
             "promise 3: job {job} is run before it is durable"
@@ -63,11 +62,11 @@ impl Runs {
         job: JobId,
         cause: InterruptCause,
         is_engine_gone: bool,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<(), String> {
         let run = self.jobs.entry(job).or_default();
         run.interrupts += 1;
-        let asked = shadow.records(session).filter(
+        let asked = model.records(session).filter(
             |(_, record)| matches!(record.event, Event::InterruptRequested { job: it, .. } if it == job),
         );
         ensure!(
@@ -83,10 +82,10 @@ impl Runs {
         session: SessionId,
         job: JobId,
         bytes: &Arc<[u8]>,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<(), String> {
         let run = self.jobs.entry(job).or_default();
-        let next = written(session, job, shadow).nth(run.read);
+        let next = written(session, job, model).nth(run.read);
         run.read += 1;
         ensure!(
             next.as_ref() == Some(bytes),
@@ -106,9 +105,9 @@ impl Runs {
     }
 
     /// A session's runner is told to leave nothing of it behind.
-    pub(crate) fn release(&mut self, session: SessionId, shadow: &Shadow) -> Result<(), String> {
+    pub(crate) fn release(&mut self, session: SessionId, model: &Model) -> Result<(), String> {
         ensure!(
-            shadow.is_closed(session),
+            model.is_closed(session),
             "promise 3: session {session} is released before its end is durable"
         );
         ensure!(
@@ -119,7 +118,7 @@ impl Runs {
     }
 
     /// A job was submitted, durably: no other one by the same request.
-    pub(crate) fn submit(&self, record: &Record, shadow: &Shadow) -> Result<(), String> {
+    pub(crate) fn submit(&self, record: &Record, model: &Model) -> Result<(), String> {
         let Event::JobSubmitted {
             job,
             request: Some(request),
@@ -129,7 +128,7 @@ impl Runs {
             return Ok(());
         };
         let is_same = |other: &Record| matches!(&other.event, Event::JobSubmitted { request: Some(it), .. } if it == request);
-        let mut submitted = shadow.records(record.session).map(|(_, it)| it);
+        let mut submitted = model.records(record.session).map(|(_, it)| it);
         let times = submitted.by_ref().filter(|it| is_same(it)).count();
         // Fewer names are asked with than a session remembers.
         ensure!(
@@ -140,7 +139,7 @@ impl Runs {
     }
 
     /// A job has finished, durably: all that it said is there.
-    pub(crate) fn finish(&self, record: &Record, shadow: &Shadow) -> Result<(), String> {
+    pub(crate) fn finish(&self, record: &Record, model: &Model) -> Result<(), String> {
         let Event::JobFinished {
             job,
             outcome,
@@ -152,7 +151,7 @@ impl Runs {
         };
         let mut logged = vec![];
         let mut was_cut = outcome == Outcome::Lost;
-        for (_, record) in shadow.records(record.session) {
+        for (_, record) in model.records(record.session) {
             match &record.event {
                 Event::ResultEmitted {
                     job: it, result, ..
@@ -190,9 +189,9 @@ impl Runs {
     pub(crate) fn check_waiting(
         &self,
         is_served: impl Fn(SessionId) -> bool,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<(), String> {
-        for record in shadow.log().iter().skip(self.from) {
+        for record in model.log().iter().skip(self.from) {
             match &record.event {
                 Event::JobSubmitted { job, statement, .. } => {
                     let is_builtin = !statement.contains('#');
@@ -214,8 +213,8 @@ impl Runs {
 }
 
 /// What was written to a job, durably; an end alone is nothing.
-fn written(session: SessionId, job: JobId, shadow: &Shadow) -> impl Iterator<Item = Arc<[u8]>> {
-    shadow
+fn written(session: SessionId, job: JobId, model: &Model) -> impl Iterator<Item = Arc<[u8]>> {
+    model
         .records(session)
         .filter_map(move |(_, record)| match &record.event {
             Event::InputWritten { job: it, bytes, .. } if *it == job && !bytes.is_empty() => {

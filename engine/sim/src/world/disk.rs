@@ -1,7 +1,7 @@
 //! A disk that takes its time and fails: which operation, and how, the seed decides. What a fault
 //! does to the bytes is the simulated disk's business.
 
-use crate::world::World;
+use super::World;
 use rejoin_log::disk::{Disk, DiskFile, DiskLock};
 use rejoin_log::testing::{Fault, SimulatedDisk};
 use std::io;
@@ -26,7 +26,7 @@ struct FaultyFile {
 impl FaultyDisk {
     /// Puts one of these faults in the way of the next operation, once in `times`.
     fn provoke<const N: usize>(&self, times: u64, faults: [(&'static str, Fault); N]) {
-        if self.world.is_over() || self.world.is_calm() {
+        if self.world.is_over() || self.world.is_draining() {
             return;
         }
         let fault = self

@@ -3,8 +3,7 @@
 //! What enters: each batch before it is handed to the log, and how that went. What leaves: what
 //! may be told. Never: a record that a crash could take back.
 
-use crate::executor::said;
-use crate::witness::ensure;
+use super::{ensure, panic_message};
 use rejoin_core::testing::Promises;
 use rejoin_core::{
     ConsumerId, Event, JobId, JobSlot, Limits, Record, Sequence, SessionId, State, Views,
@@ -15,7 +14,7 @@ use std::sync::Arc;
 
 /// What is durable.
 #[derive(Debug)]
-pub(crate) struct Shadow {
+pub(crate) struct Model {
     limits: Limits,
     /// All of it, in the order of the log.
     log: Vec<Arc<Record>>,
@@ -23,7 +22,7 @@ pub(crate) struct Shadow {
     sessions: BTreeMap<SessionId, Vec<usize>>,
     open: usize,
     /// Handed to the log, and nobody knows what became of it.
-    doubtful: Vec<Arc<Record>>,
+    pending: Vec<Arc<Record>>,
     /// How much was durable before the last batch was: the engine may not have shown that yet.
     settled: usize,
     is_resuming: bool,
@@ -34,21 +33,21 @@ pub(crate) struct Shadow {
 
 /// One session after some of its records.
 #[derive(Debug, Default)]
-pub(crate) struct Stand {
+pub(crate) struct SessionState {
     pub(crate) is_open: bool,
     pub(crate) foreground: Option<JobId>,
     pub(crate) jobs: BTreeSet<JobId>,
     pub(crate) consumers: BTreeSet<ConsumerId>,
 }
 
-impl Shadow {
+impl Model {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
             log: vec![],
             sessions: BTreeMap::new(),
             open: 0,
-            doubtful: vec![],
+            pending: vec![],
             settled: 0,
             is_resuming: true,
             promises: Promises::keeping(limits.retention),
@@ -125,19 +124,19 @@ impl Shadow {
     }
 
     /// The log is given a batch.
-    pub(crate) fn hand(&mut self, batch: &[Arc<Record>]) {
-        self.doubtful = batch.to_vec();
+    pub(crate) fn begin_append(&mut self, batch: &[Arc<Record>]) {
+        self.pending = batch.to_vec();
     }
 
     /// The log has none of the batch, and says so.
-    pub(crate) fn take_back(&mut self) {
-        self.doubtful.clear();
+    pub(crate) fn discard_pending(&mut self) {
+        self.pending.clear();
     }
 
     /// What was handed over is durable.
-    pub(crate) fn keep(&mut self) -> Result<(), String> {
+    pub(crate) fn commit_pending(&mut self) -> Result<(), String> {
         self.settled = self.log.len();
-        for record in std::mem::take(&mut self.doubtful) {
+        for record in std::mem::take(&mut self.pending) {
             self.add(record)?;
         }
         // Promise 7: jobs of a process that died are lost before anything else happens.
@@ -156,7 +155,8 @@ impl Shadow {
 
     fn add(&mut self, record: Arc<Record>) -> Result<(), String> {
         let promises = &mut self.promises;
-        catch_unwind(AssertUnwindSafe(|| promises.take(&record))).map_err(|panic| said(&*panic))?;
+        catch_unwind(AssertUnwindSafe(|| promises.take(&record)))
+            .map_err(|panic| panic_message(&*panic))?;
         self.state
             .validate(&record)
             .map_err(|violation| format!("promise 9: {violation}"))?;
@@ -218,15 +218,15 @@ impl Shadow {
         );
         let rest = found.get(kept..).unwrap_or_default();
         if rest.is_empty() {
-            self.doubtful.clear();
+            self.pending.clear();
             return Ok(());
         }
         ensure!(
-            rest.len() == self.doubtful.len() && self.doubtful.iter().zip(rest).all(same),
+            rest.len() == self.pending.len() && self.pending.iter().zip(rest).all(same),
             "promise 3: the reopened log holds {} records in part, or that nobody handed to it",
             rest.len()
         );
-        for record in std::mem::take(&mut self.doubtful) {
+        for record in std::mem::take(&mut self.pending) {
             self.add(record)?;
         }
         Ok(())
@@ -238,31 +238,31 @@ impl Shadow {
 
     /// Whether something was so at some moment since the log had `from` records: a decision is
     /// made at one of them.
-    pub(crate) fn was_ever(
+    pub(crate) fn ever(
         &self,
         session: SessionId,
         from: usize,
-        holds: impl Fn(&Stand) -> bool,
+        holds: impl Fn(&SessionState) -> bool,
     ) -> bool {
-        let mut stand = Stand::default();
+        let mut state = SessionState::default();
         let mut is_since = false;
         for (slot, record) in self.records(session) {
             if slot >= from && !is_since {
                 is_since = true;
-                if holds(&stand) {
+                if holds(&state) {
                     return true;
                 }
             }
-            stand.take(&record.event);
-            if is_since && holds(&stand) {
+            state.take(&record.event);
+            if is_since && holds(&state) {
                 return true;
             }
         }
-        !is_since && holds(&stand)
+        !is_since && holds(&state)
     }
 
     /// Whether there were so many open sessions at some moment since the log had `from` records.
-    pub(crate) fn were_ever_open(&self, from: usize, count: usize) -> bool {
+    pub(crate) fn ever_had_open(&self, from: usize, count: usize) -> bool {
         let mut open = 0;
         for (slot, record) in self.log.iter().enumerate() {
             if slot >= from && open >= count {
@@ -278,7 +278,7 @@ impl Shadow {
     }
 }
 
-impl Stand {
+impl SessionState {
     fn take(&mut self, event: &Event) {
         match event {
             Event::SessionCreated { .. } => self.is_open = true,
