@@ -1,5 +1,5 @@
-//! After the faults: every job ends, every reader catches up, nobody is forgotten, and the log is
-//! closed without a doubtful end.
+//! The end of a run, without faults: every job ends, every reader catches up, no task is left, and
+//! the log is closed without a torn end.
 
 use crate::oracle::ensure;
 use crate::simulation::{Process, Simulation};
@@ -44,7 +44,7 @@ impl Simulation {
             checker.readers.check_caught_up(&checker.model)?;
         }
 
-        // Somebody waits for more while the engine ends.
+        // Pulls are still waiting while the engine shuts down.
         for key in self.readers() {
             let (world, engine) = (world.clone(), process.engine.clone());
             let waiting = async move {
@@ -88,7 +88,7 @@ impl Simulation {
 }
 
 impl World {
-    /// Lets the engine end; `random` decides how much patience it has.
+    /// Shuts the engine down with a random grace period.
     pub(crate) fn shut_down(self: &Arc<Self>, engine: &Engine, random: &mut Random) {
         self.note(format_args!("shut down"));
         self.checker().is_closing = true;
@@ -99,7 +99,7 @@ impl World {
         self.executor.spawn("operator", Box::pin(ending));
     }
 
-    /// Lets time pass until a timer is due.
+    /// Moves the clock to the next timer.
     pub(crate) fn pass_to_next_timer(&self) -> Result<(), String> {
         let Some(wait) = self.clock.next_timer() else {
             let left = self.executor.names();
@@ -112,20 +112,20 @@ impl World {
         Ok(())
     }
 
-    /// Runs until something is so, and checks what must hold whenever nothing can go on.
+    /// Runs until `is_done`, and checks the invariants whenever no task can proceed.
     fn run_until(
         &self,
         process: &mut Process,
         patience: Duration,
-        is_so: impl Fn() -> bool,
+        is_done: impl Fn() -> bool,
     ) -> Result<(), String> {
-        self.wait_until(patience, is_so, || process.check(self))
+        self.wait_until(patience, is_done, || process.check(self))
     }
 
     fn wait_until(
         &self,
         patience: Duration,
-        is_so: impl Fn() -> bool,
+        is_done: impl Fn() -> bool,
         mut check: impl FnMut() -> Result<(), String>,
     ) -> Result<(), String> {
         let begun = self.clock.elapsed();
@@ -135,7 +135,7 @@ impl World {
                 return Err(failure);
             }
             check()?;
-            if is_so() {
+            if is_done() {
                 return Ok(());
             }
             let waited = self.clock.elapsed().saturating_sub(begun);
@@ -145,8 +145,7 @@ impl World {
     }
 }
 
-/// Everybody reads to the end: consumers by their cursors, and somebody who names sequences
-/// everything there is.
+/// Reads to the end: each consumer from its cursor, and every session by sequence.
 async fn catch_up(
     world: Arc<World>,
     engine: Engine,
@@ -174,5 +173,5 @@ const LIMIT: ReadLimit = ReadLimit {
     bytes: 10_000,
 };
 
-/// Scripts and timeouts are shorter by far.
+/// Far longer than scripts and timeouts.
 const LONGEST_JOB: Duration = Duration::from_secs(600);

@@ -1,5 +1,5 @@
-//! What must hold whenever nothing can go on before time passes. The promises about each record
-//! and each answer are checked where they arrive; these are about what does not arrive.
+//! What must hold whenever no task can proceed until time passes. Records and answers are checked on
+//! arrival; this module finds what should have arrived and did not.
 
 use crate::oracle::{Checker, ensure};
 use crate::world::World;
@@ -7,12 +7,12 @@ use rejoin_core::Timestamp;
 use rejoin_engine::{Engine, Services, Unavailable, limits};
 use std::time::Duration;
 
-/// Since when something has been due.
+/// Since when the next deadline has been overdue.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct OverdueTracker(Option<(Timestamp, Duration)>);
 
 impl OverdueTracker {
-    /// Checks everything; `services` are those that this process has.
+    /// Checks everything. `services` are those of the current process.
     pub(crate) fn check(
         &mut self,
         world: &World,
@@ -27,12 +27,12 @@ impl OverdueTracker {
             }
             Some(Unavailable::ShuttingDown) => ensure!(
                 !checker.log_failed,
-                "promise 11: the log failed, and the engine says that it was told to end"
+                "promise 11: the log failed, and the engine reports a shutdown"
             ),
             Some(Unavailable::LogFailed(_)) => {
                 ensure!(
                     checker.log_failed,
-                    "the engine ended for a failure that there was not"
+                    "the engine reports a log failure that did not happen"
                 );
             }
             None => ensure!(
@@ -43,7 +43,7 @@ impl OverdueTracker {
         let waiting = checker.history.waiting();
         ensure!(
             waiting.is_empty(),
-            "a wake-up is lost: nobody answers {waiting:?}"
+            "a wake-up is lost: no answer to {waiting:?}"
         );
         checker.readers.check_waiting(has_ended, &checker.model)?;
         if has_ended {
@@ -55,7 +55,7 @@ impl OverdueTracker {
             "promise 1: the views are not the fold of the log"
         );
         let is_served = |session| {
-            // Not even the service of a session is known once it was removed.
+            // The service of a removed session is not known.
             let view = checker.model.views.session(session);
             view.is_some_and(|view| services.contains_key(&view.service))
         };
@@ -73,7 +73,7 @@ impl OverdueTracker {
             .next_deadline()
             .filter(|due| *due <= now);
         let since = match (due, self.0) {
-            (Some(due), Some((known, since))) if due == known => since,
+            (Some(due), Some((last, since))) if due == last => since,
             _ => elapsed,
         };
         self.0 = due.map(|due| (due, since));
@@ -88,5 +88,5 @@ impl OverdueTracker {
     }
 }
 
-/// One `Expire` handles a few deadlines only; those that are left take another turn each.
+/// One `Expire` handles only a few deadlines; the rest take further turns.
 const SLACK: Duration = Duration::from_millis(200);

@@ -1,4 +1,4 @@
-//! One run: processes that start, work and die on one disk, and a calm end.
+//! One run: processes that start, work and die on one disk, and a drain at the end.
 
 use crate::invariants::OverdueTracker;
 use crate::mutants::Mutant;
@@ -14,27 +14,27 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is to be run.
+/// What to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Decides everything.
     pub seed: u64,
-    /// How many polls there are before the calm.
+    /// How many polls there are before the run is drained.
     pub steps: u64,
-    /// What is broken on purpose.
+    /// A deliberate defect, if any.
     pub mutant: Option<Mutant>,
 }
 
 /// A run in which every promise was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What happened.
+    /// What happened, line by line.
     pub trace: Trace,
-    /// How often.
+    /// How often each fault and event occurred.
     pub coverage: Coverage,
     /// How many records the log has in the end.
     pub records: usize,
-    /// How many polls there were in all.
+    /// How many polls there were in total.
     pub steps: u64,
 }
 
@@ -43,11 +43,11 @@ pub struct Report {
 pub struct Failure {
     /// What was run.
     pub plan: Plan,
-    /// Which promise, and how.
+    /// Which promise was broken, and how.
     pub what: String,
     /// At which step.
     pub step: u64,
-    /// What happened before.
+    /// What happened before, line by line.
     pub trace: Trace,
 }
 
@@ -62,7 +62,10 @@ impl fmt::Display for Failure {
         let Plan { seed, steps, .. } = plan;
         writeln!(f, "{}", trace.tail(TAIL))?;
         writeln!(f, "seed {seed} failed at step {step}: {what}")?;
-        write!(f, "again: cargo sim -- --seed {seed} --steps {steps}")
+        write!(
+            f,
+            "reproduce with: cargo sim -- --seed {seed} --steps {steps}"
+        )
     }
 }
 
@@ -70,7 +73,7 @@ impl fmt::Display for Failure {
 ///
 /// # Errors
 ///
-/// Which promise was broken first.
+/// The first promise that was broken.
 pub fn run(plan: Plan) -> Result<Report, Box<Failure>> {
     let mut simulation = Simulation::new(plan);
     let found = simulation.run();
@@ -95,12 +98,12 @@ pub fn run(plan: Plan) -> Result<Report, Box<Failure>> {
     }
 }
 
-/// A process: the engine, and what it was started with.
+/// A process: the engine and its services.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) engine: Engine,
     pub(crate) services: Services,
-    due: OverdueTracker,
+    overdue: OverdueTracker,
 }
 
 pub(crate) struct Simulation {
@@ -187,7 +190,7 @@ impl Simulation {
         self.drain(process)
     }
 
-    /// Opens the log and starts an engine on it. None: the process died before it was ready.
+    /// Opens the log and starts an engine on it. None if the process died before it was ready.
     pub(crate) fn start(&mut self) -> Result<Option<Process>, String> {
         self.world.revive();
         let progress = self.world.clock.progress();
@@ -198,11 +201,11 @@ impl Simulation {
             lies: self.plan.mutant == Some(Mutant::LyingDisk),
         };
         let id = LogId::from_bytes([7; 16]);
-        // Without a snapshot, nobody knows how often lists have shown a session that is gone.
+        // Without a snapshot, the views cannot count changes by sessions that are gone.
         let has_removed = self.world.checker().model.has_removed();
         let mut replaying = RecordingReplay {
             replayed: RecoveredState::new(&self.config),
-            told: vec![],
+            records: vec![],
             wants_snapshot: has_removed || self.random.once_in(2),
         };
         let opened =
@@ -228,18 +231,18 @@ impl Simulation {
         self.world
             .checker()
             .model
-            .reopen(&replaying.told, recovery.snapshot)?;
+            .reopen(&replaying.records, recovery.snapshot)?;
         let replayed = replaying.replayed;
         if let Some(violation) = replayed.violation() {
             return Err(format!("promise 9: {violation}"));
         }
         if *replayed.views() != self.world.checker().model.views {
-            return Err("promise 9: replay leads to other views".to_owned());
+            return Err("promise 9: replay leads to different views".to_owned());
         }
         if *replayed.state() != self.world.checker().model.state {
-            return Err("promise 9: replay leads to another state".to_owned());
+            return Err("promise 9: replay leads to a different state".to_owned());
         }
-        let archive = log.compactor();
+        let compactor = log.compactor();
         let log = Box::new(Recorder {
             world: self.world.clone(),
             log: Box::new(log),
@@ -275,23 +278,23 @@ impl Simulation {
                 world.checker().ended = Some(why);
             }),
         );
-        self.begin_archive(archive);
-        let due = OverdueTracker::default();
+        self.spawn_compactor(compactor);
+        let overdue = OverdueTracker::default();
         Ok(Some(Process {
             engine,
             services,
-            due,
+            overdue,
         }))
     }
 
-    /// The archive does a round now and then.
-    fn begin_archive(&mut self, archive: Compactor) {
+    /// Runs the compactor at random times.
+    fn spawn_compactor(&mut self, compactor: Compactor) {
         let (world, mut random) = (self.world.clone(), self.random.fork());
         let work = async move {
-            while !archive.is_over() {
+            while !compactor.is_over() {
                 world.pause(random.millis(6_000)).await;
                 world.note(format_args!("archive: begins a round"));
-                let outcome = archive.run_once();
+                let outcome = compactor.run_once();
                 world.note(format_args!("archive: {outcome:?}"));
                 match outcome {
                     Ok(round) => {
@@ -321,7 +324,7 @@ impl Simulation {
         services
     }
 
-    /// Clients come, and those who read already come back.
+    /// Starts clients, and viewers for consumers that exist already.
     fn populate(&mut self, process: &Process) {
         let executor = &self.world.executor;
         for _ in 0..2 + self.random.below(4) {
@@ -345,7 +348,7 @@ impl Simulation {
         }
     }
 
-    /// Whoever reads, as far as the log knows.
+    /// All consumers of open sessions.
     pub(crate) fn readers(&self) -> Vec<(SessionId, ConsumerId)> {
         let checker = self.world.checker();
         let sessions = checker.model.state.sessions();
@@ -354,7 +357,7 @@ impl Simulation {
             .collect()
     }
 
-    /// Steps, until the process has ended or has taken all there are.
+    /// Steps until the process has ended or all steps are taken.
     fn work(&mut self, process: &mut Process) -> Result<(), String> {
         while self.world.steps() < self.plan.steps && !self.world.is_over() {
             match self.random.below(3_000) {
@@ -386,7 +389,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Sets the time of day, by a little or by a lot.
+    /// Moves the time of day a little or a lot.
     fn set_clock(&mut self) {
         let by = self.random.pick([50, 5_000, 60_000, 3_600_000]);
         let by = 1 + self.random.below(by);
@@ -408,7 +411,7 @@ impl Simulation {
         self.world.clock.set(set);
     }
 
-    /// The process ends, if it has not; what it leaves on the disk depends on how.
+    /// Ends the process if it still runs.
     fn stop(&mut self, process: Process) {
         let name = {
             let checker = self.world.checker();
@@ -427,7 +430,7 @@ impl Simulation {
         self.after_death();
     }
 
-    /// The process is dead; perhaps the machine with it.
+    /// The process is dead. The machine may lose power, too.
     fn after_death(&mut self) {
         self.disk.heal();
         let survival = match self.random.below(6) {
@@ -446,10 +449,10 @@ impl Simulation {
     }
 }
 
-/// Adds a log up, and keeps what it was told.
+/// Recovers the state and keeps the records that it was given.
 struct RecordingReplay {
     replayed: RecoveredState,
-    told: Vec<Record>,
+    records: Vec<Record>,
     wants_snapshot: bool,
 }
 
@@ -463,16 +466,16 @@ impl Replay for RecordingReplay {
     }
 
     fn add(&mut self, record: &Record) {
-        self.told.push(record.clone());
+        self.records.push(record.clone());
         Replay::add(&mut self.replayed, record);
     }
 }
 
 impl Process {
     pub(crate) fn check(&mut self, world: &World) -> Result<(), String> {
-        self.due.check(world, &self.engine, &self.services)
+        self.overdue.check(world, &self.engine, &self.services)
     }
 }
 
-/// So many lines of the trace are told with a failure.
+/// How many lines of the trace a failure shows.
 const TAIL: usize = 60;

@@ -1,5 +1,4 @@
-//! Who has seen everything: the model, the coverage, the trace, and the first promise that was
-//! found broken. Never asks the engine anything, and so can be asked in the middle of it.
+//! Everything observed in a run: the model, the coverage, the trace, and the first broken promise.
 
 use super::history::History;
 use super::readers::Readers;
@@ -8,7 +7,7 @@ use super::{Coverage, Model, Trace};
 use rejoin_engine::Unavailable;
 use std::time::Duration;
 
-/// What was seen so far.
+/// What was observed so far, and the first promise that was found broken.
 #[derive(Debug)]
 pub(crate) struct Checker {
     pub(crate) model: Model,
@@ -18,11 +17,11 @@ pub(crate) struct Checker {
     pub(crate) coverage: Coverage,
     pub(crate) trace: Trace,
     pub(crate) failure: Option<String>,
-    /// The log of this process has failed.
+    /// The log of the current process has failed.
     pub(crate) log_failed: bool,
-    /// The engine began to close.
+    /// The engine began to shut down.
     pub(crate) is_closing: bool,
-    /// The engine of this process has ended, and said so.
+    /// Why the engine of the current process ended, once it has.
     pub(crate) ended: Option<Unavailable>,
 }
 
@@ -42,18 +41,19 @@ impl Checker {
         }
     }
 
-    /// A promise is broken. The first one counts.
+    /// Records a broken promise. Only the first one is kept.
     pub(crate) fn fail(&mut self, what: String) {
         self.failure.get_or_insert(what);
     }
 
+    /// Records the outcome of a check.
     pub(crate) fn report(&mut self, result: Result<(), String>) {
-        if let Err(what) = found {
+        if let Err(what) = result {
             self.fail(what);
         }
     }
 
-    /// The process is gone, and with it all that it had not answered.
+    /// A new process starts: whatever the old one left unanswered is dropped.
     pub(crate) fn restart(&mut self, progress: Duration) {
         self.log_failed = false;
         self.is_closing = false;

@@ -1,7 +1,7 @@
-//! The dumbest possible model: all records that are durable, in a list, and their folds.
+//! The model: a plain list of all durable records, and their folds.
 //!
-//! What enters: each batch before it is handed to the log, and how that went. What leaves: what
-//! may be told. Never: a record that a crash could take back.
+//! It learns of each batch before the log gets it, and how the append went.
+//! Invariant: it holds no record that a crash could take back.
 
 use super::{ensure, panic_message};
 use rejoin_core::testing::Promises;
@@ -16,14 +16,14 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Model {
     limits: Limits,
-    /// All of it, in the order of the log.
+    /// All records in log order.
     log: Vec<Arc<Record>>,
-    /// The places in `log` of a session's records.
+    /// The indexes in `log` of each session's records.
     sessions: BTreeMap<SessionId, Vec<usize>>,
     open: usize,
-    /// Handed to the log, and nobody knows what became of it.
+    /// The batch being appended; after a crash it may be durable or not.
     pending: Vec<Arc<Record>>,
-    /// How much was durable before the last batch was: the engine may not have shown that yet.
+    /// How many records were durable before the last batch: the engine may not show that one yet.
     settled: usize,
     is_resuming: bool,
     promises: Promises,
@@ -31,7 +31,7 @@ pub(crate) struct Model {
     pub(crate) views: Views,
 }
 
-/// One session after some of its records.
+/// A session after some of its records.
 #[derive(Debug, Default)]
 pub(crate) struct SessionState {
     pub(crate) is_open: bool,
@@ -65,7 +65,7 @@ impl Model {
         &self.log
     }
 
-    /// Whether a record says that a session is removed.
+    /// Whether the log has removed a session.
     pub(crate) fn has_removed(&self) -> bool {
         let mut records = self.log.iter();
         records.any(|record| record.event.removes_before().is_some())
@@ -75,17 +75,17 @@ impl Model {
         self.settled
     }
 
-    /// A session's durable records, each with its place in the log.
+    /// A session's durable records, each with its index in the log.
     pub(crate) fn records(
         &self,
         session: SessionId,
     ) -> impl DoubleEndedIterator<Item = (usize, &Arc<Record>)> {
-        let places = self
+        let indexes = self
             .sessions
             .get(&session)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        places
+        indexes
             .iter()
             .filter_map(|slot| Some((*slot, self.log.get(*slot)?)))
     }
@@ -105,7 +105,7 @@ impl Model {
         Sequence(
             self.sessions
                 .get(&session)
-                .map_or(0, |places| places.len() as u64),
+                .map_or(0, |indexes| indexes.len() as u64),
         )
     }
 
@@ -123,17 +123,17 @@ impl Model {
         self.sessions.keys().copied()
     }
 
-    /// The log is given a batch.
+    /// A batch is about to be appended.
     pub(crate) fn begin_append(&mut self, batch: &[Arc<Record>]) {
         self.pending = batch.to_vec();
     }
 
-    /// The log has none of the batch, and says so.
+    /// The log refused the batch as a whole.
     pub(crate) fn discard_pending(&mut self) {
         self.pending.clear();
     }
 
-    /// What was handed over is durable.
+    /// The batch is durable.
     pub(crate) fn commit_pending(&mut self) -> Result<(), String> {
         self.settled = self.log.len();
         for record in std::mem::take(&mut self.pending) {
@@ -188,22 +188,30 @@ impl Model {
         Ok(())
     }
 
-    /// A log was opened, and tells these records: what was durable before, from a snapshot on where
-    /// it begins with one, and of what was in doubt all or nothing. Of a session that was removed,
-    /// only the record that says so is sure to be there.
+    /// Checks the records of a reopened log: everything that was durable (after `snapshot` records
+    /// if it started from one), and either all or none of the pending batch. Of a removed session,
+    /// only the removal record is certain to be there.
     pub(crate) fn reopen(&mut self, found: &[Record], snapshot: Option<u64>) -> Result<(), String> {
-        let says_so = |record: &Record| record.event.removes_before().is_some();
+        let is_removal = |record: &Record| record.event.removes_before().is_some();
         let removed: BTreeSet<_> = self
             .log
             .iter()
-            .filter(|record| says_so(record))
+            .filter(|record| is_removal(record))
             .map(|record| record.session)
             .collect();
-        let is_sure = |record: &Record| says_so(record) || !removed.contains(&record.session);
+        let is_certain = |record: &Record| is_removal(record) || !removed.contains(&record.session);
         let before = usize::try_from(snapshot.unwrap_or(0)).unwrap_or(usize::MAX);
         let ours: Vec<_> = self.log.iter().skip(before).collect();
-        let ours: Vec<_> = ours.into_iter().filter(|it| is_sure(it)).cloned().collect();
-        let found: Vec<_> = found.iter().filter(|it| is_sure(it)).cloned().collect();
+        let ours: Vec<_> = ours
+            .into_iter()
+            .filter(|record| is_certain(record))
+            .cloned()
+            .collect();
+        let found: Vec<_> = found
+            .iter()
+            .filter(|record| is_certain(record))
+            .cloned()
+            .collect();
         let same = |(ours, theirs): (&Arc<Record>, &Record)| **ours == *theirs;
         let kept = ours
             .iter()
@@ -223,7 +231,7 @@ impl Model {
         }
         ensure!(
             rest.len() == self.pending.len() && self.pending.iter().zip(rest).all(same),
-            "promise 3: the reopened log holds {} records in part, or that nobody handed to it",
+            "promise 3: the reopened log holds {} records that are only a part of the pending batch or not in it",
             rest.len()
         );
         for record in std::mem::take(&mut self.pending) {
@@ -236,8 +244,8 @@ impl Model {
         self.is_resuming = true;
     }
 
-    /// Whether something was so at some moment since the log had `from` records: a decision is
-    /// made at one of them.
+    /// Whether `holds` was true for the session at some moment since the log had `from` records. A
+    /// decision was made at one of these moments.
     pub(crate) fn ever(
         &self,
         session: SessionId,
@@ -261,7 +269,7 @@ impl Model {
         !is_since && holds(&state)
     }
 
-    /// Whether there were so many open sessions at some moment since the log had `from` records.
+    /// Whether `count` sessions were open at some moment since the log had `from` records.
     pub(crate) fn ever_had_open(&self, from: usize, count: usize) -> bool {
         let mut open = 0;
         for (slot, record) in self.log.iter().enumerate() {

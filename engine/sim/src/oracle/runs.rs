@@ -1,5 +1,5 @@
-//! What runners were told and what they said. A job is run once, after the log knows of it; what
-//! it says is logged, all of it and in order.
+//! Checks what runners do: a job runs once, after its submission is durable; its results are logged
+//! completely and in order.
 
 use super::{Model, ensure};
 use rejoin_core::{Event, InterruptCause, JobId, Outcome, Record, SessionId};
@@ -18,15 +18,15 @@ pub(crate) struct Runs {
 #[derive(Debug, Default)]
 struct Run {
     interrupts: usize,
-    said: Vec<Arc<str>>,
-    /// How many writes to its input it was given.
+    results: Vec<Arc<str>>,
+    /// How many writes to its standard input were delivered.
     read: usize,
     panicked: bool,
 }
 
 impl Runs {
     pub(crate) fn restart(&mut self) {
-        // What a dead process had to do is nobody's any more.
+        // A dead process has no duties.
         self.from = usize::MAX;
     }
 
@@ -34,14 +34,14 @@ impl Runs {
         self.from = model.log().len();
     }
 
-    /// A runner is told to run a job.
+    /// A runner starts a job.
     pub(crate) fn start(
         &mut self,
         session: SessionId,
         job: JobId,
         model: &Model,
     ) -> Result<(), String> {
-        let is_submitted = |record: &Record| matches!(record.event, Event::JobSubmitted { job: it, .. } if it == job);
+        let is_submitted = |record: &Record| matches!(record.event, Event::JobSubmitted { job: other, .. } if other == job);
         ensure!(
             model
                 .records(session)
@@ -55,7 +55,7 @@ impl Runs {
         Ok(())
     }
 
-    /// A runner is told to end a job.
+    /// A runner gets an interrupt.
     pub(crate) fn interrupt(
         &mut self,
         session: SessionId,
@@ -67,7 +67,7 @@ impl Runs {
         let run = self.jobs.entry(job).or_default();
         run.interrupts += 1;
         let asked = model.records(session).filter(
-            |(_, record)| matches!(record.event, Event::InterruptRequested { job: it, .. } if it == job),
+            |(_, record)| matches!(record.event, Event::InterruptRequested { job: other, .. } if other == job),
         );
         ensure!(
             is_engine_gone || asked.count() >= run.interrupts,
@@ -76,7 +76,7 @@ impl Runs {
         Ok(())
     }
 
-    /// A runner is given what was written to its job: each write once, in the order of the log.
+    /// A runner gets a write to its standard input: each write once, in log order.
     pub(crate) fn read(
         &mut self,
         session: SessionId,
@@ -95,16 +95,16 @@ impl Runs {
         Ok(())
     }
 
-    /// The engine has taken what a job said.
+    /// The engine accepted a result.
     pub(crate) fn say(&mut self, job: JobId, result: Arc<str>) {
-        self.jobs.entry(job).or_default().said.push(result);
+        self.jobs.entry(job).or_default().results.push(result);
     }
 
     pub(crate) fn panic(&mut self, job: JobId) {
         self.jobs.entry(job).or_default().panicked = true;
     }
 
-    /// A session's runner is told to leave nothing of it behind.
+    /// A runner is asked to release what it holds for a session.
     pub(crate) fn release(&mut self, session: SessionId, model: &Model) -> Result<(), String> {
         ensure!(
             model.is_closed(session),
@@ -117,7 +117,7 @@ impl Runs {
         Ok(())
     }
 
-    /// A job was submitted, durably: no other one by the same request.
+    /// A submission is durable: no other job of the session has the same request name.
     pub(crate) fn submit(&self, record: &Record, model: &Model) -> Result<(), String> {
         let Event::JobSubmitted {
             job,
@@ -127,10 +127,10 @@ impl Runs {
         else {
             return Ok(());
         };
-        let is_same = |other: &Record| matches!(&other.event, Event::JobSubmitted { request: Some(it), .. } if it == request);
-        let mut submitted = model.records(record.session).map(|(_, it)| it);
-        let times = submitted.by_ref().filter(|it| is_same(it)).count();
-        // Fewer names are asked with than a session remembers.
+        let is_same = |record: &Record| matches!(&record.event, Event::JobSubmitted { request: Some(other), .. } if other == request);
+        let mut submitted = model.records(record.session).map(|(_, record)| record);
+        let times = submitted.by_ref().filter(|record| is_same(record)).count();
+        // The workload uses fewer names than a session remembers.
         ensure!(
             times <= 1,
             "promise 7: job {job} is the second of request {request}"
@@ -138,7 +138,7 @@ impl Runs {
         Ok(())
     }
 
-    /// A job has finished, durably: all that it said is there.
+    /// The end of a job is durable: all of its results must be, too.
     pub(crate) fn finish(&self, record: &Record, model: &Model) -> Result<(), String> {
         let Event::JobFinished {
             job,
@@ -154,13 +154,13 @@ impl Runs {
         for (_, record) in model.records(record.session) {
             match &record.event {
                 Event::ResultEmitted {
-                    job: it, result, ..
-                } if *it == job => logged.push(result.clone()),
+                    job: other, result, ..
+                } if *other == job => logged.push(result.clone()),
                 Event::InterruptRequested {
-                    job: it,
+                    job: other,
                     cause: InterruptCause::OutputLimit | InterruptCause::SessionClosed,
                     ..
-                } if *it == job => was_cut = true,
+                } if *other == job => was_cut = true,
                 _ => {}
             }
         }
@@ -168,14 +168,14 @@ impl Runs {
             return Ok(());
         };
         ensure!(
-            run.said.starts_with(&logged) || !was_cut && logged.starts_with(&run.said),
-            "promise 2: job {job} said {:?}, and the log has {logged:?}",
-            run.said
+            run.results.starts_with(&logged) || !was_cut && logged.starts_with(&run.results),
+            "promise 2: job {job} emitted {:?}, and the log has {logged:?}",
+            run.results
         );
         ensure!(
-            was_cut || logged.len() >= run.said.len(),
-            "promise 5: job {job} said {} results and finished; the log has {} of them, and nobody is told",
-            run.said.len(),
+            was_cut || logged.len() >= run.results.len(),
+            "promise 5: job {job} emitted {} results and finished; the log has {} of them and declares no loss",
+            run.results.len(),
             logged.len()
         );
         ensure!(
@@ -185,7 +185,7 @@ impl Runs {
         Ok(())
     }
 
-    /// Nothing can go on before time passes: nothing that was to be done has been forgotten.
+    /// No task can proceed until time passes: every durable submission and closing was acted upon.
     pub(crate) fn check_waiting(
         &self,
         is_served: impl Fn(SessionId) -> bool,
@@ -212,14 +212,14 @@ impl Runs {
     }
 }
 
-/// What was written to a job, durably; an end alone is nothing.
+/// The durable writes to a job. An end without bytes is not delivered.
 fn written(session: SessionId, job: JobId, model: &Model) -> impl Iterator<Item = Arc<[u8]>> {
     model
         .records(session)
         .filter_map(move |(_, record)| match &record.event {
-            Event::InputWritten { job: it, bytes, .. } if *it == job && !bytes.is_empty() => {
-                Some(bytes.clone())
-            }
+            Event::InputWritten {
+                job: other, bytes, ..
+            } if *other == job && !bytes.is_empty() => Some(bytes.clone()),
             _ => None,
         })
 }

@@ -1,5 +1,5 @@
-//! Clients: each asks for one thing after another, waits a while, gives up now and then. What
-//! they ask for comes from the generator that the core's property tests use.
+//! Clients: each sends one command after another, waits in between, and sometimes gives up. The
+//! commands come from the generator that the property tests of the core use.
 
 use super::runners::script;
 use super::viewers::{pull_once, read_along, view};
@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One client, until the engine ends or calm is asked for.
+/// One client, until the engine ends or the run is drained.
 pub(crate) async fn client(world: Arc<World>, engine: Engine, mut random: Random) {
     while !world.is_draining() {
         let think = if random.once_in(4) { 0 } else { 1_500 };
@@ -30,7 +30,7 @@ pub(crate) async fn client(world: Arc<World>, engine: Engine, mut random: Random
     }
 }
 
-/// Does one thing. Whether the engine is still there.
+/// Does one thing. Returns whether the engine still runs.
 async fn act(world: &Arc<World>, engine: &Engine, mut random: Random) -> bool {
     if random.once_in(12) {
         inspect(world, engine, &mut random).await;
@@ -39,7 +39,7 @@ async fn act(world: &Arc<World>, engine: &Engine, mut random: Random) -> bool {
     let now = world.clock.now();
     let is_empty = world.checker().model.state.sessions().next().is_none();
     let operation = match operation(&mut random) {
-        // Without a session there is nothing else to do, most of the time.
+        // Without a session, most other operations would be rejected.
         _ if is_empty && !random.once_in(4) => CREATE,
         operation => operation,
     };
@@ -48,7 +48,7 @@ async fn act(world: &Arc<World>, engine: &Engine, mut random: Random) -> bool {
         session, consumer, ..
     } = command
     {
-        // Somebody whom nobody knows is told so, and the client does something else.
+        // An unknown consumer is refused, and the client goes on with something else.
         pull_once(world, engine, (session, consumer), &mut random).await;
         world.pause(MIN_PAUSE).await;
         return world.checker().ended.is_none();
@@ -95,7 +95,7 @@ fn operation(random: &mut Random) -> Operation {
     }
 }
 
-/// Somebody who is there, or now and then nobody.
+/// Picks something that exists, or sometimes something that does not.
 fn pick(random: &mut Random) -> Pick {
     Pick(if random.once_in(30) {
         u8::MAX
@@ -104,7 +104,7 @@ fn pick(random: &mut Random) -> Pick {
     })
 }
 
-/// Asks for a command, and has the answer judged.
+/// Sends a command and checks the answer.
 async fn ask(world: &Arc<World>, engine: &Engine, command: Command, random: &mut Random) -> bool {
     let number = world.draw(Random::bits) % 1_000_000_000;
     let command = make_unique(command, number, random);
@@ -131,7 +131,7 @@ async fn ask(world: &Arc<World>, engine: &Engine, command: Command, random: &mut
             }
         }
     };
-    let told = judge(world, ticket, &answer, step);
+    let joined = check_answer(world, ticket, &answer, step);
     drop(asked);
     match answer {
         Err(CommandError::Unavailable(_)) => {
@@ -141,7 +141,7 @@ async fn ask(world: &Arc<World>, engine: &Engine, command: Command, random: &mut
         Err(_) => return true,
         Ok(_) => {}
     }
-    if let Some((session, consumer)) = told {
+    if let Some((session, consumer)) = joined {
         let busy = engine
             .session_view(session)
             .is_some_and(|view| view.is_busy());
@@ -165,8 +165,8 @@ fn is_result((_, record): (usize, &Arc<rejoin_core::Record>)) -> bool {
     matches!(record.event, Event::ResultEmitted { .. })
 }
 
-/// Judges an answer; says who reads from now on.
-fn judge(
+/// Checks an answer. Returns the consumer that joined, if one did.
+fn check_answer(
     world: &World,
     ticket: u64,
     answer: &Result<(Reply, Option<rejoin_core::SessionId>), CommandError>,
@@ -179,11 +179,11 @@ fn judge(
         .trace
         .note(now, format_args!("answer {ticket}: {answer:?}"));
     match answer {
-        Ok((told, session)) => {
+        Ok((reply, session)) => {
             checker.coverage.count("answer: accepted");
-            let accepted = checker.history.accept(ticket, *told, &checker.model);
+            let accepted = checker.history.accept(ticket, *reply, &checker.model);
             checker.report(accepted);
-            match (*told, *session) {
+            match (*reply, *session) {
                 (Reply::Created(session, Some(consumer)), _)
                 | (Reply::Joined(consumer), Some(session)) => Some((session, consumer)),
                 _ => None,
@@ -201,7 +201,7 @@ fn judge(
                     Ok(())
                 }
                 CommandError::ReadOnly => {
-                    Err("an engine that may write says that it only reads".to_owned())
+                    Err("an engine that may write reports that it is read-only".to_owned())
                 }
                 CommandError::InputFull => {
                     checker.coverage.count("answer: input full");
@@ -229,7 +229,7 @@ fn judge(
     }
 }
 
-/// The generator's command as a client would ask for it, unlike all others.
+/// Gives the generated command a unique text, and a service and statement that runners know.
 fn make_unique(command: Command, number: u64, random: &mut Random) -> Command {
     let long = if random.once_in(25) { 200 } else { 0 };
     let mark: Arc<str> = format!("{}#{number}", "x".repeat(long)).into();
@@ -314,8 +314,8 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
             Ok((Reply::Done, None))
         }
         Command::InterruptJob { session, job } => {
-            let noted = engine.interrupt_job(session, job).await?;
-            Ok((Reply::Noted(noted.job, noted.sequence), None))
+            let ack = engine.interrupt_job(session, job).await?;
+            Ok((Reply::Acknowledged(ack.job, ack.sequence), None))
         }
         Command::SubmitJob(submit) => {
             let is_plain = random.once_in(4);
@@ -328,14 +328,14 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
                 timeout: (!is_plain).then_some(submit.timeout),
                 output_limit: (!is_plain).then_some(submit.output_limit),
             };
-            let noted = engine.submit_job(new.clone()).await?;
-            // A client that heard nothing asks again: that is the same job, or there is no answer.
+            let ack = engine.submit_job(new.clone()).await?;
+            // A client that got no answer repeats the request, which must lead to the same job.
             let again = if new.request.is_some() && random.once_in(2) {
-                engine.submit_job(new).await.unwrap_or(noted)
+                engine.submit_job(new).await.unwrap_or(ack)
             } else {
-                noted
+                ack
             };
-            Ok((Reply::Noted(noted.job, again.sequence), None))
+            Ok((Reply::Acknowledged(ack.job, again.sequence), None))
         }
         Command::WriteInput {
             session,
@@ -350,17 +350,17 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
     }
 }
 
-/// Looks at what is shown: nothing of it may be more than what is durable. Or reads along.
+/// Reads records by sequence, or checks that a view shows nothing that is not durable.
 async fn inspect(world: &Arc<World>, engine: &Engine, random: &mut Random) {
     let sessions: Vec<_> = world.checker().model.session_ids().collect();
-    let Some(session) = sessions.get(random.place(sessions.len())).copied() else {
+    let Some(session) = sessions.get(random.index(sessions.len())).copied() else {
         return;
     };
     if random.once_in(2) {
         let after = Sequence(random.below(20));
         let limit = ReadLimit {
-            records: 1 + random.place(30),
-            bytes: random.place(3_000),
+            records: 1 + random.index(30),
+            bytes: random.index(3_000),
         };
         let wait = random.millis(3_000);
         let _ = read_along(world, engine, session, after, limit, wait).await;
@@ -389,11 +389,11 @@ fn rejected(rejection: rejoin_core::Rejection) -> &'static str {
         "session_not_found" => "rejected: session_not_found",
         "too_long" => "rejected: too_long",
         "too_many" => "rejected: too_many",
-        _ => "rejected: for a reason that clients have no business with",
+        _ => "rejected: for a reason that clients cannot cause",
     }
 }
 
-/// A command that waits for its answer; dropped, nobody waits any more.
+/// A command that waits for its answer. Dropping it gives up the command.
 struct Ticket<'a> {
     world: &'a World,
     ticket: u64,

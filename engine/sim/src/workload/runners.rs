@@ -1,9 +1,9 @@
-//! Runners that do what the statement says, word for word: `say 20; wait 300; burst 8; exit 3`.
+//! Runners that execute the statement as a script: `say 20; wait 300; burst 8; exit 3`.
 //!
-//! Words: `say BYTES`, `burst COUNT`, `wait MILLIS`, `forever`, `late` (never says that it has
-//! started), `deaf` (reads no input), `stubborn COUNT` (ends at that interrupt, or a while after the first), `panic`,
-//! `explain BYTES` (a message at the end), `exit STATUS`. Every script ends soon after it is
-//! interrupted.
+//! Words: `say BYTES`, `burst COUNT`, `wait MILLIS`, `forever`, `late` (never reports that it has
+//! started), `deaf` (reads no input), `stubborn COUNT` (ends at that interrupt, or a while after the
+//! first one), `panic`, `explain BYTES` (a message at the end), `exit STATUS`. Every script ends soon
+//! after it is interrupted.
 
 use crate::world::{Random, World};
 use futures::future::{BoxFuture, Either, select};
@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The code behind every simulated service.
+/// The runner of every simulated service.
 #[derive(Debug)]
 pub(crate) struct ScriptedRunner(pub(crate) Arc<World>);
 
@@ -62,7 +62,7 @@ impl Runner for ScriptedRunner {
     }
 }
 
-/// Takes what is written to the job, as soon as it comes.
+/// Reads the standard input of the job as soon as it comes.
 async fn read(world: &World, session: SessionId, job: JobId, input: Option<Input>) -> Infallible {
     if let Some(mut input) = input {
         while let Some(bytes) = input.next().await {
@@ -100,7 +100,7 @@ async fn play(world: &World, job: &RunnerJob) -> Exit {
                     checker.coverage.count("fault: runner panics");
                     checker.runs.panic(job.job);
                 }
-                // Without the hook that prints it.
+                // Unlike `panic!`, this does not run the hook that prints the panic.
                 std::panic::resume_unwind(Box::new("the script says so"));
             }
             "explain" => exit.message = Some("m".repeat(usize::try_from(number).unwrap_or(0))),
@@ -111,7 +111,7 @@ async fn play(world: &World, job: &RunnerJob) -> Exit {
     exit
 }
 
-/// Each result of a run is another one.
+/// Emits a result; the results of a run are all different.
 async fn say(world: &World, job: &RunnerJob, said: &mut u64, bytes: u64) {
     *said += 1;
     let content = "x".repeat(usize::try_from(bytes).unwrap_or(0));
@@ -123,7 +123,7 @@ async fn say(world: &World, job: &RunnerJob, said: &mut u64, bytes: u64) {
     }
 }
 
-/// Is ready when the job has to end.
+/// Ready when the job has to end.
 async fn interrupted(world: &World, job: &RunnerJob) {
     let stubborn = words(&job.statement).find(|(word, _)| *word == "stubborn");
     let wanted = stubborn.map_or(1, |(_, count)| count);
@@ -136,7 +136,7 @@ async fn interrupted(world: &World, job: &RunnerJob) {
                 Either::Right(_) => return,
             },
         };
-        // The engine does not know the job any more.
+        // The engine no longer knows the job.
         let Ok(cause) = received else {
             return;
         };
@@ -166,7 +166,7 @@ fn words(statement: &str) -> impl Iterator<Item = (&str, u64)> {
     })
 }
 
-/// A statement; `number` makes it unlike all others.
+/// A random statement, made unique by `number`.
 pub(crate) fn script(random: &mut Random, number: u64) -> String {
     let mut words = vec![];
     if random.once_in(10) {

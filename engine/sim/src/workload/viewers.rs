@@ -1,5 +1,4 @@
-//! Those who read: keen, slow, two at once, or gone without a word. Each answer is judged where it
-//! arrives.
+//! Viewers: fast, slow, two pulls at once, or gone without leaving. Each answer is checked on arrival.
 
 use crate::oracle::filter_of;
 use crate::world::{MIN_PAUSE, Random, World};
@@ -13,19 +12,19 @@ use std::time::Duration;
 
 type Key = (SessionId, ConsumerId);
 
-/// What became of a pull.
+/// How a pull ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PullOutcome {
     Records,
     Nothing,
-    /// There is nobody to pull for.
+    /// The consumer or its session is gone.
     Refused,
-    /// Another pull may get on.
+    /// It failed; another pull may succeed.
     Failed,
     EngineEnded,
 }
 
-/// A viewer, until its consumer or the engine is gone, or calm is asked for.
+/// One viewer, until its consumer or the engine is gone or the run is drained.
 pub(crate) async fn view(world: Arc<World>, engine: Engine, key: Key, mut random: Random) {
     let pause = random.pick([0, 0, 300, 4_000, 25_000]);
     let loyalty = if random.once_in(3) {
@@ -43,7 +42,7 @@ pub(crate) async fn view(world: Arc<World>, engine: Engine, key: Key, mut random
     }
 }
 
-/// One pull, or two at once, in some mood. Whether to go on.
+/// One pull, or two at once, with random options. Returns whether to go on.
 pub(crate) async fn pull_once(
     world: &World,
     engine: &Engine,
@@ -53,8 +52,8 @@ pub(crate) async fn pull_once(
     let wait = random.pick([0, 50, 2_000, 20_000, 100_000]);
     let wait = Duration::from_millis(wait);
     let limit = ReadLimit {
-        records: 1 + random.place(40),
-        bytes: random.place(4_000),
+        records: 1 + random.index(40),
+        bytes: random.index(4_000),
     };
     if random.once_in(10) {
         world.count("client: two pulls at once");
@@ -83,7 +82,7 @@ fn goes_on(got: PullOutcome) -> bool {
     !matches!(got, PullOutcome::Refused | PullOutcome::EngineEnded)
 }
 
-/// A pull, judged.
+/// A pull whose answer is checked.
 pub(crate) async fn pull(
     world: &World,
     engine: &Engine,
@@ -99,7 +98,7 @@ pub(crate) async fn pull(
         let checker = &mut *checker;
         checker.readers.begin_pull(key, since, wait, &checker.model)
     };
-    let open = Open { world, ticket };
+    let open = OpenRequest { world, ticket };
     let select = filter_of(consumer);
     let pulled = engine
         .pull(Pull {
@@ -167,8 +166,7 @@ pub(crate) async fn pull(
     got
 }
 
-/// A read from a sequence that the reader names, judged. The last sequence that it got, and
-/// whether there may be more.
+/// A read after a given sequence whose answer is checked. Returns the last sequence that it got.
 pub(crate) async fn read_along(
     world: &World,
     engine: &Engine,
@@ -182,7 +180,7 @@ pub(crate) async fn read_along(
         .checker()
         .readers
         .begin_read(session, after, since, wait);
-    let open = Open { world, ticket };
+    let open = OpenRequest { world, ticket };
     let read = engine.read(session, after, limit, wait).await;
     let (elapsed, step) = (world.clock.elapsed(), world.steps());
     let last = {
@@ -216,13 +214,13 @@ pub(crate) async fn read_along(
     read.map(|_| last)
 }
 
-/// A pull or a read that waits; dropped, it does not wait any more.
-struct Open<'a> {
+/// An open pull or read. Dropping it ends the wait.
+struct OpenRequest<'a> {
     world: &'a World,
     ticket: u64,
 }
 
-impl Drop for Open<'_> {
+impl Drop for OpenRequest<'_> {
     fn drop(&mut self) {
         let (progress, elapsed) = (self.world.clock.progress(), self.world.clock.elapsed());
         let mut checker = self.world.checker();

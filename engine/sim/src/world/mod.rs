@@ -1,4 +1,4 @@
-//! All that a run consists of beside the engine: tasks, time, chance, and who watches.
+//! What surrounds the engine in a run: tasks, time, randomness, the disk, and the checker.
 
 mod clock;
 mod disk;
@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// One run.
+/// The world of one run.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) executor: Arc<Executor>,
@@ -28,11 +28,11 @@ pub(crate) struct World {
     random: Mutex<Random>,
     checker: Mutex<Checker>,
     steps: AtomicU64,
-    /// The process is dead: nobody does anything any more.
+    /// The process is dead, and none of its tasks may do anything.
     is_crashed: AtomicBool,
-    /// No faults any more, and no new work.
+    /// No more faults, and no new work.
     is_draining: AtomicBool,
-    /// The operation of the disk at which the opening of the log is interrupted.
+    /// Disk operations left until the opening of the log is interrupted.
     opening: AtomicU64,
 }
 
@@ -50,12 +50,12 @@ impl World {
         })
     }
 
-    /// Draws from the seed.
+    /// Draws random values.
     pub(crate) fn draw<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
         draw(&mut self.random.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Who has seen everything. Never held while the engine does something.
+    /// The checker. The lock must not be held while the engine runs.
     pub(crate) fn checker(&self) -> MutexGuard<'_, Checker> {
         self.checker.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -81,7 +81,7 @@ impl World {
         self.is_draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the process is dead, or a promise was found broken.
+    /// Whether the process is dead or a promise was found broken.
     pub(crate) fn is_over(&self) -> bool {
         self.is_crashed() || self.checker().failure.is_some()
     }
@@ -95,7 +95,7 @@ impl World {
         self.note(format_args!("crash"));
     }
 
-    /// A new process.
+    /// Prepares for a new process.
     pub(crate) fn revive(&self) {
         let crashes = !self.is_draining() && self.draw(|random| random.once_in(CRASH_IN_RECOVERY));
         let last = self.draw(|random| random.below(RECOVERY));
@@ -104,7 +104,7 @@ impl World {
         self.is_crashed.store(false, Ordering::Relaxed);
     }
 
-    /// One poll of whatever was woken. False: nothing was.
+    /// Polls a task that was woken. Returns false if there is none.
     pub(crate) fn poll(&self) -> bool {
         let Some(polled) = self.executor.poll() else {
             return false;
@@ -125,13 +125,13 @@ impl World {
         true
     }
 
-    /// What the other threads do while one is blocked. Here, too, the process may die.
+    /// Runs other tasks while one is blocked in the disk. The process may die here.
     pub(crate) fn meanwhile(&self) {
         if self.is_over() {
             return;
         }
         if self.executor.live() == 0 {
-            // Nothing runs yet: the log is being opened.
+            // Without tasks, the log is being opened.
             if self.opening.fetch_sub(1, Ordering::Relaxed) == 0 {
                 self.count("fault: crash during recovery");
                 self.crash();
@@ -164,10 +164,10 @@ impl World {
     }
 }
 
-/// One in so many operations of the disk is the process's last.
+/// The process dies in one of this many disk operations.
 const CRASH: u64 = 400;
 
-/// One opening of the log in so many is interrupted, within so many operations of the disk.
+/// One opening of the log in `CRASH_IN_RECOVERY` is interrupted within `RECOVERY` disk operations.
 const CRASH_IN_RECOVERY: u64 = 4;
 const RECOVERY: u64 = 40;
 

@@ -1,11 +1,11 @@
-//! A log that tells the checker what it was given and how that went, before the engine knows.
+//! A log that reports every append to the checker before the engine learns of the result.
 
 use super::World;
 use rejoin_core::{CloseCause, Event, InterruptCause, LeaveCause, Outcome, Record};
 use rejoin_log::{AppendError, Log, LogReader};
 use std::sync::Arc;
 
-/// The real log, watched.
+/// The real log, observed.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     pub(crate) world: Arc<World>,
@@ -32,8 +32,8 @@ impl Log for Recorder {
         let checker = &mut *checker;
         match &appended {
             Ok(()) => {
-                let kept = checker.model.commit_pending();
-                checker.report(kept);
+                let committed = checker.model.commit_pending();
+                checker.report(committed);
                 for record in records {
                     let submitted = checker.runs.submit(record, &checker.model);
                     checker.report(submitted);
@@ -71,7 +71,7 @@ impl Log for Recorder {
     }
 }
 
-/// What the coverage calls it.
+/// The name of the event in the coverage.
 fn name(event: &Event) -> &'static str {
     match event {
         Event::ConsumerJoined { .. } => "event: consumer joined",
