@@ -68,7 +68,7 @@ impl Stocks {
         let stock = self.with(|stocks| stocks.get(&job.session).cloned());
         for (name, count) in stock.unwrap_or_default() {
             // Looking at the interrupts between two results is soon enough.
-            if job.interrupts.try_recv().is_ok() {
+            if job.interrupts.try_next().is_some() {
                 return failed(130, "interrupted");
             }
             let members = Map::from_iter([

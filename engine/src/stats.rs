@@ -1,16 +1,16 @@
-//! The engine's metrics: counted by atomic additions where things happen, read by [`Engine::stats`].
+//! The engine's metrics: atomic counters, read by [`Engine::stats`](crate::Engine::stats).
 //!
 //! Totals start at zero with each process. No decision depends on them.
 
-use crate::published::Published;
 use rejoin_core::{
-    CloseCause, Command, Event, LeaveCause, Outcome, Record, Rejection, RejectionKind,
+    CloseCause, Command, Event, LeaveCause, Outcome, Record, Rejection, RejectionKind, Views,
 };
 use rejoin_metrics::{Counter, Gauge, Histogram, HistogramSnapshot};
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
-/// The engine's numbers at one time. Totals are since the engine was started.
+/// The engine's metrics at one moment. Totals are since the engine was started.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stats {
@@ -46,55 +46,66 @@ pub struct Stats {
     pub refused: Totals<CommandKind>,
     /// Commands that the state refused, by reason: [`Rejection::code`].
     pub rejections: Totals<RejectionKind>,
-    /// Requests that wait to be decided.
+    /// Requests that wait for the sequencer.
     pub queue: u64,
-    /// How many may.
+    /// How many may wait.
     pub queue_limit: u64,
-    /// Requests that found the queue full.
+    /// Requests that were refused because the queue was full.
     pub overloaded: u64,
     /// Pulls that are open.
     pub pulls: u64,
-    /// About the bytes of recent records in memory.
+    /// The approximate size of the recent records in memory, in bytes.
     pub recent_bytes: u64,
-    /// How many bytes they may have.
+    /// The limit of `recent_bytes`.
     pub recent_limit: u64,
     /// Reads of records that were served from memory.
     pub recent_hits: u64,
-    /// Reads of records that the log had to be asked for.
+    /// Reads of records that had to be served from the log.
     pub recent_misses: u64,
-    /// Whether it takes commands.
+    /// Whether the engine takes commands.
     pub status: EngineStatus,
 }
 
-/// How far an engine has come.
+/// Whether an engine takes commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineStatus {
     /// It takes commands.
     Running,
-    /// It was told to end, takes no more jobs, and waits for those that run.
+    /// It is shutting down: it takes no more jobs, and waits for those that run.
     ShuttingDown,
-    /// It has ended, for whatever reason.
+    /// It has ended, by a shutdown or by a failure.
     Stopped,
 }
 
-/// Where the engine counts.
+/// What is not counted but read from the engine's parts, for [`Counts::read`].
+pub(crate) struct Current {
+    /// Open sessions.
+    pub(crate) sessions: usize,
+    /// Bytes of recent records in memory, and their limit.
+    pub(crate) recent_bytes: (u64, u64),
+    /// Requests that wait, and how many may.
+    pub(crate) queue: (usize, usize),
+    pub(crate) status: EngineStatus,
+}
+
+/// The engine's counters.
 #[derive(Debug)]
 pub(crate) struct Counts {
-    /// Consumers that there were when the engine was started.
+    /// Consumers that the log had when the engine was started.
     consumers_at_start: u64,
     sessions_created: Counter,
-    sessions_closed: Counters<CloseCause>,
+    sessions_closed: Counters<CloseCause, { CloseCause::ALL.len() }>,
     consumers_joined: Counter,
-    consumers_left: Counters<LeaveCause>,
+    consumers_left: Counters<LeaveCause, { LeaveCause::ALL.len() }>,
     jobs_submitted: Counter,
-    jobs_finished: Counters<Outcome>,
+    jobs_finished: Counters<Outcome, { Outcome::ALL.len() }>,
     results: Counter,
     result_bytes: Counter,
     records: Counter,
     batches: Histogram,
-    accepted: Counters<CommandKind>,
-    refused: Counters<CommandKind>,
-    rejections: Counters<RejectionKind>,
+    accepted: Counters<CommandKind, { CommandKind::ALL.len() }>,
+    refused: Counters<CommandKind, { CommandKind::ALL.len() }>,
+    rejections: Counters<RejectionKind, { RejectionKind::ALL.len() }>,
     pub(crate) overloaded: Counter,
     pub(crate) pulls: Gauge,
     pub(crate) recent_hits: Counter,
@@ -102,10 +113,13 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// All counters at zero, with the number of consumers that the log already has.
-    pub(crate) fn new(consumers_at_start: u64) -> Self {
+    /// All counters at zero. `views` are those at the start of the engine.
+    pub(crate) fn new(views: &Views) -> Self {
+        let consumers = views
+            .open_sessions()
+            .map(|session| session.consumers().count() as u64);
         Self {
-            consumers_at_start,
+            consumers_at_start: consumers.sum(),
             sessions_created: Counter::default(),
             sessions_closed: Counters::new(),
             consumers_joined: Counter::default(),
@@ -126,15 +140,15 @@ impl Counts {
         }
     }
 
-    /// A batch was appended.
-    pub(crate) fn batch(&self, records: usize) {
-        let records = u64::try_from(records).unwrap_or(u64::MAX);
-        self.batches.observe(records);
-        self.records.add(records);
+    /// A batch of records was appended.
+    pub(crate) fn batch(&self, records: &[Arc<Record>]) {
+        let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
+        self.batches.observe(count);
+        self.records.add(count);
+        records.iter().for_each(|record| self.record(record));
     }
 
-    /// A durable record.
-    pub(crate) fn record(&self, record: &Record) {
+    fn record(&self, record: &Record) {
         match &record.event {
             Event::SessionCreated { .. } => self.sessions_created.inc(),
             Event::SessionClosed { cause } => self.sessions_closed.inc(*cause),
@@ -161,14 +175,14 @@ impl Counts {
         }
     }
 
-    pub(crate) fn read(&self, published: &Published, queue: (usize, usize)) -> Stats {
-        let (recent_bytes, recent_limit) = published.recent_bytes();
+    pub(crate) fn read(&self, now: Current) -> Stats {
+        let (recent_bytes, recent_limit) = now.recent_bytes;
         let left = self.consumers_left.read();
         let finished = self.jobs_finished.read();
         let joined = self.consumers_at_start + self.consumers_joined.get();
         let submitted = self.jobs_submitted.get();
         Stats {
-            sessions: published.view(|views| views.open_count()) as u64,
+            sessions: now.sessions as u64,
             sessions_created: self.sessions_created.get(),
             sessions_closed: self.sessions_closed.read(),
             consumers: joined.saturating_sub(left.sum()),
@@ -184,20 +198,20 @@ impl Counts {
             accepted: self.accepted.read(),
             refused: self.refused.read(),
             rejections: self.rejections.read(),
-            queue: queue.0 as u64,
-            queue_limit: queue.1 as u64,
+            queue: now.queue.0 as u64,
+            queue_limit: now.queue.1 as u64,
             overloaded: self.overloaded.get(),
             pulls: self.pulls.get(),
             recent_bytes,
             recent_limit,
             recent_hits: self.recent_hits.get(),
             recent_misses: self.recent_misses.get(),
-            status: published.status(),
+            status: now.status,
         }
     }
 }
 
-/// Which command it is.
+/// The kind of a [`Command`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandKind {
     /// [`Command::CreateSession`].
@@ -239,7 +253,7 @@ pub enum CommandKind {
 }
 
 impl CommandKind {
-    /// Every one, in the order of their declaration.
+    /// All, in the order of their declaration.
     pub const ALL: [Self; 18] = [
         Self::CreateSession,
         Self::JoinSession,
@@ -309,11 +323,11 @@ impl CommandKind {
     }
 }
 
-/// What a total is counted by: a small enum whose variants have names.
+/// A label of a metric: a small enum whose variants have names.
 ///
 /// Invariant: `ALL[label as usize]` is `label`.
 pub trait Label: Copy + PartialEq + fmt::Debug + 'static {
-    /// Every one, in the order of their declaration.
+    /// All, in the order of their declaration.
     const LABELS: &'static [Self];
 
     /// Its index in `LABELS`.
@@ -380,15 +394,15 @@ impl<L: Label> Totals<L> {
 
 /// One counter for each label.
 #[derive(Debug)]
-struct Counters<L> {
-    counters: Box<[Counter]>,
+struct Counters<L, const N: usize> {
+    counters: [Counter; N],
     label: PhantomData<L>,
 }
 
-impl<L: Label> Counters<L> {
+impl<L: Label, const N: usize> Counters<L, N> {
     fn new() -> Self {
         Self {
-            counters: L::LABELS.iter().map(|_| Counter::default()).collect(),
+            counters: std::array::from_fn(|_| Counter::default()),
             label: PhantomData,
         }
     }
@@ -438,7 +452,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_counted_by_kind_and_by_reason() {
-        let counts = Counts::new(0);
+        let counts = Counts::new(&Views::default());
         let kind = CommandKind::InterruptAll;
         counts.decided(kind, &Err::<(), _>(Rejection::JobNotFound(JobId(1))));
         counts.decided(kind, &Ok(()));

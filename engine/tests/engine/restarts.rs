@@ -117,8 +117,8 @@ pub(crate) async fn a_shutdown_interrupts_what_runs_and_waits_for_it(world: Worl
     assert!(poll_immediate(&mut pull).await.is_none());
     let end = async {
         assert_eq!(
-            puppet.job.interrupts.recv().await,
-            Ok(InterruptCause::Shutdown)
+            puppet.job.interrupts.next().await,
+            Some(InterruptCause::Shutdown)
         );
         puppet.emit("last words").await;
         puppet.exit(0);

@@ -23,9 +23,9 @@ impl Runner for Script {
             let (word, rest) = statement.split_once(' ').unwrap_or((&statement, ""));
             let status = match word {
                 "exit" => rest.parse().unwrap_or(2),
-                "hold" => match interrupts.recv().await {
-                    Ok(_) => 130,
-                    Err(_) => 1,
+                "hold" => match interrupts.next().await {
+                    Some(_) => 130,
+                    None => 1,
                 },
                 _ => {
                     let members = Map::from_iter([("content".into(), json!(rest))]);

@@ -130,14 +130,14 @@ async fn interrupted(world: &World, job: &RunnerJob) {
     let mut grace = None;
     for _ in 0..wanted {
         let received = match &mut grace {
-            None => job.interrupts.recv().await,
-            Some(grace) => match select(pin!(job.interrupts.recv()), grace).await {
+            None => job.interrupts.next().await,
+            Some(grace) => match select(pin!(job.interrupts.next()), grace).await {
                 Either::Left((received, _)) => received,
                 Either::Right(_) => return,
             },
         };
         // The engine no longer knows the job.
-        let Ok(cause) = received else {
+        let Some(cause) = received else {
             return;
         };
         let mut checker = world.checker();

@@ -230,7 +230,7 @@ impl Runner for Script {
                 // Until it is told to end.
                 "hold" => {
                     let _ = result(json!("held")).await;
-                    let _ = job.interrupts.recv().await;
+                    let _ = job.interrupts.next().await;
                     status = 130;
                 }
                 // Until the server is gone, whoever tells it to end.
@@ -239,7 +239,7 @@ impl Runner for Script {
                 "flood" => {
                     for number in 0..rest.parse().unwrap() {
                         let content = json!(format!("{number} {}", "x".repeat(100_000)));
-                        if result(content).await.is_err() || !job.interrupts.is_empty() {
+                        if result(content).await.is_err() || job.interrupts.try_next().is_some() {
                             break;
                         }
                     }

@@ -165,7 +165,7 @@ impl Runner for Scripted {
         Box::pin(async move {
             let interrupts = job.interrupts.clone();
             let work = pin!(play(job));
-            match select(work, pin!(interrupts.recv())).await {
+            match select(work, pin!(interrupts.next())).await {
                 Either::Left((exit, _)) => exit,
                 Either::Right(_) => Exit {
                     status: 130,

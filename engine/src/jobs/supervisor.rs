@@ -1,10 +1,10 @@
 //! Executes effects: starts jobs on their runners, passes interrupts on, releases sessions.
 
-use crate::builtin::Builtin;
-use crate::input::{Input, Inputs};
-use crate::runner::{Exit, Reporter, Runner, RunnerJob};
-use crate::{Runtime, limits};
-use async_channel::{Sender, TrySendError};
+use crate::Runtime;
+use crate::jobs::builtin::Builtin;
+use crate::jobs::runner::{Exit, Interrupter, Interrupts, Reporter, Runner, RunnerJob};
+use crate::jobs::stdin::{Input, Inputs};
+use async_channel::Sender;
 use futures::FutureExt;
 use rejoin_core::{Command, Effect, Event, InterruptCause, JobId, JobSlot, Record, SessionId};
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub(crate) struct Supervisor {
     builtin: Arc<Builtin>,
     reports: Sender<Command>,
     inputs: Arc<Inputs>,
-    running: BTreeMap<JobId, Sender<InterruptCause>>,
+    running: BTreeMap<JobId, Interrupter>,
 }
 
 impl Supervisor {
@@ -88,8 +88,8 @@ impl Supervisor {
         slot: JobSlot,
         input: Option<Input>,
     ) {
-        let (interrupt, interrupts) = async_channel::bounded(limits::INTERRUPTS);
-        self.running.insert(job, interrupt);
+        let (interrupter, interrupts) = Interrupts::channel();
+        self.running.insert(job, interrupter);
         let reporter = Reporter::new(session, job, self.reports.clone());
         let runner = match self.services.get(service) {
             _ if Builtin::knows(&statement) => Some(self.builtin.clone() as Arc<dyn Runner>),
@@ -137,13 +137,8 @@ impl Supervisor {
     }
 
     fn interrupt(&self, job: JobId, cause: InterruptCause) {
-        match self
-            .running
-            .get(&job)
-            .map(|interrupts| interrupts.try_send(cause))
-        {
-            // The runner has enough interrupts waiting, or is ending already.
-            Some(Ok(()) | Err(TrySendError::Full(_) | TrySendError::Closed(_))) | None => {}
+        if let Some(interrupter) = self.running.get(&job) {
+            interrupter.interrupt(cause);
         }
     }
 

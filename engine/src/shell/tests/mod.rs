@@ -1,17 +1,21 @@
 //! Whole jobs with the real `sh`, each test on smol and on tokio. No wait is without a bound.
 
-mod carry;
 #[cfg(target_os = "linux")]
 mod end;
 mod output;
+mod session_env;
 
 use super::{ShellRunner, ShellSettings};
-use crate::{Exit, Reporter, Runner, RunnerJob, Runtime, SmolRuntime};
-use async_channel::{Receiver, Sender};
+use crate::{
+    Exit, Interrupter, Interrupts, Reporter, Runner, RunnerJob, RunnerReport, Runtime, SmolRuntime,
+};
+use async_channel::Receiver;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt;
 use futures::future::{BoxFuture, Either, select};
-use rejoin_core::{Command, InterruptCause, JobId, JobSlot, SessionId, Timestamp};
+use futures::stream::BoxStream;
+use rejoin_core::{InterruptCause, JobId, JobSlot, SessionId, Timestamp};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -92,21 +96,21 @@ impl Server {
         statement: &str,
     ) -> (BoxFuture<'static, Exit>, Job) {
         let job = JobId(self.last_job.fetch_add(1, Ordering::SeqCst) + 1);
-        let (reports, reported) = async_channel::bounded(4);
-        let (interrupt, interrupts) = async_channel::unbounded();
+        let (reporter, reports) = Reporter::channel(SESSION, job, 4);
+        let (interrupter, interrupts) = Interrupts::channel();
         let run = runner.run(RunnerJob {
             session: SESSION,
             job,
             slot,
             statement: statement.into(),
-            reporter: Reporter::new(SESSION, job, reports),
+            reporter,
             interrupts,
             input: None,
         });
         let job = Job {
             job,
-            reported,
-            interrupt,
+            reports,
+            interrupter,
             exit: None,
             said: Said::default(),
         };
@@ -139,8 +143,8 @@ impl Server {
 /// A running job.
 struct Job {
     job: JobId,
-    reported: Receiver<Command>,
-    interrupt: Sender<InterruptCause>,
+    reports: BoxStream<'static, RunnerReport>,
+    interrupter: Interrupter,
     exit: Option<Receiver<Exit>>,
     said: Said,
 }
@@ -172,7 +176,7 @@ impl Said {
 
 impl Job {
     fn interrupt(&self, cause: InterruptCause) {
-        self.interrupt.try_send(cause).unwrap();
+        self.interrupter.interrupt(cause);
     }
 
     /// Reads on until the standard output ends so, and gives all of it.
@@ -192,14 +196,13 @@ impl Job {
     }
 
     async fn read(&mut self) -> bool {
-        let result = match self.reported.recv().await {
-            Ok(Command::ReportResult { result, .. }) => result,
-            Ok(Command::ReportStarted { job, .. }) => {
-                assert_eq!((job, self.said.results.len()), (self.job, 0));
+        let result = match self.reports.next().await {
+            Some(RunnerReport::Result(result)) => result,
+            Some(RunnerReport::Started) => {
+                assert_eq!(self.said.results.len(), 0);
                 return true;
             }
-            Ok(other) => panic!("{other:?}"),
-            Err(_) => return false,
+            None => return false,
         };
         let value: serde_json::Value = serde_json::from_str(&result).unwrap();
         assert_eq!(*value.to_string(), *result, "keys in order, no spaces");

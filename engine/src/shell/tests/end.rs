@@ -2,6 +2,7 @@
 
 use super::{SESSION, SLEEP, Server, on_each_runtime, on_each_runtime_with, within};
 use crate::{Runner, ShellSettings};
+use futures::StreamExt;
 use futures::future::select;
 use rejoin_core::{InterruptCause, JobSlot};
 use std::pin::pin;
@@ -205,14 +206,14 @@ fn a_release_ends_jobs_that_nobody_interrupted() {
 #[test]
 fn a_job_does_not_start_in_a_released_session() {
     on_each_runtime_with(quick, async |server| {
-        let (run, job) = server.job(&server.runner, JobSlot::Foreground, "echo no");
+        let (run, mut job) = server.job(&server.runner, JobSlot::Foreground, "echo no");
         let release = server.runner.release(SESSION);
         let exit = within(run).await;
         assert_eq!(
             exit.message.as_deref(),
             Some("not started: its session is closed")
         );
-        assert!(job.reported.is_empty());
+        assert_eq!(job.reports.next().await, None, "nothing was reported");
         within(release).await;
     });
 }
@@ -233,7 +234,7 @@ fn a_release_leaves_other_sessions_alone() {
             .clone()
             .of_session(other);
         assert_eq!(
-            super::super::marked::end_all(&mark, &server.runtime).await,
+            super::super::process_sweep::end_all(&mark, &server.runtime).await,
             0
         );
         assert!(job.exit.as_ref().unwrap().is_empty());
