@@ -24,42 +24,20 @@ const EDGES: [(&str, &[&str]); 16] = [
     ("rejoin-accounts", &["rejoin-http"]),
     (
         "rejoin-arthas",
-        &[
-            "rejoin-core",
-            "rejoin-log",
-            "rejoin-engine",
-            "rejoin-http",
-            "rejoin-accounts",
-        ],
+        &["rejoin-engine", "rejoin-http", "rejoin-accounts"],
     ),
     ("rejoin-console", &["rejoin-http"]),
     (
         "rejoin-doris",
-        &[
-            "rejoin-core",
-            "rejoin-engine",
-            "rejoin-http",
-            "rejoin-accounts",
-        ],
+        &["rejoin-engine", "rejoin-http", "rejoin-accounts"],
     ),
     (
         "rejoin-maxscale",
-        &[
-            "rejoin-core",
-            "rejoin-engine",
-            "rejoin-http",
-            "rejoin-accounts",
-        ],
+        &["rejoin-engine", "rejoin-http", "rejoin-accounts"],
     ),
     (
         "rejoin-native",
-        &[
-            "rejoin-core",
-            "rejoin-log",
-            "rejoin-engine",
-            "rejoin-http",
-            "rejoin-accounts",
-        ],
+        &["rejoin-engine", "rejoin-http", "rejoin-accounts"],
     ),
     (
         "rejoin-admin",
