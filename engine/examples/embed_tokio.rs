@@ -69,7 +69,7 @@ async fn watch(session: Session) -> Result<String, PullError> {
 
 /// tokio behind the engine's `Runtime` trait.
 #[derive(Debug)]
-struct TokioRuntime(Handle);
+pub(crate) struct TokioRuntime(pub(crate) Handle);
 
 impl Runtime for TokioRuntime {
     #[expect(
