@@ -111,17 +111,17 @@ const OF_THE_LOG: &str = "\
 
 /// All dependencies of the engine without its features.
 const OF_THE_ENGINE: &str = "\
-    async-channel cfg-if concurrent-queue crc32c crossbeam-utils event-listener \
+    async-channel concurrent-queue crc32c crossbeam-utils event-listener \
     event-listener-strategy futures futures-channel futures-core futures-io futures-macro \
-    futures-sink futures-task futures-util getrandom itoa libc memchr once_cell parking \
+    futures-sink futures-task futures-util itoa memchr once_cell parking \
     pin-project-lite proc-macro2 quote rejoin-core rejoin-log rejoin-metrics serde_core serde_json slab syn \
-    thiserror thiserror-impl tracing tracing-core unicode-ident uuid zmij";
+    thiserror thiserror-impl tracing tracing-core unicode-ident zmij";
 
 /// What its features `smol` and `shell` add.
 const OF_ITS_FEATURES: &str = "\
     async-executor async-fs async-io async-lock async-net async-process async-signal async-task \
-    atomic-waker base64 bitflags blocking errno fastrand futures-lite linux-raw-sys piper \
-    polling rustix signal-hook-registry smol";
+    atomic-waker base64 bitflags blocking cfg-if errno fastrand futures-lite getrandom libc \
+    linux-raw-sys piper polling rustix signal-hook-registry smol";
 
 /// Public types that may share a name, with the reason.
 const SAME_NAME: [(&str, &str); 4] = [
