@@ -102,6 +102,8 @@ impl Runtime for TokioRuntime {
     }
 
     fn random(&self) -> [u8; 16] {
-        uuid::Uuid::new_v4().into_bytes()
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).expect("the system has random bytes");
+        bytes
     }
 }

@@ -202,11 +202,7 @@ impl Engine {
         if !self.services.contains_key(&service) {
             return Err(CommandError::NoSuchService(service));
         }
-        let session = SessionId::from_bytes(
-            uuid::Builder::from_random_bytes(self.runtime().random())
-                .into_uuid()
-                .into_bytes(),
-        );
+        let session = SessionId::from_random(self.runtime().random());
         let consumer = new
             .reads
             .then(|| (self.runtime().random(), self.config.consumer_timeout));
