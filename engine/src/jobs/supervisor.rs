@@ -126,7 +126,7 @@ impl Supervisor {
             };
             let exit = exit.unwrap_or_else(|_| {
                 tracing::error!(%session, %job, "the runner of a job panicked");
-                let message = Some("the job's runner failed; the server's log says how".into());
+                let message = Some("the job's runner failed; see the server's log".into());
                 Exit {
                     status: NOT_RUN,
                     message,
@@ -148,7 +148,7 @@ impl Supervisor {
         };
         match catch_unwind(AssertUnwindSafe(|| runner.release(session))) {
             Ok(release) => self.runtime.spawn(release),
-            Err(_) => tracing::error!(%session, "the runner of a session panicked at its end"),
+            Err(_) => tracing::error!(%session, "the runner panicked when the session was closed"),
         }
     }
 }

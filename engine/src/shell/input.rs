@@ -10,7 +10,7 @@ pub(super) async fn feed(mut stdin: ChildStdin, mut input: Input) {
     while let Some(bytes) = input.next().await {
         // A job need not read: that its input is closed is its own affair.
         if let Err(error) = stdin.write_all(&bytes).await {
-            tracing::debug!(%error, "a job reads no more");
+            tracing::debug!(%error, "a job closed its input");
             return;
         }
     }

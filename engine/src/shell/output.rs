@@ -37,7 +37,7 @@ pub(super) async fn pump(
             Some(Ok(0)) => return tell(&chunk[..held], stream, reporter).await,
             Some(Ok(count)) => held += count,
             Some(Err(error)) => {
-                tracing::warn!(%error, stream, "the output of a job cannot be read further");
+                tracing::warn!(%error, stream, "cannot read the output of a job");
                 return tell(&chunk[..held], stream, reporter).await;
             }
             None => {}

@@ -81,7 +81,9 @@ impl Group {
             // Refused where all that is left is zombies or other users' processes: nothing that
             // could be done about either.
             if let Err(error) = kill_process_group(self.leader, signal) {
-                tracing::debug!(group = ?self.leader, ?signal, %error, "signal not sent");
+                let group = self.leader.as_raw_nonzero();
+                let signal = signal.as_raw();
+                tracing::debug!(%group, signal, %error, "cannot signal a process group");
             }
         }
     }
@@ -148,7 +150,7 @@ fn reaped(child: &mut Child) -> BoxFuture<'static, ()> {
     let status = child.status();
     Box::pin(async move {
         if let Err(error) = status.await {
-            tracing::warn!(%error, "the end of a shell was not seen");
+            tracing::warn!(%error, "cannot wait for a shell to exit");
         }
     })
 }

@@ -103,7 +103,10 @@ mod linux {
             let gone = join_all(found.into_iter().map(|(_, opened)| gone(opened)));
             select(gone, runtime.timer(PATIENCE)).await;
         }
-        tracing::warn!(found = ended.len(), "some processes do not end");
+        tracing::warn!(
+            killed = ended.len(),
+            "some processes still run after SIGKILL"
+        );
         ended.len()
     }
 
@@ -122,7 +125,7 @@ mod linux {
         let listed = match fs::read_dir("/proc") {
             Ok(listed) => listed,
             Err(error) => {
-                tracing::warn!(%error, "cannot look for processes");
+                tracing::warn!(%error, "cannot list the processes in /proc");
                 return search;
             }
         };

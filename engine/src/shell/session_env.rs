@@ -100,13 +100,13 @@ impl Store {
             Ok(bytes) => bytes,
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    tracing::warn!(%session, %error, "where the session stood cannot be read");
+                    tracing::warn!(%session, %error, "cannot read the session's directory and variables; starting from the defaults");
                 }
                 return ShellEnv::start();
             }
         };
         ShellEnv::decode(&bytes).unwrap_or_else(|| {
-            tracing::warn!(%session, "where the session stood is not legible");
+            tracing::warn!(%session, "the file with the session's directory and variables is damaged; starting from the defaults");
             ShellEnv::start()
         })
     }
@@ -293,7 +293,7 @@ fn remove(file: &Path) {
     if let Err(error) = fs::remove_file(file)
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::warn!(file = %file.display(), %error, "cannot remove a file");
+        tracing::warn!(file = %file.display(), %error, "cannot remove a file of a session");
     }
 }
 
