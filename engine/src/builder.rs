@@ -2,13 +2,14 @@
 
 use crate::engine::Engine;
 use crate::error::OpenError;
-use crate::recovered_state::RecoveredState;
-use crate::runner::{Exit, Runner, RunnerHost, RunnerJob};
+use crate::jobs::runner::{Exit, Runner, RunnerHost, RunnerJob};
+use crate::offline::recovered_state::RecoveredState;
 use crate::{Config, Runtime, Services, compaction};
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
+use rejoin_core::Projection;
 use rejoin_log::disk::Directory;
-use rejoin_log::segment::{Compactor, LogId, LogMetrics, OpenReport, Options, Replay, SegmentLog};
+use rejoin_log::segment::{Compactor, LogId, LogMetrics, OpenOptions, OpenReport, Options, Replay};
 use rejoin_log::{Log, MemoryLog};
 use std::fmt;
 use std::path::PathBuf;
@@ -56,7 +57,7 @@ type OpenLog = dyn FnOnce(&mut dyn Replay) -> Result<Box<dyn Log>, OpenError> + 
 /// A log that was read.
 struct OpenedLog {
     log: Box<dyn Log>,
-    recovered: RecoveredState,
+    projection: Projection,
     segments: Option<Segments>,
 }
 
@@ -187,12 +188,12 @@ impl EngineBuilder {
         });
         let OpenedLog {
             log,
-            recovered,
+            projection,
             segments,
         } = opened.await?;
 
         if config.read_only && services.is_empty() {
-            let sessions = recovered.state().sessions();
+            let sessions = projection.state().sessions();
             let names = sessions.map(|(_, session)| session.service().clone());
             services.extend(names.map(|name| (name, Arc::new(RunsNothing) as Arc<dyn Runner>)));
         } else if !config.read_only {
@@ -200,7 +201,7 @@ impl EngineBuilder {
                 runtime: runtime.clone(),
                 directory: runner_directory,
                 log: segments.as_ref().map(|segments| segments.id.to_string()),
-                open_sessions: recovered.state().sessions().map(|(id, _)| id).collect(),
+                open_sessions: projection.state().sessions().map(|(id, _)| id).collect(),
             };
             for (service, runner) in &services {
                 let prepared = runner.prepare(host.clone()).await;
@@ -218,7 +219,7 @@ impl EngineBuilder {
         let starting = runtime.clone();
         let is_read_only = config.read_only;
         let engine = on_thread(&runtime, "rejoin-start", move || {
-            Engine::start(config, starting, log, recovered, services, metrics)
+            Engine::start(config, starting, log, projection, services, metrics)
         });
         let engine = engine.await?;
         if let Some(compactor) = compactor.filter(|_| !is_read_only) {
@@ -243,51 +244,60 @@ fn open_log(
     options: Options,
     new_id: LogId,
 ) -> Result<OpenedLog, OpenError> {
-    let mut recovered = RecoveredState::new(config);
-    let (log, segments): (Box<dyn Log>, _) = match source {
-        Source::Memory => (Box::new(MemoryLog::new()), None),
-        Source::Log(open) => (open(&mut recovered)?, None),
+    let opened = |log, projection, segments| OpenedLog {
+        log,
+        projection,
+        segments,
+    };
+    match source {
+        Source::Memory => {
+            let projection = Projection::new(config.limits);
+            Ok(opened(Box::new(MemoryLog::new()), projection, None))
+        }
+        Source::Log(open) => {
+            let mut recovered = RecoveredState::new(config);
+            let log = open(&mut recovered)?;
+            Ok(opened(log, recovered.into_projection()?, None))
+        }
         Source::Directory(directory) => {
-            let (log, recovery) =
-                SegmentLog::open_replaying(&directory, new_id, options, &mut recovered)?;
-            log_recovery(&recovery, &recovered);
+            let (log, projection, report) = OpenOptions::directory(directory, new_id)
+                .options(options)
+                .limits(config.limits)
+                .open()?
+                .into_parts();
+            log_report(&report, &projection);
             let segments = Segments {
                 id: log.id(),
                 compactor: log.compactor(),
                 metrics: log.numbers(),
             };
-            (Box::new(log), Some(segments))
+            Ok(opened(Box::new(log), projection, Some(segments)))
         }
         Source::ReadOnly(directory) => {
-            let (log, recovery) = SegmentLog::open_replaying_read_only(&directory, &mut recovered)?;
-            if recovery.segments == 0 && !directory.join(Directory::LOCK).exists() {
+            let (log, projection, report) = OpenOptions::read_only(&directory)
+                .limits(config.limits)
+                .open()?
+                .into_parts();
+            if report.segments == 0 && !directory.join(Directory::LOCK).exists() {
                 return Err(OpenError::NoLog(directory));
             }
-            log_recovery(&recovery, &recovered);
-            (Box::new(log), None)
+            log_report(&report, &projection);
+            Ok(opened(Box::new(log), projection, None))
         }
-    };
-    match recovered.violation() {
-        Some(violation) => Err(OpenError::Invalid(violation)),
-        None => Ok(OpenedLog {
-            log,
-            recovered,
-            segments,
-        }),
     }
 }
 
-fn log_recovery(recovery: &OpenReport, recovered: &RecoveredState) {
-    for skipped in &recovery.skipped_snapshots {
+fn log_report(report: &OpenReport, projection: &Projection) {
+    for skipped in &report.skipped_snapshots {
         let (file, reason) = (skipped.file.display(), &skipped.reason);
         tracing::warn!(%file, reason, "ignored an unusable snapshot: the records are complete");
     }
-    if let Some(torn) = &recovery.torn {
+    if let Some(torn) = &report.torn {
         let (file, byte) = (torn.file.display(), torn.byte);
         tracing::warn!(%file, byte, "left out the torn end of the log, which was never acknowledged");
     }
-    let sessions = recovered.views().open_count();
-    let (records, replayed) = (recovery.records, recovered.records());
+    let sessions = projection.views().open_count();
+    let (records, replayed) = (report.records, report.replayed);
     tracing::info!("opened the log: {sessions} sessions, {records} records ({replayed} replayed)");
 }
 

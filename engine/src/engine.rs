@@ -1,27 +1,26 @@
 //! The engine's handle: what clients and frontends may ask for.
 
-use crate::activity::Activity;
 use crate::builder::EngineBuilder;
-use crate::builtin::Builtin;
+use crate::committed::Committed;
+use crate::committed::log_reads::LogReadQueue;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
-use crate::input::Inputs;
-use crate::permission::Permission;
-use crate::published::Published;
-use crate::pull::{Pull, Pulled, Puller};
-use crate::reading::Reading;
-use crate::recovered_state::RecoveredState;
+use crate::jobs::builtin::Builtin;
+use crate::jobs::stdin::Inputs;
+use crate::jobs::supervisor::{Services, Supervisor};
+use crate::liveness::Liveness;
+use crate::pull::{Pull, Pulled};
+use crate::read_only_gate::ReadOnlyGate;
 use crate::request::{JobAck, NewJob, NewSession};
 use crate::sequencer::{Request, Sequencer};
 use crate::session::Session;
-use crate::stats::Stats;
-use crate::supervisor::{Services, Supervisor};
+use crate::stats::{Counts, Current, Stats};
 use crate::{Config, Runtime, limits};
 use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
 use futures::future::{pending, select};
 use rejoin_core::{
-    CloseCause, Command, ConsumerId, CreateSession, Event, JobId, LossCause, Record, Rejection,
-    Sequence, SessionId, SessionView, State, SubmitJob, Views,
+    CloseCause, Command, ConsumerId, CreateSession, Event, JobId, LossCause, Projection, Record,
+    Rejection, Sequence, SessionId, SessionView, SubmitJob, Views,
 };
 use rejoin_log::segment::{LogMetrics, Replay};
 use rejoin_log::{Log, ReadLimit};
@@ -34,13 +33,17 @@ use std::time::Duration;
 /// the last is dropped, the engine ends. The [crate's page](crate) begins with an example.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    config: Arc<Config>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) runtime: Arc<dyn Runtime>,
     services: Arc<Services>,
-    pub(crate) puller: Puller,
+    pub(crate) committed: Arc<Committed>,
+    pub(crate) liveness: Arc<Liveness>,
+    pub(crate) log_reads: LogReadQueue,
+    pub(crate) counts: Arc<Counts>,
     pub(crate) requests: Sender<Request>,
     inputs: Arc<Inputs>,
     pub(crate) end: Sender<()>,
-    permission: Arc<Permission>,
+    gate: Arc<ReadOnlyGate>,
     log_metrics: Option<Arc<LogMetrics>>,
 }
 
@@ -77,23 +80,20 @@ impl Engine {
         EngineBuilder::on_log(open)
     }
 
-    /// Starts an engine on a log that was just replayed into `recovered`. Jobs that the log says
-    /// are running are finished as lost, durably, before this returns. Blocks for that append.
+    /// Starts an engine on a log that was just folded into `projection`. Jobs that the log says are
+    /// running are finished as lost, durably, before this returns. Blocks for that append.
     pub(crate) fn start(
         config: Config,
         runtime: Arc<dyn Runtime>,
         mut log: Box<dyn Log>,
-        recovered: RecoveredState,
+        projection: Projection,
         services: Services,
         log_metrics: Option<Arc<LogMetrics>>,
     ) -> Result<Self, OpenError> {
-        if let Some(violation) = recovered.violation() {
-            return Err(OpenError::Invalid(violation));
-        }
-        let (mut state, mut views): (State, Views) = recovered.into_parts();
+        let (mut state, mut views) = projection.into_parts();
         let resumed = state
             .step(runtime.now(), Command::Resume)
-            .expect("nothing speaks against resuming");
+            .expect("resuming is never rejected");
         let resumed: Vec<_> = resumed
             .into_iter()
             .map(|step| Arc::new(step.record))
@@ -101,51 +101,52 @@ impl Engine {
         log.append(&resumed)?;
         resumed.iter().for_each(|record| views.apply(record));
 
-        let (requests, inbox) = async_channel::bounded(config.queue);
-        let (reporter, reports) = async_channel::bounded(limits::REPORTS);
+        let (requests, request_inbox) = async_channel::bounded(config.queue);
+        let (report_sender, reports) = async_channel::bounded(limits::REPORTS);
         let (end, end_inbox) = async_channel::bounded(1);
-        let published = Arc::new(Published::new(views, config.recent_bytes));
-        let activity = Arc::new(Activity::new(runtime.clone(), published.clone()));
-        activity.stamp(state.last_at());
-        let reading = Reading::start(&runtime, published.clone(), log.reader());
+        let counts = Arc::new(Counts::new(&views));
+        let committed = Arc::new(Committed::new(views, config.recent_bytes));
+        let liveness = Arc::new(Liveness::new(runtime.clone(), committed.clone()));
+        liveness.stamp(state.last_at());
+        let log_reads =
+            LogReadQueue::start(&runtime, committed.clone(), counts.clone(), log.reader());
         let services = Arc::new(services);
-        let builtin = Arc::new(Builtin::new(published.clone(), config.server.clone()));
         let inputs = Arc::new(Inputs::default());
+        let supervisor = Supervisor::new(
+            runtime.clone(),
+            services.clone(),
+            Arc::new(Builtin::new(committed.clone(), config.server.clone())),
+            report_sender,
+            inputs.clone(),
+        );
         let sequencer = Sequencer {
             state,
             log,
             runtime: runtime.clone(),
-            published: published.clone(),
-            activity: activity.clone(),
-            supervisor: Supervisor::new(
-                runtime.clone(),
-                services.clone(),
-                builtin,
-                reporter,
-                inputs.clone(),
-            ),
-            requests: inbox,
+            committed: committed.clone(),
+            liveness: liveness.clone(),
+            counts: counts.clone(),
+            supervisor,
+            requests: request_inbox,
             reports,
             end: end_inbox,
             cursors_logged: runtime.now(),
             read_only: config.read_only,
         };
         runtime.spawn_dedicated("rejoin-sequencer", Box::pin(sequencer.run()));
-        let permission = Permission::new(config.read_only);
-        let puller = Puller {
-            runtime,
-            published,
-            activity,
-            reading,
-        };
+        let gate = Arc::new(ReadOnlyGate::new(config.read_only));
         Ok(Self {
             config: Arc::new(config),
+            runtime,
             services,
-            puller,
+            committed,
+            liveness,
+            log_reads,
+            counts,
             requests,
             inputs,
             end,
-            permission: Arc::new(permission),
+            gate,
             log_metrics,
         })
     }
@@ -168,7 +169,7 @@ impl Engine {
 
     /// The runtime that the engine runs on.
     pub fn runtime(&self) -> &Arc<dyn Runtime> {
-        &self.puller.runtime
+        &self.runtime
     }
 
     /// Begins a session. Waits until that is durable.
@@ -181,7 +182,7 @@ impl Engine {
         new: impl Into<NewSession>,
     ) -> Result<Session, CommandError> {
         let new = new.into();
-        self.permission.to_change()?;
+        self.gate.check_write()?;
         let service = new.service.unwrap_or_else(|| self.default_service());
         if !self.services.contains_key(&service) {
             return Err(CommandError::NoSuchService(service));
@@ -219,7 +220,7 @@ impl Engine {
     /// When the session is not open, has too many consumers, a read-only engine has been joined
     /// [`READ_ONLY_JOINS`](limits::READ_ONLY_JOINS) times, or as every command.
     pub async fn join_session(&self, session: SessionId) -> Result<ConsumerId, CommandError> {
-        self.permission.to_join()?;
+        self.gate.check_join()?;
         let token = self.runtime().random();
         let timeout = self.config.consumer_timeout;
         let records = self
@@ -254,7 +255,7 @@ impl Engine {
     ///
     /// When the session is not open, or as every command.
     pub async fn close_session(&self, session: SessionId) -> Result<(), CommandError> {
-        self.permission.to_change()?;
+        self.gate.check_write()?;
         let cause = CloseCause::Requested;
         self.command(Command::CloseSession { session, cause })
             .await
@@ -267,7 +268,7 @@ impl Engine {
     ///
     /// When the session is not open, the name is too long, or as every command.
     pub async fn set_user(&self, session: SessionId, user: Arc<str>) -> Result<(), CommandError> {
-        self.permission.to_change()?;
+        self.gate.check_write()?;
         self.command(Command::SetUser { session, user })
             .await
             .map(drop)
@@ -275,7 +276,7 @@ impl Engine {
 
     /// Says that a session was used, without changing it.
     pub fn touch(&self, session: SessionId) {
-        self.puller.activity.touch(session);
+        self.liveness.touch(session);
     }
 
     /// Runs a statement. Waits until it is durable that it will be run, not until it was. A request
@@ -286,10 +287,10 @@ impl Engine {
     /// When the session is not open, its foreground is taken, a limit is reached, or as every
     /// command.
     pub async fn submit_job(&self, new: NewJob) -> Result<JobAck, CommandError> {
-        if self.puller.published.is_closing() {
+        if self.committed.is_closing() {
             return Err(CommandError::Unavailable(Unavailable::ShuttingDown));
         }
-        self.permission.to_change()?;
+        self.gate.check_write()?;
         let submit = SubmitJob {
             session: new.session,
             statement: new.statement,
@@ -329,7 +330,7 @@ impl Engine {
         bytes: Arc<[u8]>,
         end: bool,
     ) -> Result<(), CommandError> {
-        self.permission.to_change()?;
+        self.gate.check_write()?;
         // An end alone takes no room, and a job may wait for nothing else.
         if !bytes.is_empty() && self.inputs.is_full(job) {
             return Err(CommandError::InputFull);
@@ -356,7 +357,7 @@ impl Engine {
         statement: Option<Arc<str>>,
         reason: Arc<str>,
     ) -> Result<(), CommandError> {
-        self.permission.to_change()?;
+        self.gate.check_write()?;
         self.command(Command::RefuseStatement {
             session,
             statement,
@@ -377,7 +378,7 @@ impl Engine {
         session: SessionId,
         job: Option<JobId>,
     ) -> Result<JobAck, CommandError> {
-        self.permission.to_change()?;
+        self.gate.check_write()?;
         let records = self.command(Command::InterruptJob { session, job }).await?;
         Ok(find(&records, |record| match record.event {
             Event::InterruptRequested { job, .. } => Some(JobAck {
@@ -403,7 +404,7 @@ impl Engine {
         mut pull: Pull<impl Fn(&Record) -> bool>,
     ) -> Result<Pulled, PullError> {
         pull.wait = pull.wait.min(self.config.max_pull_wait);
-        self.puller.pull(pull, self.config.pull_lock_timeout).await
+        self.pull_records(pull).await
     }
 
     /// The records of a session after a sequence that the reader names, and whoever reads; waits
@@ -442,31 +443,34 @@ impl Engine {
         limit: ReadLimit,
         patience: impl Future + Unpin,
     ) -> Result<Vec<Arc<Record>>, PullError> {
-        self.puller.next(session, after, limit, patience).await
+        self.next_records(session, after, limit, patience).await
     }
 
     /// A handle to the session of this identity, open or ended not long ago.
     pub fn session(&self, session: SessionId) -> Option<Session> {
         let view = |view: &SessionView| view.number;
-        let number = self.puller.published.session(session, view)?;
+        let number = self.committed.session(session, view)?;
         Some(Session::new(self.clone(), session, number, None))
     }
 
     /// What lists show of the session of this identity, open or ended not long ago.
     pub fn session_view(&self, session: SessionId) -> Option<SessionView> {
-        self.puller.published.session(session, Clone::clone)
+        self.committed.session(session, Clone::clone)
     }
 
     /// Asks the views something, for instance a list. They cannot change meanwhile: be quick.
     pub fn view<T>(&self, ask: impl FnOnce(&Views) -> T) -> T {
-        self.puller.published.view(ask)
+        self.committed.view(ask)
     }
 
     /// What the engine has counted, and what there is now. Answers at once.
     pub fn stats(&self) -> Stats {
-        let queue = (self.requests.len(), self.config().queue);
-        let published = &self.puller.published;
-        published.counts.read(published, queue)
+        self.counts.read(Current {
+            sessions: self.view(Views::open_count),
+            recent_bytes: self.committed.recent_bytes(),
+            queue: (self.requests.len(), self.config.queue),
+            status: self.committed.status(),
+        })
     }
 
     /// The last sequence of a session that retention has removed, with all before it. None: there
@@ -492,7 +496,7 @@ impl Engine {
 
     /// Begins the end: open pulls are answered, and no job is accepted any more.
     pub fn begin_closing(&self) {
-        self.puller.published.begin_closing();
+        self.committed.begin_closing();
     }
 
     /// Ends the engine: interrupts what runs, waits for it `patience` at most, logs how far the
@@ -510,14 +514,14 @@ impl Engine {
 
     /// Waits until the engine has ended, for whatever reason.
     pub async fn ended(&self) -> Unavailable {
-        self.puller.published.wait_for_end().await
+        self.committed.wait_for_end().await
     }
 
     async fn wait_for_jobs(&self) {
         let sessions: Vec<_> = self.view(|views| views.open_sessions().map(|it| it.id).collect());
         for session in sessions {
             let mut after = Sequence::START;
-            while let Some((last, true)) = self.puller.published.session(session, |view| {
+            while let Some((last, true)) = self.committed.session(session, |view| {
                 (view.last_sequence, view.is_busy() && view.closed.is_none())
             }) {
                 // Its next record may be that its last job has finished.
@@ -526,7 +530,7 @@ impl Engine {
                     records: 1,
                     bytes: 1,
                 };
-                let next = self.puller.next(session, after, limit, pending::<()>());
+                let next = self.next_records(session, after, limit, pending::<()>());
                 if next.await.is_err() {
                     break;
                 }
@@ -560,7 +564,7 @@ impl Engine {
 
     /// Counts a request that found the queue full.
     fn overloaded(&self) -> CommandError {
-        self.puller.published.counts.overloaded.inc();
+        self.counts.overloaded.inc();
         CommandError::Overloaded
     }
 }

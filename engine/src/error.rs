@@ -69,7 +69,7 @@ pub enum Unavailable {
 pub enum OpenError {
     /// The log could not be opened.
     #[error(transparent)]
-    Log(#[from] rejoin_log::segment::OpenError),
+    Log(rejoin_log::segment::OpenError),
     /// There is no log to read in the directory.
     #[error("there is no log in {}", .0.display())]
     NoLog(PathBuf),
@@ -93,6 +93,16 @@ pub enum OpenError {
     /// Opening panicked: a bug. The panic is on standard error.
     #[error("opening the log panicked")]
     Panicked,
+}
+
+/// A log that breaks a rule of the fold is [`OpenError::Invalid`], whoever has folded it.
+impl From<rejoin_log::segment::OpenError> for OpenError {
+    fn from(error: rejoin_log::segment::OpenError) -> Self {
+        match error {
+            rejoin_log::segment::OpenError::InvalidRecord(violation) => Self::Invalid(violation),
+            error => Self::Log(error),
+        }
+    }
 }
 
 /// What a runner says of why it cannot be prepared.

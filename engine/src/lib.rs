@@ -52,59 +52,53 @@
 //! (implements [`Runtime`] on tokio) and `custom_runner` (implements a [`Runner`]). Run one by
 //! `cargo run -p rejoin-engine --example embed_tokio`.
 
-mod activity;
-mod batch;
 mod builder;
-mod builtin;
+mod committed;
 mod compaction;
 mod config;
 mod engine;
 mod error;
-mod input;
+mod jobs;
 pub mod limits;
-mod permission;
-mod published;
+mod liveness;
+mod offline;
 mod pull;
-mod reading;
-mod record_cache;
-mod recovered_state;
+mod read_only_gate;
 mod request;
-mod runner;
 mod runtime;
-mod salvage;
 mod sequencer;
 mod session;
 mod session_pager;
+#[cfg(all(feature = "shell", unix))]
+mod shell;
 mod stats;
-mod supervisor;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod trace;
-mod transitions;
 
 pub use builder::EngineBuilder;
 pub use config::Config;
 pub use engine::Engine;
 pub use error::{CommandError, OpenError, PullError, RunnerError, Unavailable};
-pub use input::Input;
-pub use pull::{Pull, Pulled};
-pub use recovered_state::RecoveredState;
-pub use request::{JobAck, NewJob, NewSession};
-pub use runner::{
-    EngineEnded, Exit, Interrupter, Interrupts, Report, Reporter, Runner, RunnerHost, RunnerJob,
-    encode_result,
+pub use jobs::runner::{
+    EngineEnded, Exit, Interrupter, Interrupts, Reporter, Runner, RunnerHost, RunnerJob,
+    RunnerReport, encode_result,
 };
-#[cfg(all(feature = "shell", unix))]
-pub use runner::{OpenShellError, ShellRunner, ShellSettings};
+pub use jobs::stdin::Input;
+pub use jobs::supervisor::Services;
+pub use offline::recovered_state::RecoveredState;
+pub use offline::salvage::{Gap, Salvage, Salvaged};
+pub use offline::validator::RecordValidator;
+pub use pull::{Pull, Pulled};
+pub use request::{JobAck, NewJob, NewSession};
 pub use runtime::Runtime;
 #[cfg(feature = "smol")]
 pub use runtime::SmolRuntime;
-pub use salvage::{Gap, Salvage, Salvaged};
 pub use session::Session;
 pub use session_pager::{EndedSessions, SessionPager};
+#[cfg(all(feature = "shell", unix))]
+pub use shell::{OpenShellError, ShellRunner, ShellSettings};
 pub use stats::{CommandKind, EngineStatus, Label, Stats, Totals};
-pub use supervisor::Services;
-pub use transitions::RecordValidator;
 
 // One crate is enough to depend on.
 pub use rejoin_core::{

@@ -3,11 +3,9 @@
 //! A waiting pull is woken by the record that it waits for; nothing polls a clock. The cursor
 //! moves when the answer is complete, so a pull that is dropped takes nothing away.
 
-use crate::Runtime;
-use crate::activity::{Activity, OpenPull};
+use crate::engine::Engine;
 use crate::error::PullError;
-use crate::published::Published;
-use crate::reading::Reading;
+use crate::liveness::OpenPull;
 use futures::future::{Either, select};
 use rejoin_core::{ConsumerId, Record, Sequence, SessionId};
 use rejoin_log::ReadLimit;
@@ -58,34 +56,29 @@ pub struct Pulled {
     pub joined: Sequence,
 }
 
-/// Where pulls and reads get what they tell.
-#[derive(Clone, Debug)]
-pub(crate) struct Puller {
-    pub(crate) runtime: Arc<dyn Runtime>,
-    pub(crate) published: Arc<Published>,
-    pub(crate) activity: Arc<Activity>,
-    pub(crate) reading: Reading,
-}
-
-impl Puller {
-    pub(crate) async fn pull(
+impl Engine {
+    /// [`Engine::pull`], with the wait as it is.
+    pub(crate) async fn pull_records(
         &self,
         pull: Pull<impl Fn(&Record) -> bool>,
-        pull_lock_timeout: Duration,
     ) -> Result<Pulled, PullError> {
-        let Some(open) = self.activity.begin_pull(pull.session, pull.consumer) else {
+        let Some(open) = self.liveness.begin_pull(pull.session, pull.consumer) else {
             return Err(
-                match self.published.session(pull.session, |view| view.closed) {
+                match self.committed.session(pull.session, |view| view.closed) {
                     Some(None) => PullError::ConsumerNotFound,
                     None | Some(Some(_)) => PullError::SessionNotFound,
                 },
             );
         };
-        let _counted = self.published.counts.pulls.enter();
+        let _counted = self.counts.pulls.enter();
         let joined = open.joined;
         let turn = open.turn();
         let mut taken = pin!(turn.lock());
-        let turn = select(&mut taken, self.runtime.timer(pull_lock_timeout)).await;
+        let turn = select(
+            &mut taken,
+            self.runtime.timer(self.config.pull_lock_timeout),
+        )
+        .await;
         // Gone meanwhile, by its own word or for its timeout.
         let after = open.cursor().ok_or(PullError::ConsumerNotFound)?;
         let Either::Left((_turn, _)) = turn else {
@@ -95,7 +88,7 @@ impl Puller {
                 joined,
             });
         };
-        let closing = pin!(self.published.wait_for_closing());
+        let closing = pin!(self.committed.wait_for_closing());
         let patience = select(self.runtime.timer(pull.wait), closing);
         let records = self.search(&open, &pull, after, patience).await?;
         Ok(Pulled {
@@ -115,7 +108,7 @@ impl Puller {
     ) -> Result<Vec<Arc<Record>>, PullError> {
         loop {
             let mut records = self
-                .next(pull.session, after, pull.limit, &mut patience)
+                .next_records(pull.session, after, pull.limit, &mut patience)
                 .await?;
             let Some(last) = records.last().map(|record| record.sequence) else {
                 return Ok(vec![]);
@@ -134,7 +127,7 @@ impl Puller {
     ///
     /// What is there is read to the end, however long the log takes: a reader in a hurry would
     /// else never get what is in the log alone.
-    pub(crate) async fn next(
+    pub(crate) async fn next_records(
         &self,
         session: SessionId,
         after: Sequence,
@@ -142,20 +135,20 @@ impl Puller {
         mut patience: impl Future + Unpin,
     ) -> Result<Vec<Arc<Record>>, PullError> {
         loop {
-            let listener = self.published.listen(session);
+            let listener = self.committed.listen(session);
             let known = self
-                .published
+                .committed
                 .session(session, |view| (view.last_sequence, view.closed.is_some()));
             let Some((last, is_closed)) = known else {
-                return self.reading.read_ended(session, after, limit).await;
+                return self.log_reads.read_ended(session, after, limit).await;
             };
             if after < last {
-                return self.reading.read(session, after, last, limit).await;
+                return self.log_reads.read(session, after, last, limit).await;
             }
             if is_closed {
                 return Ok(vec![]);
             }
-            if let Some(why) = self.published.ended() {
+            if let Some(why) = self.committed.ended() {
                 return Err(PullError::Unavailable(why.clone()));
             }
             if let Either::Right(_) = select(listener, &mut patience).await {

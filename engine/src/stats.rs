@@ -2,13 +2,13 @@
 //!
 //! Totals start at zero with each process. No decision depends on them.
 
-use crate::published::Published;
 use rejoin_core::{
-    CloseCause, Command, Event, LeaveCause, Outcome, Record, Rejection, RejectionKind,
+    CloseCause, Command, Event, LeaveCause, Outcome, Record, Rejection, RejectionKind, Views,
 };
 use rejoin_metrics::{Counter, Gauge, Histogram, HistogramSnapshot};
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// The engine's metrics at one moment. Totals are since the engine was started.
 #[derive(Clone, Debug)]
@@ -77,6 +77,17 @@ pub enum EngineStatus {
     Stopped,
 }
 
+/// What is not counted but read from the engine's parts, for [`Counts::read`].
+pub(crate) struct Current {
+    /// Open sessions.
+    pub(crate) sessions: usize,
+    /// Bytes of recent records in memory, and their limit.
+    pub(crate) recent_bytes: (u64, u64),
+    /// Requests that wait, and how many may.
+    pub(crate) queue: (usize, usize),
+    pub(crate) status: EngineStatus,
+}
+
 /// The engine's counters.
 #[derive(Debug)]
 pub(crate) struct Counts {
@@ -102,10 +113,13 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// All counters at zero, with the number of consumers that the log already has.
-    pub(crate) fn new(consumers_at_start: u64) -> Self {
+    /// All counters at zero. `views` are those at the start of the engine.
+    pub(crate) fn new(views: &Views) -> Self {
+        let consumers = views
+            .open_sessions()
+            .map(|session| session.consumers().count() as u64);
         Self {
-            consumers_at_start,
+            consumers_at_start: consumers.sum(),
             sessions_created: Counter::default(),
             sessions_closed: Counters::new(),
             consumers_joined: Counter::default(),
@@ -126,15 +140,15 @@ impl Counts {
         }
     }
 
-    /// A batch was appended.
-    pub(crate) fn batch(&self, records: usize) {
-        let records = u64::try_from(records).unwrap_or(u64::MAX);
-        self.batches.observe(records);
-        self.records.add(records);
+    /// A batch of records was appended.
+    pub(crate) fn batch(&self, records: &[Arc<Record>]) {
+        let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
+        self.batches.observe(count);
+        self.records.add(count);
+        records.iter().for_each(|record| self.record(record));
     }
 
-    /// A durable record.
-    pub(crate) fn record(&self, record: &Record) {
+    fn record(&self, record: &Record) {
         match &record.event {
             Event::SessionCreated { .. } => self.sessions_created.inc(),
             Event::SessionClosed { cause } => self.sessions_closed.inc(*cause),
@@ -161,14 +175,14 @@ impl Counts {
         }
     }
 
-    pub(crate) fn read(&self, published: &Published, queue: (usize, usize)) -> Stats {
-        let (recent_bytes, recent_limit) = published.recent_bytes();
+    pub(crate) fn read(&self, now: Current) -> Stats {
+        let (recent_bytes, recent_limit) = now.recent_bytes;
         let left = self.consumers_left.read();
         let finished = self.jobs_finished.read();
         let joined = self.consumers_at_start + self.consumers_joined.get();
         let submitted = self.jobs_submitted.get();
         Stats {
-            sessions: published.view(|views| views.open_count()) as u64,
+            sessions: now.sessions as u64,
             sessions_created: self.sessions_created.get(),
             sessions_closed: self.sessions_closed.read(),
             consumers: joined.saturating_sub(left.sum()),
@@ -184,15 +198,15 @@ impl Counts {
             accepted: self.accepted.read(),
             refused: self.refused.read(),
             rejections: self.rejections.read(),
-            queue: queue.0 as u64,
-            queue_limit: queue.1 as u64,
+            queue: now.queue.0 as u64,
+            queue_limit: now.queue.1 as u64,
             overloaded: self.overloaded.get(),
             pulls: self.pulls.get(),
             recent_bytes,
             recent_limit,
             recent_hits: self.recent_hits.get(),
             recent_misses: self.recent_misses.get(),
-            status: published.status(),
+            status: now.status,
         }
     }
 }
@@ -438,7 +452,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_counted_by_kind_and_by_reason() {
-        let counts = Counts::new(0);
+        let counts = Counts::new(&Views::default());
         let kind = CommandKind::InterruptAll;
         counts.decided(kind, &Err::<(), _>(Rejection::JobNotFound(JobId(1))));
         counts.decided(kind, &Ok(()));

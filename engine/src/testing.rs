@@ -1,7 +1,7 @@
 //! For tests of what stands on the engine: one on a log in memory, jobs that run until they are
 //! told to end, and time that moves when it is told to.
 
-use crate::published::lock;
+use crate::committed::lock;
 use crate::{
     Config, Engine, Exit, OpenError, RecoveredState, Runner, RunnerJob, Runtime, Services,
     SmolRuntime,
@@ -61,7 +61,8 @@ pub fn start(
     recovered: RecoveredState,
     services: Services,
 ) -> Result<Engine, OpenError> {
-    Engine::start(config, runtime, log, recovered, services, None)
+    let projection = recovered.into_projection()?;
+    Engine::start(config, runtime, log, projection, services, None)
 }
 
 /// A runner whose jobs run until they are told to end. `true` ends at once.

@@ -291,7 +291,7 @@ test("who is not logged in is asked, goes on, and can leave", async () => {
     await page.getByLabel("Name").fill("anna");
     await page.getByLabel("Password").fill("wrong");
     await page.keyboard.press("Enter");
-    await page.locator("#login .problem", { hasText: "not known" }).waitFor();
+    await page.locator("#login .problem", { hasText: "wrong" }).waitFor();
     await page.getByLabel("Password").fill("correct-horse");
     await page.keyboard.press("Enter");
     await page.locator("#logout", { hasText: "anna" }).waitFor();
@@ -408,7 +408,7 @@ async function finished(page, job) {
 async function copied(page) {
   await page.locator("#more").click();
   await page.locator("#copy").click();
-  await page.locator(".notice", { hasText: "The text is on the clipboard" }).last().waitFor();
+  await page.locator(".notice", { hasText: "Copied the text" }).last().waitFor();
   return page.evaluate(() => navigator.clipboard.readText());
 }
 

@@ -7,7 +7,7 @@ const assets = new URL("../../frontends/console/assets/", import.meta.url);
 const { Terminal } = await import(new URL("terminal.js", assets));
 const { Transcript } = await import(new URL("transcript.js", assets));
 const { Recording } = await import(new URL("recording.js", assets));
-const { Fall } = await import(new URL("fall.js", assets));
+const { LineWrap } = await import(new URL("wrap.js", assets));
 const { rowsOf, cuts } = await import(new URL("width.js", assets));
 const { SHOWN_LINES, LONGEST_LINE } = await import(new URL("limits.js", assets));
 
@@ -103,7 +103,7 @@ test("results that are no output are told as columns", () => {
 test("what ends a job is told, and a gap in the events too", () => {
   const transcript = fold([{ type: "result", job: 1, result: { content: "half", stream: "stdout" } }]);
   transcript.apply({ sequence: 9, at: 9, type: "job-finished", job: 1, outcome: "lost", status: -1, message: null });
-  assert.match(transcript.text(), /half\n— lost: the server ended while it ran\n/);
+  assert.match(transcript.text(), /half\n— lost: the server stopped while it ran\n/);
   assert.match(transcript.text(), /Events 3 to 8 are missing/);
   transcript.apply({ sequence: 20, at: 9, type: "records-lost", first: 10, last: 20, cause: "damage" });
   assert.match(transcript.text(), /— Events 10 to 20 cannot be read: the log is damaged there.\n$/);
@@ -131,11 +131,11 @@ test("rows are as many as a line needs, and wide characters need two columns", (
   assert.equal(rowsOf("x".repeat(81), 80), 2);
   assert.equal(rowsOf("漢".repeat(41), 80), 2);
   assert.deepEqual(cuts("a漢字b", 3), [0, 2]);
-  const fall = new Fall();
+  const wrap = new LineWrap();
   const lines = ["a", "b".repeat(25), "c"].map((text) => ({ text }));
-  assert.equal(fall.measure(lines, 3, 10, 0), 5);
-  assert.deepEqual([0, 1, 3, 4].map((row) => fall.at(row)), [[0, 0], [1, 0], [1, 2], [2, 0]]);
-  assert.equal(fall.measure(lines, 3, 30, Infinity), 3);
+  assert.equal(wrap.measure(lines, 3, 10, 0), 5);
+  assert.deepEqual([0, 1, 3, 4].map((row) => wrap.at(row)), [[0, 0], [1, 0], [1, 2], [2, 0]]);
+  assert.equal(wrap.measure(lines, 3, 30, Infinity), 3);
 });
 
 test("a recording finds moments with and without pauses, and gives room", () => {

@@ -1,4 +1,4 @@
-// Requests to Rejoin's own API. What leaves: what the server said, or a `Problem`.
+// Requests to Rejoin's own API. They return the response, or throw a `Problem`.
 
 /** A request that was refused, or that did not reach the server (`status` 0). */
 class Problem extends Error {
@@ -8,15 +8,15 @@ class Problem extends Error {
   }
 }
 
-/** Instants of the server, by this machine's clock: milliseconds to add to the latter. */
+/** The server's clock minus this machine's, in milliseconds. */
 let ahead = 0;
 
-/** The present by the server's clock. */
+/** The current time by the server's clock. */
 export function now() {
   return Date.now() + ahead;
 }
 
-/** A request. Waits for the answer's head; throws a `Problem` for what is not a success. */
+/** Sends a request and waits for the response's headers; throws a `Problem` unless it succeeded. */
 async function ask(method, path, { body, headers, signal } = {}) {
   let response;
   try {
@@ -34,7 +34,7 @@ async function ask(method, path, { body, headers, signal } = {}) {
     throw new Problem(0, "unreachable", "The server cannot be reached.", true);
   }
   const said = Date.parse(response.headers.get("date") ?? "");
-  // The header knows whole seconds only.
+  // The header has whole seconds only.
   if (Math.abs(said - Date.now()) > 2_000) ahead = said - Date.now();
   if (!response.ok) throw await problem(response);
   return response;
@@ -48,9 +48,9 @@ async function json(method, path, body) {
 }
 
 async function problem(response) {
-  const told = await response.json().catch(() => ({}));
-  const detail = told.detail ?? `The server answered ${response.status}.`;
-  return new Problem(response.status, told.code ?? "unknown", detail, told.retryable === true);
+  const problem = await response.json().catch(() => ({}));
+  const detail = problem.detail ?? `The server answered ${response.status}.`;
+  return new Problem(response.status, problem.code ?? "unknown", detail, problem.retryable === true);
 }
 
 const session = (id) => `/sessions/${encodeURIComponent(id)}`;
@@ -65,31 +65,31 @@ export const interrupt = (id, job) =>
 export const readEvents = (id, after, limit) =>
   json("GET", `${session(id)}/events?after=${after}&limit=${limit}`);
 
-/** Submits a statement. The same `request` again is the same job, however often it is asked. */
+/** Submits a command. Sending the same `request` again returns the same job. */
 export const submit = (id, statement, request, { input, background }) =>
   json("POST", `${session(id)}/jobs`, { statement, request, input, background });
 
-/** Writes to a job's standard input, or ends it. */
+/** Writes to a job's standard input, or closes it. */
 export const write = (id, job, text, end) =>
   ask("POST", `${session(id)}/jobs/${job}/input${end ? "?end=true" : ""}`, { body: text });
 
-/** The stream of a session's events after a sequence; null when nothing follows any more. */
+/** The stream of a session's events after a sequence; null if no more can follow. */
 export async function openStream(id, after, signal) {
   const headers = { "accept": "text/event-stream", "last-event-id": String(after) };
   const response = await ask("GET", `${session(id)}/stream`, { headers, signal });
   return response.status === 204 ? null : response.body;
 }
 
-/** Logs in where the server has accounts; it answers with a cookie. */
+/** Logs in to a server with accounts; it responds with a cookie. */
 export const login = (name, password) => json("POST", "/login", { name, password });
 
-/** Ends that. */
+/** Logs out. */
 export const logout = () => json("POST", "/logout");
 
 /** Who is logged in: `{accounts, name, role}`. */
 export const me = () => json("GET", "/me");
 
-/** A name for a request, as no other has it. */
+/** A unique name for a request. */
 export function requestName() {
   const bytes = crypto.getRandomValues(new Uint8Array(12));
   return `console-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;

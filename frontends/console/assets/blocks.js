@@ -1,14 +1,14 @@
-// What a session looks like from top to bottom: blocks, each of so many rows.
+// The blocks of a session, from top to bottom, and the rows of each.
 //
-// A block is a job (its statement, its output, how it ended) or a note (something that happened to
-// the session). A row is told as `{kind, line, part}`, and is never more than one text.
+// A block is a job (its command, its output, how it ended) or a note (something that happened to
+// the session). A row is `{kind, line, part}`: one part of one line.
 
-import { Fall } from "./fall.js";
+import { LineWrap } from "./wrap.js";
 import { Line } from "./line.js";
 import { Terminal } from "./terminal.js";
-import { ending } from "./words.js";
+import { ending } from "./format.js";
 
-/** Columns that the mark before a statement takes, and what stands after it on its right. */
+/** Columns taken by the mark before a command and the badge after it. */
 const STATEMENT_MARGIN = 2;
 const BADGE_COLUMNS = 16;
 
@@ -18,15 +18,15 @@ export class Note {
 
   constructor(sequence, at, text, tone) {
     Object.assign(this, { sequence, at, tone, line: plain(text), name: `note ${sequence}` });
-    this.fall = new Fall();
+    this.wrap = new LineWrap();
   }
 
   measure(columns) {
-    return this.fall.measure([this.line], 1, columns, 0) + 1;
+    return this.wrap.measure([this.line], 1, columns, 0) + 1;
   }
 
   row(number) {
-    if (number >= this.fall.rows) return GAP;
+    if (number >= this.wrap.rows) return GAP;
     return { kind: "note", line: this.line, part: number };
   }
 
@@ -35,7 +35,7 @@ export class Note {
   }
 }
 
-/** A statement, what it said, and how it ended. */
+/** A job: its command, its output and its outcome. */
 export class Job {
   isJob = true;
   place = "foreground";
@@ -46,13 +46,13 @@ export class Job {
   status = null;
   started = null;
   finished = null;
-  /** The sequence of its end. */
+  /** The sequence of the event that ended it. */
   lastSequence = null;
   terminal = new Terminal();
-  /** Grows with each change of what stands beside the statement. */
+  /** Incremented with each change of the badge beside the command. */
   revision = 0;
-  #statement = new Fall();
-  #output = new Fall();
+  #statement = new LineWrap();
+  #output = new LineWrap();
   #isFolded = false;
   #end = null;
 
@@ -62,7 +62,7 @@ export class Job {
     this.omitted = plain("");
   }
 
-  /** Ends it, in the words of the event. */
+  /** Ends the job as the event `job-finished` says. */
   finish(event) {
     const { outcome, status, at } = event;
     Object.assign(this, { state: "finished", outcome, status, finished: at });
@@ -72,7 +72,7 @@ export class Job {
     this.#end = text ? plain(text) : null;
   }
 
-  /** How many rows it has; folded, its statement's alone. */
+  /** The number of rows; of a folded job only those of its command. */
   measure(columns, isFolded) {
     this.#isFolded = isFolded;
     const room = Math.max(16, columns - STATEMENT_MARGIN - BADGE_COLUMNS);
@@ -109,14 +109,14 @@ export class Job {
     return GAP;
   }
 
-  /** What finds a row again after lines have come and gone: a place that `rowOf` knows. */
+  /** A place that stays valid when lines are added or dropped; `rowOf` turns it back into a row. */
   placeOf(number) {
     const { kind, number: line, part } = this.row(number);
     if (kind !== "output") return { kind, number };
     return { kind, line: this.terminal.dropped + line, part };
   }
 
-  /** The row at which a place is now. */
+  /** The current row of a place. */
   rowOf(place) {
     if (place.kind !== "output") return place.number;
     const line = place.line - this.terminal.dropped;
@@ -124,7 +124,7 @@ export class Job {
     return this.#isFolded ? 0 : start + this.#output.startOf(line) + (line < 0 ? 0 : place.part);
   }
 
-  /** All of it as text. */
+  /** The block as text. */
   text() {
     const { lines, count, dropped } = this.terminal;
     const parts = [`$ ${this.statement}\n`];

@@ -1,8 +1,8 @@
-// Text for elsewhere: on the clipboard, or as a file.
+// Copies text to the clipboard, or saves it as a file.
 
 import { make } from "./dom.js";
 
-/** Puts text on the clipboard; false where the browser does not let it. */
+/** Copies text to the clipboard; false if the browser refuses. */
 export async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -12,14 +12,14 @@ export async function copyText(text) {
   }
 }
 
-/** Gives text to the user as a file. */
+/** Downloads text as a file. */
 export function saveText(name, text) {
   const address = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
   make("a", { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
-/** Without encryption, on an address that is not this machine's, browsers have the old way only. */
+/** For pages without HTTPS, where browsers offer no clipboard API. */
 function copyBySelection(text) {
   const field = make("textarea", { className: "unseen", value: text });
   document.body.append(field);

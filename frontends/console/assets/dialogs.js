@@ -1,9 +1,9 @@
-// Questions that must be answered first: whether to really do it, and who asks.
+// Modal dialogs: confirmation, login, and the list of keys.
 
 import { login } from "./api.js";
 import { find, make, setText } from "./dom.js";
 
-/** Whether the user wants it. */
+/** Whether the user confirms. */
 export function confirmed(title, text, yes) {
   const dialog = find("confirm");
   setText(find("confirm-title"), title);
@@ -16,7 +16,7 @@ export function confirmed(title, text, yes) {
   });
 }
 
-/** Asks for name and password until the server accepts them. */
+/** Asks for user name and password until the server accepts them. */
 export function loggedIn() {
   const dialog = find("login");
   waiting ??= new Promise((resolve) => {
@@ -33,13 +33,13 @@ export function loggedIn() {
         resolve();
       } catch (error) {
         const isWrong = error.status === 401 || error.status === 403;
-        const text = isWrong ? "That name and password are not known here." : error.message;
+        const text = isWrong ? "Wrong user name or password." : error.message;
         setText(form.querySelector(".problem"), text);
       }
     };
     form.addEventListener("submit", send);
-    // There is nothing to see behind it.
-    dialog.addEventListener("cancel", (it) => it.preventDefault());
+    // Without a login the page has nothing to show, so the dialog cannot be cancelled.
+    dialog.addEventListener("cancel", (event) => event.preventDefault());
     dialog.showModal();
   });
   return waiting;
@@ -47,13 +47,13 @@ export function loggedIn() {
 
 let waiting = null;
 
-/** Shows what the keys do: `[[keys, what], …]`. */
+/** Shows the list of keys: `[[keys, what], …]`. */
 export function showKeys(keys) {
   const list = find("keys").querySelector("dl");
-  const told = keys.map(([names, what]) => {
+  const rows = keys.map(([names, what]) => {
     const caps = names.map((name) => make("kbd", { textContent: name }));
     return make("div", {}, make("dt", {}, ...caps), make("dd", { textContent: what }));
   });
-  list.replaceChildren(...told);
+  list.replaceChildren(...rows);
   find("keys").showModal();
 }

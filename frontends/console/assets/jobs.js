@@ -1,11 +1,10 @@
-// The jobs of the session beside its output: newest first, each with how it ended and how long it
-// took.
+// The jobs panel: the session's jobs, newest first, each with its outcome and duration.
 
 import { find, make, setText } from "./dom.js";
-import { badgeElement } from "./paint.js";
-import { badge, counted } from "./words.js";
+import { badgeElement } from "./render.js";
+import { badge, counted } from "./format.js";
 
-/** The panel. `on.jump` is told which job is wanted. */
+/** The panel. `on.jump` is called with the job to show. */
 export class Jobs {
   #list = find("jobs-list");
   #elements = new Map();
@@ -17,7 +16,7 @@ export class Jobs {
     this.#on = on;
   }
 
-  /** Shows the jobs of a transcript. */
+  /** Shows a transcript's jobs. */
   show(transcript) {
     const jobs = transcript.blocks.filter((block) => block.isJob).reverse();
     const kept = new Set();
@@ -48,9 +47,9 @@ export class Jobs {
     }
     element.job = job;
     const beside = badge(job, this.#now());
-    const told = `${job.revision} ${beside}`;
-    if (element.dataset.told === told) return element;
-    element.dataset.told = told;
+    const shown = `${job.revision} ${beside}`;
+    if (element.dataset.shown === shown) return element;
+    element.dataset.shown = shown;
     element.firstElementChild.children[1]?.remove();
     element.firstElementChild.append(badgeElement(job, beside));
     return element;

@@ -1,60 +1,60 @@
-// What keys do, wherever the focus is; single letters only while nothing is typed into.
+// Keyboard shortcuts. Single letters work only while the focus is not in a text field.
 
 import { showKeys } from "./dialogs.js";
 
 const LISTED = [
-  [["Enter"], "run the statement; Shift-Enter begins a new line"],
-  [["↑", "↓"], "statements that ran before"],
-  [["Ctrl-C"], "interrupt, while nothing is selected"],
+  [["Enter"], "run the command; Shift-Enter starts a new line"],
+  [["↑", "↓"], "earlier commands"],
+  [["Ctrl-C"], "interrupt, unless text is selected"],
   [["Ctrl-D"], "end the input of the running job"],
-  [["Esc"], "from the statement to the output, and back"],
-  [["/"], "to the statement"],
+  [["Esc"], "between the command line and the output"],
+  [["/"], "go to the command line"],
   [["f"], "filter the sessions"],
   [["n"], "new session"],
-  [["[", "]"], "session above, below"],
-  [["Space"], "replay, or stop it"],
-  [["←", "→"], "job before, next job"],
-  [["l"], "back to now"],
+  [["[", "]"], "previous, next session"],
+  [["Space"], "play or pause the replay"],
+  [["←", "→"], "previous, next job"],
+  [["l"], "back to live"],
   [["j"], "show or hide the jobs"],
   [["z"], "fold or unfold all jobs"],
   [["s"], "copy a link to what is shown"],
   [["t"], "light or dark"],
-  [["?"], "these keys"],
+  [["?"], "show these keys"],
 ];
 
 /**
- * Listens for keys. `acts` names what they do: `{interrupt, focus, create, …}`.
- * Gives back what shows the list of keys.
+ * Listens for keys and calls `actions`: `{interrupt, focus, create, …}`.
+ * Returns a function that shows the list of keys.
  */
-export function listen(acts) {
+export function listen(actions) {
   const help = () => showKeys(LISTED);
   const letters = {
-    "/": acts.focus,
-    "f": acts.filter,
-    "n": acts.create,
-    "[": () => acts.beside(-1),
-    "]": () => acts.beside(1),
-    " ": acts.play,
-    "ArrowLeft": () => acts.step(-1),
-    "ArrowRight": () => acts.step(1),
-    "l": acts.live,
-    "j": acts.jobs,
-    "z": acts.foldAll,
-    "s": acts.share,
-    "t": acts.theme,
+    "/": actions.focus,
+    "f": actions.filter,
+    "n": actions.create,
+    "[": () => actions.beside(-1),
+    "]": () => actions.beside(1),
+    " ": actions.play,
+    "ArrowLeft": () => actions.step(-1),
+    "ArrowRight": () => actions.step(1),
+    "l": actions.live,
+    "j": actions.jobs,
+    "z": actions.foldAll,
+    "s": actions.share,
+    "t": actions.theme,
     "?": help,
   };
   document.addEventListener("keydown", (key) => {
     if (key.defaultPrevented || document.querySelector("dialog[open]")) return;
     const isTyping = key.target.closest("input:not([type=checkbox], [type=radio]), textarea, select") !== null;
     if (key.key === "c" && key.ctrlKey && !key.shiftKey && !isSelected(key.target)) {
-      if (acts.interrupt()) key.preventDefault();
+      if (actions.interrupt()) key.preventDefault();
       return;
     }
     if (key.ctrlKey || key.metaKey || key.altKey) return;
-    if (key.key === "Escape") return acts.leave(isTyping);
+    if (key.key === "Escape") return actions.leave(isTyping);
     if (isTyping) return;
-    // A button is pressed with Space.
+    // Space presses the focused button.
     if (key.key === " " && key.target.closest("button, a, label, input")) return;
     const act = letters[key.key];
     if (!act) return;

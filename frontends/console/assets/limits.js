@@ -1,4 +1,4 @@
-// The bounds that the console keeps, in one place.
+// Limits of the console.
 
 /** Events that are asked for when a session is opened, from its end; earlier ones when wanted. */
 export const OPENED_EVENTS = 20_000;
@@ -26,13 +26,13 @@ export const REMEMBERED_STATEMENTS = 500;
 export const LISTED_SESSIONS = 50;
 export const MOST_LISTED_SESSIONS = 1_000;
 
-/** Milliseconds between two looks at the list of sessions, while somebody can see it. */
+/** Milliseconds between two requests for the list of sessions while the page is visible. */
 export const LIST_PACE = 2_000;
 
 /** Milliseconds that a stream may be silent: the server says something every 15 seconds. */
 export const SILENCE = 40_000;
 
-/** Milliseconds after which a page that nobody sees gives its connection back. */
+/** Milliseconds after which a hidden page closes its connection. */
 export const UNSEEN = 10_000;
 
 /** Milliseconds until a lost connection is tried again: the first time, and at most. */

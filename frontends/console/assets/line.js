@@ -1,18 +1,18 @@
-// One line of output: text, and which parts of it look how.
+// One line of output: its text and the style of each part.
 //
-// What is never true: that a line knows of escape sequences, or holds a control character.
+// Invariant: a line contains no control characters; terminal.js has interpreted them.
 
-/** A line that can be written to at any column. A column is a UTF-16 unit. */
+/** A line that can be written to at any column. A column is one UTF-16 code unit. */
 export class Line {
   text = "";
-  /** Ascending `[column, style]`, the first at 0; null when all of it is plain. */
+  /** Ascending `[column, style]`, the first at column 0; null when the whole line is plain. */
   spans = null;
-  /** Whether this goes on with the line before, which was too long. */
+  /** Whether this continues the previous line, which was too long. */
   isJoined = false;
-  /** Grows with each change. */
+  /** Incremented with each change. */
   revision = 0;
 
-  /** Writes over what is there, beginning at a column; what is between is blank. */
+  /** Overwrites from a column on; a gap before it is filled with spaces. */
   write(column, text, style) {
     this.revision += 1;
     const length = this.text.length;
@@ -24,7 +24,7 @@ export class Line {
     this.text = this.text.slice(0, column) + text + this.text.slice(end);
   }
 
-  /** Takes away what is from a column on. */
+  /** Cuts the line off at a column. */
   cut(column) {
     if (column >= this.text.length) return;
     this.revision += 1;
@@ -34,7 +34,7 @@ export class Line {
     if (this.spans.length === 0) this.spans = null;
   }
 
-  /** The pieces between two columns: `[text, style]`. */
+  /** The text between two columns in pieces of one style: `[text, style]`. */
   pieces(from, to) {
     if (!this.spans) return [[this.text.slice(from, to), null]];
     const pieces = [];

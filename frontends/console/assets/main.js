@@ -1,4 +1,4 @@
-// The console: puts its parts together, and goes where the address says.
+// The console: connects its parts, and opens the session in the page's address.
 
 import { createSession, logout, me } from "./api.js";
 import { copyText, saveText } from "./clipboard.js";
@@ -24,7 +24,7 @@ const sessions = new Sessions({
   },
 });
 
-/** Where the server has accounts: whose this page is, and a way out. */
+/** Shows who is logged in and the logout button, if the server has accounts. */
 async function introduce() {
   try {
     const { accounts, name, role } = await me();
@@ -61,7 +61,7 @@ function follow() {
   }
 }
 
-/** The session that was made here last. */
+/** The session last created on this page. */
 let created = null;
 
 async function create() {
@@ -80,18 +80,18 @@ async function share() {
   if (!session.id) return;
   const at = session.timeline.sequence;
   const isCopied = await copyText(new URL(address(session.id, at), location.href).href);
-  if (!isCopied) return notice("The browser keeps the clipboard to itself; the link is this page's address.");
-  notice(at > 0 ? "A link to this moment is on the clipboard." : "A link to this session is on the clipboard.");
+  if (!isCopied) return notice("The browser does not allow access to the clipboard. Copy the link from the address bar.");
+  notice(at > 0 ? "Copied a link to this moment." : "Copied a link to this session.");
 }
 
 async function copyAll() {
-  if (await copyText(session.text())) notice("The text is on the clipboard.");
+  if (await copyText(session.text())) notice("Copied the text.");
 }
 
 async function close() {
   const title = "Close this session?";
-  const text = "What runs in it is interrupted. What was said stays in the log, and can be read and replayed.";
-  if (await confirmed(title, text, "Close it")) await session.close();
+  const text = "Running commands are interrupted. The output stays in the log and can still be read and replayed.";
+  if (await confirmed(title, text, "Close session")) await session.close();
 }
 
 function turnJobs() {
@@ -101,15 +101,15 @@ function turnJobs() {
   find("show-jobs").setAttribute("aria-pressed", String(!isShown));
 }
 
-/** Calls when pressed; what the menu holds closes it. */
-function press(name, act) {
+/** Calls `action` on a click; items of the menu also close it. */
+function press(name, action) {
   find(name).addEventListener("click", () => {
     find("menu").hidePopover?.();
-    act();
+    action();
   });
 }
 
-/** The width from which jobs are shown beside the output without being asked for; as in layout.css. */
+/** The page width from which the jobs panel is open by default; keep equal to layout.css. */
 const WIDE = 1_100;
 
 press("create", create);

@@ -1,23 +1,23 @@
-// What is told in passing: short notices that go away, and what a screen reader says.
+// Notices that disappear after some seconds, and announcements for screen readers.
 
 import { find, make } from "./dom.js";
 
 const SHOWN = 6_000;
 
-/** Tells something for some seconds. */
+/** Shows a notice for some seconds. */
 export function notice(text, tone = "plain") {
-  const told = make("p", { className: `notice ${tone}`, textContent: text });
-  find("notices").append(told);
-  setTimeout(() => told.remove(), SHOWN);
+  const element = make("p", { className: `notice ${tone}`, textContent: text });
+  find("notices").append(element);
+  setTimeout(() => element.remove(), SHOWN);
 }
 
-/** Tells why something did not work. */
+/** Shows the message of an error. */
 export function failed(error) {
   if (error.name === "AbortError") return;
   notice(error.message, "bad");
 }
 
-/** Says something to those who listen instead of looking. */
+/** Announces a text to screen readers. */
 export function say(text) {
   find("said").textContent = text;
 }

@@ -1,13 +1,10 @@
-// The transcript of a past moment: built from the recording piece by piece, so that the page
-// answers meanwhile.
-//
-// What is never true: that a half-built past is shown. Until the wanted one is complete, the last
-// one stays.
+// Builds the transcript of a past moment from the recording, in slices, so that the page stays
+// responsive. Until it is complete, the previous transcript stays on the page.
 
 import { SLICE } from "./limits.js";
 import { Transcript } from "./transcript.js";
 
-/** Transcripts of the moments that are asked for, one after the other. */
+/** Builds the transcripts of requested moments, one at a time; only the latest request counts. */
 export class Playback {
   #recording;
   #known;
@@ -17,20 +14,20 @@ export class Playback {
   #wanted = null;
   #isBuilding = false;
 
-  /** `show` is called with each transcript that is complete. */
+  /** `show` is called with each complete transcript. */
   constructor(recording, known, show) {
     this.#recording = recording;
     this.#known = known;
     this.#show = show;
   }
 
-  /** Wants the moment after so many events. */
+  /** Requests the moment after `count` events. */
   go(count) {
     this.#wanted = count;
     if (!this.#isBuilding) this.#build();
   }
 
-  /** Wants nothing any more. */
+  /** Cancels the request. */
   stop() {
     this.#wanted = null;
     this.#shown = null;

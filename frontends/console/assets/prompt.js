@@ -1,14 +1,14 @@
-// The input line: statements with history, and what is written to a running job.
+// The command line: commands with history, and input for a running job.
 //
-// What is never true: that a statement runs twice because an answer was lost. Each has a name of
-// its own, under which it is sent again.
+// Invariant: a command never runs twice because a response was lost. Each has a unique request name
+// under which it is sent again.
 
 import { interrupt, requestName, submit, write } from "./api.js";
 import { find, setText } from "./dom.js";
 import { REMEMBERED_STATEMENTS } from "./limits.js";
 import { failed, notice } from "./notices.js";
 
-/** The prompt of the open session. `on.sent` is told when a statement was taken. */
+/** The prompt of the open session. `on.sent` is called when a command was accepted. */
 export class Prompt {
   #on;
   #session = null;
@@ -16,10 +16,10 @@ export class Prompt {
   #back = 0;
   #draft = "";
   #job = null;
-  /** What was last said of it: the words of a refusal stay until something changes. */
-  #told = null;
+  /** The job last described, so that an error message stays until something changes. */
+  #shown = null;
   #isSending = false;
-  /** The name of the statement that is being sent, or whose fate is not known. */
+  /** The name of the request being sent, or whose response was lost. */
   #request = null;
   #field = find("statement");
 
@@ -36,17 +36,17 @@ export class Prompt {
     find("background").addEventListener("change", () => this.#describe());
   }
 
-  /** Turns to another session: its own draft, its own history. */
+  /** Switches to another session, with its own draft and history. */
   open(session) {
     this.#session = session;
     this.#history = [];
     this.#back = 0;
-    this.#job = this.#told = null;
+    this.#job = this.#shown = null;
     this.#set(read(session));
     this.#describe();
   }
 
-  /** Statements that were run, oldest first: what the arrow keys go back to. */
+  /** Adds commands, oldest first, to the history that the arrow keys browse. */
   remember(statements) {
     for (const statement of statements) {
       if (this.#history[this.#history.length - 1] !== statement) this.#history.push(statement);
@@ -54,17 +54,17 @@ export class Prompt {
     this.#history.splice(0, this.#history.length - REMEMBERED_STATEMENTS);
   }
 
-  /** Begins the history again, for one that goes further back. */
+  /** Clears the history, before a longer one is loaded. */
   forget() {
     this.#history = [];
   }
 
   /** The job that runs in the foreground, or null. */
   setJob(job) {
-    const told = `${job?.job} ${job?.takesInput}`;
+    const shown = `${job?.job} ${job?.takesInput}`;
     this.#job = job;
-    if (told === this.#told) return;
-    this.#told = told;
+    if (shown === this.#shown) return;
+    this.#shown = shown;
     find("interrupt").hidden = job === null;
     this.#describe();
   }
@@ -73,7 +73,7 @@ export class Prompt {
     this.#field.focus();
   }
 
-  /** Interrupts what runs in the foreground. */
+  /** Interrupts the foreground job. */
   async interrupt() {
     if (!this.#job) return;
     try {
@@ -165,7 +165,7 @@ export class Prompt {
     return this.#field.selectionStart === this.#field.selectionEnd;
   }
 
-  /** Whether the cursor is in the first line, or the last. */
+  /** Whether the cursor is in the first line (up) or the last (down). */
   #isOnEdge(direction) {
     const { value, selectionStart, selectionEnd } = this.#field;
     if (selectionStart !== selectionEnd) return false;
@@ -195,19 +195,19 @@ export class Prompt {
     this.#field.style.height = `${Math.min(this.#field.scrollHeight, 200)}px`;
   }
 
-  /** What pressing Enter does now, in words. */
+  /** Shows what Enter does. */
   #describe() {
     const writes = this.#writes;
     find("prompt").classList.toggle("is-writing", writes);
     setText(find("mark"), writes ? "»" : "$");
     setText(find("run"), writes ? "Write" : "Run");
-    this.#field.setAttribute("aria-label", writes ? "Input of the running job" : "Statement");
+    this.#field.setAttribute("aria-label", writes ? "Input of the running job" : "Command");
     if (writes) {
-      this.#field.placeholder = "A line for the running job";
-      return this.#tell("Ctrl-D ends the input. What is written is in the log: no secrets here.");
+      this.#field.placeholder = "Input for the running job";
+      return this.#tell("Ctrl-D ends the input. Input is stored in the log, so don't type secrets.");
     }
-    this.#field.placeholder = this.#job ? "Running …" : "Type a statement";
-    if (find("input").checked) return this.#tell("The job's standard input stays open: write to it while it runs.");
+    this.#field.placeholder = this.#job ? "Running …" : "Type a command";
+    if (find("input").checked) return this.#tell("Keeps the job's standard input open, so that you can write to it while it runs.");
     this.#tell("");
   }
 
@@ -219,14 +219,14 @@ export class Prompt {
   }
 }
 
-/** Asks again while the server cannot be reached: a minute, or so. */
+/** Retries for about half a minute while the server cannot be reached. */
 async function insist(attempt) {
   for (let wait = 500; ; wait *= 2) {
     try {
       return await attempt();
     } catch (error) {
       if (!error.isRetryable || wait > 16_000) throw error;
-      if (wait === 500) notice("Not taken yet; trying again.");
+      if (wait === 500) notice("No answer from the server; trying again.");
       await new Promise((resolve) => setTimeout(resolve, wait));
     }
   }
@@ -245,6 +245,6 @@ function keep(session, text) {
     if (text) sessionStorage.setItem(`rejoin-draft ${session}`, text);
     else sessionStorage.removeItem(`rejoin-draft ${session}`);
   } catch {
-    // A draft is lost with the page then.
+    // Without storage, a draft is lost when the page is closed.
   }
 }

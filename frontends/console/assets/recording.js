@@ -1,14 +1,14 @@
-// The events of a session that are held here: one stretch without gaps, to its last event or not.
+// The events of a session that the page keeps, with their times for replay.
 //
-// What is never true: that two events here have the same sequence, or that what is held has no
-// bound. The oldest leave; the log still has them.
+// Invariant: sequences ascend and none occurs twice. Memory is bounded: the oldest events are
+// dropped here and can be loaded again from the server.
 
 import { HELD_CHARACTERS, HELD_EVENTS, SHOWN_IDLENESS } from "./limits.js";
 
-/** Events, oldest first, and a time without long pauses. */
+/** Events, oldest first. */
 export class Recording {
   events = [];
-  /** For each event, the milliseconds from the first, counting pauses as short. */
+  /** For each event, the milliseconds since the first, with long pauses shortened. */
   active = [];
   #characters = 0;
 
@@ -24,7 +24,7 @@ export class Recording {
     return this.#characters > HELD_CHARACTERS || this.events.length > HELD_EVENTS;
   }
 
-  /** Adds the next event. One that is here already changes nothing: false. */
+  /** Adds the next event. Returns false for an event that it already has. */
   add(event) {
     if (event.sequence <= this.last) return false;
     const before = this.events[this.events.length - 1];
@@ -35,7 +35,7 @@ export class Recording {
     return true;
   }
 
-  /** Puts older events before the first. */
+  /** Inserts older events before the first. */
   addEarlier(events) {
     const first = this.first;
     const all = [...events.filter((event) => event.sequence < first), ...this.events];
@@ -45,7 +45,7 @@ export class Recording {
     for (const event of all) this.add(event);
   }
 
-  /** Lets the oldest go until a quarter is free. */
+  /** Drops the oldest events until a quarter of the room is free. */
   trim() {
     let gone = 0;
     while (
@@ -60,29 +60,29 @@ export class Recording {
     this.active = this.active.slice(gone).map((time) => time - from);
   }
 
-  /** How many events there are up to a sequence. */
+  /** The number of events up to and including a sequence. */
   countTo(sequence) {
     const first = this.first;
     if (this.events.length === 0 || sequence < first) return 0;
-    // Nearly always without gaps, so that the place follows from the number.
+    // Sequences rarely have gaps, so start from the index that they would have without any.
     let count = Math.min(sequence - first + 1, this.events.length);
     while (count > 0 && this.events[count - 1].sequence > sequence) count -= 1;
     return count;
   }
 
-  /** The length of it, with pauses or without. */
+  /** The duration in milliseconds, with pauses in full or shortened. */
   length(withPauses) {
     return this.timeOf(this.events.length - 1, withPauses);
   }
 
-  /** When, from the beginning, the event of that place happened. */
-  timeOf(place, withPauses) {
-    if (place < 0 || this.events.length === 0) return 0;
-    const at = Math.min(place, this.events.length - 1);
+  /** The time of the event at an index, in milliseconds since the first event. */
+  timeOf(index, withPauses) {
+    if (index < 0 || this.events.length === 0) return 0;
+    const at = Math.min(index, this.events.length - 1);
     return withPauses ? this.events[at].at - this.events[0].at : this.active[at];
   }
 
-  /** How many events had happened at a time from the beginning. */
+  /** The number of events up to a time, in milliseconds since the first event. */
   countAt(time, withPauses) {
     let low = 0;
     let high = this.events.length;
@@ -97,6 +97,6 @@ export class Recording {
 
 function size(event) {
   const { result, content, statement } = event;
-  const said = result?.content ?? result?.contentBase64 ?? content ?? statement ?? "";
-  return said.length + 100;
+  const text = result?.content ?? result?.contentBase64 ?? content ?? statement ?? "";
+  return text.length + 100;
 }

@@ -1,13 +1,13 @@
-// What a result says, as text for a terminal.
+// Turns results into text for the terminal.
 //
-// Results of the shell are chunks of output. Others are JSON objects, which are told as columns.
+// Results of the shell are chunks of output. Others are JSON objects, which are shown as columns.
 
-/** The text of each of a session's jobs, whose bytes may be cut anywhere. */
+/** Decodes the output of a session's jobs; chunks may split a character. */
 export class Decoding {
   #decoders = new Map();
 
-  /** What a result of a job says: `[text, stream]`. */
-  told(job, result) {
+  /** The text of a result: `[text, stream]`. */
+  textOf(job, result) {
     const stream = result.stream === "stderr" ? "stderr" : "stdout";
     const key = `${job} ${stream}`;
     const decoder = this.#decoders.get(key);
@@ -22,7 +22,7 @@ export class Decoding {
     return [rest + columns(result), stream];
   }
 
-  /** Forgets a job, and says what was left of its bytes. */
+  /** Removes a job, and returns the text of incomplete characters. */
   ended(job) {
     let rest = "";
     for (const stream of ["stdout", "stderr"]) {
@@ -62,7 +62,7 @@ function isTable(value) {
 function table(objects) {
   const all = [...new Set(objects.flatMap((it) => Object.keys(it)))];
   const widest = (name) => Math.max(...objects.map((it) => cell(it[name], name).length));
-  // What is long stands last, where it pushes nothing aside.
+  // Long values come last, where they push nothing aside.
   const names = [...all.filter((it) => widest(it) <= LONG), ...all.filter((it) => widest(it) > LONG)];
   const cells = [names, ...objects.map((it) => names.map((name) => cell(it[name], name)))];
   const widths = names.map((_, at) => Math.max(...cells.map((line) => line[at].length)));

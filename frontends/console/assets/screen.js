@@ -1,16 +1,15 @@
-// The output on the page: a window of rows on a transcript, however long that is.
+// Shows a transcript as rows in a virtual list: only visible rows have elements.
 //
-// What is never true: that there are more elements than rows which can be seen, and some; or that
-// what a reader looks at moves because something is added above or below it.
+// Invariant: what the viewer is looking at doesn't move when rows are added above or below it.
 
 import { find, setText } from "./dom.js";
-import { badgeElement, paint } from "./paint.js";
-import { badge } from "./words.js";
+import { badgeElement, renderRow } from "./render.js";
+import { badge } from "./format.js";
 
-/** Rows that are drawn above and below what can be seen. */
+/** Rows rendered beyond the visible ones, above and below. */
 const MARGIN = 8;
 
-/** The screen. `on.follows` is told whether it shows the end. */
+/** The output view. `on.follows` is called with whether it stays at the end. */
 export class Screen {
   folded = new Set();
   #transcript = null;
@@ -25,31 +24,31 @@ export class Screen {
   #cell = { width: 8, height: 20 };
   #columns = 80;
   #follows = true;
-  /** Where the frame stood when it was last looked at. */
+  /** The last scroll position. */
   #top = 0;
-  /** Where the end was when it was last gone to; null while it is not followed. */
+  /** The scroll position of the end when last scrolled there; null while not following. */
   #end = null;
-  /** What is at the top while the end is not followed: a place of a block, and its last row. */
+  /** The first visible row while not following: a place in a block, and the row it had last. */
   #anchor = null;
-  #waits = false;
-  /** The job whose statement is shown above its output. */
+  #isScheduled = false;
+  /** The job whose command is pinned above its output. */
   #pinned = null;
 
   constructor(now, on) {
     this.#now = now;
     this.#on = on;
     this.#frame.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    this.#frame.addEventListener("wheel", (it) => it.deltaY < 0 && this.#leaveEnd(), { passive: true });
-    this.#frame.addEventListener("keydown", (it) => UP.includes(it.key) && this.#leaveEnd());
+    this.#frame.addEventListener("wheel", (event) => event.deltaY < 0 && this.#leaveEnd(), { passive: true });
+    this.#frame.addEventListener("keydown", (event) => UP.includes(event.key) && this.#leaveEnd());
     let touched = 0;
-    this.#frame.addEventListener("touchstart", (it) => (touched = it.touches[0].clientY), { passive: true });
+    this.#frame.addEventListener("touchstart", (event) => (touched = event.touches[0].clientY), { passive: true });
     this.#frame.addEventListener(
       "touchmove",
-      (it) => it.touches[0].clientY > touched + 4 && this.#leaveEnd(),
+      (event) => event.touches[0].clientY > touched + 4 && this.#leaveEnd(),
       { passive: true },
     );
-    this.#frame.addEventListener("click", (it) => this.#clicked(it));
-    this.#frame.addEventListener("copy", (it) => copyRows(it));
+    this.#frame.addEventListener("click", (event) => this.#clicked(event));
+    this.#frame.addEventListener("copy", (event) => copyRows(event));
     find("pinned").addEventListener("click", () => this.#pinned && this.jumpTo(this.#pinned));
     new ResizeObserver(() => this.#resized()).observe(this.#frame);
     document.fonts?.ready.then(() => this.#resized());
@@ -59,38 +58,38 @@ export class Screen {
     return this.#follows;
   }
 
-  /** Shows another session, from its end on. */
+  /** Shows another session, at its end. */
   open(transcript) {
     this.folded.clear();
     this.#transcript = transcript;
     this.toEnd();
   }
 
-  /** Shows another transcript of the same session, where a reader is in the last one. */
+  /** Shows another transcript of the same session, at the same position. */
   show(transcript) {
     this.#transcript = transcript;
     this.changed();
   }
 
-  /** Hides the output of all jobs, or shows it again where all of it is hidden. */
+  /** Folds all jobs, or unfolds them if all are folded. */
   foldAll() {
-    const names = (this.#transcript?.blocks ?? []).filter((it) => it.isJob).map((it) => it.name);
+    const names = (this.#transcript?.blocks ?? []).filter((block) => block.isJob).map((block) => block.name);
     const areFolded = names.every((name) => this.folded.has(name));
     this.folded = new Set(areFolded ? [] : names);
     this.changed();
   }
 
-  /** Draws again before the next frame: something has changed. */
+  /** Schedules a redraw in the next animation frame. */
   changed() {
-    if (this.#waits) return;
-    this.#waits = true;
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
     requestAnimationFrame(() => {
-      this.#waits = false;
+      this.#isScheduled = false;
       this.#draw();
     });
   }
 
-  /** Goes to the end, and stays there. */
+  /** Scrolls to the end and follows it. */
   toEnd() {
     this.#follows = true;
     this.#anchor = this.#end = null;
@@ -98,7 +97,7 @@ export class Screen {
     this.changed();
   }
 
-  /** Goes to where a block begins. */
+  /** Scrolls to the first row of a block. */
   jumpTo(block) {
     this.#follows = false;
     this.#anchor = { name: block.name, place: { kind: "statement", number: 0 }, row: null };
@@ -107,7 +106,7 @@ export class Screen {
     this.#frame.focus({ preventScroll: true });
   }
 
-  /** Hides a job's output, or shows it again. */
+  /** Folds or unfolds a job's output. */
   fold(block) {
     if (!this.folded.delete(block.name)) this.folded.add(block.name);
     this.changed();
@@ -133,7 +132,7 @@ export class Screen {
       const row = from + at;
       while (place + 1 < blocks.length && this.#starts[place + 1] <= row) place += 1;
       element.block = blocks[place];
-      paint(element, blocks[place], blocks[place].row(row - this.#starts[place]), view);
+      renderRow(element, blocks[place], blocks[place].row(row - this.#starts[place]), view);
     }
     this.#pin(blocks, top, view);
   }
@@ -162,12 +161,12 @@ export class Screen {
     const at = this.#transcript.blocks.findIndex((block) => block.name === name);
     if (at < 0) return;
     this.#anchor.row = this.#starts[at] + this.#transcript.blocks[at].rowOf(place);
-    // By how much it moved, and not to where it is: the reader may be scrolling right now.
+    // Scroll by the difference, not to a position: the viewer may be scrolling right now.
     if (row === null) this.#frame.scrollTop = this.#anchor.row * height;
     else if (row !== this.#anchor.row) this.#frame.scrollTop += (this.#anchor.row - row) * height;
   }
 
-  /** As many elements as rows, in their order; those that are still seen stay what they are. */
+  /** Makes one element a row, in order, and reuses the elements of rows that stay visible. */
   #rotate(from, count) {
     while (this.#drawn.length > count) this.#drawn.pop().remove();
     while (this.#drawn.length < count) {
@@ -190,9 +189,9 @@ export class Screen {
     }
   }
 
-  /** The statement whose output is at the top stays in sight. */
+  /** Keeps the command in view whose output is at the top. */
   #pin(blocks, top, view) {
-    // What is covered is the first row: what counts is the one below.
+    // The pinned command covers the first row, so the second row decides.
     const at = this.#blockAt(top + 1);
     const block = blocks[at];
     const isInside = block?.isJob && top + 1 > this.#starts[at];
@@ -201,9 +200,9 @@ export class Screen {
     this.#pinned = element.hidden ? null : block;
     if (!this.#pinned) return;
     const beside = badge(block, view.now);
-    const told = `${block.name} ${beside}`;
-    if (element.dataset.told === told) return;
-    element.dataset.told = told;
+    const shown = `${block.name} ${beside}`;
+    if (element.dataset.shown === shown) return;
+    element.dataset.shown = shown;
     const text = document.createElement("span");
     text.className = "text";
     setText(text, block.lines[0].text);
@@ -228,7 +227,7 @@ export class Screen {
     const { scrollTop, scrollHeight, clientHeight } = this.#frame;
     const left = scrollHeight - clientHeight - scrollTop;
     const isUp = scrollTop < this.#top;
-    // Only a reader goes up: what grows or shrinks around the rows is no reason to stay behind.
+    // Only the viewer scrolls up: a change of layout must not stop following the end.
     const follows = isUp ? left < 1 : this.#follows || left < this.#cell.height * 1.5;
     this.#top = scrollTop;
     if (follows !== this.#follows) {
@@ -274,15 +273,15 @@ export class Screen {
     this.changed();
   }
 
-  #clicked(click) {
-    const element = click.target.closest(".row.statement");
+  #clicked(event) {
+    const element = event.target.closest(".row.statement");
     if (!element || getSelection().toString() !== "") return;
     this.fold(element.block);
   }
 }
 
-/** Copies rows as the lines that they are parts of. */
-function copyRows(copying) {
+/** Copies wrapped rows as the lines that they belong to. */
+function copyRows(event) {
   const selection = getSelection();
   if (selection.rangeCount === 0 || selection.isCollapsed) return;
   const rows = [...selection.getRangeAt(0).cloneContents().querySelectorAll(".row")];
@@ -293,12 +292,12 @@ function copyRows(copying) {
     if (at > 0 && row.dataset.goesOn !== "true") text += "\n";
     text += row.textContent;
   }
-  copying.clipboardData.setData("text/plain", text);
-  copying.preventDefault();
+  event.clipboardData.setData("text/plain", text);
+  event.preventDefault();
 }
 
 /** Keys that scroll up. */
 const UP = ["ArrowUp", "PageUp", "Home"];
 
-/** What a row's padding takes on both sides; as in screen.css. */
+/** A row's padding on both sides, in pixels; keep equal to screen.css. */
 const ROW_PADDING = 40;

@@ -1,4 +1,4 @@
-// The session that is open: its events come in here, and the parts of the page are told.
+// The open session: receives its events and updates the parts of the page.
 
 import { closeSession, now, readEvents, showSession } from "./api.js";
 import { find, setText } from "./dom.js";
@@ -11,13 +11,13 @@ import { Recording } from "./recording.js";
 import { replaceRoute } from "./route.js";
 import { Screen } from "./screen.js";
 import { name } from "./sessions.js";
-import { Standing } from "./standing.js";
+import { StatusBadge } from "./status.js";
 import { Follower } from "./stream.js";
 import { Timeline } from "./timeline.js";
 import { Transcript } from "./transcript.js";
-import { badge, closing, standing } from "./words.js";
+import { badge, closing, jobStatus } from "./format.js";
 
-/** One session at a time. `on.refused` is told of requests that need a login. */
+/** One session at a time. `on.refused` is called when a request needs a login. */
 export class Session {
   id = null;
   recording = new Recording();
@@ -31,7 +31,7 @@ export class Session {
   #isCaughtUp = false;
   #waits = 0;
   #on;
-  #standing = new Standing(() => this.#follower?.retry());
+  #status = new StatusBadge(() => this.#follower?.retry());
   #unseen = 0;
 
   constructor(on) {
@@ -47,7 +47,7 @@ export class Session {
     setInterval(() => this.shown.running.length > 0 && !this.#past && this.changed(), 1_000);
   }
 
-  /** The transcript that is on the page. */
+  /** The transcript on the page. */
   get shown() {
     return this.#past ?? this.#transcript;
   }
@@ -62,7 +62,7 @@ export class Session {
     this.#begin(new Recording());
     this.prompt.open(id);
     this.prompt.setJob(null);
-    this.#standing.show({ name: "connecting" });
+    this.#status.show({ name: "connecting" });
     setText(find("name"), "…");
     setText(find("about"), id);
     try {
@@ -78,7 +78,7 @@ export class Session {
     }
   }
 
-  /** Leaves the session that is open; it goes on without a reader. */
+  /** Leaves the open session; the session itself goes on. */
   leave() {
     this.#follower?.stop();
     this.#playback?.stop();
@@ -88,13 +88,13 @@ export class Session {
     find("session").hidden = true;
   }
 
-  /** To the present, and its last line. */
+  /** Returns to live and to the last line. */
   toEnd() {
     if (!this.timeline.isLive) this.timeline.live();
     this.screen.toEnd();
   }
 
-  /** All that is held, as text. */
+  /** Everything loaded, as text. */
   text() {
     const missing = this.recording.first > 1 ? `(earlier than event ${this.recording.first} is in the log)\n\n` : "";
     return missing + this.shown.text();
@@ -108,7 +108,7 @@ export class Session {
     }
   }
 
-  /** Shows, before the next frame, what has changed. */
+  /** Schedules an update of the page in the next animation frame. */
   changed() {
     if (this.#waits) return;
     this.#waits = setTimeout(() => {
@@ -145,7 +145,7 @@ export class Session {
     if (event.type === "job-submitted") this.prompt.remember([event.statement]);
     if (event.type === "job-finished" && this.#isCaughtUp) this.#announce(event.job);
     if (this.recording.isFull) {
-      // Whoever looks at the past keeps it; what comes meanwhile is in the log.
+      // A viewer of the past keeps it in memory; the server still has newer events.
       if (this.timeline.isLive) this.recording.trim();
       else this.#follower.stop();
     }
@@ -167,12 +167,12 @@ export class Session {
 
   #announce(number) {
     const job = this.#transcript.jobs.get(number);
-    if (job) say(`${job.lines[0].text}: ${standing(job)}, ${badge(job, now())}`);
+    if (job) say(`${job.lines[0].text}: ${jobStatus(job)}, ${badge(job, now())}`);
   }
 
   #state(state) {
     if (state.name === "ended") this.timeline.setLast(true);
-    this.#standing.show(state);
+    this.#status.show(state);
     this.changed();
   }
 
@@ -180,20 +180,20 @@ export class Session {
     if (error.status === 401) return this.#on.refused(again);
     if (error.status === 404) return this.#unknown();
     if (error.status === 0 || error.isRetryable) {
-      this.#standing.show({ name: "reconnecting", until: Date.now() + 2_000 });
+      this.#status.show({ name: "reconnecting", until: Date.now() + 2_000 });
       setTimeout(() => this.id && again(), 2_000);
       return;
     }
     failed(error);
   }
 
-  /** The server does not know it, or not any more. */
+  /** Shows that the server doesn't have the session. */
   #unknown() {
-    this.#standing.show({ name: "unknown" });
-    setText(find("name"), "No such session");
+    this.#status.show({ name: "unknown" });
+    setText(find("name"), "Session not found");
     find("session").dataset.known = "no";
     find("blank").hidden = false;
-    setText(find("blank"), "This server does not know the session, or has forgotten it.");
+    setText(find("blank"), "This server does not know the session, or has removed it.");
   }
 
   #moment(count) {
@@ -218,7 +218,7 @@ export class Session {
 
   async #loadEarlier() {
     const { id, recording } = this;
-    if (recording.isFull) return failed(new Error("There is no more room here. `rejoin export` has all of it."));
+    if (recording.isFull) return failed(new Error("This page cannot hold more events. `rejoin export` gives you all of them."));
     find("load-earlier").disabled = true;
     try {
       const events = [];
@@ -239,7 +239,7 @@ export class Session {
     }
   }
 
-  /** The same events from an earlier one on. */
+  /** Reloads the events from an earlier one on. */
   #refold() {
     this.#transcript = new Transcript(this.#known);
     for (const event of this.recording.events) this.#transcript.apply(event);
@@ -261,16 +261,16 @@ export class Session {
     this.#drawEnd();
     const { first } = this.recording;
     find("earlier").hidden = first <= 1;
-    setText(find("earlier-text"), `Shown from event ${first.toLocaleString("en")} on; the log has the rest.`);
+    setText(find("earlier-text"), `Earlier events than ${first.toLocaleString("en")} are not loaded.`);
     const isClosed = this.#transcript.isClosed;
     find("prompt").hidden = isClosed;
     find("over").hidden = !isClosed;
     find("close").disabled = isClosed;
     setText(find("over"), `${closing(this.#detail?.closed?.cause)} It can still be read and replayed.`);
-    this.#standing.setPast(!this.timeline.isLive);
+    this.#status.setPast(!this.timeline.isLive);
     const isBlank = shown.blocks.length === 0;
     find("blank").hidden = !isBlank;
-    setText(find("blank"), this.#isCaughtUp ? "Nothing has run here yet. Type a statement below; ? lists the keys." : "Reading the log …");
+    setText(find("blank"), this.#isCaughtUp ? "Nothing has run here yet. Type a command below; press ? for the keys." : "Reading the log …");
   }
 
   #drawTitle() {

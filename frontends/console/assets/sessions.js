@@ -1,12 +1,12 @@
-// The list of sessions, which keeps itself up to date while somebody can see it.
+// The list of sessions. It updates itself while the page is visible.
 
 import { listSessions, now } from "./api.js";
 import { find, make, setText } from "./dom.js";
 import { LIST_PACE, LISTED_SESSIONS, MOST_LISTED_SESSIONS } from "./limits.js";
 import { address } from "./route.js";
-import { ago, counted, duration } from "./words.js";
+import { ago, counted, duration } from "./format.js";
 
-/** The list. `on.refused` is told of requests that need a login. */
+/** The list. `on.refused` is called when a request needs a login. */
 export class Sessions {
   #on;
   #sessions = [];
@@ -34,17 +34,17 @@ export class Sessions {
     this.look();
   }
 
-  /** Asks the server now, and then again and again. */
+  /** Requests the list now, and then regularly. */
   async look() {
     clearTimeout(this.#timer);
     if (document.hidden) return;
     const asked = (this.#asked += 1);
     try {
       const state = find("states").querySelector(":checked").value;
-      const told = await listSessions(this.#limit, state);
+      const page = await listSessions(this.#limit, state);
       if (asked !== this.#asked) return;
-      this.#sessions = told.sessions;
-      this.#next = told.next;
+      this.#sessions = page.sessions;
+      this.#next = page.next;
       this.#isKnown = true;
       setText(find("reach"), "");
       this.#draw();
@@ -56,13 +56,13 @@ export class Sessions {
     this.#timer = setTimeout(() => this.look(), LIST_PACE);
   }
 
-  /** Marks the session that is open. */
+  /** Marks the open session. */
   choose(session) {
     this.#chosen = session;
     this.#draw();
   }
 
-  /** The session so many places after the chosen one in the list, or before. */
+  /** The session `step` places after the chosen one in the list, or before. */
   beside(step) {
     const shown = this.#shown();
     const at = shown.findIndex((it) => it.id === this.#chosen);
@@ -101,10 +101,10 @@ export class Sessions {
   }
 
   #emptiness() {
-    if (!this.#isKnown) return "Asking the server …";
-    if (this.#sessions.length > 0) return "No session here fits the filter.";
+    if (!this.#isKnown) return "Loading …";
+    if (this.#sessions.length > 0) return "No sessions match the filter.";
     const state = find("states").querySelector(":checked").value;
-    return state ? `No session is ${state}.` : "There is no session yet.";
+    return state ? `No ${state} sessions.` : "No sessions yet.";
   }
 
   #element(session) {
@@ -133,7 +133,7 @@ export class Sessions {
   }
 }
 
-/** What a session is called: its number, and whose it is. */
+/** A session's title: its number and user. */
 export function name(session) {
   return session.user ? `#${session.number} ${session.user}` : `Session #${session.number}`;
 }

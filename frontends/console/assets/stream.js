@@ -1,12 +1,12 @@
-// Follows a session: its events from a sequence on, through lost connections and restarts.
+// Follows a session's events from a given sequence on, across lost connections and restarts.
 //
-// What is never true: that an event is handed over twice or left out. Each time it comes back it
-// names the last sequence that it has.
+// Invariant: each event is delivered exactly once. A reconnect asks for what comes after the last
+// sequence received.
 
 import { openStream } from "./api.js";
 import { FIRST_RETRY, LONGEST_RETRY, SILENCE, SLICE } from "./limits.js";
 
-/** A follower of one session. `on` has `event`, `state` and `problem`. */
+/** Follows one session. `on` has the callbacks `event`, `state` and `problem`. */
 export class Follower {
   #session;
   #after;
@@ -21,21 +21,21 @@ export class Follower {
     this.#on = on;
   }
 
-  /** Begins, or goes on where it was. */
+  /** Starts, or continues after the last event received. */
   start() {
     if (this.#stopping) return;
     this.#stopping = new AbortController();
     this.#run(this.#stopping.signal);
   }
 
-  /** Gives the connection back. `start` goes on where it was. */
+  /** Closes the connection. `start` continues where it stopped. */
   stop() {
     clearTimeout(this.#timer);
     this.#stopping?.abort();
     this.#stopping = null;
   }
 
-  /** Does not wait any longer. */
+  /** Reconnects now instead of after the wait. */
   retry() {
     this.stop();
     this.start();
@@ -45,7 +45,7 @@ export class Follower {
     this.#on.state({ name: "connecting" });
     try {
       const body = await openStream(this.#session, this.#after, signal);
-      if (body && !(await this.#read(body, signal))) throw new Error("the connection was cut");
+      if (body && !(await this.#read(body, signal))) throw new Error("the connection was lost");
       this.#on.state({ name: "ended" });
     } catch (error) {
       if (signal.aborted) return;
@@ -57,25 +57,25 @@ export class Follower {
     }
   }
 
-  /** Whether the session has ended. */
+  /** Reads the stream. True once the session has ended; false if the connection ended before. */
   async #read(body, signal) {
     const reader = body.getReader();
     const decoder = new TextDecoder();
-    const blocks = new Blocks();
+    const parser = new EventParser();
     let slice = performance.now();
     for (;;) {
       const { done, value } = await withinSilence(reader);
       if (signal.aborted || done) return false;
-      const told = blocks.split(decoder.decode(value, { stream: true }));
+      const received = parser.push(decoder.decode(value, { stream: true }));
       this.#on.state({ name: "live" });
       this.#wait = FIRST_RETRY;
-      for (const { kind, text } of told) {
+      for (const { kind, text } of received) {
         if (kind === "end") return true;
         const event = JSON.parse(text);
         this.#after = event.sequence;
         this.#on.event(event);
         if (performance.now() - slice > SLICE) {
-          await turn();
+          await yieldToPage();
           if (signal.aborted) return false;
           slice = performance.now();
         }
@@ -84,13 +84,13 @@ export class Follower {
   }
 }
 
-/** Cuts the text of Server-Sent Events into events. */
-class Blocks {
-  #ahead = "";
+/** Splits the text of Server-Sent Events into events; an incomplete one waits for the next part. */
+class EventParser {
+  #rest = "";
 
-  split(text) {
-    const parts = (this.#ahead + text).split("\n\n");
-    this.#ahead = parts.pop();
+  push(text) {
+    const parts = (this.#rest + text).split("\n\n");
+    this.#rest = parts.pop();
     return parts.map(parse).filter((event) => event.text !== "");
   }
 }
@@ -105,7 +105,7 @@ function parse(block) {
   return { kind, text: data.join("\n") };
 }
 
-/** The next part; a connection that says nothing for too long is as good as cut. */
+/** The next part. Rejects after `SILENCE` without data: the connection is taken for lost. */
 async function withinSilence(reader) {
   let timer;
   const silence = new Promise((_, reject) => {
@@ -121,7 +121,7 @@ async function withinSilence(reader) {
   }
 }
 
-/** Lets the page draw and answer its user. */
-function turn() {
+/** Lets the page draw and handle input. */
+function yieldToPage() {
   return new Promise((resolve) => setTimeout(resolve));
 }

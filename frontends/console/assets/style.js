@@ -1,13 +1,13 @@
-// How a piece of output looks: the pen of a terminal, and how `ESC[…m` changes it.
+// Text styles of output, and how the sequence `ESC[…m` (SGR) changes them.
 //
-// A style is an object that never changes; equal styles are the same object, so that two are
-// compared by `===`. `null` is plain output.
+// A style is immutable, and equal styles are the same object, so they compare by `===`. `null` is
+// plain output.
 
 import { KNOWN_STYLES } from "./limits.js";
 
 const known = new Map();
 
-/** The one object for these properties; what is false or null is left out. */
+/** The interned style for these properties; false and null ones are left out. */
 export function style(properties) {
   const kept = Object.entries(properties).filter(([, value]) => value !== null && value !== false);
   if (kept.length === 0) return null;
@@ -60,7 +60,7 @@ export function restyled(before, parameters, plain) {
   return style(pen);
 }
 
-/** The colour of `5;n` or `2;r;g;b`, and how many parameters it took. */
+/** The colour of `5;n` or `2;r;g;b`, and the number of parameters used. */
 function extended(parameters, at) {
   const byte = (value) => (value >= 0 && value <= 255 ? value : null);
   if (parameters[at] === 5) return [byte(parameters[at + 1]), 2];
@@ -70,7 +70,7 @@ function extended(parameters, at) {
   return [isWhole ? hex(parts) : null, 4];
 }
 
-/** A number of the palette as "#rrggbb". 0 to 15 are the theme's, and have none. */
+/** A palette colour as "#rrggbb"; colours 0 to 15 come from the theme instead. */
 export function ofPalette(number) {
   if (number >= 232) return hex(Array(3).fill(8 + 10 * (number - 232)));
   const level = (value) => (value === 0 ? 0 : 55 + 40 * value);

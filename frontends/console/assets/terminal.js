@@ -1,34 +1,33 @@
-// What a job's output looks like on a terminal: chunks with escape sequences in, lines out.
+// A small terminal emulator: turns output with escape sequences into styled lines.
 //
-// Understood are colours and other looks, carriage return, backspace, tab, moving the cursor
-// within what was written, and erasing: what progress bars and test runners do. Every other
-// sequence and control character is swallowed. What is never true: that a character of the output
-// is lost because an escape sequence is cut in two by chunks, or that output reaches the page as
-// anything but text.
+// It supports what progress bars and test runners use: colours and text attributes, carriage
+// return, backspace, tab, moving the cursor within written lines, and erasing. Other sequences and
+// control characters are ignored. A sequence may be split across chunks. Output reaches the page
+// only as text, never as HTML.
 
 import { LONGEST_LINE } from "./limits.js";
 import { Line } from "./line.js";
 import { restyled, style } from "./style.js";
 
-/** What each of a job's streams looks like when it says nothing about that. */
+/** The default style of each of a job's streams. */
 const PLAIN = {
   stdout: null,
   stderr: style({ isError: true }),
   input: style({ typed: true }),
 };
 
-/** A job's lines, and where its cursor is. */
+/** A job's lines and cursor. */
 export class Terminal {
   lines = [new Line()];
-  /** How many lines have left at the top. */
+  /** The number of lines dropped at the top. */
   dropped = 0;
-  /** The first line, from the top, that changed since this was last set. */
+  /** The index of the first line that changed since the owner last reset this. */
   changed = 0;
   #row = 0;
   #column = 0;
   #sources = new Map();
 
-  /** Writes what one of the streams said. */
+  /** Writes a chunk of one stream. */
   write(text, stream) {
     let source = this.#sources.get(stream);
     if (!source) this.#sources.set(stream, (source = new Source(PLAIN[stream] ?? null)));
@@ -48,18 +47,18 @@ export class Terminal {
     }
   }
 
-  /** Begins a new line, unless the cursor stands at the beginning of one. */
+  /** Starts a new line, unless the cursor is at the start of one. */
   endLine() {
     if (this.#column > 0) this.#feed();
   }
 
-  /** How many lines there are to show: not the last one, when nothing is in it. */
+  /** The number of lines to show, without an empty last line. */
   get count() {
     const last = this.lines[this.lines.length - 1];
     return this.lines.length - (last.text === "" ? 1 : 0);
   }
 
-  /** Takes lines away at the top. */
+  /** Drops up to `count` lines at the top, and returns how many. */
   drop(count) {
     const gone = Math.min(count, this.lines.length - 1);
     this.lines.splice(0, gone);
@@ -89,7 +88,7 @@ export class Terminal {
     else if (character === "\t") this.#put(" ".repeat(8 - (this.#column % 8)), source.pen);
     else if (character === "\x1b") source.state = ESCAPE;
     else if (character === "\x9b") source.begin();
-    // Text that would turn the reading direction of what follows.
+    // Bidirectional control characters could disguise the text that follows.
     else if (character >= "\u202a") this.#put("\ufffd", source.pen);
   }
 
@@ -101,7 +100,7 @@ export class Terminal {
       if (character === "\x07" || character === "\x9c") source.state = GROUND;
       else if (character === "\x1b") source.state = ESCAPE;
       else if (character === "\n") {
-        // What is never ended hides nothing but its own line.
+        // An unterminated string hides only the rest of its line.
         source.state = GROUND;
         this.#feed();
       }
@@ -122,7 +121,7 @@ export class Terminal {
 
   #sequence(final, source) {
     const text = source.parameters;
-    // Private sequences are for real terminals.
+    // Ignore private sequences, such as mode switches.
     if (/[^0-9;:]/.test(text)) return;
     const parameters = text.split(/[;:]/).map((part) => Math.min(Number(part), 9_999));
     const count = Math.max(1, parameters[0]);
@@ -139,11 +138,11 @@ export class Terminal {
     else if (final === "J" && parameters[0] === 0) this.#eraseBelow();
   }
 
-  #erase(how) {
+  #erase(mode) {
     const line = this.#line();
-    if (how === 0) line.cut(this.#column);
-    else if (how === 2) line.cut(0);
-    else if (how === 1 && line.text !== "") {
+    if (mode === 0) line.cut(this.#column);
+    else if (mode === 2) line.cut(0);
+    else if (mode === 1 && line.text !== "") {
       line.write(0, " ".repeat(Math.min(this.#column + 1, line.text.length)), null);
     }
   }
@@ -169,7 +168,7 @@ export class Terminal {
   }
 }
 
-/** One of a job's streams: in the middle of what it is, and how what it says looks. */
+/** The parser state and current style of one of a job's streams. */
 class Source {
   state = GROUND;
   parameters = "";
@@ -187,7 +186,7 @@ class Source {
 
 const CONTROL = /[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g;
 
-/** Columns that the cursor can be moved to: more than terminals are wide. */
+/** Columns that the cursor can be moved to: wider than real terminals. */
 const WIDEST = 500;
 
 const GROUND = 0;

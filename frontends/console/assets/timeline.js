@@ -1,13 +1,12 @@
-// The time line: which moment of the session is shown, and going on from it by itself.
+// The time line: chooses which moment of the session is shown, and replays from there.
 //
-// A moment is how many of the recorded events have happened. What is never true: that showing the
-// past changes anything but what is shown.
+// A moment is a number of recorded events: the first `count` of them have happened.
 
 import { find, icon, setText } from "./dom.js";
 import { onTheme } from "./theme.js";
-import { clock, duration } from "./words.js";
+import { clock, duration } from "./format.js";
 
-/** The time line. `on.moment` is told how many events to show; null: all, as they come. */
+/** The time line. `on.moment` is called with the number of events to show, or null for live. */
 export class Timeline {
   #recording = null;
   #transcript = null;
@@ -31,13 +30,13 @@ export class Timeline {
     find("next").addEventListener("click", () => this.step(1));
     find("live").addEventListener("click", () => this.live());
     find("skip").addEventListener("change", () => this.#place(this.#count));
-    this.#track.addEventListener("pointerdown", (it) => this.#drag(it));
-    this.#track.addEventListener("keydown", (it) => this.#key(it));
+    this.#track.addEventListener("pointerdown", (event) => this.#drag(event));
+    this.#track.addEventListener("keydown", (event) => this.#key(event));
     new ResizeObserver(() => this.changed(true)).observe(this.#track);
     onTheme(() => this.changed(true));
   }
 
-  /** Begins with another session. */
+  /** Switches to another session, live. */
   open(recording, transcript) {
     this.#pause();
     this.#recording = recording;
@@ -50,12 +49,12 @@ export class Timeline {
     return this.#count === null;
   }
 
-  /** The sequence of the moment that is shown; 0 while it is the present. */
+  /** The sequence of the last event shown; 0 while live. */
   get sequence() {
     return this.isLive ? 0 : (this.#recording.events[this.#count - 1]?.sequence ?? 0);
   }
 
-  /** Events have been added: the line grows. */
+  /** Schedules a redraw after events were added, at most every 200 ms. */
   changed(atOnce = false) {
     if (this.#drawing) return;
     const wait = atOnce ? 0 : Math.max(0, this.#drawnAt + 200 - performance.now());
@@ -66,13 +65,13 @@ export class Timeline {
     }, wait);
   }
 
-  /** Whether nothing more will come: a replay stops at the end then. */
+  /** Sets whether the session has ended; a replay then stops at the end instead of going live. */
   setLast(isLast) {
     this.#isLast = isLast;
     this.changed();
   }
 
-  /** Returns to the present. */
+  /** Returns to live. */
   live() {
     this.#pause();
     this.#count = null;
@@ -80,25 +79,25 @@ export class Timeline {
     this.changed(true);
   }
 
-  /** Shows the moment after so many events, and stays there. */
+  /** Shows the moment after `count` events, paused. */
   go(count) {
     this.#pause();
     this.#place(Math.max(0, Math.min(count, this.#recording.events.length)));
   }
 
-  /** Goes to where the job before begins, or the next. */
+  /** Jumps to the start of the previous job (-1) or the next (1). */
   step(direction) {
     const { events } = this.#recording;
     const from = this.#count ?? events.length;
-    const begins = (at) => events[at]?.type === "job-submitted";
-    // Where a job has just begun, the one before is another.
+    const isStart = (at) => events[at]?.type === "job-submitted";
+    // At the start of a job, "previous" means the job before it.
     let at = direction < 0 ? from - 2 : from;
-    while (at >= 0 && at < events.length && !begins(at)) at += direction;
+    while (at >= 0 && at < events.length && !isStart(at)) at += direction;
     if (at >= events.length) return this.live();
     this.go(Math.max(0, at) + 1);
   }
 
-  /** Plays on from the moment, or from the beginning; or stops. */
+  /** Replays from the moment shown, or from the start when live; pauses a running replay. */
   toggle() {
     if (this.#frame) return this.#pause();
     const { events } = this.#recording;
@@ -209,7 +208,7 @@ export class Timeline {
     this.#track.setAttribute("aria-valuetext", this.isLive ? "now" : find("moment").textContent);
   }
 
-  /** Jobs as bars, in the colour of how they ended. */
+  /** Draws jobs as bars, coloured by outcome. */
   #drawTrack() {
     const { width, height } = this.#track.getBoundingClientRect();
     const scale = devicePixelRatio || 1;

@@ -1,18 +1,18 @@
 // A session as it looks after some of its events: the fold of events into blocks.
 //
-// What enters: events in the order of their sequences, beginning anywhere. What leaves: blocks.
-// What is never true: that two transcripts of the same events differ, or that one grows for ever.
+// Events are applied in the order of their sequences, starting anywhere. The same events always
+// give the same blocks, and the number of blocks is bounded.
 
 import { Job, Note } from "./blocks.js";
 import { SHOWN_BLOCKS, SHOWN_LINES } from "./limits.js";
 import { Decoding } from "./result.js";
-import { closing, gone } from "./words.js";
+import { closing, gone } from "./format.js";
 
 /** The blocks of a session, oldest first. */
 export class Transcript {
   blocks = [];
   jobs = new Map();
-  /** The last event that was applied; 0 before the first. */
+  /** The sequence of the last event applied; 0 before the first. */
   sequence = 0;
   at = null;
   isClosed = false;
@@ -21,7 +21,7 @@ export class Transcript {
   #decoding = new Decoding();
   #known;
 
-  /** `known` gives the statements of jobs that began before the first event that is applied. */
+  /** `known` has the commands of jobs that began before the first event applied. */
   constructor(known = new Map()) {
     this.#known = known;
   }
@@ -47,7 +47,7 @@ export class Transcript {
     return this.#unfinished;
   }
 
-  /** All of it as text. */
+  /** The transcript as text. */
   text() {
     return this.blocks.map((block) => block.text()).join("\n");
   }
@@ -61,20 +61,20 @@ export class Transcript {
 
   static started(transcript, event) {
     const job = transcript.jobs.get(event.job);
-    // Of a job that is for its submitter alone nothing else is told.
+    // Events of a private job have no details.
     if (!job) return;
     job.state = "running";
     job.started = event.at;
     job.revision += 1;
   }
 
-  static said(transcript, event) {
+  static result(transcript, event) {
     const job = transcript.#job(event);
-    const [text, stream] = transcript.#decoding.told(event.job, event.result);
+    const [text, stream] = transcript.#decoding.textOf(event.job, event.result);
     transcript.#write(job, text, stream);
   }
 
-  static told(transcript, event) {
+  static input(transcript, event) {
     const job = transcript.#job(event);
     const bytes = event.contentBase64 ? " (bytes)" : "";
     transcript.#write(job, event.content ?? bytes, "input");
@@ -103,7 +103,7 @@ export class Transcript {
   }
 
   static resumed(transcript, event) {
-    transcript.#note(event, "The server started again.", "quiet");
+    transcript.#note(event, "The server restarted.", "quiet");
   }
 
   static closed(transcript, event) {
@@ -116,16 +116,16 @@ export class Transcript {
   }
 
   #job(event) {
-    const known = this.jobs.get(event.job);
-    if (known) return known;
-    const told = this.#known.get(event.job);
+    const present = this.jobs.get(event.job);
+    if (present) return present;
+    const known = this.#known.get(event.job);
     const job = new Job(
       event.job,
       event.sequence,
-      told?.submitted ?? event.at,
-      told?.statement ?? `job ${event.job}`,
+      known?.submitted ?? event.at,
+      known?.statement ?? `job ${event.job}`,
     );
-    job.place = told?.place ?? "foreground";
+    job.place = known?.place ?? "foreground";
     job.state = "running";
     this.#begin(job);
     return job;
@@ -160,7 +160,7 @@ export class Transcript {
     if (this.#lines > SHOWN_LINES) this.#trim();
   }
 
-  /** A tenth at once, so that it is seldom. */
+  /** Drops a tenth of the lines at once, so that it happens rarely. */
   #trim() {
     let most = this.#lines - SHOWN_LINES * 0.9;
     for (const block of this.blocks) {
@@ -176,8 +176,8 @@ export class Transcript {
 const FOLDS = {
   "job-submitted": Transcript.submitted,
   "job-started": Transcript.started,
-  "result": Transcript.said,
-  "input": Transcript.told,
+  "result": Transcript.result,
+  "input": Transcript.input,
   "interrupt-requested": Transcript.interrupted,
   "job-finished": Transcript.finished,
   "statement-refused": Transcript.refused,

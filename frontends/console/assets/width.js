@@ -1,20 +1,20 @@
-// How many columns a text takes, and where it is cut so that it fits.
+// Measures the width of text in columns, and cuts it into rows.
 //
-// Characters of East Asian scripts and emoji take two columns, marks that combine take none.
+// East Asian characters and emoji take two columns, combining marks none.
 
-/** Whether each UTF-16 unit of a text takes exactly one column. */
+/** Whether every UTF-16 code unit of a text takes exactly one column. */
 export function isNarrow(text) {
   return !MAYBE_WIDE.test(text);
 }
 
-/** How many rows of so many columns a text takes: at least one. */
+/** The number of rows that a text takes at a width of `columns`: at least one. */
 export function rowsOf(text, columns) {
   if (text.length <= columns / 2) return 1;
   if (isNarrow(text)) return Math.max(1, Math.ceil(text.length / columns));
   return cuts(text, columns).length;
 }
 
-/** Where in a text its rows begin. */
+/** The index at which each row of a text starts. */
 export function cuts(text, columns) {
   const starts = [0];
   let used = 0;
@@ -31,7 +31,7 @@ export function cuts(text, columns) {
   return starts;
 }
 
-/** From where to where in a text one of its rows goes. */
+/** The start and end index of one row of a text. */
 export function part(text, columns, row) {
   if (isNarrow(text)) return [row * columns, (row + 1) * columns];
   const starts = cuts(text, columns);
@@ -44,7 +44,7 @@ function widthOf(code) {
   return WIDE.some(([from, to]) => code >= from && code <= to) ? 2 : 1;
 }
 
-// Latin, Greek, Cyrillic, punctuation, arrows, boxes and blocks are as wide as a column.
+// Latin, Greek, Cyrillic, punctuation, arrows, boxes and blocks take one column.
 const MAYBE_WIDE = /[^\u0000-\u02ff\u0370-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e\u2190-\u22ff\u2500-\u25ff\u2713-\u2718\u276e\u276f]/;
 const COMBINING = /\p{Mn}|\p{Me}|\u200b|\u200d|\ufe0f/u;
 const WIDE = [

@@ -1,6 +1,6 @@
-//! The files that the page is made of. A test says when one is missing here.
+//! The files of the page. A test checks that the list is complete.
 
-/// A file, and where it is served.
+/// A file and the path at which it is served.
 #[derive(Debug)]
 pub(crate) struct Asset {
     pub(crate) path: &'static str,
@@ -31,13 +31,13 @@ const IMAGE: &str = "image/svg+xml";
 
 pub(crate) const ASSETS: &[Asset] = assets! {
     SCRIPT
-        "api.js" "blocks.js" "clipboard.js" "dialogs.js" "dom.js" "fall.js" "jobs.js" "keyboard.js"
-        "limits.js" "line.js" "main.js" "notices.js" "paint.js" "playback.js" "prompt.js"
-        "recording.js" "remembered.js" "result.js" "route.js" "screen.js" "session.js"
-        "sessions.js" "standing.js" "stream.js" "style.js" "terminal.js" "theme.js" "timeline.js"
-        "transcript.js" "width.js" "words.js";
+        "api.js" "blocks.js" "clipboard.js" "dialogs.js" "dom.js" "format.js" "jobs.js" "keyboard.js"
+        "limits.js" "line.js" "main.js" "notices.js" "playback.js" "prompt.js" "recording.js"
+        "render.js" "result.js" "route.js" "screen.js" "session.js" "sessions.js" "status.js"
+        "stream.js" "style.js" "terminal.js" "theme-init.js" "theme.js" "timeline.js"
+        "transcript.js" "width.js" "wrap.js";
     STYLE
-        "layout.css" "parts.css" "screen.css" "theme.css";
+        "components.css" "layout.css" "screen.css" "theme.css";
     IMAGE
         "icon.svg";
 };

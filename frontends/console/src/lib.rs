@@ -12,7 +12,7 @@ use rejoin_http::{Request, Response, Route, Router, StatusCode, route};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-/// Where the console is.
+/// The routes of the console.
 pub const ROUTES: &[Route<Console>] = &[
     route!(GET "/" => Console::file),
     route!(GET "/console/:file" => Console::file),
@@ -52,8 +52,8 @@ impl Console {
         } else {
             Response::new(StatusCode::OK, asset.content_type, asset.bytes)
         };
-        // The browser asks again each time and gets 304: a new server never meets an old page's
-        // parts.
+        // The browser revalidates each file and usually gets 304, so files of two versions never
+        // mix.
         response
             .header("cache-control", "no-cache")
             .header("etag", tag.as_str())
@@ -81,9 +81,8 @@ fn is_among(tag: &str, known: &str) -> bool {
         .any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
 }
 
-/// The page loads scripts, styles and images of this server only, talks to nobody else, sends no
-/// form anywhere, and stands in nobody's frame. Text that a job printed can't become a script even
-/// if it became markup.
+/// The page loads and talks to this server only, submits no forms, and cannot be framed. Even if
+/// output of a job became markup, it could not become a script.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'; require-trusted-types-for 'script'; \

@@ -1,10 +1,10 @@
-//! Requests of Arthas clients, whatever they hold: the real frontend on the real engine, on a log
-//! in memory and in virtual time.
+//! Arbitrary requests to the Arthas frontend, on a real engine with a log in memory and in virtual
+//! time.
 //!
-//! Identities are counted, not drawn, so that a request can name what an earlier one has made: the
-//! identities of a session and of a consumer are the numbers of their drawing in hexadecimal.
+//! Ids are counted instead of random, so that a request can name a session or consumer that an
+//! earlier one has created: an id is the counter in hexadecimal.
 
-use crate::world::World;
+use crate::harness::Harness;
 use arbitrary::{Arbitrary, Unstructured};
 use rejoin_accounts::Caller;
 use rejoin_arthas::{Arthas, Settings};
@@ -12,38 +12,38 @@ use rejoin_engine::Unavailable;
 use serde_json::Value;
 use std::fmt;
 
-/// Bodies of requests, sent one after the other to a server that has just been started.
+/// Request bodies, sent one after the other to a new server.
 #[derive(Clone)]
 pub struct Conversation<'a>(Vec<&'a [u8]>);
 
 impl Conversation<'_> {
-    /// Sends every request and looks at its answer.
+    /// Sends every request and checks the response.
     ///
     /// # Panics
     ///
-    /// When an answer is not one JSON object: compact, its members in alphabetical order at every
-    /// level, without nulls, and with the request's own identity. When a record breaks a promise,
-    /// or the engine ends by itself.
+    /// When a response is not one compact JSON object with the members in alphabetical order at
+    /// every level, without nulls, and with the request's id; when a record breaks an invariant of
+    /// the log; when the engine ends for another reason than the shutdown.
     pub fn check(&self) {
-        let mut world = World::start();
-        let frontend = Arthas::new(world.engine.clone(), Settings::default());
+        let mut harness = Harness::start();
+        let frontend = Arthas::new(harness.engine.clone(), Settings::default());
         for body in &self.0 {
             let (frontend, sent) = (frontend.clone(), body.to_vec());
-            let answer = world.run(async move {
+            let answer = harness.run(async move {
                 let remote = Some(([127, 0, 0, 1], 1).into());
                 frontend
                     .answer(&sent, remote, &Caller::local(), |_| ())
                     .await
             });
-            // A client that has waited for too long leaves.
+            // None: it took too long, and the client has left.
             if let Some(answer) = answer {
                 check_answer(body, &answer);
             }
         }
-        let end = world.end();
+        let end = harness.end();
         assert!(
             matches!(end, Unavailable::ShuttingDown),
-            "the engine ended by itself: {end}"
+            "the engine ended for another reason: {end}"
         );
     }
 }
@@ -52,13 +52,17 @@ fn check_answer(body: &[u8], answer: &[u8]) {
     let shown = String::from_utf8_lossy(answer);
     let value: Value = serde_json::from_slice(answer)
         .unwrap_or_else(|error| panic!("not valid JSON: {error}: {shown}"));
-    // `Value` keeps members in alphabetical order, and says each of them once.
-    assert_eq!(value.to_string(), shown, "there is one way to write this");
+    // `Value` sorts the members and keeps one of each name.
+    assert_eq!(
+        value.to_string(),
+        shown,
+        "compact, sorted, no repeated members"
+    );
     assert!(!has_null(&value), "a null: {shown}");
     let state = value["state"].as_str();
     assert!(
         state.is_some_and(|state| STATES.contains(&state)),
-        "not an answer: {shown}"
+        "no known state: {shown}"
     );
     let is_understood = !value["message"]
         .as_str()
@@ -67,7 +71,7 @@ fn check_answer(body: &[u8], answer: &[u8]) {
         && let Ok(request) = serde_json::from_slice::<Value>(body)
         && let Some(id) = request["requestId"].as_str()
     {
-        assert_eq!(value["requestId"], id, "another request's: {shown}");
+        assert_eq!(value["requestId"], id, "the id of another request: {shown}");
     }
 }
 
@@ -82,7 +86,7 @@ fn has_null(value: &Value) -> bool {
 
 const STATES: [&str; 5] = ["FAILED", "INTERRUPTED", "REFUSED", "SCHEDULED", "SUCCEEDED"];
 
-/// An empty line stands between two requests.
+/// Requests are separated by an empty line.
 impl<'a> Arbitrary<'a> for Conversation<'a> {
     fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
         let count = bytes.len();
@@ -98,7 +102,7 @@ impl<'a> Arbitrary<'a> for Conversation<'a> {
     }
 }
 
-/// The requests as they would be typed.
+/// As a user would type them.
 impl fmt::Debug for Conversation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines = &mut self.0.iter();

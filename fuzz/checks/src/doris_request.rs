@@ -1,8 +1,8 @@
-//! Requests of Doris clients, whatever they hold: the real frontend on the real engine, on a log in
-//! memory and in virtual time.
+//! Arbitrary requests to the Doris frontend, on a real engine with a log in memory and in virtual
+//! time.
 
 use crate::http_request::{HttpRequest, value_of};
-use crate::stocked::Stocked;
+use crate::seeded_harness::SeededHarness;
 use arbitrary::{Arbitrary, Unstructured};
 use rejoin_accounts::Accounts;
 use rejoin_doris::{Columns, Settings};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::fmt;
 
-/// A request, sent to a server with some sessions. The first byte says which columns it shows.
+/// A request, sent to a server with some sessions. The first byte chooses the columns.
 #[derive(Clone)]
 pub struct DorisRequest<'a> {
     is_newer: bool,
@@ -19,23 +19,23 @@ pub struct DorisRequest<'a> {
 }
 
 thread_local! {
-    static STOCKED: RefCell<[Option<Stocked>; 2]> = const { RefCell::new([None, None]) };
+    static SERVER: RefCell<[Option<SeededHarness>; 2]> = const { RefCell::new([None, None]) };
 }
 
 impl DorisRequest<'_> {
-    /// Sends the request and looks at its answer.
+    /// Sends the request and checks the response.
     ///
     /// # Panics
     ///
-    /// When the answer is not empty and not the product's envelope, or a table is not that of all
-    /// sessions: texts, and as many to a row as there are columns.
+    /// When the body is neither empty nor the product's envelope, or a table doesn't have one row of
+    /// strings per session and one cell per column.
     pub fn check(&self) {
         let Some(request) = self.request else { return };
-        let place = usize::from(self.is_newer);
-        let before = STOCKED.with_borrow_mut(|stocked| stocked[place].take());
+        let index = usize::from(self.is_newer);
+        let before = SERVER.with_borrow_mut(|servers| servers[index].take());
         let mount = if self.is_newer { mount_newer } else { mount };
-        let mut server = before.unwrap_or_else(|| Stocked::start(mount));
-        if let Some(called) = server.ask(request).filter(|it| it.status != 404) {
+        let mut server = before.unwrap_or_else(|| SeededHarness::start(mount));
+        if let Some(called) = server.send(request).filter(|called| called.status != 404) {
             let value = value_of(&called);
             match called.status {
                 200 => check_envelope(&value, server.open_sessions()),
@@ -43,7 +43,7 @@ impl DorisRequest<'_> {
                 other => panic!("{other}: {value}"),
             }
         }
-        STOCKED.with_borrow_mut(|stocked| stocked[place] = server.unless_changed());
+        SERVER.with_borrow_mut(|servers| servers[index] = server.unless_changed());
     }
 }
 
@@ -89,7 +89,7 @@ impl<'a> Arbitrary<'a> for DorisRequest<'a> {
     }
 }
 
-/// The request as it would be typed.
+/// As a user would type it.
 impl fmt::Debug for DorisRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = if self.is_newer { "newer" } else { "documented" };

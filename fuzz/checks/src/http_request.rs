@@ -1,7 +1,7 @@
 //! A request as a text: method and target on the first line, headers on the next ones, an empty
 //! line, and the body. What frontends that tell several paths apart are asked with.
 
-use crate::world::World;
+use crate::harness::Harness;
 use rejoin_http::Router;
 use rejoin_http::test_call::{Called, call};
 use serde_json::Value;
@@ -44,11 +44,11 @@ impl<'a> HttpRequest<'a> {
     }
 
     /// The answer. None: it does not get as far as an application, or takes too long.
-    pub(crate) fn send(self, world: &mut World, router: &Router) -> Option<Called> {
+    pub(crate) fn send(self, harness: &mut Harness, router: &Router) -> Option<Called> {
         let router = router.clone();
         let (method, target) = (self.method.to_owned(), self.target.to_owned());
         let (headers, body) = (self.headers.to_vec(), self.body.to_vec());
-        world.run(async move {
+        harness.run(async move {
             let headers: Vec<_> = headers
                 .split(|byte| *byte == b'\n')
                 .filter_map(|line| split_once(line, b":"))

@@ -7,6 +7,7 @@
 
 mod arthas_request;
 mod doris_request;
+mod harness;
 mod http_request;
 mod maxscale_filter;
 mod maxscale_request;
@@ -14,14 +15,13 @@ mod native_request;
 mod operations;
 mod schema;
 mod script;
+mod seeded_harness;
 mod segment;
 mod snapshot;
-mod stocked;
-mod world;
 
 pub use arthas_request::Conversation;
 pub use doris_request::DorisRequest;
-pub use maxscale_filter::{Asked, Filter};
+pub use maxscale_filter::{Expression, Filter};
 pub use maxscale_request::MaxScaleRequest;
 pub use native_request::NativeRequest;
 pub use operations::Story;

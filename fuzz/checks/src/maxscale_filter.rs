@@ -1,5 +1,5 @@
-//! The filters of MaxScale's lists: any text is read or refused, and what is read agrees with an
-//! evaluation that knows no more than the documentation, and with what the indices select.
+//! The filters of MaxScale's lists: any text is parsed or refused, and a parsed filter agrees with a
+//! model of the documentation and with what the index selects.
 
 use arbitrary::{Arbitrary, Unstructured};
 use rejoin_http::Url;
@@ -8,89 +8,94 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::sync::LazyLock;
 
-/// A filter, as anybody may write it, or as somebody does who knows the language.
+/// A filter: arbitrary text, or a valid expression.
 #[derive(Clone)]
 pub enum Filter<'a> {
-    /// A URL's query.
-    Written(&'a str),
-    /// What is looked at, and what is asked of it.
-    Meant(&'static str, Asked),
+    /// The query of a URL.
+    Text(&'a str),
+    /// A JSON pointer and an expression.
+    Valid(&'static str, Expression),
 }
 
-/// What is asked of a value.
+/// An expression of the filter language.
 #[derive(Clone, Debug)]
-pub enum Asked {
-    /// `and`, `or`, `not`: all, any, none of these.
-    Of(&'static str, Vec<Self>),
-    /// `eq` … with a value; without a word it is `eq`.
-    Than(&'static str, Value),
+pub enum Expression {
+    /// `and`, `or` or `not`.
+    Combine(&'static str, Vec<Self>),
+    /// `eq`, `ne` …; an empty word is a bare value.
+    Compare(&'static str, Value),
 }
 
 impl Filter<'_> {
-    /// Reads the filter, and asks it of some sessions.
+    /// Parses the filter, and evaluates it for some sessions.
     ///
     /// # Panics
     ///
-    /// When a refusal has no words; when a list would show another session than the filters say;
-    /// when a filter that was meant is refused, or says what was not meant.
+    /// When a refusal has no text; when the index and the filters disagree; when a valid filter is
+    /// refused or disagrees with the model.
     pub fn check(&self) {
         match self {
-            Self::Written(query) => {
+            Self::Text(query) => {
                 let Ok(url) = Url::parse(&format!("http://localhost/v1/sessions?{query}")) else {
                     return;
                 };
                 match Filters::parse(&url) {
-                    Ok(filters) => agree(&filters, |resource| filters.match_resource(resource)),
+                    Ok(filters) => {
+                        check_filters(&filters, |resource| filters.match_resource(resource))
+                    }
                     Err(words) => assert!(!words.is_empty()),
                 }
-                // The same text, with nothing in a URL's code.
+                // The same text without URL decoding.
                 if let Some((pointer, expression)) = query.split_once('=')
                     && let Ok(filters) = Filters::by_pointer(pointer, expression)
                 {
-                    agree(&filters, |resource| filters.match_resource(resource));
+                    check_filters(&filters, |resource| filters.match_resource(resource));
                 }
             }
-            Self::Meant(pointer, asked) => {
-                let filters = Filters::by_pointer(pointer, &asked.to_string())
+            Self::Valid(pointer, expression) => {
+                let filters = Filters::by_pointer(pointer, &expression.to_string())
                     .unwrap_or_else(|words| panic!("refused: {words}"));
-                agree(&filters, |resource| {
+                check_filters(&filters, |resource| {
                     let found = resource.pointer(&format!("/{pointer}"));
-                    found.is_some_and(|found| asked.holds(found, *pointer == "id"))
+                    found.is_some_and(|found| expression.matches(found, *pointer == "id"))
                 });
             }
         }
     }
 }
 
-fn agree(filters: &Filters, expected: impl Fn(&Value) -> bool) {
+fn check_filters(filters: &Filters, expected: impl Fn(&Value) -> bool) {
     for resource in &*RESOURCES {
         let expected = expected(resource);
         assert_eq!(
             filters.match_resource(resource),
             expected,
-            "asked of {resource}"
+            "filter on {resource}"
         );
         assert_eq!(
             filters.list_contains(resource),
             expected,
-            "listed, of {resource}"
+            "list with {resource}"
         );
     }
 }
 
-impl Asked {
-    fn holds(&self, found: &Value, is_id: bool) -> bool {
+impl Expression {
+    fn matches(&self, found: &Value, is_id: bool) -> bool {
         match self {
-            Self::Of(word, parts) => {
-                let count = parts.iter().filter(|it| it.holds(found, is_id)).count();
+            Self::Combine(word, parts) => {
+                let count = parts
+                    .iter()
+                    .filter(|part| part.matches(found, is_id))
+                    .count();
                 match *word {
                     "and" => count == parts.len(),
                     "or" => count > 0,
                     _ => count == 0,
                 }
             }
-            Self::Than(word, wanted) => {
-                // Every number here is a real one without loss.
+            Self::Compare(word, wanted) => {
+                // All numbers here are exact as f64.
                 let number = match (found, wanted) {
                     (Value::String(id), Value::Number(_)) if is_id => id.parse().ok(),
                     _ => found.as_f64(),
@@ -102,12 +107,12 @@ impl Asked {
                     _ => None,
                 };
                 match *word {
-                    "lt" => order.is_some_and(|it| it.is_lt()),
-                    "le" => order.is_some_and(|it| it.is_le()),
-                    "gt" => order.is_some_and(|it| it.is_gt()),
-                    "ge" => order.is_some_and(|it| it.is_ge()),
+                    "lt" => order.is_some_and(|order| order.is_lt()),
+                    "le" => order.is_some_and(|order| order.is_le()),
+                    "gt" => order.is_some_and(|order| order.is_gt()),
+                    "ge" => order.is_some_and(|order| order.is_ge()),
                     word => {
-                        let is_equal = order.map_or(found == wanted, |it| it.is_eq());
+                        let is_equal = order.map_or(found == wanted, |order| order.is_eq());
                         is_equal != (word == "ne")
                     }
                 }
@@ -115,12 +120,13 @@ impl Asked {
         }
     }
 
-    fn of(bytes: &mut Unstructured<'_>, depth: usize) -> arbitrary::Result<Self> {
+    fn arbitrary(bytes: &mut Unstructured<'_>, depth: usize) -> arbitrary::Result<Self> {
         let word: u8 = bytes.arbitrary()?;
         if depth > 0 && word.is_multiple_of(3) {
-            let parts = (0..=bytes.arbitrary::<u8>()? % 3).map(|_| Self::of(bytes, depth - 1));
+            let parts =
+                (0..=bytes.arbitrary::<u8>()? % 3).map(|_| Self::arbitrary(bytes, depth - 1));
             let parts = parts.collect::<Result<_, _>>()?;
-            return Ok(Self::Of(bytes.choose(&["and", "or", "not"])?, parts));
+            return Ok(Self::Combine(bytes.choose(&["and", "or", "not"])?, parts));
         }
         let wanted = match bytes.arbitrary::<u8>()? % 8 {
             0 => Value::Null,
@@ -131,27 +137,27 @@ impl Asked {
             _ => bytes.arbitrary::<i8>()?.into(),
         };
         let words = ["eq", "ne", "lt", "le", "gt", "ge", ""];
-        Ok(Self::Than(bytes.choose(&words)?, wanted))
+        Ok(Self::Compare(bytes.choose(&words)?, wanted))
     }
 }
 
-/// As the language has it.
-impl fmt::Display for Asked {
+/// As text of the filter language.
+impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Of(word, parts) => {
+            Self::Combine(word, parts) => {
                 let parts: Vec<_> = parts.iter().map(Self::to_string).collect();
                 write!(f, "{word}({})", parts.join(","))
             }
-            // A bare word is refused, even if it is JSON.
-            Self::Than("", wanted @ (Value::Null | Value::Bool(_))) => write!(f, "eq({wanted})"),
-            Self::Than("", wanted) => write!(f, "{wanted}"),
-            Self::Than(word, wanted) => write!(f, "{word}({wanted})"),
+            // Bare words are refused, even if they are JSON.
+            Self::Compare("", wanted @ (Value::Null | Value::Bool(_))) => write!(f, "eq({wanted})"),
+            Self::Compare("", wanted) => write!(f, "{wanted}"),
+            Self::Compare(word, wanted) => write!(f, "{word}({wanted})"),
         }
     }
 }
 
-/// Sessions as the frontend shows them, as far as a filter can tell.
+/// Resources of sessions, as far as filters look into them.
 static RESOURCES: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let session = |id: u64, user: Option<&str>, service: &str, idle: f64| {
         let mut resource = json!({
@@ -191,26 +197,29 @@ const TEXTS: [&str; 10] = [
     "ada", "bob", "shell", "sql", STATE, "1", "5", "70", "05", "",
 ];
 
-/// The first byte says which.
+/// The first byte chooses the kind.
 impl<'a> Arbitrary<'a> for Filter<'a> {
     fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
         if bytes.arbitrary::<u8>()? % 2 == 1 {
-            return Ok(Self::Meant(bytes.choose(&POINTERS)?, Asked::of(bytes, 4)?));
+            return Ok(Self::Valid(
+                bytes.choose(&POINTERS)?,
+                Expression::arbitrary(bytes, 4)?,
+            ));
         }
         let count = bytes.len();
         let text = std::str::from_utf8(bytes.bytes(count)?);
-        Ok(Self::Written(
+        Ok(Self::Text(
             text.map_err(|_| arbitrary::Error::IncorrectFormat)?,
         ))
     }
 }
 
-/// As it would be typed.
+/// As a user would type it.
 impl fmt::Debug for Filter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Written(query) => f.write_str(query),
-            Self::Meant(pointer, asked) => write!(f, "filter={pointer}={asked}"),
+            Self::Text(query) => f.write_str(query),
+            Self::Valid(pointer, expression) => write!(f, "filter={pointer}={expression}"),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Requests of MaxScale clients, whatever they hold: the real frontend on the real engine, on a log
-//! in memory and in virtual time.
+//! Arbitrary requests to the MaxScale frontend, on a real engine with a log in memory and in virtual
+//! time.
 
 use crate::http_request::{HttpRequest, value_of};
-use crate::stocked::Stocked;
+use crate::seeded_harness::SeededHarness;
 use arbitrary::{Arbitrary, Unstructured};
 use rejoin_accounts::Accounts;
 use rejoin_engine::Engine;
@@ -17,22 +17,25 @@ use std::fmt;
 pub struct MaxScaleRequest<'a>(Option<HttpRequest<'a>>);
 
 thread_local! {
-    static STOCKED: RefCell<Option<Stocked>> = const { RefCell::new(None) };
+    static SERVER: RefCell<Option<SeededHarness>> = const { RefCell::new(None) };
 }
 
 impl MaxScaleRequest<'_> {
-    /// Sends the request and looks at its answer.
+    /// Sends the request and checks the response.
     ///
     /// # Panics
     ///
-    /// When the answer is the server's own fault, or is not empty and not JSON of the product's
-    /// shape; when a link in it is no URL; when the pages of a list are not the list.
+    /// When the status is 5xx, or the body is neither empty nor JSON of the product's shape; when a
+    /// link is not a URL; when the pages of a list don't add up to the list.
     pub fn check(&self) {
         let Some(request) = self.0 else { return };
-        let before = STOCKED.take();
-        let mut server = before.unwrap_or_else(|| Stocked::start(mount));
-        // Of what nobody has mounted tide speaks in its own words.
-        if let Some(called) = server.ask(request).filter(|it| it.body != b"Not found") {
+        let before = SERVER.take();
+        let mut server = before.unwrap_or_else(|| SeededHarness::start(mount));
+        // The router's own 404 of paths that are not mounted is not JSON.
+        if let Some(called) = server
+            .send(request)
+            .filter(|called| called.body != b"Not found")
+        {
             let value = value_of(&called);
             check_shape(called.status, &value);
             check_links(&value);
@@ -40,7 +43,7 @@ impl MaxScaleRequest<'_> {
                 check_pages(&mut server, request, &value);
             }
         }
-        STOCKED.set(server.unless_changed());
+        SERVER.set(server.unless_changed());
     }
 }
 
@@ -73,7 +76,7 @@ fn check_links(value: &Value) {
                         Value::String(link),
                     ) => {
                         let url = Url::parse(link);
-                        assert!(url.is_ok(), "no URL: {link}: {url:?}");
+                        assert!(url.is_ok(), "not a URL: {link}: {url:?}");
                     }
                     _ => check_links(value),
                 }
@@ -84,27 +87,27 @@ fn check_links(value: &Value) {
     }
 }
 
-/// From the first page on, each leads to the next, and together they are the list.
-fn check_pages(server: &mut Stocked, request: HttpRequest<'_>, value: &Value) {
+/// Checks that the pages lead from the first to the last, and together are the list.
+fn check_pages(server: &mut SeededHarness, request: HttpRequest<'_>, value: &Value) {
     let Some(query) = path_and_query(&value["links"]["first"]) else {
         return;
     };
     let total = value["meta"]["total"].as_u64();
     let mut link = Some(query);
-    let (mut told, mut sizes) = (Vec::new(), Vec::new());
+    let (mut listed, mut sizes) = (Vec::new(), Vec::new());
     while let Some(target) = link {
-        let called = server.ask(HttpRequest::get(&target));
+        let called = server.send(HttpRequest::get(&target));
         let called = called.unwrap_or_else(|| panic!("{request:?}: {target} leads nowhere"));
         let page = value_of(&called);
         assert_eq!(called.status, 200, "{request:?}: {target}: {page}");
         assert_eq!(page["meta"]["total"].as_u64(), total, "{target}");
         let own = path_and_query(&page["links"]["self"]);
-        assert_eq!(own.as_deref(), Some(&*target), "a page's own name");
+        assert_eq!(own.as_deref(), Some(&*target), "the link `self` of a page");
         sizes.push(page["data"].as_array().map_or(0, Vec::len));
-        told.extend(ids(&page));
+        listed.extend(ids(&page));
         assert!(
-            sizes.len() <= crate::stocked::SESSIONS + 1,
-            "pages without end: {target}"
+            sizes.len() <= crate::seeded_harness::SESSIONS + 1,
+            "endless pages: {target}"
         );
         link = path_and_query(&page["links"]["next"]);
         if link.is_none() {
@@ -116,16 +119,16 @@ fn check_pages(server: &mut Stocked, request: HttpRequest<'_>, value: &Value) {
         full.windows(2).all(|pair| pair[0] == pair[1]) && full.iter().all(|size| *size > 0),
         "{sizes:?}"
     );
-    assert!(told.is_sorted_by(|one, next| one < next), "{told:?}");
-    assert_eq!(Some(told.len() as u64), total, "{request:?}");
-    assert!(told.len() <= server.open_sessions());
+    assert!(listed.is_sorted_by(|one, next| one < next), "{listed:?}");
+    assert_eq!(Some(listed.len() as u64), total, "{request:?}");
+    assert!(listed.len() <= server.open_sessions());
 }
 
-/// The ids of a page, of those resources that show one.
+/// The ids on a page.
 fn ids(page: &Value) -> Vec<u64> {
     let data = page["data"].as_array().expect("a list");
     data.iter()
-        .map(|it| it["id"].as_str().and_then(|id| id.parse().ok()))
+        .map(|resource| resource["id"].as_str().and_then(|id| id.parse().ok()))
         .collect::<Option<_>>()
         .unwrap_or_else(|| panic!("not sessions: {page}"))
 }
@@ -146,7 +149,7 @@ impl<'a> Arbitrary<'a> for MaxScaleRequest<'a> {
     }
 }
 
-/// The request as it would be typed.
+/// As a user would type it.
 impl fmt::Debug for MaxScaleRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {

@@ -1,8 +1,8 @@
-//! Requests to Rejoin's own API, whatever they hold: the real frontend on the real engine, on a log
-//! in memory and in virtual time.
+//! Arbitrary requests to Rejoin's own API, on a real engine with a log in memory and in virtual
+//! time.
 
 use crate::http_request::HttpRequest;
-use crate::stocked::Stocked;
+use crate::seeded_harness::SeededHarness;
 use arbitrary::{Arbitrary, Unstructured};
 use rejoin_accounts::Accounts;
 use rejoin_http::Router;
@@ -16,26 +16,28 @@ use std::fmt;
 pub struct NativeRequest<'a>(Option<HttpRequest<'a>>);
 
 thread_local! {
-    static STOCKED: RefCell<Option<Stocked>> = const { RefCell::new(None) };
+    static SERVER: RefCell<Option<SeededHarness>> = const { RefCell::new(None) };
 }
 
 impl NativeRequest<'_> {
-    /// Sends the request and looks at its answer.
+    /// Sends the request and checks the response.
     ///
     /// # Panics
     ///
-    /// When the answer is the server's own fault, or is not of one of the API's shapes; when a page
-    /// of sessions is not in its order, or events are not those that follow one another.
+    /// When the status is 5xx, or the body has none of the API's shapes; when a page of sessions is
+    /// not in order, or the sequences of events have a gap.
     pub fn check(&self) {
         let Some(request) = self.0 else { return };
-        let before = STOCKED.take();
-        let mut server = before.unwrap_or_else(|| Stocked::start(mount));
-        // Of what nobody has mounted, and of methods, others speak in their own words.
-        let answered = server.ask(request);
-        if let Some(called) = answered.filter(|it| it.body != b"Not found" && it.status != 405) {
+        let before = SERVER.take();
+        let mut server = before.unwrap_or_else(|| SeededHarness::start(mount));
+        // The router's own 404 and 405 are not JSON.
+        let answered = server.send(request);
+        if let Some(called) =
+            answered.filter(|called| called.body != b"Not found" && called.status != 405)
+        {
             check(&called);
         }
-        STOCKED.set(server.unless_changed());
+        SERVER.set(server.unless_changed());
     }
 }
 
@@ -48,18 +50,21 @@ fn check(called: &Called) {
     }
     let kind = called.headers.get("content-type");
     match kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default() {
-        "application/json" => check_told(called.status, &parse(&shown)),
+        "application/json" => check_success(called.status, &parse(&shown)),
         "application/problem+json" => check_problem(called.status, &parse(&shown)),
         "text/event-stream" => check_stream(&shown),
         other => panic!("{other}: {shown}"),
     }
 }
 
-fn check_told(status: u16, value: &Value) {
+fn check_success(status: u16, value: &Value) {
     assert!(matches!(status, 200..=202), "{status}: {value}");
     assert!(value.is_object(), "{value}");
     if let Some(sessions) = value["sessions"].as_array() {
-        let numbers: Option<Vec<_>> = sessions.iter().map(|it| it["number"].as_u64()).collect();
+        let numbers: Option<Vec<_>> = sessions
+            .iter()
+            .map(|session| session["number"].as_u64())
+            .collect();
         let numbers = numbers.unwrap_or_else(|| panic!("not sessions: {value}"));
         assert!(numbers.is_sorted_by(|one, next| one > next), "{numbers:?}");
         let next = &value["next"];
@@ -78,7 +83,9 @@ fn check_problem(status: u16, value: &Value) {
 }
 
 fn check_stream(text: &str) {
-    let blocks = text.split("\n\n").filter_map(|it| it.strip_prefix("id: "));
+    let blocks = text
+        .split("\n\n")
+        .filter_map(|block| block.strip_prefix("id: "));
     let events = blocks.map(|block| {
         let (id, data) = block.split_once("\ndata: ").expect("data follow the id");
         let event = parse(data);
@@ -88,7 +95,7 @@ fn check_stream(text: &str) {
     check_events(events.collect());
 }
 
-/// The last sequence.
+/// Checks that the sequences have no gap, and returns the last one.
 fn check_events(events: Vec<Value>) -> Option<u64> {
     let mut last = None;
     for event in events {
@@ -119,7 +126,7 @@ impl<'a> Arbitrary<'a> for NativeRequest<'a> {
     }
 }
 
-/// The request as it would be typed.
+/// As a user would type it.
 impl fmt::Debug for NativeRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {

@@ -1,88 +1,54 @@
-//! Links and includes of pages, and the summary: what leads nowhere.
+//! Links of the pages and the summary: finds those that lead nowhere.
 //!
-//! What is elsewhere (`https:`) is only looked at for its form: tests have no network.
+//! Links to other sites (`https:`) are only checked for their form: tests have no network.
 
 use super::page::Page;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// What is wrong, each with its page.
 pub(super) fn wrong(root: &Path, pages: &[Page]) -> Vec<String> {
     let mut wrong = vec![];
-    let texts: BTreeMap<_, _> = pages
-        .iter()
-        .map(|page| (page.name.as_str(), with_includes(root, page, &mut wrong)))
-        .collect();
     let mut in_summary = BTreeSet::new();
     for page in pages {
+        if page.text.contains("{{#") {
+            wrong.push(format!(
+                "{}: a forge does not show what is included; link to it",
+                page.name
+            ));
+        }
         let directory = Path::new(&page.name).parent().unwrap();
-        for link in links(&texts[page.name.as_str()]) {
+        for link in links(&page.text) {
             if link.starts_with("https://") && !link.contains(char::is_whitespace) {
                 continue;
             }
             let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
             let target = match file {
                 "" => page.name.clone(),
-                _ => tidied(&directory.join(file)),
+                _ => normalized(&directory.join(file)),
             };
             if page.name.ends_with("SUMMARY.md") {
                 in_summary.insert(target.clone());
             }
-            // In the book only its pages and pictures are there.
-            let is_there = match page.name.starts_with("book/src/") {
-                true if !target.starts_with("book/src/") => false,
-                true if target.ends_with(".png") => root.join(&target).is_file(),
-                true => texts.contains_key(target.as_str()),
-                false => root.join(&target).is_file(),
-            };
-            let anchors = texts.get(target.as_str()).map(|text| anchors(text));
-            let is_found =
-                anchor.is_empty() || anchors.is_some_and(|anchors| anchors.contains(anchor));
-            if !is_there || !is_found {
+            // A directory is fine on a forge, which lists its files.
+            let exists = root.join(&target).exists();
+            let anchor_exists = anchor.is_empty()
+                || std::fs::read_to_string(root.join(&target))
+                    .is_ok_and(|text| anchors(&text).contains(anchor));
+            if !exists || !anchor_exists {
                 wrong.push(format!("{}: ({link}) leads nowhere", page.name));
             }
         }
     }
-    let of_the_book = pages
+    let book_pages = pages
         .iter()
         .filter(|page| page.name.starts_with("book/") && !page.name.ends_with("SUMMARY.md"));
     wrong.extend(
-        of_the_book
+        book_pages
             .filter(|page| !in_summary.contains(&page.name))
             .map(|page| format!("{} is not in the summary", page.name)),
     );
     wrong
-}
-
-/// The page's text with what it includes: a file, or the part of one between two anchors.
-fn with_includes(root: &Path, page: &Page, wrong: &mut Vec<String>) -> String {
-    let directory = root.join(&page.name);
-    let directory = directory.parent().unwrap();
-    let mut text = String::new();
-    for line in page.text.lines() {
-        let include = line
-            .strip_prefix("{{#include ")
-            .and_then(|it| it.strip_suffix("}}"));
-        let Some(include) = include else {
-            text += line;
-            text.push('\n');
-            continue;
-        };
-        let (file, anchor) = include.split_once(':').unwrap_or((include, ""));
-        let included = std::fs::read_to_string(directory.join(file)).unwrap_or_default();
-        let part = match anchor {
-            "" => Some(included.as_str()),
-            _ => included
-                .split_once(&format!("ANCHOR: {anchor}"))
-                .and_then(|(_, rest)| rest.split_once(&format!("ANCHOR_END: {anchor}")))
-                .map(|(part, _)| part),
-        };
-        match part {
-            Some(part) if !part.is_empty() => text += part,
-            _ => wrong.push(format!("{}: {line} includes nothing", page.name)),
-        }
-    }
-    text
 }
 
 /// Where the links of a text lead, code apart.
@@ -127,7 +93,7 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A path without `..`.
-fn tidied(path: &Path) -> String {
+fn normalized(path: &Path) -> String {
     let mut parts: Vec<&str> = vec![];
     for part in path.iter().filter_map(|part| part.to_str()) {
         match part {

@@ -10,14 +10,9 @@ use futures::future::BoxFuture;
 use rejoin_accounts::Accounts;
 use rejoin_arthas::Settings;
 use rejoin_core::Limits;
-use rejoin_engine::{
-    Config, Engine, Exit, RecoveredState, Reporter, Runner, RunnerJob, Services, SmolRuntime,
-};
+use rejoin_engine::{Config, Engine, Exit, Reporter, Runner, RunnerJob};
 use rejoin_http::{HostCheck, HttpServer};
-use rejoin_log::SegmentLog;
-use rejoin_log::segment::{Durability, LogId, Options};
-use std::path::Path;
-use std::sync::Arc;
+use rejoin_log::segment::{Durability, Options};
 use std::time::Duration;
 
 /// How such a server is to be run.
@@ -76,23 +71,17 @@ pub(super) fn serve(told: &[String]) -> Outcome<()> {
         output_limit: u64::MAX,
         ..Config::default()
     };
-    let mut replayed = RecoveredState::new(&config);
     let options = Options {
         durability: shape.durability,
         ..Options::default()
     };
-    let id = LogId::from_bytes([7; 16]);
-    let (log, _) = SegmentLog::open(Path::new(data), id, options, &mut |record| {
-        replayed.add(&record).expect("a log of this harness");
-    })?;
-    let services = Services::from([("shell".into(), Arc::new(Synthetic) as Arc<dyn Runner>)]);
-    let engine = Engine::start(
-        config,
-        Arc::new(SmolRuntime),
-        Box::new(log),
-        replayed,
-        services,
-    )?;
+    let opening = Engine::builder(data)
+        .log_directory(data)
+        .config(config)
+        .log_options(options)
+        .service("shell", Synthetic)
+        .open();
+    let engine = smol::block_on(opening)?;
     let mut app = rejoin_http::Router::default();
     let mut settings = Settings::default();
     settings.pull_wait = shape.pull_wait;

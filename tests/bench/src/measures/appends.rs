@@ -8,11 +8,8 @@ use crate::figures::{REJOIN, Section, quantile};
 use crate::stores::{Committer, Fjall, Nats, Plain, Segments, Sqlite, Store};
 use futures::future::BoxFuture;
 use rejoin_core::{Event, Limits, Record, Sequence, SessionId, Timestamp};
-use rejoin_engine::{
-    Config, Engine, NewSession, RecoveredState, Runner, RunnerJob, Services, SmolRuntime,
-};
-use rejoin_log::SegmentLog;
-use rejoin_log::segment::{Durability, LogId, OpenOptions, Options};
+use rejoin_engine::{Config, Engine, NewSession, Runner, RunnerJob};
+use rejoin_log::segment::{Durability, Options};
 use smol::LocalExecutor;
 use std::path::Path;
 use std::sync::Arc;
@@ -120,21 +117,16 @@ fn engine(directory: &Path, writers: usize, durability: Durability) -> Outcome<V
         durability,
         ..Options::default()
     };
-    let id = LogId::from_bytes([1; 16]);
-    let (log, _) = OpenOptions::directory(directory, id).options(options).open_unfolded()?;
-    let replayed = RecoveredState::new(&config);
-    let services = Services::from([("none".into(), Arc::new(Nothing) as Arc<dyn Runner>)]);
-    let engine = Engine::start(
-        config,
-        Arc::new(SmolRuntime),
-        Box::new(log),
-        replayed,
-        services,
-    )?;
+    let opening = Engine::builder(directory)
+        .config(config)
+        .log_options(options)
+        .service("none", Nothing)
+        .open();
+    let engine = smol::block_on(opening)?;
     let mut sessions = Vec::new();
     for _ in 0..writers {
         let new = NewSession::default();
-        sessions.push(smol::block_on(engine.create_session(new))?.session);
+        sessions.push(smol::block_on(engine.create_session(new))?.id());
     }
     let reason: Arc<str> = REASON.into();
     let waits = write(writers, |number| {

@@ -3,8 +3,8 @@
 
 use crate::Outcome;
 use rejoin_core::{
-    Visibility, Command, CreateSession, Event, JobId, Limits, JobMode, JobSlot, Record, Server,
-    SessionId, State, SubmitJob, Timestamp,
+    Command, CreateSession, Event, JobId, JobMode, JobSlot, Limits, Record, Server, SessionId,
+    State, SubmitJob, Timestamp, Visibility,
 };
 use rejoin_log::segment::{Durability, LogId, OpenOptions, Options};
 use rejoin_log::{Log, SegmentLog};
@@ -108,7 +108,9 @@ pub(super) fn write(directory: &Path, sessions: u64, results: u64) -> Outcome<u6
         ..Options::default()
     };
     let id = LogId::from_bytes([7; 16]);
-    let (mut log, _) = OpenOptions::directory(directory, id).options(options).open_unfolded()?;
+    let (mut log, _) = OpenOptions::directory(directory, id)
+        .options(options)
+        .open_unfolded()?;
     let mut history = History::new();
     let mut count = 0;
     let mut batch = Vec::new();

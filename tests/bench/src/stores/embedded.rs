@@ -19,7 +19,9 @@ impl Segments {
     /// When the directory cannot hold a log.
     pub fn open(directory: &Path, options: Options) -> Outcome<Self> {
         let id = LogId::from_bytes([1; 16]);
-        let (log, _) = OpenOptions::directory(directory, id).options(options).open_unfolded()?;
+        let (log, _) = OpenOptions::directory(directory, id)
+            .options(options)
+            .open_unfolded()?;
         Ok(Self(log))
     }
 }

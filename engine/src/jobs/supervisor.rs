@@ -1,9 +1,9 @@
 //! Executes effects: starts jobs on their runners, passes interrupts on, releases sessions.
 
 use crate::Runtime;
-use crate::builtin::Builtin;
-use crate::input::{Input, Inputs};
-use crate::runner::{Exit, Interrupter, Interrupts, Reporter, Runner, RunnerJob};
+use crate::jobs::builtin::Builtin;
+use crate::jobs::runner::{Exit, Interrupter, Interrupts, Reporter, Runner, RunnerJob};
+use crate::jobs::stdin::{Input, Inputs};
 use async_channel::Sender;
 use futures::FutureExt;
 use rejoin_core::{Command, Effect, Event, InterruptCause, JobId, JobSlot, Record, SessionId};

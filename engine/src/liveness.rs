@@ -4,7 +4,7 @@
 //! loses makes a consumer see a batch twice, but never miss one, and expires nothing early.
 
 use crate::Runtime;
-use crate::published::{Published, lock};
+use crate::committed::{Committed, lock};
 use futures::lock::Mutex as Turn;
 use rejoin_core::{
     Command, ConsumerId, Deadline, Event, Record, Sequence, SessionId, Timestamp, VecMap,
@@ -14,29 +14,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 #[derive(Debug)]
-pub(crate) struct Activity {
+pub(crate) struct Liveness {
     runtime: Arc<dyn Runtime>,
     /// The instant of the last record, in milliseconds. A clock that was set back must not make
     /// anybody seem to have been away since then.
     stamped: AtomicU64,
-    published: Arc<Published>,
+    committed: Arc<Committed>,
     known: Mutex<Known>,
 }
 
 #[derive(Debug, Default)]
 struct Known {
-    sessions: BTreeMap<SessionId, SessionActivity>,
+    sessions: BTreeMap<SessionId, SessionEntry>,
     unlogged: BTreeSet<(SessionId, ConsumerId)>,
 }
 
 #[derive(Debug, Default)]
-struct SessionActivity {
+struct SessionEntry {
     seen: Timestamp,
-    consumers: VecMap<ConsumerId, ConsumerActivity>,
+    consumers: VecMap<ConsumerId, ConsumerEntry>,
 }
 
 #[derive(Debug)]
-struct ConsumerActivity {
+struct ConsumerEntry {
     cursor: Sequence,
     seen: Timestamp,
     open_pulls: u32,
@@ -46,12 +46,12 @@ struct ConsumerActivity {
 
 // Sessions and consumers are entered under the lock, while the views know them. The views forget
 // them first and this table after that: nothing that is gone is entered again.
-impl Activity {
-    pub(crate) fn new(runtime: Arc<dyn Runtime>, published: Arc<Published>) -> Self {
+impl Liveness {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>, committed: Arc<Committed>) -> Self {
         Self {
             runtime,
             stamped: AtomicU64::new(0),
-            published,
+            committed,
             known: Mutex::default(),
         }
     }
@@ -71,7 +71,7 @@ impl Activity {
     pub(crate) fn touch(&self, session: SessionId) {
         let mut known = lock(&self.known);
         if self
-            .published
+            .committed
             .session(session, |view| view.closed.is_none())
             == Some(true)
         {
@@ -88,23 +88,22 @@ impl Activity {
     ) -> Option<OpenPull> {
         let mut known = lock(&self.known);
         let view = self
-            .published
+            .committed
             .session(session, |view| view.consumer(consumer))??;
         let session_activity = known.sessions.entry(session).or_default();
         session_activity.see(self.now());
-        let pulling =
-            session_activity
-                .consumers
-                .get_or_insert_with(consumer, || ConsumerActivity {
-                    cursor: view.cursor,
-                    seen: Timestamp::EPOCH,
-                    open_pulls: 0,
-                    turn: None,
-                });
+        let pulling = session_activity
+            .consumers
+            .get_or_insert_with(consumer, || ConsumerEntry {
+                cursor: view.cursor,
+                seen: Timestamp::EPOCH,
+                open_pulls: 0,
+                turn: None,
+            });
         pulling.open_pulls += 1;
         let turn = pulling.turn.get_or_insert_default().clone();
         Some(OpenPull {
-            activity: self.clone(),
+            liveness: self.clone(),
             session,
             consumer,
             joined: view.joined,
@@ -164,18 +163,14 @@ impl Activity {
     }
 }
 
-impl SessionActivity {
+impl SessionEntry {
     fn see(&mut self, now: Timestamp) {
         self.seen = self.seen.max(now);
     }
 }
 
 impl Known {
-    fn consumer(
-        &mut self,
-        session: SessionId,
-        consumer: ConsumerId,
-    ) -> Option<&mut ConsumerActivity> {
+    fn consumer(&mut self, session: SessionId, consumer: ConsumerId) -> Option<&mut ConsumerEntry> {
         self.sessions
             .get_mut(&session)?
             .consumers
@@ -205,7 +200,7 @@ impl Known {
 /// A pull that has not been answered.
 #[derive(Debug)]
 pub(crate) struct OpenPull {
-    activity: Arc<Activity>,
+    liveness: Arc<Liveness>,
     session: SessionId,
     consumer: ConsumerId,
     pub(crate) joined: Sequence,
@@ -220,7 +215,7 @@ impl OpenPull {
 
     /// The last sequence that the consumer was given.
     pub(crate) fn cursor(&self) -> Option<Sequence> {
-        let mut known = lock(&self.activity.known);
+        let mut known = lock(&self.liveness.known);
         known
             .consumer(self.session, self.consumer)
             .map(|activity| activity.cursor)
@@ -228,7 +223,7 @@ impl OpenPull {
 
     /// The consumer was given everything up to `to`, some of it worth remembering.
     pub(crate) fn advance(&self, to: Sequence, is_worth_logging: bool) {
-        let mut known = lock(&self.activity.known);
+        let mut known = lock(&self.liveness.known);
         let Some(activity) = known.consumer(self.session, self.consumer) else {
             return;
         };
@@ -241,8 +236,8 @@ impl OpenPull {
 
 impl Drop for OpenPull {
     fn drop(&mut self) {
-        let now = self.activity.now();
-        let mut known = lock(&self.activity.known);
+        let now = self.liveness.now();
+        let mut known = lock(&self.liveness.known);
         if let Some(session) = known.sessions.get_mut(&self.session) {
             session.see(now);
         }

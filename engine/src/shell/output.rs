@@ -4,7 +4,7 @@
 //! busy.
 
 use crate::Runtime;
-use crate::runner::{EngineEnded, Reporter};
+use crate::jobs::runner::{EngineEnded, Reporter};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::future::{BoxFuture, Either, select};

@@ -1,4 +1,5 @@
-//! A server without threads and without a clock: time passes when nothing else can happen.
+//! A deterministic engine without threads and without a clock: time only passes when nothing else
+//! can happen.
 
 use crate::script::Script;
 use futures::FutureExt;
@@ -14,18 +15,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// How often the time moves on before a client has waited for too long. The engine's own timer
-/// makes that about as many seconds.
-const PATIENCE: usize = 40;
+/// How often time moves on before a call counts as hanging. With the engine's own timer that is about
+/// the same number of seconds.
+const MAX_TIME_STEPS: usize = 40;
 
-/// An engine, and all that runs in it.
-pub(crate) struct World {
+/// An engine, and the tasks that run in it.
+pub(crate) struct Harness {
     pub(crate) engine: Engine,
-    runtime: Virtual,
+    runtime: VirtualRuntime,
     executor: Executor<'static>,
 }
 
-impl World {
+impl Harness {
     pub(crate) fn start() -> Self {
         let config = Config {
             limits: Limits {
@@ -36,19 +37,19 @@ impl World {
                 message: 256,
                 ..Limits::DEFAULT
             },
-            // The identity of a real process would make every run another one.
+            // A real process identity would make runs differ.
             server: Server {
                 process: 1,
                 version: "1".into(),
             },
-            // Their room is made anew for every input.
+            // Allocated for every input, so keep it small.
             queue: 64,
             ..Config::default()
         };
-        let runtime = Virtual::default();
+        let runtime = VirtualRuntime::default();
         let services = Services::from([("script".into(), Arc::new(Script) as Arc<dyn Runner>)]);
         let replayed = RecoveredState::new(&config);
-        let log = Box::new(Watched::default());
+        let log = Box::new(CheckedLog::default());
         let engine = rejoin_engine::testing::start(
             config,
             Arc::new(runtime.clone()),
@@ -64,40 +65,40 @@ impl World {
         }
     }
 
-    /// How many wait for a time to come.
-    pub(crate) fn waiting(&self) -> usize {
+    /// How many timers are pending.
+    pub(crate) fn pending_timers(&self) -> usize {
         self.runtime.state().timers.len()
     }
 
     /// Whether no time has passed.
-    pub(crate) fn is_at_its_beginning(&self) -> bool {
+    pub(crate) fn is_at_start(&self) -> bool {
         self.runtime.state().now == Timestamp::EPOCH
     }
 
-    /// Why the engine ends when it is told to.
+    /// Shuts the engine down, and returns why it ended.
     pub(crate) fn end(mut self) -> Unavailable {
         let engine = self.engine.clone();
         let ended = self.run(async move { engine.shut_down(Duration::from_secs(1)).await });
         ended.unwrap_or_else(|| panic!("the engine doesn't end"))
     }
 
-    /// What comes of it, unless it takes too long.
+    /// Runs a future to its end. None if it takes too long.
     pub(crate) fn run<T: Send + 'static>(
         &mut self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
         let task: Task<T> = self.executor.spawn(future);
-        for _ in 0..PATIENCE {
+        for _ in 0..MAX_TIME_STEPS {
             self.settle();
             if task.is_finished() {
                 return task.now_or_never();
             }
-            self.runtime.pass();
+            self.runtime.advance();
         }
         None
     }
 
-    /// Lets everything happen that needs no time.
+    /// Runs all tasks until each waits for time to pass.
     fn settle(&self) {
         loop {
             let spawned = std::mem::take(&mut self.runtime.state().spawned);
@@ -111,17 +112,17 @@ impl World {
     }
 }
 
-/// A runtime that does nothing by itself.
+/// A runtime whose time moves only by `advance`.
 #[derive(Clone, Debug, Default)]
-struct Virtual(Arc<Mutex<State>>);
+struct VirtualRuntime(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     now: Timestamp,
     drawn: u128,
-    /// Who waits, by when and in which order they asked.
+    /// The wakers of pending timers, by due time and then by order.
     timers: BTreeMap<(Timestamp, u64), Waker>,
-    asked: u64,
+    timer_count: u64,
     spawned: Vec<BoxFuture<'static, ()>>,
 }
 
@@ -133,13 +134,13 @@ impl std::fmt::Debug for State {
     }
 }
 
-impl Virtual {
+impl VirtualRuntime {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves on to when somebody is waiting for.
-    fn pass(&self) {
+    /// Moves on to the next timer.
+    fn advance(&self) {
         let woken = {
             let mut state = self.state();
             let Some(((due, _), waker)) = state.timers.pop_first() else {
@@ -152,17 +153,17 @@ impl Virtual {
     }
 }
 
-impl Runtime for Virtual {
+impl Runtime for VirtualRuntime {
     fn now(&self) -> Timestamp {
         self.state().now
     }
 
     fn timer(&self, wait: Duration) -> BoxFuture<'static, ()> {
         let mut state = self.state();
-        state.asked += 1;
+        state.timer_count += 1;
         Box::pin(Timer {
             runtime: self.clone(),
-            place: (state.now + wait, state.asked),
+            key: (state.now + wait, state.timer_count),
         })
     }
 
@@ -170,7 +171,7 @@ impl Runtime for Virtual {
         self.state().spawned.push(future);
     }
 
-    /// Nothing here blocks for long.
+    /// Nothing here blocks.
     fn spawn_dedicated(&self, _: &'static str, future: BoxFuture<'static, ()>) {
         self.spawn(future);
     }
@@ -183,8 +184,8 @@ impl Runtime for Virtual {
 }
 
 struct Timer {
-    runtime: Virtual,
-    place: (Timestamp, u64),
+    runtime: VirtualRuntime,
+    key: (Timestamp, u64),
 }
 
 impl Future for Timer {
@@ -192,29 +193,29 @@ impl Future for Timer {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.runtime.state();
-        if state.now >= self.place.0 {
+        if state.now >= self.key.0 {
             return Poll::Ready(());
         }
-        state.timers.insert(self.place, context.waker().clone());
+        state.timers.insert(self.key, context.waker().clone());
         Poll::Pending
     }
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        let waker = self.runtime.state().timers.remove(&self.place);
+        let waker = self.runtime.state().timers.remove(&self.key);
         drop(waker);
     }
 }
 
-/// A log in memory whose records keep the promises.
+/// A log in memory that checks the invariants of its records.
 #[derive(Debug, Default)]
-struct Watched {
+struct CheckedLog {
     log: MemoryLog,
     promises: Promises,
 }
 
-impl Log for Watched {
+impl Log for CheckedLog {
     fn append(&mut self, records: &[Arc<Record>]) -> Result<(), AppendError> {
         self.log.append(records)?;
         records.iter().for_each(|record| self.promises.take(record));

@@ -1,16 +1,16 @@
-// How lines fall into rows of so many columns: which row a line begins at, and what a row shows.
+// Wraps lines into rows of a given width, and maps between lines and rows.
 //
-// Lines are added at the end nearly always, so only what changed is measured again.
+// Output mostly grows at its end, so only lines from the first changed one are measured again.
 
 import { rowsOf } from "./width.js";
 
 /** The rows of an array of lines. */
-export class Fall {
-  /** Where each line begins; one more than there are lines, the last is the number of rows. */
+export class LineWrap {
+  /** The first row of each line, and at the end the number of rows. */
   #starts = [0];
   #columns = 0;
 
-  /** Measures the lines from the first one that changed, or all of them for other columns. */
+  /** Measures the lines from `changed` on, or all of them if the width has changed. */
   measure(lines, count, columns, changed) {
     let from = Math.min(changed, this.#starts.length - 1, count);
     if (columns !== this.#columns) from = 0;
@@ -28,12 +28,12 @@ export class Fall {
     return this.#starts[this.#starts.length - 1];
   }
 
-  /** The row at which a line begins. */
+  /** The first row of a line. */
   startOf(line) {
     return this.#starts[Math.max(0, Math.min(line, this.#starts.length - 1))];
   }
 
-  /** The line that a row belongs to, and which of the line's rows it is. */
+  /** The line of a row, and the row's index in that line. */
   at(row) {
     let low = 0;
     let high = this.#starts.length - 1;

@@ -1,13 +1,13 @@
 //! Whole jobs with the real `sh`, each test on smol and on tokio. No wait is without a bound.
 
-mod carry;
 #[cfg(target_os = "linux")]
 mod end;
 mod output;
+mod session_env;
 
 use super::{ShellRunner, ShellSettings};
 use crate::{
-    Exit, Interrupter, Interrupts, Report, Reporter, Runner, RunnerJob, Runtime, SmolRuntime,
+    Exit, Interrupter, Interrupts, Reporter, Runner, RunnerJob, RunnerReport, Runtime, SmolRuntime,
 };
 use async_channel::Receiver;
 use base64::Engine as _;
@@ -143,7 +143,7 @@ impl Server {
 /// A running job.
 struct Job {
     job: JobId,
-    reports: BoxStream<'static, Report>,
+    reports: BoxStream<'static, RunnerReport>,
     interrupter: Interrupter,
     exit: Option<Receiver<Exit>>,
     said: Said,
@@ -197,8 +197,8 @@ impl Job {
 
     async fn read(&mut self) -> bool {
         let result = match self.reports.next().await {
-            Some(Report::Result(result)) => result,
-            Some(Report::Started) => {
+            Some(RunnerReport::Result(result)) => result,
+            Some(RunnerReport::Started) => {
                 assert_eq!(self.said.results.len(), 0);
                 return true;
             }

@@ -1,9 +1,12 @@
 //! The committed state: views and recent records, all of them durable. The sequencer adds to it;
 //! readers read it, and wait until there is more.
 
+pub(crate) mod log_reads;
+pub(crate) mod record_cache;
+
+use crate::committed::record_cache::RecordCache;
 use crate::error::Unavailable;
-use crate::record_cache::RecordCache;
-use crate::stats::{Counts, EngineStatus};
+use crate::stats::EngineStatus;
 use event_listener::{Event as Wake, EventListener};
 use rejoin_core::{Event, Record, Sequence, SessionId, SessionView, Views};
 use rejoin_log::ReadLimit;
@@ -12,8 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 #[derive(Debug)]
-pub(crate) struct Published {
-    pub(crate) counts: Counts,
+pub(crate) struct Committed {
     views: RwLock<Views>,
     recent: Mutex<RecordCache>,
     wakes: Mutex<BTreeMap<SessionId, Wake>>,
@@ -23,13 +25,9 @@ pub(crate) struct Published {
     on_closing: Wake,
 }
 
-impl Published {
+impl Committed {
     pub(crate) fn new(views: Views, recent_bytes: usize) -> Self {
-        let consumers = views
-            .open_sessions()
-            .map(|session| session.consumers().count() as u64);
         Self {
-            counts: Counts::new(consumers.sum()),
             views: RwLock::new(views),
             recent: Mutex::new(RecordCache::new(recent_bytes)),
             wakes: Mutex::default(),
@@ -40,10 +38,8 @@ impl Published {
         }
     }
 
-    /// Makes durable records visible, counts them, and wakes their readers.
-    pub(crate) fn publish(&self, records: &[Arc<Record>]) {
-        self.counts.batch(records.len());
-        records.iter().for_each(|record| self.counts.record(record));
+    /// Makes durable records visible, and wakes their readers.
+    pub(crate) fn commit(&self, records: &[Arc<Record>]) {
         {
             // Recent first: a reader that sees the view's new end finds the records in memory.
             let mut recent = lock(&self.recent);
@@ -89,12 +85,7 @@ impl Published {
         after: Sequence,
         limit: ReadLimit,
     ) -> Option<Vec<Arc<Record>>> {
-        let read = lock(&self.recent).read(session, after, limit);
-        match &read {
-            Some(_) => self.counts.recent_hits.inc(),
-            None => self.counts.recent_misses.inc(),
-        }
-        read
+        lock(&self.recent).read(session, after, limit)
     }
 
     /// About the bytes of the records that are still in memory, and how many they may have.

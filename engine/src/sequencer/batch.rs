@@ -1,8 +1,8 @@
 //! What one append carries: the records of many commands, their effects and the pending answers.
 
+use crate::committed::record_cache::cost;
 use crate::error::CommandError;
 use crate::limits;
-use crate::record_cache::cost;
 use futures::channel::oneshot;
 use rejoin_core::{Effect, Record, Rejection, Step};
 use std::sync::Arc;

@@ -234,7 +234,7 @@ fn a_release_leaves_other_sessions_alone() {
             .clone()
             .of_session(other);
         assert_eq!(
-            super::super::marked::end_all(&mark, &server.runtime).await,
+            super::super::process_sweep::end_all(&mark, &server.runtime).await,
             0
         );
         assert!(job.exit.as_ref().unwrap().is_empty());

@@ -4,12 +4,14 @@
 //! It blocks its thread while it appends. Requests that arrive meanwhile form the next batch, so
 //! each sync carries all commands that came in during the one before it.
 
-use crate::activity::Activity;
-use crate::batch::{Batch, Reply};
+mod batch;
+
+use crate::committed::Committed;
 use crate::error::Unavailable;
-use crate::published::Published;
-use crate::stats::CommandKind;
-use crate::supervisor::Supervisor;
+use crate::jobs::supervisor::Supervisor;
+use crate::liveness::Liveness;
+use crate::sequencer::batch::{Batch, Reply};
+use crate::stats::{CommandKind, Counts};
 use crate::trace::trace_record;
 use crate::{Runtime, limits};
 use async_channel::Receiver;
@@ -42,8 +44,9 @@ pub(crate) struct Sequencer {
     pub(crate) state: State,
     pub(crate) log: Box<dyn Log>,
     pub(crate) runtime: Arc<dyn Runtime>,
-    pub(crate) published: Arc<Published>,
-    pub(crate) activity: Arc<Activity>,
+    pub(crate) committed: Arc<Committed>,
+    pub(crate) liveness: Arc<Liveness>,
+    pub(crate) counts: Arc<Counts>,
     pub(crate) supervisor: Supervisor,
     pub(crate) requests: Receiver<Request>,
     pub(crate) reports: Receiver<Command>,
@@ -76,7 +79,7 @@ impl Sequencer {
         while self.requests.try_recv().is_ok() {}
         // Before the end is announced: the log may be opened again from then on.
         drop(self.log);
-        self.published.end(ending);
+        self.committed.end(ending);
     }
 
     async fn wait(&mut self) -> Input {
@@ -144,7 +147,7 @@ impl Sequencer {
     ) {
         let kind = CommandKind::of(&command);
         let outcome = self.state.step(now, command);
-        self.published.counts.decided(kind, &outcome);
+        self.counts.decided(kind, &outcome);
         batch.take(outcome, reply);
     }
 
@@ -154,7 +157,7 @@ impl Sequencer {
         let is_tick = now < self.cursors_logged || now.since(self.cursors_logged) >= limits::TICK;
         if (is_tick || is_end) && !self.read_only {
             self.cursors_logged = now;
-            for command in self.activity.take_unlogged() {
+            for command in self.liveness.take_unlogged() {
                 self.decide(batch, now, command, None);
             }
         }
@@ -171,7 +174,7 @@ impl Sequencer {
         }
         for command in due
             .into_iter()
-            .filter_map(|due| self.activity.before_expiry(due, now))
+            .filter_map(|due| self.liveness.before_expiry(due, now))
             .collect::<Vec<_>>()
         {
             self.decide(batch, now, command, None);
@@ -189,14 +192,15 @@ impl Sequencer {
     /// Invariant: nothing is visible, executed or answered before it is durable.
     fn commit(&mut self, mut batch: Batch) -> Result<(), AppendError> {
         if !batch.records.is_empty() {
-            self.activity.stamp(self.state.last_at());
+            self.liveness.stamp(self.state.last_at());
             self.log.append(&batch.records)?;
-            self.published.publish(&batch.records);
+            self.counts.batch(&batch.records);
+            self.committed.commit(&batch.records);
             let effects = std::mem::take(&mut batch.effects);
             self.supervisor.carry_out(effects, &batch.records);
             for record in &batch.records {
                 trace_record(record);
-                self.activity.apply(record);
+                self.liveness.apply(record);
             }
         }
         batch.reply();

@@ -1,13 +1,13 @@
-// One row of the screen as elements. Text is set as text; looks are classes, and colours that no
-// theme names are set through the element's style object, never through markup.
+// Renders one row of the screen as elements. Text is set as text, styles are classes, and colours
+// outside the theme are set through the element's style object, never through markup.
 
 import { make } from "./dom.js";
 import { ofPalette } from "./style.js";
 import { part } from "./width.js";
-import { badge, standing } from "./words.js";
+import { badge, jobStatus } from "./format.js";
 
-/** Shows a row in an element, unless it is what the element shows already. */
-export function paint(element, block, row, view) {
+/** Renders a row into an element, unless the element shows it already. */
+export function renderRow(element, block, row, view) {
   const { kind, line } = row;
   const beside = kind === "statement" && row.isFirst ? badgeOf(block, view) : "";
   const shown = element.shown;
@@ -23,10 +23,10 @@ export function paint(element, block, row, view) {
   const { columns } = view;
   element.shown = { line, revision: line.revision, part: row.part, columns, beside, kind };
   element.dataset.goesOn = row.part > 0 || (kind === "output" && line.isJoined) ? "true" : "";
-  if (kind === "output") return paintOutput(element, line, row.part, columns);
+  if (kind === "output") return renderOutput(element, line, row.part, columns);
   element.className = `row ${kind}`;
   if (kind === "gap") return element.replaceChildren();
-  if (kind === "statement") return paintStatement(element, block, row, view, beside);
+  if (kind === "statement") return renderStatement(element, block, row, view, beside);
   const tone = kind === "note" ? block.tone : kind === "ending" ? block.outcome : "quiet";
   element.classList.add(`tone-${tone}`);
   const [from, to] = part(line.text, columns, row.part);
@@ -34,7 +34,7 @@ export function paint(element, block, row, view) {
 }
 
 /** Styled text as elements. */
-function dressed(text, look) {
+function styledElement(text, look) {
   if (!look) return text;
   const span = make("span", { textContent: text });
   let colour = look.colour ?? null;
@@ -47,16 +47,16 @@ function dressed(text, look) {
   return span;
 }
 
-function paintOutput(element, line, number, columns) {
+function renderOutput(element, line, number, columns) {
   const isWhole = number === 0 && line.text.length <= columns / 2;
   const [from, to] = isWhole ? [0, line.text.length] : part(line.text, columns, number);
   const pieces = line.pieces(from, to);
   const isError = pieces.some(([, look]) => look?.isError);
   element.className = isError ? "row output is-error" : "row output";
-  element.replaceChildren(...pieces.map(([text, look]) => dressed(text, look)));
+  element.replaceChildren(...pieces.map(([text, look]) => styledElement(text, look)));
 }
 
-function paintStatement(element, block, row, view, beside) {
+function renderStatement(element, block, row, view, beside) {
   const room = Math.max(16, view.columns - 18);
   const [from, to] = part(row.line.text, room, row.part);
   const text = make("span", { className: "text", textContent: row.line.text.slice(from, to) });
@@ -70,10 +70,10 @@ function paintStatement(element, block, row, view, beside) {
   element.replaceChildren(...children);
 }
 
-/** What stands beside a statement. */
+/** The badge beside a command. */
 export function badgeElement(job, text) {
-  const element = make("span", { className: `badge is-${standing(job).replace(" ", "-")}` });
-  element.title = standing(job);
+  const element = make("span", { className: `badge is-${jobStatus(job).replace(" ", "-")}` });
+  element.title = jobStatus(job);
   if (job.place === "background") element.append(make("span", { className: "place" }, "background "));
   element.append(make("i"), text);
   return element;

@@ -9,13 +9,13 @@ use rejoin_core::Rejection;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(Debug)]
-pub(crate) struct Permission {
+pub(crate) struct ReadOnlyGate {
     read_only: bool,
     /// How many may still join, where nothing else is permitted.
     joins_left: AtomicUsize,
 }
 
-impl Permission {
+impl ReadOnlyGate {
     pub(crate) fn new(read_only: bool) -> Self {
         Self {
             read_only,
@@ -23,14 +23,14 @@ impl Permission {
         }
     }
 
-    pub(crate) fn to_change(&self) -> Result<(), CommandError> {
+    pub(crate) fn check_write(&self) -> Result<(), CommandError> {
         if self.read_only {
             return Err(CommandError::ReadOnly);
         }
         Ok(())
     }
 
-    pub(crate) fn to_join(&self) -> Result<(), CommandError> {
+    pub(crate) fn check_join(&self) -> Result<(), CommandError> {
         if !self.read_only {
             return Ok(());
         }
@@ -53,26 +53,26 @@ mod tests {
 
     #[test]
     fn where_only_reading_is_permitted_so_many_may_join_and_no_more() {
-        let permission = Permission::new(true);
+        let gate = ReadOnlyGate::new(true);
         for _ in 0..limits::READ_ONLY_JOINS {
-            permission.to_join().unwrap();
+            gate.check_join().unwrap();
         }
-        let refused = permission.to_join().unwrap_err().to_string();
+        let refused = gate.check_join().unwrap_err().to_string();
         assert_eq!(
             refused,
             "there are 100000 consumers that have joined since this read-only server was started \
              already, and no more are allowed"
         );
-        let refused = permission.to_change().unwrap_err();
+        let refused = gate.check_write().unwrap_err();
         assert!(matches!(refused, CommandError::ReadOnly), "{refused}");
     }
 
     #[test]
     fn whoever_may_write_may_join_without_end() {
-        let permission = Permission::new(false);
+        let gate = ReadOnlyGate::new(false);
         for _ in 0..=limits::READ_ONLY_JOINS {
-            permission.to_join().unwrap();
+            gate.check_join().unwrap();
         }
-        permission.to_change().unwrap();
+        gate.check_write().unwrap();
     }
 }

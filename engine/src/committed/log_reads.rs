@@ -1,8 +1,9 @@
 //! Reads records from the log if they are no longer in memory. One thread does all of it, so that a
 //! late reader delays only other late readers.
 
+use crate::committed::Committed;
 use crate::error::PullError;
-use crate::published::Published;
+use crate::stats::Counts;
 use crate::{Runtime, limits};
 use async_channel::{Receiver, Sender, TrySendError};
 use futures::channel::oneshot;
@@ -12,8 +13,9 @@ use std::sync::Arc;
 
 /// Reads a session's durable records in order, from memory or from the log.
 #[derive(Clone, Debug)]
-pub(crate) struct Reading {
-    published: Arc<Published>,
+pub(crate) struct LogReadQueue {
+    committed: Arc<Committed>,
+    counts: Arc<Counts>,
     requests: Sender<Request>,
 }
 
@@ -25,16 +27,18 @@ struct Request {
     reply: oneshot::Sender<Result<Vec<Arc<Record>>, ReadError>>,
 }
 
-impl Reading {
+impl LogReadQueue {
     pub(crate) fn start(
         runtime: &Arc<dyn Runtime>,
-        published: Arc<Published>,
+        committed: Arc<Committed>,
+        counts: Arc<Counts>,
         log: Arc<dyn LogReader>,
     ) -> Self {
         let (requests, inbox) = async_channel::bounded(limits::READS);
         runtime.spawn_dedicated("rejoin-reader", Box::pin(serve(inbox, log)));
         Self {
-            published,
+            committed,
+            counts,
             requests,
         }
     }
@@ -48,9 +52,15 @@ impl Reading {
         last: Sequence,
         limit: ReadLimit,
     ) -> Result<Vec<Arc<Record>>, PullError> {
-        let mut records = match self.published.recent(session, after, limit) {
-            Some(records) => records,
-            None => self.read_log(session, after, limit).await?,
+        let mut records = match self.committed.recent(session, after, limit) {
+            Some(records) => {
+                self.counts.recent_hits.inc();
+                records
+            }
+            None => {
+                self.counts.recent_misses.inc();
+                self.read_log(session, after, limit).await?
+            }
         };
         keep_published(&mut records, last);
         check(session, after, &records).inspect_err(|damaged| tracing::error!("{damaged}"))?;
@@ -110,16 +120,16 @@ impl Reading {
     }
 
     async fn ended(&self) -> PullError {
-        PullError::Unavailable(self.published.wait_for_end().await)
+        PullError::Unavailable(self.committed.wait_for_end().await)
     }
 }
 
-/// The log may hold more than is published yet, up to `last`. A removal stands for what was to be
+/// The log may hold more than is committed yet, up to `last`. A removal stands for what was to be
 /// read, where that is gone; where it is not, it is told in its turn.
 fn keep_published(records: &mut Vec<Arc<Record>>, last: Sequence) {
     let is_published = |record: &&Arc<Record>| record.sequence <= last;
-    let published = records.iter().take_while(is_published).count();
-    records.truncate(published.max(1));
+    let committed = records.iter().take_while(is_published).count();
+    records.truncate(committed.max(1));
 }
 
 /// Whoever gave the records, and however many: nobody is told a stream with a gap that is not

@@ -1,6 +1,6 @@
-// Numbers, instants and states in words. Pure; the present is an argument.
+// Formats numbers, instants and states as text. Pure: the current time is an argument.
 
-/** A duration in milliseconds, as short as it can be told. */
+/** A duration in milliseconds, with its one or two largest units. */
 export function duration(millis) {
   if (millis < 1_000) return `${Math.max(0, Math.round(millis))} ms`;
   const seconds = millis / 1_000;
@@ -23,7 +23,7 @@ export function ago(instant, now) {
   return `${Math.floor(seconds / 86_400)} days ago`;
 }
 
-/** The time of day, to the second, and the day where it is another. */
+/** The time of day to the second, with the date if it is not today. */
 export function clock(instant, now) {
   const then = new Date(instant);
   const time = [then.getHours(), then.getMinutes(), then.getSeconds()].map(pad).join(":");
@@ -31,13 +31,13 @@ export function clock(instant, now) {
   return `${then.getFullYear()}-${pad(then.getMonth() + 1)}-${pad(then.getDate())} ${time}`;
 }
 
-/** How a job is: one word for what stands beside its statement. */
-export function standing(job) {
+/** The status of a job, in one or two words. */
+export function jobStatus(job) {
   if (job.state !== "finished") return job.isInterrupting ? "interrupting" : "running";
   return job.outcome === "timed-out" ? "timed out" : job.outcome;
 }
 
-/** What stands beside a job's statement: how it ended, or runs, and how long that took. */
+/** The text beside a command: its exit status or state, and its duration. */
 export function badge(job, now) {
   const took = duration((job.finished ?? now) - (job.started ?? job.at));
   if (job.state !== "finished") return job.isInterrupting ? `interrupting · ${took}` : took;
@@ -45,7 +45,7 @@ export function badge(job, now) {
   return took;
 }
 
-/** How a job ended, where that is worth a line: otherwise null. */
+/** How a job ended, or null if it succeeded. */
 export function ending(job, message) {
   const more = message ? `: ${message}` : "";
   switch (job.outcome) {
@@ -56,9 +56,9 @@ export function ending(job, message) {
     case "interrupted":
       return `interrupted${more}`;
     case "timed-out":
-      return `took too long and was interrupted${more}`;
+      return `timed out and was interrupted${more}`;
     case "lost":
-      return `lost: ${message ?? "the server ended while it ran"}`;
+      return `lost: ${message ?? "the server stopped while it ran"}`;
     default:
       return `${job.outcome}${more}`;
   }
@@ -66,14 +66,14 @@ export function ending(job, message) {
 
 /** Why a session ended. */
 export function closing(cause) {
-  if (cause === "idle") return "The session ended: nobody used it for too long.";
+  if (cause === "idle") return "The session ended because it was idle for too long.";
   return "The session was closed.";
 }
 
-/** Which events are not there any more, and why. */
+/** Which events are missing, and why. */
 export function gone({ first, last, cause }) {
   const which = first === last ? `Event ${first}` : `Events ${first} to ${last}`;
-  if (cause === "retention") return `${which} were removed: they were older than what is kept.`;
+  if (cause === "retention") return `${which} were removed by retention.`;
   return `${which} cannot be read: the log is damaged there.`;
 }
 

@@ -1,9 +1,9 @@
 //! Interrupts a job by signals, each firmer than the last.
 
-use super::group::Group;
-use super::marked::{self, Mark};
+use super::process_group::Group;
+use super::process_sweep::{self, Mark};
 use super::{Shell, WAIT_FOR_OUTPUT};
-use crate::runner::Interrupts;
+use crate::jobs::runner::Interrupts;
 use futures::future::{pending, select};
 use rejoin_core::InterruptCause;
 use rustix::process::Signal;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Passes interrupts on as signals, the next one when the grace time is over or another interrupt
 /// comes; sets `interrupted` with the first. Ready only when nothing firmer is left to do and the
 /// job's output is to be read no longer.
-pub(super) async fn obey(
+pub(super) async fn escalate(
     shell: &Shell,
     group: &Group,
     mark: &Mark,
@@ -32,7 +32,7 @@ pub(super) async fn obey(
     }
     group.signal(Signal::KILL);
     // What left the group and holds the output would hold the job for ever.
-    marked::end_all(mark, &shell.runtime).await;
+    process_sweep::end_all(mark, &shell.runtime).await;
     shell.runtime.timer(WAIT_FOR_OUTPUT).await;
 }
 

@@ -1,14 +1,14 @@
-//! Replay: the same fold, with the log as the source, and no effects and no answers.
+//! Folds the records of a log into the state that an engine starts with.
 
 use crate::Config;
 use rejoin_core::{Limits, Projection, Record, Snapshot, State, Views, Violation};
 use rejoin_log::segment::Replay;
 
-/// What the records of a log add up to: given to [`Engine::start`](crate::Engine::start) with it.
-/// Takes memory for what is open and for what the views remember, not for the history.
+/// State and views after the records of a log. Takes memory for what is open and for what the views
+/// remember, not for the history.
 ///
-/// A log that is opened tells it all that it must know: what a snapshot says, where there is one,
-/// and the records behind it.
+/// It is a [`Replay`]: pass it to a log that is being opened, which restores it from a snapshot, if
+/// there is one, and adds the records after that.
 ///
 /// ```
 /// use rejoin_core::testing::{SESSION, created};
@@ -19,7 +19,7 @@ use rejoin_log::segment::Replay;
 /// # let directory = tempfile::tempdir()?;
 /// # let directory = directory.path();
 /// # let options = Options { zero_ahead: false, ..Options::default() };
-/// let id = LogId::from_bytes([9; 16]); // drawn at random, in earnest
+/// let id = LogId::from_bytes([9; 16]); // use random bytes
 /// let mut replayed = RecoveredState::new(&Config::default());
 /// let (log, recovery) = SegmentLog::open_replaying(directory, id, options, &mut replayed)?;
 /// assert_eq!(replayed.violation(), None);
@@ -28,7 +28,7 @@ use rejoin_log::segment::Replay;
 /// replayed.add(&record)?;
 /// assert_eq!(replayed.views().open_count(), 1);
 ///
-/// // Nobody has written 3 after 1: nothing of it is believed.
+/// // 3 can't follow 1: the record is not added.
 /// record.sequence = Sequence(3);
 /// assert!(replayed.add(&record).is_err());
 /// assert_eq!(replayed.records(), 1);
@@ -36,17 +36,17 @@ use rejoin_log::segment::Replay;
 /// ```
 #[derive(Clone, Debug)]
 pub struct RecoveredState {
-    folded: Projection,
+    projection: Projection,
     limits: Limits,
     records: u64,
     violation: Option<Violation>,
 }
 
 impl RecoveredState {
-    /// What no records add up to.
+    /// The state before the first record.
     pub fn new(config: &Config) -> Self {
         Self {
-            folded: Projection::new(config.limits),
+            projection: Projection::new(config.limits),
             limits: config.limits,
             records: 0,
             violation: None,
@@ -60,33 +60,35 @@ impl RecoveredState {
     /// When the record cannot follow the ones before it: the log was not written by an engine, or
     /// was tampered with. What was added before is unchanged.
     pub fn add(&mut self, record: &Record) -> Result<(), Violation> {
-        self.folded.add(record)?;
+        self.projection.add(record)?;
         self.records += 1;
         Ok(())
     }
 
-    /// How many records were added, without those that a snapshot stands for.
+    /// How many records were added, without those in the snapshot.
     pub fn records(&self) -> u64 {
         self.records
     }
 
-    /// The first record that could not follow, where a log has told one. None behind it was added.
+    /// The first replayed record that could not follow the ones before it. No record after it was
+    /// added.
     pub fn violation(&self) -> Option<Violation> {
         self.violation
     }
 
-    /// What the next decision would see.
+    /// The state, which decides about commands.
     pub fn state(&self) -> &State {
-        self.folded.state()
+        self.projection.state()
     }
 
-    /// What readers would see.
+    /// The views, which readers see.
     pub fn views(&self) -> &Views {
-        self.folded.views()
+        self.projection.views()
     }
 
-    pub(crate) fn into_parts(self) -> (State, Views) {
-        self.folded.into_parts()
+    /// State and views, unless a record could not follow.
+    pub(crate) fn into_projection(self) -> Result<Projection, Violation> {
+        self.violation.map_or(Ok(self.projection), Err)
     }
 }
 
@@ -96,7 +98,7 @@ impl Replay for RecoveredState {
     }
 
     fn restore(&mut self, snapshot: Snapshot) {
-        self.folded = Projection::restored(self.limits, snapshot);
+        self.projection = Projection::restored(self.limits, snapshot);
     }
 
     fn add(&mut self, record: &Record) {

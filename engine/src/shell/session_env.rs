@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 
 /// Where a session stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Carried {
+pub(super) struct ShellEnv {
     /// Empty: where sessions start.
     pub(super) directory: PathBuf,
     pub(super) environment: Vec<(OsString, OsString)>,
 }
 
-impl Carried {
+impl ShellEnv {
     /// Where every session starts: with the server's environment.
     fn start() -> Self {
         Self {
@@ -95,49 +95,49 @@ impl Store {
     }
 
     /// Where a session stands, or the start where nothing whole says so.
-    pub(super) fn load(&self, session: SessionId) -> Carried {
+    pub(super) fn load(&self, session: SessionId) -> ShellEnv {
         let bytes = match fs::read(self.file(session)) {
             Ok(bytes) => bytes,
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
                     tracing::warn!(%session, %error, "where the session stood cannot be read");
                 }
-                return Carried::start();
+                return ShellEnv::start();
             }
         };
-        Carried::decode(&bytes).unwrap_or_else(|| {
+        ShellEnv::decode(&bytes).unwrap_or_else(|| {
             tracing::warn!(%session, "where the session stood is not legible");
-            Carried::start()
+            ShellEnv::start()
         })
     }
 
     /// Where a job records where its session stands.
-    pub(super) fn recording(&self, session: SessionId, job: JobId) -> Recording {
+    pub(super) fn capture(&self, session: SessionId, job: JobId) -> Capture {
         let file = self.directory.join(format!("{session}.{job}"));
-        Recording {
+        Capture {
             whole: self.directory.join(format!("{session}.{job}.whole")),
             file,
         }
     }
 
-    /// Makes a recording the place where the session stands. Without a recording it stands where
+    /// Makes a capture the place where the session stands. Without a capture it stands where
     /// it did: the statement replaced the shell or its trap, or the shell did not end by itself.
     ///
     /// # Errors
     ///
-    /// When the recording is not whole, or cannot be kept.
+    /// When the capture is not whole, or cannot be kept.
     pub(super) fn keep(
         &self,
         session: SessionId,
-        recording: &Recording,
-        before: &Carried,
+        capture: &Capture,
+        before: &ShellEnv,
     ) -> io::Result<()> {
-        let Some(mut carried) = recording.read()? else {
+        let Some(mut env) = capture.read()? else {
             return Ok(());
         };
         // A statement may have set PWD to anything.
-        if !carried.directory.is_absolute() {
-            carried.directory.clone_from(&before.directory);
+        if !env.directory.is_absolute() {
+            env.directory.clone_from(&before.directory);
         }
         let new = self.directory.join(format!("{session}.new"));
         let mut file = fs::OpenOptions::new()
@@ -146,7 +146,7 @@ impl Store {
             .truncate(true)
             .mode(0o600)
             .open(&new)?;
-        file.write_all(&carried.encode())?;
+        file.write_all(&env.encode())?;
         fs::rename(&new, self.file(session))
     }
 
@@ -186,13 +186,13 @@ impl Store {
 
 /// What a job records when its shell ends; gone when this is dropped.
 #[derive(Debug)]
-pub(super) struct Recording {
+pub(super) struct Capture {
     file: PathBuf,
     /// Made when the file is complete.
     whole: PathBuf,
 }
 
-impl Recording {
+impl Capture {
     /// A script that runs a statement and records where it ended.
     ///
     /// What comes before the statement stands in the statement's first line, so that its lines
@@ -218,7 +218,7 @@ impl Recording {
         OsString::from_vec(script)
     }
 
-    fn read(&self) -> io::Result<Option<Carried>> {
+    fn read(&self) -> io::Result<Option<ShellEnv>> {
         let bytes = match fs::read(&self.file) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -227,23 +227,23 @@ impl Recording {
         if !self.whole.exists() {
             return Err(io::Error::other("they could not be written down"));
         }
-        let mut carried = Carried {
+        let mut env = ShellEnv {
             directory: PathBuf::new(),
             environment: Vec::new(),
         };
         let lines = bytes.split(|byte| *byte == 0);
         for (name, value) in lines.filter_map(variable) {
             if name == DIRECTORY {
-                carried.directory = value.into();
+                env.directory = value.into();
             } else if carries(&name) {
-                carried.environment.push((name, value));
+                env.environment.push((name, value));
             }
         }
-        Ok(Some(carried))
+        Ok(Some(env))
     }
 }
 
-impl Drop for Recording {
+impl Drop for Capture {
     fn drop(&mut self) {
         remove(&self.file);
         remove(&self.whole);
@@ -297,7 +297,7 @@ fn remove(file: &Path) {
     }
 }
 
-/// The variable of a recording that says where the shell stood.
+/// The variable of a capture that says where the shell stood.
 const DIRECTORY: &str = "REJOIN_DIRECTORY";
 
 #[cfg(test)]
@@ -306,17 +306,17 @@ mod tests {
 
     #[test]
     fn what_is_not_whole_is_not_believed() {
-        let carried = Carried {
+        let env = ShellEnv {
             directory: "/a b".into(),
             environment: vec![("A".into(), "".into()), ("B".into(), "x\ny='\"=".into())],
         };
-        let bytes = carried.encode();
-        assert_eq!(Carried::decode(&bytes), Some(carried));
+        let bytes = env.encode();
+        assert_eq!(ShellEnv::decode(&bytes), Some(env));
         for end in 0..bytes.len() {
-            assert_eq!(Carried::decode(&bytes[..end]), None, "{end}");
+            assert_eq!(ShellEnv::decode(&bytes[..end]), None, "{end}");
         }
-        assert_eq!(Carried::decode(b"relative\0A=b\0\0"), None);
-        assert_eq!(Carried::decode(b"/\0nothing\0\0"), None);
+        assert_eq!(ShellEnv::decode(b"relative\0A=b\0\0"), None);
+        assert_eq!(ShellEnv::decode(b"/\0nothing\0\0"), None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Statements that every session answers, whatever its service: `help version session jobs
 //! history`.
 
-use crate::published::Published;
-use crate::runner::{Exit, Runner, RunnerJob, encode_result};
+use crate::committed::Committed;
+use crate::jobs::runner::{Exit, Runner, RunnerJob, encode_result};
 use futures::future::BoxFuture;
 use rejoin_core::{JobState, JobView, Server, SessionId, SessionView};
 use serde_json::{Map, Value, json};
@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Builtin {
-    published: Arc<Published>,
+    committed: Arc<Committed>,
     server: Server,
 }
 
 impl Builtin {
-    pub(crate) fn new(published: Arc<Published>, server: Server) -> Self {
-        Self { published, server }
+    pub(crate) fn new(committed: Arc<Committed>, server: Server) -> Self {
+        Self { committed, server }
     }
 
     /// Whether the statement, as a whole, is one of these. Anything more is the service's.
@@ -32,11 +32,11 @@ impl Builtin {
                 json!({ "commands": list.collect::<Vec<_>>() })
             }
             "version" => json!({ "version": &*self.server.version }),
-            "session" => self.published.session(session, |view| self.session(view))?,
-            "jobs" => self.published.session(session, |view| {
+            "session" => self.committed.session(session, |view| self.session(view))?,
+            "jobs" => self.committed.session(session, |view| {
                 json!({ "jobs": view.jobs().filter(|job| !is_finished(job)).map(job_line).collect::<Vec<_>>() })
             })?,
-            _ => self.published.session(session, |view| {
+            _ => self.committed.session(session, |view| {
                 json!({ "history": view.jobs().map(job_line).collect::<Vec<_>>() })
             })?,
         };

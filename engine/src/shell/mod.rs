@@ -21,21 +21,21 @@
 //! - A server that ignores SIGINT passes that on to what it starts, which then ends with the
 //!   second signal.
 
-mod carried;
-mod group;
+mod escalate;
 mod input;
-mod interrupt;
 mod job;
-mod marked;
 mod output;
+mod process_group;
+mod process_sweep;
+mod session_env;
 #[cfg(all(test, feature = "smol"))]
 mod tests;
 
-use self::carried::Store;
-use self::marked::Mark;
-use super::{Exit, Runner, RunnerHost, RunnerJob};
+use self::process_sweep::Mark;
+use self::session_env::Store;
 use crate::Runtime;
 use crate::error::RunnerError;
+use crate::jobs::runner::{Exit, Runner, RunnerHost, RunnerJob};
 use async_channel::{Receiver, Sender};
 use futures::future::{BoxFuture, select};
 use rejoin_core::SessionId;
@@ -102,7 +102,7 @@ impl ShellSettings {
 /// ```
 /// use futures::StreamExt;
 /// use rejoin_engine::{
-///     Interrupts, JobId, JobSlot, Report, Reporter, Runner, RunnerJob, SessionId, ShellRunner,
+///     Interrupts, JobId, JobSlot, RunnerReport, Reporter, Runner, RunnerJob, SessionId, ShellRunner,
 ///     ShellSettings, SmolRuntime,
 /// };
 /// use std::sync::Arc;
@@ -128,7 +128,7 @@ impl ShellSettings {
 ///
 /// let result = r#"{"content":"hello\n","jobId":1,"stream":"stdout","type":"shell"}"#;
 /// let reports: Vec<_> = smol::block_on(reports.collect());
-/// assert_eq!(reports, [Report::Started, Report::Result(result.into())]);
+/// assert_eq!(reports, [RunnerReport::Started, RunnerReport::Result(result.into())]);
 ///
 /// smol::block_on(runner.release(session));
 /// # Ok::<_, Box<dyn std::error::Error>>(())
@@ -192,7 +192,7 @@ impl ShellRunner {
         })?;
         let start = start
             .canonicalize()
-            .and_then(|start| carried::enter(&start).map(|()| start))
+            .and_then(|start| session_env::enter(&start).map(|()| start))
             .map_err(|source| OpenShellError::Directory {
                 path: start,
                 source,
@@ -228,7 +228,7 @@ impl ShellRunner {
             let Some(shell) = shell else {
                 return 0;
             };
-            let ended = marked::end_all(&shell.mark, &shell.runtime).await;
+            let ended = process_sweep::end_all(&shell.mark, &shell.runtime).await;
             shell.store.remove_unfinished();
             ended
         })
@@ -275,8 +275,8 @@ impl Runner for ShellRunner {
         let Some(shell) = self.shell.get() else {
             return Box::pin(async { not_prepared() });
         };
-        let lease = shell.lease(job.session);
-        Box::pin(job::run(shell.clone(), job, lease))
+        let guard = shell.guard(job.session);
+        Box::pin(job::run(shell.clone(), job, guard))
     }
 
     /// Waits for the session's jobs, which have been interrupted; then ends every process that
@@ -295,7 +295,7 @@ impl Runner for ShellRunner {
                 let patience = shell.runtime.timer(shell.grace * 2 + SLACK);
                 select(std::pin::pin!(gone.recv()), patience).await;
                 let mark = shell.mark.clone().of_session(session);
-                marked::end_all(&mark, &shell.runtime).await;
+                process_sweep::end_all(&mark, &shell.runtime).await;
             }
             shell.store.remove(session);
         })
@@ -319,49 +319,49 @@ struct Shell {
     grace: Duration,
     runtime: Arc<dyn Runtime>,
     /// Those that ran a job and are not released.
-    sessions: Mutex<BTreeMap<SessionId, Held>>,
+    sessions: Mutex<BTreeMap<SessionId, SessionEntry>>,
 }
 
 /// A session with its jobs.
 #[derive(Debug)]
-struct Held {
-    lease: Lease,
-    /// Closed when the last lease is dropped.
+struct SessionEntry {
+    guard: SessionGuard,
+    /// Closed when the last guard is dropped.
     gone: Receiver<Infallible>,
 }
 
 /// What a job holds of its session until it has ended.
 #[derive(Clone, Debug)]
-struct Lease {
+struct SessionGuard {
     released: Arc<AtomicBool>,
     _held: Sender<Infallible>,
 }
 
 impl Shell {
-    fn lease(&self, session: SessionId) -> Lease {
+    fn guard(&self, session: SessionId) -> SessionGuard {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let held = sessions.entry(session).or_insert_with(|| {
             let (sender, gone) = async_channel::bounded(1);
-            Held {
-                lease: Lease {
+            SessionEntry {
+                guard: SessionGuard {
                     released: Arc::default(),
                     _held: sender,
                 },
                 gone,
             }
         });
-        held.lease.clone()
+        held.guard.clone()
     }
 
     fn close(&self, session: SessionId) -> Option<Receiver<Infallible>> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let Held { lease, gone } = sessions.remove(&session)?;
-        lease.released.store(true, Ordering::SeqCst);
+        let SessionEntry { guard, gone } = sessions.remove(&session)?;
+        guard.released.store(true, Ordering::SeqCst);
         Some(gone)
     }
 }
 
-impl Lease {
+impl SessionGuard {
     fn is_released(&self) -> bool {
         self.released.load(Ordering::SeqCst)
     }

@@ -1,15 +1,15 @@
-// How the page stands to the session, in one word with a dot: live, reconnecting, ended …
+// The status badge of the session: live, reconnecting, ended …
 
 import { find, make } from "./dom.js";
 
-/** The word beside the session's name. */
-export class Standing {
+/** The badge beside the session's name. */
+export class StatusBadge {
   #state = { name: "connecting" };
   #isPast = false;
   #retry;
   #timer = 0;
 
-  /** `retry` is called when the user does not want to wait. */
+  /** `retry` is called when the user wants to reconnect now. */
   constructor(retry) {
     this.#retry = retry;
   }
@@ -20,7 +20,7 @@ export class Standing {
     this.#draw();
   }
 
-  /** Whether a moment of the past is shown. */
+  /** Sets whether the page shows a past moment. */
   setPast(isPast) {
     if (isPast === this.#isPast) return;
     this.#isPast = isPast;
@@ -39,8 +39,8 @@ export class Standing {
       text = left > 0 ? `Reconnecting in ${left} s` : "Reconnecting …";
       this.#timer = setTimeout(() => this.#draw(), 500);
     }
-    if (element.dataset.told === text) return;
-    element.dataset.told = text;
+    if (element.dataset.shown === text) return;
+    element.dataset.shown = text;
     element.className = `state is-${shown}`;
     element.replaceChildren(make("i"), make("span", { textContent: text }));
     if (shown !== "reconnecting") return;
@@ -55,5 +55,5 @@ const WORDS = {
   live: "Live",
   ended: "Ended",
   replay: "Replay",
-  unknown: "Not known here",
+  unknown: "Not found",
 };

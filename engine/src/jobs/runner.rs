@@ -1,22 +1,15 @@
 //! Runners: the code behind a service. A runner runs statements; what it reports becomes records.
 
-mod result;
-#[cfg(all(feature = "shell", unix))]
-mod shell;
-
-pub use result::encode_result;
-#[cfg(all(feature = "shell", unix))]
-pub use shell::{OpenShellError, ShellRunner, ShellSettings};
-
 use crate::Runtime;
 use crate::error::RunnerError;
-use crate::input::Input;
+use crate::jobs::stdin::Input;
 use crate::limits;
 use async_channel::{Receiver, Sender};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use rejoin_core::{Command, InterruptCause, JobId, JobSlot, SessionId};
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
@@ -149,7 +142,7 @@ pub struct Reporter {
 /// What a runner reports of a job, as [`Reporter::channel`] shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Report {
+pub enum RunnerReport {
     /// [`Reporter::started`].
     Started,
     /// [`Reporter::result`].
@@ -176,15 +169,15 @@ impl Reporter {
     ///
     /// ```
     /// use futures::StreamExt;
-    /// use rejoin_engine::{JobId, Report, Reporter, SessionId};
+    /// use rejoin_engine::{JobId, RunnerReport, Reporter, SessionId};
     ///
     /// # smol::block_on(async {
     /// let session = SessionId::from_bytes([7; 16]);
     /// let (reporter, mut reports) = Reporter::channel(session, JobId(1), 4);
     /// reporter.started().await?;
     /// reporter.result("{}".into()).await?;
-    /// assert_eq!(reports.next().await, Some(Report::Started));
-    /// assert_eq!(reports.next().await, Some(Report::Result("{}".into())));
+    /// assert_eq!(reports.next().await, Some(RunnerReport::Started));
+    /// assert_eq!(reports.next().await, Some(RunnerReport::Result("{}".into())));
     /// # Ok::<_, rejoin_engine::EngineEnded>(())
     /// # }).unwrap();
     /// ```
@@ -196,11 +189,11 @@ impl Reporter {
         session: SessionId,
         job: JobId,
         capacity: usize,
-    ) -> (Self, BoxStream<'static, Report>) {
+    ) -> (Self, BoxStream<'static, RunnerReport>) {
         let (sender, receiver) = async_channel::bounded(capacity);
         let reports = receiver.filter_map(async |command| match command {
-            Command::ReportStarted { .. } => Some(Report::Started),
-            Command::ReportResult { result, .. } => Some(Report::Result(result)),
+            Command::ReportStarted { .. } => Some(RunnerReport::Started),
+            Command::ReportResult { result, .. } => Some(RunnerReport::Result(result)),
             _ => None,
         });
         (Self::new(session, job, sender), reports.boxed())
@@ -252,4 +245,23 @@ impl Reporter {
     async fn report(&self, report: Command) -> Result<(), EngineEnded> {
         self.reports.send(report).await.map_err(|_| EngineEnded)
     }
+}
+
+/// Encodes a result: the members, `jobId` and `type`, keys in alphabetical order, no nulls at the
+/// top, no spaces.
+///
+/// ```
+/// use rejoin_core::JobId;
+/// use rejoin_engine::encode_result;
+/// use serde_json::{Map, json};
+///
+/// let members = Map::from_iter([("content".into(), json!("hi"))]);
+/// let result = encode_result(JobId(3), "echo", members);
+/// assert_eq!(&*result, r#"{"content":"hi","jobId":3,"type":"echo"}"#);
+/// ```
+pub fn encode_result(job: JobId, kind: &str, mut members: Map<String, Value>) -> Arc<str> {
+    members.retain(|_, value| !value.is_null());
+    members.insert("jobId".into(), job.0.into());
+    members.insert("type".into(), kind.into());
+    Value::Object(members).to_string().into()
 }

@@ -1,10 +1,10 @@
 //! One job, from its statement to its exit.
 
-use super::carried::{Carried, Recording};
-use super::group::{Group, Started};
-use super::marked::{self, Mark};
-use super::{Lease, Shell, input, interrupt, output};
-use crate::runner::{EngineEnded, Exit, RunnerJob};
+use super::process_group::{Group, Started};
+use super::process_sweep::{self, Mark};
+use super::session_env::{Capture, ShellEnv};
+use super::{SessionGuard, Shell, escalate, input, output};
+use crate::jobs::runner::{EngineEnded, Exit, RunnerJob};
 use futures::future::{Either, select, try_join};
 use rejoin_core::JobSlot;
 use rustix::process::Signal;
@@ -17,18 +17,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Runs a job to its end.
-pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, lease: Lease) -> Exit {
+pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGuard) -> Exit {
     let mark = shell.mark.clone().of_session(job.session).of_job(job.job);
-    let mut carried = shell.store.load(job.session);
-    let moved = carried.enter(&shell.start);
+    let mut env = shell.store.load(job.session);
+    let moved = env.enter(&shell.start);
     // In the background nothing is recorded: such a job is a subshell of the session.
     let foreground = job.slot == JobSlot::Foreground;
-    let recording = foreground.then(|| shell.store.recording(job.session, job.job));
+    let capture = foreground.then(|| shell.store.capture(job.session, job.job));
 
-    if lease.is_released() {
+    if guard.is_released() {
         return closed();
     }
-    let command = command(&shell, &job, &mark, &carried, recording.as_ref());
+    let command = command(&shell, &job, &mark, &env, capture.as_ref());
     let Started {
         group,
         stdin,
@@ -40,14 +40,14 @@ pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, lease: Lease) -> 
         Err(error) => {
             // Short of file descriptors, it may run although it cannot be held.
             if !NOTHING_RUNS.contains(&error.kind()) {
-                marked::end_all(&mark, &shell.runtime).await;
+                process_sweep::end_all(&mark, &shell.runtime).await;
             }
             return could_not_start(&shell.program, &error);
         }
     };
     // Asked again: a release first closes the session and then looks for processes, so that
     // either it finds this one or this finds it closed.
-    if lease.is_released() {
+    if guard.is_released() {
         return closed();
     }
 
@@ -79,7 +79,7 @@ pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, lease: Lease) -> 
         }
     };
     let interrupted = AtomicBool::new(false);
-    let obeyed = interrupt::obey(&shell, &group, &mark, &job.interrupts, &interrupted);
+    let obeyed = escalate::escalate(&shell, &group, &mark, &job.interrupts, &interrupted);
     let cut = matches!(
         select(pin!(ended), pin!(obeyed)).await,
         Either::Right(((), _))
@@ -93,10 +93,10 @@ pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, lease: Lease) -> 
     if cut {
         notes.push("something that left its process group still holds its output".into());
     }
-    if let Some(recording) = recording
+    if let Some(capture) = capture
         && by_itself
-        && !lease.is_released()
-        && let Err(error) = shell.store.keep(job.session, &recording, &carried)
+        && !guard.is_released()
+        && let Err(error) = shell.store.keep(job.session, &capture, &env)
     {
         notes.push(format!(
             "its directory and environment do not carry over: {error}"
@@ -112,8 +112,8 @@ fn command(
     shell: &Shell,
     job: &RunnerJob,
     mark: &Mark,
-    carried: &Carried,
-    recording: Option<&Recording>,
+    env: &ShellEnv,
+    capture: Option<&Capture>,
 ) -> Command {
     let mut command = Command::new(&shell.program);
     // What the shell calls itself in what it says: `sh: 1: nosuch: not found`.
@@ -121,21 +121,16 @@ fn command(
         command.arg0(name);
     }
     command.arg("-c");
-    match recording {
-        Some(recording) => command.arg(recording.script(&shell.env, &job.statement)),
+    match capture {
+        Some(capture) => command.arg(capture.script(&shell.env, &job.statement)),
         None => command.arg(&*job.statement),
     };
     command
         .env_clear()
-        .envs(
-            carried
-                .environment
-                .iter()
-                .map(|(name, value)| (name, value)),
-        )
-        .env("PWD", &carried.directory)
+        .envs(env.environment.iter().map(|(name, value)| (name, value)))
+        .env("PWD", &env.directory)
         .envs(mark.variables())
-        .current_dir(&carried.directory);
+        .current_dir(&env.directory);
     command
 }
 
