@@ -15,10 +15,10 @@ use crate::viewers::view;
 use crate::witness::Witness;
 use crate::workload::client;
 use crate::world::World;
-use rejoin_core::{ConsumerId, Limits, Record, Retention, Server, SessionId, Snapshot};
-use rejoin_engine::{Config, Engine, RecoveredState, Runner, Services};
+use rejoin_core::{ConsumerId, Limits, Record, Retention, Server, SessionId};
+use rejoin_engine::{Config, Engine, Runner, Services};
 use rejoin_log::Log;
-use rejoin_log::segment::{Compactor, Durability, LogId, OpenError, Options, Replay, SegmentLog};
+use rejoin_log::segment::{Compactor, Durability, LogId, OpenError, OpenOptions, Options};
 use rejoin_log::testing::{SimulatedDisk, Survival};
 use std::fmt;
 use std::sync::Arc;
@@ -210,18 +210,24 @@ impl Simulation {
         let id = LogId::from_bytes([7; 16]);
         // Without a snapshot, nobody knows how often lists have shown a session that is gone.
         let has_removed = self.world.witness().shadow.has_removed();
-        let mut replaying = Replaying {
-            replayed: RecoveredState::new(&self.config),
-            told: vec![],
-            wants_snapshot: has_removed || self.random.once_in(2),
-        };
-        let opened =
-            SegmentLog::open_replaying_on(Arc::new(disk), id, self.options, &mut replaying);
-        let (log, recovery) = match opened {
-            Ok(opened) => opened,
+        let use_snapshot = has_removed || self.random.once_in(2);
+        let mut observed = vec![];
+        let mut observer = |record: &Record| observed.push(record.clone());
+        let mut opening = OpenOptions::disk(Arc::new(disk), id)
+            .options(self.options)
+            .limits(self.config.limits)
+            .observe(&mut observer);
+        if !use_snapshot {
+            opening = opening.ignore_snapshots();
+        }
+        let (log, projection, recovery) = match opening.open() {
+            Ok(opened) => opened.into_parts(),
             Err(OpenError::Io { .. }) if !self.world.is_calm() => {
                 self.after_death();
                 return Ok(None);
+            }
+            Err(OpenError::InvalidRecord(violation)) => {
+                return Err(format!("promise 9: {violation}"));
             }
             Err(error) => return Err(format!("the log cannot be opened: {error}")),
         };
@@ -238,15 +244,11 @@ impl Simulation {
         self.world
             .witness()
             .shadow
-            .reopen(&replaying.told, recovery.snapshot)?;
-        let replayed = replaying.replayed;
-        if let Some(violation) = replayed.violation() {
-            return Err(format!("promise 9: {violation}"));
-        }
-        if *replayed.views() != self.world.witness().shadow.views {
+            .reopen(&observed, recovery.snapshot)?;
+        if *projection.views() != self.world.witness().shadow.views {
             return Err("promise 9: replay leads to other views".to_owned());
         }
-        if *replayed.state() != self.world.witness().shadow.state {
+        if *projection.state() != self.world.witness().shadow.state {
             return Err("promise 9: replay leads to another state".to_owned());
         }
         let archive = log.compactor();
@@ -264,7 +266,7 @@ impl Simulation {
             self.config.clone(),
             runtime,
             log,
-            replayed,
+            projection,
             services.clone(),
         );
         let Ok(engine) = started else {
@@ -453,28 +455,6 @@ impl Simulation {
         self.world.note(format_args!("power cut: {survival:?}"));
         self.disk.power_cut(survival);
         self.world.clock.pass(self.random.millis(20_000));
-    }
-}
-
-/// Adds a log up, and keeps what it was told.
-struct Replaying {
-    replayed: RecoveredState,
-    told: Vec<Record>,
-    wants_snapshot: bool,
-}
-
-impl Replay for Replaying {
-    fn wants_snapshot(&self) -> bool {
-        self.wants_snapshot
-    }
-
-    fn restore(&mut self, snapshot: Snapshot) {
-        Replay::restore(&mut self.replayed, snapshot);
-    }
-
-    fn add(&mut self, record: &Record) {
-        self.told.push(record.clone());
-        Replay::add(&mut self.replayed, record);
     }
 }
 

@@ -23,20 +23,19 @@ pub use error::{Damage, OpenError};
 pub use format::header::{FORMAT_VERSION, LogId};
 pub use open::open_options::{OpenOptions, Opened, READ_ONLY_BYTES};
 pub use open::recovery::{OpenReport, SkippedSnapshot};
-pub use open::replay::Replay;
 pub use options::{Durability, MAX_BATCH_BYTES, MAX_SEGMENT_BYTES, Options};
 pub use scan::segment::TornTail;
 pub use verify::{DamagedPlace, DeclaredGap, MissingRecords, VerifyReport, verify};
 pub use write::metrics::LogMetrics;
 
-use crate::disk::{Directory, Disk, DiskLock};
+use crate::disk::{Disk, DiskLock};
 use crate::log::{AppendError, Log, LogReader};
 use open::recovery::recover;
+use open::replay::Replay;
 use read::reader::Shared;
 use rejoin_core::Record;
 use scan::segment::io_error;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use write::preallocate::Spares;
 use write::writer::{Batch, Failure, Writer};
@@ -46,7 +45,6 @@ use write::writer::{Batch, Failure, Writer};
 /// Only one object in all processes can have the directory open. Dropping it without
 /// [`close`](Log::close) leaves the log as a crash would: nothing acknowledged is lost, but the
 /// next opening has to find the end of the last segment.
-///
 #[derive(Debug)]
 pub struct SegmentLog {
     writer: Writer,
