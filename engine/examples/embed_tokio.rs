@@ -69,7 +69,7 @@ async fn watch(session: Session) -> Result<String, PullError> {
 
 /// tokio behind the engine's `Runtime` trait.
 #[derive(Debug)]
-struct TokioRuntime(Handle);
+pub(crate) struct TokioRuntime(pub(crate) Handle);
 
 impl Runtime for TokioRuntime {
     #[expect(
@@ -102,6 +102,8 @@ impl Runtime for TokioRuntime {
     }
 
     fn random(&self) -> [u8; 16] {
-        uuid::Uuid::new_v4().into_bytes()
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).expect("the system has random bytes");
+        bytes
     }
 }

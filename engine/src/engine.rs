@@ -1,4 +1,4 @@
-//! The engine's handle: what clients and frontends may ask for.
+//! The handle to an engine: all that programs and frontends can ask for.
 
 use crate::builder::EngineBuilder;
 use crate::committed::Committed;
@@ -175,11 +175,26 @@ impl Engine {
         &self.runtime
     }
 
-    /// Begins a session. Waits until that is durable.
+    /// Creates a session. Waits until that is durable.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{Engine, NewSession};
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let mut new = NewSession::from("shell");
+    /// new.user = Some("ada".into());
+    /// let session = engine.create_session(new).await?;
+    /// let view = session.view().expect("it was just created");
+    /// assert_eq!(view.user.as_deref(), Some("ada"));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
-    /// When there are too many sessions, no such service, or as every command.
+    /// When there are too many sessions, there is no such service, or as every command.
     pub async fn create_session(
         &self,
         new: impl Into<NewSession>,
@@ -190,11 +205,7 @@ impl Engine {
         if !self.services.contains_key(&service) {
             return Err(CommandError::NoSuchService(service));
         }
-        let session = SessionId::from_bytes(
-            uuid::Builder::from_random_bytes(self.runtime().random())
-                .into_uuid()
-                .into_bytes(),
-        );
+        let session = SessionId::from_random(self.runtime().random());
         let consumer = new
             .reads
             .then(|| (self.runtime().random(), self.config.consumer_timeout));
@@ -216,7 +227,26 @@ impl Engine {
         Ok(Session::new(self.clone(), session, number, consumer))
     }
 
-    /// Begins to read a session, from its first record on. Waits until that is durable.
+    /// Adds a consumer to a session, whose cursor is before the first record. Waits until that is
+    /// durable.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::Engine;
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let session = engine.create_session("shell").await?;
+    /// let consumer = engine.join_session(session.id()).await?;
+    /// let view = session.view().expect("it is open");
+    /// assert!(view.consumer(consumer).is_some());
+    ///
+    /// engine.leave_session(session.id(), consumer).await?;
+    /// let view = session.view().expect("it is open");
+    /// assert!(view.consumer(consumer).is_none());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
@@ -236,7 +266,8 @@ impl Engine {
         Ok(find(&records, joined))
     }
 
-    /// Stops reading a session. Waits until that is durable.
+    /// Removes a consumer from a session: [`join_session`](Self::join_session) has an example. Waits
+    /// until that is durable.
     ///
     /// # Errors
     ///
@@ -251,8 +282,22 @@ impl Engine {
             .map(drop)
     }
 
-    /// Ends a session, its jobs first. Waits until that is durable; what is left of the jobs in
-    /// the world is ended after that.
+    /// Closes a session, after interrupting its jobs and logging them as finished. Waits until that
+    /// is durable. The processes of the jobs are ended after that.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::Engine;
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let session = engine.create_session("shell").await?;
+    /// session.run("tail -f app.log").await?;
+    /// engine.close_session(session.id()).await?;
+    /// assert!(session.run("true").await.is_err(), "it is closed");
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
@@ -265,7 +310,7 @@ impl Engine {
             .map(drop)
     }
 
-    /// Says who uses a session from now on. Waits until that is durable.
+    /// Changes the user of a session. Waits until that is durable.
     ///
     /// # Errors
     ///
@@ -277,13 +322,42 @@ impl Engine {
             .map(drop)
     }
 
-    /// Says that a session was used, without changing it.
+    /// Notes that a session is in use, so that its idle timeout begins anew. Writes no record.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::Engine;
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let session = engine.create_session("shell").await?;
+    /// engine.touch(session.id());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn touch(&self, session: SessionId) {
         self.liveness.touch(session);
     }
 
-    /// Runs a statement. Waits until it is durable that it will be run, not until it was. A request
-    /// that has a name and was accepted before is answered with the job that it led to.
+    /// Submits a job, which runs a statement. Waits until the job is durable, not until it has run.
+    /// A [request](NewJob::request) that was accepted before is answered with the job of that time.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{Engine, JobMode, JobSlot, NewJob, Visibility};
+    /// use std::time::Duration;
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let session = engine.create_session("shell").await?;
+    /// let mode = JobMode { slot: JobSlot::Background, visibility: Visibility::Session };
+    /// let mut new = NewJob::new(session.id(), "tail -f app.log", mode);
+    /// new.timeout = Some(Duration::from_secs(60));
+    /// let submitted = engine.submit_job(new).await?;
+    /// assert_eq!(submitted.job.0, 1, "the first job of this log");
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
@@ -318,14 +392,31 @@ impl Engine {
         }))
     }
 
-    /// Writes to the standard input of a job, and ends it where nothing follows. Waits until that is
-    /// durable, not until the job has read it: then the job gets it, whatever else happens to the
-    /// client. What is written is in the log, and every reader of the session sees it.
+    /// Writes to the standard input of a job, and closes the input if `end` is set. Waits until that
+    /// is durable, not until the job has read it: from then on the job gets it, even if the client
+    /// goes away. The bytes are in the log, and every reader of the session sees them.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{Engine, JobMode, JobSlot, NewJob, Visibility};
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let session = engine.create_session("shell").await?;
+    /// let mode = JobMode { slot: JobSlot::Foreground, visibility: Visibility::Session };
+    /// let mut new = NewJob::new(session.id(), "sort", mode);
+    /// new.input = true;
+    /// let submitted = engine.submit_job(new).await?;
+    /// let lines: &[u8] = b"pear\napple\n";
+    /// engine.write_input(session.id(), submitted.job, lines.into(), true).await?;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
-    /// When no such job runs, it has no input or that was ended, it has not read what was written
-    /// before, or as every command.
+    /// When no such job runs, it has no input, the input was closed, it has not read what was
+    /// written before, or as every command.
     pub async fn write_input(
         &self,
         session: SessionId,
@@ -348,8 +439,7 @@ impl Engine {
         .map(drop)
     }
 
-    /// Tells the session's readers that a statement could not become a job. Waits until that is
-    /// durable.
+    /// Logs that a statement was refused, for the session's readers. Waits until that is durable.
     ///
     /// # Errors
     ///
@@ -370,8 +460,31 @@ impl Engine {
         .map(drop)
     }
 
-    /// Tells a job to end, or the one in the foreground; told again, more firmly. Waits until that
-    /// is durable, not until the job has ended.
+    /// Interrupts a job, or the one in the foreground. Each further interrupt is firmer. Waits until
+    /// the interrupt is durable, not until the job has ended.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use futures::StreamExt;
+    /// use rejoin_engine::{Engine, Event, Outcome};
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let session = engine.create_session("shell").await?;
+    /// let job = session.run("tail -f app.log").await?;
+    /// let interrupted = engine.interrupt_job(session.id(), None).await?;
+    /// assert_eq!(interrupted.job, job.job);
+    ///
+    /// let mut events = session.events_after(interrupted.sequence);
+    /// while let Some(record) = events.next().await {
+    ///     if let Event::JobFinished { outcome, .. } = record?.event {
+    ///         assert_eq!(outcome, Outcome::Interrupted);
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
@@ -392,12 +505,40 @@ impl Engine {
         }))
     }
 
-    /// What the session has for a consumer after its cursor. Answers as soon as a selected record
-    /// is there, and with nothing after `pull.wait`, or when the session or the engine ends. A
-    /// second pull at once on a consumer waits [`Config::pull_lock_timeout`] for its turn, then answers
-    /// with nothing.
+    /// Pulls the records after a consumer's cursor. Answers as soon as a selected record is there;
+    /// answers with no records after `pull.wait`, or when the session or the engine ends. A second
+    /// concurrent pull of one consumer waits [`Config::pull_lock_timeout`] for the first, and then
+    /// answers with no records.
     ///
-    /// Dropping the future takes nothing away from the consumer.
+    /// Cancel safe: the cursor moves only with the answer.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{Engine, Event, JobId, NewSession, Pull, ReadLimit, Record};
+    /// use std::time::Duration;
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let mut new = NewSession::from("shell");
+    /// new.reads = true;
+    /// let session = engine.create_session(new).await?;
+    /// let wanted = session.run("true").await?.job;
+    /// let is_end = move |record: &Record| {
+    ///     matches!(record.event, Event::JobFinished { job, .. } if job == wanted)
+    /// };
+    /// let pulled = engine
+    ///     .pull(Pull {
+    ///         session: session.id(),
+    ///         consumer: session.consumer().ok_or("no consumer")?,
+    ///         wait: Duration::from_secs(10),
+    ///         limit: ReadLimit { records: 100, bytes: 1024 * 1024 },
+    ///         select: is_end,
+    ///     })
+    ///     .await?;
+    /// assert_eq!(pulled.records.len(), 1);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
@@ -410,17 +551,32 @@ impl Engine {
         self.pull_records(pull).await
     }
 
-    /// The records of a session after a sequence that the reader names, and whoever reads; waits
-    /// for the first of them, `wait` at most. Empty: nothing came, or the session has ended and
-    /// nothing follows.
+    /// The records of a session after a sequence, without a consumer. If there are none yet, it
+    /// waits for the first one, `wait` at most. Empty: nothing came, or the session has ended and
+    /// there are no more.
     ///
-    /// Where records are gone, the one that stands in their place says so
-    /// ([`Event::RecordsLost`]); of a session that retention has removed, that is all there is.
+    /// A record of [`Event::RecordsLost`] replaces records that are gone. It is all that there is of
+    /// a session that retention has removed.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{Engine, Event, ReadLimit, Sequence};
+    /// use std::time::Duration;
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let session = engine.create_session("shell").await?;
+    /// let limit = ReadLimit { records: 100, bytes: 1024 * 1024 };
+    /// let records = engine.read(session.id(), Sequence::START, limit, Duration::ZERO).await?;
+    /// assert!(matches!(records[0].event, Event::SessionCreated { .. }));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
-    /// When no such session is known, nor in the log, the log cannot be read, or the engine has ended while
-    /// nothing was there.
+    /// When neither the engine nor the log knows the session, the log cannot be read, or the engine
+    /// has ended and there is nothing to read.
     pub async fn read(
         &self,
         session: SessionId,
@@ -432,9 +588,9 @@ impl Engine {
         self.read_until(session, after, limit, patience).await
     }
 
-    /// As [`Self::read`], and waits until `patience` is ready: for whoever reads on and on, and
-    /// need not set a timer each time. `patience` is not asked while there are records, nor again
-    /// once it was ready.
+    /// As [`read`](Self::read), but waits until `patience` is ready, so that a reader does not need
+    /// a timer for each read. `patience` is not polled while there are records, nor again after it
+    /// was ready.
     ///
     /// # Errors
     ///
@@ -449,24 +605,66 @@ impl Engine {
         self.next_records(session, after, limit, patience).await
     }
 
-    /// A handle to the session of this identity, open or ended not long ago.
+    /// A handle to the session with this identity. None: it does not exist, or ended too long ago.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::Engine;
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let created = engine.create_session("shell").await?;
+    /// let session = engine.session(created.id()).ok_or("it is gone")?;
+    /// assert_eq!(session.number(), created.number());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn session(&self, session: SessionId) -> Option<Session> {
         let view = |view: &SessionView| view.number;
         let number = self.committed.session(session, view)?;
         Some(Session::new(self.clone(), session, number, None))
     }
 
-    /// What lists show of the session of this identity, open or ended not long ago.
+    /// The view of the session with this identity. None: it does not exist, or ended too long ago.
     pub fn session_view(&self, session: SessionId) -> Option<SessionView> {
         self.committed.session(session, Clone::clone)
     }
 
-    /// Asks the views something, for instance a list. They cannot change meanwhile: be quick.
+    /// Reads the views, for instance to list sessions. The engine can't publish new records until
+    /// `ask` returns, so it must be quick.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::Engine;
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// engine.create_session("shell").await?;
+    /// let services: Vec<_> = engine
+    ///     .view(|views| views.open_sessions().map(|session| session.service.clone()).collect());
+    /// assert_eq!(services, ["shell".into()]);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn view<T>(&self, ask: impl FnOnce(&Views) -> T) -> T {
         self.committed.view(ask)
     }
 
-    /// What the engine has counted, and what there is now. Answers at once.
+    /// The engine's metrics. Answers at once.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{CommandKind, Engine};
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// engine.create_session("shell").await?;
+    /// let stats = engine.stats();
+    /// assert_eq!(stats.sessions, 1);
+    /// assert_eq!(stats.accepted.get(CommandKind::CreateSession), 1);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn stats(&self) -> Stats {
         self.counts.read(Current {
             sessions: self.view(Views::open_count),
@@ -476,8 +674,8 @@ impl Engine {
         })
     }
 
-    /// The last sequence of a session that retention has removed, with all before it. None: there
-    /// was no such session, or it has not been removed, or that cannot be read.
+    /// The last sequence of a session that retention has removed. None: there was no such session,
+    /// it has not been removed, or the log cannot be read.
     pub async fn removed(&self, session: SessionId) -> Option<Sequence> {
         if let Some(last) = self.view(|views| views.removed(session)) {
             return Some(last);
@@ -497,14 +695,30 @@ impl Engine {
         }
     }
 
-    /// Begins the end: open pulls are answered, and no job is accepted any more.
+    /// Begins to shut down: open pulls are answered, and no more jobs are accepted.
     pub fn begin_closing(&self) {
         self.committed.begin_closing();
     }
 
-    /// Ends the engine: interrupts what runs, waits for it `patience` at most, logs how far the
-    /// consumers have come, and closes the log. Jobs that did not end in time are found as lost
-    /// when the log is opened again. Sessions stay.
+    /// Shuts down: interrupts all jobs, waits for them `patience` at most, logs the cursors of the
+    /// consumers, and closes the log. Jobs that have not ended by then are finished as lost when the
+    /// log is opened again. Sessions stay open in the log.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{Engine, Unavailable};
+    /// use std::time::Duration;
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let session = engine.create_session("shell").await?;
+    /// session.run("tail -f app.log").await?;
+    /// let why = engine.shut_down(Duration::from_secs(5)).await;
+    /// assert!(matches!(why, Unavailable::ShuttingDown));
+    /// assert!(session.run("true").await.is_err());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn shut_down(&self, patience: Duration) -> Unavailable {
         self.begin_closing();
         if self.command(Command::InterruptAll).await.is_ok() {
@@ -515,19 +729,20 @@ impl Engine {
         self.ended().await
     }
 
-    /// Waits until the engine has ended, for whatever reason.
+    /// Waits until the engine has ended, by a shutdown or a failure, and returns the reason.
     pub async fn ended(&self) -> Unavailable {
         self.committed.wait_for_end().await
     }
 
     async fn wait_for_jobs(&self) {
-        let sessions: Vec<_> = self.view(|views| views.open_sessions().map(|it| it.id).collect());
+        let sessions: Vec<_> =
+            self.view(|views| views.open_sessions().map(|session| session.id).collect());
         for session in sessions {
             let mut after = Sequence::START;
             while let Some((last, true)) = self.committed.session(session, |view| {
                 (view.last_sequence, view.is_busy() && view.closed.is_none())
             }) {
-                // Its next record may be that its last job has finished.
+                // Its next record may be the end of its last job.
                 after = last.max(after);
                 let limit = ReadLimit {
                     records: 1,

@@ -52,6 +52,10 @@
 //! (implements [`Runtime`] on tokio) and `custom_runner` (implements a [`Runner`]). Run one by
 //! `cargo run -p rejoin-engine --example embed_tokio`.
 
+// The example that implements `Runtime` on tokio is also a module of the tests here.
+#[cfg(test)]
+extern crate self as rejoin_engine;
+
 mod builder;
 mod committed;
 mod compaction;

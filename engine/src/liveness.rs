@@ -1,11 +1,12 @@
-//! Liveness: cursors and last uses of consumers and sessions that are not in the log yet.
+//! Liveness in memory: the cursor of each consumer, and when each consumer and session was last
+//! active.
 //!
-//! They are logged every [`limits::TICK`](crate::limits) and before anything expires. What a crash
-//! loses makes a consumer see a batch twice, but never miss one, and expires nothing early.
+//! It is logged every [`limits::TICK`](crate::limits) and before anything expires. After a crash, a
+//! consumer may get records again, but never misses one, and nothing expires early.
 
 use crate::Runtime;
 use crate::committed::{Committed, lock};
-use futures::lock::Mutex as Turn;
+use futures::lock::Mutex as AsyncMutex;
 use rejoin_core::{
     Command, ConsumerId, Deadline, Event, Record, Sequence, SessionId, Timestamp, VecMap,
 };
@@ -16,15 +17,15 @@ use std::sync::{Arc, Mutex};
 #[derive(Debug)]
 pub(crate) struct Liveness {
     runtime: Arc<dyn Runtime>,
-    /// The instant of the last record, in milliseconds. A clock that was set back must not make
-    /// anybody seem to have been away since then.
+    /// The time of the last record, in milliseconds. If the clock is set back, activity must not
+    /// seem older than that.
     stamped: AtomicU64,
     committed: Arc<Committed>,
-    known: Mutex<Known>,
+    entries: Mutex<Entries>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct Entries {
     sessions: BTreeMap<SessionId, SessionEntry>,
     unlogged: BTreeSet<(SessionId, ConsumerId)>,
 }
@@ -40,57 +41,57 @@ struct ConsumerEntry {
     cursor: Sequence,
     seen: Timestamp,
     open_pulls: u32,
-    /// Whose turn it is among the open pulls. Most consumers have none, and need none.
-    turn: Option<Arc<Turn<()>>>,
+    /// Lets one pull at a time read. None while no pull is open.
+    pull_lock: Option<Arc<AsyncMutex<()>>>,
 }
 
-// Sessions and consumers are entered under the lock, while the views know them. The views forget
-// them first and this table after that: nothing that is gone is entered again.
+// An entry is added under the lock and only if the views have the session. The views forget a
+// session first, and this table forgets it after that: no entry outlives its session.
 impl Liveness {
     pub(crate) fn new(runtime: Arc<dyn Runtime>, committed: Arc<Committed>) -> Self {
         Self {
             runtime,
             stamped: AtomicU64::new(0),
             committed,
-            known: Mutex::default(),
+            entries: Mutex::default(),
         }
     }
 
-    /// Records are stamped with this instant by now.
+    /// The time of the last record is now `at`.
     pub(crate) fn stamp(&self, at: Timestamp) {
         self.stamped.store(at.as_millis(), Ordering::SeqCst);
     }
 
-    /// Now, and never before the last record: as records are stamped, and deadlines judged.
+    /// Now, but never before the last record. Records and deadlines use the same rule.
     fn now(&self) -> Timestamp {
         let stamped = Timestamp::from_millis(self.stamped.load(Ordering::SeqCst));
         self.runtime.now().max(stamped)
     }
 
-    /// The session was used, if it is open.
+    /// Notes that the session was used, if it is open.
     pub(crate) fn touch(&self, session: SessionId) {
-        let mut known = lock(&self.known);
+        let mut entries = lock(&self.entries);
         if self
             .committed
             .session(session, |view| view.closed.is_none())
             == Some(true)
         {
-            known.sessions.entry(session).or_default().see(self.now());
+            entries.sessions.entry(session).or_default().see(self.now());
         }
     }
 
-    /// A pull begins; while it is open, its consumer counts as active. None: the consumer does not
-    /// read the session.
+    /// Begins a pull. While it is open, its consumer and session count as active. None: the session
+    /// has no such consumer.
     pub(crate) fn begin_pull(
         self: &Arc<Self>,
         session: SessionId,
         consumer: ConsumerId,
     ) -> Option<OpenPull> {
-        let mut known = lock(&self.known);
+        let mut entries = lock(&self.entries);
         let view = self
             .committed
             .session(session, |view| view.consumer(consumer))??;
-        let session_activity = known.sessions.entry(session).or_default();
+        let session_activity = entries.sessions.entry(session).or_default();
         session_activity.see(self.now());
         let pulling = session_activity
             .consumers
@@ -98,36 +99,37 @@ impl Liveness {
                 cursor: view.cursor,
                 seen: Timestamp::EPOCH,
                 open_pulls: 0,
-                turn: None,
+                pull_lock: None,
             });
         pulling.open_pulls += 1;
-        let turn = pulling.turn.get_or_insert_default().clone();
+        let pull_lock = pulling.pull_lock.get_or_insert_default().clone();
         Some(OpenPull {
             liveness: self.clone(),
             session,
             consumer,
             joined: view.joined,
-            turn,
+            pull_lock,
         })
     }
 
-    /// What to log about those whose cursors have moved since the last time.
+    /// The commands that log the cursors that have moved since the last call.
     pub(crate) fn take_unlogged(&self) -> Vec<Command> {
-        let mut known = lock(&self.known);
-        let moved = std::mem::take(&mut known.unlogged);
+        let mut entries = lock(&self.entries);
+        let moved = std::mem::take(&mut entries.unlogged);
         moved
             .into_iter()
-            .filter_map(|(session, consumer)| known.advance(session, consumer, None))
+            .filter_map(|(session, consumer)| entries.advance(session, consumer, None))
             .collect()
     }
 
-    /// What to log about one who is due, before it is decided whether that is so.
+    /// The command that logs the last activity of what is due, before the core decides whether it
+    /// expires.
     pub(crate) fn before_expiry(&self, deadline: Deadline, now: Timestamp) -> Option<Command> {
-        let known = lock(&self.known);
+        let entries = lock(&self.entries);
         match deadline {
-            Deadline::Consumer(session, consumer) => known.advance(session, consumer, Some(now)),
+            Deadline::Consumer(session, consumer) => entries.advance(session, consumer, Some(now)),
             Deadline::Session(session) => {
-                let activity = known.sessions.get(&session)?;
+                let activity = entries.sessions.get(&session)?;
                 let is_open = activity
                     .consumers
                     .values()
@@ -148,18 +150,16 @@ impl Liveness {
         }
     }
 
-    /// The consumer has left.
     fn forget_consumer(&self, session: SessionId, consumer: ConsumerId) {
-        let mut known = lock(&self.known);
-        known.unlogged.remove(&(session, consumer));
-        if let Some(activity) = known.sessions.get_mut(&session) {
+        let mut entries = lock(&self.entries);
+        entries.unlogged.remove(&(session, consumer));
+        if let Some(activity) = entries.sessions.get_mut(&session) {
             activity.consumers.remove(&consumer);
         }
     }
 
-    /// The session was closed.
     fn forget_session(&self, session: SessionId) {
-        lock(&self.known).sessions.remove(&session);
+        lock(&self.entries).sessions.remove(&session);
     }
 }
 
@@ -169,7 +169,7 @@ impl SessionEntry {
     }
 }
 
-impl Known {
+impl Entries {
     fn consumer(&mut self, session: SessionId, consumer: ConsumerId) -> Option<&mut ConsumerEntry> {
         self.sessions
             .get_mut(&session)?
@@ -177,7 +177,7 @@ impl Known {
             .get_mut(&consumer)
     }
 
-    /// An open pull is activity up to `now`.
+    /// The command that logs the cursor. An open pull counts as activity at `now`.
     fn advance(
         &self,
         session: SessionId,
@@ -204,32 +204,32 @@ pub(crate) struct OpenPull {
     session: SessionId,
     consumer: ConsumerId,
     pub(crate) joined: Sequence,
-    turn: Arc<Turn<()>>,
+    pull_lock: Arc<AsyncMutex<()>>,
 }
 
 impl OpenPull {
-    /// Who holds this reads the consumer's records; others wait.
-    pub(crate) fn turn(&self) -> Arc<Turn<()>> {
-        self.turn.clone()
+    /// The lock that a pull holds while it reads.
+    pub(crate) fn pull_lock(&self) -> Arc<AsyncMutex<()>> {
+        self.pull_lock.clone()
     }
 
-    /// The last sequence that the consumer was given.
+    /// The consumer's cursor. None: it has left.
     pub(crate) fn cursor(&self) -> Option<Sequence> {
-        let mut known = lock(&self.liveness.known);
-        known
+        let mut entries = lock(&self.liveness.entries);
+        entries
             .consumer(self.session, self.consumer)
             .map(|activity| activity.cursor)
     }
 
-    /// The consumer was given everything up to `to`, some of it worth remembering.
+    /// Moves the cursor to `to`. It is logged only if `is_worth_logging`.
     pub(crate) fn advance(&self, to: Sequence, is_worth_logging: bool) {
-        let mut known = lock(&self.liveness.known);
-        let Some(activity) = known.consumer(self.session, self.consumer) else {
+        let mut entries = lock(&self.liveness.entries);
+        let Some(activity) = entries.consumer(self.session, self.consumer) else {
             return;
         };
         activity.cursor = activity.cursor.max(to);
         if is_worth_logging {
-            known.unlogged.insert((self.session, self.consumer));
+            entries.unlogged.insert((self.session, self.consumer));
         }
     }
 }
@@ -237,14 +237,14 @@ impl OpenPull {
 impl Drop for OpenPull {
     fn drop(&mut self) {
         let now = self.liveness.now();
-        let mut known = lock(&self.liveness.known);
-        if let Some(session) = known.sessions.get_mut(&self.session) {
+        let mut entries = lock(&self.liveness.entries);
+        if let Some(session) = entries.sessions.get_mut(&self.session) {
             session.see(now);
         }
-        if let Some(consumer) = known.consumer(self.session, self.consumer) {
+        if let Some(consumer) = entries.consumer(self.session, self.consumer) {
             consumer.open_pulls -= 1;
             if consumer.open_pulls == 0 {
-                consumer.turn = None;
+                consumer.pull_lock = None;
             }
             consumer.seen = consumer.seen.max(now);
         }

@@ -1,7 +1,7 @@
-//! Pulls: what a session has for a consumer after its cursor, as soon as there is something.
+//! Pulls: the records of a session after a consumer's cursor, as soon as there are any.
 //!
-//! A waiting pull is woken by the record that it waits for; nothing polls a clock. The cursor
-//! moves when the answer is complete, so a pull that is dropped takes nothing away.
+//! A waiting pull is woken by the record that it waits for; nothing polls a clock. The cursor moves
+//! when the answer is complete, so dropping a pull loses nothing.
 
 use crate::engine::Engine;
 use crate::error::PullError;
@@ -22,12 +22,12 @@ where
 {
     /// The session.
     pub session: SessionId,
-    /// The consumer, whose cursor says where to go on.
+    /// The consumer. Its cursor is where the pull begins.
     pub consumer: ConsumerId,
-    /// How long to wait when there is nothing; no longer than
+    /// How long to wait if there are no records yet; no longer than
     /// [`Config::max_pull_wait`](crate::Config).
     pub wait: Duration,
-    /// How much to read at once; one record at least is read. Counted before `select`.
+    /// How much to read at once, before `select` is applied. At least one record is read.
     pub limit: ReadLimit,
     /// Which records to answer with. The cursor skips the others.
     pub select: F,
@@ -44,13 +44,13 @@ impl<F: Fn(&Record) -> bool> fmt::Debug for Pull<F> {
     }
 }
 
-/// What a consumer gets.
+/// The answer to a pull.
 #[derive(Clone, Debug)]
 pub struct Pulled {
-    /// The selected records after the cursor, in order. Empty: there was nothing within the wait,
-    /// or another pull of the same consumer had its turn.
+    /// The selected records after the cursor, in order. Empty: none came while the pull waited, or
+    /// another pull of the same consumer was open.
     pub records: Vec<Arc<Record>>,
-    /// Where the cursor stood before.
+    /// The cursor before this pull.
     pub after: Sequence,
     /// The sequence at which the consumer joined.
     pub joined: Sequence,
@@ -72,16 +72,13 @@ impl Engine {
         };
         let _counted = self.counts.pulls.enter();
         let joined = open.joined;
-        let turn = open.turn();
-        let mut taken = pin!(turn.lock());
-        let turn = select(
-            &mut taken,
-            self.runtime.timer(self.config.pull_lock_timeout),
-        )
-        .await;
-        // Gone meanwhile, by its own word or for its timeout.
+        let pull_lock = open.pull_lock();
+        let mut locking = pin!(pull_lock.lock());
+        let timeout = self.runtime.timer(self.config.pull_lock_timeout);
+        let locked = select(&mut locking, timeout).await;
+        // The consumer may have left or expired meanwhile.
         let after = open.cursor().ok_or(PullError::ConsumerNotFound)?;
-        let Either::Left((_turn, _)) = turn else {
+        let Either::Left((_locked, _)) = locked else {
             return Ok(Pulled {
                 records: vec![],
                 after,
@@ -98,7 +95,7 @@ impl Engine {
         })
     }
 
-    /// Waits until there is something to select, or nothing will come any more, or patience ends.
+    /// Reads until a record is selected, the session or the engine ends, or `patience` is ready.
     async fn search(
         &self,
         open: &OpenPull,
@@ -122,11 +119,11 @@ impl Engine {
         }
     }
 
-    /// The records after `after`; waits for the first of them, until `patience` ends. Empty: it has
-    /// ended, or the session has, and nothing follows.
+    /// The records after `after`. If there are none, it waits for the first one until `patience` is
+    /// ready. Empty: `patience` was ready, or the session has ended and there are no more.
     ///
-    /// What is there is read to the end, however long the log takes: a reader in a hurry would
-    /// else never get what is in the log alone.
+    /// `patience` does not interrupt a read of the log: a reader with a short wait would otherwise
+    /// never get records that only the log has.
     pub(crate) async fn next_records(
         &self,
         session: SessionId,

@@ -57,12 +57,12 @@ impl Session {
         }
     }
 
-    /// The identity, which nobody can guess.
+    /// The identity, which is random and secret.
     pub fn id(&self) -> SessionId {
         self.id
     }
 
-    /// The number in list views.
+    /// The number, which lists show.
     pub fn number(&self) -> SessionNumber {
         self.number
     }
@@ -72,8 +72,8 @@ impl Session {
         self.consumer
     }
 
-    /// Runs a statement in the foreground, with its results for all readers. Waits until it is
-    /// durable that it will run, not until it has run.
+    /// Runs a statement in the foreground; all readers see its results. Waits until the job is
+    /// durable, not until it has run.
     ///
     /// # Errors
     ///
@@ -128,7 +128,7 @@ impl Session {
                     }
                 }
             }
-            // Nothing, although the wait is without end: the session has ended.
+            // An empty read without a timeout: the session has ended.
             let record = reader.ahead.pop_front()?;
             reader.after = record.sequence;
             Some((Ok(record), reader))
@@ -137,6 +137,19 @@ impl Session {
     }
 
     /// Interrupts a job, or the one in the foreground. As [`Engine::interrupt_job`].
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::Engine;
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let session = engine.create_session("shell").await?;
+    /// let job = session.run("tail -f app.log").await?;
+    /// session.interrupt(Some(job.job)).await?;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
@@ -154,7 +167,7 @@ impl Session {
         self.engine.close_session(self.id).await
     }
 
-    /// What lists show of it. None once nothing remembers it.
+    /// The view of the session. None: it ended too long ago.
     pub fn view(&self) -> Option<SessionView> {
         self.engine.session_view(self.id)
     }

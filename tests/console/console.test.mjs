@@ -357,7 +357,7 @@ test("a phone shows all of it without scrolling sideways, and themes are remembe
 
 test("a session that is not known is said to be so", async () => {
   const page = await view(at(server, "00000000-0000-4000-8000-000000000000"));
-  await page.getByText("does not know the session").waitFor();
+  await page.getByText("There is no such session").waitFor();
   assert.equal(await page.locator("#prompt").isVisible(), false);
 });
 

@@ -16,15 +16,13 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram};
 use std::process::Stdio;
 use std::time::Duration;
 
-const APART: [&str; 2] = ["--operate-listen", "127.0.0.1:0"];
+const APART: [&str; 2] = ["--admin-listen", "127.0.0.1:0"];
 
 /// Where the server's own address for health is: its second line of output.
 fn health_address(server: &mut Server) -> SocketAddr {
     let mut line = String::new();
     server.out.read_line(&mut line).unwrap();
-    let address = line
-        .trim_end()
-        .strip_prefix("For health and numbers: http://");
+    let address = line.trim_end().strip_prefix("Health and metrics: http://");
     address
         .unwrap_or_else(|| panic!("{line:?}"))
         .parse()
@@ -272,7 +270,7 @@ fn requests_that_succeed_are_not_told_unless_that_is_asked_for() {
     server.create();
     assert!(server.signal("-TERM").success());
     let said = std::fs::read_to_string(&said).unwrap();
-    assert!(said.contains("log replayed"), "{said}");
+    assert!(said.contains("opened the log"), "{said}");
     assert!(!said.contains("/api"), "{said}");
 }
 

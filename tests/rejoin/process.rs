@@ -113,7 +113,7 @@ fn whoever_could_be_anybody_is_not_served() {
     let path = data.path().to_str().unwrap();
     let (status, _, err) = outcome(&["serve", "--listen", "0.0.0.0:0", "--data", path]);
     assert_eq!(status.code(), Some(1));
-    assert!(err.contains("will not listen on 0.0.0.0:0"), "{err}");
+    assert!(err.contains("refusing to listen on 0.0.0.0:0"), "{err}");
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn the_help_names_every_setting_with_its_default() {
         "--listen",
         "REJOIN_DATA",
         "[default: 3h]",
-        "SIGTERM and SIGINT end it",
+        "SIGTERM and SIGINT shut the server down",
         "Examples:",
         "init_session",
     ] {

@@ -117,7 +117,7 @@ fn what_only_the_submitter_and_the_log_know_is_shown_on_demand() {
     assert!(has(&["--all"], "$ echo private\nprivate\n"));
     for words in [
         "[session 1 created on the service shell]",
-        "[job 3 told to end: requested]",
+        "[interrupting job 3: requested]",
         " joined]",
     ] {
         assert!(!has(&[], words), "{words}");

@@ -61,9 +61,9 @@ fn a_damaged_log_is_salvaged_and_served_and_the_reader_is_told() {
     assert_eq!((salvaged.status, salvaged.err.as_str()), (Some(1), ""));
     for words in [
         " is damaged.\n",
-        &format!("Written to {out_path}: "),
-        "Missing there, which the new log declares: 1 gap.",
-        &format!("Serve it with `rejoin serve --data {out_path}`."),
+        &format!(" to {out_path}."),
+        "The new log records 1 gap:",
+        &format!("Start a server on it with `rejoin serve --data {out_path}`."),
     ] {
         assert!(salvaged.out.contains(words), "{words}: {}", salvaged.out);
     }
@@ -81,7 +81,7 @@ fn a_damaged_log_is_salvaged_and_served_and_the_reader_is_told() {
         (&json!(first), &json!("damage"))
     );
     let verified = verify(&out, &[]);
-    let words = "The log was salvaged once, and declares 1 gap:";
+    let words = "The log was salvaged before and records 1 gap:";
     assert!(verified.out.contains(words), "{}", verified.out);
 
     let server = Server::start(&out, &[]);
@@ -138,7 +138,7 @@ fn nothing_is_salvaged_to_where_something_is() {
     for (out, word) in [
         (taken.path(), "is not empty"),
         (data.path(), "is not empty"),
-        (inside.as_path(), "which is not changed"),
+        (inside.as_path(), "is inside the directory of the log"),
     ] {
         let refused = verify(data.path(), &["--salvage", out.to_str().unwrap()]);
         assert_eq!((refused.status, refused.out.as_str()), (Some(2), ""));

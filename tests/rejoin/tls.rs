@@ -88,7 +88,7 @@ fn every_frontend_is_encrypted_at_every_address() {
         any,
         "--doris-listen",
         any,
-        "--operate-listen",
+        "--admin-listen",
         any,
     ]);
     assert!(
@@ -223,8 +223,8 @@ fn it_does_not_begin_with_files_that_cannot_be_used() {
     fs::write(&other, authority.vouch().key).unwrap();
     let other = other.to_str().unwrap();
     for (arguments, told) in [
-        (vec![cert, chain], "give --tls-key too"),
-        (vec![of_key, key], "give --tls-cert too"),
+        (vec![cert, chain], "requires --tls-key"),
+        (vec![of_key, key], "requires --tls-cert"),
         (vec![cert, missing, of_key, key], "cannot read"),
         (vec![cert, key, of_key, key], "there is no certificate in"),
         (

@@ -98,7 +98,7 @@ fn a_sound_log_is_reported_sound_from_either_directory() {
     }
     let verified = verify(data.path(), &[]);
     assert_eq!(verified.status, Some(0));
-    assert!(verified.out.contains(" is sound.\n"), "{}", verified.out);
+    assert!(verified.out.contains(" is intact.\n"), "{}", verified.out);
     // It changed nothing: the server goes on.
     Server::start(data.path(), &[]).create();
 }
@@ -131,7 +131,7 @@ fn a_log_that_a_crash_has_left_is_sound_and_a_torn_end_is_told() {
     assert!(
         verified
             .out
-            .contains("The last append was torn by a crash: "),
+            .contains("The last write is incomplete after a crash: "),
         "{}",
         verified.out
     );
@@ -180,7 +180,7 @@ fn a_flipped_bit_is_named_by_place_session_and_sequence_and_costs_nothing_else()
     for words in [
         " is damaged.\n",
         "the record's checksum is wrong; 1 record lost.",
-        &format!("Session {first} lacks sequence {sequence}."),
+        &format!("Session {first}: missing sequence {sequence}."),
         "Still readable",
     ] {
         assert!(verified.out.contains(words), "{words}: {}", verified.out);
@@ -219,7 +219,7 @@ fn a_running_servers_log_and_a_place_without_one_are_no_verdict() {
 
     let (status, help, _) = outcome(&["verify", "--help"]);
     assert!(status.success());
-    for words in ["torn end", "Exit status:", "--json"] {
+    for words in ["incomplete last write", "Exit status:", "--json"] {
         assert!(help.contains(words), "{words} is missing in:\n{help}");
     }
 }

@@ -132,7 +132,7 @@ fn a_frontend_with_an_address_of_its_own_is_there_and_nowhere_else() {
     let mut found = |name: &str| -> SocketAddr {
         let mut line = String::new();
         server.out.read_line(&mut line).unwrap();
-        let start = format!("For clients of {name}: http://");
+        let start = format!("{name} API: http://");
         line.trim_end()
             .strip_prefix(&start)
             .unwrap_or_else(|| panic!("{line}"))
@@ -167,6 +167,6 @@ fn no_frontend_is_served_to_whoever_could_be_anybody() {
     for flag in ["--maxscale-listen", "--doris-listen"] {
         let (status, out, err) = outcome(&["serve", "--data", path, flag, "0.0.0.0:0"]);
         assert_eq!((status.code(), &*out), (Some(1), ""));
-        assert!(err.contains("will not listen on 0.0.0.0:0"), "{err}");
+        assert!(err.contains("refusing to listen on 0.0.0.0:0"), "{err}");
     }
 }

@@ -1,5 +1,5 @@
-//! What may be asked of the core: requests in the imperative. Identities, instants and timeouts
-//! are inside: the core invents nothing.
+//! Commands: requests to change state. Identities, instants and timeouts are passed in, because the
+//! core does not create any.
 
 use crate::{CloseCause, ConsumerId, JobId, JobMode, Sequence, Server, SessionId, Timestamp};
 use alloc::sync::Arc;
@@ -8,43 +8,43 @@ use core::time::Duration;
 /// A request to change state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Begin a session.
+    /// Create a session.
     CreateSession(CreateSession),
-    /// Begin to read a session.
+    /// Join a session as a reader.
     JoinSession {
         /// The session.
         session: SessionId,
         /// The random part of the new consumer's identity.
         token: [u8; 16],
-        /// How long the consumer may stay away before it is expired.
+        /// How long the consumer may go without a pull before it expires.
         timeout: Duration,
     },
     /// Stop reading a session.
     LeaveSession {
         /// The session.
         session: SessionId,
-        /// Who leaves.
+        /// The consumer that leaves.
         consumer: ConsumerId,
     },
-    /// End a session, its jobs first.
+    /// Close a session after its jobs have finished.
     CloseSession {
         /// The session.
         session: SessionId,
         /// Why.
         cause: CloseCause,
     },
-    /// Say who uses a session from now on.
+    /// Set the user of a session.
     SetUser {
         /// The session.
         session: SessionId,
         /// The user.
         user: Arc<str>,
     },
-    /// Say that a session was used without being changed.
+    /// Record that a session was used without being changed.
     TouchSession {
         /// The session.
         session: SessionId,
-        /// When.
+        /// When it was used.
         seen: Timestamp,
     },
     /// Run a statement.
@@ -55,46 +55,46 @@ pub enum Command {
         session: SessionId,
         /// The job.
         job: JobId,
-        /// What is written. It is logged, as everything is.
+        /// The bytes to write. They are logged like everything else.
         bytes: Arc<[u8]>,
-        /// Whether nothing follows.
+        /// Whether this ends the input.
         end: bool,
     },
-    /// Note for the session's readers that a statement could not become a job.
+    /// Record for the session's readers that a statement was refused.
     RefuseStatement {
         /// The session.
         session: SessionId,
-        /// The statement, where there was one.
+        /// The statement, if there was one.
         statement: Option<Arc<str>>,
-        /// Why, in words for a person.
+        /// The reason, as a message for people.
         reason: Arc<str>,
     },
-    /// Tell a job to end.
+    /// Interrupt a job.
     InterruptJob {
         /// The session.
         session: SessionId,
-        /// The job; none means the one in the foreground.
+        /// The job; none for the one in the foreground.
         job: Option<JobId>,
     },
-    /// Say how far a consumer was given its session's records.
+    /// Record how far a consumer has read.
     AdvanceCursor {
         /// The session.
         session: SessionId,
-        /// Who.
+        /// The consumer.
         consumer: ConsumerId,
         /// The last sequence that it was given.
         to: Sequence,
         /// When it last pulled.
         seen: Timestamp,
     },
-    /// From a runner: the job runs.
+    /// From a runner: the job has started.
     ReportStarted {
         /// The session.
         session: SessionId,
         /// The job.
         job: JobId,
     },
-    /// From a runner: the job said something.
+    /// From a runner: the job emitted a result.
     ReportResult {
         /// The session.
         session: SessionId,
@@ -103,64 +103,63 @@ pub enum Command {
         /// One JSON object, encoded; see [`Event::ResultEmitted`](crate::Event::ResultEmitted).
         result: Arc<str>,
     },
-    /// From a runner: the job ended, and nothing of it is left.
+    /// From a runner: the job has finished and left nothing behind.
     ReportFinished {
         /// The session.
         session: SessionId,
         /// The job.
         job: JobId,
-        /// The status code that it ended with: 0 is success.
+        /// The exit status; 0 is success.
         status: i32,
-        /// What there is to say about the end, in words for a person.
+        /// How it ended, as a message for people.
         message: Option<Arc<str>>,
     },
-    /// From the timers: do what is due.
+    /// From the timers: handle what is due.
     Expire,
-    /// From the timers of a server that only reads: consumers that are due leave, and no session
-    /// ends.
+    /// From the timers of a read-only server: expire consumers, but close no sessions.
     ExpireConsumers,
-    /// The server starts: what the log says is running does not run any more.
+    /// The server has started: jobs that were running before are lost.
     Resume,
-    /// The server is about to end: tell every job to end.
+    /// The server is shutting down: interrupt every job.
     InterruptAll,
 }
 
-/// What it takes to begin a session.
+/// The parameters of a new session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateSession {
     /// The session's identity, drawn at random.
     pub session: SessionId,
-    /// The service that is to run its jobs.
+    /// The service that runs its jobs.
     pub service: Arc<str>,
-    /// Who creates it, where that is known.
+    /// The user, if known.
     pub user: Option<Arc<str>>,
-    /// The network address that it is created from, with its port, where there is one.
+    /// The network address and port of the client, if there is one.
     pub remote: Option<Arc<str>>,
     /// The server that creates it.
     pub server: Server,
-    /// How long it may stay unused before it is closed.
+    /// How long it may be unused before it is closed.
     pub timeout: Duration,
-    /// The first consumer, where the creator reads too: the random part of its identity, and how
-    /// long it may stay away.
+    /// The first consumer, if the creator also reads: the random part of its identity and its
+    /// timeout.
     pub consumer: Option<([u8; 16], Duration)>,
 }
 
-/// What it takes to run a statement.
+/// The parameters of a new job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubmitJob {
     /// The session to run it in.
     pub session: SessionId,
-    /// What to run.
+    /// The statement to run.
     pub statement: Arc<str>,
-    /// How.
+    /// How to run it.
     pub mode: JobMode,
     /// How long it may run before it is interrupted.
     pub timeout: Duration,
     /// How many bytes of results it may emit before it is interrupted.
     pub output_limit: u64,
-    /// What the client calls this request, where it may ask again: the same name with the same
-    /// statement is the same job, and not another one.
+    /// The client's name for the request (idempotency key): repeating it with the same statement
+    /// returns the same job instead of starting another one.
     pub request: Option<Arc<str>>,
-    /// Whether its standard input stays open, to be written to.
+    /// Whether its standard input stays open for writing.
     pub input: bool,
 }

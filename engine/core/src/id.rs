@@ -1,4 +1,4 @@
-//! What things are called: sessions, jobs, consumers, and places in a session's stream.
+//! Identities and numbers: sessions, jobs, consumers, and positions in a session's stream.
 
 use core::cmp::Ordering;
 use core::fmt;
@@ -16,8 +16,7 @@ use core::str::FromStr;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionId([u8; 16]);
 
-/// By their bytes, compared as one number: every record is found by its session's identity, and
-/// that is what a replay spends most of its time on.
+/// Compares the bytes as one number, because a replay spends most of its time looking up sessions.
 impl Ord for SessionId {
     fn cmp(&self, other: &Self) -> Ordering {
         u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
@@ -31,7 +30,15 @@ impl PartialOrd for SessionId {
 }
 
 impl SessionId {
-    /// The identity with these bytes; the shell draws them at random.
+    /// A random identity (a version 4 UUID, RFC 9562) made from 128 random bits, of which six are
+    /// replaced by version and variant.
+    pub const fn from_random(mut bytes: [u8; 16]) -> Self {
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        Self(bytes)
+    }
+
+    /// The identity with exactly these bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
@@ -65,7 +72,7 @@ impl fmt::Debug for SessionId {
     }
 }
 
-/// A text that does not name a session or a consumer in the form that `Display` writes.
+/// The text is not an identity in the form that `Display` writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidId;
 
@@ -77,7 +84,7 @@ impl fmt::Display for InvalidId {
 
 impl core::error::Error for InvalidId {}
 
-/// Takes exactly the form that `Display` writes: one session has one name.
+/// Accepts exactly the form that `Display` writes, so that an identity has one spelling.
 impl FromStr for SessionId {
     type Err = InvalidId;
 
@@ -102,7 +109,7 @@ impl FromStr for SessionId {
     }
 }
 
-/// A session's small number, for list views: from 1, growing over the whole server, never reused.
+/// A session's number in lists: counts up from 1 across the server, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionNumber(pub u64);
 
@@ -112,7 +119,7 @@ impl fmt::Display for SessionNumber {
     }
 }
 
-/// A job's number: from 1, growing over the whole server, never reused.
+/// A job's number: counts up from 1 across the server, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub u64);
 
@@ -134,10 +141,10 @@ impl fmt::Display for JobId {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConsumerId {
-    // First, so that the order of a session's consumers is that of their joining.
+    // The first field, so that consumers are sorted in the order in which they joined.
     /// Counted by the session, from 1.
     pub ordinal: u32,
-    /// Drawn by the shell, so that nobody guesses another's identity.
+    /// Random, so that an identity cannot be guessed.
     pub token: [u8; 16],
 }
 
@@ -154,7 +161,7 @@ impl fmt::Debug for ConsumerId {
     }
 }
 
-/// Takes exactly the form that `Display` writes.
+/// Accepts exactly the form that `Display` writes.
 impl FromStr for ConsumerId {
     type Err = InvalidId;
 
@@ -171,7 +178,8 @@ impl FromStr for ConsumerId {
     }
 }
 
-/// A place in a session's stream: from 1, no gaps, never reused. Zero stands before the first.
+/// A position in a session's stream: counts up from 1 without gaps, never reused. Zero is before
+/// the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Sequence(pub u64);
 
@@ -179,7 +187,7 @@ impl Sequence {
     /// Before the first record of a session.
     pub const START: Self = Self(0);
 
-    /// The sequence after this one; nothing follows the last that there can be.
+    /// The sequence after this one; saturates.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -192,8 +200,8 @@ impl fmt::Display for Sequence {
     }
 }
 
-/// Identities are in every answer: each digit by the formatter would cost more than all the rest of
-/// most.
+/// By hand, because identities are in every answer and formatting digit by digit would cost more
+/// than most of the rest.
 fn hex(bytes: &[u8; 16]) -> [u8; 32] {
     let mut digits = [0; 32];
     for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
@@ -234,6 +242,14 @@ fn hex_value(digit: u8) -> Result<u8, InvalidId> {
 mod tests {
     use super::*;
     use alloc::string::ToString;
+
+    #[test]
+    fn a_random_identity_is_a_version_4_uuid() {
+        let zeros = SessionId::from_random([0; 16]).to_string();
+        assert_eq!(zeros, "00000000-0000-4000-8000-000000000000");
+        let ones = SessionId::from_random([0xff; 16]).to_string();
+        assert_eq!(ones, "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
 
     #[test]
     fn a_session_has_one_name_only() {

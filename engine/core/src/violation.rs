@@ -1,21 +1,21 @@
-//! What is said of a record that breaks a promise. Nothing of it has been applied.
+//! A record that breaks an invariant of the log. Such a record is never applied.
 
 use crate::{Record, Sequence, SessionId};
 use core::fmt;
 
-/// A record that no sound log holds.
+/// A record that a correct log cannot contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The record's session.
     pub session: SessionId,
     /// The record's sequence.
     pub sequence: Sequence,
-    /// Which promise it breaks.
+    /// Which invariant it breaks.
     pub reason: &'static str,
 }
 
 impl Violation {
-    /// Of a record that something speaks against.
+    /// An error if a validation returned a reason.
     pub(crate) fn check(record: &Record, broken: Option<&'static str>) -> Result<(), Self> {
         broken.map_or(Ok(()), |reason| {
             Err(Self {

@@ -1,79 +1,79 @@
-//! What must hold whenever nothing can go on before time passes. The promises about each record
-//! and each answer are checked where they arrive; these are about what does not arrive.
+//! What must hold whenever no task can proceed until time passes. Records and answers are checked on
+//! arrival; this module finds what should have arrived and did not.
 
-use crate::witness::{Witness, ensure};
+use crate::oracle::{Checker, ensure};
 use crate::world::World;
 use rejoin_core::Timestamp;
 use rejoin_engine::{Engine, Services, Unavailable, limits};
 use std::time::Duration;
 
-/// Since when something has been due.
+/// Since when the next deadline has been overdue.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Due(Option<(Timestamp, Duration)>);
+pub(crate) struct OverdueTracker(Option<(Timestamp, Duration)>);
 
-impl Due {
-    /// Checks everything; `services` are those that this process has.
+impl OverdueTracker {
+    /// Checks everything. `services` are those of the current process.
     pub(crate) fn check(
         &mut self,
         world: &World,
         engine: &Engine,
         services: &Services,
     ) -> Result<(), String> {
-        let witness = world.witness();
-        let has_ended = witness.ended.is_some();
-        match &witness.ended {
+        let checker = world.checker();
+        let has_ended = checker.ended.is_some();
+        match &checker.ended {
             Some(Unavailable::Broken) => {
                 return Err("promise 9: the engine broke an assertion".into());
             }
             Some(Unavailable::ShuttingDown) => ensure!(
-                !witness.log_failed,
-                "promise 11: the log failed, and the engine says that it was told to end"
+                !checker.log_failed,
+                "promise 11: the log failed, and the engine reports a shutdown"
             ),
             Some(Unavailable::LogFailed(_)) => {
                 ensure!(
-                    witness.log_failed,
-                    "the engine ended for a failure that there was not"
+                    checker.log_failed,
+                    "the engine reports a log failure that did not happen"
                 );
             }
             None => ensure!(
-                !witness.log_failed,
+                !checker.log_failed,
                 "promise 11: the log failed, and the engine goes on"
             ),
         }
-        let waiting = witness.history.waiting();
+        let waiting = checker.history.waiting();
         ensure!(
             waiting.is_empty(),
-            "a wake-up is lost: nobody answers {waiting:?}"
+            "a wake-up is lost: no answer to {waiting:?}"
         );
-        witness.readers.check_waiting(has_ended, &witness.shadow)?;
+        checker.readers.check_waiting(has_ended, &checker.model)?;
         if has_ended {
             return Ok(());
         }
         // Promise 1: what is shown is the fold of what is durable.
         ensure!(
-            engine.view(|views| *views == witness.shadow.views),
+            engine.view(|views| *views == checker.model.views),
             "promise 1: the views are not the fold of the log"
         );
         let is_served = |session| {
-            // Not even the service of a session is known once it was removed.
-            let view = witness.shadow.views.session(session);
+            // The service of a removed session is not known.
+            let view = checker.model.views.session(session);
             view.is_some_and(|view| services.contains_key(&view.service))
         };
-        witness.runs.check_waiting(is_served, &witness.shadow)?;
-        self.check_late(world, &witness)
+        checker.runs.check_waiting(is_served, &checker.model)?;
+        self.check_late(world, &checker)
     }
 
     /// Promise 8: what is due happens within a tick.
-    fn check_late(&mut self, world: &World, witness: &Witness) -> Result<(), String> {
+    fn check_late(&mut self, world: &World, checker: &Checker) -> Result<(), String> {
         let now = world.clock.now();
         let elapsed = world.clock.elapsed();
-        let due = witness
-            .shadow
+        let due = checker
+            .model
             .state
             .next_deadline()
             .filter(|due| *due <= now);
         let since = match (due, self.0) {
-            (Some(due), Some((known, since))) if due == known => since,
+            (Some(due), Some((last, since))) if due == last => since,
             _ => elapsed,
         };
         self.0 = due.map(|due| (due, since));
@@ -82,11 +82,11 @@ impl Due {
             late <= limits::TICK + SLACK,
             "promise 8: {:?} of {:?} has been due for {late:?}",
             due,
-            witness.shadow.state.due(now).next()
+            checker.model.state.due(now).next()
         );
         Ok(())
     }
 }
 
-/// One `Expire` handles a few deadlines only; those that are left take another turn each.
+/// One `Expire` handles only a few deadlines; the rest take further turns.
 const SLACK: Duration = Duration::from_millis(200);

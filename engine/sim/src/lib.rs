@@ -1,14 +1,22 @@
-//! The engine of Rejoin, unmodified, in a world where everything happens because a seed says so:
-//! its threads take turns on one, its time moves when nothing else can, its disk fails, its
-//! machine loses power, its clients give up and its jobs do as they like.
+//! Runs the unmodified engine in a simulated world and checks its promises.
 //!
-//! What enters: a [`Plan`], which is a seed and a number of steps. What leaves: a [`Report`] with
-//! the trace and the ledger, or a [`Failure`] that says which promise was broken and how to see it
-//! again. What is never true: that two runs of one plan differ.
+//! One seed decides everything: the order in which tasks run, the virtual time, disk failures,
+//! power cuts, and what clients and jobs do. A run takes a [`Plan`] (a seed and a number of steps)
+//! and returns a [`Report`] with the trace and the coverage, or a [`Failure`] that names the
+//! broken promise and the command that reproduces it.
 //!
-//! A step is one poll of one task. Faults come between polls, and while the log waits for the
-//! disk. Whenever nothing can go on before time passes, nobody may be waiting for what is already
-//! there; and after the last step faults stop, and everything must become quiet.
+//! Invariant: two runs of one plan are identical.
+//!
+//! A step is one poll of one task. Faults are injected between polls and while the log waits for
+//! the disk. Whenever no task can proceed until time passes, nobody may be waiting for something
+//! that is already there. After the last step there are no more faults, and the run is drained:
+//! all jobs must end and all readers must catch up.
+//!
+//! - `world`: executor, clock, disk, random numbers and the engine's runtime;
+//! - `workload`: clients, viewers and job runners;
+//! - `oracle`: a model of what is durable, and the checks of every answer against it;
+//! - `invariants`: what must hold whenever no task can proceed;
+//! - `simulation`: one run; `drain`: its end.
 //!
 //! ```
 //! use rejoin_sim::{Plan, run};
@@ -18,29 +26,14 @@
 //! assert!(report.records > 0);
 //! ```
 
-mod clock;
-mod disk;
-mod executor;
-mod history;
+mod drain;
 mod invariants;
-mod ledger;
 mod mutants;
-mod quiet;
-mod random;
-mod readers;
-mod recorder;
-mod runners;
-mod runs;
-mod runtime;
-mod shadow;
+mod oracle;
 mod simulation;
-mod trace;
-mod viewers;
-mod witness;
 mod workload;
 mod world;
 
-pub use ledger::Ledger;
 pub use mutants::Mutant;
+pub use oracle::{Coverage, Trace};
 pub use simulation::{Failure, Plan, Report, run};
-pub use trace::Trace;

@@ -1,25 +1,25 @@
-//! `cargo sim`: runs seeds, and says of the first that fails how to run it again.
+//! `cargo sim`: runs seeds and prints how to reproduce each failure.
 
-use rejoin_sim::{Ledger, Plan, run};
+use rejoin_sim::{Coverage, Plan, run};
 use std::process::ExitCode;
 
 const HELP: &str = "\
-Runs the engine in a simulated world, and checks its promises after every step.
+Runs the engine in a simulated world and checks its promises after every step.
 
 Usage: cargo sim -- [OPTIONS]
 
   --seed N       run this seed only
-  --seeds A..B   run the seeds from A up to, and without, B      [default: 0..200]
-  --steps M      polls per seed, before faults stop              [default: 2000]
-  --trace        print all that happened, line by line
+  --seeds A..B   run the seeds from A to B, without B            [default: 0..200]
+  --steps M      polls per seed before faults stop               [default: 2000]
+  --trace        print everything that happened, line by line
   --help         print this
 
-A failure prints the end of what happened, the broken promise, and how to run its seed again.
-At the end stands how often each fault and each kind of event was met. In a run of 100000 polls or
-more, one that was never met is a failure, too.
+A failure prints the end of the trace, the broken promise, and how to reproduce it. At the end, the
+number of times that each fault and each kind of event occurred is printed. In a run of 100000 polls
+or more, one that never occurred is a failure, too.
 ";
 
-/// What the command line asks for.
+/// The options of the command line.
 struct Options {
     seeds: std::ops::Range<u64>,
     steps: u64,
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let mut ledger = Ledger::default();
+    let mut coverage = Coverage::default();
     let (mut polls, mut records, mut failures) = (0, 0, 0);
     for seed in options.seeds.clone() {
         let plan = Plan {
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
                 if options.prints_trace {
                     print!("{}", String::from_utf8_lossy(report.trace.as_bytes()));
                 }
-                ledger.add(&report.ledger);
+                coverage.add(&report.coverage);
                 polls += report.steps;
                 records += report.records;
             }
@@ -66,14 +66,14 @@ fn main() -> ExitCode {
             }
         }
     }
-    print!("{ledger}");
+    print!("{coverage}");
     println!(
         "{:?}: {polls} polls, {records} records, {failures} failures",
         options.seeds
     );
-    let missing = ledger.missing();
+    let missing = coverage.missing();
     if polls >= LONG && !missing.is_empty() {
-        eprintln!("never met: {missing:?}");
+        eprintln!("never occurred: {}", missing.join(", "));
         failures += 1;
     }
     if failures > 0 {
@@ -112,11 +112,11 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Options>, Str
                     .ok_or_else(|| format!("{text} is not A..B"))?;
                 options.seeds = number(from)?..number(to)?;
             }
-            _ => return Err(format!("unknown: {argument}")),
+            _ => return Err(format!("unknown option: {argument}")),
         }
     }
     Ok(Some(options))
 }
 
-/// A run of so many polls meets everything that there is.
+/// A run of this many polls must cover everything.
 const LONG: u64 = 100_000;

@@ -1,30 +1,30 @@
-//! Defects on purpose. Each breaks a promise the way that real code might; a simulator that does
-//! not find it proves nothing.
+//! Deliberate defects. Each breaks a promise in a way that real code might, and the simulator must
+//! find it.
 
 use rejoin_core::{Event, Record, Sequence, SessionId};
 use rejoin_log::{AppendError, Log, LogReader, ReadError, ReadLimit};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What is broken in a run.
+/// A deliberate defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
-    /// The log acknowledges a batch and writes it with the next.
+    /// The log acknowledges a batch and writes it together with the next one.
     AcknowledgesEarly,
-    /// The log says that a batch is durable when its append has failed.
+    /// The log reports failed appends as durable.
     SwallowsFailures,
-    /// The disk says that all is durable, and does nothing for it.
+    /// The disk reports every sync as successful and does nothing.
     LyingDisk,
-    /// A reader of the log leaves a record out now and then.
+    /// A reader of the log sometimes skips a record.
     SkipsRecords,
-    /// A reader of the log gives other bytes than were appended, now and then.
+    /// A reader of the log sometimes returns other bytes than were appended.
     AltersRecords,
-    /// A wake-up is forgotten now and then.
+    /// A wake-up is sometimes lost.
     ForgetsWakeUps,
 }
 
 impl Mutant {
-    /// All there are.
+    /// Every mutant.
     pub const ALL: [Self; 6] = [
         Self::AcknowledgesEarly,
         Self::SwallowsFailures,

@@ -1,20 +1,10 @@
-//! One run: processes that start, work and die on one disk, and a calm end.
+//! One run: processes that start, work and die on one disk, and a drain at the end.
 
-use crate::disk::FaultyDisk;
-use crate::invariants::Due;
-use crate::ledger::Ledger;
+use crate::invariants::OverdueTracker;
 use crate::mutants::Mutant;
-use crate::random::Random;
-use crate::readers::{CONSUMER_TIMEOUT, SESSION_TIMEOUT};
-use crate::recorder::Recorder;
-use crate::runners::Scripted;
-use crate::runtime::SimulatedRuntime;
-use crate::shadow::Shadow;
-use crate::trace::Trace;
-use crate::viewers::view;
-use crate::witness::Witness;
-use crate::workload::client;
-use crate::world::World;
+use crate::oracle::{CONSUMER_TIMEOUT, Checker, Coverage, Model, SESSION_TIMEOUT, Trace};
+use crate::workload::{ScriptedRunner, client, view};
+use crate::world::{FaultyDisk, Random, Recorder, SimulatedRuntime, World};
 use rejoin_core::{ConsumerId, Limits, Record, Retention, Server, SessionId};
 use rejoin_engine::{Config, Engine, Runner, Services};
 use rejoin_log::Log;
@@ -24,27 +14,27 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is to be run.
+/// What to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Decides everything.
     pub seed: u64,
-    /// How many polls there are before the calm.
+    /// How many polls there are before the run is drained.
     pub steps: u64,
-    /// What is broken on purpose.
+    /// A deliberate defect, if any.
     pub mutant: Option<Mutant>,
 }
 
 /// A run in which every promise was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What happened.
+    /// What happened, line by line.
     pub trace: Trace,
-    /// How often.
-    pub ledger: Ledger,
+    /// How often each fault and event occurred.
+    pub coverage: Coverage,
     /// How many records the log has in the end.
     pub records: usize,
-    /// How many polls there were in all.
+    /// How many polls there were in total.
     pub steps: u64,
 }
 
@@ -53,11 +43,11 @@ pub struct Report {
 pub struct Failure {
     /// What was run.
     pub plan: Plan,
-    /// Which promise, and how.
+    /// Which promise was broken, and how.
     pub what: String,
     /// At which step.
     pub step: u64,
-    /// What happened before.
+    /// What happened before, line by line.
     pub trace: Trace,
 }
 
@@ -72,7 +62,10 @@ impl fmt::Display for Failure {
         let Plan { seed, steps, .. } = plan;
         writeln!(f, "{}", trace.tail(TAIL))?;
         writeln!(f, "seed {seed} failed at step {step}: {what}")?;
-        write!(f, "again: cargo sim -- --seed {seed} --steps {steps}")
+        write!(
+            f,
+            "reproduce with: cargo sim -- --seed {seed} --steps {steps}"
+        )
     }
 }
 
@@ -80,16 +73,16 @@ impl fmt::Display for Failure {
 ///
 /// # Errors
 ///
-/// Which promise was broken first.
+/// The first promise that was broken.
 pub fn run(plan: Plan) -> Result<Report, Box<Failure>> {
     let mut simulation = Simulation::new(plan);
     let found = simulation.run();
     let world = &simulation.world;
     world.executor.clear();
-    let witness = world.witness();
+    let checker = world.checker();
     let step = world.steps();
-    let trace = witness.trace.clone();
-    match witness.failure.clone().or_else(|| found.err()) {
+    let trace = checker.trace.clone();
+    match checker.failure.clone().or_else(|| found.err()) {
         Some(what) => Err(Box::new(Failure {
             plan,
             what,
@@ -98,19 +91,19 @@ pub fn run(plan: Plan) -> Result<Report, Box<Failure>> {
         })),
         None => Ok(Report {
             trace,
-            ledger: witness.ledger.clone(),
-            records: witness.shadow.log().len(),
+            coverage: checker.coverage.clone(),
+            records: checker.model.log().len(),
             steps: step,
         }),
     }
 }
 
-/// A process: the engine, and what it was started with.
+/// A process: the engine and its services.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) engine: Engine,
     pub(crate) services: Services,
-    due: Due,
+    overdue: OverdueTracker,
 }
 
 pub(crate) struct Simulation {
@@ -146,7 +139,7 @@ impl Simulation {
         } else {
             0
         };
-        let witness = Witness::new(Shadow::new(limits));
+        let checker = Checker::new(Model::new(limits));
         let options = Options {
             durability: Durability::Sync,
             segment_bytes: random.pick([800, 4_000, 20_000]),
@@ -170,7 +163,7 @@ impl Simulation {
         };
         Self {
             plan,
-            world: World::new(random.fork(), witness, forgets),
+            world: World::new(random.fork(), checker, forgets),
             disk: SimulatedDisk::new(),
             random,
             options,
@@ -186,33 +179,33 @@ impl Simulation {
             self.populate(&process);
             self.work(&mut process)?;
             self.stop(process);
-            if let Some(what) = self.world.witness().failure.clone() {
+            if let Some(what) = self.world.checker().failure.clone() {
                 return Err(what);
             }
         }
-        self.world.calm_down();
+        self.world.begin_draining();
         let Some(process) = self.start()? else {
             return Err("the log could not be opened on a sound disk".to_owned());
         };
-        self.become_quiet(process)
+        self.drain(process)
     }
 
-    /// Opens the log and starts an engine on it. None: the process died before it was ready.
+    /// Opens the log and starts an engine on it. None if the process died before it was ready.
     pub(crate) fn start(&mut self) -> Result<Option<Process>, String> {
         self.world.revive();
         let progress = self.world.clock.progress();
-        self.world.witness().restart(progress);
+        self.world.checker().restart(progress);
         let disk = FaultyDisk {
             world: self.world.clone(),
             disk: self.disk.clone(),
             lies: self.plan.mutant == Some(Mutant::LyingDisk),
         };
         let id = LogId::from_bytes([7; 16]);
-        // Without a snapshot, nobody knows how often lists have shown a session that is gone.
-        let has_removed = self.world.witness().shadow.has_removed();
+        // Without a snapshot, the views cannot count changes by sessions that are gone.
+        let has_removed = self.world.checker().model.has_removed();
         let use_snapshot = has_removed || self.random.once_in(2);
-        let mut observed = vec![];
-        let mut observer = |record: &Record| observed.push(record.clone());
+        let mut records = vec![];
+        let mut observer = |record: &Record| records.push(record.clone());
         let mut opening = OpenOptions::disk(Arc::new(disk), id)
             .options(self.options)
             .limits(self.config.limits)
@@ -222,7 +215,7 @@ impl Simulation {
         }
         let (log, projection, recovery) = match opening.open() {
             Ok(opened) => opened.into_parts(),
-            Err(OpenError::Io { .. }) if !self.world.is_calm() => {
+            Err(OpenError::Io { .. }) if !self.world.is_draining() => {
                 self.after_death();
                 return Ok(None);
             }
@@ -242,16 +235,16 @@ impl Simulation {
         }
         self.world.note(format_args!("opened: {recovery:?}"));
         self.world
-            .witness()
-            .shadow
-            .reopen(&observed, recovery.snapshot)?;
-        if *projection.views() != self.world.witness().shadow.views {
-            return Err("promise 9: replay leads to other views".to_owned());
+            .checker()
+            .model
+            .reopen(&records, recovery.snapshot)?;
+        if *projection.views() != self.world.checker().model.views {
+            return Err("promise 9: replay leads to different views".to_owned());
         }
-        if *projection.state() != self.world.witness().shadow.state {
-            return Err("promise 9: replay leads to another state".to_owned());
+        if *projection.state() != self.world.checker().model.state {
+            return Err("promise 9: replay leads to a different state".to_owned());
         }
-        let archive = log.compactor();
+        let compactor = log.compactor();
         let log = Box::new(Recorder {
             world: self.world.clone(),
             log: Box::new(log),
@@ -274,9 +267,9 @@ impl Simulation {
             return Ok(None);
         };
         {
-            let mut witness = self.world.witness();
-            let witness = &mut *witness;
-            witness.runs.resume(&witness.shadow);
+            let mut checker = self.world.checker();
+            let checker = &mut *checker;
+            checker.runs.resume(&checker.model);
         }
         let (world, ending) = (self.world.clone(), engine.clone());
         self.world.executor.spawn(
@@ -284,26 +277,26 @@ impl Simulation {
             Box::pin(async move {
                 let why = ending.ended().await;
                 world.note(format_args!("ended: {why}"));
-                world.witness().ended = Some(why);
+                world.checker().ended = Some(why);
             }),
         );
-        self.begin_archive(archive);
-        let due = Due::default();
+        self.spawn_compactor(compactor);
+        let overdue = OverdueTracker::default();
         Ok(Some(Process {
             engine,
             services,
-            due,
+            overdue,
         }))
     }
 
-    /// The archive does a round now and then.
-    fn begin_archive(&mut self, archive: Compactor) {
+    /// Runs the compactor at random times.
+    fn spawn_compactor(&mut self, compactor: Compactor) {
         let (world, mut random) = (self.world.clone(), self.random.fork());
         let work = async move {
-            while !archive.is_over() {
+            while !compactor.is_over() {
                 world.pause(random.millis(6_000)).await;
                 world.note(format_args!("archive: begins a round"));
-                let outcome = archive.run_once();
+                let outcome = compactor.run_once();
                 world.note(format_args!("archive: {outcome:?}"));
                 match outcome {
                     Ok(round) => {
@@ -315,7 +308,7 @@ impl Simulation {
                         }
                     }
                     Err(OpenError::Io { .. }) => world.count("archive: failed"),
-                    Err(error) => world.witness().fail(format!("the archive found {error}")),
+                    Err(error) => world.checker().fail(format!("the archive found {error}")),
                 }
             }
         };
@@ -323,7 +316,7 @@ impl Simulation {
     }
 
     fn services(&mut self) -> Services {
-        let runner: Arc<dyn Runner> = Arc::new(Scripted(self.world.clone()));
+        let runner: Arc<dyn Runner> = Arc::new(ScriptedRunner(self.world.clone()));
         let mut services = Services::from([("shell".into(), runner.clone())]);
         if self.random.once_in(4) {
             self.world.count("fault: service removed");
@@ -333,7 +326,7 @@ impl Simulation {
         services
     }
 
-    /// Clients come, and those who read already come back.
+    /// Starts clients, and viewers for consumers that exist already.
     fn populate(&mut self, process: &Process) {
         let executor = &self.world.executor;
         for _ in 0..2 + self.random.below(4) {
@@ -357,16 +350,16 @@ impl Simulation {
         }
     }
 
-    /// Whoever reads, as far as the log knows.
+    /// All consumers of open sessions.
     pub(crate) fn readers(&self) -> Vec<(SessionId, ConsumerId)> {
-        let witness = self.world.witness();
-        let sessions = witness.shadow.state.sessions();
+        let checker = self.world.checker();
+        let sessions = checker.model.state.sessions();
         sessions
             .flat_map(|(id, open)| open.consumers().map(move |(consumer, _)| (id, consumer)))
             .collect()
     }
 
-    /// Steps, until the process has ended or has taken all there are.
+    /// Steps until the process has ended or all steps are taken.
     fn work(&mut self, process: &mut Process) -> Result<(), String> {
         while self.world.steps() < self.plan.steps && !self.world.is_over() {
             match self.random.below(3_000) {
@@ -386,7 +379,7 @@ impl Simulation {
                     }
                 }
                 _ if self.world.poll() => {}
-                _ if self.world.witness().ended.is_some() => {
+                _ if self.world.checker().ended.is_some() => {
                     return process.check(&self.world);
                 }
                 _ => {
@@ -398,7 +391,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Sets the time of day, by a little or by a lot.
+    /// Moves the time of day a little or a lot.
     fn set_clock(&mut self) {
         let by = self.random.pick([50, 5_000, 60_000, 3_600_000]);
         let by = 1 + self.random.below(by);
@@ -420,13 +413,13 @@ impl Simulation {
         self.world.clock.set(set);
     }
 
-    /// The process ends, if it has not; what it leaves on the disk depends on how.
+    /// Ends the process if it still runs.
     fn stop(&mut self, process: Process) {
         let name = {
-            let witness = self.world.witness();
-            if witness.log_failed {
+            let checker = self.world.checker();
+            if checker.log_failed {
                 "restart: after the log failed"
-            } else if witness.ended.is_some() && !self.world.is_crashed() {
+            } else if checker.ended.is_some() && !self.world.is_crashed() {
                 "restart: after a clean end"
             } else {
                 "restart: after a crash"
@@ -439,7 +432,7 @@ impl Simulation {
         self.after_death();
     }
 
-    /// The process is dead; perhaps the machine with it.
+    /// The process is dead. The machine may lose power, too.
     fn after_death(&mut self) {
         self.disk.heal();
         let survival = match self.random.below(6) {
@@ -460,9 +453,9 @@ impl Simulation {
 
 impl Process {
     pub(crate) fn check(&mut self, world: &World) -> Result<(), String> {
-        self.due.check(world, &self.engine, &self.services)
+        self.overdue.check(world, &self.engine, &self.services)
     }
 }
 
-/// So many lines of the trace are told with a failure.
+/// How many lines of the trace a failure shows.
 const TAIL: usize = 60;

@@ -1,7 +1,7 @@
-//! The engine keeps its promises in a hundred worlds; one world is the same each time; and a world
-//! in which something is broken is found out.
+//! The engine keeps its promises in a hundred simulated runs, a run can be repeated exactly, and
+//! every deliberate defect is found.
 
-use rejoin_sim::{Ledger, Mutant, Plan, Report, run};
+use rejoin_sim::{Coverage, Mutant, Plan, Report, run};
 
 fn plan(seed: u64) -> Plan {
     Plan {
@@ -17,11 +17,11 @@ fn sound(plan: Plan) -> Report {
 
 #[test]
 fn every_promise_is_kept_and_every_fault_and_event_is_met() {
-    let mut ledger = Ledger::default();
+    let mut coverage = Coverage::default();
     for seed in 0..100 {
-        ledger.add(&sound(plan(seed)).ledger);
+        coverage.add(&sound(plan(seed)).coverage);
     }
-    assert_eq!(ledger.missing(), Vec::<&str>::new(), "{ledger}");
+    assert_eq!(coverage.missing(), Vec::<&str>::new(), "{coverage}");
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn one_seed_twice_is_one_trace() {
 }
 
 #[test]
-fn a_failure_says_its_seed_and_is_the_same_again() {
+fn a_failure_names_its_seed_and_can_be_reproduced() {
     let mutant = Some(Mutant::AcknowledgesEarly);
     let plan = Plan { mutant, ..plan(5) };
     let failure = run(plan).expect_err("nothing is durable");
@@ -43,30 +43,30 @@ fn a_failure_says_its_seed_and_is_the_same_again() {
     assert!(failure.to_string().contains("--seed 5 --steps 2000"));
 }
 
-/// Some of a few seeds find the defect, and each that does says something like this.
+/// At least one seed finds the defect, and every failure mentions one of these texts.
 fn finds(mutant: Mutant, words: &[&str]) {
     let plans = (0..SEEDS).map(|seed| Plan {
         mutant: Some(mutant),
         ..plan(seed)
     });
     let found: Vec<_> = plans.filter_map(|plan| run(plan).err()).collect();
-    assert!(!found.is_empty(), "{SEEDS} seeds find nothing: {mutant:?}");
+    assert!(!found.is_empty(), "no seed out of {SEEDS} finds {mutant:?}");
     for failure in found {
-        let is_it = words.iter().any(|word| failure.what.contains(word));
-        assert!(is_it, "{mutant:?}: {}", failure.what);
+        let is_expected = words.iter().any(|word| failure.what.contains(word));
+        assert!(is_expected, "{mutant:?}: {}", failure.what);
     }
 }
 
 #[test]
-fn an_acknowledgement_that_comes_early_is_found() {
+fn an_early_acknowledgement_is_found() {
     finds(Mutant::AcknowledgesEarly, &["promise 3:"]);
 }
 
 #[test]
-fn a_failed_append_that_is_passed_over_is_found() {
+fn a_failed_append_that_is_ignored_is_found() {
     finds(
         Mutant::SwallowsFailures,
-        // The last: a reader is told what is not there, because the engine was told that it is.
+        // The last: the engine shows a record that was reported as durable and is not.
         &["promise 11:", "promise 3:", "of what is durable as []"],
     );
 }
@@ -77,22 +77,22 @@ fn a_disk_that_lies_is_found() {
 }
 
 #[test]
-fn a_record_that_is_skipped_is_found() {
+fn a_skipped_record_is_found() {
     finds(Mutant::SkipsRecords, &["promises 2, 3", "caught up"]);
 }
 
 #[test]
-fn a_record_that_is_altered_is_found() {
+fn an_altered_record_is_found() {
     finds(Mutant::AltersRecords, &["promises 2, 3", "wake-up is lost"]);
 }
 
 #[test]
-fn a_wake_up_that_is_forgotten_is_found() {
+fn a_lost_wake_up_is_found() {
     finds(
         Mutant::ForgetsWakeUps,
         &["wake-up is lost", "never", "promise 8"],
     );
 }
 
-/// A defect is found within so many seeds.
+/// A defect must be found within this many seeds.
 const SEEDS: u64 = 20;

@@ -10,9 +10,9 @@ use rustix::process::Signal;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Passes interrupts on as signals, the next one when the grace time is over or another interrupt
-/// comes; sets `interrupted` with the first. Ready only when nothing firmer is left to do and the
-/// job's output is to be read no longer.
+/// Waits for an interrupt, sets `interrupted`, and sends signals: each next one after the grace time
+/// or at the next interrupt. Ready when everything was killed and the job's output need not be read
+/// any longer.
 pub(super) async fn escalate(
     shell: &Shell,
     group: &Group,
@@ -20,7 +20,7 @@ pub(super) async fn escalate(
     interrupts: &Interrupts,
     interrupted: &AtomicBool,
 ) {
-    let steps = match another(interrupts).await {
+    let steps = match next(interrupts).await {
         InterruptCause::SessionClosed | InterruptCause::Shutdown => FIRM,
         InterruptCause::Requested | InterruptCause::Timeout | InterruptCause::OutputLimit => GENTLE,
     };
@@ -28,24 +28,24 @@ pub(super) async fn escalate(
     for &signal in steps {
         group.signal(signal);
         let grace = shell.runtime.timer(shell.grace);
-        select(pin!(another(interrupts)), grace).await;
+        select(pin!(next(interrupts)), grace).await;
     }
     group.signal(Signal::KILL);
-    // What left the group and holds the output would hold the job for ever.
+    // A process that left the group and has the output open would keep the job from ending.
     process_sweep::end_all(mark, &shell.runtime).await;
     shell.runtime.timer(WAIT_FOR_OUTPUT).await;
 }
 
-/// The next interrupt; none comes from an engine that has forgotten the job.
-async fn another(interrupts: &Interrupts) -> InterruptCause {
+/// The next interrupt. Never ready once there can be no more.
+async fn next(interrupts: &Interrupts) -> InterruptCause {
     match interrupts.next().await {
         Some(cause) => cause,
         None => pending().await,
     }
 }
 
-/// As from a terminal.
+/// As Ctrl-C in a terminal does.
 const GENTLE: &[Signal] = &[Signal::INT, Signal::TERM];
 
-/// As when a host shuts down: a job can still write its last output.
+/// As at the shutdown of a host: a job can still write its last output.
 const FIRM: &[Signal] = &[Signal::TERM];

@@ -20,8 +20,8 @@ use std::sync::atomic::AtomicBool;
 pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGuard) -> Exit {
     let mark = shell.mark.clone().of_session(job.session).of_job(job.job);
     let mut env = shell.store.load(job.session);
-    let moved = env.enter(&shell.start);
-    // In the background nothing is recorded: such a job is a subshell of the session.
+    let moved = env.check_dir(&shell.start);
+    // A background job is like a subshell: its directory and environment are not saved.
     let foreground = job.slot == JobSlot::Foreground;
     let capture = foreground.then(|| shell.store.capture(job.session, job.job));
 
@@ -38,23 +38,23 @@ pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGua
     } = match Group::start(command, job.input.is_some()) {
         Ok(started) => started,
         Err(error) => {
-            // Short of file descriptors, it may run although it cannot be held.
+            // Without free file descriptors, it may run although starting it failed.
             if !NOTHING_RUNS.contains(&error.kind()) {
                 process_sweep::end_all(&mark, &shell.runtime).await;
             }
             return could_not_start(&shell.program, &error);
         }
     };
-    // Asked again: a release first closes the session and then looks for processes, so that
-    // either it finds this one or this finds it closed.
+    // Checked again: a release first closes the session and then looks for processes. Either it
+    // finds this process, or this check finds the session closed.
     if guard.is_released() {
         return closed();
     }
 
-    let told = async {
+    let reported = async {
         job.reporter.started().await?;
         if let Some(moved) = moved {
-            output::tell(moved.as_bytes(), "stderr", &job.reporter).await?;
+            output::report(moved.as_bytes(), "stderr", &job.reporter).await?;
         }
         let stdout = output::pump(stdout, "stdout", &job.reporter, &*shell.runtime);
         let stderr = output::pump(stderr, "stderr", &job.reporter, &*shell.runtime);
@@ -66,8 +66,8 @@ pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGua
         }
     };
     let ended = async {
-        if let Err(EngineEnded) = told.await {
-            // Nobody is left who could interrupt it.
+        if let Err(EngineEnded) = reported.await {
+            // The engine has ended and can't interrupt it any more.
             group.signal(Signal::KILL);
         }
         exited.await;
@@ -79,16 +79,16 @@ pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGua
         }
     };
     let interrupted = AtomicBool::new(false);
-    let obeyed = escalate::escalate(&shell, &group, &mark, &job.interrupts, &interrupted);
+    let escalated = escalate::escalate(&shell, &group, &mark, &job.interrupts, &interrupted);
     let cut = matches!(
-        select(pin!(ended), pin!(obeyed)).await,
+        select(pin!(ended), pin!(escalated)).await,
         Either::Right(((), _))
     );
 
     let status = group.end(&shell.runtime).await;
     let by_itself = status.as_ref().is_ok_and(|status| status.code().is_some());
     let mut notes = Vec::new();
-    let (status, ended_by) = said(status, interrupted.into_inner());
+    let (status, ended_by) = describe(status, interrupted.into_inner());
     notes.extend(ended_by);
     if cut {
         notes.push("something that left its process group still holds its output".into());
@@ -96,7 +96,7 @@ pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGua
     if let Some(capture) = capture
         && by_itself
         && !guard.is_released()
-        && let Err(error) = shell.store.keep(job.session, &capture, &env)
+        && let Err(error) = shell.store.commit(job.session, &capture, &env)
     {
         notes.push(format!(
             "its directory and environment do not carry over: {error}"
@@ -116,7 +116,7 @@ fn command(
     capture: Option<&Capture>,
 ) -> Command {
     let mut command = Command::new(&shell.program);
-    // What the shell calls itself in what it says: `sh: 1: nosuch: not found`.
+    // The name that the shell uses in its messages: `sh: 1: nosuch: not found`.
     if let Some(name) = shell.program.file_name() {
         command.arg0(name);
     }
@@ -134,14 +134,14 @@ fn command(
     command
 }
 
-/// The status of an ended shell, and what there is to say about it.
-fn said(status: io::Result<ExitStatus>, interrupted: bool) -> (i32, Option<String>) {
+/// The status of an ended shell, and a message if a signal ended it.
+fn describe(status: io::Result<ExitStatus>, interrupted: bool) -> (i32, Option<String>) {
     let status = match status {
         Ok(status) => status,
         Err(error) => return (LOST, Some(format!("its end was not seen: {error}"))),
     };
-    // A shell that was interrupted ends with this code instead of the signal, so that it can
-    // record where it was; it means the same.
+    // An interrupted shell exits with this code instead of dying by the signal, so that its exit
+    // trap runs. It means the same.
     let interrupt = Signal::INT.as_raw();
     let signal = match status.code() {
         Some(code) if interrupted && code == 128 + interrupt => Some(interrupt),
@@ -176,7 +176,7 @@ fn closed() -> Exit {
     }
 }
 
-/// Why a program was not started, rather than not held.
+/// Errors after which the program certainly does not run.
 const NOTHING_RUNS: [ErrorKind; 4] = [
     ErrorKind::ArgumentListTooLong,
     ErrorKind::InvalidInput,
@@ -184,7 +184,7 @@ const NOTHING_RUNS: [ErrorKind; 4] = [
     ErrorKind::PermissionDenied,
 ];
 
-/// The status where there is none: what a shell says of a child that was ended with SIGKILL.
+/// The status if there is none: as of a child that was ended by SIGKILL.
 const LOST: i32 = 128 + 9;
 
 const NAMES: [(Signal, &str); 18] = [

@@ -1,25 +1,24 @@
-//! Statements as shell commands: the code behind the default service.
+//! Runs statements as shell commands: the default service.
 //!
-//! What enters: a job with its statement, and each word to end it. What leaves: everything that
-//! the statement wrote, byte for byte and as it came, and how the shell ended. What is never
-//! true: that a process is ended that neither stands in the job's own process group nor carries
-//! the mark of this runner.
+//! Results are the bytes that the statement wrote, unchanged and in order.
+//! Invariant: no process is killed that is neither in the job's process group nor has the mark of
+//! this runner in its environment.
 //!
-//! # What is not guaranteed
+//! # Limits
 //!
-//! - A process is found by its process group, or by the mark in its environment. One that leaves
-//!   its group *and* clears its environment stays, and so does one that runs as another user.
-//! - Reading the environment of other processes is Linux's; elsewhere only the group counts, and
-//!   what left it stays: [`ShellRunner::sweep`] then ends nothing.
-//! - A process that leaves its group and closes its output belongs to the session, not to the
-//!   job: it runs on until the session is released, as a daemon does that a terminal started.
-//! - The directory and the environment are taken down by a trap on the shell's exit. A statement
-//!   that replaces that trap or the shell itself (`trap … EXIT`, `exec …`) changes nothing for
-//!   the next job, nor does one whose shell is ended by a signal other than SIGINT.
-//! - A signal that comes in the instant in which a shell starts a command may be lost on both:
-//!   dash forgets it. The next, firmer one comes after the grace time all the same.
-//! - A server that ignores SIGINT passes that on to what it starts, which then ends with the
-//!   second signal.
+//! - Processes are found by their process group or by the mark in their environment. A process that
+//!   leaves its group *and* clears its environment is not killed, nor is one of another user.
+//! - Only on Linux can the environment of other processes be read. Elsewhere, processes that leave
+//!   their group are not killed, and [`ShellRunner::sweep`] does nothing.
+//! - A process that leaves its group and closes its output belongs to the session, not to the job:
+//!   it runs until the session is released, like a daemon that was started in a terminal.
+//! - A trap on the shell's exit saves the directory and the environment. They are not saved if the
+//!   statement replaces that trap or the shell itself (`trap … EXIT`, `exec …`), or if the shell is
+//!   ended by a signal other than SIGINT.
+//! - A signal that arrives at the moment in which the shell starts a command may be lost: dash
+//!   drops it. The next, firmer one still comes after the grace time.
+//! - If the server ignores SIGINT, so do the processes that it starts. They end at the second
+//!   signal.
 
 mod escalate;
 mod input;
@@ -48,25 +47,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// How statements are run.
+/// The settings of a [`ShellRunner`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShellSettings {
     /// Where the working directory and the environment of each session are kept between its jobs.
     /// Created where it is missing, and closed to other users: environments hold secrets.
     pub directory: PathBuf,
-    /// What every process that is started carries in its environment, as `REJOIN_MARK`, and is
-    /// found by. No two data directories on a host may share one.
+    /// The value of `REJOIN_MARK` in the environment of every process that is started. Processes
+    /// are found by it, so each data directory on a host needs its own.
     pub mark: String,
     /// The shell: a path, or a name that is looked up once in the server's `PATH`.
     pub shell: PathBuf,
-    /// Where the first job of a session starts.
+    /// The working directory of a session's first job.
     pub start: PathBuf,
     /// How long a job has after each signal before it gets the next, firmer one.
     pub grace: Duration,
 }
 
 impl ShellSettings {
-    /// `sh`, two seconds of grace, and sessions that start where the server did.
+    /// `sh`, two seconds of grace, and sessions that start in the server's working directory.
     pub fn new(directory: impl Into<PathBuf>, mark: impl Into<String>) -> Self {
         Self {
             directory: directory.into(),
@@ -80,24 +79,26 @@ impl ShellSettings {
 
 /// Runs each statement as `sh -c`, in a process group of its own.
 ///
-/// - Standard input is empty, or what is written to it where the job was submitted with an input.
-///   A job that does not read it is held up by nothing, and what it has not read when it ends is
-///   forgotten. Standard output and standard error are results of the type `shell`,
-///   in chunks of at most 64 KiB: `content`, or `contentBase64` for what is not UTF-8. What is
-///   written after a quiet millisecond is told at once; within a burst, together.
-/// - The status is the exit code, 128 and the number of the signal that ended the shell, or 126
-///   or 127 where it could not be started.
+/// - Standard input is empty, unless the job was submitted with an input. A job does not have to
+///   read its input; what it has not read when it ends is dropped.
+/// - Standard output and standard error become results of the type `shell`, in chunks of at most
+///   64 KiB: `content`, or `contentBase64` for what is not UTF-8. Output after a quiet millisecond
+///   is reported at once; output in a burst is reported together.
+/// - The status is the exit code, 128 plus the number of the signal that ended the shell, or 126 or
+///   127 if the shell could not be started.
 /// - The working directory and the exported environment carry over to the next job of the
 ///   session, also when the statement fails or is interrupted, and when the server starts again.
-///   A background job starts from what it finds and changes nothing. `REJOIN_MARK`, `REJOIN_SESSION` and `REJOIN_JOB` say where a process belongs;
-///   nothing called `REJOIN_…` carries over.
-/// - An interrupt is SIGINT to the process group, then SIGTERM, then SIGKILL, with the grace time
-///   between; each further one is the next signal at once. When the session closes or the server
-///   shuts down it begins with SIGTERM.
-/// - A job has ended when the shell has and nobody holds its output any more; whatever is left of
-///   its process group is then ended. A dropped job ends with its process group, too.
+///   A background job starts with them and does not change them. `REJOIN_MARK`, `REJOIN_SESSION`
+///   and `REJOIN_JOB` identify the job of a process; no variable called `REJOIN_…` carries over.
+/// - An interrupt sends SIGINT to the process group, then SIGTERM, then SIGKILL, with the grace time
+///   between them; each further interrupt sends the next signal at once. When the session closes or
+///   the server shuts down, it begins with SIGTERM.
+/// - A job ends when the shell has ended and no process has its output open; what is left of the
+///   process group is then killed. Dropping a job kills its process group, too.
 ///
-/// Clones are the same runner. Needs no particular runtime.
+/// Clones are the same runner. It works on any [`Runtime`]. Pipes and processes are watched by the
+/// crates `async-io` and `async-process`, which start a thread of their own (`async-io`) in every
+/// process that runs a job, also without the feature `smol` and on tokio.
 ///
 /// ```
 /// use futures::StreamExt;
@@ -146,35 +147,35 @@ pub enum OpenShellError {
     /// Its directory could not be made, or the starting directory is not one.
     #[error("cannot use the directory {}", path.display())]
     Directory {
-        /// Which.
+        /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// There is no such shell.
     #[error("there is no shell called {}", .0.display())]
     NoShell(PathBuf),
-    /// The mark is empty or holds a NUL: nothing could be told apart by it.
+    /// The mark is empty or contains a NUL.
     #[error("the mark {0:?} cannot stand in an environment")]
     Mark(String),
 }
 
 impl ShellRunner {
-    /// How long a job has after each signal before it gets the next, firmer one: two seconds unless
-    /// you choose. For a runner that was not made with [`new`](Self::new), whose settings say it.
+    /// Sets how long a job has after each signal before it gets the next, firmer one; two seconds by
+    /// default. Ignored for a runner that was made with [`new`](Self::new).
     #[must_use]
     pub fn with_grace(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
         self
     }
 
-    /// A runner with these settings, for use without an engine or with a directory of its own. The
-    /// [`Default`] one takes its directory and its mark from the engine. Starts nothing; [`sweep`](Self::sweep) it before its first
-    /// job.
+    /// A runner with these settings, for use without an engine or with its own directory. The
+    /// [`Default`] runner gets its directory and its mark from the engine. Call
+    /// [`sweep`](Self::sweep) before the first job.
     ///
     /// # Errors
     ///
-    /// When a directory cannot be used, there is no such shell, or the mark marks nothing.
+    /// When a directory cannot be used, there is no such shell, or the mark is invalid.
     pub fn new(settings: ShellSettings, runtime: Arc<dyn Runtime>) -> Result<Self, OpenShellError> {
         let ShellSettings {
             directory,
@@ -192,13 +193,13 @@ impl ShellRunner {
         })?;
         let start = start
             .canonicalize()
-            .and_then(|start| session_env::enter(&start).map(|()| start))
+            .and_then(|start| session_env::check_dir(&start).map(|()| start))
             .map_err(|source| OpenShellError::Directory {
                 path: start,
                 source,
             })?;
         let program = find(&shell).ok_or(OpenShellError::NoShell(shell))?;
-        // Found once, so that a session that loses its PATH can still be used.
+        // Looked up once, because a session may change its PATH.
         let env = find("env".as_ref()).unwrap_or_else(|| "/usr/bin/env".into());
         let shell = Shell {
             store,
@@ -216,12 +217,12 @@ impl ShellRunner {
         })
     }
 
-    /// Ends every process that carries this runner's mark, and removes what unfinished jobs left
-    /// in its directory: once before the first job, for the orphans of a server that did not end
-    /// by itself, and once after the last. Says how many processes it found.
+    /// Kills every process with this runner's mark, and removes the files of unfinished jobs. Call
+    /// it before the first job, for processes that a crashed server left behind, and after the last
+    /// job. Returns how many processes it found.
     ///
-    /// Jobs that run meanwhile end, too. Waits until the processes are gone, a few seconds at
-    /// most. Never ends the calling process. Finds nothing where there is no `/proc`.
+    /// Running jobs are killed, too. Waits until the processes are gone, a few seconds at most.
+    /// Never kills the calling process. Finds nothing on systems without `/proc`.
     pub fn sweep(&self) -> BoxFuture<'static, usize> {
         let shell = self.shell.get().cloned();
         Box::pin(async move {
@@ -234,8 +235,8 @@ impl ShellRunner {
         })
     }
 
-    /// Forgets where sessions stood that are not open any more: those that were closed just
-    /// before a server died. To be called before the first job.
+    /// Removes the directory and environment of sessions that are no longer open: they were closed
+    /// just before a server crashed. Call it before the first job.
     pub fn retain(&self, is_open: impl Fn(SessionId) -> bool) {
         if let Some(shell) = self.shell.get() {
             shell.store.retain(is_open);
@@ -258,7 +259,7 @@ impl Runner for ShellRunner {
                 settings.grace = runner.grace.unwrap_or(settings.grace);
                 let opened = Self::new(settings, host.runtime)?;
                 if let Some(shell) = opened.shell.get() {
-                    // Prepared twice at once, the first counts.
+                    // If two engines prepare it at once, the first one wins.
                     let _ = runner.shell.set(shell.clone());
                 }
             }
@@ -279,21 +280,20 @@ impl Runner for ShellRunner {
         Box::pin(job::run(shell.clone(), job, guard))
     }
 
-    /// Waits for the session's jobs, which have been interrupted; then ends every process that
-    /// carries the session's mark, and forgets its directory and environment. Takes two grace
-    /// times and some seconds at most.
+    /// Waits for the session's jobs, which have been interrupted; then kills every process with the
+    /// session's mark, and removes its directory and environment. Takes two grace times and a few
+    /// seconds at most.
     fn release(&self, session: SessionId) -> BoxFuture<'static, ()> {
-        // Now, not when the future is first polled: no job of it may start from here on.
+        // Before the future is first polled: no job of the session may start from here on.
         let Some(shell) = self.shell.get().cloned() else {
             return Box::pin(async {});
         };
-        let held = shell.close(session);
+        let drained = shell.close(session);
         Box::pin(async move {
-            // Looking through all processes is not cheap, and needless for a session that has
-            // run nothing since the sweep.
-            if let Some(gone) = held {
+            // Scanning all processes is expensive. A session that has run no job needs no scan.
+            if let Some(drained) = drained {
                 let patience = shell.runtime.timer(shell.grace * 2 + SLACK);
-                select(std::pin::pin!(gone.recv()), patience).await;
+                select(std::pin::pin!(drained.recv()), patience).await;
                 let mark = shell.mark.clone().of_session(session);
                 process_sweep::end_all(&mark, &shell.runtime).await;
             }
@@ -318,46 +318,46 @@ struct Shell {
     start: PathBuf,
     grace: Duration,
     runtime: Arc<dyn Runtime>,
-    /// Those that ran a job and are not released.
+    /// Sessions that have run a job and are not released.
     sessions: Mutex<BTreeMap<SessionId, SessionEntry>>,
 }
 
-/// A session with its jobs.
+/// A session that has run a job.
 #[derive(Debug)]
 struct SessionEntry {
     guard: SessionGuard,
     /// Closed when the last guard is dropped.
-    gone: Receiver<Infallible>,
+    drained: Receiver<Infallible>,
 }
 
-/// What a job holds of its session until it has ended.
+/// Held by each running job of a session.
 #[derive(Clone, Debug)]
 struct SessionGuard {
     released: Arc<AtomicBool>,
-    _held: Sender<Infallible>,
+    _running: Sender<Infallible>,
 }
 
 impl Shell {
     fn guard(&self, session: SessionId) -> SessionGuard {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = sessions.entry(session).or_insert_with(|| {
-            let (sender, gone) = async_channel::bounded(1);
+        let entry = sessions.entry(session).or_insert_with(|| {
+            let (sender, drained) = async_channel::bounded(1);
             SessionEntry {
                 guard: SessionGuard {
                     released: Arc::default(),
-                    _held: sender,
+                    _running: sender,
                 },
-                gone,
+                drained,
             }
         });
-        held.guard.clone()
+        entry.guard.clone()
     }
 
     fn close(&self, session: SessionId) -> Option<Receiver<Infallible>> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let SessionEntry { guard, gone } = sessions.remove(&session)?;
+        let SessionEntry { guard, drained } = sessions.remove(&session)?;
         guard.released.store(true, Ordering::SeqCst);
-        Some(gone)
+        Some(drained)
     }
 }
 
@@ -383,8 +383,8 @@ fn find(program: &Path) -> Option<PathBuf> {
     .find(is_file)
 }
 
-/// How long the output of a job is read once nothing can be done to end it any more.
+/// How long the output of a job is read after everything that can be killed was killed.
 const WAIT_FOR_OUTPUT: Duration = Duration::from_secs(1);
 
-/// What the end of a job may take beyond its grace times.
+/// How long a job may take to end, beyond its grace times.
 const SLACK: Duration = Duration::from_secs(3);

@@ -1,7 +1,7 @@
-//! Turns the output of a job into results: JSON objects whose contents, joined, are its bytes.
+//! Reports the output of a job as results: JSON objects whose contents, joined, are its bytes.
 //!
-//! Invariant: bytes never wait for more to come, and at most one chunk is held while the engine is
-//! busy.
+//! Invariant: output waits for more output for one millisecond at most, and at most one chunk is held
+//! while the engine is busy.
 
 use crate::Runtime;
 use crate::jobs::runner::{EngineEnded, Reporter};
@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Tells everything that a stream says, until it is closed.
+/// Reports everything from a stream until it is closed.
 pub(super) async fn pump(
     mut source: impl AsyncRead + Unpin,
     stream: &str,
@@ -34,23 +34,23 @@ pub(super) async fn pump(
             },
         };
         match read {
-            Some(Ok(0)) => return tell(&chunk[..held], stream, reporter).await,
+            Some(Ok(0)) => return report(&chunk[..held], stream, reporter).await,
             Some(Ok(count)) => held += count,
             Some(Err(error)) => {
-                tracing::warn!(%error, stream, "the output of a job cannot be read further");
-                return tell(&chunk[..held], stream, reporter).await;
+                tracing::warn!(%error, stream, "cannot read the output of a job");
+                return report(&chunk[..held], stream, reporter).await;
             }
             None => {}
         }
-        // Right behind a chunk, what comes is gathered, so that a program that writes line by
-        // line does not make a result of each; after a quiet moment it leaves at once.
+        // Output right after a chunk is gathered, so that a program that writes line by line does
+        // not cause a result for each line. After a quiet moment, output is reported at once.
         if read.is_some() && burst.is_some() && held < CHUNK {
             continue;
         }
         burst = None;
         let whole = whole_characters(&chunk[..held]);
         if whole > 0 {
-            tell(&chunk[..whole], stream, reporter).await?;
+            report(&chunk[..whole], stream, reporter).await?;
             chunk.copy_within(whole..held, 0);
             held -= whole;
             burst = Some(runtime.timer(BURST));
@@ -58,9 +58,9 @@ pub(super) async fn pump(
     }
 }
 
-/// Tells these bytes: text up to the line in which they are no longer UTF-8, and the rest as
-/// Base64, so that binary output does not fall into pieces.
-pub(super) async fn tell(
+/// Reports these bytes: as text up to the line in which they stop to be UTF-8, and the rest as one
+/// piece of Base64.
+pub(super) async fn report(
     bytes: &[u8],
     stream: &str,
     reporter: &Reporter,
@@ -85,14 +85,14 @@ pub(super) async fn tell(
     Ok(())
 }
 
-/// The result, keys in alphabetical order: written as it is, because building a map for it would
-/// copy every chunk twice more.
+/// A result with its keys in alphabetical order. Formatted directly, because a map would copy every
+/// chunk twice more.
 fn encode(job: JobId, stream: &str, key: &str, content: Cow<'_, str>) -> Arc<str> {
     let content = serde_json::to_string(&content).expect("a string can be written as JSON");
     format!(r#"{{"{key}":{content},"jobId":{job},"stream":"{stream}","type":"shell"}}"#).into()
 }
 
-/// How many of the bytes can leave: all but a character at the end that has only begun.
+/// The length without an incomplete character at the end.
 fn whole_characters(bytes: &[u8]) -> usize {
     for (behind, byte) in bytes.iter().rev().take(3).enumerate() {
         let length = match byte {
@@ -110,10 +110,10 @@ fn whole_characters(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
-/// Bytes of a chunk: what a pipe holds on Linux.
+/// Bytes of a chunk: the capacity of a pipe on Linux.
 const CHUNK: usize = 64 * 1024;
 
-/// How long after a chunk the next may be gathered.
+/// How long output is gathered after a chunk.
 const BURST: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_character_that_has_begun_is_held_back() {
+    fn only_an_incomplete_character_is_held_back() {
         for text in ["", "a", "é", "€", "😀", "aé€😀"] {
             let bytes = text.as_bytes();
             assert_eq!(whole_characters(bytes), bytes.len(), "{text}");

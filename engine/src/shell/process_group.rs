@@ -1,4 +1,4 @@
-//! The process group of a job: starts its command, and gives its output and its status once nothing
+//! The process group of a job: starts its command, gives its output, and its status once no process
 //! of the group is left.
 //!
 //! Invariant: no signal is sent to a group whose number may have been reused.
@@ -25,10 +25,10 @@ pub(super) struct Group {
     ended: bool,
 }
 
-/// What there is of a group that was just started.
+/// A group that was just started.
 pub(super) struct Started {
     pub(super) group: Group,
-    /// Where it has an input.
+    /// None without an input.
     pub(super) stdin: Option<ChildStdin>,
     pub(super) stdout: ChildStdout,
     pub(super) stderr: ChildStderr,
@@ -37,12 +37,12 @@ pub(super) struct Started {
 }
 
 impl Group {
-    /// Starts a command with piped output, and with a piped input or none, as the leader of a group
-    /// of its own.
+    /// Starts a command with piped output, and with a piped or an empty input, as the leader of a new
+    /// group.
     pub(super) fn start(mut command: Command, has_input: bool) -> io::Result<Started> {
         command.process_group(0);
         let mut child = async_process::Command::from(command)
-            // Said here, because async-process inherits whatever it was not told itself.
+            // Set here, because async-process inherits what is not set on its own command.
             .stdin(if has_input {
                 Stdio::piped()
             } else {
@@ -75,32 +75,31 @@ impl Group {
         })
     }
 
-    /// Sends a signal to all of the group, and wakes what is stopped so that it can obey.
+    /// Sends a signal to the whole group, and continues stopped processes so that they handle it.
     pub(super) fn signal(&self, signal: Signal) {
         for signal in [signal, Signal::CONT] {
-            // Refused where all that is left is zombies or other users' processes: nothing that
-            // could be done about either.
+            // Fails if only zombies or other users' processes are left.
             if let Err(error) = kill_process_group(self.leader, signal) {
-                tracing::debug!(group = ?self.leader, ?signal, %error, "signal not sent");
+                tracing::debug!(group = self.leader.as_raw_nonzero(), signal = signal.as_raw(), %error, "signal not sent");
             }
         }
     }
 
-    /// Ends whatever is left of the group, and waits until it is gone.
+    /// Kills what is left of the group, and waits until it is gone.
     ///
     /// # Errors
     ///
-    /// When the leader's status cannot be had, or it does not end: what waits for a device or for
-    /// the network's files may not even obey SIGKILL.
+    /// When the leader's status is unknown, or it does not end: a process that waits for a device or
+    /// a network file system may not even end by SIGKILL.
     pub(super) async fn end(mut self, runtime: &Arc<dyn Runtime>) -> io::Result<ExitStatus> {
         self.signal(Signal::KILL);
         let status = match select(pin!(self.child.status()), runtime.timer(PATIENCE)).await {
             Either::Left((status, _)) => status,
             Either::Right(_) => Err(io::ErrorKind::TimedOut.into()),
         };
-        // Only asked, never signalled from here on: the number may be given to another.
+        // No signals from here on: the number may be reused.
         self.ended = true;
-        // Rarely: SIGKILL was sent to something, which may not have obeyed yet.
+        // Rare: a process that was sent SIGKILL has not ended yet.
         if test_kill_process_group(self.leader).is_ok() {
             members_end(self.leader, runtime).await;
         }
@@ -108,7 +107,7 @@ impl Group {
     }
 }
 
-/// Ends the group of a job that nobody waits for any more. The leader is reaped by async-process.
+/// Kills the group of a job that was dropped. async-process reaps the leader.
 impl Drop for Group {
     fn drop(&mut self) {
         if !self.ended {
@@ -142,8 +141,8 @@ fn exited(child: &mut Child, _leader: Pid) -> BoxFuture<'static, ()> {
     reaped(child)
 }
 
-/// The next best: a signal sent between this and the end of the job might, if the whole group is
-/// gone and its number is already given to another, reach that.
+/// The fallback, which reaps the leader: if the whole group is gone and its number is reused, a
+/// signal that is sent before the end of the job may reach another group.
 fn reaped(child: &mut Child) -> BoxFuture<'static, ()> {
     let status = child.status();
     Box::pin(async move {
@@ -153,8 +152,8 @@ fn reaped(child: &mut Child) -> BoxFuture<'static, ()> {
     })
 }
 
-/// Waits, not for ever, until a group that was sent SIGKILL has obeyed. Zombies have: who reaps
-/// them, and when, is not known.
+/// Waits, for [`PATIENCE`] at most, until no process of a group that was sent SIGKILL lives. Zombies
+/// count as ended: it is not known when they are reaped.
 async fn members_end(group: Pid, runtime: &Arc<dyn Runtime>) {
     let (sender, ended) = async_channel::bounded::<()>(1);
     let timers = runtime.clone();
@@ -166,7 +165,7 @@ async fn members_end(group: Pid, runtime: &Arc<dyn Runtime>) {
         }
         drop(sender);
     };
-    // On a thread of its own: reading the whole of /proc blocks.
+    // On its own thread, because reading /proc blocks.
     runtime.spawn_dedicated("rejoin-group", Box::pin(wait));
     ended.recv().await.unwrap_or_default();
 }
@@ -195,5 +194,5 @@ fn lives(group: Pid) -> bool {
     test_kill_process_group(group).is_ok()
 }
 
-/// How long what was sent SIGKILL may take to be gone.
+/// How long processes that were sent SIGKILL may take to end.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,12 +1,12 @@
-//! Finds and ends processes by a mark in their environment.
+//! Finds and kills processes by a mark in their environment.
 //!
-//! Invariant: a process without the whole mark is never ended, nor is the calling process.
+//! Invariant: no process without the complete mark is killed, nor is the calling process.
 
 use crate::Runtime;
 use rejoin_core::{JobId, SessionId};
 use std::sync::Arc;
 
-/// What the processes of a runner carry, or only those of one session, or of one job.
+/// The variables that mark all processes of a runner, or those of one session or one job.
 #[derive(Clone, Debug)]
 pub(super) struct Mark {
     server: Arc<str>,
@@ -33,31 +33,31 @@ impl Mark {
         Self { job, ..self }
     }
 
-    /// The mark, as it stands in an environment.
+    /// The variables of the mark, as in an environment.
     pub(super) fn variables(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let session = self.session.map(|it| ("REJOIN_SESSION", it.to_string()));
-        let job = self.job.map(|it| ("REJOIN_JOB", it.to_string()));
+        let session = self.session.map(|id| ("REJOIN_SESSION", id.to_string()));
+        let job = self.job.map(|id| ("REJOIN_JOB", id.to_string()));
         let server = ("REJOIN_MARK", self.server.to_string());
         std::iter::once(server).chain(session).chain(job)
     }
 }
 
-/// Ends all processes that carry the mark, and waits until they are gone. Says how many it found:
-/// always none where there is no `/proc`.
+/// Kills all processes with the mark, and waits until they are gone. Returns how many it found:
+/// always none on systems without `/proc`.
 #[cfg(not(target_os = "linux"))]
 pub(super) async fn end_all(_mark: &Mark, _runtime: &Arc<dyn Runtime>) -> usize {
     0
 }
 
-/// Ends all processes that carry the mark, and waits until they are gone. Says how many it found.
+/// Kills all processes with the mark, and waits until they are gone. Returns how many it found.
 #[cfg(target_os = "linux")]
 pub(super) async fn end_all(mark: &Mark, runtime: &Arc<dyn Runtime>) -> usize {
     let (sender, ended) = async_channel::bounded(1);
     let (mark, timers) = (mark.clone(), runtime.clone());
-    // On a thread of its own: reading the whole of /proc blocks.
+    // On its own thread, because reading /proc blocks.
     let search = async move {
         let ended = linux::end_all(&mark, &*timers).await;
-        // Nobody waits for the answer when the caller was dropped; the work is done all the same.
+        // The work is done even if the caller was dropped.
         sender.send(ended).await.ok();
     };
     runtime.spawn_dedicated("rejoin-marked", Box::pin(search));
@@ -79,7 +79,7 @@ mod linux {
     use std::os::fd::OwnedFd;
     use std::time::Duration;
 
-    /// Searches until a search finds nothing: what was found may just have started another.
+    /// Searches until a search finds nothing: a found process may just have started another.
     pub(super) async fn end_all(mark: &Mark, runtime: &dyn Runtime) -> usize {
         let lines: Vec<_> = mark
             .variables()
@@ -90,8 +90,8 @@ mod linux {
         for _ in 0..SEARCHES {
             let Search { found, blank } = search(&lines);
             if found.is_empty() {
-                // A process has no environment for the moment in which it becomes another
-                // program. Those that never had one are not worth more than a few looks.
+                // A process has no environment at the moment in which it becomes another program.
+                // Some programs never have one, so only a few more searches are made.
                 looks += 1;
                 if !blank || looks > LOOKS {
                     return ended.len();
@@ -103,14 +103,17 @@ mod linux {
             let gone = join_all(found.into_iter().map(|(_, opened)| gone(opened)));
             select(gone, runtime.timer(PATIENCE)).await;
         }
-        tracing::warn!(found = ended.len(), "some processes do not end");
+        tracing::warn!(
+            found = ended.len(),
+            "some processes did not end after SIGKILL"
+        );
         ended.len()
     }
 
     struct Search {
-        /// What was sent SIGKILL: its number, and the process itself where the system has that.
+        /// Processes that were sent SIGKILL: the number, and the pidfd if the system has those.
         found: Vec<(i32, Option<OwnedFd>)>,
-        /// Whether there was a program without any environment.
+        /// Whether a program without any environment was found.
         blank: bool,
     }
 
@@ -122,7 +125,7 @@ mod linux {
         let listed = match fs::read_dir("/proc") {
             Ok(listed) => listed,
             Err(error) => {
-                tracing::warn!(%error, "cannot look for processes");
+                tracing::warn!(%error, "cannot list processes");
                 return search;
             }
         };
@@ -152,15 +155,15 @@ mod linux {
     fn end(number: i32, process: Pid, lines: &[Vec<u8>]) -> Result<Option<OwnedFd>, Errno> {
         match pidfd_open(process, PidfdFlags::empty()) {
             Ok(opened) => {
-                // Read again, because the number may have been given to another before it was
-                // opened. From here on the signal reaches the process that was opened, or none.
+                // Read again, because the number may have been reused before it was opened. From
+                // here on, the signal reaches the opened process or none.
                 if carries(number, lines) != Carries::All {
                     return Err(Errno::SRCH);
                 }
                 pidfd_send_signal(&opened, Signal::KILL)?;
                 Ok(Some(opened))
             }
-            // Where the kernel has no such thing, or a sandbox forbids it.
+            // The kernel has no pidfd, or a sandbox forbids it.
             Err(Errno::NOSYS | Errno::PERM) => {
                 kill_process(process, Signal::KILL)?;
                 Ok(None)
@@ -169,7 +172,7 @@ mod linux {
         }
     }
 
-    /// Waits until a process has ended; for ever where it cannot be asked.
+    /// Waits until a process has ended; forever without a pidfd.
     async fn gone(process: Option<OwnedFd>) {
         match process.map(Async::new) {
             Some(Ok(process)) => process.readable().await.unwrap_or_default(),
@@ -181,17 +184,17 @@ mod linux {
     enum Carries {
         All,
         Others,
-        /// No variable at all, although it is a program.
+        /// It is a program without any variable.
         Nothing,
     }
 
     fn carries(number: i32, lines: &[Vec<u8>]) -> Carries {
-        // Not to be read: another user's process, which cannot be ended either; or it is gone.
+        // It belongs to another user and could not be killed either, or it is gone.
         let Ok(environment) = fs::read(format!("/proc/{number}/environ")) else {
             return Carries::Others;
         };
         if environment.is_empty() {
-            // A thread of the kernel and a zombie are no program.
+            // Kernel threads and zombies are not programs.
             return match fs::read_link(format!("/proc/{number}/exe")) {
                 Ok(_) => Carries::Nothing,
                 Err(_) => Carries::Others,
@@ -204,13 +207,13 @@ mod linux {
         }
     }
 
-    /// How often to search before giving up on what does not obey SIGKILL.
+    /// How often to search before giving up on processes that do not end.
     const SEARCHES: u32 = 40;
 
-    /// How long what was sent SIGKILL may take before the next search.
+    /// How long to wait for killed processes before the next search.
     const PATIENCE: Duration = Duration::from_millis(50);
 
-    /// How often to look again for what might be about to become another program.
+    /// How often to search again for processes that may be about to become another program.
     const LOOKS: u32 = 3;
 
     const LOOK_AGAIN: Duration = Duration::from_millis(2);

@@ -1,5 +1,5 @@
-//! What a session carries from job to job: its working directory and its exported environment.
-//! A trap on the shell's exit records them; the record becomes the session's file.
+//! The working directory and the exported environment that carry over from job to job. A trap on the
+//! shell's exit captures them; the capture becomes the session's file.
 //!
 //! Invariant: an incomplete file is never used.
 
@@ -11,36 +11,36 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Where a session stands.
+/// The working directory and environment of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ShellEnv {
-    /// Empty: where sessions start.
+    /// Empty: the directory in which sessions start.
     pub(super) directory: PathBuf,
     pub(super) environment: Vec<(OsString, OsString)>,
 }
 
 impl ShellEnv {
-    /// Where every session starts: with the server's environment.
+    /// That of a new session: the server's environment.
     fn start() -> Self {
         Self {
             directory: PathBuf::new(),
             environment: std::env::vars_os()
-                .filter(|(name, _)| carries(name))
+                .filter(|(name, _)| carries_over(name))
                 .collect(),
         }
     }
 
-    /// Makes sure that there is a directory to start in. Says so, in words for a person, when it
-    /// is not the one where the session stood.
-    pub(super) fn enter(&mut self, start: &Path) -> Option<String> {
+    /// Falls back to another directory if the session's can't be entered. Returns a message for people
+    /// in that case.
+    pub(super) fn check_dir(&mut self, start: &Path) -> Option<String> {
         if self.directory.as_os_str().is_empty() {
             self.directory = start.into();
         }
-        let Err(error) = enter(&self.directory) else {
+        let Err(error) = check_dir(&self.directory) else {
             return None;
         };
         let lost = std::mem::replace(&mut self.directory, start.into());
-        if enter(start).is_err() {
+        if check_dir(start).is_err() {
             self.directory = "/".into();
         }
         let (lost, directory) = (lost.display(), self.directory.display());
@@ -49,7 +49,7 @@ impl ShellEnv {
         ))
     }
 
-    /// Reads what [`encode`](Self::encode) wrote; nothing where that is not whole.
+    /// Decodes what [`encode`](Self::encode) wrote. None if it is incomplete.
     fn decode(bytes: &[u8]) -> Option<Self> {
         let lines = bytes.strip_suffix(b"\0\0")?;
         let mut lines = lines.split(|byte| *byte == 0);
@@ -60,8 +60,7 @@ impl ShellEnv {
         })
     }
 
-    /// The directory and each variable, closed by a NUL each, and a NUL that says that this is
-    /// all.
+    /// The directory and each variable, each followed by a NUL, and a last NUL that marks the end.
     fn encode(&self) -> Vec<u8> {
         let mut bytes = self.directory.as_os_str().as_bytes().to_vec();
         bytes.push(0);
@@ -83,7 +82,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Makes the directory, and closes it to others.
+    /// Creates the directory, which other users can't read.
     pub(super) fn open(directory: &Path) -> io::Result<Self> {
         fs::DirBuilder::new()
             .recursive(true)
@@ -94,24 +93,24 @@ impl Store {
         Ok(Self { directory })
     }
 
-    /// Where a session stands, or the start where nothing whole says so.
+    /// The environment of a session; that of a new session if there is no complete file.
     pub(super) fn load(&self, session: SessionId) -> ShellEnv {
         let bytes = match fs::read(self.file(session)) {
             Ok(bytes) => bytes,
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    tracing::warn!(%session, %error, "where the session stood cannot be read");
+                    tracing::warn!(%session, %error, "cannot read the session's directory and environment");
                 }
                 return ShellEnv::start();
             }
         };
         ShellEnv::decode(&bytes).unwrap_or_else(|| {
-            tracing::warn!(%session, "where the session stood is not legible");
+            tracing::warn!(%session, "the file of the session's directory and environment is invalid");
             ShellEnv::start()
         })
     }
 
-    /// Where a job records where its session stands.
+    /// The files into which a job saves its directory and environment.
     pub(super) fn capture(&self, session: SessionId, job: JobId) -> Capture {
         let file = self.directory.join(format!("{session}.{job}"));
         Capture {
@@ -120,13 +119,13 @@ impl Store {
         }
     }
 
-    /// Makes a capture the place where the session stands. Without a capture it stands where
-    /// it did: the statement replaced the shell or its trap, or the shell did not end by itself.
+    /// Makes a capture the session's environment. If there is no capture, the session keeps the one
+    /// that it has: the statement replaced the shell or its trap, or a signal ended the shell.
     ///
     /// # Errors
     ///
-    /// When the capture is not whole, or cannot be kept.
-    pub(super) fn keep(
+    /// When the capture is incomplete, or cannot be saved.
+    pub(super) fn commit(
         &self,
         session: SessionId,
         capture: &Capture,
@@ -150,7 +149,7 @@ impl Store {
         fs::rename(&new, self.file(session))
     }
 
-    /// Forgets a session.
+    /// Removes the file of a session.
     pub(super) fn remove(&self, session: SessionId) {
         remove(&self.file(session));
     }
@@ -163,7 +162,7 @@ impl Store {
         });
     }
 
-    /// Forgets every session that is not to be kept.
+    /// Removes the files of all sessions but those to keep.
     pub(super) fn retain(&self, keep: impl Fn(SessionId) -> bool) {
         self.remove_where(|name| name.parse().is_ok_and(|session| !keep(session)));
     }
@@ -184,22 +183,22 @@ impl Store {
     }
 }
 
-/// What a job records when its shell ends; gone when this is dropped.
+/// The files that a job writes when its shell exits. Dropping it removes them.
 #[derive(Debug)]
 pub(super) struct Capture {
     file: PathBuf,
-    /// Made when the file is complete.
+    /// Created once `file` is complete.
     whole: PathBuf,
 }
 
 impl Capture {
-    /// A script that runs a statement and records where it ended.
+    /// A script that runs a statement and saves its directory and environment.
     ///
-    /// What comes before the statement stands in the statement's first line, so that its lines
-    /// keep their numbers. It uses nothing that the statement could have redefined, no variable
-    /// that may be unset, and is silent under `set -x`. The second trap makes a shell that was
-    /// interrupted end by itself, which is what runs the first: who stops `cd logs; tail -f x`
-    /// goes on in `logs`, as at a terminal.
+    /// The traps are in the first line of the statement, so that its line numbers stay correct. They
+    /// use nothing that the statement could have redefined and no variable that may be unset, and
+    /// are silent under `set -x`. The second trap makes an interrupted shell exit, which runs the
+    /// first one: after `cd logs; tail -f x` is interrupted, the session is in `logs`, as in a
+    /// terminal.
     pub(super) fn script(&self, env: &Path, statement: &str) -> OsString {
         let mut record = b"{ set +x; ".to_vec();
         record.extend(quoted(env.as_os_str().as_bytes()));
@@ -235,7 +234,7 @@ impl Capture {
         for (name, value) in lines.filter_map(variable) {
             if name == DIRECTORY {
                 env.directory = value.into();
-            } else if carries(&name) {
+            } else if carries_over(&name) {
                 env.environment.push((name, value));
             }
         }
@@ -250,20 +249,20 @@ impl Drop for Capture {
     }
 }
 
-/// Asks whether a directory can be entered, which takes more than that it exists.
-pub(super) fn enter(directory: &Path) -> io::Result<()> {
+/// Checks that a directory can be entered, which needs more than that it exists.
+pub(super) fn check_dir(directory: &Path) -> io::Result<()> {
     fs::metadata(directory.join(".")).map(drop)
 }
 
-/// Whether a variable belongs to the session: what says where a process belongs, and what a shell
-/// keeps for itself, does not.
-fn carries(name: &OsStr) -> bool {
+/// Whether a variable carries over. Those that identify a process, and those that a shell manages
+/// itself, do not.
+fn carries_over(name: &OsStr) -> bool {
     let name = name.as_bytes();
     let of_the_server = name.starts_with(b"REJOIN_") || name == b"NOTIFY_SOCKET";
     !of_the_server && !matches!(name, b"_" | b"SHLVL" | b"PWD")
 }
 
-/// `NAME=value`, taken apart.
+/// Splits `NAME=value`.
 fn variable(line: &[u8]) -> Option<(OsString, OsString)> {
     let equals = line.iter().position(|byte| *byte == b'=')?;
     let (name, value) = (line.get(..equals)?, line.get(equals + 1..)?);
@@ -276,7 +275,7 @@ fn variable(line: &[u8]) -> Option<(OsString, OsString)> {
     })
 }
 
-/// As one word of a shell script.
+/// Quotes bytes as one word of a shell script.
 fn quoted(word: &[u8]) -> Vec<u8> {
     let mut quoted = b"'".to_vec();
     for &byte in word {
@@ -297,7 +296,7 @@ fn remove(file: &Path) {
     }
 }
 
-/// The variable of a capture that says where the shell stood.
+/// The variable of a capture that has the working directory.
 const DIRECTORY: &str = "REJOIN_DIRECTORY";
 
 #[cfg(test)]
@@ -305,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_whole_is_not_believed() {
+    fn an_incomplete_file_is_ignored() {
         let env = ShellEnv {
             directory: "/a b".into(),
             environment: vec![("A".into(), "".into()), ("B".into(), "x\ny='\"=".into())],
@@ -320,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_stays_one_word() {
+    fn a_quoted_word_stays_one_word() {
         assert_eq!(quoted(b"it's $HOME"), br"'it'\''s $HOME'");
     }
 }

@@ -6,8 +6,9 @@
 use crate::statement::NoStatement;
 use crate::translate::removed_message;
 use crate::wire::{Answer, State};
-use rejoin_core::{ConsumerId, Rejection, Sequence, SessionId};
-use rejoin_engine::{CommandError, PullError, Unavailable};
+use rejoin_engine::{
+    CommandError, ConsumerId, PullError, Rejection, Sequence, SessionId, Unavailable,
+};
 use std::fmt;
 
 /// Why a request failed or was refused.

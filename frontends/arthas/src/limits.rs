@@ -1,6 +1,6 @@
 //! Limits of this frontend.
 
-use rejoin_log::ReadLimit;
+use rejoin_engine::ReadLimit;
 use std::time::Duration;
 
 /// What one pull may answer with. It ends after the record with which it reaches a limit.

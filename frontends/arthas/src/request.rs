@@ -144,8 +144,9 @@ fn invalid(error: &serde_json::Error) -> Fault {
     Fault::RequestInvalid(error.to_string())
 }
 
-/// The known members, as they were sent. If a name is repeated, the last value counts, as in the
-/// product; a derived `Deserialize` would refuse the request.
+/// The known members, as they were sent. Read by hand, because the last of repeated members counts,
+/// as in the product, where a derived `Deserialize` would refuse the request. Values stay raw text
+/// until they are needed, so an action pays only for the members that it uses.
 #[derive(Debug, Default)]
 struct Members<'a> {
     action: Option<&'a RawValue>,

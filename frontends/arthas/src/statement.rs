@@ -1,6 +1,6 @@
 //! Splits a command line into the statement to run and its slot.
 
-use rejoin_core::JobSlot;
+use rejoin_engine::JobSlot;
 
 /// Why a command line has nothing to run, as a message for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -193,7 +193,7 @@ export class Session {
     setText(find("name"), "Session not found");
     find("session").dataset.known = "no";
     find("blank").hidden = false;
-    setText(find("blank"), "This server does not know the session, or has removed it.");
+    setText(find("blank"), "There is no such session on this server, or it was removed.");
   }
 
   #moment(count) {
@@ -277,9 +277,9 @@ export class Session {
     if (!this.#detail) return;
     const { service, remote, created } = this.#detail;
     const called = name(this.#detail);
-    const begun = new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+    const startedAt = new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
     setText(find("name"), called);
-    setText(find("about"), [service, `begun ${begun}`, remote && `from ${remote}`].filter(Boolean).join(" · "));
+    setText(find("about"), [service, `started ${startedAt}`, remote && `from ${remote}`].filter(Boolean).join(" · "));
     const running = this.#transcript.current;
     document.title = `${running ? "● " : ""}${running?.lines[0].text ?? called} · Rejoin`;
   }

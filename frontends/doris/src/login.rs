@@ -1,4 +1,4 @@
-//! How clients of this API log in: by the header `Authorization`, else by the cookie.
+//! Authenticates a request by the header `Authorization`, else by the cookie.
 
 use rejoin_accounts::{
     Accounts, Cookie, Credentials, Denied, Login, SameSite, Scheme, Source, TokenKind, Tokens,
@@ -13,7 +13,7 @@ const SCHEME: Scheme = Scheme {
     sends_cookie: true,
 };
 
-/// By the cookie alone.
+/// Only by the cookie.
 const COOKIE_SCHEME: Scheme = Scheme {
     sources: &[Source::Cookie],
     ..SCHEME
@@ -76,7 +76,7 @@ pub(crate) async fn log_in_by_cookie(
     login.map_err(|_| Refusal::unauthorized("Cookie is invalid"))
 }
 
-/// Ends the login of the cookie.
+/// Invalidates the cookie's token.
 pub(crate) fn log_out(accounts: &Accounts, http: &Request) {
     if let Some(token) = COOKIE.get(http) {
         accounts.logout(token, TOKENS);

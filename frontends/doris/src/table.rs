@@ -3,7 +3,7 @@
 use crate::Columns;
 use crate::limits::INFO_CHARS;
 use jiff::tz::TimeZone;
-use rejoin_core::{SessionView, Timestamp};
+use rejoin_engine::{SessionView, Timestamp};
 
 /// What a row depends on apart from its session.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ const NEWER: [&str; 14] = [
 mod tests {
     use super::*;
     use rejoin_core::testing::{SESSION, created, instant};
-    use rejoin_core::{
+    use rejoin_engine::{
         Event, JobId, JobMode, JobSlot, Outcome, Record, Sequence, Views, Visibility,
     };
     use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use crate::dates::http_date;
 use httpdate::HttpDate;
-use rejoin_core::Timestamp;
+use rejoin_engine::Timestamp;
 use sha1_smol::Sha1;
 
 /// The version of a resource, which its ETag and Last-Modified identify.

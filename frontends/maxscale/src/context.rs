@@ -1,7 +1,7 @@
 //! What resources are rendered with, apart from the views.
 
 use jiff::tz::TimeZone;
-use rejoin_core::Timestamp;
+use rejoin_engine::Timestamp;
 use serde_json::{Value, json};
 
 #[derive(Clone, Debug)]

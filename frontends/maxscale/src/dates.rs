@@ -2,7 +2,7 @@
 
 use httpdate::HttpDate;
 use jiff::tz::TimeZone;
-use rejoin_core::Timestamp;
+use rejoin_engine::Timestamp;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// `Mon Jul 17 11:10:39 2017`, UTC.

@@ -1,7 +1,6 @@
 //! Every error response of this API, with its status and its text.
 
-use rejoin_core::Rejection;
-use rejoin_engine::{CommandError, Unavailable};
+use rejoin_engine::{CommandError, Rejection, Unavailable};
 use rejoin_http::StatusCode;
 
 /// Why a request fails. In alphabetical order.

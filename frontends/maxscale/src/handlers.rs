@@ -7,7 +7,7 @@ use crate::error::Fault;
 use crate::fields;
 use crate::json_style::JsonStyle;
 use crate::limits::PENDING_CLOSES;
-use crate::login::{self, Token};
+use crate::login::{self, AuthResponse};
 use crate::query::Query;
 use crate::request;
 use crate::resource;
@@ -15,7 +15,7 @@ use crate::route::{self, Target};
 use crate::session::{Services, Session};
 use futures::future::select;
 use rejoin_accounts::Caller;
-use rejoin_core::{Selection, SessionId, SessionNumber, SessionView, Timestamp, Views};
+use rejoin_engine::{Selection, SessionId, SessionNumber, SessionView, Timestamp, Views};
 use rejoin_http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use std::pin::pin;
@@ -254,13 +254,15 @@ impl MaxScale {
         style: JsonStyle,
     ) -> Result<Response, Fault> {
         Ok(match login::auth(&self.accounts, http, query).await? {
-            Token::Told(token) => {
+            AuthResponse::Body(token) => {
                 json_response(StatusCode::OK, &json!({"meta": {"token": token}}), style)
             }
-            Token::Kept(cookie) => {
+            AuthResponse::Cookie(cookie) => {
                 Response::empty(StatusCode::NO_CONTENT).header("set-cookie", cookie)
             }
-            Token::Forgotten => Response::empty(StatusCode::OK).header("set-cookie", login::FORGET),
+            AuthResponse::DeleteCookie => {
+                Response::empty(StatusCode::OK).header("set-cookie", login::DELETE_COOKIE)
+            }
         })
     }
 

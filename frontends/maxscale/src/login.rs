@@ -1,6 +1,6 @@
-//! How clients of this API log in: by the cookie, else `Authorization`; and `/v1/auth`, which gives
-//! them a token for either. Tokens are signed and not stored: they end with their time, their
-//! account's password and the process.
+//! Authenticates a request by the cookie, else by `Authorization`; and `/v1/auth`, which issues a
+//! token for either. Tokens are signed and not stored: a token is invalid after its lifetime, a change
+//! of the account's password or a restart of the process.
 
 use crate::error::Fault;
 use crate::query::Query;
@@ -31,8 +31,8 @@ pub(crate) async fn log_in(accounts: &Accounts, http: &Request) -> Result<Login,
     })
 }
 
-/// Refuses a request that writes to an account that may only read: a token with 403, a password by
-/// asking for another one.
+/// Refuses a request that writes if the account may only read: 403 for a token, a challenge for a
+/// password.
 pub(crate) fn permit(login: &Login, http: &Request, method: &Method) -> Result<(), Fault> {
     // Both the overriding method and the real one must be allowed.
     let reads = [method, http.method()]
@@ -48,15 +48,15 @@ pub(crate) fn permit(login: &Login, http: &Request, method: &Method) -> Result<(
     }
 }
 
-/// `GET /v1/auth`: a token of the product's form, as JSON or as a cookie; or the end of the cookie.
-/// A password alone gets one, and only where nobody listens in.
+/// `GET /v1/auth`: issues a token in the product's form, as JSON or as a cookie, or deletes the
+/// cookie. It needs a password (not a token), and TLS or a client on the same machine.
 pub(crate) async fn auth(
     accounts: &Accounts,
     http: &Request,
     query: &Query,
-) -> Result<Token, Fault> {
+) -> Result<AuthResponse, Fault> {
     if query.is_yes("logout") {
-        return Ok(Token::Forgotten);
+        return Ok(AuthResponse::DeleteCookie);
     }
     let peer = http.peer().ip();
     if !http.is_encrypted() && !peer.is_loopback() && !accounts.is_open() {
@@ -76,43 +76,43 @@ pub(crate) async fn auth(
         false => "basic",
     };
     let seconds = query.max_age();
-    let life = seconds.map_or(LIFE, Duration::from_secs);
-    let token = accounts.jwt(&caller, "maxscale", account, life);
+    let lifetime = seconds.map_or(DEFAULT_LIFETIME, Duration::from_secs);
+    let token = accounts.jwt(&caller, "maxscale", account, lifetime);
     let token = token.ok_or(denied)?;
     if !query.is_yes("persist") {
-        return Ok(Token::Told(token));
+        return Ok(AuthResponse::Body(token));
     }
     let age = seconds.map_or_else(String::new, |seconds| format!("; Max-Age={seconds}"));
     let secure = if http.is_encrypted() { "; Secure" } else { "" };
     let cookie = format!("{COOKIE}={token}; Path=/{age}{secure}; SameSite=Strict; HttpOnly");
-    Ok(Token::Kept(cookie))
+    Ok(AuthResponse::Cookie(cookie))
 }
 
-/// What becomes of a token.
-pub(crate) enum Token {
-    /// It is in the answer's body.
-    Told(String),
-    /// It is in the header that has the client keep it.
-    Kept(String),
-    /// The client forgets it.
-    Forgotten,
+/// How `/v1/auth` responds.
+pub(crate) enum AuthResponse {
+    /// With the token in the body.
+    Body(String),
+    /// With this `Set-Cookie` header, which has the token.
+    Cookie(String),
+    /// With [`DELETE_COOKIE`].
+    DeleteCookie,
 }
 
-/// The header with which the client forgets its token.
-pub(crate) const FORGET: &str =
+/// The `Set-Cookie` header that deletes the cookie.
+pub(crate) const DELETE_COOKIE: &str =
     "token_sig=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; SameSite=Strict; HttpOnly";
 
-/// A refusal of somebody's login, in the product's spacing and without a type.
+/// A refused login, with the product's spacing and without a content type.
 pub(crate) fn refuse(status: StatusCode, detail: &str, challenges: bool) -> Response {
     let body = format!(r#"{{"errors": [ {{ "detail": "{detail}" }} ] }}"#);
-    let answer = Response::untyped(status, body);
+    let response = Response::untyped(status, body);
     match challenges {
-        true => answer.header("www-authenticate", r#"Basic realm="maxscale""#),
-        false => answer,
+        true => response.header("www-authenticate", r#"Basic realm="maxscale""#),
+        false => response,
     }
 }
 
-/// Browsers ask for a password themselves unless a script has sent the request.
+/// A challenge makes browsers show a password dialog, so requests of scripts get none.
 fn challenge(http: &Request) -> Fault {
     let with = http.header("x-requested-with");
     Fault::Denied {
@@ -122,5 +122,5 @@ fn challenge(http: &Request) -> Fault {
 
 const COOKIE: &str = "token_sig";
 
-/// How long a token lives that nobody said the age of.
-const LIFE: Duration = Duration::from_secs(8 * 60 * 60);
+/// How long a token is valid without `max-age`.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(8 * 60 * 60);

@@ -5,7 +5,7 @@ use crate::condition::Version;
 use crate::error::Fault;
 use crate::handlers::Call;
 use futures::future::BoxFuture;
-use rejoin_core::SessionNumber;
+use rejoin_engine::SessionNumber;
 use rejoin_http::{Method, Response};
 
 /// What there is at a path.

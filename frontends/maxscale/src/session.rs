@@ -8,7 +8,7 @@ use crate::context::{RenderContext, STATE};
 use crate::dates;
 use crate::limits::RETAINED_STATEMENTS;
 use jiff::tz::TimeZone;
-use rejoin_core::{JobState, JobView, SessionView};
+use rejoin_engine::{JobState, JobView, SessionView};
 use serde::Serialize;
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
@@ -169,7 +169,7 @@ impl<'view> Query<'view> {
             JobState::Finished { at, .. } => Some(at),
             _ => None,
         };
-        let response = |at: rejoin_core::Timestamp| Response {
+        let response = |at: rejoin_engine::Timestamp| Response {
             duration: u64::try_from(at.since(job.since).as_millis()).unwrap_or(u64::MAX),
             server: &view.service,
         };

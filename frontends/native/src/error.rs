@@ -1,8 +1,7 @@
 //! The errors of the API, sent as `application/problem+json` (RFC 9457).
 
 use rejoin_accounts::Denied;
-use rejoin_core::Rejection;
-use rejoin_engine::{CommandError, PullError, Unavailable};
+use rejoin_engine::{CommandError, PullError, Rejection, Unavailable};
 use rejoin_http::{Method, Response, StatusCode};
 use serde_json::json;
 use std::fmt;

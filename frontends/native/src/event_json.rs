@@ -3,7 +3,7 @@
 use crate::view_json::slot_name;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rejoin_core::{ConsumerId, Event, JobMode, Record, Timestamp, Visibility};
+use rejoin_engine::{ConsumerId, Event, JobMode, Record, Timestamp, Visibility};
 use serde_json::{Map, Value, json};
 use std::fmt;
 use std::io::Write;
@@ -249,7 +249,7 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rejoin_core::{InterruptCause, JobId, JobSlot, Sequence, SessionId};
+    use rejoin_engine::{InterruptCause, JobId, JobSlot, Sequence, SessionId};
 
     fn shown(event: Event) -> String {
         let record = Record {
@@ -316,7 +316,7 @@ mod tests {
             Event::JobFinished {
                 job,
                 mode,
-                outcome: rejoin_core::Outcome::Completed,
+                outcome: rejoin_engine::Outcome::Completed,
                 status: 0,
                 message: Some("secret".into()),
             },

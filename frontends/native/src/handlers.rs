@@ -10,13 +10,11 @@ use crate::stream::{EventReader, events, has_ended};
 use crate::view_json;
 use futures::future::{Either, select};
 use rejoin_accounts::{Caller, Denied, Permission};
-use rejoin_core::{
-    ConsumerId, JobId, JobMode, JobSlot, Selection, Sequence, SessionId, SessionNumber,
-    SessionView, Visibility,
+use rejoin_engine::{
+    ConsumerId, EndedSessions, JobId, JobMode, JobSlot, NewJob, NewSession, ReadLimit, Selection,
+    Sequence, SessionId, SessionNumber, SessionPager, SessionView, Visibility,
 };
-use rejoin_engine::{EndedSessions, NewJob, NewSession, SessionPager};
 use rejoin_http::{Request, Response, StatusCode};
-use rejoin_log::ReadLimit;
 use serde_json::Value;
 use std::pin::pin;
 use std::time::Duration;

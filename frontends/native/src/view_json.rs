@@ -1,6 +1,6 @@
 //! Sessions and jobs as JSON. Instants are in milliseconds since 1970, durations in milliseconds.
 
-use rejoin_core::{JobSlot, JobState, JobView, SessionView, Timestamp};
+use rejoin_engine::{JobSlot, JobState, JobView, SessionView, Timestamp};
 use serde_json::{Value, json};
 
 /// A session, as lists show it.

@@ -94,7 +94,7 @@ fn somebody_elses_server_is_not_taken_for_one_of_ours() {
     asked.join().unwrap();
     assert_eq!(strange.status.code(), Some(2));
     let words = err(&strange);
-    assert!(words.contains("no server of Rejoin"), "{words}");
+    assert!(words.contains("is not a Rejoin server"), "{words}");
 }
 
 #[test]
@@ -111,19 +111,19 @@ fn who_asks_is_said_in_the_way_that_servers_know_and_follows_no_redirect() {
         "{head}"
     );
     let words = err(&refused);
-    assert!(words.contains("by this name and password"), "{words}");
+    assert!(words.contains("wrong user name or password"), "{words}");
     let (url, asked) = answering("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n");
     let nobody = rejoin(&["sessions", "--server", &url]).output().unwrap();
     asked.join().unwrap();
     let words = err(&nobody);
-    assert!(words.contains("wants to know who asks"), "{words}");
+    assert!(words.contains("login required"), "{words}");
     let (url, asked) = answering(
         "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
     );
     let moved = login(&url);
     asked.join().unwrap();
     assert!(
-        err(&moved).contains("no server of Rejoin"),
+        err(&moved).contains("is not a Rejoin server"),
         "{}",
         err(&moved)
     );

@@ -42,11 +42,7 @@ fn what_is_readable_is_shown_and_the_rest_is_named() {
         .find(|line| line.ends_with(" are missing]"))
         .unwrap_or_else(|| panic!("{out}"));
     let sequences = missing.trim_matches(['[', ']']);
-    let said = format!(
-        "{} of session {} are missing",
-        sequences.trim_end_matches(" are missing"),
-        KILLED.session
-    );
+    let said = format!("session {}: {sequences}", KILLED.session);
     assert!(err.contains(&said), "{said} in {err}");
     assert!(err.contains("rejoin verify"), "{err}");
 
@@ -84,7 +80,7 @@ fn a_torn_end_is_left_out_and_told_and_not_cut() {
     let done = rejoin(&["replay", path, "1"]).output().unwrap();
     let err = String::from_utf8_lossy(&done.stderr);
     assert_eq!(done.status.code(), Some(0), "{err}");
-    assert!(err.contains("torn end"), "{err}");
+    assert!(err.contains("incomplete last write"), "{err}");
     assert!(whole.starts_with(&done.stdout));
     assert_eq!(fs::read(&active).unwrap(), bytes);
 }

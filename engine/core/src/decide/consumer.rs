@@ -1,4 +1,4 @@
-//! Decisions about who reads a session.
+//! Decisions about consumers.
 
 use super::{Decision, fewer_than};
 use crate::{ConsumerId, Event, LeaveCause, Rejection, Sequence, SessionId, State, Timestamp};
@@ -46,7 +46,7 @@ impl State {
         )])
     }
 
-    /// Cursors only go forward: what arrives late says nothing new.
+    /// Cursors only move forward: a late command is ignored.
     pub(super) fn advance_cursor(
         &self,
         session: SessionId,

@@ -1,4 +1,4 @@
-//! A timeout is an event: what is due is decided like any command, and logged.
+//! Decisions about timeouts: what is due is decided like any command, and logged.
 
 use crate::state::deadlines::Deadline;
 use crate::{
@@ -10,13 +10,13 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 impl State {
-    /// What is due at `now`, as many deadlines as the limits allow.
+    /// Handles what is due at `now`, at most as many deadlines as the limits allow.
     ///
-    /// The shell says first what it knows of those who are due and the log does not: a consumer
-    /// that has pulled since, a session that was used (`AdvanceCursor`, `TouchSession`).
+    /// The engine must first send `AdvanceCursor` and `TouchSession` for pulls and uses that are not
+    /// logged yet.
     pub(super) fn expire(&self, now: Timestamp) -> Vec<(SessionId, Event)> {
         let due: Vec<_> = self.due(now).take(self.limits.expired).collect();
-        // Closing a session ends all that is in it: nothing else of it is due any more.
+        // Closing a session ends everything in it, so nothing else of it is due.
         let closing: BTreeSet<_> = due
             .iter()
             .filter_map(|deadline| idle_session(*deadline))
@@ -45,7 +45,7 @@ impl State {
         events
     }
 
-    /// The consumers that are due at `now`, as many as the limits allow.
+    /// Expires the consumers that are due at `now`, at most as many as the limits allow.
     pub(super) fn expire_consumers(&self, now: Timestamp) -> Vec<(SessionId, Event)> {
         let due = self
             .due_consumers(now)
@@ -59,7 +59,7 @@ impl State {
             .collect()
     }
 
-    /// All records of a closed session may go.
+    /// Allows all records of a closed session to be removed.
     fn remove(&self, session: SessionId) -> Option<(SessionId, Event)> {
         let lost = Event::RecordsLost {
             first: Sequence::START.next(),

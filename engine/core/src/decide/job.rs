@@ -1,4 +1,4 @@
-//! Decisions about jobs: what clients ask for, and what runners report.
+//! Decisions about jobs: requests of clients and reports of runners.
 
 use super::{Decision, at_most, fewer_than};
 use crate::state::idempotency::{AcceptedRequest, fingerprint};
@@ -26,9 +26,10 @@ impl State {
         at_most("statement", self.limits.statement, statement.len())?;
         if let Some(request) = &request {
             at_most("name of the request", self.limits.name, request.len())?;
-            if let Some(known) = open.requests.get(request) {
-                // Before all else: it was accepted, whatever speaks against another one now.
-                return Err(repeated(known, fingerprint(&statement, mode, input)));
+            if let Some(accepted) = open.requests.get(request) {
+                // Before the other checks: a repeated request succeeds even if a new one would be
+                // rejected now.
+                return Err(repeated(accepted, fingerprint(&statement, mode, input)));
             }
         }
         if let (JobSlot::Foreground, Some(running)) = (mode.slot, open.foreground) {
@@ -99,7 +100,7 @@ impl State {
         at_most(
             "statement",
             self.limits.statement,
-            statement.as_ref().map_or(0, |it| it.len()),
+            statement.as_ref().map_or(0, |statement| statement.len()),
         )?;
         at_most("reason", self.limits.message, reason.len())?;
         Ok(vec![(
@@ -111,13 +112,13 @@ impl State {
     pub(super) fn interrupt_job(&self, session: SessionId, job: Option<JobId>) -> Decision {
         let open = self.open(session)?;
         let job = job.or(open.foreground).ok_or(Rejection::NoForegroundJob)?;
-        let told = open
+        let event = open
             .job(job)?
             .interrupt_event(job, InterruptCause::Requested);
-        Ok(vec![(session, told)])
+        Ok(vec![(session, event)])
     }
 
-    /// Every job that was not told yet is told to end.
+    /// Interrupts every job that was not interrupted yet.
     pub(super) fn interrupt_all(&self) -> Vec<(SessionId, Event)> {
         let cause = InterruptCause::Shutdown;
         self.sessions()
@@ -137,9 +138,8 @@ impl State {
         })
     }
 
-    /// A result that is too long, or with which a job would exceed its output, is not logged: the
-    /// job is told to end, and says so when it has. Its readers are to know that something is
-    /// missing.
+    /// A result that is too long or exceeds the output limit is not logged. The job is interrupted
+    /// instead, and its end says that results are missing.
     pub(super) fn report_result(
         &self,
         session: SessionId,
@@ -163,7 +163,7 @@ impl State {
         Ok(vec![(session, event)])
     }
 
-    /// A message that is too long is cut: whatever is said of it, the job has ended.
+    /// A message that is too long is cut, because the job has finished in any case.
     pub(super) fn report_finished(
         &self,
         session: SessionId,
@@ -174,7 +174,7 @@ impl State {
         let running = self.open(session)?.job(job)?;
         let message = message.map(|message| cut(message, self.limits.message));
         let (outcome, message) = running.outcome(status, message, self.limits.result);
-        // A job that was stopped for its output may have ended politely; it failed all the same.
+        // A job that was interrupted for its output may still exit with 0, but it has failed.
         let status = if outcome == Outcome::Failed && status == 0 {
             FAILED_STATUS
         } else {
@@ -210,8 +210,8 @@ impl Job {
         }
     }
 
-    /// How it ended, by why it was first told to; and what is to be said about it: before all,
-    /// that results are missing.
+    /// The outcome, which depends on the first interrupt, and the message. That results are missing
+    /// takes precedence over any other message.
     fn outcome(
         &self,
         status: i32,
@@ -245,22 +245,22 @@ impl Job {
     }
 }
 
-/// What a request is told whose name is known.
-fn repeated(known: AcceptedRequest, fingerprint: u128) -> Rejection {
-    if known.fingerprint == fingerprint {
+/// The rejection of a request whose name was used before.
+fn repeated(accepted: AcceptedRequest, fingerprint: u128) -> Rejection {
+    if accepted.fingerprint == fingerprint {
         Rejection::RequestRepeated {
-            job: known.job,
-            sequence: known.sequence,
+            job: accepted.job,
+            sequence: accepted.sequence,
         }
     } else {
-        Rejection::RequestTaken(known.job)
+        Rejection::RequestTaken(accepted.job)
     }
 }
 
-/// What a shell says of a command that failed without saying how.
+/// The exit status of a job that failed with status 0.
 const FAILED_STATUS: i32 = 1;
 
-/// The whole characters among the first bytes.
+/// Cuts the text to at most `bytes` bytes, at a character boundary.
 fn cut(text: Arc<str>, bytes: usize) -> Arc<str> {
     if text.len() <= bytes {
         return text;

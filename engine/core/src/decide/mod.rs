@@ -1,6 +1,6 @@
-//! Decisions: a command, judged by the state at an instant, becomes events or a rejection.
+//! Decisions: a command and the state at an instant lead to events or a rejection.
 //!
-//! Synchronous and pure. Nothing is changed here; see `step` for the one order of things.
+//! Pure: nothing is changed here. `step` applies the events.
 
 mod consumer;
 mod expire;
@@ -11,15 +11,16 @@ use crate::state::Session;
 use crate::{Command, Event, Rejection, SessionId, State, Timestamp};
 use alloc::vec::Vec;
 
-/// The events of a decision, each with its session, in their order.
+/// The events of a decision in order, each with its session.
 pub type Decision = Result<Vec<(SessionId, Event)>, Rejection>;
 
 impl State {
-    /// What follows from `command` at `now`. An empty list: there was nothing to do.
+    /// Decides `command` at `now`. The list is empty if there is nothing to do.
     ///
     /// # Errors
     ///
-    /// Why the state refuses it. The same state, instant and command always get the same answer.
+    /// Why the command is rejected. The same state, instant and command always lead to the same
+    /// decision.
     pub fn decide(&self, now: Timestamp, command: Command) -> Decision {
         match command {
             Command::CreateSession(create) => self.create_session(create),

@@ -1,4 +1,4 @@
-//! Decisions about sessions as a whole.
+//! Decisions about sessions.
 
 use super::{Decision, at_most, fewer_than};
 use crate::state::Session;
@@ -81,8 +81,8 @@ impl State {
         })
     }
 
-    /// The first decision after a start: what ran is lost, and nobody is expired for a time in
-    /// which nobody could pull.
+    /// The first decision after a start: running jobs are lost, and timeouts start again, because
+    /// no consumer could pull while the server was down.
     pub(super) fn resume(&self) -> Vec<(SessionId, Event)> {
         let mut events = vec![];
         for (id, session) in self.sessions() {
@@ -110,7 +110,7 @@ impl State {
 }
 
 impl Session {
-    /// Jobs end first, then consumers leave, then the session is closed.
+    /// Jobs finish first, then consumers leave, then the session is closed.
     pub(super) fn close(&self, session: SessionId, cause: CloseCause) -> Vec<(SessionId, Event)> {
         let mut events = vec![];
         for (job, running) in self.jobs() {
@@ -134,14 +134,14 @@ impl Session {
     }
 }
 
-/// What a shell says of a command that was hung up on.
+/// The exit status after SIGHUP, as shells report it.
 const CLOSED_STATUS: i32 = 129;
 
-/// Of a job that ran when the server ended.
+/// The message for a job that was running when the server ended.
 const ENDED: &str = "the server ended while the job ran";
 
-/// Of a job that may have ended before that.
+/// The message for a job that may have finished before that.
 const ENDED_UNSEEN: &str = "records are missing in which the job may have ended";
 
-/// What a shell says of a command that was killed.
+/// The exit status after SIGKILL, as shells report it.
 const LOST_STATUS: i32 = 137;

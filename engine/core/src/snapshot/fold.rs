@@ -1,9 +1,9 @@
-//! The fold of a log's records: the state that decides, and the views that are read.
+//! The projection of a log: the state for decisions and the views for readers.
 
 use super::Snapshot;
 use crate::{Limits, Record, State, Views, Violation};
 
-/// What records add up to.
+/// State and views after some records.
 ///
 /// ```
 /// use rejoin_core::testing::{SESSION, created, instant};
@@ -12,13 +12,13 @@ use crate::{Limits, Record, State, Views, Violation};
 /// let record = |sequence, event| Record {
 ///     session: SESSION, sequence: Sequence(sequence), at: instant(sequence), event,
 /// };
-/// let mut folded = Projection::new(Limits::DEFAULT);
-/// folded.add(&record(1, created()))?;
-/// let mut restored = Projection::restored(Limits::DEFAULT, folded.snapshot());
-/// for fold in [&mut folded, &mut restored] {
+/// let mut projection = Projection::new(Limits::DEFAULT);
+/// projection.add(&record(1, created()))?;
+/// let mut restored = Projection::restored(Limits::DEFAULT, projection.snapshot());
+/// for fold in [&mut projection, &mut restored] {
 ///     fold.add(&record(2, Event::SessionResumed))?;
 /// }
-/// assert_eq!(folded, restored);
+/// assert_eq!(projection, restored);
 /// # Ok::<(), rejoin_core::Violation>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Projection {
 }
 
 impl Projection {
-    /// What no records add up to.
+    /// The projection of an empty log.
     pub fn new(limits: Limits) -> Self {
         Self {
             state: State::new(limits),
@@ -36,7 +36,7 @@ impl Projection {
         }
     }
 
-    /// What the records before a snapshot add up to. The limits are today's.
+    /// The projection that the snapshot was made of, with the current limits.
     pub fn restored(limits: Limits, snapshot: Snapshot) -> Self {
         Self {
             state: State::restored(limits, &snapshot),
@@ -44,18 +44,18 @@ impl Projection {
         }
     }
 
-    /// Adds the log's next record.
+    /// Applies the next record of the log.
     ///
     /// # Errors
     ///
-    /// When the record cannot follow the ones before it. What was added before is unchanged.
+    /// When the record cannot follow the ones before it. The projection is unchanged then.
     pub fn add(&mut self, record: &Record) -> Result<(), Violation> {
         let number = self.state.try_apply_numbered(record)?;
         self.views.apply_numbered(record, number);
         Ok(())
     }
 
-    /// All of it as plain values.
+    /// A snapshot of it.
     pub fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot::default();
         self.state.write_to(&mut snapshot);
@@ -63,17 +63,17 @@ impl Projection {
         snapshot
     }
 
-    /// What the next decision would see.
+    /// The state for the next decision.
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// What readers would see.
+    /// The views for readers.
     pub fn views(&self) -> &Views {
         &self.views
     }
 
-    /// Both.
+    /// The state and the views.
     pub fn into_parts(self) -> (State, Views) {
         (self.state, self.views)
     }

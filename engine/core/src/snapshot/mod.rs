@@ -1,11 +1,10 @@
-//! What the records up to one of them add up to, as plain values: so that it can be written down,
-//! and a start need not begin with the first record.
+//! A projection as plain values, so that it can be written to disk and a start need not replay the
+//! whole log.
 //!
-//! What enters: [`Projection`], or what was once written. What leaves: the other of the two. What is
-//! never true: that records folded onto a restored snapshot lead elsewhere than all of them folded.
+//! Invariant: a restored snapshot and the records after it lead to the same projection as all records.
 //!
-//! Only what does not follow from the rest is in it: deadlines, and the orders that lists are read
-//! in, are made again. Limits are configuration and are not in it.
+//! It contains only what cannot be derived: deadlines and list orders are rebuilt. Limits are
+//! configuration and are not part of it.
 
 mod fold;
 mod state;
@@ -24,45 +23,44 @@ use core::time::Duration;
 /// A state and views, as plain values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The highest number that a session was given.
+    /// The highest session number assigned.
     pub last_number: u64,
-    /// The highest number that a job was given.
+    /// The highest job number assigned.
     pub last_job: u64,
     /// The instant of the last record.
     pub last_at: Timestamp,
-    /// The open sessions, as the next decision sees them, by identity.
+    /// The open sessions for decisions, by identity.
     pub sessions: Vec<SessionSnapshot>,
-    /// The sessions that were closed and are kept, by identity.
+    /// The closed sessions that are still retained, by identity.
     pub closed: Vec<ClosedSnapshot>,
-    /// The sessions that lists and readers see, open or remembered, by number.
+    /// The sessions for lists and readers, open or remembered, by number.
     pub views: Vec<ViewSnapshot>,
-    /// The sessions that are remembered, as they ended.
+    /// The remembered sessions in the order in which they ended.
     pub ended: Vec<SessionId>,
-    /// The sessions that were removed last, the oldest first, each with the last sequence that is
-    /// gone.
+    /// The sessions removed most recently, oldest first, each with its last removed sequence.
     pub removals: Vec<(SessionId, Sequence)>,
-    /// How many records have changed what lists show.
+    /// How many records changed what lists show.
     pub revision: u64,
-    /// When the last of these was.
+    /// When the last of these was logged.
     pub changed: Timestamp,
 }
 
-/// An open session, as decisions see it.
+/// An open session for decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionSnapshot {
     /// Its identity.
     pub id: SessionId,
-    /// Its number in list views.
+    /// Its number in lists.
     pub number: SessionNumber,
     /// The service that runs its jobs.
     pub service: Arc<str>,
-    /// Who uses it, where that is known.
+    /// The user, if known.
     pub user: Option<Arc<str>>,
     /// The sequence of its last record.
     pub last_sequence: Sequence,
-    /// The highest ordinal that a consumer of it was given.
+    /// The highest consumer ordinal assigned.
     pub last_ordinal: u32,
-    /// Its consumers, as they joined.
+    /// Its consumers in the order in which they joined.
     pub consumers: Vec<ConsumerSnapshot>,
     /// Its unfinished jobs, by number.
     pub jobs: Vec<JobSnapshot>,
@@ -70,30 +68,30 @@ pub struct SessionSnapshot {
     pub foreground: Option<JobId>,
     /// When it was last used.
     pub seen: Timestamp,
-    /// How long it may stay unused.
+    /// How long it may be unused.
     pub timeout: Duration,
-    /// What its records take.
+    /// The size of its records in bytes.
     pub bytes: u64,
     /// Whether some of its records are lost.
     pub is_incomplete: bool,
-    /// The requests that led to its jobs, as far as they are remembered, the oldest first.
+    /// The remembered named requests, oldest first.
     pub requests: Vec<RequestSnapshot>,
 }
 
-/// A request that led to a job.
+/// A named request that led to a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestSnapshot {
     /// Its name.
     pub request: Arc<str>,
     /// The job.
     pub job: JobId,
-    /// The sequence of the record that says that it was submitted.
+    /// The sequence of the job's submission.
     pub sequence: Sequence,
-    /// What was asked for.
+    /// A fingerprint of the request's content.
     pub fingerprint: u128,
 }
 
-/// A session that was closed, as decisions see it.
+/// A closed session for decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClosedSnapshot {
     /// Its identity.
@@ -102,11 +100,11 @@ pub struct ClosedSnapshot {
     pub last_sequence: Sequence,
     /// When it was closed.
     pub at: Timestamp,
-    /// What its records take.
+    /// The size of its records in bytes.
     pub bytes: u64,
 }
 
-/// A consumer, as decisions see it.
+/// A consumer for decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsumerSnapshot {
     /// Its identity.
@@ -115,60 +113,60 @@ pub struct ConsumerSnapshot {
     pub cursor: Sequence,
     /// When it last pulled.
     pub seen: Timestamp,
-    /// How long it may stay away.
+    /// How long it may go without a pull.
     pub timeout: Duration,
-    /// Whether it may have left in a record that is lost.
+    /// Whether it may have left in a lost record.
     pub is_uncertain: bool,
 }
 
-/// An unfinished job, as decisions see it.
+/// An unfinished job for decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobSnapshot {
     /// Its number.
     pub id: JobId,
     /// How it was submitted.
     pub mode: JobMode,
-    /// Whether a runner has begun.
+    /// Whether a runner has started it.
     pub started: bool,
     /// How many bytes of results it has emitted.
     pub output: u64,
     /// How many it may emit.
     pub output_limit: u64,
-    /// Why it was first told to end, where it was.
+    /// Why it was first interrupted, if it was.
     pub interrupt: Option<InterruptCause>,
-    /// Whether results of it are no longer logged.
+    /// Whether its results are no longer logged.
     pub is_truncated: bool,
-    /// When it is interrupted for its timeout.
+    /// When it times out.
     pub due: Timestamp,
-    /// Whether it may have finished in a record that is lost.
+    /// Whether it may have finished in a lost record.
     pub is_uncertain: bool,
-    /// What is known of its standard input.
+    /// The state of its standard input.
     pub input: InputSnapshot,
 }
 
-/// What is known of a job's standard input.
+/// The state of a job's standard input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputSnapshot {
     /// It has none.
     None,
-    /// So many bytes have been written to it.
+    /// Open, with this many bytes written.
     Open(u64),
     /// It has ended.
     Ended,
 }
 
-/// A session, as lists and readers see it.
+/// A session for lists and readers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViewSnapshot {
     /// Its identity.
     pub id: SessionId,
-    /// Its number in list views.
+    /// Its number in lists.
     pub number: SessionNumber,
     /// The service that runs its jobs.
     pub service: Arc<str>,
-    /// Who uses it, where that is known.
+    /// The user, if known.
     pub user: Option<Arc<str>>,
-    /// The network address that it was created from, where there is one.
+    /// The network address of the client that created it, if there is one.
     pub remote: Option<Arc<str>>,
     /// When it was created.
     pub created: Timestamp,
@@ -180,13 +178,13 @@ pub struct ViewSnapshot {
     pub foreground: Option<JobId>,
     /// Since when it has been busy, or idle.
     pub since: Timestamp,
-    /// The sequence of the last record that changed what lists show of it.
+    /// The sequence of the last record that changed its list entry.
     pub revision: Sequence,
-    /// When that was.
+    /// When that was logged.
     pub changed: Timestamp,
-    /// How many of its records are lost, and where the last of them were.
+    /// How many of its records are lost, and the most recent gaps.
     pub gaps: (u64, Vec<(Sequence, Sequence)>),
-    /// Its consumers, as they joined.
+    /// Its consumers in the order in which they joined.
     pub consumers: Vec<(ConsumerId, ConsumerView)>,
     /// Its jobs, unfinished or remembered, by number.
     pub jobs: Vec<JobView>,

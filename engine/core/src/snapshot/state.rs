@@ -1,4 +1,4 @@
-//! The state to plain values and back.
+//! Converts the state to a snapshot and back.
 
 use super::{
     ClosedSnapshot, ConsumerSnapshot, InputSnapshot, JobSnapshot, SessionSnapshot, Snapshot,
@@ -13,7 +13,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 impl State {
-    /// The state that a snapshot was made of, within today's limits.
+    /// The state that a snapshot was made of, with the current limits.
     pub(super) fn restored(limits: Limits, snapshot: &Snapshot) -> Self {
         let mut deadlines = Deadlines::default();
         let sessions = snapshot.sessions.iter().map(|from| {

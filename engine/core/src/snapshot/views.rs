@@ -1,4 +1,4 @@
-//! The views to plain values and back.
+//! Converts the views to a snapshot and back.
 
 use super::{Snapshot, ViewSnapshot};
 use crate::views::{Cursors, Gaps, Jobs, Lists, SessionView, Tombstones, Views};

@@ -1,22 +1,22 @@
-//! How far each consumer of a session has come.
+//! The consumers of a session and how far each has read.
 
 use crate::collections::packed::{PackedId, PackedSequence};
 use crate::collections::{ChunkedVec, Entry};
 use crate::{ConsumerId, Event, Record, Sequence};
 
-/// Somebody who reads a session.
+/// A consumer for lists and readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConsumerView {
-    /// The sequence of the record that says that it joined.
+    /// The sequence of its joining.
     pub joined: Sequence,
-    /// The last sequence that it was given, as far as the log knows.
+    /// The last sequence that it was given according to the log.
     pub cursor: Sequence,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cursors(ChunkedVec<Cursor>);
 
-/// How they came into chunks says nothing.
+/// Equality ignores how entries are chunked.
 impl PartialEq for Cursors {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
@@ -26,7 +26,7 @@ impl PartialEq for Cursors {
 impl Eq for Cursors {}
 
 impl Cursors {
-    /// As they were.
+    /// The consumers of a snapshot.
     pub(crate) fn restored(
         consumers: impl IntoIterator<Item = (ConsumerId, ConsumerView)>,
     ) -> Self {

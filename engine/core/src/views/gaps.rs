@@ -6,7 +6,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
-/// The declared gaps of a session: how many records are gone, and where the last of them were.
+/// The declared gaps of a session: how many records are lost, and the most recent gaps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gaps {
     lost: u64,
@@ -25,7 +25,7 @@ impl Gaps {
         }
     }
 
-    /// As they were.
+    /// The gaps of a snapshot.
     pub(crate) fn restored((lost, last): (u64, Vec<(Sequence, Sequence)>)) -> Self {
         Self {
             lost,
@@ -38,12 +38,12 @@ impl Gaps {
         (self.lost, self.last.iter().copied().collect())
     }
 
-    /// How many records are gone.
+    /// How many records are lost.
     pub fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// Their sequences, of the last [`REMEMBERED_GAPS`] gaps, growing.
+    /// The last [`REMEMBERED_GAPS`] gaps in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = RangeInclusive<Sequence>> {
         self.last.iter().map(|(first, last)| *first..=*last)
     }

@@ -1,4 +1,4 @@
-//! The jobs of a session: all that run, and the last ones that finished.
+//! The jobs of a session: all unfinished ones, and the last finished ones.
 
 use crate::VecMap;
 use crate::limits::{REMEMBERED_JOBS, SHOWN_STATEMENT};
@@ -6,35 +6,35 @@ use crate::{Event, JobId, JobMode, Outcome, Record, Sequence, Timestamp};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// A job, as lists show it.
+/// A job for lists and readers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobView {
     /// The job's number.
     pub job: JobId,
-    /// What it runs; of a long statement the first [`SHOWN_STATEMENT`] characters.
+    /// The statement, cut after [`SHOWN_STATEMENT`] characters.
     pub statement: Arc<str>,
     /// How it was submitted.
     pub mode: JobMode,
-    /// The sequence of the record that says that it was submitted.
+    /// The sequence of its submission.
     pub submitted: Sequence,
     /// When it was submitted.
     pub since: Timestamp,
-    /// How far it has come.
+    /// Its status.
     pub state: JobState,
 }
 
-/// How far a job has come.
+/// The status of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobState {
-    /// Accepted; no runner has begun.
+    /// Accepted, and not started yet.
     Submitted,
-    /// A runner runs it.
+    /// Running.
     Running,
-    /// Over.
+    /// Finished.
     Finished {
         /// How it ended.
         outcome: Outcome,
-        /// The status code that it ended with.
+        /// Its exit status.
         status: i32,
         /// When it ended.
         at: Timestamp,
@@ -48,7 +48,7 @@ pub(crate) struct Jobs {
 }
 
 impl Jobs {
-    /// Those that were there.
+    /// The jobs of a snapshot.
     pub(crate) fn restored(views: Vec<JobView>) -> Self {
         let is_finished = |view: &&JobView| matches!(view.state, JobState::Finished { .. });
         Self {
@@ -87,7 +87,7 @@ impl Jobs {
                     status: *status,
                     at: record.at,
                 };
-                // That it was submitted may be lost.
+                // Its submission may be lost.
                 if self.all.contains_key(job) {
                     self.set(*job, finished);
                     self.finished += 1;
@@ -102,12 +102,12 @@ impl Jobs {
         self.all.len() - self.finished
     }
 
-    /// Forgets an unfinished job whose end is lost.
+    /// Removes an unfinished job whose end is lost.
     pub(super) fn forget(&mut self, job: JobId) {
         self.all.remove(&job);
     }
 
-    /// As [`Self::forget`], of all that are unfinished.
+    /// Like [`Self::forget`] for all unfinished jobs.
     pub(super) fn forget_unfinished(&mut self) {
         if self.unfinished() > 0 {
             self.all
@@ -121,7 +121,7 @@ impl Jobs {
         }
     }
 
-    /// Drops the finished job of the lowest number when there are more than are remembered.
+    /// Drops the finished job with the lowest number if there are too many.
     fn forget_oldest(&mut self) {
         if self.finished <= REMEMBERED_JOBS {
             return;

@@ -1,4 +1,4 @@
-//! The open sessions in order, and by what lists select them: kept up to date record by record.
+//! The open sessions in list order, with one index per selectable property.
 
 use super::SessionView;
 use crate::SessionNumber;
@@ -7,7 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::ops::RangeInclusive;
 
-/// Which open sessions a list is about: those that agree with all that is said.
+/// A filter of open sessions. A session must match every field that is set.
 ///
 /// ```
 /// use rejoin_core::{Selection, SessionNumber, Views};
@@ -21,13 +21,13 @@ use core::ops::RangeInclusive;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection<'a> {
-    /// Who uses them.
+    /// The user.
     pub user: Option<&'a str>,
-    /// On which service they are.
+    /// The service.
     pub service: Option<&'a str>,
-    /// Whether jobs of them run.
+    /// Whether jobs are running.
     pub busy: Option<bool>,
-    /// Their numbers.
+    /// The range of session numbers.
     pub numbers: RangeInclusive<u64>,
 }
 
@@ -74,14 +74,14 @@ impl Lists {
         }
     }
 
-    /// A session that has become busy or idle.
+    /// Updates a session that has become busy or idle.
     pub(super) fn turn(&mut self, view: &SessionView) {
         let SessionNumber(number) = view.number;
         self.state(!view.is_busy()).remove(number);
         self.state(view.is_busy()).insert(number);
     }
 
-    /// A session that somebody else uses now.
+    /// Updates a session whose user has changed.
     pub(super) fn rename(&mut self, before: Option<&Arc<str>>, view: &SessionView) {
         if let Some(before) = before {
             remove(&mut self.users, before, view.number.0);
@@ -93,8 +93,8 @@ impl Lists {
         self.all.len()
     }
 
-    /// How many are selected. Said at once unless more than one of user, service and state are
-    /// asked for; then the fewest are looked through.
+    /// How many sessions match. Fast unless more than one of user, service and state is set; then
+    /// the smallest of these sets is scanned.
     pub(super) fn count(&self, selection: &Selection<'_>) -> usize {
         let Some((first, others)) = self.sets(selection) else {
             return 0;
@@ -107,7 +107,7 @@ impl Lists {
         up_to.saturating_sub(first.below(from))
     }
 
-    /// The numbers of the selected, growing, without the first `skip`.
+    /// The numbers of the matching sessions in ascending order, without the first `skip`.
     pub(super) fn select(
         &self,
         selection: &Selection<'_>,
@@ -117,18 +117,18 @@ impl Lists {
         self.sets(selection)
             .into_iter()
             .flat_map(move |(first, others)| {
-                // Of one set the place is known; of several it has to be counted.
+                // A single set knows the position; an intersection must be counted.
                 let (start, skip) = match others.iter().flatten().next() {
                     Some(_) => (Some(from), skip),
                     None => (first.nth(first.below(from).saturating_add(skip)), 0),
                 };
-                // Beyond the last: from a number that none is above.
+                // Past the end: start from the highest number.
                 let (start, to) = start.map_or((u64::MAX, 0), |start| (start, to));
                 Self::walk(first, others, start, to).skip(skip)
             })
     }
 
-    /// The sets that a selection is the intersection of, the smallest first. None: one is empty.
+    /// The sets whose intersection the selection is, smallest first. None if one is empty.
     fn sets(&self, selection: &Selection<'_>) -> Option<(&RankSet, [Option<&RankSet>; 2])> {
         let user = match selection.user {
             Some(user) => Some(self.users.get(user)?),

@@ -1,6 +1,6 @@
-//! Views: folds of durable records, for reading. Kept up to date record by record.
+//! Views: projections of durable records for readers, updated record by record.
 //!
-//! A view never sees a record that could still be lost, so what it tells stays true.
+//! Invariant: a view only contains durable records, so nothing that it shows is ever undone.
 
 mod cursors;
 mod gaps;
@@ -25,11 +25,11 @@ use crate::{Event, LossCause, Record, Sequence, SessionId, SessionNumber, Timest
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 
-/// Every open session, and the last ones that ended.
+/// Every open session, and the ones that ended last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Views {
-    // By number, as lists show them. Boxed: most come in this order, and that leaves the nodes of a
-    // tree half empty.
+    // By number, the order of lists. Boxed, because insertion in ascending order leaves tree nodes
+    // half empty.
     pub(crate) sessions: BTreeMap<SessionNumber, Box<SessionView>>,
     pub(crate) numbers: BTreeMap<SessionId, SessionNumber>,
     pub(crate) lists: Lists,
@@ -40,17 +40,16 @@ pub struct Views {
 }
 
 impl Views {
-    /// Changes the views as the record says.
+    /// Applies the record.
     ///
     /// # Panics
     ///
-    /// When the record is not the next of its session: a view of such a stream tells no truth.
+    /// When the record is not the next one of its session.
     pub fn apply(&mut self, record: &Record) {
         self.apply_numbered(record, None);
     }
 
-    /// As [`Self::apply`], where somebody may have found the number of the record's session
-    /// already.
+    /// Like [`Self::apply`], if the number of the record's session may be known already.
     pub(crate) fn apply_numbered(&mut self, record: &Record, number: Option<SessionNumber>) {
         if sessions::is_shown(&record.event) {
             self.revision += 1;
@@ -102,14 +101,14 @@ impl Views {
         }
     }
 
-    /// Forgets a session whose records are gone.
+    /// Removes a session whose records are gone.
     fn remove(&mut self, session: SessionId) {
         let number = self.numbers.remove(&session);
         let Some(view) = number.and_then(|number| self.sessions.remove(&number)) else {
             return;
         };
         if view.closed.is_none() {
-            // Its end is gone already, with what was logged before.
+            // The records up to its end may be dropped already.
             self.lists.leave(&view);
         } else {
             self.ended.retain(|ended| *ended != session);
@@ -121,8 +120,8 @@ impl Views {
         self.numbered(*self.numbers.get(&session)?)
     }
 
-    /// The last sequence of a session that retention has removed, with all before it; of the last
-    /// [`REMEMBERED_SESSIONS`] such sessions. The log tells of others as well.
+    /// The last removed sequence of a session that retention has removed. Knows the last
+    /// [`REMEMBERED_SESSIONS`] of these; the log may know more.
     pub fn removed(&self, session: SessionId) -> Option<Sequence> {
         self.removals.last(session)
     }
@@ -143,7 +142,7 @@ impl Views {
         known.filter(|view| view.closed.is_none())
     }
 
-    /// The sessions that ended last and are remembered, the first to end first: at most
+    /// The remembered ended sessions in the order in which they ended, at most
     /// [`REMEMBERED_SESSIONS`].
     pub fn ended_sessions(&self) -> impl DoubleEndedIterator<Item = &SessionView> {
         self.ended.iter().filter_map(|ended| self.session(*ended))
@@ -154,14 +153,14 @@ impl Views {
         self.lists.len()
     }
 
-    /// How many open sessions are selected. What it costs doesn't grow with their number, unless
-    /// more than one of user, service and state are asked for: then the fewest are looked through.
+    /// How many open sessions match. The cost does not grow with their number, unless more than one
+    /// of user, service and state is set: then the smallest of these sets is scanned.
     pub fn count(&self, selection: &Selection<'_>) -> usize {
         self.lists.count(selection)
     }
 
-    /// The selected open sessions, by number, without the first `skip`. Skipping costs as
-    /// [`Self::count`] does.
+    /// The matching open sessions by number, without the first `skip`. Skipping costs as much as
+    /// [`Self::count`].
     pub fn select(
         &self,
         selection: &Selection<'_>,
@@ -172,12 +171,12 @@ impl Views {
             .filter_map(|number| self.open_session(SessionNumber(number)))
     }
 
-    /// How many records have changed what lists show. As long as it stays, so do they.
+    /// How many records have changed what lists show. Lists are unchanged while this is.
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// When the last of these records was.
+    /// When the last of these records was logged.
     pub fn changed(&self) -> Timestamp {
         self.changed
     }

@@ -1,4 +1,4 @@
-//! A session, as lists and readers see it.
+//! The view of a session for lists and readers.
 
 use super::cursors::Cursors;
 use super::gaps::Gaps;
@@ -15,13 +15,13 @@ use alloc::sync::Arc;
 pub struct SessionView {
     /// Its identity.
     pub id: SessionId,
-    /// Its number in list views.
+    /// Its number in lists.
     pub number: SessionNumber,
     /// The service that runs its jobs.
     pub service: Arc<str>,
-    /// Who uses it, where that is known.
+    /// The user, if known.
     pub user: Option<Arc<str>>,
-    /// The network address that it was created from, with its port, where there is one.
+    /// The network address and port of the client that created it, if there is one.
     pub remote: Option<Arc<str>>,
     /// When it was created.
     pub created: Timestamp,
@@ -33,9 +33,9 @@ pub struct SessionView {
     pub foreground: Option<JobId>,
     /// Since when it has been busy, or idle.
     pub since: Timestamp,
-    /// The sequence of the last record that changed what lists show of it.
+    /// The sequence of the last record that changed its list entry.
     pub revision: Sequence,
-    /// When that was.
+    /// When that was logged.
     pub changed: Timestamp,
     /// Which of its records are lost.
     pub gaps: Gaps,
@@ -76,7 +76,7 @@ impl SessionView {
 
     /// # Panics
     ///
-    /// When the record is not the session's next: no view may be told anything else.
+    /// When the record is not the next one of the session.
     pub(super) fn apply(&mut self, record: &Record) {
         assert!(
             record.follows(self.last_sequence),
@@ -95,7 +95,7 @@ impl SessionView {
             Event::UserSet { user } => self.user = Some(user.clone()),
             Event::JobSubmitted { job, mode, .. } if mode.slot == JobSlot::Foreground => {
                 if let Some(over) = self.foreground.replace(*job) {
-                    // It has ended in a record that is lost.
+                    // Its end is in a lost record.
                     self.jobs.forget(over);
                 }
             }
@@ -104,7 +104,7 @@ impl SessionView {
             }
             Event::SessionClosed { cause } => {
                 self.closed = Some((record.at, *cause));
-                // Who is left has gone in a record that is lost.
+                // The remaining ones have left in lost records.
                 self.foreground = None;
                 self.jobs.forget_unfinished();
                 self.cursors = Cursors::default();
@@ -119,7 +119,7 @@ impl SessionView {
         }
     }
 
-    /// Whether a job of it runs, in the foreground or in the background.
+    /// Whether it has running jobs, in the foreground or the background.
     pub fn is_busy(&self) -> bool {
         self.jobs.unfinished() > 0
     }
@@ -129,7 +129,7 @@ impl SessionView {
         self.cursors.get(consumer)
     }
 
-    /// Its consumers, as they joined.
+    /// Its consumers in the order in which they joined.
     pub fn consumers(&self) -> impl Iterator<Item = (ConsumerId, ConsumerView)> {
         self.cursors.iter()
     }
@@ -139,8 +139,7 @@ impl SessionView {
         self.jobs.all.get(&job)
     }
 
-    /// The job that is shown as what the session does: the one in the foreground, else the oldest
-    /// that is unfinished.
+    /// The job to show for the session: the foreground job, otherwise the oldest unfinished one.
     pub fn current_job(&self) -> Option<&JobView> {
         self.foreground
             .and_then(|job| self.job(job))
@@ -150,7 +149,7 @@ impl SessionView {
     /// Its unfinished jobs, by number.
     pub fn unfinished_jobs(&self) -> impl Iterator<Item = &JobView> {
         let is_unfinished = |job: &&JobView| !matches!(job.state, JobState::Finished { .. });
-        // Most sessions are idle, and these need no look at each job.
+        // Most sessions are idle and need no scan of their jobs.
         let count = self.jobs.unfinished();
         self.jobs().filter(is_unfinished).take(count)
     }
@@ -162,7 +161,7 @@ impl SessionView {
     }
 }
 
-/// Whether lists show anything of what has happened.
+/// Whether the event changes what lists show.
 pub(super) fn is_shown(event: &Event) -> bool {
     matches!(
         event,

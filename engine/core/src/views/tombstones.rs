@@ -1,4 +1,4 @@
-//! The sessions that were removed last, and what is gone with them.
+//! The sessions that were removed most recently.
 
 use crate::limits::REMEMBERED_SESSIONS;
 use crate::{Sequence, SessionId};
@@ -12,7 +12,7 @@ pub(crate) struct Tombstones {
 }
 
 impl Tombstones {
-    /// As they were, the oldest first.
+    /// The tombstones of a snapshot, oldest first.
     pub(crate) fn restored(removals: Vec<(SessionId, Sequence)>) -> Self {
         Self {
             oldest_first: removals.iter().map(|(session, _)| *session).collect(),
@@ -20,7 +20,7 @@ impl Tombstones {
         }
     }
 
-    /// As plain values, the oldest first.
+    /// As plain values, oldest first.
     pub(crate) fn snapshot(&self) -> Vec<(SessionId, Sequence)> {
         let sessions = self.oldest_first.iter();
         sessions
@@ -28,7 +28,7 @@ impl Tombstones {
             .collect()
     }
 
-    /// All records of the session up to `last` are gone.
+    /// Adds a session whose records up to `last` are removed.
     pub(super) fn add(&mut self, session: SessionId, last: Sequence) {
         if self.last.insert(session, last).is_none() {
             self.oldest_first.push_back(session);

@@ -1,10 +1,14 @@
-//! Whole jobs with the real `sh`, each test on smol and on tokio. No wait is without a bound.
+//! Whole jobs with the real `sh`, each test on smol and on tokio. Every wait has a limit.
 
+#[expect(dead_code, reason = "only its runtime is used")]
+#[path = "../../../examples/embed_tokio.rs"]
+mod embed_tokio;
 #[cfg(target_os = "linux")]
 mod end;
 mod output;
 mod session_env;
 
+use self::embed_tokio::TokioRuntime;
 use super::{ShellRunner, ShellSettings};
 use crate::{
     Exit, Interrupter, Interrupts, Reporter, Runner, RunnerJob, RunnerReport, Runtime, SmolRuntime,
@@ -15,7 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
 use futures::future::{BoxFuture, Either, select};
 use futures::stream::BoxStream;
-use rejoin_core::{InterruptCause, JobId, JobSlot, SessionId, Timestamp};
+use rejoin_core::{InterruptCause, JobId, JobSlot, SessionId};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -149,7 +153,7 @@ struct Job {
     said: Said,
 }
 
-/// All that a job said.
+/// The output and the exit of a job.
 #[derive(Debug, Default)]
 struct Said {
     stdout: Vec<u8>,
@@ -179,7 +183,7 @@ impl Job {
         self.interrupter.interrupt(cause);
     }
 
-    /// Reads on until the standard output ends so, and gives all of it.
+    /// Reads until the standard output ends with `end`, and returns all of it.
     async fn until(&mut self, end: &str) -> String {
         while !self.said.stdout.ends_with(end.as_bytes()) {
             assert!(within(self.read()).await, "ended with {:?}", self.said);
@@ -230,7 +234,7 @@ impl Job {
     }
 }
 
-/// Waits, but not for ever.
+/// Waits for [`LONG`] at most.
 async fn within<T>(future: impl Future<Output = T>) -> T {
     match select(pin!(future), SmolRuntime.timer(LONG)).await {
         Either::Left((value, _)) => value,
@@ -238,37 +242,8 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// tokio, where only its timers and its executor are used.
-#[derive(Debug)]
-struct TokioRuntime(tokio::runtime::Handle);
-
-impl Runtime for TokioRuntime {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(0)
-    }
-
-    fn timer(&self, wait: Duration) -> BoxFuture<'static, ()> {
-        let _entered = self.0.enter();
-        Box::pin(tokio::time::sleep(wait))
-    }
-
-    fn spawn(&self, future: BoxFuture<'static, ()>) {
-        self.0.spawn(future);
-    }
-
-    fn spawn_dedicated(&self, name: &'static str, future: BoxFuture<'static, ()>) {
-        let handle = self.0.clone();
-        let thread = std::thread::Builder::new().name(name.into());
-        thread.spawn(move || handle.block_on(future)).unwrap();
-    }
-
-    fn random(&self) -> [u8; 16] {
-        [0; 16]
-    }
-}
-
 const SESSION: SessionId = SessionId::from_bytes([0x5e; 16]);
-/// Says `ready` when the shell above waits for it: in the instant before, a signal may be lost.
+/// Prints `ready` once the shell waits for it: before that, a signal may be lost.
 const SLEEP: &str = "sh -c 'echo ready; exec sleep 1000'";
 
 const LONG: Duration = Duration::from_secs(60);

@@ -6,8 +6,7 @@ use crate::limits::{FOLLOW, INTERRUPT_WAIT};
 use crate::request::Request;
 use crate::statement;
 use crate::wire::{Answer, Object, State};
-use rejoin_core::{Event, JobMode, SessionId, Visibility};
-use rejoin_engine::{JobAck, NewJob};
+use rejoin_engine::{Event, JobAck, JobMode, NewJob, SessionId, Visibility};
 
 impl Arthas {
     pub(super) async fn async_exec(

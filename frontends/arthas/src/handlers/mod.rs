@@ -11,7 +11,7 @@ use crate::login::forbidden;
 use crate::request::{Action, Request};
 use crate::wire::Answer;
 use rejoin_accounts::{Caller, Permission};
-use rejoin_core::{SessionId, Timestamp};
+use rejoin_engine::{SessionId, Timestamp};
 use std::net::SocketAddr;
 
 impl Arthas {

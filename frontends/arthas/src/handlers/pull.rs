@@ -6,8 +6,7 @@ use crate::limits::PULL;
 use crate::request::Request;
 use crate::translate::{ConsumerView, is_visible};
 use crate::wire::{Answer, Object, State};
-use rejoin_core::{ConsumerId, SessionId};
-use rejoin_engine::{Pull, PullError};
+use rejoin_engine::{ConsumerId, Pull, PullError, SessionId};
 
 impl Arthas {
     pub(super) async fn pull_results(

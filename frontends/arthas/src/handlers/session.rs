@@ -4,8 +4,7 @@ use crate::Arthas;
 use crate::error::Fault;
 use crate::request::Request;
 use crate::wire::{Answer, Object, State};
-use rejoin_core::SessionId;
-use rejoin_engine::{NewSession, Session};
+use rejoin_engine::{NewSession, Session, SessionId};
 use std::net::SocketAddr;
 
 impl Arthas {

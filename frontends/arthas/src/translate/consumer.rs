@@ -3,7 +3,7 @@
 use super::Results;
 use super::result::InputStatus;
 use jiff::tz::TimeZone;
-use rejoin_core::{
+use rejoin_engine::{
     CloseCause, ConsumerId, Event, JobMode, JobSlot, LeaveCause, LossCause, Record, Sequence,
     Visibility,
 };

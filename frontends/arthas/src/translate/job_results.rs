@@ -1,7 +1,7 @@
 //! Collects the results of one job, for the answer of `exec`.
 
 use super::Results;
-use rejoin_core::{Event, JobId, Outcome, Record};
+use rejoin_engine::{Event, JobId, Outcome, Record};
 
 /// The results of a job so far.
 #[derive(Debug)]

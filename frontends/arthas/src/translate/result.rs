@@ -4,7 +4,7 @@ use super::Results;
 use crate::wire::{Object, State};
 use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::TimeZone;
-use rejoin_core::{JobId, JobSlot, Outcome, Server, Timestamp};
+use rejoin_engine::{JobId, JobSlot, Outcome, Server, Timestamp};
 
 /// What a consumer of the session may do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

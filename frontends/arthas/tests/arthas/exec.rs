@@ -1,7 +1,7 @@
 //! `exec`: one request, one answer with all that came of it.
 
 use crate::support::{ALLOW_INPUT, ALLOW_INTERRUPT, Server, member, outwait};
-use rejoin_core::{CloseCause, Event, SessionId};
+use rejoin_engine::{CloseCause, Event, SessionId};
 use std::time::Duration;
 
 const SAID: &str = r#"{"content":"hi","jobId":1,"type":"echo"}"#;

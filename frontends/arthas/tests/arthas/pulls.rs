@@ -75,10 +75,10 @@ fn who_joins_in_mid_run_reads_the_history_and_the_rest() {
     server.act(&session, "async_exec", r#","command":"say hi""#);
     let id = session.parse().unwrap();
     server.record(id, |event| {
-        matches!(event, rejoin_core::Event::JobFinished { .. })
+        matches!(event, rejoin_engine::Event::JobFinished { .. })
     });
     server.act(&session, "async_exec", r#","command":"hold""#);
-    server.record(id, |event| matches!(event, rejoin_core::Event::ResultEmitted { result, .. } if result.contains("held")));
+    server.record(id, |event| matches!(event, rejoin_engine::Event::ResultEmitted { result, .. } if result.contains("held")));
 
     let consumer = member(&server.act(&session, "join_session", ""), "consumerId");
     let results = server.pull_until(&session, &consumer, ALLOW_INTERRUPT);
@@ -113,7 +113,7 @@ fn a_long_history_comes_in_parts_of_bounded_size_without_a_gap() {
     let status = r#"{"jobId":1,"statusCode":0,"type":"status"}"#;
     let id = session.parse().unwrap();
     server.record(id, |event| {
-        matches!(event, rejoin_core::Event::JobFinished { .. })
+        matches!(event, rejoin_engine::Event::JobFinished { .. })
     });
     let mut numbers = vec![];
     for _ in 0..20 {

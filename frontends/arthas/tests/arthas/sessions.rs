@@ -1,7 +1,7 @@
 //! `init_session join_session close_session session_info`, and who uses a session.
 
 use crate::support::{ALLOW_INPUT, Server, member};
-use rejoin_core::SessionId;
+use rejoin_engine::SessionId;
 use serde_json::Value;
 
 #[test]

@@ -4,14 +4,13 @@
 use futures::future::BoxFuture;
 use rejoin_accounts::Accounts;
 use rejoin_arthas::{Settings, mount};
-use rejoin_core::{Event, Record, Sequence, SessionId};
 use rejoin_engine::testing::{Clock, in_memory};
 use rejoin_engine::{
-    Config, Engine, Exit, Runner, RunnerJob, Runtime, Services, SmolRuntime, encode_result,
+    Config, Engine, Event, Exit, ReadLimit, Record, Runner, RunnerJob, Runtime, Sequence, Services,
+    SessionId, SmolRuntime, encode_result,
 };
 use rejoin_http::test_client::{Client, Received};
 use rejoin_http::test_server::TestServer;
-use rejoin_log::ReadLimit;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the commands that talk to a server take, and how that is explained.
+//! Arguments of the subcommands that talk to a server.
 
 use crate::offline::Bound;
 use crate::settings::Wait;
@@ -6,41 +6,41 @@ use clap::ValueEnum;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-/// Where the server is, and who asks.
+/// The server's address and the credentials for it.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct ServerArgs {
-    /// The server [default: http://127.0.0.1:8563]
+    /// Address of the server [default: http://127.0.0.1:8563]
     #[arg(long, value_name = "URL", env = "REJOIN_SERVER", help_heading = SERVER)]
     pub(crate) server: Option<String>,
 
-    /// The account to log in with; its password is taken from REJOIN_PASSWORD or a file
+    /// Account to log in with; the password comes from REJOIN_PASSWORD or --password-file
     #[arg(long, short, value_name = "NAME", env = "REJOIN_LOGIN", help_heading = SERVER)]
     pub(crate) login: Option<String>,
 
-    /// File whose first line is the password; nobody else may be able to read it
+    /// File whose first line is the password; must be readable by its owner only
     #[arg(long, value_name = "FILE", env = "REJOIN_PASSWORD_FILE", help_heading = SERVER)]
     pub(crate) password_file: Option<PathBuf>,
 
-    /// PEM file with the certificates to trust, instead of the system's
+    /// PEM file with certificates to trust instead of the system's
     #[arg(long, value_name = "FILE", env = "REJOIN_CACERT", help_heading = SERVER)]
     pub(crate) cacert: Option<PathBuf>,
 
-    /// Send a password also over plain HTTP to another machine, where everybody on the way reads it
+    /// Allow sending the password over unencrypted HTTP to another machine
     #[arg(long, help_heading = SERVER)]
     pub(crate) insecure: bool,
 
     /// TOML file with `server`, `login`, `password-file` and `cacert` [default:
-    /// ~/.config/rejoin/client.toml, where there is one]
+    /// ~/.config/rejoin/client.toml, if it exists]
     #[arg(long, value_name = "FILE", env = "REJOIN_CLIENT_CONFIG", help_heading = SERVER)]
     pub(crate) client_config: Option<PathBuf>,
 }
 
 const SERVER: &str = "Server";
 
-/// A session, and the server that has it.
+/// A session on a server.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SessionAt {
-    /// The session: its number, its identity, or how that begins
+    /// The session: its number, or its ID or a prefix of it
     #[arg(value_name = "SESSION")]
     pub(crate) session: String,
 
@@ -50,67 +50,68 @@ pub(crate) struct SessionAt {
 
 /// Run a command on a server as if it ran here.
 ///
-/// Output is written as it comes, standard error to standard error, byte for byte; the exit status
-/// is the command's. It outlives the connection: when the server is gone, this comes back to it and
-/// goes on where it was, nothing twice and nothing left out.
+/// Prints the command's standard output and standard error as they arrive, byte for byte, and exits
+/// with the command's exit status. The command outlives the connection: if the connection breaks or
+/// the server restarts, `rejoin run` reconnects and continues where it was, without losing or
+/// repeating output.
 ///
-/// Several words are one command with its arguments, each as it is. One alone is a line for the
-/// server's shell: `rejoin run 'ls | wc -l'`.
+/// Several words are a command and its arguments, passed on unchanged. A single word is a line for
+/// the server's shell: `rejoin run 'ls | wc -l'`.
 ///
-/// What comes in on standard input is passed on, unless that is a terminal. It is kept in the
-/// server's log like all else: do not send secrets.
+/// Standard input is passed on, unless it is a terminal. The server keeps it in its log: do not send
+/// secrets.
 ///
-/// Ctrl-C, and SIGTERM, interrupt the job; a second one leaves at once, and the job to the server.
+/// Ctrl-C or SIGTERM interrupts the job; a second one detaches and leaves the job running.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = RUN_EXAMPLES)]
 pub(crate) struct RunArgs {
-    /// The command and its arguments, or one line for the shell
+    /// Command and arguments, or one line for the shell
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
     pub(crate) command: Vec<String>,
 
-    /// Run it in this session: its number, its identity, or how that begins [default: a new one,
-    /// closed at the end]
+    /// Session to run it in: its number, or its ID or a prefix of it [default: a new session, closed
+    /// when the command ends]
     #[arg(long, short, value_name = "SESSION")]
     pub(crate) session: Option<String>,
 
-    /// Leave the new session open at the end
+    /// Keep the new session open when the command ends
     #[arg(long, short, conflicts_with = "session")]
     pub(crate) keep: bool,
 
-    /// Print the session, and leave the job to the server at once
+    /// Start the job, print the session's ID and exit
     #[arg(long, short)]
     pub(crate) detach: bool,
 
-    /// Pass standard input on also from a terminal
+    /// Pass on standard input even if it is a terminal
     #[arg(long, short = 'i', conflicts_with_all = ["no_input", "detach"])]
     pub(crate) input: bool,
 
-    /// Pass no standard input on
+    /// Pass on no standard input
     #[arg(long, short = 'n')]
     pub(crate) no_input: bool,
 
-    /// End the job when it has run so long [default: as the server is set]
+    /// Interrupt the job after this time [default: the server's --job-timeout]
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<Wait>,
 
-    /// The user that the new session is for, on a server without accounts
+    /// User of the new session; only on a server without accounts
     #[arg(long, value_name = "NAME", conflicts_with = "session")]
     pub(crate) user: Option<String>,
 
-    /// The service of the new session [default: the server's first]
+    /// Service of the new session [default: the server's first]
     #[arg(long, value_name = "NAME", conflicts_with = "session")]
     pub(crate) service: Option<String>,
 
-    /// How long to try to come back to a server that is gone
+    /// How long to try to reconnect when the server doesn't answer
     #[arg(long, value_name = "TIME", default_value = "5m")]
     pub(crate) reconnect_for: Wait,
 
-    /// Write the job's events to standard output, a JSON object a line, in the place of what it
-    /// writes; with --detach, one object with `session`, `number` and `job`
+    /// Print the job's events instead of its output, one JSON object per line; with --detach, print
+    /// one object with `session`, `number` and `job`
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Say on standard error which session and job it is
+    /// Print the session and job to standard error
     #[arg(long, short)]
     pub(crate) verbose: bool,
 
@@ -120,12 +121,12 @@ pub(crate) struct RunArgs {
 
 const RUN_EXAMPLES: &str = "\
 Exit status:
-  that of the command, and beside it:
-  125  rejoin could not run it, or could not come back to learn how it ended
-  128 + N  the command was ended by signal N; 137 also when the server died while it ran
-  130  a second Ctrl-C: the job may still run
-  141  nobody reads the output any more; the job was interrupted
-    2  the command line is wrong
+  that of the command, or
+    2  wrong command line
+  125  the command could not be run, or its exit status could not be read from the server
+  130  detached by a second Ctrl-C: the job may still be running
+  141  the reader of the output is gone; the job was interrupted
+  128 + N  the command was killed by signal N; 137 also if the server died while it ran
 
 Examples:
   rejoin run make -j4 test
@@ -134,33 +135,33 @@ Examples:
   rejoin run --session 3 pwd
 ";
 
-/// Show a session: what has been, and then what comes.
+/// Show a session from its first line, then follow it live.
 ///
-/// Statements stand behind a prompt, what jobs write is shown byte for byte, and how each ended.
-/// Ctrl-C leaves; the session and its jobs go on. When the session is closed, this ends.
+/// Shows each command after a prompt, its output byte for byte, and how it ended. Ctrl-C detaches;
+/// the session and its jobs continue. Exits when the session is closed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = ATTACH_EXAMPLES)]
 pub(crate) struct AttachArgs {
     #[command(flatten)]
     pub(crate) at: SessionAt,
 
-    /// Begin at this sequence (17), instant (2026-01-31T12:00:00Z), or so long ago (90s)
-    #[arg(long, value_name = "PLACE", conflicts_with = "no_history")]
+    /// Start at a sequence (17), a point in time (2026-01-31T12:00:00Z), or some time ago (90s)
+    #[arg(long, value_name = "WHERE", conflicts_with = "no_history")]
     pub(crate) since: Option<Bound>,
 
-    /// Show only what comes from now on
+    /// Show only new events
     #[arg(long)]
     pub(crate) no_history: bool,
 
-    /// Show also who joined and left, what was refused, and who interrupted what
+    /// Also show who joined and left, rejected commands, input and interrupts
     #[arg(long)]
     pub(crate) events: bool,
 
-    /// Write the events, a JSON object a line
+    /// Print the events, one JSON object per line
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// How long to try to come back to a server that is gone
+    /// How long to try to reconnect when the server doesn't answer
     #[arg(long, value_name = "TIME", default_value = "5m")]
     pub(crate) reconnect_for: Wait,
 }
@@ -168,7 +169,7 @@ pub(crate) struct AttachArgs {
 const ATTACH_EXAMPLES: &str = "\
 Exit status:
     0  the session has ended, and all of it was shown
-    2  no such server or session, or the server did not come back
+    2  no such server or session, or could not reconnect
   130  Ctrl-C
 
 Examples:
@@ -177,27 +178,27 @@ Examples:
   rejoin attach 3 --json | jq 'select(.type == \"job-finished\")'
 ";
 
-/// List sessions, the newest first.
+/// List sessions, newest first.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = STATUS)]
 pub(crate) struct SessionsArgs {
-    /// Only those of this user
+    /// Only sessions of this user
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
 
-    /// Only those of this service
+    /// Only sessions of this service
     #[arg(long, value_name = "NAME")]
     pub(crate) service: Option<String>,
 
-    /// Only those that are in this state
+    /// Only sessions in this state
     #[arg(long, value_name = "STATE", default_value = "all")]
     pub(crate) state: SessionState,
 
-    /// So many at most
+    /// Show at most this many
     #[arg(long, value_name = "COUNT", default_value = "50")]
     pub(crate) limit: NonZeroUsize,
 
-    /// Write one JSON object: `sessions`, each as the server's API has it, and `more`
+    /// Print one JSON object: `sessions`, each as in the server's API, and `more`
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -205,16 +206,16 @@ pub(crate) struct SessionsArgs {
     pub(crate) server: ServerArgs,
 }
 
-/// What a session is doing.
+/// The state of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SessionState {
-    /// A job runs
+    /// A job is running
     Running,
-    /// Open, and no job runs
+    /// Open, and no job is running
     Idle,
     /// Closed
     Ended,
-    /// Any
+    /// Any state
     All,
 }
 
@@ -225,7 +226,7 @@ pub(crate) struct ShowArgs {
     #[command(flatten)]
     pub(crate) at: SessionAt,
 
-    /// Write one JSON object, as the server's API has it
+    /// Print one JSON object, as in the server's API
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -237,45 +238,46 @@ pub(crate) struct InterruptArgs {
     #[command(flatten)]
     pub(crate) at: SessionAt,
 
-    /// The job's number [default: the one in the foreground]
+    /// Number of the job [default: the foreground job]
     #[arg(value_name = "JOB")]
     pub(crate) job: Option<u64>,
 
-    /// Write one JSON object: `job` and `sequence`
+    /// Print one JSON object: `job` and `sequence`
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Close a session: its jobs are ended, and what happened in it stays readable.
+/// Close a session: end its jobs; its history stays readable.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = STATUS)]
 pub(crate) struct CloseArgs {
     #[command(flatten)]
     pub(crate) at: SessionAt,
 
-    /// Write one JSON object: `session`
+    /// Print one JSON object: `session`
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Write to a job that takes input: a line, or all of standard input.
+/// Send input to a job: one line, or all of standard input.
 ///
-/// It is kept in the server's log like all else: do not send secrets.
+/// The job must have been started with `rejoin run -i` or with standard input. The server keeps the
+/// input in its log: do not send secrets.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = STATUS)]
 pub(crate) struct SendArgs {
     #[command(flatten)]
     pub(crate) at: SessionAt,
 
-    /// The job's number
+    /// Number of the job
     #[arg(value_name = "JOB")]
     pub(crate) job: u64,
 
-    /// The line [default: standard input, to its end]
+    /// Line to send [default: standard input, until its end]
     #[arg(value_name = "LINE")]
     pub(crate) line: Option<String>,
 
-    /// Nothing more will come: the job reads the end of its input
+    /// Then close the job's input, so that the job reads its end
     #[arg(long)]
     pub(crate) end: bool,
 }
@@ -283,5 +285,5 @@ pub(crate) struct SendArgs {
 const STATUS: &str = "\
 Exit status:
   0  done
-  2  not done, and why is said: no such server, session or job, not allowed, a wrong command line
+  2  failed: no such server, session or job, not allowed, or wrong command line
 ";

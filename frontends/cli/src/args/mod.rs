@@ -1,4 +1,4 @@
-//! What the command line takes, and how it is explained.
+//! The command line: subcommands, arguments and their help.
 
 mod client;
 mod offline;
@@ -17,39 +17,41 @@ use std::io::Write;
 use std::path::PathBuf;
 pub(crate) use user::{PasswordArgs, UserArgs, UserCommand};
 
-/// Command sessions that outlive the connection.
+/// Run commands in sessions that outlive the connection.
 ///
-/// Rejoin runs commands in sessions. Every event of a session is a record in a durable log:
-/// whoever joins, late or again, reads the same output from the first line.
+/// Rejoin is a server that runs commands and keeps everything they print. Close the laptop, lose
+/// the VPN, restart the server: open the session again in a browser, on the command line or over
+/// HTTP, and you get all output from the first line, then what comes live.
 #[derive(Debug, Parser)]
-#[command(name = "rejoin", version, max_term_width = 100, after_help = BEGIN)]
+#[command(name = "rejoin", version, max_term_width = 100, after_help = GETTING_STARTED)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-const BEGIN: &str = "\
-Begin with:
-  rejoin serve                  a server, here; in a browser, http://127.0.0.1:8563 is its console
-  rejoin run 'echo hello'       in another terminal: a command on that server
-  rejoin help run               all about a command
+const GETTING_STARTED: &str = "\
+Getting started:
+  rejoin serve                  start a server here; its web console is http://127.0.0.1:8563
+  rejoin run 'echo hello'       in another terminal: run a command on that server
+  rejoin help run               show all options of a subcommand
 ";
 
 #[derive(Debug, Subcommand)]
-// Each is explained by its arguments: a line here would take their place.
+// The help of most subcommands is on their argument types; a comment here would replace it.
 pub(crate) enum Command {
     /// Start the server.
     ///
-    /// It runs each session's statements in a shell, and serves the web console at /, its own API at
-    /// /sessions, and the HTTP API of Arthas at /api. The sessions are also listed and closed as
-    /// MaxScale does, at /v1/sessions, and listed as Doris does, at /rest/v1/session. Its first line
-    /// of output says where it listens and where its log is.
+    /// The server runs the commands of each session in a shell. It serves the web console at /, its
+    /// own API at /sessions, and the HTTP API of Arthas at /api. Sessions can also be listed and
+    /// closed through the API of MaxScale at /v1/sessions, and listed through the API of Doris at
+    /// /rest/v1/session. The first line of output shows the server's address and the log's
+    /// directory.
     ///
-    /// SIGTERM and SIGINT end it cleanly: open requests are answered, running jobs are ended, the
-    /// log is closed; the sessions are there again after the next start.
+    /// SIGTERM and SIGINT shut the server down cleanly: it answers open requests, ends running jobs
+    /// and closes the log. After the next start the sessions are open again.
     ///
-    /// Each setting is taken from its flag, else from its environment variable, else from the file,
-    /// else it has the default that is named.
+    /// A flag overrides an environment variable, which overrides the settings file, which overrides
+    /// the default.
     #[command(after_long_help = EXAMPLES)]
     Serve(Box<ServeArgs>),
     Run(RunArgs),
@@ -69,15 +71,15 @@ pub(crate) enum Command {
     Man(ManArgs),
 }
 
-/// What `rejoin serve` takes.
+/// Arguments of `rejoin serve`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServeArgs {
-    /// TOML file with settings; its keys are the names of the flags
+    /// TOML file with settings; the keys are the names of the flags
     #[arg(long, value_name = "FILE", env = "REJOIN_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Serve the log in DIR, or else in the directory of `--data`, and change nothing: no file, no
-    /// process. Whoever joins reads everything; all that would change something is refused
+    /// Serve the log in DIR [default: the directory of --data] for reading only: write no file, run
+    /// no command, and refuse every request that would change something
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     pub(crate) read_only: Option<Option<PathBuf>>,
 
@@ -87,33 +89,33 @@ pub(crate) struct ServeArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  Start on the usual port, with the log in ./rejoin-data:
+  Start on the default port, with the log in ./rejoin-data:
     rejoin serve
-  Run something on it:
+  Run a command on it:
     rejoin run 'echo hello'
-  Create a session, run something in it, read what it says, as clients of Arthas do:
+  Create a session, run a command in it and read its output, as clients of Arthas do:
     curl -s localhost:8563/api -d '{\"action\":\"init_session\"}'
     curl -s localhost:8563/api -d '{\"action\":\"async_exec\",\"sessionId\":\"…\",\"command\":\"ls\"}'
     curl -s localhost:8563/api -d '{\"action\":\"pull_results\",\"sessionId\":\"…\",\"consumerId\":\"…\"}'
-  Serve MaxScale's clients on the port that they know:
+  Serve MaxScale's clients on the port they expect:
     rejoin serve --maxscale-listen 127.0.0.1:8989
     maxctrl list sessions
-  Look at a copy of another server's directory, and change nothing in it:
+  Look at a copy of another server's directory without changing it:
     rejoin serve --read-only copy-of-rejoin-data --listen 127.0.0.1:0
-  Start on any free port, and keep consumers for an hour:
+  Start on any free port, and keep idle consumers for an hour:
     rejoin serve --listen 127.0.0.1:0 --consumer-timeout 1h
 ";
 
-/// Check a log, and say what is damaged.
+/// Check a log and report what is damaged.
 ///
-/// Reads every byte of a log that no server has open, and changes nothing: every checksum, every
-/// sequence, every transition. Goes on behind damage, and says of each damaged place which file
-/// and bytes it is, which sessions and sequences are missing because of it, and what is still
-/// readable. The torn end that a crash leaves was never acknowledged: it is told, and is no
-/// damage.
+/// Reads every byte of a log that no server has open, and changes nothing. Checks every checksum,
+/// sequence number and state transition. Continues after damage, and reports for each damaged place
+/// the file and bytes, the sessions and sequences that are missing because of it, and what is still
+/// readable. An incomplete last write after a crash is reported, but does not count as damage: it
+/// was never acknowledged.
 ///
-/// With --salvage, writes what is sound to a new log as well, from which a server can be started.
-/// Where records are missing, the new log says so, and so whoever reads it is told.
+/// With --salvage, also writes everything intact to a new log, from which a server can start. The
+/// new log records which sequences are missing, so that viewers see the gap.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = VERIFY_STATUS)]
 pub(crate) struct VerifyArgs {
@@ -121,26 +123,26 @@ pub(crate) struct VerifyArgs {
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
 
-    /// Report as one JSON object
+    /// Print the report as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Write what is sound to a new log: the directory of a server, which must be empty or not
-    /// exist
+    /// Also write everything intact to a new log in the server directory OUT, which must be empty or
+    /// not exist
     #[arg(long, value_name = "OUT")]
     pub(crate) salvage: Option<PathBuf>,
 }
 
 const VERIFY_STATUS: &str = "\
 Exit status:
-  0  the log is sound
-  1  the log is damaged, or holds what no server writes
-  2  nothing can be said: no such log, in use, unreadable, or written by a newer version
+  0  the log is intact
+  1  the log is damaged, or contains invalid records
+  2  could not check: no such log, in use, unreadable, or written by a newer version
 
 With --salvage:
   0  nothing was lost
-  1  something was lost, and the new log declares it
-  2  there is no new log
+  1  records were lost; the new log records the gaps
+  2  no new log was written
 
 Examples:
   rejoin verify rejoin-data
@@ -148,7 +150,7 @@ Examples:
   rejoin verify rejoin-data --salvage salvaged && rejoin serve --data salvaged
 ";
 
-/// Write what a shell needs to complete this program's command lines.
+/// Print a completion script for a shell.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = COMPLETIONS_EXAMPLES)]
 pub(crate) struct CompletionsArgs {
@@ -164,15 +166,15 @@ Examples:
   rejoin completions fish > ~/.config/fish/completions/rejoin.fish
 ";
 
-/// Write the manual page of this program, or of one of its commands.
+/// Print the manual page of this program or of one of its subcommands.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = MAN_EXAMPLES)]
 pub(crate) struct ManArgs {
-    /// The command, and that below it where there is one [default: the program itself]
+    /// The subcommand, for example `run` or `user add` [default: the program itself]
     #[arg(value_name = "COMMAND", conflicts_with = "directory")]
     pub(crate) command: Vec<String>,
 
-    /// Write all pages into this directory, which is created where there is none
+    /// Write all pages into this directory; created if it doesn't exist
     #[arg(long, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
 }
@@ -184,18 +186,155 @@ Examples:
   rejoin man --directory ~/.local/share/man/man1
 ";
 
-/// Says on standard error what went wrong, and why.
+/// Prints an error and its causes to standard error.
 pub(crate) fn print_error(error: &dyn Error) {
-    let mut words = format!("rejoin: {error}");
+    let mut message = format!("rejoin: {error}");
     let mut cause = error.source();
-    while let Some(because) = cause {
-        let because_words = because.to_string();
-        // Many errors say their cause themselves.
-        if !words.ends_with(&because_words) {
-            words = format!("{words}: {because_words}");
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Many errors include their cause.
+        if !message.ends_with(&text) {
+            message = format!("{message}: {text}");
         }
-        cause = because.source();
+        cause = error.source();
     }
-    // Those of TOML end with a line's end. There is nobody left to tell when this fails.
-    let _ = writeln!(std::io::stderr(), "{}", words.trim_end());
+    // Errors of TOML end with a line feed. If standard error is closed, nothing can be reported.
+    let _ = writeln!(std::io::stderr(), "{}", message.trim_end());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use std::fmt::Write as _;
+
+    /// Scripts, unit files and container images depend on these names. A renamed field must keep
+    /// its flag and its variable.
+    #[test]
+    fn flags_and_environment_variables_keep_their_names() {
+        let mut names = String::new();
+        list(&Args::command(), "", &mut names);
+        assert_eq!(names.trim(), FLAGS.trim());
+    }
+
+    /// One line per subcommand with its arguments, and one line per flag that has a variable.
+    fn list(command: &clap::Command, path: &str, names: &mut String) {
+        let mut line = path.to_owned();
+        let mut variables = String::new();
+        for argument in command.get_arguments() {
+            let flag = match (argument.get_short(), argument.get_long()) {
+                (Some(short), Some(long)) => format!(" -{short}/--{long}"),
+                (None, Some(long)) => format!(" --{long}"),
+                (Some(short), None) => format!(" -{short}"),
+                (None, None) => format!(" <{}>", argument.get_id()),
+            };
+            match argument.get_env() {
+                Some(variable) => writeln!(variables, " {flag} {}", variable.display()).unwrap(),
+                None => line += &flag,
+            }
+        }
+        writeln!(names, "{}", line.trim_start()).unwrap();
+        names.push_str(&variables);
+        for command in command.get_subcommands() {
+            list(command, &format!("{path} {}", command.get_name()), names);
+        }
+    }
+
+    const FLAGS: &str = "
+serve --read-only
+  --config REJOIN_CONFIG
+  --listen REJOIN_LISTEN
+  --maxscale-listen REJOIN_MAXSCALE_LISTEN
+  --doris-listen REJOIN_DORIS_LISTEN
+  --admin-listen REJOIN_ADMIN_LISTEN
+  --doris-columns REJOIN_DORIS_COLUMNS
+  --tls-cert REJOIN_TLS_CERT
+  --tls-key REJOIN_TLS_KEY
+  --data REJOIN_DATA
+  --accounts REJOIN_ACCOUNTS
+  --allow-host REJOIN_ALLOW_HOST
+  --durability REJOIN_DURABILITY
+  --session-timeout REJOIN_SESSION_TIMEOUT
+  --consumer-timeout REJOIN_CONSUMER_TIMEOUT
+  --job-timeout REJOIN_JOB_TIMEOUT
+  --exec-timeout REJOIN_EXEC_TIMEOUT
+  --pull-wait REJOIN_PULL_WAIT
+  --turn-wait REJOIN_TURN_WAIT
+  --interrupt-grace REJOIN_INTERRUPT_GRACE
+  --shutdown-grace REJOIN_SHUTDOWN_GRACE
+  --idle-timeout REJOIN_IDLE_TIMEOUT
+  --body-timeout REJOIN_BODY_TIMEOUT
+  --write-timeout REJOIN_WRITE_TIMEOUT
+  --max-sessions REJOIN_MAX_SESSIONS
+  --max-consumers REJOIN_MAX_CONSUMERS
+  --max-jobs REJOIN_MAX_JOBS
+  --max-output REJOIN_MAX_OUTPUT
+  --max-queue REJOIN_MAX_QUEUE
+  --max-connections REJOIN_MAX_CONNECTIONS
+  --max-body REJOIN_MAX_BODY
+  --max-header REJOIN_MAX_HEADER
+  --recent-bytes REJOIN_RECENT_BYTES
+  --retain-age REJOIN_RETAIN_AGE
+  --retain-bytes REJOIN_RETAIN_BYTES
+  --log-level REJOIN_LOG_LEVEL
+  --log-format REJOIN_LOG_FORMAT
+  --log-requests REJOIN_LOG_REQUESTS
+run <command> -s/--session -k/--keep -d/--detach -i/--input -n/--no-input --timeout --user --service --reconnect-for --json -v/--verbose --insecure
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+attach <session> --insecure --since --no-history --events --json --reconnect-for
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+sessions --user --service --state --limit --json --insecure
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+show <session> --insecure --json
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+interrupt <session> --insecure <job> --json
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+close <session> --insecure --json
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+send <session> --insecure <job> <line> --end
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+verify <directory> --json --salvage
+replay <directory> <session> --from --until --all --events --speed --idle-limit
+export <directory> <session> --from --until --all --events --format -o/--output --columns --rows --idle-limit
+log <directory> <session> --json --from --limit
+health --ready
+  --at REJOIN_ADMIN_LISTEN
+user
+  --accounts REJOIN_ACCOUNTS
+  --data REJOIN_DATA
+user add <name> --role --password-stdin
+user list
+user remove <name>
+user passwd <name> --password-stdin
+completions <shell>
+man <command> --directory
+";
 }

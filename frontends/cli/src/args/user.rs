@@ -1,21 +1,21 @@
-//! What `rejoin user` takes, and how that is explained.
+//! Arguments of `rejoin user`.
 
 use clap::Subcommand;
 use rejoin_accounts::Role;
 use std::path::PathBuf;
 
-/// Say who may use the server: add, list and remove accounts, and change their passwords.
+/// Manage accounts: add, list and remove them, and change passwords.
 ///
-/// A running server takes the change within a second: whoever was let in by an older password, or
-/// by an account that is gone, no longer is. With the first account a server asks everybody who they
-/// are. Passwords are kept as argon2id hashes, in a file that only its owner can read.
+/// A running server applies the change within a second; old passwords and removed accounts stop
+/// working then. As soon as there is one account, everyone has to log in. Passwords are stored as
+/// argon2id hashes, in a file that only its owner can read.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct UserArgs {
     #[command(subcommand)]
     pub(crate) change: UserCommand,
 
-    /// File with the accounts [default: accounts.toml in the directory of --data]
+    /// File with the accounts [default: accounts.toml in the --data directory]
     #[arg(long, value_name = "FILE", env = "REJOIN_ACCOUNTS", global = true)]
     pub(crate) accounts: Option<PathBuf>,
 
@@ -28,27 +28,28 @@ pub(crate) struct UserArgs {
 pub(crate) enum UserCommand {
     /// Add an account
     Add {
-        /// Its name: up to 64 letters, digits and . _ -
+        /// Name of the account: up to 64 letters, digits and . _ -
         name: String,
 
-        /// What it may: a viewer lists, joins and pulls; an operator also runs, interrupts, and
-        /// closes its own sessions; an admin also sees and closes all
+        /// What the account can do: a viewer lists, joins and reads sessions; an operator also runs
+        /// and interrupts commands, and closes its own sessions; an admin also sees and closes all
+        /// sessions
         #[arg(long, value_name = "viewer|operator|admin")]
         role: Role,
 
         #[command(flatten)]
         password: PasswordArgs,
     },
-    /// List the accounts with their roles
+    /// List the accounts and their roles
     List,
     /// Remove an account
     Remove {
-        /// Its name
+        /// Name of the account
         name: String,
     },
     /// Change an account's password
     Passwd {
-        /// Its name
+        /// Name of the account
         name: String,
 
         #[command(flatten)]
@@ -56,21 +57,20 @@ pub(crate) enum UserCommand {
     },
 }
 
-/// Where a password comes from. Never from the command line, which everybody on the machine can
-/// read.
+/// Where the password comes from. Not an argument: every user of the machine can read those.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct PasswordArgs {
-    /// Read the password from standard input, its first line, instead of asking for it
+    /// Read the password from the first line of standard input instead of asking for it
     #[arg(long)]
     pub(crate) password_stdin: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  The first account, of whoever administers the server:
+  Add the first account, for the administrator:
     rejoin user add ada --role admin
-  An account for a program, whose password is in a file:
+  Add an account for a program, with its password in a file:
     rejoin user add reporter --role viewer --password-stdin <password
-  Who has one:
+  List the accounts:
     rejoin user list
 ";

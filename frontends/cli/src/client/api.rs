@@ -1,11 +1,10 @@
-//! Requests to Rejoin's own API, and what can go wrong with them.
+//! Requests to Rejoin's own API, and their errors.
 //!
-//! What enters: a method, a path and a body. What leaves: JSON, or a stream of bytes. Never: a
-//! request is made twice here, or its credentials follow a redirect.
+//! Invariant: a request is sent once, and credentials never follow a redirect.
 
 use super::ClientError;
 use super::limits::{ANSWER_BYTES, CONNECT, SILENCE, UNUSED};
-use super::server_config::Target;
+use super::server_config::ServerConfig;
 use crate::args::ServerArgs;
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,14 +15,14 @@ use ureq::http::{Request, StatusCode};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, BodyReader};
 
-/// A server that can be asked. Copies share their connections.
+/// A client for one server. Clones share their connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
     agent: Agent,
-    target: Arc<Target>,
+    server: Arc<ServerConfig>,
 }
 
-/// What a refusal says, as far as it is used here.
+/// The fields of an error response that are used here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Problem {
@@ -33,8 +32,8 @@ struct Problem {
 }
 
 impl Api {
-    pub(crate) fn find(args: &ServerArgs) -> Result<Self, ClientError> {
-        let target = Target::find(args)?;
+    pub(crate) fn new(args: &ServerArgs) -> Result<Self, ClientError> {
+        let server = ServerConfig::load(args)?;
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -45,26 +44,26 @@ impl Api {
             .timeout_per_read(Some(SILENCE))
             .timeout_per_write(Some(SILENCE))
             .user_agent(concat!("rejoin/", env!("CARGO_PKG_VERSION")));
-        if target.is_local {
-            // A proxy is for the way to other machines.
+        if server.is_local {
+            // A proxy cannot reach this machine's loopback address.
             config = config.proxy(None);
         }
-        if target.is_https {
-            config = config.tls_config(tls(&target)?);
+        if server.is_https {
+            config = config.tls_config(tls(&server)?);
         }
         Ok(Self {
             agent: config.build().into(),
-            target: Arc::new(target),
+            server: Arc::new(server),
         })
     }
 
     pub(crate) fn get(&self, path: &str) -> Result<Value, ClientError> {
-        let request = self.made(self.request("GET", path).body(()))?;
+        let request = self.built(self.request("GET", path).body(()))?;
         self.answer(self.agent.run(request))
     }
 
     pub(crate) fn delete(&self, path: &str) -> Result<Value, ClientError> {
-        let request = self.made(self.request("DELETE", path).body(()))?;
+        let request = self.built(self.request("DELETE", path).body(()))?;
         self.answer(self.agent.run(request))
     }
 
@@ -79,12 +78,11 @@ impl Api {
         body: &[u8],
     ) -> Result<Value, ClientError> {
         let request = self.request("POST", path).header("content-type", kind);
-        let request = self.made(request.body(body))?;
+        let request = self.built(request.body(body))?;
         self.answer(self.agent.run(request))
     }
 
-    /// The events of a session after a sequence, as the server sends them. None: there will be no
-    /// more.
+    /// The event stream of a session after a sequence. None: the session has no more events.
     pub(crate) fn stream(
         &self,
         session: &str,
@@ -95,7 +93,7 @@ impl Api {
             .request("GET", &path)
             .header("accept", "text/event-stream")
             .header("last-event-id", after.to_string());
-        let request = self.made(request.body(()))?;
+        let request = self.built(request.body(()))?;
         let answer = self.agent.run(request).map_err(|it| self.failed(it))?;
         match answer.status().as_u16() {
             204 => Ok(None),
@@ -106,22 +104,23 @@ impl Api {
                     .limit(u64::MAX)
                     .reader(),
             )),
-            _ => Err(self
-                .answer(Ok(answer))
-                .map_or_else(|refused| refused, |_| self.stranger("an answer of no use"))),
+            _ => Err(self.answer(Ok(answer)).map_or_else(
+                |refused| refused,
+                |_| self.not_rejoin("an unusable response"),
+            )),
         }
     }
 
     fn request(&self, method: &str, path: &str) -> Builder {
-        let url = format!("{}{path}", self.target.url);
+        let url = format!("{}{path}", self.server.url);
         let request = Request::builder().method(method).uri(url);
-        match &self.target.authorization {
+        match &self.server.authorization {
             Some(authorization) => request.header("authorization", authorization),
             None => request,
         }
     }
 
-    fn made<B>(
+    fn built<B>(
         &self,
         request: Result<Request<B>, ureq::http::Error>,
     ) -> Result<Request<B>, ClientError> {
@@ -140,25 +139,25 @@ impl Api {
             return match body.is_empty() {
                 true => Ok(Value::Null),
                 false => serde_json::from_slice(&body)
-                    .map_err(|_| self.stranger("an answer that is no JSON")),
+                    .map_err(|_| self.not_rejoin("a response that is not JSON")),
             };
         }
         if status == StatusCode::UNAUTHORIZED {
-            return Err(match self.target.authorization {
-                Some(_) => ClientError::NotLetIn,
-                None => ClientError::Nobody,
+            return Err(match self.server.authorization {
+                Some(_) => ClientError::WrongLogin,
+                None => ClientError::LoginRequired,
             });
         }
         let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
         if problem.code.is_empty() {
             return Err(match status.as_u16() {
-                // Said by something on the way, while the server is away.
-                502..=504 => ClientError::Unreachable(self.target.url.clone(), status.to_string()),
-                // What an encrypted address says; no request of ours is as bad.
-                400 if !self.target.is_https => {
-                    ClientError::Scheme(self.target.url.clone(), "https")
+                // From a proxy, while the server is down.
+                502..=504 => ClientError::Unreachable(self.server.url.clone(), status.to_string()),
+                // A server with TLS answers so to unencrypted requests; ours are well formed.
+                400 if !self.server.is_https => {
+                    ClientError::Scheme(self.server.url.clone(), "https")
                 }
-                _ => self.stranger(&status.to_string()),
+                _ => self.not_rejoin(&status.to_string()),
             });
         }
         Err(ClientError::Refused {
@@ -169,18 +168,18 @@ impl Api {
         })
     }
 
-    fn stranger(&self, what: &str) -> ClientError {
-        ClientError::Stranger(self.target.url.clone(), what.to_owned())
+    fn not_rejoin(&self, what: &str) -> ClientError {
+        ClientError::NotRejoin(self.server.url.clone(), what.to_owned())
     }
 
     fn failed(&self, error: ureq::Error) -> ClientError {
-        let url = self.target.url.clone();
+        let url = self.server.url.clone();
         match error {
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                ClientError::NobodyThere(url)
+                ClientError::NoServer(url)
             }
             ureq::Error::HostNotFound => ClientError::NoSuchHost(url),
-            ureq::Error::Io(error) => match encryption(&error) {
+            ureq::Error::Io(error) => match tls_error(&error) {
                 Some(rustls::Error::InvalidCertificate(_)) => {
                     ClientError::Untrusted(url, error.to_string())
                 }
@@ -192,14 +191,14 @@ impl Api {
     }
 }
 
-/// What was wrong with the encryption of a connection, if that is what broke it.
-fn encryption(error: &io::Error) -> Option<&rustls::Error> {
+/// The TLS error that broke a connection, if any.
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Trusts what the file says, or else what the system trusts.
-fn tls(target: &Target) -> Result<TlsConfig, ClientError> {
-    let trusted: Vec<Certificate<'static>> = match &target.cacert {
+/// Trusts the certificates in the file, or else the system's.
+fn tls(server: &ServerConfig) -> Result<TlsConfig, ClientError> {
+    let trusted: Vec<Certificate<'static>> = match &server.cacert {
         Some(file) => {
             let shown = file.display();
             let unusable = |why: String| ClientError::Settings(format!("{shown}: {why}"));
@@ -211,7 +210,7 @@ fn tls(target: &Target) -> Result<TlsConfig, ClientError> {
                 }
             }
             if found.is_empty() {
-                return Err(unusable("there is no certificate in it".to_owned()));
+                return Err(unusable("contains no certificate".to_owned()));
             }
             found
         }

@@ -1,8 +1,7 @@
-//! The events of Rejoin's own API as the records that they were made of, to be shown as those are.
+//! Decodes the JSON events of Rejoin's own API into records, so that `offline::View` can show them.
 //!
-//! Pure. What enters: the JSON of an event. What leaves: a record, as far as others are told of it:
-//! what is not told (a consumer's secret, when somebody was last there) is empty in it. Never: an
-//! event that a newer server may know is an error.
+//! What the API leaves out (a consumer's token, for example) is empty in the record. Unknown events
+//! of newer servers are skipped.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,16 +13,16 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
 
-/// An event, as it came.
+/// An event of any type: the fields that its type doesn't have are empty.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Told<'a> {
+pub(crate) struct SessionEvent<'a> {
     pub(crate) sequence: u64,
     at: u64,
     #[serde(rename = "type")]
     kind: String,
     pub(crate) job: Option<u64>,
-    /// As its runner encoded it.
+    /// The bytes that the runner encoded, unchanged.
     #[serde(borrow)]
     result: Option<&'a RawValue>,
     #[serde(default)]
@@ -32,7 +31,7 @@ pub(crate) struct Told<'a> {
     service: String,
     user: Option<String>,
     remote: Option<String>,
-    server: Option<ToldServer>,
+    server: Option<EventServer>,
     #[serde(default)]
     timeout_millis: u64,
     #[serde(default)]
@@ -66,12 +65,12 @@ pub(crate) struct Told<'a> {
 }
 
 #[derive(Debug, Deserialize)]
-struct ToldServer {
+struct EventServer {
     process: u32,
     version: String,
 }
 
-impl<'a> Told<'a> {
+impl<'a> SessionEvent<'a> {
     pub(crate) fn parse(event: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(event)
     }
@@ -80,7 +79,7 @@ impl<'a> Told<'a> {
         Timestamp::from_millis(self.at)
     }
 
-    /// The record, where it is one that shows something.
+    /// The record of this event; none if its type is unknown or not visible.
     pub(crate) fn record(self, session: SessionId) -> Option<Record> {
         let (sequence, at) = (Sequence(self.sequence), self.at());
         self.event().map(|event| Record {
@@ -152,7 +151,7 @@ impl<'a> Told<'a> {
             "records-lost" => Event::RecordsLost {
                 first: Sequence(self.first),
                 last: Sequence(self.last),
-                cause: loss(&self.cause)?,
+                cause: loss_cause(&self.cause)?,
             },
             "job-started" => Event::JobStarted {
                 job: job?,
@@ -166,7 +165,7 @@ impl<'a> Told<'a> {
             "input" => Event::InputWritten {
                 job: job?,
                 mode,
-                bytes: written(self.content, self.content_base64)?.into(),
+                bytes: input_bytes(self.content, self.content_base64)?.into(),
                 end: self.end,
             },
             "interrupt-requested" => Event::InterruptRequested {
@@ -189,7 +188,7 @@ impl<'a> Told<'a> {
                     "interrupted" => Outcome::Interrupted,
                     "timed-out" => Outcome::TimedOut,
                     "lost" => Outcome::Lost,
-                    // That it has ended must not be missed, whatever a newer server calls it.
+                    // An outcome that only a newer server knows must still end the job.
                     _ => Outcome::Failed,
                 },
                 status: self.status,
@@ -206,8 +205,8 @@ impl<'a> Told<'a> {
     }
 }
 
-/// How much was counted when records were removed is not told, and not shown.
-fn loss(cause: &str) -> Option<LossCause> {
+/// The API leaves out the counts of removed records, and they are not shown.
+fn loss_cause(cause: &str) -> Option<LossCause> {
     match cause {
         "damage" => Some(LossCause::Damage),
         "retention" => Some(LossCause::Retention {
@@ -218,7 +217,7 @@ fn loss(cause: &str) -> Option<LossCause> {
     }
 }
 
-fn written(content: Option<String>, content_base64: Option<String>) -> Option<Vec<u8>> {
+fn input_bytes(content: Option<String>, content_base64: Option<String>) -> Option<Vec<u8>> {
     match (content, content_base64) {
         (Some(text), _) => Some(text.into_bytes()),
         (None, Some(text)) => STANDARD.decode(text).ok(),
@@ -233,11 +232,11 @@ mod tests {
     use rejoin_core::testing::SESSION;
 
     fn record(event: &str) -> Option<Record> {
-        Told::parse(event).unwrap().record(SESSION)
+        SessionEvent::parse(event).unwrap().record(SESSION)
     }
 
     #[test]
-    fn what_happens_in_a_session_is_shown_as_a_replay_shows_it() {
+    fn events_of_a_server_are_shown_as_a_replay_shows_them() {
         let events = [
             r#"{"sequence":1,"at":5,"type":"session-created","number":3,"remote":null,"server":{"process":7,"version":"1"},"service":"shell","timeoutMillis":1,"user":"anna"}"#,
             r#"{"sequence":2,"at":6,"type":"job-submitted","input":true,"job":9,"outputLimit":1,"place":"background","request":null,"statement":"cat","timeoutMillis":1}"#,
@@ -260,13 +259,13 @@ mod tests {
             seen.extend(shown.iter().flat_map(|shown| viewer.bytes(shown)));
         }
         let expected = "[session 3 created by anna on the service shell]\n$ cat &\n\
-            [job 9 was given 2 bytes of input, the last]\na\n{ \"b\":1.0,\"a\":\"\\u0041\" }\n\
+            [job 9: 2 bytes of input, then end of input]\na\n{ \"b\":1.0,\"a\":\"\\u0041\" }\n\
             [job 9 failed, status 3: no]\n[session closed: idle]\n";
         assert_eq!(String::from_utf8(seen).unwrap(), expected);
     }
 
     #[test]
-    fn a_job_that_ends_in_an_unknown_way_has_ended() {
+    fn a_job_with_an_unknown_outcome_has_ended() {
         let event = r#"{"sequence":1,"at":5,"type":"job-finished","job":9,"outcome":"evaporated","status":4}"#;
         assert!(matches!(
             record(event).unwrap().event,

@@ -1,7 +1,7 @@
-//! What is written to a job: in parts, as fast as the job reads it.
+//! Sends input to a job in parts, as fast as the job reads it.
 //!
-//! Never: a part is written twice. Where an answer got lost, it is not known whether the part was
-//! taken, and that is an error.
+//! Invariant: no part is sent twice. If a response is lost, the part may have arrived, so that is an
+//! error.
 
 use super::ClientError;
 use super::api::Api;
@@ -23,7 +23,7 @@ impl Sink {
         }
     }
 
-    /// Writes a part, and waits until there is room for it.
+    /// Writes a part; waits until the server has room for it.
     pub(crate) fn write(&self, part: &[u8], end: bool) -> Result<(), ClientError> {
         let path = format!("{}?end={end}", self.path);
         loop {
@@ -37,7 +37,7 @@ impl Sink {
     }
 }
 
-/// Passes on all that can be read, and where that is wanted, that there is no more.
+/// Passes on everything from a reader, then the end of input if `end` is set.
 pub(crate) fn pass(sink: &Sink, from: &mut dyn Read, end: bool) -> Result<(), ClientError> {
     let mut part = vec![0; INPUT_BYTES];
     loop {
@@ -46,12 +46,12 @@ pub(crate) fn pass(sink: &Sink, from: &mut dyn Read, end: bool) -> Result<(), Cl
             Ok(0) => return Ok(()),
             Ok(read) => sink.write(&part[..read], false)?,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(ClientError::Here("cannot read standard input", error)),
+            Err(error) => return Err(ClientError::Local("cannot read standard input", error)),
         }
     }
 }
 
-/// Whether the server says that it did not take it, and may in a moment.
+/// Whether the server did not take the input but may take it soon.
 fn is_not_taken(error: &ClientError) -> bool {
     matches!(
         error,

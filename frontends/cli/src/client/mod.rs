@@ -1,9 +1,8 @@
-//! The commands that talk to a server, in Rejoin's own API.
+//! The client of Rejoin's own API, for the subcommands that talk to a server.
 //!
-//! Each says what it does in its file; `api.rs` makes requests, `stream.rs` reads a session's
-//! events and comes back to a server that was gone, `event.rs` makes records of them, which are
-//! shown as `offline` shows those of a log. Never: a server's words reach a terminal as anything
-//! but text, unless they are what a job wrote.
+//! `api.rs` makes requests, `stream.rs` reads a session's events and reconnects, and `event.rs` turns
+//! events into records, which `offline` shows. Invariant: text from the server cannot send control
+//! characters to the terminal, unless it is a job's output.
 
 pub(crate) mod api;
 pub(crate) mod event;
@@ -18,46 +17,42 @@ pub(crate) mod table;
 
 use std::io;
 
-/// Why something could not be done.
+/// Why a subcommand failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    /// What the command line, the environment or a file says is of no use.
+    /// The command line, the environment or a file is wrong.
     #[error("{0}")]
     Settings(String),
     /// The port is closed.
     #[error(
-        "nothing listens at {0}: is `rejoin serve` running there? (--server or REJOIN_SERVER says \
-         where else)"
+        "no server at {0}: is `rejoin serve` running? (use --server or REJOIN_SERVER for another \
+         address)"
     )]
-    NobodyThere(String),
-    /// The name leads nowhere.
-    #[error("there is no machine of that name: {0}")]
+    NoServer(String),
+    /// The host name cannot be resolved.
+    #[error("unknown host: {0}")]
     NoSuchHost(String),
-    /// The certificate is not one to trust.
-    #[error("the server at {0} cannot be trusted: {1} (--cacert names a certificate to trust)")]
+    /// The certificate is not trusted.
+    #[error("the certificate of {0} is not trusted: {1} (use --cacert to trust another one)")]
     Untrusted(String, String),
-    /// The connection broke, or nothing came.
-    #[error("the server at {0} cannot be reached: {1}")]
+    /// The connection broke or timed out.
+    #[error("cannot reach the server at {0}: {1}")]
     Unreachable(String, String),
-    /// Somebody else is there.
-    #[error("what answers at {0} is no server of Rejoin, or an old one: it says {1}")]
-    Stranger(String, String),
-    /// It is encrypted, and was asked in the clear, or the other way round.
-    #[error("what answers at {0} seems to expect {1}://")]
+    /// Something else answers.
+    #[error("{0} is not a Rejoin server, or an old version: it sent {1}")]
+    NotRejoin(String, String),
+    /// The server uses TLS and the URL doesn't, or the other way round.
+    #[error("the server at {0} seems to expect {1}://")]
     Scheme(String, &'static str),
-    /// Nobody was named who may ask.
+    /// The server requires a login.
     #[error(
-        "the server wants to know who asks: --login NAME, and the password in REJOIN_PASSWORD or \
-         --password-file"
+        "login required: use --login NAME, with the password in REJOIN_PASSWORD or --password-file"
     )]
-    Nobody,
-    /// The name, the password, or both.
-    #[error(
-        "the server lets nobody in by this name and password: see --login, and REJOIN_PASSWORD or \
-         --password-file"
-    )]
-    NotLetIn,
-    /// The server says no.
+    LoginRequired,
+    /// The server rejected the login.
+    #[error("wrong user name or password: check --login, and REJOIN_PASSWORD or --password-file")]
+    WrongLogin,
+    /// The server rejected the request.
     #[error("{}", refusal(*status, code, detail))]
     Refused {
         status: u16,
@@ -65,22 +60,22 @@ pub(crate) enum ClientError {
         detail: String,
         is_retryable: bool,
     },
-    /// The session that was named is none, or several.
+    /// The name matches no session, or several.
     #[error("{0}")]
     Session(String),
-    /// The server was gone for too long, or how it ended cannot be learned.
+    /// The server was unreachable for too long, or sent something unusable.
     #[error("{0}")]
     Lost(String),
-    /// What was to be written or read here could not be.
+    /// Standard input, standard output or signals failed.
     #[error("{0}: {1}")]
-    Here(&'static str, #[source] io::Error),
+    Local(&'static str, #[source] io::Error),
 }
 
 impl ClientError {
-    /// Whether the server may be back in a moment.
-    pub(crate) fn is_passing(&self) -> bool {
+    /// Whether trying again may help.
+    pub(crate) fn is_retryable(&self) -> bool {
         match self {
-            Self::NobodyThere(_) | Self::Unreachable(..) => true,
+            Self::NoServer(_) | Self::Unreachable(..) => true,
             Self::Refused {
                 status,
                 is_retryable,
@@ -90,23 +85,23 @@ impl ClientError {
         }
     }
 
-    /// Whether the server said no with this code.
+    /// Whether the server rejected the request with this code.
     pub(crate) fn is_code(&self, wanted: &str) -> bool {
         matches!(self, Self::Refused { code, .. } if code == wanted)
     }
 
-    /// Whether whoever reads what is written here has gone.
+    /// Whether the reader of the output is gone.
     pub(crate) fn is_broken_pipe(&self) -> bool {
-        matches!(self, Self::Here(_, error) if error.kind() == io::ErrorKind::BrokenPipe)
+        matches!(self, Self::Local(_, error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 
 fn refusal(status: u16, code: &str, detail: &str) -> String {
     let detail = table::harmless(detail);
     match (status, code) {
-        (403, "read_only") => "the server only shows what has been: it is read-only".to_owned(),
-        (_, "job_running") => format!("{detail} (--session can name another session)"),
-        (_, code) if detail.is_empty() => format!("the server says no: {status} {code}"),
+        (403, "read_only") => "the server is read-only".to_owned(),
+        (_, "job_running") => format!("{detail} (use --session for another session)"),
+        (_, code) if detail.is_empty() => format!("the server answered {status} {code}"),
         _ => detail,
     }
 }

@@ -1,7 +1,7 @@
-//! Words of a command line as one statement for a shell. Pure.
+//! Joins the words of a command line into one line for a shell.
 
-/// Several words are a command with its arguments, each as it is; one alone is a line for the
-/// shell.
+/// Several words are a command and its arguments, quoted as needed; a single word is already a line
+/// for the shell.
 pub(crate) fn statement(words: &[String]) -> String {
     match words {
         [line] => line.clone(),
@@ -30,12 +30,12 @@ mod tests {
     }
 
     #[test]
-    fn one_word_is_a_line_for_the_shell() {
+    fn a_single_word_is_a_line_for_the_shell() {
         assert_eq!(statement(&words(&["ls | wc -l"])), "ls | wc -l");
     }
 
     #[test]
-    fn several_words_arrive_as_they_are() {
+    fn several_words_reach_the_command_unchanged() {
         let arguments = [
             "a b", "", "it's", "'", "$HOME", "`id`", "\\", "*", "~", "a=b", "&", "#x", "!",
             "é\n\t", "\"", "-n",
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_no_quotes_is_readable() {
+    fn plain_words_are_not_quoted() {
         let statement = statement(&words(&["make", "-j4", "out/a.b", "x y"]));
         assert_eq!(statement, "make -j4 out/a.b 'x y'");
     }

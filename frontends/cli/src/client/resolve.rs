@@ -1,4 +1,4 @@
-//! Which session is meant: its number, its identity, or how that begins.
+//! Finds the session that a number, an ID or a prefix of an ID refers to.
 
 use super::ClientError;
 use super::api::Api;
@@ -7,24 +7,24 @@ use crate::args::SessionAt;
 use rejoin_core::SessionId;
 use serde_json::Value;
 
-/// The session that `name` means, as the server shows it in detail.
+/// The session that `name` refers to, in the server's detailed form.
 ///
 /// # Errors
 ///
-/// Where none is meant, or several are.
-pub(crate) fn choose(api: &Api, name: &str) -> Result<Value, ClientError> {
+/// If it matches no session, or several.
+pub(crate) fn resolve(api: &Api, name: &str) -> Result<Value, ClientError> {
     let is_number = !name.is_empty() && name.bytes().all(|it| it.is_ascii_digit());
     let identity = name.parse::<SessionId>();
     if is_number || identity.is_ok() {
         let name = identity.map_or_else(|_| name.to_owned(), |id| id.to_string());
         match api.get(&format!("/sessions/{name}")) {
-            // An identity may begin with what looks like a long number.
+            // The prefix of an ID may look like a long number.
             Err(error) if is_number && error.is_code("session_not_found") => {}
             answer => return answer,
         }
     }
     let begin = name.to_lowercase();
-    let found = if may_begin(&begin) {
+    let found = if is_prefix(&begin) {
         find(api, &begin)?
     } else {
         vec![]
@@ -32,42 +32,42 @@ pub(crate) fn choose(api: &Api, name: &str) -> Result<Value, ClientError> {
     match &found[..] {
         [only] => api.get(&format!("/sessions/{only}")),
         [] => Err(ClientError::Session(format!(
-            "there is no session {name}: `rejoin sessions` lists them"
+            "no session {name}: `rejoin sessions` lists them"
         ))),
         several => Err(ClientError::Session(format!(
-            "{name} can mean {} sessions: {}{}",
+            "{name} matches {} sessions: {}{}",
             several.len(),
-            several[..several.len().min(SAID)].join(", "),
-            if several.len() > SAID { ", …" } else { "" }
+            several[..several.len().min(LISTED)].join(", "),
+            if several.len() > LISTED { ", …" } else { "" }
         ))),
     }
 }
 
-/// The identity of a session that the server has shown.
+/// The ID of a session in the server's form.
 pub(crate) fn identity(session: &Value) -> Result<(String, SessionId), ClientError> {
     let shown = session["id"].as_str().unwrap_or_default();
-    let id = shown.parse().map_err(|_| {
-        ClientError::Session("the server shows a session without an identity".to_owned())
-    })?;
+    let id = shown
+        .parse()
+        .map_err(|_| ClientError::Session("the server sent a session without an ID".to_owned()))?;
     Ok((shown.to_owned(), id))
 }
 
-/// A session in which something is to be done: its server, and its identity.
+/// The client and the ID for an open session.
 ///
 /// # Errors
 ///
-/// As [`choose`], and where it has ended.
+/// As [`resolve`], and if the session has ended.
 pub(crate) fn open(at: &SessionAt) -> Result<(Api, String), ClientError> {
-    let api = Api::find(&at.server)?;
-    let (session, _) = not_ended(&choose(&api, &at.session)?)?;
+    let api = Api::new(&at.server)?;
+    let (session, _) = not_ended(&resolve(&api, &at.session)?)?;
     Ok((api, session))
 }
 
-/// The identity of a session that the server has shown.
+/// The ID of a session in the server's form.
 ///
 /// # Errors
 ///
-/// Where it has ended: nothing more happens in it.
+/// If the session has ended.
 pub(crate) fn not_ended(session: &Value) -> Result<(String, SessionId), ClientError> {
     if session["state"] == "ended" {
         let number = &session["number"];
@@ -76,15 +76,15 @@ pub(crate) fn not_ended(session: &Value) -> Result<(String, SessionId), ClientEr
     identity(session)
 }
 
-/// Whether that is taken for the beginning of an identity.
-fn may_begin(name: &str) -> bool {
+/// Whether `name` is accepted as a prefix of an ID.
+fn is_prefix(name: &str) -> bool {
     let is_number = name.bytes().all(|it| it.is_ascii_digit());
-    let shortest = if is_number { DIGITS } else { 1 };
+    let shortest = if is_number { MIN_DIGITS } else { 1 };
     let is_of_one = |it: u8| it.is_ascii_hexdigit() || it == b'-';
     name.len() >= shortest && name.bytes().all(is_of_one)
 }
 
-/// The identities that begin so.
+/// All IDs with this prefix.
 fn find(api: &Api, begin: &str) -> Result<Vec<String>, ClientError> {
     let mut found = vec![];
     let mut page = format!("/sessions?limit={PAGE}");
@@ -100,24 +100,24 @@ fn find(api: &Api, begin: &str) -> Result<Vec<String>, ClientError> {
     }
 }
 
-/// Digits alone are a number, and the beginning of an identity only from so many on, as lists show
-/// it: who mistypes the number of a session to close must not close another one.
-const DIGITS: usize = 8;
+/// Digits alone are a prefix of an ID only if there are at least this many, as in lists: a mistyped
+/// session number must not close another session.
+const MIN_DIGITS: usize = 8;
 
-/// So many are named, where several could be meant.
-const SAID: usize = 5;
+/// How many matches an error lists.
+const LISTED: usize = 5;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_mistyped_number_is_not_the_beginning_of_an_identity() {
+    fn a_mistyped_number_is_not_the_prefix_of_an_id() {
         for begin in ["b", "b09f", "12345678", "1234-", "9e1"] {
-            assert!(may_begin(begin), "{begin}");
+            assert!(is_prefix(begin), "{begin}");
         }
         for other in ["", "5", "99", "1234567", "zebra", "../x"] {
-            assert!(!may_begin(other), "{other}");
+            assert!(!is_prefix(other), "{other}");
         }
     }
 }

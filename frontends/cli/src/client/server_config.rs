@@ -1,7 +1,8 @@
-//! Which server is meant, and who asks: flags, environment and file, put together.
+//! The server's address and credentials, from flags, environment variables and the client's file.
 //!
-//! Never: a password is taken from the command line, where everybody on the machine reads it, or
-//! from a file that others can read, or sent in clear to another machine unless that is asked for.
+//! Invariant: a password never comes from the command line, which others on this machine can see, nor
+//! from a file that others can read, and is sent unencrypted to another machine only with
+//! --insecure.
 
 use super::ClientError;
 use super::limits::FILE_BYTES;
@@ -16,19 +17,19 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use ureq::http::Uri;
 
-/// A server, and how to ask it.
+/// A server, and how to connect to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
-    /// Its address, without a slash at the end.
+pub(crate) struct ServerConfig {
+    /// Its URL, without a slash at the end.
     pub(crate) url: String,
     pub(crate) is_local: bool,
     pub(crate) is_https: bool,
-    /// The header `Authorization`.
+    /// The `Authorization` header.
     pub(crate) authorization: Option<String>,
     pub(crate) cacert: Option<PathBuf>,
 }
 
-/// What the file says.
+/// The client's settings file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct Settings {
@@ -38,15 +39,15 @@ struct Settings {
     cacert: Option<PathBuf>,
 }
 
-impl Target {
-    /// What the arguments, the environment and the file say.
-    pub(crate) fn find(args: &ServerArgs) -> Result<Self, ClientError> {
+impl ServerConfig {
+    /// Combines the arguments, the environment and the file.
+    pub(crate) fn load(args: &ServerArgs) -> Result<Self, ClientError> {
         let file = match &args.client_config {
             Some(file) => Some(file.clone()),
-            None => usual_file().filter(|file| file.exists()),
+            None => default_file().filter(|file| file.exists()),
         };
         let settings = file.as_deref().map(read_settings).transpose()?;
-        // A variable that is empty is as good as none.
+        // An empty variable counts as unset.
         let password = std::env::var("REJOIN_PASSWORD").ok();
         let password = password.filter(|password| !password.is_empty());
         Self::of(args, settings.unwrap_or_default(), password)
@@ -60,16 +61,18 @@ impl Target {
         let url = args.server.clone().or(file.server);
         let url = url.unwrap_or_else(|| DEFAULT.to_owned());
         let url = url.trim_end_matches('/').to_owned();
-        let (is_https, is_local) = place(&url)?;
+        let (is_https, is_local) = classify(&url)?;
         let login = args.login.clone().or(file.login);
         let password = match (&args.password_file, password, &file.password_file) {
-            // What is closer to the command line goes first.
+            // The flag overrides the variable, which overrides the file.
             (Some(file), _, _) | (None, None, Some(file)) => Some(read_password(file)?),
             (None, password, _) => password,
         };
         let authorization = match (login, password) {
             (Some(login), Some(_)) if login.contains(':') => {
-                return Err(wrong(format!("the login {login:?} has a colon in it")));
+                return Err(wrong(format!(
+                    "the login {login:?} must not contain a colon"
+                )));
             }
             (Some(login), Some(password)) => {
                 let pair = STANDARD.encode(format!("{login}:{password}"));
@@ -77,15 +80,15 @@ impl Target {
             }
             (Some(login), None) => {
                 return Err(wrong(format!(
-                    "there is no password for {login}: set REJOIN_PASSWORD or --password-file"
+                    "no password for {login}: set REJOIN_PASSWORD or use --password-file"
                 )));
             }
             (None, _) => None,
         };
         if authorization.is_some() && !is_https && !is_local && !args.insecure {
             return Err(wrong(format!(
-                "{url} is plain HTTP to another machine, and everybody on the way would read the \
-                 password: use https, or say --insecure"
+                "refusing to send the password unencrypted to {url}: use https, or --insecure to send \
+                 it anyway"
             )));
         }
         Ok(Self {
@@ -98,11 +101,11 @@ impl Target {
     }
 }
 
-/// Whether it is HTTPS, and whether it is this machine.
-fn place(url: &str) -> Result<(bool, bool), ClientError> {
+/// Whether the URL is HTTPS, and whether it is this machine.
+fn classify(url: &str) -> Result<(bool, bool), ClientError> {
     let unusable = || {
         wrong(format!(
-            "{url:?} is no address of a server: write for example {DEFAULT}"
+            "invalid server address {url:?}: expected a URL, for example {DEFAULT}"
         ))
     };
     let uri: Uri = url.parse().map_err(|_| unusable())?;
@@ -121,7 +124,7 @@ fn place(url: &str) -> Result<(bool, bool), ClientError> {
     Ok((is_https, is_local))
 }
 
-fn usual_file() -> Option<PathBuf> {
+fn default_file() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let configuration = set("XDG_CONFIG_HOME")
         .map(PathBuf::from)
@@ -133,7 +136,7 @@ fn read_settings(file: &Path) -> Result<Settings, ClientError> {
     let (text, _) = read(file)?;
     toml::from_str(&text).map_err(|error| {
         let file = file.display();
-        wrong(format!("the settings in {file} are wrong: {error}"))
+        wrong(format!("invalid settings in {file}: {error}"))
     })
 }
 
@@ -142,18 +145,16 @@ fn read_password(file: &Path) -> Result<String, ClientError> {
     let shown = file.display();
     if mode & OTHERS != 0 {
         return Err(wrong(format!(
-            "others than you can read or write {shown}, which holds a password: chmod 600 {shown}"
+            "{shown} contains a password, but other users can read or write it: chmod 600 {shown}"
         )));
     }
     match text.lines().next() {
         Some(password) if !password.is_empty() => Ok(password.to_owned()),
-        _ => Err(wrong(format!(
-            "the first line of {shown} holds no password"
-        ))),
+        _ => Err(wrong(format!("no password in the first line of {shown}"))),
     }
 }
 
-/// What is in a file, and who may do what with it.
+/// The text and the mode of a file.
 fn read(file: &Path) -> Result<(String, u32), ClientError> {
     let shown = file.display();
     let unreadable = |error| wrong(format!("cannot read {shown}: {error}"));
@@ -163,7 +164,7 @@ fn read(file: &Path) -> Result<(String, u32), ClientError> {
     let mut limited = opened.take(FILE_BYTES + 1);
     limited.read_to_string(&mut text).map_err(unreadable)?;
     if text.len() as u64 > FILE_BYTES {
-        return Err(wrong(format!("{shown} is longer than any such file")));
+        return Err(wrong(format!("{shown} is too long")));
     }
     Ok((text, mode))
 }
@@ -174,7 +175,7 @@ fn wrong(words: String) -> ClientError {
 
 const DEFAULT: &str = "http://127.0.0.1:8563";
 
-/// What the group and everybody else may do.
+/// Permissions of the group and of others.
 const OTHERS: u32 = 0o077;
 
 #[cfg(test)]
@@ -190,38 +191,38 @@ mod tests {
         }
     }
 
-    fn target(args: &ServerArgs, password: Option<&str>) -> Result<Target, String> {
+    fn config(args: &ServerArgs, password: Option<&str>) -> Result<ServerConfig, String> {
         let password = password.map(str::to_owned);
-        Target::of(args, Settings::default(), password).map_err(|error| error.to_string())
+        ServerConfig::of(args, Settings::default(), password).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn without_a_word_it_is_the_server_on_this_machine() {
-        let target = target(&ServerArgs::default(), None).unwrap();
-        assert_eq!(target.url, DEFAULT);
-        assert!(target.is_local && !target.is_https);
-        assert_eq!(target.authorization, None);
+    fn the_default_is_the_server_on_this_machine() {
+        let config = config(&ServerArgs::default(), None).unwrap();
+        assert_eq!(config.url, DEFAULT);
+        assert!(config.is_local && !config.is_https);
+        assert_eq!(config.authorization, None);
     }
 
     #[test]
-    fn a_password_goes_in_clear_to_this_machine_only() {
+    fn a_password_is_sent_unencrypted_to_this_machine_only() {
         let login = Some("anna");
         for near in ["http://localhost:1/", "http://127.0.0.9", "http://[::1]:2"] {
-            let found = target(&args(near, login), Some("secret")).unwrap();
+            let found = config(&args(near, login), Some("secret")).unwrap();
             assert_eq!(found.authorization.unwrap(), "Basic YW5uYTpzZWNyZXQ=");
         }
         let far = "http://rejoin.example:8563";
-        let error = target(&args(far, login), Some("secret")).unwrap_err();
-        assert!(error.contains("plain HTTP"), "{error}");
-        assert!(target(&args(far, None), None).is_ok());
-        assert!(target(&args("https://rejoin.example", login), Some("secret")).is_ok());
+        let error = config(&args(far, login), Some("secret")).unwrap_err();
+        assert!(error.contains("unencrypted"), "{error}");
+        assert!(config(&args(far, None), None).is_ok());
+        assert!(config(&args("https://rejoin.example", login), Some("secret")).is_ok());
         let mut insecure = args(far, login);
         insecure.insecure = true;
-        assert!(target(&insecure, Some("secret")).is_ok());
+        assert!(config(&insecure, Some("secret")).is_ok());
     }
 
     #[test]
-    fn what_is_no_address_is_said() {
+    fn an_invalid_address_is_reported() {
         for url in [
             "",
             "localhost:8563",
@@ -230,35 +231,35 @@ mod tests {
             "http://u:p@host",
             "http://host/?q",
         ] {
-            let error = target(&args(url, None), None).unwrap_err();
-            assert!(error.contains("no address of a server"), "{url}: {error}");
+            let error = config(&args(url, None), None).unwrap_err();
+            assert!(error.contains("invalid server address"), "{url}: {error}");
         }
     }
 
     #[test]
-    fn a_password_that_others_can_read_is_not_taken() {
+    fn a_password_file_that_others_can_read_is_rejected() {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("password");
         write(&file, "secret\nmore").unwrap();
         let mut args = args(DEFAULT, Some("anna"));
         args.password_file = Some(file.clone());
         set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
-        let error = target(&args, None).unwrap_err();
+        let error = config(&args, None).unwrap_err();
         assert!(error.contains("chmod 600"), "{error}");
         set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-        // The flag goes before the variable.
-        let found = target(&args, Some("another")).unwrap();
+        // The flag overrides the variable.
+        let found = config(&args, Some("another")).unwrap();
         assert_eq!(found.authorization.unwrap(), "Basic YW5uYTpzZWNyZXQ=");
         write(&file, "").unwrap();
-        assert!(target(&args, None).unwrap_err().contains("no password"));
+        assert!(config(&args, None).unwrap_err().contains("no password"));
         args.password_file = None;
-        assert!(target(&args, None).unwrap_err().contains("REJOIN_PASSWORD"));
+        assert!(config(&args, None).unwrap_err().contains("REJOIN_PASSWORD"));
     }
 
     #[test]
-    fn a_flag_goes_before_the_file() {
+    fn a_flag_overrides_the_file() {
         let file: Settings = toml::from_str("server = 'https://far'\ncacert = 'ca.pem'").unwrap();
-        let found = Target::of(&args("https://near/", None), file, None).unwrap();
+        let found = ServerConfig::of(&args("https://near/", None), file, None).unwrap();
         assert_eq!(found.url, "https://near");
         assert_eq!(found.cacert, Some("ca.pem".into()));
         assert!(toml::from_str::<Settings>("password = 'x'").is_err());

@@ -1,70 +1,69 @@
-//! Server-Sent Events, as far as Rejoin's streams use them.
+//! Parser for Server-Sent Events, as far as Rejoin's streams use them.
 //!
-//! Pure. What enters: bytes, cut anywhere. What leaves: events, whole. Never: an event whose end has
-//! not come.
+//! Takes bytes, split anywhere, and returns complete events.
 
 use super::limits::EVENT_BYTES;
 
 /// One event of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Block {
-    /// Its sequence, as the server wrote it.
+    /// The sequence, as text.
     pub(crate) id: Option<String>,
-    /// What it is; empty: as usual.
+    /// The event's type; empty for ordinary events.
     pub(crate) event: String,
-    /// Its lines.
+    /// The lines of `data`, joined.
     pub(crate) data: String,
 }
 
-/// Takes a stream apart.
+/// Splits a stream into events.
 #[derive(Debug, Default)]
 pub(crate) struct Parser {
-    /// What has come and was not taken apart.
-    ahead: Vec<u8>,
-    /// So many bytes of it were looked through, and hold no line's end.
-    looked: usize,
+    /// Bytes that are not parsed yet.
+    buffer: Vec<u8>,
+    /// The number of bytes at the start of `buffer` without a line feed.
+    scanned: usize,
     block: Block,
-    is_begun: bool,
+    is_started: bool,
 }
 
-/// An event is longer than any server's.
+/// An event is longer than the limit.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooLong;
 
 impl Parser {
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
-        self.ahead.extend_from_slice(bytes);
-        match self.ahead.len() + self.block.data.len() > EVENT_BYTES {
+        self.buffer.extend_from_slice(bytes);
+        match self.buffer.len() + self.block.data.len() > EVENT_BYTES {
             true => Err(TooLong),
             false => Ok(()),
         }
     }
 
-    /// The next event that is whole.
+    /// The next complete event.
     pub(crate) fn next(&mut self) -> Option<Block> {
         let mut begin = 0;
         let found = loop {
-            let rest = &self.ahead[begin + self.looked..];
+            let rest = &self.buffer[begin + self.scanned..];
             let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
-                self.looked += rest.len();
+                self.scanned += rest.len();
                 break None;
             };
-            let line = &self.ahead[begin..begin + self.looked + end];
-            begin += self.looked + end + 1;
-            self.looked = 0;
+            let line = &self.buffer[begin..begin + self.scanned + end];
+            begin += self.scanned + end + 1;
+            self.scanned = 0;
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if !line.is_empty() {
                 take(&mut self.block, &String::from_utf8_lossy(line));
-                self.is_begun = true;
-            } else if std::mem::take(&mut self.is_begun) {
+                self.is_started = true;
+            } else if std::mem::take(&mut self.is_started) {
                 let block = std::mem::take(&mut self.block);
-                // Comments and `retry` alone are no event.
+                // Comments and `retry` alone are not events.
                 if block != Block::default() {
                     break Some(block);
                 }
             }
         };
-        self.ahead.drain(..begin);
+        self.buffer.drain(..begin);
         found
     }
 }
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_may_be_cut_anywhere() {
+    fn a_stream_can_be_split_anywhere() {
         let block = |id: Option<&str>, event: &str, data: &str| Block {
             id: id.map(str::to_owned),
             event: event.to_owned(),
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_end_is_refused() {
+    fn an_endless_event_is_rejected() {
         let mut parser = Parser::default();
         let part = vec![b'x'; EVENT_BYTES / 2];
         assert_eq!(parser.push(&part), Ok(()));

@@ -1,12 +1,12 @@
-//! A session's events, one after the other, also when the server is gone for a while.
+//! Reads a session's events and reconnects when the connection breaks.
 //!
-//! What enters: a session, and the sequence after which to begin. What leaves: each event once, in
-//! its order. Never: an event is left out or given twice because a connection broke.
+//! Invariant: each event comes once and in order, however often the connection breaks.
 
 use super::ClientError;
 use super::api::Api;
 use super::limits::{FIRST_PAUSE, LONGEST_PAUSE, READ_BYTES};
 use super::sse::Parser;
+use super::table::duration;
 use crate::offline::warn;
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -24,23 +24,23 @@ pub(crate) struct Events {
 struct Connection {
     body: BodyReader<'static>,
     parser: Parser,
-    /// Whether anything has come on it.
+    /// Whether anything has arrived on it.
     is_alive: bool,
 }
 
 /// What comes next.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// An event, and its JSON.
+    /// An event as JSON.
     Event(String),
-    /// Nothing for now: ask again, and that waits.
+    /// Nothing has arrived yet; call again with `may_wait`.
     Nothing,
-    /// The session has ended, and that was all of it.
+    /// The session has ended, and this was all of it.
     End,
 }
 
 impl Events {
-    /// The events after a sequence. Tries for so long to come back to a server that is gone.
+    /// The events after a sequence. Tries to reconnect for up to `patience`.
     pub(crate) fn after(api: &Api, session: &str, after: u64, patience: Duration) -> Self {
         Self {
             api: api.clone(),
@@ -51,12 +51,12 @@ impl Events {
         }
     }
 
-    /// The next event, where one has come; else `Nothing` before this waits for one: what was taken
-    /// so far can be shown.
+    /// The next event. Without `may_wait`, returns `Nothing` instead of waiting, so that the caller
+    /// can show what has arrived.
     ///
     /// # Errors
     ///
-    /// When the server stays away, or has something against it.
+    /// If the server stays unreachable, or rejects the request.
     pub(crate) fn next(&mut self, may_wait: bool) -> Result<Next, ClientError> {
         loop {
             if let Some(connection) = &mut self.connection {
@@ -65,7 +65,7 @@ impl Events {
                         return Ok(Next::End);
                     }
                     let sequence = block.id.as_deref().and_then(|id| id.parse().ok());
-                    // What was given is not given again, whoever sends it.
+                    // Never repeat an event, even if it is sent again.
                     if let Some(sequence) = sequence.filter(|it| *it > self.after) {
                         self.after = sequence;
                         return Ok(Next::Event(block.data));
@@ -85,48 +85,48 @@ impl Events {
         }
     }
 
-    /// Comes back, and waits for that as long as it is worth it. False: there is nothing more.
+    /// Reconnects, for up to `patience`. False: the session has no more events.
     fn connect(&mut self) -> Result<bool, ClientError> {
         let began = now();
-        // A connection on which nothing came is not followed by another at once.
+        // Pause after a connection on which nothing arrived.
         let mut pause = match self.connection.take() {
             Some(connection) if !connection.is_alive => Some(FIRST_PAUSE),
             _ => None,
         };
-        let mut is_said = false;
+        let mut is_reported = false;
         loop {
             if let Some(pause) = pause {
                 std::thread::sleep(pause);
             }
             let failed = match self.api.stream(&self.session, self.after) {
                 Ok(body) => {
-                    if is_said {
-                        warn("the server is back");
+                    if is_reported {
+                        warn("reconnected");
                     }
                     self.connection = body.map(Connection::new);
                     return Ok(self.connection.is_some());
                 }
                 Err(error) => error,
             };
-            if !failed.is_passing() {
+            if !failed.is_retryable() {
                 return Err(failed);
             }
             if now().duration_since(began) >= self.patience {
                 return Err(ClientError::Lost(format!(
-                    "the server did not come back within {:?} ({failed}): `rejoin attach {}` shows \
-                     what has become of it",
-                    self.patience, self.session
+                    "could not reconnect within {} ({failed}): use `rejoin attach {}` later",
+                    duration(self.patience),
+                    self.session
                 )));
             }
-            if !std::mem::replace(&mut is_said, true) {
-                warn("the server is gone, trying again …");
+            if !std::mem::replace(&mut is_reported, true) {
+                warn("connection lost, reconnecting …");
             }
             pause = Some(pause.map_or(FIRST_PAUSE, |it| (it * 2).min(LONGEST_PAUSE)));
         }
     }
 }
 
-/// An event's JSON in one line: in JSON a line ends between two tokens only, where it means nothing.
+/// An event's JSON on one line: JSON has line feeds between tokens only, where they mean nothing.
 pub(crate) fn line(event: &str) -> String {
     event.replace('\n', " ")
 }
@@ -140,7 +140,7 @@ impl Connection {
         }
     }
 
-    /// Waits for more. False: the connection is over.
+    /// Waits for more. False: the connection has ended.
     fn read(&mut self) -> Result<bool, ClientError> {
         let mut bytes = vec![0; READ_BYTES];
         match self.body.read(&mut bytes) {
@@ -148,7 +148,7 @@ impl Connection {
             Ok(read) => {
                 self.is_alive = true;
                 self.parser.push(&bytes[..read]).map_err(|_| {
-                    ClientError::Lost("the server sends an event that has no end".to_owned())
+                    ClientError::Lost("the server sent an event that is too long".to_owned())
                 })?;
                 Ok(true)
             }
@@ -158,7 +158,7 @@ impl Connection {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "how long a server is gone is measured by the clock of whoever waits for it"
+    reason = "how long to reconnect is measured by this machine's clock"
 )]
 fn now() -> Instant {
     Instant::now()

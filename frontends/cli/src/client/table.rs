@@ -1,12 +1,12 @@
-//! Tables, durations and instants for people. Pure.
+//! Tables, durations and times for people.
 //!
-//! Never: a control character of what is shown reaches the terminal.
+//! Invariant: no control character from a server reaches the terminal.
 
 use rejoin_core::Timestamp;
 use std::time::Duration;
 
-/// Columns under their names, two spaces between them. The last one is cut where the line would be
-/// longer than `width`; none: never.
+/// A table with column names and two spaces between columns. The last column is cut so that lines
+/// fit into `width`; none: no limit.
 pub(crate) fn table(names: &[&str], rows: &[Vec<String>], width: Option<usize>) -> String {
     let rows: Vec<Vec<String>> = std::iter::once(names.iter().map(|it| (*it).to_owned()).collect())
         .chain(
@@ -37,13 +37,13 @@ pub(crate) fn table(names: &[&str], rows: &[Vec<String>], width: Option<usize>) 
     table
 }
 
-/// Text that does nothing to a terminal: line ends and other control characters are spelled out.
+/// Text that is safe for a terminal: control characters are escaped.
 pub(crate) fn harmless(text: &str) -> String {
     let mut out = String::new();
     for it in text.chars() {
         match it {
             '\n' | '\r' | '\t' => out.push(' '),
-            // Also those that turn the direction of writing.
+            // Also those that change the direction of text.
             it if it.is_control()
                 || matches!(it, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
             {
@@ -55,7 +55,7 @@ pub(crate) fn harmless(text: &str) -> String {
     out
 }
 
-/// A duration as short as it can be said: 850ms, 12s, 3m20s, 5h2m, 3d4h.
+/// A duration in two units at most: 850ms, 12s, 3m20s, 5h2m, 3d4h.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
@@ -72,10 +72,10 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
-/// How long ago that was.
+/// How long ago `at` was.
 pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
     let passed = now.since(at);
-    // Nobody counts the milliseconds since a session began.
+    // Whole seconds are enough here.
     format!(
         "{} ago",
         duration(Duration::from_secs(passed.as_secs())).replace("0ms", "0s")
@@ -96,7 +96,7 @@ fn cut(text: &str, room: Option<usize>) -> String {
     }
 }
 
-/// The last column is not cut shorter than this.
+/// The narrowest last column.
 const NARROWEST: usize = 10;
 
 #[cfg(test)]
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_as_wide_as_the_terminal_and_the_last_column_gives_way() {
+    fn a_table_fits_the_terminal_by_cutting_its_last_column() {
         let names = ["NUMBER", "STATEMENT"];
         assert_eq!(
             table(&names, &rows(), Some(20)),
@@ -121,18 +121,18 @@ mod tests {
             whole.contains("1       seq 1 100000 | sort -n\n"),
             "{whole}"
         );
-        // Where there is no room at all, there is a little.
+        // The last column keeps a minimum width.
         assert!(table(&names, &rows(), Some(3)).contains("1       seq 1 100…\n"));
     }
 
     #[test]
-    fn what_is_shown_does_nothing_to_a_terminal() {
+    fn control_characters_are_escaped() {
         let text = harmless("a\u{1b}]0;x\u{7}\u{9b}\u{202e}\r\nb");
         assert_eq!(text, "a\\u{1b}]0;x\\u{7}\\u{9b}\\u{202e}  b");
     }
 
     #[test]
-    fn a_duration_is_said_in_two_units_at_most() {
+    fn a_duration_has_two_units_at_most() {
         for (millis, words) in [
             (0, "0ms"),
             (850, "850ms"),
@@ -147,7 +147,7 @@ mod tests {
         }
         let at = Timestamp::from_millis;
         assert_eq!(ago(at(5_000), at(5_900)), "0s ago");
-        // Two clocks need not agree.
+        // Two clocks may differ.
         assert_eq!(ago(at(9_000), at(5_000)), "0s ago");
     }
 }

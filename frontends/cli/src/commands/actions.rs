@@ -1,4 +1,4 @@
-//! `rejoin interrupt`, `close` and `send`: one request, and a word about it.
+//! `rejoin interrupt`, `close` and `send`: one request each.
 
 use super::sessions::print;
 use crate::args::{CloseArgs, InterruptArgs, SendArgs};
@@ -15,10 +15,10 @@ pub(crate) fn interrupt(args: &InterruptArgs) -> Result<(), ClientError> {
         Some(job) => format!("/sessions/{session}/jobs/{job}/interrupt"),
         None => format!("/sessions/{session}/interrupt"),
     };
-    let noted = api.post(&path, &json!({}))?;
+    let ack = api.post(&path, &json!({}))?;
     match args.json {
-        true => print(&format!("{noted}\n")),
-        false => print(&format!("job {} is told to end\n", noted["job"])),
+        true => print(&format!("{ack}\n")),
+        false => print(&format!("interrupting job {}\n", ack["job"])),
     }
 }
 
@@ -28,11 +28,11 @@ pub(crate) fn close(args: &CloseArgs) -> Result<(), ClientError> {
     api.delete(&format!("/sessions/{session}"))?;
     match args.json {
         true => print(&format!("{}\n", json!({"session": session}))),
-        false => print(&format!("session {session} is closed\n")),
+        false => print(&format!("closed session {session}\n")),
     }
 }
 
-/// Writes to a job.
+/// Sends input to a job.
 pub(crate) fn send(args: &SendArgs) -> Result<(), ClientError> {
     let (api, session) = open(&args.at)?;
     let sink = Sink::new(&api, &session, args.job);

@@ -1,10 +1,10 @@
-//! `rejoin attach`: a session as it was and as it goes on, shown as a replay shows it.
+//! `rejoin attach`: shows a session from the beginning and follows it live, as a replay would.
 
 use crate::args::AttachArgs;
 use crate::client::ClientError;
 use crate::client::api::Api;
-use crate::client::event::Told;
-use crate::client::resolve::{choose, identity};
+use crate::client::event::SessionEvent;
+use crate::client::resolve::{identity, resolve};
 use crate::client::stream::{Events, Next, line};
 use crate::commands::replay::may_be_styled;
 use crate::offline::{Bound, View, Viewer};
@@ -13,14 +13,14 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 
 /// Shows the session until it ends.
 pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
-    let api = Api::find(&args.at.server)?;
-    let shown = choose(&api, &args.at.session)?;
+    let api = Api::new(&args.at.server)?;
+    let shown = resolve(&api, &args.at.session)?;
     let (session, id) = identity(&shown)?;
     let (after, from) = match (args.no_history, args.since) {
         (true, _) => (shown["lastSequence"].as_u64().unwrap_or_default(), None),
         (false, None) => (0, None),
         (false, Some(Bound::Sequence(sequence))) => (sequence.saturating_sub(1), None),
-        // Which sequence that is, only the events say.
+        // The sequence is not known: read from the beginning and skip earlier events.
         (false, Some(Bound::Instant(instant))) => (0, Some(instant)),
         (false, Some(Bound::After(ago))) => {
             let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default();
@@ -49,12 +49,12 @@ pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
                 may_wait = false;
                 screen.take(&event)?;
             }
-            // What has come is seen before more is waited for.
+            // Show what has arrived before waiting for more.
             Next::Nothing => {
-                screen.out.flush().map_err(unwritten)?;
+                screen.out.flush().map_err(write_error)?;
                 may_wait = true;
             }
-            Next::End => return screen.out.flush().map_err(unwritten),
+            Next::End => return screen.out.flush().map_err(write_error),
         }
     }
 }
@@ -70,34 +70,34 @@ struct Screen<'a> {
 
 impl Screen<'_> {
     fn take(&mut self, event: &str) -> Result<(), ClientError> {
-        let told = Told::parse(event).map_err(|error| {
-            ClientError::Lost(format!("the server sends an event that is none: {error}"))
+        let decoded = SessionEvent::parse(event).map_err(|error| {
+            ClientError::Lost(format!("the server sent an invalid event: {error}"))
         })?;
-        let is_wanted = self.from.is_none_or(|from| told.at() >= from);
+        let is_wanted = self.from.is_none_or(|from| decoded.at() >= from);
         if self.is_json {
             return match is_wanted {
-                true => writeln!(self.out, "{}", line(event)).map_err(unwritten),
+                true => writeln!(self.out, "{}", line(event)).map_err(write_error),
                 false => Ok(()),
             };
         }
-        let sequence = Sequence(told.sequence);
-        let record = told.record(self.session);
+        let sequence = Sequence(decoded.sequence);
+        let record = decoded.record(self.session);
         let covered_sequences = record.as_ref().map(Record::covered_sequences);
         let missing = self
             .viewer
-            .pass(&covered_sequences.unwrap_or(sequence..=sequence));
+            .advance(&covered_sequences.unwrap_or(sequence..=sequence));
         if !is_wanted {
             return Ok(());
         }
         let shown = record.and_then(|record| self.view.show(&record));
         for shown in missing.iter().chain(&shown) {
             let bytes = self.viewer.bytes(shown);
-            self.out.write_all(&bytes).map_err(unwritten)?;
+            self.out.write_all(&bytes).map_err(write_error)?;
         }
         Ok(())
     }
 }
 
-fn unwritten(error: io::Error) -> ClientError {
-    ClientError::Here("cannot write the output", error)
+fn write_error(error: io::Error) -> ClientError {
+    ClientError::Local("cannot write the output", error)
 }

@@ -1,5 +1,6 @@
-//! `rejoin health`: asks a running server how it is, for containers, which have no other client.
+//! `rejoin health`: a health check for containers without an HTTP client.
 
+use crate::settings::{Address, SettingsError, old_admin_listen};
 use clap::Args;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,53 +11,59 @@ use ureq::Agent;
 use ureq::http::StatusCode;
 use ureq::tls::TlsConfig;
 
-/// Ask a running server whether it is well.
+/// Check whether a server is healthy.
 ///
-/// Prints what the server says. With --ready, asks whether it takes commands, which it does not
-/// while it ends.
+/// Prints the server's answer. With --ready, checks whether the server accepts commands; it doesn't
+/// while it shuts down.
 #[derive(Debug, Args)]
 #[command(after_long_help = STATUS)]
 pub(crate) struct HealthArgs {
-    /// Where the server answers: its own address for health, else the common one. One that stands
-    /// for all addresses of a machine is asked at its loopback address [default: 127.0.0.1:8563]
-    #[arg(long, value_name = "ADDR:PORT", env = "REJOIN_OPERATE_LISTEN")]
-    at: Option<SocketAddr>,
+    /// Address of the server: its --admin-listen, or else its --listen. For 0.0.0.0 and [::] the
+    /// loopback address is used [default: 127.0.0.1:8563]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "REJOIN_ADMIN_LISTEN")]
+    at: Option<Address>,
 
-    /// Ask whether it takes commands
+    /// Check whether the server accepts commands
     #[arg(long)]
     ready: bool,
 }
 
 const STATUS: &str = "\
 Exit status:
-  0  it is
-  1  it is not, or does not answer within 5 seconds
-  2  the command line is wrong
+  0  healthy, or ready with --ready
+  1  not healthy or not ready, or no answer within 5 seconds
+  2  wrong command line
 
 Example:
   rejoin health --at 127.0.0.1:9563 --ready
 ";
 
-/// How long the server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for the answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Bytes of an answer that are read at most.
+/// The longest answer that is read.
 const ANSWER_BYTES: u64 = 64 * 1024;
 
-/// Why nobody knows how it is.
+/// Why the check failed without an answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HealthError {
     /// The server does not answer.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     #[error("no answer from {0}: {1}")]
     Silent(SocketAddr, String),
-    /// Nobody could be told.
+    /// Standard output could not be written.
     #[error("cannot write the answer: {0}")]
     Write(#[from] io::Error),
 }
 
 pub(crate) fn run(args: &HealthArgs) -> Result<ExitCode, HealthError> {
     let common = SocketAddr::from((Ipv4Addr::LOCALHOST, 8563));
-    let address = reachable(args.at.unwrap_or(common));
+    let at = match args.at {
+        Some(at) => Some(at),
+        None => old_admin_listen()?,
+    };
+    let address = reachable(at.map_or(common, |Address(address)| address));
     let path = if args.ready { "/readyz" } else { "/healthz" };
     let ask = |scheme| {
         let answer = ask(&format!("{scheme}://{address}{path}"));
@@ -69,7 +76,7 @@ pub(crate) fn run(args: &HealthArgs) -> Result<ExitCode, HealthError> {
         })
     };
     let (mut status, mut body) = ask("http")?;
-    // What an address says that is encrypted.
+    // An address with TLS answers so to unencrypted requests.
     if status == StatusCode::BAD_REQUEST {
         (status, body) = ask("https")?;
     }
@@ -84,7 +91,7 @@ fn ask(url: &str) -> Result<(StatusCode, Vec<u8>), ureq::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = TlsConfig::builder()
         .unversioned_rustls_crypto_provider(provider)
-        // It is asked by its address, which is not what it is called; and nothing is said to it.
+        // It is called by its address, which its certificate need not name; no secret is sent.
         .disable_verification(true)
         .build();
     let agent: Agent = Agent::config_builder()
@@ -92,7 +99,7 @@ fn ask(url: &str) -> Result<(StatusCode, Vec<u8>), ureq::Error> {
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None)
-        .timeout_global(Some(PATIENCE))
+        .timeout_global(Some(TIMEOUT))
         .tls_config(tls)
         .build()
         .into();
@@ -102,7 +109,7 @@ fn ask(url: &str) -> Result<(StatusCode, Vec<u8>), ureq::Error> {
     Ok((status, body.read_to_vec()?))
 }
 
-/// Where a server is found that listens at an address, which may stand for all of a machine's.
+/// The address to connect to for a server that listens on `address`, which may be unspecified.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),

@@ -1,4 +1,4 @@
-//! `rejoin log`: the records of a log as they are, for whoever debugs the engine. Changes nothing.
+//! `rejoin log`: prints the raw records of a log, to debug the engine. Changes nothing.
 
 use crate::args::LogArgs;
 use crate::offline::{Offline, OfflineError, Sessions, conclude, fields, written};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-/// Shows the records on standard output; the status says whether all of them could be read.
+/// Prints the records; the exit status says whether all of them could be read.
 pub(crate) fn run(args: &LogArgs) -> Result<ExitCode, OfflineError> {
     let log = Offline::find(&args.directory)?;
     let session = match &args.session {
@@ -38,18 +38,18 @@ pub(crate) fn run(args: &LogArgs) -> Result<ExitCode, OfflineError> {
             bytes: encoded.len(),
             record: &record,
         };
-        let line = if args.json { raw.json() } else { raw.words() };
+        let line = if args.json { raw.json() } else { raw.line() };
         outcome = writeln!(out, "{line}");
     })?;
     written(outcome.and_then(|()| out.flush()), "the records")?;
     Ok(conclude(&findings, session))
 }
 
-/// A record, and what the log knows of it.
+/// A record with its position and size.
 struct Raw<'a> {
-    /// Its place in the log, counted from 1 over the records that are readable.
+    /// Its position in the log, counted from 1 over all readable records.
     position: u64,
-    /// How long it is, encoded.
+    /// The encoded size in bytes.
     bytes: usize,
     record: &'a Record,
 }
@@ -62,7 +62,7 @@ impl Raw<'_> {
         Value::Object(fields).to_string()
     }
 
-    fn words(&self) -> String {
+    fn line(&self) -> String {
         let mut fields = fields(self.record);
         let mut take = |name: &str| match fields.remove(name) {
             Some(Value::String(text)) => text,
@@ -108,7 +108,7 @@ mod tests {
     use rejoin_core::{JobId, JobMode, JobSlot, Sequence, Timestamp};
 
     #[test]
-    fn a_record_is_a_line_with_all_that_is_in_it() {
+    fn a_line_shows_all_fields_of_a_record() {
         let record = Record {
             session: SESSION,
             sequence: Sequence(7),
@@ -132,7 +132,7 @@ mod tests {
              audience=\"submitter\" job=3 place=\"foreground\" \
              result={{\"content\":\"a b\",\"jobId\":3}}  (for the submitter only)"
         );
-        assert_eq!(raw.words(), expected);
+        assert_eq!(raw.line(), expected);
         let json: Value = serde_json::from_str(&raw.json()).unwrap();
         assert_eq!(
             (&json["position"], &json["bytes"]),

@@ -1,5 +1,4 @@
-//! `rejoin completions` and `rejoin man`: what the command line is, for shells and for `man`. All of
-//! it is made from `args`.
+//! `rejoin completions` and `rejoin man`: completion scripts and manual pages, generated from `args`.
 
 use crate::args::{Args, ManArgs};
 use clap::{Command, CommandFactory};
@@ -8,13 +7,13 @@ use clap_mangen::Man;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Why a page was not written.
+/// Why a page or script was not written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ManualError {
-    /// There is no such command.
-    #[error("there is no command {0}: `rejoin --help` names them")]
+    /// There is no such subcommand.
+    #[error("unknown subcommand {0}: see `rejoin --help`")]
     NoSuchCommand(String),
-    /// It could not be written there.
+    /// A page could not be written.
     #[error("cannot write {0}")]
     Write(String, #[source] io::Error),
 }
@@ -36,13 +35,13 @@ pub(crate) fn pages(args: &ManArgs) -> Result<(), ManualError> {
     for name in &args.command {
         let mut commands = page.get_subcommands();
         page = commands
-            .find(|it| it.get_name() == name)
+            .find(|command| command.get_name() == name)
             .ok_or_else(|| ManualError::NoSuchCommand(args.command.join(" ")))?;
     }
     print(&rendered(page.clone()).map_err(|error| unwritten("the page", error))?)
 }
 
-/// The program with the whole names of its commands, as their pages are called.
+/// The program, with the full names of its subcommands (`rejoin-user-add`) for their pages.
 fn program() -> Command {
     let mut program = Args::command().disable_help_subcommand(true);
     program.build();
@@ -55,7 +54,7 @@ fn all(program: &Command, directory: &Path) -> Result<(), ManualError> {
     write_all(program, directory)
 }
 
-/// Writes a command's page, and those of the commands below it.
+/// Writes the page of a command, and those of its subcommands.
 fn write_all(page: &Command, directory: &Path) -> Result<(), ManualError> {
     let name = page.get_display_name().unwrap_or_else(|| page.get_name());
     let file = directory.join(format!("{name}.1"));
@@ -72,7 +71,7 @@ fn rendered(page: Command) -> io::Result<Vec<u8>> {
         .source(concat!("rejoin ", env!("CARGO_PKG_VERSION")))
         .manual("Rejoin")
         .render(&mut rendered)?;
-    // What stands behind the options is laid out as it is: tables of statuses, and examples.
+    // The text after the options is preformatted: exit statuses and examples.
     let rendered = String::from_utf8_lossy(&rendered);
     Ok(rendered
         .replace(".SH EXTRA\n", ".SH NOTES\n.nf\n")

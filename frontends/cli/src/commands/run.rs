@@ -1,20 +1,19 @@
-//! `rejoin run`: a command on a server as if it ran here.
+//! `rejoin run`: runs a command on a server as if it ran here.
 //!
-//! What enters: words, and standard input. What leaves: what the job writes, to where it wrote it,
-//! and its status. Never: the job is submitted twice because an answer was lost, or output that
-//! came is left out or written twice because the server was gone.
+//! Invariant: a lost response never submits the job twice, and a broken connection never loses or
+//! repeats output.
 
 use super::sessions::print;
 use crate::args::RunArgs;
 use crate::client::ClientError;
 use crate::client::api::Api;
-use crate::client::event::Told;
+use crate::client::event::SessionEvent;
 use crate::client::input::{self, Sink};
 use crate::client::limits::{FIRST_PAUSE, LONGEST_PAUSE};
 use crate::client::quote::statement;
-use crate::client::resolve::{choose, not_ended};
+use crate::client::resolve::{not_ended, resolve};
 use crate::client::stream::{Events, Next, line};
-use crate::offline::{said, warn, words_of};
+use crate::offline::{describe, output_of, warn};
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
 use rejoin_core::{Event, Outcome, SessionId};
@@ -24,16 +23,16 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-/// The status when the command could not be run, or how it ended is not known.
+/// Exit status if the command could not be run, or its outcome is unknown.
 pub(crate) const UNUSABLE: u8 = 125;
 
-/// Runs the command, and answers with its status.
+/// Runs the command; returns its exit status.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, ClientError> {
-    let api = Api::find(&args.server)?;
+    let api = Api::new(&args.server)?;
     let place = Place::find(&api, args)?;
-    // From here on, Ctrl-C is not the end of this process.
+    // From here on, Ctrl-C interrupts the job instead of this process.
     let signals = Signals::new([Signal::Int, Signal::Term])
-        .map_err(|error| ClientError::Here("cannot wait for signals", error))?;
+        .map_err(|error| ClientError::Local("cannot wait for signals", error))?;
     let has_input = !args.detach && !args.no_input && (args.input || !io::stdin().is_terminal());
     let (job, sequence) = match submit(&api, &place.session, args, has_input) {
         Ok(submitted) => submitted,
@@ -56,26 +55,26 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, ClientError> {
         run.detached()?;
         return Ok(ExitCode::SUCCESS);
     }
-    run.heed(signals);
+    run.handle_signals(signals);
     if has_input {
         run.pass_input();
     }
     run.follow(sequence, args.reconnect_for.0)
 }
 
-/// The session that a job is run in.
+/// The session that the job runs in.
 struct Place {
     session: String,
     id: SessionId,
     number: u64,
-    /// Whether it is closed at the end.
-    is_passing: bool,
+    /// Whether to close it when the job ends.
+    is_temporary: bool,
 }
 
 impl Place {
     fn find(api: &Api, args: &RunArgs) -> Result<Self, ClientError> {
         let shown = match &args.session {
-            Some(name) => choose(api, name)?,
+            Some(name) => resolve(api, name)?,
             None => api.post("/sessions", &wanted(args))?,
         };
         let (session, id) = not_ended(&shown)?;
@@ -83,17 +82,17 @@ impl Place {
             session,
             id,
             number: shown["number"].as_u64().unwrap_or_default(),
-            is_passing: args.session.is_none() && !args.keep && !args.detach,
+            is_temporary: args.session.is_none() && !args.keep && !args.detach,
         })
     }
 
-    /// Closes it, where it was for this run alone. It stays readable.
+    /// Closes a session that was created for this job. It stays readable.
     fn close(&self, api: &Api) {
-        if !self.is_passing {
+        if !self.is_temporary {
             return;
         }
         if let Err(error) = api.delete(&format!("/sessions/{}", self.session)) {
-            warn(&format!("session {} is left open: {error}", self.number));
+            warn(&format!("could not close session {}: {error}", self.number));
         }
     }
 }
@@ -109,8 +108,8 @@ fn wanted(args: &RunArgs) -> Value {
     wanted
 }
 
-/// Submits the job under a name of its own, so that it can be submitted again where the answer got
-/// lost: its number, and the sequence after which it is told of.
+/// Submits the job with a request ID, so that submitting again after a lost response is safe. Returns
+/// the job's number and the sequence before its first event.
 fn submit(
     api: &Api,
     session: &str,
@@ -132,7 +131,7 @@ fn submit(
     let mut waited = Duration::ZERO;
     let submitted = loop {
         match api.post(&path, &new) {
-            Err(error) if error.is_passing() && waited < args.reconnect_for.0 => {
+            Err(error) if error.is_retryable() && waited < args.reconnect_for.0 => {
                 thread::sleep(pause);
                 waited += pause;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -143,12 +142,12 @@ fn submit(
     match (submitted["job"].as_u64(), submitted["sequence"].as_u64()) {
         (Some(job), Some(sequence)) => Ok((job, sequence)),
         _ => Err(ClientError::Lost(
-            "the server does not say which job it is".to_owned(),
+            "the server did not return a job number".to_owned(),
         )),
     }
 }
 
-/// A job that runs.
+/// A running job.
 struct Run {
     api: Api,
     place: Place,
@@ -168,8 +167,8 @@ impl Run {
         }
     }
 
-    /// Interrupts the job at the first signal, and leaves at the second.
-    fn heed(&self, mut signals: Signals) {
+    /// Interrupts the job at the first signal, and detaches at the second.
+    fn handle_signals(&self, mut signals: Signals) {
         let api = self.api.clone();
         let (job, number) = (self.job, self.place.number);
         let path = format!("/sessions/{}/jobs/{job}/interrupt", self.place.session);
@@ -178,20 +177,22 @@ impl Run {
             if next().is_none() {
                 return;
             }
-            warn(&format!("interrupting job {job}; once more leaves at once"));
-            // However long that takes, a second signal is heeded.
+            warn(&format!(
+                "interrupting job {job} (press Ctrl-C again to detach)"
+            ));
+            // On a thread, so that a second signal is handled meanwhile.
             thread::spawn(move || {
-                let told = api.post(&path, &json!({}));
-                match told {
+                let interrupted = api.post(&path, &json!({}));
+                match interrupted {
                     Err(error) if !is_over(&error) => {
-                        warn(&format!("the job cannot be interrupted: {error}"));
+                        warn(&format!("cannot interrupt the job: {error}"));
                     }
                     _ => {}
                 }
             });
             if next().is_some() {
                 warn(&format!(
-                    "left: job {job} may still run; `rejoin attach {number}` shows it"
+                    "detached: job {job} may still be running; `rejoin attach {number}` shows it"
                 ));
                 std::process::exit(INTERRUPTED);
             }
@@ -201,19 +202,19 @@ impl Run {
     fn pass_input(&self) {
         let sink = Sink::new(&self.api, &self.place.session, self.job);
         thread::spawn(move || {
-            // Not locked: a terminal's lines are taken as they come.
+            // Not locked, so that lines from a terminal are passed on at once.
             let passed = input::pass(&sink, &mut io::stdin(), true);
             match passed {
-                // A job need not read to the end.
+                // A job may end without reading all its input.
                 Err(error) if !is_over(&error) => {
-                    warn(&format!("no more input is passed on: {error}"));
+                    warn(&format!("stopped passing on input: {error}"));
                 }
                 _ => {}
             }
         });
     }
 
-    /// Writes what the job writes, until it ends.
+    /// Writes the job's output until it ends.
     fn follow(&self, sequence: u64, patience: Duration) -> Result<ExitCode, ClientError> {
         let mut events = Events::after(&self.api, &self.place.session, sequence, patience);
         let mut output = Output::new();
@@ -230,7 +231,7 @@ impl Run {
                 }
                 Next::End => {
                     break Err(ClientError::Lost(format!(
-                        "session {} has ended, and how job {} ended is not in it",
+                        "session {} has ended without an outcome for job {}",
                         self.place.number, self.job
                     )));
                 }
@@ -247,7 +248,7 @@ impl Run {
                 "/sessions/{}/jobs/{}/interrupt",
                 self.place.session, self.job
             );
-            // The job may have ended meanwhile.
+            // Best effort: the job may have ended meanwhile.
             let _ = self.api.post(&path, &json!({}));
         }
         self.place.close(&self.api);
@@ -258,16 +259,16 @@ impl Run {
         }
     }
 
-    /// Takes an event; a status when the job has ended with it.
+    /// Handles an event; returns the exit status if the job has ended.
     fn take(&self, event: &str, output: &mut Output) -> Result<Option<u8>, ClientError> {
-        let told = Told::parse(event).map_err(|error| {
-            ClientError::Lost(format!("the server sends an event that is none: {error}"))
+        let decoded = SessionEvent::parse(event).map_err(|error| {
+            ClientError::Lost(format!("the server sent an invalid event: {error}"))
         })?;
-        if told.job.is_some_and(|job| job != self.job) {
+        if decoded.job.is_some_and(|job| job != self.job) {
             return Ok(None);
         }
-        let is_of_the_job = told.job.is_some();
-        let Some(record) = told.record(self.place.id) else {
+        let is_of_the_job = decoded.job.is_some();
+        let Some(record) = decoded.record(self.place.id) else {
             return Ok(None);
         };
         if self.is_json && is_of_the_job {
@@ -280,7 +281,7 @@ impl Run {
             }
             Event::RecordsLost { .. } => {
                 output.flush()?;
-                warn(&words_of(&record.event).unwrap_or_default());
+                warn(&describe(&record.event).unwrap_or_default());
                 Ok(None)
             }
             Event::JobFinished {
@@ -289,12 +290,12 @@ impl Run {
                 message,
                 ..
             } => {
-                // An ordinary failure has said itself what there is to say.
+                // A command that fails has printed its own message.
                 let is_ordinary = matches!(outcome, Outcome::Completed)
                     || (matches!(outcome, Outcome::Failed) && message.is_none());
                 if !is_ordinary {
                     output.flush()?;
-                    warn(&words_of(&record.event).unwrap_or_default());
+                    warn(&describe(&record.event).unwrap_or_default());
                 }
                 Ok(Some(exit_status(*outcome, *status)))
             }
@@ -303,16 +304,16 @@ impl Run {
     }
 }
 
-/// The job's status, where it is one that a process can end with.
+/// The job's exit status, mapped to what a process can exit with.
 fn exit_status(outcome: Outcome, status: i32) -> u8 {
     match (outcome, u8::try_from(status)) {
-        // What did not succeed must not look so.
+        // A job that did not complete must not look successful.
         (Outcome::Completed, Ok(status)) | (_, Ok(status @ 1..)) => status,
         _ => FAILED,
     }
 }
 
-/// Whether there is no such job to speak to any more.
+/// Whether the job can't take input any more.
 fn is_over(error: &ClientError) -> bool {
     [
         "job_not_found",
@@ -324,7 +325,7 @@ fn is_over(error: &ClientError) -> bool {
     .any(|code| error.is_code(code))
 }
 
-/// Where what the job writes goes.
+/// Writes the job's output to standard output and standard error.
 struct Output {
     out: BufWriter<io::Stdout>,
 }
@@ -337,39 +338,39 @@ impl Output {
     }
 
     fn write(&mut self, result: &str) -> Result<(), ClientError> {
-        let said = said(result);
-        let written = match said.is_error {
-            false => self.out.write_all(&said.bytes),
-            // In the order in which it came, where both are the same terminal.
+        let decoded = output_of(result);
+        let written = match decoded.is_error {
+            false => self.out.write_all(&decoded.bytes),
+            // Flush first, to keep the order if both are the same terminal.
             true => self.out.flush().map(|()| {
-                // Nobody may be there to read it, and the job's output is wanted all the same.
-                let _ = io::stderr().write_all(&said.bytes);
+                // A closed standard error must not stop standard output.
+                let _ = io::stderr().write_all(&decoded.bytes);
             }),
         };
-        written.map_err(unwritten)
+        written.map_err(write_error)
     }
 
     fn line(&mut self, event: &str) -> Result<(), ClientError> {
-        writeln!(self.out, "{}", line(event)).map_err(unwritten)
+        writeln!(self.out, "{}", line(event)).map_err(write_error)
     }
 
     fn flush(&mut self) -> Result<(), ClientError> {
-        // `Stdout` keeps a line that has not ended for itself.
-        self.out.flush().map_err(unwritten)
+        // `Stdout` holds back incomplete lines.
+        self.out.flush().map_err(write_error)
     }
 }
 
-fn unwritten(error: io::Error) -> ClientError {
-    ClientError::Here("cannot write the output", error)
+fn write_error(error: io::Error) -> ClientError {
+    ClientError::Local("cannot write the output", error)
 }
 
-/// The status of who leaves at a second Ctrl-C.
+/// Exit status after a second Ctrl-C.
 const INTERRUPTED: i32 = 130;
 
-/// The status when nobody reads the output: that of a process that SIGPIPE has ended.
+/// Exit status when the reader of the output is gone: as after SIGPIPE.
 const UNREAD: u8 = 141;
 
-/// The status of a job that failed with one that no process has.
+/// Exit status of a failed job whose own status is not one of a process.
 const FAILED: u8 = 1;
 
 #[cfg(test)]
@@ -377,7 +378,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_did_not_succeed_does_not_look_so() {
+    fn a_job_that_did_not_complete_does_not_look_successful() {
         assert_eq!(exit_status(Outcome::Completed, 0), 0);
         assert_eq!(exit_status(Outcome::Failed, 7), 7);
         assert_eq!(exit_status(Outcome::Lost, 137), 137);

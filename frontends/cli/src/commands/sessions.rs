@@ -1,10 +1,10 @@
-//! `rejoin sessions` and `rejoin show`: what the server knows of sessions, as tables or JSON.
+//! `rejoin sessions` and `rejoin show`: sessions of a server, as tables or JSON.
 
 use crate::args::{SessionState, SessionsArgs, ShowArgs};
 use crate::client::ClientError;
 use crate::client::api::Api;
 use crate::client::limits::PAGE;
-use crate::client::resolve::choose;
+use crate::client::resolve::resolve;
 use crate::client::table::{ago, duration, harmless, table};
 use crate::offline::{instant, plain, warn};
 use rejoin_core::Timestamp;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Lists sessions.
 pub(crate) fn sessions(args: &SessionsArgs) -> Result<(), ClientError> {
-    let api = Api::find(&args.server)?;
+    let api = Api::new(&args.server)?;
     let (sessions, more) = pages(&api, args)?;
     if args.json {
         return print(&format!(
@@ -28,7 +28,7 @@ pub(crate) fn sessions(args: &SessionsArgs) -> Result<(), ClientError> {
     print(&table(&COLUMNS, &rows, width()))?;
     if more {
         warn(&format!(
-            "these are the newest {}; --limit shows more",
+            "showing the newest {}; use --limit to see more",
             rows.len()
         ));
     }
@@ -37,35 +37,35 @@ pub(crate) fn sessions(args: &SessionsArgs) -> Result<(), ClientError> {
 
 /// Shows a session and its jobs.
 pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
-    let session = choose(&Api::find(&args.at.server)?, &args.at.session)?;
+    let session = resolve(&Api::new(&args.at.server)?, &args.at.session)?;
     if args.json {
         return print(&format!("{session}\n"));
     }
     let now = now();
     let mut out = String::new();
-    let mut say = |name: &str, value: &str| {
+    let mut field = |name: &str, value: &str| {
         let _ = writeln!(out, "{name:9} {}", harmless(value));
     };
-    say("session", text(&session, "id"));
-    say("number", &session["number"].to_string());
+    field("session", text(&session, "id"));
+    field("number", &session["number"].to_string());
     let state = match session["closed"]["cause"].as_str() {
         Some(cause) => format!("{} ({cause})", text(&session, "state")),
         None => text(&session, "state").to_owned(),
     };
-    say("state", &state);
+    field("state", &state);
     for name in ["user", "service", "remote"] {
         if let Some(value) = session[name].as_str() {
-            say(name, value);
+            field(name, value);
         }
     }
     let mut when = |name: &str, value: &Value| {
         if let Some(at) = value.as_u64().map(Timestamp::from_millis) {
-            say(name, &format!("{} ({})", instant(at), ago(at, now)));
+            field(name, &format!("{} ({})", instant(at), ago(at, now)));
         }
     };
     when("created", &session["created"]);
     when("ended", &session["closed"]["at"]);
-    say("events", &session["lastSequence"].to_string());
+    field("events", &session["lastSequence"].to_string());
     let jobs = session["jobs"].as_array().into_iter().flatten();
     let rows: Vec<_> = jobs.map(|job| job_row(job, now)).collect();
     if !rows.is_empty() {
@@ -75,7 +75,7 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
     print(&out)
 }
 
-/// So many as are wanted, and whether there are more.
+/// As many sessions as requested, and whether there are more.
 fn pages(api: &Api, args: &SessionsArgs) -> Result<(Vec<Value>, bool), ClientError> {
     let mut sessions = vec![];
     let mut before = None;
@@ -110,14 +110,14 @@ fn page(args: &SessionsArgs, limit: usize, before: Option<u64>) -> String {
         ("before", before.as_deref()),
     ] {
         if let Some(value) = value {
-            let _ = write!(path, "&{name}={}", encoded(value));
+            let _ = write!(path, "&{name}={}", percent_encoded(value));
         }
     }
     path
 }
 
-/// A value as it stands in a query.
-fn encoded(value: &str) -> String {
+/// A value, percent-encoded for a query.
+fn percent_encoded(value: &str) -> String {
     let mut out = String::new();
     for byte in value.bytes() {
         match byte {
@@ -185,7 +185,7 @@ fn or_none(text: &str) -> String {
     }
 }
 
-/// How wide the terminal is, where it is one that this is shown in.
+/// The width of the terminal; none if standard output is not one.
 fn width() -> Option<usize> {
     if !io::stdout().is_terminal() {
         return None;
@@ -202,32 +202,26 @@ fn now() -> Timestamp {
 pub(crate) fn print(words: &str) -> Result<(), ClientError> {
     let mut out = io::stdout().lock();
     let written = out.write_all(words.as_bytes()).and_then(|()| out.flush());
-    written.map_err(|error| ClientError::Here("cannot write the output", error))
+    written.map_err(|error| ClientError::Local("cannot write the output", error))
 }
 
 const COLUMNS: [&str; 7] = [
-    "NUMBER",
-    "SESSION",
-    "USER",
-    "STATE",
-    "SERVICE",
-    "CREATED",
-    "STATEMENT",
+    "NUMBER", "SESSION", "USER", "STATE", "SERVICE", "CREATED", "COMMAND",
 ];
 
-const JOB_COLUMNS: [&str; 6] = ["JOB", "STATE", "STATUS", "TOOK", "SUBMITTED", "STATEMENT"];
+const JOB_COLUMNS: [&str; 6] = ["JOB", "STATE", "STATUS", "TOOK", "SUBMITTED", "COMMAND"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_in_a_query_is_encoded() {
-        assert_eq!(encoded("a b&c=é"), "a%20b%26c%3D%C3%A9");
+    fn a_value_in_a_query_is_percent_encoded() {
+        assert_eq!(percent_encoded("a b&c=é"), "a%20b%26c%3D%C3%A9");
     }
 
     #[test]
-    fn a_session_is_a_line_and_a_job_too() {
+    fn sessions_and_jobs_are_table_rows() {
         let now = Timestamp::from_millis(65_000);
         let session = json!({"number": 3, "id": "b09f8e12-0000", "user": null, "state": "idle",
             "service": "shell", "created": 5_000, "currentJob": null, "lastStatement": "ls"});

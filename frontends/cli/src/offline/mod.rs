@@ -1,8 +1,6 @@
-//! Reading a log that no server has open, for `replay`, `export` and `log`.
+//! Reads a log that no server has open, for `replay`, `export` and `log`.
 //!
-//! What enters: the directory that the command line names. What leaves: records, in the order of
-//! the log, and what is wrong with it, in words on standard error. Never: anything in the directory
-//! changes, or damage is passed over in silence.
+//! Invariant: nothing in the directory changes, and damage is always reported.
 
 mod range;
 mod record_json;
@@ -14,7 +12,7 @@ pub(crate) use range::{Bound, Span};
 pub(crate) use record_json::{fields, instant};
 pub(crate) use selection::{Choice, Sessions};
 pub(crate) use session::Session;
-pub(crate) use view::{View, Viewer, plain, said, words_of};
+pub(crate) use view::{View, Viewer, describe, output_of, plain};
 
 use crate::commands::verify::{VerifyError, find_log};
 use rejoin_core::{Record, SessionId};
@@ -24,37 +22,37 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The status when something of the log could not be read.
+/// Exit status if a part of the log could not be read.
 const DAMAGED: u8 = 1;
 
-/// Why nothing could be read, or told.
+/// Why nothing could be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OfflineError {
-    /// The directory is none, or cannot be read.
+    /// The directory cannot be read.
     #[error(transparent)]
     Find(#[from] VerifyError),
     /// There is no log in it.
-    #[error("there is no log in {}: it holds neither segments nor a directory `log`", .0.display())]
+    #[error("no log in {}: it has neither segments nor a `log` directory", .0.display())]
     NoLog(PathBuf),
     /// A server has it open.
     #[error(
-        "the log in {} is in use by a running server: stop the server first, or copy the \
-         directory and read the copy",
+        "the log in {} is in use by a running server: stop the server, or read a copy of the \
+         directory",
         .0.display()
     )]
     InUse(PathBuf),
-    /// This version cannot read it, or the operating system could not.
+    /// This version or the operating system could not read it.
     #[error(transparent)]
     Unreadable(OpenError),
-    /// The session that was named is not one of these.
+    /// The name matches no session, or several.
     #[error("{0}")]
     Session(String),
-    /// What was to be written could not be.
+    /// The output could not be written.
     #[error("{0}: {1}")]
     Write(String, #[source] io::Error),
 }
 
-/// A log in a directory that is only read.
+/// A log that is only read.
 #[derive(Debug)]
 pub(crate) struct Offline {
     directory: PathBuf,
@@ -62,14 +60,13 @@ pub(crate) struct Offline {
 }
 
 impl Offline {
-    /// The log in a server's directory, or in the one that holds its segments.
+    /// Finds the log in a server's directory, or in its `log` directory.
     pub(crate) fn find(directory: &std::path::Path) -> Result<Self, OfflineError> {
         let (directory, disk) = find_log(directory)?;
         Ok(Self { directory, disk })
     }
 
-    /// Reads every record that is readable, in the order of the log. Until that has ended, no
-    /// server can open the log.
+    /// Reads all readable records in log order. No server can open the log meanwhile.
     pub(crate) fn read(&self, visit: &mut dyn FnMut(Record)) -> Result<VerifyReport, OfflineError> {
         let found = verify(&self.disk, visit, &mut |_, _| {});
         let findings = found.map_err(|error| match error {
@@ -83,14 +80,14 @@ impl Offline {
     }
 }
 
-/// Says what could not be read, of one session or of all, and which status that is.
+/// Reports on standard error what could not be read, and returns the exit status.
 pub(crate) fn conclude(findings: &VerifyReport, session: Option<SessionId>) -> ExitCode {
     if let Some(torn) = &findings.torn {
         let file = torn.file.file_name().unwrap_or_default().display();
         let byte = torn.byte;
         warn(&format!(
-            "the log has a torn end ({file}, from byte {byte}): what a crash cut short was never \
-             acknowledged, and is left out"
+            "ignored an incomplete last write ({file}, from byte {byte}): it was cut off by a crash and \
+             never acknowledged"
         ));
     }
     if findings.is_sound() {
@@ -100,27 +97,27 @@ pub(crate) fn conclude(findings: &VerifyReport, session: Option<SessionId>) -> E
         if session.is_none_or(|session| session == gap.session) {
             let (first, last) = (gap.first, gap.last);
             warn(&format!(
-                "sequences {first} to {last} of session {} are missing",
+                "session {}: sequences {first} to {last} are missing",
                 gap.session
             ));
         }
     }
     let places = findings.damaged.len();
     warn(&format!(
-        "the log is damaged in {places} {}, and what could be read is not all: `rejoin verify` \
-         says more",
+        "the log is damaged in {places} {}, so this is not everything: run `rejoin verify` for \
+         details",
         if places == 1 { "place" } else { "places" }
     ));
     ExitCode::from(DAMAGED)
 }
 
-/// Says something on standard error.
-pub(crate) fn warn(words: &str) {
-    // There is nobody left to tell when this fails.
-    let _ = writeln!(io::stderr(), "rejoin: {words}");
+/// Prints a message to standard error.
+pub(crate) fn warn(message: &str) {
+    // If standard error is closed, nothing can be reported.
+    let _ = writeln!(io::stderr(), "rejoin: {message}");
 }
 
-/// Takes what writing led to. Whoever has read enough has gone, and that is no failure.
+/// The outcome of writing; a closed pipe is not an error: the reader has read enough.
 pub(crate) fn written(outcome: io::Result<()>, to: &str) -> Result<(), OfflineError> {
     match outcome {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

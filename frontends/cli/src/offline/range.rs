@@ -1,4 +1,4 @@
-//! Where to begin and where to end in a session: at a sequence, an instant, or a time after the
+//! The part of a session to show: from and until a sequence, a point in time, or some time after the
 //! session's first record.
 
 use crate::settings::Wait;
@@ -6,7 +6,7 @@ use rejoin_core::{Record, Timestamp};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A place in a session, as people write it.
+/// A position in a session, as people write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bound {
     Sequence(u64),
@@ -30,15 +30,14 @@ impl FromStr for Bound {
         millis
             .map(|millis| Self::Instant(Timestamp::from_millis(millis)))
             .ok_or_else(|| {
-                format!(
-                    "{text:?} is neither a sequence (17), nor an instant (2026-01-31T12:00:00Z), \
-                     nor a time (90s)"
-                )
+                "expected a sequence (17), a point in time (2026-01-31T12:00:00Z) or a duration \
+                     (90s)"
+                    .to_owned()
             })
     }
 }
 
-/// What of a session is wanted: from one place to another, both included.
+/// A part of a session, both ends included.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Span {
     pub(crate) from: Option<Bound>,
@@ -46,8 +45,8 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// Whether `record` is wanted, of a session whose first record is of `begin`.
-    pub(crate) fn holds(&self, record: &Record, begin: Timestamp) -> bool {
+    /// Whether `record` is in this part of a session whose first record is from `begin`.
+    pub(crate) fn contains(&self, record: &Record, begin: Timestamp) -> bool {
         let is_from = |bound| match bound {
             Bound::Sequence(sequence) => record.sequence.0 >= sequence,
             Bound::Instant(instant) => record.at >= instant,
@@ -77,12 +76,12 @@ mod tests {
         }
         for wrong in ["", "-1", "soon", "2026-01-31", "1969-12-31T00:00:00Z"] {
             let error = wrong.parse::<Bound>().unwrap_err();
-            assert!(error.contains("neither a sequence"), "{error}");
+            assert!(error.contains("expected a sequence"), "{error}");
         }
     }
 
     #[test]
-    fn a_span_holds_both_of_its_ends() {
+    fn a_span_contains_both_of_its_ends() {
         let held = |from: Option<&str>, until: Option<&str>| -> Vec<u64> {
             let parse = |bound: &str| bound.parse().unwrap();
             let span = Span {
@@ -97,7 +96,7 @@ mod tests {
             };
             let begin = Timestamp::from_millis(1_000);
             (1..=5)
-                .filter(|sequence| span.holds(&record(*sequence), begin))
+                .filter(|sequence| span.contains(&record(*sequence), begin))
                 .collect()
         };
         assert_eq!(held(None, None), [1, 2, 3, 4, 5]);

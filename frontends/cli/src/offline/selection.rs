@@ -1,11 +1,11 @@
-//! Which sessions a log holds, and which of them is meant.
+//! The sessions of a log, and the choice of one by number or ID.
 
 use super::record_json::instant;
 use rejoin_core::{Event, Record, SessionId, SessionNumber, Timestamp};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// So many sessions are listed; the others are counted.
+/// The most sessions in a list; further ones are counted.
 const LISTED: usize = 100;
 
 /// The sessions of a log.
@@ -14,7 +14,7 @@ pub(crate) struct Sessions(BTreeMap<SessionId, Summary>);
 
 #[derive(Debug)]
 struct Summary {
-    /// Not known when the session's first record could not be read.
+    /// Unknown if the session's first record could not be read.
     number: Option<SessionNumber>,
     begin: Timestamp,
     end: Timestamp,
@@ -23,12 +23,12 @@ struct Summary {
     is_closed: bool,
 }
 
-/// The session that is meant.
+/// The chosen session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
     pub(crate) session: SessionId,
     pub(crate) number: Option<SessionNumber>,
-    /// The instant of the first record that is readable.
+    /// The time of the first readable record.
     pub(crate) begin: Timestamp,
 }
 
@@ -52,40 +52,37 @@ impl Sessions {
         }
     }
 
-    /// The session that `name` means: its identity, the only one that begins so, or its number.
-    /// Without a name, the only session.
+    /// The session with the number or ID `name`, or the only one whose ID starts with it. Without a
+    /// name, the only session.
     ///
     /// # Errors
     ///
-    /// Why none is meant, in words, with a list of those that could be.
+    /// A message with a list of the sessions, if none matches, or several.
     pub(crate) fn choose(&self, name: Option<&str>) -> Result<Choice, String> {
-        let meant: Vec<_> = match name {
+        let matching: Vec<_> = match name {
             None => self.0.iter().collect(),
             Some(name) => self.find(name),
         };
-        match (&meant[..], name) {
+        match (&matching[..], name) {
             ([(session, summary)], _) => Ok(Choice {
                 session: **session,
                 number: summary.number,
                 begin: summary.begin,
             }),
-            ([], None) => Err("the log holds no session".to_owned()),
+            ([], None) => Err("the log has no sessions".to_owned()),
             ([], Some(name)) => Err(format!(
-                "no session of the log has the number {name}, or an identity that begins so; \
-                 there {}:\n{}",
-                if self.0.len() == 1 { "is" } else { "are" },
+                "no session {name} in the log; it has:\n{}",
                 table(self.0.iter())
             )),
             (_, None) => Err(format!(
-                "the log holds {} sessions: name one by its number or the beginning of its \
-                 identity:\n{}",
-                meant.len(),
-                table(meant.into_iter())
+                "the log has {} sessions; choose one by its number, or its ID or a prefix of it:\n{}",
+                matching.len(),
+                table(matching.into_iter())
             )),
             (_, Some(name)) => Err(format!(
-                "{name} can mean {} sessions: name one by its number or more of its identity:\n{}",
-                meant.len(),
-                table(meant.into_iter())
+                "{name} matches {} sessions; use the number or a longer prefix of the ID:\n{}",
+                matching.len(),
+                table(matching.into_iter())
             )),
         }
     }
@@ -100,8 +97,8 @@ impl Sessions {
             return vec![found];
         }
         let name = name.to_lowercase();
-        let begins_so = |id: &SessionId| !name.is_empty() && id.to_string().starts_with(&name);
-        self.0.iter().filter(|(id, _)| begins_so(id)).collect()
+        let has_prefix = |id: &SessionId| !name.is_empty() && id.to_string().starts_with(&name);
+        self.0.iter().filter(|(id, _)| has_prefix(id)).collect()
     }
 }
 
@@ -168,14 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_named_by_its_number_its_identity_or_how_that_begins() {
+    fn a_session_is_chosen_by_its_number_its_id_or_a_prefix() {
         let sessions = sessions(&[(0xa1, 1), (0xa2, 2), (0x3c, 10)]);
         for (name, number) in [
             ("1", 1),
             ("10", 10),
             ("a2", 2),
             ("A1", 1),
-            // No session has the number 3.
+            // No session has the number 3, so it is a prefix.
             ("3", 10),
             ("3c000000-0000-0000-0000-000000000000", 10),
         ] {
@@ -184,12 +181,12 @@ mod tests {
     }
 
     #[test]
-    fn who_names_none_of_several_is_shown_them_all() {
+    fn an_ambiguous_choice_lists_the_sessions() {
         let two = sessions(&[(0xa1, 1), (0xa2, 2)]);
         for (name, words) in [
-            (None, "the log holds 2 sessions"),
-            (Some("a"), "a can mean 2 sessions"),
-            (Some("b"), "no session of the log has the number b"),
+            (None, "the log has 2 sessions"),
+            (Some("a"), "a matches 2 sessions"),
+            (Some("b"), "no session b in the log"),
             (Some(""), "no session"),
         ] {
             let error = chosen(&two, name).unwrap_err();
@@ -200,6 +197,6 @@ mod tests {
         }
         assert_eq!(chosen(&sessions(&[(0xa1, 1)]), None), Ok(1));
         let none = chosen(&Sessions::default(), None).unwrap_err();
-        assert_eq!(none, "the log holds no session");
+        assert_eq!(none, "the log has no sessions");
     }
 }

@@ -1,11 +1,11 @@
-//! One session of a log, record by record.
+//! Reads one session of a log, record by record.
 
 use super::{Choice, Offline, OfflineError, Sessions, Span, View, Viewer};
 use crate::args::SessionArgs;
 use rejoin_core::Record;
 use rejoin_log::segment::VerifyReport;
 
-/// A session that the command line names, and what of it is wanted.
+/// The session that the command line names, and the part of it to show.
 #[derive(Debug)]
 pub(crate) struct Session {
     log: Offline,
@@ -15,7 +15,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Finds it: reads the log once, to know which sessions there are.
+    /// Reads the log once to find the session.
     pub(crate) fn find(args: &SessionArgs) -> Result<Self, OfflineError> {
         let log = Offline::find(&args.directory)?;
         let mut sessions = Sessions::default();
@@ -35,28 +35,27 @@ impl Session {
         })
     }
 
-    /// Reads it: gives each record that is wanted, and the bytes that show it to a terminal, if it
-    /// shows anything; what is missing before it is said among them. Ends early, and reads no
-    /// more of the session, when `take` answers that this was enough.
+    /// Calls `take` with each record in the range and the bytes that show it on a terminal, including
+    /// a note about records that are missing before it. Stops early when `take` returns false.
     pub(crate) fn read(
         &self,
         is_styled: bool,
         take: &mut dyn FnMut(&Record, Vec<u8>) -> bool,
     ) -> Result<VerifyReport, OfflineError> {
         let mut viewer = Viewer::new(is_styled);
-        let mut goes_on = true;
+        let mut continues = true;
         self.log.read(&mut |record| {
-            if !goes_on || record.session != self.choice.session {
+            if !continues || record.session != self.choice.session {
                 return;
             }
-            let missing = viewer.pass(&record.covered_sequences());
-            if !self.span.holds(&record, self.choice.begin) {
+            let missing = viewer.advance(&record.covered_sequences());
+            if !self.span.contains(&record, self.choice.begin) {
                 return;
             }
             let shown = self.view.show(&record);
             let shown = missing.iter().chain(&shown);
             let bytes = shown.flat_map(|shown| viewer.bytes(shown)).collect();
-            goes_on = take(&record, bytes);
+            continues = take(&record, bytes);
         })
     }
 }

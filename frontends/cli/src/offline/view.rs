@@ -1,8 +1,7 @@
-//! What a viewer of a session would have seen in a terminal.
+//! Renders the records of a session for a terminal.
 //!
-//! What enters: the records of one session, in their order. What leaves: bytes. What a job wrote is
-//! given as it was written; lines of our own (prompts, how jobs ended) begin at a line's beginning.
-//! Never: a record is left out that a viewer saw, or missing ones are passed over in silence.
+//! Output of jobs is passed on byte for byte; prompts and notes start on a new line. Invariant:
+//! missing records are always reported.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,36 +9,36 @@ use rejoin_core::{Event, JobMode, JobSlot, Outcome, Record, Sequence, Visibility
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
-/// What is shown at all.
+/// Which records are shown.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct View {
-    /// Also what only its submitter was told.
+    /// Also jobs that only their submitter could see.
     pub(crate) all: bool,
-    /// Also what is neither a statement, nor output, nor the end of a job.
+    /// Also events other than commands, output and the end of a job.
     pub(crate) events: bool,
 }
 
-/// Something to be seen.
+/// A rendered record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
     pub(crate) style: Style,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// What it is.
+/// The kind of a rendered record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
-    /// A statement, as it stands behind a prompt.
+    /// A command after a prompt.
     Prompt,
-    /// What a job wrote, byte for byte.
+    /// Output of a job, byte for byte.
     Output,
-    /// A line about what happened.
+    /// A line about an event.
     Note,
 }
 
 impl View {
-    /// Whether a consumer of the session is told of this record.
-    pub(crate) fn is_told(&self, record: &Record) -> bool {
+    /// Whether viewers of the session can see this record.
+    pub(crate) fn is_visible(&self, record: &Record) -> bool {
         match &record.event {
             Event::JobSubmitted { mode, .. }
             | Event::InputWritten { mode, .. }
@@ -49,9 +48,9 @@ impl View {
         }
     }
 
-    /// What a record shows, if anything.
+    /// Renders a record, if it is shown.
     pub(crate) fn show(&self, record: &Record) -> Option<Shown> {
-        if !self.is_told(record) {
+        if !self.is_visible(record) {
             return None;
         }
         match &record.event {
@@ -60,15 +59,15 @@ impl View {
             } => Some(prompt(statement, *mode)),
             Event::ResultEmitted { result, .. } => Some(output(result)),
             event @ (Event::JobFinished { .. } | Event::RecordsLost { .. }) => {
-                words_of(event).map(|words| note(&words))
+                describe(event).map(|words| note(&words))
             }
-            event if self.events => words_of(event).map(|words| note(&words)),
+            event if self.events => describe(event).map(|words| note(&words)),
             _ => None,
         }
     }
 }
 
-/// A statement as it was typed; its further lines as a shell asks for them.
+/// A command as it was typed; further lines follow a `> ` prompt, as in a shell.
 fn prompt(statement: &str, mode: JobMode) -> Shown {
     let mut shown = format!("$ {}", statement.trim_end().replace('\n', "\n> "));
     if mode.slot == JobSlot::Background {
@@ -80,16 +79,16 @@ fn prompt(statement: &str, mode: JobMode) -> Shown {
     }
 }
 
-/// What a result says, byte for byte.
+/// Output of a job, decoded from a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct Output {
     pub(crate) bytes: Vec<u8>,
-    /// Whether it was said on standard error.
+    /// Whether it was written to standard error.
     pub(crate) is_error: bool,
 }
 
-/// What a shell's job wrote; every other result as the JSON that it is.
-pub(crate) fn said(result: &str) -> Said {
+/// The output in a shell's result; the JSON itself for any other result.
+pub(crate) fn output_of(result: &str) -> Output {
     let value: Value = serde_json::from_str(result).unwrap_or_default();
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let written = match (text("type"), text("content"), text("contentBase64")) {
@@ -97,7 +96,7 @@ pub(crate) fn said(result: &str) -> Said {
         (Some("shell"), None, Some(content)) => STANDARD.decode(content).ok(),
         _ => None,
     };
-    Said {
+    Output {
         is_error: written.is_some() && text("stream") == Some("stderr"),
         bytes: written.unwrap_or_else(|| format!("{result}\n").into_bytes()),
     }
@@ -106,7 +105,7 @@ pub(crate) fn said(result: &str) -> Said {
 fn output(result: &str) -> Shown {
     Shown {
         style: Style::Output,
-        bytes: said(result).bytes,
+        bytes: output_of(result).bytes,
     }
 }
 
@@ -117,8 +116,8 @@ fn note(words: &str) -> Shown {
     }
 }
 
-/// What happened, in words, where it is neither a statement nor output.
-pub(crate) fn words_of(event: &Event) -> Option<String> {
+/// Describes an event that is neither a command nor output.
+pub(crate) fn describe(event: &Event) -> Option<String> {
     Some(match event {
         Event::JobFinished {
             job,
@@ -137,7 +136,7 @@ pub(crate) fn words_of(event: &Event) -> Option<String> {
         }
         Event::RecordsLost { first, last, cause } => {
             let cause = cause.name();
-            format!("records {first} to {last} are gone: {cause}")
+            format!("records {first} to {last} were lost: {cause}")
         }
         Event::SessionCreated {
             number,
@@ -149,46 +148,46 @@ pub(crate) fn words_of(event: &Event) -> Option<String> {
             let by = by.unwrap_or_default();
             format!("session {number} created{by} on the service {service}")
         }
-        Event::SessionResumed => "the server started again".into(),
-        Event::UserSet { user } => format!("used by {user}"),
-        // By its number alone: the rest of its identity is a secret while the session is open.
+        Event::SessionResumed => "server restarted".into(),
+        Event::UserSet { user } => format!("user is now {user}"),
+        // Only its number: the token is a secret while the session is open.
         Event::ConsumerJoined { consumer, .. } => format!("consumer {} joined", consumer.ordinal),
         Event::ConsumerLeft { consumer, cause } => {
             let cause = plain(cause.name());
             format!("consumer {} left: {cause}", consumer.ordinal)
         }
         Event::StatementRefused { statement, reason } => match statement {
-            Some(statement) => format!("refused: {reason}: {statement}"),
-            None => format!("refused: {reason}"),
+            Some(statement) => format!("rejected: {reason}: {statement}"),
+            None => format!("rejected: {reason}"),
         },
         Event::InputWritten {
             job, bytes, end, ..
         } => {
-            let end = if *end { ", the last" } else { "" };
+            let end = if *end { ", then end of input" } else { "" };
             match bytes.len() {
-                0 => format!("job {job} was told that its input ends"),
-                count => format!("job {job} was given {count} bytes of input{end}"),
+                0 => format!("job {job}: end of input"),
+                count => format!("job {job}: {count} bytes of input{end}"),
             }
         }
         Event::InterruptRequested { job, cause, .. } => {
-            format!("job {job} told to end: {}", plain(cause.name()))
+            format!("interrupting job {job}: {}", plain(cause.name()))
         }
         Event::SessionClosed { cause } => format!("session closed: {}", cause.name()),
         _ => return None,
     })
 }
 
-/// A word of the API, for people.
+/// A name of the API, for people.
 pub(crate) fn plain(word: &str) -> String {
     word.replace('-', " ")
 }
 
-/// A terminal that is written to from its first line on.
+/// Tracks what a terminal shows: whether the cursor is on a new line, and the last sequence.
 #[derive(Debug)]
 pub(crate) struct Viewer {
-    /// Whether prompts and notes are told apart by how they look.
+    /// Whether prompts and notes are styled.
     is_styled: bool,
-    is_line_begun: bool,
+    is_inside_line: bool,
     last: Sequence,
 }
 
@@ -197,18 +196,21 @@ impl Viewer {
         Self::after(is_styled, Sequence::START)
     }
 
-    /// One that is shown what follows a sequence.
+    /// A viewer that starts after a sequence.
     pub(crate) fn after(is_styled: bool, last: Sequence) -> Self {
         Self {
             is_styled,
-            is_line_begun: false,
+            is_inside_line: false,
             last,
         }
     }
 
-    /// Takes notice of the next record of the session, shown or not, which stands for these
-    /// sequences (a declared gap says itself what is gone); says what is missing before it.
-    pub(crate) fn pass(&mut self, covered_sequences: &RangeInclusive<Sequence>) -> Option<Shown> {
+    /// Advances to the next record of the session, shown or not, which covers these sequences (a
+    /// declared gap covers several); returns a note if records before it are missing.
+    pub(crate) fn advance(
+        &mut self,
+        covered_sequences: &RangeInclusive<Sequence>,
+    ) -> Option<Shown> {
         let before = std::mem::replace(&mut self.last, *covered_sequences.end());
         let start = covered_sequences.start().0;
         let missing = start.saturating_sub(before.0);
@@ -218,11 +220,11 @@ impl Viewer {
         })
     }
 
-    /// The bytes that show something after what was shown before.
+    /// The bytes to write for a rendered record.
     pub(crate) fn bytes(&mut self, shown: &Shown) -> Vec<u8> {
         if shown.style == Style::Output {
             if let Some(last) = shown.bytes.last() {
-                self.is_line_begun = *last != b'\n';
+                self.is_inside_line = *last != b'\n';
             }
             return shown.bytes.clone();
         }
@@ -231,8 +233,8 @@ impl Viewer {
             (true, Style::Prompt) => ("\x1b[1m", "\x1b[0m"),
             (true, Style::Note) => ("\x1b[2m", "\x1b[0m"),
         };
-        let fresh = if self.is_line_begun { "\n" } else { "" };
-        self.is_line_begun = false;
+        let fresh = if self.is_inside_line { "\n" } else { "" };
+        self.is_inside_line = false;
         let mut bytes = format!("{fresh}{begin}").into_bytes();
         bytes.extend_from_slice(&shown.bytes);
         bytes.extend_from_slice(end.as_bytes());
@@ -249,7 +251,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_declared_gap_is_told_once_and_in_its_own_words() {
+    fn a_declared_gap_is_reported_once() {
         let mut viewer = Viewer::new(false);
         let record = |sequence, event| Record {
             session: SESSION,
@@ -259,7 +261,7 @@ mod tests {
         };
         assert!(
             viewer
-                .pass(&record(1, Event::SessionResumed).covered_sequences())
+                .advance(&record(1, Event::SessionResumed).covered_sequences())
                 .is_none()
         );
         let lost = Event::RecordsLost {
@@ -268,12 +270,12 @@ mod tests {
             cause: LossCause::Damage,
         };
         let lost = record(9, lost);
-        assert!(viewer.pass(&lost.covered_sequences()).is_none());
+        assert!(viewer.advance(&lost.covered_sequences()).is_none());
         let shown = View::default().show(&lost).unwrap();
-        assert_eq!(shown.bytes, b"[records 2 to 9 are gone: damage]");
+        assert_eq!(shown.bytes, b"[records 2 to 9 were lost: damage]");
         assert!(
             viewer
-                .pass(&record(10, Event::SessionResumed).covered_sequences())
+                .advance(&record(10, Event::SessionResumed).covered_sequences())
                 .is_none()
         );
     }
@@ -324,7 +326,7 @@ mod tests {
                 at: instant(1),
                 event: event.clone(),
             };
-            assert_eq!(viewer.pass(&record.covered_sequences()), None);
+            assert_eq!(viewer.advance(&record.covered_sequences()), None);
             if let Some(shown) = view.show(&record) {
                 seen.extend(viewer.bytes(&shown));
             }
@@ -333,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn output_is_given_byte_for_byte_and_our_lines_begin_at_a_lines_beginning() {
+    fn output_is_unchanged_and_notes_start_on_a_new_line() {
         let events = [
             submitted("printf 'a\\nb'\n", HEARD),
             said(r#"{"content":"a\nb","jobId":3,"stream":"stdout","type":"shell"}"#),
@@ -350,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_the_submitter_was_told_and_what_is_no_output_is_shown_on_demand() {
+    fn private_jobs_and_other_events_are_shown_on_request() {
         let alone = JobMode {
             slot: JobSlot::Background,
             visibility: Visibility::Submitter,
@@ -376,13 +378,13 @@ mod tests {
         let view = |all, events| View { all, events };
         assert_eq!(seen(view(false, false), false, &events), b"");
         assert_eq!(seen(view(true, false), false, &events), b"$ secret &\n");
-        let words = b"[job 3 told to end: output limit]\n[refused: no: x]\n\
-            [job 3 was told that its input ends]\n";
+        let words = b"[interrupting job 3: output limit]\n[rejected: no: x]\n\
+            [job 3: end of input]\n";
         assert_eq!(seen(view(false, true), false, &events), words);
     }
 
     #[test]
-    fn on_a_terminal_our_lines_look_different_and_output_does_not() {
+    fn on_a_terminal_prompts_and_notes_are_styled() {
         let events = [
             submitted("true", HEARD),
             said(r#"{"content":"a\n","jobId":3,"stream":"stdout","type":"shell"}"#),
@@ -393,24 +395,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said_in_its_place() {
+    fn missing_records_are_reported_in_place() {
         let mut viewer = Viewer::new(false);
-        let mut pass = |sequence| {
+        let mut advance = |sequence| {
             let record = Record {
                 session: SESSION,
                 sequence: Sequence(sequence),
                 at: instant(1),
                 event: Event::SessionResumed,
             };
-            viewer.pass(&record.covered_sequences()).map(|it| it.bytes)
+            viewer
+                .advance(&record.covered_sequences())
+                .map(|it| it.bytes)
         };
         assert_eq!(
-            pass(3).as_deref(),
+            advance(3).as_deref(),
             Some(&b"[sequences 1 to 2 are missing]"[..])
         );
-        assert_eq!(pass(4), None);
+        assert_eq!(advance(4), None);
         assert_eq!(
-            pass(6).as_deref(),
+            advance(6).as_deref(),
             Some(&b"[sequences 5 to 5 are missing]"[..])
         );
     }

@@ -1,7 +1,7 @@
-//! `packaging/rejoin.example.toml`: every setting, with what it means and its default. Made from
-//! what the command line says, so that neither can tell what the other does not.
+//! Generates `packaging/rejoin.example.toml` from the help of the flags: every setting with its
+//! meaning and default.
 //!
-//! `REJOIN_WRITE_EXAMPLE=1 cargo test --bin rejoin example` writes it anew.
+//! `REJOIN_WRITE_EXAMPLE=1 cargo test --bin rejoin example` rewrites the file.
 
 use super::Settings;
 use clap::{Arg, Args as _, Command};
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-/// What is shown of settings that have no default of their own.
+/// Examples for settings without a default.
 const SAMPLES: [(&str, &str); 9] = [
     ("accounts", r#""/etc/rejoin/accounts.toml""#),
     ("allow-host", r#"["rejoin.example"]"#),
@@ -17,27 +17,27 @@ const SAMPLES: [(&str, &str); 9] = [
     ("tls-key", r#""/etc/rejoin/key.pem""#),
     ("maxscale-listen", r#""127.0.0.1:8989""#),
     ("doris-listen", r#""127.0.0.1:8030""#),
-    ("operate-listen", r#""127.0.0.1:9563""#),
+    ("admin-listen", r#""127.0.0.1:9563""#),
     ("retain-age", r#""30d""#),
     ("retain-bytes", "10737418240"),
 ];
 
 const HEAD: &str = "\
-# Settings of `rejoin serve`, all of them, each with what it means. What is said here is overridden
-# by the environment (REJOIN_… in capitals), and that by flags of the same names.
+# All settings of `rejoin serve`. Environment variables (REJOIN_ and the name in capitals) override
+# this file, and flags of the same names override both.
 #
-# A line that begins with `#` directly before a name shows the default, or an example where there is
-# none; remove the `#` to change it.
+# A commented-out setting shows its default, or an example if there is no default. To change a
+# setting, remove the `#` directly before its name.
 #
-# What begins with a frontend's name may stand in a table of its own, too, at the end of the file:
-# `[frontends.maxscale]` with `listen = …` is `maxscale-listen = …`.
+# Settings whose names begin with a frontend's name can also be in a table at the end of the file:
+# `[frontends.maxscale]` with `listen = …` is the same as `maxscale-listen = …`.
 ";
 
 /// Columns of a comment.
 const WIDTH: usize = 98;
 
 #[test]
-fn the_example_tells_every_setting_as_the_command_line_does() {
+fn the_example_explains_every_setting_as_the_command_line_does() {
     let expected = example();
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("packaging/rejoin.example.toml");
     if std::env::var_os("REJOIN_WRITE_EXAMPLE").is_some() {
@@ -50,13 +50,13 @@ fn the_example_tells_every_setting_as_the_command_line_does() {
         .collect();
     assert!(
         written == expected,
-        "the example is not as the settings are; missing: {missing:#?}\n\
-         `REJOIN_WRITE_EXAMPLE=1 cargo test --bin rejoin example` writes it anew"
+        "the example does not match the settings; missing: {missing:#?}\n\
+         `REJOIN_WRITE_EXAMPLE=1 cargo test --bin rejoin example` rewrites it"
     );
 }
 
 #[test]
-fn what_a_file_may_say_a_flag_may_say_too() {
+fn every_setting_in_a_file_is_also_a_flag() {
     let flags: BTreeSet<_> = arguments().iter().map(name).collect();
     let error = toml::from_str::<Settings>("no-such-setting = 1").unwrap_err();
     let (_, names) = error.message().split_once("expected one of ").unwrap();
@@ -65,14 +65,14 @@ fn what_a_file_may_say_a_flag_may_say_too() {
         .skip(1)
         .step_by(2)
         .map(Into::into)
-        // Its tables say what the flags with their names say.
-        .filter(|key: &String| key != "frontends")
+        // Tables repeat other settings, and the last is an old name.
+        .filter(|key: &String| key != "frontends" && key != "operate-listen")
         .collect();
     assert_eq!(keys, flags);
 }
 
 #[test]
-fn the_defaults_that_are_named_are_those_that_hold() {
+fn the_documented_defaults_are_the_real_ones() {
     let named: String = arguments()
         .iter()
         .filter_map(|argument| Some(format!("{} = {}\n", name(argument), default(argument)?)))
@@ -96,7 +96,7 @@ fn the_defaults_that_are_named_are_those_that_hold() {
 }
 
 #[test]
-fn the_example_without_its_signs_is_a_file_of_settings() {
+fn the_example_with_every_setting_enabled_is_valid() {
     let all: String = example()
         .lines()
         .filter_map(|line| line.strip_prefix('#'))
@@ -132,7 +132,7 @@ fn example() -> String {
     example
 }
 
-/// As the help lists them: those of one heading together.
+/// The arguments, grouped by heading as in the help.
 fn arguments() -> Vec<Arg> {
     let command = Settings::augment_args(Command::new("serve"));
     let mut headings = vec![];
@@ -155,8 +155,8 @@ fn name(argument: &Arg) -> String {
     argument.get_long().unwrap().to_owned()
 }
 
-/// What the help says that the default is, as a file says it; none where that is no value. A path
-/// can be anything, so settings with a sample are taken at their word.
+/// The default in the help as a TOML value, if it is one. Settings with an example have none: any
+/// text would do for a path.
 fn default(argument: &Arg) -> Option<String> {
     if SAMPLES.iter().any(|(known, _)| *known == name(argument)) {
         return None;

@@ -1,9 +1,8 @@
-//! `[frontends.NAME]` in a file: the settings that begin with a frontend's name, as a table of its
-//! own. `[frontends.doris] listen = …` is `doris-listen = …`; who says both has said one thing twice.
+//! `[frontends.NAME]` in a settings file: a table with the settings whose names begin with NAME.
+//! `[frontends.doris] listen = …` is `doris-listen = …`; setting both is an error.
 
-use super::{DorisColumns, Settings};
+use super::{Address, DorisColumns, Settings};
 use serde::Deserialize;
-use std::net::SocketAddr;
 
 /// The tables.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -11,29 +10,30 @@ use std::net::SocketAddr;
 pub(super) struct Frontends {
     maxscale: Frontend,
     doris: Doris,
-    operate: Frontend,
+    #[serde(alias = "operate")]
+    admin: Frontend,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Frontend {
-    listen: Option<SocketAddr>,
+    listen: Option<Address>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Doris {
-    listen: Option<SocketAddr>,
+    listen: Option<Address>,
     columns: Option<DorisColumns>,
 }
 
 impl Settings {
-    /// The same settings without tables; fails with the name of a setting that is said twice.
+    /// Merges the tables into the settings; fails with the name of a setting that is set twice.
     pub(super) fn without_tables(mut self) -> Result<Self, &'static str> {
         let Frontends {
             maxscale,
             doris,
-            operate,
+            admin,
         } = std::mem::take(&mut self.frontends);
         once(
             "maxscale-listen",
@@ -42,20 +42,20 @@ impl Settings {
         )?;
         once("doris-listen", &mut self.doris_listen, doris.listen)?;
         once("doris-columns", &mut self.doris_columns, doris.columns)?;
-        once("operate-listen", &mut self.operate_listen, operate.listen)?;
+        once("admin-listen", &mut self.admin_listen, admin.listen)?;
         Ok(self)
     }
 }
 
 fn once<T>(
     name: &'static str,
-    said: &mut Option<T>,
+    setting: &mut Option<T>,
     in_table: Option<T>,
 ) -> Result<(), &'static str> {
-    if said.is_some() && in_table.is_some() {
+    if setting.is_some() && in_table.is_some() {
         return Err(name);
     }
-    *said = said.take().or(in_table);
+    *setting = setting.take().or(in_table);
     Ok(())
 }
 
@@ -63,21 +63,21 @@ fn once<T>(
 mod tests {
     use super::*;
 
-    fn said(text: &str) -> Result<Settings, &'static str> {
+    fn read(text: &str) -> Result<Settings, &'static str> {
         toml::from_str::<Settings>(text).unwrap().without_tables()
     }
 
     #[test]
-    fn a_table_of_a_frontend_says_what_the_settings_with_its_name_say() {
-        let tables = said(
+    fn a_table_of_a_frontend_is_the_same_as_settings_with_its_name() {
+        let tables = read(
             "[frontends.maxscale]\nlisten = '127.0.0.1:8989'\n\
              [frontends.doris]\nlisten = '127.0.0.1:8030'\ncolumns = 'newer'\n\
-             [frontends.operate]\nlisten = '127.0.0.1:9563'\n",
+             [frontends.admin]\nlisten = '127.0.0.1:9563'\n",
         );
-        let flat = said(
+        let flat = read(
             "maxscale-listen = '127.0.0.1:8989'\n\
              doris-listen = '127.0.0.1:8030'\ndoris-columns = 'newer'\n\
-             operate-listen = '127.0.0.1:9563'\n",
+             admin-listen = '127.0.0.1:9563'\n",
         );
         assert_eq!(
             format!("{:?}", tables.unwrap()),
@@ -86,13 +86,19 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_is_said_twice_is_named() {
-        let twice = "doris-listen = '127.0.0.1:1'\n[frontends.doris]\nlisten = '127.0.0.1:2'\n";
-        assert_eq!(said(twice).unwrap_err(), "doris-listen");
+    fn the_admin_table_can_have_its_old_name() {
+        let settings = read("[frontends.operate]\nlisten = '127.0.0.1:9563'\n").unwrap();
+        assert_eq!(settings.admin_listen().unwrap().port(), 9563);
     }
 
     #[test]
-    fn a_table_says_nothing_else() {
+    fn a_setting_that_is_set_twice_is_named() {
+        let twice = "doris-listen = '127.0.0.1:1'\n[frontends.doris]\nlisten = '127.0.0.1:2'\n";
+        assert_eq!(read(twice).unwrap_err(), "doris-listen");
+    }
+
+    #[test]
+    fn a_table_has_no_other_settings() {
         for (wrong, name) in [
             ("[frontends.arthas]\nlisten = '127.0.0.1:1'", "arthas"),
             ("[frontends.maxscale]\ncolumns = 'newer'", "columns"),

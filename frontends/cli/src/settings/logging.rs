@@ -1,4 +1,4 @@
-//! What the settings of logging may say.
+//! The values of the settings for logging.
 
 use clap::ValueEnum;
 use serde::Deserialize;
@@ -19,10 +19,10 @@ pub(crate) enum LogLevel {
 #[derive(Clone, Copy, Debug, Default, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LogFormat {
-    /// A line for people, with colours on a terminal
+    /// Lines for people, with colours on a terminal
     #[default]
     Human,
-    /// A JSON object a line
+    /// One JSON object per line
     Json,
 }
 

@@ -1,4 +1,4 @@
-//! The settings of `rejoin serve`: one structure for flags, environment and file.
+//! The settings of `rejoin serve`: one structure for flags, environment variables and the file.
 
 #[cfg(test)]
 mod example;
@@ -18,180 +18,182 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What may be set. None: not said here.
+/// All settings. `None`: not set here.
 #[derive(Clone, Debug, Default, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct Settings {
-    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8563]
-    #[arg(long, value_name = "ADDR:PORT", env = "REJOIN_LISTEN")]
-    listen: Option<SocketAddr>,
+    /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8563]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "REJOIN_LISTEN")]
+    listen: Option<Address>,
 
-    /// Address and port at which the API of MaxScale is served instead, for clients with a fixed
-    /// port (8989) [default: with the others]
-    #[arg(long, value_name = "ADDR:PORT", env = "REJOIN_MAXSCALE_LISTEN", help_heading = FRONTENDS)]
-    maxscale_listen: Option<SocketAddr>,
+    /// Separate address and port for the API of MaxScale, for clients that expect a fixed port
+    /// (8989) [default: the same as --listen]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "REJOIN_MAXSCALE_LISTEN", help_heading = FRONTENDS)]
+    maxscale_listen: Option<Address>,
 
-    /// Address and port at which the API of Doris is served instead, for clients with a fixed port
-    /// (8030) [default: with the others]
-    #[arg(long, value_name = "ADDR:PORT", env = "REJOIN_DORIS_LISTEN", help_heading = FRONTENDS)]
-    doris_listen: Option<SocketAddr>,
+    /// Separate address and port for the API of Doris, for clients that expect a fixed port (8030)
+    /// [default: the same as --listen]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "REJOIN_DORIS_LISTEN", help_heading = FRONTENDS)]
+    doris_listen: Option<Address>,
 
-    /// Address and port at which /metrics, /healthz and /readyz are served instead; they tell numbers
-    /// only and run nothing, so it need not be a loopback address [default: with the others]
-    #[arg(long, value_name = "ADDR:PORT", env = "REJOIN_OPERATE_LISTEN", help_heading = FRONTENDS)]
-    operate_listen: Option<SocketAddr>,
+    /// Separate address and port for /metrics, /healthz and /readyz; no command can be run there, so
+    /// other machines may reach it without a login [default: the same as --listen]
+    #[arg(long, alias = "operate-listen", value_name = "ADDRESS:PORT", env = "REJOIN_ADMIN_LISTEN", help_heading = FRONTENDS)]
+    #[serde(alias = "operate-listen")]
+    admin_listen: Option<Address>,
 
-    /// Columns of Doris' tables: the nine that are documented, or the fourteen of newer versions
+    /// Columns in Doris' session table: `documented` (9) or `newer` (14, as in newer versions)
     /// [default: documented]
-    #[arg(long, value_name = "FORM", env = "REJOIN_DORIS_COLUMNS", help_heading = FRONTENDS)]
+    #[arg(long, value_name = "SET", env = "REJOIN_DORIS_COLUMNS", help_heading = FRONTENDS)]
     doris_columns: Option<DorisColumns>,
 
-    /// File with the certificate that is shown to clients, and those of whoever vouches for it, as
-    /// PEM; then everything is encrypted. Read again when it changes [default: nothing is encrypted]
+    /// PEM file with the server's certificate chain; turns on TLS for every address. Reloaded when it
+    /// changes [default: no encryption]
     #[arg(long, value_name = "FILE", env = "REJOIN_TLS_CERT", help_heading = ENCRYPTION)]
     tls_cert: Option<PathBuf>,
 
-    /// File with the certificate's private key, as PEM, without a password
+    /// PEM file with the certificate's private key, without a passphrase
     #[arg(long, value_name = "FILE", env = "REJOIN_TLS_KEY", help_heading = ENCRYPTION)]
     tls_key: Option<PathBuf>,
 
-    /// Directory of the log; created where there is none [default: rejoin-data]
+    /// Directory for the log and all other files of the server; created if it doesn't exist [default:
+    /// rejoin-data]
     #[arg(long, value_name = "DIR", env = "REJOIN_DATA")]
     data: Option<PathBuf>,
 
-    /// File with the accounts, as `rejoin user` writes it; with accounts, everybody has to log in
-    /// [default: accounts.toml in the directory of --data, if it is there]
+    /// File with the accounts, written by `rejoin user`; if there are any, everyone has to log in
+    /// [default: accounts.toml in the --data directory, if it exists]
     #[arg(long, value_name = "FILE", env = "REJOIN_ACCOUNTS", help_heading = ACCESS)]
     accounts: Option<PathBuf>,
 
-    /// Name by which clients may ask for this server beside its addresses, as `Host` says it; for
-    /// more than one, repeat it or put commas between them [default: none]
+    /// Host name that clients may use for this server (the `Host` header), besides its addresses;
+    /// repeat it or separate names with commas [default: none]
     #[arg(long, value_name = "NAME", env = "REJOIN_ALLOW_HOST", value_delimiter = ',', help_heading = ACCESS)]
     allow_host: Option<Vec<String>>,
 
-    /// What an acknowledged event has survived: `sync`, a power cut; `flush`, the death of the
-    /// process only, but faster [default: sync]
+    /// What an acknowledged event survives: `sync`, a power failure; `flush`, only a crash of the
+    /// server, but faster [default: sync]
     #[arg(long, value_name = "LEVEL", env = "REJOIN_DURABILITY")]
     durability: Option<DurabilityLevel>,
 
-    /// Close a session that nobody used for so long and that runs nothing [default: 3h]
+    /// Close a session that has been idle for this long [default: 3h]
     #[arg(long, value_name = "TIME", env = "REJOIN_SESSION_TIMEOUT", help_heading = TIMEOUTS)]
     session_timeout: Option<Wait>,
 
-    /// Expire a consumer that did not pull for so long [default: 5m]
+    /// Remove a consumer that has not pulled for this long [default: 5m]
     #[arg(long, value_name = "TIME", env = "REJOIN_CONSUMER_TIMEOUT", help_heading = TIMEOUTS)]
     consumer_timeout: Option<Wait>,
 
-    /// Interrupt a job that runs for so long [default: 1d]
+    /// Interrupt a job that has run for this long [default: 1d]
     #[arg(long, value_name = "TIME", env = "REJOIN_JOB_TIMEOUT", help_heading = TIMEOUTS)]
     job_timeout: Option<Wait>,
 
-    /// Interrupt a job of `exec` that runs for so long, where the request does not say [default: 30s]
+    /// Interrupt a job of Arthas' `exec` after this time, if the request sets none [default: 30s]
     #[arg(long, value_name = "TIME", env = "REJOIN_EXEC_TIMEOUT", help_heading = TIMEOUTS)]
     exec_timeout: Option<Wait>,
 
-    /// Answer a pull with nothing after so long [default: 2s]
+    /// Answer a pull without results after waiting this long [default: 2s]
     #[arg(long, value_name = "TIME", env = "REJOIN_PULL_WAIT", help_heading = TIMEOUTS)]
     pull_wait: Option<Wait>,
 
-    /// Answer a second pull at once of one consumer with nothing after so long [default: 500ms]
+    /// How long a pull waits for another pull of the same consumer to finish [default: 500ms]
     #[arg(long = "turn-wait", value_name = "TIME", env = "REJOIN_TURN_WAIT", help_heading = TIMEOUTS)]
     #[serde(rename = "turn-wait")]
     pull_lock_timeout: Option<Wait>,
 
-    /// From SIGINT to SIGTERM, and from that to SIGKILL, when a job is interrupted [default: 2s]
+    /// Time between SIGINT and SIGTERM, and between SIGTERM and SIGKILL, when interrupting a job
+    /// [default: 2s]
     #[arg(long, value_name = "TIME", env = "REJOIN_INTERRUPT_GRACE", help_heading = TIMEOUTS)]
     interrupt_grace: Option<Wait>,
 
-    /// How long open requests and running jobs may take when the server is told to end [default: 10s]
+    /// How long shutdown waits for open requests and running jobs [default: 10s]
     #[arg(long, value_name = "TIME", env = "REJOIN_SHUTDOWN_GRACE", help_heading = TIMEOUTS)]
     shutdown_grace: Option<Wait>,
 
-    /// Close a connection that has sent no whole request head for so long [default: 60s]
+    /// Close a connection that sends no complete request header within this time [default: 60s]
     #[arg(long, value_name = "TIME", env = "REJOIN_IDLE_TIMEOUT", help_heading = TIMEOUTS)]
     idle_timeout: Option<Wait>,
 
-    /// Refuse a request whose body takes so long to come [default: 30s]
+    /// Reject a request whose body does not arrive within this time [default: 30s]
     #[arg(long, value_name = "TIME", env = "REJOIN_BODY_TIMEOUT", help_heading = TIMEOUTS)]
     body_timeout: Option<Wait>,
 
-    /// Cut a connection whose client takes nothing of its answer for so long [default: 30s]
+    /// Close a connection whose client reads nothing of a response for this long [default: 30s]
     #[arg(long, value_name = "TIME", env = "REJOIN_WRITE_TIMEOUT", help_heading = TIMEOUTS)]
     write_timeout: Option<Wait>,
 
-    /// Open sessions [default: 100000]
-    #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_SESSIONS", help_heading = BOUNDS)]
+    /// Open sessions, at most [default: 100000]
+    #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_SESSIONS", help_heading = LIMITS)]
     max_sessions: Option<usize>,
 
-    /// Consumers of one session [default: 1000]
-    #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_CONSUMERS", help_heading = BOUNDS)]
+    /// Consumers per session [default: 1000]
+    #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_CONSUMERS", help_heading = LIMITS)]
     max_consumers: Option<usize>,
 
-    /// Jobs that run in one session at once [default: 16]
-    #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_JOBS", help_heading = BOUNDS)]
+    /// Running jobs per session [default: 16]
+    #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_JOBS", help_heading = LIMITS)]
     max_jobs: Option<usize>,
 
-    /// Bytes of results of one job; the job is interrupted when it would emit more
-    /// [default: 1073741824]
-    #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_OUTPUT", help_heading = BOUNDS)]
+    /// Output of one job in bytes; a job with more output is interrupted [default: 1073741824]
+    #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_OUTPUT", help_heading = LIMITS)]
     max_output: Option<u64>,
 
-    /// Requests that wait to be decided; one more is refused [default: 4096]
-    #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_QUEUE", help_heading = BOUNDS)]
+    /// Requests waiting for the engine; further ones are rejected [default: 4096]
+    #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_QUEUE", help_heading = LIMITS)]
     max_queue: Option<usize>,
 
-    /// Open connections of each address that is listened at [default: 10000]
-    #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_CONNECTIONS", help_heading = BOUNDS)]
+    /// Open connections per listening address [default: 10000]
+    #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_CONNECTIONS", help_heading = LIMITS)]
     max_connections: Option<usize>,
 
-    /// Bytes of a request's body [default: 10485760]
-    #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_BODY", help_heading = BOUNDS)]
+    /// Size of a request's body in bytes [default: 10485760]
+    #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_BODY", help_heading = LIMITS)]
     max_body: Option<usize>,
 
-    /// Bytes of a request's line and headers [default: 16384]
-    #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_HEADER", help_heading = BOUNDS)]
+    /// Size of a request's line and headers in bytes [default: 16384]
+    #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_HEADER", help_heading = LIMITS)]
     max_header: Option<usize>,
 
-    /// Bytes of recent results that are served from memory [default: 67108864]
-    #[arg(long, value_name = "BYTES", env = "REJOIN_RECENT_BYTES", help_heading = BOUNDS)]
+    /// Memory for recent results in bytes, shared by all sessions [default: 67108864]
+    #[arg(long, value_name = "BYTES", env = "REJOIN_RECENT_BYTES", help_heading = LIMITS)]
     recent_bytes: Option<usize>,
 
-    /// Remove a session so long after it was closed [default: never]
+    /// Remove a session this long after it was closed [default: never]
     #[arg(long, value_name = "TIME", env = "REJOIN_RETAIN_AGE", help_heading = RETENTION)]
     retain_age: Option<Wait>,
 
-    /// Bytes that closed sessions may take together; the one that was closed first is removed first
-    /// [default: no bound]
+    /// Total size of closed sessions in bytes; those closed first are removed first [default:
+    /// unlimited]
     #[arg(long, value_name = "BYTES", env = "REJOIN_RETAIN_BYTES", help_heading = RETENTION)]
     retain_bytes: Option<u64>,
 
-    /// How much to say on standard error [default: info]
+    /// How much to log to standard error [default: info]
     #[arg(long, value_name = "LEVEL", env = "REJOIN_LOG_LEVEL", help_heading = LOGGING)]
     pub(crate) log_level: Option<LogLevel>,
 
-    /// How to say it [default: human]
-    #[arg(long, value_name = "FORM", env = "REJOIN_LOG_FORMAT", help_heading = LOGGING)]
+    /// Format of the log [default: human]
+    #[arg(long, value_name = "FORMAT", env = "REJOIN_LOG_FORMAT", help_heading = LOGGING)]
     pub(crate) log_format: Option<LogFormat>,
 
-    /// Which requests to tell, with session, job, status and time: `failed`, those answered with 500
-    /// and above; never a query, a header or a body [default: failed]
+    /// Which requests to log, with session, job, status and duration: `failed` logs those with status
+    /// 500 and above. Queries, headers and bodies are never logged [default: failed]
     #[arg(long, value_name = "WHICH", env = "REJOIN_LOG_REQUESTS", help_heading = LOGGING)]
     log_requests: Option<LogRequests>,
 
-    // In files only: there, a frontend may have a table of its own.
+    // In files only: a table for each frontend.
     #[arg(skip)]
     frontends: Frontends,
 }
 
-const ACCESS: &str = "Who may use it";
+const ACCESS: &str = "Access";
 const ENCRYPTION: &str = "Encryption";
 const FRONTENDS: &str = "Frontends";
 const TIMEOUTS: &str = "Timeouts (such as 500ms, 30s, 5m, 3h, 1d)";
-const BOUNDS: &str = "Bounds";
-const RETENTION: &str = "What is kept of closed sessions";
+const LIMITS: &str = "Limits";
+const RETENTION: &str = "Retention of closed sessions";
 const LOGGING: &str = "Logging";
 
-/// How durable an acknowledged event is.
+/// What an acknowledged event survives.
 #[derive(Clone, Copy, Debug, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 enum DurabilityLevel {
@@ -199,7 +201,7 @@ enum DurabilityLevel {
     Flush,
 }
 
-/// Which columns Doris' tables have.
+/// The columns of Doris' session table.
 #[derive(Clone, Copy, Debug, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 enum DorisColumns {
@@ -207,7 +209,7 @@ enum DorisColumns {
     Newer,
 }
 
-/// A duration as people write it.
+/// A duration as people write it: a whole number and one unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wait(pub(crate) Duration);
 
@@ -215,12 +217,13 @@ impl FromStr for Wait {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not a time: write for example 500ms, 30s, 5m, 3h, 1d");
+        let wrong =
+            || format!("expected a number and a unit, for example 500ms, 30s, 5m, 3h or 1d");
         let text = text.trim();
         let unit = text
-            .find(|it: char| !it.is_ascii_digit())
+            .find(|character: char| !character.is_ascii_digit())
             .ok_or_else(wrong)?;
-        let (number, unit) = text.split_at(unit);
+        let (count, unit) = text.split_at(unit);
         let millis: u64 = match unit.trim() {
             "ms" => 1,
             "s" => 1_000,
@@ -229,10 +232,10 @@ impl FromStr for Wait {
             "d" => 24 * 60 * 60 * 1_000,
             _ => return Err(wrong()),
         };
-        let number: u64 = number.parse().map_err(|_| wrong())?;
-        number
+        let count: u64 = count.parse().map_err(|_| wrong())?;
+        count
             .checked_mul(millis)
-            .map(|it| Self(Duration::from_millis(it)))
+            .map(|millis| Self(Duration::from_millis(millis)))
             .ok_or_else(wrong)
     }
 }
@@ -245,26 +248,59 @@ impl<'de> Deserialize<'de> for Wait {
     }
 }
 
-/// Why a settings file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SettingsError {
-    #[error("cannot read the settings in {0}")]
-    Read(PathBuf, #[source] std::io::Error),
-    #[error("the settings in {0} are wrong: {1}")]
-    Parse(PathBuf, String),
-    #[error("the settings in {0} say {1} twice, by its name and in a table of [frontends]")]
-    Twice(PathBuf, &'static str),
+/// An address to listen on, as people write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Address(pub(crate) SocketAddr);
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let address = text.parse().map(Self);
+        address.map_err(|_| "expected ADDRESS:PORT, for example 127.0.0.1:8563".to_owned())
+    }
 }
 
-/// Takes each setting from the first of the two that says it.
-macro_rules! first_said {
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// The admin address from `REJOIN_OPERATE_LISTEN`, the old name of `REJOIN_ADMIN_LISTEN`.
+pub(crate) fn old_admin_listen() -> Result<Option<Address>, SettingsError> {
+    let value = std::env::var(OLD_ADMIN_LISTEN).ok();
+    let value = value.filter(|value| !value.is_empty());
+    let address = value.map(|value| value.parse()).transpose();
+    address.map_err(SettingsError::OldAdminListen)
+}
+
+const OLD_ADMIN_LISTEN: &str = "REJOIN_OPERATE_LISTEN";
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    #[error("cannot read the settings file {}", .0.display())]
+    Read(PathBuf, #[source] std::io::Error),
+    #[error("invalid settings in {}: {}", .0.display(), .1)]
+    Parse(PathBuf, String),
+    #[error("{} sets {} twice: at the top and in a table of [frontends]", .0.display(), .1)]
+    Twice(PathBuf, &'static str),
+    #[error("REJOIN_OPERATE_LISTEN: {0}")]
+    OldAdminListen(String),
+}
+
+/// Takes each setting from the first of the two that sets it.
+macro_rules! first_set {
     ($first:ident, $second:ident; $($name:ident)*) => {
         Settings { frontends: Frontends::default(), $($name: $first.$name.or($second.$name),)* }
     };
 }
 
 impl Settings {
-    /// What a file says.
+    /// Reads the settings in a file.
     pub(crate) fn read(file: &Path) -> Result<Self, SettingsError> {
         let text = std::fs::read_to_string(file)
             .map_err(|error| SettingsError::Read(file.into(), error))?;
@@ -274,11 +310,11 @@ impl Settings {
             .map_err(|name| SettingsError::Twice(file.into(), name))
     }
 
-    /// What these settings say, and where they do not, what the others say.
+    /// These settings, completed by the others.
     pub(crate) fn or(self, other: Self) -> Self {
-        first_said! { self, other;
+        first_set! { self, other;
             tls_cert tls_key
-            listen maxscale_listen doris_listen operate_listen doris_columns data durability session_timeout consumer_timeout job_timeout exec_timeout
+            listen maxscale_listen doris_listen admin_listen doris_columns data durability session_timeout consumer_timeout job_timeout exec_timeout
             pull_wait pull_lock_timeout interrupt_grace shutdown_grace idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_header recent_bytes
@@ -288,25 +324,34 @@ impl Settings {
     }
 
     pub(crate) fn listen(&self) -> SocketAddr {
-        self.listen.unwrap_or_else(|| ([127, 0, 0, 1], 8563).into())
+        self.listen
+            .map_or_else(|| ([127, 0, 0, 1], 8563).into(), |Address(address)| address)
     }
 
-    /// Where MaxScale's API is served, if not with the others.
+    /// Takes the admin address from the old name of its variable, if it is set nowhere else.
+    pub(crate) fn use_old_admin_listen(&mut self) -> Result<(), SettingsError> {
+        if self.admin_listen.is_none() {
+            self.admin_listen = old_admin_listen()?;
+        }
+        Ok(())
+    }
+
+    /// The separate address of MaxScale's API.
     pub(crate) fn maxscale_listen(&self) -> Option<SocketAddr> {
-        self.maxscale_listen
+        self.maxscale_listen.map(|Address(address)| address)
     }
 
-    /// Where Doris' API is served, if not with the others.
+    /// The separate address of Doris' API.
     pub(crate) fn doris_listen(&self) -> Option<SocketAddr> {
-        self.doris_listen
+        self.doris_listen.map(|Address(address)| address)
     }
 
-    /// Where /metrics, /healthz and /readyz are served, if not with the others.
-    pub(crate) fn operate_listen(&self) -> Option<SocketAddr> {
-        self.operate_listen
+    /// The separate address of /metrics, /healthz and /readyz.
+    pub(crate) fn admin_listen(&self) -> Option<SocketAddr> {
+        self.admin_listen.map(|Address(address)| address)
     }
 
-    /// Which requests are told.
+    /// Which requests are logged.
     pub(crate) fn log_requests(&self) -> rejoin_http::RequestLog {
         match self.log_requests {
             Some(LogRequests::None) => rejoin_http::RequestLog::None,
@@ -327,12 +372,12 @@ impl Settings {
         data_directory(self.data.clone())
     }
 
-    /// The file with the accounts, where the settings name one.
+    /// The file with the accounts, if the settings name one.
     pub(crate) fn accounts(&self) -> Option<&Path> {
         self.accounts.as_deref()
     }
 
-    /// The names that clients may ask for.
+    /// The host names that clients may use.
     pub(crate) fn allow_host(&self) -> &[String] {
         self.allow_host.as_deref().unwrap_or_default()
     }
@@ -386,7 +431,7 @@ impl Settings {
     pub(crate) fn doris(&self) -> rejoin_doris::Settings {
         let mut doris = rejoin_doris::Settings::default();
         doris.node = self
-            .doris_listen
+            .doris_listen()
             .unwrap_or_else(|| self.listen())
             .ip()
             .to_string()
@@ -422,13 +467,13 @@ impl Settings {
     }
 }
 
-fn data_directory(said: Option<PathBuf>) -> PathBuf {
-    said.unwrap_or_else(|| "rejoin-data".into())
+fn data_directory(set: Option<PathBuf>) -> PathBuf {
+    set.unwrap_or_else(|| "rejoin-data".into())
 }
 
-/// The file with the accounts: the one that is said, or the one in the server's directory.
-pub(crate) fn accounts_file(said: Option<PathBuf>, data: Option<PathBuf>) -> PathBuf {
-    said.unwrap_or_else(|| data_directory(data).join("accounts.toml"))
+/// The file with the accounts: the one that was set, or else the one in the server's directory.
+pub(crate) fn accounts_file(set: Option<PathBuf>, data: Option<PathBuf>) -> PathBuf {
+    set.unwrap_or_else(|| data_directory(data).join("accounts.toml"))
 }
 
 #[cfg(test)]
@@ -453,10 +498,27 @@ mod tests {
             "999999999999999999d",
         ] {
             assert!(
-                millis(wrong).unwrap_err().contains("is not a time"),
+                millis(wrong)
+                    .unwrap_err()
+                    .contains("expected a number and a unit"),
                 "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn an_address_has_a_port() {
+        assert!("127.0.0.1:1".parse::<Address>().is_ok());
+        for wrong in ["8563", "127.0.0.1", ":8563", "localhost:8563", ""] {
+            let error = wrong.parse::<Address>().unwrap_err();
+            assert!(error.contains("expected ADDRESS:PORT"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_admin_address_can_be_set_by_its_old_name() {
+        let settings: Settings = toml::from_str("operate-listen = '127.0.0.1:9'").unwrap();
+        assert_eq!(settings.admin_listen().unwrap().port(), 9);
     }
 
     #[test]
@@ -473,11 +535,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_says_wrong_is_named() {
+    fn an_error_in_a_file_names_the_setting() {
         for wrong in [
             "listne = '127.0.0.1:1'",
             "pull-wait = 'soon'",
             "max-jobs = 'many'",
+            "listen = '8563'",
         ] {
             let error = toml::from_str::<Settings>(wrong).unwrap_err().to_string();
             let key = wrong.split(' ').next().unwrap();

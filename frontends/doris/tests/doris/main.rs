@@ -3,10 +3,11 @@
 mod logins;
 
 use rejoin_accounts::Accounts;
-use rejoin_core::{JobMode, JobSlot, Visibility};
 use rejoin_doris::{Columns, Settings, mount};
 use rejoin_engine::testing::{Hold, in_memory};
-use rejoin_engine::{Config, Engine, NewJob, NewSession, SmolRuntime};
+use rejoin_engine::{
+    Config, Engine, JobMode, JobSlot, NewJob, NewSession, SmolRuntime, Visibility,
+};
 use rejoin_http::test_client::Received;
 use rejoin_http::test_server::TestServer;
 use serde_json::{Value, json};
@@ -44,7 +45,7 @@ impl Server {
         server
     }
 
-    fn create(&self, user: Option<&str>, remote: Option<&str>) -> rejoin_core::SessionId {
+    fn create(&self, user: Option<&str>, remote: Option<&str>) -> rejoin_engine::SessionId {
         let new = NewSession {
             user: user.map(Into::into),
             remote: remote.map(Into::into),

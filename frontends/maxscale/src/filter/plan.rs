@@ -4,7 +4,7 @@ use super::Filter;
 use super::expression::{Comparison, Expression};
 use super::path::IndexedField;
 use crate::context::STATE;
-use rejoin_core::Selection;
+use rejoin_engine::Selection;
 use serde_json::Value;
 use std::ops::RangeInclusive;
 

@@ -1,9 +1,11 @@
 //! A whole server on a loopback port: the real engine on a log in memory, and the real HTTP.
 
 use rejoin_accounts::Accounts;
-use rejoin_core::{JobMode, JobSlot, SessionId, Visibility};
 use rejoin_engine::testing::{Clock, Hold, in_memory};
-use rejoin_engine::{Config, Engine, NewJob, NewSession, Runtime, SmolRuntime};
+use rejoin_engine::{
+    Config, Engine, JobMode, JobSlot, NewJob, NewSession, Runtime, SessionId, SmolRuntime,
+    Visibility,
+};
 use rejoin_http::test_client::Received;
 use rejoin_http::test_server::TestServer;
 use serde_json::Value;

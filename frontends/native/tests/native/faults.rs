@@ -1,8 +1,8 @@
 //! What is refused, with which status and code.
 
 use crate::support::Server;
-use rejoin_core::Limits as CoreLimits;
 use rejoin_engine::Config;
+use rejoin_engine::Limits as CoreLimits;
 use serde_json::json;
 
 #[test]

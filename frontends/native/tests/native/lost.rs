@@ -2,8 +2,7 @@
 
 use crate::support::{Server, kinds};
 use rejoin_core::testing::{SESSION, created, instant};
-use rejoin_core::{CloseCause, Event, JobId, LossCause, Record, Sequence, SessionNumber};
-use rejoin_engine::Config;
+use rejoin_engine::{CloseCause, Config, Event, JobId, LossCause, Record, Sequence, SessionNumber};
 use serde_json::json;
 
 pub(crate) fn record(sequence: u64, event: Event) -> Record {

@@ -1,8 +1,7 @@
 //! Jobs that are for their submitter alone.
 
 use crate::support::{Server, kinds};
-use rejoin_core::{JobMode, JobSlot, Visibility};
-use rejoin_engine::NewJob;
+use rejoin_engine::{JobMode, JobSlot, NewJob, Visibility};
 use serde_json::json;
 
 fn submit(server: &Server, statement: &str, slot: JobSlot) -> u64 {
@@ -21,7 +20,7 @@ fn submit(server: &Server, statement: &str, slot: JobSlot) -> u64 {
 fn of_a_job_behind_the_others_nothing_is_told() {
     let server = Server::with_sessions(1);
     let job = submit(&server, "hold", JobSlot::Background);
-    let id = rejoin_core::JobId(job);
+    let id = rejoin_engine::JobId(job);
     let (engine, session) = (&server.engine, server.session());
     smol::block_on(async {
         let secret = (*b"secret").into();

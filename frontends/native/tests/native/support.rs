@@ -2,9 +2,10 @@
 
 use futures::future::{BoxFuture, Either, select};
 use rejoin_accounts::Accounts;
-use rejoin_core::{Record, SessionId};
 use rejoin_engine::testing::{Clock, in_memory};
-use rejoin_engine::{Config, Engine, Exit, Runner, RunnerJob, Runtime, Services, SmolRuntime};
+use rejoin_engine::{
+    Config, Engine, Exit, Record, Runner, RunnerJob, Runtime, Services, SessionId, SmolRuntime,
+};
 use rejoin_http::test_client::{Client, Received};
 use rejoin_http::test_server::TestServer;
 use serde_json::{Value, json};

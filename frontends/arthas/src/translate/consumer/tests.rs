@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::translate::JobResults;
-use rejoin_core::{InterruptCause, JobId, Outcome, Server, SessionId, SessionNumber, Timestamp};
+use rejoin_engine::{InterruptCause, JobId, Outcome, Server, SessionId, SessionNumber, Timestamp};
 use std::time::Duration;
 
 const WELCOME: &str = concat!(

@@ -1,32 +1,32 @@
-//! The recording of a terminal, in version 3 of asciinema's format
+//! Writes a recording in version 3 of asciinema's format
 //! (<https://docs.asciinema.org/manual/asciicast/v3/>): a header, then an event a line.
 //!
-//! Pure: records in, lines out. An event's interval is the time since the event before it, in
-//! seconds. Never: a bare line feed, which would leave a terminal's cursor where it stands; or
-//! bytes that are not UTF-8, which the format cannot hold: they become U+FFFD.
+//! An event's interval is the time since the previous event, in seconds. A line feed without a
+//! carriage return gets one, so that the cursor returns to the first column. Bytes that are not
+//! UTF-8 become U+FFFD, because the format is JSON.
 
 use crate::offline::Choice;
 use rejoin_core::{Event, Record, Timestamp};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The terminal that is recorded.
+/// The terminal in the recording.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Screen {
     pub(super) columns: u16,
     pub(super) rows: u16,
-    /// No player is to pause for longer.
+    /// The longest pause in a player.
     pub(super) idle_limit: Option<Duration>,
 }
 
 #[derive(Debug)]
 pub(super) struct Asciicast {
-    /// The header, until there is a record that says when the recording begins.
+    /// The header, until the first record sets the start of the recording.
     header: Option<Value>,
     last: Timestamp,
-    /// Whether the last character that was written returns to a line's beginning.
+    /// Whether the last character written was a carriage return.
     is_returned: bool,
-    /// The status of the job that ended last.
+    /// The exit status of the last job.
     status: i32,
     is_closed: bool,
 }
@@ -52,10 +52,10 @@ impl Asciicast {
         }
     }
 
-    /// The lines for the next record, which shows these bytes to a terminal.
-    pub(super) fn take(&mut self, record: &Record, is_told: bool, shown: &[u8]) -> String {
+    /// The lines for the next record, which a terminal shows as these bytes.
+    pub(super) fn take(&mut self, record: &Record, is_visible: bool, shown: &[u8]) -> String {
         let mut lines = self.begin(record.at);
-        if !is_told {
+        if !is_visible {
             return lines;
         }
         match &record.event {
@@ -77,7 +77,7 @@ impl Asciicast {
         lines
     }
 
-    /// What is left to write: the header, if there was nothing else.
+    /// The rest to write: the header, if there were no records.
     pub(super) fn end(&mut self) -> String {
         self.begin(self.last)
     }

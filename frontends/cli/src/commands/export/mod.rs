@@ -1,4 +1,4 @@
-//! `rejoin export`: a session in a form that other programs read. Changes nothing in the log.
+//! `rejoin export`: writes a session for other programs. Changes nothing in the log.
 
 mod asciicast;
 
@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-/// Exports the session; the status says whether all of it could be read.
+/// Exports the session; the exit status says whether all of it could be read.
 pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, OfflineError> {
     let session = Session::find(&args.session)?;
     let (mut out, to): (Box<dyn Write>, String) = match &args.output {
@@ -23,24 +23,24 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, OfflineError> {
         }
     };
     let mut out = BufWriter::new(&mut out);
-    let mut form = Form::new(args, &session);
+    let mut exporter = Exporter::new(args, &session);
     let mut outcome = Ok(());
-    let findings = session.read(form.is_styled(), &mut |record, shown| {
-        outcome = out.write_all(&form.take(&session, record, shown));
+    let findings = session.read(exporter.is_styled(), &mut |record, shown| {
+        outcome = out.write_all(&exporter.take(&session, record, shown));
         outcome.is_ok()
     })?;
-    let outcome = outcome.and_then(|()| out.write_all(form.end().as_bytes()));
+    let outcome = outcome.and_then(|()| out.write_all(exporter.end().as_bytes()));
     written(outcome.and_then(|()| out.flush()), &to)?;
     Ok(conclude(&findings, Some(session.choice.session)))
 }
 
-enum Form {
+enum Exporter {
     Asciicast(Box<Asciicast>),
     Lines,
     Text,
 }
 
-impl Form {
+impl Exporter {
     fn new(args: &ExportArgs, session: &Session) -> Self {
         match args.format {
             ExportFormat::Asciicast => Self::Asciicast(Box::new(Asciicast::new(
@@ -56,19 +56,19 @@ impl Form {
         }
     }
 
-    /// A recording is of a terminal; text is for everything else.
+    /// A recording shows a terminal with styles; text has none.
     fn is_styled(&self) -> bool {
         matches!(self, Self::Asciicast(_))
     }
 
-    /// What to write for the next record, which shows these bytes to a terminal.
+    /// What to write for the next record, which a terminal shows as these bytes.
     fn take(&mut self, session: &Session, record: &Record, shown: Vec<u8>) -> Vec<u8> {
         match self {
             Self::Asciicast(cast) => {
-                let is_told = session.view.is_told(record);
-                cast.take(record, is_told, &shown).into_bytes()
+                let is_visible = session.view.is_visible(record);
+                cast.take(record, is_visible, &shown).into_bytes()
             }
-            Self::Lines if session.view.is_told(record) => {
+            Self::Lines if session.view.is_visible(record) => {
                 format!("{}\n", Value::Object(fields(record))).into_bytes()
             }
             Self::Lines => vec![],

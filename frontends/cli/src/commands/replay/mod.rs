@@ -1,31 +1,30 @@
-//! `rejoin replay`: shows a session as a viewer would have seen it, at the speed at which it
-//! happened or another. Changes nothing.
+//! `rejoin replay`: plays a session as a viewer would have seen it, at any speed. Changes nothing.
 
 mod speed;
 
 use crate::args::ReplayArgs;
 use crate::offline::{OfflineError, Session, conclude, written};
+use speed::Playback;
 pub(crate) use speed::Speed;
-use speed::Tempo;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Where the time that passes between two records passes.
-trait Pace {
+/// Waits between two records; tests record the pauses instead.
+trait Pauses {
     fn wait(&mut self, pause: Duration);
 }
 
-/// In earnest.
+/// Really sleeps.
 struct Sleeping;
 
-impl Pace for Sleeping {
+impl Pauses for Sleeping {
     fn wait(&mut self, pause: Duration) {
         std::thread::sleep(pause);
     }
 }
 
-/// Shows the session on standard output; the status says whether all of it could be read.
+/// Plays the session on standard output; the exit status says whether all of it could be read.
 pub(crate) fn run(args: &ReplayArgs) -> Result<ExitCode, OfflineError> {
     let session = Session::find(&args.session)?;
     let out = io::stdout();
@@ -35,20 +34,20 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitCode, OfflineError> {
     } else {
         Speed::MAX
     };
-    let tempo = Tempo::new(
+    let playback = Playback::new(
         args.speed.unwrap_or(default),
         args.idle_limit.map(|it| it.0),
     );
     play(
         &session,
         is_terminal && may_be_styled(std::env::var_os("NO_COLOR")),
-        tempo,
+        playback,
         &mut Sleeping,
         &mut io::BufWriter::new(out.lock()),
     )
 }
 
-/// As <https://no-color.org> asks for.
+/// Whether `NO_COLOR` allows styles; see <https://no-color.org>.
 pub(crate) fn may_be_styled(no_color: Option<std::ffi::OsString>) -> bool {
     no_color.is_none_or(|value| value.is_empty())
 }
@@ -56,8 +55,8 @@ pub(crate) fn may_be_styled(no_color: Option<std::ffi::OsString>) -> bool {
 fn play(
     session: &Session,
     is_styled: bool,
-    mut tempo: Tempo,
-    pace: &mut dyn Pace,
+    mut playback: Playback,
+    pauses: &mut dyn Pauses,
     out: &mut dyn Write,
 ) -> Result<ExitCode, OfflineError> {
     let mut outcome = Ok(());
@@ -65,12 +64,12 @@ fn play(
         if bytes.is_empty() {
             return true;
         }
-        let pause = tempo.pause_before(record.at);
+        let pause = playback.pause_before(record.at);
         outcome = (|| {
             if !pause.is_zero() {
-                // What was shown before is seen while nothing else is.
+                // Show the output so far during the pause.
                 out.flush()?;
-                pace.wait(pause);
+                pauses.wait(pause);
             }
             out.write_all(&bytes)
         })();

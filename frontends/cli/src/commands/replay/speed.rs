@@ -1,10 +1,10 @@
-//! How long to wait between two records.
+//! Playback speed, and the pauses between records.
 
 use rejoin_core::Timestamp;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// How many times as fast as it happened; none: without waiting.
+/// A factor of the original speed; none: no pauses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Speed(Option<f64>);
 
@@ -22,21 +22,21 @@ impl FromStr for Speed {
         }
         match text.parse::<f64>() {
             Ok(times) if times.is_finite() && times > 0.0 => Ok(Self(Some(times))),
-            _ => Err(format!("{text:?} is neither a number above 0 nor `max`")),
+            _ => Err("expected a number above 0, or `max`".to_owned()),
         }
     }
 }
 
 /// The pauses of one replay.
 #[derive(Debug)]
-pub(super) struct Tempo {
+pub(super) struct Playback {
     speed: Speed,
-    /// No pause is longer than if this long had passed.
+    /// Pauses are cut to this, before the speed is applied.
     idle_limit: Option<Duration>,
     last: Option<Timestamp>,
 }
 
-impl Tempo {
+impl Playback {
     pub(super) fn new(speed: Speed, idle_limit: Option<Duration>) -> Self {
         Self {
             speed,
@@ -45,7 +45,7 @@ impl Tempo {
         }
     }
 
-    /// How long to wait before what happened at `at` is shown.
+    /// How long to wait before showing a record from `at`.
     pub(super) fn pause_before(&mut self, at: Timestamp) -> Duration {
         let Some(last) = self.last.replace(at) else {
             return Duration::ZERO;
@@ -65,14 +65,18 @@ mod tests {
 
     fn pauses(speed: &str, idle_limit: Option<u64>) -> Vec<u128> {
         let idle_limit = idle_limit.map(Duration::from_millis);
-        let mut tempo = Tempo::new(speed.parse().unwrap(), idle_limit);
+        let mut playback = Playback::new(speed.parse().unwrap(), idle_limit);
         [5_000, 5_100, 5_100, 65_100]
-            .map(|at| tempo.pause_before(Timestamp::from_millis(at)).as_millis())
+            .map(|at| {
+                playback
+                    .pause_before(Timestamp::from_millis(at))
+                    .as_millis()
+            })
             .to_vec()
     }
 
     #[test]
-    fn pauses_are_as_long_as_they_were_by_the_speed_and_within_the_limit() {
+    fn pauses_follow_the_speed_and_the_limit() {
         assert_eq!(pauses("1", None), [0, 100, 0, 60_000]);
         assert_eq!(pauses("4", None), [0, 25, 0, 15_000]);
         assert_eq!(pauses("0.5", None), [0, 200, 0, 120_000]);

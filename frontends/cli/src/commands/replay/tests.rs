@@ -1,4 +1,4 @@
-//! A replay on a clock of its own, of a log that is written here.
+//! Replays a log with a clock that only records the pauses.
 
 use super::*;
 use crate::args::SessionArgs;
@@ -9,17 +9,17 @@ use rejoin_log::segment::{LogId, OpenOptions, Options};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Notes how long it would have waited, and what had been shown by then.
+/// Records the pauses in milliseconds instead of sleeping.
 #[derive(Default)]
-struct Noting(Vec<u128>);
+struct RecordedPauses(Vec<u128>);
 
-impl Pace for Noting {
+impl Pauses for RecordedPauses {
     fn wait(&mut self, pause: Duration) {
         self.0.push(pause.as_millis());
     }
 }
 
-/// A session that says three lines, at 2, 4 and 60 seconds.
+/// A session with three lines of output, at 2, 4 and 60 seconds.
 fn write_log(directory: &Path) {
     let mode = JobMode {
         slot: JobSlot::Foreground,
@@ -71,8 +71,8 @@ fn write_log(directory: &Path) {
     log.append(&records.collect::<Vec<_>>()).unwrap();
 }
 
-/// What is shown, and how long it waits in between.
-fn played(span: (Option<&str>, Option<&str>), tempo: Tempo) -> (String, Vec<u128>) {
+/// What is shown, and the pauses.
+fn played(span: (Option<&str>, Option<&str>), playback: Playback) -> (String, Vec<u128>) {
     let directory = tempfile::tempdir().unwrap();
     write_log(directory.path());
     let parse = |bound: &str| bound.parse().unwrap();
@@ -85,40 +85,40 @@ fn played(span: (Option<&str>, Option<&str>), tempo: Tempo) -> (String, Vec<u128
         events: false,
     })
     .unwrap();
-    let (mut noting, mut out) = (Noting::default(), vec![]);
-    let status = play(&session, false, tempo, &mut noting, &mut out).unwrap();
+    let (mut pauses, mut out) = (RecordedPauses::default(), vec![]);
+    let status = play(&session, false, playback, &mut pauses, &mut out).unwrap();
     assert_eq!(status, ExitCode::SUCCESS);
-    (String::from_utf8(out).unwrap(), noting.0)
+    (String::from_utf8(out).unwrap(), pauses.0)
 }
 
 #[test]
-fn it_waits_as_long_as_it_took() {
-    let (shown, waited) = played((None, None), Tempo::new(Speed::RECORDED, None));
+fn a_replay_pauses_as_long_as_it_took() {
+    let (shown, waited) = played((None, None), Playback::new(Speed::RECORDED, None));
     assert_eq!(shown, "$ say\none\ntwo\nthree\n");
     assert_eq!(waited, [2_000, 56_000]);
 
     let limit = Some(Duration::from_secs(8));
-    let (_, waited) = played((None, None), Tempo::new("4".parse().unwrap(), limit));
+    let (_, waited) = played((None, None), Playback::new("4".parse().unwrap(), limit));
     assert_eq!(waited, [500, 2_000]);
-    let (_, waited) = played((None, None), Tempo::new(Speed::MAX, None));
+    let (_, waited) = played((None, None), Playback::new(Speed::MAX, None));
     assert_eq!(waited, [0; 0]);
 }
 
 #[test]
-fn it_begins_and_ends_where_it_is_told_to() {
+fn a_replay_starts_and_stops_at_the_given_positions() {
     for (from, until, expected) in [
         (None, Some("3"), "$ say\none\n"),
         (Some("4s"), None, "two\nthree\n"),
         (Some("3"), Some("4"), "one\ntwo\n"),
         (None, Some("1970-01-01T00:16:44Z"), "$ say\none\ntwo\n"),
     ] {
-        let (shown, _) = played((from, until), Tempo::new(Speed::MAX, None));
+        let (shown, _) = played((from, until), Playback::new(Speed::MAX, None));
         assert_eq!(shown, expected, "{from:?} {until:?}");
     }
 }
 
 #[test]
-fn colours_can_be_switched_off() {
+fn colours_can_be_turned_off() {
     assert!(may_be_styled(None) && may_be_styled(Some("".into())));
     assert!(!may_be_styled(Some("1".into())));
 }

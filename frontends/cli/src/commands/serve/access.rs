@@ -1,6 +1,6 @@
-//! Who may use the server: its accounts, and the names that clients may ask for.
+//! Access to the server: accounts, and the host names that clients may use.
 //!
-//! Never: a server without accounts listens on an address that other machines reach.
+//! Invariant: a server without accounts listens on loopback addresses only.
 
 use super::ServeError;
 use crate::settings::{Settings, accounts_file};
@@ -12,8 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The accounts of the settings, or of the directory that is served. Where there are none the server
-/// is for whoever is on this machine, until there are.
+/// The accounts from the settings, or from the directory that is served. Without accounts, anyone on
+/// this machine can use the server, until the first account is added.
 pub(super) fn accounts(
     settings: &Settings,
     read_only: Option<&Path>,
@@ -21,16 +21,16 @@ pub(super) fn accounts(
     let directory = read_only.map_or_else(|| settings.data(), Into::into);
     let path = accounts_file(settings.accounts().map(Into::into), Some(directory));
     let accounts = Accounts::of_file(path.clone(), clock());
-    let accounts = accounts.map_err(|error| ServeError::Begin(error.into()))?;
+    let accounts = accounts.map_err(|error| ServeError::Start(error.into()))?;
     if !accounts.is_open() {
         return Ok(accounts);
     }
-    // A wrong path must not open the server to everybody.
+    // A wrong path must not turn off logins.
     if settings.accounts().is_some() {
         return Err(ServeError::NoAccounts(path));
     }
-    let own = [settings.maxscale_listen(), settings.doris_listen()];
-    let mut all = own.into_iter().flatten().chain([settings.listen()]);
+    let separate = [settings.maxscale_listen(), settings.doris_listen()];
+    let mut all = separate.into_iter().flatten().chain([settings.listen()]);
     match all.find(|address| !address.ip().is_loopback()) {
         Some(address) => Err(ServeError::NotLoopback {
             address,
@@ -40,7 +40,7 @@ pub(super) fn accounts(
     }
 }
 
-/// Which `Host` and `Origin` requests to an address may carry.
+/// Which `Host` and `Origin` headers are accepted at an address.
 pub(super) fn host_check(
     settings: &Settings,
     accounts: &Accounts,

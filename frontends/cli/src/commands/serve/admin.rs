@@ -25,9 +25,9 @@ impl Listener {
     pub(super) const fn words(self) -> &'static str {
         match self {
             Self::Common => "For everything else",
-            Self::MaxScale => "For clients of MaxScale",
-            Self::Doris => "For clients of Doris",
-            Self::Operate => "For health and numbers",
+            Self::MaxScale => "MaxScale API",
+            Self::Doris => "Doris API",
+            Self::Operate => "Health and metrics",
         }
     }
 

@@ -9,17 +9,15 @@ use std::net::SocketAddr;
 
 /// What the settings say; none where nothing is encrypted. Reads the files.
 pub(super) fn open(settings: &Settings) -> Result<Option<Tls>, ServeError> {
-    let begin = |error| ServeError::Begin(error);
+    let begin = |error| ServeError::Start(error);
     match (settings.tls_cert(), settings.tls_key()) {
         (None, None) => Ok(None),
         (Some(cert), Some(key)) => match Tls::open(cert, key) {
             Ok(tls) => Ok(Some(tls)),
             Err(error) => Err(begin(error.into())),
         },
-        (Some(_), None) => Err(begin("--tls-cert needs its key: give --tls-key too".into())),
-        (None, Some(_)) => Err(begin(
-            "--tls-key needs its certificate: give --tls-cert too".into(),
-        )),
+        (Some(_), None) => Err(begin("--tls-cert requires --tls-key".into())),
+        (None, Some(_)) => Err(begin("--tls-key requires --tls-cert".into())),
     }
 }
 
@@ -32,9 +30,8 @@ pub(super) fn encrypt(server: HttpServer, tls: Option<&Tls>) -> HttpServer {
             if is_heard_by_others(address) {
                 tracing::warn!(
                     %address,
-                    "nothing is encrypted, and this address is not only this machine's: whoever is \
-                     on the way can read passwords and run commands, unless a proxy encrypts; see \
-                     --tls-cert"
+                    "connections from other machines are not encrypted: passwords and commands can be \
+                     read and changed on the way; use --tls-cert, or a proxy that encrypts"
                 );
             }
             server

@@ -1,11 +1,11 @@
-//! Where what the server has to say about itself goes: standard error.
+//! The server's log on standard error.
 
 use crate::settings::{LogFormat, LogLevel, Settings};
 use std::io::IsTerminal;
 use tracing::level_filters::LevelFilter;
 
-/// Begins to log as the settings say. To be called once.
-pub(crate) fn begin(settings: &Settings) {
+/// Starts logging as configured. Call it once.
+pub(super) fn start(settings: &Settings) {
     let level = match settings.log_level.unwrap_or_default() {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,

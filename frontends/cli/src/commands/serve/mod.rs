@@ -31,9 +31,12 @@ use std::sync::Arc;
 pub(crate) fn run(args: ServeArgs) -> Result<(), ServeError> {
     let mut settings = args.settings;
     if let Some(file) = &args.config {
-        settings = settings.or(Settings::read(file).map_err(|it| ServeError::Begin(it.into()))?);
+        settings = settings.or(Settings::read(file).map_err(|it| ServeError::Start(it.into()))?);
     }
-    log_output::begin(&settings);
+    settings
+        .use_old_admin_listen()
+        .map_err(|error| ServeError::Start(error.into()))?;
+    log_output::start(&settings);
     let read_only = args
         .read_only
         .map(|directory| directory.unwrap_or_else(|| settings.data()));
@@ -45,7 +48,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), ServeError> {
 pub(crate) enum ServeError {
     /// It could not begin.
     #[error(transparent)]
-    Begin(Box<dyn Error + Send + Sync>),
+    Start(Box<dyn Error + Send + Sync>),
     /// The log is damaged, and is left as it is.
     #[error(
         "{error}; nothing was changed and nothing is served: `rejoin verify {}` says what is \
@@ -55,7 +58,7 @@ pub(crate) enum ServeError {
     Damaged { data: PathBuf, error: LogError },
     /// Whoever reaches the address could run commands on this machine.
     #[error(
-        "will not listen on {address}: there are no accounts in {}, so whoever reaches that \
+        "refusing to listen on {address}: there are no accounts in {}, so whoever reaches that \
          address could run commands here; add one with `rejoin user add`, or use a loopback \
          address such as 127.0.0.1",
         accounts.display()
@@ -72,7 +75,7 @@ pub(crate) enum ServeError {
     Replay(PathBuf, Violation),
     /// Whoever told it to end could not wait.
     #[error(
-        "told to end twice, and ended at once: jobs that ran are found as lost by the next start"
+        "received a second signal and stopped at once: the next start marks running jobs as lost"
     )]
     ToldTwice,
     /// It had to stop.
@@ -92,7 +95,7 @@ struct Begun {
 }
 
 async fn serve(settings: &Settings, read_only: Option<&Path>) -> Result<(), ServeError> {
-    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
+    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Start(error);
     let accounts = access::accounts(settings, read_only)?;
     let tls = encryption::open(settings)?;
     // From here on a signal ends the server cleanly, however early it comes.
@@ -103,7 +106,7 @@ async fn serve(settings: &Settings, read_only: Option<&Path>) -> Result<(), Serv
 
 /// Opens the engine on the log of the data directory, or of a copy that is only read.
 async fn open(settings: &Settings, read_only: Option<&Path>) -> Result<Begun, ServeError> {
-    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
+    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Start(error);
     let at = SmolRuntime.now();
     let data = read_only.map_or_else(|| settings.data(), Path::to_owned);
     let shell = ShellRunner::default().with_grace(settings.interrupt_grace());
@@ -150,7 +153,7 @@ async fn serve_until_told(
     tls: Option<&Tls>,
     mut signals: Signals,
 ) -> Result<(), ServeError> {
-    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Begin(error);
+    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Start(error);
     let engine = begun.engine.clone();
     let servers = bind(settings, &begun, accounts, tls).map_err(|it| begin(it.into()))?;
     announce(&servers, &begun, encryption::scheme(tls)).map_err(|it| begin(it.into()))?;
@@ -159,8 +162,11 @@ async fn serve_until_told(
     let shutdown = Shutdown::new();
     let watch = async {
         if let Either::Left((signal, _)) = select(signals.next(), pin!(engine.ended())).await {
-            let signal = signal.and_then(Result::ok);
-            tracing::info!(?signal, "told to end; told again, it ends at once");
+            let signal = match signal.and_then(Result::ok) {
+                Some(Signal::Term) => "SIGTERM",
+                _ => "SIGINT",
+            };
+            tracing::info!("received {signal}, shutting down (send it again to stop at once)");
         }
         notify::stopping();
         engine.begin_closing();
@@ -186,7 +192,7 @@ async fn serve_until_told(
     };
     let left = begun.sweep().await;
     if left > 0 {
-        tracing::warn!(left, "ended what was still running");
+        tracing::warn!("killed {left} processes that were still running");
     }
     let mut cut = 0;
     for stopped in served {
@@ -261,7 +267,7 @@ fn bind(
     rejoin_native::mount_openapi(&mut common, &documents);
 
     let metrics = admin::metrics();
-    let mut operate = settings.operate_listen().map(of_its_own);
+    let mut operate = settings.admin_listen().map(of_its_own);
     let app = operate.as_mut().map_or(&mut common, |(_, app)| app);
     rejoin_admin::mount(app, admin::admin_state(begun, metrics.clone()));
 

@@ -1,33 +1,33 @@
-//! What systemd is told of a service of type `notify`: that the server listens, and that it ends.
+//! Tells systemd that the server is ready or shutting down, for services of type `notify`.
 //!
-//! One datagram to the socket that the environment names (sd_notify(3)); where none is named,
-//! nobody is told. Never: the server fails because nobody listens there.
+//! Sends one datagram to the socket in `NOTIFY_SOCKET` (sd_notify(3)), if that is set. A failure is
+//! logged and ignored.
 
 use std::env;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::net::UnixDatagram;
 
-/// The server answers requests.
+/// The server accepts requests.
 pub(super) fn ready() {
-    tell("READY=1");
+    notify("READY=1");
 }
 
-/// The server has been told to end.
+/// The server is shutting down.
 pub(super) fn stopping() {
-    tell("STOPPING=1");
+    notify("STOPPING=1");
 }
 
-fn tell(words: &str) {
+fn notify(state: &str) {
     if let Some(socket) = env::var_os("NOTIFY_SOCKET")
-        && let Err(error) = send(&socket, words)
+        && let Err(error) = send(&socket, state)
     {
-        tracing::warn!(%error, ?socket, "the service manager could not be told {words}");
+        tracing::warn!(%error, socket = %socket.display(), state, "cannot notify the service manager");
     }
 }
 
 #[cfg(target_os = "linux")]
-fn send(socket: &OsStr, words: &str) -> io::Result<()> {
+fn send(socket: &OsStr, state: &str) -> io::Result<()> {
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::net::SocketAddr;
@@ -37,12 +37,12 @@ fn send(socket: &OsStr, words: &str) -> io::Result<()> {
         _ => SocketAddr::from_pathname(socket)?,
     };
     UnixDatagram::unbound()?
-        .send_to_addr(words.as_bytes(), &address)
+        .send_to_addr(state.as_bytes(), &address)
         .map(drop)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn send(socket: &OsStr, words: &str) -> io::Result<()> {
+fn send(socket: &OsStr, state: &str) -> io::Result<()> {
     let sender = UnixDatagram::unbound()?;
-    sender.send_to(words.as_bytes(), socket).map(drop)
+    sender.send_to(state.as_bytes(), socket).map(drop)
 }

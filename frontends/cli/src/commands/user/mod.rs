@@ -1,6 +1,6 @@
-//! `rejoin user`: changes the file with the accounts. A running server reads it again.
+//! `rejoin user`: changes the accounts file, which a running server reloads.
 //!
-//! Never: a password is in the arguments, is shown while it is typed, or is told.
+//! Invariant: a password is never an argument, shown while it is typed, or printed.
 
 mod password;
 
@@ -11,17 +11,17 @@ use password::PasswordError;
 use rejoin_accounts::{AccountsFile, FileError, change};
 use std::io::{self, Write};
 
-/// Why the accounts stay as they are.
+/// Why the accounts could not be changed or listed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UserError {
-    /// The file, or what was to be done to it.
+    /// The file, or the change.
     #[error(transparent)]
     File(#[from] FileError),
-    /// There is no password to give.
+    /// No usable password.
     #[error(transparent)]
     Password(#[from] PasswordError),
-    /// Nobody could be told.
-    #[error("the accounts could not be listed: {0}")]
+    /// Standard output could not be written.
+    #[error("cannot list the accounts: {0}")]
     List(#[source] io::Error),
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn run(args: UserArgs) -> Result<(), UserError> {
             change(&path, |file| file.set_password(&name, &password))?;
         }
         UserCommand::Remove { name } => {
-            // A file that isn't there is not to be made for this.
+            // Checked first, so that no file is created for this.
             AccountsFile::read(&path)?.check_known(&name)?;
             change(&path, |file| file.remove(&name))?;
         }
@@ -52,7 +52,7 @@ pub(crate) fn run(args: UserArgs) -> Result<(), UserError> {
             let width = file.list().map(|(name, _)| name.len()).max();
             let width = width.unwrap_or_default();
             if width == 0 {
-                warn(&format!("there are no accounts in {}", path.display()));
+                warn(&format!("no accounts in {}", path.display()));
             }
             let mut out = io::stdout().lock();
             for (name, role) in file.list() {

@@ -1,33 +1,33 @@
-//! Where a password comes from: the terminal, without showing it, or standard input.
+//! Reads a password from the terminal, without showing it, or from standard input.
 
 use crate::args::PasswordArgs;
 use rejoin_accounts::{Password, limits::PASSWORD_BYTES};
 use std::io::{self, BufRead, IsTerminal};
 
-/// Why there is no password.
+/// Why there is no usable password.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PasswordError {
     /// It could not be read.
-    #[error("the password could not be read: {0}")]
+    #[error("cannot read the password: {0}")]
     Read(#[from] io::Error),
-    /// It is none, or too long.
-    #[error("a password has 1 to {PASSWORD_BYTES} bytes, in one line")]
+    /// It is empty or too long.
+    #[error("the password must have 1 to {PASSWORD_BYTES} bytes, on one line")]
     Unfit,
     /// It was typed differently the second time.
-    #[error("the two passwords differ")]
+    #[error("the passwords do not match")]
     Differ,
-    /// There is nobody to ask.
-    #[error("there is no terminal to ask for the password: give it with --password-stdin")]
+    /// Standard input is not a terminal.
+    #[error("cannot ask for the password without a terminal: use --password-stdin")]
     NoTerminal,
 }
 
-/// The password for an account: asked for twice, or the first line of standard input.
+/// Asks twice for the password of an account, or reads the first line of standard input.
 pub(super) fn of(args: PasswordArgs, name: &str) -> Result<Password, PasswordError> {
     let text = if args.password_stdin {
         first_line(io::stdin().lock())?
     } else if io::stdin().is_terminal() {
         let first = rpassword::prompt_password(format!("Password for {name}: "))?;
-        if first != rpassword::prompt_password("The same again: ")? {
+        if first != rpassword::prompt_password("Repeat password: ")? {
             return Err(PasswordError::Differ);
         }
         first
@@ -39,7 +39,7 @@ pub(super) fn of(args: PasswordArgs, name: &str) -> Result<Password, PasswordErr
 
 fn first_line(from: impl BufRead) -> Result<String, PasswordError> {
     let mut line = String::new();
-    // With its end, which may be two bytes.
+    // Including the line ending, which may be two bytes.
     from.take(PASSWORD_BYTES as u64 + 2).read_line(&mut line)?;
     let end = line.trim_end_matches(['\r', '\n']).len();
     line.truncate(end);
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_line_is_the_password_without_its_end() {
+    fn the_password_is_the_first_line_without_its_line_ending() {
         for (given, password) in [
             ("secret", "secret"),
             (" a b \n", " a b "),

@@ -1,5 +1,5 @@
-//! `rejoin verify`: reads a log offline, and says what is damaged, what is missing, and what is
-//! still readable. Changes nothing; what is sound may be written to a new log.
+//! `rejoin verify`: checks a log offline and reports what is damaged, missing and still readable.
+//! Changes nothing; can write everything intact to a new log.
 
 mod progress;
 mod report;
@@ -17,53 +17,53 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// More violations than this are counted, and not told.
-const TOLD_VIOLATIONS: usize = 100;
+/// The most violations in a report; further ones are counted.
+const LISTED_VIOLATIONS: usize = 100;
 
-/// Why nothing can be said about a log.
+/// Why a log could not be checked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VerifyError {
     /// There is none.
-    #[error("there is no log in {}: it holds neither segments nor a directory `log`", .0.display())]
+    #[error("no log in {}: it has neither segments nor a `log` directory", .0.display())]
     NoLog(PathBuf),
-    /// The directory is none, or cannot be read.
+    /// The directory cannot be read.
     #[error("{}: {}", .0.display(), .1)]
     Directory(PathBuf, #[source] io::Error),
     /// A server has it open.
     #[error(
-        "the log in {} is in use: a running server's log cannot be verified; stop the server \
-         first, or verify a snapshot of its file system",
+        "the log in {} is in use by a running server: stop the server, or verify a snapshot of its \
+         file system",
         .0.display()
     )]
     InUse(PathBuf),
-    /// This version cannot judge it, or the operating system could not read it.
+    /// This version or the operating system cannot read it.
     #[error(transparent)]
     Unreadable(OpenError),
-    /// What is sound must not be mixed with anything.
-    #[error("{} is not empty: what is sound is written to a directory of its own", .0.display())]
+    /// The new log needs an empty directory.
+    #[error("{} is not empty: --salvage needs a new or empty directory", .0.display())]
     NotEmpty(PathBuf),
-    /// What is verified must not be changed.
-    #[error("{} is in the directory of the log that is verified, which is not changed", .0.display())]
+    /// The log being verified must not be changed.
+    #[error("{} is inside the directory of the log: --salvage needs a directory outside it", .0.display())]
     Inside(PathBuf),
-    /// The new log could not be begun.
-    #[error("the new log could not be written: {0}")]
+    /// The new log could not be created.
+    #[error("cannot write the new log: {0}")]
     Begin(#[source] OpenError),
-    /// The new log took no more. It has been removed.
-    #[error("the new log could not be written: {0}")]
+    /// Writing to the new log failed; it was removed.
+    #[error("cannot write the new log: {0}")]
     Append(#[from] AppendError),
-    /// Nobody could be told.
-    #[error("the report could not be written: {0}")]
+    /// Standard output could not be written.
+    #[error("cannot write the report: {0}")]
     Report(#[from] io::Error),
 }
 
-/// All that there is to say about a log.
+/// The result of a verification.
 struct Verdict {
     directory: PathBuf,
     findings: VerifyReport,
     transitions: RecordValidator,
-    /// The first ones, and how many there are.
+    /// The first violations, and the count of all.
     violations: (Vec<Violation>, u64),
-    /// What was written to a new log, and where.
+    /// The new log's directory and contents, with --salvage.
     salvaged: Option<(PathBuf, Salvaged)>,
 }
 
@@ -74,7 +74,7 @@ impl Verdict {
 
     fn status(&self) -> ExitCode {
         let is_whole = match &self.salvaged {
-            // A record may have been lost of which nothing tells any more.
+            // Records may be lost of which there is no other trace.
             Some((_, salvaged)) => {
                 let mut places = self.findings.damaged.iter();
                 salvaged.is_complete() && places.all(|place| place.lost == Some(0))
@@ -89,14 +89,14 @@ impl Verdict {
     }
 }
 
-/// Verifies and reports; the status says whether the log is sound.
+/// Verifies and reports; the exit status says whether the log is intact.
 pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode, VerifyError> {
     let (directory, disk) = find_log(&args.directory)?;
     let mut new_log = match &args.salvage {
         Some(out) => Some(NewLog::begin(out, &[&args.directory, &directory])?),
         None => None,
     };
-    let mut verdict = match judge(directory, &disk, &mut new_log) {
+    let mut verdict = match check(directory, &disk, &mut new_log) {
         Ok(verdict) => verdict,
         Err(error) => {
             if let Some(new_log) = new_log {
@@ -111,7 +111,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode, VerifyError> {
     let mut report = if args.json {
         report::json(&verdict)
     } else {
-        report::words(&verdict)
+        report::text(&verdict)
     };
     report.push('\n');
     let mut out = io::stdout();
@@ -120,10 +120,10 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode, VerifyError> {
     Ok(verdict.status())
 }
 
-/// The status of a log that is not sound, or of which something is lost.
+/// Exit status if the log is not intact, or something was lost.
 const DAMAGED: u8 = 1;
 
-/// The log in a server's directory, or in the one that holds its segments.
+/// Finds the log in a server's directory, or in its `log` directory.
 pub(crate) fn find_log(directory: &Path) -> Result<(PathBuf, Directory), VerifyError> {
     let inner = directory.join("log");
     let directory = if inner.is_dir() {
@@ -137,7 +137,7 @@ pub(crate) fn find_log(directory: &Path) -> Result<(PathBuf, Directory), VerifyE
     }
 }
 
-fn judge(
+fn check(
     directory: PathBuf,
     disk: &Directory,
     new_log: &mut Option<NewLog>,
@@ -147,7 +147,7 @@ fn judge(
     let mut visit = |record: Record| {
         if let Err(violation) = transitions.take(&record) {
             violations.1 += 1;
-            if violations.0.len() < TOLD_VIOLATIONS {
+            if violations.0.len() < LISTED_VIOLATIONS {
                 violations.0.push(violation);
             }
         }

@@ -1,8 +1,8 @@
-//! How far a long reading has come, on a terminal.
+//! A progress bar on a terminal.
 
 use std::io::{IsTerminal, Write, stderr};
 
-/// A line that is written over again and again, and taken away in the end. Shown on a terminal
+/// A line that is overwritten as the work proceeds, and cleared when dropped. Shown on a terminal
 /// only.
 pub(super) struct Progress {
     is_shown: bool,
@@ -19,14 +19,14 @@ impl Progress {
         }
     }
 
-    /// So many of `total` bytes are done.
+    /// Shows that `done` of `total` bytes are read.
     pub(super) fn show(&mut self, done: u64, total: u64) {
         let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
         if self.is_shown && self.percent != Some(percent) {
             self.percent = Some(percent);
             let full = usize::try_from(percent).map_or(BAR, |percent| percent * BAR / 100);
             let bar = "#".repeat(full);
-            // Nobody misses a progress that cannot be shown.
+            // Errors are ignored: progress is optional.
             let _ = write!(stderr(), "\rverifying [{bar:<BAR$}] {percent:3} %");
         }
     }

@@ -1,4 +1,4 @@
-//! What was found, in words for a person and as JSON for a program.
+//! The report: text for people and JSON for programs.
 
 use super::Verdict;
 use rejoin_core::{LossCause, Sequence};
@@ -8,25 +8,25 @@ use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::Path;
 
-/// Of one place, so many sessions are told in words. JSON tells them all.
-const TOLD_SESSIONS: usize = 10;
+/// The most sessions listed per damaged place in text; JSON has all.
+const LISTED_SESSIONS: usize = 10;
 
-/// The report that a person can act on.
-pub(super) fn words(verdict: &Verdict) -> String {
-    let mut words = Words(String::new());
+/// The report as text.
+pub(super) fn text(verdict: &Verdict) -> String {
+    let mut report = Text(String::new());
     let found = &verdict.findings;
     let state = if verdict.is_sound() {
-        "sound"
+        "intact"
     } else if found.is_sound() {
-        "not sound"
+        "invalid"
     } else {
         "damaged"
     };
-    words.line(&format!(
+    report.line(&format!(
         "The log in {} is {state}.",
         verdict.directory.display()
     ));
-    words.line(&format!(
+    report.line(&format!(
         "Read {} in {}: {} in {}, of {}.",
         count(found.bytes, "byte"),
         count(found.segments as u64, "segment"),
@@ -39,31 +39,31 @@ pub(super) fn words(verdict: &Verdict) -> String {
             .missing
             .iter()
             .filter(|gap| gap.places.start == number);
-        words.place(number, place, missing);
+        report.place(number, place, missing);
     }
     if found.lost_unnamed() > 0 {
-        words.line(&format!(
-            "\n{} of those cannot be named: they were the last of their sessions, or whole sessions.",
+        report.line(&format!(
+            "\nOf those, {} cannot be identified: the last records of sessions, or whole sessions.",
             count(found.lost_unnamed(), "record")
         ));
     }
     if let Some(torn) = &found.torn {
-        words.torn(torn);
+        report.torn(torn);
     }
-    words.declared(&found.declared);
-    words.transitions(verdict);
+    report.declared(&found.declared);
+    report.transitions(verdict);
     if !verdict.is_sound() {
-        words.advice(verdict);
+        report.advice(verdict);
     }
     if let Some((directory, salvaged)) = &verdict.salvaged {
-        words.salvaged(directory, salvaged);
+        report.salvaged(directory, salvaged);
     }
-    words.0.trim_end().to_owned()
+    report.0.trim_end().to_owned()
 }
 
-struct Words(String);
+struct Text(String);
 
-impl Words {
+impl Text {
     fn line(&mut self, line: &str) {
         self.0.push_str(line);
         self.0.push('\n');
@@ -82,9 +82,9 @@ impl Words {
             _ => format!("byte {start}"),
         };
         let lost = match place.lost {
-            Some(0) => "nothing is lost".to_owned(),
+            Some(0) => "nothing lost".to_owned(),
             Some(lost) => format!("{} lost", count(lost, "record")),
-            None => "how many records are lost cannot be known".to_owned(),
+            None => "unknown number of records lost".to_owned(),
         };
         self.line(&format!(
             "\n{}. {file}, {at}: {}; {lost}.",
@@ -92,15 +92,15 @@ impl Words {
             place.reason
         ));
         let missing: Vec<_> = missing.collect();
-        for gap in missing.iter().take(TOLD_SESSIONS) {
+        for gap in missing.iter().take(LISTED_SESSIONS) {
             let sequences = sequences(gap.first, gap.last);
             let places = if gap.places.len() > 1 {
-                format!(", here or in a place down to {}", gap.places.end)
+                format!(", here or in one of the places up to {}", gap.places.end)
             } else {
                 String::new()
             };
             self.line(&format!(
-                "   Session {} lacks {sequences}{places}.",
+                "   Session {}: missing {sequences}{places}.",
                 gap.session
             ));
         }
@@ -110,7 +110,7 @@ impl Words {
             && let Some((session, sequence)) = place.record
         {
             self.line(&format!(
-                "   The record says that it is sequence {sequence} of session {session}."
+                "   According to its header, the record is sequence {sequence} of session {session}."
             ));
         }
     }
@@ -121,32 +121,32 @@ impl Words {
             format!(", of {},", count(records, "record"))
         });
         self.line(&format!(
-            "\nThe last append was torn by a crash: {}{records} from byte {} of {file} on. It was \
+            "\nThe last write is incomplete after a crash: {}{records} from byte {} of {file}. It was \
              never acknowledged, so nothing is lost; the next start cuts it off.",
             count(torn.bytes, "byte"),
             torn.byte
         ));
     }
 
-    /// What the log itself says is gone.
+    /// Gaps that the log itself records.
     fn declared(&mut self, declared: &[DeclaredGap]) {
         let (damage, removals): (Vec<&DeclaredGap>, Vec<&DeclaredGap>) = declared
             .iter()
             .partition(|gap| gap.cause == LossCause::Damage);
         if !damage.is_empty() {
             self.line(&format!(
-                "\nThe log was salvaged once, and declares {}:",
+                "\nThe log was salvaged before and records {}:",
                 count(damage.len() as u64, "gap")
             ));
-            for gap in damage.iter().take(TOLD_SESSIONS) {
+            for gap in damage.iter().take(LISTED_SESSIONS) {
                 let sequences = sequences(gap.first, gap.last);
-                self.line(&format!("   Session {} lacks {sequences}.", gap.session));
+                self.line(&format!("   Session {}: missing {sequences}.", gap.session));
             }
             self.more_gaps(damage.len());
         }
         if !removals.is_empty() {
             self.line(&format!(
-                "\nRemoved, because closed sessions are not kept for ever: {}.",
+                "\nRemoved by retention of closed sessions: {}.",
                 count(removals.len() as u64, "session")
             ));
         }
@@ -154,64 +154,64 @@ impl Words {
 
     fn salvaged(&mut self, directory: &Path, salvaged: &Salvaged) {
         self.line(&format!(
-            "\nWritten to {}: {}, all that could be kept.",
+            "\nWrote {1} to {0}.",
             directory.display(),
             count(salvaged.records, "record")
         ));
         if !salvaged.gaps.is_empty() {
             self.line(&format!(
-                "Missing there, which the new log declares: {}.",
+                "The new log records {}:",
                 count(salvaged.gaps.len() as u64, "gap")
             ));
-            for gap in salvaged.gaps.iter().take(TOLD_SESSIONS) {
+            for gap in salvaged.gaps.iter().take(LISTED_SESSIONS) {
                 let sequences = sequences(gap.first, gap.last);
-                self.line(&format!("   Session {} lacks {sequences}.", gap.session));
+                self.line(&format!("   Session {}: missing {sequences}.", gap.session));
             }
             self.more_gaps(salvaged.gaps.len());
         }
         for (session, records) in &salvaged.dropped {
             if *records == 0 {
                 self.line(&format!(
-                    "   Session {session} is not there: all that was left of it is lost."
+                    "   Session {session} was dropped: nothing readable is left of it."
                 ));
                 continue;
             }
             self.line(&format!(
-                "   Session {session} is not there: its beginning is lost. Left out: {}.",
+                "   Session {session} was dropped, because its start is lost: {} left out.",
                 count(*records, "record")
             ));
         }
         for violation in &salvaged.rejected {
             self.line(&format!(
-                "   Session {}, sequence {} is not there: {}.",
+                "   Session {}, sequence {} was dropped: {}.",
                 violation.session, violation.sequence, violation.reason
             ));
         }
         self.line(&format!(
-            "Serve it with `rejoin serve --data {}`.",
+            "Start a server on it with `rejoin serve --data {}`.",
             directory.display()
         ));
     }
 
     fn more_gaps(&mut self, all: usize) {
-        if let Some(more) = all.checked_sub(TOLD_SESSIONS)
+        if let Some(more) = all.checked_sub(LISTED_SESSIONS)
             && more > 0
         {
             self.line(&format!(
-                "   So do {} more gaps; --json tells them all.",
+                "   … and {} more gaps; --json lists them all.",
                 grouped(more as u64)
             ));
         }
     }
 
     fn transitions(&mut self, verdict: &Verdict) {
-        let (told, all) = &verdict.violations;
+        let (listed, all) = &verdict.violations;
         if *all > 0 {
             self.line(&format!(
-                "\n{} cannot follow the records before:",
+                "\n{} not valid after the records before:",
                 count(*all, "record")
             ));
-            for violation in told {
+            for violation in listed {
                 self.line(&format!(
                     "   Session {}, sequence {}: {}.",
                     violation.session, violation.sequence, violation.reason
@@ -221,7 +221,7 @@ impl Words {
         let behind = verdict.transitions.unchecked();
         if behind > 0 {
             self.line(&format!(
-                "\nChecked for their order only, because something before them is missing: {}.",
+                "\nOnly the order was checked for {}, because records before are missing.",
                 count(behind, "record")
             ));
         }
@@ -229,18 +229,18 @@ impl Words {
 
     fn advice(&mut self, verdict: &Verdict) {
         self.line(&format!(
-            "\nStill readable, as they were written: {} of {}.",
+            "\nStill readable: {} of {}.",
             count(verdict.findings.records, "record"),
             count(verdict.findings.sessions, "session")
         ));
         self.line(
-            "The server serves nothing that is damaged, and nothing has been changed. Keep a copy of \
-             the directory before you do anything, put the damaged files back from a backup if \
-             there is one, and look at the disk that they are on.",
+            "Nothing was changed, and the server does not start on a damaged log. First copy the \
+             directory. Then restore the damaged files from a backup, if there is one, and check \
+             the disk.",
         );
         if verdict.salvaged.is_none() {
             self.line(
-                "Where there is none: `rejoin verify --salvage OUT` writes what is sound to a new log.",
+                "Without a backup, `rejoin verify --salvage OUT` writes everything intact to a new log.",
             );
         }
     }
@@ -254,7 +254,7 @@ fn sequences(first: Sequence, last: Sequence) -> String {
     }
 }
 
-/// A number with the word for what it counts.
+/// A count with its noun.
 fn count(number: u64, word: &str) -> String {
     let shown = grouped(number);
     match (number, word) {
@@ -264,7 +264,7 @@ fn count(number: u64, word: &str) -> String {
     }
 }
 
-/// A number with its digits in groups of three.
+/// A number with thousands separators.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut shown = String::new();

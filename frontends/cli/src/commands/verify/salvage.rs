@@ -1,6 +1,6 @@
-//! The new log that a damaged one is salvaged to: what enters are the records that can be read, in
-//! their order; what leaves is a server's directory. Never: a new log that is left behind half
-//! written, or a byte of the old one changed.
+//! Writes the readable records of a damaged log to a new log in a server's directory.
+//!
+//! Invariant: an incomplete new log is removed, and the old log is not changed.
 
 use super::VerifyError;
 use rejoin_core::Record;
@@ -12,15 +12,15 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Records, and about so many bytes of them, that are appended at once.
+/// The most records, and about the most bytes, appended at once.
 const BATCH_RECORDS: usize = 1_024;
 const BATCH_BYTES: u64 = 4 * 1024 * 1024;
 
-/// A log that is being written.
+/// The new log while it is written.
 pub(super) struct NewLog {
     directory: PathBuf,
-    /// Whether the directory was there before.
-    was_there: bool,
+    /// Whether the directory existed before.
+    existed: bool,
     log: SegmentLog,
     salvage: Salvage,
     batch: Vec<Arc<Record>>,
@@ -29,11 +29,11 @@ pub(super) struct NewLog {
 }
 
 impl NewLog {
-    /// Begins a log in a server's directory that is empty, or does not exist, and in none of
-    /// `sources`.
+    /// Creates a log in a server's directory, which must be empty or not exist, and not be inside any
+    /// of `sources`.
     pub(super) fn begin(directory: &Path, sources: &[&Path]) -> Result<Self, VerifyError> {
         let io = |error| VerifyError::Directory(directory.to_owned(), error);
-        let was_there = match fs::read_dir(directory) {
+        let existed = match fs::read_dir(directory) {
             Ok(mut names) => {
                 if names.next().is_some() {
                     return Err(VerifyError::NotEmpty(directory.to_owned()));
@@ -44,7 +44,7 @@ impl NewLog {
             Err(error) => return Err(io(error)),
         };
         let absolute = std::path::absolute(directory).map_err(io)?;
-        // As far as it exists: what is to be created is no link.
+        // Resolve links in the part of the path that exists.
         let real = absolute.ancestors().find_map(|it| it.canonicalize().ok());
         let is_inside = |source: &&Path| {
             let source = source.canonicalize().ok();
@@ -66,7 +66,7 @@ impl NewLog {
         let (log, _) = opened.map_err(VerifyError::Begin)?;
         Ok(Self {
             directory: directory.to_owned(),
-            was_there,
+            existed,
             log,
             salvage: Salvage::default(),
             batch: Vec::new(),
@@ -75,14 +75,14 @@ impl NewLog {
         })
     }
 
-    /// Takes the old log's next record.
+    /// Adds the old log's next record.
     pub(super) fn take(&mut self, record: Record) {
         for record in self.salvage.take(record) {
             self.add(record);
         }
     }
 
-    /// Ends the log; says where it is, and what is in it.
+    /// Completes the log; returns its directory and what it contains.
     pub(super) fn finish(
         mut self,
         findings: &VerifyReport,
@@ -106,17 +106,17 @@ impl NewLog {
         }
     }
 
-    /// Removes what was written.
+    /// Removes the incomplete log.
     pub(super) fn discard(self) {
         let Self {
             directory,
-            was_there,
+            existed,
             log,
             ..
         } = self;
         drop(log);
-        // Whatever cannot be removed is in the way of the next try, which says so.
-        let _ = if was_there {
+        // If this fails, the next attempt reports a directory that is not empty.
+        let _ = if existed {
             fs::remove_dir_all(directory.join("log"))
         } else {
             fs::remove_dir_all(directory)
@@ -131,7 +131,7 @@ impl NewLog {
         }
     }
 
-    /// Once this has failed, what follows is dropped, and the end says so.
+    /// After a failure, further records are dropped, and `finish` returns the error.
     fn append(&mut self) {
         if self.failure.is_none() {
             self.failure = self.log.append(&self.batch).err();

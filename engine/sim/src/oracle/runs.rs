@@ -1,8 +1,7 @@
-//! What runners were told and what they said. A job is run once, after the log knows of it; what
-//! it says is logged, all of it and in order.
+//! Checks what runners do: a job runs once, after its submission is durable; its results are logged
+//! completely and in order.
 
-use crate::shadow::Shadow;
-use crate::witness::ensure;
+use super::{Model, ensure};
 use rejoin_core::{Event, InterruptCause, JobId, Outcome, Record, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,32 +18,32 @@ pub(crate) struct Runs {
 #[derive(Debug, Default)]
 struct Run {
     interrupts: usize,
-    said: Vec<Arc<str>>,
-    /// How many writes to its input it was given.
+    results: Vec<Arc<str>>,
+    /// How many writes to its standard input were delivered.
     read: usize,
     panicked: bool,
 }
 
 impl Runs {
     pub(crate) fn restart(&mut self) {
-        // What a dead process had to do is nobody's any more.
+        // A dead process has no duties.
         self.from = usize::MAX;
     }
 
-    pub(crate) fn resume(&mut self, shadow: &Shadow) {
-        self.from = shadow.log().len();
+    pub(crate) fn resume(&mut self, model: &Model) {
+        self.from = model.log().len();
     }
 
-    /// A runner is told to run a job.
+    /// A runner starts a job.
     pub(crate) fn start(
         &mut self,
         session: SessionId,
         job: JobId,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<(), String> {
-        let is_submitted = |record: &Record| matches!(record.event, Event::JobSubmitted { job: it, .. } if it == job);
+        let is_submitted = |record: &Record| matches!(record.event, Event::JobSubmitted { job: other, .. } if other == job);
         ensure!(
-            shadow
+            model
                 .records(session)
                 .any(|(_, record)| is_submitted(record)),
             "promise 3: job {job} is run before it is durable"
@@ -56,19 +55,19 @@ impl Runs {
         Ok(())
     }
 
-    /// A runner is told to end a job.
+    /// A runner gets an interrupt.
     pub(crate) fn interrupt(
         &mut self,
         session: SessionId,
         job: JobId,
         cause: InterruptCause,
         is_engine_gone: bool,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<(), String> {
         let run = self.jobs.entry(job).or_default();
         run.interrupts += 1;
-        let asked = shadow.records(session).filter(
-            |(_, record)| matches!(record.event, Event::InterruptRequested { job: it, .. } if it == job),
+        let asked = model.records(session).filter(
+            |(_, record)| matches!(record.event, Event::InterruptRequested { job: other, .. } if other == job),
         );
         ensure!(
             is_engine_gone || asked.count() >= run.interrupts,
@@ -77,16 +76,16 @@ impl Runs {
         Ok(())
     }
 
-    /// A runner is given what was written to its job: each write once, in the order of the log.
+    /// A runner gets a write to its standard input: each write once, in log order.
     pub(crate) fn read(
         &mut self,
         session: SessionId,
         job: JobId,
         bytes: &Arc<[u8]>,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<(), String> {
         let run = self.jobs.entry(job).or_default();
-        let next = written(session, job, shadow).nth(run.read);
+        let next = written(session, job, model).nth(run.read);
         run.read += 1;
         ensure!(
             next.as_ref() == Some(bytes),
@@ -96,19 +95,19 @@ impl Runs {
         Ok(())
     }
 
-    /// The engine has taken what a job said.
+    /// The engine accepted a result.
     pub(crate) fn say(&mut self, job: JobId, result: Arc<str>) {
-        self.jobs.entry(job).or_default().said.push(result);
+        self.jobs.entry(job).or_default().results.push(result);
     }
 
     pub(crate) fn panic(&mut self, job: JobId) {
         self.jobs.entry(job).or_default().panicked = true;
     }
 
-    /// A session's runner is told to leave nothing of it behind.
-    pub(crate) fn release(&mut self, session: SessionId, shadow: &Shadow) -> Result<(), String> {
+    /// A runner is asked to release what it holds for a session.
+    pub(crate) fn release(&mut self, session: SessionId, model: &Model) -> Result<(), String> {
         ensure!(
-            shadow.is_closed(session),
+            model.is_closed(session),
             "promise 3: session {session} is released before its end is durable"
         );
         ensure!(
@@ -118,8 +117,8 @@ impl Runs {
         Ok(())
     }
 
-    /// A job was submitted, durably: no other one by the same request.
-    pub(crate) fn submit(&self, record: &Record, shadow: &Shadow) -> Result<(), String> {
+    /// A submission is durable: no other job of the session has the same request name.
+    pub(crate) fn submit(&self, record: &Record, model: &Model) -> Result<(), String> {
         let Event::JobSubmitted {
             job,
             request: Some(request),
@@ -128,10 +127,10 @@ impl Runs {
         else {
             return Ok(());
         };
-        let is_same = |other: &Record| matches!(&other.event, Event::JobSubmitted { request: Some(it), .. } if it == request);
-        let mut submitted = shadow.records(record.session).map(|(_, it)| it);
-        let times = submitted.by_ref().filter(|it| is_same(it)).count();
-        // Fewer names are asked with than a session remembers.
+        let is_same = |record: &Record| matches!(&record.event, Event::JobSubmitted { request: Some(other), .. } if other == request);
+        let mut submitted = model.records(record.session).map(|(_, record)| record);
+        let times = submitted.by_ref().filter(|record| is_same(record)).count();
+        // The workload uses fewer names than a session remembers.
         ensure!(
             times <= 1,
             "promise 7: job {job} is the second of request {request}"
@@ -139,8 +138,8 @@ impl Runs {
         Ok(())
     }
 
-    /// A job has finished, durably: all that it said is there.
-    pub(crate) fn finish(&self, record: &Record, shadow: &Shadow) -> Result<(), String> {
+    /// The end of a job is durable: all of its results must be, too.
+    pub(crate) fn finish(&self, record: &Record, model: &Model) -> Result<(), String> {
         let Event::JobFinished {
             job,
             outcome,
@@ -152,16 +151,16 @@ impl Runs {
         };
         let mut logged = vec![];
         let mut was_cut = outcome == Outcome::Lost;
-        for (_, record) in shadow.records(record.session) {
+        for (_, record) in model.records(record.session) {
             match &record.event {
                 Event::ResultEmitted {
-                    job: it, result, ..
-                } if *it == job => logged.push(result.clone()),
+                    job: other, result, ..
+                } if *other == job => logged.push(result.clone()),
                 Event::InterruptRequested {
-                    job: it,
+                    job: other,
                     cause: InterruptCause::OutputLimit | InterruptCause::SessionClosed,
                     ..
-                } if *it == job => was_cut = true,
+                } if *other == job => was_cut = true,
                 _ => {}
             }
         }
@@ -169,14 +168,14 @@ impl Runs {
             return Ok(());
         };
         ensure!(
-            run.said.starts_with(&logged) || !was_cut && logged.starts_with(&run.said),
-            "promise 2: job {job} said {:?}, and the log has {logged:?}",
-            run.said
+            run.results.starts_with(&logged) || !was_cut && logged.starts_with(&run.results),
+            "promise 2: job {job} emitted {:?}, and the log has {logged:?}",
+            run.results
         );
         ensure!(
-            was_cut || logged.len() >= run.said.len(),
-            "promise 5: job {job} said {} results and finished; the log has {} of them, and nobody is told",
-            run.said.len(),
+            was_cut || logged.len() >= run.results.len(),
+            "promise 5: job {job} emitted {} results and finished; the log has {} of them and declares no loss",
+            run.results.len(),
             logged.len()
         );
         ensure!(
@@ -186,13 +185,13 @@ impl Runs {
         Ok(())
     }
 
-    /// Nothing can go on before time passes: nothing that was to be done has been forgotten.
+    /// No task can proceed until time passes: every durable submission and closing was acted upon.
     pub(crate) fn check_waiting(
         &self,
         is_served: impl Fn(SessionId) -> bool,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<(), String> {
-        for record in shadow.log().iter().skip(self.from) {
+        for record in model.log().iter().skip(self.from) {
             match &record.event {
                 Event::JobSubmitted { job, statement, .. } => {
                     let is_builtin = !statement.contains('#');
@@ -213,14 +212,14 @@ impl Runs {
     }
 }
 
-/// What was written to a job, durably; an end alone is nothing.
-fn written(session: SessionId, job: JobId, shadow: &Shadow) -> impl Iterator<Item = Arc<[u8]>> {
-    shadow
+/// The durable writes to a job. An end without bytes is not delivered.
+fn written(session: SessionId, job: JobId, model: &Model) -> impl Iterator<Item = Arc<[u8]>> {
+    model
         .records(session)
         .filter_map(move |(_, record)| match &record.event {
-            Event::InputWritten { job: it, bytes, .. } if *it == job && !bytes.is_empty() => {
-                Some(bytes.clone())
-            }
+            Event::InputWritten {
+                job: other, bytes, ..
+            } if *other == job && !bytes.is_empty() => Some(bytes.clone()),
             _ => None,
         })
 }

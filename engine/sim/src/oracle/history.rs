@@ -1,11 +1,9 @@
-//! What clients asked for, and what they were told: each answer is judged by what is durable when
-//! it arrives.
+//! Commands and their answers: each answer is checked against what is durable when it arrives.
 //!
-//! Never: an answer that a crash could take back, two answers for one record, a record of a
-//! command that was refused.
+//! Invariant: no answer can be undone by a crash, no two answers claim one record, and a refused
+//! command leaves no record.
 
-use crate::shadow::Shadow;
-use crate::witness::ensure;
+use super::{Model, SessionState, ensure};
 use rejoin_core::{
     CloseCause, Command, ConsumerId, Event, InterruptCause, JobId, LeaveCause, Record, Rejection,
     Sequence, SessionId,
@@ -13,42 +11,43 @@ use rejoin_core::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What was asked and answered.
+/// The commands of a run and what is known of their answers.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    asked: u64,
-    open: BTreeMap<u64, Asked>,
-    /// Records that somebody was told to be the outcome of a command.
+    tickets: u64,
+    open: BTreeMap<u64, PendingCommand>,
+    /// Log positions of records that were reported as the outcome of a command.
     claimed: BTreeSet<usize>,
-    /// Texts of commands that had no effect, and were said to have none.
+    /// Texts of commands that were refused.
     refused: BTreeSet<Arc<str>>,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct PendingCommand {
     pub(crate) command: Command,
-    /// How many records were durable.
+    /// How many records were durable when it was sent.
     pub(crate) from: usize,
 }
 
-/// What an accepted command led to, as its client was told.
+/// What the engine returned for an accepted command.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Told {
+pub(crate) enum Reply {
     Created(SessionId, Option<ConsumerId>),
     Joined(ConsumerId),
-    Noted(JobId, Sequence),
+    Acknowledged(JobId, Sequence),
     Done,
 }
 
 impl History {
-    pub(crate) fn ask(&mut self, command: Command, shadow: &Shadow) -> u64 {
-        self.asked += 1;
-        let from = shadow.log().len();
-        self.open.insert(self.asked, Asked { command, from });
-        self.asked
+    pub(crate) fn ask(&mut self, command: Command, model: &Model) -> u64 {
+        self.tickets += 1;
+        let from = model.log().len();
+        self.open
+            .insert(self.tickets, PendingCommand { command, from });
+        self.tickets
     }
 
-    /// Nobody waits for the answer any more.
+    /// The client no longer waits for the answer.
     pub(crate) fn give_up(&mut self, ticket: u64) {
         self.open.remove(&ticket);
     }
@@ -57,74 +56,74 @@ impl History {
         self.open.clear();
     }
 
-    /// Commands that wait for their answer.
+    /// Commands that have no answer yet.
     pub(crate) fn waiting(&self) -> Vec<&Command> {
         self.open.values().map(|asked| &asked.command).collect()
     }
 
-    /// A command was accepted: its record is durable, is newer than the question, and is nobody
-    /// else's. Or it was asked before, by its name.
+    /// Checks an acceptance: the command's record is durable, newer than the command and claimed by
+    /// no other, or the command repeats a request that was accepted before.
     pub(crate) fn accept(
         &mut self,
         ticket: u64,
-        told: Told,
-        shadow: &Shadow,
+        reply: Reply,
+        model: &Model,
     ) -> Result<(), String> {
-        let Some(Asked { command, from }) = self.open.remove(&ticket) else {
+        let Some(PendingCommand { command, from }) = self.open.remove(&ticket) else {
             return Ok(());
         };
-        let found = find(&command, told, from, shadow, &self.claimed);
-        let Some(place) = found else {
-            if is_asked_again(&command, told, shadow) {
+        let found = find(&command, reply, from, model, &self.claimed);
+        let Some(index) = found else {
+            if is_repeated(&command, reply, model) {
                 return Ok(());
             }
             return Err(format!(
-                "promise 3: {command:?} was accepted as {told:?}, and no new record of it is durable"
+                "promise 3: {command:?} was accepted as {reply:?}, and no new record of it is durable"
             ));
         };
         ensure!(
-            self.claimed.insert(place),
-            "promise 2: {command:?} was told of the record of another command"
+            self.claimed.insert(index),
+            "promise 2: {command:?} was answered with the record of another command"
         );
         Ok(())
     }
 
-    /// A command was rejected: at some moment since it was asked, that was right by what is
-    /// durable now.
+    /// Checks a rejection: it was correct at some moment since the command was sent, judging by what
+    /// is durable now.
     pub(crate) fn reject(
         &mut self,
         ticket: u64,
         rejection: Rejection,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<(), String> {
-        let Some(Asked { command, from }) = self.open.remove(&ticket) else {
+        let Some(PendingCommand { command, from }) = self.open.remove(&ticket) else {
             return Ok(());
         };
         self.refused.extend(text(&command));
         ensure!(
-            was_right(&command, rejection, from, shadow),
+            was_right(&command, rejection, from, model),
             "promise 3: {command:?} was rejected as {rejection:?}, which no durable record supports"
         );
         Ok(())
     }
 
-    /// A command was turned away without being looked at.
+    /// The command was turned away before a decision was made.
     pub(crate) fn turn_away(&mut self, ticket: u64) {
         if let Some(asked) = self.open.remove(&ticket) {
             self.refused.extend(text(&asked.command));
         }
     }
 
-    /// Every text stands in the log once at most, and not at all where it was refused.
-    pub(crate) fn check(&self, shadow: &Shadow) -> Result<(), String> {
+    /// Checks that every unique text is in the log at most once, and never if it was refused.
+    pub(crate) fn check(&self, model: &Model) -> Result<(), String> {
         let mut found = BTreeSet::new();
-        for record in shadow.log() {
+        for record in model.log() {
             let Some(text) = text_of(&record.event) else {
                 continue;
             };
             ensure!(
                 found.insert(text.clone()),
-                "promise 2: {text:?} was asked once and is logged twice"
+                "promise 2: {text:?} was sent once and is logged twice"
             );
             ensure!(
                 !self.refused.contains(&text),
@@ -135,32 +134,34 @@ impl History {
     }
 }
 
-/// The newest record that the answer is about, where that is durable and younger than the question.
+/// The position of the newest durable record that the answer is about, if it is newer than the
+/// command.
 fn find(
     command: &Command,
-    told: Told,
+    reply: Reply,
     from: usize,
-    shadow: &Shadow,
+    model: &Model,
     claimed: &BTreeSet<usize>,
 ) -> Option<usize> {
-    let by_event = |session: SessionId, is_it: &dyn Fn(&Event) -> bool| {
-        let mut since = shadow
+    let by_event = |session: SessionId, is_match: &dyn Fn(&Event) -> bool| {
+        let mut since = model
             .records(session)
             .rev()
-            .take_while(|(place, _)| *place >= from);
-        let found = since.find(|(place, record)| is_it(&record.event) && !claimed.contains(place));
-        found.map(|(place, _)| place)
+            .take_while(|(index, _)| *index >= from);
+        let found =
+            since.find(|(index, record)| is_match(&record.event) && !claimed.contains(index));
+        found.map(|(index, _)| index)
     };
-    let by_sequence = |session, sequence, is_it: &dyn Fn(&Record) -> bool| {
-        let (place, record) = shadow.record(session, sequence)?;
-        (place >= from && is_it(record)).then_some(place)
+    let by_sequence = |session, sequence, is_match: &dyn Fn(&Record) -> bool| {
+        let (index, record) = model.record(session, sequence)?;
+        (index >= from && is_match(record)).then_some(index)
     };
-    match (command, told) {
-        (Command::CreateSession(create), Told::Created(session, consumer)) => {
+    match (command, reply) {
+        (Command::CreateSession(create), Reply::Created(session, consumer)) => {
             let joined = by_sequence(
                 session,
                 Sequence(2),
-                &|record| matches!(record.event, Event::ConsumerJoined { consumer: it, .. } if Some(it) == consumer),
+                &|record| matches!(record.event, Event::ConsumerJoined { consumer: joined, .. } if Some(joined) == consumer),
             );
             let created = by_sequence(
                 session,
@@ -169,13 +170,13 @@ fn find(
             );
             created.filter(|_| consumer.is_none() || joined.is_some())
         }
-        (Command::JoinSession { session, .. }, Told::Joined(consumer)) => by_event(
+        (Command::JoinSession { session, .. }, Reply::Joined(consumer)) => by_event(
             *session,
-            &|event| matches!(event, Event::ConsumerJoined { consumer: it, .. } if *it == consumer),
+            &|event| matches!(event, Event::ConsumerJoined { consumer: joined, .. } if *joined == consumer),
         ),
         (Command::LeaveSession { session, consumer }, _) => by_event(
             *session,
-            &|event| matches!(event, Event::ConsumerLeft { consumer: it, cause: LeaveCause::Left } if it == consumer),
+            &|event| matches!(event, Event::ConsumerLeft { consumer: left, cause: LeaveCause::Left } if left == consumer),
         ),
         (Command::CloseSession { session, .. }, _) => by_event(*session, &|event| {
             matches!(
@@ -185,18 +186,18 @@ fn find(
                 }
             )
         }),
-        (Command::SubmitJob(submit), Told::Noted(job, sequence)) => {
+        (Command::SubmitJob(submit), Reply::Acknowledged(job, sequence)) => {
             by_sequence(submit.session, sequence, &|record| {
-                matches!(&record.event, Event::JobSubmitted { job: it, statement, .. }
-                    if *it == job && *statement == submit.statement)
+                matches!(&record.event, Event::JobSubmitted { job: other, statement, .. }
+                    if *other == job && *statement == submit.statement)
             })
         }
-        (Command::InterruptJob { session, .. }, Told::Noted(job, sequence)) => {
+        (Command::InterruptJob { session, .. }, Reply::Acknowledged(job, sequence)) => {
             let cause = InterruptCause::Requested;
             by_sequence(
                 *session,
                 sequence,
-                &|record| matches!(record.event, Event::InterruptRequested { job: it, cause: why, .. } if it == job && why == cause),
+                &|record| matches!(record.event, Event::InterruptRequested { job: other, cause: why, .. } if other == job && why == cause),
             )
         }
         (
@@ -208,8 +209,8 @@ fn find(
             },
             _,
         ) => by_event(*session, &|event| {
-            matches!(event, Event::InputWritten { job: it, bytes: written, end: is_end, .. }
-                if it == job && written == bytes && is_end == end)
+            matches!(event, Event::InputWritten { job: other, bytes: written, end: is_end, .. }
+                if other == job && written == bytes && is_end == end)
         }),
         (Command::SetUser { session, .. } | Command::RefuseStatement { session, .. }, _) => {
             let wanted = text(command);
@@ -219,28 +220,30 @@ fn find(
     }
 }
 
-/// Whether a job was asked for by the name and in the words of one that is durable: that one is
-/// the answer. Most statements are asked once only; built-in ones come again.
-fn is_asked_again(command: &Command, told: Told, shadow: &Shadow) -> bool {
-    let (Command::SubmitJob(submit), Told::Noted(noted, sequence)) = (command, told) else {
+/// Whether a durable job has the same request name and the same content: then that job is the
+/// correct answer.
+fn is_repeated(command: &Command, reply: Reply, model: &Model) -> bool {
+    let (Command::SubmitJob(submit), Reply::Acknowledged(acknowledged, sequence)) =
+        (command, reply)
+    else {
         return false;
     };
-    let known = shadow.record(submit.session, sequence);
-    known.is_some_and(|(_, record)| {
+    let accepted = model.record(submit.session, sequence);
+    accepted.is_some_and(|(_, record)| {
         matches!(&record.event, Event::JobSubmitted { job, mode, statement, request, input, .. }
-            if *job == noted
+            if *job == acknowledged
                 && (mode, statement, input) == (&submit.mode, &submit.statement, &submit.input)
                 && request.is_some()
                 && *request == submit.request)
     })
 }
 
-fn was_right(command: &Command, rejection: Rejection, from: usize, shadow: &Shadow) -> bool {
-    let limits = shadow.limits();
+fn was_right(command: &Command, rejection: Rejection, from: usize, model: &Model) -> bool {
+    let limits = model.limits();
     let Some(session) = session_of(command) else {
         return match rejection {
             Rejection::TooMany { limit, .. } => {
-                limit == limits.sessions && shadow.were_ever_open(from, limit)
+                limit == limits.sessions && model.ever_had_open(from, limit)
             }
             Rejection::TooLong { limit, .. } => {
                 text(command).is_some_and(|text| text.len() > limit)
@@ -248,31 +251,30 @@ fn was_right(command: &Command, rejection: Rejection, from: usize, shadow: &Shad
             _ => false,
         };
     };
-    let was_ever =
-        |holds: &dyn Fn(&crate::shadow::Stand) -> bool| shadow.was_ever(session, from, holds);
+    let ever = |holds: &dyn Fn(&SessionState) -> bool| model.ever(session, from, holds);
     match rejection {
         Rejection::ConsumerNotFound(consumer) => {
-            was_ever(&|stand| !stand.consumers.contains(&consumer))
+            ever(&|state| !state.consumers.contains(&consumer))
         }
-        Rejection::InputEnded(job) => shadow.records(session).any(|(_, record)| {
-            matches!(record.event, Event::InputWritten { job: it, end: true, .. } if it == job)
+        Rejection::InputEnded(job) => model.records(session).any(|(_, record)| {
+            matches!(record.event, Event::InputWritten { job: other, end: true, .. } if other == job)
         }),
-        Rejection::NoInput(job) => shadow.records(session).any(|(_, record)| {
-            matches!(record.event, Event::JobSubmitted { job: it, input: false, .. } if it == job)
+        Rejection::NoInput(job) => model.records(session).any(|(_, record)| {
+            matches!(record.event, Event::JobSubmitted { job: other, input: false, .. } if other == job)
         }),
-        Rejection::RequestTaken(job) => shadow.records(session).any(|(_, record)| {
+        Rejection::RequestTaken(job) => model.records(session).any(|(_, record)| {
             matches!((&record.event, command),
-                (Event::JobSubmitted { job: it, request: Some(request), .. }, Command::SubmitJob(submit))
-                    if *it == job && submit.request.as_ref() == Some(request))
+                (Event::JobSubmitted { job: other, request: Some(request), .. }, Command::SubmitJob(submit))
+                    if *other == job && submit.request.as_ref() == Some(request))
         }),
-        Rejection::JobNotFound(job) => was_ever(&|stand| !stand.jobs.contains(&job)),
-        Rejection::JobRunning(job) => was_ever(&|stand| stand.foreground == Some(job)),
-        Rejection::NoForegroundJob => was_ever(&|stand| stand.foreground.is_none()),
-        Rejection::SessionNotFound(_) => was_ever(&|stand| !stand.is_open),
+        Rejection::JobNotFound(job) => ever(&|state| !state.jobs.contains(&job)),
+        Rejection::JobRunning(job) => ever(&|state| state.foreground == Some(job)),
+        Rejection::NoForegroundJob => ever(&|state| state.foreground.is_none()),
+        Rejection::SessionNotFound(_) => ever(&|state| !state.is_open),
         Rejection::TooLong { limit, .. } => text(command).is_some_and(|text| text.len() > limit),
         Rejection::TooMany { limit, .. } => match command {
-            Command::JoinSession { .. } => was_ever(&|stand| stand.consumers.len() >= limit),
-            _ => was_ever(&|stand| stand.jobs.len() >= limit),
+            Command::JoinSession { .. } => ever(&|state| state.consumers.len() >= limit),
+            _ => ever(&|state| state.jobs.len() >= limit),
         },
         // The engine answers a repeated request with its job.
         Rejection::CursorAhead
@@ -296,7 +298,7 @@ fn session_of(command: &Command) -> Option<SessionId> {
     }
 }
 
-/// The text by which a command's record is known; no two commands have the same.
+/// The unique text of a command, by which its record is recognized.
 fn text(command: &Command) -> Option<Arc<str>> {
     match command {
         Command::CreateSession(create) => create.user.clone(),

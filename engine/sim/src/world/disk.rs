@@ -1,19 +1,19 @@
-//! A disk that takes its time and fails: which operation, and how, the seed decides. What a fault
-//! does to the bytes is the simulated disk's business.
+//! A disk with delays and failures. The seed decides which operation fails and how; the simulated
+//! disk of the log crate applies the fault to the bytes.
 
-use crate::world::World;
+use super::World;
 use rejoin_log::disk::{Disk, DiskFile, DiskLock};
 use rejoin_log::testing::{Fault, SimulatedDisk};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The machine's disk, as one process sees it.
+/// The machine's disk as one process sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct FaultyDisk {
     pub(crate) world: Arc<World>,
     pub(crate) disk: SimulatedDisk,
-    /// Says that all is durable, and does nothing: to see whether anybody notices.
+    /// `sync` reports success and does nothing, to prove that the checks find it.
     pub(crate) lies: bool,
 }
 
@@ -24,29 +24,30 @@ struct FaultyFile {
 }
 
 impl FaultyDisk {
-    /// Puts one of these faults in the way of the next operation, once in `times`.
+    /// Makes the next operation fail with one of these faults, once in `times` calls.
     fn provoke<const N: usize>(&self, times: u64, faults: [(&'static str, Fault); N]) {
-        if self.world.is_over() || self.world.is_calm() {
+        if self.world.is_over() || self.world.is_draining() {
             return;
         }
         let fault = self
             .world
-            .draw(|random| random.once_in(times).then(|| random.place(N)));
-        if let Some((name, fault)) = fault.map(|place| faults[place]) {
+            .draw(|random| random.once_in(times).then(|| random.index(N)));
+        if let Some((name, fault)) = fault.map(|index| faults[index]) {
             self.world.count(name);
             self.world.note(format_args!("{name}"));
             self.disk.fail(self.disk.operations(), fault);
         }
     }
 
-    /// Lets the others go on; when the process dies meanwhile, nobody learns how it went.
+    /// Lets other tasks run before the operation returns. If the process dies meanwhile, the result
+    /// is lost.
     fn complete<T>(&self, done: io::Result<T>) -> io::Result<T> {
         self.world.meanwhile();
         self.alive()?;
         done
     }
 
-    /// The dead do nothing.
+    /// Fails once the process is dead.
     fn alive(&self) -> io::Result<()> {
         if self.world.is_crashed() {
             return Err(io::Error::from_raw_os_error(EIO));
@@ -87,7 +88,7 @@ impl Disk for FaultyDisk {
         self.complete(created)
     }
 
-    // Readers open files under a lock: nobody goes on meanwhile.
+    // Readers open files under a lock, so no other task may run here.
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         self.alive()?;
         self.disk.open(name).map(|file| self.opened(file))
@@ -138,7 +139,7 @@ impl DiskFile for FaultyFile {
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
         self.disk.alive()?;
-        let part = self.disk.world.draw(|random| random.place(bytes.len()));
+        let part = self.disk.world.draw(|random| random.index(bytes.len()));
         self.disk.provoke(
             300,
             [

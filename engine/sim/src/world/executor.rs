@@ -1,10 +1,10 @@
-//! Runs futures one poll at a time, on the one thread there is, in an order that the seed decides.
+//! Runs futures one poll at a time on a single thread, in an order that the seed decides.
 //!
-//! What enters: futures, and wake-ups. What leaves: one poll, when asked for. Never: two polls at
-//! once of one future. A poll may happen inside another: so a thread that blocks in the log is
-//! simulated, while the others go on.
+//! A poll may happen inside another one: that is how a thread that blocks in the log is simulated
+//! while the others go on. Invariant: no future is polled while it is being polled.
 
-use crate::random::Random;
+use super::Random;
+use crate::oracle::panic_message;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,17 +17,17 @@ pub(crate) struct Executor(Mutex<Tasks>);
 
 struct Tasks {
     random: Random,
-    made: u64,
+    created: u64,
     all: BTreeMap<u64, Task>,
-    /// Woken and not polled since, in the order of the wake-ups.
+    /// Tasks that were woken and not polled since, in the order of the wake-ups.
     woken: Vec<u64>,
-    /// Forgets one wake-up in so many, to see whether anybody notices; 0 is never.
+    /// Loses one wake-up in this many, to prove that the checks find it; 0 for none.
     forgets: u64,
 }
 
 struct Task {
     name: &'static str,
-    /// None: it is being polled, further out on the stack.
+    /// None while it is being polled further up the stack.
     future: Option<BoxFuture<'static, ()>>,
 }
 
@@ -39,15 +39,15 @@ impl std::fmt::Debug for Tasks {
     }
 }
 
-/// One poll, told.
+/// What one poll did.
 #[derive(Debug)]
-pub(crate) struct Polled {
+pub(crate) struct PollReport {
     pub(crate) task: u64,
     pub(crate) name: &'static str,
-    /// Another task had been woken before this one.
+    /// Another task was woken before this one.
     pub(crate) is_out_of_order: bool,
     pub(crate) ended: bool,
-    /// What it said when it panicked.
+    /// The message, if it panicked.
     pub(crate) panic: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl Executor {
     pub(crate) fn new(random: Random, forgets: u64) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Tasks {
             random,
-            made: 0,
+            created: 0,
             all: BTreeMap::new(),
             woken: vec![],
             forgets,
@@ -64,8 +64,8 @@ impl Executor {
 
     pub(crate) fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) {
         let mut tasks = self.tasks();
-        let id = tasks.made;
-        tasks.made += 1;
+        let id = tasks.created;
+        tasks.created += 1;
         let future = Some(future);
         tasks.all.insert(id, Task { name, future });
         tasks.woken.push(id);
@@ -81,18 +81,18 @@ impl Executor {
         self.tasks().all.values().map(|task| task.name).collect()
     }
 
-    /// Polls a task that was woken, whichever. None: nothing can go on before time passes.
-    pub(crate) fn poll(self: &Arc<Self>) -> Option<Polled> {
+    /// Polls any task that was woken. None if no task can proceed until time passes.
+    pub(crate) fn poll(self: &Arc<Self>) -> Option<PollReport> {
         let (id, name, mut future, is_out_of_order) = {
             let mut tasks = self.tasks();
             let tasks = &mut *tasks;
             let ready: Vec<usize> = (0..tasks.woken.len())
-                .filter(|place| {
-                    let task = tasks.all.get(&tasks.woken[*place]);
+                .filter(|index| {
+                    let task = tasks.all.get(&tasks.woken[*index]);
                     task.is_some_and(|task| task.future.is_some())
                 })
                 .collect();
-            let chosen = tasks.random.place(ready.len());
+            let chosen = tasks.random.index(ready.len());
             let id = tasks.woken.remove(*ready.get(chosen)?);
             let task = tasks.all.get_mut(&id)?;
             (id, task.name, task.future.take()?, chosen > 0)
@@ -106,7 +106,7 @@ impl Executor {
         let (ended, panic) = match polled {
             Ok(Poll::Pending) => (false, None),
             Ok(Poll::Ready(())) => (true, None),
-            Err(panic) => (true, Some(said(&*panic))),
+            Err(panic) => (true, Some(panic_message(&*panic))),
         };
         let gone = {
             let mut tasks = self.tasks();
@@ -122,9 +122,9 @@ impl Executor {
                 }
             }
         };
-        // Not under the lock: what ends may wake others.
+        // Not under the lock: dropping it may wake others.
         drop(gone);
-        Some(Polled {
+        Some(PollReport {
             task: id,
             name,
             is_out_of_order,
@@ -133,7 +133,7 @@ impl Executor {
         })
     }
 
-    /// Wakes a task that has nothing new. Whether there was one.
+    /// Wakes a task without a reason. Returns whether there was one to wake.
     pub(crate) fn wake_any(&self) -> bool {
         let mut tasks = self.tasks();
         let tasks = &mut *tasks;
@@ -143,13 +143,13 @@ impl Executor {
             .filter(|id| !tasks.woken.contains(id))
             .copied()
             .collect();
-        let place = tasks.random.place(asleep.len());
-        let found = asleep.get(place).copied();
+        let index = tasks.random.index(asleep.len());
+        let found = asleep.get(index).copied();
         tasks.woken.extend(found);
         found.is_some()
     }
 
-    /// Ends everything where it stands.
+    /// Drops all tasks.
     pub(crate) fn clear(&self) {
         loop {
             let all = {
@@ -191,11 +191,4 @@ impl Wake for TaskWaker {
             executor.wake(self.task);
         }
     }
-}
-
-/// What a panic said.
-pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-    text.unwrap_or_else(|| "a panic without words".to_owned())
 }

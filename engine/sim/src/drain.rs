@@ -1,11 +1,10 @@
-//! After the faults: every job ends, every reader catches up, nobody is forgotten, and the log is
-//! closed without a doubtful end.
+//! The end of a run, without faults: every job ends, every reader catches up, no task is left, and
+//! the log is closed without a torn end.
 
-use crate::random::Random;
+use crate::oracle::ensure;
 use crate::simulation::{Process, Simulation};
-use crate::viewers::{Got, pull, read_along};
-use crate::witness::ensure;
-use crate::world::World;
+use crate::workload::{PullOutcome, pull, read_along};
+use crate::world::{MIN_PAUSE, Random, World};
 use futures::future::join_all;
 use rejoin_core::Sequence;
 use rejoin_engine::Engine;
@@ -14,12 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Simulation {
-    pub(crate) fn become_quiet(&mut self, mut process: Process) -> Result<(), String> {
+    pub(crate) fn drain(&mut self, mut process: Process) -> Result<(), String> {
         let world = self.world.clone();
         let no_jobs = || {
-            let witness = world.witness();
-            witness
-                .shadow
+            let checker = world.checker();
+            checker
+                .model
                 .state
                 .sessions()
                 .all(|(_, open)| open.jobs().count() == 0)
@@ -29,7 +28,7 @@ impl Simulation {
             .map_err(|stuck| {
                 format!(
                     "promise 7: a job never ends: {stuck}; {:?}",
-                    world.witness().shadow.state
+                    world.checker().model.state
                 )
             })?;
 
@@ -41,11 +40,11 @@ impl Simulation {
         let caught_up = || !world.executor.names().contains(&"readers");
         world.run_until(&mut process, LONGEST_JOB, caught_up)?;
         {
-            let witness = world.witness();
-            witness.readers.check_caught_up(&witness.shadow)?;
+            let checker = world.checker();
+            checker.readers.check_caught_up(&checker.model)?;
         }
 
-        // Somebody waits for more while the engine ends.
+        // Pulls are still waiting while the engine shuts down.
         for key in self.readers() {
             let (world, engine) = (world.clone(), process.engine.clone());
             let waiting = async move {
@@ -56,7 +55,7 @@ impl Simulation {
         while world.poll() {}
         let mut random = Random::new(0);
         world.shut_down(&process.engine, &mut random);
-        let ended = || world.witness().ended.is_some();
+        let ended = || world.checker().ended.is_some();
         world.run_until(&mut process, LONGEST_JOB, ended)?;
         while world.poll() {}
         process.check(&world)?;
@@ -71,25 +70,28 @@ impl Simulation {
                 )
             })?;
 
-        let torn = world.witness().ledger.of("fault: torn end of the log cut");
+        let torn = world
+            .checker()
+            .coverage
+            .of("fault: torn end of the log cut");
         let Some(process) = self.start()? else {
             return Err("a log that was closed cannot be opened".to_owned());
         };
         drop(process);
-        let witness = world.witness();
+        let checker = world.checker();
         ensure!(
-            witness.ledger.of("fault: torn end of the log cut") == torn,
+            checker.coverage.of("fault: torn end of the log cut") == torn,
             "a log that was closed has a torn end"
         );
-        witness.history.check(&witness.shadow)
+        checker.history.check(&checker.model)
     }
 }
 
 impl World {
-    /// Lets the engine end; `random` decides how much patience it has.
+    /// Shuts the engine down with a random grace period.
     pub(crate) fn shut_down(self: &Arc<Self>, engine: &Engine, random: &mut Random) {
         self.note(format_args!("shut down"));
-        self.witness().is_closing = true;
+        self.checker().is_closing = true;
         let (engine, patience) = (engine.clone(), random.millis(5_000));
         let ending = async move {
             engine.shut_down(patience).await;
@@ -97,7 +99,7 @@ impl World {
         self.executor.spawn("operator", Box::pin(ending));
     }
 
-    /// Lets time pass until a timer is due.
+    /// Moves the clock to the next timer.
     pub(crate) fn pass_to_next_timer(&self) -> Result<(), String> {
         let Some(wait) = self.clock.next_timer() else {
             let left = self.executor.names();
@@ -110,30 +112,30 @@ impl World {
         Ok(())
     }
 
-    /// Runs until something is so, and checks what must hold whenever nothing can go on.
+    /// Runs until `is_done`, and checks the invariants whenever no task can proceed.
     fn run_until(
         &self,
         process: &mut Process,
         patience: Duration,
-        is_so: impl Fn() -> bool,
+        is_done: impl Fn() -> bool,
     ) -> Result<(), String> {
-        self.wait_until(patience, is_so, || process.check(self))
+        self.wait_until(patience, is_done, || process.check(self))
     }
 
     fn wait_until(
         &self,
         patience: Duration,
-        is_so: impl Fn() -> bool,
+        is_done: impl Fn() -> bool,
         mut check: impl FnMut() -> Result<(), String>,
     ) -> Result<(), String> {
         let begun = self.clock.elapsed();
         loop {
             while self.poll() {}
-            if let Some(failure) = self.witness().failure.clone() {
+            if let Some(failure) = self.checker().failure.clone() {
                 return Err(failure);
             }
             check()?;
-            if is_so() {
+            if is_done() {
                 return Ok(());
             }
             let waited = self.clock.elapsed().saturating_sub(begun);
@@ -143,8 +145,7 @@ impl World {
     }
 }
 
-/// Everybody reads to the end: consumers by their cursors, and somebody who names sequences
-/// everything there is.
+/// Reads to the end: each consumer from its cursor, and every session by sequence.
 async fn catch_up(
     world: Arc<World>,
     engine: Engine,
@@ -152,13 +153,13 @@ async fn catch_up(
 ) {
     let (world, engine) = (&world, &engine);
     let pulls = readers.into_iter().map(|key| async move {
-        while pull(world, engine, key, Duration::ZERO, LIMIT).await == Got::Records {}
+        while pull(world, engine, key, Duration::ZERO, LIMIT).await == PullOutcome::Records {}
     });
     join_all(pulls).await;
-    let sessions: Vec<_> = world.witness().shadow.session_ids().collect();
+    let sessions: Vec<_> = world.checker().model.session_ids().collect();
     for session in sessions {
         let mut after = Sequence::START;
-        while let Ok(last) = read_along(world, engine, session, after, LIMIT, MOMENT).await {
+        while let Ok(last) = read_along(world, engine, session, after, LIMIT, MIN_PAUSE).await {
             if last == after {
                 break;
             }
@@ -172,7 +173,5 @@ const LIMIT: ReadLimit = ReadLimit {
     bytes: 10_000,
 };
 
-const MOMENT: Duration = Duration::from_millis(1);
-
-/// Scripts and timeouts are shorter by far.
+/// Far longer than scripts and timeouts.
 const LONGEST_JOB: Duration = Duration::from_secs(600);

@@ -1,9 +1,8 @@
-//! The one source of chance: a small generator that a seed starts. Never: anything that the seed
-//! does not decide.
+//! The only source of randomness: a small generator (SplitMix64) started by the seed.
 
 use std::time::Duration;
 
-/// SplitMix64: every seed gives another stream, and the same one each time.
+/// A SplitMix64 generator: each seed has its own stream, the same every time.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
@@ -13,7 +12,7 @@ impl Random {
         Self(seed)
     }
 
-    /// A stream of its own, so that what is drawn from one does not move the other.
+    /// An independent stream: drawing from one does not move the other.
     pub(crate) fn fork(&mut self) -> Self {
         Self(self.bits())
     }
@@ -27,13 +26,13 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 up to, and without, `bound`; 0 where the bound is.
+    /// A number in `0..bound`; 0 if the bound is 0.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.bits().checked_rem(bound).unwrap_or(0)
     }
 
-    /// As [`Self::below`], for places in a list.
-    pub(crate) fn place(&mut self, length: usize) -> usize {
+    /// As [`Self::below`], for indexes of a list.
+    pub(crate) fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).unwrap_or(0)
     }
 
@@ -47,9 +46,9 @@ impl Random {
         self.bits().to_le_bytes()[0]
     }
 
-    /// One of these.
+    /// One of `all`.
     pub(crate) fn pick<T: Copy, const N: usize>(&mut self, all: [T; N]) -> T {
-        all[self.place(N)]
+        all[self.index(N)]
     }
 
     /// Whole milliseconds, fewer than `bound`.

@@ -1,10 +1,9 @@
-//! The dumbest possible model: all records that are durable, in a list, and their folds.
+//! The model: a plain list of all durable records, and their folds.
 //!
-//! What enters: each batch before it is handed to the log, and how that went. What leaves: what
-//! may be told. Never: a record that a crash could take back.
+//! It learns of each batch before the log gets it, and how the append went.
+//! Invariant: it holds no record that a crash could take back.
 
-use crate::executor::said;
-use crate::witness::ensure;
+use super::{ensure, panic_message};
 use rejoin_core::testing::Promises;
 use rejoin_core::{
     ConsumerId, Event, JobId, JobSlot, Limits, Record, Sequence, SessionId, State, Views,
@@ -15,16 +14,16 @@ use std::sync::Arc;
 
 /// What is durable.
 #[derive(Debug)]
-pub(crate) struct Shadow {
+pub(crate) struct Model {
     limits: Limits,
-    /// All of it, in the order of the log.
+    /// All records in log order.
     log: Vec<Arc<Record>>,
-    /// The places in `log` of a session's records.
+    /// The indexes in `log` of each session's records.
     sessions: BTreeMap<SessionId, Vec<usize>>,
     open: usize,
-    /// Handed to the log, and nobody knows what became of it.
-    doubtful: Vec<Arc<Record>>,
-    /// How much was durable before the last batch was: the engine may not have shown that yet.
+    /// The batch being appended; after a crash it may be durable or not.
+    pending: Vec<Arc<Record>>,
+    /// How many records were durable before the last batch: the engine may not show that one yet.
     settled: usize,
     is_resuming: bool,
     promises: Promises,
@@ -32,23 +31,23 @@ pub(crate) struct Shadow {
     pub(crate) views: Views,
 }
 
-/// One session after some of its records.
+/// A session after some of its records.
 #[derive(Debug, Default)]
-pub(crate) struct Stand {
+pub(crate) struct SessionState {
     pub(crate) is_open: bool,
     pub(crate) foreground: Option<JobId>,
     pub(crate) jobs: BTreeSet<JobId>,
     pub(crate) consumers: BTreeSet<ConsumerId>,
 }
 
-impl Shadow {
+impl Model {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
             log: vec![],
             sessions: BTreeMap::new(),
             open: 0,
-            doubtful: vec![],
+            pending: vec![],
             settled: 0,
             is_resuming: true,
             promises: Promises::keeping(limits.retention),
@@ -66,7 +65,7 @@ impl Shadow {
         &self.log
     }
 
-    /// Whether a record says that a session is removed.
+    /// Whether the log has removed a session.
     pub(crate) fn has_removed(&self) -> bool {
         let mut records = self.log.iter();
         records.any(|record| record.event.removes_before().is_some())
@@ -76,17 +75,17 @@ impl Shadow {
         self.settled
     }
 
-    /// A session's durable records, each with its place in the log.
+    /// A session's durable records, each with its index in the log.
     pub(crate) fn records(
         &self,
         session: SessionId,
     ) -> impl DoubleEndedIterator<Item = (usize, &Arc<Record>)> {
-        let places = self
+        let indexes = self
             .sessions
             .get(&session)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        places
+        indexes
             .iter()
             .filter_map(|slot| Some((*slot, self.log.get(*slot)?)))
     }
@@ -106,7 +105,7 @@ impl Shadow {
         Sequence(
             self.sessions
                 .get(&session)
-                .map_or(0, |places| places.len() as u64),
+                .map_or(0, |indexes| indexes.len() as u64),
         )
     }
 
@@ -124,20 +123,20 @@ impl Shadow {
         self.sessions.keys().copied()
     }
 
-    /// The log is given a batch.
-    pub(crate) fn hand(&mut self, batch: &[Arc<Record>]) {
-        self.doubtful = batch.to_vec();
+    /// A batch is about to be appended.
+    pub(crate) fn begin_append(&mut self, batch: &[Arc<Record>]) {
+        self.pending = batch.to_vec();
     }
 
-    /// The log has none of the batch, and says so.
-    pub(crate) fn take_back(&mut self) {
-        self.doubtful.clear();
+    /// The log refused the batch as a whole.
+    pub(crate) fn discard_pending(&mut self) {
+        self.pending.clear();
     }
 
-    /// What was handed over is durable.
-    pub(crate) fn keep(&mut self) -> Result<(), String> {
+    /// The batch is durable.
+    pub(crate) fn commit_pending(&mut self) -> Result<(), String> {
         self.settled = self.log.len();
-        for record in std::mem::take(&mut self.doubtful) {
+        for record in std::mem::take(&mut self.pending) {
             self.add(record)?;
         }
         // Promise 7: jobs of a process that died are lost before anything else happens.
@@ -156,7 +155,8 @@ impl Shadow {
 
     fn add(&mut self, record: Arc<Record>) -> Result<(), String> {
         let promises = &mut self.promises;
-        catch_unwind(AssertUnwindSafe(|| promises.take(&record))).map_err(|panic| said(&*panic))?;
+        catch_unwind(AssertUnwindSafe(|| promises.take(&record)))
+            .map_err(|panic| panic_message(&*panic))?;
         self.state
             .validate(&record)
             .map_err(|violation| format!("promise 9: {violation}"))?;
@@ -188,22 +188,30 @@ impl Shadow {
         Ok(())
     }
 
-    /// A log was opened, and tells these records: what was durable before, from a snapshot on where
-    /// it begins with one, and of what was in doubt all or nothing. Of a session that was removed,
-    /// only the record that says so is sure to be there.
+    /// Checks the records of a reopened log: everything that was durable (after `snapshot` records
+    /// if it started from one), and either all or none of the pending batch. Of a removed session,
+    /// only the removal record is certain to be there.
     pub(crate) fn reopen(&mut self, found: &[Record], snapshot: Option<u64>) -> Result<(), String> {
-        let says_so = |record: &Record| record.event.removes_before().is_some();
+        let is_removal = |record: &Record| record.event.removes_before().is_some();
         let removed: BTreeSet<_> = self
             .log
             .iter()
-            .filter(|record| says_so(record))
+            .filter(|record| is_removal(record))
             .map(|record| record.session)
             .collect();
-        let is_sure = |record: &Record| says_so(record) || !removed.contains(&record.session);
+        let is_certain = |record: &Record| is_removal(record) || !removed.contains(&record.session);
         let before = usize::try_from(snapshot.unwrap_or(0)).unwrap_or(usize::MAX);
         let ours: Vec<_> = self.log.iter().skip(before).collect();
-        let ours: Vec<_> = ours.into_iter().filter(|it| is_sure(it)).cloned().collect();
-        let found: Vec<_> = found.iter().filter(|it| is_sure(it)).cloned().collect();
+        let ours: Vec<_> = ours
+            .into_iter()
+            .filter(|record| is_certain(record))
+            .cloned()
+            .collect();
+        let found: Vec<_> = found
+            .iter()
+            .filter(|record| is_certain(record))
+            .cloned()
+            .collect();
         let same = |(ours, theirs): (&Arc<Record>, &Record)| **ours == *theirs;
         let kept = ours
             .iter()
@@ -218,15 +226,15 @@ impl Shadow {
         );
         let rest = found.get(kept..).unwrap_or_default();
         if rest.is_empty() {
-            self.doubtful.clear();
+            self.pending.clear();
             return Ok(());
         }
         ensure!(
-            rest.len() == self.doubtful.len() && self.doubtful.iter().zip(rest).all(same),
-            "promise 3: the reopened log holds {} records in part, or that nobody handed to it",
+            rest.len() == self.pending.len() && self.pending.iter().zip(rest).all(same),
+            "promise 3: the reopened log holds {} records that are only a part of the pending batch or not in it",
             rest.len()
         );
-        for record in std::mem::take(&mut self.doubtful) {
+        for record in std::mem::take(&mut self.pending) {
             self.add(record)?;
         }
         Ok(())
@@ -236,33 +244,33 @@ impl Shadow {
         self.is_resuming = true;
     }
 
-    /// Whether something was so at some moment since the log had `from` records: a decision is
-    /// made at one of them.
-    pub(crate) fn was_ever(
+    /// Whether `holds` was true for the session at some moment since the log had `from` records. A
+    /// decision was made at one of these moments.
+    pub(crate) fn ever(
         &self,
         session: SessionId,
         from: usize,
-        holds: impl Fn(&Stand) -> bool,
+        holds: impl Fn(&SessionState) -> bool,
     ) -> bool {
-        let mut stand = Stand::default();
+        let mut state = SessionState::default();
         let mut is_since = false;
         for (slot, record) in self.records(session) {
             if slot >= from && !is_since {
                 is_since = true;
-                if holds(&stand) {
+                if holds(&state) {
                     return true;
                 }
             }
-            stand.take(&record.event);
-            if is_since && holds(&stand) {
+            state.take(&record.event);
+            if is_since && holds(&state) {
                 return true;
             }
         }
-        !is_since && holds(&stand)
+        !is_since && holds(&state)
     }
 
-    /// Whether there were so many open sessions at some moment since the log had `from` records.
-    pub(crate) fn were_ever_open(&self, from: usize, count: usize) -> bool {
+    /// Whether `count` sessions were open at some moment since the log had `from` records.
+    pub(crate) fn ever_had_open(&self, from: usize, count: usize) -> bool {
         let mut open = 0;
         for (slot, record) in self.log.iter().enumerate() {
             if slot >= from && open >= count {
@@ -278,7 +286,7 @@ impl Shadow {
     }
 }
 
-impl Stand {
+impl SessionState {
     fn take(&mut self, event: &Event) {
         match event {
             Event::SessionCreated { .. } => self.is_open = true,

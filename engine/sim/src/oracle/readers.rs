@@ -1,17 +1,17 @@
-//! What readers were given. Each consumer gets every record that it wants, in order, the same
-//! bytes as everybody; after a crash perhaps some of them again.
+//! Checks what readers get: each consumer gets every record that it wants, in order, byte for byte
+//! the same as everyone else; after a crash it may get some of them again.
 //!
-//! Never: a record that is not durable, one that was skipped, an answer of nothing before its time.
+//! Invariant: no reader gets a record that is not durable, misses one, or gets an empty answer too
+//! early.
 
-use crate::shadow::Shadow;
-use crate::witness::ensure;
+use super::{Model, ensure};
 use rejoin_core::{CloseCause, ConsumerId, Event, LeaveCause, Record, Sequence, SessionId};
 use rejoin_engine::{PullError, Pulled};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Whoever reads, by session and consumer.
+/// All readers by session and consumer, and their open pulls and reads.
 #[derive(Debug, Default)]
 pub(crate) struct Readers {
     cursors: BTreeMap<(SessionId, ConsumerId), Cursor>,
@@ -23,12 +23,11 @@ pub(crate) struct Readers {
 
 #[derive(Debug, Default)]
 struct Cursor {
-    /// The last sequence that the consumer was told of.
-    told: Sequence,
-    /// The process has started again since, and may tell once more what the log does not know to
-    /// have been told.
+    /// The last sequence that the consumer was given.
+    given: Sequence,
+    /// The process was restarted since: records after the last logged cursor may come again.
     is_restarted: bool,
-    /// What had passed of the run when its last pull ended, or the process started.
+    /// How far the run was when its last pull ended or the process started.
     pulled: Duration,
 }
 
@@ -52,8 +51,8 @@ struct OpenRead {
     wait: Duration,
 }
 
-/// Which records a consumer wants; its identity decides.
-pub(crate) fn taste(consumer: ConsumerId) -> fn(&Record) -> bool {
+/// Which records a consumer wants. Its identity decides that.
+pub(crate) fn filter_of(consumer: ConsumerId) -> fn(&Record) -> bool {
     match consumer.token[0] % 3 {
         0 => |_| true,
         1 => |record| matches!(record.event, Event::ResultEmitted { .. }),
@@ -89,7 +88,7 @@ impl Readers {
         (session, consumer): (SessionId, ConsumerId),
         since: Duration,
         wait: Duration,
-        shadow: &Shadow,
+        model: &Model,
     ) -> u64 {
         self.made += 1;
         let mut is_second = false;
@@ -99,7 +98,7 @@ impl Readers {
                 is_second = true;
             }
         }
-        let from = shadow.settled();
+        let from = model.settled();
         let pull = OpenPull {
             session,
             consumer,
@@ -114,7 +113,7 @@ impl Readers {
         self.made
     }
 
-    /// The pull was answered or dropped; one that was refused was no use of the session.
+    /// The pull was answered or dropped. A refused pull does not count as use of the session.
     pub(crate) fn end_pull(&mut self, ticket: u64, progress: Duration) {
         if let Some(pull) = self.pulls.remove(&ticket)
             && !pull.is_refused
@@ -126,7 +125,7 @@ impl Readers {
         }
     }
 
-    /// What kind of answer it was.
+    /// Checks an answer, and returns its name for the coverage.
     pub(crate) fn answer(
         &mut self,
         ticket: u64,
@@ -134,10 +133,10 @@ impl Readers {
         elapsed: Duration,
         is_closing: bool,
         pull_lock_timeout: Duration,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<&'static str, String> {
         let Some(pull) = self.pulls.get(&ticket).copied() else {
-            return Err("an answer to no pull".to_owned());
+            return Err("an answer without a pull".to_owned());
         };
         let OpenPull {
             session,
@@ -149,21 +148,21 @@ impl Readers {
         } = pull;
         let key = (session, consumer);
         let cursor = self.cursors.entry(key).or_default();
-        let wants = taste(consumer);
+        let wants = filter_of(consumer);
         let missed = |after: Sequence, to: Sequence| {
-            let mut skipped = shadow.records(session).map(|(_, record)| record);
+            let mut skipped = model.records(session).map(|(_, record)| record);
             skipped
-                .find(|it| it.sequence > after && it.sequence <= to && wants(it))
+                .find(|record| record.sequence > after && record.sequence <= to && wants(record))
                 .cloned()
         };
-        if pulled.after < cursor.told {
+        if pulled.after < cursor.given {
             ensure!(
                 cursor.is_restarted,
-                "promise 2: consumer {consumer} was at {} and is told from {} on again",
-                cursor.told,
+                "promise 2: consumer {consumer} was at {} and is given records after {} again",
+                cursor.given,
                 pulled.after
             );
-        } else if let Some(missed) = missed(cursor.told, pulled.after) {
+        } else if let Some(missed) = missed(cursor.given, pulled.after) {
             return Err(format!(
                 "promise 2: consumer {consumer} never got {missed:?}"
             ));
@@ -172,18 +171,20 @@ impl Readers {
             .records
             .last()
             .map_or(pulled.after, |record| record.sequence);
-        let told: Vec<_> = shadow
+        let expected: Vec<_> = model
             .records(session)
             .map(|(_, record)| record)
-            .filter(|it| it.sequence > pulled.after && it.sequence <= last && wants(it))
+            .filter(|record| {
+                record.sequence > pulled.after && record.sequence <= last && wants(record)
+            })
             .collect();
         ensure!(
-            is_same(&told, &pulled.records),
-            "promises 2, 3: consumer {consumer} got {:?} of what is durable as {told:?}",
+            is_same(&expected, &pulled.records),
+            "promises 2, 3: consumer {consumer} got {:?} of what is durable as {expected:?}",
             pulled.records
         );
         if !pulled.records.is_empty() {
-            cursor.told = last;
+            cursor.given = last;
             cursor.is_restarted = false;
         }
         let lasted = elapsed.saturating_sub(since);
@@ -193,7 +194,7 @@ impl Readers {
             Ok("pull: waited in vain")
         } else if is_second && lasted >= pull_lock_timeout {
             Ok("pull: turn not got")
-        } else if is_closing || shadow.is_closed(session) {
+        } else if is_closing || model.is_closed(session) {
             Ok("pull: as the session or the engine ends")
         } else {
             Err(format!(
@@ -202,12 +203,12 @@ impl Readers {
         }
     }
 
-    /// The engine says that nobody of this name reads the session.
+    /// Checks a refused pull, and returns its name for the coverage.
     pub(crate) fn refuse(
         &mut self,
         ticket: u64,
         error: &PullError,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<&'static str, String> {
         let Some(OpenPull {
             session,
@@ -216,7 +217,7 @@ impl Readers {
             ..
         }) = self.pulls.get(&ticket).copied()
         else {
-            return Err("an answer to no pull".to_owned());
+            return Err("an answer without a pull".to_owned());
         };
         if let Some(pull) = self.pulls.get_mut(&ticket) {
             pull.is_refused = matches!(
@@ -227,11 +228,11 @@ impl Readers {
         let (name, is_right) = match error {
             PullError::ConsumerNotFound => (
                 "pull: refused, consumer not found",
-                shadow.was_ever(session, from, |stand| !stand.consumers.contains(&consumer)),
+                model.ever(session, from, |state| !state.consumers.contains(&consumer)),
             ),
             PullError::SessionNotFound => (
                 "pull: refused, session not found",
-                shadow.was_ever(session, from, |stand| !stand.is_open),
+                model.ever(session, from, |state| !state.is_open),
             ),
             PullError::Overloaded => ("pull: overloaded", true),
             PullError::Log(_) => ("pull: failed, unreadable log", true),
@@ -264,13 +265,13 @@ impl Readers {
         self.made
     }
 
-    /// A read was answered, with records or with nothing.
+    /// Checks the answer to a read; none if it was dropped or failed.
     pub(crate) fn end_read(
         &mut self,
         ticket: u64,
         answer: Option<&[Arc<Record>]>,
         elapsed: Duration,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<(), String> {
         let Some(read) = self.reads.remove(&ticket) else {
             return Ok(());
@@ -286,20 +287,20 @@ impl Readers {
         };
         let mut next = after.next();
         for record in records {
-            // A removal may stand for all that it says is gone.
-            let told = if record.covered_sequences().contains(&next) {
+            // A removal record covers all sequences that it declares as gone.
+            let end = if record.covered_sequences().contains(&next) {
                 record.sequence
             } else {
                 next
             };
-            let ours = shadow.record(session, told).map(|(_, record)| record);
+            let ours = model.record(session, end).map(|(_, record)| record);
             ensure!(
                 ours == Some(record),
                 "promises 2, 3: a reader of {session} got {record:?} for what is durable as {ours:?}"
             );
-            next = told.next();
+            next = end.next();
         }
-        let is_done = shadow.is_closed(session) && shadow.last(session) <= after;
+        let is_done = model.is_closed(session) && model.last(session) <= after;
         let waited = elapsed.saturating_sub(since) >= wait;
         ensure!(
             !records.is_empty() || waited || is_done,
@@ -308,21 +309,21 @@ impl Readers {
         Ok(())
     }
 
-    /// The engine says that it knows no such session: none of which the log has anything.
-    pub(crate) fn refuse_read(&self, session: SessionId, shadow: &Shadow) -> Result<(), String> {
+    /// The engine does not know the session: then the log must have no record of it.
+    pub(crate) fn refuse_read(&self, session: SessionId, model: &Model) -> Result<(), String> {
         ensure!(
-            shadow.last(session) == Sequence::START,
-            "promise 5: a reader of {session} is not told what became of it"
+            model.last(session) == Sequence::START,
+            "promise 5: a reader of {session} is not informed of its removal"
         );
         Ok(())
     }
 
-    /// The log is given a record that ends a consumer or a session for want of use.
+    /// Checks a record that expires a consumer or closes an idle session.
     pub(crate) fn expire(
         &self,
         record: &Record,
         progress: Duration,
-        shadow: &Shadow,
+        model: &Model,
     ) -> Result<(), String> {
         let session = record.session;
         let is_early = |since: Duration, timeout| progress.saturating_sub(since) < timeout;
@@ -346,11 +347,12 @@ impl Readers {
             Event::SessionClosed {
                 cause: CloseCause::Idle,
             } => {
-                // A consumer that has left may still wait for its answer: that is nobody's reading.
-                let open = shadow.state.session(session);
+                // A pull of a consumer that has left may still be open: it does not count.
+                let open = model.state.session(session);
                 let mut pulls = self.pulls.values().filter(|pull| pull.session == session);
                 ensure!(
-                    !pulls.any(|pull| open.is_some_and(|it| it.consumer(pull.consumer).is_some())),
+                    !pulls.any(|pull| open
+                        .is_some_and(|session| session.consumer(pull.consumer).is_some())),
                     "promise 6: {session} is closed as idle during a pull"
                 );
                 let used = self.used.get(&session).copied();
@@ -364,67 +366,67 @@ impl Readers {
         Ok(())
     }
 
-    /// Nothing can go on before time passes: nobody may be waiting for what is there.
-    pub(crate) fn check_waiting(&self, has_ended: bool, shadow: &Shadow) -> Result<(), String> {
+    /// No task can proceed until time passes: nobody may be waiting for something that is there.
+    pub(crate) fn check_waiting(&self, has_ended: bool, model: &Model) -> Result<(), String> {
         for pull in self.pulls.values() {
             let OpenPull {
                 session, consumer, ..
             } = *pull;
-            let told = self
+            let given = self
                 .cursors
                 .get(&(session, consumer))
-                .map_or(Sequence::START, |it| it.told);
-            let wants = taste(consumer);
-            let mut after = shadow.records(session).map(|(_, record)| record);
-            let unseen = after.find(|record| record.sequence > told && wants(record));
+                .map_or(Sequence::START, |cursor| cursor.given);
+            let wants = filter_of(consumer);
+            let mut after = model.records(session).map(|(_, record)| record);
+            let unseen = after.find(|record| record.sequence > given && wants(record));
             ensure!(
                 unseen.is_none(),
-                "a wake-up is lost: {consumer} waits at {told} and {unseen:?} is there"
+                "a wake-up is lost: {consumer} waits at {given} and {unseen:?} is there"
             );
             ensure!(
-                !has_ended && !shadow.is_closed(session),
+                !has_ended && !model.is_closed(session),
                 "a wake-up is lost: {consumer} waits for what has ended"
             );
         }
         for OpenRead { session, after, .. } in self.reads.values().copied() {
             ensure!(
-                !has_ended && shadow.last(session) <= after && !shadow.is_closed(session),
+                !has_ended && model.last(session) <= after && !model.is_closed(session),
                 "a wake-up is lost: a reader of {session} waits after {after} of {}",
-                shadow.last(session)
+                model.last(session)
             );
         }
         Ok(())
     }
 
-    /// Every consumer that still reads has got all that it wants.
-    pub(crate) fn check_caught_up(&self, shadow: &Shadow) -> Result<(), String> {
+    /// Checks that every consumer that still reads was given all that it wants.
+    pub(crate) fn check_caught_up(&self, model: &Model) -> Result<(), String> {
         for ((session, consumer), cursor) in &self.cursors {
-            let reads = shadow
+            let reads = model
                 .state
                 .session(*session)
-                .is_some_and(|it| it.consumer(*consumer).is_some());
-            let wants = taste(*consumer);
-            let last = shadow
+                .is_some_and(|session| session.consumer(*consumer).is_some());
+            let wants = filter_of(*consumer);
+            let last = model
                 .records(*session)
                 .map(|(_, record)| record)
-                .rfind(|it| wants(it));
+                .rfind(|record| wants(record));
             let last = last.map_or(Sequence::START, |record| record.sequence);
             ensure!(
-                !reads || cursor.told >= last,
+                !reads || cursor.given >= last,
                 "{consumer} has not caught up: it is at {} of {last}",
-                cursor.told
+                cursor.given
             );
         }
         Ok(())
     }
 }
 
-/// As the simulated engines are configured.
+/// Timeouts in the configuration of the simulated engines.
 pub(crate) const CONSUMER_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Whether that is what is durable. A session that was removed may have been dropped while it was
-/// read: then what says so stands for the rest.
+/// Whether the answer is what is durable. A session may have been removed while it was read: then
+/// its removal record replaces the rest.
 fn is_same(durable: &[&Arc<Record>], got: &[Arc<Record>]) -> bool {
     let begins = |got: &[Arc<Record>]| {
         let mut pairs = durable.iter().zip(got);

@@ -1,11 +1,11 @@
-//! A log that tells the witness what it was given and how that went, before the engine knows.
+//! A log that reports every append to the checker before the engine learns of the result.
 
-use crate::world::World;
+use super::World;
 use rejoin_core::{CloseCause, Event, InterruptCause, LeaveCause, Outcome, Record};
 use rejoin_log::{AppendError, Log, LogReader};
 use std::sync::Arc;
 
-/// The real log, watched.
+/// The real log, observed.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     pub(crate) world: Arc<World>,
@@ -16,41 +16,41 @@ impl Log for Recorder {
     fn append(&mut self, records: &[Arc<Record>]) -> Result<(), AppendError> {
         let progress = self.world.clock.progress();
         {
-            let mut witness = self.world.witness();
-            if witness.log_failed {
-                witness.fail("promise 11: the engine goes on after a failed append".to_owned());
+            let mut checker = self.world.checker();
+            if checker.log_failed {
+                checker.fail("promise 11: the engine goes on after a failed append".to_owned());
             }
-            let witness = &mut *witness;
-            witness.shadow.hand(records);
+            let checker = &mut *checker;
+            checker.model.begin_append(records);
             for record in records {
-                let expired = witness.readers.expire(record, progress, &witness.shadow);
-                witness.judge(expired);
+                let expired = checker.readers.expire(record, progress, &checker.model);
+                checker.report(expired);
             }
         }
         let appended = self.log.append(records);
-        let mut witness = self.world.witness();
-        let witness = &mut *witness;
+        let mut checker = self.world.checker();
+        let checker = &mut *checker;
         match &appended {
             Ok(()) => {
-                let kept = witness.shadow.keep();
-                witness.judge(kept);
+                let committed = checker.model.commit_pending();
+                checker.report(committed);
                 for record in records {
-                    let submitted = witness.runs.submit(record, &witness.shadow);
-                    witness.judge(submitted);
-                    let finished = witness.runs.finish(record, &witness.shadow);
-                    witness.judge(finished);
-                    witness.ledger.count(name(&record.event));
-                    witness
+                    let submitted = checker.runs.submit(record, &checker.model);
+                    checker.report(submitted);
+                    let finished = checker.runs.finish(record, &checker.model);
+                    checker.report(finished);
+                    checker.coverage.count(name(&record.event));
+                    checker
                         .trace
                         .note(self.world.steps(), format_args!("durable {record:?}"));
                 }
             }
             Err(error) => {
-                witness.log_failed = true;
+                checker.log_failed = true;
                 if let AppendError::Refused(_) = error {
-                    witness.shadow.take_back();
+                    checker.model.discard_pending();
                 }
-                witness
+                checker
                     .trace
                     .note(self.world.steps(), format_args!("not durable: {error}"));
             }
@@ -65,13 +65,13 @@ impl Log for Recorder {
     fn close(&mut self) -> Result<(), AppendError> {
         let closed = self.log.close();
         if closed.is_err() {
-            self.world.witness().log_failed = true;
+            self.world.checker().log_failed = true;
         }
         closed
     }
 }
 
-/// What the ledger calls it.
+/// The name of the event in the coverage.
 fn name(event: &Event) -> &'static str {
     match event {
         Event::ConsumerJoined { .. } => "event: consumer joined",

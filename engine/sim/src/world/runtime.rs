@@ -1,13 +1,13 @@
-//! The engine's five wishes, granted by the simulated executor, clock and generator.
+//! The engine's runtime on the simulated executor, clock and generator.
 
-use crate::world::World;
+use super::World;
 use futures::future::BoxFuture;
 use rejoin_core::Timestamp;
 use rejoin_engine::Runtime;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the engine runs on.
+/// The runtime that the engine gets.
 #[derive(Debug)]
 pub(crate) struct SimulatedRuntime(pub(crate) Arc<World>);
 
@@ -24,8 +24,7 @@ impl Runtime for SimulatedRuntime {
         self.0.executor.spawn("job", future);
     }
 
-    /// What may block has no thread of its own: while it waits for the disk, the disk lets the
-    /// others go on.
+    /// There is only one thread: while this task waits for the disk, the disk runs the others.
     fn spawn_dedicated(&self, name: &'static str, future: BoxFuture<'static, ()>) {
         self.0.executor.spawn(name, future);
     }

@@ -1,12 +1,11 @@
-//! Runners that do what the statement says, word for word: `say 20; wait 300; burst 8; exit 3`.
+//! Runners that execute the statement as a script: `say 20; wait 300; burst 8; exit 3`.
 //!
-//! Words: `say BYTES`, `burst COUNT`, `wait MILLIS`, `forever`, `late` (never says that it has
-//! started), `deaf` (reads no input), `stubborn COUNT` (ends at that interrupt, or a while after the first), `panic`,
-//! `explain BYTES` (a message at the end), `exit STATUS`. Every script ends soon after it is
-//! interrupted.
+//! Words: `say BYTES`, `burst COUNT`, `wait MILLIS`, `forever`, `late` (never reports that it has
+//! started), `deaf` (reads no input), `stubborn COUNT` (ends at that interrupt, or a while after the
+//! first one), `panic`, `explain BYTES` (a message at the end), `exit STATUS`. Every script ends soon
+//! after it is interrupted.
 
-use crate::random::Random;
-use crate::world::World;
+use crate::world::{Random, World};
 use futures::future::{BoxFuture, Either, select};
 use rejoin_core::{JobId, SessionId};
 use rejoin_engine::{Exit, Input, Runner, RunnerJob};
@@ -15,18 +14,18 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The code behind every simulated service.
+/// The runner of every simulated service.
 #[derive(Debug)]
-pub(crate) struct Scripted(pub(crate) Arc<World>);
+pub(crate) struct ScriptedRunner(pub(crate) Arc<World>);
 
-impl Runner for Scripted {
+impl Runner for ScriptedRunner {
     fn run(&self, mut job: RunnerJob) -> BoxFuture<'static, Exit> {
         let world = self.0.clone();
         {
-            let mut witness = world.witness();
-            let witness = &mut *witness;
-            let started = witness.runs.start(job.session, job.job, &witness.shadow);
-            witness.judge(started);
+            let mut checker = world.checker();
+            let checker = &mut *checker;
+            let started = checker.runs.start(job.session, job.job, &checker.model);
+            checker.report(started);
         }
         Box::pin(async move {
             let input = job.input.take().filter(|_| !job.statement.contains("deaf"));
@@ -37,7 +36,7 @@ impl Runner for Scripted {
                     Either::Right((never, _)) => match never {},
                 }
             });
-            let end = pin!(told_to_end(&world, &job));
+            let end = pin!(interrupted(&world, &job));
             match select(work, end).await {
                 Either::Left((exit, _)) => exit,
                 Either::Right(_) => Exit {
@@ -51,10 +50,10 @@ impl Runner for Scripted {
     fn release(&self, session: SessionId) -> BoxFuture<'static, ()> {
         let world = self.0.clone();
         {
-            let mut witness = world.witness();
-            let witness = &mut *witness;
-            let released = witness.runs.release(session, &witness.shadow);
-            witness.judge(released);
+            let mut checker = world.checker();
+            let checker = &mut *checker;
+            let released = checker.runs.release(session, &checker.model);
+            checker.report(released);
         }
         Box::pin(async move {
             let wait = world.draw(|random| random.millis(200));
@@ -63,15 +62,15 @@ impl Runner for Scripted {
     }
 }
 
-/// Takes what is written to the job, as soon as it comes.
+/// Reads the standard input of the job as soon as it comes.
 async fn read(world: &World, session: SessionId, job: JobId, input: Option<Input>) -> Infallible {
     if let Some(mut input) = input {
         while let Some(bytes) = input.next().await {
-            let mut witness = world.witness();
-            let witness = &mut *witness;
-            let read = witness.runs.read(session, job, &bytes, &witness.shadow);
-            witness.judge(read);
-            witness.ledger.count("input: read");
+            let mut checker = world.checker();
+            let checker = &mut *checker;
+            let read = checker.runs.read(session, job, &bytes, &checker.model);
+            checker.report(read);
+            checker.coverage.count("input: read");
         }
     }
     std::future::pending().await
@@ -97,11 +96,11 @@ async fn play(world: &World, job: &RunnerJob) -> Exit {
             "forever" => std::future::pending().await,
             "panic" => {
                 {
-                    let mut witness = world.witness();
-                    witness.ledger.count("fault: runner panics");
-                    witness.runs.panic(job.job);
+                    let mut checker = world.checker();
+                    checker.coverage.count("fault: runner panics");
+                    checker.runs.panic(job.job);
                 }
-                // Without the hook that prints it.
+                // Unlike `panic!`, this does not run the hook that prints the panic.
                 std::panic::resume_unwind(Box::new("the script says so"));
             }
             "explain" => exit.message = Some("m".repeat(usize::try_from(number).unwrap_or(0))),
@@ -112,7 +111,7 @@ async fn play(world: &World, job: &RunnerJob) -> Exit {
     exit
 }
 
-/// Each result of a run is another one.
+/// Emits a result; the results of a run are all different.
 async fn say(world: &World, job: &RunnerJob, said: &mut u64, bytes: u64) {
     *said += 1;
     let content = "x".repeat(usize::try_from(bytes).unwrap_or(0));
@@ -120,12 +119,12 @@ async fn say(world: &World, job: &RunnerJob, said: &mut u64, bytes: u64) {
     let result: Arc<str> =
         format!(r#"{{"content":"{content}","jobId":{id},"place":{said},"type":"said"}}"#).into();
     if job.reporter.result(result.clone()).await.is_ok() {
-        world.witness().runs.say(id, result);
+        world.checker().runs.say(id, result);
     }
 }
 
-/// Is ready when the job has to end.
-async fn told_to_end(world: &World, job: &RunnerJob) {
+/// Ready when the job has to end.
+async fn interrupted(world: &World, job: &RunnerJob) {
     let stubborn = words(&job.statement).find(|(word, _)| *word == "stubborn");
     let wanted = stubborn.map_or(1, |(_, count)| count);
     let mut grace = None;
@@ -137,18 +136,18 @@ async fn told_to_end(world: &World, job: &RunnerJob) {
                 Either::Right(_) => return,
             },
         };
-        // The engine does not know the job any more.
+        // The engine no longer knows the job.
         let Some(cause) = received else {
             return;
         };
-        let mut witness = world.witness();
-        let witness = &mut *witness;
-        let is_engine_gone = witness.log_failed || witness.is_closing;
+        let mut checker = world.checker();
+        let checker = &mut *checker;
+        let is_engine_gone = checker.log_failed || checker.is_closing;
         let interrupted =
-            witness
+            checker
                 .runs
-                .interrupt(job.session, job.job, cause, is_engine_gone, &witness.shadow);
-        witness.judge(interrupted);
+                .interrupt(job.session, job.job, cause, is_engine_gone, &checker.model);
+        checker.report(interrupted);
         grace.get_or_insert_with(|| world.clock.timer(GRACE));
     }
 }
@@ -167,7 +166,7 @@ fn words(statement: &str) -> impl Iterator<Item = (&str, u64)> {
     })
 }
 
-/// A statement; `number` makes it unlike all others.
+/// A random statement, made unique by `number`.
 pub(crate) fn script(random: &mut Random, number: u64) -> String {
     let mut words = vec![];
     if random.once_in(10) {

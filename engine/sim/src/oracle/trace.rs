@@ -1,5 +1,6 @@
-//! What happened, line by line: two runs of one seed are compared by it, and a failure is told
-//! with its end. Never: an address, a real instant, anything that differs from run to run.
+//! What happened, line by line: two runs of one seed are compared by it, and a failure shows its end.
+//!
+//! Invariant: it contains nothing that differs from run to run, such as addresses or real time.
 
 use std::fmt::{Arguments, Write};
 
@@ -15,12 +16,12 @@ impl Trace {
         let _ = writeln!(self.text, "{step:>6} {line}");
     }
 
-    /// All of it.
+    /// The whole trace.
     pub fn as_bytes(&self) -> &[u8] {
         self.text.as_bytes()
     }
 
-    /// The last lines.
+    /// The last `lines` lines.
     pub fn tail(&self, lines: usize) -> String {
         let all: Vec<&str> = self.text.lines().collect();
         let from = all.len().saturating_sub(lines);

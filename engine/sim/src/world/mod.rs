@@ -1,52 +1,63 @@
-//! All that a run consists of beside the engine: tasks, time, chance, and who watches.
+//! What surrounds the engine in a run: tasks, time, randomness, the disk, and the checker.
 
-use crate::clock::Clock;
-use crate::executor::Executor;
-use crate::random::Random;
-use crate::witness::Witness;
+mod clock;
+mod disk;
+mod executor;
+mod random;
+mod recorder;
+mod runtime;
+
+pub(crate) use disk::FaultyDisk;
+pub(crate) use random::Random;
+pub(crate) use recorder::Recorder;
+pub(crate) use runtime::SimulatedRuntime;
+
+use crate::oracle::Checker;
+use clock::Clock;
+use executor::Executor;
 use std::fmt::Arguments;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// One run.
+/// The world of one run.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) executor: Arc<Executor>,
     pub(crate) clock: Clock,
     random: Mutex<Random>,
-    witness: Mutex<Witness>,
+    checker: Mutex<Checker>,
     steps: AtomicU64,
-    /// The process is dead: nobody does anything any more.
+    /// The process is dead, and none of its tasks may do anything.
     is_crashed: AtomicBool,
-    /// No faults any more, and no new work.
-    is_calm: AtomicBool,
-    /// The operation of the disk at which the opening of the log is interrupted.
+    /// No more faults, and no new work.
+    is_draining: AtomicBool,
+    /// Disk operations left until the opening of the log is interrupted.
     opening: AtomicU64,
 }
 
 impl World {
-    pub(crate) fn new(mut random: Random, witness: Witness, forgets: u64) -> Arc<Self> {
+    pub(crate) fn new(mut random: Random, checker: Checker, forgets: u64) -> Arc<Self> {
         Arc::new(Self {
             executor: Executor::new(random.fork(), forgets),
             clock: Clock::default(),
             random: Mutex::new(random),
-            witness: Mutex::new(witness),
+            checker: Mutex::new(checker),
             steps: AtomicU64::new(0),
             is_crashed: AtomicBool::new(false),
-            is_calm: AtomicBool::new(false),
+            is_draining: AtomicBool::new(false),
             opening: AtomicU64::new(u64::MAX),
         })
     }
 
-    /// Draws from the seed.
+    /// Draws random values.
     pub(crate) fn draw<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
         draw(&mut self.random.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Who has seen everything. Never held while the engine does something.
-    pub(crate) fn witness(&self) -> MutexGuard<'_, Witness> {
-        self.witness.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The checker. The lock must not be held while the engine runs.
+    pub(crate) fn checker(&self) -> MutexGuard<'_, Checker> {
+        self.checker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn steps(&self) -> u64 {
@@ -55,24 +66,24 @@ impl World {
 
     pub(crate) fn note(&self, line: Arguments<'_>) {
         let step = self.steps();
-        self.witness().trace.note(step, line);
+        self.checker().trace.note(step, line);
     }
 
     pub(crate) fn count(&self, name: &'static str) {
-        self.witness().ledger.count(name);
+        self.checker().coverage.count(name);
     }
 
-    pub(crate) fn is_calm(&self) -> bool {
-        self.is_calm.load(Ordering::Relaxed)
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn calm_down(&self) {
-        self.is_calm.store(true, Ordering::Relaxed);
+    pub(crate) fn begin_draining(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the process is dead, or a promise was found broken.
+    /// Whether the process is dead or a promise was found broken.
     pub(crate) fn is_over(&self) -> bool {
-        self.is_crashed() || self.witness().failure.is_some()
+        self.is_crashed() || self.checker().failure.is_some()
     }
 
     pub(crate) fn is_crashed(&self) -> bool {
@@ -84,43 +95,43 @@ impl World {
         self.note(format_args!("crash"));
     }
 
-    /// A new process.
+    /// Prepares for a new process.
     pub(crate) fn revive(&self) {
-        let crashes = !self.is_calm() && self.draw(|random| random.once_in(CRASH_IN_RECOVERY));
+        let crashes = !self.is_draining() && self.draw(|random| random.once_in(CRASH_IN_RECOVERY));
         let last = self.draw(|random| random.below(RECOVERY));
         self.opening
             .store(if crashes { last } else { u64::MAX }, Ordering::Relaxed);
         self.is_crashed.store(false, Ordering::Relaxed);
     }
 
-    /// One poll of whatever was woken. False: nothing was.
+    /// Polls a task that was woken. Returns false if there is none.
     pub(crate) fn poll(&self) -> bool {
         let Some(polled) = self.executor.poll() else {
             return false;
         };
         let step = self.steps.fetch_add(1, Ordering::Relaxed);
-        let mut witness = self.witness();
+        let mut checker = self.checker();
         let end = if polled.ended { ", ended" } else { "" };
-        witness.trace.note(
+        checker.trace.note(
             step,
             format_args!("polled {} {}{end}", polled.name, polled.task),
         );
         if polled.is_out_of_order {
-            witness.ledger.count("fault: wake-up out of order");
+            checker.coverage.count("fault: wake-up out of order");
         }
         if let Some(panic) = polled.panic {
-            witness.fail(format!("task {} panicked: {panic}", polled.name));
+            checker.fail(format!("task {} panicked: {panic}", polled.name));
         }
         true
     }
 
-    /// What the other threads do while one is blocked. Here, too, the process may die.
+    /// Runs other tasks while one is blocked in the disk. The process may die here.
     pub(crate) fn meanwhile(&self) {
         if self.is_over() {
             return;
         }
         if self.executor.live() == 0 {
-            // Nothing runs yet: the log is being opened.
+            // Without tasks, the log is being opened.
             if self.opening.fetch_sub(1, Ordering::Relaxed) == 0 {
                 self.count("fault: crash during recovery");
                 self.crash();
@@ -141,7 +152,7 @@ impl World {
         if polled > 0 {
             self.count("fault: completion delayed");
         }
-        if !self.is_over() && !self.is_calm() && self.draw(|random| random.once_in(CRASH)) {
+        if !self.is_over() && !self.is_draining() && self.draw(|random| random.once_in(CRASH)) {
             self.count("fault: crash while the log is written or read");
             self.crash();
         }
@@ -153,9 +164,12 @@ impl World {
     }
 }
 
-/// One in so many operations of the disk is the process's last.
+/// The process dies in one of this many disk operations.
 const CRASH: u64 = 400;
 
-/// One opening of the log in so many is interrupted, within so many operations of the disk.
+/// One opening of the log in `CRASH_IN_RECOVERY` is interrupted within `RECOVERY` disk operations.
 const CRASH_IN_RECOVERY: u64 = 4;
 const RECOVERY: u64 = 40;
+
+/// Clients pause at least this long between two requests, so that other tasks get their turn.
+pub(crate) const MIN_PAUSE: Duration = Duration::from_millis(1);

@@ -1,16 +1,16 @@
-//! How often each fault and each kind of event was met. A simulator that never does something
-//! proves nothing about it: what stays at zero fails a run that was long enough.
+//! Counts how often each fault and each kind of event occurred. What a simulator never does, it does
+//! not test: a name that stays at zero fails a run that was long enough.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Counts, by name.
+/// Counts by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ledger {
+pub struct Coverage {
     counts: BTreeMap<&'static str, u64>,
 }
 
-impl Default for Ledger {
+impl Default for Coverage {
     fn default() -> Self {
         Self {
             counts: EXPECTED.iter().map(|name| (*name, 0)).collect(),
@@ -18,31 +18,31 @@ impl Default for Ledger {
     }
 }
 
-impl Ledger {
+impl Coverage {
     pub(crate) fn count(&mut self, name: &'static str) {
         *self.counts.entry(name).or_default() += 1;
     }
 
-    /// Adds another run's counts.
+    /// Adds the counts of another run.
     pub fn add(&mut self, other: &Self) {
         for (name, count) in &other.counts {
             *self.counts.entry(name).or_default() += count;
         }
     }
 
-    /// What never happened, and should have.
+    /// The expected names that were never counted.
     pub fn missing(&self) -> Vec<&'static str> {
         let never = self.counts.iter().filter(|(_, count)| **count == 0);
         never.map(|(name, _)| *name).collect()
     }
 
-    /// How often this happened.
+    /// How often `name` was counted.
     pub fn of(&self, name: &str) -> u64 {
         self.counts.get(name).copied().unwrap_or(0)
     }
 }
 
-impl fmt::Display for Ledger {
+impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, count) in &self.counts {
             writeln!(f, "{count:>10}  {name}")?;
@@ -51,7 +51,7 @@ impl fmt::Display for Ledger {
     }
 }
 
-/// What every long run has to meet.
+/// What every long run must cover.
 const EXPECTED: &[&str] = &[
     "answer: accepted",
     "answer: overloaded",

@@ -1,11 +1,10 @@
-//! Clients: each asks for one thing after another, waits a while, gives up now and then. What
-//! they ask for comes from the generator that the core's property tests use.
+//! Clients: each sends one command after another, waits in between, and sometimes gives up. The
+//! commands come from the generator that the property tests of the core use.
 
-use crate::history::Told;
-use crate::random::Random;
-use crate::runners::script;
-use crate::viewers::{pull_once, read_along, view};
-use crate::world::World;
+use super::runners::script;
+use super::viewers::{pull_once, read_along, view};
+use crate::oracle::Reply;
+use crate::world::{MIN_PAUSE, Random, World};
 use futures::future::{Either, select};
 use rejoin_core::testing::{Operation, Pick};
 use rejoin_core::{Command, CreateSession, Event, JobMode, Sequence};
@@ -15,11 +14,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One client, until the engine ends or calm is asked for.
+/// One client, until the engine ends or the run is drained.
 pub(crate) async fn client(world: Arc<World>, engine: Engine, mut random: Random) {
-    while !world.is_calm() {
+    while !world.is_draining() {
         let think = if random.once_in(4) { 0 } else { 1_500 };
-        world.pause(MOMENT + random.millis(think)).await;
+        world.pause(MIN_PAUSE + random.millis(think)).await;
         let rush = if random.once_in(60) { 12 } else { 1 };
         let asked: Vec<_> = (0..rush)
             .map(|_| act(&world, &engine, random.fork()))
@@ -31,32 +30,32 @@ pub(crate) async fn client(world: Arc<World>, engine: Engine, mut random: Random
     }
 }
 
-/// Does one thing. Whether the engine is still there.
+/// Does one thing. Returns whether the engine still runs.
 async fn act(world: &Arc<World>, engine: &Engine, mut random: Random) -> bool {
     if random.once_in(12) {
-        look(world, engine, &mut random).await;
+        inspect(world, engine, &mut random).await;
         return true;
     }
     let now = world.clock.now();
-    let is_empty = world.witness().shadow.state.sessions().next().is_none();
+    let is_empty = world.checker().model.state.sessions().next().is_none();
     let operation = match operation(&mut random) {
-        // Without a session there is nothing else to do, most of the time.
+        // Without a session, most other operations would be rejected.
         _ if is_empty && !random.once_in(4) => CREATE,
         operation => operation,
     };
-    let command = operation.command(&world.witness().shadow.state, now);
+    let command = operation.command(&world.checker().model.state, now);
     if let Command::AdvanceCursor {
         session, consumer, ..
     } = command
     {
-        // Somebody whom nobody knows is told so, and the client does something else.
+        // An unknown consumer is refused, and the client goes on with something else.
         pull_once(world, engine, (session, consumer), &mut random).await;
-        world.pause(MOMENT).await;
-        return world.witness().ended.is_none();
+        world.pause(MIN_PAUSE).await;
+        return world.checker().ended.is_none();
     }
     if let Command::TouchSession { session, .. } = command {
         let progress = world.clock.progress();
-        world.witness().readers.touch(session, progress);
+        world.checker().readers.touch(session, progress);
         engine.touch(session);
         return true;
     }
@@ -96,7 +95,7 @@ fn operation(random: &mut Random) -> Operation {
     }
 }
 
-/// Somebody who is there, or now and then nobody.
+/// Picks something that exists, or sometimes something that does not.
 fn pick(random: &mut Random) -> Pick {
     Pick(if random.once_in(30) {
         u8::MAX
@@ -105,14 +104,14 @@ fn pick(random: &mut Random) -> Pick {
     })
 }
 
-/// Asks for a command, and has the answer judged.
+/// Sends a command and checks the answer.
 async fn ask(world: &Arc<World>, engine: &Engine, command: Command, random: &mut Random) -> bool {
     let number = world.draw(Random::bits) % 1_000_000_000;
-    let command = in_earnest(command, number, random);
+    let command = make_unique(command, number, random);
     let ticket = {
-        let mut witness = world.witness();
-        let witness = &mut *witness;
-        witness.history.ask(command.clone(), &witness.shadow)
+        let mut checker = world.checker();
+        let checker = &mut *checker;
+        checker.history.ask(command.clone(), &checker.model)
     };
     world.note(format_args!("asks {ticket}: {command:?}"));
     let asked = Ticket { world, ticket };
@@ -132,21 +131,21 @@ async fn ask(world: &Arc<World>, engine: &Engine, command: Command, random: &mut
             }
         }
     };
-    let told = judge(world, ticket, &answer, step);
+    let joined = check_answer(world, ticket, &answer, step);
     drop(asked);
     match answer {
         Err(CommandError::Unavailable(_)) => {
-            world.pause(MOMENT).await;
-            return world.witness().ended.is_none();
+            world.pause(MIN_PAUSE).await;
+            return world.checker().ended.is_none();
         }
         Err(_) => return true,
         Ok(_) => {}
     }
-    if let Some((session, consumer)) = told {
+    if let Some((session, consumer)) = joined {
         let busy = engine
             .session_view(session)
             .is_some_and(|view| view.is_busy());
-        if busy && world.witness().shadow.records(session).any(is_result) {
+        if busy && world.checker().model.records(session).any(is_result) {
             world.count("client: joins in mid-output");
         }
         world.executor.spawn(
@@ -166,52 +165,52 @@ fn is_result((_, record): (usize, &Arc<rejoin_core::Record>)) -> bool {
     matches!(record.event, Event::ResultEmitted { .. })
 }
 
-/// Judges an answer; says who reads from now on.
-fn judge(
+/// Checks an answer. Returns the consumer that joined, if one did.
+fn check_answer(
     world: &World,
     ticket: u64,
-    answer: &Result<(Told, Option<rejoin_core::SessionId>), CommandError>,
+    answer: &Result<(Reply, Option<rejoin_core::SessionId>), CommandError>,
     step: u64,
 ) -> Option<(rejoin_core::SessionId, rejoin_core::ConsumerId)> {
     let now = world.steps();
-    let mut witness = world.witness();
-    let witness = &mut *witness;
-    witness
+    let mut checker = world.checker();
+    let checker = &mut *checker;
+    checker
         .trace
         .note(now, format_args!("answer {ticket}: {answer:?}"));
     match answer {
-        Ok((told, session)) => {
-            witness.ledger.count("answer: accepted");
-            let accepted = witness.history.accept(ticket, *told, &witness.shadow);
-            witness.judge(accepted);
-            match (*told, *session) {
-                (Told::Created(session, Some(consumer)), _)
-                | (Told::Joined(consumer), Some(session)) => Some((session, consumer)),
+        Ok((reply, session)) => {
+            checker.coverage.count("answer: accepted");
+            let accepted = checker.history.accept(ticket, *reply, &checker.model);
+            checker.report(accepted);
+            match (*reply, *session) {
+                (Reply::Created(session, Some(consumer)), _)
+                | (Reply::Joined(consumer), Some(session)) => Some((session, consumer)),
                 _ => None,
             }
         }
         Err(error) => {
             let judged = match error {
                 CommandError::Rejected(rejection) => {
-                    witness.ledger.count(rejected(*rejection));
-                    witness.history.reject(ticket, *rejection, &witness.shadow)
+                    checker.coverage.count(rejected(*rejection));
+                    checker.history.reject(ticket, *rejection, &checker.model)
                 }
                 CommandError::NoSuchService(_) => {
-                    witness.ledger.count("answer: no such service");
-                    witness.history.turn_away(ticket);
+                    checker.coverage.count("answer: no such service");
+                    checker.history.turn_away(ticket);
                     Ok(())
                 }
                 CommandError::ReadOnly => {
-                    Err("an engine that may write says that it only reads".to_owned())
+                    Err("an engine that may write reports that it is read-only".to_owned())
                 }
                 CommandError::InputFull => {
-                    witness.ledger.count("answer: input full");
-                    witness.history.turn_away(ticket);
+                    checker.coverage.count("answer: input full");
+                    checker.history.turn_away(ticket);
                     Ok(())
                 }
                 CommandError::Overloaded => {
-                    witness.ledger.count("answer: overloaded");
-                    witness.history.turn_away(ticket);
+                    checker.coverage.count("answer: overloaded");
+                    checker.history.turn_away(ticket);
                     if now == step {
                         Ok(())
                     } else {
@@ -219,19 +218,19 @@ fn judge(
                     }
                 }
                 CommandError::Unavailable(_) => {
-                    witness.ledger.count("answer: unavailable");
-                    witness.history.give_up(ticket);
+                    checker.coverage.count("answer: unavailable");
+                    checker.history.give_up(ticket);
                     Ok(())
                 }
             };
-            witness.judge(judged);
+            checker.report(judged);
             None
         }
     }
 }
 
-/// The generator's command as a client would ask for it, unlike all others.
-fn in_earnest(command: Command, number: u64, random: &mut Random) -> Command {
+/// Gives the generated command a unique text, and a service and statement that runners know.
+fn make_unique(command: Command, number: u64, random: &mut Random) -> Command {
     let long = if random.once_in(25) { 200 } else { 0 };
     let mark: Arc<str> = format!("{}#{number}", "x".repeat(long)).into();
     match command {
@@ -269,9 +268,9 @@ fn in_earnest(command: Command, number: u64, random: &mut Random) -> Command {
     }
 }
 
-type Performed = Result<(Told, Option<rejoin_core::SessionId>), CommandError>;
+type CommandResult = Result<(Reply, Option<rejoin_core::SessionId>), CommandError>;
 
-async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Performed {
+async fn perform(engine: &Engine, command: Command, random: &mut Random) -> CommandResult {
     match command {
         Command::CreateSession(CreateSession {
             service,
@@ -288,23 +287,23 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Perf
                 reads: consumer.is_some(),
             };
             let created = engine.create_session(new).await?;
-            Ok((Told::Created(created.id(), created.consumer()), None))
+            Ok((Reply::Created(created.id(), created.consumer()), None))
         }
         Command::JoinSession { session, .. } => {
             let consumer = engine.join_session(session).await?;
-            Ok((Told::Joined(consumer), Some(session)))
+            Ok((Reply::Joined(consumer), Some(session)))
         }
         Command::LeaveSession { session, consumer } => {
             engine.leave_session(session, consumer).await?;
-            Ok((Told::Done, None))
+            Ok((Reply::Done, None))
         }
         Command::CloseSession { session, .. } => {
             engine.close_session(session).await?;
-            Ok((Told::Done, None))
+            Ok((Reply::Done, None))
         }
         Command::SetUser { session, user } => {
             engine.set_user(session, user).await?;
-            Ok((Told::Done, None))
+            Ok((Reply::Done, None))
         }
         Command::RefuseStatement {
             session,
@@ -312,11 +311,11 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Perf
             reason,
         } => {
             engine.refuse_statement(session, statement, reason).await?;
-            Ok((Told::Done, None))
+            Ok((Reply::Done, None))
         }
         Command::InterruptJob { session, job } => {
-            let noted = engine.interrupt_job(session, job).await?;
-            Ok((Told::Noted(noted.job, noted.sequence), None))
+            let ack = engine.interrupt_job(session, job).await?;
+            Ok((Reply::Acknowledged(ack.job, ack.sequence), None))
         }
         Command::SubmitJob(submit) => {
             let is_plain = random.once_in(4);
@@ -329,14 +328,14 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Perf
                 timeout: (!is_plain).then_some(submit.timeout),
                 output_limit: (!is_plain).then_some(submit.output_limit),
             };
-            let noted = engine.submit_job(new.clone()).await?;
-            // A client that heard nothing asks again: that is the same job, or there is no answer.
+            let ack = engine.submit_job(new.clone()).await?;
+            // A client that got no answer repeats the request, which must lead to the same job.
             let again = if new.request.is_some() && random.once_in(2) {
-                engine.submit_job(new).await.unwrap_or(noted)
+                engine.submit_job(new).await.unwrap_or(ack)
             } else {
-                noted
+                ack
             };
-            Ok((Told::Noted(noted.job, again.sequence), None))
+            Ok((Reply::Acknowledged(ack.job, again.sequence), None))
         }
         Command::WriteInput {
             session,
@@ -345,34 +344,34 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Perf
             end,
         } => {
             engine.write_input(session, job, bytes, end).await?;
-            Ok((Told::Done, None))
+            Ok((Reply::Done, None))
         }
-        _ => Ok((Told::Done, None)),
+        _ => Ok((Reply::Done, None)),
     }
 }
 
-/// Looks at what is shown: nothing of it may be more than what is durable. Or reads along.
-async fn look(world: &Arc<World>, engine: &Engine, random: &mut Random) {
-    let sessions: Vec<_> = world.witness().shadow.session_ids().collect();
-    let Some(session) = sessions.get(random.place(sessions.len())).copied() else {
+/// Reads records by sequence, or checks that a view shows nothing that is not durable.
+async fn inspect(world: &Arc<World>, engine: &Engine, random: &mut Random) {
+    let sessions: Vec<_> = world.checker().model.session_ids().collect();
+    let Some(session) = sessions.get(random.index(sessions.len())).copied() else {
         return;
     };
     if random.once_in(2) {
         let after = Sequence(random.below(20));
         let limit = ReadLimit {
-            records: 1 + random.place(30),
-            bytes: random.place(3_000),
+            records: 1 + random.index(30),
+            bytes: random.index(3_000),
         };
         let wait = random.millis(3_000);
         let _ = read_along(world, engine, session, after, limit, wait).await;
         return;
     }
     let shown = engine.session_view(session);
-    let mut witness = world.witness();
-    let durable = witness.shadow.last(session);
+    let mut checker = world.checker();
+    let durable = checker.model.last(session);
     if let Some(shown) = shown.filter(|shown| shown.last_sequence > durable) {
         let last = shown.last_sequence;
-        witness.fail(format!(
+        checker.fail(format!(
             "promise 3: {session} is shown up to {last}, and durable to {durable}"
         ));
     }
@@ -390,11 +389,11 @@ fn rejected(rejection: rejoin_core::Rejection) -> &'static str {
         "session_not_found" => "rejected: session_not_found",
         "too_long" => "rejected: too_long",
         "too_many" => "rejected: too_many",
-        _ => "rejected: for a reason that clients have no business with",
+        _ => "rejected: for a reason that clients cannot cause",
     }
 }
 
-/// A command that waits for its answer; dropped, nobody waits any more.
+/// A command that waits for its answer. Dropping it gives up the command.
 struct Ticket<'a> {
     world: &'a World,
     ticket: u64,
@@ -402,11 +401,8 @@ struct Ticket<'a> {
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        self.world.witness().history.give_up(self.ticket);
+        self.world.checker().history.give_up(self.ticket);
     }
 }
-
-/// Nobody asks twice without letting others go on.
-pub(crate) const MOMENT: Duration = Duration::from_millis(1);
 
 const FOREVER: Duration = Duration::from_secs(1 << 40);

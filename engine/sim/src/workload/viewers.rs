@@ -1,10 +1,7 @@
-//! Those who read: keen, slow, two at once, or gone without a word. Each answer is judged where it
-//! arrives.
+//! Viewers: fast, slow, two pulls at once, or gone without leaving. Each answer is checked on arrival.
 
-use crate::random::Random;
-use crate::readers::taste;
-use crate::workload::MOMENT;
-use crate::world::World;
+use crate::oracle::filter_of;
+use crate::world::{MIN_PAUSE, Random, World};
 use futures::future::{Either, join, select};
 use rejoin_core::{ConsumerId, Event, Record, Sequence, SessionId};
 use rejoin_engine::{Engine, Pull, PullError};
@@ -15,19 +12,19 @@ use std::time::Duration;
 
 type Key = (SessionId, ConsumerId);
 
-/// What became of a pull.
+/// How a pull ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Got {
+pub(crate) enum PullOutcome {
     Records,
     Nothing,
-    /// There is nobody to pull for.
+    /// The consumer or its session is gone.
     Refused,
-    /// Another pull may get on.
+    /// It failed; another pull may succeed.
     Failed,
     EngineEnded,
 }
 
-/// A viewer, until its consumer or the engine is gone, or calm is asked for.
+/// One viewer, until its consumer or the engine is gone or the run is drained.
 pub(crate) async fn view(world: Arc<World>, engine: Engine, key: Key, mut random: Random) {
     let pause = random.pick([0, 0, 300, 4_000, 25_000]);
     let loyalty = if random.once_in(3) {
@@ -36,16 +33,16 @@ pub(crate) async fn view(world: Arc<World>, engine: Engine, key: Key, mut random
         u64::MAX
     };
     let mut pulls = 0;
-    while pulls < loyalty && !world.is_calm() {
+    while pulls < loyalty && !world.is_draining() {
         pulls += 1;
         if !pull_once(&world, &engine, key, &mut random).await {
             return;
         }
-        world.pause(MOMENT + random.millis(pause)).await;
+        world.pause(MIN_PAUSE + random.millis(pause)).await;
     }
 }
 
-/// One pull, or two at once, in some mood. Whether to go on.
+/// One pull, or two at once, with random options. Returns whether to go on.
 pub(crate) async fn pull_once(
     world: &World,
     engine: &Engine,
@@ -55,8 +52,8 @@ pub(crate) async fn pull_once(
     let wait = random.pick([0, 50, 2_000, 20_000, 100_000]);
     let wait = Duration::from_millis(wait);
     let limit = ReadLimit {
-        records: 1 + random.place(40),
-        bytes: random.place(4_000),
+        records: 1 + random.index(40),
+        bytes: random.index(4_000),
     };
     if random.once_in(10) {
         world.count("client: two pulls at once");
@@ -81,30 +78,28 @@ pub(crate) async fn pull_once(
     goes_on(pull(world, engine, key, wait, limit).await)
 }
 
-fn goes_on(got: Got) -> bool {
-    !matches!(got, Got::Refused | Got::EngineEnded)
+fn goes_on(got: PullOutcome) -> bool {
+    !matches!(got, PullOutcome::Refused | PullOutcome::EngineEnded)
 }
 
-/// A pull, judged.
+/// A pull whose answer is checked.
 pub(crate) async fn pull(
     world: &World,
     engine: &Engine,
     key: Key,
     wait: Duration,
     limit: ReadLimit,
-) -> Got {
+) -> PullOutcome {
     let (session, consumer) = key;
     let wait = wait.min(engine.config().max_pull_wait);
     let ticket = {
         let since = world.clock.elapsed();
-        let mut witness = world.witness();
-        let witness = &mut *witness;
-        witness
-            .readers
-            .begin_pull(key, since, wait, &witness.shadow)
+        let mut checker = world.checker();
+        let checker = &mut *checker;
+        checker.readers.begin_pull(key, since, wait, &checker.model)
     };
-    let open = Open { world, ticket };
-    let select = taste(consumer);
+    let open = OpenRequest { world, ticket };
+    let select = filter_of(consumer);
     let pulled = engine
         .pull(Pull {
             session,
@@ -116,52 +111,54 @@ pub(crate) async fn pull(
         .await;
     let (elapsed, step) = (world.clock.elapsed(), world.steps());
     let got = {
-        let mut witness = world.witness();
-        let witness = &mut *witness;
+        let mut checker = world.checker();
+        let checker = &mut *checker;
         let (judged, got) = match &pulled {
             Ok(pulled) => {
                 let pull_lock_timeout = engine.config().pull_lock_timeout;
-                let closing = witness.is_closing;
+                let closing = checker.is_closing;
                 let got = if pulled.records.is_empty() {
-                    Got::Nothing
+                    PullOutcome::Nothing
                 } else {
-                    Got::Records
+                    PullOutcome::Records
                 };
-                let readers = &mut witness.readers;
+                let readers = &mut checker.readers;
                 let judged = readers.answer(
                     ticket,
                     pulled,
                     elapsed,
                     closing,
                     pull_lock_timeout,
-                    &witness.shadow,
+                    &checker.model,
                 );
                 let sequences: Vec<_> = pulled
                     .records
                     .iter()
                     .map(|record| record.sequence.0)
                     .collect();
-                witness.trace.note(
+                checker.trace.note(
                     step,
                     format_args!("{consumer} after {} got {sequences:?}", pulled.after),
                 );
                 (judged, got)
             }
             Err(error) => {
-                witness
+                checker
                     .trace
                     .note(step, format_args!("{consumer} got none: {error}"));
                 let got = match error {
-                    PullError::ConsumerNotFound | PullError::SessionNotFound => Got::Refused,
-                    PullError::Overloaded | PullError::Log(_) => Got::Failed,
-                    PullError::Unavailable(_) => Got::EngineEnded,
+                    PullError::ConsumerNotFound | PullError::SessionNotFound => {
+                        PullOutcome::Refused
+                    }
+                    PullError::Overloaded | PullError::Log(_) => PullOutcome::Failed,
+                    PullError::Unavailable(_) => PullOutcome::EngineEnded,
                 };
-                (witness.readers.refuse(ticket, error, &witness.shadow), got)
+                (checker.readers.refuse(ticket, error, &checker.model), got)
             }
         };
         match judged {
-            Ok(name) => witness.ledger.count(name),
-            Err(what) => witness.fail(what),
+            Ok(name) => checker.coverage.count(name),
+            Err(what) => checker.fail(what),
         }
         got
     };
@@ -169,8 +166,7 @@ pub(crate) async fn pull(
     got
 }
 
-/// A read from a sequence that the reader names, judged. The last sequence that it got, and
-/// whether there may be more.
+/// A read after a given sequence whose answer is checked. Returns the last sequence that it got.
 pub(crate) async fn read_along(
     world: &World,
     engine: &Engine,
@@ -181,36 +177,36 @@ pub(crate) async fn read_along(
 ) -> Result<Sequence, PullError> {
     let since = world.clock.elapsed();
     let ticket = world
-        .witness()
+        .checker()
         .readers
         .begin_read(session, after, since, wait);
-    let open = Open { world, ticket };
+    let open = OpenRequest { world, ticket };
     let read = engine.read(session, after, limit, wait).await;
     let (elapsed, step) = (world.clock.elapsed(), world.steps());
     let last = {
-        let mut witness = world.witness();
-        let witness = &mut *witness;
+        let mut checker = world.checker();
+        let checker = &mut *checker;
         let records = read.as_ref().ok().map(Vec::as_slice);
-        let judged = witness
+        let judged = checker
             .readers
-            .end_read(ticket, records, elapsed, &witness.shadow);
-        witness.judge(judged);
+            .end_read(ticket, records, elapsed, &checker.model);
+        checker.report(judged);
         if let Err(PullError::SessionNotFound) = &read {
-            let refused = witness.readers.refuse_read(session, &witness.shadow);
-            witness.judge(refused);
+            let refused = checker.readers.refuse_read(session, &checker.model);
+            checker.report(refused);
         }
         let is_removal = |record: &Arc<Record>| matches!(record.event, Event::RecordsLost { .. });
         if records.is_some_and(|records| records.iter().any(is_removal)) {
-            witness.ledger.count("read: of a removed session");
+            checker.coverage.count("read: of a removed session");
         }
         let last = records
             .and_then(<[_]>::last)
             .map_or(after, |record| record.sequence);
-        witness
+        checker
             .trace
             .note(step, format_args!("read {session} after {after} to {last}"));
         if last > after {
-            witness.ledger.count("read: with records");
+            checker.coverage.count("read: with records");
         }
         last
     };
@@ -218,21 +214,21 @@ pub(crate) async fn read_along(
     read.map(|_| last)
 }
 
-/// A pull or a read that waits; dropped, it does not wait any more.
-struct Open<'a> {
+/// An open pull or read. Dropping it ends the wait.
+struct OpenRequest<'a> {
     world: &'a World,
     ticket: u64,
 }
 
-impl Drop for Open<'_> {
+impl Drop for OpenRequest<'_> {
     fn drop(&mut self) {
         let (progress, elapsed) = (self.world.clock.progress(), self.world.clock.elapsed());
-        let mut witness = self.world.witness();
-        let witness = &mut *witness;
-        witness.readers.end_pull(self.ticket, progress);
-        let gone = witness
+        let mut checker = self.world.checker();
+        let checker = &mut *checker;
+        checker.readers.end_pull(self.ticket, progress);
+        let gone = checker
             .readers
-            .end_read(self.ticket, None, elapsed, &witness.shadow);
-        witness.judge(gone);
+            .end_read(self.ticket, None, elapsed, &checker.model);
+        checker.report(gone);
     }
 }

@@ -1,0 +1,66 @@
+//! Everything observed in a run: the model, the coverage, the trace, and the first broken promise.
+
+use super::history::History;
+use super::readers::Readers;
+use super::runs::Runs;
+use super::{Coverage, Model, Trace};
+use rejoin_engine::Unavailable;
+use std::time::Duration;
+
+/// What was observed so far, and the first promise that was found broken.
+#[derive(Debug)]
+pub(crate) struct Checker {
+    pub(crate) model: Model,
+    pub(crate) history: History,
+    pub(crate) readers: Readers,
+    pub(crate) runs: Runs,
+    pub(crate) coverage: Coverage,
+    pub(crate) trace: Trace,
+    pub(crate) failure: Option<String>,
+    /// The log of the current process has failed.
+    pub(crate) log_failed: bool,
+    /// The engine began to shut down.
+    pub(crate) is_closing: bool,
+    /// Why the engine of the current process ended, once it has.
+    pub(crate) ended: Option<Unavailable>,
+}
+
+impl Checker {
+    pub(crate) fn new(model: Model) -> Self {
+        Self {
+            model,
+            history: History::default(),
+            readers: Readers::default(),
+            runs: Runs::default(),
+            coverage: Coverage::default(),
+            trace: Trace::default(),
+            failure: None,
+            log_failed: false,
+            is_closing: false,
+            ended: None,
+        }
+    }
+
+    /// Records a broken promise. Only the first one is kept.
+    pub(crate) fn fail(&mut self, what: String) {
+        self.failure.get_or_insert(what);
+    }
+
+    /// Records the outcome of a check.
+    pub(crate) fn report(&mut self, result: Result<(), String>) {
+        if let Err(what) = result {
+            self.fail(what);
+        }
+    }
+
+    /// A new process starts: whatever the old one left unanswered is dropped.
+    pub(crate) fn restart(&mut self, progress: Duration) {
+        self.log_failed = false;
+        self.is_closing = false;
+        self.ended = None;
+        self.history.restart();
+        self.readers.restart(progress);
+        self.runs.restart();
+        self.model.restart();
+    }
+}

@@ -1,0 +1,20 @@
+//! What is known about a run from outside the engine, and the checks of its promises against that.
+//!
+//! Nothing in here calls the engine, so all of it can be used while the engine is being polled.
+
+mod checker;
+mod coverage;
+mod ensure;
+mod history;
+mod model;
+mod readers;
+mod runs;
+mod trace;
+
+pub(crate) use checker::Checker;
+pub use coverage::Coverage;
+pub(crate) use ensure::{ensure, panic_message};
+pub(crate) use history::Reply;
+pub(crate) use model::{Model, SessionState};
+pub(crate) use readers::{CONSUMER_TIMEOUT, SESSION_TIMEOUT, filter_of};
+pub use trace::Trace;
