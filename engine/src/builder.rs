@@ -53,14 +53,14 @@ enum Source {
 
 type OpenLog = dyn FnOnce() -> Result<Opened<Box<dyn Log>>, OpenError> + Send;
 
-/// A log that was read.
+/// A log that was opened, with its state.
 struct OpenedLog {
     log: Box<dyn Log>,
     projection: Projection,
     segments: Option<Segments>,
 }
 
-/// What only a segment log has.
+/// Parts that only a segment log has.
 struct Segments {
     id: LogId,
     compactor: Compactor,
@@ -96,20 +96,21 @@ impl EngineBuilder {
         }
     }
 
-    /// Adds a service: the runner that runs the jobs of its sessions. The last one of a name counts.
+    /// Adds a service: its name, and the runner that runs the jobs of its sessions. It replaces an
+    /// earlier service with the same name.
     #[must_use]
     pub fn service(self, name: impl Into<Arc<str>>, runner: impl Runner) -> Self {
         self.shared_service(name, Arc::new(runner))
     }
 
-    /// As [`service`](Self::service), with a runner that the program keeps a handle of.
+    /// As [`service`](Self::service), with a runner to which the program keeps a handle.
     #[must_use]
     pub fn shared_service(mut self, name: impl Into<Arc<str>>, runner: Arc<dyn Runner>) -> Self {
         self.services.insert(name.into(), runner);
         self
     }
 
-    /// Timeouts and bounds.
+    /// Timeouts and limits.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
@@ -131,7 +132,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Opens the log to read it and changes no file: consumers can join and pull, all other
+    /// Opens the log for reading, and changes no file: consumers can join and pull; all other
     /// commands are refused. Sessions keep their services, which run nothing.
     #[must_use]
     pub fn read_only(mut self) -> Self {
@@ -152,7 +153,7 @@ impl EngineBuilder {
         self
     }
 
-    /// The directory in which runners keep what must outlive a job, if it is not the engine's own.
+    /// The directory for files of runners that must outlive a job, if it is not the engine's own.
     #[must_use]
     pub fn runner_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.runner_directory = Some(directory.into());
@@ -162,8 +163,8 @@ impl EngineBuilder {
     /// Reads the log, prepares the runners, and starts the engine. Jobs that the log says are
     /// running are finished as lost, durably, before this returns.
     ///
-    /// Waits for as long as reading the log takes: from its newest snapshot on, on a thread of its
-    /// own. Dropped while it waits, it leaves the log as a crash would.
+    /// Waits until the log is read, from its newest snapshot on, on another thread. If it is dropped
+    /// while it waits, the log is left as after a crash.
     ///
     /// # Errors
     ///
@@ -300,7 +301,7 @@ fn log_report(report: &OpenReport, projection: &Projection) {
     tracing::info!("opened the log: {sessions} sessions, {records} records ({replayed} replayed)");
 }
 
-/// Runs what blocks on a thread of its own, and waits for it.
+/// Runs blocking work on a new thread, and waits for it.
 async fn on_thread<T: Send + 'static>(
     runtime: &Arc<dyn Runtime>,
     name: &'static str,
@@ -308,7 +309,7 @@ async fn on_thread<T: Send + 'static>(
 ) -> Result<T, OpenError> {
     let (sender, receiver) = oneshot::channel();
     let work = async move {
-        // Nobody waits any more if the caller was dropped.
+        // The caller may have been dropped.
         let _ = sender.send(work());
     };
     runtime.spawn_dedicated(name, Box::pin(work));

@@ -38,7 +38,7 @@ pub(crate) async fn nothing_is_told_before_it_is_durable(world: World) {
                 .engine
                 .submit_job(NewJob::new(session, "puppet", FOREGROUND))
         );
-        // A rejection too is due to a record that is not durable yet.
+        // A rejection may also be caused by a record that is not durable yet.
         let mut rejected = pin!(
             world
                 .engine
@@ -124,7 +124,7 @@ pub(crate) async fn a_failed_append_ends_the_engine(world: World) {
     assert!(pull.is_err(), "{pull:?}");
     assert!(
         puppet.job.interrupts.next().await.is_some(),
-        "what runs is told to end"
+        "the running job is interrupted"
     );
     let why = world.engine.ended().await.to_string();
     assert!(why.contains("the disk is gone"), "{why}");
@@ -138,7 +138,7 @@ pub(crate) async fn who_asks_during_the_last_append_is_answered_too(world: World
     let arrived = gate.arrived.load(Ordering::SeqCst);
     let mut first = pin!(world.engine.join_session(session));
     assert!(poll_immediate(&mut first).await.is_none());
-    // One is in the append by the time that the others come.
+    // The first is in the append when the others arrive.
     while gate.arrived.load(Ordering::SeqCst) == arrived {
         std::thread::yield_now();
     }
@@ -180,7 +180,7 @@ pub(crate) async fn replay_leads_to_the_views_that_readers_saw(world: World) {
         let read = reader.read(session, Sequence::START, ALL).unwrap();
         records.extend(read.into_iter().filter(|record| record.sequence <= last));
     }
-    // Sessions are independent but for their numbers: any merge that keeps those is a log.
+    // Sessions are independent except for their numbers: any merge that keeps those is a log.
     records.sort_by_key(|record| (record.at, record.session, record.sequence));
     let mut replayed = Views::default();
     records.iter().for_each(|record| replayed.apply(record));
@@ -188,7 +188,7 @@ pub(crate) async fn replay_leads_to_the_views_that_readers_saw(world: World) {
     world.engine.shut_down(Duration::ZERO).await;
 }
 
-/// A log whose readers lose each third record, or whose writer fails an assertion.
+/// A log whose reader leaves out each third record, or whose writer panics.
 #[derive(Debug)]
 struct Liar {
     log: MemoryLog,

@@ -1,4 +1,4 @@
-//! Opening an engine: its state is what its log says, or it does not open.
+//! Opening an engine: its state comes from its log, or it does not open.
 
 use futures::StreamExt;
 use rejoin_core::testing::{SESSION, created};
@@ -26,10 +26,10 @@ fn record(sequence: u64, event: Event) -> Record {
     }
 }
 
-/// A sound log, whose records no engine has written: the session is never created.
+/// A log without damage whose records no engine could have written: the session is never created.
 fn write_invalid_log(directory: &Path) {
     let id = LogId::from_bytes([1; 16]);
-    let (mut log, _) = OpenOptions::directory(&directory.join("log"), id)
+    let (mut log, _) = OpenOptions::directory(directory.join("log"), id)
         .options(OPTIONS)
         .open_unfolded()
         .unwrap();

@@ -1,4 +1,4 @@
-//! An engine that only reads: everything of a log is told, and nothing of it changes.
+//! A read-only engine: all of a log can be read, and none of it changes.
 
 use crate::world::{Host, World, config, is_finished};
 use rejoin_core::{Event, JobId, JobMode, JobSlot, Outcome, Visibility};
@@ -20,7 +20,7 @@ fn open(host: &Host, directory: &Path) -> World {
     World::with(host, config, Box::new(log), projection)
 }
 
-/// A log as a crash has left it, while a job ran.
+/// A log that a crash has left behind while a job was running.
 async fn written(host: &Host, directory: &Path) -> rejoin_core::SessionId {
     let options = Options {
         zero_ahead: false,
@@ -109,7 +109,7 @@ pub(crate) async fn no_session_ends_by_itself_and_consumers_expire(world: World)
     world.pass(1).await;
     let view = world.engine.session_view(session).unwrap();
     assert!(view.consumer(consumer).is_none());
-    // Its timeout is a thousand seconds.
+    // The timeout of the session is 1,000 seconds.
     world.pass(100_000).await;
     let view = world.engine.session_view(session).unwrap();
     assert_eq!(view.closed, None);

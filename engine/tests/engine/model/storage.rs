@@ -1,5 +1,5 @@
-//! Logs that are opened again: in memory and on the disk. Beside each runs a tape of what was
-//! appended, which is what everything is compared with.
+//! Logs that can be reopened, in memory and on a disk. A tape of all appended records belongs to each;
+//! the engine is compared with it.
 
 use crate::world::config;
 use rejoin_core::Record;
@@ -31,7 +31,7 @@ impl Storage {
         }
     }
 
-    /// Opens the log, whose records must be those of the tape.
+    /// Opens the log, and checks that its records are those of the tape.
     pub(super) fn open(&self, tape: &Tape, recent_bytes: usize) -> (Config, Taped, Projection) {
         let config = Config {
             recent_bytes,
@@ -69,12 +69,12 @@ impl Storage {
                 (Box::new(log), projection)
             }
         };
-        assert_eq!(found, taped, "the log holds what was appended");
+        assert_eq!(found, taped, "the log has the appended records");
         let tape = tape.clone();
         (config, Taped { log, tape }, projection)
     }
 
-    /// What a crash at this moment would leave.
+    /// A copy, as a crash at this moment would leave it.
     pub(super) fn copy(&self) -> Self {
         match self {
             Self::Memory => Self::Memory,
@@ -95,7 +95,7 @@ impl Storage {
     }
 }
 
-/// A log, and the tape beside it.
+/// A log with its tape.
 #[derive(Debug)]
 pub(super) struct Taped {
     log: Box<dyn Log>,
