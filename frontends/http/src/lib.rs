@@ -64,7 +64,9 @@ pub mod test_tls;
 mod web;
 
 pub use limits::{HttpLimits, MAX_HEADER_BYTES};
-pub use observe::{FrontendMetrics, HttpMetrics, Observer, RequestLog, STATUS_CLASSES};
+pub use observe::Observer;
+pub use observe::metrics::{FrontendMetrics, HttpMetrics, STATUS_CLASSES};
+pub use observe::request_log::RequestLog;
 pub use server::shutdown::Shutdown;
 pub use server::tls::{Tls, TlsError};
 pub use server::{BindError, HttpServer, Stopped};

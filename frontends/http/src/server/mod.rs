@@ -3,6 +3,7 @@
 pub(crate) mod connection;
 pub(crate) mod deadlines;
 pub(crate) mod encrypted;
+mod request_checks;
 pub(crate) mod shutdown;
 pub(crate) mod socket;
 pub(crate) mod stream;

@@ -1,6 +1,6 @@
 //! A request as a handler gets it: complete, checked, and within the limits.
 
-use crate::observe::RequestFields;
+use crate::observe::request_log::RequestFields;
 use crate::server::shutdown::Shutdown;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
