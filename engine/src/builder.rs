@@ -3,13 +3,12 @@
 use crate::engine::Engine;
 use crate::error::OpenError;
 use crate::jobs::runner::{Exit, Runner, RunnerHost, RunnerJob};
-use crate::offline::recovered_state::RecoveredState;
 use crate::{Config, Runtime, Services, compaction};
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use rejoin_core::Projection;
 use rejoin_log::disk::Directory;
-use rejoin_log::segment::{Compactor, LogId, LogMetrics, OpenOptions, OpenReport, Options, Replay};
+use rejoin_log::segment::{Compactor, LogId, LogMetrics, OpenOptions, OpenReport, Opened, Options};
 use rejoin_log::{Log, MemoryLog};
 use std::fmt;
 use std::path::PathBuf;
@@ -52,16 +51,16 @@ enum Source {
     Log(Box<OpenLog>),
 }
 
-type OpenLog = dyn FnOnce(&mut dyn Replay) -> Result<Box<dyn Log>, OpenError> + Send;
+type OpenLog = dyn FnOnce() -> Result<Opened<Box<dyn Log>>, OpenError> + Send;
 
-/// A log that was read.
+/// A log that was opened, with its state.
 struct OpenedLog {
     log: Box<dyn Log>,
     projection: Projection,
     segments: Option<Segments>,
 }
 
-/// What only a segment log has.
+/// Parts that only a segment log has.
 struct Segments {
     id: LogId,
     compactor: Compactor,
@@ -81,7 +80,7 @@ impl EngineBuilder {
     }
 
     pub(crate) fn on_log(
-        open: impl FnOnce(&mut dyn Replay) -> Result<Box<dyn Log>, OpenError> + Send + 'static,
+        open: impl FnOnce() -> Result<Opened<Box<dyn Log>>, OpenError> + Send + 'static,
     ) -> Self {
         Self::from(Source::Log(Box::new(open)))
     }
@@ -97,20 +96,21 @@ impl EngineBuilder {
         }
     }
 
-    /// Adds a service: the runner that runs the jobs of its sessions. The last one of a name counts.
+    /// Adds a service: its name, and the runner that runs the jobs of its sessions. It replaces an
+    /// earlier service with the same name.
     #[must_use]
     pub fn service(self, name: impl Into<Arc<str>>, runner: impl Runner) -> Self {
         self.shared_service(name, Arc::new(runner))
     }
 
-    /// As [`service`](Self::service), with a runner that the program keeps a handle of.
+    /// As [`service`](Self::service), with a runner to which the program keeps a handle.
     #[must_use]
     pub fn shared_service(mut self, name: impl Into<Arc<str>>, runner: Arc<dyn Runner>) -> Self {
         self.services.insert(name.into(), runner);
         self
     }
 
-    /// Timeouts and bounds.
+    /// Timeouts and limits.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
@@ -132,7 +132,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Opens the log to read it and changes no file: consumers can join and pull, all other
+    /// Opens the log for reading, and changes no file: consumers can join and pull; all other
     /// commands are refused. Sessions keep their services, which run nothing.
     #[must_use]
     pub fn read_only(mut self) -> Self {
@@ -153,7 +153,7 @@ impl EngineBuilder {
         self
     }
 
-    /// The directory in which runners keep what must outlive a job, if it is not the engine's own.
+    /// The directory for files of runners that must outlive a job, if it is not the engine's own.
     #[must_use]
     pub fn runner_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.runner_directory = Some(directory.into());
@@ -163,8 +163,8 @@ impl EngineBuilder {
     /// Reads the log, prepares the runners, and starts the engine. Jobs that the log says are
     /// running are finished as lost, durably, before this returns.
     ///
-    /// Waits for as long as reading the log takes: from its newest snapshot on, on a thread of its
-    /// own. Dropped while it waits, it leaves the log as a crash would.
+    /// Waits until the log is read, from its newest snapshot on, on another thread. If it is dropped
+    /// while it waits, the log is left as after a crash.
     ///
     /// # Errors
     ///
@@ -255,9 +255,9 @@ fn open_log(
             Ok(opened(Box::new(MemoryLog::new()), projection, None))
         }
         Source::Log(open) => {
-            let mut recovered = RecoveredState::new(config);
-            let log = open(&mut recovered)?;
-            Ok(opened(log, recovered.into_projection()?, None))
+            let (log, projection, report) = open()?.into_parts();
+            log_report(&report, &projection);
+            Ok(opened(log, projection, None))
         }
         Source::Directory(directory) => {
             let (log, projection, report) = OpenOptions::directory(directory, new_id)
@@ -301,7 +301,7 @@ fn log_report(report: &OpenReport, projection: &Projection) {
     tracing::info!("opened the log: {sessions} sessions, {records} records ({replayed} replayed)");
 }
 
-/// Runs what blocks on a thread of its own, and waits for it.
+/// Runs blocking work on a new thread, and waits for it.
 async fn on_thread<T: Send + 'static>(
     runtime: &Arc<dyn Runtime>,
     name: &'static str,
@@ -309,7 +309,7 @@ async fn on_thread<T: Send + 'static>(
 ) -> Result<T, OpenError> {
     let (sender, receiver) = oneshot::channel();
     let work = async move {
-        // Nobody waits any more if the caller was dropped.
+        // The caller may have been dropped.
         let _ = sender.send(work());
     };
     runtime.spawn_dedicated(name, Box::pin(work));

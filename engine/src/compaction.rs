@@ -1,11 +1,11 @@
-//! Compaction of a segment log in the background. A failure is logged and stops nothing: the log
-//! still has everything, and the next round tries again.
+//! Compacts a segment log in the background. A failure is logged, but stops nothing: the log is still
+//! complete, and the next round tries again.
 
 use crate::Runtime;
 use rejoin_log::segment::{CompactionStats, Compactor, OpenError};
 use std::sync::Arc;
 
-/// Sealed bytes that make a round worthwhile: replaying them takes a few milliseconds.
+/// Sealed bytes that start a round. Replaying them takes a few milliseconds.
 const MIN_BYTES: u64 = 1024 * 1024;
 
 /// Compacts until the log is closed.

@@ -1,11 +1,11 @@
-//! What an engine is told when it opens.
+//! The settings of an engine.
 
 use crate::limits;
 use rejoin_core::{Limits, Server};
 use std::time::Duration;
 
-/// An engine's settings. Timeouts are logged with what they apply to: a changed setting holds for
-/// what begins after it. Deadlines count in whole milliseconds, rounded up.
+/// An engine's settings. Timeouts are logged with the sessions, consumers and jobs that they apply
+/// to: a changed setting applies to later ones only. Deadlines are whole milliseconds, rounded up.
 ///
 /// ```
 /// use rejoin_engine::Config;
@@ -18,29 +18,29 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The bounds that the core keeps.
+    /// The limits of the core.
     pub limits: Limits,
     /// How long a session may stay unused before it is closed.
     pub session_timeout: Duration,
     /// How long a consumer may go without a pull before it is expired.
     pub consumer_timeout: Duration,
-    /// How long a job may run before it is interrupted, where its submitter does not say.
+    /// How long a job may run before it is interrupted, unless [`NewJob`](crate::NewJob) sets it.
     pub job_timeout: Duration,
-    /// How many bytes of results a job may emit before it is interrupted, where its submitter does
-    /// not say.
+    /// How many bytes of results a job may emit before it is interrupted, unless
+    /// [`NewJob`](crate::NewJob) sets it.
     pub output_limit: u64,
-    /// How long a second pull at once on one consumer waits for its turn.
+    /// How long a second concurrent pull of one consumer waits for the first.
     pub pull_lock_timeout: Duration,
     /// The longest that one pull may wait.
     pub max_pull_wait: Duration,
     /// Bytes of recent results, of all sessions together, that are served from memory.
     pub recent_bytes: usize,
-    /// Requests that may wait for the sequencer; one more is `Overloaded`.
+    /// Requests that may wait for the sequencer. Further ones fail as `Overloaded`.
     pub queue: usize,
-    /// Whether sessions may only be read: consumers join, pull and leave, and every other command is
-    /// refused. No session ends by itself then.
+    /// Whether sessions can only be read: consumers join, pull and leave, and all other commands are
+    /// refused. Then no session expires.
     pub read_only: bool,
-    /// How this server process is known to readers.
+    /// How readers see this server process.
     pub server: Server,
 }
 

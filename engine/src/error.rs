@@ -1,4 +1,4 @@
-//! What can go wrong, by the operation that it goes wrong in.
+//! Errors, one enum for each kind of operation.
 
 use rejoin_core::{Rejection, Violation};
 use rejoin_log::{AppendError, ReadError};
@@ -14,14 +14,13 @@ pub enum CommandError {
     /// No service of this name is configured.
     #[error("there is no service called {0}")]
     NoSuchService(Arc<str>),
-    /// The engine only reads, and never carries this out.
+    /// The engine is read-only.
     #[error("this server is read-only: it serves a log that it may not change")]
     ReadOnly,
-    /// The job has not read what was written to it before; nothing was done, and the same may work
-    /// when it has.
+    /// The job has not read its earlier input. Nothing was done; retry when it has.
     #[error("the job has not read what was written to it before; try again")]
     InputFull,
-    /// More requests wait than may; nothing was done, and the same may work in a moment.
+    /// The queue of requests is full. Nothing was done; retry in a moment.
     #[error("the server has more requests waiting than it takes; try again")]
     Overloaded,
     /// The engine takes no commands any more.
@@ -29,16 +28,16 @@ pub enum CommandError {
     Unavailable(Unavailable),
 }
 
-/// Why a pull or a read told nothing.
+/// Why a pull or a read failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PullError {
-    /// No such session is known (any more).
+    /// There is no such session (any more).
     #[error("session not found")]
     SessionNotFound,
-    /// No such consumer reads the session (any more).
+    /// The session has no such consumer (any more).
     #[error("consumer not found")]
     ConsumerNotFound,
-    /// More reads wait than may; the same may work in a moment.
+    /// The queue of reads is full. Retry in a moment.
     #[error("the server has more reads waiting than it takes; try again")]
     Overloaded,
     /// The log could not be read.
@@ -49,16 +48,16 @@ pub enum PullError {
     Unavailable(Unavailable),
 }
 
-/// Why the engine serves nobody any more.
+/// Why the engine has ended.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Unavailable {
-    /// It was told to.
+    /// It was shut down.
     #[error("the server is shutting down")]
     ShuttingDown,
-    /// Its log failed. What is in memory may be ahead of the log: only opening anew repairs that.
+    /// Its log failed. The state in memory may be ahead of the log, so it has to be opened again.
     #[error("the server has stopped, because its log failed: {0}")]
     LogFailed(Arc<AppendError>),
-    /// It failed an assertion. What it holds in memory is not to be trusted.
+    /// An assertion failed. The state in memory can't be trusted.
     #[error("the server has stopped, because a promise was broken; its log is kept as it is")]
     Broken,
 }
@@ -84,7 +83,7 @@ pub enum OpenError {
     Runner {
         /// The service's name.
         service: Arc<str>,
-        /// What its runner says.
+        /// The runner's error.
         source: RunnerError,
     },
     /// The crate was built without the feature `smol`, and the builder was given no runtime.
@@ -95,7 +94,7 @@ pub enum OpenError {
     Panicked,
 }
 
-/// A log that breaks a rule of the fold is [`OpenError::Invalid`], whoever has folded it.
+/// An invalid record is [`OpenError::Invalid`], for every kind of log.
 impl From<rejoin_log::segment::OpenError> for OpenError {
     fn from(error: rejoin_log::segment::OpenError) -> Self {
         match error {
@@ -105,5 +104,5 @@ impl From<rejoin_log::segment::OpenError> for OpenError {
     }
 }
 
-/// What a runner says of why it cannot be prepared.
+/// Why a runner cannot be prepared.
 pub type RunnerError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,8 +1,8 @@
 //! The engine of Rejoin: command sessions on one durable log, on any async runtime.
 //!
-//! A session runs statements, one job after the other or side by side. What happens in it becomes
-//! records in a log; any number of readers get the same records in the same order, whenever they
-//! come, also after a restart.
+//! A session runs statements, each as a job: one after the other, or at the same time. All that
+//! happens in a session becomes records in a log. Any number of readers get the same records in the
+//! same order, at any time, also after a restart.
 //!
 //! ```standalone_crate
 //! use futures::StreamExt;
@@ -21,34 +21,36 @@
 //! # }).unwrap();
 //! ```
 //!
-//! The events end with the session. Run it twice with the same directory: the log is still there.
+//! The events end with the session. Run the program twice with the same directory: the log is still
+//! there.
 //!
-//! Inside, one sequencer takes commands, reports of runners and the passing of time, one after the
-//! other, and lets the pure core decide. One append makes everything that came in meanwhile durable;
-//! only then is it visible, carried out and answered. Invariant: nothing is visible that a crash
-//! could take back.
+//! Inside, one sequencer takes commands, reports of runners and timers one after the other, and the
+//! pure core decides about each. One append makes the records of all that arrived in the meantime
+//! durable; only then are they visible, carried out and answered. Invariant: nothing is visible that
+//! a crash could take back.
 //!
-//! # Waiting, and being dropped
+//! # Waiting and cancellation
 //!
-//! What changes something ([`create_session`](Engine::create_session),
-//! [`submit_job`](Engine::submit_job) …) is handed over when its future is first polled, and waits
-//! for one append. Dropped while it waits, it is carried out all the same: only the answer is lost,
-//! and the session's records say what happened. It fails as [`CommandError`] says: refused by the
-//! state, [`Overloaded`](CommandError::Overloaded) at once where too many wait, or
-//! [`Unavailable`](CommandError::Unavailable) once the engine has ended. The last may also answer
-//! what was handed over before: then only opening the log again tells whether it is there.
+//! Methods that change something ([`create_session`](Engine::create_session),
+//! [`submit_job`](Engine::submit_job) …) send a command when their future is first polled, and wait
+//! for one append. If the future is dropped after that, the command is still carried out: only the
+//! answer is lost, and the session's records show what happened. They fail with a [`CommandError`]:
+//! the state refuses the command, too many commands are waiting
+//! ([`Overloaded`](CommandError::Overloaded), at once), or the engine has ended
+//! ([`Unavailable`](CommandError::Unavailable)). A command that was sent before the engine ended may
+//! also get the last answer: then only opening the log again shows whether it was carried out.
 //!
-//! What reads ([`pull`](Engine::pull), [`read`](Engine::read)) changes nothing when it is dropped:
-//! a consumer's cursor moves with the answer. [`ended`](Engine::ended) may be dropped and called
-//! again; of a [`shut_down`](Engine::shut_down) that is dropped, what has begun goes on.
+//! Methods that read ([`pull`](Engine::pull), [`read`](Engine::read)) can be dropped at any time: a
+//! consumer's cursor moves only with the answer. [`ended`](Engine::ended) can be dropped and called
+//! again. A [`shut_down`](Engine::shut_down) that is dropped continues with the step that it is at.
 //!
-//! No method blocks its thread. None panics because of its arguments; a runtime may, if it can't
-//! start a thread or has no random bytes. Views ([`session_view`](Engine::session_view),
+//! No method blocks its thread. No method panics because of its arguments; a runtime may panic if it
+//! can't start a thread or has no random bytes. Views ([`session_view`](Engine::session_view),
 //! [`view`](Engine::view)) answer at once, from memory.
 //!
-//! # Programs
+//! # Examples
 //!
-//! `examples/` has three complete ones: `embed_smol` (a durable log, opened twice), `embed_tokio`
+//! `examples/` has three complete programs: `embed_smol` (a durable log, opened twice), `embed_tokio`
 //! (implements [`Runtime`] on tokio) and `custom_runner` (implements a [`Runner`]). Run one by
 //! `cargo run -p rejoin-engine --example embed_tokio`.
 
@@ -90,7 +92,6 @@ pub use jobs::runner::{
 };
 pub use jobs::stdin::Input;
 pub use jobs::supervisor::Services;
-pub use offline::recovered_state::RecoveredState;
 pub use offline::salvage::{Gap, Salvage, Salvaged};
 pub use offline::validator::RecordValidator;
 pub use pull::{Pull, Pulled};
@@ -107,9 +108,9 @@ pub use stats::{CommandKind, EngineStatus, Label, Stats, Totals};
 // One crate is enough to depend on.
 pub use rejoin_core::{
     CloseCause, ConsumerId, ConsumerView, Event, InterruptCause, InvalidId, JobId, JobMode,
-    JobSlot, JobState, JobView, LeaveCause, Limits, LossCause, Outcome, Record, Rejection,
-    RejectionKind, Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView,
-    Timestamp, Views, Violation, Visibility,
+    JobSlot, JobState, JobView, LeaveCause, Limits, LossCause, Outcome, Projection, Record,
+    Rejection, RejectionKind, Retention, Selection, Sequence, Server, SessionId, SessionNumber,
+    SessionView, Timestamp, Views, Violation, Visibility,
 };
-pub use rejoin_log::segment::{Durability, LogId, Options as LogOptions, Replay};
+pub use rejoin_log::segment::{Durability, LogId, Opened, Options as LogOptions};
 pub use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit, SegmentLog};

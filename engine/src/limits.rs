@@ -1,14 +1,14 @@
-//! The bounds that the engine keeps, in one place. Those of the core are [`rejoin_core::Limits`].
+//! The limits of the engine. Those of the core are [`rejoin_core::Limits`].
 
 use std::time::Duration;
 
 /// Requests that may wait for the sequencer.
 pub const QUEUE: usize = 4_096;
 
-/// Reports of runners that may wait for the sequencer; runners wait, they are not refused.
+/// Reports of runners that may wait for the sequencer. If there are as many, runners wait.
 pub const REPORTS: usize = 64;
 
-/// Requests and reports that share one append, and so one sync.
+/// Requests and reports in one batch, which has one append and one sync.
 pub const BATCH_COMMANDS: usize = 1_024;
 
 /// Bytes of results after which a batch takes no more.
@@ -20,26 +20,26 @@ pub const READS: usize = 1_024;
 /// Bytes of recent results that are served from memory.
 pub const RECENT_BYTES: usize = 64 * 1024 * 1024;
 
-/// What a recent record costs beside its result.
+/// The size of a recent record in memory, without its result.
 pub const RECORD_OVERHEAD: usize = 256;
 
 /// Bytes of results that one job may emit.
 pub const OUTPUT_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// Words to end that may wait for a runner; more would say nothing new.
+/// Interrupts queued for one runner; further ones are dropped.
 pub const INTERRUPTS: usize = 4;
 
-/// Consumers that may join a read-only engine as long as it lives: its log only grows.
+/// Consumers that may join a read-only engine in its lifetime, because its log only grows.
 pub const READ_ONLY_JOINS: usize = 100_000;
 
-/// Bytes of input that may wait for one job to read them, beside what its pipe holds.
+/// Bytes of input that may wait for one job to read them, without those in its pipe.
 pub const UNREAD_INPUT: usize = 1024 * 1024;
 
-/// What a write to a job's input costs beside its bytes while it waits.
+/// The size of a waiting write to a job's input in memory, without its bytes.
 pub const INPUT_OVERHEAD: usize = 128;
 
-/// The longest that the timers sleep: a clock that was set, or a machine that slept, makes a
-/// timeout late by this much at most. Cursors are logged as often.
+/// The longest sleep of a timer: a timeout is late by this much at most if the clock is set or the
+/// machine was suspended. Cursors are logged at this interval.
 pub const TICK: Duration = Duration::from_secs(1);
 
 const _: () = assert!(BATCH_BYTES < RECENT_BYTES);

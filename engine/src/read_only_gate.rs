@@ -1,7 +1,7 @@
-//! What an engine that only reads refuses.
+//! Refuses commands in a read-only engine.
 //!
-//! Never: a command that would change what is read reaches the sequencer. Who reads has to join, so
-//! that is permitted; the records of it are kept, and so there is an end to it.
+//! Invariant: in a read-only engine, no command that changes a session reaches the sequencer. Joining
+//! is allowed, because readers need it, but limited, because its records stay in memory.
 
 use crate::error::CommandError;
 use crate::limits;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug)]
 pub(crate) struct ReadOnlyGate {
     read_only: bool,
-    /// How many may still join, where nothing else is permitted.
+    /// How many consumers may still join a read-only engine.
     joins_left: AtomicUsize,
 }
 
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_only_reading_is_permitted_so_many_may_join_and_no_more() {
+    fn a_read_only_engine_takes_a_limited_number_of_consumers_and_no_changes() {
         let gate = ReadOnlyGate::new(true);
         for _ in 0..limits::READ_ONLY_JOINS {
             gate.check_join().unwrap();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_may_write_may_join_without_end() {
+    fn an_engine_that_may_write_takes_any_number_of_consumers() {
         let gate = ReadOnlyGate::new(false);
         for _ in 0..=limits::READ_ONLY_JOINS {
             gate.check_join().unwrap();

@@ -1,10 +1,10 @@
-//! What is asked of the engine, and what is answered, in a form that can grow.
+//! The arguments and answers of commands.
 
 use rejoin_core::{JobId, JobMode, Sequence, SessionId};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What it takes to begin a session. Each name has at most [`Limits::name`](rejoin_core::Limits)
+/// A session to create. Each name has at most [`Limits::name`](rejoin_core::Limits)
 /// bytes.
 ///
 /// ```
@@ -15,13 +15,13 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct NewSession {
-    /// The service that is to run its jobs; none means the only one, or else `shell`.
+    /// The service that runs its jobs. None: the only service, or `shell` if there are several.
     pub service: Option<Arc<str>>,
-    /// Who creates it, where that is known.
+    /// Who creates it, if that is known.
     pub user: Option<Arc<str>>,
-    /// The network address that it is created from, with its port, where there is one.
+    /// The network address and port of the creator, if there is one.
     pub remote: Option<Arc<str>>,
-    /// Whether the creator reads: then it is the first consumer.
+    /// Whether the creator becomes the first consumer.
     pub reads: bool,
 }
 
@@ -35,28 +35,28 @@ impl From<&str> for NewSession {
     }
 }
 
-/// What it takes to run a statement.
+/// A job to submit.
 #[derive(Clone, Debug)]
 pub struct NewJob {
     /// The session to run it in.
     pub session: SessionId,
     /// What to run.
     pub statement: Arc<str>,
-    /// How.
+    /// In which slot it runs, and who sees its results.
     pub mode: JobMode,
-    /// How long it may run before it is interrupted; none means as configured.
+    /// How long it may run before it is interrupted. None: as configured.
     pub timeout: Option<Duration>,
-    /// How many bytes of results it may emit; none means as configured.
+    /// How many bytes of results it may emit. None: as configured.
     pub output_limit: Option<u64>,
-    /// What the client calls this request, where it may ask again: the same name with the same
-    /// statement is then the job that there is, and not another one.
+    /// The client's name for this request, to retry it safely: a second request with the same name
+    /// and statement is answered with the first one's job.
     pub request: Option<Arc<str>>,
     /// Whether its standard input stays open, for [`Engine::write_input`](crate::Engine).
     pub input: bool,
 }
 
 impl NewJob {
-    /// The statement in the session, with the timeout and the output limit as configured.
+    /// A job with the timeout and the output limit as configured.
     ///
     /// ```
     /// use rejoin_core::{Visibility, JobMode, JobSlot, SessionId};
@@ -82,11 +82,11 @@ impl NewJob {
     }
 }
 
-/// A record that a request about a job led to.
+/// The answer to a request about a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobAck {
     /// The job.
     pub job: JobId,
-    /// The record's sequence: what the job does because of it comes later.
+    /// The sequence of the request's record. What the job does because of it comes later.
     pub sequence: Sequence,
 }

@@ -1,10 +1,9 @@
-//! For tests of what stands on the engine: one on a log in memory, jobs that run until they are
-//! told to end, and time that moves when it is told to.
+//! For tests of programs that use the engine: an engine on a log in memory, jobs that run until they
+//! are interrupted, and a clock that tests advance.
 
 use crate::committed::lock;
 use crate::{
-    Config, Engine, Exit, OpenError, RecoveredState, Runner, RunnerJob, Runtime, Services,
-    SmolRuntime,
+    Config, Engine, Exit, OpenError, Projection, Runner, RunnerJob, Runtime, Services, SmolRuntime,
 };
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
@@ -13,7 +12,7 @@ use rejoin_log::{Log, MemoryLog};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// An engine on a log in memory, which has these records when it starts.
+/// An engine on a log in memory that has these records at the start.
 ///
 /// ```
 /// use rejoin_engine::testing::{Hold, in_memory};
@@ -39,7 +38,7 @@ pub fn in_memory(
     records: &[Record],
 ) -> Engine {
     let mut log = MemoryLog::new();
-    let mut replayed = RecoveredState::new(&config);
+    let mut replayed = Projection::new(config.limits);
     for record in records {
         replayed.add(record).expect("records of a log");
         log.append(&[Arc::new(record.clone())])
@@ -49,7 +48,7 @@ pub fn in_memory(
 }
 
 /// Starts an engine on a log that the caller has replayed, on the caller's thread: for simulators
-/// and models, which have runtimes of their own. Programs use [`Engine::builder`].
+/// and models with their own runtimes. Programs use [`Engine::builder`].
 ///
 /// # Errors
 ///
@@ -58,19 +57,18 @@ pub fn start(
     config: Config,
     runtime: Arc<dyn Runtime>,
     log: Box<dyn Log>,
-    recovered: RecoveredState,
+    projection: Projection,
     services: Services,
 ) -> Result<Engine, OpenError> {
-    let projection = recovered.into_projection()?;
     Engine::start(config, runtime, log, projection, services, None)
 }
 
-/// A runner whose jobs run until they are told to end. `true` ends at once.
+/// A runner whose jobs run until they are interrupted. The statement `true` ends at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hold;
 
 impl Hold {
-    /// Services of these names, all of such jobs.
+    /// Services with these names, all with this runner.
     #[must_use]
     pub fn services<const N: usize>(names: [&str; N]) -> Services {
         Services::from(names.map(|name| (name.into(), Arc::new(Self) as Arc<dyn Runner>)))
@@ -80,7 +78,7 @@ impl Hold {
 impl Runner for Hold {
     fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
         Box::pin(async move {
-            // Who ends the engine first ends the job too.
+            // An error means that the engine has ended.
             let _ = job.reporter.started().await;
             if &*job.statement != "true" {
                 let _ = job.interrupts.next().await;
@@ -90,7 +88,7 @@ impl Runner for Hold {
     }
 }
 
-/// A clock, and the runtime that goes by it: all but time is smol's.
+/// A clock that tests advance, and a runtime with it. All but time is smol's.
 ///
 /// ```
 /// use rejoin_engine::testing::{Clock, Hold, in_memory};
@@ -103,7 +101,7 @@ impl Runner for Hold {
 /// let engine = in_memory(config.clone(), Arc::new(clock.clone()), services, &[]);
 /// let created = smol::block_on(engine.create_session(NewSession::default()))?;
 ///
-/// // Nobody uses it for hours, which takes no time.
+/// // Hours pass at once, in which nobody uses the session.
 /// while created.view().is_some_and(|view| view.closed.is_none()) {
 ///     clock.advance(config.session_timeout);
 /// }
@@ -119,22 +117,22 @@ struct Ticks {
 }
 
 impl Clock {
-    /// Lets time pass, and wakes whoever waits for it. At once.
+    /// Advances the clock, and wakes the timers that are due.
     pub fn advance(&self, by: Duration) {
         let mut ticks = lock(&self.0.0);
         ticks.millis = ticks.millis.saturating_add(millis(by));
         let now = ticks.millis;
         for (_, _, timer) in ticks.timers.extract_if(.., |(due, _, _)| *due <= now) {
-            // Nobody may wait any more.
+            // The timer may have been dropped.
             let _ = timer.send(());
         }
     }
 
-    /// Blocks until somebody waits for that long.
+    /// Blocks until there is a timer of this length.
     ///
     /// # Panics
     ///
-    /// When nobody has begun to within ten seconds of real time.
+    /// When there is none within ten seconds of real time.
     pub fn wait_for_timer(&self, wait: Duration) {
         let (ticks, changed) = &*self.0;
         let is_missing = |ticks: &mut Ticks| {
@@ -144,7 +142,7 @@ impl Clock {
         let waited = changed
             .wait_timeout_while(lock(ticks), PATIENCE, is_missing)
             .unwrap_or_else(PoisonError::into_inner);
-        assert!(!waited.1.timed_out(), "nobody waits for {wait:?}");
+        assert!(!waited.1.timed_out(), "there is no timer of {wait:?}");
     }
 }
 
@@ -185,8 +183,8 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Some day.
+/// Any time of day.
 const BEGIN: u64 = 1_700_000_000_000;
 
-/// Far longer than any waiting begins in.
+/// Far longer than it takes until a timer begins.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,5 +1,5 @@
-//! Reads records from the log if they are no longer in memory. One thread does all of it, so that a
-//! late reader delays only other late readers.
+//! Reads records from memory, or from the log if they are no longer in memory. One thread does all
+//! reads of the log, so a late reader delays only other late readers.
 
 use crate::committed::Committed;
 use crate::error::PullError;
@@ -43,8 +43,8 @@ impl LogReadQueue {
         }
     }
 
-    /// The records of `session` after `after` and up to `last`, which is beyond it: as many as
-    /// `limit` allows, and at least one.
+    /// The records of `session` after `after` and up to `last`: as many as `limit` allows, and at
+    /// least one. `last` is greater than `after`.
     pub(crate) async fn read(
         &self,
         session: SessionId,
@@ -67,8 +67,7 @@ impl LogReadQueue {
         Ok(records)
     }
 
-    /// As [`Self::read`], of a session that ended so long ago that only the log knows it, if
-    /// anybody does. Empty: nothing follows.
+    /// As [`Self::read`], of a session that the views no longer remember. Empty: there are no more.
     pub(crate) async fn read_ended(
         &self,
         session: SessionId,
@@ -124,16 +123,15 @@ impl LogReadQueue {
     }
 }
 
-/// The log may hold more than is committed yet, up to `last`. A removal stands for what was to be
-/// read, where that is gone; where it is not, it is told in its turn.
+/// Removes records after `last`: the log may have more than is committed. The first record stays: it
+/// may be a removal that replaces the wanted records.
 fn keep_published(records: &mut Vec<Arc<Record>>, last: Sequence) {
     let is_published = |record: &&Arc<Record>| record.sequence <= last;
     let committed = records.iter().take_while(is_published).count();
     records.truncate(committed.max(1));
 }
 
-/// Whoever gave the records, and however many: nobody is told a stream with a gap that is not
-/// declared.
+/// Checks that no record is missing, so that no reader gets a gap that is not declared.
 fn check(session: SessionId, after: Sequence, records: &[Arc<Record>]) -> Result<(), PullError> {
     let mut expected = after.next();
     let mut damaged = records.is_empty().then(|| "nothing".to_owned());
@@ -184,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_is_told_in_its_turn_or_instead_of_what_is_gone() {
+    fn a_removal_is_read_in_its_turn_or_instead_of_the_removed_records() {
         let removal = record(
             4,
             Event::RecordsLost {

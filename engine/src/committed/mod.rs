@@ -88,16 +88,16 @@ impl Committed {
         lock(&self.recent).read(session, after, limit)
     }
 
-    /// About the bytes of the records that are still in memory, and how many they may have.
+    /// The approximate bytes of the records in memory, and their limit.
     pub(crate) fn recent_bytes(&self) -> (u64, u64) {
         lock(&self.recent).bytes()
     }
 
-    /// Wakes at the session's next record, or at the end of the engine. Check the state after this
-    /// call: earlier records do not wake it.
+    /// A listener that is woken by the session's next record, or by the end of the engine. Check the
+    /// state after this call: earlier records do not wake it.
     pub(crate) fn listen(&self, session: SessionId) -> EventListener {
         let mut wakes = lock(&self.wakes);
-        // Views learn first that a session is closed, and its wake goes after that: none is left.
+        // A closed session is first closed in the views, then its wake is removed: none is left over.
         if self.session(session, |view| view.closed.is_none()) == Some(true) {
             wakes.entry(session).or_default().listen()
         } else {
@@ -105,7 +105,7 @@ impl Committed {
         }
     }
 
-    /// Ends all waiting, now and later.
+    /// Sets why the engine has ended, and wakes all that wait.
     pub(crate) fn end(&self, why: Unavailable) {
         if self.ended.set(why).is_ok() {
             self.on_end.notify(usize::MAX);
@@ -133,7 +133,7 @@ impl Committed {
         }
     }
 
-    /// How far the engine has come.
+    /// Whether the engine takes commands.
     pub(crate) fn status(&self) -> EngineStatus {
         match self.ended() {
             Some(_) => EngineStatus::Stopped,
@@ -158,8 +158,7 @@ impl Committed {
     }
 }
 
-/// Locks, also after a panic of another holder: every change under these locks is made by steps that
-/// can't fail half-way.
+/// Locks, also after another holder has panicked: no change under these locks can fail half-way.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

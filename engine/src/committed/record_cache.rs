@@ -33,7 +33,7 @@ impl RecordCache {
             .push_back(record.clone());
         self.oldest_first.push_back(record.session);
         while self.bytes > self.capacity {
-            self.forget_oldest();
+            self.evict_oldest();
         }
     }
 
@@ -69,7 +69,7 @@ impl RecordCache {
         (self.bytes as u64, self.capacity as u64)
     }
 
-    fn forget_oldest(&mut self) {
+    fn evict_oldest(&mut self) {
         let Some(session) = self.oldest_first.pop_front() else {
             return;
         };
@@ -120,18 +120,18 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_record_of_all_is_forgotten_first() {
-        let mut recent = RecordCache::new(3 * RECORD_OVERHEAD);
+    fn the_oldest_record_of_all_sessions_is_evicted_first() {
+        let mut cache = RecordCache::new(3 * RECORD_OVERHEAD);
         for (session, sequence) in [(1, 1), (2, 1), (1, 2), (2, 2)] {
-            recent.push(&record(session, sequence));
+            cache.push(&record(session, sequence));
         }
         let read = |session, after| {
-            sequences(recent.read(SessionId::from_bytes([session; 16]), Sequence(after), ALL))
+            sequences(cache.read(SessionId::from_bytes([session; 16]), Sequence(after), ALL))
         };
         assert_eq!(
             read(1, 0),
             None,
-            "the log has to be asked for what was forgotten"
+            "evicted records have to be read from the log"
         );
         assert_eq!(read(1, 1), Some(vec![2]));
         assert_eq!(read(2, 0), Some(vec![1, 2]));
@@ -140,8 +140,8 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_answers_whoever_has_not_read_to_the_end() {
-        let mut recent = RecordCache::new(usize::MAX);
+    fn a_removal_is_read_after_any_sequence_that_it_covers() {
+        let mut cache = RecordCache::new(usize::MAX);
         let removed = Record {
             event: Event::RecordsLost {
                 first: Sequence(1),
@@ -153,9 +153,9 @@ mod tests {
             },
             ..(*record(1, 7)).clone()
         };
-        recent.push(&Arc::new(removed));
+        cache.push(&Arc::new(removed));
         let read =
-            |after| sequences(recent.read(SessionId::from_bytes([1; 16]), Sequence(after), ALL));
+            |after| sequences(cache.read(SessionId::from_bytes([1; 16]), Sequence(after), ALL));
         for after in 0..=6 {
             assert_eq!(read(after), Some(vec![7]), "after {after}");
         }
@@ -164,11 +164,11 @@ mod tests {
 
     #[test]
     fn a_read_stops_at_its_limits_but_not_before_the_first_record() {
-        let mut recent = RecordCache::new(usize::MAX);
-        (1..=5).for_each(|sequence| recent.push(&record(1, sequence)));
+        let mut cache = RecordCache::new(usize::MAX);
+        (1..=5).for_each(|sequence| cache.push(&record(1, sequence)));
         let read = |records, bytes| {
             let limit = ReadLimit { records, bytes };
-            sequences(recent.read(SessionId::from_bytes([1; 16]), Sequence(1), limit))
+            sequences(cache.read(SessionId::from_bytes([1; 16]), Sequence(1), limit))
         };
         assert_eq!(read(2, usize::MAX), Some(vec![2, 3]));
         assert_eq!(read(100, 0), Some(vec![2]));

@@ -19,7 +19,7 @@ impl Builtin {
         Self { committed, server }
     }
 
-    /// Whether the statement, as a whole, is one of these. Anything more is the service's.
+    /// Whether the whole statement is one of these. All others go to the service.
     pub(crate) fn knows(statement: &str) -> bool {
         STATEMENTS.iter().any(|(name, _)| *name == statement.trim())
     }

@@ -28,10 +28,10 @@ pub trait Runner: fmt::Debug + Send + Sync + 'static {
         Box::pin(async { Ok(()) })
     }
 
-    /// Runs a job to its end. The engine logs the job as finished when the future is ready; by
-    /// then nothing of the job may be left. It should end soon after it is interrupted.
+    /// Runs a job to its end. The engine logs the job as finished when the future is ready; nothing of
+    /// the job may still run by then. It should end soon after it is interrupted.
     ///
-    /// A panic ends the job as failed, and nothing else.
+    /// A panic fails this job only.
     fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit>;
 
     /// Cleans up after a session that was just closed. Its jobs may still be ending: they have been
@@ -48,8 +48,8 @@ pub trait Runner: fmt::Debug + Send + Sync + 'static {
 pub struct RunnerHost {
     /// The engine's runtime.
     pub runtime: Arc<dyn Runtime>,
-    /// Where runners keep what must outlive a job. None for an engine in memory, unless it was given
-    /// one by [`EngineBuilder::runner_directory`](crate::EngineBuilder::runner_directory).
+    /// The directory for files that must outlive a job. None for an engine in memory, unless it was
+    /// set by [`EngineBuilder::runner_directory`](crate::EngineBuilder::runner_directory).
     pub directory: Option<PathBuf>,
     /// The identity of the log, if it has one.
     pub log: Option<String>,
@@ -57,7 +57,7 @@ pub struct RunnerHost {
     pub open_sessions: BTreeSet<SessionId>,
 }
 
-/// A job, as its runner sees it.
+/// A job to run.
 #[derive(Debug)]
 pub struct RunnerJob {
     /// The session it belongs to.
@@ -66,7 +66,7 @@ pub struct RunnerJob {
     pub job: JobId,
     /// What to run.
     pub statement: Arc<str>,
-    /// Whether the session's other jobs wait for it.
+    /// Whether it runs in the foreground or the background of its session.
     pub slot: JobSlot,
     /// Reports what the job does.
     pub reporter: Reporter,

@@ -1,7 +1,7 @@
-//! Passes what is written to a job's standard input from durable records to its runner.
+//! Passes input from durable records to the runners of jobs.
 //!
-//! Invariant: a job that does not read never blocks the sequencer, and holds at most
-//! [`UNREAD_INPUT`](crate::limits::UNREAD_INPUT) bytes and the writes that were under way.
+//! Invariant: a job that does not read its input never blocks the sequencer, and at most
+//! [`UNREAD_INPUT`](crate::limits::UNREAD_INPUT) bytes plus the writes under way wait for it.
 
 use crate::limits::{INPUT_OVERHEAD, UNREAD_INPUT};
 use async_channel::{Receiver, Sender};
@@ -10,19 +10,19 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What is written to a job's standard input, as its runner gets it. Dropped, the job reads no
-/// more: what was or will be written is forgotten.
+/// The standard input of a job, for its runner. Dropping it closes the input: all unread and later
+/// writes are discarded.
 #[derive(Debug)]
 pub struct Input {
     writes: Receiver<Arc<[u8]>>,
     unread: Arc<AtomicUsize>,
-    /// What the last write that was given out still counts for.
+    /// The cost of the bytes that were returned last, which still count as unread.
     held: usize,
 }
 
 impl Input {
-    /// The next bytes; none when the input was ended. The bytes before count as unread until this
-    /// is called again, so call it when they are written.
+    /// Waits for the next bytes. None: the input was closed. The bytes count as unread until the next
+    /// call, so call it again after they are passed on.
     pub async fn next(&mut self) -> Option<Arc<[u8]>> {
         self.unread.fetch_sub(self.held, Ordering::Relaxed);
         self.held = 0;
@@ -32,7 +32,7 @@ impl Input {
     }
 }
 
-/// The inputs of the jobs that have one and run.
+/// The inputs of all running jobs that have one.
 #[derive(Debug, Default)]
 pub(crate) struct Inputs(Mutex<BTreeMap<JobId, Writes>>);
 
@@ -43,7 +43,7 @@ struct Writes {
 }
 
 impl Inputs {
-    /// Whether a job has not read as much as may wait.
+    /// Whether as many bytes as allowed wait for a job to read them.
     pub(crate) fn is_full(&self, job: JobId) -> bool {
         let full = |writes: &Writes| {
             !writes.sender.is_closed() && writes.unread.load(Ordering::Relaxed) >= UNREAD_INPUT
@@ -52,7 +52,7 @@ impl Inputs {
     }
 
     pub(crate) fn open(&self, job: JobId) -> Input {
-        // Bounded by `is_full`, and by what the core lets be written to one job.
+        // Bounded by `is_full` and by the core's limit of input for one job.
         let (sender, receiver) = async_channel::unbounded();
         let unread = Arc::new(AtomicUsize::new(0));
         let writes = Writes {
@@ -67,7 +67,7 @@ impl Inputs {
         }
     }
 
-    /// Passes on what was written. Never waits; dropped if the job no longer reads.
+    /// Passes bytes on without waiting. They are dropped if the job no longer reads.
     pub(crate) fn write(&self, job: JobId, bytes: Arc<[u8]>, end: bool) {
         self.with(|inputs| {
             if let Some(writes) = inputs.get(&job).filter(|_| !bytes.is_empty()) {

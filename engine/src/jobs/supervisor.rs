@@ -11,9 +11,8 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// The runners, by the name of the service that each is behind. An engine has at least one to be
-/// of use; a session names one when it is created, and keeps it. Names that an engine no longer
-/// has end the jobs of their sessions as failed.
+/// The runners by the names of their services. A session is created on a service and keeps it. If an
+/// engine no longer has that service, jobs of the session fail.
 pub type Services = BTreeMap<Arc<str>, Arc<dyn Runner>>;
 
 #[derive(Debug)]
@@ -44,7 +43,7 @@ impl Supervisor {
         }
     }
 
-    /// Does what durable records ask for.
+    /// Executes the effects of durable records.
     pub(crate) fn carry_out(&mut self, effects: Vec<Effect>, records: &[Arc<Record>]) {
         for effect in effects {
             match effect {
@@ -96,7 +95,7 @@ impl Supervisor {
             runner => runner.cloned(),
         };
         let Some(runner) = runner else {
-            // Sessions outlive configurations.
+            // The configuration may have changed since the session was created.
             let message = Some(format!("there is no service called {service} any more"));
             self.runtime.spawn(Box::pin(async move {
                 let _ = reporter
@@ -117,7 +116,7 @@ impl Supervisor {
             interrupts,
             input,
         };
-        // Called here, so that a runner gets jobs and releases in the order of the log.
+        // Called before the spawn, so that a runner gets jobs and releases in the order of the log.
         let run = catch_unwind(AssertUnwindSafe(|| runner.run(runner_job)));
         self.runtime.spawn(Box::pin(async move {
             let exit = match run {
@@ -148,7 +147,7 @@ impl Supervisor {
         };
         match catch_unwind(AssertUnwindSafe(|| runner.release(session))) {
             Ok(release) => self.runtime.spawn(release),
-            Err(_) => tracing::error!(%session, "the runner of a session panicked at its end"),
+            Err(_) => tracing::error!(%session, "the runner panicked while it released a session"),
         }
     }
 }

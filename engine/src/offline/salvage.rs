@@ -1,4 +1,4 @@
-//! What is sound of a damaged log, as a log that can be replayed: with a declared gap wherever
+//! Salvages the readable records of a damaged log into a new one, with a declared gap wherever
 //! records are missing.
 //!
 //! Takes the readable records in the order of the log, and gives those of the new log.
@@ -34,25 +34,26 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug)]
 pub struct Salvage {
     state: State,
-    /// How far sessions went on whose last records were rejected.
+    /// The last sequences of sessions whose records were rejected.
     seen: BTreeMap<SessionId, Sequence>,
-    /// The sessions that were removed, as the log says.
+    /// The sessions that retention has removed.
     removed: BTreeSet<SessionId>,
     salvaged: Salvaged,
 }
 
-/// What became of a log.
+/// The result of salvaging a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Salvaged {
     /// How many records were kept.
     pub records: u64,
-    /// What is missing between them, and behind them: now declared.
+    /// The gaps between them and after them, which are now declared.
     pub gaps: Vec<Gap>,
-    /// The sessions whose beginning is lost, and with it all that could be told of them; and how
-    /// many records of each could be read: 0 where the log tells only that there was one. None that was removed later: that is kept.
+    /// The sessions whose first record is lost, which are left out, with the number of readable
+    /// records of each: 0 if the log only proves that the session existed. Sessions removed by
+    /// retention are not listed.
     pub dropped: BTreeMap<SessionId, u64>,
-    /// The records that cannot follow those that were kept, though nothing is missing that would
-    /// explain it. They are declared lost like the others.
+    /// The records that cannot follow the kept ones, although no record is missing between them. They
+    /// are declared lost as well.
     pub rejected: Vec<Violation>,
 }
 
@@ -68,7 +69,7 @@ pub struct Gap {
 }
 
 impl Salvaged {
-    /// Whether all that was read is there, and nothing is missing.
+    /// Whether no record is missing or was left out.
     pub fn is_complete(&self) -> bool {
         self.gaps.is_empty() && self.dropped.is_empty() && self.rejected.is_empty()
     }
@@ -87,8 +88,8 @@ impl Default for Salvage {
 }
 
 impl Salvage {
-    /// Takes the next record that is readable. What the new log gets for it: nothing, the record,
-    /// or a declared gap before that.
+    /// Takes the next readable record. Returns what the new log gets: nothing, the record, or a
+    /// declared gap and the record.
     pub fn take(&mut self, record: Record) -> Vec<Record> {
         let session = record.session;
         let is_known = self.state.last_sequence(session) > Sequence::START;
@@ -97,7 +98,7 @@ impl Salvage {
             return vec![];
         }
         if record.event.removes_before().is_some() {
-            // What is known of it is that it was removed, as if all of it had been there.
+            // A removed session needs no other record.
             self.salvaged.dropped.remove(&session);
             self.removed.insert(session);
         }
@@ -119,10 +120,10 @@ impl Salvage {
         kept
     }
 
-    /// Ends the log: declares what is missing at the ends of sessions, as far as rejected records
-    /// and `missing` tell, each the last sequence of a session that there was.
+    /// Ends the new log: declares the records that are missing at the ends of sessions, according to
+    /// the rejected records and to `missing`, which has last sequences of sessions.
     ///
-    /// Of a session that has ended, nothing can be missing but that it was removed.
+    /// After the end of a session, only the record of its removal can be missing.
     pub fn finish(
         mut self,
         missing: impl IntoIterator<Item = (SessionId, Sequence)>,
@@ -146,7 +147,7 @@ impl Salvage {
         (declared, self.salvaged)
     }
 
-    /// The gap behind the last record of an open session, up to `last`.
+    /// Declares the gap after the last record of an open session, up to `last`.
     fn declare(&mut self, session: SessionId, last: Sequence) -> Option<Record> {
         let first = self.state.session(session)?.last_sequence().next();
         if last < first {
@@ -169,7 +170,7 @@ impl Salvage {
     }
 }
 
-/// Whether a session can begin with this: it was created, or all of it was removed.
+/// Whether a session can begin with this event: its creation, or the removal of all its records.
 fn begins(event: &Event) -> bool {
     matches!(
         event,

@@ -5,8 +5,8 @@
 use rejoin_core::{Limits, Record, Sequence, SessionId, State, Timestamp, Violation};
 use std::collections::BTreeMap;
 
-/// Checks every transition of the sessions whose records are all there. Behind a gap only a
-/// session's order can be checked: what its state was there is not known.
+/// Validates every record of sessions that have no gap. After a gap, a session's state is unknown,
+/// so only the order of its records is checked.
 #[derive(Clone, Debug)]
 pub struct RecordValidator {
     state: State,
@@ -19,7 +19,7 @@ pub struct RecordValidator {
 #[derive(Clone, Copy, Debug, Default)]
 struct Stream {
     last: Sequence,
-    /// Whether something is missing, or broke a promise.
+    /// Whether a record is missing or invalid.
     is_broken: bool,
 }
 
@@ -36,11 +36,11 @@ impl Default for RecordValidator {
 }
 
 impl RecordValidator {
-    /// Takes the next record that is readable.
+    /// Checks the next readable record.
     ///
     /// # Errors
     ///
-    /// Which promise it breaks. The session's later records are only checked for their order.
+    /// When the record is invalid. Of the session's later records, only the order is checked.
     pub fn take(&mut self, record: &Record) -> Result<(), Violation> {
         let stream = self.streams.entry(record.session).or_default();
         let expected = stream.last.next();
@@ -73,12 +73,12 @@ impl RecordValidator {
         outcome
     }
 
-    /// How many records were checked as transitions.
+    /// How many records were validated.
     pub fn checked(&self) -> u64 {
         self.checked
     }
 
-    /// How many records were checked for their order only.
+    /// How many records were only checked for their order.
     pub fn unchecked(&self) -> u64 {
         self.unchecked
     }
@@ -100,8 +100,8 @@ mod tests {
     }
 
     #[test]
-    fn a_transition_that_breaks_a_promise_is_named_once() {
-        let mut transitions = RecordValidator::default();
+    fn an_invalid_record_is_reported_once() {
+        let mut validator = RecordValidator::default();
         let started = |sequence| {
             record(
                 sequence,
@@ -111,36 +111,36 @@ mod tests {
                 },
             )
         };
-        assert_eq!(transitions.take(&record(1, created())), Ok(()));
-        let violation = transitions.take(&started(2)).unwrap_err();
+        assert_eq!(validator.take(&record(1, created())), Ok(()));
+        let violation = validator.take(&started(2)).unwrap_err();
         assert_eq!(violation.sequence, Sequence(2));
         assert_eq!(violation.reason, "its job is not running");
-        assert_eq!(transitions.take(&started(3)), Ok(()));
-        assert_eq!((transitions.checked(), transitions.unchecked()), (2, 1));
+        assert_eq!(validator.take(&started(3)), Ok(()));
+        assert_eq!((validator.checked(), validator.unchecked()), (2, 1));
     }
 
     #[test]
-    fn what_follows_a_gap_is_checked_for_its_order_only() {
-        let mut transitions = RecordValidator::default();
+    fn after_a_gap_only_the_order_is_checked() {
+        let mut validator = RecordValidator::default();
         let closed = Event::SessionClosed {
             cause: CloseCause::Requested,
         };
-        assert_eq!(transitions.take(&record(1, created())), Ok(()));
-        // Whether job 1 runs, and a session that its end does not name, cannot be known.
+        assert_eq!(validator.take(&record(1, created())), Ok(()));
+        // It is unknown whether job 1 runs.
         let started = Event::JobStarted {
             job: JobId(1),
             private: false,
         };
-        assert_eq!(transitions.take(&record(7, started)), Ok(()));
-        assert_eq!(transitions.take(&record(8, closed.clone())), Ok(()));
-        let again = transitions.take(&record(8, closed)).unwrap_err();
+        assert_eq!(validator.take(&record(7, started)), Ok(()));
+        assert_eq!(validator.take(&record(8, closed.clone())), Ok(()));
+        let again = validator.take(&record(8, closed)).unwrap_err();
         assert_eq!(again.reason, "it is not the next of its session");
     }
 
     #[test]
-    fn one_session_with_a_gap_leaves_the_others_checked() {
-        let mut transitions = RecordValidator::default();
-        assert_eq!(transitions.take(&record(2, Event::SessionResumed)), Ok(()));
+    fn a_gap_in_one_session_does_not_affect_others() {
+        let mut validator = RecordValidator::default();
+        assert_eq!(validator.take(&record(2, Event::SessionResumed)), Ok(()));
         let other = Record {
             session: SessionId::from_bytes([9; 16]),
             ..record(3, Event::SessionResumed)
@@ -150,9 +150,9 @@ mod tests {
             event,
             ..other.clone()
         };
-        assert_eq!(transitions.take(&other(1, created())), Ok(()));
-        let resumed = transitions.take(&other(2, Event::SessionResumed));
+        assert_eq!(validator.take(&other(1, created())), Ok(()));
+        let resumed = validator.take(&other(2, Event::SessionResumed));
         assert_eq!(resumed, Ok(()));
-        assert_eq!((transitions.checked(), transitions.unchecked()), (2, 1));
+        assert_eq!((validator.checked(), validator.unchecked()), (2, 1));
     }
 }

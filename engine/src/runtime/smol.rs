@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use rejoin_core::Timestamp;
 use std::time::{Duration, SystemTime};
 
-/// smol: its global executor, its timers, and a thread for what blocks.
+/// smol's global executor and timers, and a new thread for each future that may block.
 ///
 /// ```
 /// use rejoin_engine::{Runtime, SmolRuntime};
@@ -42,19 +42,19 @@ impl Runtime for SmolRuntime {
 
     /// # Panics
     ///
-    /// When the operating system refuses a thread: the engine cannot be without it.
+    /// When the operating system can't start a thread.
     fn spawn_dedicated(&self, name: &'static str, future: BoxFuture<'static, ()>) {
         std::thread::Builder::new()
             .name(name.into())
-            // Not `smol::block_on`: a thread that has the reactor for a while hands each socket's
-            // event on to another, and what is dedicated waits for channels and timers only.
+            // Not `smol::block_on`, which may poll the reactor for other threads: a dedicated future
+            // waits for channels and timers only.
             .spawn(move || smol::future::block_on(future))
             .expect("a thread can be started");
     }
 
     /// # Panics
     ///
-    /// When the operating system has no random bytes to give.
+    /// When the operating system has no random bytes.
     fn random(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).expect("the operating system has random bytes");

@@ -1,4 +1,4 @@
-//! What one append carries: the records of many commands, their effects and the pending answers.
+//! One batch: the records of many commands, with their effects and the pending answers.
 
 use crate::committed::record_cache::cost;
 use crate::error::CommandError;
@@ -7,7 +7,7 @@ use futures::channel::oneshot;
 use rejoin_core::{Effect, Record, Rejection, Step};
 use std::sync::Arc;
 
-/// Where the answer to a command goes: its records, durable by then.
+/// Where the answer to a command is sent: its records, which are durable by then.
 pub(crate) type Reply = oneshot::Sender<Result<Vec<Arc<Record>>, CommandError>>;
 
 /// An answer that waits until the batch is durable.
@@ -31,8 +31,8 @@ impl Batch {
         self.commands >= limits::BATCH_COMMANDS || self.bytes >= limits::BATCH_BYTES
     }
 
-    /// Adds the outcome of a command. A rejection waits, too: it may follow from a record of this
-    /// same batch.
+    /// Adds the outcome of a command. A rejection waits for the append as well: it may be caused by a
+    /// record of the same batch.
     pub(crate) fn take(&mut self, outcome: Result<Vec<Step>, Rejection>, reply: Option<Reply>) {
         self.commands += 1;
         let outcome = outcome.map(|steps| {
@@ -52,7 +52,7 @@ impl Batch {
     /// Sends all answers, now that the records are durable.
     pub(crate) fn reply(self) {
         for Pending { reply, outcome } in self.replies {
-            // The client may be gone; what was logged stays.
+            // The caller may be gone.
             let _ = reply.send(outcome.map_err(CommandError::Rejected));
         }
     }

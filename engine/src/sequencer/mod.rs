@@ -1,8 +1,8 @@
-//! Puts everything that happens into one order: takes commands, reports and timers, steps the core,
-//! appends the records, and only then makes them visible.
+//! The sequencer puts everything into one order: it takes commands, reports and timers, steps the
+//! core, appends the records, and only then makes them visible.
 //!
-//! It blocks its thread while it appends. Requests that arrive meanwhile form the next batch, so
-//! each sync carries all commands that came in during the one before it.
+//! It blocks its thread while it appends. Requests that arrive in the meantime form the next batch,
+//! so each sync carries all commands that arrived during the one before.
 
 mod batch;
 
@@ -33,9 +33,9 @@ pub(crate) struct Request {
 enum Input {
     Request(Request),
     Report(Command),
-    /// The timer: something may be due.
+    /// The timer fired: something may be due.
     Tick,
-    /// The engine has to end.
+    /// The engine is shutting down.
     End,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Sequencer {
     pub(crate) reports: Receiver<Command>,
     pub(crate) end: Receiver<()>,
     pub(crate) cursors_logged: Timestamp,
-    /// Then no session ends by itself, and cursors are not logged: the log is discarded.
+    /// If set, no session expires, and cursors are not logged, because the log is discarded.
     pub(crate) read_only: bool,
 }
 
@@ -75,15 +75,15 @@ impl Sequencer {
         self.supervisor.interrupt_all();
         self.requests.close();
         self.reports.close();
-        // Handles keep the queue alive: requests left in it would wait for ever.
+        // Handles of the engine keep the queue alive: requests left in it would wait forever.
         while self.requests.try_recv().is_ok() {}
-        // Before the end is announced: the log may be opened again from then on.
+        // Before the end is announced, because the log may be opened again from then on.
         drop(self.log);
         self.committed.end(ending);
     }
 
     async fn wait(&mut self) -> Input {
-        // In a read-only engine, sessions stay due for ever.
+        // In a read-only engine, sessions that are due stay open.
         let next = self.state.next_deadline().filter(|_| !self.read_only);
         let sleep = next.map_or(limits::TICK, |due| {
             due.since(self.runtime.now())
@@ -98,12 +98,12 @@ impl Sequencer {
         }
     }
 
-    /// Runs one batch: the input, and everything else that is there by now. Returns whether to go on.
+    /// Runs one batch: the input, and all that has arrived by now. Returns whether to continue.
     fn turn(&mut self, input: Input) -> Result<bool, AppendError> {
         let mut batch = Batch::default();
         let is_end = matches!(input, Input::End);
         self.take(&mut batch, input);
-        // In each batch, since under load the timer never fires.
+        // In each batch, because under load the timer never fires.
         self.keep_time(&mut batch, is_end);
         loop {
             let report = self.reports.try_recv().map(Input::Report).ok();
@@ -132,7 +132,7 @@ impl Sequencer {
             Input::Request(Request { command, reply }) => {
                 self.decide(batch, now, command, Some(reply));
             }
-            // A report is refused if its job was finished meanwhile.
+            // A report is refused if its job has finished by now.
             Input::Report(command) => self.decide(batch, now, command, None),
             Input::Tick | Input::End => {}
         }
@@ -153,7 +153,7 @@ impl Sequencer {
 
     fn keep_time(&mut self, batch: &mut Batch, is_end: bool) {
         let now = self.runtime.now();
-        // Also when the clock was set back: cursors have to be logged all the same.
+        // Also if the clock was set back: cursors have to be logged regularly.
         let is_tick = now < self.cursors_logged || now.since(self.cursors_logged) >= limits::TICK;
         if (is_tick || is_end) && !self.read_only {
             self.cursors_logged = now;
@@ -163,8 +163,8 @@ impl Sequencer {
         }
         // As in the core: setting the clock back does not undo what is due.
         let now = now.max(self.state.last_at());
-        // Everything that is due, not only as much as one `Expire` handles: nothing may expire
-        // because of activity that is not in the log yet.
+        // All that is due, not only what one `Expire` handles: activity must be in the log before it
+        // is decided what expires.
         let due: Vec<_> = match self.read_only {
             true => self.state.due_consumers(now).collect(),
             false => self.state.due(now).collect(),
@@ -208,5 +208,5 @@ impl Sequencer {
     }
 }
 
-/// Keeps the sequencer from spinning on a deadline that has passed and can't be handled yet.
+/// Keeps the sequencer from spinning on a deadline that has passed but can't be handled yet.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);

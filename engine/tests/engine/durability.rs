@@ -8,9 +8,7 @@
 use crate::world::{ALL, FOREGROUND, Gate, GateKeeper, World, config, results};
 use futures::future::{join_all, poll_immediate};
 use rejoin_core::{Record, Sequence, SessionId, Views};
-use rejoin_engine::{
-    CommandError, Config, NewJob, NewSession, PullError, RecoveredState, Unavailable,
-};
+use rejoin_engine::{CommandError, Config, NewJob, NewSession, Projection, PullError, Unavailable};
 use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit};
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,7 +21,7 @@ fn gated(world: &World, config: Config) -> (World, Arc<GateKeeper>) {
         log: MemoryLog::new(),
         gate: gate.clone(),
     };
-    let replayed = RecoveredState::new(&config);
+    let replayed = Projection::new(config.limits);
     (
         World::with(&world.host, config, Box::new(log), replayed),
         gate,
@@ -40,7 +38,7 @@ pub(crate) async fn nothing_is_told_before_it_is_durable(world: World) {
                 .engine
                 .submit_job(NewJob::new(session, "puppet", FOREGROUND))
         );
-        // A rejection too is due to a record that is not durable yet.
+        // A rejection may also be caused by a record that is not durable yet.
         let mut rejected = pin!(
             world
                 .engine
@@ -126,7 +124,7 @@ pub(crate) async fn a_failed_append_ends_the_engine(world: World) {
     assert!(pull.is_err(), "{pull:?}");
     assert!(
         puppet.job.interrupts.next().await.is_some(),
-        "what runs is told to end"
+        "the running job is interrupted"
     );
     let why = world.engine.ended().await.to_string();
     assert!(why.contains("the disk is gone"), "{why}");
@@ -140,7 +138,7 @@ pub(crate) async fn who_asks_during_the_last_append_is_answered_too(world: World
     let arrived = gate.arrived.load(Ordering::SeqCst);
     let mut first = pin!(world.engine.join_session(session));
     assert!(poll_immediate(&mut first).await.is_none());
-    // One is in the append by the time that the others come.
+    // The first is in the append when the others arrive.
     while gate.arrived.load(Ordering::SeqCst) == arrived {
         std::thread::yield_now();
     }
@@ -162,7 +160,7 @@ pub(crate) async fn who_asks_during_the_last_append_is_answered_too(world: World
 pub(crate) async fn replay_leads_to_the_views_that_readers_saw(world: World) {
     let log = MemoryLog::new();
     let reader = log.reader();
-    let replayed = RecoveredState::new(&config());
+    let replayed = Projection::new(config().limits);
     let world = World::with(&world.host, config(), Box::new(log), replayed);
     let (session, consumer) = world.create().await;
     let (other, _) = world.create().await;
@@ -182,7 +180,7 @@ pub(crate) async fn replay_leads_to_the_views_that_readers_saw(world: World) {
         let read = reader.read(session, Sequence::START, ALL).unwrap();
         records.extend(read.into_iter().filter(|record| record.sequence <= last));
     }
-    // Sessions are independent but for their numbers: any merge that keeps those is a log.
+    // Sessions are independent except for their numbers: any merge that keeps those is a log.
     records.sort_by_key(|record| (record.at, record.session, record.sequence));
     let mut replayed = Views::default();
     records.iter().for_each(|record| replayed.apply(record));
@@ -190,7 +188,7 @@ pub(crate) async fn replay_leads_to_the_views_that_readers_saw(world: World) {
     world.engine.shut_down(Duration::ZERO).await;
 }
 
-/// A log whose readers lose each third record, or whose writer fails an assertion.
+/// A log whose reader leaves out each third record, or whose writer panics.
 #[derive(Debug)]
 struct Liar {
     log: MemoryLog,
@@ -239,7 +237,7 @@ fn lied_to(world: &World) -> (World, Arc<AtomicBool>) {
         log: MemoryLog::new(),
         panics: panics.clone(),
     };
-    let replayed = RecoveredState::new(&config);
+    let replayed = Projection::new(config.limits);
     let world = World::with(&world.host, config, Box::new(log), replayed);
     (world, panics)
 }

@@ -1,8 +1,8 @@
-//! Promise 7, and what runners are told.
+//! Promise 7, and what runners receive.
 
 use crate::world::{FOREGROUND, World, config, is_finished, is_result};
 use rejoin_core::{Event, InterruptCause, Outcome};
-use rejoin_engine::{CommandError, Config, NewJob, NewSession, RecoveredState};
+use rejoin_engine::{CommandError, Config, NewJob, NewSession, Projection};
 use rejoin_log::MemoryLog;
 
 pub(crate) async fn a_job_runs_and_finishes(world: World) {
@@ -65,7 +65,7 @@ pub(crate) async fn a_job_that_emits_too_much_is_interrupted_and_says_so(world: 
         output_limit: 100,
         ..config()
     };
-    let replayed = RecoveredState::new(&config);
+    let replayed = Projection::new(config.limits);
     let world = World::with(&world.host, config, Box::new(MemoryLog::new()), replayed);
     let (session, _) = world.create().await;
     let puppet = world.run(session).await;
@@ -150,7 +150,7 @@ pub(crate) async fn statements_of_every_session_are_answered_by_the_engine(world
         answer("help").await["commands"].as_array().unwrap().len(),
         5
     );
-    // More than the word is the service's.
+    // A statement with more than the word goes to the service.
     world.submit(session, "history | tail").await;
     world.puppets.recv().await.unwrap().exit(0);
 }
@@ -164,7 +164,7 @@ pub(crate) async fn closing_a_session_interrupts_its_job_and_releases_it(world: 
         Some(InterruptCause::SessionClosed)
     );
     assert_eq!(world.released.recv().await, Ok(session));
-    // What it says now is nobody's any more.
+    // Its results are ignored from now on.
     puppet.emit("too late").await;
     puppet.exit(0);
     let view = world.engine.session_view(session).unwrap();

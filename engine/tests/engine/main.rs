@@ -1,4 +1,4 @@
-//! The engine, by its behaviour: the same suite on each runtime.
+//! The behaviour of the engine: the same suite on each runtime.
 
 mod durability;
 mod jobs;

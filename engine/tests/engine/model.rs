@@ -1,9 +1,8 @@
-//! The engine against the dumbest model: for every session what was said in it, and for every
-//! consumer how much of that it was given. Whatever clients, runners, the clock and restarts do, in
-//! memory and on the disk.
+//! Compares the engine with a very simple model: the results of each session, and how many of them
+//! each consumer has received. Clients, runners, the clock and restarts act at random, on a log in
+//! memory and on a disk.
 //!
-//! What enters are operations that shrink well; each says in words what it does, so that a failure
-//! is a story. What leaves is a panic, or nothing.
+//! Operations shrink well, and each prints what it does, so that a failure reads like a story.
 
 mod operation;
 mod run;
@@ -27,12 +26,12 @@ fn play(storage: Storage, recent_bytes: usize, operations: &[Operation]) {
     });
 }
 
-/// Nothing stays in memory, or a few records, or all.
+/// No records stay in memory, or a few, or all.
 fn recent_bytes() -> impl Strategy<Value = usize> {
     prop_oneof![Just(0), Just(2_000), Just(1 << 20)]
 }
 
-/// As many as take a few seconds, unless the environment asks for more.
+/// As many cases as take a few seconds, unless the environment sets another number.
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default();
     let cases = match std::env::var_os("PROPTEST_CASES") {

@@ -1,10 +1,11 @@
-//! Opening an engine: its state is what its log says, or it does not open.
+//! Opening an engine: its state comes from its log, or it does not open.
 
 use futures::StreamExt;
 use rejoin_core::testing::{SESSION, created};
 use rejoin_engine::testing::Hold;
 use rejoin_engine::{
-    Engine, Event, Log, LogId, LogOptions, MemoryLog, OpenError, Record, Sequence, Timestamp,
+    Engine, Event, Limits, Log, LogId, LogOptions, MemoryLog, OpenError, Opened, Record, Sequence,
+    Timestamp,
 };
 use rejoin_log::segment::OpenOptions;
 use std::path::Path;
@@ -25,10 +26,10 @@ fn record(sequence: u64, event: Event) -> Record {
     }
 }
 
-/// A sound log, whose records no engine has written: the session is never created.
+/// A log without damage whose records no engine could have written: the session is never created.
 fn write_invalid_log(directory: &Path) {
     let id = LogId::from_bytes([1; 16]);
-    let (mut log, _) = OpenOptions::directory(&directory.join("log"), id)
+    let (mut log, _) = OpenOptions::directory(directory.join("log"), id)
         .options(OPTIONS)
         .open_unfolded()
         .unwrap();
@@ -54,11 +55,12 @@ fn a_log_whose_records_break_a_rule_is_refused_and_unchanged() {
 }
 
 #[test]
-fn a_log_of_ones_own_is_refused_if_it_replays_records_that_cannot_follow() {
+fn a_custom_log_is_refused_if_its_records_cannot_follow_each_other() {
     let opened = smol::block_on(
-        Engine::on_log(|replay| {
-            replay.add(&record(2, created()));
-            Ok(Box::new(MemoryLog::new()) as Box<dyn Log>)
+        Engine::on_log(|| {
+            let log = Box::new(MemoryLog::new()) as Box<dyn Log>;
+            let records = [record(2, created())];
+            Ok(Opened::from_records(log, Limits::DEFAULT, records)?)
         })
         .open(),
     );

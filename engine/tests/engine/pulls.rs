@@ -1,9 +1,9 @@
-//! Promises 2 and 4: everybody reads everything, in one order, and hurts nobody by it.
+//! Promises 2 and 4: all readers get all records in one order, and no reader delays others.
 
 use crate::world::{ALL, World, config, content, is_result, results};
 use futures::future::{join, join_all, poll_immediate};
 use rejoin_core::{ConsumerId, Sequence, SessionId};
-use rejoin_engine::{Config, Pull, PullError, RecoveredState};
+use rejoin_engine::{Config, Projection, Pull, PullError};
 use rejoin_log::{MemoryLog, ReadLimit};
 use std::pin::pin;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(crate) async fn a_waiting_pull_is_woken_by_the_record_that_it_waits_for(worl
         poll_immediate(&mut pull).await.is_none(),
         "there is nothing yet"
     );
-    // The clock stands still: nothing but the record can answer.
+    // The clock does not move: only the record can cause an answer.
     let (pulled, ()) = join(pull, job.emit("hello")).await;
     assert_eq!(
         pulled.records.iter().map(content).collect::<Vec<_>>(),
@@ -66,12 +66,12 @@ pub(crate) async fn a_pull_that_is_dropped_takes_nothing_away(world: World) {
 }
 
 pub(crate) async fn everybody_reads_the_same_early_late_and_slowly(world: World) {
-    // So little memory that nearly all has to be read from the log.
+    // Little memory, so that nearly all records have to be read from the log.
     let config = Config {
         recent_bytes: 20_000,
         ..config()
     };
-    let replayed = RecoveredState::new(&config);
+    let replayed = Projection::new(config.limits);
     let world = World::with(&world.host, config, Box::new(MemoryLog::new()), replayed);
     let (session, early) = world.create().await;
     let slow = world.engine.join_session(session).await.unwrap();
@@ -184,10 +184,7 @@ pub(crate) async fn a_reader_names_its_own_sequence_and_waits_for_the_next(world
         .read(session, one.sequence, ALL, wait)
         .await
         .unwrap();
-    assert_eq!(
-        next[0], again[0],
-        "the same record, however often it is asked for"
-    );
+    assert_eq!(next[0], again[0], "the same record at each read");
     let all = world
         .engine
         .read(session, Sequence::START, ALL, wait)
@@ -206,7 +203,7 @@ pub(crate) async fn a_reader_in_a_hurry_gets_what_is_in_the_log_alone(world: Wor
         recent_bytes: 0,
         ..config()
     };
-    let (log, replayed) = (Box::new(MemoryLog::new()), RecoveredState::new(&config));
+    let (log, replayed) = (Box::new(MemoryLog::new()), Projection::new(config.limits));
     let world = World::with(&world.host, config, log, replayed);
     let (session, consumer) = world.create().await;
     let puppet = world.run(session).await;

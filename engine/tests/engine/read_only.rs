@@ -1,9 +1,9 @@
-//! An engine that only reads: everything of a log is told, and nothing of it changes.
+//! A read-only engine: all of a log can be read, and none of it changes.
 
 use crate::world::{Host, World, config, is_finished};
 use rejoin_core::{Event, JobId, JobMode, JobSlot, Outcome, Visibility};
-use rejoin_engine::{CommandError, Config, NewJob, NewSession, RecoveredState};
-use rejoin_log::segment::{LogId, OpenOptions, Options, SegmentLog};
+use rejoin_engine::{CommandError, Config, NewJob, NewSession, Projection};
+use rejoin_log::segment::{LogId, OpenOptions, Options};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,14 +12,15 @@ fn open(host: &Host, directory: &Path) -> World {
         read_only: true,
         ..config()
     };
-    let mut replayed = RecoveredState::new(&config);
-    let opened = SegmentLog::open_read_only(directory, &mut |record| {
-        replayed.add(&record).unwrap();
-    });
-    World::with(host, config, Box::new(opened.unwrap().0), replayed)
+    let opened = OpenOptions::read_only(directory)
+        .limits(config.limits)
+        .ignore_snapshots()
+        .open();
+    let (log, projection, _) = opened.unwrap().into_parts();
+    World::with(host, config, Box::new(log), projection)
 }
 
-/// A log as a crash has left it, while a job ran.
+/// A log that a crash has left behind while a job was running.
 async fn written(host: &Host, directory: &Path) -> rejoin_core::SessionId {
     let options = Options {
         zero_ahead: false,
@@ -35,7 +36,7 @@ async fn written(host: &Host, directory: &Path) -> rejoin_core::SessionId {
         host,
         config(),
         Box::new(log),
-        RecoveredState::new(&config()),
+        Projection::new(config().limits),
     );
     let (session, _) = world.create().await;
     let puppet = world.run(session).await;
@@ -108,7 +109,7 @@ pub(crate) async fn no_session_ends_by_itself_and_consumers_expire(world: World)
     world.pass(1).await;
     let view = world.engine.session_view(session).unwrap();
     assert!(view.consumer(consumer).is_none());
-    // Its timeout is a thousand seconds.
+    // The timeout of the session is 1,000 seconds.
     world.pass(100_000).await;
     let view = world.engine.session_view(session).unwrap();
     assert_eq!(view.closed, None);

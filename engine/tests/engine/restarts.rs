@@ -1,34 +1,30 @@
-//! What a restart leaves: promises 1, 3, 6 and 7 on the durable log.
+//! Restarts: promises 1, 3, 6 and 7 on a durable log.
 
 use crate::world::{Host, World, config, is_finished, is_result};
 use futures::future::{join, poll_immediate};
 use rejoin_core::{Event, InterruptCause, Outcome};
-use rejoin_engine::{RecoveredState, Unavailable};
-use rejoin_log::segment::{LogId, Options, SegmentLog};
+use rejoin_engine::Unavailable;
+use rejoin_log::segment::{LogId, OpenOptions, Options};
 use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 use tempfile::TempDir;
 
 fn open(host: &Host, directory: &Path) -> World {
-    let mut replayed = RecoveredState::new(&config());
     let options = Options {
         zero_ahead: false,
         ..Options::default()
     };
-    let (log, _) = SegmentLog::open(
-        directory,
-        LogId::from_bytes([1; 16]),
-        options,
-        &mut |record| {
-            replayed.add(&record).unwrap();
-        },
-    )
-    .unwrap();
-    World::with(host, config(), Box::new(log), replayed)
+    let opened = OpenOptions::directory(directory, LogId::from_bytes([1; 16]))
+        .options(options)
+        .limits(config().limits)
+        .ignore_snapshots()
+        .open();
+    let (log, projection, _) = opened.unwrap().into_parts();
+    World::with(host, config(), Box::new(log), projection)
 }
 
-/// What a crash at this moment would leave: what the disk holds.
+/// A copy of the directory, as a crash at this moment would leave it.
 async fn crash(world: World, directory: &Path) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for file in std::fs::read_dir(directory).unwrap() {
@@ -96,7 +92,7 @@ pub(crate) async fn after_a_crash_a_consumer_sees_a_batch_twice_but_misses_none(
     let puppet = world.run(session).await;
     puppet.emit("one").await;
     assert_eq!(world.pull_results(session, consumer, 1).await, ["one"]);
-    // A tick later the log knows how far the consumer has come.
+    // The cursor is logged one tick later.
     world.pass(2).await;
     let advanced =
         |record: &rejoin_core::Record| matches!(record.event, Event::CursorAdvanced { .. });
@@ -129,7 +125,7 @@ pub(crate) async fn a_shutdown_interrupts_what_runs_and_waits_for_it(world: Worl
     let view = world.engine.session_view(session).unwrap();
     assert!(
         !view.is_busy() && view.closed.is_none(),
-        "the session stays"
+        "the session stays open"
     );
     pull.await;
 }

@@ -6,11 +6,9 @@ use rejoin_core::testing::{Operation, Pick};
 use rejoin_core::{
     Event, JobMode, Limits, LossCause, Record, Sequence, SessionId, State, Timestamp,
 };
-use rejoin_engine::{RecoveredState, Salvage, Salvaged};
+use rejoin_engine::{Salvage, Salvaged};
 use rejoin_log::Log;
-use rejoin_log::segment::{
-    LogId, OpenError, OpenOptions, Options, SegmentLog, VerifyReport, verify,
-};
+use rejoin_log::segment::{LogId, OpenError, OpenOptions, Options, VerifyReport, verify};
 use rejoin_log::testing::SimulatedDisk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -85,12 +83,12 @@ fn write(batches: &[Vec<Record>]) -> SimulatedDisk {
     disk
 }
 
-/// What became of a log that was salvaged.
+/// The result of salvaging a log.
 pub(crate) struct Outcome {
-    /// What could be read.
+    /// The records that could be read.
     pub(crate) readable: Vec<Record>,
     pub(crate) findings: VerifyReport,
-    /// What the new log holds.
+    /// The records of the new log.
     pub(crate) kept: Vec<Record>,
     pub(crate) salvaged: Salvaged,
 }
@@ -125,16 +123,18 @@ fn is_declared(record: &Record) -> bool {
     )
 }
 
-/// The new log opens, is sound, and holds just these records; an engine can replay it.
+/// Checks that the new log opens, is sound, and has exactly these records, and that an engine can
+/// replay it.
 fn opens(kept: &[Record]) {
     let disk = write(&[kept.to_vec()]);
-    let mut replayed = RecoveredState::new(&config());
     let mut found = vec![];
-    let mut visit = |record: Record| {
-        replayed.add(&record).unwrap();
-        found.push(record);
-    };
-    let opened = SegmentLog::open_on(Arc::new(disk.clone()), ID, OPTIONS, &mut visit);
+    let mut observer = |record: &Record| found.push(record.clone());
+    let opened = OpenOptions::disk(Arc::new(disk.clone()), ID)
+        .options(OPTIONS)
+        .limits(config().limits)
+        .ignore_snapshots()
+        .observe(&mut observer)
+        .open();
     drop(opened.unwrap());
     assert_eq!(found, kept);
     let findings = verify(&disk, &mut |_| {}, &mut |_, _| {}).unwrap();
@@ -165,7 +165,7 @@ fn whichever_byte_is_damaged_what_is_sound_is_salvaged_and_the_rest_declared() {
             flipped[byte] ^= 1 << (byte % 8);
             sound.put(name, &flipped);
             flips += 1;
-            // The format's version: a newer one is not judged.
+            // A newer version of the format is refused.
             let Ok(outcome) = salvage(&sound) else {
                 assert!((8..12).contains(&byte), "{name}, byte {byte}");
                 continue;
@@ -178,7 +178,7 @@ fn whichever_byte_is_damaged_what_is_sound_is_salvaged_and_the_rest_declared() {
             } = outcome;
             let place = format!("{name}, byte {byte}: {findings:?}");
             assert_eq!(salvaged.rejected, [], "{place}");
-            // Everything that could be read, but of sessions without a beginning.
+            // All readable records, except those of sessions whose first record is lost.
             let mut expected = readable;
             expected.retain(|record| !salvaged.dropped.contains_key(&record.session));
             let mut others = kept.clone();
@@ -188,7 +188,7 @@ fn whichever_byte_is_damaged_what_is_sound_is_salvaged_and_the_rest_declared() {
                 others.iter().all(|record| whole.contains(record)),
                 "{place}"
             );
-            // Everything else is declared, or nothing tells of it any more.
+            // All others are declared lost, or no record mentions them any more.
             let declared: u64 = salvaged
                 .gaps
                 .iter()
@@ -242,7 +242,7 @@ fn a_sound_log_is_salvaged_as_it_is() {
 #[test]
 fn what_cannot_follow_is_left_out_and_declared() {
     let mut records = batches().concat();
-    // A job that was never submitted speaks, in a session of which nothing is missing.
+    // A result of a job that was never submitted, in a session without a gap.
     let place = records
         .iter()
         .position(|record| matches!(record.event, Event::JobStarted { .. }))

@@ -1,5 +1,5 @@
-//! Salvaging logs that the archive has put in order, and from which sessions were removed: what is
-//! damaged there is declared, what was removed before is not, and removals stay known.
+//! Salvages logs that were compacted and from which sessions were removed: damaged records are
+//! declared lost, removed records are not, and removals stay known.
 
 use crate::salvage::{Outcome, salvage};
 use crate::world::config;
@@ -7,10 +7,9 @@ use rejoin_core::testing::operations;
 use rejoin_core::{
     Event, Limits, LossCause, Record, Retention, Sequence, SessionId, State, Timestamp,
 };
-use rejoin_engine::RecoveredState;
 use rejoin_log::Log;
 use rejoin_log::disk::Disk;
-use rejoin_log::segment::{Durability, LogId, OpenError, OpenOptions, Options, SegmentLog, verify};
+use rejoin_log::segment::{Durability, LogId, OpenError, OpenOptions, Options, verify};
 use rejoin_log::testing::SimulatedDisk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -23,11 +22,11 @@ const OPTIONS: Options = Options {
     zero_ahead: false,
 };
 
-/// Which record: its session, and its sequence.
+/// The identity of a record: its session and its sequence.
 type Name = (SessionId, Sequence);
 
-/// A log of a few sessions at a time, of which each goes as soon as it is closed; put in order as
-/// it grows.
+/// A log with a few open sessions at a time. Each is removed as soon as it is closed; the log is
+/// compacted as it grows.
 fn log_in_order(seed: u64) -> SimulatedDisk {
     let disk = SimulatedDisk::new();
     let on: Arc<dyn Disk> = Arc::new(disk.clone());
@@ -69,7 +68,7 @@ fn log_in_order(seed: u64) -> SimulatedDisk {
     disk
 }
 
-/// One of the logs that earlier versions have written.
+/// A log that an earlier version has written.
 fn fixture(name: &str) -> SimulatedDisk {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("log/fixtures/v1");
     let disk = SimulatedDisk::new();
@@ -86,7 +85,7 @@ fn is_gap(record: &Record) -> bool {
     matches!(record.event, Event::RecordsLost { cause: it, .. } if it == cause)
 }
 
-/// The sessions that were removed, as far as these records say so.
+/// The sessions that were removed according to these records.
 fn removed(records: &[Record]) -> BTreeSet<SessionId> {
     let says_so = |record: &&Record| record.event.removes_before().is_some();
     let removals = records.iter().filter(says_so);
@@ -100,8 +99,8 @@ fn names(records: &[Record]) -> BTreeSet<Name> {
     names.collect()
 }
 
-/// The new log opens, is sound, holds just these records, and leads an engine and the archive to
-/// the same; so does a snapshot of it.
+/// Checks that the new log opens, is sound, and has exactly these records, and that replaying,
+/// compacting and a snapshot all lead to the same state.
 fn opens(kept: &[Record]) {
     let disk = SimulatedDisk::new();
     let on: Arc<dyn Disk> = Arc::new(disk.clone());
@@ -114,33 +113,36 @@ fn opens(kept: &[Record]) {
         log.append(batch).unwrap();
     }
     log.close().unwrap();
-    let mut replayed = RecoveredState::new(&config());
     let mut found = vec![];
-    let mut visit = |record: Record| {
-        replayed.add(&record).unwrap();
-        found.push(record);
-    };
-    let opened = SegmentLog::open_on(on.clone(), ID, OPTIONS, &mut visit);
-    let (log, _) = opened.unwrap();
+    let mut observer = |record: &Record| found.push(record.clone());
+    let opened = OpenOptions::disk(on.clone(), ID)
+        .options(OPTIONS)
+        .limits(config().limits)
+        .ignore_snapshots()
+        .observe(&mut observer)
+        .open();
+    let (log, replayed, _) = opened.unwrap().into_parts();
     assert_eq!(found, kept);
     let findings = verify(&disk, &mut |_| {}, &mut |_, _| {});
     assert!(matches!(findings, Err(OpenError::Locked { .. })));
-    // The archive takes it like any other log.
+    // It can be compacted like any other log.
     for _ in 0..2 {
         log.compactor().run_once().unwrap();
     }
     drop(log);
-    let mut resumed = RecoveredState::new(&config());
-    let opened = SegmentLog::open_replaying_on(on, ID, OPTIONS, &mut resumed);
-    drop(opened.unwrap());
-    assert_eq!(resumed.violation(), None);
-    assert_eq!(resumed.state(), replayed.state());
+    let resumed = OpenOptions::disk(on, ID)
+        .options(OPTIONS)
+        .limits(config().limits)
+        .open()
+        .unwrap();
+    assert_eq!(resumed.projection().state(), replayed.state());
+    drop(resumed);
     let findings = verify(&disk, &mut |_| {}, &mut |_, _| {}).unwrap();
     assert!(findings.is_sound() && findings.missing.is_empty());
 }
 
-/// Whether what was salvaged of a damaged log is what could be read of it, and says what else
-/// there was: `whole` is what the sound log told.
+/// Checks that the salvaged records are the readable ones, and that the others are declared lost.
+/// `whole` has the records of the log before the damage.
 fn check(outcome: &Outcome, whole: &[Record], place: &str) {
     let Outcome {
         readable,
@@ -154,7 +156,7 @@ fn check(outcome: &Outcome, whole: &[Record], place: &str) {
     let gone = removed(kept);
     let mut expected = readable.clone();
     expected.retain(|record| {
-        // Without a beginning, a session has no records but the one that says that it is gone.
+        // A session without its first record has no records except that of its removal.
         let is_without_beginning =
             salvaged.dropped.contains_key(&record.session) || gone.contains(&record.session);
         others.contains(record) || !is_without_beginning
@@ -169,17 +171,17 @@ fn check(outcome: &Outcome, whole: &[Record], place: &str) {
         readable.iter().all(|record| whole.contains(record)),
         "{place}: something was invented"
     );
-    // Of a session that was removed, that is known as long as the record of it can be read.
+    // A removal is known as long as its record can be read.
     assert_eq!(removed(kept), removed(readable), "{place}");
 
-    // What is declared to be damaged was there, and could not be read.
+    // Records that are declared lost existed, and could not be read.
     let there_was = names(whole);
     let read = names(readable);
     let mut declared = BTreeSet::new();
     for gap in &salvaged.gaps {
         for sequence in gap.first.0..=gap.last.0 {
             let name = (gap.session, Sequence(sequence));
-            // Where the record that says so is damaged, nothing tells what was removed before it.
+            // If the record of a removal is damaged, it is unknown what was removed.
             let is_unsaid = removed(whole).contains(&gap.session) && !gone.contains(&gap.session);
             assert!(
                 there_was.contains(&name) || is_unsaid,
@@ -189,8 +191,8 @@ fn check(outcome: &Outcome, whole: &[Record], place: &str) {
             assert!(declared.insert(name), "{place}: {name:?} twice");
         }
     }
-    // What could not be read is declared, or nothing tells of it: it is at its session's end, or
-    // its session was removed.
+    // Unreadable records are declared lost, or no record mentions them: they are at the end of their
+    // session, or their session was removed.
     let mut ends: BTreeMap<SessionId, Sequence> = BTreeMap::new();
     for record in kept {
         ends.insert(record.session, record.sequence);
@@ -210,8 +212,8 @@ fn check(outcome: &Outcome, whole: &[Record], place: &str) {
     opens(kept);
 }
 
-/// Flips every `step`th byte of every history segment; how many flips there were, how many gaps
-/// were declared, and how many removals stayed known.
+/// Flips every `step`th byte of every history segment. Returns the number of flips, of declared gaps,
+/// and of removals that stayed known.
 fn flip(sound: &SimulatedDisk, step: usize) -> (usize, usize, usize) {
     let whole = salvage(sound).unwrap();
     let (mut flips, mut gaps, mut removals) = (0, 0, 0);
@@ -260,7 +262,7 @@ fn the_damaged_history_of_format_1_is_salvaged_but_for_one_record() {
         panic!("{:?}", outcome.findings);
     };
     let (session, sequence) = place.record.unwrap();
-    // It is the one that says that its session was removed: all that was left of it.
+    // It is the record of a removal, and the only one of its session.
     let lost = whole
         .readable
         .iter()

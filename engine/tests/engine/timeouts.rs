@@ -3,7 +3,7 @@
 use crate::world::{World, config, is_finished};
 use futures::future::poll_immediate;
 use rejoin_core::{CloseCause, ConsumerId, Event, InterruptCause, LeaveCause, SessionId};
-use rejoin_engine::RecoveredState;
+use rejoin_engine::Projection;
 use rejoin_log::MemoryLog;
 use std::pin::pin;
 use std::time::Duration;
@@ -126,7 +126,7 @@ pub(crate) async fn a_session_is_closed_when_nobody_uses_it(world: World) {
 pub(crate) async fn what_is_due_happens_without_anybody_asking(world: World) {
     let (session, consumer) = world.create().await;
     while is_there(&world, session, consumer) {
-        // Nothing but the timer can see this.
+        // Only the timer can cause this.
         world.clock.advance(Duration::from_millis(250));
         std::thread::yield_now();
     }
@@ -135,11 +135,11 @@ pub(crate) async fn what_is_due_happens_without_anybody_asking(world: World) {
 }
 
 pub(crate) async fn a_clock_that_is_set_back_expires_nobody_who_pulls(world: World) {
-    // So few deadlines at a time that some are still due when the clock is set back; and whoever
-    // pulls is the second of the last two.
+    // One `Expire` handles few deadlines, so that some are still due when the clock is set back. The
+    // consumer that pulls is the second of the last two.
     let mut config = config();
     config.limits.expired = 2;
-    let replayed = RecoveredState::new(&config);
+    let replayed = Projection::new(config.limits);
     let world = World::with(&world.host, config, Box::new(MemoryLog::new()), replayed);
     let (session, _) = world.create().await;
     for _ in 0..20 {
@@ -162,5 +162,9 @@ pub(crate) async fn a_clock_that_is_set_back_expires_nobody_who_pulls(world: Wor
     }
     let view = world.engine.session_view(session).unwrap();
     assert!(view.consumer(consumer).is_some(), "its pull is open");
-    assert_eq!(view.consumers().count(), 1, "whoever was away has expired");
+    assert_eq!(
+        view.consumers().count(),
+        1,
+        "the consumers that did not pull have expired"
+    );
 }

@@ -1,5 +1,5 @@
-//! Where the tests happen: a clock that moves when told to, jobs that do what they are told, a
-//! log that fails when told to.
+//! The environment of the tests: a clock that they advance, jobs that they control, and a log that
+//! waits or fails on demand.
 
 use futures::channel::oneshot;
 use futures::future::{BoxFuture, Either, select};
@@ -7,8 +7,8 @@ use rejoin_core::{
     ConsumerId, Event, JobMode, JobSlot, Record, Sequence, SessionId, Timestamp, Visibility,
 };
 use rejoin_engine::{
-    Config, Engine, Exit, JobAck, NewJob, NewSession, Pull, Pulled, RecoveredState, Runner,
-    RunnerJob, Runtime, Services, SmolRuntime, encode_result,
+    Config, Engine, Exit, JobAck, NewJob, NewSession, Projection, Pull, Pulled, Runner, RunnerJob,
+    Runtime, Services, SmolRuntime, encode_result,
 };
 use rejoin_log::{Log, MemoryLog, ReadLimit};
 use serde_json::{Map, json};
@@ -28,14 +28,14 @@ pub(crate) const ALL: ReadLimit = ReadLimit {
     bytes: usize::MAX,
 };
 
-/// What the engine runs on.
+/// The executor that the engine runs on.
 #[derive(Clone, Copy)]
 pub(crate) enum Host {
     Smol,
     Tokio(&'static tokio::runtime::Runtime),
 }
 
-/// One for all tests, and for good: tokio's runtimes must not end within themselves.
+/// One for all tests, and never dropped: a tokio runtime must not be dropped on its own threads.
 static TOKIO: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(2).enable_time().build().unwrap()
@@ -50,7 +50,7 @@ impl Host {
         Self::Tokio(&TOKIO)
     }
 
-    /// Runs a test, and fails it when it waits for ever.
+    /// Runs a test, and fails it if it waits for too long.
     pub(crate) fn block_on(&self, test: impl Future<Output = ()>) {
         let bounded = async {
             match select(pin!(test), SmolRuntime.timer(PATIENCE)).await {
@@ -65,10 +65,10 @@ impl Host {
     }
 }
 
-/// Far more than any test takes.
+/// Far longer than any test takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A host whose time moves when it is told to.
+/// A clock that tests advance.
 pub(crate) struct Clock {
     host: Host,
     millis: AtomicU64,
@@ -88,7 +88,7 @@ impl Clock {
         Timestamp::from_millis(self.millis.load(Ordering::SeqCst))
     }
 
-    /// Sets the clock back, as somebody does whose clock was fast.
+    /// Sets the clock back, as one does with a clock that was fast.
     pub(crate) fn set_back(&self, by: Duration) {
         self.millis
             .fetch_sub(by.as_millis() as u64, Ordering::SeqCst);
@@ -109,10 +109,10 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// Counted, and never twice in one run of the tests, as if it were random.
+/// Counts up, so that no value appears twice in one run of the tests.
 static DRAWN: AtomicU64 = AtomicU64::new(1);
 
-/// Time is virtual, all else is the host's.
+/// Virtual time; all else is the host's.
 #[derive(Clone, Debug)]
 struct Virtual(Arc<Clock>);
 
@@ -160,14 +160,14 @@ impl Runtime for Virtual {
     }
 }
 
-/// A runner that hands each job to the test, which says what it does.
+/// A runner that passes each job to the test, which controls it.
 #[derive(Debug)]
 pub(crate) struct Puppets {
     jobs: async_channel::Sender<Puppet>,
     released: async_channel::Sender<SessionId>,
 }
 
-/// A job that does what the test says.
+/// A job that the test controls.
 #[derive(Debug)]
 pub(crate) struct Puppet {
     pub(crate) job: RunnerJob,
@@ -211,7 +211,7 @@ impl Runner for Puppets {
     }
 }
 
-/// An engine and everything around it.
+/// An engine and its environment.
 pub(crate) struct World {
     pub(crate) host: Host,
     pub(crate) clock: Arc<Clock>,
@@ -223,7 +223,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(host: &Host) -> Self {
         let config = config();
-        let replayed = RecoveredState::new(&config);
+        let replayed = Projection::new(config.limits);
         Self::with(host, config, Box::new(MemoryLog::new()), replayed)
     }
 
@@ -231,7 +231,7 @@ impl World {
         host: &Host,
         config: Config,
         log: Box<dyn Log>,
-        replayed: RecoveredState,
+        replayed: Projection,
     ) -> Self {
         let clock = Clock::new(host);
         if let Some(last) = replayed
@@ -261,7 +261,7 @@ impl World {
         }
     }
 
-    /// Begins a session with its creator as the first consumer.
+    /// Creates a session with its creator as the first consumer.
     pub(crate) async fn create(&self) -> (SessionId, ConsumerId) {
         let new = NewSession {
             reads: true,
@@ -279,18 +279,18 @@ impl World {
             .unwrap()
     }
 
-    /// Runs a statement whose job is the test's.
+    /// Runs a statement whose job the test controls.
     pub(crate) async fn run(&self, session: SessionId) -> Puppet {
         self.submit(session, "puppet").await;
         self.puppets.recv().await.unwrap()
     }
 
-    /// What the consumer gets within two seconds of virtual time, if they pass.
+    /// Pulls, and waits for two seconds of virtual time at most.
     pub(crate) async fn pull(&self, session: SessionId, consumer: ConsumerId) -> Pulled {
         self.engine.pull(results(session, consumer)).await.unwrap()
     }
 
-    /// Pulls until the consumer was given so many results, and says what they say.
+    /// Pulls until the consumer has received `count` results, and returns their contents.
     pub(crate) async fn pull_results(
         &self,
         session: SessionId,
@@ -328,13 +328,13 @@ impl World {
         }
     }
 
-    /// Lets so many seconds pass, and everything happen that is due by then.
+    /// Advances the clock by `seconds`, and waits until all that is due has happened.
     pub(crate) async fn pass(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
         self.settle().await;
     }
 
-    /// Waits until the engine has answered a command, and so has looked at the time before.
+    /// Waits until the engine has answered a command, and so has checked what is due.
     pub(crate) async fn settle(&self) {
         let nobody = SessionId::from_bytes([0xee; 16]);
         for _ in 0..2 {
@@ -374,7 +374,7 @@ pub(crate) fn is_finished(record: &Record) -> bool {
     matches!(record.event, Event::JobFinished { .. })
 }
 
-/// What a result says.
+/// The content of a result.
 pub(crate) fn content(record: &Arc<Record>) -> String {
     let Event::ResultEmitted { result, .. } = &record.event else {
         panic!("not a result: {record:?}")
@@ -383,7 +383,7 @@ pub(crate) fn content(record: &Arc<Record>) -> String {
     result["content"].as_str().unwrap_or_default().to_owned()
 }
 
-/// A log that waits, or fails, when it is told to.
+/// A log that waits or fails on demand.
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) log: MemoryLog,
@@ -394,9 +394,9 @@ pub(crate) struct Gate {
 pub(crate) struct GateKeeper {
     pub(crate) lock: Mutex<()>,
     pub(crate) fails: std::sync::atomic::AtomicBool,
-    /// Appends that have come to the gate.
+    /// Appends that have arrived at the gate.
     pub(crate) arrived: AtomicU64,
-    /// Appends that were let through it.
+    /// Appends that may pass the gate.
     pub(crate) appends: AtomicU64,
 }
 

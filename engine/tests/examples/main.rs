@@ -1,4 +1,4 @@
-//! The programs in `examples/`, which the book shows: each says what it is to say.
+//! The programs in `examples/`, which the book shows: each prints the expected output.
 
 #[path = "../../examples/custom_runner.rs"]
 #[allow(dead_code, reason = "`main` is called where it is a program")]

@@ -1,5 +1,5 @@
-//! What may happen, as words and as a strategy. Who is meant is counted round and round among all
-//! who have ever been there, so that those who are gone are asked for too.
+//! The operations, with a strategy that draws them. Sessions and consumers are chosen by an index,
+//! modulo the number of all that ever existed, so that some operations name one that is gone.
 
 use proptest::prelude::*;
 use std::fmt;
@@ -30,7 +30,7 @@ use Operation::{
 };
 
 pub(super) fn operations() -> impl Strategy<Value = Vec<Operation>> {
-    // VecMap, so that the same ones meet again.
+    // Few, so that operations often meet at the same session.
     let few = || 0..4_u8;
     let operation = prop_oneof![
         3 => any::<bool>().prop_map(|reads| Create { reads }),
@@ -52,21 +52,21 @@ pub(super) fn operations() -> impl Strategy<Value = Vec<Operation>> {
     prop::collection::vec(operation, 1..50)
 }
 
-/// In words. Sessions and consumers are numbered in the order in which they came, from 0.
+/// A sentence. Sessions and consumers are numbered in the order of their creation, from 0.
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Create { reads: true } => f.write_str("somebody begins a session, and reads it"),
-            Create { reads: false } => f.write_str("somebody begins a session"),
-            Join(session) => write!(f, "somebody joins session {session}"),
+            Create { reads: true } => f.write_str("a client creates a session, and reads it"),
+            Create { reads: false } => f.write_str("a client creates a session"),
+            Join(session) => write!(f, "a client joins session {session}"),
             Leave(session, who) => write!(f, "consumer {who} leaves session {session}"),
-            Close(session) => write!(f, "somebody closes session {session}"),
-            Submit(session) => write!(f, "somebody runs a statement in session {session}"),
-            Say(session, count) => write!(f, "what runs in session {session} says {count} results"),
+            Close(session) => write!(f, "a client closes session {session}"),
+            Submit(session) => write!(f, "a client runs a statement in session {session}"),
+            Say(session, count) => write!(f, "the job in session {session} emits {count} results"),
             Finish(session, status) => {
-                write!(f, "what runs in session {session} ends with {status}")
+                write!(f, "the job in session {session} ends with {status}")
             }
-            Interrupt(session) => write!(f, "somebody interrupts what runs in session {session}"),
+            Interrupt(session) => write!(f, "a client interrupts the job in session {session}"),
             Pull(session, who, most) => {
                 write!(
                     f,
@@ -81,17 +81,17 @@ impl fmt::Display for Operation {
             }
             Read(session, after, most) => write!(
                 f,
-                "somebody reads session {session} after sequence {after}, {most} records at most"
+                "a client reads session {session} after sequence {after}, {most} records at most"
             ),
             Pass(seconds) => write!(f, "{seconds} s pass"),
             SetBack(seconds) => write!(f, "the clock is set back by {seconds} s"),
-            Restart => f.write_str("the server is ended and started again"),
+            Restart => f.write_str("the server is shut down and started again"),
             Crash => f.write_str("the server crashes and is started again"),
         }
     }
 }
 
-/// Operations, told one after the other.
+/// Operations, printed one after the other.
 #[derive(Clone)]
 pub(super) struct Story(pub(super) Vec<Operation>);
 

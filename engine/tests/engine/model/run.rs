@@ -1,5 +1,5 @@
-//! An engine and its model, side by side: each operation is done to both, and what clients see is
-//! compared, then all that there is.
+//! Runs each operation on an engine and on its model, and compares what clients see, and then the
+//! complete state.
 
 use super::operation::Operation;
 use super::storage::{Storage, Tape};
@@ -17,15 +17,15 @@ use std::time::Duration;
 /// As the harness configures it.
 const CONSUMER_TIMEOUT: Duration = Duration::from_secs(100);
 
-/// What is known of a session.
-struct Told {
+/// The model of a session.
+struct SessionModel {
     id: SessionId,
     is_open: bool,
-    /// What was said in it.
+    /// The results of its jobs.
     said: Vec<String>,
     consumers: Vec<Reader>,
     jobs: Vec<(JobId, Option<(Outcome, i32)>)>,
-    /// The last of its jobs, while it runs.
+    /// Its last job, while that is running.
     running: Option<Puppet>,
     is_interrupted: bool,
 }
@@ -33,9 +33,9 @@ struct Told {
 struct Reader {
     id: ConsumerId,
     is_here: bool,
-    /// How many results it was given.
+    /// How many results it has received.
     given: usize,
-    /// When it was last seen.
+    /// When it was last active.
     seen: Timestamp,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Run {
     storage: Storage,
     recent_bytes: usize,
     tape: Tape,
-    sessions: Vec<Told>,
+    sessions: Vec<SessionModel>,
     lines: u32,
 }
 
@@ -105,7 +105,7 @@ impl Run {
         };
         let created = self.world.engine.create_session(new).await.unwrap();
         assert_eq!(created.number().0, self.sessions.len() as u64 + 1);
-        let mut told = Told {
+        let mut model = SessionModel {
             id: created.id(),
             is_open: true,
             said: Vec::new(),
@@ -115,9 +115,10 @@ impl Run {
             is_interrupted: false,
         };
         assert_eq!(created.consumer().is_some(), reads);
-        told.consumers
+        model
+            .consumers
             .extend(created.consumer().map(|it| self.reader(it)));
-        self.sessions.push(told);
+        self.sessions.push(model);
     }
 
     async fn take_in(&mut self, place: usize, operation: &Operation) {
@@ -128,73 +129,73 @@ impl Run {
             given: 0,
             seen: now,
         };
-        let (world, told) = (&self.world, &mut self.sessions[place]);
+        let (world, model) = (&self.world, &mut self.sessions[place]);
         let engine = &world.engine;
-        let is_busy = told.running.is_some();
+        let is_busy = model.running.is_some();
         match *operation {
             Operation::Join(_) => {
-                let joined = engine.join_session(told.id).await;
-                expect(&joined, told.is_open);
-                told.consumers.extend(joined.ok().map(joiner));
+                let joined = engine.join_session(model.id).await;
+                expect(&joined, model.is_open);
+                model.consumers.extend(joined.ok().map(joiner));
             }
             Operation::Leave(_, who) => {
-                let Some(reader) = pick(&mut told.consumers, who) else {
+                let Some(reader) = pick(&mut model.consumers, who) else {
                     return;
                 };
-                let left = engine.leave_session(told.id, reader.id).await;
-                expect(&left, told.is_open && reader.is_here);
+                let left = engine.leave_session(model.id, reader.id).await;
+                expect(&left, model.is_open && reader.is_here);
                 reader.is_here = false;
             }
             Operation::Close(_) => {
-                expect(&engine.close_session(told.id).await, told.is_open);
-                told.close();
+                expect(&engine.close_session(model.id).await, model.is_open);
+                model.close();
             }
             Operation::Submit(_) => {
-                let new = NewJob::new(told.id, "puppet", crate::world::FOREGROUND);
+                let new = NewJob::new(model.id, "puppet", crate::world::FOREGROUND);
                 let noted = engine.submit_job(new).await;
-                expect(&noted, told.is_open && !is_busy);
+                expect(&noted, model.is_open && !is_busy);
                 if let Ok(noted) = noted {
-                    told.jobs.push((noted.job, None));
-                    told.running = Some(world.puppets.recv().await.unwrap());
-                    told.is_interrupted = false;
+                    model.jobs.push((noted.job, None));
+                    model.running = Some(world.puppets.recv().await.unwrap());
+                    model.is_interrupted = false;
                 }
             }
             Operation::Say(_, count) => {
-                let Some(puppet) = &told.running else { return };
+                let Some(puppet) = &model.running else { return };
                 for _ in 0..count {
                     self.lines += 1;
                     let line = format!("line {}", self.lines);
                     puppet.emit(&line).await;
-                    told.said.push(line);
+                    model.said.push(line);
                 }
             }
             Operation::Finish(_, status) => {
-                let Some(puppet) = told.running.take() else {
+                let Some(puppet) = model.running.take() else {
                     return;
                 };
                 let job = puppet.job.job;
                 puppet.exit(status.into());
                 let finished = |it: &Record| matches!(it.event, Event::JobFinished { job: it, .. } if it == job);
-                world.wait_for(told.id, finished).await;
-                let outcome = match (told.is_interrupted, status) {
+                world.wait_for(model.id, finished).await;
+                let outcome = match (model.is_interrupted, status) {
                     (true, _) => Outcome::Interrupted,
                     (false, 0) => Outcome::Completed,
                     (false, _) => Outcome::Failed,
                 };
-                told.finish(outcome, status.into());
+                model.finish(outcome, status.into());
             }
             Operation::Interrupt(_) => {
-                expect(&engine.interrupt_job(told.id, None).await, is_busy);
-                told.is_interrupted |= is_busy;
+                expect(&engine.interrupt_job(model.id, None).await, is_busy);
+                model.is_interrupted |= is_busy;
             }
-            Operation::Pull(_, who, most) => pull(world, told, who, most, now).await,
+            Operation::Pull(_, who, most) => pull(world, model, who, most, now).await,
             Operation::DropPull(_, who) => {
-                let Some(reader) = pick(&mut told.consumers, who) else {
+                let Some(reader) = pick(&mut model.consumers, who) else {
                     return;
                 };
-                let mut open = pin!(engine.pull(results(told.id, reader.id)));
-                // Only one that has to wait can be left in its middle.
-                if reader.given == told.said.len() && reader.is_here {
+                let mut open = pin!(engine.pull(results(model.id, reader.id)));
+                // Only a pull that has to wait can be dropped in the middle.
+                if reader.given == model.said.len() && reader.is_here {
                     assert!(poll_immediate(&mut open).await.is_none());
                     reader.seen = reader.seen.max(now);
                 }
@@ -207,13 +208,13 @@ impl Run {
                 };
                 world.settle().await;
                 let read = engine
-                    .read(told.id, after, limit, Duration::ZERO)
+                    .read(model.id, after, limit, Duration::ZERO)
                     .await
                     .unwrap();
                 let tape = self.tape.lock().unwrap();
                 let expected = tape
                     .iter()
-                    .filter(|it| it.session == told.id && it.sequence > after);
+                    .filter(|it| it.session == model.id && it.sequence > after);
                 let expected: Vec<_> = expected.take(limit.records).cloned().collect();
                 assert!(expected.starts_with(&read), "{read:?} of {expected:?}");
                 assert_eq!(read.is_empty(), expected.is_empty(), "{expected:?}");
@@ -222,7 +223,7 @@ impl Run {
             | Operation::Pass(_)
             | Operation::SetBack(_)
             | Operation::Restart
-            | Operation::Crash => unreachable!("of no session"),
+            | Operation::Crash => unreachable!("it names no session"),
         }
         self.world.settle().await;
     }
@@ -239,33 +240,33 @@ impl Run {
         let (config, log, replayed) = self.storage.open(&self.tape, self.recent_bytes);
         self.world = World::with(&self.world.host, config, Box::new(log), replayed);
         let now = self.now();
-        for told in &mut self.sessions {
-            if told.running.take().is_some() {
-                told.finish(Outcome::Lost, -1);
+        for model in &mut self.sessions {
+            if model.running.take().is_some() {
+                model.finish(Outcome::Lost, -1);
             }
             let tape = self.tape.lock().unwrap();
-            for reader in told.consumers.iter_mut().filter(|it| it.is_here) {
+            for reader in model.consumers.iter_mut().filter(|it| it.is_here) {
                 // The harness starts at the last record, perhaps before a pull that left none.
                 reader.seen = now;
-                let logged = given(&tape, told.id, reader.id);
-                // A crash makes a consumer see something twice, and a clean end does not.
+                let logged = given(&tape, model.id, reader.id);
+                // After a crash a consumer may get records again, after a clean end it does not.
                 assert!(logged <= reader.given && (!is_clean || logged == reader.given));
                 reader.given = logged;
             }
         }
     }
 
-    /// Whoever was not seen for too long has left; nobody else.
+    /// Consumers that were inactive for too long have left, and no others.
     fn expire(&mut self) {
         let now = self.now();
-        for told in self.sessions.iter_mut().filter(|it| it.is_open) {
-            for reader in &mut told.consumers {
+        for model in self.sessions.iter_mut().filter(|it| it.is_open) {
+            for reader in &mut model.consumers {
                 reader.is_here &= reader.seen + CONSUMER_TIMEOUT > now;
             }
         }
     }
 
-    /// As records are stamped: never before the last one.
+    /// The time as in records: never before the last one.
     fn now(&self) -> Timestamp {
         let tape = self.tape.lock().unwrap();
         let last = tape.last().map_or(Timestamp::EPOCH, |record| record.at);
@@ -281,7 +282,7 @@ impl Run {
         }
     }
 
-    /// The log, the views and the model are one.
+    /// Checks that the log, the views and the model are equal.
     pub(super) fn check(&self) {
         let tape = self.tape.lock().unwrap();
         let mut fold = Views::default();
@@ -289,10 +290,10 @@ impl Run {
         assert_eq!(
             self.world.engine.view(Views::clone),
             fold,
-            "views are the fold of the log"
+            "the views are the fold of the log"
         );
-        for told in &self.sessions {
-            let records = || tape.iter().filter(|record| record.session == told.id);
+        for model in &self.sessions {
+            let records = || tape.iter().filter(|record| record.session == model.id);
             assert!(
                 records()
                     .map(|it| it.sequence.0)
@@ -300,13 +301,13 @@ impl Run {
             );
             let said = records().filter(|it| matches!(it.event, Event::ResultEmitted { .. }));
             assert!(
-                said.map(content).eq(told.said.iter().cloned()),
-                "what was said is in the log"
+                said.map(content).eq(model.said.iter().cloned()),
+                "the results are in the log"
             );
-            let view = fold.session(told.id).unwrap();
-            assert_eq!(view.closed.is_none(), told.is_open);
-            assert_eq!(view.is_busy(), told.running.is_some());
-            let here: Vec<_> = told
+            let view = fold.session(model.id).unwrap();
+            assert_eq!(view.closed.is_none(), model.is_open);
+            assert_eq!(view.is_busy(), model.running.is_some());
+            let here: Vec<_> = model
                 .consumers
                 .iter()
                 .filter(|it| it.is_here)
@@ -314,8 +315,8 @@ impl Run {
                 .collect();
             let mut listed: Vec<_> = view.consumers().map(|(id, _)| id).collect();
             listed.sort_by_key(|id| id.ordinal);
-            assert_eq!(listed, here, "who reads session {}", view.number);
-            for (job, ended) in &told.jobs {
+            assert_eq!(listed, here, "consumers of session {}", view.number);
+            for (job, ended) in &model.jobs {
                 let state = &view.job(*job).unwrap().state;
                 match (ended, state) {
                     (None, state) => assert!(!matches!(state, JobState::Finished { .. })),
@@ -328,7 +329,7 @@ impl Run {
                         },
                     ) => {
                         assert_eq!(outcome, found);
-                        assert!(*outcome == Outcome::Lost || !told.is_open || status == code);
+                        assert!(*outcome == Outcome::Lost || !model.is_open || status == code);
                     }
                     (Some(_), state) => panic!("{job} has ended: {state:?}"),
                 }
@@ -337,7 +338,7 @@ impl Run {
     }
 }
 
-impl Told {
+impl SessionModel {
     fn finish(&mut self, outcome: Outcome, status: i32) {
         self.jobs.last_mut().unwrap().1 = Some((outcome, status));
     }
@@ -354,13 +355,13 @@ impl Told {
     }
 }
 
-/// Pulls once, and gets the next results, some of them if there are any.
-async fn pull(world: &World, told: &mut Told, who: u8, most: u8, now: Timestamp) {
-    let (id, is_open) = (told.id, told.is_open);
-    let Some(reader) = pick(&mut told.consumers, who) else {
+/// Pulls once, and checks that the answer has the next results, at least one if there are any.
+async fn pull(world: &World, model: &mut SessionModel, who: u8, most: u8, now: Timestamp) {
+    let (id, is_open) = (model.id, model.is_open);
+    let Some(reader) = pick(&mut model.consumers, who) else {
         return;
     };
-    // What runs may still be saying it.
+    // The job may still be emitting it.
     world.settle().await;
     let pulled = world
         .engine
@@ -377,10 +378,10 @@ async fn pull(world: &World, told: &mut Told, who: u8, most: u8, now: Timestamp)
         Ok(pulled) => {
             assert!(
                 is_open && reader.is_here,
-                "whoever has left is given nothing"
+                "a consumer that has left gets nothing"
             );
             let got: Vec<_> = pulled.records.iter().map(content).collect();
-            let rest = &told.said[reader.given..];
+            let rest = &model.said[reader.given..];
             assert!(
                 rest.starts_with(&got) && got.len() <= usize::from(most),
                 "{got:?} of {rest:?}"
@@ -406,14 +407,14 @@ fn pick(consumers: &mut [Reader], who: u8) -> Option<&mut Reader> {
     consumers.get_mut(usize::from(who) % count)
 }
 
-/// How many results the log knows that the consumer was given.
+/// How many results the consumer has received according to the log.
 fn given(tape: &[Arc<Record>], session: SessionId, reader: ConsumerId) -> usize {
     let records = || tape.iter().filter(|record| record.session == session);
-    let told = records().filter_map(|record| match &record.event {
+    let model = records().filter_map(|record| match &record.event {
         Event::CursorAdvanced { consumer, to, .. } if *consumer == reader => Some(*to),
         _ => None,
     });
-    let cursor = told.max().unwrap_or_default();
+    let cursor = model.max().unwrap_or_default();
     let results = records().filter(|it| matches!(it.event, Event::ResultEmitted { .. }));
     results.filter(|it| it.sequence <= cursor).count()
 }

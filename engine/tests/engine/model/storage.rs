@@ -1,10 +1,10 @@
-//! Logs that are opened again: in memory and on the disk. Beside each runs a tape of what was
-//! appended, which is what everything is compared with.
+//! Logs that can be reopened, in memory and on a disk. A tape of all appended records belongs to each;
+//! the engine is compared with it.
 
 use crate::world::config;
 use rejoin_core::Record;
-use rejoin_engine::{Config, RecoveredState};
-use rejoin_log::segment::{LogId, Options, SegmentLog};
+use rejoin_engine::{Config, Projection};
+use rejoin_log::segment::{LogId, OpenOptions, Opened, Options};
 use rejoin_log::{AppendError, Log, LogReader, MemoryLog};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
@@ -31,25 +31,22 @@ impl Storage {
         }
     }
 
-    /// Opens the log, whose records must be those of the tape.
-    pub(super) fn open(&self, tape: &Tape, recent_bytes: usize) -> (Config, Taped, RecoveredState) {
+    /// Opens the log, and checks that its records are those of the tape.
+    pub(super) fn open(&self, tape: &Tape, recent_bytes: usize) -> (Config, Taped, Projection) {
         let config = Config {
             recent_bytes,
             ..config()
         };
-        let mut replayed = RecoveredState::new(&config);
         let mut found = Vec::new();
-        let mut visit = |record: Record| {
-            replayed.add(&record).unwrap();
-            found.push(Arc::new(record));
-        };
         let taped = tape.lock().unwrap().clone();
-        let log: Box<dyn Log> = match self {
+        let (log, projection): (Box<dyn Log>, _) = match self {
             Self::Memory => {
                 let mut log = MemoryLog::new();
                 log.append(&taped).unwrap();
-                taped.iter().for_each(|record| visit((**record).clone()));
-                Box::new(log)
+                found.clone_from(&taped);
+                let opened = Opened::from_records(log, config.limits, taped.iter().map(|it| &**it));
+                let (log, projection, _) = opened.unwrap().into_parts();
+                (Box::new(log), projection)
             }
             Self::Disk {
                 place,
@@ -61,16 +58,23 @@ impl Storage {
                     ..Options::default()
                 };
                 let id = LogId::from_bytes([1; 16]);
-                let opened = SegmentLog::open(place.path(), id, options, &mut visit);
-                Box::new(opened.unwrap().0)
+                let mut observer = |record: &Record| found.push(Arc::new(record.clone()));
+                let opened = OpenOptions::directory(place.path(), id)
+                    .options(options)
+                    .limits(config.limits)
+                    .ignore_snapshots()
+                    .observe(&mut observer)
+                    .open();
+                let (log, projection, _) = opened.unwrap().into_parts();
+                (Box::new(log), projection)
             }
         };
-        assert_eq!(found, taped, "the log holds what was appended");
+        assert_eq!(found, taped, "the log has the appended records");
         let tape = tape.clone();
-        (config, Taped { log, tape }, replayed)
+        (config, Taped { log, tape }, projection)
     }
 
-    /// What a crash at this moment would leave.
+    /// A copy, as a crash at this moment would leave it.
     pub(super) fn copy(&self) -> Self {
         match self {
             Self::Memory => Self::Memory,
@@ -91,7 +95,7 @@ impl Storage {
     }
 }
 
-/// A log, and the tape beside it.
+/// A log with its tape.
 #[derive(Debug)]
 pub(super) struct Taped {
     log: Box<dyn Log>,

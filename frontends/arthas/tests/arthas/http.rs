@@ -1,4 +1,4 @@
-//! What holds of every request: paths, methods, bodies, coercions.
+//! What all requests have in common: paths, methods, bodies, coercions.
 
 use crate::support::{Server, member};
 
@@ -42,7 +42,7 @@ fn any_content_type_will_do_and_the_connection_is_kept() {
 }
 
 #[test]
-fn a_body_that_is_no_request_has_failed_and_echoes_nothing() {
+fn a_body_that_is_not_a_request_fails_and_echoes_nothing() {
     let server = Server::start();
     let failed = "Process request error: parse request failed: ";
     for (body, reason) in [
