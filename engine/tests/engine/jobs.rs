@@ -2,7 +2,7 @@
 
 use crate::world::{FOREGROUND, World, config, is_finished, is_result};
 use rejoin_core::{Event, InterruptCause, Outcome};
-use rejoin_engine::{CommandError, Config, NewJob, NewSession, RecoveredState};
+use rejoin_engine::{CommandError, Config, NewJob, NewSession, Projection};
 use rejoin_log::MemoryLog;
 
 pub(crate) async fn a_job_runs_and_finishes(world: World) {
@@ -65,7 +65,7 @@ pub(crate) async fn a_job_that_emits_too_much_is_interrupted_and_says_so(world: 
         output_limit: 100,
         ..config()
     };
-    let replayed = RecoveredState::new(&config);
+    let replayed = Projection::new(config.limits);
     let world = World::with(&world.host, config, Box::new(MemoryLog::new()), replayed);
     let (session, _) = world.create().await;
     let puppet = world.run(session).await;
