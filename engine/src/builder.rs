@@ -3,13 +3,12 @@
 use crate::engine::Engine;
 use crate::error::OpenError;
 use crate::jobs::runner::{Exit, Runner, RunnerHost, RunnerJob};
-use crate::offline::recovered_state::RecoveredState;
 use crate::{Config, Runtime, Services, compaction};
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use rejoin_core::Projection;
 use rejoin_log::disk::Directory;
-use rejoin_log::segment::{Compactor, LogId, LogMetrics, OpenOptions, OpenReport, Options, Replay};
+use rejoin_log::segment::{Compactor, LogId, LogMetrics, OpenOptions, OpenReport, Opened, Options};
 use rejoin_log::{Log, MemoryLog};
 use std::fmt;
 use std::path::PathBuf;
@@ -52,7 +51,7 @@ enum Source {
     Log(Box<OpenLog>),
 }
 
-type OpenLog = dyn FnOnce(&mut dyn Replay) -> Result<Box<dyn Log>, OpenError> + Send;
+type OpenLog = dyn FnOnce() -> Result<Opened<Box<dyn Log>>, OpenError> + Send;
 
 /// A log that was opened, with its state.
 struct OpenedLog {
@@ -81,7 +80,7 @@ impl EngineBuilder {
     }
 
     pub(crate) fn on_log(
-        open: impl FnOnce(&mut dyn Replay) -> Result<Box<dyn Log>, OpenError> + Send + 'static,
+        open: impl FnOnce() -> Result<Opened<Box<dyn Log>>, OpenError> + Send + 'static,
     ) -> Self {
         Self::from(Source::Log(Box::new(open)))
     }
@@ -256,9 +255,9 @@ fn open_log(
             Ok(opened(Box::new(MemoryLog::new()), projection, None))
         }
         Source::Log(open) => {
-            let mut recovered = RecoveredState::new(config);
-            let log = open(&mut recovered)?;
-            Ok(opened(log, recovered.into_projection()?, None))
+            let (log, projection, report) = open()?.into_parts();
+            log_report(&report, &projection);
+            Ok(opened(log, projection, None))
         }
         Source::Directory(directory) => {
             let (log, projection, report) = OpenOptions::directory(directory, new_id)

@@ -22,7 +22,7 @@ use rejoin_core::{
     CloseCause, Command, ConsumerId, CreateSession, Event, JobId, LossCause, Projection, Record,
     Rejection, Sequence, SessionId, SessionView, SubmitJob, Views,
 };
-use rejoin_log::segment::{LogMetrics, Replay};
+use rejoin_log::segment::{LogMetrics, Opened};
 use rejoin_log::{Log, ReadLimit};
 use std::path::PathBuf;
 use std::pin::pin;
@@ -59,23 +59,26 @@ impl Engine {
         EngineBuilder::in_memory()
     }
 
-    /// Opens an engine on a log of your own. `open` opens it and passes every record that it has,
-    /// in log order, to the [`Replay`]; what they add up to is the engine's state.
+    /// Opens an engine on a log of your own, or on a layer around a `SegmentLog`. `open` gives the
+    /// log, with the state that its records lead to.
     ///
     /// ```
-    /// use rejoin_engine::{Engine, Log, MemoryLog};
+    /// use rejoin_engine::{Config, Engine, Log, MemoryLog, Opened, Record};
     ///
     /// # smol::block_on(async {
-    /// let engine = Engine::on_log(|_replay| {
-    ///     // This log is empty, so there is nothing to replay.
-    ///     Ok(Box::new(MemoryLog::new()) as Box<dyn Log>)
+    /// let config = Config::default();
+    /// let limits = config.limits;
+    /// let engine = Engine::on_log(move || {
+    ///     // This log is empty. Pass its records if it has some.
+    ///     let log = Box::new(MemoryLog::new()) as Box<dyn Log>;
+    ///     Ok(Opened::from_records(log, limits, [] as [Record; 0])?)
     /// });
-    /// engine.open().await?;
+    /// engine.config(config).open().await?;
     /// # Ok::<_, rejoin_engine::OpenError>(())
     /// # }).unwrap();
     /// ```
     pub fn on_log(
-        open: impl FnOnce(&mut dyn Replay) -> Result<Box<dyn Log>, OpenError> + Send + 'static,
+        open: impl FnOnce() -> Result<Opened<Box<dyn Log>>, OpenError> + Send + 'static,
     ) -> EngineBuilder {
         EngineBuilder::on_log(open)
     }

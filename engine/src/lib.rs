@@ -92,7 +92,6 @@ pub use jobs::runner::{
 };
 pub use jobs::stdin::Input;
 pub use jobs::supervisor::Services;
-pub use offline::recovered_state::RecoveredState;
 pub use offline::salvage::{Gap, Salvage, Salvaged};
 pub use offline::validator::RecordValidator;
 pub use pull::{Pull, Pulled};
@@ -109,9 +108,9 @@ pub use stats::{CommandKind, EngineStatus, Label, Stats, Totals};
 // One crate is enough to depend on.
 pub use rejoin_core::{
     CloseCause, ConsumerId, ConsumerView, Event, InterruptCause, InvalidId, JobId, JobMode,
-    JobSlot, JobState, JobView, LeaveCause, Limits, LossCause, Outcome, Record, Rejection,
-    RejectionKind, Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView,
-    Timestamp, Views, Violation, Visibility,
+    JobSlot, JobState, JobView, LeaveCause, Limits, LossCause, Outcome, Projection, Record,
+    Rejection, RejectionKind, Retention, Selection, Sequence, Server, SessionId, SessionNumber,
+    SessionView, Timestamp, Views, Violation, Visibility,
 };
-pub use rejoin_log::segment::{Durability, LogId, Options as LogOptions, Replay};
+pub use rejoin_log::segment::{Durability, LogId, Opened, Options as LogOptions};
 pub use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit, SegmentLog};

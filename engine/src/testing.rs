@@ -3,8 +3,7 @@
 
 use crate::committed::lock;
 use crate::{
-    Config, Engine, Exit, OpenError, RecoveredState, Runner, RunnerJob, Runtime, Services,
-    SmolRuntime,
+    Config, Engine, Exit, OpenError, Projection, Runner, RunnerJob, Runtime, Services, SmolRuntime,
 };
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
@@ -39,7 +38,7 @@ pub fn in_memory(
     records: &[Record],
 ) -> Engine {
     let mut log = MemoryLog::new();
-    let mut replayed = RecoveredState::new(&config);
+    let mut replayed = Projection::new(config.limits);
     for record in records {
         replayed.add(record).expect("records of a log");
         log.append(&[Arc::new(record.clone())])
@@ -58,10 +57,9 @@ pub fn start(
     config: Config,
     runtime: Arc<dyn Runtime>,
     log: Box<dyn Log>,
-    recovered: RecoveredState,
+    projection: Projection,
     services: Services,
 ) -> Result<Engine, OpenError> {
-    let projection = recovered.into_projection()?;
     Engine::start(config, runtime, log, projection, services, None)
 }
 
@@ -103,7 +101,7 @@ impl Runner for Hold {
 /// let engine = in_memory(config.clone(), Arc::new(clock.clone()), services, &[]);
 /// let created = smol::block_on(engine.create_session(NewSession::default()))?;
 ///
-/// // Hours pass at once, in which nobody uses the session.
+/// // Let hours pass in which the session is not used.
 /// while created.view().is_some_and(|view| view.closed.is_none()) {
 ///     clock.advance(config.session_timeout);
 /// }

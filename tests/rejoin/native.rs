@@ -243,12 +243,16 @@ fn what_a_stream_tells_is_byte_for_byte_what_the_log_holds() {
     let directory = rejoin_log::disk::Directory::LOCK;
     let log = data.path().join("log");
     assert!(log.join(directory).exists(), "the log is somewhere else");
-    let opened = rejoin_log::segment::SegmentLog::open_read_only(&log, &mut |record| {
+    let mut observer = |record: &rejoin_core::Record| {
         if let rejoin_core::Event::ResultEmitted { result, .. } = &record.event {
             held.push(result.to_string());
         }
-    });
-    opened.unwrap();
+    };
+    let opened = rejoin_log::segment::OpenOptions::read_only(&log)
+        .ignore_snapshots()
+        .observe(&mut observer)
+        .open();
+    drop(opened.unwrap());
     assert!(!held.is_empty());
     assert_eq!(told, held);
 }

@@ -5,10 +5,10 @@ use crate::mutants::Mutant;
 use crate::oracle::{CONSUMER_TIMEOUT, Checker, Coverage, Model, SESSION_TIMEOUT, Trace};
 use crate::workload::{ScriptedRunner, client, view};
 use crate::world::{FaultyDisk, Random, Recorder, SimulatedRuntime, World};
-use rejoin_core::{ConsumerId, Limits, Record, Retention, Server, SessionId, Snapshot};
-use rejoin_engine::{Config, Engine, RecoveredState, Runner, Services};
+use rejoin_core::{ConsumerId, Limits, Record, Retention, Server, SessionId};
+use rejoin_engine::{Config, Engine, Runner, Services};
 use rejoin_log::Log;
-use rejoin_log::segment::{Compactor, Durability, LogId, OpenError, Options, Replay, SegmentLog};
+use rejoin_log::segment::{Compactor, Durability, LogId, OpenError, OpenOptions, Options};
 use rejoin_log::testing::{SimulatedDisk, Survival};
 use std::fmt;
 use std::sync::Arc;
@@ -203,18 +203,24 @@ impl Simulation {
         let id = LogId::from_bytes([7; 16]);
         // Without a snapshot, the views cannot count changes by sessions that are gone.
         let has_removed = self.world.checker().model.has_removed();
-        let mut replaying = RecordingReplay {
-            replayed: RecoveredState::new(&self.config),
-            records: vec![],
-            wants_snapshot: has_removed || self.random.once_in(2),
-        };
-        let opened =
-            SegmentLog::open_replaying_on(Arc::new(disk), id, self.options, &mut replaying);
-        let (log, recovery) = match opened {
-            Ok(opened) => opened,
+        let use_snapshot = has_removed || self.random.once_in(2);
+        let mut records = vec![];
+        let mut observer = |record: &Record| records.push(record.clone());
+        let mut opening = OpenOptions::disk(Arc::new(disk), id)
+            .options(self.options)
+            .limits(self.config.limits)
+            .observe(&mut observer);
+        if !use_snapshot {
+            opening = opening.ignore_snapshots();
+        }
+        let (log, projection, recovery) = match opening.open() {
+            Ok(opened) => opened.into_parts(),
             Err(OpenError::Io { .. }) if !self.world.is_draining() => {
                 self.after_death();
                 return Ok(None);
+            }
+            Err(OpenError::InvalidRecord(violation)) => {
+                return Err(format!("promise 9: {violation}"));
             }
             Err(error) => return Err(format!("the log cannot be opened: {error}")),
         };
@@ -231,15 +237,11 @@ impl Simulation {
         self.world
             .checker()
             .model
-            .reopen(&replaying.records, recovery.snapshot)?;
-        let replayed = replaying.replayed;
-        if let Some(violation) = replayed.violation() {
-            return Err(format!("promise 9: {violation}"));
-        }
-        if *replayed.views() != self.world.checker().model.views {
+            .reopen(&records, recovery.snapshot)?;
+        if *projection.views() != self.world.checker().model.views {
             return Err("promise 9: replay leads to different views".to_owned());
         }
-        if *replayed.state() != self.world.checker().model.state {
+        if *projection.state() != self.world.checker().model.state {
             return Err("promise 9: replay leads to a different state".to_owned());
         }
         let compactor = log.compactor();
@@ -257,7 +259,7 @@ impl Simulation {
             self.config.clone(),
             runtime,
             log,
-            replayed,
+            projection,
             services.clone(),
         );
         let Ok(engine) = started else {
@@ -446,28 +448,6 @@ impl Simulation {
         self.world.note(format_args!("power cut: {survival:?}"));
         self.disk.power_cut(survival);
         self.world.clock.pass(self.random.millis(20_000));
-    }
-}
-
-/// Recovers the state and keeps the records that it was given.
-struct RecordingReplay {
-    replayed: RecoveredState,
-    records: Vec<Record>,
-    wants_snapshot: bool,
-}
-
-impl Replay for RecordingReplay {
-    fn wants_snapshot(&self) -> bool {
-        self.wants_snapshot
-    }
-
-    fn restore(&mut self, snapshot: Snapshot) {
-        Replay::restore(&mut self.replayed, snapshot);
-    }
-
-    fn add(&mut self, record: &Record) {
-        self.records.push(record.clone());
-        Replay::add(&mut self.replayed, record);
     }
 }
 

@@ -1,5 +1,4 @@
 //! What is done with a log that no engine runs on: folding, validating and salvaging its records.
 
-pub(crate) mod recovered_state;
 pub(crate) mod salvage;
 pub(crate) mod validator;

@@ -8,9 +8,7 @@
 use crate::world::{ALL, FOREGROUND, Gate, GateKeeper, World, config, results};
 use futures::future::{join_all, poll_immediate};
 use rejoin_core::{Record, Sequence, SessionId, Views};
-use rejoin_engine::{
-    CommandError, Config, NewJob, NewSession, PullError, RecoveredState, Unavailable,
-};
+use rejoin_engine::{CommandError, Config, NewJob, NewSession, Projection, PullError, Unavailable};
 use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit};
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,7 +21,7 @@ fn gated(world: &World, config: Config) -> (World, Arc<GateKeeper>) {
         log: MemoryLog::new(),
         gate: gate.clone(),
     };
-    let replayed = RecoveredState::new(&config);
+    let replayed = Projection::new(config.limits);
     (
         World::with(&world.host, config, Box::new(log), replayed),
         gate,
@@ -162,7 +160,7 @@ pub(crate) async fn who_asks_during_the_last_append_is_answered_too(world: World
 pub(crate) async fn replay_leads_to_the_views_that_readers_saw(world: World) {
     let log = MemoryLog::new();
     let reader = log.reader();
-    let replayed = RecoveredState::new(&config());
+    let replayed = Projection::new(config().limits);
     let world = World::with(&world.host, config(), Box::new(log), replayed);
     let (session, consumer) = world.create().await;
     let (other, _) = world.create().await;
@@ -239,7 +237,7 @@ fn lied_to(world: &World) -> (World, Arc<AtomicBool>) {
         log: MemoryLog::new(),
         panics: panics.clone(),
     };
-    let replayed = RecoveredState::new(&config);
+    let replayed = Projection::new(config.limits);
     let world = World::with(&world.host, config, Box::new(log), replayed);
     (world, panics)
 }

@@ -2,7 +2,7 @@
 
 use crate::world::{FOREGROUND, World, config, is_finished, is_result};
 use rejoin_core::{Event, InterruptCause, Outcome};
-use rejoin_engine::{CommandError, Config, NewJob, NewSession, RecoveredState};
+use rejoin_engine::{CommandError, Config, NewJob, NewSession, Projection};
 use rejoin_log::MemoryLog;
 
 pub(crate) async fn a_job_runs_and_finishes(world: World) {
@@ -36,7 +36,7 @@ pub(crate) async fn a_runner_that_panics_fails_its_job_and_nothing_else(world: W
     assert_eq!((*outcome, *status), (Outcome::Failed, 126));
     assert_eq!(
         message.as_deref(),
-        Some("the job's runner failed; the server's log says how")
+        Some("the job's runner failed; see the server's log")
     );
     world.run(session).await.exit(0);
 }
@@ -65,7 +65,7 @@ pub(crate) async fn a_job_that_emits_too_much_is_interrupted_and_says_so(world: 
         output_limit: 100,
         ..config()
     };
-    let replayed = RecoveredState::new(&config);
+    let replayed = Projection::new(config.limits);
     let world = World::with(&world.host, config, Box::new(MemoryLog::new()), replayed);
     let (session, _) = world.create().await;
     let puppet = world.run(session).await;

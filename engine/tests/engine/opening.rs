@@ -4,7 +4,8 @@ use futures::StreamExt;
 use rejoin_core::testing::{SESSION, created};
 use rejoin_engine::testing::Hold;
 use rejoin_engine::{
-    Engine, Event, Log, LogId, LogOptions, MemoryLog, OpenError, Record, Sequence, Timestamp,
+    Engine, Event, Limits, Log, LogId, LogOptions, MemoryLog, OpenError, Opened, Record, Sequence,
+    Timestamp,
 };
 use rejoin_log::segment::OpenOptions;
 use std::path::Path;
@@ -54,11 +55,12 @@ fn a_log_whose_records_break_a_rule_is_refused_and_unchanged() {
 }
 
 #[test]
-fn a_log_of_ones_own_is_refused_if_it_replays_records_that_cannot_follow() {
+fn a_custom_log_is_refused_if_its_records_cannot_follow_each_other() {
     let opened = smol::block_on(
-        Engine::on_log(|replay| {
-            replay.add(&record(2, created()));
-            Ok(Box::new(MemoryLog::new()) as Box<dyn Log>)
+        Engine::on_log(|| {
+            let log = Box::new(MemoryLog::new()) as Box<dyn Log>;
+            let records = [record(2, created())];
+            Ok(Opened::from_records(log, Limits::DEFAULT, records)?)
         })
         .open(),
     );

@@ -3,7 +3,7 @@
 use crate::world::{ALL, World, config, content, is_result, results};
 use futures::future::{join, join_all, poll_immediate};
 use rejoin_core::{ConsumerId, Sequence, SessionId};
-use rejoin_engine::{Config, Pull, PullError, RecoveredState};
+use rejoin_engine::{Config, Projection, Pull, PullError};
 use rejoin_log::{MemoryLog, ReadLimit};
 use std::pin::pin;
 use std::time::Duration;
@@ -71,7 +71,7 @@ pub(crate) async fn everybody_reads_the_same_early_late_and_slowly(world: World)
         recent_bytes: 20_000,
         ..config()
     };
-    let replayed = RecoveredState::new(&config);
+    let replayed = Projection::new(config.limits);
     let world = World::with(&world.host, config, Box::new(MemoryLog::new()), replayed);
     let (session, early) = world.create().await;
     let slow = world.engine.join_session(session).await.unwrap();
@@ -203,7 +203,7 @@ pub(crate) async fn a_reader_in_a_hurry_gets_what_is_in_the_log_alone(world: Wor
         recent_bytes: 0,
         ..config()
     };
-    let (log, replayed) = (Box::new(MemoryLog::new()), RecoveredState::new(&config));
+    let (log, replayed) = (Box::new(MemoryLog::new()), Projection::new(config.limits));
     let world = World::with(&world.host, config, log, replayed);
     let (session, consumer) = world.create().await;
     let puppet = world.run(session).await;

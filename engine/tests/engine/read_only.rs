@@ -2,8 +2,8 @@
 
 use crate::world::{Host, World, config, is_finished};
 use rejoin_core::{Event, JobId, JobMode, JobSlot, Outcome, Visibility};
-use rejoin_engine::{CommandError, Config, NewJob, NewSession, RecoveredState};
-use rejoin_log::segment::{LogId, OpenOptions, Options, SegmentLog};
+use rejoin_engine::{CommandError, Config, NewJob, NewSession, Projection};
+use rejoin_log::segment::{LogId, OpenOptions, Options};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ fn open(host: &Host, directory: &Path) -> World {
         read_only: true,
         ..config()
     };
-    let mut replayed = RecoveredState::new(&config);
-    let opened = SegmentLog::open_read_only(directory, &mut |record| {
-        replayed.add(&record).unwrap();
-    });
-    World::with(host, config, Box::new(opened.unwrap().0), replayed)
+    let opened = OpenOptions::read_only(directory)
+        .limits(config.limits)
+        .ignore_snapshots()
+        .open();
+    let (log, projection, _) = opened.unwrap().into_parts();
+    World::with(host, config, Box::new(log), projection)
 }
 
 /// A log that a crash has left behind while a job was running.
@@ -35,7 +36,7 @@ async fn written(host: &Host, directory: &Path) -> rejoin_core::SessionId {
         host,
         config(),
         Box::new(log),
-        RecoveredState::new(&config()),
+        Projection::new(config().limits),
     );
     let (session, _) = world.create().await;
     let puppet = world.run(session).await;

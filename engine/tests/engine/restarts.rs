@@ -3,29 +3,25 @@
 use crate::world::{Host, World, config, is_finished, is_result};
 use futures::future::{join, poll_immediate};
 use rejoin_core::{Event, InterruptCause, Outcome};
-use rejoin_engine::{RecoveredState, Unavailable};
-use rejoin_log::segment::{LogId, Options, SegmentLog};
+use rejoin_engine::Unavailable;
+use rejoin_log::segment::{LogId, OpenOptions, Options};
 use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 use tempfile::TempDir;
 
 fn open(host: &Host, directory: &Path) -> World {
-    let mut replayed = RecoveredState::new(&config());
     let options = Options {
         zero_ahead: false,
         ..Options::default()
     };
-    let (log, _) = SegmentLog::open(
-        directory,
-        LogId::from_bytes([1; 16]),
-        options,
-        &mut |record| {
-            replayed.add(&record).unwrap();
-        },
-    )
-    .unwrap();
-    World::with(host, config(), Box::new(log), replayed)
+    let opened = OpenOptions::directory(directory, LogId::from_bytes([1; 16]))
+        .options(options)
+        .limits(config().limits)
+        .ignore_snapshots()
+        .open();
+    let (log, projection, _) = opened.unwrap().into_parts();
+    World::with(host, config(), Box::new(log), projection)
 }
 
 /// A copy of the directory, as a crash at this moment would leave it.

@@ -6,11 +6,9 @@ use rejoin_core::testing::{Operation, Pick};
 use rejoin_core::{
     Event, JobMode, Limits, LossCause, Record, Sequence, SessionId, State, Timestamp,
 };
-use rejoin_engine::{RecoveredState, Salvage, Salvaged};
+use rejoin_engine::{Salvage, Salvaged};
 use rejoin_log::Log;
-use rejoin_log::segment::{
-    LogId, OpenError, OpenOptions, Options, SegmentLog, VerifyReport, verify,
-};
+use rejoin_log::segment::{LogId, OpenError, OpenOptions, Options, VerifyReport, verify};
 use rejoin_log::testing::SimulatedDisk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -129,13 +127,14 @@ fn is_declared(record: &Record) -> bool {
 /// replay it.
 fn opens(kept: &[Record]) {
     let disk = write(&[kept.to_vec()]);
-    let mut replayed = RecoveredState::new(&config());
     let mut found = vec![];
-    let mut visit = |record: Record| {
-        replayed.add(&record).unwrap();
-        found.push(record);
-    };
-    let opened = SegmentLog::open_on(Arc::new(disk.clone()), ID, OPTIONS, &mut visit);
+    let mut observer = |record: &Record| found.push(record.clone());
+    let opened = OpenOptions::disk(Arc::new(disk.clone()), ID)
+        .options(OPTIONS)
+        .limits(config().limits)
+        .ignore_snapshots()
+        .observe(&mut observer)
+        .open();
     drop(opened.unwrap());
     assert_eq!(found, kept);
     let findings = verify(&disk, &mut |_| {}, &mut |_, _| {}).unwrap();

@@ -7,10 +7,9 @@ use rejoin_core::testing::operations;
 use rejoin_core::{
     Event, Limits, LossCause, Record, Retention, Sequence, SessionId, State, Timestamp,
 };
-use rejoin_engine::RecoveredState;
 use rejoin_log::Log;
 use rejoin_log::disk::Disk;
-use rejoin_log::segment::{Durability, LogId, OpenError, OpenOptions, Options, SegmentLog, verify};
+use rejoin_log::segment::{Durability, LogId, OpenError, OpenOptions, Options, verify};
 use rejoin_log::testing::SimulatedDisk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -114,14 +113,15 @@ fn opens(kept: &[Record]) {
         log.append(batch).unwrap();
     }
     log.close().unwrap();
-    let mut replayed = RecoveredState::new(&config());
     let mut found = vec![];
-    let mut visit = |record: Record| {
-        replayed.add(&record).unwrap();
-        found.push(record);
-    };
-    let opened = SegmentLog::open_on(on.clone(), ID, OPTIONS, &mut visit);
-    let (log, _) = opened.unwrap();
+    let mut observer = |record: &Record| found.push(record.clone());
+    let opened = OpenOptions::disk(on.clone(), ID)
+        .options(OPTIONS)
+        .limits(config().limits)
+        .ignore_snapshots()
+        .observe(&mut observer)
+        .open();
+    let (log, replayed, _) = opened.unwrap().into_parts();
     assert_eq!(found, kept);
     let findings = verify(&disk, &mut |_| {}, &mut |_, _| {});
     assert!(matches!(findings, Err(OpenError::Locked { .. })));
@@ -130,11 +130,13 @@ fn opens(kept: &[Record]) {
         log.compactor().run_once().unwrap();
     }
     drop(log);
-    let mut resumed = RecoveredState::new(&config());
-    let opened = SegmentLog::open_replaying_on(on, ID, OPTIONS, &mut resumed);
-    drop(opened.unwrap());
-    assert_eq!(resumed.violation(), None);
-    assert_eq!(resumed.state(), replayed.state());
+    let resumed = OpenOptions::disk(on, ID)
+        .options(OPTIONS)
+        .limits(config().limits)
+        .open()
+        .unwrap();
+    assert_eq!(resumed.projection().state(), replayed.state());
+    drop(resumed);
     let findings = verify(&disk, &mut |_| {}, &mut |_, _| {}).unwrap();
     assert!(findings.is_sound() && findings.missing.is_empty());
 }

@@ -3,7 +3,7 @@
 use crate::world::{World, config, is_finished};
 use futures::future::poll_immediate;
 use rejoin_core::{CloseCause, ConsumerId, Event, InterruptCause, LeaveCause, SessionId};
-use rejoin_engine::RecoveredState;
+use rejoin_engine::Projection;
 use rejoin_log::MemoryLog;
 use std::pin::pin;
 use std::time::Duration;
@@ -139,7 +139,7 @@ pub(crate) async fn a_clock_that_is_set_back_expires_nobody_who_pulls(world: Wor
     // consumer that pulls is the second of the last two.
     let mut config = config();
     config.limits.expired = 2;
-    let replayed = RecoveredState::new(&config);
+    let replayed = Projection::new(config.limits);
     let world = World::with(&world.host, config, Box::new(MemoryLog::new()), replayed);
     let (session, _) = world.create().await;
     for _ in 0..20 {

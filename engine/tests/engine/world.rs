@@ -7,8 +7,8 @@ use rejoin_core::{
     ConsumerId, Event, JobMode, JobSlot, Record, Sequence, SessionId, Timestamp, Visibility,
 };
 use rejoin_engine::{
-    Config, Engine, Exit, JobAck, NewJob, NewSession, Pull, Pulled, RecoveredState, Runner,
-    RunnerJob, Runtime, Services, SmolRuntime, encode_result,
+    Config, Engine, Exit, JobAck, NewJob, NewSession, Projection, Pull, Pulled, Runner, RunnerJob,
+    Runtime, Services, SmolRuntime, encode_result,
 };
 use rejoin_log::{Log, MemoryLog, ReadLimit};
 use serde_json::{Map, json};
@@ -223,7 +223,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(host: &Host) -> Self {
         let config = config();
-        let replayed = RecoveredState::new(&config);
+        let replayed = Projection::new(config.limits);
         Self::with(host, config, Box::new(MemoryLog::new()), replayed)
     }
 
@@ -231,7 +231,7 @@ impl World {
         host: &Host,
         config: Config,
         log: Box<dyn Log>,
-        replayed: RecoveredState,
+        replayed: Projection,
     ) -> Self {
         let clock = Clock::new(host);
         if let Some(last) = replayed

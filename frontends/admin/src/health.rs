@@ -33,7 +33,7 @@ fn answer(status: StatusCode, text: &'static str) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use rejoin_engine::{Config, RecoveredState, Services, SmolRuntime};
+    use rejoin_engine::{Config, Projection, Services, SmolRuntime};
     use rejoin_http::test_call::call;
     use rejoin_log::MemoryLog;
     use std::sync::Arc;
@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn an_engine_that_closes_is_well_and_not_ready_and_one_that_has_ended_is_neither() {
         let config = Config::default();
-        let replayed = RecoveredState::new(&config);
+        let replayed = Projection::new(config.limits);
         let (log, runtime) = (Box::new(MemoryLog::new()), Arc::new(SmolRuntime));
         let engine =
             rejoin_engine::testing::start(config, runtime, log, replayed, Services::new()).unwrap();

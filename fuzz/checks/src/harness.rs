@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use rejoin_core::testing::Promises;
 use rejoin_core::{Limits, Record, Server, Timestamp};
-use rejoin_engine::{Config, Engine, RecoveredState, Runner, Runtime, Services, Unavailable};
+use rejoin_engine::{Config, Engine, Projection, Runner, Runtime, Services, Unavailable};
 use rejoin_log::{AppendError, Log, LogReader, MemoryLog};
 use smol::{Executor, Task};
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ impl Harness {
         };
         let runtime = VirtualRuntime::default();
         let services = Services::from([("script".into(), Arc::new(Script) as Arc<dyn Runner>)]);
-        let replayed = RecoveredState::new(&config);
+        let replayed = Projection::new(config.limits);
         let log = Box::new(CheckedLog::default());
         let engine = rejoin_engine::testing::start(
             config,

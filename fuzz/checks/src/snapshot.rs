@@ -2,10 +2,10 @@
 
 use arbitrary::Arbitrary;
 use rejoin_core::testing::operations;
-use rejoin_core::{Limits, Projection, Record, Snapshot, State, Timestamp};
+use rejoin_core::{Limits, Projection, State, Timestamp};
 use rejoin_log::Log;
 use rejoin_log::schema::{decode_snapshot, encode_snapshot};
-use rejoin_log::segment::{Durability, LogId, OpenReport, Options, Replay, SegmentLog};
+use rejoin_log::segment::{Durability, LogId, OpenOptions, OpenReport, Options, SegmentLog};
 use rejoin_log::testing::SimulatedDisk;
 use std::sync::{Arc, LazyLock};
 
@@ -123,36 +123,15 @@ static WRITTEN: LazyLock<Written> = LazyLock::new(|| {
     Written { files, folded }
 });
 
-/// Adds records up, from a snapshot on where that is wanted.
-struct Folding {
-    wants_snapshot: bool,
-    folded: Projection,
-}
-
-impl Replay for Folding {
-    fn wants_snapshot(&self) -> bool {
-        self.wants_snapshot
+fn open(disk: &SimulatedDisk, use_snapshot: bool) -> (SegmentLog, (OpenReport, Projection)) {
+    let mut opening = OpenOptions::disk(Arc::new(disk.clone()), ID).options(OPTIONS);
+    if !use_snapshot {
+        opening = opening.ignore_snapshots();
     }
-
-    fn restore(&mut self, snapshot: Snapshot) {
-        self.folded = Projection::restored(Limits::DEFAULT, snapshot);
-    }
-
-    fn add(&mut self, record: &Record) {
-        self.folded
-            .add(record)
-            .unwrap_or_else(|violation| panic!("{violation}"));
-    }
-}
-
-fn open(disk: &SimulatedDisk, wants_snapshot: bool) -> (SegmentLog, (OpenReport, Projection)) {
-    let mut folding = Folding {
-        wants_snapshot,
-        folded: Projection::new(Limits::DEFAULT),
-    };
-    let opened = SegmentLog::open_replaying_on(Arc::new(disk.clone()), ID, OPTIONS, &mut folding);
-    let (log, recovery) = opened.unwrap_or_else(|error| panic!("a sound log was refused: {error}"));
-    (log, (recovery, folding.folded))
+    let opened = opening.open();
+    let opened = opened.unwrap_or_else(|error| panic!("a sound log was refused: {error}"));
+    let (log, projection, report) = opened.into_parts();
+    (log, (report, projection))
 }
 
 const SNAPSHOT: &str = ".snapshot";

@@ -6,7 +6,7 @@ use rejoin_accounts::{Accounts, Caller};
 use rejoin_arthas::{Arthas, Settings};
 use rejoin_core::{Limits, Server};
 use rejoin_engine::{
-    Config, Engine, NewSession, RecoveredState, Runner, RunnerJob, Services, encode_result,
+    Config, Engine, NewSession, Projection, Runner, RunnerJob, Services, encode_result,
 };
 use rejoin_http::test_call::call;
 use rejoin_log::MemoryLog;
@@ -118,7 +118,7 @@ impl World {
         };
         let runtime = Still::default();
         let services = Services::from([("say".into(), Arc::new(Say) as Arc<dyn Runner>)]);
-        let replayed = RecoveredState::new(&config);
+        let replayed = Projection::new(config.limits);
         let log = Box::new(MemoryLog::new());
         let engine = rejoin_engine::testing::start(
             config,

@@ -5,7 +5,7 @@ use rejoin_core::{
     Command, CreateSession, JobId, JobMode, JobSlot, Limits, Record, Sequence, Server, SessionId,
     State, SubmitJob, Timestamp, Views, Visibility,
 };
-use rejoin_engine::{Config, RecoveredState};
+use rejoin_engine::{Config, Projection};
 use rejoin_log::segment::{Durability, LogId, OpenOptions, Options};
 use rejoin_log::{Log, SegmentLog};
 use std::hint::black_box;
@@ -31,7 +31,7 @@ pub(crate) const PATHS: [Path; 7] = [
         run: |passes| {
             let mut history = History::busy(SESSIONS)?;
             let results = [history.results(0)?, history.results(1)?].concat();
-            let mut replayed = RecoveredState::new(&Config::default());
+            let mut replayed = Projection::new(Config::default().limits);
             for record in &history.begun {
                 replayed.add(record)?;
             }

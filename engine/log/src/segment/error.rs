@@ -7,8 +7,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Why [`SegmentLog::open`](super::SegmentLog::open) failed. The files are as they were, but for
-/// what `Io` interrupted.
+/// Why [`OpenOptions::open`](super::OpenOptions::open) failed. The files are unchanged, unless an `Io`
+/// error interrupted the sealing of the last segment.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process, or another log in this one, has the directory open.

@@ -3,8 +3,8 @@
 
 use crate::world::config;
 use rejoin_core::Record;
-use rejoin_engine::{Config, RecoveredState};
-use rejoin_log::segment::{LogId, Options, SegmentLog};
+use rejoin_engine::{Config, Projection};
+use rejoin_log::segment::{LogId, OpenOptions, Opened, Options};
 use rejoin_log::{AppendError, Log, LogReader, MemoryLog};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
@@ -32,24 +32,21 @@ impl Storage {
     }
 
     /// Opens the log, and checks that its records are those of the tape.
-    pub(super) fn open(&self, tape: &Tape, recent_bytes: usize) -> (Config, Taped, RecoveredState) {
+    pub(super) fn open(&self, tape: &Tape, recent_bytes: usize) -> (Config, Taped, Projection) {
         let config = Config {
             recent_bytes,
             ..config()
         };
-        let mut replayed = RecoveredState::new(&config);
         let mut found = Vec::new();
-        let mut visit = |record: Record| {
-            replayed.add(&record).unwrap();
-            found.push(Arc::new(record));
-        };
         let taped = tape.lock().unwrap().clone();
-        let log: Box<dyn Log> = match self {
+        let (log, projection): (Box<dyn Log>, _) = match self {
             Self::Memory => {
                 let mut log = MemoryLog::new();
                 log.append(&taped).unwrap();
-                taped.iter().for_each(|record| visit((**record).clone()));
-                Box::new(log)
+                found.clone_from(&taped);
+                let opened = Opened::from_records(log, config.limits, taped.iter().map(|it| &**it));
+                let (log, projection, _) = opened.unwrap().into_parts();
+                (Box::new(log), projection)
             }
             Self::Disk {
                 place,
@@ -61,13 +58,20 @@ impl Storage {
                     ..Options::default()
                 };
                 let id = LogId::from_bytes([1; 16]);
-                let opened = SegmentLog::open(place.path(), id, options, &mut visit);
-                Box::new(opened.unwrap().0)
+                let mut observer = |record: &Record| found.push(Arc::new(record.clone()));
+                let opened = OpenOptions::directory(place.path(), id)
+                    .options(options)
+                    .limits(config.limits)
+                    .ignore_snapshots()
+                    .observe(&mut observer)
+                    .open();
+                let (log, projection, _) = opened.unwrap().into_parts();
+                (Box::new(log), projection)
             }
         };
         assert_eq!(found, taped, "the log has the appended records");
         let tape = tape.clone();
-        (config, Taped { log, tape }, replayed)
+        (config, Taped { log, tape }, projection)
     }
 
     /// A copy, as a crash at this moment would leave it.

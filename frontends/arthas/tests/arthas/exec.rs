@@ -1,4 +1,4 @@
-//! `exec`: one request, one answer with all that came of it.
+//! `exec`: one request, one response with all results.
 
 use crate::support::{ALLOW_INPUT, ALLOW_INTERRUPT, Server, member, outwait};
 use rejoin_engine::{CloseCause, Event, SessionId};
@@ -8,14 +8,14 @@ const SAID: &str = r#"{"content":"hi","jobId":1,"type":"echo"}"#;
 const HELD: &str = r#"{"content":"held","jobId":1,"type":"echo"}"#;
 const STATUS: &str = r#"{"jobId":1,"statusCode":0,"type":"status"}"#;
 
-/// The time of a job that has fifty milliseconds, and the second after it in which it may end.
+/// The timeout of fifty milliseconds, and the second in which the job may end after it.
 const EXPIRED: Duration = Duration::from_millis(1_050);
 
 fn is_finished(event: &Event) -> bool {
     matches!(event, Event::JobFinished { .. })
 }
 
-/// The answer to an exec that was not stopped for its time.
+/// The response to an exec that did not time out.
 fn succeeded(session: &str, command: &str, results: &[&str]) -> String {
     let results = results.join(",");
     format!(
@@ -23,7 +23,7 @@ fn succeeded(session: &str, command: &str, results: &[&str]) -> String {
     )
 }
 
-/// The answer to an exec that was stopped for its time.
+/// The response to an exec that timed out.
 fn expired(session: &str, command: &str, status: &str, results: &[&str], timeout: u32) -> String {
     let results = results.join(",");
     format!(
@@ -40,7 +40,7 @@ fn an_exec_answers_with_its_results_and_their_status_last() {
         server.act(&session, "exec", r#","command":"say hi""#),
         succeeded(&session, "say hi", &[SAID, STATUS])
     );
-    // The session's consumers see only that something ran.
+    // The session's consumers see only that a job ran.
     assert_eq!(
         server.pull_until(&session, &consumer, ALLOW_INPUT),
         format!("[{ALLOW_INTERRUPT},{ALLOW_INPUT}]")
@@ -48,7 +48,7 @@ fn an_exec_answers_with_its_results_and_their_status_last() {
 }
 
 #[test]
-fn an_exec_without_a_session_runs_in_one_that_is_gone_when_the_answer_is_there() {
+fn an_exec_without_a_session_runs_in_a_new_one_that_is_closed_before_the_response() {
     let server = Server::start();
     for session in ["", r#","sessionId":"""#, r#","sessionId":null"#] {
         let answer = server.post(&format!(
@@ -87,7 +87,7 @@ fn an_exec_that_runs_nothing_leaves_no_session_behind() {
 }
 
 #[test]
-fn an_exec_in_the_background_waits_all_the_same_and_consumers_see_nothing_of_it() {
+fn an_exec_in_the_background_also_waits_and_consumers_see_nothing_of_it() {
     let server = Server::with(|setup| setup.settings.pull_wait = Duration::from_millis(30));
     let (session, consumer) = server.init();
     server.pull_until(&session, &consumer, ALLOW_INPUT);
@@ -99,7 +99,7 @@ fn an_exec_in_the_background_waits_all_the_same_and_consumers_see_nothing_of_it(
 }
 
 #[test]
-fn a_statement_that_fails_is_a_success_with_another_status() {
+fn an_exec_whose_statement_fails_succeeds_with_its_exit_status() {
     let server = Server::start();
     let (session, _) = server.init();
     assert_eq!(
@@ -113,7 +113,7 @@ fn a_statement_that_fails_is_a_success_with_another_status() {
 }
 
 #[test]
-fn results_of_other_jobs_are_not_in_the_answer() {
+fn an_exec_returns_no_results_of_other_jobs() {
     let server = Server::start();
     let (session, _) = server.init();
     server.act(&session, "async_exec", r#","command":"flood 20 &""#);
@@ -127,7 +127,7 @@ fn results_of_other_jobs_are_not_in_the_answer() {
 }
 
 #[test]
-fn an_exec_whose_time_expires_is_interrupted_and_says_so() {
+fn an_exec_that_times_out_is_interrupted_and_says_so() {
     let server = Server::start();
     let (session, _) = server.init();
     let status = r#"{"jobId":1,"message":"the job ran for its timeout and was interrupted","statusCode":0,"type":"status"}"#;
@@ -138,7 +138,7 @@ fn an_exec_whose_time_expires_is_interrupted_and_says_so() {
 }
 
 #[test]
-fn where_no_time_is_asked_for_the_settings_hold() {
+fn an_exec_without_a_timeout_uses_the_settings() {
     let server = Server::with(|setup| setup.settings.exec_timeout = Duration::from_millis(40));
     for timeout in [
         "",
@@ -155,7 +155,7 @@ fn where_no_time_is_asked_for_the_settings_hold() {
 }
 
 #[test]
-fn an_exec_that_is_deaf_to_the_interrupt_is_told_as_running_and_without_a_status() {
+fn an_exec_that_ignores_the_interrupt_is_reported_as_running_without_a_status() {
     let (server, clock) = Server::in_virtual_time(|_| {});
     let (session, _) = server.init();
     let exec = || server.act(&session, "exec", r#","command":"deaf","execTimeout":50"#);
@@ -163,13 +163,13 @@ fn an_exec_that_is_deaf_to_the_interrupt_is_told_as_running_and_without_a_status
         outwait(&clock, EXPIRED, exec),
         expired(&session, "deaf", "RUNNING", &[], 50)
     );
-    // It still is.
+    // It is still running.
     let answer = server.act(&session, "exec", r#","command":"say hi""#);
     assert_eq!(member(&answer, "message"), "Another job is running.");
 }
 
 #[test]
-fn a_deaf_job_of_a_session_of_its_own_ends_with_it() {
+fn a_job_that_ignores_interrupts_ends_with_the_session_created_for_it() {
     let (server, clock) = Server::in_virtual_time(|_| {});
     let exec = || server.post(r#"{"action":"exec","command":"deaf","execTimeout":50}"#);
     let answer = outwait(&clock, EXPIRED, exec);
@@ -179,7 +179,7 @@ fn a_deaf_job_of_a_session_of_its_own_ends_with_it() {
 }
 
 #[test]
-fn an_exec_that_somebody_interrupts_succeeds_with_what_there_is() {
+fn an_interrupted_exec_succeeds_with_the_results_so_far() {
     let server = Server::start();
     let (session, _) = server.init();
     std::thread::scope(|scope| {
@@ -194,7 +194,7 @@ fn an_exec_that_somebody_interrupts_succeeds_with_what_there_is() {
 }
 
 #[test]
-fn an_exec_whose_session_is_closed_succeeds_with_what_there_is() {
+fn an_exec_whose_session_is_closed_succeeds_with_the_results_so_far() {
     let server = Server::start();
     let (session, _) = server.init();
     std::thread::scope(|scope| {
@@ -208,7 +208,7 @@ fn an_exec_whose_session_is_closed_succeeds_with_what_there_is() {
 }
 
 #[test]
-fn an_exec_goes_on_when_its_client_leaves_and_its_session_is_closed_after_it() {
+fn an_exec_goes_on_when_its_client_disconnects_and_its_session_is_closed_after_it() {
     let server = Server::start();
     let mut client = server.client();
     let body = br#"{"action":"exec","command":"hold","execTimeout":300}"#;
@@ -229,7 +229,7 @@ fn an_exec_goes_on_when_its_client_leaves_and_its_session_is_closed_after_it() {
 }
 
 #[test]
-fn an_exec_whose_end_nobody_will_know_has_failed_and_is_not_to_be_repeated() {
+fn an_exec_whose_outcome_is_unknown_fails_and_is_not_retryable() {
     let server = Server::start();
     let (session, _) = server.init();
     std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Every row of the table of faults.
+//! Every error, with its state and message.
 
 use crate::support::{Server, member};
 use std::sync::Arc;
@@ -64,7 +64,7 @@ fn an_unknown_session_is_not_found_by_any_action() {
         "session_info",
     ] {
         for session in [NOBODY, "somebody's", "7"] {
-            // Whatever else is wrong, or is to be set.
+            // Also if the request is wrong in another way, or has a user to set.
             for rest in [
                 "",
                 r#","command":"ls""#,
@@ -102,7 +102,7 @@ fn a_pull_requires_a_consumer_that_reads_the_session() {
 }
 
 #[test]
-fn a_second_foreground_job_is_refused_and_consumers_are_not_told() {
+fn a_second_foreground_job_is_refused_and_consumers_do_not_see_it() {
     let server = Server::with(|setup| setup.settings.pull_wait = Duration::from_millis(30));
     let (session, consumer) = server.init();
     server.act(&session, "async_exec", r#","command":"hold""#);
@@ -132,7 +132,7 @@ fn without_a_foreground_job_there_is_nothing_to_interrupt() {
 }
 
 #[test]
-fn a_command_that_holds_nothing_to_run_has_failed() {
+fn a_command_with_nothing_to_run_fails() {
     let server = Server::start();
     let (session, consumer) = server.init();
     server.pull(&session, &consumer);
@@ -161,7 +161,7 @@ fn a_command_that_holds_nothing_to_run_has_failed() {
                 r#"{{"body":{body},"message":"Exec command failed:{reason}","sessionId":"{session}","state":"FAILED"}}"#
             )
         );
-        // The consumers are told of an async_exec only.
+        // Consumers only see an `async_exec`.
         let message = format!("Async exec command failed:{reason}");
         assert_eq!(
             server.act(&session, "async_exec", command),
@@ -169,22 +169,22 @@ fn a_command_that_holds_nothing_to_run_has_failed() {
                 r#"{{"body":{body},"message":"{message}","sessionId":"{session}","state":"FAILED"}}"#
             )
         );
-        let mut told = String::from("[{");
+        let mut expected_results = String::from("[{");
         if body != "{}" {
-            told.push_str(&format!("{},", &body[1..body.len() - 1]));
+            expected_results.push_str(&format!("{},", &body[1..body.len() - 1]));
         }
-        told.push_str(&format!(
+        expected_results.push_str(&format!(
             r#""jobId":0,"message":"{message}","state":"FAILED","type":"command"}}]"#
         ));
-        assert_eq!(server.pull(&session, &consumer), told);
+        assert_eq!(server.pull(&session, &consumer), expected_results);
     }
-    // None of them has become a job.
+    // None of them is a job.
     let answer = server.act(&session, "exec", r#","command":"say hi""#);
     assert!(answer.contains(r#""jobId":1,"#), "{answer}");
 }
 
 #[test]
-fn a_statement_that_is_too_long_has_failed_and_consumers_are_told_without_it() {
+fn a_statement_that_is_too_long_fails_and_consumers_see_it_without_its_text() {
     let server = Server::with(|setup| setup.config.limits.statement = 10);
     let (session, consumer) = server.init();
     server.pull(&session, &consumer);
@@ -210,7 +210,7 @@ fn a_statement_that_is_too_long_has_failed_and_consumers_are_told_without_it() {
 }
 
 #[test]
-fn a_user_name_that_is_too_long_has_failed() {
+fn a_user_name_that_is_too_long_fails() {
     let server = Server::with(|setup| setup.config.limits.name = 30);
     let (session, _) = server.init();
     let long = r#","requestId":"r","userId":"somebody whose name is too long""#;
@@ -256,7 +256,7 @@ fn a_full_server_refuses_with_the_limit_that_is_reached() {
 }
 
 #[test]
-fn a_service_that_is_not_there_creates_no_session() {
+fn an_unknown_service_creates_no_session() {
     let server = Server::with(|setup| setup.settings.service = Some(Arc::from("sql")));
     for body in [
         r#"{"action":"init_session"}"#,

@@ -1,4 +1,4 @@
-//! `async_exec interrupt_job`, as the session's consumers see them.
+//! `async_exec` and `interrupt_job`, as the session's consumers see them.
 
 use crate::support::{ALLOW_INPUT, ALLOW_INTERRUPT, Server, member, outwait};
 use std::time::Duration;
@@ -59,7 +59,7 @@ fn a_background_job_leaves_the_foreground_free_and_cant_be_interrupted() {
     let (session, consumer) = server.init();
     server.pull_until(&session, &consumer, ALLOW_INPUT);
     let answer = server.act(&session, "async_exec", r#","command":"hold & ""#);
-    // The answer repeats what was sent, byte for byte.
+    // The response repeats the request's values byte for byte.
     assert!(
         answer.starts_with(r#"{"body":{"command":"hold & ","jobId":1,"#),
         "{answer}"
@@ -104,7 +104,7 @@ fn an_interrupted_job_has_ended_when_the_answer_is_there() {
 }
 
 #[test]
-fn a_job_that_is_deaf_to_an_interrupt_is_told_as_running() {
+fn a_job_that_ignores_an_interrupt_is_reported_as_running() {
     let (server, clock) = Server::in_virtual_time(|_| {});
     let (session, _) = server.init();
     server.act(&session, "async_exec", r#","command":"deaf""#);

@@ -1,4 +1,4 @@
-//! Logins as this API's clients do them, and what each role may.
+//! Logins in the ways of this API's clients, and the permissions of each role.
 
 use crate::support::{Server, member};
 use rejoin_accounts::Role;
@@ -39,7 +39,7 @@ impl World {
             .unwrap()
     }
 
-    /// What an action in a session is answered.
+    /// The response to an action in a session.
     fn act(&self, authorization: &str, action: &str, session: &str, more: &str) -> String {
         let body = format!(r#"{{"action":"{action}","sessionId":"{session}"{more}}}"#);
         let received = self.ask("/api", &[("authorization", authorization)], &body);
@@ -96,7 +96,7 @@ fn who_is_not_let_in_gets_an_empty_401_also_from_this_machine() {
     ] {
         assert_refused(&world.ask(path, &[], VERSION));
     }
-    // Whatever else is wrong with it.
+    // Also if the request is wrong in another way.
     let mut client = world.server.client();
     assert_refused(&client.get("/api").unwrap());
 }
@@ -125,7 +125,7 @@ fn a_password_may_be_in_the_header_or_in_the_query_and_gives_a_cookie() {
         assert!(token.len() == 32 && token.bytes().all(|it| it.is_ascii_alphanumeric()));
         let again = world.ask("/api", &[("cookie", cookie)], VERSION);
         assert_eq!((again.status, again.header("set-cookie")), (200, None));
-        // The cookie goes first, as in the product.
+        // The cookie takes precedence, as in the product.
         let wrong = ("authorization", "Basic YWRhOndyb25n");
         assert_eq!(
             world
@@ -134,7 +134,7 @@ fn a_password_may_be_in_the_header_or_in_the_query_and_gives_a_cookie() {
             200
         );
     }
-    // Without a name it is arthas'.
+    // Without a name, it is the password of `arthas`.
     assert_eq!(world.ask("/api?password=arthas-pw", &[], JOIN).status, 200);
 }
 
@@ -163,7 +163,7 @@ fn each_role_may_what_the_table_says() {
             (OTHER, Role::Operator),
             (ADMIN, Role::Admin),
         ] {
-            // Olga's: whoever has its identity may enter it.
+            // Olga's: anyone with the session's ID may use it.
             let session = world.session(OPERATOR);
             let answer = world.act(who, action, &session, more);
             if role >= least {

@@ -1,4 +1,4 @@
-//! The API as its clients see it: over a real connection, byte for byte.
+//! Tests of the API over a real connection, byte for byte.
 
 mod exec;
 mod faults;

@@ -1,4 +1,4 @@
-//! `pull_results`: when it answers, and with what.
+//! `pull_results`: when it responds, and with which results.
 
 use crate::support::{ALLOW_INPUT, ALLOW_INTERRUPT, Server, member};
 use std::time::Duration;
@@ -13,13 +13,13 @@ fn a_pull_with_nothing_to_tell_answers_with_no_results() {
 
 #[test]
 fn a_pull_answers_as_soon_as_there_is_something() {
-    // With a wait that would fail the test.
+    // A pull that waited this long would fail the test.
     let server = Server::with(|setup| setup.settings.pull_wait = Duration::from_secs(60));
     let (session, consumer) = server.init();
     server.pull_until(&session, &consumer, ALLOW_INPUT);
     std::thread::scope(|scope| {
         let pull = scope.spawn(|| server.pull(&session, &consumer));
-        // It shows nothing to this consumer, which waits on.
+        // This consumer sees nothing of it, and keeps waiting.
         server.act(&session, "join_session", "");
         server.act(&session, "exec", r#","command":"exit 0 &""#);
         server.act(&session, "async_exec", r#","command":"hold""#);
@@ -29,7 +29,7 @@ fn a_pull_answers_as_soon_as_there_is_something() {
 }
 
 #[test]
-fn of_pulls_at_once_one_gets_what_comes_and_the_others_answer_with_nothing() {
+fn one_of_several_pulls_gets_the_results_and_the_others_none() {
     let results = one_of_three_pulls(|server, session| {
         server.act(session, "async_exec", r#","command":"hold""#);
     });
@@ -44,8 +44,8 @@ fn a_pull_that_is_open_when_the_session_is_closed_ends_with_no_results() {
     assert_eq!(results, "[]");
 }
 
-/// Opens three pulls of one consumer, lets two answer with nothing because the third has its turn,
-/// then lets something happen; what the third answers.
+/// Opens three pulls of one consumer. Two return nothing, because the third holds the pull lock.
+/// Then calls `happen`, and returns the response to the third.
 fn one_of_three_pulls(happen: impl FnOnce(&Server, &str)) -> String {
     let server = Server::with(|setup| {
         setup.settings.pull_wait = Duration::from_secs(60);
@@ -69,7 +69,7 @@ fn one_of_three_pulls(happen: impl FnOnce(&Server, &str)) -> String {
 }
 
 #[test]
-fn who_joins_in_mid_run_reads_the_history_and_the_rest() {
+fn a_consumer_that_joins_in_mid_run_reads_the_history_and_the_rest() {
     let server = Server::start();
     let (session, _) = server.init();
     server.act(&session, "async_exec", r#","command":"say hi""#);

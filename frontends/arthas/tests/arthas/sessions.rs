@@ -1,4 +1,4 @@
-//! `init_session join_session close_session session_info`, and who uses a session.
+//! `init_session`, `join_session`, `close_session`, `session_info`, and the user of a session.
 
 use crate::support::{ALLOW_INPUT, Server, member};
 use rejoin_engine::SessionId;
@@ -42,7 +42,7 @@ fn a_closed_session_is_gone_and_closing_echoes_no_names() {
 }
 
 #[test]
-fn session_info_tells_when_it_was_created_and_that_it_was_just_used() {
+fn session_info_has_the_time_of_creation_and_of_the_last_use() {
     let server = Server::start();
     let (session, _) = server.init();
     let answer = server.act(&session, "session_info", "");

@@ -1,5 +1,5 @@
-//! A whole server on a loopback port: the real engine on a log in memory, the real HTTP, and a
-//! runner whose statements say what they do.
+//! A complete server on a loopback port, with its log in memory and a runner whose statements say
+//! what to do.
 
 use futures::future::BoxFuture;
 use rejoin_accounts::Accounts;
@@ -27,7 +27,7 @@ pub(crate) struct Server {
     pub(crate) engine: Engine,
     http: TestServer,
     started: async_channel::Receiver<SessionId>,
-    // Closed with the server: the end of every job that is deaf to interrupts.
+    // Closed with the server, which ends all jobs that ignore interrupts.
     _gate: async_channel::Sender<()>,
 }
 
@@ -65,7 +65,7 @@ impl Server {
         }
     }
 
-    /// A server whose engine's time moves when it is told to.
+    /// A server whose engine uses a virtual clock, which the test advances.
     pub(crate) fn in_virtual_time(change: impl FnOnce(&mut Setup)) -> (Self, Clock) {
         let clock = Clock::default();
         let server = Self::with(|setup| {
@@ -85,7 +85,7 @@ impl Server {
             .unwrap()
     }
 
-    /// Posts a body and returns the answer's.
+    /// Posts a body and returns the response's.
     pub(crate) fn post(&self, body: &str) -> String {
         let received = self.client().post("/api", body).unwrap();
         assert_eq!(received.status, 200, "{body}");
@@ -109,7 +109,7 @@ impl Server {
         (member(&answer, "sessionId"), member(&answer, "consumerId"))
     }
 
-    /// What a consumer gets in one pull: the array of results.
+    /// The array of results that a consumer gets in one pull.
     pub(crate) fn pull(&self, session: &str, consumer: &str) -> String {
         let answer = self.act(
             session,
@@ -126,7 +126,7 @@ impl Server {
             .into()
     }
 
-    /// Pulls until a result is there that ends with `last`, and returns all that came.
+    /// Pulls until a result ends with `last`, and returns all results.
     pub(crate) fn pull_until(&self, session: &str, consumer: &str, last: &str) -> String {
         let mut all = String::new();
         for _ in 0..50 {
@@ -143,7 +143,7 @@ impl Server {
         panic!("no {last} in {all}");
     }
 
-    /// Waits until the next job has started, and tells its session.
+    /// Waits until the next job has started, and returns its session.
     pub(crate) fn job_started(&self) -> SessionId {
         let soon = async {
             SmolRuntime.timer(Duration::from_secs(10)).await;
@@ -167,7 +167,7 @@ impl Server {
                 .engine
                 .read(session, after, limit, Duration::from_secs(10));
             let records = smol::block_on(read).unwrap();
-            let record = records.first().expect("the record comes");
+            let record = records.first().expect("the record within ten seconds");
             if is_it(&record.event) {
                 return record.clone();
             }
@@ -182,7 +182,7 @@ impl Drop for Server {
     }
 }
 
-/// The text of a member of an answer.
+/// A string member of a response.
 pub(crate) fn member(answer: &str, name: &str) -> String {
     let value: Value = serde_json::from_str(answer).unwrap();
     match &value[name] {
@@ -191,7 +191,7 @@ pub(crate) fn member(answer: &str, name: &str) -> String {
     }
 }
 
-/// Does what waits for so long, and lets that time pass once it does.
+/// Runs `act`, which waits for `wait`, and advances the clock by it.
 pub(crate) fn outwait<T: Send>(clock: &Clock, wait: Duration, act: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let acting = scope.spawn(act);
@@ -201,7 +201,7 @@ pub(crate) fn outwait<T: Send>(clock: &Clock, wait: Duration, act: impl FnOnce()
     })
 }
 
-/// Runs statements such as `say hello`, one word and what goes with it.
+/// Runs statements such as `say hello`: a word and its argument.
 #[derive(Debug)]
 struct Script {
     starts: async_channel::Sender<SessionId>,
@@ -226,15 +226,15 @@ impl Runner for Script {
             match word {
                 "say" => _ = result(json!(rest)).await,
                 "exit" => status = rest.parse().unwrap(),
-                // Until it is told to end.
+                // Until it is interrupted.
                 "hold" => {
                     let _ = result(json!("held")).await;
                     let _ = job.interrupts.next().await;
                     status = 130;
                 }
-                // Until the server is gone, whoever tells it to end.
+                // Until the server is gone, also when interrupted.
                 "deaf" => _ = gate.recv().await,
-                // So many results, or until it is told to end.
+                // This many results, unless interrupted before.
                 "flood" => {
                     for number in 0..rest.parse().unwrap() {
                         let content = json!(format!("{number} {}", "x".repeat(100_000)));

@@ -1,4 +1,4 @@
-//! Who stays away for too long, by the product's own timeouts: the defaults.
+//! Idle sessions and consumers, with the default timeouts, which are the product's.
 
 use crate::support::{Server, member};
 use rejoin_engine::testing::Clock;
@@ -10,7 +10,7 @@ fn start() -> (Server, Clock) {
     Server::in_virtual_time(|_| {})
 }
 
-/// Lets time pass, and what is due then happen: any command finds it out.
+/// Advances the clock, and runs what is due by sending a command.
 fn pass(server: &Server, clock: &Clock, minutes: u32) {
     clock.advance(MINUTE * minutes);
     server.init();

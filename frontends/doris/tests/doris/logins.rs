@@ -1,4 +1,4 @@
-//! Logins as this API's clients do them, and what each account is shown.
+//! Logins in the ways of this API's clients, and the sessions that each account sees.
 
 use crate::Server;
 use rejoin_accounts::Role;
@@ -47,7 +47,7 @@ fn unauthorized(reason: &str) -> String {
 }
 
 #[test]
-fn who_is_not_let_in_is_told_why() {
+fn a_refused_login_says_why() {
     let world = World::new();
     let invalid = unauthorized("Cookie is invalid");
     let table = "/rest/v1/session";
@@ -103,7 +103,7 @@ fn a_login_gives_a_cookie_until_the_logout() {
 }
 
 #[test]
-fn without_accounts_everybody_may_log_in() {
+fn without_accounts_everyone_can_log_in() {
     let server = Server::start(Settings::default());
     let login = server.request("POST", "/rest/v1/login");
     assert_eq!(login.text(), r#"{"msg":"Login success!","code":200}"#);

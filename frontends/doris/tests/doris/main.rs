@@ -1,4 +1,4 @@
-//! The tables as clients see them: over a real connection, byte for byte.
+//! Tests of the tables over a real connection, byte for byte.
 
 mod logins;
 
@@ -32,7 +32,7 @@ impl Server {
         Self { engine, http }
     }
 
-    /// Two sessions: one is asleep, one runs something.
+    /// Two sessions: one is idle, one runs a job.
     fn with_two_sessions(settings: Settings) -> Self {
         let server = Self::start(settings);
         server.create(Some("root"), Some("10.81.85.89:31465"));
@@ -77,7 +77,7 @@ impl Drop for Server {
 const ASLEEP: &str = r#""Id":"1","User":"root","Host":"10.81.85.89:31465","Cluster":"default_cluster","Db":"shell","Command":"Sleep","Time":"0","State":"","Info":""}"#;
 const BUSY: &str = r#""Id":"2","User":"","Host":"","Cluster":"default_cluster","Db":"shell","Command":"Query","Time":"0","State":"","Info":"sleep 9"}"#;
 
-/// The public page, but for the values.
+/// As in the product's documentation, apart from the values.
 #[test]
 fn the_sessions_of_this_node_are_shown_as_documented() {
     let server = Server::with_two_sessions(Settings::default());
@@ -127,7 +127,7 @@ fn a_setting_gives_the_fourteen_columns_of_newer_versions() {
         let names = table["data"]["column_names"].as_array().unwrap();
         assert_eq!(names.len(), 14);
         let row = &table["data"]["rows"][1];
-        // The old web page sorts cells as texts, and stops at anything else.
+        // The product's old web page sorts cells as strings, and fails on other types.
         assert!(
             names
                 .iter()
@@ -139,7 +139,7 @@ fn a_setting_gives_the_fourteen_columns_of_newer_versions() {
 }
 
 #[test]
-fn a_wrong_method_is_told_in_the_envelope() {
+fn a_wrong_method_is_reported_in_the_envelope() {
     let server = Server::start(Settings::default());
     for method in ["POST", "PUT", "DELETE", "PATCH"] {
         let received = server.request(method, "/rest/v1/session");
@@ -157,7 +157,7 @@ fn a_wrong_method_is_told_in_the_envelope() {
 }
 
 #[test]
-fn a_table_too_long_for_one_piece_is_whole_all_the_same() {
+fn a_streamed_table_is_complete() {
     let server = Server::start(Settings::default());
     for _ in 0..1_101 {
         server.create(None, None);
@@ -188,7 +188,7 @@ fn a_session_that_has_ended_is_in_no_table() {
     );
 }
 
-/// A test can take a second or two.
+/// The table with `Time` set to 0, since a test may take a second or two.
 fn without_time(table: &str) -> String {
     table
         .replace(r#""Time":"1""#, r#""Time":"0""#)

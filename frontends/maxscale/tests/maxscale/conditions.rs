@@ -33,7 +33,7 @@ fn a_tag_stays_until_something_changes() {
 }
 
 #[test]
-fn a_precondition_is_judged_before_the_write() {
+fn a_precondition_is_checked_before_the_write() {
     let server = Server::with_sessions(1);
     let path = "/v1/sessions/1";
     let wrong = [("if-match", "\"0000\"")];
@@ -42,14 +42,14 @@ fn a_precondition_is_judged_before_the_write() {
     let long_ago = [("if-unmodified-since", "Mon, 17 Jul 2017 11:10:39 GMT")];
     assert_eq!(server.request("DELETE", path, &long_ago, "").status, 412);
     let found = server.get(path);
-    assert_eq!(found.status, 200, "it lives");
+    assert_eq!(found.status, 200, "it is still open");
     let right = [("if-match", &*tag(&found))];
     assert_eq!(server.request("DELETE", path, &right, "").status, 200);
     assert_eq!(server.get(path).status, 404);
 }
 
 #[test]
-fn dates_are_minded_and_what_passes_is_filtered_all_the_same() {
+fn date_conditions_work_and_the_response_is_still_filtered() {
     let server = Server::with_sessions(3);
     let path = "/v1/sessions?page[size]=1";
     let changed = server.get(path).header("last-modified").unwrap().to_owned();

@@ -1,10 +1,10 @@
-//! Filters and fields, over a real connection; the language itself is tested beside it.
+//! Filters and fields, over a real connection; the filter language has unit tests.
 
 use crate::support::Server;
 use serde_json::json;
 
 #[test]
-fn the_documented_filters_keep_what_they_say() {
+fn the_documented_filters_select_the_documented_sessions() {
     let server = Server::with_sessions(9);
     let service = "relationships/services/data/0/id";
     for (query, expected) in [
@@ -50,7 +50,7 @@ fn the_documented_filters_keep_what_they_say() {
 }
 
 #[test]
-fn a_filter_that_is_wrong_is_refused_in_known_words() {
+fn an_invalid_filter_is_refused_with_the_message_of_the_product() {
     let server = Server::with_sessions(1);
     for (query, detail) in [
         (
@@ -72,7 +72,7 @@ fn a_filter_that_is_wrong_is_refused_in_known_words() {
 }
 
 #[test]
-fn a_bare_quote_is_in_no_url() {
+fn a_bare_quote_is_refused_in_a_url() {
     let server = Server::with_sessions(1);
     assert_eq!(server.get("/v1/sessions?filter=id=\"1\"").status, 400);
     assert_eq!(server.ids("/v1/sessions?filter=id=%221%22"), [1]);
@@ -89,7 +89,7 @@ fn one_session_is_not_filtered() {
 }
 
 #[test]
-fn of_a_session_only_the_fields_that_are_asked_for_are_shown() {
+fn only_requested_fields_are_shown() {
     let server = Server::with_sessions(2);
     for path in ["/v1/sessions/1", "/v1/sessions?filter=id=1"] {
         let join = if path.contains('?') { '&' } else { '?' };

@@ -24,7 +24,7 @@ fn names_are_not_looked_up_and_nothing_is_synchronized() {
 }
 
 #[test]
-fn nothing_is_listed_where_there_is_nothing() {
+fn without_sessions_the_list_is_empty() {
     let server = Server::start();
     let received = server.get("/v1/sessions");
     let own = format!("http://{}/v1/sessions/", server.http.address());
@@ -98,14 +98,14 @@ fn a_page_of_a_filtered_list_leads_to_the_next_of_the_same() {
         server.json(next)["data"][0]["attributes"],
         json!({"user": "ada"})
     );
-    // The same where every session has to be looked at.
+    // The same with a filter that no index serves.
     let looked = "/v1/sessions?filter[attributes.user]=ne(%22bob%22)&page[size]=2&page[number]=1";
     assert_eq!(server.ids(looked), [5, 7]);
     assert_eq!(server.json(looked)["meta"]["total"], 5);
 }
 
 #[test]
-fn a_list_too_long_for_one_piece_is_sent_as_it_is_made() {
+fn a_long_list_is_streamed() {
     let server = Server::with_sessions(1_101);
     let received = server.get("/v1/sessions?fields[sessions]=user&pretty=0");
     assert_eq!(received.header("content-length"), None);
@@ -121,7 +121,7 @@ fn a_list_too_long_for_one_piece_is_sent_as_it_is_made() {
         server.ids("/v1/sessions?page[size]=100&page[number]=11"),
         [1_101]
     );
-    // Filters that leave most out go on beyond the first turn.
+    // A filter that matches few sessions continues beyond the first step.
     assert_eq!(
         server.ids("/v1/sessions?filter=id=or(eq(7),eq(1100))"),
         [7, 1_100]

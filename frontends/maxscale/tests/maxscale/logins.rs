@@ -1,4 +1,4 @@
-//! Logins as this API's clients do them, and what each role is shown and may.
+//! Logins in the ways of this API's clients, and the permissions of each role.
 
 use crate::support::Server;
 use base64::Engine as _;
@@ -13,7 +13,7 @@ struct World {
     accounts: TestAccounts,
 }
 
-/// A header as a test gives it.
+/// A header of a request.
 type Header = (&'static str, String);
 
 impl World {
@@ -52,9 +52,9 @@ impl World {
 
     fn token(&self, name: &str, query: &str) -> String {
         let received = self.ask("GET", &format!("/v1/auth{query}"), &[basic(name)]);
-        let told: Value = serde_json::from_slice(&received.body).unwrap();
-        assert_eq!(received.status, 200, "{told}");
-        told["meta"]["token"].as_str().unwrap().into()
+        let answer: Value = serde_json::from_slice(&received.body).unwrap();
+        assert_eq!(received.status, 200, "{answer}");
+        answer["meta"]["token"].as_str().unwrap().into()
     }
 }
 
@@ -85,7 +85,7 @@ fn assert_denied(received: &Received, challenges: bool) {
 }
 
 #[test]
-fn who_is_not_let_in_is_asked_for_a_password_unless_a_script_asks() {
+fn a_refused_login_is_challenged_unless_a_script_sent_it() {
     let world = World::new();
     let sessions = "/v1/sessions";
     for headers in [
@@ -110,13 +110,13 @@ fn who_is_not_let_in_is_asked_for_a_password_unless_a_script_asks() {
     for header in [bearer("abc"), bearer("a.b.c"), cookie("abc")] {
         assert_denied(&world.ask("GET", sessions, &[header]), false);
     }
-    // The cookie goes first.
+    // The cookie takes precedence.
     let both = [cookie("abc"), basic("ada")];
     assert_denied(&world.ask("GET", sessions, &both), false);
 }
 
 #[test]
-fn each_role_is_shown_and_may_what_the_table_says() {
+fn each_role_sees_and_may_do_what_the_table_says() {
     let world = World::new();
     for (method, path, vic, olga, ada) in [
         ("GET", "/v1/sessions/OLGA", 404, 200, 200),
@@ -164,10 +164,10 @@ fn a_list_shows_an_accounts_own_sessions_and_an_admin_all() {
     ] {
         assert_eq!(world.ids("/v1/sessions", basic(name)), ids);
         let page = "/v1/sessions?page[size]=9";
-        let told = world.ask("GET", page, &[basic(name)]);
-        let told: Value = serde_json::from_slice(&told.body).unwrap();
-        assert_eq!(told["meta"]["total"], ids.len());
-        // Nobody is let see more by asking for it.
+        let answer = world.ask("GET", page, &[basic(name)]);
+        let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(answer["meta"]["total"], ids.len());
+        // A filter never shows more sessions.
         let others = "/v1/sessions?filter[attributes.user]=eq(%22bob%22)";
         let others = world.ids(others, basic(name));
         assert_eq!(others.is_empty(), !ids.contains(&"2"), "{name}");
@@ -176,20 +176,20 @@ fn a_list_shows_an_accounts_own_sessions_and_an_admin_all() {
         let received = world.ask("GET", "/v1/sessions", &[basic(name)]);
         received.header("etag").unwrap().to_owned()
     };
-    assert_ne!(tag("vic"), tag("olga"), "what is shown is not the same");
+    assert_ne!(tag("vic"), tag("olga"), "each sees different sessions");
 }
 
 #[test]
-fn a_read_only_token_is_told_that_it_is_one() {
+fn a_read_only_token_may_not_write() {
     let world = World::new();
     let token = world.token("vic", "");
     for header in [bearer(&token), cookie(&token)] {
         let received = world.ask("DELETE", "/v1/sessions/3", &[header]);
         assert_eq!(received.status, 403);
-        let told = r#"{"errors": [ { "detail": "Administrative access required" } ] }"#;
-        assert_eq!(received.text(), told);
+        let answer = r#"{"errors": [ { "detail": "Administrative access required" } ] }"#;
+        assert_eq!(received.text(), answer);
     }
-    // By no other verb either.
+    // Nor with an overriding method.
     for (real, named) in [("GET", "DELETE"), ("POST", "GET")] {
         let named = ("x-http-method-override", named.to_owned());
         let received = world.ask(real, "/v1/sessions/3", &[basic("vic"), named]);
@@ -199,7 +199,7 @@ fn a_read_only_token_is_told_that_it_is_one() {
 }
 
 #[test]
-fn a_password_gets_a_token_which_ends_with_its_time_and_its_password() {
+fn a_password_gets_a_token_that_expires_and_ends_with_the_password() {
     let world = World::new();
     let token = world.token("olga", "");
     let claims = token.split('.').nth(1).unwrap();
@@ -226,7 +226,7 @@ fn a_password_gets_a_token_which_ends_with_its_time_and_its_password() {
 }
 
 #[test]
-fn a_token_may_be_kept_as_a_cookie_and_forgotten() {
+fn a_token_can_be_set_as_a_cookie_and_deleted() {
     let world = World::new();
     let kept = |query: &str| {
         let received = world.ask(
@@ -257,7 +257,7 @@ fn a_token_may_be_kept_as_a_cookie_and_forgotten() {
 }
 
 #[test]
-fn a_token_gets_no_other_token() {
+fn a_token_cannot_request_another_token() {
     let world = World::new();
     let token = world.token("ada", "");
     for headers in [
@@ -271,13 +271,13 @@ fn a_token_gets_no_other_token() {
 }
 
 #[test]
-fn without_accounts_a_token_is_for_whoever_asks() {
+fn without_accounts_everyone_gets_a_token() {
     let server = Server::start();
-    let told = server.get("/v1/auth?pretty=false");
+    let answer = server.get("/v1/auth?pretty=false");
     assert!(
-        told.text().starts_with(r#"{"meta":{"token":"#),
+        answer.text().starts_with(r#"{"meta":{"token":"#),
         "{}",
-        told.text()
+        answer.text()
     );
     assert_eq!(server.get("/v1/sessions").status, 200);
 }

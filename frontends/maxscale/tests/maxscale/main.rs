@@ -1,4 +1,4 @@
-//! The API as its clients see it: over a real connection.
+//! Tests of the API over a real connection.
 
 mod conditions;
 mod filters;

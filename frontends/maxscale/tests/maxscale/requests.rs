@@ -1,4 +1,5 @@
-//! What holds of every request: paths, methods, headers, bodies, and what clients ask for first.
+//! What all requests have in common: paths, methods, headers, bodies; and the first requests of
+//! clients.
 
 use crate::support::Server;
 use serde_json::{Value, json};
@@ -26,7 +27,7 @@ fn links_repeat_the_host_and_the_version_of_the_request() {
 }
 
 #[test]
-fn every_link_resolves_to_what_calls_itself_so() {
+fn every_link_resolves_to_a_resource_with_that_self_link() {
     let server = Server::with_sessions(1);
     let base = format!("http://{}", server.http.address());
     let mut left = vec!["/v1/sessions".to_owned(), "/v1/maxscale".into()];
@@ -63,7 +64,7 @@ fn collect_links(value: &Value, links: &mut Vec<String>) {
 }
 
 #[test]
-fn what_clients_ask_for_first_is_there() {
+fn the_first_requests_of_clients_succeed() {
     let server = Server::with_sessions(1);
     for path in ["/v1", "/v1/"] {
         let there = server.get(path);
@@ -104,7 +105,7 @@ fn what_clients_ask_for_first_is_there() {
 }
 
 #[test]
-fn what_is_not_there_is_an_empty_404_whatever_the_verb() {
+fn an_unknown_path_is_an_empty_404_for_every_method() {
     let server = Server::with_sessions(1);
     for (method, path) in [
         ("GET", "/v1/servers"),
@@ -125,7 +126,7 @@ fn what_is_not_there_is_an_empty_404_whatever_the_verb() {
 }
 
 #[test]
-fn options_names_the_verbs() {
+fn options_lists_the_methods() {
     let server = Server::with_sessions(1);
     for (path, accept, allow) in [
         ("/v1/sessions", "GET", "GET, HEAD, OPTIONS"),
@@ -144,7 +145,7 @@ fn options_names_the_verbs() {
 }
 
 #[test]
-fn head_says_what_get_would_send() {
+fn head_has_the_headers_of_get() {
     let server = Server::with_sessions(1);
     for path in ["/v1/sessions", "/v1/sessions/1"] {
         let (head, get) = (server.request("HEAD", path, &[], ""), server.get(path));
@@ -165,7 +166,7 @@ fn head_says_what_get_would_send() {
 }
 
 #[test]
-fn a_header_can_replace_the_verb() {
+fn a_header_can_override_the_method() {
     let server = Server::with_sessions(2);
     let override_with = |method| [("X-HTTP-Method-Override", method)];
     let path = "/v1/sessions/1";
@@ -197,7 +198,7 @@ fn a_header_can_replace_the_verb() {
 }
 
 #[test]
-fn bodies_are_indented_by_four_with_sorted_keys_unless_that_is_not_wanted() {
+fn bodies_are_indented_by_four_with_sorted_keys_unless_pretty_is_false() {
     let server = Server::with_sessions(1);
     let path = "/v1/sessions?fields[sessions]=user";
     let own = format!("http://{}/v1/sessions", server.http.address());
@@ -248,7 +249,7 @@ fn every_answer_has_the_known_headers() {
 }
 
 #[test]
-fn a_body_that_is_no_json_is_refused() {
+fn a_body_that_is_not_json_is_refused() {
     let server = Server::with_sessions(1);
     for body in ["nope", "7", "\"text\"", "{", "[1,", &"[".repeat(100_000)] {
         for (method, path) in [("PATCH", "/v1/sessions/1"), ("GET", "/v1/sessions")] {

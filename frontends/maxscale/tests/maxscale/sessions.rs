@@ -1,10 +1,10 @@
-//! One session: what it looks like, and how it ends.
+//! One session: its attributes, and how it is closed.
 
 use crate::support::Server;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The members of the public page are there, as it has them.
+/// The members are those of the documentation's example.
 #[test]
 fn a_session_is_shown_as_documented() {
     let server = Server::with_sessions(1);
@@ -37,7 +37,7 @@ fn a_session_is_shown_as_documented() {
 }
 
 #[test]
-fn the_newer_attributes_are_there_in_their_types() {
+fn newer_attributes_have_the_documented_types() {
     let server = Server::with_sessions(1);
     let attributes = &server.json("/v1/sessions/1")["data"]["attributes"];
     assert!(attributes["queries"].is_array() && attributes["connections"].is_array());
@@ -48,7 +48,7 @@ fn the_newer_attributes_are_there_in_their_types() {
 }
 
 #[test]
-fn whoever_is_not_known_is_not_named() {
+fn an_unknown_user_or_address_is_left_out() {
     let server = Server::start();
     server.create(None, "shell");
     let attributes = &server.json("/v1/sessions/1")["data"]["attributes"];
@@ -87,7 +87,7 @@ fn the_running_statement_comes_first_and_then_the_last_ten() {
 }
 
 #[test]
-fn a_session_that_is_not_there_is_told_from_one_that_cannot_be() {
+fn a_missing_session_differs_from_an_invalid_id() {
     let server = Server::with_sessions(1);
     for method in ["GET", "DELETE", "PATCH"] {
         assert_eq!(
@@ -103,7 +103,7 @@ fn a_session_that_is_not_there_is_told_from_one_that_cannot_be() {
 }
 
 #[test]
-fn a_killed_session_is_gone_for_everybody() {
+fn a_killed_session_is_gone_for_everyone() {
     let server = Server::with_sessions(2);
     let session = server
         .engine
@@ -142,12 +142,12 @@ fn a_session_with_a_time_to_live_ends_after_it_and_not_before() {
     clock.advance(Duration::from_millis(6_999));
     assert_eq!(server.get("/v1/sessions/1").status, 200);
     clock.advance(Duration::from_millis(1));
-    // Nothing waits any more, so that this ends.
+    // The `ttl` has passed, so the session is closed at any moment.
     while server.get("/v1/sessions/1").status != 404 {}
 }
 
 #[test]
-fn patch_and_restart_check_what_they_are_given() {
+fn patch_and_restart_check_the_request() {
     let server = Server::with_sessions(1);
     let session = "/v1/sessions/1";
     let parameters = r#"{"data":{"attributes":{"parameters":{"log_info":true}}}}"#;

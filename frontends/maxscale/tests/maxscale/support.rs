@@ -1,4 +1,4 @@
-//! A whole server on a loopback port: the real engine on a log in memory, and the real HTTP.
+//! A complete server on a loopback port, with its log in memory.
 
 use rejoin_accounts::Accounts;
 use rejoin_engine::testing::{Clock, Hold, in_memory};
@@ -25,7 +25,7 @@ impl Server {
         Self::on(Arc::new(SmolRuntime), accounts)
     }
 
-    /// A server whose engine's time moves when it is told to.
+    /// A server whose engine uses a virtual clock, which the test advances.
     pub(crate) fn in_virtual_time() -> (Self, Clock) {
         let clock = Clock::default();
         let open = Accounts::open().unwrap();
@@ -41,8 +41,8 @@ impl Server {
         Self { engine, http }
     }
 
-    /// As [`Self::start`], with so many sessions: the odd ones are ada's on `shell`, the even ones
-    /// bob's on `sql`.
+    /// As [`Self::start`], with `count` sessions: odd numbers are ada's on `shell`, even ones bob's on
+    /// `sql`.
     pub(crate) fn with_sessions(count: usize) -> Self {
         let server = Self::start();
         for number in 1..=count {
@@ -64,7 +64,7 @@ impl Server {
             .id()
     }
 
-    /// Runs a statement, which runs until it is told to end unless it is `true`.
+    /// Runs a statement. It runs until interrupted, except `true`.
     pub(crate) fn run(&self, session: SessionId, statement: &str) {
         let mode = JobMode {
             slot: JobSlot::Foreground,
@@ -97,7 +97,7 @@ impl Server {
         self.request("GET", path, &[], "")
     }
 
-    /// The body of a GET that succeeds.
+    /// The body of a successful GET.
     pub(crate) fn json(&self, path: &str) -> Value {
         let received = self.get(path);
         assert_eq!(received.status, 200, "{path}: {}", received.text());
@@ -112,7 +112,7 @@ impl Server {
             .collect()
     }
 
-    /// The status of an answer, and the detail of its error.
+    /// The status and error detail of a response.
     pub(crate) fn fault(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let received = self.request(method, path, &[], body);
         if received.body.is_empty() {

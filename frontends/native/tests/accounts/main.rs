@@ -1,4 +1,4 @@
-//! Logins, and what each role is shown and may: over a real connection, on a log in memory.
+//! Logins and the permissions of each role, over a real connection, with the log in memory.
 
 use rejoin_accounts::testing::{TestAccounts, password};
 use rejoin_accounts::{AccountsFile, Role};
@@ -57,10 +57,10 @@ impl World {
     }
 
     fn token(&self, name: &str) -> String {
-        let told = told(&self.login(name, &format!("{name}-pw")));
-        told["token"]
+        let body = json_body(&self.login(name, &format!("{name}-pw")));
+        body["token"]
             .as_str()
-            .unwrap_or_else(|| panic!("{told}"))
+            .unwrap_or_else(|| panic!("{body}"))
             .into()
     }
 
@@ -69,14 +69,14 @@ impl World {
         self.ask(method, path, &[("authorization", &bearer)], body)
     }
 
-    /// A session of theirs: its UUID and its number.
+    /// A session of the account: its UUID and its number.
     fn session(&self, token: &str) -> (String, u64) {
-        let told = told(&self.ask_as(token, "POST", "/sessions", &Value::Null));
-        let number = told["number"].as_u64();
+        let body = json_body(&self.ask_as(token, "POST", "/sessions", &Value::Null));
+        let number = body["number"].as_u64();
         (
-            told["id"]
+            body["id"]
                 .as_str()
-                .unwrap_or_else(|| panic!("{told}"))
+                .unwrap_or_else(|| panic!("{body}"))
                 .into(),
             number.unwrap(),
         )
@@ -89,26 +89,26 @@ impl Drop for World {
     }
 }
 
-fn told(received: &Received) -> Value {
+fn json_body(received: &Received) -> Value {
     serde_json::from_slice(&received.body).unwrap_or_default()
 }
 
 fn assert_problem(received: &Received, status: u16, code: &str) {
-    let told = told(received);
+    let body = json_body(received);
     assert_eq!(
-        (received.status, &told["code"]),
+        (received.status, &body["code"]),
         (status, &json!(code)),
-        "{told}"
+        "{body}"
     );
     let kind = Some("application/problem+json");
     assert_eq!(received.header("content-type"), kind);
-    // None that a browser asks a password for by itself.
+    // Not a scheme for which browsers show a password dialog.
     let challenge = (status == 401).then_some(r#"Bearer realm="rejoin""#);
     assert_eq!(received.header("www-authenticate"), challenge);
 }
 
 #[test]
-fn who_is_not_let_in_is_told_why_and_no_browser_asks_for_a_password() {
+fn a_refused_login_says_why_and_no_browser_shows_a_password_dialog() {
     let world = World::new();
     for headers in [
         &[][..],
@@ -149,8 +149,8 @@ fn who_is_not_let_in_is_told_why_and_no_browser_asks_for_a_password() {
 fn a_login_gives_a_token_and_a_cookie_until_the_logout() {
     let world = World::new();
     let login = world.login("olga", "olga-pw");
-    let told_at_login = told(&login);
-    let token = told_at_login["token"].as_str().unwrap();
+    let login_body = json_body(&login);
+    let token = login_body["token"].as_str().unwrap();
     let set = login.header("set-cookie").unwrap();
     let kept = format!("rejoin_session={token}");
     assert_eq!(set, format!("{kept}; Path=/; HttpOnly; SameSite=Strict"));
@@ -163,7 +163,7 @@ fn a_login_gives_a_token_and_a_cookie_until_the_logout() {
     ] {
         let me = world.ask("GET", "/me", &[header], &Value::Null);
         let olga = json!({"accounts": true, "name": "olga", "role": "operator"});
-        assert_eq!(told(&me), olga);
+        assert_eq!(json_body(&me), olga);
     }
     let cookie = [("cookie", kept.as_str())];
     let left = world.ask("POST", "/logout", &cookie, &Value::Null);
@@ -180,7 +180,7 @@ fn each_role_may_what_the_table_says_in_a_session_that_it_knows() {
     let world = World::new();
     let tokens = ["vic", "bob", "ada"].map(|name| world.token(name));
     let olga = &world.token("olga");
-    // The session's UUID is the secret that lets somebody in.
+    // The session's UUID is the secret that grants access.
     for (method, end, body, vic, bob, ada) in [
         ("POST", "/sessions", &none, 403, 201, 201),
         ("GET", "/sessions/UUID", &none, 200, 200, 200),
@@ -207,7 +207,7 @@ fn each_role_may_what_the_table_says_in_a_session_that_it_knows() {
             202,
         ),
         ("DELETE", "/sessions/UUID", &none, 403, 403, 204),
-        // By its number it is not even there, but for an admin.
+        // By its number, only an admin finds it.
         ("GET", "/sessions/NUMBER", &none, 404, 404, 200),
         ("GET", "/sessions/NUMBER/events", &none, 404, 404, 200),
         ("POST", "/sessions/NUMBER/consumers", &none, 404, 404, 201),
@@ -217,7 +217,7 @@ fn each_role_may_what_the_table_says_in_a_session_that_it_knows() {
         for (asker, status) in [(&tokens[0], vic), (&tokens[1], bob), (&tokens[2], ada)] {
             let (session, number) = world.session(olga);
             let jobs = format!("/sessions/{session}/jobs");
-            let job = told(&world.ask_as(olga, "POST", &jobs, &run));
+            let job = json_body(&world.ask_as(olga, "POST", &jobs, &run));
             let path = end.replace("UUID", &session);
             let path = path.replace("NUMBER", &number.to_string());
             let path = path.replace("JOB", &job["job"].to_string());
@@ -245,8 +245,8 @@ fn a_list_shows_an_accounts_own_sessions_and_an_admin_all() {
     );
     let numbers = |token: &str, query: &str| {
         let received = world.ask_as(token, "GET", &format!("/sessions{query}"), &Value::Null);
-        let told = told(&received);
-        let sessions = told["sessions"].as_array().unwrap().iter();
+        let body = json_body(&received);
+        let sessions = body["sessions"].as_array().unwrap().iter();
         let all: Vec<_> = sessions.map(|it| it["number"].as_u64().unwrap()).collect();
         all
     };
@@ -258,13 +258,13 @@ fn a_list_shows_an_accounts_own_sessions_and_an_admin_all() {
 }
 
 #[test]
-fn nobody_creates_a_session_in_the_name_of_somebody_else() {
+fn a_session_can_only_be_created_in_ones_own_name() {
     let world = World::new();
     let olga = world.token("olga");
     let as_bob = world.ask_as(&olga, "POST", "/sessions", &json!({"user": "bob"}));
     assert_problem(&as_bob, 403, "forbidden");
     let as_herself = world.ask_as(&olga, "POST", "/sessions", &json!({"user": "olga"}));
-    assert_eq!(told(&as_herself)["user"], "olga");
+    assert_eq!(json_body(&as_herself)["user"], "olga");
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn a_stream_ends_with_the_login_by_which_it_is_read() {
         assert_eq!(client.receive_head().unwrap().status, 200);
         let mut said = String::new();
         while !said.contains("session-created") {
-            let part = client.receive_chunk().unwrap().expect("it goes on");
+            let part = client.receive_chunk().unwrap().expect("the stream goes on");
             said += std::str::from_utf8(&part).unwrap();
         }
         client
@@ -319,7 +319,7 @@ fn without_accounts_everybody_is_an_admin_without_a_name() {
     let world = World::with(&[]);
     let me = world.ask("GET", "/me", &[], &Value::Null);
     let nobody = json!({"accounts": false, "name": null, "role": "admin"});
-    assert_eq!(told(&me), nobody);
+    assert_eq!(json_body(&me), nobody);
     let created = world.ask("POST", "/sessions", &[], &json!({"user": "anybody"}));
-    assert_eq!(told(&created)["user"], "anybody");
+    assert_eq!(json_body(&created)["user"], "anybody");
 }

@@ -1,4 +1,4 @@
-//! What is refused, with which status and code.
+//! Every error, with its status and code.
 
 use crate::support::Server;
 use rejoin_engine::Config;

@@ -4,7 +4,7 @@ use crate::support::Server;
 use serde_json::json;
 
 #[test]
-fn what_is_written_comes_as_it_is_in_its_order_and_every_reader_sees_it() {
+fn input_arrives_unchanged_and_in_order_and_every_viewer_sees_it() {
     let server = Server::with_sessions(1);
     server.run("read", json!({"input": true}));
     let bytes: [&[u8]; 3] = ["täxt\n".as_bytes(), &[0, 255, 128], b""];
@@ -37,7 +37,7 @@ fn what_is_written_comes_as_it_is_in_its_order_and_every_reader_sees_it() {
 }
 
 #[test]
-fn a_job_that_reads_nothing_holds_up_nobody_and_no_more_than_its_bound() {
+fn a_job_that_reads_nothing_blocks_no_other_and_buffers_a_bounded_input() {
     let server = Server::with_sessions(2);
     server.run("deaf", json!({"input": true}));
     let piece = vec![b'x'; 64 * 1024];
@@ -49,17 +49,17 @@ fn a_job_that_reads_nothing_holds_up_nobody_and_no_more_than_its_bound() {
             204 => taken += 1,
             _ => break written,
         }
-        assert!(taken <= 16, "more than a mebibyte waits");
+        assert!(taken <= 16, "more than one MiB is buffered");
     };
     assert_eq!(refused.status, 429);
     assert_eq!(taken, 16);
     assert_eq!(server.fault("POST", path, b"x"), (429, "input_full".into()));
-    // Others are served, and what the job says goes on.
+    // Other requests are served, and the job's output goes on.
     server.post("/sessions/2/jobs", &json!({"statement": "true"}));
     let so_far = server.get("/sessions/1")["lastSequence"].as_u64().unwrap();
     let more = server.get(&format!("/sessions/1/events?after={so_far}&wait=10000"));
     assert_eq!(more["events"][0]["type"], "result");
-    // An end takes no room; and an interrupt ends it.
+    // Closing the input needs no room, and an interrupt ends the job.
     let end = server.request("POST", "/sessions/1/jobs/1/input?end=true", b"");
     assert_eq!(end.status, 204);
     server.post("/sessions/1/interrupt", &json!({}));
@@ -68,7 +68,7 @@ fn a_job_that_reads_nothing_holds_up_nobody_and_no_more_than_its_bound() {
 }
 
 #[test]
-fn a_write_that_is_too_long_is_refused_and_nothing_of_it_is_logged() {
+fn an_input_that_is_too_long_is_refused_and_not_logged() {
     let server = Server::with_sessions(1);
     server.run("read", json!({"input": true}));
     let long = vec![b'x'; 64 * 1024 + 1];

@@ -4,7 +4,7 @@ use crate::support::Server;
 use rejoin_core::limits::REMEMBERED_SESSIONS;
 use serde_json::json;
 
-/// The numbers of a page, and where the next begins.
+/// The session numbers of a page, and the `next` page.
 fn page(server: &Server, query: &str) -> (Vec<u64>, Option<u64>) {
     let listed = server.get(&format!("/sessions?{query}"));
     let sessions = listed["sessions"].as_array().unwrap().iter();
@@ -13,7 +13,7 @@ fn page(server: &Server, query: &str) -> (Vec<u64>, Option<u64>) {
 }
 
 #[test]
-fn nothing_is_listed_where_there_is_nothing() {
+fn without_sessions_the_list_is_empty() {
     let server = Server::start();
     assert_eq!(
         server.get("/sessions"),
@@ -22,7 +22,7 @@ fn nothing_is_listed_where_there_is_nothing() {
 }
 
 #[test]
-fn the_newest_come_first_and_ended_ones_are_in_their_places() {
+fn the_newest_sessions_come_first_among_them_ended_ones() {
     let server = Server::with_sessions(7);
     for ended in [2, 5] {
         let path = format!("/sessions/{ended}");
@@ -34,15 +34,15 @@ fn the_newest_come_first_and_ended_ones_are_in_their_places() {
     assert_eq!(page(&server, "limit=3&before=2"), (vec![1], None));
     assert_eq!(page(&server, "before=1"), (vec![], None));
     assert_eq!(page(&server, "before=0"), (vec![], None));
-    // A page that is just full has nothing behind it.
+    // There is no page after one that is exactly full.
     assert_eq!(page(&server, "limit=7").1, None);
-    // At least one, so that a walk comes to its end.
+    // At least one, so that paging makes progress.
     assert_eq!(page(&server, "limit=0"), (vec![7], Some(7)));
     assert_eq!(page(&server, "limit=18446744073709551615").0.len(), 7);
 }
 
 #[test]
-fn filters_keep_what_they_say_open_or_ended() {
+fn filters_select_open_and_ended_sessions() {
     let server = Server::with_sessions(8);
     server.post("/sessions/3/jobs", &json!({"statement": "hold"}));
     server.post("/sessions/6/jobs", &json!({"statement": "hold"}));
@@ -126,7 +126,7 @@ fn the_last_ended_ones_are_listed_and_those_before_can_still_be_read() {
     assert_eq!((listed.len(), next), (REMEMBERED_SESSIONS, None));
     assert_eq!((listed[0], listed[999]), (many, 2));
     assert_eq!(server.fault("GET", "/sessions/1", b"").0, 404);
-    // By its UUID, a page at a time: the end is told when it is reached, and not before.
+    // By its UUID, a page at a time; only the last page says that it is the end.
     let read = |after, limit| {
         server.get(&format!(
             "/sessions/{first}/events?after={after}&limit={limit}"

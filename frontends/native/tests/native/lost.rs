@@ -1,4 +1,4 @@
-//! Records that are gone: readers are told which.
+//! Lost and removed records: readers learn which.
 
 use crate::support::{Server, kinds};
 use rejoin_core::testing::{SESSION, created, instant};
@@ -38,11 +38,11 @@ fn a_declared_gap_is_an_event_like_any_other() {
         let events = page["events"].as_array().unwrap();
         assert_eq!(kinds(events), expected, "after {after}");
         if let Some(lost) = events.iter().find(|event| event["type"] == "records-lost") {
-            let told = json!({
+            let expected_loss = json!({
                 "sequence": 9, "at": lost["at"], "type": "records-lost",
                 "first": 2, "last": 9, "cause": "damage",
             });
-            assert_eq!(*lost, told);
+            assert_eq!(*lost, expected_loss);
         }
     }
     let stream = server.request("GET", &format!("{path}/stream?after=3"), b"");
@@ -55,8 +55,8 @@ fn a_declared_gap_is_an_event_like_any_other() {
 }
 
 #[test]
-fn a_read_of_a_removed_session_tells_which_sequences_are_gone() {
-    // All that is left of it.
+fn a_read_of_a_removed_session_says_which_sequences_are_gone() {
+    // The record that remains of it.
     let removed = Event::RecordsLost {
         first: Sequence(1),
         last: Sequence(8),

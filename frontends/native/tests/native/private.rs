@@ -1,4 +1,4 @@
-//! Jobs that are for their submitter alone.
+//! Private jobs, which only their submitter sees.
 
 use crate::support::{Server, kinds};
 use rejoin_engine::{JobMode, JobSlot, NewJob, Visibility};
@@ -17,7 +17,7 @@ fn submit(server: &Server, statement: &str, slot: JobSlot) -> u64 {
 }
 
 #[test]
-fn of_a_job_behind_the_others_nothing_is_told() {
+fn a_private_background_job_is_not_described_to_viewers() {
     let server = Server::with_sessions(1);
     let job = submit(&server, "hold", JobSlot::Background);
     let id = rejoin_engine::JobId(job);
@@ -28,7 +28,7 @@ fn of_a_job_behind_the_others_nothing_is_told() {
         engine.interrupt_job(session, Some(id)).await.unwrap();
     });
     let events = server.events(6);
-    // Submitted, started, written to, told to end, finished: five, of which only that they are.
+    // Submitted, started, input, interrupted, finished: five events without details.
     let mut expected = vec!["private"; 6];
     expected[0] = "session-created";
     assert_eq!(kinds(&events), expected);
@@ -39,7 +39,7 @@ fn of_a_job_behind_the_others_nothing_is_told() {
 }
 
 #[test]
-fn a_job_that_is_not_shown_is_not_there() {
+fn a_private_job_is_not_found() {
     let server = Server::with_sessions(1);
     let job = submit(&server, "hold", JobSlot::Background);
     let path = format!("/sessions/1/jobs/{job}");
@@ -60,12 +60,12 @@ fn a_job_that_is_not_shown_is_not_there() {
     assert_eq!(
         server.get(&path)["events"],
         json!([]),
-        "nobody told it to end"
+        "it was not interrupted"
     );
 }
 
 #[test]
-fn a_job_that_others_wait_for_is_shown_and_what_it_says_is_not() {
+fn a_private_foreground_job_is_shown_without_its_results() {
     let server = Server::with_sessions(1);
     let job = submit(&server, "say 1", JobSlot::Foreground);
     let events = server.events_to("job-finished");

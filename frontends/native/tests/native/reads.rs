@@ -6,7 +6,7 @@ use serde_json::json;
 use std::time::Duration;
 
 #[test]
-fn from_any_sequence_what_follows_is_read_as_many_as_are_wanted() {
+fn a_read_returns_the_events_after_a_sequence_up_to_the_limit() {
     let server = Server::with_sessions(1);
     server.run("say 20", json!({}));
     let all = server.events_to("job-finished");
@@ -21,7 +21,7 @@ fn from_any_sequence_what_follows_is_read_as_many_as_are_wanted() {
             assert_eq!(page["ended"], false);
         }
     }
-    // At least one, so that whoever reads on comes on.
+    // At least one, so that a reader makes progress.
     assert_eq!(server.get("/sessions/1/events?limit=0")["after"], 1);
     let ahead = server.get("/sessions/1/events?after=1000&wait=1");
     assert_eq!(ahead, json!({"after": 1000, "ended": false, "events": []}));
@@ -78,7 +78,7 @@ fn a_closed_session_is_read_to_its_end() {
             "session-closed"
         ]
     );
-    // Who waits behind the end is not kept.
+    // A read beyond the end doesn't wait.
     let after = page["after"].as_u64().unwrap();
     let path = format!("/sessions/1/events?after={after}&wait=60000");
     assert_eq!(

@@ -1,11 +1,11 @@
-//! Requests with a name, made again.
+//! Repeated requests with a name.
 
 use crate::support::Server;
 use rejoin_core::limits::REMEMBERED_REQUESTS;
 use serde_json::json;
 
 #[test]
-fn a_request_made_again_is_the_same_job_while_it_runs_and_after() {
+fn a_repeated_request_is_the_same_job_while_it_runs_and_after() {
     let server = Server::with_sessions(1);
     let submit = json!({"statement": "hold", "request": "r"});
     let path = "/sessions/1/jobs";
@@ -19,14 +19,14 @@ fn a_request_made_again_is_the_same_job_while_it_runs_and_after() {
         .iter()
         .filter(|event| event["type"] == "job-submitted");
     assert_eq!(submitted.count(), 1);
-    // Another session knows nothing of it.
+    // Names are per session.
     let other = server.post("/sessions", &json!({}));
     let path = format!("/sessions/{}/jobs", other["id"].as_str().unwrap());
     assert_ne!(server.post(&path, &submit)["job"], first["job"]);
 }
 
 #[test]
-fn a_name_that_stands_for_something_else_is_taken() {
+fn a_request_name_used_for_another_statement_is_refused() {
     let server = Server::with_sessions(1);
     server.run("true", json!({"request": "r"}));
     server.events_to("job-finished");
@@ -41,12 +41,12 @@ fn a_name_that_stands_for_something_else_is_taken() {
 }
 
 #[test]
-fn a_name_is_forgotten_after_so_many_others_and_not_before() {
+fn a_request_name_is_forgotten_after_its_bound_and_not_before() {
     let server = Server::with_sessions(1);
     let submit = |name: &str| server.run("true", json!({"request": name, "background": true}));
     let first = submit("first");
     for number in 1..REMEMBERED_REQUESTS {
-        // One at a time: so many may not run at once.
+        // One at a time, because of the limit of running jobs.
         let job = submit(&format!("{number}"));
         while server.get(&format!("/sessions/1/jobs/{job}"))["state"] != "finished" {}
     }

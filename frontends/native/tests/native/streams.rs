@@ -5,7 +5,7 @@ use rejoin_engine::Config;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The events of a stream, each with its `id`, and what follows the last.
+/// The events of a stream, each with its `id`, and the text after the last.
 fn blocks(text: &str) -> (Vec<(u64, Value)>, String) {
     let mut events = vec![];
     let mut end = String::new();
@@ -26,13 +26,13 @@ fn blocks(text: &str) -> (Vec<(u64, Value)>, String) {
 fn a_stream_is_what_reads_tell_from_any_sequence_on() {
     let server = Server::with_sessions(1);
     server.run("say 300", json!({}));
-    let told = server.events_to("job-finished");
+    let logged = server.events_to("job-finished");
     server.request("DELETE", "/sessions/1", b"");
-    let told = server.events(told.len() as u64 + 1);
-    for after in [0, 1, 150, told.len() - 1] {
+    let logged = server.events(logged.len() as u64 + 1);
+    for after in [0, 1, 150, logged.len() - 1] {
         let last = after.to_string();
         let headers = [("last-event-id", &*last)];
-        // What comes back knows better than the address that it first asked for.
+        // `Last-Event-ID` of a reconnect takes precedence over `after` in the URL.
         let path = "/sessions/1/stream?after=7";
         let stream = server.client().request("GET", path, &headers, b"").unwrap();
         assert_eq!(stream.header("content-type"), Some("text/event-stream"));
@@ -40,18 +40,18 @@ fn a_stream_is_what_reads_tell_from_any_sequence_on() {
         assert_eq!(stream.header("x-accel-buffering"), Some("no"));
         let (events, end) = blocks(stream.text());
         let ids: Vec<_> = events.iter().map(|(id, _)| *id).collect();
-        let expected: Vec<_> = (after as u64 + 1..=told.len() as u64).collect();
+        let expected: Vec<_> = (after as u64 + 1..=logged.len() as u64).collect();
         assert_eq!(ids, expected);
         let events: Vec<_> = events.into_iter().map(|(_, event)| event).collect();
-        assert_eq!(events, told[after..]);
+        assert_eq!(events, logged[after..]);
         assert_eq!(
             end,
-            format!("event: end\ndata: {{\"after\":{}}}", told.len())
+            format!("event: end\ndata: {{\"after\":{}}}", logged.len())
         );
     }
-    // Behind the end, who comes back is told not to.
+    // After the end, a reconnect gets 204, so that browsers stop.
     for path in ["stream", "events"] {
-        let last = told.len().to_string();
+        let last = logged.len().to_string();
         let headers = [("last-event-id", &*last), ("accept", "text/event-stream")];
         let path = format!("/sessions/1/{path}");
         let over = server
@@ -88,7 +88,7 @@ fn a_stream_goes_on_with_what_is_yet_to_come() {
     }
     let ids: Vec<_> = blocks(&text).0.into_iter().map(|(id, _)| id).collect();
     assert_eq!(ids, [2, 3, 4, 5, 6, 7]);
-    // The server's end is the stream's, and no `end` of the session.
+    // A shutdown ends the stream without the event `end` of the session.
     server.http.shutdown().trigger();
     assert_eq!(client.receive_chunk().unwrap(), None);
 }
@@ -117,7 +117,7 @@ fn a_session_that_is_watched_is_not_idle_and_one_that_was_is() {
         .unwrap();
     client.receive_head().unwrap();
     assert_eq!(client.receive_chunk().unwrap().unwrap(), b"retry: 1000\n\n");
-    // Each heartbeat is due a quarter of the session's time after the last one.
+    // A heartbeat is due a quarter of the session's idle timeout after the last one.
     let (mut beats, mut passed) = (0, Duration::ZERO);
     while passed < 10 * timeout {
         let beat = Duration::from_secs(15);
@@ -126,15 +126,12 @@ fn a_session_that_is_watched_is_not_idle_and_one_that_was_is() {
         passed += beat;
         let text = String::from_utf8(client.receive_chunk().unwrap().unwrap()).unwrap();
         beats += text.matches(":\n\n").count();
-        assert!(
-            is_open(),
-            "closed after {passed:?} under the eyes of a reader"
-        );
+        assert!(is_open(), "closed after {passed:?} in spite of a reader");
     }
-    // Now and then an event came instead: that the session is in use is logged.
+    // Sometimes an event came instead, because the use of a session is logged.
     assert!(beats >= 20, "{beats} heartbeats");
     drop(client);
-    // The reader is missed as soon as it has gone.
+    // The idle timeout counts from when the reader has gone.
     let mut seconds = 0;
     while is_open() {
         clock.advance(Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! A whole server on a loopback port: the real engine on a log in memory, and the real HTTP.
+//! A complete server on a loopback port, with its log in memory.
 
 use futures::future::{BoxFuture, Either, select};
 use rejoin_accounts::Accounts;
@@ -23,12 +23,12 @@ impl Server {
         Self::with(Config::default(), &[])
     }
 
-    /// A server that finds these records in its log.
+    /// A server whose log has these records.
     pub(crate) fn with(config: Config, records: &[Record]) -> Self {
         Self::on(Arc::new(SmolRuntime), config, records)
     }
 
-    /// A server whose engine's time moves when it is told to.
+    /// A server whose engine uses a virtual clock, which the test advances.
     pub(crate) fn in_virtual_time(config: Config) -> (Self, Clock) {
         let clock = Clock::default();
         (Self::on(Arc::new(clock.clone()), config, &[]), clock)
@@ -44,8 +44,8 @@ impl Server {
         Self { engine, http }
     }
 
-    /// As [`Self::start`], with so many sessions: the odd ones are ada's on `shell`, the even ones
-    /// bob's on `sql`.
+    /// As [`Self::start`], with `count` sessions: odd numbers are ada's on `shell`, even ones bob's on
+    /// `sql`.
     pub(crate) fn with_sessions(count: usize) -> Self {
         let server = Self::start();
         for number in 1..=count {
@@ -71,14 +71,14 @@ impl Server {
         serde_json::from_slice(&received.body).unwrap()
     }
 
-    /// The answer to what succeeds.
+    /// The body of the response, which must be a success.
     pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
         let received = self.request("POST", path, body.to_string().as_bytes());
         assert!(received.status < 300, "{path}: {}", received.text());
         serde_json::from_slice(&received.body).unwrap_or_default()
     }
 
-    /// Status and code of what is refused, once its shape is looked at.
+    /// The status and code of an error, after checking its members.
     pub(crate) fn fault(&self, method: &str, path: &str, body: &[u8]) -> (u16, String) {
         let received = self.request(method, path, body);
         let kind = received.header("content-type");
@@ -96,7 +96,7 @@ impl Server {
         (received.status, problem["code"].as_str().unwrap().into())
     }
 
-    /// Submits a job to session 1, and says its number.
+    /// Submits a job to session 1, and returns its number.
     pub(crate) fn run(&self, statement: &str, more: Value) -> u64 {
         let mut submit = more;
         submit["statement"] = statement.into();
@@ -105,7 +105,7 @@ impl Server {
             .unwrap()
     }
 
-    /// All events of session 1, once that many are there or more.
+    /// All events of session 1, once there are at least `most`.
     pub(crate) fn events(&self, most: u64) -> Vec<Value> {
         let mut after = 0;
         let mut events = vec![];
@@ -122,7 +122,7 @@ impl Server {
         events
     }
 
-    /// All events of session 1, once one of that type is there.
+    /// All events of session 1, once there is one of this type.
     pub(crate) fn events_to(&self, kind: &str) -> Vec<Value> {
         let mut most = 1;
         loop {
@@ -156,8 +156,8 @@ pub(crate) fn kinds(events: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-/// Does what the statement says: `true`; `hold`, until it is told to end; `say N`, as many results;
-/// `read`, a result for each piece of input; `deaf`, a result now and then, and no input read.
+/// Runs these statements: `true`; `hold` runs until interrupted; `say N` sends N results; `read` sends
+/// a result per piece of input; `deaf` sends results now and then and reads no input.
 #[derive(Debug)]
 struct Scripted;
 

@@ -3,6 +3,5 @@
 pub(crate) mod dir_listing;
 pub(crate) mod open_options;
 pub(crate) mod read_ahead;
-pub(crate) mod read_only;
 pub(crate) mod recovery;
 pub(crate) mod replay;

@@ -1,7 +1,6 @@
 //! How a log is opened, and what opening it gives.
 
 use crate::disk::{Directory, Disk, Overlay};
-use crate::log::Log;
 use crate::segment::SegmentLog;
 use crate::segment::error::OpenError;
 use crate::segment::format::header::LogId;
@@ -10,6 +9,7 @@ use crate::segment::open::replay::Replay;
 use crate::segment::options::{Durability, Options};
 use crate::segment::scan::segment::io_error;
 use rejoin_core::{Limits, Projection, Record, Snapshot, Violation};
+use std::borrow::Borrow;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -216,35 +216,31 @@ pub struct Opened<L = SegmentLog> {
     report: OpenReport,
 }
 
-impl<L: Log> Opened<L> {
-    /// An empty log, or one that gets these records first.
+impl<L> Opened<L> {
+    /// A log of another kind that holds these records, in log order.
     ///
     /// # Errors
     ///
-    /// When a record can't follow the ones before it, or the log doesn't take it.
-    pub fn new(
-        mut log: L,
+    /// When a record can't follow the ones before it.
+    pub fn from_records(
+        log: L,
         limits: Limits,
-        records: &[Arc<Record>],
-    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        records: impl IntoIterator<Item = impl Borrow<Record>>,
+    ) -> Result<Self, Violation> {
         let mut projection = Projection::new(limits);
+        let mut report = OpenReport::default();
         for record in records {
-            projection.add(record)?;
+            projection.add(record.borrow())?;
+            report.records += 1;
+            report.replayed += 1;
         }
-        log.append(records)?;
         Ok(Self {
             log,
             projection,
-            report: OpenReport {
-                records: records.len() as u64,
-                replayed: records.len() as u64,
-                ..OpenReport::default()
-            },
+            report,
         })
     }
-}
 
-impl<L> Opened<L> {
     /// The log.
     pub fn log(&self) -> &L {
         &self.log
