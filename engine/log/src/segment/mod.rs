@@ -30,8 +30,8 @@ pub use write::metrics::LogMetrics;
 
 use crate::disk::{Disk, DiskLock};
 use crate::log::{AppendError, Log, LogReader};
+use open::Replay;
 use open::recovery::recover;
-use open::replay::Replay;
 use read::reader::Shared;
 use rejoin_core::Record;
 use scan::segment::io_error;

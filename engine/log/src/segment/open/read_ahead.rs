@@ -6,7 +6,7 @@
 //! order. What is never true: that more is held between the two than [`AHEAD`] says, or that the
 //! reading thread goes on when this returns.
 
-use crate::segment::open::replay::Replay;
+use crate::segment::open::Replay;
 use rejoin_core::Record;
 use std::io;
 use std::panic::resume_unwind;
