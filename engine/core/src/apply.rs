@@ -1,11 +1,11 @@
-//! The fold: records change state. Total: whatever was logged can be applied.
+//! The fold: applies records to the state. Every record that a correct engine logged can be applied.
 //!
-//! What the log must never hold (a gap, a job that finishes twice) is a broken promise of whoever
-//! wrote it. `check` finds it, in release too; `apply` asserts it.
+//! `validate` finds records that a correct engine would not have written, such as an undeclared gap or
+//! a job that finishes twice; `apply` panics on them, in release builds too.
 //!
-//! Behind a declared gap, what the lost records said is not known. Jobs and consumers that are here
-//! are doubtful then: they may be over. Those that are not may have begun: what is said of them is
-//! taken, and nothing follows from it.
+//! After a declared gap, the contents of the lost records are unknown. Known jobs and consumers are
+//! uncertain then, because they may be over. Unknown ones may have started in the gap: records of them
+//! are accepted and ignored.
 
 use crate::VecMap;
 use crate::state::consumers::{Consumer, Consumers};
@@ -20,30 +20,29 @@ use crate::{
 use alloc::boxed::Box;
 
 impl State {
-    /// Changes the state as the record says.
+    /// Applies the record.
     ///
     /// # Panics
     ///
-    /// When the record breaks a promise, as [`State::validate`] says: a state that follows from such
-    /// a record must not decide anything.
+    /// When [`State::validate`] rejects the record: no decision may be based on such a state.
     pub fn apply(&mut self, record: &Record) {
         if let Err(violation) = self.try_apply(record) {
             panic!("{violation}");
         }
     }
 
-    /// As [`Self::apply`], for records that somebody else may have written.
+    /// Like [`Self::apply`], for records that may be invalid.
     ///
     /// # Errors
     ///
-    /// Which promise the record breaks. The state is unchanged then.
+    /// Which invariant the record breaks. The state is unchanged then.
     pub fn try_apply(&mut self, record: &Record) -> Result<(), Violation> {
         self.try_apply_numbered(record).map(drop)
     }
 
-    /// As [`Self::try_apply`]; says the session's number where the record is one of an open session
-    /// that stays open. Most are, and their session is looked up once: that is what a fold spends
-    /// its time on.
+    /// Like [`Self::try_apply`]. Returns the session's number if the record belongs to an open session
+    /// that stays open. Such records, the majority, need a single lookup of the session, which
+    /// dominates the cost of a fold.
     pub(crate) fn try_apply_numbered(
         &mut self,
         record: &Record,
@@ -58,7 +57,7 @@ impl State {
             Violation::check(record, broken)?;
             self.last_at = record.at;
             if let Some(JobId(job)) = event.job() {
-                // Not only where it is submitted: that may be lost.
+                // For every event of a job, because its submission may be lost.
                 self.last_job = self.last_job.max(job);
             }
             let before = open.next();
@@ -119,24 +118,23 @@ impl State {
                 self.last_number = self.last_number.max(last_number.0);
                 self.last_job = self.last_job.max(last_job.0);
                 self.closed.remove(session);
-                // Its end is gone already, with what was logged before this.
+                // The records up to its end may be dropped already.
                 self.forget(session);
             }
-            // `check` has said that its session is not open.
+            // `validate` has checked that its session is not open.
             _ => {}
         }
         Ok(None)
     }
 
-    /// The sequence of a session's last record; [`Sequence::START`] when it has none, or has been
-    /// removed.
+    /// The sequence of a session's last record. [`Sequence::START`] if it has none or was removed.
     pub fn last_sequence(&self, session: SessionId) -> Sequence {
         let open = self.sessions.get(&session).map(|open| open.last_sequence);
         open.or_else(|| self.closed.get(session).map(|closed| closed.last_sequence))
             .unwrap_or(Sequence::START)
     }
 
-    /// Takes an open session out, with all that is due in it.
+    /// Removes an open session and its deadlines.
     fn forget(&mut self, session: SessionId) -> Option<Box<Session>> {
         let open = self.sessions.remove(&session)?;
         self.deadlines
@@ -144,14 +142,14 @@ impl State {
         Some(open)
     }
 
-    /// Whether the record may follow what was applied so far.
+    /// Checks that the record may follow the records applied so far.
     ///
     /// # Errors
     ///
-    /// Which promise it breaks.
+    /// Which invariant it breaks.
     pub fn validate(&self, record: &Record) -> Result<(), Violation> {
         let open = self.sessions.get(&record.session);
-        // Most are of open sessions, and these are found already.
+        // Most records belong to open sessions, which need no second lookup.
         let last = open.map_or_else(
             || self.last_sequence(record.session),
             |open| open.last_sequence,
@@ -176,7 +174,7 @@ impl State {
     }
 }
 
-/// Whether it begins or ends a session, or removes one.
+/// Whether the event creates, closes or removes a session.
 fn changes_sessions(event: &Event) -> bool {
     matches!(
         event,
@@ -189,7 +187,7 @@ fn changes_sessions(event: &Event) -> bool {
     )
 }
 
-/// What speaks against the place that the record has.
+/// Why the record may not follow `last`, if it may not.
 fn validate_position(record: &Record, last: Sequence, last_at: Timestamp) -> Option<&'static str> {
     if !record.follows(last) {
         Some("it is not the next of its session")
@@ -234,12 +232,12 @@ impl Session {
                 input,
             } => {
                 if let Some(request) = request {
-                    let known = AcceptedRequest {
+                    let accepted = AcceptedRequest {
                         job: *id,
                         sequence,
                         fingerprint: fingerprint(statement, *mode, *input),
                     };
-                    self.requests.remember(request, known);
+                    self.requests.remember(request, accepted);
                 }
                 let job = Job {
                     mode: *mode,
@@ -253,10 +251,10 @@ impl Session {
                     input: if *input { Input::Open(0) } else { Input::None },
                 };
                 if mode.slot == JobSlot::Foreground
-                    && let Some(over) = self.foreground.replace(*id)
+                    && let Some(previous) = self.foreground.replace(*id)
                 {
-                    // It has ended in a record that is lost.
-                    self.jobs.remove(&over);
+                    // Its end is in a lost record.
+                    self.jobs.remove(&previous);
                 }
                 self.jobs.insert(*id, job);
             }
@@ -307,7 +305,7 @@ impl Session {
         }
     }
 
-    /// What speaks against `event` as the session's next.
+    /// Why `event` may not be the session's next, if it may not.
     fn validate(&self, event: &Event, last_job: u64) -> Option<&'static str> {
         match event {
             Event::ConsumerJoined { consumer, .. } => (consumer.ordinal <= self.last_ordinal)
@@ -381,11 +379,11 @@ impl Session {
     }
 }
 
-/// When the session was used, where the event says that it was.
+/// When the session was used, according to the event.
 fn used_at(event: &Event, at: Timestamp) -> Timestamp {
     match event {
         Event::SessionTouched { seen } | Event::CursorAdvanced { seen, .. } => *seen,
-        // Somebody who is gone has not used anything.
+        // An expired consumer has not used the session.
         Event::ConsumerLeft {
             cause: LeaveCause::Expired,
             ..

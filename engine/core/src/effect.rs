@@ -1,9 +1,9 @@
-//! What the world must do once a record is durable. Replay computes effects and drops them.
+//! Effects: what the engine must do once a record is durable. Replay computes and drops them.
 
 use crate::{Event, InterruptCause, JobId, JobSlot, Record, SessionId, State};
 use alloc::sync::Arc;
 
-/// An order to the runner of a service.
+/// An instruction to the runner of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Run a job.
@@ -16,7 +16,7 @@ pub enum Effect {
         job: JobId,
         /// What to run.
         statement: Arc<str>,
-        /// Whether the session's other jobs wait for it.
+        /// Whether it occupies the session's foreground.
         slot: JobSlot,
         /// Whether its standard input stays open.
         input: bool,
@@ -25,12 +25,12 @@ pub enum Effect {
     Write {
         /// The job.
         job: JobId,
-        /// What.
+        /// The bytes.
         bytes: Arc<[u8]>,
-        /// Whether nothing follows.
+        /// Whether this ends the input.
         end: bool,
     },
-    /// Tell a job to end; said again, more firmly.
+    /// Interrupt a job. Repeated interrupts are more forceful.
     Interrupt {
         /// The session it belongs to.
         session: SessionId,
@@ -39,7 +39,7 @@ pub enum Effect {
         /// Why.
         cause: InterruptCause,
     },
-    /// The session is over: leave nothing of it behind.
+    /// The session is closed: release everything that the runner holds for it.
     Release {
         /// The session.
         session: SessionId,
@@ -49,7 +49,7 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// What `record` asks of the world, judged by the state before it.
+    /// The effect of `record`, given the state before it.
     pub fn of(state: &State, record: &Record) -> Option<Self> {
         let session = record.session;
         let service = || state.session(session).map(|open| open.service().clone());

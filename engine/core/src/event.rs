@@ -1,8 +1,8 @@
-//! What happened, as it is logged: facts in the past tense. The log is nothing but these.
+//! Events and records: what happened, as it is logged. The log contains nothing else.
 //!
-//! An event says all that a reader needs to tell it: a record of a job repeats how the job was
-//! submitted, and timeouts stand in the record that they apply to, so that nobody who folds or
-//! shows records has to remember, or to know today's configuration.
+//! An event contains everything that is needed to fold or show it. For example, each record of a job
+//! repeats how the job was submitted, and timeouts are part of the record that they apply to. So
+//! nothing depends on earlier records or on the current configuration.
 
 use crate::limits::RECORD_BYTES;
 use crate::{ConsumerId, JobId, Sequence, SessionId, SessionNumber, Timestamp};
@@ -10,15 +10,15 @@ use alloc::sync::Arc;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-/// An event with its place: session, sequence and instant, as logged.
+/// An event with its session, sequence and instant, as logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The session whose stream this is in.
+    /// The session that it belongs to.
     pub session: SessionId,
-    /// The place in that stream: one more than the record before, but for a declared gap
+    /// Its position in the session: one more than the record before, except after a declared gap
     /// ([`Event::RecordsLost`]).
     pub sequence: Sequence,
-    /// When it was decided; never before the record that was logged before it.
+    /// When it was decided; never earlier than the record before it in the log.
     pub at: Timestamp,
     /// What happened.
     pub event: Event,
@@ -29,43 +29,43 @@ pub struct Record {
 pub enum Event {
     /// The first event of every session.
     SessionCreated {
-        /// The session's number in list views.
+        /// The session's number in lists.
         number: SessionNumber,
         /// The service that runs its jobs.
         service: Arc<str>,
-        /// Who created it, where that is known.
+        /// The user, if known.
         user: Option<Arc<str>>,
-        /// The network address that it was created from, with its port, where there is one.
+        /// The network address and port of the client, if there is one.
         remote: Option<Arc<str>>,
         /// The server that created it.
         server: Server,
-        /// How long it may stay unused before it is closed.
+        /// How long it may be unused before it is closed.
         timeout: Duration,
     },
-    /// The server that holds the session started again; everybody in it counts as just seen.
+    /// The server was restarted. All timeouts of the session start again.
     SessionResumed,
-    /// A request named the session without changing it.
+    /// The session was used without being changed.
     SessionTouched {
-        /// When that was.
+        /// When it was used.
         seen: Timestamp,
     },
-    /// A request said who uses the session from now on.
+    /// The user of the session was set.
     UserSet {
         /// The user.
         user: Arc<str>,
     },
-    /// Somebody began to read the session.
+    /// A consumer began to read the session.
     ConsumerJoined {
-        /// Who.
+        /// The consumer.
         consumer: ConsumerId,
-        /// How long it may stay away before it is expired.
+        /// How long it may go without a pull before it expires.
         timeout: Duration,
-        /// The job that ran in the foreground at that moment.
+        /// The foreground job at that moment, if any.
         foreground: Option<JobId>,
     },
-    /// A consumer was given everything up to a sequence. Logged now and then, not for each pull.
+    /// A consumer was given everything up to a sequence. Logged occasionally, not for each pull.
     CursorAdvanced {
-        /// Who.
+        /// The consumer.
         consumer: ConsumerId,
         /// The last sequence that it was given.
         to: Sequence,
@@ -74,7 +74,7 @@ pub enum Event {
     },
     /// A consumer no longer reads the session.
     ConsumerLeft {
-        /// Who.
+        /// The consumer.
         consumer: ConsumerId,
         /// Why.
         cause: LeaveCause,
@@ -91,39 +91,39 @@ pub enum Event {
         timeout: Duration,
         /// How many bytes of results it may emit before it is interrupted.
         output_limit: u64,
-        /// What the client called its request, where it did.
+        /// The client's name for the request (idempotency key), if it gave one.
         request: Option<Arc<str>>,
-        /// Whether its standard input stays open, to be written to.
+        /// Whether its standard input stays open for writing.
         input: bool,
     },
-    /// Something was written to a job's standard input.
+    /// Bytes were written to a job's standard input.
     InputWritten {
-        /// Which job.
+        /// The job.
         job: JobId,
         /// How it was submitted.
         mode: JobMode,
         /// What was written.
         bytes: Arc<[u8]>,
-        /// Whether nothing follows.
+        /// Whether this ends the input.
         end: bool,
     },
     /// A statement was refused before it could become a job.
     StatementRefused {
-        /// The statement, where there was one.
+        /// The statement, if there was one.
         statement: Option<Arc<str>>,
-        /// Why, in words for a person.
+        /// The reason, as a message for people.
         reason: Arc<str>,
     },
-    /// A runner began to run a job.
+    /// A runner started a job.
     JobStarted {
-        /// Which job.
+        /// The job.
         job: JobId,
-        /// As [`JobMode::is_private`].
+        /// See [`JobMode::is_private`].
         private: bool,
     },
-    /// A job said something.
+    /// A job emitted a result.
     ResultEmitted {
-        /// Which job.
+        /// The job.
         job: JobId,
         /// How it was submitted.
         mode: JobMode,
@@ -131,39 +131,38 @@ pub enum Event {
         /// once: these bytes are what every reader gets.
         result: Arc<str>,
     },
-    /// A job was told to end.
+    /// A job was interrupted.
     InterruptRequested {
-        /// Which job.
+        /// The job.
         job: JobId,
         /// Why.
         cause: InterruptCause,
-        /// As [`JobMode::is_private`].
+        /// See [`JobMode::is_private`].
         private: bool,
     },
-    /// A job ended; nothing about it follows.
+    /// A job finished. No more records of it follow.
     JobFinished {
-        /// Which job.
+        /// The job.
         job: JobId,
         /// How it was submitted.
         mode: JobMode,
         /// How it ended.
         outcome: Outcome,
-        /// The status code that it ended with: 0 is success.
+        /// The exit status; 0 is success.
         status: i32,
-        /// What there is to say about the end, in words for a person.
+        /// How it ended, as a message for people.
         message: Option<Arc<str>>,
     },
-    /// The last event of every session that ended, but for its removal.
+    /// The session was closed. Only its removal can follow.
     SessionClosed {
         /// Why.
         cause: CloseCause,
     },
-    /// Records of the session are gone: a declared gap. Whoever reads comes to this where they
-    /// would have been.
+    /// Records of the session are lost: a declared gap. Readers get this event in their place.
     RecordsLost {
-        /// The first sequence that is gone.
+        /// The first lost sequence.
         first: Sequence,
-        /// The last one.
+        /// The last lost sequence.
         last: Sequence,
         /// Why.
         cause: LossCause,
@@ -171,9 +170,9 @@ pub enum Event {
 }
 
 impl Record {
-    /// The sequences that this record stands for: its own, and those that it says are gone.
+    /// The sequences that this record covers: its own, and those that it declares as lost.
     ///
-    /// Whoever has read up to `after` goes on with the record that stands for `after.next()`.
+    /// A reader that has read up to `after` continues with the record that covers `after.next()`.
     pub fn covered_sequences(&self) -> RangeInclusive<Sequence> {
         match self.event {
             Event::RecordsLost { first, .. } => first.min(self.sequence)..=self.sequence,
@@ -182,11 +181,11 @@ impl Record {
     }
 
     /// Whether this can be the next record of a session whose last one is `before`
-    /// ([`Sequence::START`]: there is none).
+    /// ([`Sequence::START`] if there is none).
     ///
-    /// Sequences have no gaps that are not declared: a loss by damage stands at the last sequence
-    /// that is gone, and follows the one before the first. A removal stands behind the session's
-    /// last record, and those before it, from any one on, may be gone already.
+    /// All gaps in sequences are declared. A loss by damage has the last lost sequence as its own
+    /// and follows the record before the first lost one. A removal comes after the session's last
+    /// record, and any number of the records before it may be dropped already.
     ///
     /// ```
     /// use rejoin_core::{Event, LossCause, Record, Sequence, SessionId, Timestamp};
@@ -227,11 +226,11 @@ fn is_next(before: Sequence, sequence: Sequence) -> bool {
 }
 
 impl Event {
-    /// Where the session's records may be dropped from the log because of this event: all of its
-    /// records before this sequence, and never this one, which says so.
+    /// If this event removes the session's records: all before this sequence may be dropped from the
+    /// log, but not this event itself.
     ///
-    /// Who drops them takes the last ones first, so that what is left is a beginning of the
-    /// session at every moment, with this event behind it.
+    /// The last ones must be dropped first, so that a prefix of the session and this event are left
+    /// at every moment.
     pub fn removes_before(&self) -> Option<Sequence> {
         match self {
             Self::RecordsLost {
@@ -243,7 +242,7 @@ impl Event {
         }
     }
 
-    /// The job that it is about.
+    /// The job that the event is about, if any.
     pub(crate) fn job(&self) -> Option<JobId> {
         match self {
             Self::JobSubmitted { job, .. }
@@ -256,8 +255,9 @@ impl Event {
         }
     }
 
-    /// About the bytes that a record of this event takes in a log, and the same for ever: its
-    /// texts, and [`RECORD_BYTES`] for the rest.
+    /// The approximate encoded size in bytes: the texts, and [`RECORD_BYTES`] for the rest.
+    ///
+    /// Stable: retention decisions in old logs depend on it.
     pub fn bytes(&self) -> u64 {
         let optional = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
         let texts = match self {
@@ -290,10 +290,10 @@ impl Event {
     }
 }
 
-/// The server process that created a session, as its readers are told for ever after.
+/// The server process that created a session. Readers see it for the life of the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Its process number.
+    /// Its process ID.
     pub process: u32,
     /// Its version.
     pub version: Arc<str>,
@@ -302,15 +302,15 @@ pub struct Server {
 /// How a job was submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobMode {
-    /// Whether others must wait for it.
+    /// Whether it occupies the foreground.
     pub slot: JobSlot,
-    /// Whom its results are for.
+    /// Who gets its results.
     pub visibility: Visibility,
 }
 
 impl JobMode {
-    /// Whether nobody but who submitted the job need know that it runs: nobody waits for it, and
-    /// nobody else is told its results.
+    /// Whether the job concerns only its submitter: it is in the background, and other consumers do
+    /// not get its results.
     #[must_use]
     pub const fn is_private(self) -> bool {
         matches!(
@@ -320,17 +320,17 @@ impl JobMode {
     }
 }
 
-/// Whether a session's other jobs must wait for a job.
+/// Where a job runs in its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobSlot {
-    /// Alone: no other foreground job starts before it has finished.
+    /// At most one foreground job runs at a time.
     Foreground,
-    /// Beside the others.
+    /// Any number of background jobs run at the same time, within the limits.
     Background,
 }
 
 impl JobSlot {
-    /// Its name in the API, and wherever a program reads it.
+    /// Its name in the API and in other machine-readable output.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Foreground => "foreground",
@@ -339,31 +339,31 @@ impl JobSlot {
     }
 }
 
-/// Whom a job's results are for. The log holds them all the same.
+/// Who gets a job's results. They are logged in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Visibility {
     /// Every consumer of the session.
     Session,
-    /// Only who submitted the job.
+    /// Only the submitter of the job.
     Submitter,
 }
 
 /// Why a consumer no longer reads a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaveCause {
-    /// It said so.
+    /// It left.
     Left,
-    /// It did not pull for its timeout.
+    /// It did not pull within its timeout.
     Expired,
     /// The session was closed.
     SessionClosed,
 }
 
 impl LeaveCause {
-    /// Every one, in the order of their declaration.
+    /// Every variant, in declaration order.
     pub const ALL: [Self; 3] = [Self::Left, Self::Expired, Self::SessionClosed];
 
-    /// Its name in the API, in metrics, and wherever a program reads it.
+    /// Its name in the API, in metrics and in other machine-readable output.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Left => "left",
@@ -373,23 +373,23 @@ impl LeaveCause {
     }
 }
 
-/// Why a job was told to end.
+/// Why a job was interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InterruptCause {
-    /// Somebody asked for it.
+    /// A client requested it.
     Requested,
-    /// It ran for its timeout.
+    /// It reached its timeout.
     Timeout,
-    /// It emitted as many bytes of results as it may.
+    /// It exceeded its output limit.
     OutputLimit,
     /// Its session was closed.
     SessionClosed,
-    /// The server shuts down.
+    /// The server is shutting down.
     Shutdown,
 }
 
 impl InterruptCause {
-    /// Its name in the API, in metrics, and wherever a program reads it.
+    /// Its name in the API, in metrics and in other machine-readable output.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Requested => "requested",
@@ -404,20 +404,20 @@ impl InterruptCause {
 /// How a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// By itself, with status 0.
+    /// It exited with status 0.
     Completed,
-    /// By itself, with another status; or it could not run, or emitted too much.
+    /// It exited with another status, could not run, or exceeded its output limit.
     Failed,
-    /// Because somebody asked for it.
+    /// It was interrupted on request, or because its session was closed or the server shut down.
     Interrupted,
-    /// Because it ran for its timeout.
+    /// It reached its timeout and was interrupted.
     TimedOut,
-    /// With the server process that ran it.
+    /// The server process that ran it ended first.
     Lost,
 }
 
 impl Outcome {
-    /// Every one, in the order of their declaration.
+    /// Every variant, in declaration order.
     pub const ALL: [Self; 5] = [
         Self::Completed,
         Self::Failed,
@@ -426,7 +426,7 @@ impl Outcome {
         Self::Lost,
     ];
 
-    /// Its name in the API, in metrics, and wherever a program reads it.
+    /// Its name in the API, in metrics and in other machine-readable output.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Completed => "completed",
@@ -441,17 +441,17 @@ impl Outcome {
 /// Why a session was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseCause {
-    /// Somebody asked for it.
+    /// A client requested it.
     Requested,
-    /// Nobody used it for its timeout, and no job ran.
+    /// It was unused for its timeout, and no job was running.
     Idle,
 }
 
 impl CloseCause {
-    /// Every one, in the order of their declaration.
+    /// Every variant, in declaration order.
     pub const ALL: [Self; 2] = [Self::Requested, Self::Idle];
 
-    /// Its name in the API, in metrics, and wherever a program reads it.
+    /// Its name in the API, in metrics and in other machine-readable output.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Requested => "requested",
@@ -460,16 +460,16 @@ impl CloseCause {
     }
 }
 
-/// Why records are gone.
+/// Why records are lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossCause {
-    /// They were not readable when the log was salvaged.
+    /// They could not be read when the log was salvaged.
     Damage,
-    /// The session had been closed for as long as closed sessions are kept, or they took more room
-    /// than they may; all of its records are gone.
+    /// Retention removed the closed session, by age or because closed sessions took too much space.
+    /// All of its records are lost.
     ///
-    /// What was counted over the whole server by then is said here, because nothing else may be
-    /// left that says it: no number is ever used again.
+    /// The counters of the server are repeated here, because no other record may be left that
+    /// contains them, and numbers must never be reused.
     Retention {
         /// The highest session number.
         last_number: SessionNumber,
@@ -479,7 +479,7 @@ pub enum LossCause {
 }
 
 impl LossCause {
-    /// Its name in the API, in metrics, and wherever a program reads it.
+    /// Its name in the API, in metrics and in other machine-readable output.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Damage => "damage",

@@ -1,15 +1,14 @@
-//! The pure core of Rejoin: what a command session is, decided and folded without a clock, a
-//! random number, a channel or a lock.
+//! The pure core of Rejoin: the decisions and the state of command sessions, without clocks,
+//! randomness, channels or locks.
 //!
-//! **State changes by applying records, and in no other way.** The loop of whoever drives the
-//! core is always the same:
+//! **State changes only by applying records.** A driver of the core always runs the same loop:
 //!
 //! 1. [`State::step`] a command at an instant: it is decided, numbered and applied, or rejected;
 //! 2. append the records to a log, and wait until they are durable;
-//! 3. only then: apply them to [`Views`], carry out their [`Effect`]s, answer who asked.
+//! 3. only then, apply them to [`Views`], execute their [`Effect`]s and answer the client.
 //!
-//! Between 1 and 3 further commands may be stepped: state may run ahead of the log, what is
-//! visible may not. Replay is 3 with the log as the source, and without effects and answers.
+//! Further commands may be stepped between 1 and 3: the state may run ahead of the log, but what is
+//! visible may not. Replay applies the records of the log, without effects and answers.
 //!
 //! ```
 //! use rejoin_core::{Command, CreateSession, Limits, Server, SessionId, State, Timestamp, Views};
@@ -36,13 +35,13 @@
 //! }
 //! assert_eq!(views.session(session).expect("it is open").user.as_deref(), Some("anna"));
 //!
-//! // An hour without use. What is due is a command like any other, and is logged.
+//! // It closes after an hour without use. A timeout is a command like any other, and is logged.
 //! assert_eq!(state.next_deadline(), Some(Timestamp::from_millis(3_601_000)));
 //! # Ok::<_, rejoin_core::Rejection>(())
 //! ```
 //!
-//! What enters: [`Command`]s with their instants. What leaves: [`Record`]s, effects, rejections
-//! and views. What is never true: that two runs over the same input differ.
+//! Invariant: the same commands at the same instants always lead to the same [`Record`]s, effects,
+//! rejections and views.
 #![no_std]
 
 extern crate alloc;

@@ -1,12 +1,11 @@
-//! The bounds that the core keeps, in one place. What the shell keeps stands in the engine's and
-//! the frontends' own `limits.rs`.
+//! The limits of the core. The engine and the frontends have their own `limits.rs`.
 
 use core::time::Duration;
 
-/// How much of everything there may be. Exceeding one is a [`Rejection`](crate::Rejection) that
-/// names it.
+/// Limits of what is accepted. Exceeding one leads to a [`Rejection`](crate::Rejection) that names
+/// it.
 ///
-/// Limits decide what is accepted from now on; the fold of a log does not depend on them.
+/// They apply to new commands only: replaying a log does not depend on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Open sessions.
@@ -17,34 +16,34 @@ pub struct Limits {
     pub jobs: usize,
     /// Bytes of one statement.
     pub statement: usize,
-    /// Bytes of one encoded result. A job whose result has more is interrupted, as one that emits
-    /// too much in all.
+    /// Bytes of one encoded result. A job with a longer result is interrupted, as if it had exceeded
+    /// its output limit.
     pub result: usize,
     /// Bytes of one write to a job's standard input.
     pub input: usize,
-    /// Bytes that may be written to the standard input of one job in all.
+    /// Total bytes written to the standard input of one job.
     pub job_input: u64,
     /// Bytes of a name: a user, a service, a remote address, a request.
     pub name: usize,
-    /// Bytes of a message for a person: why a statement was refused, how a job ended. The latter
-    /// is cut.
+    /// Bytes of a message for people: why a statement was refused (rejected if longer), how a job
+    /// ended (cut if longer).
     pub message: usize,
-    /// Deadlines that one `Expire` handles; what is due beyond that is left to the next.
+    /// Deadlines that one `Expire` handles; the rest is left to the next one.
     pub expired: usize,
-    /// What is kept of sessions that were closed.
+    /// How long closed sessions are kept.
     pub retention: Retention,
 }
 
-/// How long, and how much of, closed sessions is kept. Judged at every `Expire`: a changed setting
-/// holds for what was closed before it, too.
+/// How long closed sessions are kept, and how many bytes of them. Evaluated at every `Expire`, so a
+/// changed setting also applies to sessions that were closed before.
 ///
-/// What is removed is all of a session, never an open one, and whoever reads it is told so.
+/// Only closed sessions are removed, always as a whole, and their readers are informed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// How long after its end a session is removed; none: not for its age.
+    /// How long after its end a session is removed. None for no limit.
     pub age: Option<Duration>,
-    /// How many bytes the closed sessions may take together, as [`Event::bytes`] counts them: the
-    /// one that was closed first goes first. None: not for its room.
+    /// The total bytes of closed sessions, as counted by [`Event::bytes`]; the session that was
+    /// closed first is removed first. None for no limit.
     ///
     /// [`Event::bytes`]: crate::Event::bytes
     pub bytes: Option<u64>,
@@ -59,12 +58,12 @@ impl Retention {
 }
 
 impl Limits {
-    /// What holds where nothing else was configured.
+    /// The defaults.
     pub const DEFAULT: Self = Self {
         sessions: 100_000,
         consumers: 1_000,
         jobs: 16,
-        // Linux takes 128 KiB for one argument of a program; a statement is one.
+        // A statement is one argument of a program, which Linux limits to 128 KiB.
         statement: 96 * 1024,
         // A 64 KiB chunk of control characters grows six-fold as JSON.
         result: 512 * 1024,
@@ -83,28 +82,27 @@ impl Default for Limits {
     }
 }
 
-/// Characters of a statement that list views keep.
+/// Characters of a statement that views keep.
 pub const SHOWN_STATEMENT: usize = 1_000;
 
-/// Finished jobs that the view of one session remembers; the log has them all.
+/// Finished jobs that the view of a session remembers; the log has all of them.
 pub const REMEMBERED_JOBS: usize = 100;
 
-/// Declared gaps that the view of one session remembers, the last ones; the log has them all.
+/// Most recent declared gaps that the view of a session remembers; the log has all of them.
 pub const REMEMBERED_GAPS: usize = 16;
 
-/// Removed sessions that the log goes on to tell of. When more were removed, whoever drops their
-/// records may drop the oldest of these as well, never the last: then such a session was never
-/// heard of.
+/// Removed sessions whose removal records the log keeps. Older removal records may be dropped, but
+/// never the last one; such a session is then unknown.
 pub const REMEMBERED_REMOVALS: usize = 100_000;
 
-/// What a record takes beside its texts: its frame, and about what its numbers take.
+/// The size of a record in bytes without its texts: its frame, and approximately its numbers.
 pub const RECORD_BYTES: u64 = 48;
 
-/// Names of requests that one open session remembers, the last ones: a retry that comes after so
-/// many others is a new request.
+/// Most recent request names that an open session remembers. A retry after this many others is a
+/// new request.
 pub const REMEMBERED_REQUESTS: usize = 256;
 
-/// Ended sessions that the views remember, so that whoever reads one reads it to its end.
+/// Ended sessions that the views remember, so that readers can read them to the end.
 pub const REMEMBERED_SESSIONS: usize = 1_000;
 
 const _: () = assert!(SHOWN_STATEMENT <= Limits::DEFAULT.statement);

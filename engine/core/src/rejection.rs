@@ -1,58 +1,58 @@
-//! Why a command was refused: understood, judged by the state, deterministic. Not an error.
+//! Rejections: why the state refuses a command. Deterministic, and not an error of the system.
 
 use crate::{ConsumerId, JobId, Sequence, SessionId};
 use core::fmt;
 
-/// The state refuses a command. A closed list, in alphabetical order.
+/// Why a command is refused. A closed list, in alphabetical order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
-    /// No such consumer reads the session (any more).
+    /// The session has no such consumer, or no longer.
     ConsumerNotFound(ConsumerId),
-    /// A cursor may not stand beyond the session's last record.
+    /// The cursor is beyond the session's last record.
     CursorAhead,
-    /// Nothing more can be written to the job: its input was ended.
+    /// The input of the job was ended already.
     InputEnded(JobId),
-    /// No such job is unfinished in the session.
+    /// The session has no such unfinished job.
     JobNotFound(JobId),
-    /// The session's foreground is taken.
+    /// Another job is running in the session's foreground.
     JobRunning(JobId),
-    /// Nothing runs in the session's foreground.
+    /// No job is running in the session's foreground.
     NoForegroundJob,
-    /// The job was submitted without an input that stays open.
+    /// The job was submitted without an open input.
     NoInput(JobId),
-    /// The job has emitted all that it may.
+    /// The job has reached its output limit.
     OutputLimitReached(JobId),
-    /// The same request was accepted before. Nothing was done now, and nothing needs to be.
+    /// The same request was accepted before, so there is nothing to do.
     RequestRepeated {
         /// The job that it led to.
         job: JobId,
-        /// The sequence of the record that says so.
+        /// The sequence of its submission.
         sequence: Sequence,
     },
-    /// Another request of that name led to this job.
+    /// A different request with the same name led to this job.
     RequestTaken(JobId),
-    /// The session's identity is taken.
+    /// A session with this identity exists.
     SessionExists(SessionId),
-    /// No such session is open (any more).
+    /// No such session is open, or no longer.
     SessionNotFound(SessionId),
-    /// The named text has more bytes than it may have.
+    /// A text is too long.
     TooLong {
         /// What is too long.
         what: &'static str,
-        /// How many bytes it may have.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// There are as many of them as there may be.
+    /// A limit on a number of things is reached.
     TooMany {
-        /// Of what there are too many.
+        /// What there are too many of.
         what: &'static str,
-        /// How many there may be.
+        /// The limit.
         limit: usize,
     },
 }
 
 impl Rejection {
-    /// Which of the rejections it is, without what it names.
+    /// Its kind, without the details.
     pub const fn kind(self) -> RejectionKind {
         match self {
             Self::ConsumerNotFound(_) => RejectionKind::ConsumerNotFound,
@@ -86,7 +86,7 @@ impl Rejection {
     }
 }
 
-/// Which [`Rejection`] it is.
+/// The kind of a [`Rejection`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectionKind {
     /// [`Rejection::ConsumerNotFound`].
@@ -120,7 +120,7 @@ pub enum RejectionKind {
 }
 
 impl RejectionKind {
-    /// Every one, in alphabetical order.
+    /// Every kind, in alphabetical order.
     pub const ALL: [Self; 14] = [
         Self::ConsumerNotFound,
         Self::CursorAhead,
@@ -168,7 +168,7 @@ impl fmt::Display for Rejection {
             Self::JobNotFound(job) => write!(f, "no job {job} is running in this session"),
             Self::JobRunning(job) => write!(f, "job {job} is running in the foreground"),
             Self::NoForegroundJob => f.write_str("no foreground job is running"),
-            Self::NoInput(job) => write!(f, "job {job} was submitted without an input"),
+            Self::NoInput(job) => write!(f, "job {job} takes no input"),
             Self::OutputLimitReached(job) => write!(f, "job {job} has emitted all that it may"),
             Self::RequestRepeated { job, .. } => {
                 write!(f, "the request was accepted before, as job {job}")

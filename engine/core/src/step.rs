@@ -1,20 +1,20 @@
-//! The one order of things: decide, number, apply — for each command, completely, before the next.
+//! One step: decide a command, number its events and apply them, completely, before the next one.
 
 use crate::{Command, Effect, Event, Record, Rejection, SessionId, State, Timestamp};
 use alloc::vec::Vec;
 
-/// A record, and what the world must do once it is durable.
+/// A record and its effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What happened; already applied to the state.
+    /// The record, already applied to the state.
     pub record: Record,
-    /// What to do about it, not before the record is durable.
+    /// What to do once the record is durable.
     pub effect: Option<Effect>,
 }
 
 impl State {
-    /// Decides `command` at `now`, and applies what follows. The records are to be appended to the
-    /// log in this order, as one batch; nothing about them may be told before they are durable.
+    /// Decides `command` at `now` and applies the resulting records. Append them to the log in this
+    /// order, as one batch, and make nothing of them visible before they are durable.
     ///
     /// ```
     /// use rejoin_core::{Command, CreateSession, Limits, Server, SessionId, State, Timestamp};
@@ -41,7 +41,7 @@ impl State {
     /// }))?;
     /// run(61_000, Command::Expire)?;
     ///
-    /// // Nobody used the session for a minute. The log says so, and folds to the same state.
+    /// // The session was closed after a minute without use. Replaying the log gives the same state.
     /// let mut replayed = State::new(Limits::default());
     /// log.iter().for_each(|record| replayed.apply(record));
     /// assert_eq!(log.len(), 2);
@@ -52,7 +52,7 @@ impl State {
     ///
     /// # Errors
     ///
-    /// Why the state refuses the command; it is unchanged then.
+    /// Why the command is refused. The state is unchanged then.
     pub fn step(&mut self, now: Timestamp, command: Command) -> Result<Vec<Step>, Rejection> {
         let now = now.max(self.last_at);
         let events = self.decide(now, command)?;

@@ -1,4 +1,4 @@
-//! Time as a value. The core reads no clock: every instant arrives as an argument.
+//! Time as a value. The core reads no clock: instants are passed in.
 
 use core::fmt;
 use core::ops::Add;
@@ -31,14 +31,13 @@ impl Timestamp {
         self.0
     }
 
-    /// How long after `earlier` this instant is; zero when it is not after it.
+    /// The time since `earlier`; zero if that is not earlier.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// Saturates at the end of time. Parts of a millisecond count as a whole one, so that a deadline
-/// is never early.
+/// Saturates. Rounds up to whole milliseconds, so that a deadline is never early.
 impl Add<Duration> for Timestamp {
     type Output = Self;
 

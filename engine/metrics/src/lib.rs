@@ -1,13 +1,12 @@
-//! Numbers about a running program: counted where things happen, read by whoever wants to know.
+//! Metrics primitives: counters, gauges and histograms.
 //!
-//! What enters: one relaxed atomic addition for each thing that happens, two for each that is
-//! measured. What leaves: plain numbers. What is never true: that who counts waits for who reads.
-//! So numbers that are read together may be of instants that lie a little apart.
+//! Updating takes one relaxed atomic addition, two for a histogram, and never waits for readers. So
+//! values that are read together may be from slightly different instants.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// How often something has happened, or how much of it there was. Only grows.
+/// A counter of events or amounts that only grows.
 ///
 /// ```
 /// use rejoin_metrics::Counter;
@@ -20,23 +19,23 @@ use std::time::Duration;
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// It happened once.
+    /// Adds one.
     pub fn inc(&self) {
         self.add(1);
     }
 
-    /// It happened so often.
+    /// Adds `count`.
     pub fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// How often it has happened.
+    /// The current count.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// How many there are now.
+/// The number of things that exist now, such as open connections.
 ///
 /// ```
 /// use rejoin_metrics::Gauge;
@@ -52,20 +51,20 @@ impl Counter {
 pub struct Gauge(std::sync::Arc<AtomicU64>);
 
 impl Gauge {
-    /// One more, until what this returns is dropped.
-    #[must_use = "it is counted as long as this lives"]
+    /// Counts one more until the guard is dropped.
+    #[must_use = "it is counted only as long as the guard lives"]
     pub fn enter(&self) -> GaugeGuard {
         self.0.fetch_add(1, Ordering::Relaxed);
         GaugeGuard(self.clone())
     }
 
-    /// How many there are.
+    /// The current number.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// One of those that a [`Gauge`] counts.
+/// Counted by a [`Gauge`] until it is dropped.
 #[derive(Debug)]
 pub struct GaugeGuard(Gauge);
 
@@ -75,7 +74,7 @@ impl Drop for GaugeGuard {
     }
 }
 
-/// How large things are: how many were within each bound, and the sum of all.
+/// A distribution of sizes or durations: the number of values within each bound, and their sum.
 ///
 /// ```
 /// use rejoin_metrics::Histogram;
@@ -89,13 +88,14 @@ impl Drop for GaugeGuard {
 #[derive(Debug)]
 pub struct Histogram {
     bounds: &'static [u64],
-    /// How many are within each bound and above the one before; last, how many are above all.
+    /// The number of values within each bound and above the previous one; the last is for values above
+    /// all bounds.
     counts: Box<[AtomicU64]>,
     sum: AtomicU64,
 }
 
 impl Histogram {
-    /// Nothing yet. The bounds rise; what equals one is within it.
+    /// An empty histogram. Bounds are inclusive and must be in ascending order.
     #[must_use]
     pub fn new(bounds: &'static [u64]) -> Self {
         Self {
@@ -105,28 +105,28 @@ impl Histogram {
         }
     }
 
-    /// There was one of this size.
+    /// Adds a value.
     pub fn observe(&self, size: u64) {
-        let place = self.bounds.partition_point(|bound| *bound < size);
-        if let Some(count) = self.counts.get(place) {
+        let index = self.bounds.partition_point(|bound| *bound < size);
+        if let Some(count) = self.counts.get(index) {
             count.fetch_add(1, Ordering::Relaxed);
         }
         self.sum.fetch_add(size, Ordering::Relaxed);
     }
 
-    /// One took so long, in whole microseconds.
+    /// Adds a duration in whole microseconds.
     pub fn observe_micros(&self, time: Duration) {
         self.observe(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// All of them so far.
+    /// The values so far.
     pub fn read(&self) -> HistogramSnapshot {
         let mut count = 0;
         let mut within: Vec<u64> = self
             .counts
             .iter()
-            .map(|here| {
-                count += here.load(Ordering::Relaxed);
+            .map(|bucket| {
+                count += bucket.load(Ordering::Relaxed);
                 count
             })
             .collect();
@@ -140,15 +140,15 @@ impl Histogram {
     }
 }
 
-/// What a [`Histogram`] has counted.
+/// The values of a [`Histogram`] at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistogramSnapshot {
-    /// The bounds.
+    /// The inclusive upper bounds.
     pub bounds: &'static [u64],
-    /// How many are within each bound.
+    /// The number of values within each bound, cumulative.
     pub within: Vec<u64>,
-    /// How many there are.
+    /// The number of values.
     pub count: u64,
-    /// Their sum.
+    /// The sum of the values.
     pub sum: u64,
 }

@@ -212,3 +212,14 @@ impl Frontend {
 }
 
 const JSON: &str = "application/json; charset=utf-8";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rejoin_http::test_openapi::assert_documented;
+
+    #[test]
+    fn the_document_has_every_path_and_no_other() {
+        assert_documented(OPENAPI, ROUTES);
+    }
+}

@@ -58,6 +58,8 @@ pub mod test_call;
 #[cfg(feature = "test-client")]
 pub mod test_client;
 #[cfg(feature = "test-client")]
+pub mod test_openapi;
+#[cfg(feature = "test-client")]
 pub mod test_server;
 #[cfg(feature = "test-client")]
 pub mod test_tls;

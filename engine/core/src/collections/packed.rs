@@ -1,21 +1,19 @@
-//! Numbers and identities in as few bytes as they need: there are many consumers, and most of what
-//! is known of each are small numbers that would take eight bytes.
+//! Integers and identities in as few bytes as they need, because there are many consumers.
 //!
-//! What is never true: that a number which is too large comes out as a small one. It comes out as
-//! the largest there is room for.
+//! A value that is too large saturates: it becomes the largest that fits, never a small one.
 
 use crate::{ConsumerId, Sequence, Timestamp};
 use core::array;
 
-/// A number in `BYTES` bytes, the lowest first, anywhere in memory; no higher than these can say.
+/// A little-endian integer of `BYTES` bytes without alignment. Saturates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Packed<const BYTES: usize>([u8; BYTES]);
 
 impl<const BYTES: usize> Packed<BYTES> {
-    const MOST: u64 = u64::MAX >> (u64::BITS - u8::BITS * BYTES as u32);
+    const MAX: u64 = u64::MAX >> (u64::BITS - u8::BITS * BYTES as u32);
 
     fn new(number: u64) -> Self {
-        let number = number.min(Self::MOST);
+        let number = number.min(Self::MAX);
         Self(array::from_fn(|byte| (number >> (8 * byte)) as u8))
     }
 
@@ -25,8 +23,7 @@ impl<const BYTES: usize> Packed<BYTES> {
     }
 }
 
-/// A sequence, up to a trillion. One that is higher is held as that: who goes on from it gets
-/// records again, and misses none.
+/// A sequence, up to a trillion. A consumer beyond that gets records again, but misses none.
 pub(crate) type PackedSequence = Packed<5>;
 
 impl From<Sequence> for PackedSequence {
@@ -56,7 +53,7 @@ impl From<PackedTimestamp> for Timestamp {
     }
 }
 
-/// A consumer's identity, anywhere in memory.
+/// A consumer's identity without alignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PackedId {
     ordinal: [u8; 4],
@@ -86,15 +83,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_comes_out_as_it_went_in_or_as_the_largest_there_is_room_for() {
-        const MOST: u64 = (1 << 40) - 1;
+    fn a_number_is_kept_or_saturates() {
+        const MAX: u64 = (1 << 40) - 1;
         for (number, held) in [
             (0, 0),
             (1, 1),
             (0x12_3456_789a, 0x12_3456_789a),
-            (MOST, MOST),
-            (MOST + 1, MOST),
-            (u64::MAX, MOST),
+            (MAX, MAX),
+            (MAX + 1, MAX),
+            (u64::MAX, MAX),
         ] {
             assert_eq!(
                 Sequence::from(PackedSequence::from(Sequence(number))).0,
@@ -106,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_comes_out_as_it_went_in() {
+    fn an_identity_is_kept_without_alignment() {
         let consumer = ConsumerId {
             ordinal: 0x0102_0304,
             token: *b"0123456789abcdef",

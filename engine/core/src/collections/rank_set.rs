@@ -1,8 +1,8 @@
-//! A set of session numbers that knows the place of each: its length, the nth of it and what is
-//! below a number cost the same in a set of a thousand and in one of a million.
+//! A set of session numbers with rank and select: the length, the nth element and the number of
+//! elements below a number cost about the same in a set of a thousand as in one of a million.
 //!
-//! Numbers are bits of words. Above the words stand counts, each of 64 below it, in as many levels
-//! as it takes for the topmost to be short. So a search looks at 64 counts a level at most.
+//! Numbers are bits of 64-bit words. Above the words are levels of counts, each for 64 entries of the
+//! level below, until the topmost level is short. A search visits at most 64 counts per level.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -10,15 +10,14 @@ use core::ops::RangeInclusive;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RankSet {
-    /// Which of 64 numbers are in the set, by what the 64 have in common.
+    /// The bits of 64 numbers each, by number / 64.
     words: BTreeMap<u64, u64>,
-    /// How many numbers there are below each, lowest level first.
+    /// The number of elements below each entry, lowest level first.
     levels: Vec<BTreeMap<u64, usize>>,
     len: usize,
 }
 
-/// How many levels of counts there are depends on how many numbers there once were, and says
-/// nothing.
+/// Equality ignores the levels, whose number depends on the largest size that the set once had.
 impl PartialEq for RankSet {
     fn eq(&self, other: &Self) -> bool {
         self.words == other.words
@@ -76,12 +75,12 @@ impl RankSet {
         self.len -= 1;
     }
 
-    /// The number that `skip` others are below.
+    /// The element with `skip` others below it.
     pub(crate) fn nth(&self, skip: usize) -> Option<u64> {
         self.find(skip, &mut 0)
     }
 
-    /// How many are below `number`.
+    /// How many elements are below `number`.
     pub(crate) fn below(&self, number: u64) -> usize {
         let mut count = 0;
         let mut within = ALL;
@@ -92,7 +91,9 @@ impl RankSet {
             .rev()
         {
             let key = ancestor(number, above);
-            count += below(level, &within, key).map(|(_, it)| it).sum::<usize>();
+            count += below(level, &within, key)
+                .map(|(_, count)| count)
+                .sum::<usize>();
             within = children(key);
         }
         let key = ancestor(number, 1);
@@ -103,15 +104,15 @@ impl RankSet {
         count + popcount(word & (bit(number) - 1))
     }
 
-    /// From `number` on, growing.
+    /// The elements from `number` on, ascending.
     pub(crate) fn from(&self, number: u64) -> impl Iterator<Item = u64> + '_ {
         self.words
             .range(ancestor(number, 1)..)
             .flat_map(|(key, word)| set_bits(*key, *word))
-            .skip_while(move |it| *it < number)
+            .skip_while(move |element| *element < number)
     }
 
-    /// As [`Self::nth`], and counts what it has looked at.
+    /// Like [`Self::nth`]; also counts the visited entries.
     fn find(&self, skip: usize, looked: &mut usize) -> Option<u64> {
         let mut left = skip;
         let mut within = ALL;
@@ -121,14 +122,14 @@ impl RankSet {
         }
         let words = self.words.range(within);
         let key = step_into(
-            words.map(|(key, it)| (*key, popcount(*it))),
+            words.map(|(key, word)| (*key, popcount(*word))),
             &mut left,
             looked,
         )?;
         set_bits(key, *self.words.get(&key)?).nth(left)
     }
 
-    /// Puts counts above the topmost level while that is long.
+    /// Adds levels while the topmost one is longer than [`FANOUT`].
     fn grow(&mut self) {
         loop {
             let mut level = BTreeMap::<u64, usize>::new();
@@ -150,7 +151,7 @@ impl RankSet {
     }
 }
 
-/// The first of `counts` that holds the place `left`; what is before it is taken off.
+/// The first entry of `counts` that contains the index `left`. Subtracts the entries before it.
 fn step_into(
     counts: impl Iterator<Item = (u64, usize)>,
     left: &mut usize,
@@ -173,15 +174,15 @@ fn below<'level, T: Copy>(
 ) -> impl Iterator<Item = (u64, T)> + 'level {
     level
         .range(*within.start()..key)
-        .map(|(key, it)| (*key, *it))
+        .map(|(key, value)| (*key, *value))
 }
 
-/// What 64, 64 × 64 … neighbours have in common.
+/// The key of a number that many levels up.
 fn ancestor(number: u64, levels: u32) -> u64 {
     number.checked_shr(levels * FANOUT_BITS).unwrap_or_default()
 }
 
-/// The 64 that have this in common.
+/// The range of the 64 children of a key.
 fn children(key: u64) -> RangeInclusive<u64> {
     let first = key << FANOUT_BITS;
     first..=first | (FANOUT as u64 - 1)
@@ -197,9 +198,9 @@ fn popcount(word: u64) -> usize {
 
 fn set_bits(key: u64, mut word: u64) -> impl Iterator<Item = u64> {
     core::iter::from_fn(move || {
-        let place = (word != 0).then(|| word.trailing_zeros())?;
+        let index = (word != 0).then(|| word.trailing_zeros())?;
         word &= word - 1;
-        Some(key << FANOUT_BITS | u64::from(place))
+        Some(key << FANOUT_BITS | u64::from(index))
     })
 }
 
@@ -215,7 +216,7 @@ mod tests {
     use alloc::collections::BTreeSet;
 
     #[test]
-    fn it_is_a_set_whose_places_are_known() {
+    fn it_is_a_set_with_rank_and_select() {
         let mut numbers = RankSet::default();
         let mut model = BTreeSet::new();
         let mut random = 1u64;
@@ -223,7 +224,7 @@ mod tests {
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            // Most are close together, some are far away.
+            // Most are close together, some far apart.
             let number = match round % 10 {
                 0 => random >> 3,
                 _ => random >> 50,
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_in_a_million_is_found_by_looking_at_no_more_than_64_counts_a_level() {
+    fn a_search_in_a_million_visits_at_most_64_counts_per_level() {
         let mut numbers = RankSet::default();
         let mut worst = Vec::new();
         for size in [1_000u64, 1_000_000] {
@@ -272,7 +273,7 @@ mod tests {
             });
             worst.push(looks.max());
         }
-        // A thousand are 16 words; a million are two levels above them.
+        // A thousand numbers are 16 words; a million have two levels above their words.
         assert!(
             worst[0] <= Some(FANOUT) && worst[1] <= Some(3 * FANOUT),
             "{worst:?}"

@@ -1,30 +1,30 @@
-//! Who reads a session, as decisions see it, and when the first of them is due.
+//! The consumers of a session for decisions.
 //!
-//! The session has one deadline for all of its consumers: the earliest. Who it is, and who else is
-//! due, is looked for when that has come.
+//! A session stores only the earliest deadline of all its consumers. Which consumers are due is searched
+//! for when that deadline has come.
 
 use crate::collections::packed::{PackedId, PackedSequence, PackedTimestamp};
 use crate::collections::{Chunk, ChunkedVec, Entry};
 use crate::{ConsumerId, Sequence, Timestamp};
 use core::time::Duration;
 
-/// Somebody who reads a session.
+/// A consumer for decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Consumer {
     pub(crate) cursor: Sequence,
     pub(crate) seen: Timestamp,
     pub(crate) timeout: Duration,
-    /// It may have left in a record that is lost.
+    /// It may have left in a lost record.
     pub(crate) is_uncertain: bool,
 }
 
 impl Consumer {
-    /// The last sequence that it was given, as far as the log knows.
+    /// The last sequence that it was given according to the log.
     pub fn cursor(&self) -> Sequence {
         self.cursor
     }
 
-    /// When it is expired.
+    /// When it expires.
     pub fn deadline(&self) -> Timestamp {
         self.seen + self.timeout
     }
@@ -37,7 +37,7 @@ pub(crate) struct Consumers {
     next: Option<Timestamp>,
 }
 
-/// How they came into chunks says nothing.
+/// Equality ignores how entries are chunked.
 impl PartialEq for Consumers {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
@@ -53,7 +53,7 @@ impl Consumers {
         Some(reader.consumer(common))
     }
 
-    /// All of them, as they joined.
+    /// All consumers in the order in which they joined.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ConsumerId, Consumer)> {
         self.chunks
             .iter()
@@ -64,12 +64,12 @@ impl Consumers {
         self.chunks.len()
     }
 
-    /// The earliest instant at which one of them is due.
+    /// The earliest deadline.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         self.next
     }
 
-    /// Who is due at `now`, as they joined, each with its instant.
+    /// The consumers that are due at `now` with their deadlines, in the order in which they joined.
     pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, ConsumerId)> {
         self.chunks
             .chunks()
@@ -79,7 +79,7 @@ impl Consumers {
             .filter(move |(at, _)| *at <= now)
     }
 
-    /// Adds somebody who joined after all others.
+    /// Adds a consumer that joined after all others.
     pub(crate) fn join(&mut self, id: ConsumerId, consumer: Consumer) {
         let reader = Reader {
             id: id.into(),
@@ -91,14 +91,14 @@ impl Consumers {
             is_uncertain: consumer.is_uncertain,
             seen_first: consumer.seen,
         };
-        self.chunks.push(reader, common, |known, new| {
-            (known.timeout, known.is_uncertain) == (new.timeout, new.is_uncertain)
+        self.chunks.push(reader, common, |chunk, new| {
+            (chunk.timeout, chunk.is_uncertain) == (new.timeout, new.is_uncertain)
         });
         let deadline = consumer.deadline();
         self.next = Some(self.next.map_or(deadline, |next| next.min(deadline)));
     }
 
-    /// It was given everything up to `to`, and was there at `seen`.
+    /// Moves the cursor to `to`; the last pull was at `seen`.
     pub(crate) fn advance(&mut self, id: ConsumerId, to: Sequence, seen: Timestamp) {
         let mut before = None;
         self.chunks.change(id, |common, reader| {
@@ -114,14 +114,14 @@ impl Consumers {
         self.moved(left.map(|(common, reader)| reader.consumer(&common).deadline()));
     }
 
-    /// All of them were there.
+    /// Restarts the timeouts of all consumers.
     pub(crate) fn see_all(&mut self, at: Timestamp) {
         self.chunks
             .change_all(|_, readers| readers.iter_mut().for_each(|reader| reader.see(at)));
         self.look_for_next();
     }
 
-    /// Any of them may have left in a record that is lost.
+    /// Any of them may have left in a lost record.
     pub(crate) fn mark_all_uncertain(&mut self) {
         self.chunks
             .change_all(|common, _| common.is_uncertain = true);
@@ -131,7 +131,7 @@ impl Consumers {
         self.iter().any(|(_, consumer)| !consumer.is_uncertain)
     }
 
-    /// Who was due at this instant is so later, or not at all.
+    /// The deadline of a consumer was moved or removed.
     fn moved(&mut self, deadline: Option<Timestamp>) {
         if deadline == self.next {
             self.look_for_next();
@@ -150,7 +150,7 @@ struct Reader {
     seen: PackedTimestamp,
 }
 
-/// What consumers in one chunk have in common, and which of them was seen first.
+/// What the consumers of a chunk have in common, and the earliest of their last pulls.
 #[derive(Clone, Copy, Debug, Default)]
 struct Common {
     timeout: Duration,
@@ -205,31 +205,37 @@ mod tests {
         }
     }
 
-    /// Compares with what everybody would say who looked at each of them.
+    /// Compares with a plain map.
     fn compare(consumers: &Consumers, model: &BTreeMap<ConsumerId, Consumer>, now: Timestamp) {
-        assert!(consumers.iter().eq(model.iter().map(|(id, it)| (*id, *it))));
+        assert!(
+            consumers
+                .iter()
+                .eq(model.iter().map(|(id, consumer)| (*id, *consumer)))
+        );
         assert_eq!(consumers.len(), model.len());
         let next = model.values().map(Consumer::deadline).min();
         assert_eq!(consumers.next_deadline(), next);
-        let due = model.iter().map(|(id, it)| (it.deadline(), *id));
+        let due = model
+            .iter()
+            .map(|(id, consumer)| (consumer.deadline(), *id));
         assert!(consumers.due(now).eq(due.filter(|(at, _)| *at <= now)));
     }
 
     #[test]
-    fn they_are_a_map_that_knows_who_is_due_next() {
+    fn consumers_behave_like_a_map_with_the_earliest_deadline() {
         let (mut consumers, mut model) = (Consumers::default(), BTreeMap::new());
         let mut random = 1u32;
         for round in 1..=6_000 {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let any = id(1 + (random >> 8) % round);
             let at = Timestamp::from_millis(u64::from(round));
-            // They come, and then they go.
+            // Most join in the first half and leave in the second.
             match random >> 28 {
                 kind if kind < 10 && round <= 3_000 || kind == 0 => {
                     let consumer = Consumer {
                         cursor: Sequence::START,
                         seen: at,
-                        // Most common, some not.
+                        // Most have the same timeout.
                         timeout: Duration::from_millis(if kind < 9 { 900 } else { 10 }),
                         is_uncertain: false,
                     };
@@ -242,18 +248,20 @@ mod tests {
                 }
                 10..=14 => {
                     consumers.advance(any, Sequence(round.into()), at);
-                    if let Some(known) = model.get_mut(&any) {
-                        known.cursor = Sequence(round.into());
-                        known.seen = at;
+                    if let Some(consumer) = model.get_mut(&any) {
+                        consumer.cursor = Sequence(round.into());
+                        consumer.seen = at;
                     }
                 }
                 _ if round % 7 == 0 => {
                     consumers.mark_all_uncertain();
-                    model.values_mut().for_each(|it| it.is_uncertain = true);
+                    model
+                        .values_mut()
+                        .for_each(|consumer| consumer.is_uncertain = true);
                 }
                 _ if round % 11 == 0 => {
                     consumers.see_all(at);
-                    model.values_mut().for_each(|it| it.seen = at);
+                    model.values_mut().for_each(|consumer| consumer.seen = at);
                 }
                 _ => {}
             }
@@ -269,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_consumer_has_thirty_one_bytes_and_its_block_few_more_for_each() {
+    fn a_consumer_takes_31_bytes_and_a_chunk_at_most_64() {
         assert_eq!(size_of::<Reader>(), 31);
         assert!(size_of::<Chunk<Reader>>() <= 64);
     }

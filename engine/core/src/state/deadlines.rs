@@ -1,33 +1,33 @@
-//! When something is due: for every session, the earliest of what it waits for.
+//! The next deadlines of all sessions.
 //!
-//! A session stands here with one instant for its consumers and one for itself, however many there
-//! are. Who exactly is due then is looked for in the session.
+//! Each session has one entry for its consumers and one for itself and its jobs. What exactly is due is
+//! searched for in the session.
 
 use crate::{ConsumerId, JobId, SessionId, Timestamp};
 use alloc::collections::BTreeSet;
 
-/// Something that happens when nothing else does.
+/// Something that happens at an instant unless something else happens first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Deadline {
-    /// A consumer has stayed away for its timeout.
+    /// A consumer has not pulled within its timeout.
     Consumer(SessionId, ConsumerId),
-    /// A job has run for its timeout.
+    /// A job has reached its timeout.
     Job(SessionId, JobId),
-    /// A session has been unused for its timeout.
+    /// A session was unused for its timeout.
     Session(SessionId),
-    /// A closed session has been kept for as long as it is.
+    /// The retention of a closed session has passed.
     Removal(SessionId),
 }
 
-/// The earliest instants at which something of a session is due, where there are such.
+/// The earliest deadlines of a session, if there are any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NextDeadlines {
     pub(crate) consumer: Option<Timestamp>,
-    /// The session itself, or a job of it.
+    /// The session itself or a job.
     pub(crate) session: Option<Timestamp>,
 }
 
-/// Every session of a state by these instants.
+/// All sessions, sorted by their next deadlines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Deadlines {
     consumers: BTreeSet<(Timestamp, SessionId)>,
@@ -35,25 +35,25 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
-    /// Moves `session` from some instants to others.
+    /// Changes the deadlines of `session`.
     pub(crate) fn reset(&mut self, session: SessionId, from: NextDeadlines, to: NextDeadlines) {
         reset(&mut self.consumers, session, from.consumer, to.consumer);
         reset(&mut self.sessions, session, from.session, to.session);
     }
 
-    /// The earliest instant at which something is due.
+    /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Timestamp> {
         let (consumers, sessions) = (self.consumers.first(), self.sessions.first());
         let first = consumers.into_iter().chain(sessions).min();
         first.map(|(at, _)| *at)
     }
 
-    /// The sessions of which a consumer is due at `now`.
+    /// The sessions that have a consumer due at `now`.
     pub(crate) fn due_consumers(&self, now: Timestamp) -> impl Iterator<Item = SessionId> + '_ {
         due(&self.consumers, now)
     }
 
-    /// The sessions that are due at `now`, themselves or a job of them.
+    /// The sessions that are due at `now` themselves or have a job due.
     pub(crate) fn due_sessions(&self, now: Timestamp) -> impl Iterator<Item = SessionId> + '_ {
         due(&self.sessions, now)
     }

@@ -1,5 +1,5 @@
-//! The names of the requests that led to a session's jobs, so that a client that heard no answer
-//! may ask again. A fold of records; how many are remembered does not depend on a configuration.
+//! The request names (idempotency keys) that led to a session's jobs, so that clients can repeat a
+//! request. How many are remembered does not depend on the configuration.
 
 use crate::limits::REMEMBERED_REQUESTS;
 use crate::{JobId, JobMode, JobSlot, RequestSnapshot, Sequence};
@@ -7,24 +7,24 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// The last [`REMEMBERED_REQUESTS`] of them.
+/// The last [`REMEMBERED_REQUESTS`] request names of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct IdempotencyKeys {
     known: BTreeMap<Arc<str>, AcceptedRequest>,
     oldest_first: VecDeque<Arc<str>>,
 }
 
-/// What a request led to.
+/// The job that a request led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AcceptedRequest {
     pub(crate) job: JobId,
     pub(crate) sequence: Sequence,
-    /// What was asked for; the statement itself may be long.
+    /// A fingerprint of the request, because the statement may be long.
     pub(crate) fingerprint: u128,
 }
 
 impl IdempotencyKeys {
-    /// As they were, the oldest first.
+    /// The requests of a snapshot, oldest first.
     pub(crate) fn restored(requests: &[RequestSnapshot]) -> Self {
         let known = |it: &RequestSnapshot| {
             let known = AcceptedRequest {
@@ -40,7 +40,7 @@ impl IdempotencyKeys {
         }
     }
 
-    /// As plain values, the oldest first.
+    /// As plain values, oldest first.
     pub(crate) fn snapshot(&self) -> Vec<RequestSnapshot> {
         let names = self.oldest_first.iter();
         let requests = names.filter_map(|name| {
@@ -74,8 +74,8 @@ impl IdempotencyKeys {
     }
 }
 
-/// Differs wherever one of these differs, as far as 128 bits can (FNV-1a). Whoever looks for two
-/// statements that agree in it deceives nobody but itself: both are its own.
+/// A 128-bit FNV-1a hash of a request. Not collision-resistant, but a client can only collide with
+/// its own requests.
 pub(crate) fn fingerprint(statement: &str, mode: JobMode, input: bool) -> u128 {
     let slot = u8::from(mode.slot == JobSlot::Background);
     let visibility = u8::from(mode.visibility == crate::Visibility::Submitter);

@@ -1,7 +1,6 @@
-//! What the next decision sees: the fold of all records, and nothing else.
+//! The state that decisions are based on: the fold of all records.
 //!
-//! There is one way to change it: `apply`. Of sessions that were closed, it knows what it takes to
-//! decide when they are removed.
+//! Only `apply` changes it. Of closed sessions it keeps what retention needs.
 
 pub(crate) mod consumers;
 pub(crate) mod deadlines;
@@ -30,7 +29,7 @@ use core::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     pub(crate) limits: Limits,
-    // Boxed, as views are: of what stands in the nodes of a tree, a third is room to spare.
+    // Boxed, because about a third of the space in tree nodes is unused.
     pub(crate) sessions: BTreeMap<SessionId, Box<Session>>,
     pub(crate) closed: RetentionQueue,
     pub(crate) deadlines: Deadlines,
@@ -58,13 +57,13 @@ impl State {
         self.sessions.iter().map(|(id, session)| (*id, &**session))
     }
 
-    /// The earliest instant at which something is due; a timer need not wake before.
+    /// The earliest deadline. A timer need not fire earlier.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let removal = self.closed.next(self.limits.retention);
         self.deadlines.next().into_iter().chain(removal).min()
     }
 
-    /// What is due at `now`, earliest first; removals behind all else.
+    /// What is due at `now`, earliest first, removals last.
     pub fn due(&self, now: Timestamp) -> impl Iterator<Item = Deadline> + '_ {
         let sessions = self.deadlines.due_sessions(now);
         let sessions = sessions.filter_map(|id| Some((id, self.session(id)?)));
@@ -78,7 +77,7 @@ impl State {
         due.chain(removals.map(Deadline::Removal))
     }
 
-    /// Of what [`Self::due`] says, the consumers alone. Costs nothing for what else is due.
+    /// The consumers among [`Self::due`]. Does not look at anything else that is due.
     pub fn due_consumers(&self, now: Timestamp) -> impl Iterator<Item = Deadline> + use<> {
         let mut due: Vec<_> = self.instants_of_consumers(now).collect();
         due.sort_unstable();
@@ -97,7 +96,7 @@ impl State {
         })
     }
 
-    /// The instant of the last record; no later record is stamped earlier.
+    /// The instant of the last record. No later record has an earlier one.
     pub fn last_at(&self) -> Timestamp {
         self.last_at
     }
@@ -117,14 +116,14 @@ pub struct Session {
     pub(crate) requests: IdempotencyKeys,
     pub(crate) seen: Timestamp,
     pub(crate) timeout: Duration,
-    /// What its records take, as [`Event::bytes`](crate::Event::bytes) counts.
+    /// The size of its records, as counted by [`Event::bytes`](crate::Event::bytes).
     pub(crate) bytes: u64,
-    /// Some of its records are lost: what they said is not known.
+    /// Some of its records are lost, and their contents are unknown.
     pub(crate) is_incomplete: bool,
 }
 
 impl Session {
-    /// The session's number in list views.
+    /// The session's number in lists.
     pub fn number(&self) -> SessionNumber {
         self.number
     }
@@ -134,7 +133,7 @@ impl Session {
         &self.service
     }
 
-    /// Who uses it, where that is known.
+    /// The user, if known.
     pub fn user(&self) -> Option<&Arc<str>> {
         self.user.as_ref()
     }
@@ -144,8 +143,8 @@ impl Session {
         self.last_sequence
     }
 
-    /// Whether records of it are lost, so that jobs and consumers may be missing here, or be over
-    /// that are here.
+    /// Whether records of it are lost. Jobs and consumers may then be missing here, or be listed
+    /// although they are over.
     pub fn is_incomplete(&self) -> bool {
         self.is_incomplete
     }
@@ -160,7 +159,7 @@ impl Session {
         self.jobs.iter().map(|(id, job)| (*id, job))
     }
 
-    /// Its consumers, as they joined.
+    /// Its consumers in the order in which they joined.
     pub fn consumers(&self) -> impl Iterator<Item = (ConsumerId, Consumer)> {
         self.consumers.iter()
     }
@@ -170,17 +169,17 @@ impl Session {
         self.consumers.get(consumer)
     }
 
-    /// When it was last used, as far as the log knows.
+    /// When it was last used according to the log.
     pub fn seen(&self) -> Timestamp {
         self.seen
     }
 
-    /// When it is closed as idle. A busy session never is.
+    /// When it is closed as idle. None while it is busy.
     pub fn deadline(&self) -> Option<Timestamp> {
         self.jobs.is_empty().then(|| self.seen + self.timeout)
     }
 
-    /// When the first of all that waits in it is due.
+    /// The next deadlines in it.
     pub(crate) fn next(&self) -> NextDeadlines {
         let first_job = || self.jobs.values().filter_map(Job::deadline).min();
         NextDeadlines {
@@ -189,7 +188,7 @@ impl Session {
         }
     }
 
-    /// What is due at `now`, but for its consumers.
+    /// What is due at `now`, without consumers.
     fn due(
         &self,
         id: SessionId,
@@ -211,22 +210,23 @@ pub struct Job {
     pub(crate) output: u64,
     pub(crate) output_limit: u64,
     pub(crate) interrupt: Option<InterruptCause>,
-    /// A result was not logged for its length: none that follows is, so that there is no hole.
+    /// A result was too long to be logged. Later ones are not logged either, so that the output has
+    /// no hole.
     pub(crate) is_truncated: bool,
     pub(crate) due: Timestamp,
-    /// It may have finished in a record that is lost.
+    /// It may have finished in a lost record.
     pub(crate) is_uncertain: bool,
     pub(crate) input: Input,
 }
 
-/// What is known of a job's standard input.
+/// The state of a job's standard input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
-    /// It was empty from the beginning.
+    /// The job has no input.
     None,
-    /// So many bytes were written to it, and more may follow.
+    /// Open, with this many bytes written.
     Open(u64),
-    /// Nothing more follows.
+    /// It was ended.
     Ended,
 }
 
@@ -236,12 +236,12 @@ impl Job {
         self.mode
     }
 
-    /// Why it was first told to end, where it was.
+    /// Why it was first interrupted, if it was.
     pub fn interrupt(&self) -> Option<InterruptCause> {
         self.interrupt
     }
 
-    /// When it is interrupted for its timeout; none once it was told to end.
+    /// When it times out. None once it was interrupted.
     pub fn deadline(&self) -> Option<Timestamp> {
         self.interrupt.is_none().then_some(self.due)
     }

@@ -1,21 +1,20 @@
-//! The sessions that were closed and are still kept: what it takes to decide which of them go.
+//! The closed sessions that are still kept, and which of them are removed next.
 //!
-//! Grows with the closed sessions that the log keeps, some hundred bytes for each; a retention
-//! bounds that.
+//! Takes some hundred bytes per closed session in the log, which a retention bounds.
 
 use crate::{Retention, Sequence, SessionId, Timestamp};
 use alloc::collections::{BTreeMap, BTreeSet};
 
-/// A session that was closed.
+/// A closed session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClosedSession {
     pub(crate) last_sequence: Sequence,
     pub(crate) at: Timestamp,
-    /// What its records take, as [`Event::bytes`](crate::Event::bytes) counts.
+    /// The size of its records, as counted by [`Event::bytes`](crate::Event::bytes).
     pub(crate) bytes: u64,
 }
 
-/// All of them, and in the order in which they were closed.
+/// The closed sessions, by identity and in the order in which they were closed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RetentionQueue {
     sessions: BTreeMap<SessionId, ClosedSession>,
@@ -28,7 +27,7 @@ impl RetentionQueue {
         self.sessions.get(&session)
     }
 
-    /// All of them, by identity.
+    /// All closed sessions, by identity.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, &ClosedSession)> {
         self.sessions.iter().map(|(id, closed)| (*id, closed))
     }
@@ -47,7 +46,7 @@ impl RetentionQueue {
         }
     }
 
-    /// Whose time is over at `now`, the one that was closed first before the others.
+    /// The sessions to remove at `now`, the one that was closed first at the front.
     pub(crate) fn due(
         &self,
         retention: Retention,
@@ -66,7 +65,7 @@ impl RetentionQueue {
             .map(|(_, session)| *session)
     }
 
-    /// When the next one's time is over.
+    /// When the next session is to be removed.
     pub(crate) fn next(&self, retention: Retention) -> Option<Timestamp> {
         let (at, _) = self.oldest_first.first()?;
         if retention.bytes.is_some_and(|bound| self.bytes > bound) {

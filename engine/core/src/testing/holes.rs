@@ -1,18 +1,18 @@
-//! Plays operations, loses some of their records, declares that, and goes on: whatever was lost,
-//! nothing panics, and state and views tell one story.
+//! Runs operations, removes some of their records, declares the gaps and continues: nothing may panic,
+//! and the state and the views must agree.
 
 use super::Operation;
 use crate::{Command, Event, Limits, LossCause, Record, Sequence, State, Timestamp, Views};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// Plays the operations; loses each record for whose place `is_lost` says so, but never the first
-/// of a session; declares the gaps; and plays `later` on what is left, as after a restart.
+/// Runs the operations, removes each record for whose index `is_lost` returns true (but never the
+/// first of a session), declares the gaps, and runs `later` on the rest, as after a restart.
 ///
 /// # Panics
 ///
-/// When a record that was kept is refused behind a declared gap, when the views tell another story
-/// than the state, or when what is decided afterwards cannot be replayed.
+/// When a remaining record is refused after a declared gap, when the views and the state disagree,
+/// or when later records cannot be replayed.
 pub fn play_with_holes(
     operations: &[(i64, Operation)],
     is_lost: impl Fn(usize) -> bool,
@@ -50,23 +50,26 @@ pub fn play_with_holes(
     for record in &log {
         add(&mut replayed, &mut replayed_views, record);
     }
-    assert_eq!(replayed, state, "promise 1: the fold is another state");
-    assert_eq!(replayed_views, views, "promise 1: the fold is other views");
+    assert_eq!(replayed, state, "promise 1: replay leads to another state");
+    assert_eq!(
+        replayed_views, views,
+        "promise 1: replay leads to other views"
+    );
 }
 
-/// The records that are kept, with a declared gap wherever others were: before the next record of
-/// the session, or at the end.
+/// The remaining records with a declared gap for the removed ones, before the next record of the
+/// session or at the end.
 fn declare(whole: Vec<Record>, is_lost: impl Fn(usize) -> bool) -> Vec<Record> {
     let mut kept: Vec<Record> = Vec::new();
-    // The last sequence that was kept, and the last that there was.
+    // Per session, the last remaining sequence and the last sequence.
     let mut ends = BTreeMap::new();
-    for (place, record) in whole.into_iter().enumerate() {
+    for (index, record) in whole.into_iter().enumerate() {
         let (kept_to, end) = ends
             .entry(record.session)
             .or_insert((Sequence::START, Sequence::START));
         let before = *end;
         *end = record.sequence;
-        if before > Sequence::START && is_lost(place) {
+        if before > Sequence::START && is_lost(index) {
             continue;
         }
         if before > *kept_to {
@@ -84,13 +87,17 @@ fn declare(whole: Vec<Record>, is_lost: impl Fn(usize) -> bool) -> Vec<Record> {
             (end > kept_to).then(|| gap(record, kept_to, end, at))
         })
         .collect();
-    // A session that is known to have ended has lost nothing but its removal.
+    // After the end of a session, only its removal record can be lost.
     let closed: Vec<_> = kept
         .iter()
         .filter(|record| matches!(record.event, Event::SessionClosed { .. }))
         .map(|record| record.session)
         .collect();
-    kept.extend(tails.into_iter().filter(|it| !closed.contains(&it.session)));
+    kept.extend(
+        tails
+            .into_iter()
+            .filter(|record| !closed.contains(&record.session)),
+    );
     kept
 }
 
@@ -126,7 +133,7 @@ fn add(state: &mut State, views: &mut Views, record: &Record) {
     assert_eq!(
         state.validate(record),
         Ok(()),
-        "promise 5: behind a declared gap, {record:?} is refused"
+        "promise 5: {record:?} is refused after a declared gap"
     );
     state.apply(record);
     views.apply(record);
@@ -136,7 +143,7 @@ fn compare(state: &State, views: &Views) {
     assert_eq!(views.open_count(), state.sessions().count());
     for (id, session) in state.sessions() {
         let view = views.session(id);
-        let view = view.unwrap_or_else(|| panic!("the views know nothing of session {id}"));
+        let view = view.unwrap_or_else(|| panic!("session {id} is missing in the views"));
         assert_eq!(view.last_sequence, session.last_sequence());
         assert_eq!(view.foreground, session.foreground());
         assert_eq!(view.is_busy(), session.jobs().count() > 0);

@@ -1,5 +1,5 @@
-//! For tests of this crate and of whoever builds on it: given events, when a command, then events;
-//! one idea of what clients may do; and the promises as a check over any sequence of records.
+//! Test support for this crate and for users: given events, when a command, then events; a generator of
+//! operations; and the promises as a check of any sequence of records.
 //!
 //! ```
 //! use rejoin_core::testing::{SESSION, created, given, instant};
@@ -31,13 +31,13 @@ use crate::{
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// The session that the given events are in.
+/// The session of the given events.
 pub const SESSION: SessionId = SessionId::from_bytes([1; 16]);
 
 /// The timeout of [`SESSION`].
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(100);
 
-/// The instant so many seconds after the epoch.
+/// The instant this many seconds after the epoch.
 pub const fn instant(seconds: u64) -> Timestamp {
     Timestamp::from_millis(seconds * 1_000)
 }
@@ -57,23 +57,23 @@ pub fn created() -> Event {
     }
 }
 
-/// A story: what has happened so far, and what happened last.
+/// A test scenario: what has happened so far, and the last decision.
 #[derive(Clone, Debug)]
 pub struct Story {
     state: State,
     last: Result<Vec<Event>, Rejection>,
 }
 
-/// Begins a story with events of [`SESSION`], all at the epoch.
+/// Starts a scenario with events of [`SESSION`], all at the epoch.
 pub fn given(events: impl IntoIterator<Item = Event>) -> Story {
     given_with(Limits::DEFAULT, events)
 }
 
-/// As [`given`], within limits.
+/// Like [`given`], with limits.
 ///
 /// # Panics
 ///
-/// When the events cannot follow each other.
+/// When the events are not a valid sequence.
 pub fn given_with(limits: Limits, events: impl IntoIterator<Item = Event>) -> Story {
     let mut state = State::new(limits);
     for event in events {
@@ -95,7 +95,7 @@ pub fn given_with(limits: Limits, events: impl IntoIterator<Item = Event>) -> St
 }
 
 impl Story {
-    /// Then somebody commands something.
+    /// Decides a command at an instant.
     #[must_use = "say what follows"]
     pub fn when(mut self, now: Timestamp, command: Command) -> Self {
         let before = self.state.clone();
@@ -107,29 +107,29 @@ impl Story {
         self
     }
 
-    /// These events follow from it, and no others.
+    /// Expects exactly these events.
     ///
     /// # Panics
     ///
-    /// When others do.
+    /// When there are other events.
     #[track_caller]
     pub fn then(self, events: impl IntoIterator<Item = Event>) -> Self {
         assert_eq!(self.last, Ok(events.into_iter().collect()));
         self
     }
 
-    /// It is refused.
+    /// Expects a rejection.
     ///
     /// # Panics
     ///
-    /// When it is not, or for another reason.
+    /// When the command was accepted or rejected for another reason.
     #[track_caller]
     pub fn then_rejected(self, rejection: Rejection) -> Self {
         assert_eq!(self.last, Err(rejection));
         self
     }
 
-    /// What the story has led to.
+    /// The resulting state.
     pub fn state(&self) -> &State {
         &self.state
     }

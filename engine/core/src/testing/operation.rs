@@ -1,6 +1,5 @@
-//! What clients, runners and timers may do, in a form that can be generated, shrunk and read: who
-//! is meant is picked from those who are there. One generator serves property tests, fuzzers and
-//! the simulator.
+//! What clients, runners and timers can do, in a form that can be generated, shrunk and read. Targets
+//! are picked from what exists. Property tests, fuzzers and the simulator share this generator.
 
 use crate::{
     CloseCause, Command, ConsumerId, CreateSession, JobId, JobMode, JobSlot, Sequence, Server,
@@ -10,16 +9,17 @@ use alloc::format;
 use alloc::vec;
 use core::time::Duration;
 
-/// Which of those who are there: counted round and round. The last value picks one who is not.
+/// Picks an existing target by index, modulo their number. The highest value picks one that does
+/// not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pick(pub u8);
 
-/// Something that may be asked of the core.
+/// An operation on the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Begin a session, as its first consumer or not.
+    /// Create a session, with or without a first consumer.
     Create {
-        /// Whether the creator reads.
+        /// Whether the creator also reads.
         reads: bool,
         /// Its timeouts, in seconds.
         timeout: u8,
@@ -28,51 +28,51 @@ pub enum Operation {
     Join(Pick),
     /// Stop reading.
     Leave(Pick, Pick),
-    /// End a session.
+    /// Close a session.
     Close(Pick),
-    /// Say who uses a session.
+    /// Set the user of a session.
     SetUser(Pick, u8),
     /// Use a session.
     Touch(Pick),
     /// Run a statement.
     Submit {
-        /// In which session.
+        /// The session.
         session: Pick,
-        /// How.
+        /// How to run it.
         mode: JobMode,
         /// Its timeout, in seconds.
         timeout: u8,
-        /// The bytes that it may emit.
+        /// Its output limit in bytes.
         output_limit: u8,
-        /// What the client calls its request.
+        /// The client's name for the request.
         request: Option<u8>,
         /// Whether its input stays open.
         input: bool,
     },
-    /// Write so many bytes to a job; whether nothing follows.
+    /// Write this many bytes to a job; the flag ends the input.
     Write(Pick, Pick, u8, bool),
-    /// Note a statement that could not run.
+    /// Record a refused statement.
     Refuse(Pick),
     /// Interrupt a job, or the one in the foreground.
     Interrupt(Pick, Option<Pick>),
-    /// Give a consumer so many records more.
+    /// Give a consumer this many further records.
     Advance(Pick, Pick, u8),
-    /// A runner begins.
+    /// A runner starts a job.
     Start(Pick, Pick),
-    /// A runner has a result of so many bytes.
+    /// A runner emits a result of this many bytes.
     Emit(Pick, Pick, u8),
-    /// A runner has ended, with this status.
+    /// A runner finishes with this status.
     Finish(Pick, Pick, u8),
-    /// The timer.
+    /// A timer fires.
     Expire,
-    /// The server starts again.
+    /// The server was restarted.
     Resume,
-    /// The server is about to end.
+    /// The server is shutting down.
     InterruptAll,
 }
 
 impl Operation {
-    /// The command that this is in the given state at the given instant.
+    /// The command for this operation in the given state at the given instant.
     pub fn command(self, state: &State, now: Timestamp) -> Command {
         match self {
             Self::Create { reads, timeout } => {
@@ -181,7 +181,7 @@ impl Operation {
 }
 
 impl JobMode {
-    /// All there are.
+    /// Every job mode.
     pub const ALL: [Self; 4] = [
         Self {
             slot: JobSlot::Foreground,

@@ -1,11 +1,11 @@
-//! Plays operations against the core, and holds it to its promises at every one of them.
+//! Runs operations on the core and checks the promises after each of them.
 
 use super::{Operation, Promises};
 use crate::{Limits, Projection, Record, Retention, Selection, State, Timestamp, Views};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// VecMap enough that every bound is met.
+/// Small limits, so that every one of them is reached.
 const LIMITS: Limits = Limits {
     sessions: 3,
     consumers: 3,
@@ -18,16 +18,16 @@ const LIMITS: Limits = Limits {
     ..Limits::DEFAULT
 };
 
-/// The clock before the first operation, in milliseconds. No clock is moved back behind the epoch.
+/// The clock before the first operation, in milliseconds. It is never moved to before the epoch.
 const START: i64 = 1_000_000;
 
-/// Plays the operations, each with by how many milliseconds the clock moves before it.
+/// Runs the operations, each with the number of milliseconds by which the clock moves before it.
 ///
 /// # Panics
 ///
-/// When a promise is broken: the records do not keep what [`Promises`] checks; a decision is not
-/// the same twice; a rejection changes something; what is due does not happen; the fold of the
-/// records is not the state, or the views; or the views tell another story than the state.
+/// When a promise is broken: [`Promises`] rejects a record, a decision is not repeatable, a rejection
+/// changes the state, something due does not happen, replay leads to another state or other views,
+/// or the views and the state disagree.
 pub fn play(operations: &[(i64, Operation)]) {
     let mut state = State::new(LIMITS);
     let mut views = Views::default();
@@ -56,9 +56,9 @@ pub fn play(operations: &[(i64, Operation)]) {
             Err(_) => assert_eq!(before, state, "{operation:?} was rejected"),
         }
         if operation == Operation::Expire {
-            // As much of it as one command handles.
+            // At most as much as one command handles.
             let now = now.max(before.last_at());
-            // What was closed just now may take more room than closed sessions may.
+            // Sessions that were just closed may exceed the retention size.
             let due: Vec<_> = before.due(now).collect();
             let left = due.len().saturating_sub(LIMITS.expired);
             let still_due = state.due(now).filter(|still| due.contains(still));
@@ -76,26 +76,29 @@ pub fn play(operations: &[(i64, Operation)]) {
         replayed.apply(record);
         replayed_views.apply(record);
     }
-    assert_eq!(replayed, state, "promise 1: the fold is another state");
-    assert_eq!(replayed_views, views, "promise 1: the fold is other views");
+    assert_eq!(replayed, state, "promise 1: replay leads to another state");
+    assert_eq!(
+        replayed_views, views,
+        "promise 1: replay leads to other views"
+    );
     restore(&log, &state, &views);
     compare(&state, &views);
     compare_lists(&views);
 }
 
-/// From a snapshot after any record, the rest of them lead to the same.
+/// A snapshot after any record and the records after it lead to the same projection.
 fn restore(log: &[Record], state: &State, views: &Views) {
     let mut before = Projection::new(LIMITS);
-    // Each of them in a short story, some of them in a long one.
+    // After each record of a short story, after some records of a long one.
     let stride = log.len() / SNAPSHOTS + 1;
-    for (place, record) in log.iter().enumerate() {
-        if place % stride == 0 {
+    for (index, record) in log.iter().enumerate() {
+        if index % stride == 0 {
             let mut restored = Projection::restored(LIMITS, before.snapshot());
             assert_eq!(
                 restored, before,
                 "promise 9: a snapshot is not what it is of"
             );
-            for rest in &log[place..] {
+            for rest in &log[index..] {
                 assert_eq!(restored.add(rest), Ok(()), "promise 9: after a snapshot");
             }
             assert_eq!(
@@ -113,7 +116,7 @@ fn restore(log: &[Record], state: &State, views: &Views) {
     }
 }
 
-/// After so many records of a story the way on from a snapshot is tried.
+/// Up to this many records, a snapshot is tried after each of them; beyond that, after some.
 const SNAPSHOTS: usize = 40;
 
 fn compare(state: &State, views: &Views) {
@@ -129,7 +132,7 @@ fn compare(state: &State, views: &Views) {
     }
 }
 
-/// A list says what looking at every session would say.
+/// A list contains what a scan of every session finds.
 fn compare_lists(views: &Views) {
     let users = [None, Some("user 0"), Some("user 1"), Some("nobody")];
     let services = [None, Some("test"), Some("other"), Some("none")];

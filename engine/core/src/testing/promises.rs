@@ -1,5 +1,5 @@
-//! The promises about records, checked in the dumbest way: no code of the engine is used here but
-//! its words. Feed it every record of a log, in the log's order.
+//! Checks the promises about records in the simplest possible way, without code of the engine. Give it
+//! every record of a log in order.
 
 use crate::{
     CloseCause, ConsumerId, Event, JobId, LeaveCause, LossCause, Record, Retention, Sequence,
@@ -8,20 +8,20 @@ use crate::{
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
 
-/// What the records so far allow the next one to be.
+/// What is known from the records so far, to check the next one.
 #[derive(Clone, Debug, Default)]
 pub struct Promises {
     at: Timestamp,
     numbers: BTreeSet<u64>,
     all_jobs: BTreeSet<JobId>,
-    sessions: BTreeMap<SessionId, Told>,
+    sessions: BTreeMap<SessionId, SessionHistory>,
     retention: Retention,
-    /// The bytes of all that is closed and was not removed.
+    /// The bytes of all sessions that are closed and not removed.
     closed_bytes: u64,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Told {
+struct SessionHistory {
     last: Sequence,
     closed: Option<Timestamp>,
     is_removed: bool,
@@ -33,7 +33,7 @@ struct Told {
 }
 
 impl Promises {
-    /// As the default, for a log whose closed sessions are kept so.
+    /// Checks for a log with this retention.
     pub fn keeping(retention: Retention) -> Self {
         Self {
             retention,
@@ -41,11 +41,11 @@ impl Promises {
         }
     }
 
-    /// Takes the next record.
+    /// Checks the next record.
     ///
     /// # Panics
     ///
-    /// When it breaks a promise; the message names it by its number.
+    /// When it breaks a promise. The message contains the number of the promise.
     pub fn take(&mut self, record: &Record) {
         let Record {
             session,
@@ -58,20 +58,20 @@ impl Promises {
             "promise 2: {record:?} is stamped before the record before it"
         );
         self.at = *at;
-        let told = self.sessions.entry(*session).or_default();
+        let history = self.sessions.entry(*session).or_default();
         assert_eq!(
             *sequence,
-            told.last.next(),
+            history.last.next(),
             "promise 2: a gap before {record:?}"
         );
         let is_removal = matches!(event, Event::RecordsLost { .. });
         assert!(
-            told.closed.is_none() || (is_removal && !told.is_removed),
+            history.closed.is_none() || (is_removal && !history.is_removed),
             "promise 7: {record:?} follows the end of its session"
         );
-        let last = told.last;
-        told.last = *sequence;
-        told.bytes += event.bytes();
+        let last = history.last;
+        history.last = *sequence;
+        history.bytes += event.bytes();
         match event {
             Event::SessionCreated {
                 number, timeout, ..
@@ -80,24 +80,24 @@ impl Promises {
                     self.numbers.insert(number.0),
                     "promise 2: {number} was used before"
                 );
-                told.timeout = *timeout;
+                history.timeout = *timeout;
             }
             Event::JobSubmitted { job, timeout, .. } => {
                 let newest = self.all_jobs.last().copied().unwrap_or(JobId(0));
                 assert!(*job > newest, "promise 2: job {job} does not grow");
                 self.all_jobs.insert(*job);
-                told.running.insert(*job, *at + *timeout);
+                history.running.insert(*job, *at + *timeout);
             }
             Event::JobStarted { job, .. }
             | Event::InputWritten { job, .. }
             | Event::ResultEmitted { job, .. } => {
                 assert!(
-                    told.running.contains_key(job),
+                    history.running.contains_key(job),
                     "promise 7: {record:?} after its job's end"
                 );
             }
             Event::InterruptRequested { job, cause, .. } => {
-                let due = told.running.get(job);
+                let due = history.running.get(job);
                 let due =
                     due.unwrap_or_else(|| panic!("promise 7: {record:?} after its job's end"));
                 if *cause == crate::InterruptCause::Timeout {
@@ -106,29 +106,29 @@ impl Promises {
             }
             Event::JobFinished { job, .. } => {
                 assert!(
-                    told.running.remove(job).is_some(),
+                    history.running.remove(job).is_some(),
                     "promise 7: {job} ends twice"
                 );
             }
             Event::SessionClosed { cause } => {
                 assert!(
-                    told.running.is_empty(),
+                    history.running.is_empty(),
                     "promises 6, 7: closed while {:?} run",
-                    told.running
+                    history.running
                 );
                 if *cause == CloseCause::Idle {
                     assert!(
-                        *at >= told.used + told.timeout,
+                        *at >= history.used + history.timeout,
                         "promise 8: {record:?} is early"
                     );
                 }
-                told.closed = Some(*at);
-                self.closed_bytes += told.bytes;
+                history.closed = Some(*at);
+                self.closed_bytes += history.bytes;
             }
             Event::ConsumerJoined {
                 consumer, timeout, ..
             } => {
-                let twin = told.consumers.insert(*consumer, (*at, *timeout));
+                let twin = history.consumers.insert(*consumer, (*at, *timeout));
                 assert_eq!(twin, None, "promise 2: {consumer} joined twice");
             }
             Event::CursorAdvanced { consumer, to, seen } => {
@@ -136,19 +136,22 @@ impl Promises {
                     to < sequence,
                     "promise 2: {record:?} is ahead of its session"
                 );
-                let known = told.consumers.get_mut(consumer);
-                let (pulled, _) = known.unwrap_or_else(|| panic!("{consumer} has not joined"));
+                let consumer_entry = history.consumers.get_mut(consumer);
+                let (pulled, _) =
+                    consumer_entry.unwrap_or_else(|| panic!("{consumer} has not joined"));
                 *pulled = (*pulled).max(*seen);
             }
             Event::ConsumerLeft { consumer, cause } => {
-                let known = told.consumers.remove(consumer);
-                let (pulled, timeout) = known.unwrap_or_else(|| panic!("{consumer} left twice"));
+                let consumer_entry = history.consumers.remove(consumer);
+                let (pulled, timeout) =
+                    consumer_entry.unwrap_or_else(|| panic!("{consumer} left twice"));
                 if *cause == LeaveCause::Expired {
                     assert!(*at >= pulled + timeout, "promise 6: {record:?} is early");
                 }
             }
             Event::SessionResumed => {
-                told.consumers
+                history
+                    .consumers
                     .values_mut()
                     .for_each(|(pulled, _)| *pulled = *at);
             }
@@ -173,7 +176,7 @@ impl Promises {
                     (newest, newest_job),
                     "promise 2: numbers would be used again"
                 );
-                let Some(closed) = told.closed else {
+                let Some(closed) = history.closed else {
                     panic!("promise 5: {record:?} removes an open session");
                 };
                 let is_old = self.retention.age.is_some_and(|age| *at >= closed + age);
@@ -182,9 +185,9 @@ impl Promises {
                     .bytes
                     .is_some_and(|bytes| self.closed_bytes > bytes);
                 assert!(is_old || is_too_much, "promise 5: {record:?} is early");
-                // Without the record that says so.
-                self.closed_bytes -= told.bytes - event.bytes();
-                told.is_removed = true;
+                // Without the removal record itself.
+                self.closed_bytes -= history.bytes - event.bytes();
+                history.is_removed = true;
                 return;
             }
             Event::RecordsLost { .. } => panic!("promise 5: no engine loses records: {record:?}"),
@@ -194,18 +197,20 @@ impl Promises {
         }
         let used = match event {
             Event::SessionTouched { seen } | Event::CursorAdvanced { seen, .. } => *seen,
-            // Who is expired, or sent away, has not used the session.
+            // A consumer that expired or left with the session has not used it.
             Event::ConsumerLeft {
                 cause: LeaveCause::Expired | LeaveCause::SessionClosed,
                 ..
             } => return,
             _ => *at,
         };
-        told.used = told.used.max(used);
+        history.used = history.used.max(used);
     }
 
-    /// Whether every job of these records has finished.
+    /// Whether every job has finished.
     pub fn all_jobs_finished(&self) -> bool {
-        self.sessions.values().all(|told| told.running.is_empty())
+        self.sessions
+            .values()
+            .all(|history| history.running.is_empty())
     }
 }

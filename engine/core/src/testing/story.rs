@@ -1,14 +1,15 @@
-//! What clients, runners and timers may do, drawn from bytes: whoever has bytes — a property test,
-//! a fuzzer, a seeded simulator — has the same idea of it, and any bytes mean something.
+//! Turns bytes into operations of clients, runners and timers. Every byte sequence is valid, so property
+//! tests, fuzzers and the simulator can use it.
 
 use super::{Operation, Pick};
 use crate::JobMode;
 use alloc::vec::Vec;
 
-/// Operations, each with by how many milliseconds the clock moves before it: now and then back.
+/// Operations, each with the number of milliseconds by which the clock moves before it; sometimes it
+/// moves back.
 ///
-/// Six bytes make one: so bytes that change, come in or go away change, add or take away one
-/// operation, and leave the others as they were. What is left over at the end means nothing.
+/// Each operation takes six bytes, so a mutation of the bytes changes, adds or removes single
+/// operations and leaves the others alone. Left-over bytes at the end are ignored.
 ///
 /// ```
 /// use rejoin_core::testing::{Operation, Pick, operations};
@@ -26,7 +27,7 @@ pub fn operations(bytes: &[u8]) -> Vec<(i64, Operation)> {
     drawn.collect()
 }
 
-/// Often less than any timeout, as often about as long as one, and now and then back.
+/// Often shorter than any timeout, as often about as long as one, and sometimes negative.
 fn moved(byte: u8) -> i64 {
     let byte = i64::from(byte);
     match byte {
@@ -72,7 +73,7 @@ impl Operation {
 }
 
 impl Pick {
-    /// VecMap who are there, so that operations meet; now and then somebody who is not.
+    /// Few targets, so that operations meet; sometimes one that does not exist.
     fn drawn(byte: u8) -> Self {
         if byte < 230 {
             Self(byte % 4)

@@ -111,3 +111,66 @@ fn a_command_that_is_no_string_is_run_as_its_json() {
         "{answer}"
     );
 }
+
+#[test]
+fn the_direct_row_and_tide_give_the_same_answers() {
+    let direct = conversation("/api");
+    assert_eq!(direct.len(), 17);
+    for other_spelling in ["/./api", "/x/../api", "/%2e/api"] {
+        assert_eq!(conversation(other_spelling), direct, "{other_spelling}");
+    }
+}
+
+/// The status, headers and body of each answer to a fixed series of requests, without the date and
+/// the identifiers of sessions and consumers.
+fn conversation(path: &str) -> Vec<String> {
+    // A new session is sent the time.
+    let (server, _clock) = Server::in_virtual_time(|_| {});
+    let mut client = server.client();
+    let mut ids: Vec<(String, &str)> = Vec::new();
+    let mut answers = Vec::new();
+    let methods = ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"];
+    let without_body = methods.map(|method| (method, ""));
+    let bodies = [
+        "",
+        "[]",
+        r#"{"action":"dance","requestId":"1"}"#,
+        r#"{"action":"init_session"}"#,
+        r#"{"action":"join_session","sessionId":"SESSION"}"#,
+        r#"{"action":"session_info","sessionId":"00000000-0000-0000-0000-000000000000"}"#,
+        r#"{"action":"pull_results","sessionId":"SESSION","consumerId":"CONSUMER"}"#,
+        r#"{"action":"pull_results","sessionId":"SESSION","consumerId":"nobody"}"#,
+        r#"{"action":"interrupt_job","sessionId":"SESSION"}"#,
+        r#"{"action":"close_session","sessionId":"SESSION"}"#,
+        r#"{"action":"close_session","sessionId":"SESSION"}"#,
+    ];
+    for (method, body) in without_body
+        .into_iter()
+        .chain(bodies.map(|body| ("POST", body)))
+    {
+        let mut sent = body.to_owned();
+        for (id, name) in &ids {
+            sent = sent.replace(name, id);
+        }
+        let received = client.request(method, path, &[], sent.as_bytes()).unwrap();
+        let text = received.text();
+        if body.contains("init_session") {
+            ids.push((member(text, "sessionId"), "SESSION"));
+            ids.push((member(text, "consumerId"), "CONSUMER"));
+        }
+        if body.contains("join_session") {
+            ids.push((member(text, "consumerId"), "JOINED"));
+        }
+        let headers = received.headers.iter().filter(|(name, _)| name != "date");
+        let mut answer = format!(
+            "{} {:?} {text}",
+            received.status,
+            headers.collect::<Vec<_>>()
+        );
+        for (id, name) in &ids {
+            answer = answer.replace(id, name);
+        }
+        answers.push(answer);
+    }
+    answers
+}

@@ -66,16 +66,21 @@ impl ConnHandler {
         request: hyper::Request<Incoming>,
     ) -> impl Future<Output = Result<http::Response<SentBody>, Infallible>> {
         let (head, incoming) = request.into_parts();
-        let frontend = self.service.router.frontend(head.uri.path());
+        let (router, path) = (&self.service.router, head.uri.path());
+        let direct = router.direct(path);
+        let frontend = match &direct {
+            Some(mounted) => Some(mounted.frontend()),
+            None => router.frontend(path),
+        };
         let mut span = Box::new(RequestSpan::begin(
             &self.service,
             frontend,
             self.info.peer,
             &head.method,
-            head.uri.path(),
+            path,
         ));
         let has_body = !incoming.is_end_stream();
-        let checked = self.checks.check(&self.service, &head, &incoming);
+        let checked = self.checks.check(&self.service, &head, &incoming, direct);
         let (method, headers) = (head.method, head.headers);
         Box::pin(async move {
             let response = match checked {

@@ -223,7 +223,7 @@ async fn accept(
             Ok((stream, peer)) => {
                 // Small answers go out at once instead of waiting for the client's next packet.
                 if let Err(error) = stream.get_ref().set_nodelay(true) {
-                    tracing::debug!(%error, %peer, "a connection was gone before it was served");
+                    tracing::debug!(%error, %peer, "the client disconnected at once");
                     continue;
                 }
                 observer.metrics.accepted.inc();
@@ -252,7 +252,7 @@ async fn hand_over(
     let task = if !is_taken {
         Task::Serve
     } else if open < most.saturating_add(REFUSED_AT_ONCE) {
-        tracing::warn!(%peer, most, "refused a connection: all are taken");
+        tracing::warn!(%peer, most, "refused a connection: too many are open");
         Task::Refuse
     } else {
         return;

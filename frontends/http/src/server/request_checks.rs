@@ -32,6 +32,7 @@ impl RequestChecks {
         service: &Service,
         head: &request::Parts,
         body: &Incoming,
+        direct: Option<Arc<MountedPath>>,
     ) -> Result<Target, Refusal> {
         if !is_known_method(&head.method) {
             return Err(Refusal::Method);
@@ -40,7 +41,6 @@ impl RequestChecks {
         // A backslash is not valid in a target, and URL parsers take it for a slash.
         let target = if path.starts_with('/') && !path.contains('\\') {
             let target = head.uri.path_and_query().ok_or(Refusal::Target)?;
-            let direct = service.router.direct(path);
             let url = match direct {
                 Some(_) => OnceLock::new(),
                 None => OnceLock::from(self.url(target).ok_or(Refusal::Target)?),

@@ -237,7 +237,7 @@ impl Connections {
                 // handler has given back, when the answer's head has long been sent.
                 let serving = AssertUnwindSafe(self.serve(socket, peer, deadlines)).catch_unwind();
                 if serving.await.is_err() {
-                    tracing::error!(%peer, "an answer's stream panicked; its connection is closed");
+                    tracing::error!(%peer, "a response stream panicked; closed its connection");
                 }
             }
             Task::Refuse => {
@@ -252,7 +252,7 @@ impl Connections {
     async fn begin_tls(&self, tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Handshake {
         let in_time = async {
             self.timers.after(self.service.limits.handshake).await;
-            tracing::debug!(%peer, "a client did not agree on an encryption in time");
+            tracing::debug!(%peer, "TLS handshake timed out");
             Handshake::Cut
         };
         let stopping = async {
@@ -298,7 +298,7 @@ impl Connections {
         });
         let served = served.await;
         if let Err(error) = served {
-            tracing::debug!(%error, %peer, "a connection broke");
+            tracing::debug!(%error, %peer, "connection failed");
         }
     }
 }
@@ -337,14 +337,14 @@ async fn shake_hands(tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Hand
     let mut encrypted = match Encrypted::new(tcp, tls) {
         Ok(encrypted) => Box::new(encrypted),
         Err(error) => {
-            tracing::error!(%error, "no connection can be encrypted");
+            tracing::error!(%error, "cannot set up TLS for connections");
             return Handshake::Cut;
         }
     };
     match encrypted.shake_hands().await {
         Ok(()) => Handshake::Serve(Stream::Encrypted(encrypted)),
         Err(error) => {
-            tracing::debug!(%error, %peer, "a client and the server did not agree on an encryption");
+            tracing::debug!(%error, %peer, "TLS handshake failed");
             Handshake::Refuse(Stream::Encrypted(encrypted), "")
         }
     }

@@ -137,6 +137,8 @@ macro_rules! route {
 #[derive(Clone, Default)]
 pub struct Router {
     paths: Vec<Arc<MountedPath>>,
+    /// Those whose handlers are called without tide: few, and looked up first.
+    direct: Vec<Arc<MountedPath>>,
     tide: tide::Server<()>,
 }
 
@@ -178,19 +180,22 @@ impl Router {
         }
         for path in mounted.into_iter().map(Arc::new) {
             self.tide.at(path.path).all(TideEndpoint(path.clone()));
+            if path.is_direct {
+                self.direct.push(path.clone());
+            }
             self.paths.push(path);
         }
     }
 
-    /// The frontend that a path belongs to, as the client spelled it.
+    /// The name of the frontend that a path belongs to, as the client spelled it.
     pub(crate) fn frontend(&self, path: &str) -> Option<&'static str> {
         let found = self.paths.iter().find(|mounted| mounted.matches(path));
         found.map(|mounted| mounted.frontend)
     }
 
-    /// The path's row that is called without tide, if it has one.
+    /// The mounted path, if its handlers are called without tide.
     pub(crate) fn direct(&self, path: &str) -> Option<Arc<MountedPath>> {
-        let mut direct = self.paths.iter().filter(|mounted| mounted.is_direct);
+        let mut direct = self.direct.iter();
         direct.find(|mounted| mounted.path == path).cloned()
     }
 
@@ -255,6 +260,10 @@ pub(crate) struct MountedPath {
 }
 
 impl MountedPath {
+    pub(crate) fn frontend(&self) -> &'static str {
+        self.frontend
+    }
+
     pub(crate) async fn respond(&self, request: Request) -> Response {
         if let Some(handler) = self.handler(&request.method) {
             return handler(request).await;
