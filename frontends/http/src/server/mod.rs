@@ -111,7 +111,7 @@ impl HttpServer {
         self.shutdown.clone()
     }
 
-    /// Serves until `shutdown` is ready. Then no new connection is taken, silent ones are closed,
+    /// Serves until `stop` is ready or [`shutdown`](Self::shutdown) is triggered. Then no new connection is taken, silent ones are closed,
     /// open requests are signalled and may finish; returns when the last has, or when
     /// [`HttpLimits::shutdown`] has passed and the rest is dropped. When this future is dropped, so are
     /// all connections at once.

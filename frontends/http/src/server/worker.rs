@@ -53,7 +53,7 @@ pub(crate) struct Workers {
     inboxes: Vec<Sender<(Accepted, ConnGuard)>>,
     next: AtomicUsize,
     open: ConnGuard,
-    /// Closed when nobody holds an [`ConnGuard`] any more.
+    /// Closed when nobody holds a [`ConnGuard`] any more.
     all_done: Receiver<Infallible>,
     /// Closed by its drop; then the threads end.
     _stop: Sender<Infallible>,
