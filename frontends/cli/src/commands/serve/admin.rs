@@ -82,6 +82,6 @@ pub(super) fn admin_state(begun: &Begun, http: Arc<HttpMetrics>) -> AdminState {
         },
         http,
         version: env!("CARGO_PKG_VERSION"),
-        begun_millis: begun.at.as_millis(),
+        started_millis: begun.at.as_millis(),
     }
 }
