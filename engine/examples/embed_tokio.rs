@@ -1,5 +1,5 @@
 //! The engine on tokio: the five methods that a runtime has to provide, and two viewers of one job,
-//! each a task of its own. Prints what each viewer saw, which is the same.
+//! each in its own task. Prints what each viewer saw, which is the same.
 //!
 //!     cargo run -p rejoin-engine --example embed_tokio
 

@@ -1,11 +1,11 @@
-//! How long a start takes, beside reading and checksumming the same files: with every record
-//! replayed, and from a snapshot.
+//! Measures how long opening a log takes, compared with reading and checksumming the same files:
+//! with every record replayed, and from a snapshot.
 //!
 //! `cargo run --release -p rejoin-engine --example startup -- 1000000`
 //!
-//! A log of so many records over 1,000 sessions is made in a temporary directory: sessions are
-//! created, jobs submitted, started, say lines of about 200 bytes, and finish. Then the measures
-//! alternate, three times each. The files are in the page cache for all of them.
+//! Writes a log of this many records in 1,000 sessions to a temporary directory: sessions are
+//! created; jobs are submitted, started, emit lines of about 200 bytes, and finish. Then it takes
+//! each measurement three times, in turn. The files are in the page cache.
 #![expect(clippy::print_stdout, reason = "it is a program that measures")]
 #![allow(clippy::disallowed_methods, reason = "it measures real time")]
 

@@ -14,8 +14,8 @@ use rejoin_log::ReadLimit;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// A handle to one session. Cheap to clone. It does not keep the session open: an open session that
-/// nobody uses is closed after its timeout, and commands are refused then.
+/// A handle to one session. Cheap to clone. It does not keep the session open: a session that is not
+/// used is closed after its timeout, and then commands are refused.
 ///
 /// ```
 /// use futures::StreamExt;

@@ -1,4 +1,4 @@
-//! Walks through lists of sessions in bounded steps, for frontends that show them.
+//! Lists sessions in bounded steps, for frontends that show them.
 
 use crate::Engine;
 use rejoin_core::{Selection, SessionNumber, SessionView, Views};
@@ -8,7 +8,7 @@ use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Walks through the sessions of a [`Selection`].
+/// Lists the sessions of a [`Selection`] in bounded steps.
 ///
 /// Lists in ascending order are read by [`step`](Self::step), which looks at [`STEP`](Self::STEP)
 /// sessions at most and keeps its place by number: sessions that end between two steps are left
@@ -111,8 +111,8 @@ impl SessionPager {
         total
     }
 
-    /// Goes on at the session with this number, or at the next one if it has ended meanwhile;
-    /// none: at the end.
+    /// Continues at the session with this number, or at the next one if it has ended. None: moves to
+    /// the end.
     pub fn start_at(&mut self, number: Option<SessionNumber>) {
         self.next = number.map(|SessionNumber(number)| number);
     }

@@ -101,7 +101,7 @@ impl Runner for Hold {
 /// let engine = in_memory(config.clone(), Arc::new(clock.clone()), services, &[]);
 /// let created = smol::block_on(engine.create_session(NewSession::default()))?;
 ///
-/// // Hours pass at once, in which nobody uses the session.
+/// // Let hours pass in which the session is not used.
 /// while created.view().is_some_and(|view| view.closed.is_none()) {
 ///     clock.advance(config.session_timeout);
 /// }

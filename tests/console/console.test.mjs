@@ -33,7 +33,7 @@ afterEach(async () => {
   pages = [];
 });
 
-test("a session is made, a statement run, and its colours are kept", async () => {
+test("a new session runs a command and shows its colours", async () => {
   const page = await view(server.address);
   await page.locator("#create").click();
   await page.locator("#state.is-live").waitFor();
@@ -47,7 +47,7 @@ test("a session is made, a statement run, and its colours are kept", async () =>
   await page.locator("#sessions a[aria-current] .dot.is-idle").waitFor();
 });
 
-test("two windows show the same, whoever types", async () => {
+test("two windows show the same, whichever one types", async () => {
   const session = await server.session("two");
   const one = await view(at(server, session));
   const other = await view(at(server, session));
@@ -61,7 +61,7 @@ test("two windows show the same, whoever types", async () => {
   assert.equal(text, `$ seq 1 40\n${lines}\n$ echo from the other\nfrom the other\n`);
 });
 
-test("a page that is loaded again in mid-output misses nothing and doubles nothing", async () => {
+test("a page reloaded in mid-output shows everything once", async () => {
   const session = await server.session("reload");
   const page = await view(at(server, session));
   await say(page, "for i in $(seq 1 400); do echo line $i of it; sleep 0.005; done");
@@ -97,7 +97,7 @@ test("Ctrl-C interrupts, unless something is selected", async () => {
   await finished(page, 2);
 });
 
-test("a killed server is come back to, and nothing that was shown is gone or doubled", async () => {
+test("the page reconnects to a killed server and shows everything once", async () => {
   const session = await server.session("killed");
   const page = await view(at(server, session));
   await say(page, "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.02; done");
@@ -114,7 +114,7 @@ test("a killed server is come back to, and nothing that was shown is gone or dou
   assert.deepEqual(shown, (await server.said(session)).trimEnd().split("\n"));
 });
 
-test("what happened is replayed: a moment by its link, by key, by pointer, and by itself", async () => {
+test("a session is replayed: by link, by key, by pointer, and by the play button", async () => {
   const session = await server.session("replay");
   await server.run(session, "for i in 1 2 3 4 5 6; do echo step $i; sleep 0.15; done");
   await server.run(session, "echo second; exit 1");
@@ -148,12 +148,12 @@ test("what happened is replayed: a moment by its link, by key, by pointer, and b
   await page.locator(".row.output", { hasText: "step 6" }).waitFor();
   const took = Date.now() - begun;
   assert.ok(took > 250 && took < 3_000, `0.75 s at twice the speed took ${took} ms`);
-  // It ends in the present.
+  // The replay ends live.
   await page.locator("#state.is-live").waitFor();
   assert.equal(await page.locator(".row.ending").textContent(), "exited with 1");
 });
 
-test("output is text, whatever it says", async () => {
+test("output is always shown as text", async () => {
   const session = await server.session("hostile");
   const said = [
     "<img src=x onerror='document.title=1'>",
@@ -209,7 +209,7 @@ test("a hundred thousand lines neither freeze the page nor fill it", async () =>
   assert.equal(text[54_321], "line 54321 of very many, each of them as long as a line mostly is");
 });
 
-test("a running job reads what is written to it", async () => {
+test("a running job reads its input", async () => {
   const session = await server.session("input");
   const page = await view(at(server, session));
   await page.locator("#input").check();
@@ -224,7 +224,7 @@ test("a running job reads what is written to it", async () => {
   assert.deepEqual(await page.locator(".row.output").allTextContents(), ["anna", "hello anna", "and on", "and on"]);
 });
 
-test("a statement whose answer was lost runs once", async () => {
+test("a command whose response was lost runs once", async () => {
   const session = await server.session("lost");
   const page = await view(at(server, session));
   let asked = 0;
@@ -241,7 +241,7 @@ test("a statement whose answer was lost runs once", async () => {
   assert.equal((await server.ask("GET", `/sessions/${session}`)).jobs.length, 1);
 });
 
-test("a job folds, jumps into sight, and runs beside another", async () => {
+test("jobs fold, scroll into view, and run in the background", async () => {
   const session = await server.session("fold");
   await server.run(session, "seq 1 200");
   const page = await view(at(server, session));
@@ -262,7 +262,7 @@ test("a job folds, jumps into sight, and runs beside another", async () => {
   await finished(page, 2);
 });
 
-test("a closed session is read and replayed, and asks before it is closed", async () => {
+test("closing asks first, and a closed session can be read and replayed", async () => {
   const session = await server.session("closed");
   await server.run(session, "echo last words");
   const page = await view(at(server, session));
@@ -283,7 +283,7 @@ test("a closed session is read and replayed, and asks before it is closed", asyn
   await page.locator("#sessions a", { hasText: "closed" }).first().waitFor();
 });
 
-test("who is not logged in is asked, goes on, and can leave", async () => {
+test("the page asks for a login, goes on after it, and logs out", async () => {
   const guarded = await Server.start({}, { anna: "correct-horse" });
   try {
     const page = await view(guarded.address);
@@ -309,7 +309,7 @@ test("who is not logged in is asked, goes on, and can leave", async () => {
   }
 });
 
-test("a page that nobody sees gives its connection back, and comes back to the same place", async () => {
+test("a hidden page closes its connection and later continues at the same place", async () => {
   const session = await server.session("unseen");
   const page = await view("about:blank");
   await page.clock.install();
@@ -330,7 +330,7 @@ test("a page that nobody sees gives its connection back, and comes back to the s
   assert.equal(streams, 1);
 });
 
-test("a phone shows all of it without scrolling sideways, and themes are remembered", async () => {
+test("a phone needs no sideways scrolling, and the theme is remembered", async () => {
   const session = await server.session("phone");
   await server.run(session, "for c in 1 2 3 4 5 6; do printf '\\033[3%sm%s\\033[0m ' $c \"colour $c\"; done; echo; seq -s ' ' 1 60");
   for (const colorScheme of ["dark", "light"]) {
@@ -355,13 +355,13 @@ test("a phone shows all of it without scrolling sideways, and themes are remembe
   }
 });
 
-test("a session that is not known is said to be so", async () => {
+test("an unknown session is reported", async () => {
   const page = await view(at(server, "00000000-0000-4000-8000-000000000000"));
   await page.getByText("There is no such session").waitFor();
   assert.equal(await page.locator("#prompt").isVisible(), false);
 });
 
-test("keys reach everything, and are listed", async () => {
+test("everything can be reached by keys, which are listed", async () => {
   const page = await view(server.address);
   await page.locator("#sessions li").first().waitFor();
   await page.keyboard.press("]");
@@ -381,7 +381,7 @@ test("keys reach everything, and are listed", async () => {
   await page.locator("#statement:focus").waitFor();
 });
 
-/** A window that is looked after: what goes wrong in it fails the test. */
+/** A window in which any error fails the test. */
 async function view(address, options = {}) {
   const permissions = ["clipboard-read", "clipboard-write"];
   const page = await open(browser, address, { permissions, ...options });
@@ -396,7 +396,7 @@ async function say(page, text) {
   await page.locator("#statement").press("Enter");
 }
 
-/** Waits until so many jobs have been submitted and the last of them has finished. */
+/** Waits until `count` jobs have been submitted and the last of them has finished. */
 async function finished(page, job) {
   await page.waitForFunction((count) => {
     const jobs = [...document.querySelectorAll("#jobs-list li")];

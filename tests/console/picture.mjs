@@ -2,11 +2,12 @@
 //
 //     REJOIN_BINARY=target/release/rejoin node picture.mjs
 //
-// The programs that the session runs are made up; server, log and page are real. It looks as in
-// the README where the fonts Inter and JetBrains Mono are installed (Debian: fonts-inter and
-// fonts-jetbrains-mono).
+// Everything in it is real: a small crate is tested, mended and tested again. It needs cargo and git,
+// and looks as in the README where the fonts Inter and JetBrains Mono are installed (Debian:
+// fonts-inter and fonts-jetbrains-mono).
 
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,69 +15,94 @@ import { Server, at, launch, open } from "./server.mjs";
 
 const PICTURE = fileURLToPath(new URL("../../book/src/console.png", import.meta.url));
 
-const GIT = String.raw`#!/bin/sh
-[ "$1" = apply ] && exec touch "$0.applied"
-commit() { printf '\033[33m%s\033[0m%b %s\n' "$1" "$2" "$3"; }
-commit 7d1c40e ' (\033[1;36mHEAD -> \033[1;32mmain\033[0m)' 'Round half to even, as the bank does'
-commit 91be07d '' 'Settle all of a day in one pass'
-commit 4f2c1aa '' 'Refuse amounts without a currency'
+const MANIFEST = `[package]
+name = "ledger"
+version = "0.4.2"
+edition = "2024"
 `;
 
-const CARGO = String.raw`#!/bin/sh
-step() { printf '\033[1;32m%12s\033[0m %s\n' "$1" "$2"; sleep 0.04; }
-try() { printf 'test %s ... \033[%sm%s\033[0m\n' "$1" "$2" "$3"; sleep 0.04; }
-for crate in 'memchr v2.7.6' 'rust_decimal v1.39.0' 'jiff v0.2.43' 'ledger v0.4.2 (/src/ledger)'; do step Compiling "$crate"; done
-for done in 3 9 15 20; do
-    printf '\r\033[1;36m    Building\033[0m [%-20s] %d/20: ledger' "$(printf '%*s' $((done - 1)) '' | tr ' ' '=')>" "$done"
-    sleep 0.12
-done
-printf '\r\033[K'
-step Finished 'test profile [unoptimized] target(s) in 6.41s'
-printf '\nrunning 6 tests\n'
-try amount::parses_what_it_prints 32 ok
-try amount::refuses_no_currency 32 ok
-try day::begins_at_midnight_utc 32 ok
-try settle::keeps_the_order 32 ok
-if [ -e "$(dirname "$0")/git.applied" ]; then
-    try settle::rounds_half_to_even 32 ok
-    sleep 100
-fi
-try settle::rounds_half_to_even 31 FAILED
-printf '\nthread \047settle::rounds_half_to_even\047 panicked at src/settle.rs:118:9:\nassertion \140left == right\140 failed\n  left: \033[1;33m41.99\033[0m\n right: \033[1;33m42.00\033[0m\n' >&2
-sleep 0.1
-printf '\ntest result: \033[31mFAILED\033[0m. 4 passed; 1 failed; 0 ignored; finished in 0.31s\n'
-exit 101
-`;
+const library = (rounding) => `//! Amounts in cents.
 
-const PG_DUMP = "#!/bin/sh\nexec sleep 100\n";
-
-const programs = mkdtempSync(join(tmpdir(), "rejoin-picture-"));
-for (const [name, text] of Object.entries({ git: GIT, cargo: CARGO, pg_dump: PG_DUMP, zstd: PG_DUMP })) {
-  writeFileSync(join(programs, name), text);
-  chmodSync(join(programs, name), 0o755);
+/// The share of an amount in percent, rounded half to even.
+pub fn share(cents: u64, percent: u64) -> u64 {
+    let (whole, rest) = (cents * percent / 100, cents * percent % 100);
+    whole + u64::from(${rounding})
 }
-const server = await Server.start({ PATH: `${programs}:${process.env.PATH}` });
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn keeps_whole_amounts() {
+        assert_eq!(share(4_200, 50), 2_100);
+    }
+
+    #[test]
+    fn rounds_down_below_half() {
+        assert_eq!(share(4_201, 1), 42);
+    }
+
+    #[test]
+    fn rounds_up_above_half() {
+        assert_eq!(share(4_199, 1), 42);
+    }
+
+    #[test]
+    fn rounds_half_to_even() {
+        assert_eq!(share(4_250, 1), 42);
+    }
+}
+`;
+const WRONG = library("rest >= 50");
+const RIGHT = library("rest > 50 || rest == 50 && whole % 2 == 1");
+
+const directory = mkdtempSync(join(tmpdir(), "rejoin-picture-"));
+const crate = join(directory, "ledger");
+const git = (...words) => {
+  const author = ["-c", "user.name=Anna", "-c", "user.email=anna@rejoin.example"];
+  return execFileSync("git", [...author, ...words], { cwd: crate, encoding: "utf8" });
+};
+const commit = (message) => {
+  git("add", "--all");
+  git("commit", "--quiet", `--message=${message}`);
+};
+mkdirSync(join(crate, "src"), { recursive: true });
+git("init", "--quiet", "--initial-branch=main");
+writeFileSync(join(crate, "Cargo.toml"), MANIFEST);
+writeFileSync(join(crate, ".gitignore"), "target\nCargo.lock\n");
+writeFileSync(join(crate, "src/lib.rs"), "//! Amounts in cents.\n");
+commit("Begin the ledger");
+writeFileSync(join(crate, "src/lib.rs"), WRONG);
+commit("Share amounts by percent");
+writeFileSync(join(crate, "src/lib.rs"), RIGHT);
+writeFileSync(join(directory, "half-to-even.patch"), git("diff"));
+git("checkout", "--quiet", ".");
+
+// Colours, as at a terminal.
+const colours = { CARGO_TERM_COLOR: "always", CARGO_TERM_PROGRESS_WHEN: "never", RUST_BACKTRACE: "0" };
+const server = await Server.start(colours);
 const browser = await launch();
 try {
   await server.ask("DELETE", `/sessions/${await server.session("bo")}`);
-  const backup = await server.session("backup");
-  await server.submit(backup, "pg_dump shop | zstd > shop.sql.zst");
-  const watched = await server.session("carla");
-  for (let reader = 0; reader < 2; reader += 1) await server.ask("POST", `/sessions/${watched}/consumers`);
+  const count = await server.session("carla");
+  await server.submit(count, "for i in $(seq 600); do date; sleep 1; done");
   const session = await server.session("anna");
-  await server.run(session, "git log --oneline -3");
-  await server.run(session, "cargo test -p ledger");
-  await server.run(session, "git apply half-to-even.patch");
-  await server.submit(session, "cargo test -p ledger");
+  await server.run(session, `cd ${crate}`);
+  await server.run(session, "git log --oneline --color");
+  await server.run(session, "cargo test --lib -- --color always");
+  await server.run(session, "git apply ../half-to-even.patch");
+  await server.run(session, "cargo test --lib -- --color always");
+  await server.submit(session, "for i in $(seq 600); do date; sleep 1; done");
   const look = { viewport: { width: 1200, height: 760 }, deviceScaleFactor: 1.5, colorScheme: "dark" };
   const page = await open(browser, at(server, session), look);
   await page.locator(".row.output", { hasText: "half_to_even ... ok" }).waitFor();
-  // A second in which nothing moves, so that durations and the time line are drawn.
+  // A second in which nothing moves, so that durations and the timeline are drawn.
   await page.waitForTimeout(2_300);
   await page.screenshot({ path: PICTURE });
   if (page.wrongs.length > 0) throw new Error(page.wrongs.join("\n"));
 } finally {
   await browser.close();
   await server.stop();
-  rmSync(programs, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
 }

@@ -1,4 +1,4 @@
-// A real server with its log in a directory of its own, and a real browser.
+// Starts a real server on a temporary directory, and a real browser.
 
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -12,7 +12,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const BINARY = resolve(process.env.REJOIN_BINARY ?? join(ROOT, "target/release/rejoin"));
 const BROWSER = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
-/** A server. Killed, it starts again on the same log and address. */
+/** A server that can be killed and restarted on the same log and address. */
 export class Server {
   #directory = mkdtempSync(join(tmpdir(), "rejoin-console-"));
   #process = null;
@@ -20,7 +20,7 @@ export class Server {
   #listen = "127.0.0.1:0";
   address = "";
 
-  /** A server that takes requests, with accounts (`{name: password}`, all of them admins) or none. */
+  /** Starts a server, with accounts (`{name: password}`, all of them admins) or without. */
   static async start(environment = {}, accounts = {}) {
     if (!existsSync(BINARY)) throw new Error(`no server at ${BINARY}: build it, or set REJOIN_BINARY`);
     const server = new Server();
@@ -47,17 +47,17 @@ export class Server {
       env: this.#environment,
       stdio: ["ignore", "pipe", "inherit"],
     });
-    let told = "";
+    let output = "";
     for await (const part of this.#process.stdout) {
-      told += part;
-      if (told.includes("\n")) break;
+      output += part;
+      if (output.includes("\n")) break;
     }
-    [this.address] = /http:\/\/[^,\s]+/.exec(told) ?? [];
-    if (!this.address) throw new Error(`the server did not begin: ${told}`);
+    [this.address] = /http:\/\/[^,\s]+/.exec(output) ?? [];
+    if (!this.address) throw new Error(`the server did not start: ${output}`);
     this.#listen = this.address.replace("http://", "");
   }
 
-  /** Ends it as a power cut would. */
+  /** Kills the server without a shutdown. */
   async kill() {
     const ended = once(this.#process, "exit");
     this.#process.kill("SIGKILL");
@@ -69,7 +69,7 @@ export class Server {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  /** Asks the API, as any other client would. */
+  /** Sends a request to the API. */
   async ask(method, path, body) {
     const headers = { "content-type": "application/json" };
     const response = await fetch(this.address + path, { method, headers, body: body && JSON.stringify(body) });
@@ -78,12 +78,12 @@ export class Server {
     return text ? JSON.parse(text) : null;
   }
 
-  /** A new session's name. */
+  /** Creates a session, and returns its id. */
   async session(user) {
     return (await this.ask("POST", "/sessions", user ? { user } : {})).id;
   }
 
-  /** Runs a statement, and waits for its end. */
+  /** Runs a command, and waits until it has finished. */
   async run(session, statement, options = {}) {
     const { job } = await this.submit(session, statement, options);
     for (let after = 0; ; ) {
@@ -97,7 +97,7 @@ export class Server {
     return this.ask("POST", `/sessions/${session}/jobs`, { statement, ...options });
   }
 
-  /** What the jobs of a session wrote, read from the log: text as it was written. */
+  /** The output of all jobs of a session, read from the log. */
   async said(session) {
     let text = "";
     for (let after = 0; ; ) {
@@ -109,7 +109,7 @@ export class Server {
   }
 }
 
-/** Debian's Chromium. It asks nobody but the server. */
+/** Starts Debian's Chromium, without its background requests. */
 export function launch() {
   return chromium.launch({
     executablePath: BROWSER,
@@ -126,7 +126,7 @@ export function launch() {
   });
 }
 
-/** A window on the console, which notes everything that must not happen in it. */
+/** Opens a window. Errors and requests to other hosts are collected in `page.wrongs`. */
 export async function open(browser, address, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const page = await context.newPage();

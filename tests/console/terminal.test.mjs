@@ -1,4 +1,4 @@
-// What output looks like: terminals, transcripts and widths, without a browser.
+// Tests of terminals, transcripts and widths, without a browser.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -20,7 +20,7 @@ function written(...chunks) {
 const texts = (terminal) => terminal.lines.slice(0, terminal.count).map((line) => line.text);
 const looks = (terminal) => terminal.lines[0].pieces(0, 1_000).map(([text, look]) => [text, look && { ...look }]);
 
-test("a line that is written over shows what was written last", () => {
+test("an overwritten line shows what was written last", () => {
   assert.deepEqual(texts(written("10%\r20%\r100%\ndone\n")), ["100%", "done"]);
   assert.deepEqual(texts(written("abcdef\rXY")), ["XYcdef"]);
   assert.deepEqual(texts(written("abcdef\rXY\x1b[K")), ["XY"]);
@@ -28,13 +28,13 @@ test("a line that is written over shows what was written last", () => {
   assert.deepEqual(texts(written("a\tb\n")), ["a       b"]);
 });
 
-test("a block of progress lines is written over, and what was below it erased", () => {
+test("a block of progress lines is overwritten, and the lines below are erased", () => {
   assert.deepEqual(texts(written("a 1\nb 1\n", "\x1b[2A", "a 2\nb 2\n")), ["a 2", "b 2"]);
   assert.deepEqual(texts(written("a\nb\nc\n\x1b[2A\x1b[Jz\n")), ["a", "z"]);
   assert.deepEqual(texts(written("a\n\x1b[99Ab\n")), ["b"]);
 });
 
-test("an escape sequence is one wherever it is cut", () => {
+test("an escape sequence works wherever chunks split it", () => {
   const whole = "\x1b[1;38;5;208mhot\x1b[0m cold\x1b]0;title\x07\x1b(B\x1bc end";
   const expected = [["hot", { bold: true, colour: 208 }], [" cold end", null]];
   for (let at = 0; at <= whole.length; at += 1) {
@@ -43,7 +43,7 @@ test("an escape sequence is one wherever it is cut", () => {
   }
 });
 
-test("colours of all kinds are kept, and ended by what ends them", () => {
+test("all kinds of colours are shown until they are reset", () => {
   const said = written("\x1b[31;44ma\x1b[39mb\x1b[49mc\x1b[38;2;1;2;255;3md\x1b[0;97;7me\x1b[27mf\x1b[mg");
   assert.deepEqual(looks(said), [
     ["a", { colour: 1, ground: 4 }],
@@ -58,14 +58,14 @@ test("colours of all kinds are kept, and ended by what ends them", () => {
   assert.deepEqual(looks(cut), [["red", null], ["en and more", { colour: 2 }]]);
 });
 
-test("what only looks like text of a page stays text, and no control character is left", () => {
+test("HTML stays text, and no control character is left", () => {
   const hostile = "<img src=x onerror=alert(1)>\x00\x07\x7f\x9d\u202egnp.exe\x1b]8;;http://x\x1b\\link\n";
   assert.deepEqual(texts(written(hostile)), ["<img src=x onerror=alert(1)>\ufffdgnp.exelink"]);
   assert.deepEqual(texts(written("a\u202eb\x9b31mc\n")), ["a\ufffdbc"]);
   assert.deepEqual(texts(written("a\x1b]0;never ended\nb\n")), ["a", "b"]);
 });
 
-test("errors keep their own looks, and colours of one stream do not run into the other", () => {
+test("stderr has its own style, and colours of one stream don't affect the other", () => {
   const terminal = new Terminal();
   terminal.write("\x1b[32mout", "stdout");
   terminal.write("err", "stderr");
@@ -77,13 +77,13 @@ test("errors keep their own looks, and colours of one stream do not run into the
   ]);
 });
 
-test("a line without end goes on in the next", () => {
+test("a line that is too long continues in the next", () => {
   const terminal = written("x".repeat(LONGEST_LINE * 2 + 5));
   assert.deepEqual(terminal.lines.map((line) => line.text.length), [LONGEST_LINE, LONGEST_LINE, 5]);
   assert.deepEqual(terminal.lines.map((line) => line.isJoined), [false, true, true]);
 });
 
-test("bytes that are no text, and characters that are cut, are shown as well as can be", () => {
+test("invalid bytes and split characters are shown as well as possible", () => {
   const base64 = (bytes) => Buffer.from(bytes).toString("base64");
   const euro = Buffer.from("€");
   const transcript = fold([
@@ -94,13 +94,13 @@ test("bytes that are no text, and characters that are cut, are shown as well as 
   assert.equal(transcript.jobs.get(1).terminal.lines[0].text, "€\ufffd!");
 });
 
-test("results that are no output are told as columns", () => {
+test("results other than output are shown as columns", () => {
   const result = { jobs: [{ id: 1, state: "running" }, { id: 22, state: "lost" }], type: "jobs", jobId: 3 };
   const transcript = fold([{ type: "result", job: 1, result }, { type: "job-finished", job: 1, outcome: "completed", status: 0 }]);
   assert.equal(transcript.text(), "$ run\nid  state\n1   running\n22  lost\n");
 });
 
-test("what ends a job is told, and a gap in the events too", () => {
+test("the outcome of a job and a gap in the events are shown", () => {
   const transcript = fold([{ type: "result", job: 1, result: { content: "half", stream: "stdout" } }]);
   transcript.apply({ sequence: 9, at: 9, type: "job-finished", job: 1, outcome: "lost", status: -1, message: null });
   assert.match(transcript.text(), /half\n— lost: the server stopped while it ran\n/);
@@ -109,12 +109,12 @@ test("what ends a job is told, and a gap in the events too", () => {
   assert.match(transcript.text(), /— Events 10 to 20 cannot be read: the log is damaged there.\n$/);
 });
 
-test("a job that is for its submitter alone is not shown as one that never ends", () => {
+test("a private job is not shown as one that never ends", () => {
   const transcript = fold([{ type: "private" }, { type: "job-started", job: 7 }, { type: "private" }]);
   assert.deepEqual([...transcript.jobs.keys()], [1]);
 });
 
-test("the oldest lines leave when there are too many, and the page says so", () => {
+test("the oldest lines are dropped when there are too many, and the page says so", () => {
   const transcript = fold([]);
   const said = "line\n".repeat(10_000);
   for (let at = 0; at < SHOWN_LINES / 10_000 + 2; at += 1) {
@@ -138,7 +138,7 @@ test("rows are as many as a line needs, and wide characters need two columns", (
   assert.equal(wrap.measure(lines, 3, 30, Infinity), 3);
 });
 
-test("a recording finds moments with and without pauses, and gives room", () => {
+test("a recording finds moments with and without pauses, and drops old events", () => {
   const recording = new Recording();
   const instants = [0, 10, 1_000_000, 1_000_010];
   instants.forEach((at, place) => recording.add({ sequence: 5 + place, at, type: "private" }));
@@ -151,7 +151,7 @@ test("a recording finds moments with and without pauses, and gives room", () => 
   assert.deepEqual(recording.events.map((event) => event.sequence), [4, 5, 6, 7, 8]);
 });
 
-/** A transcript in which job 1 has been submitted, and then these. */
+/** A transcript of a submitted job 1, followed by these events. */
 function fold(events) {
   const transcript = new Transcript();
   const submitted = { type: "job-submitted", job: 1, statement: "run", place: "foreground" };

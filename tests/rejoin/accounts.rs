@@ -151,7 +151,7 @@ fn accounts_are_added_listed_changed_and_removed() {
 }
 
 #[test]
-fn each_products_clients_log_in_as_they_do() {
+fn clients_of_each_product_log_in_their_own_way() {
     let data = with_accounts();
     let server = Server::start(data.path(), &[]);
     assert_eq!(let_in(&server, &[]), [false; 4]);
@@ -192,7 +192,7 @@ fn each_products_clients_log_in_as_they_do() {
 }
 
 #[test]
-fn what_is_somebody_elses_is_neither_shown_nor_closed_and_a_viewer_runs_nothing() {
+fn sessions_of_others_are_hidden_and_a_viewer_cannot_run_commands() {
     let data = with_accounts();
     add(data.path(), "bob", "operator");
     let bob = "Basic Ym9iOmJvYi1zZWNyZXQ=";
@@ -249,7 +249,7 @@ fn what_is_somebody_elses_is_neither_shown_nor_closed_and_a_viewer_runs_nothing(
 }
 
 #[test]
-fn another_password_and_a_removed_account_hold_at_once_for_a_running_server() {
+fn account_changes_apply_to_a_running_server() {
     let data = with_accounts();
     let server = Server::start(data.path(), &[]);
     let logins = |authorization: &str| {
@@ -295,7 +295,7 @@ fn another_password_and_a_removed_account_hold_at_once_for_a_running_server() {
 }
 
 #[test]
-fn a_running_server_without_accounts_is_closed_by_the_first() {
+fn the_first_account_turns_on_logins_on_a_running_server() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     assert_eq!(let_in(&server, &[]), [true; 4]);
@@ -307,7 +307,7 @@ fn a_running_server_without_accounts_is_closed_by_the_first() {
 }
 
 #[test]
-fn whoever_guesses_is_slowed_down_and_told_nothing_else() {
+fn guessing_passwords_is_slowed_down_and_reveals_nothing() {
     let data = with_accounts();
     let server = Server::start(data.path(), &[]);
     let guess = |name: &str, password: &str| {
@@ -330,7 +330,7 @@ fn whoever_guesses_is_slowed_down_and_told_nothing_else() {
 }
 
 #[test]
-fn without_accounts_the_server_is_for_this_machine_alone() {
+fn without_accounts_only_this_machine_can_use_the_server() {
     let data = directory();
     let path = data.path().to_str().unwrap();
     for flag in ["--listen", "--maxscale-listen", "--doris-listen"] {
@@ -363,7 +363,7 @@ fn without_accounts_the_server_is_for_this_machine_alone() {
 }
 
 #[test]
-fn with_accounts_it_answers_elsewhere_to_its_addresses_and_the_names_it_was_given() {
+fn with_accounts_it_accepts_its_addresses_and_allowed_host_names() {
     let data = with_accounts();
     let names = "Rejoin.example,other.example";
     let elsewhere = ["--maxscale-listen", "0.0.0.0:0", "--allow-host", names];
@@ -397,7 +397,7 @@ fn with_accounts_it_answers_elsewhere_to_its_addresses_and_the_names_it_was_give
 }
 
 #[test]
-fn no_secret_is_told_anywhere() {
+fn no_secret_appears_anywhere() {
     let data = with_accounts();
     let said = data.path().join("stderr");
     let err = fs::File::create(&said).unwrap();
@@ -468,7 +468,7 @@ fn no_secret_is_told_anywhere() {
         }
     }
     let failed = fs::read_to_string(&said).unwrap();
-    assert!(failed.contains("a login failed"), "it does log: {failed}");
+    assert!(failed.contains("login failed"), "it does log: {failed}");
     for (place, bytes) in &places {
         let text = String::from_utf8_lossy(bytes);
         for secret in &secrets {

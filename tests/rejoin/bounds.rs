@@ -5,7 +5,7 @@ use crate::server::{Server, directory, is_status_of, said};
 use serde_json::json;
 
 #[test]
-fn a_body_beyond_the_limit_is_refused_unread() {
+fn a_body_beyond_the_limit_is_rejected_unread() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let mut client = server.client();
@@ -99,7 +99,7 @@ fn a_web_page_elsewhere_cannot_run_commands_here() {
 }
 
 #[test]
-fn what_is_not_served_is_answered_all_the_same() {
+fn unknown_paths_get_an_error_response() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let mut client = server.client();

@@ -65,7 +65,7 @@ fn read_until(from: &mut impl BufRead, wanted: &str) -> String {
 }
 
 #[test]
-fn a_command_writes_and_ends_as_if_it_ran_here() {
+fn output_and_exit_status_are_as_if_the_command_ran_here() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let failed = ran(&server, &["run", "echo out; echo err >&2; exit 7"]);
@@ -92,7 +92,7 @@ fn a_command_writes_and_ends_as_if_it_ran_here() {
 }
 
 #[test]
-fn every_byte_of_input_and_output_passes_as_it_is() {
+fn input_and_output_pass_unchanged() {
     let data = directory();
     let server = Server::start(data.path(), &["--recent-bytes", "100000"]);
     let mut random = vec![0; 3 << 20];
@@ -120,7 +120,7 @@ fn every_byte_of_input_and_output_passes_as_it_is() {
 }
 
 #[test]
-fn a_job_need_not_read_its_input_to_the_end() {
+fn a_job_may_leave_its_input_unread() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let mut child = client(&server, &["run", "head -c 3"])
@@ -139,7 +139,7 @@ fn a_job_need_not_read_its_input_to_the_end() {
 }
 
 #[test]
-fn ctrl_c_interrupts_the_job_and_what_it_says_then_is_seen() {
+fn ctrl_c_interrupts_the_job_and_its_last_output_is_shown() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let statement = "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.05; done";
@@ -154,7 +154,7 @@ fn ctrl_c_interrupts_the_job_and_what_it_says_then_is_seen() {
 }
 
 #[test]
-fn a_second_ctrl_c_leaves_the_job_to_the_server() {
+fn a_second_ctrl_c_detaches_and_the_job_continues() {
     let data = directory();
     let server = Server::start(data.path(), &["--interrupt-grace", "60s"]);
     let statement = "trap '' INT; echo ready; while :; do sleep 0.05; done";
@@ -171,7 +171,7 @@ fn a_second_ctrl_c_leaves_the_job_to_the_server() {
 }
 
 #[test]
-fn a_killed_server_is_waited_for_and_nothing_is_lost_or_doubled() {
+fn the_client_reconnects_to_a_restarted_server_without_losing_or_repeating_output() {
     let data = directory();
     let mut server = Server::start(data.path(), &[]);
     let address = server.address.to_string();
@@ -208,7 +208,7 @@ fn a_killed_server_is_waited_for_and_nothing_is_lost_or_doubled() {
 }
 
 #[test]
-fn who_attaches_sees_all_and_leaves_the_job_alone() {
+fn attach_shows_everything_and_does_not_disturb_the_job() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let session = printed(
@@ -256,7 +256,7 @@ fn who_attaches_sees_all_and_leaves_the_job_alone() {
 }
 
 #[test]
-fn a_session_can_be_kept_used_again_and_written_to() {
+fn a_session_can_be_kept_reused_and_sent_input() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     printed(
@@ -312,7 +312,7 @@ fn a_session_can_be_kept_used_again_and_written_to() {
 }
 
 #[test]
-fn who_reads_no_more_ends_the_run_quietly() {
+fn a_closed_output_pipe_ends_the_run_quietly() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let mut child = client(&server, &["run", "yes"]).spawn().unwrap();
@@ -327,7 +327,7 @@ fn who_reads_no_more_ends_the_run_quietly() {
 }
 
 #[test]
-fn what_cannot_be_done_is_said_with_what_to_do() {
+fn errors_say_what_to_do() {
     let data = directory();
     let mut server = Server::start(data.path(), &[]);
     let refused = |arguments: &[&str], status: i32, words: &str| {
@@ -369,7 +369,7 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
 }
 
 #[test]
-fn an_encrypted_server_is_spoken_to_where_its_certificate_is_trusted() {
+fn the_client_uses_tls_if_it_trusts_the_certificate() {
     let data = directory();
     let authority = Authority::new();
     let shown = authority.vouch().write(data.path()).unwrap();

@@ -31,7 +31,7 @@ const HIDDEN: &str = "POST /api HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2
                       {\"action\":\"init_session\"}";
 
 #[test]
-fn nothing_hostile_harms_the_server_or_outlives_its_limit() {
+fn hostile_clients_do_not_harm_the_server_and_are_cut_off_in_time() {
     let data = directory();
     let journal = data.path().join("stderr");
     let limits = [

@@ -1,6 +1,7 @@
 //! The whole program: the real binary, and requests as real clients send them.
 
 mod accounts;
+mod admin;
 mod book;
 mod bounds;
 mod client;
@@ -8,7 +9,6 @@ mod crashes;
 mod hostile;
 mod native;
 mod openapi;
-mod operate;
 mod output;
 mod process;
 mod replay;

@@ -58,7 +58,7 @@ fn said(events: &[(u64, Value)]) -> String {
 }
 
 #[test]
-fn a_stream_that_is_cut_off_goes_on_where_it_was_also_after_a_kill() {
+fn a_broken_stream_continues_where_it_was_even_after_a_kill() {
     let data = directory();
     let mut server = Server::start(data.path(), &["--recent-bytes", "100000"]);
     let created = post(&mut server.client(), "/sessions", &json!({}));
@@ -94,7 +94,7 @@ fn a_stream_that_is_cut_off_goes_on_where_it_was_also_after_a_kill() {
 }
 
 #[test]
-fn a_request_that_is_made_again_runs_once() {
+fn a_repeated_request_runs_once() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let mut client = server.client();
@@ -109,7 +109,7 @@ fn a_request_that_is_made_again_runs_once() {
 }
 
 #[test]
-fn a_running_job_reads_what_is_written_to_it_until_that_is_ended() {
+fn a_running_job_reads_its_input_until_that_is_closed() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let mut client = server.client();
@@ -146,7 +146,7 @@ fn a_reader_who_does_not_read_does_not_slow_the_job() {
 }
 
 #[test]
-fn an_interrupted_job_says_so() {
+fn an_interrupted_job_is_reported_as_interrupted() {
     let data = directory();
     let server = Server::start(data.path(), &["--interrupt-grace", "100ms"]);
     let mut client = server.client();
@@ -163,7 +163,7 @@ fn an_interrupted_job_says_so() {
 }
 
 #[test]
-fn a_thousand_idle_streams_cost_little_and_end_with_their_readers() {
+fn a_thousand_idle_streams_cost_little_and_end_when_readers_leave() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let mut client = server.client();
@@ -215,7 +215,7 @@ fn resident(process: u32) -> u64 {
 }
 
 #[test]
-fn what_a_stream_tells_is_byte_for_byte_what_the_log_holds() {
+fn a_stream_sends_what_is_in_the_log_byte_for_byte() {
     let data = directory();
     let mut server = Server::start(data.path(), &[]);
     let created = post(&mut server.client(), "/sessions", &json!({}));

@@ -21,7 +21,7 @@ const WITH_EXAMPLES: [&str; 4] = ["Arthas", "MaxScale", "Doris", "Rejoin"];
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 
 #[test]
-fn whatever_the_document_says_can_be_asked_is_answered_as_it_says() {
+fn every_documented_request_gets_a_documented_response() {
     let document = document(Server::start(directory().path(), &[]).address);
     let mut operations = vec![];
     for (path, methods) in document["paths"].as_object().unwrap() {
@@ -48,7 +48,7 @@ fn whatever_the_document_says_can_be_asked_is_answered_as_it_says() {
 }
 
 #[test]
-fn what_the_document_does_not_say_is_refused_as_it_says() {
+fn undocumented_requests_are_rejected_as_documented() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     server.create();
@@ -76,7 +76,7 @@ fn what_the_document_does_not_say_is_refused_as_it_says() {
 }
 
 #[test]
-fn a_listener_of_its_own_has_a_document_of_its_own() {
+fn a_separate_address_has_its_own_document() {
     let data = directory();
     let any = "127.0.0.1:0";
     let mut server = Server::start(

@@ -58,7 +58,7 @@ fn ten_million_bytes_reach_everybody_early_late_and_slow() {
 }
 
 #[test]
-fn a_reader_who_loses_the_connection_joins_again_and_reads_it_all() {
+fn a_reader_who_loses_the_connection_can_join_again_and_read_everything() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let (session, consumer) = server.create();

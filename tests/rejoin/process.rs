@@ -20,7 +20,7 @@ fn the_first_line_says_where_the_server_listens_and_where_its_log_is() {
 }
 
 #[test]
-fn a_signal_ends_it_cleanly_and_everybody_is_answered() {
+fn a_signal_shuts_down_cleanly_and_open_requests_are_answered() {
     for signal in ["-TERM", "-INT"] {
         let data = directory();
         let mut server = Server::start(data.path(), &["--pull-wait", "50s"]);
@@ -59,7 +59,7 @@ fn a_signal_ends_it_cleanly_and_everybody_is_answered() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_stops_at_once() {
     let data = directory();
     let patient = ["--interrupt-grace", "1h", "--shutdown-grace", "1h"];
     let mut server = Server::start(data.path(), &patient);
@@ -77,7 +77,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn a_second_server_on_the_same_log_is_refused() {
+fn a_second_server_cannot_open_the_same_log() {
     let data = directory();
     let _first = Server::start(data.path(), &[]);
     let path = data.path().to_str().unwrap();
@@ -91,7 +91,7 @@ fn a_second_server_on_the_same_log_is_refused() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_named() {
+fn an_address_in_use_is_reported() {
     let data = directory();
     let first = Server::start(data.path(), &[]);
     let other = directory();
@@ -108,7 +108,7 @@ fn an_address_that_is_taken_is_named() {
 }
 
 #[test]
-fn whoever_could_be_anybody_is_not_served() {
+fn without_accounts_a_public_address_is_refused() {
     let data = directory();
     let path = data.path().to_str().unwrap();
     let (status, _, err) = outcome(&["serve", "--listen", "0.0.0.0:0", "--data", path]);
@@ -162,7 +162,7 @@ fn the_help_names_every_setting_with_its_default() {
 }
 
 #[test]
-fn what_a_killed_server_left_running_is_ended_by_the_next() {
+fn processes_left_by_a_killed_server_are_killed_by_the_next() {
     let data = directory();
     let mut server = Server::start(data.path(), &[]);
     let (session, consumer) = server.create();

@@ -85,7 +85,7 @@ fn a_replay_shows_what_pulls_gave_byte_for_byte() {
 }
 
 #[test]
-fn a_replay_ends_at_any_sequence_and_begins_at_any() {
+fn a_replay_can_start_and_stop_at_any_sequence() {
     let killed = &*KILLED;
     let whole = shown(&["replay", killed.copy(), "1"]);
     let last = shown_lines(&["log", killed.copy(), "1", "--json"])
@@ -106,7 +106,7 @@ fn a_replay_ends_at_any_sequence_and_begins_at_any() {
 }
 
 #[test]
-fn what_only_the_submitter_and_the_log_know_is_shown_on_demand() {
+fn private_jobs_and_other_events_are_shown_on_request() {
     let killed = &*KILLED;
     let has = |arguments: &[&str], words: &str| {
         let mut all = vec!["replay", killed.copy(), "1"];
@@ -126,7 +126,7 @@ fn what_only_the_submitter_and_the_log_know_is_shown_on_demand() {
 }
 
 #[test]
-fn json_lines_hold_every_record_that_viewers_were_told_of() {
+fn json_lines_contain_every_record_that_viewers_saw() {
     let killed = &*KILLED;
     let export = |more: &[&str]| {
         let mut all = vec!["export", killed.copy(), &killed.session];
@@ -150,7 +150,7 @@ fn json_lines_hold_every_record_that_viewers_were_told_of() {
 }
 
 #[test]
-fn an_asciicast_is_the_same_text_in_time() {
+fn an_asciicast_has_the_same_text_with_its_times() {
     let killed = &*KILLED;
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("session.cast");
@@ -193,7 +193,7 @@ fn an_asciicast_is_the_same_text_in_time() {
 }
 
 #[test]
-fn the_log_shows_every_record_in_its_place() {
+fn the_log_shows_every_record_with_its_position() {
     let killed = &*KILLED;
     let all = shown_lines(&["log", killed.copy(), "--json"]);
     let positions: Vec<_> = all
@@ -224,7 +224,7 @@ fn the_log_shows_every_record_in_its_place() {
 }
 
 #[test]
-fn a_session_is_asked_for_where_there_are_several() {
+fn several_sessions_are_listed_to_choose_from() {
     let killed = &*KILLED;
     for arguments in [
         &["replay", killed.copy()][..],
@@ -248,7 +248,7 @@ fn a_session_is_asked_for_where_there_are_several() {
 }
 
 #[test]
-fn ctrl_c_ends_a_replay_quietly() {
+fn ctrl_c_stops_a_replay_quietly() {
     let killed = &*KILLED;
     let slow = ["replay", killed.copy(), "1", "--speed", "0.0001"];
     let mut child = rejoin(&slow).spawn().unwrap();
@@ -271,7 +271,7 @@ fn ctrl_c_ends_a_replay_quietly() {
 }
 
 #[test]
-fn nothing_changes_where_it_is_read() {
+fn reading_a_log_changes_no_file() {
     let killed = &*KILLED;
     let before = all_of(killed.copy());
     shown(&["replay", killed.copy(), "1"]);
@@ -283,7 +283,7 @@ fn nothing_changes_where_it_is_read() {
 }
 
 #[test]
-fn help_says_what_the_status_means_and_shows_how() {
+fn help_explains_exit_statuses_and_has_examples() {
     for command in ["replay", "export", "log"] {
         let (status, out, _) = outcome(&[command, "--help"]);
         assert!(status.success());

@@ -65,7 +65,7 @@ fn settled(data: &Path) -> u64 {
 const OUTPUT: u64 = 5_000_000;
 
 #[test]
-fn the_room_of_closed_sessions_comes_back_while_the_server_goes_on() {
+fn the_space_of_closed_sessions_is_freed_while_the_server_runs() {
     let data = directory();
     let said = data.path().join("said");
     let retain = ["--retain-bytes", "1000"];

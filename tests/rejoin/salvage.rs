@@ -43,7 +43,7 @@ fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn a_damaged_log_is_salvaged_and_served_and_the_reader_is_told() {
+fn a_damaged_log_is_salvaged_and_served_with_its_gaps_shown() {
     let data = directory();
     let sessions = log_of_six_jobs(data.path());
     let first = &sessions[0].0;
@@ -111,7 +111,7 @@ fn a_damaged_log_is_salvaged_and_served_and_the_reader_is_told() {
 }
 
 #[test]
-fn a_sound_log_is_salvaged_whole() {
+fn an_intact_log_is_salvaged_completely() {
     let data = directory();
     log_of_two_sessions(data.path(), false);
     let place = directory();
@@ -129,7 +129,7 @@ fn a_sound_log_is_salvaged_whole() {
 }
 
 #[test]
-fn nothing_is_salvaged_to_where_something_is() {
+fn salvage_refuses_a_directory_that_is_not_empty() {
     let data = directory();
     log_of_two_sessions(data.path(), false);
     let taken = directory();

@@ -5,7 +5,7 @@ use serde_json::json;
 use std::time::Duration;
 
 #[test]
-fn directory_and_environment_carry_over_as_in_a_terminal() {
+fn the_next_command_has_the_directory_and_environment_of_the_last_one() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let (session, _) = server.create();
@@ -24,7 +24,7 @@ fn directory_and_environment_carry_over_as_in_a_terminal() {
 }
 
 #[test]
-fn both_streams_and_the_exit_status_are_told() {
+fn both_streams_and_the_exit_status_are_reported() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let (session, _) = server.create();
@@ -52,7 +52,7 @@ fn a_job_in_the_background_leaves_the_foreground_free() {
 }
 
 #[test]
-fn another_foreground_job_is_refused_while_one_runs() {
+fn a_second_foreground_job_is_rejected_while_one_runs() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let (session, _) = server.create();

@@ -32,7 +32,7 @@ struct Known {
 const HELD: &str = "echo ready; exec sleep 1000 >/dev/null 2>&1";
 
 #[test]
-fn one_story_is_told_alike_by_three_products_and_the_log() {
+fn three_apis_and_the_log_agree_on_one_session() {
     let data = directory();
     let mut server = Server::start(data.path(), &[]);
     let mut open: Vec<Known> = vec![];

@@ -81,7 +81,7 @@ fn files(shown: &Shown) -> [&str; 4] {
 }
 
 #[test]
-fn every_frontend_is_encrypted_at_every_address() {
+fn every_address_uses_tls() {
     let any = "127.0.0.1:0";
     let mut server = Encrypted::start(&[
         "--maxscale-listen",
@@ -105,7 +105,7 @@ fn every_frontend_is_encrypted_at_every_address() {
         let (_, address) = line.trim_end().split_once(": https://").unwrap();
         address.parse().unwrap()
     };
-    let (maxscale, doris, operate) = (found(), found(), found());
+    let (maxscale, doris, admin) = (found(), found(), found());
     let created = server
         .curl(
             server.server.address,
@@ -129,18 +129,18 @@ fn every_frontend_is_encrypted_at_every_address() {
         server.get(server.server.address, &path)["id"],
         created["sessionId"]
     );
-    assert_eq!(server.curl(operate, "/healthz", &[]).1, "well\n");
-    for address in [server.server.address, maxscale, doris, operate] {
+    assert_eq!(server.curl(admin, "/healthz", &[]).1, "well\n");
+    for address in [server.server.address, maxscale, doris, admin] {
         let plain = Client::connect(address).unwrap().get("/").unwrap();
         assert_eq!(plain.status, 400);
         assert!(plain.text().contains("https://"), "{}", plain.text());
     }
-    let (status, out, _) = outcome(&["health", "--at", &operate.to_string()]);
+    let (status, out, _) = outcome(&["health", "--at", &admin.to_string()]);
     assert_eq!((status.code(), out.as_str()), (Some(0), "well\n"));
 }
 
 #[test]
-fn results_and_events_come_encrypted_as_they_happen() {
+fn results_and_events_arrive_live_over_tls() {
     let server = Encrypted::start(&[]);
     let mut client = server.client();
     let created = api(&mut client, &json!({"action": "init_session"}));
@@ -184,7 +184,7 @@ fn results_and_events_come_encrypted_as_they_happen() {
 }
 
 #[test]
-fn both_versions_of_tls_are_spoken_with_those_who_trust_it() {
+fn tls_1_2_and_1_3_work_for_clients_that_trust_the_certificate() {
     let server = Encrypted::start(&[]);
     let address = server.server.address;
     for versions in [["--tls-max", "1.2"], ["--tlsv1.3", "--http1.1"]] {
@@ -199,7 +199,7 @@ fn both_versions_of_tls_are_spoken_with_those_who_trust_it() {
 }
 
 #[test]
-fn a_renewed_certificate_needs_no_restart_and_a_broken_one_changes_nothing() {
+fn a_renewed_certificate_is_reloaded_and_a_broken_one_is_ignored() {
     let server = Encrypted::start(&[]);
     let before = server.certificate();
     fs::write(&server.shown.chain, "half of a certif").unwrap();
@@ -211,7 +211,7 @@ fn a_renewed_certificate_needs_no_restart_and_a_broken_one_changes_nothing() {
 }
 
 #[test]
-fn it_does_not_begin_with_files_that_cannot_be_used() {
+fn the_server_does_not_start_with_unusable_files() {
     let directory = directory();
     let authority = Authority::new();
     let shown = authority.vouch().write(directory.path()).unwrap();
@@ -247,7 +247,7 @@ fn it_does_not_begin_with_files_that_cannot_be_used() {
 }
 
 #[test]
-fn an_encrypted_server_ends_cleanly_whoever_is_connected() {
+fn a_tls_server_shuts_down_cleanly_with_open_connections() {
     let mut server = Encrypted::start(&[]);
     let mut idle = server.client();
     assert_eq!(idle.get("/v1/sessions").unwrap().status, 200);

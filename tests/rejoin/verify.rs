@@ -84,7 +84,7 @@ fn active_segment(data: &Path) -> Option<(PathBuf, Vec<u8>, usize)> {
 }
 
 #[test]
-fn a_sound_log_is_reported_sound_from_either_directory() {
+fn an_intact_log_is_reported_intact_from_either_directory() {
     let data = directory();
     log_of_two_sessions(data.path(), false);
     for path in [data.path().to_owned(), data.path().join("log")] {
@@ -104,7 +104,7 @@ fn a_sound_log_is_reported_sound_from_either_directory() {
 }
 
 #[test]
-fn a_log_that_a_crash_has_left_is_sound_and_a_torn_end_is_told() {
+fn a_log_is_intact_after_a_crash_and_its_torn_end_is_reported() {
     let (data, (segment, mut bytes, last)) = (0..5)
         .find_map(|_| {
             let data = directory();
@@ -139,7 +139,7 @@ fn a_log_that_a_crash_has_left_is_sound_and_a_torn_end_is_told() {
 }
 
 #[test]
-fn a_flipped_bit_is_named_by_place_session_and_sequence_and_costs_nothing_else() {
+fn a_flipped_bit_is_reported_with_its_position_and_loses_only_its_batch() {
     let data = directory();
     let [first, second] = log_of_two_sessions(data.path(), false);
     let (_, sound) = verify_json(data.path());
@@ -199,7 +199,7 @@ fn a_flipped_bit_is_named_by_place_session_and_sequence_and_costs_nothing_else()
 }
 
 #[test]
-fn a_running_servers_log_and_a_place_without_one_are_no_verdict() {
+fn a_log_in_use_or_a_missing_log_cannot_be_verified() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     server.create();

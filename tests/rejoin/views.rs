@@ -114,7 +114,7 @@ fn lists_are_the_same_after_a_restart() {
 }
 
 #[test]
-fn a_frontend_with_an_address_of_its_own_is_there_and_nowhere_else() {
+fn a_frontend_with_a_separate_address_is_served_only_there() {
     let data = directory();
     let any = "127.0.0.1:0";
     let mut server = Server::start(
@@ -161,7 +161,7 @@ fn a_frontend_with_an_address_of_its_own_is_there_and_nowhere_else() {
 }
 
 #[test]
-fn no_frontend_is_served_to_whoever_could_be_anybody() {
+fn without_accounts_no_frontend_listens_on_a_public_address() {
     let data = directory();
     let path = data.path().to_str().unwrap();
     for flag in ["--maxscale-listen", "--doris-listen"] {

@@ -84,7 +84,7 @@ fn the_walk_through_goes_as_documented() {
 }
 
 #[test]
-fn exec_without_a_session_answers_with_all_results() {
+fn exec_without_a_session_returns_all_results() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let done = server.api(&json!({"action": "exec", "command": "version", "requestId": "r 1"}));
@@ -106,7 +106,7 @@ fn exec_without_a_session_answers_with_all_results() {
 }
 
 #[test]
-fn session_info_tells_when_the_session_began() {
+fn session_info_contains_the_creation_time() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let (session, _) = server.create();

@@ -1,8 +1,8 @@
-//! A property of one's own, over whatever clients, runners and timers may do: here that a bill, a
-//! fold of the records that counts bytes of results, never bills a job that the session's readers
-//! were not told about, nor one that has ended.
+//! Checks your own property over random operations of clients, runners and timers. The example is a
+//! bill that counts the bytes of results: it must only bill jobs that are running according to the
+//! records.
 //!
-//! What enters: nothing; the operations are drawn from a counter. What leaves: how much was tried.
+//! The operations are generated from a counter. Prints how much was checked.
 //!
 //!     cargo run -p rejoin-core --example own_property
 
@@ -10,7 +10,7 @@ use rejoin_core::testing::{Promises, operations};
 use rejoin_core::{Event, JobId, Limits, Record, State, Timestamp};
 use std::collections::BTreeMap;
 
-/// What is built on the records: bytes of results, by job, while the job runs.
+/// The bytes of results of each running job, and the total of the finished ones.
 #[derive(Debug, Default)]
 struct Bill {
     running: BTreeMap<JobId, usize>,
@@ -22,7 +22,7 @@ impl Bill {
     ///
     /// # Panics
     ///
-    /// When the record bills what cannot be billed: then the property does not hold.
+    /// When the record cannot be billed, which means that the property does not hold.
     fn add(&mut self, record: &Record) {
         match &record.event {
             Event::JobSubmitted { job, .. } => {
@@ -30,20 +30,19 @@ impl Bill {
             }
             Event::ResultEmitted { job, result, .. } => {
                 let bytes = self.running.get_mut(job);
-                *bytes.unwrap_or_else(|| panic!("{job} says something and does not run")) +=
+                *bytes.unwrap_or_else(|| panic!("{job} emits a result and is not running")) +=
                     result.len();
             }
             Event::JobFinished { job, .. } => {
                 let bytes = self.running.remove(job);
-                self.total += bytes.unwrap_or_else(|| panic!("{job} ends and does not run"));
+                self.total += bytes.unwrap_or_else(|| panic!("{job} finishes and is not running"));
             }
             _ => {}
         }
     }
 }
 
-/// Plays so many stories of a hundred operations, and answers how many records and how many billed
-/// bytes there were.
+/// Runs this many stories of a hundred operations. Returns the number of records and of billed bytes.
 pub(crate) fn check(stories: u64) -> (usize, usize) {
     let (mut records, mut billed) = (0, 0);
     for story in 0..stories {
@@ -53,7 +52,7 @@ pub(crate) fn check(stories: u64) -> (usize, usize) {
         for (moved, operation) in operations(&bytes(story)) {
             clock = (clock + moved).max(0);
             let now = Timestamp::from_millis(clock.unsigned_abs());
-            // What is rejected leads to no records.
+            // A rejected operation has no records.
             for step in state
                 .step(now, operation.command(&state, now))
                 .unwrap_or_default()
@@ -68,8 +67,8 @@ pub(crate) fn check(stories: u64) -> (usize, usize) {
     (records, billed)
 }
 
-/// Bytes for a hundred operations, other ones for each seed. A property test draws them, and
-/// shrinks them when one fails.
+/// Bytes for a hundred operations, different for each seed. A property test would generate them and
+/// shrink them after a failure.
 fn bytes(seed: u64) -> Vec<u8> {
     let mut state = seed;
     let mut next = || {

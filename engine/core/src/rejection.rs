@@ -168,7 +168,7 @@ impl fmt::Display for Rejection {
             Self::JobNotFound(job) => write!(f, "no job {job} is running in this session"),
             Self::JobRunning(job) => write!(f, "job {job} is running in the foreground"),
             Self::NoForegroundJob => f.write_str("no foreground job is running"),
-            Self::NoInput(job) => write!(f, "job {job} was submitted without an input"),
+            Self::NoInput(job) => write!(f, "job {job} takes no input"),
             Self::OutputLimitReached(job) => write!(f, "job {job} has emitted all that it may"),
             Self::RequestRepeated { job, .. } => {
                 write!(f, "the request was accepted before, as job {job}")

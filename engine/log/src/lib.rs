@@ -1,16 +1,15 @@
-//! The durable, ordered log of Rejoin: a plain, synchronous object behind one writer.
+//! The durable, ordered log of Rejoin: a synchronous object with one writer and many readers.
 //!
-//! What enters: batches of records, whose sequences and instants the core has given. What leaves:
-//! the same records, to whoever reads a session from any sequence on, and all of them in the order
-//! of the log when it is opened. What is never true: that a batch is there in part; that a record
-//! differs from what was appended; that something acknowledged is missing without an error; that
-//! a reader keeps the writer waiting for the disk.
+//! Invariants: a batch is kept whole or not at all; a record is read as it was appended, or not at
+//! all; an acknowledged record is never missing without an error; readers don't make the writer wait
+//! for the disk.
 //!
-//! - [`Log`] and [`LogReader`] say what a log is; [`mod@conformance`] is the suite that each must pass.
-//! - [`SegmentLog`] keeps it in a directory; [`segment`] has the format, byte by byte.
-//! - [`MemoryLog`] keeps it as long as the process lives.
-//! - [`schema`] turns records into bytes that never change their meaning, for any log.
-//! - [`disk`] and [`testing`] put a disk that fails, or forgets, below a log.
+//! - [`Log`] and [`LogReader`] are the traits of a log; [`mod@conformance`] has the tests that every
+//!   log must pass.
+//! - [`SegmentLog`] keeps a log in a directory; [`segment`] describes its format byte by byte.
+//! - [`MemoryLog`] keeps a log in memory.
+//! - [`schema`] encodes records. The meaning of the bytes never changes.
+//! - [`disk`] and [`testing`] have disks, also one that fails or loses what was not synced.
 //!
 //! ```
 //! use rejoin_core::{Event, Record, Sequence, SessionId, Timestamp};
@@ -38,7 +37,7 @@
 //! assert_eq!(read, [record(2), record(3)]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-// What comes from a disk may be anything. Tests may panic; nothing else may.
+// The bytes of a disk can be anything, so only tests may panic.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::indexing_slicing))]
 
 pub mod conformance;

@@ -125,7 +125,7 @@ impl Supervisor {
             };
             let exit = exit.unwrap_or_else(|_| {
                 tracing::error!(%session, %job, "the runner of a job panicked");
-                let message = Some("the job's runner failed; the server's log says how".into());
+                let message = Some("the job's runner failed; see the server's log".into());
                 Exit {
                     status: NOT_RUN,
                     message,

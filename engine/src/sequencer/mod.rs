@@ -161,7 +161,7 @@ impl Sequencer {
                 self.decide(batch, now, command, None);
             }
         }
-        // As in the core: setting the clock back does not undo what is due.
+        // As in the core: what was due stays due if the clock is set back.
         let now = now.max(self.state.last_at());
         // All that is due, not only what one `Expire` handles: activity must be in the log before it
         // is decided what expires.

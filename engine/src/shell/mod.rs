@@ -77,7 +77,7 @@ impl ShellSettings {
     }
 }
 
-/// Runs each statement as `sh -c`, in a process group of its own.
+/// Runs each statement as `sh -c`, in its own process group.
 ///
 /// - Standard input is empty, unless the job was submitted with an input. A job does not have to
 ///   read its input; what it has not read when it ends is dropped.

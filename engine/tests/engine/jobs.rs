@@ -36,7 +36,7 @@ pub(crate) async fn a_runner_that_panics_fails_its_job_and_nothing_else(world: W
     assert_eq!((*outcome, *status), (Outcome::Failed, 126));
     assert_eq!(
         message.as_deref(),
-        Some("the job's runner failed; the server's log says how")
+        Some("the job's runner failed; see the server's log")
     );
     world.run(session).await.exit(0);
 }

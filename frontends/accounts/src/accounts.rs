@@ -336,7 +336,7 @@ impl Accounts {
         let mut state = self.state();
         let (Some(account), Some(password), true) = (account, password, is_right) else {
             state.failures.note(failing, now);
-            tracing::warn!(address = %failing.1, "a login failed");
+            tracing::warn!(address = %failing.1, "login failed");
             return Err(Denied::Wrong);
         };
         state.failures.forgive(&failing);
@@ -371,13 +371,18 @@ impl Accounts {
                 state.stamp = stamp;
                 match AccountsFile::read(path) {
                     Ok(file) => {
-                        tracing::info!(accounts = file.accounts.len(), "read the accounts");
+                        tracing::info!(
+                            accounts = file.accounts.len(),
+                            "loaded the changed accounts"
+                        );
                         state.is_closed |= !file.accounts.is_empty();
                         state.file = file;
                         state.verified.clear();
                     }
                     // The accounts last read stay in use until the file can be read again.
-                    Err(error) => tracing::error!(%error, "the accounts stay as they were"),
+                    Err(error) => {
+                        tracing::error!(%error, "cannot read the accounts file; keeping the old accounts")
+                    }
                 }
             }
         }

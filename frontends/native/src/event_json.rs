@@ -230,7 +230,7 @@ pub(crate) fn append(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
     out.write_fmt(text).expect("writing to a Vec cannot fail");
 }
 
-/// Whether an event is for the submitter of its job alone.
+/// Whether only the submitter of its job may see an event.
 fn is_private(event: &Event) -> bool {
     match event {
         Event::JobSubmitted { mode, .. } | Event::JobFinished { mode, .. } => mode.is_private(),

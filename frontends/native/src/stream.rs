@@ -27,7 +27,7 @@ pub(crate) struct EventReader {
 
 /// The events after the reader's sequence, until the session ends or the server shuts down.
 ///
-/// A read error closes the connection; the client then reconnects and goes on where it was.
+/// A read error closes the connection; the client then reconnects and continues after the last event.
 pub(crate) fn events(reader: EventReader) -> impl Stream<Item = io::Result<Bytes>> + Send {
     futures::stream::unfold((reader, Stage::Begin), |(mut reader, stage)| async move {
         match stage {

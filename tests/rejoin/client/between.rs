@@ -56,7 +56,7 @@ fn pass(
 }
 
 #[test]
-fn a_job_whose_answer_got_lost_is_asked_for_again_and_runs_once() {
+fn a_job_runs_once_even_if_the_response_is_lost() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let (between, is_lost) = losing_one_answer(server.address);
@@ -88,7 +88,7 @@ fn answering(answer: &'static str) -> (String, thread::JoinHandle<String>) {
 }
 
 #[test]
-fn somebody_elses_server_is_not_taken_for_one_of_ours() {
+fn another_kind_of_server_is_recognized() {
     let (url, asked) = answering("HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno");
     let strange = rejoin(&["sessions", "--server", &url]).output().unwrap();
     asked.join().unwrap();
@@ -98,7 +98,7 @@ fn somebody_elses_server_is_not_taken_for_one_of_ours() {
 }
 
 #[test]
-fn who_asks_is_said_in_the_way_that_servers_know_and_follows_no_redirect() {
+fn credentials_are_sent_as_basic_and_never_follow_a_redirect() {
     let login = |url: &str| {
         let mut command = rejoin(&["sessions", "--server", url, "--login", "anna"]);
         command.env("REJOIN_PASSWORD", "secret").output().unwrap()

@@ -23,7 +23,7 @@ fn damaged(words: &str) -> tempfile::TempDir {
 }
 
 #[test]
-fn what_is_readable_is_shown_and_the_rest_is_named() {
+fn the_readable_part_is_shown_and_the_missing_part_is_named() {
     let own = damaged(r#""content":"one\ntwo"#);
     let path = own.path().to_str().unwrap();
     let done = rejoin(&["replay", path, "1"]).output().unwrap();
@@ -60,7 +60,7 @@ fn what_is_readable_is_shown_and_the_rest_is_named() {
 }
 
 #[test]
-fn a_torn_end_is_left_out_and_told_and_not_cut() {
+fn a_torn_end_is_left_out_and_reported_but_not_cut() {
     let own = KILLED.own_copy();
     let path = own.path().to_str().unwrap();
     let whole = shown(&["replay", path, "1"]);

@@ -12,7 +12,7 @@ fn start() -> Server {
 }
 
 #[test]
-fn everything_is_read_and_nothing_changes() {
+fn a_read_only_server_shows_everything_and_changes_nothing() {
     let killed = &*KILLED;
     let before = all_of(killed.copy());
     let mut server = start();
@@ -63,7 +63,7 @@ fn everything_is_read_and_nothing_changes() {
 }
 
 #[test]
-fn whatever_would_change_something_is_refused_in_each_products_words() {
+fn a_read_only_server_rejects_changes_in_the_format_of_each_api() {
     let killed = &*KILLED;
     let server = start();
     let words = "this server is read-only";
@@ -96,7 +96,7 @@ fn whatever_would_change_something_is_refused_in_each_products_words() {
 }
 
 #[test]
-fn a_place_without_a_log_is_named() {
+fn a_directory_without_a_log_is_named() {
     let empty = crate::server::directory();
     let path = empty.path().to_str().unwrap();
     let (status, out, err) = outcome(&["serve", "--read-only", path, "--listen", "127.0.0.1:0"]);

@@ -76,8 +76,11 @@ pub fn play(operations: &[(i64, Operation)]) {
         replayed.apply(record);
         replayed_views.apply(record);
     }
-    assert_eq!(replayed, state, "promise 1: the fold is another state");
-    assert_eq!(replayed_views, views, "promise 1: the fold is other views");
+    assert_eq!(replayed, state, "promise 1: replay leads to another state");
+    assert_eq!(
+        replayed_views, views,
+        "promise 1: replay leads to other views"
+    );
     restore(&log, &state, &views);
     compare(&state, &views);
     compare_lists(&views);
@@ -88,14 +91,14 @@ fn restore(log: &[Record], state: &State, views: &Views) {
     let mut before = Projection::new(LIMITS);
     // After each record of a short story, after some records of a long one.
     let stride = log.len() / SNAPSHOTS + 1;
-    for (place, record) in log.iter().enumerate() {
-        if place % stride == 0 {
+    for (index, record) in log.iter().enumerate() {
+        if index % stride == 0 {
             let mut restored = Projection::restored(LIMITS, before.snapshot());
             assert_eq!(
                 restored, before,
                 "promise 9: a snapshot is not what it is of"
             );
-            for rest in &log[place..] {
+            for rest in &log[index..] {
                 assert_eq!(restored.add(rest), Ok(()), "promise 9: after a snapshot");
             }
             assert_eq!(

@@ -1,4 +1,4 @@
-//! Who reads a session, and how far.
+//! Tests of consumers: joining, cursors and expiry.
 
 use crate::jobs::{foreground, submitted};
 use crate::sessions::create;
@@ -52,7 +52,7 @@ fn left(cause: LeaveCause) -> Event {
 }
 
 #[test]
-fn whoever_joins_is_told_what_runs_in_the_foreground() {
+fn joining_reports_the_foreground_job() {
     let foreground_job = Some(JobId(1));
     given([created(), submitted(1, foreground())])
         .when(instant(1), join())
@@ -93,7 +93,7 @@ fn a_session_has_as_many_consumers_as_allowed_and_no_more() {
 }
 
 #[test]
-fn who_is_not_there_cannot_leave_or_go_on() {
+fn an_unknown_consumer_cannot_leave_or_advance() {
     let unknown = Rejection::ConsumerNotFound(consumer(1));
     given([created()])
         .when(
@@ -158,7 +158,7 @@ fn a_consumer_that_expired_has_not_used_its_session() {
 }
 
 #[test]
-fn a_session_that_is_closed_as_idle_takes_its_late_consumers_along() {
+fn closing_an_idle_session_removes_its_overdue_consumers() {
     given([created(), joined(1)])
         .when(instant(100), Command::Expire)
         .then([
@@ -170,7 +170,7 @@ fn a_session_that_is_closed_as_idle_takes_its_late_consumers_along() {
 }
 
 #[test]
-fn where_sessions_are_only_read_consumers_expire_and_sessions_stay() {
+fn on_a_read_only_server_consumers_expire_and_sessions_stay_open() {
     given([created(), joined(1)])
         .when(instant(9), Command::ExpireConsumers)
         .then([])
@@ -181,7 +181,7 @@ fn where_sessions_are_only_read_consumers_expire_and_sessions_stay() {
 }
 
 #[test]
-fn as_much_expires_at_once_as_allowed_and_the_rest_with_the_next() {
+fn one_expire_handles_up_to_the_limit_and_the_next_one_the_rest() {
     let limits = Limits {
         expired: 1,
         ..Limits::DEFAULT
@@ -197,7 +197,7 @@ fn as_much_expires_at_once_as_allowed_and_the_rest_with_the_next() {
 }
 
 #[test]
-fn who_is_due_first_goes_first_whichever_session_it_reads() {
+fn consumers_expire_in_order_of_their_deadlines_across_sessions() {
     let mut state = State::new(Limits {
         expired: 1,
         ..Limits::DEFAULT
@@ -207,7 +207,7 @@ fn who_is_due_first_goes_first_whichever_session_it_reads() {
         let create = Command::CreateSession(create(session));
         state.step(instant(0), create).unwrap();
     }
-    // In the one session the first and the last to be due, in the other the one between them.
+    // One session has the first and the last consumer to expire, the other has the one in between.
     for (at, session) in [(1, one), (2, other), (3, one)] {
         let join = Command::JoinSession {
             session,

@@ -1,4 +1,4 @@
-//! The program in `examples/`, which the book shows.
+//! Runs the program in `examples/`, which the book refers to.
 
 #[path = "../../examples/own_property.rs"]
 #[allow(dead_code, reason = "`main` is called where it is a program")]

@@ -1,5 +1,5 @@
-//! What follows a declared gap: nothing is believed that the lost records may have changed, and
-//! everything else is.
+//! Tests of records after a declared gap: what the lost records may have changed is uncertain, and
+//! everything else is still checked.
 
 use rejoin_core::testing::{SESSION, created, instant};
 use rejoin_core::{
@@ -17,21 +17,21 @@ const CLOSED: Event = Event::SessionClosed {
     cause: CloseCause::Requested,
 };
 
-/// A log of one session, and what it adds up to.
-struct Told {
+/// A log of one session with its state and views.
+struct Scenario {
     state: State,
     views: Views,
     last: Sequence,
 }
 
-impl Told {
+impl Scenario {
     fn begin() -> Self {
-        let told = Self {
+        let scenario = Self {
             state: State::new(Limits::DEFAULT),
             views: Views::default(),
             last: Sequence::START,
         };
-        told.then(created())
+        scenario.then(created())
     }
 
     fn record(&self, event: Event) -> Record {
@@ -58,7 +58,7 @@ impl Told {
         self.add(&record)
     }
 
-    /// So many records are lost.
+    /// Declares a gap of `count` records.
     #[track_caller]
     fn lose(self, count: u64) -> Self {
         let (first, last) = (self.last.next(), Sequence(self.last.0 + count));
@@ -71,7 +71,7 @@ impl Told {
     }
 
     #[track_caller]
-    fn objects(&self, event: Event, reason: &str) {
+    fn refuses(&self, event: Event, reason: &str) {
         let violation = self.state.validate(&self.record(event)).unwrap_err();
         assert_eq!(violation.reason, reason);
     }
@@ -133,17 +133,17 @@ fn joined(ordinal: u32) -> Event {
 }
 
 #[test]
-fn a_gap_says_exactly_what_is_missing() {
-    let told = Told::begin().then(Event::SessionResumed);
+fn a_gap_declares_exactly_the_lost_records() {
+    let scenario = Scenario::begin().then(Event::SessionResumed);
     let gap = |sequence, first, last| Record {
         sequence: Sequence(sequence),
-        ..told.record(Event::RecordsLost {
+        ..scenario.record(Event::RecordsLost {
             first: Sequence(first),
             last: Sequence(last),
             cause: LossCause::Damage,
         })
     };
-    assert_eq!(told.state.validate(&gap(5, 3, 5)), Ok(()));
+    assert_eq!(scenario.state.validate(&gap(5, 3, 5)), Ok(()));
     for wrong in [
         gap(5, 2, 5),
         gap(5, 4, 5),
@@ -151,44 +151,47 @@ fn a_gap_says_exactly_what_is_missing() {
         gap(3, 3, 5),
         gap(2, 3, 2),
     ] {
-        assert!(told.state.validate(&wrong).is_err(), "{wrong:?}");
+        assert!(scenario.state.validate(&wrong).is_err(), "{wrong:?}");
     }
-    let told = told.lose(3).then(Event::SessionResumed);
-    let view = told.views.session(SESSION).unwrap();
+    let scenario = scenario.lose(3).then(Event::SessionResumed);
+    let view = scenario.views.session(SESSION).unwrap();
     assert_eq!(view.gaps.lost(), 3);
     let gaps: Vec<_> = view.gaps.iter().collect();
     assert_eq!(gaps, [Sequence(3)..=Sequence(5)]);
-    assert!(told.state.session(SESSION).unwrap().is_incomplete());
+    assert!(scenario.state.session(SESSION).unwrap().is_incomplete());
 }
 
 #[test]
-fn a_gap_is_declared_of_an_open_session_only() {
-    let told = Told::begin().then(CLOSED);
+fn a_gap_is_declared_for_an_open_session_only() {
+    let scenario = Scenario::begin().then(CLOSED);
     let (first, last) = (Sequence(3), Sequence(3));
     let cause = LossCause::Damage;
     let lost = Event::RecordsLost { first, last, cause };
-    told.objects(lost, "its session is not open");
+    scenario.refuses(lost, "its session is not open");
 }
 
 #[test]
-fn a_job_goes_on_behind_a_gap_in_its_output() {
-    let told = Told::begin().then(submitted(1)).lose(4).then(result(1));
-    assert_eq!(told.jobs(), [1]);
-    let told = told.then(finished(1));
-    assert_eq!(told.jobs(), []);
+fn a_job_continues_after_a_gap_in_its_output() {
+    let scenario = Scenario::begin().then(submitted(1)).lose(4).then(result(1));
+    assert_eq!(scenario.jobs(), [1]);
+    let scenario = scenario.then(finished(1));
+    assert_eq!(scenario.jobs(), []);
 }
 
 #[test]
-fn a_job_whose_end_is_lost_makes_way_for_the_next() {
-    let told = Told::begin().then(submitted(1)).lose(1).then(submitted(2));
-    assert_eq!(told.jobs(), [2]);
-    told.objects(submitted(3), "the foreground is taken");
+fn a_job_whose_end_is_lost_frees_the_foreground() {
+    let scenario = Scenario::begin()
+        .then(submitted(1))
+        .lose(1)
+        .then(submitted(2));
+    assert_eq!(scenario.jobs(), [2]);
+    scenario.refuses(submitted(3), "the foreground is taken");
 }
 
 #[test]
 fn a_job_that_may_have_ended_is_lost_at_the_next_start_and_says_why() {
-    let mut told = Told::begin().then(submitted(1)).lose(1);
-    let steps = told.state.step(instant(2), Command::Resume).unwrap();
+    let mut scenario = Scenario::begin().then(submitted(1)).lose(1);
+    let steps = scenario.state.step(instant(2), Command::Resume).unwrap();
     let Event::JobFinished {
         outcome: Outcome::Lost,
         message: Some(message),
@@ -201,52 +204,52 @@ fn a_job_that_may_have_ended_is_lost_at_the_next_start_and_says_why() {
 }
 
 #[test]
-fn nothing_follows_from_what_is_said_of_a_job_whose_beginning_is_lost() {
-    let told = Told::begin().lose(1).then(result(7));
-    let told = told.then(Event::JobStarted {
+fn records_of_a_job_whose_submission_is_lost_are_accepted_and_ignored() {
+    let scenario = Scenario::begin().lose(1).then(result(7));
+    let scenario = scenario.then(Event::JobStarted {
         job: JobId(7),
         private: false,
     });
-    assert_eq!(told.jobs(), []);
-    let told = told.then(finished(7));
-    // But its number is known, and not used again.
-    told.objects(submitted(7), "its job's number does not grow");
-    assert_eq!(told.then(submitted(8)).jobs(), [8]);
+    assert_eq!(scenario.jobs(), []);
+    let scenario = scenario.then(finished(7));
+    // But its number is known and not reused.
+    scenario.refuses(submitted(7), "its job's number does not grow");
+    assert_eq!(scenario.then(submitted(8)).jobs(), [8]);
 }
 
 #[test]
-fn a_session_may_end_with_what_may_have_ended_before() {
-    let told = Told::begin().then(submitted(1)).then(joined(1));
-    told.objects(CLOSED, "its session has unfinished jobs");
-    let told = told.lose(2).then(CLOSED);
-    assert!(told.state.session(SESSION).is_none());
-    assert_eq!(told.state.next_deadline(), None);
-    let view = told.views.session(SESSION).unwrap();
+fn a_session_may_close_with_uncertain_jobs_and_consumers() {
+    let scenario = Scenario::begin().then(submitted(1)).then(joined(1));
+    scenario.refuses(CLOSED, "its session has unfinished jobs");
+    let scenario = scenario.lose(2).then(CLOSED);
+    assert!(scenario.state.session(SESSION).is_none());
+    assert_eq!(scenario.state.next_deadline(), None);
+    let view = scenario.views.session(SESSION).unwrap();
     assert!(!view.is_busy() && view.consumers().count() == 0);
 }
 
 #[test]
-fn what_began_behind_the_gap_is_held_to_all_rules() {
-    let told = Told::begin().lose(2).then(submitted(1)).then(joined(1));
-    told.objects(CLOSED, "its session has unfinished jobs");
-    told.objects(submitted(2), "the foreground is taken");
-    told.objects(joined(1), "its consumer's ordinal does not grow");
-    let told = told.then(finished(1));
-    told.objects(CLOSED, "its session has consumers");
+fn jobs_and_consumers_that_start_after_a_gap_are_fully_checked() {
+    let scenario = Scenario::begin().lose(2).then(submitted(1)).then(joined(1));
+    scenario.refuses(CLOSED, "its session has unfinished jobs");
+    scenario.refuses(submitted(2), "the foreground is taken");
+    scenario.refuses(joined(1), "its consumer's ordinal does not grow");
+    let scenario = scenario.then(finished(1));
+    scenario.refuses(CLOSED, "its session has consumers");
 }
 
 #[test]
 fn a_consumer_whose_joining_is_lost_may_leave() {
-    let told = Told::begin().lose(1);
-    told.then(Event::ConsumerLeft {
+    let scenario = Scenario::begin().lose(1);
+    scenario.then(Event::ConsumerLeft {
         consumer: consumer(4),
         cause: rejoin_core::LeaveCause::Left,
     });
 }
 
 #[test]
-fn another_session_is_held_to_all_rules() {
-    let told = Told::begin().lose(3);
+fn other_sessions_are_fully_checked() {
+    let scenario = Scenario::begin().lose(3);
     let other = rejoin_core::SessionId::from_bytes([2; 16]);
     let mut event = created();
     if let Event::SessionCreated { number, .. } = &mut event {
@@ -256,14 +259,14 @@ fn another_session_is_held_to_all_rules() {
         session: other,
         sequence: Sequence(1),
         event,
-        ..told.record(Event::SessionResumed)
+        ..scenario.record(Event::SessionResumed)
     };
-    let told = told.add(&created);
+    let scenario = scenario.add(&created);
     let started = Record {
         sequence: Sequence(2),
         event: result(1),
         ..created
     };
-    let violation = told.state.validate(&started).unwrap_err();
+    let violation = scenario.state.validate(&started).unwrap_err();
     assert_eq!(violation.reason, "its job is not running");
 }

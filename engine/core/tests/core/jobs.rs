@@ -1,4 +1,4 @@
-//! Jobs: one in the foreground, each finished once.
+//! Tests of jobs: submission, output, interrupts and outcomes.
 
 use rejoin_core::testing::{SESSION, created, given, given_with, instant};
 use rejoin_core::{
@@ -277,7 +277,7 @@ fn a_job_that_emits_too_much_is_interrupted_and_says_so() {
 }
 
 #[test]
-fn nothing_follows_a_result_that_was_too_much_whyever_the_job_was_interrupted() {
+fn no_result_follows_one_that_exceeded_the_limit_even_after_another_interrupt() {
     given([
         created(),
         submitted(1, foreground()),
@@ -290,7 +290,7 @@ fn nothing_follows_a_result_that_was_too_much_whyever_the_job_was_interrupted() 
 }
 
 #[test]
-fn a_job_that_was_cut_says_so_whyever_it_was_interrupted_first() {
+fn a_truncated_job_says_so_even_after_another_interrupt() {
     let steps = given([created(), submitted(1, foreground())])
         .when(instant(1), interrupt())
         .when(instant(2), emit("more than ten bytes"))
@@ -311,7 +311,7 @@ fn a_job_that_was_cut_says_so_whyever_it_was_interrupted_first() {
 }
 
 #[test]
-fn a_result_that_is_too_long_is_not_lost_in_silence() {
+fn a_result_that_is_too_long_interrupts_the_job() {
     let long = "x".repeat(524_289);
     given([created(), submitted(1, foreground())])
         .when(instant(1), emit(&long))
@@ -319,7 +319,7 @@ fn a_result_that_is_too_long_is_not_lost_in_silence() {
 }
 
 #[test]
-fn a_job_whose_last_words_are_too_long_has_ended_all_the_same() {
+fn a_job_with_a_message_that_is_too_long_finishes() {
     let finish = Command::ReportFinished {
         session: SESSION,
         job: JobId(1),
@@ -338,7 +338,7 @@ fn a_job_whose_last_words_are_too_long_has_ended_all_the_same() {
 }
 
 #[test]
-fn a_failure_never_says_success() {
+fn a_failed_job_never_has_status_0() {
     let steps = given([created(), submitted(1, foreground())])
         .when(instant(1), emit("more than ten bytes"))
         .then([requested(InterruptCause::OutputLimit)])
@@ -356,7 +356,7 @@ fn a_failure_never_says_success() {
 }
 
 #[test]
-fn a_shutdown_tells_every_job_once() {
+fn a_shutdown_interrupts_every_job_once() {
     given([
         created(),
         submitted(1, foreground()),
@@ -374,7 +374,7 @@ fn a_shutdown_tells_every_job_once() {
 }
 
 #[test]
-fn a_refused_statement_is_noted_and_takes_no_number() {
+fn a_refused_statement_is_logged_and_takes_no_job_number() {
     given([created()])
         .when(
             instant(1),
@@ -393,7 +393,7 @@ fn a_refused_statement_is_noted_and_takes_no_number() {
 }
 
 #[test]
-fn effects_say_what_to_run_and_what_to_leave() {
+fn effects_run_interrupt_and_release() {
     let mut state = given([created()]).state().clone();
     let mut effects = |command| -> Vec<_> {
         let steps = state.step(instant(1), command).unwrap();

@@ -1,4 +1,4 @@
-//! The core, by its behaviour.
+//! Tests of the core through its public API.
 
 mod consumers;
 mod examples;

@@ -1,4 +1,4 @@
-//! The promises, over whatever may happen.
+//! Property tests of the promises over random operations.
 
 use proptest::prelude::*;
 use rejoin_core::testing::{Operation, operations, play, play_with_holes};
@@ -23,19 +23,19 @@ proptest! {
         holes in proptest::collection::vec(any::<u8>(), 1..40),
         later in stories(),
     ) {
-        // Holes of every length, from hardly any to most of it.
+        // Holes of every length, from almost none to almost everything.
         let is_lost = |place: usize| holes[place % holes.len()] < holes[0] / 2;
         play_with_holes(&story, is_lost, &later);
     }
 
     #[test]
-    fn nothing_stays_open_for_ever(story in stories()) {
+    fn nothing_stays_open_forever(story in stories()) {
         let mut state = State::new(Limits::DEFAULT);
         for (_, operation) in story {
             let now = state.last_at();
             let _ = state.step(now, operation.command(&state, now));
         }
-        // Runners report; timers do the rest.
+        // Runners report, and timers do the rest.
         let jobs: Vec<_> = state.sessions()
             .flat_map(|(id, session)| session.jobs().map(move |(job, _)| (id, job)).collect::<Vec<_>>())
             .collect();

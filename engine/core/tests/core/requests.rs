@@ -1,4 +1,4 @@
-//! Requests that have a name, and what is written to a job.
+//! Tests of named requests and of standard input.
 
 use crate::jobs::job_of;
 use rejoin_core::testing::{SESSION, created};
@@ -42,7 +42,7 @@ fn step(state: &mut rejoin_core::State, command: Command) -> Result<usize, Rejec
 }
 
 #[test]
-fn a_request_that_is_made_again_is_the_job_that_there_is() {
+fn a_repeated_request_returns_the_existing_job() {
     let mut state = open_state();
     assert_eq!(step(&mut state, requested("r", "ls")), Ok(1));
     let repeated = Rejection::RequestRepeated {
@@ -52,7 +52,7 @@ fn a_request_that_is_made_again_is_the_job_that_there_is() {
     assert_eq!(step(&mut state, requested("r", "ls")), Err(repeated));
     let taken = Rejection::RequestTaken(JobId(1));
     assert_eq!(step(&mut state, requested("r", "ls -l")), Err(taken));
-    // Also when it has finished.
+    // Also after it has finished.
     assert_eq!(step(&mut state, finish(1)), Ok(1));
     assert_eq!(step(&mut state, requested("r", "ls")), Err(repeated));
 }
@@ -67,8 +67,8 @@ fn the_oldest_request_is_forgotten_first() {
         );
         assert_eq!(step(&mut state, finish(number + 1)), Ok(1));
     }
-    let known = step(&mut state, requested("1", "ls"));
-    assert_eq!(known.map_err(Rejection::code), Err("request_repeated"));
+    let remembered = step(&mut state, requested("1", "ls"));
+    assert_eq!(remembered.map_err(Rejection::code), Err("request_repeated"));
     assert_eq!(step(&mut state, requested("0", "ls")), Ok(1));
 }
 
@@ -86,8 +86,8 @@ fn input_is_written_until_it_is_ended() {
 #[test]
 fn a_job_without_an_input_takes_none() {
     let mut state = open_state();
-    let nobody = Rejection::JobNotFound(JobId(1));
-    assert_eq!(step(&mut state, write(b"a", false)), Err(nobody));
+    let not_found = Rejection::JobNotFound(JobId(1));
+    assert_eq!(step(&mut state, write(b"a", false)), Err(not_found));
     step(&mut state, job_of("cat")).unwrap();
     let none = Rejection::NoInput(JobId(1));
     assert_eq!(step(&mut state, write(b"a", true)), Err(none));

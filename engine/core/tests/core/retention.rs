@@ -1,4 +1,4 @@
-//! Which closed sessions are removed, when, and what is said of it.
+//! Tests of retention: which closed sessions are removed, when, and what remains.
 
 use crate::sessions::create;
 use rejoin_core::testing::{SESSION, created, given_with, instant};
@@ -64,7 +64,7 @@ fn an_open_session_is_never_removed() {
 }
 
 #[test]
-fn a_setting_that_was_changed_holds_for_what_was_closed_before() {
+fn a_changed_setting_applies_to_sessions_closed_before() {
     let closed = Event::SessionClosed {
         cause: CloseCause::Idle,
     };
@@ -73,7 +73,7 @@ fn a_setting_that_was_changed_holds_for_what_was_closed_before() {
         .then([removed(2, 1)]);
 }
 
-/// Opens and closes sessions, and says how many bytes each of them takes.
+/// Opens and closes sessions. Returns the bytes that each of them takes.
 fn closed_one_after_the_other(limits: Limits) -> (State, u64) {
     let mut state = State::new(limits);
     let mut bytes = 0;
@@ -91,7 +91,7 @@ fn closed_one_after_the_other(limits: Limits) -> (State, u64) {
 }
 
 #[test]
-fn what_was_closed_first_goes_first_until_the_rest_takes_no_more_than_it_may() {
+fn sessions_closed_first_are_removed_first_until_the_size_limit_is_met() {
     let (_, bytes) = closed_one_after_the_other(Limits::DEFAULT);
     for (bound, gone) in [
         (3 * bytes, 0),
@@ -105,7 +105,7 @@ fn what_was_closed_first_goes_first_until_the_rest_takes_no_more_than_it_may() {
         let steps = state.step(instant(4), Command::Expire).unwrap();
         let removed: Vec<_> = steps.iter().map(|step| step.record.session).collect();
         let expected: Vec<_> = (1..=gone)
-            .map(|it| SessionId::from_bytes([it; 16]))
+            .map(|byte| SessionId::from_bytes([byte; 16]))
             .collect();
         assert_eq!(removed, expected, "{bound} bytes");
         assert_eq!(state.next_deadline(), None);
@@ -113,7 +113,7 @@ fn what_was_closed_first_goes_first_until_the_rest_takes_no_more_than_it_may() {
 }
 
 #[test]
-fn one_expire_removes_no_more_than_it_may() {
+fn one_expire_removes_no_more_sessions_than_the_limit() {
     let limits = Limits {
         expired: 2,
         ..keeping(Some(0), None)
@@ -126,10 +126,10 @@ fn one_expire_removes_no_more_than_it_may() {
 }
 
 #[test]
-fn what_is_left_of_a_removed_session_says_so_and_no_number_is_used_again() {
+fn a_removal_record_alone_keeps_numbers_from_being_reused() {
     let (mut state, _) = closed_one_after_the_other(keeping(Some(0), None));
     let steps = state.step(instant(9), Command::Expire).unwrap();
-    // All else has been dropped from the log.
+    // Everything else was dropped from the log.
     let mut replayed = State::new(Limits::DEFAULT);
     let mut views = Views::default();
     for step in &steps {
@@ -148,8 +148,8 @@ fn what_is_left_of_a_removed_session_says_so_and_no_number_is_used_again() {
 }
 
 #[test]
-fn a_beginning_of_a_removed_session_is_no_session() {
-    // The last of its records are dropped first, its end among them.
+fn a_prefix_of_a_removed_session_is_not_a_session() {
+    // Its last records are dropped first, including its end.
     let beginning = Record {
         session: SESSION,
         sequence: Sequence(1),
@@ -176,7 +176,7 @@ fn a_beginning_of_a_removed_session_is_no_session() {
 }
 
 #[test]
-fn the_identity_of_a_closed_session_is_taken() {
+fn the_identity_of_a_closed_session_cannot_be_reused() {
     given_with(Limits::DEFAULT, [created()])
         .when(instant(1), CLOSE)
         .when(instant(2), Command::CreateSession(create(SESSION)))

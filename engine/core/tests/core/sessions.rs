@@ -1,4 +1,4 @@
-//! Sessions as a whole: begun, used, closed.
+//! Tests of sessions: creation, use and closing.
 
 use crate::jobs::{finished, foreground, job_of, submitted};
 use rejoin_core::testing::{SESSION, SESSION_TIMEOUT, created, given, given_with, instant};
@@ -189,7 +189,7 @@ fn a_session_that_was_touched_is_idle_later() {
 }
 
 #[test]
-fn what_was_seen_before_is_not_told_again() {
+fn a_use_that_is_not_newer_is_not_logged_again() {
     given([created()])
         .when(
             instant(5),
@@ -269,7 +269,7 @@ fn submitted_as(statement: &str, job: u64) -> Event {
 }
 
 #[test]
-fn a_user_is_noted_once() {
+fn setting_the_same_user_again_is_not_logged() {
     let set = |user: &str| Command::SetUser {
         session: SESSION,
         user: user.into(),

@@ -1,4 +1,4 @@
-//! What lists and readers see.
+//! Tests of the views for lists and readers.
 
 use crate::jobs::{finished, foreground, submitted};
 use rejoin_core::limits::{REMEMBERED_JOBS, REMEMBERED_SESSIONS, SHOWN_STATEMENT};
@@ -24,7 +24,7 @@ fn fold(events: impl IntoIterator<Item = Event>) -> Views {
 }
 
 #[test]
-fn a_session_shows_its_jobs_with_how_far_they_came() {
+fn a_session_shows_its_jobs_with_their_status() {
     let views = fold([
         created(),
         submitted(1, foreground()),
@@ -48,7 +48,7 @@ fn a_session_shows_its_jobs_with_how_far_they_came() {
 }
 
 #[test]
-fn of_finished_jobs_the_last_ones_are_remembered_and_running_ones_always() {
+fn the_last_finished_jobs_and_all_running_ones_are_remembered() {
     let many = REMEMBERED_JOBS as u64 + 10;
     let mut events = vec![created(), submitted(1, rejoin_core::JobMode::ALL[2])];
     for job in 2..many {
@@ -64,7 +64,7 @@ fn of_finished_jobs_the_last_ones_are_remembered_and_running_ones_always() {
 }
 
 #[test]
-fn a_long_statement_is_shown_by_its_beginning() {
+fn a_long_statement_is_cut() {
     let Event::JobSubmitted {
         job,
         mode,
@@ -94,7 +94,7 @@ fn a_long_statement_is_shown_by_its_beginning() {
 }
 
 #[test]
-fn of_ended_sessions_the_last_ones_are_remembered() {
+fn the_last_ended_sessions_are_remembered() {
     let mut views = Views::default();
     let count = REMEMBERED_SESSIONS as u64 + 1;
     for number in 1..=count {
@@ -129,53 +129,53 @@ fn of_ended_sessions_the_last_ones_are_remembered() {
         });
         assert_eq!(views.open_count(), 0);
     }
-    let known = |number: u64| {
+    let is_remembered = |number: u64| {
         let session = SessionId::from_bytes(u128::from(number).to_be_bytes());
         views.session(session).is_some()
     };
-    assert!(!known(1));
-    assert!(known(2) && known(count));
+    assert!(!is_remembered(1));
+    assert!(is_remembered(2) && is_remembered(count));
 }
 
 #[test]
-fn a_session_tells_since_when_it_is_busy_or_idle_and_what_it_does() {
+fn a_session_shows_its_current_job_and_since_when_it_is_busy_or_idle() {
     let background = rejoin_core::JobMode::ALL[2];
     let mut events = vec![
         created(),
         submitted(1, background),
         submitted(2, foreground()),
     ];
-    let told = |events: &[Event]| {
+    let shown = |events: &[Event]| {
         let views = fold(events.to_vec());
         let view = views.session(rejoin_core::testing::SESSION).unwrap();
         (view.since, view.current_job().map(|job| job.job))
     };
-    assert_eq!(told(&events[..1]), (instant(1), None));
-    assert_eq!(told(&events), (instant(2), Some(JobId(2))));
+    assert_eq!(shown(&events[..1]), (instant(1), None));
+    assert_eq!(shown(&events), (instant(2), Some(JobId(2))));
     events.push(finished(2, foreground(), Outcome::Completed, 0));
-    assert_eq!(told(&events), (instant(2), Some(JobId(1))), "still busy");
+    assert_eq!(shown(&events), (instant(2), Some(JobId(1))), "still busy");
     events.push(finished(1, background, Outcome::Completed, 0));
-    assert_eq!(told(&events), (instant(5), None));
+    assert_eq!(shown(&events), (instant(5), None));
 }
 
 #[test]
-fn the_revision_is_that_of_what_lists_show() {
+fn the_revision_changes_only_with_what_lists_show() {
     let mut events = vec![created(), submitted(1, foreground())];
-    let told = |events: &[Event]| {
+    let shown = |events: &[Event]| {
         let views = fold(events.to_vec());
         let view = views.session(rejoin_core::testing::SESSION).unwrap();
         assert_eq!(view.changed, views.changed());
         (views.revision(), view.revision)
     };
-    assert_eq!(told(&events), (2, Sequence(2)));
+    assert_eq!(shown(&events), (2, Sequence(2)));
     events.push(Event::ResultEmitted {
         job: JobId(1),
         mode: foreground(),
         result: "{}".into(),
     });
-    assert_eq!(told(&events), (2, Sequence(2)), "no list shows results");
+    assert_eq!(shown(&events), (2, Sequence(2)), "no list shows results");
     events.push(finished(1, foreground(), Outcome::Completed, 0));
-    assert_eq!(told(&events), (3, Sequence(4)));
+    assert_eq!(shown(&events), (3, Sequence(4)));
 }
 
 #[test]

@@ -1,9 +1,7 @@
 //! The embedded durable log: a directory of segments.
 //!
-//! What enters: batches of records, from one writer. What leaves: the records of any session, to
-//! any number of readers; and all of them in log order, when the log is opened. Never: a record
-//! that is not what was appended, a batch in part, a record that was acknowledged and is missing
-//! without the opening saying so.
+//! One writer appends batches of records. Any number of readers read the records of a session.
+//! Opening folds all records in log order.
 //!
 #![doc = include_str!("../../FORMAT.md")]
 
@@ -30,8 +28,8 @@ pub use write::metrics::LogMetrics;
 
 use crate::disk::{Disk, DiskLock};
 use crate::log::{AppendError, Log, LogReader};
+use open::Replay;
 use open::recovery::recover;
-use open::replay::Replay;
 use read::reader::Shared;
 use rejoin_core::Record;
 use scan::segment::io_error;
@@ -49,7 +47,7 @@ use write::writer::{Batch, Failure, Writer};
 pub struct SegmentLog {
     writer: Writer,
     state: State,
-    /// Pinned by a round of the archive, too, as long as it goes on.
+    /// A round of the compactor also holds it until it ends.
     lock: Option<Arc<dyn DiskLock>>,
 }
 
@@ -104,8 +102,8 @@ impl SegmentLog {
         Ok((log, recovered.report))
     }
 
-    /// Who rewrites what is sealed in the order of sessions, and makes snapshots, on another
-    /// thread. There should be one at a time.
+    /// A compactor of this log, to be run on another thread: it rewrites sealed segments by session,
+    /// and writes snapshots. Use one at a time.
     #[must_use]
     pub fn compactor(&self) -> Compactor {
         Compactor::new(
@@ -117,13 +115,13 @@ impl SegmentLog {
         )
     }
 
-    /// The log's identity: what was drawn when its first segment was begun.
+    /// The log's identity: the `new_id` with which its first segment was created.
     #[must_use]
     pub fn id(&self) -> LogId {
         self.writer.log
     }
 
-    /// What is counted while the log is written, now and later.
+    /// The metrics of the writer. They go on counting.
     #[must_use]
     pub fn numbers(&self) -> Arc<LogMetrics> {
         Arc::clone(&self.writer.numbers)
@@ -157,7 +155,7 @@ impl Log for SegmentLog {
         }
         let appended = self.writer.append(records);
         appended.map_err(|failure| self.fail(failure))?;
-        // What was appended stands, whatever becomes of this; the next append is told.
+        // The records are appended even if this fails. Then the next append gets the error.
         if let Err(failure @ Failure::Fatal(_)) = self.writer.seal_for_removed() {
             self.fail(failure);
         }
@@ -185,8 +183,8 @@ impl Log for SegmentLog {
 }
 
 impl Drop for SegmentLog {
-    /// The archive must not go on changing a directory that somebody else may open: a round that
-    /// is under way holds the lock until it has stopped.
+    /// The compactor must stop before another process may open the directory: a round holds the
+    /// lock until it has stopped.
     fn drop(&mut self) {
         self.writer.shared.seal_signal.end();
     }

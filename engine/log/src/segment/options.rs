@@ -1,7 +1,6 @@
-//! How a segment log is to be run, and the bounds of its format.
+//! The options of a segment log, and the bounds of its format.
 
-/// The largest batch: frames of more bytes in one append are refused. OpenReport holds one batch in
-/// memory.
+/// The largest batch in bytes: a longer append is refused. Opening holds one batch in memory.
 pub const MAX_BATCH_BYTES: usize = 1024 * 1024 * 1024;
 
 /// The largest size that [`Options::segment_bytes`] can ask for.
@@ -10,8 +9,8 @@ pub const MAX_SEGMENT_BYTES: u64 = 1024 * 1024 * 1024;
 // The index counts a segment's bytes in 32 bits; one batch may reach beyond the segment's size.
 const _: () = assert!(MAX_SEGMENT_BYTES + (MAX_BATCH_BYTES as u64) < u32::MAX as u64);
 
-/// How a [`SegmentLog`](super::SegmentLog) is to be run. None of it is written down: every
-/// opening may choose anew.
+/// The options of a [`SegmentLog`](super::SegmentLog). They are not stored: each opening can choose
+/// others.
 ///
 /// ```
 /// use rejoin_log::segment::{Durability, Options};
@@ -21,13 +20,13 @@ const _: () = assert!(MAX_SEGMENT_BYTES + (MAX_BATCH_BYTES as u64) < u32::MAX as
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// What an append that has succeeded has survived.
+    /// What an acknowledged append survives.
     pub durability: Durability,
-    /// A segment ends with the append that would make it longer than so many bytes. At most
-    /// [`MAX_SEGMENT_BYTES`].
+    /// The length of a segment in bytes: an append that would make it longer starts the next one.
+    /// At most [`MAX_SEGMENT_BYTES`].
     pub segment_bytes: u64,
-    /// Fill the next segment with zeros ahead of time, on a thread of its own. Makes appends
-    /// faster, and costs a segment's room on the disk.
+    /// Fill the next segment with zeros ahead of time, on a helper thread. Makes appends faster, and
+    /// takes the space of one more segment.
     pub zero_ahead: bool,
 }
 
@@ -42,13 +41,12 @@ impl Default for Options {
     }
 }
 
-/// What an append that has succeeded has survived.
+/// What an acknowledged append survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// It is on the disk: not even a power cut loses it.
+    /// A power cut: it is on the disk.
     Sync,
-    /// It has been handed to the operating system: it survives the death of the process, not that
-    /// of the machine. A power cut can lose the last appends, always whole batches from the end;
-    /// sealed segments are durable all the same.
+    /// The death of the process, not of the machine: the operating system has it. A power cut can lose
+    /// the last appends, always whole batches from the end. Sealed segments are durable anyway.
     Flush,
 }

@@ -107,13 +107,14 @@ fn a_second_opener_is_told_which_directory_is_in_use() {
 }
 
 #[test]
-fn a_lock_that_a_dying_process_still_holds_is_waited_for() {
+fn opening_waits_for_a_lock_that_a_dying_process_still_holds() {
     let directory = tempfile::tempdir().unwrap();
-    // As a process does that was forked when its parent was killed.
+    // A child process can hold the lock for a moment after its parent was killed.
     let lock = std::fs::File::create(directory.path().join(Directory::LOCK)).unwrap();
     lock.lock().unwrap();
     std::thread::scope(|scope| {
         scope.spawn(move || {
+            // Longer than one attempt, and much shorter than opening waits.
             std::thread::sleep(std::time::Duration::from_millis(60));
             drop(lock);
         });

@@ -1,4 +1,4 @@
-//! However a job ends, nothing of it is left.
+//! The ends of jobs: no process of a job is left, in whatever way it ends.
 
 use super::{SESSION, SLEEP, Server, on_each_runtime, on_each_runtime_with, within};
 use crate::{Runner, ShellSettings};
@@ -28,7 +28,7 @@ fn an_interrupt_that_came_before_the_shell_did_counts() {
         let (run, job) = server.job(&server.runner, JobSlot::Foreground, "sleep 1000");
         job.interrupt(InterruptCause::Requested);
         let exit = within(run).await;
-        // The signal may be lost on a shell that just starts; the next one is not.
+        // A shell that is just starting may lose the signal, but not the next one.
         assert!(matches!(exit.status, 130 | 143), "{exit:?}");
     });
 }
@@ -145,7 +145,7 @@ fn what_left_the_group_cannot_hold_an_interrupted_job() {
         let said = job.end().await;
         let message = said.exit.message.unwrap_or_default();
         assert!(!message.ends_with("still holds its output"), "{message}");
-        // A process lets go of what it holds a moment before it is gone.
+        // A process closes its files a moment before it is gone.
         within(gone(&escaped)).await;
     });
 }
@@ -159,7 +159,7 @@ fn what_left_the_group_and_its_environment_cannot_either() {
         let said = job.end().await;
         let message = said.exit.message.unwrap();
         assert!(message.ends_with("still holds its output"), "{message}");
-        assert!(lives(&escaped), "nothing says whose it is");
+        assert!(lives(&escaped), "a process without the mark is not killed");
         let escaped = rustix::process::Pid::from_raw(escaped.parse().unwrap()).unwrap();
         rustix::process::kill_process(escaped, rustix::process::Signal::KILL).unwrap();
     });
@@ -294,7 +294,7 @@ fn a_dropped_job_leaves_nothing() {
             drop(run);
             started
         };
-        // Nobody is left to wait for: the group was sent SIGKILL, the shell is reaped meanwhile.
+        // The dropped job is not waited for: its group was sent SIGKILL, and the shell is reaped.
         for process in started.split(' ') {
             within(gone(process)).await;
         }
@@ -364,7 +364,7 @@ fn states(server: &Server) -> usize {
         .count()
 }
 
-/// Whether a process lives: a zombie does not.
+/// Whether a process lives. A zombie does not.
 fn lives(process: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.trim()));
     let stat = stat.unwrap_or_default();
@@ -378,8 +378,8 @@ async fn gone(process: &str) {
     }
 }
 
-/// Leaves the group and keeps the output.
+/// Leaves the group and keeps the output open.
 const ESCAPE: &str = "setsid sh -c 'echo $$; exec sleep 1000' & exit 0";
 
-/// Leaves the group and the output.
+/// Leaves the group and closes the output.
 const DAEMON: &str = "setsid sh -c 'echo $$; exec sleep 1000 >/dev/null 2>&1' & wait_for=$!; true";

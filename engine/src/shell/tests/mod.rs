@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Runs a test on each runtime, with a runner and a directory of its own.
+/// Runs a test on each runtime, with a new runner and a new directory.
 fn on_each_runtime(test: impl AsyncFn(&Server)) {
     on_each_runtime_with(|_| {}, test);
 }

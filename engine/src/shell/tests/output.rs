@@ -1,4 +1,4 @@
-//! What a job writes arrives unaltered.
+//! The output of jobs arrives unchanged.
 
 use super::{on_each_runtime, on_each_runtime_with};
 
@@ -30,7 +30,7 @@ fn binary_output_arrives_byte_for_byte_in_few_results() {
         std::fs::write(server.home().join("noise"), &bytes).unwrap();
         let said = server.run("cat noise; cat noise >&2").await;
         assert_eq!((said.stdout == bytes, said.stderr == bytes), (true, true));
-        // At most two of them for each read, and a pipe gives at least a page.
+        // At most two results for each read, and a pipe gives at least a page.
         assert!(said.results.len() < 1024, "{}", said.results.len());
     });
 }
@@ -109,7 +109,7 @@ fn the_first_line_does_not_wait_for_the_second() {
 #[test]
 fn a_job_waits_for_a_reader_that_is_behind() {
     on_each_runtime(async |server| {
-        // The channel takes four reports; nothing is read until the file says how far it got.
+        // The channel takes four reports. None is received before the file is checked.
         let mut job = server.start("yes | head -c 1000000; echo written >done");
         assert!(super::within(job.read()).await);
         assert!(!server.home().join("done").exists());
@@ -152,7 +152,7 @@ fn a_shell_that_ends_by_a_signal_says_which() {
         said.assert_exit(143, Some("ended by signal 15 (SIGTERM)"));
         let said = server.run_in_background("kill -KILL $$").await;
         said.assert_exit(137, Some("ended by signal 9 (SIGKILL)"));
-        // Not the shell: it says so by its code.
+        // A child of the shell was ended, which the exit code shows.
         server
             .run("sh -c 'kill -HUP $$'")
             .await

@@ -1,4 +1,4 @@
-//! The directory and the environment carry from job to job.
+//! The directory and the environment carry over from job to job.
 
 use super::{SESSION, SLEEP, Server, on_each_runtime};
 use rejoin_core::InterruptCause;
@@ -200,7 +200,7 @@ async fn run_on(server: &Server, runner: &super::ShellRunner, statement: &str) -
 }
 
 #[test]
-fn where_a_closed_session_stood_is_forgotten_at_the_next_start() {
+fn the_environment_of_a_closed_session_is_removed_at_the_next_start() {
     on_each_runtime(async |server| {
         server.run("export KEPT=yes").await.assert_exit(0, None);
         server.runner.retain(|session| session == SESSION);

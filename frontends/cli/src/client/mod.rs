@@ -100,6 +100,7 @@ fn refusal(status: u16, code: &str, detail: &str) -> String {
     let detail = table::harmless(detail);
     match (status, code) {
         (403, "read_only") => "the server is read-only".to_owned(),
+        (_, "no_input") => format!("{detail} (start it with `run -i`)"),
         (_, "job_running") => format!("{detail} (use --session for another session)"),
         (_, code) if detail.is_empty() => format!("the server answered {status} {code}"),
         _ => detail,

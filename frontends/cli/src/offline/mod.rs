@@ -48,7 +48,7 @@ pub(crate) enum OfflineError {
     #[error("{0}")]
     Session(String),
     /// The output could not be written.
-    #[error("{0}: {1}")]
+    #[error("cannot write {0}: {1}")]
     Write(String, #[source] io::Error),
 }
 

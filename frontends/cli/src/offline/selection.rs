@@ -71,7 +71,7 @@ impl Sessions {
             }),
             ([], None) => Err("the log has no sessions".to_owned()),
             ([], Some(name)) => Err(format!(
-                "no session {name} in the log; it has:\n{}",
+                "no session {name} in the log, which has these:\n{}",
                 table(self.0.iter())
             )),
             (_, None) => Err(format!(
@@ -113,7 +113,7 @@ fn table<'a>(sessions: impl Iterator<Item = (&'a SessionId, &'a Summary)>) -> St
         let number = summary
             .number
             .map_or_else(|| "?".to_owned(), |number| number.to_string());
-        let state = if summary.is_closed { "closed" } else { "open" };
+        let state = if summary.is_closed { "ended" } else { "open" };
         let (begin, end) = (instant(summary.begin), instant(summary.end));
         let (records, jobs) = (summary.records, summary.jobs);
         let _ = write!(
@@ -192,7 +192,7 @@ mod tests {
             let error = chosen(&two, name).unwrap_err();
             assert!(error.contains(words), "{error}");
             let line = "\n     2  a2000000-0000-0000-0000-000000000000  \
-                        1970-01-01T00:00:01.000Z  1970-01-01T00:00:02.500Z        2      0  closed";
+                        1970-01-01T00:00:01.000Z  1970-01-01T00:00:02.500Z        2      0  ended";
             assert!(error.contains(line), "{error}");
         }
         assert_eq!(chosen(&sessions(&[(0xa1, 1)]), None), Ok(1));

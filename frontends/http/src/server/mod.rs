@@ -223,7 +223,7 @@ async fn accept(
             Ok((stream, peer)) => {
                 // Send small responses at once instead of waiting for the client's next packet.
                 if let Err(error) = stream.get_ref().set_nodelay(true) {
-                    tracing::debug!(%error, %peer, "a connection closed before it was served");
+                    tracing::debug!(%error, %peer, "the client disconnected at once");
                     continue;
                 }
                 observer.metrics.accepted.inc();

@@ -237,7 +237,7 @@ impl Connections {
                 // streamed body, whose head has already been sent.
                 let serving = AssertUnwindSafe(self.serve(socket, peer, deadlines)).catch_unwind();
                 if serving.await.is_err() {
-                    tracing::error!(%peer, "a streamed response panicked; its connection is closed");
+                    tracing::error!(%peer, "a response stream panicked; closed its connection");
                 }
             }
             Task::Refuse => {
@@ -252,7 +252,7 @@ impl Connections {
     async fn begin_tls(&self, tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Handshake {
         let in_time = async {
             self.timers.after(self.service.limits.handshake).await;
-            tracing::debug!(%peer, "a TLS handshake timed out");
+            tracing::debug!(%peer, "TLS handshake timed out");
             Handshake::Close
         };
         let stopping = async {
@@ -298,7 +298,7 @@ impl Connections {
         });
         let served = served.await;
         if let Err(error) = served {
-            tracing::debug!(%error, %peer, "a connection failed");
+            tracing::debug!(%error, %peer, "connection failed");
         }
     }
 }
@@ -337,14 +337,14 @@ async fn shake_hands(tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Hand
     let mut encrypted = match Encrypted::new(tcp, tls) {
         Ok(encrypted) => Box::new(encrypted),
         Err(error) => {
-            tracing::error!(%error, "cannot set up TLS");
+            tracing::error!(%error, "cannot set up TLS for connections");
             return Handshake::Close;
         }
     };
     match encrypted.shake_hands().await {
         Ok(()) => Handshake::Serve(Stream::Encrypted(encrypted)),
         Err(error) => {
-            tracing::debug!(%error, %peer, "a TLS handshake failed");
+            tracing::debug!(%error, %peer, "TLS handshake failed");
             Handshake::Refuse(Stream::Encrypted(encrypted), "")
         }
     }

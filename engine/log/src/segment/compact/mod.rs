@@ -23,7 +23,7 @@ use crate::segment::compact::rewrite::rewrite;
 use crate::segment::compact::sort::Removal;
 use crate::segment::compact::sort::Source;
 use crate::segment::error::{Damage, OpenError};
-use crate::segment::format::entry::Entry;
+use crate::segment::format::compacted::Entry;
 use crate::segment::format::header::LogId;
 use crate::segment::format::name::{PartName, REWRITING, SegmentName};
 use crate::segment::open::dir_listing::{DirListing, last_of};

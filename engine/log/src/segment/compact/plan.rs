@@ -2,7 +2,7 @@
 
 use crate::segment::compact::sort::Removal;
 use crate::segment::compact::sort::Source;
-use crate::segment::format::entry::Entry;
+use crate::segment::format::compacted::Entry;
 use crate::segment::limits::{COMPACTED_SEGMENTS, REMOVABLE_PART};
 use crate::segment::scan::compacted::CompactedSegment;
 use rejoin_core::limits::REMEMBERED_REMOVALS;

@@ -4,11 +4,10 @@
 use crate::disk::DiskFile;
 use crate::schema;
 use crate::segment::error::OpenError;
-use crate::segment::format::entry::Entry;
+use crate::segment::format::compacted::{Entry, Order, REMOVED_RUN};
 use crate::segment::format::frame::Frame;
 use crate::segment::format::header::LogId;
 use crate::segment::format::name::{PartName, SegmentName};
-use crate::segment::format::order::{Order, REMOVED};
 use crate::segment::read::session_map::SessionMap;
 use crate::segment::scan::compacted::CompactedSegment;
 use crate::segment::scan::segment::{Segment, scan};
@@ -133,7 +132,7 @@ impl Sorted {
         for (whose, records) in self.order.runs() {
             let place = whose.checked_sub(1).map(|place| place as usize);
             let standing = place.and_then(|place| numbers.get(place));
-            order.push(standing.copied().unwrap_or(REMOVED), records);
+            order.push(standing.copied().unwrap_or(REMOVED_RUN), records);
         }
         order
     }
@@ -237,7 +236,7 @@ impl Sorting<'_> {
 
     /// A record that has been removed, or is.
     fn pass(&mut self) {
-        self.sorted.order.push(REMOVED, 1);
+        self.sorted.order.push(REMOVED_RUN, 1);
         self.sorted.removed += 1;
     }
 

@@ -1,36 +1,35 @@
-//! Reading ahead while a log is opened: one thread reads, checks and decodes what is to be told
-//! next, the other adds up what was read before. A start takes as long as the longer of the two,
-//! where there are two processors.
+//! Reads ahead while a log is opened: one thread reads, checks and decodes records, and the calling
+//! thread folds them, in the same order. With two processors, opening takes as long as the slower of
+//! the two.
 //!
-//! What enters: records, in the order in which they are read. What leaves: the same, in the same
-//! order. What is never true: that more is held between the two than [`AHEAD`] says, or that the
-//! reading thread goes on when this returns.
+//! Invariants: at most [`AHEAD`] parts wait between the two threads; the reading thread has ended
+//! when this returns.
 
-use crate::segment::open::replay::Replay;
+use crate::segment::open::Replay;
 use rejoin_core::Record;
 use std::io;
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-/// Records that are handed over together take about so many bytes.
+/// About how many bytes of records are handed over together.
 const PART_BYTES: u64 = 128 * 1024;
 
-/// How many parts may be read before the one that is added up.
+/// How many parts may wait behind the one that is being folded.
 const AHEAD: usize = 2;
 
-/// Runs `read` on a thread of its own, and adds to `replay`, on this one, what it tells.
+/// Runs `read` on a helper thread, and adds the records that it reads to `replay` on this thread.
 ///
 /// # Errors
 ///
-/// When there can be no other thread. Nothing has been read then.
+/// When no thread can be started. Nothing has been read then.
 pub(crate) fn read_ahead<T: Send>(
     replay: &mut dyn Replay,
     read: impl FnOnce(&mut dyn FnMut(Record)) -> T + Send,
 ) -> io::Result<(T, u64)> {
     thread::scope(|scope| {
         let (full, parts) = sync_channel::<Vec<Record>>(AHEAD);
-        // One more is being filled, and one added up.
+        // One more is being filled, and one is being folded.
         let (added_up, empty) = sync_channel(AHEAD + 2);
         let reading = thread::Builder::new().name("rejoin-read-ahead".to_owned());
         let reading = reading.spawn_scoped(scope, move || {
@@ -49,8 +48,8 @@ pub(crate) fn read_ahead<T: Send>(
         for part in parts {
             count += part.len() as u64;
             part.iter().for_each(|record| replay.add(record));
-            // Whoever made the records drops them: an allocator is slow at what another thread
-            // gives back.
+            // The reading thread drops the records that it made: allocators are slow when another
+            // thread frees memory.
             let _ = added_up.try_send(part);
         }
         let done = reading.join().unwrap_or_else(|panic| resume_unwind(panic));
@@ -58,11 +57,11 @@ pub(crate) fn read_ahead<T: Send>(
     })
 }
 
-/// The reading thread's end.
+/// The reading thread's side.
 struct Ahead {
     part: Vec<Record>,
-    /// How many of the part's records are new. The others have been told, and go one by one as new
-    /// ones take their places: so an allocator has room of just the right length at hand.
+    /// How many of the part's records are new. The others were folded already, and are dropped one by
+    /// one as new ones replace them: so the allocator has free memory of the right size.
     filled: usize,
     bytes: u64,
     full: SyncSender<Vec<Record>>,
@@ -87,7 +86,7 @@ impl Ahead {
         self.part.truncate(self.filled);
         self.filled = 0;
         self.bytes = 0;
-        // Nobody takes it when `replay` has panicked, which is what the caller is told.
+        // It is not received if `replay` has panicked. The panic reaches the caller.
         let _ = self.full.send(std::mem::replace(&mut self.part, next));
     }
 }

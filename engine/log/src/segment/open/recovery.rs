@@ -6,15 +6,15 @@ use crate::disk::{Disk, DiskFile, read_exactly, write_all};
 use crate::schema;
 use crate::segment::error::{Damage, OpenError};
 use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, BatchLocation};
-use crate::segment::format::entry::Entry;
+use crate::segment::format::compacted::Entry;
 use crate::segment::format::header::LogId;
 use crate::segment::format::name::{
     BEGINNING, CompactedName, PartName, REWRITING, SegmentName, SnapshotName, ZEROING,
 };
 use crate::segment::format::snapshot::{self, SnapshotError};
+use crate::segment::open::Replay;
 use crate::segment::open::dir_listing::DirListing;
 use crate::segment::open::read_ahead::read_ahead;
-use crate::segment::open::replay::Replay;
 use crate::segment::read::index::Index;
 use crate::segment::scan::compacted::CompactedSegment;
 use crate::segment::scan::segment::{Scan, Segment, TornTail, io_error, scan};

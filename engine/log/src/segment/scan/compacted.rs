@@ -2,14 +2,11 @@
 
 use crate::disk::{Disk, DiskFile, read_exactly};
 use crate::segment::error::{Damage, OpenError};
-use crate::segment::format::KIND;
-use crate::segment::format::entry::{ENTRY_BYTES, Entry};
+use crate::segment::format::compacted::{ENTRY_BYTES, Entry, FOOTER_BYTES, Footer, KIND, Order};
 use crate::segment::format::file_header::{FILE_HEADER_BYTES, FileHeader, FileHeaderFault};
-use crate::segment::format::footer::{FOOTER_BYTES, Footer};
 use crate::segment::format::frame::{FRAME_HEAD_BYTES, Frame};
 use crate::segment::format::header::LogId;
 use crate::segment::format::name::CompactedName;
-use crate::segment::format::order::Order;
 use crate::segment::scan::segment::io_error;
 use crate::segment::scan::stream_windows::StreamWindows;
 use crate::segment::scan::visitor::{FrameVisitor, LogPlace};

@@ -1,33 +1,29 @@
-//! With which certificate the servers encrypt, and who is to be told that they don't.
+//! TLS of the server's addresses, and a warning if there is none.
 //!
-//! Never: some addresses of a server are encrypted and others not.
+//! Invariant: either all addresses of a server use TLS, or none.
 
-use super::ServeError;
+use super::{ServeError, start_error};
 use crate::settings::Settings;
 use rejoin_http::{HttpServer, Tls};
 use std::net::SocketAddr;
 
-/// What the settings say; none where nothing is encrypted. Reads the files.
+/// Reads the certificate and key that the settings name; none if they name none.
 pub(super) fn open(settings: &Settings) -> Result<Option<Tls>, ServeError> {
-    let begin = |error| ServeError::Start(error);
     match (settings.tls_cert(), settings.tls_key()) {
         (None, None) => Ok(None),
-        (Some(cert), Some(key)) => match Tls::open(cert, key) {
-            Ok(tls) => Ok(Some(tls)),
-            Err(error) => Err(begin(error.into())),
-        },
-        (Some(_), None) => Err(begin("--tls-cert requires --tls-key".into())),
-        (None, Some(_)) => Err(begin("--tls-key requires --tls-cert".into())),
+        (Some(cert), Some(key)) => Tls::open(cert, key).map(Some).map_err(start_error),
+        (Some(_), None) => Err(start_error("--tls-cert requires --tls-key")),
+        (None, Some(_)) => Err(start_error("--tls-key requires --tls-cert")),
     }
 }
 
-/// The server as it is to be served.
+/// The server with TLS, if there is any. Without, warns about an address that others can reach.
 pub(super) fn encrypt(server: HttpServer, tls: Option<&Tls>) -> HttpServer {
     let address = server.local_addr();
     match tls {
         Some(tls) => server.with_tls(tls.clone()),
         None => {
-            if is_heard_by_others(address) {
+            if is_reachable_by_others(address) {
                 tracing::warn!(
                     %address,
                     "connections from other machines are not encrypted: passwords and commands can be \
@@ -39,7 +35,7 @@ pub(super) fn encrypt(server: HttpServer, tls: Option<&Tls>) -> HttpServer {
     }
 }
 
-/// What addresses begin with, as clients ask for them.
+/// The scheme of the URLs of all addresses.
 pub(super) fn scheme(tls: Option<&Tls>) -> &'static str {
     match tls {
         Some(_) => "https",
@@ -47,7 +43,7 @@ pub(super) fn scheme(tls: Option<&Tls>) -> &'static str {
     }
 }
 
-fn is_heard_by_others(address: SocketAddr) -> bool {
+fn is_reachable_by_others(address: SocketAddr) -> bool {
     !address.ip().to_canonical().is_loopback()
 }
 
@@ -56,8 +52,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_is_this_machine_s_alone() {
-        for (address, heard) in [
+    fn only_loopback_addresses_are_private() {
+        for (address, is_reachable) in [
             ("127.0.0.1:1", false),
             ("127.9.9.9:1", false),
             ("[::1]:1", false),
@@ -66,7 +62,10 @@ mod tests {
             ("[::]:1", true),
             ("192.0.2.1:1", true),
         ] {
-            assert_eq!(is_heard_by_others(address.parse().unwrap()), heard);
+            assert_eq!(
+                is_reachable_by_others(address.parse().unwrap()),
+                is_reachable
+            );
         }
     }
 }

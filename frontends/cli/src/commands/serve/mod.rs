@@ -1,9 +1,9 @@
-//! The server: the log, the engine, the frontends and the signals, in the order in which they
-//! begin, and end in the other.
+//! `rejoin serve`: opens the engine on the log, serves the frontends, and shuts everything down in
+//! the reverse order on a signal.
 
 mod access;
-mod admin;
 mod encryption;
+mod listeners;
 mod log_output;
 mod notify;
 
@@ -11,14 +11,13 @@ use crate::args::ServeArgs;
 use crate::commands::verify::find_log;
 use crate::offline::OfflineError;
 use crate::settings::Settings;
-use admin::Listener;
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
 use futures::future::{Either, join, join_all, select};
-use rejoin_accounts::Accounts;
+use listeners::Listener;
 use rejoin_core::{Timestamp, Violation};
 use rejoin_engine::{Engine, OpenError, Runtime, ShellRunner, SmolRuntime, Unavailable};
-use rejoin_http::{HttpServer, Shutdown, Tls};
+use rejoin_http::{HttpServer, Shutdown};
 use rejoin_log::segment::OpenError as LogError;
 use std::error::Error;
 use std::io::Write;
@@ -27,15 +26,13 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 
-/// Serves until it is told to end.
+/// Serves until a signal comes or the engine fails.
 pub(crate) fn run(args: ServeArgs) -> Result<(), ServeError> {
     let mut settings = args.settings;
     if let Some(file) = &args.config {
-        settings = settings.or(Settings::read(file).map_err(|it| ServeError::Start(it.into()))?);
+        settings = settings.or(Settings::read(file).map_err(start_error)?);
     }
-    settings
-        .use_old_admin_listen()
-        .map_err(|error| ServeError::Start(error.into()))?;
+    settings.use_old_admin_listen().map_err(start_error)?;
     log_output::start(&settings);
     let read_only = args
         .read_only
@@ -43,22 +40,22 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), ServeError> {
     smol::block_on(serve(&settings, read_only.as_deref()))
 }
 
-/// Why the server did not serve, or stopped.
+/// Why the server did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    /// It could not begin.
+    /// It could not start.
     #[error(transparent)]
     Start(Box<dyn Error + Send + Sync>),
-    /// The log is damaged, and is left as it is.
+    /// The log is damaged. Nothing was changed.
     #[error(
-        "{error}; nothing was changed and nothing is served: `rejoin verify {}` says what is \
+        "{error}; the server did not start and changed nothing: `rejoin verify {}` shows what is \
          missing and what is still readable",
         data.display()
     )]
     Damaged { data: PathBuf, error: LogError },
-    /// Whoever reaches the address could run commands on this machine.
+    /// Without accounts, anyone who can reach the address could run commands on this machine.
     #[error(
-        "refusing to listen on {address}: there are no accounts in {}, so whoever reaches that \
+        "refusing to listen on {address}: there are no accounts in {}, so anyone who can reach that \
          address could run commands here; add one with `rejoin user add`, or use a loopback \
          address such as 127.0.0.1",
         accounts.display()
@@ -67,53 +64,62 @@ pub(crate) enum ServeError {
         address: SocketAddr,
         accounts: PathBuf,
     },
-    /// Nobody could log in, where somebody has to.
+    /// The settings name an accounts file, but it has no accounts.
     #[error("there are no accounts in {}: add one with `rejoin user add`", .0.display())]
     NoAccounts(PathBuf),
-    /// The log holds what no engine has written.
-    #[error("the log in {0} cannot be replayed: {1}")]
-    Replay(PathBuf, Violation),
-    /// Whoever told it to end could not wait.
+    /// The log contains a record that breaks a rule of the engine.
+    #[error("the log in {} contains an invalid record: {}", .0.display(), .1)]
+    InvalidLog(PathBuf, Violation),
+    /// A second signal came before the shutdown was complete.
     #[error(
         "received a second signal and stopped at once: the next start marks running jobs as lost"
     )]
-    ToldTwice,
-    /// It had to stop.
-    #[error("{0}; start it again to go on from the log")]
+    Killed,
+    /// The engine failed.
+    #[error("{0}; restart the server to continue from the log")]
     Stopped(Unavailable),
 }
 
-/// What is there when the log has been read.
-struct Begun {
+fn start_error(error: impl Into<Box<dyn Error + Send + Sync>>) -> ServeError {
+    ServeError::Start(error.into())
+}
+
+/// The engine on its open log.
+struct OpenedEngine {
     engine: Engine,
-    /// None where nothing is run.
+    /// None if the log is only read.
     shell: Option<ShellRunner>,
+    /// The server's directory, or the directory of the log if that is only read.
     data: PathBuf,
     is_read_only: bool,
-    /// When the process began to serve.
-    at: Timestamp,
+    started_at: Timestamp,
 }
 
 async fn serve(settings: &Settings, read_only: Option<&Path>) -> Result<(), ServeError> {
-    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Start(error);
     let accounts = access::accounts(settings, read_only)?;
     let tls = encryption::open(settings)?;
-    // From here on a signal ends the server cleanly, however early it comes.
-    let signals = Signals::new([Signal::Term, Signal::Int]).map_err(|it| begin(it.into()))?;
-    let begun = open(settings, read_only).await?;
-    serve_until_told(settings, begun, &accounts, tls.as_ref(), signals).await
+    // From here on, a signal shuts the server down cleanly, even while it reads the log.
+    let signals = Signals::new([Signal::Term, Signal::Int]).map_err(start_error)?;
+    let opened = open_engine(settings, read_only).await?;
+    let servers = listeners::bind(settings, &opened, &accounts, tls.as_ref());
+    let servers = servers.map_err(start_error)?;
+    announce(&servers, &opened, encryption::scheme(tls.as_ref())).map_err(start_error)?;
+    notify::ready();
+    serve_until_signal(settings, &opened, servers, signals).await
 }
 
-/// Opens the engine on the log of the data directory, or of a copy that is only read.
-async fn open(settings: &Settings, read_only: Option<&Path>) -> Result<Begun, ServeError> {
-    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Start(error);
-    let at = SmolRuntime.now();
+/// Opens the engine on the log of the data directory, or on a log that is only read.
+async fn open_engine(
+    settings: &Settings,
+    read_only: Option<&Path>,
+) -> Result<OpenedEngine, ServeError> {
+    let started_at = SmolRuntime.now();
     let data = read_only.map_or_else(|| settings.data(), Path::to_owned);
     let shell = ShellRunner::default().with_grace(settings.interrupt_grace());
     let builder = Engine::builder(&data).config(settings.engine());
     let (builder, log_directory) = match read_only {
         Some(directory) => {
-            let (log, _) = find_log(directory).map_err(|it| begin(it.into()))?;
+            let (log, _) = find_log(directory).map_err(start_error)?;
             (builder.log_directory(log.clone()).read_only(), log)
         }
         None => {
@@ -129,38 +135,32 @@ async fn open(settings: &Settings, read_only: Option<&Path>) -> Result<Begun, Se
             error,
         },
         OpenError::Log(LogError::Locked { directory }) if is_read_only => {
-            begin(OfflineError::InUse(directory).into())
+            start_error(OfflineError::InUse(directory))
         }
-        OpenError::NoLog(directory) => begin(OfflineError::NoLog(directory).into()),
-        OpenError::Invalid(violation) => ServeError::Replay(data.clone(), violation),
-        error => begin(error.into()),
+        OpenError::NoLog(directory) => start_error(OfflineError::NoLog(directory)),
+        OpenError::Invalid(violation) => ServeError::InvalidLog(data.clone(), violation),
+        error => start_error(error),
     })?;
     let shown = if is_read_only { &log_directory } else { &data };
-    Ok(Begun {
+    Ok(OpenedEngine {
         engine,
         shell: (!is_read_only).then_some(shell),
         data: shown.canonicalize().unwrap_or_else(|_| shown.clone()),
         is_read_only,
-        at,
+        started_at,
     })
 }
 
-/// Answers requests until a signal comes, or the engine ends.
-async fn serve_until_told(
+/// Serves requests until a signal comes or the engine stops. A second signal stops it at once.
+async fn serve_until_signal(
     settings: &Settings,
-    begun: Begun,
-    accounts: &Accounts,
-    tls: Option<&Tls>,
+    opened: &OpenedEngine,
+    servers: Vec<(Listener, HttpServer)>,
     mut signals: Signals,
 ) -> Result<(), ServeError> {
-    let begin = |error: Box<dyn Error + Send + Sync>| ServeError::Start(error);
-    let engine = begun.engine.clone();
-    let servers = bind(settings, &begun, accounts, tls).map_err(|it| begin(it.into()))?;
-    announce(&servers, &begun, encryption::scheme(tls)).map_err(|it| begin(it.into()))?;
-    notify::ready();
-
+    let engine = &opened.engine;
     let shutdown = Shutdown::new();
-    let watch = async {
+    let second_signal = async {
         if let Either::Left((signal, _)) = select(signals.next(), pin!(engine.ended())).await {
             let signal = match signal.and_then(Result::ok) {
                 Some(Signal::Term) => "SIGTERM",
@@ -173,33 +173,29 @@ async fn serve_until_told(
         shutdown.trigger();
         signals.next().await
     };
-    let work = async {
-        let end_engine = async {
+    let serving = async {
+        let servers = servers
+            .into_iter()
+            .map(|(listener, server)| server.run(stop_of(listener, &shutdown, engine)));
+        let shut_down = async {
             shutdown.wait().await;
             engine.shut_down(settings.shutdown_grace()).await
         };
-        let serving = servers
-            .into_iter()
-            .map(|(listener, server)| server.run(until(listener, &shutdown, &engine)));
-        join(join_all(serving), end_engine).await
+        join(join_all(servers), shut_down).await
     };
-    let (served, ended) = match select(pin!(work), pin!(watch)).await {
+    let (stopped, ended) = match select(pin!(serving), pin!(second_signal)).await {
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => {
-            begun.sweep().await;
-            return Err(ServeError::ToldTwice);
+            opened.kill_processes().await;
+            return Err(ServeError::Killed);
         }
     };
-    let left = begun.sweep().await;
-    if left > 0 {
-        tracing::warn!("killed {left} processes that were still running");
+    let killed = opened.kill_processes().await;
+    if killed > 0 {
+        tracing::warn!("killed {killed} processes that were still running");
     }
-    let mut cut = 0;
-    for stopped in served {
-        cut += stopped.map_err(|it| begin(it.into()))?.aborted;
-    }
-    if cut > 0 {
-        tracing::warn!(cut, "connections did not end in time and were cut");
+    for outcome in stopped {
+        outcome.map_err(start_error)?;
     }
     match ended {
         Unavailable::ShuttingDown => Ok(()),
@@ -207,17 +203,17 @@ async fn serve_until_told(
     }
 }
 
-/// Until when a server takes requests: who asks how it is gets an answer until the engine has ended.
-async fn until(listener: Listener, shutdown: &Shutdown, engine: &Engine) {
+/// Completes when a listener has to stop: health checks are answered until the engine has ended.
+async fn stop_of(listener: Listener, shutdown: &Shutdown, engine: &Engine) {
     shutdown.wait().await;
-    if listener == Listener::Operate {
+    if listener == Listener::Admin {
         engine.ended().await;
     }
 }
 
-impl Begun {
-    /// Ends what runs; answers how much that was.
-    async fn sweep(&self) -> usize {
+impl OpenedEngine {
+    /// Kills the processes of jobs that still run, and returns their number.
+    async fn kill_processes(&self) -> usize {
         match &self.shell {
             Some(shell) => shell.sweep().await,
             None => 0,
@@ -225,101 +221,28 @@ impl Begun {
     }
 }
 
-/// The servers, each with what it serves: one for all frontends, and one for each that has an
-/// address of its own. The common one is the first.
-fn bind(
-    settings: &Settings,
-    begun: &Begun,
-    accounts: &Accounts,
-    tls: Option<&Tls>,
-) -> Result<Vec<(Listener, HttpServer)>, rejoin_http::BindError> {
-    let engine = &begun.engine;
-    let mut common = rejoin_http::Router::default();
-    let arthas = settings.arthas();
-    rejoin_arthas::mount(&mut common, engine.clone(), accounts.clone(), arthas);
-    rejoin_console::mount(&mut common);
-    rejoin_native::mount(&mut common, engine.clone(), accounts.clone());
-    let mut documents = vec![rejoin_native::OPENAPI, rejoin_arthas::OPENAPI];
-    let of_its_own = |address| (address, rejoin_http::Router::default());
-    let mut maxscale = settings.maxscale_listen().map(of_its_own);
-    match &mut maxscale {
-        Some((_, own)) => {
-            rejoin_maxscale::mount(own, engine.clone(), accounts.clone());
-            rejoin_native::mount_openapi(own, &[rejoin_maxscale::OPENAPI]);
-        }
-        None => {
-            rejoin_maxscale::mount_versioned(&mut common, engine.clone(), accounts.clone());
-            documents.push(rejoin_maxscale::OPENAPI);
-        }
-    }
-    let mut doris = settings.doris_listen().map(of_its_own);
-    let app = match &mut doris {
-        Some((_, own)) => {
-            rejoin_native::mount_openapi(own, &[rejoin_doris::OPENAPI]);
-            own
-        }
-        None => {
-            documents.push(rejoin_doris::OPENAPI);
-            &mut common
-        }
-    };
-    rejoin_doris::mount(app, engine.clone(), accounts.clone(), settings.doris());
-    rejoin_native::mount_openapi(&mut common, &documents);
-
-    let metrics = admin::metrics();
-    let mut operate = settings.admin_listen().map(of_its_own);
-    let app = operate.as_mut().map_or(&mut common, |(_, app)| app);
-    rejoin_admin::mount(app, admin::admin_state(begun, metrics.clone()));
-
-    let bind = |listener, (address, app)| {
-        let observer = admin::observer(settings, &metrics, listener);
-        let hosts = match listener {
-            Listener::Operate => admin::hosts(address),
-            _ => access::host_check(settings, accounts, address),
-        };
-        let server = HttpServer::bind(address, app, settings.http(), hosts)?;
-        let server = match tls {
-            // Nobody says anything secret there.
-            None if listener == Listener::Operate => server,
-            tls => encryption::encrypt(server, tls),
-        };
-        Ok((listener, server.observed(observer)))
-    };
-    [
-        (Listener::Common, Some((settings.listen(), common))),
-        (Listener::MaxScale, maxscale),
-        (Listener::Doris, doris),
-        (Listener::Operate, operate),
-    ]
-    .into_iter()
-    .filter_map(|(listener, own)| Some(bind(listener, own?)))
-    .collect()
-}
-
-/// The first line of output: where people and programs find the server and its log. Then a line
-/// for each frontend that is found elsewhere.
+/// Prints where the server and its log are, and a line for each separate address.
 fn announce(
     servers: &[(Listener, HttpServer)],
-    begun: &Begun,
+    opened: &OpenedEngine,
     scheme: &str,
 ) -> std::io::Result<()> {
-    let log = if begun.is_read_only {
-        "and only reads the log"
-    } else {
-        "with its log"
+    let log = match opened.is_read_only {
+        true => "and only reads the log",
+        false => "with its log",
     };
     let mut lines = String::new();
-    for (place, (listener, server)) in servers.iter().enumerate() {
+    for (listener, server) in servers {
         let address = server.local_addr();
-        lines += &match place {
-            0 => format!(
+        lines += &match listener {
+            Listener::Common => format!(
                 "Rejoin listens on {scheme}://{address}, {log} in {}\n",
-                begun.data.display()
+                opened.data.display()
             ),
-            _ => format!("{}: {scheme}://{address}\n", listener.words()),
+            separate => format!("{}: {scheme}://{address}\n", separate.title()),
         };
     }
-    // At once, since some read the first line only, and leave.
+    // One write: some programs read only the first line, and then close the pipe.
     let mut out = std::io::stdout();
     out.write_all(lines.as_bytes())?;
     out.flush()

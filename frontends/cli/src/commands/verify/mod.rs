@@ -27,7 +27,7 @@ pub(crate) enum VerifyError {
     #[error("no log in {}: it has neither segments nor a `log` directory", .0.display())]
     NoLog(PathBuf),
     /// The directory cannot be read.
-    #[error("{}: {}", .0.display(), .1)]
+    #[error("cannot read {}: {}", .0.display(), .1)]
     Directory(PathBuf, #[source] io::Error),
     /// A server has it open.
     #[error(

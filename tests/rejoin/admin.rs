@@ -44,7 +44,7 @@ fn ask(address: SocketAddr, path: &str) -> Option<(u16, String)> {
 }
 
 #[test]
-fn numbers_tell_a_known_story() {
+fn metrics_agree_with_a_known_workload() {
     let data = directory();
     let mut server = Server::start(data.path(), &APART);
     let address = health_address(&mut server);
@@ -128,7 +128,7 @@ fn numbers_tell_a_known_story() {
 }
 
 #[test]
-fn each_frontends_requests_are_counted_as_its_own() {
+fn requests_are_counted_per_frontend() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let paths = [
@@ -154,7 +154,7 @@ fn each_frontends_requests_are_counted_as_its_own() {
 }
 
 #[test]
-fn the_book_explains_every_number_and_no_other() {
+fn the_book_explains_every_metric_and_no_other() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let told = scrape(server.address).names();
@@ -170,7 +170,7 @@ fn the_book_explains_every_number_and_no_other() {
 }
 
 #[test]
-fn a_server_that_ends_is_well_but_not_ready() {
+fn a_server_that_shuts_down_is_healthy_but_not_ready() {
     let data = directory();
     let patient = ["--interrupt-grace", "1h", "--shutdown-grace", "1h"];
     let mut server = Server::start(data.path(), &[&APART[..], &patient].concat());
@@ -212,7 +212,7 @@ fn a_server_that_ends_is_well_but_not_ready() {
 }
 
 #[test]
-fn requests_are_told_with_session_and_job_and_without_secrets() {
+fn requests_are_logged_with_session_and_job_and_without_secrets() {
     let data = directory();
     let said = data.path().join("said");
     let file = std::fs::File::create(&said).unwrap();
@@ -262,7 +262,7 @@ fn requests_are_told_with_session_and_job_and_without_secrets() {
 }
 
 #[test]
-fn requests_that_succeed_are_not_told_unless_that_is_asked_for() {
+fn successful_requests_are_logged_only_on_request() {
     let data = directory();
     let said = data.path().join("said");
     let file = std::fs::File::create(&said).unwrap();
@@ -275,7 +275,7 @@ fn requests_that_succeed_are_not_told_unless_that_is_asked_for() {
 }
 
 #[test]
-fn systemd_is_told_that_the_server_listens_and_that_it_ends() {
+fn systemd_is_notified_of_readiness_and_shutdown() {
     let data = directory();
     let path = data.path().join("notify");
     let name = format!("rejoin-test-{}", std::process::id());
