@@ -35,8 +35,9 @@ impl State {
                 }
                 Deadline::Job(id, job) if !closing.contains(&id) => {
                     let running = self.session(id).and_then(|session| session.job(job).ok());
-                    let told = running.map(|it| it.interrupt_event(job, InterruptCause::Timeout));
-                    events.extend(told.map(|told| (id, told)));
+                    let event = running
+                        .map(|running| running.interrupt_event(job, InterruptCause::Timeout));
+                    events.extend(event.map(|event| (id, event)));
                 }
                 Deadline::Removal(id) => events.extend(self.remove(id)),
                 Deadline::Consumer(..) | Deadline::Job(..) => {}

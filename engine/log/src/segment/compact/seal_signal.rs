@@ -1,4 +1,4 @@
-//! How the archive learns that there is something to do, and that the log has ended.
+//! Tells the compactor that a segment was sealed, or that the log was closed.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 

@@ -1,9 +1,9 @@
-//! Which files of a directory are the log's, and which of them others stand for.
+//! Finds the files of a log in its directory, and which of them are superseded. Changes nothing.
 //!
-//! A compacted segment gets its name before what it stands for is removed. When both are there, the
-//! crash came between: if all that it stands for is there, that is believed, because the name of
-//! the compacted segment may not be durable; else the compacted segment is, because only who knew its
-//! name to be durable has removed anything. Nothing is written here.
+//! A compacted segment gets its name before the files that it replaces are removed. If a crash came
+//! between, both are there. If all replaced files are there, they are used, because the name of the
+//! compacted segment may not be durable. If some are missing, the compacted segment is used: files are
+//! removed only when its name is durable.
 
 use crate::disk::{Disk, read_exactly};
 use crate::segment::error::OpenError;
@@ -17,11 +17,11 @@ use std::io;
 pub(crate) struct DirListing {
     /// The files that make up the log, in its order.
     pub(crate) parts: Vec<PartName>,
-    /// FileTable that others stand for.
+    /// Files that others replace.
     pub(crate) superseded: Vec<PartName>,
     /// The newest first.
     pub(crate) snapshots: Vec<SnapshotName>,
-    /// All names, whosever.
+    /// All names in the directory.
     names: Vec<String>,
 }
 
@@ -121,7 +121,7 @@ fn is_within(compacted: CompactedName, part: PartName) -> bool {
     compacted.covers(part.first()) && compacted.covers(last)
 }
 
-/// Whether these files hold all that the compacted segment stands for.
+/// Whether these files hold all that the compacted segment replaces.
 fn is_whole(
     disk: &dyn Disk,
     compacted: CompactedName,

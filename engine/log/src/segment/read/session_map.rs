@@ -1,8 +1,8 @@
 //! A value for each session, found in constant time.
 //!
-//! Replay looks up the session of every record: with a tree, that takes longer than all else
-//! together. The map is never iterated, so that nothing depends on its order; and what it hashes
-//! are identities that the server has drawn, so that nobody can choose them to collide.
+//! Opening looks up the session of every record: with a tree, that takes longer than everything else
+//! together. The map is never iterated, so nothing depends on its order. The server draws the session
+//! IDs at random, so a client can't choose colliding ones.
 
 use rejoin_core::SessionId;
 
@@ -35,7 +35,7 @@ impl<V: Default> SessionMap<V> {
         self.values.get(place).map(|(_, value)| value)
     }
 
-    /// The session's value, which is made where there is none.
+    /// The session's value, created if it has none.
     pub(crate) fn get_or_default(&mut self, session: SessionId) -> &mut V {
         let place = self.find(session).unwrap_or_else(|_| self.insert(session));
         match self.values.get_mut(place) {

@@ -1,5 +1,5 @@
-//! What becomes of the records of a file that is read from front to back: whoever opens a log
-//! wants to know where they stand, the archive wants to fold them, or to sort them.
+//! Takes the records of a file that is read from front to back: opening indexes them, compaction
+//! folds or sorts them.
 
 use crate::schema::{self, DecodeError};
 use crate::segment::error::{Damage, OpenError};
@@ -13,11 +13,11 @@ pub(crate) trait FrameVisitor {
     /// Takes the next one.
     fn visit(&mut self, place: LogPlace, frame: &Frame<'_>) -> Result<(), FrameError>;
 
-    /// The last sequence that it has of a session.
+    /// The last sequence of a session so far.
     fn last(&self, session: SessionId) -> Option<Sequence>;
 }
 
-/// Where a record stands.
+/// Where a record is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogPlace {
     /// In the log.
