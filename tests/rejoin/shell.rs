@@ -99,7 +99,7 @@ fn exec_is_interrupted_at_its_timeout() {
     );
 }
 
-/// What happens in another process cannot be waited for but by looking.
+/// Polls until a condition holds, and panics after 20 seconds.
 pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     for _ in 0..1_000 {
         if is_so() {
@@ -107,5 +107,5 @@ pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    panic!("waited in vain until {what}");
+    panic!("timed out waiting until {what}");
 }

@@ -1,9 +1,8 @@
-//! The accounts as frontends ask them: who is this, and may they?
+//! The accounts of a server: verify passwords and tokens, and issue tokens.
 //!
-//! Credentials and tokens enter, a [`Caller`] or the reason why there is none leaves. The file is
-//! read again within a second of its change. A password is hashed once and then known by a code that only
-//! this process can make, until the file changes; hashing runs on threads of its own, few at a
-//! time. An unknown account costs the same hash as a wrong password.
+//! The file is read again within a second of a change. A verified password is remembered by an
+//! authentication code until the file changes, so that it is hashed once. Hashing runs on a few
+//! threads of its own. An unknown account costs the same time as a wrong password.
 
 use crate::credentials::Credentials;
 use crate::failures::{self, Failures};
@@ -23,25 +22,25 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// The time since 1970 began.
+/// The time since 1970.
 pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// The accounts of a server. Clones are the same accounts.
+/// The accounts of a server. Clones share them.
 #[derive(Clone)]
 pub struct Accounts(Arc<Shared>);
 
-/// Why nobody is let in.
+/// Why a login was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// The request says nothing about who it is from.
+    /// The request has no credentials.
     Missing,
-    /// What it says can't be understood.
+    /// The credentials can't be parsed.
     Malformed,
-    /// There is no such account, or its password is another. Which of the two is not told.
+    /// The account doesn't exist or the password is wrong. Clients can't learn which.
     Wrong,
-    /// The token is unknown or has ended.
+    /// The token is unknown or has expired.
     Expired,
-    /// There were too many failures, or too many ask at once: try later.
+    /// There were too many failures, or too many logins at once: try again later.
     Later,
 }
 
@@ -49,7 +48,7 @@ struct Shared {
     path: Option<PathBuf>,
     clock: Clock,
     key: Key,
-    /// What an unknown account's password is verified against.
+    /// The hash against which an unknown account's password is verified.
     stand_in: String,
     state: Mutex<State>,
     hashing: Arc<Semaphore>,
@@ -62,16 +61,16 @@ struct Shared {
 struct State {
     file: AccountsFile,
     stamp: Option<Stamp>,
-    /// When the file was looked at last.
+    /// When the file was last checked for changes.
     looked: Duration,
-    /// Once there were accounts, a server is never open to everybody again.
+    /// Whether there were accounts at any time: then the server is never open to everybody again.
     is_closed: bool,
     verified: BTreeSet<[u8; 32]>,
     failures: Failures,
     tokens: Tokens,
 }
 
-/// What changes with a file.
+/// What depends on the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     modified: Option<SystemTime>,
@@ -80,7 +79,7 @@ struct Stamp {
 }
 
 impl Accounts {
-    /// No accounts, now and later: whoever asks is let in, and may everything.
+    /// No accounts: every request is accepted and may do everything.
     ///
     /// # Errors
     ///
@@ -94,8 +93,8 @@ impl Accounts {
         )
     }
 
-    /// The accounts of a file. As long as it isn't there or has none, whoever asks is let in; from
-    /// then on, only they are. Blocks.
+    /// The accounts of a file. While it is missing or empty, every request is accepted; once it has
+    /// accounts, only theirs are. Blocks.
     ///
     /// # Errors
     ///
@@ -132,14 +131,14 @@ impl Accounts {
         })))
     }
 
-    /// Whether there are no accounts, so that nobody is asked who they are.
+    /// Whether there are no accounts, so that every request is accepted.
     #[must_use]
     pub fn is_open(&self) -> bool {
         !self.state().is_closed
     }
 
-    /// Whose credentials these are. Waits while the password is hashed, if it wasn't verified
-    /// since the accounts changed last.
+    /// Verifies credentials, and returns whose they are. Waits while the password is hashed, unless
+    /// it was verified since the accounts last changed.
     ///
     /// # Errors
     ///
@@ -163,10 +162,10 @@ impl Accounts {
         let waiting = Waiting::begin(self.clone()).ok_or(Denied::Later)?;
         let turn = self.0.hashing.acquire_arc().await;
         let accounts = self.clone();
-        // Goes on when the client leaves: nobody gets a guess for nothing.
+        // Continues when the client leaves, so that no guess goes uncounted.
         smol::unblock(move || {
             let _held = (turn, waiting);
-            // Whoever had the turn before may have brought the answer.
+            // An earlier request may have verified the same password.
             if let Some(caller) = accounts.known(&name, password.as_ref()) {
                 return Ok(caller);
             }
@@ -175,8 +174,8 @@ impl Accounts {
         .await
     }
 
-    /// A token of that kind for whoever these credentials are of; it is a secret of 32 letters and
-    /// digits. Where there are no accounts it is one that everybody may have.
+    /// Verifies credentials, and issues a token of a kind: a secret of 32 letters and digits. Without
+    /// accounts, it issues one to everybody.
     ///
     /// # Errors
     ///
@@ -192,8 +191,8 @@ impl Accounts {
         Ok((caller, token))
     }
 
-    /// A new token for somebody who was let in. None when they no longer have an account, or the
-    /// system has no random numbers.
+    /// Issues a token to a caller. None if the account no longer exists, or the system has no random
+    /// numbers.
     #[must_use]
     pub fn token(&self, caller: &Caller, kind: TokenKind) -> Option<String> {
         let text = random_text()?;
@@ -208,11 +207,11 @@ impl Accounts {
         Some(text)
     }
 
-    /// Whose token this is; it counts as used. Never waits.
+    /// Verifies a token, which counts as a use, and returns whose it is. Never waits.
     ///
     /// # Errors
     ///
-    /// [`Denied::Expired`] when it is nobody's, or not any more.
+    /// [`Denied::Expired`] if the token is unknown or has expired.
     pub fn caller_of_token(&self, token: &str, kind: TokenKind) -> Result<Caller, Denied> {
         if self.is_open() {
             return Ok(Caller::local());
@@ -229,14 +228,14 @@ impl Accounts {
         Ok(self.0.caller(token.account.clone(), account))
     }
 
-    /// Ends a token.
+    /// Revokes a token.
     pub fn logout(&self, token: &str, kind: TokenKind) {
         let code = self.0.code_of(token);
         self.state().tokens.end(&code, kind);
     }
 
-    /// A JSON Web Token for somebody who was let in, as `issuer` writes it: `account` is what it
-    /// says of their role. None when they no longer have an account.
+    /// Issues a JSON Web Token of `issuer` to a caller; `account` is its claim about the role. None if
+    /// the account no longer exists.
     #[must_use]
     pub fn jwt(
         &self,
@@ -262,12 +261,12 @@ impl Accounts {
         jwt::write(&claims, &key)
     }
 
-    /// Who a JSON Web Token is of.
+    /// Verifies a JSON Web Token, and returns whose it is.
     ///
     /// # Errors
     ///
-    /// [`Denied::Expired`] when this process didn't write it, it has expired, or the account's
-    /// password has changed since.
+    /// [`Denied::Expired`] if another process issued the token, it has expired, or the account's
+    /// password has changed.
     pub fn caller_of_jwt(&self, token: &str) -> Result<Caller, Denied> {
         if self.is_open() {
             return Ok(Caller::local());
@@ -279,7 +278,7 @@ impl Accounts {
         Ok(self.0.caller(name.into(), account))
     }
 
-    /// Whether somebody who was let in still would be, as the same: for answers that take long.
+    /// Whether a caller's account and role are unchanged: for responses that take long.
     #[must_use]
     pub fn is_current(&self, caller: &Caller) -> bool {
         let state = self.state();
@@ -292,7 +291,7 @@ impl Accounts {
         }
     }
 
-    /// How many passwords were hashed so far.
+    /// The number of passwords hashed so far.
     #[must_use]
     pub fn hashed(&self) -> u64 {
         self.0.hashed.load(Ordering::Relaxed)
@@ -362,7 +361,7 @@ impl Accounts {
         let state = self.0.state.lock();
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         let now = self.now();
-        // Whichever way the clock was put.
+        // The clock may have been set forward or back.
         if let Some(path) = &self.0.path
             && now.abs_diff(state.looked) >= LOOK
         {
@@ -380,7 +379,7 @@ impl Accounts {
                         state.file = file;
                         state.verified.clear();
                     }
-                    // Whoever has an account keeps it until it can be read again.
+                    // The accounts last read stay in use until the file can be read again.
                     Err(error) => {
                         tracing::error!(%error, "cannot read the accounts file; keeping the old accounts")
                     }
@@ -417,7 +416,7 @@ impl fmt::Debug for Accounts {
     }
 }
 
-/// One of those who wait for their password to be hashed.
+/// A request that waits for its password to be hashed.
 struct Waiting(Accounts);
 
 impl Waiting {
@@ -452,7 +451,7 @@ fn random_text() -> Option<String> {
     let mut text = String::with_capacity(32);
     while text.len() < 32 {
         let bytes: [u8; 64] = secret::random().ok()?;
-        // 248 is four times the number of letters: what is above would favour some.
+        // 248 is four times the number of characters. Higher bytes would make some more likely.
         let letters = bytes.iter().filter(|byte| **byte < 248);
         let letters = letters.map(|byte| char::from(LETTERS[usize::from(byte % 62)]));
         text.extend(letters.take(32 - text.len()));

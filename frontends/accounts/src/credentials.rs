@@ -1,4 +1,4 @@
-//! What a request says about who it is from, read from its headers. Pure.
+//! Reads credentials and cookies from the headers of a request. Pure.
 
 use crate::secret::Password;
 use base64::Engine as _;
@@ -6,12 +6,12 @@ use base64::engine::general_purpose::STANDARD;
 use rejoin_http::HeaderMap;
 use std::fmt;
 
-/// A name and what is said to be its password. `Debug` doesn't show the password.
+/// A name and a password that is not verified yet. `Debug` doesn't show the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The account's name, as it came.
+    /// The account's name, as it was sent.
     pub name: String,
-    /// None: it was empty or too long, and is nobody's.
+    /// None if it was empty or too long, so that it can't be valid.
     pub password: Option<Password>,
 }
 
@@ -30,7 +30,7 @@ impl Credentials {
         }
     }
 
-    /// What follows the word `Basic`: the base64 of `name:password`; the password may have colons.
+    /// Reads what follows the word `Basic`: the base64 of `name:password`; the password may have colons.
     ///
     /// ```
     /// use rejoin_accounts::Credentials;
@@ -47,16 +47,16 @@ impl Credentials {
     }
 }
 
-/// What the header `Authorization` says.
+/// The header `Authorization`.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Authorization {
-    /// It isn't there.
+    /// There is none.
     None,
     /// A name and a password.
     Basic(Credentials),
     /// A token.
     Bearer(String),
-    /// It can't be understood, or is of another scheme.
+    /// It can't be parsed, or is of another scheme.
     Malformed,
 }
 

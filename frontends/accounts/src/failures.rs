@@ -1,21 +1,21 @@
-//! How failed logins are slowed down: pure, with the time as an argument.
+//! Slows down repeated failed logins. Pure: the time is an argument.
 //!
-//! A few failures cost nothing. Each further one of the same account from the same address makes
-//! both wait, twice as long each time; whoever asks meanwhile is refused unheard. What is
-//! remembered is bounded: when it is full, the oldest failure is forgotten.
+//! The first few failures cost nothing. Each further one of the same account from the same address
+//! doubles the wait before the next attempt; until then, attempts are refused without a check. The
+//! memory is bounded: when it is full, the oldest failure is forgotten.
 
 use crate::limits::{FAILING, FIRST_PAUSE, FORGIVEN, FREE_FAILURES, LONGEST_PAUSE};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-/// Whose failures they are: the code of an account's name, and an address.
+/// Identifies failures: the code of an account's name, and an address.
 pub(crate) type Key = ([u8; 32], IpAddr);
 
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
     of: BTreeMap<Key, Failed>,
-    /// The same in the order of time, to forget the oldest.
+    /// The same, ordered by time, to forget the oldest.
     by_age: BTreeMap<(Duration, Key), ()>,
 }
 
@@ -26,14 +26,14 @@ struct Failed {
 }
 
 impl Failures {
-    /// How long they have to wait still; none: they may try.
+    /// The remaining wait; none if another attempt is allowed.
     pub(crate) fn wait(&self, key: &Key, now: Duration) -> Option<Duration> {
         let failed = self.of.get(key)?;
         let until = failed.last.saturating_add(pause(failed.times));
         until.checked_sub(now).filter(|left| !left.is_zero())
     }
 
-    /// Notes that they failed at `now`.
+    /// Records a failure.
     pub(crate) fn note(&mut self, key: Key, now: Duration) {
         let before = self.forget(&key);
         let times = before
@@ -52,7 +52,7 @@ impl Failures {
         self.by_age.insert((now, key), ());
     }
 
-    /// Notes that they succeeded.
+    /// Records a success, which forgets the failures.
     pub(crate) fn forgive(&mut self, key: &Key) {
         self.forget(key);
     }
@@ -64,7 +64,7 @@ impl Failures {
     }
 }
 
-/// The part of an address that one client can't choose at will: of IPv6 the network.
+/// The part of an address that a client can't change at will: of IPv6, the network.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {

@@ -1,8 +1,8 @@
-//! The file with the accounts: what it says, and how it is read and rewritten.
+//! Reads and rewrites the accounts file.
 //!
-//! It is TOML, a table for each account with its `role` and the `hash` of its password. It is
-//! replaced as a whole, by a rename: whoever reads it finds the old accounts or the new ones. Only
-//! its owner may read it.
+//! It is TOML: a table for each account, with its `role` and the `hash` of its password. It is
+//! replaced by a rename, so that readers find either the old accounts or the new ones. Only its
+//! owner may read it.
 
 use crate::limits::{ACCOUNTS, FILE_BYTES, NAME_BYTES};
 use crate::role::Role;
@@ -33,7 +33,7 @@ impl std::fmt::Debug for Account {
     }
 }
 
-/// Why an accounts file can't be used or changed. Says nothing of what is in it.
+/// Why an accounts file can't be used or changed. Never contains text of the file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It can't be read.
@@ -42,7 +42,7 @@ pub enum FileError {
     /// It can't be written.
     #[error("cannot write the accounts in {}", .0.display())]
     Write(PathBuf, #[source] io::Error),
-    /// It is no file of accounts.
+    /// It is not a valid accounts file.
     #[error("the accounts in {} are wrong: {}", .0.display(), .1)]
     Malformed(PathBuf, String),
     /// There is such an account already.
@@ -56,7 +56,7 @@ pub enum FileError {
         "{0:?} cannot be an account's name: take 1 to 64 letters, digits and . _ - without accents"
     )]
     BadName(String),
-    /// There are as many accounts as there may be.
+    /// The limit of accounts is reached.
     #[error("there are {ACCOUNTS} accounts already")]
     Full,
     /// No password can be hashed.
@@ -65,7 +65,7 @@ pub enum FileError {
 }
 
 impl AccountsFile {
-    /// What a file says; where there is none, there are no accounts. Blocks.
+    /// Reads a file. A missing file has no accounts. Blocks.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl AccountsFile {
         if text.len() as u64 > FILE_BYTES {
             return Err(wrong(format!("more than {FILE_BYTES} bytes")));
         }
-        // The parser's own words would show the line, and with it a hash.
+        // The parser's own message would show the line, and with it a hash.
         let accounts: BTreeMap<String, Account> =
             toml::from_str(&text).map_err(|error: toml::de::Error| {
                 let start = error.span().map_or(0, |span| span.start);
@@ -107,18 +107,18 @@ impl AccountsFile {
     ///
     /// # Errors
     ///
-    /// When it can't be written; then it is as it was.
+    /// When it can't be written; then it is unchanged.
     pub fn write(&self, path: &Path) -> Result<(), FileError> {
         let mut text = String::from("# Accounts of Rejoin, written by `rejoin user`.\n");
         for (name, account) in &self.accounts {
-            // Names and hashes have nothing that TOML would escape.
+            // Names and hashes contain nothing that TOML escapes.
             let (role, hash) = (account.role, &account.hash);
             text += &format!("\n[\"{name}\"]\nrole = \"{role}\"\nhash = \"{hash}\"\n");
         }
         replace(path, text.as_bytes()).map_err(|error| FileError::Write(path.into(), error))
     }
 
-    /// Whether an account of that name can be added, before somebody thinks of a password.
+    /// Checks whether an account of that name can be added, before a password is asked for.
     ///
     /// # Errors
     ///
@@ -189,11 +189,11 @@ impl AccountsFile {
     }
 }
 
-/// Changes a file while nobody else does; waits for whoever does. Blocks.
+/// Changes a file under a lock, for which it waits. Blocks.
 ///
 /// # Errors
 ///
-/// What reading, the change and writing say; then nothing is changed.
+/// The errors of reading, of the change and of writing. Then the file is unchanged.
 pub fn change<T>(
     path: &Path,
     change: impl FnOnce(&mut AccountsFile) -> Result<T, FileError>,
@@ -206,7 +206,7 @@ pub fn change<T>(
     Ok(changed)
 }
 
-/// Held by one process at a time; let go by its drop.
+/// A lock that one process holds at a time. Dropping it releases it.
 fn lock(path: &Path) -> io::Result<File> {
     if let Some(directory) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
         fs::create_dir_all(directory)?;
@@ -218,7 +218,7 @@ fn lock(path: &Path) -> io::Result<File> {
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = beside(path, "new");
-    // One that a crash has left may be readable by others.
+    // A file left behind by a crash may be readable by others.
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => (),

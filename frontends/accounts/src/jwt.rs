@@ -1,7 +1,7 @@
-//! JSON Web Tokens with HS256, as far as this project writes them: it reads only its own.
+//! JSON Web Tokens with HS256. Only tokens of this process are accepted.
 //!
-//! A header that is one constant, six claims and an HMAC: a library for this would bring other
-//! algorithms, which are what goes wrong with such tokens.
+//! A token is a constant header, six claims and an HMAC. A library would add other algorithms, a
+//! common source of vulnerabilities with such tokens.
 
 use crate::secret::Key;
 use base64::Engine as _;
@@ -43,7 +43,7 @@ pub(crate) fn read(
     }
     let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
     let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
-    // What was claimed is believed only now.
+    // The claims are trusted only from here on.
     let is_signed = key(&claims.sub)?.is_signed(signed.as_bytes(), &signature);
     (is_signed && now.as_secs() < claims.exp).then_some(claims)
 }

@@ -1,4 +1,4 @@
-//! Every bound of this crate, with its name and its unit.
+//! All limits of this crate, with their units.
 
 use std::time::Duration;
 
@@ -14,34 +14,34 @@ pub const PASSWORD_BYTES: usize = 1024;
 /// Bytes of an accounts file.
 pub(crate) const FILE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// How old what is known of the file may be. It is looked at on the thread of a connection.
+/// How often the file is checked for changes. The check runs on the thread of a connection.
 pub(crate) const LOOK: Duration = Duration::from_secs(1);
 
 /// Passwords that are hashed at the same time; each takes 19 MiB and a processor.
 pub(crate) const HASHING: usize = 2;
 
-/// Passwords that wait to be hashed; one more is refused.
+/// Passwords that wait to be hashed; another one is refused.
 pub(crate) const WAITING: usize = 64;
 
 /// Verified credentials that are remembered.
 pub(crate) const VERIFIED: usize = 1024;
 
-/// Failures of one account from one address that cost nothing but their hashing.
+/// Failures of one account from one address before the next one causes a wait.
 pub(crate) const FREE_FAILURES: u32 = 5;
 
-/// What the first failure after those costs; each further one twice as much.
+/// The wait after the first failure beyond those; each further one doubles it.
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What a failure costs at most.
+/// The longest wait after a failure.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// After so long without a failure they are forgotten.
+/// How long after the last failure they are forgotten.
 pub(crate) const FORGIVEN: Duration = Duration::from_secs(15 * 60);
 
 /// Pairs of account and address whose failures are remembered.
 pub(crate) const FAILING: usize = 10_000;
 
-/// Tokens of one account and kind; one more takes the place of the one that was unused longest.
+/// Tokens of one account and kind; another one replaces the least recently used.
 pub(crate) const TOKENS_EACH: usize = 100;
 
 /// Tokens of all accounts.

@@ -1,43 +1,44 @@
-//! Roles and what each may do: the whole table in one place. Pure.
+//! Roles, and the permissions of each. Pure.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// What an account is trusted with. Each may all that the ones before it may.
+/// The role of an account. Each has all permissions of those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Lists, joins and reads.
     Viewer,
-    /// Also creates sessions, runs and interrupts in those that it may enter, closes its own.
+    /// Also creates sessions, runs and interrupts commands in sessions that it may enter, and closes
+    /// its own sessions.
     Operator,
-    /// Also sees and closes all.
+    /// Also sees and closes all sessions.
     Admin,
 }
 
-/// What somebody may be asked to be allowed.
+/// An action that needs a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
     /// List sessions, join them, pull their results.
     Read,
     /// Create a session.
     Create,
-    /// Run a statement in a session that one may enter.
+    /// Run a command in a session that the account may enter.
     Run,
-    /// Interrupt a job in a session that one may enter.
+    /// Interrupt a job in a session that the account may enter.
     Interrupt,
-    /// Close a session of one's own.
+    /// Close the account's own session.
     CloseOwn,
-    /// Close anybody's session.
+    /// Close any session.
     CloseAny,
-    /// See everybody's sessions in lists.
+    /// See all sessions in lists.
     SeeAll,
 }
 
 impl Role {
-    /// All, from the least to the most trusted.
+    /// All roles, from the least to the most trusted.
     pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
 
     /// Whether the role has the permission.
@@ -87,16 +88,16 @@ impl FromStr for Role {
     }
 }
 
-/// Whoever a request is from.
+/// The account that a request is from, or anybody if there are no accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     name: Option<Arc<str>>,
     role: Role,
-    /// The code of the password's hash when they were let in.
+    /// The code of the password's hash at the time of the login.
     pub(crate) seal: Seal,
 }
 
-/// A code that only this process can make.
+/// An authentication code that only this process can compute.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Seal(pub(crate) [u8; 32]);
 
@@ -107,7 +108,7 @@ impl fmt::Debug for Seal {
 }
 
 impl Caller {
-    /// Whoever asks a server that has no accounts: they may everything, and have no name.
+    /// The caller of a server without accounts: has no name, and may do everything.
     #[must_use]
     pub fn local() -> Self {
         Self {
@@ -131,7 +132,7 @@ impl Caller {
         self.name.as_ref()
     }
 
-    /// What the account is trusted with.
+    /// The account's role.
     #[must_use]
     pub fn role(&self) -> Role {
         self.role
@@ -143,20 +144,20 @@ impl Caller {
         self.role.may(permission)
     }
 
-    /// Whether a session of `owner` is shown to them where sessions are listed or named by their
-    /// small numbers. Whoever knows a session's UUID may enter it without this: it is the secret.
+    /// Whether a session of `owner` is visible to the caller in lists, or by its small number. A
+    /// caller who knows a session's UUID may enter it anyway: the UUID is a secret.
     #[must_use]
     pub fn sees(&self, owner: Option<&str>) -> bool {
         self.may(Permission::SeeAll) || self.is(owner)
     }
 
-    /// Whether they may close a session of `owner`.
+    /// Whether the caller may close a session of `owner`.
     #[must_use]
     pub fn may_close(&self, owner: Option<&str>) -> bool {
         self.may(Permission::CloseAny) || (self.may(Permission::CloseOwn) && self.is(owner))
     }
 
-    /// Whose sessions lists show; none: everybody's.
+    /// Whose sessions lists show; none means all sessions.
     #[must_use]
     pub fn shown_user(&self) -> Option<&str> {
         if self.may(Permission::SeeAll) {

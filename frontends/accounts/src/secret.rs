@@ -1,6 +1,6 @@
-//! What may not be told: passwords and keys, and how they are made, hashed and compared.
+//! Passwords and keys: how they are generated, hashed and compared.
 //!
-//! Nothing of this file is ever shown: not in logs, not in errors, not in `Debug`.
+//! Invariant: they are never shown, neither in logs or errors nor by `Debug`.
 
 use crate::limits::PASSWORD_BYTES;
 use argon2::password_hash::{Output, ParamsString, PasswordHash, PasswordHasher, Salt, SaltString};
@@ -10,7 +10,7 @@ use sha2::Sha256;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-/// A password as somebody has typed it.
+/// A password in plain text.
 ///
 /// ```
 /// use rejoin_accounts::Password;
@@ -49,7 +49,7 @@ pub(crate) fn hash(password: &Password) -> Result<String, NoRandom> {
     Ok(hash.to_string())
 }
 
-/// Whether it is an argon2id hash that can be verified against.
+/// Whether a text is an argon2id hash that passwords can be verified against.
 pub(crate) fn is_hash(phc: &str) -> bool {
     PasswordHash::new(phc).is_ok_and(|hash| {
         hash.algorithm == argon2::ARGON2ID_IDENT
@@ -59,7 +59,7 @@ pub(crate) fn is_hash(phc: &str) -> bool {
     })
 }
 
-/// What no password is known to hash to, at the cost of a new account's hash.
+/// A hash of no known password, with the cost of a new account's hash.
 pub(crate) fn nobodys_hash() -> Result<String, NoRandom> {
     let salt = SaltString::encode_b64(&random::<16>()?).map_err(|_| NoRandom)?;
     let hash = PasswordHash {
@@ -72,14 +72,14 @@ pub(crate) fn nobodys_hash() -> Result<String, NoRandom> {
     Ok(hash.to_string())
 }
 
-/// Verifies passwords in memory that it keeps: an allocator that has an arena for each thread would
-/// keep as much in each of them.
+/// Verifies passwords, and keeps the memory for it: an allocator with an arena per thread would keep
+/// as much in each arena.
 #[derive(Default)]
 pub(crate) struct Verifier(Mutex<Vec<Vec<Block>>>);
 
 impl Verifier {
-    /// Whether the password is the one that was hashed. Takes tens of milliseconds; compares in
-    /// constant time. Keeps as much memory as ever was used at the same time.
+    /// Whether the password has this hash. Takes tens of milliseconds; compares in constant time.
+    /// Keeps as much memory as was ever used at one time.
     pub(crate) fn verify(&self, password: &Password, phc: &str) -> bool {
         let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut memory = kept().pop().unwrap_or_default();
@@ -89,7 +89,7 @@ impl Verifier {
     }
 }
 
-/// None when it is no hash that can be verified against.
+/// None if it is not a usable hash.
 fn verify(password: &Password, phc: &str, memory: &mut Vec<Block>) -> Option<bool> {
     let hash = PasswordHash::new(phc).ok()?;
     let (expected, salt) = (hash.hash?, hash.salt?);
@@ -113,19 +113,19 @@ fn verify(password: &Password, phc: &str, memory: &mut Vec<Block>) -> Option<boo
     Some(output.ok()? == expected)
 }
 
-/// The system has no random numbers to give.
+/// The system has no random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the system gives no random numbers")]
 pub struct NoRandom;
 
-/// Random bytes of the system.
+/// Random bytes from the system.
 pub(crate) fn random<const BYTES: usize>() -> Result<[u8; BYTES], NoRandom> {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes).map_err(|_| NoRandom)?;
     Ok(bytes)
 }
 
-/// A key that nobody but this process has, and that ends with it.
+/// A random key that only this process has.
 #[derive(Clone)]
 pub(crate) struct Key([u8; 32]);
 
@@ -145,7 +145,7 @@ impl Key {
         mac.finalize().into_bytes().into()
     }
 
-    /// A key of its own for what the parts name.
+    /// Derives a key for what the parts name.
     pub(crate) fn derive(&self, parts: &[&[u8]]) -> Self {
         Self(self.code(parts))
     }
@@ -157,7 +157,7 @@ impl Key {
         mac.finalize().into_bytes().into()
     }
 
-    /// Whether that is their signature; in constant time.
+    /// Verifies a signature in constant time.
     pub(crate) fn is_signed(&self, bytes: &[u8], signature: &[u8]) -> bool {
         let mut mac = self.mac();
         mac.update(bytes);

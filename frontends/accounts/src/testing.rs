@@ -1,4 +1,4 @@
-//! Accounts for tests of frontends: a file of their own, and time that passes when it is told to.
+//! Accounts for tests of frontends, with a temporary file and a clock that tests control.
 //!
 //! ```
 //! use rejoin_accounts::testing::TestAccounts;
@@ -35,7 +35,7 @@ impl TestAccounts {
     ///
     /// # Panics
     ///
-    /// When there is no temporary directory, or a name is none or comes twice.
+    /// When there is no temporary directory, or a name is invalid or repeated.
     #[must_use]
     pub fn new(accounts: &[(&str, Role)]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -66,11 +66,11 @@ impl TestAccounts {
         &self.path
     }
 
-    /// Changes the file, and lets a second pass, so that it is looked at again.
+    /// Changes the file, and lets a second pass, so that it is read again.
     ///
     /// # Panics
     ///
-    /// When that is no change.
+    /// When the change fails.
     pub fn change(&self, how: impl FnOnce(&mut AccountsFile) -> Result<(), FileError>) {
         change(&self.path, how).expect("a change");
         self.pass(1);
@@ -86,7 +86,7 @@ impl TestAccounts {
 ///
 /// # Panics
 ///
-/// When that is too long for one.
+/// When that is too long for a password.
 #[must_use]
 pub fn password(name: &str) -> Password {
     Password::new(format!("{name}-pw")).expect("a password")

@@ -1,37 +1,36 @@
-//! What is remembered about logins: random tokens, each of an account. Pure, with the time as an
-//! argument.
+//! Random tokens, each of an account. Pure: the time is an argument.
 //!
-//! They end with the process, when they were unused for too long, when they are too old, when they
-//! are told to, and when the account's password changes.
+//! A token expires when it is unused for too long, too old or revoked, when the account's password
+//! changes, and with the process.
 
 use crate::limits::{TOKENS, TOKENS_EACH};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a token lives, and which others it may push out. Tokens of one kind aren't taken for
+/// The lifetime of tokens, and which tokens count together. A token of one kind is not accepted as
 /// another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TokenKind {
     /// The frontend's name.
     pub name: &'static str,
-    /// After so long unused it ends.
+    /// How long a token lasts unused.
     pub idle: Duration,
-    /// After so long it ends, however it was used.
+    /// How long a token lasts, even if it is used.
     pub absolute: Duration,
 }
 
 #[derive(Debug)]
 pub(crate) struct Token {
     pub(crate) account: Arc<str>,
-    /// The code of the password's hash when it was made.
+    /// The code of the password's hash when the token was issued.
     pub(crate) seal: [u8; 32],
     kind: TokenKind,
     made: Duration,
     used: Duration,
 }
 
-/// Tokens by the codes of their texts: what is compared is nothing that a client could guess at.
+/// Tokens by the codes of their texts, so that the time of a look-up reveals nothing about them.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     by_code: BTreeMap<[u8; 32], Token>,
@@ -67,7 +66,7 @@ impl Tokens {
         self.by_code.insert(code, token);
     }
 
-    /// The token, which is used by this.
+    /// The token; counts as a use.
     pub(crate) fn use_up(
         &mut self,
         code: &[u8; 32],

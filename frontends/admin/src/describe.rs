@@ -1,11 +1,11 @@
-//! The numbers of engine, log and servers, each with its name, its unit and what it means.
+//! The metrics of the engine, the log and the HTTP servers: names, units and help texts.
 
 use crate::AdminState;
 use crate::text::Text;
 use rejoin_engine::{EngineStatus, Label, Stats, Totals};
 use rejoin_http::{HttpMetrics, STATUS_CLASSES};
 
-/// Microseconds of a second: what is counted in the former is told in the latter.
+/// Microseconds per second: durations are counted in microseconds and reported in seconds.
 const MICROS: f64 = 1e6;
 
 pub(crate) fn build(text: &mut Text, state: &AdminState) {
@@ -96,7 +96,7 @@ fn commands(text: &mut Text, stats: &Stats) {
         }
     }
     text.counter("rejoin_rejections_total", "Commands refused, by reason.")
-        // Always 0: kept for those who sum up or draw it.
+        // Always 0. Kept because existing dashboards may use it.
         .each("reason", named(&stats.rejections).chain([("other", 0)]));
     text.gauge("rejoin_queue_length", "Requests that wait to be decided.")
         .is(stats.queue);
@@ -141,14 +141,16 @@ pub(crate) fn http(text: &mut Text, http: &HttpMetrics) {
     )
     .is(http.streams.get());
 
-    let of = |read: fn(&rejoin_http::FrontendMetrics) -> u64| {
-        http.frontends().iter().map(move |it| (it.name, read(it)))
+    let each = |read: fn(&rejoin_http::FrontendMetrics) -> u64| {
+        http.frontends()
+            .iter()
+            .map(move |frontend| (frontend.name, read(frontend)))
     };
     text.gauge(
         "rejoin_http_requests_open",
         "Requests being answered, by frontend.",
     )
-    .each("frontend", of(|it| it.open.get()));
+    .each("frontend", each(|frontend| frontend.open.get()));
     let help = "Requests by frontend and by class of status; left: the client went first.";
     let mut requests = text.counter("rejoin_http_requests_total", help);
     for frontend in http.frontends() {
@@ -161,7 +163,7 @@ pub(crate) fn http(text: &mut Text, http: &HttpMetrics) {
         "rejoin_http_response_bytes_total",
         "Bytes of answers' bodies, by frontend.",
     )
-    .each("frontend", of(|it| it.bytes.get()));
+    .each("frontend", each(|frontend| frontend.bytes.get()));
     let help = "From a request's head to the last of its answer; waits and streams included.";
     let mut durations = text.histogram("rejoin_http_request_seconds", help, MICROS);
     for frontend in http.frontends() {

@@ -1,18 +1,18 @@
-//! The log's files, as they lie in its directory: how many, how large, and how old the newest
-//! snapshot is. Read from the directory each time, so that it is what an operator finds there.
+//! Metrics of the log's files: their number and size, and the time of the newest snapshot. The
+//! directory is read each time, so that they match what an operator sees there.
 
 use crate::text::Text;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-/// What files there are, by the end of their names; the last is for all others.
+/// The kinds of files, by the extension of their names; the last one is for all others.
 const KINDS: [&str; 6] = ["active", "sealed", "history", "snapshot", "spare", "other"];
 
 pub(crate) fn describe(text: &mut Text, directory: &Path) {
     let mut sizes: BTreeMap<&str, (u64, u64)> = KINDS.map(|kind| (kind, (0, 0))).into();
     let mut snapshot = None;
-    // What cannot be read is not there; the server itself says what is wrong with its directory.
+    // A directory that can't be read counts as empty: the server itself reports what is wrong.
     for file in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let Ok(known) = file.metadata() else { continue };
         let kind = kind(&file.file_name().to_string_lossy());
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_known_by_the_end_of_its_name() {
+    fn a_file_s_kind_is_the_extension_of_its_name() {
         for (name, expected) in [
             ("00000000000000000001.sealed", "sealed"),
             ("00000000000000000412.active", "active"),

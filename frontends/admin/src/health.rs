@@ -1,5 +1,5 @@
-//! Whether the server is well (it answers, and its engine has not ended) and whether it is ready
-//! (it takes commands). Whoever restarts processes asks the first, whoever sends clients the second.
+//! Health and readiness. A server is healthy while it answers and its engine has not stopped, and
+//! ready while it accepts commands. Supervisors check the first, load balancers the second.
 
 use rejoin_engine::{Engine, EngineStatus};
 use rejoin_http::{Response, StatusCode};
@@ -40,12 +40,13 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn an_engine_that_closes_is_well_and_not_ready_and_one_that_has_ended_is_neither() {
+    fn an_engine_that_shuts_down_is_healthy_but_not_ready_and_a_stopped_one_is_neither() {
         let config = Config::default();
-        let replayed = Projection::new(config.limits);
+        let recovered = Projection::new(config.limits);
         let (log, runtime) = (Box::new(MemoryLog::new()), Arc::new(SmolRuntime));
         let engine =
-            rejoin_engine::testing::start(config, runtime, log, replayed, Services::new()).unwrap();
+            rejoin_engine::testing::start(config, runtime, log, recovered, Services::new())
+                .unwrap();
         let mut app = rejoin_http::Router::default();
         let state = crate::AdminState {
             engine: engine.clone(),
@@ -53,7 +54,7 @@ mod tests {
             log_directory: "nowhere".into(),
             http: Arc::default(),
             version: "1",
-            begun_millis: 0,
+            started_millis: 0,
         };
         crate::mount(&mut app, state);
         let ask = |path| {

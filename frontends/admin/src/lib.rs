@@ -1,12 +1,11 @@
-//! What an operator asks of a server: `/metrics`, `/healthz` and `/readyz`.
+//! The endpoints for operators: `/metrics` in the text format of Prometheus (version 0.0.4), and
+//! `/healthz` and `/readyz` for load balancers and container runtimes.
 //!
-//! What enters: the numbers that engine, log and HTTP servers have counted. What leaves: text, in
-//! the format that Prometheus reads (version 0.0.4), and answers that a load balancer or a
-//! container's runtime understands by their status. What is never true: a number that grows with
-//! what clients say. Labels come from fixed lists; no session, user or address is one.
+//! Invariant: the number of metrics does not depend on what clients send. Labels come from fixed
+//! lists, never from sessions, users or addresses.
 //!
-//! The format is written here (`text`), not by a library: the numbers are plain atomics that
-//! belong to whoever counts, and a library would want to own them, with a lock for each label.
+//! The format is written by `text`, without a library: the metrics are plain atomics of the
+//! components that count, and a library would own them and lock for each label.
 
 mod describe;
 mod files;
@@ -20,21 +19,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use text::Text;
 
-/// What the endpoints report on.
+/// What the endpoints report.
 #[derive(Clone, Debug)]
 pub struct AdminState {
     /// The engine.
     pub engine: Engine,
-    /// What the log's writer counts; none where nothing is written.
+    /// Metrics of the log's writer; none if nothing is written.
     pub log: Option<Arc<rejoin_log::segment::LogMetrics>>,
     /// The directory of the log's files.
     pub log_directory: PathBuf,
-    /// What the HTTP servers count.
+    /// Metrics of the HTTP servers.
     pub http: Arc<HttpMetrics>,
     /// The version of the program.
     pub version: &'static str,
-    /// When the process began, in milliseconds since 1970.
-    pub begun_millis: u64,
+    /// When the process started, in milliseconds since 1970.
+    pub started_millis: u64,
 }
 
 /// Mounts the three paths.
@@ -54,9 +53,9 @@ pub struct AdminState {
 ///     log_directory: "rejoin-data/log".into(),
 ///     http: Arc::default(),
 ///     version: "1.0.0",
-///     begun_millis: 0,
+///     started_millis: 0,
 /// });
-/// let ready = smol::block_on(call(&router, "GET", "/readyz", &[], b"")).ok_or("not asked")?;
+/// let ready = smol::block_on(call(&router, "GET", "/readyz", &[], b"")).ok_or("an invalid request")?;
 /// assert_eq!((ready.status, &*ready.body), (200, &b"ready\n"[..]));
 /// # Ok(())
 /// # }
@@ -65,20 +64,20 @@ pub fn mount(router: &mut Router, state: AdminState) {
     router.mount(FRONTEND, Arc::new(state), ROUTES);
 }
 
-/// What an operator's tools ask for.
+/// The routes of the endpoints.
 pub const ROUTES: &[Route<AdminState>] = &[
     route!(GET "/metrics" => AdminState::metrics),
     route!(GET "/healthz" => AdminState::healthz),
     route!(GET "/readyz" => AdminState::readyz),
 ];
 
-/// The label of these paths in metrics. Dashboards know it, so it keeps its first name.
+/// The label of these paths in metrics. Dashboards rely on it, so it keeps its first name.
 const FRONTEND: &str = "operate";
 
 impl AdminState {
     async fn metrics(self: &Arc<Self>, _: &Request) -> Response {
         let state = self.clone();
-        // It reads directories, and handlers may not block.
+        // This reads directories, and handlers must not block.
         smol::unblock(move || metrics(&state)).await
     }
 
@@ -100,6 +99,6 @@ fn metrics(state: &AdminState) -> Response {
     }
     files::describe(&mut text, &state.log_directory);
     describe::http(&mut text, &state.http);
-    process::describe(&mut text, state.begun_millis);
+    process::describe(&mut text, state.started_millis);
     Response::new(StatusCode::OK, text::CONTENT_TYPE, text.finish())
 }

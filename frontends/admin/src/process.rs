@@ -1,20 +1,20 @@
-//! The process itself, under the names that Prometheus' own libraries use. What the operating
-//! system does not tell, outside of Linux, is left out.
+//! Metrics of the process, with the names that Prometheus' own client libraries use. Those that
+//! only Linux provides are left out on other systems.
 
 use crate::text::Text;
 use std::fs;
 
-/// Ticks of a second in `/proc`: the same on every machine that Linux runs this on.
+/// Clock ticks per second in `/proc`: the same on all architectures that this runs on.
 const TICKS: f64 = 100.0;
 
-pub(crate) fn describe(text: &mut Text, begun_millis: u64) {
+pub(crate) fn describe(text: &mut Text, started_millis: u64) {
     #[expect(clippy::cast_precision_loss, reason = "exact for 200,000 years")]
-    let begun = begun_millis as f64 / 1e3;
+    let started = started_millis as f64 / 1e3;
     text.gauge(
         "process_start_time_seconds",
         "When the process began, since 1970.",
     )
-    .is(begun);
+    .is(started);
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     if let Some(bytes) = kibibytes(&status, "VmRSS:") {
         text.gauge("process_resident_memory_bytes", "Bytes of memory in use.")
@@ -29,9 +29,9 @@ pub(crate) fn describe(text: &mut Text, begun_millis: u64) {
             .is(open.count());
     }
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    if let Some(most) = most_files(&limits) {
+    if let Some(limit) = max_open_files(&limits) {
         text.gauge("process_max_fds", "How many there may be.")
-            .is(most);
+            .is(limit);
     }
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     if let Some(seconds) = cpu_seconds(&stat) {
@@ -47,15 +47,15 @@ fn kibibytes(status: &str, name: &str) -> Option<u64> {
     number.checked_mul(1024)
 }
 
-/// The first of the two bounds in `/proc/self/limits` is the one that holds.
-fn most_files(limits: &str) -> Option<u64> {
+/// The soft limit, the first of the two in `/proc/self/limits`.
+fn max_open_files(limits: &str) -> Option<u64> {
     let line = limits
         .lines()
         .find(|line| line.starts_with("Max open files"))?;
     line.split_whitespace().nth(3)?.parse().ok()
 }
 
-/// Fields 14 and 15 of `/proc/self/stat`, counted behind the name, which may hold anything.
+/// Fields 14 and 15 of `/proc/self/stat`, counted after the name, which may contain anything.
 fn cpu_seconds(stat: &str) -> Option<f64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace().skip(11);
@@ -68,12 +68,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_linux_says_of_a_process_is_read() {
+    fn the_files_of_proc_are_parsed() {
         let status = "Name:\trejoin\nVmSize:\t  20 kB\nVmRSS:\t    5124 kB\n";
         assert_eq!(kibibytes(status, "VmRSS:"), Some(5_246_976));
         assert_eq!(kibibytes(status, "VmSwap:"), None);
         let limits = "Max open files            1024                 524288               files\n";
-        assert_eq!(most_files(limits), Some(1024));
+        assert_eq!(max_open_files(limits), Some(1024));
         let stat = "7 (a ) b) S 1 7 7 0 -1 4194304 100 0 0 0 150 50 0 0 20 0 1 0 9";
         assert_eq!(cpu_seconds(stat), Some(2.0));
     }

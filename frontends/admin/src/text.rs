@@ -1,7 +1,7 @@
-//! The text that Prometheus reads: for each name what it means and of what type it is, then a line
-//! for each of its values.
+//! Writes the text format of Prometheus: the help and the type of each metric, then a line for each
+//! value.
 //!
-//! Never: a name twice, or a label's value that is not escaped.
+//! Invariant: each name is written once, and label values are escaped.
 
 use rejoin_metrics::HistogramSnapshot;
 use std::fmt::{Display, Write};
@@ -16,13 +16,13 @@ pub(crate) struct Text(String);
 pub(crate) type Labels<'of> = &'of [(&'static str, &'of str)];
 
 impl Text {
-    /// A total: it grows as long as the process lives.
+    /// A total that only grows while the process runs.
     pub(crate) fn counter(&mut self, name: &str, help: &str) -> Values<'_> {
         debug_assert!(name.ends_with("_total"));
         self.begin(name, help, "counter")
     }
 
-    /// What there is now.
+    /// A current value.
     pub(crate) fn gauge(&mut self, name: &str, help: &str) -> Values<'_> {
         self.begin(name, help, "gauge")
     }

@@ -29,14 +29,14 @@ pub struct HttpLimits {
     pub handshake: Duration,
     /// How long a request's body may take, from its head to its last byte. Then 408.
     pub body_read: Duration,
-    /// How long a client may take no byte of what is sent to it. Then the connection is closed.
+    /// How long a client may read nothing of a response. Then the connection is closed.
     pub write: Duration,
     /// How long a connection that is closed with unread input goes on discarding it, so that the
     /// client gets the response instead of a reset.
     pub linger: Duration,
-    /// Open connections. One more is answered 503 and closed.
+    /// Open connections. Another one is answered with 503 and closed.
     pub connections: usize,
-    /// How long open requests may take to finish once the server stops. Then they are dropped.
+    /// How long open requests may still take when the server stops. Then they are dropped.
     pub shutdown: Duration,
     /// Threads that serve connections; handlers run on them.
     pub threads: NonZeroUsize,
@@ -81,7 +81,7 @@ pub(crate) const PEM_BYTES: u64 = 1024 * 1024;
 /// Connections above the limit that are answered 503 at the same time; more are just closed.
 pub(crate) const REFUSED_AT_ONCE: usize = 64;
 
-/// At most so many characters of a request's path are logged.
+/// Maximum characters of a request's path in the request log.
 pub(crate) const LOGGED_PATH_CHARS: usize = 256;
 
 /// Pause after a failed accept: usually the process is out of file descriptors.

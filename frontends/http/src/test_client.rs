@@ -1,7 +1,7 @@
 //! A small blocking HTTP/1.1 client for tests of whole programs.
 //!
-//! It says what a test tells it to, right or wrong, and shows what came back as it came. Every wait
-//! is bounded, so that a server that hangs fails the test.
+//! It sends exactly what a test gives it, valid or not, and returns responses as they came. Every
+//! wait is bounded, so that a server that hangs fails the test.
 //!
 //! ```
 //! use rejoin_http::{Router, test_client::Client, test_server::TestServer};
@@ -25,7 +25,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
-    /// What is spoken over the stream, if it is encrypted.
+    /// The TLS session, if the connection is encrypted.
     session: Option<Box<Session>>,
     address: SocketAddr,
     /// Read, but not yet returned.
@@ -37,7 +37,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When nobody listens there.
+    /// When no server listens there.
     pub fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_nodelay(true)?;
@@ -51,12 +51,11 @@ impl Client {
         })
     }
 
-    /// Connects, and agrees on an encryption with a server whose certificate the authority has
-    /// vouched for.
+    /// Connects with TLS to a server whose certificate was issued by the authority.
     ///
     /// # Errors
     ///
-    /// When nobody listens there, or the server isn't trusted.
+    /// When no server listens there, or the server isn't trusted.
     pub fn connect_encrypted(address: SocketAddr, authority: &Authority) -> io::Result<Self> {
         let mut client = Self::connect(address)?;
         let session = Session::begin(&mut client.stream, authority)?;
@@ -64,7 +63,7 @@ impl Client {
         Ok(client)
     }
 
-    /// What was agreed on with the server; none if nothing is encrypted.
+    /// The TLS session; none if the connection is plain.
     #[must_use]
     pub fn session(&self) -> Option<&Session> {
         self.session.as_deref()
@@ -89,7 +88,7 @@ impl Client {
         self.stream.local_addr()
     }
 
-    /// Asks for a path.
+    /// Sends a GET request.
     ///
     /// # Errors
     ///
@@ -108,7 +107,7 @@ impl Client {
         self.request("POST", path, &headers, json.as_bytes())
     }
 
-    /// Sends a request and waits for its answer, past any `100 Continue`. `Host` and
+    /// Sends a request and waits for its response, skipping any `100 Continue`. `Host` and
     /// `Content-Length` are added unless they are among the headers.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Clients that submit and read until the server dies, and remember what they were told.
+//! Clients that submit and read until the server dies, and remember what they received.
 
 use super::log::{Item, Told, Written};
 use crate::server::{Server, api};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A session, and what its clients know of it.
 pub(super) struct Track {
@@ -44,7 +44,12 @@ impl Load {
     }
 
     pub(super) fn wait_for(&self, answers: u64) {
+        let deadline = Instant::now() + Duration::from_secs(60);
         while self.answered() < answers {
+            assert!(
+                Instant::now() < deadline,
+                "no {answers} answers in a minute"
+            );
             thread::sleep(Duration::from_micros(100));
         }
     }

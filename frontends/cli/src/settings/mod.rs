@@ -218,7 +218,7 @@ impl FromStr for Wait {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong =
-            || format!("expected a number and a unit, for example 500ms, 30s, 5m, 3h or 1d");
+            || "expected a number and a unit, for example 500ms, 30s, 5m, 3h or 1d".to_owned();
         let text = text.trim();
         let unit = text
             .find(|character: char| !character.is_ascii_digit())

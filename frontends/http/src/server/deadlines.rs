@@ -1,7 +1,7 @@
-//! What a connection waits for from its client, and for how long it may.
+//! The deadlines of a connection: what it waits for from its client, and until when.
 //!
-//! Shared by the socket, which sees that nothing comes, and by the handler of the connection, which
-//! knows what that means.
+//! The socket notices that nothing arrives; the connection's handler knows what is awaited. Both
+//! share these deadlines.
 
 use crate::limits::HttpLimits;
 use crate::server::timers::Timers;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct ConnDeadlines {
     awaits: Cell<Awaited>,
-    /// Set when the wait begins, so that what has arrived already costs no look at the clock.
+    /// Set when the wait begins, so that the clock is not read for bytes that are already there.
     until: Cell<Option<Instant>>,
     missed: Cell<bool>,
     unread: Cell<bool>,
@@ -39,7 +39,7 @@ impl ConnDeadlines {
         self.until.set(None);
     }
 
-    /// A complete request has arrived; now the client waits for us.
+    /// A complete request has arrived; nothing is awaited until its response is sent.
     pub(crate) fn request_is_complete(&self) {
         self.awaits.set(Awaited::Nothing);
         self.unread.set(false);
@@ -56,7 +56,7 @@ impl ConnDeadlines {
         self.unread.set(true);
     }
 
-    /// The client has read something that had to wait.
+    /// The client has read output that had stalled.
     pub(crate) fn note_taken(&self) {
         if self.awaits.get() == Awaited::Head {
             self.until.set(None);
@@ -86,7 +86,7 @@ impl ConnDeadlines {
         self.missed.get()
     }
 
-    /// Whether bytes have arrived that belong to no complete request.
+    /// Whether bytes have arrived since the last complete request.
     pub(crate) fn has_unread(&self) -> bool {
         self.unread.get()
     }

@@ -28,7 +28,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::pin::pin;
 
-/// A server that listens, and once it runs, serves.
+/// An HTTP server: it listens once it is bound, and serves while it runs.
 ///
 /// ```
 /// use rejoin_http::{HostCheck, HttpLimits, HttpServer};
@@ -56,12 +56,12 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Listens at the address; port 0 takes any free one. Clients that come before [`HttpServer::run`]
-    /// wait. Doesn't wait itself.
+    /// Listens at an address; port 0 means any free port. Clients that connect before
+    /// [`HttpServer::run`] wait. Does not block.
     ///
     /// # Errors
     ///
-    /// When the address can't be listened at, for example because another server does.
+    /// When the server can't listen at the address, for example because another server does.
     pub fn bind(
         address: SocketAddr,
         router: Router,
@@ -89,8 +89,8 @@ impl HttpServer {
         self
     }
 
-    /// Speaks TLS with every client, and nothing else; [`is_encrypted`](crate::is_encrypted) says so
-    /// to handlers. Who speaks HTTP in the clear is told to begin with `https://`.
+    /// Accepts TLS connections only; see [`Request::is_encrypted`](crate::Request::is_encrypted).
+    /// Plain HTTP is answered with a hint to use `https://`.
     #[must_use]
     pub fn with_tls(mut self, tls: Tls) -> Self {
         self.hosts = self.hosts.require_https();
@@ -98,32 +98,32 @@ impl HttpServer {
         self
     }
 
-    /// Where the server listens, with the port that it was given.
+    /// Where the server listens, with its actual port.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// The signal that handlers get with [`closing`](crate::closing). It is given once `run` is
-    /// told to stop; whoever gives it earlier stops the server.
+    /// The signal that handlers get from [`Request::shutdown`](crate::Request::shutdown). It is
+    /// triggered when `run` stops; triggering it earlier stops the server.
     #[must_use]
     pub fn shutdown(&self) -> Shutdown {
         self.shutdown.clone()
     }
 
-    /// Serves until `stop` is ready or [`shutdown`](Self::shutdown) is triggered. Then no new connection is taken, silent ones are closed,
-    /// open requests are signalled and may finish; returns when the last has, or when
-    /// [`HttpLimits::shutdown`] has passed and the rest is dropped. When this future is dropped, so are
-    /// all connections at once.
+    /// Serves until `stop` is ready. Then no new connection is accepted, idle ones are closed, and
+    /// open requests get the signal and may finish. Returns when the last one has, or when
+    /// [`HttpLimits::shutdown`] has passed and the rest was dropped. Dropping this future drops all
+    /// connections at once.
     ///
     /// # Errors
     ///
-    /// When threads can't be started or the listener can't be waited for. A connection's failure
-    /// is its own, and a lack of file descriptors is waited out.
+    /// When threads can't be started or the listener can't be polled. A failed connection does not
+    /// end the server, nor does a lack of file descriptors.
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<Stopped> {
         let listener = Async::new(self.listener)?;
         let deadline = self.limits.shutdown;
-        let most = self.limits.connections;
+        let limit = self.limits.connections;
         let observer = self.observer;
         let service = Service {
             router: self.router,
@@ -138,7 +138,7 @@ impl HttpServer {
             let mut stop = pin!(smol::future::or(stop, async move {
                 signal.wait().await;
             }));
-            let mut accept = pin!(accept(&listener, &workers, most, &observer));
+            let mut accept = pin!(accept(&listener, &workers, limit, &observer));
             match select(&mut stop, &mut accept).await {
                 Either::Left(((), _)) => (),
                 Either::Right((never, _)) => match never {},
@@ -165,7 +165,7 @@ pub struct Stopped {
     pub aborted: usize,
 }
 
-/// An address can't be listened at.
+/// The server can't listen at an address.
 #[derive(Debug)]
 pub struct BindError {
     address: SocketAddr,
@@ -204,7 +204,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
-    // A restarted server takes its port back at once; on Windows this would mean sharing it.
+    // A restarted server gets its port back at once. On Windows this option would share the port.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -215,19 +215,19 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 async fn accept(
     listener: &Async<TcpListener>,
     workers: &Workers,
-    most: usize,
+    limit: usize,
     observer: &Observer,
 ) -> std::convert::Infallible {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                // Small answers go out at once instead of waiting for the client's next packet.
+                // Send small responses at once instead of waiting for the client's next packet.
                 if let Err(error) = stream.get_ref().set_nodelay(true) {
                     tracing::debug!(%error, %peer, "the client disconnected at once");
                     continue;
                 }
                 observer.metrics.accepted.inc();
-                hand_over(stream, peer, workers, most, observer).await;
+                hand_over(stream, peer, workers, limit, observer).await;
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -241,18 +241,18 @@ async fn hand_over(
     stream: Async<TcpStream>,
     peer: SocketAddr,
     workers: &Workers,
-    most: usize,
+    limit: usize,
     observer: &Observer,
 ) {
     let open = workers.open();
-    let is_taken = open >= most;
-    if is_taken {
+    let is_full = open >= limit;
+    if is_full {
         observer.metrics.refused.inc();
     }
-    let task = if !is_taken {
+    let task = if !is_full {
         Task::Serve
-    } else if open < most.saturating_add(REFUSED_AT_ONCE) {
-        tracing::warn!(%peer, most, "refused a connection: too many are open");
+    } else if open < limit.saturating_add(REFUSED_AT_ONCE) {
+        tracing::warn!(%peer, limit, "refused a connection: too many are open");
         Task::Refuse
     } else {
         return;

@@ -1,9 +1,8 @@
-//! hyper's reading and writing directly over a non-blocking socket, encrypted or not.
+//! hyper's input and output on a non-blocking socket, plain or encrypted, with timeouts.
 //!
-//! The rules of time live here because only here it is known when bytes move: a client that sends
-//! nothing of what is waited for is told or cut, one that takes nothing is cut, and a connection
-//! that is closed with input unread discards it for a while, since the kernel answers unread input
-//! with a reset that can overtake the answer.
+//! A client that doesn't send what is awaited misses its deadline, and one that reads nothing is
+//! disconnected. A connection that is closed with unread input discards input for a while: otherwise
+//! the kernel sends a reset, which can reach the client before it has read the response.
 
 use crate::limits::{HttpLimits, LINGER_BYTES, READ_BYTES};
 use crate::server::deadlines::ConnDeadlines;
@@ -25,7 +24,7 @@ pub(crate) struct Socket {
     timers: Timers,
     deadlines: Rc<ConnDeadlines>,
     silent: Alarm,
-    /// Since when the client takes nothing.
+    /// Runs while the client takes no output.
     stalled: Option<Sleep>,
     discarding: Option<Discarding>,
     write: Duration,
@@ -152,7 +151,7 @@ impl hyper::rt::Write for Socket {
         if self.discarding.is_none() {
             ready!(self.poll_output(context, Stream::try_end))?;
             match self.stream.tcp().get_ref().shutdown(Shutdown::Write) {
-                // The client was quicker.
+                // The client has closed the connection first.
                 Err(error) if error.kind() == io::ErrorKind::NotConnected => {
                     return Poll::Ready(Ok(()));
                 }
@@ -187,8 +186,8 @@ impl hyper::rt::Write for Socket {
     }
 }
 
-/// What a closing connection still does: read and forget, until the client has closed its side or
-/// has had enough time or bytes.
+/// A closing connection discards input until the client closes its side, or until the limit of
+/// time or bytes is reached.
 #[derive(Debug)]
 struct Discarding {
     until: Sleep,
@@ -210,8 +209,8 @@ fn poll_input(
     }
 }
 
-/// Lends this thread's buffer, at most `bytes` of it. hyper's own may not be initialized, and
-/// clearing it for each read costs more than copying the few bytes that come.
+/// Lends at most `bytes` of this thread's buffer. hyper's own may be uninitialized, and clearing it
+/// for each read costs more than copying the few bytes that arrive.
 fn with_scratch<T>(bytes: usize, read: impl FnOnce(&mut [u8]) -> T) -> T {
     thread_local! {
         static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);

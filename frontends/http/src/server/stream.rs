@@ -5,7 +5,8 @@ use async_io::Async;
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::TcpStream;
 
-/// Nothing here waits: what can't be done now fails with `WouldBlock` or `Interrupted`.
+/// A plain or encrypted stream. Nothing here waits: what can't be done now fails with `WouldBlock`
+/// or `Interrupted`.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(Async<TcpStream>),
@@ -51,7 +52,7 @@ impl Stream {
         }
     }
 
-    /// Sends TLS' end of the stream (`close_notify`).
+    /// Sends the end of the TLS stream (`close_notify`).
     pub(crate) fn try_end(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(_) => Ok(()),

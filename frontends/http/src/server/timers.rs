@@ -1,9 +1,9 @@
 //! Deadlines of one thread's connections. The only file here that reads a clock.
 //!
-//! Every request starts and stops timeouts that hardly ever pass. With the reactor's own timers, each
-//! would cost a system call to wake the reactor. Here a deadline is an insertion into an ordered map,
-//! the reactor only knows the earliest one, and an [`Alarm`] that is put off again and
-//! again isn't even inserted again before it would have rung.
+//! Every request starts and stops timeouts that rarely pass. With the reactor's own timers, each
+//! would cost a system call to wake the reactor. Here a deadline is an entry in an ordered map, of
+//! which the reactor knows only the earliest, and an [`Alarm`] that is postponed again and again is
+//! only inserted again when its first deadline has passed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ impl Timers {
         }
     }
 
-    /// Wakes tasks whose deadline has passed, for ever.
+    /// Wakes the tasks whose deadlines have passed. Never ends.
     pub(crate) async fn drive(self) {
         let mut timer = async_io::Timer::never();
         std::future::poll_fn(|context| {
@@ -52,7 +52,7 @@ impl Timers {
                 }
                 self.queue.borrow_mut().arm(&mut timer, context.waker());
                 ready!(Pin::new(&mut timer).poll(context));
-                // It has rung, so nothing is armed any more.
+                // The timer has fired, so nothing is armed.
                 self.queue.borrow_mut().armed = None;
             }
         })
@@ -60,12 +60,12 @@ impl Timers {
     }
 }
 
-/// See [`Timers::after`]. It is registered at its first poll; before, it costs next to nothing.
+/// The future of [`Timers::after`]. It is registered when it is first polled.
 #[derive(Debug)]
 pub(crate) struct Sleep {
     timers: Timers,
     deadline: Instant,
-    waiting: Option<(Place, Rc<Waiting>)>,
+    waiting: Option<(TimerKey, Rc<Waiting>)>,
 }
 
 impl Future for Sleep {
@@ -97,21 +97,21 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some((place, _)) = &self.waiting {
-            self.timers.queue.borrow_mut().waiting.remove(place);
+        if let Some((key, _)) = &self.waiting {
+            self.timers.queue.borrow_mut().waiting.remove(key);
         }
     }
 }
 
-/// A deadline that is nearly always put off before it comes.
+/// A deadline that is nearly always postponed before it passes.
 #[derive(Debug, Default)]
 pub(crate) struct Alarm {
-    /// For the deadline or one before it; then it is noticed when it rings that it is too early.
+    /// Sleeps until the deadline or an earlier one. In the latter case it is replaced when it ends.
     sleep: Option<Sleep>,
 }
 
 impl Alarm {
-    /// Ready once the deadline has come. It may be another one at each poll.
+    /// Ready once the deadline has passed. Each poll may give another deadline.
     pub(crate) fn poll(
         &mut self,
         timers: &Timers,
@@ -135,7 +135,7 @@ impl Alarm {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: BTreeMap<Place, Rc<Waiting>>,
+    waiting: BTreeMap<TimerKey, Rc<Waiting>>,
     next: u64,
     /// When the driver wakes by itself.
     armed: Option<Instant>,
@@ -143,19 +143,19 @@ struct Queue {
 }
 
 impl Queue {
-    fn insert(&mut self, deadline: Instant, waiting: Rc<Waiting>) -> (Place, Rc<Waiting>) {
-        let place = Place {
+    fn insert(&mut self, deadline: Instant, waiting: Rc<Waiting>) -> (TimerKey, Rc<Waiting>) {
+        let key = TimerKey {
             deadline,
             number: self.next,
         };
         self.next += 1;
-        self.waiting.insert(place, waiting.clone());
+        self.waiting.insert(key, waiting.clone());
         if self.armed.is_none_or(|armed| deadline < armed)
             && let Some(driver) = self.driver.take()
         {
             driver.wake();
         }
-        (place, waiting)
+        (key, waiting)
     }
 
     fn take_due(&mut self, now: Instant) -> Vec<Rc<Waiting>> {
@@ -169,9 +169,9 @@ impl Queue {
         due
     }
 
-    /// Sets the timer to the earliest deadline, and remembers whom to wake for an earlier one.
+    /// Sets the timer to the earliest deadline. `driver` is woken when an earlier one is inserted.
     fn arm(&mut self, timer: &mut async_io::Timer, driver: &Waker) {
-        let earliest = self.waiting.keys().next().map(|place| place.deadline);
+        let earliest = self.waiting.keys().next().map(|key| key.deadline);
         if self.armed != earliest {
             self.armed = earliest;
             match earliest {
@@ -190,7 +190,7 @@ struct Waiting {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct TimerKey {
     deadline: Instant,
     number: u64,
 }

@@ -112,38 +112,38 @@ struct Files {
     chain: PathBuf,
     key: PathBuf,
     provider: Arc<CryptoProvider>,
-    held: Mutex<Held>,
+    loaded: Mutex<Loaded>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct Loaded {
     certified: Arc<CertifiedKey>,
     /// The state of the files when they were last read, even if they could not be used.
-    seen: [Option<Stamp>; 2],
+    stamps: [Option<Stamp>; 2],
 }
 
 impl Files {
     fn open(chain: PathBuf, key: PathBuf, provider: Arc<CryptoProvider>) -> Result<Self, TlsError> {
         // Taken before the files are read, so that a change in between is noticed.
-        let seen = [Stamp::of(&chain), Stamp::of(&key)];
+        let stamps = [Stamp::of(&chain), Stamp::of(&key)];
         let certified = Arc::new(read(&chain, &key, &provider)?);
         Ok(Self {
             chain,
             key,
             provider,
-            held: Mutex::new(Held { certified, seen }),
+            loaded: Mutex::new(Loaded { certified, stamps }),
         })
     }
 
     fn newest(&self) -> Arc<CertifiedKey> {
-        let seen = [Stamp::of(&self.chain), Stamp::of(&self.key)];
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.seen != seen {
-            held.seen = seen;
+        let stamps = [Stamp::of(&self.chain), Stamp::of(&self.key)];
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if loaded.stamps != stamps {
+            loaded.stamps = stamps;
             let chain = self.chain.display();
             match read(&self.chain, &self.key, &self.provider) {
                 Ok(certified) => {
-                    held.certified = Arc::new(certified);
+                    loaded.certified = Arc::new(certified);
                     tracing::info!(%chain, "loaded the changed certificate");
                 }
                 Err(error) => {
@@ -152,7 +152,7 @@ impl Files {
                 }
             }
         }
-        held.certified.clone()
+        loaded.certified.clone()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The threads, and the life of a connection on one of them.
+//! The threads that serve connections, and what one does with each connection.
 //!
 //! A connection stays on its thread: its state needs no lock, and its wake-ups cross no core.
 
@@ -43,19 +43,19 @@ pub(crate) struct Accepted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     Serve,
-    /// Tell it that there are too many.
+    /// Answer that there are too many connections.
     Refuse,
 }
 
-/// All threads. Dropping this drops all connections, wherever they are.
+/// All threads. Dropping this drops all their connections.
 #[derive(Debug)]
 pub(crate) struct Workers {
     inboxes: Vec<Sender<(Accepted, ConnGuard)>>,
     next: AtomicUsize,
     open: ConnGuard,
-    /// Closed when nobody holds a [`ConnGuard`] any more.
+    /// Closed when the last [`ConnGuard`] is dropped.
     all_done: Receiver<Infallible>,
-    /// Closed by its drop; then the threads end.
+    /// Dropping this closes the channel, which ends the threads.
     _stop: Sender<Infallible>,
     /// Closed when all threads have ended.
     threads_ended: Receiver<Infallible>,
@@ -89,13 +89,13 @@ impl Workers {
         })
     }
 
-    /// How many connections there are.
+    /// The number of open connections.
     pub(crate) fn open(&self) -> usize {
         self.open.count()
     }
 
-    /// Gives each thread a connection in turn, past those that have too many that they haven't taken
-    /// yet. Waits when all have.
+    /// Gives each thread a connection in turn, skipping those whose inbox is full. Waits when all
+    /// are full.
     pub(crate) async fn hand_over(&self, accepted: Accepted) {
         let mut connection = (accepted, self.open.another());
         for _ in &self.inboxes {
@@ -104,7 +104,7 @@ impl Workers {
                 Err(refused) => connection = refused.into_inner(),
             }
         }
-        // A thread ends after this only, or if it has panicked; then the connection is closed.
+        // This fails only if the thread has panicked; then the connection is closed.
         let _ = self.next_inbox().send(connection).await;
     }
 
@@ -113,8 +113,8 @@ impl Workers {
         &self.inboxes[turn % self.inboxes.len()]
     }
 
-    /// Waits until all connections are done, at most so long, then drops the rest and waits for the
-    /// threads, at most so long. Returns how many were dropped.
+    /// Waits at most `deadline` until all connections are done, then drops the rest and waits at
+    /// most `threads_end` for the threads. Returns how many connections were dropped.
     pub(crate) async fn end(self, deadline: Duration, threads_end: Duration) -> usize {
         let Self {
             inboxes,
@@ -130,18 +130,18 @@ impl Workers {
             let _closed = all_done.recv().await;
         };
         or_after(done, deadline).await;
-        let cut = count.load(Ordering::Relaxed);
+        let aborted = count.load(Ordering::Relaxed);
         drop(stop);
         let ended = async {
             let _closed = threads_ended.recv().await;
         };
         or_after(ended, threads_end).await;
-        cut
+        aborted
     }
 }
 
-/// One open connection: counted, and waited for. The [`Workers`] hold one themselves, which counts
-/// as none.
+/// Counts one open connection while it exists. The [`Workers`] hold one themselves, which is not
+/// counted.
 #[derive(Debug)]
 struct ConnGuard {
     counter: Arc<AtomicUsize>,
@@ -174,7 +174,7 @@ impl Drop for ConnGuard {
     }
 }
 
-/// A thread's life.
+/// What a thread does until it is stopped.
 fn run_thread(
     service: Service,
     shutdown: &Shutdown,
@@ -199,7 +199,7 @@ fn run_thread(
             }
             std::future::pending::<()>().await;
         });
-        // `stopped` is never sent to; it is closed.
+        // Nothing is ever sent to `stopped`: it is closed.
         select(taking, pin!(stopped.recv())).await;
     }));
 }
@@ -224,40 +224,40 @@ impl Connections {
         let socket = |stream| Socket::new(stream, self.timers.clone(), deadlines.clone(), limits);
         let socket = match handshake {
             Handshake::Serve(stream) => socket(stream),
-            Handshake::Refuse(stream, told) => {
-                // It may well be gone already.
-                let _ = refuse(socket(stream), &deadlines, told).await;
+            Handshake::Refuse(stream, response) => {
+                // The client may have left already.
+                let _ = refuse(socket(stream), &deadlines, response).await;
                 return;
             }
-            Handshake::Cut => return,
+            Handshake::Close => return,
         };
         match task {
             Task::Serve => {
-                // A handler's panic is caught where it is answered; this one is of a stream that a
-                // handler has given back, when the answer's head has long been sent.
+                // A handler's own panic is caught in `ConnHandler`. A panic that gets here is from a
+                // streamed body, whose head has already been sent.
                 let serving = AssertUnwindSafe(self.serve(socket, peer, deadlines)).catch_unwind();
                 if serving.await.is_err() {
                     tracing::error!(%peer, "a response stream panicked; closed its connection");
                 }
             }
             Task::Refuse => {
-                // It may well be gone already.
+                // The client may have left already.
                 let _ = refuse(socket, &deadlines, TOO_MANY).await;
             }
         }
         drop(open);
     }
 
-    /// Agrees with the client on an encryption, or finds that this can't be.
+    /// Does the TLS handshake, within its deadline and until the server stops.
     async fn begin_tls(&self, tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Handshake {
         let in_time = async {
             self.timers.after(self.service.limits.handshake).await;
             tracing::debug!(%peer, "TLS handshake timed out");
-            Handshake::Cut
+            Handshake::Close
         };
         let stopping = async {
             self.shutdown.wait().await;
-            Handshake::Cut
+            Handshake::Close
         };
         let handshake = shake_hands(tcp, peer, tls);
         Box::pin(smol::future::or(
@@ -277,19 +277,19 @@ impl Connections {
         let requests = service_fn(move |request| handler.clone().respond(request));
         let mut connection = pin!(self.http.serve_connection(socket, requests));
         let mut signal = pin!(self.shutdown.wait());
-        let mut told = false;
-        // Whom the signal wakes. It is the same task nearly always, so the signal, which all
-        // connections share, needn't be asked each time.
+        let mut is_signalled = false;
+        // The task that the signal wakes. All connections share the signal, so it is polled again
+        // only if the task has changed.
         let mut listening: Option<Waker> = None;
         let served = poll_fn(|context| {
             let task = context.waker();
             let listens = listening
                 .as_ref()
                 .is_some_and(|known| known.will_wake(task));
-            if !told && (!listens || self.shutdown.is_triggered()) {
+            if !is_signalled && (!listens || self.shutdown.is_triggered()) {
                 if signal.as_mut().poll(context).is_ready() {
                     connection.as_mut().graceful_shutdown();
-                    told = true;
+                    is_signalled = true;
                 } else {
                     listening = Some(task.clone());
                 }
@@ -305,11 +305,11 @@ impl Connections {
 
 fn protocol(limits: &HttpLimits) -> http1::Builder {
     let mut http = http1::Builder::new();
-    // The socket knows better how long to wait; see `ConnDeadlines`.
+    // `Socket` applies the deadlines; see `ConnDeadlines`.
     http.header_read_timeout(None)
         .max_buf_size(READ_BUFFER_BYTES)
         .max_header_size(limits.header_bytes.min(READ_BUFFER_BYTES));
-    // hyper keeps its own default on the stack, any other number in an allocation per request.
+    // With its own default, hyper keeps headers on the stack; with any other it allocates.
     if limits.headers != HttpLimits::default().headers {
         http.max_headers(limits.headers);
     }
@@ -319,16 +319,16 @@ fn protocol(limits: &HttpLimits) -> http1::Builder {
 /// Result of the TLS handshake.
 enum Handshake {
     Serve(Stream),
-    /// Nobody will read what the client sends; this is what it is told.
+    /// Send this response and close, without reading a request.
     Refuse(Stream, &'static str),
-    Cut,
+    Close,
 }
 
 async fn shake_hands(tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Handshake {
     let mut first = [0];
     match tcp.peek(&mut first).await {
-        Ok(0) | Err(_) => return Handshake::Cut,
-        // A method begins so, and TLS never does.
+        Ok(0) | Err(_) => return Handshake::Close,
+        // A request begins with the letters of a method, a TLS record never with a letter.
         Ok(_) if first[0].is_ascii_alphabetic() => {
             return Handshake::Refuse(Stream::Plain(tcp), PLAIN);
         }
@@ -338,7 +338,7 @@ async fn shake_hands(tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Hand
         Ok(encrypted) => Box::new(encrypted),
         Err(error) => {
             tracing::error!(%error, "cannot set up TLS for connections");
-            return Handshake::Cut;
+            return Handshake::Close;
         }
     };
     match encrypted.shake_hands().await {
@@ -350,20 +350,20 @@ async fn shake_hands(tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Hand
     }
 }
 
-/// Says why nothing else will be said. It is the first thing said, so it fits the socket's buffer.
-async fn refuse(socket: Socket, deadlines: &ConnDeadlines, told: &str) -> io::Result<()> {
+/// Sends a refusal and closes. Nothing was sent before, so it fits the socket's buffer.
+async fn refuse(socket: Socket, deadlines: &ConnDeadlines, response: &str) -> io::Result<()> {
     let mut socket = pin!(socket);
-    // The request is somewhere on its way, and nobody will read it.
+    // The request may still be on its way, and is discarded.
     deadlines.note_read();
-    if !told.is_empty() {
-        poll_fn(|context| socket.as_mut().poll_write(context, told.as_bytes())).await?;
+    if !response.is_empty() {
+        poll_fn(|context| socket.as_mut().poll_write(context, response.as_bytes())).await?;
     }
     poll_fn(|context| socket.as_mut().poll_shutdown(context)).await
 }
 
-async fn or_after(future: impl Future<Output = ()>, most: Duration) {
+async fn or_after(future: impl Future<Output = ()>, limit: Duration) {
     smol::future::or(future, async {
-        Timer::after(most).await;
+        Timer::after(limit).await;
     })
     .await;
 }

@@ -28,13 +28,13 @@ pub struct Response {
 }
 
 impl Response {
-    /// A response of bytes. They are moved, not copied.
+    /// A response whose body is these bytes, which are not copied.
     #[must_use]
     pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         Self::typed(status, content_type, Body::Whole(body.into()))
     }
 
-    /// A response of bytes without a content type, where a product sends none.
+    /// A response of bytes without a content type, for products that send none.
     #[must_use]
     pub fn untyped(status: StatusCode, body: impl Into<Bytes>) -> Self {
         Self {
@@ -65,8 +65,8 @@ impl Response {
         Self::typed(status, content_type, Body::Parts(parts.boxed()))
     }
 
-    /// A response whose body is made part by part: streamed if it `is_long`, so that it never fills
-    /// the memory, otherwise collected first, which gives it a `Content-Length`.
+    /// A response whose body is produced in parts: streamed if it `is_long`, so that it is never
+    /// whole in memory, otherwise collected first, so that it has a `Content-Length`.
     pub async fn from_parts(
         status: StatusCode,
         content_type: &'static str,

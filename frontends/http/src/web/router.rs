@@ -104,8 +104,9 @@ macro_rules! route {
 
 /// All that a server serves: the routes of its frontends.
 ///
-/// A path that nobody has mounted is answered 404 `Not found`. A method that a path has no row for
-/// is answered 405 with `Allow`, OPTIONS 204 with `Allow`, and HEAD like GET without the body.
+/// A path that is not mounted is answered with 404 `Not found`, and a method for which a path has no
+/// row with 405 and `Allow`. OPTIONS gets 204 with `Allow`, and HEAD the response to GET without its
+/// body.
 ///
 /// ```
 /// use rejoin_http::{Request, Response, Route, Router, StatusCode, route};
@@ -217,7 +218,7 @@ impl Router {
             Some(CarriedResponse(response)) => response
                 .into_inner()
                 .unwrap_or_else(PoisonError::into_inner),
-            // tide's own answers say nothing but the status.
+            // tide's own responses have nothing but a status.
             None => status_only(
                 StatusCode::from_u16(response.status().into())
                     .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
@@ -374,7 +375,7 @@ impl tide::Endpoint<()> for TideEndpoint {
                 .insert(CarriedResponse(Mutex::new(response)));
             return Ok(carrier);
         }
-        // tide's own listener, or somebody's program, has made this request.
+        // The request comes from tide's own listener or from another program's tide application.
         let params = params(&request);
         let mut ours = from_tide(&mut request).await?;
         ours.params = params;

@@ -1,4 +1,4 @@
-//! What handlers give back, and what clients get.
+//! Responses of handlers, as clients receive them.
 
 use crate::harness::{Closure, mount};
 use crate::harness::{Running, get, limits, text, usual_app};
@@ -10,7 +10,7 @@ async fn pair() -> Response {
 }
 
 #[test]
-fn an_answer_has_its_length_its_headers_in_order_and_no_server() {
+fn a_response_has_its_length_its_headers_in_order_and_no_server() {
     let mut app = usual_app();
     get(&mut app, "/session", |_| async {
         let answer = Response::new(StatusCode::OK, "application/json; charset=utf-8", "{}");
@@ -129,7 +129,7 @@ fn an_unknown_path_is_not_found() {
 }
 
 #[test]
-fn a_wrong_method_is_told_the_right_ones() {
+fn a_wrong_method_gets_the_allowed_ones() {
     let mut app = usual_app();
     let rows = [
         Closure::row(Some(Method::GET), "/pair"),

@@ -1,4 +1,4 @@
-//! A direct row differs from one that tide routes in nothing that a client or the metrics can see.
+//! Clients and metrics see no difference between a direct row and one that tide routes.
 
 use crate::harness::{Closure, PATIENCE, Running, limits, mount, text, usual_app};
 use crate::limits::Leaving;
@@ -19,7 +19,7 @@ async fn echo(request: Request) -> Response {
     text(shown).header("content-length", 3)
 }
 
-/// The same handler twice: `/tide` is routed by tide, `/past` is direct.
+/// The same handler twice: `/tide` is routed by tide, `/past` is a direct row.
 fn both() -> Router {
     let mut app = usual_app();
     mount(&mut app, "tide", &[Closure::row(None, "/tide")], echo);
@@ -32,7 +32,7 @@ fn both() -> Router {
     app
 }
 
-/// Requests to `PATH`, sound and not.
+/// Requests to `PATH`, valid and invalid.
 const REQUESTS: [&str; 24] = [
     "GET PATH HTTP/1.1\r\nhost: localhost\r\nx-told: a\r\n",
     "GET PATH?a=b%20c&%zz HTTP/1.1\r\nhost: 127.0.0.1\r\n",
@@ -61,7 +61,7 @@ const REQUESTS: [&str; 24] = [
 ];
 
 #[test]
-fn past_tide_every_request_is_answered_and_counted_as_by_tide() {
+fn a_direct_row_answers_and_counts_every_request_like_tide() {
     let limits = HttpLimits {
         body_bytes: 1000,
         body_read: Duration::from_millis(50),
@@ -101,7 +101,7 @@ fn past_tide_every_request_is_answered_and_counted_as_by_tide() {
 }
 
 #[test]
-fn a_path_spelled_otherwise_leads_to_the_same_handler_as_far_as_tide_takes_it_for_the_same() {
+fn another_spelling_of_a_direct_path_reaches_its_handler_through_tide() {
     let server = Running::start(both(), limits());
     for path in ["/past", "/./past", "/a/../past", "/%2e/past"] {
         let answer = server.client().get(path).unwrap();
@@ -113,7 +113,7 @@ fn a_path_spelled_otherwise_leads_to_the_same_handler_as_far_as_tide_takes_it_fo
 }
 
 #[test]
-fn who_leaves_ends_a_handler_past_tide() {
+fn a_client_that_leaves_cancels_a_direct_handler() {
     let ((begins, begun), (goes, gone)) = (channel(), channel());
     let mut app = usual_app();
     mount(
@@ -138,7 +138,7 @@ fn who_leaves_ends_a_handler_past_tide() {
 }
 
 #[test]
-fn a_handler_past_tide_hears_that_the_server_stops() {
+fn a_direct_handler_gets_the_shutdown_signal() {
     let (begins, begun) = channel();
     let mut app = usual_app();
     mount(

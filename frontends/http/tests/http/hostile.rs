@@ -1,4 +1,4 @@
-//! Input that breaks other parsers, line by line.
+//! Malformed and hostile input.
 
 use crate::harness::{Running, limits, usual_app};
 use rejoin_http::HttpLimits;
@@ -55,7 +55,7 @@ fn a_header_line_that_never_ends_is_cut_at_the_limit() {
 }
 
 #[test]
-fn headers_above_the_limit_are_told_so() {
+fn headers_above_the_limit_are_refused() {
     let server = Running::usual();
     let head = format!(
         "GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n",
@@ -67,7 +67,7 @@ fn headers_above_the_limit_are_told_so() {
 }
 
 #[test]
-fn more_headers_than_the_limit_are_told_so() {
+fn more_headers_than_the_limit_are_refused() {
     for headers in [100, 7] {
         let server = Running::start(
             usual_app(),
@@ -88,7 +88,7 @@ fn more_headers_than_the_limit_are_told_so() {
 }
 
 #[test]
-fn a_target_that_is_too_long_is_told_so() {
+fn a_target_that_is_too_long_is_refused() {
     let limits = HttpLimits {
         header_bytes: 200_000,
         ..limits()
@@ -272,7 +272,7 @@ fn lines_may_end_in_a_bare_line_feed() {
 }
 
 #[test]
-fn a_method_that_nobody_knows_is_not_implemented() {
+fn an_unknown_method_is_not_implemented() {
     let server = Running::usual();
     for method in ["BREW", "get", "CONNECT"] {
         let answer =
@@ -287,7 +287,7 @@ fn a_method_that_nobody_knows_is_not_implemented() {
 }
 
 #[test]
-fn what_is_no_http_is_malformed() {
+fn input_that_is_not_http_is_malformed() {
     let server = Running::usual();
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],

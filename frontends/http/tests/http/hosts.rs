@@ -1,4 +1,4 @@
-//! A web page in the user's browser must not run commands.
+//! The checks of hosts and origins: no web page in a user's browser may run commands.
 
 use crate::harness::{Running, limits, usual_app};
 use rejoin_http::HostCheck;

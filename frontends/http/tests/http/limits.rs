@@ -1,4 +1,4 @@
-//! Every bound is kept, and told where it can be.
+//! Every limit is enforced, and clients get a clear response where possible.
 
 use crate::harness::{NEVER, PATIENCE, Running, get, limits, post, text, usual_app};
 use rejoin_http::test_client::Client;
@@ -153,7 +153,7 @@ fn a_client_that_does_not_read_is_sent_little_and_cut() {
 }
 
 #[test]
-fn a_connection_above_the_limit_is_told_so_and_closed() {
+fn a_connection_above_the_limit_is_answered_and_closed() {
     let server = Running::start(
         usual_app(),
         HttpLimits {
@@ -247,7 +247,7 @@ fn many_connections_are_served_at_once() {
 }
 
 #[test]
-fn an_address_in_use_is_told_clearly() {
+fn an_address_in_use_is_a_clear_error() {
     let server = Running::usual();
     let again = HttpServer::bind(server.address, usual_app(), limits(), HostCheck::local());
     let Err(error) = again else {

@@ -1,4 +1,4 @@
-//! The seam as its clients see it: a real listener on loopback, one harness, every wait bounded.
+//! Tests of the server over real loopback connections. Every wait is bounded.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 #![allow(missing_docs, reason = "a test's name says what it shows")]

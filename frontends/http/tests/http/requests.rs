@@ -1,4 +1,4 @@
-//! What handlers are given.
+//! Requests, as handlers receive them.
 
 use crate::harness::{Running, limits, post, usual_app};
 use rejoin_http::{Response, StatusCode};
@@ -44,7 +44,7 @@ fn bodies_of_any_framing_arrive_whole() {
 }
 
 #[test]
-fn a_client_that_expects_to_be_told_to_continue_is() {
+fn a_client_that_expects_100_continue_gets_it() {
     let server = Running::usual();
     let mut client = server.client();
     let head = "POST /echo HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n";
@@ -55,7 +55,7 @@ fn a_client_that_expects_to_be_told_to_continue_is() {
 }
 
 #[test]
-fn a_client_that_expects_to_continue_with_too_much_is_not_told_to() {
+fn a_client_that_announces_too_long_a_body_does_not_get_100_continue() {
     let server = Running::usual();
     let mut client = server.client();
     let head = "POST /echo HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 30000000\r\n\r\n";

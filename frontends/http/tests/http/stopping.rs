@@ -1,4 +1,4 @@
-//! A server that stops lets go of nobody in mid-sentence, and stops all the same.
+//! A server that stops completes open requests, up to its deadline.
 
 use crate::harness::{NEVER, PATIENCE, Running, get, limits, post, text, usual_app};
 use futures::future::{Either, select};
@@ -91,7 +91,7 @@ fn no_connection_is_taken_while_the_last_requests_finish() {
 }
 
 #[test]
-fn what_does_not_finish_is_cut_at_the_deadline() {
+fn unfinished_requests_are_dropped_at_the_deadline() {
     let (started, starting) = channel();
     let mut app = usual_app();
     get(&mut app, "/deaf", move |_| {

@@ -1,4 +1,4 @@
-//! Answers that go on: a client that leaves, or takes nothing, leaves nothing behind.
+//! Streamed responses, and clients that leave or stop reading them.
 
 use crate::harness::{NEVER, PATIENCE, Running, get, limits, usual_app};
 use rejoin_http::test_client::Client;
@@ -96,7 +96,7 @@ fn a_client_that_leaves_takes_its_stream_with_it() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_cut_and_little_was_made_for_it() {
+fn a_client_that_stops_reading_is_disconnected_and_little_is_produced_for_it() {
     let limits = HttpLimits {
         write: Duration::from_millis(50),
         ..limits()
@@ -136,7 +136,7 @@ fn a_silent_stream_is_not_cut_as_an_idle_connection() {
 }
 
 #[test]
-fn streams_are_connections_and_there_is_room_for_so_many() {
+fn streams_count_towards_the_limit_of_connections() {
     let limits = HttpLimits {
         connections: 3,
         ..limits()

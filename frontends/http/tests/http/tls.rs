@@ -1,4 +1,4 @@
-//! Encrypted connections: the same server, under the same rules, for clients that trust it.
+//! Tests of TLS connections.
 
 use crate::harness::{PATIENCE, Running, get, limits, text, usual_app};
 use crate::limits::Leaving;
@@ -97,7 +97,7 @@ fn a_request_is_answered_encrypted_and_its_handler_knows() {
 }
 
 #[test]
-fn whoever_does_not_know_the_authority_does_not_connect() {
+fn a_client_that_does_not_trust_the_authority_does_not_connect() {
     let server = Encrypted::usual();
     let stranger = Authority::new();
     assert!(Client::connect_encrypted(server.running.address, &stranger).is_err());
@@ -132,7 +132,7 @@ fn a_stream_s_parts_come_as_they_are_given() {
 }
 
 #[test]
-fn a_client_that_does_not_agree_in_time_is_cut() {
+fn a_slow_handshake_is_disconnected() {
     let handshake = Duration::from_millis(30);
     let server = Encrypted::start(
         app(),
@@ -148,7 +148,7 @@ fn a_client_that_does_not_agree_in_time_is_cut() {
 }
 
 #[test]
-fn a_silent_connection_is_closed_with_a_last_word() {
+fn an_idle_connection_is_closed_with_close_notify() {
     let server = Encrypted::start(
         app(),
         HttpLimits {
@@ -184,7 +184,7 @@ fn a_client_that_does_not_read_is_cut() {
 }
 
 #[test]
-fn http_in_the_clear_is_told_where_to_go() {
+fn plain_http_gets_a_hint_to_use_https() {
     let server = Encrypted::usual();
     let answer = server.running.client().get("/").unwrap();
     assert_eq!(answer.status, 400);
@@ -197,7 +197,7 @@ fn http_in_the_clear_is_told_where_to_go() {
 }
 
 #[test]
-fn whatever_comes_instead_of_a_handshake_harms_nobody() {
+fn garbage_instead_of_a_handshake_does_not_harm_the_server() {
     let server = Encrypted::usual();
     let mut noise = 1_u32;
     let mut garbage = vec![0; 5000];
@@ -244,7 +244,7 @@ fn garbage_after_the_handshake_ends_that_connection_only() {
 }
 
 #[test]
-fn an_unfinished_handshake_is_a_connection_and_one_too_many_is_told_so() {
+fn unfinished_handshakes_count_towards_the_limit_of_connections() {
     let server = Encrypted::start(
         app(),
         HttpLimits {
@@ -268,7 +268,7 @@ fn an_unfinished_handshake_is_a_connection_and_one_too_many_is_told_so() {
 }
 
 #[test]
-fn a_renewed_certificate_is_shown_to_whoever_connects_next() {
+fn a_renewed_certificate_is_used_for_the_next_connection() {
     let server = Encrypted::usual();
     let mut kept = server.client();
     let first = server.certificate();
@@ -298,7 +298,7 @@ fn a_renewed_certificate_is_shown_to_whoever_connects_next() {
 }
 
 #[test]
-fn files_that_cannot_be_used_are_told_from_each_other() {
+fn each_kind_of_unusable_file_has_its_own_error() {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::new();
     let shown = authority.vouch().write(directory.path()).unwrap();
@@ -352,7 +352,7 @@ fn a_server_that_stops_ends_silent_connections_and_handshakes_cleanly() {
 }
 
 #[test]
-fn a_page_that_came_in_the_clear_is_of_another_origin() {
+fn a_page_loaded_over_plain_http_is_of_another_origin() {
     let server = Encrypted::usual();
     for (scheme, status) in [("https", 200), ("http", 403)] {
         let origin = format!("{scheme}://{}", server.running.address);

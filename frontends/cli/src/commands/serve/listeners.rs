@@ -158,6 +158,6 @@ fn admin_state(opened: &OpenedEngine, http: Arc<HttpMetrics>) -> AdminState {
         },
         http,
         version: env!("CARGO_PKG_VERSION"),
-        begun_millis: opened.started_at.as_millis(),
+        started_millis: opened.started_at.as_millis(),
     }
 }

@@ -60,7 +60,7 @@ impl NewLog {
             ..Options::default()
         };
         let new_id = LogId::from_bytes(SmolRuntime.random());
-        let opened = OpenOptions::directory(&directory.join("log"), new_id)
+        let opened = OpenOptions::directory(directory.join("log"), new_id)
             .options(options)
             .open_unfolded();
         let (log, _) = opened.map_err(VerifyError::Begin)?;
