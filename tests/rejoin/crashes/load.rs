@@ -43,6 +43,10 @@ impl Load {
         self.answered.load(Ordering::SeqCst)
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test waits for a real server, with a deadline"
+    )]
     pub(super) fn wait_for(&self, answers: u64) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.answered() < answers {

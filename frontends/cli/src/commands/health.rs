@@ -18,7 +18,7 @@ use ureq::tls::TlsConfig;
 #[derive(Debug, Args)]
 #[command(after_long_help = STATUS)]
 pub(crate) struct HealthArgs {
-    /// Address of the server: its --admin-listen, or else its --listen. For 0.0.0.0 and [::] the
+    /// Address of the server: its --admin-listen, or else its --listen. For 0.0.0.0 and `[::]` the
     /// loopback address is used [default: 127.0.0.1:8563]
     #[arg(long, value_name = "ADDRESS:PORT", env = "REJOIN_ADMIN_LISTEN")]
     at: Option<Address>,
