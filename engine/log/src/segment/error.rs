@@ -7,8 +7,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Why [`OpenOptions::open`](super::OpenOptions::open) failed. The files are unchanged, unless an `Io`
-/// error interrupted the sealing of the last segment.
+/// Why [`OpenOptions::open`](super::OpenOptions::open) failed. The files are unchanged, unless an
+/// `Io` error interrupted the sealing of the last segment.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process, or another log in this one, has the directory open.
@@ -17,43 +17,43 @@ pub enum OpenError {
         /// The directory.
         directory: PathBuf,
     },
-    /// Something that was durable is not what was written. Nothing has been cut or repaired.
+    /// Durable data differs from what was written. Nothing has been cut off or repaired.
     #[error("the log is damaged: {0}")]
     Damaged(Damage),
-    /// A sound segment in a format that this version does not know.
+    /// An intact segment in a format that this version does not know.
     #[error(
-        "{} is in format {found}; this version knows format {FORMAT_VERSION} and none that is newer",
+        "{} is in format {found}; this version reads no format newer than {FORMAT_VERSION}",
         file.display()
     )]
     UnknownFormat {
         /// The segment.
         file: PathBuf,
-        /// Its format.
+        /// The version of its format.
         found: u32,
     },
-    /// A record is as it was written, and this version cannot read it.
+    /// A record is intact, but this version cannot decode it.
     #[error("{}, byte {byte}: sequence {sequence} of session {session}: {source}", file.display())]
     UnknownRecord {
         /// The segment.
         file: PathBuf,
-        /// The byte that the record's frame begins at.
+        /// The byte offset of the record's frame.
         byte: u64,
         /// The record's session.
         session: SessionId,
         /// The record's sequence.
         sequence: Sequence,
-        /// Why it cannot be read.
+        /// Why it cannot be decoded.
         source: DecodeError,
     },
-    /// A record breaks a rule of the fold: no engine has written it.
+    /// A record contradicts the records before it. The engine never writes such a record.
     #[error("the log cannot be replayed: {0}")]
     InvalidRecord(Violation),
-    /// The operating system refused.
+    /// The operating system reported an error.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
@@ -63,12 +63,12 @@ pub enum OpenError {
 pub struct Damage {
     /// The file.
     pub file: PathBuf,
-    /// The byte that the damaged part begins at: a record, a batch, or the whole segment.
+    /// The byte offset of the damaged part: a record, a batch, or the whole segment.
     pub byte: u64,
-    /// The damaged record, as far as it can be known: what its head says, if that follows what
-    /// the log holds of the session before.
+    /// The damaged record, if it can be identified: the session and sequence in its head, if they
+    /// are plausible after the session's earlier records.
     pub record: Option<(SessionId, Sequence)>,
-    /// What is wrong there, and how it is known not to be the torn end of a crash.
+    /// What is wrong, and why it cannot be an append that a crash interrupted.
     pub reason: String,
 }
 

@@ -40,14 +40,14 @@ use write::writer::{Batch, Failure, Writer};
 
 /// A durable log in a directory. [`OpenOptions`] opens it.
 ///
-/// Only one object in all processes can have the directory open. Dropping it without
-/// [`close`](Log::close) leaves the log as a crash would: nothing acknowledged is lost, but the
-/// next opening has to find the end of the last segment.
+/// A directory can be open only once, across all processes. Dropping the log without
+/// [`close`](Log::close) leaves it as a crash would: nothing acknowledged is lost, but the next
+/// opening has to find the end of the last segment.
 #[derive(Debug)]
 pub struct SegmentLog {
     writer: Writer,
     state: State,
-    /// A round of the compactor also holds it until it ends.
+    /// A running compaction round also holds the lock, until it ends.
     lock: Option<Arc<dyn DiskLock>>,
 }
 
@@ -102,8 +102,8 @@ impl SegmentLog {
         Ok((log, recovered.report))
     }
 
-    /// A compactor of this log, to be run on another thread: it rewrites sealed segments by session,
-    /// and writes snapshots. Use one at a time.
+    /// A compactor for this log, to run on another thread. It rewrites sealed segments grouped by
+    /// session, and writes snapshots. Use only one at a time.
     #[must_use]
     pub fn compactor(&self) -> Compactor {
         Compactor::new(
@@ -121,7 +121,7 @@ impl SegmentLog {
         self.writer.log
     }
 
-    /// The metrics of the writer. They go on counting.
+    /// The metrics of the writer. The counters are live, not a copy.
     #[must_use]
     pub fn numbers(&self) -> Arc<LogMetrics> {
         Arc::clone(&self.writer.numbers)
@@ -155,7 +155,7 @@ impl Log for SegmentLog {
         }
         let appended = self.writer.append(records);
         appended.map_err(|failure| self.fail(failure))?;
-        // The records are appended even if this fails. Then the next append gets the error.
+        // If this fails, the records are appended all the same, and the next append gets the error.
         if let Err(failure @ Failure::Fatal(_)) = self.writer.seal_for_removed() {
             self.fail(failure);
         }
@@ -183,8 +183,8 @@ impl Log for SegmentLog {
 }
 
 impl Drop for SegmentLog {
-    /// The compactor must stop before another process may open the directory: a round holds the
-    /// lock until it has stopped.
+    /// Tells the compactor to stop. A running round holds the lock until it has stopped, so no
+    /// other process can open the directory before that.
     fn drop(&mut self) {
         self.writer.shared.seal_signal.end();
     }

@@ -1,16 +1,16 @@
 //! The options of a segment log, and the bounds of its format.
 
-/// The largest batch in bytes: a longer append is refused. Opening holds one batch in memory.
+/// The largest batch in bytes; a longer append fails. Opening holds one batch in memory.
 pub const MAX_BATCH_BYTES: usize = 1024 * 1024 * 1024;
 
-/// The largest size that [`Options::segment_bytes`] can ask for.
+/// The largest effective value of [`Options::segment_bytes`].
 pub const MAX_SEGMENT_BYTES: u64 = 1024 * 1024 * 1024;
 
-// The index counts a segment's bytes in 32 bits; one batch may reach beyond the segment's size.
+// The index stores byte offsets in 32 bits, and one batch may exceed the segment size.
 const _: () = assert!(MAX_SEGMENT_BYTES + (MAX_BATCH_BYTES as u64) < u32::MAX as u64);
 
-/// The options of a [`SegmentLog`](super::SegmentLog). They are not stored: each opening can choose
-/// others.
+/// The options of a [`SegmentLog`](super::SegmentLog). They are not stored in the log, and can
+/// differ at each opening.
 ///
 /// ```
 /// use rejoin_log::segment::{Durability, Options};
@@ -22,11 +22,11 @@ const _: () = assert!(MAX_SEGMENT_BYTES + (MAX_BATCH_BYTES as u64) < u32::MAX as
 pub struct Options {
     /// What an acknowledged append survives.
     pub durability: Durability,
-    /// The length of a segment in bytes: an append that would make it longer starts the next one.
+    /// The size of a segment in bytes: an append that would exceed it starts the next segment.
     /// At most [`MAX_SEGMENT_BYTES`].
     pub segment_bytes: u64,
-    /// Fill the next segment with zeros ahead of time, on a helper thread. Makes appends faster, and
-    /// takes the space of one more segment.
+    /// Fill the next segment with zeros ahead of time, on a helper thread. Makes appends faster,
+    /// and takes the disk space of one more segment.
     pub zero_ahead: bool,
 }
 
@@ -44,9 +44,10 @@ impl Default for Options {
 /// What an acknowledged append survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// A power cut: it is on the disk.
+    /// A power failure: it is on the disk.
     Sync,
-    /// The death of the process, not of the machine: the operating system has it. A power cut can lose
-    /// the last appends, always whole batches from the end. Sealed segments are durable anyway.
+    /// A crash of the process, but not of the machine: the operating system has the data. A power
+    /// failure can lose the last appends, always whole batches from the end. Sealed segments are
+    /// durable in either mode.
     Flush,
 }

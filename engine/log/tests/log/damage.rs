@@ -282,7 +282,7 @@ fn a_newer_format_is_refused_by_its_number() {
     assert_eq!(
         error.to_string(),
         "simulated/00000000000000000001.sealed is in format 7; \
-         this version knows format 1 and none that is newer"
+         this version reads no format newer than 1"
     );
 }
 
@@ -329,7 +329,7 @@ fn sound_records_in_the_wrong_order_are_damage() {
     assert!(
         damage
             .reason
-            .starts_with("these are not the batch's records"),
+            .starts_with("the records do not match the batch's head"),
         "{damage}"
     );
 }
@@ -394,7 +394,7 @@ fn a_reader_never_returns_a_sound_record_from_another_place() {
         panic!("another session's record was returned");
     };
     assert_eq!(place, format!("simulated/{name}, byte {start}"));
-    assert_eq!(reason, "another record stands here");
+    assert_eq!(reason, "a different record is stored here");
     assert_eq!(read(2).unwrap(), [record(2, 1)]);
 }
 

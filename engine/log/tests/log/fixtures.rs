@@ -174,7 +174,10 @@ fn a_log_of_format_1_that_was_put_in_order_opens() {
         .iter()
         .map(|it| &it.reason)
         .collect();
-    assert_eq!(reasons, ["it is of version 1; this version reads 2"; 2]);
+    assert_eq!(
+        reasons,
+        ["its format is version 1; only version 2 can be read"; 2]
+    );
     drop(log);
     // A snapshot that is none is passed over as well, and leads to the same state.
     for name in disk.file_names() {

@@ -1,14 +1,14 @@
-//! The archive: what is sealed is rewritten in the order of sessions, without what was removed;
-//! and a snapshot is made of what the records add up to.
+//! The compactor: rewrites sealed segments grouped by session, without removed records, and writes
+//! snapshots.
 //!
-//! What enters: the files of an open log that nobody writes to any more. What leaves: fewer files
-//! that say the same. Never: the writer or a reader waits for the archive's work on the disk; what
-//! a crash finds half done is lost, or there twice; anything is removed that a snapshot might have
-//! to be made up for with.
+//! Invariants:
+//! - Neither the writer nor readers wait for the compactor's disk operations.
+//! - A crash at any point neither loses nor duplicates records.
+//! - No record newer than the older snapshot is removed. Two snapshots are kept, so one may be
+//!   damaged.
 //!
-//! All of it is derived from the files themselves, never from the engine's memory: so a snapshot
-//! says what the log says. Two are kept, and nothing behind the older one is removed, so that one
-//! of them may be damaged.
+//! Everything is derived from the files, never from the engine's memory, so a snapshot always
+//! matches the log.
 
 pub(crate) mod output;
 mod plan;
@@ -33,10 +33,10 @@ use crate::segment::scan::segment::io_error;
 use plan::{groups, removal};
 use std::sync::{Arc, PoisonError, Weak};
 
-/// How many sessions are moved in the index at once, while the writer and readers wait.
+/// How many sessions are moved in the index per lock, while the writer and readers wait.
 const SESSIONS_AT_ONCE: usize = 64;
 
-/// Works behind an open log, on a thread of its own.
+/// Compacts an open log. Meant to run on its own thread.
 ///
 /// ```
 /// use rejoin_core::testing::{SESSION, created, instant};
@@ -56,7 +56,7 @@ const SESSIONS_AT_ONCE: usize = 64;
 /// log.append(&[Arc::new(record.clone())])?;
 /// log.close()?;
 ///
-/// // What an earlier run has sealed is put in order.
+/// // Compacts the segment that the earlier run sealed.
 /// let (log, _) = OpenOptions::directory(directory, id).options(options).open_unfolded()?;
 /// let round = log.compactor().run_once()?;
 /// assert_eq!(round.snapshot, Some(1));
@@ -72,20 +72,20 @@ pub struct Compactor {
     lock: Option<Weak<dyn DiskLock>>,
     log: LogId,
     segment_bytes: u64,
-    /// How many seal_signal have been looked after.
+    /// How many sealed segments earlier rounds have taken into account.
     seen: u64,
 }
 
-/// What one round has done.
+/// The results of one round.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CompactionStats {
-    /// The position that a snapshot was made of, if one was.
+    /// The position of the new snapshot, if one was written.
     pub snapshot: Option<u64>,
     /// How many files were rewritten.
     pub rewritten: usize,
-    /// How many records have been removed.
+    /// How many records were removed.
     pub removed: u64,
-    /// How many bytes the rewritten files took before, and now.
+    /// The size in bytes of the rewritten files: before, and after.
     pub bytes: (u64, u64),
 }
 
@@ -107,9 +107,9 @@ impl Compactor {
         }
     }
 
-    /// Does a round now, and then one whenever a segment has been sealed, until the log is closed
-    /// or dropped; tells each round's outcome. While all that is sealed has fewer than `worth` bytes,
-    /// it is left alone: replaying it costs less than putting it in order. Blocks its thread.
+    /// Runs a round now and after each sealed segment, until the log is closed or dropped. Calls
+    /// `tell` with the outcome of each round. Does nothing while the sealed files have fewer than
+    /// `worth` bytes in total: replaying those costs less than compacting them. Blocks its thread.
     pub fn run(mut self, worth: u64, mut tell: impl FnMut(Result<CompactionStats, OpenError>)) {
         loop {
             tell(self.round(worth));
@@ -120,16 +120,16 @@ impl Compactor {
         }
     }
 
-    /// Looks at what is sealed, and does all that there is to do. Blocks for as long as that takes:
-    /// reads what was sealed since the last round twice or three times, and writes it once.
+    /// Runs one round: writes a snapshot and rewrites files where it is worth it. Blocks until that
+    /// is done: it reads what was sealed since the last round two or three times, and writes it
+    /// once.
     ///
-    /// A log that is closed meanwhile ends it early, without an error.
+    /// If the log is closed in the meantime, the round ends early, without an error.
     ///
     /// # Errors
     ///
-    /// As opening a log. The log is as it was before, or some of it is rewritten; the next round
-    /// goes on. Damage is found here first, where nobody has read the records since they were
-    /// written.
+    /// As for opening a log. The log is unchanged or partly rewritten then, and the next round
+    /// continues. Damage to records that were not read since they were written is found here first.
     pub fn run_once(&self) -> Result<CompactionStats, OpenError> {
         self.round(0)
     }
@@ -142,8 +142,8 @@ impl Compactor {
         match self.work(worth, &mut round) {
             Err(_) if self.is_over() => Ok(round),
             Err(error) => {
-                // It takes room that may be what is missing. If it stays, the next opening
-                // removes it.
+                // Free the disk space, which may be what is missing. If this fails, the next
+                // opening removes the file.
                 let _ = self.disk.remove(REWRITING);
                 Err(error)
             }
@@ -151,7 +151,7 @@ impl Compactor {
         }
     }
 
-    /// Whether the log has been closed or dropped: there is nothing more to do.
+    /// Whether the log has been closed or dropped.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.shared.seal_signal.is_over()
@@ -170,14 +170,14 @@ impl Compactor {
         let up_to = self.forget_snapshots()?;
         self.put_in_order(sources, up_to, round)?;
         if round.rewritten > 0 && !self.is_over() {
-            // What was removed is known of compacted segments only: some of it by now.
+            // Only compacted segments list removals, and the files written above may list new ones.
             let sources = self.sources(&self.tidy_up()?)?;
             self.put_in_order(sources, up_to, round)?;
         }
         Ok(())
     }
 
-    /// Rewrites what is to be rewritten. Nothing behind `up_to` is removed.
+    /// Rewrites the files that need it. No record after position `up_to` is removed.
     fn put_in_order(
         &self,
         sources: Vec<Source>,
@@ -185,7 +185,8 @@ impl Compactor {
         round: &mut CompactionStats,
     ) -> Result<(), OpenError> {
         let removal = removal(&sources, up_to);
-        // The last ones first: what is left of a session that is being removed is its beginning.
+        // Newest first, so that if this is interrupted, a partly removed session keeps its
+        // beginning.
         let groups = groups(sources, &removal, self.segment_bytes);
         for group in groups.into_iter().rev() {
             if self.is_over() {
@@ -196,7 +197,7 @@ impl Compactor {
         Ok(())
     }
 
-    /// Lists the files, and removes what an earlier round that failed has left.
+    /// Lists the files, and removes those left over from a failed round.
     fn tidy_up(&self) -> Result<DirListing, OpenError> {
         let io = |error| io_error(self.disk.path(), error);
         let listing = DirListing::read_open(&*self.disk, |part| self.shared.files().knows(part))?;
@@ -209,12 +210,12 @@ impl Compactor {
         Ok(listing)
     }
 
-    /// The files that nobody writes to any more, from the first one on.
+    /// The compacted and sealed files, from the start of the log on.
     fn sources(&self, listing: &DirListing) -> Result<Vec<Source>, OpenError> {
         let mut sources = Vec::new();
         let mut next = 1;
         for part in &listing.parts {
-            // Behind a segment that is just getting its final name, the next round goes on.
+            // A segment is just getting its final name. The next round continues from there.
             if part.first() != next {
                 break;
             }
@@ -241,7 +242,7 @@ impl Compactor {
                 file: path,
                 byte: 0,
                 record: None,
-                reason: "the segment was sealed, and its header or its seal is wrong".to_owned(),
+                reason: "the segment is sealed, but its header or its seal is invalid".to_owned(),
             }));
         };
         Ok(Source::Segment {
@@ -278,8 +279,8 @@ impl Compactor {
         Ok(())
     }
 
-    /// Puts what was written in the place of its sources: first on the disk, then for readers, and
-    /// then the sources go.
+    /// Replaces the sources by the rewritten file: first on the disk, then for readers. Then
+    /// removes the sources.
     fn put(
         &self,
         sources: &[Source],
@@ -288,14 +289,14 @@ impl Compactor {
     ) -> Result<(), OpenError> {
         let io = |error| io_error(self.disk.path(), error);
         let part = PartName::Compacted(written.name);
-        // Readers go on with the sources, whatever becomes of their names.
+        // Pin the sources, so that readers can go on using them while names change.
         let retired: Vec<u32> = {
             let mut files = self.shared.files();
             let held = sources
                 .iter()
                 .map(|source| files.pin(source.name(), source.file()));
             held.collect::<Option<_>>()
-                .ok_or_else(|| io(std::io::Error::other("a file is none of the log's")))?
+                .ok_or_else(|| io(std::io::Error::other("a file is not part of the log")))?
         };
         let title = part.to_string();
         self.disk.rename(REWRITING, &title).map_err(io)?;
@@ -317,7 +318,7 @@ impl Compactor {
         Ok(())
     }
 
-    /// Lets readers find the records where they are now.
+    /// Makes the index point to the records in the rewritten file.
     fn move_sessions(
         &self,
         sources: &[Source],

@@ -1,17 +1,17 @@
-//! Writes a file from front to back through one buffer.
+//! A buffer for writing a file from front to back.
 
 use crate::disk::{DiskFile, write_all};
 use std::io;
 use std::sync::Arc;
 
-/// How much is written at once.
+/// How many bytes are written at once.
 const BUFFER_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) file: Arc<dyn DiskFile>,
     buffer: Vec<u8>,
-    /// How much has been written.
+    /// How many bytes have been written.
     written: u64,
 }
 
@@ -24,7 +24,7 @@ impl Output {
         }
     }
 
-    /// The byte that is next.
+    /// The byte offset where the next bytes go.
     pub(crate) fn at(&self) -> u64 {
         self.written.saturating_add(self.buffer.len() as u64)
     }

@@ -1,4 +1,4 @@
-//! What a round does: which files are rewritten as one, and without what.
+//! Plans a compaction round: which files are rewritten together, and which records are dropped.
 
 use crate::segment::compact::sort::Removal;
 use crate::segment::compact::sort::Source;
@@ -9,9 +9,9 @@ use rejoin_core::limits::REMEMBERED_REMOVALS;
 use rejoin_core::{Sequence, SessionId};
 use std::collections::BTreeMap;
 
-/// What is to be rewritten as one: what was sealed, together with the last compacted segment
-/// while that is short; compacted segments that have become short; and those of which much is to
-/// be removed.
+/// Groups of files that are each rewritten as one: sealed segments, together with the last
+/// compacted segment while that is small; compacted segments that have become small; and compacted
+/// segments with enough to remove.
 pub(crate) fn groups(
     sources: Vec<Source>,
     removal: &Removal,
@@ -24,7 +24,7 @@ pub(crate) fn groups(
         let length = source.bytes();
         let most = match source {
             Source::Segment { .. } => most,
-            // It was longer once: what is left of some is put together.
+            // Join compacted segments only once they have shrunk.
             Source::Compacted(_) => most / 2,
         };
         let joins = length.saturating_add(bytes) <= most;
@@ -46,7 +46,7 @@ pub(crate) fn groups(
     groups
 }
 
-/// What the notices in compacted segments allow to be removed.
+/// What may be removed according to the tombstones in compacted segments.
 pub(crate) fn removal(sources: &[Source], up_to: u64) -> Removal {
     let mut notices: Vec<(SessionId, Sequence)> = Vec::new();
     let mut stands: BTreeMap<SessionId, u64> = BTreeMap::new();
@@ -65,7 +65,7 @@ pub(crate) fn removal(sources: &[Source], up_to: u64) -> Removal {
         }
     }
     let excess = notices.len().saturating_sub(REMEMBERED_REMOVALS);
-    // Nothing is left of such a session but its notice.
+    // Only the tombstone record is left of such a session.
     let is_empty = |session: &SessionId| stands.get(session) == Some(&1);
     let oldest = notices.iter().map(|(session, _)| *session);
     Removal {
@@ -75,7 +75,7 @@ pub(crate) fn removal(sources: &[Source], up_to: u64) -> Removal {
     }
 }
 
-/// Whether enough of a compacted segment is to be removed.
+/// Whether enough of a compacted segment can be removed to rewrite it.
 fn is_worth_it(compacted: &CompactedSegment, removal: &Removal) -> bool {
     if compacted.name.last > removal.up_to {
         return false;

@@ -1,4 +1,4 @@
-//! Writes a compacted segment that stands for files that follow each other.
+//! Writes one compacted segment that replaces a run of adjacent files.
 
 use crate::disk::{Disk, DiskFile, read_exactly};
 use crate::segment::compact::output::Output;
@@ -15,21 +15,21 @@ use rejoin_core::{Sequence, SessionId};
 use std::io;
 use std::sync::Arc;
 
-/// A compacted segment that is durable, and has not got its name.
+/// A compacted segment that is durable but does not have its final name yet.
 #[derive(Debug)]
 pub(crate) struct Rewritten {
     pub(crate) name: CompactedName,
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) bytes: u64,
-    /// How many records it lacks, removed now or before.
+    /// How many records of its range have been removed, now or earlier.
     pub(crate) removed: u64,
 }
 
-/// Rewrites `sources`, which follow each other, without what is to be removed. Reads every record
-/// twice, and believes none that is not sound. The file is called `rewriting` when this returns.
+/// Rewrites `sources`, which must be adjacent, without the records in `removal`. Reads every record
+/// twice, and checks it each time. The file is named `rewriting` when this returns.
 ///
-/// Takes memory for each record: about 20 bytes.
+/// Takes about 20 bytes of memory per record.
 pub(crate) fn rewrite(
     disk: &dyn Disk,
     log: LogId,
@@ -89,7 +89,7 @@ impl Writing<'_> {
         is_over: &dyn Fn() -> bool,
     ) -> Result<(), OpenError> {
         let mut pieces = sorted.pieces.clone();
-        // Stable: those of a session stay in their order.
+        // A stable sort: records of one session stay in order.
         pieces.sort_by_key(|piece| piece.session);
         let mut rest = &pieces[..];
         for (number, met) in (1_u32..).zip(&sorted.sessions) {
@@ -128,7 +128,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Copies frames that stand together in one source.
+    /// Copies frames that are adjacent in one source.
     fn put_run(
         &mut self,
         session: SessionId,
@@ -194,7 +194,7 @@ impl Writing<'_> {
         self.output.put(frame.whole()).map_err(self.io)
     }
 
-    /// Writes what stands behind the records.
+    /// Writes the parts after the records: order, session table and footer.
     fn end(&mut self, sorted: &Sorted, header: &[u8; FILE_HEADER_BYTES]) -> io::Result<Vec<Entry>> {
         let order_at = self.output.at();
         let mut order = Vec::new();
@@ -220,9 +220,9 @@ impl Writing<'_> {
     }
 
     fn too_long(&self) -> OpenError {
-        (self.io)(io::Error::other("no compacted segment is as long as this"))
+        (self.io)(io::Error::other("the compacted segment would be too long"))
     }
 }
 
-/// How many frames are read at once, where they stand together.
+/// How many adjacent frames are read at once.
 const FRAMES_AT_ONCE: usize = 256;

@@ -30,8 +30,8 @@ impl SealSignal {
         self.state().is_over
     }
 
-    /// Waits until there have been more than `seen`, and says how many; `None` when the log has
-    /// ended.
+    /// Waits until more than `seen` segments have been sealed, and returns how many; `None` if the
+    /// log was closed.
     pub(crate) fn wait(&self, seen: u64) -> Option<u64> {
         let idle = |state: &mut State| !state.is_over && state.count <= seen;
         let state = self.changed.wait_while(self.state(), idle);

@@ -1,4 +1,4 @@
-//! Makes snapshots: the one before, and the records behind it.
+//! Makes snapshots by folding the records after the previous snapshot into it.
 
 use super::Compactor;
 use crate::segment::compact::sort::Source;
@@ -12,7 +12,8 @@ use crate::segment::scan::visitor::{FrameError, FrameVisitor, LogPlace, decode};
 use rejoin_core::{Limits, Projection, Sequence, SessionId};
 
 impl Compactor {
-    /// Adds what follows the newest snapshot to it, and writes that down.
+    /// Folds the records after the newest snapshot into it, and writes the result as a new snapshot
+    /// of position `last`.
     pub(crate) fn make_snapshot(
         &self,
         listing: &DirListing,
@@ -23,7 +24,7 @@ impl Compactor {
         let (after, folded) = match newest {
             Some((name, log, _)) if log != self.log || name.0 > last => return Ok(None),
             Some((name, _, _)) if name.0 == last => return Ok(None),
-            // Limits decide what is accepted, and are in no snapshot.
+            // The limits don't matter here: they only decide which commands are accepted.
             Some((name, _, snapshot)) => (name.0, Projection::restored(Limits::DEFAULT, snapshot)),
             None => (0, Projection::new(Limits::DEFAULT)),
         };
@@ -57,8 +58,8 @@ impl Compactor {
         }
     }
 
-    /// Removes snapshots that are older than those that are kept, and says which position the
-    /// oldest one is of; 0 when there are not as many.
+    /// Removes invalid snapshots and all but the newest [`snapshot::KEPT`] others. Returns the
+    /// position of the oldest one that is kept; 0 if there are fewer than that.
     pub(crate) fn forget_snapshots(&self) -> Result<u64, OpenError> {
         let io = |error| io_error(self.disk.path(), error);
         let listing = DirListing::read_open(&*self.disk, |_| true)?;
@@ -80,7 +81,7 @@ impl Compactor {
     }
 }
 
-/// Adds up records behind a position.
+/// Folds the records after a position.
 struct Folding {
     after: u64,
     folded: Projection,

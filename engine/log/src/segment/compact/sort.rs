@@ -1,5 +1,5 @@
-//! Sorts the records of files that follow each other by their sessions, in memory: where each
-//! stands, not what it says.
+//! Groups the records of adjacent files by session, in memory. Only the locations of the records
+//! are kept, not their contents.
 
 use crate::disk::DiskFile;
 use crate::schema;
@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What is to be rewritten: a compacted segment, or a sealed one.
+/// A file to rewrite: a compacted segment, or a sealed one.
 #[derive(Debug)]
 pub(crate) enum Source {
     Compacted(CompactedSegment),
@@ -31,15 +31,15 @@ pub(crate) enum Source {
     },
 }
 
-/// What is not to be written again.
+/// The records to drop.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Removal {
-    /// Of these sessions all that is before a sequence.
+    /// Per session: drop records before this sequence.
     pub(crate) before: BTreeMap<SessionId, Sequence>,
-    /// These sessions as if they had never been.
+    /// Drop all traces of these sessions.
     pub(crate) forgotten: BTreeSet<SessionId>,
-    /// As long as a snapshot may be needed that is older than the last one, nothing goes that
-    /// follows it: only files that end up to here are made shorter.
+    /// Drop `before` records only from files that end at or before this position, that of the older
+    /// snapshot: opening from that snapshot needs all records after it.
     pub(crate) up_to: u64,
 }
 
@@ -84,24 +84,24 @@ impl Source {
     }
 }
 
-/// Where a record stands that is kept.
+/// Where a kept record is stored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeptFrame {
-    /// Which session, in the order in which they were met.
+    /// The number of its session, from 1, in order of first appearance.
     pub(crate) session: u32,
-    /// Which source.
+    /// The index of its source.
     pub(crate) source: u32,
     pub(crate) byte: u32,
     pub(crate) bytes: u32,
 }
 
-/// A session that is met.
+/// A session that appears in the sources.
 #[derive(Debug)]
 pub(crate) struct SessionFrames {
     pub(crate) id: SessionId,
     /// How many records of it are kept.
     pub(crate) records: u64,
-    /// What is removed of it: the first sequence, and the last.
+    /// The first and the last removed sequence.
     pub(crate) removed: Option<(Sequence, Sequence)>,
     pub(crate) notice: Option<Sequence>,
 }
@@ -117,7 +117,8 @@ pub(crate) struct Sorted {
 }
 
 impl Sorted {
-    /// The order, with sessions counted as they will stand: without those that have no record.
+    /// The order with the session numbers of the new file, where sessions without records are not
+    /// counted.
     pub(crate) fn order_of_standing(&self) -> Order {
         let mut standing = 0;
         let numbers: Vec<u32> = self
@@ -175,10 +176,10 @@ pub(crate) fn sort(sources: &[Source], log: LogId, removal: &Removal) -> Result<
 
 struct Sorting<'a> {
     removal: &'a Removal,
-    /// Whether the source may be made shorter.
+    /// Whether records may be dropped from the source.
     is_short: bool,
     source: u32,
-    /// For each session one more than its place in `sorted.sessions`.
+    /// For each session, its index in `sorted.sessions` plus one.
     numbers: SessionMap<u32>,
     sorted: Sorted,
 }
@@ -234,7 +235,7 @@ impl Sorting<'_> {
         });
     }
 
-    /// A record that has been removed, or is.
+    /// Counts a removed record.
     fn pass(&mut self) {
         self.sorted.order.push(REMOVED_RUN, 1);
         self.sorted.removed += 1;
@@ -254,7 +255,7 @@ impl Sorting<'_> {
         let number = *number;
         match self.sorted.sessions.get_mut(number as usize - 1) {
             Some(met) => (number, met),
-            None => unreachable!("every number is a session's that was met"),
+            None => unreachable!("every number belongs to a known session"),
         }
     }
 }
@@ -268,7 +269,7 @@ impl SessionFrames {
 
 impl FrameVisitor for Sorting<'_> {
     fn visit(&mut self, place: LogPlace, frame: &Frame<'_>) -> Result<(), FrameError> {
-        let too_long = |_| FrameError::Damaged("no segment is as long as this".to_owned());
+        let too_long = |_| FrameError::Damaged("the segment is too long".to_owned());
         let byte = u32::try_from(place.byte).map_err(too_long)?;
         let bytes = u32::try_from(frame.length()).map_err(too_long)?;
         self.add(frame.session, frame.sequence, byte, bytes);

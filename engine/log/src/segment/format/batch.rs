@@ -1,5 +1,5 @@
-//! One append: a head that says how much follows and how far the log was durable before, then the
-//! records' frames.
+//! The batch format: one append. A head states how much follows and up to where the log was durable
+//! before; the records' frames follow.
 
 use crate::segment::format::fields::{bytes_at, u32_at, u64_at};
 use crate::segment::format::frame::{FRAME_HEAD_BYTES, Frame};
@@ -7,9 +7,10 @@ use crate::segment::format::header::LogId;
 use rejoin_core::{Sequence, SessionId};
 
 pub(crate) const BATCH_HEAD_BYTES: usize = 36;
-/// Begins every batch. Not zero, so that zeros are never a batch; larger than any frame's length.
+/// Begins every batch. Not zero, so that zeros are never a batch, and larger than the length of any
+/// frame.
 pub(crate) const MARKER: [u8; 4] = *b"btch";
-/// Why a head is not believed that [`is_durable_too_early`](BatchHead::is_durable_too_early).
+/// The damage reported if a head [`is_durable_too_early`](BatchHead::is_durable_too_early).
 pub(crate) const DURABLE_TOO_EARLY: &str =
     "the batch says that its own records were durable before it was written";
 const BODY_BYTES_AT: usize = 4;
@@ -19,30 +20,30 @@ const FIRST_AT: usize = 16;
 const DURABLE_AT: usize = 24;
 const CHECKSUM_AT: usize = 32;
 
-/// Where a batch stands. Its head's checksum covers that, so that a copy of a batch anywhere else,
-/// in a result that prints a log, say, is not a batch.
+/// Where a batch is stored. The checksum of its head covers this, so a copy of a batch anywhere
+/// else, such as in command output that contains a log, is not a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BatchLocation {
     pub(crate) log: LogId,
     /// The first position of the segment.
     pub(crate) segment: u64,
-    /// The byte of the segment that the batch begins at.
+    /// The byte offset of the batch in the segment.
     pub(crate) byte: u64,
 }
 
-/// What a batch says about itself.
+/// The head of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BatchHead {
     /// How many bytes of frames follow.
     pub(crate) body_bytes: u32,
-    /// How many frames that is. None is the seal, which ends a segment.
+    /// How many frames follow. 0 in the seal, which ends a segment.
     pub(crate) records: u32,
-    /// CRC32C of the frames' checksums, one after the other. Each of them covers its frame, so
-    /// this covers them all, and their order, without reading them twice.
+    /// CRC32C of the frames' checksums, in order. Each of those covers its frame, so this covers
+    /// all frames and their order without reading them twice.
     pub(crate) body_checksum: u32,
     /// The position of the first record.
     pub(crate) first: u64,
-    /// The log was durable up to and with this position when the batch was written.
+    /// The log was durable up to and including this position when the batch was written.
     pub(crate) durable: u64,
 }
 
@@ -60,7 +61,8 @@ impl BatchHead {
         bytes_at(&bytes, 0)
     }
 
-    /// The head of the batch at `site`; `None` when that is not what `bytes` are.
+    /// Decodes the head of the batch at `site`; `None` if `bytes` are not a valid head for that
+    /// location.
     pub(crate) fn decode(bytes: &[u8; BATCH_HEAD_BYTES], site: BatchLocation) -> Option<Self> {
         if !bytes.starts_with(&MARKER) {
             return None;
@@ -83,8 +85,8 @@ impl BatchHead {
         self.records == 0
     }
 
-    /// Whether it says that the log was durable up to its own records: none was, when it was
-    /// written.
+    /// Whether it claims that its own records were durable when it was written, which is
+    /// impossible.
     pub(crate) fn is_durable_too_early(&self) -> bool {
         self.durable >= self.first
     }
@@ -102,25 +104,25 @@ fn checksum(covered: &[u8], site: BatchLocation) -> u32 {
     crc32c::crc32c_append(sum, &site.byte.to_le_bytes())
 }
 
-/// Sums up the frames' checksums.
+/// Adds a frame's checksum to the checksum of the body.
 pub(crate) fn append_checksum(sum: u32, frame: u32) -> u32 {
     crc32c::crc32c_append(sum, &frame.to_le_bytes())
 }
 
-/// The first thing that is wrong in a batch's body.
+/// The first fault in a batch's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BodyFault {
-    /// The byte of the body that the bad frame begins at.
+    /// The byte offset of the invalid frame in the body.
     pub(crate) byte: usize,
-    /// The record that the bad frame says it is, as far as it can be believed.
+    /// The record that the invalid frame claims to be. It may be wrong.
     pub(crate) record: Option<(SessionId, Sequence)>,
     pub(crate) reason: &'static str,
 }
 
-/// The frames' checksums are summed up so many at once: that is quicker than one by one.
+/// How many frames' checksums are added at once, which is faster than one by one.
 const SUMMED_AT_ONCE: usize = 64;
 
-/// Whether `body` is what `head` says, to the last bit.
+/// Checks that `body` is exactly what `head` describes.
 pub(crate) fn check(head: &BatchHead, body: &[u8]) -> Result<(), BodyFault> {
     let mut rest = body;
     let mut records: u32 = 0;
@@ -162,17 +164,17 @@ pub(crate) fn check(head: &BatchHead, body: &[u8]) -> Result<(), BodyFault> {
         return Err(BodyFault {
             byte: 0,
             record: None,
-            reason: "these are not the batch's records",
+            reason: "the records do not match the batch's head",
         });
     }
     Ok(())
 }
 
-/// The record that the frame at the front of these bytes says it is.
+/// The record that the frame at the start of these bytes claims to be.
 pub(crate) fn claimed_record(bytes: &[u8]) -> Option<(SessionId, Sequence)> {
     let head = bytes.get(..FRAME_HEAD_BYTES)?;
     let mut frame = head.to_vec();
-    // Only the head matters here: read it as a frame without a record.
+    // Only the head matters here, so read it as a frame without a record.
     frame.get_mut(..4)?.fill(0);
     let (frame, _) = Frame::split(&frame)?;
     Some((frame.session, frame.sequence))

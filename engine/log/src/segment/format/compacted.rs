@@ -1,5 +1,4 @@
-//! The parts of a compacted segment: the entries of its sessions, the order of its records, and its
-//! footer.
+//! The parts of a compacted segment: the session table, the record order, and the footer.
 
 use crate::schema::{Parts, put_number};
 use crate::segment::format::fields::{bytes_at, u32_at, u64_at};
@@ -7,7 +6,7 @@ use crate::segment::format::file_header::{FILE_HEADER_BYTES, Kind};
 use crate::segment::read::index::Extent;
 use rejoin_core::{Sequence, SessionId};
 
-/// A compacted segment. Its files are called `history`.
+/// The file kind of compacted segments. Their file names end in `.history`.
 pub(crate) const KIND: Kind = Kind {
     magic: *b"RejoinHi",
     version: 1,
@@ -19,15 +18,15 @@ const RECORDS_AT: usize = 24;
 const BYTE_AT: usize = 28;
 const BYTES_AT: usize = 32;
 
-/// In place of the first byte of an entry that has no bytes.
+/// Stored in the `byte` field of an entry whose `bytes` field is 0.
 const REMOVED_ENTRY: u32 = 0;
 const TOMBSTONE_ENTRY: u32 = 1;
 
-/// A session in the table of a compacted segment: where its records are, or that they have been
-/// removed.
+/// An entry in the session table of a compacted segment: where records of a session are, or that
+/// they have been removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
-    /// Records that follow each other.
+    /// A run of adjacent records.
     Records {
         session: SessionId,
         first: Sequence,
@@ -35,14 +34,14 @@ pub(crate) enum Entry {
         byte: u32,
         bytes: u32,
     },
-    /// Records that were here, and have been removed.
+    /// Records in the segment's range that have been removed.
     Removed {
         session: SessionId,
         first: Sequence,
-        /// How many sequences that is, those of declared gaps among them included.
+        /// How many sequences were removed, including those of declared gaps in between.
         sequences: u32,
     },
-    /// The record here with sequence `at` says that all before it may be removed.
+    /// The segment's record with sequence `at` allows all records before it to be removed.
     Tombstone { session: SessionId, at: Sequence },
 }
 
@@ -55,7 +54,7 @@ impl Entry {
         }
     }
 
-    /// As the index keeps it, in the file of this number.
+    /// The index extent of this entry, in the file with this number.
     pub(crate) fn extent(&self, segment: u32) -> Option<Extent> {
         match *self {
             Self::Records {
@@ -75,7 +74,7 @@ impl Entry {
         }
     }
 
-    /// The last sequence that was removed here.
+    /// The last removed sequence, if this is a `Removed` entry.
     pub(crate) fn removed_up_to(&self) -> Option<u64> {
         match *self {
             Self::Removed {
@@ -109,7 +108,7 @@ impl Entry {
         }
     }
 
-    /// Decodes an entry. The caller has checked the checksum.
+    /// Decodes an entry. The caller has verified the checksum.
     pub(crate) fn decode(bytes: &[u8; ENTRY_BYTES]) -> Option<Self> {
         let session = SessionId::from_bytes(bytes_at(bytes, 0));
         let first = Sequence(u64_at(bytes, FIRST_AT));
@@ -134,14 +133,14 @@ impl Entry {
     }
 }
 
-/// The session number of a run of removed records.
+/// Stands in for the session number in a run of removed records.
 pub(crate) const REMOVED_RUN: u32 = 0;
 
-/// The order in which the records of a compacted segment were appended, so that they can be read in
-/// log order again.
+/// The order in which the records of a compacted segment were appended, needed to read them in log
+/// order.
 ///
-/// Encoded as runs of two numbers: the session, and how many records. Sessions count from 1, in the
-/// order in which their records are in the file; 0 is records that have been removed.
+/// Encoded as runs of two numbers: the session, and how many records. Sessions count from 1, in
+/// file order; 0 means records that have been removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Order {
     runs: Vec<(u32, u64)>,
@@ -166,7 +165,7 @@ impl Order {
         }
     }
 
-    /// `None` if the bytes are no order.
+    /// `None` if the bytes are not a valid encoding.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut parts = Parts::new(bytes);
         let mut order = Self::default();
@@ -194,13 +193,13 @@ const CHECKSUM_AT: usize = 44;
 pub(crate) struct Footer {
     /// How many entries there are.
     pub(crate) entries: u32,
-    /// The byte that the order begins at: the one after the last record.
+    /// The byte offset of the order, directly after the last record.
     pub(crate) order_at: u64,
-    /// The byte that the entries begin at: the one after the order.
+    /// The byte offset of the entries, directly after the order.
     pub(crate) entries_at: u64,
-    /// How many records there are.
+    /// How many records the segment holds.
     pub(crate) held: u64,
-    /// How many there were that have been removed.
+    /// How many records have been removed from it.
     pub(crate) removed: u64,
     pub(crate) order_checksum: u32,
 }
@@ -223,7 +222,7 @@ impl Footer {
         bytes_at(&bytes, 0)
     }
 
-    /// The footer in the last bytes of a file. Its checksum is not checked yet.
+    /// Decodes the last bytes of a file, without verifying the checksum.
     pub(crate) fn decode(bytes: &[u8; FOOTER_BYTES]) -> Option<Self> {
         bytes.starts_with(&MARKER).then(|| Self {
             entries: u32_at(bytes, ENTRIES_AT),
@@ -235,8 +234,7 @@ impl Footer {
         })
     }
 
-    /// Whether these bytes are the footer that was written behind these entries, in the file with
-    /// this header.
+    /// Whether the checksum of the footer in `bytes` matches this header and these entries.
     pub(crate) fn is_sound(
         bytes: &[u8; FOOTER_BYTES],
         header: &[u8; FILE_HEADER_BYTES],

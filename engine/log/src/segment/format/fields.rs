@@ -1,7 +1,7 @@
-//! Fixed places in bytes, read without a panic.
+//! Reads fields at fixed byte offsets, without panicking.
 
-/// A reader and a writer of the little-endian numbers in a head of fixed length. A head shorter
-/// than what is asked for reads as zeros; callers check the length and the checksum first.
+/// Reads a little-endian number. A field beyond the end of `head` reads as zero, so callers check
+/// the length and the checksum first.
 pub(crate) fn u32_at(head: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes_at(head, at))
 }

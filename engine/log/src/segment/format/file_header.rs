@@ -1,4 +1,5 @@
-//! The first bytes of a compacted segment and of a snapshot: what it is, whose, and two numbers.
+//! The header of compacted segments and snapshots: magic bytes, version, log identity and two
+//! numbers.
 
 use crate::segment::format::fields::{bytes_at, u32_at, u64_at};
 use crate::segment::format::header::LogId;
@@ -9,22 +10,22 @@ const LOG_AT: usize = 12;
 const NUMBERS_AT: usize = 28;
 const CHECKSUM_AT: usize = 44;
 
-/// What one kind of file begins with.
+/// The magic bytes and the version of one kind of file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
     pub(crate) magic: [u8; 8],
-    /// The version that is written, and the only one that is read.
+    /// The version that is written, and the only one that can be read.
     pub(crate) version: u32,
 }
 
-/// A header that is sound.
+/// A valid header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileHeader {
     pub(crate) log: LogId,
     pub(crate) numbers: [u64; 2],
 }
 
-/// Why bytes are not a header that this version reads.
+/// Why bytes are not a header that this version can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileHeaderFault {
     Unsound(&'static str),
@@ -49,7 +50,9 @@ impl FileHeader {
             return Err(FileHeaderFault::Unsound("the file ends within its header"));
         };
         if !bytes.starts_with(&kind.magic) {
-            return Err(FileHeaderFault::Unsound("it does not begin as such a file"));
+            return Err(FileHeaderFault::Unsound(
+                "the header's magic bytes are wrong",
+            ));
         }
         let (covered, _) = bytes.split_at(CHECKSUM_AT);
         if crc32c::crc32c(covered) != u32_at(bytes, CHECKSUM_AT) {

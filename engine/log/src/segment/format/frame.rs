@@ -1,27 +1,28 @@
-//! One record in a batch: a head with the record's session and sequence, then its bytes.
+//! The frame format: one record in a batch. A head has the record's session and sequence; the
+//! encoded record follows.
 
 use crate::segment::format::fields::{bytes_at, u32_at, u64_at};
 use rejoin_core::{Record, Sequence, SessionId};
 
-/// Length of what follows the head, checksum, session, sequence.
+/// The record's length, checksum, session and sequence.
 pub(crate) const FRAME_HEAD_BYTES: usize = 32;
 const CHECKSUM_AT: usize = 4;
 const SESSION_AT: usize = 8;
 const SEQUENCE_AT: usize = 24;
 
-/// A frame as it stands in the bytes; its checksum has not been looked at.
+/// A frame whose checksum has not been verified.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame<'a> {
     pub(crate) session: SessionId,
     pub(crate) sequence: Sequence,
     pub(crate) checksum: u32,
-    /// The record as `schema` encodes it.
+    /// The record, encoded by `schema`.
     pub(crate) record: &'a [u8],
     whole: &'a [u8],
 }
 
 impl<'a> Frame<'a> {
-    /// The frame that `bytes` begin with, and what follows it; `None` when they end within it.
+    /// Splits `bytes` into the frame at their start and the rest; `None` if they end within it.
     pub(crate) fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let length = Self::length_of(bytes)?;
         let (whole, rest) = bytes.split_at_checked(length)?;
@@ -36,7 +37,7 @@ impl<'a> Frame<'a> {
         Some((frame, rest))
     }
 
-    /// How many bytes the frame takes that begins with this head.
+    /// The length in bytes of the frame with this head.
     pub(crate) fn length_of(head: &[u8]) -> Option<usize> {
         let length = u32_at(head.get(..FRAME_HEAD_BYTES)?, 0);
         FRAME_HEAD_BYTES.checked_add(usize::try_from(length).ok()?)
@@ -47,19 +48,19 @@ impl<'a> Frame<'a> {
         self.whole
     }
 
-    /// Whether the frame is as it was written.
+    /// Whether the frame's checksum is correct.
     pub(crate) fn is_sound(&self) -> bool {
         checksum(self.whole) == Some(self.checksum)
     }
 
-    /// How many bytes the frame takes.
+    /// The frame's length in bytes.
     pub(crate) fn length(&self) -> usize {
         self.whole.len()
     }
 }
 
-/// Appends the frame of `record` to `out`, and says its checksum; `None`, and nothing appended,
-/// when the record is too long for a frame.
+/// Appends the frame of `record` to `out`, and returns its checksum. Returns `None` and appends
+/// nothing if the record is too long for a frame.
 pub(crate) fn encode(record: &Record, out: &mut Vec<u8>) -> Option<u32> {
     let start = out.len();
     out.extend_from_slice(&[0; SESSION_AT]);
@@ -86,7 +87,7 @@ fn finish(out: &mut [u8], start: usize) -> Option<u32> {
     Some(checksum)
 }
 
-/// Covers the whole frame but the checksum itself.
+/// The checksum of the whole frame except the checksum field itself.
 fn checksum(frame: &[u8]) -> Option<u32> {
     let length = frame.get(..CHECKSUM_AT)?;
     let rest = frame.get(SESSION_AT..)?;

@@ -1,9 +1,9 @@
-//! The first bytes of a segment: whose it is, and where it stands in the log.
+//! The header of a segment: its log and its first position.
 
 use crate::segment::format::fields::{bytes_at, u32_at, u64_at};
 use std::fmt;
 
-/// The format that this version writes, and the newest that it reads.
+/// The format version that is written, and the newest that can be read.
 pub const FORMAT_VERSION: u32 = 1;
 
 pub(crate) const HEADER_BYTES: usize = 48;
@@ -11,11 +11,11 @@ const MAGIC: [u8; 8] = *b"RejoinLg";
 const VERSION_AT: usize = 8;
 const LOG_AT: usize = 12;
 const FIRST_AT: usize = 28;
-/// Eight bytes that this format leaves zero stand before the checksum.
+/// The eight bytes before the checksum are zero in this format.
 const CHECKSUM_AT: usize = 44;
 
-/// A log's identity: 128 bits that the caller draws at random when the log is created. A segment
-/// of another log is never taken for one of this.
+/// A log's identity: 128 random bits, chosen by the caller when the log is created. It keeps
+/// segments of another log from being accepted as part of this one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogId([u8; 16]);
 
@@ -33,7 +33,7 @@ impl LogId {
     }
 }
 
-/// Thirty-two hexadecimal digits.
+/// Formats as 32 hexadecimal digits.
 impl fmt::Display for LogId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -54,12 +54,12 @@ pub(crate) struct Header {
     pub(crate) first: u64,
 }
 
-/// Why bytes are not a header that this version reads.
+/// Why bytes are not a header that this version can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeaderFault {
-    /// They are not a header at all, or not any more.
+    /// They are not a header, or a damaged one.
     Unsound(&'static str),
-    /// They are a sound header of another format.
+    /// They are a valid header of another format version.
     Version(u32),
 }
 
@@ -68,7 +68,7 @@ impl Header {
         self.encode_as(FORMAT_VERSION)
     }
 
-    /// The header as a version of that number would write it.
+    /// The header as format `version` would encode it.
     fn encode_as(&self, version: u32) -> [u8; HEADER_BYTES] {
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend_from_slice(&MAGIC);
@@ -80,11 +80,11 @@ impl Header {
         bytes_at(&bytes, 0)
     }
 
-    /// Every version keeps these 48 bytes' magic, version and checksum where they are: so a
-    /// flipped bit in the version is damage, and a newer format is not.
+    /// Decodes a header. Magic, version and checksum are at the same offsets in every format
+    /// version, so a newer format can be distinguished from a flipped bit in the version.
     pub(crate) fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Self, HeaderFault> {
         if !bytes.starts_with(&MAGIC) {
-            return Err(HeaderFault::Unsound("this is not a segment's header"));
+            return Err(HeaderFault::Unsound("this is not a segment header"));
         }
         let (covered, _) = bytes.split_at(CHECKSUM_AT);
         if crc32c::crc32c(covered) != u32_at(bytes, CHECKSUM_AT) {

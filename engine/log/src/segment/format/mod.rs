@@ -1,4 +1,4 @@
-//! The bytes of a log's files, encoded and decoded, and the names of the files.
+//! Encodes and decodes the contents and the names of a log's files.
 
 pub(crate) mod batch;
 pub(crate) mod compacted;

@@ -1,26 +1,26 @@
-//! What a log's files are called. A segment's name says whether it is sealed: the name changes in
-//! one step, which no crash can leave half done.
+//! The names of a log's files. A segment's name says whether it is sealed, because a rename is
+//! atomic even in a crash.
 
 use std::fmt;
 
-/// The segment that is written to, or was when the process died. Its end may be torn.
+/// The segment that is written to, or was when the process ended. Its last append may be torn.
 const ACTIVE: &str = "active";
-/// A segment that is complete and durable to its last byte. Whatever is wrong in it is damage.
+/// A segment that is complete and durable to its last byte. Any fault in it is damage.
 const SEALED: &str = "sealed";
 
-/// A segment whose header is not durable yet: nobody has seen it, nothing is in it.
+/// A new segment whose header is not durable yet. It has no records, and readers don't know it.
 pub(crate) const BEGINNING: &str = "beginning";
-/// A file that is being filled with zeros, to become the spare.
+/// A file that is being filled with zeros. It becomes the spare.
 pub(crate) const ZEROING: &str = "zeroing";
-/// A file full of zeros, to become the next segment.
+/// A file full of zeros. It becomes the next segment.
 pub(crate) const SPARE: &str = "spare";
 
-/// A file that is being written by the archive, to become a compacted segment or a snapshot.
+/// A file that the compactor is writing. It becomes a compacted segment or a snapshot.
 pub(crate) const REWRITING: &str = "rewriting";
 
-/// Records in the order of their sessions.
+/// A compacted segment: records grouped by session.
 const HISTORY: &str = "history";
-/// What the records up to a position add up to.
+/// A snapshot: the state after all records up to a position.
 const SNAPSHOT: &str = "snapshot";
 
 /// A segment's name: the position of its first record, and whether it is sealed.
@@ -45,7 +45,7 @@ impl SegmentName {
         }
     }
 
-    /// Reads exactly what `Display` writes: a file of another name is none of the log's.
+    /// Accepts exactly what `Display` writes; files with other names are ignored.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let (first, state) = name.split_once('.')?;
         let name_read = Self {
@@ -67,7 +67,7 @@ impl fmt::Display for SegmentName {
     }
 }
 
-/// A compacted segment's name: the positions of the first and the last record that it stands for.
+/// A compacted segment's name: the positions of the first and the last record that it covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CompactedName {
     pub(crate) first: u64,
@@ -75,7 +75,7 @@ pub(crate) struct CompactedName {
 }
 
 impl CompactedName {
-    /// As [`SegmentName::parse`].
+    /// Like [`SegmentName::parse`].
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let (positions, kind) = name.split_once('.')?;
         let (first, last) = positions.split_once('-')?;
@@ -87,7 +87,7 @@ impl CompactedName {
         (is_history && name_read.to_string() == name).then_some(name_read)
     }
 
-    /// Whether a file that begins at `first` can be part of it.
+    /// Whether this position is within its range.
     pub(crate) fn covers(&self, first: u64) -> bool {
         (self.first..=self.last).contains(&first)
     }
@@ -104,7 +104,7 @@ impl fmt::Display for CompactedName {
 pub(crate) struct SnapshotName(pub(crate) u64);
 
 impl SnapshotName {
-    /// As [`SegmentName::parse`].
+    /// Like [`SegmentName::parse`].
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let (position, kind) = name.split_once('.')?;
         let name_read = Self(position.parse().ok()?);
@@ -131,7 +131,7 @@ impl PartName {
         compacted.or_else(|| SegmentName::parse(name).map(Self::Segment))
     }
 
-    /// The position of the first record that it stands for.
+    /// The position of the first record that it covers.
     pub(crate) fn first(&self) -> u64 {
         match self {
             Self::Compacted(name) => name.first,

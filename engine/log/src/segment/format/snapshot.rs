@@ -1,8 +1,8 @@
-//! Snapshots on the disk: what the records up to a position add up to, so that opening need not
-//! begin with the first of them.
+//! Snapshot files: the state after all records up to a position, so that opening can start from
+//! there.
 //!
-//! A snapshot only ever repeats what the records say. One that is damaged, of another version or
-//! of another log is passed over, and the one before it is taken.
+//! A snapshot is derived from the records alone. One that is damaged or of another version is
+//! skipped, and the one before it is used.
 
 use crate::disk::{Disk, read_exactly, write_all};
 use crate::schema::{SNAPSHOT_VERSION, decode_snapshot, encode_snapshot};
@@ -18,14 +18,14 @@ const KIND: Kind = Kind {
     version: SNAPSHOT_VERSION,
 };
 
-/// Behind the snapshot: the checksum of everything before it.
+/// The last bytes of the file: the checksum of everything before them.
 const CHECKSUM_BYTES: usize = 4;
 
-/// How many are kept: the newest, and one for the case that it is damaged.
+/// How many snapshots are kept: the newest, and one in case that is damaged.
 pub(crate) const KEPT: usize = 2;
 
-/// Writes the snapshot of the log's records up to and with `position`. It has its name when all of
-/// it is durable.
+/// Writes the snapshot of the log's records up to and including `position`. The file gets its final
+/// name after its contents are durable.
 pub(crate) fn write(
     disk: &dyn Disk,
     log: LogId,
@@ -50,11 +50,11 @@ pub(crate) fn write(
     disk.sync()
 }
 
-/// What is wrong with a snapshot. The log does without it.
+/// Why a snapshot cannot be used.
 #[derive(Debug)]
 pub(crate) enum SnapshotError {
     Unsound(String),
-    /// Whole, as far as can be told, and written by another version.
+    /// Written by another version. Its header is valid; the rest was not checked.
     OtherVersion(String),
     Io(io::Error),
 }
@@ -65,7 +65,7 @@ impl From<io::Error> for SnapshotError {
     }
 }
 
-/// Reads the snapshot of this name, of whichever log it is.
+/// Reads the snapshot with this name, and returns it with the log that it belongs to.
 pub(crate) fn read(
     disk: &dyn Disk,
     name: SnapshotName,
@@ -79,16 +79,16 @@ pub(crate) fn read(
     let header = FileHeader::decode(&head, KIND).map_err(|fault| match fault {
         FileHeaderFault::Unsound(reason) => unsound(reason),
         FileHeaderFault::Version(version) => SnapshotError::OtherVersion(format!(
-            "it is of version {version}; this version reads {SNAPSHOT_VERSION}"
+            "its format is version {version}; only version {SNAPSHOT_VERSION} can be read"
         )),
     })?;
     let [position, body] = header.numbers;
     if position != name.0 {
-        return Err(unsound("its name says another position than its header"));
+        return Err(unsound("its name and its header disagree on its position"));
     }
     let expected = body.checked_add((FILE_HEADER_BYTES + CHECKSUM_BYTES) as u64);
     if expected != Some(length) {
-        return Err(unsound("it is not as long as its header says"));
+        return Err(unsound("its length does not match its header"));
     }
     let mut bytes = vec![0; usize::try_from(length).map_err(|_| unsound("it is too long"))?];
     read_exactly(&*file, &mut bytes, 0)?;

@@ -1,9 +1,9 @@
 //! Finds the files of a log in its directory, and which of them are superseded. Changes nothing.
 //!
-//! A compacted segment gets its name before the files that it replaces are removed. If a crash came
-//! between, both are there. If all replaced files are there, they are used, because the name of the
-//! compacted segment may not be durable. If some are missing, the compacted segment is used: files are
-//! removed only when its name is durable.
+//! A compacted segment gets its name before the files that it replaces are removed. After a crash
+//! in between, both exist. If all replaced files exist, they are used, because the name of the
+//! compacted segment may not be durable. If some are missing, the compacted segment is used: files
+//! are removed only after its name is durable.
 
 use crate::disk::{Disk, read_exactly};
 use crate::segment::error::OpenError;
@@ -15,11 +15,11 @@ use std::io;
 
 #[derive(Debug, Default)]
 pub(crate) struct DirListing {
-    /// The files that make up the log, in its order.
+    /// The files that make up the log, in log order.
     pub(crate) parts: Vec<PartName>,
-    /// Files that others replace.
+    /// Files that other files replace.
     pub(crate) superseded: Vec<PartName>,
-    /// The newest first.
+    /// Newest first.
     pub(crate) snapshots: Vec<SnapshotName>,
     /// All names in the directory.
     names: Vec<String>,
@@ -49,8 +49,8 @@ impl DirListing {
         })
     }
 
-    /// As [`take`](Self::take), of a log that is open: `is_known` says of which files. Others that
-    /// a round of the archive has left there are superseded.
+    /// Lists the files of a log that is open; `is_known` says whether a file belongs to it. Files
+    /// left over from an earlier compaction round count as superseded.
     pub(crate) fn read_open(
         disk: &dyn Disk,
         is_known: impl Fn(PartName) -> bool,
@@ -60,7 +60,7 @@ impl DirListing {
             listing.parts.iter().partition(|part| is_known(**part));
         let is_left = |part: &PartName| match part {
             PartName::Compacted(_) => true,
-            // The writer may have sealed or begun one in this moment.
+            // The writer may just have sealed or begun this one.
             PartName::Segment(_) => known.iter().any(|known| match known {
                 PartName::Compacted(name) => name.covers(part.first()),
                 PartName::Segment(_) => false,
@@ -84,7 +84,7 @@ impl DirListing {
                 PartName::Segment(_) => None,
             })
             .collect();
-        // The longest first: what it stands for may be compacted segments.
+        // Longest first: a compacted segment may replace other compacted segments.
         compacted_names.sort_unstable_by_key(|name| std::cmp::Reverse(name.last - name.first));
         for compacted in compacted_names {
             let itself = PartName::Compacted(compacted);
@@ -121,7 +121,7 @@ fn is_within(compacted: CompactedName, part: PartName) -> bool {
     compacted.covers(part.first()) && compacted.covers(last)
 }
 
-/// Whether these files hold all that the compacted segment replaces.
+/// Whether these files cover every position of the compacted segment, without gaps.
 fn is_whole(
     disk: &dyn Disk,
     compacted: CompactedName,
@@ -147,8 +147,8 @@ fn is_whole(
     Ok(next.checked_sub(1) == Some(compacted.last))
 }
 
-/// The position of the last record of a segment that was sealed, as its seal says; `None` when
-/// there is no sound seal at its end.
+/// The position of the last record of a sealed segment, according to its seal; `None` if there is
+/// no valid seal at its end.
 pub(crate) fn last_of(disk: &dyn Disk, name: SegmentName) -> io::Result<Option<u64>> {
     let file = disk.open(&name.to_string())?;
     let length = file.length()?;
@@ -167,7 +167,7 @@ pub(crate) fn last_of(disk: &dyn Disk, name: SegmentName) -> io::Result<Option<u
         .and_then(|head| head.first.checked_sub(1)))
 }
 
-/// The log that a segment belongs to, where its header is sound.
+/// The log that a segment belongs to, if its header is valid.
 fn identity(disk: &dyn Disk, name: SegmentName) -> io::Result<Option<LogId>> {
     let file = disk.open(&name.to_string())?;
     if file.length()? < HEADER_BYTES as u64 {

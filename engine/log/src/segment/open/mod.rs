@@ -1,4 +1,4 @@
-//! Opens a log: finds its files, reads them, and brings the last one to a clean end.
+//! Opens a log: finds its files, reads them, and seals the last one.
 
 pub(crate) mod dir_listing;
 pub(crate) mod open_options;
@@ -9,7 +9,7 @@ use rejoin_core::{Record, Snapshot, Violation};
 
 /// Folds the records of a log, from the first one or from a snapshot on.
 pub(crate) trait Replay {
-    /// Whether to begin with a snapshot. Without one, every record that is kept is added.
+    /// Whether to begin with a snapshot. Without one, every record in the log is added.
     fn wants_snapshot(&self) -> bool {
         false
     }
@@ -20,7 +20,7 @@ pub(crate) trait Replay {
     /// Adds the next record. It is borrowed because a fold keeps little of most records.
     fn add(&mut self, record: &Record);
 
-    /// The first record that broke a rule of the fold, if any.
+    /// How the first invalid record contradicts the records before it, if there is one.
     fn violation(&self) -> Option<Violation> {
         None
     }

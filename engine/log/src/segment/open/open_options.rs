@@ -1,4 +1,4 @@
-//! How a log is opened, and what opening it gives.
+//! The options for opening a log, and the opened log with its folded state.
 
 use crate::disk::{Directory, Disk, Overlay};
 use crate::segment::SegmentLog;
@@ -14,17 +14,17 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The memory that a read-only log may take for what is appended to it.
+/// The memory limit in bytes for records appended to a read-only log.
 pub const READ_ONLY_BYTES: u64 = 256 * 1024 * 1024;
 
-/// A read-only log seals a segment only to read it, so its segments need no zeros ahead.
+/// Appends to a read-only log stay in memory, so it needs neither syncs nor preallocated segments.
 const READ_ONLY: Options = Options {
     durability: Durability::Flush,
     segment_bytes: 64 * 1024 * 1024,
     zero_ahead: false,
 };
 
-/// Opens a segment log. The only way to do so.
+/// Opens a segment log.
 ///
 /// ```
 /// use rejoin_core::testing::{SESSION, created};
@@ -69,21 +69,21 @@ enum Source {
 }
 
 impl<'a> OpenOptions<'a> {
-    /// The log in `directory`, which is created if there is none.
+    /// The log in `directory`, which is created if it does not exist.
     ///
-    /// `new_id` becomes the identity of a log that has no records yet. Draw it at random. Other
-    /// logs keep their own: see [`SegmentLog::id`].
+    /// `new_id` becomes the identity of a log that has no records yet; use random bytes. A log with
+    /// records keeps its own: see [`SegmentLog::id`].
     pub fn directory(directory: impl Into<PathBuf>, new_id: LogId) -> Self {
         Self::new(Source::Directory(directory.into()), new_id)
     }
 
-    /// The log in `directory`, of which no byte, name or time is changed.
+    /// The log in `directory`, without changing any content, name or timestamp in it.
     ///
-    /// It behaves as every log: a torn end is ignored and reported; appended records can be read
-    /// back, but stay in memory, up to [`READ_ONLY_BYTES`]. The directory must exist, and may be
-    /// one that nobody can write to.
+    /// It behaves like any log: an interrupted append at the end is ignored and reported; appended
+    /// records can be read back, but stay in memory, up to [`READ_ONLY_BYTES`]. The directory must
+    /// exist. Write permission is not needed.
     pub fn read_only(directory: impl Into<PathBuf>) -> Self {
-        // The identity that an empty log would get; it is never written.
+        // An empty log would get this identity, but it is never written to the directory.
         let new_id = LogId::from_bytes([0; 16]);
         Self::new(Source::ReadOnly(directory.into()), new_id).options(READ_ONLY)
     }
@@ -104,22 +104,22 @@ impl<'a> OpenOptions<'a> {
         }
     }
 
-    /// Durability and segment size.
+    /// Sets durability, segment size and preallocation.
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
         self
     }
 
-    /// The limits of the folded state. They decide which commands it accepts later, not which
-    /// records it accepts.
+    /// Sets the limits of the folded state. They decide which commands it accepts later, not which
+    /// records of the log it accepts.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Folds from the first record that is kept, although there is a snapshot.
+    /// Folds from the first record in the log, even if there is a snapshot.
     #[must_use]
     pub fn ignore_snapshots(mut self) -> Self {
         self.use_snapshot = false;
@@ -133,18 +133,17 @@ impl<'a> OpenOptions<'a> {
         self
     }
 
-    /// Opens the log and folds its records, from the newest sound snapshot on. All of them are
-    /// durable when this returns. A torn end is cut off and reported.
+    /// Opens the log and folds its records, starting from the newest valid snapshot. All of them
+    /// are durable when this returns. An interrupted append at the end is cut off and reported.
     ///
-    /// Blocks. A helper thread reads ahead; the records are folded on the calling thread. Takes
-    /// memory for the index: about 24 bytes for each run of records that a session has in one
-    /// batch.
+    /// Blocks. A helper thread reads ahead; the records are folded on the calling thread. The index
+    /// takes memory: about 24 bytes for each run of records that a session has in one batch.
     ///
     /// # Errors
     ///
-    /// The files of the log are unchanged then, unless an `Io` error interrupted the sealing of
-    /// the last segment. Damage is an error also if records have been removed and no sound
-    /// snapshot covers them. [`verify`](crate::segment::verify) reads on behind damage.
+    /// See [`OpenError`]. The files of the log are then unchanged, unless an `Io` error interrupted
+    /// the sealing of the last segment. To read a damaged log, use
+    /// [`verify`](crate::segment::verify), which continues after damage.
     pub fn open(self) -> Result<Opened<SegmentLog>, OpenError> {
         let mut folding = Folding {
             projection: Projection::new(self.limits),
@@ -161,12 +160,13 @@ impl<'a> OpenOptions<'a> {
         })
     }
 
-    /// Opens the log without folding it: for tests and measurements, whose records need not be
-    /// what an engine would write. Without a snapshot, `observe` gets all records that are kept.
+    /// Opens the log without folding it, for tests and measurements with records that an engine
+    /// would not write. No snapshot is used: [`observe`](Self::observe) gets all records that have
+    /// not been removed.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), except that the order of events within a session is not checked.
+    /// Like [`open`](Self::open), except that the order of events within a session is not checked.
     pub fn open_unfolded(self) -> Result<(SegmentLog, OpenReport), OpenError> {
         let mut reading = Observing {
             observer: self.observer,
@@ -206,7 +206,7 @@ fn open(
     SegmentLog::open_recovered(disk, new_id, options, replay)
 }
 
-/// A log that has been opened, and what its records add up to.
+/// An opened log, and the projection of its records.
 ///
 /// Invariant: the projection is folded from this log's own records. It can't be replaced.
 #[derive(Debug)]
@@ -217,11 +217,11 @@ pub struct Opened<L = SegmentLog> {
 }
 
 impl<L> Opened<L> {
-    /// A log of another kind that holds these records, in log order.
+    /// Wraps a log of another kind that holds exactly these records, in log order.
     ///
     /// # Errors
     ///
-    /// When a record can't follow the ones before it.
+    /// If a record contradicts the ones before it.
     pub fn from_records(
         log: L,
         limits: Limits,
@@ -256,8 +256,8 @@ impl<L> Opened<L> {
         &self.report
     }
 
-    /// Puts a layer around the log: one that counts or observes appends, say. It must append to
-    /// the same log.
+    /// Wraps the log in a layer, for example one that counts appends. The layer must append to the
+    /// same log.
     pub fn map_log<M>(self, layer: impl FnOnce(L) -> M) -> Opened<M> {
         Opened {
             log: layer(self.log),
@@ -266,13 +266,13 @@ impl<L> Opened<L> {
         }
     }
 
-    /// All three.
+    /// Splits into the log, the projection and the report.
     pub fn into_parts(self) -> (L, Projection, OpenReport) {
         (self.log, self.projection, self.report)
     }
 }
 
-/// Folds records, and stops at the first one that breaks a rule of the fold.
+/// Folds records, and stops at the first invalid one.
 struct Folding<'a> {
     projection: Projection,
     limits: Limits,
@@ -304,7 +304,7 @@ impl Replay for Folding<'_> {
     }
 }
 
-/// Folds nothing.
+/// Only calls the observer, without folding.
 struct Observing<'a> {
     observer: Option<&'a mut dyn FnMut(&Record)>,
 }

@@ -1,9 +1,9 @@
-//! Reads ahead while a log is opened: one thread reads, checks and decodes records, and the calling
-//! thread folds them, in the same order. With two processors, opening takes as long as the slower of
-//! the two.
+//! Reads ahead while a log is opened: a helper thread reads, checks and decodes records, and the
+//! calling thread folds them in the same order. With two processors, opening takes as long as the
+//! slower of the two threads.
 //!
-//! Invariants: at most [`AHEAD`] parts wait between the two threads; the reading thread has ended
-//! when this returns.
+//! Invariants: at most [`AHEAD`] parts wait between the two threads; the helper thread has ended
+//! when [`read_ahead`] returns.
 
 use crate::segment::open::Replay;
 use rejoin_core::Record;
@@ -12,17 +12,18 @@ use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-/// About how many bytes of records are handed over together.
+/// About how many bytes of records are handed over at once.
 const PART_BYTES: u64 = 128 * 1024;
 
-/// How many parts may wait behind the one that is being folded.
+/// How many parts may be queued behind the one that is being folded.
 const AHEAD: usize = 2;
 
 /// Runs `read` on a helper thread, and adds the records that it reads to `replay` on this thread.
+/// Returns the result of `read` and the number of records.
 ///
 /// # Errors
 ///
-/// When no thread can be started. Nothing has been read then.
+/// If no thread can be started. Nothing has been read then.
 pub(crate) fn read_ahead<T: Send>(
     replay: &mut dyn Replay,
     read: impl FnOnce(&mut dyn FnMut(Record)) -> T + Send,
@@ -48,8 +49,8 @@ pub(crate) fn read_ahead<T: Send>(
         for part in parts {
             count += part.len() as u64;
             part.iter().for_each(|record| replay.add(record));
-            // The reading thread drops the records that it made: allocators are slow when another
-            // thread frees memory.
+            // Send the records back, so that the thread that allocated them frees them: freeing on
+            // another thread is slow.
             let _ = added_up.try_send(part);
         }
         let done = reading.join().unwrap_or_else(|panic| resume_unwind(panic));
@@ -57,11 +58,11 @@ pub(crate) fn read_ahead<T: Send>(
     })
 }
 
-/// The reading thread's side.
+/// The helper thread's side.
 struct Ahead {
     part: Vec<Record>,
-    /// How many of the part's records are new. The others were folded already, and are dropped one by
-    /// one as new ones replace them: so the allocator has free memory of the right size.
+    /// How many of the part's records are new. The others were already folded. Each is dropped when
+    /// a new record replaces it, so the allocator has free memory of the right size.
     filled: usize,
     bytes: u64,
     full: SyncSender<Vec<Record>>,
@@ -86,7 +87,7 @@ impl Ahead {
         self.part.truncate(self.filled);
         self.filled = 0;
         self.bytes = 0;
-        // It is not received if `replay` has panicked. The panic reaches the caller.
+        // The send fails only if `replay` has panicked. The panic reaches the caller.
         let _ = self.full.send(std::mem::replace(&mut self.part, next));
     }
 }
@@ -98,7 +99,7 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    /// Far more than may be held at once: each fills half a part.
+    /// Far more records than may be in memory at once: each fills half a part.
     const MANY: u64 = 1_000;
 
     fn record(sequence: u64) -> Record {
@@ -139,7 +140,7 @@ mod tests {
         });
         assert_eq!(told.unwrap(), ("all", MANY));
         assert_eq!(last, MANY);
-        // Two to a part: those that wait, the one that is added up, the one that is filled.
+        // Two records per part: the queued parts, the one being folded, and the one being filled.
         assert!(most <= 2 * (AHEAD as u64 + 2), "{most}");
     }
 
@@ -165,6 +166,6 @@ mod tests {
             })
         });
         assert!(catch_unwind(told).is_err());
-        assert_eq!(last, 8, "the ninth is not half of a part");
+        assert_eq!(last, 8, "the ninth record was in an unfinished part");
     }
 }

@@ -1,6 +1,6 @@
-//! Opening: takes the newest snapshot, reads what compacted segments say of themselves and the other
-//! segments from front to back, and brings the last one to a clean end. All but the snapshot is
-//! read by a thread of its own, ahead of who is told.
+//! Recovers a log when it is opened: loads the newest snapshot, reads the tables of compacted
+//! segments and all records of other segments, and seals the last one. A helper thread reads the
+//! segments ahead of the thread that folds the records.
 
 use crate::disk::{Disk, DiskFile, read_exactly, write_all};
 use crate::schema;
@@ -28,23 +28,23 @@ use std::sync::Arc;
 /// What opening a log found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenReport {
-    /// How many records the log holds.
+    /// The number of records in the log.
     pub records: u64,
-    /// How many records it held that have been removed.
+    /// The number of records that have been removed from it.
     pub removed: u64,
-    /// How many records were folded: all, or those behind the snapshot.
+    /// The number of records that were folded: all, or those after the snapshot.
     pub replayed: u64,
-    /// How many files they are in.
+    /// The number of files that hold records.
     pub segments: usize,
-    /// The position of the snapshot that was taken: the records behind it were told.
+    /// The position of the snapshot that was loaded. The records after it were folded.
     pub snapshot: Option<u64>,
-    /// Snapshots that were passed over.
+    /// Snapshots that could not be used.
     pub skipped_snapshots: Vec<SkippedSnapshot>,
-    /// What a crash left half written, if anything. It has been cut off.
+    /// An append that a crash interrupted, if any. It has been cut off.
     pub torn: Option<TornTail>,
 }
 
-/// A snapshot that cannot be used. Nothing is lost with it: the records say the same.
+/// A snapshot that cannot be used. Nothing is lost: it only repeats what the records say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkippedSnapshot {
     /// The snapshot.
@@ -56,25 +56,25 @@ pub struct SkippedSnapshot {
 /// A log that has been read to its end.
 #[derive(Debug)]
 pub(crate) struct Recovered {
-    /// Whose it is; `None` when it has no segment.
+    /// The identity of the log; `None` if it has no files.
     pub(crate) log: Option<LogId>,
     /// The position of the next record.
     pub(crate) next: u64,
     pub(crate) index: Index,
-    /// The files, in the order of the log.
+    /// The files, in log order.
     pub(crate) parts: Vec<PartName>,
-    /// Segments that were sealed, and whose new names the disk has forgotten: a sync of the
-    /// directory failed, and whoever went on saw names that were in memory only.
+    /// Sealed segments that still have their old names on the disk: syncing the directory failed,
+    /// and a later process continued with new names that existed only in memory.
     misnamed: Vec<SegmentName>,
-    /// The position behind which records are told.
+    /// Records after this position are folded.
     after: u64,
-    /// The last segment, which was not sealed.
+    /// The last segment, if it was not sealed.
     unsealed: Option<Unsealed>,
     pub(crate) report: OpenReport,
 }
 
-/// The segment that was written to last. It is changed only when all of the log has been read
-/// and folded.
+/// The segment that was written last. It is changed only after the whole log has been read and
+/// folded.
 #[derive(Debug)]
 struct Unsealed {
     file: Arc<dyn DiskFile>,
@@ -82,7 +82,7 @@ struct Unsealed {
     scan: Scan,
 }
 
-/// Reads what there is, and tells `replay` what is behind the snapshot that it takes. Afterwards
+/// Reads the log, and passes the newest snapshot and the records after it to `replay`. Afterwards
 /// all segments are sealed.
 pub(crate) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recovered, OpenError> {
     let mut recovered = Recovered {
@@ -125,7 +125,7 @@ pub(crate) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recove
     Ok(recovered)
 }
 
-/// Tells the records of a compacted segment that are behind the snapshot.
+/// Passes on the records of a compacted segment that are after the snapshot.
 struct Telling<'a> {
     index: &'a Index,
     after: u64,
@@ -138,7 +138,7 @@ impl FrameVisitor for Telling<'_> {
         place: LogPlace,
         frame: &crate::segment::format::frame::Frame<'_>,
     ) -> Result<(), FrameError> {
-        // Without a snapshot, nothing is folded of a session whose beginning is gone.
+        // Without a snapshot, a session whose first records were removed cannot be folded.
         let is_left_over = self.after == 0
             && self.index.is_removed(frame.session)
             && schema::removes_before(frame.record).is_none();
@@ -154,7 +154,7 @@ impl FrameVisitor for Telling<'_> {
 }
 
 impl Recovered {
-    /// Gives the newest snapshot that is sound, and says which that is.
+    /// Finds the newest valid snapshot, passes it to `replay` if wanted, and returns its name.
     fn restore(
         &mut self,
         disk: &dyn Disk,
@@ -174,7 +174,7 @@ impl Recovered {
         Ok(Some(name))
     }
 
-    /// Reads all files, and tells what is behind the snapshot.
+    /// Reads all files, and passes the records after the snapshot to `visit`.
     fn read(
         &mut self,
         disk: &dyn Disk,
@@ -191,12 +191,12 @@ impl Recovered {
         Ok(())
     }
 
-    /// Whether all is there that the newest snapshot says was.
+    /// Fails if the log ends before the position of its newest snapshot.
     fn check(&self, disk: &dyn Disk, newest: Option<SnapshotName>) -> Result<(), OpenError> {
         let last = self.next.saturating_sub(1);
         if let Some(name) = newest.filter(|name| name.0 > last) {
             let reason = format!(
-                "the snapshot is of position {}, and the log ends at position {last}: segments \
+                "the snapshot covers position {}, but the log ends at position {last}: segments \
                  are missing",
                 name.0
             );
@@ -211,7 +211,7 @@ impl Recovered {
             return Ok(());
         };
         let finished = if scan.next == name.first {
-            // Nothing was ever acknowledged in it, and its name is the next segment's.
+            // Nothing in it was ever acknowledged, and the next segment will get the same name.
             disk.remove(&name.to_string()).and_then(|()| disk.sync())
         } else {
             seal_recovered(disk, &*file, name, &scan)
@@ -219,7 +219,8 @@ impl Recovered {
         finished.map_err(|source| io_error(&disk.path().join(name.to_string()), source))
     }
 
-    /// Gives the names again that were forgotten, now that nothing has been found damaged.
+    /// Renames the sealed segments that still have their old names. Called only after the whole log
+    /// has been found intact.
     fn rename(&mut self, disk: &dyn Disk) -> io::Result<()> {
         if self.misnamed.is_empty() {
             return Ok(());
@@ -231,17 +232,17 @@ impl Recovered {
         disk.sync()
     }
 
-    /// Whether this is the file that follows, and its number.
+    /// Checks that this file continues the log, and returns its number.
     fn follow(&self, disk: &dyn Disk, part: PartName) -> Result<u32, OpenError> {
         let damaged = |reason| damaged(disk.path().join(part.to_string()), reason);
         if part.first() != self.next {
             return Err(damaged(format!(
-                "position {} was to follow; a segment is missing, or there twice",
+                "expected position {}: a segment is missing or duplicated",
                 self.next
             )));
         }
         u32::try_from(self.parts.len())
-            .map_err(|_| damaged("no log has so many segments".to_owned()))
+            .map_err(|_| damaged("the log has too many segments".to_owned()))
     }
 
     fn read_compacted(
@@ -275,7 +276,7 @@ impl Recovered {
             };
             added.map_err(|last| {
                 let reason = format!(
-                    "what it says of session {} does not follow sequence {last}, its last before",
+                    "its entry for session {} does not continue after sequence {last}",
                     entry.session()
                 );
                 compacted.damaged(0, None, &reason)
@@ -330,12 +331,14 @@ impl Recovered {
         let sealed = PartName::Segment(SegmentName::sealed(name.first));
         if name.sealed {
             if scan.next == name.first {
-                return Err(damaged("a segment without records was sealed"));
+                return Err(damaged("the segment is sealed but has no records"));
             }
             self.parts.push(sealed);
         } else if !is_last {
             if !scan.is_sealed || scan.next == name.first {
-                return Err(damaged("a segment follows that was never sealed"));
+                return Err(damaged(
+                    "another segment follows, but this one was never sealed",
+                ));
             }
             self.misnamed.push(name);
             self.parts.push(sealed);
@@ -359,7 +362,7 @@ fn damaged(file: PathBuf, reason: String) -> OpenError {
     })
 }
 
-/// The newest snapshot that is sound, and whose it is. Others are passed over.
+/// The newest valid snapshot, and the log that it belongs to. Invalid ones are skipped.
 pub(crate) fn newest_snapshot(
     disk: &dyn Disk,
     listing: &DirListing,
@@ -378,7 +381,8 @@ pub(crate) fn newest_snapshot(
     Ok(None)
 }
 
-/// Cuts a torn end off, and seals the segment. Interrupted anywhere, it can be done again.
+/// Cuts off an interrupted append, and seals the segment. A crash at any point is harmless: the
+/// next opening does it again.
 fn seal_recovered(
     disk: &dyn Disk,
     file: &dyn DiskFile,
@@ -389,8 +393,8 @@ fn seal_recovered(
     write_again(file, byte, scan.end)?;
     file.set_length(scan.end)?;
     if scan.torn.is_some() {
-        // A seal with something behind it is damage: the power may go when the one is on the disk
-        // and the other still is.
+        // Bytes after a seal count as damage. Without this sync, a power failure could leave both
+        // the seal and the old bytes on the disk.
         file.sync()?;
     }
     let site = BatchLocation {
@@ -419,9 +423,9 @@ pub(crate) fn seal(site: BatchLocation, next: u64, durable: u64) -> [u8; BATCH_H
     head.encode(site)
 }
 
-/// Writes what is there once more. Nobody vouches that it is durable: it may be in the operating
-/// system's memory only, and after a sync that failed even believed to be on the disk, so that
-/// the next sync would pass over it. What has been told to `visit` must not be lost any more.
+/// Writes these bytes of the file again, because they may not be durable: they may exist only in
+/// the operating system's memory. After a failed sync it may even take them for written, so that
+/// the next sync would skip them. Records that were passed to `visit` must not be lost any more.
 fn write_again(file: &dyn DiskFile, mut from: u64, to: u64) -> io::Result<()> {
     let mut buffer = Vec::new();
     while from < to {

@@ -1,5 +1,5 @@
-//! The files of an open log, for its readers: by number, so that a file can get another name, or
-//! others can take its place, while somebody is about to read it.
+//! The files of an open log, by number, so that a file can be renamed or replaced while readers
+//! still refer to it.
 
 use crate::disk::{Disk, DiskFile};
 use crate::segment::format::name::{PartName, SegmentName};
@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-/// How many files are held open at a time, beside those that must be.
+/// How many files are cached open at a time, in addition to the pinned ones.
 const OPEN_FILES: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct FileTable {
-    /// Each file's number is its place here.
+    /// A file's number is its index here.
     slots: Vec<Slot>,
-    /// FileTable that are opened by their names, each with when it was last used.
+    /// Files that were opened by name, with the value of `uses` at their last use.
     open: BTreeMap<u32, (u64, Arc<dyn DiskFile>)>,
     uses: u64,
 }
@@ -22,9 +22,10 @@ pub(crate) struct FileTable {
 #[derive(Debug)]
 enum Slot {
     Named(PartName),
-    /// Read through this handle: the name is about to change, or to become another file's.
+    /// Read through this handle, because the name is about to change or to be given to another
+    /// file.
     Pinned(PartName, Arc<dyn DiskFile>),
-    /// Others have taken its place.
+    /// Replaced by other files.
     Removed,
 }
 
@@ -37,15 +38,15 @@ impl FileTable {
         }
     }
 
-    /// Adds a file that is read through this handle; `None` when there are as many as can be
-    /// counted.
+    /// Adds a file that is read through this handle, and returns its number; `None` if there are
+    /// too many files.
     pub(crate) fn add(&mut self, name: PartName, file: Arc<dyn DiskFile>) -> Option<u32> {
         let number = u32::try_from(self.slots.len()).ok()?;
         self.slots.push(Slot::Pinned(name, file));
         Some(number)
     }
 
-    /// The active segment that begins at `first` has got its final name.
+    /// Notes that the active segment that begins at `first` now has its final name.
     pub(crate) fn seal(&mut self, first: u64) {
         let active = PartName::Segment(SegmentName::active(first));
         if let Some(number) = self.find(active) {
@@ -53,7 +54,7 @@ impl FileTable {
         }
     }
 
-    /// A file that was held may be opened by its name from now on.
+    /// Unpins a file: from now on it is opened by this name.
     pub(crate) fn release(&mut self, number: u32, name: PartName) {
         if let Some(slot) = self.slots.get_mut(number as usize)
             && let Slot::Pinned(_, file) = std::mem::replace(slot, Slot::Named(name))
@@ -62,10 +63,11 @@ impl FileTable {
         }
     }
 
-    /// Holds a file open, by whichever name the disk has it.
+    /// Pins a file, so that readers use this handle whatever its name is on the disk. Returns its
+    /// number.
     pub(crate) fn pin(&mut self, part: PartName, file: &Arc<dyn DiskFile>) -> Option<u32> {
         let number = self.find(part).or_else(|| match part {
-            // Sealed a moment ago.
+            // It may have been sealed just now.
             PartName::Segment(name) => {
                 self.find(PartName::Segment(SegmentName::active(name.first)))
             }
@@ -79,7 +81,7 @@ impl FileTable {
         Some(number)
     }
 
-    /// Nothing is read from these files any more.
+    /// Removes these files from the table.
     pub(crate) fn remove(&mut self, numbers: &[u32]) {
         for number in numbers {
             self.open.remove(number);
@@ -89,14 +91,14 @@ impl FileTable {
         }
     }
 
-    /// The file of this number, and its name; `None` when others have taken its place.
+    /// The file with this number, and its name; `None` if other files have replaced it.
     pub(crate) fn open(
         &mut self,
         disk: &dyn Disk,
         number: u32,
     ) -> io::Result<Option<(PartName, Arc<dyn DiskFile>)>> {
         let name = match self.slots.get(number as usize) {
-            None => return Err(io::Error::other("the index names a file that there is not")),
+            None => return Err(io::Error::other("the index refers to an unknown file")),
             Some(Slot::Removed) => return Ok(None),
             Some(Slot::Pinned(name, file)) => return Ok(Some((*name, Arc::clone(file)))),
             Some(Slot::Named(name)) => *name,
@@ -109,7 +111,7 @@ impl FileTable {
         Ok(Some((name, file)))
     }
 
-    /// Whether it is a file of the log.
+    /// Whether this file belongs to the log.
     pub(crate) fn knows(&self, part: PartName) -> bool {
         self.find(part).is_some()
     }
@@ -119,7 +121,7 @@ impl FileTable {
             Slot::Named(name) | Slot::Pinned(name, _) => *name == part,
             Slot::Removed => false,
         };
-        // The youngest first: a name that was given again is that of the newest file.
+        // Newest first: if a name was used twice, it now belongs to the newest file.
         let place = self.slots.iter().rposition(matches)?;
         u32::try_from(place).ok()
     }

@@ -1,24 +1,23 @@
-//! Where each session's records stand. In memory only, rebuilt at every opening.
+//! An index of where each session's records are stored. In memory only, rebuilt at every opening.
 
 use crate::segment::read::session_map::SessionMap;
 use rejoin_core::{Sequence, SessionId};
 
-/// An extent does not grow beyond this, so that a read skips at most so many bytes.
+/// An extent stops growing at this size, which bounds how many bytes a read has to skip.
 pub(crate) const EXTENT_BYTES: u32 = 64 * 1024;
 
-/// How many extents of a session stand beside it.
+/// How many of a session's last extents are stored inline.
 const RECENT: usize = 4;
 
-/// Records of one session that follow each other in the session as well as in a segment, without
-/// anything between.
+/// A run of records of one session that are adjacent both in the session and in the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extent {
     /// The sequence of the first record.
     pub(crate) first: u64,
     pub(crate) records: u32,
-    /// Which file of the log, counted from 0.
+    /// The number of the file in the log, from 0.
     pub(crate) segment: u32,
-    /// The byte of the file that the first frame begins at.
+    /// The byte offset of the first frame in the file.
     pub(crate) byte: u32,
     /// How many bytes the frames take.
     pub(crate) bytes: u32,
@@ -28,25 +27,25 @@ pub(crate) struct Extent {
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     sessions: SessionMap<Stream>,
-    /// Whether anything has been removed of any session: mostly not, and replay asks for every
-    /// record.
+    /// Whether records of any session have been removed. Usually not, so this makes the check that
+    /// replay does for every record cheap.
     has_removed: bool,
 }
 
-/// The extents of one session. The last ones stand apart, beside the session in memory: replay
-/// looks at the last for every record, and would wait longest for a place that is far from the
-/// others'. So it goes there once for each [`RECENT`] extents.
+/// The extents of one session. The last ones are stored inline, next to the session: replay reads
+/// the last extent for every record, and a heap access for each would be a cache miss. So it
+/// accesses the heap only once per [`RECENT`] extents.
 #[derive(Debug, Default)]
 struct Stream {
     recent: [Extent; RECENT],
-    /// How many of the recent ones there are; none only when there are no earlier ones.
+    /// How many entries of `recent` are in use. 0 only if `earlier` is empty.
     count: u8,
     earlier: Vec<Extent>,
-    /// Everything up to and with this sequence has been removed.
+    /// Everything up to and including this sequence has been removed.
     removed: u64,
 }
 
-/// Where one frame stands.
+/// Where one frame is stored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FrameLocation {
     pub(crate) segment: u32,
@@ -61,8 +60,7 @@ impl Index {
         (last > 0).then_some(Sequence(last))
     }
 
-    /// How many bytes a session's records before this one take, and those that share an extent with
-    /// them.
+    /// The size in bytes of a session's records before this sequence, rounded up to whole extents.
     pub(crate) fn bytes_before(&self, session: SessionId, at: Sequence) -> u64 {
         let Some(stream) = self.sessions.get(session) else {
             return 0;
@@ -71,11 +69,11 @@ impl Index {
         before.map(|extent| u64::from(extent.bytes)).sum()
     }
 
-    /// Adds records that stand together in a compacted segment.
+    /// Adds adjacent records of a compacted segment.
     ///
     /// # Errors
     ///
-    /// As [`Self::add`].
+    /// As for [`Self::add`].
     pub(crate) fn add_extent(
         &mut self,
         session: SessionId,
@@ -83,7 +81,7 @@ impl Index {
     ) -> Result<(), Sequence> {
         let stream = self.sessions.get_or_default(session);
         let before = stream.end();
-        // What is missing between is declared by the first record here.
+        // Sequences missing in between are declared as lost by the first record here.
         if before >= extent.first {
             return Err(Sequence(before));
         }
@@ -91,12 +89,12 @@ impl Index {
         Ok(())
     }
 
-    /// Notes that sequences from `first` to `last` of a session have been removed. None before
-    /// them is shown from now on: what is removed of a session is its beginning.
+    /// Notes that sequences `first` to `last` of a session have been removed. From now on, nothing
+    /// up to `last` is returned: removal always starts at the beginning of a session.
     ///
     /// # Errors
     ///
-    /// The session's last sequence, when `first` is not behind it.
+    /// The session's last sequence, if `first` is not after it.
     pub(crate) fn remove(
         &mut self,
         session: SessionId,
@@ -113,8 +111,8 @@ impl Index {
         Ok(())
     }
 
-    /// Notes that the record with sequence `at` says that all before it is to be removed. What is
-    /// left is shown as long as nothing has been removed, and not in part.
+    /// Notes that the record with sequence `at` marks all records before it for removal. Until the
+    /// first of them is removed, all are returned; after that, none are.
     pub(crate) fn notice(&mut self, session: SessionId, at: Sequence) {
         if !self.has_removed {
             return;
@@ -130,7 +128,7 @@ impl Index {
         self.removed(session) > Sequence::START
     }
 
-    /// The last sequence of a session that is not shown, because all up to it is removed.
+    /// The last removed sequence of a session. Nothing up to it is returned.
     pub(crate) fn removed(&self, session: SessionId) -> Sequence {
         if !self.has_removed {
             return Sequence::START;
@@ -139,8 +137,8 @@ impl Index {
         stream.map_or(Sequence::START, |stream| Sequence(stream.removed))
     }
 
-    /// Puts other extents in the place of those that stand in one of the `retired` files, and
-    /// forgets what is before `removed`.
+    /// Replaces the extents in the `retired` files by `extents`, and drops those that end at or
+    /// before sequence `removed`.
     pub(crate) fn replace(
         &mut self,
         session: SessionId,
@@ -158,11 +156,11 @@ impl Index {
         self.has_removed |= removed > 0;
     }
 
-    /// Adds a record, which `follows` the sequences that it can follow.
+    /// Adds a record. `follows` says whether it can follow a given last sequence.
     ///
     /// # Errors
     ///
-    /// The session's last sequence, when the record does not follow it; nothing is added.
+    /// The session's last sequence, if the record cannot follow it; nothing is added.
     pub(crate) fn add(
         &mut self,
         session: SessionId,
@@ -191,7 +189,8 @@ impl Index {
         Ok(())
     }
 
-    /// Up to `limit` extents of a session, from the one on that holds the record after `after`.
+    /// Up to `limit` extents of a session, starting with the one that holds the first record after
+    /// `after`.
     pub(crate) fn extents(&self, session: SessionId, after: Sequence, limit: usize) -> Vec<Extent> {
         let Some(stream) = self.sessions.get(session) else {
             return Vec::new();
@@ -206,7 +205,7 @@ impl Index {
 }
 
 impl Stream {
-    /// The last sequence that is here, or was.
+    /// The last sequence, whether present or removed.
     fn end(&self) -> u64 {
         let last = self.recent().last();
         last.map_or(self.removed, |last| last.end())
@@ -233,7 +232,7 @@ impl Stream {
         self.recent.get_mut(last)
     }
 
-    /// Adds one behind all others.
+    /// Appends an extent.
     fn push(&mut self, extent: Extent) {
         if self.recent().len() == RECENT {
             self.earlier.extend_from_slice(&self.recent);
@@ -245,7 +244,7 @@ impl Stream {
         }
     }
 
-    /// Has these, and no others.
+    /// Replaces all extents.
     fn put(&mut self, mut extents: Vec<Extent>) {
         let recent = extents.split_off(extents.len().saturating_sub(RECENT));
         self.count = 0;
@@ -261,7 +260,7 @@ impl Extent {
         after.saturating_sub(1)
     }
 
-    /// Whether a record of this sequence that stands there can be part of this extent.
+    /// Whether the record with this sequence and location extends this extent.
     fn is_followed_by(&self, sequence: Sequence, stand: FrameLocation) -> bool {
         self.end().checked_add(1) == Some(sequence.0)
             && self.segment == stand.segment

@@ -1,4 +1,4 @@
-//! Reads the records of a session, on any thread, while the writer writes.
+//! Reads the records of a session, on any thread, while the writer appends.
 
 use crate::disk::{Disk, DiskFile, read_exactly};
 use crate::log::{LogReader, ReadError, ReadLimit};
@@ -11,10 +11,10 @@ use crate::segment::read::index::{Extent, Index};
 use rejoin_core::{Record, Sequence, SessionId};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-/// How many extents are looked up under one lock.
+/// How many extents are looked up while holding the lock once.
 const EXTENTS_AT_ONCE: usize = 64;
 
-/// What the writer, the readers and the archive of a log share.
+/// State shared by the writer, the readers and the compactor of a log.
 #[derive(Debug)]
 pub(crate) struct Shared {
     disk: Arc<dyn Disk>,
@@ -33,14 +33,14 @@ impl Shared {
         }
     }
 
-    /// Lets readers read the segment that has begun, and says which file that is. `None` when
-    /// there are as many as can be counted.
+    /// Makes a new segment available to readers, and returns its file number; `None` if there are
+    /// too many files.
     pub(crate) fn begin_segment(&self, first: u64, file: Arc<dyn DiskFile>) -> Option<u32> {
         let name = PartName::Segment(SegmentName::active(first));
         self.files().add(name, file)
     }
 
-    /// The active segment has got its final name.
+    /// Notes that the active segment now has its final name, and wakes the compactor.
     pub(crate) fn end_segment(&self, first: u64) {
         self.files().seal(first);
         self.seal_signal.announce();
@@ -67,13 +67,13 @@ impl LogReader for Shared {
         };
         match reading.run(self) {
             Err(error) if reading.records.is_empty() => Err(error),
-            // What was read before is sound. The call that begins at the failure reports it.
+            // The records before the failure are valid. The next call reports the failure.
             _ => Ok(reading.records),
         }
     }
 }
 
-/// One read as it goes on.
+/// The state of one read.
 struct ReadCursor {
     session: SessionId,
     last: Sequence,
@@ -88,8 +88,8 @@ impl ReadCursor {
         loop {
             let extents = {
                 let index = shared.index.read().unwrap_or_else(PoisonError::into_inner);
-                // What is left before the end of what was removed may share an extent with what says
-                // so.
+                // Records up to the last removed sequence may still share an extent with later
+                // ones.
                 self.last = self.last.max(index.removed(self.session));
                 index.extents(self.session, self.last, EXTENTS_AT_ONCE)
             };
@@ -98,7 +98,8 @@ impl ReadCursor {
             }
             for extent in &extents {
                 let Some((name, file)) = shared.files().open(&*shared.disk, extent.segment)? else {
-                    // The archive has put the session's records elsewhere meanwhile.
+                    // The compactor has moved the session's records in the meantime: look them up
+                    // again.
                     break;
                 };
                 buffer.resize(usize::try_from(extent.bytes).unwrap_or(usize::MAX), 0);
@@ -121,8 +122,8 @@ impl ReadCursor {
         !self.records.is_empty() && self.limit.is_reached(self.records.len(), self.bytes)
     }
 
-    /// Takes what is wanted of an extent's bytes; tells the byte and the reason when one of them
-    /// is not what was written.
+    /// Decodes the wanted records of an extent. Returns the byte offset and the reason if one of
+    /// them is damaged.
     fn take(&mut self, extent: &Extent, bytes: &[u8]) -> Result<(), (u64, String)> {
         let mut rest = bytes;
         for place in 0..u64::from(extent.records) {
@@ -137,7 +138,7 @@ impl ReadCursor {
             rest = following;
             let sequence = Sequence(extent.first.saturating_add(place));
             if (frame.session, frame.sequence) != (self.session, sequence) {
-                return Err(fault("another record stands here"));
+                return Err(fault("a different record is stored here"));
             }
             if sequence <= self.last {
                 continue;

@@ -1,8 +1,8 @@
-//! A value for each session, found in constant time.
+//! A hash map from sessions to values.
 //!
-//! Opening looks up the session of every record: with a tree, that takes longer than everything else
-//! together. The map is never iterated, so nothing depends on its order. The server draws the session
-//! IDs at random, so a client can't choose colliding ones.
+//! Opening looks up the session of every record; with a tree, that would take longer than
+//! everything else together. The map is never iterated, so nothing depends on its order. The server
+//! draws session IDs at random, so a client can't choose colliding ones.
 
 use rejoin_core::SessionId;
 
@@ -10,13 +10,13 @@ use rejoin_core::SessionId;
 #[derive(Debug)]
 pub(crate) struct SessionMap<V> {
     values: Vec<(SessionId, V)>,
-    /// For each slot, one more than the place of its value; 0 when the slot is free. A session is
-    /// in the first free slot from the one on that its hash names. At most half are taken.
+    /// For each slot, the index of its value plus one; 0 if the slot is free. Open addressing with
+    /// linear probing, starting at the slot of the session's hash. At most half of the slots are in
+    /// use.
     slots: Vec<u32>,
 }
 
-/// The fewest slots that there are, once there is a value. A power of two, as every number of
-/// slots is.
+/// The initial number of slots. The number of slots is always a power of two.
 const FIRST_SLOTS: usize = 16;
 
 impl<V> Default for SessionMap<V> {
@@ -40,11 +40,11 @@ impl<V: Default> SessionMap<V> {
         let place = self.find(session).unwrap_or_else(|_| self.insert(session));
         match self.values.get_mut(place) {
             Some((_, value)) => value,
-            None => unreachable!("a slot names a value that there is"),
+            None => unreachable!("every used slot refers to a value"),
         }
     }
 
-    /// The place of the session's value, or else the slot that it would get.
+    /// The index of the session's value, or else the free slot that it would get.
     fn find(&self, session: SessionId) -> Result<usize, usize> {
         let mask = self.slots.len().wrapping_sub(1);
         let mut slot = hash(session) & mask;
@@ -60,7 +60,7 @@ impl<V: Default> SessionMap<V> {
         }
     }
 
-    /// Adds a session that is not there.
+    /// Adds a session that is not in the map.
     fn insert(&mut self, session: SessionId) -> usize {
         if self.slots.len() <= self.values.len() * 2 {
             self.grow();
@@ -87,7 +87,7 @@ impl<V: Default> SessionMap<V> {
         let mut slot = hash(session) & mask;
         while let Some(taken) = self.slots.get_mut(slot) {
             if *taken == 0 {
-                // Four thousand million sessions do not fit into memory: this is never cut off.
+                // Four billion sessions do not fit into memory, so this never saturates.
                 *taken = u32::try_from(place + 1).unwrap_or(u32::MAX);
                 return;
             }

@@ -1,10 +1,10 @@
-//! An order of a segment's records where nothing tells any more in which they were logged.
+//! Reads a compacted segment whose record order is damaged: merges its sessions into an order in
+//! which their records may have been logged.
 //!
-//! What enters: the records of each session, in its order. What leaves: all of them, in an order in
-//! which they can have been logged. Never: a session's records in another order than its own.
+//! Invariant: each session's records stay in their own order.
 //!
-//! Instants never go back in a log. Of several that are the same, what is given a number tells the
-//! most: numbers only grow.
+//! Timestamps never go back in a log. Records with the same timestamp are ordered by the session or
+//! job number that they assign, because these numbers only grow.
 
 use crate::schema;
 use crate::segment::error::OpenError;
@@ -14,11 +14,12 @@ use rejoin_core::{Event, LossCause, Record};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// What decides which of several sessions' next records comes first.
+/// The sort key of a session's next record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Turn {
     at: u64,
-    /// What has no number, then what has one, then what follows the last numbers that there are.
+    /// Records without a number come first, then those that assign one, then those that state the
+    /// last numbers assigned.
     kind: u8,
     number: u64,
 }
@@ -43,7 +44,7 @@ impl Turn {
 }
 
 impl CompactedSegment {
-    /// Gives the records of `frames` to `take` in an order in which they can have been logged.
+    /// Passes the records of `frames` to `visitor` in an order in which they may have been logged.
     /// Reads each record twice; takes memory for each session.
     pub(crate) fn tell_by_instant(
         &self,
@@ -68,7 +69,8 @@ impl CompactedSegment {
         Ok(())
     }
 
-    /// A session's next sound record, and its turn; what can't be decoded follows what is before it.
+    /// A session's next valid record, and its sort key. A record that can't be decoded gets the key
+    /// of the one before it.
     fn head(
         &self,
         frames: &[Option<CompactedFrame>],

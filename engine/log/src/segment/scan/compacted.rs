@@ -1,4 +1,4 @@
-//! Reads compacted segments: what they say of themselves, and all that they hold.
+//! Reads compacted segments: their session tables and their records.
 
 use crate::disk::{Disk, DiskFile, read_exactly};
 use crate::segment::error::{Damage, OpenError};
@@ -16,8 +16,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A compacted segment whose header, entries and footer are sound. Its records have not been
-/// looked at.
+/// A compacted segment whose header, session table and footer are valid. Its records have not been
+/// checked.
 #[derive(Debug)]
 pub(crate) struct CompactedSegment {
     pub(crate) file: Arc<dyn DiskFile>,
@@ -29,7 +29,7 @@ pub(crate) struct CompactedSegment {
     footer: Footer,
 }
 
-/// Where a frame stands in the file.
+/// Where a frame is stored in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CompactedFrame {
     pub(crate) sequence: Sequence,
@@ -37,28 +37,28 @@ pub(crate) struct CompactedFrame {
     pub(crate) bytes: u32,
 }
 
-/// Records that are not what was written.
+/// Damaged records.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) bytes: Range<u64>,
-    /// The first of them.
+    /// The first damaged record.
     pub(crate) record: (SessionId, Sequence),
     pub(crate) reason: &'static str,
-    /// How many they are.
+    /// How many records are damaged.
     pub(crate) records: u64,
 }
 
-/// A record, and where it is.
+/// A record, by its session and frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Logged {
     pub(crate) session: SessionId,
-    /// Which session of [`CompactedSegment::streams`].
+    /// Index into [`CompactedSegment::streams`].
     stream: usize,
-    /// Which of [`CompactedSegment::frames`].
+    /// Index into [`CompactedSegment::frames`].
     pub(crate) frame: usize,
 }
 
-/// The records of one session that have not been told.
+/// The records of one session that have not been visited yet.
 #[derive(Debug)]
 pub(crate) struct Stream {
     session: SessionId,
@@ -96,7 +96,10 @@ impl CompactedSegment {
             },
         })?;
         if header.numbers != [name.first, name.last] {
-            return Err(damaged(0, "its name says other positions than its header"));
+            return Err(damaged(
+                0,
+                "its name and its header disagree on its positions",
+            ));
         }
         let trailer_at = bytes.saturating_sub(FOOTER_BYTES as u64);
         let mut tail = [0; FOOTER_BYTES];
@@ -106,7 +109,7 @@ impl CompactedSegment {
             let table = u64::from(footer.entries).saturating_mul(ENTRY_BYTES as u64);
             footer.entries_at.checked_add(table) == Some(trailer_at)
         });
-        let wrong = || damaged(trailer_at, "the footer is wrong");
+        let wrong = || damaged(trailer_at, "the footer is invalid");
         let footer = footer.ok_or_else(wrong)?;
         let length = trailer_at.saturating_sub(footer.entries_at);
         let mut table = vec![0; usize::try_from(length).map_err(|_| wrong())?];
@@ -114,7 +117,7 @@ impl CompactedSegment {
         if !Footer::is_sound(&tail, &head, &table) {
             return Err(damaged(
                 footer.entries_at,
-                "the checksum of what the segment says of its sessions is wrong",
+                "the checksum of the session table is wrong",
             ));
         }
         let (chunks, _) = table.as_chunks();
@@ -122,7 +125,7 @@ impl CompactedSegment {
         let compacted = Self {
             log: header.log,
             entries: entries
-                .ok_or_else(|| damaged(footer.entries_at, "an entry is none that is known"))?,
+                .ok_or_else(|| damaged(footer.entries_at, "the session table is invalid"))?,
             file,
             path: path.clone(),
             name,
@@ -134,28 +137,28 @@ impl CompactedSegment {
         } else {
             Err(damaged(
                 footer.entries_at,
-                "what the segment says of its sessions contradicts itself",
+                "the session table does not match the rest of the file",
             ))
         }
     }
 
-    /// How many there were that have been removed.
+    /// How many of its records have been removed.
     pub(crate) fn removed(&self) -> u64 {
         self.footer.removed
     }
 
-    /// Reads every record, and gives them to `take` in the order in which they were logged.
+    /// Reads every record, and passes them to `visitor` in log order.
     pub(crate) fn read(&self, visitor: &mut dyn FrameVisitor) -> Result<(), OpenError> {
         let frames = self.frames_or_damage()?;
         self.tell_in_log_order(&frames, visitor)
     }
 
-    /// Checks every record, and says where each stands.
+    /// Checks every record, and returns where each is stored. Fails at the first damaged one.
     pub(crate) fn frames_or_damage(&self) -> Result<Vec<Option<CompactedFrame>>, OpenError> {
         self.frames(&mut |fault| Err(self.refuse(fault)))
     }
 
-    /// Gives the records of `frames` to `take` in the order in which they were logged.
+    /// Passes the records of `frames` to `visitor` in log order.
     pub(crate) fn tell_in_log_order(
         &self,
         frames: &[Option<CompactedFrame>],
@@ -191,7 +194,7 @@ impl CompactedSegment {
         taken.map_err(|error| error.at(&self.path, byte, &frame))
     }
 
-    /// Reads a record once more.
+    /// Reads a record again.
     pub(crate) fn frame<'b>(
         &self,
         place: CompactedFrame,
@@ -203,14 +206,15 @@ impl CompactedSegment {
         self.sound(byte, buffer)
     }
 
-    /// The frame that these bytes are, which stand at `byte`.
+    /// The frame in these bytes, which are stored at `byte`.
     fn sound<'b>(&self, byte: u64, bytes: &'b [u8]) -> Result<Frame<'b>, OpenError> {
         let frame = Frame::split(bytes).filter(|(frame, _)| frame.is_sound());
         let wrong = || self.damaged(byte, None, "the record's checksum is wrong");
         frame.map(|(frame, _)| frame).ok_or_else(wrong)
     }
 
-    /// Checks every record, and says where each stands that is sound.
+    /// Checks every record, and returns where the valid ones are stored, with `None` for each
+    /// damaged one. Calls `refuse` for each damaged part.
     pub(crate) fn frames(
         &self,
         refuse: &mut dyn FnMut(Fault) -> Result<(), OpenError>,
@@ -246,7 +250,7 @@ impl CompactedSegment {
                     Err(reason) => {
                         let following = (session, record.1.next());
                         let next = self.next_at(&mut window, at, following, end)?;
-                        // Behind a frame whose length is wrong, nothing can be found.
+                        // After a frame whose length is wrong, no frame can be found.
                         let lost = next.map_or(left, |_| 1);
                         let next = next.unwrap_or(end);
                         refuse(Fault {
@@ -267,7 +271,7 @@ impl CompactedSegment {
                 refuse(Fault {
                     bytes: at..end,
                     record,
-                    reason: "the session's records end before the segment says so",
+                    reason: "the session's records are shorter than its entry says",
                     records: 0,
                 })?;
             }
@@ -275,7 +279,7 @@ impl CompactedSegment {
         Ok(frames)
     }
 
-    /// Checks one record, and says how long its frame is.
+    /// Checks one record, and returns the length of its frame.
     fn check(
         &self,
         window: &mut Window<'_>,
@@ -298,12 +302,12 @@ impl CompactedSegment {
             return Ok(Err("the record's checksum is wrong"));
         }
         if (frame.session, frame.sequence) != record {
-            return Ok(Err("another record stands here"));
+            return Ok(Err("a different record is stored here"));
         }
         Ok(u32::try_from(length).map_err(|_| LENGTH))
     }
 
-    /// Where the frame behind a damaged one begins, if its length can be believed.
+    /// Where the frame after a damaged one begins, if the damaged one's length is plausible.
     fn next_at(
         &self,
         window: &mut Window<'_>,
@@ -329,14 +333,14 @@ impl CompactedSegment {
         self.damaged(fault.bytes.start, Some(fault.record), fault.reason)
     }
 
-    /// Tells for each position which record it was; none where it has been removed.
+    /// Calls `tell` with the record of each position, or `None` if it has been removed.
     pub(crate) fn each_in_log_order(
         &self,
         mut tell: impl FnMut(u64, Option<Logged>) -> Result<(), OpenError>,
     ) -> Result<(), OpenError> {
         let order = self.order()?;
         let wrong = || {
-            let reason = "the order of the segment's records contradicts its entries";
+            let reason = "the record order does not match the session table";
             self.damaged(self.footer.order_at, None, reason)
         };
         let mut streams = self.streams();
@@ -366,7 +370,7 @@ impl CompactedSegment {
         }
     }
 
-    /// The sessions with records, in the order in which they stand.
+    /// The sessions with records, in file order.
     pub(crate) fn streams(&self) -> Vec<Stream> {
         let mut streams: Vec<Stream> = Vec::new();
         let mut frame = 0_usize;
@@ -392,17 +396,17 @@ impl CompactedSegment {
 
     fn order(&self) -> Result<Order, OpenError> {
         let at = self.footer.order_at;
-        let wrong = || self.damaged(at, None, "the order of the segment's records is wrong");
+        let wrong = || self.damaged(at, None, "the record order is invalid");
         let length = self.footer.entries_at.saturating_sub(at);
         let mut bytes = vec![0; usize::try_from(length).map_err(|_| wrong())?];
         read_exactly(&*self.file, &mut bytes, at).map_err(|error| self.io(error))?;
         if crc32c::crc32c(&bytes) != self.footer.order_checksum {
-            return Err(self.damaged(at, None, "the checksum of the records' order is wrong"));
+            return Err(self.damaged(at, None, "the checksum of the record order is wrong"));
         }
         Order::decode(&bytes).ok_or_else(wrong)
     }
 
-    /// Whether the entries cover the file, and as many records as the footer says.
+    /// Whether the entries cover the file without gaps, and match the footer's record counts.
     fn is_consistent(&self) -> bool {
         let mut at = FILE_HEADER_BYTES as u64;
         let (mut held, mut sums_up) = (0_u64, true);

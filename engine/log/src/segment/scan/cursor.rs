@@ -1,7 +1,7 @@
-//! Steps through the batches of one segment, and judges the place where they stop making sense.
+//! Steps through the batches of one segment, and classifies the first invalid one.
 //!
-//! This is the only place that tells a torn tail from damage. A start refuses damage, `verify`
-//! goes on behind it with [`SegmentCursor::skip`].
+//! Only this module distinguishes a torn tail, left by an interrupted append, from damage. Opening
+//! a log fails on damage; `verify` continues after it with [`SegmentCursor::skip`].
 
 use crate::segment::format::batch::{self, BATCH_HEAD_BYTES, BatchHead, BatchLocation, BodyFault};
 use crate::segment::scan::tail_scan::{TailScan, next_head, scan_tail};
@@ -11,82 +11,83 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 
-/// Where the reading of a segment stands.
+/// A read position in a segment.
 #[derive(Debug)]
 pub(crate) struct SegmentCursor<'a> {
     window: Window<'a>,
-    /// Where the next batch must stand.
+    /// The location of the next batch.
     site: BatchLocation,
-    /// The position that it must begin with.
+    /// The position that the next batch must begin with.
     next: u64,
-    /// Whether the segment's name says that it was sealed.
+    /// Whether the segment is sealed, according to its name.
     sealed: bool,
-    /// The last scan of the bytes behind a fault.
+    /// The result of the last tail scan.
     tail: Option<TailScan>,
-    /// The batch here claims to have been durable before it was written, and is read all the same.
+    /// The byte offset of a batch to read even though it claims that its records were durable
+    /// before it was written.
     tolerated: Option<u64>,
 }
 
-/// What stands at the cursor.
+/// What is at the cursor.
 #[derive(Debug)]
 pub(crate) enum Step<'c> {
-    /// A sound batch. The cursor is behind it now.
+    /// A valid batch. The cursor is now after it.
     Batch(Batch<'c>),
-    /// The seal, with nothing behind it.
+    /// The seal, with nothing after it.
     Seal,
     /// Nothing but zeros, in a segment that was not sealed.
     CleanEnd,
-    /// The rest of an append that a crash cut short. It was never acknowledged.
+    /// The remains of an append that a crash interrupted. It was never acknowledged.
     TornTail {
         fault: BatchFault,
-        /// How many bytes are left, without zeros at the end.
+        /// How many bytes remain, without zeros at the end.
         bytes: u64,
-        /// How many records were to follow, where that can be read.
+        /// How many records it should have had, if known.
         records: Option<u64>,
     },
-    /// Something that was durable is not what was written. The cursor stays in front of it.
+    /// Durable data differs from what was written. The cursor stays before it.
     Damaged(Damaged),
 }
 
-/// A batch whose checksums are right.
+/// A batch whose checksums are correct.
 #[derive(Debug)]
 pub(crate) struct Batch<'c> {
     pub(crate) head: BatchHead,
-    /// The byte of the segment that the frames begin at.
+    /// The byte offset in the segment where the frames begin.
     pub(crate) body_at: u64,
     pub(crate) body: &'c [u8],
 }
 
-/// What is damaged.
+/// The kinds of damage.
 #[derive(Debug)]
 pub(crate) enum Damaged {
-    /// A sound batch of another position.
+    /// A valid batch with an unexpected position.
     Position { first: u64, expected: u64 },
-    /// The batch says that its own records were durable before it was written.
+    /// The batch claims that its own records were durable before it was written.
     DurableTooEarly,
-    /// The seal is not the end: these bytes follow it, or the seal claims to have a body.
+    /// The seal is not the end: these bytes follow it, or it claims to have a body.
     BehindSeal(Range<u64>),
-    /// A batch that was durable is not sound.
+    /// A durable batch is invalid.
     Batch { fault: BatchFault, proof: Proof },
 }
 
 /// What is wrong with a batch.
 #[derive(Debug)]
 pub(crate) struct BatchFault {
-    /// The byte of the segment.
+    /// The byte offset in the segment.
     pub(crate) byte: u64,
-    /// The record that a bad frame claims to be.
+    /// The record that the invalid frame claims to be.
     pub(crate) record: Option<(SessionId, Sequence)>,
     pub(crate) reason: &'static str,
-    /// The batch's head, if it is sound.
+    /// The batch's head, if it is valid.
     pub(crate) head: Option<BatchHead>,
 }
 
-/// How it is known that an unsound batch was durable.
+/// The evidence that an invalid batch was durable.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Proof {
     Sealed,
-    /// The batch at `byte` says how far the log was durable.
+    /// The batch at `byte` states up to which position the log was durable.
     Watermark {
         byte: u64,
         durable: u64,
@@ -98,10 +99,10 @@ impl fmt::Display for Damaged {
         match self {
             Self::Position { first, expected } => write!(
                 f,
-                "the batch begins at position {first}, where position {expected} was to follow"
+                "the batch begins at position {first}, but position {expected} was expected"
             ),
             Self::DurableTooEarly => f.write_str(batch::DURABLE_TOO_EARLY),
-            Self::BehindSeal(_) => f.write_str("something follows the seal that ends the segment"),
+            Self::BehindSeal(_) => f.write_str("the segment does not end after its seal"),
             Self::Batch { fault, proof } => write!(f, "{}; {proof}", fault.reason),
         }
     }
@@ -110,34 +111,34 @@ impl fmt::Display for Damaged {
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sealed => f.write_str("the segment was sealed, so all of it was durable"),
+            Self::Sealed => f.write_str("the segment is sealed, so all of it was durable"),
             Self::Watermark { byte, durable } => write!(
                 f,
                 "the batch at byte {byte} says that the log was durable up to position {durable}, \
-                 which is this or after it"
+                so this batch was durable"
             ),
         }
     }
 }
 
-/// What [`SegmentCursor::skip`] has passed over.
+/// The invalid batch that [`SegmentCursor::skip`] has skipped.
 #[derive(Debug)]
 pub(crate) struct Skipped {
-    /// The byte that the unsound batch begins at.
+    /// The byte offset of the invalid batch.
     pub(crate) at: u64,
     pub(crate) body_at: u64,
-    /// The byte behind it, as far as that is known.
+    /// The byte offset after it, as far as known.
     pub(crate) end: u64,
-    /// What the segment has from `body_at` to `end`.
+    /// The segment's bytes from `body_at` to `end`.
     pub(crate) body: Vec<u8>,
-    /// How many records it held, where that is known.
+    /// How many records it held, if known.
     pub(crate) records: Option<u64>,
-    /// Whether a batch follows that can be read.
+    /// Whether a readable batch may follow.
     pub(crate) goes_on: bool,
 }
 
 impl<'a> SegmentCursor<'a> {
-    /// Begins at `site`, where the batch of position `next` must stand.
+    /// Begins at `site`, which must hold the batch that begins with position `next`.
     pub(crate) fn new(window: Window<'a>, site: BatchLocation, next: u64, sealed: bool) -> Self {
         Self {
             window,
@@ -149,7 +150,7 @@ impl<'a> SegmentCursor<'a> {
         }
     }
 
-    /// The byte behind the last batch that was read or skipped.
+    /// The byte offset after the last batch that was read or skipped.
     pub(crate) fn byte(&self) -> u64 {
         self.site.byte
     }
@@ -159,7 +160,7 @@ impl<'a> SegmentCursor<'a> {
         self.next
     }
 
-    /// Reads what stands at the cursor.
+    /// Reads what is at the cursor.
     pub(crate) fn step(&mut self) -> io::Result<Step<'_>> {
         let at = self.site.byte;
         let Some(bytes) = self.window.get(at, BATCH_HEAD_BYTES)? else {
@@ -173,7 +174,7 @@ impl<'a> SegmentCursor<'a> {
         let head = bytes.first_chunk();
         let head = head.and_then(|bytes| BatchHead::decode(bytes, self.site));
         let Some(head) = head else {
-            return self.judge(fault(at, "the batch's head is wrong", None));
+            return self.judge(fault(at, "the batch's head is invalid", None));
         };
         if head.first != self.next {
             let (first, expected) = (head.first, self.next);
@@ -213,8 +214,9 @@ impl<'a> SegmentCursor<'a> {
         }))
     }
 
-    /// Takes the batch at the cursor as it is: after [`Damaged::Position`] from `first` on, after
-    /// [`Damaged::DurableTooEarly`] in spite of its claim.
+    /// Accepts the batch at the cursor in spite of the damage, so that the next step reads it:
+    /// after [`Damaged::Position`] with the position it has, after [`Damaged::DurableTooEarly`]
+    /// ignoring its claim.
     pub(crate) fn accept(&mut self, damaged: &Damaged) {
         match damaged {
             Damaged::Position { first, .. } => self.next = *first,
@@ -223,7 +225,7 @@ impl<'a> SegmentCursor<'a> {
         }
     }
 
-    /// Goes behind an unsound batch. `following` is the position that the next file begins with.
+    /// Moves past an invalid batch. `following` is the first position of the next file.
     pub(crate) fn skip(
         &mut self,
         fault: &BatchFault,
@@ -236,8 +238,8 @@ impl<'a> SegmentCursor<'a> {
                 let end = body_at.saturating_add(u64::from(head.body_bytes));
                 (end, Some(head.next()), true)
             }
-            // The next sound head says how long the batch was and what it held, unless more than
-            // this batch is damaged.
+            // The next valid head shows how long the batch was and how many records it held,
+            // unless more than this batch is damaged.
             None => match next_head(&mut self.window, self.site, at.saturating_add(1))? {
                 Some((byte, head)) => (byte, Some(head.first), true),
                 None if self.sealed => (self.window.length(), following, false),
@@ -260,7 +262,7 @@ impl<'a> SegmentCursor<'a> {
         Ok(skipped)
     }
 
-    /// Whether the seal is the end of the segment.
+    /// Checks that the segment ends after the seal.
     fn seal(&mut self, head: &BatchHead) -> io::Result<Step<'static>> {
         let end = self.site.byte.saturating_add(BATCH_HEAD_BYTES as u64);
         let used = if self.sealed {
@@ -275,10 +277,10 @@ impl<'a> SegmentCursor<'a> {
         })
     }
 
-    /// What an unsound batch is: the clean end, a torn tail, or damage.
+    /// Classifies an invalid batch as the clean end, a torn tail, or damage.
     ///
-    /// It is damage if it was durable: everything in a sealed segment was, and everything that a
-    /// later batch says was. Nothing else can have been acknowledged.
+    /// It is damage if the batch was durable, that is, if the segment is sealed or a later batch
+    /// says that it was. Nothing else can have been acknowledged.
     fn judge(&mut self, fault: BatchFault) -> io::Result<Step<'static>> {
         if self.sealed {
             let proof = Proof::Sealed;
@@ -304,8 +306,8 @@ impl<'a> SegmentCursor<'a> {
         })
     }
 
-    /// What stands behind the cursor in a segment that was not sealed. An earlier scan is used
-    /// again if it still holds.
+    /// Scans the bytes after the cursor in a segment that was not sealed. The result of an earlier
+    /// scan is reused while it is still valid.
     fn tail(&mut self) -> io::Result<TailScan> {
         let at = self.site.byte;
         let still_holds =
@@ -318,7 +320,7 @@ impl<'a> SegmentCursor<'a> {
         Ok(tail)
     }
 
-    /// The bytes of a range, as far as the segment has them.
+    /// The bytes of a range, up to the end of the segment.
     fn bytes(&mut self, from: u64, to: u64) -> io::Result<Vec<u8>> {
         let to = to.min(self.window.length());
         let count = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! Reads files from front to back and checks every byte.
+//! Reads segments from front to back and checks every byte.
 
 pub(crate) mod by_instant;
 pub(crate) mod compacted;

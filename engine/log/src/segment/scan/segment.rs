@@ -1,6 +1,6 @@
-//! Reads one segment from front to back, and refuses it if it is damaged. Writes nothing.
+//! Reads one segment from front to back, and fails if it is damaged. Writes nothing.
 //!
-//! Invariant: records are given only from batches that are sound as a whole.
+//! Invariant: only records of batches that are valid as a whole are visited.
 
 use crate::disk::DiskFile;
 use crate::segment::error::{Damage, OpenError};
@@ -16,28 +16,28 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A segment that is about to be read.
+/// A segment to read.
 #[derive(Debug)]
 pub(crate) struct Segment<'a> {
     pub(crate) file: &'a dyn DiskFile,
     pub(crate) path: PathBuf,
     pub(crate) name: SegmentName,
-    /// The log that it must belong to, where that is known.
+    /// The log that it must belong to, if known.
     pub(crate) log: Option<LogId>,
 }
 
-/// What a segment turned out to be.
+/// The result of reading a segment.
 #[derive(Debug)]
 pub(crate) struct Scan {
     pub(crate) log: LogId,
-    /// The byte after the last sound batch, not counting the seal.
+    /// The byte offset after the last valid batch, not counting the seal.
     pub(crate) end: u64,
     /// The position after the last record.
     pub(crate) next: u64,
-    /// Up to this byte and this position, a later batch says that the log was durable.
+    /// The byte offset and the position up to which a later batch says that the log was durable.
     pub(crate) durable: (u64, u64),
     pub(crate) torn: Option<TornTail>,
-    /// Whether its seal is there.
+    /// Whether the segment has its seal.
     pub(crate) is_sealed: bool,
 }
 
@@ -46,17 +46,17 @@ pub(crate) struct Scan {
 pub struct TornTail {
     /// The segment.
     pub file: PathBuf,
-    /// The byte that the torn batch begins at.
+    /// The byte offset of the torn batch.
     pub byte: u64,
-    /// How many bytes of it, and of what follows, there are, not counting zeros at the end.
+    /// How many bytes there are from the torn batch on, without zeros at the end.
     pub bytes: u64,
-    /// How many records those were to be; `None` when not even that can be read.
+    /// How many records the append should have had; `None` if that cannot be read.
     pub records: Option<u64>,
-    /// What is wrong with it.
+    /// What is wrong with the batch.
     pub reason: &'static str,
 }
 
-/// Reads `segment`, and gives `take` every record in log order.
+/// Reads `segment`, and passes every record to `visitor` in log order.
 pub(crate) fn scan(
     segment: &Segment<'_>,
     visitor: &mut dyn FrameVisitor,
@@ -117,13 +117,13 @@ pub(crate) fn scan(
     })
 }
 
-/// How far the batches of a segment prove that it was durable.
+/// How far the batches of a segment prove that the segment was durable.
 struct Watermark {
-    /// The byte behind the last batch that a later one says was durable.
+    /// The byte offset after the last batch that a later batch says was durable.
     byte: u64,
     /// The highest durable position that a batch claims.
     position: u64,
-    /// The later batches: the position after each, and the byte behind it.
+    /// The later batches: the position and the byte offset after each.
     unconfirmed: VecDeque<(u64, u64)>,
 }
 
@@ -142,7 +142,7 @@ impl Watermark {
     }
 }
 
-/// Gives the records of a sound batch to `take`.
+/// Passes the records of a valid batch to `visitor`.
 fn visit_frames(
     segment: &Segment<'_>,
     batch: &Batch<'_>,
@@ -161,7 +161,7 @@ fn visit_frames(
     Ok(())
 }
 
-/// The record that a damaged frame claims to be, if its batch may hold that one.
+/// The record that a damaged frame claims to be, if that record is plausible in its batch.
 fn likely_record(fault: &BatchFault, visitor: &dyn FrameVisitor) -> Option<(SessionId, Sequence)> {
     let (session, sequence) = fault.record?;
     let records = u64::from(fault.head?.records);
@@ -179,8 +179,8 @@ impl Segment<'_> {
             Some(bytes) => Header::decode(bytes),
             None => Err(HeaderFault::Unsound("the segment ends within its header")),
         };
-        // A segment gets its name when its header is durable, so that a bad header is damage even
-        // in the last one.
+        // A segment gets its name only after its header is durable, so a bad header is damage even
+        // in the last segment.
         let header = header.map_err(|fault| match fault {
             HeaderFault::Unsound(reason) => self.damaged(0, None, reason.to_owned()),
             HeaderFault::Version(found) => OpenError::UnknownFormat {
@@ -190,7 +190,7 @@ impl Segment<'_> {
         })?;
         if header.first != self.name.first {
             let reason = format!(
-                "the segment's name says that it begins at position {}, its header says {}",
+                "the segment's name says that it begins at position {}, but its header says {}",
                 self.name.first, header.first
             );
             return Err(self.damaged(0, None, reason));

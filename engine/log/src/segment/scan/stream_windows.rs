@@ -1,37 +1,37 @@
-//! Reads a compacted segment in the order in which its records were logged: one record here, the
-//! next one there. What stands behind a record is its session's next, so it is read along.
+//! Buffers for reading a compacted segment in log order, which jumps between sessions. The bytes
+//! after a record are its session's next records, so each read also fetches some of those.
 //!
-//! What is never true: that more memory is taken than [`WINDOWS`] of [`WINDOW_BYTES`], and the
-//! longest record.
+//! Invariant: takes at most the memory of [`WINDOWS`] times [`WINDOW_BYTES`], and of the longest
+//! record.
 
 use crate::disk::{DiskFile, read_exactly};
 use crate::segment::scan::compacted::CompactedFrame;
 use std::io;
 
-/// How much is read at once of a session.
+/// How many bytes of a session are read at once.
 const WINDOW_BYTES: usize = 4 * 1024;
 
-/// How many sessions have a window of their own; others share them.
+/// How many windows there are. With more sessions, several share one.
 const WINDOWS: usize = 2_048;
 
-/// What was read last, of each session.
+/// The bytes that were last read, per session.
 #[derive(Debug, Default)]
 pub(crate) struct StreamWindows {
     all: Vec<Window>,
-    /// A record that no window has room for.
+    /// A record that is too long for a window.
     long: Vec<u8>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Window {
-    /// The byte of the file that it begins at.
+    /// The byte offset in the file where it begins.
     start: u64,
     bytes: Vec<u8>,
 }
 
 impl StreamWindows {
-    /// The bytes of the frame that stands at `place`, of the session with this number; `end` is
-    /// where the file's frames end.
+    /// The bytes of the frame at `place`, which belongs to the session with this number. `end` is
+    /// where the frames in the file end.
     pub(crate) fn get(
         &mut self,
         file: &dyn DiskFile,

@@ -1,4 +1,4 @@
-//! Scans what follows the last readable batch of a segment: zeros, the rest of an interrupted
+//! Scans the bytes after the last readable batch of a segment: zeros, the remains of an interrupted
 //! append, or a batch head that proves damage.
 
 use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, BatchLocation, MARKER};
@@ -6,21 +6,21 @@ use crate::segment::scan::window::{WINDOW_BYTES, Window};
 use std::io;
 use std::ops::ControlFlow;
 
-/// What was found.
+/// What a scan found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TailScan {
-    /// The byte after the last one that is not zero; 0 when there is none.
+    /// The byte offset after the last nonzero byte; 0 if all are zero.
     pub(crate) used: u64,
-    /// The head with the highest durable position, and the byte it begins at.
+    /// The head with the highest durable position, and its byte offset.
     pub(crate) watermark: Option<(u64, BatchHead)>,
     /// The highest position that any head claims, plus one.
     pub(crate) next: Option<u64>,
 }
 
-/// Scans the bytes from `from` to the end of the file, as part of the segment that `site` is in.
+/// Scans the bytes from `from` to the end of the file. `site` identifies the segment.
 ///
-/// A head is trusted even if its records are damaged: its checksum covers its location, so only
-/// a batch that was written here can have left it.
+/// A head is trusted even if its records are damaged: its checksum covers its location, so it can
+/// only come from a batch that was written here.
 pub(crate) fn scan_tail(
     window: &mut Window<'_>,
     site: BatchLocation,
@@ -34,7 +34,7 @@ pub(crate) fn scan_tail(
     Ok(tail)
 }
 
-/// The first sound head at `from` or behind it, and the byte it stands at.
+/// The first valid head at or after `from`, and its byte offset.
 pub(crate) fn next_head(
     window: &mut Window<'_>,
     site: BatchLocation,
@@ -47,8 +47,8 @@ pub(crate) fn next_head(
     })
 }
 
-/// Goes through the bytes from `from` to the end of the file, but for zeros, in parts such that
-/// every head is in one of them.
+/// Calls `look` with the bytes from `from` to the end of the file, in parts that overlap enough for
+/// every head to be whole in one of them. Skips parts that are all zeros.
 fn each_part<T>(
     window: &mut Window<'_>,
     from: u64,
@@ -66,7 +66,7 @@ fn each_part<T>(
         {
             return Ok(Some(found));
         }
-        // A head may lie across the end of this part: begin the next one before it.
+        // A head may cross the end of this part, so the next part overlaps it.
         at += if (count as u64) < left {
             count.saturating_sub(BATCH_HEAD_BYTES - 1) as u64
         } else {
@@ -76,7 +76,7 @@ fn each_part<T>(
     Ok(None)
 }
 
-/// The sound heads among these bytes, which stand at `at`.
+/// The valid heads in these bytes, which begin at offset `at` of the file.
 fn heads(bytes: &[u8], site: BatchLocation, at: u64) -> impl Iterator<Item = (u64, BatchHead)> {
     let places = bytes.windows(BATCH_HEAD_BYTES).enumerate();
     places
@@ -105,8 +105,7 @@ impl TailScan {
     }
 }
 
-/// In blocks, compared as a whole, so that it runs as fast as memory: a segment can be megabytes of
-/// zeros.
+/// Compares whole blocks to run at memory speed: a segment can have many megabytes of zeros.
 fn is_zero(bytes: &[u8]) -> bool {
     const ZEROS: &[u8] = &[0; 4096];
     bytes

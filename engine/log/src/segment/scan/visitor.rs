@@ -1,5 +1,4 @@
-//! Takes the records of a file that is read from front to back: opening indexes them, compaction
-//! folds or sorts them.
+//! The visitor for records read from a file: opening indexes them, compaction folds or sorts them.
 
 use crate::schema::{self, DecodeError};
 use crate::segment::error::{Damage, OpenError};
@@ -8,25 +7,25 @@ use crate::segment::read::index::{FrameLocation, Index};
 use rejoin_core::{Record, Sequence, SessionId};
 use std::path::Path;
 
-/// Takes records in log order. Their checksums are right.
+/// Receives records in log order. Their checksums have been verified.
 pub(crate) trait FrameVisitor {
-    /// Takes the next one.
+    /// Receives the next record.
     fn visit(&mut self, place: LogPlace, frame: &Frame<'_>) -> Result<(), FrameError>;
 
-    /// The last sequence of a session so far.
+    /// The last sequence of a session so far, if known.
     fn last(&self, session: SessionId) -> Option<Sequence>;
 }
 
-/// Where a record is.
+/// Where a record is stored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogPlace {
-    /// In the log.
+    /// Its position in the log.
     pub(crate) position: u64,
-    /// In its file.
+    /// Its byte offset in the file.
     pub(crate) byte: u64,
 }
 
-/// Why a record cannot be what it is.
+/// Why a record with a correct checksum is refused.
 #[derive(Debug)]
 pub(crate) enum FrameError {
     Damaged(String),
@@ -55,23 +54,23 @@ impl FrameError {
     }
 }
 
-/// The record in a frame.
+/// Decodes the record in a frame.
 pub(crate) fn decode(frame: &Frame<'_>) -> Result<Record, FrameError> {
     schema::decode(frame.session, frame.sequence, frame.record).map_err(FrameError::Unknown)
 }
 
-/// Notes where the records of a segment stand, and tells those behind a snapshot.
+/// Adds the records of a segment to the index, and passes on those after the snapshot.
 pub(crate) struct IndexBuilder<'a> {
     pub(crate) index: &'a mut Index,
-    /// Which file of the log it is.
+    /// The number of the file in the log.
     pub(crate) ordinal: u32,
-    /// The position that the snapshot is of.
+    /// The position of the snapshot; 0 if there is none.
     pub(crate) after: u64,
     pub(crate) visit: &'a mut dyn FnMut(Record),
 }
 
 impl IndexBuilder<'_> {
-    /// Notes where a record stands.
+    /// Adds a record to the index.
     fn note(
         &mut self,
         frame: &Frame<'_>,
@@ -82,14 +81,14 @@ impl IndexBuilder<'_> {
             .index
             .add(frame.session, frame.sequence, stand, follows);
         added.map_err(|last| {
-            FrameError::Damaged(format!("the session's last sequence before is {last}"))
+            FrameError::Damaged(format!("it does not follow the session's sequence {last}"))
         })
     }
 }
 
 impl FrameVisitor for IndexBuilder<'_> {
     fn visit(&mut self, place: LogPlace, frame: &Frame<'_>) -> Result<(), FrameError> {
-        let too_long = |_| FrameError::Damaged("no segment is as long as this".to_owned());
+        let too_long = |_| FrameError::Damaged("the segment is too long".to_owned());
         let stand = FrameLocation {
             segment: self.ordinal,
             byte: u32::try_from(place.byte).map_err(too_long)?,
@@ -103,13 +102,13 @@ impl FrameVisitor for IndexBuilder<'_> {
             if let Some(before) = removes {
                 self.index.notice(session, before);
             }
-            // Without a snapshot, nothing is folded of a session whose beginning is gone.
+            // Without a snapshot, a session whose first records were removed cannot be folded.
             if self.after > 0 || removes.is_some() || !self.index.is_removed(session) {
                 (self.visit)(record);
             }
             return Ok(());
         }
-        // What a snapshot knows of need not be decoded, but for what stands behind a declared gap.
+        // A record covered by the snapshot is only decoded if it may declare a gap before it.
         let last = self.index.last(session).unwrap_or(Sequence::START);
         if last.next() == sequence {
             self.note(frame, stand, |_| true)?;

@@ -1,17 +1,17 @@
-//! Reads a file from front to back through one buffer.
+//! A buffer for reading a file from front to back.
 
 use crate::disk::{DiskFile, read_exactly};
 use std::io;
 
-/// How much is read at once.
+/// How many bytes are read at once.
 pub(crate) const WINDOW_BYTES: usize = 256 * 1024;
 
-/// A view of a part of a file, which moves as it is asked for.
+/// A buffered view of a part of a file. It moves on demand.
 #[derive(Debug)]
 pub(crate) struct Window<'a> {
     file: &'a dyn DiskFile,
     length: u64,
-    /// The byte of the file that the buffer begins at.
+    /// The byte offset in the file where the buffer begins.
     start: u64,
     buffer: Vec<u8>,
 }
@@ -26,13 +26,13 @@ impl<'a> Window<'a> {
         })
     }
 
-    /// The file's length when the window was opened.
+    /// The file's length when the window was created.
     pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
-    /// `count` bytes from byte `at` on; `None` when the file ends before. Takes no more memory
-    /// than the file is long.
+    /// `count` bytes from byte `at` on; `None` if the file ends before that. Takes no more memory
+    /// than the length of the file.
     pub(crate) fn get(&mut self, at: u64, count: usize) -> io::Result<Option<&[u8]>> {
         let left = self.length.saturating_sub(at);
         if (count as u64) > left {

@@ -1,21 +1,21 @@
-//! What is still to be had of a batch that is damaged.
+//! Recovers intact frames from a damaged batch.
 
 use crate::segment::format::frame::{FRAME_HEAD_BYTES, Frame};
 
 /// A part of a batch's body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Part<'a> {
-    /// A frame as it was written.
+    /// An intact frame.
     Sound {
-        /// The byte of the body that it begins at.
+        /// Its byte offset in the body.
         at: usize,
         frame: Frame<'a>,
     },
-    /// Bytes that are no frame, or not any more.
+    /// Bytes that are not an intact frame.
     Damaged {
         at: usize,
         end: usize,
-        /// How many frames they were.
+        /// How many frames they held, if known.
         frames: Option<u64>,
         reason: &'static str,
     },
@@ -27,16 +27,16 @@ impl Part<'_> {
     }
 }
 
-/// Divides the body of a batch that held so many `records`.
+/// Divides the body of a batch of this many `records`.
 ///
-/// A frame is believed when its checksum is right and it is certain that a frame begins there:
-/// because all before it are frames, or because all behind it are, to the body's end, and their
-/// number is right. So what a record prints is never taken for a record.
+/// A frame is accepted if its checksum is correct and it is certain that a frame begins there:
+/// either everything before it is frames, or everything after it up to the end of the body is
+/// frames and their number is right. So bytes inside a record are never mistaken for a record.
 pub(crate) fn divide(body: &[u8], records: u64) -> Vec<Part<'_>> {
     if let Some(parts) = divide_by_lengths(body, records) {
         return parts;
     }
-    // A length is wrong, or bytes are missing: what is before it is believed.
+    // A length is wrong, or bytes are missing: accept the frames before that place.
     let mut parts = Vec::new();
     let mut at = 0;
     while let Some((frame, rest)) = Frame::split(body.get(at..).unwrap_or_default())
@@ -60,7 +60,7 @@ pub(crate) fn divide(body: &[u8], records: u64) -> Vec<Part<'_>> {
     parts
 }
 
-/// The frames of a body whose lengths are right; `None` when they are not.
+/// The frames of a body whose lengths are all right; `None` otherwise.
 fn divide_by_lengths(body: &[u8], records: u64) -> Option<Vec<Part<'_>>> {
     let mut parts = Vec::new();
     let mut at: usize = 0;
@@ -82,8 +82,8 @@ fn divide_by_lengths(body: &[u8], records: u64) -> Option<Vec<Part<'_>>> {
     (parts.len() as u64 == records).then_some(parts)
 }
 
-/// The frames behind a single one that is damaged and begins at `at`: the first place from which
-/// on there are as many as are `left`, all sound, and nothing else to the body's end.
+/// The frames after a single damaged one at `at`. Finds the first offset from which the rest of the
+/// body is exactly `left` intact frames.
 fn divide_behind(body: &[u8], at: usize, left: u64) -> Option<(usize, Vec<Part<'_>>)> {
     if left == 0 {
         return None;
@@ -91,7 +91,7 @@ fn divide_behind(body: &[u8], at: usize, left: u64) -> Option<(usize, Vec<Part<'
     let first = at.checked_add(FRAME_HEAD_BYTES)?;
     (first..body.len().saturating_sub(FRAME_HEAD_BYTES)).find_map(|begin| {
         let (frame, _) = Frame::split(body.get(begin..)?)?;
-        // Before looking at all of them: hardly any place passes this.
+        // Cheap check first: hardly any offset passes it.
         if !frame.is_sound() {
             return None;
         }

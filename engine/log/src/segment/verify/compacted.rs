@@ -1,5 +1,4 @@
-//! One compacted segment: every record that is sound, in the order of the log, and on behind
-//! whatever is damaged. And the snapshots, which nothing is lost with.
+//! Verifies compacted segments, continuing after damage, and snapshots.
 
 use super::{DamagedPlace, Verifier};
 use crate::disk::Disk;
@@ -28,7 +27,7 @@ impl Verifier<'_> {
         let (first, next) = (name.first, self.next);
         if first < next {
             let reason = format!(
-                "the segment begins at position {first}, which another segment holds already"
+                "the segment begins at position {first}, which another segment already contains"
             );
             self.damage(&path, 0..length, reason, Some(0));
         } else {
@@ -41,7 +40,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Says that a segment is gone, where one is.
+    /// Reports the positions before `first` as missing, if the log has not reached `first`.
     pub(crate) fn miss_up_to(&mut self, path: &Path, first: u64) {
         let next = self.next;
         if first <= next {
@@ -121,15 +120,15 @@ impl Verifier<'_> {
                     verifier: self,
                     path: &path,
                 };
-                // What can't be told in its turn is told by its instant: then each may follow the
-                // one before it.
+                // The log order is damaged, so visit the records by their timestamps instead. Those
+                // that were visited already are out of order now, and are not visited twice.
                 compacted.tell_by_instant(&frames, &mut telling)
             }
             done => done,
         }
     }
 
-    /// Names the snapshots that are damaged.
+    /// Reports the snapshots that are damaged.
     pub(crate) fn take_snapshots(
         &mut self,
         disk: &dyn Disk,
@@ -143,10 +142,10 @@ impl Verifier<'_> {
                         continue;
                     }
                     let end = self.next.saturating_sub(1);
-                    format!("it is of position {}, and the log ends at {end}", name.0)
+                    format!("it covers position {}, but the log ends at {end}", name.0)
                 }
                 Ok((log, _)) => format!("it belongs to another log, {log}"),
-                // It is of no use here, and nothing is wrong with it.
+                // It cannot be used, but it is not damaged.
                 Err(SnapshotError::OtherVersion(_)) if name.0 < self.next => continue,
                 Err(SnapshotError::Unsound(reason) | SnapshotError::OtherVersion(reason)) => reason,
                 Err(SnapshotError::Io(error)) => return Err(io_error(&path, error)),
@@ -159,7 +158,7 @@ impl Verifier<'_> {
     }
 }
 
-/// Takes records that are sound.
+/// Receives the valid records.
 struct Telling<'a, 'v> {
     verifier: &'a mut Verifier<'v>,
     path: &'a Path,
@@ -189,7 +188,7 @@ impl FrameVisitor for Telling<'_, '_> {
         let taken = verifier.streams.take(&record, &mut verifier.findings);
         match taken {
             Err(out) => {
-                let reason = format!("the session's last sequence before is {}", out.last);
+                let reason = format!("it does not follow the session's sequence {}", out.last);
                 verifier.findings.damaged.push(misplaced(reason, 0));
             }
             Ok(()) => {

@@ -1,13 +1,12 @@
-//! Reads a log without changing it, and goes on behind damage: what is wrong where, which records
-//! are missing because of it, and what is still readable.
+//! Reads a log without changing it, and continues after damage. Reports where the log is damaged
+//! and which records are missing because of that, and visits every record that is still readable.
 //!
-//! What enters: a directory that nobody writes to. What leaves: every sound record, in the order
-//! of the log, and the findings. Never: a record that is not what was written is told, a byte is
-//! changed, or damage ends the reading.
+//! Invariants: only records that were written are visited; nothing on the disk is changed.
 //!
-//! It goes on behind damage because a batch's head is bound to its place: the next head whose
-//! checksum is right was written there, and says at which position the log goes on. Of a damaged
-//! batch, the frames that are sound are told if the batch divides into as many as there were.
+//! Reading can continue after damage because the checksum of a batch's head covers its location:
+//! the next head with a correct checksum was written there, and states the position at which the
+//! log continues. From a damaged batch, intact frames are recovered where it is certain that they
+//! are frames.
 
 mod body;
 mod compacted;
@@ -30,50 +29,50 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use streams::Streams;
 
-/// What a log turned out to be.
+/// The result of verifying a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VerifyReport {
-    /// Its identity; `None` when it has no segment, or none that tells.
+    /// Its identity; `None` if it has no files, or none with a readable header.
     pub log: Option<LogId>,
-    /// How many segments there are.
+    /// The number of segments, compacted ones included.
     pub segments: usize,
-    /// How many bytes they take.
+    /// Their total size in bytes.
     pub bytes: u64,
-    /// How many batches are sound as a whole.
+    /// The number of batches that are fully intact.
     pub batches: u64,
-    /// How many records are sound.
+    /// The number of intact records.
     pub records: u64,
-    /// How many records were removed with their sessions. They are not missing.
+    /// The number of records that were removed with their sessions. These don't count as missing.
     pub removed: u64,
-    /// How many sessions those are of.
+    /// The number of sessions found in the log.
     pub sessions: u64,
-    /// Every place that is damaged, in the order of the log.
+    /// Every damaged place, in log order.
     pub damaged: Vec<DamagedPlace>,
-    /// What is missing because of it, as far as that can be known, in the order in which it was
-    /// found out.
+    /// The records that are missing because of that, as far as they can be identified, in the order
+    /// in which they were detected.
     pub missing: Vec<MissingRecords>,
-    /// What the log itself says is gone, in the order in which it says so. That is not damage.
+    /// The records that the log itself declares as lost, in log order. These are not damage.
     pub declared: Vec<DeclaredGap>,
-    /// What a crash left half written, if anything. It was never acknowledged, and is not damage.
+    /// An append that a crash interrupted, if any. It was never acknowledged, and is not damage.
     pub torn: Option<TornTail>,
 }
 
 impl VerifyReport {
-    /// Whether nothing is damaged. A torn end is sound.
+    /// Whether nothing is damaged. A torn tail does not count as damage.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.damaged.is_empty()
     }
 
-    /// How many records are missing; at least so many where a damaged place does not tell.
+    /// How many records are missing. A lower bound if the number is unknown for some damaged place.
     #[must_use]
     pub fn lost(&self) -> u64 {
         let lost = self.damaged.iter().filter_map(|place| place.lost);
         lost.fold(0, u64::saturating_add)
     }
 
-    /// How many of those are of sessions and sequences that nothing tells any more: the last ones
-    /// of their sessions, or whole sessions.
+    /// How many of the missing records cannot be identified by session and sequence: the last ones
+    /// of a session, or whole sessions.
     #[must_use]
     pub fn lost_unnamed(&self) -> u64 {
         let named = self.missing.iter().map(MissingRecords::count);
@@ -82,70 +81,70 @@ impl VerifyReport {
     }
 }
 
-/// One place that is not what was written.
+/// One damaged place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DamagedPlace {
     /// The file.
     pub file: PathBuf,
-    /// The bytes of it that cannot be believed; empty where something is missing between two.
+    /// The damaged bytes of the file; empty if something is missing at this point.
     pub bytes: Range<u64>,
-    /// What is wrong there.
+    /// What is wrong.
     pub reason: String,
-    /// Which record it is, where the damaged record still says something likely.
+    /// The damaged record, if it can still be identified plausibly.
     pub record: Option<(SessionId, Sequence)>,
-    /// How many records are not readable because of it; `None` when nothing tells.
+    /// How many records are not readable because of it; `None` if unknown.
     pub lost: Option<u64>,
 }
 
-/// Records of a session that are not readable, from one sequence to another.
+/// A range of records of a session that are not readable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingRecords {
     /// The session.
     pub session: SessionId,
     /// The first sequence that is missing.
     pub first: Sequence,
-    /// The last one that is.
+    /// The last sequence that is missing.
     pub last: Sequence,
-    /// Which of [`VerifyReport::damaged`] they were in: one of these.
+    /// Indices into [`VerifyReport::damaged`]: the records were in one or more of these places.
     pub places: Range<usize>,
 }
 
-/// Records of a session that are gone, as a record of the session says.
+/// A range of records that a record of their session declares as lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeclaredGap {
     /// The session.
     pub session: SessionId,
-    /// The first sequence that is gone.
+    /// The first sequence that was lost.
     pub first: Sequence,
-    /// The last one.
+    /// The last sequence that was lost.
     pub last: Sequence,
-    /// Why.
+    /// Why they were lost.
     pub cause: LossCause,
 }
 
 impl MissingRecords {
-    /// How many records that is.
+    /// The number of records in the range.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.last.0.saturating_sub(self.first.0).saturating_add(1)
     }
 }
 
-/// Reads the whole log on `disk`; tells `visit` every sound record in the order of the log, and
-/// `progress` now and then how many bytes of how many it has read.
+/// Reads the whole log on `disk`. Calls `visit` with every intact record in log order, and calls
+/// `progress` from time to time with the bytes read so far and the total.
 ///
-/// Behind damage that was made on purpose, frames copied into another batch, a record may be told
-/// before its turn in the log; never one that was not appended, never one twice, and those of a
-/// session always in their order.
+/// After damage, records of different sessions may be visited out of log order. The records of one
+/// session are always in order, no record is visited twice, and every record is one that was
+/// appended.
 ///
-/// Takes the disk's lock, and changes nothing else. Blocks for as long as reading takes; takes
-/// memory for each session and for each finding.
+/// Takes the disk's lock, and changes nothing else. Blocks until everything is read. Takes memory
+/// for each session and each finding.
 ///
 /// # Errors
 ///
-/// `Locked`: a server writes to the log. `UnknownFormat`, `UnknownRecord`: a newer version has
-/// written it, which this one cannot judge. `Io`: the operating system could not read. Never
-/// `Damaged`: that is a finding.
+/// `Locked`: the log is open elsewhere. `UnknownFormat`, `UnknownRecord`: a newer version has
+/// written it, so this one cannot verify it. `Io`: reading failed. Never `Damaged`: damage is
+/// reported in the result.
 pub fn verify(
     disk: &dyn Disk,
     visit: &mut dyn FnMut(Record),
@@ -192,18 +191,18 @@ pub fn verify(
     Ok(findings)
 }
 
-/// A segment, and what its header says.
+/// A segment and its header.
 struct Segment {
     file: Arc<dyn DiskFile>,
     path: PathBuf,
     name: SegmentName,
     length: u64,
     header: Result<Header, &'static str>,
-    /// The bytes where the log's identity stands, sound or not.
+    /// The log identity in the header, even if the header is damaged.
     claimed: LogId,
 }
 
-/// A file that holds records, and how long it is.
+/// A file that holds records, and its length.
 enum Part {
     Segment(Segment),
     Compacted(CompactedName, u64),
@@ -267,7 +266,8 @@ impl Segment {
         })
     }
 
-    /// Where its first batch stands, in whatever log's name its batches were written.
+    /// The location of its first batch. If the header is damaged, tries the identity of the log and
+    /// the one claimed in the header; `None` if no batch matches either.
     fn site(&self, log: Option<LogId>) -> Result<Option<BatchLocation>, OpenError> {
         let byte = HEADER_BYTES as u64;
         if let Ok(Header { log, first }) = self.header {
@@ -287,7 +287,7 @@ impl Segment {
     }
 }
 
-/// The log that most of the sound headers are of.
+/// The identity in most of the valid segment headers.
 fn identity(parts: &[Part]) -> Option<LogId> {
     let mut logs: Vec<LogId> = parts
         .iter()
@@ -306,7 +306,7 @@ fn identity(parts: &[Part]) -> Option<LogId> {
 struct Verifier<'a> {
     findings: VerifyReport,
     streams: Streams,
-    /// The position that the log goes on with.
+    /// The position of the next record.
     next: u64,
     done: u64,
     total: u64,
@@ -321,7 +321,7 @@ impl Verifier<'_> {
         let before = self.done;
         if first < self.next {
             let reason = format!(
-                "the segment begins at position {first}, which another segment holds already"
+                "the segment begins at position {first}, which another segment already contains"
             );
             self.damage(&segment.path, 0..length, reason, Some(0));
         } else if self.may_be_read(segment, following)? {
@@ -332,7 +332,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Whether the segment's batches can be told apart at all.
+    /// Whether the segment's batches can be read at all. Reports damage in its header.
     fn may_be_read(
         &mut self,
         segment: &Segment,
@@ -350,7 +350,8 @@ impl Verifier<'_> {
                 reason.to_owned()
             }
             Ok(header) if header.first != first => format!(
-                "the segment's name says that it begins at position {first}, its header says {}",
+                "the segment's name says that it begins at position {first}, \
+                 but its header says {}",
                 header.first
             ),
             Ok(header) if self.findings.log.is_some_and(|log| log != header.log) => {
@@ -385,5 +386,5 @@ impl Verifier<'_> {
     }
 }
 
-/// Where the log's identity stands in a header.
+/// The byte offset of the log's identity in a segment header.
 const LOG_AT: usize = 12;

@@ -1,4 +1,4 @@
-//! Verifies one segment from front to back, and goes on behind damage.
+//! Verifies one segment from front to back, continuing after damage.
 
 use super::body::{Part, divide};
 use super::streams::OutOfOrder;
@@ -14,8 +14,8 @@ use std::ops::Range;
 use std::path::Path;
 
 impl Verifier<'_> {
-    /// Reads one segment, of which the first batch stands at `site`. `following` is the position
-    /// that the next file begins with.
+    /// Reads one segment, whose first batch is at `site`. `following` is the first position of the
+    /// next file.
     pub(super) fn read_segment(
         &mut self,
         segment: &Segment,
@@ -39,7 +39,8 @@ impl Verifier<'_> {
                 Step::Seal => break,
                 Step::CleanEnd => {
                     if following.is_some() {
-                        let reason = "a segment follows, and this one was never sealed".to_owned();
+                        let reason =
+                            "another segment follows, but this one was never sealed".to_owned();
                         self.damage(&segment.path, 0..0, reason, Some(0));
                     }
                     break;
@@ -59,7 +60,7 @@ impl Verifier<'_> {
                         });
                         break;
                     }
-                    // Another segment was begun behind it, so that it must have been durable.
+                    // Another segment follows, so this one must have been durable.
                     Some(fault)
                 }
                 Step::Damaged(Damaged::BehindSeal(bytes)) => {
@@ -93,7 +94,8 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Goes behind a damaged batch, with what can still be read of it. Whether more follows.
+    /// Moves past a damaged batch, and takes what can still be read of it. Returns whether more
+    /// batches may follow.
     fn pass_damaged(
         &mut self,
         segment: &Segment,
@@ -111,9 +113,9 @@ impl Verifier<'_> {
             .records
             .map(|records| (records, divide(body, records)));
         match parts {
-            // Each frame was written, but not all of them here.
+            // Each frame is intact, but not all of them belong to this batch.
             Some((records, parts)) if fault.head.is_some() && all_sound(&parts) => {
-                let reason = "these are not the batch's records".to_owned();
+                let reason = "the records do not match the batch's head".to_owned();
                 self.damage(path, body_at..end, reason, Some(records));
             }
             Some((records, parts)) if fault.head.is_some() => {
@@ -129,7 +131,7 @@ impl Verifier<'_> {
         Ok(skipped.goes_on)
     }
 
-    /// Takes the sound records of a batch's body, and reports the others.
+    /// Takes the intact records of a batch's body, and reports the damaged ones.
     fn take_parts(
         &mut self,
         path: &Path,
@@ -198,11 +200,11 @@ impl Verifier<'_> {
         let missing = self.findings.missing.len();
         let taken = self.streams.take(&record, &mut self.findings);
         if let Err(OutOfOrder { last }) = taken {
-            let reason = format!("the session's last sequence before is {last}");
+            let reason = format!("it does not follow the session's sequence {last}");
             self.misplaced(path, bytes, (session, sequence), reason, 0);
             return Ok(());
         }
-        // A gap that no damage explains was written so.
+        // No damage explains this gap, so it was there when the log was written: report it here.
         let unexplained = self
             .findings
             .missing

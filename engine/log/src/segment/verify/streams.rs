@@ -1,4 +1,4 @@
-//! Which sequences of which sessions are missing: told from the ones that are there.
+//! Finds the missing sequences of each session from the ones that are present.
 
 use super::{DeclaredGap, MissingRecords, VerifyReport};
 use rejoin_core::{Event, Record, Sequence, SessionId};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     sessions: BTreeMap<SessionId, Stream>,
-    /// The last record that is lost in a damaged place, where the file says which that is.
+    /// For damaged places, by index: the last sequence lost there, if the file states it.
     ends: BTreeMap<usize, Sequence>,
 }
 
@@ -19,7 +19,7 @@ struct Stream {
     places: usize,
 }
 
-/// A record that stands where its session cannot have it.
+/// A record that cannot follow the earlier records of its session.
 #[derive(Debug)]
 pub(crate) struct OutOfOrder {
     pub(crate) last: Sequence,
@@ -36,19 +36,19 @@ impl Streams {
             .map_or(Sequence::START, |stream| stream.last)
     }
 
-    /// Passes over what was removed of a session.
+    /// Skips the removed records of a session, up to `last`.
     pub(crate) fn pass(&mut self, session: SessionId, last: Sequence) {
         let stream = self.sessions.entry(session).or_default();
         stream.last = stream.last.max(last);
     }
 
-    /// The damaged place takes its session's records up to this one.
+    /// Notes that a damaged place covers its session's records up to `last`.
     pub(crate) fn end(&mut self, place: usize, last: Sequence) {
         self.ends.insert(place, last);
     }
 
-    /// Takes the next record that was read; what is missing before it is added to `findings`, and
-    /// what it declares to be.
+    /// Takes the next record that was read. Adds the records that are missing before it, and those
+    /// that it declares as lost, to `findings`.
     pub(crate) fn take(
         &mut self,
         record: &Record,
@@ -86,8 +86,8 @@ impl Streams {
         Ok(())
     }
 
-    /// What is missing at the ends of sessions, behind which nothing can tell: what damaged
-    /// records say of themselves, as far as that is likely.
+    /// Adds the records that are missing at the ends of sessions, where no later record reveals
+    /// them. Relies on the identities that damaged records claim, where those are plausible.
     pub(crate) fn claim_ends(mut self, findings: &mut VerifyReport) {
         for (place, damaged) in findings.damaged.iter().enumerate() {
             let Some((session, sequence)) = damaged.record else {
@@ -97,7 +97,7 @@ impl Streams {
             let Some(stream) = self.sessions.get_mut(&session) else {
                 continue;
             };
-            // What was read behind that place has told already.
+            // Records read after that place have already revealed the gaps before them.
             let claimed = sequence.0.saturating_sub(stream.last.0);
             let places = stream.places..place.saturating_add(1);
             let lost = findings.damaged.get(places.clone()).unwrap_or_default();

@@ -1,13 +1,13 @@
-//! What the writer counts while it appends, for whoever operates the log.
+//! Metrics of the writer: bytes written and sync times.
 
 use rejoin_metrics::{Counter, Histogram};
 use std::time::{Duration, Instant};
 
-/// How much was appended since the log was opened, and how long the disk took for it.
+/// How much was appended since the log was opened, and how long the syncs took.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct LogMetrics {
-    /// Bytes of batches that were written.
+    /// Bytes of appended batches.
     pub bytes: Counter,
     /// How long each sync of a batch took, in microseconds. Empty with
     /// [`Durability::Flush`](crate::segment::Durability::Flush).
@@ -24,7 +24,7 @@ impl Default for LogMetrics {
 }
 
 impl LogMetrics {
-    /// Does `sync`, and counts how long it took.
+    /// Runs `sync`, and records how long it took.
     pub(crate) fn time<T>(&self, sync: impl FnOnce() -> T) -> T {
         let begun = now();
         let done = sync();
@@ -34,7 +34,7 @@ impl LogMetrics {
     }
 }
 
-/// From a disk with a memory of its own to one that is failing.
+/// Histogram bounds in microseconds, from a disk with a write cache to a failing disk.
 const SYNC_MICROS: &[u64] = &[
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000,
     10_000_000,
@@ -44,7 +44,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "how long a disk takes is counted only; nothing is decided by it, logged or replayed"
+    reason = "the duration of a sync is a metric only: it affects no decision, log or replay"
 )]
 fn now() -> Instant {
     Instant::now()

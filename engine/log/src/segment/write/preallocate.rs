@@ -1,9 +1,9 @@
-//! The next segment, filled with zeros ahead of time: a sync of blocks that the file already has
-//! is much faster than one that makes the file grow.
+//! Fills the next segment with zeros ahead of time: syncing blocks that are already allocated is
+//! much faster than syncing a file that grows.
 //!
-//! Zeros are written by a thread of its own, one for each spare, because in line they would
-//! hold up the writer for as long as a segment takes. A log does as well without a spare, only
-//! slower: so whatever fails here is left for the next time.
+//! A helper thread, one per spare, writes the zeros, so that the writer does not have to wait for a
+//! whole segment. Without a spare the log works too, only slower, so failures here are ignored and
+//! tried again later.
 
 use crate::disk::{Disk, DiskFile, write_all};
 use crate::segment::format::name::{SPARE, ZEROING};
@@ -13,10 +13,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 const CHUNK_BYTES: u64 = 1024 * 1024;
-/// Synced in steps, so that the writer's own syncs never wait for a whole segment of zeros.
+/// Sync in steps, so that the writer's own syncs never wait for a whole segment of zeros.
 const CHUNKS_PER_SYNC: u64 = 4;
 
-/// Makes spares, one after the other.
+/// Makes spare segments, one at a time.
 #[derive(Debug)]
 pub(crate) struct Spares {
     disk: Arc<dyn Disk>,
@@ -36,8 +36,8 @@ enum State {
 }
 
 impl Spares {
-    /// Takes over the spare that an earlier process has left, or begins to make one. Removes a
-    /// spare that is not wanted.
+    /// Takes over a spare that an earlier process left, or begins to make one. Removes the old
+    /// spare if it has another size or spares are disabled.
     pub(crate) fn new(disk: Arc<dyn Disk>, bytes: u64, enabled: bool) -> io::Result<Self> {
         let mut spares = Self {
             disk,
@@ -57,7 +57,7 @@ impl Spares {
         Ok(spares)
     }
 
-    /// Begins to make a spare, where there is none.
+    /// Begins to make a spare, unless one exists or is being made.
     pub(crate) fn begin(&mut self) {
         if !self.enabled || !matches!(self.state, State::None) {
             return;
@@ -73,7 +73,7 @@ impl Spares {
         }
     }
 
-    /// Whether [`take`](Self::take) would give one now.
+    /// Whether [`take`](Self::take) would return a spare now.
     pub(crate) fn is_ready(&self) -> bool {
         match &self.state {
             State::None => false,
@@ -82,7 +82,7 @@ impl Spares {
         }
     }
 
-    /// The spare, if it is ready: a file of that many zeros called [`SPARE`]. Does not wait.
+    /// The spare, if it is ready: a file of `bytes` zeros named [`SPARE`]. Does not wait.
     pub(crate) fn take(&mut self) -> Option<Arc<dyn DiskFile>> {
         if !self.is_ready() {
             return None;
@@ -94,14 +94,15 @@ impl Spares {
         }
     }
 
-    /// Gives the spare's room back to the file system, and makes no other before it is asked to.
-    /// Whether there was any.
+    /// Deletes the spare to free disk space, and makes no other until [`begin`](Self::begin) is
+    /// called. Returns whether there was one.
     pub(crate) fn release(&mut self) -> bool {
         let file = self.stop();
         file.is_some() && self.disk.remove(SPARE).is_ok()
     }
 
-    /// Waits until the thread has stopped: at most for one chunk to be written.
+    /// Waits until the thread has stopped, which takes at most as long as writing and syncing a few
+    /// chunks. Returns the spare if it is finished.
     pub(crate) fn stop(&mut self) -> Option<Arc<dyn DiskFile>> {
         match std::mem::replace(&mut self.state, State::None) {
             State::None => None,
@@ -115,7 +116,7 @@ impl Spares {
 }
 
 impl Drop for Spares {
-    /// The thread holds the directory: it must be gone when the log is.
+    /// The thread uses the directory, so it must end before the log does.
     fn drop(&mut self) {
         self.stop();
     }
@@ -124,7 +125,7 @@ impl Drop for Spares {
 fn make(disk: &dyn Disk, bytes: u64, stop: &AtomicBool) -> io::Result<Arc<dyn DiskFile>> {
     let made = zero(disk, bytes, stop);
     if made.is_err() {
-        // Best left away: it takes room. If that fails as well, the next opening does it.
+        // Free the disk space. If this fails too, the next opening removes the file.
         let _ = disk.remove(ZEROING);
     }
     made
@@ -149,7 +150,7 @@ fn zero(disk: &dyn Disk, bytes: u64, stop: &AtomicBool) -> io::Result<Arc<dyn Di
         }
     }
     file.sync()?;
-    // The name says that the zeros are durable.
+    // The new name means that the zeros are durable.
     disk.rename(ZEROING, SPARE)?;
     Ok(file)
 }

@@ -1,7 +1,7 @@
-//! Appends batches: one write and one sync each, and what becomes of the log when one fails.
+//! Appends batches with one write and one sync each, and handles failures.
 //!
-//! Never: a reader sees a batch before it is as durable as configured, or any part of one that
-//! was refused.
+//! Invariant: readers see a batch only once it is as durable as configured, and never any part of
+//! a failed one.
 
 use crate::disk::{Disk, DiskFile, write_all};
 use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, BatchLocation, append_checksum};
@@ -23,7 +23,7 @@ use std::sync::{Arc, PoisonError};
 /// `EIO` on every Unix. The standard library has no name for it.
 const EIO: i32 = 5;
 
-/// The end of the log, which is written to.
+/// Appends to the end of the log.
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) disk: Arc<dyn Disk>,
@@ -31,14 +31,14 @@ pub(crate) struct Writer {
     pub(crate) spares: Spares,
     pub(crate) options: Options,
     pub(crate) log: LogId,
-    /// The segment that is written to. There is none before the first append, and none when the
-    /// last one was sealed and the next could not be begun.
+    /// The segment that is written to. `None` before the first append, after sealing, and if the
+    /// next segment could not be created.
     pub(crate) active: Option<Active>,
     /// The position of the next record.
     pub(crate) next: u64,
-    /// The log is durable up to and with this position.
+    /// The log is durable up to and including this position.
     pub(crate) durable: u64,
-    /// How many bytes are of sessions of which the active segment says that they are removed.
+    /// How many bytes the removals recorded in the active segment can free.
     pub(crate) removed: u64,
     pub(crate) batch: Batch,
     pub(crate) numbers: Arc<LogMetrics>,
@@ -49,14 +49,13 @@ pub(crate) struct Active {
     file: Arc<dyn DiskFile>,
     ordinal: u32,
     first: u64,
-    /// The byte after the last batch.
+    /// The byte offset after the last batch.
     end: u64,
-    /// Whether zeros have been written ahead of the end.
+    /// Whether the file is filled with zeros after `end`.
     is_zeroed: bool,
 }
 
-/// The bytes of the batch that is being appended, and where in them the records are. Kept from
-/// append to append for its memory.
+/// The encoded batch, and where its records are. Reused between appends to save allocations.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
@@ -72,18 +71,17 @@ struct EncodedFrame {
     bytes: u32,
 }
 
-/// What a failure has left behind.
+/// A failed operation, by the state in which it left the log.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The log is as it was before.
+    /// The log is unchanged.
     Refused(io::Error),
-    /// Nobody knows what is on the disk.
+    /// It is unknown what is on the disk.
     Fatal(io::Error),
 }
 
 impl Failure {
-    /// A failure before anything was changed. An `EIO` says that the disk itself is failing, after
-    /// which nothing is promised.
+    /// A failure before anything was changed. `EIO` is fatal even then: the disk itself is failing.
     fn before_change(error: io::Error) -> Self {
         if error.raw_os_error() == Some(EIO) {
             Self::Fatal(error)
@@ -94,7 +92,7 @@ impl Failure {
 }
 
 impl Writer {
-    /// Appends `records`, and gives the spare's room back where that is what the disk lacks.
+    /// Appends `records`. If the disk is full, deletes the spare and tries once more.
     pub(crate) fn append(&mut self, records: &[Arc<Record>]) -> Result<(), Failure> {
         let gap = {
             let index = self
@@ -121,7 +119,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Adds up what can be dropped once these records are sealed.
+    /// Adds up how many bytes can be dropped once these records are sealed.
     fn count_removed(&mut self, records: &[Arc<Record>]) {
         for record in records {
             let Some(at) = record.event.removes_before() else {
@@ -134,8 +132,8 @@ impl Writer {
         }
     }
 
-    /// Ends the active segment early when it says that much is removed, so that the room comes back
-    /// though little else is logged.
+    /// Seals the active segment early if its removals free enough, so that the space is reclaimed
+    /// even when few records are appended.
     pub(crate) fn seal_for_removed(&mut self) -> Result<(), Failure> {
         let much = self.options.segment_bytes / UNSEALED_REMOVED_PART;
         if self.removed > 0 && self.removed >= much {
@@ -153,7 +151,9 @@ impl Writer {
             self.begin_segment()?;
         }
         let Some(active) = &mut self.active else {
-            return Err(Failure::Fatal(io::Error::other("there is no segment")));
+            return Err(Failure::Fatal(io::Error::other(
+                "there is no active segment",
+            )));
         };
         let site = BatchLocation {
             log: self.log,
@@ -176,7 +176,7 @@ impl Writer {
         self.show(ordinal, start)
     }
 
-    /// Lets readers see the batch.
+    /// Makes the batch visible to readers.
     fn show(&self, segment: u32, start: u64) -> Result<(), Failure> {
         let too_long = || Failure::Fatal(io::Error::other("the segment is too long"));
         let start = u32::try_from(start).map_err(|_| too_long())?;
@@ -185,7 +185,7 @@ impl Writer {
             .index
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        // What follows what was checked before anything was written.
+        // `append` has already checked for gaps. A declared gap may skip sequences.
         for frame in &self.batch.frames {
             let stand = FrameLocation {
                 segment,
@@ -207,13 +207,13 @@ impl Writer {
         };
         let end = active.end + length + BATCH_HEAD_BYTES as u64;
         let is_full = end > self.options.segment_bytes;
-        // An empty segment takes a batch of any size, so that there is no batch without a place.
-        // One that grows while a spare lies ready is slower than it must be.
+        // An empty segment takes a batch of any size, so that every batch fits somewhere.
+        // If a preallocated spare is ready, switching to it is faster than growing.
         !active.is_empty() && (is_full || (!active.is_zeroed && self.spares.is_ready()))
     }
 
-    /// Begins the next segment: its header, and then its name, are durable before anything is
-    /// written to it.
+    /// Begins the next segment. Its header and then its name are made durable before the first
+    /// batch is written to it.
     fn begin_segment(&mut self) -> Result<(), Failure> {
         let spare = self.spares.take();
         let is_zeroed = spare.is_some();
@@ -237,7 +237,8 @@ impl Writer {
                 renamed.map_err(Failure::before_change)
             });
         if let Err(failure) = prepared {
-            // It takes room that may be what is missing. If it stays, the next opening removes it.
+            // Free the disk space, which may be what is missing. If this fails, the next opening
+            // removes the file.
             let _ = self.disk.remove(name);
             return Err(failure);
         }
@@ -257,14 +258,15 @@ impl Writer {
         Ok(())
     }
 
-    /// Ends the active segment, if there is one: all of it is durable then, and its name says so.
+    /// Seals the active segment, if there is one: all of it is durable afterwards, as its new name
+    /// shows.
     pub(crate) fn seal(&mut self) -> Result<(), Failure> {
         let Some(active) = &mut self.active else {
             return Ok(());
         };
         let name = SegmentName::active(active.first).to_string();
         if active.is_empty() {
-            // Nothing was ever acknowledged in it, and its name is the next segment's.
+            // Nothing in it was ever acknowledged, and the next segment will get the same name.
             self.disk.remove(&name).map_err(Failure::before_change)?;
         } else {
             let site = BatchLocation {
@@ -296,7 +298,7 @@ impl Active {
         self.end == HEADER_BYTES as u64
     }
 
-    /// Writes at the end, without moving it; cuts back what a failed write has left.
+    /// Writes at `end` without advancing it. After a failed write, cuts the file back to `end`.
     fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let Err(error) = write_all(&*self.file, bytes, self.end) else {
             return Ok(());
@@ -314,7 +316,7 @@ impl Active {
 }
 
 impl Batch {
-    /// Encodes `records`, with room for the head.
+    /// Encodes `records`, leaving room for the head.
     fn fill(&mut self, records: &[Arc<Record>]) -> io::Result<()> {
         let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "the batch is too long");
         self.bytes.clear();
@@ -339,7 +341,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Writes the head, now that it is known where the batch goes.
+    /// Fills in the head, which depends on where the batch is stored.
     fn finish(&mut self, site: BatchLocation, first: u64, durable: u64) -> Result<(), Failure> {
         let too_long = |_| Failure::Fatal(io::Error::other("the batch is too long"));
         let body_bytes = self.bytes.len().saturating_sub(BATCH_HEAD_BYTES);
