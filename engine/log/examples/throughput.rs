@@ -1,11 +1,12 @@
-//! How fast a log appends and replays here, beside what the disk and memory can do.
+//! Measures how fast a log appends and replays on this machine, compared with the raw speed of disk
+//! and memory.
 //!
 //! `cargo run --release -p rejoin-log --example throughput -- <an empty directory>`
 //!
 //! One million records of 305 bytes over 10,000 interleaved sessions are appended without syncing
-//! and replayed; then batches of 64 are synced one by one, with and without zeroing ahead, beside
-//! bare syncs of as many bytes.
-#![expect(clippy::print_stdout, reason = "it is a program that measures")]
+//! and replayed; then batches of 64 are synced one by one, with and without zeroing ahead, and
+//! compared with plain syncs of the same number of bytes.
+#![expect(clippy::print_stdout, reason = "a program that prints")]
 #![allow(clippy::disallowed_methods, reason = "it measures real time")]
 
 use rejoin_core::{
@@ -25,7 +26,9 @@ const BATCH: usize = 64;
 const SYNCED_BATCHES: usize = 3_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let directory = std::env::args().nth(1).ok_or("name an empty directory")?;
+    let directory = std::env::args()
+        .nth(1)
+        .ok_or("usage: throughput <an empty directory>")?;
     let directory = Path::new(&directory);
     let records: Vec<_> = (0..RECORDS).map(record).collect();
     unsynced(&directory.join("unsynced"), &records)?;
@@ -39,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn record(number: u64) -> Arc<Record> {
     let mut bytes = [0; 16];
-    // Spread, as random identities are.
+    // Scattered like random IDs.
     let spread = (number % SESSIONS).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bytes[..8].copy_from_slice(&spread.to_be_bytes());
     Arc::new(Record {
@@ -149,7 +152,7 @@ fn synced(
     };
     let mut log = open(directory, options, &mut |_| {})?;
     if zero_ahead {
-        // So that both begin as they go on: with, or without, zeros ahead.
+        // Wait until the spare exists, so that the first batches are measured like the later ones.
         while !directory.join("spare").exists() {
             std::thread::yield_now();
         }
@@ -172,7 +175,7 @@ fn synced(
     Ok(())
 }
 
-/// What the disk does with as many bytes, into a file that grows.
+/// The speed of the disk: the same number of bytes, written and synced to a growing file.
 fn bare(path: &Path) -> Result<(), Box<dyn Error>> {
     let file = std::fs::File::create(path)?;
     let bytes = vec![1; BATCH * 342];
@@ -184,7 +187,7 @@ fn bare(path: &Path) -> Result<(), Box<dyn Error>> {
         file.sync_data()?;
         times.push(start.elapsed());
     }
-    report("bare write and fdatasync", &mut times, start.elapsed());
+    report("plain write and fdatasync", &mut times, start.elapsed());
     std::fs::remove_file(path)?;
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! What every log must do, as a suite: a new kind of log begins by passing it.
+//! A test suite that every implementation of a log must pass.
 //!
-//! [`conformance!`](crate::conformance!) makes one test of each function here; or call
-//! [`all`].
+//! [`conformance!`](crate::conformance!) generates a test for each function here; [`all`] runs them
+//! all.
 //!
 //! ```
 //! use rejoin_log::{MemoryLog, conformance};
@@ -9,7 +9,7 @@
 //! conformance::all(&mut || Box::new(MemoryLog::new()));
 //! ```
 //!
-//! Every function panics when the log fails it.
+//! A function panics if the log fails it.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -22,7 +22,7 @@ use rejoin_core::{Event, JobId, LossCause, Record, Sequence, SessionNumber, Time
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Makes a new and empty log.
+/// Creates a new, empty log.
 pub type Factory<'a> = &'a mut dyn FnMut() -> Box<dyn Log>;
 
 macro_rules! suite {
@@ -34,8 +34,8 @@ macro_rules! suite {
             $($name(new);)*
         }
 
-        /// Makes a test of each part of the suite, for the logs that an expression makes. The
-        /// expression is evaluated in each test and gives a `FnMut() -> Box<dyn Log>`.
+        /// Generates a test for each function of the suite. The expression is evaluated in each
+        /// test and must be a `FnMut() -> Box<dyn Log>` that creates empty logs.
         ///
         /// ```
         /// rejoin_log::conformance!(|| Box::new(rejoin_log::MemoryLog::new()));
@@ -54,7 +54,7 @@ macro_rules! suite {
 }
 
 suite! {
-    /// What was appended is read: the same records, in order, of this session only.
+    /// A read returns the appended records of its session, in order, and no others.
     fn a_session_reads_what_was_appended_to_it(new) {
         let mut log = new();
         let reader = log.reader();
@@ -77,7 +77,7 @@ suite! {
         }
     }
 
-    /// A read begins after the sequence that it names, wherever that is.
+    /// A read starts after the given sequence, wherever that is.
     fn a_read_begins_after_any_sequence(new) {
         let mut log = new();
         let batches = [records(1, 1..=3), records(1, 4..=4), records(1, 5..=9)];
@@ -93,7 +93,7 @@ suite! {
         }
     }
 
-    /// A read stops at either limit, and gives one record all the same.
+    /// A read stops at either limit, but returns at least one record.
     fn a_read_keeps_to_its_limits_and_gives_at_least_one_record(new) {
         let mut log = new();
         for sequence in 1..=8 {
@@ -110,7 +110,7 @@ suite! {
         }
         let sizes: Vec<_> = (1..=8).map(|sequence| encoded(&record(1, sequence))).collect();
         for limit in 0..=sizes.iter().sum::<usize>() + 1 {
-            // The one that reaches the limit is the last.
+            // The record that reaches the limit is the last one.
             let mut sum = 0;
             let reaching = sizes.iter().position(|size| { sum += size; sum >= limit });
             let expected = reaching.map_or(8, |place| place + 1);
@@ -127,7 +127,7 @@ suite! {
         assert_eq!(read(&*log.reader(), 1, 0), [record(1, 1)]);
     }
 
-    /// A batch with a gap or a repetition is refused as a whole, and the log goes on.
+    /// A batch with a gap or a repetition is refused as a whole, and the log can still be used.
     fn a_gap_in_a_session_is_refused_with_all_of_its_batch(new) {
         let mut log = new();
         log.append(&[record(1, 1)]).unwrap();
@@ -149,12 +149,12 @@ suite! {
         assert_eq!(read(&*log.reader(), 2, 0), records(2, 1..=1));
     }
 
-    /// A gap that is declared is taken, and read in its place by whoever comes to it.
+    /// A declared gap is accepted, and reads return it in its place.
     fn a_declared_gap_stands_where_the_records_would_have_been(new) {
         let mut log = new();
         log.append(&records(1, 1..=3)).unwrap();
         let wrong = [
-            // Not behind the last record; of nothing; not where it ends.
+            // Does not follow the last record (twice); is empty; has a sequence other than its end.
             lost(1, 9, (5, 9)),
             lost(1, 9, (3, 9)),
             lost(1, 3, (4, 3)),
@@ -179,7 +179,7 @@ suite! {
         assert_eq!(read(&*reader, 2, 0), records(2, 1..=1));
     }
 
-    /// What is left of a removed session is read, however much of it has been dropped.
+    /// The rest of a removed session can be read, however much of it has been dropped.
     fn a_removal_stands_behind_what_is_left_of_its_session(new) {
         for left in 0..=5 {
             let mut log = new();
@@ -199,7 +199,7 @@ suite! {
         }
     }
 
-    /// A large batch of large records is one batch like any other.
+    /// A large batch of large records is handled like any other batch.
     fn a_large_batch_is_read_as_it_was_written(new) {
         let mut log = new();
         let batch: Vec<_> = (1..=40_u64)
@@ -220,7 +220,7 @@ suite! {
         assert_eq!(read(&*reader, 1, 15), batch[35..]);
     }
 
-    /// A closed log takes nothing more, closing it again is nothing, and readers go on.
+    /// A closed log refuses appends, closing it again does nothing, and readers keep working.
     fn a_closed_log_is_read_and_not_written(new) {
         let mut log = new();
         let reader = log.reader();
@@ -228,14 +228,14 @@ suite! {
         log.close().unwrap();
         log.close().unwrap();
         let Err(AppendError::Poisoned(_)) = log.append(&[record(1, 3)]) else {
-            panic!("a closed log took a batch");
+            panic!("a closed log accepted a batch");
         };
         assert_eq!(read(&*reader, 1, 0), records(1, 1..=2));
         drop(log);
         assert_eq!(read(&*reader, 1, 0), records(1, 1..=2));
     }
 
-    /// Readers on other threads see whole batches, in order, and nothing ever goes back.
+    /// Readers on other threads see whole batches, in order, and never fewer than before.
     fn readers_see_whole_batches_while_they_are_written(new) {
         const BATCHES: u64 = 200;
         let mut log = new();
@@ -251,7 +251,7 @@ suite! {
                         let read = read(&*reader, number, seen);
                         let next = seen + read.len() as u64;
                         assert_eq!(read, records(number, seen + 1..=next));
-                        assert_eq!(next % 3, 0, "a batch was seen in part");
+                        assert_eq!(next % 3, 0, "part of a batch was visible");
                         seen = next;
                         if last {
                             break;
@@ -276,7 +276,7 @@ fn records(number: u8, sequences: std::ops::RangeInclusive<u64>) -> Vec<Arc<Reco
     sequences.map(|sequence| record(number, sequence)).collect()
 }
 
-/// A gap that damage has left.
+/// A gap caused by damage.
 fn lost(number: u8, sequence: u64, (first, last): (u64, u64)) -> Arc<Record> {
     Arc::new(Record {
         sequence: Sequence(sequence),
@@ -289,7 +289,7 @@ fn lost(number: u8, sequence: u64, (first, last): (u64, u64)) -> Arc<Record> {
     })
 }
 
-/// The removal of a session with so many records.
+/// The removal of a session whose last sequence is `last`.
 fn removed(number: u8, sequence: u64, last: u64) -> Arc<Record> {
     Arc::new(Record {
         sequence: Sequence(sequence),

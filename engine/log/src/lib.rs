@@ -1,15 +1,16 @@
 //! The durable, ordered log of Rejoin: a synchronous object with one writer and many readers.
 //!
-//! Invariants: a batch is kept whole or not at all; a record is read as it was appended, or not at
-//! all; an acknowledged record is never missing without an error; readers don't make the writer wait
-//! for the disk.
+//! Invariants: a batch is stored as a whole or not at all; a record is read exactly as it was
+//! appended, or not at all; an acknowledged record is never missing without an error; readers don't
+//! make the writer wait for the disk.
 //!
-//! - [`Log`] and [`LogReader`] are the traits of a log; [`mod@conformance`] has the tests that every
-//!   log must pass.
+//! - [`Log`] and [`LogReader`] are the traits of a log; [`mod@conformance`] has the tests that
+//!   every log must pass.
 //! - [`SegmentLog`] keeps a log in a directory; [`segment`] describes its format byte by byte.
 //! - [`MemoryLog`] keeps a log in memory.
 //! - [`schema`] encodes records. The meaning of the bytes never changes.
-//! - [`disk`] and [`testing`] have disks, also one that fails or loses what was not synced.
+//! - [`disk`] and [`testing`] contain disks, including a simulated one that fails or loses unsynced
+//!   data.
 //!
 //! ```
 //! use rejoin_core::{Event, Record, Sequence, SessionId, Timestamp};
@@ -28,7 +29,7 @@
 //!
 //! let mut log = MemoryLog::new();
 //! log.append(&[record(1), record(2), record(3)])?;
-//! // A gap is refused, and the log goes on.
+//! // A gap is refused, and the log can still be used.
 //! let Err(AppendError::Refused(_)) = log.append(&[record(5)]) else { panic!() };
 //! log.append(&[record(4)])?;
 //!
@@ -37,7 +38,7 @@
 //! assert_eq!(read, [record(2), record(3)]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-// The bytes of a disk can be anything, so only tests may panic.
+// A disk can contain any bytes, so only tests may panic.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::indexing_slicing))]
 
 pub mod conformance;

@@ -1,52 +1,52 @@
-//! What a log is. Who writes it and who reads it are two objects, so that a late reader never
-//! stands in the writer's way.
+//! The traits of a log. Writer and reader are separate objects, so that a slow reader never blocks
+//! the writer.
 
 use rejoin_core::{Record, Sequence, SessionId};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// The one writer of a log.
+/// The only writer of a log.
 pub trait Log: fmt::Debug + Send {
     /// Appends `records` as one batch and makes it as durable as the log is configured to be.
-    /// After a crash, all of the batch is there or nothing of it.
+    /// After a crash, the log contains either the whole batch or nothing of it.
     ///
-    /// Each record must follow the last one of its session: sequences begin at 1 and have no gaps.
+    /// Each record must follow the last one of its session: sequences start at 1 and have no gaps.
     ///
     /// Blocks for the write and the sync. An empty batch is a no-op.
     ///
     /// # Errors
     ///
-    /// `Refused`: nothing of the batch is in the log, and the log can go on. `Poisoned`: nothing
-    /// more is promised of this object; every later call fails likewise, and only opening the log
-    /// anew tells what is in it. A closed log fails so, too. A batch with a gap in a session, or
-    /// too large for the log, is refused.
+    /// `Refused`: nothing of the batch is in the log, and the log can still be used. Returned for a
+    /// batch that has a gap in a session or is too large for the log. `Poisoned`: the object can't
+    /// be used any more, every later call fails too, and only reopening the log shows what is in
+    /// it. Also returned by a closed log.
     fn append(&mut self, records: &[Arc<Record>]) -> Result<(), AppendError>;
 
-    /// Who reads what this log holds, on any thread, while it is written.
+    /// A reader of this log, for any thread. Reading and writing may overlap.
     fn reader(&self) -> Arc<dyn LogReader>;
 
-    /// Ends the log cleanly: seals it, so that the next opening finds no doubtful end. Readers go
-    /// on; closing twice is closing once. A log that is dropped unclosed is left as a crash
-    /// would leave it.
+    /// Closes the log cleanly: seals it, so that the next opening finds no uncertain end. Readers
+    /// keep working; closing again does nothing. Dropping a log without closing it leaves it as a
+    /// crash would.
     ///
     /// # Errors
     ///
-    /// As `append`.
+    /// Same as `append`.
     fn close(&mut self) -> Result<(), AppendError>;
 }
 
 /// Reads the streams of sessions.
 pub trait LogReader: fmt::Debug + Send + Sync {
-    /// The records of `session` after `after`, in order and without gaps, as many as `limit`
-    /// allows but at least one where there is one. Empty when there is none, or no such session.
+    /// The records of `session` after `after`, in order and without gaps: as many as `limit`
+    /// allows, but at least one if there is one. Empty if there is none, or no such session.
     ///
     /// Blocks while it reads from the disk.
     ///
     /// # Errors
     ///
-    /// A record that is damaged is never returned: the records before it are, and the call that
-    /// begins at it fails.
+    /// A damaged record is never returned: a call returns the records before it, and the call that
+    /// starts at it fails.
     fn read(
         &self,
         session: SessionId,
@@ -58,15 +58,15 @@ pub trait LogReader: fmt::Debug + Send + Sync {
 /// How much one `read` may return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadLimit {
-    /// At most so many records.
+    /// Maximum number of records.
     pub records: usize,
-    /// Stop after the record with which the encoded records (as [`schema`](crate::schema) encodes
-    /// them) reach so many bytes.
+    /// Stop after the record that makes the total reach this number of bytes, as encoded by
+    /// [`schema`](crate::schema).
     pub bytes: usize,
 }
 
 impl ReadLimit {
-    /// Everything there is. For tests and exports: nothing bounds the memory that it takes.
+    /// No limit. For tests and exports: memory use is unbounded.
     pub const NONE: Self = Self {
         records: usize::MAX,
         bytes: usize::MAX,
@@ -80,11 +80,11 @@ impl ReadLimit {
 /// Why an append failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// Nothing of the batch is in the log, and the log can go on.
-    #[error("the log took nothing of this batch: {0}")]
+    /// Nothing of the batch is in the log, and the log can still be used.
+    #[error("the log refused the batch: {0}")]
     Refused(#[source] Arc<io::Error>),
-    /// The log promises nothing more before it is opened anew.
-    #[error("the log failed and must be opened anew: {0}")]
+    /// The log can't be used until it is reopened.
+    #[error("the log failed and must be reopened: {0}")]
     Poisoned(#[source] Arc<io::Error>),
 }
 
@@ -101,7 +101,7 @@ impl AppendError {
 /// Why a read failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The bytes at this place are not what was written.
+    /// The bytes at this place are not the ones that were written.
     #[error("the log is damaged: {place}: {reason}")]
     Damaged {
         /// File and byte offset.

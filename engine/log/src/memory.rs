@@ -1,4 +1,4 @@
-//! A log in memory, for tests and for embedding where nothing needs to outlive the process.
+//! A log in memory, for tests and for embedding without persistence.
 
 use crate::log::{AppendError, Log, LogReader, ReadError, ReadLimit};
 use crate::schema;
@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// A log that lives as long as the process and loses everything with it.
+/// A log in memory. Its contents are lost when the process ends.
 ///
-/// Behaves as every [`Log`] does, except that it is durable as soon as it is appended to. It
-/// grows without bound, and neither its appends nor its reads block for long.
+/// Behaves like any [`Log`], but nothing is durable. It grows without bound, and neither appends
+/// nor reads block for long.
 ///
 /// ```
 /// use rejoin_core::{Event, Record, Sequence, SessionId, Timestamp};
@@ -95,7 +95,7 @@ struct Streams {
 #[derive(Debug)]
 struct Stored {
     record: Arc<Record>,
-    /// How many bytes the record takes encoded, which is what a read's limit counts.
+    /// Encoded length in bytes, which the limit of a read counts.
     encoded: usize,
 }
 

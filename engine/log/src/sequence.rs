@@ -1,5 +1,5 @@
-//! That a session's sequences have no gaps but declared ones is checked by every log, when it is
-//! appended to.
+//! The check that every log makes on append: a session's sequences have no gaps except declared
+//! ones.
 
 use rejoin_core::{Record, Sequence, SessionId};
 use std::fmt;
@@ -29,14 +29,14 @@ impl fmt::Display for Gap {
 
 impl std::error::Error for Gap {}
 
-/// A record of `records` that does not follow, if there is one, where `last` tells the last
-/// sequence of a session that the log has.
+/// Finds a record in `records` that does not follow the one before it in its session. `last`
+/// returns the last sequence of a session in the log.
 pub(crate) fn find_gap(
     records: &[Arc<Record>],
     last: impl Fn(SessionId) -> Option<Sequence>,
 ) -> Option<Gap> {
     let mut sorted: Vec<_> = records.iter().collect();
-    // Stable: the sequences of a session stay in the order in which they are appended.
+    // The sort is stable: records of a session stay in the order in which they are appended.
     sorted.sort_by_key(|record| record.session);
     let mut before = None;
     for record in sorted {

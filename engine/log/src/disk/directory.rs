@@ -1,4 +1,4 @@
-//! The file system of the machine.
+//! A disk in a directory of the local file system.
 
 use super::{Disk, DiskFile, DiskLock};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -8,31 +8,31 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A directory of the machine's file system.
+/// A directory of the local file system.
 ///
-/// The log holds what jobs said, so that its files can be read by their owner only.
+/// Only the owner may read its files, because logs contain the output of jobs.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
     handle: File,
-    /// Whether nothing may be changed, not even by taking the lock.
+    /// Refuse all changes, including creating the lock file.
     is_read_only: bool,
 }
 
 impl Directory {
-    /// The name of the file whose lock is the directory's. It stays when the lock is given back:
-    /// removing it would let two openers lock two files of the same name.
+    /// The name of the lock file. It is not removed on unlock: otherwise two processes could lock
+    /// two different files of this name.
     pub const LOCK: &'static str = "lock";
 
-    /// Opens the directory at `path`; creates it, and those above it, where it does not exist.
+    /// Opens the directory at `path`. Creates it and its parents if needed.
     ///
     /// # Errors
     ///
-    /// Whatever the operating system says.
+    /// Errors of the operating system.
     pub fn open(path: &Path) -> io::Result<Self> {
         if !path.try_exists()? {
             DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-            // The new name is durable when the directory that it is in is.
+            // The new name is durable once the parent directory is synced.
             if let Some(parent) = path.canonicalize()?.parent() {
                 File::open(parent)?.sync_all()?;
             }
@@ -40,12 +40,12 @@ impl Directory {
         Self::open_as(path, false)
     }
 
-    /// Opens the directory at `path`, which must exist, and changes nothing in it: whatever would
-    /// is refused. Its lock keeps writers away, and other readers not.
+    /// Opens the existing directory at `path` read-only: operations that would change it fail. Its
+    /// lock excludes writers, but not other readers.
     ///
     /// # Errors
     ///
-    /// Whatever the operating system says.
+    /// Errors of the operating system.
     pub fn open_to_read(path: &Path) -> io::Result<Self> {
         Self::open_as(path, true)
     }
@@ -62,8 +62,8 @@ impl Directory {
         })
     }
 
-    /// The lock, shared with whoever reads. Whoever writes has created the file before: where
-    /// there is none, nobody writes.
+    /// Takes a lock shared with other readers. Writers create the lock file first, so if there is
+    /// none, there is no writer.
     fn lock_to_read(&self) -> io::Result<Option<Box<dyn DiskLock>>> {
         let file = match File::open(self.path.join(Self::LOCK)) {
             Ok(file) => file,
@@ -109,7 +109,7 @@ impl Disk for Directory {
     fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for found in self.path.read_dir()? {
-            // A name that is not UTF-8 is none of the log's.
+            // The log's own file names are all UTF-8.
             if let Ok(name) = found?.file_name().into_string() {
                 names.push(name);
             }
@@ -149,8 +149,8 @@ impl Disk for Directory {
     }
 }
 
-/// Takes the lock with `take`, if it is to be had within a moment: when a process is killed while
-/// it starts another, that one holds the lock as well, until it has become what it is to be.
+/// Takes the lock with `take`, retrying for half a second: if a process is killed while it starts
+/// another one, the child holds the lock too until it has called `exec`.
 fn locked(
     file: File,
     take: fn(&File) -> Result<(), TryLockError>,
@@ -169,11 +169,11 @@ fn locked(
     }
 }
 
-/// How often a lock that is held is tried again, and after how long.
+/// How often and after what pause a lock that is held is tried again.
 const LOCK_TRIES: u32 = 25;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// The operating system gives the lock back when the file is closed, or its process dies.
+/// The operating system releases the lock when the file is closed or the process dies.
 #[derive(Debug)]
 struct Locked(#[expect(dead_code, reason = "held, not used")] File);
 

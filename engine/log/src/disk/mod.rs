@@ -1,8 +1,8 @@
-//! The few things that the log asks of a file system, as a trait, so that tests can put a disk
-//! that fails, or forgets, in its place.
+//! The file system operations that the log needs, as traits, so that tests can use a disk that
+//! fails or loses data.
 //!
 //! A [`Disk`] is one flat directory; a [`DiskFile`] is a file in it, read and written at given
-//! places. What has been written is durable after `sync`, and not before; so is a name after
+//! offsets. Written bytes are durable only after [`DiskFile::sync`], and names only after
 //! [`Disk::sync`].
 
 mod directory;
@@ -16,114 +16,114 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A directory that holds the files of one log. All calls block until the operating system has
-/// answered.
+/// A directory with the files of one log. All calls block until the operating system returns.
 pub trait Disk: fmt::Debug + Send + Sync {
-    /// Where it is, for messages.
+    /// The path, for messages.
     fn path(&self) -> &Path;
 
-    /// Takes the directory's lock, which is held until the answer is dropped or the process dies.
-    /// `None` when somebody else holds it, and goes on holding it for a moment.
+    /// Takes the directory's lock. It is held until the returned value is dropped or the process
+    /// dies. `None` if it is held elsewhere and is not released within a short time.
     ///
     /// # Errors
     ///
-    /// Whatever the operating system says.
+    /// Errors of the operating system.
     fn lock(&self) -> io::Result<Option<Box<dyn DiskLock>>>;
 
-    /// The names of all files, in no certain order.
+    /// The names of all files, in no particular order.
     ///
     /// # Errors
     ///
-    /// Whatever the operating system says.
+    /// Errors of the operating system.
     fn names(&self) -> io::Result<Vec<String>>;
 
-    /// Creates an empty file to read and write, in the place of one that has this name.
+    /// Creates an empty file for reading and writing. Replaces an existing file of this name.
     ///
     /// # Errors
     ///
-    /// Whatever the operating system says.
+    /// Errors of the operating system.
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
 
-    /// Opens a file to read.
+    /// Opens a file for reading.
     ///
     /// # Errors
     ///
-    /// Whatever the operating system says.
+    /// Errors of the operating system.
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
 
-    /// Opens a file to read and write.
+    /// Opens a file for reading and writing.
     ///
     /// # Errors
     ///
-    /// Whatever the operating system says.
+    /// Errors of the operating system.
     fn open_writable(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
 
-    /// Gives a file another name, at once; open files are not affected.
+    /// Renames a file atomically. Open files are not affected.
     ///
     /// # Errors
     ///
-    /// Whatever the operating system says.
+    /// Errors of the operating system.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
     /// Removes a file.
     ///
     /// # Errors
     ///
-    /// Whatever the operating system says.
+    /// Errors of the operating system.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Makes every creation, renaming and removal so far durable.
+    /// Makes all previous creations, renames and removals durable.
     ///
     /// # Errors
     ///
-    /// Whatever the operating system says. What is durable then is unknown.
+    /// Errors of the operating system. It is unknown then what is durable.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// The lock of a [`Disk`], held as long as this lives.
+/// The lock of a [`Disk`], released on drop.
 pub trait DiskLock: fmt::Debug + Send + Sync {}
 
-/// One file of a [`Disk`]. All calls block until the operating system has answered.
+/// A file of a [`Disk`]. All calls block until the operating system returns.
 pub trait DiskFile: fmt::Debug + Send + Sync {
     /// The file's length in bytes.
     ///
     /// # Errors
     ///
-    /// Whatever the operating system says.
+    /// Errors of the operating system.
     fn length(&self) -> io::Result<u64>;
 
-    /// Reads bytes from byte `at` on, as many as there happen to be, and says how many; 0 at the
-    /// file's end.
+    /// Reads at byte offset `at`. Returns the number of bytes read, which may be less than
+    /// requested; 0 at the end of the file.
     ///
     /// # Errors
     ///
-    /// Whatever the operating system says.
+    /// Errors of the operating system.
     fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize>;
 
-    /// Writes bytes from byte `at` on, as many as happen to go, and says how many.
+    /// Writes at byte offset `at`. Returns the number of bytes written, which may be less than
+    /// given.
     ///
     /// # Errors
     ///
-    /// Whatever the operating system says. Nothing of this call has been written then.
+    /// Errors of the operating system. Nothing has been written by this call then.
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize>;
 
-    /// Cuts the file off at `length`, or fills it up with zeros.
+    /// Truncates the file to `length` bytes, or extends it with zeros.
     ///
     /// # Errors
     ///
-    /// Whatever the operating system says.
+    /// Errors of the operating system.
     fn set_length(&self, length: u64) -> io::Result<()>;
 
-    /// Makes all that has been written, and the length, durable.
+    /// Makes all written bytes and the length durable.
     ///
     /// # Errors
     ///
-    /// Whatever the operating system says. What is durable then is unknown, and a later success
-    /// says nothing about what this call failed for.
+    /// Errors of the operating system. It is unknown then what is durable, and a later success does
+    /// not cover the data for which this call failed.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// Fills `bytes` from byte `at` on.
+/// Reads at byte offset `at` until `bytes` is full.
 pub(crate) fn read_exactly(
     file: &dyn DiskFile,
     mut bytes: &mut [u8],
@@ -135,7 +135,7 @@ pub(crate) fn read_exactly(
             Ok(count) => {
                 bytes = bytes
                     .get_mut(count..)
-                    .ok_or_else(|| io::Error::other("more bytes were read than asked for"))?;
+                    .ok_or_else(|| io::Error::other("more bytes were read than requested"))?;
                 at += count as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -145,7 +145,8 @@ pub(crate) fn read_exactly(
     Ok(())
 }
 
-/// Writes all of `bytes` from byte `at` on. After an error, any part of them may be there.
+/// Writes all of `bytes` at byte offset `at`. After an error, any part of them may have been
+/// written.
 pub(crate) fn write_all(file: &dyn DiskFile, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.write_at(bytes, at) {

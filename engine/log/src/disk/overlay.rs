@@ -1,7 +1,6 @@
-//! A disk laid over another one: what is there is read, and whatever is changed stays in memory.
+//! A disk over another one: reads see the disk below, and changes stay in memory.
 //!
-//! What enters: a disk, and how many bytes the changes may take. What leaves: a disk that can be
-//! written to. Never: the disk below is changed, or the changes take more than they may.
+//! Invariants: the disk below is never changed, and the changes never exceed their memory limit.
 
 use super::{Disk, DiskFile, DiskLock};
 use std::collections::BTreeMap;
@@ -10,14 +9,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Changes are kept in pages of so many bytes.
+/// Size of the pages in which changes are kept.
 const PAGE_BYTES: usize = 4096;
 
-/// A disk that forgets every change when it is dropped.
+/// A writable disk whose changes stay in memory and are lost when it is dropped.
 ///
-/// A file that was opened to read before it was first opened to write goes on showing what is
-/// below. Nothing here is ever durable, and `sync` succeeds all the same: there is no crash to
-/// survive.
+/// A file that was opened for reading before it was first opened for writing keeps showing the disk
+/// below. Nothing is ever durable; `sync` does nothing and succeeds.
 ///
 /// ```
 /// use rejoin_log::disk::{Directory, Disk, Overlay};
@@ -39,7 +37,7 @@ const PAGE_BYTES: usize = 4096;
 #[derive(Debug)]
 pub struct Overlay {
     below: Arc<dyn Disk>,
-    /// What there is by each name; `None` before the first look.
+    /// All files by name; `None` until the first access.
     files: Mutex<Option<BTreeMap<String, Kept>>>,
     room: Arc<Room>,
 }
@@ -47,14 +45,14 @@ pub struct Overlay {
 /// Where a file's bytes are.
 #[derive(Clone, Debug)]
 enum Kept {
-    /// Below, unchanged, by this name.
+    /// Unchanged, on the disk below, with this name.
     Below(String),
     Changed(Arc<Layered>),
 }
 
 impl Overlay {
-    /// Lays a disk over `below`; all changes together may take `bytes` of memory. What does not
-    /// fit is refused as a full disk refuses it.
+    /// Creates a disk over `below`. All changes together may take `bytes` of memory; writes beyond
+    /// that fail as on a full disk.
     #[must_use]
     pub fn over(below: Arc<dyn Disk>, bytes: u64) -> Self {
         Self {
@@ -160,7 +158,7 @@ impl Disk for Overlay {
     }
 }
 
-/// How many bytes the changes of all files may still take.
+/// The memory left for changes of all files, in bytes.
 #[derive(Debug)]
 struct Room {
     left: AtomicU64,
@@ -173,7 +171,7 @@ impl Room {
             .left
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take);
         taken.map(drop).map_err(|_| {
-            let reason = "what is kept in memory takes all the room that it may";
+            let reason = "the changes in memory have reached their limit";
             io::Error::new(io::ErrorKind::StorageFull, reason)
         })
     }
@@ -184,7 +182,7 @@ impl Room {
     }
 }
 
-/// A file of which some pages have been changed.
+/// A file with changed pages.
 #[derive(Debug)]
 struct Layered {
     base: Option<Arc<dyn DiskFile>>,
@@ -195,13 +193,13 @@ struct Layered {
 #[derive(Debug)]
 struct Layers {
     length: u64,
-    /// Up to here, unchanged pages show what is below; behind it they are zeros.
+    /// Unchanged pages show the file below up to here, and zeros after it.
     visible: u64,
     pages: BTreeMap<u64, Box<[u8; PAGE_BYTES]>>,
 }
 
 impl Layered {
-    /// Reads what is below the pages, within one page.
+    /// Reads from the file below, within one page.
     fn read_below(&self, visible: u64, bytes: &mut [u8], at: u64) -> io::Result<usize> {
         let shown = usize::try_from(visible.saturating_sub(at)).unwrap_or(usize::MAX);
         match (&self.base, bytes.get_mut(..shown.min(bytes.len()))) {
@@ -213,7 +211,7 @@ impl Layered {
         }
     }
 
-    /// The page as it is before its first change.
+    /// The content of a page before its first change.
     fn load(&self, visible: u64, number: u64) -> io::Result<Box<[u8; PAGE_BYTES]>> {
         let mut page = Box::new([0; PAGE_BYTES]);
         let begin = number.saturating_mul(PAGE_BYTES as u64);
@@ -229,7 +227,7 @@ impl Layered {
     }
 }
 
-/// The page that a byte is in, and where in it.
+/// The page of a byte, and its offset in the page.
 fn place(at: u64) -> (u64, usize) {
     let page = PAGE_BYTES as u64;
     (at / page, usize::try_from(at % page).unwrap_or(0))
@@ -308,7 +306,7 @@ impl Drop for Layered {
     }
 }
 
-/// What a panic interrupted is whole all the same: each change is one step.
+/// Ignores poisoning: each change is one step, so a panic leaves no partial change.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! The parts that records are made of: what is written, and reading it back from bytes that may
-//! be anything.
+//! Encodes and decodes the primitive values of records. Decoding accepts arbitrary bytes without
+//! panicking.
 
 use super::DecodeError;
 use super::codes::Coded;
@@ -44,8 +44,8 @@ pub(super) fn put_optional<T>(
     }
 }
 
-/// What is left to read of a record. Each method takes the next part and names the `field` that it
-/// belongs to, for the error.
+/// The rest of a record that is being decoded. Each method reads the next value; `field` names it
+/// in errors.
 #[derive(Debug)]
 pub(crate) struct Parts<'a> {
     rest: &'a [u8],
@@ -85,8 +85,8 @@ impl<'a> Parts<'a> {
         for shift in (0..64).step_by(7) {
             let byte = self.byte(field)?;
             let bits = u64::from(byte & 0x7f);
-            // The tenth byte has room for one bit, and no number ends in a byte that adds nothing:
-            // one number has one encoding.
+            // A number has only one encoding: the tenth byte has room for one bit, and a final
+            // zero byte is not allowed.
             if (shift == 63 && bits > 1) || (shift > 0 && byte == 0) {
                 break;
             }

@@ -1,9 +1,8 @@
-//! Every number in the format that stands for a word. They are fixed for ever: a number may be
-//! added, none may change its meaning or be used again.
+//! The numeric codes of the format. Codes may be added, but never changed or reused.
 
 use rejoin_core::{CloseCause, InterruptCause, JobSlot, LeaveCause, Outcome, Visibility};
 
-/// The events' tags. Zero is none, so that zeroed bytes are never an event.
+/// Event tags. Zero is unused, so that zeroed bytes are never a valid event.
 pub(super) mod tag {
     pub(in crate::schema) const SESSION_CREATED: u8 = 1;
     pub(in crate::schema) const SESSION_RESUMED: u8 = 2;
@@ -19,22 +18,22 @@ pub(super) mod tag {
     pub(in crate::schema) const INTERRUPT_REQUESTED: u8 = 12;
     pub(in crate::schema) const JOB_FINISHED: u8 = 13;
     pub(in crate::schema) const SESSION_CLOSED: u8 = 14;
-    /// `JOB_SUBMITTED` with the name of its request, or an input that stays open, or both.
+    /// `JOB_SUBMITTED` with a named request, an input that stays open, or both.
     pub(in crate::schema) const JOB_REQUESTED: u8 = 15;
     pub(in crate::schema) const INPUT_WRITTEN: u8 = 16;
     pub(in crate::schema) const RECORDS_LOST: u8 = 17;
-    /// `JOB_STARTED` and `INTERRUPT_REQUESTED` of a job that is nobody else's business.
+    /// `JOB_STARTED` and `INTERRUPT_REQUESTED` of a job that only its submitter sees.
     pub(in crate::schema) const PRIVATE_JOB_STARTED: u8 = 18;
     pub(in crate::schema) const PRIVATE_INTERRUPT_REQUESTED: u8 = 19;
 }
 
-/// Why records are lost. Not a choice like the others: fields follow one of them.
+/// Causes of lost records. Not `Coded`, because fields follow one of them.
 pub(super) mod loss {
     pub(in crate::schema) const DAMAGE: u8 = 0;
     pub(in crate::schema) const RETENTION: u8 = 1;
 }
 
-/// A choice that is written as one byte.
+/// An enum that is encoded as one byte.
 pub(super) trait Coded: Sized {
     fn code(&self) -> u8;
     fn from_code(code: u8) -> Option<Self>;

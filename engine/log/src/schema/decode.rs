@@ -1,4 +1,4 @@
-//! A record from its bytes, which may be anything.
+//! Decodes records from arbitrary bytes.
 
 use super::bytes::Parts;
 use super::codes::{loss, tag};
@@ -7,11 +7,11 @@ use rejoin_core::{
     SessionNumber,
 };
 
-/// The record of `session` with `sequence` that `bytes` encode.
+/// Decodes the record with `sequence` of `session` from `bytes`.
 ///
 /// # Errors
 ///
-/// Whenever [`encode`](super::encode) would not have written exactly these bytes.
+/// If [`encode`](super::encode) would not produce exactly these bytes.
 pub fn decode(session: SessionId, sequence: Sequence, bytes: &[u8]) -> Result<Record, DecodeError> {
     let mut parts = Parts::new(bytes);
     let record = Record {
@@ -24,8 +24,8 @@ pub fn decode(session: SessionId, sequence: Sequence, bytes: &[u8]) -> Result<Re
     Ok(record)
 }
 
-/// Where the records of its session may be dropped because of the record that these bytes encode.
-/// Of any other record this looks at the tag only.
+/// The sequence before which the session's records may be dropped, if `bytes` encode a removal by
+/// retention. Cheap for other records: reads only the tag.
 pub(crate) fn removes_before(bytes: &[u8]) -> Option<Sequence> {
     let mut parts = Parts::new(bytes);
     parts.number("at").ok()?;
@@ -42,47 +42,47 @@ pub enum DecodeError {
     /// The bytes end before the record does.
     #[error("the record ends too early, in `{field}`")]
     Truncated {
-        /// The field that the bytes end in.
+        /// The field at which the bytes end.
         field: &'static str,
     },
-    /// The record ends before the bytes do.
+    /// Bytes follow the end of the record.
     #[error("{bytes} bytes follow the record's end")]
     TooLong {
-        /// How many bytes follow.
+        /// Number of extra bytes.
         bytes: usize,
     },
-    /// The tag is none that this version writes or reads.
+    /// This version does not know the event tag.
     #[error("event tag {tag} is not known to this version; a newer one may have written it")]
     UnknownEvent {
-        /// The tag.
+        /// The unknown tag.
         tag: u8,
     },
-    /// A choice is none that this version writes or reads.
+    /// This version does not know the code of an enum.
     #[error(
         "`{field}` has code {code}, which is not known to this version; a newer one may have written it"
     )]
     UnknownChoice {
-        /// The field that the choice is in.
+        /// The field that contains the code.
         field: &'static str,
-        /// The choice's code.
+        /// The unknown code.
         code: u8,
     },
     /// A text is not UTF-8.
     #[error("`{field}` is not UTF-8")]
     NotText {
-        /// The field that the text is in.
+        /// The field that contains the text.
         field: &'static str,
     },
-    /// A number is too large for its field, or longer than it needs to be.
+    /// A number is too large for its field, or is not in its shortest encoding.
     #[error("`{field}` is not a valid number")]
     InvalidNumber {
-        /// The field that the number is in.
+        /// The field that contains the number.
         field: &'static str,
     },
 }
 
 impl DecodeError {
-    /// Whether the bytes make sense to a newer version than this one, perhaps.
+    /// Whether a newer version may be able to decode the bytes.
     pub fn may_be_newer(&self) -> bool {
         matches!(self, Self::UnknownEvent { .. } | Self::UnknownChoice { .. })
     }
@@ -139,7 +139,8 @@ fn event(parts: &mut Parts<'_>) -> Result<Event, DecodeError> {
             let request = parts.optional("request", Parts::text)?;
             let input = parts.flag("input")?;
             if request.is_none() && !input {
-                // Such a job is written with the other tag, and one record has one encoding.
+                // `encode` uses the other tag for such a job; accepting this one would give a
+                // record two encodings.
                 return Err(DecodeError::UnknownChoice {
                     field: "input",
                     code: 0,

@@ -1,11 +1,10 @@
-//! A record's bytes.
+//! Encodes records.
 
 use super::bytes::{put_duration, put_number, put_optional, put_signed, put_text};
 use super::codes::{Coded, loss, tag};
 use rejoin_core::{ConsumerId, Event, JobId, JobMode, LossCause, Record};
 
-/// Appends the bytes of `record` to `out`: its instant and its event, without session and
-/// sequence.
+/// Appends the encoding of `record` to `out`: its time and its event, without session and sequence.
 pub fn encode(record: &Record, out: &mut Vec<u8>) {
     put_number(out, record.at.as_millis());
     match &record.event {

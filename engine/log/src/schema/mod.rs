@@ -1,27 +1,27 @@
-//! Records to bytes and back.
+//! Encodes and decodes records.
 //!
-//! What enters: a record, or bytes from anywhere. What leaves: bytes that are the same for ever
-//! for the same record, or a record. Never: a panic, an allocation larger than the bytes given, or
-//! two encodings of one record — whatever decodes encodes to the same bytes again.
+//! Invariants: a record has exactly one encoding, which never changes: bytes that decode to a
+//! record are the bytes that it encodes to. Decoding arbitrary bytes never panics, and never
+//! makes an allocation larger than the input.
 //!
-//! The bytes hold the instant and the event. Session and sequence stand outside, where a log needs
-//! them to find the record: in a segment's frame, or in the subject of a stream.
+//! The bytes contain the time and the event. Session and sequence are stored outside, where a log
+//! needs them to find the record: in a segment's frame, or in the subject of a stream.
 //!
-//! | what | how |
+//! | type | encoding |
 //! | --- | --- |
 //! | number | LEB128: seven bits a byte, least significant first, as few bytes as possible |
 //! | signed number | zigzag, then as a number |
-//! | text | its length in bytes as a number, then UTF-8 |
-//! | duration | whole seconds, then the nanoseconds of the last one, as two numbers |
+//! | text | the length in bytes as a number, then UTF-8 |
+//! | duration | whole seconds, then the remaining nanoseconds, as two numbers |
 //! | token | its 16 bytes |
-//! | choice | one byte, from `codes.rs` |
-//! | what may be missing | a byte 0, or a byte 1 and then what is there |
+//! | enum | one byte, from `codes.rs` |
+//! | optional value | byte 0, or byte 1 and then the value |
 //!
-//! A record is its instant (milliseconds since the Unix epoch, a number), the event's tag (one
-//! byte, from `codes.rs`), and the event's fields in the order of their declaration.
+//! A record is its time (milliseconds since the Unix epoch, a number), the event's tag (one byte,
+//! from `codes.rs`), and the event's fields in the order of their declaration.
 //!
-//! Tags and codes are fixed for ever. A field is never added to an event that has been released:
-//! the event gets a new tag, and the old one goes on being read.
+//! Tags and codes never change. A field is never added to an event that has been released: the
+//! event gets a new tag, and the old one can still be read.
 //!
 //! ```
 //! use rejoin_core::{Event, Record, Sequence, SessionId, Timestamp};

@@ -1,8 +1,8 @@
-//! A snapshot's bytes: its fields in the order of their declaration, lists as how many there are
-//! and then each.
+//! Encodes and decodes snapshots: fields in the order of their declaration, a list as its length
+//! and then its items.
 //!
-//! Versioned on its own: a snapshot can always be made again from the records, so that a version
-//! reads its own snapshots only.
+//! Snapshots have their own version number. They can always be made again from the records, so a
+//! release only reads the version that it writes.
 
 use super::DecodeError;
 use super::bytes::{Parts, put_duration, put_number, put_optional, put_signed, put_text};
@@ -15,10 +15,10 @@ use rejoin_core::{
     ViewSnapshot,
 };
 
-/// The version of these bytes. It grows with every change to [`Snapshot`].
+/// The version of the encoding. Increase it with every change to [`Snapshot`].
 pub(crate) const SNAPSHOT_VERSION: u32 = 2;
 
-/// Appends the bytes of `snapshot` to `out`.
+/// Appends the encoding of `snapshot` to `out`.
 pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
     let Snapshot {
         last_number,
@@ -52,11 +52,11 @@ pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
     put_instant(out, *changed);
 }
 
-/// The snapshot that `bytes` encode.
+/// Decodes a snapshot.
 ///
 /// # Errors
 ///
-/// Whenever [`encode_snapshot`] would not have written such bytes.
+/// If [`encode_snapshot`] would not produce such bytes.
 pub fn decode_snapshot(bytes: &[u8]) -> Result<Snapshot, DecodeError> {
     let mut parts = Parts::new(bytes);
     let snapshot = Snapshot {
@@ -359,7 +359,7 @@ fn put_list<T>(out: &mut Vec<u8>, list: &[T], put: impl Fn(&mut Vec<u8>, &T)) {
     list.iter().for_each(|it| put(out, it));
 }
 
-/// Whatever the bytes say, memory is taken only for what is there.
+/// Does not preallocate by the encoded length, which may be wrong.
 fn list<'a, T>(
     parts: &mut Parts<'a>,
     field: &'static str,

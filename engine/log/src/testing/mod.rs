@@ -1,8 +1,8 @@
-//! What tests of logs need, here and in other crates: a disk that fails and forgets on demand,
-//! and records to fill a log with.
+//! Helpers for tests of logs, here and in other crates: a disk that fails or loses data on demand,
+//! and sample records.
 #![allow(
     clippy::indexing_slicing,
-    reason = "a disk that is wrong about itself should stop the test"
+    reason = "an inconsistent simulation should stop the test"
 )]
 
 mod simulated_disk;
@@ -15,14 +15,14 @@ use rejoin_core::{
 };
 use std::sync::Arc;
 
-/// A session's identity made from a small number.
+/// A session ID made from a small number.
 #[must_use]
 pub fn session(number: u8) -> SessionId {
     SessionId::from_bytes([number; 16])
 }
 
-/// A record of a session made from a small number, with an event that depends on the sequence, so
-/// that no two records of a session are alike.
+/// A record of the session with this number. Its event depends on the sequence, so that no two
+/// records of a session are equal.
 #[must_use]
 pub fn record(number: u8, sequence: u64) -> Arc<Record> {
     let job = JobId(sequence);
@@ -63,7 +63,7 @@ pub fn record(number: u8, sequence: u64) -> Arc<Record> {
     })
 }
 
-/// Goes on with the log's own checksum: what replay is measured against.
+/// Continues the log's own checksum, as a reference for measuring replay.
 #[must_use]
 pub fn checksum(sum: u32, bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(sum, bytes)

@@ -1,4 +1,4 @@
-//! A disk in memory that does what real ones do on bad days.
+//! A disk in memory that simulates failures and power cuts.
 
 use crate::disk::{Disk, DiskFile, DiskLock};
 use std::collections::BTreeMap;
@@ -7,22 +7,21 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What a disk writes at once or not at all.
+/// The size of atomic writes of a disk.
 const SECTOR_BYTES: usize = 512;
 
-/// The error numbers of a failing device and of a full one, on every Unix.
+/// The error numbers of a failing and of a full device, the same on every Unix.
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
-/// A directory in memory. Clones are the same directory.
+/// A directory in memory. Clones share it.
 ///
-/// Writes go to a cache, and to the disk when they are synced; names likewise.
-/// [`power_cut`](Self::power_cut) forgets what was not synced. As on Linux, a sync that fails
-/// leaves what it was for in the cache, marked as if it were on the disk: no later sync writes it.
+/// Writes and changes of names go to a cache first, and to the disk when they are synced.
+/// [`power_cut`](Self::power_cut) drops unsynced changes. As on Linux, a failed sync leaves its
+/// data in the cache, marked as clean: no later sync writes it.
 ///
-/// Every operation that changes the disk, and every read, is counted, and
-/// [`fail`](Self::fail) makes the one of a certain number fail. So a test can let each operation
-/// of a workload fail in turn.
+/// Every change and every read is counted as an operation, and [`fail`](Self::fail) makes the
+/// operation with a given number fail. This lets a test fail each operation of a workload in turn.
 ///
 /// ```
 /// use rejoin_log::disk::Disk;
@@ -44,26 +43,27 @@ pub struct SimulatedDisk {
     lock: Arc<AtomicBool>,
 }
 
-/// How an operation fails.
+/// The way in which an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// With this error number, and nothing is done. A sync that fails so may never be made up for.
+    /// Fails with this error number and does nothing. The data of a failed sync can't be synced
+    /// later.
     Errno(i32),
-    /// A write writes so many bytes, and the next operation fails with this error number; any
-    /// other operation fails at once.
+    /// A write writes this number of bytes, and the next operation fails with this error number.
+    /// Any operation other than a write fails at once.
     Short(usize, i32),
 }
 
 impl Fault {
-    /// No room left on the device: `ENOSPC`.
+    /// No space left on the device: `ENOSPC`.
     pub const NO_SPACE: Self = Self::Errno(ENOSPC);
     /// The device failed: `EIO`.
     pub const IO: Self = Self::Errno(EIO);
 }
 
-/// What of the unsynced survives a power cut: asked for each sector of each write, for each change
-/// of a length, and for each creation, renaming and removal of a name until the first that does
-/// not survive, because file systems keep the order of those.
+/// Decides which unsynced changes survive a power cut: each sector of each write and each change of
+/// a length on its own; creations, renames and removals up to the first that does not survive,
+/// because file systems keep their order.
 #[derive(Clone, Debug)]
 pub struct Survival(Chance);
 
@@ -75,19 +75,19 @@ enum Chance {
 }
 
 impl Survival {
-    /// Nothing survives that was not synced.
+    /// No unsynced change survives.
     #[must_use]
     pub fn nothing() -> Self {
         Self(Chance::Nothing)
     }
 
-    /// Everything survives, as if the process alone had died.
+    /// Everything survives, as if only the process had died.
     #[must_use]
     pub fn everything() -> Self {
         Self(Chance::Everything)
     }
 
-    /// About a half survives; which half depends on the seed alone.
+    /// About half survives, chosen by the seed alone.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self(Chance::Seeded(seed))
@@ -112,15 +112,15 @@ impl Survival {
 #[derive(Debug, Default)]
 struct State {
     files: Vec<Contents>,
-    /// Names as everybody sees them.
+    /// Names as processes see them.
     names: BTreeMap<String, usize>,
     /// Names as they are on the disk.
     durable_names: BTreeMap<String, usize>,
-    /// Changes of names that are not on the disk yet.
+    /// Changes of names that have not been synced.
     unsynced_names: Vec<NameChange>,
     operations: u64,
     faults: BTreeMap<u64, Fault>,
-    /// Every operation fails from this one on.
+    /// All operations from this number on fail.
     dead: Option<u64>,
 }
 
@@ -147,12 +147,12 @@ fn change(names: &mut BTreeMap<String, usize>, change: &NameChange) {
     }
 }
 
-/// One file's bytes.
+/// The content of a file.
 #[derive(Debug, Default)]
 struct Contents {
-    /// As everybody sees them.
+    /// The bytes as processes see them.
     cached: Vec<u8>,
-    /// As they are on the disk.
+    /// The bytes on the disk.
     durable: Vec<u8>,
     unsynced: Vec<Write>,
 }
@@ -184,7 +184,7 @@ enum Verdict {
 }
 
 impl State {
-    /// Counts an operation; says how it is to go.
+    /// Counts an operation and decides how it ends.
     fn begin(&mut self) -> io::Result<Verdict> {
         let number = self.operations;
         self.operations += 1;
@@ -201,7 +201,7 @@ impl State {
         }
     }
 
-    /// Whether the operation that has just been counted was refused for want of power.
+    /// Whether the operation that was just counted failed because the power is off.
     fn is_dead(&self) -> bool {
         self.dead.is_some_and(|from| self.operations > from)
     }
@@ -226,33 +226,32 @@ impl SimulatedDisk {
         Self::default()
     }
 
-    /// How many operations there have been. The next one has this number.
+    /// The number of operations so far, which is also the number of the next one.
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.state().operations
     }
 
-    /// Makes the operation of this number fail.
+    /// Makes the operation with this number fail.
     pub fn fail(&self, operation: u64, fault: Fault) {
         self.state().faults.insert(operation, fault);
     }
 
-    /// Makes every operation from this number on fail with `EIO`, until the next
-    /// [`power_cut`](Self::power_cut): from the disk's side, that is when the power went.
+    /// Makes all operations from this number on fail with `EIO` until the next
+    /// [`power_cut`](Self::power_cut), as if the power failed at this operation.
     pub fn die(&self, operation: u64) {
         self.state().dead = Some(operation);
     }
 
-    /// Takes back all faults that have not come up.
+    /// Cancels all faults that have not occurred yet.
     pub fn heal(&self) {
         let mut state = self.state();
         state.faults.clear();
         state.dead = None;
     }
 
-    /// The machine goes off and on again: forgets what was not synced, except for what survives,
-    /// takes back all faults, and gives the lock back. Whoever still has a file open must not use
-    /// it any more.
+    /// Restarts the machine: drops the unsynced changes that don't survive, cancels all faults and
+    /// releases the lock. Files that were opened before must not be used any more.
     pub fn power_cut(&self, mut survival: Survival) {
         let mut state = self.state();
         let state = &mut *state;
@@ -287,7 +286,7 @@ impl SimulatedDisk {
         self.lock.store(false, Ordering::SeqCst);
     }
 
-    /// The bytes of a file as everybody sees them.
+    /// The bytes of a file as processes see them.
     #[must_use]
     pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.state();
@@ -298,7 +297,7 @@ impl SimulatedDisk {
             .map(|contents| contents.cached.clone())
     }
 
-    /// Puts a file there, durably.
+    /// Creates or replaces a file, durably.
     pub fn put(&self, name: &str, bytes: &[u8]) {
         let mut state = self.state();
         let file = state.files.len();
@@ -311,7 +310,7 @@ impl SimulatedDisk {
         state.durable_names.insert(name.to_owned(), file);
     }
 
-    /// Every file's name, in order.
+    /// The names of all files, sorted.
     #[must_use]
     pub fn file_names(&self) -> Vec<String> {
         self.state().names.keys().cloned().collect()
@@ -329,7 +328,7 @@ impl SimulatedDisk {
     }
 }
 
-/// The parts of a write that are in one sector each.
+/// Splits a write at sector boundaries.
 fn sectors(at: usize, bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let first = (SECTOR_BYTES - at % SECTOR_BYTES).min(bytes.len());
     let (head, tail) = bytes.split_at(first);
@@ -394,7 +393,7 @@ impl Disk for SimulatedDisk {
         let state = &mut *state;
         let verdict = state.begin();
         if state.is_dead() {
-            // What survives is for the power cut to say.
+            // The next power cut decides what survives.
             return verdict.map(drop);
         }
         let made = std::mem::take(&mut state.unsynced_names);
@@ -477,12 +476,12 @@ impl DiskFile for SimulatedFile {
         let mut state = self.disk.state();
         let verdict = state.begin();
         if state.is_dead() {
-            // What survives is for the power cut to say.
+            // The next power cut decides what survives.
             return verdict.map(drop);
         }
         let contents = &mut state.files[self.file];
         let unsynced = std::mem::take(&mut contents.unsynced);
-        // After a failure, too, the cache takes itself for clean.
+        // The cache counts as clean even after a failure.
         verdict?;
         for write in &unsynced {
             write.apply(&mut contents.durable);
