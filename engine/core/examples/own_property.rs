@@ -1,8 +1,7 @@
-//! Checks your own property over random operations of clients, runners and timers. The example is a
-//! bill that counts the bytes of results: it must only bill jobs that are running according to the
-//! records.
+//! Checks a custom property over random operations of clients, runners and timers. This example
+//! bills the bytes of results, and checks that the records only contain results of running jobs.
 //!
-//! The operations are generated from a counter. Prints how much was checked.
+//! Each story is generated from its number as the seed. Prints the number of checked records.
 //!
 //!     cargo run -p rejoin-core --example own_property
 
@@ -10,7 +9,7 @@ use rejoin_core::testing::{Promises, operations};
 use rejoin_core::{Event, JobId, Limits, Record, State, Timestamp};
 use std::collections::BTreeMap;
 
-/// The bytes of results of each running job, and the total of the finished ones.
+/// The result bytes of each running job, and the total of finished jobs.
 #[derive(Debug, Default)]
 struct Bill {
     running: BTreeMap<JobId, usize>,
@@ -22,27 +21,28 @@ impl Bill {
     ///
     /// # Panics
     ///
-    /// When the record cannot be billed, which means that the property does not hold.
+    /// If the record cannot be billed: the property does not hold.
     fn add(&mut self, record: &Record) {
         match &record.event {
             Event::JobSubmitted { job, .. } => {
-                assert_eq!(self.running.insert(*job, 0), None, "{job} begins once");
+                assert_eq!(self.running.insert(*job, 0), None, "{job} started twice");
             }
             Event::ResultEmitted { job, result, .. } => {
                 let bytes = self.running.get_mut(job);
-                *bytes.unwrap_or_else(|| panic!("{job} emits a result and is not running")) +=
+                *bytes.unwrap_or_else(|| panic!("{job} emitted a result but is not running")) +=
                     result.len();
             }
             Event::JobFinished { job, .. } => {
                 let bytes = self.running.remove(job);
-                self.total += bytes.unwrap_or_else(|| panic!("{job} finishes and is not running"));
+                self.total += bytes.unwrap_or_else(|| panic!("{job} finished but is not running"));
             }
             _ => {}
         }
     }
 }
 
-/// Runs this many stories of a hundred operations. Returns the number of records and of billed bytes.
+/// Runs `stories` stories of a hundred operations each. Returns the number of records and of billed
+/// bytes.
 pub(crate) fn check(stories: u64) -> (usize, usize) {
     let (mut records, mut billed) = (0, 0);
     for story in 0..stories {
@@ -52,7 +52,7 @@ pub(crate) fn check(stories: u64) -> (usize, usize) {
         for (moved, operation) in operations(&bytes(story)) {
             clock = (clock + moved).max(0);
             let now = Timestamp::from_millis(clock.unsigned_abs());
-            // A rejected operation has no records.
+            // A rejected operation produces no records.
             for step in state
                 .step(now, operation.command(&state, now))
                 .unwrap_or_default()

@@ -1,15 +1,15 @@
-//! Figures: what each round gave for each contestant, and what they come to.
+//! The figures of each contestant in each round, and their summary.
 //!
-//! Rounds are kept apart, so that a ratio is taken within a round, between two that ran one after
-//! the other. Never here: a mean, which one bad round of a shared machine would spoil.
+//! Ratios are taken within a round, between contestants that ran shortly after each other. Medians
+//! are used instead of means, which one bad round on a shared machine would distort.
 
 use serde_json::{Value, json};
 
-/// One subject: a table of the report.
+/// A section of the report, with one table.
 #[derive(Debug)]
 pub struct Section {
     pub title: &'static str,
-    /// How it was measured, and what has to be known to read it.
+    /// How it was measured and how to read it.
     pub method: String,
     series: Vec<Series>,
 }
@@ -22,7 +22,7 @@ struct Series {
     rounds: Vec<f64>,
 }
 
-/// The one that every other is compared with, where it took part.
+/// The contestant that all others are compared with, if it took part.
 pub const REJOIN: &str = "Rejoin";
 
 impl Section {
@@ -34,7 +34,7 @@ impl Section {
         }
     }
 
-    /// Notes one round's figure.
+    /// Adds the figure of one round.
     pub fn note(&mut self, what: &str, who: &str, unit: &'static str, figure: f64) {
         let known = self
             .series
@@ -51,7 +51,7 @@ impl Section {
         }
     }
 
-    /// The table, as Markdown: a line for each contestant, a column for each unit.
+    /// The table as Markdown: a row per contestant, a column per unit.
     pub fn markdown(&self) -> String {
         let units = firsts(self.series.iter().map(|it| it.unit));
         let mut text = format!("## {}\n\n{}\n\n", self.title, self.method);
@@ -80,7 +80,7 @@ impl Section {
         format!(" {}{ratio}", spread(&series.rounds))
     }
 
-    /// The same, with every round.
+    /// The table as JSON, with all rounds.
     pub fn json(&self) -> Value {
         let series = self.series.iter().map(|series| {
             json!({
@@ -99,7 +99,7 @@ impl Section {
         })
     }
 
-    /// Rejoin's figure over this one, round by round.
+    /// Rejoin's figure divided by this one, for each round.
     fn ratios(&self, of: &Series) -> Option<Vec<f64>> {
         let rejoin = self.series.iter().find(|it| {
             it.who == REJOIN && it.what == of.what && it.unit == of.unit && of.who != REJOIN
@@ -113,7 +113,7 @@ impl Section {
     }
 }
 
-/// Each once, in the order in which they were first seen.
+/// Removes duplicates; keeps the order of first occurrence.
 fn firsts<'text>(all: impl Iterator<Item = &'text str>) -> Vec<&'text str> {
     let mut firsts = Vec::new();
     for one in all {
@@ -132,7 +132,7 @@ fn spread(rounds: &[f64]) -> String {
     }
 }
 
-/// Three digits that count.
+/// Formats with three significant digits.
 fn short(figure: f64) -> String {
     match figure.abs() {
         it if it >= 100.0 => {
@@ -152,8 +152,7 @@ fn short(figure: f64) -> String {
     }
 }
 
-/// The figure that this part of all figures is below, between two of them where it falls between; 0
-/// of none.
+/// The quantile `part` (0 to 1) of the figures, with linear interpolation; 0 if there are none.
 pub fn quantile(figures: &[f64], part: f64) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);

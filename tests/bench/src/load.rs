@@ -1,7 +1,8 @@
-//! The load: kept connections on two threads of this process, which ask on all, then read all.
+//! The load generator: persistent connections on two threads of this process, which send a request
+//! on each connection and then read all answers.
 //!
-//! It shares the machine with whom it loads. So requests per second flatter the slower one, and
-//! the contestant's own processor time is what ratios are taken of.
+//! It shares the machine with the server. Requests per second therefore favor the slower server, so
+//! ratios are taken of the server's own processor time.
 
 use crate::Outcome;
 use crate::process::Process;
@@ -11,14 +12,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What a load came to.
+/// The result of a load.
 #[derive(Debug, Default)]
 pub struct Loaded {
     pub answered: usize,
     pub took: Duration,
-    /// The contestant's processor time.
+    /// Processor time of the contestant.
     pub time: Duration,
-    /// Microseconds from a request's first byte out to its answer's last byte in.
+    /// Microseconds from the first byte of a request sent to the last byte of its answer received.
     pub waits: Vec<f64>,
     pub bodies: Vec<Vec<u8>>,
 }
@@ -33,12 +34,12 @@ impl Loaded {
     }
 }
 
-/// Sends `requests`, each connection every so-manieth of them, until all are answered or `most`
-/// has passed.
+/// Sends `requests`, distributed over the connections in turn, until all are answered or `most` has
+/// passed.
 ///
 /// # Errors
 ///
-/// When a connection breaks, or is not answered for a long time.
+/// If a connection breaks or is not answered for a long time.
 pub fn load(
     process: &Process,
     address: SocketAddr,
@@ -104,21 +105,21 @@ fn drive(mut lanes: Vec<Connection>, requests: &[&[u8]], until: Instant) -> io::
     Ok(done)
 }
 
-/// A kept connection.
+/// A persistent connection.
 #[derive(Debug)]
 pub struct Connection {
     address: SocketAddr,
     stream: TcpStream,
     buffer: Vec<u8>,
     filled: usize,
-    /// The server has ended it with its last answer.
+    /// The server closes the connection after its last answer.
     is_over: bool,
 }
 
 impl Connection {
     /// # Errors
     ///
-    /// When nobody listens there.
+    /// If the connection is refused.
     pub fn open(address: SocketAddr) -> io::Result<Self> {
         Ok(Self {
             address,
@@ -129,11 +130,11 @@ impl Connection {
         })
     }
 
-    /// On a new connection, where the server has ended this one.
+    /// Sends a request, on a new connection if the server has closed this one.
     ///
     /// # Errors
     ///
-    /// When the connection breaks.
+    /// If the connection breaks.
     pub fn send(&mut self, request: &[u8]) -> io::Result<()> {
         if std::mem::take(&mut self.is_over) {
             self.stream = connect(self.address)?;
@@ -145,7 +146,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// When the connection breaks, or the answer does not say how long it is.
+    /// If the connection breaks or the answer has no `content-length`.
     pub fn receive(&mut self) -> io::Result<&[u8]> {
         self.filled = 0;
         let head = loop {
@@ -158,7 +159,7 @@ impl Connection {
         let value = |name| header(&self.buffer[..head], name);
         let length = value("content-length")
             .and_then(|it| it.parse::<usize>().ok())
-            .ok_or_else(|| io::Error::other("an answer without its length"))?;
+            .ok_or_else(|| io::Error::other("an answer without content-length"))?;
         self.is_over = value("connection") == Some("close");
         while self.filled < head + length {
             if self.buffer.len() < head + length {
@@ -171,17 +172,17 @@ impl Connection {
 
     /// # Errors
     ///
-    /// As `send` and `receive`.
+    /// Same as `send` and `receive`.
     pub fn ask(&mut self, request: &[u8]) -> io::Result<&[u8]> {
         self.send(request)?;
         self.receive()
     }
 
-    /// Sends a request whose answer does not end: what comes is the caller's to read.
+    /// Sends a request whose answer does not end. The caller reads it from the returned stream.
     ///
     /// # Errors
     ///
-    /// When the connection breaks.
+    /// If the connection breaks.
     pub fn begin(mut self, request: &[u8]) -> io::Result<TcpStream> {
         self.send(request)?;
         Ok(self.stream)
@@ -216,7 +217,7 @@ fn header<'head>(head: &'head [u8], name: &str) -> Option<&'head str> {
     })
 }
 
-/// A request of Arthas' API.
+/// A request to the Arthas API.
 pub fn api(body: &str) -> Vec<u8> {
     format!(
         "POST /api HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n\
@@ -230,7 +231,7 @@ pub fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").into_bytes()
 }
 
-/// The text member of that name of an answer, wherever it stands.
+/// The first JSON string member with this name in an answer, at any depth.
 pub fn member<'body>(body: &'body [u8], name: &str) -> Outcome<&'body str> {
     let text = std::str::from_utf8(body)?;
     let missing = || format!("no {name} in {text}");

@@ -1,4 +1,4 @@
-//! What the report says of the machine and the versions, and what the harness asks of it.
+//! Facts about the machine and the versions for the report, and system calls of the harness.
 
 use crate::Outcome;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Lets this process and its children open as many files as the machine allows.
+/// Raises the limit of open files to the maximum, for this process and its children.
 ///
 /// # Errors
 ///
-/// When the operating system says no.
+/// If the operating system refuses.
 pub fn allow_many_files() -> Outcome<()> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     Ok(setrlimit(Resource::RLIMIT_NOFILE, most, most)?)
@@ -34,7 +34,7 @@ pub fn describe(quick: bool, contestants: &[(String, String)]) -> Value {
         .map(|(name, version)| (name.clone(), version.clone().into()))
         .collect();
     json!({
-        "run": if quick { "quick: fewer rounds of less" } else { "full" },
+        "run": if quick { "quick: fewer and smaller rounds" } else { "full" },
         "date": said(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"])),
         "processor": processor,
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
@@ -46,14 +46,14 @@ pub fn describe(quick: bool, contestants: &[(String, String)]) -> Value {
     })
 }
 
-/// What a program prints first, or nothing where it cannot be run.
+/// The first line that a program prints, or an empty string if it cannot be run.
 pub fn said(command: &mut Command) -> String {
     let output = command.output().map(|it| [it.stdout, it.stderr].concat());
     let text = String::from_utf8_lossy(&output.unwrap_or_default()).into_owned();
     text.lines().next().unwrap_or_default().trim().to_owned()
 }
 
-/// Nanoseconds since 1970: what runners stamp results with, in whichever process.
+/// Nanoseconds since 1970, for timestamps that are compared across processes.
 pub fn nanoseconds() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |it| u64::try_from(it.as_nanos()).unwrap_or(u64::MAX))

@@ -1,7 +1,7 @@
-//! The harness: Rejoin, what a user would pick instead, and what the machine can do, side by side
-//! in one run. Enters: flags. Leaves: a Markdown page and the same as JSON, every round in it.
+//! The benchmark harness. Compares Rejoin with its alternatives and with the limits of the machine
+//! in one run, and writes a report as Markdown and, with all rounds, as JSON.
 //!
-//! Rounds are interleaved: every contestant has its turn before any has its next.
+//! Rounds are interleaved: all contestants complete a round before the next one starts.
 
 mod contestants;
 mod figures;
@@ -18,20 +18,20 @@ use std::process::ExitCode;
 
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// What a run is told.
+/// The flags of a run.
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// Fewer rounds of less: shows that everything works, and roughly where things stand.
+    /// Fewer and smaller rounds: shows that everything works, and gives rough figures.
     pub(crate) quick: bool,
     /// The measures to take; none means all.
     pub(crate) only: Vec<String>,
-    /// Where the report goes.
+    /// The directory of the report.
     pub(crate) out: PathBuf,
-    /// The server.
+    /// The server program.
     pub(crate) rejoin: PathBuf,
-    /// Where the real Arthas was unpacked, if it is to take part.
+    /// The directory of the unpacked Arthas, if it is to be measured.
     pub(crate) arthas: Option<PathBuf>,
-    /// Where the logs of contestants go: on the disk that is to be measured.
+    /// The directory for the data of contestants, on the disk to measure.
     pub(crate) scratch: PathBuf,
 }
 
@@ -63,7 +63,11 @@ impl Options {
         };
         let mut arguments = arguments.iter();
         while let Some(flag) = arguments.next() {
-            let mut value = || arguments.next().ok_or_else(|| format!("{flag} what?"));
+            let mut value = || {
+                arguments
+                    .next()
+                    .ok_or_else(|| format!("{flag} needs a value"))
+            };
             match flag.as_str() {
                 "--quick" => options.quick = true,
                 "--only" => options.only.extend(value()?.split(',').map(str::to_owned)),
@@ -71,18 +75,18 @@ impl Options {
                 "--rejoin" => options.rejoin = value()?.into(),
                 "--arthas" => options.arthas = Some(value()?.into()),
                 "--scratch" => options.scratch = value()?.into(),
-                _ => return Err(format!("{flag}? {USAGE}").into()),
+                _ => return Err(format!("unknown flag {flag}; usage: {USAGE}").into()),
             }
         }
         Ok(options)
     }
 
-    /// How many rounds there are of what is worth `full` of them.
+    /// The number of rounds, if a full run has `full`.
     pub(crate) const fn rounds(&self, full: usize) -> usize {
         if self.quick { 2 } else { full }
     }
 
-    /// How much is done in a round.
+    /// The size of a round, if it is `full` in a full run.
     pub(crate) const fn size(&self, full: usize) -> usize {
         if self.quick { full.div_ceil(4) } else { full }
     }

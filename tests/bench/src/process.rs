@@ -1,6 +1,6 @@
-//! A contestant as a process of its own, so that its time and memory are nobody else's.
+//! A contestant in a separate process, so that its time and memory can be measured separately.
 //!
-//! Ends with the value: whatever happens, no contestant outlives the harness' interest in it.
+//! The process is killed when the value is dropped.
 
 use crate::Outcome;
 use nix::time::{ClockId, clock_getcpuclockid};
@@ -17,22 +17,22 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program whose output is of no interest.
+    /// Starts a program and ignores its output.
     ///
     /// # Errors
     ///
-    /// When it cannot be run.
+    /// If it cannot be run.
     pub fn start(command: &mut Command) -> Outcome<Self> {
         let command = command.stdout(Stdio::null()).stderr(Stdio::null());
         Self::of(command.spawn()?)
     }
 
-    /// Starts a program that says on its first line at which `http://` address it listens, and
-    /// waits for that.
+    /// Starts a program that prints its `http://` address on its first line, and waits for that
+    /// line.
     ///
     /// # Errors
     ///
-    /// When it cannot be run, or says something else.
+    /// If it cannot be run or prints something else.
     pub fn serve(command: &mut Command) -> Outcome<(Self, SocketAddr)> {
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let output = child.stdout.take().ok_or("no output")?;
@@ -43,7 +43,7 @@ impl Process {
         let address = address.split([',', ' ', '\n']).next().unwrap_or_default();
         let address = address
             .parse()
-            .map_err(|_| format!("{command:?} said {line:?} instead of an address"))?;
+            .map_err(|_| format!("{command:?} printed {line:?} instead of an address"))?;
         Ok((process, address))
     }
 
@@ -57,12 +57,12 @@ impl Process {
         self.child.id()
     }
 
-    /// The time that its threads have run for, all together.
+    /// The total processor time of its threads.
     pub fn time(&self) -> Outcome<Duration> {
         Ok(Duration::from(self.clock.now()?))
     }
 
-    /// Bytes of memory that are its own and in use.
+    /// Its resident anonymous memory in bytes.
     pub fn memory(&self) -> Outcome<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
         let kib = status

@@ -1,15 +1,15 @@
-//! The report: every section as a Markdown page and as JSON, with machine, date and versions.
+//! Writes the report, as Markdown and as JSON: all sections, with machine, date and versions.
 
 use crate::figures::Section;
 use crate::{Options, Outcome};
 use serde_json::{Value, json};
 
-/// Writes `measured.md` and `measured.json`. Called after each measure, so that a run that is cut
-/// short leaves what it has.
+/// Writes `measured.md` and `measured.json`. Called after each measure, so that an interrupted run
+/// leaves a partial report.
 ///
 /// # Errors
 ///
-/// When the directory cannot be written.
+/// If the directory is not writable.
 pub(crate) fn write(
     options: &Options,
     machine: &Value,
@@ -19,7 +19,7 @@ pub(crate) fn write(
     std::fs::create_dir_all(&options.out)?;
     let mut page = String::new();
     let Value::Object(facts) = machine else {
-        return Err("a machine has facts".into());
+        return Err("the description of the machine is not an object".into());
     };
     page += "| | |\n| --- | --- |\n";
     for (name, fact) in facts {
@@ -54,6 +54,6 @@ fn plain(fact: &Value) -> String {
 }
 
 const LEGEND: &str = "
-Medians of the rounds, with the lowest and the highest. *×* is Rejoin's figure over that \
-contestant's, taken in each round, where both had their turns one after the other.
+Medians of the rounds, with the lowest and the highest. *×* is Rejoin's figure divided by that \
+contestant's, calculated for each round, in which both ran shortly after each other.
 ";

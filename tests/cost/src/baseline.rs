@@ -1,4 +1,4 @@
-//! What the paths cost when it was last found right: `baseline.toml`, written by `renew`.
+//! The accepted cost of each path: `baseline.toml`, written by `renew`.
 
 use crate::Outcome;
 use crate::counts::Counts;
@@ -32,7 +32,7 @@ impl Baseline {
 
     pub(crate) fn write(counts: &Counts) -> Outcome<()> {
         let mut text = format!(
-            "# What the hot paths cost, each for one unit. Written by `cargo cost renew`.\n\
+            "# Cost of the hot paths per unit. Written by `cargo cost renew`.\n\
              compiler = {:?}\n",
             compiler()?
         );
@@ -46,14 +46,15 @@ impl Baseline {
         Ok(std::fs::write(file(), text)?)
     }
 
-    /// Prints all, and fails when something has grown by more than a tenth, or is not known.
+    /// Prints all counts. Fails if one has grown by more than 10%, or is missing in the baseline or
+    /// in `counts`.
     pub(crate) fn compare(&self, counts: &Counts) -> Outcome<()> {
         let mut grown = Vec::new();
         for (path, counts) in counts {
             for (what, &count) in counts {
                 let known = self.counts.get(path).and_then(|known| known.get(what));
                 let Some(&known) = known else {
-                    grown.push(format!("{path}: {what}, which the baseline does not know"));
+                    grown.push(format!("{path}: {what} is not in the baseline"));
                     continue;
                 };
                 println!("{path}: {count:.1} {what}, baseline {known:.1}");
@@ -61,7 +62,7 @@ impl Baseline {
                     grown.push(format!("{path}: {what}, {known:.1} to {count:.1}"));
                 }
                 if count < known / MOST - SLACK {
-                    println!("  less than the baseline says: `cargo cost renew` keeps it so");
+                    println!("  below the baseline: run `cargo cost renew` to lower it");
                 }
             }
         }
@@ -69,19 +70,19 @@ impl Baseline {
             .counts
             .keys()
             .filter(|path| !counts.contains_key(*path));
-        grown.extend(gone.map(|path| format!("{path}: is not counted any more")));
+        grown.extend(gone.map(|path| format!("{path}: in the baseline, but no longer counted")));
         if grown.is_empty() {
             return Ok(());
         }
         let mut why = format!(
-            "more than a tenth above the baseline:\n  {}",
+            "the cost differs from the baseline (limit: 10% more):\n  {}",
             grown.join("\n  ")
         );
         let compiler = compiler()?;
         if compiler != self.compiler {
             why += &format!(
-                "\nthe baseline is of {}, this is {compiler}: renew it on the commit before \
-                 yours and compare with that",
+                "\nthe baseline was made with {}, this is {compiler}: renew it on the commit \
+                 before your change and compare with that",
                 self.compiler
             );
         }
@@ -98,8 +99,8 @@ fn compiler() -> Outcome<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-/// A tenth more.
+/// Allowed growth.
 const MOST: f64 = 1.1;
 
-/// What a count of next to nothing may wobble by.
+/// Allowed absolute difference, for counts near zero.
 const SLACK: f64 = 0.5;

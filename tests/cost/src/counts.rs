@@ -1,20 +1,21 @@
-//! Counting: a path under valgrind, one pass and two; what the second adds is what a pass costs.
+//! Counts the cost of a path: runs it under valgrind with one pass and with two, and takes the
+//! difference.
 
 use crate::{Outcome, Path, paths};
 use std::collections::BTreeMap;
 use std::process::Command;
 
-/// The counts of each path, by path and by what is counted, for one of its units.
+/// Counts per unit, by path and by what is counted.
 pub(crate) type Counts = BTreeMap<String, BTreeMap<String, f64>>;
 
-/// The first argument of this program's runs under valgrind.
+/// The first argument when this program runs itself under valgrind.
 pub(crate) const RUN: &str = "run";
 
 /// Counts all paths. Takes about a minute.
 ///
 /// # Errors
 ///
-/// When valgrind is not there, or a path fails.
+/// If valgrind is missing or a path fails.
 pub(crate) fn count() -> Outcome<Counts> {
     let mut counts = Counts::new();
     for path in paths() {
@@ -79,7 +80,8 @@ fn valgrind(flags: &[&str], path: &Path, passes: u64) -> Outcome<String> {
 
 fn line<'said>(said: &'said str, name: &str) -> Outcome<&'said str> {
     let found = said.lines().find_map(|line| line.split_once(name));
-    let (_, rest) = found.ok_or_else(|| format!("valgrind says no {name:?}: {said}"))?;
+    let (_, rest) =
+        found.ok_or_else(|| format!("no {name:?} in the output of valgrind: {said}"))?;
     Ok(rest)
 }
 
@@ -87,7 +89,7 @@ fn number(said: &str, name: &str) -> Outcome<u64> {
     digits(line(said, name)?)
 }
 
-/// The first number of a text, which may have commas in it.
+/// Parses the first number of a text. It may contain commas.
 fn digits(text: &str) -> Outcome<u64> {
     let word = text.split_whitespace().next().unwrap_or_default();
     Ok(word.replace(',', "").parse()?)

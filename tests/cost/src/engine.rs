@@ -1,4 +1,4 @@
-//! The paths through an engine and its frontends: what a request costs, HTTP and disk aside.
+//! The paths through an engine and its frontends: the cost of a request without HTTP and disk.
 
 use crate::still::Still;
 use crate::{Outcome, Path};
@@ -54,7 +54,7 @@ pub(crate) const PATHS: [Path; 4] = [
                 let pull = format!(
                     r#"{{"action":"pull_results","consumerId":"{consumer}","sessionId":"{session}"}}"#
                 );
-                // What everybody is told at first.
+                // Skip the records that every consumer gets first.
                 world.ask(&pull)?;
                 world.ask(&format!(
                     r#"{{"action":"async_exec","command":"say","sessionId":"{session}"}}"#
@@ -65,7 +65,7 @@ pub(crate) const PATHS: [Path; 4] = [
             for pull in pulls.iter().take(usize::try_from(passes * REQUESTS)?) {
                 let answer = world.ask(pull)?;
                 if answer.matches(r#""type":"guard""#).count() != RESULTS {
-                    return Err(format!("other results than expected: {answer}").into());
+                    return Err(format!("unexpected results: {answer}").into());
                 }
             }
             Ok(())
@@ -95,7 +95,7 @@ pub(crate) const PATHS: [Path; 4] = [
     },
 ];
 
-/// A server without threads, clock or disk.
+/// An engine with its frontends, without threads, clock or disk.
 struct World {
     runtime: Still,
     engine: Engine,
@@ -127,7 +127,7 @@ impl World {
             replayed,
             services,
         )?;
-        // What waits here waits for ever.
+        // Timers never fire here.
         let mut settings = Settings::default();
         settings.pull_wait = Duration::ZERO;
         Ok(Self {
@@ -149,7 +149,7 @@ impl World {
         }
     }
 
-    /// Lets jobs end.
+    /// Gives jobs time to end.
     fn settle(&self) {
         let turns = async {
             for _ in 0..100 {
@@ -167,7 +167,7 @@ fn member(answer: &str, name: &str) -> Outcome<String> {
     Ok(rest.split('"').next().unwrap_or_default().to_owned())
 }
 
-/// Says three things.
+/// Emits three results.
 #[derive(Debug)]
 struct Say;
 

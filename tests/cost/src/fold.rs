@@ -1,4 +1,4 @@
-//! The paths without an engine: decide, fold, append, replay, and what idle sessions hold.
+//! The paths without an engine: decide, fold, append, replay, and the memory of idle sessions.
 
 use crate::{Outcome, Path};
 use rejoin_core::{
@@ -99,7 +99,7 @@ pub(crate) const PATHS: [Path; 7] = [
             for number in 0..TEN_THOUSAND {
                 fold(history.join(0, number)?);
             }
-            // From all over the session, in an order that has nothing to do with theirs.
+            // Scattered over the session, not in the order of the consumers.
             let open = history.state.session(session(0)).ok_or("no session")?;
             let mut before: Vec<_> = open.consumers().map(|(consumer, _)| consumer).collect();
             before.sort_by_key(|consumer| consumer.token);
@@ -158,7 +158,7 @@ pub(crate) const PATHS: [Path; 7] = [
     },
 ];
 
-/// A state, and what has happened in it.
+/// A state and its history.
 struct History {
     state: State,
     jobs: Vec<JobId>,
@@ -166,7 +166,7 @@ struct History {
 }
 
 impl History {
-    /// So many sessions, each with a reader and a job that has begun.
+    /// Creates `sessions` sessions, each with a consumer and a started job.
     fn busy(sessions: u64) -> Outcome<Self> {
         let limits = Limits {
             consumers: usize::MAX,
@@ -242,7 +242,7 @@ impl History {
         })
     }
 
-    /// A pass of results, in every session in its turn.
+    /// Emits the results of one pass, in all sessions in turn.
     fn results(&mut self, pass: u64) -> Outcome<Vec<Arc<Record>>> {
         let mut records = Vec::new();
         for number in 0..RESULTS {
@@ -266,7 +266,7 @@ fn open(directory: &std::path::Path, visit: &mut dyn FnMut(Record)) -> Outcome<S
     Ok(opening.observe(&mut observer).open_unfolded()?.0)
 }
 
-/// Spread, as random identities are.
+/// Scattered like random IDs.
 fn session(number: u64) -> SessionId {
     let spread = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut bytes = [0; 16];

@@ -1,14 +1,14 @@
-//! Guards what the hot paths cost: instructions, allocations, and bytes held. Times on a shared
-//! machine lie; counts do not.
+//! Guards the cost of the hot paths: instructions, allocations, and bytes held. Times vary on a
+//! shared machine; counts do not.
 //!
 //! ```sh
-//! cargo cost          # compares with baseline.toml, fails when something grew by over a tenth
-//! cargo cost renew    # writes baseline.toml anew, for a change that is worth what it costs
+//! cargo cost          # compares with baseline.toml, fails if a count grew by more than 10%
+//! cargo cost renew    # rewrites baseline.toml, for a change that is worth its cost
 //! ```
 //!
-//! Needs valgrind, under which this program runs itself: each path once and twice, so that what it
-//! takes to begin cancels out. Another compiler counts otherwise: where the baseline names another
-//! one than is used here, renew it on the commit before yours and compare with that.
+//! Needs valgrind. The program runs itself under valgrind, each path with one pass and with two, so
+//! that the cost of starting cancels out. Counts depend on the compiler: if the baseline names
+//! another one, renew it on the commit before your change and compare with that.
 
 #![expect(
     clippy::print_stdout,
@@ -28,13 +28,13 @@ use std::process::ExitCode;
 
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Something that costs: run `passes` times, each pass on so many of what it is about.
+/// A path to measure. It is run for a number of passes; each pass handles `units` units.
 pub(crate) struct Path {
     pub(crate) name: &'static str,
-    /// How many a pass handles.
+    /// Units per pass.
     pub(crate) units: u64,
     pub(crate) run: fn(passes: u64) -> Outcome<()>,
-    /// Whether it is about the bytes that stay, and not about the work.
+    /// Measure the memory that is held instead of the work.
     pub(crate) holds: bool,
 }
 
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         [] => Baseline::read().and_then(|known| known.compare(&counts::count()?)),
         ["renew"] => counts::count().and_then(|counted| Baseline::write(&counted)),
         [counts::RUN, name, passes] => run(name, passes),
-        _ => Err("cargo cost [renew]".into()),
+        _ => Err("usage: cargo cost [renew]".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

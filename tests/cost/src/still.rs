@@ -1,5 +1,4 @@
-//! A runtime on one thread whose clock stands still: two runs do the same, instruction for
-//! instruction.
+//! A single-threaded runtime with a constant clock: all runs execute the same instructions.
 
 use futures::future::{BoxFuture, pending};
 use rejoin_core::Timestamp;
@@ -16,9 +15,9 @@ pub(crate) struct Still {
 }
 
 impl Still {
-    /// Runs what was spawned, and this until it is done.
+    /// Runs the spawned tasks and `future` until `future` is ready.
     pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
-        // Not `smol::block_on`: that looks at the reactor now and then, by the clock.
+        // Not `smol::block_on`, which polls the reactor depending on the clock.
         smol::future::block_on(self.executor.run(future))
     }
 }
@@ -28,7 +27,7 @@ impl Runtime for Still {
         Timestamp::from_millis(1_700_000_000_000)
     }
 
-    /// Never: nothing here may wait for time to pass. No wait at all is over at once.
+    /// Never fires, because time does not pass here. Only a zero wait ends at once.
     fn timer(&self, wait: Duration) -> BoxFuture<'static, ()> {
         match wait.is_zero() {
             true => Box::pin(async {}),
@@ -40,12 +39,12 @@ impl Runtime for Still {
         self.executor.spawn(future).detach();
     }
 
-    /// Nothing here blocks for long.
+    /// Runs on the same thread, because nothing here blocks for long.
     fn spawn_dedicated(&self, _: &'static str, future: BoxFuture<'static, ()>) {
         self.spawn(future);
     }
 
-    /// Spread, as random identities are.
+    /// Scattered like random IDs, but the same in every run.
     fn random(&self) -> [u8; 16] {
         let drawn = self.drawn.fetch_add(1, Ordering::SeqCst) + 1;
         let spread = u128::from(drawn).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);

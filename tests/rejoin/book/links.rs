@@ -1,19 +1,19 @@
-//! Links of the pages and the summary: finds those that lead nowhere.
+//! Finds broken links in the pages and the summary, and pages missing in the summary.
 //!
-//! Links to other sites (`https:`) are only checked for their form: tests have no network.
+//! Links to other sites (`https:`) are only checked for whitespace, because tests have no network.
 
 use super::page::Page;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// What is wrong, each with its page.
+/// Returns all problems, each with its page.
 pub(super) fn wrong(root: &Path, pages: &[Page]) -> Vec<String> {
     let mut wrong = vec![];
     let mut in_summary = BTreeSet::new();
     for page in pages {
         if page.text.contains("{{#") {
             wrong.push(format!(
-                "{}: a forge does not show what is included; link to it",
+                "{}: code hosts do not render includes; use a link",
                 page.name
             ));
         }
@@ -30,13 +30,13 @@ pub(super) fn wrong(root: &Path, pages: &[Page]) -> Vec<String> {
             if page.name.ends_with("SUMMARY.md") {
                 in_summary.insert(target.clone());
             }
-            // A directory is fine on a forge, which lists its files.
+            // A link to a directory is fine: code hosts list its files.
             let exists = root.join(&target).exists();
             let anchor_exists = anchor.is_empty()
                 || std::fs::read_to_string(root.join(&target))
                     .is_ok_and(|text| anchors(&text).contains(anchor));
             if !exists || !anchor_exists {
-                wrong.push(format!("{}: ({link}) leads nowhere", page.name));
+                wrong.push(format!("{}: broken link ({link})", page.name));
             }
         }
     }
@@ -51,11 +51,11 @@ pub(super) fn wrong(root: &Path, pages: &[Page]) -> Vec<String> {
     wrong
 }
 
-/// Where the links of a text lead, code apart.
+/// The targets of all links in a text, except in code.
 fn links(text: &str) -> Vec<String> {
     let mut links = vec![];
     for line in prose(text) {
-        // What stands between backticks is code.
+        // Text between backticks is code.
         let plain: String = line.split('`').step_by(2).collect::<Vec<_>>().join("``");
         let targets = plain.split("](").skip(1);
         links.extend(
@@ -67,7 +67,7 @@ fn links(text: &str) -> Vec<String> {
     links
 }
 
-/// What `#…` may name on a page: its headings, as mdBook writes them.
+/// The anchors of a page: its headings in the form that mdBook gives them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let headings = prose(text).filter(|line| line.starts_with('#'));
     let anchor = |heading: &str| {
@@ -82,7 +82,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
     headings.map(anchor).collect()
 }
 
-/// The lines that are in no code block.
+/// The lines outside code blocks.
 fn prose(text: &str) -> impl Iterator<Item = &str> {
     let mut is_code = false;
     text.lines().filter(move |line| {
@@ -92,7 +92,7 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A path without `..`.
+/// Removes `.` and `..` from a path.
 fn normalized(path: &Path) -> String {
     let mut parts: Vec<&str> = vec![];
     for part in path.iter().filter_map(|part| part.to_str()) {

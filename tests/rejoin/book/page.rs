@@ -1,4 +1,4 @@
-//! A page: its console blocks, each command with what is shown under it.
+//! Parses a page into console blocks: commands, each with the output shown below it.
 
 use std::path::Path;
 
@@ -9,20 +9,20 @@ pub(super) struct Page {
     pub(super) name: String,
     pub(super) text: String,
     pub(super) blocks: Vec<Block>,
-    /// The lines of other blocks that look like commands.
+    /// Line numbers of lines in other blocks that look like commands.
     pub(super) hidden: Vec<usize>,
 }
 
-/// A block of the kind `console`.
+/// A `console` block.
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) line: usize,
-    /// Why it is not run, where it is not.
+    /// The reason why it is not run, if it is not.
     pub(super) ignored: Option<String>,
     pub(super) commands: Vec<Command>,
 }
 
-/// What is typed after `$ `, with the lines after `> ` that belong to it, and what comes then.
+/// A command: the text after `$ `, with continuation lines after `> `, and the output shown below.
 #[derive(Debug)]
 pub(super) struct Command {
     pub(super) line: usize,
@@ -30,7 +30,7 @@ pub(super) struct Command {
     pub(super) shown: Vec<String>,
 }
 
-/// A block that goes on with what the command before it prints, for lines that look like commands.
+/// A block that continues the output of the command before it, for output that looks like commands.
 const OUTPUT: &str = "console,output";
 
 impl Page {
@@ -63,7 +63,7 @@ impl Page {
                 _ => {}
             }
         }
-        assert_eq!(fence, None, "{name}: a block has no end");
+        assert_eq!(fence, None, "{name}: a block is not closed");
         page
     }
 }
@@ -74,7 +74,7 @@ impl Block {
             "" => None,
             rest => Some(
                 rest.strip_prefix(",ignore")
-                    .unwrap_or_else(|| panic!("{page}, line {line}: what is {kind}?"))
+                    .unwrap_or_else(|| panic!("{page}, line {line}: unknown block kind {kind}"))
                     .trim()
                     .to_owned(),
             ),
@@ -96,7 +96,7 @@ impl Block {
             return;
         }
         let Some(command) = self.commands.last_mut() else {
-            panic!("{page}, line {line}: shown before any command: {text}");
+            panic!("{page}, line {line}: output before the first command: {text}");
         };
         match text.strip_prefix("> ") {
             Some(more) if command.shown.is_empty() => {

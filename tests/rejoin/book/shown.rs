@@ -1,5 +1,5 @@
-//! Whether what was printed is what a page shows. `…` in a line stands for any text; a line of `…`
-//! alone for any number of lines.
+//! Compares printed output with the output shown on a page. `…` in a line matches any text; a line
+//! with only `…` matches any number of lines.
 
 const ANY: &str = "…";
 
@@ -23,7 +23,7 @@ fn line_matches(shown: &str, printed: &str) -> bool {
         return false;
     };
     while let Some((part, more)) = rest.split_once(ANY) {
-        // The first place where it stands leaves the most for what follows.
+        // The first match leaves the most text for the remaining parts.
         let Some((_, after)) = printed.split_once(part) else {
             return false;
         };

@@ -1,5 +1,5 @@
-//! A reader's terminal: one `bash` in a fresh directory, with `rejoin` in its path, and with free
-//! ports where the pages name the usual ones.
+//! Runs the commands of a page: a `bash` in a new directory, with `rejoin` in its `PATH`, and with
+//! free ports in place of the usual ones.
 
 use super::shown;
 use std::io::{Read, Write};
@@ -11,13 +11,13 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// The ports that pages name. No two stories share what they stand for.
+/// The usual ports, as used on the pages. Each terminal replaces them by its own free ports.
 const PORTS: [&str; 4] = ["8563", "8989", "8030", "9563"];
 
-/// Far longer than any command of a page takes.
+/// Much longer than any command of a page takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What the shell says when a command has ended. No page prints it.
+/// Printed by the shell when a command has ended. Does not occur on any page.
 const ENDED: &str = "\u{1}ended\u{1}";
 
 pub(super) struct Terminal {
@@ -39,7 +39,7 @@ impl Terminal {
         std::fs::create_dir(&bin).unwrap();
         let binary = Path::new(env!("CARGO_BIN_EXE_rejoin"));
         std::os::unix::fs::symlink(binary, bin.join("rejoin")).unwrap();
-        // Whoever starts from the sources has cargo build the binary that is under test here.
+        // Pages may use `cargo run`: this stub starts the binary under test instead.
         script(
             &bin.join("cargo"),
             "[ \"$1 $2 $3\" = 'run --release --' ] || { echo \"cargo $*?\"; exit 1; }\n\
@@ -70,7 +70,7 @@ impl Terminal {
             .stderr(log)
             .process_group(0)
             .spawn()
-            .expect("bash is there, and curl: .ci/run installs them");
+            .expect("bash can be started (needs bash and curl; .ci/run installs them)");
         let (sender, printed) = channel();
         let mut out = shell.stdout.take().unwrap();
         std::thread::spawn(move || {
@@ -90,21 +90,21 @@ impl Terminal {
             printed,
             ports,
         };
-        // What runs beside the shell ends with it.
+        // Background processes end with the shell.
         terminal.type_in("trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n");
         terminal
     }
 
-    /// Runs a command to its end, or, with `&`, until it has printed what is shown.
+    /// Runs a command until it ends or, with `&`, until it has printed the output shown.
     ///
     /// # Panics
     ///
-    /// When it prints something else, or never comes to its end.
+    /// If it prints something else or does not end.
     pub(super) fn run(&mut self, place: &str, typed: &str, shown: &[String]) {
         let file = self.directory.path().join("typed");
         std::fs::write(&file, self.ports_taken(typed)).unwrap();
         let is_beside = typed.trim_end().ends_with('&');
-        // What a server says on standard error comes at any time.
+        // Standard error of a server may appear at any time.
         let errors = if is_beside { "" } else { "2>&1" };
         self.type_in(&format!(
             "eval \"$(cat {})\" </dev/null {errors}\nprintf '{ENDED}'\n",
@@ -119,7 +119,7 @@ impl Terminal {
             if has_ended && (matches || !is_beside) {
                 assert!(
                     matches,
-                    "{place}: $ {typed}\nis shown to print\n{}\nand prints\n{said}\n{}",
+                    "{place}: $ {typed}\nexpected output:\n{}\nactual output:\n{said}\n{}",
                     shown.join("\n"),
                     self.errors()
                 );
@@ -128,7 +128,7 @@ impl Terminal {
             let more = self.printed.recv_timeout(PATIENCE);
             printed += &more.unwrap_or_else(|why| {
                 let errors = self.errors();
-                panic!("{place}: $ {typed}\n{why}; it has printed\n{said}\n{errors}")
+                panic!("{place}: $ {typed}\n{why}; output so far:\n{said}\n{errors}")
             });
         }
     }
@@ -139,7 +139,7 @@ impl Terminal {
         typed.flush().unwrap();
     }
 
-    /// The text with the ports of this terminal.
+    /// Replaces the usual ports by the ports of this terminal.
     fn ports_taken(&self, text: &str) -> String {
         self.ports
             .iter()
@@ -148,7 +148,7 @@ impl Terminal {
             })
     }
 
-    /// The text with the ports that pages name.
+    /// Replaces the ports of this terminal by the usual ones.
     fn usual(&self, text: &str) -> String {
         self.ports
             .iter()
@@ -164,7 +164,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // The end of its input is the end of the shell, and of what runs beside it.
+        // Closing its input ends the shell and its background processes.
         drop(self.typed.take());
         let _ = self.shell.wait();
     }

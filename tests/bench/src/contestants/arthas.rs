@@ -1,4 +1,4 @@
-//! The real Arthas, attached to a Java program that does nothing.
+//! The real Arthas, attached to an idle Java program.
 
 use super::Server;
 use crate::load::{Connection, api};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Where its archive was unpacked.
+/// The directory of the unpacked archive.
 #[derive(Debug)]
 pub struct Arthas {
     pub version: String,
@@ -17,39 +17,39 @@ pub struct Arthas {
 }
 
 impl Arthas {
-    /// Looks whether it is there to be run.
+    /// Checks that Arthas and Java are installed.
     ///
     /// # Errors
     ///
-    /// What is missing.
+    /// Names what is missing.
     pub fn find(options: &Options) -> Outcome<Self> {
-        let home = options.arthas.clone().ok_or("no --arthas DIR was named")?;
+        let home = options.arthas.clone().ok_or("no --arthas DIR was given")?;
         let boot = home.join("arthas-boot.jar");
         if !boot.exists() {
-            return Err(format!("there is no {}", boot.display()).into());
+            return Err(format!("{} does not exist", boot.display()).into());
         }
         let version = crate::machine::said(Command::new("java").arg("-version"));
         if version.is_empty() {
-            return Err("there is no java".into());
+            return Err("java was not found".into());
         }
         let version = format!("{} on {version}", versioned(&home));
         Ok(Self { version, home })
     }
 
-    /// Starts the program, and Arthas in it.
+    /// Starts the program and attaches Arthas to it.
     ///
     /// # Errors
     ///
-    /// When it does not answer in half a minute.
+    /// If it does not answer within 30 seconds.
     pub fn start(&self, scratch: &Path) -> Outcome<Server> {
         let program = scratch.join("Idle.java");
         std::fs::write(&program, IDLE)?;
         let process = Process::start(Command::new("java").arg("-Xmx1g").arg(&program))?;
-        // A port that was free a moment ago: Arthas does not say which one it took.
+        // Picks a free port, because Arthas does not print the port that it uses.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let until = Instant::now() + Duration::from_secs(30);
         loop {
-            // The program may not have begun to take agents yet.
+            // The program may not accept agents yet.
             Command::new("java")
                 .current_dir(&self.home)
                 .args([
@@ -89,7 +89,7 @@ impl Arthas {
     }
 }
 
-/// The directory's name says the version, as the archive does.
+/// The version, from the name of the directory.
 fn versioned(home: &Path) -> String {
     let name = home.file_name().unwrap_or_default().to_string_lossy();
     name.trim_start_matches("arthas-").to_owned()

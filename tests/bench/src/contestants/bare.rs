@@ -1,5 +1,5 @@
-//! What servers have in common that only send the bytes: what they are told, and how they listen.
-//! The one that is a program of its own has this file too.
+//! Shared by the servers that only send fixed bytes: arguments and listening. Also included by the
+//! axum server, which is a separate program.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// What is sent to whoever asks, and when.
+/// The answer to every request, and its delay.
 #[derive(Debug)]
 pub struct Told {
     pub answer: Vec<u8>,
@@ -15,14 +15,16 @@ pub struct Told {
 }
 
 impl Told {
-    /// Takes it from the arguments: a file, and after how many milliseconds.
+    /// Reads the arguments: a file with the answer, and the delay in milliseconds.
     ///
     /// # Errors
     ///
-    /// When there are others, or no such file.
+    /// If the arguments are wrong or the file cannot be read.
     pub fn read(arguments: &[String]) -> io::Result<Self> {
         let [answer, wait] = arguments else {
-            return Err(io::Error::other("two arguments: a file, and milliseconds"));
+            return Err(io::Error::other(
+                "expected two arguments: a file and milliseconds",
+            ));
         };
         let answer = std::fs::read(answer)?;
         let wait = wait.parse().map_err(io::Error::other)?;
@@ -31,12 +33,12 @@ impl Told {
     }
 }
 
-/// Listens with as much room for those who knock as Rejoin has. With the 128 that libraries take, a
-/// thousand who come at once knock again a second later, and it is that second that is measured.
+/// Listens with the same backlog as Rejoin. With the 128 that libraries use, many of a thousand
+/// simultaneous connections are retried after a second, and that second would be measured.
 ///
 /// # Errors
 ///
-/// When the machine has no port left.
+/// If no port is free.
 pub fn listen() -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;

@@ -1,5 +1,5 @@
-//! hyper on smol as bare as can be: one executor for each thread, no timers, no limits, no routing;
-//! the body is collected and dropped.
+//! A minimal server with hyper on smol: one executor per thread, no timers, limits or routing.
+//! Request bodies are read and dropped.
 
 use super::bare::{Told, listen};
 use crate::Outcome;
@@ -65,7 +65,7 @@ async fn exchange(stream: Async<TcpStream>, answer: Bytes, wait: Duration) {
             Ok::<_, Infallible>(response)
         }
     });
-    // A connection that breaks shows in the load.
+    // A broken connection is reported by the load generator.
     let _ = http1::Builder::new()
         .serve_connection(Plain(stream), service)
         .await;

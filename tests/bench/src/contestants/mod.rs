@@ -1,4 +1,4 @@
-//! Who is measured: Rejoin, what a user would pick instead, and servers that only send the bytes.
+//! The servers that are measured: Rejoin, its alternatives, and servers that only send fixed bytes.
 
 mod arthas;
 mod bare;
@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// A server that runs.
+/// A running server.
 #[derive(Debug)]
 pub struct Server {
     pub name: &'static str,
@@ -24,49 +24,49 @@ pub struct Server {
 }
 
 impl Server {
-    /// The real server, as a user would start it, with flags added.
+    /// Starts the real server as a user would, with additional flags.
     ///
     /// # Errors
     ///
-    /// When it does not start.
+    /// If it does not start.
     pub fn rejoin(options: &Options, data: &Path, flags: &[&str]) -> Outcome<Self> {
         let mut command = Command::new(&options.rejoin);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]);
         Self::of(crate::figures::REJOIN, command.arg(data).args(flags))
     }
 
-    /// The same frontend, engine and log, with a runner that says what the harness needs.
+    /// Starts the same frontend, engine and log with a runner that emits synthetic results.
     ///
     /// # Errors
     ///
-    /// When it does not start.
+    /// If it does not start.
     pub fn synthetic(data: &Path, shape: &Shape) -> Outcome<Self> {
         let flags = shape.flags();
         Self::own("synthetic", crate::figures::REJOIN, data, &flags)
     }
 
-    /// hyper on smol, which sends what is in the file, `wait` after it was asked.
+    /// Starts hyper on smol, which sends the content of the file, `wait` after each request.
     ///
     /// # Errors
     ///
-    /// When it does not start.
+    /// If it does not start.
     pub fn hyper(answer: &Path, wait: Duration) -> Outcome<Self> {
         let wait = wait.as_millis().to_string();
         Self::own("hyper", "hyper on smol", answer, &[wait])
     }
 
-    /// axum on tokio, likewise.
+    /// Starts axum on tokio, which does the same.
     ///
     /// # Errors
     ///
-    /// When it does not start.
+    /// If it does not start.
     pub fn axum(answer: &Path, wait: Duration) -> Outcome<Self> {
         let program = std::env::current_exe()?.with_file_name("examples/axum");
         let wait = wait.as_millis().to_string();
         Self::of("axum on tokio", Command::new(program).arg(answer).arg(wait))
     }
 
-    /// This program as another process.
+    /// Starts this program as another process.
     fn own(role: &str, name: &'static str, path: &Path, flags: &[String]) -> Outcome<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         let role = format!("{SERVE}{role}");
@@ -83,18 +83,18 @@ impl Server {
     }
 }
 
-/// What this program does as another process, where its first argument says so.
+/// Runs a server in this process if the first argument says so.
 ///
 /// # Errors
 ///
-/// When it cannot serve.
+/// If it cannot serve.
 pub fn serve(arguments: &[String]) -> Option<Outcome<()>> {
     let role = arguments.first()?.strip_prefix(SERVE)?;
     let told = arguments.get(1..).unwrap_or_default();
     Some(match role {
         "hyper" => hyper::serve(told),
         "synthetic" => synthetic::serve(told),
-        _ => Err(format!("there is no contestant {role}").into()),
+        _ => Err(format!("unknown contestant {role}").into()),
     })
 }
 

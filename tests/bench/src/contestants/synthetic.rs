@@ -1,8 +1,8 @@
-//! Rejoin's frontend, engine and log behind a runner that says what the harness needs, as fast as
-//! it is asked to.
+//! Rejoin's frontend, engine and log with a runner that emits synthetic results at a given speed.
 //!
-//! `flood COUNT BYTES`: so many results of about so many bytes, without a pause. `tick COUNT
-//! MILLIS`: so many results, each with the nanosecond at which it was emitted.
+//! `flood COUNT BYTES` emits `COUNT` results of about `BYTES` bytes without a pause. `tick COUNT
+//! MILLIS` emits `COUNT` results, one every `MILLIS` milliseconds, each with the time of its
+//! emission in nanoseconds.
 
 use crate::Outcome;
 use crate::machine::nanoseconds;
@@ -15,7 +15,7 @@ use rejoin_http::{HostCheck, HttpServer};
 use rejoin_log::segment::{Durability, Options};
 use std::time::Duration;
 
-/// How such a server is to be run.
+/// The settings of such a server.
 #[derive(Clone, Debug)]
 pub struct Shape {
     pub durability: Durability,
@@ -44,7 +44,7 @@ impl Shape {
 
     fn read(flags: &[String]) -> Outcome<Self> {
         let [sync, recent, wait] = flags else {
-            return Err("three flags: sync, recent bytes, milliseconds".into());
+            return Err("expected three arguments: sync, recent bytes, milliseconds".into());
         };
         let durability = match sync.as_str() {
             "true" => Durability::Sync,
@@ -59,7 +59,9 @@ impl Shape {
 }
 
 pub(super) fn serve(told: &[String]) -> Outcome<()> {
-    let (data, flags) = told.split_first().ok_or("where is its log?")?;
+    let (data, flags) = told
+        .split_first()
+        .ok_or("the directory of the log is missing")?;
     let shape = Shape::read(flags)?;
     let config = Config {
         limits: Limits {
@@ -147,5 +149,5 @@ async fn tick(reporter: &Reporter, count: u64, millis: u64) -> i32 {
     0
 }
 
-/// What a result has around its filler.
+/// Bytes of a result without its filler.
 const FRAME: usize = r#"{"content":"","type":"flood"}"#.len();

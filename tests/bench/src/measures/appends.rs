@@ -1,5 +1,5 @@
-//! Durable appends: how many records a second are acknowledged as durable, and after how long,
-//! when so many sessions write at once, each waiting for its last.
+//! Durable appends: throughput and latency when many sessions write at once, each waiting for its
+//! previous record.
 
 use super::Bench;
 use super::logs::session;
@@ -20,11 +20,12 @@ const WRITERS: [usize; 4] = [1, 8, 64, 512];
 pub(super) fn appends(bench: &mut Bench<'_>) -> Outcome<Section> {
     let mut section = Section::new(
         "Durable appends",
-        "So many sessions write records of about 305 bytes, each waiting until its last is \
-         durable. Every store stands behind the same thread, which makes one batch of all that \
-         waits. *file and fdatasync* is one write and one sync for each batch: what group commit \
-         allows here. **Rejoin** is the whole engine (decide, fold, log, views, wake), its log \
-         alone is *Rejoin's log*. Those that do not sync are compared with each other.",
+        "The given number of sessions write records of about 305 bytes, each waiting until its \
+         previous record is durable. All stores are used by the same thread, which writes all \
+         waiting records as one batch. *file and fdatasync* is one write and one sync per batch, \
+         the limit of group commit on this machine. **Rejoin** is the whole engine (decide, fold, \
+         log, views, wake), *Rejoin's log* is its log alone. Stores that do not sync are compared \
+         with each other.",
     );
     let probe = bench.scratch.join("probe");
     if let Err(why) = Nats::start(&probe, true) {
@@ -90,7 +91,7 @@ const CONTESTANTS: [(&str, Contestant); 8] = [
     }),
 ];
 
-/// What each wait came to, in microseconds, of a store behind a committer.
+/// Measures a store with a committer. Returns each wait in microseconds.
 fn through(store: impl Store, writers: usize) -> Outcome<Vec<f64>> {
     let (committer, thread) = Committer::start(store);
     let waits = write(writers, |number| {
@@ -141,7 +142,7 @@ fn engine(directory: &Path, writers: usize, durability: Durability) -> Outcome<V
     waits
 }
 
-/// Lets so many write at once for a while, and tells how long each wait was, in microseconds.
+/// Runs `writers` writers at once for a while. Returns each wait in microseconds.
 fn write<Append, Appended>(writers: usize, writer: impl Fn(u64) -> Append) -> Outcome<Vec<f64>>
 where
     Append: FnMut() -> Appended,
@@ -190,7 +191,7 @@ fn record(session: SessionId, sequence: Sequence) -> Record {
     }
 }
 
-/// Nothing is run.
+/// A runner that is never used.
 #[derive(Debug)]
 struct Nothing;
 

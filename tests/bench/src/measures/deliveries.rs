@@ -1,5 +1,5 @@
-//! One job that writes at full speed, and those who read it: deliveries for each second of a core,
-//! and what readers cost the job.
+//! One job that writes at full speed, and its readers: deliveries per second of processor time, and
+//! how much readers slow down the job.
 
 use super::Bench;
 use super::http::{Begun, begin, join, pull, statement};
@@ -19,11 +19,11 @@ pub(super) fn deliveries(bench: &mut Bench<'_>) -> Outcome<Section> {
     let mut section = Section::new(
         "Deliveries to viewers",
         format!(
-            "Results of 200 bytes of one job, by pulls over HTTP to so many viewers, each on a \
-             connection of its own; {total} deliveries in a round. *per second of a core* divides \
-             by the server's processor time, in which the job's own records are decided, logged \
-             and synced as well. *live*: all viewers wait when the job begins, and read while it \
-             writes. *late*: they join when it has ended, and read all of it."
+            "Results of 200 bytes of one job, pulled over HTTP by the given number of viewers, \
+             each on its own connection; {total} deliveries per round. *per second of a core* \
+             divides by the server's processor time, which includes deciding, logging and syncing \
+             the job's records. *live*: all viewers wait when the job starts, and read while it \
+             writes. *late*: they join after it has ended, and read all results."
         ),
     );
     let server = Server::synthetic(&bench.scratch.join("log"), &Shape::default())?;
@@ -53,10 +53,9 @@ pub(super) fn one_job_and_its_readers(bench: &mut Bench<'_>) -> Outcome<Section>
     let mut section = Section::new(
         "One job at full speed",
         format!(
-            "{results} results of 200 bytes, as fast as the log takes them, with nobody else \
-             reading and with ten viewers that pull all the time. How long the job took, from its \
-             request to the answer of a pull with its last result, of one reader who is there in \
-             both cases."
+            "{results} results of 200 bytes, as fast as the log accepts them, with one reader and \
+             with ten more that pull all the time. Measured from the request of the job to the \
+             answer with its last result, for the same one reader in both cases."
         ),
     );
     let server = Server::synthetic(&bench.scratch.join("log"), &Shape::default())?;
@@ -79,13 +78,13 @@ struct Read {
     time: Duration,
 }
 
-/// Lets every viewer read so many results, from when `job` is begun, if one is to be.
+/// Starts `job`, if any, and lets every viewer read `results` results.
 fn read(server: &Server, viewers: &[Begun], results: usize, job: Option<&[u8]>) -> Outcome<Read> {
     let mut lanes = Vec::new();
     for viewer in viewers {
         let mut connection = Connection::open(server.address)?;
         let ask = pull(viewer);
-        // What there is so far, so that a live viewer waits; a late one counts it.
+        // A live viewer first reads the existing records, so that it waits for new ones.
         let seen = match job {
             Some(_) => count(connection.ask(&ask)?),
             None => 0,
@@ -132,7 +131,7 @@ struct Lane {
     left: usize,
 }
 
-/// Pulls on all until each has everything; when the first of them had.
+/// Pulls on all lanes until each has all results. Returns when the first viewer had them.
 fn view(mut lanes: Vec<Lane>, began: Instant) -> io::Result<Duration> {
     let mut first = None;
     while lanes.iter().any(|lane| lane.left > 0) {

@@ -1,5 +1,5 @@
-//! Whether an event and a page of a list cost the same with a thousand sessions and with a
-//! million, and an event the same after a long history.
+//! How the cost of an event and of a list page grows with the number of sessions, and that of an
+//! event with the length of the history.
 
 use super::Bench;
 use super::logs::{self, History};
@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 pub(super) fn in_the_core(bench: &mut Bench<'_>) -> Outcome<Section> {
     let mut section = Section::new(
         "Growth, in the core",
-        "One result of a job, decided, applied and folded into the views, in one of so many open \
-         sessions, each in its turn; a page of 50 from the middle of the list; and the result in \
-         a session that has had so many before. One thread, no log. What does not fit the \
-         processor's caches costs more: that is what grows.",
+        "One result of a job, decided, applied and folded into the views, in the given number of \
+         open sessions in turn; a page of 50 from the middle of the list; and a result in a \
+         session that already has the given number of results. One thread, no log. The growth \
+         comes from data that no longer fits into the processor's caches.",
     );
     let sizes: &[u64] = match bench.options.quick {
         true => &[1_000, 100_000],
@@ -28,7 +28,7 @@ pub(super) fn in_the_core(bench: &mut Bench<'_>) -> Outcome<Section> {
         let mut jobs = Vec::new();
         for number in 0..size {
             let mut records = history.create(number)?;
-            // Jobs in a thousand of them: the others are looked past.
+            // Only a thousand sessions have jobs.
             if number % (size / 1_000) == 0 {
                 let (job, more) = history.begin_job(number)?;
                 jobs.push((number, job));
@@ -94,8 +94,8 @@ fn results(
 pub(super) fn of_pages(bench: &mut Bench<'_>) -> Outcome<Section> {
     let mut section = Section::new(
         "Growth, whole server",
-        "Servers started on logs of so many idle sessions, in turn: pages of 50 sessions from the \
-         middle of MaxScale's list over HTTP, `init_session`, and the start itself.",
+        "Servers started on logs with the given number of idle sessions: pages of 50 sessions \
+         from the middle of MaxScale's list over HTTP, `init_session`, and the start itself.",
     );
     let sizes: &[u64] = match bench.options.quick {
         true => &[1_000, 100_000],

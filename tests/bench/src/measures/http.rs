@@ -1,5 +1,5 @@
-//! Requests over HTTP: beginning, joining and closing sessions, pulls with and without results,
-//! one-time statements. Servers that send the same bytes and do nothing are the limit.
+//! Requests over HTTP: creating, joining and closing sessions, pulls with and without results,
+//! one-time statements. Servers that only send the same bytes show the limit.
 
 use super::Bench;
 use crate::Outcome;
@@ -9,15 +9,15 @@ use crate::load::{Connection, Loaded, api, load, member};
 use std::path::Path;
 use std::time::Duration;
 
-/// A kind of request, and how those of a round are made.
+/// A kind of request.
 struct Workload {
     what: &'static str,
     connections: usize,
-    /// How many Rejoin is sent in a round, and how many Arthas is.
+    /// Requests per round, for Rejoin and for Arthas.
     counts: (usize, usize),
-    /// Requests that this server answers well, so many.
+    /// Makes the given number of requests that the server will answer successfully.
     prepare: fn(&Server, usize) -> Outcome<Vec<Vec<u8>>>,
-    /// Whether it asks the server that answers empty pulls at once.
+    /// Use the server that answers empty pulls at once.
     empty: bool,
 }
 
@@ -94,13 +94,13 @@ const WORKLOADS: [Workload; 7] = [
 pub(super) fn requests(bench: &mut Bench<'_>) -> Outcome<Section> {
     let mut section = Section::new(
         "Requests over HTTP",
-        "Kept connections on two threads of the harness, which ask on all and then read all. \
-         *µs of processor each* is the contestant's own processor time per request, which a \
-         shared machine disturbs least. The servers named hyper and axum parse the same requests \
-         and send the bytes of Rejoin's answer; they decide, log and sync nothing. All that \
-         Rejoin answers is durable (fdatasync), but pulls, which change nothing. Arthas keeps \
-         nothing. *pull with results* is a new consumer's first; Arthas' empty pulls wait for two \
-         seconds and are not in this table.",
+        "Persistent connections on two threads of the harness, which send a request on each and \
+         then read all answers. *µs of processor each* is the contestant's own processor time per \
+         request, which a shared machine disturbs least. The servers named hyper and axum parse \
+         the same requests and send the bytes of Rejoin's answer; they decide, log and sync \
+         nothing. Rejoin makes every change durable (fdatasync) before it answers; pulls change \
+         nothing. Arthas stores nothing. *pull with results* is the first pull of a new consumer; \
+         empty pulls of Arthas wait for two seconds and are not in this table.",
     );
     let rejoin = Server::rejoin(bench.options, &bench.scratch.join("a"), &MANY)?;
     let flags = [&MANY[..], &["--pull-wait", "0ms"]].concat();
@@ -158,7 +158,7 @@ fn run(
         if let Some(arthas) = arthas {
             let requests = (workload.prepare)(arthas, bench.options.size(workload.counts.1))?;
             let loaded = send(arthas, &requests)?;
-            // It errs now and then when much is asked at once; that round is not counted.
+            // It sometimes fails under load; such a round is not counted.
             match check(&loaded) {
                 Ok(()) => noted(section, arthas, &loaded),
                 Err(error) => eprintln!("  Arthas answered: {error}"),
@@ -169,7 +169,7 @@ fn run(
     Ok(())
 }
 
-/// An error that is answered fast is no performance.
+/// Fails on error answers, which may be faster than real ones.
 fn check(loaded: &Loaded) -> Outcome<()> {
     let good = br#""state":"SUCCEEDED""#;
     let bad = |body: &&Vec<u8>| memchr::memmem::find(body, good).is_none();
@@ -191,14 +191,14 @@ fn note(section: &mut Section, what: &str, who: &str, loaded: &Loaded) {
     section.note(what, who, "µs, p99", quantile(&loaded.waits, 0.99));
 }
 
-/// A session, and its first consumer.
+/// A session and its first consumer.
 #[derive(Debug)]
 pub(super) struct Begun {
     pub(super) session: String,
     pub(super) consumer: String,
 }
 
-/// Begins so many sessions.
+/// Creates `count` sessions.
 pub(super) fn begin(server: &Server, count: usize) -> Outcome<Vec<Begun>> {
     let requests = vec![api(INIT); count];
     let connections = count.clamp(1, 64);
@@ -213,7 +213,7 @@ pub(super) fn begin(server: &Server, count: usize) -> Outcome<Vec<Begun>> {
     begun(&loaded)
 }
 
-/// Lets so many read the session.
+/// Lets `count` consumers join the session.
 pub(super) fn join(server: &Server, session: &str, count: usize) -> Outcome<Vec<Begun>> {
     let request = api(&format!(
         r#"{{"action":"join_session","sessionId":"{session}"}}"#
@@ -242,12 +242,13 @@ fn begun(loaded: &Loaded) -> Outcome<Vec<Begun>> {
         .collect()
 }
 
-/// Arthas keeps a thread for each session; those of a round must not slow the next.
+/// Closes the sessions of a round. Arthas has a thread per session, which would slow down the next
+/// round.
 fn end_all(server: &Server, requests: &[Vec<u8>]) -> Outcome<()> {
     let mut connection = Connection::open(server.address)?;
     let mut ended = std::collections::BTreeSet::new();
     for request in requests {
-        // Requests that begin sessions name none; theirs stay until the process ends.
+        // Requests that create sessions don't name one; these sessions stay open.
         let Ok(session) = member(request, "sessionId") else {
             continue;
         };
@@ -280,7 +281,7 @@ pub(super) fn statement(action: &str, session: &str, statement: &str) -> Vec<u8>
     ))
 }
 
-/// One statement at a time in each of so many sessions, each with a connection of its own.
+/// One statement at a time in each of `sessions` sessions, each on its own connection.
 fn executions(server: &Server, sessions: usize, count: usize) -> Outcome<Vec<Vec<u8>>> {
     let sessions = begin(server, sessions)?;
     let turns = sessions.iter().cycle().take(count);
@@ -289,7 +290,7 @@ fn executions(server: &Server, sessions: usize, count: usize) -> Outcome<Vec<Vec
         .collect())
 }
 
-/// The data directory's own server, whose sessions add up over the rounds.
+/// A server with its own data directory. Its sessions accumulate over the rounds.
 pub(super) fn many_sessions(bench: &Bench<'_>, name: &str) -> Outcome<Server> {
     Server::rejoin(bench.options, &bench.scratch.join(Path::new(name)), &MANY)
 }

@@ -1,4 +1,5 @@
-//! From a runner's emit to the answer of a consumer that waits for it, and what a sync takes.
+//! The time from the emission of a result to the answer of a waiting consumer, and the time of a
+//! sync.
 
 use super::Bench;
 use super::http::{begin, pull, statement};
@@ -18,7 +19,7 @@ pub(super) fn emitted_to_seen(bench: &mut Bench<'_>) -> Outcome<Section> {
         "From emitted to seen",
         "*a result*: a runner stamps a result when it emits it, every 5 ms; a consumer with an \
          open pull reads the clock when it has the answer. In between: decide, write, fdatasync, \
-         wake, HTTP. *a sync* is a 400-byte append and fdatasync of a bare file, in turn with it. \
+         wake, HTTP. *a sync* is a 400-byte append and fdatasync of a plain file, in alternation. \
          *a statement*: from sending `async_exec` of `version` to the answer of an open pull with \
          its `status`; three syncs in Rejoin, none in Arthas.",
     );
@@ -45,7 +46,7 @@ pub(super) fn emitted_to_seen(bench: &mut Bench<'_>) -> Outcome<Section> {
             &statements(&real, count)?,
         );
         if let Some(arthas) = &arthas {
-            // It errs now and then; that round is not counted.
+            // It sometimes fails; such a round is not counted.
             match statements(arthas, bench.options.size(20)) {
                 Ok(waits) => note(&mut section, "a statement", arthas.name, &waits),
                 Err(error) => eprintln!("  Arthas: {error}"),
@@ -108,11 +109,11 @@ fn statements(server: &Server, count: usize) -> Outcome<Vec<f64>> {
     Ok(waits)
 }
 
-/// What does not come in this time does not come.
+/// Fails after 30 seconds.
 fn patience(began: Instant) -> Outcome<()> {
     match began.elapsed() < Duration::from_secs(30) {
         true => Ok(()),
-        false => Err("what was waited for did not come in 30 s".into()),
+        false => Err("timeout after 30 s".into()),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Logs as an engine would have written them, made by the core itself, in seconds: for what begins
-//! with a history.
+//! Creates logs with a long history quickly, using the core directly. They are the same as those of
+//! an engine.
 
 use crate::Outcome;
 use rejoin_core::{
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A state, and what happened in it.
+/// A state and its history.
 #[derive(Debug)]
 pub(super) struct History {
     pub(super) state: State,
@@ -27,7 +27,7 @@ impl History {
         };
         Self {
             state: State::new(limits),
-            // Not long ago: what is older than a timeout is closed by the next start.
+            // Recent, because the next start closes sessions that have timed out.
             clock: crate::machine::nanoseconds() / 1_000_000 - 60_000,
         }
     }
@@ -39,7 +39,7 @@ impl History {
         Ok(steps.into_iter().map(|it| Arc::new(it.record)).collect())
     }
 
-    /// A session with one reader.
+    /// Creates a session with one consumer.
     pub(super) fn create(&mut self, number: u64) -> Outcome<Vec<Arc<Record>>> {
         self.step(Command::CreateSession(CreateSession {
             session: session(number),
@@ -55,7 +55,7 @@ impl History {
         }))
     }
 
-    /// A job that has begun, and its number.
+    /// Starts a job. Returns its ID.
     pub(super) fn begin_job(&mut self, number: u64) -> Outcome<(JobId, Vec<Arc<Record>>)> {
         let session = session(number);
         let mut records = self.step(Command::SubmitJob(SubmitJob {
@@ -99,8 +99,8 @@ impl History {
     }
 }
 
-/// Writes a log of so many sessions, each with a finished job of so many results of 200 bytes,
-/// the results of all interleaved, and closes it. How many records it has.
+/// Writes and closes a log of `sessions` sessions, each with a finished job of `results` results of
+/// 200 bytes; the results of all sessions are interleaved. Returns the number of records.
 pub(super) fn write(directory: &Path, sessions: u64, results: u64) -> Outcome<u64> {
     let options = Options {
         durability: Durability::Flush,
@@ -145,7 +145,7 @@ pub(super) fn write(directory: &Path, sessions: u64, results: u64) -> Outcome<u6
     Ok(count)
 }
 
-/// The session of that number: spread, as random identities are.
+/// The session with this number. IDs are scattered like random ones.
 pub(super) fn session(number: u64) -> SessionId {
     let spread = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut bytes = [0; 16];

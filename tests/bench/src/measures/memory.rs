@@ -1,4 +1,4 @@
-//! What is held for those who do nothing: sessions, consumers, connections.
+//! Memory of idle sessions, consumers and connections.
 
 use super::Bench;
 use super::http::{begin, join, pull};
@@ -10,9 +10,9 @@ use crate::load::{Connection, api};
 pub(super) fn idle(bench: &mut Bench<'_>) -> Outcome<Section> {
     let mut section = Section::new(
         "Memory of the idle",
-        "How much the process' own memory grows, for each. Sessions have one consumer, its cursor \
-         included, and have never been pulled or have been once (*pulled*). Recent records, which \
-         have a budget of their own (64 MiB), are kept to 64 KiB here. Connections have sent one \
+        "Growth of the process' own memory per item. Sessions have one consumer with its cursor, \
+         and have never been pulled or have been pulled once (*pulled*). Recent records, which \
+         have a separate budget (64 MiB), are limited to 64 KiB here. Connections have sent one \
          request.",
     );
     for round in 0..bench.options.rounds(3) {
@@ -21,7 +21,7 @@ pub(super) fn idle(bench: &mut Bench<'_>) -> Outcome<Section> {
             ..Shape::default()
         };
         let rejoin = Server::synthetic(&bench.scratch.join(format!("{round}")), &shape)?;
-        // What the first of anything takes is not what each takes.
+        // Warm up: the first items take more memory than later ones.
         let warm = begin(&rejoin, 1_000)?;
         let count = bench.options.size(60_000);
         let before = rejoin.process.memory()?;

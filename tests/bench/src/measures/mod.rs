@@ -1,4 +1,4 @@
-//! What is measured, one subject a file, and the order in which a run goes through them.
+//! The measures, one subject per file, and their order in a run.
 
 mod appends;
 mod deliveries;
@@ -18,14 +18,14 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-/// What a measure works with.
+/// The context of a measure.
 #[derive(Debug)]
 pub(crate) struct Bench<'run> {
     pub(crate) options: &'run Options,
     pub(crate) arthas: Option<Arthas>,
-    /// An empty directory on the disk that is measured.
+    /// An empty directory on the disk to measure.
     pub(crate) scratch: PathBuf,
-    /// What could not be measured, and why.
+    /// The measures that failed, with the reasons.
     pub(crate) missing: Vec<String>,
 }
 
@@ -45,12 +45,12 @@ const MEASURES: [(&str, Measure); 11] = [
     ("pages", growth::of_pages),
 ];
 
-/// Takes the measures that were asked for.
+/// Runs the selected measures.
 pub(crate) fn run(options: &Options) -> Outcome<()> {
     let unknown = |name: &&String| MEASURES.iter().all(|(known, _)| known != name);
     if let Some(name) = options.only.iter().find(unknown) {
         let known: Vec<_> = MEASURES.iter().map(|(name, _)| *name).collect();
-        return Err(format!("no measure {name}; there are {}", known.join(", ")).into());
+        return Err(format!("unknown measure {name}; available: {}", known.join(", ")).into());
     }
     machine::allow_many_files()?;
     std::fs::create_dir_all(&options.scratch)?;
@@ -89,7 +89,7 @@ pub(crate) fn run(options: &Options) -> Outcome<()> {
         bench.scratch = scratch.path().into();
         match measure(&mut bench) {
             Ok(section) => sections.push(section),
-            // One that fails must not cost the run; the report says it.
+            // A failed measure must not end the run; the report lists it.
             Err(error) => bench.missing.push(format!("{name}: {error}")),
         }
         report::write(options, &machine, &sections, &bench.missing)?;
@@ -102,7 +102,7 @@ pub(crate) fn run(options: &Options) -> Outcome<()> {
     Ok(())
 }
 
-/// The version of a library that this program was built with.
+/// The version of a library in this program.
 fn locked(name: &str) -> String {
     let lock = include_str!("../../Cargo.lock");
     let versions = lock

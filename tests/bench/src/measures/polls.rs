@@ -1,4 +1,4 @@
-//! Ten thousand open long polls: what holding them costs, and whether all are answered in time.
+//! Ten thousand open long polls: their cost, and whether all are answered in time.
 
 use super::Bench;
 use super::http::{begin, pull};
@@ -13,16 +13,16 @@ pub(super) fn open_polls(bench: &mut Bench<'_>) -> Outcome<Section> {
     let mut section = Section::new(
         "Open long polls",
         format!(
-            "{count} connections, each with a pull of a session of its own, open for two seconds \
-             and then answered with nothing. hyper and axum sleep for two seconds and send the \
-             same bytes. Memory is what a connection with its open request takes above the \
-             process before them; its session is not counted. *late* is how long after two \
-             seconds the answer was there."
+            "{count} connections, each with a pull of its own session, open for two seconds and \
+             then answered without results. hyper and axum sleep for two seconds and send the \
+             same bytes. Memory is the growth of the process per connection with its open \
+             request, without its session. *late* is the time from the end of the two seconds to \
+             the answer."
         ),
     );
     let rejoin = Server::synthetic(&bench.scratch.join("log"), &Shape::default())?;
     let sessions = begin(&rejoin, count)?;
-    // What they have to be told at first; after that they wait.
+    // Pull the first records, so that later pulls wait.
     let mut first = Connection::open(rejoin.address)?;
     for session in &sessions {
         first.ask(&pull(session))?;

@@ -1,4 +1,4 @@
-//! Start-up: reading the log back, beside reading and checksumming the same files.
+//! Start-up: replaying the log, compared with reading and checksumming the same files.
 
 use super::Bench;
 use super::logs;
@@ -17,10 +17,10 @@ pub(super) fn replay(bench: &mut Bench<'_>) -> Outcome<Section> {
         "Start-up",
         format!(
             "A log of {sessions} sessions with a hundred results of 200 bytes each, interleaved, \
-             in the page cache. *replay*: every record decoded and checked on one thread, folded \
-             into state and views on another, in this process; the limit is reading the same \
-             files and their CRC32C on one. *decoded only*: the same without the fold. *the \
-             server*: from its start to its first line."
+             in the page cache. *replay*: every record is decoded and checked on one thread and \
+             folded into state and views on another, in this process; the limit is reading the \
+             same files and computing their CRC32C on one thread. *decoded only*: the same \
+             without the fold. *the server*: from its start to its first line of output."
         ),
     );
     let data = bench.scratch.join("data");
@@ -63,7 +63,7 @@ pub(super) fn replay(bench: &mut Bench<'_>) -> Outcome<Section> {
     Ok(section)
 }
 
-/// The same segments as the log of a server's data: it may put them in another order.
+/// Links the segments into the data directory of a server, which may compact them.
 fn link(log: &Path, data: &Path) -> Outcome<PathBuf> {
     if data.exists() {
         std::fs::remove_dir_all(data)?;

@@ -1,6 +1,6 @@
-//! Deliveries by Server-Sent Events: one job's results to many viewers, none of whom asks twice.
+//! Deliveries by Server-Sent Events: the results of one job to many viewers, with one request each.
 //!
-//! Only bytes that have arrived are counted, by this process, which is not the server's.
+//! Results are counted in this process, when they have arrived.
 
 use super::Bench;
 use super::http::{begin, statement};
@@ -21,11 +21,11 @@ pub(super) fn deliveries(bench: &mut Bench<'_>) -> Outcome<Section> {
     let mut section = Section::new(
         "Deliveries by Server-Sent Events",
         format!(
-            "Results of 200 bytes of one job, by one stream of the native API to each of so many \
-             viewers; {total} deliveries in a round, counted where they arrive. *s of processor a \
-             million* is the server's, in which the job's own records are decided, logged and \
-             synced as well. *live*: all viewers wait when the job begins, and read while it \
-             writes. *late*: they come when it has ended, and read all of it."
+            "Results of 200 bytes of one job, by one stream of the native API to each of the given \
+             number of viewers; {total} deliveries per round, counted on arrival. *s of processor \
+             a million* is the server's processor time, which includes deciding, logging and \
+             syncing the job's records. *live*: all viewers wait when the job starts, and read \
+             while it writes. *late*: they connect after it has ended, and read all results."
         ),
     );
     let server = Server::synthetic(&bench.scratch.join("log"), &Shape::default())?;
@@ -50,8 +50,8 @@ pub(super) fn deliveries(bench: &mut Bench<'_>) -> Outcome<Section> {
     Ok(section)
 }
 
-/// Lets every viewer read so many results, from when `job` is begun, if one is to be: how long it
-/// took, and how long the server's threads ran for it.
+/// Starts `job`, if any, and lets every viewer read `results` results. Returns the elapsed time and
+/// the processor time of the server.
 fn read(
     server: &Server,
     session: &str,
@@ -65,7 +65,7 @@ fn read(
     for place in 0..viewers {
         let mut viewer = Viewer::new(Connection::open(server.address)?.begin(&ask)?, results);
         if job.is_some() {
-            // Who has been told of the session's beginning waits for what follows.
+            // After the first events of the session, the viewer waits for more.
             viewer.wait_for(BEGINNING)?;
         }
         shares[place % 2].push(viewer);
@@ -86,8 +86,8 @@ fn read(
     Ok(took)
 }
 
-/// Reads what has come for each in turn, until all have everything. Who waits for one keeps
-/// nothing from the others: what comes for them is kept by their sockets meanwhile.
+/// Reads from each viewer in turn until all have all results. Waiting for one does not hold back
+/// the others, because their sockets buffer the events.
 fn view(mut viewers: Vec<Viewer>) -> io::Result<()> {
     while !viewers.is_empty() {
         for viewer in &mut viewers {
@@ -102,7 +102,7 @@ struct Viewer {
     stream: TcpStream,
     left: usize,
     buffer: Vec<u8>,
-    /// How much at the buffer's beginning is what was left of the last read.
+    /// Number of bytes at the start of the buffer that are left from the last read.
     kept: usize,
 }
 
@@ -116,8 +116,8 @@ impl Viewer {
         }
     }
 
-    /// Waits until something has come, and counts the results in it. A part of a chunk holds whole
-    /// events, so nothing stands within the mark but where one read ends and the next begins.
+    /// Reads once and counts the results. Each chunk contains whole events, so a mark is never
+    /// split by chunk framing, only between two reads.
     fn read(&mut self) -> io::Result<()> {
         let read = self.stream.read(&mut self.buffer[self.kept..])?;
         if read == 0 {
@@ -128,7 +128,7 @@ impl Viewer {
         self.left = self
             .left
             .saturating_sub(memmem::find_iter(came, MARK).count());
-        // Too short to hold a mark that was counted already.
+        // One byte shorter than a mark, so that no mark is counted twice.
         self.kept = filled.min(MARK.len() - 1);
         self.buffer.copy_within(filled - self.kept..filled, 0);
         Ok(())

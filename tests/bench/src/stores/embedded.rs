@@ -16,7 +16,7 @@ pub struct Segments(SegmentLog);
 impl Segments {
     /// # Errors
     ///
-    /// When the directory cannot hold a log.
+    /// If the log cannot be created.
     pub fn open(directory: &Path, options: Options) -> Outcome<Self> {
         let id = LogId::from_bytes([1; 16]);
         let (log, _) = OpenOptions::directory(directory, id)
@@ -36,11 +36,11 @@ impl Store for Segments {
 pub struct Sqlite(Connection);
 
 impl Sqlite {
-    /// In log order, with an index of sessions and sequences; one transaction for each batch.
+    /// Rows in log order, with an index of session and sequence; one transaction per batch.
     ///
     /// # Errors
     ///
-    /// When there can be no such database.
+    /// If the database cannot be created.
     pub fn create(path: &Path) -> Outcome<Self> {
         let connection = Connection::open(path)?;
         connection.execute_batch(
@@ -80,11 +80,11 @@ pub struct Fjall {
 }
 
 impl Fjall {
-    /// By session and sequence; one batch, synced, for each batch.
+    /// Keys are session and sequence; each batch is one synced fjall batch.
     ///
     /// # Errors
     ///
-    /// When the directory cannot hold a database.
+    /// If the database cannot be created.
     pub fn create(directory: &Path) -> Outcome<Self> {
         let database = Database::builder(directory).open()?;
         let records = database.keyspace("records", KeyspaceCreateOptions::default)?;

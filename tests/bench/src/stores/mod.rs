@@ -1,5 +1,5 @@
-//! What may hold a log: each takes batches of the same records and makes them durable. All stand
-//! behind the same queue and thread, so that what differs is the store.
+//! Stores for a log: each writes batches of the same records and makes them durable. All are used
+//! through the same queue and thread, so that only the store differs.
 
 mod embedded;
 mod nats;
@@ -16,17 +16,17 @@ use rejoin_core::Record;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-/// Takes batches, one after the other.
+/// Writes batches, one after the other.
 pub trait Store: Send + 'static {
-    /// Returns when every record of the batch is as durable as this store makes it.
+    /// Writes a batch. Returns when it is as durable as this store makes it.
     ///
     /// # Errors
     ///
-    /// When it cannot.
+    /// If the store fails.
     fn append(&mut self, records: &[Arc<Record>]) -> Outcome<()>;
 }
 
-/// A store behind a thread that makes one batch of all that waits: group commit.
+/// Group commit: a thread that writes all waiting records to a store as one batch.
 #[derive(Clone, Debug)]
 pub struct Committer {
     queue: Sender<Waiting>,
@@ -48,7 +48,7 @@ impl Committer {
     ///
     /// # Errors
     ///
-    /// When the store has failed; its thread says why.
+    /// If the store has failed. The result of its thread has the reason.
     pub async fn append(&self, record: Arc<Record>) -> Outcome<()> {
         let (done, waiting) = oneshot::channel();
         self.queue.send(Waiting { record, done }).await?;

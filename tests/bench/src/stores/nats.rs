@@ -1,7 +1,6 @@
-//! NATS JetStream as a log: every record published to a stream on disk, every one acknowledged.
+//! NATS JetStream as a log: every record is published to a stream on disk and acknowledged.
 //!
-//! The few lines of its protocol that this takes are written here; a client library would measure
-//! itself as well.
+//! Speaks the few protocol messages itself, because a client library would be measured too.
 
 use super::Store;
 use crate::Outcome;
@@ -21,16 +20,16 @@ pub struct Nats {
     stream: TcpStream,
     bytes: Vec<u8>,
     read: Vec<u8>,
-    // Ends with the store.
+    // Stopped when the store is dropped.
     _server: Process,
 }
 
 impl Nats {
-    /// Starts a server of its own. Not every version can sync each record.
+    /// Starts a server. Not every version can sync each record.
     ///
     /// # Errors
     ///
-    /// When there is none, or it does not take the configuration.
+    /// If the program is missing or refuses the configuration.
     pub fn start(directory: &Path, sync_always: bool) -> Outcome<Self> {
         std::fs::create_dir_all(directory)?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
@@ -52,7 +51,7 @@ impl Nats {
             .output()?;
         if !known.status.success() {
             let why = String::from_utf8_lossy(&known.stderr);
-            // Reports are read on other machines than this one.
+            // Paths of this machine mean nothing in a report.
             let why = why.replace(&format!("{}/", directory.display()), "");
             return Err(why.lines().next().unwrap_or("refused").to_owned().into());
         }
@@ -84,15 +83,16 @@ impl Nats {
         Ok(nats)
     }
 
-    /// What the server says, until so many acknowledgements are in it.
+    /// Reads until `count` acknowledgements have arrived.
     fn await_answers(&mut self, count: usize) -> Outcome<()> {
         let mut text = Vec::new();
-        // The acknowledgement of a stream's creation names it by another member.
+        // Counts message heads: the answer to the stream's creation has another body than the
+        // others.
         let mut found = 0;
         while found < count {
             let read = self.stream.read(&mut self.read)?;
             if read == 0 {
-                return Err("NATS has closed the connection".into());
+                return Err("NATS closed the connection".into());
             }
             text.extend_from_slice(&self.read[..read]);
             if memmem::find(&text, b"\"error\"").is_some() || memmem::find(&text, b"-ERR").is_some()
@@ -101,7 +101,7 @@ impl Nats {
             }
             found = memmem::find_iter(&text, b"MSG a 1 ").count();
         }
-        // The last one may not have come as a whole; it is what begins the next reading.
+        // The last message may be incomplete; its rest is read by the next call.
         Ok(())
     }
 }
@@ -123,7 +123,7 @@ impl Store for Nats {
     }
 }
 
-/// What it says of itself, where there is one.
+/// The version that the program reports, if it is installed.
 pub fn version() -> Option<String> {
     let said = crate::machine::said(Command::new(PROGRAM).arg("--version"));
     (!said.is_empty()).then_some(said)

@@ -1,4 +1,4 @@
-//! A file, written once and synced once for each batch: as fast as a log in one file can be here.
+//! A file with one write and one sync per batch: the limit for a log in one file on this machine.
 
 use super::Store;
 use crate::Outcome;
@@ -18,7 +18,7 @@ pub struct Plain {
 impl Plain {
     /// # Errors
     ///
-    /// When there can be no such file.
+    /// If the file cannot be created.
     pub fn create(path: &Path) -> Outcome<Self> {
         Ok(Self {
             file: File::create(path)?,
