@@ -269,7 +269,7 @@ fn open_log(
             let segments = Segments {
                 id: log.id(),
                 compactor: log.compactor(),
-                metrics: log.numbers(),
+                metrics: log.metrics(),
             };
             Ok(opened(Box::new(log), projection, Some(segments)))
         }

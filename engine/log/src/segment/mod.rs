@@ -123,7 +123,7 @@ impl SegmentLog {
 
     /// The metrics of the writer. The counters are live, not a copy.
     #[must_use]
-    pub fn numbers(&self) -> Arc<LogMetrics> {
+    pub fn metrics(&self) -> Arc<LogMetrics> {
         Arc::clone(&self.writer.numbers)
     }
 
