@@ -99,7 +99,7 @@ pub fn mount(router: &mut Router, engine: Engine, accounts: Accounts, settings: 
 
 /// The one path of the API; the action is in the body.
 pub const ROUTES: &[Route<Frontend>] = &[
-    // Clients poll this path all the time. A pull of three results takes 32,745 instructions when
+    // Clients poll this path all the time. A pull of three results takes 32,156 instructions when
     // dispatched directly; through tide, a quarter of the cost of a pull would be tide.
     route!(ANY "/api" => Frontend::api).direct(),
 ];
