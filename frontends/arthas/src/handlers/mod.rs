@@ -45,6 +45,7 @@ impl Arthas {
         if let Some(user) = &request.user
             && caller.name().is_none()
             && !self.engine.config().read_only
+            && !self.is_user(session, user)
         {
             self.engine.set_user(session, user.as_str().into()).await?;
         }
@@ -66,6 +67,15 @@ impl Arthas {
             }
             Action::SessionInfo => self.session_info(session),
         }
+    }
+
+    /// Whether the session has this user already. Clients repeat it in every request, and a command
+    /// that changes nothing would wait for the batches of others.
+    fn is_user(&self, session: SessionId, user: &str) -> bool {
+        self.engine.view(|views| {
+            let view = views.session(session);
+            view.is_some_and(|view| view.user.as_deref() == Some(user))
+        })
     }
 
     /// Replaces "session not found" by what is known of a session that retention removed.

@@ -1,7 +1,7 @@
 //! `init_session`, `join_session`, `close_session`, `session_info`, and the user of a session.
 
 use crate::support::{ALLOW_INPUT, Server, member};
-use rejoin_engine::SessionId;
+use rejoin_engine::{CommandKind, SessionId};
 use serde_json::Value;
 
 #[test]
@@ -72,6 +72,20 @@ fn a_user_sticks_to_the_session_and_a_blank_one_changes_nothing() {
     assert_eq!(user().as_deref(), Some("ada"));
     server.act(&session, "session_info", r#","userId":"grace""#);
     assert_eq!(user().as_deref(), Some("grace"));
+}
+
+#[test]
+fn a_user_that_the_session_has_already_costs_no_command() {
+    let server = Server::start();
+    let answer = server.post(r#"{"action":"init_session","userId":"ada"}"#);
+    let session = member(&answer, "sessionId");
+    let set = || server.engine.stats().accepted.get(CommandKind::SetUser);
+    for _ in 0..10 {
+        server.act(&session, "session_info", r#","userId":"ada""#);
+    }
+    assert_eq!(set(), 0);
+    server.act(&session, "session_info", r#","userId":"grace""#);
+    assert_eq!(set(), 1);
 }
 
 #[test]
