@@ -8,7 +8,7 @@ use crate::credentials::Credentials;
 use crate::failures::{self, Failures};
 use crate::file::{Account, AccountsFile, FileError};
 use crate::jwt::{self, Claims};
-use crate::limits::{HASHING, LOOK, VERIFIED, WAITING};
+use crate::limits::{HASHING, LOGGED_NAME_CHARS, LOOK, VERIFIED, WAITING};
 use crate::role::{Caller, Seal};
 use crate::secret::{self, Key, NoRandom, Password, Verifier};
 use crate::tokens::{TokenKind, Tokens};
@@ -336,7 +336,9 @@ impl Accounts {
         let mut state = self.state();
         let (Some(account), Some(password), true) = (account, password, is_right) else {
             state.failures.note(failing, now);
-            tracing::warn!(address = %failing.1, "login failed");
+            // Quoted and escaped by the subscriber: a client chooses this text.
+            let name: String = name.chars().take(LOGGED_NAME_CHARS).collect();
+            tracing::warn!(name, address = %failing.1, "login failed");
             return Err(Denied::Wrong);
         };
         state.failures.forgive(&failing);

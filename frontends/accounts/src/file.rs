@@ -209,11 +209,20 @@ pub fn change<T>(
 /// A lock that one process holds at a time. Dropping it releases it.
 fn lock(path: &Path) -> io::Result<File> {
     if let Some(directory) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
-        fs::create_dir_all(directory)?;
+        create_private_dir(directory)?;
     }
     let lock = private(OpenOptions::new().write(true).create(true)).open(beside(path, "lock"))?;
     lock.lock()?;
     Ok(lock)
+}
+
+/// Creates the data directory as the server does: closed to other users.
+fn create_private_dir(directory: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -187,6 +187,18 @@ fn many_change_a_file_at_once_and_nothing_is_lost() {
 
 #[cfg(unix)]
 #[test]
+fn a_data_directory_that_the_file_creates_is_closed_to_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("rejoin-data");
+    let add = |file: &mut AccountsFile| file.add("ada", Role::Viewer, &password("ada"));
+    rejoin_accounts::change(&directory.join("accounts.toml"), add).unwrap();
+    let mode = std::fs::metadata(&directory).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[cfg(unix)]
+#[test]
 fn only_its_owner_can_read_the_file() {
     use std::os::unix::fs::PermissionsExt;
     let world = TestAccounts::new(&[("ada", Role::Viewer)]);

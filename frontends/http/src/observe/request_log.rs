@@ -106,7 +106,10 @@ impl LogEntry {
                 )
             };
         }
-        if status.is_some_and(|status| status.is_server_error()) {
+        // 501 is the client's doing: anybody can send a method that nobody implements.
+        let failed =
+            |status: StatusCode| status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED;
+        if status.is_some_and(failed) {
             log!(warn);
         } else if log == RequestLog::All {
             log!(info);
