@@ -230,6 +230,8 @@ fn requests_are_logged_with_session_and_job_and_without_secrets() {
     let path = format!("/sessions/{session}/jobs/1?token=sesame");
     client.request("GET", &path, &secrets, b"").unwrap();
     client.get("/nothing?user=sesame").unwrap();
+    // Anybody can send a method that nobody implements: that is no warning.
+    client.request("NONSENSE", "/nothing", &[], b"").unwrap();
     assert!(server.signal("-TERM").success());
 
     let said = std::fs::read_to_string(&said).unwrap();
@@ -257,8 +259,13 @@ fn requests_are_logged_with_session_and_job_and_without_secrets() {
         (["maxscale", "GET", "/v1/sessions/1", id, "-"], 200),
         (["native", "GET", &job, id, "1"], 200),
         (["other", "GET", "/nothing", "-", "-"], 404),
+        (["other", "NONSENSE", "/nothing", "-", "-"], 501),
     ];
     assert_eq!(told, expected);
+    assert!(
+        events.iter().all(|event| event["level"] == "INFO"),
+        "{said}"
+    );
 }
 
 #[test]
