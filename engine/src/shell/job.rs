@@ -105,6 +105,7 @@ pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGua
     Exit {
         status,
         message: (!notes.is_empty()).then(|| notes.join("; ")),
+        ..Exit::default()
     }
 }
 
@@ -166,6 +167,7 @@ fn could_not_start(program: &Path, error: &io::Error) -> Exit {
     Exit {
         status,
         message: Some(format!("could not start {program}: {error}")),
+        ..Exit::default()
     }
 }
 
@@ -173,6 +175,7 @@ fn closed() -> Exit {
     Exit {
         status: LOST,
         message: Some("not started: its session is closed".into()),
+        ..Exit::default()
     }
 }
 

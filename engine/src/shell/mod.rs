@@ -306,6 +306,7 @@ fn not_prepared() -> Exit {
     Exit {
         status: 126,
         message: Some("the shell runner was not prepared by an engine".into()),
+        ..Exit::default()
     }
 }
 

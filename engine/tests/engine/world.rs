@@ -190,6 +190,7 @@ impl Puppet {
         let _ = self.exit.send(Exit {
             status,
             message: None,
+            ..Exit::default()
         });
     }
 }

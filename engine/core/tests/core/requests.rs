@@ -115,5 +115,6 @@ fn finish(job: u64) -> Command {
         job: JobId(job),
         status: 0,
         message: None,
+        lost: false,
     }
 }

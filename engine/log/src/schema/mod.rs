@@ -51,4 +51,4 @@ pub use encode::encode;
 pub use snapshot::{decode_snapshot, encode_snapshot};
 
 pub(crate) use bytes::{Parts, put_number};
-pub(crate) use snapshot::SNAPSHOT_VERSION;
+pub(crate) use snapshot::{SNAPSHOT_VERSION, WITHOUT_CLOCK, decode_snapshot_of};

@@ -2,7 +2,7 @@
 //! and then its items.
 //!
 //! Snapshots have their own version number. They can always be made again from the records, so a
-//! release only reads the version that it writes.
+//! release reads the version that it writes and the one before it, and skips others.
 
 use super::DecodeError;
 use super::bytes::{Parts, put_duration, put_number, put_optional, put_signed, put_text};
@@ -11,12 +11,15 @@ use super::decode::{consumer, job, mode};
 use super::encode::{put_consumer, put_job, put_mode};
 use rejoin_core::{
     ClosedSnapshot, ConsumerSnapshot, ConsumerView, InputSnapshot, JobSnapshot, JobState, JobView,
-    RequestSnapshot, Sequence, SessionId, SessionNumber, SessionSnapshot, Snapshot, Timestamp,
-    ViewSnapshot,
+    OutputOffsets, RequestSnapshot, Sequence, SessionId, SessionNumber, SessionSnapshot, Snapshot,
+    Timestamp, ViewSnapshot,
 };
 
 /// The version of the encoding. Increase it with every change to [`Snapshot`].
-pub(crate) const SNAPSHOT_VERSION: u32 = 2;
+pub(crate) const SNAPSHOT_VERSION: u32 = 3;
+
+/// The version before it, without the log's clock. Still read.
+pub(crate) const WITHOUT_CLOCK: u32 = 2;
 
 /// Appends the encoding of `snapshot` to `out`.
 pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
@@ -58,12 +61,21 @@ pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
 ///
 /// If [`encode_snapshot`] would not produce such bytes.
 pub fn decode_snapshot(bytes: &[u8]) -> Result<Snapshot, DecodeError> {
+    decode_snapshot_of(SNAPSHOT_VERSION, bytes)
+}
+
+/// Decodes a snapshot of this version, which is [`SNAPSHOT_VERSION`] or [`WITHOUT_CLOCK`].
+///
+/// # Errors
+///
+/// If these are not the bytes of such a snapshot.
+pub(crate) fn decode_snapshot_of(version: u32, bytes: &[u8]) -> Result<Snapshot, DecodeError> {
     let mut parts = Parts::new(bytes);
     let snapshot = Snapshot {
         last_number: parts.number("last_number")?,
         last_job: parts.number("last_job")?,
         last_at: parts.timestamp("last_at")?,
-        sessions: list(&mut parts, "sessions", session)?,
+        sessions: list(&mut parts, "sessions", |parts| session(parts, version))?,
         closed: list(&mut parts, "closed", |parts| {
             Ok(ClosedSnapshot {
                 id: id(parts)?,
@@ -122,6 +134,9 @@ fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
         put_number(out, it.output);
         put_number(out, it.output_limit);
         put_optional(out, it.interrupt, |out, cause| out.push(cause.code()));
+        put_number(out, u64::from(it.interrupts));
+        put_number(out, it.offsets.stdout);
+        put_number(out, it.offsets.stderr);
         out.push(u8::from(it.is_truncated));
         put_instant(out, it.due);
         out.push(u8::from(it.is_uncertain));
@@ -147,7 +162,7 @@ fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
     });
 }
 
-fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
+fn session(parts: &mut Parts<'_>, version: u32) -> Result<SessionSnapshot, DecodeError> {
     Ok(SessionSnapshot {
         id: id(parts)?,
         number: SessionNumber(parts.number("session.number")?),
@@ -172,6 +187,17 @@ fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
                 output: parts.number("job.output")?,
                 output_limit: parts.number("job.output_limit")?,
                 interrupt: parts.optional("job.interrupt", Parts::choice)?,
+                interrupts: match version {
+                    WITHOUT_CLOCK => 0,
+                    _ => parts.number_u32("job.interrupts")?,
+                },
+                offsets: match version {
+                    WITHOUT_CLOCK => OutputOffsets::default(),
+                    _ => OutputOffsets {
+                        stdout: parts.number("job.offsets.stdout")?,
+                        stderr: parts.number("job.offsets.stderr")?,
+                    },
+                },
                 is_truncated: flag(parts, "job.is_truncated")?,
                 due: parts.timestamp("job.due")?,
                 is_uncertain: flag(parts, "job.is_uncertain")?,

@@ -52,7 +52,15 @@ fn every_choice_is_this_code_for_ever() {
     for (slot, visibility, expected) in manners {
         let mode = JobMode { slot, visibility };
         let (job, result) = (JobId(0), "".into());
-        let bytes = encoded(0, Event::ResultEmitted { job, mode, result });
+        let bytes = encoded(
+            0,
+            Event::ResultEmitted {
+                job,
+                mode,
+                result,
+                position: None,
+            },
+        );
         assert_eq!(bytes[3..5], expected);
     }
     let last = |event| encoded(0, event).pop();

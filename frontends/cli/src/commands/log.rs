@@ -120,6 +120,7 @@ mod tests {
                     visibility: Visibility::Submitter,
                 },
                 result: r#"{"content":"a b","jobId":3}"#.into(),
+                position: None,
             },
         };
         let raw = Raw {

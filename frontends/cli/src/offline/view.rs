@@ -303,6 +303,7 @@ mod tests {
             job: JOB,
             mode: HEARD,
             result: result.into(),
+            position: None,
         }
     }
 

@@ -121,8 +121,7 @@ impl Runner for Synthetic {
             };
             Exit {
                 status,
-                message: None,
-            }
+                message: None, ..Exit::default() }
         })
     }
 }

@@ -167,6 +167,7 @@ mod tests {
             job,
             mode,
             result: "{}".into(),
+            position: None,
         };
         let finished = Event::JobFinished {
             job,
