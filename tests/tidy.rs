@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The crates of this workspace that each of them may depend on.
-const EDGES: [(&str, &[&str]); 16] = [
+const EDGES: [(&str, &[&str]); 17] = [
     ("rejoin-core", &[]),
     ("rejoin-metrics", &[]),
     ("rejoin-log", &["rejoin-core", "rejoin-metrics"]),
@@ -33,6 +33,10 @@ const EDGES: [(&str, &[&str]); 16] = [
     ),
     (
         "rejoin-maxscale",
+        &["rejoin-engine", "rejoin-http", "rejoin-accounts"],
+    ),
+    (
+        "rejoin-mcp",
         &["rejoin-engine", "rejoin-http", "rejoin-accounts"],
     ),
     (
@@ -61,6 +65,7 @@ const EDGES: [(&str, &[&str]); 16] = [
             "rejoin-console",
             "rejoin-doris",
             "rejoin-maxscale",
+            "rejoin-mcp",
             "rejoin-native",
         ],
     ),
@@ -76,6 +81,7 @@ const EDGES: [(&str, &[&str]); 16] = [
             "rejoin-doris",
             "rejoin-native",
             "rejoin-maxscale",
+            "rejoin-mcp",
         ],
     ),
     (

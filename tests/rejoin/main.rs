@@ -7,6 +7,7 @@ mod bounds;
 mod client;
 mod crashes;
 mod hostile;
+mod mcp;
 mod native;
 mod openapi;
 mod output;
