@@ -105,7 +105,9 @@ pub(crate) async fn pull(
         let since = world.clock.elapsed();
         let mut checker = world.checker();
         let checker = &mut *checker;
-        checker.readers.begin_pull(key, since, wait, &checker.model)
+        checker
+            .readers
+            .begin_pull(key, since, wait, gather, &checker.model)
     };
     let open = OpenRequest { world, ticket };
     let select = filter_of(consumer);
