@@ -3,6 +3,9 @@
 use crate::server::{Server, api, directory, is_status_of, outcome, running_under, said};
 use crate::shell::wait_until;
 use serde_json::json;
+use std::fs::File;
+use std::path::Path;
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 
@@ -177,4 +180,42 @@ fn processes_left_by_a_killed_server_are_killed_by_the_next() {
     wait_until("the orphan has ended", || {
         running_under(&session).is_empty()
     });
+}
+
+#[test]
+fn a_server_on_a_copy_leaves_the_jobs_of_the_original_alone() {
+    let parent = directory();
+    let [data, copy, moved] = ["data", "copy", "moved"].map(|name| parent.path().join(name));
+    let mut original = Server::start(&data, &[]);
+    let (session, consumer) = original.create();
+    original.run(&session, "echo ready; exec sleep 1000");
+    original.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
+    copy_all(&data, &copy);
+    let err = |name: &str| parent.path().join(name);
+    let start = |data: &Path, name: &str| {
+        let file = File::create(err(name)).unwrap();
+        Server::start_saying(data, &[], file.into())
+    };
+
+    let first = start(&copy, "first");
+    drop(first);
+    let second = start(&copy, "second");
+    drop(second);
+    assert_eq!(running_under(&session).len(), 1, "the job has been killed");
+    let said = |name| std::fs::read_to_string(err(name)).unwrap();
+    assert_eq!(said("first").matches("is a copy").count(), 1, "{}", said("first"));
+    assert!(!said("second").contains("is a copy"), "{}", said("second"));
+
+    // What the original itself has left is still found, also where it was moved.
+    original.kill();
+    std::fs::rename(&data, &moved).unwrap();
+    let _next = start(&moved, "next");
+    assert!(running_under(&session).is_empty());
+    assert!(said("next").contains("killed 1 processes left over"), "{}", said("next"));
+    assert!(!said("next").contains("is a copy"), "{}", said("next"));
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").args([from, to]).status().unwrap();
+    assert!(copied.success());
 }
