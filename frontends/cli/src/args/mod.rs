@@ -253,6 +253,7 @@ serve --read-only
   --data REJOIN_DATA
   --accounts REJOIN_ACCOUNTS
   --allow-host REJOIN_ALLOW_HOST
+  --allow-origin REJOIN_ALLOW_ORIGIN
   --durability REJOIN_DURABILITY
   --session-timeout REJOIN_SESSION_TIMEOUT
   --consumer-timeout REJOIN_CONSUMER_TIMEOUT
