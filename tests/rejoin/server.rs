@@ -40,6 +40,13 @@ pub(crate) fn rejoin(arguments: &[&str]) -> Command {
     command
 }
 
+fn serve(address: &str, data: &Path, more: &[&str]) -> Command {
+    let data = data.to_str().unwrap();
+    let mut arguments = vec!["serve", "--listen", address, "--data", data];
+    arguments.extend(more);
+    rejoin(&arguments)
+}
+
 impl Server {
     /// Starts a server on the log in `data`, and waits until it listens.
     pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
@@ -56,11 +63,22 @@ impl Server {
         Self::started("127.0.0.1:0", data, more, err)
     }
 
+    /// As [`Self::start`], by a command that ends by executing its arguments.
+    pub(crate) fn start_by(command: &[&str], data: &Path, more: &[&str]) -> Self {
+        let server = serve("127.0.0.1:0", data, more);
+        let mut by = Command::new(command[0]);
+        by.args(&command[1..]).arg(server.get_program());
+        by.args(server.get_args()).stdin(Stdio::null());
+        Self::spawned(&mut by)
+    }
+
     fn started(address: &str, data: &Path, more: &[&str], err: Stdio) -> Self {
-        let data = data.to_str().unwrap();
-        let mut arguments = vec!["serve", "--listen", address, "--data", data];
-        arguments.extend(more);
-        let mut child = rejoin(&arguments).stderr(err).spawn().unwrap();
+        Self::spawned(serve(address, data, more).stderr(err))
+    }
+
+    /// Waits until the server that this command starts listens.
+    fn spawned(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut first_line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         out.read_line(&mut first_line).unwrap();
