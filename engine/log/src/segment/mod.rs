@@ -88,6 +88,7 @@ impl SegmentLog {
             options,
             log: recovered.log.unwrap_or(new_id),
             beginning: None,
+            failed_rounds: 0,
             active: None,
             next: recovered.next,
             durable: recovered.next.saturating_sub(1),

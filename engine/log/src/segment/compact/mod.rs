@@ -141,7 +141,11 @@ impl Compactor {
             return Ok(CompactionStats::default());
         };
         let mut round = CompactionStats::default();
-        match self.work(worth, &mut round) {
+        let worked = self.work(worth, &mut round);
+        if worked.is_err() {
+            self.shared.failed_rounds.fetch_add(1, Ordering::SeqCst);
+        }
+        match worked {
             Err(_) if self.is_over() => Ok(round),
             Err(error) => {
                 // Free the disk space, which may be what is missing. If this fails, the next

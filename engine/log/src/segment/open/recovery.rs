@@ -97,11 +97,6 @@ pub(crate) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recove
     };
     let io = |source| io_error(disk.path(), source);
     let listing = DirListing::read(disk)?;
-    for unfinished in [BEGINNING, ZEROING, REWRITING] {
-        if listing.has(unfinished) {
-            disk.remove(unfinished).map_err(io)?;
-        }
-    }
     let newest = recovered.restore(disk, &listing, replay)?;
     let read = |visit: &mut dyn FnMut(Record)| recovered.read(disk, &listing.parts, visit);
     let (done, replayed) = read_ahead(replay, read).map_err(io)?;
@@ -110,6 +105,11 @@ pub(crate) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recove
     recovered.check(disk, newest)?;
     if let Some(violation) = replay.violation() {
         return Err(OpenError::InvalidRecord(violation));
+    }
+    for unfinished in [BEGINNING, ZEROING, REWRITING] {
+        if listing.has(unfinished) {
+            disk.remove(unfinished).map_err(io)?;
+        }
     }
     recovered.finish_last(disk, listing.has(SPARE))?;
     recovered.rename(disk).map_err(io)?;
