@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod arthas;
 mod book;
 mod bounds;
 mod client;

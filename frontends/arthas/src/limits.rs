@@ -9,6 +9,10 @@ pub(crate) const PULL: ReadLimit = ReadLimit {
     bytes: 1024 * 1024,
 };
 
+/// Records with which a pull gathers no more. The product stops at 20 results, and nearly every record
+/// is one result.
+pub(crate) const GATHERED_RECORDS: usize = 20;
+
 /// How much is read at once while a job is followed to its end.
 pub(crate) const FOLLOW: ReadLimit = ReadLimit {
     records: 1_000,

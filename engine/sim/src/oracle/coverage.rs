@@ -63,6 +63,7 @@ const EXPECTED: &[&str] = &[
     "archive: removed",
     "archive: rewritten",
     "client: gives up on a command",
+    "client: gathers what it pulls",
     "client: gives up on a pull",
     "client: joins in mid-output",
     "client: two pulls at once",

@@ -6,7 +6,7 @@ mod consumer;
 mod job_results;
 mod result;
 
-pub(crate) use consumer::{ConsumerView, is_visible, removed_message};
+pub(crate) use consumer::{ConsumerView, frees_foreground, is_visible, removed_message};
 pub(crate) use job_results::JobResults;
 
 /// Writes a JSON array of results.

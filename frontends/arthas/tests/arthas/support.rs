@@ -40,7 +40,8 @@ impl Server {
         let mut setup = Setup {
             config: Config::default(),
             runtime: Arc::new(SmolRuntime),
-            settings: Settings::default(),
+            // Tests about it gather; it would slow down the others, which have it on a still clock.
+            settings: at_once(),
             accounts: Accounts::open().unwrap(),
         };
         change(&mut setup);
@@ -174,6 +175,12 @@ impl Server {
             after = record.sequence;
         }
     }
+}
+
+fn at_once() -> Settings {
+    let mut settings = Settings::default();
+    settings.pull_gather = Duration::ZERO;
+    settings
 }
 
 impl Drop for Server {

@@ -3,6 +3,7 @@
 
 mod access;
 mod encryption;
+mod init;
 mod listeners;
 mod log_output;
 mod notify;
@@ -24,10 +25,18 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 /// Serves until a signal comes or the engine fails.
-pub(crate) fn run(args: ServeArgs) -> Result<(), ServeError> {
+pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
+    if init::adopts_orphans() {
+        return init::run().map_err(start_error);
+    }
+    serve_here(args).map(|()| ExitCode::SUCCESS)
+}
+
+fn serve_here(args: ServeArgs) -> Result<(), ServeError> {
     let mut settings = args.settings;
     if let Some(file) = &args.config {
         settings = settings.or(Settings::read(file).map_err(start_error)?);
