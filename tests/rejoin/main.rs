@@ -7,6 +7,7 @@ mod book;
 mod bounds;
 mod client;
 mod crashes;
+mod exhaustion;
 mod hostile;
 mod native;
 mod openapi;

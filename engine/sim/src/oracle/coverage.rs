@@ -104,6 +104,7 @@ const EXPECTED: &[&str] = &[
     "fault: directory sync failed",
     "fault: disk full",
     "fault: disk full in mid-write",
+    "fault: no file descriptor",
     "fault: file could not be begun or renamed",
     "fault: power cut",
     "fault: process killed",
