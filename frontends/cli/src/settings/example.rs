@@ -10,9 +10,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// Examples for settings without a default.
-const SAMPLES: [(&str, &str); 10] = [
+const SAMPLES: [(&str, &str); 11] = [
     ("accounts", r#""/etc/rejoin/accounts.toml""#),
     ("allow-host", r#"["rejoin.example"]"#),
+    ("allow-origin", r#"["https://ui.example"]"#),
     ("tls-cert", r#""/etc/rejoin/certificate.pem""#),
     ("tls-key", r#""/etc/rejoin/key.pem""#),
     ("maxscale-listen", r#""127.0.0.1:8989""#),
