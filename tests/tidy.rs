@@ -97,7 +97,7 @@ const SEAMS: [(&str, &[&str]); 6] = [
     ("argon2", &["rejoin-accounts"]),
     ("hyper", &["rejoin-http"]),
     ("crc32c", &["rejoin-log"]),
-    ("rustix", &["rejoin", "rejoin-engine"]),
+    ("rustix", &["rejoin", "rejoin-accounts", "rejoin-engine"]),
     ("rustls", &["rejoin-http", "rejoin"]),
     ("tide", &["rejoin-http"]),
 ];
