@@ -2,10 +2,12 @@
 
 mod accounts;
 mod admin;
+mod arthas;
 mod book;
 mod bounds;
 mod client;
 mod crashes;
+mod exhaustion;
 mod hostile;
 mod native;
 mod openapi;

@@ -260,6 +260,7 @@ serve --read-only
   --job-timeout REJOIN_JOB_TIMEOUT
   --exec-timeout REJOIN_EXEC_TIMEOUT
   --pull-wait REJOIN_PULL_WAIT
+  --pull-gather REJOIN_PULL_GATHER
   --turn-wait REJOIN_TURN_WAIT
   --interrupt-grace REJOIN_INTERRUPT_GRACE
   --shutdown-grace REJOIN_SHUTDOWN_GRACE

@@ -101,6 +101,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "TIME", env = "REJOIN_PULL_WAIT", help_heading = TIMEOUTS)]
     pull_wait: Option<Wait>,
 
+    /// Answer a pull of Arthas' API when no further result has come for this long; 0s: at the first
+    /// result [default: 250ms]
+    #[arg(long, value_name = "TIME", env = "REJOIN_PULL_GATHER", help_heading = TIMEOUTS)]
+    pull_gather: Option<Wait>,
+
     /// How long a pull waits for another pull of the same consumer to finish [default: 500ms]
     #[arg(long = "turn-wait", value_name = "TIME", env = "REJOIN_TURN_WAIT", help_heading = TIMEOUTS)]
     #[serde(rename = "turn-wait")]
@@ -351,6 +356,7 @@ impl Settings {
             write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_header recent_bytes
             accounts allow_host allow_origin
+            pull_gather
             retain_age retain_bytes log_level log_format log_requests
         }
     }
@@ -457,6 +463,9 @@ impl Settings {
     pub(crate) fn arthas(&self) -> rejoin_arthas::Settings {
         let mut arthas = rejoin_arthas::Settings::default();
         arthas.pull_wait = self.pull_wait.map_or(arthas.pull_wait, |Wait(wait)| wait);
+        arthas.pull_gather = self
+            .pull_gather
+            .map_or(arthas.pull_gather, |Wait(wait)| wait);
         arthas.exec_timeout = self
             .exec_timeout
             .map_or(arthas.exec_timeout, |Wait(wait)| wait);
