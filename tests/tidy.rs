@@ -103,7 +103,10 @@ const SEAMS: [(&str, &[&str]); 6] = [
     ("argon2", &["rejoin-accounts"]),
     ("hyper", &["rejoin-http"]),
     ("crc32c", &["rejoin-log"]),
-    ("rustix", &["rejoin", "rejoin-engine", "rejoin-log"]),
+    (
+        "rustix",
+        &["rejoin", "rejoin-accounts", "rejoin-engine", "rejoin-log"],
+    ),
     ("rustls", &["rejoin-http", "rejoin"]),
     ("tide", &["rejoin-http"]),
 ];
