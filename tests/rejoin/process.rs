@@ -1,8 +1,13 @@
 //! The server as a process: how it begins, how it ends, and what it refuses.
 
-use crate::server::{Server, api, directory, is_status_of, outcome, running_under, said};
+use crate::server::{
+    Server, api, can, directory, is_status_of, outcome, running_under, said, under,
+};
 use crate::shell::wait_until;
 use serde_json::json;
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
@@ -177,4 +182,113 @@ fn processes_left_by_a_killed_server_are_killed_by_the_next() {
     wait_until("the orphan has ended", || {
         running_under(&session).is_empty()
     });
+}
+
+#[test]
+fn a_server_on_a_copy_leaves_the_jobs_of_the_original_alone() {
+    let parent = directory();
+    let [data, copy, moved] = ["data", "copy", "moved"].map(|name| parent.path().join(name));
+    let mut original = Server::start(&data, &[]);
+    let (session, consumer) = original.create();
+    original.run(&session, "echo ready; exec sleep 1000");
+    original.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
+    copy_all(&data, &copy);
+    let err = |name: &str| parent.path().join(name);
+    let start = |data: &Path, name: &str| {
+        let file = File::create(err(name)).unwrap();
+        Server::start_saying(data, &[], file.into())
+    };
+
+    let first = start(&copy, "first");
+    drop(first);
+    let second = start(&copy, "second");
+    drop(second);
+    assert_eq!(running_under(&session).len(), 1, "the job has been killed");
+    let said = |name| std::fs::read_to_string(err(name)).unwrap();
+    assert_eq!(
+        said("first").matches("is a copy").count(),
+        1,
+        "{}",
+        said("first")
+    );
+    assert!(!said("second").contains("is a copy"), "{}", said("second"));
+
+    // What the original itself has left is still found, also where it was moved.
+    original.kill();
+    std::fs::rename(&data, &moved).unwrap();
+    let _next = start(&moved, "next");
+    assert!(running_under(&session).is_empty());
+    assert!(
+        said("next").contains("killed 1 processes left over"),
+        "{}",
+        said("next")
+    );
+    assert!(!said("next").contains("is a copy"), "{}", said("next"));
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    let copied = Command::new("cp")
+        .arg("-a")
+        .args([from, to])
+        .status()
+        .unwrap();
+    assert!(copied.success());
+}
+
+#[test]
+fn the_first_process_of_a_container_reaps_orphans_and_ends_as_the_server_does() {
+    if !can(
+        "make a PID namespace",
+        "unshare",
+        &["--pid", "--fork", "--kill-child", "true"],
+    ) {
+        return;
+    }
+    let data = directory();
+    let path = data.path().to_str().unwrap();
+    let mut command = under(
+        &["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"],
+        &["serve", "--listen", "127.0.0.1:0", "--data", path],
+    );
+    let mut server = Server::spawned(command.stderr(Stdio::inherit()));
+    let [first] = children(server.id())[..] else {
+        panic!("unshare has one child");
+    };
+
+    let (session, _) = server.create();
+    for _ in 0..15 {
+        let done = server.exec(
+            &session,
+            "setsid sleep 0.01 >/dev/null 2>&1 & nohup sleep 1000 >/dev/null 2>&1 & exit 7",
+        );
+        assert_eq!(done.last().unwrap()["statusCode"], 7, "no status is taken");
+    }
+    wait_until("every orphan is reaped", || children(first).len() == 1);
+
+    let (session, consumer) = server.create();
+    server.run(&session, "echo ready; sleep 1000");
+    server.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
+    let sent = Command::new("kill")
+        .args(["-TERM", &first.to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(running_under(&session).is_empty());
+}
+
+/// The children of a process, zombies among them.
+fn children(parent: u32) -> Vec<u32> {
+    let parent = parent.to_string();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
+    numbers
+        .filter(|number: &u32| {
+            // `12 (name, of anything) S 1 …`: the state, and the parent.
+            let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+            let stat = stat
+                .rsplit_once(") ")
+                .and_then(|(_, stat)| stat.split(' ').nth(1));
+            stat == Some(&*parent)
+        })
+        .collect()
 }

@@ -3,12 +3,13 @@
 
 mod access;
 mod encryption;
+mod init;
 mod listeners;
 mod log_output;
 mod notify;
 
 use crate::args::ServeArgs;
-use crate::commands::verify::find_log;
+use crate::commands::verify::{check_finished, find_log};
 use crate::offline::OfflineError;
 use crate::settings::Settings;
 use async_signal::{Signal, Signals};
@@ -24,10 +25,18 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 /// Serves until a signal comes or the engine fails.
-pub(crate) fn run(args: ServeArgs) -> Result<(), ServeError> {
+pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
+    if init::adopts_orphans() {
+        return init::run().map_err(start_error);
+    }
+    serve_here(args).map(|()| ExitCode::SUCCESS)
+}
+
+fn serve_here(args: ServeArgs) -> Result<(), ServeError> {
     let mut settings = args.settings;
     if let Some(file) = &args.config {
         settings = settings.or(Settings::read(file).map_err(start_error)?);
@@ -123,6 +132,7 @@ async fn open_engine(
             (builder.log_directory(log.clone()).read_only(), log)
         }
         None => {
+            check_finished(&data).map_err(start_error)?;
             let shell = Arc::new(shell.clone());
             let builder = builder.log_options(settings.log());
             (builder.shared_service("shell", shell), data.join("log"))
