@@ -899,7 +899,8 @@ fn missed_input(
 ) -> Option<Vec<LoggedWrite>> {
     let mut writes = Vec::new();
     if had.input_ended {
-        return Some(vec![([].into(), true)]);
+        writes.push(([].into(), true));
+        return Some(writes);
     }
     let (mut after, mut written) = (view.submitted, 0_u64);
     loop {
@@ -911,7 +912,8 @@ fn missed_input(
             })
             .ok()?;
         let Some(last) = records.last() else {
-            return Some(writes);
+            // Otherwise it was given what is not in the log, which is an older copy.
+            return (had.input <= written).then_some(writes);
         };
         after = last.sequence;
         for record in &records {

@@ -98,7 +98,7 @@ impl Sequencer {
         let mut tick = self.runtime.timer(sleep).fuse();
         futures::select_biased! {
             end = self.end.recv().fuse() => {
-                Input::End(end.unwrap_or(JobsAtEnd::Interrupted))
+                Input::End(end.unwrap_or(JobsAtEnd::Kept))
             }
             () = tick => Input::Tick,
             report = self.reports.recv().fuse() => report.map_or(ENDED, Input::Report),
@@ -230,7 +230,7 @@ impl Sequencer {
 }
 
 /// All handles to the engine were dropped.
-const ENDED: Input = Input::End(JobsAtEnd::Interrupted);
+const ENDED: Input = Input::End(JobsAtEnd::Kept);
 
 /// Keeps the sequencer from spinning on a deadline that has passed but can't be handled yet.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);

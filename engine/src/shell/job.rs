@@ -1,46 +1,72 @@
 //! One job, from its statement to its exit.
 
+use super::escalate::{Escalated, Escalation, escalate};
+use super::output::Counted;
 use super::process_group::{Group, Started};
 use super::process_sweep::{self, Mark};
 use super::session_env::{Capture, ShellEnv};
-use super::{SessionGuard, Shell, escalate, input, output};
-use crate::jobs::runner::{EngineEnded, Exit, RunnerJob};
-use futures::future::{Either, select, try_join};
-use rejoin_core::JobSlot;
+use super::{SessionGuard, Shell, input, output};
+use crate::jobs::runner::{EngineEnded, Exit, LOST, RunnerJob};
+use futures::future::{Either, pending, select, try_join};
+#[cfg(target_os = "linux")]
+use rejoin_core::OutputOffsets;
+use rejoin_core::{JobSlot, SessionId};
 use rustix::process::Signal;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Runs a job to its end.
-pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGuard) -> Exit {
-    let mark = shell.mark.clone().of_session(job.session).of_job(job.job);
-    let mut env = shell.store.load(job.session);
-    let moved = env.check_dir(&shell.start);
-    // A background job is like a subshell: its directory and environment are not saved.
-    let foreground = job.slot == JobSlot::Foreground;
-    let capture = foreground.then(|| shell.store.capture(job.session, job.job));
-
+pub(super) async fn run(shell: Arc<Shell>, job: RunnerJob, guard: SessionGuard) -> Exit {
+    let (setting, program) = Setting::new(&shell, &job);
     if guard.is_released() {
         return closed();
     }
-    let command = command(&shell, &job, &mark, &env, capture.as_ref());
+    #[cfg(target_os = "linux")]
+    if shell.keepers.are_used() {
+        return super::keeper::job::run(shell, job, guard, setting, program).await;
+    }
+    run_as_child(shell, job, guard, setting, program).await
+}
+
+/// Goes on with a job that an earlier server started.
+#[cfg(target_os = "linux")]
+pub(super) async fn resume(
+    shell: Arc<Shell>,
+    job: RunnerJob,
+    guard: SessionGuard,
+    from: OutputOffsets,
+) -> Exit {
+    let (setting, _) = Setting::new(&shell, &job);
+    super::keeper::job::resume(shell, job, guard, setting, from).await
+}
+
+/// Runs a job that ends with the server.
+async fn run_as_child(
+    shell: Arc<Shell>,
+    mut job: RunnerJob,
+    guard: SessionGuard,
+    setting: Setting,
+    program: Program,
+) -> Exit {
+    let mark = &setting.mark;
     let Started {
         group,
         stdin,
         stdout,
         stderr,
         exited,
-    } = match Group::start(command, job.input.is_some()) {
+    } = match Group::start(program.command(), job.input.is_some()) {
         Ok(started) => started,
         Err(error) => {
             // Without free file descriptors, it may run although starting it failed.
             if !NOTHING_RUNS.contains(&error.kind()) {
-                process_sweep::end_all(&mark, &shell.runtime).await;
+                process_sweep::end_all(mark, &shell.runtime).await;
             }
             return could_not_start(&shell.program, &error);
         }
@@ -53,11 +79,13 @@ pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGua
 
     let reported = async {
         job.reporter.started().await?;
-        if let Some(moved) = moved {
-            output::report(moved.as_bytes(), "stderr", &job.reporter).await?;
+        if let Some(moved) = &setting.moved {
+            let mut stream = Counted::none("stderr");
+            output::report(moved.as_bytes(), &mut stream, &job.reporter).await?;
         }
-        let stdout = output::pump(stdout, "stdout", &job.reporter, &*shell.runtime);
-        let stderr = output::pump(stderr, "stderr", &job.reporter, &*shell.runtime);
+        let (out, err) = (Counted::none("stdout"), Counted::none("stderr"));
+        let stdout = output::pump(stdout, out, &job.reporter, &*shell.runtime);
+        let stderr = output::pump(stderr, err, &job.reporter, &*shell.runtime);
         try_join(stdout, stderr).await
     };
     let fed = async {
@@ -78,61 +106,160 @@ pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGua
             ended.await;
         }
     };
-    let interrupted = AtomicBool::new(false);
-    let escalated = escalate::escalate(&shell, &group, &mark, &job.interrupts, &interrupted);
-    let cut = matches!(
+    let escalation = Escalation::after(None, 0);
+    let escalated = async {
+        match escalate(&shell, &group, mark, &job.interrupts, &escalation).await {
+            Escalated::Killed => {}
+            // The reports of its output end, too.
+            Escalated::EngineEnded => pending().await,
+        }
+    };
+    let was_cut = matches!(
         select(pin!(ended), pin!(escalated)).await,
         Either::Right(((), _))
     );
+    let ended = Ended {
+        status: group.end(&shell.runtime).await,
+        was_interrupted: escalation.was_interrupted(),
+        was_cut,
+    };
+    setting.exit(&shell, job.session, &guard, ended)
+}
 
-    let status = group.end(&shell.runtime).await;
-    let by_itself = status.as_ref().is_ok_and(|status| status.code().is_some());
-    let mut notes = Vec::new();
-    let (status, ended_by) = describe(status, interrupted.into_inner());
-    notes.extend(ended_by);
-    if cut {
-        notes.push("something that left its process group still holds its output".into());
+/// What a job runs in: its mark, and the directory and environment of its session.
+pub(super) struct Setting {
+    pub(super) mark: Mark,
+    /// A message for people, if the session's directory is gone.
+    pub(super) moved: Option<String>,
+    env: ShellEnv,
+    capture: Option<Capture>,
+}
+
+/// How a job ended.
+pub(super) struct Ended {
+    pub(super) status: io::Result<ExitStatus>,
+    pub(super) was_interrupted: bool,
+    /// Whether it ended although something still had its output open.
+    pub(super) was_cut: bool,
+}
+
+impl Setting {
+    /// The setting of a job, and what is run in it.
+    fn new(shell: &Shell, job: &RunnerJob) -> (Self, Program) {
+        let mark = shell.mark.clone().of_session(job.session).of_job(job.job);
+        let mut env = shell.store.load(job.session);
+        let moved = env.check_dir(&shell.start);
+        // A background job is like a subshell: its directory and environment are not saved.
+        let foreground = job.slot == JobSlot::Foreground;
+        let capture = foreground.then(|| shell.store.capture(job.session, job.job));
+        let program = Program::new(shell, job, &mark, &env, capture.as_ref());
+        let setting = Self {
+            mark,
+            moved,
+            env,
+            capture,
+        };
+        (setting, program)
     }
-    if let Some(capture) = capture
-        && by_itself
-        && !guard.is_released()
-        && let Err(error) = shell.store.commit(job.session, &capture, &env)
-    {
-        notes.push(format!(
-            "its directory and environment do not carry over: {error}"
-        ));
+
+    /// Leaves the job to the next server.
+    #[cfg(target_os = "linux")]
+    pub(super) fn leave(self) {
+        if let Some(capture) = self.capture {
+            capture.leave();
+        }
     }
-    Exit {
-        status,
-        message: (!notes.is_empty()).then(|| notes.join("; ")),
-        ..Exit::default()
+
+    /// Saves the directory and environment of an ended job, and says how it ended.
+    pub(super) fn exit(
+        &self,
+        shell: &Shell,
+        session: SessionId,
+        guard: &SessionGuard,
+        ended: Ended,
+    ) -> Exit {
+        let Ended {
+            status,
+            was_interrupted,
+            was_cut,
+        } = ended;
+        let by_itself = status.as_ref().is_ok_and(|status| status.code().is_some());
+        let mut notes = Vec::new();
+        let (status, ended_by) = describe(status, was_interrupted);
+        notes.extend(ended_by);
+        if was_cut {
+            notes.push("something that left its process group still holds its output".into());
+        }
+        if let Some(capture) = &self.capture
+            && by_itself
+            && !guard.is_released()
+            && let Err(error) = shell.store.commit(session, capture, &self.env)
+        {
+            notes.push(format!(
+                "its directory and environment do not carry over: {error}"
+            ));
+        }
+        Exit {
+            status,
+            message: (!notes.is_empty()).then(|| notes.join("; ")),
+            ..Exit::default()
+        }
     }
 }
 
-fn command(
-    shell: &Shell,
-    job: &RunnerJob,
-    mark: &Mark,
-    env: &ShellEnv,
-    capture: Option<&Capture>,
-) -> Command {
-    let mut command = Command::new(&shell.program);
-    // The name that the shell uses in its messages: `sh: 1: nosuch: not found`.
-    if let Some(name) = shell.program.file_name() {
-        command.arg0(name);
+/// What is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Program {
+    pub(super) path: OsString,
+    /// Its name, and then its arguments.
+    pub(super) arguments: Vec<OsString>,
+    /// Names and values.
+    pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) directory: PathBuf,
+}
+
+impl Program {
+    fn new(
+        shell: &Shell,
+        job: &RunnerJob,
+        mark: &Mark,
+        env: &ShellEnv,
+        capture: Option<&Capture>,
+    ) -> Self {
+        // The name that the shell uses in its messages: `sh: 1: nosuch: not found`.
+        let name = shell
+            .program
+            .file_name()
+            .unwrap_or(shell.program.as_os_str());
+        let script = match capture {
+            Some(capture) => capture.script(&shell.env, &job.statement),
+            None => OsString::from(&*job.statement),
+        };
+        let mut environment: BTreeMap<_, _> = env.environment.iter().cloned().collect();
+        environment.insert("PWD".into(), env.directory.clone().into());
+        let mark = mark.variables();
+        environment.extend(mark.map(|(name, value)| (name.into(), value.into())));
+        Self {
+            path: shell.program.clone().into(),
+            arguments: vec![name.into(), "-c".into(), script],
+            environment: environment.into_iter().collect(),
+            directory: env.directory.clone(),
+        }
     }
-    command.arg("-c");
-    match capture {
-        Some(capture) => command.arg(capture.script(&shell.env, &job.statement)),
-        None => command.arg(&*job.statement),
-    };
-    command
-        .env_clear()
-        .envs(env.environment.iter().map(|(name, value)| (name, value)))
-        .env("PWD", &env.directory)
-        .envs(mark.variables())
-        .current_dir(&env.directory);
-    command
+
+    pub(super) fn command(self) -> Command {
+        let mut arguments = self.arguments.into_iter();
+        let mut command = Command::new(self.path);
+        if let Some(name) = arguments.next() {
+            command.arg0(name);
+        }
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(self.environment)
+            .current_dir(self.directory);
+        command
+    }
 }
 
 /// The status of an ended shell, and a message if a signal ended it.
@@ -158,7 +285,7 @@ fn describe(status: io::Result<ExitStatus>, interrupted: bool) -> (i32, Option<S
     )
 }
 
-fn could_not_start(program: &Path, error: &io::Error) -> Exit {
+pub(super) fn could_not_start(program: &Path, error: &io::Error) -> Exit {
     let status = match error.kind() {
         ErrorKind::NotFound => 127,
         _ => 126,
@@ -171,7 +298,7 @@ fn could_not_start(program: &Path, error: &io::Error) -> Exit {
     }
 }
 
-fn closed() -> Exit {
+pub(super) fn closed() -> Exit {
     Exit {
         status: LOST,
         message: Some("not started: its session is closed".into()),
@@ -186,9 +313,6 @@ const NOTHING_RUNS: [ErrorKind; 4] = [
     ErrorKind::NotFound,
     ErrorKind::PermissionDenied,
 ];
-
-/// The status if there is none: as of a child that was ended by SIGKILL.
-const LOST: i32 = 128 + 9;
 
 const NAMES: [(Signal, &str); 18] = [
     (Signal::ABORT, "SIGABRT"),

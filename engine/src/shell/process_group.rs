@@ -171,7 +171,7 @@ async fn members_end(group: Pid, runtime: &Arc<dyn Runtime>) {
 }
 
 #[cfg(target_os = "linux")]
-fn lives(group: Pid) -> bool {
+pub(super) fn lives(group: Pid) -> bool {
     let Ok(listed) = std::fs::read_dir("/proc") else {
         return false;
     };
@@ -195,4 +195,4 @@ fn lives(group: Pid) -> bool {
 }
 
 /// How long processes that were sent SIGKILL may take to end.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);

@@ -42,21 +42,29 @@ impl Mark {
     }
 }
 
+/// Whether a process of this session and this job is left alone.
+pub(super) type Spares = Arc<dyn Fn(SessionId, JobId) -> bool + Send + Sync>;
+
 /// Kills all processes with the mark, and waits until they are gone. Returns how many it found:
 /// always none on systems without `/proc`.
+pub(super) async fn end_all(mark: &Mark, runtime: &Arc<dyn Runtime>) -> usize {
+    end_others(mark, runtime, Arc::new(|_, _| false)).await
+}
+
+/// As [`end_all`], but leaves some processes alone.
 #[cfg(not(target_os = "linux"))]
-pub(super) async fn end_all(_mark: &Mark, _runtime: &Arc<dyn Runtime>) -> usize {
+pub(super) async fn end_others(_: &Mark, _: &Arc<dyn Runtime>, _: Spares) -> usize {
     0
 }
 
-/// Kills all processes with the mark, and waits until they are gone. Returns how many it found.
+/// As [`end_all`], but leaves some processes alone.
 #[cfg(target_os = "linux")]
-pub(super) async fn end_all(mark: &Mark, runtime: &Arc<dyn Runtime>) -> usize {
+pub(super) async fn end_others(mark: &Mark, runtime: &Arc<dyn Runtime>, spares: Spares) -> usize {
     let (sender, ended) = async_channel::bounded(1);
     let (mark, timers) = (mark.clone(), runtime.clone());
     // On its own thread, because reading /proc blocks.
     let search = async move {
-        let ended = linux::end_all(&mark, &*timers).await;
+        let ended = linux::end_all(&mark, &*timers, &spares).await;
         // The work is done even if the caller was dropped.
         sender.send(ended).await.ok();
     };
@@ -66,10 +74,11 @@ pub(super) async fn end_all(mark: &Mark, runtime: &Arc<dyn Runtime>) -> usize {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use super::Mark;
+    use super::{Mark, Spares};
     use crate::Runtime;
     use async_io::Async;
     use futures::future::{join_all, select};
+    use rejoin_core::JobId;
     use rustix::io::Errno;
     use rustix::process::{
         Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal,
@@ -80,7 +89,7 @@ mod linux {
     use std::time::Duration;
 
     /// Searches until a search finds nothing: a found process may just have started another.
-    pub(super) async fn end_all(mark: &Mark, runtime: &dyn Runtime) -> usize {
+    pub(super) async fn end_all(mark: &Mark, runtime: &dyn Runtime, spares: &Spares) -> usize {
         let lines: Vec<_> = mark
             .variables()
             .map(|(name, value)| format!("{name}={value}").into_bytes())
@@ -88,7 +97,7 @@ mod linux {
         let mut ended = BTreeSet::new();
         let mut looks = 0;
         for _ in 0..SEARCHES {
-            let Search { found, blank } = search(&lines);
+            let Search { found, blank } = search(&lines, spares);
             if found.is_empty() {
                 // A process has no environment at the moment in which it becomes another program.
                 // Some programs never have one, so only a few more searches are made.
@@ -117,7 +126,7 @@ mod linux {
         blank: bool,
     }
 
-    fn search(lines: &[Vec<u8>]) -> Search {
+    fn search(lines: &[Vec<u8>], spares: &Spares) -> Search {
         let mut search = Search {
             found: Vec::new(),
             blank: false,
@@ -139,9 +148,9 @@ mod linux {
             if process == getpid() {
                 continue;
             }
-            match carries(number, lines) {
+            match carries(number, lines, spares) {
                 Carries::All => {
-                    if let Ok(opened) = end(number, process, lines) {
+                    if let Ok(opened) = end(number, process, lines, spares) {
                         search.found.push((number, opened));
                     }
                 }
@@ -152,12 +161,17 @@ mod linux {
         search
     }
 
-    fn end(number: i32, process: Pid, lines: &[Vec<u8>]) -> Result<Option<OwnedFd>, Errno> {
+    fn end(
+        number: i32,
+        process: Pid,
+        lines: &[Vec<u8>],
+        spares: &Spares,
+    ) -> Result<Option<OwnedFd>, Errno> {
         match pidfd_open(process, PidfdFlags::empty()) {
             Ok(opened) => {
                 // Read again, because the number may have been reused before it was opened. From
                 // here on, the signal reaches the opened process or none.
-                if carries(number, lines) != Carries::All {
+                if carries(number, lines, spares) != Carries::All {
                     return Err(Errno::SRCH);
                 }
                 pidfd_send_signal(&opened, Signal::KILL)?;
@@ -188,7 +202,7 @@ mod linux {
         Nothing,
     }
 
-    fn carries(number: i32, lines: &[Vec<u8>]) -> Carries {
+    fn carries(number: i32, lines: &[Vec<u8>], spares: &Spares) -> Carries {
         // It belongs to another user and could not be killed either, or it is gone.
         let Ok(environment) = fs::read(format!("/proc/{number}/environ")) else {
             return Carries::Others;
@@ -201,9 +215,19 @@ mod linux {
             };
         }
         let variables: Vec<_> = environment.split(|byte| *byte == 0).collect();
+        let value = |name: &str| {
+            let mut values = variables.iter();
+            let value = values.find_map(|variable| variable.strip_prefix(name.as_bytes()))?;
+            std::str::from_utf8(value).ok()
+        };
+        let is_spared = || {
+            let session = value("REJOIN_SESSION=")?.parse().ok()?;
+            let job = value("REJOIN_JOB=")?.parse().ok()?;
+            Some(spares(session, JobId(job)))
+        };
         match lines.iter().all(|line| variables.contains(&&**line)) {
-            true => Carries::All,
-            false => Carries::Others,
+            true if !is_spared().unwrap_or(false) => Carries::All,
+            _ => Carries::Others,
         }
     }
 

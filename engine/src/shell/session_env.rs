@@ -93,6 +93,12 @@ impl Store {
         Ok(Self { directory })
     }
 
+    /// Where it is, without links and relative parts.
+    #[cfg(target_os = "linux")]
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The environment of a session; that of a new session if there is no complete file.
     pub(super) fn load(&self, session: SessionId) -> ShellEnv {
         let bytes = match fs::read(self.file(session)) {
@@ -154,11 +160,15 @@ impl Store {
         remove(&self.file(session));
     }
 
-    /// Removes every file that is not a session's: recordings of jobs that did not end.
-    pub(super) fn remove_unfinished(&self) {
+    /// Removes every file that is not a session's: captures of jobs that did not end, but not of
+    /// those that go on.
+    pub(super) fn remove_unfinished(&self, goes_on: impl Fn(JobId) -> bool) {
         self.remove_where(|name| {
-            name.split_once('.')
-                .is_some_and(|(session, _)| session.parse::<SessionId>().is_ok())
+            let Some((session, rest)) = name.split_once('.') else {
+                return false;
+            };
+            let job = rest.split('.').next().and_then(|job| job.parse().ok());
+            session.parse::<SessionId>().is_ok() && !job.is_some_and(|job| goes_on(JobId(job)))
         });
     }
 
@@ -215,6 +225,12 @@ impl Capture {
         script.extend(b" EXIT; trap 'exit 130' INT; ");
         script.extend(statement.as_bytes());
         OsString::from_vec(script)
+    }
+
+    /// Leaves the files, which the job may have written already.
+    #[cfg(target_os = "linux")]
+    pub(super) fn leave(self) {
+        std::mem::forget(self);
     }
 
     fn read(&self) -> io::Result<Option<ShellEnv>> {

@@ -124,7 +124,10 @@ async fn open_engine(
 ) -> Result<OpenedEngine, ServeError> {
     let started_at = SmolRuntime.now();
     let data = read_only.map_or_else(|| settings.data(), Path::to_owned);
-    let shell = ShellRunner::default().with_grace(settings.interrupt_grace());
+    let mut shell = ShellRunner::default().with_grace(settings.interrupt_grace());
+    if let Some(keeper) = settings.keeper() {
+        shell = shell.with_keeper(keeper);
+    }
     let builder = Engine::builder(&data).config(settings.engine());
     let (builder, log_directory) = match read_only {
         Some(directory) => {
@@ -189,18 +192,31 @@ async fn serve_until_signal(
             .map(|(listener, server)| server.run(stop_of(listener, &shutdown, engine)));
         let shut_down = async {
             shutdown.wait().await;
-            engine.shut_down(settings.shutdown_grace()).await
+            match settings.keeps_jobs() {
+                true => engine.shut_down_and_keep_jobs().await,
+                false => engine.shut_down(settings.shutdown_grace()).await,
+            }
         };
         join(join_all(servers), shut_down).await
     };
     let (stopped, ended) = match select(pin!(serving), pin!(second_signal)).await {
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => {
-            opened.kill_processes().await;
+            if !settings.keeps_jobs() {
+                opened.kill_processes().await;
+            }
             return Err(ServeError::Killed);
         }
     };
-    let killed = opened.kill_processes().await;
+    // After a failure, too, jobs with a keeper go on at the next start.
+    let keeps = match ended {
+        Unavailable::ShuttingDown => settings.keeps_jobs(),
+        _ => settings.keeper().is_some(),
+    };
+    let killed = match keeps {
+        true => 0,
+        false => opened.kill_processes().await,
+    };
     if killed > 0 {
         tracing::warn!("killed {killed} processes that were still running");
     }
