@@ -229,6 +229,13 @@ impl Run {
                         Err(error) => break Err(error),
                     }
                 }
+                Next::Restored => {
+                    break Err(ClientError::Lost(format!(
+                        "the server was restored from a backup and may not have job {} any more: \
+                         `rejoin attach {}` shows what it has",
+                        self.job, self.place.session
+                    )));
+                }
                 Next::End => {
                     break Err(ClientError::Lost(format!(
                         "session {} has ended without an outcome for job {}",
