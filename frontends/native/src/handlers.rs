@@ -316,10 +316,7 @@ fn detail(view: &SessionView) -> Value {
 }
 
 fn jobs(view: &SessionView) -> Value {
-    view.jobs()
-        .filter(|job| !job.mode.is_private())
-        .map(view_json::job)
-        .collect()
+    view.jobs().map(view_json::job).collect()
 }
 
 fn param<'http>(http: &'http Request, name: &str) -> &'http str {
