@@ -61,6 +61,7 @@ const EDGES: [(&str, &[&str]); 16] = [
             "rejoin-console",
             "rejoin-doris",
             "rejoin-maxscale",
+            "rejoin-metrics",
             "rejoin-native",
         ],
     ),
