@@ -47,6 +47,13 @@ pub(crate) fn under(starter: &[&str], arguments: &[&str]) -> Command {
     command
 }
 
+fn serve(address: &str, data: &Path, more: &[&str]) -> Command {
+    let data = data.to_str().unwrap();
+    let mut arguments = vec!["serve", "--listen", address, "--data", data];
+    arguments.extend(more);
+    rejoin(&arguments)
+}
+
 impl Server {
     /// Starts a server on the log in `data`, and waits until it listens.
     pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
@@ -63,16 +70,22 @@ impl Server {
         Self::started("127.0.0.1:0", data, more, err)
     }
 
-    fn started(address: &str, data: &Path, more: &[&str], err: Stdio) -> Self {
-        let data = data.to_str().unwrap();
-        let mut arguments = vec!["serve", "--listen", address, "--data", data];
-        arguments.extend(more);
-        Self::spawned(rejoin(&arguments).stderr(err))
+    /// As [`Self::start`], by a command that ends by executing its arguments.
+    pub(crate) fn start_by(command: &[&str], data: &Path, more: &[&str]) -> Self {
+        let server = serve("127.0.0.1:0", data, more);
+        let mut by = Command::new(command[0]);
+        by.args(&command[1..]).arg(server.get_program());
+        by.args(server.get_args()).stdin(Stdio::null());
+        Self::spawned(&mut by)
     }
 
-    /// Starts a server by a command that becomes it or starts it.
+    fn started(address: &str, data: &Path, more: &[&str], err: Stdio) -> Self {
+        Self::spawned(serve(address, data, more).stderr(err))
+    }
+
+    /// Waits until the server that this command starts listens.
     pub(crate) fn spawned(command: &mut Command) -> Self {
-        let mut child = command.spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut first_line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         out.read_line(&mut first_line).unwrap();

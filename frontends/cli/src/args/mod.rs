@@ -248,6 +248,8 @@ serve --read-only
   --doris-listen REJOIN_DORIS_LISTEN
   --admin-listen REJOIN_ADMIN_LISTEN
   --doris-columns REJOIN_DORIS_COLUMNS
+  --mcp-services REJOIN_MCP_SERVICES
+  --mcp-role REJOIN_MCP_ROLE
   --tls-cert REJOIN_TLS_CERT
   --tls-key REJOIN_TLS_KEY
   --data REJOIN_DATA
@@ -260,6 +262,7 @@ serve --read-only
   --job-timeout REJOIN_JOB_TIMEOUT
   --exec-timeout REJOIN_EXEC_TIMEOUT
   --pull-wait REJOIN_PULL_WAIT
+  --pull-gather REJOIN_PULL_GATHER
   --turn-wait REJOIN_TURN_WAIT
   --interrupt-grace REJOIN_INTERRUPT_GRACE
   --shutdown-grace REJOIN_SHUTDOWN_GRACE

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use frontends::Frontends;
 use logging::LogRequests;
 pub(crate) use logging::{LogFormat, LogLevel};
+use rejoin_accounts::Role;
 use rejoin_core::Retention;
 use rejoin_engine::Config;
 use rejoin_log::segment::Durability;
@@ -46,6 +47,16 @@ pub(crate) struct Settings {
     /// [default: documented]
     #[arg(long, value_name = "SET", env = "REJOIN_DORIS_COLUMNS", help_heading = FRONTENDS)]
     doris_columns: Option<DorisColumns>,
+
+    /// Services that agents may use (the frontend at /mcp); repeat it or separate names with commas
+    /// [default: all]
+    #[arg(long, value_name = "NAME", env = "REJOIN_MCP_SERVICES", value_delimiter = ',', help_heading = FRONTENDS)]
+    mcp_services: Option<Vec<String>>,
+
+    /// The most that an agent may do, whatever its account may: as a `viewer`, an `operator` or an
+    /// `admin` [default: admin]
+    #[arg(long, value_name = "ROLE", env = "REJOIN_MCP_ROLE", help_heading = FRONTENDS)]
+    mcp_role: Option<Role>,
 
     /// PEM file with the server's certificate chain; turns on TLS for every address. Reloaded when it
     /// changes [default: no encryption]
@@ -100,6 +111,11 @@ pub(crate) struct Settings {
     /// Answer a pull without results after waiting this long [default: 2s]
     #[arg(long, value_name = "TIME", env = "REJOIN_PULL_WAIT", help_heading = TIMEOUTS)]
     pull_wait: Option<Wait>,
+
+    /// Answer a pull of Arthas' API when no further result has come for this long; 0s: at the first
+    /// result [default: 250ms]
+    #[arg(long, value_name = "TIME", env = "REJOIN_PULL_GATHER", help_heading = TIMEOUTS)]
+    pull_gather: Option<Wait>,
 
     /// How long a pull waits for another pull of the same consumer to finish [default: 500ms]
     #[arg(long = "turn-wait", value_name = "TIME", env = "REJOIN_TURN_WAIT", help_heading = TIMEOUTS)]
@@ -350,7 +366,8 @@ impl Settings {
             pull_wait pull_lock_timeout interrupt_grace shutdown_grace idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_header recent_bytes
-            accounts allow_host allow_origin
+            accounts allow_host allow_origin mcp_services mcp_role
+            pull_gather
             retain_age retain_bytes log_level log_format log_requests
         }
     }
@@ -454,9 +471,21 @@ impl Settings {
         config
     }
 
+    pub(crate) fn mcp(&self) -> rejoin_mcp::Settings {
+        let default = rejoin_mcp::Settings::default();
+        let services = self.mcp_services.iter().flatten();
+        rejoin_mcp::Settings {
+            services: services.map(|service| service.as_str().into()).collect(),
+            role: self.mcp_role.unwrap_or(default.role),
+        }
+    }
+
     pub(crate) fn arthas(&self) -> rejoin_arthas::Settings {
         let mut arthas = rejoin_arthas::Settings::default();
         arthas.pull_wait = self.pull_wait.map_or(arthas.pull_wait, |Wait(wait)| wait);
+        arthas.pull_gather = self
+            .pull_gather
+            .map_or(arthas.pull_gather, |Wait(wait)| wait);
         arthas.exec_timeout = self
             .exec_timeout
             .map_or(arthas.exec_timeout, |Wait(wait)| wait);

@@ -13,7 +13,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The `frontend` labels of the request metrics. The last one counts unknown paths.
-const FRONTENDS: [&str; 6] = ["arthas", "native", "maxscale", "doris", "operate", OTHER];
+const FRONTENDS: [&str; 7] = [
+    "arthas", "native", "maxscale", "doris", "mcp", "operate", OTHER,
+];
 const OTHER: &str = "other";
 
 /// What an address serves.
@@ -89,12 +91,17 @@ fn routers(
     let engine = || opened.engine.clone();
     let accounts = || accounts.clone();
     let mut common = Router::default();
-    let mut documents = vec![rejoin_native::OPENAPI, rejoin_arthas::OPENAPI];
+    let mut documents = vec![
+        rejoin_native::OPENAPI,
+        rejoin_arthas::OPENAPI,
+        rejoin_mcp::OPENAPI,
+    ];
     let mut separate = vec![];
 
     rejoin_arthas::mount(&mut common, engine(), accounts(), settings.arthas());
     rejoin_console::mount(&mut common);
     rejoin_native::mount(&mut common, engine(), accounts());
+    rejoin_mcp::mount(&mut common, engine(), accounts(), settings.mcp());
 
     if let Some(address) = settings.maxscale_listen() {
         let mut router = Router::default();

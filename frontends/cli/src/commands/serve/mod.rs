@@ -9,7 +9,7 @@ mod log_output;
 mod notify;
 
 use crate::args::ServeArgs;
-use crate::commands::verify::find_log;
+use crate::commands::verify::{check_finished, find_log};
 use crate::offline::OfflineError;
 use crate::settings::Settings;
 use async_signal::{Signal, Signals};
@@ -141,6 +141,7 @@ async fn open_engine(
             (builder.log_directory(log.clone()).read_only(), log)
         }
         None => {
+            check_finished(&data).map_err(start_error)?;
             let shell = Arc::new(shell.clone());
             let builder = builder.log_options(settings.log());
             (builder.shared_service("shell", shell), data.join("log"))
