@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The crates of this workspace that each of them may depend on.
-const EDGES: [(&str, &[&str]); 16] = [
+const EDGES: [(&str, &[&str]); 17] = [
     ("rejoin-core", &[]),
     ("rejoin-metrics", &[]),
     ("rejoin-log", &["rejoin-core", "rejoin-metrics"]),
@@ -33,6 +33,10 @@ const EDGES: [(&str, &[&str]); 16] = [
     ),
     (
         "rejoin-maxscale",
+        &["rejoin-engine", "rejoin-http", "rejoin-accounts"],
+    ),
+    (
+        "rejoin-mcp",
         &["rejoin-engine", "rejoin-http", "rejoin-accounts"],
     ),
     (
@@ -61,6 +65,8 @@ const EDGES: [(&str, &[&str]); 16] = [
             "rejoin-console",
             "rejoin-doris",
             "rejoin-maxscale",
+            "rejoin-mcp",
+            "rejoin-metrics",
             "rejoin-native",
         ],
     ),
@@ -76,6 +82,7 @@ const EDGES: [(&str, &[&str]); 16] = [
             "rejoin-doris",
             "rejoin-native",
             "rejoin-maxscale",
+            "rejoin-mcp",
         ],
     ),
     (
@@ -97,7 +104,10 @@ const SEAMS: [(&str, &[&str]); 6] = [
     ("argon2", &["rejoin-accounts"]),
     ("hyper", &["rejoin-http"]),
     ("crc32c", &["rejoin-log"]),
-    ("rustix", &["rejoin", "rejoin-engine", "rejoin-log"]),
+    (
+        "rustix",
+        &["rejoin", "rejoin-accounts", "rejoin-engine", "rejoin-log"],
+    ),
     ("rustls", &["rejoin-http", "rejoin"]),
     ("tide", &["rejoin-http"]),
 ];

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// Examples for settings without a default.
-const SAMPLES: [(&str, &str); 10] = [
+const SAMPLES: [(&str, &str); 11] = [
     ("accounts", r#""/etc/rejoin/accounts.toml""#),
     ("allow-host", r#"["rejoin.example"]"#),
     ("allow-origin", r#"["https://ui.example"]"#),
@@ -19,6 +19,7 @@ const SAMPLES: [(&str, &str); 10] = [
     ("maxscale-listen", r#""127.0.0.1:8989""#),
     ("doris-listen", r#""127.0.0.1:8030""#),
     ("admin-listen", r#""127.0.0.1:9563""#),
+    ("mcp-services", r#"["shell"]"#),
     ("retain-age", r#""30d""#),
     ("retain-bytes", "10737418240"),
 ];
@@ -85,7 +86,7 @@ fn the_documented_defaults_are_the_real_ones() {
             (
                 (settings.listen(), settings.data(), settings.log_requests()),
                 (settings.engine(), settings.log(), settings.http()),
-                (settings.arthas(), settings.doris()),
+                (settings.arthas(), settings.doris(), settings.mcp()),
                 (settings.interrupt_grace(), settings.shutdown_grace()),
                 settings.log_level.unwrap_or_default(),
                 settings.log_format.unwrap_or_default(),

@@ -2,6 +2,7 @@
 //! `[frontends.doris] listen = …` is `doris-listen = …`; setting both is an error.
 
 use super::{Address, DorisColumns, Settings};
+use rejoin_accounts::Role;
 use serde::Deserialize;
 
 /// The tables.
@@ -10,6 +11,7 @@ use serde::Deserialize;
 pub(super) struct Frontends {
     maxscale: Frontend,
     doris: Doris,
+    mcp: Mcp,
     #[serde(alias = "operate")]
     admin: Frontend,
 }
@@ -27,12 +29,20 @@ struct Doris {
     columns: Option<DorisColumns>,
 }
 
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Mcp {
+    services: Option<Vec<String>>,
+    role: Option<Role>,
+}
+
 impl Settings {
     /// Merges the tables into the settings; fails with the name of a setting that is set twice.
     pub(super) fn without_tables(mut self) -> Result<Self, &'static str> {
         let Frontends {
             maxscale,
             doris,
+            mcp,
             admin,
         } = std::mem::take(&mut self.frontends);
         once(
@@ -42,6 +52,8 @@ impl Settings {
         )?;
         once("doris-listen", &mut self.doris_listen, doris.listen)?;
         once("doris-columns", &mut self.doris_columns, doris.columns)?;
+        once("mcp-services", &mut self.mcp_services, mcp.services)?;
+        once("mcp-role", &mut self.mcp_role, mcp.role)?;
         once("admin-listen", &mut self.admin_listen, admin.listen)?;
         Ok(self)
     }
@@ -72,11 +84,13 @@ mod tests {
         let tables = read(
             "[frontends.maxscale]\nlisten = '127.0.0.1:8989'\n\
              [frontends.doris]\nlisten = '127.0.0.1:8030'\ncolumns = 'newer'\n\
+             [frontends.mcp]\nservices = ['shell']\nrole = 'operator'\n\
              [frontends.admin]\nlisten = '127.0.0.1:9563'\n",
         );
         let flat = read(
             "maxscale-listen = '127.0.0.1:8989'\n\
              doris-listen = '127.0.0.1:8030'\ndoris-columns = 'newer'\n\
+             mcp-services = ['shell']\nmcp-role = 'operator'\n\
              admin-listen = '127.0.0.1:9563'\n",
         );
         assert_eq!(

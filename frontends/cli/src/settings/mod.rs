@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use frontends::Frontends;
 use logging::LogRequests;
 pub(crate) use logging::{LogFormat, LogLevel};
+use rejoin_accounts::Role;
 use rejoin_core::Retention;
 use rejoin_engine::Config;
 use rejoin_log::segment::Durability;
@@ -46,6 +47,16 @@ pub(crate) struct Settings {
     /// [default: documented]
     #[arg(long, value_name = "SET", env = "REJOIN_DORIS_COLUMNS", help_heading = FRONTENDS)]
     doris_columns: Option<DorisColumns>,
+
+    /// Services that agents may use (the frontend at /mcp); repeat it or separate names with commas
+    /// [default: all]
+    #[arg(long, value_name = "NAME", env = "REJOIN_MCP_SERVICES", value_delimiter = ',', help_heading = FRONTENDS)]
+    mcp_services: Option<Vec<String>>,
+
+    /// The most that an agent may do, whatever its account may: as a `viewer`, an `operator` or an
+    /// `admin` [default: admin]
+    #[arg(long, value_name = "ROLE", env = "REJOIN_MCP_ROLE", help_heading = FRONTENDS)]
+    mcp_role: Option<Role>,
 
     /// PEM file with the server's certificate chain; turns on TLS for every address. Reloaded when it
     /// changes [default: no encryption]
@@ -355,7 +366,7 @@ impl Settings {
             pull_wait pull_lock_timeout interrupt_grace shutdown_grace idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_header recent_bytes
-            accounts allow_host allow_origin
+            accounts allow_host allow_origin mcp_services mcp_role
             pull_gather
             retain_age retain_bytes log_level log_format log_requests
         }
@@ -458,6 +469,15 @@ impl Settings {
         config.queue = self.max_queue.unwrap_or(config.queue).max(1);
         config.recent_bytes = self.recent_bytes.unwrap_or(config.recent_bytes);
         config
+    }
+
+    pub(crate) fn mcp(&self) -> rejoin_mcp::Settings {
+        let default = rejoin_mcp::Settings::default();
+        let services = self.mcp_services.iter().flatten();
+        rejoin_mcp::Settings {
+            services: services.map(|service| service.as_str().into()).collect(),
+            role: self.mcp_role.unwrap_or(default.role),
+        }
     }
 
     pub(crate) fn arthas(&self) -> rejoin_arthas::Settings {
