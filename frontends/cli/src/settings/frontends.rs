@@ -8,6 +8,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Frontends {
+    arthas: Arthas,
     maxscale: Frontend,
     doris: Doris,
     #[serde(alias = "operate")]
@@ -22,6 +23,12 @@ struct Frontend {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct Arthas {
+    service: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct Doris {
     listen: Option<Address>,
     columns: Option<DorisColumns>,
@@ -31,6 +38,7 @@ impl Settings {
     /// Merges the tables into the settings; fails with the name of a setting that is set twice.
     pub(super) fn without_tables(mut self) -> Result<Self, &'static str> {
         let Frontends {
+            arthas,
             maxscale,
             doris,
             admin,
@@ -40,6 +48,7 @@ impl Settings {
             &mut self.maxscale_listen,
             maxscale.listen,
         )?;
+        once("arthas-service", &mut self.arthas_service, arthas.service)?;
         once("doris-listen", &mut self.doris_listen, doris.listen)?;
         once("doris-columns", &mut self.doris_columns, doris.columns)?;
         once("admin-listen", &mut self.admin_listen, admin.listen)?;
@@ -72,12 +81,13 @@ mod tests {
         let tables = read(
             "[frontends.maxscale]\nlisten = '127.0.0.1:8989'\n\
              [frontends.doris]\nlisten = '127.0.0.1:8030'\ncolumns = 'newer'\n\
-             [frontends.admin]\nlisten = '127.0.0.1:9563'\n",
+             [frontends.admin]\nlisten = '127.0.0.1:9563'\n\
+             [frontends.arthas]\nservice = 'orders'\n",
         );
         let flat = read(
             "maxscale-listen = '127.0.0.1:8989'\n\
              doris-listen = '127.0.0.1:8030'\ndoris-columns = 'newer'\n\
-             admin-listen = '127.0.0.1:9563'\n",
+             admin-listen = '127.0.0.1:9563'\narthas-service = 'orders'\n",
         );
         assert_eq!(
             format!("{:?}", tables.unwrap()),

@@ -16,7 +16,7 @@ use futures::StreamExt;
 use futures::future::{Either, join, join_all, select};
 use listeners::Listener;
 use rejoin_core::{Timestamp, Violation};
-use rejoin_engine::{Engine, OpenError, Runtime, ShellRunner, SmolRuntime, Unavailable};
+use rejoin_engine::{Engine, OpenError, Runner, Runtime, ShellRunner, SmolRuntime, Unavailable};
 use rejoin_http::{HttpServer, Shutdown};
 use rejoin_log::segment::OpenError as LogError;
 use std::error::Error;
@@ -123,9 +123,15 @@ async fn open_engine(
             (builder.log_directory(log.clone()).read_only(), log)
         }
         None => {
-            let shell = Arc::new(shell.clone());
+            let services = settings.services(&shell).map_err(start_error)?;
+            check_arthas_service(settings, &services)?;
             let builder = builder.log_options(settings.log());
-            (builder.shared_service("shell", shell), data.join("log"))
+            let builder = services
+                .into_iter()
+                .fold(builder, |builder, (name, runner)| {
+                    builder.shared_service(name, runner)
+                });
+            (builder, data.join("log"))
         }
     };
     let is_read_only = read_only.is_some();
@@ -149,6 +155,23 @@ async fn open_engine(
         is_read_only,
         started_at,
     })
+}
+
+/// Arthas' clients can't say which service they mean: theirs has to be one of those that there are.
+fn check_arthas_service(
+    settings: &Settings,
+    services: &[(Arc<str>, Arc<dyn Runner>)],
+) -> Result<(), ServeError> {
+    let Some(wanted) = settings.arthas_service() else {
+        return Ok(());
+    };
+    match services.iter().any(|(name, _)| **name == *wanted) {
+        true => Ok(()),
+        false => Err(start_error(format!(
+            "arthas-service: there is no service called {wanted}; add [services.{wanted}] to the \
+             settings file"
+        ))),
+    }
 }
 
 /// Serves requests until a signal comes or the engine stops. A second signal stops it at once.
