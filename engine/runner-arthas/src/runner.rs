@@ -142,7 +142,7 @@ impl Inner {
         command: &str,
         idle: Option<UpstreamSession>,
     ) -> Exit {
-        let (session, response) = match self.start(command, idle).await {
+        let (mut session, response) = match self.start(command, idle).await {
             Ok(started) => started,
             Err(error) => return failed(FAILED, error.to_string()),
         };
@@ -150,9 +150,10 @@ impl Inner {
             self.keep(job, Some(session));
             return refused(&response.message);
         }
+        let once = session.queue.message.take();
         let reported = async {
             job.reporter.started().await?;
-            match &session.queue.message {
+            match &once {
                 Some(message) => job.reporter.result(message_result(job, message)).await,
                 None => Ok(()),
             }
