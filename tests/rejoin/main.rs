@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod arthas_service;
 mod book;
 mod bounds;
 mod client;
