@@ -248,6 +248,7 @@ serve --read-only
   --doris-listen REJOIN_DORIS_LISTEN
   --admin-listen REJOIN_ADMIN_LISTEN
   --doris-columns REJOIN_DORIS_COLUMNS
+  --arthas-service REJOIN_ARTHAS_SERVICE
   --tls-cert REJOIN_TLS_CERT
   --tls-key REJOIN_TLS_KEY
   --data REJOIN_DATA

@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn a_table_has_no_other_settings() {
         for (wrong, name) in [
-            ("[frontends.arthas]\nlisten = '127.0.0.1:1'", "arthas"),
+            ("[frontends.arthas]\nlisten = '127.0.0.1:1'", "listen"),
+            ("[frontends.native]\nlisten = '127.0.0.1:1'", "native"),
             ("[frontends.maxscale]\ncolumns = 'newer'", "columns"),
         ] {
             let error = toml::from_str::<Settings>(wrong).unwrap_err().to_string();
