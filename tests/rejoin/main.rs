@@ -2,7 +2,6 @@
 
 mod accounts;
 mod admin;
-mod arthas_service;
 mod book;
 mod bounds;
 mod client;

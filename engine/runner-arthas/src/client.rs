@@ -1,7 +1,7 @@
 //! Requests to the HTTP API of Arthas.
 
 use crate::limits::{PULL_WAIT, RESPONSE_BYTES};
-use crate::options::{ArthasOptions, Credentials};
+use crate::options::{ArthasCredentials, ArthasOptions};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
@@ -20,7 +20,7 @@ pub(crate) type Members = BTreeMap<String, Box<RawValue>>;
 pub(crate) struct ArthasClient {
     agent: Agent,
     url: Arc<str>,
-    credentials: Option<Credentials>,
+    credentials: Option<ArthasCredentials>,
     timeout: Duration,
 }
 
@@ -180,7 +180,7 @@ impl ArthasClient {
     }
 }
 
-fn basic(Credentials { user, password }: &Credentials) -> String {
+fn basic(ArthasCredentials { user, password }: &ArthasCredentials) -> String {
     format!(
         "Basic {}",
         BASE64_STANDARD.encode(format!("{user}:{password}"))

@@ -33,5 +33,5 @@ mod runner;
 mod sessions;
 mod unclosed;
 
-pub use options::{ArthasOptions, Credentials, OptionsError};
+pub use options::{ArthasCredentials, ArthasOptions, OptionsError};
 pub use runner::ArthasRunner;

@@ -20,7 +20,7 @@ pub struct ArthasOptions {
     /// The address of its HTTP server, such as `http://127.0.0.1:8563`.
     pub url: String,
     /// The user and password that it asks for, if any.
-    pub credentials: Option<Credentials>,
+    pub credentials: Option<ArthasCredentials>,
     /// How many results Arthas shall keep for a reader: before a session is made, this is set in the
     /// JVM by Arthas' own `ognl`. 0 leaves it as it is (50 in Arthas 4.1.5). The default is 20,000.
     pub queue: usize,
@@ -35,7 +35,7 @@ pub struct ArthasOptions {
 
 /// A user and a password. `Debug` shows neither.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
+pub struct ArthasCredentials {
     /// The user.
     pub user: String,
     /// The password.
@@ -83,8 +83,8 @@ impl ArthasOptions {
     }
 }
 
-impl fmt::Debug for Credentials {
+impl fmt::Debug for ArthasCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credentials(…)")
+        f.write_str("ArthasCredentials(…)")
     }
 }

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use rejoin_engine::{
     Engine, Event, JobMode, JobSlot, NewJob, Outcome, Sequence, Session, SessionId, Visibility,
 };
-use rejoin_runner_arthas::{ArthasOptions, ArthasRunner, Credentials};
+use rejoin_runner_arthas::{ArthasCredentials, ArthasOptions, ArthasRunner};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -313,7 +313,7 @@ fn the_user_and_the_password_are_sent_and_never_shown() {
     smol::block_on(async {
         let arthas = FakeArthas::start();
         let mut options = options(&arthas);
-        options.credentials = Some(Credentials {
+        options.credentials = Some(ArthasCredentials {
             user: "arthas".into(),
             password: "geheim".into(),
         });

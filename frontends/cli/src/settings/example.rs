@@ -34,6 +34,21 @@ const HEAD: &str = "\
 # `[frontends.maxscale]` with `listen = …` is the same as `maxscale-listen = …`.
 ";
 
+const SERVICES: &str = "
+# ── Services ──
+
+# What runs the commands of sessions: a table for each service, with its name. If there are any, there
+# are no others: without [services.shell], nobody runs commands on this machine. Without any there is
+# the service `shell`. All options: book/src/services.md.
+
+#[services.shell]
+#kind = \"shell\"
+
+#[services.orders]
+#kind = \"arthas\"
+#url = \"http://127.0.0.1:8564\"
+";
+
 /// Columns of a comment.
 const WIDTH: usize = 98;
 
@@ -101,11 +116,11 @@ fn the_example_with_every_setting_enabled_is_valid() {
     let all: String = example()
         .lines()
         .filter_map(|line| line.strip_prefix('#'))
-        .filter(|line| line.starts_with(|it: char| it.is_ascii_lowercase()))
+        .filter(|line| line.starts_with(|it: char| it.is_ascii_lowercase() || it == '['))
         .map(|line| format!("{line}\n"))
         .collect();
     let table: toml::Table = all.parse().unwrap();
-    assert_eq!(table.len(), arguments().len());
+    assert_eq!(table.len(), arguments().len() + 1, "and the services");
     toml::from_str::<Settings>(&all).unwrap();
 }
 
@@ -130,7 +145,7 @@ fn example() -> String {
         }
         let _ = writeln!(example, "#{} = {value}", name(&argument));
     }
-    example
+    example + SERVICES
 }
 
 /// The arguments, grouped by heading as in the help.

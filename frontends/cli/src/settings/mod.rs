@@ -11,14 +11,13 @@ use frontends::Frontends;
 use logging::LogRequests;
 pub(crate) use logging::{LogFormat, LogLevel};
 use rejoin_core::Retention;
-use rejoin_engine::{Config, Runner, ShellRunner};
+use rejoin_engine::{Config, Services, ShellRunner};
 use rejoin_log::segment::Durability;
 use serde::{Deserialize, Deserializer};
 use services::{ServiceError, ServiceTables};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// All settings. `None`: not set here.
@@ -352,10 +351,7 @@ impl Settings {
     }
 
     /// The services and their runners: those of the settings file, or else the shell.
-    pub(crate) fn services(
-        &self,
-        shell: &ShellRunner,
-    ) -> Result<Vec<(Arc<str>, Arc<dyn Runner>)>, ServiceError> {
+    pub(crate) fn services(&self, shell: &ShellRunner) -> Result<Services, ServiceError> {
         services::runners(&self.services, shell)
     }
 

@@ -2,8 +2,8 @@
 //! there is one service, `shell`.
 
 use super::Wait;
-use rejoin_engine::{Runner, ShellRunner};
-use rejoin_runner_arthas::{ArthasOptions, ArthasRunner, Credentials, OptionsError};
+use rejoin_engine::{Runner, Services, ShellRunner};
+use rejoin_runner_arthas::{ArthasCredentials, ArthasOptions, ArthasRunner, OptionsError};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io;
@@ -79,8 +79,8 @@ enum Problem {
 pub(super) fn runners(
     tables: &ServiceTables,
     shell: &ShellRunner,
-) -> Result<Vec<(Arc<str>, Arc<dyn Runner>)>, ServiceError> {
-    let mut runners: Vec<(Arc<str>, Arc<dyn Runner>)> = Vec::new();
+) -> Result<Services, ServiceError> {
+    let mut runners = Services::new();
     for (name, table) in tables {
         let failed = |problem| ServiceError {
             name: name.clone(),
@@ -95,10 +95,10 @@ pub(super) fn runners(
                 Arc::new(ArthasRunner::new(arthas_options(table).map_err(failed)?))
             }
         };
-        runners.push((name.as_str().into(), runner));
+        runners.insert(name.as_str().into(), runner);
     }
     if runners.is_empty() {
-        runners.push(("shell".into(), Arc::new(shell.clone())));
+        runners.insert("shell".into(), Arc::new(shell.clone()));
     }
     Ok(runners)
 }
@@ -122,7 +122,7 @@ fn arthas_options(table: &ArthasTable) -> Result<ArthasOptions, Problem> {
     }
 }
 
-fn credentials(table: &ArthasTable) -> Result<Option<Credentials>, Problem> {
+fn credentials(table: &ArthasTable) -> Result<Option<ArthasCredentials>, Problem> {
     if table.password.is_some() {
         return Err(Problem::Password);
     }
@@ -134,7 +134,7 @@ fn credentials(table: &ArthasTable) -> Result<Option<Credentials>, Problem> {
         }
         _ => return Err(Problem::Credentials),
     };
-    Ok(Some(Credentials {
+    Ok(Some(ArthasCredentials {
         user: table.user.clone().unwrap_or_default(),
         password,
     }))
@@ -164,7 +164,7 @@ mod tests {
         let settings: Settings = toml::from_str(text).map_err(|error| error.to_string())?;
         let runners = runners(&settings.services, &ShellRunner::default());
         let runners = runners.map_err(|error| error.to_string())?;
-        Ok(runners.iter().map(|(name, _)| name.to_string()).collect())
+        Ok(runners.keys().map(ToString::to_string).collect())
     }
 
     #[test]

@@ -16,7 +16,7 @@ use futures::StreamExt;
 use futures::future::{Either, join, join_all, select};
 use listeners::Listener;
 use rejoin_core::{Timestamp, Violation};
-use rejoin_engine::{Engine, OpenError, Runner, Runtime, ShellRunner, SmolRuntime, Unavailable};
+use rejoin_engine::{Engine, OpenError, Runtime, Services, ShellRunner, SmolRuntime, Unavailable};
 use rejoin_http::{HttpServer, Shutdown};
 use rejoin_log::segment::OpenError as LogError;
 use std::error::Error;
@@ -158,14 +158,11 @@ async fn open_engine(
 }
 
 /// Arthas' clients can't say which service they mean: theirs has to be one of those that there are.
-fn check_arthas_service(
-    settings: &Settings,
-    services: &[(Arc<str>, Arc<dyn Runner>)],
-) -> Result<(), ServeError> {
+fn check_arthas_service(settings: &Settings, services: &Services) -> Result<(), ServeError> {
     let Some(wanted) = settings.arthas_service() else {
         return Ok(());
     };
-    match services.iter().any(|(name, _)| **name == *wanted) {
+    match services.contains_key(wanted) {
         true => Ok(()),
         false => Err(start_error(format!(
             "arthas-service: there is no service called {wanted}; add [services.{wanted}] to the \

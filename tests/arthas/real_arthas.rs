@@ -20,7 +20,7 @@ impl RealArthas {
     /// Starts a program that calls `demo.Busy.work` at a rate.
     pub(crate) fn start_busy(calls_a_second: u32) -> Self {
         let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../tests/rejoin/arthas_service/Busy.java")
+            .join("../../tests/arthas/Busy.java")
             .canonicalize()
             .unwrap();
         let arguments = [source.to_str().unwrap(), &calls_a_second.to_string()];
@@ -81,14 +81,14 @@ fn java(home: &Path) -> Command {
     java
 }
 
-/// Where Arthas was unpacked: `REJOIN_ARTHAS`, or where `tests/fetch-arthas` puts it.
+/// Where Arthas was unpacked: `REJOIN_ARTHAS`, or where `tests/arthas/fetch` puts it.
 fn home() -> PathBuf {
     let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/arthas");
     let home = std::env::var_os("REJOIN_ARTHAS").map_or(fetched, PathBuf::from);
     let has_it = home.join("arthas-boot.jar").exists();
     assert!(
         has_it,
-        "no Arthas in {}: run tests/fetch-arthas",
+        "no Arthas in {}: run tests/arthas/fetch",
         home.display()
     );
     home

@@ -1,12 +1,16 @@
-//! A real Arthas behind a service. Needs a JDK, and Arthas where `tests/fetch-arthas` puts it:
+//! A real Arthas behind a service: the real binary, and requests as real clients send them. Needs a
+//! JDK and Maven, so that `cargo test` alone doesn't run it:
 //!
-//!     tests/fetch-arthas && cargo test --test rejoin arthas_service -- --ignored
+//!     tests/arthas/fetch && cargo test --test arthas
 #![expect(
     clippy::disallowed_methods,
     reason = "a real program is watched in real time"
 )]
 
 mod real_arthas;
+#[path = "../rejoin/server.rs"]
+#[expect(dead_code, reason = "the other whole-program tests use more of it")]
+mod server;
 
 use crate::server::{Server, api, directory, is_status_of, outcome, text};
 use real_arthas::RealArthas;
@@ -48,7 +52,6 @@ fn upstream(arthas: &RealArthas, request: &Value) -> Value {
 }
 
 #[test]
-#[ignore = "needs a JDK and Arthas: tests/fetch-arthas"]
 fn a_watch_on_a_real_arthas_has_the_products_results_for_every_viewer() {
     let (arthas, data) = (RealArthas::start(), directory());
     let server = serve(data.path(), &arthas);
@@ -119,7 +122,6 @@ fn a_watch_on_a_real_arthas_has_the_products_results_for_every_viewer() {
 }
 
 #[test]
-#[ignore = "needs a JDK and Arthas: tests/fetch-arthas"]
 fn an_endless_watch_is_interrupted_and_nothing_is_left_watching_after_a_crash() {
     let (arthas, data) = (RealArthas::start(), directory());
     let mut server = serve(data.path(), &arthas);
@@ -169,7 +171,6 @@ fn an_endless_watch_is_interrupted_and_nothing_is_left_watching_after_a_crash() 
 }
 
 #[test]
-#[ignore = "needs a JDK and Arthas: tests/fetch-arthas"]
 fn a_jvm_that_is_killed_in_mid_watch_fails_the_command_and_its_history_stays() {
     let (mut arthas, data) = (RealArthas::start(), directory());
     let server = serve(data.path(), &arthas);
@@ -201,7 +202,6 @@ fn a_jvm_that_is_killed_in_mid_watch_fails_the_command_and_its_history_stays() {
 }
 
 #[test]
-#[ignore = "needs a JDK and Arthas: tests/fetch-arthas"]
 fn a_fast_watch_is_complete_for_viewers_that_read_late_or_never() {
     let (arthas, data) = (RealArthas::start_busy(400), directory());
     let server = serve(data.path(), &arthas);
@@ -239,7 +239,6 @@ fn a_fast_watch_is_complete_for_viewers_that_read_late_or_never() {
 }
 
 #[test]
-#[ignore = "needs a JDK and Arthas: tests/fetch-arthas"]
 fn the_command_line_runs_a_command_of_arthas_and_shows_it_as_arthas_does() {
     let (arthas, data) = (RealArthas::start(), directory());
     let server = serve(data.path(), &arthas);
