@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The crates of this workspace that each of them may depend on.
-const EDGES: [(&str, &[&str]); 17] = [
+const EDGES: [(&str, &[&str]); 18] = [
     ("rejoin-core", &[]),
     ("rejoin-metrics", &[]),
     ("rejoin-log", &["rejoin-core", "rejoin-metrics"]),
@@ -37,6 +37,10 @@ const EDGES: [(&str, &[&str]); 17] = [
         &["rejoin-engine", "rejoin-http", "rejoin-accounts"],
     ),
     (
+        "rejoin-mcp",
+        &["rejoin-engine", "rejoin-http", "rejoin-accounts"],
+    ),
+    (
         "rejoin-native",
         &["rejoin-engine", "rejoin-http", "rejoin-accounts"],
     ),
@@ -62,6 +66,8 @@ const EDGES: [(&str, &[&str]); 17] = [
             "rejoin-console",
             "rejoin-doris",
             "rejoin-maxscale",
+            "rejoin-mcp",
+            "rejoin-metrics",
             "rejoin-native",
             "rejoin-runner-arthas",
         ],
@@ -78,6 +84,7 @@ const EDGES: [(&str, &[&str]); 17] = [
             "rejoin-doris",
             "rejoin-native",
             "rejoin-maxscale",
+            "rejoin-mcp",
         ],
     ),
     (
@@ -99,7 +106,10 @@ const SEAMS: [(&str, &[&str]); 6] = [
     ("argon2", &["rejoin-accounts"]),
     ("hyper", &["rejoin-http"]),
     ("crc32c", &["rejoin-log"]),
-    ("rustix", &["rejoin-engine"]),
+    (
+        "rustix",
+        &["rejoin", "rejoin-accounts", "rejoin-engine", "rejoin-log"],
+    ),
     ("rustls", &["rejoin-http", "rejoin"]),
     ("tide", &["rejoin-http"]),
 ];
@@ -109,21 +119,22 @@ const OUTSIDE: [&str; 2] = ["fuzz/Cargo.toml", "tests/bench/Cargo.toml"];
 
 /// All dependencies of the log, direct and indirect.
 const OF_THE_LOG: &str = "\
-    crc32c proc-macro2 quote rejoin-core rejoin-metrics syn thiserror thiserror-impl unicode-ident";
+    bitflags crc32c linux-raw-sys proc-macro2 quote rejoin-core rejoin-metrics rustix syn \
+    thiserror thiserror-impl unicode-ident";
 
 /// All dependencies of the engine without its features.
 const OF_THE_ENGINE: &str = "\
-    async-channel concurrent-queue crc32c crossbeam-utils event-listener \
+    async-channel bitflags concurrent-queue crc32c crossbeam-utils event-listener \
     event-listener-strategy futures futures-channel futures-core futures-io futures-macro \
-    futures-sink futures-task futures-util itoa memchr once_cell parking \
-    pin-project-lite proc-macro2 quote rejoin-core rejoin-log rejoin-metrics serde_core serde_json slab syn \
-    thiserror thiserror-impl tracing tracing-core unicode-ident zmij";
+    futures-sink futures-task futures-util itoa linux-raw-sys memchr once_cell parking \
+    pin-project-lite proc-macro2 quote rejoin-core rejoin-log rejoin-metrics rustix serde_core serde_json slab \
+    syn thiserror thiserror-impl tracing tracing-core unicode-ident zmij";
 
 /// What its features `smol` and `shell` add.
 const OF_ITS_FEATURES: &str = "\
     async-executor async-fs async-io async-lock async-net async-process async-signal async-task \
-    atomic-waker base64 bitflags blocking cfg-if errno fastrand futures-lite getrandom libc \
-    linux-raw-sys piper polling rustix signal-hook-registry smol";
+    atomic-waker base64 blocking cfg-if errno fastrand futures-lite getrandom libc piper polling \
+    signal-hook-registry smol";
 
 /// Public types that may share a name, with the reason.
 const SAME_NAME: [(&str, &str); 4] = [

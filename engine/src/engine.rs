@@ -505,7 +505,8 @@ impl Engine {
         }))
     }
 
-    /// Pulls the records after a consumer's cursor. Answers as soon as a selected record is there;
+    /// Pulls the records after a consumer's cursor. Answers as soon as a selected record is there, or
+    /// gathers more if [`Pull::gather`] says so;
     /// answers with no records after `pull.wait`, or when the session or the engine ends. A second
     /// concurrent pull of one consumer waits [`Config::pull_lock_timeout`] for the first, and then
     /// answers with no records.
@@ -533,6 +534,7 @@ impl Engine {
     ///         wait: Duration::from_secs(10),
     ///         limit: ReadLimit { records: 100, bytes: 1024 * 1024 },
     ///         select: is_end,
+    ///         gather: None,
     ///     })
     ///     .await?;
     /// assert_eq!(pulled.records.len(), 1);

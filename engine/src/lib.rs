@@ -94,7 +94,7 @@ pub use jobs::stdin::Input;
 pub use jobs::supervisor::Services;
 pub use offline::salvage::{Gap, Salvage, Salvaged};
 pub use offline::validator::RecordValidator;
-pub use pull::{Pull, Pulled};
+pub use pull::{Gather, Pull, Pulled};
 pub use request::{JobAck, NewJob, NewSession};
 pub use runtime::Runtime;
 #[cfg(feature = "smol")]

@@ -1,7 +1,8 @@
 //! Pulls: the records of a session after a consumer's cursor, as soon as there are any.
 //!
-//! A waiting pull is woken by the record that it waits for; nothing polls a clock. The cursor moves
-//! when the answer is complete, so dropping a pull loses nothing.
+//! A waiting pull is woken by the record that it waits for; nothing polls a clock. A pull that gathers
+//! goes on reading for a moment, so that a client gets several records for one request. The cursor
+//! moves when the answer is complete, so dropping a pull loses nothing.
 
 use crate::engine::Engine;
 use crate::error::PullError;
@@ -31,6 +32,21 @@ where
     pub limit: ReadLimit,
     /// Which records to answer with. The cursor skips the others.
     pub select: F,
+    /// When to wait for more once there is something to answer. `None` answers at once.
+    pub gather: Option<Gather>,
+}
+
+/// How a pull gathers records, for clients that ask again after each answer: without it, they ask
+/// once for each record. It never takes longer than [`Pull::wait`] in all, or answers with more than
+/// [`Pull::limit`].
+#[derive(Clone, Copy, Debug)]
+pub struct Gather {
+    /// Answer when no selected record has come for this long.
+    pub quiet: Duration,
+    /// Answer with this many selected records. There may be more if they were there at once.
+    pub records: usize,
+    /// Answer at once with a selected record for which this is true.
+    pub until: fn(&Record) -> bool,
 }
 
 impl<F: Fn(&Record) -> bool> fmt::Debug for Pull<F> {
@@ -40,6 +56,7 @@ impl<F: Fn(&Record) -> bool> fmt::Debug for Pull<F> {
             .field("consumer", &self.consumer)
             .field("wait", &self.wait)
             .field("limit", &self.limit)
+            .field("gather", &self.gather)
             .finish_non_exhaustive()
     }
 }
@@ -110,12 +127,50 @@ impl Engine {
             let Some(last) = records.last().map(|record| record.sequence) else {
                 return Ok(vec![]);
             };
+            let gather = pull.gather.map(|how| (how, without(pull.limit, &records)));
             records.retain(|record| (pull.select)(record));
-            open.advance(last, !records.is_empty());
-            if !records.is_empty() {
-                return Ok(records);
+            if records.is_empty() {
+                open.advance(last, false);
+                after = last;
+                continue;
             }
-            after = last;
+            let mut found = Found { records, last };
+            if let Some((gather, rest)) = gather {
+                self.gather(pull, gather, rest, &mut found, patience).await;
+            }
+            open.advance(found.last, true);
+            return Ok(found.records);
+        }
+    }
+
+    /// Adds what follows to what was found, at most `rest`. If reading fails, the pull answers with
+    /// what it has, and the next one fails.
+    async fn gather(
+        &self,
+        pull: &Pull<impl Fn(&Record) -> bool>,
+        gather: Gather,
+        mut rest: ReadLimit,
+        found: &mut Found,
+        mut patience: impl Future + Unpin,
+    ) {
+        let mut is_over = found.records.iter().any(|record| (gather.until)(record));
+        let mut quiet = self.runtime.timer(gather.quiet);
+        while !is_over && found.records.len() < gather.records && rest.records > 0 && rest.bytes > 0
+        {
+            let patience = select(&mut quiet, &mut patience);
+            let next = self.next_records(pull.session, found.last, rest, patience);
+            let Ok(mut records) = next.await else { return };
+            let Some(last) = records.last().map(|record| record.sequence) else {
+                return;
+            };
+            found.last = last;
+            rest = without(rest, &records);
+            records.retain(|record| (pull.select)(record));
+            if !records.is_empty() {
+                is_over = records.iter().any(|record| (gather.until)(record));
+                found.records.append(&mut records);
+                quiet = self.runtime.timer(gather.quiet);
+            }
         }
     }
 
@@ -152,5 +207,25 @@ impl Engine {
                 return Ok(vec![]);
             }
         }
+    }
+}
+
+/// What a pull has found.
+#[derive(Debug)]
+struct Found {
+    /// The selected records.
+    records: Vec<Arc<Record>>,
+    /// The sequence of the last record that was read, selected or not.
+    last: Sequence,
+}
+
+/// What is left of a limit after these records.
+fn without(limit: ReadLimit, records: &[Arc<Record>]) -> ReadLimit {
+    let bytes: u64 = records.iter().map(|record| record.event.bytes()).sum();
+    ReadLimit {
+        records: limit.records.saturating_sub(records.len()),
+        bytes: limit
+            .bytes
+            .saturating_sub(usize::try_from(bytes).unwrap_or(usize::MAX)),
     }
 }

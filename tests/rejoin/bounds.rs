@@ -85,13 +85,40 @@ fn output_beyond_the_limit_ends_the_job_and_says_so() {
 #[test]
 fn a_web_page_elsewhere_cannot_run_commands_here() {
     let data = directory();
-    let server = Server::start(data.path(), &[]);
-    for header in [("origin", "https://elsewhere.example"), ("origin", "null")] {
+    let server = Server::start(data.path(), &["--allow-origin", "https://ui.example"]);
+    let own = format!("http://{}", server.address);
+    let marker = data.path().join("marker");
+    let exec = json!({"action": "exec", "command": format!("touch {}", marker.display())});
+    let post = |headers: &[(&str, &str)]| {
+        let host = server.address.to_string();
+        let mut all = vec![("host", &*host), ("content-type", "text/plain")];
+        all.extend(headers);
+        let body = exec.to_string();
         let mut client = server.client();
-        let body = br#"{"action":"init_session"}"#;
-        let refused = client.request("POST", "/api", &[header], body).unwrap();
-        assert_eq!(refused.status, 403, "{header:?}");
+        let received = client.request("POST", "/api", &all, body.as_bytes());
+        received.unwrap().status
+    };
+    for page in [
+        ("origin", "https://elsewhere.example"),
+        ("origin", "null"),
+        // Another port of this machine may be a forwarded one.
+        ("origin", "http://localhost:8080"),
+        ("origin", "http://127.0.0.1"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+    ] {
+        assert_eq!(post(&[page]), 403, "{page:?}");
     }
+    assert!(!marker.exists(), "a page of another origin ran a command");
+    let allowed = ("origin", "https://ui.example");
+    for headers in [
+        &[("origin", &*own), ("sec-fetch-site", "same-origin")][..],
+        &[allowed, ("sec-fetch-site", "cross-site")],
+        &[],
+    ] {
+        assert_eq!(post(headers), 200, "{headers:?}");
+    }
+    assert!(marker.exists());
     let rebound = "POST /api HTTP/1.1\r\nhost: elsewhere.example\r\ncontent-length: 2\r\n\r\n{}";
     let mut client = server.client();
     client.send_raw(rebound.as_bytes()).unwrap();

@@ -2,11 +2,14 @@
 
 mod accounts;
 mod admin;
+mod arthas;
 mod book;
 mod bounds;
 mod client;
 mod crashes;
+mod exhaustion;
 mod hostile;
+mod mcp;
 mod native;
 mod openapi;
 mod output;

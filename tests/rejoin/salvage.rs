@@ -1,11 +1,13 @@
 //! `rejoin verify --salvage` on logs that the real server has written: the new log is served, and
 //! its readers are told what is missing.
 
-use crate::server::{Server, directory, is_status_of, outcome, said};
+use crate::server::{Server, directory, is_status_of, outcome, rejoin, said};
 use crate::verify::{log_of_two_sessions, segment_with, verify, verify_json};
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::Command;
 
 /// Damages the result that says this, wherever in the log it is first said.
 fn damage(data: &Path, text: &str) {
@@ -154,4 +156,80 @@ fn salvage_refuses_a_directory_that_is_not_empty() {
     assert_eq!(none.status, Some(2));
     assert!(none.err.contains("no log in"), "{}", none.err);
     assert!(!out.exists());
+}
+
+/// The signal that a process is killed with when it writes beyond the largest file that it may have.
+const SIGXFSZ: i32 = 25;
+
+#[test]
+fn a_salvage_that_is_killed_leaves_nothing_that_can_be_taken_for_a_log() {
+    let data = directory();
+    let mut server = Server::start(data.path(), &[]);
+    let (session, consumer) = server.create();
+    // More than salvaging writes at once.
+    for _ in 0..2 {
+        let job = server.run(&session, "head -c 5000000 /dev/zero | tr '\\0' x");
+        server.pull_until(&session, &consumer, is_status_of(job));
+    }
+    assert_eq!(server.signal("-TERM").code(), Some(0));
+
+    let place = directory();
+    let out = place.path().join("salvaged");
+    let [from, to] = [data.path(), &out].map(|path| path.to_str().unwrap());
+    let salvage = rejoin(&["verify", from, "--salvage", to]);
+    // It is killed in the middle: the first part of the log is written, the second is too much.
+    let killed = Command::new("sh")
+        .args(["-c", "ulimit -c 0; ulimit -f 12000; exec \"$@\"", "sh"])
+        .arg(salvage.get_program())
+        .args(salvage.get_args())
+        .output()
+        .unwrap();
+    assert_eq!(killed.status.signal(), Some(SIGXFSZ), "{killed:?}");
+    let names = files_in(&out);
+    assert_eq!(names, ["log.unfinished"]);
+
+    let left = out.join("log.unfinished");
+    let left = left.to_str().unwrap();
+    let words = format!("{left} is a log that `rejoin verify --salvage` was writing");
+    for (arguments, status) in [
+        (vec!["verify", to], 2),
+        (vec!["verify", left], 2),
+        (vec!["verify", from, "--salvage", to], 2),
+        (vec!["verify", left, "--salvage", from], 2),
+        (vec!["log", to], 2),
+        (vec!["serve", "--listen", "127.0.0.1:0", "--data", to], 1),
+        (
+            vec!["serve", "--listen", "127.0.0.1:0", "--read-only", left],
+            1,
+        ),
+    ] {
+        let (refused, said, err) = outcome(&arguments);
+        assert_eq!(
+            (refused.code(), said.as_str()),
+            (Some(status), ""),
+            "{arguments:?}"
+        );
+        assert!(err.contains(&words), "{arguments:?}: {err}");
+    }
+    assert_eq!(files_in(&out), names, "it is left as it was");
+
+    // What was written is sound as far as it goes: without its name, nothing would show what it is.
+    let renamed = place.path().join("renamed");
+    fs::rename(left, &renamed).unwrap();
+    let (status, part) = verify_json(&renamed);
+    assert_eq!((status, &part["sound"]), (Some(0), &json!(true)), "{part}");
+    let salvaged = verify(data.path(), &["--json", "--salvage", to]);
+    assert_eq!(salvaged.status, Some(0), "{}", salvaged.err);
+    let (_, whole) = verify_json(&out);
+    assert!(
+        part["records"].as_u64() < whole["records"].as_u64(),
+        "{part}"
+    );
+    assert_eq!(files_in(&out), ["log"]);
+}
+
+fn files_in(directory: &Path) -> Vec<String> {
+    let names = fs::read_dir(directory).unwrap();
+    let names = names.map(|it| it.unwrap().file_name().into_string().unwrap());
+    names.collect()
 }

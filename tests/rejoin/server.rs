@@ -2,7 +2,7 @@
 
 use rejoin_http::test_client::{Client, Received};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -26,9 +26,16 @@ pub(crate) fn directory() -> TempDir {
 /// The binary with these arguments, its output captured.
 pub(crate) fn rejoin(arguments: &[&str]) -> Command {
     // Who runs the tests in the background of a script has SIGINT ignored in all that they start.
+    under(&[], arguments)
+}
+
+/// As [`rejoin`], started by another program.
+pub(crate) fn under(starter: &[&str], arguments: &[&str]) -> Command {
     let mut command = Command::new("env");
     command
-        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_rejoin")])
+        .arg("--default-signal=INT")
+        .args(starter)
+        .arg(env!("CARGO_BIN_EXE_rejoin"))
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -38,6 +45,13 @@ pub(crate) fn rejoin(arguments: &[&str]) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+fn serve(address: &str, data: &Path, more: &[&str]) -> Command {
+    let data = data.to_str().unwrap();
+    let mut arguments = vec!["serve", "--listen", address, "--data", data];
+    arguments.extend(more);
+    rejoin(&arguments)
 }
 
 impl Server {
@@ -56,11 +70,22 @@ impl Server {
         Self::started("127.0.0.1:0", data, more, err)
     }
 
+    /// As [`Self::start`], by a command that ends by executing its arguments.
+    pub(crate) fn start_by(command: &[&str], data: &Path, more: &[&str]) -> Self {
+        let server = serve("127.0.0.1:0", data, more);
+        let mut by = Command::new(command[0]);
+        by.args(&command[1..]).arg(server.get_program());
+        by.args(server.get_args()).stdin(Stdio::null());
+        Self::spawned(&mut by)
+    }
+
     fn started(address: &str, data: &Path, more: &[&str], err: Stdio) -> Self {
-        let data = data.to_str().unwrap();
-        let mut arguments = vec!["serve", "--listen", address, "--data", data];
-        arguments.extend(more);
-        let mut child = rejoin(&arguments).stderr(err).spawn().unwrap();
+        Self::spawned(serve(address, data, more).stderr(err))
+    }
+
+    /// Waits until the server that this command starts listens.
+    pub(crate) fn spawned(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut first_line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         out.read_line(&mut first_line).unwrap();
@@ -156,6 +181,11 @@ impl Server {
         self.child.wait().unwrap()
     }
 
+    /// Waits for the end of the server.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     /// Ends the server as a crash does.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -230,4 +260,18 @@ pub(crate) fn running_under(mark: &str) -> Vec<PathBuf> {
                 .any(|variable| variable == wanted.as_bytes())
         })
         .collect()
+}
+
+/// Whether a test can be done here, which a command tries. Says so where it can't: CI can.
+pub(crate) fn can(what: &str, program: &str, arguments: &[&str]) -> bool {
+    let tried = Command::new(program).args(arguments).output();
+    let can = tried.is_ok_and(|tried| tried.status.success());
+    if !can {
+        // Not `eprintln!`, which is shown for failed tests only.
+        let _ = writeln!(
+            std::io::stderr(),
+            "NOT TESTED: cannot {what} here, as root can"
+        );
+    }
+    can
 }

@@ -100,7 +100,7 @@ fn exec_is_interrupted_at_its_timeout() {
 }
 
 /// Polls until a condition holds, and panics after 20 seconds.
-pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     for _ in 0..1_000 {
         if is_so() {
             return;

@@ -48,7 +48,7 @@ impl Simulation {
         for key in self.readers() {
             let (world, engine) = (world.clone(), process.engine.clone());
             let waiting = async move {
-                pull(&world, &engine, key, Duration::from_secs(25), LIMIT).await;
+                pull(&world, &engine, key, Duration::from_secs(25), LIMIT, None).await;
             };
             self.world.executor.spawn("waiting", Box::pin(waiting));
         }
@@ -153,7 +153,7 @@ async fn catch_up(
 ) {
     let (world, engine) = (&world, &engine);
     let pulls = readers.into_iter().map(|key| async move {
-        while pull(world, engine, key, Duration::ZERO, LIMIT).await == PullOutcome::Records {}
+        while pull(world, engine, key, Duration::ZERO, LIMIT, None).await == PullOutcome::Records {}
     });
     join_all(pulls).await;
     let sessions: Vec<_> = world.checker().model.session_ids().collect();

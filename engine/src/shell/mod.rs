@@ -20,6 +20,7 @@
 //! - If the server ignores SIGINT, so do the processes that it starts. They end at the second
 //!   signal.
 
+mod directory_mark;
 mod escalate;
 mod input;
 mod job;
@@ -30,6 +31,7 @@ mod session_env;
 #[cfg(all(test, feature = "smol"))]
 mod tests;
 
+use self::directory_mark::DirectoryMark;
 use self::process_sweep::Mark;
 use self::session_env::Store;
 use crate::Runtime;
@@ -254,8 +256,9 @@ impl Runner for ShellRunner {
                     "the shell keeps directories and environments of sessions in files: give the \
                      engine a runner_directory",
                 )?;
-                let mark = host.log.unwrap_or_else(|| directory.display().to_string());
-                let mut settings = ShellSettings::new(directory.join("shell"), mark);
+                let directory = directory.join("shell");
+                let mark = mark_of(&directory, &*host.runtime)?;
+                let mut settings = ShellSettings::new(directory, mark);
                 settings.grace = runner.grace.unwrap_or(settings.grace);
                 let opened = Self::new(settings, host.runtime)?;
                 if let Some(shell) = opened.shell.get() {
@@ -300,6 +303,24 @@ impl Runner for ShellRunner {
             shell.store.remove(session);
         })
     }
+}
+
+/// The mark of a directory, which is created if it is missing.
+fn mark_of(directory: &Path, runtime: &dyn Runtime) -> Result<String, OpenShellError> {
+    let opened = Store::open(directory)
+        .and_then(|_| DirectoryMark::open(directory, runtime.random()))
+        .map_err(|source| OpenShellError::Directory {
+            path: directory.into(),
+            source,
+        })?;
+    if opened.is_copy {
+        tracing::warn!(
+            directory = %directory.display(),
+            "this data directory is a copy, or was moved to another file system: from now on its \
+             jobs have a mark of their own, and processes of the original's jobs are left alone"
+        );
+    }
+    Ok(opened.mark)
 }
 
 fn not_prepared() -> Exit {

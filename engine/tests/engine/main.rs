@@ -36,6 +36,10 @@ on_each_runtime! {
         a_pull_with_nothing_to_tell_waits_as_long_as_it_was_asked_to
         a_second_pull_at_once_waits_for_its_turn_and_then_answers_with_nothing
         a_pull_that_is_dropped_takes_nothing_away
+        a_pull_that_gathers_answers_when_nothing_more_comes
+        a_pull_that_gathers_answers_at_once_with_what_ends_it
+        a_pull_that_gathers_answers_in_time_and_within_its_limits
+        a_gathering_pull_that_is_dropped_takes_nothing_away
         everybody_reads_the_same_early_late_and_slowly
         an_open_pull_ends_when_the_session_is_closed
         open_pulls_are_answered_when_the_engine_begins_to_close

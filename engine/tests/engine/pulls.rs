@@ -1,9 +1,9 @@
 //! Promises 2 and 4: all readers get all records in one order, and no reader delays others.
 
-use crate::world::{ALL, World, config, content, is_result, results};
+use crate::world::{ALL, World, config, content, is_finished, is_result, results};
 use futures::future::{join, join_all, poll_immediate};
 use rejoin_core::{ConsumerId, Sequence, SessionId};
-use rejoin_engine::{Config, Projection, Pull, PullError};
+use rejoin_engine::{Config, Gather, Projection, Pull, PullError};
 use rejoin_log::{MemoryLog, ReadLimit};
 use std::pin::pin;
 use std::time::Duration;
@@ -62,6 +62,132 @@ pub(crate) async fn a_pull_that_is_dropped_takes_nothing_away(world: World) {
     assert_eq!(
         world.pull_results(session, consumer, 1).await,
         ["still there"]
+    );
+}
+
+/// A pull that waits for two seconds and gathers for a quarter of a second, ten results at most.
+fn gathering(session: SessionId, consumer: ConsumerId) -> Pull {
+    Pull {
+        select: |record| is_result(record) || is_finished(record),
+        gather: Some(Gather {
+            quiet: Duration::from_millis(250),
+            records: 10,
+            until: is_finished,
+        }),
+        ..results(session, consumer)
+    }
+}
+
+pub(crate) async fn a_pull_that_gathers_answers_when_nothing_more_comes(world: World) {
+    let (session, consumer) = world.create().await;
+    let job = world.run(session).await;
+    let mut pull = pin!(world.engine.pull(gathering(session, consumer)));
+    assert!(poll_immediate(&mut pull).await.is_none());
+    for said in ["one", "two", "three"] {
+        job.emit(said).await;
+        world.settle().await;
+        assert!(poll_immediate(&mut pull).await.is_none(), "{said}");
+        world.clock.advance(Duration::from_millis(249));
+        assert!(poll_immediate(&mut pull).await.is_none(), "{said}");
+    }
+    world.clock.advance(Duration::from_millis(1));
+    let pulled = pull.await.unwrap();
+    let said: Vec<_> = pulled.records.iter().map(content).collect();
+    assert_eq!(said, ["one", "two", "three"]);
+    job.emit("four").await;
+    let next = results(session, consumer);
+    let next = world.engine.pull(next).await.unwrap();
+    assert_eq!(content(&next.records[0]), "four");
+}
+
+pub(crate) async fn a_pull_that_gathers_answers_at_once_with_what_ends_it(world: World) {
+    let (session, consumer) = world.create().await;
+    let job = world.run(session).await;
+    let mut pull = pin!(world.engine.pull(gathering(session, consumer)));
+    assert!(poll_immediate(&mut pull).await.is_none());
+    job.emit("said").await;
+    world.settle().await;
+    assert!(poll_immediate(&mut pull).await.is_none());
+    // The clock does not move.
+    job.exit(0);
+    assert_eq!(pull.await.unwrap().records.len(), 2);
+
+    for end in ["close the session", "close the engine"] {
+        let (session, consumer) = world.create().await;
+        let job = world.run(session).await;
+        job.emit("said").await;
+        let record = world.wait_for(session, is_result).await;
+        let mut pull = pin!(world.engine.pull(gathering(session, consumer)));
+        assert!(poll_immediate(&mut pull).await.is_none());
+        match end {
+            "close the session" => world.engine.close_session(session).await.unwrap(),
+            _ => world.engine.begin_closing(),
+        }
+        assert_eq!(pull.await.unwrap().records[0], record, "{end}");
+    }
+}
+
+pub(crate) async fn a_pull_that_gathers_answers_in_time_and_within_its_limits(world: World) {
+    let (session, consumer) = world.create().await;
+    let job = world.run(session).await;
+    let mut pull = pin!(world.engine.pull(gathering(session, consumer)));
+    for _ in 0..9 {
+        job.emit("slow").await;
+        world.settle().await;
+        assert!(poll_immediate(&mut pull).await.is_none());
+        world.clock.advance(Duration::from_millis(200));
+    }
+    // Its two seconds are over, although results keep coming.
+    world.clock.advance(Duration::from_millis(200));
+    assert_eq!(pull.await.unwrap().records.len(), 9);
+
+    let mut pull = pin!(world.engine.pull(gathering(session, consumer)));
+    assert!(poll_immediate(&mut pull).await.is_none());
+    for number in 0..10 {
+        assert!(poll_immediate(&mut pull).await.is_none(), "{number}");
+        job.emit("quick").await;
+        world.settle().await;
+    }
+    assert_eq!(pull.await.unwrap().records.len(), 10);
+
+    let two = ReadLimit {
+        records: 2,
+        bytes: usize::MAX,
+    };
+    let bytes = ReadLimit {
+        records: usize::MAX,
+        bytes: 2,
+    };
+    for (limit, count) in [(two, 2), (bytes, 1)] {
+        let mut pull = pin!(world.engine.pull(Pull {
+            limit,
+            ..gathering(session, consumer)
+        }));
+        for _ in 0..count {
+            assert!(poll_immediate(&mut pull).await.is_none());
+            job.emit("one").await;
+            world.settle().await;
+        }
+        assert_eq!(pull.await.unwrap().records.len(), count, "{limit:?}");
+    }
+}
+
+pub(crate) async fn a_gathering_pull_that_is_dropped_takes_nothing_away(world: World) {
+    let (session, consumer) = world.create().await;
+    let job = world.run(session).await;
+    {
+        let mut pull = pin!(world.engine.pull(gathering(session, consumer)));
+        assert!(poll_immediate(&mut pull).await.is_none());
+        job.emit("one").await;
+        world.settle().await;
+        assert!(poll_immediate(&mut pull).await.is_none());
+        job.emit("two").await;
+        world.settle().await;
+        assert!(poll_immediate(&mut pull).await.is_none());
+    }
+    assert_eq!(
+        world.pull_results(session, consumer, 2).await,
+        ["one", "two"]
     );
 }
 

@@ -363,6 +363,7 @@ pub(crate) fn results(session: SessionId, consumer: ConsumerId) -> Pull {
         wait: Duration::from_secs(2),
         limit: ALL,
         select: is_result,
+        gather: None,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::jwt::{self, Claims};
 use crate::limits::{HASHING, LOGGED_NAME_CHARS, LOOK, VERIFIED, WAITING};
 use crate::role::{Caller, Seal};
 use crate::secret::{self, Key, NoRandom, Password, Verifier};
+use crate::server_user::server_user;
 use crate::tokens::{TokenKind, Tokens};
 use smol::lock::Semaphore;
 use std::collections::BTreeSet;
@@ -48,6 +49,7 @@ struct Shared {
     path: Option<PathBuf>,
     clock: Clock,
     key: Key,
+    server_user: Arc<str>,
     /// The hash against which an unknown account's password is verified.
     stand_in: String,
     state: Mutex<State>,
@@ -122,6 +124,7 @@ impl Accounts {
             path,
             clock,
             key: Key::new()?,
+            server_user: server_user(),
             stand_in: secret::nobodys_hash()?,
             state: Mutex::new(state),
             hashing: Arc::new(Semaphore::new(HASHING)),
@@ -135,6 +138,20 @@ impl Accounts {
     #[must_use]
     pub fn is_open(&self) -> bool {
         !self.state().is_closed
+    }
+
+    /// The operating system's user that the server runs as: its name, or its number if it has none.
+    #[must_use]
+    pub fn server_user(&self) -> &Arc<str> {
+        &self.0.server_user
+    }
+
+    /// Whom lists show a session as: its user, or the server's own for a session of nobody, whose
+    /// jobs run as that user. Only for showing: such a session belongs to no account.
+    #[must_use]
+    pub fn shown_as<'a>(&'a self, user: Option<&'a str>) -> &'a str {
+        user.filter(|user| !user.is_empty())
+            .unwrap_or(&self.0.server_user)
     }
 
     /// Verifies credentials, and returns whose they are. Waits while the password is hashed, unless

@@ -46,6 +46,7 @@ pub mod limits;
 mod role;
 mod scheme;
 mod secret;
+mod server_user;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tokens;

@@ -22,7 +22,7 @@ const UNUSABLE: u8 = 2;
 fn main() -> ExitCode {
     let Args { command } = Args::parse();
     match command {
-        Command::Serve(args) => done(serve::run(*args), 1),
+        Command::Serve(args) => status(serve::run(*args), 1),
         Command::User(args) => done(user::run(args), 1),
         Command::Health(args) => status(health::run(&args), 1),
 

@@ -66,7 +66,9 @@ pub async fn call(
         true => Version::HTTP_11,
         false => Version::HTTP_10,
     };
-    HostCheck::local().check(version, &uri, &arrived).ok()?;
+    HostCheck::local()
+        .check(&method, version, &uri, &arrived)
+        .ok()?;
     let direct = router.direct(uri.path());
     let to_head = method == Method::HEAD;
     let request = Request {

@@ -1,10 +1,11 @@
 //! Sessions and jobs as JSON. Instants are in milliseconds since 1970, durations in milliseconds.
 
+use rejoin_accounts::Accounts;
 use rejoin_engine::{JobSlot, JobState, JobView, SessionView, Timestamp};
 use serde_json::{Value, json};
 
 /// A session, as lists show it.
-pub(crate) fn session(view: &SessionView) -> Value {
+pub(crate) fn session(view: &SessionView, accounts: &Accounts) -> Value {
     let state = match (view.closed, view.is_busy()) {
         (Some(_), _) => "ended",
         (None, true) => "running",
@@ -19,7 +20,7 @@ pub(crate) fn session(view: &SessionView) -> Value {
         "id": view.id.to_string(),
         "number": view.number.0,
         "service": &*view.service,
-        "user": view.user.as_deref(),
+        "user": accounts.shown_as(view.user.as_deref()),
         "remote": view.remote.as_deref(),
         "state": state,
         "created": view.created.as_millis(),

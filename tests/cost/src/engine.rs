@@ -130,6 +130,7 @@ impl World {
         // Timers never fire here.
         let mut settings = Settings::default();
         settings.pull_wait = Duration::ZERO;
+        settings.pull_gather = Duration::ZERO;
         Ok(Self {
             runtime,
             frontend: Arthas::new(engine.clone(), settings),

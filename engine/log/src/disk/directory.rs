@@ -144,6 +144,11 @@ impl Disk for Directory {
         std::fs::remove_file(self.path.join(name))
     }
 
+    fn free(&self) -> Option<u64> {
+        let found = rustix::fs::fstatvfs(&self.handle).ok()?;
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.handle.sync_all()
     }

@@ -71,6 +71,12 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// Errors of the operating system.
     fn remove(&self, name: &str) -> io::Result<()>;
 
+    /// How many bytes can still be written to it; `None` if that is unknown. Only a hint: others may
+    /// use them first.
+    fn free(&self) -> Option<u64> {
+        None
+    }
+
     /// Makes all previous creations, renames and removals durable.
     ///
     /// # Errors

@@ -77,7 +77,7 @@ impl SegmentLog {
         };
         let recovered = recover(&*disk, replay)?;
         let spares = Spares::new(Arc::clone(&disk), options.segment_bytes, options.zero_ahead);
-        let writer = Writer {
+        let mut writer = Writer {
             spares: spares.map_err(io)?,
             shared: Arc::new(Shared::new(
                 Arc::clone(&disk),
@@ -87,6 +87,8 @@ impl SegmentLog {
             disk,
             options,
             log: recovered.log.unwrap_or(new_id),
+            beginning: None,
+            failed_rounds: 0,
             active: None,
             next: recovered.next,
             durable: recovered.next.saturating_sub(1),
@@ -94,6 +96,10 @@ impl SegmentLog {
             batch: Batch::default(),
             numbers: Arc::default(),
         };
+        // If the disk is full, the first append tries again.
+        if let Err(Failure::Fatal(error)) = writer.can_begin() {
+            return Err(io_error(writer.disk.path(), error));
+        }
         let log = Self {
             writer,
             state: State::Open,
@@ -176,6 +182,7 @@ impl Log for SegmentLog {
         sealed.map_err(|failure| self.fail(failure))?;
         self.state = State::Closed;
         self.writer.spares.stop();
+        self.writer.drop_beginning();
         self.writer.shared.seal_signal.end();
         self.lock = None;
         Ok(())

@@ -13,6 +13,8 @@ const SECTOR_BYTES: usize = 512;
 /// The error numbers of a failing and of a full device, the same on every Unix.
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
+/// The process has as many open files as it may.
+const EMFILE: i32 = 24;
 
 /// A directory in memory. Clones share it.
 ///
@@ -57,6 +59,8 @@ pub enum Fault {
 impl Fault {
     /// No space left on the device: `ENOSPC`.
     pub const NO_SPACE: Self = Self::Errno(ENOSPC);
+    /// The process has no file descriptor left: `EMFILE`.
+    pub const NO_DESCRIPTOR: Self = Self::Errno(EMFILE);
     /// The device failed: `EIO`.
     pub const IO: Self = Self::Errno(EIO);
 }
@@ -122,6 +126,10 @@ struct State {
     faults: BTreeMap<u64, Fault>,
     /// All operations from this number on fail.
     dead: Option<u64>,
+    /// How many bytes all files together may have.
+    capacity: Option<u64>,
+    /// Whether no file can be created or opened.
+    is_out_of_descriptors: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -213,6 +221,21 @@ impl State {
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// Fails if the process has no file descriptor left.
+    fn take_descriptor(&self) -> io::Result<()> {
+        match self.is_out_of_descriptors {
+            true => Err(io::Error::from_raw_os_error(EMFILE)),
+            false => Ok(()),
+        }
+    }
+
+    /// How many bytes files can still grow by.
+    fn free(&self) -> Option<u64> {
+        let files = self.names.values().filter_map(|file| self.files.get(*file));
+        let used: u64 = files.map(|contents| contents.cached.len() as u64).sum();
+        Some(self.capacity?.saturating_sub(used))
+    }
+
     fn change_names(&mut self, made: NameChange) {
         change(&mut self.names, &made);
         self.unsynced_names.push(made);
@@ -241,6 +264,17 @@ impl SimulatedDisk {
     /// [`power_cut`](Self::power_cut), as if the power failed at this operation.
     pub fn die(&self, operation: u64) {
         self.state().dead = Some(operation);
+    }
+
+    /// Lets all files together have this many bytes; beyond that, writes are cut short and then fail
+    /// with `ENOSPC`. Removing files or cutting them makes room. `None` for no limit.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.state().capacity = bytes;
+    }
+
+    /// While set, no file can be created or opened: it fails with `EMFILE`.
+    pub fn set_out_of_descriptors(&self, is_out: bool) {
+        self.state().is_out_of_descriptors = is_out;
     }
 
     /// Cancels all faults that have not occurred yet.
@@ -356,6 +390,7 @@ impl Disk for SimulatedDisk {
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state();
         state.begin()?;
+        state.take_descriptor()?;
         let file = state.files.len();
         state.files.push(Contents::default());
         state.change_names(NameChange::Put(name.to_owned(), file));
@@ -365,6 +400,7 @@ impl Disk for SimulatedDisk {
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state();
         state.begin()?;
+        state.take_descriptor()?;
         Ok(self.opened(state.find(name)?))
     }
 
@@ -386,6 +422,10 @@ impl Disk for SimulatedDisk {
         state.find(name)?;
         state.change_names(NameChange::Remove(name.to_owned()));
         Ok(())
+    }
+
+    fn free(&self) -> Option<u64> {
+        self.state().free()
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -449,12 +489,26 @@ impl DiskFile for SimulatedFile {
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        let free = self.disk.state().free();
         self.with(|contents, verdict| {
             let at = usize::try_from(at).map_err(io::Error::other)?;
-            let count = match verdict {
+            let mut count = match verdict {
                 Verdict::Go => bytes.len(),
                 Verdict::Short(most) => bytes.len().min(most),
             };
+            if let Some(free) = free {
+                let free = usize::try_from(free).unwrap_or(usize::MAX);
+                count = count.min(
+                    contents
+                        .cached
+                        .len()
+                        .saturating_add(free)
+                        .saturating_sub(at),
+                );
+                if count == 0 && !bytes.is_empty() {
+                    return Err(io::Error::from_raw_os_error(ENOSPC));
+                }
+            }
             let write = Write::Bytes(at, bytes[..count].to_vec());
             write.apply(&mut contents.cached);
             contents.unsynced.push(write);

@@ -130,9 +130,14 @@ pub(crate) fn copy(disk: &SimulatedDisk) -> SimulatedDisk {
 
 /// The segment that is last in the log.
 pub(crate) fn last_segment(disk: &SimulatedDisk) -> String {
+    segments(disk).pop().unwrap()
+}
+
+/// The segments, first to last.
+pub(crate) fn segments(disk: &SimulatedDisk) -> Vec<String> {
     let mut names = disk.file_names();
     names.retain(|name| name.ends_with(".active") || name.ends_with(".sealed"));
-    names.pop().unwrap()
+    names
 }
 
 /// What sessions really do, in as many batches: drawn from a seed, the same for the same one.

@@ -1,6 +1,8 @@
 //! TornTail or damaged? Every byte of small logs is cut off, flipped and zeroed in turn.
 
-use crate::common::{Batch, LARGE, SMALL, batches, copy, disk_with, flat, last_segment, open};
+use crate::common::{
+    Batch, LARGE, SMALL, batches, copy, disk_with, flat, last_segment, open, segments,
+};
 use rejoin_core::Sequence;
 use rejoin_log::disk::Disk;
 use rejoin_log::segment::{Damage, Durability, OpenError, OpenOptions, Options};
@@ -76,7 +78,7 @@ fn a_batch_torn_at_any_byte_is_cut_as_a_whole() {
 fn a_flipped_bit_in_a_closed_log_is_named_and_never_cut() {
     let batches = batches(8);
     let whole = disk_with(&batches, SMALL, true);
-    let names = whole.file_names();
+    let names = segments(&whole);
     assert!(names.len() > 2, "{names:?}");
     for name in &names {
         let bytes = whole.bytes(name).unwrap();
@@ -233,7 +235,7 @@ fn a_lost_page_before_a_batch_that_vouches_for_it_is_damage() {
 #[test]
 fn a_missing_segment_is_damage() {
     let whole = disk_with(&batches(30), SMALL, true);
-    let names = whole.file_names();
+    let names = segments(&whole);
     assert!(names.len() > 4);
     // Without its last segment, a closed log looks like an older one: nothing can tell.
     for name in &names[..names.len() - 1] {

@@ -2,6 +2,7 @@
 
 use crate::common::{
     Batch, LARGE, Opened, SMALL, batches, copy, disk_with, flat, last_segment, open, open_only,
+    segments, story,
 };
 use rejoin_core::Record;
 use rejoin_log::segment::{Durability, OpenError, Options};
@@ -257,6 +258,132 @@ fn a_full_disk_takes_the_room_of_the_spare_before_a_batch_is_refused() {
     log.append(&third).unwrap();
     drop(log);
     assert_eq!(open(&disk, options).unwrap().records, flat(&batches(3)));
+}
+
+#[test]
+fn an_append_on_a_small_disk_never_fails_for_want_of_what_is_zeroed_ahead() {
+    let options = Options {
+        segment_bytes: 64 * 1024 * 1024,
+        zero_ahead: true,
+        ..LARGE
+    };
+    let batches = batches(40);
+    // From no room for a spare to room for one that leaves little.
+    for mebibytes in [1, 5, 20, 64, 65, 100] {
+        let disk = SimulatedDisk::new();
+        disk.set_capacity(Some(mebibytes * 1024 * 1024));
+        // What an earlier process was making when it died.
+        disk.put("zeroing", &vec![0; 1_000_000]);
+        let mut log = open(&disk, options).unwrap().log;
+        for batch in &batches {
+            log.append(batch).unwrap();
+        }
+        log.close().unwrap();
+        assert_eq!(open(&disk, options).unwrap().records, flat(&batches));
+    }
+}
+
+#[test]
+fn a_spare_that_is_being_made_gives_its_room_to_an_append() {
+    let options = Options {
+        zero_ahead: true,
+        segment_bytes: 8 * 1024 * 1024,
+        ..LARGE
+    };
+    let batches = batches(40);
+    let disk = SimulatedDisk::new();
+    let mut log = open(&disk, options).unwrap().log;
+    log.append(&batches[0]).unwrap();
+    // Something else takes all the other room while the next spare is made, or when it is ready.
+    let bytes = |name: &String| disk.bytes(name).map_or(0, |bytes| bytes.len() as u64);
+    let zeroed = || bytes(&"zeroing".to_owned()).max(bytes(&"spare".to_owned()));
+    while zeroed() < 1024 * 1024 {
+        std::thread::yield_now();
+    }
+    disk.set_capacity(Some(disk.file_names().iter().map(bytes).sum()));
+    for batch in &batches[1..] {
+        log.append(batch).unwrap();
+    }
+    drop(log);
+    assert_eq!(open(&disk, options).unwrap().records, flat(&batches));
+}
+
+#[test]
+fn a_log_is_opened_on_a_full_disk_and_goes_on_when_there_is_room() {
+    let batches = batches(6);
+    let options = Options {
+        zero_ahead: true,
+        ..LARGE
+    };
+    for with_spare in [false, true] {
+        let disk = disk_with(&batches[..3], LARGE, false);
+        if with_spare {
+            disk.put("spare", &vec![0; 1_000_000]);
+        }
+        let bytes = |name: &String| disk.bytes(name).unwrap().len() as u64;
+        disk.set_capacity(Some(disk.file_names().iter().map(bytes).sum()));
+        let mut log = match open(&disk, options) {
+            // The room of the spare was enough.
+            Ok(opened) => opened.log,
+            Err(OpenError::Io { source, .. }) => {
+                assert_eq!(source.raw_os_error(), Some(ENOSPC));
+                assert!(!with_spare, "its room was not used");
+                disk.set_capacity(None);
+                open(&disk, options).unwrap().log
+            }
+            Err(error) => panic!("{error}"),
+        };
+        log.append(&batches[3]).unwrap();
+        drop(log);
+        assert_eq!(open(&disk, LARGE).unwrap().records, flat(&batches[..4]));
+    }
+}
+
+#[test]
+fn a_round_of_the_compactor_that_finds_the_disk_full_gets_the_room_of_the_spare() {
+    let batches = story(4, 30);
+    let disk = disk_with(&batches[..20], SMALL, true);
+    let options = Options {
+        zero_ahead: true,
+        segment_bytes: 1_000_000,
+        ..SMALL
+    };
+    disk.put("spare", &vec![0; 1_000_000]);
+    let mut log = open(&disk, options).unwrap().log;
+    let compactor = log.compactor();
+    let bytes = |name: &String| disk.bytes(name).unwrap().len() as u64;
+    disk.set_capacity(Some(disk.file_names().iter().map(bytes).sum()));
+    let Err(OpenError::Io { source, .. }) = compactor.run_once() else {
+        panic!("there was room");
+    };
+    assert_eq!(source.raw_os_error(), Some(ENOSPC));
+    log.append(&batches[20]).unwrap();
+    assert!(compactor.run_once().unwrap().rewritten > 0);
+    drop(log);
+    assert_eq!(open(&disk, SMALL).unwrap().records, flat(&batches[..21]));
+}
+
+#[test]
+fn without_a_file_descriptor_the_log_goes_on_in_the_segment_that_it_has() {
+    let batches = batches(30);
+    let disk = SimulatedDisk::new();
+    let mut log = open(&disk, SMALL).unwrap().log;
+    disk.set_out_of_descriptors(true);
+    for batch in &batches[..20] {
+        log.append(batch).unwrap();
+    }
+    // The file that was open ahead of time is in use, and no other could be opened.
+    assert_eq!(segments(&disk).len(), 1, "{:?}", disk.file_names());
+    disk.set_out_of_descriptors(false);
+    for batch in &batches[20..] {
+        log.append(batch).unwrap();
+    }
+    assert!(segments(&disk).len() > 4, "{:?}", disk.file_names());
+    disk.set_out_of_descriptors(true);
+    log.close().unwrap();
+    disk.set_out_of_descriptors(false);
+    assert!(!disk.file_names().contains(&"beginning".to_owned()));
+    assert_eq!(open(&disk, SMALL).unwrap().records, flat(&batches));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! and everything that is still readable.
 
 use crate::common::{
-    Batch, ID, LARGE, SMALL, batches, copy, disk_with, flat, last_segment, open_only,
+    Batch, ID, LARGE, SMALL, batches, copy, disk_with, flat, last_segment, open_only, segments,
 };
 use rejoin_core::{Record, Sequence};
 use rejoin_log::segment::{OpenError, OpenOptions, VerifyReport, verify};
@@ -69,7 +69,7 @@ fn check(found: &VerifyReport, told: &[Record], batches: &[Batch], closed: bool)
 /// The byte behind the last of these batches, in a log of one segment.
 fn end_of(batches: &[Batch]) -> usize {
     let disk = disk_with(batches, LARGE, false);
-    let name = disk.file_names().pop();
+    let name = segments(&disk).pop();
     name.map_or(48, |name| disk.bytes(&name).unwrap().len())
 }
 
@@ -81,7 +81,7 @@ fn a_sound_log_is_found_sound_and_told_as_a_whole() {
         let (found, told) = verified(&disk);
         assert!(found.is_sound());
         assert_eq!(told, flat(&batches));
-        let names = disk.file_names();
+        let names = segments(&disk);
         let expected = VerifyReport {
             log: Some(ID),
             segments: names.len(),
@@ -124,7 +124,7 @@ fn a_torn_end_is_not_damage_and_is_told_as_opening_tells_it() {
 fn every_flipped_bit_of_a_closed_log_costs_one_record_at_most_and_is_placed() {
     let batches = batches(12);
     let whole = disk_with(&batches, SMALL, true);
-    let names = whole.file_names();
+    let names = segments(&whole);
     assert!(names.len() > 2, "{names:?}");
     for name in &names {
         for bit in 0..whole.bytes(name).unwrap().len() * 8 {
@@ -227,7 +227,7 @@ fn damage_in_an_open_log_is_told_from_its_torn_end() {
 fn a_missing_segment_is_named_by_its_positions() {
     let batches = batches(30);
     let whole = disk_with(&batches, SMALL, true);
-    let names = whole.file_names();
+    let names = segments(&whole);
     for name in &names[..names.len() - 1] {
         let disk = SimulatedDisk::new();
         for other in names.iter().filter(|other| *other != name) {

@@ -6,7 +6,7 @@
 
 use super::{Model, ensure};
 use rejoin_core::{CloseCause, ConsumerId, Event, LeaveCause, Record, Sequence, SessionId};
-use rejoin_engine::{PullError, Pulled};
+use rejoin_engine::{Gather, PullError, Pulled};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +37,7 @@ struct OpenPull {
     consumer: ConsumerId,
     since: Duration,
     wait: Duration,
+    gather: Option<Gather>,
     from: usize,
     /// Another pull of the consumer was open at the same time.
     is_second: bool,
@@ -88,6 +89,7 @@ impl Readers {
         (session, consumer): (SessionId, ConsumerId),
         since: Duration,
         wait: Duration,
+        gather: Option<Gather>,
         model: &Model,
     ) -> u64 {
         self.made += 1;
@@ -104,6 +106,7 @@ impl Readers {
             consumer,
             since,
             wait,
+            gather,
             from,
             is_second,
             is_refused: false,
@@ -366,7 +369,8 @@ impl Readers {
         Ok(())
     }
 
-    /// No task can proceed until time passes: nobody may be waiting for something that is there.
+    /// No task can proceed until time passes: nobody may be waiting for something that is there, except
+    /// to gather more.
     pub(crate) fn check_waiting(&self, has_ended: bool, model: &Model) -> Result<(), String> {
         for pull in self.pulls.values() {
             let OpenPull {
@@ -377,11 +381,22 @@ impl Readers {
                 .get(&(session, consumer))
                 .map_or(Sequence::START, |cursor| cursor.given);
             let wants = filter_of(consumer);
-            let mut after = model.records(session).map(|(_, record)| record);
-            let unseen = after.find(|record| record.sequence > given && wants(record));
+            let records = model.records(session).map(|(_, record)| record);
+            let unseen: Vec<_> = records
+                .filter(|record| record.sequence > given && wants(record))
+                .collect();
+            let goes_on = |gather: Gather| {
+                unseen.len() < gather.records && !unseen.iter().any(|record| (gather.until)(record))
+            };
+            // Another pull of the consumer may gather, and this one wait for it.
+            let gathers = |other: &OpenPull| {
+                (other.session, other.consumer) == (session, consumer)
+                    && other.gather.is_some_and(goes_on)
+            };
             ensure!(
-                unseen.is_none(),
-                "a wake-up is lost: {consumer} waits at {given} and {unseen:?} is there"
+                self.pulls.values().any(gathers) || unseen.is_empty(),
+                "a wake-up is lost: {consumer} waits at {given} and {:?} is there",
+                unseen.first()
             );
             ensure!(
                 !has_ended && !model.is_closed(session),

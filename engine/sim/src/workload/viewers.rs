@@ -4,7 +4,7 @@ use crate::oracle::filter_of;
 use crate::world::{MIN_PAUSE, Random, World};
 use futures::future::{Either, join, select};
 use rejoin_core::{ConsumerId, Event, Record, Sequence, SessionId};
-use rejoin_engine::{Engine, Pull, PullError};
+use rejoin_engine::{Engine, Gather, Pull, PullError};
 use rejoin_log::ReadLimit;
 use std::pin::pin;
 use std::sync::Arc;
@@ -55,18 +55,26 @@ pub(crate) async fn pull_once(
         records: 1 + random.index(40),
         bytes: random.index(4_000),
     };
+    let gather = random.once_in(3).then(|| {
+        world.count("client: gathers what it pulls");
+        Gather {
+            quiet: random.millis(400),
+            records: 1 + random.index(30),
+            until: |record| matches!(record.event, Event::JobFinished { .. }),
+        }
+    });
     if random.once_in(10) {
         world.count("client: two pulls at once");
         let (first, second) = join(
-            pull(world, engine, key, wait, limit),
-            pull(world, engine, key, wait, limit),
+            pull(world, engine, key, wait, limit, gather),
+            pull(world, engine, key, wait, limit, gather),
         )
         .await;
         return goes_on(first) && goes_on(second);
     }
     if random.once_in(8) {
         let patience = random.millis(1_500);
-        let pulled = pin!(pull(world, engine, key, wait, limit));
+        let pulled = pin!(pull(world, engine, key, wait, limit, gather));
         return match select(pulled, world.clock.timer(patience)).await {
             Either::Left((got, _)) => goes_on(got),
             Either::Right(_) => {
@@ -75,7 +83,7 @@ pub(crate) async fn pull_once(
             }
         };
     }
-    goes_on(pull(world, engine, key, wait, limit).await)
+    goes_on(pull(world, engine, key, wait, limit, gather).await)
 }
 
 fn goes_on(got: PullOutcome) -> bool {
@@ -89,6 +97,7 @@ pub(crate) async fn pull(
     key: Key,
     wait: Duration,
     limit: ReadLimit,
+    gather: Option<Gather>,
 ) -> PullOutcome {
     let (session, consumer) = key;
     let wait = wait.min(engine.config().max_pull_wait);
@@ -96,7 +105,9 @@ pub(crate) async fn pull(
         let since = world.clock.elapsed();
         let mut checker = world.checker();
         let checker = &mut *checker;
-        checker.readers.begin_pull(key, since, wait, &checker.model)
+        checker
+            .readers
+            .begin_pull(key, since, wait, gather, &checker.model)
     };
     let open = OpenRequest { world, ticket };
     let select = filter_of(consumer);
@@ -107,6 +118,7 @@ pub(crate) async fn pull(
             wait,
             limit,
             select,
+            gather,
         })
         .await;
     let (elapsed, step) = (world.clock.elapsed(), world.steps());

@@ -82,6 +82,7 @@ impl Disk for FaultyDisk {
             [
                 ("fault: file could not be begun or renamed", Fault::IO),
                 ("fault: disk full", Fault::NO_SPACE),
+                ("fault: no file descriptor", Fault::NO_DESCRIPTOR),
             ],
         );
         let created = self.disk.create(name).map(|file| self.opened(file));
@@ -112,6 +113,10 @@ impl Disk for FaultyDisk {
     fn remove(&self, name: &str) -> io::Result<()> {
         self.alive()?;
         self.disk.remove(name)
+    }
+
+    fn free(&self) -> Option<u64> {
+        self.disk.free()
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -2,11 +2,11 @@
 
 use crate::Arthas;
 use crate::error::Fault;
-use crate::limits::PULL;
+use crate::limits::{GATHERED_RECORDS, PULL};
 use crate::request::Request;
-use crate::translate::{ConsumerView, is_visible};
+use crate::translate::{ConsumerView, frees_foreground, is_visible};
 use crate::wire::{Answer, Object, State};
-use rejoin_engine::{ConsumerId, Pull, PullError, SessionId};
+use rejoin_engine::{ConsumerId, Gather, Pull, PullError, SessionId};
 
 impl Arthas {
     pub(super) async fn pull_results(
@@ -37,6 +37,12 @@ impl Arthas {
     async fn pull(&self, session: SessionId, consumer: ConsumerId) -> Result<Vec<u8>, Fault> {
         let runtime = self.engine.runtime();
         let deadline = runtime.now() + self.settings.pull_wait;
+        let quiet = self.settings.pull_gather;
+        let gather = (!quiet.is_zero()).then_some(Gather {
+            quiet,
+            records: GATHERED_RECORDS,
+            until: frees_foreground,
+        });
         let mut is_first = true;
         loop {
             let pull = Pull {
@@ -45,6 +51,7 @@ impl Arthas {
                 wait: deadline.since(runtime.now()),
                 limit: PULL,
                 select: is_visible,
+                gather,
             };
             let pulled = match self.engine.pull(pull).await {
                 Ok(pulled) => pulled,

@@ -44,6 +44,20 @@ pub(crate) fn is_visible(record: &Record) -> bool {
     }
 }
 
+/// Whether the next command can be sent. Clients wait for this.
+pub(crate) fn frees_foreground(record: &Record) -> bool {
+    matches!(
+        record.event,
+        Event::JobFinished {
+            mode: JobMode {
+                slot: JobSlot::Foreground,
+                ..
+            },
+            ..
+        }
+    )
+}
+
 impl ConsumerView<'_> {
     /// The results of `records`, which are those after `after`.
     ///

@@ -1,6 +1,7 @@
 //! `pull_results`: when it responds, and with which results.
 
-use crate::support::{ALLOW_INPUT, ALLOW_INTERRUPT, Server, member};
+use crate::support::{ALLOW_INPUT, ALLOW_INTERRUPT, Server, member, outwait};
+use rejoin_engine::Event;
 use std::time::Duration;
 
 #[test]
@@ -26,6 +27,58 @@ fn a_pull_answers_as_soon_as_there_is_something() {
         let results = pull.join().unwrap();
         assert!(results.starts_with(r#"[{"command":"hold","#), "{results}");
     });
+}
+
+#[test]
+fn a_pull_goes_on_until_the_job_in_the_foreground_ends() {
+    // A pull that went on for this long would fail the test.
+    let server = Server::with(|setup| {
+        setup.settings.pull_wait = Duration::from_secs(60);
+        setup.settings.pull_gather = Duration::from_secs(50);
+    });
+    let (session, consumer) = server.init();
+    let background = r#","command":"hold &""#;
+    server.act(&session, "async_exec", background);
+    server.act(&session, "async_exec", r#","command":"say hi""#);
+    let results = server.pull(&session, &consumer);
+    for part in ["welcome", r#""hold &""#, r#""content":"hi""#] {
+        assert!(results.contains(part), "{part} in {results}");
+    }
+    let end = format!(r#"{{"jobId":2,"statusCode":0,"type":"status"}},{ALLOW_INPUT}]"#);
+    assert!(results.ends_with(&end), "{results}");
+
+    server.act(&session, "exec", r#","command":"say hi""#);
+    assert_eq!(
+        server.pull(&session, &consumer),
+        format!("[{ALLOW_INTERRUPT},{ALLOW_INPUT}]")
+    );
+}
+
+#[test]
+fn a_pull_goes_on_until_nothing_more_comes_and_for_twenty_results() {
+    let (server, clock) = Server::in_virtual_time(|setup| {
+        setup.settings.pull_gather = Duration::from_millis(250);
+    });
+    let (session, consumer) = server.init();
+    let pull = || server.pull(&session, &consumer);
+    outwait(&clock, Duration::from_millis(250), pull);
+    server.act(&session, "async_exec", r#","command":"hold""#);
+    let id = session.parse().unwrap();
+    server.record(id, |event| matches!(event, Event::ResultEmitted { .. }));
+    let results = outwait(&clock, Duration::from_millis(250), pull);
+    assert!(results.ends_with(r#"{"content":"held","jobId":1,"type":"echo"}]"#));
+
+    // The clock stands still.
+    for job in 2..22 {
+        server.act(&session, "async_exec", r#","command":"exit 0 &""#);
+        server.record(
+            id,
+            |event| matches!(event, Event::JobFinished { job: ended, .. } if ended.0 == job),
+        );
+    }
+    let results = pull();
+    let ended = results.matches(r#""type":"status""#).count();
+    assert_eq!(ended, 20, "{results}");
 }
 
 #[test]
@@ -74,11 +127,12 @@ fn a_consumer_that_joins_in_mid_run_reads_the_history_and_the_rest() {
     let (session, _) = server.init();
     server.act(&session, "async_exec", r#","command":"say hi""#);
     let id = session.parse().unwrap();
-    server.record(id, |event| {
-        matches!(event, rejoin_engine::Event::JobFinished { .. })
-    });
+    server.record(id, |event| matches!(event, Event::JobFinished { .. }));
     server.act(&session, "async_exec", r#","command":"hold""#);
-    server.record(id, |event| matches!(event, rejoin_engine::Event::ResultEmitted { result, .. } if result.contains("held")));
+    server.record(
+        id,
+        |event| matches!(event, Event::ResultEmitted { result, .. } if result.contains("held")),
+    );
 
     let consumer = member(&server.act(&session, "join_session", ""), "consumerId");
     let results = server.pull_until(&session, &consumer, ALLOW_INTERRUPT);
@@ -112,9 +166,7 @@ fn a_long_history_comes_in_parts_of_bounded_size_without_a_gap() {
     server.act(&session, "async_exec", r#","command":"flood 40""#);
     let status = r#"{"jobId":1,"statusCode":0,"type":"status"}"#;
     let id = session.parse().unwrap();
-    server.record(id, |event| {
-        matches!(event, rejoin_engine::Event::JobFinished { .. })
-    });
+    server.record(id, |event| matches!(event, Event::JobFinished { .. }));
     let mut numbers = vec![];
     for _ in 0..20 {
         let results = server.pull(&session, &consumer);

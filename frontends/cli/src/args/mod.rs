@@ -249,17 +249,21 @@ serve --read-only
   --admin-listen REJOIN_ADMIN_LISTEN
   --doris-columns REJOIN_DORIS_COLUMNS
   --arthas-service REJOIN_ARTHAS_SERVICE
+  --mcp-services REJOIN_MCP_SERVICES
+  --mcp-role REJOIN_MCP_ROLE
   --tls-cert REJOIN_TLS_CERT
   --tls-key REJOIN_TLS_KEY
   --data REJOIN_DATA
   --accounts REJOIN_ACCOUNTS
   --allow-host REJOIN_ALLOW_HOST
+  --allow-origin REJOIN_ALLOW_ORIGIN
   --durability REJOIN_DURABILITY
   --session-timeout REJOIN_SESSION_TIMEOUT
   --consumer-timeout REJOIN_CONSUMER_TIMEOUT
   --job-timeout REJOIN_JOB_TIMEOUT
   --exec-timeout REJOIN_EXEC_TIMEOUT
   --pull-wait REJOIN_PULL_WAIT
+  --pull-gather REJOIN_PULL_GATHER
   --turn-wait REJOIN_TURN_WAIT
   --interrupt-grace REJOIN_INTERRUPT_GRACE
   --shutdown-grace REJOIN_SHUTDOWN_GRACE

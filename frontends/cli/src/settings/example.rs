@@ -10,15 +10,17 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// Examples for settings without a default.
-const SAMPLES: [(&str, &str); 10] = [
+const SAMPLES: [(&str, &str); 12] = [
     ("arthas-service", r#""orders""#),
     ("accounts", r#""/etc/rejoin/accounts.toml""#),
     ("allow-host", r#"["rejoin.example"]"#),
+    ("allow-origin", r#"["https://ui.example"]"#),
     ("tls-cert", r#""/etc/rejoin/certificate.pem""#),
     ("tls-key", r#""/etc/rejoin/key.pem""#),
     ("maxscale-listen", r#""127.0.0.1:8989""#),
     ("doris-listen", r#""127.0.0.1:8030""#),
     ("admin-listen", r#""127.0.0.1:9563""#),
+    ("mcp-services", r#"["shell"]"#),
     ("retain-age", r#""30d""#),
     ("retain-bytes", "10737418240"),
 ];
@@ -100,7 +102,7 @@ fn the_documented_defaults_are_the_real_ones() {
             (
                 (settings.listen(), settings.data(), settings.log_requests()),
                 (settings.engine(), settings.log(), settings.http()),
-                (settings.arthas(), settings.doris()),
+                (settings.arthas(), settings.doris(), settings.mcp()),
                 (settings.interrupt_grace(), settings.shutdown_grace()),
                 settings.log_level.unwrap_or_default(),
                 settings.log_format.unwrap_or_default(),

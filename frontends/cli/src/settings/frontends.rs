@@ -2,6 +2,7 @@
 //! `[frontends.doris] listen = …` is `doris-listen = …`; setting both is an error.
 
 use super::{Address, DorisColumns, Settings};
+use rejoin_accounts::Role;
 use serde::Deserialize;
 
 /// The tables.
@@ -11,6 +12,7 @@ pub(super) struct Frontends {
     arthas: Arthas,
     maxscale: Frontend,
     doris: Doris,
+    mcp: Mcp,
     #[serde(alias = "operate")]
     admin: Frontend,
 }
@@ -34,6 +36,13 @@ struct Doris {
     columns: Option<DorisColumns>,
 }
 
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Mcp {
+    services: Option<Vec<String>>,
+    role: Option<Role>,
+}
+
 impl Settings {
     /// Merges the tables into the settings; fails with the name of a setting that is set twice.
     pub(super) fn without_tables(mut self) -> Result<Self, &'static str> {
@@ -41,6 +50,7 @@ impl Settings {
             arthas,
             maxscale,
             doris,
+            mcp,
             admin,
         } = std::mem::take(&mut self.frontends);
         once(
@@ -51,6 +61,8 @@ impl Settings {
         once("arthas-service", &mut self.arthas_service, arthas.service)?;
         once("doris-listen", &mut self.doris_listen, doris.listen)?;
         once("doris-columns", &mut self.doris_columns, doris.columns)?;
+        once("mcp-services", &mut self.mcp_services, mcp.services)?;
+        once("mcp-role", &mut self.mcp_role, mcp.role)?;
         once("admin-listen", &mut self.admin_listen, admin.listen)?;
         Ok(self)
     }
@@ -81,13 +93,16 @@ mod tests {
         let tables = read(
             "[frontends.maxscale]\nlisten = '127.0.0.1:8989'\n\
              [frontends.doris]\nlisten = '127.0.0.1:8030'\ncolumns = 'newer'\n\
-             [frontends.admin]\nlisten = '127.0.0.1:9563'\n\
-             [frontends.arthas]\nservice = 'orders'\n",
+             [frontends.arthas]\nservice = 'orders'\n\
+             [frontends.mcp]\nservices = ['shell']\nrole = 'operator'\n\
+             [frontends.admin]\nlisten = '127.0.0.1:9563'\n",
         );
         let flat = read(
             "maxscale-listen = '127.0.0.1:8989'\n\
              doris-listen = '127.0.0.1:8030'\ndoris-columns = 'newer'\n\
-             admin-listen = '127.0.0.1:9563'\narthas-service = 'orders'\n",
+             arthas-service = 'orders'\n\
+             mcp-services = ['shell']\nmcp-role = 'operator'\n\
+             admin-listen = '127.0.0.1:9563'\n",
         );
         assert_eq!(
             format!("{:?}", tables.unwrap()),

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use frontends::Frontends;
 use logging::LogRequests;
 pub(crate) use logging::{LogFormat, LogLevel};
+use rejoin_accounts::Role;
 use rejoin_core::Retention;
 use rejoin_engine::{Config, Services, ShellRunner};
 use rejoin_log::segment::Durability;
@@ -53,6 +54,16 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "NAME", env = "REJOIN_ARTHAS_SERVICE", help_heading = FRONTENDS)]
     arthas_service: Option<String>,
 
+    /// Services that agents may use (the frontend at /mcp); repeat it or separate names with commas
+    /// [default: all]
+    #[arg(long, value_name = "NAME", env = "REJOIN_MCP_SERVICES", value_delimiter = ',', help_heading = FRONTENDS)]
+    mcp_services: Option<Vec<String>>,
+
+    /// The most that an agent may do, whatever its account may: as a `viewer`, an `operator` or an
+    /// `admin` [default: admin]
+    #[arg(long, value_name = "ROLE", env = "REJOIN_MCP_ROLE", help_heading = FRONTENDS)]
+    mcp_role: Option<Role>,
+
     /// PEM file with the server's certificate chain; turns on TLS for every address. Reloaded when it
     /// changes [default: no encryption]
     #[arg(long, value_name = "FILE", env = "REJOIN_TLS_CERT", help_heading = ENCRYPTION)]
@@ -76,6 +87,11 @@ pub(crate) struct Settings {
     /// repeat it or separate names with commas [default: none]
     #[arg(long, value_name = "NAME", env = "REJOIN_ALLOW_HOST", value_delimiter = ',', help_heading = ACCESS)]
     allow_host: Option<Vec<String>>,
+
+    /// Origin whose web pages may use this server, besides the server's own, such as
+    /// `https://ui.example`; repeat it or separate origins with commas [default: none]
+    #[arg(long, value_name = "ORIGIN", env = "REJOIN_ALLOW_ORIGIN", value_delimiter = ',', help_heading = ACCESS)]
+    allow_origin: Option<Vec<Origin>>,
 
     /// What an acknowledged event survives: `sync`, a power failure; `flush`, only a crash of the
     /// server, but faster [default: sync]
@@ -101,6 +117,11 @@ pub(crate) struct Settings {
     /// Answer a pull without results after waiting this long [default: 2s]
     #[arg(long, value_name = "TIME", env = "REJOIN_PULL_WAIT", help_heading = TIMEOUTS)]
     pull_wait: Option<Wait>,
+
+    /// Answer a pull of Arthas' API when no further result has come for this long; 0s: at the first
+    /// result [default: 250ms]
+    #[arg(long, value_name = "TIME", env = "REJOIN_PULL_GATHER", help_heading = TIMEOUTS)]
+    pull_gather: Option<Wait>,
 
     /// How long a pull waits for another pull of the same consumer to finish [default: 500ms]
     #[arg(long = "turn-wait", value_name = "TIME", env = "REJOIN_TURN_WAIT", help_heading = TIMEOUTS)]
@@ -277,6 +298,33 @@ impl<'de> Deserialize<'de> for Address {
     }
 }
 
+/// The origin of web pages, as browsers write it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Origin(String);
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || "expected SCHEME://HOST or SCHEME://HOST:PORT, for example https://ui.example";
+        let url: rejoin_http::Url = text.parse().map_err(|_| wrong())?;
+        // Nothing but an origin: no path, no slash at the end, no port that browsers leave out.
+        match url.origin().ascii_serialization() {
+            origin if origin.eq_ignore_ascii_case(text) => Ok(Self(origin)),
+            _ => Err(wrong().into()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Origin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
 /// The admin address from `REJOIN_OPERATE_LISTEN`, the old name of `REJOIN_ADMIN_LISTEN`.
 pub(crate) fn old_admin_listen() -> Result<Option<Address>, SettingsError> {
     let value = std::env::var(OLD_ADMIN_LISTEN).ok();
@@ -332,7 +380,8 @@ impl Settings {
             pull_wait pull_lock_timeout interrupt_grace shutdown_grace idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_header recent_bytes
-            accounts allow_host
+            accounts allow_host allow_origin mcp_services mcp_role
+            pull_gather
             retain_age retain_bytes log_level log_format log_requests
         }
     }
@@ -406,6 +455,12 @@ impl Settings {
         self.allow_host.as_deref().unwrap_or_default()
     }
 
+    /// The origins whose web pages may use the server.
+    pub(crate) fn allow_origin(&self) -> impl Iterator<Item = &str> {
+        let origins = self.allow_origin.iter().flatten();
+        origins.map(|Origin(origin)| origin.as_str())
+    }
+
     pub(crate) fn log(&self) -> rejoin_log::segment::Options {
         let durability = match self.durability {
             None | Some(DurabilityLevel::Sync) => Durability::Sync,
@@ -440,10 +495,22 @@ impl Settings {
         config
     }
 
+    pub(crate) fn mcp(&self) -> rejoin_mcp::Settings {
+        let default = rejoin_mcp::Settings::default();
+        let services = self.mcp_services.iter().flatten();
+        rejoin_mcp::Settings {
+            services: services.map(|service| service.as_str().into()).collect(),
+            role: self.mcp_role.unwrap_or(default.role),
+        }
+    }
+
     pub(crate) fn arthas(&self) -> rejoin_arthas::Settings {
         let mut arthas = rejoin_arthas::Settings::default();
         arthas.service = self.arthas_service.as_deref().map(Into::into);
         arthas.pull_wait = self.pull_wait.map_or(arthas.pull_wait, |Wait(wait)| wait);
+        arthas.pull_gather = self
+            .pull_gather
+            .map_or(arthas.pull_gather, |Wait(wait)| wait);
         arthas.exec_timeout = self
             .exec_timeout
             .map_or(arthas.exec_timeout, |Wait(wait)| wait);
@@ -565,6 +632,7 @@ mod tests {
             "listne = '127.0.0.1:1'",
             "pull-wait = 'soon'",
             "max-jobs = 'many'",
+            "allow-origin = ['ui.example']",
             "listen = '8563'",
         ] {
             let error = toml::from_str::<Settings>(wrong).unwrap_err().to_string();

@@ -10,6 +10,7 @@ use crate::server::deadlines::ConnDeadlines;
 use crate::server::request_checks::{Refusal, RequestChecks, Target};
 use crate::server::tls::Tls;
 use crate::web::body::{Body, SentBody};
+use crate::web::cors;
 use crate::web::host_check::HostCheck;
 use crate::web::request::{ConnectionInfo, Request};
 use crate::web::response::Response;
@@ -82,9 +83,13 @@ impl ConnHandler {
         let has_body = !incoming.is_end_stream();
         let checked = self.checks.check(&self.service, &head, &incoming, direct);
         let (method, headers) = (head.method, head.headers);
+        let allowed_origin = self.service.hosts.allowed_origin(&headers).cloned();
         Box::pin(async move {
-            let response = match checked {
+            let mut response = match checked {
                 Err(refusal) => refusal.into_response(has_body),
+                Ok(_) if allowed_origin.is_some() && cors::is_preflight(&method, &headers) => {
+                    cors::preflight()
+                }
                 Ok(route) => match self.read_body(incoming).await {
                     Err(refusal) => refusal.into_response(true),
                     Ok(body) => {
@@ -115,6 +120,9 @@ impl ConnHandler {
                     }
                 },
             };
+            if self.service.hosts.allows_origins() {
+                cors::allow(&mut response, allowed_origin);
+            }
             let deadlines = self.deadlines.clone();
             let is_stream = matches!(response.body(), Body::Parts(_));
             span.responded(response.status(), is_stream);

@@ -2,7 +2,7 @@
 
 use crate::server::connection::{HttpResponse, Service, TEXT};
 use crate::web::body::Body;
-use crate::web::host_check::{HostCheck, HostError};
+use crate::web::host_check::{HostCheck, HostError, SEC_FETCH_SITE};
 use crate::web::request::parse_url;
 use crate::web::router::{MountedPath, is_known_method};
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
@@ -21,7 +21,7 @@ use url::Url;
 #[derive(Default)]
 pub(crate) struct RequestChecks {
     last_target: RefCell<Option<(Box<str>, Url)>>,
-    /// A host that was accepted with HTTP/1.1 and without an origin.
+    /// A host that was accepted with HTTP/1.1, without an origin and not from a browser's page.
     last_host: RefCell<Option<Box<[u8]>>>,
 }
 
@@ -76,7 +76,8 @@ impl RequestChecks {
         let headers = &head.headers;
         let cacheable = head.version == Version::HTTP_11
             && head.uri.authority().is_none()
-            && !headers.contains_key(ORIGIN);
+            && !headers.contains_key(ORIGIN)
+            && !headers.contains_key(SEC_FETCH_SITE);
         let mut last_host = self.last_host.borrow_mut();
         let mut hosts_sent = headers.get_all(HOST).iter();
         let host = hosts_sent.next().map(HeaderValue::as_bytes);
@@ -87,7 +88,7 @@ impl RequestChecks {
         {
             return Ok(());
         }
-        hosts.check(head.version, &head.uri, headers)?;
+        hosts.check(&head.method, head.version, &head.uri, headers)?;
         if cacheable {
             *last_host = host.map(Box::from);
         }

@@ -1,17 +1,21 @@
-//! The check of `Host` and `Origin`, against web pages of other sites.
+//! The check of `Host`, `Origin` and `Sec-Fetch-Site`, against web pages of other sites.
 //!
 //! A server on loopback without accounts trusts every client that reaches it, and every page in the
 //! user's browser can reach it. Such a page can't choose its `Origin`, and its `Host` is the name
-//! that it was loaded from, even if that name resolves to 127.0.0.1 (DNS rebinding). So both must be
-//! local.
+//! that it was loaded from, even if that name resolves to 127.0.0.1 (DNS rebinding). So the host must
+//! be local, and the origin the server's own: another port of this machine may be a forwarded one.
+//!
+//! Browsers leave `Origin` out of some requests, such as those of an image or a script. They say where
+//! these come from in `Sec-Fetch-Site`, which no page can change either.
 
 use http::uri::Authority;
-use http::{HeaderMap, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Which `Host` and `Origin` a request may carry. A request without `Origin` is none of a web
-/// page's and passes; `Origin: null` never does.
+/// Which `Host` and `Origin` a request may carry. `Origin: null` never passes. A request without
+/// `Origin` passes unless a browser says that another site's page made it (`Sec-Fetch-Site`); a link to
+/// this server may be followed from everywhere.
 ///
 /// ```
 /// use rejoin_http::HostCheck;
@@ -34,20 +38,12 @@ pub struct HostCheck {
 }
 
 impl HostCheck {
-    /// For a server on loopback without accounts: `Host` must be local (`localhost`,
-    /// `*.localhost`, 127.0.0.0/8, `[::1]`, with any port), and `Origin` local or the same host
-    /// and port as `Host`.
+    /// `Host` must be local or allowed (local are `localhost`,
+    /// `*.localhost`, 127.0.0.0/8, `[::1]`, with any port), and `Origin` the same host and port as
+    /// `Host`.
     #[must_use]
     pub fn local() -> Self {
         Self::new(Rule::Local)
-    }
-
-    /// For a server with accounts: `Host` must be local or allowed, and `Origin` the same host and
-    /// port as `Host`. A page of this machine is as foreign as any other: the browser that shows it
-    /// may know a password.
-    #[must_use]
-    pub fn with_hosts() -> Self {
-        Self::new(Rule::Hosts)
     }
 
     /// For a server with accounts, whatever its name: `Origin` must be the same host and port as
@@ -85,8 +81,8 @@ impl HostCheck {
         }
     }
 
-    /// Lets one more origin pass, as browsers write it: `scheme://host`, with `:port` unless it is
-    /// the scheme's own.
+    /// Lets the pages of one more origin use the server, and read its responses (CORS, without
+    /// cookies). Written as browsers do: `scheme://host`, with `:port` unless it is the scheme's own.
     #[must_use]
     pub fn allow_origin(mut self, origin: &str) -> Self {
         self.origins.push(origin.to_ascii_lowercase());
@@ -113,6 +109,7 @@ impl HostCheck {
     /// Checks a request's head. HTTP/1.0 may come without `Host`: browsers don't speak it.
     pub(crate) fn check(
         &self,
+        method: &Method,
         version: Version,
         uri: &Uri,
         headers: &HeaderMap,
@@ -126,7 +123,7 @@ impl HostCheck {
         if self.rule == Rule::None {
             return Ok(());
         }
-        if matches!(self.rule, Rule::Local | Rule::Hosts) {
+        if self.rule == Rule::Local {
             // A host in the target overrides `Host` (RFC 9112, 3.2.2). A web page can't send one, but
             // both must be allowed.
             let foreign = |host: &Authority| !is_local(host.host()) && !self.allows_host(host);
@@ -138,12 +135,39 @@ impl HostCheck {
                 return Err(HostError::ForeignHost(host.host().into()));
             }
         }
+        let mut has_origin = false;
         for origin in headers.get_all(header::ORIGIN) {
             if !self.passes_origin(origin.as_bytes(), host.as_ref()) {
-                return Err(HostError::ForeignOrigin);
+                return Err(HostError::foreign_origin(origin));
             }
+            has_origin = true;
+        }
+        if !has_origin && is_of_another_site(headers) && !is_followed_link(method, headers) {
+            return Err(HostError::ForeignOrigin(None));
         }
         Ok(())
+    }
+
+    /// The origin of a request that passed, if it was allowed by [`allow_origin`](Self::allow_origin).
+    pub(crate) fn allowed_origin<'headers>(
+        &self,
+        headers: &'headers HeaderMap,
+    ) -> Option<&'headers HeaderValue> {
+        if self.origins.is_empty() {
+            return None;
+        }
+        let origin = headers.get(header::ORIGIN)?;
+        self.lists_origin(origin.to_str().ok()?).then_some(origin)
+    }
+
+    /// Whether the headers of a response depend on the request's origin.
+    pub(crate) fn allows_origins(&self) -> bool {
+        !self.origins.is_empty()
+    }
+
+    fn lists_origin(&self, origin: &str) -> bool {
+        let mut origins = self.origins.iter();
+        origins.any(|allowed| allowed.eq_ignore_ascii_case(origin))
     }
 
     fn allows_host(&self, host: &Authority) -> bool {
@@ -159,11 +183,7 @@ impl HostCheck {
         let Ok(origin) = std::str::from_utf8(origin) else {
             return false;
         };
-        if self
-            .origins
-            .iter()
-            .any(|allowed| allowed.eq_ignore_ascii_case(origin))
-        {
+        if self.lists_origin(origin) {
             return true;
         }
         let Some((scheme, authority)) = origin.split_once("://") else {
@@ -173,11 +193,30 @@ impl HostCheck {
             return false;
         };
         let same_scheme = !self.encrypted || scheme.eq_ignore_ascii_case("https");
-        (same_scheme
-            && host.is_some_and(|host| host.as_str().eq_ignore_ascii_case(of_origin.as_str())))
-            || (self.rule == Rule::Local && is_local(of_origin.host()))
+        same_scheme
+            && host.is_some_and(|host| host.as_str().eq_ignore_ascii_case(of_origin.as_str()))
     }
 }
+
+/// Whether a browser says that a page of another origin made the request.
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
+    sites.any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
+}
+
+/// Whether a link leads the whole tab here, so that the other site's page is gone. A frame inside that
+/// page is none.
+fn is_followed_link(method: &Method, headers: &HeaderMap) -> bool {
+    let says = |name: &HeaderName, value: &str| headers.get(name).is_some_and(|it| it == value);
+    matches!(*method, Method::GET | Method::HEAD)
+        && says(&SEC_FETCH_MODE, "navigate")
+        && says(&SEC_FETCH_DEST, "document")
+}
+
+/// Where a request comes from, as its browser says.
+pub(crate) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Why a request doesn't pass. Displays as the text of the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,14 +225,24 @@ pub(crate) enum HostError {
     BadHost,
     /// With the host's name, which parses as one.
     ForeignHost(Box<str>),
-    ForeignOrigin,
+    /// With the origin, if it can be allowed.
+    ForeignOrigin(Option<Box<str>>),
 }
 
 impl HostError {
+    fn foreign_origin(origin: &HeaderValue) -> Self {
+        let origin = origin.to_str().ok();
+        let allowable = origin.filter(|origin| {
+            let host = origin.split_once("://").map(|(_, host)| host.as_bytes());
+            host.and_then(parse_host).is_some()
+        });
+        Self::ForeignOrigin(allowable.map(Into::into))
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::BadHost => StatusCode::BAD_REQUEST,
-            Self::ForeignHost(_) | Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::ForeignHost(_) | Self::ForeignOrigin(_) => StatusCode::FORBIDDEN,
         }
     }
 }
@@ -206,9 +255,14 @@ impl fmt::Display for HostError {
                 f,
                 "Host \"{host}\" isn't allowed; start the server with --allow-host {host}"
             ),
-            Self::ForeignOrigin => {
+            Self::ForeignOrigin(None) => {
                 f.write_str("Requests from web pages of another origin aren't allowed.")
             }
+            Self::ForeignOrigin(Some(origin)) => write!(
+                f,
+                "Requests from web pages of another origin aren't allowed; to allow these pages, start \
+                 the server with --allow-origin {origin}"
+            ),
         }
     }
 }
@@ -216,7 +270,6 @@ impl fmt::Display for HostError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
     Local,
-    Hosts,
     SameOrigin,
     None,
 }
@@ -264,7 +317,12 @@ mod tests {
         if let Some(origin) = origin {
             headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
         }
-        check.check(Version::HTTP_11, &Uri::from_static("/"), &headers)
+        let uri = Uri::from_static("/");
+        check.check(&Method::GET, Version::HTTP_11, &uri, &headers)
+    }
+
+    fn is_foreign_origin(judged: &Result<(), HostError>) -> bool {
+        matches!(judged, Err(HostError::ForeignOrigin(_)))
     }
 
     fn foreign(host: &str) -> HostError {
@@ -335,21 +393,19 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_must_be_local_or_the_host_itself() {
+    fn an_origin_must_be_the_host_itself() {
         let check = HostCheck::local().allow_host("rejoin.example");
-        for origin in [
-            "http://localhost:3000",
-            "http://127.0.0.1",
-            "https://[::1]:1",
-            "https://rejoin.example",
-        ] {
-            assert_eq!(
-                judge(&check, "rejoin.example", Some(origin)),
-                Ok(()),
-                "{origin}"
-            );
+        for host in ["rejoin.example", "localhost:8563", "[::1]:8563"] {
+            for scheme in ["http", "https"] {
+                let origin = format!("{scheme}://{host}");
+                assert_eq!(judge(&check, host, Some(&origin)), Ok(()), "{origin}");
+            }
         }
         for origin in [
+            "http://localhost:3000",
+            "http://localhost",
+            "http://127.0.0.1",
+            "https://[::1]:1",
             "null",
             "",
             "http://",
@@ -360,31 +416,87 @@ mod tests {
             "https://localhost@evil.example",
             "file://",
         ] {
-            assert_eq!(
-                judge(&check, "rejoin.example", Some(origin)),
-                Err(HostError::ForeignOrigin),
-                "{origin}"
-            );
+            let judged = judge(&check, "rejoin.example", Some(origin));
+            assert!(is_foreign_origin(&judged), "{origin}: {judged:?}");
         }
     }
 
     #[test]
-    fn with_accounts_a_local_page_is_foreign_to_another_host() {
+    fn a_refused_origin_is_told_how_it_can_be_allowed() {
+        let told = |origin| judge(&HostCheck::local(), "localhost:1", Some(origin)).unwrap_err();
+        let text = told("http://localhost:3000").to_string();
+        assert!(
+            text.ends_with(" --allow-origin http://localhost:3000"),
+            "{text}"
+        );
+        for never in ["null", "http://a b", "evil"] {
+            assert_eq!(told(never), HostError::ForeignOrigin(None), "{never}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_another_sites_page_made_is_foreign_without_an_origin_too() {
+        let judged = |check: &HostCheck, method: &Method, headers: &[(&'static str, &str)]| {
+            let mut all =
+                HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("localhost:8563"))]);
+            for (name, value) in headers {
+                all.append(*name, HeaderValue::from_str(value).unwrap());
+            }
+            check.check(method, Version::HTTP_11, &Uri::from_static("/"), &all)
+        };
+        let (get, post) = (Method::GET, Method::POST);
+        let checks = [HostCheck::local(), HostCheck::same_origin()];
+        let link = ["cross-site", "same-site"].map(|site| {
+            [
+                ("sec-fetch-site", site),
+                ("sec-fetch-mode", "navigate"),
+                ("sec-fetch-dest", "document"),
+            ]
+        });
+        for check in &checks {
+            for passes in ["same-origin", "none"] {
+                let site = [("sec-fetch-site", passes)];
+                assert_eq!(judged(check, &post, &site), Ok(()), "{passes}");
+            }
+            for site in ["cross-site", "same-site", "", "anything"] {
+                let site = [("sec-fetch-site", site), ("sec-fetch-mode", "no-cors")];
+                assert!(is_foreign_origin(&judged(check, &get, &site)), "{site:?}");
+                assert!(is_foreign_origin(&judged(check, &post, &site)), "{site:?}");
+            }
+            let twice = [("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")];
+            assert!(is_foreign_origin(&judged(check, &get, &twice)));
+            for link in &link {
+                assert_eq!(judged(check, &get, link), Ok(()));
+                assert!(is_foreign_origin(&judged(check, &post, link)));
+                let mut frame = *link;
+                frame[2].1 = "iframe";
+                assert!(is_foreign_origin(&judged(check, &get, &frame)));
+            }
+        }
+        // A page that is allowed may be of another site.
+        let check = HostCheck::local().allow_origin("https://ui.example");
+        let page = [
+            ("origin", "https://ui.example"),
+            ("sec-fetch-site", "cross-site"),
+        ];
+        assert_eq!(judged(&check, &post, &page), Ok(()));
+    }
+
+    #[test]
+    fn a_local_page_is_foreign_to_another_host() {
         let check = HostCheck::same_origin().allow_origin("https://ui.example");
         assert_eq!(judge(&check, "rejoin.example", None), Ok(()));
         assert_eq!(
             judge(&check, "rejoin.example", Some("https://UI.example")),
             Ok(())
         );
-        assert_eq!(
-            judge(&check, "rejoin.example", Some("http://localhost:3000")),
-            Err(HostError::ForeignOrigin)
-        );
+        let judged = judge(&check, "rejoin.example", Some("http://localhost:3000"));
+        assert!(is_foreign_origin(&judged), "{judged:?}");
     }
 
     #[test]
     fn with_accounts_hosts_are_local_or_allowed_and_pages_of_the_server_itself() {
-        let check = HostCheck::with_hosts()
+        let check = HostCheck::local()
             .allow_host("Rejoin.example")
             .allow_address([10, 0, 0, 7].into());
         for host in [
@@ -398,13 +510,13 @@ mod tests {
             assert_eq!(judge(&check, host, Some(&own)), Ok(()), "{host}");
             for page in ["http://localhost:3000", "https://evil.example", "null"] {
                 let judged = judge(&check, host, Some(page));
-                assert_eq!(judged, Err(HostError::ForeignOrigin), "{page} to {host}");
+                assert!(is_foreign_origin(&judged), "{page} to {host}");
             }
         }
         for host in ["10.0.0.8", "evil.example", "rejoin.example.evil", "[::2]"] {
             assert_eq!(judge(&check, host, None), Err(foreign(host)));
         }
-        let everywhere = HostCheck::with_hosts().allow_address(Ipv4Addr::UNSPECIFIED.into());
+        let everywhere = HostCheck::local().allow_address(Ipv4Addr::UNSPECIFIED.into());
         for host in ["10.0.0.8:8563", "[2001:db8::1]", "localhost"] {
             assert_eq!(judge(&everywhere, host, None), Ok(()), "{host}");
         }
@@ -417,6 +529,7 @@ mod tests {
     fn the_target_may_not_name_another_host() {
         let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("localhost"))]);
         let judged = HostCheck::local().check(
+            &Method::GET,
             Version::HTTP_11,
             &Uri::from_static("http://evil.example/"),
             &headers,

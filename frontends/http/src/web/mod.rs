@@ -1,6 +1,7 @@
 //! What frontends see: requests, responses and the table of routes.
 
 pub(crate) mod body;
+pub(crate) mod cors;
 pub(crate) mod host_check;
 pub(crate) mod request;
 pub(crate) mod response;

@@ -70,23 +70,83 @@ fn a_foreign_or_null_origin_is_refused_and_its_body_never_reaches_a_handler() {
 }
 
 #[test]
-fn a_local_origin_passes() {
+fn only_the_servers_own_origin_passes() {
     let server = Running::usual();
     let own = format!("http://{}", server.address);
-    for origin in [own.as_str(), "http://localhost:3000", "http://[::1]"] {
+    for (origin, status) in [
+        (own.as_str(), 200),
+        // Such a page may be a forwarded port, which is another machine's.
+        ("http://localhost:3000", 403),
+        ("http://localhost", 403),
+        ("http://[::1]", 403),
+    ] {
+        let host = server.address.to_string();
+        let headers = [("host", &*host), ("origin", origin)];
         let answer = server
             .client()
-            .request("POST", "/echo", &[("origin", origin)], b"x")
+            .request("POST", "/echo", &headers, b"x")
             .unwrap();
-        assert_eq!(answer.status, 200, "{origin}");
+        assert_eq!(answer.status, status, "{origin}");
     }
+}
+
+#[test]
+fn what_another_sites_page_loads_is_refused_and_a_link_is_followed() {
+    let server = Running::usual();
+    // The first request passes and stays in the connection's memory.
+    let mut client = server.client();
+    assert_eq!(client.get("/").unwrap().status, 200);
+    let loads = [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "no-cors"),
+    ];
+    assert_eq!(client.request("GET", "/", &loads, b"").unwrap().status, 403);
+    let follows = [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+    ];
+    assert_eq!(
+        client.request("GET", "/", &follows, b"").unwrap().status,
+        200
+    );
+    let posts = client.request("POST", "/echo", &follows, b"x").unwrap();
+    assert_eq!(posts.status, 403);
+}
+
+#[test]
+fn a_page_of_an_allowed_origin_may_send_requests_and_read_responses() {
+    let check = HostCheck::local().allow_origin("https://ui.example");
+    let server = Running::checked(usual_app(), limits(), check);
+    let page = ("origin", "https://ui.example");
+    let asks = [page, ("access-control-request-method", "POST")];
+    let mut client = server.client();
+    let preflight = client.request("OPTIONS", "/echo", &asks, b"").unwrap();
+    assert_eq!(preflight.status, 204);
+    let allowed = preflight.header("access-control-allow-headers").unwrap();
+    assert!(allowed.contains("authorization"), "{allowed}");
+    let sends = client.request("POST", "/echo", &[page], b"x").unwrap();
+    for received in [&preflight, &sends] {
+        let origin = received.header("access-control-allow-origin");
+        assert_eq!(origin, Some("https://ui.example"));
+        assert_eq!(received.header("access-control-allow-credentials"), None);
+    }
+    let other = client.get("/").unwrap();
+    assert_eq!(other.header("access-control-allow-origin"), None);
+    assert_eq!(other.header("vary"), Some("origin"));
+    let asks = [("origin", "https://other.example"), asks[1]];
+    let refused = client.request("OPTIONS", "/echo", &asks, b"").unwrap();
+    assert_eq!(refused.status, 403);
 }
 
 #[test]
 fn one_bad_origin_among_several_is_enough() {
     let server = Running::usual();
+    let own = format!("http://{}", server.address);
+    let host = server.address.to_string();
     let headers = [
-        ("origin", "http://localhost"),
+        ("host", &*host),
+        ("origin", &*own),
         ("origin", "http://evil.example"),
     ];
     let answer = server.client().request("GET", "/", &headers, b"").unwrap();

@@ -87,6 +87,7 @@ pub(super) fn serve(told: &[String]) -> Outcome<()> {
     let mut app = rejoin_http::Router::default();
     let mut settings = Settings::default();
     settings.pull_wait = shape.pull_wait;
+    settings.pull_gather = Duration::ZERO;
     let accounts = Accounts::open()?;
     rejoin_arthas::mount(&mut app, engine.clone(), accounts.clone(), settings);
     rejoin_native::mount(&mut app, engine, accounts);

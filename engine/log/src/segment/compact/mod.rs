@@ -31,6 +31,8 @@ use crate::segment::read::reader::Shared;
 use crate::segment::scan::compacted::CompactedSegment;
 use crate::segment::scan::segment::io_error;
 use plan::{groups, removal};
+use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 
 /// How many sessions are moved in the index per lock, while the writer and readers wait.
@@ -139,12 +141,21 @@ impl Compactor {
             return Ok(CompactionStats::default());
         };
         let mut round = CompactionStats::default();
-        match self.work(worth, &mut round) {
+        let worked = self.work(worth, &mut round);
+        if worked.is_err() {
+            self.shared.failed_rounds.fetch_add(1, Ordering::SeqCst);
+        }
+        match worked {
             Err(_) if self.is_over() => Ok(round),
             Err(error) => {
                 // Free the disk space, which may be what is missing. If this fails, the next
                 // opening removes the file.
                 let _ = self.disk.remove(REWRITING);
+                if matches!(&error, OpenError::Io { source, .. }
+                    if source.kind() == io::ErrorKind::StorageFull)
+                {
+                    self.shared.needs_room.store(true, Ordering::Relaxed);
+                }
                 Err(error)
             }
             Ok(()) => Ok(round),
@@ -296,14 +307,13 @@ impl Compactor {
                 .iter()
                 .map(|source| files.pin(source.name(), source.file()));
             held.collect::<Option<_>>()
-                .ok_or_else(|| io(std::io::Error::other("a file is not part of the log")))?
+                .ok_or_else(|| io(io::Error::other("a file is not part of the log")))?
         };
         let title = part.to_string();
         self.disk.rename(REWRITING, &title).map_err(io)?;
         self.disk.sync().map_err(io)?;
         let number = self.shared.files().add(part, Arc::clone(&written.file));
-        let number =
-            number.ok_or_else(|| io(std::io::Error::other("there are too many segments")))?;
+        let number = number.ok_or_else(|| io(io::Error::other("there are too many segments")))?;
         self.move_sessions(sources, written, removal, &retired, number);
         {
             let mut files = self.shared.files();

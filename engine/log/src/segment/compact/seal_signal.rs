@@ -10,12 +10,14 @@ pub(crate) struct SealSignal {
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many segments have been sealed since the log was opened.
+    /// How often a round was called for since the log was opened.
     count: u64,
     is_over: bool,
 }
 
 impl SealSignal {
+    /// Starts a round: a segment was sealed, or there is room for a round that the disk was too full
+    /// for.
     pub(crate) fn announce(&self) {
         self.state().count += 1;
         self.changed.notify_all();
@@ -30,8 +32,8 @@ impl SealSignal {
         self.state().is_over
     }
 
-    /// Waits until more than `seen` segments have been sealed, and returns how many; `None` if the
-    /// log was closed.
+    /// Waits until a round was called for more than `seen` times, and returns how often; `None` if
+    /// the log was closed.
     pub(crate) fn wait(&self, seen: u64) -> Option<u64> {
         let idle = |state: &mut State| !state.is_over && state.count <= seen;
         let state = self.changed.wait_while(self.state(), idle);

@@ -9,7 +9,7 @@ use crate::segment::format::batch::{BATCH_HEAD_BYTES, BatchHead, BatchLocation};
 use crate::segment::format::compacted::Entry;
 use crate::segment::format::header::LogId;
 use crate::segment::format::name::{
-    BEGINNING, CompactedName, PartName, REWRITING, SegmentName, SnapshotName, ZEROING,
+    BEGINNING, CompactedName, PartName, REWRITING, SPARE, SegmentName, SnapshotName, ZEROING,
 };
 use crate::segment::format::snapshot::{self, SnapshotError};
 use crate::segment::open::Replay;
@@ -97,11 +97,6 @@ pub(crate) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recove
     };
     let io = |source| io_error(disk.path(), source);
     let listing = DirListing::read(disk)?;
-    for unfinished in [BEGINNING, ZEROING, REWRITING] {
-        if listing.has(unfinished) {
-            disk.remove(unfinished).map_err(io)?;
-        }
-    }
     let newest = recovered.restore(disk, &listing, replay)?;
     let read = |visit: &mut dyn FnMut(Record)| recovered.read(disk, &listing.parts, visit);
     let (done, replayed) = read_ahead(replay, read).map_err(io)?;
@@ -111,7 +106,12 @@ pub(crate) fn recover(disk: &dyn Disk, replay: &mut dyn Replay) -> Result<Recove
     if let Some(violation) = replay.violation() {
         return Err(OpenError::InvalidRecord(violation));
     }
-    recovered.finish_last(disk)?;
+    for unfinished in [BEGINNING, ZEROING, REWRITING] {
+        if listing.has(unfinished) {
+            disk.remove(unfinished).map_err(io)?;
+        }
+    }
+    recovered.finish_last(disk, listing.has(SPARE))?;
     recovered.rename(disk).map_err(io)?;
     for part in &listing.superseded {
         disk.remove(&part.to_string()).map_err(io)?;
@@ -205,16 +205,25 @@ impl Recovered {
         Ok(())
     }
 
-    /// Seals the last segment, or removes it if it has no records.
-    fn finish_last(&mut self, disk: &dyn Disk) -> Result<(), OpenError> {
+    /// Seals the last segment, or removes it if it has no records. If the disk is full, a spare
+    /// segment gives its room.
+    fn finish_last(&mut self, disk: &dyn Disk, has_spare: bool) -> Result<(), OpenError> {
         let Some(Unsealed { file, name, scan }) = self.unsealed.take() else {
             return Ok(());
         };
-        let finished = if scan.next == name.first {
-            // Nothing in it was ever acknowledged, and the next segment will get the same name.
-            disk.remove(&name.to_string()).and_then(|()| disk.sync())
-        } else {
-            seal_recovered(disk, &*file, name, &scan)
+        let finish = || {
+            if scan.next == name.first {
+                // Nothing in it was ever acknowledged, and the next segment will get the same name.
+                disk.remove(&name.to_string()).and_then(|()| disk.sync())
+            } else {
+                seal_recovered(disk, &*file, name, &scan)
+            }
+        };
+        let finished = match finish() {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull && has_spare => {
+                disk.remove(SPARE).and_then(|()| finish())
+            }
+            finished => finished,
         };
         finished.map_err(|source| io_error(&disk.path().join(name.to_string()), source))
     }

@@ -9,6 +9,7 @@ use crate::segment::format::name::{PartName, SegmentName};
 use crate::segment::read::file_table::FileTable;
 use crate::segment::read::index::{Extent, Index};
 use rejoin_core::{Record, Sequence, SessionId};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// How many extents are looked up while holding the lock once.
@@ -21,6 +22,11 @@ pub(crate) struct Shared {
     pub(crate) index: RwLock<Index>,
     files: Mutex<FileTable>,
     pub(crate) seal_signal: SealSignal,
+    /// The compactor found the disk full, and would use the room of the spare segment.
+    pub(crate) needs_room: AtomicBool,
+    /// How many rounds of the compactor have failed. Each may have been a sync of the directory, after
+    /// which names that were made before it are never durable.
+    pub(crate) failed_rounds: AtomicU64,
 }
 
 impl Shared {
@@ -30,6 +36,8 @@ impl Shared {
             index: RwLock::new(index),
             files: Mutex::new(FileTable::new(parts)),
             seal_signal: SealSignal::default(),
+            needs_room: AtomicBool::new(false),
+            failed_rounds: AtomicU64::new(0),
         }
     }
 

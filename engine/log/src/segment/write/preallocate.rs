@@ -4,6 +4,9 @@
 //! A helper thread, one per spare, writes the zeros, so that the writer does not have to wait for a
 //! whole segment. Without a spare the log works too, only slower, so failures here are ignored and
 //! tried again later.
+//!
+//! Invariant: a spare never takes the room that something else needs. None is made where that would
+//! leave little, and a writer that finds the disk full gets the spare's room.
 
 use crate::disk::{Disk, DiskFile, write_all};
 use crate::segment::format::name::{SPARE, ZEROING};
@@ -73,13 +76,12 @@ impl Spares {
         }
     }
 
-    /// Whether [`take`](Self::take) would return a spare now.
-    pub(crate) fn is_ready(&self) -> bool {
-        match &self.state {
-            State::None => false,
-            State::Making { thread, .. } => thread.is_finished(),
-            State::Ready(_) => true,
+    /// Whether [`take`](Self::take) would return a spare now. Does not wait.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        if matches!(&self.state, State::Making { thread, .. } if thread.is_finished()) {
+            self.state = self.stop().map_or(State::None, State::Ready);
         }
+        matches!(self.state, State::Ready(_))
     }
 
     /// The spare, if it is ready: a file of `bytes` zeros named [`SPARE`]. Does not wait.
@@ -87,18 +89,18 @@ impl Spares {
         if !self.is_ready() {
             return None;
         }
-        match std::mem::replace(&mut self.state, State::None) {
-            State::None => None,
-            State::Making { thread, .. } => thread.join().ok()?.ok(),
-            State::Ready(file) => Some(file),
-        }
+        self.stop()
     }
 
-    /// Deletes the spare to free disk space, and makes no other until [`begin`](Self::begin) is
-    /// called. Returns whether there was one.
+    /// Frees the disk space of the spare, finished or not, and makes no other until
+    /// [`begin`](Self::begin) is called. Returns whether any may have been freed, also since the last
+    /// call: an unfinished spare that found the disk full has already made room again.
     pub(crate) fn release(&mut self) -> bool {
-        let file = self.stop();
-        file.is_some() && self.disk.remove(SPARE).is_ok()
+        if matches!(self.state, State::None) {
+            return false;
+        }
+        // Without a finished file, the thread has removed what there was.
+        self.stop().is_none() || self.disk.remove(SPARE).is_ok()
     }
 
     /// Waits until the thread has stopped, which takes at most as long as writing and syncing a few
@@ -132,6 +134,12 @@ fn make(disk: &dyn Disk, bytes: u64, stop: &AtomicBool) -> io::Result<Arc<dyn Di
 }
 
 fn zero(disk: &dyn Disk, bytes: u64, stop: &AtomicBool) -> io::Result<Arc<dyn DiskFile>> {
+    // As much again must be left. Filling the disk, even for a moment, would also hurt whatever else
+    // writes to it.
+    let needed = bytes.saturating_mul(2);
+    if disk.free().is_some_and(|free| free < needed) {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
     let file = disk.create(ZEROING)?;
     let zeros = vec![0; usize::try_from(CHUNK_BYTES.min(bytes)).unwrap_or(0)];
     let mut at = 0;

@@ -10,7 +10,7 @@ use crate::segment::format::header::{HEADER_BYTES, Header, LogId};
 use crate::segment::format::name::{BEGINNING, SPARE, SegmentName};
 use crate::segment::limits::UNSEALED_REMOVED_PART;
 use crate::segment::open::recovery::seal;
-use crate::segment::options::{Durability, MAX_BATCH_BYTES, Options};
+use crate::segment::options::{Durability, MAX_BATCH_BYTES, MAX_SEGMENT_BYTES, Options};
 use crate::segment::read::index::FrameLocation;
 use crate::segment::read::reader::Shared;
 use crate::segment::write::metrics::LogMetrics;
@@ -18,10 +18,13 @@ use crate::segment::write::preallocate::Spares;
 use crate::sequence::find_gap;
 use rejoin_core::{Record, Sequence, SessionId};
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-/// `EIO` on every Unix. The standard library has no name for it.
+/// `EIO`, `ENFILE` and `EMFILE` on every Unix. The standard library has no names for them.
 const EIO: i32 = 5;
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
 
 /// Appends to the end of the log.
 #[derive(Debug)]
@@ -29,6 +32,11 @@ pub(crate) struct Writer {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) spares: Spares,
+    /// An empty file for the next segment, used if there is no spare. It is open ahead of time,
+    /// because a process may have no file descriptor left when the segment is needed.
+    pub(crate) beginning: Option<Arc<dyn DiskFile>>,
+    /// The value of [`Shared::failed_rounds`] that this file and the spare are from.
+    pub(crate) failed_rounds: u64,
     pub(crate) options: Options,
     pub(crate) log: LogId,
     /// The segment that is written to. `None` before the first append, after sealing, and if the
@@ -106,6 +114,9 @@ impl Writer {
             let error = io::Error::new(io::ErrorKind::InvalidInput, gap);
             return Err(Failure::Refused(error));
         }
+        if self.shared.needs_room.swap(false, Ordering::Relaxed) && self.spares.release() {
+            self.shared.seal_signal.announce();
+        }
         self.batch.fill(records).map_err(Failure::Refused)?;
         match self.append_batch() {
             Err(Failure::Refused(error))
@@ -136,7 +147,7 @@ impl Writer {
     /// even when few records are appended.
     pub(crate) fn seal_for_removed(&mut self) -> Result<(), Failure> {
         let much = self.options.segment_bytes / UNSEALED_REMOVED_PART;
-        if self.removed > 0 && self.removed >= much {
+        if self.removed > 0 && self.removed >= much && self.can_begin()? {
             self.seal()?;
         }
         Ok(())
@@ -144,10 +155,11 @@ impl Writer {
 
     fn append_batch(&mut self) -> Result<(), Failure> {
         let length = self.batch.bytes.len() as u64;
-        if self.needs_new_segment(length) {
+        if self.needs_new_segment(length) && (self.can_begin()? || !self.has_room(length)) {
             self.seal()?;
         }
-        if self.active.is_none() {
+        let is_new = self.active.is_none();
+        if is_new {
             self.begin_segment()?;
         }
         let Some(active) = &mut self.active else {
@@ -173,7 +185,14 @@ impl Writer {
         if self.options.durability == Durability::Sync {
             self.durable = self.next.saturating_sub(1);
         }
-        self.show(ordinal, start)
+        self.show(ordinal, start)?;
+        if is_new {
+            // Only now, so that the new spare does not take the room of this batch.
+            self.spares.begin();
+            // If this fails, it is tried again when the file is needed.
+            let _ = self.can_begin();
+        }
+        Ok(())
     }
 
     /// Makes the batch visible to readers.
@@ -201,7 +220,8 @@ impl Writer {
         Ok(())
     }
 
-    fn needs_new_segment(&self, length: u64) -> bool {
+    fn needs_new_segment(&mut self, length: u64) -> bool {
+        let is_ready = self.spares.is_ready();
         let Some(active) = &self.active else {
             return false;
         };
@@ -209,18 +229,57 @@ impl Writer {
         let is_full = end > self.options.segment_bytes;
         // An empty segment takes a batch of any size, so that every batch fits somewhere.
         // If a preallocated spare is ready, switching to it is faster than growing.
-        !active.is_empty() && (is_full || (!active.is_zeroed && self.spares.is_ready()))
+        !active.is_empty() && (is_full || (!active.is_zeroed && is_ready))
+    }
+
+    /// Whether the active segment can hold a batch of this length, although it is full.
+    fn has_room(&self, length: u64) -> bool {
+        let end = self.active.as_ref().map_or(0, |active| active.end);
+        end.saturating_add(length) <= MAX_SEGMENT_BYTES
+    }
+
+    /// Whether a file for the next segment is open; opens one if needed. False: the process has no
+    /// file descriptor left, so the active segment has to grow until it has.
+    pub(crate) fn can_begin(&mut self) -> Result<bool, Failure> {
+        let failed_rounds = self.shared.failed_rounds.load(Ordering::SeqCst);
+        if self.failed_rounds != failed_rounds {
+            // Renaming a file whose name is not durable would not make the new name durable.
+            self.failed_rounds = failed_rounds;
+            self.drop_beginning();
+            self.spares.release();
+        }
+        if self.beginning.is_none() && !self.spares.is_ready() {
+            match self.disk.create(BEGINNING) {
+                Ok(file) => self.beginning = Some(file),
+                Err(error) if matches!(error.raw_os_error(), Some(ENFILE | EMFILE)) => {
+                    return Ok(false);
+                }
+                Err(error) => return Err(Failure::before_change(error)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes the file that was open for the next segment. If this fails, the next opening does it.
+    pub(crate) fn drop_beginning(&mut self) {
+        if self.beginning.take().is_some() {
+            let _ = self.disk.remove(BEGINNING);
+        }
     }
 
     /// Begins the next segment. Its header and then its name are made durable before the first
     /// batch is written to it.
     fn begin_segment(&mut self) -> Result<(), Failure> {
+        self.can_begin()?;
         let spare = self.spares.take();
         let is_zeroed = spare.is_some();
         let (name, file) = match spare {
             Some(file) => (SPARE, file),
             None => {
-                let file = self.disk.create(BEGINNING);
+                let file = match self.beginning.take() {
+                    Some(file) => Ok(file),
+                    None => self.disk.create(BEGINNING),
+                };
                 (BEGINNING, file.map_err(Failure::before_change)?)
             }
         };
@@ -254,7 +313,6 @@ impl Writer {
             end: HEADER_BYTES as u64,
             is_zeroed,
         });
-        self.spares.begin();
         Ok(())
     }
 

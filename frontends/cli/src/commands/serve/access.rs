@@ -46,13 +46,17 @@ pub(super) fn host_check(
     accounts: &Accounts,
     address: SocketAddr,
 ) -> HostCheck {
-    let check = if accounts.is_open() {
-        HostCheck::local()
-    } else {
-        HostCheck::with_hosts().allow_address(address.ip())
-    };
-    let names = settings.allow_host().iter();
-    names.fold(check, |check, name| check.allow_host(name))
+    let mut check = HostCheck::local();
+    if !accounts.is_open() {
+        check = check.allow_address(address.ip());
+    }
+    for name in settings.allow_host() {
+        check = check.allow_host(name);
+    }
+    for origin in settings.allow_origin() {
+        check = check.allow_origin(origin);
+    }
+    check
 }
 
 fn clock() -> Clock {

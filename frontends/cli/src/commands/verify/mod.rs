@@ -12,7 +12,7 @@ use rejoin_engine::{RecordValidator, Salvaged};
 use rejoin_log::AppendError;
 use rejoin_log::disk::Directory;
 use rejoin_log::segment::{OpenError, VerifyReport, verify};
-use salvage::NewLog;
+use salvage::{NewLog, UNFINISHED};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -45,6 +45,14 @@ pub(crate) enum VerifyError {
     /// The log being verified must not be changed.
     #[error("{} is inside the directory of the log: --salvage needs a directory outside it", .0.display())]
     Inside(PathBuf),
+    /// `--salvage` was interrupted while it wrote this log.
+    #[error(
+        "{} is a log that `rejoin verify --salvage` was writing when it was interrupted, or is still \
+         writing: records are missing. If it does not run any more, remove this directory and run it \
+         again",
+        .0.display()
+    )]
+    Unfinished(PathBuf),
     /// The new log could not be created.
     #[error("cannot write the new log: {0}")]
     Begin(#[source] OpenError),
@@ -124,7 +132,12 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode, VerifyError> {
 const DAMAGED: u8 = 1;
 
 /// Finds the log in a server's directory, or in its `log` directory.
+///
+/// # Errors
+///
+/// If the directory cannot be read, or has what an interrupted `--salvage` left.
 pub(crate) fn find_log(directory: &Path) -> Result<(PathBuf, Directory), VerifyError> {
+    check_finished(directory)?;
     let inner = directory.join("log");
     let directory = if inner.is_dir() {
         inner
@@ -134,6 +147,22 @@ pub(crate) fn find_log(directory: &Path) -> Result<(PathBuf, Directory), VerifyE
     match Directory::open_to_read(&directory) {
         Ok(disk) => Ok((directory, disk)),
         Err(error) => Err(VerifyError::Directory(directory, error)),
+    }
+}
+
+/// Fails if a directory has, or is, the log of a `--salvage` that was interrupted.
+pub(crate) fn check_finished(directory: &Path) -> Result<(), VerifyError> {
+    let inner = directory.join(UNFINISHED);
+    if inner.exists() {
+        return Err(VerifyError::Unfinished(inner));
+    }
+    // Resolve `.`, and links.
+    let real = directory
+        .canonicalize()
+        .unwrap_or_else(|_| directory.to_owned());
+    match real.file_name() {
+        Some(name) if name == UNFINISHED => Err(VerifyError::Unfinished(directory.to_owned())),
+        _ => Ok(()),
     }
 }
 

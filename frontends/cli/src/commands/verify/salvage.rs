@@ -1,20 +1,26 @@
 //! Writes the readable records of a damaged log to a new log in a server's directory.
 //!
-//! Invariant: an incomplete new log is removed, and the old log is not changed.
+//! The new log is written under the name [`UNFINISHED`] and renamed when it is complete: each of its
+//! parts is sound on its own, so nothing else would show that an interrupted one is not all of it.
+//!
+//! Invariant: no incomplete log has a log's name, and the old log is not changed.
 
 use super::VerifyError;
 use rejoin_core::Record;
 use rejoin_engine::{Runtime, Salvage, Salvaged, SmolRuntime};
 use rejoin_log::segment::{LogId, OpenOptions, Options, SegmentLog, VerifyReport};
 use rejoin_log::{AppendError, Log};
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The most records, and about the most bytes, appended at once.
 const BATCH_RECORDS: usize = 1_024;
 const BATCH_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The name of the new log's directory until the log is complete. Nothing reads a log of this name.
+pub(crate) const UNFINISHED: &str = "log.unfinished";
 
 /// The new log while it is written.
 pub(super) struct NewLog {
@@ -35,6 +41,9 @@ impl NewLog {
         let io = |error| VerifyError::Directory(directory.to_owned(), error);
         let existed = match fs::read_dir(directory) {
             Ok(mut names) => {
+                if directory.join(UNFINISHED).exists() {
+                    return Err(VerifyError::Unfinished(directory.join(UNFINISHED)));
+                }
                 if names.next().is_some() {
                     return Err(VerifyError::NotEmpty(directory.to_owned()));
                 }
@@ -60,7 +69,7 @@ impl NewLog {
             ..Options::default()
         };
         let new_id = LogId::from_bytes(SmolRuntime.random());
-        let opened = OpenOptions::directory(directory.join("log"), new_id)
+        let opened = OpenOptions::directory(directory.join(UNFINISHED), new_id)
             .options(options)
             .open_unfolded();
         let (log, _) = opened.map_err(VerifyError::Begin)?;
@@ -94,14 +103,18 @@ impl NewLog {
         }
         self.append();
         let closed = match self.failure.take() {
-            Some(failure) => Err(failure),
-            None => self.log.close(),
+            Some(failure) => Err(failure.into()),
+            None => self.log.close().map_err(VerifyError::Append),
         };
-        match closed {
+        let directory = self.directory.clone();
+        let named = closed.and_then(|()| {
+            name_complete(&directory).map_err(|error| VerifyError::Directory(directory, error))
+        });
+        match named {
             Ok(()) => Ok((self.directory, salvaged)),
             Err(failure) => {
                 self.discard();
-                Err(failure.into())
+                Err(failure)
             }
         }
     }
@@ -117,7 +130,7 @@ impl NewLog {
         drop(log);
         // If this fails, the next attempt reports a directory that is not empty.
         let _ = if existed {
-            fs::remove_dir_all(directory.join("log"))
+            fs::remove_dir_all(directory.join(UNFINISHED))
         } else {
             fs::remove_dir_all(directory)
         };
@@ -138,5 +151,15 @@ impl NewLog {
         }
         self.batch.clear();
         self.bytes = 0;
+    }
+}
+
+/// Gives the complete log its name, durably. The directory may be new, too.
+fn name_complete(directory: &Path) -> io::Result<()> {
+    fs::rename(directory.join(UNFINISHED), directory.join("log"))?;
+    File::open(directory)?.sync_all()?;
+    match directory.canonicalize()?.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
     }
 }

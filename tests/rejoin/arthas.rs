@@ -1,0 +1,198 @@
+//! What real clients of Arthas' API send, request by request, and what they rely on.
+
+use crate::server::{Server, directory, text};
+use serde_json::{Value, json};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How the API differs from the product's. It is a part of the book.
+const DIFFERENCES: &str = include_str!("../../frontends/arthas/DIFFERENCES.md");
+
+/// The standard output of a job, from its results.
+fn output(results: &[Value]) -> String {
+    let chunks = results.iter().filter(|result| result["type"] == "shell");
+    chunks
+        .filter_map(|chunk| chunk["content"].as_str())
+        .collect()
+}
+
+/// A command that prints this many lines, with a pause after each.
+fn ticks(count: u32, pause: &str) -> String {
+    format!("i=0; while [ $i -lt {count} ]; do echo $i; i=$((i+1)); sleep {pause}; done")
+}
+
+fn lines(count: u32) -> String {
+    (0..count).map(|line| format!("{line}\n")).collect()
+}
+
+fn is_status(result: &Value) -> bool {
+    result["type"] == "status"
+}
+
+/// A client that runs a command and pulls at once, again and again, until it has a `status`. It
+/// interrupts the command if it has none after so many pulls.
+fn run(server: &Server, command: &str, pulls: usize) -> (Vec<Value>, usize) {
+    let (session, consumer) = server.create();
+    server.run(&session, command);
+    let pull = json!({"action": "pull_results", "sessionId": session, "consumerId": consumer});
+    let mut results = vec![];
+    let mut count = 0;
+    while count < pulls && !results.iter().any(is_status) {
+        let pulled = server.api(&pull);
+        results.extend(pulled["body"]["results"].as_array().unwrap().clone());
+        count += 1;
+    }
+    server.api(&json!({"action": "interrupt_job", "sessionId": session}));
+    server.api(&json!({"action": "close_session", "sessionId": session}));
+    (results, count)
+}
+
+#[test]
+fn a_client_that_gives_up_after_four_pulls_gets_the_results_of_a_slow_command() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    for pause in ["0.05", "0.2"] {
+        let (results, _) = run(&server, &ticks(6, pause), 4);
+        assert_eq!(output(&results), lines(6), "{pause}");
+        assert!(results.iter().any(is_status), "{pause}");
+    }
+}
+
+#[test]
+fn a_command_that_prints_every_millisecond_takes_a_pull_for_twenty_results() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let (results, pulls) = run(&server, &ticks(400, "0.001"), 1_000);
+    assert_eq!(output(&results), lines(400));
+    // The product takes 21.
+    assert!(pulls <= 25, "{pulls}");
+}
+
+#[test]
+fn a_pull_can_be_told_to_answer_at_the_first_result() {
+    let data = directory();
+    let server = Server::start(data.path(), &["--pull-gather", "0s", "--pull-wait", "50s"]);
+    let (session, consumer) = server.create();
+    server.run(&session, "echo first; sleep 100");
+    let results = server.pull_until(&session, &consumer, |result| result["type"] == "shell");
+    assert_eq!(output(&results), "first\n");
+    assert_eq!(text(&results[0]["type"]), "message");
+}
+
+/// Starts an `exec` in a session of its own, and calls `meanwhile` while its command runs.
+fn exec_while(server: &Server, members: &Value, meanwhile: impl FnOnce(&str)) -> (Value, Duration) {
+    let (session, consumer) = server.create();
+    let mut exec = json!({"action": "exec", "sessionId": session});
+    for (name, value) in members.as_object().unwrap() {
+        exec[name] = value.clone();
+    }
+    thread::scope(|scope| {
+        let answer = scope.spawn(|| {
+            let begun = Instant::now();
+            (server.api(&exec), begun.elapsed())
+        });
+        server.pull_until(&session, &consumer, |result| {
+            result["inputStatus"] == "ALLOW_INTERRUPT"
+        });
+        meanwhile(&session);
+        answer.join().unwrap()
+    })
+}
+
+#[test]
+fn an_exec_whose_session_is_closed_is_no_success() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let command = json!({"command": "sleep 100"});
+    let (answer, _) = exec_while(&server, &command, |session| {
+        server.api(&json!({"action": "close_session", "sessionId": session}));
+    });
+    assert_eq!(answer["state"], "INTERRUPTED");
+    assert_eq!(answer["message"], "the session was closed");
+    assert_eq!(answer["body"]["timeExpired"], false);
+    let job = answer["body"]["jobId"].as_u64().unwrap();
+    let status = json!({"jobId": job, "message": "the session was closed", "statusCode": 129, "type": "status"});
+    assert_eq!(answer["body"]["results"], json!([status]));
+}
+
+#[test]
+fn an_exec_that_ignores_the_interrupt_answers_at_its_timeout() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let command = json!({"command": "trap '' INT; sleep 100", "execTimeout": 500});
+    let (answer, took) = exec_while(&server, &command, |_| {});
+    assert_eq!(answer["state"], "INTERRUPTED");
+    assert_eq!(answer["body"]["jobStatus"], "RUNNING");
+    let range = Duration::from_millis(500)..Duration::from_millis(1_500);
+    assert!(range.contains(&took), "{took:?}");
+}
+
+#[test]
+fn a_command_that_a_shutdown_ends_is_no_success() {
+    let data = directory();
+    let mut server = Server::start(data.path(), &[]);
+    let (session, consumer) = server.create();
+    // It takes the interrupt for its regular end.
+    let job = server.run(&session, "trap 'exit 0' INT TERM; echo begun; sleep 100");
+    server.pull_until(&session, &consumer, |result| result["type"] == "shell");
+    assert!(server.signal("-TERM").success());
+    let server = Server::start(data.path(), &[]);
+    let results = server.pull_until(&session, &consumer, is_status);
+    let status = json!({"jobId": job, "message": "the server was shut down", "statusCode": 129, "type": "status"});
+    assert!(results.contains(&status), "{results:?}");
+}
+
+#[test]
+fn a_command_beside_another_is_refused_before_it_is_looked_at() {
+    let data = directory();
+    let server = Server::start(data.path(), &["--pull-wait", "100ms"]);
+    let (session, consumer) = server.create();
+    server.run(&session, "echo begun; sleep 100");
+    server.pull_until(&session, &consumer, |result| result["type"] == "shell");
+    for action in ["exec", "async_exec"] {
+        for command in [json!(null), json!(""), json!("  "), json!("&"), json!("ls")] {
+            let request = json!({"action": action, "sessionId": session, "command": command});
+            let mut body = json!({"command": command});
+            if command.is_null() {
+                body = json!({});
+            }
+            let refused = json!({
+                "body": body, "message": "Another job is running.", "sessionId": session, "state": "REFUSED"
+            });
+            assert_eq!(server.api(&request), refused);
+        }
+    }
+    let pull = json!({"action": "pull_results", "sessionId": session, "consumerId": consumer});
+    assert_eq!(server.api(&pull)["body"]["results"], json!([]));
+}
+
+#[test]
+fn the_messages_of_a_status_are_documented() {
+    let data = directory();
+    let server = Server::start(
+        data.path(),
+        &["--job-timeout", "1s", "--max-output", "20000"],
+    );
+    let mut messages = vec![];
+    for command in [
+        "kill -TERM $$",
+        "sleep 100",
+        "head -c 100000 /dev/zero | tr '\\0' x",
+        "setsid sleep 100 & sleep 0.2; kill -INT $$",
+    ] {
+        let (results, _) = run(&server, command, 100);
+        let status = results.iter().find(|result| is_status(result)).unwrap();
+        messages.push((command, text(&status["message"])));
+    }
+    for (command, message) in messages {
+        // As documented, without its numbers and names.
+        let is_documented = DIFFERENCES
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+            .any(|documented| {
+                let begin = documented.split(['…', '2']).next().unwrap();
+                message.starts_with(begin)
+            });
+        assert!(is_documented, "{command}: {message}");
+    }
+}
