@@ -351,10 +351,7 @@ impl Native {
 }
 
 fn jobs(view: &SessionView) -> Value {
-    view.jobs()
-        .filter(|job| !job.mode.is_private())
-        .map(view_json::job)
-        .collect()
+    view.jobs().map(view_json::job).collect()
 }
 
 fn param<'http>(http: &'http Request, name: &str) -> &'http str {
