@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The crates of this workspace that each of them may depend on.
-const EDGES: [(&str, &[&str]); 16] = [
+const EDGES: [(&str, &[&str]); 18] = [
     ("rejoin-core", &[]),
     ("rejoin-metrics", &[]),
     ("rejoin-log", &["rejoin-core", "rejoin-metrics"]),
@@ -16,6 +16,7 @@ const EDGES: [(&str, &[&str]); 16] = [
         "rejoin-engine",
         &["rejoin-core", "rejoin-log", "rejoin-metrics"],
     ),
+    ("rejoin-runner-arthas", &["rejoin-engine"]),
     (
         "rejoin-sim",
         &["rejoin-core", "rejoin-log", "rejoin-engine"],
@@ -33,6 +34,10 @@ const EDGES: [(&str, &[&str]); 16] = [
     ),
     (
         "rejoin-maxscale",
+        &["rejoin-engine", "rejoin-http", "rejoin-accounts"],
+    ),
+    (
+        "rejoin-mcp",
         &["rejoin-engine", "rejoin-http", "rejoin-accounts"],
     ),
     (
@@ -61,7 +66,10 @@ const EDGES: [(&str, &[&str]); 16] = [
             "rejoin-console",
             "rejoin-doris",
             "rejoin-maxscale",
+            "rejoin-mcp",
+            "rejoin-metrics",
             "rejoin-native",
+            "rejoin-runner-arthas",
         ],
     ),
     (
@@ -76,6 +84,7 @@ const EDGES: [(&str, &[&str]); 16] = [
             "rejoin-doris",
             "rejoin-native",
             "rejoin-maxscale",
+            "rejoin-mcp",
         ],
     ),
     (
@@ -97,7 +106,10 @@ const SEAMS: [(&str, &[&str]); 6] = [
     ("argon2", &["rejoin-accounts"]),
     ("hyper", &["rejoin-http"]),
     ("crc32c", &["rejoin-log"]),
-    ("rustix", &["rejoin", "rejoin-engine", "rejoin-log"]),
+    (
+        "rustix",
+        &["rejoin", "rejoin-accounts", "rejoin-engine", "rejoin-log"],
+    ),
     ("rustls", &["rejoin-http", "rejoin"]),
     ("tide", &["rejoin-http"]),
 ];

@@ -198,7 +198,7 @@ fn newest<'views>(
             selection.numbers.contains(&view.number.0)
                 && selection
                     .user
-                    .is_none_or(|user| view.user.as_deref() == Some(user))
+                    .is_none_or(|user| view.user.as_deref().unwrap_or_default() == user)
                 && selection
                     .service
                     .is_none_or(|service| &*view.service == service)

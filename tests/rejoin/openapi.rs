@@ -75,6 +75,56 @@ fn undocumented_requests_are_rejected_as_documented() {
     }
 }
 
+/// A client may leave out any attribute, and ask for more than there is on a page.
+#[test]
+fn whatever_is_left_out_or_out_of_range_the_answer_is_as_documented() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let (session, _) = server.create();
+    server.exec(&session, "echo hello");
+    let document = document(server.address);
+    let mut targets = vec![];
+    for (path, documented, kind) in [
+        ("/v1/sessions", "/v1/sessions", "sessions"),
+        ("/v1/sessions/1", "/v1/sessions/{id}", "sessions"),
+        ("/v1/services", "/v1/services", "services"),
+        ("/v1/services/shell", "/v1/services/{id}", "services"),
+        ("/v1/maxscale", "/v1/maxscale", "maxscale"),
+    ] {
+        for fields in [
+            "",
+            ",",
+            "nothing",
+            "user",
+            "services/links/related",
+            "parameters/log_info",
+            "statistics/x",
+        ] {
+            targets.push((format!("{path}?fields[{kind}]={fields}"), documented));
+        }
+    }
+    for limit in ["0", "1001", "18446744073709551615"] {
+        targets.push((format!("/sessions?limit={limit}"), "/sessions"));
+        let events = "/sessions/{session}/events";
+        targets.push((format!("/sessions/1/events?limit={limit}"), events));
+    }
+    for (target, path) in targets {
+        let answer = ask(&server, "get", &target, &[], None);
+        assert_eq!(answer.status, 200, "{target}");
+        let schema = &document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
+            ["schema"];
+        let body = serde_json::from_slice(&answer.body).unwrap();
+        judge(&body, schema, &document).unwrap_or_else(|wrong| panic!("{target}: {wrong}"));
+        // What the server clamps, the document does not forbid.
+        let parameters = &document["paths"][path]["get"]["parameters"];
+        let limit = parameters.as_array().unwrap().iter();
+        let limit = limit
+            .map(|it| resolve(it, &document))
+            .find(|it| it["name"] == "limit");
+        assert!(limit.is_none_or(|limit| limit["schema"].get("maximum").is_none()));
+    }
+}
+
 #[test]
 fn a_separate_address_has_its_own_document() {
     let data = directory();

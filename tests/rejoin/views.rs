@@ -1,11 +1,12 @@
 //! The same sessions in the words of three products: what one does the others see.
 
-use crate::server::{Server, directory, outcome, running_under};
+use crate::server::{Server, directory, outcome, rejoin, running_under};
 use crate::shell::wait_until;
 use rejoin_http::test_client::{Client, Received};
 use serde_json::{Value, json};
 use std::io::BufRead;
 use std::net::SocketAddr;
+use std::process::Stdio;
 
 fn request(address: SocketAddr, method: &str, path: &str) -> Received {
     let mut client = Client::connect(address).unwrap();
@@ -169,4 +170,133 @@ fn without_accounts_no_frontend_listens_on_a_public_address() {
         assert_eq!((status.code(), &*out), (Some(1), ""));
         assert!(err.contains("refusing to listen on 0.0.0.0:0"), "{err}");
     }
+}
+
+/// The JavaScript clients of these lists take a time without a zone for one of their own.
+#[test]
+fn times_are_in_the_zone_of_the_server_and_those_that_programs_compute_with_say_so() {
+    let data = directory();
+    let path = data.path().to_str().unwrap();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--data", path];
+    for (zone, offset) in [
+        ("Asia/Kathmandu", 345),
+        ("<+0545>-5:45", 345),
+        ("UTC", 0),
+        ("EST5", -300),
+    ] {
+        let server = Server::spawned(rejoin(&arguments).env("TZ", zone).stderr(Stdio::inherit()));
+        let (session, _) = server.create();
+        server.api(&json!({"action": "exec", "sessionId": session, "command": "true"}));
+        let listed = get(server.address, "/v1/sessions");
+        let shown = listed["data"].as_array().unwrap().last().unwrap();
+        let attributes = &shown["attributes"];
+        let created = get(server.address, &format!("/sessions/{session}"))["created"].clone();
+        let created = jiff::Timestamp::from_millisecond(created.as_i64().unwrap()).unwrap();
+        let offset = jiff::tz::Offset::from_seconds(offset * 60).unwrap();
+        let local = created.to_zoned(offset.to_time_zone());
+        let connected = local.strftime("%a %b %e %H:%M:%S %Y").to_string();
+        assert_eq!(attributes["connected"], connected, "{zone}");
+        let query = &attributes["queries"][0];
+        for time in [&query["received"], &query["completed"]] {
+            let time = time.as_str().unwrap();
+            let instant: jiff::Timestamp = time.parse().unwrap();
+            let since_created = instant.duration_since(created).as_secs();
+            assert!((0..60).contains(&since_created), "{zone} {time}");
+            let written = local.strftime("%:z").to_string();
+            assert!(time.ends_with(&written), "{zone} {time}");
+        }
+    }
+}
+
+#[test]
+fn a_session_of_nobody_is_shown_as_the_user_that_the_server_runs_as() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let (nobodys, _) = server.create();
+    let (adas, _) = server.create();
+    server.api(&json!({"action": "session_info", "sessionId": adas, "userId": "ada"}));
+    let jobs = server.api(&json!({"action": "exec", "command": "id -un"}));
+    let user = jobs["body"]["results"][0]["content"]
+        .as_str()
+        .unwrap()
+        .trim_end();
+
+    let maxscale = get(server.address, "/v1/sessions");
+    let doris = get(server.address, "/rest/v1/session");
+    let native = get(server.address, "/sessions?state=idle");
+    for (index, wanted) in [user, "ada"].into_iter().enumerate() {
+        assert_eq!(maxscale["data"][index]["attributes"]["user"], wanted);
+        assert_eq!(doris["data"]["rows"][index]["User"], wanted);
+        assert_eq!(native["sessions"][1 - index]["user"], wanted);
+    }
+    let found = |user: &str| get(server.address, &format!("/sessions?user={user}&state=idle"));
+    assert_eq!(found(user)["sessions"][0]["id"], *nobodys);
+    assert_eq!(found("ada")["sessions"][0]["id"], *adas);
+    assert_eq!(found("")["sessions"], json!([]));
+    // What everybody sees in a list is not what the log says.
+    let events = get(server.address, &format!("/sessions/{nobodys}/events"));
+    assert_eq!(events["events"][0]["user"], Value::Null);
+}
+
+#[test]
+fn a_page_of_the_sessions_of_the_server_goes_on_after_the_last() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let user = {
+        let jobs = server.api(&json!({"action": "exec", "command": "id -un"}));
+        let content = jobs["body"]["results"][0]["content"].as_str().unwrap();
+        content.trim_end().to_owned()
+    };
+    // Some are shown as the server's user because they are nobody's, some have that name.
+    for number in 0..5 {
+        let (session, _) = server.create();
+        if number % 2 == 0 {
+            server.api(&json!({"action": "session_info", "sessionId": session, "userId": user}));
+        }
+    }
+    let (mut seen, mut before) = (vec![], u64::MAX.to_string());
+    loop {
+        let path = format!("/sessions?user={user}&state=idle&limit=2&before={before}");
+        let page = get(server.address, &path);
+        let numbers = page["sessions"].as_array().unwrap().iter();
+        seen.extend(numbers.map(|it| it["number"].as_u64().unwrap()));
+        match page["next"].as_u64() {
+            Some(next) => before = next.to_string(),
+            None => break,
+        }
+    }
+    assert_eq!(seen, [6, 5, 4, 3, 2]);
+}
+
+#[test]
+fn the_address_of_maxscale_answers_health_checks_and_unknown_paths_as_the_product_does() {
+    let data = directory();
+    let mut server = Server::start(data.path(), &["--maxscale-listen", "127.0.0.1:0"]);
+    let mut line = String::new();
+    server.out.read_line(&mut line).unwrap();
+    let address = line
+        .trim_end()
+        .split_once("://")
+        .unwrap()
+        .1
+        .parse()
+        .unwrap();
+    for (method, path, status) in [
+        ("GET", "/", 200),
+        ("HEAD", "/", 200),
+        ("GET", "/v1/", 200),
+        ("GET", "/servers", 404),
+        ("GET", "/v1/servers", 404),
+        ("GET", "/console/main.js", 404),
+        ("DELETE", "/", 404),
+    ] {
+        let received = request(address, method, path);
+        let found = (received.status, received.body.len());
+        assert_eq!(found, (status, 0), "{method} {path}");
+        assert_eq!(received.header("content-type"), None, "{method} {path}");
+        assert_eq!(received.header("x-frame-options"), Some("Deny"));
+    }
+    assert_eq!(request(address, "GET", "/openapi.json").status, 200);
+    // The common address keeps its own pages.
+    assert!(request(server.address, "GET", "/").text().contains("<html"));
 }

@@ -399,6 +399,18 @@ impl InterruptCause {
             Self::Shutdown => "shutdown",
         }
     }
+
+    /// The message of a job that ends for this reason, if its runner does not say more about it.
+    ///
+    /// Stable: frontends recognize it in old logs.
+    pub const fn message(self) -> Option<&'static str> {
+        match self {
+            Self::Timeout => Some("the job ran for its timeout and was interrupted"),
+            Self::SessionClosed => Some("the session was closed"),
+            Self::Shutdown => Some("the server was shut down"),
+            Self::Requested | Self::OutputLimit => None,
+        }
+    }
 }
 
 /// How a job ended.

@@ -1,13 +1,14 @@
 //! The session tables of the REST API of Apache Doris' frontend node (FE), for Rejoin's sessions.
 //!
 //! `GET /rest/v1/session` and `GET /rest/v1/session/all` return a table of the open sessions in an
-//! envelope, always with HTTP status 200. The tables are made from the engine's views; this crate
+//! envelope, always with HTTP status 200; `/rest/v1/ui/me` is the one path that refuses with 401. The tables are made from the engine's views; this crate
 //! has no state of its own.
 //!
 //! | column | in Rejoin |
 //! | --- | --- |
 //! | `Id` | the session's number |
 //! | `Host` | the address and port of the client that created the session |
+//! | `User` | the account or the `userId` that a client gave, else the server's own user |
 //! | `Db` | the session's service |
 //! | `Command` | `Query` while a job of the session runs, otherwise `Sleep` |
 //! | `Time` | whole seconds since `Command` last changed |
@@ -159,24 +160,32 @@ impl Doris {
     }
 
     /// The account of the cookie. Without accounts this is `root`, the product's first user.
+    ///
+    /// This path is the newer web UI's: it takes every 200 for a login, so that a refusal is a real
+    /// 401, and an error has the members that this UI reads.
     async fn me(&self, http: &Request) -> Response {
         if http.header("authorization").is_some() {
-            return refuse(&Refusal::unauthorized("Cookie is invalid"));
+            return self.signed_out();
         }
-        let login = login::log_in_by_cookie(&self.accounts, http).await;
-        let user = login.map(|login| {
-            let name = login.caller.name().cloned();
-            name.unwrap_or_else(|| "root".into())
-        });
-        match user {
+        match login::log_in_by_cookie(&self.accounts, http).await {
             // Cross-site requests are rejected by Origin; the token only satisfies clients that
             // expect one.
-            Ok(user) => {
-                let body = format!(r#"{{"user":{},"csrfToken":"unused"}}"#, json!(*user));
+            Ok(login) => {
+                let user = login.caller.name().map_or("root", |name| &**name);
+                let body = format!(r#"{{"user":{},"csrfToken":"unused"}}"#, json!(user));
                 Response::new(StatusCode::OK, JSON, body)
             }
-            Err(refusal) => refuse(&refusal),
+            Err(_) => self.signed_out(),
         }
+    }
+
+    fn signed_out(&self) -> Response {
+        let request = u128::from_be_bytes(self.engine.runtime().random());
+        let body = format!(
+            r#"{{"code":"UI_UNAUTHENTICATED","message":"Authentication is required.","requestId":"{request:032x}"}}"#
+        );
+        Response::new(StatusCode::UNAUTHORIZED, JSON, body)
+            .header("x-request-id", format!("{request:032x}"))
     }
 
     async fn table(&self, is_all: bool, caller: &Caller) -> Response {
@@ -191,6 +200,7 @@ impl Doris {
             node: self.settings.node.to_string(),
             now: self.engine.runtime().now(),
             zone: self.zone.clone(),
+            accounts: self.accounts.clone(),
         };
         let head = format!(
             r#"{{"msg":"success","code":0,"data":{{"column_names":{},"rows":["#,

@@ -40,7 +40,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn unauthorized(reason: impl Into<String>) -> Self {
+    fn unauthorized(reason: impl Into<String>) -> Self {
         Self {
             msg: "Unauthorized",
             code: 401,
@@ -68,12 +68,8 @@ pub(crate) async fn log_in(accounts: &Accounts, http: &Request) -> Result<Login,
     login.map_err(|_| Refusal::of(http))
 }
 
-pub(crate) async fn log_in_by_cookie(
-    accounts: &Accounts,
-    http: &Request,
-) -> Result<Login, Refusal> {
-    let login = accounts.authenticate(http, &COOKIE_SCHEME).await;
-    login.map_err(|_| Refusal::unauthorized("Cookie is invalid"))
+pub(crate) async fn log_in_by_cookie(accounts: &Accounts, http: &Request) -> Result<Login, Denied> {
+    accounts.authenticate(http, &COOKIE_SCHEME).await
 }
 
 /// Invalidates the cookie's token.

@@ -3,6 +3,7 @@
 use crate::Columns;
 use crate::limits::INFO_CHARS;
 use jiff::tz::TimeZone;
+use rejoin_accounts::Accounts;
 use rejoin_engine::{SessionView, Timestamp};
 
 /// What a row depends on apart from its session.
@@ -13,6 +14,7 @@ pub(crate) struct RowContext {
     pub(crate) node: String,
     pub(crate) now: Timestamp,
     pub(crate) zone: TimeZone,
+    pub(crate) accounts: Accounts,
 }
 
 /// The columns of `/rest/v1/session`, and of `/rest/v1/session/all`.
@@ -44,16 +46,16 @@ impl RowContext {
 
     fn cell(&self, view: &SessionView, column: &str) -> String {
         let current = view.current_job();
-        let name = |name: &Option<std::sync::Arc<str>>| name.as_deref().unwrap_or("").into();
         match column {
             "Catalog" => "internal".into(),
             "CloudCluster" => "NULL".into(),
             "Cluster" => "default_cluster".into(),
-            "Command" => if current.is_some() { "Query" } else { "Sleep" }.into(),
+            // A private job is not shown, but the session is busy with it.
+            "Command" => if view.is_busy() { "Query" } else { "Sleep" }.into(),
             "CurrentConnected" => "No".into(),
             "Db" => view.service.as_ref().into(),
             "FE" => self.node.clone(),
-            "Host" => name(&view.remote),
+            "Host" => view.remote.as_deref().unwrap_or_default().into(),
             "Id" => view.number.to_string(),
             "Info" => current.map_or_else(String::new, |job| {
                 job.statement.chars().take(INFO_CHARS).collect()
@@ -64,7 +66,7 @@ impl RowContext {
             }),
             "State" if self.columns.len() == NEWER.len() => "OK".into(),
             "Time" => self.now.since(view.since).as_secs().to_string(),
-            "User" => name(&view.user),
+            "User" => self.accounts.shown_as(view.user.as_deref()).into(),
             _ => String::new(),
         }
     }
@@ -136,6 +138,7 @@ mod tests {
             node: "10.14.170.23".into(),
             now: Timestamp::from_millis(231_999),
             zone: TimeZone::UTC,
+            accounts: Accounts::open().unwrap(),
         };
         String::from_utf8(context.row(views.session(SESSION).unwrap())).unwrap()
     }
@@ -185,6 +188,22 @@ mod tests {
             "ä".repeat(INFO_CHARS)
         );
         assert!(row.ends_with(&busy), "{row}");
+    }
+
+    #[test]
+    fn a_private_statement_is_not_shown_but_its_session_is_busy() {
+        let mut private = submitted("hidden");
+        if let Event::JobSubmitted { mode, .. } = &mut private {
+            *mode = JobMode {
+                slot: JobSlot::Background,
+                visibility: Visibility::Submitter,
+            };
+        }
+        let newer = row(vec![private.clone()], Columns::Newer, false);
+        assert!(newer.contains(r#""QueryId":"","Info":"""#), "{newer}");
+        let row = row(vec![private], Columns::Documented, false);
+        let busy = r#""Command":"Query","Time":"229","State":"","Info":""}"#;
+        assert!(row.ends_with(busy), "{row}");
     }
 
     #[test]

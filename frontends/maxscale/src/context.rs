@@ -1,6 +1,7 @@
 //! What resources are rendered with, apart from the views.
 
 use jiff::tz::TimeZone;
+use rejoin_accounts::Accounts;
 use rejoin_engine::Timestamp;
 use serde_json::{Value, json};
 
@@ -9,8 +10,9 @@ pub(crate) struct RenderContext {
     /// What links begin with: `http://localhost:8989/v1/`.
     pub(crate) base: String,
     pub(crate) now: Timestamp,
-    /// The zone of dates that don't name theirs.
+    /// The server's zone, which all times of a resource are in.
     pub(crate) zone: TimeZone,
+    pub(crate) accounts: Accounts,
 }
 
 impl RenderContext {

@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     MethodUnknown,
     /// There is no such open session, no such path, or the path doesn't have the method.
     NotFound,
+    /// A session has no log of its own, so that this level of it cannot be turned on.
+    NoSessionLog(&'static str),
     /// The account may only read.
     NotAdministrator,
     /// Tokens are not sent over an unencrypted connection.
@@ -54,6 +56,7 @@ impl Fault {
             | Self::BodyMissing
             | Self::Filter(_)
             | Self::FilterOfOne
+            | Self::NoSessionLog(_)
             | Self::NotAFilter(_)
             | Self::NotAString(_) => StatusCode::BAD_REQUEST,
             Self::Denied { .. } | Self::NotEncrypted => StatusCode::UNAUTHORIZED,
@@ -76,6 +79,9 @@ impl Fault {
             Self::Engine(reason) | Self::Filter(reason) | Self::ReadOnly(reason) => reason.clone(),
             Self::FilterOfOne | Self::MethodUnknown | Self::NotFound | Self::PreconditionFailed => {
                 return None;
+            }
+            Self::NoSessionLog(level) => {
+                format!("Cannot set {level}: a session has no log of its own")
             }
             Self::NotAFilter(name) => format!("Not a valid filter: {name}"),
             Self::NotAdministrator => "Administrative access required".into(),

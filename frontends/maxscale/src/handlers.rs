@@ -99,6 +99,7 @@ impl MaxScale {
                 base: format!("{scheme}://{host}/{prefix}"),
                 now: self.engine.runtime().now(),
                 zone: self.zone.clone(),
+                accounts: self.accounts.clone(),
             },
             caller,
             id,
@@ -206,14 +207,15 @@ impl MaxScale {
         Ok(call.json(&json!({"data": services["data"], "links": links})))
     }
 
-    /// Checks the request and changes nothing: a session has no log and no filters.
+    /// Refuses what would change something, because a session has no log and no filters.
     pub(crate) async fn alter_session(&self, call: Call<'_>) -> Result<Response, Fault> {
         let body = call.body.ok_or(Fault::BodyMissing)?;
+        request::check_log_levels(body.pointer("/data/attributes/parameters"))?;
         request::check_filters(body.pointer("/data/relationships/filters/data"))?;
         Ok(Response::empty(StatusCode::OK))
     }
 
-    /// Checks the request and changes nothing.
+    /// Refuses filters, because there are none; having none changes nothing.
     pub(crate) async fn alter_filters_of_session(&self, call: Call<'_>) -> Result<Response, Fault> {
         request::check_filters(call.body.ok_or(Fault::BodyMissing)?.get("data"))?;
         Ok(Response::empty(StatusCode::OK))

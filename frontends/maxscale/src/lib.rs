@@ -41,8 +41,8 @@ use std::sync::atomic::AtomicUsize;
 /// This API's part of the OpenAPI document.
 pub const OPENAPI: &str = include_str!("../openapi.json");
 
-/// Mounts the API with and without its version: at `/v1`, `/auth`, `/sessions`, `/services` and
-/// `/maxscale`.
+/// Mounts the API with and without its version, for an address of its own: it answers every path
+/// that no other frontend has.
 ///
 /// ```
 /// use rejoin_accounts::Accounts;
@@ -91,19 +91,11 @@ const VERSIONED: &[Route<MaxScale>] = &[
     route!(ANY "/v1/*" => MaxScale::answer),
 ];
 
-/// Where it is mounted without the version.
+/// Where it is mounted without the version, at an address of its own. There, every other path is the
+/// API's too: it answers `/` for health checks, and an unknown path as the product does.
 const UNVERSIONED: &[Route<MaxScale>] = &[
-    route!(ANY "/maxscale" => MaxScale::answer),
-    route!(ANY "/maxscale/" => MaxScale::answer),
-    route!(ANY "/maxscale/*" => MaxScale::answer),
-    route!(ANY "/services" => MaxScale::answer),
-    route!(ANY "/services/" => MaxScale::answer),
-    route!(ANY "/services/*" => MaxScale::answer),
-    route!(ANY "/sessions" => MaxScale::answer),
-    route!(ANY "/sessions/" => MaxScale::answer),
-    route!(ANY "/sessions/*" => MaxScale::answer),
-    route!(ANY "/auth" => MaxScale::answer),
-    route!(ANY "/auth/" => MaxScale::answer),
+    route!(ANY "/" => MaxScale::answer),
+    route!(ANY "/*" => MaxScale::answer),
 ];
 
 #[derive(Clone, Debug)]

@@ -48,3 +48,25 @@ pub(crate) fn check_filters(filters: Option<&Value>) -> Result<(), Fault> {
         })),
     }
 }
+
+/// Checks the log levels that a session is to have. It has no log of its own, so that turning one on
+/// is an error, and turning one off changes nothing. As in the product, unknown members and values
+/// that are no booleans are ignored.
+pub(crate) fn check_log_levels(parameters: Option<&Value>) -> Result<(), Fault> {
+    let wanted = |level: &str| {
+        let value = parameters.and_then(|parameters| parameters.get(level));
+        value == Some(&Value::Bool(true))
+    };
+    match LOG_LEVELS.iter().find(|level| wanted(level)) {
+        Some(level) => Err(Fault::NoSessionLog(level)),
+        None => Ok(()),
+    }
+}
+
+const LOG_LEVELS: [&str; 5] = [
+    "log_debug",
+    "log_error",
+    "log_info",
+    "log_notice",
+    "log_warning",
+];

@@ -23,7 +23,7 @@ pub(crate) struct Session<'view> {
 }
 
 impl<'view> Session<'view> {
-    pub(crate) fn new(context: &RenderContext, view: &'view SessionView) -> Self {
+    pub(crate) fn new(context: &'view RenderContext, view: &'view SessionView) -> Self {
         let id = view.number.to_string();
         Self {
             attributes: Attributes::new(context, view),
@@ -62,12 +62,11 @@ struct Attributes<'view> {
     seconds_alive: f64,
     state: &'static str,
     thread: u8,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'view str>,
+    user: &'view str,
 }
 
 impl<'view> Attributes<'view> {
-    fn new(context: &RenderContext, view: &'view SessionView) -> Self {
+    fn new(context: &'view RenderContext, view: &'view SessionView) -> Self {
         let statements: usize = shown_jobs(view).map(|job| job.statement.len()).sum();
         let idle = match view.is_busy() {
             true => 0,
@@ -80,7 +79,7 @@ impl<'view> Attributes<'view> {
         };
         Self {
             client: Client::default(),
-            connected: dates::connected(view.created),
+            connected: dates::connected(view.created, &context.zone),
             connections: [],
             idle: idle as f64 / 10.0,
             io_activity: 0,
@@ -99,7 +98,7 @@ impl<'view> Attributes<'view> {
             seconds_alive: dates::seconds(view.created, context.now),
             state: STATE,
             thread: 0,
-            user: view.user.as_deref(),
+            user: context.accounts.shown_as(view.user.as_deref()),
         }
     }
 }

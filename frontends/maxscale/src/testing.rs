@@ -37,7 +37,7 @@ impl Filters {
     }
 
     fn new(filters: Vec<Filter>) -> Self {
-        let plan = QueryPlan::new(filters.clone());
+        let plan = QueryPlan::new(filters.clone(), "");
         Self { filters, plan }
     }
 

@@ -16,10 +16,18 @@ use rejoin_engine::{
 };
 use rejoin_http::{Request, Response, StatusCode};
 use serde_json::Value;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
 
 impl Native {
+    pub(crate) async fn services(&self, http: &Request) -> HandlerResult {
+        self.authorize(http, Permission::Read).await?;
+        let names: Vec<_> = self.engine.services().map(|name| &**name).collect();
+        Ok(ok(&serde_json::json!({"services": names})))
+    }
+
     pub(crate) async fn list(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Read).await?;
         let query = Query::parse(http.url(), &["user", "service", "state", "before", "limit"])?;
@@ -27,8 +35,8 @@ impl Native {
         let (wanted, allowed) = (query.text("user"), caller.shown_user());
         let state = StateFilter::parse(query.text("state"))?;
         let before = query.number("before")?.unwrap_or(u64::MAX);
-        let selection = Selection {
-            user: allowed.or(wanted),
+        let selection = |user| Selection {
+            user,
             service: query.text("service"),
             busy: state.and_then(StateFilter::busy),
             // The first session has number 1.
@@ -38,8 +46,30 @@ impl Native {
             return Ok(ok(&serde_json::json!({"next": null, "sessions": []})));
         }
         let ended = state.map_or(EndedSessions::Include, StateFilter::ended);
-        let pager = SessionPager::new(&self.engine, &selection);
-        let (sessions, next) = pager.newest(limit, ended, view_json::session);
+        let users: &[Option<&str>] = match (allowed, wanted) {
+            (Some(allowed), _) => &[Some(allowed)],
+            (None, None) => &[None],
+            (None, Some("")) => &[],
+            // The sessions of nobody, whose name in lists is empty, are shown as this user's.
+            (None, Some(wanted)) if *wanted == **self.accounts.server_user() => {
+                &[Some(wanted), Some("")]
+            }
+            (None, wanted) => &[wanted],
+        };
+        let mut sessions = BTreeMap::new();
+        let mut has_more = false;
+        for user in users {
+            let pager = SessionPager::new(&self.engine, &selection(*user));
+            let show = |view: &SessionView| (Reverse(view.number.0), self.show_session(view));
+            let (found, next) = pager.newest(limit, ended, show);
+            has_more |= next.is_some();
+            sessions.extend(found);
+        }
+        has_more |= sessions.len() > limit;
+        let sessions: Vec<_> = sessions.into_iter().take(limit).collect();
+        let last = sessions.last().filter(|_| has_more);
+        let next = last.map(|(Reverse(number), _)| *number);
+        let sessions: Vec<Value> = sessions.into_iter().map(|(_, shown)| shown).collect();
         Ok(ok(&serde_json::json!({"next": next, "sessions": sessions})))
     }
 
@@ -61,7 +91,7 @@ impl Native {
         };
         let created = self.engine.create_session(new).await?;
         http.log_session(created.id());
-        let shown = self.view(created.id(), detail)?;
+        let shown = self.view(created.id(), |view| self.detail(view))?;
         let location = format!("/sessions/{}", created.id());
         Ok(json(StatusCode::CREATED, &shown).header("location", location))
     }
@@ -69,7 +99,7 @@ impl Native {
     pub(crate) async fn show(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Read).await?;
         let session = self.session(http, &caller)?;
-        Ok(ok(&self.view(session, detail)?))
+        Ok(ok(&self.view(session, |view| self.detail(view))?))
     }
 
     pub(crate) async fn close(&self, http: &Request) -> HandlerResult {
@@ -236,9 +266,10 @@ impl Native {
         let session = self.session(http, &caller)?;
         let query = Query::parse(http.url(), &["after"])?;
         // A browser that reconnects sends the last ID that it has got, to the URL of its first request.
+        // An empty one is what a client has that has got none.
         let cursor = match http.header("last-event-id") {
-            Some(last) => Cursor::parse("Last-Event-ID", last)?,
-            None => cursor_of(&query)?,
+            Some(last) if !last.is_empty() => Cursor::parse("Last-Event-ID", last)?,
+            _ => cursor_of(&query)?,
         };
         let after = cursor.after;
         self.check(session, cursor).await?;
@@ -311,6 +342,16 @@ impl Native {
         }
     }
 
+    fn show_session(&self, view: &SessionView) -> Value {
+        view_json::session(view, &self.accounts)
+    }
+
+    fn detail(&self, view: &SessionView) -> Value {
+        let mut shown = self.show_session(view);
+        shown["jobs"] = jobs(view);
+        shown
+    }
+
     fn view<T>(
         &self,
         session: SessionId,
@@ -330,17 +371,8 @@ fn cursor_of(query: &Query) -> Result<Cursor, Fault> {
     }
 }
 
-fn detail(view: &SessionView) -> Value {
-    let mut shown = view_json::session(view);
-    shown["jobs"] = jobs(view);
-    shown
-}
-
 fn jobs(view: &SessionView) -> Value {
-    view.jobs()
-        .filter(|job| !job.mode.is_private())
-        .map(view_json::job)
-        .collect()
+    view.jobs().map(view_json::job).collect()
 }
 
 fn param<'http>(http: &'http Request, name: &str) -> &'http str {

@@ -1,10 +1,11 @@
 //! Sessions and jobs as JSON. Instants are in milliseconds since 1970, durations in milliseconds.
 
+use rejoin_accounts::Accounts;
 use rejoin_engine::{JobSlot, JobState, JobView, SessionView, Timestamp};
 use serde_json::{Value, json};
 
 /// A session, as lists show it.
-pub(crate) fn session(view: &SessionView) -> Value {
+pub(crate) fn session(view: &SessionView, accounts: &Accounts) -> Value {
     let state = match (view.closed, view.is_busy()) {
         (Some(_), _) => "ended",
         (None, true) => "running",
@@ -13,13 +14,13 @@ pub(crate) fn session(view: &SessionView) -> Value {
     let closed = view
         .closed
         .map(|(at, cause)| json!({"at": at.as_millis(), "cause": cause.name()}));
-    let current = view.current_job().filter(|job| !job.mode.is_private());
-    let last = view.jobs().rfind(|job| !job.mode.is_private());
+    let current = view.current_job();
+    let last = view.jobs().next_back();
     json!({
         "id": view.id.to_string(),
         "number": view.number.0,
         "service": &*view.service,
-        "user": view.user.as_deref(),
+        "user": accounts.shown_as(view.user.as_deref()),
         "remote": view.remote.as_deref(),
         "state": state,
         "created": view.created.as_millis(),

@@ -218,21 +218,19 @@ impl Job {
         message: Option<Arc<str>>,
         result_limit: usize,
     ) -> (Outcome, Option<Arc<str>>) {
-        let (outcome, message) = match self.interrupt {
-            None if status == 0 => (Outcome::Completed, message),
-            None => (Outcome::Failed, message),
-            Some(InterruptCause::Requested | InterruptCause::SessionClosed) => {
-                (Outcome::Interrupted, message)
-            }
-            Some(InterruptCause::Shutdown) => (
-                Outcome::Interrupted,
-                Some("the server was shut down".into()),
-            ),
-            Some(InterruptCause::Timeout) => (
-                Outcome::TimedOut,
-                Some("the job ran for its timeout and was interrupted".into()),
-            ),
-            Some(InterruptCause::OutputLimit) => (Outcome::Failed, message),
+        let outcome = match self.interrupt {
+            None if status == 0 => Outcome::Completed,
+            None | Some(InterruptCause::OutputLimit) => Outcome::Failed,
+            Some(
+                InterruptCause::Requested
+                | InterruptCause::SessionClosed
+                | InterruptCause::Shutdown,
+            ) => Outcome::Interrupted,
+            Some(InterruptCause::Timeout) => Outcome::TimedOut,
+        };
+        let message = match self.interrupt.and_then(InterruptCause::message) {
+            Some(why) => Some(why.into()),
+            None => message,
         };
         if !self.is_truncated {
             return (outcome, message);

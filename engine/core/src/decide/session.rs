@@ -120,7 +120,7 @@ impl Session {
                 mode: running.mode,
                 outcome: Outcome::Interrupted,
                 status: CLOSED_STATUS,
-                message: Some("the session was closed".into()),
+                message: InterruptCause::SessionClosed.message().map(Into::into),
             });
         }
         for (consumer, _) in self.consumers() {

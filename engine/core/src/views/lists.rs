@@ -21,7 +21,7 @@ use core::ops::RangeInclusive;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection<'a> {
-    /// The user.
+    /// The user; the empty name selects the sessions that have none.
     pub user: Option<&'a str>,
     /// The service.
     pub service: Option<&'a str>,
@@ -45,6 +45,7 @@ impl Default for Selection<'_> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lists {
     all: RankSet,
+    /// Those of nobody have the empty name.
     users: BTreeMap<Arc<str>, RankSet>,
     services: BTreeMap<Arc<str>, RankSet>,
     busy: RankSet,
@@ -69,9 +70,7 @@ impl Lists {
         self.busy.remove(number);
         self.idle.remove(number);
         remove(&mut self.services, &view.service, number);
-        if let Some(user) = &view.user {
-            remove(&mut self.users, user, number);
-        }
+        remove(&mut self.users, name(view.user.as_ref()), number);
     }
 
     /// Updates a session that has become busy or idle.
@@ -83,9 +82,7 @@ impl Lists {
 
     /// Updates a session whose user has changed.
     pub(super) fn rename(&mut self, before: Option<&Arc<str>>, view: &SessionView) {
-        if let Some(before) = before {
-            remove(&mut self.users, before, view.number.0);
-        }
+        remove(&mut self.users, name(before), view.number.0);
         self.enter_user(view);
     }
 
@@ -164,16 +161,16 @@ impl Lists {
     }
 
     fn enter_user(&mut self, view: &SessionView) {
-        if let Some(user) = &view.user {
-            self.users
-                .entry(user.clone())
-                .or_default()
-                .insert(view.number.0);
-        }
+        let name = view.user.clone().unwrap_or_default();
+        self.users.entry(name).or_default().insert(view.number.0);
     }
 }
 
-fn remove(index: &mut BTreeMap<Arc<str>, RankSet>, key: &Arc<str>, number: u64) {
+fn name(user: Option<&Arc<str>>) -> &str {
+    user.map_or("", |user| user)
+}
+
+fn remove(index: &mut BTreeMap<Arc<str>, RankSet>, key: &str, number: u64) {
     if let Some(numbers) = index.get_mut(key) {
         numbers.remove(number);
         if numbers.is_empty() {

@@ -3,15 +3,15 @@
 //! An `exec` goes on when its client disconnects, because it has to close the session that was
 //! created for it.
 
-use super::job::{job_status, new_job};
+use super::job::job_status;
 use crate::Arthas;
 use crate::error::Fault;
 use crate::limits::{CLOSE_PAUSE, EXEC_GRACE, FOLLOW};
 use crate::request::Request;
-use crate::translate::JobResults;
+use crate::translate::{End, JobResults};
 use crate::wire::{Answer, Object, State};
 use futures::future::BoxFuture;
-use rejoin_engine::{CommandError, JobAck, NewJob, Outcome, Runtime, SessionId, Visibility};
+use rejoin_engine::{CommandError, JobAck, NewJob, Runtime, SessionId, Visibility};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ impl Arthas {
             let job = NewJob {
                 timeout: Some(timeout),
                 output_limit: Some(self.settings.exec_output),
-                ..new_job(session, command, Visibility::Submitter)?
+                ..self.new_job(session, command, Visibility::Submitter)?
             };
             let submitted = self.engine.submit_job(job).await?;
             let results = self
@@ -128,7 +128,7 @@ impl Arthas {
                 results.discard();
             }
             let has_expired = records.is_empty() || runtime.now() >= deadline;
-            if results.outcome().is_some() || has_expired {
+            if results.end().is_some() || has_expired {
                 return Ok(results);
             }
         }
@@ -196,24 +196,26 @@ fn answer(
     results: JobResults,
     timeout: Duration,
 ) -> Answer {
-    let outcome = results.outcome();
-    let is_expired = matches!(outcome, None | Some(Outcome::TimedOut));
+    let end = results.end().cloned();
+    let is_expired = matches!(end, None | Some(End::TimedOut));
     let results = results.finish();
     let capacity = results.len() + command.map_or(0, str::len);
     let body = Object::with_capacity(capacity, |body| {
         body.optional("command", command);
         body.value("jobId", submitted.job);
-        body.plain("jobStatus", job_status(outcome.is_some()));
+        body.plain("jobStatus", job_status(end.is_some()));
         body.json("results", &results);
         body.value("timeExpired", is_expired);
         if is_expired {
             body.value("timeout", timeout.as_millis());
         }
     });
-    let answer = if is_expired {
-        Answer::new(State::Interrupted).message("The job is exceeded time limit, force interrupt")
-    } else {
-        Answer::new(State::Succeeded)
+    let answer = match &end {
+        None | Some(End::TimedOut) => Answer::new(State::Interrupted)
+            .message("The job is exceeded time limit, force interrupt"),
+        // The product answers SUCCEEDED, and its client takes half of the results for all.
+        Some(End::CutOff(why)) => Answer::new(State::Interrupted).message(why),
+        Some(End::Finished) => Answer::new(State::Succeeded),
     };
     answer.body(body).about(submitted.job)
 }

@@ -6,7 +6,7 @@ use crate::limits::{FOLLOW, INTERRUPT_WAIT};
 use crate::request::Request;
 use crate::statement;
 use crate::wire::{Answer, Object, State};
-use rejoin_engine::{Event, JobAck, JobMode, NewJob, SessionId, Visibility};
+use rejoin_engine::{Event, JobAck, JobMode, JobSlot, NewJob, SessionId, Visibility};
 
 impl Arthas {
     pub(super) async fn async_exec(
@@ -15,7 +15,7 @@ impl Arthas {
         session: SessionId,
     ) -> Result<Answer, Fault> {
         let command = request.command.as_deref();
-        let submitted = match new_job(session, command, Visibility::Session) {
+        let submitted = match self.new_job(session, command, Visibility::Session) {
             Ok(job) => self.engine.submit_job(job).await.map_err(Fault::from),
             Err(fault) => Err(fault),
         };
@@ -58,6 +58,32 @@ impl Arthas {
             .about(interrupted.job))
     }
 
+    /// The job of a command line that a client sent.
+    pub(super) fn new_job(
+        &self,
+        session: SessionId,
+        command: Option<&str>,
+        visibility: Visibility,
+    ) -> Result<NewJob, Fault> {
+        let parsed = statement::parse(command);
+        // As in the product, a line is not looked at while another job runs: it may be right later,
+        // and the session's consumers need not know of it. A background job needs no free foreground.
+        let is_background = matches!(parsed, Ok((_, JobSlot::Background)));
+        if !is_background && self.is_foreground_taken(session) {
+            return Err(Fault::JobRunning);
+        }
+        let (statement, slot) = parsed?;
+        let mode = JobMode { slot, visibility };
+        Ok(NewJob::new(session, statement, mode))
+    }
+
+    fn is_foreground_taken(&self, session: SessionId) -> bool {
+        self.engine.view(|views| {
+            let view = views.session(session);
+            view.is_some_and(|view| view.foreground.is_some())
+        })
+    }
+
     /// Whether the job finishes within [`INTERRUPT_WAIT`].
     async fn wait_for_end(&self, session: SessionId, interrupted: JobAck) -> bool {
         let runtime = self.engine.runtime();
@@ -84,20 +110,6 @@ impl Arthas {
             }
         }
     }
-}
-
-/// The job of a command line that a client sent.
-pub(super) fn new_job(
-    session: SessionId,
-    command: Option<&str>,
-    visibility: Visibility,
-) -> Result<NewJob, Fault> {
-    let (statement, slot) = statement::parse(command)?;
-    Ok(NewJob::new(
-        session,
-        statement,
-        JobMode { slot, visibility },
-    ))
 }
 
 /// The `jobStatus` of a job.

@@ -1,14 +1,27 @@
 //! Collects the results of one job, for the answer of `exec`.
 
 use super::Results;
+use super::result::is_cut_off;
 use rejoin_engine::{Event, JobId, Outcome, Record};
+use std::sync::Arc;
 
 /// The results of a job so far.
 #[derive(Debug)]
 pub(crate) struct JobResults {
     job: JobId,
     results: Results,
-    outcome: Option<Outcome>,
+    end: Option<End>,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug)]
+pub(crate) enum End {
+    /// By itself, or because somebody interrupted it.
+    Finished,
+    /// It reached its timeout.
+    TimedOut,
+    /// Its session was closed, or the server was shut down. The message says which.
+    CutOff(Arc<str>),
 }
 
 impl JobResults {
@@ -16,7 +29,7 @@ impl JobResults {
         Self {
             job,
             results: Results::default(),
-            outcome: None,
+            end: None,
         }
     }
 
@@ -35,7 +48,11 @@ impl JobResults {
             } if *job == self.job => {
                 self.results
                     .status(*job, *outcome, *status, message.as_deref());
-                self.outcome = Some(*outcome);
+                self.end = Some(match message {
+                    Some(why) if is_cut_off(*outcome, Some(why)) => End::CutOff(why.clone()),
+                    _ if *outcome == Outcome::TimedOut => End::TimedOut,
+                    _ => End::Finished,
+                });
             }
             _ => {}
         }
@@ -46,9 +63,9 @@ impl JobResults {
         self.results = Results::default();
     }
 
-    /// The job's outcome, once it has ended.
-    pub(crate) fn outcome(&self) -> Option<Outcome> {
-        self.outcome
+    /// How the job ended. None: it has not ended yet.
+    pub(crate) fn end(&self) -> Option<&End> {
+        self.end.as_ref()
     }
 
     /// The results as a JSON array. The last one is the job's `status`.

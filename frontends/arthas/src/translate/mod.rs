@@ -7,7 +7,7 @@ mod job_results;
 mod result;
 
 pub(crate) use consumer::{ConsumerView, frees_foreground, is_visible, removed_message};
-pub(crate) use job_results::JobResults;
+pub(crate) use job_results::{End, JobResults};
 
 /// Writes a JSON array of results.
 #[derive(Debug, Default)]

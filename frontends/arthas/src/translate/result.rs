@@ -4,7 +4,7 @@ use super::Results;
 use crate::wire::{Object, State};
 use jiff::fmt::temporal::DateTimePrinter;
 use jiff::tz::TimeZone;
-use rejoin_engine::{JobId, JobSlot, Outcome, Server, Timestamp};
+use rejoin_engine::{InterruptCause, JobId, JobSlot, Outcome, Server, Timestamp};
 
 /// What a consumer of the session may do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,19 +81,33 @@ impl Results {
         Object::write(self.begin(), |result| {
             result.value("jobId", job);
             result.optional("message", message);
-            result.value("statusCode", status_code(outcome, status));
+            result.value("statusCode", status_code(outcome, status, message));
             result.plain("type", "status");
         });
     }
 }
 
-/// The product's clients do not treat an interrupted job as failed, whatever interrupted it.
-const fn status_code(outcome: Outcome, status: i32) -> i32 {
+/// The product's clients do not treat a job as failed that somebody interrupted. Nobody asked for the
+/// end of one that was cut off, so it must not look like a success.
+fn status_code(outcome: Outcome, status: i32, message: Option<&str>) -> i32 {
     match outcome {
+        Outcome::Interrupted if is_cut_off(outcome, message) && status == 0 => CUT_OFF_STATUS,
+        Outcome::Interrupted if is_cut_off(outcome, message) => status,
         Outcome::Interrupted | Outcome::TimedOut => 0,
         Outcome::Completed | Outcome::Failed | Outcome::Lost => status,
     }
 }
+
+/// Whether a job ended because its session was closed or the server was shut down.
+pub(super) fn is_cut_off(outcome: Outcome, message: Option<&str>) -> bool {
+    let causes = [InterruptCause::SessionClosed, InterruptCause::Shutdown];
+    outcome == Outcome::Interrupted
+        && message.is_some()
+        && causes.iter().any(|cause| cause.message() == message)
+}
+
+/// The status of a job that was cut off and ended with 0, as after SIGHUP.
+const CUT_OFF_STATUS: i32 = 129;
 
 fn local_time(at: Timestamp, zone: &TimeZone) -> String {
     const TIME: DateTimePrinter = DateTimePrinter::new().separator(b' ').precision(Some(3));

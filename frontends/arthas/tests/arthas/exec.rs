@@ -8,8 +8,8 @@ const SAID: &str = r#"{"content":"hi","jobId":1,"type":"echo"}"#;
 const HELD: &str = r#"{"content":"held","jobId":1,"type":"echo"}"#;
 const STATUS: &str = r#"{"jobId":1,"statusCode":0,"type":"status"}"#;
 
-/// The timeout of fifty milliseconds, and the second in which the job may end after it.
-const EXPIRED: Duration = Duration::from_millis(1_050);
+/// The timeout of fifty milliseconds, and the moment in which the job may end after it.
+const EXPIRED: Duration = Duration::from_millis(250);
 
 fn is_finished(event: &Event) -> bool {
     matches!(event, Event::JobFinished { .. })
@@ -194,17 +194,35 @@ fn an_interrupted_exec_succeeds_with_the_results_so_far() {
 }
 
 #[test]
-fn an_exec_whose_session_is_closed_succeeds_with_the_results_so_far() {
-    let server = Server::start();
-    let (session, _) = server.init();
-    std::thread::scope(|scope| {
-        let exec = scope.spawn(|| server.act(&session, "exec", r#","command":"deaf""#));
-        server.job_started();
-        server.act(&session, "close_session", "");
-        let status =
-            r#"{"jobId":1,"message":"the session was closed","statusCode":0,"type":"status"}"#;
-        assert_eq!(exec.join().unwrap(), succeeded(&session, "deaf", &[status]));
-    });
+fn an_exec_whose_session_is_closed_or_whose_server_is_shut_down_is_no_success() {
+    // As after SIGHUP, and as the job itself ended.
+    for (command, status, why) in [
+        ("hold", 129, "the session was closed"),
+        ("hold", 130, "the server was shut down"),
+        ("hold, exit 0", 129, "the server was shut down"),
+    ] {
+        let server = Server::start();
+        let (session, _) = server.init();
+        std::thread::scope(|scope| {
+            let members = format!(r#","command":"{command}""#);
+            let (exec, id) = (&server, session.clone());
+            let exec = scope.spawn(move || exec.act(&id, "exec", &members));
+            let id = server.job_started();
+            server.record(id, |event| matches!(event, Event::ResultEmitted { .. }));
+            match why {
+                "the session was closed" => _ = server.act(&session, "close_session", ""),
+                _ => _ = smol::block_on(server.engine.shut_down(Duration::from_secs(10))),
+            }
+            let status =
+                format!(r#"{{"jobId":1,"message":"{why}","statusCode":{status},"type":"status"}}"#);
+            assert_eq!(
+                exec.join().unwrap(),
+                format!(
+                    r#"{{"body":{{"command":"{command}","jobId":1,"jobStatus":"TERMINATED","results":[{HELD},{status}],"timeExpired":false}},"message":"{why}","sessionId":"{session}","state":"INTERRUPTED"}}"#
+                )
+            );
+        });
+    }
 }
 
 #[test]

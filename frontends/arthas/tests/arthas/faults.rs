@@ -103,18 +103,36 @@ fn a_pull_requires_a_consumer_that_reads_the_session() {
 
 #[test]
 fn a_second_foreground_job_is_refused_and_consumers_do_not_see_it() {
-    let server = Server::with(|setup| setup.settings.pull_wait = Duration::from_millis(30));
+    let server = Server::with(|setup| {
+        setup.settings.pull_wait = Duration::from_millis(30);
+        setup.config.limits.statement = 20;
+    });
     let (session, consumer) = server.init();
     server.act(&session, "async_exec", r#","command":"hold""#);
     let held = r#"{"content":"held","jobId":1,"type":"echo"}"#;
     server.pull_until(&session, &consumer, held);
     for action in ["exec", "async_exec"] {
-        assert_eq!(
-            server.act(&session, action, r#","command":"say hi","requestId":"r""#),
-            format!(
-                r#"{{"body":{{"command":"say hi"}},"message":"Another job is running.","requestId":"r","sessionId":"{session}","state":"REFUSED"}}"#
-            )
-        );
+        // Whatever the command is: it is not looked at.
+        for command in [
+            r#""command":"say hi""#,
+            r#""command":"""#,
+            r#""command":"  ""#,
+            r#""command":"&""#,
+            r#""command":"say what is longer than allowed""#,
+            "",
+        ] {
+            let comma = if command.is_empty() { "" } else { "," };
+            assert_eq!(
+                server.act(
+                    &session,
+                    action,
+                    &format!(r#"{comma}{command},"requestId":"r""#)
+                ),
+                format!(
+                    r#"{{"body":{{{command}}},"message":"Another job is running.","requestId":"r","sessionId":"{session}","state":"REFUSED"}}"#
+                )
+            );
+        }
     }
     assert_eq!(server.pull(&session, &consumer), "[]");
 }

@@ -234,10 +234,10 @@ impl Runner for Script {
                 "say" => _ = result(json!(rest)).await,
                 "exit" => status = rest.parse().unwrap(),
                 // Until it is interrupted.
-                "hold" => {
+                "hold" | "hold," => {
                     let _ = result(json!("held")).await;
                     let _ = job.interrupts.next().await;
-                    status = 130;
+                    status = if rest == "exit 0" { 0 } else { 130 };
                 }
                 // Until the server is gone, also when interrupted.
                 "deaf" => _ = gate.recv().await,

@@ -2,14 +2,17 @@
 //! `[frontends.doris] listen = …` is `doris-listen = …`; setting both is an error.
 
 use super::{Address, DorisColumns, Settings};
+use rejoin_accounts::Role;
 use serde::Deserialize;
 
 /// The tables.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Frontends {
+    arthas: Arthas,
     maxscale: Frontend,
     doris: Doris,
+    mcp: Mcp,
     #[serde(alias = "operate")]
     admin: Frontend,
 }
@@ -22,17 +25,32 @@ struct Frontend {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct Arthas {
+    service: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct Doris {
     listen: Option<Address>,
     columns: Option<DorisColumns>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Mcp {
+    services: Option<Vec<String>>,
+    role: Option<Role>,
 }
 
 impl Settings {
     /// Merges the tables into the settings; fails with the name of a setting that is set twice.
     pub(super) fn without_tables(mut self) -> Result<Self, &'static str> {
         let Frontends {
+            arthas,
             maxscale,
             doris,
+            mcp,
             admin,
         } = std::mem::take(&mut self.frontends);
         once(
@@ -40,8 +58,11 @@ impl Settings {
             &mut self.maxscale_listen,
             maxscale.listen,
         )?;
+        once("arthas-service", &mut self.arthas_service, arthas.service)?;
         once("doris-listen", &mut self.doris_listen, doris.listen)?;
         once("doris-columns", &mut self.doris_columns, doris.columns)?;
+        once("mcp-services", &mut self.mcp_services, mcp.services)?;
+        once("mcp-role", &mut self.mcp_role, mcp.role)?;
         once("admin-listen", &mut self.admin_listen, admin.listen)?;
         Ok(self)
     }
@@ -72,11 +93,15 @@ mod tests {
         let tables = read(
             "[frontends.maxscale]\nlisten = '127.0.0.1:8989'\n\
              [frontends.doris]\nlisten = '127.0.0.1:8030'\ncolumns = 'newer'\n\
+             [frontends.arthas]\nservice = 'orders'\n\
+             [frontends.mcp]\nservices = ['shell']\nrole = 'operator'\n\
              [frontends.admin]\nlisten = '127.0.0.1:9563'\n",
         );
         let flat = read(
             "maxscale-listen = '127.0.0.1:8989'\n\
              doris-listen = '127.0.0.1:8030'\ndoris-columns = 'newer'\n\
+             arthas-service = 'orders'\n\
+             mcp-services = ['shell']\nmcp-role = 'operator'\n\
              admin-listen = '127.0.0.1:9563'\n",
         );
         assert_eq!(
@@ -100,7 +125,8 @@ mod tests {
     #[test]
     fn a_table_has_no_other_settings() {
         for (wrong, name) in [
-            ("[frontends.arthas]\nlisten = '127.0.0.1:1'", "arthas"),
+            ("[frontends.arthas]\nlisten = '127.0.0.1:1'", "listen"),
+            ("[frontends.native]\nlisten = '127.0.0.1:1'", "native"),
             ("[frontends.maxscale]\ncolumns = 'newer'", "columns"),
         ] {
             let error = toml::from_str::<Settings>(wrong).unwrap_err().to_string();

@@ -4,15 +4,18 @@
 mod example;
 mod frontends;
 mod logging;
+mod services;
 
 use clap::ValueEnum;
 use frontends::Frontends;
 use logging::LogRequests;
 pub(crate) use logging::{LogFormat, LogLevel};
+use rejoin_accounts::Role;
 use rejoin_core::Retention;
-use rejoin_engine::Config;
+use rejoin_engine::{Config, Services, ShellRunner};
 use rejoin_log::segment::Durability;
 use serde::{Deserialize, Deserializer};
+use services::{ServiceError, ServiceTables};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -46,6 +49,20 @@ pub(crate) struct Settings {
     /// [default: documented]
     #[arg(long, value_name = "SET", env = "REJOIN_DORIS_COLUMNS", help_heading = FRONTENDS)]
     doris_columns: Option<DorisColumns>,
+
+    /// Service on which Arthas' clients run their commands [default: the only one, or `shell`]
+    #[arg(long, value_name = "NAME", env = "REJOIN_ARTHAS_SERVICE", help_heading = FRONTENDS)]
+    arthas_service: Option<String>,
+
+    /// Services that agents may use (the frontend at /mcp); repeat it or separate names with commas
+    /// [default: all]
+    #[arg(long, value_name = "NAME", env = "REJOIN_MCP_SERVICES", value_delimiter = ',', help_heading = FRONTENDS)]
+    mcp_services: Option<Vec<String>>,
+
+    /// The most that an agent may do, whatever its account may: as a `viewer`, an `operator` or an
+    /// `admin` [default: admin]
+    #[arg(long, value_name = "ROLE", env = "REJOIN_MCP_ROLE", help_heading = FRONTENDS)]
+    mcp_role: Option<Role>,
 
     /// PEM file with the server's certificate chain; turns on TLS for every address. Reloaded when it
     /// changes [default: no encryption]
@@ -190,9 +207,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "WHICH", env = "REJOIN_LOG_REQUESTS", help_heading = LOGGING)]
     log_requests: Option<LogRequests>,
 
-    // In files only: a table for each frontend.
+    // In files only: a table for each frontend, and for each service.
     #[arg(skip)]
     frontends: Frontends,
+    #[arg(skip)]
+    services: ServiceTables,
 }
 
 const ACCESS: &str = "Access";
@@ -332,7 +351,13 @@ pub(crate) enum SettingsError {
 /// Takes each setting from the first of the two that sets it.
 macro_rules! first_set {
     ($first:ident, $second:ident; $($name:ident)*) => {
-        Settings { frontends: Frontends::default(), $($name: $first.$name.or($second.$name),)* }
+        Settings {
+            frontends: Frontends::default(),
+            services: match $first.services.is_empty() {
+                true => $second.services,
+                false => $first.services,
+            },
+            $($name: $first.$name.or($second.$name),)* }
     };
 }
 
@@ -351,11 +376,11 @@ impl Settings {
     pub(crate) fn or(self, other: Self) -> Self {
         first_set! { self, other;
             tls_cert tls_key
-            listen maxscale_listen doris_listen admin_listen doris_columns data durability session_timeout consumer_timeout job_timeout exec_timeout
+            listen maxscale_listen doris_listen admin_listen doris_columns arthas_service data durability session_timeout consumer_timeout job_timeout exec_timeout
             pull_wait pull_lock_timeout interrupt_grace shutdown_grace idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_header recent_bytes
-            accounts allow_host allow_origin
+            accounts allow_host allow_origin mcp_services mcp_role
             pull_gather
             retain_age retain_bytes log_level log_format log_requests
         }
@@ -372,6 +397,16 @@ impl Settings {
             self.admin_listen = old_admin_listen()?;
         }
         Ok(())
+    }
+
+    /// The services and their runners: those of the settings file, or else the shell.
+    pub(crate) fn services(&self, shell: &ShellRunner) -> Result<Services, ServiceError> {
+        services::runners(&self.services, shell)
+    }
+
+    /// The service on which Arthas' clients run their commands.
+    pub(crate) fn arthas_service(&self) -> Option<&str> {
+        self.arthas_service.as_deref()
     }
 
     /// The separate address of MaxScale's API.
@@ -460,8 +495,18 @@ impl Settings {
         config
     }
 
+    pub(crate) fn mcp(&self) -> rejoin_mcp::Settings {
+        let default = rejoin_mcp::Settings::default();
+        let services = self.mcp_services.iter().flatten();
+        rejoin_mcp::Settings {
+            services: services.map(|service| service.as_str().into()).collect(),
+            role: self.mcp_role.unwrap_or(default.role),
+        }
+    }
+
     pub(crate) fn arthas(&self) -> rejoin_arthas::Settings {
         let mut arthas = rejoin_arthas::Settings::default();
+        arthas.service = self.arthas_service.as_deref().map(Into::into);
         arthas.pull_wait = self.pull_wait.map_or(arthas.pull_wait, |Wait(wait)| wait);
         arthas.pull_gather = self
             .pull_gather

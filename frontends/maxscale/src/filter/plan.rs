@@ -19,7 +19,9 @@ pub(crate) struct QueryPlan {
 }
 
 impl QueryPlan {
-    pub(crate) fn new(filters: Vec<Filter>) -> Self {
+    /// `server_user` is whom sessions of nobody are shown as. The index has them under the empty
+    /// name, so that each session is asked for these two.
+    pub(crate) fn new(filters: Vec<Filter>, server_user: &str) -> Self {
         let mut plan = Self {
             user: None,
             service: None,
@@ -27,7 +29,7 @@ impl QueryPlan {
             rest: Vec::new(),
         };
         for filter in filters {
-            plan.add(filter);
+            plan.add(filter, server_user);
         }
         plan
     }
@@ -63,11 +65,11 @@ impl QueryPlan {
         self.rest.iter().all(|filter| filter.matches(resource))
     }
 
-    fn add(&mut self, filter: Filter) {
+    fn add(&mut self, filter: Filter, server_user: &str) {
         if let Expression::And(parts) = filter.expression {
             for expression in parts {
                 let path = filter.path.clone();
-                self.add(Filter { path, expression });
+                self.add(Filter { path, expression }, server_user);
             }
             return;
         }
@@ -78,7 +80,7 @@ impl QueryPlan {
             (
                 Some(IndexedField::User),
                 Expression::Compare(Comparison::Equal, Value::String(user)),
-            ) => set_name(&mut self.user, user),
+            ) => (user != server_user && !user.is_empty()) && set_name(&mut self.user, user),
             (
                 Some(IndexedField::Service),
                 Expression::Compare(Comparison::Equal, Value::String(name)),
@@ -156,7 +158,10 @@ mod tests {
 
     fn plan(filters: &[(&str, &str)]) -> QueryPlan {
         let parse = |(pointer, expression): &(&str, &str)| Filter::by_pointer(pointer, expression);
-        QueryPlan::new(filters.iter().map(parse).collect::<Result<_, _>>().unwrap())
+        QueryPlan::new(
+            filters.iter().map(parse).collect::<Result<_, _>>().unwrap(),
+            "root",
+        )
     }
 
     #[test]
@@ -217,6 +222,7 @@ mod tests {
             ("id", "eq(5.0)"),
             ("id", "or(eq(1),eq(5))"),
             ("attributes/user", "ne(\"bob\")"),
+            ("attributes/user", "\"root\""),
             ("attributes/idle", "gt(5)"),
         ] {
             assert!(

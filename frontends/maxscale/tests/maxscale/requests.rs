@@ -66,7 +66,7 @@ fn collect_links(value: &Value, links: &mut Vec<String>) {
 #[test]
 fn the_first_requests_of_clients_succeed() {
     let server = Server::with_sessions(1);
-    for path in ["/v1", "/v1/"] {
+    for path in ["/", "/v1", "/v1/"] {
         let there = server.get(path);
         assert_eq!((there.status, there.body.len()), (200, 0), "{path}");
     }
@@ -116,6 +116,9 @@ fn an_unknown_path_is_an_empty_404_for_every_method() {
         ("PUT", "/v1/sessions/1"),
         ("GET", "/v1/sessions/1/restart"),
         ("OPTIONS", "/v1/servers"),
+        ("GET", "/servers"),
+        ("POST", "/"),
+        ("GET", "/index.html"),
     ] {
         assert_eq!(
             server.fault(method, path, ""),

@@ -1,6 +1,7 @@
 //! One session: its attributes, and how it is closed.
 
 use crate::support::Server;
+use rejoin_accounts::Accounts;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -48,11 +49,17 @@ fn newer_attributes_have_the_documented_types() {
 }
 
 #[test]
-fn an_unknown_user_or_address_is_left_out() {
-    let server = Server::start();
+fn a_session_of_nobody_has_the_user_that_the_server_runs_as() {
+    let open = Accounts::open().unwrap();
+    let server = Server::start_with(open.clone());
     server.create(None, "shell");
-    let attributes = &server.json("/v1/sessions/1")["data"]["attributes"];
-    assert_eq!(attributes.get("user"), None);
+    server.create(Some("ada"), "shell");
+    let user = &server.json("/v1/sessions/1")["data"]["attributes"]["user"];
+    assert_eq!(*user, **open.server_user());
+    let filter = |user: &str| format!("/v1/sessions?filter=/attributes/user=%22{user}%22");
+    assert_eq!(server.ids(&filter(open.server_user())), [1]);
+    assert_eq!(server.ids(&filter("ada")), [2]);
+    assert!(server.ids(&filter("")).is_empty());
 }
 
 #[test]
@@ -147,14 +154,21 @@ fn a_session_with_a_time_to_live_ends_after_it_and_not_before() {
 }
 
 #[test]
-fn patch_and_restart_check_the_request() {
+fn patch_refuses_what_a_session_does_not_have_and_restart_has_nothing_to_do() {
     let server = Server::with_sessions(1);
     let session = "/v1/sessions/1";
-    let parameters = r#"{"data":{"attributes":{"parameters":{"log_info":true}}}}"#;
+    let parameters = |value: &str| {
+        format!(r#"{{"data":{{"attributes":{{"parameters":{{"log_info":{value}}}}}}}}}"#)
+    };
     let filters = r#"{"data":{"relationships":{"filters":{"data":[{"id":"Hint"}]}}}}"#;
     let number = r#"{"data":{"relationships":{"filters":{"data":[{"id":1}]}}}}"#;
     let ok = (200, String::new());
-    assert_eq!(server.fault("PATCH", session, parameters), ok);
+    let no_log = "Cannot set log_info: a session has no log of its own";
+    let on = server.fault("PATCH", session, &parameters("true"));
+    assert_eq!(on, (400, no_log.into()));
+    for no_change in ["false", "1", "\"yes\""] {
+        assert_eq!(server.fault("PATCH", session, &parameters(no_change)), ok);
+    }
     assert_eq!(
         server.fault("PATCH", session, ""),
         (400, "Missing request body".into())

@@ -68,7 +68,7 @@ fn a_stream_is_what_reads_tell_from_any_sequence_on() {
 #[test]
 fn a_last_event_id_that_is_none_is_refused() {
     let server = Server::with_sessions(1);
-    for last in ["", "x", "-1", "1-", "1-x", "1-2-3", "99999999999999999999"] {
+    for last in ["x", "-1", "1-", "1-x", "1-2-3", "99999999999999999999"] {
         let headers = [("last-event-id", last)];
         let path = "/sessions/1/stream";
         let refused = server.client().request("GET", path, &headers, b"").unwrap();
@@ -155,6 +155,26 @@ fn a_place_in_a_session_that_ended_long_ago_is_checked_too() {
             assert_eq!(problem["lastSequence"], last["sequence"], "{problem}");
         }
     }
+}
+
+#[test]
+fn an_empty_last_event_id_is_none_and_a_session_is_found_in_capitals() {
+    let server = Server::with_sessions(1);
+    let session = server.session().to_string().to_uppercase();
+    server.request("DELETE", &format!("/sessions/{session}"), b"");
+    let path = format!("/sessions/{session}/stream?after=1");
+    let headers = [("last-event-id", "")];
+    let stream = server
+        .client()
+        .request("GET", &path, &headers, b"")
+        .unwrap();
+    assert_eq!(stream.status, 200, "{}", stream.text());
+    let ids: Vec<_> = blocks(stream.text())
+        .0
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect();
+    assert_eq!(ids, [2]);
 }
 
 #[test]

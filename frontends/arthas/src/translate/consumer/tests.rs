@@ -1,7 +1,7 @@
 //! The results of each kind of record sequence.
 
 use super::*;
-use crate::translate::JobResults;
+use crate::translate::{End, JobResults};
 use rejoin_engine::{InterruptCause, JobId, Outcome, Server, SessionId, SessionNumber, Timestamp};
 use std::time::Duration;
 
@@ -281,22 +281,31 @@ fn a_session_closed_as_idle_shows_a_message_and_one_closed_by_request_does_not()
 
 #[test]
 fn an_interrupted_job_ends_with_0_and_others_with_their_status() {
-    for (outcome, status, code) in [
-        (Outcome::Completed, 0, 0),
-        (Outcome::Failed, 127, 127),
-        (Outcome::Failed, -10, -10),
-        (Outcome::Interrupted, 130, 0),
-        (Outcome::TimedOut, 130, 0),
-        (Outcome::Lost, 137, 137),
+    let other = r#"so \"it\" is"#;
+    for (outcome, message, status, code) in [
+        (Outcome::Completed, other, 0, 0),
+        (Outcome::Failed, other, 127, 127),
+        (Outcome::Failed, other, -10, -10),
+        (Outcome::Interrupted, other, 130, 0),
+        (Outcome::Interrupted, "the session was closed", 129, 129),
+        (Outcome::Interrupted, "the server was shut down", 130, 130),
+        (Outcome::Interrupted, "the server was shut down", 0, 129),
+        (Outcome::Completed, "the server was shut down", 0, 0),
+        (Outcome::TimedOut, other, 130, 0),
+        (Outcome::Lost, other, 137, 137),
     ] {
         let events = session([
             submitted(SHARED_BACKGROUND),
             interrupted(),
-            ended(SHARED_BACKGROUND, outcome, status, Some("so \"it\" is")),
+            ended(
+                SHARED_BACKGROUND,
+                outcome,
+                status,
+                Some(&message.replace('\\', "")),
+            ),
         ]);
-        let status = format!(
-            r#"{{"jobId":3,"message":"so \"it\" is","statusCode":{code},"type":"status"}}"#
-        );
+        let status =
+            format!(r#"{{"jobId":3,"message":"{message}","statusCode":{code},"type":"status"}}"#);
         assert_eq!(
             shown(1, 4, &events),
             array(&[&status]),
@@ -349,12 +358,12 @@ fn job_results_are_the_results_and_the_status_of_that_job_alone() {
     };
     for record in records([submitted(PRIVATE), other, emitted(PRIVATE), other_end]) {
         results.add(&record);
-        assert_eq!(results.outcome(), None);
+        assert!(results.end().is_none());
     }
     for record in records([finished(PRIVATE)]) {
         results.add(&record);
     }
-    assert_eq!(results.outcome(), Some(Outcome::Completed));
+    assert!(matches!(results.end(), Some(End::Finished)));
     assert_eq!(
         String::from_utf8(results.finish()).unwrap(),
         array(&[RESULT, STATUS])

@@ -1,6 +1,7 @@
 //! The HTTP servers: a common one for all frontends, and one for each frontend with a separate
 //! address.
 
+use super::log_output::LogOutput;
 use super::{OpenedEngine, access, encryption};
 use crate::settings::Settings;
 use rejoin_accounts::Accounts;
@@ -12,7 +13,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The `frontend` labels of the request metrics. The last one counts unknown paths.
-const FRONTENDS: [&str; 6] = ["arthas", "native", "maxscale", "doris", "operate", OTHER];
+const FRONTENDS: [&str; 7] = [
+    "arthas", "native", "maxscale", "doris", "mcp", "operate", OTHER,
+];
 const OTHER: &str = "other";
 
 /// What an address serves.
@@ -51,6 +54,7 @@ impl Listener {
 pub(super) fn bind(
     settings: &Settings,
     opened: &OpenedEngine,
+    output: &LogOutput,
     accounts: &Accounts,
     tls: Option<&Tls>,
 ) -> Result<Vec<(Listener, HttpServer)>, BindError> {
@@ -71,7 +75,7 @@ pub(super) fn bind(
             server.observed(observer(settings, &metrics, listener)),
         ))
     };
-    let routers = routers(settings, opened, accounts, &metrics);
+    let routers = routers(settings, opened, output, accounts, &metrics);
     routers.into_iter().map(bind).collect()
 }
 
@@ -80,18 +84,24 @@ pub(super) fn bind(
 fn routers(
     settings: &Settings,
     opened: &OpenedEngine,
+    output: &LogOutput,
     accounts: &Accounts,
     metrics: &Arc<HttpMetrics>,
 ) -> Vec<(Listener, SocketAddr, Router)> {
     let engine = || opened.engine.clone();
     let accounts = || accounts.clone();
     let mut common = Router::default();
-    let mut documents = vec![rejoin_native::OPENAPI, rejoin_arthas::OPENAPI];
+    let mut documents = vec![
+        rejoin_native::OPENAPI,
+        rejoin_arthas::OPENAPI,
+        rejoin_mcp::OPENAPI,
+    ];
     let mut separate = vec![];
 
     rejoin_arthas::mount(&mut common, engine(), accounts(), settings.arthas());
     rejoin_console::mount(&mut common);
     rejoin_native::mount(&mut common, engine(), accounts());
+    rejoin_mcp::mount(&mut common, engine(), accounts(), settings.mcp());
 
     if let Some(address) = settings.maxscale_listen() {
         let mut router = Router::default();
@@ -114,7 +124,7 @@ fn routers(
     }
     rejoin_native::mount_openapi(&mut common, &documents);
 
-    let admin = admin_state(opened, metrics.clone());
+    let admin = admin_state(opened, output, metrics.clone());
     if let Some(address) = settings.admin_listen() {
         let mut router = Router::default();
         rejoin_admin::mount(&mut router, admin);
@@ -148,7 +158,7 @@ fn admin_hosts(address: SocketAddr) -> HostCheck {
     }
 }
 
-fn admin_state(opened: &OpenedEngine, http: Arc<HttpMetrics>) -> AdminState {
+fn admin_state(opened: &OpenedEngine, output: &LogOutput, http: Arc<HttpMetrics>) -> AdminState {
     AdminState {
         engine: opened.engine.clone(),
         log: opened.engine.log_metrics().cloned(),
@@ -157,6 +167,7 @@ fn admin_state(opened: &OpenedEngine, http: Arc<HttpMetrics>) -> AdminState {
             false => opened.data.join("log"),
         },
         http,
+        lost_lines: output.lost(),
         version: env!("CARGO_PKG_VERSION"),
         started_millis: opened.started_at.as_millis(),
     }

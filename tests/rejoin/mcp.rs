@@ -1,0 +1,517 @@
+//! Agents: commands that outlive calls, clients and the server, read in pieces, and told truly.
+
+use crate::server::{Server, directory};
+use crate::shell::wait_until;
+use rejoin_http::test_client::{Client, Received};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const MODERN: &str = "2026-07-28";
+
+/// Calls a method as clients of 2025-11-25 do.
+fn ask(client: &mut Client, method: &str, params: &Value) -> Value {
+    let body = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
+    let received = client.post("/mcp", &body.to_string()).unwrap();
+    assert_eq!(received.status, 200, "{}", received.text());
+    let answer: Value = serde_json::from_slice(&received.body).unwrap();
+    assert_eq!(answer["id"], 7);
+    answer
+}
+
+/// Calls a tool.
+fn call(client: &mut Client, tool: &str, arguments: &Value) -> Value {
+    let params = json!({"name": tool, "arguments": arguments});
+    let answer = ask(client, "tools/call", &params);
+    assert!(answer["error"].is_null(), "{answer}");
+    answer["result"].clone()
+}
+
+/// What a tool tells a client, after checking that it tells the model the same output.
+fn told(client: &mut Client, tool: &str, arguments: &Value) -> Value {
+    let result = call(client, tool, arguments);
+    let told = result["structuredContent"].clone();
+    assert!(told.is_object(), "{result}");
+    let text = result["content"][0]["text"].as_str().unwrap();
+    assert!(
+        text.starts_with(told["output"].as_str().unwrap_or_default()),
+        "{result}"
+    );
+    told
+}
+
+/// Calls a method as a client of 2026-07-28 that knows tasks.
+fn ask_modern(client: &mut Client, method: &str, params: &Value) -> Received {
+    let mut params = params.clone();
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": MODERN,
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities":
+            {"extensions": {"io.modelcontextprotocol/tasks": {}}},
+    });
+    let name = ["name", "uri", "taskId"]
+        .iter()
+        .find_map(|name| params[*name].as_str());
+    let mut headers = vec![
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+        ("mcp-protocol-version", MODERN),
+        ("mcp-method", method),
+    ];
+    headers.extend(name.map(|name| ("mcp-name", name)));
+    let body = json!({"jsonrpc": "2.0", "id": "a", "method": method, "params": params});
+    let body = body.to_string();
+    client
+        .request("POST", "/mcp", &headers, body.as_bytes())
+        .unwrap()
+}
+
+fn modern(client: &mut Client, method: &str, params: &Value) -> Value {
+    let received = ask_modern(client, method, params);
+    assert_eq!(received.status, 200, "{}", received.text());
+    let answer: Value = serde_json::from_slice(&received.body).unwrap();
+    assert!(answer["result"].is_object(), "{answer}");
+    answer["result"].clone()
+}
+
+fn text(value: &Value) -> &str {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("not a text: {value}"))
+}
+
+/// Reads a job until it has finished.
+fn wait_for_end(client: &mut Client, run: &Value) -> Value {
+    let read = json!({"session": run["session"], "job": run["job"], "wait_ms": 10_000});
+    for _ in 0..12 {
+        let told = told(client, "read", &read);
+        if told["state"] == "finished" {
+            return told;
+        }
+    }
+    panic!("it never ends");
+}
+
+#[test]
+fn a_command_runs_and_its_exit_status_is_told_in_both_revisions() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let mut client = server.client();
+    let wanted = json!({"protocolVersion": "2025-11-25", "capabilities": {}});
+    let hello = ask(&mut client, "initialize", &wanted);
+    assert_eq!(hello["result"]["protocolVersion"], "2025-11-25");
+    assert!(text(&hello["result"]["instructions"]).contains("exit status"));
+    let failed = call(
+        &mut client,
+        "run",
+        &json!({"command": "echo out; echo err >&2; exit 3"}),
+    );
+    assert_eq!(failed["isError"], true);
+    let told = &failed["structuredContent"];
+    assert_eq!(
+        (&told["state"], &told["exit_status"]),
+        (&json!("finished"), &json!(3))
+    );
+    assert!(["out\nerr\n", "err\nout\n"].contains(&text(&told["output"])));
+    assert!(text(&failed["content"][0]["text"]).contains("exit status 3"));
+
+    let found = modern(&mut client, "server/discover", &json!({}));
+    assert_eq!(found["supportedVersions"][0], MODERN);
+    assert_eq!(found["resultType"], "complete");
+    let run = json!({"name": "run", "arguments": {
+        "command": "cd /tmp; pwd", "session": told["session"],
+    }});
+    let done = modern(&mut client, "tools/call", &run);
+    assert_eq!(done["resultType"], "complete");
+    assert_eq!(done["structuredContent"]["output"], "/tmp\n");
+    assert_eq!(done["isError"], false);
+    // The directory carries over, as in a terminal.
+    let again = json!({"command": "pwd", "session": told["session"]});
+    assert_eq!(
+        call(&mut client, "run", &again)["structuredContent"]["output"],
+        "/tmp\n"
+    );
+
+    for (method, status) in [("initialize", 404), ("ping", 404), ("prompts/list", 404)] {
+        assert_eq!(
+            ask_modern(&mut client, method, &json!({})).status,
+            status,
+            "{method}"
+        );
+    }
+    for method in ["GET", "DELETE"] {
+        let received = client.request(method, "/mcp", &[], b"").unwrap();
+        assert_eq!(
+            (received.status, received.header("allow").is_some()),
+            (405, true)
+        );
+    }
+    let note = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+    let received = client.post("/mcp", note).unwrap();
+    assert_eq!((received.status, received.body.len()), (202, 0));
+}
+
+#[test]
+fn a_long_command_has_a_handle_at_once_and_outlives_its_client() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let flag = data.path().join("go");
+    let command = format!(
+        "echo begun; until [ -e {} ]; do sleep 0.05; done; echo over",
+        flag.display()
+    );
+    // A client that gives up.
+    let mut hasty = server.client();
+    let run = json!({"command": command, "key": "build", "wait_ms": 45_000});
+    let params = json!({"name": "run", "arguments": run});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    hasty
+        .send_request("POST", "/mcp", &[], body.to_string().as_bytes())
+        .unwrap();
+    hasty.set_patience(Duration::from_millis(300)).unwrap();
+    assert!(hasty.receive().is_err(), "the command is still running");
+    drop(hasty);
+    // It finds the job again by its key, and does not start it twice.
+    let mut client = server.client();
+    let again = json!({"command": command, "key": "build", "wait_ms": 0});
+    let running = told(&mut client, "run", &again);
+    assert_eq!(
+        (&running["state"], &running["exit_status"]),
+        (&json!("running"), &Value::Null)
+    );
+    let read = json!({"session": running["session"], "job": running["job"], "after": "0", "wait_ms": 10_000});
+    let begun = told(&mut client, "read", &read);
+    assert_eq!(begun["output"], "begun\n");
+    std::fs::write(flag, "").unwrap();
+    let read = json!({"session": running["session"], "job": running["job"], "after": begun["after"], "wait_ms": 10_000});
+    let rest = told(&mut client, "read", &read);
+    assert_eq!(rest["output"], "over\n", "only what follows");
+    let done = wait_for_end(&mut client, &running);
+    assert_eq!(
+        (&done["outcome"], &done["exit_status"]),
+        (&json!("completed"), &json!(0))
+    );
+    assert_eq!(done["output"], "begun\nover\n");
+    let jobs = told(&mut client, "list", &json!({"session": running["session"]}));
+    assert_eq!(jobs["jobs"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_same_key_twice_is_one_job_also_at_the_same_time_and_after_a_kill() {
+    let data = directory();
+    let mut server = Server::start(data.path(), &[]);
+    let run = json!({"command": "echo once", "key": "deploy 1"});
+    let handles: BTreeSet<String> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let told = told(&mut server.client(), "run", &run);
+                    format!("{} {}", told["session"], told["job"])
+                })
+            })
+            .collect();
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    assert_eq!(handles.len(), 1, "{handles:?}");
+    server.kill();
+    let server = Server::start(data.path(), &[]);
+    let mut client = server.client();
+    let after = told(&mut client, "run", &run);
+    let handle = format!("{} {}", after["session"], after["job"]);
+    assert!(handles.contains(&handle), "{handle}");
+    assert_eq!(
+        (&after["output"], &after["exit_status"]),
+        (&json!("once\n"), &json!(0))
+    );
+    // In a session that is named.
+    let named = json!({"command": "echo again", "key": "k", "session": after["session"]});
+    let first = told(&mut client, "run", &named);
+    let second = told(&mut client, "run", &named);
+    assert_eq!(first["job"], second["job"]);
+    // Another command is another call.
+    let other = json!({"command": "echo other", "key": "deploy 1"});
+    let refused = call(&mut client, "run", &other);
+    assert_eq!(refused["isError"], true);
+    assert!(text(&refused["content"][0]["text"]).contains("another command"));
+    let sessions = told(&mut client, "list", &json!({}));
+    assert_eq!(sessions["sessions"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_kill_under_two_tasks_loses_neither() {
+    let data = directory();
+    let mut server = Server::start(data.path(), &[]);
+    let task = |server: &Server, command: &str| {
+        let arguments = json!({"command": command, "wait_ms": 0});
+        let run = json!({"name": "run", "arguments": arguments});
+        let created = modern(&mut server.client(), "tools/call", &run);
+        assert_eq!(
+            (&created["resultType"], &created["status"]),
+            (&json!("task"), &json!("working"))
+        );
+        json!({"taskId": created["taskId"]})
+    };
+    let finished = task(&server, "sleep 0.2; echo done; exit 4");
+    let unfinished = task(&server, "echo begun; sleep 1000");
+    let wait_for = |server: &Server, task: &Value, status: &str| {
+        let mut told = Value::Null;
+        wait_until(status, || {
+            told = modern(&mut server.client(), "tasks/get", task);
+            told["status"] == status
+        });
+        told
+    };
+    wait_for(&server, &finished, "completed");
+    assert_eq!(
+        modern(&mut server.client(), "tasks/get", &unfinished)["status"],
+        "working"
+    );
+    server.kill();
+    let server = Server::start(data.path(), &[]);
+    let done = wait_for(&server, &finished, "completed");
+    let result = &done["result"];
+    assert_eq!(
+        (
+            &result["isError"],
+            &result["structuredContent"]["exit_status"]
+        ),
+        (&json!(true), &json!(4))
+    );
+    assert_eq!(result["structuredContent"]["output"], "done\n");
+    let lost = wait_for(&server, &unfinished, "failed");
+    assert!(text(&lost["statusMessage"]).contains("lost"), "{lost}");
+    let mut client = server.client();
+    let read =
+        json!({"session": lost["error"]["data"]["session"], "job": lost["error"]["data"]["job"]});
+    let read = told(&mut client, "read", &read);
+    assert_eq!(
+        (&read["outcome"], &read["exit_status"]),
+        (&json!("lost"), &Value::Null)
+    );
+    assert_eq!(read["output"], "begun\n", "what it printed is there");
+    // Cancelling a task interrupts its job.
+    let third = task(&server, "sleep 1000");
+    assert_eq!(
+        modern(&mut client, "tasks/cancel", &third)["resultType"],
+        "complete"
+    );
+    wait_for(&server, &third, "cancelled");
+    let unknown = json!({"taskId": "00000000-0000-4000-8000-000000000000.1"});
+    let received = ask_modern(&mut client, "tasks/get", &unknown);
+    assert!(received.text().contains("-32602"), "{}", received.text());
+}
+
+#[test]
+fn a_large_output_read_in_pieces_is_the_whole() {
+    let data = directory();
+    let server = Server::start(
+        data.path(),
+        &["--recent-bytes", "1000000", "--durability", "flush"],
+    );
+    let mut client = server.client();
+    // About 100 MB, with characters of one to four bytes.
+    let command = "yes 'aé€😀 and more of the same line' | head -c 100000000";
+    let run = told(&mut client, "run", &json!({"command": command}));
+    let done = wait_for_end(&mut client, &run);
+    assert_eq!(done["exit_status"], 0);
+    assert!(
+        done["left_out"].is_object(),
+        "the middle is left out, and named"
+    );
+    let line = "aé€😀 and more of the same line\n";
+    let mut expected = line.as_bytes().iter().cycle();
+    let mut place = json!("0");
+    let mut bytes = 0;
+    loop {
+        let read = json!({
+            "session": run["session"], "job": run["job"], "after": place, "max_bytes": 1_000_000,
+        });
+        let piece = told(&mut client, "read", &read);
+        let output = text(&piece["output"]);
+        // The last character is cut by `head`.
+        let whole = output.trim_end_matches('\u{FFFD}');
+        assert!(
+            whole
+                .bytes()
+                .eq(expected.by_ref().take(whole.len()).copied()),
+            "at {bytes}"
+        );
+        bytes += whole.len();
+        place = piece["after"].clone();
+        if piece["more"] == false {
+            assert_eq!(piece["state"], "finished");
+            break;
+        }
+    }
+    assert!((100_000_000 - 3..=100_000_000).contains(&bytes), "{bytes}");
+}
+
+#[test]
+fn bytes_that_are_no_text_can_be_read_exactly() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let mut client = server.client();
+    let run = told(
+        &mut client,
+        "run",
+        &json!({"command": r"printf 'a\377\0b'; echo err >&2"}),
+    );
+    assert_eq!(run["exact"], false);
+    let read = json!({
+        "session": run["session"], "job": run["job"], "encoding": "base64", "stream": "stdout",
+    });
+    let exact = call(&mut client, "read", &read);
+    assert_eq!(exact["structuredContent"]["output"], "Yf8AYg==");
+    assert_eq!(exact["structuredContent"]["exact"], true);
+}
+
+#[test]
+fn a_command_that_asks_is_answered_and_one_that_hangs_is_interrupted() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let mut client = server.client();
+    let run = json!({"command": "read name; echo hello $name", "input": true, "wait_ms": 0});
+    let asking = told(&mut client, "run", &run);
+    let write = json!({"session": asking["session"], "job": asking["job"], "text": "ada\n"});
+    assert_eq!(told(&mut client, "write", &write)["bytes"], 4);
+    assert_eq!(wait_for_end(&mut client, &asking)["output"], "hello ada\n");
+
+    let hang =
+        json!({"command": "echo on; sleep 1000", "session": asking["session"], "wait_ms": 0});
+    let hanging = told(&mut client, "run", &hang);
+    let busy = call(
+        &mut client,
+        "run",
+        &json!({"command": "true", "session": asking["session"]}),
+    );
+    assert_eq!(busy["isError"], true);
+    assert!(
+        text(&busy["content"][0]["text"]).contains("`background`"),
+        "{busy}"
+    );
+    let beside = json!({
+        "command": "echo beside", "session": asking["session"], "background": true, "wait_ms": 10_000,
+    });
+    assert_eq!(told(&mut client, "run", &beside)["output"], "beside\n");
+    let interrupt = json!({"session": asking["session"], "wait_ms": 20_000});
+    let interrupted = told(&mut client, "interrupt", &interrupt);
+    assert_eq!(interrupted["job"], hanging["job"]);
+    assert_eq!(interrupted["outcome"], "interrupted");
+    assert_ne!(interrupted["exit_status"], 0);
+}
+
+#[test]
+fn a_session_can_be_searched_and_read_as_a_resource() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let mut client = server.client();
+    let run = told(
+        &mut client,
+        "run",
+        &json!({"command": "seq 1 3000; echo 'an ERROR'; exit 1"}),
+    );
+    let search = json!({"session": run["session"], "text": "error", "ignore_case": true});
+    let found = told(&mut client, "search", &search);
+    assert_eq!(found["matches"][0]["line"], "an ERROR");
+    assert_eq!(
+        (found["matches"].as_array().unwrap().len(), &found["more"]),
+        (1, &json!(false))
+    );
+    // The place of a match is a place to read from.
+    let read = json!({
+        "session": run["session"], "job": run["job"], "after": found["matches"][0]["at"],
+    });
+    assert_eq!(told(&mut client, "read", &read)["output"], "an ERROR\n");
+    // Page by page, all matches, each once.
+    let mut lines = vec![];
+    let mut place = json!("0");
+    loop {
+        let search = json!({"session": run["session"], "text": "99", "after": place, "limit": 7});
+        let page = told(&mut client, "search", &search);
+        let matches = page["matches"].as_array().unwrap();
+        lines.extend(matches.iter().map(|it| text(&it["line"]).to_owned()));
+        place = page["after"].clone();
+        if page["more"] == false {
+            break;
+        }
+    }
+    let wanted: Vec<_> = (1..=3000)
+        .map(|it| it.to_string())
+        .filter(|it| it.contains("99"))
+        .collect();
+    assert_eq!(lines, wanted);
+
+    let listed = ask(&mut client, "resources/list", &json!({}));
+    let uri = &listed["result"]["resources"][0]["uri"];
+    let read = ask(&mut client, "resources/read", &json!({"uri": uri}));
+    let shown = text(&read["result"]["contents"][0]["text"]);
+    assert!(shown.starts_with("[job 1] $ seq 1 3000; echo"), "{shown}");
+    assert!(
+        shown.ends_with("an ERROR\n[job 1 ended with exit status 1]\n"),
+        "{shown}"
+    );
+    let missing = ask(
+        &mut client,
+        "resources/read",
+        &json!({"uri": "rejoin://sessions/x/transcript"}),
+    );
+    assert_eq!(missing["error"]["code"], -32002);
+    let received = ask_modern(
+        &mut client,
+        "resources/read",
+        &json!({"uri": "rejoin://nothing"}),
+    );
+    assert!(received.text().contains("-32602"), "{}", received.text());
+}
+
+#[test]
+fn a_page_of_another_origin_is_refused() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let run = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "run", "arguments": {"command": "touch /tmp/never"}}});
+    let headers = [
+        ("origin", "https://elsewhere.example"),
+        ("content-type", "text/plain"),
+    ];
+    let received = server
+        .client()
+        .request("POST", "/mcp", &headers, run.to_string().as_bytes())
+        .unwrap();
+    assert_eq!(received.status, 403);
+    assert_eq!(
+        told(&mut server.client(), "list", &json!({}))["sessions"],
+        json!([])
+    );
+}
+
+#[test]
+fn settings_say_what_agents_may_do_and_with_which_services() {
+    let data = directory();
+    let server = Server::start(data.path(), &["--mcp-role", "viewer"]);
+    let mut client = server.client();
+    let tools = ask(&mut client, "tools/list", &json!({}));
+    let names = tools["result"]["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| text(&it["name"]).to_owned());
+    assert_eq!(names.collect::<Vec<_>>(), ["read", "list", "search"]);
+    let refused = call(&mut client, "run", &json!({"command": "true"}));
+    assert_eq!(refused["isError"], true);
+    assert!(
+        text(&refused["content"][0]["text"]).contains("viewer"),
+        "{refused}"
+    );
+    drop(server);
+    let server = Server::start(data.path(), &["--mcp-services", "sql"]);
+    let mut client = server.client();
+    for run in [
+        json!({"command": "true", "service": "shell"}),
+        json!({"command": "true"}),
+    ] {
+        let refused = call(&mut client, "run", &run);
+        let reason = text(&refused["content"][0]["text"]);
+        assert!(reason.contains("no service"), "{refused}");
+    }
+}
