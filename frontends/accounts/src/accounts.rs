@@ -9,20 +9,22 @@ use crate::credentials::Credentials;
 use crate::failures::{self, Failures};
 use crate::file::{Account, AccountsFile, FileError, TokenPlace};
 use crate::jwt::{self, Claims};
-use crate::limits::{HASHING, LOGGED_NAME_CHARS, LOOK, VERIFIED, WAITING};
+use crate::limits::{LOGGED_NAME_CHARS, LOOK, VERIFIED};
+use crate::queues::{Place, Queues, Turn};
 use crate::role::{AccessDigest, Caller, Seal};
 use crate::secret::{self, Key, NoRandom, Password, Verifier};
 use crate::server_user::server_user;
 use crate::tokens::{TokenKind, Tokens};
-use smol::lock::Semaphore;
+use futures::future::{Either, pending, select};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The time since 1970.
 pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
@@ -54,9 +56,8 @@ struct Shared {
     /// The hash against which an unknown account's password is verified.
     stand_in: String,
     state: Mutex<State>,
-    hashing: Arc<Semaphore>,
+    queues: Queues,
     verifier: Verifier,
-    waiting: AtomicUsize,
     hashed: AtomicU64,
 }
 
@@ -130,9 +131,8 @@ impl Accounts {
             server_user: server_user(),
             stand_in: secret::nobodys_hash()?,
             state: Mutex::new(state),
-            hashing: Arc::new(Semaphore::new(HASHING)),
+            queues: Queues::default(),
             verifier: Verifier::default(),
-            waiting: AtomicUsize::new(0),
             hashed: AtomicU64::new(0),
         })))
     }
@@ -160,9 +160,14 @@ impl Accounts {
     /// Verifies credentials, and returns whose they are. Waits while the password is hashed, unless
     /// it was verified since the accounts last changed.
     ///
+    /// Names that have an account are hashed in a queue of their own as well as in that of all names,
+    /// whichever is first, so that attempts with other names delay none of theirs. Only a success
+    /// shows it: a failure is answered when its turn in the queue of all names has come.
+    ///
     /// # Errors
     ///
-    /// [`Denied::Wrong`], or [`Denied::Later`] after too many failures from that address.
+    /// [`Denied::Wrong`], or [`Denied::Later`] after too many failures with that name from that
+    /// address, or if too many attempts are waiting.
     pub async fn verify(
         &self,
         credentials: Credentials,
@@ -179,12 +184,82 @@ impl Accounts {
         if let Some(caller) = self.known(&name, password.as_ref()) {
             return Ok(caller);
         }
-        let waiting = Waiting::begin(self.clone()).ok_or(Denied::Later)?;
-        let turn = self.0.hashing.acquire_arc().await;
+        let is_known = {
+            let state = self.state();
+            if state.failures.wait(&failing, self.now()).is_some() {
+                return Err(Denied::Later);
+            }
+            state.file.accounts.contains_key(&name)
+        };
+        let attempt = Attempt {
+            name,
+            password,
+            failing,
+        };
+        let queues = &self.0.queues;
+        let place = queues.enter();
+        let known = is_known.then(|| queues.enter_known()).flatten();
+        match (place, known) {
+            (Some(place), None) => {
+                let turn = place.turn().await;
+                self.verify_in(turn, attempt).await
+            }
+            (place, Some(known)) => self.verify_known(place, known, attempt).await,
+            (None, None) => {
+                // As long as a known name's attempt would have taken.
+                smol::Timer::after(queues.last_hash()).await;
+                Err(Denied::Later)
+            }
+        }
+    }
+
+    async fn verify_known(
+        &self,
+        place: Option<Place>,
+        known: Place,
+        attempt: Attempt,
+    ) -> Result<Caller, Denied> {
+        let has_place = place.is_some();
+        let turn = async {
+            match place {
+                Some(place) => place.turn().await,
+                None => pending().await,
+            }
+        };
+        match select(pin!(turn), pin!(known.turn())).await {
+            Either::Left((turn, _)) => self.verify_in(turn, attempt).await,
+            Either::Right((known_turn, turn)) => {
+                let verified = self.verify_in(known_turn, attempt).await;
+                let Err(denied) = verified else {
+                    return verified;
+                };
+                if !has_place {
+                    return Err(Denied::Later);
+                }
+                let turn = turn.await;
+                if denied == Denied::Wrong {
+                    let accounts = self.clone();
+                    smol::unblock(move || {
+                        let _held = turn;
+                        accounts.0.hash_for_nobody(None);
+                    })
+                    .await;
+                }
+                Err(denied)
+            }
+        }
+    }
+
+    async fn verify_in(&self, turn: Turn, attempt: Attempt) -> Result<Caller, Denied> {
         let accounts = self.clone();
         // Continues when the client leaves, so that no guess goes uncounted.
         smol::unblock(move || {
-            let _held = (turn, waiting);
+            let _held = turn;
+            let Attempt {
+                name,
+                password,
+                failing,
+            } = attempt;
             // An earlier request may have verified the same password.
             if let Some(caller) = accounts.known(&name, password.as_ref()) {
                 return Ok(caller);
@@ -375,12 +450,10 @@ impl Accounts {
             }
             state.file.accounts.get(name).cloned()
         };
-        let hash = account.as_ref().map_or(&self.0.stand_in, |it| &it.hash);
-        self.0.hashed.fetch_add(1, Ordering::Relaxed);
-        let nobody = Credentials::new("", "?").password;
-        let is_right = password
-            .or(nobody.as_ref())
-            .is_some_and(|password| self.0.verifier.verify(password, hash));
+        let is_right = match (&account, password) {
+            (Some(account), Some(password)) => self.0.verify(password, &account.hash),
+            _ => self.0.hash_for_nobody(password),
+        };
         let mut state = self.state();
         let (Some(account), Some(password), true) = (account, password, is_right) else {
             state.failures.note(failing, now);
@@ -461,6 +534,29 @@ impl State {
 }
 
 impl Shared {
+    /// Blocks for tens of milliseconds.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what is measured is how long a processor takes"
+    )]
+    fn verify(&self, password: &Password, hash: &str) -> bool {
+        self.hashed.fetch_add(1, Ordering::Relaxed);
+        let begun = Instant::now();
+        let is_right = self.verifier.verify(password, hash);
+        self.queues.note_hash(begun.elapsed());
+        is_right
+    }
+
+    /// Takes as long as [`verify`](Self::verify), for a name without an account or a password that
+    /// can't be right. Never true.
+    fn hash_for_nobody(&self, password: Option<&Password>) -> bool {
+        let any = Credentials::new("", "?").password;
+        if let Some(password) = password.or(any.as_ref()) {
+            self.verify(password, &self.stand_in);
+        }
+        false
+    }
+
     fn code_of(&self, token: &str) -> [u8; 32] {
         self.key.code(&[b"token", token.as_bytes()])
     }
@@ -486,21 +582,11 @@ impl fmt::Debug for Accounts {
     }
 }
 
-/// A request that waits for its password to be hashed.
-struct Waiting(Accounts);
-
-impl Waiting {
-    fn begin(accounts: Accounts) -> Option<Self> {
-        let before = accounts.0.waiting.fetch_add(1, Ordering::SeqCst);
-        let waiting = Self(accounts);
-        (before < WAITING).then_some(waiting)
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.0.waiting.fetch_sub(1, Ordering::SeqCst);
-    }
+/// What a client tries.
+struct Attempt {
+    name: String,
+    password: Option<Password>,
+    failing: failures::Key,
 }
 
 fn stamp(path: &std::path::Path) -> Option<Stamp> {

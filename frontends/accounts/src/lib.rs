@@ -33,7 +33,8 @@
 //! Invariants:
 //!
 //! - No password, hash, key or token is in a log, an error or `Debug`.
-//! - Neither an answer nor its timing shows whether an account exists.
+//! - Neither a refusal nor its timing shows whether an account exists.
+//! - A right password is never refused because of other names.
 //! - A server that has had accounts is not open to everybody until it is restarted.
 //! - The token of a login ends with its process and with its account's password. An access token ends
 //!   when it is removed or expires, and with its account.
@@ -45,6 +46,7 @@ mod failures;
 mod file;
 mod jwt;
 pub mod limits;
+mod queues;
 mod role;
 mod scheme;
 mod secret;

@@ -65,6 +65,44 @@ fn repeated_failures_are_slowed_down() {
 }
 
 #[test]
+fn names_without_an_account_keep_no_right_password_waiting_and_a_wrong_one_waits_with_them() {
+    const STRANGERS: u64 = 16;
+    let world = TestAccounts::new(&[("ada", Role::Viewer), ("bob", Role::Viewer)]);
+    let answered_after = |name: &str, password: &str, strangers: u64| {
+        let verify = |name: String, password: &str| {
+            let credentials = Credentials::new(name, password);
+            let accounts = world.accounts().clone();
+            async move { accounts.verify(credentials, HERE).await }
+        };
+        let before = world.accounts().hashed();
+        let strangers = (0..strangers).map(|number| {
+            let mut stranger = Box::pin(verify(format!("{name} {number}"), "x"));
+            // It takes its place before anybody who comes later.
+            assert!(smol::block_on(smol::future::poll_once(&mut stranger)).is_none());
+            smol::spawn(stranger)
+        });
+        let strangers: Vec<_> = strangers.collect();
+        let answer = smol::block_on(verify(name.into(), password));
+        let hashed = world.accounts().hashed() - before;
+        for stranger in strangers {
+            let denied = smol::block_on(stranger).unwrap_err();
+            assert!(matches!(denied, Denied::Wrong | Denied::Later));
+        }
+        (answer.map(|caller| caller.role()), hashed)
+    };
+    let (answer, hashed) = answered_after("ada", "ada-pw", STRANGERS);
+    assert_eq!(answer, Ok(Role::Viewer));
+    assert!(hashed < STRANGERS / 2, "{hashed}");
+    let (answer, hashed) = answered_after("bob", "wrong", STRANGERS);
+    assert_eq!(answer, Err(Denied::Wrong));
+    // The queue is not strictly in the order of arrival.
+    assert!(hashed > STRANGERS / 2, "{hashed}");
+    // More than there is room for: all but the right password is refused.
+    let (answer, _) = answered_after("bob", "bob-pw", 90);
+    assert_eq!(answer, Ok(Role::Viewer));
+}
+
+#[test]
 fn the_file_may_change_while_the_server_runs() {
     let world = TestAccounts::new(&[("ada", Role::Viewer)]);
     let token = world.accounts().token(

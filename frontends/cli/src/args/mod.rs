@@ -252,6 +252,7 @@ serve --read-only
   --doris-listen REJOIN_DORIS_LISTEN
   --admin-listen REJOIN_ADMIN_LISTEN
   --doris-columns REJOIN_DORIS_COLUMNS
+  --arthas-service REJOIN_ARTHAS_SERVICE
   --mcp-services REJOIN_MCP_SERVICES
   --mcp-role REJOIN_MCP_ROLE
   --tls-cert REJOIN_TLS_CERT
