@@ -21,7 +21,8 @@ use futures::channel::oneshot;
 use futures::future::{pending, select};
 use rejoin_core::{
     CloseCause, Command, ConsumerId, CreateSession, Event, Job, JobId, JobView, LossCause,
-    Projection, Record, Rejection, Sequence, SessionId, SessionView, State, SubmitJob, Views,
+    Projection, Record, Rejection, Sequence, SessionId, SessionView, State, SubmitJob, Timestamp,
+    Views,
 };
 use rejoin_log::segment::{LogMetrics, Opened};
 use rejoin_log::{Log, LogReader, ReadLimit};
@@ -594,8 +595,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// When neither the engine nor the log knows the session, the log cannot be read, or the engine
-    /// has ended and there is nothing to read.
+    /// When neither the engine nor the log knows the session, `after` is beyond its end, the log
+    /// cannot be read, or the engine has ended and there is nothing to read.
     pub async fn read(
         &self,
         session: SessionId,
@@ -621,7 +622,54 @@ impl Engine {
         limit: ReadLimit,
         patience: impl Future + Unpin,
     ) -> Result<Vec<Arc<Record>>, PullError> {
+        let last = self.committed.session(session, |view| view.last_sequence);
+        if last.is_some_and(|last| after > last) {
+            self.check_cursor(session, after, None).await?;
+        }
         self.next_records(session, after, limit, patience).await
+    }
+
+    /// Checks a place that a reader remembers: the sequence of the last record that it has, and when
+    /// that was logged, if the reader knows it. Of two logs with a common past, this instant tells
+    /// which one the reader has read. Where the records are gone or lost, any place is right.
+    ///
+    /// A sequence alone, of a session that the views know, is checked without reading the log;
+    /// [`Self::read`] checks it, too.
+    ///
+    /// # Errors
+    ///
+    /// [`PullError::CursorUnknown`] if the log has never given this place; otherwise as
+    /// [`Self::read`].
+    pub async fn check_cursor(
+        &self,
+        session: SessionId,
+        after: Sequence,
+        at: Option<Timestamp>,
+    ) -> Result<(), PullError> {
+        if after == Sequence::START {
+            return Ok(());
+        }
+        let last = self.committed.session(session, |view| view.last_sequence);
+        let is_known = last.is_some_and(|last| after <= last);
+        if is_known && at.is_none() {
+            return Ok(());
+        }
+        match self.log_reads.read_at(session, after, last).await? {
+            Some(record) => {
+                let is_lost = matches!(record.event, Event::RecordsLost { .. });
+                if is_lost || record.sequence != after || at.is_none_or(|at| at == record.at) {
+                    return Ok(());
+                }
+            }
+            // Of an open session, nothing can be missing below its end.
+            None if is_known => return Ok(()),
+            None => {}
+        }
+        let last = match last {
+            Some(last) => last,
+            None => self.log_reads.last(session).await?,
+        };
+        Err(PullError::CursorUnknown { last })
     }
 
     /// A handle to the session with this identity. None: it does not exist, or ended too long ago.

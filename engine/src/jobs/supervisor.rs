@@ -182,6 +182,7 @@ impl Supervisor {
         let from = OutputOffsets::default();
         let reporter = Reporter::new(session, job, self.reports.clone(), from);
         let runner = match self.services.get(service) {
+            Some(runner) if !runner.has_builtins() => Some(runner.clone()),
             _ if Builtin::knows(&statement) => Some(self.builtin.clone() as Arc<dyn Runner>),
             runner => runner.cloned(),
         };

@@ -259,6 +259,8 @@ impl ShellRunner {
             sessions: Mutex::default(),
             #[cfg(target_os = "linux")]
             keepers,
+            #[cfg(target_os = "linux")]
+            has_taken_over: AtomicBool::new(false),
             kept: Mutex::default(),
         };
         Ok(Self {
@@ -429,6 +431,8 @@ struct Shell {
     sessions: Mutex<BTreeMap<SessionId, SessionEntry>>,
     #[cfg(target_os = "linux")]
     keepers: Keepers,
+    #[cfg(target_os = "linux")]
+    has_taken_over: AtomicBool,
     /// The jobs of an earlier server that go on.
     kept: Mutex<Vec<KeptJob>>,
 }
@@ -453,6 +457,10 @@ impl Shell {
     /// processes it killed.
     #[cfg(target_os = "linux")]
     async fn take_over(&self, host: &RunnerHost) -> usize {
+        // A runner that serves several services is prepared for each.
+        if self.keepers.are_used() && self.has_taken_over.swap(true, Ordering::SeqCst) {
+            return 0;
+        }
         let held = self.keepers.take_over().await;
         if !self.keepers.are_used() {
             self.keepers.quit().await;

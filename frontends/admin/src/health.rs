@@ -53,6 +53,7 @@ mod tests {
             log: None,
             log_directory: "nowhere".into(),
             http: Arc::default(),
+            lost_lines: Arc::default(),
             version: "1",
             started_millis: 0,
         };

@@ -15,6 +15,7 @@ mod text;
 
 use rejoin_engine::Engine;
 use rejoin_http::{HttpMetrics, Request, Response, Route, Router, StatusCode, route};
+use rejoin_metrics::Counter;
 use std::path::PathBuf;
 use std::sync::Arc;
 use text::Text;
@@ -30,6 +31,8 @@ pub struct AdminState {
     pub log_directory: PathBuf,
     /// Metrics of the HTTP servers.
     pub http: Arc<HttpMetrics>,
+    /// Log lines that could not be written to standard error.
+    pub lost_lines: Arc<Counter>,
     /// The version of the program.
     pub version: &'static str,
     /// When the process started, in milliseconds since 1970.
@@ -52,6 +55,7 @@ pub struct AdminState {
 ///     log: None,
 ///     log_directory: "rejoin-data/log".into(),
 ///     http: Arc::default(),
+///     lost_lines: Arc::default(),
 ///     version: "1.0.0",
 ///     started_millis: 0,
 /// });

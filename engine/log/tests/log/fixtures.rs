@@ -176,7 +176,7 @@ fn a_log_of_format_1_that_was_put_in_order_opens() {
         .collect();
     assert_eq!(
         reasons,
-        ["its format is version 1; only version 2 can be read"; 2]
+        ["its format is version 1; only versions 2 and 3 can be read"; 2]
     );
     drop(log);
     // A snapshot that is none is passed over as well, and leads to the same state.

@@ -117,18 +117,6 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
             b"\x0b\xac\x02\x00\x00\x02{}".to_vec(),
         ),
         (
-            Event::ResultEmitted {
-                job,
-                mode: front,
-                result: "{}".into(),
-                position: Some(OutputPosition {
-                    stream: OutputStream::Stderr,
-                    bytes: 300,
-                }),
-            },
-            b"\x14\xac\x02\x00\x00\x01\xac\x02\x02{}".to_vec(),
-        ),
-        (
             Event::InterruptRequested {
                 job,
                 cause: InterruptCause::Shutdown,
@@ -192,6 +180,18 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
                 private: true,
             },
             b"\x13\xac\x02\x04".to_vec(),
+        ),
+        (
+            Event::ResultEmitted {
+                job,
+                mode: front,
+                result: "{}".into(),
+                position: Some(OutputPosition {
+                    stream: OutputStream::Stderr,
+                    bytes: 300,
+                }),
+            },
+            b"\x14\xac\x02\x00\x00\x01\xac\x02\x02{}".to_vec(),
         ),
     ]
 }

@@ -26,7 +26,7 @@ pub(crate) fn record(at: u64, event: Event) -> Record {
 }
 
 /// The tags that stand for an event.
-const TAGS: RangeInclusive<u8> = 1..=19;
+const TAGS: RangeInclusive<u8> = 1..=20;
 
 #[test]
 fn every_event_is_these_bytes_for_ever() {

@@ -237,6 +237,8 @@ impl Readers {
                 "pull: refused, session not found",
                 model.ever(session, from, |state| !state.is_open),
             ),
+            // The server keeps a consumer's place itself, and loses nothing that it has told.
+            PullError::CursorUnknown { .. } => ("pull: refused, cursor unknown", false),
             PullError::Overloaded => ("pull: overloaded", true),
             PullError::Log(_) => ("pull: failed, unreadable log", true),
             PullError::Unavailable(_) => ("pull: failed, unavailable", true),

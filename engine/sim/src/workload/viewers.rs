@@ -162,7 +162,9 @@ pub(crate) async fn pull(
                     PullError::ConsumerNotFound | PullError::SessionNotFound => {
                         PullOutcome::Refused
                     }
-                    PullError::Overloaded | PullError::Log(_) => PullOutcome::Failed,
+                    PullError::CursorUnknown { .. } | PullError::Overloaded | PullError::Log(_) => {
+                        PullOutcome::Failed
+                    }
                     PullError::Unavailable(_) => PullOutcome::EngineEnded,
                 };
                 (checker.readers.refuse(ticket, error, &checker.model), got)
@@ -206,6 +208,11 @@ pub(crate) async fn read_along(
         if let Err(PullError::SessionNotFound) = &read {
             let refused = checker.readers.refuse_read(session, &checker.model);
             checker.report(refused);
+        }
+        if let Err(PullError::CursorUnknown { last }) = &read {
+            checker.report(Err(format!(
+                "promise 2: a reader of {session} was told {after}, and now that {last} is the end"
+            )));
         }
         let is_removal = |record: &Arc<Record>| matches!(record.event, Event::RecordsLost { .. });
         if records.is_some_and(|records| records.iter().any(is_removal)) {

@@ -254,6 +254,7 @@ mod tests {
                     visibility: Visibility::Session,
                 },
                 result: result.into(),
+                position: None,
             },
         }
     }

@@ -51,7 +51,8 @@ fn a_declared_gap_is_an_event_like_any_other() {
         .lines()
         .filter(|it| it.starts_with("id: "))
         .collect();
-    assert_eq!(ids, ["id: 9", "id: 10"]);
+    let sequences: Vec<_> = ids.iter().filter_map(|it| it.split('-').next()).collect();
+    assert_eq!(sequences, ["id: 9", "id: 10"]);
 }
 
 #[test]

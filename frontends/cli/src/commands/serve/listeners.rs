@@ -1,6 +1,7 @@
 //! The HTTP servers: a common one for all frontends, and one for each frontend with a separate
 //! address.
 
+use super::log_output::LogOutput;
 use super::{OpenedEngine, access, encryption};
 use crate::settings::Settings;
 use rejoin_accounts::Accounts;
@@ -53,6 +54,7 @@ impl Listener {
 pub(super) fn bind(
     settings: &Settings,
     opened: &OpenedEngine,
+    output: &LogOutput,
     accounts: &Accounts,
     tls: Option<&Tls>,
 ) -> Result<Vec<(Listener, HttpServer)>, BindError> {
@@ -73,7 +75,7 @@ pub(super) fn bind(
             server.observed(observer(settings, &metrics, listener)),
         ))
     };
-    let routers = routers(settings, opened, accounts, &metrics);
+    let routers = routers(settings, opened, output, accounts, &metrics);
     routers.into_iter().map(bind).collect()
 }
 
@@ -82,6 +84,7 @@ pub(super) fn bind(
 fn routers(
     settings: &Settings,
     opened: &OpenedEngine,
+    output: &LogOutput,
     accounts: &Accounts,
     metrics: &Arc<HttpMetrics>,
 ) -> Vec<(Listener, SocketAddr, Router)> {
@@ -121,7 +124,7 @@ fn routers(
     }
     rejoin_native::mount_openapi(&mut common, &documents);
 
-    let admin = admin_state(opened, metrics.clone());
+    let admin = admin_state(opened, output, metrics.clone());
     if let Some(address) = settings.admin_listen() {
         let mut router = Router::default();
         rejoin_admin::mount(&mut router, admin);
@@ -155,7 +158,7 @@ fn admin_hosts(address: SocketAddr) -> HostCheck {
     }
 }
 
-fn admin_state(opened: &OpenedEngine, http: Arc<HttpMetrics>) -> AdminState {
+fn admin_state(opened: &OpenedEngine, output: &LogOutput, http: Arc<HttpMetrics>) -> AdminState {
     AdminState {
         engine: opened.engine.clone(),
         log: opened.engine.log_metrics().cloned(),
@@ -164,6 +167,7 @@ fn admin_state(opened: &OpenedEngine, http: Arc<HttpMetrics>) -> AdminState {
             false => opened.data.join("log"),
         },
         http,
+        lost_lines: output.lost(),
         version: env!("CARGO_PKG_VERSION"),
         started_millis: opened.started_at.as_millis(),
     }
