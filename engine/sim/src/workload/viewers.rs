@@ -241,10 +241,10 @@ struct OpenRequest<'a> {
 
 impl Drop for OpenRequest<'_> {
     fn drop(&mut self) {
-        let (progress, elapsed) = (self.world.clock.progress(), self.world.clock.elapsed());
+        let elapsed = self.world.clock.elapsed();
         let mut checker = self.world.checker();
         let checker = &mut *checker;
-        checker.readers.end_pull(self.ticket, progress);
+        checker.readers.end_pull(self.ticket, elapsed);
         let gone = checker
             .readers
             .end_read(self.ticket, None, elapsed, &checker.model);
