@@ -57,7 +57,8 @@ const session = (id) => `/sessions/${encodeURIComponent(id)}`;
 
 export const listSessions = (limit, state) =>
   json("GET", `/sessions?limit=${limit}${state ? `&state=${state}` : ""}`);
-export const createSession = () => json("POST", "/sessions", {});
+export const createSession = (service) => json("POST", "/sessions", service ? { service } : {});
+export const listServices = () => json("GET", "/services");
 export const showSession = (id) => json("GET", session(id));
 export const closeSession = (id) => json("DELETE", session(id));
 export const interrupt = (id, job) =>
@@ -73,7 +74,7 @@ export const submit = (id, statement, request, { input, background }) =>
 export const write = (id, job, text, end) =>
   ask("POST", `${session(id)}/jobs/${job}/input${end ? "?end=true" : ""}`, { body: text });
 
-/** The stream of a session's events after a sequence; null if no more can follow. */
+/** The stream of a session's events after a sequence, or after `SEQUENCE-AT`; null if no more can follow. */
 export async function openStream(id, after, signal) {
   const headers = { "accept": "text/event-stream", "last-event-id": String(after) };
   const response = await ask("GET", `${session(id)}/stream`, { headers, signal });

@@ -5,8 +5,8 @@ use super::gaps::Gaps;
 use super::jobs::Jobs;
 use super::{ConsumerView, JobState, JobView};
 use crate::{
-    CloseCause, ConsumerId, Event, JobId, JobSlot, Record, Sequence, SessionId, SessionNumber,
-    Timestamp,
+    CloseCause, ConsumerId, Event, JobId, JobSlot, Moment, Record, Sequence, SessionId,
+    SessionNumber, Timestamp,
 };
 use alloc::sync::Arc;
 
@@ -24,7 +24,7 @@ pub struct SessionView {
     /// The network address and port of the client that created it, if there is one.
     pub remote: Option<Arc<str>>,
     /// When it was created.
-    pub created: Timestamp,
+    pub created: Moment,
     /// The sequence of its last durable record.
     pub last_sequence: Sequence,
     /// When and why it was closed.
@@ -32,7 +32,7 @@ pub struct SessionView {
     /// The job in its foreground.
     pub foreground: Option<JobId>,
     /// Since when it has been busy, or idle.
-    pub since: Timestamp,
+    pub since: Moment,
     /// The sequence of the last record that changed its list entry.
     pub revision: Sequence,
     /// When that was logged.
@@ -61,11 +61,11 @@ impl SessionView {
             service: service.clone(),
             user: user.clone(),
             remote: remote.clone(),
-            created: record.at,
+            created: record.moment(),
             last_sequence: record.sequence,
             closed: None,
             foreground: None,
-            since: record.at,
+            since: record.moment(),
             revision: record.sequence,
             changed: record.at,
             gaps: Gaps::default(),
@@ -115,7 +115,7 @@ impl SessionView {
         self.cursors.apply(record);
         self.jobs.apply(record);
         if self.is_busy() != was_busy {
-            self.since = record.at;
+            self.since = record.moment();
         }
     }
 
@@ -134,29 +134,36 @@ impl SessionView {
         self.cursors.iter()
     }
 
-    /// The job of this number, unfinished or remembered.
+    /// The job of this number, unfinished or remembered, also if it is private.
     pub fn job(&self, job: JobId) -> Option<&JobView> {
         self.jobs.all.get(&job)
     }
 
-    /// The job to show for the session: the foreground job, otherwise the oldest unfinished one.
+    /// The job to show for the session: the foreground job, otherwise the oldest unfinished one that is
+    /// not private. None although the session is busy: only private jobs run.
     pub fn current_job(&self) -> Option<&JobView> {
         self.foreground
             .and_then(|job| self.job(job))
             .or_else(|| self.unfinished_jobs().next())
     }
 
-    /// Its unfinished jobs, by number.
+    /// Its unfinished jobs, by number, without private ones.
     pub fn unfinished_jobs(&self) -> impl Iterator<Item = &JobView> {
         let is_unfinished = |job: &&JobView| !matches!(job.state, JobState::Finished { .. });
         // Most sessions are idle and need no scan of their jobs.
         let count = self.jobs.unfinished();
-        self.jobs().filter(is_unfinished).take(count)
+        let unfinished = self.all_jobs().filter(is_unfinished).take(count);
+        unfinished.filter(|job| !job.mode.is_private())
+    }
+
+    /// Its unfinished jobs, and the last finished ones, by number, without private ones: for lists.
+    pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &JobView> {
+        self.all_jobs().filter(|job| !job.mode.is_private())
     }
 
     /// Its unfinished jobs, and the last [`REMEMBERED_JOBS`](crate::limits::REMEMBERED_JOBS)
-    /// finished ones, by number.
-    pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &JobView> {
+    /// finished ones, by number. Nobody but its submitter may be shown anything of a private one.
+    pub fn all_jobs(&self) -> impl DoubleEndedIterator<Item = &JobView> {
         self.jobs.all.values()
     }
 }

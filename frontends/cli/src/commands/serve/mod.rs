@@ -18,7 +18,7 @@ use futures::{FutureExt, StreamExt};
 use listeners::Listener;
 use log_output::LogOutput;
 use rejoin_core::{Timestamp, Violation};
-use rejoin_engine::{Engine, OpenError, Runtime, ShellRunner, SmolRuntime, Unavailable};
+use rejoin_engine::{Engine, OpenError, Runtime, Services, ShellRunner, SmolRuntime, Unavailable};
 use rejoin_http::{HttpServer, Shutdown};
 use rejoin_log::segment::OpenError as LogError;
 use std::error::Error;
@@ -27,7 +27,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// Serves until a signal comes or the engine fails.
 pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
@@ -144,9 +143,15 @@ async fn open_engine(
         }
         None => {
             check_finished(&data).map_err(start_error)?;
-            let shell = Arc::new(shell.clone());
+            let services = settings.services(&shell).map_err(start_error)?;
+            check_arthas_service(settings, &services)?;
             let builder = builder.log_options(settings.log());
-            (builder.shared_service("shell", shell), data.join("log"))
+            let builder = services
+                .into_iter()
+                .fold(builder, |builder, (name, runner)| {
+                    builder.shared_service(name, runner)
+                });
+            (builder, data.join("log"))
         }
     };
     let is_read_only = read_only.is_some();
@@ -170,6 +175,20 @@ async fn open_engine(
         is_read_only,
         started_at,
     })
+}
+
+/// Arthas' clients can't say which service they mean: theirs has to be one of those that there are.
+fn check_arthas_service(settings: &Settings, services: &Services) -> Result<(), ServeError> {
+    let Some(wanted) = settings.arthas_service() else {
+        return Ok(());
+    };
+    match services.contains_key(wanted) {
+        true => Ok(()),
+        false => Err(start_error(format!(
+            "arthas-service: there is no service called {wanted}; add [services.{wanted}] to the \
+             settings file"
+        ))),
+    }
 }
 
 /// Serves requests until a signal comes or the engine stops. A second signal stops it at once.
