@@ -296,3 +296,17 @@ fn a_private_command_is_shown_to_nobody_else() {
         assert_eq!(ended.join().unwrap()["state"], "INTERRUPTED");
     });
 }
+
+#[test]
+fn the_path_of_the_web_console_leads_to_ours() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let get = |path: &str| server.client().request("GET", path, &[], b"").unwrap();
+    for path in ["/ui", "/ui/"] {
+        let moved = get(path);
+        assert_eq!(moved.status, 302, "{path}");
+        let page = get(moved.header("location").unwrap());
+        assert_eq!(page.status, 200);
+        assert!(page.text().contains("<title>Rejoin"), "{}", page.text());
+    }
+}
