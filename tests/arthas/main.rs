@@ -226,42 +226,57 @@ fn a_fast_watch_is_complete_for_a_hundred_viewers_that_read_now_late_or_never() 
     let (session, reader) = server.create();
     let readers: Vec<_> = (0..49).map(|_| server.join(&session)).collect();
     let never: Vec<_> = (0..50).map(|_| server.join(&session)).collect();
-    let watch = format!("watch demo.Busy work 'params[0]' -n {CALLS} -x 1");
-    let job = server.run(&session, &watch);
-    let complete = |consumer: &str| -> Vec<u64> {
-        let results = server.pull_until(&session, consumer, is_status_of(job));
-        assert!(
-            of_type(&results, "upstream_gap").is_empty(),
-            "nothing was lost"
-        );
-        let watched = of_type(&results, "watch").into_iter();
-        let values = watched.map(|result| text(&result["value"]));
-        let numbers = values.map(|value| {
-            let number = value.trim_start_matches("@Long[").trim_end_matches(']');
-            number.parse().unwrap_or_else(|_| panic!("{value}"))
+    // On a machine that is too busy, Arthas itself ends the command, and says so.
+    for _ in 0..3 {
+        let watch = format!("watch demo.Busy work 'params[0]' -n {CALLS} -x 1");
+        let job = server.run(&session, &watch);
+        let complete = |consumer: &str| {
+            let results = server.pull_until(&session, consumer, is_status_of(job));
+            let status = results.iter().rev().find(|it| is_status_of(job)(it));
+            (numbers(&results, job), status.cloned().unwrap())
+        };
+        let seen = std::thread::scope(|scope| {
+            let readers: Vec<_> = readers
+                .iter()
+                .map(|consumer| scope.spawn(|| complete(consumer)))
+                .collect();
+            let seen = complete(&reader);
+            for other in readers {
+                assert_eq!(other.join().unwrap(), seen);
+            }
+            seen
         });
-        numbers.collect()
-    };
-    let seen = std::thread::scope(|scope| {
-        let readers: Vec<_> = readers
-            .iter()
-            .map(|consumer| scope.spawn(|| complete(consumer)))
-            .collect();
-        let seen = complete(&reader);
-        for other in readers {
-            assert_eq!(other.join().unwrap(), seen);
+        let late = server.join(&session);
+        for consumer in [&never[0], &never[49], &late] {
+            assert_eq!(complete(consumer), seen);
         }
-        seen
-    });
-    assert_eq!(seen.len(), CALLS);
-    assert!(
-        seen.windows(2).all(|pair| pair[1] == pair[0] + 1),
-        "each call, in order"
-    );
-    let late = server.join(&session);
-    for consumer in [&never[0], &never[49], &late] {
-        assert_eq!(complete(consumer), seen);
+        let (seen, status) = seen;
+        if status["statusCode"] == 137 && text(&status["message"]).contains("came too fast") {
+            continue;
+        }
+        assert_eq!(status["statusCode"], 0, "{status}");
+        assert_eq!(seen.len(), CALLS);
+        let is_next = |pair: &[u64]| pair[1] == pair[0] + 1;
+        assert!(seen.windows(2).all(is_next), "each call, in order");
+        return;
     }
+    panic!("Arthas ended the command three times: the machine is too busy");
+}
+
+/// The calls that a job has seen; nothing was lost.
+fn numbers(results: &[Value], job: u64) -> Vec<u64> {
+    assert!(
+        of_type(results, "upstream_gap").is_empty(),
+        "nothing was lost"
+    );
+    let watched = of_type(results, "watch").into_iter();
+    let watched = watched.filter(|result| result["jobId"] == job);
+    let values = watched.map(|result| text(&result["value"]));
+    let numbers = values.map(|value| {
+        let number = value.trim_start_matches("@Long[").trim_end_matches(']');
+        number.parse().unwrap_or_else(|_| panic!("{value}"))
+    });
+    numbers.collect()
 }
 
 #[test]
