@@ -75,7 +75,7 @@ impl<'a> Agent<'a> {
 }
 
 /// An agent sends a token, or a password; never a cookie, which a browser would add by itself.
-const SCHEME: Scheme = Scheme {
+pub(crate) const SCHEME: Scheme = Scheme {
     sources: &[Source::Authorization],
     tokens: Tokens::Stored(TokenKind {
         name: "mcp",

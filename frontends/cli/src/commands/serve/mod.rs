@@ -2,8 +2,10 @@
 //! the reverse order on a signal.
 
 mod access;
+mod descriptors;
 mod encryption;
 mod init;
+mod limits;
 mod listeners;
 mod log_output;
 mod notify;
@@ -109,8 +111,9 @@ async fn serve(settings: &Settings, read_only: Option<&Path>) -> Result<(), Serv
     let tls = encryption::open(settings)?;
     // From here on, a signal shuts the server down cleanly, even while it reads the log.
     let signals = Signals::new([Signal::Term, Signal::Int]).map_err(start_error)?;
+    let open_files = descriptors::raise_limit();
     let opened = open_engine(settings, read_only).await?;
-    let servers = listeners::bind(settings, &opened, &accounts, tls.as_ref());
+    let servers = listeners::bind(settings, &opened, &accounts, tls.as_ref(), open_files);
     let servers = servers.map_err(start_error)?;
     announce(&servers, &opened, encryption::scheme(tls.as_ref())).map_err(start_error)?;
     notify::ready();
