@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The crates of this workspace that each of them may depend on.
-const EDGES: [(&str, &[&str]); 17] = [
+const EDGES: [(&str, &[&str]); 18] = [
     ("rejoin-core", &[]),
     ("rejoin-metrics", &[]),
     ("rejoin-log", &["rejoin-core", "rejoin-metrics"]),
@@ -16,6 +16,7 @@ const EDGES: [(&str, &[&str]); 17] = [
         "rejoin-engine",
         &["rejoin-core", "rejoin-log", "rejoin-metrics"],
     ),
+    ("rejoin-runner-arthas", &["rejoin-engine"]),
     (
         "rejoin-sim",
         &["rejoin-core", "rejoin-log", "rejoin-engine"],
@@ -66,7 +67,9 @@ const EDGES: [(&str, &[&str]); 17] = [
             "rejoin-doris",
             "rejoin-maxscale",
             "rejoin-mcp",
+            "rejoin-metrics",
             "rejoin-native",
+            "rejoin-runner-arthas",
         ],
     ),
     (

@@ -1,6 +1,7 @@
 //! What real clients of Arthas' API send, request by request, and what they rely on.
 
-use crate::server::{Server, directory, text};
+use crate::server::{Server, directory, outcome, text};
+use crate::shell::wait_until;
 use serde_json::{Value, json};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -194,5 +195,118 @@ fn the_messages_of_a_status_are_documented() {
                 message.starts_with(begin)
             });
         assert!(is_documented, "{command}: {message}");
+    }
+}
+
+#[test]
+fn history_session_and_help_have_the_members_of_the_product() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let (session, _) = server.create();
+    let ask = |command: &str| {
+        let results = server.exec(&session, command);
+        let [result, status] = &results[..] else {
+            panic!("{results:?}")
+        };
+        assert!(is_status(status));
+        assert_eq!(result["type"], command);
+        result.clone()
+    };
+    server.exec(&session, "echo one");
+    server.run(&session, "sleep 100 &");
+
+    let history = ask("history");
+    let lines = ["echo one", "sleep 100 &", "history"];
+    assert_eq!(history["history"], json!(lines));
+    assert_eq!(history["jobs"][0]["state"], "completed");
+
+    let shown = ask("session");
+    assert_eq!(shown["javaPid"], server.id());
+    assert_eq!(shown["sessionId"], session);
+    assert_eq!(shown["tunnelConnected"], false);
+    assert_eq!(shown.get("userId"), None);
+    server.api(&json!({"action": "session_info", "sessionId": session, "userId": "ada"}));
+    assert_eq!(ask("session")["userId"], "ada");
+
+    for command in ask("help")["commands"].as_array().unwrap() {
+        let members: Vec<_> = command.as_object().unwrap().keys().collect();
+        assert_eq!(members, ["arguments", "name", "options", "summary"]);
+        assert!(command["arguments"].is_array() && command["options"].is_array());
+    }
+}
+
+#[test]
+fn a_private_command_is_shown_to_nobody_else() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let (session, _) = server.create();
+    let exec = json!({"action": "exec", "sessionId": session, "command": "echo HIDDEN; sleep 20 &", "execTimeout": 100_000});
+    let lists = || {
+        let get = |path: &str| {
+            let answer = server.client().request("GET", path, &[], b"").unwrap();
+            assert_eq!(answer.status, 200, "{path}");
+            answer.text().to_owned()
+        };
+        let address = format!("http://{}", server.address);
+        let show = outcome(&["show", "--server", &address, &session]);
+        let listed = outcome(&["sessions", "--server", &address]);
+        assert!(
+            show.0.success() && listed.0.success(),
+            "{show:?} {listed:?}"
+        );
+        vec![
+            json!(server.exec(&session, "jobs")).to_string(),
+            json!(server.exec(&session, "history")).to_string(),
+            get("/rest/v1/session"),
+            get("/rest/v1/session/all"),
+            get("/v1/sessions"),
+            get("/v1/sessions/1"),
+            get("/sessions"),
+            get(&format!("/sessions/{session}")),
+            get(&format!("/sessions/{session}/jobs")),
+            get(&format!("/sessions/{session}/events?after=0")),
+            show.1,
+            listed.1,
+        ]
+    };
+    thread::scope(|scope| {
+        let ended = scope.spawn(|| server.api(&exec));
+        let is_running = || {
+            let shown = server
+                .client()
+                .request("GET", "/sessions", &[], b"")
+                .unwrap();
+            shown.text().contains(r#""state":"running""#)
+        };
+        wait_until("the command runs", is_running);
+        for list in lists() {
+            assert!(!list.contains("HIDDEN"), "{list}");
+        }
+        // Its session is seen to be busy.
+        let doris = server
+            .client()
+            .request("GET", "/rest/v1/session", &[], b"")
+            .unwrap();
+        assert!(
+            doris.text().contains(r#""Command":"Query""#),
+            "{}",
+            doris.text()
+        );
+        server.api(&json!({"action": "close_session", "sessionId": session}));
+        assert_eq!(ended.join().unwrap()["state"], "INTERRUPTED");
+    });
+}
+
+#[test]
+fn the_path_of_the_web_console_leads_to_ours() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let get = |path: &str| server.client().request("GET", path, &[], b"").unwrap();
+    for path in ["/ui", "/ui/"] {
+        let moved = get(path);
+        assert_eq!(moved.status, 302, "{path}");
+        let page = get(moved.header("location").unwrap());
+        assert_eq!(page.status, 200);
+        assert!(page.text().contains("<title>Rejoin"), "{}", page.text());
     }
 }

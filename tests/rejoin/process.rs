@@ -1,11 +1,13 @@
 //! The server as a process: how it begins, how it ends, and what it refuses.
 
 use crate::server::{
-    Server, api, can, directory, is_status_of, outcome, running_under, said, under,
+    Server, api, can, directory, is_status_of, outcome, rejoin, running_under, said, under,
 };
 use crate::shell::wait_until;
 use serde_json::json;
 use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -74,7 +76,7 @@ fn a_second_signal_stops_at_once() {
     server.send_signal("-TERM");
     // It still answers nobody new, and waits for its job.
     wait_until("it has stopped listening", || {
-        std::net::TcpStream::connect(server.address).is_err()
+        TcpStream::connect(server.address).is_err()
     });
     let status = server.signal("-TERM");
     assert_eq!(status.code(), Some(1));
@@ -291,4 +293,122 @@ fn children(parent: u32) -> Vec<u32> {
             stat == Some(&*parent)
         })
         .collect()
+}
+
+#[test]
+fn the_last_line_is_why_the_log_failed_whatever_signals_come_then() {
+    let data = directory();
+    let err = data.path().join("err");
+    let path = data.path().to_str().unwrap();
+    // No file may have more than 100 KiB or 50, depending on the shell.
+    let limit = "trap '' XFSZ; ulimit -f 100; exec \"$@\"";
+    let mut command = under(
+        &["sh", "-c", limit, "sh"],
+        &[
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--data",
+            path,
+            "--body-timeout",
+            "1h",
+        ],
+    );
+    let mut server = Server::spawned(command.stderr(File::create(&err).unwrap()));
+    // The server waits for the body of this request before it ends.
+    let mut open = TcpStream::connect(server.address).unwrap();
+    let head = format!(
+        "POST /api HTTP/1.1\r\nHost: {}\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
+        server.address
+    );
+    open.write_all(head.as_bytes()).unwrap();
+    open.read_exact(&mut [0; 12]).unwrap();
+
+    let (session, _) = server.create();
+    server.run(&session, "head -c 300000 /dev/zero | tr '\\0' x");
+    let said = || std::fs::read_to_string(&err).unwrap();
+    wait_until("the log has failed", || said().contains("its log failed"));
+    server.send_signal("-TERM");
+    server.send_signal("-TERM");
+    server.send_signal("-INT");
+    assert_eq!(server.wait().code(), Some(1), "{}", said());
+    let last = said().lines().last().unwrap().to_owned();
+    assert!(
+        last.starts_with("rejoin: the server has stopped, because its log failed"),
+        "{last}"
+    );
+}
+
+#[test]
+fn log_lines_that_cannot_be_written_are_counted_and_nothing_else_happens() {
+    let full = || {
+        File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+            .into()
+    };
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    // Its reader is there, and reads nothing: it takes no byte any more.
+    let (_stopped, mut stuck) = std::io::pipe().unwrap();
+    stuck.write_all(&[b'x'; 64 * 1024]).unwrap();
+    for (what, err) in [
+        ("full", full()),
+        ("closed", closed.into()),
+        ("stuck", stuck.into()),
+    ] {
+        let data = directory();
+        let more = ["--log-level", "trace", "--log-requests", "all"];
+        let mut server = Server::start_saying(data.path(), &more, err);
+        let (session, _) = server.create();
+        for _ in 0..3 {
+            let done = server.exec(&session, "head -c 2000000 /dev/zero | tr '\\0' x; exit 4");
+            assert_eq!(done.last().unwrap()["statusCode"], 4, "{what}");
+        }
+        let metrics = || {
+            let metrics = server.client().get("/metrics").unwrap();
+            String::from_utf8(metrics.body).unwrap()
+        };
+        let lost = metrics().lines().find_map(|line| {
+            line.strip_prefix("rejoin_stderr_lost_lines_total ")?
+                .parse()
+                .ok()
+        });
+        let lost: u64 = lost.unwrap();
+        assert_eq!(lost > 0, what != "stuck", "{what}: {lost}");
+        assert_eq!(server.signal("-TERM").code(), Some(0), "{what}");
+        let (status, out, _) = outcome(&["verify", data.path().to_str().unwrap()]);
+        assert!(
+            status.success() && out.contains("is intact"),
+            "{what}: {out}"
+        );
+    }
+}
+
+#[test]
+fn a_server_starts_where_standard_output_cannot_be_written() {
+    let data = directory();
+    let address = free_address();
+    let err = data.path().join("err");
+    let path = data.path().to_str().unwrap();
+    let mut child = rejoin(&["serve", "--listen", &address, "--data", path])
+        .stdout(File::options().write(true).open("/dev/full").unwrap())
+        .stderr(File::create(&err).unwrap())
+        .spawn()
+        .unwrap();
+    wait_until("it listens", || TcpStream::connect(&address).is_ok());
+    Command::new("kill")
+        .arg(child.id().to_string())
+        .status()
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let said = std::fs::read_to_string(err).unwrap();
+    assert!(said.contains("cannot write to standard output"), "{said}");
+}
+
+/// An address on which nobody listens.
+fn free_address() -> String {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().to_string()
 }

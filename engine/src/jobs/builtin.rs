@@ -1,10 +1,13 @@
 //! Statements that every session answers, whatever its service: `help version session jobs
 //! history`.
+//!
+//! `help`, `version`, `session` and `history` are commands of Arthas, too. Their results have the
+//! members that Arthas' clients know, with more beside them.
 
 use crate::committed::Committed;
 use crate::jobs::runner::{Exit, Runner, RunnerJob, encode_result};
 use futures::future::BoxFuture;
-use rejoin_core::{JobState, JobView, Server, SessionId, SessionView};
+use rejoin_core::{JobId, JobSlot, JobState, JobView, Server, SessionId, SessionView};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -24,21 +27,23 @@ impl Builtin {
         STATEMENTS.iter().any(|(name, _)| *name == statement.trim())
     }
 
-    fn answer(&self, session: SessionId, statement: &str) -> Option<Map<String, Value>> {
+    /// The members of the result that answers the statement of the job `asking`.
+    fn answer(
+        &self,
+        session: SessionId,
+        asking: JobId,
+        statement: &str,
+    ) -> Option<Map<String, Value>> {
         let answer = match statement {
-            "help" => {
-                let statements = STATEMENTS.iter();
-                let list = statements.map(|(name, summary)| json!({"name": name, "summary": summary}));
-                json!({ "commands": list.collect::<Vec<_>>() })
-            }
+            "help" => help(),
             "version" => json!({ "version": &*self.server.version }),
             "session" => self.committed.session(session, |view| self.session(view))?,
-            "jobs" => self.committed.session(session, |view| {
-                json!({ "jobs": view.jobs().filter(|job| !is_finished(job)).map(job_line).collect::<Vec<_>>() })
-            })?,
-            _ => self.committed.session(session, |view| {
-                json!({ "history": view.jobs().map(job_line).collect::<Vec<_>>() })
-            })?,
+            "jobs" => {
+                let jobs = self.jobs(session, asking)?;
+                let running = jobs.iter().filter(|job| !is_finished(job));
+                json!({ "jobs": running.map(job_line).collect::<Vec<_>>() })
+            }
+            _ => history(&self.jobs(session, asking)?),
         };
         match answer {
             Value::Object(members) => Some(members),
@@ -46,16 +51,29 @@ impl Builtin {
         }
     }
 
+    /// The jobs that everybody may see, and the one that asks.
+    fn jobs(&self, session: SessionId, asking: JobId) -> Option<Vec<JobView>> {
+        let is_shown = |job: &&JobView| !job.mode.is_private() || job.job == asking;
+        self.committed.session(session, |view| {
+            view.all_jobs().filter(is_shown).cloned().collect()
+        })
+    }
+
     fn session(&self, view: &SessionView) -> Value {
-        json!({
+        let mut session = json!({
             "consumers": view.consumers().count(),
             "createTime": view.created.as_millis(),
-            "pid": self.server.process,
+            "javaPid": self.server.process,
             "number": view.number.0,
+            "pid": self.server.process,
             "service": &*view.service,
             "sessionId": view.id.to_string(),
-            "userId": view.user.as_deref(),
-        })
+            "tunnelConnected": false,
+        });
+        if let Some(user) = view.user.as_deref() {
+            session["userId"] = user.into();
+        }
+        session
     }
 }
 
@@ -71,7 +89,7 @@ impl Runner for Builtin {
                 ..
             } = job;
             let statement = statement.trim();
-            let Some(answer) = builtin.answer(session, statement) else {
+            let Some(answer) = builtin.answer(session, job, statement) else {
                 return Exit {
                     status: 1,
                     message: Some("the session has ended".into()),
@@ -82,6 +100,25 @@ impl Runner for Builtin {
             Exit::default()
         })
     }
+}
+
+fn help() -> Value {
+    let statements = STATEMENTS.iter().map(
+        |(name, summary)| json!({"arguments": [], "name": name, "options": [], "summary": summary}),
+    );
+    json!({ "commands": statements.collect::<Vec<_>>() })
+}
+
+/// `history` are the lines as Arthas' clients would type them.
+fn history(jobs: &[JobView]) -> Value {
+    let line = |job: &JobView| match job.mode.slot {
+        JobSlot::Foreground => job.statement.to_string(),
+        JobSlot::Background => format!("{} &", job.statement),
+    };
+    json!({
+        "history": jobs.iter().map(line).collect::<Vec<_>>(),
+        "jobs": jobs.iter().map(job_line).collect::<Vec<_>>(),
+    })
 }
 
 fn is_finished(job: &JobView) -> bool {

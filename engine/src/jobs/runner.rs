@@ -28,6 +28,12 @@ pub trait Runner: fmt::Debug + Send + Sync + 'static {
         Box::pin(async { Ok(()) })
     }
 
+    /// Whether Rejoin itself answers `help`, `version`, `session`, `jobs` and `history` in the
+    /// sessions of this service. A runner that has commands of these names says no, and gets them.
+    fn has_builtins(&self) -> bool {
+        true
+    }
+
     /// Runs a job to its end. The engine logs the job as finished when the future is ready; nothing of
     /// the job may still run by then. It should end soon after it is interrupted.
     ///

@@ -91,6 +91,7 @@ impl Supervisor {
         self.running.insert(job, interrupter);
         let reporter = Reporter::new(session, job, self.reports.clone());
         let runner = match self.services.get(service) {
+            Some(runner) if !runner.has_builtins() => Some(runner.clone()),
             _ if Builtin::knows(&statement) => Some(self.builtin.clone() as Arc<dyn Runner>),
             runner => runner.cloned(),
         };

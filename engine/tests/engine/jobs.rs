@@ -132,7 +132,11 @@ pub(crate) async fn statements_of_every_session_are_answered_by_the_engine(world
     let version = answer(" version ").await;
     assert_eq!(version["type"], "version");
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(answer("session").await["sessionId"], session.to_string());
+    let shown = answer("session").await;
+    assert_eq!(shown["sessionId"], session.to_string());
+    assert_eq!(shown["javaPid"], shown["pid"]);
+    assert_eq!(shown["tunnelConnected"], false);
+    assert_eq!(shown.get("userId"), None);
     let jobs = answer("jobs").await;
     assert_eq!(jobs["jobs"][0]["statement"], "puppet");
     assert_eq!(jobs["jobs"][0]["state"], "running");
@@ -144,12 +148,15 @@ pub(crate) async fn statements_of_every_session_are_answered_by_the_engine(world
         })
         .await;
     let history = answer("history").await;
-    assert_eq!(history["history"][0]["status"], 4);
-    assert_eq!(history["history"][0]["state"], "failed");
-    assert_eq!(
-        answer("help").await["commands"].as_array().unwrap().len(),
-        5
-    );
+    assert_eq!(history["history"][0], "puppet");
+    assert_eq!(history["jobs"][0]["status"], 4);
+    assert_eq!(history["jobs"][0]["state"], "failed");
+    let help = answer("help").await;
+    assert_eq!(help["commands"].as_array().unwrap().len(), 5);
+    for command in help["commands"].as_array().unwrap() {
+        assert_eq!(command["arguments"], serde_json::json!([]));
+        assert_eq!(command["options"], serde_json::json!([]));
+    }
     // A statement with more than the word goes to the service.
     world.submit(session, "history | tail").await;
     world.puppets.recv().await.unwrap().exit(0);

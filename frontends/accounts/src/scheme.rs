@@ -1,5 +1,6 @@
 //! How the clients of a frontend log in: one procedure for all frontends, with their rules as data.
 
+use crate::access_tokens::PREFIX;
 use crate::accounts::{Accounts, Denied};
 use crate::credentials::{Authorization, Credentials, cookie};
 use crate::role::Caller;
@@ -47,6 +48,8 @@ pub enum Source {
     Authorization,
     /// As `Authorization`, but a `Bearer` token is ignored.
     Basic,
+    /// An access token of an account, as `Bearer`. Anything else is left to the next source.
+    AccessToken,
     /// A name and a password, read by a function of the frontend. None if there are none.
     Password(fn(&Request) -> Option<Result<Credentials, Denied>>),
 }
@@ -199,6 +202,16 @@ impl Accounts {
                         }
                     }
                 }
+                Source::AccessToken => match Authorization::of(request.headers()) {
+                    Authorization::Bearer(token) if token.starts_with(PREFIX) => {
+                        return Ok(Login {
+                            caller: self.caller_of_access_token(&token)?,
+                            by_token: true,
+                            token: None,
+                        });
+                    }
+                    _ => continue,
+                },
                 Source::Password(read) => {
                     if let Some(credentials) = read(request) {
                         let kind = token_kind(scheme, gives_token);

@@ -11,6 +11,11 @@ const MICROS: f64 = 1e6;
 pub(crate) fn build(text: &mut Text, state: &AdminState) {
     text.gauge("rejoin_build_info", "Always 1; the labels say what runs.")
         .of(&[("version", state.version)], 1);
+    text.counter(
+        "rejoin_stderr_lost_lines_total",
+        "Log lines that could not be written to standard error.",
+    )
+    .is(state.lost_lines.get());
 }
 
 pub(crate) fn engine(text: &mut Text, stats: &Stats) {

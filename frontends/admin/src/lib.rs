@@ -15,6 +15,7 @@ mod text;
 
 use rejoin_engine::Engine;
 use rejoin_http::{Budget, Gate, HttpMetrics, Request, Response, Route, Router, StatusCode, route};
+use rejoin_metrics::Counter;
 use std::path::PathBuf;
 use std::sync::Arc;
 use text::Text;
@@ -34,6 +35,8 @@ pub struct AdminState {
     pub connections_limit: usize,
     /// Bytes of the bodies of all requests.
     pub bodies: Budget,
+    /// Log lines that could not be written to standard error.
+    pub lost_lines: Arc<Counter>,
     /// The version of the program.
     pub version: &'static str,
     /// When the process started, in milliseconds since 1970.
@@ -58,6 +61,7 @@ pub struct AdminState {
 ///     http: Arc::default(),
 ///     connections_limit: 10_000,
 ///     bodies: rejoin_http::Budget::new(64 * 1024 * 1024),
+///     lost_lines: Arc::default(),
 ///     version: "1.0.0",
 ///     started_millis: 0,
 /// });

@@ -57,7 +57,8 @@ const session = (id) => `/sessions/${encodeURIComponent(id)}`;
 
 export const listSessions = (limit, state) =>
   json("GET", `/sessions?limit=${limit}${state ? `&state=${state}` : ""}`);
-export const createSession = () => json("POST", "/sessions", {});
+export const createSession = (service) => json("POST", "/sessions", service ? { service } : {});
+export const listServices = () => json("GET", "/services");
 export const showSession = (id) => json("GET", session(id));
 export const closeSession = (id) => json("DELETE", session(id));
 export const interrupt = (id, job) =>

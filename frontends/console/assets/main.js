@@ -1,6 +1,6 @@
 // The console: connects its parts, and opens the session in the page's address.
 
-import { createSession, logout, me } from "./api.js";
+import { createSession, listServices, logout, me } from "./api.js";
 import { copyText, saveText } from "./clipboard.js";
 import { confirmed, loggedIn } from "./dialogs.js";
 import { find, setText } from "./dom.js";
@@ -31,10 +31,23 @@ async function introduce() {
     find("logout").hidden = !accounts;
     setText(find("logout"), `${name} · Log out`);
     find("logout").title = `Log out (${role})`;
+    await offerServices();
   } catch (error) {
     if (error.status !== 401) return failed(error);
     await loggedIn();
     await introduce();
+  }
+}
+
+/** Offers the services for new sessions, if there are several. */
+async function offerServices() {
+  try {
+    const { services } = await listServices();
+    const options = services.map((name) => new Option(name, name, false, name === "shell"));
+    find("service").replaceChildren(...options);
+    find("services").hidden = services.length < 2;
+  } catch (error) {
+    if (error.status !== 401) failed(error);
   }
 }
 
@@ -66,7 +79,7 @@ let created = null;
 
 async function create() {
   try {
-    created = (await createSession()).id;
+    created = (await createSession(find("service").value)).id;
     location.hash = address(created);
     sessions.look();
   } catch (error) {

@@ -1,6 +1,9 @@
 // Turns results into text for the terminal.
 //
-// Results of the shell are chunks of output. Others are JSON objects, which are shown as columns.
+// Results of the shell are chunks of output. Results of Arthas are shown as Arthas shows them. Others
+// are JSON objects, which are shown as columns.
+
+import { arthasText } from "./arthas.js";
 
 /** Decodes the output of a session's jobs; chunks may split a character. */
 export class Decoding {
@@ -18,6 +21,8 @@ export class Decoding {
     }
     const rest = decoder ? decoder.decode() : "";
     if (decoder) this.#decoders.delete(key);
+    const arthas = isOfRejoin(result) ? null : arthasText(result);
+    if (arthas !== null) return [rest + arthas, stream];
     if (typeof result.content === "string") return [rest + result.content, stream];
     return [rest + columns(result), stream];
   }
@@ -33,6 +38,13 @@ export class Decoding {
     return rest;
   }
 }
+
+/** Whether Rejoin itself gave the result: Arthas has commands of some of the same names. */
+function isOfRejoin({ type, upstreamJobId }) {
+  return upstreamJobId === undefined && BUILTINS.includes(type);
+}
+
+const BUILTINS = ["shell", "help", "history", "jobs", "session", "version"];
 
 function bytes(base64) {
   try {

@@ -31,7 +31,7 @@ const IMAGE: &str = "image/svg+xml";
 
 pub(crate) const ASSETS: &[Asset] = assets! {
     SCRIPT
-        "api.js" "blocks.js" "clipboard.js" "dialogs.js" "dom.js" "format.js" "jobs.js" "keyboard.js"
+        "api.js" "arthas.js" "blocks.js" "clipboard.js" "dialogs.js" "dom.js" "format.js" "jobs.js" "keyboard.js"
         "limits.js" "line.js" "main.js" "notices.js" "playback.js" "prompt.js" "recording.js"
         "render.js" "result.js" "route.js" "screen.js" "session.js" "sessions.js" "status.js"
         "stream.js" "style.js" "terminal.js" "theme-init.js" "theme.js" "timeline.js"

@@ -16,9 +16,13 @@ use std::sync::Arc;
 pub const ROUTES: &[Route<Console>] = &[
     route!(GET "/" => Console::file),
     route!(GET "/console/:file" => Console::file),
+    // Where Arthas has its web console.
+    route!(GET "/ui" => Console::elsewhere),
+    route!(GET "/ui/" => Console::elsewhere),
 ];
 
-/// Mounts the console at `/` and below `/console`.
+/// Mounts the console at `/` and below `/console`. `/ui` leads there, because Arthas' web console is
+/// at that path.
 ///
 /// ```
 /// let mut router = rejoin_http::Router::default();
@@ -64,6 +68,10 @@ impl Console {
             .header("referrer-policy", "no-referrer")
             .header("x-content-type-options", "nosniff")
             .header("x-frame-options", "DENY")
+    }
+
+    async fn elsewhere(&self, _: &Request) -> Response {
+        Response::empty(StatusCode::FOUND).header("location", "/")
     }
 }
 

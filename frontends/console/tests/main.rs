@@ -127,3 +127,18 @@ fn the_page_has_no_script_style_or_handler_written_into_it() {
     });
     assert_eq!(handlers.count(), 0);
 }
+
+#[test]
+fn the_path_of_arthas_web_console_leads_to_the_console() {
+    served(|client| {
+        for path in ["/ui", "/ui/"] {
+            let received = client.get(path).unwrap();
+            assert_eq!(received.status, 302, "{path}");
+            assert_eq!(header(&received, "location"), "/", "{path}");
+            assert!(received.body.is_empty());
+        }
+        for path in ["/uid", "/UI", "/ui/app.js"] {
+            assert_eq!(client.get(path).unwrap().status, 404, "{path}");
+        }
+    });
+}

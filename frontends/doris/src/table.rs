@@ -50,7 +50,8 @@ impl RowContext {
             "Catalog" => "internal".into(),
             "CloudCluster" => "NULL".into(),
             "Cluster" => "default_cluster".into(),
-            "Command" => if current.is_some() { "Query" } else { "Sleep" }.into(),
+            // A private job is not shown, but the session is busy with it.
+            "Command" => if view.is_busy() { "Query" } else { "Sleep" }.into(),
             "CurrentConnected" => "No".into(),
             "Db" => view.service.as_ref().into(),
             "FE" => self.node.clone(),
@@ -187,6 +188,22 @@ mod tests {
             "ä".repeat(INFO_CHARS)
         );
         assert!(row.ends_with(&busy), "{row}");
+    }
+
+    #[test]
+    fn a_private_statement_is_not_shown_but_its_session_is_busy() {
+        let mut private = submitted("hidden");
+        if let Event::JobSubmitted { mode, .. } = &mut private {
+            *mode = JobMode {
+                slot: JobSlot::Background,
+                visibility: Visibility::Submitter,
+            };
+        }
+        let newer = row(vec![private.clone()], Columns::Newer, false);
+        assert!(newer.contains(r#""QueryId":"","Info":"""#), "{newer}");
+        let row = row(vec![private], Columns::Documented, false);
+        let busy = r#""Command":"Query","Time":"229","State":"","Info":""}"#;
+        assert!(row.ends_with(busy), "{row}");
     }
 
     #[test]

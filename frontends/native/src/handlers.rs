@@ -22,6 +22,12 @@ use std::pin::pin;
 use std::time::Duration;
 
 impl Native {
+    pub(crate) async fn services(&self, http: &Request) -> HandlerResult {
+        self.authorize(http, Permission::Read).await?;
+        let names: Vec<_> = self.engine.services().map(|name| &**name).collect();
+        Ok(ok(&serde_json::json!({"services": names})))
+    }
+
     pub(crate) async fn list(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Read).await?;
         let query = Query::parse(http.url(), &["user", "service", "state", "before", "limit"])?;
@@ -345,10 +351,7 @@ impl Native {
 }
 
 fn jobs(view: &SessionView) -> Value {
-    view.jobs()
-        .filter(|job| !job.mode.is_private())
-        .map(view_json::job)
-        .collect()
+    view.jobs().map(view_json::job).collect()
 }
 
 fn param<'http>(http: &'http Request, name: &str) -> &'http str {

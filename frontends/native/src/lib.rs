@@ -66,6 +66,7 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(POST "/login" => Native::login),
     route!(POST "/logout" => Native::logout),
     route!(GET "/me" => Native::me),
+    route!(GET "/services" => Native::services),
     route!(GET "/sessions" => Native::list),
     route!(POST "/sessions" => Native::create),
     route!(GET "/sessions/:session" => Native::show),

@@ -1,6 +1,7 @@
 //! Logins: who sent a request, and the paths `/login`, `/logout` and `/me`.
 //!
-//! A request is authenticated by `Authorization` (Basic or Bearer), else by the cookie. Without
+//! A request is authenticated by `Authorization` (Basic, or Bearer with the token of a login or an
+//! access token), else by the cookie. Without
 //! accounts, every caller may do everything.
 
 use crate::Native;
@@ -86,7 +87,7 @@ impl Native {
 }
 
 const SCHEME: Scheme = Scheme {
-    sources: &[Source::Authorization, Source::Cookie],
+    sources: &[Source::AccessToken, Source::Authorization, Source::Cookie],
     tokens: Tokens::Stored(TOKENS),
     cookie: Cookie {
         name: "rejoin_session",

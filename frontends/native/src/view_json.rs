@@ -14,8 +14,8 @@ pub(crate) fn session(view: &SessionView, accounts: &Accounts) -> Value {
     let closed = view
         .closed
         .map(|(at, cause)| json!({"at": at.as_millis(), "cause": cause.name()}));
-    let current = view.current_job().filter(|job| !job.mode.is_private());
-    let last = view.jobs().rfind(|job| !job.mode.is_private());
+    let current = view.current_job();
+    let last = view.jobs().next_back();
     json!({
         "id": view.id.to_string(),
         "number": view.number.0,

@@ -134,29 +134,36 @@ impl SessionView {
         self.cursors.iter()
     }
 
-    /// The job of this number, unfinished or remembered.
+    /// The job of this number, unfinished or remembered, also if it is private.
     pub fn job(&self, job: JobId) -> Option<&JobView> {
         self.jobs.all.get(&job)
     }
 
-    /// The job to show for the session: the foreground job, otherwise the oldest unfinished one.
+    /// The job to show for the session: the foreground job, otherwise the oldest unfinished one that is
+    /// not private. None although the session is busy: only private jobs run.
     pub fn current_job(&self) -> Option<&JobView> {
         self.foreground
             .and_then(|job| self.job(job))
             .or_else(|| self.unfinished_jobs().next())
     }
 
-    /// Its unfinished jobs, by number.
+    /// Its unfinished jobs, by number, without private ones.
     pub fn unfinished_jobs(&self) -> impl Iterator<Item = &JobView> {
         let is_unfinished = |job: &&JobView| !matches!(job.state, JobState::Finished { .. });
         // Most sessions are idle and need no scan of their jobs.
         let count = self.jobs.unfinished();
-        self.jobs().filter(is_unfinished).take(count)
+        let unfinished = self.all_jobs().filter(is_unfinished).take(count);
+        unfinished.filter(|job| !job.mode.is_private())
+    }
+
+    /// Its unfinished jobs, and the last finished ones, by number, without private ones: for lists.
+    pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &JobView> {
+        self.all_jobs().filter(|job| !job.mode.is_private())
     }
 
     /// Its unfinished jobs, and the last [`REMEMBERED_JOBS`](crate::limits::REMEMBERED_JOBS)
-    /// finished ones, by number.
-    pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &JobView> {
+    /// finished ones, by number. Nobody but its submitter may be shown anything of a private one.
+    pub fn all_jobs(&self) -> impl DoubleEndedIterator<Item = &JobView> {
         self.jobs.all.values()
     }
 }

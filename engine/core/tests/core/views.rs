@@ -159,6 +159,29 @@ fn a_session_shows_its_current_job_and_since_when_it_is_busy_or_idle() {
 }
 
 #[test]
+fn a_private_job_is_in_no_list_but_keeps_its_session_busy() {
+    let modes = rejoin_core::JobMode::ALL;
+    let private = modes.into_iter().find(|mode| mode.is_private()).unwrap();
+    let mut events = vec![
+        created(),
+        submitted(1, foreground()),
+        finished(1, foreground(), Outcome::Completed, 0),
+        submitted(2, private),
+    ];
+    for is_busy in [true, false] {
+        let views = fold(events.clone());
+        let view = views.session(rejoin_core::testing::SESSION).unwrap();
+        assert_eq!(view.is_busy(), is_busy);
+        assert_eq!(view.current_job(), None);
+        assert_eq!(view.unfinished_jobs().count(), 0);
+        let listed: Vec<_> = view.jobs().map(|job| job.job).collect();
+        assert_eq!(listed, [JobId(1)]);
+        assert_eq!(view.all_jobs().count(), 2);
+        events.push(finished(2, private, Outcome::Completed, 0));
+    }
+}
+
+#[test]
 fn the_revision_changes_only_with_what_lists_show() {
     let mut events = vec![created(), submitted(1, foreground())];
     let shown = |events: &[Event]| {

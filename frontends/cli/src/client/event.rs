@@ -259,7 +259,7 @@ mod tests {
             seen.extend(shown.iter().flat_map(|shown| viewer.bytes(shown)));
         }
         let expected = "[session 3 created by anna on the service shell]\n$ cat &\n\
-            [job 9: 2 bytes of input, then end of input]\na\n{ \"b\":1.0,\"a\":\"\\u0041\" }\n\
+            [job 9: 2 bytes of input, then end of input]\na\n{\n  \"a\": \"A\",\n  \"b\": 1.0\n}\n\
             [job 9 failed, status 3: no]\n[session closed: idle]\n";
         assert_eq!(String::from_utf8(seen).unwrap(), expected);
     }

@@ -13,7 +13,7 @@ use crate::client::limits::{FIRST_PAUSE, LONGEST_PAUSE};
 use crate::client::quote::statement;
 use crate::client::resolve::{not_ended, resolve};
 use crate::client::stream::{Events, Next, line};
-use crate::offline::{describe, output_of, warn};
+use crate::offline::{CLEAR, describe, output_of, warn};
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
 use rejoin_core::{Event, Outcome, SessionId};
@@ -328,17 +328,22 @@ fn is_over(error: &ClientError) -> bool {
 /// Writes the job's output to standard output and standard error.
 struct Output {
     out: BufWriter<io::Stdout>,
+    is_terminal: bool,
 }
 
 impl Output {
     fn new() -> Self {
         Self {
             out: BufWriter::new(io::stdout()),
+            is_terminal: io::stdout().is_terminal(),
         }
     }
 
     fn write(&mut self, result: &str) -> Result<(), ClientError> {
         let decoded = output_of(result);
+        if decoded.repaints && self.is_terminal {
+            self.out.write_all(CLEAR.as_bytes()).map_err(write_error)?;
+        }
         let written = match decoded.is_error {
             false => self.out.write_all(&decoded.bytes),
             // Flush first, to keep the order if both are the same terminal.

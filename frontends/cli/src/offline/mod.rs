@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing in the directory changes, and damage is always reported.
 
+mod arthas;
 mod range;
 mod record_json;
 mod selection;
@@ -12,7 +13,7 @@ pub(crate) use range::{Bound, Span};
 pub(crate) use record_json::{fields, instant};
 pub(crate) use selection::{Choice, Sessions};
 pub(crate) use session::Session;
-pub(crate) use view::{View, Viewer, describe, output_of, plain};
+pub(crate) use view::{CLEAR, View, Viewer, describe, output_of, plain};
 
 use crate::commands::verify::{VerifyError, find_log};
 use rejoin_core::{Record, SessionId};

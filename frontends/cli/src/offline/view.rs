@@ -3,6 +3,7 @@
 //! Output of jobs is passed on byte for byte; prompts and notes start on a new line. Invariant:
 //! missing records are always reported.
 
+use super::arthas;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{Event, JobMode, JobSlot, Outcome, Record, Sequence, Visibility};
@@ -32,6 +33,8 @@ pub(crate) enum Style {
     Prompt,
     /// Output of a job, byte for byte.
     Output,
+    /// Output that takes the place of what a terminal shows.
+    Page,
     /// A line about an event.
     Note,
 }
@@ -85,9 +88,12 @@ pub(crate) struct Output {
     pub(crate) bytes: Vec<u8>,
     /// Whether it was written to standard error.
     pub(crate) is_error: bool,
+    /// Whether it takes the place of what was shown before.
+    pub(crate) repaints: bool,
 }
 
-/// The output in a shell's result; the JSON itself for any other result.
+/// What people see of a result: a shell's output byte for byte, a result of Arthas as Arthas shows
+/// it, and for any other type its JSON, indented.
 pub(crate) fn output_of(result: &str) -> Output {
     let value: Value = serde_json::from_str(result).unwrap_or_default();
     let text = |key: &str| value.get(key).and_then(Value::as_str);
@@ -96,16 +102,33 @@ pub(crate) fn output_of(result: &str) -> Output {
         (Some("shell"), None, Some(content)) => STANDARD.decode(content).ok(),
         _ => None,
     };
+    let is_error = written.is_some() && text("stream") == Some("stderr");
+    let kind = text("type").unwrap_or_default();
+    let rendered = || arthas::text(kind, &value).unwrap_or_else(|| readable(result, &value));
     Output {
-        is_error: written.is_some() && text("stream") == Some("stderr"),
-        bytes: written.unwrap_or_else(|| format!("{result}\n").into_bytes()),
+        is_error,
+        repaints: arthas::repaints(kind),
+        bytes: written.unwrap_or_else(|| rendered().into_bytes()),
+    }
+}
+
+/// The JSON of a result, over several lines where it has several members of its own.
+fn readable(result: &str, value: &Value) -> String {
+    let pretty = serde_json::to_string_pretty(value).ok();
+    match pretty.filter(|_| value.is_object()) {
+        Some(pretty) => format!("{pretty}\n"),
+        None => format!("{result}\n"),
     }
 }
 
 fn output(result: &str) -> Shown {
+    let output = output_of(result);
     Shown {
-        style: Style::Output,
-        bytes: output_of(result).bytes,
+        style: match output.repaints {
+            true => Style::Page,
+            false => Style::Output,
+        },
+        bytes: output.bytes,
     }
 }
 
@@ -222,14 +245,18 @@ impl Viewer {
 
     /// The bytes to write for a rendered record.
     pub(crate) fn bytes(&mut self, shown: &Shown) -> Vec<u8> {
-        if shown.style == Style::Output {
+        if matches!(shown.style, Style::Output | Style::Page) {
             if let Some(last) = shown.bytes.last() {
                 self.is_inside_line = *last != b'\n';
             }
-            return shown.bytes.clone();
+            let begin = match shown.style {
+                Style::Page if self.is_styled => CLEAR,
+                _ => "",
+            };
+            return [begin.as_bytes(), &shown.bytes].concat();
         }
         let (begin, end) = match (self.is_styled, shown.style) {
-            (false, _) | (_, Style::Output) => ("", ""),
+            (false, _) | (_, Style::Output | Style::Page) => ("", ""),
             (true, Style::Prompt) => ("\x1b[1m", "\x1b[0m"),
             (true, Style::Note) => ("\x1b[2m", "\x1b[0m"),
         };
@@ -242,6 +269,9 @@ impl Viewer {
         bytes
     }
 }
+
+/// Clears a terminal, and puts its cursor at the top.
+pub(crate) const CLEAR: &str = "\x1b[H\x1b[2J";
 
 #[cfg(test)]
 mod tests {
@@ -343,10 +373,11 @@ mod tests {
             finished(Outcome::Failed, 2, Some("no")),
             submitted("cat <<E\nx\nE", HEARD),
             said(r#"{"jobId":3,"type":"version","version":"1"}"#),
+            said(r#"{"jobId":3,"type":"unknown"}"#),
             finished(Outcome::Completed, 0, None),
         ];
         let expected = b"$ printf 'a\\nb'\na\nb\xff\0\n[job 3 failed, status 2: no]\n\
-            $ cat <<E\n> x\n> E\n{\"jobId\":3,\"type\":\"version\",\"version\":\"1\"}\n\
+            $ cat <<E\n> x\n> E\n1\n{\n  \"jobId\": 3,\n  \"type\": \"unknown\"\n}\n\
             [job 3 completed]\n";
         assert_eq!(seen(View::default(), false, &events), expected);
     }

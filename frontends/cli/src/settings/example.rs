@@ -10,7 +10,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// Examples for settings without a default.
-const SAMPLES: [(&str, &str); 11] = [
+const SAMPLES: [(&str, &str); 12] = [
+    ("arthas-service", r#""orders""#),
     ("accounts", r#""/etc/rejoin/accounts.toml""#),
     ("allow-host", r#"["rejoin.example"]"#),
     ("allow-origin", r#"["https://ui.example"]"#),
@@ -33,6 +34,21 @@ const HEAD: &str = "\
 #
 # Settings whose names begin with a frontend's name can also be in a table at the end of the file:
 # `[frontends.maxscale]` with `listen = …` is the same as `maxscale-listen = …`.
+";
+
+const SERVICES: &str = "
+# ── Services ──
+
+# What runs the commands of sessions: a table for each service, with its name. If there are any, there
+# are no others: without [services.shell], nobody runs commands on this machine. Without any there is
+# the service `shell`. All options: book/src/services.md.
+
+#[services.shell]
+#kind = \"shell\"
+
+#[services.orders]
+#kind = \"arthas\"
+#url = \"http://127.0.0.1:8564\"
 ";
 
 /// Columns of a comment.
@@ -68,7 +84,7 @@ fn every_setting_in_a_file_is_also_a_flag() {
         .step_by(2)
         .map(Into::into)
         // Tables repeat other settings, and the last is an old name.
-        .filter(|key: &String| key != "frontends" && key != "operate-listen")
+        .filter(|key: &String| key != "frontends" && key != "services" && key != "operate-listen")
         .collect();
     assert_eq!(keys, flags);
 }
@@ -102,11 +118,11 @@ fn the_example_with_every_setting_enabled_is_valid() {
     let all: String = example()
         .lines()
         .filter_map(|line| line.strip_prefix('#'))
-        .filter(|line| line.starts_with(|it: char| it.is_ascii_lowercase()))
+        .filter(|line| line.starts_with(|it: char| it.is_ascii_lowercase() || it == '['))
         .map(|line| format!("{line}\n"))
         .collect();
     let table: toml::Table = all.parse().unwrap();
-    assert_eq!(table.len(), arguments().len());
+    assert_eq!(table.len(), arguments().len() + 1, "and the services");
     toml::from_str::<Settings>(&all).unwrap();
 }
 
@@ -131,7 +147,7 @@ fn example() -> String {
         }
         let _ = writeln!(example, "#{} = {value}", name(&argument));
     }
-    example
+    example + SERVICES
 }
 
 /// The arguments, grouped by heading as in the help.

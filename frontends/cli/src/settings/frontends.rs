@@ -9,6 +9,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Frontends {
+    arthas: Arthas,
     maxscale: Frontend,
     doris: Doris,
     mcp: Mcp,
@@ -20,6 +21,12 @@ pub(super) struct Frontends {
 #[serde(deny_unknown_fields, default)]
 struct Frontend {
     listen: Option<Address>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Arthas {
+    service: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -40,6 +47,7 @@ impl Settings {
     /// Merges the tables into the settings; fails with the name of a setting that is set twice.
     pub(super) fn without_tables(mut self) -> Result<Self, &'static str> {
         let Frontends {
+            arthas,
             maxscale,
             doris,
             mcp,
@@ -50,6 +58,7 @@ impl Settings {
             &mut self.maxscale_listen,
             maxscale.listen,
         )?;
+        once("arthas-service", &mut self.arthas_service, arthas.service)?;
         once("doris-listen", &mut self.doris_listen, doris.listen)?;
         once("doris-columns", &mut self.doris_columns, doris.columns)?;
         once("mcp-services", &mut self.mcp_services, mcp.services)?;
@@ -84,12 +93,14 @@ mod tests {
         let tables = read(
             "[frontends.maxscale]\nlisten = '127.0.0.1:8989'\n\
              [frontends.doris]\nlisten = '127.0.0.1:8030'\ncolumns = 'newer'\n\
+             [frontends.arthas]\nservice = 'orders'\n\
              [frontends.mcp]\nservices = ['shell']\nrole = 'operator'\n\
              [frontends.admin]\nlisten = '127.0.0.1:9563'\n",
         );
         let flat = read(
             "maxscale-listen = '127.0.0.1:8989'\n\
              doris-listen = '127.0.0.1:8030'\ndoris-columns = 'newer'\n\
+             arthas-service = 'orders'\n\
              mcp-services = ['shell']\nmcp-role = 'operator'\n\
              admin-listen = '127.0.0.1:9563'\n",
         );
@@ -114,7 +125,8 @@ mod tests {
     #[test]
     fn a_table_has_no_other_settings() {
         for (wrong, name) in [
-            ("[frontends.arthas]\nlisten = '127.0.0.1:1'", "arthas"),
+            ("[frontends.arthas]\nlisten = '127.0.0.1:1'", "listen"),
+            ("[frontends.native]\nlisten = '127.0.0.1:1'", "native"),
             ("[frontends.maxscale]\ncolumns = 'newer'", "columns"),
         ] {
             let error = toml::from_str::<Settings>(wrong).unwrap_err().to_string();

@@ -4,6 +4,7 @@
 mod example;
 mod frontends;
 mod logging;
+mod services;
 
 use clap::ValueEnum;
 use frontends::Frontends;
@@ -11,9 +12,10 @@ use logging::LogRequests;
 pub(crate) use logging::{LogFormat, LogLevel};
 use rejoin_accounts::Role;
 use rejoin_core::Retention;
-use rejoin_engine::Config;
+use rejoin_engine::{Config, Services, ShellRunner};
 use rejoin_log::segment::Durability;
 use serde::{Deserialize, Deserializer};
+use services::{ServiceError, ServiceTables};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -47,6 +49,10 @@ pub(crate) struct Settings {
     /// [default: documented]
     #[arg(long, value_name = "SET", env = "REJOIN_DORIS_COLUMNS", help_heading = FRONTENDS)]
     doris_columns: Option<DorisColumns>,
+
+    /// Service on which Arthas' clients run their commands [default: the only one, or `shell`]
+    #[arg(long, value_name = "NAME", env = "REJOIN_ARTHAS_SERVICE", help_heading = FRONTENDS)]
+    arthas_service: Option<String>,
 
     /// Services that agents may use (the frontend at /mcp); repeat it or separate names with commas
     /// [default: all]
@@ -206,9 +212,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "WHICH", env = "REJOIN_LOG_REQUESTS", help_heading = LOGGING)]
     log_requests: Option<LogRequests>,
 
-    // In files only: a table for each frontend.
+    // In files only: a table for each frontend, and for each service.
     #[arg(skip)]
     frontends: Frontends,
+    #[arg(skip)]
+    services: ServiceTables,
 }
 
 const ACCESS: &str = "Access";
@@ -348,7 +356,13 @@ pub(crate) enum SettingsError {
 /// Takes each setting from the first of the two that sets it.
 macro_rules! first_set {
     ($first:ident, $second:ident; $($name:ident)*) => {
-        Settings { frontends: Frontends::default(), $($name: $first.$name.or($second.$name),)* }
+        Settings {
+            frontends: Frontends::default(),
+            services: match $first.services.is_empty() {
+                true => $second.services,
+                false => $first.services,
+            },
+            $($name: $first.$name.or($second.$name),)* }
     };
 }
 
@@ -367,7 +381,7 @@ impl Settings {
     pub(crate) fn or(self, other: Self) -> Self {
         first_set! { self, other;
             tls_cert tls_key
-            listen maxscale_listen doris_listen admin_listen doris_columns data durability session_timeout consumer_timeout job_timeout exec_timeout
+            listen maxscale_listen doris_listen admin_listen doris_columns arthas_service data durability session_timeout consumer_timeout job_timeout exec_timeout
             pull_wait pull_lock_timeout interrupt_grace shutdown_grace idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_bodies max_header recent_bytes
@@ -388,6 +402,16 @@ impl Settings {
             self.admin_listen = old_admin_listen()?;
         }
         Ok(())
+    }
+
+    /// The services and their runners: those of the settings file, or else the shell.
+    pub(crate) fn services(&self, shell: &ShellRunner) -> Result<Services, ServiceError> {
+        services::runners(&self.services, shell)
+    }
+
+    /// The service on which Arthas' clients run their commands.
+    pub(crate) fn arthas_service(&self) -> Option<&str> {
+        self.arthas_service.as_deref()
     }
 
     /// The separate address of MaxScale's API.
@@ -487,6 +511,7 @@ impl Settings {
 
     pub(crate) fn arthas(&self) -> rejoin_arthas::Settings {
         let mut arthas = rejoin_arthas::Settings::default();
+        arthas.service = self.arthas_service.as_deref().map(Into::into);
         arthas.pull_wait = self.pull_wait.map_or(arthas.pull_wait, |Wait(wait)| wait);
         arthas.pull_gather = self
             .pull_gather

@@ -2,6 +2,7 @@
 //! address.
 
 use super::descriptors::Connections;
+use super::log_output::LogOutput;
 use super::{OpenedEngine, access, encryption};
 use crate::settings::Settings;
 use rejoin_accounts::Accounts;
@@ -63,6 +64,7 @@ struct Shared {
 pub(super) fn bind(
     settings: &Settings,
     opened: &OpenedEngine,
+    output: &LogOutput,
     accounts: &Accounts,
     tls: Option<&Tls>,
     open_files: Option<usize>,
@@ -103,7 +105,7 @@ pub(super) fn bind(
             server.observed(observer(settings, &metrics, listener)),
         ))
     };
-    let routers = routers(settings, opened, accounts, &shared);
+    let routers = routers(settings, opened, output, accounts, &shared);
     routers.into_iter().map(bind).collect()
 }
 
@@ -112,6 +114,7 @@ pub(super) fn bind(
 fn routers(
     settings: &Settings,
     opened: &OpenedEngine,
+    output: &LogOutput,
     accounts: &Accounts,
     shared: &Shared,
 ) -> Vec<(Listener, SocketAddr, Router)> {
@@ -151,7 +154,7 @@ fn routers(
     }
     rejoin_native::mount_openapi(&mut common, &documents);
 
-    let admin = admin_state(opened, shared);
+    let admin = admin_state(opened, output, shared);
     if let Some(address) = settings.admin_listen() {
         let mut router = Router::default();
         rejoin_admin::mount(&mut router, admin);
@@ -185,7 +188,7 @@ fn admin_hosts(address: SocketAddr) -> HostCheck {
     }
 }
 
-fn admin_state(opened: &OpenedEngine, shared: &Shared) -> AdminState {
+fn admin_state(opened: &OpenedEngine, output: &LogOutput, shared: &Shared) -> AdminState {
     AdminState {
         engine: opened.engine.clone(),
         log: opened.engine.log_metrics().cloned(),
@@ -196,6 +199,7 @@ fn admin_state(opened: &OpenedEngine, shared: &Shared) -> AdminState {
         http: shared.metrics.clone(),
         connections_limit: shared.connections_limit,
         bodies: shared.bodies.clone(),
+        lost_lines: output.lost(),
         version: env!("CARGO_PKG_VERSION"),
         started_millis: opened.started_at.as_millis(),
     }

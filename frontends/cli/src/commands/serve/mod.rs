@@ -15,11 +15,12 @@ use crate::commands::verify::{check_finished, find_log};
 use crate::offline::OfflineError;
 use crate::settings::Settings;
 use async_signal::{Signal, Signals};
-use futures::StreamExt;
 use futures::future::{Either, join, join_all, select};
+use futures::{FutureExt, StreamExt};
 use listeners::Listener;
+use log_output::LogOutput;
 use rejoin_core::{Timestamp, Violation};
-use rejoin_engine::{Engine, OpenError, Runtime, ShellRunner, SmolRuntime, Unavailable};
+use rejoin_engine::{Engine, OpenError, Runtime, Services, ShellRunner, SmolRuntime, Unavailable};
 use rejoin_http::{HttpServer, Shutdown};
 use rejoin_log::segment::OpenError as LogError;
 use std::error::Error;
@@ -28,7 +29,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// Serves until a signal comes or the engine fails.
 pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
@@ -44,11 +44,11 @@ fn serve_here(args: ServeArgs) -> Result<(), ServeError> {
         settings = settings.or(Settings::read(file).map_err(start_error)?);
     }
     settings.use_old_admin_listen().map_err(start_error)?;
-    log_output::start(&settings);
+    let output = LogOutput::start(&settings).map_err(start_error)?;
     let read_only = args
         .read_only
         .map(|directory| directory.unwrap_or_else(|| settings.data()));
-    smol::block_on(serve(&settings, read_only.as_deref()))
+    smol::block_on(serve(&settings, read_only.as_deref(), &output))
 }
 
 /// Why the server did not start, or stopped.
@@ -106,16 +106,31 @@ struct OpenedEngine {
     started_at: Timestamp,
 }
 
-async fn serve(settings: &Settings, read_only: Option<&Path>) -> Result<(), ServeError> {
+async fn serve(
+    settings: &Settings,
+    read_only: Option<&Path>,
+    output: &LogOutput,
+) -> Result<(), ServeError> {
     let accounts = access::accounts(settings, read_only)?;
     let tls = encryption::open(settings)?;
     // From here on, a signal shuts the server down cleanly, even while it reads the log.
     let signals = Signals::new([Signal::Term, Signal::Int]).map_err(start_error)?;
     let open_files = descriptors::raise_limit();
     let opened = open_engine(settings, read_only).await?;
-    let servers = listeners::bind(settings, &opened, &accounts, tls.as_ref(), open_files);
+    let servers = listeners::bind(
+        settings,
+        &opened,
+        output,
+        &accounts,
+        tls.as_ref(),
+        open_files,
+    );
     let servers = servers.map_err(start_error)?;
-    announce(&servers, &opened, encryption::scheme(tls.as_ref())).map_err(start_error)?;
+    output.flush();
+    // Where standard output can't be written, requests can still be answered.
+    if let Err(error) = announce(&servers, &opened, encryption::scheme(tls.as_ref())) {
+        tracing::warn!(%error, "cannot write to standard output");
+    }
     notify::ready();
     serve_until_signal(settings, &opened, servers, signals).await
 }
@@ -136,9 +151,15 @@ async fn open_engine(
         }
         None => {
             check_finished(&data).map_err(start_error)?;
-            let shell = Arc::new(shell.clone());
+            let services = settings.services(&shell).map_err(start_error)?;
+            check_arthas_service(settings, &services)?;
             let builder = builder.log_options(settings.log());
-            (builder.shared_service("shell", shell), data.join("log"))
+            let builder = services
+                .into_iter()
+                .fold(builder, |builder, (name, runner)| {
+                    builder.shared_service(name, runner)
+                });
+            (builder, data.join("log"))
         }
     };
     let is_read_only = read_only.is_some();
@@ -164,6 +185,20 @@ async fn open_engine(
     })
 }
 
+/// Arthas' clients can't say which service they mean: theirs has to be one of those that there are.
+fn check_arthas_service(settings: &Settings, services: &Services) -> Result<(), ServeError> {
+    let Some(wanted) = settings.arthas_service() else {
+        return Ok(());
+    };
+    match services.contains_key(wanted) {
+        true => Ok(()),
+        false => Err(start_error(format!(
+            "arthas-service: there is no service called {wanted}; add [services.{wanted}] to the \
+             settings file"
+        ))),
+    }
+}
+
 /// Serves requests until a signal comes or the engine stops. A second signal stops it at once.
 async fn serve_until_signal(
     settings: &Settings,
@@ -174,16 +209,22 @@ async fn serve_until_signal(
     let engine = &opened.engine;
     let shutdown = Shutdown::new();
     let second_signal = async {
-        if let Either::Left((signal, _)) = select(signals.next(), pin!(engine.ended())).await {
-            let signal = match signal.and_then(Result::ok) {
-                Some(Signal::Term) => "SIGTERM",
-                _ => "SIGINT",
-            };
-            tracing::info!("received {signal}, shutting down (send it again to stop at once)");
+        let first = match select(signals.next(), pin!(engine.ended())).await {
+            Either::Left((signal, _)) => signal.and_then(Result::ok),
+            Either::Right(_) => None,
+        };
+        match first {
+            Some(Signal::Term) => log_signal("SIGTERM"),
+            Some(_) => log_signal("SIGINT"),
+            // The engine has failed, which ends the server as a first signal does, but is none.
+            None => {}
         }
         notify::stopping();
         engine.begin_closing();
         shutdown.trigger();
+        if first.is_none() {
+            signals.next().await;
+        }
         signals.next().await
     };
     let serving = async {
@@ -200,7 +241,10 @@ async fn serve_until_signal(
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => {
             opened.kill_processes().await;
-            return Err(ServeError::Killed);
+            return Err(match engine.ended().now_or_never() {
+                None | Some(Unavailable::ShuttingDown) => ServeError::Killed,
+                Some(failed) => ServeError::Stopped(failed),
+            });
         }
     };
     let killed = opened.kill_processes().await;
@@ -214,6 +258,10 @@ async fn serve_until_signal(
         Unavailable::ShuttingDown => Ok(()),
         failed => Err(ServeError::Stopped(failed)),
     }
+}
+
+fn log_signal(signal: &str) {
+    tracing::info!("received {signal}, shutting down (send it again to stop at once)");
 }
 
 /// Completes when a listener has to stop: health checks are answered until the engine has ended.

@@ -1,0 +1,261 @@
+//! A real Arthas behind a service: the real binary, and requests as real clients send them. Needs a
+//! JDK and Maven, so that `cargo test` alone doesn't run it:
+//!
+//!     tests/arthas/fetch && cargo test --test arthas
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a real program is watched in real time"
+)]
+
+mod real_arthas;
+#[path = "../rejoin/server.rs"]
+#[expect(dead_code, reason = "the other whole-program tests use more of it")]
+mod server;
+
+use crate::server::{Server, api, directory, is_status_of, outcome, text};
+use real_arthas::RealArthas;
+use rejoin_http::test_client::Client;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const WATCH: &str = r#"watch demo.MathGame primeFactors "{params, returnObj, throwExp}""#;
+
+/// A server whose Arthas clients run their commands in this Arthas.
+fn serve(data: &Path, arthas: &RealArthas) -> Server {
+    let config = data.join("rejoin.toml");
+    let address = arthas.address();
+    let settings = format!(
+        "[services.orders]\nkind = 'arthas'\nurl = 'http://{address}'\n\
+         [services.shell]\nkind = 'shell'\n[frontends.arthas]\nservice = 'orders'\n"
+    );
+    std::fs::write(&config, settings).unwrap();
+    Server::start(data, &["--config", config.to_str().unwrap()])
+}
+
+fn of_type<'a>(results: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    results
+        .iter()
+        .filter(|result| result["type"] == kind)
+        .collect()
+}
+
+fn members(value: &Value) -> BTreeSet<&str> {
+    let object = value.as_object().unwrap();
+    object.keys().map(String::as_str).collect()
+}
+
+/// A request to Arthas itself.
+fn upstream(arthas: &RealArthas, request: &Value) -> Value {
+    api(&mut Client::connect(arthas.address()).unwrap(), request)
+}
+
+#[test]
+fn a_watch_on_a_real_arthas_has_the_products_results_for_every_viewer() {
+    let (arthas, data) = (RealArthas::start(), directory());
+    let server = serve(data.path(), &arthas);
+    let (session, first) = server.create();
+    let second = server.join(&session);
+    let job = server.run(&session, &format!("{WATCH} -n 2 -x 2"));
+    let results = server.pull_until(&session, &first, is_status_of(job));
+    let late = server.join(&session);
+    for consumer in [&second, &late] {
+        let same = server.pull_until(&session, consumer, is_status_of(job));
+        let of_job = |results: &[Value]| -> Vec<Value> {
+            let of_job = results.iter().filter(|result| result["jobId"] == job);
+            of_job.cloned().collect()
+        };
+        assert_eq!(of_job(&same), of_job(&results));
+    }
+
+    // The members are those that the product's own clients get, and the product's job beside ours.
+    let watched = of_type(&results, "watch");
+    assert_eq!(watched.len(), 2, "{results:?}");
+    let expected = [
+        "accessPoint",
+        "className",
+        "cost",
+        "jobId",
+        "methodName",
+        "sizeLimit",
+        "ts",
+        "type",
+        "upstreamJobId",
+        "value",
+    ];
+    assert_eq!(members(watched[0]), expected.into());
+    assert!(text(&watched[0]["value"]).starts_with("@ArrayList["));
+    let enhanced = of_type(&results, "enhancer");
+    assert_eq!(enhanced[0]["effect"]["methodCount"], 1);
+    assert_eq!(of_type(&results, "status")[0]["statusCode"], 0);
+
+    // Commands with the names of Rejoin's own reach Arthas.
+    let version = server.exec(&session, "version");
+    assert_eq!(of_type(&version, "version")[0]["version"], "4.1.5");
+    let own = server.exec(&session, "session");
+    assert!(
+        of_type(&own, "session")[0]["javaPid"].is_number(),
+        "{own:?}"
+    );
+    let help = server.exec(&session, "help watch");
+    assert!(!of_type(&help, "help").is_empty(), "{help:?}");
+
+    // What Arthas does not know fails, and its words are kept.
+    let job = server.run(&session, "nosuch");
+    let failed = server.pull_until(&session, &first, is_status_of(job));
+    let status = failed
+        .iter()
+        .find(|result| is_status_of(job)(result))
+        .unwrap();
+    assert_eq!(
+        (&status["statusCode"], &status["message"]),
+        (&json!(127), &json!("nosuch: command not found"))
+    );
+    let stop = server.run(&session, "stop");
+    let refused = server.pull_until(&session, &first, is_status_of(stop));
+    let status = refused
+        .iter()
+        .find(|result| is_status_of(stop)(result))
+        .unwrap();
+    assert_eq!(status["statusCode"], 126);
+}
+
+#[test]
+fn an_endless_watch_is_interrupted_and_nothing_is_left_watching_after_a_crash() {
+    let (arthas, data) = (RealArthas::start(), directory());
+    let mut server = serve(data.path(), &arthas);
+    let (session, consumer) = server.create();
+    let job = server.run(&session, WATCH);
+    server.pull_until(&session, &consumer, |result| result["type"] == "watch");
+    let asked = Instant::now();
+    let interrupted = server.api(&json!({"action": "interrupt_job", "sessionId": session}));
+    assert_eq!(interrupted["body"]["jobStatus"], "TERMINATED");
+    server.pull_until(&session, &consumer, is_status_of(job));
+    assert!(
+        asked.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        asked.elapsed()
+    );
+
+    server.run(&session, WATCH);
+    server.pull_until(&session, &consumer, |result| result["type"] == "watch");
+    let unclosed = || -> Vec<String> {
+        let directories = std::fs::read_dir(data.path().join("arthas")).unwrap();
+        let files =
+            directories.flat_map(|directory| std::fs::read_dir(directory.unwrap().path()).unwrap());
+        files
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect()
+    };
+    let [own] = unclosed().try_into().unwrap();
+    server.kill();
+    let info = json!({"action": "session_info", "sessionId": own});
+    assert_eq!(
+        upstream(&arthas, &info)["state"],
+        "SUCCEEDED",
+        "the watch goes on in the JVM"
+    );
+    let server = serve(data.path(), &arthas);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while upstream(&arthas, &info)["state"] == "SUCCEEDED" {
+        assert!(
+            Instant::now() < deadline,
+            "the next start closes the session in Arthas"
+        );
+        std::thread::yield_now();
+    }
+    // The session of Rejoin goes on, and its viewers have everything.
+    let results = server.exec(&session, "version");
+    assert_eq!(of_type(&results, "version").len(), 1);
+}
+
+#[test]
+fn a_jvm_that_is_killed_in_mid_watch_fails_the_command_and_its_history_stays() {
+    let (mut arthas, data) = (RealArthas::start(), directory());
+    let server = serve(data.path(), &arthas);
+    let (session, consumer) = server.create();
+    let job = server.run(&session, WATCH);
+    server.pull_until(&session, &consumer, |result| result["type"] == "watch");
+    arthas.kill();
+    let killed = Instant::now();
+    let results = server.pull_until(&session, &consumer, is_status_of(job));
+    assert!(
+        killed.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        killed.elapsed()
+    );
+    let status = results.last().unwrap();
+    let status = if is_status_of(job)(status) {
+        status
+    } else {
+        results
+            .iter()
+            .rev()
+            .find(|it| is_status_of(job)(it))
+            .unwrap()
+    };
+    assert_eq!(status["statusCode"], 1);
+    let again = server.join(&session);
+    let history = server.pull_until(&session, &again, is_status_of(job));
+    assert!(!of_type(&history, "watch").is_empty());
+}
+
+#[test]
+fn a_fast_watch_is_complete_for_viewers_that_read_late_or_never() {
+    let (arthas, data) = (RealArthas::start_busy(400), directory());
+    let server = serve(data.path(), &arthas);
+    let (session, reader) = server.create();
+    let never: Vec<_> = (0..50).map(|_| server.join(&session)).collect();
+    let count = 2_000;
+    let watch = format!("watch demo.Busy work 'params[0]' -n {count} -x 1");
+    let job = server.run(&session, &watch);
+    let results = server.pull_until(&session, &reader, is_status_of(job));
+    assert!(
+        of_type(&results, "upstream_gap").is_empty(),
+        "nothing was lost"
+    );
+    let numbers = |results: &[Value]| -> Vec<u64> {
+        let watched = of_type(results, "watch").into_iter();
+        let values = watched.map(|result| text(&result["value"]));
+        values
+            .map(|value| {
+                let number = value.trim_start_matches("@Long[").trim_end_matches(']');
+                number.parse().unwrap_or_else(|_| panic!("{value}"))
+            })
+            .collect()
+    };
+    let seen = numbers(&results);
+    assert_eq!(seen.len(), count);
+    assert!(
+        seen.windows(2).all(|pair| pair[1] == pair[0] + 1),
+        "each call, in order"
+    );
+    let late = server.join(&session);
+    for consumer in [&never[0], &never[49], &late] {
+        let same = server.pull_until(&session, consumer, is_status_of(job));
+        assert_eq!(numbers(&same), seen);
+    }
+}
+
+#[test]
+fn the_command_line_runs_a_command_of_arthas_and_shows_it_as_arthas_does() {
+    let (arthas, data) = (RealArthas::start(), directory());
+    let server = serve(data.path(), &arthas);
+    let address = format!("http://{}", server.address);
+    let run =
+        |command: &str| outcome(&["run", "--server", &address, "--service", "orders", command]);
+    let (status, out, err) = run(&format!("{WATCH} -n 1"));
+    assert!(status.success(), "{err}");
+    assert!(
+        out.contains("method=demo.MathGame.primeFactors location=AtEx"),
+        "{out}"
+    );
+    assert!(out.contains("result=@ArrayList["), "{out}");
+    assert!(
+        out.contains("Affect(class count: 1 , method count: 1)"),
+        "{out}"
+    );
+    let (status, _, err) = run("nosuch");
+    assert_eq!(status.code(), Some(127), "{err}");
+}
