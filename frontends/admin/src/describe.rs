@@ -47,6 +47,16 @@ pub(crate) fn engine(text: &mut Text, stats: &Stats) {
         "How many of them there may be.",
     )
     .is(stats.recent_limit);
+    text.counter(
+        "rejoin_clock_jumps_total",
+        "Times that the wall clock was found set, or the machine suspended. No timeout follows it.",
+    )
+    .is(stats.clock_jumps);
+    text.gauge(
+        "rejoin_clock_behind_seconds",
+        "How far the wall clock is behind the last record. Until then, times of records stand still.",
+    )
+    .is(stats.clock_behind.as_secs_f64());
     let reads = [("memory", stats.recent_hits), ("log", stats.recent_misses)];
     text.counter(
         "rejoin_reads_total",

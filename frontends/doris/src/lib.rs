@@ -203,7 +203,7 @@ impl Doris {
         let context = RowContext {
             columns: table::columns(self.settings.columns, is_all),
             node: self.settings.node.to_string(),
-            now: self.engine.runtime().now(),
+            now: self.engine.now(),
             zone: self.zone.clone(),
             accounts: self.accounts.clone(),
         };

@@ -104,7 +104,7 @@ impl MaxScale {
             style,
             context: RenderContext {
                 base: format!("{scheme}://{host}/{prefix}"),
-                now: self.engine.runtime().now(),
+                now: self.engine.now(),
                 zone: self.zone.clone(),
                 accounts: self.accounts.clone(),
             },

@@ -43,6 +43,7 @@ impl Fault {
             Self::Read(PullError::SessionNotFound | PullError::ConsumerNotFound) => {
                 StatusCode::NOT_FOUND
             }
+            Self::Read(PullError::CursorUnknown { .. }) => StatusCode::CONFLICT,
             Self::Read(PullError::Overloaded | PullError::Unavailable(_)) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -78,6 +79,7 @@ impl Fault {
             Self::PathNotFound(_) => "path_not_found",
             Self::Read(PullError::Log(_)) => "log_unreadable",
             Self::Read(PullError::ConsumerNotFound) => "consumer_not_found",
+            Self::Read(PullError::CursorUnknown { .. }) => "cursor_unknown",
             Self::Read(PullError::SessionNotFound) | Self::SessionNotFound(_) => {
                 "session_not_found"
             }
@@ -110,7 +112,7 @@ impl From<PullError> for Fault {
 impl From<Fault> for Response {
     fn from(fault: Fault) -> Self {
         let status = fault.status();
-        let problem = json!({
+        let mut problem = json!({
             "code": fault.code(),
             "detail": fault.to_string(),
             "retryable": fault.is_retryable(),
@@ -118,6 +120,9 @@ impl From<Fault> for Response {
             "title": status.canonical_reason(),
             "type": "about:blank",
         });
+        if let Fault::Read(PullError::CursorUnknown { last }) = &fault {
+            problem["lastSequence"] = last.0.into();
+        }
         let response = Self::new(status, "application/problem+json", problem.to_string());
         match status {
             // The server adds it to its own.

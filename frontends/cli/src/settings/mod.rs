@@ -133,6 +133,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "TIME", env = "REJOIN_INTERRUPT_GRACE", help_heading = TIMEOUTS)]
     interrupt_grace: Option<Wait>,
 
+    /// What becomes of processes that a command leaves running in its process group: `end` ends them
+    /// with it, and says so; `keep` lets them run until the session ends [default: end]
+    #[arg(long, value_name = "WHAT", env = "REJOIN_LEFTOVER_PROCESSES", help_heading = COMMANDS)]
+    leftover_processes: Option<LeftoverProcesses>,
+
     /// How long shutdown waits for open requests and running jobs [default: 10s]
     #[arg(long, value_name = "TIME", env = "REJOIN_SHUTDOWN_GRACE", help_heading = TIMEOUTS)]
     shutdown_grace: Option<Wait>,
@@ -223,6 +228,7 @@ const ACCESS: &str = "Access";
 const ENCRYPTION: &str = "Encryption";
 const FRONTENDS: &str = "Frontends";
 const TIMEOUTS: &str = "Timeouts (such as 500ms, 30s, 5m, 3h, 1d)";
+const COMMANDS: &str = "Commands";
 const LIMITS: &str = "Limits";
 const RETENTION: &str = "Retention of closed sessions";
 const LOGGING: &str = "Logging";
@@ -233,6 +239,14 @@ const LOGGING: &str = "Logging";
 enum DurabilityLevel {
     Sync,
     Flush,
+}
+
+/// What becomes of processes that a command leaves in its process group.
+#[derive(Clone, Copy, Debug, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+enum LeftoverProcesses {
+    End,
+    Keep,
 }
 
 /// The columns of Doris' session table.
@@ -386,7 +400,7 @@ impl Settings {
             write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_bodies max_header recent_bytes
             accounts allow_host allow_origin mcp_services mcp_role
-            pull_gather
+            pull_gather leftover_processes
             retain_age retain_bytes log_level log_format log_requests
         }
     }
@@ -557,6 +571,11 @@ impl Settings {
     pub(crate) fn interrupt_grace(&self) -> Duration {
         self.interrupt_grace
             .map_or(Duration::from_secs(2), |Wait(wait)| wait)
+    }
+
+    /// Whether processes that a command leaves in its process group run on.
+    pub(crate) fn keeps_leftovers(&self) -> bool {
+        matches!(self.leftover_processes, Some(LeftoverProcesses::Keep))
     }
 
     pub(crate) fn shutdown_grace(&self) -> Duration {

@@ -142,7 +142,9 @@ async fn open_engine(
 ) -> Result<OpenedEngine, ServeError> {
     let started_at = SmolRuntime.now();
     let data = read_only.map_or_else(|| settings.data(), Path::to_owned);
-    let shell = ShellRunner::default().with_grace(settings.interrupt_grace());
+    let shell = ShellRunner::default()
+        .with_grace(settings.interrupt_grace())
+        .with_leftovers_kept(settings.keeps_leftovers());
     let builder = Engine::builder(&data).config(settings.engine());
     let (builder, log_directory) = match read_only {
         Some(directory) => {
