@@ -8,6 +8,9 @@ use std::fs;
 use std::io::{BufRead, Write};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
 use tempfile::TempDir;
 
 const ADA: &str = "Basic YWRhOmFkYS1zZWNyZXQ=";
@@ -38,7 +41,7 @@ fn add(data: &Path, name: &str, role: &str) {
 }
 
 /// A directory with an account for each role.
-fn with_accounts() -> TempDir {
+pub(crate) fn with_accounts() -> TempDir {
     let data = directory();
     for (name, role) in [("ada", "admin"), ("olga", "operator"), ("vic", "viewer")] {
         add(data.path(), name, role);
@@ -327,6 +330,107 @@ fn guessing_passwords_is_slowed_down_and_reveals_nothing() {
     assert_eq!(guess("olga", "olga-secret"), 200);
     let refused = ask(&server, "GET", "/v1/sessions", &by(WRONG), &Value::Null);
     assert_eq!(refused.status, 401);
+}
+
+#[test]
+fn a_flood_of_unknown_names_refuses_nobody_who_has_the_right_password() {
+    let data = directory();
+    let names: Vec<_> = (0..10).map(|number| format!("user{number}")).collect();
+    for name in &names {
+        add(data.path(), name, "viewer");
+    }
+    let server = Server::start_saying(data.path(), &["--log-level", "error"], Stdio::null());
+    let server = &server;
+    let is_over = &AtomicBool::new(false);
+    let refused = &AtomicUsize::new(0);
+    let (quiet, flooded) = thread::scope(|scope| {
+        let log_in = |name: &String| {
+            let begun = Instant::now();
+            let body = json!({"name": name, "password": format!("{name}-secret")});
+            let received = ask(server, "POST", "/login", &[], &body);
+            assert_eq!(received.status, 200, "{name}: {}", received.text());
+            begun.elapsed()
+        };
+        // However this ends, the flood ends.
+        let over = OnDrop(is_over);
+        let (first, rest) = names.split_at(2);
+        let quiet: Vec<_> = first.iter().map(log_in).collect();
+        for number in 0..120 {
+            scope.spawn(move || {
+                let mut client = server.client();
+                for guess in 0.. {
+                    if is_over.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    let body = json!({"name": format!("x{number}-{guess}"), "password": "x"});
+                    let body = body.to_string();
+                    let received = client.request("POST", "/login", &[], body.as_bytes());
+                    let status = received.unwrap().status;
+                    assert!(matches!(status, 401 | 429), "{status}");
+                    refused.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        wait_until("the flood to begin", || {
+            refused.load(Ordering::SeqCst) >= 120
+        });
+        let flooded: Vec<_> = rest.iter().map(log_in).collect();
+        drop(over);
+        (quiet, flooded)
+    });
+    println!("{quiet:?} before, {flooded:?} in a flood of {refused:?} refusals");
+}
+
+/// Sets the flag when it is dropped.
+struct OnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A test of the name, for operators who feed the log to fail2ban.
+#[test]
+fn a_failed_login_is_logged_with_its_name_and_address_and_the_book_has_the_line_for_it() {
+    let data = with_accounts();
+    let log = data.path().join("stderr");
+    let file = fs::File::create(&log).unwrap();
+    let server = Server::start_saying(data.path(), &[], file.into());
+    let logged = || fs::read_to_string(&log).unwrap();
+    let guess = |authorization: &str| {
+        assert_eq!(
+            ask(&server, "GET", "/me", &by(authorization), &Value::Null).status,
+            401
+        );
+    };
+    guess(WRONG);
+    // "eve" address=6.6.6.6, with a line break: a client chooses the name.
+    guess("Basic ImV2ZSIgYWRkcmVzcz02LjYuNi42CmxvZ2luIGZhaWxlZDp4");
+    wait_until("two lines", || {
+        logged().matches("login failed").count() >= 2
+    });
+    let log = logged();
+    let lines: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("login failed"))
+        .collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    assert!(lines[0].contains(r#"name="ada""#), "{log}");
+    let book = include_str!("../../book/src/accounts.md");
+    let filter = book.lines().find(|line| line.starts_with("failregex = "));
+    let filter = filter.unwrap().replace("failregex = ", "");
+    let (before, after) = filter.split_once("<HOST>").unwrap();
+    assert_eq!((before, after), ("WARN login failed .*address=", "$"));
+    for line in lines {
+        let (_, told) = line.split_once("WARN login failed ").unwrap();
+        assert_eq!(
+            told.rsplit_once("address=").unwrap().1,
+            "127.0.0.1",
+            "{log}"
+        );
+    }
+    assert!(!log.contains("wrong-secret"));
 }
 
 #[test]

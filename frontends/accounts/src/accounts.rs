@@ -4,24 +4,27 @@
 //! authentication code until the file changes, so that it is hashed once. Hashing runs on a few
 //! threads of its own. An unknown account costs the same time as a wrong password.
 
+use crate::access_tokens::digest;
 use crate::credentials::Credentials;
 use crate::failures::{self, Failures};
-use crate::file::{Account, AccountsFile, FileError};
+use crate::file::{Account, AccountsFile, FileError, TokenPlace};
 use crate::jwt::{self, Claims};
-use crate::limits::{HASHING, LOGGED_NAME_CHARS, LOOK, VERIFIED, WAITING};
-use crate::role::{Caller, Seal};
+use crate::limits::{LOGGED_NAME_CHARS, LOOK, VERIFIED};
+use crate::queues::{Place, Queues, Turn};
+use crate::role::{AccessDigest, Caller, Seal};
 use crate::secret::{self, Key, NoRandom, Password, Verifier};
 use crate::server_user::server_user;
 use crate::tokens::{TokenKind, Tokens};
-use smol::lock::Semaphore;
-use std::collections::BTreeSet;
+use futures::future::{Either, pending, select};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The time since 1970.
 pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
@@ -53,15 +56,15 @@ struct Shared {
     /// The hash against which an unknown account's password is verified.
     stand_in: String,
     state: Mutex<State>,
-    hashing: Arc<Semaphore>,
+    queues: Queues,
     verifier: Verifier,
-    waiting: AtomicUsize,
     hashed: AtomicU64,
 }
 
 #[derive(Default)]
 struct State {
     file: AccountsFile,
+    access_tokens: BTreeMap<String, TokenPlace>,
     stamp: Option<Stamp>,
     /// When the file was last checked for changes.
     looked: Duration,
@@ -115,6 +118,7 @@ impl Accounts {
     ) -> Result<Self, NoRandom> {
         let state = State {
             is_closed: !file.accounts.is_empty(),
+            access_tokens: file.token_places(),
             file,
             stamp,
             looked: clock(),
@@ -127,9 +131,8 @@ impl Accounts {
             server_user: server_user(),
             stand_in: secret::nobodys_hash()?,
             state: Mutex::new(state),
-            hashing: Arc::new(Semaphore::new(HASHING)),
+            queues: Queues::default(),
             verifier: Verifier::default(),
-            waiting: AtomicUsize::new(0),
             hashed: AtomicU64::new(0),
         })))
     }
@@ -157,9 +160,14 @@ impl Accounts {
     /// Verifies credentials, and returns whose they are. Waits while the password is hashed, unless
     /// it was verified since the accounts last changed.
     ///
+    /// Names that have an account are hashed in a queue of their own as well as in that of all names,
+    /// whichever is first, so that attempts with other names delay none of theirs. Only a success
+    /// shows it: a failure is answered when its turn in the queue of all names has come.
+    ///
     /// # Errors
     ///
-    /// [`Denied::Wrong`], or [`Denied::Later`] after too many failures from that address.
+    /// [`Denied::Wrong`], or [`Denied::Later`] after too many failures with that name from that
+    /// address, or if too many attempts are waiting.
     pub async fn verify(
         &self,
         credentials: Credentials,
@@ -176,12 +184,82 @@ impl Accounts {
         if let Some(caller) = self.known(&name, password.as_ref()) {
             return Ok(caller);
         }
-        let waiting = Waiting::begin(self.clone()).ok_or(Denied::Later)?;
-        let turn = self.0.hashing.acquire_arc().await;
+        let is_known = {
+            let state = self.state();
+            if state.failures.wait(&failing, self.now()).is_some() {
+                return Err(Denied::Later);
+            }
+            state.file.accounts.contains_key(&name)
+        };
+        let attempt = Attempt {
+            name,
+            password,
+            failing,
+        };
+        let queues = &self.0.queues;
+        let place = queues.enter();
+        let known = is_known.then(|| queues.enter_known()).flatten();
+        match (place, known) {
+            (Some(place), None) => {
+                let turn = place.turn().await;
+                self.verify_in(turn, attempt).await
+            }
+            (place, Some(known)) => self.verify_known(place, known, attempt).await,
+            (None, None) => {
+                // As long as a known name's attempt would have taken.
+                smol::Timer::after(queues.last_hash()).await;
+                Err(Denied::Later)
+            }
+        }
+    }
+
+    async fn verify_known(
+        &self,
+        place: Option<Place>,
+        known: Place,
+        attempt: Attempt,
+    ) -> Result<Caller, Denied> {
+        let has_place = place.is_some();
+        let turn = async {
+            match place {
+                Some(place) => place.turn().await,
+                None => pending().await,
+            }
+        };
+        match select(pin!(turn), pin!(known.turn())).await {
+            Either::Left((turn, _)) => self.verify_in(turn, attempt).await,
+            Either::Right((known_turn, turn)) => {
+                let verified = self.verify_in(known_turn, attempt).await;
+                let Err(denied) = verified else {
+                    return verified;
+                };
+                if !has_place {
+                    return Err(Denied::Later);
+                }
+                let turn = turn.await;
+                if denied == Denied::Wrong {
+                    let accounts = self.clone();
+                    smol::unblock(move || {
+                        let _held = turn;
+                        accounts.0.hash_for_nobody(None);
+                    })
+                    .await;
+                }
+                Err(denied)
+            }
+        }
+    }
+
+    async fn verify_in(&self, turn: Turn, attempt: Attempt) -> Result<Caller, Denied> {
         let accounts = self.clone();
         // Continues when the client leaves, so that no guess goes uncounted.
         smol::unblock(move || {
-            let _held = (turn, waiting);
+            let _held = turn;
+            let Attempt {
+                name,
+                password,
+                failing,
+            } = attempt;
             // An earlier request may have verified the same password.
             if let Some(caller) = accounts.known(&name, password.as_ref()) {
                 return Ok(caller);
@@ -212,6 +290,10 @@ impl Accounts {
     /// numbers.
     #[must_use]
     pub fn token(&self, caller: &Caller, kind: TokenKind) -> Option<String> {
+        // A login could last longer than the access token, and do more.
+        if caller.access.is_some() {
+            return None;
+        }
         let text = random_text()?;
         let Some(name) = caller.name() else {
             return Some(text);
@@ -261,6 +343,10 @@ impl Accounts {
         account: &str,
         life: Duration,
     ) -> Option<String> {
+        // As above.
+        if caller.access.is_some() {
+            return None;
+        }
         let name = caller.name().map_or("admin", |name| &**name);
         let now = self.now();
         let claims = Claims {
@@ -295,10 +381,30 @@ impl Accounts {
         Ok(self.0.caller(name.into(), account))
     }
 
+    /// Verifies an access token, and returns whose it is. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::Expired`] if the token is unknown, was removed or has expired.
+    pub fn caller_of_access_token(&self, token: &str) -> Result<Caller, Denied> {
+        if self.is_open() {
+            return Ok(Caller::local());
+        }
+        let digest = AccessDigest(digest(token).into());
+        let now = self.now();
+        self.state()
+            .access_caller(&digest, now)
+            .ok_or(Denied::Expired)
+    }
+
     /// Whether a caller's account and role are unchanged: for responses that take long.
     #[must_use]
     pub fn is_current(&self, caller: &Caller) -> bool {
+        let now = self.now();
         let state = self.state();
+        if let Some(digest) = &caller.access {
+            return state.access_caller(digest, now).as_ref() == Some(caller);
+        }
         match caller.name() {
             None => !state.is_closed,
             Some(name) => {
@@ -344,12 +450,10 @@ impl Accounts {
             }
             state.file.accounts.get(name).cloned()
         };
-        let hash = account.as_ref().map_or(&self.0.stand_in, |it| &it.hash);
-        self.0.hashed.fetch_add(1, Ordering::Relaxed);
-        let nobody = Credentials::new("", "?").password;
-        let is_right = password
-            .or(nobody.as_ref())
-            .is_some_and(|password| self.0.verifier.verify(password, hash));
+        let is_right = match (&account, password) {
+            (Some(account), Some(password)) => self.0.verify(password, &account.hash),
+            _ => self.0.hash_for_nobody(password),
+        };
         let mut state = self.state();
         let (Some(account), Some(password), true) = (account, password, is_right) else {
             state.failures.note(failing, now);
@@ -395,6 +499,7 @@ impl Accounts {
                             "loaded the changed accounts"
                         );
                         state.is_closed |= !file.accounts.is_empty();
+                        state.access_tokens = file.token_places();
                         state.file = file;
                         state.verified.clear();
                     }
@@ -409,7 +514,49 @@ impl Accounts {
     }
 }
 
+impl State {
+    /// Whose access token this is, if it is valid.
+    fn access_caller(&self, digest: &AccessDigest, now: Duration) -> Option<Caller> {
+        // Looked up by the digest, so that the time reveals nothing about the token.
+        let (name, place) = self.access_tokens.get(&*digest.0)?;
+        let account = self.file.accounts.get(name)?;
+        let token = account.tokens.get(*place)?;
+        if token.is_expired(now) {
+            return None;
+        }
+        let role = token.role(account.role);
+        Some(Caller::of_access(
+            name.as_str().into(),
+            role,
+            digest.clone(),
+        ))
+    }
+}
+
 impl Shared {
+    /// Blocks for tens of milliseconds.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what is measured is how long a processor takes"
+    )]
+    fn verify(&self, password: &Password, hash: &str) -> bool {
+        self.hashed.fetch_add(1, Ordering::Relaxed);
+        let begun = Instant::now();
+        let is_right = self.verifier.verify(password, hash);
+        self.queues.note_hash(begun.elapsed());
+        is_right
+    }
+
+    /// Takes as long as [`verify`](Self::verify), for a name without an account or a password that
+    /// can't be right. Never true.
+    fn hash_for_nobody(&self, password: Option<&Password>) -> bool {
+        let any = Credentials::new("", "?").password;
+        if let Some(password) = password.or(any.as_ref()) {
+            self.verify(password, &self.stand_in);
+        }
+        false
+    }
+
     fn code_of(&self, token: &str) -> [u8; 32] {
         self.key.code(&[b"token", token.as_bytes()])
     }
@@ -435,21 +582,11 @@ impl fmt::Debug for Accounts {
     }
 }
 
-/// A request that waits for its password to be hashed.
-struct Waiting(Accounts);
-
-impl Waiting {
-    fn begin(accounts: Accounts) -> Option<Self> {
-        let before = accounts.0.waiting.fetch_add(1, Ordering::SeqCst);
-        let waiting = Self(accounts);
-        (before < WAITING).then_some(waiting)
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.0.waiting.fetch_sub(1, Ordering::SeqCst);
-    }
+/// What a client tries.
+struct Attempt {
+    name: String,
+    password: Option<Password>,
+    failing: failures::Key,
 }
 
 fn stamp(path: &std::path::Path) -> Option<Stamp> {
@@ -466,7 +603,7 @@ fn stamp(path: &std::path::Path) -> Option<Stamp> {
 }
 
 /// 32 random letters and digits. None when the system has no random numbers.
-fn random_text() -> Option<String> {
+pub(crate) fn random_text() -> Option<String> {
     let mut text = String::with_capacity(32);
     while text.len() < 32 {
         let bytes: [u8; 64] = secret::random().ok()?;

@@ -20,8 +20,15 @@ pub(crate) const LOOK: Duration = Duration::from_secs(1);
 /// Passwords that are hashed at the same time; each takes 19 MiB and a processor.
 pub(crate) const HASHING: usize = 2;
 
-/// Passwords that wait to be hashed; another one is refused.
+/// How many of these are kept for names that have an account, whatever is tried with other names.
+pub(crate) const HASHING_KNOWN: usize = 1;
+
+/// Attempts that wait for their answer in the queue of all names. One more is refused, unless it has
+/// the right password.
 pub(crate) const WAITING: usize = 64;
+
+/// Attempts with names that have an account, which also wait in the queue of their own.
+pub(crate) const WAITING_KNOWN: usize = 256;
 
 /// Verified credentials that are remembered.
 pub(crate) const VERIFIED: usize = 1024;
@@ -46,6 +53,12 @@ pub(crate) const TOKENS_EACH: usize = 100;
 
 /// Tokens of all accounts.
 pub(crate) const TOKENS: usize = 10_000;
+
+/// Access tokens of one account.
+pub const ACCESS_TOKENS: usize = 100;
+
+/// Access tokens of all accounts.
+pub const ALL_ACCESS_TOKENS: usize = 10_000;
 
 /// At most this many characters of a name are logged when its login fails.
 pub(crate) const LOGGED_NAME_CHARS: usize = 64;

@@ -65,6 +65,44 @@ fn repeated_failures_are_slowed_down() {
 }
 
 #[test]
+fn names_without_an_account_keep_no_right_password_waiting_and_a_wrong_one_waits_with_them() {
+    const STRANGERS: u64 = 16;
+    let world = TestAccounts::new(&[("ada", Role::Viewer), ("bob", Role::Viewer)]);
+    let answered_after = |name: &str, password: &str, strangers: u64| {
+        let verify = |name: String, password: &str| {
+            let credentials = Credentials::new(name, password);
+            let accounts = world.accounts().clone();
+            async move { accounts.verify(credentials, HERE).await }
+        };
+        let before = world.accounts().hashed();
+        let strangers = (0..strangers).map(|number| {
+            let mut stranger = Box::pin(verify(format!("{name} {number}"), "x"));
+            // It takes its place before anybody who comes later.
+            assert!(smol::block_on(smol::future::poll_once(&mut stranger)).is_none());
+            smol::spawn(stranger)
+        });
+        let strangers: Vec<_> = strangers.collect();
+        let answer = smol::block_on(verify(name.into(), password));
+        let hashed = world.accounts().hashed() - before;
+        for stranger in strangers {
+            let denied = smol::block_on(stranger).unwrap_err();
+            assert!(matches!(denied, Denied::Wrong | Denied::Later));
+        }
+        (answer.map(|caller| caller.role()), hashed)
+    };
+    let (answer, hashed) = answered_after("ada", "ada-pw", STRANGERS);
+    assert_eq!(answer, Ok(Role::Viewer));
+    assert!(hashed < STRANGERS / 2, "{hashed}");
+    let (answer, hashed) = answered_after("bob", "wrong", STRANGERS);
+    assert_eq!(answer, Err(Denied::Wrong));
+    // The queue is not strictly in the order of arrival.
+    assert!(hashed > STRANGERS / 2, "{hashed}");
+    // More than there is room for: all but the right password is refused.
+    let (answer, _) = answered_after("bob", "bob-pw", 90);
+    assert_eq!(answer, Ok(Role::Viewer));
+}
+
+#[test]
 fn the_file_may_change_while_the_server_runs() {
     let world = TestAccounts::new(&[("ada", Role::Viewer)]);
     let token = world.accounts().token(
@@ -209,4 +247,94 @@ fn only_its_owner_can_read_the_file() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn an_access_token_lasts_until_it_is_removed_expires_or_its_account_goes() {
+    let world = TestAccounts::new(&[("ada", Role::Operator), ("bob", Role::Viewer)]);
+    let add = |account: &str, name: &str, role, expires: Option<u64>| {
+        let mut text = None;
+        world.change(|file| {
+            let expires = expires.map(Duration::from_secs);
+            text = Some(file.add_token(account, name, role, expires)?);
+            Ok(())
+        });
+        text.unwrap()
+    };
+    let role = |text: &str| {
+        let caller = world.accounts().caller_of_access_token(text);
+        caller.map(|caller| caller.role())
+    };
+    let ci = add("ada", "ci", None, None);
+    let reader = add("ada", "reader", Some(Role::Viewer), None);
+    let short = add("ada", "short", None, Some(1_010));
+    let bobs = add("bob", "admin", Some(Role::Admin), None);
+    assert_eq!(role(&ci), Ok(Role::Operator));
+    assert_eq!(role(&reader), Ok(Role::Viewer));
+    assert_eq!(role(&short), Ok(Role::Operator));
+    assert_eq!(role(&bobs), Ok(Role::Viewer), "no more than its account");
+    for wrong in ["", "rejoin_", &ci[1..], &format!("{ci}x")] {
+        assert_eq!(role(wrong), Err(Denied::Expired), "{wrong}");
+    }
+    let file = std::fs::read_to_string(world.path()).unwrap();
+    assert!(!file.contains(&ci), "only its digest is kept");
+
+    // It gives no login, which could do more or last longer.
+    let caller = world.accounts().caller_of_access_token(&reader).unwrap();
+    assert!(world.accounts().token(&caller, KIND).is_none());
+    assert!(
+        world
+            .accounts()
+            .jwt(&caller, "x", "x", Duration::from_secs(60))
+            .is_none()
+    );
+    assert!(world.accounts().is_current(&caller));
+    world.change(|file| file.remove_token("ada", "reader"));
+    assert!(!world.accounts().is_current(&caller));
+    assert_eq!(role(&reader), Err(Denied::Expired));
+
+    // A new password changes nothing for programs.
+    world.change(|file| file.set_password("ada", &password("other")));
+    assert_eq!(role(&ci), Ok(Role::Operator));
+    world.pass(10);
+    assert_eq!(role(&short), Err(Denied::Expired));
+    let names = AccountsFile::read(world.path()).unwrap();
+    let names: Vec<_> = names
+        .tokens()
+        .map(|token| (token.account.to_owned(), token.name.to_owned()))
+        .collect();
+    let named = |account: &str, name: &str| (account.to_owned(), name.to_owned());
+    assert_eq!(
+        names,
+        [
+            named("ada", "ci"),
+            named("ada", "short"),
+            named("bob", "admin")
+        ]
+    );
+    world.change(|file| file.remove("ada"));
+    assert_eq!(role(&ci), Err(Denied::Expired));
+    assert_eq!(role(&bobs), Ok(Role::Viewer));
+}
+
+#[test]
+fn tokens_have_a_bound_and_names_of_their_own() {
+    let world = TestAccounts::new(&[("ada", Role::Operator)]);
+    world.change(|file| {
+        for number in 0..rejoin_accounts::limits::ACCESS_TOKENS {
+            file.add_token("ada", &format!("t{number}"), None, None)?;
+        }
+        let refused = |file: &mut AccountsFile, account, name| {
+            file.add_token(account, name, None, None)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(refused(file, "ada", "one-more").contains("too many"));
+        assert!(refused(file, "bob", "x").contains("no account"));
+        file.remove_token("ada", "t0")?;
+        assert!(refused(file, "ada", "t1").contains("already"));
+        assert!(refused(file, "ada", "a b").contains("cannot be a name"));
+        assert!(file.remove_token("ada", "t0").is_err());
+        file.add_token("ada", "again", None, None).map(drop)
+    });
 }
