@@ -9,6 +9,7 @@ mod client;
 mod crashes;
 mod exhaustion;
 mod hostile;
+mod knocking;
 mod mcp;
 mod native;
 mod openapi;

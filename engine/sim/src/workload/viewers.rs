@@ -162,7 +162,9 @@ pub(crate) async fn pull(
                     PullError::ConsumerNotFound | PullError::SessionNotFound => {
                         PullOutcome::Refused
                     }
-                    PullError::Overloaded | PullError::Log(_) => PullOutcome::Failed,
+                    PullError::CursorUnknown { .. } | PullError::Overloaded | PullError::Log(_) => {
+                        PullOutcome::Failed
+                    }
                     PullError::Unavailable(_) => PullOutcome::EngineEnded,
                 };
                 (checker.readers.refuse(ticket, error, &checker.model), got)
@@ -207,6 +209,11 @@ pub(crate) async fn read_along(
             let refused = checker.readers.refuse_read(session, &checker.model);
             checker.report(refused);
         }
+        if let Err(PullError::CursorUnknown { last }) = &read {
+            checker.report(Err(format!(
+                "promise 2: a reader of {session} was told {after}, and now that {last} is the end"
+            )));
+        }
         let is_removal = |record: &Arc<Record>| matches!(record.event, Event::RecordsLost { .. });
         if records.is_some_and(|records| records.iter().any(is_removal)) {
             checker.coverage.count("read: of a removed session");
@@ -234,10 +241,10 @@ struct OpenRequest<'a> {
 
 impl Drop for OpenRequest<'_> {
     fn drop(&mut self) {
-        let (progress, elapsed) = (self.world.clock.progress(), self.world.clock.elapsed());
+        let elapsed = self.world.clock.elapsed();
         let mut checker = self.world.checker();
         let checker = &mut *checker;
-        checker.readers.end_pull(self.ticket, progress);
+        checker.readers.end_pull(self.ticket, elapsed);
         let gone = checker
             .readers
             .end_read(self.ticket, None, elapsed, &checker.model);

@@ -125,13 +125,13 @@ impl Api {
     pub(crate) fn stream(
         &self,
         session: &str,
-        after: u64,
+        after: &str,
     ) -> Result<Option<BodyReader<'static>>, ClientError> {
         let path = format!("/sessions/{session}/stream");
         let request = self
             .request("GET", &path)
             .header("accept", "text/event-stream")
-            .header("last-event-id", after.to_string());
+            .header("last-event-id", after);
         let request = self.built(request.body(()))?;
         let answer = self.agent.run(request).map_err(|it| self.failed(it))?;
         match answer.status().as_u16() {

@@ -473,7 +473,7 @@ fn session_json(view: &SessionView) -> Value {
         "state": state,
         "service": &*view.service,
         "user": view.user.as_deref(),
-        "created": instant(view.created),
+        "created": instant(view.created.at),
         "job": last.map(|job| job.job.0),
         "command": last.map(|job| &*job.statement),
     })
@@ -504,7 +504,7 @@ fn job_json(view: &JobView) -> Value {
         "outcome": outcome,
         "exit_status": status,
         "background": view.mode.slot == JobSlot::Background,
-        "submitted": instant(view.since),
+        "submitted": instant(view.since.at),
         "duration_ms": duration,
     })
 }
