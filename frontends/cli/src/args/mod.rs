@@ -282,6 +282,7 @@ serve --read-only
   --max-queue REJOIN_MAX_QUEUE
   --max-connections REJOIN_MAX_CONNECTIONS
   --max-body REJOIN_MAX_BODY
+  --max-bodies REJOIN_MAX_BODIES
   --max-header REJOIN_MAX_HEADER
   --recent-bytes REJOIN_RECENT_BYTES
   --retain-age REJOIN_RETAIN_AGE
