@@ -2,7 +2,7 @@
 //! core does not create any.
 
 use crate::{
-    CloseCause, ConsumerId, JobId, JobMode, OutputPosition, Sequence, Server, SessionId, Timestamp,
+    CloseCause, ConsumerId, Instant, JobId, JobMode, OutputPosition, Sequence, Server, SessionId,
 };
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -48,7 +48,7 @@ pub enum Command {
         /// The session.
         session: SessionId,
         /// When it was used.
-        seen: Timestamp,
+        seen: Instant,
     },
     /// Run a statement.
     SubmitJob(SubmitJob),
@@ -88,7 +88,7 @@ pub enum Command {
         /// The last sequence that it was given.
         to: Sequence,
         /// When it last pulled.
-        seen: Timestamp,
+        seen: Instant,
     },
     /// From a runner: the job has started.
     ReportStarted {

@@ -2,15 +2,16 @@
 
 use super::escalate::{Escalated, Escalation, escalate};
 use super::output::Counted;
-use super::process_group::{Group, Started};
+use super::process_group::{Group, Leftovers, Started};
 use super::process_sweep::{self, Mark};
-use super::session_env::{Capture, ShellEnv};
-use super::{SessionGuard, Shell, input, output};
+use super::session_env::{Capture, Carried, ShellEnv};
+use super::{SessionGuard, Shell, input, output, session_env};
 use crate::jobs::runner::{EngineEnded, Exit, LOST, RunnerJob};
+use futures::FutureExt;
 use futures::future::{Either, pending, select, try_join};
+use rejoin_core::JobSlot;
 #[cfg(target_os = "linux")]
 use rejoin_core::OutputOffsets;
-use rejoin_core::{JobSlot, SessionId};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Runs a job to its end.
 pub(super) async fn run(shell: Arc<Shell>, job: RunnerJob, guard: SessionGuard) -> Exit {
@@ -71,6 +73,7 @@ async fn run_as_child(
             return could_not_start(&shell.program, &error);
         }
     };
+    let exited = exited.shared();
     // Checked again: a release first closes the session and then looks for processes. Either it
     // finds this process, or this check finds the session closed.
     if guard.is_released() {
@@ -79,14 +82,29 @@ async fn run_as_child(
 
     let reported = async {
         job.reporter.started().await?;
-        if let Some(moved) = &setting.moved {
+        for changed in &setting.changed {
             let mut stream = Counted::none("stderr");
-            output::report(moved.as_bytes(), &mut stream, &job.reporter).await?;
+            output::report(changed.as_bytes(), &mut stream, &job.reporter).await?;
         }
+        let pipes = output::pipes(&stdout, &stderr);
         let (out, err) = (Counted::none("stdout"), Counted::none("stderr"));
         let stdout = output::pump(stdout, out, &job.reporter, &*shell.runtime);
         let stderr = output::pump(stderr, err, &job.reporter, &*shell.runtime);
-        try_join(stdout, stderr).await
+        let held = async {
+            exited.clone().await;
+            shell.runtime.timer(HELD).await;
+            if let Some(held) =
+                describe_holders(&process_sweep::holders(pipes, &shell.runtime).await)
+            {
+                let mut stream = Counted::none("stderr");
+                output::report(held.as_bytes(), &mut stream, &job.reporter).await?;
+            }
+            pending().await
+        };
+        match select(pin!(try_join(stdout, stderr)), pin!(held)).await {
+            Either::Left((ended, _)) => ended.map(drop),
+            Either::Right((ended, _)) => ended,
+        }
     };
     let fed = async {
         if let (Some(stdin), Some(input)) = (stdin, job.input.take()) {
@@ -98,7 +116,7 @@ async fn run_as_child(
             // The engine has ended and can't interrupt it any more.
             group.signal(Signal::KILL);
         }
-        exited.await;
+        exited.clone().await;
     };
     // The job's end does not wait for its input.
     let ended = async {
@@ -118,19 +136,26 @@ async fn run_as_child(
         select(pin!(ended), pin!(escalated)).await,
         Either::Right(((), _))
     );
+    let was_interrupted = escalation.was_interrupted();
+    let leftovers = match was_interrupted || was_cut {
+        true => Leftovers::KillAll,
+        false => shell.leftovers,
+    };
+    let (status, left) = group.end(leftovers, &shell.runtime).await;
     let ended = Ended {
-        status: group.end(&shell.runtime).await,
-        was_interrupted: escalation.was_interrupted(),
+        status,
+        left: left_of(&left).filter(|_| leftovers == Leftovers::End),
+        was_interrupted,
         was_cut,
     };
-    setting.exit(&shell, job.session, &guard, ended)
+    setting.exit(&shell, &job, &guard, ended)
 }
 
 /// What a job runs in: its mark, and the directory and environment of its session.
 pub(super) struct Setting {
     pub(super) mark: Mark,
-    /// A message for people, if the session's directory is gone.
-    pub(super) moved: Option<String>,
+    /// Messages for people about what is left out of the session's directory and environment.
+    pub(super) changed: Vec<String>,
     env: ShellEnv,
     capture: Option<Capture>,
 }
@@ -138,6 +163,8 @@ pub(super) struct Setting {
 /// How a job ended.
 pub(super) struct Ended {
     pub(super) status: io::Result<ExitStatus>,
+    /// The processes that it left in its process group and that were ended.
+    pub(super) left: Option<String>,
     pub(super) was_interrupted: bool,
     /// Whether it ended although something still had its output open.
     pub(super) was_cut: bool,
@@ -148,14 +175,14 @@ impl Setting {
     fn new(shell: &Shell, job: &RunnerJob) -> (Self, Program) {
         let mark = shell.mark.clone().of_session(job.session).of_job(job.job);
         let mut env = shell.store.load(job.session);
-        let moved = env.check_dir(&shell.start);
+        let changed = [env.check_size(), env.check_dir(&shell.start)];
         // A background job is like a subshell: its directory and environment are not saved.
         let foreground = job.slot == JobSlot::Foreground;
         let capture = foreground.then(|| shell.store.capture(job.session, job.job));
         let program = Program::new(shell, job, &mark, &env, capture.as_ref());
         let setting = Self {
             mark,
-            moved,
+            changed: changed.into_iter().flatten().collect(),
             env,
             capture,
         };
@@ -174,12 +201,13 @@ impl Setting {
     pub(super) fn exit(
         &self,
         shell: &Shell,
-        session: SessionId,
+        job: &RunnerJob,
         guard: &SessionGuard,
         ended: Ended,
     ) -> Exit {
         let Ended {
             status,
+            left,
             was_interrupted,
             was_cut,
         } = ended;
@@ -187,17 +215,31 @@ impl Setting {
         let mut notes = Vec::new();
         let (status, ended_by) = describe(status, was_interrupted);
         notes.extend(ended_by);
+        if let Some(left) = left {
+            notes.push(format!("ended {left} that it left in its process group"));
+        }
         if was_cut {
             notes.push("something that left its process group still holds its output".into());
         }
         if let Some(capture) = &self.capture
             && by_itself
             && !guard.is_released()
-            && let Err(error) = shell.store.commit(session, capture, &self.env)
         {
-            notes.push(format!(
-                "its directory and environment do not carry over: {error}"
-            ));
+            match shell.store.commit(job.session, capture, &self.env) {
+                Ok(Carried::All) => {}
+                Ok(Carried::Directory(reason)) => {
+                    notes.push(format!("its environment does not carry over: {reason}"));
+                }
+                Ok(Carried::Nothing) if session_env::may_change(&job.statement) => notes.push(
+                    "its directory and environment do not carry over: it replaced the shell (exec) \
+                     or the shell's exit trap"
+                        .into(),
+                ),
+                Ok(Carried::Nothing) => {}
+                Err(error) => notes.push(format!(
+                    "its directory and environment do not carry over: {error}"
+                )),
+            }
         }
         Exit {
             status,
@@ -205,6 +247,11 @@ impl Setting {
             ..Exit::default()
         }
     }
+}
+
+/// The processes of these names, for a message. None if there are none.
+pub(super) fn left_of(names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| describe_processes(names))
 }
 
 /// What is run.
@@ -285,6 +332,33 @@ fn describe(status: io::Result<ExitStatus>, interrupted: bool) -> (i32, Option<S
     )
 }
 
+/// `1 process (sleep)`, or `3 processes (sleep, tail)`.
+fn describe_processes(names: &[String]) -> String {
+    let mut programs: Vec<_> = names.iter().map(String::as_str).collect();
+    programs.sort_unstable();
+    programs.dedup();
+    let more = if programs.len() > NAMED { ", …" } else { "" };
+    programs.truncate(NAMED);
+    let programs = programs.join(", ");
+    match names.len() {
+        1 => format!("1 process ({programs})"),
+        count => format!("{count} processes ({programs}{more})"),
+    }
+}
+
+pub(super) fn describe_holders(names: &[String]) -> Option<String> {
+    let (verb, pronoun) = match names.len() {
+        0 => return None,
+        1 => ("holds", "it has"),
+        _ => ("hold", "they have"),
+    };
+    let processes = describe_processes(names);
+    Some(format!(
+        "rejoin: the shell has ended, but {processes} still {verb} its output; the job runs until \
+         {pronoun} ended\n"
+    ))
+}
+
 pub(super) fn could_not_start(program: &Path, error: &io::Error) -> Exit {
     let status = match error.kind() {
         ErrorKind::NotFound => 127,
@@ -313,6 +387,12 @@ const NOTHING_RUNS: [ErrorKind; 4] = [
     ErrorKind::NotFound,
     ErrorKind::PermissionDenied,
 ];
+
+/// How long the output may be open after the end of the shell before that is said.
+pub(super) const HELD: Duration = Duration::from_secs(1);
+
+/// Programs that a message names.
+const NAMED: usize = 5;
 
 const NAMES: [(Signal, &str); 18] = [
     (Signal::ABORT, "SIGABRT"),

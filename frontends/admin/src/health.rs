@@ -53,6 +53,8 @@ mod tests {
             log: None,
             log_directory: "nowhere".into(),
             http: Arc::default(),
+            connections_limit: 10_000,
+            bodies: rejoin_http::Budget::new(1),
             lost_lines: Arc::default(),
             version: "1",
             started_millis: 0,

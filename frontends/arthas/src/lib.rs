@@ -21,11 +21,14 @@ mod wire;
 use crate::error::Fault;
 use crate::login::SCHEME;
 use crate::request::Request;
-use crate::wire::Answer;
+use crate::wire::{Answer, State};
 use jiff::tz::TimeZone;
 use rejoin_accounts::{Accounts, Caller, Login};
 use rejoin_engine::{Engine, JobId, SessionId};
-use rejoin_http::{Method, Request as HttpRequest, Response, Route, Router, StatusCode, route};
+use rejoin_http::{
+    Admission, Gate, Method, Refused, Request as HttpRequest, Response, Route, Router, StatusCode,
+    route,
+};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +103,11 @@ pub fn mount(router: &mut Router, engine: Engine, accounts: Accounts, settings: 
         arthas: Arthas::new(engine, settings),
         accounts,
     };
-    router.mount("arthas", Arc::new(frontend), ROUTES);
+    let gate = Gate::<Frontend> {
+        admit: |frontend, http| Box::pin(frontend.admit(http)),
+        refuse,
+    };
+    router.mount_gated("arthas", Arc::new(frontend), ROUTES, gate);
 }
 
 /// The one path of the API; the action is in the body.
@@ -184,6 +191,13 @@ pub enum LogField {
 }
 
 impl Frontend {
+    async fn admit(&self, http: &HttpRequest) -> Admission {
+        match self.accounts.admit(http, &SCHEME).await {
+            Ok(()) => Admission::Any,
+            Err(_) => Admission::Refused(login::unauthorized()),
+        }
+    }
+
     async fn api(&self, http: &HttpRequest) -> Response {
         let login = self.accounts.authenticate(http, &SCHEME).await;
         let Ok(Login {
@@ -213,6 +227,17 @@ impl Frontend {
                 response.header("set-cookie", SCHEME.cookie.set(&token, http))
             }
             _ => response,
+        }
+    }
+}
+
+/// What is refused before its body is taken. The product answers 413 with an empty body.
+fn refuse(refused: &Refused) -> Response {
+    match refused {
+        Refused::BodyTooLarge { .. } => Response::empty(refused.status()),
+        refused => {
+            let answer = Answer::new(State::Refused).message(&refused.to_string());
+            Response::new(StatusCode::OK, JSON, answer.encode(None))
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::{Decision, at_most, fewer_than};
 use crate::state::Session;
 use crate::{
-    CloseCause, ConsumerId, CreateSession, Event, InterruptCause, JobId, LeaveCause, Outcome,
-    Rejection, SessionId, SessionNumber, State, Timestamp,
+    CloseCause, ConsumerId, CreateSession, Event, Instant, InterruptCause, JobId, LeaveCause,
+    Outcome, Rejection, SessionId, SessionNumber, State,
 };
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -73,7 +73,7 @@ impl State {
         })
     }
 
-    pub(super) fn touch_session(&self, session: SessionId, seen: Timestamp) -> Decision {
+    pub(super) fn touch_session(&self, session: SessionId, seen: Instant) -> Decision {
         let known = self.open(session)?.seen >= seen;
         Ok(if known {
             vec![]

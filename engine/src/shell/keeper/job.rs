@@ -6,15 +6,18 @@ use crate::Input;
 use crate::jobs::runner::{EngineEnded, Exit, LOST, RunnerJob};
 use crate::limits::KEEPER_INPUT;
 use crate::shell::escalate::{Escalated, Escalation, Target, escalate};
-use crate::shell::job::{Ended, Program, Setting, closed, could_not_start};
+use crate::shell::job::{
+    Ended, HELD, Program, Setting, closed, could_not_start, describe_holders, left_of,
+};
 use crate::shell::output::{self, Counted};
+use crate::shell::process_group::Leftovers;
 use crate::shell::process_sweep;
 use crate::shell::{SessionGuard, Shell, WAIT_FOR_OUTPUT};
 use async_channel::Receiver;
 use futures::AsyncRead;
 use futures::future::{Either, pending, select, try_join};
 use rejoin_core::{JobId, OutputOffsets, OutputStream};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::pin::{Pin, pin};
@@ -55,7 +58,7 @@ pub(in crate::shell) async fn run(
             let error = io::Error::from_raw_os_error(error);
             return could_not_start(&shell.program, &error);
         }
-        Ok(JobEvent::Started | JobEvent::Exited(_)) => {}
+        Ok(JobEvent::Started | JobEvent::Exited(..)) => {}
         Err(_) => return lost(&shell, &setting).await,
     }
     // Checked again: a release first closes the session and then looks for processes. Either it
@@ -145,21 +148,39 @@ async fn attend(
         stdout,
         stderr,
         input: input_events,
+        held: held_events,
         events,
     } = events;
     let reporter = job.reporter.clone();
-    let moved = setting.moved.take();
+    let changed = std::mem::take(&mut setting.changed);
     let reported = async {
         reporter.started().await?;
-        if let Some(moved) = moved.filter(|_| held.is_none()) {
-            output::report(moved.as_bytes(), &mut Counted::none("stderr"), &reporter).await?;
+        for changed in changed.iter().filter(|_| held.is_none()) {
+            output::report(changed.as_bytes(), &mut Counted::none("stderr"), &reporter).await?;
         }
         let pump = |parts, stream| {
             let counted = Counted::from(stream, offsets.of(stream));
             output::pump(Parts::from(parts), counted, &reporter, &*shell.runtime)
         };
         let stdout = pump(stdout, OutputStream::Stdout);
-        try_join(stdout, pump(stderr, OutputStream::Stderr)).await
+        let pumped = try_join(stdout, pump(stderr, OutputStream::Stderr));
+        let still_held = async {
+            // An earlier server has said it.
+            let Some((reader, pipes)) = held_events.recv().await.ok().filter(|_| held.is_none())
+            else {
+                return pending().await;
+            };
+            shell.runtime.timer(HELD).await;
+            let holders = process_sweep::holders_besides(reader, pipes, &shell.runtime).await;
+            if let Some(words) = describe_holders(&holders) {
+                output::report(words.as_bytes(), &mut Counted::none("stderr"), &reporter).await?;
+            }
+            pending().await
+        };
+        match select(pin!(pumped), pin!(still_held)).await {
+            Either::Left((ended, _)) => ended.map(drop),
+            Either::Right((ended, _)) => ended,
+        }
     };
     let ended = async {
         if let Err(EngineEnded) = reported.await {
@@ -167,7 +188,7 @@ async fn attend(
         }
         loop {
             match events.recv().await {
-                Ok(JobEvent::Exited(status)) => return End::Exited(status),
+                Ok(JobEvent::Exited(status, group)) => return End::Exited(status, group),
                 Ok(JobEvent::Started | JobEvent::NotStarted(_)) => {}
                 Err(_) => return End::Lost,
             }
@@ -189,8 +210,9 @@ async fn attend(
         }
     };
     let given = held.map_or(0, |held| held.input);
+    let input = job.input.take();
     let fed = async {
-        if let Some(input) = job.input.take() {
+        if let Some(input) = input {
             feed(attended, input, input_events, given).await;
         }
         pending::<()>().await;
@@ -216,13 +238,13 @@ async fn attend(
             keeper.send(ToKeeper::Cut { job: attended.job }).await;
             match select(ended, shell.runtime.timer(LAST_OUTPUT)).await {
                 Either::Left((end, _)) => end,
-                Either::Right(_) => End::Exited(None),
+                Either::Right(_) => End::Exited(None, None),
             }
         }
     };
-    let status = match end {
-        End::Exited(Some(status)) => Ok(ExitStatus::from_raw(status)),
-        End::Exited(None) => Err(io::ErrorKind::TimedOut.into()),
+    let (status, group) = match end {
+        End::Exited(Some(status), group) => (Ok(ExitStatus::from_raw(status)), group),
+        End::Exited(None, group) => (Err(io::ErrorKind::TimedOut.into()), group),
         // The engine ended, and does not take this any more: the job goes on without it.
         End::Detached => {
             setting.leave();
@@ -233,17 +255,30 @@ async fn attend(
     if guard.is_released() {
         attended.keepers.forget(job.job);
     }
+    let was_interrupted = escalation.was_interrupted();
+    // Only right after the end of the shell: later its number may be another group's.
+    let group = group
+        .and_then(Pid::from_raw)
+        .filter(|_| !held.is_some_and(|it| it.has_ended));
+    let left = match group {
+        Some(group) if was_interrupted || cut || shell.leftovers == Leftovers::End => {
+            process_sweep::end_group(group, &shell.runtime).await
+        }
+        _ => Vec::new(),
+    };
     let ended = Ended {
         status,
-        was_interrupted: escalation.was_interrupted(),
+        left: left_of(&left).filter(|_| !was_interrupted && !cut),
+        was_interrupted,
         was_cut: cut,
     };
-    setting.exit(shell, job.session, guard, ended)
+    setting.exit(shell, &job, guard, ended)
 }
 
 enum End {
-    /// With the status that `wait` gave, if its end was seen.
-    Exited(Option<i32>),
+    /// With the status that `wait` gave, if its end was seen, and the process group in which something
+    /// was left.
+    Exited(Option<i32>, Option<i32>),
     /// The engine has ended, and the job goes on.
     Detached,
     /// The keeper is gone.

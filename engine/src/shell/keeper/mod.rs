@@ -92,6 +92,9 @@ struct Keeper {
 struct JobSenders {
     output: [Sender<Vec<u8>>; 2],
     input: Sender<InputEvent>,
+    /// The process that reads the job's output, and the pipes that are still open after the end of
+    /// its shell.
+    held: Sender<(u32, Vec<PathBuf>)>,
     events: Sender<JobEvent>,
 }
 
@@ -101,6 +104,7 @@ struct JobEvents {
     stdout: Receiver<Vec<u8>>,
     stderr: Receiver<Vec<u8>>,
     input: Receiver<InputEvent>,
+    held: Receiver<(u32, Vec<PathBuf>)>,
     events: Receiver<JobEvent>,
 }
 
@@ -110,11 +114,12 @@ enum InputEvent {
     Closed,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum JobEvent {
     Started,
     NotStarted(i32),
-    Exited(Option<i32>),
+    /// With its status and the process group in which something was left.
+    Exited(Option<i32>, Option<i32>),
 }
 
 impl Keepers {
@@ -418,10 +423,12 @@ impl Keeper {
         let (stdout, from_stdout) = async_channel::unbounded();
         let (stderr, from_stderr) = async_channel::unbounded();
         let (input, input_events) = async_channel::unbounded();
+        let (held, held_events) = async_channel::bounded(1);
         let (events, job_events) = async_channel::unbounded();
         let senders = JobSenders {
             output: [stdout, stderr],
             input,
+            held,
             events,
         };
         let mut jobs = self.jobs();
@@ -433,6 +440,7 @@ impl Keeper {
             stdout: from_stdout,
             stderr: from_stderr,
             input: input_events,
+            held: held_events,
             events: job_events,
         }
     }
@@ -467,8 +475,14 @@ impl Keeper {
                     let _ = senders.input.try_send(InputEvent::Closed);
                 }
             }
-            ToServer::Exited { job, status } => {
-                tell(&jobs, job, JobEvent::Exited(status));
+            ToServer::OutputHeld { job, reader, pipes } => {
+                let pipes = pipes.into_iter().map(PathBuf::from).collect();
+                if let Some(senders) = jobs.get(&job) {
+                    let _ = senders.held.try_send((reader, pipes));
+                }
+            }
+            ToServer::Exited { job, status, group } => {
+                tell(&jobs, job, JobEvent::Exited(status, group));
                 // Stays, so that the keeper counts as busy until it may forget the job.
                 if let Some(senders) = jobs.get_mut(&job) {
                     senders.output.iter().for_each(|output| {

@@ -6,7 +6,7 @@
 use super::protocol::{Frames, HeldJob, ToKeeper, ToServer, VERSION, put_output};
 use crate::limits::{KEEPER_ANSWER, KEEPER_JOBS, KEEPER_PATIENCE, KEEPER_SPOOL};
 use crate::shell::job::Program;
-use crate::shell::process_group::{PATIENCE, lives};
+use crate::shell::process_group::PATIENCE;
 use rejoin_core::{JobId, OutputOffsets, OutputPosition, OutputStream, SessionId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
@@ -14,12 +14,13 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, setsid, test_kill_process_group,
 };
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Runs a keeper: holds jobs for one server after another, until it has none and no server needs it.
@@ -96,6 +97,8 @@ struct Job {
     is_forgotten: bool,
     /// Whether the server has asked for its output.
     is_attended: bool,
+    /// Whether the server was told that its output is still open.
+    is_held_told: bool,
 }
 
 struct Output {
@@ -111,13 +114,14 @@ struct Output {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// Its group was sent SIGKILL; its status, if it is known by now.
+    /// It is over, and its leader is reaped as soon as it has ended.
     Ending {
         until: Instant,
-        status: Option<i32>,
     },
     Ended {
         status: Option<i32>,
+        /// Whether something was left in its group.
+        has_left: bool,
         is_told: bool,
     },
 }
@@ -184,11 +188,8 @@ impl Keeper {
                 sources.push(Source::Exit(id));
                 fds.push(PollFd::new(&job.exit, PollFlags::IN));
             }
-            if let Phase::Ending { until, status } = job.phase {
-                wake(match status {
-                    None => until,
-                    Some(_) => Instant::now() + GROUP_LOOK,
-                });
+            if let Phase::Ending { until } = job.phase {
+                wake(until);
             }
             for (number, output) in job.output.iter().enumerate() {
                 if let Some(pipe) = output.pipe.as_ref().filter(|_| output.has_room()) {
@@ -279,6 +280,7 @@ impl Keeper {
         self.alone_since = Instant::now();
         for job in self.jobs.values_mut() {
             job.is_attended = false;
+            job.is_held_told = false;
             if let Phase::Ended { is_told, .. } = &mut job.phase {
                 *is_told = false;
             }
@@ -438,15 +440,23 @@ impl Keeper {
                 return;
             }
             let all_sent = job.output.iter().all(Output::is_sent);
+            if job.has_exited && !job.is_held_told && !all_read(&job.output) {
+                job.is_held_told = true;
+                let pipes = job.output.iter().filter_map(Output::pipe_name).collect();
+                let (job, reader) = (*id, std::process::id());
+                ToServer::OutputHeld { job, reader, pipes }.encode(&mut server.out);
+            }
             if let Phase::Ended {
                 status,
+                has_left,
                 is_told: told @ false,
             } = &mut job.phase
                 && all_sent
             {
                 *told = true;
+                let group = has_left.then_some(job.leader.as_raw_nonzero().get());
                 let (job, status) = (*id, *status);
-                ToServer::Exited { job, status }.encode(&mut server.out);
+                ToServer::Exited { job, status, group }.encode(&mut server.out);
             }
         }
     }
@@ -538,6 +548,7 @@ impl Job {
                 phase: Phase::Running,
                 is_forgotten: false,
                 is_attended: true,
+                is_held_told: false,
             }),
             Err(error) => {
                 // Its group has its number, and it is not reaped.
@@ -595,11 +606,8 @@ impl Job {
 
     /// Sends a signal to the group, and continues stopped processes so that they handle it.
     fn send(&self, signal: Signal) {
-        let is_reaped = match self.phase {
-            Phase::Running | Phase::Ending { status: None, .. } => false,
-            Phase::Ending { .. } | Phase::Ended { .. } => true,
-        };
-        if !is_reaped {
+        // Once it is reaped, the number may be reused.
+        if !matches!(self.phase, Phase::Ended { .. }) {
             for signal in [signal, Signal::CONT] {
                 let _ = kill_process_group(self.leader, signal);
             }
@@ -650,38 +658,37 @@ impl Job {
         for output in &mut self.output {
             output.pipe = None;
         }
+        self.send(Signal::KILL);
         if self.phase == Phase::Running {
             self.begin_end();
         }
     }
 
     fn begin_end(&mut self) {
-        self.send(Signal::KILL);
         self.phase = Phase::Ending {
             until: Instant::now() + PATIENCE,
-            status: None,
         };
     }
 
     fn advance(&mut self, now: Instant) {
-        let is_read = self.output.iter().all(|output| output.pipe.is_none());
-        if self.phase == Phase::Running && self.has_exited && is_read {
+        if self.phase == Phase::Running && self.has_exited && all_read(&self.output) {
+            // What an interrupted job leaves in its group is killed with it. What others leave is
+            // the server's to end or to keep.
+            if self.signal != 0 {
+                self.send(Signal::KILL);
+            }
             self.begin_end();
         }
-        if let Phase::Ending { until, status } = &mut self.phase {
-            if status.is_none()
-                && self.has_exited
-                && let Ok(Some(exited)) = self.child.try_wait()
-            {
-                *status = Some(exited.into_raw());
-            }
-            // No signals once it is reaped: the number may be reused.
-            let is_gone = status.is_some()
-                && (test_kill_process_group(self.leader).is_err() || !lives(self.leader));
-            if is_gone || now >= *until {
+        if let Phase::Ending { until } = self.phase {
+            let status = match self.has_exited {
+                true => self.child.try_wait().ok().flatten(),
+                false => None,
+            };
+            if status.is_some() || now >= until {
                 self.stdin = None;
                 self.phase = Phase::Ended {
-                    status: *status,
+                    status: status.map(ExitStatus::into_raw),
+                    has_left: test_kill_process_group(self.leader).is_ok(),
                     is_told: false,
                 };
             }
@@ -699,6 +706,13 @@ impl Output {
             bytes: VecDeque::new(),
             sent: 0,
         })
+    }
+
+    /// The pipe, as /proc names it.
+    fn pipe_name(&self) -> Option<OsString> {
+        let pipe = self.pipe.as_ref()?.as_raw_fd();
+        let name = std::fs::read_link(format!("/proc/self/fd/{pipe}")).ok()?;
+        Some(name.into_os_string())
     }
 
     fn has_room(&self) -> bool {
@@ -761,6 +775,10 @@ impl Output {
     }
 }
 
+fn all_read(output: &[Output]) -> bool {
+    output.iter().all(|output| output.pipe.is_none())
+}
+
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
@@ -770,9 +788,6 @@ const CHUNK: usize = 64 * 1024;
 
 /// Bytes that wait to be sent to the server before more output is added.
 const UNSENT: usize = 2 * CHUNK;
-
-/// How often to look whether a killed group is gone.
-const GROUP_LOOK: Duration = Duration::from_millis(1);
 
 const LONGEST: Timespec = Timespec {
     tv_sec: 3_600,

@@ -85,11 +85,21 @@ pub(super) enum ToServer {
     InputWritten { job: JobId, written: u64 },
     /// The job reads no input any more.
     InputClosed { job: JobId },
+    /// The job's shell has ended, but something still has its output open.
+    OutputHeld {
+        job: JobId,
+        /// The process of the keeper, which reads them.
+        reader: u32,
+        /// The pipes, as /proc names them.
+        pipes: Vec<OsString>,
+    },
     /// The job has ended, and all its output was sent.
     Exited {
         job: JobId,
         /// As `wait` gives it. None if its end was not seen.
         status: Option<i32>,
+        /// The process group, if something was left in it when the shell was reaped.
+        group: Option<i32>,
     },
 }
 
@@ -171,6 +181,7 @@ mod kind {
     pub(super) const INPUT_WRITTEN: u8 = 69;
     pub(super) const INPUT_CLOSED: u8 = 70;
     pub(super) const EXITED: u8 = 71;
+    pub(super) const OUTPUT_HELD: u8 = 72;
 }
 
 /// Appends a frame: `body` adds the fields.
@@ -395,10 +406,17 @@ impl ToServer {
                 put_u64(out, *written);
             }),
             Self::InputClosed { job } => frame(out, kind::INPUT_CLOSED, |out| put_u64(out, job.0)),
-            Self::Exited { job, status } => frame(out, kind::EXITED, |out| {
+            Self::OutputHeld { job, reader, pipes } => frame(out, kind::OUTPUT_HELD, |out| {
+                put_u64(out, job.0);
+                put_u32(out, *reader);
+                put_u32(out, u32::try_from(pipes.len()).unwrap_or(0));
+                pipes.iter().for_each(|pipe| put_text(out, pipe));
+            }),
+            Self::Exited { job, status, group } => frame(out, kind::EXITED, |out| {
                 put_u64(out, job.0);
                 out.push(u8::from(status.is_some()));
                 put_i32(out, status.unwrap_or_default());
+                put_i32(out, group.unwrap_or_default());
             }),
         }
     }
@@ -449,13 +467,20 @@ impl ToServer {
                 written: fields.u64()?,
             },
             kind::INPUT_CLOSED => Self::InputClosed { job: fields.job()? },
+            kind::OUTPUT_HELD => Self::OutputHeld {
+                job: fields.job()?,
+                reader: fields.u32()?,
+                pipes: fields.list(Fields::text)?,
+            },
             kind::EXITED => {
                 let job = fields.job()?;
                 let is_known = fields.u8()? != 0;
                 let status = fields.i32()?;
+                let group = fields.i32()?;
                 Self::Exited {
                     job,
                     status: is_known.then_some(status),
+                    group: (group != 0).then_some(group),
                 }
             }
             _ => return Ok(None),
@@ -611,11 +636,21 @@ mod tests {
             },
             ToServer::InputWritten { job, written: 12 },
             ToServer::InputClosed { job },
+            ToServer::OutputHeld {
+                job,
+                reader: 12,
+                pipes: vec!["pipe:[1]".into()],
+            },
             ToServer::Exited {
                 job,
                 status: Some(-1),
+                group: Some(7),
             },
-            ToServer::Exited { job, status: None },
+            ToServer::Exited {
+                job,
+                status: None,
+                group: None,
+            },
         ]
     }
 
@@ -680,9 +715,13 @@ mod tests {
         ToServer::Exited {
             job: JobId(1),
             status: Some(256),
+            group: Some(2),
         }
         .encode(&mut bytes);
-        assert_eq!(bytes, b"\x0e\0\0\0\x47\x01\0\0\0\0\0\0\0\x01\0\x01\0\0");
+        assert_eq!(
+            bytes,
+            b"\x12\0\0\0\x47\x01\0\0\0\0\0\0\0\x01\0\x01\0\0\x02\0\0\0"
+        );
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Arthas {
     ) -> Result<JobResults, Fault> {
         let runtime = self.engine.runtime();
         let longest = timeout + EXEC_GRACE;
-        let deadline = runtime.now() + longest;
+        let deadline = runtime.elapsed().saturating_add(longest);
         let mut timer = runtime.timer(longest);
         let mut results = JobResults::new(submitted.job);
         let mut after = submitted.sequence;
@@ -127,7 +127,7 @@ impl Arthas {
             if client_gone.0.load(Ordering::Relaxed) {
                 results.discard();
             }
-            let has_expired = records.is_empty() || runtime.now() >= deadline;
+            let has_expired = records.is_empty() || runtime.elapsed() >= deadline;
             if results.end().is_some() || has_expired {
                 return Ok(results);
             }

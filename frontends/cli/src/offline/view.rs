@@ -287,6 +287,7 @@ mod tests {
             session: SESSION,
             sequence: Sequence(sequence),
             at: instant(1),
+            clock: instant(1).into(),
             event,
         };
         assert!(
@@ -355,6 +356,7 @@ mod tests {
                 session: SESSION,
                 sequence: Sequence(sequence),
                 at: instant(1),
+                clock: instant(1).into(),
                 event: event.clone(),
             };
             assert_eq!(viewer.advance(&record.covered_sequences()), None);
@@ -434,6 +436,7 @@ mod tests {
                 session: SESSION,
                 sequence: Sequence(sequence),
                 at: instant(1),
+                clock: instant(1).into(),
                 event: Event::SessionResumed,
             };
             viewer

@@ -80,6 +80,13 @@ impl Response {
         Self::new(status, content_type, parts.concat().await)
     }
 
+    /// The same response with another status.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
     /// Adds a header. An invalid one is left out and logged: nothing that comes from outside may
     /// end the server or split a response in two.
     #[must_use]

@@ -116,6 +116,7 @@ fn records(events: impl IntoIterator<Item = Event>) -> Vec<Arc<Record>> {
             session: SessionId::from_bytes([1; 16]),
             sequence: Sequence(sequence),
             at: Timestamp::from_millis(1_596_729_403_007),
+            clock: Timestamp::from_millis(1_596_729_403_007).into(),
             event,
         })
     };
@@ -320,13 +321,13 @@ fn records_that_show_nothing_do_not_wake_a_pull() {
     let silent = [
         Event::SessionResumed,
         Event::SessionTouched {
-            seen: Timestamp::EPOCH,
+            seen: Timestamp::EPOCH.into(),
         },
         Event::UserSet { user: "u".into() },
         Event::CursorAdvanced {
             consumer: consumer(1),
             to: Sequence(2),
-            seen: Timestamp::EPOCH,
+            seen: Timestamp::EPOCH.into(),
         },
         Event::JobStarted {
             job: JobId(3),
