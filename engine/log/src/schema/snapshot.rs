@@ -182,15 +182,22 @@ fn session(parts: &mut Parts<'_>, version: u32) -> Result<SessionSnapshot, Decod
             })
         })?,
         jobs: list(parts, "session.jobs", |parts| {
+            let id = job(parts)?;
+            let mode = mode(parts)?;
+            let started = flag(parts, "job.started")?;
+            let output = parts.number("job.output")?;
+            let output_limit = parts.number("job.output_limit")?;
+            let interrupt = parts.optional("job.interrupt", Parts::choice)?;
             Ok(JobSnapshot {
-                id: job(parts)?,
-                mode: mode(parts)?,
-                started: flag(parts, "job.started")?,
-                output: parts.number("job.output")?,
-                output_limit: parts.number("job.output_limit")?,
-                interrupt: parts.optional("job.interrupt", Parts::choice)?,
+                id,
+                mode,
+                started,
+                output,
+                output_limit,
+                interrupt,
+                // Of a job that ended with its server, nobody asks how often.
                 interrupts: match version {
-                    WITHOUT_CLOCK => 0,
+                    WITHOUT_CLOCK => u32::from(interrupt.is_some()),
                     _ => parts.number_u32("job.interrupts")?,
                 },
                 offsets: match version {
