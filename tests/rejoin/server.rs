@@ -18,6 +18,8 @@ pub(crate) struct Server {
     pub(crate) out: BufReader<ChildStdout>,
     /// Where its shell's files are, and its keepers' sockets.
     shell: Option<PathBuf>,
+    /// Whether a test has killed it: what it leaves is the next server's.
+    is_killed: bool,
 }
 
 /// A place for a log.
@@ -46,6 +48,8 @@ pub(crate) fn under(starter: &[&str], arguments: &[&str]) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("REJOIN_")) {
         command.env_remove(name);
     }
+    // A test that fails leaves no job for long.
+    command.env("REJOIN_KEEPER_WAIT", "1m");
     command
 }
 
@@ -107,6 +111,7 @@ impl Server {
             first_line,
             out,
             shell,
+            is_killed: false,
         }
     }
 
@@ -202,6 +207,7 @@ impl Server {
     pub(crate) fn kill_alone(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        self.is_killed = true;
     }
 
     /// The processes that hold its jobs.
@@ -222,6 +228,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if self.is_killed {
+            return;
+        }
         self.keepers().into_iter().for_each(end);
         let mark = self.shell.as_ref().map(|shell| shell.join("mark"));
         let mark = mark.and_then(|mark| std::fs::read_to_string(mark).ok());
