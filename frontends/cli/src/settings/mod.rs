@@ -187,6 +187,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_BODIES", help_heading = LIMITS)]
     max_bodies: Option<usize>,
 
+    /// Size of the answers of all Arthas' `exec` commands together in bytes, until they are taken [default:
+    /// 268435456]
+    #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_EXEC_ANSWERS", help_heading = LIMITS)]
+    max_exec_answers: Option<usize>,
+
     /// Size of a request's line and headers in bytes [default: 16384]
     #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_HEADER", help_heading = LIMITS)]
     max_header: Option<usize>,
@@ -398,7 +403,7 @@ impl Settings {
             listen maxscale_listen doris_listen admin_listen doris_columns arthas_service data durability session_timeout consumer_timeout job_timeout exec_timeout
             pull_wait pull_lock_timeout interrupt_grace shutdown_grace idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
-            max_output max_queue max_connections max_body max_bodies max_header recent_bytes
+            max_output max_queue max_connections max_body max_bodies max_exec_answers max_header recent_bytes
             accounts allow_host allow_origin mcp_services mcp_role
             pull_gather leftover_processes
             retain_age retain_bytes log_level log_format log_requests
@@ -533,6 +538,9 @@ impl Settings {
         arthas.exec_timeout = self
             .exec_timeout
             .map_or(arthas.exec_timeout, |Wait(wait)| wait);
+        if let Some(bytes) = self.max_exec_answers {
+            arthas.exec_answers = rejoin_http::Budget::new(bytes);
+        }
         arthas.exec_output = self
             .max_output
             .map_or(arthas.exec_output, |most| most.min(arthas.exec_output));
