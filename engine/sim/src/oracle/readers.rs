@@ -323,6 +323,21 @@ impl Readers {
         Ok(())
     }
 
+    /// The engine has never given this place: then the log must not reach it.
+    pub(crate) fn refuse_cursor(
+        &self,
+        session: SessionId,
+        after: Sequence,
+        last: Sequence,
+        model: &Model,
+    ) -> Result<(), String> {
+        ensure!(
+            last < after && last <= model.last(session),
+            "promise 2: a reader of {session} after {after} was refused, and told that {last} is the end"
+        );
+        Ok(())
+    }
+
     /// Checks a record that expires a consumer or closes an idle session.
     pub(crate) fn expire(
         &self,

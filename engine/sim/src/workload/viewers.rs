@@ -210,9 +210,11 @@ pub(crate) async fn read_along(
             checker.report(refused);
         }
         if let Err(PullError::CursorUnknown { last }) = &read {
-            checker.report(Err(format!(
-                "promise 2: a reader of {session} was told {after}, and now that {last} is the end"
-            )));
+            let refused = checker
+                .readers
+                .refuse_cursor(session, after, *last, &checker.model);
+            checker.report(refused);
+            checker.coverage.count("read: refused, cursor unknown");
         }
         let is_removal = |record: &Arc<Record>| matches!(record.event, Event::RecordsLost { .. });
         if records.is_some_and(|records| records.iter().any(is_removal)) {

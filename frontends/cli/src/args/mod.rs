@@ -285,6 +285,7 @@ serve --read-only
   --recent-bytes REJOIN_RECENT_BYTES
   --retain-age REJOIN_RETAIN_AGE
   --retain-bytes REJOIN_RETAIN_BYTES
+  --retain-removals REJOIN_RETAIN_REMOVALS
   --log-level REJOIN_LOG_LEVEL
   --log-format REJOIN_LOG_FORMAT
   --log-requests REJOIN_LOG_REQUESTS

@@ -194,6 +194,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BYTES", env = "REJOIN_RETAIN_BYTES", help_heading = RETENTION)]
     retain_bytes: Option<u64>,
 
+    /// Removed sessions that are remembered, so that a late reader is told that they were removed. At
+    /// least one [default: 10000]
+    #[arg(long, value_name = "N", env = "REJOIN_RETAIN_REMOVALS", help_heading = RETENTION)]
+    retain_removals: Option<usize>,
+
     /// How much to log to standard error [default: info]
     #[arg(long, value_name = "LEVEL", env = "REJOIN_LOG_LEVEL", help_heading = LOGGING)]
     pub(crate) log_level: Option<LogLevel>,
@@ -382,7 +387,7 @@ impl Settings {
             max_output max_queue max_connections max_body max_header recent_bytes
             accounts allow_host allow_origin mcp_services mcp_role
             pull_gather
-            retain_age retain_bytes log_level log_format log_requests
+            retain_age retain_bytes retain_removals log_level log_format log_requests
         }
     }
 
@@ -466,10 +471,12 @@ impl Settings {
             None | Some(DurabilityLevel::Sync) => Durability::Sync,
             Some(DurabilityLevel::Flush) => Durability::Flush,
         };
-        rejoin_log::segment::Options {
+        let mut options = rejoin_log::segment::Options {
             durability,
             ..Default::default()
-        }
+        };
+        options.remembered_removals = self.retain_removals.unwrap_or(options.remembered_removals);
+        options
     }
 
     pub(crate) fn engine(&self) -> Config {
