@@ -223,6 +223,7 @@ mod tests {
             session: SESSION,
             sequence: Sequence(sequence),
             at: instant(1),
+            clock: instant(1).into(),
             event,
         })
     }

@@ -270,6 +270,7 @@ serve --read-only
   --pull-gather REJOIN_PULL_GATHER
   --turn-wait REJOIN_TURN_WAIT
   --interrupt-grace REJOIN_INTERRUPT_GRACE
+  --leftover-processes REJOIN_LEFTOVER_PROCESSES
   --shutdown-grace REJOIN_SHUTDOWN_GRACE
   --idle-timeout REJOIN_IDLE_TIMEOUT
   --body-timeout REJOIN_BODY_TIMEOUT
@@ -281,6 +282,8 @@ serve --read-only
   --max-queue REJOIN_MAX_QUEUE
   --max-connections REJOIN_MAX_CONNECTIONS
   --max-body REJOIN_MAX_BODY
+  --max-bodies REJOIN_MAX_BODIES
+  --max-exec-answers REJOIN_MAX_EXEC_ANSWERS
   --max-header REJOIN_MAX_HEADER
   --recent-bytes REJOIN_RECENT_BYTES
   --retain-age REJOIN_RETAIN_AGE

@@ -298,8 +298,8 @@ impl Run {
                 ..
             } => {
                 // A command that fails has printed its own message.
-                let is_ordinary = matches!(outcome, Outcome::Completed)
-                    || (matches!(outcome, Outcome::Failed) && message.is_none());
+                let is_ordinary =
+                    matches!(outcome, Outcome::Completed | Outcome::Failed) && message.is_none();
                 if !is_ordinary {
                     output.flush()?;
                     warn(&describe(&record.event).unwrap_or_default());

@@ -10,6 +10,7 @@ pub(crate) fn record(sequence: u64, event: Event) -> Record {
         session: SESSION,
         sequence: Sequence(sequence),
         at: instant(sequence),
+        clock: instant(sequence).into(),
         event,
     }
 }
