@@ -144,6 +144,28 @@ impl Accounts {
     /// read, [`Denied::Expired`] for an invalid token, and [`Denied::Wrong`] or [`Denied::Later`]
     /// for a password.
     pub async fn authenticate(&self, request: &Request, scheme: &Scheme) -> Result<Login, Denied> {
+        self.find_login(request, scheme, scheme.sends_cookie).await
+    }
+
+    /// Whether [`authenticate`](Self::authenticate) would succeed, without giving the client a token. For
+    /// a request whose body has not been taken yet; the password is then not hashed a second time.
+    ///
+    /// # Errors
+    ///
+    /// As [`authenticate`](Self::authenticate).
+    pub async fn admit(&self, request: &Request, scheme: &Scheme) -> Result<(), Denied> {
+        if self.is_open() {
+            return Ok(());
+        }
+        self.find_login(request, scheme, false).await.map(drop)
+    }
+
+    async fn find_login(
+        &self,
+        request: &Request,
+        scheme: &Scheme,
+        gives_token: bool,
+    ) -> Result<Login, Denied> {
         if self.is_open() {
             return Ok(Login {
                 caller: Caller::local(),
@@ -175,7 +197,8 @@ impl Accounts {
                             return self.login_by_token(&token, scheme);
                         }
                         Authorization::Basic(credentials) => {
-                            return self.login_by_password(credentials, request, scheme).await;
+                            let kind = token_kind(scheme, gives_token);
+                            return self.login_by_password(credentials, request, kind).await;
                         }
                     }
                 }
@@ -191,7 +214,8 @@ impl Accounts {
                 },
                 Source::Password(read) => {
                     if let Some(credentials) = read(request) {
-                        return self.login_by_password(credentials?, request, scheme).await;
+                        let kind = token_kind(scheme, gives_token);
+                        return self.login_by_password(credentials?, request, kind).await;
                     }
                 }
             }
@@ -215,20 +239,28 @@ impl Accounts {
         &self,
         credentials: Credentials,
         request: &Request,
-        scheme: &Scheme,
+        gives: Option<TokenKind>,
     ) -> Result<Login, Denied> {
         let address = request.peer().ip();
-        let (caller, token) = match scheme.tokens {
-            Tokens::Stored(kind) if scheme.sends_cookie => {
+        let (caller, token) = match gives {
+            Some(kind) => {
                 let (caller, token) = self.login(credentials, address, kind).await?;
                 (caller, Some(token))
             }
-            _ => (self.verify(credentials, address).await?, None),
+            None => (self.verify(credentials, address).await?, None),
         };
         Ok(Login {
             caller,
             by_token: false,
             token,
         })
+    }
+}
+
+/// The kind of token that a login by password gives, if it gives one.
+fn token_kind(scheme: &Scheme, gives_token: bool) -> Option<TokenKind> {
+    match scheme.tokens {
+        Tokens::Stored(kind) if gives_token => Some(kind),
+        _ => None,
     }
 }

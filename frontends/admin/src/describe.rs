@@ -139,6 +139,34 @@ pub(crate) fn log(text: &mut Text, log: &rejoin_log::segment::LogMetrics) {
         .distribution(&[], &log.syncs.read());
 }
 
+/// How near the servers are to their bounds.
+pub(crate) fn http_bounds(text: &mut Text, state: &AdminState) {
+    let help = "How many connections may be open.";
+    text.gauge("rejoin_http_connections_limit", help)
+        .is(state.connections_limit);
+    let help = "Silent connections closed to make room for new ones.";
+    text.counter("rejoin_http_connections_silent_closed_total", help)
+        .is(state.http.silent_closed.get());
+    let bodies = &state.bodies;
+    let help = "Bytes of requests' bodies in memory, without the first 16 KiB of each.";
+    text.gauge("rejoin_http_bodies_bytes", help)
+        .is(bodies.used());
+    text.gauge("rejoin_http_bodies_limit_bytes", "How many there may be.")
+        .is(bodies.limit());
+    let help = "Requests refused because too much of other bodies was in memory.";
+    text.counter("rejoin_http_bodies_refused_total", help)
+        .is(bodies.refused());
+    let answers = &state.exec_answers;
+    let help = "Bytes of the answers of exec commands in memory.";
+    text.gauge("rejoin_exec_answers_bytes", help)
+        .is(answers.used());
+    text.gauge("rejoin_exec_answers_limit_bytes", "How many there may be.")
+        .is(answers.limit());
+    let help = "Exec commands that failed because of it.";
+    text.counter("rejoin_exec_answers_refused_total", help)
+        .is(answers.refused());
+}
+
 pub(crate) fn http(text: &mut Text, http: &HttpMetrics) {
     text.gauge("rejoin_http_connections_open", "Connections that are open.")
         .is(http.connections.get());

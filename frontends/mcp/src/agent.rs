@@ -74,7 +74,7 @@ impl<'a> Agent<'a> {
 }
 
 /// An agent sends an access token, or a password; never a cookie, which a browser would add by itself.
-const SCHEME: Scheme = Scheme {
+pub(crate) const SCHEME: Scheme = Scheme {
     sources: &[Source::AccessToken, Source::Basic],
     // No login issues one.
     tokens: Tokens::Signed,

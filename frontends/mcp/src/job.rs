@@ -132,11 +132,13 @@ async fn find_finish(
     job: JobId,
     (submitted, last, at): (Sequence, Sequence, Moment),
 ) -> Result<Option<Finish>, PullError> {
-    // Usually it is among the last records.
-    let before = Sequence(last.0.saturating_sub(NEAR)).max(submitted);
-    let records = read(engine, session, before).await?;
-    if let Some(found) = records.iter().find_map(|record| finish_of(record, job)) {
-        return Ok(Some(found));
+    // Usually it is the last record, or one of the last. Those before may be long output.
+    for near in [1, 4] {
+        let before = Sequence(last.0.saturating_sub(near)).max(submitted);
+        let records = read(engine, session, before).await?;
+        if let Some(found) = records.iter().find_map(|record| finish_of(record, job)) {
+            return Ok(Some(found));
+        }
     }
     // The first record that is later than the end.
     let (mut low, mut high) = (submitted.0, last.0 + 1);
@@ -222,8 +224,8 @@ async fn read(
     engine.read(session, after, MANY, Duration::ZERO).await
 }
 
-/// So many records before a place are read at once.
-const NEAR: u64 = 64;
+/// So many records before the place of an end are read at once.
+const NEAR: u64 = 16;
 
 const MANY: ReadLimit = ReadLimit {
     records: crate::limits::READ_RECORDS,

@@ -12,7 +12,7 @@ use rejoin_accounts::{
     Authorization, Caller, Cookie, Credentials, Permission, SameSite, Scheme, Source, TokenKind,
     Tokens,
 };
-use rejoin_http::{Request, Response, StatusCode};
+use rejoin_http::{Admission, Request, Response, StatusCode};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -37,6 +37,17 @@ impl Native {
             return Err(Fault::Forbidden(format!("the role {role} may not {what}")));
         }
         Ok(caller)
+    }
+
+    /// What a request may send, before its body is taken. Logins need no login, but little room.
+    pub(crate) async fn admit(&self, http: &Request) -> Admission {
+        if let "/login" | "/logout" = http.url().path() {
+            return Admission::Small;
+        }
+        match self.accounts.admit(http, &SCHEME).await {
+            Ok(()) => Admission::Any,
+            Err(denied) => Admission::Refused(Fault::Denied(denied).into()),
+        }
     }
 
     pub(crate) async fn login(&self, http: &Request) -> HandlerResult {

@@ -283,6 +283,8 @@ serve --read-only
   --max-queue REJOIN_MAX_QUEUE
   --max-connections REJOIN_MAX_CONNECTIONS
   --max-body REJOIN_MAX_BODY
+  --max-bodies REJOIN_MAX_BODIES
+  --max-exec-answers REJOIN_MAX_EXEC_ANSWERS
   --max-header REJOIN_MAX_HEADER
   --recent-bytes REJOIN_RECENT_BYTES
   --retain-age REJOIN_RETAIN_AGE

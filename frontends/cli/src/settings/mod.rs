@@ -179,13 +179,23 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_QUEUE", help_heading = LIMITS)]
     max_queue: Option<usize>,
 
-    /// Open connections per listening address [default: 10000]
+    /// Open connections per listening address; fewer if the limit of open files is low [default: 10000]
     #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_CONNECTIONS", help_heading = LIMITS)]
     max_connections: Option<usize>,
 
     /// Size of a request's body in bytes [default: 10485760]
     #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_BODY", help_heading = LIMITS)]
     max_body: Option<usize>,
+
+    /// Size of the bodies of all requests together in bytes, without the first 16 KiB of each [default:
+    /// 67108864]
+    #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_BODIES", help_heading = LIMITS)]
+    max_bodies: Option<usize>,
+
+    /// Size of the answers of all Arthas' `exec` commands together in bytes, until they are taken [default:
+    /// 268435456]
+    #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_EXEC_ANSWERS", help_heading = LIMITS)]
+    max_exec_answers: Option<usize>,
 
     /// Size of a request's line and headers in bytes [default: 16384]
     #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_HEADER", help_heading = LIMITS)]
@@ -398,7 +408,7 @@ impl Settings {
             listen maxscale_listen doris_listen admin_listen doris_columns arthas_service data durability session_timeout consumer_timeout job_timeout exec_timeout
             pull_wait pull_lock_timeout interrupt_grace shutdown_grace idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
-            max_output max_queue max_connections max_body max_header recent_bytes
+            max_output max_queue max_connections max_body max_bodies max_exec_answers max_header recent_bytes
             accounts allow_host allow_origin mcp_services mcp_role
             pull_gather leftover_processes job_user
             retain_age retain_bytes log_level log_format log_requests
@@ -533,6 +543,9 @@ impl Settings {
         arthas.exec_timeout = self
             .exec_timeout
             .map_or(arthas.exec_timeout, |Wait(wait)| wait);
+        if let Some(bytes) = self.max_exec_answers {
+            arthas.exec_answers = rejoin_http::Budget::new(bytes);
+        }
         arthas.exec_output = self
             .max_output
             .map_or(arthas.exec_output, |most| most.min(arthas.exec_output));
@@ -558,6 +571,7 @@ impl Settings {
         let mut limits = rejoin_http::HttpLimits::default();
         limits.connections = self.max_connections.unwrap_or(limits.connections);
         limits.body_bytes = self.max_body.unwrap_or(limits.body_bytes);
+        limits.all_body_bytes = self.max_bodies.unwrap_or(limits.all_body_bytes);
         limits.header_bytes = self.max_header.unwrap_or(limits.header_bytes);
         limits.shutdown = self.shutdown_grace();
         let wait = |setting: Option<Wait>, default| setting.map_or(default, |Wait(wait)| wait);
