@@ -270,6 +270,7 @@ serve --read-only
   --pull-gather REJOIN_PULL_GATHER
   --turn-wait REJOIN_TURN_WAIT
   --interrupt-grace REJOIN_INTERRUPT_GRACE
+  --job-user REJOIN_JOB_USER
   --leftover-processes REJOIN_LEFTOVER_PROCESSES
   --shutdown-grace REJOIN_SHUTDOWN_GRACE
   --idle-timeout REJOIN_IDLE_TIMEOUT
