@@ -6,6 +6,7 @@ mod arthas;
 mod book;
 mod bounds;
 mod client;
+mod clock;
 mod crashes;
 mod exhaustion;
 mod hostile;

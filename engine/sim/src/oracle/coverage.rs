@@ -131,6 +131,7 @@ const EXPECTED: &[&str] = &[
     "pull: turn not got",
     "pull: waited in vain",
     "pull: with records",
+    "read: of a place that is not known",
     "read: of a removed session",
     "read: with records",
     "rejected: consumer_not_found",
