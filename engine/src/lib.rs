@@ -104,7 +104,8 @@ pub use session::Session;
 pub use session_pager::{EndedSessions, SessionPager};
 #[cfg(all(feature = "shell", unix))]
 pub use shell::{
-    KeeperSettings, KeeperStatus, OpenShellError, ShellRunner, ShellSettings, run_keeper,
+    JobUser, KeeperSettings, KeeperStatus, OpenShellError, ShellRunner, ShellSettings, run_keeper,
+    start_as_job_user,
 };
 pub use stats::{CommandKind, EngineStatus, Label, Stats, Totals};
 

@@ -173,3 +173,89 @@ fn bodies_beyond_their_bound_are_refused_in_each_frontends_shape() {
     let envelope: Value = serde_json::from_slice(&told.body).unwrap();
     assert_eq!((told.status, &envelope["code"]), (413, &json!(413)));
 }
+
+#[test]
+fn the_answers_of_all_execs_together_are_bounded_and_the_session_goes_on() {
+    let data = directory();
+    let server = Server::start(data.path(), &["--max-exec-answers", "3000000"]);
+    let (session, _) = server.create();
+    let print = |bytes: usize| format!("head -c {bytes} /dev/zero | tr '\\0' x | fold -w 1000");
+    let exec = |command: String| {
+        server.api(&json!({"action": "exec", "sessionId": session, "command": command}))
+    };
+    let done = exec(print(2_000_000));
+    assert_eq!(done["state"], "SUCCEEDED");
+    assert_eq!(done["body"]["jobStatus"], "TERMINATED");
+    assert_eq!(done["body"]["command"], print(2_000_000));
+    let results = done["body"]["results"].as_array().unwrap();
+    assert_eq!(said(results, "stdout").matches('x').count(), 2_000_000);
+    let failed = exec(print(20_000_000));
+    assert_eq!(failed["state"], "FAILED", "{failed}");
+    let message = failed["message"].as_str().unwrap();
+    assert!(message.contains("run it with async_exec"), "{message}");
+    wait_until("the job has ended", || {
+        exec("echo on".into())["state"] == "SUCCEEDED"
+    });
+    assert_eq!(metric(&server, "rejoin_exec_answers_refused_total"), 1);
+    wait_until("nothing of them is kept", || {
+        metric(&server, "rejoin_exec_answers_bytes") == 0
+    });
+}
+
+#[test]
+fn readers_that_do_not_read_cost_little_and_others_do_not_notice() {
+    let data = directory();
+    let server = Server::start(data.path(), &["--write-timeout", "3s"]);
+    let (session, _) = server.create();
+    server.exec(&session, "true");
+    let fill = "head -c 8000000 /dev/zero | tr '\\0' x | fold -w 1000";
+    let (shown, consumer) = server.create();
+    let job = server.run(&shown, fill);
+    server.pull_until(&shown, &consumer, crate::server::is_status_of(job));
+    let before = resident(&server);
+    let mut readers = Vec::new();
+    for _ in 0..200 {
+        let mut stream = connect(&server);
+        let head = format!("GET /sessions/{shown}/stream HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        readers.push(stream);
+    }
+    wait_until("all are being served", || {
+        metric(&server, "rejoin_http_streams_open") == 200
+    });
+    let grown = resident(&server).saturating_sub(before);
+    assert!(grown < 40 << 20, "{grown} bytes for 200 readers");
+    assert_eq!(said(&server.exec(&session, "echo on"), "stdout"), "on\n");
+    wait_until("they are cut", || {
+        metric(&server, "rejoin_http_streams_open") == 0
+    });
+}
+
+#[test]
+fn nothing_personal_is_kept_by_a_browser_and_no_type_is_guessed() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    server.create();
+    for path in [
+        "/sessions",
+        "/sessions/1",
+        "/me",
+        "/v1/sessions",
+        "/rest/v1/session",
+        "/rest/v1/session/all",
+        "/api",
+        "/metrics",
+        "/nosuch",
+    ] {
+        let received = server.client().get(path).unwrap();
+        assert_eq!(
+            received.header("x-content-type-options"),
+            Some("nosniff"),
+            "{path}"
+        );
+        let kept = received.header("cache-control").unwrap();
+        assert!(kept.contains("no-store"), "{path}: {kept}");
+    }
+    let page = server.client().get("/").unwrap();
+    assert_eq!(page.header("cache-control"), Some("no-cache"));
+}

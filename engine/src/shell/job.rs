@@ -4,7 +4,7 @@ use super::escalate::{Escalated, Escalation, escalate};
 use super::output::Counted;
 use super::process_group::{Group, Leftovers, Started};
 use super::process_sweep::{self, Mark};
-use super::session_env::{Capture, Carried, ShellEnv};
+use super::session_env::{Capture, Carried, ShellEnv, StartFile};
 use super::{SessionGuard, Shell, input, output, session_env};
 use crate::jobs::runner::{EngineEnded, Exit, LOST, RunnerJob};
 use futures::FutureExt;
@@ -13,8 +13,7 @@ use rejoin_core::JobSlot;
 #[cfg(target_os = "linux")]
 use rejoin_core::OutputOffsets;
 use rustix::process::Signal;
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -25,7 +24,15 @@ use std::time::Duration;
 
 /// Runs a job to its end.
 pub(super) async fn run(shell: Arc<Shell>, job: RunnerJob, guard: SessionGuard) -> Exit {
-    let (setting, program) = Setting::new(&shell, &job);
+    let started = Setting::new(&shell, &job).and_then(|setting| {
+        let (program, start) = Program::new(&shell, &job, &setting)?;
+        Ok((setting, program, start))
+    });
+    // The file is read when the job starts.
+    let (setting, program, _start) = match started {
+        Ok(started) => started,
+        Err(error) => return could_not_start(&shell.program, &error),
+    };
     if guard.is_released() {
         return closed();
     }
@@ -44,7 +51,7 @@ pub(super) async fn resume(
     guard: SessionGuard,
     from: OutputOffsets,
 ) -> Exit {
-    let (setting, _) = Setting::new(&shell, &job);
+    let setting = Setting::resumed(&shell, &job);
     super::keeper::job::resume(shell, job, guard, setting, from).await
 }
 
@@ -171,22 +178,31 @@ pub(super) struct Ended {
 }
 
 impl Setting {
-    /// The setting of a job, and what is run in it.
-    fn new(shell: &Shell, job: &RunnerJob) -> (Self, Program) {
-        let mark = shell.mark.clone().of_session(job.session).of_job(job.job);
-        let mut env = shell.store.load(job.session);
-        let changed = [env.check_size(), env.check_dir(&shell.start)];
+    /// The setting of a new job.
+    fn new(shell: &Shell, job: &RunnerJob) -> io::Result<Self> {
         // A background job is like a subshell: its directory and environment are not saved.
         let foreground = job.slot == JobSlot::Foreground;
         let capture = foreground.then(|| shell.store.capture(job.session, job.job));
-        let program = Program::new(shell, job, &mark, &env, capture.as_ref());
-        let setting = Self {
-            mark,
+        Ok(Self::with(shell, job, capture.transpose()?))
+    }
+
+    /// The setting of a job that runs already.
+    #[cfg(target_os = "linux")]
+    fn resumed(shell: &Shell, job: &RunnerJob) -> Self {
+        let foreground = job.slot == JobSlot::Foreground;
+        let capture = foreground.then(|| shell.store.running_capture(job.session, job.job));
+        Self::with(shell, job, capture)
+    }
+
+    fn with(shell: &Shell, job: &RunnerJob, capture: Option<Capture>) -> Self {
+        let mut env = shell.store.load(job.session);
+        let changed = [env.check_size(shell.user()), env.check_dir(&shell.start)];
+        Self {
+            mark: shell.mark.clone().of_session(job.session).of_job(job.job),
             changed: changed.into_iter().flatten().collect(),
             env,
             capture,
-        };
-        (setting, program)
+        }
     }
 
     /// Leaves the job to the next server.
@@ -266,31 +282,55 @@ pub(super) struct Program {
 }
 
 impl Program {
+    /// What is run for a job, and a file that must stay until it has started.
     fn new(
         shell: &Shell,
         job: &RunnerJob,
-        mark: &Mark,
-        env: &ShellEnv,
-        capture: Option<&Capture>,
-    ) -> Self {
+        setting: &Setting,
+    ) -> io::Result<(Self, Option<StartFile>)> {
+        let Setting {
+            mark, env, capture, ..
+        } = setting;
+        let capture = capture.as_ref();
         // The name that the shell uses in its messages: `sh: 1: nosuch: not found`.
-        let name = shell
-            .program
-            .file_name()
-            .unwrap_or(shell.program.as_os_str());
+        let name = shell.program.file_name().unwrap_or_else(|| "sh".as_ref());
         let script = match capture {
             Some(capture) => capture.script(&shell.env, &job.statement),
-            None => OsString::from(&*job.statement),
+            None => (*job.statement).into(),
         };
-        let mut environment: BTreeMap<_, _> = env.environment.iter().cloned().collect();
-        environment.insert("PWD".into(), env.directory.clone().into());
+        let mut full = env.clone();
+        full.environment
+            .push(("PWD".into(), env.directory.clone().into()));
         let mark = mark.variables();
-        environment.extend(mark.map(|(name, value)| (name.into(), value.into())));
-        Self {
+        let mark = mark.map(|(name, value)| (name.into(), value.into()));
+        full.environment.extend(mark);
+        let arguments = [name.to_owned(), "-c".into(), script];
+        if let Some(user) = shell.user() {
+            let start = shell.store.write_start(job.session, job.job, &full)?;
+            let command = user.command(start.path(), capture, &shell.program, &arguments);
+            return Ok((Self::of(&command), Some(start)));
+        }
+        let program = Self {
             path: shell.program.clone().into(),
-            arguments: vec![name.into(), "-c".into(), script],
-            environment: environment.into_iter().collect(),
+            arguments: arguments.into(),
+            environment: full.environment,
             directory: env.directory.clone(),
+        };
+        Ok((program, None))
+    }
+
+    /// What a command runs, whose environment is all that it sets.
+    fn of(command: &Command) -> Self {
+        let path = command.get_program();
+        let set = |(name, value): (&OsStr, Option<&OsStr>)| Some((name.into(), value?.into()));
+        Self {
+            path: path.into(),
+            arguments: std::iter::once(path)
+                .chain(command.get_args())
+                .map(OsString::from)
+                .collect(),
+            environment: command.get_envs().filter_map(set).collect(),
+            directory: command.get_current_dir().unwrap_or("/".as_ref()).into(),
         }
     }
 

@@ -25,6 +25,7 @@ mod directory_mark;
 mod escalate;
 mod input;
 mod job;
+mod job_user;
 #[cfg(target_os = "linux")]
 mod keeper;
 mod keeper_settings;
@@ -40,6 +41,7 @@ pub use self::keeper::run_keeper;
 pub use self::keeper_settings::{KeeperSettings, KeeperStatus};
 
 use self::directory_mark::DirectoryMark;
+pub use self::job_user::{JobUser, start_as_job_user};
 #[cfg(target_os = "linux")]
 use self::keeper::{HeldJob, Keepers};
 use self::process_group::Leftovers;
@@ -83,6 +85,8 @@ pub struct ShellSettings {
     /// Whether processes that a job leaves in its process group run on when it ends. They then belong
     /// to the session, and end with it.
     pub keeps_leftovers: bool,
+    /// The user as whom jobs run; None: the server's own. New sessions then start in its home.
+    pub user: Option<JobUser>,
 }
 
 impl ShellSettings {
@@ -96,6 +100,7 @@ impl ShellSettings {
             grace: Duration::from_secs(2),
             keeper: None,
             keeps_leftovers: false,
+            user: None,
         }
     }
 }
@@ -166,6 +171,7 @@ pub struct ShellRunner {
     grace: Option<Duration>,
     keeper: Option<KeeperSettings>,
     keeps_leftovers: bool,
+    user: Option<JobUser>,
 }
 
 /// Why a [`ShellRunner`] could not be made.
@@ -222,6 +228,13 @@ impl ShellRunner {
         self
     }
 
+    /// Runs jobs as another user. Ignored for a runner that was made with [`new`](Self::new).
+    #[must_use]
+    pub fn with_user(mut self, user: JobUser) -> Self {
+        self.user = Some(user);
+        self
+    }
+
     /// A runner with these settings, for use without an engine or with its own directory. The
     /// [`Default`] runner gets its directory and its mark from the engine. Call
     /// [`sweep`](Self::sweep) before the first job.
@@ -238,11 +251,17 @@ impl ShellRunner {
             grace,
             keeper,
             keeps_leftovers,
+            user,
         } = settings;
         if mark.is_empty() || mark.contains('\0') {
             return Err(OpenShellError::Mark(mark));
         }
-        let store = Store::open(&directory).map_err(|source| OpenShellError::Directory {
+        let start = match &user {
+            Some(user) if session_env::check_dir(user.home()).is_ok() => user.home().into(),
+            Some(_) => "/".into(),
+            None => start,
+        };
+        let store = Store::open(&directory, user).map_err(|source| OpenShellError::Directory {
             path: directory.clone(),
             source,
         })?;
@@ -291,6 +310,7 @@ impl ShellRunner {
             grace: None,
             keeper: None,
             keeps_leftovers: false,
+            user: None,
         })
     }
 
@@ -340,6 +360,7 @@ impl Runner for ShellRunner {
                 settings.grace = runner.grace.unwrap_or(settings.grace);
                 settings.keeps_leftovers = runner.keeps_leftovers;
                 settings.keeper.clone_from(&runner.keeper);
+                settings.user.clone_from(&runner.user);
                 let opened = Self::new(settings, host.runtime.clone())?;
                 if let Some(shell) = opened.shell.get() {
                     // If two engines prepare it at once, the first one wins.
@@ -419,7 +440,7 @@ impl Runner for ShellRunner {
 
 /// The mark of a directory, which is created if it is missing.
 fn mark_of(directory: &Path, runtime: &dyn Runtime) -> Result<String, OpenShellError> {
-    let opened = Store::open(directory)
+    let opened = Store::open(directory, None)
         .and_then(|_| DirectoryMark::open(directory, runtime.random()))
         .map_err(|source| OpenShellError::Directory {
             path: directory.into(),
@@ -539,6 +560,11 @@ impl Shell {
         let killed = process_sweep::end_all(&self.mark, &self.runtime).await;
         self.store.remove_unfinished(|_| false);
         killed
+    }
+
+    /// The user as whom jobs run, if not the server's own.
+    fn user(&self) -> Option<&JobUser> {
+        self.store.user()
     }
 
     fn guard(&self, session: SessionId) -> SessionGuard {

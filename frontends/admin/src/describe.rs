@@ -156,6 +156,15 @@ pub(crate) fn http_bounds(text: &mut Text, state: &AdminState) {
     let help = "Requests refused because too much of other bodies was in memory.";
     text.counter("rejoin_http_bodies_refused_total", help)
         .is(bodies.refused());
+    let answers = &state.exec_answers;
+    let help = "Bytes of the answers of exec commands in memory.";
+    text.gauge("rejoin_exec_answers_bytes", help)
+        .is(answers.used());
+    text.gauge("rejoin_exec_answers_limit_bytes", "How many there may be.")
+        .is(answers.limit());
+    let help = "Exec commands that failed because of it.";
+    text.counter("rejoin_exec_answers_refused_total", help)
+        .is(answers.refused());
 }
 
 pub(crate) fn http(text: &mut Text, http: &HttpMetrics) {

@@ -35,6 +35,8 @@ pub struct AdminState {
     pub connections_limit: usize,
     /// Bytes of the bodies of all requests.
     pub bodies: Budget,
+    /// Bytes of the answers of all `exec` commands of Arthas.
+    pub exec_answers: Budget,
     /// Log lines that could not be written to standard error.
     pub lost_lines: Arc<Counter>,
     /// The version of the program.
@@ -61,6 +63,7 @@ pub struct AdminState {
 ///     http: Arc::default(),
 ///     connections_limit: 10_000,
 ///     bodies: rejoin_http::Budget::new(64 * 1024 * 1024),
+///     exec_answers: rejoin_http::Budget::new(256 * 1024 * 1024),
 ///     lost_lines: Arc::default(),
 ///     version: "1.0.0",
 ///     started_millis: 0,

@@ -70,7 +70,7 @@ pub use limits::{HttpLimits, MAX_HEADER_BYTES};
 pub use observe::Observer;
 pub use observe::metrics::{FrontendMetrics, HttpMetrics, STATUS_CLASSES};
 pub use observe::request_log::RequestLog;
-pub use server::budget::Budget;
+pub use server::budget::{Budget, Exhausted, Share};
 pub use server::shutdown::Shutdown;
 pub use server::tls::{Tls, TlsError};
 pub use server::{BindError, HttpServer, Stopped};

@@ -6,7 +6,7 @@
 //! memory and delays nothing.
 
 use crate::event_json::{append, append_event};
-use crate::limits::{HEARTBEAT, MAX_EVENTS, READ_BYTES, RETRY};
+use crate::limits::{HEARTBEAT, MAX_EVENTS, PART_BYTES, RETRY};
 use futures::Stream;
 use futures::future::{Either, select};
 use rejoin_accounts::{Accounts, Caller};
@@ -61,7 +61,7 @@ impl EventReader {
         let wait = HEARTBEAT.min(self.engine.config().session_timeout / 3);
         let limit = ReadLimit {
             records: MAX_EVENTS,
-            bytes: READ_BYTES,
+            bytes: PART_BYTES,
         };
         let read = pin!(self.engine.read(self.session, self.after, limit, wait));
         let read = match select(read, pin!(self.shutdown.wait())).await {

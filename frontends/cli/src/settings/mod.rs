@@ -134,6 +134,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "TIME", env = "REJOIN_INTERRUPT_GRACE", help_heading = TIMEOUTS)]
     interrupt_grace: Option<Wait>,
 
+    /// Run commands as this user instead of as the server's; the server must run as root [default: the
+    /// server's user]
+    #[arg(long, value_name = "NAME", env = "REJOIN_JOB_USER", help_heading = COMMANDS)]
+    job_user: Option<String>,
+
     /// What becomes of processes that a command leaves running in its process group: `end` ends them
     /// with it, and says so; `keep` lets them run until the session ends [default: end]
     #[arg(long, value_name = "WHAT", env = "REJOIN_LEFTOVER_PROCESSES", help_heading = COMMANDS)]
@@ -198,6 +203,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_BODIES", help_heading = LIMITS)]
     max_bodies: Option<usize>,
 
+    /// Size of the answers of all Arthas' `exec` commands together in bytes, until they are taken [default:
+    /// 268435456]
+    #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_EXEC_ANSWERS", help_heading = LIMITS)]
+    max_exec_answers: Option<usize>,
+
     /// Size of a request's line and headers in bytes [default: 16384]
     #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_HEADER", help_heading = LIMITS)]
     max_header: Option<usize>,
@@ -214,6 +224,11 @@ pub(crate) struct Settings {
     /// unlimited]
     #[arg(long, value_name = "BYTES", env = "REJOIN_RETAIN_BYTES", help_heading = RETENTION)]
     retain_bytes: Option<u64>,
+
+    /// Removed sessions that are remembered, so that a late reader is told that they were removed. At
+    /// least one [default: 10000]
+    #[arg(long, value_name = "N", env = "REJOIN_RETAIN_REMOVALS", help_heading = RETENTION)]
+    retain_removals: Option<usize>,
 
     /// How much to log to standard error [default: info]
     #[arg(long, value_name = "LEVEL", env = "REJOIN_LOG_LEVEL", help_heading = LOGGING)]
@@ -417,10 +432,10 @@ impl Settings {
             listen maxscale_listen doris_listen admin_listen doris_columns arthas_service data durability session_timeout consumer_timeout job_timeout exec_timeout
             pull_wait pull_lock_timeout interrupt_grace shutdown_grace jobs_at_exit keeper_wait idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
-            max_output max_queue max_connections max_body max_bodies max_header recent_bytes
+            max_output max_queue max_connections max_body max_bodies max_exec_answers max_header recent_bytes
             accounts allow_host allow_origin mcp_services mcp_role
-            pull_gather leftover_processes
-            retain_age retain_bytes log_level log_format log_requests
+            pull_gather leftover_processes job_user
+            retain_age retain_bytes retain_removals log_level log_format log_requests
         }
     }
 
@@ -504,10 +519,12 @@ impl Settings {
             None | Some(DurabilityLevel::Sync) => Durability::Sync,
             Some(DurabilityLevel::Flush) => Durability::Flush,
         };
-        rejoin_log::segment::Options {
+        let mut options = rejoin_log::segment::Options {
             durability,
             ..Default::default()
-        }
+        };
+        options.remembered_removals = self.retain_removals.unwrap_or(options.remembered_removals);
+        options
     }
 
     pub(crate) fn engine(&self) -> Config {
@@ -552,6 +569,9 @@ impl Settings {
         arthas.exec_timeout = self
             .exec_timeout
             .map_or(arthas.exec_timeout, |Wait(wait)| wait);
+        if let Some(bytes) = self.max_exec_answers {
+            arthas.exec_answers = rejoin_http::Budget::new(bytes);
+        }
         arthas.exec_output = self
             .max_output
             .map_or(arthas.exec_output, |most| most.min(arthas.exec_output));
@@ -604,6 +624,11 @@ impl Settings {
             keeper.patience = wait;
         }
         (!keeper.patience.is_zero()).then_some(keeper)
+    }
+
+    /// As whom commands run, if not as the server's user.
+    pub(crate) fn job_user(&self) -> Option<&str> {
+        self.job_user.as_deref()
     }
 
     /// Whether processes that a command leaves in its process group run on.

@@ -45,7 +45,8 @@ impl Budget {
     }
 
     /// A share of nothing, to be grown.
-    pub(crate) fn share(&self) -> Share {
+    #[must_use]
+    pub fn share(&self) -> Share {
         Share {
             budget: self.clone(),
             bytes: 0,
@@ -55,14 +56,18 @@ impl Budget {
 
 /// Bytes in use until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub struct Share {
     budget: Budget,
     bytes: usize,
 }
 
 impl Share {
-    /// Uses this many bytes in all. Fails, and changes nothing, if there are not enough left.
-    pub(crate) fn grow_to(&mut self, bytes: usize) -> Result<(), Exhausted> {
+    /// Uses this many bytes in all; fewer than before change nothing.
+    ///
+    /// # Errors
+    ///
+    /// When there are not enough left. Nothing changes then.
+    pub fn grow_to(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let more = bytes.saturating_sub(self.bytes);
         let Bytes {
             limit,
@@ -88,8 +93,17 @@ impl Drop for Share {
 }
 
 /// Not enough bytes of a budget are left.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Exhausted;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exhausted;
+
+/// Whether both are the same budget.
+impl PartialEq for Budget {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Budget {}
 
 #[cfg(test)]
 mod tests {

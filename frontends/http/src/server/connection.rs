@@ -19,7 +19,9 @@ use crate::web::response::Response;
 use crate::web::router::{Admission, MountedPath, Refused, Router, status_only};
 use bytes::Bytes;
 use futures::FutureExt;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -121,6 +123,7 @@ impl ConnHandler {
                     }
                 }
             };
+            protect(response.headers_mut());
             if self.service.hosts.allows_origins() {
                 cors::allow(&mut response, allowed_origin);
             }
@@ -258,6 +261,18 @@ pub(crate) fn into_http(response: Response, to_head: bool) -> HttpResponse {
         }
     }
     response
+}
+
+/// No browser may guess another type than the one that was sent, and nothing is kept that its frontend
+/// did not allow to be kept: most of it is personal.
+fn protect(headers: &mut HeaderMap) {
+    let default = |name, value| (name, HeaderValue::from_static(value));
+    for (name, value) in [
+        default(X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        default(CACHE_CONTROL, "no-store"),
+    ] {
+        headers.entry(name).or_insert(value);
+    }
 }
 
 /// Logs the panic.

@@ -88,6 +88,11 @@ impl ConnDeadlines {
         self.stalled.set(true);
     }
 
+    /// Whether the client takes no output.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.stalled.get()
+    }
+
     /// The client has read output that had stalled.
     pub(crate) fn note_taken(&self) {
         self.stalled.set(false);

@@ -345,7 +345,7 @@ fn records_that_show_nothing_do_not_wake_a_pull() {
 
 #[test]
 fn job_results_are_the_results_and_the_status_of_that_job_alone() {
-    let mut results = JobResults::new(JobId(3));
+    let mut results = JobResults::new(JobId(3), rejoin_http::Budget::new(1 << 20).share());
     let other = Event::ResultEmitted {
         job: JobId(4),
         mode: SHARED_BACKGROUND,
@@ -368,7 +368,7 @@ fn job_results_are_the_results_and_the_status_of_that_job_alone() {
     }
     assert!(matches!(results.end(), Some(End::Finished)));
     assert_eq!(
-        String::from_utf8(results.finish()).unwrap(),
+        String::from_utf8(results.finish().0).unwrap(),
         array(&[RESULT, STATUS])
     );
 }

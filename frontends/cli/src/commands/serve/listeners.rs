@@ -57,6 +57,7 @@ struct Shared {
     /// Connections at all addresses together.
     connections_limit: usize,
     bodies: Budget,
+    arthas: rejoin_arthas::Settings,
     metrics: Arc<HttpMetrics>,
 }
 
@@ -78,6 +79,7 @@ pub(super) fn bind(
     let shared = Shared {
         connections_limit: addresses * connections.each + connections.admin,
         bodies: Budget::new(limits.all_body_bytes),
+        arthas: settings.arthas(),
         metrics: metrics.clone(),
     };
     let bind = |(listener, address, router)| {
@@ -128,7 +130,7 @@ fn routers(
     ];
     let mut separate = vec![];
 
-    rejoin_arthas::mount(&mut common, engine(), accounts(), settings.arthas());
+    rejoin_arthas::mount(&mut common, engine(), accounts(), shared.arthas.clone());
     rejoin_console::mount(&mut common);
     rejoin_native::mount(&mut common, engine(), accounts());
     rejoin_mcp::mount(&mut common, engine(), accounts(), settings.mcp());
@@ -199,6 +201,7 @@ fn admin_state(opened: &OpenedEngine, output: &LogOutput, shared: &Shared) -> Ad
         http: shared.metrics.clone(),
         connections_limit: shared.connections_limit,
         bodies: shared.bodies.clone(),
+        exec_answers: shared.arthas.exec_answers.clone(),
         lost_lines: output.lost(),
         version: env!("CARGO_PKG_VERSION"),
         started_millis: opened.started_at.as_millis(),
