@@ -40,6 +40,7 @@
 
 mod accounts;
 mod credentials;
+mod entered;
 mod failures;
 mod file;
 mod jwt;

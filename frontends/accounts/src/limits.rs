@@ -54,5 +54,9 @@ pub(crate) const TOKENS_EACH: usize = 100;
 /// Tokens of all accounts.
 pub(crate) const TOKENS: usize = 10_000;
 
+/// Sessions of others that an account has entered and that its lists show; another one replaces the
+/// one that was entered longest ago.
+pub(crate) const ENTERED: usize = 100;
+
 /// At most this many characters of a name are logged when its login fails.
 pub(crate) const LOGGED_NAME_CHARS: usize = 64;
