@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # The walk-through of the Arthas HTTP API with curl, sed and json_pp, its command blocks as they
 # are printed in the documentation (but for the port, which is any free one), and what each must
-# answer. The statement's `watch` is a program that says something and then runs on.
+# answer. The statement's `watch` is a program that says something and then runs on; with the address
+# of a real Arthas, attached to its own math-game, it is that of Arthas.
 # Needs curl, json_pp (perl) and a built binary.
 #
-#     tests/walkthrough.sh [BINARY]
+#     tests/walkthrough.sh [BINARY [ARTHAS]]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 binary=${1:-target/release/rejoin}
+arthas=${2:-}
 work=$(mktemp -d)
 trap 'kill "$server" 2>/dev/null || true; wait "$server" || true; rm -rf "$work"' EXIT
 
@@ -15,6 +17,10 @@ mkdir "$work/bin"
 printf '#!/bin/sh\nprintf "watching %%s\\n" "$*"\nexec sleep 100\n' >"$work/bin/watch"
 chmod +x "$work/bin/watch"
 
+if [ -n "$arthas" ]; then
+    printf '[services.orders]\nkind = "arthas"\nurl = "%s"\n' "$arthas" >"$work/rejoin.toml"
+    export REJOIN_CONFIG=$work/rejoin.toml
+fi
 PATH="$work/bin:$PATH" "$binary" serve --listen 127.0.0.1:0 --data "$work/data" --log-level warn >"$work/out" &
 server=$!
 for _ in $(seq 1 100); do [ -s "$work/out" ] && break; sleep 0.1; done
@@ -86,10 +92,17 @@ PRINTED
 expect "execute" '"state" : "SCHEDULED"' '"jobStatus" : "READY"' '"jobId" : 1' \
     '"command" : "watch demo.MathGame primeFactors \\"\{params, returnObj, throwExp\}\\" "'
 
-pull_until '"type" : "shell"'
-expect "its results" '"type" : "command"' '"state" : "SCHEDULED"' \
-    '"inputStatus" : "ALLOW_INTERRUPT"' \
-    '"content" : "watching demo.MathGame primeFactors \{params, returnObj, throwExp\}\\n"'
+if [ -n "$arthas" ]; then
+    pull_until '"type" : "watch"'
+    expect "its results" '"type" : "command"' '"state" : "SCHEDULED"' \
+        '"inputStatus" : "ALLOW_INTERRUPT"' '"type" : "enhancer"' '"methodCount" : 1' \
+        '"accessPoint" : "AtEx' '"methodName" : "primeFactors"' '"value" : "@ArrayList\['
+else
+    pull_until '"type" : "shell"'
+    expect "its results" '"type" : "command"' '"state" : "SCHEDULED"' \
+        '"inputStatus" : "ALLOW_INTERRUPT"' \
+        '"content" : "watching demo.MathGame primeFactors \{params, returnObj, throwExp\}\\n"'
+fi
 
 answer=$(run <<'PRINTED'
 curl -Ss -XPOST http://localhost:8563/api -d ''' { "action":"interrupt_job", "sessionId" : "'"$session_id"'" } ''' | json_pp
@@ -97,7 +110,7 @@ PRINTED
 )
 expect "interrupt" '"state" : "SUCCEEDED"' '"jobStatus" : "TERMINATED"' '"jobId" : 1'
 
-answer=$(pull)
+pull_until '"type" : "status"'
 expect "status" '"statusCode" : 0' '"type" : "status"'
 
 answer=$(run <<'PRINTED'

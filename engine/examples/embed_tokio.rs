@@ -9,8 +9,8 @@ use rejoin_engine::{Engine, Event, PullError, Runtime, Sequence, Session, ShellR
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::runtime::Handle;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -81,6 +81,16 @@ impl Runtime for TokioRuntime {
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    // tokio's timers run on the same clock.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the clock"
+    )]
+    fn elapsed(&self) -> Duration {
+        static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        BEGIN.elapsed()
     }
 
     // A timer may be made on a thread that tokio does not know, so it is spawned.

@@ -1,6 +1,7 @@
 //! The handle to an engine: all that programs and frontends can ask for.
 
 use crate::builder::EngineBuilder;
+use crate::clock::{Clock, WallClock};
 use crate::committed::Committed;
 use crate::committed::log_reads::LogReadQueue;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
@@ -19,8 +20,8 @@ use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
 use futures::future::{pending, select};
 use rejoin_core::{
-    CloseCause, Command, ConsumerId, CreateSession, Event, JobId, LossCause, Projection, Record,
-    Rejection, Sequence, SessionId, SessionView, SubmitJob, Views,
+    CloseCause, Command, ConsumerId, CreateSession, Event, JobId, LossCause, Moment, Projection,
+    Record, Rejection, Sequence, SessionId, SessionView, SubmitJob, Timestamp, Views,
 };
 use rejoin_log::segment::{LogMetrics, Opened};
 use rejoin_log::{Log, ReadLimit};
@@ -35,6 +36,7 @@ use std::time::Duration;
 pub struct Engine {
     pub(crate) config: Arc<Config>,
     pub(crate) runtime: Arc<dyn Runtime>,
+    clock: Arc<Clock>,
     services: Arc<Services>,
     pub(crate) committed: Arc<Committed>,
     pub(crate) liveness: Arc<Liveness>,
@@ -94,8 +96,13 @@ impl Engine {
         log_metrics: Option<Arc<LogMetrics>>,
     ) -> Result<Self, OpenError> {
         let (mut state, mut views) = projection.into_parts();
+        let last = state.last();
+        let clock = Arc::new(Clock::resume(runtime.clone(), &mut *log, last));
+        let mut wall = WallClock::new(clock.clone(), last);
+        let (now, jump) = wall.read();
+        let behind = last.at.since(now.at);
         let resumed = state
-            .step(runtime.now(), Command::Resume)
+            .step(now, Command::Resume)
             .expect("resuming is never rejected");
         let resumed: Vec<_> = resumed
             .into_iter()
@@ -108,9 +115,9 @@ impl Engine {
         let (report_sender, reports) = async_channel::bounded(limits::REPORTS);
         let (end, end_inbox) = async_channel::bounded(1);
         let counts = Arc::new(Counts::new(&views));
+        counts.wall_clock(jump, behind);
         let committed = Arc::new(Committed::new(views, config.recent_bytes));
-        let liveness = Arc::new(Liveness::new(runtime.clone(), committed.clone()));
-        liveness.stamp(state.last_at());
+        let liveness = Arc::new(Liveness::new(clock.clone(), committed.clone()));
         let log_reads =
             LogReadQueue::start(&runtime, committed.clone(), counts.clone(), log.reader());
         let services = Arc::new(services);
@@ -133,7 +140,9 @@ impl Engine {
             requests: request_inbox,
             reports,
             end: end_inbox,
-            cursors_logged: runtime.now(),
+            cursors_logged: clock.instant(),
+            clock: clock.clone(),
+            wall,
             read_only: config.read_only,
         };
         runtime.spawn_dedicated("rejoin-sequencer", Box::pin(sequencer.run()));
@@ -141,6 +150,7 @@ impl Engine {
         Ok(Self {
             config: Arc::new(config),
             runtime,
+            clock,
             services,
             committed,
             liveness,
@@ -173,6 +183,12 @@ impl Engine {
     /// The runtime that the engine runs on.
     pub fn runtime(&self) -> &Arc<dyn Runtime> {
         &self.runtime
+    }
+
+    /// The time: the wall's for people, and the log's clock. How long something has lasted is the
+    /// time [`since`](Moment::since) a moment of a view.
+    pub fn now(&self) -> Moment {
+        self.clock.now()
     }
 
     /// Creates a session. Waits until that is durable.
@@ -577,8 +593,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// When neither the engine nor the log knows the session, the log cannot be read, or the engine
-    /// has ended and there is nothing to read.
+    /// When neither the engine nor the log knows the session, `after` is beyond its end, the log
+    /// cannot be read, or the engine has ended and there is nothing to read.
     pub async fn read(
         &self,
         session: SessionId,
@@ -604,7 +620,54 @@ impl Engine {
         limit: ReadLimit,
         patience: impl Future + Unpin,
     ) -> Result<Vec<Arc<Record>>, PullError> {
+        let last = self.committed.session(session, |view| view.last_sequence);
+        if last.is_some_and(|last| after > last) {
+            self.check_cursor(session, after, None).await?;
+        }
         self.next_records(session, after, limit, patience).await
+    }
+
+    /// Checks a place that a reader remembers: the sequence of the last record that it has, and when
+    /// that was logged, if the reader knows it. Of two logs with a common past, this instant tells
+    /// which one the reader has read. Where the records are gone or lost, any place is right.
+    ///
+    /// A sequence alone, of a session that the views know, is checked without reading the log;
+    /// [`Self::read`] checks it, too.
+    ///
+    /// # Errors
+    ///
+    /// [`PullError::CursorUnknown`] if the log has never given this place; otherwise as
+    /// [`Self::read`].
+    pub async fn check_cursor(
+        &self,
+        session: SessionId,
+        after: Sequence,
+        at: Option<Timestamp>,
+    ) -> Result<(), PullError> {
+        if after == Sequence::START {
+            return Ok(());
+        }
+        let last = self.committed.session(session, |view| view.last_sequence);
+        let is_known = last.is_some_and(|last| after <= last);
+        if is_known && at.is_none() {
+            return Ok(());
+        }
+        match self.log_reads.read_at(session, after, last).await? {
+            Some(record) => {
+                let is_lost = matches!(record.event, Event::RecordsLost { .. });
+                if is_lost || record.sequence != after || at.is_none_or(|at| at == record.at) {
+                    return Ok(());
+                }
+            }
+            // Of an open session, nothing can be missing below its end.
+            None if is_known => return Ok(()),
+            None => {}
+        }
+        let last = match last {
+            Some(last) => last,
+            None => self.log_reads.last(session).await?,
+        };
+        Err(PullError::CursorUnknown { last })
     }
 
     /// A handle to the session with this identity. None: it does not exist, or ended too long ago.

@@ -1,6 +1,6 @@
 //! Errors, one enum for each kind of operation.
 
-use rejoin_core::{Rejection, Violation};
+use rejoin_core::{Rejection, Sequence, Violation};
 use rejoin_log::{AppendError, ReadError};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,6 +37,17 @@ pub enum PullError {
     /// The session has no such consumer (any more).
     #[error("consumer not found")]
     ConsumerNotFound,
+    /// The log has never given this place of the session, whose last sequence is `last`: it was
+    /// restored from a backup, or a power failure took what was not synced. Read again from the
+    /// beginning.
+    #[error(
+        "this session has no such event; its last one is {last}. The server may have been restored \
+         from a backup: read the session again from its beginning"
+    )]
+    CursorUnknown {
+        /// The session's last sequence.
+        last: Sequence,
+    },
     /// The queue of reads is full. Retry in a moment.
     #[error("the server has more reads waiting than it takes; try again")]
     Overloaded,

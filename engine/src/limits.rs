@@ -38,9 +38,12 @@ pub const UNREAD_INPUT: usize = 1024 * 1024;
 /// The size of a waiting write to a job's input in memory, without its bytes.
 pub const INPUT_OVERHEAD: usize = 128;
 
-/// The longest sleep of a timer: a timeout is late by this much at most if the clock is set or the
-/// machine was suspended. Cursors are logged at this interval.
+/// The longest sleep of a timer: a timeout is late by this much at most. Cursors are logged, and the
+/// wall clock is compared, at this interval.
 pub const TICK: Duration = Duration::from_secs(1);
+
+/// A wall clock that differs by this much from what it would show is reported to have jumped.
+pub const CLOCK_JUMP: Duration = Duration::from_secs(1);
 
 const _: () = assert!(BATCH_BYTES < RECENT_BYTES);
 const _: () = assert!(REPORTS < BATCH_COMMANDS);

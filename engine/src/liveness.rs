@@ -4,22 +4,18 @@
 //! It is logged every [`limits::TICK`](crate::limits) and before anything expires. After a crash, a
 //! consumer may get records again, but never misses one, and nothing expires early.
 
-use crate::Runtime;
+use crate::clock::Clock;
 use crate::committed::{Committed, lock};
 use futures::lock::Mutex as AsyncMutex;
 use rejoin_core::{
-    Command, ConsumerId, Deadline, Event, Record, Sequence, SessionId, Timestamp, VecMap,
+    Command, ConsumerId, Deadline, Event, Instant, Record, Sequence, SessionId, VecMap,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 #[derive(Debug)]
 pub(crate) struct Liveness {
-    runtime: Arc<dyn Runtime>,
-    /// The time of the last record, in milliseconds. If the clock is set back, activity must not
-    /// seem older than that.
-    stamped: AtomicU64,
+    clock: Arc<Clock>,
     committed: Arc<Committed>,
     entries: Mutex<Entries>,
 }
@@ -32,14 +28,14 @@ struct Entries {
 
 #[derive(Debug, Default)]
 struct SessionEntry {
-    seen: Timestamp,
+    seen: Instant,
     consumers: VecMap<ConsumerId, ConsumerEntry>,
 }
 
 #[derive(Debug)]
 struct ConsumerEntry {
     cursor: Sequence,
-    seen: Timestamp,
+    seen: Instant,
     open_pulls: u32,
     /// Lets one pull at a time read. None while no pull is open.
     pull_lock: Option<Arc<AsyncMutex<()>>>,
@@ -48,24 +44,12 @@ struct ConsumerEntry {
 // An entry is added under the lock and only if the views have the session. The views forget a
 // session first, and this table forgets it after that: no entry outlives its session.
 impl Liveness {
-    pub(crate) fn new(runtime: Arc<dyn Runtime>, committed: Arc<Committed>) -> Self {
+    pub(crate) fn new(clock: Arc<Clock>, committed: Arc<Committed>) -> Self {
         Self {
-            runtime,
-            stamped: AtomicU64::new(0),
+            clock,
             committed,
             entries: Mutex::default(),
         }
-    }
-
-    /// The time of the last record is now `at`.
-    pub(crate) fn stamp(&self, at: Timestamp) {
-        self.stamped.store(at.as_millis(), Ordering::SeqCst);
-    }
-
-    /// Now, but never before the last record. Records and deadlines use the same rule.
-    fn now(&self) -> Timestamp {
-        let stamped = Timestamp::from_millis(self.stamped.load(Ordering::SeqCst));
-        self.runtime.now().max(stamped)
     }
 
     /// Notes that the session was used, if it is open.
@@ -76,7 +60,11 @@ impl Liveness {
             .session(session, |view| view.closed.is_none())
             == Some(true)
         {
-            entries.sessions.entry(session).or_default().see(self.now());
+            entries
+                .sessions
+                .entry(session)
+                .or_default()
+                .see(self.clock.instant());
         }
     }
 
@@ -92,12 +80,12 @@ impl Liveness {
             .committed
             .session(session, |view| view.consumer(consumer))??;
         let session_activity = entries.sessions.entry(session).or_default();
-        session_activity.see(self.now());
+        session_activity.see(self.clock.instant());
         let pulling = session_activity
             .consumers
             .get_or_insert_with(consumer, || ConsumerEntry {
                 cursor: view.cursor,
-                seen: Timestamp::EPOCH,
+                seen: Instant::FIRST,
                 open_pulls: 0,
                 pull_lock: None,
             });
@@ -124,7 +112,7 @@ impl Liveness {
 
     /// The command that logs the last activity of what is due, before the core decides whether it
     /// expires.
-    pub(crate) fn before_expiry(&self, deadline: Deadline, now: Timestamp) -> Option<Command> {
+    pub(crate) fn before_expiry(&self, deadline: Deadline, now: Instant) -> Option<Command> {
         let entries = lock(&self.entries);
         match deadline {
             Deadline::Consumer(session, consumer) => entries.advance(session, consumer, Some(now)),
@@ -164,7 +152,7 @@ impl Liveness {
 }
 
 impl SessionEntry {
-    fn see(&mut self, now: Timestamp) {
+    fn see(&mut self, now: Instant) {
         self.seen = self.seen.max(now);
     }
 }
@@ -182,7 +170,7 @@ impl Entries {
         &self,
         session: SessionId,
         consumer: ConsumerId,
-        now: Option<Timestamp>,
+        now: Option<Instant>,
     ) -> Option<Command> {
         let activity = self.sessions.get(&session)?.consumers.get(&consumer)?;
         let seen = now
@@ -236,7 +224,7 @@ impl OpenPull {
 
 impl Drop for OpenPull {
     fn drop(&mut self) {
-        let now = self.liveness.now();
+        let now = self.liveness.clock.instant();
         let mut entries = lock(&self.liveness.entries);
         if let Some(session) = entries.sessions.get_mut(&self.session) {
             session.see(now);

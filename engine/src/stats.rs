@@ -2,6 +2,7 @@
 //!
 //! Totals start at zero with each process. No decision depends on them.
 
+use crate::trace::trace_jump;
 use rejoin_core::{
     CloseCause, Command, Event, LeaveCause, Outcome, Record, Rejection, RejectionKind, Views,
 };
@@ -9,6 +10,8 @@ use rejoin_metrics::{Counter, Gauge, Histogram, HistogramSnapshot};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The engine's metrics at one moment. Totals are since the engine was started.
 #[derive(Clone, Debug)]
@@ -62,6 +65,11 @@ pub struct Stats {
     pub recent_hits: u64,
     /// Reads of records that had to be served from the log.
     pub recent_misses: u64,
+    /// How often the wall clock was found to have jumped: it was set, or the machine was suspended.
+    pub clock_jumps: u64,
+    /// How far the wall clock is behind the last record. Until it has passed that, the times of
+    /// records stand still.
+    pub clock_behind: Duration,
     /// Whether the engine takes commands.
     pub status: EngineStatus,
 }
@@ -110,6 +118,9 @@ pub(crate) struct Counts {
     pub(crate) pulls: Gauge,
     pub(crate) recent_hits: Counter,
     pub(crate) recent_misses: Counter,
+    clock_jumps: Counter,
+    /// In milliseconds.
+    clock_behind: AtomicU64,
 }
 
 impl Counts {
@@ -137,6 +148,19 @@ impl Counts {
             pulls: Gauge::default(),
             recent_hits: Counter::default(),
             recent_misses: Counter::default(),
+            clock_jumps: Counter::default(),
+            clock_behind: AtomicU64::new(0),
+        }
+    }
+
+    /// The wall clock was read: it has jumped by so many milliseconds, and is so far behind the last
+    /// record.
+    pub(crate) fn wall_clock(&self, jump: Option<i64>, behind: Duration) {
+        let millis = u64::try_from(behind.as_millis()).unwrap_or(u64::MAX);
+        self.clock_behind.store(millis, Ordering::Relaxed);
+        if let Some(jump) = jump {
+            self.clock_jumps.inc();
+            trace_jump(jump, behind);
         }
     }
 
@@ -206,6 +230,8 @@ impl Counts {
             recent_limit,
             recent_hits: self.recent_hits.get(),
             recent_misses: self.recent_misses.get(),
+            clock_jumps: self.clock_jumps.get(),
+            clock_behind: Duration::from_millis(self.clock_behind.load(Ordering::Relaxed)),
             status: now.status,
         }
     }

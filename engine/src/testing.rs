@@ -113,6 +113,8 @@ pub struct Clock(Arc<(Mutex<Ticks>, Condvar)>);
 #[derive(Debug, Default)]
 struct Ticks {
     millis: u64,
+    /// The time of day minus `millis`, if it was set.
+    set: Option<u64>,
     timers: Vec<(u64, Duration, oneshot::Sender<()>)>,
 }
 
@@ -126,6 +128,12 @@ impl Clock {
             // The timer may have been dropped.
             let _ = timer.send(());
         }
+    }
+
+    /// Sets the time of day, as people and time servers do. No time passes.
+    pub fn set(&self, to: Timestamp) {
+        let mut ticks = lock(&self.0.0);
+        ticks.set = Some(to.as_millis().wrapping_sub(ticks.millis));
     }
 
     /// Blocks until there is a timer of this length.
@@ -148,7 +156,12 @@ impl Clock {
 
 impl Runtime for Clock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(BEGIN.saturating_add(lock(&self.0.0).millis))
+        let ticks = lock(&self.0.0);
+        Timestamp::from_millis(ticks.set.unwrap_or(BEGIN).wrapping_add(ticks.millis))
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(lock(&self.0.0).millis)
     }
 
     fn timer(&self, wait: Duration) -> BoxFuture<'static, ()> {

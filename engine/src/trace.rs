@@ -1,7 +1,24 @@
-//! Emits one `debug` event for each durable record that begins or ends something. Statements and
+//! Emits a warning when the wall clock jumps, and one `debug` event for each durable record that begins or ends something. Statements and
 //! results are left out: they may hold secrets, and the log has them.
 
 use rejoin_core::{Event, Record};
+use std::time::Duration;
+
+/// Warns that the wall clock has jumped by `millis`, or that the times of records stand still until
+/// a wall clock that is `behind` the last record has passed it.
+pub(crate) fn trace_jump(millis: i64, behind: Duration) {
+    let seconds = millis / 1_000;
+    let behind = behind.as_secs();
+    if behind > 0 {
+        tracing::warn!(
+            seconds,
+            behind,
+            "the wall clock jumped and is behind the last record: times stand still until it has passed that; timeouts go on"
+        );
+    } else {
+        tracing::warn!(seconds, "the wall clock jumped; timeouts go on");
+    }
+}
 
 /// Emits the event of one durable record, if it has one.
 pub(crate) fn trace_record(record: &Record) {

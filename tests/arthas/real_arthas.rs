@@ -3,12 +3,17 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A Java program and its Arthas, both killed when this is dropped.
 pub(crate) struct RealArthas {
     program: Child,
     address: SocketAddr,
+    _turn: MutexGuard<'static, ()>,
 }
+
+/// One JVM at a time: several that start at once take longer than Arthas may take to answer.
+static TURN: Mutex<()> = Mutex::new(());
 
 impl RealArthas {
     /// Starts Arthas' own example, which calls a method once a second.
@@ -28,8 +33,13 @@ impl RealArthas {
     }
 
     fn attached(arguments: &[&str], home: &Path, address: SocketAddr) -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let program = java(home).args(arguments).spawn().expect("java starts");
-        let arthas = Self { program, address };
+        let arthas = Self {
+            program,
+            address,
+            _turn: turn,
+        };
         let port = address.port().to_string();
         let attached = java(home)
             .args([

@@ -47,6 +47,17 @@ test("a new session runs a command and shows its colours", async () => {
   await page.locator("#sessions a[aria-current] .dot.is-idle").waitFor();
 });
 
+test("a command of an agent is marked as an agent's", async () => {
+  const session = await server.session("agent");
+  const call = { name: "run", arguments: { command: "echo from an agent", session } };
+  const message = { jsonrpc: "2.0", id: 1, method: "tools/call", params: call };
+  const answer = await fetch(`${server.address}/mcp`, { method: "POST", body: JSON.stringify(message) });
+  assert.equal((await answer.json()).result.structuredContent.exit_status, 0);
+  const page = await view(at(server, session));
+  await finished(page, 1);
+  assert.match(await page.locator("#jobs-list .badge").textContent(), /^agent ended · /);
+});
+
 test("two windows show the same, whichever one types", async () => {
   const session = await server.session("two");
   const one = await view(at(server, session));

@@ -151,6 +151,15 @@ test("a recording finds moments with and without pauses, and drops old events", 
   assert.deepEqual(recording.events.map((event) => event.sequence), [4, 5, 6, 7, 8]);
 });
 
+test("what an agent runs is told from what people run", () => {
+  const requests = ["mcp:build", "build", null, undefined];
+  const isAgents = requests.map((request) => {
+    const submitted = { type: "job-submitted", job: 2, statement: "make", place: "background", request };
+    return fold([submitted]).jobs.get(2).isAgents;
+  });
+  assert.deepEqual(isAgents, [true, false, false, false]);
+});
+
 /** A transcript of a submitted job 1, followed by these events. */
 function fold(events) {
   const transcript = new Transcript();

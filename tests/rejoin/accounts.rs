@@ -41,7 +41,7 @@ fn add(data: &Path, name: &str, role: &str) {
 }
 
 /// A directory with an account for each role.
-fn with_accounts() -> TempDir {
+pub(crate) fn with_accounts() -> TempDir {
     let data = directory();
     for (name, role) in [("ada", "admin"), ("olga", "operator"), ("vic", "viewer")] {
         add(data.path(), name, role);

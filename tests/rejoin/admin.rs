@@ -100,6 +100,8 @@ fn metrics_agree_with_a_known_workload() {
         ),
         ("rejoin_overloaded_total", 0.0),
         ("rejoin_queue_limit", 4096.0),
+        ("rejoin_clock_jumps_total", 0.0),
+        ("rejoin_clock_behind_seconds", 0.0),
         ("rejoin_pulls_open", 0.0),
         (
             r#"rejoin_http_requests_total{frontend="doris",class="2xx"}"#,

@@ -1,4 +1,8 @@
 //! What real clients of Arthas' API send, request by request, and what they rely on.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test that measures how long a real server takes needs the real clock"
+)]
 
 use crate::server::{Server, directory, outcome, text};
 use crate::shell::wait_until;
@@ -309,4 +313,47 @@ fn the_path_of_the_web_console_leads_to_ours() {
         assert_eq!(page.status, 200);
         assert!(page.text().contains("<title>Rejoin"), "{}", page.text());
     }
+}
+
+#[test]
+fn the_requests_of_the_products_web_console_are_answered_in_its_shapes() {
+    let data = directory();
+    let server = Server::start(data.path(), &["--pull-wait", "300ms"]);
+    // It sends every member, empty ones too.
+    let ask = |action: &str, session: &str, consumer: &str, command: &str| {
+        server.api(&json!({
+            "action": action, "requestId": "", "sessionId": session, "consumerId": consumer,
+            "command": command
+        }))
+    };
+    let version = ask("exec", "", "", "version");
+    assert_eq!(version["state"], "SUCCEEDED");
+    assert_eq!(version["body"]["results"][0]["type"], "version");
+    let created = ask("init_session", "", "", "");
+    assert_eq!(created.get("body"), None);
+    let (session, consumer) = (text(&created["sessionId"]), text(&created["consumerId"]));
+
+    // Its first page: two pulls that keep the session alive, and a command that no shell has.
+    thread::scope(|scope| {
+        let pull = || ask("pull_results", &session, &consumer, "");
+        let alive = [scope.spawn(pull), scope.spawn(pull)];
+        let scheduled = ask("async_exec", &session, &consumer, "dashboard");
+        assert_eq!(scheduled["state"], "SCHEDULED");
+        assert_eq!(scheduled["body"]["jobStatus"], "READY");
+        let mut results = vec![];
+        for pulled in alive.map(|alive| alive.join().unwrap()) {
+            assert_eq!(pulled["state"], "SUCCEEDED");
+            results.extend(pulled["body"]["results"].as_array().unwrap().clone());
+        }
+        if !results.iter().any(is_status) {
+            results.extend(server.pull_until(&session, &consumer, is_status));
+        }
+        let status = results.iter().find(|result| is_status(result)).unwrap();
+        assert_eq!(status["statusCode"], 127);
+        assert_eq!(status["jobId"], scheduled["body"]["jobId"]);
+    });
+    let interrupted = ask("interrupt_job", &session, &consumer, "");
+    assert_eq!(interrupted["message"], "no foreground job is running");
+    let closed = ask("close_session", &session, &consumer, "");
+    assert_eq!(closed, json!({"requestId": "", "state": "SUCCEEDED"}));
 }

@@ -1,10 +1,13 @@
 //! Agents: commands that outlive calls, clients and the server, read in pieces, and told truly.
 
-use crate::server::{Server, directory};
+use crate::server::{Server, directory, rejoin};
 use crate::shell::wait_until;
 use rejoin_http::test_client::{Client, Received};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 const MODERN: &str = "2026-07-28";
@@ -514,4 +517,259 @@ fn settings_say_what_agents_may_do_and_with_which_services() {
         let reason = text(&refused["content"][0]["text"]);
         assert!(reason.contains("no service"), "{refused}");
     }
+}
+
+/// Runs a subcommand on a server's directory, and returns what it prints.
+fn on_data(data: &Path, arguments: &[&str], given: &str) -> Result<String, String> {
+    let data = data.to_str().unwrap();
+    let arguments = [arguments, &["--data", data]].concat();
+    let mut child = rejoin(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+    // Who reads nothing may have closed it.
+    let _ = child.stdin.take().unwrap().write_all(given.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    match output.status.success() {
+        true => Ok(text(output.stdout)),
+        false => Err(text(output.stderr)),
+    }
+}
+
+/// A directory with two accounts.
+fn with_accounts() -> tempfile::TempDir {
+    let data = directory();
+    for (name, role) in [("ada", "operator"), ("vic", "viewer")] {
+        let add = ["user", "add", name, "--role", role, "--password-stdin"];
+        on_data(data.path(), &add, "secret\n").unwrap();
+    }
+    data
+}
+
+/// Calls a tool with these headers: the status, and the result.
+fn call_as(server: &Server, authorization: &str, tool: &str, arguments: &Value) -> (u16, Value) {
+    let params = json!({"name": tool, "arguments": arguments});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    let headers = [("authorization", authorization)];
+    let body = body.to_string();
+    let received = server
+        .client()
+        .request("POST", "/mcp", &headers, body.as_bytes());
+    let received = received.unwrap();
+    let answer: Value = serde_json::from_slice(&received.body).unwrap();
+    (received.status, answer["result"].clone())
+}
+
+#[test]
+fn a_token_gives_an_agent_what_its_account_may_until_it_is_removed() {
+    let data = with_accounts();
+    let add = |arguments: &[&str]| {
+        let arguments = [&["token", "add"], arguments].concat();
+        let text = on_data(data.path(), &arguments, "").unwrap();
+        format!("Bearer {}", text.trim_end())
+    };
+    let ada = add(&["ada", "laptop"]);
+    let reader = add(&["ada", "reader", "--role", "viewer", "--expires", "90d"]);
+    let vic = add(&["vic", "laptop", "--role", "admin"]);
+    let list = on_data(data.path(), &["token", "list"], "").unwrap();
+    let lines: Vec<Vec<_>> = list
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(lines[0], ["ada", "laptop", "operator", "never"]);
+    assert_eq!(lines[1][..3], ["ada", "reader", "viewer"]);
+    assert_eq!(lines[2], ["vic", "laptop", "viewer", "never"]);
+    assert!(!list.contains(&ada["Bearer ".len()..]));
+    for (arguments, words) in [
+        (&["token", "add", "bob", "x"][..], "no account"),
+        (&["token", "add", "ada", "laptop"], "already"),
+        (&["token", "add", "ada", "a b"], "cannot be a name"),
+        (&["token", "remove", "ada", "x"], "no token"),
+    ] {
+        let refused = on_data(data.path(), arguments, "").unwrap_err();
+        assert!(refused.contains(words), "{arguments:?}: {refused}");
+    }
+
+    let server = Server::start(data.path(), &[]);
+    let run = json!({"command": "echo hello", "key": "k"});
+    let (status, done) = call_as(&server, &ada, "run", &run);
+    assert_eq!(
+        (status, &done["structuredContent"]["output"]),
+        (200, &json!("hello\n"))
+    );
+    for agent in [&reader, &vic] {
+        let (status, refused) = call_as(&server, agent, "run", &run);
+        assert_eq!((status, &refused["isError"]), (200, &json!(true)));
+        let reason = text(&refused["content"][0]["text"]);
+        assert!(
+            reason.contains("the role viewer may not run commands"),
+            "{reason}"
+        );
+    }
+    // Each finds the sessions of its account.
+    let sessions = |agent: &str| {
+        let (_, listed) = call_as(&server, agent, "list", &json!({}));
+        listed["structuredContent"]["sessions"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    assert_eq!(
+        [&ada, &reader, &vic].map(|agent| sessions(agent)),
+        [1, 1, 0]
+    );
+    // A script uses the same token for Rejoin's own API, but no product takes it.
+    let status = |path: &str| {
+        let headers = [("authorization", ada.as_str())];
+        server
+            .client()
+            .request("GET", path, &headers, b"")
+            .unwrap()
+            .status
+    };
+    assert_eq!((status("/sessions"), status("/v1/sessions")), (200, 401));
+    for wrong in ["", "Bearer rejoin_0000", "Bearer x", "Basic YWRhOndyb25n"] {
+        let (status, _) = call_as(&server, wrong, "list", &json!({}));
+        assert_eq!(status, 401, "{wrong}");
+    }
+    let password = "Basic YWRhOnNlY3JldA==";
+    assert_eq!(call_as(&server, password, "list", &json!({})).0, 200);
+
+    on_data(data.path(), &["token", "remove", "ada", "laptop"], "").unwrap();
+    wait_until("the token is refused", || {
+        call_as(&server, &ada, "list", &json!({})).0 == 401
+    });
+    assert_eq!(status("/sessions"), 401);
+    assert_eq!(
+        call_as(&server, &reader, "list", &json!({})).0,
+        200,
+        "others go on"
+    );
+}
+
+/// An agent that speaks to `rejoin mcp` over its standard input and output.
+struct Bridge {
+    child: Child,
+    out: BufReader<std::process::ChildStdout>,
+}
+
+impl Bridge {
+    fn start(server: &str, token: &str) -> Self {
+        let mut child = rejoin(&["mcp", "--server", server])
+            .env("REJOIN_TOKEN", token)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        Self { child, out }
+    }
+
+    fn send(&mut self, message: &Value) {
+        let stdin = self.child.stdin.as_mut().unwrap();
+        writeln!(stdin, "{message}").unwrap();
+    }
+
+    fn receive(&mut self) -> Value {
+        let mut line = String::new();
+        self.out.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("not a message: {line:?}"))
+    }
+
+    fn run(&mut self, id: u64, arguments: &Value) {
+        let params = json!({"name": "run", "arguments": arguments});
+        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}));
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn an_agent_that_starts_a_program_loses_nothing_when_the_server_restarts() {
+    let data = with_accounts();
+    let token = on_data(data.path(), &["token", "add", "ada", "laptop"], "").unwrap();
+    let mut server = Server::start(data.path(), &[]);
+    let address = server.address.to_string();
+    let mut bridge = Bridge::start(&format!("http://{address}"), token.trim_end());
+    bridge.send(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize",
+        "params": {"protocolVersion": "2025-11-25", "capabilities": {}}}));
+    assert_eq!(bridge.receive()["result"]["serverInfo"]["name"], "rejoin");
+    bridge.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+    // A long call does not hold up the next one.
+    bridge.run(1, &json!({"command": "sleep 1000", "wait_ms": 45_000}));
+    bridge.run(2, &json!({"command": "echo quick"}));
+    let quick = bridge.receive();
+    assert_eq!(
+        (
+            &quick["id"],
+            &quick["result"]["structuredContent"]["output"]
+        ),
+        (&json!(2), &json!("quick\n"))
+    );
+    wait_until("both jobs run", || {
+        let agent = format!("Bearer {}", token.trim_end());
+        let (_, listed) = call_as(&server, &agent, "list", &json!({}));
+        listed["structuredContent"]["sessions"]
+            .as_array()
+            .unwrap()
+            .len()
+            == 2
+    });
+    server.kill();
+    let server = Server::start_at(data.path(), &address);
+    // Sent again with its key, the call finds its job: lost, and not started anew.
+    let lost = bridge.receive();
+    assert_eq!(lost["id"], 1);
+    let told = &lost["result"]["structuredContent"];
+    assert_eq!(
+        (&told["outcome"], &told["exit_status"]),
+        (&json!("lost"), &Value::Null)
+    );
+    bridge.send(&json!("no message"));
+    bridge.run(3, &json!({"command": "true"}));
+    assert_eq!(bridge.receive()["id"], 3);
+    // At the end of its input, it ends.
+    drop(bridge.child.stdin.take());
+    assert!(bridge.child.wait().unwrap().success());
+    drop(server);
+}
+
+#[test]
+fn a_program_without_a_server_says_so_in_its_answer() {
+    let mut child = rejoin(&[
+        "mcp",
+        "--server",
+        "http://127.0.0.1:1",
+        "--reconnect-for",
+        "1ms",
+    ])
+    .stdin(Stdio::piped())
+    .spawn()
+    .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "{{").unwrap();
+    writeln!(
+        stdin,
+        r#"{{"jsonrpc":"2.0","id":"a","method":"tools/list"}}"#
+    )
+    .unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let lines: Vec<Value> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines[0]["error"]["code"], -32700);
+    assert_eq!(
+        (&lines[1]["id"], &lines[1]["error"]["code"]),
+        (&json!("a"), &json!(-32000))
+    );
+    assert!(
+        text(&lines[1]["error"]["message"]).contains("rejoin serve"),
+        "{lines:?}"
+    );
 }

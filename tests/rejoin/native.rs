@@ -1,8 +1,12 @@
 //! Rejoin's own API: readers that name their sequence, requests that are made again, and input.
 
-use crate::server::{Server, directory};
+use crate::server::{Server, directory, rejoin};
 use rejoin_http::test_client::Client;
 use serde_json::{Value, json};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Command;
 
 fn post(client: &mut Client, path: &str, body: &Value) -> Value {
     let received = client.post(path, &body.to_string()).unwrap();
@@ -36,7 +40,8 @@ fn stream(
         while let Some((block, rest)) = ahead.split_once("\n\n") {
             if let Some(id) = block.strip_prefix("id: ") {
                 let (id, data) = id.split_once("\ndata: ").unwrap();
-                events.push((id.parse().unwrap(), serde_json::from_str(data).unwrap()));
+                let sequence = id.split('-').next().unwrap().parse().unwrap();
+                events.push((sequence, serde_json::from_str(data).unwrap()));
             }
             ahead = rest.to_owned();
             if is_enough(&events) {
@@ -187,12 +192,12 @@ fn a_thousand_idle_streams_cost_little_and_end_when_readers_leave() {
     let watching: Vec<_> = (0..streams).map(|_| watch()).collect();
     let each = resident(server.id()).saturating_sub(before) / streams;
     assert!(each <= 48 * 1024, "{each} bytes for each stream");
-    let threads = std::fs::read_dir(format!("/proc/{}/task", server.id())).unwrap();
+    let threads = fs::read_dir(format!("/proc/{}/task", server.id())).unwrap();
     assert!(threads.count() < 50, "a stream is not a thread");
     drop(watching);
     // Their connections are closed, and the same room serves the next ones.
     let sockets = || {
-        let files = std::fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap();
+        let files = fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap();
         files.count() as u64
     };
     while sockets() > streams / 2 {
@@ -208,7 +213,7 @@ fn a_thousand_idle_streams_cost_little_and_end_when_readers_leave() {
 
 /// Bytes of memory that a process has.
 fn resident(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kibibytes = line.and_then(|line| line.split_whitespace().next());
     kibibytes.unwrap().parse::<u64>().unwrap() * 1024
@@ -255,4 +260,94 @@ fn a_stream_sends_what_is_in_the_log_byte_for_byte() {
     drop(opened.unwrap());
     assert!(!held.is_empty());
     assert_eq!(told, held);
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(copied.unwrap().success());
+}
+
+#[test]
+fn a_reader_ahead_of_a_restored_backup_is_told_and_loses_nothing_in_silence() {
+    let place = directory();
+    let [data, backup] = ["data", "backup"].map(|name| place.path().join(name));
+    let mut server = Server::start(&data, &[]);
+    let created = post(&mut server.client(), "/sessions", &json!({}));
+    let session = created["id"].as_str().unwrap().to_owned();
+    let run = |server: &Server, text: &str| {
+        let path = format!("/sessions/{session}/jobs");
+        let submit = json!({"statement": format!("echo {text}")});
+        let job = post(&mut server.client(), &path, &submit);
+        stream(
+            server,
+            &session,
+            job["sequence"].as_u64().unwrap(),
+            is_finished,
+        )
+    };
+    run(&server, "common");
+    assert_eq!(server.signal("-TERM").code(), Some(0));
+    copy(&data, &backup);
+
+    // The reader reads on, and then the backup is restored.
+    let mut server = Server::start(&data, &[]);
+    run(&server, "lost");
+    let events = stream(&server, &session, 0, |events| said(events).contains("lost"));
+    let (last, event) = events.last().unwrap();
+    let cursor = format!("{last}-{}", event["at"]);
+    let address = server.address.to_string();
+    let url = format!("http://{address}");
+    let mut attached = rejoin(&["attach", "1", "--server", &url]).spawn().unwrap();
+    let mut shown = BufReader::new(attached.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.ends_with("lost\n") {
+        assert_ne!(shown.read_line(&mut line).unwrap(), 0, "{line}");
+    }
+    assert_eq!(server.signal("-TERM").code(), Some(0));
+    fs::rename(&data, place.path().join("gone")).unwrap();
+    copy(&backup, &data);
+    let server = Server::start_at(&data, &address);
+
+    let refused = |place: &str| {
+        let paths = [
+            format!("/sessions/{session}/stream?after={place}"),
+            format!("/sessions/{session}/events?after={place}"),
+        ];
+        paths.map(|path| {
+            let answer = server.client().get(&path).unwrap();
+            let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+            (answer.status == 409).then(|| problem["code"] == "cursor_unknown")
+        })
+    };
+    assert_eq!(refused(&last.to_string()), [Some(true); 2], "it is ahead");
+    assert_eq!(refused(&cursor), [Some(true); 2], "it is ahead");
+    // The new past is as long as the old one, and then longer.
+    let new = run(&server, "new1");
+    assert!(new.last().unwrap().0 >= *last, "{new:?}");
+    assert_eq!(refused(&cursor), [Some(true); 2], "it is of another past");
+    // Who reads again from the beginning is told everything.
+    let again = stream(&server, &session, 0, is_finished_twice);
+    assert_eq!(said(&again), "common\nnew1\n");
+    let (last, event) = again.last().unwrap();
+    let right = format!("{last}-{}", event["at"]);
+    let path = format!("/sessions/{session}/events?after={right}");
+    assert_eq!(server.client().get(&path).unwrap().status, 200);
+
+    // The command line says so, and begins again.
+    line.clear();
+    while !line.ends_with("new1\n") {
+        assert_ne!(shown.read_line(&mut line).unwrap(), 0, "{line}");
+    }
+    assert!(line.contains("common\n"), "{line}");
+    attached.kill().unwrap();
+    let told = attached.wait_with_output().unwrap();
+    let told = String::from_utf8(told.stderr).unwrap();
+    assert!(told.contains("restored from a backup"), "{told}");
+}
+
+fn is_finished_twice(events: &[(u64, Value)]) -> bool {
+    let finished = events
+        .iter()
+        .filter(|(_, event)| event["type"] == "job-finished");
+    finished.count() == 2
 }

@@ -109,3 +109,30 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
     panic!("timed out waiting until {what}");
 }
+
+#[test]
+fn a_command_says_which_processes_ended_with_it_or_leaves_them_to_the_session() {
+    let statement = "nohup sleep 777 >/dev/null 2>&1 & sleep 0.1; echo started";
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let (session, _) = server.create();
+    let results = server.exec(&session, statement);
+    let status = results.last().unwrap();
+    assert_eq!(status["statusCode"], 0);
+    assert_eq!(
+        status["message"],
+        "ended 1 process (sleep) that it left in its process group"
+    );
+    assert!(running_under(&session).is_empty());
+
+    let data = directory();
+    let server = Server::start(data.path(), &["--leftover-processes", "keep"]);
+    let (session, _) = server.create();
+    let results = server.exec(&session, statement);
+    assert_eq!(results.last().unwrap().get("message"), None);
+    assert_eq!(running_under(&session).len(), 1);
+    server.api(&json!({"action": "close_session", "sessionId": session}));
+    wait_until("it has ended with the session", || {
+        running_under(&session).is_empty()
+    });
+}

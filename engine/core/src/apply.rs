@@ -14,8 +14,8 @@ use crate::state::idempotency::{AcceptedRequest, IdempotencyKeys, fingerprint};
 use crate::state::retention::ClosedSession;
 use crate::state::{Input, Job, Session, State};
 use crate::{
-    ConsumerId, Event, InterruptCause, JobId, JobSlot, LeaveCause, LossCause, Record, Sequence,
-    SessionId, SessionNumber, Timestamp, Violation,
+    ConsumerId, Event, Instant, InterruptCause, JobId, JobSlot, LeaveCause, LossCause, Moment,
+    Record, Sequence, SessionId, SessionNumber, Violation,
 };
 use alloc::boxed::Box;
 
@@ -52,10 +52,10 @@ impl State {
             && let Some(open) = self.sessions.get_mut(&session)
         {
             let event = &record.event;
-            let broken = validate_position(record, open.last_sequence, self.last_at);
+            let broken = validate_position(record, open.last_sequence, self.last);
             let broken = broken.or_else(|| open.validate(event, self.last_job));
             Violation::check(record, broken)?;
-            self.last_at = record.at;
+            self.last = record.moment();
             if let Some(JobId(job)) = event.job() {
                 // For every event of a job, because its submission may be lost.
                 self.last_job = self.last_job.max(job);
@@ -63,12 +63,12 @@ impl State {
             let before = open.next();
             open.last_sequence = record.sequence;
             open.bytes = open.bytes.saturating_add(event.bytes());
-            open.apply(record.at, record.sequence, event);
+            open.apply(record.clock, record.sequence, event);
             self.deadlines.reset(session, before, open.next());
             return Ok(Some(open.number));
         }
         self.validate(record)?;
-        self.last_at = record.at;
+        self.last = record.moment();
         match &record.event {
             Event::SessionCreated {
                 number,
@@ -88,7 +88,7 @@ impl State {
                     jobs: VecMap::default(),
                     foreground: None,
                     requests: IdempotencyKeys::default(),
-                    seen: record.at,
+                    seen: record.clock,
                     timeout: *timeout,
                     bytes: record.event.bytes(),
                     is_incomplete: false,
@@ -101,7 +101,7 @@ impl State {
                 if let Some(open) = self.forget(session) {
                     let closed = ClosedSession {
                         last_sequence: record.sequence,
-                        at: record.at,
+                        at: record.clock,
                         bytes: open.bytes.saturating_add(record.event.bytes()),
                     };
                     self.closed.insert(session, closed);
@@ -154,7 +154,7 @@ impl State {
             || self.last_sequence(record.session),
             |open| open.last_sequence,
         );
-        let broken = validate_position(record, last, self.last_at);
+        let broken = validate_position(record, last, self.last);
         let broken = broken.or_else(|| match (&record.event, open) {
             (Event::SessionCreated { number, .. }, None) => {
                 (number.0 <= self.last_number).then_some("its session's number does not grow")
@@ -188,10 +188,10 @@ fn changes_sessions(event: &Event) -> bool {
 }
 
 /// Why the record may not follow `last`, if it may not.
-fn validate_position(record: &Record, last: Sequence, last_at: Timestamp) -> Option<&'static str> {
+fn validate_position(record: &Record, last: Sequence, last_moment: Moment) -> Option<&'static str> {
     if !record.follows(last) {
         Some("it is not the next of its session")
-    } else if record.at < last_at {
+    } else if record.at < last_moment.at || record.clock < last_moment.clock {
         Some("it is stamped before the record before it")
     } else {
         None
@@ -199,7 +199,7 @@ fn validate_position(record: &Record, last: Sequence, last_at: Timestamp) -> Opt
 }
 
 impl Session {
-    fn apply(&mut self, at: Timestamp, sequence: Sequence, event: &Event) {
+    fn apply(&mut self, at: Instant, sequence: Sequence, event: &Event) {
         self.seen = self.seen.max(used_at(event, at));
         match event {
             Event::SessionResumed => self.consumers.see_all(at),
@@ -380,7 +380,7 @@ impl Session {
 }
 
 /// When the session was used, according to the event.
-fn used_at(event: &Event, at: Timestamp) -> Timestamp {
+fn used_at(event: &Event, at: Instant) -> Instant {
     match event {
         Event::SessionTouched { seen } | Event::CursorAdvanced { seen, .. } => *seen,
         // An expired consumer has not used the session.
@@ -388,7 +388,7 @@ fn used_at(event: &Event, at: Timestamp) -> Timestamp {
             cause: LeaveCause::Expired,
             ..
         }
-        | Event::RecordsLost { .. } => Timestamp::EPOCH,
+        | Event::RecordsLost { .. } => Instant::FIRST,
         _ => at,
     }
 }

@@ -1,7 +1,7 @@
 //! Commands: requests to change state. Identities, instants and timeouts are passed in, because the
 //! core does not create any.
 
-use crate::{CloseCause, ConsumerId, JobId, JobMode, Sequence, Server, SessionId, Timestamp};
+use crate::{CloseCause, ConsumerId, Instant, JobId, JobMode, Sequence, Server, SessionId};
 use alloc::sync::Arc;
 use core::time::Duration;
 
@@ -45,7 +45,7 @@ pub enum Command {
         /// The session.
         session: SessionId,
         /// When it was used.
-        seen: Timestamp,
+        seen: Instant,
     },
     /// Run a statement.
     SubmitJob(SubmitJob),
@@ -85,7 +85,7 @@ pub enum Command {
         /// The last sequence that it was given.
         to: Sequence,
         /// When it last pulled.
-        seen: Timestamp,
+        seen: Instant,
     },
     /// From a runner: the job has started.
     ReportStarted {

@@ -5,7 +5,7 @@
 //! nothing depends on earlier records or on the current configuration.
 
 use crate::limits::RECORD_BYTES;
-use crate::{ConsumerId, JobId, Sequence, SessionId, SessionNumber, Timestamp};
+use crate::{ConsumerId, Instant, JobId, Moment, Sequence, SessionId, SessionNumber, Timestamp};
 use alloc::sync::Arc;
 use core::ops::RangeInclusive;
 use core::time::Duration;
@@ -18,8 +18,12 @@ pub struct Record {
     /// Its position in the session: one more than the record before, except after a declared gap
     /// ([`Event::RecordsLost`]).
     pub sequence: Sequence,
-    /// When it was decided; never earlier than the record before it in the log.
+    /// When it was decided, for people: the wall's time, but never earlier than the record before it
+    /// in the log. While the wall clock is behind that, times stand still.
     pub at: Timestamp,
+    /// When it was decided, for timeouts: how the log's clock stood. Never earlier than the record
+    /// before it in the log.
+    pub clock: Instant,
     /// What happened.
     pub event: Event,
 }
@@ -47,7 +51,7 @@ pub enum Event {
     /// The session was used without being changed.
     SessionTouched {
         /// When it was used.
-        seen: Timestamp,
+        seen: Instant,
     },
     /// The user of the session was set.
     UserSet {
@@ -70,7 +74,7 @@ pub enum Event {
         /// The last sequence that it was given.
         to: Sequence,
         /// When it last pulled.
-        seen: Timestamp,
+        seen: Instant,
     },
     /// A consumer no longer reads the session.
     ConsumerLeft {
@@ -170,6 +174,12 @@ pub enum Event {
 }
 
 impl Record {
+    /// When it was decided, on both clocks.
+    pub const fn moment(&self) -> Moment {
+        let Self { at, clock, .. } = *self;
+        Moment { at, clock }
+    }
+
     /// The sequences that this record covers: its own, and those that it declares as lost.
     ///
     /// A reader that has read up to `after` continues with the record that covers `after.next()`.
@@ -199,6 +209,7 @@ impl Record {
     ///     session: SessionId::from_bytes([1; 16]),
     ///     sequence: Sequence(sequence),
     ///     at: Timestamp::EPOCH,
+    ///     clock: Timestamp::EPOCH.into(),
     ///     event,
     /// };
     /// assert!(at(9, lost.clone()).follows(Sequence(3)));

@@ -11,7 +11,7 @@
 //! visible may not. Replay applies the records of the log, without effects and answers.
 //!
 //! ```
-//! use rejoin_core::{Command, CreateSession, Limits, Server, SessionId, State, Timestamp, Views};
+//! use rejoin_core::{Command, CreateSession, Instant, Limits, Server, SessionId, State, Timestamp, Views};
 //! use std::time::Duration;
 //!
 //! let (mut state, mut views) = (State::new(Limits::DEFAULT), Views::default());
@@ -36,7 +36,7 @@
 //! assert_eq!(views.session(session).expect("it is open").user.as_deref(), Some("anna"));
 //!
 //! // It closes after an hour without use. A timeout is a command like any other, and is logged.
-//! assert_eq!(state.next_deadline(), Some(Timestamp::from_millis(3_601_000)));
+//! assert_eq!(state.next_deadline(), Some(Instant::from_millis(3_601_000)));
 //! # Ok::<_, rejoin_core::Rejection>(())
 //! ```
 //!
@@ -80,6 +80,6 @@ pub use snapshot::{
 };
 pub use state::{Consumer, Deadline, Job, Session, State};
 pub use step::Step;
-pub use time::Timestamp;
+pub use time::{Instant, Moment, Timestamp};
 pub use views::{ConsumerView, Gaps, JobState, JobView, Selection, SessionView, Views};
 pub use violation::Violation;

@@ -1,6 +1,6 @@
 //! One step: decide a command, number its events and apply them, completely, before the next one.
 
-use crate::{Command, Effect, Event, Record, Rejection, SessionId, State, Timestamp};
+use crate::{Command, Effect, Event, Moment, Record, Rejection, SessionId, State};
 use alloc::vec::Vec;
 
 /// A record and its effect.
@@ -15,6 +15,8 @@ pub struct Step {
 impl State {
     /// Decides `command` at `now` and applies the resulting records. Append them to the log in this
     /// order, as one batch, and make nothing of them visible before they are durable.
+    ///
+    /// A [`Timestamp`](crate::Timestamp) as `now` stands for a wall clock that nobody sets.
     ///
     /// ```
     /// use rejoin_core::{Command, CreateSession, Limits, Server, SessionId, State, Timestamp};
@@ -53,9 +55,13 @@ impl State {
     /// # Errors
     ///
     /// Why the command is refused. The state is unchanged then.
-    pub fn step(&mut self, now: Timestamp, command: Command) -> Result<Vec<Step>, Rejection> {
-        let now = now.max(self.last_at);
-        let events = self.decide(now, command)?;
+    pub fn step(
+        &mut self,
+        now: impl Into<Moment>,
+        command: Command,
+    ) -> Result<Vec<Step>, Rejection> {
+        let now = now.into().not_before(self.last);
+        let events = self.decide(now.clock, command)?;
         let mut steps = Vec::with_capacity(events.len());
         for (session, event) in events {
             let record = self.number(now, session, event);
@@ -66,11 +72,12 @@ impl State {
         Ok(steps)
     }
 
-    fn number(&self, at: Timestamp, session: SessionId, event: Event) -> Record {
+    fn number(&self, now: Moment, session: SessionId, event: Event) -> Record {
         Record {
             session,
             sequence: self.last_sequence(session).next(),
-            at,
+            at: now.at,
+            clock: now.clock,
             event,
         }
     }

@@ -49,6 +49,7 @@ fn record(number: u64) -> Arc<Record> {
         session: SessionId::from_bytes(bytes),
         sequence: Sequence(number / SESSIONS + 1),
         at: Timestamp::from_millis(1_700_000_000_000 + number),
+        clock: Timestamp::from_millis(1_700_000_000_000 + number).into(),
         event: Event::ResultEmitted {
             job: JobId(number),
             mode: JobMode {

@@ -209,6 +209,7 @@ suite! {
                     session: session(u8::from(sequence > 20)),
                     sequence: Sequence((sequence - 1) % 20 + 1),
                     at: Timestamp::from_millis(sequence),
+                    clock: Timestamp::from_millis(sequence).into(),
                     event: Event::UserSet { user: text.into() },
                 })
             })

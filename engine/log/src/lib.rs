@@ -23,6 +23,7 @@
 //!         session,
 //!         sequence: Sequence(sequence),
 //!         at: Timestamp::EPOCH,
+//!         clock: Timestamp::EPOCH.into(),
 //!         event: Event::SessionResumed,
 //!     })
 //! };
@@ -50,6 +51,6 @@ pub mod segment;
 mod sequence;
 pub mod testing;
 
-pub use log::{AppendError, Log, LogReader, ReadError, ReadLimit};
+pub use log::{AppendError, ClockAnchor, Log, LogReader, ReadError, ReadLimit};
 pub use memory::MemoryLog;
 pub use segment::SegmentLog;

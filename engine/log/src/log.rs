@@ -1,10 +1,11 @@
 //! The traits of a log. Writer and reader are separate objects, so that a slow reader never blocks
 //! the writer.
 
-use rejoin_core::{Record, Sequence, SessionId};
+use rejoin_core::{Instant, Record, Sequence, SessionId};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The only writer of a log.
 pub trait Log: fmt::Debug + Send {
@@ -34,6 +35,35 @@ pub trait Log: fmt::Debug + Send {
     ///
     /// Same as `append`.
     fn close(&mut self) -> Result<(), AppendError>;
+
+    /// The anchor that was kept last. None: there is none, or it was lost. A log that keeps none has
+    /// none.
+    fn clock_anchor(&self) -> Option<ClockAnchor> {
+        None
+    }
+
+    /// Keeps `anchor` instead of the one before, if this log keeps any. It may get lost when the
+    /// machine ends, with which it loses its meaning.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written. The log can still be used.
+    fn keep_clock_anchor(&mut self, anchor: &ClockAnchor) -> io::Result<()> {
+        let _ = anchor;
+        Ok(())
+    }
+}
+
+/// What the log's clock showed when a stopwatch showed something else. From this, the next process on
+/// the same machine knows how much time has passed, whatever the wall clock shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockAnchor {
+    /// Identifies the run of the machine that the stopwatch began with.
+    pub boot: [u8; 16],
+    /// What the stopwatch showed, in whole milliseconds.
+    pub elapsed: Duration,
+    /// What the log's clock showed.
+    pub clock: Instant,
 }
 
 /// Reads the streams of sessions.

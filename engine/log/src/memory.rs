@@ -23,6 +23,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 ///     session,
 ///     sequence: Sequence(1),
 ///     at: Timestamp::EPOCH,
+///     clock: Timestamp::EPOCH.into(),
 ///     event: Event::SessionResumed,
 /// });
 /// let mut log = MemoryLog::new();

@@ -12,8 +12,12 @@ pub const RESPONSE_BYTES: u64 = 64 << 20;
 /// How long Arthas waits before it answers a pull without results.
 pub const PULL_WAIT: Duration = Duration::from_secs(2);
 
-/// The most results that Arthas returns to one pull. Fewer mean that its queue is empty.
+/// The most results that Arthas returns to one pull. Fewer mean that its queue is empty, unless they
+/// have [`PULL_ITEMS`].
 pub const PULL_RESULTS: usize = 20;
+
+/// The items in its results after which Arthas answers a pull at once.
+pub const PULL_ITEMS: usize = 100;
 
 /// Results that Arthas keeps for a reader unless it is told otherwise; then it drops the oldest.
 pub const DEFAULT_QUEUE: usize = 50;

@@ -2,7 +2,7 @@
 //! Arthas may have dropped some. Pure.
 
 use crate::client::Members;
-use crate::limits::PULL_RESULTS;
+use crate::limits::{PULL_ITEMS, PULL_RESULTS};
 use rejoin_engine::{Exit, JobId, encode_result};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, json};
@@ -21,7 +21,8 @@ pub(crate) struct JobResults {
     /// Pulls in a row that were full.
     full_pulls: usize,
     exit: Option<Exit>,
-    was_killed: bool,
+    /// Why Arthas itself ended the job, in its words.
+    killed: Option<String>,
 }
 
 impl JobResults {
@@ -33,7 +34,7 @@ impl JobResults {
             since_empty: 0,
             full_pulls: 0,
             exit: None,
-            was_killed: false,
+            killed: None,
         }
     }
 
@@ -44,6 +45,7 @@ impl JobResults {
     /// dropped. Otherwise a result says that some may be missing.
     pub(crate) fn take(&mut self, pulled: Vec<Members>) -> Vec<Arc<str>> {
         let count = pulled.len();
+        let items: usize = pulled.iter().map(items).sum();
         let had_room = self.since_empty < self.queue;
         self.since_empty += count;
         let mut reported = Vec::with_capacity(count);
@@ -53,7 +55,7 @@ impl JobResults {
         for members in pulled {
             self.take_result(members, &mut reported);
         }
-        if count < PULL_RESULTS {
+        if count < PULL_RESULTS && items < PULL_ITEMS {
             self.since_empty = 0;
             self.full_pulls = 0;
         } else {
@@ -62,18 +64,16 @@ impl JobResults {
         reported
     }
 
-    /// How the job ended, if that is certain. Arthas kills a job whose readers don't keep up, and says
-    /// so only after a status of success: when the queue was full shortly before, one more pull is
-    /// needed.
+    /// How the job ended, if that is certain. Arthas ends a job whose results come faster than it can
+    /// distribute them, and says so only after a status of success: when the queue was not empty
+    /// after the last pull, one more is needed.
     pub(crate) fn exit(&self) -> Option<Exit> {
-        if self.was_killed {
+        if let Some(reason) = &self.killed {
+            let message =
+                format!("Arthas ended the command, because its results came too fast: {reason}");
             return Some(Exit {
                 status: KILLED,
-                message: Some(
-                    "Arthas ended the command, because its results came faster than they could \
-                     be read"
-                        .into(),
-                ),
+                message: Some(message),
             });
         }
         self.exit.clone().filter(|_| self.full_pulls == 0)
@@ -89,8 +89,10 @@ impl JobResults {
         let job = members
             .get("jobId")
             .and_then(|id| id.get().parse::<u64>().ok());
-        if kind == "message" && text(&members, "message").is_some_and(|it| it.contains(UNHEALTHY)) {
-            self.was_killed = true;
+        if kind == "message"
+            && let Some(message) = text(&members, "message").filter(|it| it.contains(KILLED_JOB))
+        {
+            self.killed = Some(message);
             return;
         }
         if job != Some(self.upstream) || ["command", "input_status"].contains(&&*kind) {
@@ -133,8 +135,24 @@ fn text(members: &Members, name: &str) -> Option<String> {
     serde_json::from_str(raw.get()).ok()
 }
 
-/// How Arthas says that it ended a job because of its readers.
-const UNHEALTHY: &str = "all consumers are unhealthy";
+/// The items in a result, as Arthas counts them: what its lists and maps hold, at least one.
+fn items(members: &Members) -> usize {
+    let held = members.iter().map(|(name, value)| match value.get() {
+        list if list.starts_with('[') => {
+            serde_json::from_str::<Vec<&RawValue>>(list).map_or(0, |items| items.len())
+        }
+        map if map.starts_with('{') => {
+            serde_json::from_str::<Members>(map).map_or(0, |items| items.len())
+        }
+        number if name == "nodeCount" => number.parse().unwrap_or(0),
+        _ => 0,
+    });
+    held.sum::<usize>().max(1)
+}
+
+/// How Arthas says that it ended a job, because all readers are slow ("all consumers are unhealthy")
+/// or its own threads are ("result queue is full").
+const KILLED_JOB: &str = "current job was interrupted";
 
 /// The status of a job that was killed, as a shell gives it.
 const KILLED: i32 = 137;

@@ -11,11 +11,12 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Either, Fuse, FusedFuture, select};
 use rejoin_engine::{
     Exit, InterruptCause, JobSlot, Runner, RunnerError, RunnerHost, RunnerJob, Runtime, SessionId,
-    Timestamp, encode_result,
+    encode_result,
 };
 use serde_json::{Map, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Runs the commands of sessions in one Arthas. Clones are the same runner.
 ///
@@ -177,7 +178,7 @@ impl Inner {
         idle: Option<UpstreamSession>,
     ) -> Result<(UpstreamSession, Response), ArthasError> {
         if let Some(session) = idle {
-            if self.now().since(session.used) < UNUSED {
+            if self.elapsed().saturating_sub(session.used) < UNUSED {
                 let response = self.client.start(&session.id, command).await;
                 match response {
                     Ok(response) if !is_unusable(&response) => return Ok((session, response)),
@@ -211,7 +212,7 @@ impl Inner {
             id: response.session_id,
             consumer: response.consumer_id,
             queue,
-            used: self.now(),
+            used: self.elapsed(),
         })
     }
 
@@ -291,7 +292,7 @@ impl Inner {
     /// background.
     fn keep(self: &Arc<Self>, job: &RunnerJob, session: Option<UpstreamSession>) {
         let Some(mut session) = session else { return };
-        session.used = self.now();
+        session.used = self.elapsed();
         let left = match job.slot {
             JobSlot::Foreground => self.idle.put_back(job.session, session),
             JobSlot::Background => Some(session),
@@ -328,9 +329,9 @@ impl Inner {
         self.host().and_then(|host| host.unclosed.as_ref())
     }
 
-    fn now(&self) -> Timestamp {
+    fn elapsed(&self) -> Duration {
         self.host()
-            .map_or(Timestamp::EPOCH, |host| host.runtime.now())
+            .map_or(Duration::ZERO, |host| host.runtime.elapsed())
     }
 
     fn timer(&self) -> BoxFuture<'static, ()> {

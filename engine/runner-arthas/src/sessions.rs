@@ -1,9 +1,10 @@
 //! The sessions in Arthas that wait for the next command of a session of Rejoin.
 
 use crate::queue::Queue;
-use rejoin_engine::{SessionId, Timestamp};
+use rejoin_engine::SessionId;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A session in Arthas, with one consumer.
 #[derive(Debug)]
@@ -11,7 +12,8 @@ pub(crate) struct UpstreamSession {
     pub(crate) id: String,
     pub(crate) consumer: String,
     pub(crate) queue: Queue,
-    pub(crate) used: Timestamp,
+    /// When it was used last, on the runtime's clock of elapsed time.
+    pub(crate) used: Duration,
 }
 
 /// The idle sessions in Arthas, by the sessions of Rejoin that own them. While a command runs, its

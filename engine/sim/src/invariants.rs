@@ -3,13 +3,13 @@
 
 use crate::oracle::{Checker, ensure};
 use crate::world::World;
-use rejoin_core::Timestamp;
+use rejoin_core::Instant;
 use rejoin_engine::{Engine, Services, Unavailable, limits};
 use std::time::Duration;
 
 /// Since when the next deadline has been overdue.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct OverdueTracker(Option<(Timestamp, Duration)>);
+pub(crate) struct OverdueTracker(Option<(Instant, Duration)>);
 
 impl OverdueTracker {
     /// Checks everything. `services` are those of the current process.
@@ -19,7 +19,9 @@ impl OverdueTracker {
         engine: &Engine,
         services: &Services,
     ) -> Result<(), String> {
-        let checker = world.checker();
+        let clock = engine.now().clock;
+        let mut checker = world.checker();
+        checker.check_clock(clock, world.clock.elapsed());
         let has_ended = checker.ended.is_some();
         match &checker.ended {
             Some(Unavailable::Broken) => {
@@ -60,12 +62,11 @@ impl OverdueTracker {
             view.is_some_and(|view| services.contains_key(&view.service))
         };
         checker.runs.check_waiting(is_served, &checker.model)?;
-        self.check_late(world, &checker)
+        self.check_late(world, clock, &checker)
     }
 
     /// Promise 8: what is due happens within a tick.
-    fn check_late(&mut self, world: &World, checker: &Checker) -> Result<(), String> {
-        let now = world.clock.now();
+    fn check_late(&mut self, world: &World, now: Instant, checker: &Checker) -> Result<(), String> {
         let elapsed = world.clock.elapsed();
         let due = checker
             .model

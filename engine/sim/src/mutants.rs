@@ -2,7 +2,8 @@
 //! find it.
 
 use rejoin_core::{Event, Record, Sequence, SessionId};
-use rejoin_log::{AppendError, Log, LogReader, ReadError, ReadLimit};
+use rejoin_log::{AppendError, ClockAnchor, Log, LogReader, ReadError, ReadLimit};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,22 +22,25 @@ pub enum Mutant {
     AltersRecords,
     /// A wake-up is sometimes lost.
     ForgetsWakeUps,
+    /// Timeouts are measured with the wall clock.
+    TrustsTheWallClock,
 }
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::AcknowledgesEarly,
         Self::SwallowsFailures,
         Self::LyingDisk,
         Self::SkipsRecords,
         Self::AltersRecords,
         Self::ForgetsWakeUps,
+        Self::TrustsTheWallClock,
     ];
 
     pub(crate) fn wrap(self, log: Box<dyn Log>) -> Box<dyn Log> {
         match self {
-            Self::LyingDisk | Self::ForgetsWakeUps => log,
+            Self::LyingDisk | Self::ForgetsWakeUps | Self::TrustsTheWallClock => log,
             _ => Box::new(MutantLog {
                 mutant: self,
                 log,
@@ -79,6 +83,14 @@ impl Log for MutantLog {
     fn close(&mut self) -> Result<(), AppendError> {
         self.log.append(&std::mem::take(&mut self.held))?;
         self.log.close()
+    }
+
+    fn clock_anchor(&self) -> Option<ClockAnchor> {
+        self.log.clock_anchor()
+    }
+
+    fn keep_clock_anchor(&mut self, anchor: &ClockAnchor) -> io::Result<()> {
+        self.log.keep_clock_anchor(anchor)
     }
 }
 

@@ -193,8 +193,8 @@ impl Simulation {
     /// Opens the log and starts an engine on it. None if the process died before it was ready.
     pub(crate) fn start(&mut self) -> Result<Option<Process>, String> {
         self.world.revive();
-        let progress = self.world.clock.progress();
-        self.world.checker().restart(progress);
+        let elapsed = self.world.clock.elapsed();
+        self.world.checker().restart(elapsed);
         let disk = FaultyDisk {
             world: self.world.clone(),
             disk: self.disk.clone(),
@@ -238,6 +238,7 @@ impl Simulation {
             .checker()
             .model
             .reopen(&records, recovery.snapshot)?;
+        self.world.checker().begin_process();
         if *projection.views() != self.world.checker().model.views {
             return Err("promise 9: replay leads to different views".to_owned());
         }
@@ -254,7 +255,10 @@ impl Simulation {
             None => log,
         };
         let services = self.services();
-        let runtime = Arc::new(SimulatedRuntime(self.world.clone()));
+        let runtime = Arc::new(SimulatedRuntime {
+            world: self.world.clone(),
+            trusts_wall: self.plan.mutant == Some(Mutant::TrustsTheWallClock),
+        });
         let started = rejoin_engine::testing::start(
             self.config.clone(),
             runtime,
@@ -378,6 +382,10 @@ impl Simulation {
                         self.world.count("fault: wake-up without reason");
                     }
                 }
+                76..=79 => {
+                    self.world.count("fault: process stopped for a while");
+                    self.world.clock.pass(self.random.millis(120_000));
+                }
                 _ if self.world.poll() => {}
                 _ if self.world.checker().ended.is_some() => {
                     return process.check(&self.world);
@@ -393,7 +401,9 @@ impl Simulation {
 
     /// Moves the time of day a little or a lot.
     fn set_clock(&mut self) {
-        let by = self.random.pick([50, 5_000, 60_000, 3_600_000]);
+        let by = self
+            .random
+            .pick([50, 5_000, 60_000, 3_600_000, 40 * MILLIS_OF_DAY]);
         let by = 1 + self.random.below(by);
         let is_forward = self.random.once_in(2);
         let name = if is_forward {
@@ -402,6 +412,12 @@ impl Simulation {
             "fault: clock jumps back"
         };
         self.world.count(name);
+        if by >= MILLIS_OF_DAY {
+            self.world.count(match is_forward {
+                true => "fault: clock jumps forward by days",
+                false => "fault: clock jumps back by days",
+            });
+        }
         self.world.note(format_args!("{name} by {by} ms"));
         let set = |day: u64| {
             if is_forward {
@@ -432,9 +448,15 @@ impl Simulation {
         self.after_death();
     }
 
-    /// The process is dead. The machine may lose power, too.
+    /// The process is dead. The machine may lose power, too, and its clock may be set.
     fn after_death(&mut self) {
         self.disk.heal();
+        self.world.clock.pass(self.random.millis(20_000));
+        if self.random.once_in(3) {
+            self.world
+                .count("fault: clock jumps while the server is down");
+            self.set_clock();
+        }
         let survival = match self.random.below(6) {
             0 => Survival::nothing(),
             1 => Survival::everything(),
@@ -447,7 +469,7 @@ impl Simulation {
         self.world.count("fault: power cut");
         self.world.note(format_args!("power cut: {survival:?}"));
         self.disk.power_cut(survival);
-        self.world.clock.pass(self.random.millis(20_000));
+        self.world.clock.reboot();
     }
 }
 
@@ -456,6 +478,8 @@ impl Process {
         self.overdue.check(world, &self.engine, &self.services)
     }
 }
+
+const MILLIS_OF_DAY: u64 = 24 * 60 * 60 * 1_000;
 
 /// How many lines of the trace a failure shows.
 const TAIL: usize = 60;

@@ -59,7 +59,11 @@ fn finds(mutant: Mutant, words: &[&str]) {
 
 #[test]
 fn an_early_acknowledgement_is_found() {
-    finds(Mutant::AcknowledgesEarly, &["promise 3:"]);
+    // Or that a record is written long after it was decided.
+    finds(
+        Mutant::AcknowledgesEarly,
+        &["promise 3:", "promise 8: the log's clock"],
+    );
 }
 
 #[test]
@@ -96,6 +100,11 @@ fn a_lost_wake_up_is_found() {
         Mutant::ForgetsWakeUps,
         &["wake-up is lost", "never", "promise 8"],
     );
+}
+
+#[test]
+fn timeouts_that_follow_the_wall_clock_are_found() {
+    finds(Mutant::TrustsTheWallClock, &["promise 8:"]);
 }
 
 /// A defect must be found within this many seeds.

@@ -11,6 +11,12 @@ use rejoin_core::{Record, Sequence, SessionId};
 use rejoin_log::{LogReader, ReadError, ReadLimit};
 use std::sync::Arc;
 
+/// One record.
+const ONE: ReadLimit = ReadLimit {
+    records: 1,
+    bytes: 1,
+};
+
 /// Reads a session's durable records in order, from memory or from the log.
 #[derive(Clone, Debug)]
 pub(crate) struct LogReadQueue {
@@ -68,6 +74,7 @@ impl LogReadQueue {
     }
 
     /// As [`Self::read`], of a session that the views no longer remember. Empty: there are no more.
+    /// Fails if `after` is beyond the session's end.
     pub(crate) async fn read_ended(
         &self,
         session: SessionId,
@@ -79,19 +86,58 @@ impl LogReadQueue {
             check(session, after, &records).inspect_err(|damaged| tracing::error!("{damaged}"))?;
             return Ok(records);
         }
-        let any = ReadLimit {
-            records: 1,
-            bytes: 1,
+        if after == Sequence::START {
+            return Err(PullError::SessionNotFound);
+        }
+        if self.read_at(session, after, None).await?.is_none() {
+            let last = self.last(session).await?;
+            return Err(PullError::CursorUnknown { last });
+        }
+        Ok(records)
+    }
+
+    /// The record at a sequence, or the one that declares it lost. `last` is the end of the session, if
+    /// the views know it. `None` if the log has nothing there.
+    pub(crate) async fn read_at(
+        &self,
+        session: SessionId,
+        at: Sequence,
+        last: Option<Sequence>,
+    ) -> Result<Option<Arc<Record>>, PullError> {
+        let before = Sequence(at.0.saturating_sub(1));
+        let records = match last {
+            Some(last) if before < last => self.read(session, before, last, ONE).await?,
+            // The log may have a record already that the views don't show yet.
+            _ => self.read_log(session, before, ONE).await?,
         };
-        if after == Sequence::START
-            || self
-                .read_log(session, Sequence::START, any)
-                .await?
-                .is_empty()
+        Ok(records.into_iter().next())
+    }
+
+    /// The last sequence of a session that the views no longer remember.
+    ///
+    /// Takes 64 short reads. A reader whose place is unknown is rare, and starts again.
+    pub(crate) async fn last(&self, session: SessionId) -> Result<Sequence, PullError> {
+        // Invariant: there is a record after `low`, and none after `high`.
+        let (mut low, mut high) = (0, u64::MAX);
+        if self
+            .read_log(session, Sequence::START, ONE)
+            .await?
+            .is_empty()
         {
             return Err(PullError::SessionNotFound);
         }
-        Ok(records)
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            match self
+                .read_log(session, Sequence(middle), ONE)
+                .await?
+                .is_empty()
+            {
+                true => high = middle,
+                false => low = middle,
+            }
+        }
+        Ok(Sequence(high))
     }
 
     async fn read_log(
@@ -177,6 +223,7 @@ mod tests {
             session: SESSION,
             sequence: Sequence(sequence),
             at: instant(1),
+            clock: instant(1).into(),
             event,
         })
     }

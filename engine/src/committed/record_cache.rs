@@ -111,6 +111,7 @@ mod tests {
             session: SessionId::from_bytes([session; 16]),
             sequence: Sequence(sequence),
             at: Timestamp::EPOCH,
+            clock: Timestamp::EPOCH.into(),
             event: Event::SessionResumed,
         })
     }

@@ -62,7 +62,7 @@ impl Builtin {
     fn session(&self, view: &SessionView) -> Value {
         let mut session = json!({
             "consumers": view.consumers().count(),
-            "createTime": view.created.as_millis(),
+            "createTime": view.created.at.as_millis(),
             "javaPid": self.server.process,
             "number": view.number.0,
             "pid": self.server.process,
@@ -135,7 +135,7 @@ fn job_line(job: &JobView) -> Value {
     };
     let line = json!({
         "id": job.job.0,
-        "since": job.since.as_millis(),
+        "since": job.since.at.as_millis(),
         "state": state,
         "statement": &*job.statement,
     });

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 ///     session: SESSION,
 ///     sequence: Sequence(sequence),
 ///     at: instant(sequence),
+///     clock: instant(sequence).into(),
 ///     event,
 /// };
 /// let mut salvage = Salvage::default();
@@ -29,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 ///     last: Sequence(6),
 ///     cause: LossCause::Damage,
 /// };
-/// assert_eq!(kept, [Record { at: instant(1), ..record(6, lost) }, record(7, Event::SessionResumed)]);
+/// assert_eq!(kept, [Record { at: instant(1), clock: instant(1).into(), ..record(6, lost) }, record(7, Event::SessionResumed)]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Salvage {
@@ -154,10 +155,12 @@ impl Salvage {
             return None;
         }
         let cause = LossCause::Damage;
+        let last_moment = self.state.last();
         let gap = Record {
             session,
             sequence: last,
-            at: self.state.last_at(),
+            at: last_moment.at,
+            clock: last_moment.clock,
             event: Event::RecordsLost { first, last, cause },
         };
         self.state.apply(&gap);

@@ -2,7 +2,7 @@
 //!
 //! Invariant: never panics, and never reports a violation that only follows from a missing record.
 
-use rejoin_core::{Limits, Record, Sequence, SessionId, State, Timestamp, Violation};
+use rejoin_core::{Limits, Moment, Record, Sequence, SessionId, State, Violation};
 use std::collections::BTreeMap;
 
 /// Validates every record of sessions that have no gap. After a gap, a session's state is unknown,
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub struct RecordValidator {
     state: State,
     streams: BTreeMap<SessionId, Stream>,
-    last_at: Timestamp,
+    last: Moment,
     checked: u64,
     unchecked: u64,
 }
@@ -28,7 +28,7 @@ impl Default for RecordValidator {
         Self {
             state: State::new(Limits::DEFAULT),
             streams: BTreeMap::new(),
-            last_at: Timestamp::EPOCH,
+            last: Moment::default(),
             checked: 0,
             unchecked: 0,
         }
@@ -50,7 +50,9 @@ impl RecordValidator {
             let reason = if record.sequence < expected {
                 Some("it is not the next of its session")
             } else {
-                (record.at < self.last_at).then_some("it is stamped before the record before it")
+                let (now, last) = (record.moment(), self.last);
+                let is_back = now.at < last.at || now.clock < last.clock;
+                is_back.then_some("it is stamped before the record before it")
             };
             reason.map_or(Ok(()), |reason| {
                 Err(Violation {
@@ -69,7 +71,7 @@ impl RecordValidator {
             Err(_) => stream.is_broken = true,
         }
         stream.last = stream.last.max(record.sequence);
-        self.last_at = self.last_at.max(record.at);
+        self.last = record.moment().not_before(self.last);
         outcome
     }
 
@@ -95,6 +97,7 @@ mod tests {
             session: SESSION,
             sequence: Sequence(sequence),
             at: instant(sequence),
+            clock: instant(sequence).into(),
             event,
         }
     }

@@ -1,5 +1,5 @@
 //! What the engine needs of an async runtime: the time, a timer, two ways to run a future, and
-//! random bytes. Implement these five methods to run it on another runtime, or on a simulated one.
+//! random bytes. Implement these six methods to run it on another runtime, or on a simulated one.
 
 #[cfg(feature = "smol")]
 mod smol;
@@ -17,8 +17,21 @@ use std::time::Duration;
 /// `examples/embed_tokio.rs` implements it on tokio. All methods are called from any thread, also
 /// from threads that the runtime did not start, and must not block.
 pub trait Runtime: fmt::Debug + Send + Sync + 'static {
-    /// The time of day. It may step back; the times of records do not.
+    /// The wall's time, for people. It may step forward and back; the times of records don't go back.
     fn now(&self) -> Timestamp;
+
+    /// How much time has passed since any fixed moment before the runtime was made. All timeouts are
+    /// measured with it, so it must not be set when the wall clock is: read a monotonic clock, such as
+    /// [`std::time::Instant`]. Whether it counts the time in which the machine is suspended is up to
+    /// the runtime; [`Self::timer`] must do the same.
+    fn elapsed(&self) -> Duration;
+
+    /// Identifies what [`elapsed`](Self::elapsed) counts from, if other processes count from the same
+    /// moment: on Linux, the boot of the machine. Then the log's clock also counts the time between two
+    /// processes. None: it does not.
+    fn boot(&self) -> Option<[u8; 16]> {
+        None
+    }
 
     /// Waits at least for `wait`.
     fn timer(&self, wait: Duration) -> BoxFuture<'static, ()>;

@@ -3,7 +3,28 @@
 use super::Runtime;
 use futures::future::BoxFuture;
 use rejoin_core::Timestamp;
+use std::sync::LazyLock;
+#[cfg(not(target_os = "linux"))]
+use std::time::Instant;
 use std::time::{Duration, SystemTime};
+
+/// Which boot of the machine this is. None if Linux does not say.
+#[cfg(target_os = "linux")]
+static BOOT: LazyLock<Option<[u8; 16]>> = LazyLock::new(|| {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let digits = id.trim().replace('-', "");
+    u128::from_str_radix(&digits, 16)
+        .ok()
+        .map(u128::to_be_bytes)
+});
+
+/// When the runtime was first asked for the time.
+#[cfg(not(target_os = "linux"))]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the clock"
+)]
+static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// smol's global executor and timers, and a new thread for each future that may block.
 ///
@@ -12,7 +33,8 @@ use std::time::{Duration, SystemTime};
 /// use std::time::Duration;
 ///
 /// smol::block_on(SmolRuntime.timer(Duration::from_millis(1)));
-/// assert!(SmolRuntime.now().as_millis() > 0);
+/// let begin = SmolRuntime.elapsed();
+/// assert!(SmolRuntime.now().as_millis() > 0 && SmolRuntime.elapsed() >= begin);
 /// assert_ne!(SmolRuntime.random(), SmolRuntime.random());
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +50,24 @@ impl Runtime for SmolRuntime {
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The time since the machine was started, without that in which it was suspended.
+    #[cfg(target_os = "linux")]
+    fn elapsed(&self) -> Duration {
+        use rustix::time::{ClockId, clock_gettime};
+        Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
+    }
+
+    /// The time since it was first asked for.
+    #[cfg(not(target_os = "linux"))]
+    fn elapsed(&self) -> Duration {
+        BEGIN.elapsed()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn boot(&self) -> Option<[u8; 16]> {
+        *BOOT
     }
 
     fn timer(&self, wait: Duration) -> BoxFuture<'static, ()> {

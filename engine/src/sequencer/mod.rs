@@ -6,6 +6,7 @@
 
 mod batch;
 
+use crate::clock::{Clock, WallClock};
 use crate::committed::Committed;
 use crate::error::Unavailable;
 use crate::jobs::supervisor::Supervisor;
@@ -16,7 +17,7 @@ use crate::trace::trace_record;
 use crate::{Runtime, limits};
 use async_channel::Receiver;
 use futures::FutureExt;
-use rejoin_core::{Command, State, Timestamp};
+use rejoin_core::{Command, Instant, Moment, State};
 use rejoin_log::{AppendError, Log};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -51,7 +52,9 @@ pub(crate) struct Sequencer {
     pub(crate) requests: Receiver<Request>,
     pub(crate) reports: Receiver<Command>,
     pub(crate) end: Receiver<()>,
-    pub(crate) cursors_logged: Timestamp,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) wall: WallClock,
+    pub(crate) cursors_logged: Instant,
     /// If set, no session expires, and cursors are not logged, because the log is discarded.
     pub(crate) read_only: bool,
 }
@@ -86,7 +89,7 @@ impl Sequencer {
         // In a read-only engine, sessions that are due stay open.
         let next = self.state.next_deadline().filter(|_| !self.read_only);
         let sleep = next.map_or(limits::TICK, |due| {
-            due.since(self.runtime.now())
+            due.since(self.clock.instant())
                 .clamp(SHORTEST_SLEEP, limits::TICK)
         });
         let mut tick = self.runtime.timer(sleep).fuse();
@@ -127,7 +130,7 @@ impl Sequencer {
     }
 
     fn take(&mut self, batch: &mut Batch, input: Input) {
-        let now = self.runtime.now();
+        let now = self.now();
         match input {
             Input::Request(Request { command, reply }) => {
                 self.decide(batch, now, command, Some(reply));
@@ -138,31 +141,30 @@ impl Sequencer {
         }
     }
 
-    fn decide(
-        &mut self,
-        batch: &mut Batch,
-        now: Timestamp,
-        command: Command,
-        reply: Option<Reply>,
-    ) {
+    fn decide(&mut self, batch: &mut Batch, now: Moment, command: Command, reply: Option<Reply>) {
         let kind = CommandKind::of(&command);
         let outcome = self.state.step(now, command);
         self.counts.decided(kind, &outcome);
         batch.take(outcome, reply);
     }
 
+    /// Reads the clocks, and says so if the wall clock was set.
+    fn now(&mut self) -> Moment {
+        let (now, jump) = self.wall.read();
+        let behind = self.state.last().at.since(now.at);
+        self.counts.wall_clock(jump, behind);
+        now
+    }
+
     fn keep_time(&mut self, batch: &mut Batch, is_end: bool) {
-        let now = self.runtime.now();
-        // Also if the clock was set back: cursors have to be logged regularly.
-        let is_tick = now < self.cursors_logged || now.since(self.cursors_logged) >= limits::TICK;
+        let now = self.now();
+        let is_tick = now.clock.since(self.cursors_logged) >= limits::TICK;
         if (is_tick || is_end) && !self.read_only {
-            self.cursors_logged = now;
+            self.cursors_logged = now.clock;
             for command in self.liveness.take_unlogged() {
                 self.decide(batch, now, command, None);
             }
         }
-        // As in the core: what was due stays due if the clock is set back.
-        let now = now.max(self.state.last_at());
         // All that is due, not only what one `Expire` handles: activity must be in the log before it
         // is decided what expires.
         let due: Vec<_> = match self.read_only {
@@ -174,7 +176,7 @@ impl Sequencer {
         }
         for command in due
             .into_iter()
-            .filter_map(|due| self.liveness.before_expiry(due, now))
+            .filter_map(|due| self.liveness.before_expiry(due, now.clock))
             .collect::<Vec<_>>()
         {
             self.decide(batch, now, command, None);
@@ -192,7 +194,6 @@ impl Sequencer {
     /// Invariant: nothing is visible, executed or answered before it is durable.
     fn commit(&mut self, mut batch: Batch) -> Result<(), AppendError> {
         if !batch.records.is_empty() {
-            self.liveness.stamp(self.state.last_at());
             self.log.append(&batch.records)?;
             self.counts.batch(&batch.records);
             self.committed.commit(&batch.records);

@@ -1,11 +1,12 @@
 //! One job, from its statement to its exit.
 
-use super::process_group::{Group, Started};
+use super::process_group::{Group, Leftovers, Started};
 use super::process_sweep::{self, Mark};
-use super::session_env::{Capture, ShellEnv};
-use super::{SessionGuard, Shell, escalate, input, output};
+use super::session_env::{Capture, Carried, ShellEnv};
+use super::{SessionGuard, Shell, escalate, input, output, session_env};
 use crate::jobs::runner::{EngineEnded, Exit, RunnerJob};
-use futures::future::{Either, select, try_join};
+use futures::FutureExt;
+use futures::future::{Either, pending, select, try_join};
 use rejoin_core::JobSlot;
 use rustix::process::Signal;
 use std::io::{self, ErrorKind};
@@ -15,12 +16,13 @@ use std::pin::pin;
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// Runs a job to its end.
 pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGuard) -> Exit {
     let mark = shell.mark.clone().of_session(job.session).of_job(job.job);
     let mut env = shell.store.load(job.session);
-    let moved = env.check_dir(&shell.start);
+    let changed = [env.check_size(), env.check_dir(&shell.start)];
     // A background job is like a subshell: its directory and environment are not saved.
     let foreground = job.slot == JobSlot::Foreground;
     let capture = foreground.then(|| shell.store.capture(job.session, job.job));
@@ -45,6 +47,7 @@ pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGua
             return could_not_start(&shell.program, &error);
         }
     };
+    let exited = exited.shared();
     // Checked again: a release first closes the session and then looks for processes. Either it
     // finds this process, or this check finds the session closed.
     if guard.is_released() {
@@ -53,12 +56,26 @@ pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGua
 
     let reported = async {
         job.reporter.started().await?;
-        if let Some(moved) = moved {
-            output::report(moved.as_bytes(), "stderr", &job.reporter).await?;
+        for changed in changed.into_iter().flatten() {
+            output::report(changed.as_bytes(), "stderr", &job.reporter).await?;
         }
+        let pipes = output::pipes(&stdout, &stderr);
         let stdout = output::pump(stdout, "stdout", &job.reporter, &*shell.runtime);
         let stderr = output::pump(stderr, "stderr", &job.reporter, &*shell.runtime);
-        try_join(stdout, stderr).await
+        let held = async {
+            exited.clone().await;
+            shell.runtime.timer(HELD).await;
+            if let Some(held) =
+                describe_holders(&process_sweep::holders(pipes, &shell.runtime).await)
+            {
+                output::report(held.as_bytes(), "stderr", &job.reporter).await?;
+            }
+            pending().await
+        };
+        match select(pin!(try_join(stdout, stderr)), pin!(held)).await {
+            Either::Left((ended, _)) => ended.map(drop),
+            Either::Right((ended, _)) => ended,
+        }
     };
     let fed = async {
         if let (Some(stdin), Some(input)) = (stdin, job.input.take()) {
@@ -70,7 +87,7 @@ pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGua
             // The engine has ended and can't interrupt it any more.
             group.signal(Signal::KILL);
         }
-        exited.await;
+        exited.clone().await;
     };
     // The job's end does not wait for its input.
     let ended = async {
@@ -85,22 +102,42 @@ pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGua
         Either::Right(((), _))
     );
 
-    let status = group.end(&shell.runtime).await;
+    let interrupted = interrupted.into_inner();
+    let leftovers = match interrupted || cut {
+        true => Leftovers::KillAll,
+        false => shell.leftovers,
+    };
+    let (status, left) = group.end(leftovers, &shell.runtime).await;
     let by_itself = status.as_ref().is_ok_and(|status| status.code().is_some());
     let mut notes = Vec::new();
-    let (status, ended_by) = describe(status, interrupted.into_inner());
+    let (status, ended_by) = describe(status, interrupted);
     notes.extend(ended_by);
+    if leftovers == Leftovers::End && !left.is_empty() {
+        let left = describe_processes(&left);
+        notes.push(format!("ended {left} that it left in its process group"));
+    }
     if cut {
         notes.push("something that left its process group still holds its output".into());
     }
     if let Some(capture) = capture
         && by_itself
         && !guard.is_released()
-        && let Err(error) = shell.store.commit(job.session, &capture, &env)
     {
-        notes.push(format!(
-            "its directory and environment do not carry over: {error}"
-        ));
+        match shell.store.commit(job.session, &capture, &env) {
+            Ok(Carried::All) => {}
+            Ok(Carried::Directory(reason)) => {
+                notes.push(format!("its environment does not carry over: {reason}"));
+            }
+            Ok(Carried::Nothing) if session_env::may_change(&job.statement) => notes.push(
+                "its directory and environment do not carry over: it replaced the shell (exec) or \
+                 the shell's exit trap"
+                    .into(),
+            ),
+            Ok(Carried::Nothing) => {}
+            Err(error) => notes.push(format!(
+                "its directory and environment do not carry over: {error}"
+            )),
+        }
     }
     Exit {
         status,
@@ -157,6 +194,33 @@ fn describe(status: io::Result<ExitStatus>, interrupted: bool) -> (i32, Option<S
     )
 }
 
+/// `1 process (sleep)`, or `3 processes (sleep, tail)`.
+fn describe_processes(names: &[String]) -> String {
+    let mut programs: Vec<_> = names.iter().map(String::as_str).collect();
+    programs.sort_unstable();
+    programs.dedup();
+    let more = if programs.len() > NAMED { ", …" } else { "" };
+    programs.truncate(NAMED);
+    let programs = programs.join(", ");
+    match names.len() {
+        1 => format!("1 process ({programs})"),
+        count => format!("{count} processes ({programs}{more})"),
+    }
+}
+
+fn describe_holders(names: &[String]) -> Option<String> {
+    let (verb, pronoun) = match names.len() {
+        0 => return None,
+        1 => ("holds", "it has"),
+        _ => ("hold", "they have"),
+    };
+    let processes = describe_processes(names);
+    Some(format!(
+        "rejoin: the shell has ended, but {processes} still {verb} its output; the job runs until \
+         {pronoun} ended\n"
+    ))
+}
+
 fn could_not_start(program: &Path, error: &io::Error) -> Exit {
     let status = match error.kind() {
         ErrorKind::NotFound => 127,
@@ -183,6 +247,12 @@ const NOTHING_RUNS: [ErrorKind; 4] = [
     ErrorKind::NotFound,
     ErrorKind::PermissionDenied,
 ];
+
+/// How long the output may be open after the end of the shell before that is said.
+const HELD: Duration = Duration::from_secs(1);
+
+/// Programs that a message names.
+const NAMED: usize = 5;
 
 /// The status if there is none: as of a child that was ended by SIGKILL.
 const LOST: i32 = 128 + 9;

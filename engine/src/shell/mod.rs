@@ -14,7 +14,8 @@
 //!   it runs until the session is released, like a daemon that was started in a terminal.
 //! - A trap on the shell's exit saves the directory and the environment. They are not saved if the
 //!   statement replaces that trap or the shell itself (`trap … EXIT`, `exec …`), or if the shell is
-//!   ended by a signal other than SIGINT.
+//!   ended by a signal other than SIGINT. The job's end says so if the statement has a word like `cd` or
+//!   `export`.
 //! - A signal that arrives at the moment in which the shell starts a command may be lost: dash
 //!   drops it. The next, firmer one still comes after the grace time.
 //! - If the server ignores SIGINT, so do the processes that it starts. They end at the second
@@ -32,6 +33,7 @@ mod session_env;
 mod tests;
 
 use self::directory_mark::DirectoryMark;
+use self::process_group::Leftovers;
 use self::process_sweep::Mark;
 use self::session_env::Store;
 use crate::Runtime;
@@ -64,6 +66,9 @@ pub struct ShellSettings {
     pub start: PathBuf,
     /// How long a job has after each signal before it gets the next, firmer one.
     pub grace: Duration,
+    /// Whether processes that a job leaves in its process group run on when it ends. They then belong
+    /// to the session, and end with it.
+    pub keeps_leftovers: bool,
 }
 
 impl ShellSettings {
@@ -75,6 +80,7 @@ impl ShellSettings {
             shell: "sh".into(),
             start: ".".into(),
             grace: Duration::from_secs(2),
+            keeps_leftovers: false,
         }
     }
 }
@@ -95,8 +101,10 @@ impl ShellSettings {
 /// - An interrupt sends SIGINT to the process group, then SIGTERM, then SIGKILL, with the grace time
 ///   between them; each further interrupt sends the next signal at once. When the session closes or
 ///   the server shuts down, it begins with SIGTERM.
-/// - A job ends when the shell has ended and no process has its output open; what is left of the
-///   process group is then killed. Dropping a job kills its process group, too.
+/// - A job ends when the shell has ended and no process has its output open. If that takes a second,
+///   a line on standard error says so. What is left of the process group is then killed, and the
+///   job's end names it; or it runs on, if the settings say so. Dropping a job kills its process
+///   group, too.
 ///
 /// Clones are the same runner. It works on any [`Runtime`]. Pipes and processes are watched by the
 /// crates `async-io` and `async-process`, which start a thread of their own (`async-io`) in every
@@ -141,6 +149,7 @@ pub struct ShellRunner {
     /// Empty until an engine prepares the runner, or from the start if it was made with `new`.
     shell: Arc<OnceLock<Arc<Shell>>>,
     grace: Option<Duration>,
+    keeps_leftovers: bool,
 }
 
 /// Why a [`ShellRunner`] could not be made.
@@ -171,6 +180,15 @@ impl ShellRunner {
         self
     }
 
+    /// Lets processes that a job leaves in its process group run on when it ends, until the session
+    /// closes. By default they are ended with the job. Ignored for a runner that was made with
+    /// [`new`](Self::new).
+    #[must_use]
+    pub fn with_leftovers_kept(mut self, kept: bool) -> Self {
+        self.keeps_leftovers = kept;
+        self
+    }
+
     /// A runner with these settings, for use without an engine or with its own directory. The
     /// [`Default`] runner gets its directory and its mark from the engine. Call
     /// [`sweep`](Self::sweep) before the first job.
@@ -185,6 +203,7 @@ impl ShellRunner {
             shell,
             start,
             grace,
+            keeps_leftovers,
         } = settings;
         if mark.is_empty() || mark.contains('\0') {
             return Err(OpenShellError::Mark(mark));
@@ -210,12 +229,17 @@ impl ShellRunner {
             env,
             start,
             grace,
+            leftovers: match keeps_leftovers {
+                true => Leftovers::Keep,
+                false => Leftovers::End,
+            },
             runtime,
             sessions: Mutex::default(),
         };
         Ok(Self {
             shell: Arc::new(OnceLock::from(Arc::new(shell))),
             grace: None,
+            keeps_leftovers: false,
         })
     }
 
@@ -260,6 +284,7 @@ impl Runner for ShellRunner {
                 let mark = mark_of(&directory, &*host.runtime)?;
                 let mut settings = ShellSettings::new(directory, mark);
                 settings.grace = runner.grace.unwrap_or(settings.grace);
+                settings.keeps_leftovers = runner.keeps_leftovers;
                 let opened = Self::new(settings, host.runtime)?;
                 if let Some(shell) = opened.shell.get() {
                     // If two engines prepare it at once, the first one wins.
@@ -338,6 +363,7 @@ struct Shell {
     env: PathBuf,
     start: PathBuf,
     grace: Duration,
+    leftovers: Leftovers,
     runtime: Arc<dyn Runtime>,
     /// Sessions that have run a job and are not released.
     sessions: Mutex<BTreeMap<SessionId, SessionEntry>>,

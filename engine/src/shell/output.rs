@@ -11,6 +11,8 @@ use futures::future::{BoxFuture, Either, select};
 use futures::io::{AsyncRead, AsyncReadExt};
 use rejoin_core::JobId;
 use std::borrow::Cow;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +58,14 @@ pub(super) async fn pump(
             burst = Some(runtime.timer(BURST));
         }
     }
+}
+
+/// The pipes that these streams read, as /proc names them.
+pub(super) fn pipes(stdout: &impl AsRawFd, stderr: &impl AsRawFd) -> Vec<PathBuf> {
+    [stdout.as_raw_fd(), stderr.as_raw_fd()]
+        .iter()
+        .filter_map(|stream| std::fs::read_link(format!("/proc/self/fd/{stream}")).ok())
+        .collect()
 }
 
 /// Reports these bytes: as text up to the line in which they stop to be UTF-8, and the rest as one

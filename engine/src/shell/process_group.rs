@@ -3,6 +3,7 @@
 //!
 //! Invariant: no signal is sent to a group whose number may have been reused.
 
+use super::process_sweep;
 use crate::Runtime;
 use async_process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use futures::future::{BoxFuture, Either, select};
@@ -85,26 +86,49 @@ impl Group {
         }
     }
 
-    /// Kills what is left of the group, and waits until it is gone.
+    /// Reaps the leader, kills what is left of the group unless it is to be kept, and waits until that
+    /// is gone. Returns the leader's status, and the names of the programs that were left.
     ///
     /// # Errors
     ///
     /// When the leader's status is unknown, or it does not end: a process that waits for a device or
     /// a network file system may not even end by SIGKILL.
-    pub(super) async fn end(mut self, runtime: &Arc<dyn Runtime>) -> io::Result<ExitStatus> {
-        self.signal(Signal::KILL);
+    pub(super) async fn end(
+        mut self,
+        leftovers: Leftovers,
+        runtime: &Arc<dyn Runtime>,
+    ) -> (io::Result<ExitStatus>, Vec<String>) {
+        if leftovers == Leftovers::KillAll
+            || (leftovers == Leftovers::End && !cfg!(target_os = "linux"))
+        {
+            self.signal(Signal::KILL);
+        }
         let status = match select(pin!(self.child.status()), runtime.timer(PATIENCE)).await {
             Either::Left((status, _)) => status,
             Either::Right(_) => Err(io::ErrorKind::TimedOut.into()),
         };
-        // No signals from here on: the number may be reused.
+        // No signals to the group from here on: the number may be reused.
         self.ended = true;
-        // Rare: a process that was sent SIGKILL has not ended yet.
-        if test_kill_process_group(self.leader).is_ok() {
-            members_end(self.leader, runtime).await;
-        }
-        status
+        let is_left = test_kill_process_group(self.leader).is_ok();
+        let left = match leftovers {
+            Leftovers::End | Leftovers::KillAll if is_left => {
+                process_sweep::end_group(self.leader, runtime).await
+            }
+            _ => Vec::new(),
+        };
+        (status, left)
     }
+}
+
+/// What becomes of the processes that are left in the group of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leftovers {
+    /// The leader has ended: they are killed.
+    End,
+    /// The leader has ended: they run on, as part of the session.
+    Keep,
+    /// The leader may still run: everything is killed.
+    KillAll,
 }
 
 /// Kills the group of a job that was dropped. async-process reaps the leader.
@@ -150,48 +174,6 @@ fn reaped(child: &mut Child) -> BoxFuture<'static, ()> {
             tracing::warn!(%error, "the end of a shell was not seen");
         }
     })
-}
-
-/// Waits, for [`PATIENCE`] at most, until no process of a group that was sent SIGKILL lives. Zombies
-/// count as ended: it is not known when they are reaped.
-async fn members_end(group: Pid, runtime: &Arc<dyn Runtime>) {
-    let (sender, ended) = async_channel::bounded::<()>(1);
-    let timers = runtime.clone();
-    let wait = async move {
-        let mut wait = Duration::from_millis(1);
-        while wait < PATIENCE && lives(group) {
-            timers.timer(wait).await;
-            wait *= 2;
-        }
-        drop(sender);
-    };
-    // On its own thread, because reading /proc blocks.
-    runtime.spawn_dedicated("rejoin-group", Box::pin(wait));
-    ended.recv().await.unwrap_or_default();
-}
-
-#[cfg(target_os = "linux")]
-fn lives(group: Pid) -> bool {
-    let Ok(listed) = std::fs::read_dir("/proc") else {
-        return false;
-    };
-    listed.flatten().any(|process| {
-        // `12 (name, of anything) S 1 34 …`: the state, the parent, and the group.
-        let stat = std::fs::read(process.path().join("stat")).unwrap_or_default();
-        let stat = String::from_utf8_lossy(&stat);
-        let Some((_, stat)) = stat.rsplit_once(") ") else {
-            return false;
-        };
-        let mut stat = stat.split(' ');
-        let has_ended = matches!(stat.next(), Some("Z" | "X"));
-        let of = stat.nth(1).and_then(|of| of.parse().ok());
-        !has_ended && of == Some(group.as_raw_nonzero().get())
-    })
-}
-
-#[cfg(not(target_os = "linux"))]
-fn lives(group: Pid) -> bool {
-    test_kill_process_group(group).is_ok()
 }
 
 /// How long processes that were sent SIGKILL may take to end.

@@ -4,6 +4,7 @@
 //! Invariant: an incomplete file is never used.
 
 use rejoin_core::{JobId, SessionId};
+use rustix::process::{Resource, getrlimit};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Write};
@@ -49,6 +50,16 @@ impl ShellEnv {
         ))
     }
 
+    /// Leaves the environment out if no program could be started with it. Returns a message for people
+    /// in that case.
+    pub(super) fn check_size(&mut self) -> Option<String> {
+        let reason = too_large(&self.environment)?;
+        self.environment = Self::start().environment;
+        Some(format!(
+            "rejoin: the environment of this session is left out: {reason}\n"
+        ))
+    }
+
     /// Decodes what [`encode`](Self::encode) wrote. None if it is incomplete.
     fn decode(bytes: &[u8]) -> Option<Self> {
         let lines = bytes.strip_suffix(b"\0\0")?;
@@ -73,6 +84,16 @@ impl ShellEnv {
         bytes.push(0);
         bytes
     }
+}
+
+/// What a job passes on to the next one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Carried {
+    All,
+    /// The directory alone, and why not the environment.
+    Directory(String),
+    /// There is no capture.
+    Nothing,
 }
 
 /// The files of all sessions.
@@ -120,7 +141,8 @@ impl Store {
     }
 
     /// Makes a capture the session's environment. If there is no capture, the session keeps the one
-    /// that it has: the statement replaced the shell or its trap, or a signal ended the shell.
+    /// that it has: the statement replaced the shell or its trap, or a signal ended the shell. If no
+    /// program could be started with the environment, only the directory is taken over.
     ///
     /// # Errors
     ///
@@ -130,10 +152,15 @@ impl Store {
         session: SessionId,
         capture: &Capture,
         before: &ShellEnv,
-    ) -> io::Result<()> {
+    ) -> io::Result<Carried> {
         let Some(mut env) = capture.read()? else {
-            return Ok(());
+            return Ok(Carried::Nothing);
         };
+        let mut carried = Carried::All;
+        if let Some(reason) = too_large(&env.environment) {
+            env.environment.clone_from(&before.environment);
+            carried = Carried::Directory(reason);
+        }
         // A statement may have set PWD to anything.
         if !env.directory.is_absolute() {
             env.directory.clone_from(&before.directory);
@@ -146,7 +173,8 @@ impl Store {
             .mode(0o600)
             .open(&new)?;
         file.write_all(&env.encode())?;
-        fs::rename(&new, self.file(session))
+        fs::rename(&new, self.file(session))?;
+        Ok(carried)
     }
 
     /// Removes the file of a session.
@@ -224,7 +252,10 @@ impl Capture {
             Err(error) => return Err(error),
         };
         if !self.whole.exists() {
-            return Err(io::Error::other("they could not be written down"));
+            return Err(io::Error::other(
+                "they could not be written down; the environment may be larger than a program can \
+                 be started with",
+            ));
         }
         let mut env = ShellEnv {
             directory: PathBuf::new(),
@@ -261,6 +292,58 @@ fn carries_over(name: &OsStr) -> bool {
     let of_the_server = name.starts_with(b"REJOIN_") || name == b"NOTIFY_SOCKET";
     !of_the_server && !matches!(name, b"_" | b"SHLVL" | b"PWD")
 }
+
+/// Why no program could be started with this environment, if that is so: the system limits each
+/// variable, and all of them together with the arguments (execve(2)).
+fn too_large(environment: &[(OsString, OsString)]) -> Option<String> {
+    let mut all = 0;
+    for (name, value) in environment {
+        // With `=` and NUL.
+        let bytes = name.len() + value.len() + 2;
+        if bytes > VARIABLE_BYTES {
+            let name = name.display();
+            return Some(format!(
+                "{name} has {bytes} bytes, and a variable may have {VARIABLE_BYTES}"
+            ));
+        }
+        all += bytes + size_of::<usize>();
+    }
+    let most = environment_bytes();
+    (all > most).then(|| format!("it has {all} bytes, and {most} are allowed"))
+}
+
+/// Bytes that the environment of a session may have, so that a program with the longest statement can
+/// be started: a quarter of the stack, within the kernel's own bounds.
+fn environment_bytes() -> usize {
+    let stack = getrlimit(Resource::Stack).current;
+    let stack = stack.and_then(|bytes| usize::try_from(bytes).ok());
+    let all = stack.unwrap_or(usize::MAX) / 4;
+    let all = all.clamp(ARGUMENT_BYTES.0, ARGUMENT_BYTES.1);
+    all.saturating_sub(RESERVED_BYTES).max(all / 2)
+}
+
+/// Whether a statement has a word that changes the shell's directory or environment. Only then is it
+/// worth a message that nothing carries over.
+pub(super) fn may_change(statement: &str) -> bool {
+    let words = statement.split(|c: char| !(c.is_alphanumeric() || "_.=-/".contains(c)));
+    let mut words = words.filter(|word| !word.is_empty());
+    words.any(|word| CHANGES.contains(&word))
+}
+
+/// Commands that change the directory or the environment of a shell.
+const CHANGES: [&str; 11] = [
+    ".", "cd", "chdir", "declare", "export", "popd", "pushd", "set", "source", "typeset", "unset",
+];
+
+/// Bytes of a variable, or of an argument, on Linux: `MAX_ARG_STRLEN`.
+const VARIABLE_BYTES: usize = 128 * 1024;
+
+/// The least and the most bytes of all arguments and variables on Linux: `ARG_MAX`, and three quarters
+/// of the default stack.
+const ARGUMENT_BYTES: (usize, usize) = (128 * 1024, 6 * 1024 * 1024);
+
+/// Bytes for the statement, the variables of the mark, and the shell's own.
+const RESERVED_BYTES: usize = 256 * 1024;
 
 /// Splits `NAME=value`.
 fn variable(line: &[u8]) -> Option<(OsString, OsString)> {

@@ -62,7 +62,8 @@ on_each_runtime! {
         a_job_is_interrupted_at_its_timeout
         a_session_is_closed_when_nobody_uses_it
         what_is_due_happens_without_anybody_asking
-        a_clock_that_is_set_back_expires_nobody_who_pulls;
+        a_wall_clock_that_is_set_changes_no_timeout
+        people_are_shown_the_walls_time_once_it_is_past_the_last_record;
     durability:
         nothing_is_told_before_it_is_durable
         commands_that_come_in_during_a_sync_share_the_next
@@ -80,7 +81,8 @@ on_each_runtime! {
         cursors_go_on_where_they_were_after_a_clean_end
         after_a_crash_a_consumer_sees_a_batch_twice_but_misses_none
         a_shutdown_interrupts_what_runs_and_waits_for_it
-        a_job_that_does_not_end_is_lost_and_said_so;
+        a_job_that_does_not_end_is_lost_and_said_so
+        a_start_with_a_clock_35_days_ahead_holds_up_no_timeout_of_the_next;
 }
 
 fn run<F: Future<Output = ()>>(host: Host, test: fn(World) -> F) {

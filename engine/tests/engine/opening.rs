@@ -22,6 +22,7 @@ fn record(sequence: u64, event: Event) -> Record {
         session: SESSION,
         sequence: Sequence(sequence),
         at: Timestamp::EPOCH,
+        clock: Timestamp::EPOCH.into(),
         event,
     }
 }

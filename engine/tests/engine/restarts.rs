@@ -24,6 +24,19 @@ fn open(host: &Host, directory: &Path) -> World {
     World::with(host, config(), Box::new(log), projection)
 }
 
+/// Like [`open`], with a wall clock that shows `day`, in milliseconds.
+fn open_at(host: &Host, directory: &Path, day: u64) -> World {
+    let opened = OpenOptions::directory(directory, LogId::from_bytes([1; 16]))
+        .options(Options {
+            zero_ahead: false,
+            ..Options::default()
+        })
+        .limits(config().limits)
+        .open();
+    let (log, projection, _) = opened.unwrap().into_parts();
+    World::beginning(host, config(), Box::new(log), projection, day)
+}
+
 /// A copy of the directory, as a crash at this moment would leave it.
 async fn crash(world: World, directory: &Path) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
@@ -144,5 +157,57 @@ pub(crate) async fn a_job_that_does_not_end_is_lost_and_said_so(world: World) {
         unreachable!()
     };
     assert_eq!(outcome, Outcome::Lost);
+    world.engine.shut_down(Duration::ZERO).await;
+}
+
+pub(crate) async fn a_start_with_a_clock_35_days_ahead_holds_up_no_timeout_of_the_next(
+    world: World,
+) {
+    let directory = tempfile::tempdir().unwrap();
+    let host = world.host;
+    let (right, days) = (1_700_000_000_000, 35 * 24 * 3_600 * 1_000);
+    let world = open_at(&host, directory.path(), right);
+    let (old, _) = world.create().await;
+    world.engine.shut_down(Duration::ZERO).await;
+    drop(world);
+    let world = open_at(&host, directory.path(), right + days);
+    assert!(world.engine.session_view(old).unwrap().closed.is_none());
+    let (session, consumer) = world.create().await;
+    let ahead = world.clock.now();
+    world.engine.shut_down(Duration::ZERO).await;
+    drop(world);
+
+    let world = open_at(&host, directory.path(), right + 60_000);
+    let stats = world.engine.stats();
+    assert_eq!(stats.clock_jumps, 1);
+    assert_eq!(stats.clock_behind, Duration::from_millis(days - 60_000));
+    let puppet = world.run(old).await;
+    puppet.job.reporter.started().await.unwrap();
+    let is_here = || {
+        let view = world.engine.session_view(session).unwrap();
+        view.consumer(consumer).is_some()
+    };
+    world.pass(99).await;
+    assert!(is_here());
+    world.pass(1).await;
+    assert!(!is_here());
+    world.pass(899).await;
+    let is_open = || world.engine.session_view(session).unwrap().closed.is_none();
+    assert!(is_open());
+    world.pass(1).await;
+    assert!(!is_open());
+    world.pass(3_999).await;
+    assert!(puppet.job.interrupts.try_next().is_none());
+    world.pass(1).await;
+    let interrupt = puppet.job.interrupts.next().await;
+    assert_eq!(interrupt, Some(InterruptCause::Timeout));
+    puppet.exit(0);
+    let finished = world.wait_for(old, is_finished).await;
+    assert_eq!(finished.at, ahead);
+    world.clock.advance(Duration::from_millis(days));
+    world.settle().await;
+    let (late, _) = world.create().await;
+    let shown = world.engine.session_view(late).unwrap().created.at;
+    assert_eq!(shown, world.clock.now());
     world.engine.shut_down(Duration::ZERO).await;
 }

@@ -71,7 +71,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A clock that tests advance.
 pub(crate) struct Clock {
     host: Host,
+    /// How much time has passed.
     millis: AtomicU64,
+    /// The time of day, in milliseconds, before any time had passed.
+    day: AtomicU64,
     moved: event_listener::Event,
 }
 
@@ -79,19 +82,29 @@ impl Clock {
     fn new(host: &Host) -> Arc<Self> {
         Arc::new(Self {
             host: *host,
-            millis: AtomicU64::new(1_000_000),
+            millis: AtomicU64::new(0),
+            day: AtomicU64::new(BEGIN),
             moved: event_listener::Event::new(),
         })
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.millis.load(Ordering::SeqCst))
+        let day = self.day.load(Ordering::SeqCst);
+        Timestamp::from_millis(day + self.millis.load(Ordering::SeqCst))
     }
 
-    /// Sets the clock back, as one does with a clock that was fast.
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.millis.load(Ordering::SeqCst))
+    }
+
+    /// Sets the time of day back, as one does with a clock that was fast. No time passes.
     pub(crate) fn set_back(&self, by: Duration) {
-        self.millis
-            .fetch_sub(by.as_millis() as u64, Ordering::SeqCst);
+        self.day.fetch_sub(by.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    /// Sets the time of day ahead. No time passes.
+    pub(crate) fn set_ahead(&self, by: Duration) {
+        self.day.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
     }
 
     pub(crate) fn advance(&self, by: Duration) {
@@ -109,6 +122,9 @@ impl fmt::Debug for Clock {
     }
 }
 
+/// The time of day when a test begins, in milliseconds.
+pub(crate) const BEGIN: u64 = 1_000_000;
+
 /// Counts up, so that no value appears twice in one run of the tests.
 static DRAWN: AtomicU64 = AtomicU64::new(1);
 
@@ -118,16 +134,20 @@ struct Virtual(Arc<Clock>);
 
 impl Runtime for Virtual {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.millis.load(Ordering::SeqCst))
+        self.0.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 
     fn timer(&self, wait: Duration) -> BoxFuture<'static, ()> {
         let clock = self.clone();
-        let due = self.now() + wait;
+        let due = self.elapsed().saturating_add(wait);
         Box::pin(async move {
             loop {
                 let moved = clock.0.moved.listen();
-                if clock.now() >= due {
+                if clock.elapsed() >= due {
                     return;
                 }
                 moved.await;
@@ -233,15 +253,20 @@ impl World {
         log: Box<dyn Log>,
         replayed: Projection,
     ) -> Self {
+        let last = replayed.state().last().at.as_millis();
+        Self::beginning(host, config, log, replayed, last.max(BEGIN))
+    }
+
+    /// A process that begins when the wall clock shows `day`, in milliseconds.
+    pub(crate) fn beginning(
+        host: &Host,
+        config: Config,
+        log: Box<dyn Log>,
+        replayed: Projection,
+        day: u64,
+    ) -> Self {
         let clock = Clock::new(host);
-        if let Some(last) = replayed
-            .state()
-            .last_at()
-            .as_millis()
-            .checked_sub(1_000_000)
-        {
-            clock.advance(Duration::from_millis(last));
-        }
+        clock.day.store(day, Ordering::SeqCst);
         let (jobs, puppets) = async_channel::unbounded();
         let (release, released) = async_channel::unbounded();
         let runner: Arc<dyn Runner> = Arc::new(Puppets {

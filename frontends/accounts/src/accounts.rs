@@ -4,19 +4,20 @@
 //! authentication code until the file changes, so that it is hashed once. Hashing runs on a few
 //! threads of its own. An unknown account costs the same time as a wrong password.
 
+use crate::access_tokens::digest;
 use crate::credentials::Credentials;
 use crate::entered::Entered;
 use crate::failures::{self, Failures};
-use crate::file::{Account, AccountsFile, FileError};
+use crate::file::{Account, AccountsFile, FileError, TokenPlace};
 use crate::jwt::{self, Claims};
 use crate::limits::{LOGGED_NAME_CHARS, LOOK, VERIFIED};
 use crate::queues::{Place, Queues, Turn};
-use crate::role::{Caller, Seal};
+use crate::role::{AccessDigest, Caller, Seal};
 use crate::secret::{self, Key, NoRandom, Password, Verifier};
 use crate::server_user::server_user;
 use crate::tokens::{TokenKind, Tokens};
 use futures::future::{Either, pending, select};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::net::IpAddr;
@@ -64,6 +65,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     file: AccountsFile,
+    access_tokens: BTreeMap<String, TokenPlace>,
     stamp: Option<Stamp>,
     /// When the file was last checked for changes.
     looked: Duration,
@@ -118,6 +120,7 @@ impl Accounts {
     ) -> Result<Self, NoRandom> {
         let state = State {
             is_closed: !file.accounts.is_empty(),
+            access_tokens: file.token_places(),
             file,
             stamp,
             looked: clock(),
@@ -319,6 +322,10 @@ impl Accounts {
     /// numbers.
     #[must_use]
     pub fn token(&self, caller: &Caller, kind: TokenKind) -> Option<String> {
+        // A login could last longer than the access token, and do more.
+        if caller.access.is_some() {
+            return None;
+        }
         let text = random_text()?;
         let Some(name) = caller.name() else {
             return Some(text);
@@ -368,6 +375,10 @@ impl Accounts {
         account: &str,
         life: Duration,
     ) -> Option<String> {
+        // As above.
+        if caller.access.is_some() {
+            return None;
+        }
         let name = caller.name().map_or("admin", |name| &**name);
         let now = self.now();
         let claims = Claims {
@@ -402,10 +413,30 @@ impl Accounts {
         Ok(self.0.caller(name.into(), account))
     }
 
+    /// Verifies an access token, and returns whose it is. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied::Expired`] if the token is unknown, was removed or has expired.
+    pub fn caller_of_access_token(&self, token: &str) -> Result<Caller, Denied> {
+        if self.is_open() {
+            return Ok(Caller::local());
+        }
+        let digest = AccessDigest(digest(token).into());
+        let now = self.now();
+        self.state()
+            .access_caller(&digest, now)
+            .ok_or(Denied::Expired)
+    }
+
     /// Whether a caller's account and role are unchanged: for responses that take long.
     #[must_use]
     pub fn is_current(&self, caller: &Caller) -> bool {
+        let now = self.now();
         let state = self.state();
+        if let Some(digest) = &caller.access {
+            return state.access_caller(digest, now).as_ref() == Some(caller);
+        }
         match caller.name() {
             None => !state.is_closed,
             Some(name) => {
@@ -502,6 +533,7 @@ impl Accounts {
                         state.is_closed |= !file.accounts.is_empty();
                         let State { entered, .. } = &mut *state;
                         entered.retain(|account| file.accounts.contains_key(account));
+                        state.access_tokens = file.token_places();
                         state.file = file;
                         state.verified.clear();
                     }
@@ -513,6 +545,25 @@ impl Accounts {
             }
         }
         state
+    }
+}
+
+impl State {
+    /// Whose access token this is, if it is valid.
+    fn access_caller(&self, digest: &AccessDigest, now: Duration) -> Option<Caller> {
+        // Looked up by the digest, so that the time reveals nothing about the token.
+        let (name, place) = self.access_tokens.get(&*digest.0)?;
+        let account = self.file.accounts.get(name)?;
+        let token = account.tokens.get(*place)?;
+        if token.is_expired(now) {
+            return None;
+        }
+        let role = token.role(account.role);
+        Some(Caller::of_access(
+            name.as_str().into(),
+            role,
+            digest.clone(),
+        ))
     }
 }
 
@@ -586,7 +637,7 @@ fn stamp(path: &std::path::Path) -> Option<Stamp> {
 }
 
 /// 32 random letters and digits. None when the system has no random numbers.
-fn random_text() -> Option<String> {
+pub(crate) fn random_text() -> Option<String> {
     let mut text = String::with_capacity(32);
     while text.len() < 32 {
         let bytes: [u8; 64] = secret::random().ok()?;

@@ -1,10 +1,11 @@
 //! Reads and rewrites the accounts file.
 //!
-//! It is TOML: a table for each account, with its `role` and the `hash` of its password. It is
-//! replaced by a rename, so that readers find either the old accounts or the new ones. Only its
+//! It is TOML: a table for each account, with its `role`, the `hash` of its password and its access
+//! `tokens`. It is replaced by a rename, so that readers find either the old accounts or the new ones. Only its
 //! owner may read it.
 
-use crate::limits::{ACCOUNTS, FILE_BYTES, NAME_BYTES};
+use crate::access_tokens::{AccessToken, is_digest};
+use crate::limits::{ACCESS_TOKENS, ACCOUNTS, ALL_ACCESS_TOKENS, FILE_BYTES, NAME_BYTES};
 use crate::role::Role;
 use crate::secret::{self, NoRandom, Password};
 use serde::{Deserialize, Serialize};
@@ -19,12 +20,17 @@ pub struct AccountsFile {
     pub(crate) accounts: BTreeMap<String, Account>,
 }
 
+/// Where an access token is: its account, and its place among the account's.
+pub(crate) type TokenPlace = (String, usize);
+
 /// One account.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Account {
     pub(crate) role: Role,
     pub(crate) hash: String,
+    #[serde(default)]
+    pub(crate) tokens: Vec<AccessToken>,
 }
 
 impl std::fmt::Debug for Account {
@@ -51,10 +57,19 @@ pub enum FileError {
     /// There is no such account.
     #[error("there is no account {0:?}")]
     Unknown(String),
-    /// This can't be the name of an account.
+    /// The account has an access token of this name already.
+    #[error("there is a token {0:?} of this account already")]
+    TokenExists(String),
+    /// The account has no such access token.
+    #[error("there is no token {0:?} of this account")]
+    TokenUnknown(String),
+    /// The limit of access tokens is reached.
     #[error(
-        "{0:?} cannot be an account's name: take 1 to 64 letters, digits and . _ - without accents"
+        "there are too many tokens already: {ACCESS_TOKENS} of one account, {ALL_ACCESS_TOKENS} in all"
     )]
+    TokensFull,
+    /// This can't be the name of an account or a token.
+    #[error("{0:?} cannot be a name: take 1 to 64 letters, digits and . _ - without accents")]
     BadName(String),
     /// The limit of accounts is reached.
     #[error("there are {ACCOUNTS} accounts already")]
@@ -96,6 +111,14 @@ impl AccountsFile {
             if !secret::is_hash(&account.hash) {
                 return Err(wrong(format!("the hash of {name} is no argon2id hash")));
             }
+            for token in &account.tokens {
+                check_name(&token.name)?;
+                if !is_digest(&token.digest) {
+                    let token = &token.name;
+                    let reason = format!("the digest of {name}'s token {token} is none of SHA-256");
+                    return Err(wrong(reason));
+                }
+            }
         }
         if accounts.len() > ACCOUNTS {
             return Err(FileError::Full);
@@ -109,11 +132,23 @@ impl AccountsFile {
     ///
     /// When it can't be written; then it is unchanged.
     pub fn write(&self, path: &Path) -> Result<(), FileError> {
-        let mut text = String::from("# Accounts of Rejoin, written by `rejoin user`.\n");
+        let mut text =
+            String::from("# Accounts of Rejoin, written by `rejoin user` and `rejoin token`.\n");
         for (name, account) in &self.accounts {
             // Names and hashes contain nothing that TOML escapes.
             let (role, hash) = (account.role, &account.hash);
             text += &format!("\n[\"{name}\"]\nrole = \"{role}\"\nhash = \"{hash}\"\n");
+            for token in &account.tokens {
+                let (token_name, digest) = (&token.name, &token.digest);
+                text += &format!("\n[[\"{name}\".tokens]]\nname = \"{token_name}\"\n");
+                text += &format!("digest = \"{digest}\"\n");
+                if let Some(role) = token.role {
+                    text += &format!("role = \"{role}\"\n");
+                }
+                if let Some(expires) = token.expires {
+                    text += &format!("expires = {expires}\n");
+                }
+            }
         }
         replace(path, text.as_bytes()).map_err(|error| FileError::Write(path.into(), error))
     }
@@ -154,7 +189,14 @@ impl AccountsFile {
     pub fn add(&mut self, name: &str, role: Role, password: &Password) -> Result<(), FileError> {
         self.check_new(name)?;
         let hash = secret::hash(password)?;
-        self.accounts.insert(name.into(), Account { role, hash });
+        self.accounts.insert(
+            name.into(),
+            Account {
+                role,
+                hash,
+                tokens: Vec::new(),
+            },
+        );
         Ok(())
     }
 
@@ -180,6 +222,16 @@ impl AccountsFile {
         let account = account.ok_or_else(|| FileError::Unknown(name.into()))?;
         account.hash = secret::hash(password)?;
         Ok(())
+    }
+
+    /// Where the access token with each digest is.
+    pub(crate) fn token_places(&self) -> BTreeMap<String, TokenPlace> {
+        let accounts = self.accounts.iter();
+        let tokens = accounts.flat_map(|(name, account)| {
+            let tokens = account.tokens.iter().enumerate();
+            tokens.map(move |(place, token)| (token.digest.clone(), (name.clone(), place)))
+        });
+        tokens.collect()
     }
 
     /// The names and roles, by name.
@@ -256,7 +308,7 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-fn check_name(name: &str) -> Result<(), FileError> {
+pub(crate) fn check_name(name: &str) -> Result<(), FileError> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if name.is_empty() || name.len() > NAME_BYTES || !name.bytes().all(is_plain) {
         return Err(FileError::BadName(name.into()));

@@ -36,8 +36,10 @@
 //! - Neither a refusal nor its timing shows whether an account exists.
 //! - A right password is never refused because of other names.
 //! - A server that has had accounts is not open to everybody until it is restarted.
-//! - A token ends with its process and with its account's password.
+//! - The token of a login ends with its process and with its account's password. An access token ends
+//!   when it is removed or expires, and with its account.
 
+mod access_tokens;
 mod accounts;
 mod credentials;
 mod entered;
@@ -54,6 +56,7 @@ mod server_user;
 pub mod testing;
 mod tokens;
 
+pub use access_tokens::ListedToken;
 pub use accounts::{Accounts, Clock, Denied};
 pub use credentials::{Authorization, Credentials, cookie};
 pub use file::{AccountsFile, FileError, change};

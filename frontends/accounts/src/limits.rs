@@ -58,5 +58,11 @@ pub(crate) const TOKENS: usize = 10_000;
 /// one that was entered longest ago.
 pub(crate) const ENTERED: usize = 100;
 
+/// Access tokens of one account.
+pub const ACCESS_TOKENS: usize = 100;
+
+/// Access tokens of all accounts.
+pub const ALL_ACCESS_TOKENS: usize = 10_000;
+
 /// At most this many characters of a name are logged when its login fails.
 pub(crate) const LOGGED_NAME_CHARS: usize = 64;

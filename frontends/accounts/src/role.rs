@@ -95,6 +95,18 @@ pub struct Caller {
     role: Role,
     /// The code of the password's hash at the time of the login.
     pub(crate) seal: Seal,
+    /// The digest of the access token that proved it, if one did.
+    pub(crate) access: Option<AccessDigest>,
+}
+
+/// The digest of an access token.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct AccessDigest(pub(crate) Arc<str>);
+
+impl fmt::Debug for AccessDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessDigest(…)")
+    }
 }
 
 /// An authentication code that only this process can compute.
@@ -115,6 +127,7 @@ impl Caller {
             name: None,
             role: Role::Admin,
             seal: Seal::default(),
+            access: None,
         }
     }
 
@@ -123,6 +136,17 @@ impl Caller {
             name: Some(name),
             role,
             seal,
+            access: None,
+        }
+    }
+
+    /// The caller that an access token proves. It does not depend on the password.
+    pub(crate) fn of_access(name: Arc<str>, role: Role, digest: AccessDigest) -> Self {
+        Self {
+            name: Some(name),
+            role,
+            seal: Seal::default(),
+            access: Some(digest),
         }
     }
 

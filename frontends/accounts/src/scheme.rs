@@ -1,5 +1,6 @@
 //! How the clients of a frontend log in: one procedure for all frontends, with their rules as data.
 
+use crate::access_tokens::PREFIX;
 use crate::accounts::{Accounts, Denied};
 use crate::credentials::{Authorization, Credentials, cookie};
 use crate::role::Caller;
@@ -47,6 +48,8 @@ pub enum Source {
     Authorization,
     /// As `Authorization`, but a `Bearer` token is ignored.
     Basic,
+    /// An access token of an account, as `Bearer`. Anything else is left to the next source.
+    AccessToken,
     /// A name and a password, read by a function of the frontend. None if there are none.
     Password(fn(&Request) -> Option<Result<Credentials, Denied>>),
 }
@@ -141,6 +144,28 @@ impl Accounts {
     /// read, [`Denied::Expired`] for an invalid token, and [`Denied::Wrong`] or [`Denied::Later`]
     /// for a password.
     pub async fn authenticate(&self, request: &Request, scheme: &Scheme) -> Result<Login, Denied> {
+        self.find_login(request, scheme, scheme.sends_cookie).await
+    }
+
+    /// Whether [`authenticate`](Self::authenticate) would succeed, without giving the client a token. For
+    /// a request whose body has not been taken yet; the password is then not hashed a second time.
+    ///
+    /// # Errors
+    ///
+    /// As [`authenticate`](Self::authenticate).
+    pub async fn admit(&self, request: &Request, scheme: &Scheme) -> Result<(), Denied> {
+        if self.is_open() {
+            return Ok(());
+        }
+        self.find_login(request, scheme, false).await.map(drop)
+    }
+
+    async fn find_login(
+        &self,
+        request: &Request,
+        scheme: &Scheme,
+        gives_token: bool,
+    ) -> Result<Login, Denied> {
         if self.is_open() {
             return Ok(Login {
                 caller: Caller::local(),
@@ -172,13 +197,25 @@ impl Accounts {
                             return self.login_by_token(&token, scheme);
                         }
                         Authorization::Basic(credentials) => {
-                            return self.login_by_password(credentials, request, scheme).await;
+                            let kind = token_kind(scheme, gives_token);
+                            return self.login_by_password(credentials, request, kind).await;
                         }
                     }
                 }
+                Source::AccessToken => match Authorization::of(request.headers()) {
+                    Authorization::Bearer(token) if token.starts_with(PREFIX) => {
+                        return Ok(Login {
+                            caller: self.caller_of_access_token(&token)?,
+                            by_token: true,
+                            token: None,
+                        });
+                    }
+                    _ => continue,
+                },
                 Source::Password(read) => {
                     if let Some(credentials) = read(request) {
-                        return self.login_by_password(credentials?, request, scheme).await;
+                        let kind = token_kind(scheme, gives_token);
+                        return self.login_by_password(credentials?, request, kind).await;
                     }
                 }
             }
@@ -202,20 +239,28 @@ impl Accounts {
         &self,
         credentials: Credentials,
         request: &Request,
-        scheme: &Scheme,
+        gives: Option<TokenKind>,
     ) -> Result<Login, Denied> {
         let address = request.peer().ip();
-        let (caller, token) = match scheme.tokens {
-            Tokens::Stored(kind) if scheme.sends_cookie => {
+        let (caller, token) = match gives {
+            Some(kind) => {
                 let (caller, token) = self.login(credentials, address, kind).await?;
                 (caller, Some(token))
             }
-            _ => (self.verify(credentials, address).await?, None),
+            None => (self.verify(credentials, address).await?, None),
         };
         Ok(Login {
             caller,
             by_token: false,
             token,
         })
+    }
+}
+
+/// The kind of token that a login by password gives, if it gives one.
+fn token_kind(scheme: &Scheme, gives_token: bool) -> Option<TokenKind> {
+    match scheme.tokens {
+        Tokens::Stored(kind) if gives_token => Some(kind),
+        _ => None,
     }
 }

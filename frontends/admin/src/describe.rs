@@ -47,6 +47,16 @@ pub(crate) fn engine(text: &mut Text, stats: &Stats) {
         "How many of them there may be.",
     )
     .is(stats.recent_limit);
+    text.counter(
+        "rejoin_clock_jumps_total",
+        "Times that the wall clock was found set, or the machine suspended. No timeout follows it.",
+    )
+    .is(stats.clock_jumps);
+    text.gauge(
+        "rejoin_clock_behind_seconds",
+        "How far the wall clock is behind the last record. Until then, times of records stand still.",
+    )
+    .is(stats.clock_behind.as_secs_f64());
     let reads = [("memory", stats.recent_hits), ("log", stats.recent_misses)];
     text.counter(
         "rejoin_reads_total",
@@ -127,6 +137,34 @@ pub(crate) fn log(text: &mut Text, log: &rejoin_log::segment::LogMetrics) {
     let help = "How long each sync of a batch took the disk; none with --durability flush.";
     text.histogram("rejoin_log_sync_seconds", help, MICROS)
         .distribution(&[], &log.syncs.read());
+}
+
+/// How near the servers are to their bounds.
+pub(crate) fn http_bounds(text: &mut Text, state: &AdminState) {
+    let help = "How many connections may be open.";
+    text.gauge("rejoin_http_connections_limit", help)
+        .is(state.connections_limit);
+    let help = "Silent connections closed to make room for new ones.";
+    text.counter("rejoin_http_connections_silent_closed_total", help)
+        .is(state.http.silent_closed.get());
+    let bodies = &state.bodies;
+    let help = "Bytes of requests' bodies in memory, without the first 16 KiB of each.";
+    text.gauge("rejoin_http_bodies_bytes", help)
+        .is(bodies.used());
+    text.gauge("rejoin_http_bodies_limit_bytes", "How many there may be.")
+        .is(bodies.limit());
+    let help = "Requests refused because too much of other bodies was in memory.";
+    text.counter("rejoin_http_bodies_refused_total", help)
+        .is(bodies.refused());
+    let answers = &state.exec_answers;
+    let help = "Bytes of the answers of exec commands in memory.";
+    text.gauge("rejoin_exec_answers_bytes", help)
+        .is(answers.used());
+    text.gauge("rejoin_exec_answers_limit_bytes", "How many there may be.")
+        .is(answers.limit());
+    let help = "Exec commands that failed because of it.";
+    text.counter("rejoin_exec_answers_refused_total", help)
+        .is(answers.refused());
 }
 
 pub(crate) fn http(text: &mut Text, http: &HttpMetrics) {

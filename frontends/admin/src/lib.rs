@@ -14,7 +14,7 @@ mod process;
 mod text;
 
 use rejoin_engine::Engine;
-use rejoin_http::{HttpMetrics, Request, Response, Route, Router, StatusCode, route};
+use rejoin_http::{Budget, Gate, HttpMetrics, Request, Response, Route, Router, StatusCode, route};
 use rejoin_metrics::Counter;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +31,12 @@ pub struct AdminState {
     pub log_directory: PathBuf,
     /// Metrics of the HTTP servers.
     pub http: Arc<HttpMetrics>,
+    /// Connections that may be open at all addresses together.
+    pub connections_limit: usize,
+    /// Bytes of the bodies of all requests.
+    pub bodies: Budget,
+    /// Bytes of the answers of all `exec` commands of Arthas.
+    pub exec_answers: Budget,
     /// Log lines that could not be written to standard error.
     pub lost_lines: Arc<Counter>,
     /// The version of the program.
@@ -55,6 +61,9 @@ pub struct AdminState {
 ///     log: None,
 ///     log_directory: "rejoin-data/log".into(),
 ///     http: Arc::default(),
+///     connections_limit: 10_000,
+///     bodies: rejoin_http::Budget::new(64 * 1024 * 1024),
+///     exec_answers: rejoin_http::Budget::new(256 * 1024 * 1024),
 ///     lost_lines: Arc::default(),
 ///     version: "1.0.0",
 ///     started_millis: 0,
@@ -65,7 +74,7 @@ pub struct AdminState {
 /// # }
 /// ```
 pub fn mount(router: &mut Router, state: AdminState) {
-    router.mount(FRONTEND, Arc::new(state), ROUTES);
+    router.mount_gated(FRONTEND, Arc::new(state), ROUTES, Gate::SMALL);
 }
 
 /// The routes of the endpoints.
@@ -103,6 +112,7 @@ fn metrics(state: &AdminState) -> Response {
     }
     files::describe(&mut text, &state.log_directory);
     describe::http(&mut text, &state.http);
+    describe::http_bounds(&mut text, state);
     process::describe(&mut text, state.started_millis);
     Response::new(StatusCode::OK, text::CONTENT_TYPE, text.finish())
 }

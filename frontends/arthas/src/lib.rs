@@ -21,11 +21,14 @@ mod wire;
 use crate::error::Fault;
 use crate::login::SCHEME;
 use crate::request::Request;
-use crate::wire::Answer;
+use crate::wire::{Answer, State};
 use jiff::tz::TimeZone;
 use rejoin_accounts::{Accounts, Caller, Login};
 use rejoin_engine::{Engine, JobId, SessionId};
-use rejoin_http::{Method, Request as HttpRequest, Response, Route, Router, StatusCode, route};
+use rejoin_http::{
+    Admission, Budget, Gate, Method, Refused, Request as HttpRequest, Response, Route, Router,
+    Share, StatusCode, route,
+};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +56,9 @@ pub struct Settings {
     /// How many bytes of results a job of `exec` may emit. The whole response is held in memory. The
     /// default is 64 MiB.
     pub exec_output: u64,
+    /// The bytes of the answers of all `exec`s together, until their clients have taken them. An `exec`
+    /// beyond that fails, and its job is interrupted. The default is 256 MiB.
+    pub exec_answers: Budget,
 }
 
 impl Default for Settings {
@@ -63,6 +69,7 @@ impl Default for Settings {
             pull_gather: Duration::from_millis(250),
             exec_timeout: Duration::from_secs(30),
             exec_output: limits::EXEC_OUTPUT,
+            exec_answers: Budget::new(limits::EXEC_ANSWERS),
         }
     }
 }
@@ -100,7 +107,11 @@ pub fn mount(router: &mut Router, engine: Engine, accounts: Accounts, settings: 
         arthas: Arthas::new(engine, settings),
         accounts,
     };
-    router.mount("arthas", Arc::new(frontend), ROUTES);
+    let gate = Gate::<Frontend> {
+        admit: |frontend, http| Box::pin(frontend.admit(http)),
+        refuse,
+    };
+    router.mount_gated("arthas", Arc::new(frontend), ROUTES, gate);
 }
 
 /// The one path of the API; the action is in the body.
@@ -148,9 +159,20 @@ impl Arthas {
         caller: &Caller,
         log: impl Fn(LogField),
     ) -> Vec<u8> {
+        self.answer_shared(body, remote, caller, log).await.0
+    }
+
+    /// [`Self::answer`], with what the response takes of the budget of all `exec`s.
+    async fn answer_shared(
+        &self,
+        body: &[u8],
+        remote: Option<SocketAddr>,
+        caller: &Caller,
+        log: impl Fn(LogField),
+    ) -> (Vec<u8>, Option<Share>) {
         let mut request = match Request::parse(body) {
             Ok(request) => request,
-            Err(fault) => return Answer::from(fault).encode(None),
+            Err(fault) => return (Answer::from(fault).encode(None), None),
         };
         let named = request.session.as_ref().and_then(|name| name.parse().ok());
         if let Some(session) = named {
@@ -160,7 +182,7 @@ impl Arthas {
         if let Some(name) = caller.name() {
             request.user = Some((**name).into());
         }
-        let answer = match self.dispatch(&request, named, remote, caller).await {
+        let mut answer = match self.dispatch(&request, named, remote, caller).await {
             Ok(answer) => answer,
             Err(fault) => Answer::from(self.or_removed(fault, named).await),
         };
@@ -170,7 +192,8 @@ impl Arthas {
         if let Some(job) = answer.job {
             log(LogField::Job(job));
         }
-        answer.encode(request.id.as_deref())
+        let share = answer.share.take();
+        (answer.encode(request.id.as_deref()), share)
     }
 }
 
@@ -184,6 +207,13 @@ pub enum LogField {
 }
 
 impl Frontend {
+    async fn admit(&self, http: &HttpRequest) -> Admission {
+        match self.accounts.admit(http, &SCHEME).await {
+            Ok(()) => Admission::Any,
+            Err(_) => Admission::Refused(login::unauthorized()),
+        }
+    }
+
     async fn api(&self, http: &HttpRequest) -> Response {
         let login = self.accounts.authenticate(http, &SCHEME).await;
         let Ok(Login {
@@ -194,7 +224,7 @@ impl Frontend {
         else {
             return login::unauthorized();
         };
-        let body = if http.method() == Method::POST {
+        let (body, share) = if http.method() == Method::POST {
             // A request that did not come over a connection has no address.
             let peer = http.peer();
             let remote = (!peer.ip().is_unspecified()).then_some(peer);
@@ -205,12 +235,18 @@ impl Frontend {
                 }
                 LogField::Job(job) => http.log_job(job),
             };
-            self.arthas.answer(http.body(), remote, &caller, log).await
+            let arthas = &self.arthas;
+            arthas
+                .answer_shared(http.body(), remote, &caller, log)
+                .await
         } else {
             let fault = Fault::MethodUnsupported(http.method().to_string());
-            Answer::from(fault).encode(None)
+            (Answer::from(fault).encode(None), None)
         };
-        let response = Response::new(StatusCode::OK, JSON, body);
+        let mut response = Response::new(StatusCode::OK, JSON, body);
+        if let Some(share) = share {
+            response = response.holding(share);
+        }
         match token {
             Some(token) if !by_token => {
                 response.header("set-cookie", SCHEME.cookie.set(&token, http))
@@ -232,6 +268,17 @@ impl Frontend {
         });
         if let Some((owner, number)) = found {
             self.accounts.note_entered(caller, owner.as_deref(), number);
+        }
+    }
+}
+
+/// What is refused before its body is taken. The product answers 413 with an empty body.
+fn refuse(refused: &Refused) -> Response {
+    match refused {
+        Refused::BodyTooLarge { .. } => Response::empty(refused.status()),
+        refused => {
+            let answer = Answer::new(State::Refused).message(&refused.to_string());
+            Response::new(StatusCode::OK, JSON, answer.encode(None))
         }
     }
 }

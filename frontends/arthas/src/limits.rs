@@ -22,6 +22,9 @@ pub(crate) const FOLLOW: ReadLimit = ReadLimit {
 /// Default of [`Settings::exec_output`](crate::Settings::exec_output), in bytes.
 pub(crate) const EXEC_OUTPUT: u64 = 64 * 1024 * 1024;
 
+/// Default of [`Settings::exec_answers`](crate::Settings::exec_answers), in bytes.
+pub(crate) const EXEC_ANSWERS: usize = 256 * 1024 * 1024;
+
 /// How long `exec` waits for a job to end after its timeout. Most jobs end at once when they are
 /// interrupted. A client has its own timeout a little above, so one that does not is not waited for.
 pub(crate) const EXEC_GRACE: Duration = Duration::from_millis(200);

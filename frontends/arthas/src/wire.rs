@@ -2,7 +2,11 @@
 //! order at every level, without nulls.
 
 use rejoin_engine::{ConsumerId, JobId, SessionId};
+use rejoin_http::Share;
 use std::fmt::{self, Write as _};
+
+/// Bytes of a body that is copied into its envelope without a second thought.
+const LONG: usize = 1024 * 1024;
 
 /// The `state` of an answer or of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub(crate) struct Answer {
     pub(crate) state: State,
     /// The job that it is about, for the server's own log. Not sent.
     pub(crate) job: Option<JobId>,
+    /// What the body takes of the budget of all `exec`s.
+    pub(crate) share: Option<Share>,
 }
 
 impl Answer {
@@ -47,6 +53,7 @@ impl Answer {
             session: None,
             state,
             job: None,
+            share: None,
         }
     }
 
@@ -77,13 +84,26 @@ impl Answer {
     }
 
     /// The response body, with the `requestId` of the request if it had one.
-    pub(crate) fn encode(&self, request: Option<&str>) -> Vec<u8> {
+    pub(crate) fn encode(self, request: Option<&str>) -> Vec<u8> {
         // Enough for the envelope around the body, unless the message is long.
-        let mut json = Vec::with_capacity(self.body.as_ref().map_or(0, Vec::len) + 256);
-        Object::write(&mut json, |envelope| {
-            if let Some(body) = &self.body {
-                envelope.json("body", body);
+        const ENVELOPE: usize = 256;
+        let head = br#"{"body":"#;
+        let (mut json, last) = match self.body {
+            // A long body may be all that the memory has room for, so it is not copied.
+            Some(mut body) if body.len() > LONG => {
+                body.reserve_exact(head.len() + ENVELOPE);
+                body.splice(0..0, *head);
+                (body, "body")
             }
+            Some(body) => {
+                let mut json = Vec::with_capacity(body.len() + ENVELOPE);
+                json.extend_from_slice(head);
+                json.extend_from_slice(&body);
+                (json, "body")
+            }
+            None => (b"{".to_vec(), ""),
+        };
+        Object::go_on(&mut json, last, |envelope| {
             if let Some(consumer) = self.consumer {
                 envelope.shown("consumerId", consumer);
             }
@@ -112,6 +132,17 @@ impl<'a> Object<'a> {
     pub(crate) fn write(json: &'a mut Vec<u8>, members: impl FnOnce(&mut Self)) {
         json.push(b'{');
         let mut object = Self { json, last: "" };
+        members(&mut object);
+        object.json.push(b'}');
+    }
+
+    /// Appends more members to an object that has been begun, and ends it.
+    pub(crate) fn go_on(
+        json: &'a mut Vec<u8>,
+        last: &'static str,
+        members: impl FnOnce(&mut Self),
+    ) {
+        let mut object = Self { json, last };
         members(&mut object);
         object.json.push(b'}');
     }
@@ -203,7 +234,7 @@ fn write_text(json: &mut Vec<u8>, text: &str) {
 mod tests {
     use super::*;
 
-    fn encoded(answer: &Answer, request: Option<&str>) -> String {
+    fn encoded(answer: Answer, request: Option<&str>) -> String {
         String::from_utf8(answer.encode(request)).unwrap()
     }
 
@@ -220,14 +251,14 @@ mod tests {
             .message("late")
             .session(session);
         assert_eq!(
-            encoded(&answer, Some("")),
+            encoded(answer, Some("")),
             concat!(
                 r#"{"body":{"jobId":3},"consumerId":"07070707070707070707070707070707_2","#,
                 r#""message":"late","requestId":"","#,
                 r#""sessionId":"abababab-abab-abab-abab-abababababab","state":"INTERRUPTED"}"#,
             )
         );
-        let nothing_else = encoded(&Answer::new(State::Succeeded), None);
+        let nothing_else = encoded(Answer::new(State::Succeeded), None);
         assert_eq!(nothing_else, r#"{"state":"SUCCEEDED"}"#);
     }
 
@@ -235,7 +266,7 @@ mod tests {
     fn strings_have_no_more_escapes_than_json_requires() {
         let answer = Answer::new(State::Failed).message("a/b \"c\" \\ \n\u{1} é 会");
         assert_eq!(
-            encoded(&answer, None),
+            encoded(answer, None),
             r#"{"message":"a/b \"c\" \\ \n\u0001 é 会","state":"FAILED"}"#
         );
     }

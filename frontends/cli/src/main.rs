@@ -11,7 +11,8 @@ use clap::Parser;
 use client::ClientError;
 
 use commands::{
-    actions, attach, export, health, log, man, replay, run, serve, sessions, user, verify,
+    actions, attach, export, health, log, man, mcp, replay, run, serve, sessions, token, user,
+    verify,
 };
 use std::error::Error;
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     match command {
         Command::Serve(args) => status(serve::run(*args), 1),
         Command::User(args) => done(user::run(args), 1),
+        Command::Token(args) => done(token::run(args), 1),
         Command::Health(args) => status(health::run(&args), 1),
 
         Command::Run(args) => status(run::run(&args), run::UNUSABLE),
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Command::Interrupt(args) => client_done(actions::interrupt(&args)),
         Command::Close(args) => client_done(actions::close(&args)),
         Command::Send(args) => client_done(actions::send(&args)),
+        Command::Mcp(args) => client_done(mcp::run(&args)),
 
         Command::Verify(args) => status(verify::run(&args), UNUSABLE),
         Command::Replay(args) => status(replay::run(&args), UNUSABLE),

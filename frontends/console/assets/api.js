@@ -74,7 +74,7 @@ export const submit = (id, statement, request, { input, background }) =>
 export const write = (id, job, text, end) =>
   ask("POST", `${session(id)}/jobs/${job}/input${end ? "?end=true" : ""}`, { body: text });
 
-/** The stream of a session's events after a sequence; null if no more can follow. */
+/** The stream of a session's events after a sequence, or after `SEQUENCE-AT`; null if no more can follow. */
 export async function openStream(id, after, signal) {
   const headers = { "accept": "text/event-stream", "last-event-id": String(after) };
   const response = await ask("GET", `${session(id)}/stream`, { headers, signal });

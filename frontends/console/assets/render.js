@@ -75,6 +75,7 @@ export function badgeElement(job, text) {
   const element = make("span", { className: `badge is-${jobStatus(job).replace(" ", "-")}` });
   element.title = jobStatus(job);
   if (job.place === "background") element.append(make("span", { className: "place" }, "background "));
+  if (job.isAgents) element.append(make("span", { className: "agent" }, "agent "));
   element.append(make("i"), text);
   return element;
 }

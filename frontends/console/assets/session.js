@@ -4,7 +4,7 @@ import { closeSession, now, readEvents, showSession } from "./api.js";
 import { find, setText } from "./dom.js";
 import { OPENED_EVENTS, UNSEEN } from "./limits.js";
 import { Jobs } from "./jobs.js";
-import { failed, say } from "./notices.js";
+import { failed, notice, say } from "./notices.js";
 import { Playback } from "./playback.js";
 import { Prompt } from "./prompt.js";
 import { Recording } from "./recording.js";
@@ -179,6 +179,10 @@ export class Session {
   #failed(error, again) {
     if (error.status === 401) return this.#on.refused(again);
     if (error.status === 404) return this.#unknown();
+    if (error.code === "cursor_unknown") {
+      notice("The server was restored from a backup. The session is shown as the server has it now.");
+      return this.open(this.id, 0);
+    }
     if (error.status === 0 || error.isRetryable) {
       this.#status.show({ name: "reconnecting", until: Date.now() + 2_000 });
       setTimeout(() => this.id && again(), 2_000);

@@ -1,7 +1,8 @@
 // Follows a session's events from a given sequence on, across lost connections and restarts.
 //
 // Invariant: each event is delivered exactly once. A reconnect asks for what comes after the last
-// sequence received.
+// event received, named by its sequence and its instant: a server that was restored from a backup may
+// have another event at that sequence, and refuses.
 
 import { openStream } from "./api.js";
 import { FIRST_RETRY, LONGEST_RETRY, SILENCE, SLICE } from "./limits.js";
@@ -72,7 +73,7 @@ export class Follower {
       for (const { kind, text } of received) {
         if (kind === "end") return true;
         const event = JSON.parse(text);
-        this.#after = event.sequence;
+        this.#after = `${event.sequence}-${event.at}`;
         this.#on.event(event);
         if (performance.now() - slice > SLICE) {
           await yieldToPage();

@@ -56,6 +56,8 @@ export class Transcript {
     const job = new Job(event.job, event.sequence, event.at, event.statement);
     job.place = event.place;
     job.takesInput = event.input === true;
+    // The requests of agents are named so. It is a name and no proof.
+    job.isAgents = event.request?.startsWith("mcp:") === true;
     transcript.#begin(job);
   }
 

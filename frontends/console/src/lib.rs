@@ -8,7 +8,7 @@
 mod assets;
 
 use crate::assets::{ASSETS, Asset};
-use rejoin_http::{Request, Response, Route, Router, StatusCode, route};
+use rejoin_http::{Gate, Request, Response, Route, Router, StatusCode, route};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -30,7 +30,8 @@ pub const ROUTES: &[Route<Console>] = &[
 /// ```
 pub fn mount(router: &mut Router) {
     let files = ASSETS.iter().map(|asset| (asset, tag(asset))).collect();
-    router.mount("console", Arc::new(Console { files }), ROUTES);
+    let console = Arc::new(Console { files });
+    router.mount_gated("console", console, ROUTES, Gate::SMALL);
 }
 
 /// The files, each with its entity tag.

@@ -28,7 +28,7 @@ use limits::BUFFER_MAX;
 use login::Refusal;
 use rejoin_accounts::{Accounts, Caller};
 use rejoin_engine::{Engine, Selection, SessionPager};
-use rejoin_http::{Method, Request, Response, Route, Router, StatusCode, route};
+use rejoin_http::{Gate, Refused, Request, Response, Route, Router, StatusCode, route};
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -100,7 +100,12 @@ pub fn mount(router: &mut Router, engine: Engine, accounts: Accounts, settings: 
         settings,
         zone: TimeZone::system(),
     });
-    router.mount_with("doris", frontend, ROUTES, method_not_supported);
+    // No request needs a body.
+    let gate = Gate {
+        refuse: refuse_early,
+        ..Gate::SMALL
+    };
+    router.mount_gated("doris", frontend, ROUTES, gate);
 }
 
 /// Every method and path. `openapi.json` describes the same, which a test checks.
@@ -200,7 +205,7 @@ impl Doris {
         let context = RowContext {
             columns: table::columns(self.settings.columns, is_all),
             node: self.settings.node.to_string(),
-            now: self.engine.runtime().now(),
+            now: self.engine.now(),
             zone: self.zone.clone(),
             accounts: self.accounts.clone(),
         };
@@ -300,10 +305,21 @@ fn with_cookie(http: &Request, response: Response, token: Option<&str>) -> Respo
     }
 }
 
-/// The product answers every unsupported method with its envelope, and the HTTP status 200.
-fn method_not_supported(method: &Method) -> Response {
-    let reason = format!("Request method '{method}' not supported");
-    failed("Internal Error", 500, &reason)
+/// What is refused before its body is taken. The product answers every unsupported method with its
+/// envelope, and the HTTP status 200.
+fn refuse_early(refused: &Refused) -> Response {
+    match refused {
+        Refused::Method(method) => {
+            let reason = format!("Request method '{method}' not supported");
+            failed("Internal Error", 500, &reason)
+        }
+        refused => {
+            let status = refused.status();
+            let title = status.canonical_reason().unwrap_or_default();
+            let response = failed(title, status.as_u16(), &refused.to_string());
+            response.with_status(status)
+        }
+    }
 }
 
 #[cfg(test)]

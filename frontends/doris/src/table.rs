@@ -4,7 +4,7 @@ use crate::Columns;
 use crate::limits::INFO_CHARS;
 use jiff::tz::TimeZone;
 use rejoin_accounts::Accounts;
-use rejoin_engine::{SessionView, Timestamp};
+use rejoin_engine::{Moment, SessionView, Timestamp};
 
 /// What a row depends on apart from its session.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub(crate) struct RowContext {
     pub(crate) columns: &'static [&'static str],
     /// The value of the column `FE`.
     pub(crate) node: String,
-    pub(crate) now: Timestamp,
+    pub(crate) now: Moment,
     pub(crate) zone: TimeZone,
     pub(crate) accounts: Accounts,
 }
@@ -60,7 +60,7 @@ impl RowContext {
             "Info" => current.map_or_else(String::new, |job| {
                 job.statement.chars().take(INFO_CHARS).collect()
             }),
-            "LoginTime" => self.login_time(view.created),
+            "LoginTime" => self.login_time(view.created.at),
             "QueryId" => current.map_or_else(String::new, |job| {
                 format!("{:x}-{:x}", view.number.0, job.job.0)
             }),
@@ -130,13 +130,14 @@ mod tests {
                 session: SESSION,
                 sequence,
                 at,
+                clock: at.into(),
                 event,
             });
         }
         let context = RowContext {
             columns: super::columns(columns, is_all),
             node: "10.14.170.23".into(),
-            now: Timestamp::from_millis(231_999),
+            now: Timestamp::from_millis(231_999).into(),
             zone: TimeZone::UTC,
             accounts: Accounts::open().unwrap(),
         };

@@ -38,6 +38,7 @@
 //! Invariants:
 //!
 //! - No handler runs for a request that was refused or whose body is incomplete.
+//! - Nothing of a body is kept before the path, the method and the frontend's [`Gate`] admit it.
 //! - A handler does not run on after its client has left: its future is dropped, at any `await`.
 //!   Spawn what must not stop halfway.
 //! - A panic in a handler does not end the process. It is answered with 500 and logged. This needs
@@ -69,13 +70,14 @@ pub use limits::{HttpLimits, MAX_HEADER_BYTES};
 pub use observe::Observer;
 pub use observe::metrics::{FrontendMetrics, HttpMetrics, STATUS_CLASSES};
 pub use observe::request_log::RequestLog;
+pub use server::budget::{Budget, Exhausted, Share};
 pub use server::shutdown::Shutdown;
 pub use server::tls::{Tls, TlsError};
 pub use server::{BindError, HttpServer, Stopped};
 pub use web::host_check::HostCheck;
 pub use web::request::Request;
 pub use web::response::Response;
-pub use web::router::{Route, Router};
+pub use web::router::{Admission, AdmitFn, Gate, Refused, Route, Router};
 
 pub use bytes::Bytes;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};

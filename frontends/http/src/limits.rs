@@ -17,6 +17,10 @@ pub struct HttpLimits {
     /// Bytes of a request's body. More is refused with 413, without reading it if `Content-Length`
     /// says so.
     pub body_bytes: usize,
+    /// Bytes of the bodies of all requests together, at all servers that share a
+    /// [`Budget`](crate::Budget). The first 16 KiB of each are free, so that small requests are served
+    /// whatever others send. More is refused with 503.
+    pub all_body_bytes: usize,
     /// Bytes of a request's line and headers together. More is refused with 431.
     /// At most [`MAX_HEADER_BYTES`].
     pub header_bytes: usize,
@@ -34,7 +38,8 @@ pub struct HttpLimits {
     /// How long a connection that is closed with unread input goes on discarding it, so that the
     /// client gets the response instead of a reset.
     pub linger: Duration,
-    /// Open connections. Another one is answered with 503 and closed.
+    /// Open connections. Another one takes the place of those that have been silent the longest. If
+    /// all are being served, it is answered with 503 and closed.
     pub connections: usize,
     /// How long open requests may still take when the server stops. Then they are dropped.
     pub shutdown: Duration,
@@ -46,6 +51,7 @@ impl Default for HttpLimits {
     fn default() -> Self {
         Self {
             body_bytes: 10 * 1024 * 1024,
+            all_body_bytes: 64 * 1024 * 1024,
             header_bytes: 16 * 1024,
             headers: 100,
             idle: Duration::from_secs(60),
@@ -78,8 +84,20 @@ pub(crate) const ENCRYPT_BYTES: usize = 64 * 1024;
 /// Maximum bytes of a file of certificates or of a key.
 pub(crate) const PEM_BYTES: u64 = 1024 * 1024;
 
-/// Connections above the limit that are answered 503 at the same time; more are just closed.
+/// Connections above the limit that are answered 503 at the same time, with care that the answer
+/// arrives. More are sent it if their socket takes it at once.
 pub(crate) const REFUSED_AT_ONCE: usize = 64;
+
+/// When all connections are taken, one of this many of a thread's silent ones is closed, but at least
+/// one: a search among all of them is worth more than one place.
+pub(crate) const ROOM_SHARE: usize = 16;
+
+/// Bytes of each request's body that count towards no bound but that of connections; also the most that
+/// anyone may send where no login is needed.
+pub(crate) const SMALL_BODY_BYTES: usize = 16 * 1024;
+
+/// Maximum bytes of a refused request's body that are read, so that its connection can be kept.
+pub(crate) const SKIPPED_BODY_BYTES: u64 = SMALL_BODY_BYTES as u64;
 
 /// Maximum characters of a request's path in the request log.
 pub(crate) const LOGGED_PATH_CHARS: usize = 256;

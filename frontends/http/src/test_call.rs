@@ -77,6 +77,7 @@ pub async fn call(
         url: OnceLock::from(url),
         headers: arrived,
         body: Bytes::copy_from_slice(body),
+        body_share: None,
         connection: Arc::new(ConnectionInfo {
             peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
             shutdown: Shutdown::new(),

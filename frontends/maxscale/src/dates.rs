@@ -2,7 +2,7 @@
 
 use httpdate::HttpDate;
 use jiff::tz::TimeZone;
-use rejoin_engine::Timestamp;
+use rejoin_engine::{Moment, Timestamp};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// `Mon Jul 17 11:10:39 2017`, in the zone and without naming it: the documented form has no room
@@ -29,7 +29,7 @@ pub(crate) fn http_date(at: Timestamp) -> HttpDate {
 }
 
 /// Seconds between two times, to the millisecond.
-pub(crate) fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+pub(crate) fn seconds(from: Moment, to: Moment) -> f64 {
     to.since(from).as_millis() as f64 / 1_000.0
 }
 

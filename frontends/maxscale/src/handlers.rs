@@ -16,7 +16,7 @@ use crate::session::{Services, Session};
 use futures::future::select;
 use rejoin_accounts::Caller;
 use rejoin_engine::{Selection, SessionId, SessionNumber, SessionView, Timestamp, Views};
-use rejoin_http::{Method, Request, Response, StatusCode};
+use rejoin_http::{Admission, Method, Refused, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use std::pin::pin;
 use std::sync::Arc;
@@ -37,16 +37,23 @@ pub(crate) struct Call<'request> {
 
 impl MaxScale {
     /// Answers a request to any path below the mount points.
+    /// What a request may send, before its body is taken.
+    pub(crate) async fn admit(&self, http: &Request) -> Admission {
+        match login::admit(&self.accounts, http).await {
+            Ok(()) => Admission::Any,
+            Err(fault) => {
+                let response = error_response(&fault, JsonStyle::new(true));
+                Admission::Refused(with_headers(response))
+            }
+        }
+    }
+
     pub(crate) async fn answer(&self, http: &Request) -> Response {
         let query = Query::parse(http.url());
         let style = JsonStyle::new(query.is_pretty());
         let response = self.try_answer(http, query, style).await;
         let response = response.unwrap_or_else(|fault| error_response(&fault, style));
-        response
-            .header("x-frame-options", "Deny")
-            .header("x-xss-protection", "1")
-            .header("referrer-policy", "same-origin")
-            .header("cache-control", "no-cache, no-store")
+        with_headers(response)
     }
 
     /// In the product's order: login, method, body, path, preconditions, handler.
@@ -97,7 +104,7 @@ impl MaxScale {
             style,
             context: RenderContext {
                 base: format!("{scheme}://{host}/{prefix}"),
-                now: self.engine.runtime().now(),
+                now: self.engine.now(),
                 zone: self.zone.clone(),
                 accounts: self.accounts.clone(),
             },
@@ -357,6 +364,22 @@ impl Drop for PendingClose {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
+}
+
+/// The headers of every response of the product.
+fn with_headers(response: Response) -> Response {
+    response
+        .header("x-frame-options", "Deny")
+        .header("x-xss-protection", "1")
+        .header("referrer-policy", "same-origin")
+        .header("cache-control", "no-cache, no-store")
+}
+
+/// The response to what is refused before its body is taken.
+pub(crate) fn refuse(refused: &Refused) -> Response {
+    let errors = json!({"errors": [{"detail": refused.to_string()}]});
+    let style = JsonStyle::new(true);
+    with_headers(json_response(refused.status(), &errors, style))
 }
 
 fn error_response(fault: &Fault, style: JsonStyle) -> Response {

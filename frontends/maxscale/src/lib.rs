@@ -34,7 +34,7 @@ pub mod testing;
 use jiff::tz::TimeZone;
 use rejoin_accounts::Accounts;
 use rejoin_engine::Engine;
-use rejoin_http::{Route, Router, route};
+use rejoin_http::{Gate, Route, Router, route};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -73,15 +73,21 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 /// ```
 pub fn mount(router: &mut Router, engine: Engine, accounts: Accounts) {
     mount_versioned(router, engine.clone(), accounts.clone());
-    router.mount(FRONTEND, MaxScale::new(engine, accounts), UNVERSIONED);
+    let state = MaxScale::new(engine, accounts);
+    router.mount_gated(FRONTEND, state, UNVERSIONED, GATE);
 }
 
 /// Mounts the API below `/v1` only, beside other frontends that may own `/sessions`.
 pub fn mount_versioned(router: &mut Router, engine: Engine, accounts: Accounts) {
-    router.mount(FRONTEND, MaxScale::new(engine, accounts), VERSIONED);
+    router.mount_gated(FRONTEND, MaxScale::new(engine, accounts), VERSIONED, GATE);
 }
 
 const FRONTEND: &str = "maxscale";
+
+const GATE: Gate<MaxScale> = Gate {
+    admit: |state, http| Box::pin(state.admit(http)),
+    refuse: handlers::refuse,
+};
 
 /// Where the API is mounted. Which paths there are, and their methods and handlers, is the table
 /// `route::RESOURCES`.

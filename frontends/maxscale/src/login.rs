@@ -25,10 +25,20 @@ const SCHEME: Scheme = Scheme {
 
 pub(crate) async fn log_in(accounts: &Accounts, http: &Request) -> Result<Login, Fault> {
     let login = accounts.authenticate(http, &SCHEME).await;
-    login.map_err(|denied| match denied {
+    login.map_err(|denied| refusal(denied, http))
+}
+
+/// Whether [`log_in`] would succeed.
+pub(crate) async fn admit(accounts: &Accounts, http: &Request) -> Result<(), Fault> {
+    let admitted = accounts.admit(http, &SCHEME).await;
+    admitted.map_err(|denied| refusal(denied, http))
+}
+
+fn refusal(denied: Denied, http: &Request) -> Fault {
+    match denied {
         Denied::Expired => Fault::Denied { challenges: false },
         _ => challenge(http),
-    })
+    }
 }
 
 /// Refuses a request that writes if the account may only read: 403 for a token, a challenge for a

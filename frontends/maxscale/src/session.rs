@@ -79,7 +79,7 @@ impl<'view> Attributes<'view> {
         };
         Self {
             client: Client::default(),
-            connected: dates::connected(view.created, &context.zone),
+            connected: dates::connected(view.created.at, &context.zone),
             connections: [],
             idle: idle as f64 / 10.0,
             io_activity: 0,
@@ -168,14 +168,14 @@ impl<'view> Query<'view> {
             JobState::Finished { at, .. } => Some(at),
             _ => None,
         };
-        let response = |at: rejoin_engine::Timestamp| Response {
+        let response = |at: rejoin_engine::Moment| Response {
             duration: u64::try_from(at.since(job.since).as_millis()).unwrap_or(u64::MAX),
             server: &view.service,
         };
         Self {
             command: "COM_QUERY",
-            completed: finished_at.map(|at| dates::received(at, zone)),
-            received: dates::received(job.since, zone),
+            completed: finished_at.map(|finished| dates::received(finished.at, zone)),
+            received: dates::received(job.since.at, zone),
             responses: finished_at.map(response).into_iter().collect(),
             statement: &job.statement,
         }

@@ -2,11 +2,10 @@
 
 use crate::Settings;
 use rejoin_accounts::{
-    Accounts, Caller, Cookie, Permission, Role, SameSite, Scheme, Source, TokenKind, Tokens,
+    Accounts, Caller, Cookie, Permission, Role, SameSite, Scheme, Source, Tokens,
 };
 use rejoin_engine::{Engine, SessionId, SessionNumber, SessionView};
 use rejoin_http::Request;
-use std::time::Duration;
 
 /// The caller of one request.
 #[derive(Clone, Debug)]
@@ -74,14 +73,11 @@ impl<'a> Agent<'a> {
     }
 }
 
-/// An agent sends a token, or a password; never a cookie, which a browser would add by itself.
-const SCHEME: Scheme = Scheme {
-    sources: &[Source::Authorization],
-    tokens: Tokens::Stored(TokenKind {
-        name: "mcp",
-        idle: Duration::ZERO,
-        absolute: Duration::ZERO,
-    }),
+/// An agent sends an access token, or a password; never a cookie, which a browser would add by itself.
+pub(crate) const SCHEME: Scheme = Scheme {
+    sources: &[Source::AccessToken, Source::Basic],
+    // No login issues one.
+    tokens: Tokens::Signed,
     cookie: Cookie {
         name: "",
         same_site: SameSite::Strict,

@@ -3,8 +3,8 @@
 use crate::limits::FIND_BYTES;
 use crate::output::{Finish, ONE, finish_of};
 use rejoin_engine::{
-    Engine, Event, JobId, JobState, Outcome, PullError, ReadLimit, Record, Sequence, SessionId,
-    Timestamp,
+    Engine, Event, JobId, JobState, Moment, Outcome, PullError, ReadLimit, Record, Sequence,
+    SessionId,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(crate) struct JobFacts {
     pub(crate) job: JobId,
     pub(crate) statement: Arc<str>,
     pub(crate) submitted: Sequence,
-    pub(crate) since: Timestamp,
+    pub(crate) since: Moment,
     /// None while it is unfinished.
     pub(crate) finish: Option<Finish>,
 }
@@ -124,19 +124,21 @@ pub(crate) async fn wait_for_end(
     Ok(())
 }
 
-/// The record of a job's end, which has this instant and lies between two sequences. Instants never
+/// The record of a job's end, which was decided at this moment and lies between two sequences. Instants never
 /// decrease, so that it is found in a few reads.
 async fn find_finish(
     engine: &Engine,
     session: SessionId,
     job: JobId,
-    (submitted, last, at): (Sequence, Sequence, Timestamp),
+    (submitted, last, at): (Sequence, Sequence, Moment),
 ) -> Result<Option<Finish>, PullError> {
-    // Usually it is among the last records.
-    let before = Sequence(last.0.saturating_sub(NEAR)).max(submitted);
-    let records = read(engine, session, before).await?;
-    if let Some(found) = records.iter().find_map(|record| finish_of(record, job)) {
-        return Ok(Some(found));
+    // Usually it is the last record, or one of the last. Those before may be long output.
+    for near in [1, 4] {
+        let before = Sequence(last.0.saturating_sub(near)).max(submitted);
+        let records = read(engine, session, before).await?;
+        if let Some(found) = records.iter().find_map(|record| finish_of(record, job)) {
+            return Ok(Some(found));
+        }
     }
     // The first record that is later than the end.
     let (mut low, mut high) = (submitted.0, last.0 + 1);
@@ -144,7 +146,7 @@ async fn find_finish(
         let middle = low + (high - low) / 2;
         let record = engine.read(session, Sequence(middle - 1), ONE, Duration::ZERO);
         match record.await?.first() {
-            Some(record) if record.at <= at => low = middle,
+            Some(record) if record.clock <= at.clock => low = middle,
             _ => high = middle,
         }
     }
@@ -155,7 +157,7 @@ async fn find_finish(
         if let Some(found) = records.iter().find_map(|record| finish_of(record, job)) {
             return Ok(Some(found));
         }
-        if records.first().is_none_or(|first| first.at < at) {
+        if records.first().is_none_or(|first| first.clock < at.clock) {
             break;
         }
         end = before;
@@ -192,7 +194,7 @@ async fn find_in_records(
                         job,
                         statement: statement.clone(),
                         submitted: record.sequence,
-                        since: record.at,
+                        since: record.moment(),
                         finish: None,
                     });
                 }
@@ -222,8 +224,8 @@ async fn read(
     engine.read(session, after, MANY, Duration::ZERO).await
 }
 
-/// So many records before a place are read at once.
-const NEAR: u64 = 64;
+/// So many records before the place of an end are read at once.
+const NEAR: u64 = 16;
 
 const MANY: ReadLimit = ReadLimit {
     records: crate::limits::READ_RECORDS,

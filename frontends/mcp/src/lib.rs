@@ -29,7 +29,7 @@ mod tools;
 use crate::error::RpcError;
 use rejoin_accounts::{Accounts, Role};
 use rejoin_engine::Engine;
-use rejoin_http::{Method, Response, Route, Router, StatusCode, route};
+use rejoin_http::{Admission, Gate, Refused, Request, Response, Route, Router, route};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -80,7 +80,11 @@ pub fn mount(router: &mut Router, engine: Engine, accounts: Accounts, settings: 
         settings,
         keyed: Arc::default(),
     });
-    router.mount_with(FRONTEND, mcp, ROUTES, method_not_allowed);
+    let gate = Gate::<Mcp> {
+        admit: |mcp, http| Box::pin(mcp.admit(http)),
+        refuse,
+    };
+    router.mount_gated(FRONTEND, mcp, ROUTES, gate);
 }
 
 /// Every method and path. `openapi.json` describes the same, which a test checks.
@@ -100,9 +104,24 @@ pub struct Mcp {
     keyed: Arc<futures::lock::Mutex<()>>,
 }
 
-fn method_not_allowed(method: &Method) -> Response {
-    RpcError::invalid_request(&format!("this path takes POST, not {method}"))
-        .with_status(StatusCode::METHOD_NOT_ALLOWED)
+impl Mcp {
+    /// What a request may send, before its body is taken.
+    async fn admit(&self, http: &Request) -> Admission {
+        match self.accounts.admit(http, &agent::SCHEME).await {
+            Ok(()) => Admission::Any,
+            Err(denied) => Admission::Refused(RpcError::denied(denied).respond(&Value::Null)),
+        }
+    }
+}
+
+/// What is refused before its body is taken.
+fn refuse(refused: &Refused) -> Response {
+    let reason = match refused {
+        Refused::Method(method) => format!("this path takes POST, not {method}"),
+        refused => refused.to_string(),
+    };
+    RpcError::invalid_request(&reason)
+        .with_status(refused.status())
         .respond(&Value::Null)
 }
 

@@ -7,8 +7,8 @@ use crate::limits::{READ_BYTES, READ_RECORDS, TAIL_RECORDS};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_engine::{
-    Engine, Event, JobId, JobMode, LossCause, Outcome, PullError, ReadLimit, Record, Sequence,
-    SessionId, Timestamp, Visibility,
+    Engine, Event, JobId, JobMode, LossCause, Moment, Outcome, PullError, ReadLimit, Record,
+    Sequence, SessionId, Visibility,
 };
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -123,7 +123,7 @@ pub(crate) struct Finish {
     pub(crate) outcome: Outcome,
     pub(crate) status: i32,
     pub(crate) message: Option<Arc<str>>,
-    pub(crate) at: Timestamp,
+    pub(crate) at: Moment,
     pub(crate) sequence: Sequence,
 }
 
@@ -400,7 +400,7 @@ pub(crate) fn finish_of(record: &Record, wanted: JobId) -> Option<Finish> {
             outcome: *outcome,
             status: *status,
             message: message.clone(),
-            at: record.at,
+            at: record.moment(),
             sequence: record.sequence,
         }),
         _ => None,

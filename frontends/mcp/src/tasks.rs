@@ -116,8 +116,8 @@ fn task(session: SessionId, facts: &JobFacts, status: &str) -> Value {
     json!({
         "taskId": task_id(session, facts.job),
         "status": status,
-        "createdAt": instant(facts.since),
-        "lastUpdatedAt": instant(updated),
+        "createdAt": instant(facts.since.at),
+        "lastUpdatedAt": instant(updated.at),
         "ttlMs": null,
         "pollIntervalMs": millis(POLL),
     })

@@ -2,7 +2,7 @@
 
 use rejoin_accounts::Denied;
 use rejoin_engine::{CommandError, PullError, Rejection, Unavailable};
-use rejoin_http::{Method, Response, StatusCode};
+use rejoin_http::{Refused, Response, StatusCode};
 use serde_json::json;
 use std::fmt;
 
@@ -17,12 +17,12 @@ pub(crate) enum Fault {
     Forbidden(String),
     /// The job does not exist, or is no longer remembered.
     JobNotFound(String),
-    /// The path does not allow the method.
-    MethodNotAllowed(Method),
     /// The path does not exist.
     PathNotFound(String),
     /// The records could not be read.
     Read(PullError),
+    /// The request was refused before its body was taken.
+    Refused(Refused),
     /// The request is malformed.
     RequestInvalid(String),
     /// The session does not exist.
@@ -39,10 +39,11 @@ impl Fault {
             Self::JobNotFound(_) | Self::PathNotFound(_) | Self::SessionNotFound(_) => {
                 StatusCode::NOT_FOUND
             }
-            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Refused(refused) => refused.status(),
             Self::Read(PullError::SessionNotFound | PullError::ConsumerNotFound) => {
                 StatusCode::NOT_FOUND
             }
+            Self::Read(PullError::CursorUnknown { .. }) => StatusCode::CONFLICT,
             Self::Read(PullError::Overloaded | PullError::Unavailable(_)) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -70,10 +71,15 @@ impl Fault {
             Self::Denied(_) => "unauthorized",
             Self::Forbidden(_) => "forbidden",
             Self::JobNotFound(_) => "job_not_found",
-            Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::Refused(refused) => match refused {
+                Refused::Method(_) => "method_not_allowed",
+                Refused::BodyTooLarge { .. } => "body_too_large",
+                _ => "overloaded",
+            },
             Self::PathNotFound(_) => "path_not_found",
             Self::Read(PullError::Log(_)) => "log_unreadable",
             Self::Read(PullError::ConsumerNotFound) => "consumer_not_found",
+            Self::Read(PullError::CursorUnknown { .. }) => "cursor_unknown",
             Self::Read(PullError::SessionNotFound) | Self::SessionNotFound(_) => {
                 "session_not_found"
             }
@@ -106,7 +112,7 @@ impl From<PullError> for Fault {
 impl From<Fault> for Response {
     fn from(fault: Fault) -> Self {
         let status = fault.status();
-        let problem = json!({
+        let mut problem = json!({
             "code": fault.code(),
             "detail": fault.to_string(),
             "retryable": fault.is_retryable(),
@@ -114,9 +120,15 @@ impl From<Fault> for Response {
             "title": status.canonical_reason(),
             "type": "about:blank",
         });
+        if let Fault::Read(PullError::CursorUnknown { last }) = &fault {
+            problem["lastSequence"] = last.0.into();
+        }
         let response = Self::new(status, "application/problem+json", problem.to_string());
         match status {
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            // The server adds it to its own.
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+                if !matches!(fault, Fault::Refused(_)) =>
+            {
                 response.header("retry-after", "1")
             }
             // Not Basic, for which a browser would show its own password dialog.
@@ -135,7 +147,7 @@ impl fmt::Display for Fault {
             Self::Denied(denied) => f.write_str(denied_message(*denied)),
             Self::Forbidden(reason) => f.write_str(reason),
             Self::JobNotFound(job) => write!(f, "job not found: {job}"),
-            Self::MethodNotAllowed(method) => write!(f, "this path does not allow {method}"),
+            Self::Refused(refused) => refused.fmt(f),
             Self::PathNotFound(path) => write!(f, "path not found: {path}"),
             Self::Read(error) => error.fmt(f),
             Self::RequestInvalid(reason) => f.write_str(reason),

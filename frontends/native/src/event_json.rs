@@ -64,7 +64,10 @@ pub const fn event_type(event: &Event) -> &'static str {
 
 /// The members that an event adds to those of every record. Values that are not set are null.
 #[must_use]
-pub fn members(event: &Event, detail: Detail) -> Map<String, Value> {
+pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
+    // People are shown the wall's time.
+    let instant = |clock| detail.instant(record.moment().wall_at(clock));
+    let event = &record.event;
     let mut mode = None;
     let mut shown = match event {
         Event::SessionCreated {
@@ -83,7 +86,7 @@ pub fn members(event: &Event, detail: Detail) -> Map<String, Value> {
             "timeoutMillis": millis(*timeout),
         }),
         Event::SessionResumed => Value::Null,
-        Event::SessionTouched { seen } => json!({"seen": detail.instant(*seen)}),
+        Event::SessionTouched { seen } => json!({"seen": instant(*seen)}),
         Event::UserSet { user } => json!({"user": &**user}),
         Event::ConsumerJoined {
             consumer,
@@ -100,7 +103,7 @@ pub fn members(event: &Event, detail: Detail) -> Map<String, Value> {
         Event::CursorAdvanced { consumer, to, seen } => {
             let mut shown = json!({"consumer": detail.consumer(consumer), "to": to.0});
             if detail.is_full() {
-                shown["seen"] = detail.instant(*seen);
+                shown["seen"] = instant(*seen);
             }
             shown
         }
@@ -215,8 +218,8 @@ pub(crate) fn append_event(out: &mut Vec<u8>, record: &Record) {
             append(out, format_args!(r#","job":{job},"result":"#));
             out.extend_from_slice(result.as_bytes());
         }
-        event => {
-            for (name, value) in members(event, Detail::Viewer) {
+        _ => {
+            for (name, value) in members(record, Detail::Viewer) {
                 append(out, format_args!(r#","{name}":{value}"#));
             }
         }
@@ -256,6 +259,7 @@ mod tests {
             session: SessionId::from_bytes([1; 16]),
             sequence: Sequence(7),
             at: Timestamp::from_millis(1_000),
+            clock: Timestamp::from_millis(1_000).into(),
             event,
         };
         let mut out = vec![];

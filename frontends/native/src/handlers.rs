@@ -5,14 +5,14 @@ use crate::answer::{HandlerResult, JSON, json, ok, uncached};
 use crate::error::Fault;
 use crate::event_json::append_event;
 use crate::limits::{EVENTS, MAX_EVENTS, MAX_PAGE, MAX_WAIT, PAGE, READ_BYTES};
-use crate::request::{Create, Query, StateFilter, Submit, body, number};
+use crate::request::{Create, Cursor, Query, StateFilter, Submit, body, number};
 use crate::stream::{EventReader, events, has_ended};
 use crate::view_json;
 use futures::future::{Either, select};
 use rejoin_accounts::{Caller, Denied, Permission};
 use rejoin_engine::{
     ConsumerId, EndedSessions, JobId, JobMode, JobSlot, NewJob, NewSession, ReadLimit, Selection,
-    Sequence, SessionId, SessionNumber, SessionPager, SessionView, Visibility,
+    SessionId, SessionNumber, SessionPager, SessionView, Visibility,
 };
 use rejoin_http::{Request, Response, StatusCode};
 use serde_json::Value;
@@ -248,7 +248,8 @@ impl Native {
         let caller = self.authorize(http, Permission::Read).await?;
         let session = self.session(http, &caller)?;
         let query = Query::parse(http.url(), &["after", "limit", "wait"])?;
-        let after = Sequence(query.number("after")?.unwrap_or(0));
+        let cursor = cursor_of(&query)?;
+        let after = cursor.after;
         let limit = ReadLimit {
             records: clamp_limit(query.number("limit")?, EVENTS, MAX_EVENTS),
             bytes: READ_BYTES,
@@ -257,6 +258,7 @@ impl Native {
         if !wait.is_zero() {
             self.engine.touch(session);
         }
+        self.check(session, cursor).await?;
         let read = pin!(self.engine.read(session, after, limit, wait));
         let shutdown = http.shutdown();
         let records = match select(read, pin!(shutdown.wait())).await {
@@ -285,11 +287,12 @@ impl Native {
         let query = Query::parse(http.url(), &["after"])?;
         // A browser that reconnects sends the last ID that it has got, to the URL of its first request.
         // An empty one is what a client has that has got none.
-        let after = match http.header("last-event-id") {
-            Some(last) if !last.is_empty() => number("Last-Event-ID", last)?,
-            _ => query.number("after")?.unwrap_or(0),
+        let cursor = match http.header("last-event-id") {
+            Some(last) if !last.is_empty() => Cursor::parse("Last-Event-ID", last)?,
+            _ => cursor_of(&query)?,
         };
-        let after = Sequence(after);
+        let after = cursor.after;
+        self.check(session, cursor).await?;
         let first = ReadLimit {
             records: 1,
             bytes: 1,
@@ -309,6 +312,16 @@ impl Native {
         };
         let response = Response::streaming(StatusCode::OK, EVENT_STREAM, events(reader));
         Ok(uncached(response).header("x-accel-buffering", "no"))
+    }
+
+    /// Refuses a cursor with an instant that this log has never given. A sequence alone is checked when
+    /// it is read after.
+    async fn check(&self, session: SessionId, cursor: Cursor) -> Result<(), Fault> {
+        if cursor.at.is_some() {
+            let Cursor { after, at } = cursor;
+            self.engine.check_cursor(session, after, at).await?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn not_found(&self, http: &Request) -> HandlerResult {
@@ -376,6 +389,14 @@ impl Native {
         self.engine
             .view(|views| views.session(session).map(render))
             .ok_or_else(|| Fault::SessionNotFound(session.to_string()))
+    }
+}
+
+/// The `after` of a query; without one, the beginning.
+fn cursor_of(query: &Query) -> Result<Cursor, Fault> {
+    match query.text("after") {
+        Some(after) => Cursor::parse("after", after),
+        None => Ok(Cursor::default()),
     }
 }
 

@@ -24,7 +24,7 @@ mod view_json;
 use crate::error::Fault;
 use rejoin_accounts::Accounts;
 use rejoin_engine::Engine;
-use rejoin_http::{Bytes, Request, Response, Route, Router, StatusCode, route};
+use rejoin_http::{Bytes, Gate, Request, Response, Route, Router, StatusCode, route};
 use std::sync::Arc;
 
 /// This frontend's OpenAPI document (version 3.1). [`mount_openapi`] can merge it with others.
@@ -54,9 +54,11 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 /// ```
 pub fn mount(router: &mut Router, engine: Engine, accounts: Accounts) {
     let native = Arc::new(Native { engine, accounts });
-    router.mount_with(FRONTEND, native, ROUTES, |method| {
-        Fault::MethodNotAllowed(method.clone()).into()
-    });
+    let gate = Gate::<Native> {
+        admit: |native, http| Box::pin(native.admit(http)),
+        refuse: |refused| Fault::Refused(refused.clone()).into(),
+    };
+    router.mount_gated(FRONTEND, native, ROUTES, gate);
 }
 
 /// Every method and path of the API. `openapi.json` describes the same, which a test checks.
@@ -91,11 +93,8 @@ const FRONTEND: &str = "native";
 /// If one is not JSON: they are part of the program.
 pub fn mount_openapi(router: &mut Router, documents: &[&str]) {
     let document = Arc::new(Document(merged(documents).into()));
-    router.mount(
-        FRONTEND,
-        document,
-        &[route!(GET "/openapi.json" => Document::show)],
-    );
+    let routes = [route!(GET "/openapi.json" => Document::show)];
+    router.mount_gated(FRONTEND, document, &routes, Gate::SMALL);
 }
 
 struct Document(Bytes);

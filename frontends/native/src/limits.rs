@@ -10,8 +10,13 @@ pub(crate) const MAX_PAGE: usize = 1_000;
 pub(crate) const EVENTS: usize = 1_000;
 pub(crate) const MAX_EVENTS: usize = 10_000;
 
-/// Bytes of the records of one read, or of one part of a stream. A single record may be longer.
+/// Bytes of the records of one read. A single record may be longer.
 pub(crate) const READ_BYTES: usize = 256 * 1024;
+
+/// Bytes of the records of one part of a stream. A single record may be longer. This is what a reader
+/// that doesn't read costs, besides the buffers of its socket: the next part is read when this one is
+/// taken.
+pub(crate) const PART_BYTES: usize = 32 * 1024;
 
 /// The longest time that one read may wait.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(60);

@@ -1,6 +1,7 @@
 //! Logins: who sent a request, and the paths `/login`, `/logout` and `/me`.
 //!
-//! A request is authenticated by `Authorization` (Basic or Bearer), else by the cookie. Without
+//! A request is authenticated by `Authorization` (Basic, or Bearer with the token of a login or an
+//! access token), else by the cookie. Without
 //! accounts, every caller may do everything.
 
 use crate::Native;
@@ -11,7 +12,7 @@ use rejoin_accounts::{
     Authorization, Caller, Cookie, Credentials, Permission, SameSite, Scheme, Source, TokenKind,
     Tokens,
 };
-use rejoin_http::{Request, Response, StatusCode};
+use rejoin_http::{Admission, Request, Response, StatusCode};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -36,6 +37,17 @@ impl Native {
             return Err(Fault::Forbidden(format!("the role {role} may not {what}")));
         }
         Ok(caller)
+    }
+
+    /// What a request may send, before its body is taken. Logins need no login, but little room.
+    pub(crate) async fn admit(&self, http: &Request) -> Admission {
+        if let "/login" | "/logout" = http.url().path() {
+            return Admission::Small;
+        }
+        match self.accounts.admit(http, &SCHEME).await {
+            Ok(()) => Admission::Any,
+            Err(denied) => Admission::Refused(Fault::Denied(denied).into()),
+        }
     }
 
     pub(crate) async fn login(&self, http: &Request) -> HandlerResult {
@@ -75,7 +87,7 @@ impl Native {
 }
 
 const SCHEME: Scheme = Scheme {
-    sources: &[Source::Authorization, Source::Cookie],
+    sources: &[Source::AccessToken, Source::Authorization, Source::Cookie],
     tokens: Tokens::Stored(TOKENS),
     cookie: Cookie {
         name: "rejoin_session",

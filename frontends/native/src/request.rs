@@ -1,7 +1,7 @@
 //! Parses and checks the bodies and queries of requests. Pure.
 
 use crate::error::Fault;
-use rejoin_engine::EndedSessions;
+use rejoin_engine::{EndedSessions, Sequence, Timestamp};
 use rejoin_http::Url;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -102,6 +102,35 @@ pub(crate) fn number(name: &str, value: &str) -> Result<u64, Fault> {
         .ok()
         .filter(|_| is_number)
         .ok_or_else(|| Fault::RequestInvalid(format!("`{name}` must be a whole number")))
+}
+
+/// Where a reader is in a session: the last sequence that it has, alone or with the instant of that
+/// event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    pub(crate) after: Sequence,
+    /// Proves which log the event came from.
+    pub(crate) at: Option<Timestamp>,
+}
+
+impl Cursor {
+    /// Parses `SEQUENCE`, or `SEQUENCE-AT` as in the `id` of streamed events.
+    pub(crate) fn parse(name: &str, value: &str) -> Result<Self, Fault> {
+        let digits = |text| number(name, text);
+        let (after, at) = match value.split_once('-') {
+            None => (digits(value), Ok(None)),
+            Some((after, at)) => (digits(after), digits(at).map(Some)),
+        };
+        match (after, at) {
+            (Ok(after), Ok(at)) => Ok(Self {
+                after: Sequence(after),
+                at: at.map(Timestamp::from_millis),
+            }),
+            _ => Err(Fault::RequestInvalid(format!(
+                "`{name}` must be the sequence of an event, alone or followed by a hyphen and its `at`"
+            ))),
+        }
+    }
 }
 
 /// The `state` by which a list of sessions is filtered.

@@ -1,11 +1,12 @@
 //! A session's events as one stream of Server-Sent Events: the past ones, then the live ones. The
-//! `id` of each is its sequence.
+//! `id` of each is its sequence and, after a hyphen, its instant: that tells a reader of a log that was
+//! restored from a backup, where other events have the same sequences.
 //!
 //! Events are read only when the client has taken the previous ones, so a slow client costs no
 //! memory and delays nothing.
 
 use crate::event_json::{append, append_event};
-use crate::limits::{HEARTBEAT, MAX_EVENTS, READ_BYTES, RETRY};
+use crate::limits::{HEARTBEAT, MAX_EVENTS, PART_BYTES, RETRY};
 use futures::Stream;
 use futures::future::{Either, select};
 use rejoin_accounts::{Accounts, Caller};
@@ -60,7 +61,7 @@ impl EventReader {
         let wait = HEARTBEAT.min(self.engine.config().session_timeout / 3);
         let limit = ReadLimit {
             records: MAX_EVENTS,
-            bytes: READ_BYTES,
+            bytes: PART_BYTES,
         };
         let read = pin!(self.engine.read(self.session, self.after, limit, wait));
         let read = match select(read, pin!(self.shutdown.wait())).await {
@@ -113,7 +114,8 @@ fn encode(records: &[Arc<Record>]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut event = Vec::new();
     for record in records {
-        append(&mut out, format_args!("id: {}\n", record.sequence));
+        let at = record.at.as_millis();
+        append(&mut out, format_args!("id: {}-{at}\n", record.sequence));
         event.clear();
         append_event(&mut event, record);
         // JSON has line breaks only between tokens, so each line can be a `data` field of its own.

@@ -1,8 +1,9 @@
 //! Sessions and jobs as JSON. Instants are in milliseconds since 1970, durations in milliseconds.
 
 use rejoin_accounts::Accounts;
-use rejoin_engine::{JobSlot, JobState, JobView, SessionView, Timestamp};
+use rejoin_engine::{JobSlot, JobState, JobView, SessionView};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// A session, as lists show it.
 pub(crate) fn session(view: &SessionView, accounts: &Accounts) -> Value {
@@ -23,8 +24,8 @@ pub(crate) fn session(view: &SessionView, accounts: &Accounts) -> Value {
         "user": accounts.shown_as(view.user.as_deref()),
         "remote": view.remote.as_deref(),
         "state": state,
-        "created": view.created.as_millis(),
-        "since": view.since.as_millis(),
+        "created": view.created.at.as_millis(),
+        "since": view.since.at.as_millis(),
         "closed": closed,
         "lastSequence": view.last_sequence.0,
         "consumers": view.consumers().count(),
@@ -39,7 +40,7 @@ pub(crate) fn job(view: &JobView) -> Value {
         "job": view.job.0,
         "statement": &*view.statement,
         "place": slot_name(view.mode.slot),
-        "submitted": view.since.as_millis(),
+        "submitted": view.since.at.as_millis(),
         "submittedSequence": view.submitted.0,
         "state": state_name(view.state),
     });
@@ -51,8 +52,8 @@ pub(crate) fn job(view: &JobView) -> Value {
     {
         shown["outcome"] = outcome.name().into();
         shown["status"] = status.into();
-        shown["finished"] = at.as_millis().into();
-        shown["durationMillis"] = millis_between(view.since, at).into();
+        shown["finished"] = at.at.as_millis().into();
+        shown["durationMillis"] = millis(at.since(view.since)).into();
     }
     shown
 }
@@ -73,6 +74,6 @@ const fn state_name(state: JobState) -> &'static str {
     }
 }
 
-fn millis_between(from: Timestamp, to: Timestamp) -> u64 {
-    to.as_millis().saturating_sub(from.as_millis())
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -158,6 +158,10 @@ impl Runtime for VirtualRuntime {
         self.state().now
     }
 
+    fn elapsed(&self) -> Duration {
+        self.state().now.since(Timestamp::EPOCH)
+    }
+
     fn timer(&self, wait: Duration) -> BoxFuture<'static, ()> {
         let mut state = self.state();
         state.timer_count += 1;

@@ -3,8 +3,8 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use rejoin_fuzz_checks::{
-    Attack, Conversation, DorisRequest, Filter, MaxScaleRequest, NativeRequest, RecordBytes,
-    SnapshotBytes, Story,
+    Attack, Conversation, DorisRequest, Filter, MaxScaleRequest, McpRequest, NativeRequest,
+    RecordBytes, SnapshotBytes, Story,
 };
 use std::fmt::Debug;
 use std::fs;
@@ -35,6 +35,13 @@ fn maxscale_filters_say_what_was_meant() {
 fn maxscale_requests_are_answered_and_pages_are_the_list() {
     for (file, bytes) in corpus("maxscale_request") {
         check(&file, &bytes, |input: &MaxScaleRequest<'_>| input.check());
+    }
+}
+
+#[test]
+fn mcp_requests_are_answered_and_no_job_is_told_as_a_success_that_is_none() {
+    for (file, bytes) in corpus("mcp_request") {
+        check(&file, &bytes, |input: &McpRequest<'_>| input.check());
     }
 }
 

@@ -111,7 +111,7 @@ pub(crate) const PATHS: [Path; 7] = [
                     session: session(0),
                     consumer: mover,
                     to: Sequence(number),
-                    seen: NOW,
+                    seen: NOW.into(),
                 })?);
                 fold(history.step(Command::LeaveSession {
                     session: session(0),

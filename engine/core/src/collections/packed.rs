@@ -2,7 +2,7 @@
 //!
 //! A value that is too large saturates: it becomes the largest that fits, never a small one.
 
-use crate::{ConsumerId, Sequence, Timestamp};
+use crate::{ConsumerId, Instant, Sequence};
 use core::array;
 
 /// A little-endian integer of `BYTES` bytes without alignment. Saturates.
@@ -39,16 +39,16 @@ impl From<PackedSequence> for Sequence {
 }
 
 /// An instant, up to the year 10889.
-pub(crate) type PackedTimestamp = Packed<6>;
+pub(crate) type PackedInstant = Packed<6>;
 
-impl From<Timestamp> for PackedTimestamp {
-    fn from(at: Timestamp) -> Self {
+impl From<Instant> for PackedInstant {
+    fn from(at: Instant) -> Self {
         Self::new(at.as_millis())
     }
 }
 
-impl From<PackedTimestamp> for Timestamp {
-    fn from(packed: PackedTimestamp) -> Self {
+impl From<PackedInstant> for Instant {
+    fn from(packed: PackedInstant) -> Self {
         Self::from_millis(packed.get())
     }
 }
@@ -98,8 +98,8 @@ mod tests {
                 held
             );
         }
-        let now = Timestamp::from_millis(1_700_000_000_123);
-        assert_eq!(Timestamp::from(PackedTimestamp::from(now)), now);
+        let now = Instant::from_millis(1_700_000_000_123);
+        assert_eq!(Instant::from(PackedInstant::from(now)), now);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Decisions about consumers.
 
 use super::{Decision, fewer_than};
-use crate::{ConsumerId, Event, LeaveCause, Rejection, Sequence, SessionId, State, Timestamp};
+use crate::{ConsumerId, Event, Instant, LeaveCause, Rejection, Sequence, SessionId, State};
 use alloc::vec;
 use core::time::Duration;
 
@@ -52,7 +52,7 @@ impl State {
         session: SessionId,
         consumer: ConsumerId,
         to: Sequence,
-        seen: Timestamp,
+        seen: Instant,
     ) -> Decision {
         let open = self.open(session)?;
         let reader = open

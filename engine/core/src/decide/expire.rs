@@ -2,8 +2,8 @@
 
 use crate::state::deadlines::Deadline;
 use crate::{
-    CloseCause, Event, InterruptCause, JobId, LeaveCause, LossCause, Sequence, SessionId,
-    SessionNumber, State, Timestamp,
+    CloseCause, Event, Instant, InterruptCause, JobId, LeaveCause, LossCause, Sequence, SessionId,
+    SessionNumber, State,
 };
 use alloc::collections::BTreeSet;
 use alloc::vec;
@@ -14,7 +14,7 @@ impl State {
     ///
     /// The engine must first send `AdvanceCursor` and `TouchSession` for pulls and uses that are not
     /// logged yet.
-    pub(super) fn expire(&self, now: Timestamp) -> Vec<(SessionId, Event)> {
+    pub(super) fn expire(&self, now: Instant) -> Vec<(SessionId, Event)> {
         let due: Vec<_> = self.due(now).take(self.limits.expired).collect();
         // Closing a session ends everything in it, so nothing else of it is due.
         let closing: BTreeSet<_> = due
@@ -47,7 +47,7 @@ impl State {
     }
 
     /// Expires the consumers that are due at `now`, at most as many as the limits allow.
-    pub(super) fn expire_consumers(&self, now: Timestamp) -> Vec<(SessionId, Event)> {
+    pub(super) fn expire_consumers(&self, now: Instant) -> Vec<(SessionId, Event)> {
         let due = self
             .due_consumers(now)
             .filter_map(|deadline| match deadline {

@@ -8,7 +8,7 @@ mod job;
 mod session;
 
 use crate::state::Session;
-use crate::{Command, Event, Rejection, SessionId, State, Timestamp};
+use crate::{Command, Event, Instant, Rejection, SessionId, State};
 use alloc::vec::Vec;
 
 /// The events of a decision in order, each with its session.
@@ -21,7 +21,8 @@ impl State {
     ///
     /// Why the command is rejected. The same state, instant and command always lead to the same
     /// decision.
-    pub fn decide(&self, now: Timestamp, command: Command) -> Decision {
+    pub fn decide(&self, now: impl Into<Instant>, command: Command) -> Decision {
+        let now = now.into();
         match command {
             Command::CreateSession(create) => self.create_session(create),
             Command::CloseSession { session, cause } => self.close_session(session, cause),

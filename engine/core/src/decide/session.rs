@@ -3,8 +3,8 @@
 use super::{Decision, at_most, fewer_than};
 use crate::state::Session;
 use crate::{
-    CloseCause, ConsumerId, CreateSession, Event, InterruptCause, LeaveCause, Outcome, Rejection,
-    SessionId, SessionNumber, State, Timestamp,
+    CloseCause, ConsumerId, CreateSession, Event, Instant, InterruptCause, LeaveCause, Outcome,
+    Rejection, SessionId, SessionNumber, State,
 };
 use alloc::sync::Arc;
 use alloc::vec;
@@ -72,7 +72,7 @@ impl State {
         })
     }
 
-    pub(super) fn touch_session(&self, session: SessionId, seen: Timestamp) -> Decision {
+    pub(super) fn touch_session(&self, session: SessionId, seen: Instant) -> Decision {
         let known = self.open(session)?.seen >= seen;
         Ok(if known {
             vec![]

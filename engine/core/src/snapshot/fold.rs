@@ -10,7 +10,8 @@ use crate::{Limits, Record, State, Views, Violation};
 /// use rejoin_core::{Event, Projection, Limits, Record, Sequence};
 ///
 /// let record = |sequence, event| Record {
-///     session: SESSION, sequence: Sequence(sequence), at: instant(sequence), event,
+///     session: SESSION, sequence: Sequence(sequence), at: instant(sequence),
+///     clock: instant(sequence).into(), event,
 /// };
 /// let mut projection = Projection::new(Limits::DEFAULT);
 /// projection.add(&record(1, created()))?;

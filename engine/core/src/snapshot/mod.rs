@@ -13,8 +13,8 @@ mod views;
 pub use fold::Projection;
 
 use crate::{
-    CloseCause, ConsumerId, ConsumerView, InterruptCause, JobId, JobMode, JobView, Sequence,
-    SessionId, SessionNumber, Timestamp,
+    CloseCause, ConsumerId, ConsumerView, Instant, InterruptCause, JobId, JobMode, JobView, Moment,
+    Sequence, SessionId, SessionNumber, Timestamp,
 };
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -27,8 +27,8 @@ pub struct Snapshot {
     pub last_number: u64,
     /// The highest job number assigned.
     pub last_job: u64,
-    /// The instant of the last record.
-    pub last_at: Timestamp,
+    /// The moment of the last record.
+    pub last: Moment,
     /// The open sessions for decisions, by identity.
     pub sessions: Vec<SessionSnapshot>,
     /// The closed sessions that are still retained, by identity.
@@ -67,7 +67,7 @@ pub struct SessionSnapshot {
     /// The job in its foreground.
     pub foreground: Option<JobId>,
     /// When it was last used.
-    pub seen: Timestamp,
+    pub seen: Instant,
     /// How long it may be unused.
     pub timeout: Duration,
     /// The size of its records in bytes.
@@ -99,7 +99,7 @@ pub struct ClosedSnapshot {
     /// The sequence of its last record.
     pub last_sequence: Sequence,
     /// When it was closed.
-    pub at: Timestamp,
+    pub at: Instant,
     /// The size of its records in bytes.
     pub bytes: u64,
 }
@@ -112,7 +112,7 @@ pub struct ConsumerSnapshot {
     /// The last sequence that it was given.
     pub cursor: Sequence,
     /// When it last pulled.
-    pub seen: Timestamp,
+    pub seen: Instant,
     /// How long it may go without a pull.
     pub timeout: Duration,
     /// Whether it may have left in a lost record.
@@ -137,7 +137,7 @@ pub struct JobSnapshot {
     /// Whether its results are no longer logged.
     pub is_truncated: bool,
     /// When it times out.
-    pub due: Timestamp,
+    pub due: Instant,
     /// Whether it may have finished in a lost record.
     pub is_uncertain: bool,
     /// The state of its standard input.
@@ -169,7 +169,7 @@ pub struct ViewSnapshot {
     /// The network address of the client that created it, if there is one.
     pub remote: Option<Arc<str>>,
     /// When it was created.
-    pub created: Timestamp,
+    pub created: Moment,
     /// The sequence of its last record.
     pub last_sequence: Sequence,
     /// When and why it was closed.
@@ -177,7 +177,7 @@ pub struct ViewSnapshot {
     /// The job in its foreground.
     pub foreground: Option<JobId>,
     /// Since when it has been busy, or idle.
-    pub since: Timestamp,
+    pub since: Moment,
     /// The sequence of the last record that changed its list entry.
     pub revision: Sequence,
     /// When that was logged.

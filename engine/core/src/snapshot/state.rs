@@ -29,7 +29,7 @@ impl State {
             closed: RetentionQueue::restored(&snapshot.closed),
             last_number: snapshot.last_number,
             last_job: snapshot.last_job,
-            last_at: snapshot.last_at,
+            last: snapshot.last,
         }
     }
 
@@ -41,11 +41,11 @@ impl State {
             deadlines: _,
             last_number,
             last_job,
-            last_at,
+            last,
         } = self;
         snapshot.last_number = *last_number;
         snapshot.last_job = *last_job;
-        snapshot.last_at = *last_at;
+        snapshot.last = *last;
         let sessions = sessions.iter().map(|(id, session)| session.snapshot(*id));
         snapshot.sessions = sessions.collect();
         snapshot.closed = closed.snapshot();

@@ -3,16 +3,16 @@
 //! A session stores only the earliest deadline of all its consumers. Which consumers are due is searched
 //! for when that deadline has come.
 
-use crate::collections::packed::{PackedId, PackedSequence, PackedTimestamp};
+use crate::collections::packed::{PackedId, PackedInstant, PackedSequence};
 use crate::collections::{Chunk, ChunkedVec, Entry};
-use crate::{ConsumerId, Sequence, Timestamp};
+use crate::{ConsumerId, Instant, Sequence};
 use core::time::Duration;
 
 /// A consumer for decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Consumer {
     pub(crate) cursor: Sequence,
-    pub(crate) seen: Timestamp,
+    pub(crate) seen: Instant,
     pub(crate) timeout: Duration,
     /// It may have left in a lost record.
     pub(crate) is_uncertain: bool,
@@ -25,7 +25,7 @@ impl Consumer {
     }
 
     /// When it expires.
-    pub fn deadline(&self) -> Timestamp {
+    pub fn deadline(&self) -> Instant {
         self.seen + self.timeout
     }
 }
@@ -34,7 +34,7 @@ impl Consumer {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Consumers {
     chunks: ChunkedVec<Reader>,
-    next: Option<Timestamp>,
+    next: Option<Instant>,
 }
 
 /// Equality ignores how entries are chunked.
@@ -65,12 +65,12 @@ impl Consumers {
     }
 
     /// The earliest deadline.
-    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.next
     }
 
     /// The consumers that are due at `now` with their deadlines, in the order in which they joined.
-    pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, ConsumerId)> {
+    pub(crate) fn due(&self, now: Instant) -> impl Iterator<Item = (Instant, ConsumerId)> {
         self.chunks
             .chunks()
             .filter(move |chunk| chunk.next_deadline() <= now)
@@ -99,7 +99,7 @@ impl Consumers {
     }
 
     /// Moves the cursor to `to`; the last pull was at `seen`.
-    pub(crate) fn advance(&mut self, id: ConsumerId, to: Sequence, seen: Timestamp) {
+    pub(crate) fn advance(&mut self, id: ConsumerId, to: Sequence, seen: Instant) {
         let mut before = None;
         self.chunks.change(id, |common, reader| {
             before = Some(reader.consumer(common).deadline());
@@ -115,7 +115,7 @@ impl Consumers {
     }
 
     /// Restarts the timeouts of all consumers.
-    pub(crate) fn see_all(&mut self, at: Timestamp) {
+    pub(crate) fn see_all(&mut self, at: Instant) {
         self.chunks
             .change_all(|_, readers| readers.iter_mut().for_each(|reader| reader.see(at)));
         self.look_for_next();
@@ -132,7 +132,7 @@ impl Consumers {
     }
 
     /// The deadline of a consumer was moved or removed.
-    fn moved(&mut self, deadline: Option<Timestamp>) {
+    fn moved(&mut self, deadline: Option<Instant>) {
         if deadline == self.next {
             self.look_for_next();
         }
@@ -147,7 +147,7 @@ impl Consumers {
 struct Reader {
     id: PackedId,
     cursor: PackedSequence,
-    seen: PackedTimestamp,
+    seen: PackedInstant,
 }
 
 /// What the consumers of a chunk have in common, and the earliest of their last pulls.
@@ -155,7 +155,7 @@ struct Reader {
 struct Common {
     timeout: Duration,
     is_uncertain: bool,
-    seen_first: Timestamp,
+    seen_first: Instant,
 }
 
 impl Entry for Reader {
@@ -181,13 +181,13 @@ impl Reader {
         }
     }
 
-    fn see(&mut self, at: Timestamp) {
+    fn see(&mut self, at: Instant) {
         self.seen = at.max(self.seen.into()).into();
     }
 }
 
 impl Chunk<Reader> {
-    fn next_deadline(&self) -> Timestamp {
+    fn next_deadline(&self) -> Instant {
         self.summary.seen_first + self.summary.timeout
     }
 }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     /// Compares with a plain map.
-    fn compare(consumers: &Consumers, model: &BTreeMap<ConsumerId, Consumer>, now: Timestamp) {
+    fn compare(consumers: &Consumers, model: &BTreeMap<ConsumerId, Consumer>, now: Instant) {
         assert!(
             consumers
                 .iter()
@@ -228,7 +228,7 @@ mod tests {
         for round in 1..=6_000 {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let any = id(1 + (random >> 8) % round);
-            let at = Timestamp::from_millis(u64::from(round));
+            let at = Instant::from_millis(u64::from(round));
             // Most join in the first half and leave in the second.
             match random >> 28 {
                 kind if kind < 10 && round <= 3_000 || kind == 0 => {
@@ -272,7 +272,7 @@ mod tests {
         }
         let everybody: Vec<_> = model.keys().copied().collect();
         everybody.into_iter().for_each(|id| consumers.leave(id));
-        compare(&consumers, &BTreeMap::new(), Timestamp::EPOCH);
+        compare(&consumers, &BTreeMap::new(), Instant::FIRST);
         assert_eq!(consumers, Consumers::default());
     }
 

@@ -3,7 +3,7 @@
 //! Each session has one entry for its consumers and one for itself and its jobs. What exactly is due is
 //! searched for in the session.
 
-use crate::{ConsumerId, JobId, SessionId, Timestamp};
+use crate::{ConsumerId, Instant, JobId, SessionId};
 use alloc::collections::BTreeSet;
 
 /// Something that happens at an instant unless something else happens first.
@@ -22,16 +22,16 @@ pub enum Deadline {
 /// The earliest deadlines of a session, if there are any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NextDeadlines {
-    pub(crate) consumer: Option<Timestamp>,
+    pub(crate) consumer: Option<Instant>,
     /// The session itself or a job.
-    pub(crate) session: Option<Timestamp>,
+    pub(crate) session: Option<Instant>,
 }
 
 /// All sessions, sorted by their next deadlines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Deadlines {
-    consumers: BTreeSet<(Timestamp, SessionId)>,
-    sessions: BTreeSet<(Timestamp, SessionId)>,
+    consumers: BTreeSet<(Instant, SessionId)>,
+    sessions: BTreeSet<(Instant, SessionId)>,
 }
 
 impl Deadlines {
@@ -42,28 +42,28 @@ impl Deadlines {
     }
 
     /// The earliest deadline.
-    pub(crate) fn next(&self) -> Option<Timestamp> {
+    pub(crate) fn next(&self) -> Option<Instant> {
         let (consumers, sessions) = (self.consumers.first(), self.sessions.first());
         let first = consumers.into_iter().chain(sessions).min();
         first.map(|(at, _)| *at)
     }
 
     /// The sessions that have a consumer due at `now`.
-    pub(crate) fn due_consumers(&self, now: Timestamp) -> impl Iterator<Item = SessionId> + '_ {
+    pub(crate) fn due_consumers(&self, now: Instant) -> impl Iterator<Item = SessionId> + '_ {
         due(&self.consumers, now)
     }
 
     /// The sessions that are due at `now` themselves or have a job due.
-    pub(crate) fn due_sessions(&self, now: Timestamp) -> impl Iterator<Item = SessionId> + '_ {
+    pub(crate) fn due_sessions(&self, now: Instant) -> impl Iterator<Item = SessionId> + '_ {
         due(&self.sessions, now)
     }
 }
 
 fn reset(
-    instants: &mut BTreeSet<(Timestamp, SessionId)>,
+    instants: &mut BTreeSet<(Instant, SessionId)>,
     session: SessionId,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
+    from: Option<Instant>,
+    to: Option<Instant>,
 ) {
     if from == to {
         return;
@@ -77,8 +77,8 @@ fn reset(
 }
 
 fn due(
-    instants: &BTreeSet<(Timestamp, SessionId)>,
-    now: Timestamp,
+    instants: &BTreeSet<(Instant, SessionId)>,
+    now: Instant,
 ) -> impl Iterator<Item = SessionId> + '_ {
     instants
         .iter()

@@ -16,8 +16,8 @@ use self::idempotency::IdempotencyKeys;
 use self::retention::RetentionQueue;
 use crate::VecMap;
 use crate::{
-    ConsumerId, InterruptCause, JobId, JobMode, Limits, Sequence, SessionId, SessionNumber,
-    Timestamp,
+    ConsumerId, Instant, InterruptCause, JobId, JobMode, Limits, Moment, Sequence, SessionId,
+    SessionNumber,
 };
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -35,7 +35,7 @@ pub struct State {
     pub(crate) deadlines: Deadlines,
     pub(crate) last_number: u64,
     pub(crate) last_job: u64,
-    pub(crate) last_at: Timestamp,
+    pub(crate) last: Moment,
 }
 
 impl State {
@@ -58,13 +58,14 @@ impl State {
     }
 
     /// The earliest deadline. A timer need not fire earlier.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
+    pub fn next_deadline(&self) -> Option<Instant> {
         let removal = self.closed.next(self.limits.retention);
         self.deadlines.next().into_iter().chain(removal).min()
     }
 
     /// What is due at `now`, earliest first, removals last.
-    pub fn due(&self, now: Timestamp) -> impl Iterator<Item = Deadline> + '_ {
+    pub fn due(&self, now: impl Into<Instant>) -> impl Iterator<Item = Deadline> {
+        let now = now.into();
         let sessions = self.deadlines.due_sessions(now);
         let sessions = sessions.filter_map(|id| Some((id, self.session(id)?)));
         let mut due: Vec<_> = self
@@ -78,16 +79,19 @@ impl State {
     }
 
     /// The consumers among [`Self::due`]. Does not look at anything else that is due.
-    pub fn due_consumers(&self, now: Timestamp) -> impl Iterator<Item = Deadline> + use<> {
-        let mut due: Vec<_> = self.instants_of_consumers(now).collect();
+    pub fn due_consumers<T: Into<Instant>>(
+        &self,
+        now: T,
+    ) -> impl Iterator<Item = Deadline> + use<T> {
+        let mut due: Vec<_> = self.instants_of_consumers(now.into()).collect();
         due.sort_unstable();
         due.into_iter().map(|(_, deadline)| deadline)
     }
 
     fn instants_of_consumers(
         &self,
-        now: Timestamp,
-    ) -> impl Iterator<Item = (Timestamp, Deadline)> + '_ {
+        now: Instant,
+    ) -> impl Iterator<Item = (Instant, Deadline)> + '_ {
         let sessions = self.deadlines.due_consumers(now);
         let sessions = sessions.filter_map(|id| Some((id, self.session(id)?)));
         sessions.flat_map(move |(id, open)| {
@@ -96,9 +100,9 @@ impl State {
         })
     }
 
-    /// The instant of the last record. No later record has an earlier one.
-    pub fn last_at(&self) -> Timestamp {
-        self.last_at
+    /// The moment of the last record. Neither clock of a later record shows an earlier one.
+    pub fn last(&self) -> Moment {
+        self.last
     }
 }
 
@@ -114,7 +118,7 @@ pub struct Session {
     pub(crate) jobs: VecMap<JobId, Job>,
     pub(crate) foreground: Option<JobId>,
     pub(crate) requests: IdempotencyKeys,
-    pub(crate) seen: Timestamp,
+    pub(crate) seen: Instant,
     pub(crate) timeout: Duration,
     /// The size of its records, as counted by [`Event::bytes`](crate::Event::bytes).
     pub(crate) bytes: u64,
@@ -170,12 +174,12 @@ impl Session {
     }
 
     /// When it was last used according to the log.
-    pub fn seen(&self) -> Timestamp {
+    pub fn seen(&self) -> Instant {
         self.seen
     }
 
     /// When it is closed as idle. None while it is busy.
-    pub fn deadline(&self) -> Option<Timestamp> {
+    pub fn deadline(&self) -> Option<Instant> {
         self.jobs.is_empty().then(|| self.seen + self.timeout)
     }
 
@@ -189,11 +193,7 @@ impl Session {
     }
 
     /// What is due at `now`, without consumers.
-    fn due(
-        &self,
-        id: SessionId,
-        now: Timestamp,
-    ) -> impl Iterator<Item = (Timestamp, Deadline)> + '_ {
+    fn due(&self, id: SessionId, now: Instant) -> impl Iterator<Item = (Instant, Deadline)> + '_ {
         let idle = self.deadline().map(|at| (at, Deadline::Session(id)));
         let jobs = self.jobs.iter();
         let jobs =
@@ -213,7 +213,7 @@ pub struct Job {
     /// A result was too long to be logged. Later ones are not logged either, so that the output has
     /// no hole.
     pub(crate) is_truncated: bool,
-    pub(crate) due: Timestamp,
+    pub(crate) due: Instant,
     /// It may have finished in a lost record.
     pub(crate) is_uncertain: bool,
     pub(crate) input: Input,
@@ -242,7 +242,7 @@ impl Job {
     }
 
     /// When it times out. None once it was interrupted.
-    pub fn deadline(&self) -> Option<Timestamp> {
+    pub fn deadline(&self) -> Option<Instant> {
         self.interrupt.is_none().then_some(self.due)
     }
 }

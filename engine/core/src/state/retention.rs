@@ -2,14 +2,14 @@
 //!
 //! Takes some hundred bytes per closed session in the log, which a retention bounds.
 
-use crate::{Retention, Sequence, SessionId, Timestamp};
+use crate::{Instant, Retention, Sequence, SessionId};
 use alloc::collections::{BTreeMap, BTreeSet};
 
 /// A closed session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClosedSession {
     pub(crate) last_sequence: Sequence,
-    pub(crate) at: Timestamp,
+    pub(crate) at: Instant,
     /// The size of its records, as counted by [`Event::bytes`](crate::Event::bytes).
     pub(crate) bytes: u64,
 }
@@ -18,7 +18,7 @@ pub(crate) struct ClosedSession {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RetentionQueue {
     sessions: BTreeMap<SessionId, ClosedSession>,
-    oldest_first: BTreeSet<(Timestamp, SessionId)>,
+    oldest_first: BTreeSet<(Instant, SessionId)>,
     bytes: u64,
 }
 
@@ -50,7 +50,7 @@ impl RetentionQueue {
     pub(crate) fn due(
         &self,
         retention: Retention,
-        now: Timestamp,
+        now: Instant,
     ) -> impl Iterator<Item = SessionId> + '_ {
         let mut kept = self.bytes;
         self.oldest_first
@@ -66,7 +66,7 @@ impl RetentionQueue {
     }
 
     /// When the next session is to be removed.
-    pub(crate) fn next(&self, retention: Retention) -> Option<Timestamp> {
+    pub(crate) fn next(&self, retention: Retention) -> Option<Instant> {
         let (at, _) = self.oldest_first.first()?;
         if retention.bytes.is_some_and(|bound| self.bytes > bound) {
             return Some(*at);

@@ -1,8 +1,8 @@
 //! Runs operations, removes some of their records, declares the gaps and continues: nothing may panic,
 //! and the state and the views must agree.
 
-use super::Operation;
-use crate::{Command, Event, Limits, LossCause, Record, Sequence, State, Timestamp, Views};
+use super::{Clocks, Operation};
+use crate::{Command, Event, Limits, LossCause, Moment, Record, Sequence, State, Views};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -20,9 +20,9 @@ pub fn play_with_holes(
 ) {
     let mut state = State::new(Limits::DEFAULT);
     let mut whole = Vec::new();
-    let mut clock = START;
+    let mut clocks = Clocks::default();
     for &(by, operation) in operations {
-        whole.extend(step(&mut state, &mut clock, by, operation));
+        whole.extend(step(&mut state, &mut clocks, by, operation));
     }
 
     let mut log = declare(whole, is_lost);
@@ -31,7 +31,7 @@ pub fn play_with_holes(
     for record in &log {
         add(&mut state, &mut views, record);
     }
-    let now = state.last_at();
+    let now = state.last();
     let resumed = state.step(now, Command::Resume).unwrap_or_default();
     assert!(
         state.sessions().all(|(_, open)| open.jobs().count() == 0),
@@ -39,7 +39,7 @@ pub fn play_with_holes(
     );
     let mut since: Vec<_> = resumed.into_iter().map(|step| step.record).collect();
     for &(by, operation) in later {
-        since.extend(step(&mut state, &mut clock, by, operation));
+        since.extend(step(&mut state, &mut clocks, by, operation));
     }
     since.iter().for_each(|record| views.apply(record));
     compare(&state, &views);
@@ -73,13 +73,13 @@ fn declare(whole: Vec<Record>, is_lost: impl Fn(usize) -> bool) -> Vec<Record> {
             continue;
         }
         if before > *kept_to {
-            let at = kept.last().map_or(record.at, |last| last.at);
+            let at = kept.last().unwrap_or(&record).moment();
             kept.push(gap(&record, *kept_to, before, at));
         }
         *kept_to = record.sequence;
         kept.push(record);
     }
-    let at = kept.last().map_or(Timestamp::EPOCH, |last| last.at);
+    let at = kept.last().map(Record::moment).unwrap_or_default();
     let tails: Vec<_> = kept
         .iter()
         .filter_map(|record| {
@@ -101,11 +101,12 @@ fn declare(whole: Vec<Record>, is_lost: impl Fn(usize) -> bool) -> Vec<Record> {
     kept
 }
 
-fn gap(of: &Record, kept_to: Sequence, last: Sequence, at: Timestamp) -> Record {
+fn gap(of: &Record, kept_to: Sequence, last: Sequence, now: Moment) -> Record {
     Record {
         session: of.session,
         sequence: last,
-        at,
+        at: now.at,
+        clock: now.clock,
         event: Event::RecordsLost {
             first: kept_to.next(),
             last,
@@ -116,12 +117,11 @@ fn gap(of: &Record, kept_to: Sequence, last: Sequence, at: Timestamp) -> Record 
 
 fn step(
     state: &mut State,
-    clock: &mut i64,
+    clocks: &mut Clocks,
     by: i64,
     operation: Operation,
 ) -> impl Iterator<Item = Record> + use<> {
-    *clock = clock.saturating_add(by).max(0);
-    let now = Timestamp::from_millis(clock.unsigned_abs());
+    let now = clocks.turn(by);
     let steps = state.step(now, operation.command(state, now));
     steps
         .unwrap_or_default()
@@ -151,6 +151,3 @@ fn compare(state: &State, views: &Views) {
         assert_eq!(view.gaps.lost() > 0, session.is_incomplete());
     }
 }
-
-/// The clock before the first operation, in milliseconds.
-const START: i64 = 1_000_000;

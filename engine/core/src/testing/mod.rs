@@ -13,12 +13,14 @@
 //!     .then_rejected(Rejection::SessionNotFound(SESSION));
 //! ```
 
+mod clocks;
 mod holes;
 mod operation;
 mod play;
 mod promises;
 mod story;
 
+pub use clocks::Clocks;
 pub use holes::play_with_holes;
 pub use operation::{Operation, Pick};
 pub use play::play;
@@ -26,7 +28,8 @@ pub use promises::Promises;
 pub use story::operations;
 
 use crate::{
-    Command, Event, Limits, Record, Rejection, Server, SessionId, SessionNumber, State, Timestamp,
+    Command, Event, Limits, Moment, Record, Rejection, Server, SessionId, SessionNumber, State,
+    Timestamp,
 };
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -85,6 +88,7 @@ pub fn given_with(limits: Limits, events: impl IntoIterator<Item = Event>) -> St
             session: SESSION,
             sequence,
             at: Timestamp::EPOCH,
+            clock: Timestamp::EPOCH.into(),
             event,
         });
     }
@@ -97,7 +101,7 @@ pub fn given_with(limits: Limits, events: impl IntoIterator<Item = Event>) -> St
 impl Story {
     /// Decides a command at an instant.
     #[must_use = "say what follows"]
-    pub fn when(mut self, now: Timestamp, command: Command) -> Self {
+    pub fn when(mut self, now: impl Into<Moment>, command: Command) -> Self {
         let before = self.state.clone();
         let steps = self.state.step(now, command);
         if steps.is_err() {

@@ -2,8 +2,8 @@
 //! are picked from what exists. Property tests, fuzzers and the simulator share this generator.
 
 use crate::{
-    CloseCause, Command, ConsumerId, CreateSession, JobId, JobMode, JobSlot, Sequence, Server,
-    Session, SessionId, State, SubmitJob, Timestamp, Visibility,
+    CloseCause, Command, ConsumerId, CreateSession, Instant, JobId, JobMode, JobSlot, Sequence,
+    Server, Session, SessionId, State, SubmitJob, Visibility,
 };
 use alloc::format;
 use alloc::vec;
@@ -73,7 +73,8 @@ pub enum Operation {
 
 impl Operation {
     /// The command for this operation in the given state at the given instant.
-    pub fn command(self, state: &State, now: Timestamp) -> Command {
+    pub fn command(self, state: &State, now: impl Into<Instant>) -> Command {
+        let now = now.into();
         match self {
             Self::Create { reads, timeout } => {
                 let timeout = Duration::from_secs(timeout.into());

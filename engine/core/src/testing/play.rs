@@ -1,7 +1,7 @@
 //! Runs operations on the core and checks the promises after each of them.
 
-use super::{Operation, Promises};
-use crate::{Limits, Projection, Record, Retention, Selection, State, Timestamp, Views};
+use super::{Clocks, Operation, Promises};
+use crate::{Limits, Projection, Record, Retention, Selection, State, Views};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -18,10 +18,7 @@ const LIMITS: Limits = Limits {
     ..Limits::DEFAULT
 };
 
-/// The clock before the first operation, in milliseconds. It is never moved to before the epoch.
-const START: i64 = 1_000_000;
-
-/// Runs the operations, each with the number of milliseconds by which the clock moves before it.
+/// Runs the operations, each with how the clocks turn before it ([`Clocks::turn`]).
 ///
 /// # Panics
 ///
@@ -33,15 +30,14 @@ pub fn play(operations: &[(i64, Operation)]) {
     let mut views = Views::default();
     let mut promises = Promises::keeping(LIMITS.retention);
     let mut log = Vec::new();
-    let mut clock = START;
+    let mut clocks = Clocks::default();
     for &(by, operation) in operations {
-        clock = clock.saturating_add(by).max(0);
-        let now = Timestamp::from_millis(clock.unsigned_abs());
+        let now = clocks.turn(by);
         let command = operation.command(&state, now);
-        let decision = state.decide(now, command.clone());
+        let decision = state.decide(now.clock, command.clone());
         assert_eq!(
             decision,
-            state.decide(now, command.clone()),
+            state.decide(now.clock, command.clone()),
             "promise 9: {operation:?} is decided in two ways"
         );
         let before = state.clone();
@@ -57,7 +53,7 @@ pub fn play(operations: &[(i64, Operation)]) {
         }
         if operation == Operation::Expire {
             // At most as much as one command handles.
-            let now = now.max(before.last_at());
+            let now = now.clock;
             // Sessions that were just closed may exceed the retention size.
             let due: Vec<_> = before.due(now).collect();
             let left = due.len().saturating_sub(LIMITS.expired);

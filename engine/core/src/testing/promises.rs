@@ -2,8 +2,8 @@
 //! every record of a log in order.
 
 use crate::{
-    CloseCause, ConsumerId, Event, JobId, LeaveCause, LossCause, Record, Retention, Sequence,
-    SessionId, SessionNumber, Timestamp,
+    CloseCause, ConsumerId, Event, Instant, JobId, LeaveCause, LossCause, Moment, Record,
+    Retention, Sequence, SessionId, SessionNumber,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
@@ -11,7 +11,7 @@ use core::time::Duration;
 /// What is known from the records so far, to check the next one.
 #[derive(Clone, Debug, Default)]
 pub struct Promises {
-    at: Timestamp,
+    last: Moment,
     numbers: BTreeSet<u64>,
     all_jobs: BTreeSet<JobId>,
     sessions: BTreeMap<SessionId, SessionHistory>,
@@ -23,13 +23,13 @@ pub struct Promises {
 #[derive(Clone, Debug, Default)]
 struct SessionHistory {
     last: Sequence,
-    closed: Option<Timestamp>,
+    closed: Option<Instant>,
     is_removed: bool,
     bytes: u64,
-    used: Timestamp,
+    used: Instant,
     timeout: Duration,
-    running: BTreeMap<JobId, Timestamp>,
-    consumers: BTreeMap<ConsumerId, (Timestamp, Duration)>,
+    running: BTreeMap<JobId, Instant>,
+    consumers: BTreeMap<ConsumerId, (Instant, Duration)>,
 }
 
 impl Promises {
@@ -51,13 +51,14 @@ impl Promises {
             session,
             sequence,
             at,
+            clock,
             event,
         } = record;
         assert!(
-            *at >= self.at,
+            *at >= self.last.at && *clock >= self.last.clock,
             "promise 2: {record:?} is stamped before the record before it"
         );
-        self.at = *at;
+        self.last = record.moment();
         let history = self.sessions.entry(*session).or_default();
         assert_eq!(
             *sequence,
@@ -86,7 +87,7 @@ impl Promises {
                 let newest = self.all_jobs.last().copied().unwrap_or(JobId(0));
                 assert!(*job > newest, "promise 2: job {job} does not grow");
                 self.all_jobs.insert(*job);
-                history.running.insert(*job, *at + *timeout);
+                history.running.insert(*job, *clock + *timeout);
             }
             Event::JobStarted { job, .. }
             | Event::InputWritten { job, .. }
@@ -101,7 +102,7 @@ impl Promises {
                 let due =
                     due.unwrap_or_else(|| panic!("promise 7: {record:?} after its job's end"));
                 if *cause == crate::InterruptCause::Timeout {
-                    assert!(at >= due, "promise 8: {record:?} is early");
+                    assert!(clock >= due, "promise 8: {record:?} is early");
                 }
             }
             Event::JobFinished { job, .. } => {
@@ -118,17 +119,17 @@ impl Promises {
                 );
                 if *cause == CloseCause::Idle {
                     assert!(
-                        *at >= history.used + history.timeout,
+                        *clock >= history.used + history.timeout,
                         "promise 8: {record:?} is early"
                     );
                 }
-                history.closed = Some(*at);
+                history.closed = Some(*clock);
                 self.closed_bytes += history.bytes;
             }
             Event::ConsumerJoined {
                 consumer, timeout, ..
             } => {
-                let twin = history.consumers.insert(*consumer, (*at, *timeout));
+                let twin = history.consumers.insert(*consumer, (*clock, *timeout));
                 assert_eq!(twin, None, "promise 2: {consumer} joined twice");
             }
             Event::CursorAdvanced { consumer, to, seen } => {
@@ -146,14 +147,14 @@ impl Promises {
                 let (pulled, timeout) =
                     consumer_entry.unwrap_or_else(|| panic!("{consumer} left twice"));
                 if *cause == LeaveCause::Expired {
-                    assert!(*at >= pulled + timeout, "promise 6: {record:?} is early");
+                    assert!(*clock >= pulled + timeout, "promise 6: {record:?} is early");
                 }
             }
             Event::SessionResumed => {
                 history
                     .consumers
                     .values_mut()
-                    .for_each(|(pulled, _)| *pulled = *at);
+                    .for_each(|(pulled, _)| *pulled = *clock);
             }
             Event::RecordsLost {
                 first,
@@ -179,7 +180,7 @@ impl Promises {
                 let Some(closed) = history.closed else {
                     panic!("promise 5: {record:?} removes an open session");
                 };
-                let is_old = self.retention.age.is_some_and(|age| *at >= closed + age);
+                let is_old = self.retention.age.is_some_and(|age| *clock >= closed + age);
                 let is_too_much = self
                     .retention
                     .bytes
@@ -202,7 +203,7 @@ impl Promises {
                 cause: LeaveCause::Expired | LeaveCause::SessionClosed,
                 ..
             } => return,
-            _ => *at,
+            _ => *clock,
         };
         history.used = history.used.max(used);
     }

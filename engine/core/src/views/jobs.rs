@@ -2,7 +2,7 @@
 
 use crate::VecMap;
 use crate::limits::{REMEMBERED_JOBS, SHOWN_STATEMENT};
-use crate::{Event, JobId, JobMode, Outcome, Record, Sequence, Timestamp};
+use crate::{Event, JobId, JobMode, Moment, Outcome, Record, Sequence};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -18,7 +18,7 @@ pub struct JobView {
     /// The sequence of its submission.
     pub submitted: Sequence,
     /// When it was submitted.
-    pub since: Timestamp,
+    pub since: Moment,
     /// Its status.
     pub state: JobState,
 }
@@ -37,7 +37,7 @@ pub enum JobState {
         /// Its exit status.
         status: i32,
         /// When it ended.
-        at: Timestamp,
+        at: Moment,
     },
 }
 
@@ -70,7 +70,7 @@ impl Jobs {
                     statement: shown(statement),
                     mode: *mode,
                     submitted: record.sequence,
-                    since: record.at,
+                    since: record.moment(),
                     state: JobState::Submitted,
                 };
                 self.all.insert(*job, view);
@@ -85,7 +85,7 @@ impl Jobs {
                 let finished = JobState::Finished {
                     outcome: *outcome,
                     status: *status,
-                    at: record.at,
+                    at: record.moment(),
                 };
                 // Its submission may be lost.
                 if self.all.contains_key(job) {

@@ -5,8 +5,8 @@ use super::gaps::Gaps;
 use super::jobs::Jobs;
 use super::{ConsumerView, JobState, JobView};
 use crate::{
-    CloseCause, ConsumerId, Event, JobId, JobSlot, Record, Sequence, SessionId, SessionNumber,
-    Timestamp,
+    CloseCause, ConsumerId, Event, JobId, JobSlot, Moment, Record, Sequence, SessionId,
+    SessionNumber, Timestamp,
 };
 use alloc::sync::Arc;
 
@@ -24,7 +24,7 @@ pub struct SessionView {
     /// The network address and port of the client that created it, if there is one.
     pub remote: Option<Arc<str>>,
     /// When it was created.
-    pub created: Timestamp,
+    pub created: Moment,
     /// The sequence of its last durable record.
     pub last_sequence: Sequence,
     /// When and why it was closed.
@@ -32,7 +32,7 @@ pub struct SessionView {
     /// The job in its foreground.
     pub foreground: Option<JobId>,
     /// Since when it has been busy, or idle.
-    pub since: Timestamp,
+    pub since: Moment,
     /// The sequence of the last record that changed its list entry.
     pub revision: Sequence,
     /// When that was logged.
@@ -61,11 +61,11 @@ impl SessionView {
             service: service.clone(),
             user: user.clone(),
             remote: remote.clone(),
-            created: record.at,
+            created: record.moment(),
             last_sequence: record.sequence,
             closed: None,
             foreground: None,
-            since: record.at,
+            since: record.moment(),
             revision: record.sequence,
             changed: record.at,
             gaps: Gaps::default(),
@@ -115,7 +115,7 @@ impl SessionView {
         self.cursors.apply(record);
         self.jobs.apply(record);
         if self.is_busy() != was_busy {
-            self.since = record.at;
+            self.since = record.moment();
         }
     }
 

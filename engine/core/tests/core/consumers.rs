@@ -40,7 +40,7 @@ fn advance(to: u64, seen: u64) -> Command {
         session: SESSION,
         consumer: consumer(1),
         to,
-        seen,
+        seen: seen.into(),
     }
 }
 
@@ -117,7 +117,7 @@ fn a_cursor_never_goes_back_and_never_beyond_the_last_record() {
         .then([Event::CursorAdvanced {
             consumer: consumer(1),
             to: Sequence(2),
-            seen: instant(3),
+            seen: instant(3).into(),
         }])
         .when(instant(4), advance(1, 3))
         .then([])
@@ -125,7 +125,7 @@ fn a_cursor_never_goes_back_and_never_beyond_the_last_record() {
         .then([Event::CursorAdvanced {
             consumer: consumer(1),
             to: Sequence(2),
-            seen: instant(5),
+            seen: instant(5).into(),
         }]);
 }
 
@@ -138,7 +138,7 @@ fn a_consumer_expires_at_its_timeout_after_its_last_pull_and_not_before() {
         .then([Event::CursorAdvanced {
             consumer: consumer(1),
             to: Sequence(1),
-            seen: instant(5),
+            seen: instant(5).into(),
         }])
         .when(instant(14), Command::Expire)
         .then([])
@@ -216,7 +216,7 @@ fn consumers_expire_in_order_of_their_deadlines_across_sessions() {
         };
         state.step(instant(at), join).unwrap();
     }
-    assert_eq!(state.next_deadline(), Some(instant(11)));
+    assert_eq!(state.next_deadline(), Some(instant(11).into()));
     assert_eq!(state.due(instant(12)).count(), 2);
     assert!(state.due_consumers(instant(13)).eq(state.due(instant(13))));
     let gone = [(); 3].map(|()| {

@@ -39,6 +39,7 @@ impl Scenario {
             session: SESSION,
             sequence: self.last.next(),
             at: instant(1),
+            clock: instant(1).into(),
             event,
         }
     }

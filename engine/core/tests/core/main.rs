@@ -1,5 +1,6 @@
 //! Tests of the core through its public API.
 
+mod clocks;
 mod consumers;
 mod examples;
 mod gaps;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use rejoin_core::testing::{Operation, operations, play, play_with_holes};
-use rejoin_core::{Limits, State};
+use rejoin_core::{Limits, Moment, State};
 
 fn stories() -> impl Strategy<Value = Vec<(i64, Operation)>> {
     let bytes = proptest::collection::vec(any::<[u8; 6]>(), 1..120);
@@ -32,7 +32,7 @@ proptest! {
     fn nothing_stays_open_forever(story in stories()) {
         let mut state = State::new(Limits::DEFAULT);
         for (_, operation) in story {
-            let now = state.last_at();
+            let now = state.last();
             let _ = state.step(now, operation.command(&state, now));
         }
         // Runners report, and timers do the rest.
@@ -41,10 +41,11 @@ proptest! {
             .collect();
         for (session, job) in jobs {
             let finish = rejoin_core::Command::ReportFinished { session, job, status: 0, message: None };
-            state.step(state.last_at(), finish).unwrap();
+            state.step(state.last(), finish).unwrap();
         }
         while let Some(due) = state.next_deadline() {
-            let steps = state.step(due, rejoin_core::Command::Expire).unwrap();
+            let now = Moment { clock: due, ..state.last() };
+            let steps = state.step(now, rejoin_core::Command::Expire).unwrap();
             prop_assert!(!steps.is_empty(), "what is due happens");
         }
         prop_assert_eq!(state.sessions().count(), 0);

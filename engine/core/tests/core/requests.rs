@@ -30,6 +30,7 @@ fn open_state() -> rejoin_core::State {
         session: SESSION,
         sequence: rejoin_core::Sequence(1),
         at: rejoin_core::Timestamp::EPOCH,
+        clock: rejoin_core::Timestamp::EPOCH.into(),
         event: created(),
     };
     state.apply(&record);
@@ -37,7 +38,7 @@ fn open_state() -> rejoin_core::State {
 }
 
 fn step(state: &mut rejoin_core::State, command: Command) -> Result<usize, Rejection> {
-    let at = state.last_at();
+    let at = state.last();
     state.step(at, command).map(|steps| steps.len())
 }
 

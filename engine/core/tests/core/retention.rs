@@ -37,7 +37,7 @@ fn removed(last: u64, last_number: u64) -> Event {
 #[test]
 fn a_closed_session_is_removed_at_its_age_and_not_before() {
     let story = given_with(keeping(Some(30), None), [created()]).when(instant(10), CLOSE);
-    assert_eq!(story.state().next_deadline(), Some(instant(40)));
+    assert_eq!(story.state().next_deadline(), Some(instant(40).into()));
     let before = Timestamp::from_millis(39_999);
     let story = story
         .when(before, Command::Expire)
@@ -154,11 +154,13 @@ fn a_prefix_of_a_removed_session_is_not_a_session() {
         session: SESSION,
         sequence: Sequence(1),
         at: instant(1),
+        clock: instant(1).into(),
         event: created(),
     };
     let removal = Record {
         sequence: Sequence(10),
         at: instant(2),
+        clock: instant(2).into(),
         event: removed(9, 1),
         ..beginning.clone()
     };

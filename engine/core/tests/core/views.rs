@@ -17,6 +17,7 @@ fn fold(events: impl IntoIterator<Item = Event>) -> Views {
             session,
             sequence: Sequence(sequence),
             at: instant(sequence),
+            clock: instant(sequence).into(),
             event,
         });
     }
@@ -42,7 +43,7 @@ fn a_session_shows_its_jobs_with_their_status() {
     let failed = JobState::Finished {
         outcome: Outcome::Failed,
         status: 2,
-        at: instant(4),
+        at: instant(4).into(),
     };
     assert_eq!(states, [failed, JobState::Submitted]);
 }
@@ -118,6 +119,7 @@ fn the_last_ended_sessions_are_remembered() {
             session,
             sequence: Sequence(1),
             at,
+            clock: at.into(),
             event: created,
         });
         assert_eq!(views.open_count(), 1);
@@ -125,6 +127,7 @@ fn the_last_ended_sessions_are_remembered() {
             session,
             sequence: Sequence(2),
             at,
+            clock: at.into(),
             event: closed,
         });
         assert_eq!(views.open_count(), 0);
@@ -150,12 +153,16 @@ fn a_session_shows_its_current_job_and_since_when_it_is_busy_or_idle() {
         let view = views.session(rejoin_core::testing::SESSION).unwrap();
         (view.since, view.current_job().map(|job| job.job))
     };
-    assert_eq!(shown(&events[..1]), (instant(1), None));
-    assert_eq!(shown(&events), (instant(2), Some(JobId(2))));
+    assert_eq!(shown(&events[..1]), (instant(1).into(), None));
+    assert_eq!(shown(&events), (instant(2).into(), Some(JobId(2))));
     events.push(finished(2, foreground(), Outcome::Completed, 0));
-    assert_eq!(shown(&events), (instant(2), Some(JobId(1))), "still busy");
+    assert_eq!(
+        shown(&events),
+        (instant(2).into(), Some(JobId(1))),
+        "still busy"
+    );
     events.push(finished(1, background, Outcome::Completed, 0));
-    assert_eq!(shown(&events), (instant(5), None));
+    assert_eq!(shown(&events), (instant(5).into(), None));
 }
 
 #[test]
@@ -209,6 +216,7 @@ fn a_page_deep_in_a_list_of_many_sessions_is_found_by_number() {
             session: SessionId::from_bytes(u128::from(number).to_be_bytes()),
             sequence: Sequence(1),
             at: Timestamp::EPOCH,
+            clock: Timestamp::EPOCH.into(),
             event: Event::SessionCreated {
                 number: SessionNumber(number),
                 service: "test".into(),

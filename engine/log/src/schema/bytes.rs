@@ -3,7 +3,7 @@
 
 use super::DecodeError;
 use super::codes::Coded;
-use rejoin_core::Timestamp;
+use rejoin_core::{Instant, Moment, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,13 @@ pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u64) {
 pub(super) fn put_signed(out: &mut Vec<u8>, number: i32) {
     let zigzag = (number << 1) ^ (number >> 31);
     put_number(out, u64::from(zigzag.cast_unsigned()));
+}
+
+/// The log's clock at this moment: how far the wall's time is ahead of it.
+pub(super) fn put_clock(out: &mut Vec<u8>, moment: Moment) {
+    let ahead = moment.at.as_millis().wrapping_sub(moment.clock.as_millis());
+    let ahead = ahead.cast_signed();
+    put_number(out, ((ahead << 1) ^ (ahead >> 63)).cast_unsigned());
 }
 
 pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
@@ -129,6 +136,17 @@ impl<'a> Parts<'a> {
 
     pub(super) fn timestamp(&mut self, field: Field) -> Result<Timestamp, DecodeError> {
         self.number(field).map(Timestamp::from_millis)
+    }
+
+    pub(super) fn instant(&mut self, field: Field) -> Result<Instant, DecodeError> {
+        self.number(field).map(Instant::from_millis)
+    }
+
+    /// What [`put_clock`] wrote of a moment with this wall time.
+    pub(super) fn clock(&mut self, at: Timestamp, field: Field) -> Result<Instant, DecodeError> {
+        let zigzag = self.number(field)?;
+        let ahead = (zigzag >> 1) ^ (zigzag & 1).wrapping_neg();
+        Ok(Instant::from_millis(at.as_millis().wrapping_sub(ahead)))
     }
 
     pub(super) fn duration(&mut self, field: Field) -> Result<Duration, DecodeError> {

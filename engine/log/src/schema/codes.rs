@@ -25,6 +25,10 @@ pub(super) mod tag {
     /// `JOB_STARTED` and `INTERRUPT_REQUESTED` of a job that only its submitter sees.
     pub(in crate::schema) const PRIVATE_JOB_STARTED: u8 = 18;
     pub(in crate::schema) const PRIVATE_INTERRUPT_REQUESTED: u8 = 19;
+
+    /// No event: the log's clock follows, because it differs from the wall's time, and then the
+    /// event's tag. Far from the tags of events, which grow.
+    pub(in crate::schema) const CLOCK: u8 = 128;
 }
 
 /// Causes of lost records. Not `Coded`, because fields follow one of them.

@@ -3,7 +3,7 @@
 use super::bytes::Parts;
 use super::codes::{loss, tag};
 use rejoin_core::{
-    ConsumerId, Event, JobId, JobMode, LossCause, Record, Sequence, Server, SessionId,
+    ConsumerId, Event, JobId, JobMode, LossCause, Moment, Record, Sequence, Server, SessionId,
     SessionNumber,
 };
 
@@ -14,11 +14,13 @@ use rejoin_core::{
 /// If [`encode`](super::encode) would not produce exactly these bytes.
 pub fn decode(session: SessionId, sequence: Sequence, bytes: &[u8]) -> Result<Record, DecodeError> {
     let mut parts = Parts::new(bytes);
+    let (moment, tag) = moment(&mut parts)?;
     let record = Record {
         session,
         sequence,
-        at: parts.timestamp("at")?,
-        event: event(&mut parts)?,
+        at: moment.at,
+        clock: moment.clock,
+        event: event(&mut parts, tag)?,
     };
     parts.end()?;
     Ok(record)
@@ -28,8 +30,8 @@ pub fn decode(session: SessionId, sequence: Sequence, bytes: &[u8]) -> Result<Re
 /// retention. Cheap for other records: reads only the tag.
 pub(crate) fn removes_before(bytes: &[u8]) -> Option<Sequence> {
     let mut parts = Parts::new(bytes);
-    parts.number("at").ok()?;
-    if parts.byte("tag").ok()? != tag::RECORDS_LOST {
+    let (_, tag) = moment(&mut parts).ok()?;
+    if tag != tag::RECORDS_LOST {
         return None;
     }
     let record = decode(SessionId::from_bytes([0; 16]), Sequence::START, bytes).ok()?;
@@ -88,8 +90,24 @@ impl DecodeError {
     }
 }
 
-fn event(parts: &mut Parts<'_>) -> Result<Event, DecodeError> {
-    Ok(match parts.byte("tag")? {
+/// When the record was decided, and the tag of its event.
+fn moment(parts: &mut Parts<'_>) -> Result<(Moment, u8), DecodeError> {
+    let at = parts.timestamp("at")?;
+    let mut moment = Moment::from(at);
+    let mut tag = parts.byte("tag")?;
+    if tag == tag::CLOCK {
+        moment.clock = parts.clock(at, "clock")?;
+        if moment == at.into() {
+            // `encode` leaves such a clock out; accepting it would give a record two encodings.
+            return Err(DecodeError::InvalidNumber { field: "clock" });
+        }
+        tag = parts.byte("tag")?;
+    }
+    Ok((moment, tag))
+}
+
+fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
+    Ok(match tag {
         tag::SESSION_CREATED => Event::SessionCreated {
             number: SessionNumber(parts.number("number")?),
             service: parts.text("service")?,
@@ -103,7 +121,7 @@ fn event(parts: &mut Parts<'_>) -> Result<Event, DecodeError> {
         },
         tag::SESSION_RESUMED => Event::SessionResumed,
         tag::SESSION_TOUCHED => Event::SessionTouched {
-            seen: parts.timestamp("seen")?,
+            seen: parts.instant("seen")?,
         },
         tag::USER_SET => Event::UserSet {
             user: parts.text("user")?,
@@ -116,7 +134,7 @@ fn event(parts: &mut Parts<'_>) -> Result<Event, DecodeError> {
         tag::CURSOR_ADVANCED => Event::CursorAdvanced {
             consumer: consumer(parts)?,
             to: Sequence(parts.number("to")?),
-            seen: parts.timestamp("seen")?,
+            seen: parts.instant("seen")?,
         },
         tag::CONSUMER_LEFT => Event::ConsumerLeft {
             consumer: consumer(parts)?,

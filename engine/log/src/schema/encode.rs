@@ -1,12 +1,16 @@
 //! Encodes records.
 
-use super::bytes::{put_duration, put_number, put_optional, put_signed, put_text};
+use super::bytes::{put_clock, put_duration, put_number, put_optional, put_signed, put_text};
 use super::codes::{Coded, loss, tag};
 use rejoin_core::{ConsumerId, Event, JobId, JobMode, LossCause, Record};
 
-/// Appends the encoding of `record` to `out`: its time and its event, without session and sequence.
+/// Appends the encoding of `record` to `out`: its moment and its event, without session and sequence.
 pub fn encode(record: &Record, out: &mut Vec<u8>) {
     put_number(out, record.at.as_millis());
+    if record.clock != record.at.into() {
+        out.push(tag::CLOCK);
+        put_clock(out, record.moment());
+    }
     match &record.event {
         Event::SessionCreated {
             number,

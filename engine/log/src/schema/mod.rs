@@ -4,7 +4,7 @@
 //! record are the bytes that it encodes to. Decoding arbitrary bytes never panics, and never
 //! makes an allocation larger than the input.
 //!
-//! The bytes contain the time and the event. Session and sequence are stored outside, where a log
+//! The bytes contain the moment and the event. Session and sequence are stored outside, where a log
 //! needs them to find the record: in a segment's frame, or in the subject of a stream.
 //!
 //! | type | encoding |
@@ -18,7 +18,9 @@
 //! | optional value | byte 0, or byte 1 and then the value |
 //!
 //! A record is its time (milliseconds since the Unix epoch, a number), the event's tag (one byte,
-//! from `codes.rs`), and the event's fields in the order of their declaration.
+//! from `codes.rs`), and the event's fields in the order of their declaration. If the log's clock
+//! shows something else than the time, as it does once the wall clock was set, byte 128 stands before
+//! the tag, and how far the time is ahead of that clock (in milliseconds, a signed number).
 //!
 //! Tags and codes never change. A field is never added to an event that has been released: the
 //! event gets a new tag, and the old one can still be read.
@@ -31,6 +33,7 @@
 //!     session: SessionId::from_bytes([7; 16]),
 //!     sequence: Sequence(2),
 //!     at: Timestamp::from_millis(300),
+//!     clock: Timestamp::from_millis(300).into(),
 //!     event: Event::SessionResumed,
 //! };
 //! let mut bytes = Vec::new();
@@ -51,4 +54,4 @@ pub use encode::encode;
 pub use snapshot::{decode_snapshot, encode_snapshot};
 
 pub(crate) use bytes::{Parts, put_number};
-pub(crate) use snapshot::SNAPSHOT_VERSION;
+pub(crate) use snapshot::{SNAPSHOT_VERSION, WITHOUT_CLOCK, decode_snapshot_of};

@@ -2,28 +2,33 @@
 //! and then its items.
 //!
 //! Snapshots have their own version number. They can always be made again from the records, so a
-//! release only reads the version that it writes.
+//! release reads the version that it writes and the one before it, and skips others.
 
 use super::DecodeError;
-use super::bytes::{Parts, put_duration, put_number, put_optional, put_signed, put_text};
+use super::bytes::{
+    Parts, put_clock, put_duration, put_number, put_optional, put_signed, put_text,
+};
 use super::codes::Coded;
 use super::decode::{consumer, job, mode};
 use super::encode::{put_consumer, put_job, put_mode};
 use rejoin_core::{
-    ClosedSnapshot, ConsumerSnapshot, ConsumerView, InputSnapshot, JobSnapshot, JobState, JobView,
-    RequestSnapshot, Sequence, SessionId, SessionNumber, SessionSnapshot, Snapshot, Timestamp,
-    ViewSnapshot,
+    ClosedSnapshot, ConsumerSnapshot, ConsumerView, InputSnapshot, Instant, JobSnapshot, JobState,
+    JobView, Moment, RequestSnapshot, Sequence, SessionId, SessionNumber, SessionSnapshot,
+    Snapshot, Timestamp, ViewSnapshot,
 };
 
 /// The version of the encoding. Increase it with every change to [`Snapshot`].
-pub(crate) const SNAPSHOT_VERSION: u32 = 2;
+pub(crate) const SNAPSHOT_VERSION: u32 = 3;
+
+/// The version before it, without the log's clock. Still read.
+pub(crate) const WITHOUT_CLOCK: u32 = 2;
 
 /// Appends the encoding of `snapshot` to `out`.
 pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
     let Snapshot {
         last_number,
         last_job,
-        last_at,
+        last,
         sessions,
         closed,
         views,
@@ -34,7 +39,7 @@ pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
     } = snapshot;
     put_number(out, *last_number);
     put_number(out, *last_job);
-    put_instant(out, *last_at);
+    put_moment(out, *last);
     put_list(out, sessions, put_session);
     put_list(out, closed, |out, it| {
         out.extend_from_slice(&it.id.to_bytes());
@@ -49,7 +54,7 @@ pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
         put_number(out, last.0);
     });
     put_number(out, *revision);
-    put_instant(out, *changed);
+    put_time(out, *changed);
 }
 
 /// Decodes a snapshot.
@@ -58,21 +63,30 @@ pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
 ///
 /// If [`encode_snapshot`] would not produce such bytes.
 pub fn decode_snapshot(bytes: &[u8]) -> Result<Snapshot, DecodeError> {
+    decode_snapshot_of(SNAPSHOT_VERSION, bytes)
+}
+
+/// Decodes a snapshot of this version, which is [`SNAPSHOT_VERSION`] or [`WITHOUT_CLOCK`].
+///
+/// # Errors
+///
+/// If these are not the bytes of such a snapshot.
+pub(crate) fn decode_snapshot_of(version: u32, bytes: &[u8]) -> Result<Snapshot, DecodeError> {
     let mut parts = Parts::new(bytes);
     let snapshot = Snapshot {
         last_number: parts.number("last_number")?,
         last_job: parts.number("last_job")?,
-        last_at: parts.timestamp("last_at")?,
+        last: moment(&mut parts, version, "last")?,
         sessions: list(&mut parts, "sessions", session)?,
         closed: list(&mut parts, "closed", |parts| {
             Ok(ClosedSnapshot {
                 id: id(parts)?,
                 last_sequence: sequence(parts, "closed.last_sequence")?,
-                at: parts.timestamp("closed.at")?,
+                at: parts.instant("closed.at")?,
                 bytes: parts.number("closed.bytes")?,
             })
         })?,
-        views: list(&mut parts, "views", view)?,
+        views: list(&mut parts, "views", |parts| view(parts, version))?,
         ended: list(&mut parts, "ended", id)?,
         removals: list(&mut parts, "removals", |parts| {
             let session = id(parts)?;
@@ -159,7 +173,7 @@ fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
             Ok(ConsumerSnapshot {
                 id: consumer(parts)?,
                 cursor: sequence(parts, "consumer.cursor")?,
-                seen: parts.timestamp("consumer.seen")?,
+                seen: parts.instant("consumer.seen")?,
                 timeout: parts.duration("consumer.timeout")?,
                 is_uncertain: flag(parts, "consumer.is_uncertain")?,
             })
@@ -173,13 +187,13 @@ fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
                 output_limit: parts.number("job.output_limit")?,
                 interrupt: parts.optional("job.interrupt", Parts::choice)?,
                 is_truncated: flag(parts, "job.is_truncated")?,
-                due: parts.timestamp("job.due")?,
+                due: parts.instant("job.due")?,
                 is_uncertain: flag(parts, "job.is_uncertain")?,
                 input: input(parts)?,
             })
         })?,
         foreground: parts.optional("session.foreground", |parts, _| job(parts))?,
-        seen: parts.timestamp("session.seen")?,
+        seen: parts.instant("session.seen")?,
         timeout: parts.duration("session.timeout")?,
         bytes: parts.number("session.bytes")?,
         is_incomplete: flag(parts, "session.is_incomplete")?,
@@ -219,16 +233,16 @@ fn put_view(out: &mut Vec<u8>, view: &ViewSnapshot) {
     put_text(out, service);
     put_optional(out, user.as_deref(), put_text);
     put_optional(out, remote.as_deref(), put_text);
-    put_instant(out, *created);
+    put_moment(out, *created);
     put_number(out, last_sequence.0);
     put_optional(out, *closed, |out, (at, cause)| {
-        put_instant(out, at);
+        put_time(out, at);
         out.push(cause.code());
     });
     put_optional(out, *foreground, put_job);
-    put_instant(out, *since);
+    put_moment(out, *since);
     put_number(out, revision.0);
-    put_instant(out, *changed);
+    put_time(out, *changed);
     put_number(out, *lost);
     put_list(out, gaps, |out, (first, last)| {
         put_number(out, first.0);
@@ -242,20 +256,20 @@ fn put_view(out: &mut Vec<u8>, view: &ViewSnapshot) {
     put_list(out, jobs, put_job_view);
 }
 
-fn view(parts: &mut Parts<'_>) -> Result<ViewSnapshot, DecodeError> {
+fn view(parts: &mut Parts<'_>, version: u32) -> Result<ViewSnapshot, DecodeError> {
     Ok(ViewSnapshot {
         id: id(parts)?,
         number: SessionNumber(parts.number("view.number")?),
         service: parts.text("view.service")?,
         user: parts.optional("view.user", Parts::text)?,
         remote: parts.optional("view.remote", Parts::text)?,
-        created: parts.timestamp("view.created")?,
+        created: moment(parts, version, "view.created")?,
         last_sequence: sequence(parts, "view.last_sequence")?,
         closed: parts.optional("view.closed", |parts, field| {
             Ok((parts.timestamp(field)?, parts.choice(field)?))
         })?,
         foreground: parts.optional("view.foreground", |parts, _| job(parts))?,
-        since: parts.timestamp("view.since")?,
+        since: moment(parts, version, "view.since")?,
         revision: sequence(parts, "view.revision")?,
         changed: parts.timestamp("view.changed")?,
         gaps: (
@@ -273,7 +287,7 @@ fn view(parts: &mut Parts<'_>) -> Result<ViewSnapshot, DecodeError> {
             };
             Ok((id, view))
         })?,
-        jobs: list(parts, "view.jobs", job_view)?,
+        jobs: list(parts, "view.jobs", |parts| job_view(parts, version))?,
     })
 }
 
@@ -290,7 +304,7 @@ fn put_job_view(out: &mut Vec<u8>, view: &JobView) {
     put_text(out, statement);
     put_mode(out, *mode);
     put_number(out, submitted.0);
-    put_instant(out, *since);
+    put_moment(out, *since);
     match state {
         JobState::Submitted => out.push(SUBMITTED),
         JobState::Running => out.push(RUNNING),
@@ -302,25 +316,25 @@ fn put_job_view(out: &mut Vec<u8>, view: &JobView) {
             out.push(FINISHED);
             out.push(outcome.code());
             put_signed(out, *status);
-            put_instant(out, *at);
+            put_moment(out, *at);
         }
     }
 }
 
-fn job_view(parts: &mut Parts<'_>) -> Result<JobView, DecodeError> {
+fn job_view(parts: &mut Parts<'_>, version: u32) -> Result<JobView, DecodeError> {
     Ok(JobView {
         job: job(parts)?,
         statement: parts.text("job.statement")?,
         mode: mode(parts)?,
         submitted: sequence(parts, "job.submitted")?,
-        since: parts.timestamp("job.since")?,
+        since: moment(parts, version, "job.since")?,
         state: match parts.byte("job.state")? {
             SUBMITTED => JobState::Submitted,
             RUNNING => JobState::Running,
             FINISHED => JobState::Finished {
                 outcome: parts.choice("job.outcome")?,
                 status: parts.signed("job.status")?,
-                at: parts.timestamp("job.finished")?,
+                at: moment(parts, version, "job.finished")?,
             },
             code => {
                 let field = "job.state";
@@ -350,8 +364,26 @@ const SUBMITTED: u8 = 0;
 const RUNNING: u8 = 1;
 const FINISHED: u8 = 2;
 
-fn put_instant(out: &mut Vec<u8>, at: Timestamp) {
+fn put_time(out: &mut Vec<u8>, at: Timestamp) {
     put_number(out, at.as_millis());
+}
+
+fn put_instant(out: &mut Vec<u8>, clock: Instant) {
+    put_number(out, clock.as_millis());
+}
+
+fn put_moment(out: &mut Vec<u8>, moment: Moment) {
+    put_time(out, moment.at);
+    put_clock(out, moment);
+}
+
+fn moment(parts: &mut Parts<'_>, version: u32, field: &'static str) -> Result<Moment, DecodeError> {
+    let at = parts.timestamp(field)?;
+    let clock = match version {
+        WITHOUT_CLOCK => at.into(),
+        _ => parts.clock(at, field)?,
+    };
+    Ok(Moment { at, clock })
 }
 
 fn put_list<T>(out: &mut Vec<u8>, list: &[T], put: impl Fn(&mut Vec<u8>, &T)) {

@@ -27,7 +27,8 @@ pub use verify::{DamagedPlace, DeclaredGap, MissingRecords, VerifyReport, verify
 pub use write::metrics::LogMetrics;
 
 use crate::disk::{Disk, DiskLock};
-use crate::log::{AppendError, Log, LogReader};
+use crate::log::{AppendError, ClockAnchor, Log, LogReader};
+use format::anchor;
 use open::Replay;
 use open::recovery::recover;
 use read::reader::Shared;
@@ -186,6 +187,14 @@ impl Log for SegmentLog {
         self.writer.shared.seal_signal.end();
         self.lock = None;
         Ok(())
+    }
+
+    fn clock_anchor(&self) -> Option<ClockAnchor> {
+        anchor::read(&*self.writer.disk, self.writer.log)
+    }
+
+    fn keep_clock_anchor(&mut self, anchor: &ClockAnchor) -> io::Result<()> {
+        anchor::write(&*self.writer.disk, self.writer.log, anchor)
     }
 }
 

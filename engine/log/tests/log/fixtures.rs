@@ -65,6 +65,7 @@ fn gaps() -> Vec<Record> {
     let lost = |number, sequence, event| Record {
         sequence: Sequence(sequence),
         at: Timestamp::from_millis(2_000),
+        clock: Timestamp::from_millis(2_000).into(),
         event,
         ..(*record(number, sequence)).clone()
     };
@@ -176,7 +177,7 @@ fn a_log_of_format_1_that_was_put_in_order_opens() {
         .collect();
     assert_eq!(
         reasons,
-        ["its format is version 1; only version 2 can be read"; 2]
+        ["its format is version 1; only versions 2 and 3 can be read"; 2]
     );
     drop(log);
     // A snapshot that is none is passed over as well, and leads to the same state.
@@ -196,6 +197,25 @@ fn a_log_of_format_1_that_was_put_in_order_opens() {
         );
         assert_eq!(*read.unwrap()[0], *record);
     }
+}
+
+/// Its snapshots were made before there was a log's clock. The wall's time stands for it.
+#[test]
+fn a_snapshot_of_version_2_is_read() {
+    let disk = directory("snapshot-2");
+    let (log, recovery, resumed) = resume(&disk, SMALL).unwrap();
+    assert!(recovery.skipped_snapshots.is_empty());
+    assert_eq!(recovery.snapshot, Some(301));
+    assert_eq!(resumed.told, 1);
+    drop(log);
+    for name in disk.file_names() {
+        if name.ends_with(".snapshot") {
+            disk.put(&name, b"nonsense");
+        }
+    }
+    let (_, recovery, replayed) = resume(&disk, SMALL).unwrap();
+    assert_eq!(recovery.skipped_snapshots.len(), 2);
+    assert_eq!(resumed.folded.state(), replayed.folded.state());
 }
 
 /// How many records the fixture `history` holds, and how many it held.

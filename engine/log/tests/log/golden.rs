@@ -1,8 +1,8 @@
 //! One of each event, and its bytes.
 
 use rejoin_core::{
-    CloseCause, ConsumerId, Event, InterruptCause, JobId, JobMode, JobSlot, LeaveCause, LossCause,
-    Outcome, Sequence, Server, SessionNumber, Timestamp, Visibility,
+    CloseCause, ConsumerId, Event, Instant, InterruptCause, JobId, JobMode, JobSlot, LeaveCause,
+    LossCause, Outcome, Sequence, Server, SessionNumber, Visibility,
 };
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
         (Event::SessionResumed, b"\x02".to_vec()),
         (
             Event::SessionTouched {
-                seen: Timestamp::from_millis(128),
+                seen: Instant::from_millis(128),
             },
             b"\x03\x80\x01".to_vec(),
         ),
@@ -66,7 +66,7 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
             Event::CursorAdvanced {
                 consumer,
                 to: Sequence(u64::MAX),
-                seen: Timestamp::EPOCH,
+                seen: Instant::FIRST,
             },
             bytes(&[
                 b"\x06",

@@ -2,8 +2,8 @@
 
 use crate::golden::golden;
 use rejoin_core::{
-    CloseCause, ConsumerId, Event, InterruptCause, JobId, JobMode, JobSlot, LeaveCause, LossCause,
-    Outcome, Record, Sequence, SessionId, SessionNumber, Timestamp, Visibility,
+    CloseCause, ConsumerId, Event, Instant, InterruptCause, JobId, JobMode, JobSlot, LeaveCause,
+    LossCause, Outcome, Record, Sequence, SessionId, SessionNumber, Timestamp, Visibility,
 };
 use rejoin_log::schema::{DecodeError, decode, encode};
 use std::ops::RangeInclusive;
@@ -21,12 +21,16 @@ pub(crate) fn record(at: u64, event: Event) -> Record {
         session: SESSION,
         sequence: Sequence(9),
         at: Timestamp::from_millis(at),
+        clock: Timestamp::from_millis(at).into(),
         event,
     }
 }
 
 /// The tags that stand for an event.
 const TAGS: RangeInclusive<u8> = 1..=19;
+
+/// Stands before the log's clock, if that differs from the time.
+const CLOCK: u8 = 128;
 
 #[test]
 fn every_event_is_these_bytes_for_ever() {
@@ -41,6 +45,35 @@ fn every_event_is_these_bytes_for_ever() {
             Ok(record(1_000, event))
         );
     }
+}
+
+#[test]
+fn a_clock_that_differs_from_the_time_is_these_bytes_for_ever() {
+    for (clock, ahead) in [
+        (1_001, &b"\x01"[..]),
+        (999, b"\x02"),
+        (1_000 + 64, b"\x7f"),
+        (0, b"\xd0\x0f"),
+        (u64::MAX, b"\xd1\x0f"),
+        (
+            u64::MAX / 2 + 1_001,
+            b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+        ),
+    ] {
+        let record = Record {
+            clock: Instant::from_millis(clock),
+            ..record(1_000, Event::SessionResumed)
+        };
+        let mut bytes = Vec::new();
+        encode(&record, &mut bytes);
+        assert_eq!(bytes, [b"\xe8\x07\x80", ahead, b"\x02"].concat(), "{clock}");
+        assert_eq!(decode(SESSION, Sequence(9), &bytes), Ok(record));
+    }
+    // A clock that says nothing is left out.
+    let error = decode(SESSION, Sequence(9), b"\xe8\x07\x80\x00\x02").unwrap_err();
+    assert_eq!(error, DecodeError::InvalidNumber { field: "clock" });
+    let error = decode(SESSION, Sequence(9), b"\xe8\x07\x80\x01\x80\x01\x02").unwrap_err();
+    assert_eq!(error, DecodeError::UnknownEvent { tag: CLOCK });
 }
 
 #[test]
@@ -147,7 +180,7 @@ fn a_record_cut_anywhere_ends_too_early_and_one_with_more_is_too_long() {
 #[test]
 fn an_unknown_tag_or_code_may_be_newer_and_says_so() {
     let of = |bytes: &[u8]| decode(SESSION, Sequence(1), bytes).unwrap_err();
-    for tag in (0..=u8::MAX).filter(|tag| !TAGS.contains(tag)) {
+    for tag in (0..=u8::MAX).filter(|tag| !TAGS.contains(tag) && *tag != CLOCK) {
         let error = of(&[0, tag, 1, 2, 3]);
         assert_eq!(error, DecodeError::UnknownEvent { tag });
         assert!(error.may_be_newer());

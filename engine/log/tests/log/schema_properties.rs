@@ -60,7 +60,7 @@ fn session_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         created,
         Just(Event::SessionResumed),
-        timestamp().prop_map(|seen| Event::SessionTouched { seen }),
+        timestamp().prop_map(|seen| Event::SessionTouched { seen: seen.into() }),
         text().prop_map(|user| Event::UserSet { user }),
         prop_oneof![Just(CloseCause::Requested), Just(CloseCause::Idle)]
             .prop_map(|cause| Event::SessionClosed { cause }),
@@ -100,7 +100,7 @@ fn consumer_event() -> impl Strategy<Value = Event> {
             Event::CursorAdvanced {
                 consumer,
                 to: Sequence(to),
-                seen,
+                seen: seen.into(),
             }
         }),
         (consumer(), cause).prop_map(|(consumer, cause)| Event::ConsumerLeft { consumer, cause }),
@@ -177,12 +177,16 @@ proptest! {
         session: [u8; 16],
         sequence: u64,
         at in timestamp(),
+        clock in timestamp(),
+        was_set: bool,
         event in prop_oneof![session_event(), consumer_event(), job_event()],
     ) {
+        let clock = if was_set { clock } else { at };
         let record = Record {
             session: SessionId::from_bytes(session),
             sequence: Sequence(sequence),
             at,
+            clock: clock.into(),
             event,
         };
         let mut bytes = Vec::new();
@@ -193,7 +197,7 @@ proptest! {
     #[test]
     fn bytes_that_are_a_record_are_the_ones_it_encodes_to(
         at in 0..200_u8,
-        tag in 0..20_u8,
+        tag in prop_oneof![0..20_u8, Just(128)],
         rest: Vec<u8>,
     ) {
         let bytes = [&[at & 0x7f, tag], &rest[..]].concat();

@@ -5,8 +5,8 @@
 use crate::common::{flat, fold, story_keeping};
 use proptest::prelude::*;
 use rejoin_core::{
-    CloseCause, ClosedSnapshot, ConsumerId, ConsumerSnapshot, ConsumerView, InputSnapshot,
-    InterruptCause, JobId, JobMode, JobSlot, JobSnapshot, JobState, JobView, Outcome,
+    CloseCause, ClosedSnapshot, ConsumerId, ConsumerSnapshot, ConsumerView, InputSnapshot, Instant,
+    InterruptCause, JobId, JobMode, JobSlot, JobSnapshot, JobState, JobView, Moment, Outcome,
     RequestSnapshot, Retention, Sequence, SessionId, SessionNumber, SessionSnapshot, Snapshot,
     Timestamp, ViewSnapshot, Visibility,
 };
@@ -25,6 +25,18 @@ const CONSUMER: ConsumerId = ConsumerId {
 
 fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
+}
+
+fn instant(millis: u64) -> Instant {
+    Instant::from_millis(millis)
+}
+
+/// A moment after the wall clock was set.
+fn set(at: u64, clock: u64) -> Moment {
+    Moment {
+        at: Timestamp::from_millis(at),
+        clock: instant(clock),
+    }
 }
 
 fn encoded(snapshot: &Snapshot) -> Vec<u8> {
@@ -46,7 +58,7 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
         output_limit: 1 << 20,
         interrupt: Some(InterruptCause::Shutdown),
         is_truncated: false,
-        due: at(9),
+        due: instant(9),
         is_uncertain: true,
         input: InputSnapshot::Open(200),
     };
@@ -61,7 +73,7 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
         output_limit: 1,
         interrupt: None,
         is_truncated: true,
-        due: at(0),
+        due: instant(0),
         is_uncertain: false,
         input: InputSnapshot::Ended,
     };
@@ -75,13 +87,13 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
         consumers: vec![ConsumerSnapshot {
             id: CONSUMER,
             cursor: Sequence(128),
-            seen: at(7),
+            seen: instant(7),
             timeout: Duration::from_millis(1_500),
             is_uncertain: false,
         }],
         jobs: vec![job, front],
         foreground: Some(JobId(301)),
-        seen: at(8),
+        seen: instant(8),
         timeout: Duration::from_secs(60),
         bytes: 1_000,
         is_incomplete: true,
@@ -118,13 +130,13 @@ fn view() -> (ViewSnapshot, Vec<u8>) {
             visibility: Visibility::Session,
         },
         submitted: Sequence(3),
-        since: at(4),
+        since: set(4, 1),
         state,
     };
     let lost = JobState::Finished {
         outcome: Outcome::Lost,
         status: -2,
-        at: at(6),
+        at: set(6, 8),
     };
     let view = ViewSnapshot {
         id: SessionId::from_bytes(*OTHER),
@@ -132,11 +144,11 @@ fn view() -> (ViewSnapshot, Vec<u8>) {
         service: "s".into(),
         user: None,
         remote: Some("::1".into()),
-        created: at(1),
+        created: at(1).into(),
         last_sequence: Sequence(300),
         closed: Some((at(128), CloseCause::Idle)),
         foreground: None,
-        since: at(2),
+        since: at(2).into(),
         revision: Sequence(299),
         changed: at(127),
         gaps: (
@@ -158,31 +170,31 @@ fn view() -> (ViewSnapshot, Vec<u8>) {
     };
     let bytes: &[&[u8]] = &[
         OTHER,
-        b"\x06\x01s\x00\x01\x03::1\x01\xac\x02\x01\x80\x01\x01\x00\x02\xab\x02\x7f",
+        b"\x06\x01s\x00\x01\x03::1\x01\x00\xac\x02\x01\x80\x01\x01\x00\x02\x00\xab\x02\x7f",
         b"\x05\x02\x07\x08\x14\x16",
         b"\x01",
         TOKEN,
         b"\x02\x02\x09",
         b"\x03",
-        b"\x0a\x02ls\x00\x00\x03\x04\x00",
-        b"\x0b\x02ls\x00\x00\x03\x04\x01",
-        b"\x0c\x02ls\x00\x00\x03\x04\x02\x04\x03\x06",
+        b"\x0a\x02ls\x00\x00\x03\x04\x06\x00",
+        b"\x0b\x02ls\x00\x00\x03\x04\x06\x01",
+        b"\x0c\x02ls\x00\x00\x03\x04\x06\x02\x04\x03\x06\x03",
     ];
     (view, bytes.concat())
 }
 
 #[test]
-fn a_snapshot_of_version_2_is_these_bytes() {
+fn a_snapshot_of_version_3_is_these_bytes() {
     let ((session, session_bytes), (view, view_bytes)) = (open_session(), view());
     let snapshot = Snapshot {
         last_number: 6,
         last_job: 301,
-        last_at: at(129),
+        last: set(129, 127),
         sessions: vec![session],
         closed: vec![ClosedSnapshot {
             id: SessionId::from_bytes(*OTHER),
             last_sequence: Sequence(300),
-            at: at(128),
+            at: instant(128),
             bytes: 2_000,
         }],
         views: vec![view],
@@ -192,7 +204,7 @@ fn a_snapshot_of_version_2_is_these_bytes() {
         changed: at(129),
     };
     let expected: &[&[u8]] = &[
-        b"\x06\xad\x02\x81\x01",
+        b"\x06\xad\x02\x81\x01\x04",
         b"\x01",
         &session_bytes,
         b"\x01",
@@ -215,7 +227,7 @@ fn a_snapshot_of_version_2_is_these_bytes() {
     }
     let longer = [&expected[..], b"\x00"].concat();
     assert!(decode_snapshot(&longer).is_err());
-    assert_eq!(decode_snapshot(&[0; 10]), Ok(Snapshot::default()));
+    assert_eq!(decode_snapshot(&[0; 11]), Ok(Snapshot::default()));
 }
 
 /// Whatever decodes encodes to the same bytes again.

@@ -1,9 +1,11 @@
 //! Everything observed in a run: the model, the coverage, the trace, and the first broken promise.
 
+use super::clocks::Clocks;
 use super::history::History;
 use super::readers::Readers;
 use super::runs::Runs;
-use super::{Coverage, Model, Trace};
+use super::{Coverage, Model, Restart, Trace};
+use rejoin_core::Instant;
 use rejoin_engine::Unavailable;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ pub(crate) struct Checker {
     pub(crate) history: History,
     pub(crate) readers: Readers,
     pub(crate) runs: Runs,
+    pub(crate) clocks: Clocks,
     pub(crate) coverage: Coverage,
     pub(crate) trace: Trace,
     pub(crate) failure: Option<String>,
@@ -32,6 +35,7 @@ impl Checker {
             history: History::default(),
             readers: Readers::default(),
             runs: Runs::default(),
+            clocks: Clocks::default(),
             coverage: Coverage::default(),
             trace: Trace::default(),
             failure: None,
@@ -53,13 +57,32 @@ impl Checker {
         }
     }
 
+    /// The log was opened, and an engine starts on it.
+    pub(crate) fn begin_process(&mut self) {
+        let last = self.model.log().last();
+        self.clocks.restart(last.map(|last| &**last));
+    }
+
+    /// The engine's clock shows this.
+    pub(crate) fn check_clock(&mut self, clock: Instant, elapsed: Duration) {
+        let last = self.model.log().last();
+        match self.clocks.check(clock, elapsed, last.map(|last| &**last)) {
+            Ok(None) => {}
+            Ok(Some(Restart::WentOn)) => self.coverage.count("clock: went on over a restart"),
+            Ok(Some(Restart::StoodStill)) => {
+                self.coverage.count("clock: stood still over a restart")
+            }
+            Err(what) => self.fail(what),
+        }
+    }
+
     /// A new process starts: whatever the old one left unanswered is dropped.
-    pub(crate) fn restart(&mut self, progress: Duration) {
+    pub(crate) fn restart(&mut self, elapsed: Duration) {
         self.log_failed = false;
         self.is_closing = false;
         self.ended = None;
         self.history.restart();
-        self.readers.restart(progress);
+        self.readers.restart(elapsed);
         self.runs.restart();
         self.model.restart();
     }

@@ -3,6 +3,7 @@
 //! Nothing in here calls the engine, so all of it can be used while the engine is being polled.
 
 mod checker;
+mod clocks;
 mod coverage;
 mod ensure;
 mod history;
@@ -12,6 +13,7 @@ mod runs;
 mod trace;
 
 pub(crate) use checker::Checker;
+pub(crate) use clocks::Restart;
 pub use coverage::Coverage;
 pub(crate) use ensure::{ensure, panic_message};
 pub(crate) use history::Reply;

@@ -27,7 +27,7 @@ struct Cursor {
     given: Sequence,
     /// The process was restarted since: records after the last logged cursor may come again.
     is_restarted: bool,
-    /// How far the run was when its last pull ended or the process started.
+    /// When its last pull ended or the process started.
     pulled: Duration,
 }
 
@@ -69,19 +69,19 @@ pub(crate) fn filter_of(consumer: ConsumerId) -> fn(&Record) -> bool {
 }
 
 impl Readers {
-    pub(crate) fn restart(&mut self, progress: Duration) {
+    pub(crate) fn restart(&mut self, elapsed: Duration) {
         self.pulls.clear();
         self.reads.clear();
         self.used.clear();
         for cursor in self.cursors.values_mut() {
             cursor.is_restarted = true;
-            cursor.pulled = progress;
+            cursor.pulled = elapsed;
         }
     }
 
     /// The session was used.
-    pub(crate) fn touch(&mut self, session: SessionId, progress: Duration) {
-        self.used.insert(session, progress);
+    pub(crate) fn touch(&mut self, session: SessionId, elapsed: Duration) {
+        self.used.insert(session, elapsed);
     }
 
     pub(crate) fn begin_pull(
@@ -117,13 +117,13 @@ impl Readers {
     }
 
     /// The pull was answered or dropped. A refused pull does not count as use of the session.
-    pub(crate) fn end_pull(&mut self, ticket: u64, progress: Duration) {
+    pub(crate) fn end_pull(&mut self, ticket: u64, elapsed: Duration) {
         if let Some(pull) = self.pulls.remove(&ticket)
             && !pull.is_refused
         {
-            self.touch(pull.session, progress);
+            self.touch(pull.session, elapsed);
             if let Some(cursor) = self.cursors.get_mut(&(pull.session, pull.consumer)) {
-                cursor.pulled = progress;
+                cursor.pulled = elapsed;
             }
         }
     }
@@ -237,6 +237,8 @@ impl Readers {
                 "pull: refused, session not found",
                 model.ever(session, from, |state| !state.is_open),
             ),
+            // The server keeps a consumer's place itself, and loses nothing that it has told.
+            PullError::CursorUnknown { .. } => ("pull: refused, cursor unknown", false),
             PullError::Overloaded => ("pull: overloaded", true),
             PullError::Log(_) => ("pull: failed, unreadable log", true),
             PullError::Unavailable(_) => ("pull: failed, unavailable", true),
@@ -325,11 +327,11 @@ impl Readers {
     pub(crate) fn expire(
         &self,
         record: &Record,
-        progress: Duration,
+        elapsed: Duration,
         model: &Model,
     ) -> Result<(), String> {
         let session = record.session;
-        let is_early = |since: Duration, timeout| progress.saturating_sub(since) < timeout;
+        let is_early = |since: Duration, timeout| elapsed.saturating_sub(since) < timeout;
         match record.event {
             Event::ConsumerLeft {
                 consumer,
@@ -344,7 +346,7 @@ impl Readers {
                 let early = cursor.filter(|cursor| is_early(cursor.pulled, CONSUMER_TIMEOUT));
                 ensure!(
                     early.is_none(),
-                    "promise 6: {consumer} is expired at {progress:?}: {early:?}"
+                    "promise 6: {consumer} is expired at {elapsed:?}: {early:?}"
                 );
             }
             Event::SessionClosed {
@@ -361,7 +363,7 @@ impl Readers {
                 let used = self.used.get(&session).copied();
                 ensure!(
                     used.is_none_or(|used| !is_early(used, SESSION_TIMEOUT)),
-                    "promise 6: {session} was used at {used:?} and is closed as idle at {progress:?}"
+                    "promise 6: {session} was used at {used:?} and is closed as idle at {elapsed:?}"
                 );
             }
             _ => {}
@@ -438,7 +440,7 @@ impl Readers {
 
 /// Timeouts in the configuration of the simulated engines.
 pub(crate) const CONSUMER_TIMEOUT: Duration = Duration::from_secs(15);
-pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(90);
+pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Whether the answer is what is durable. A session may have been removed while it was read: then
 /// its removal record replaces the rest.

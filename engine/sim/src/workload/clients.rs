@@ -54,8 +54,8 @@ async fn act(world: &Arc<World>, engine: &Engine, mut random: Random) -> bool {
         return world.checker().ended.is_none();
     }
     if let Command::TouchSession { session, .. } = command {
-        let progress = world.clock.progress();
-        world.checker().readers.touch(session, progress);
+        let elapsed = world.clock.elapsed();
+        world.checker().readers.touch(session, elapsed);
         engine.touch(session);
         return true;
     }

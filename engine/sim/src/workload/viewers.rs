@@ -162,7 +162,9 @@ pub(crate) async fn pull(
                     PullError::ConsumerNotFound | PullError::SessionNotFound => {
                         PullOutcome::Refused
                     }
-                    PullError::Overloaded | PullError::Log(_) => PullOutcome::Failed,
+                    PullError::CursorUnknown { .. } | PullError::Overloaded | PullError::Log(_) => {
+                        PullOutcome::Failed
+                    }
                     PullError::Unavailable(_) => PullOutcome::EngineEnded,
                 };
                 (checker.readers.refuse(ticket, error, &checker.model), got)
@@ -188,10 +190,11 @@ pub(crate) async fn read_along(
     wait: Duration,
 ) -> Result<Sequence, PullError> {
     let since = world.clock.elapsed();
-    let ticket = world
-        .checker()
-        .readers
-        .begin_read(session, after, since, wait);
+    let (ticket, end) = {
+        let mut checker = world.checker();
+        let ticket = checker.readers.begin_read(session, after, since, wait);
+        (ticket, checker.model.last(session))
+    };
     let open = OpenRequest { world, ticket };
     let read = engine.read(session, after, limit, wait).await;
     let (elapsed, step) = (world.clock.elapsed(), world.steps());
@@ -206,6 +209,14 @@ pub(crate) async fn read_along(
         if let Err(PullError::SessionNotFound) = &read {
             let refused = checker.readers.refuse_read(session, &checker.model);
             checker.report(refused);
+        }
+        if let Err(PullError::CursorUnknown { last }) = &read {
+            checker.coverage.count("read: of a place that is not known");
+            if end >= after {
+                checker.report(Err(format!(
+                    "promise 2: a reader of {session} asked for what follows {after} of {end}, and was told that {last} is the end"
+                )));
+            }
         }
         let is_removal = |record: &Arc<Record>| matches!(record.event, Event::RecordsLost { .. });
         if records.is_some_and(|records| records.iter().any(is_removal)) {
@@ -234,10 +245,10 @@ struct OpenRequest<'a> {
 
 impl Drop for OpenRequest<'_> {
     fn drop(&mut self) {
-        let (progress, elapsed) = (self.world.clock.progress(), self.world.clock.elapsed());
+        let elapsed = self.world.clock.elapsed();
         let mut checker = self.world.checker();
         let checker = &mut *checker;
-        checker.readers.end_pull(self.ticket, progress);
+        checker.readers.end_pull(self.ticket, elapsed);
         let gone = checker
             .readers
             .end_read(self.ticket, None, elapsed, &checker.model);

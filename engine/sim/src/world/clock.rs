@@ -17,8 +17,9 @@ struct ClockState {
     elapsed: u64,
     /// The time of day at that moment, in milliseconds.
     day: u64,
-    /// By how much it was set forward in total, in milliseconds.
-    forward: u64,
+    /// How often the machine was started, and when it was started last.
+    boots: u64,
+    booted: u64,
     timers: BTreeMap<(u64, u64), Waker>,
     created: u64,
 }
@@ -27,8 +28,9 @@ impl Default for ClockState {
     fn default() -> Self {
         Self {
             elapsed: 0,
-            day: 1_000_000_000,
-            forward: 0,
+            day: BEGIN,
+            boots: 1,
+            booted: 0,
             timers: BTreeMap::new(),
             created: 0,
         }
@@ -45,18 +47,28 @@ impl Clock {
         Duration::from_millis(self.state().elapsed)
     }
 
+    /// What the machine's stopwatch shows: the time since it was started.
+    pub(crate) fn stopwatch(&self) -> Duration {
+        let state = self.state();
+        Duration::from_millis(state.elapsed - state.booted)
+    }
+
+    /// Which start of the machine the stopwatch counts from.
+    pub(crate) fn boot(&self) -> [u8; 16] {
+        u128::from(self.state().boots).to_be_bytes()
+    }
+
+    /// The machine is started again.
+    pub(crate) fn reboot(&self) {
+        let mut state = self.state();
+        state.boots += 1;
+        state.booted = state.elapsed;
+    }
+
     /// Sets the time of day. Timers are not affected.
     pub(crate) fn set(&self, change: impl FnOnce(u64) -> u64) {
         let mut state = self.state();
-        let day = change(state.day);
-        state.forward += day.saturating_sub(state.day);
-        state.day = day;
-    }
-
-    /// An upper bound of the time that can appear to have passed since the run began.
-    pub(crate) fn progress(&self) -> Duration {
-        let state = self.state();
-        Duration::from_millis(state.elapsed + state.forward)
+        state.day = change(state.day);
     }
 
     /// Lets time pass, and wakes the timers that are due.
@@ -98,6 +110,9 @@ impl Clock {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// The time of day when a run begins, far from the epoch.
+const BEGIN: u64 = 1_700_000_000_000;
 
 /// A future that is ready when its instant has come.
 #[derive(Debug)]

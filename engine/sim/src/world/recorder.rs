@@ -2,7 +2,8 @@
 
 use super::World;
 use rejoin_core::{CloseCause, Event, InterruptCause, LeaveCause, Outcome, Record};
-use rejoin_log::{AppendError, Log, LogReader};
+use rejoin_log::{AppendError, ClockAnchor, Log, LogReader};
+use std::io;
 use std::sync::Arc;
 
 /// The real log, observed.
@@ -14,7 +15,7 @@ pub(crate) struct Recorder {
 
 impl Log for Recorder {
     fn append(&mut self, records: &[Arc<Record>]) -> Result<(), AppendError> {
-        let progress = self.world.clock.progress();
+        let (elapsed, wall) = (self.world.clock.elapsed(), self.world.clock.now());
         {
             let mut checker = self.world.checker();
             if checker.log_failed {
@@ -23,7 +24,10 @@ impl Log for Recorder {
             let checker = &mut *checker;
             checker.model.begin_append(records);
             for record in records {
-                let expired = checker.readers.expire(record, progress, &checker.model);
+                checker.check_clock(record.clock, elapsed);
+                let shown = checker.clocks.decide(record, elapsed, wall);
+                checker.report(shown);
+                let expired = checker.readers.expire(record, elapsed, &checker.model);
                 checker.report(expired);
             }
         }
@@ -68,6 +72,21 @@ impl Log for Recorder {
             self.world.checker().log_failed = true;
         }
         closed
+    }
+
+    fn clock_anchor(&self) -> Option<ClockAnchor> {
+        let anchor = self.log.clock_anchor();
+        let clock = &self.world.clock;
+        if let Some(anchor) = anchor.filter(|anchor| anchor.boot == clock.boot()) {
+            let since = clock.stopwatch().saturating_sub(anchor.elapsed);
+            let elapsed = clock.elapsed().saturating_sub(since);
+            self.world.checker().clocks.anchor(elapsed);
+        }
+        anchor
+    }
+
+    fn keep_clock_anchor(&mut self, anchor: &ClockAnchor) -> io::Result<()> {
+        self.log.keep_clock_anchor(anchor)
     }
 }
 

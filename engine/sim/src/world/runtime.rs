@@ -9,27 +9,42 @@ use std::time::Duration;
 
 /// The runtime that the engine gets.
 #[derive(Debug)]
-pub(crate) struct SimulatedRuntime(pub(crate) Arc<World>);
+pub(crate) struct SimulatedRuntime {
+    pub(crate) world: Arc<World>,
+    /// Measures timeouts with the wall clock, to prove that the checks find it.
+    pub(crate) trusts_wall: bool,
+}
 
 impl Runtime for SimulatedRuntime {
     fn now(&self) -> Timestamp {
-        self.0.clock.now()
+        self.world.clock.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        match self.trusts_wall {
+            true => self.now().since(Timestamp::EPOCH),
+            false => self.world.clock.stopwatch(),
+        }
+    }
+
+    fn boot(&self) -> Option<[u8; 16]> {
+        Some(self.world.clock.boot())
     }
 
     fn timer(&self, wait: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(self.0.clock.timer(wait))
+        Box::pin(self.world.clock.timer(wait))
     }
 
     fn spawn(&self, future: BoxFuture<'static, ()>) {
-        self.0.executor.spawn("job", future);
+        self.world.executor.spawn("job", future);
     }
 
     /// There is only one thread: while this task waits for the disk, the disk runs the others.
     fn spawn_dedicated(&self, name: &'static str, future: BoxFuture<'static, ()>) {
-        self.0.executor.spawn(name, future);
+        self.world.executor.spawn(name, future);
     }
 
     fn random(&self) -> [u8; 16] {
-        self.0.draw(|random| random.bytes())
+        self.world.draw(|random| random.bytes())
     }
 }

@@ -125,14 +125,60 @@ fn a_child_that_holds_the_output_is_part_of_the_job() {
 fn what_is_left_of_the_group_is_ended() {
     on_each_runtime(async |server| {
         for statement in [
-            "sleep 1000 >/dev/null 2>&1 & echo $!",
-            "nohup sleep 1000 >/dev/null 2>&1 & echo $!",
-            "env -i sleep 1000 >/dev/null 2>&1 & echo $!",
+            "sleep 1000 >/dev/null 2>&1 & echo $!; sleep 0.1",
+            "nohup sleep 1000 >/dev/null 2>&1 & echo $!; sleep 0.1",
+            "env -i sleep 1000 >/dev/null 2>&1 & echo $!; sleep 0.1",
         ] {
             let said = server.run(statement).await;
-            said.assert_exit(0, None);
+            let message = "ended 1 process (sleep) that it left in its process group";
+            said.assert_exit(0, Some(message));
             assert!(!lives(said.stdout()), "{statement}");
         }
+        let statement = "for i in 1 2 3; do sleep 1000 >/dev/null 2>&1 & done
+                         tail -f /dev/null >/dev/null 2>&1 & sleep 0.1; exit 3";
+        let message = "ended 4 processes (sleep, tail) that it left in its process group";
+        server.run(statement).await.assert_exit(3, Some(message));
+    });
+}
+
+#[test]
+fn what_is_left_of_the_group_runs_until_the_session_closes_where_it_is_kept() {
+    let keep = |settings: &mut ShellSettings| settings.keeps_leftovers = true;
+    on_each_runtime_with(keep, async |server| {
+        let said = server
+            .run("nohup sleep 1000 >/dev/null 2>&1 & echo $!")
+            .await;
+        said.assert_exit(0, None);
+        assert!(lives(said.stdout()));
+        // An interrupt ends all of a job nevertheless.
+        let mut job = server.start(&format!("sleep 1000 >/dev/null 2>&1 & echo $!; {SLEEP}"));
+        let interrupted = job.until("ready\n").await;
+        job.interrupt(InterruptCause::Requested);
+        job.end().await;
+        assert!(!lives(interrupted.lines().next().unwrap()));
+
+        assert!(lives(said.stdout()));
+        within(server.runner.release(SESSION)).await;
+        assert!(!lives(said.stdout()));
+    });
+}
+
+#[test]
+fn an_output_that_is_held_open_is_said_to_be_once() {
+    on_each_runtime(async |server| {
+        let mut job = server.start("mkfifo go; (read line <go; echo later) & echo now");
+        while !job.said.stderr.ends_with(b"\n") {
+            assert!(within(job.read()).await);
+        }
+        std::fs::write(server.home().join("go"), "\n").unwrap();
+        let said = job.end().await;
+        said.assert_exit(0, None);
+        assert_eq!(said.stdout(), "now\nlater\n");
+        assert_eq!(
+            said.stderr(),
+            "rejoin: the shell has ended, but 1 process (sh) still holds its output; the job runs \
+             until it has ended\n"
+        );
     });
 }
 

@@ -160,7 +160,8 @@ fn an_environment_that_is_too_large_to_keep_is_said_to_be() {
             .await;
         assert_eq!(said.stdout(), "200000\n");
         let message = "its directory and environment do not carry over: \
-                       they could not be written down";
+                       they could not be written down; the environment may be larger than a \
+                       program can be started with";
         said.assert_exit(0, Some(message));
         assert_eq!(server.run("echo $A ${B-unset}").await.stdout(), "1 unset\n");
     });
@@ -209,5 +210,66 @@ fn the_environment_of_a_closed_session_is_removed_at_the_next_start() {
         server.runner.retain(|_| false);
         let forgotten = server.run("echo $KEPT").await;
         assert_eq!(forgotten.stdout(), "\n");
+    });
+}
+
+#[test]
+fn an_environment_that_no_program_could_be_started_with_is_refused() {
+    on_each_runtime(async |server| {
+        server.run("export A=1").await.assert_exit(0, None);
+        // As the system allows for a program that has no long argument.
+        let fill = "mkdir d; cd d; x=$(head -c 100000 /dev/zero | tr '\\0' x)
+                    for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19; do export V$i=$x; done
+                    export W=$(head -c 64000 /dev/zero | tr '\\0' x)";
+        let said = server.run(fill).await;
+        let message = said.exit.message.unwrap();
+        assert!(
+            message.starts_with("its environment does not carry over: it has 19"),
+            "{message}"
+        );
+        let said = server.run("echo $A ${V1-unset}; pwd").await;
+        said.assert_exit(0, None);
+        let home = server.home().display();
+        assert_eq!(said.stdout(), format!("1 unset\n{home}/d\n"));
+
+        // An environment that was taken over under other limits.
+        let file = server.settings.directory.join(SESSION.to_string());
+        let mut large = format!("{home}\0").into_bytes();
+        for name in 0..40 {
+            large.extend(format!("V{name}={}\0", "x".repeat(130_000)).into_bytes());
+        }
+        large.push(0);
+        std::fs::write(&file, large).unwrap();
+        let said = server.run("echo ${V1-unset}").await;
+        said.assert_exit(0, None);
+        assert_eq!(said.stdout(), "unset\n");
+        assert!(
+            said.stderr()
+                .starts_with("rejoin: the environment of this session is left out: it has 52"),
+            "{}",
+            said.stderr()
+        );
+    });
+}
+
+#[test]
+fn a_statement_that_replaces_the_shell_or_its_trap_is_said_to_carry_nothing() {
+    on_each_runtime(async |server| {
+        let message = "its directory and environment do not carry over: it replaced the shell (exec) \
+                       or the shell's exit trap";
+        for statement in [
+            "trap 'echo bye' EXIT; cd /usr",
+            "cd /tmp; exec true",
+            "export A=1;exec true",
+        ] {
+            server.run(statement).await.assert_exit(0, Some(message));
+        }
+        // Nothing that could carry over.
+        server.run("exec true").await.assert_exit(0, None);
+        let said = server.run("pwd; echo ${A-unset}").await;
+        assert_eq!(
+            said.stdout(),
+            format!("{}\nunset\n", server.home().display())
+        );
     });
 }

@@ -20,13 +20,14 @@ pub(super) enum Operation {
     Read(u8, u8, u8),
     Pass(u8),
     SetBack(u8),
+    SetAhead(u8),
     Restart,
     Crash,
 }
 
 use Operation::{
     Close, Crash, Create, DropPull, Finish, Interrupt, Join, Leave, Pass, Pull, Read, Restart, Say,
-    SetBack, Submit,
+    SetAhead, SetBack, Submit,
 };
 
 pub(super) fn operations() -> impl Strategy<Value = Vec<Operation>> {
@@ -46,6 +47,7 @@ pub(super) fn operations() -> impl Strategy<Value = Vec<Operation>> {
         3 => (few(), 0..20_u8, 1..6_u8).prop_map(|(session, after, most)| Read(session, after, most)),
         3 => (1..130_u8).prop_map(Pass),
         1 => (1..130_u8).prop_map(SetBack),
+        1 => (1..130_u8).prop_map(SetAhead),
         1 => Just(Restart),
         1 => Just(Crash),
     ];
@@ -85,6 +87,7 @@ impl fmt::Display for Operation {
             ),
             Pass(seconds) => write!(f, "{seconds} s pass"),
             SetBack(seconds) => write!(f, "the clock is set back by {seconds} s"),
+            SetAhead(hours) => write!(f, "the clock is set ahead by {hours} h"),
             Restart => f.write_str("the server is shut down and started again"),
             Crash => f.write_str("the server crashes and is started again"),
         }

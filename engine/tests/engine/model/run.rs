@@ -6,7 +6,7 @@ use super::storage::{Storage, Tape};
 use crate::world::{Host, Puppet, World, content, results};
 use futures::future::poll_immediate;
 use rejoin_core::{
-    ConsumerId, Event, JobId, JobState, Outcome, Record, Sequence, SessionId, Timestamp, Views,
+    ConsumerId, Event, Instant, JobId, JobState, Outcome, Record, Sequence, SessionId, Views,
 };
 use rejoin_engine::{CommandError, NewJob, NewSession, Pull, PullError};
 use rejoin_log::ReadLimit;
@@ -36,7 +36,7 @@ struct Reader {
     /// How many results it has received.
     given: usize,
     /// When it was last active.
-    seen: Timestamp,
+    seen: Instant,
 }
 
 pub(super) struct Run {
@@ -77,6 +77,10 @@ impl Run {
                 self.world
                     .clock
                     .set_back(Duration::from_secs(seconds.into()));
+            }
+            Operation::SetAhead(hours) => {
+                let by = Duration::from_secs(3_600 * u64::from(hours));
+                self.world.clock.set_ahead(by);
             }
             Operation::Restart => self.restart(true).await,
             Operation::Crash => self.restart(false).await,
@@ -222,6 +226,7 @@ impl Run {
             Operation::Create { .. }
             | Operation::Pass(_)
             | Operation::SetBack(_)
+            | Operation::SetAhead(_)
             | Operation::Restart
             | Operation::Crash => unreachable!("it names no session"),
         }
@@ -266,11 +271,8 @@ impl Run {
         }
     }
 
-    /// The time as in records: never before the last one.
-    fn now(&self) -> Timestamp {
-        let tape = self.tape.lock().unwrap();
-        let last = tape.last().map_or(Timestamp::EPOCH, |record| record.at);
-        self.world.clock.now().max(last)
+    fn now(&self) -> Instant {
+        self.world.engine.now().clock
     }
 
     fn reader(&self, id: ConsumerId) -> Reader {
@@ -356,7 +358,7 @@ impl SessionModel {
 }
 
 /// Pulls once, and checks that the answer has the next results, at least one if there are any.
-async fn pull(world: &World, model: &mut SessionModel, who: u8, most: u8, now: Timestamp) {
+async fn pull(world: &World, model: &mut SessionModel, who: u8, most: u8, now: Instant) {
     let (id, is_open) = (model.id, model.is_open);
     let Some(reader) = pick(&mut model.consumers, who) else {
         return;

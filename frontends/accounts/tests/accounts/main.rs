@@ -248,3 +248,93 @@ fn only_its_owner_can_read_the_file() {
         .mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+#[test]
+fn an_access_token_lasts_until_it_is_removed_expires_or_its_account_goes() {
+    let world = TestAccounts::new(&[("ada", Role::Operator), ("bob", Role::Viewer)]);
+    let add = |account: &str, name: &str, role, expires: Option<u64>| {
+        let mut text = None;
+        world.change(|file| {
+            let expires = expires.map(Duration::from_secs);
+            text = Some(file.add_token(account, name, role, expires)?);
+            Ok(())
+        });
+        text.unwrap()
+    };
+    let role = |text: &str| {
+        let caller = world.accounts().caller_of_access_token(text);
+        caller.map(|caller| caller.role())
+    };
+    let ci = add("ada", "ci", None, None);
+    let reader = add("ada", "reader", Some(Role::Viewer), None);
+    let short = add("ada", "short", None, Some(1_010));
+    let bobs = add("bob", "admin", Some(Role::Admin), None);
+    assert_eq!(role(&ci), Ok(Role::Operator));
+    assert_eq!(role(&reader), Ok(Role::Viewer));
+    assert_eq!(role(&short), Ok(Role::Operator));
+    assert_eq!(role(&bobs), Ok(Role::Viewer), "no more than its account");
+    for wrong in ["", "rejoin_", &ci[1..], &format!("{ci}x")] {
+        assert_eq!(role(wrong), Err(Denied::Expired), "{wrong}");
+    }
+    let file = std::fs::read_to_string(world.path()).unwrap();
+    assert!(!file.contains(&ci), "only its digest is kept");
+
+    // It gives no login, which could do more or last longer.
+    let caller = world.accounts().caller_of_access_token(&reader).unwrap();
+    assert!(world.accounts().token(&caller, KIND).is_none());
+    assert!(
+        world
+            .accounts()
+            .jwt(&caller, "x", "x", Duration::from_secs(60))
+            .is_none()
+    );
+    assert!(world.accounts().is_current(&caller));
+    world.change(|file| file.remove_token("ada", "reader"));
+    assert!(!world.accounts().is_current(&caller));
+    assert_eq!(role(&reader), Err(Denied::Expired));
+
+    // A new password changes nothing for programs.
+    world.change(|file| file.set_password("ada", &password("other")));
+    assert_eq!(role(&ci), Ok(Role::Operator));
+    world.pass(10);
+    assert_eq!(role(&short), Err(Denied::Expired));
+    let names = AccountsFile::read(world.path()).unwrap();
+    let names: Vec<_> = names
+        .tokens()
+        .map(|token| (token.account.to_owned(), token.name.to_owned()))
+        .collect();
+    let named = |account: &str, name: &str| (account.to_owned(), name.to_owned());
+    assert_eq!(
+        names,
+        [
+            named("ada", "ci"),
+            named("ada", "short"),
+            named("bob", "admin")
+        ]
+    );
+    world.change(|file| file.remove("ada"));
+    assert_eq!(role(&ci), Err(Denied::Expired));
+    assert_eq!(role(&bobs), Ok(Role::Viewer));
+}
+
+#[test]
+fn tokens_have_a_bound_and_names_of_their_own() {
+    let world = TestAccounts::new(&[("ada", Role::Operator)]);
+    world.change(|file| {
+        for number in 0..rejoin_accounts::limits::ACCESS_TOKENS {
+            file.add_token("ada", &format!("t{number}"), None, None)?;
+        }
+        let refused = |file: &mut AccountsFile, account, name| {
+            file.add_token(account, name, None, None)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(refused(file, "ada", "one-more").contains("too many"));
+        assert!(refused(file, "bob", "x").contains("no account"));
+        file.remove_token("ada", "t0")?;
+        assert!(refused(file, "ada", "t1").contains("already"));
+        assert!(refused(file, "ada", "a b").contains("cannot be a name"));
+        assert!(file.remove_token("ada", "t0").is_err());
+        file.add_token("ada", "again", None, None).map(drop)
+    });
+}

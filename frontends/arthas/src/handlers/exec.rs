@@ -93,6 +93,9 @@ impl Arthas {
             let results = self
                 .follow(session, submitted, timeout, client_gone)
                 .await?;
+            if results.is_too_long() {
+                return Err(Fault::AnswersFull);
+            }
             Ok(answer(command, submitted, results, timeout).session(session))
         };
         run.await.or_else(|fault: Fault| {
@@ -110,9 +113,9 @@ impl Arthas {
     ) -> Result<JobResults, Fault> {
         let runtime = self.engine.runtime();
         let longest = timeout + EXEC_GRACE;
-        let deadline = runtime.now() + longest;
+        let deadline = runtime.elapsed().saturating_add(longest);
         let mut timer = runtime.timer(longest);
-        let mut results = JobResults::new(submitted.job);
+        let mut results = JobResults::new(submitted.job, self.settings.exec_answers.share());
         let mut after = submitted.sequence;
         loop {
             let records = self
@@ -124,10 +127,18 @@ impl Arthas {
                 results.add(record);
                 after = record.sequence;
             }
+            if results.is_too_long() {
+                // Nobody will see the rest. That it has ended meanwhile is no error.
+                let _ = self
+                    .engine
+                    .interrupt_job(session, Some(submitted.job))
+                    .await;
+                return Ok(results);
+            }
             if client_gone.0.load(Ordering::Relaxed) {
                 results.discard();
             }
-            let has_expired = records.is_empty() || runtime.now() >= deadline;
+            let has_expired = records.is_empty() || runtime.elapsed() >= deadline;
             if results.end().is_some() || has_expired {
                 return Ok(results);
             }
@@ -198,13 +209,18 @@ fn answer(
 ) -> Answer {
     let end = results.end().cloned();
     let is_expired = matches!(end, None | Some(End::TimedOut));
-    let results = results.finish();
-    let capacity = results.len() + command.map_or(0, str::len);
-    let body = Object::with_capacity(capacity, |body| {
+    let (mut body, share) = results.finish();
+    // The results may be all that the memory has room for, so they are not copied.
+    let mut head = Object::of(|body| {
         body.optional("command", command);
         body.value("jobId", submitted.job);
         body.plain("jobStatus", job_status(end.is_some()));
-        body.json("results", &results);
+        body.json("results", b"");
+    });
+    // Its end comes after the other members.
+    head.pop();
+    body.splice(0..0, head);
+    Object::go_on(&mut body, "results", |body| {
         body.value("timeExpired", is_expired);
         if is_expired {
             body.value("timeout", timeout.as_millis());
@@ -217,5 +233,7 @@ fn answer(
         Some(End::CutOff(why)) => Answer::new(State::Interrupted).message(why),
         Some(End::Finished) => Answer::new(State::Succeeded),
     };
-    answer.body(body).about(submitted.job)
+    let mut answer = answer.body(body).about(submitted.job);
+    answer.share = Some(share);
+    answer
 }

@@ -87,10 +87,10 @@ impl Arthas {
     /// Whether the job finishes within [`INTERRUPT_WAIT`].
     async fn wait_for_end(&self, session: SessionId, interrupted: JobAck) -> bool {
         let runtime = self.engine.runtime();
-        let deadline = runtime.now() + INTERRUPT_WAIT;
+        let deadline = runtime.elapsed().saturating_add(INTERRUPT_WAIT);
         let mut after = interrupted.sequence;
         loop {
-            let wait = deadline.since(runtime.now());
+            let wait = deadline.saturating_sub(runtime.elapsed());
             let records = match self.engine.read(session, after, FOLLOW, wait).await {
                 Ok(records) => records,
                 // The interrupt is recorded all the same; only the job's end is unknown here.

@@ -110,7 +110,7 @@ impl Arthas {
         self.engine
             .view(|views| {
                 let open = views.session(session).filter(|view| view.closed.is_none());
-                open.map(|view| view.created)
+                open.map(|view| view.created.at)
             })
             .ok_or_else(|| Fault::SessionNotFound(session.to_string()))
     }

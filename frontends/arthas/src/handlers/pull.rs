@@ -36,7 +36,7 @@ impl Arthas {
     /// consumer, the pull goes on waiting for the rest of its time.
     async fn pull(&self, session: SessionId, consumer: ConsumerId) -> Result<Vec<u8>, Fault> {
         let runtime = self.engine.runtime();
-        let deadline = runtime.now() + self.settings.pull_wait;
+        let deadline = runtime.elapsed().saturating_add(self.settings.pull_wait);
         let quiet = self.settings.pull_gather;
         let gather = (!quiet.is_zero()).then_some(Gather {
             quiet,
@@ -48,7 +48,7 @@ impl Arthas {
             let pull = Pull {
                 session,
                 consumer,
-                wait: deadline.since(runtime.now()),
+                wait: deadline.saturating_sub(runtime.elapsed()),
                 limit: PULL,
                 select: is_visible,
                 gather,

@@ -3,7 +3,11 @@
 use super::Results;
 use super::result::is_cut_off;
 use rejoin_engine::{Event, JobId, Outcome, Record};
+use rejoin_http::{Exhausted, Share};
 use std::sync::Arc;
+
+/// Bytes of an answer besides its results, without the statement.
+const AROUND: usize = 4096;
 
 /// The results of a job so far.
 #[derive(Debug)]
@@ -11,6 +15,8 @@ pub(crate) struct JobResults {
     job: JobId,
     results: Results,
     end: Option<End>,
+    share: Share,
+    is_too_long: bool,
 }
 
 /// How a job ended.
@@ -25,11 +31,14 @@ pub(crate) enum End {
 }
 
 impl JobResults {
-    pub(crate) fn new(job: JobId) -> Self {
+    /// No results. They use `share`.
+    pub(crate) fn new(job: JobId, share: Share) -> Self {
         Self {
             job,
             results: Results::default(),
             end: None,
+            share,
+            is_too_long: false,
         }
     }
 
@@ -37,7 +46,22 @@ impl JobResults {
     pub(crate) fn add(&mut self, record: &Record) {
         match &record.event {
             Event::ResultEmitted { job, result, .. } if *job == self.job => {
-                self.results.splice(result);
+                if self.is_too_long {
+                    return;
+                }
+                let share = &mut self.share;
+                // Room for the separator, and for what is around the results in the end.
+                let bytes = result.len() + AROUND;
+                match self
+                    .results
+                    .try_reserve(bytes, |bytes| share.grow_to(bytes))
+                {
+                    Ok(()) => self.results.splice(result),
+                    Err(Exhausted) => {
+                        self.is_too_long = true;
+                        self.discard();
+                    }
+                }
             }
             Event::JobFinished {
                 job,
@@ -68,8 +92,13 @@ impl JobResults {
         self.end.as_ref()
     }
 
-    /// The results as a JSON array. The last one is the job's `status`.
-    pub(crate) fn finish(self) -> Vec<u8> {
-        self.results.finish()
+    /// Whether there were more results than there is room for; all are gone then.
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.is_too_long
+    }
+
+    /// The results as a JSON array, and what they use. The last one is the job's `status`.
+    pub(crate) fn finish(self) -> (Vec<u8>, Share) {
+        (self.results.finish(), self.share)
     }
 }

@@ -9,6 +9,8 @@ mod result;
 pub(crate) use consumer::{ConsumerView, frees_foreground, is_visible, removed_message};
 pub(crate) use job_results::{End, JobResults};
 
+use rejoin_http::Exhausted;
+
 /// Writes a JSON array of results.
 #[derive(Debug, Default)]
 pub(crate) struct Results(Vec<u8>);
@@ -30,6 +32,24 @@ impl Results {
         }
         self.0.push(b']');
         self.0
+    }
+
+    /// Makes room for `bytes` bytes more, in steps. `may_have` is asked how many it may have in all; it
+    /// fails if that is refused, or if there is no memory.
+    fn try_reserve(
+        &mut self,
+        bytes: usize,
+        mut may_have: impl FnMut(usize) -> Result<(), Exhausted>,
+    ) -> Result<(), Exhausted> {
+        let (length, capacity) = (self.0.len(), self.0.capacity());
+        if length + bytes > capacity {
+            // A quarter more: half of what doubling takes would often be room for nothing.
+            let wanted = (length + bytes).max(capacity + capacity / 4);
+            may_have(wanted)?;
+            let reserved = self.0.try_reserve_exact(wanted - length);
+            reserved.map_err(|_| Exhausted)?;
+        }
+        Ok(())
     }
 
     /// Writes the separator; the caller appends the next result.

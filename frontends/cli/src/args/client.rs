@@ -21,15 +21,20 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "FILE", env = "REJOIN_PASSWORD_FILE", help_heading = SERVER)]
     pub(crate) password_file: Option<PathBuf>,
 
+    /// File whose first line is an access token, to use instead of an account and its password; must
+    /// be readable by its owner only. Or put the token in REJOIN_TOKEN
+    #[arg(long, value_name = "FILE", env = "REJOIN_TOKEN_FILE", help_heading = SERVER)]
+    pub(crate) token_file: Option<PathBuf>,
+
     /// PEM file with certificates to trust instead of the system's
     #[arg(long, value_name = "FILE", env = "REJOIN_CACERT", help_heading = SERVER)]
     pub(crate) cacert: Option<PathBuf>,
 
-    /// Allow sending the password over unencrypted HTTP to another machine
+    /// Allow sending the password or the token over unencrypted HTTP to another machine
     #[arg(long, help_heading = SERVER)]
     pub(crate) insecure: bool,
 
-    /// TOML file with `server`, `login`, `password-file` and `cacert` [default:
+    /// TOML file with `server`, `login`, `password-file`, `token-file` and `cacert` [default:
     /// ~/.config/rejoin/client.toml, if it exists]
     #[arg(long, value_name = "FILE", env = "REJOIN_CLIENT_CONFIG", help_heading = SERVER)]
     pub(crate) client_config: Option<PathBuf>,
@@ -281,6 +286,32 @@ pub(crate) struct SendArgs {
     #[arg(long)]
     pub(crate) end: bool,
 }
+
+/// Serve an agent over standard input and output (the Model Context Protocol).
+///
+/// For agents that start their servers as programs. Passes their messages on to a running Rejoin
+/// server, and its answers back. When that server restarts, it waits, and sends again what is safe to
+/// repeat. Commands go on when the agent or this program ends.
+///
+/// An agent that can use a URL needs no program: give it the server's address with /mcp.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = MCP_EXAMPLES)]
+pub(crate) struct McpArgs {
+    /// How long to try to reconnect when the server doesn't answer
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub(crate) reconnect_for: Wait,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+const MCP_EXAMPLES: &str = "\
+Examples:
+  In the configuration of an agent:
+    {\"mcpServers\": {\"rejoin\": {\"command\": \"rejoin\", \"args\": [\"mcp\"]}}}
+  For a server with accounts, on another machine:
+    REJOIN_SERVER=https://rejoin.example REJOIN_TOKEN_FILE=~/.config/rejoin/token rejoin mcp
+";
 
 const STATUS: &str = "\
 Exit status:

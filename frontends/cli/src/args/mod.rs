@@ -2,19 +2,21 @@
 
 mod client;
 mod offline;
+mod token;
 mod user;
 
 use crate::commands::health::HealthArgs;
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
 pub(crate) use client::{
-    AttachArgs, CloseArgs, InterruptArgs, RunArgs, SendArgs, ServerArgs, SessionAt, SessionState,
-    SessionsArgs, ShowArgs,
+    AttachArgs, CloseArgs, InterruptArgs, McpArgs, RunArgs, SendArgs, ServerArgs, SessionAt,
+    SessionState, SessionsArgs, ShowArgs,
 };
 pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionArgs};
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
+pub(crate) use token::{TokenArgs, TokenCommand};
 pub(crate) use user::{PasswordArgs, UserArgs, UserCommand};
 
 /// Run commands in sessions that outlive the connection.
@@ -61,12 +63,14 @@ pub(crate) enum Command {
     Interrupt(InterruptArgs),
     Close(CloseArgs),
     Send(SendArgs),
+    Mcp(McpArgs),
     Verify(VerifyArgs),
     Replay(ReplayArgs),
     Export(ExportArgs),
     Log(LogArgs),
     Health(HealthArgs),
     User(UserArgs),
+    Token(TokenArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }
@@ -266,6 +270,7 @@ serve --read-only
   --pull-gather REJOIN_PULL_GATHER
   --turn-wait REJOIN_TURN_WAIT
   --interrupt-grace REJOIN_INTERRUPT_GRACE
+  --leftover-processes REJOIN_LEFTOVER_PROCESSES
   --shutdown-grace REJOIN_SHUTDOWN_GRACE
   --idle-timeout REJOIN_IDLE_TIMEOUT
   --body-timeout REJOIN_BODY_TIMEOUT
@@ -277,6 +282,8 @@ serve --read-only
   --max-queue REJOIN_MAX_QUEUE
   --max-connections REJOIN_MAX_CONNECTIONS
   --max-body REJOIN_MAX_BODY
+  --max-bodies REJOIN_MAX_BODIES
+  --max-exec-answers REJOIN_MAX_EXEC_ANSWERS
   --max-header REJOIN_MAX_HEADER
   --recent-bytes REJOIN_RECENT_BYTES
   --retain-age REJOIN_RETAIN_AGE
@@ -288,42 +295,56 @@ run <command> -s/--session -k/--keep -d/--detach -i/--input -n/--no-input --time
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
 attach <session> --insecure --since --no-history --events --json --reconnect-for
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
 sessions --user --service --state --limit --json --insecure
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
 show <session> --insecure --json
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
 interrupt <session> --insecure <job> --json
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
 close <session> --insecure --json
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
 send <session> --insecure <job> <line> --end
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+mcp --reconnect-for --insecure
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
 verify <directory> --json --salvage
@@ -339,6 +360,12 @@ user add <name> --role --password-stdin
 user list
 user remove <name>
 user passwd <name> --password-stdin
+token
+  --accounts REJOIN_ACCOUNTS
+  --data REJOIN_DATA
+token add <account> <name> --role --expires
+token list <account>
+token remove <account> <name>
 completions <shell>
 man <command> --directory
 ";

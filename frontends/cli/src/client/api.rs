@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use ureq::http::request::Builder;
 use ureq::http::{Request, StatusCode};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -33,6 +34,11 @@ struct Problem {
 
 impl Api {
     pub(crate) fn new(args: &ServerArgs) -> Result<Self, ClientError> {
+        Self::with_silence(args, SILENCE)
+    }
+
+    /// A client that waits so long for an answer.
+    pub(crate) fn with_silence(args: &ServerArgs, silence: Duration) -> Result<Self, ClientError> {
         let server = ServerConfig::load(args)?;
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
@@ -40,9 +46,9 @@ impl Api {
             .max_redirects_will_error(false)
             .max_idle_age(UNUSED)
             .timeout_connect(Some(CONNECT))
-            .timeout_recv_response(Some(SILENCE))
-            .timeout_per_read(Some(SILENCE))
-            .timeout_per_write(Some(SILENCE))
+            .timeout_recv_response(Some(silence))
+            .timeout_per_read(Some(silence))
+            .timeout_per_write(Some(silence))
             .user_agent(concat!("rejoin/", env!("CARGO_PKG_VERSION")));
         if server.is_local {
             // A proxy cannot reach this machine's loopback address.
@@ -82,17 +88,50 @@ impl Api {
         self.answer(self.agent.run(request))
     }
 
+    /// Sends a message of the Model Context Protocol. Returns the answer, whatever its status; an
+    /// empty one is null.
+    pub(crate) fn post_message(
+        &self,
+        headers: &[(&str, String)],
+        body: &[u8],
+    ) -> Result<Value, ClientError> {
+        let mut request = self.request("POST", "/mcp");
+        request = request.header("content-type", "application/json");
+        request = request.header("accept", "application/json, text/event-stream");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = self.built(request.body(body))?;
+        let answer = self
+            .agent
+            .run(request)
+            .map_err(|error| self.failed(error))?;
+        let status = answer.status();
+        let body = answer.into_body().into_with_config().limit(ANSWER_BYTES);
+        let body = body.read_to_vec().map_err(|error| self.failed(error))?;
+        match serde_json::from_slice(&body) {
+            Ok(answer) => Ok(answer),
+            Err(_) if body.is_empty() && status.is_success() => Ok(Value::Null),
+            // From a proxy, while the server is down.
+            Err(_) if matches!(status.as_u16(), 502..=504) => Err(ClientError::Unreachable(
+                self.server.url.clone(),
+                status.to_string(),
+            )),
+            Err(_) => Err(self.not_rejoin(&status.to_string())),
+        }
+    }
+
     /// The event stream of a session after a sequence. None: the session has no more events.
     pub(crate) fn stream(
         &self,
         session: &str,
-        after: u64,
+        after: &str,
     ) -> Result<Option<BodyReader<'static>>, ClientError> {
         let path = format!("/sessions/{session}/stream");
         let request = self
             .request("GET", &path)
             .header("accept", "text/event-stream")
-            .header("last-event-id", after.to_string());
+            .header("last-event-id", after);
         let request = self.built(request.body(()))?;
         let answer = self.agent.run(request).map_err(|it| self.failed(it))?;
         match answer.status().as_u16() {

@@ -86,6 +86,7 @@ impl<'a> SessionEvent<'a> {
             session,
             sequence,
             at,
+            clock: at.into(),
             event,
         })
     }

@@ -35,3 +35,15 @@ pub(crate) const PAGE: usize = 1_000;
 
 /// The longest file with a password or settings, in bytes.
 pub(crate) const FILE_BYTES: u64 = 64 * 1024;
+
+/// How long an answer to an agent's call may take. The server waits 45 seconds at most.
+pub(crate) const MCP_SILENCE: Duration = Duration::from_secs(75);
+
+/// The longest message of an agent in bytes; the server's limit is the same by default.
+pub(crate) const MCP_MESSAGE_BYTES: u64 = 10 * 1024 * 1024;
+
+/// Calls of an agent that are under way at the same time; another one waits.
+pub(crate) const MCP_CALLS: usize = 32;
+
+/// How long calls may still take when the agent has closed its output.
+pub(crate) const MCP_END: Duration = Duration::from_secs(2);

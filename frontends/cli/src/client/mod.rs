@@ -46,11 +46,15 @@ pub(crate) enum ClientError {
     Scheme(String, &'static str),
     /// The server requires a login.
     #[error(
-        "login required: use --login NAME, with the password in REJOIN_PASSWORD or --password-file"
+        "login required: use --login NAME, with the password in REJOIN_PASSWORD or --password-file, or an \
+         access token in REJOIN_TOKEN or --token-file"
     )]
     LoginRequired,
     /// The server rejected the login.
-    #[error("wrong user name or password: check --login, and REJOIN_PASSWORD or --password-file")]
+    #[error(
+        "wrong user name, password or token: check --login, and REJOIN_PASSWORD, --password-file, \
+         REJOIN_TOKEN or --token-file"
+    )]
     WrongLogin,
     /// The server rejected the request.
     #[error("{}", refusal(*status, code, detail))]

@@ -36,7 +36,15 @@ struct Settings {
     server: Option<String>,
     login: Option<String>,
     password_file: Option<PathBuf>,
+    token_file: Option<PathBuf>,
     cacert: Option<PathBuf>,
+}
+
+/// What variables of the environment give.
+#[derive(Default)]
+struct Secrets {
+    password: Option<String>,
+    token: Option<String>,
 }
 
 impl ServerConfig {
@@ -48,27 +56,38 @@ impl ServerConfig {
         };
         let settings = file.as_deref().map(read_settings).transpose()?;
         // An empty variable counts as unset.
-        let password = std::env::var("REJOIN_PASSWORD").ok();
-        let password = password.filter(|password| !password.is_empty());
-        Self::of(args, settings.unwrap_or_default(), password)
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let secrets = Secrets {
+            password: variable("REJOIN_PASSWORD"),
+            token: variable("REJOIN_TOKEN"),
+        };
+        Self::of(args, settings.unwrap_or_default(), secrets)
     }
 
     fn of(
         args: &ServerArgs,
         file: Settings,
-        password: Option<String>,
+        Secrets { password, token }: Secrets,
     ) -> Result<Self, ClientError> {
         let url = args.server.clone().or(file.server);
         let url = url.unwrap_or_else(|| DEFAULT.to_owned());
         let url = url.trim_end_matches('/').to_owned();
         let (is_https, is_local) = classify(&url)?;
         let login = args.login.clone().or(file.login);
+        // A token comes before an account and its password, unless that is on the command line and
+        // the token in the file.
+        let token = match (&args.token_file, token, &file.token_file) {
+            (Some(file), _, _) => Some(read_secret(file, "token")?),
+            (None, None, Some(file)) if login.is_none() => Some(read_secret(file, "token")?),
+            (None, token, _) => token,
+        };
         let password = match (&args.password_file, password, &file.password_file) {
             // The flag overrides the variable, which overrides the file.
-            (Some(file), _, _) | (None, None, Some(file)) => Some(read_password(file)?),
+            (Some(file), _, _) | (None, None, Some(file)) => Some(read_secret(file, "password")?),
             (None, password, _) => password,
         };
         let authorization = match (login, password) {
+            _ if token.is_some() => token.map(|token| format!("Bearer {token}")),
             (Some(login), Some(_)) if login.contains(':') => {
                 return Err(wrong(format!(
                     "the login {login:?} must not contain a colon"
@@ -87,8 +106,8 @@ impl ServerConfig {
         };
         if authorization.is_some() && !is_https && !is_local && !args.insecure {
             return Err(wrong(format!(
-                "refusing to send the password unencrypted to {url}: use https, or --insecure to send \
-                 it anyway"
+                "refusing to send a password or token unencrypted to {url}: use https, or --insecure to \
+                 send it anyway"
             )));
         }
         Ok(Self {
@@ -140,17 +159,18 @@ fn read_settings(file: &Path) -> Result<Settings, ClientError> {
     })
 }
 
-fn read_password(file: &Path) -> Result<String, ClientError> {
+/// The first line of a file with a password or a token.
+fn read_secret(file: &Path, what: &str) -> Result<String, ClientError> {
     let (text, mode) = read(file)?;
     let shown = file.display();
     if mode & OTHERS != 0 {
         return Err(wrong(format!(
-            "{shown} contains a password, but other users can read or write it: chmod 600 {shown}"
+            "{shown} contains a {what}, but other users can read or write it: chmod 600 {shown}"
         )));
     }
     match text.lines().next() {
-        Some(password) if !password.is_empty() => Ok(password.to_owned()),
-        _ => Err(wrong(format!("no password in the first line of {shown}"))),
+        Some(secret) if !secret.is_empty() => Ok(secret.to_owned()),
+        _ => Err(wrong(format!("no {what} in the first line of {shown}"))),
     }
 }
 
@@ -192,8 +212,11 @@ mod tests {
     }
 
     fn config(args: &ServerArgs, password: Option<&str>) -> Result<ServerConfig, String> {
-        let password = password.map(str::to_owned);
-        ServerConfig::of(args, Settings::default(), password).map_err(|error| error.to_string())
+        let secrets = Secrets {
+            password: password.map(str::to_owned),
+            token: None,
+        };
+        ServerConfig::of(args, Settings::default(), secrets).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -259,9 +282,36 @@ mod tests {
     #[test]
     fn a_flag_overrides_the_file() {
         let file: Settings = toml::from_str("server = 'https://far'\ncacert = 'ca.pem'").unwrap();
-        let found = ServerConfig::of(&args("https://near/", None), file, None).unwrap();
+        let found = ServerConfig::of(&args("https://near/", None), file, Secrets::default());
+        let found = found.unwrap();
         assert_eq!(found.url, "https://near");
         assert_eq!(found.cacert, Some("ca.pem".into()));
         assert!(toml::from_str::<Settings>("password = 'x'").is_err());
+    }
+
+    #[test]
+    fn a_token_is_sent_instead_of_a_password_and_as_carefully() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("token");
+        write(&file, "rejoin_abc\n").unwrap();
+        set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        let mut args = args(DEFAULT, Some("anna"));
+        args.token_file = Some(file.clone());
+        assert!(
+            config(&args, None)
+                .unwrap_err()
+                .contains("contains a token")
+        );
+        set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        let found = config(&args, Some("secret")).unwrap();
+        assert_eq!(found.authorization.unwrap(), "Bearer rejoin_abc");
+        args.server = Some("http://rejoin.example".to_owned());
+        assert!(config(&args, None).unwrap_err().contains("unencrypted"));
+        let secrets = Secrets {
+            password: None,
+            token: Some("rejoin_def".to_owned()),
+        };
+        let found = ServerConfig::of(&ServerArgs::default(), Settings::default(), secrets);
+        assert_eq!(found.unwrap().authorization.unwrap(), "Bearer rejoin_def");
     }
 }

@@ -1,6 +1,7 @@
 //! Reads a session's events and reconnects when the connection breaks.
 //!
-//! Invariant: each event comes once and in order, however often the connection breaks.
+//! Invariant: each event comes once and in order, however often the connection breaks. If the server
+//! comes back with another log, it is read from the beginning, and the reader is told.
 
 use super::ClientError;
 use super::api::Api;
@@ -17,6 +18,8 @@ pub(crate) struct Events {
     api: Api,
     session: String,
     after: u64,
+    /// `after` as the server gave it, which shows it whether its log is still the same.
+    cursor: String,
     patience: Duration,
     connection: Option<Connection>,
 }
@@ -35,6 +38,9 @@ pub(crate) enum Next {
     Event(String),
     /// Nothing has arrived yet; call again with `may_wait`.
     Nothing,
+    /// The server does not have the events any more that were read: its log was restored from a
+    /// backup. What comes next is the session from its beginning.
+    Restored,
     /// The session has ended, and this was all of it.
     End,
 }
@@ -46,6 +52,7 @@ impl Events {
             api: api.clone(),
             session: session.to_owned(),
             after,
+            cursor: after.to_string(),
             patience,
             connection: None,
         }
@@ -64,10 +71,12 @@ impl Events {
                     if block.event == "end" {
                         return Ok(Next::End);
                     }
-                    let sequence = block.id.as_deref().and_then(|id| id.parse().ok());
+                    let id = block.id.unwrap_or_default();
+                    let sequence = id.split('-').next().and_then(|it| it.parse().ok());
                     // Never repeat an event, even if it is sent again.
                     if let Some(sequence) = sequence.filter(|it| *it > self.after) {
                         self.after = sequence;
+                        self.cursor = id;
                         return Ok(Next::Event(block.data));
                     }
                 }
@@ -79,8 +88,17 @@ impl Events {
                 Some(connection) => connection.read()?,
                 None => false,
             };
-            if !is_read && !self.connect()? {
-                return Ok(Next::End);
+            if !is_read {
+                match self.connect() {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(Next::End),
+                    Err(error) if error.is_code("cursor_unknown") && self.cursor.contains('-') => {
+                        self.after = 0;
+                        "0".clone_into(&mut self.cursor);
+                        return Ok(Next::Restored);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
     }
@@ -98,7 +116,7 @@ impl Events {
             if let Some(pause) = pause {
                 std::thread::sleep(pause);
             }
-            let failed = match self.api.stream(&self.session, self.after) {
+            let failed = match self.api.stream(&self.session, &self.cursor) {
                 Ok(body) => {
                     if is_reported {
                         warn("reconnected");

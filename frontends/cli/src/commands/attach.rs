@@ -7,7 +7,7 @@ use crate::client::event::SessionEvent;
 use crate::client::resolve::{identity, resolve};
 use crate::client::stream::{Events, Next, line};
 use crate::commands::replay::may_be_styled;
-use crate::offline::{Bound, View, Viewer};
+use crate::offline::{Bound, View, Viewer, warn};
 use rejoin_core::{Record, Sequence, SessionId, Timestamp};
 use std::io::{self, BufWriter, IsTerminal, Write};
 
@@ -52,6 +52,15 @@ pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
             // Show what has arrived before waiting for more.
             Next::Nothing => {
                 screen.out.flush().map_err(write_error)?;
+                may_wait = true;
+            }
+            Next::Restored => {
+                screen.out.flush().map_err(write_error)?;
+                warn(
+                    "the server was restored from a backup, and has other events than those shown: \
+                     the session begins again",
+                );
+                screen.viewer = Viewer::after(is_styled, Sequence::START);
                 may_wait = true;
             }
             Next::End => return screen.out.flush().map_err(write_error),

@@ -113,6 +113,7 @@ mod tests {
             session: SESSION,
             sequence: Sequence(7),
             at: Timestamp::from_millis(1_500),
+            clock: Timestamp::from_millis(1_500).into(),
             event: Event::ResultEmitted {
                 job: JobId(3),
                 mode: JobMode {

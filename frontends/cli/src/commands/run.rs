@@ -229,6 +229,13 @@ impl Run {
                         Err(error) => break Err(error),
                     }
                 }
+                Next::Restored => {
+                    break Err(ClientError::Lost(format!(
+                        "the server was restored from a backup and may not have job {} any more: \
+                         `rejoin attach {}` shows what it has",
+                        self.job, self.place.session
+                    )));
+                }
                 Next::End => {
                     break Err(ClientError::Lost(format!(
                         "session {} has ended without an outcome for job {}",
@@ -291,8 +298,8 @@ impl Run {
                 ..
             } => {
                 // A command that fails has printed its own message.
-                let is_ordinary = matches!(outcome, Outcome::Completed)
-                    || (matches!(outcome, Outcome::Failed) && message.is_none());
+                let is_ordinary =
+                    matches!(outcome, Outcome::Completed | Outcome::Failed) && message.is_none();
                 if !is_ordinary {
                     output.flush()?;
                     warn(&describe(&record.event).unwrap_or_default());

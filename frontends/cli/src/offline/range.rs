@@ -2,7 +2,7 @@
 //! session's first record.
 
 use crate::settings::Wait;
-use rejoin_core::{Record, Timestamp};
+use rejoin_core::{Moment, Record, Timestamp};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -46,16 +46,16 @@ pub(crate) struct Span {
 
 impl Span {
     /// Whether `record` is in this part of a session whose first record is from `begin`.
-    pub(crate) fn contains(&self, record: &Record, begin: Timestamp) -> bool {
+    pub(crate) fn contains(&self, record: &Record, begin: Moment) -> bool {
         let is_from = |bound| match bound {
             Bound::Sequence(sequence) => record.sequence.0 >= sequence,
             Bound::Instant(instant) => record.at >= instant,
-            Bound::After(wait) => record.at >= begin + wait,
+            Bound::After(wait) => record.moment().since(begin) >= wait,
         };
         let is_until = |bound| match bound {
             Bound::Sequence(sequence) => record.sequence.0 <= sequence,
             Bound::Instant(instant) => record.at <= instant,
-            Bound::After(wait) => record.at <= begin + wait,
+            Bound::After(wait) => record.moment().since(begin) <= wait,
         };
         self.from.is_none_or(is_from) && self.until.is_none_or(is_until)
     }
@@ -92,9 +92,10 @@ mod tests {
                 session: SessionId::from_bytes([1; 16]),
                 sequence: Sequence(sequence),
                 at: Timestamp::from_millis(sequence * 1_000),
+                clock: Timestamp::from_millis(sequence * 1_000).into(),
                 event: Event::SessionResumed,
             };
-            let begin = Timestamp::from_millis(1_000);
+            let begin = Timestamp::from_millis(1_000).into();
             (1..=5)
                 .filter(|sequence| span.contains(&record(*sequence), begin))
                 .collect()

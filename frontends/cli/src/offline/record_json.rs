@@ -11,15 +11,20 @@ pub(crate) fn instant(at: Timestamp) -> String {
     format!("{instant:.3}")
 }
 
-/// The members of a record: `session`, `sequence`, `at`, `event`, and those of the event that are
+/// The members of a record: `session`, `sequence`, `at`, `clock` (what the log's clock showed, if that
+/// is something else than `at`), `event`, and those of the event that are
 /// not null.
 pub(crate) fn fields(record: &Record) -> Map<String, Value> {
     let mut fields = Map::new();
     fields.insert("session".into(), record.session.to_string().into());
     fields.insert("sequence".into(), record.sequence.0.into());
     fields.insert("at".into(), instant(record.at).into());
+    if record.clock != record.at.into() {
+        let clock = Timestamp::from_millis(record.clock.as_millis());
+        fields.insert("clock".into(), instant(clock).into());
+    }
     fields.insert("event".into(), event_type(&record.event).into());
-    let members = members(&record.event, Detail::Full(instant)).into_iter();
+    let members = members(record, Detail::Full(instant)).into_iter();
     fields.extend(members.filter(|(_, value)| !value.is_null()));
     fields
 }
@@ -36,6 +41,7 @@ mod tests {
             session: SESSION,
             sequence: Sequence(sequence),
             at: Timestamp::from_millis(1_500),
+            clock: Timestamp::from_millis(1_500).into(),
             event,
         };
         Value::Object(fields(&record))

@@ -1,7 +1,7 @@
 //! The sessions of a log, and the choice of one by number or ID.
 
 use super::record_json::instant;
-use rejoin_core::{Event, Record, SessionId, SessionNumber, Timestamp};
+use rejoin_core::{Event, Moment, Record, SessionId, SessionNumber, Timestamp};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -16,7 +16,7 @@ pub(crate) struct Sessions(BTreeMap<SessionId, Summary>);
 struct Summary {
     /// Unknown if the session's first record could not be read.
     number: Option<SessionNumber>,
-    begin: Timestamp,
+    begin: Moment,
     end: Timestamp,
     records: u64,
     jobs: u64,
@@ -28,15 +28,15 @@ struct Summary {
 pub(crate) struct Choice {
     pub(crate) session: SessionId,
     pub(crate) number: Option<SessionNumber>,
-    /// The time of the first readable record.
-    pub(crate) begin: Timestamp,
+    /// When the first readable record was decided.
+    pub(crate) begin: Moment,
 }
 
 impl Sessions {
     pub(crate) fn add(&mut self, record: &Record) {
         let summary = self.0.entry(record.session).or_insert(Summary {
             number: None,
-            begin: record.at,
+            begin: record.moment(),
             end: record.at,
             records: 0,
             jobs: 0,
@@ -104,7 +104,7 @@ impl Sessions {
 
 fn table<'a>(sessions: impl Iterator<Item = (&'a SessionId, &'a Summary)>) -> String {
     let mut sessions: Vec<_> = sessions.collect();
-    sessions.sort_by_key(|(_, summary)| (summary.number, summary.begin));
+    sessions.sort_by_key(|(_, summary)| (summary.number, summary.begin.at));
     let mut table = format!(
         "{:>6}  {:36}  {:24}  {:24}  {:>7}  {:>5}  STATE",
         "NUMBER", "SESSION", "FIRST RECORD", "LAST RECORD", "RECORDS", "JOBS"
@@ -114,7 +114,7 @@ fn table<'a>(sessions: impl Iterator<Item = (&'a SessionId, &'a Summary)>) -> St
             .number
             .map_or_else(|| "?".to_owned(), |number| number.to_string());
         let state = if summary.is_closed { "ended" } else { "open" };
-        let (begin, end) = (instant(summary.begin), instant(summary.end));
+        let (begin, end) = (instant(summary.begin.at), instant(summary.end));
         let (records, jobs) = (summary.records, summary.jobs);
         let _ = write!(
             table,
@@ -147,6 +147,7 @@ mod tests {
                 session: SessionId::from_bytes(bytes),
                 sequence: Sequence(1),
                 at: Timestamp::from_millis(1_000),
+                clock: Timestamp::from_millis(1_000).into(),
                 event,
             };
             sessions.add(&record);

@@ -287,6 +287,7 @@ mod tests {
             session: SESSION,
             sequence: Sequence(sequence),
             at: instant(1),
+            clock: instant(1).into(),
             event,
         };
         assert!(
@@ -354,6 +355,7 @@ mod tests {
                 session: SESSION,
                 sequence: Sequence(sequence),
                 at: instant(1),
+                clock: instant(1).into(),
                 event: event.clone(),
             };
             assert_eq!(viewer.advance(&record.covered_sequences()), None);
@@ -433,6 +435,7 @@ mod tests {
                 session: SESSION,
                 sequence: Sequence(sequence),
                 at: instant(1),
+                clock: instant(1).into(),
                 event: Event::SessionResumed,
             };
             viewer

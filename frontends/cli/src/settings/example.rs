@@ -104,6 +104,7 @@ fn the_documented_defaults_are_the_real_ones() {
                 (settings.engine(), settings.log(), settings.http()),
                 (settings.arthas(), settings.doris(), settings.mcp()),
                 (settings.interrupt_grace(), settings.shutdown_grace()),
+                settings.keeps_leftovers(),
                 settings.log_level.unwrap_or_default(),
                 settings.log_format.unwrap_or_default(),
             )

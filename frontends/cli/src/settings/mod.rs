@@ -133,6 +133,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "TIME", env = "REJOIN_INTERRUPT_GRACE", help_heading = TIMEOUTS)]
     interrupt_grace: Option<Wait>,
 
+    /// What becomes of processes that a command leaves running in its process group: `end` ends them
+    /// with it, and says so; `keep` lets them run until the session ends [default: end]
+    #[arg(long, value_name = "WHAT", env = "REJOIN_LEFTOVER_PROCESSES", help_heading = COMMANDS)]
+    leftover_processes: Option<LeftoverProcesses>,
+
     /// How long shutdown waits for open requests and running jobs [default: 10s]
     #[arg(long, value_name = "TIME", env = "REJOIN_SHUTDOWN_GRACE", help_heading = TIMEOUTS)]
     shutdown_grace: Option<Wait>,
@@ -169,13 +174,23 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_QUEUE", help_heading = LIMITS)]
     max_queue: Option<usize>,
 
-    /// Open connections per listening address [default: 10000]
+    /// Open connections per listening address; fewer if the limit of open files is low [default: 10000]
     #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_CONNECTIONS", help_heading = LIMITS)]
     max_connections: Option<usize>,
 
     /// Size of a request's body in bytes [default: 10485760]
     #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_BODY", help_heading = LIMITS)]
     max_body: Option<usize>,
+
+    /// Size of the bodies of all requests together in bytes, without the first 16 KiB of each [default:
+    /// 67108864]
+    #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_BODIES", help_heading = LIMITS)]
+    max_bodies: Option<usize>,
+
+    /// Size of the answers of all Arthas' `exec` commands together in bytes, until they are taken [default:
+    /// 268435456]
+    #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_EXEC_ANSWERS", help_heading = LIMITS)]
+    max_exec_answers: Option<usize>,
 
     /// Size of a request's line and headers in bytes [default: 16384]
     #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_HEADER", help_heading = LIMITS)]
@@ -218,6 +233,7 @@ const ACCESS: &str = "Access";
 const ENCRYPTION: &str = "Encryption";
 const FRONTENDS: &str = "Frontends";
 const TIMEOUTS: &str = "Timeouts (such as 500ms, 30s, 5m, 3h, 1d)";
+const COMMANDS: &str = "Commands";
 const LIMITS: &str = "Limits";
 const RETENTION: &str = "Retention of closed sessions";
 const LOGGING: &str = "Logging";
@@ -228,6 +244,14 @@ const LOGGING: &str = "Logging";
 enum DurabilityLevel {
     Sync,
     Flush,
+}
+
+/// What becomes of processes that a command leaves in its process group.
+#[derive(Clone, Copy, Debug, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+enum LeftoverProcesses {
+    End,
+    Keep,
 }
 
 /// The columns of Doris' session table.
@@ -379,9 +403,9 @@ impl Settings {
             listen maxscale_listen doris_listen admin_listen doris_columns arthas_service data durability session_timeout consumer_timeout job_timeout exec_timeout
             pull_wait pull_lock_timeout interrupt_grace shutdown_grace idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
-            max_output max_queue max_connections max_body max_header recent_bytes
+            max_output max_queue max_connections max_body max_bodies max_exec_answers max_header recent_bytes
             accounts allow_host allow_origin mcp_services mcp_role
-            pull_gather
+            pull_gather leftover_processes
             retain_age retain_bytes log_level log_format log_requests
         }
     }
@@ -514,6 +538,9 @@ impl Settings {
         arthas.exec_timeout = self
             .exec_timeout
             .map_or(arthas.exec_timeout, |Wait(wait)| wait);
+        if let Some(bytes) = self.max_exec_answers {
+            arthas.exec_answers = rejoin_http::Budget::new(bytes);
+        }
         arthas.exec_output = self
             .max_output
             .map_or(arthas.exec_output, |most| most.min(arthas.exec_output));
@@ -539,6 +566,7 @@ impl Settings {
         let mut limits = rejoin_http::HttpLimits::default();
         limits.connections = self.max_connections.unwrap_or(limits.connections);
         limits.body_bytes = self.max_body.unwrap_or(limits.body_bytes);
+        limits.all_body_bytes = self.max_bodies.unwrap_or(limits.all_body_bytes);
         limits.header_bytes = self.max_header.unwrap_or(limits.header_bytes);
         limits.shutdown = self.shutdown_grace();
         let wait = |setting: Option<Wait>, default| setting.map_or(default, |Wait(wait)| wait);
@@ -551,6 +579,11 @@ impl Settings {
     pub(crate) fn interrupt_grace(&self) -> Duration {
         self.interrupt_grace
             .map_or(Duration::from_secs(2), |Wait(wait)| wait)
+    }
+
+    /// Whether processes that a command leaves in its process group run on.
+    pub(crate) fn keeps_leftovers(&self) -> bool {
+        matches!(self.leftover_processes, Some(LeftoverProcesses::Keep))
     }
 
     pub(crate) fn shutdown_grace(&self) -> Duration {

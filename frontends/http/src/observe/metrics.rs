@@ -15,6 +15,9 @@ pub struct HttpMetrics {
     /// Connections refused because the limit was reached: answered with 503, or closed without an
     /// answer if too many others were being refused.
     pub refused: Counter,
+    /// Connections whose clients had been silent the longest, closed when another one came and all were
+    /// taken.
+    pub silent_closed: Counter,
     /// Responses that are open streams: Server-Sent Events.
     pub streams: Gauge,
 }
@@ -80,6 +83,7 @@ impl HttpMetrics {
             connections: Gauge::default(),
             accepted: Counter::default(),
             refused: Counter::default(),
+            silent_closed: Counter::default(),
             streams: Gauge::default(),
         }
     }

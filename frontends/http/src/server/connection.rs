@@ -4,23 +4,26 @@
 //! Invariant: no handler is called for a request that was refused or whose body is incomplete. A
 //! panic in a handler is answered with 500.
 
-use crate::limits::HttpLimits;
+use crate::limits::{HttpLimits, SKIPPED_BODY_BYTES, SMALL_BODY_BYTES};
 use crate::observe::{Observer, RequestSpan};
+use crate::server::body_reader::{BodyError, BodyReader};
+use crate::server::budget::Budget;
 use crate::server::deadlines::ConnDeadlines;
-use crate::server::request_checks::{Refusal, RequestChecks, Target};
+use crate::server::request_checks::{RequestChecks, Target};
 use crate::server::tls::Tls;
 use crate::web::body::{Body, SentBody};
 use crate::web::cors;
 use crate::web::host_check::HostCheck;
 use crate::web::request::{ConnectionInfo, Request};
 use crate::web::response::Response;
-use crate::web::router::{MountedPath, Router};
-use bytes::{Bytes, BytesMut};
+use crate::web::router::{Admission, MountedPath, Refused, Router, status_only};
+use bytes::Bytes;
 use futures::FutureExt;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderValue, StatusCode};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as _;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -32,6 +35,8 @@ use std::sync::Arc;
 pub(crate) struct Service {
     pub(crate) router: Router,
     pub(crate) limits: HttpLimits,
+    /// Bytes of all bodies.
+    pub(crate) bodies: Budget,
     pub(crate) hosts: HostCheck,
     pub(crate) observer: Observer,
     pub(crate) tls: Option<Tls>,
@@ -80,46 +85,45 @@ impl ConnHandler {
             &head.method,
             path,
         ));
-        let has_body = !incoming.is_end_stream();
         let checked = self.checks.check(&self.service, &head, &incoming, direct);
-        let (method, headers) = (head.method, head.headers);
-        let allowed_origin = self.service.hosts.allowed_origin(&headers).cloned();
+        let allowed_origin = self.service.hosts.allowed_origin(&head.headers).cloned();
         Box::pin(async move {
+            let is_preflight =
+                allowed_origin.is_some() && cors::is_preflight(&head.method, &head.headers);
             let mut response = match checked {
-                Err(refusal) => refusal.into_response(has_body),
-                Ok(_) if allowed_origin.is_some() && cors::is_preflight(&method, &headers) => {
-                    cors::preflight()
+                Err(refusal) => refusal.into_response(!incoming.is_end_stream()),
+                Ok(_) if is_preflight => cors::preflight(),
+                // `OPTIONS *` asks about the server, not about anything on it.
+                Ok(Target::Server) => {
+                    let response = into_http(Response::empty(StatusCode::NO_CONTENT), false);
+                    self.skip_body(response, incoming, &head.headers).await
                 }
-                Ok(route) => match self.read_body(incoming).await {
-                    Err(refusal) => refusal.into_response(true),
-                    Ok(body) => {
+                Ok(Target::Path {
+                    target,
+                    url,
+                    direct,
+                }) => {
+                    let request = Request {
+                        method: head.method,
+                        target,
+                        url,
+                        headers: head.headers,
+                        body: Bytes::new(),
+                        body_share: None,
+                        connection: self.info.clone(),
+                        fields: span.fields(),
+                        params: Vec::new(),
+                    };
+                    if incoming.is_end_stream() {
                         self.deadlines.request_is_complete();
-                        match route {
-                            // `OPTIONS *` asks about the server, not about anything on it.
-                            Target::Server => {
-                                into_http(Response::empty(StatusCode::NO_CONTENT), false)
-                            }
-                            Target::Path {
-                                target,
-                                url,
-                                direct,
-                            } => {
-                                let request = Request {
-                                    method,
-                                    target,
-                                    url,
-                                    headers,
-                                    body,
-                                    connection: self.info.clone(),
-                                    fields: span.fields(),
-                                    params: Vec::new(),
-                                };
-                                self.call(direct, request).await
-                            }
-                        }
+                        self.call(direct, request).await
+                    } else {
+                        // Boxed, so that requests without a body need no room for it.
+                        Box::pin(self.call_with_body(direct, request, incoming)).await
                     }
-                },
+                }
             };
+            protect(response.headers_mut());
             if self.service.hosts.allows_origins() {
                 cors::allow(&mut response, allowed_origin);
             }
@@ -132,6 +136,84 @@ impl ConnHandler {
                 span,
             }))
         })
+    }
+
+    /// Takes the body if the head allows it, and calls the handler.
+    async fn call_with_body(
+        &self,
+        direct: Option<Arc<MountedPath>>,
+        mut request: Request,
+        incoming: Incoming,
+    ) -> HttpResponse {
+        let to_head = request.method == http::Method::HEAD;
+        let found = match &direct {
+            Some(mounted) => Some(mounted.clone()),
+            None => self.service.router.find(request.url().path()),
+        };
+        let Some(mounted) = found else {
+            let response = into_http(status_only(StatusCode::NOT_FOUND), to_head);
+            return self.skip_body(response, incoming, &request.headers).await;
+        };
+        let admitted = AssertUnwindSafe(mounted.admit(&request)).catch_unwind();
+        let most = self.service.limits.body_bytes;
+        let limit = match admitted.await {
+            Ok(Admission::Any) => most,
+            Ok(Admission::Small) => most.min(SMALL_BODY_BYTES),
+            Ok(Admission::Refused(response)) => {
+                let response = into_http(response, to_head);
+                return self.skip_body(response, incoming, &request.headers).await;
+            }
+            Err(panic) => {
+                let response = handler_panicked(&*panic, request.target.path());
+                return into_http(response.close(), to_head);
+            }
+        };
+        let reader = BodyReader {
+            deadlines: &self.deadlines,
+            budget: &self.service.bodies,
+            limit,
+        };
+        let refused = match reader.read(incoming).await {
+            Ok((body, share)) => {
+                request.body = body;
+                request.body_share = Some(share);
+                self.deadlines.request_is_complete();
+                return self.call(direct, request).await;
+            }
+            Err(BodyError::Refused(refusal)) => return refusal.into_response(true),
+            Err(BodyError::TooLarge) => Refused::BodyTooLarge { limit },
+            Err(BodyError::Full) => Refused::BodiesFull,
+        };
+        into_http(mounted.refuse(&refused).close(), to_head)
+    }
+
+    /// The response to a request whose body nobody needs. A short body is read, so that the connection
+    /// can be used again; otherwise it is closed.
+    async fn skip_body(
+        &self,
+        mut response: HttpResponse,
+        incoming: Incoming,
+        headers: &HeaderMap,
+    ) -> HttpResponse {
+        if incoming.is_end_stream() {
+            self.deadlines.request_is_complete();
+            return response;
+        }
+        let length = incoming.size_hint().exact();
+        let is_short = length.is_some_and(|length| length <= SKIPPED_BODY_BYTES);
+        let reader = BodyReader {
+            deadlines: &self.deadlines,
+            budget: &self.service.bodies,
+            limit: SMALL_BODY_BYTES,
+        };
+        // A client that waits to be asked for the body is not asked.
+        if is_short && !headers.contains_key(EXPECT) && reader.skip(incoming).await.is_ok() {
+            self.deadlines.request_is_complete();
+        } else {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        response
     }
 
     /// Calls the handler. One that panics is answered with 500.
@@ -151,64 +233,13 @@ impl ConnHandler {
                 tracing::error!(error, path = path.path(), "a handler failed");
                 failed()
             }
-            Err(panic) => {
-                let panic = panic_text(&*panic);
-                tracing::error!(panic, path = path.path(), "a handler panicked");
-                failed()
-            }
+            Err(panic) => handler_panicked(&*panic, path.path()),
         };
         let response = match self.info.shutdown.is_triggered() {
             true => response.close(),
             false => response,
         };
         into_http(response, to_head)
-    }
-
-    async fn read_body(&self, mut incoming: Incoming) -> Result<Bytes, Refusal> {
-        if incoming.is_end_stream() {
-            return Ok(Bytes::new());
-        }
-        let limit = self.service.limits.body_bytes;
-        self.deadlines.wait_for_body();
-        let first = self.next_part(&mut incoming).await?.unwrap_or_default();
-        if first.len() > limit {
-            return Err(Refusal::BodyTooLarge);
-        }
-        let Some(mut part) = self.next_part(&mut incoming).await? else {
-            return Ok(first);
-        };
-        let mut body = BytesMut::from(first);
-        loop {
-            if body.len() + part.len() > limit {
-                return Err(Refusal::BodyTooLarge);
-            }
-            body.extend_from_slice(&part);
-            match self.next_part(&mut incoming).await? {
-                Some(next) => part = next,
-                None => return Ok(body.freeze()),
-            }
-        }
-    }
-
-    /// The next bytes of a body; trailers are dropped.
-    async fn next_part(&self, incoming: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
-        if incoming.is_end_stream() {
-            return Ok(None);
-        }
-        while let Some(frame) = incoming.frame().await {
-            let frame = frame.map_err(|_| {
-                if self.deadlines.is_missed() {
-                    Refusal::BodyTooSlow
-                } else {
-                    // It ends early or is badly encoded.
-                    Refusal::Body
-                }
-            })?;
-            if let Ok(part) = frame.into_data() {
-                return Ok(Some(part));
-            }
-        }
-        Ok(None)
     }
 }
 
@@ -230,6 +261,25 @@ pub(crate) fn into_http(response: Response, to_head: bool) -> HttpResponse {
         }
     }
     response
+}
+
+/// No browser may guess another type than the one that was sent, and nothing is kept that its frontend
+/// did not allow to be kept: most of it is personal.
+fn protect(headers: &mut HeaderMap) {
+    let default = |name, value| (name, HeaderValue::from_static(value));
+    for (name, value) in [
+        default(X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        default(CACHE_CONTROL, "no-store"),
+    ] {
+        headers.entry(name).or_insert(value);
+    }
+}
+
+/// Logs the panic.
+fn handler_panicked(panic: &(dyn std::any::Any + Send), path: &str) -> Response {
+    let panic = panic_text(panic);
+    tracing::error!(panic, path, "a handler panicked");
+    failed()
 }
 
 fn failed() -> Response {

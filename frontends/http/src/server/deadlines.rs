@@ -5,8 +5,22 @@
 
 use crate::limits::HttpLimits;
 use crate::server::timers::Timers;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
+
+/// Numbers moments in their order, without reading a clock for each request.
+#[derive(Debug, Default)]
+pub(crate) struct Turns(Cell<u64>);
+
+impl Turns {
+    fn next(&self) -> u64 {
+        let turn = self.0.get();
+        self.0.set(turn + 1);
+        turn
+    }
+}
 
 /// The deadlines of one connection.
 #[derive(Debug)]
@@ -16,18 +30,30 @@ pub(crate) struct ConnDeadlines {
     until: Cell<Option<Instant>>,
     missed: Cell<bool>,
     unread: Cell<bool>,
+    /// Whether the client takes no output.
+    stalled: Cell<bool>,
+    silent_since: Cell<u64>,
+    turns: Rc<Turns>,
+    /// Whether the connection has to make room for another one.
+    cut: Cell<bool>,
+    task: RefCell<Option<Waker>>,
     idle: Duration,
     body_read: Duration,
 }
 
 impl ConnDeadlines {
-    /// Waits for the head of the first request.
-    pub(crate) fn new(limits: &HttpLimits) -> Self {
+    /// Waits for the head of the first request. All connections of a thread share the turns.
+    pub(crate) fn new(limits: &HttpLimits, turns: Rc<Turns>) -> Self {
         Self {
+            silent_since: Cell::new(turns.next()),
+            turns,
+            stalled: Cell::new(false),
             awaits: Cell::new(Awaited::Head),
             until: Cell::new(None),
             missed: Cell::new(false),
             unread: Cell::new(false),
+            cut: Cell::new(false),
+            task: RefCell::new(None),
             idle: limits.idle,
             body_read: limits.body_read,
         }
@@ -47,6 +73,7 @@ impl ConnDeadlines {
 
     /// A response was handed over, or the client has read more of it.
     pub(crate) fn wait_for_head(&self) {
+        self.silent_since.set(self.turns.next());
         self.awaits.set(Awaited::Head);
         self.until.set(None);
     }
@@ -56,11 +83,47 @@ impl ConnDeadlines {
         self.unread.set(true);
     }
 
+    /// The client takes no more output.
+    pub(crate) fn note_stalled(&self) {
+        self.stalled.set(true);
+    }
+
+    /// Whether the client takes no output.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.stalled.get()
+    }
+
     /// The client has read output that had stalled.
     pub(crate) fn note_taken(&self) {
+        self.stalled.set(false);
         if self.awaits.get() == Awaited::Head {
             self.until.set(None);
         }
+    }
+
+    /// The turn in which the client fell silent: it has sent no complete head since, and taken all
+    /// output. None while a request is being answered, or its body sent.
+    pub(crate) fn silent_since(&self) -> Option<u64> {
+        let is_silent = self.awaits.get() == Awaited::Head && !self.stalled.get();
+        (is_silent && !self.cut.get()).then_some(self.silent_since.get())
+    }
+
+    /// Ends the connection when its task runs next, and wakes the task.
+    pub(crate) fn cut(&self) {
+        self.cut.set(true);
+        if let Some(task) = &*self.task.borrow() {
+            task.wake_by_ref();
+        }
+    }
+
+    /// Whether the connection has to end.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.get()
+    }
+
+    /// The task of the connection, to be woken by [`Self::cut`].
+    pub(crate) fn set_task(&self, task: &Waker) {
+        self.task.replace(Some(task.clone()));
     }
 
     /// Marks the deadline as missed.

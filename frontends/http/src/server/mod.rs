@@ -1,5 +1,7 @@
 //! The server: listens, accepts connections, and shuts down.
 
+pub(crate) mod body_reader;
+pub(crate) mod budget;
 pub(crate) mod connection;
 pub(crate) mod deadlines;
 pub(crate) mod encrypted;
@@ -13,15 +15,18 @@ pub(crate) mod worker;
 
 use crate::limits::{ACCEPT_PAUSE, BACKLOG, HttpLimits, REFUSED_AT_ONCE, THREADS_END};
 use crate::observe::Observer;
+use crate::server::budget::Budget;
 use crate::server::connection::Service;
 use crate::server::shutdown::Shutdown;
 use crate::server::tls::Tls;
-use crate::server::worker::{Accepted, Task, Workers};
+use crate::server::worker::{Accepted, Task, Workers, refuse_at_once};
 use crate::web::host_check::HostCheck;
 use crate::web::router::Router;
 use async_io::{Async, Timer};
 use futures::future::{Either, select};
 use socket2::{Domain, Protocol, Socket, Type};
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -53,6 +58,7 @@ pub struct HttpServer {
     tls: Option<Tls>,
     shutdown: Shutdown,
     observer: Observer,
+    bodies: Budget,
 }
 
 impl HttpServer {
@@ -69,6 +75,7 @@ impl HttpServer {
         hosts: HostCheck,
     ) -> Result<Self, BindError> {
         let failed = |source| BindError { address, source };
+        let bodies = Budget::new(limits.all_body_bytes);
         let listener = listen(address).map_err(failed)?;
         Ok(Self {
             address: listener.local_addr().map_err(failed)?,
@@ -79,7 +86,16 @@ impl HttpServer {
             tls: None,
             shutdown: Shutdown::new(),
             observer: Observer::default(),
+            bodies,
         })
+    }
+
+    /// Counts the bytes of requests' bodies there, together with other servers, instead of on its own
+    /// up to [`HttpLimits::all_body_bytes`].
+    #[must_use]
+    pub fn with_bodies(mut self, bodies: Budget) -> Self {
+        self.bodies = bodies;
+        self
     }
 
     /// Counts and logs connections and requests as `observer` says.
@@ -128,6 +144,7 @@ impl HttpServer {
         let service = Service {
             router: self.router,
             limits: self.limits,
+            bodies: self.bodies,
             hosts: self.hosts,
             tls: self.tls,
             observer: observer.clone(),
@@ -138,7 +155,14 @@ impl HttpServer {
             let mut stop = pin!(smol::future::or(stop, async move {
                 signal.wait().await;
             }));
-            let mut accept = pin!(accept(&listener, &workers, limit, &observer));
+            let accepting = Accepting {
+                workers: &workers,
+                limit,
+                is_encrypted: service.tls.is_some(),
+                observer: &observer,
+                is_full: Cell::new(false),
+            };
+            let mut accept = pin!(accepting.run(&listener));
             match select(&mut stop, &mut accept).await {
                 Either::Left(((), _)) => (),
                 Either::Right((never, _)) => match never {},
@@ -212,50 +236,61 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-async fn accept(
-    listener: &Async<TcpListener>,
-    workers: &Workers,
+/// Accepts connections.
+struct Accepting<'a> {
+    workers: &'a Workers,
     limit: usize,
-    observer: &Observer,
-) -> std::convert::Infallible {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                // Send small responses at once instead of waiting for the client's next packet.
-                if let Err(error) = stream.get_ref().set_nodelay(true) {
-                    tracing::debug!(%error, %peer, "the client disconnected at once");
-                    continue;
+    is_encrypted: bool,
+    observer: &'a Observer,
+    /// Whether it was logged that all connections are taken. Otherwise a flood would fill the log, too.
+    is_full: Cell<bool>,
+}
+
+impl Accepting<'_> {
+    async fn run(&self, listener: &Async<TcpListener>) -> Infallible {
+        let mut has_failed = false;
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    if std::mem::take(&mut has_failed) {
+                        tracing::info!("accepting connections again");
+                    }
+                    // Send small responses at once instead of waiting for the client's next packet.
+                    if let Err(error) = stream.get_ref().set_nodelay(true) {
+                        tracing::debug!(%error, %peer, "the client disconnected at once");
+                        continue;
+                    }
+                    self.observer.metrics.accepted.inc();
+                    self.hand_over(stream, peer).await;
                 }
-                observer.metrics.accepted.inc();
-                hand_over(stream, peer, workers, limit, observer).await;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                Timer::after(ACCEPT_PAUSE).await;
+                Err(error) => {
+                    if !std::mem::replace(&mut has_failed, true) {
+                        tracing::warn!(%error, "cannot accept connections");
+                    }
+                    Timer::after(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
-}
 
-async fn hand_over(
-    stream: Async<TcpStream>,
-    peer: SocketAddr,
-    workers: &Workers,
-    limit: usize,
-    observer: &Observer,
-) {
-    let open = workers.open();
-    let is_full = open >= limit;
-    if is_full {
-        observer.metrics.refused.inc();
+    async fn hand_over(&self, stream: Async<TcpStream>, peer: SocketAddr) {
+        let (open, limit) = (self.workers.open(), self.limit);
+        let is_full = open >= limit;
+        if is_full && !self.is_full.replace(true) {
+            tracing::warn!(limit, "all connections are taken");
+        } else if open < limit / 2 {
+            self.is_full.set(false);
+        }
+        let task = if !is_full {
+            Task::Serve
+        } else if open.max(limit) - limit + self.workers.refusing() < REFUSED_AT_ONCE {
+            Task::MakeRoom
+        } else {
+            self.observer.metrics.refused.inc();
+            refuse_at_once(stream.get_ref(), self.is_encrypted);
+            return;
+        };
+        let accepted = Accepted { stream, peer, task };
+        self.workers.hand_over(accepted).await;
     }
-    let task = if !is_full {
-        Task::Serve
-    } else if open < limit.saturating_add(REFUSED_AT_ONCE) {
-        tracing::warn!(%peer, limit, "refused a connection: too many are open");
-        Task::Refuse
-    } else {
-        return;
-    };
-    workers.hand_over(Accepted { stream, peer, task }).await;
 }

@@ -66,9 +66,6 @@ impl RequestChecks {
                 return Err(Refusal::Coding);
             }
         }
-        if body.size_hint().lower() > service.limits.body_bytes as u64 {
-            return Err(Refusal::BodyTooLarge);
-        }
         Ok(target)
     }
 
@@ -126,7 +123,6 @@ pub(crate) enum Target {
 pub(crate) enum Refusal {
     Host(HostError),
     Body,
-    BodyTooLarge,
     BodyTooSlow,
     Coding,
     Method,
@@ -139,7 +135,6 @@ impl Refusal {
         let (status, text) = match self {
             Self::Host(error) => (error.status(), error.to_string()),
             Self::Body => (StatusCode::BAD_REQUEST, "The body is malformed.".into()),
-            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, String::new()),
             Self::BodyTooSlow => (
                 StatusCode::REQUEST_TIMEOUT,
                 "The body took too long.".into(),

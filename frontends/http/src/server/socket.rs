@@ -69,9 +69,10 @@ impl Socket {
                 }
             }
             if self.stream.tcp().poll_writable(context)?.is_pending() {
-                let stalled = self
-                    .stalled
-                    .get_or_insert_with(|| self.timers.after(self.write));
+                let stalled = self.stalled.get_or_insert_with(|| {
+                    self.deadlines.note_stalled();
+                    self.timers.after(self.write)
+                });
                 ready!(Pin::new(stalled).poll(context));
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }

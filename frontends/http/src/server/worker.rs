@@ -2,9 +2,9 @@
 //!
 //! A connection stays on its thread: its state needs no lock, and its wake-ups cross no core.
 
-use crate::limits::{HANDOVER, HttpLimits, READ_BUFFER_BYTES};
+use crate::limits::{HANDOVER, HttpLimits, READ_BUFFER_BYTES, ROOM_SHARE};
 use crate::server::connection::{ConnHandler, Service};
-use crate::server::deadlines::ConnDeadlines;
+use crate::server::deadlines::{ConnDeadlines, Turns};
 use crate::server::encrypted::Encrypted;
 use crate::server::shutdown::Shutdown;
 use crate::server::socket::Socket;
@@ -20,16 +20,18 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 /// A connection on its way to its thread.
@@ -43,8 +45,8 @@ pub(crate) struct Accepted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     Serve,
-    /// Answer that there are too many connections.
-    Refuse,
+    /// All connections are taken: serve it in place of silent ones, or answer that there are too many.
+    MakeRoom,
 }
 
 /// All threads. Dropping this drops all their connections.
@@ -92,6 +94,11 @@ impl Workers {
     /// The number of open connections.
     pub(crate) fn open(&self) -> usize {
         self.open.count()
+    }
+
+    /// The number of connections that are being refused.
+    pub(crate) fn refusing(&self) -> usize {
+        self.open.refused.load(Ordering::Relaxed)
     }
 
     /// Gives each thread a connection in turn, skipping those whose inbox is full. Waits when all
@@ -145,22 +152,36 @@ impl Workers {
 #[derive(Debug)]
 struct ConnGuard {
     counter: Arc<AtomicUsize>,
+    /// Counts those that are only told that there are too many.
+    refused: Arc<AtomicUsize>,
     alive: Sender<Infallible>,
 }
 
 impl ConnGuard {
     fn first() -> (Self, Receiver<Infallible>) {
         let (alive, all_done) = bounded(1);
-        let counter = Arc::new(AtomicUsize::new(1));
-        (Self { counter, alive }, all_done)
+        let first = Self {
+            counter: Arc::new(AtomicUsize::new(1)),
+            refused: Arc::default(),
+            alive,
+        };
+        (first, all_done)
     }
 
     fn another(&self) -> Self {
         self.counter.fetch_add(1, Ordering::Relaxed);
         Self {
             counter: self.counter.clone(),
+            refused: self.refused.clone(),
             alive: self.alive.clone(),
         }
+    }
+
+    /// From now on it counts as refused, and takes no place any more.
+    fn refuse(&mut self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.counter.fetch_sub(1, Ordering::Relaxed);
+        self.counter = self.refused.clone();
     }
 
     fn count(&self) -> usize {
@@ -189,6 +210,9 @@ fn run_thread(
         service: Rc::new(service),
         timers,
         shutdown: shutdown.clone(),
+        open: RefCell::default(),
+        accepted: Cell::new(0),
+        turns: Rc::default(),
     });
     async_io::block_on(executor.run(async {
         let taking = pin!(async {
@@ -209,16 +233,30 @@ struct Connections {
     service: Rc<Service>,
     timers: Timers,
     shutdown: Shutdown,
+    /// All that are open, in the order in which they were accepted.
+    open: RefCell<BTreeMap<u64, Rc<ConnDeadlines>>>,
+    accepted: Cell<u64>,
+    turns: Rc<Turns>,
 }
 
 impl Connections {
-    async fn live(self: Rc<Self>, connection: Accepted, open: ConnGuard) {
+    async fn live(self: Rc<Self>, connection: Accepted, mut open: ConnGuard) {
         let Accepted { stream, peer, task } = connection;
-        let _counted = self.service.observer.metrics.connections.enter();
-        let deadlines = Rc::new(ConnDeadlines::new(&self.service.limits));
+        let metrics = &self.service.observer.metrics;
+        let _counted = metrics.connections.enter();
+        let task = match task {
+            Task::MakeRoom if !self.make_room(open.count()) => {
+                metrics.refused.inc();
+                open.refuse();
+                Task::MakeRoom
+            }
+            Task::Serve | Task::MakeRoom => Task::Serve,
+        };
+        let deadlines = Rc::new(ConnDeadlines::new(&self.service.limits, self.turns.clone()));
+        let _listed = (task == Task::Serve).then(|| self.list(&deadlines));
         let handshake = match &self.service.tls {
             None => Handshake::Serve(Stream::Plain(stream)),
-            Some(tls) => self.begin_tls(stream, peer, tls).await,
+            Some(tls) => self.begin_tls(stream, peer, tls, &deadlines).await,
         };
         let limits = &self.service.limits;
         let socket = |stream| Socket::new(stream, self.timers.clone(), deadlines.clone(), limits);
@@ -240,7 +278,7 @@ impl Connections {
                     tracing::error!(%peer, "a response stream panicked; closed its connection");
                 }
             }
-            Task::Refuse => {
+            Task::MakeRoom => {
                 // The client may have left already.
                 let _ = refuse(socket, &deadlines, TOO_MANY).await;
             }
@@ -248,8 +286,54 @@ impl Connections {
         drop(open);
     }
 
-    /// Does the TLS handshake, within its deadline and until the server stops.
-    async fn begin_tls(&self, tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Handshake {
+    /// Lists a connection until the guard is dropped.
+    fn list(&self, deadlines: &Rc<ConnDeadlines>) -> impl Drop + use<'_> {
+        let number = self.accepted.get();
+        self.accepted.set(number + 1);
+        self.open.borrow_mut().insert(number, deadlines.clone());
+        Listed {
+            connections: self,
+            number,
+        }
+    }
+
+    /// Closes the connections of this thread whose clients have been silent the longest: some at a time,
+    /// and as many as are `open` beyond the limit. Returns whether there is room or will be.
+    fn make_room(&self, open: usize) -> bool {
+        let beyond = open.saturating_sub(self.service.limits.connections);
+        if beyond == 0 {
+            // Others have left meanwhile.
+            return true;
+        }
+        let listed = self.open.borrow();
+        let closing = listed
+            .values()
+            .filter(|connection| connection.is_cut())
+            .count();
+        let silent = listed.values().filter_map(|connection| {
+            let since = connection.silent_since()?;
+            Some((since, connection))
+        });
+        let mut silent: Vec<_> = silent.collect();
+        silent.sort_by_key(|(since, _)| *since);
+        let wanted = beyond.saturating_sub(closing);
+        silent.truncate(wanted.max(silent.len().div_ceil(ROOM_SHARE)));
+        for (_, connection) in &silent {
+            connection.cut();
+            self.service.observer.metrics.silent_closed.inc();
+        }
+        closing > 0 || !silent.is_empty()
+    }
+
+    /// Does the TLS handshake, within its deadline, until the server stops, and as long as no other
+    /// connection needs the room.
+    async fn begin_tls(
+        &self,
+        tcp: Async<TcpStream>,
+        peer: SocketAddr,
+        tls: &Tls,
+        deadlines: &ConnDeadlines,
+    ) -> Handshake {
         let in_time = async {
             self.timers.after(self.service.limits.handshake).await;
             tracing::debug!(%peer, "TLS handshake timed out");
@@ -259,6 +343,14 @@ impl Connections {
             self.shutdown.wait().await;
             Handshake::Close
         };
+        let cut = poll_fn(|context| {
+            deadlines.set_task(context.waker());
+            match deadlines.is_cut() {
+                true => Poll::Ready(Handshake::Close),
+                false => Poll::Pending,
+            }
+        });
+        let stopping = smol::future::or(stopping, cut);
         let handshake = shake_hands(tcp, peer, tls);
         Box::pin(smol::future::or(
             handshake,
@@ -273,19 +365,26 @@ impl Connections {
             shutdown: self.shutdown.clone(),
             encrypted: self.service.tls.is_some(),
         };
-        let handler = Rc::new(ConnHandler::new(self.service.clone(), info, deadlines));
+        let handler = ConnHandler::new(self.service.clone(), info, deadlines.clone());
+        let handler = Rc::new(handler);
         let requests = service_fn(move |request| handler.clone().respond(request));
         let mut connection = pin!(self.http.serve_connection(socket, requests));
         let mut signal = pin!(self.shutdown.wait());
         let mut is_signalled = false;
-        // The task that the signal wakes. All connections share the signal, so it is polled again
+        // The task that the signal and a cut wake. All connections share the signal, so it is polled again
         // only if the task has changed.
         let mut listening: Option<Waker> = None;
         let served = poll_fn(|context| {
             let task = context.waker();
+            if deadlines.is_cut() {
+                return Poll::Ready(Ok(()));
+            }
             let listens = listening
                 .as_ref()
                 .is_some_and(|known| known.will_wake(task));
+            if !listens {
+                deadlines.set_task(task);
+            }
             if !is_signalled && (!listens || self.shutdown.is_triggered()) {
                 if signal.as_mut().poll(context).is_ready() {
                     connection.as_mut().graceful_shutdown();
@@ -347,6 +446,29 @@ async fn shake_hands(tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Hand
             tracing::debug!(%error, %peer, "TLS handshake failed");
             Handshake::Refuse(Stream::Encrypted(encrypted), "")
         }
+    }
+}
+
+/// A connection in the list of its thread.
+struct Listed<'a> {
+    connections: &'a Connections,
+    number: u64,
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        self.connections.open.borrow_mut().remove(&self.number);
+    }
+}
+
+/// Sends the refusal of a connection above the limit, as far as its socket takes it at once, and closes
+/// it.
+pub(crate) fn refuse_at_once(stream: &TcpStream, is_encrypted: bool) {
+    // The client may have left, and an encrypted client could not read it.
+    if !is_encrypted && (&*stream).write_all(TOO_MANY.as_bytes()).is_ok() {
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        // A request that has arrived already would turn the end into a reset.
+        let _ = (&*stream).read(&mut [0; 4096]);
     }
 }
 

@@ -74,6 +74,11 @@ impl http_body::Body for SentBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        // Nothing is produced ahead for a client that has not taken what there is. The connection's task
+        // is woken when it has.
+        if matches!(self.body, Body::Parts(_)) && self.deadlines.is_stalled() {
+            return Poll::Pending;
+        }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         if let Some(Ok(frame)) = &frame {
             let bytes = frame.data_ref().map_or(0, Bytes::len);

@@ -1,6 +1,7 @@
 //! A request as a handler gets it: complete, checked, and within the limits.
 
 use crate::observe::request_log::RequestFields;
+use crate::server::budget::Share;
 use crate::server::shutdown::Shutdown;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -45,6 +46,8 @@ pub struct Request {
     pub(crate) url: OnceLock<Url>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// What the body takes of the server's budget.
+    pub(crate) body_share: Option<Share>,
     pub(crate) connection: Arc<ConnectionInfo>,
     /// None if requests are not logged.
     pub(crate) fields: Option<Arc<RequestFields>>,

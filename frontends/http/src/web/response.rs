@@ -1,5 +1,6 @@
 //! What a handler returns: a status, headers, and a body that reaches the connection uncopied.
 
+use crate::server::budget::Share;
 use crate::web::body::Body;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -78,6 +79,31 @@ impl Response {
             return Self::streaming(status, content_type, parts);
         }
         Self::new(status, content_type, parts.concat().await)
+    }
+
+    /// The same response, whose bytes are in use of a budget until the client has taken them.
+    #[must_use]
+    pub fn holding(mut self, share: Share) -> Self {
+        struct Held(
+            Bytes,
+            #[expect(dead_code, reason = "it gives back when dropped")] Share,
+        );
+        impl AsRef<[u8]> for Held {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        if let Body::Whole(bytes) = self.body {
+            self.body = Body::Whole(Bytes::from_owner(Held(bytes, share)));
+        }
+        self
+    }
+
+    /// The same response with another status.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
     }
 
     /// Adds a header. An invalid one is left out and logged: nothing that comes from outside may

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{AsyncReadExt, Stream, TryStreamExt};
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use std::fmt;
 use std::io;
@@ -102,6 +102,89 @@ macro_rules! route {
     };
 }
 
+/// What a frontend says to a request before its body is taken: the head alone tells whether it may send
+/// one.
+///
+/// `admit` is asked for requests with a body whose path and method the frontend has. The request that it
+/// sees has no body yet. `refuse` says no to those for which it is not asked, in the frontend's own shape.
+pub struct Gate<S: 'static> {
+    /// What the request may send.
+    pub admit: AdmitFn<S>,
+    /// The response to a request that is refused.
+    pub refuse: fn(&Refused) -> Response,
+}
+
+impl<S: Sync> Gate<S> {
+    /// Admits every body, and refuses in plain text.
+    pub const OPEN: Self = Self {
+        admit: |_, _| Box::pin(async { Admission::Any }),
+        refuse: refuse_plainly,
+    };
+
+    /// Admits small bodies, and refuses in plain text: for frontends whose requests have none.
+    pub const SMALL: Self = Self {
+        admit: |_, _| Box::pin(async { Admission::Small }),
+        refuse: refuse_plainly,
+    };
+}
+
+impl<S> fmt::Debug for Gate<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gate")
+    }
+}
+
+/// The body that a request may send.
+#[derive(Debug)]
+pub enum Admission {
+    /// One up to [`HttpLimits::body_bytes`].
+    Any,
+    /// One up to 16 KiB, because nobody has logged in.
+    Small,
+    /// None: this is the response, such as a demand to log in.
+    Refused(Response),
+}
+
+/// Why a request is refused before its handler is called. [`status`](Self::status) and `Display` are
+/// for frontends that need no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The path has no such method.
+    Method(Method),
+    /// The body is longer than allowed.
+    BodyTooLarge {
+        /// The most bytes that it may have.
+        limit: usize,
+    },
+    /// Too much of other requests' bodies is held.
+    BodiesFull,
+}
+
+impl Refused {
+    /// The status of HTTP.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodiesFull => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Method(method) => write!(f, "this path does not allow {method}"),
+            Self::BodyTooLarge { limit } => write!(f, "the body may have {limit} bytes"),
+            Self::BodiesFull => {
+                f.write_str("the server receives too many large requests; try again")
+            }
+        }
+    }
+}
+
 /// All that a server serves: the routes of its frontends.
 ///
 /// A path that is not mounted is answered with 404 `Not found`, and a method for which a path has no
@@ -151,32 +234,40 @@ impl Router {
         state: Arc<S>,
         routes: &[Route<S>],
     ) {
-        self.mount_with(frontend, state, routes, method_not_allowed);
+        self.mount_gated(frontend, state, routes, Gate::OPEN);
     }
 
-    /// As [`mount`](Self::mount), with a response of the frontend's own for methods that a path has
-    /// no row for. `Allow` is added to one with the status 405.
-    pub fn mount_with<S: Send + Sync>(
+    /// As [`mount`](Self::mount), with a gate of the frontend's own. `Allow` is added to a refusal with
+    /// the status 405, and `Retry-After` to one for [`Refused::BodiesFull`].
+    pub fn mount_gated<S: Send + Sync>(
         &mut self,
         frontend: &'static str,
         state: Arc<S>,
         routes: &[Route<S>],
-        method_not_allowed: fn(&Method) -> Response,
+        gate: Gate<S>,
     ) {
+        let Gate { admit, refuse } = gate;
         let mut mounted: Vec<MountedPath> = Vec::new();
         for route in routes {
+            let gate = StateGate {
+                state: state.clone(),
+                admit,
+            };
             let (state, handler) = (state.clone(), route.handler);
             let handler: Box<Handler> = Box::new(move |request| handler(state.clone(), request));
             let row = (route.method.clone(), handler);
             match mounted.iter_mut().find(|path| path.path == route.path) {
                 Some(path) => path.rows.push(row),
-                None => mounted.push(MountedPath {
-                    path: route.path,
-                    frontend,
-                    is_direct: route.is_direct,
-                    rows: vec![row],
-                    method_not_allowed,
-                }),
+                None => {
+                    mounted.push(MountedPath {
+                        path: route.path,
+                        frontend,
+                        is_direct: route.is_direct,
+                        rows: vec![row],
+                        gate: Box::new(gate),
+                        refuse,
+                    });
+                }
             }
         }
         for path in mounted.into_iter().map(Arc::new) {
@@ -198,6 +289,16 @@ impl Router {
     pub(crate) fn direct(&self, path: &str) -> Option<Arc<MountedPath>> {
         let mut direct = self.direct.iter();
         direct.find(|mounted| mounted.path == path).cloned()
+    }
+
+    /// The mounted path that tide would route a path to; none if tide would answer 404.
+    pub(crate) fn find(&self, path: &str) -> Option<Arc<MountedPath>> {
+        let found = self.paths.iter().filter(|mounted| mounted.matches(path));
+        // Of several, tide takes the one with the most literal segments. Of equals, the first one.
+        found
+            .rev()
+            .max_by_key(|mounted| mounted.precedence())
+            .cloned()
     }
 
     /// Finds the request's route by tide, and calls its handler.
@@ -257,7 +358,27 @@ pub(crate) struct MountedPath {
     frontend: &'static str,
     is_direct: bool,
     rows: Vec<(Option<Method>, Box<Handler>)>,
-    method_not_allowed: fn(&Method) -> Response,
+    gate: Box<dyn Admits>,
+    refuse: fn(&Refused) -> Response,
+}
+
+/// A gate together with the state of its frontend.
+struct StateGate<S: 'static> {
+    state: Arc<S>,
+    admit: AdmitFn<S>,
+}
+
+/// See [`Gate::admit`].
+pub type AdmitFn<S> = for<'a> fn(&'a S, &'a Request) -> BoxFuture<'a, Admission>;
+
+trait Admits: Send + Sync {
+    fn admit<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Admission>;
+}
+
+impl<S: Send + Sync> Admits for StateGate<S> {
+    fn admit<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Admission> {
+        (self.admit)(&self.state, request)
+    }
 }
 
 impl MountedPath {
@@ -269,10 +390,30 @@ impl MountedPath {
         if let Some(handler) = self.handler(&request.method) {
             return handler(request).await;
         }
-        if request.method == Method::OPTIONS {
+        self.without_handler(&request.method)
+    }
+
+    /// Which body the request may send, or the response to it. The request has none yet.
+    pub(crate) async fn admit(&self, request: &Request) -> Admission {
+        match self.handler(&request.method) {
+            Some(_) => self.gate.admit(request).await,
+            None => Admission::Refused(self.without_handler(&request.method)),
+        }
+    }
+
+    pub(crate) fn refuse(&self, refused: &Refused) -> Response {
+        let response = (self.refuse)(refused);
+        match refused {
+            Refused::BodiesFull => response.header(RETRY_AFTER, "1"),
+            _ => response,
+        }
+    }
+
+    fn without_handler(&self, method: &Method) -> Response {
+        if method == Method::OPTIONS {
             return Response::empty(StatusCode::NO_CONTENT).header(ALLOW, self.allow());
         }
-        let response = (self.method_not_allowed)(&request.method);
+        let response = self.refuse(&Refused::Method(method.clone()));
         match response.status() {
             StatusCode::METHOD_NOT_ALLOWED => response.header(ALLOW, self.allow()),
             _ => response,
@@ -328,6 +469,14 @@ impl MountedPath {
                 _ => return false,
             }
         }
+    }
+
+    /// As tide's router compares patterns that match the same path: literal segments, then parameters.
+    fn precedence(&self) -> (usize, usize) {
+        let segments = || self.path.split('/').filter(|segment| !segment.is_empty());
+        let parameters = segments().filter(|it| it.starts_with(':')).count();
+        let stars = segments().filter(|it| *it == "*").count();
+        (segments().count() - parameters - stars, parameters)
     }
 
     fn param_names(&self) -> impl Iterator<Item = &'static str> {
@@ -418,6 +567,7 @@ async fn from_tide(request: &mut tide::Request<()>) -> tide::Result<Request> {
         body: body.into(),
         connection: Arc::new(connection),
         fields: None,
+        body_share: None,
         params: Vec::new(),
     })
 }
@@ -468,9 +618,12 @@ fn tide_method(method: &Method) -> Option<tide::http::Method> {
     })
 }
 
-fn method_not_allowed(_: &Method) -> Response {
-    let text = "text/plain; charset=utf-8";
-    Response::new(StatusCode::METHOD_NOT_ALLOWED, text, "Method Not Allowed")
+fn refuse_plainly(refused: &Refused) -> Response {
+    let text = match refused {
+        Refused::Method(_) => "Method Not Allowed".into(),
+        refused => refused.to_string(),
+    };
+    Response::new(refused.status(), "text/plain; charset=utf-8", text)
 }
 
 /// A short text for a status that no handler has given.

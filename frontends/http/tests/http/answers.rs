@@ -38,8 +38,10 @@ fn a_response_has_its_length_its_headers_in_order_and_no_server() {
             ("set-cookie", "c=d"),
         ]
     );
-    assert_eq!(headers[5].0, "date");
-    assert_eq!(headers.len(), 6);
+    assert_eq!(headers[5], ("x-content-type-options", "nosniff"));
+    assert_eq!(headers[6], ("cache-control", "no-store"));
+    assert_eq!(headers[7].0, "date");
+    assert_eq!(headers.len(), 8);
     assert!(client.receive_rest().unwrap().is_empty(), "it is closed");
 }
 

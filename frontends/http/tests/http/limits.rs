@@ -2,7 +2,11 @@
 
 use crate::harness::{NEVER, PATIENCE, Running, get, limits, post, text, usual_app};
 use rejoin_http::test_client::Client;
-use rejoin_http::{HostCheck, HttpLimits, HttpServer, Response, StatusCode};
+use rejoin_http::{
+    Admission, Budget, Gate, HostCheck, HttpLimits, HttpServer, Request, Response, Route,
+    StatusCode, route,
+};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -33,8 +37,8 @@ fn a_body_may_be_as_long_as_the_limit_and_no_longer() {
             .unwrap();
         assert_eq!(answer.status, status);
         if status == 413 {
-            assert_eq!(answer.header("content-length"), Some("0"));
-            assert!(answer.body.is_empty());
+            assert_eq!(answer.text(), "the body may have 1000 bytes");
+            assert_eq!(answer.header("connection"), Some("close"));
         }
     }
 }
@@ -154,8 +158,17 @@ fn a_client_that_does_not_read_is_sent_little_and_cut() {
 
 #[test]
 fn a_connection_above_the_limit_is_answered_and_closed() {
+    let (waits, waiting) = channel();
+    let mut app = usual_app();
+    get(&mut app, "/waits", move |_| {
+        let _ = waits.send(());
+        async {
+            async_io::Timer::after(NEVER).await;
+            text("never")
+        }
+    });
     let server = Running::start(
-        usual_app(),
+        app,
         HttpLimits {
             connections: 3,
             ..limits()
@@ -163,7 +176,8 @@ fn a_connection_above_the_limit_is_answered_and_closed() {
     );
     let mut taken: Vec<Client> = (0..3).map(|_| server.client()).collect();
     for client in &mut taken {
-        assert_eq!(client.get("/").unwrap().status, 200);
+        client.send_request("GET", "/waits", &[], b"").unwrap();
+        waiting.recv_timeout(PATIENCE).unwrap();
     }
     for _ in 0..5 {
         let mut refused = server.client();
@@ -181,6 +195,178 @@ fn a_connection_above_the_limit_is_answered_and_closed() {
         std::thread::yield_now();
     }
     panic!("a place never becomes free");
+}
+
+#[test]
+fn a_new_connection_takes_the_place_of_the_one_that_has_been_silent_the_longest() {
+    let limits = HttpLimits {
+        connections: 3,
+        threads: NonZeroUsize::MIN,
+        ..limits()
+    };
+    let server = Running::start(usual_app(), limits);
+    let mut never_spoke = server.client();
+    let mut half_a_head = server.client();
+    half_a_head.send_raw(b"GET / HTTP/1.1\r\n").unwrap();
+    let mut spoke = server.client();
+    assert_eq!(spoke.get("/").unwrap().status, 200);
+    let mut new = server.client();
+    assert_eq!(new.get("/").unwrap().status, 200);
+    assert!(never_spoke.receive_rest().unwrap().is_empty());
+    let mut newer = server.client();
+    assert_eq!(newer.get("/").unwrap().status, 200);
+    // Closed with half a head unread or read: the end may be a reset.
+    assert!(half_a_head.receive_rest().is_ok_and(|rest| rest.is_empty()));
+    for client in [&mut spoke, &mut new, &mut newer] {
+        assert_eq!(client.get("/").unwrap().status, 200, "it was not silent");
+    }
+    // However many come, each is served.
+    let mut flood: Vec<Client> = Vec::new();
+    for number in 0..200 {
+        flood.push(server.client());
+        let served = server.client().get("/").unwrap();
+        assert_eq!(served.status, 200, "after {number}");
+    }
+}
+
+#[test]
+fn the_head_decides_whether_a_body_is_taken() {
+    struct Guarded;
+    impl Guarded {
+        async fn take(&self, request: &Request) -> Response {
+            text(request.body().len().to_string())
+        }
+        async fn admit(&self, request: &Request) -> Admission {
+            assert!(request.body().is_empty());
+            match request.header("authorization") {
+                Some("panic") => panic!("a gate panics"),
+                Some(_) => Admission::Any,
+                None if request.url().path() == "/login" => Admission::Small,
+                None => Admission::Refused(Response::empty(StatusCode::UNAUTHORIZED)),
+            }
+        }
+    }
+    const ROUTES: &[Route<Guarded>] = &[
+        route!(POST "/login" => Guarded::take),
+        route!(POST "/take/:anything" => Guarded::take),
+        route!(POST "/direct" => Guarded::take).direct(),
+    ];
+    let mut app = usual_app();
+    let gate = Gate::<Guarded> {
+        admit: |guarded, request| Box::pin(guarded.admit(request)),
+        refuse: |refused| Response::new(refused.status(), "text/plain", format!("own: {refused}")),
+    };
+    app.mount_gated("guarded", Arc::new(Guarded), ROUTES, gate);
+    let server = Running::start(app, limits());
+    let ask = |target: &str, method: &str, authorization: &str, length: usize| {
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nhost: localhost\r\n{authorization}content-length: {length}\r\n\r\n"
+        );
+        // Nothing of the body is sent.
+        let mut client = server.client();
+        client.send_raw(head.as_bytes()).unwrap();
+        client.receive().unwrap()
+    };
+    let known = "authorization: known\r\n";
+    for (target, method, authorization, length, status) in [
+        ("/nosuch", "POST", "", 10_000_000, 404),
+        ("/take/", "POST", known, 10_000_000, 404),
+        ("/take/1", "PUT", "", 10_000_000, 405),
+        ("/take/1", "OPTIONS", "", 10_000_000, 204),
+        ("/take/1", "POST", "", 10_000_000, 401),
+        ("/./take/../take/1", "POST", "", 10_000_000, 401),
+        ("/direct", "POST", "", 10_000_000, 401),
+        ("/direct", "GET", known, 10_000_000, 405),
+        ("/take/1", "POST", known, 11_000_000, 413),
+        ("/direct", "POST", known, 11_000_000, 413),
+        ("/login", "POST", "", 16_385, 413),
+        (
+            "/take/1",
+            "POST",
+            "authorization: panic\r\n",
+            10_000_000,
+            500,
+        ),
+    ] {
+        let answer = ask(target, method, authorization, length);
+        assert_eq!(answer.status, status, "{method} {target} {authorization}");
+        assert_eq!(answer.header("connection"), Some("close"), "{target}");
+        if status == 413 {
+            assert!(answer.text().starts_with("own: "), "{}", answer.text());
+        }
+    }
+    // A short body is skipped, and the connection is used again.
+    let mut client = server.client();
+    for (target, status) in [("/take/1", 401), ("/nosuch", 404), ("/login", 200)] {
+        assert_eq!(
+            client.post(target, "short").unwrap().status,
+            status,
+            "{target}"
+        );
+    }
+    let headers = [("authorization", "known")];
+    for target in ["/take/1", "/direct"] {
+        let taken = client
+            .request("POST", target, &headers, &[b'x'; 100_000])
+            .unwrap();
+        assert_eq!(taken.text(), "100000");
+    }
+}
+
+#[test]
+fn the_bodies_of_all_requests_together_are_bounded_and_small_ones_always_pass() {
+    let limits = HttpLimits {
+        body_bytes: 1_000_000,
+        all_body_bytes: 2_000_000,
+        ..limits()
+    };
+    let bodies = Budget::new(limits.all_body_bytes);
+    let server = HttpServer::bind(
+        ([127, 0, 0, 1], 0).into(),
+        usual_app(),
+        limits,
+        HostCheck::local(),
+    );
+    let server = Running::of(server.unwrap().with_bodies(bodies.clone()));
+    // Others send most of theirs, and wait.
+    let mut others: Vec<Client> = (0..5).map(|_| server.client()).collect();
+    for client in &mut others {
+        let head = "POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n";
+        client.send_raw(head.as_bytes()).unwrap();
+        // The server may refuse it at any time.
+        let _ = client.send_raw(&[b'x'; 999_999]);
+    }
+    let mut refused = 0;
+    let mut first = None;
+    for mut client in others {
+        client.set_patience(Duration::from_millis(500)).unwrap();
+        match client.receive() {
+            Ok(answer) => {
+                assert_eq!(answer.status, 503);
+                assert_eq!(answer.header("retry-after"), Some("1"));
+                refused += 1;
+            }
+            Err(_) => first = Some(client),
+        }
+        assert!(bodies.used() <= bodies.limit());
+    }
+    assert!(refused >= 2, "{refused} were refused");
+    assert!(bodies.refused() >= 2);
+    let small = server.client().post("/echo", &"x".repeat(16_000)).unwrap();
+    assert_eq!(small.status, 200);
+    // Who has begun goes on.
+    let mut first = first.expect("one is waited for");
+    first.set_patience(PATIENCE).unwrap();
+    first.send_raw(b"x").unwrap();
+    assert_eq!(first.receive().unwrap().body.len(), 1_000_000);
+    drop(first);
+    for _ in 0..1000 {
+        if bodies.used() == 0 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{} bytes are never given back", bodies.used());
 }
 
 #[test]

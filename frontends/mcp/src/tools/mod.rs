@@ -137,6 +137,18 @@ async fn facts(context: &Context<'_>, session: SessionId, job: u64) -> Result<Jo
     Ok(JobFacts::find(context.engine(), session, JobId(job)).await?)
 }
 
+/// What is known of a job later. Once it has finished, nothing changes.
+async fn facts_after(
+    context: &Context<'_>,
+    session: SessionId,
+    before: &JobFacts,
+) -> Result<JobFacts, Failed> {
+    match before.finish {
+        Some(_) => Ok(before.clone()),
+        None => facts(context, session, before.job.0).await,
+    }
+}
+
 /// The output of a job if it is short enough, or else its beginning and its end.
 pub(crate) async fn ends_of_output(
     engine: &Engine,
@@ -217,7 +229,7 @@ async fn read(context: &Context<'_>, arguments: Value) -> ToolResult {
             let patience = context.patience(wait);
             wait_for_end(context.engine(), session, JobId(job), patience).await?;
         }
-        let now = facts(context, session, job).await?;
+        let now = facts_after(context, session, &before).await?;
         ends_of_output(context.engine(), session, &now, most).await?
     } else {
         let reader = OutputReader {
@@ -233,7 +245,7 @@ async fn read(context: &Context<'_>, arguments: Value) -> ToolResult {
             is_base64,
         }
     };
-    let now = facts(context, session, job).await?;
+    let now = facts_after(context, session, &before).await?;
     let mut told = report::job(context.engine(), session, &now, &part);
     // Reading succeeded, whatever became of the job.
     told["isError"] = false.into();
@@ -461,7 +473,7 @@ fn session_json(view: &SessionView) -> Value {
         "state": state,
         "service": &*view.service,
         "user": view.user.as_deref(),
-        "created": instant(view.created),
+        "created": instant(view.created.at),
         "job": last.map(|job| job.job.0),
         "command": last.map(|job| &*job.statement),
     })
@@ -492,7 +504,7 @@ fn job_json(view: &JobView) -> Value {
         "outcome": outcome,
         "exit_status": status,
         "background": view.mode.slot == JobSlot::Background,
-        "submitted": instant(view.since),
+        "submitted": instant(view.since.at),
         "duration_ms": duration,
     })
 }

@@ -246,6 +246,7 @@ mod tests {
             session: SessionId::from_bytes([1; 16]),
             sequence: Sequence(sequence),
             at: Timestamp::EPOCH,
+            clock: Timestamp::EPOCH.into(),
             event: Event::ResultEmitted {
                 job: JobId(job),
                 mode: JobMode {

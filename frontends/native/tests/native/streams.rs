@@ -13,7 +13,10 @@ fn blocks(text: &str) -> (Vec<(u64, Value)>, String) {
         match block.strip_prefix("id: ") {
             Some(event) => {
                 let (id, data) = event.split_once("\ndata: ").unwrap();
-                events.push((id.parse().unwrap(), serde_json::from_str(data).unwrap()));
+                let event: Value = serde_json::from_str(data).unwrap();
+                let (sequence, at) = id.split_once('-').unwrap();
+                assert_eq!(at, event["at"].to_string());
+                events.push((sequence.parse().unwrap(), event));
             }
             None if block.starts_with("event: ") => end = block.to_owned(),
             None => assert!(block == ":" || block.starts_with("retry: "), "{block}"),
@@ -65,11 +68,92 @@ fn a_stream_is_what_reads_tell_from_any_sequence_on() {
 #[test]
 fn a_last_event_id_that_is_none_is_refused() {
     let server = Server::with_sessions(1);
-    for last in ["x", "-1", "99999999999999999999"] {
+    for last in ["x", "-1", "1-", "1-x", "1-2-3", "99999999999999999999"] {
         let headers = [("last-event-id", last)];
         let path = "/sessions/1/stream";
         let refused = server.client().request("GET", path, &headers, b"").unwrap();
         assert_eq!(refused.status, 400, "{last}");
+    }
+}
+
+#[test]
+fn a_place_that_the_log_has_never_given_is_refused_wherever_a_reader_names_one() {
+    let server = Server::with_sessions(2);
+    server.run("say 20", json!({}));
+    let logged = server.events_to("job-finished");
+    let refused = |place: &str| {
+        let query = [
+            format!("/sessions/1/events?after={place}"),
+            format!("/sessions/1/events?after={place}&wait=60000"),
+            format!("/sessions/1/stream?after={place}"),
+        ];
+        for path in query {
+            let refused = server.request("GET", &path, b"");
+            assert_eq!(refused.status, 409, "{path}");
+            let problem: Value = serde_json::from_slice(&refused.body).unwrap();
+            assert_eq!(problem["code"], "cursor_unknown", "{problem}");
+            assert_eq!(problem["lastSequence"], 24, "{problem}");
+        }
+        for path in ["stream", "events"] {
+            let headers = [("last-event-id", place), ("accept", "text/event-stream")];
+            let path = format!("/sessions/1/{path}");
+            let refused = server.client().request("GET", &path, &headers, b"");
+            assert_eq!(refused.unwrap().status, 409, "{path}");
+        }
+    };
+    for ahead in ["25", "999999", "18446744073709551615", "25-1"] {
+        refused(ahead);
+    }
+    for event in [&logged[0], &logged[10], &logged[23]] {
+        let sequence = event["sequence"].as_u64().unwrap();
+        let at = event["at"].as_u64().unwrap();
+        // Another event has this sequence in another log with a common past.
+        refused(&format!("{sequence}-{}", at + 1));
+        for right in [format!("{sequence}-{at}"), sequence.to_string()] {
+            let page = server.get(&format!("/sessions/1/events?after={right}"));
+            let rest = &logged[usize::try_from(sequence).unwrap()..];
+            assert_eq!(page["events"], json!(rest), "{right}");
+        }
+    }
+    let begin = server.request("GET", "/sessions/1/events?after=0-7", b"");
+    assert_eq!(begin.status, 200);
+}
+
+#[test]
+fn a_place_in_a_session_that_ended_long_ago_is_checked_too() {
+    let server = Server::with_sessions(1);
+    let path = format!("/sessions/{}", server.session());
+    server.run("say 20", json!({}));
+    let logged = server.events_to("job-finished");
+    server.request("DELETE", &path, b"");
+    // The server remembers so many ended sessions without reading the log.
+    for _ in 0..1_000 {
+        let created = server.post("/sessions", &json!({}));
+        let other = format!("/sessions/{}", created["id"].as_str().unwrap());
+        server.request("DELETE", &other, b"");
+    }
+    assert_eq!(server.request("GET", &path, b"").status, 404);
+    let page = server.get(&format!("{path}/events"));
+    let events = page["events"].as_array().unwrap();
+    assert_eq!(events[..24], logged);
+    let last = &events[events.len() - 1];
+    for (place, status) in [
+        (last["sequence"].to_string(), 204),
+        (format!("{}-{}", last["sequence"], last["at"]), 204),
+        (format!("24-{}", logged[23]["at"]), 200),
+        (
+            format!("24-{}", logged[23]["at"].as_u64().unwrap() + 1),
+            409,
+        ),
+        ((events.len() + 1).to_string(), 409),
+        ("18446744073709551615".to_owned(), 409),
+    ] {
+        let answer = server.request("GET", &format!("{path}/stream?after={place}"), b"");
+        assert_eq!(answer.status, status, "{place}: {}", answer.text());
+        if status == 409 {
+            let problem: Value = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!(problem["lastSequence"], last["sequence"], "{problem}");
+        }
     }
 }
 

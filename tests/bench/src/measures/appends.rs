@@ -184,6 +184,7 @@ fn record(session: SessionId, sequence: Sequence) -> Record {
         session,
         sequence,
         at: Timestamp::from_millis(1_700_000_000_000),
+        clock: Timestamp::from_millis(1_700_000_000_000).into(),
         event: Event::StatementRefused {
             statement: None,
             reason: REASON.into(),

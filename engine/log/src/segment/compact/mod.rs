@@ -52,7 +52,8 @@ const SESSIONS_AT_ONCE: usize = 64;
 /// # let options = Options { zero_ahead: false, ..Options::default() };
 /// # let id = LogId::from_bytes([9; 16]);
 /// let record = Record {
-///     session: SESSION, sequence: Sequence(1), at: instant(1), event: created(),
+///     session: SESSION, sequence: Sequence(1), at: instant(1),
+///     clock: instant(1).into(), event: created(),
 /// };
 /// let (mut log, _) = OpenOptions::directory(directory, id).options(options).open_unfolded()?;
 /// log.append(&[Arc::new(record.clone())])?;

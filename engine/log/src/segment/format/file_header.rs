@@ -14,7 +14,7 @@ const CHECKSUM_AT: usize = 44;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
     pub(crate) magic: [u8; 8],
-    /// The version that is written, and the only one that can be read.
+    /// The version that is written, or that is to be read.
     pub(crate) version: u32,
 }
 

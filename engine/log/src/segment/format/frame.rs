@@ -104,6 +104,7 @@ mod tests {
             session: SessionId::from_bytes([0xcd; 16]),
             sequence: Sequence(5),
             at: Timestamp::from_millis(1),
+            clock: Timestamp::from_millis(1).into(),
             event: Event::SessionResumed,
         };
         let mut bytes = Vec::new();

@@ -1,5 +1,6 @@
 //! Encodes and decodes the contents and the names of a log's files.
 
+pub(crate) mod anchor;
 pub(crate) mod batch;
 pub(crate) mod compacted;
 pub(crate) mod fields;

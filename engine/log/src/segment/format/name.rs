@@ -18,6 +18,9 @@ pub(crate) const SPARE: &str = "spare";
 /// A file that the compactor is writing. It becomes a compacted segment or a snapshot.
 pub(crate) const REWRITING: &str = "rewriting";
 
+/// Where the log's clock stood on the machine's stopwatch.
+pub(crate) const CLOCK: &str = "clock";
+
 /// A compacted segment: records grouped by session.
 const HISTORY: &str = "history";
 /// A snapshot: the state after all records up to a position.

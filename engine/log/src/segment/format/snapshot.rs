@@ -5,7 +5,7 @@
 //! skipped, and the one before it is used.
 
 use crate::disk::{Disk, read_exactly, write_all};
-use crate::schema::{SNAPSHOT_VERSION, decode_snapshot, encode_snapshot};
+use crate::schema::{SNAPSHOT_VERSION, WITHOUT_CLOCK, decode_snapshot_of, encode_snapshot};
 use crate::segment::format::fields::u32_at;
 use crate::segment::format::file_header::{FILE_HEADER_BYTES, FileHeader, FileHeaderFault, Kind};
 use crate::segment::format::header::LogId;
@@ -76,10 +76,10 @@ pub(crate) fn read(
     let mut head =
         vec![0; usize::try_from(length).map_or(FILE_HEADER_BYTES, |it| it.min(FILE_HEADER_BYTES))];
     read_exactly(&*file, &mut head, 0)?;
-    let header = FileHeader::decode(&head, KIND).map_err(|fault| match fault {
+    let (version, header) = header(&head).map_err(|fault| match fault {
         FileHeaderFault::Unsound(reason) => unsound(reason),
         FileHeaderFault::Version(version) => SnapshotError::OtherVersion(format!(
-            "its format is version {version}; only version {SNAPSHOT_VERSION} can be read"
+            "its format is version {version}; only versions {WITHOUT_CLOCK} and {SNAPSHOT_VERSION} can be read"
         )),
     })?;
     let [position, body] = header.numbers;
@@ -97,6 +97,21 @@ pub(crate) fn read(
         return Err(unsound("its checksum is wrong"));
     }
     let body = covered.get(FILE_HEADER_BYTES..).unwrap_or_default();
-    let snapshot = decode_snapshot(body).map_err(|error| unsound(&error.to_string()))?;
+    let snapshot =
+        decode_snapshot_of(version, body).map_err(|error| unsound(&error.to_string()))?;
     Ok((header.log, snapshot))
+}
+
+/// The version and the header of a snapshot that can be read.
+fn header(head: &[u8]) -> Result<(u32, FileHeader), FileHeaderFault> {
+    match FileHeader::decode(head, KIND) {
+        Err(FileHeaderFault::Version(WITHOUT_CLOCK)) => {
+            let kind = Kind {
+                version: WITHOUT_CLOCK,
+                ..KIND
+            };
+            FileHeader::decode(head, kind).map(|header| (WITHOUT_CLOCK, header))
+        }
+        decoded => decoded.map(|header| (SNAPSHOT_VERSION, header)),
+    }
 }

@@ -42,6 +42,7 @@ const READ_ONLY: Options = Options {
 ///     session: SESSION,
 ///     sequence: Sequence(1),
 ///     at: Timestamp::EPOCH,
+///     clock: Timestamp::EPOCH.into(),
 ///     event: created(),
 /// };
 /// log.append(&[Arc::new(record)])?;

@@ -107,6 +107,7 @@ mod tests {
             session: SessionId::from_bytes([1; 16]),
             sequence: Sequence(sequence),
             at: Timestamp::EPOCH,
+            clock: Timestamp::EPOCH.into(),
             event: Event::UserSet {
                 user: "x".repeat(PART_BYTES as usize / 2).into(),
             },

@@ -3,21 +3,21 @@
 //!
 //! Invariant: each session's records stay in their own order.
 //!
-//! Timestamps never go back in a log. Records with the same timestamp are ordered by the session or
+//! The log's clock never goes back. Records of the same instant are ordered by the session or
 //! job number that they assign, because these numbers only grow.
 
 use crate::schema;
 use crate::segment::error::OpenError;
 use crate::segment::scan::compacted::{CompactedFrame, CompactedSegment};
 use crate::segment::scan::visitor::FrameVisitor;
-use rejoin_core::{Event, LossCause, Record};
+use rejoin_core::{Event, Instant, LossCause, Record};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// The sort key of a session's next record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Turn {
-    at: u64,
+    clock: Instant,
     /// Records without a number come first, then those that assign one, then those that state the
     /// last numbers assigned.
     kind: u8,
@@ -36,7 +36,7 @@ impl Turn {
             _ => (0, 0),
         };
         Self {
-            at: record.at.as_millis(),
+            clock: record.clock,
             kind,
             number,
         }

@@ -115,6 +115,7 @@ fn records(events: impl IntoIterator<Item = Event>) -> Vec<Arc<Record>> {
             session: SessionId::from_bytes([1; 16]),
             sequence: Sequence(sequence),
             at: Timestamp::from_millis(1_596_729_403_007),
+            clock: Timestamp::from_millis(1_596_729_403_007).into(),
             event,
         })
     };
@@ -319,13 +320,13 @@ fn records_that_show_nothing_do_not_wake_a_pull() {
     let silent = [
         Event::SessionResumed,
         Event::SessionTouched {
-            seen: Timestamp::EPOCH,
+            seen: Timestamp::EPOCH.into(),
         },
         Event::UserSet { user: "u".into() },
         Event::CursorAdvanced {
             consumer: consumer(1),
             to: Sequence(2),
-            seen: Timestamp::EPOCH,
+            seen: Timestamp::EPOCH.into(),
         },
         Event::JobStarted {
             job: JobId(3),
@@ -343,7 +344,7 @@ fn records_that_show_nothing_do_not_wake_a_pull() {
 
 #[test]
 fn job_results_are_the_results_and_the_status_of_that_job_alone() {
-    let mut results = JobResults::new(JobId(3));
+    let mut results = JobResults::new(JobId(3), rejoin_http::Budget::new(1 << 20).share());
     let other = Event::ResultEmitted {
         job: JobId(4),
         mode: SHARED_BACKGROUND,
@@ -365,7 +366,7 @@ fn job_results_are_the_results_and_the_status_of_that_job_alone() {
     }
     assert!(matches!(results.end(), Some(End::Finished)));
     assert_eq!(
-        String::from_utf8(results.finish()).unwrap(),
+        String::from_utf8(results.finish().0).unwrap(),
         array(&[RESULT, STATUS])
     );
 }

@@ -6,7 +6,7 @@
 //! UTF-8 become U+FFFD, because the format is JSON.
 
 use crate::offline::Choice;
-use rejoin_core::{Event, Record, Timestamp};
+use rejoin_core::{Event, Moment, Record};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) struct Screen {
 pub(super) struct Asciicast {
     /// The header, until the first record sets the start of the recording.
     header: Option<Value>,
-    last: Timestamp,
+    last: Moment,
     /// Whether the last character written was a carriage return.
     is_returned: bool,
     /// The exit status of the last job.
@@ -54,14 +54,14 @@ impl Asciicast {
 
     /// The lines for the next record, which a terminal shows as these bytes.
     pub(super) fn take(&mut self, record: &Record, is_visible: bool, shown: &[u8]) -> String {
-        let mut lines = self.begin(record.at);
+        let mut lines = self.begin(record.moment());
         if !is_visible {
             return lines;
         }
         match &record.event {
             Event::JobSubmitted { statement, .. } => {
                 let label = statement.lines().next().unwrap_or_default().trim();
-                lines += &self.event(record.at, "m", label);
+                lines += &self.event(record.moment(), "m", label);
             }
             Event::JobFinished { status, .. } => self.status = *status,
             Event::SessionClosed { .. } => self.is_closed = true,
@@ -69,10 +69,10 @@ impl Asciicast {
         }
         if !shown.is_empty() {
             let text = self.returned(&String::from_utf8_lossy(shown));
-            lines += &self.event(record.at, "o", &text);
+            lines += &self.event(record.moment(), "o", &text);
         }
         if self.is_closed {
-            lines += &self.event(record.at, "x", &self.status.to_string());
+            lines += &self.event(record.moment(), "x", &self.status.to_string());
         }
         lines
     }
@@ -82,17 +82,17 @@ impl Asciicast {
         self.begin(self.last)
     }
 
-    fn begin(&mut self, at: Timestamp) -> String {
+    fn begin(&mut self, now: Moment) -> String {
         let Some(mut header) = self.header.take() else {
             return String::new();
         };
-        self.last = at;
-        header["timestamp"] = (at.as_millis() / 1_000).into();
+        self.last = now;
+        header["timestamp"] = (now.at.as_millis() / 1_000).into();
         format!("{header}\n")
     }
 
-    fn event(&mut self, at: Timestamp, code: &str, content: &str) -> String {
-        let passed = at.since(std::mem::replace(&mut self.last, at));
+    fn event(&mut self, now: Moment, code: &str, content: &str) -> String {
+        let passed = now.since(std::mem::replace(&mut self.last, now));
         let (seconds, millis) = (passed.as_secs(), passed.subsec_millis());
         format!(
             "[{seconds}.{millis:03}, \"{code}\", {}]\n",
@@ -119,7 +119,8 @@ mod tests {
     use super::*;
     use rejoin_core::testing::SESSION;
     use rejoin_core::{
-        CloseCause, JobId, JobMode, JobSlot, Outcome, Sequence, SessionNumber, Visibility,
+        CloseCause, JobId, JobMode, JobSlot, Outcome, Sequence, SessionNumber, Timestamp,
+        Visibility,
     };
 
     fn cast(idle_limit: Option<Duration>) -> Asciicast {
@@ -133,7 +134,7 @@ mod tests {
             &Choice {
                 session: SESSION,
                 number: Some(SessionNumber(4)),
-                begin: Timestamp::from_millis(1_504_467_315_250),
+                begin: Timestamp::from_millis(1_504_467_315_250).into(),
             },
         )
     }
@@ -143,6 +144,7 @@ mod tests {
             session: SESSION,
             sequence: Sequence(1),
             at: Timestamp::from_millis(1_504_467_315_250 + millis),
+            clock: Timestamp::from_millis(1_504_467_315_250 + millis).into(),
             event,
         }
     }

@@ -64,7 +64,7 @@ fn play(
         if bytes.is_empty() {
             return true;
         }
-        let pause = playback.pause_before(record.at);
+        let pause = playback.pause_before(record.clock);
         outcome = (|| {
             if !pause.is_zero() {
                 // Show the output so far during the pause.

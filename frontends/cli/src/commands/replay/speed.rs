@@ -1,6 +1,6 @@
 //! Playback speed, and the pauses between records.
 
-use rejoin_core::Timestamp;
+use rejoin_core::Instant;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(super) struct Playback {
     speed: Speed,
     /// Pauses are cut to this, before the speed is applied.
     idle_limit: Option<Duration>,
-    last: Option<Timestamp>,
+    last: Option<Instant>,
 }
 
 impl Playback {
@@ -45,8 +45,8 @@ impl Playback {
         }
     }
 
-    /// How long to wait before showing a record from `at`.
-    pub(super) fn pause_before(&mut self, at: Timestamp) -> Duration {
+    /// How long to wait before showing a record that was decided at `at`.
+    pub(super) fn pause_before(&mut self, at: Instant) -> Duration {
         let Some(last) = self.last.replace(at) else {
             return Duration::ZERO;
         };
@@ -67,11 +67,7 @@ mod tests {
         let idle_limit = idle_limit.map(Duration::from_millis);
         let mut playback = Playback::new(speed.parse().unwrap(), idle_limit);
         [5_000, 5_100, 5_100, 65_100]
-            .map(|at| {
-                playback
-                    .pause_before(Timestamp::from_millis(at))
-                    .as_millis()
-            })
+            .map(|at| playback.pause_before(Instant::from_millis(at)).as_millis())
             .to_vec()
     }
 

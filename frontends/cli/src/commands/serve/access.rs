@@ -59,6 +59,12 @@ pub(super) fn host_check(
     check
 }
 
+/// The wall's time when the server started, and the time since then: however the wall clock is set,
+/// logins, tokens and waits after failures last as long as they should.
 fn clock() -> Clock {
-    Arc::new(|| Duration::from_millis(SmolRuntime.now().as_millis()))
+    let (wall, begin) = (SmolRuntime.now(), SmolRuntime.elapsed());
+    Arc::new(move || {
+        let passed = SmolRuntime.elapsed().saturating_sub(begin);
+        Duration::from_millis(wall.as_millis()).saturating_add(passed)
+    })
 }

@@ -1,13 +1,15 @@
 //! The HTTP servers: a common one for all frontends, and one for each frontend with a separate
 //! address.
 
+use super::descriptors::Connections;
 use super::log_output::LogOutput;
 use super::{OpenedEngine, access, encryption};
 use crate::settings::Settings;
 use rejoin_accounts::Accounts;
 use rejoin_admin::AdminState;
 use rejoin_http::{
-    BindError, HostCheck, HttpMetrics, HttpServer, Observer, RequestLog, Router, Tls,
+    BindError, Budget, HostCheck, HttpLimits, HttpMetrics, HttpServer, Observer, RequestLog,
+    Router, Tls,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,6 +52,15 @@ impl Listener {
     }
 }
 
+/// What all addresses share.
+struct Shared {
+    /// Connections at all addresses together.
+    connections_limit: usize,
+    bodies: Budget,
+    arthas: rejoin_arthas::Settings,
+    metrics: Arc<HttpMetrics>,
+}
+
 /// Binds all servers, the common one first.
 pub(super) fn bind(
     settings: &Settings,
@@ -57,14 +68,35 @@ pub(super) fn bind(
     output: &LogOutput,
     accounts: &Accounts,
     tls: Option<&Tls>,
+    open_files: Option<usize>,
 ) -> Result<Vec<(Listener, HttpServer)>, BindError> {
     let metrics = Arc::new(HttpMetrics::new(&FRONTENDS));
+    let limits = settings.http();
+    let has_admin = settings.admin_listen().is_some();
+    let separate = [settings.maxscale_listen(), settings.doris_listen()];
+    let addresses = 1 + separate.iter().flatten().count();
+    let connections = Connections::divide(open_files, addresses, has_admin, limits.connections);
+    let shared = Shared {
+        connections_limit: addresses * connections.each + connections.admin,
+        bodies: Budget::new(limits.all_body_bytes),
+        arthas: settings.arthas(),
+        metrics: metrics.clone(),
+    };
     let bind = |(listener, address, router)| {
         let hosts = match listener {
             Listener::Admin => admin_hosts(address),
             _ => access::host_check(settings, accounts, address),
         };
-        let server = HttpServer::bind(address, router, settings.http(), hosts)?;
+        let connections = match listener {
+            Listener::Admin => connections.admin,
+            _ => connections.each,
+        };
+        let limits = HttpLimits {
+            connections,
+            ..limits.clone()
+        };
+        let server = HttpServer::bind(address, router, limits, hosts)?;
+        let server = server.with_bodies(shared.bodies.clone());
         let server = match tls {
             // Nothing secret is sent there, so nothing is warned about.
             None if listener == Listener::Admin => server,
@@ -75,7 +107,7 @@ pub(super) fn bind(
             server.observed(observer(settings, &metrics, listener)),
         ))
     };
-    let routers = routers(settings, opened, output, accounts, &metrics);
+    let routers = routers(settings, opened, output, accounts, &shared);
     routers.into_iter().map(bind).collect()
 }
 
@@ -86,7 +118,7 @@ fn routers(
     opened: &OpenedEngine,
     output: &LogOutput,
     accounts: &Accounts,
-    metrics: &Arc<HttpMetrics>,
+    shared: &Shared,
 ) -> Vec<(Listener, SocketAddr, Router)> {
     let engine = || opened.engine.clone();
     let accounts = || accounts.clone();
@@ -98,7 +130,7 @@ fn routers(
     ];
     let mut separate = vec![];
 
-    rejoin_arthas::mount(&mut common, engine(), accounts(), settings.arthas());
+    rejoin_arthas::mount(&mut common, engine(), accounts(), shared.arthas.clone());
     rejoin_console::mount(&mut common);
     rejoin_native::mount(&mut common, engine(), accounts());
     rejoin_mcp::mount(&mut common, engine(), accounts(), settings.mcp());
@@ -124,7 +156,7 @@ fn routers(
     }
     rejoin_native::mount_openapi(&mut common, &documents);
 
-    let admin = admin_state(opened, output, metrics.clone());
+    let admin = admin_state(opened, output, shared);
     if let Some(address) = settings.admin_listen() {
         let mut router = Router::default();
         rejoin_admin::mount(&mut router, admin);
@@ -158,7 +190,7 @@ fn admin_hosts(address: SocketAddr) -> HostCheck {
     }
 }
 
-fn admin_state(opened: &OpenedEngine, output: &LogOutput, http: Arc<HttpMetrics>) -> AdminState {
+fn admin_state(opened: &OpenedEngine, output: &LogOutput, shared: &Shared) -> AdminState {
     AdminState {
         engine: opened.engine.clone(),
         log: opened.engine.log_metrics().cloned(),
@@ -166,7 +198,10 @@ fn admin_state(opened: &OpenedEngine, output: &LogOutput, http: Arc<HttpMetrics>
             true => opened.data.clone(),
             false => opened.data.join("log"),
         },
-        http,
+        http: shared.metrics.clone(),
+        connections_limit: shared.connections_limit,
+        bodies: shared.bodies.clone(),
+        exec_answers: shared.arthas.exec_answers.clone(),
         lost_lines: output.lost(),
         version: env!("CARGO_PKG_VERSION"),
         started_millis: opened.started_at.as_millis(),

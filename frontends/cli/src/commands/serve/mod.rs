@@ -2,8 +2,10 @@
 //! the reverse order on a signal.
 
 mod access;
+mod descriptors;
 mod encryption;
 mod init;
+mod limits;
 mod listeners;
 mod log_output;
 mod notify;
@@ -113,8 +115,16 @@ async fn serve(
     let tls = encryption::open(settings)?;
     // From here on, a signal shuts the server down cleanly, even while it reads the log.
     let signals = Signals::new([Signal::Term, Signal::Int]).map_err(start_error)?;
+    let open_files = descriptors::raise_limit();
     let opened = open_engine(settings, read_only).await?;
-    let servers = listeners::bind(settings, &opened, output, &accounts, tls.as_ref());
+    let servers = listeners::bind(
+        settings,
+        &opened,
+        output,
+        &accounts,
+        tls.as_ref(),
+        open_files,
+    );
     let servers = servers.map_err(start_error)?;
     output.flush();
     // Where standard output can't be written, requests can still be answered.
@@ -132,7 +142,9 @@ async fn open_engine(
 ) -> Result<OpenedEngine, ServeError> {
     let started_at = SmolRuntime.now();
     let data = read_only.map_or_else(|| settings.data(), Path::to_owned);
-    let shell = ShellRunner::default().with_grace(settings.interrupt_grace());
+    let shell = ShellRunner::default()
+        .with_grace(settings.interrupt_grace())
+        .with_leftovers_kept(settings.keeps_leftovers());
     let builder = Engine::builder(&data).config(settings.engine());
     let (builder, log_directory) = match read_only {
         Some(directory) => {
