@@ -30,6 +30,7 @@ const OPTIONS: Options = Options {
     durability: Durability::Flush,
     segment_bytes: 64 * 1024 * 1024,
     zero_ahead: false,
+    ..Options::DEFAULT
 };
 
 fn main() -> Result<(), Box<dyn Error>> {

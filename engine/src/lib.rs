@@ -103,7 +103,7 @@ pub use runtime::SmolRuntime;
 pub use session::Session;
 pub use session_pager::{EndedSessions, SessionPager};
 #[cfg(all(feature = "shell", unix))]
-pub use shell::{OpenShellError, ShellRunner, ShellSettings};
+pub use shell::{JobUser, OpenShellError, ShellRunner, ShellSettings, start_as_job_user};
 pub use stats::{CommandKind, EngineStatus, Label, Stats, Totals};
 
 // One crate is enough to depend on.

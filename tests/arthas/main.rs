@@ -1,5 +1,5 @@
 //! A real Arthas behind a service: the real binary, and requests as real clients send them. Needs a
-//! JDK and Maven, so that `cargo test` alone doesn't run it:
+//! JDK, Maven, Node.js and Chromium, so that `cargo test` alone doesn't run it:
 //!
 //!     tests/arthas/fetch && cargo test --test arthas
 #![expect(
@@ -137,6 +137,27 @@ fn the_walk_through_of_the_documentation_goes_as_printed_on_a_real_arthas() {
     let said = String::from_utf8_lossy(&went.stdout) + String::from_utf8_lossy(&went.stderr);
     assert!(went.status.success(), "{said}");
     assert!(said.contains("8 passed, 0 failed"), "{said}");
+}
+
+#[test]
+fn the_web_ui_of_a_real_arthas_shows_its_dashboard() {
+    let (arthas, data) = (RealArthas::start(), directory());
+    let server = serve(data.path(), &arthas);
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/console/arthas-ui.mjs"
+    );
+    let addresses = [server.address, arthas.address()];
+    let went = Command::new("node")
+        .arg(script)
+        .args(addresses.map(|address| format!("http://{address}")))
+        .output()
+        .unwrap();
+    assert!(
+        went.status.success(),
+        "{}",
+        String::from_utf8_lossy(&went.stderr)
+    );
 }
 
 #[test]

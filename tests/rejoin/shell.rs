@@ -1,7 +1,8 @@
 //! The shell service, through the server.
 
-use crate::server::{Server, directory, is_status_of, running_under, said};
+use crate::server::{Server, can, directory, is_status_of, outcome, running_under, said};
 use serde_json::json;
+use std::process::Command;
 use std::time::Duration;
 
 #[test]
@@ -135,4 +136,85 @@ fn a_command_says_which_processes_ended_with_it_or_leaves_them_to_the_session() 
     wait_until("it has ended with the session", || {
         running_under(&session).is_empty()
     });
+}
+
+#[test]
+fn commands_of_another_user_reach_nothing_of_the_server() {
+    if !can("become another user", "setpriv", &["--reuid=65534", "true"]) {
+        return;
+    }
+    let data = directory();
+    let home = data.path().display();
+    let options = ["--job-user", "nobody", "--interrupt-grace", "100ms"];
+    let mut server = Server::start(&data.path().join("data"), &options);
+    let (session, consumer) = server.create();
+    let results = server.exec(
+        &session,
+        "id -u; id -G; echo $USER $LOGNAME; env | grep -c ^CARGO",
+    );
+    let groups = Command::new("id").args(["-G", "nobody"]).output().unwrap();
+    let groups = String::from_utf8(groups.stdout).unwrap();
+    assert_eq!(
+        said(&results, "stdout"),
+        format!("65534\n{groups}nobody nobody\n0\n")
+    );
+    // Neither its files nor its process.
+    let server_id = server.id();
+    let reach = format!(
+        "ls {home}/data; cat {home}/data/log/*; ls {home}/data/shell; kill -9 {server_id}; \
+         cat /proc/{server_id}/environ; echo $(ls /proc/self/fd | wc -l)"
+    );
+    let results = server.exec(&session, &reach);
+    assert_eq!(said(&results, "stdout").trim().len(), 1, "{results:?}");
+
+    // What its environment loads is loaded as the user, and carries over.
+    let results = server.exec(
+        &session,
+        "cd /usr; export GREETING='hello\nworld' LD_PRELOAD=/nowhere.so; unset HOME",
+    );
+    assert_eq!(results.last().unwrap()["statusCode"], 0);
+    let results = server.exec(
+        &session,
+        "unset LD_PRELOAD; pwd; echo \"$GREETING\" ${HOME-unset}",
+    );
+    assert_eq!(said(&results, "stdout"), "/usr\nhello\nworld unset\n");
+    let preloaded = said(&results, "stderr");
+    assert_eq!(preloaded.matches("/nowhere.so").count(), 1, "{preloaded}");
+    let results = server.exec(&session, "cd /tmp; exec true");
+    assert!(
+        results.last().unwrap()["message"]
+            .as_str()
+            .unwrap()
+            .contains("exec")
+    );
+
+    // Interrupts and the end of the session reach its processes.
+    server.run(
+        &session,
+        "trap '' INT; setsid sleep 1000 & echo ready; sleep 1000",
+    );
+    server.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
+    let interrupted = server.api(&json!({"action": "interrupt_job", "sessionId": session}));
+    assert_eq!(interrupted["state"], "SUCCEEDED", "{interrupted}");
+    wait_until("all has ended", || running_under(&session).is_empty());
+    server.run(&session, "setsid sleep 1000 >/dev/null 2>&1 & echo ready");
+    server.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
+    server.api(&json!({"action": "close_session", "sessionId": session}));
+    wait_until("all has ended", || running_under(&session).is_empty());
+    assert_eq!(server.signal("-TERM").code(), Some(0));
+    let left = std::fs::read_dir(data.path().join("data/shell")).unwrap();
+    let left: Vec<_> = left.map(|left| left.unwrap().file_name()).collect();
+    assert_eq!(left, ["mark"]);
+}
+
+#[test]
+fn a_user_as_whom_commands_cannot_run_is_refused() {
+    let data = directory();
+    let path = data.path().to_str().unwrap();
+    for user in ["no such user", "root"] {
+        let (status, _, err) = outcome(&["serve", "--data", path, "--job-user", user]);
+        assert_eq!(status.code(), Some(1), "{err}");
+        let expected = format!("rejoin: cannot run commands as the user {user}: ");
+        assert!(err.contains(&expected), "{err}");
+    }
 }

@@ -91,9 +91,9 @@ pub const REMEMBERED_JOBS: usize = 100;
 /// Most recent declared gaps that the view of a session remembers; the log has all of them.
 pub const REMEMBERED_GAPS: usize = 16;
 
-/// Removed sessions whose removal records the log keeps. Older removal records may be dropped, but
-/// never the last one; such a session is then unknown.
-pub const REMEMBERED_REMOVALS: usize = 100_000;
+/// Removed sessions whose removal records the log keeps, by default. Older removal records may be
+/// dropped, but never the last one; such a session is then unknown.
+pub const REMEMBERED_REMOVALS: usize = 10_000;
 
 /// The size of a record in bytes without its texts: its frame, and approximately its numbers.
 pub const RECORD_BYTES: u64 = 48;

@@ -144,6 +144,7 @@ impl Simulation {
             durability: Durability::Sync,
             segment_bytes: random.pick([800, 4_000, 20_000]),
             zero_ahead: false,
+            ..Options::DEFAULT
         };
         let config = Config {
             limits,

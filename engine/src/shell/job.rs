@@ -2,7 +2,7 @@
 
 use super::process_group::{Group, Leftovers, Started};
 use super::process_sweep::{self, Mark};
-use super::session_env::{Capture, Carried, ShellEnv};
+use super::session_env::{Capture, Carried, ShellEnv, StartFile};
 use super::{SessionGuard, Shell, escalate, input, output, session_env};
 use crate::jobs::runner::{EngineEnded, Exit, RunnerJob};
 use futures::FutureExt;
@@ -22,15 +22,22 @@ use std::time::Duration;
 pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGuard) -> Exit {
     let mark = shell.mark.clone().of_session(job.session).of_job(job.job);
     let mut env = shell.store.load(job.session);
-    let changed = [env.check_size(), env.check_dir(&shell.start)];
+    let changed = [env.check_size(shell.user()), env.check_dir(&shell.start)];
     // A background job is like a subshell: its directory and environment are not saved.
     let foreground = job.slot == JobSlot::Foreground;
     let capture = foreground.then(|| shell.store.capture(job.session, job.job));
+    let capture = match capture.transpose() {
+        Ok(capture) => capture,
+        Err(error) => return could_not_start(&shell.program, &error),
+    };
 
     if guard.is_released() {
         return closed();
     }
-    let command = command(&shell, &job, &mark, &env, capture.as_ref());
+    let (command, _start) = match command(&shell, &job, &mark, &env, capture.as_ref()) {
+        Ok(command) => command,
+        Err(error) => return could_not_start(&shell.program, &error),
+    };
     let Started {
         group,
         stdin,
@@ -151,24 +158,35 @@ fn command(
     mark: &Mark,
     env: &ShellEnv,
     capture: Option<&Capture>,
-) -> Command {
-    let mut command = Command::new(&shell.program);
+) -> io::Result<(Command, Option<StartFile>)> {
     // The name that the shell uses in its messages: `sh: 1: nosuch: not found`.
-    if let Some(name) = shell.program.file_name() {
-        command.arg0(name);
-    }
-    command.arg("-c");
-    match capture {
-        Some(capture) => command.arg(capture.script(&shell.env, &job.statement)),
-        None => command.arg(&*job.statement),
+    let name = shell.program.file_name().unwrap_or_else(|| "sh".as_ref());
+    let script = match capture {
+        Some(capture) => capture.script(&shell.env, &job.statement),
+        None => (*job.statement).into(),
     };
+    let mut full = env.clone();
+    full.environment
+        .push(("PWD".into(), env.directory.clone().into()));
+    let mark = mark
+        .variables()
+        .map(|(name, value)| (name.into(), value.into()));
+    full.environment.extend(mark);
+    if let Some(user) = shell.user() {
+        let start = shell.store.write_start(job.session, job.job, &full)?;
+        let arguments = [name.to_owned(), "-c".into(), script];
+        let command = user.command(start.path(), capture, &shell.program, &arguments);
+        return Ok((command, Some(start)));
+    }
+    let mut command = Command::new(&shell.program);
     command
+        .arg0(name)
+        .arg("-c")
+        .arg(script)
         .env_clear()
-        .envs(env.environment.iter().map(|(name, value)| (name, value)))
-        .env("PWD", &env.directory)
-        .envs(mark.variables())
+        .envs(full.environment)
         .current_dir(&env.directory);
-    command
+    Ok((command, None))
 }
 
 /// The status of an ended shell, and a message if a signal ended it.

@@ -25,6 +25,7 @@ mod directory_mark;
 mod escalate;
 mod input;
 mod job;
+mod job_user;
 mod output;
 mod process_group;
 mod process_sweep;
@@ -33,6 +34,7 @@ mod session_env;
 mod tests;
 
 use self::directory_mark::DirectoryMark;
+pub use self::job_user::{JobUser, start_as_job_user};
 use self::process_group::Leftovers;
 use self::process_sweep::Mark;
 use self::session_env::Store;
@@ -69,6 +71,8 @@ pub struct ShellSettings {
     /// Whether processes that a job leaves in its process group run on when it ends. They then belong
     /// to the session, and end with it.
     pub keeps_leftovers: bool,
+    /// The user as whom jobs run; None: the server's own. New sessions then start in its home.
+    pub user: Option<JobUser>,
 }
 
 impl ShellSettings {
@@ -81,6 +85,7 @@ impl ShellSettings {
             start: ".".into(),
             grace: Duration::from_secs(2),
             keeps_leftovers: false,
+            user: None,
         }
     }
 }
@@ -150,6 +155,7 @@ pub struct ShellRunner {
     shell: Arc<OnceLock<Arc<Shell>>>,
     grace: Option<Duration>,
     keeps_leftovers: bool,
+    user: Option<JobUser>,
 }
 
 /// Why a [`ShellRunner`] could not be made.
@@ -189,6 +195,13 @@ impl ShellRunner {
         self
     }
 
+    /// Runs jobs as another user. Ignored for a runner that was made with [`new`](Self::new).
+    #[must_use]
+    pub fn with_user(mut self, user: JobUser) -> Self {
+        self.user = Some(user);
+        self
+    }
+
     /// A runner with these settings, for use without an engine or with its own directory. The
     /// [`Default`] runner gets its directory and its mark from the engine. Call
     /// [`sweep`](Self::sweep) before the first job.
@@ -204,11 +217,17 @@ impl ShellRunner {
             start,
             grace,
             keeps_leftovers,
+            user,
         } = settings;
         if mark.is_empty() || mark.contains('\0') {
             return Err(OpenShellError::Mark(mark));
         }
-        let store = Store::open(&directory).map_err(|source| OpenShellError::Directory {
+        let start = match &user {
+            Some(user) if session_env::check_dir(user.home()).is_ok() => user.home().into(),
+            Some(_) => "/".into(),
+            None => start,
+        };
+        let store = Store::open(&directory, user).map_err(|source| OpenShellError::Directory {
             path: directory,
             source,
         })?;
@@ -240,6 +259,7 @@ impl ShellRunner {
             shell: Arc::new(OnceLock::from(Arc::new(shell))),
             grace: None,
             keeps_leftovers: false,
+            user: None,
         })
     }
 
@@ -285,6 +305,7 @@ impl Runner for ShellRunner {
                 let mut settings = ShellSettings::new(directory, mark);
                 settings.grace = runner.grace.unwrap_or(settings.grace);
                 settings.keeps_leftovers = runner.keeps_leftovers;
+                settings.user.clone_from(&runner.user);
                 let opened = Self::new(settings, host.runtime)?;
                 if let Some(shell) = opened.shell.get() {
                     // If two engines prepare it at once, the first one wins.
@@ -332,7 +353,7 @@ impl Runner for ShellRunner {
 
 /// The mark of a directory, which is created if it is missing.
 fn mark_of(directory: &Path, runtime: &dyn Runtime) -> Result<String, OpenShellError> {
-    let opened = Store::open(directory)
+    let opened = Store::open(directory, None)
         .and_then(|_| DirectoryMark::open(directory, runtime.random()))
         .map_err(|source| OpenShellError::Directory {
             path: directory.into(),
@@ -385,6 +406,11 @@ struct SessionGuard {
 }
 
 impl Shell {
+    /// The user as whom jobs run, if not the server's own.
+    fn user(&self) -> Option<&JobUser> {
+        self.store.user()
+    }
+
     fn guard(&self, session: SessionId) -> SessionGuard {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = sessions.entry(session).or_insert_with(|| {

@@ -3,11 +3,12 @@
 //!
 //! Invariant: an incomplete file is never used.
 
+use super::job_user::{CAPTURE_PATHS, JobUser};
 use rejoin_core::{JobId, SessionId};
 use rustix::process::{Resource, getrlimit};
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -21,8 +22,14 @@ pub(super) struct ShellEnv {
 }
 
 impl ShellEnv {
-    /// That of a new session: the server's environment.
-    fn start() -> Self {
+    /// That of a new session: the server's environment, or that of the user as whom jobs run.
+    fn start(user: Option<&JobUser>) -> Self {
+        if let Some(user) = user {
+            return Self {
+                directory: PathBuf::new(),
+                environment: user.environment(),
+            };
+        }
         Self {
             directory: PathBuf::new(),
             environment: std::env::vars_os()
@@ -52,16 +59,16 @@ impl ShellEnv {
 
     /// Leaves the environment out if no program could be started with it. Returns a message for people
     /// in that case.
-    pub(super) fn check_size(&mut self) -> Option<String> {
+    pub(super) fn check_size(&mut self, user: Option<&JobUser>) -> Option<String> {
         let reason = too_large(&self.environment)?;
-        self.environment = Self::start().environment;
+        self.environment = Self::start(user).environment;
         Some(format!(
             "rejoin: the environment of this session is left out: {reason}\n"
         ))
     }
 
     /// Decodes what [`encode`](Self::encode) wrote. None if it is incomplete.
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let lines = bytes.strip_suffix(b"\0\0")?;
         let mut lines = lines.split(|byte| *byte == 0);
         let directory = Path::new(OsStr::from_bytes(lines.next()?));
@@ -72,7 +79,7 @@ impl ShellEnv {
     }
 
     /// The directory and each variable, each followed by a NUL, and a last NUL that marks the end.
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = self.directory.as_os_str().as_bytes().to_vec();
         bytes.push(0);
         for (name, value) in &self.environment {
@@ -100,18 +107,20 @@ pub(super) enum Carried {
 #[derive(Debug)]
 pub(super) struct Store {
     directory: PathBuf,
+    /// As whom jobs run, if not as the server's own user.
+    user: Option<JobUser>,
 }
 
 impl Store {
     /// Creates the directory, which other users can't read.
-    pub(super) fn open(directory: &Path) -> io::Result<Self> {
+    pub(super) fn open(directory: &Path, user: Option<JobUser>) -> io::Result<Self> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(directory)?;
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
         let directory = directory.canonicalize()?;
-        Ok(Self { directory })
+        Ok(Self { directory, user })
     }
 
     /// The environment of a session; that of a new session if there is no complete file.
@@ -122,22 +131,52 @@ impl Store {
                 if error.kind() != io::ErrorKind::NotFound {
                     tracing::warn!(%session, %error, "cannot read the session's directory and environment");
                 }
-                return ShellEnv::start();
+                return ShellEnv::start(self.user.as_ref());
             }
         };
         ShellEnv::decode(&bytes).unwrap_or_else(|| {
             tracing::warn!(%session, "the file of the session's directory and environment is invalid");
-            ShellEnv::start()
+            ShellEnv::start(self.user.as_ref())
         })
     }
 
     /// The files into which a job saves its directory and environment.
-    pub(super) fn capture(&self, session: SessionId, job: JobId) -> Capture {
-        let file = self.directory.join(format!("{session}.{job}"));
-        Capture {
+    ///
+    /// # Errors
+    ///
+    /// When the files for another user can't be created.
+    pub(super) fn capture(&self, session: SessionId, job: JobId) -> io::Result<Capture> {
+        let capture = Capture {
+            file: self.directory.join(format!("{session}.{job}")),
             whole: self.directory.join(format!("{session}.{job}.whole")),
-            file,
+            is_of_user: self.user.is_some(),
+        };
+        if capture.is_of_user {
+            // The directory is closed to the user, who gets the files open.
+            for (path, content) in [(&capture.file, ""), (&capture.whole, PENDING)] {
+                fs::write(path, content)?;
+                fs::set_permissions(path, fs::Permissions::from_mode(0o622))?;
+            }
         }
+        Ok(capture)
+    }
+
+    /// Writes the directory and the environment of a job for its launcher, which removes the file.
+    pub(super) fn write_start(
+        &self,
+        session: SessionId,
+        job: JobId,
+        env: &ShellEnv,
+    ) -> io::Result<StartFile> {
+        let path = self.directory.join(format!("{session}.{job}.start"));
+        fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)?
+            .write_all(&env.encode())?;
+        Ok(StartFile(path))
     }
 
     /// Makes a capture the session's environment. If there is no capture, the session keeps the one
@@ -177,6 +216,10 @@ impl Store {
         Ok(carried)
     }
 
+    pub(super) fn user(&self) -> Option<&JobUser> {
+        self.user.as_ref()
+    }
+
     /// Removes the file of a session.
     pub(super) fn remove(&self, session: SessionId) {
         remove(&self.file(session));
@@ -211,12 +254,30 @@ impl Store {
     }
 }
 
+/// The directory and environment for a launcher. Dropping it removes the file, if it is still there.
+#[derive(Debug)]
+pub(super) struct StartFile(PathBuf);
+
+impl StartFile {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for StartFile {
+    fn drop(&mut self) {
+        remove(&self.0);
+    }
+}
+
 /// The files that a job writes when its shell exits. Dropping it removes them.
 #[derive(Debug)]
 pub(super) struct Capture {
     file: PathBuf,
-    /// Created once `file` is complete.
+    /// Created once `file` is complete; emptied, if it is of another user.
     whole: PathBuf,
+    /// Whether both exist from the start, and the shell has them open.
+    is_of_user: bool,
 }
 
 impl Capture {
@@ -228,14 +289,18 @@ impl Capture {
     /// first one: after `cd logs; tail -f x` is interrupted, the session is in `logs`, as in a
     /// terminal.
     pub(super) fn script(&self, env: &Path, statement: &str) -> OsString {
+        let (file, whole) = match self.is_of_user {
+            true => (Path::new(CAPTURE_PATHS.0), Path::new(CAPTURE_PATHS.1)),
+            false => (&*self.file, &*self.whole),
+        };
         let mut record = b"{ set +x; ".to_vec();
         record.extend(quoted(env.as_os_str().as_bytes()));
         record.extend(b" -0 ");
         record.extend(DIRECTORY.as_bytes());
         record.extend(b"=\"${PWD-}\" >");
-        record.extend(quoted(self.file.as_os_str().as_bytes()));
+        record.extend(quoted(file.as_os_str().as_bytes()));
         record.extend(b" && >");
-        record.extend(quoted(self.whole.as_os_str().as_bytes()));
+        record.extend(quoted(whole.as_os_str().as_bytes()));
         record.extend(b"; } 2>/dev/null");
 
         let mut script = b"trap ".to_vec();
@@ -245,13 +310,29 @@ impl Capture {
         OsString::from_vec(script)
     }
 
+    /// The paths of both files.
+    pub(super) fn files(&self) -> [&Path; 2] {
+        [&self.file, &self.whole]
+    }
+
     fn read(&self) -> io::Result<Option<ShellEnv>> {
-        let bytes = match fs::read(&self.file) {
-            Ok(bytes) => bytes,
+        let bytes = match fs::File::open(&self.file) {
+            Ok(file) => {
+                let mut bytes = Vec::new();
+                file.take(CAPTURE_BYTES).read_to_end(&mut bytes)?;
+                bytes
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        if !self.whole.exists() {
+        let is_whole = match self.is_of_user {
+            true => fs::metadata(&self.whole)?.len() == 0,
+            false => self.whole.exists(),
+        };
+        if self.is_of_user && !is_whole && bytes.is_empty() {
+            return Ok(None);
+        }
+        if !is_whole {
             return Err(io::Error::other(
                 "they could not be written down; the environment may be larger than a program can \
                  be started with",
@@ -329,6 +410,12 @@ pub(super) fn may_change(statement: &str) -> bool {
     let mut words = words.filter(|word| !word.is_empty());
     words.any(|word| CHANGES.contains(&word))
 }
+
+/// The content of the second file of another user's capture, until the first is complete.
+const PENDING: &str = "pending";
+
+/// Bytes of a capture that are read: more than any environment has.
+const CAPTURE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Commands that change the directory or the environment of a shell.
 const CHANGES: [&str; 11] = [

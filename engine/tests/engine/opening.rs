@@ -15,6 +15,7 @@ const OPTIONS: LogOptions = LogOptions {
     durability: rejoin_engine::Durability::Flush,
     segment_bytes: 64 * 1024 * 1024,
     zero_ahead: false,
+    ..LogOptions::DEFAULT
 };
 
 fn record(sequence: u64, event: Event) -> Record {

@@ -18,6 +18,7 @@ const OPTIONS: Options = Options {
     durability: rejoin_log::segment::Durability::Sync,
     segment_bytes: 1_200,
     zero_ahead: false,
+    ..Options::DEFAULT
 };
 
 /// What three sessions have done, each command's records as one batch.

@@ -20,6 +20,7 @@ const OPTIONS: Options = Options {
     durability: Durability::Sync,
     segment_bytes: 700,
     zero_ahead: false,
+    ..Options::DEFAULT
 };
 
 /// The identity of a record: its session and its sequence.

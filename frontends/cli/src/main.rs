@@ -20,7 +20,19 @@ use std::process::ExitCode;
 /// Exit status for a wrong command line, or when a command has no result to give.
 const UNUSABLE: u8 = 2;
 
+/// Exit status of a job whose shell could not be started, as a shell's.
+const NOT_STARTED: u8 = 126;
+
 fn main() -> ExitCode {
+    // Before everything else: it has the rights of the server, and the input of a job.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|first| first == serve::START_JOB)
+    {
+        let error = rejoin_engine::start_as_job_user(std::env::args_os().skip(2));
+        args::print_error(&error);
+        return ExitCode::from(NOT_STARTED);
+    }
     let Args { command } = Args::parse();
     match command {
         Command::Serve(args) => status(serve::run(*args), 1),

@@ -143,4 +143,5 @@ const OPTIONS: Options = Options {
     durability: Durability::Sync,
     segment_bytes: 2_000,
     zero_ahead: false,
+    ..Options::DEFAULT
 };

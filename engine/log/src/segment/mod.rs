@@ -118,7 +118,7 @@ impl SegmentLog {
             Arc::clone(&self.writer.shared),
             self.lock.as_ref().map(Arc::downgrade),
             self.writer.log,
-            self.writer.options.segment_bytes,
+            self.writer.options,
         )
     }
 

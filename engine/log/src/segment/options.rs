@@ -1,5 +1,7 @@
 //! The options of a segment log, and the bounds of its format.
 
+use rejoin_core::limits::REMEMBERED_REMOVALS;
+
 /// The largest batch in bytes; a longer append fails. Opening holds one batch in memory.
 pub const MAX_BATCH_BYTES: usize = 1024 * 1024 * 1024;
 
@@ -28,16 +30,24 @@ pub struct Options {
     /// Fill the next segment with zeros ahead of time, on a helper thread. Makes appends faster,
     /// and takes the disk space of one more segment.
     pub zero_ahead: bool,
+    /// How many removed sessions the log keeps a record of, at least one: the ones that were removed
+    /// last. Nothing shows any more that an older one has existed.
+    pub remembered_removals: usize,
 }
 
-/// Durable appends, segments of 64 MiB, zeroed ahead.
+impl Options {
+    /// Durable appends, segments of 64 MiB, zeroed ahead.
+    pub const DEFAULT: Self = Self {
+        durability: Durability::Sync,
+        segment_bytes: 64 * 1024 * 1024,
+        zero_ahead: true,
+        remembered_removals: REMEMBERED_REMOVALS,
+    };
+}
+
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            durability: Durability::Sync,
-            segment_bytes: 64 * 1024 * 1024,
-            zero_ahead: true,
-        }
+        Self::DEFAULT
     }
 }
 

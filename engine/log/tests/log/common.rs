@@ -20,6 +20,7 @@ pub(crate) const SMALL: Options = Options {
     durability: Durability::Sync,
     segment_bytes: 700,
     zero_ahead: false,
+    ..Options::DEFAULT
 };
 
 /// One segment that holds everything.

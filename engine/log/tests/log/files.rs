@@ -13,6 +13,7 @@ const OPTIONS: Options = Options {
     durability: Durability::Sync,
     segment_bytes: 40_000,
     zero_ahead: true,
+    ..Options::DEFAULT
 };
 
 fn open(directory: &Path) -> (SegmentLog, OpenReport, Vec<Record>) {

@@ -12,6 +12,7 @@ const OPTIONS: Options = Options {
     durability: Durability::Sync,
     segment_bytes: 20_000,
     zero_ahead: false,
+    ..Options::DEFAULT
 };
 
 /// Every file with its bytes, and when it and the directory were changed.

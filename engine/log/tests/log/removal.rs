@@ -19,8 +19,12 @@ const BETWEEN_ROUNDS: usize = 20;
 
 /// Appends what can be appended, with rounds between and at the end; says what was.
 fn run(disk: &SimulatedDisk, batches: &[Batch]) -> Vec<Record> {
+    run_with(disk, SMALL, batches)
+}
+
+fn run_with(disk: &SimulatedDisk, options: Options, batches: &[Batch]) -> Vec<Record> {
     let mut appended = Vec::new();
-    let Ok(mut opened) = open_only(disk, SMALL) else {
+    let Ok(mut opened) = open_only(disk, options) else {
         return appended;
     };
     let archive = opened.log.compactor();
@@ -221,4 +225,91 @@ fn a_segment_ends_early_when_it_says_that_much_is_removed() {
         }
     }
     assert!(early > 2, "{early} segments ended early");
+}
+
+/// As `SMALL`, and only the session that was removed last is remembered.
+const FORGETFUL: Options = Options {
+    remembered_removals: 1,
+    ..SMALL
+};
+
+#[test]
+fn what_remains_of_removed_sessions_does_not_grow_with_their_number() {
+    let left = |count: usize| {
+        let disk = SimulatedDisk::new();
+        let records = run_with(&disk, FORGETFUL, &story_keeping(6, count, NOTHING));
+        let (found, told) = verified(&disk);
+        assert!(found.is_sound(), "{:?}", found.damaged);
+        // Snapshots remember some removed sessions, too, up to a bound of their own.
+        let mut names = disk.file_names();
+        names.retain(|name| !name.ends_with(".snapshot"));
+        let bytes: usize = names.iter().map(|it| disk.bytes(it).unwrap().len()).sum();
+        let kept: u64 = told.iter().map(|record| record.event.bytes()).sum();
+        let more = bytes.saturating_sub(usize::try_from(kept).unwrap());
+        (removed(&records).len(), removed(&told).len(), more)
+    };
+    let (few, many) = (left(400), left(3_000));
+    assert!(many.0 > 5 * few.0, "{few:?} {many:?}");
+    assert!(many.1 < few.1 + 10, "{few:?} {many:?}");
+    // Beside the records that are kept.
+    assert!(many.2 < few.2 + 2_000, "{few:?} {many:?}");
+}
+
+#[test]
+fn a_log_that_forgets_removed_sessions_has_the_state_of_all_its_records() {
+    for seed in 0..4 {
+        let disk = SimulatedDisk::new();
+        let records = run_with(&disk, FORGETFUL, &story_keeping(seed, 600, NOTHING));
+        let (log, recovery, resumed) = resume(&disk, FORGETFUL).unwrap();
+        assert!(recovery.removed > 0);
+        assert_eq!(resumed.folded, fold(&records), "seed {seed}");
+        let gone = removed(&records);
+        let reader = log.reader();
+        let is_forgotten = |session: &&SessionId| {
+            let read = reader.read(**session, Sequence::START, ReadLimit::NONE);
+            read.unwrap().is_empty()
+        };
+        let forgotten = gone.iter().filter(is_forgotten).count();
+        assert!(
+            forgotten > 0 && forgotten < gone.len(),
+            "{forgotten} of {}",
+            gone.len()
+        );
+        drop((log, reader));
+
+        // From the older snapshot, and from none.
+        for damaged in 1..=2 {
+            let disk = crate::common::copy(&disk);
+            let mut snapshots = disk.file_names();
+            snapshots.retain(|name| name.ends_with(".snapshot"));
+            for name in snapshots.iter().rev().take(damaged) {
+                disk.put(name, b"nonsense");
+            }
+            let (_, _, resumed) = resume(&disk, FORGETFUL).unwrap();
+            assert_eq!(
+                resumed.folded.state(),
+                fold(&records).state(),
+                "seed {seed}"
+            );
+        }
+    }
+}
+
+#[test]
+fn whenever_the_power_goes_in_forgetting_nothing_else_is_lost() {
+    let batches = story_keeping(5, 120, NOTHING);
+    let whole = SimulatedDisk::new();
+    run_with(&whole, FORGETFUL, &batches);
+    for operation in 0..whole.operations() {
+        let disk = SimulatedDisk::new();
+        disk.die(operation);
+        let acknowledged = run_with(&disk, FORGETFUL, &batches);
+        disk.power_cut(Survival::seeded(operation));
+        let (_, recovery, resumed) = resume(&disk, FORGETFUL).unwrap();
+        let count = usize::try_from(recovery.records + recovery.removed).unwrap();
+        assert!(count >= acknowledged.len());
+        assert_eq!(resumed.folded, fold(&flat(&batches)[..count]));
+        let (found, _) = verified(&disk);
+        assert!(found.is_sound(), "{:?}", found.damaged);
+    }
 }

@@ -270,6 +270,7 @@ serve --read-only
   --pull-gather REJOIN_PULL_GATHER
   --turn-wait REJOIN_TURN_WAIT
   --interrupt-grace REJOIN_INTERRUPT_GRACE
+  --job-user REJOIN_JOB_USER
   --leftover-processes REJOIN_LEFTOVER_PROCESSES
   --shutdown-grace REJOIN_SHUTDOWN_GRACE
   --idle-timeout REJOIN_IDLE_TIMEOUT
@@ -288,6 +289,7 @@ serve --read-only
   --recent-bytes REJOIN_RECENT_BYTES
   --retain-age REJOIN_RETAIN_AGE
   --retain-bytes REJOIN_RETAIN_BYTES
+  --retain-removals REJOIN_RETAIN_REMOVALS
   --log-level REJOIN_LOG_LEVEL
   --log-format REJOIN_LOG_FORMAT
   --log-requests REJOIN_LOG_REQUESTS

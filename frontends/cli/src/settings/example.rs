@@ -10,9 +10,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// Examples for settings without a default.
-const SAMPLES: [(&str, &str); 12] = [
+const SAMPLES: [(&str, &str); 13] = [
     ("arthas-service", r#""orders""#),
     ("accounts", r#""/etc/rejoin/accounts.toml""#),
+    ("job-user", r#""rejoin-jobs""#),
     ("allow-host", r#"["rejoin.example"]"#),
     ("allow-origin", r#"["https://ui.example"]"#),
     ("tls-cert", r#""/etc/rejoin/certificate.pem""#),

@@ -133,6 +133,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "TIME", env = "REJOIN_INTERRUPT_GRACE", help_heading = TIMEOUTS)]
     interrupt_grace: Option<Wait>,
 
+    /// Run commands as this user instead of as the server's; the server must run as root [default: the
+    /// server's user]
+    #[arg(long, value_name = "NAME", env = "REJOIN_JOB_USER", help_heading = COMMANDS)]
+    job_user: Option<String>,
+
     /// What becomes of processes that a command leaves running in its process group: `end` ends them
     /// with it, and says so; `keep` lets them run until the session ends [default: end]
     #[arg(long, value_name = "WHAT", env = "REJOIN_LEFTOVER_PROCESSES", help_heading = COMMANDS)]
@@ -208,6 +213,11 @@ pub(crate) struct Settings {
     /// unlimited]
     #[arg(long, value_name = "BYTES", env = "REJOIN_RETAIN_BYTES", help_heading = RETENTION)]
     retain_bytes: Option<u64>,
+
+    /// Removed sessions that are remembered, so that a late reader is told that they were removed. At
+    /// least one [default: 10000]
+    #[arg(long, value_name = "N", env = "REJOIN_RETAIN_REMOVALS", help_heading = RETENTION)]
+    retain_removals: Option<usize>,
 
     /// How much to log to standard error [default: info]
     #[arg(long, value_name = "LEVEL", env = "REJOIN_LOG_LEVEL", help_heading = LOGGING)]
@@ -405,8 +415,8 @@ impl Settings {
             write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_bodies max_exec_answers max_header recent_bytes
             accounts allow_host allow_origin mcp_services mcp_role
-            pull_gather leftover_processes
-            retain_age retain_bytes log_level log_format log_requests
+            pull_gather leftover_processes job_user
+            retain_age retain_bytes retain_removals log_level log_format log_requests
         }
     }
 
@@ -490,10 +500,12 @@ impl Settings {
             None | Some(DurabilityLevel::Sync) => Durability::Sync,
             Some(DurabilityLevel::Flush) => Durability::Flush,
         };
-        rejoin_log::segment::Options {
+        let mut options = rejoin_log::segment::Options {
             durability,
             ..Default::default()
-        }
+        };
+        options.remembered_removals = self.retain_removals.unwrap_or(options.remembered_removals);
+        options
     }
 
     pub(crate) fn engine(&self) -> Config {
@@ -579,6 +591,11 @@ impl Settings {
     pub(crate) fn interrupt_grace(&self) -> Duration {
         self.interrupt_grace
             .map_or(Duration::from_secs(2), |Wait(wait)| wait)
+    }
+
+    /// As whom commands run, if not as the server's user.
+    pub(crate) fn job_user(&self) -> Option<&str> {
+        self.job_user.as_deref()
     }
 
     /// Whether processes that a command leaves in its process group run on.

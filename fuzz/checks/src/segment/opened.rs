@@ -14,6 +14,7 @@ pub(super) const SMALL: Options = Options {
     durability: Durability::Sync,
     segment_bytes: 700,
     zero_ahead: false,
+    ..Options::DEFAULT
 };
 
 /// One segment that holds everything.

@@ -27,6 +27,7 @@ use crate::segment::format::compacted::Entry;
 use crate::segment::format::header::LogId;
 use crate::segment::format::name::{PartName, REWRITING, SegmentName};
 use crate::segment::open::dir_listing::{DirListing, last_of};
+use crate::segment::options::Options;
 use crate::segment::read::reader::Shared;
 use crate::segment::scan::compacted::CompactedSegment;
 use crate::segment::scan::segment::io_error;
@@ -74,7 +75,7 @@ pub struct Compactor {
     shared: Arc<Shared>,
     lock: Option<Weak<dyn DiskLock>>,
     log: LogId,
-    segment_bytes: u64,
+    options: Options,
     /// How many sealed segments earlier rounds have taken into account.
     seen: u64,
 }
@@ -98,14 +99,14 @@ impl Compactor {
         shared: Arc<Shared>,
         lock: Option<Weak<dyn DiskLock>>,
         log: LogId,
-        segment_bytes: u64,
+        options: Options,
     ) -> Self {
         Self {
             disk,
             shared,
             lock,
             log,
-            segment_bytes,
+            options,
             seen: 0,
         }
     }
@@ -196,10 +197,10 @@ impl Compactor {
         up_to: u64,
         round: &mut CompactionStats,
     ) -> Result<(), OpenError> {
-        let removal = removal(&sources, up_to);
+        let removal = removal(&sources, up_to, self.options.remembered_removals);
         // Newest first, so that if this is interrupted, a partly removed session keeps its
         // beginning.
-        let groups = groups(sources, &removal, self.segment_bytes);
+        let groups = groups(sources, &removal, self.options.segment_bytes);
         for group in groups.into_iter().rev() {
             if self.is_over() {
                 return Ok(());
@@ -366,7 +367,9 @@ impl Compactor {
             })
         });
         for session in gone {
-            lock().replace(*session, retired, &[], 0);
+            let mut index = lock();
+            index.replace(*session, retired, &[], 0);
+            index.forget(*session);
         }
     }
 }

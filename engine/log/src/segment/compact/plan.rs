@@ -2,12 +2,11 @@
 
 use crate::segment::compact::sort::Removal;
 use crate::segment::compact::sort::Source;
-use crate::segment::format::compacted::Entry;
+use crate::segment::format::compacted::{ENTRY_BYTES, Entry};
 use crate::segment::limits::{COMPACTED_SEGMENTS, REMOVABLE_PART};
 use crate::segment::scan::compacted::CompactedSegment;
-use rejoin_core::limits::REMEMBERED_REMOVALS;
 use rejoin_core::{Sequence, SessionId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Groups of files that are each rewritten as one: sealed segments, together with the last
 /// compacted segment while that is small; compacted segments that have become small; and compacted
@@ -46,12 +45,19 @@ pub(crate) fn groups(
     groups
 }
 
-/// What may be removed according to the tombstones in compacted segments.
-pub(crate) fn removal(sources: &[Source], up_to: u64) -> Removal {
+/// What may be removed according to the tombstones in compacted segments. Of the sessions that are
+/// removed already, the last `remembered` ones are remembered, at least one: its record says which
+/// numbers were used.
+pub(crate) fn removal(sources: &[Source], up_to: u64, remembered: usize) -> Removal {
     let mut notices: Vec<(SessionId, Sequence)> = Vec::new();
     let mut stands: BTreeMap<SessionId, u64> = BTreeMap::new();
+    let mut removed: BTreeSet<SessionId> = BTreeSet::new();
+    // How many notices are in files that no snapshot needs.
+    let mut settled = 0;
+    let mut is_all_compacted = true;
     for source in sources {
         let Source::Compacted(compacted) = source else {
+            is_all_compacted = false;
             continue;
         };
         for entry in &compacted.entries {
@@ -60,17 +66,30 @@ pub(crate) fn removal(sources: &[Source], up_to: u64) -> Removal {
                 Entry::Records {
                     session, records, ..
                 } => *stands.entry(session).or_default() += u64::from(records),
-                Entry::Removed { .. } => {}
+                Entry::Removed { session, .. } => {
+                    removed.insert(session);
+                }
             }
         }
+        if compacted.name.last <= up_to {
+            settled = notices.len();
+        }
     }
-    let excess = notices.len().saturating_sub(REMEMBERED_REMOVALS);
+    let excess = notices.len().saturating_sub(remembered.max(1));
     // Only the tombstone record is left of such a session.
     let is_empty = |session: &SessionId| stands.get(session) == Some(&1);
     let oldest = notices.iter().map(|(session, _)| *session);
+    let mut forgotten: BTreeSet<_> = oldest.take(excess.min(settled)).filter(is_empty).collect();
+    let before: BTreeMap<_, _> = notices.into_iter().collect();
+    if is_all_compacted {
+        // Another file still says that its records were here, but the tombstone is forgotten.
+        let is_left =
+            |session: &SessionId| !before.contains_key(session) && !stands.contains_key(session);
+        forgotten.extend(removed.into_iter().filter(is_left));
+    }
     Removal {
-        forgotten: oldest.filter(is_empty).take(excess).collect(),
-        before: notices.into_iter().collect(),
+        forgotten,
+        before,
         up_to,
     }
 }
@@ -81,6 +100,10 @@ fn is_worth_it(compacted: &CompactedSegment, removal: &Removal) -> bool {
         return false;
     }
     let removable = compacted.entries.iter().filter_map(|entry| match *entry {
+        Entry::Removed { session, .. } | Entry::Tombstone { session, .. } => {
+            let is_forgotten = removal.forgotten.contains(&session);
+            is_forgotten.then_some(ENTRY_BYTES as u64)
+        }
         Entry::Records {
             session,
             first,

@@ -22,6 +22,7 @@ const READ_ONLY: Options = Options {
     durability: Durability::Flush,
     segment_bytes: 64 * 1024 * 1024,
     zero_ahead: false,
+    ..Options::DEFAULT
 };
 
 /// Opens a segment log.

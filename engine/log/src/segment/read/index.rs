@@ -156,6 +156,14 @@ impl Index {
         self.has_removed |= removed > 0;
     }
 
+    /// Removes a session of which nothing is left.
+    pub(crate) fn forget(&mut self, session: SessionId) {
+        let stream = self.sessions.get(session);
+        if stream.is_some_and(|stream| stream.extents().next().is_none()) {
+            self.sessions.remove(session);
+        }
+    }
+
     /// Adds a record. `follows` says whether it can follow a given last sequence.
     ///
     /// # Errors

@@ -20,7 +20,9 @@ use futures::{FutureExt, StreamExt};
 use listeners::Listener;
 use log_output::LogOutput;
 use rejoin_core::{Timestamp, Violation};
-use rejoin_engine::{Engine, OpenError, Runtime, Services, ShellRunner, SmolRuntime, Unavailable};
+use rejoin_engine::{
+    Engine, JobUser, OpenError, Runtime, Services, ShellRunner, SmolRuntime, Unavailable,
+};
 use rejoin_http::{HttpServer, Shutdown};
 use rejoin_log::segment::OpenError as LogError;
 use std::error::Error;
@@ -50,6 +52,9 @@ fn serve_here(args: ServeArgs) -> Result<(), ServeError> {
         .map(|directory| directory.unwrap_or_else(|| settings.data()));
     smol::block_on(serve(&settings, read_only.as_deref(), &output))
 }
+
+/// The first argument of this program where it becomes the shell of a job.
+pub(crate) const START_JOB: &str = "start-job";
 
 /// Why the server did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -145,6 +150,10 @@ async fn open_engine(
     let shell = ShellRunner::default()
         .with_grace(settings.interrupt_grace())
         .with_leftovers_kept(settings.keeps_leftovers());
+    let shell = match settings.job_user() {
+        Some(name) if read_only.is_none() => shell.with_user(job_user(name)?),
+        _ => shell,
+    };
     let builder = Engine::builder(&data).config(settings.engine());
     let (builder, log_directory) = match read_only {
         Some(directory) => {
@@ -199,6 +208,13 @@ fn check_arthas_service(settings: &Settings, services: &Services) -> Result<(), 
              settings file"
         ))),
     }
+}
+
+fn job_user(name: &str) -> Result<JobUser, ServeError> {
+    let launcher = std::env::current_exe()
+        .and_then(|program| JobUser::look_up(name, vec![program.into(), START_JOB.into()]));
+    launcher
+        .map_err(|error| start_error(format!("cannot run commands as the user {name}: {error}")))
 }
 
 /// Serves requests until a signal comes or the engine stops. A second signal stops it at once.
