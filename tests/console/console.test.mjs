@@ -55,7 +55,7 @@ test("a command of an agent is marked as an agent's", async () => {
   assert.equal((await answer.json()).result.structuredContent.exit_status, 0);
   const page = await view(at(server, session));
   await finished(page, 1);
-  assert.match(await page.locator("#jobs-list .badge").textContent(), /^agent ended · /);
+  assert.match(await page.locator("#jobs-list .badge").textContent(), /^agent exit 0 · /);
 });
 
 test("two windows show the same, whichever one types", async () => {

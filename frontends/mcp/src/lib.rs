@@ -32,6 +32,7 @@ use rejoin_engine::Engine;
 use rejoin_http::{Admission, Gate, Refused, Request, Response, Route, Router, route};
 use serde_json::Value;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 /// This frontend's OpenAPI document (version 3.1), to be merged with others.
 pub const OPENAPI: &str = include_str!("../openapi.json");
@@ -100,8 +101,15 @@ pub struct Mcp {
     engine: Engine,
     accounts: Accounts,
     settings: Settings,
-    /// Held while a key that came without a session is looked for, and its job is submitted.
-    keyed: Arc<futures::lock::Mutex<()>>,
+    keyed: Arc<KeyedCalls>,
+}
+
+/// The calls of `run` with a key and without a session.
+#[derive(Debug, Default)]
+pub(crate) struct KeyedCalls {
+    /// Held while a key is looked for, and its job is submitted.
+    pub(crate) one_at_a_time: futures::lock::Mutex<()>,
+    pub(crate) under_way: AtomicUsize,
 }
 
 impl Mcp {

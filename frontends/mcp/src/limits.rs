@@ -58,6 +58,10 @@ pub(crate) const KEY_BYTES: usize = 200;
 /// The caller's newest sessions in which a key is looked for that comes without a session.
 pub(crate) const KEYED_SESSIONS: usize = 256;
 
+/// Calls with a key and without a session that are under way at the same time, one after the other;
+/// another one is refused. They go on when their clients leave.
+pub(crate) const KEYED_CALLS: usize = 256;
+
 /// The first records of a session in which its first job must be.
 pub(crate) const FIRST_RECORDS: usize = 4;
 

@@ -2,12 +2,12 @@
 
 use super::arguments::{Name, output_bytes, parse, wait};
 use super::{Failed, ToolResult, ends_of_output, facts, session};
+use crate::KeyedCalls;
 use crate::dispatch::Context;
 use crate::job::wait_for_end;
-use crate::limits::{FIRST_RECORDS, KEY_BYTES, KEYED_SESSIONS, OUTPUT, RUN_WAIT};
+use crate::limits::{FIRST_RECORDS, KEY_BYTES, KEYED_CALLS, KEYED_SESSIONS, OUTPUT, RUN_WAIT};
 use crate::{report, tasks};
 use futures::channel::oneshot;
-use futures::lock::Mutex;
 use rejoin_accounts::Permission;
 use rejoin_engine::{
     CommandError, EndedSessions, Engine, Event, JobId, JobMode, JobSlot, NewJob, NewSession,
@@ -16,6 +16,7 @@ use rejoin_engine::{
 use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 #[derive(Deserialize)]
@@ -114,14 +115,17 @@ async fn submit(context: &Context<'_>, run: &Run) -> Result<(SessionId, JobId), 
     }
     let new_session = new_session(context, run)?;
     let new_job = new_job(SessionId::from_bytes([0; 16]));
-    let is_keyed = run.key.is_some();
+    let turn = match &run.key {
+        Some(_) => Some(KeyedTurn::begin(&context.mcp.keyed)?),
+        None => None,
+    };
     let (reply, answer) = oneshot::channel();
-    let (engine, lock) = (engine.clone(), context.mcp.keyed.clone());
+    let engine = engine.clone();
     // To its end, even if the client leaves: the next call with this key must find the job.
     context.engine().runtime().spawn(Box::pin(async move {
-        let submitted = match is_keyed {
-            true => submit_keyed(&engine, &lock, new_session, new_job).await,
-            false => submit_new(&engine, new_session, new_job).await,
+        let submitted = match turn {
+            Some(turn) => submit_keyed(&engine, &turn, new_session, new_job).await,
+            None => submit_new(&engine, new_session, new_job).await,
         };
         // The client may have left.
         let _ = reply.send(submitted);
@@ -172,11 +176,11 @@ async fn submit_new(
 /// job in a new one. One at a time, so that two calls with one key lead to one job.
 async fn submit_keyed(
     engine: &Engine,
-    lock: &Mutex<()>,
+    turn: &KeyedTurn,
     new_session: NewSession,
     new_job: NewJob,
 ) -> Result<(SessionId, JobId), Failed> {
-    let _one_at_a_time = lock.lock().await;
+    let _one_at_a_time = turn.0.one_at_a_time.lock().await;
     let selection = Selection {
         user: new_session.user.as_deref(),
         ..Selection::default()
@@ -196,6 +200,25 @@ async fn submit_keyed(
         }
     }
     submit_new(engine, new_session, new_job).await
+}
+
+/// A call with a key that is under way.
+struct KeyedTurn(Arc<KeyedCalls>);
+
+impl KeyedTurn {
+    fn begin(calls: &Arc<KeyedCalls>) -> Result<Self, Failed> {
+        let turn = Self(calls.clone());
+        match turn.0.under_way.fetch_add(1, Ordering::SeqCst) < KEYED_CALLS {
+            true => Ok(turn),
+            false => Err(CommandError::Overloaded.into()),
+        }
+    }
+}
+
+impl Drop for KeyedTurn {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// The first job of a session, if it has this request name.
@@ -227,3 +250,20 @@ async fn keyed_job(
 
 /// The request names of agents' jobs begin so: the record says whose they are.
 const AGENT: &str = "mcp:";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_keyed_calls_at_once_are_refused_and_leave_no_trace() {
+        let calls = Arc::new(KeyedCalls::default());
+        let begin = || KeyedTurn::begin(&calls);
+        let all: Vec<_> = (0..KEYED_CALLS).map(|_| begin().ok()).collect();
+        let refused = begin().err().map(|failed| failed.0).unwrap_or_default();
+        assert!(refused.contains("try again"), "{refused}");
+        drop(all);
+        assert!(begin().is_ok());
+        assert_eq!(calls.under_way.load(Ordering::SeqCst), 0);
+    }
+}
