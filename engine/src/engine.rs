@@ -885,6 +885,9 @@ pub(crate) enum JobsAtEnd {
     Kept,
 }
 
+/// A job that a runner has and that can't go on.
+type RefusedJob = (Arc<dyn Runner>, JobId);
+
 /// The jobs that go on, and those that a runner still has although they can't: the log does not say
 /// that they are running, or their input can't be read.
 fn kept_jobs(
@@ -892,7 +895,7 @@ fn kept_jobs(
     state: &State,
     views: &Views,
     log: &dyn LogReader,
-) -> (Vec<ResumedJob>, Vec<(Arc<dyn Runner>, JobId)>) {
+) -> (Vec<ResumedJob>, Vec<RefusedJob>) {
     let running: BTreeMap<_, _> = state
         .sessions()
         .flat_map(|(id, session)| {

@@ -330,7 +330,10 @@ impl Program {
                 .map(OsString::from)
                 .collect(),
             environment: command.get_envs().filter_map(set).collect(),
-            directory: command.get_current_dir().unwrap_or("/".as_ref()).into(),
+            directory: command
+                .get_current_dir()
+                .unwrap_or_else(|| "/".as_ref())
+                .into(),
         }
     }
 

@@ -43,7 +43,7 @@ pub fn run_keeper(socket: &Path) -> io::Result<()> {
         server: None,
         owner: None,
         patience: KEEPER_PATIENCE,
-        alone_since: Instant::now(),
+        alone_since: now(),
         ending: None,
         jobs: BTreeMap::new(),
         next_served: JobId(0),
@@ -215,7 +215,7 @@ impl Keeper {
             });
         }
         let timeout = until.map(|until| {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(now());
             Timespec::try_from(left).unwrap_or(LONGEST)
         });
         match poll(&mut fds, timeout.as_ref()) {
@@ -263,9 +263,8 @@ impl Keeper {
         let Some(server) = &mut self.server else {
             return;
         };
-        let frames = match server.read(&mut self.chunk) {
-            Ok(frames) => frames,
-            Err(_) => return self.leave(),
+        let Ok(frames) = server.read(&mut self.chunk) else {
+            return self.leave();
         };
         for frame in frames {
             if self.server.is_some() {
@@ -277,7 +276,7 @@ impl Keeper {
     /// The server is gone: waits for the next one.
     fn leave(&mut self) {
         self.server = None;
-        self.alone_since = Instant::now();
+        self.alone_since = now();
         for job in self.jobs.values_mut() {
             job.is_attended = false;
             job.is_held_told = false;
@@ -395,7 +394,7 @@ impl Keeper {
 
     /// Ends jobs that are over, and all of them if no server comes.
     fn advance(&mut self) {
-        let now = Instant::now();
+        let now = now();
         let is_late = self.server.is_none() && now >= self.alone_since + self.patience;
         if is_late && self.ending.is_none() {
             self.ending = Some(now);
@@ -666,7 +665,7 @@ impl Job {
 
     fn begin_end(&mut self) {
         self.phase = Phase::Ending {
-            until: Instant::now() + PATIENCE,
+            until: now() + PATIENCE,
         };
     }
 
@@ -773,6 +772,12 @@ impl Output {
             self.bytes = VecDeque::new();
         }
     }
+}
+
+/// A keeper has no runtime: it is a process of its own.
+#[expect(clippy::disallowed_methods, reason = "a keeper has no runtime")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 fn all_read(output: &[Output]) -> bool {
