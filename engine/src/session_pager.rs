@@ -55,6 +55,7 @@ use std::time::Duration;
 pub struct SessionPager {
     engine: Engine,
     user: Option<Arc<str>>,
+    also: Arc<[u64]>,
     service: Option<Arc<str>>,
     busy: Option<bool>,
     /// The number at which the next step begins; none at the end.
@@ -85,6 +86,7 @@ impl SessionPager {
         Self {
             engine: engine.clone(),
             user: selection.user.map(Into::into),
+            also: selection.also.into(),
             service: selection.service.map(Into::into),
             busy: selection.busy,
             next: Some(*selection.numbers.start()),
@@ -169,6 +171,7 @@ impl SessionPager {
     fn selection(&self) -> Selection<'_> {
         Selection {
             user: self.user.as_deref(),
+            also: &self.also,
             service: self.service.as_deref(),
             busy: self.busy,
             numbers: self.next.map_or(NO_NUMBERS, |next| next..=self.last),
@@ -196,9 +199,10 @@ fn newest<'views>(
     if ended != EndedSessions::Exclude {
         let is_selected = |view: &&SessionView| {
             selection.numbers.contains(&view.number.0)
-                && selection
+                && (selection
                     .user
                     .is_none_or(|user| view.user.as_deref().unwrap_or_default() == user)
+                    || selection.also.contains(&view.number.0))
                 && selection
                     .service
                     .is_none_or(|service| &*view.service == service)

@@ -217,11 +217,6 @@ fn sessions_of_others_are_hidden_and_a_viewer_cannot_run_commands() {
         message,
         "Error! command not permitted: the role viewer may not run commands"
     );
-    // Who knows its identity may enter it, and an operator runs in it.
-    let joined = api(VIC, json!({"action": "join_session", "sessionId": session}));
-    assert_eq!(joined["state"], "SUCCEEDED");
-    assert_eq!(run(bob)["state"], "SUCCEEDED");
-
     let count = |who: &str| {
         let get = |path: &str| told(&ask(&server, "GET", path, &by(who), &Value::Null));
         let count = |value: &Value| value.as_array().unwrap().len();
@@ -231,10 +226,17 @@ fn sessions_of_others_are_hidden_and_a_viewer_cannot_run_commands() {
             count(&get("/sessions")["sessions"]),
         ]
     };
-    assert_eq!(
-        [VIC, bob, OLGA, ADA].map(count),
-        [[0; 3], [0; 3], [1; 3], [1; 3]]
-    );
+    assert_eq!([bob, OLGA, ADA].map(count), [[0; 3], [1; 3], [1; 3]]);
+    let by_number = |who: &str| ask(&server, "DELETE", "/v1/sessions/1", &by(who), &Value::Null);
+    assert_eq!(by_number(bob).status, 404);
+
+    // Who knows its identity may enter it, and an operator runs in it.
+    let joined = api(VIC, json!({"action": "join_session", "sessionId": session}));
+    assert_eq!(joined["state"], "SUCCEEDED");
+    assert_eq!(run(bob)["state"], "SUCCEEDED");
+
+    // From then on, their lists show it.
+    assert_eq!([VIC, bob, OLGA, ADA].map(count), [[1; 3]; 4]);
 
     let close = |who| {
         api(
@@ -243,12 +245,75 @@ fn sessions_of_others_are_hidden_and_a_viewer_cannot_run_commands() {
         )
     };
     assert_eq!(close(bob)["state"], "REFUSED");
-    let by_number = |who: &str| ask(&server, "DELETE", "/v1/sessions/1", &by(who), &Value::Null);
-    assert_eq!(by_number(bob).status, 404);
+    assert_eq!(by_number(bob).status, 403);
     let by_identity = format!("/sessions/{session}");
     let closed = ask(&server, "DELETE", &by_identity, &by(bob), &Value::Null);
     assert_eq!(closed.status, 403);
     assert_eq!(by_number(ADA).status, 200);
+}
+
+#[test]
+fn a_session_that_a_viewer_was_shown_is_found_in_every_list_among_those_of_others() {
+    let data = with_accounts();
+    let server = Server::start(data.path(), &[]);
+    let create = |who: &str| {
+        let created = ask(&server, "POST", "/sessions", &by(who), &json!({}));
+        told(&created)["id"].as_str().unwrap().to_owned()
+    };
+    let sessions: Vec<_> = (0..4).map(|_| create(OLGA)).collect();
+    create(ADA);
+    let get = |path: &str| ask(&server, "GET", path, &by(VIC), &Value::Null);
+    let numbers = |path: &str| -> Vec<u64> {
+        let listed = told(&get(path));
+        let listed = listed["sessions"].as_array().unwrap().iter();
+        listed.map(|it| it["number"].as_u64().unwrap()).collect()
+    };
+    let ids = |path: &str| -> Vec<String> {
+        let listed = told(&get(path));
+        let listed = listed["data"].as_array().unwrap().iter();
+        listed.map(|it| it["id"].as_str().unwrap().into()).collect()
+    };
+    assert!(numbers("/sessions").is_empty() && ids("/v1/sessions").is_empty());
+    assert_eq!(get("/sessions/2").status, 404);
+    let before = get("/v1/sessions").header("etag").unwrap().to_owned();
+
+    for session in [&sessions[3], &sessions[1]] {
+        assert_eq!(get(&format!("/sessions/{session}")).status, 200);
+    }
+    assert_eq!(get("/sessions/2").status, 200);
+    assert_eq!(get("/sessions/3").status, 404, "its number is no secret");
+    assert_eq!(numbers("/sessions"), [4, 2]);
+    assert_eq!(numbers("/sessions?limit=1"), [4]);
+    assert_eq!(numbers("/sessions?before=4&service=shell&state=idle"), [2]);
+    assert_eq!(numbers("/sessions?user=olga"), [4, 2]);
+    for none in ["user=vic", "user=ada", "state=running", "service=x"] {
+        assert!(numbers(&format!("/sessions?{none}")).is_empty(), "{none}");
+    }
+    assert_ne!(get("/v1/sessions").header("etag").unwrap(), before);
+    assert_eq!(ids("/v1/sessions"), ["2", "4"]);
+    assert_eq!(ids("/v1/sessions?page[size]=1&page[number]=1"), ["4"]);
+    assert_eq!(
+        ids("/v1/sessions?filter[attributes.user]=%22olga%22"),
+        ["2", "4"]
+    );
+    assert_eq!(ids("/v1/sessions?filter[id]=gt(2)"), ["4"]);
+    assert!(ids("/v1/sessions?filter[attributes.user]=%22ada%22").is_empty());
+    let service = told(&get("/v1/services/shell"));
+    assert_eq!(
+        service["data"]["attributes"]["statistics"]["connections"],
+        2
+    );
+    let table = told(&get("/rest/v1/session"));
+    let rows = table["data"]["rows"].as_array().unwrap().iter();
+    let rows: Vec<_> = rows.map(|row| row["Id"].clone()).collect();
+    assert_eq!(rows, ["2", "4"]);
+
+    // Another account of the same name has been shown nothing.
+    user(data.path(), &["remove", "vic"], "");
+    wait_until("vic is gone", || get("/sessions").status == 401);
+    add(data.path(), "vic", "viewer");
+    wait_until("another vic is there", || get("/sessions").status == 200);
+    assert!(numbers("/sessions").is_empty());
 }
 
 #[test]

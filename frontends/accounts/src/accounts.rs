@@ -6,6 +6,7 @@
 
 use crate::access_tokens::digest;
 use crate::credentials::Credentials;
+use crate::entered::Entered;
 use crate::failures::{self, Failures};
 use crate::file::{Account, AccountsFile, FileError, TokenPlace};
 use crate::jwt::{self, Claims};
@@ -72,6 +73,7 @@ struct State {
     is_closed: bool,
     verified: BTreeSet<[u8; 32]>,
     failures: Failures,
+    entered: Entered,
     tokens: Tokens,
 }
 
@@ -155,6 +157,36 @@ impl Accounts {
     pub fn shown_as<'a>(&'a self, user: Option<&'a str>) -> &'a str {
         user.filter(|user| !user.is_empty())
             .unwrap_or(&self.0.server_user)
+    }
+
+    /// Notes that a caller has entered a session of `owner` by its UUID, which is a secret: from now
+    /// on, the caller's lists show it, and its number will do.
+    pub fn note_entered(&self, caller: &Caller, owner: Option<&str>, session: u64) {
+        if let Some(name) = caller.name()
+            && !caller.sees(owner)
+        {
+            self.state().entered.note(name, session);
+        }
+    }
+
+    /// The numbers of the sessions of others that lists show a caller because the caller has entered
+    /// them, in ascending order. Empty for a caller who sees all.
+    #[must_use]
+    pub fn entered(&self, caller: &Caller) -> Vec<u64> {
+        match caller.shown_user() {
+            Some(name) => self.state().entered.all(name),
+            None => vec![],
+        }
+    }
+
+    /// Whether lists show a caller a session of `owner`, so that its number is enough to name it: it
+    /// is the caller's own, the caller has entered it, or the caller sees all.
+    #[must_use]
+    pub fn shows(&self, caller: &Caller, owner: Option<&str>, session: u64) -> bool {
+        caller.sees(owner)
+            || caller
+                .name()
+                .is_some_and(|name| self.state().entered.contains(name, session))
     }
 
     /// Verifies credentials, and returns whose they are. Waits while the password is hashed, unless
@@ -499,6 +531,8 @@ impl Accounts {
                             "loaded the changed accounts"
                         );
                         state.is_closed |= !file.accounts.is_empty();
+                        let State { entered, .. } = &mut *state;
+                        entered.retain(|account| file.accounts.contains_key(account));
                         state.access_tokens = file.token_places();
                         state.file = file;
                         state.verified.clear();

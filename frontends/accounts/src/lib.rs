@@ -42,6 +42,7 @@
 mod access_tokens;
 mod accounts;
 mod credentials;
+mod entered;
 mod failures;
 mod file;
 mod jwt;

@@ -54,6 +54,10 @@ pub(crate) const TOKENS_EACH: usize = 100;
 /// Tokens of all accounts.
 pub(crate) const TOKENS: usize = 10_000;
 
+/// Sessions of others that an account has entered and that its lists show; another one replaces the
+/// one that was entered longest ago.
+pub(crate) const ENTERED: usize = 100;
+
 /// Access tokens of one account.
 pub const ACCESS_TOKENS: usize = 100;
 

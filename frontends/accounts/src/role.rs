@@ -168,8 +168,9 @@ impl Caller {
         self.role.may(permission)
     }
 
-    /// Whether a session of `owner` is visible to the caller in lists, or by its small number. A
-    /// caller who knows a session's UUID may enter it anyway: the UUID is a secret.
+    /// Whether a session of `owner` is visible to the caller before the caller has entered it. A
+    /// caller who knows a session's UUID may enter it anyway: the UUID is a secret. Then lists show
+    /// it, too: see [`Accounts::shows`](crate::Accounts::shows).
     #[must_use]
     pub fn sees(&self, owner: Option<&str>) -> bool {
         self.may(Permission::SeeAll) || self.is(owner)
@@ -181,7 +182,8 @@ impl Caller {
         self.may(Permission::CloseAny) || (self.may(Permission::CloseOwn) && self.is(owner))
     }
 
-    /// Whose sessions lists show; none means all sessions.
+    /// Whose sessions lists show, beside those that the caller has
+    /// [entered](crate::Accounts::entered); none means all sessions.
     #[must_use]
     pub fn shown_user(&self) -> Option<&str> {
         if self.may(Permission::SeeAll) {

@@ -229,7 +229,10 @@ impl Frontend {
             let peer = http.peer();
             let remote = (!peer.ip().is_unspecified()).then_some(peer);
             let log = |field| match field {
-                LogField::Session(session) => http.log_session(session),
+                LogField::Session(session) => {
+                    http.log_session(session);
+                    self.note_entered(&caller, session);
+                }
                 LogField::Job(job) => http.log_job(job),
             };
             let arthas = &self.arthas;
@@ -249,6 +252,22 @@ impl Frontend {
                 response.header("set-cookie", SCHEME.cookie.set(&token, http))
             }
             _ => response,
+        }
+    }
+}
+
+impl Frontend {
+    /// Shows the caller the session in lists of other frontends.
+    fn note_entered(&self, caller: &Caller, session: SessionId) {
+        if caller.shown_user().is_none() {
+            return;
+        }
+        let found = self.arthas.engine.view(|views| {
+            let view = views.session(session);
+            view.map(|view| (view.user.clone(), view.number.0))
+        });
+        if let Some((owner, number)) = found {
+            self.accounts.note_entered(caller, owner.as_deref(), number);
         }
     }
 }

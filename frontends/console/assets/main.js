@@ -28,6 +28,7 @@ const sessions = new Sessions({
 async function introduce() {
   try {
     const { accounts, name, role } = await me();
+    sessions.setSeesAll(!accounts || role === "admin");
     find("logout").hidden = !accounts;
     setText(find("logout"), `${name} · Log out`);
     find("logout").title = `Log out (${role})`;

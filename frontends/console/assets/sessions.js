@@ -17,6 +17,7 @@ export class Sessions {
   #timer = 0;
   #asked = 0;
   #isKnown = false;
+  #seesAll = true;
   #list = make("ul");
   #empty = make("p", { className: "empty" });
   #more = make("button", { className: "button small", type: "button", textContent: "Show more" });
@@ -54,6 +55,12 @@ export class Sessions {
       setText(find("reach"), error.status === 0 ? "Server unreachable" : error.message);
     }
     this.#timer = setTimeout(() => this.look(), LIST_PACE);
+  }
+
+  /** Says whether the list shows the sessions of everybody. */
+  setSeesAll(seesAll) {
+    this.#seesAll = seesAll;
+    this.#draw();
   }
 
   /** Marks the open session. */
@@ -104,7 +111,9 @@ export class Sessions {
     if (!this.#isKnown) return "Loading …";
     if (this.#sessions.length > 0) return "No sessions match the filter.";
     const state = find("states").querySelector(":checked").value;
-    return state ? `No ${state} sessions.` : "No sessions yet.";
+    if (state) return `No ${state} sessions.`;
+    if (this.#seesAll) return "No sessions yet.";
+    return "No sessions of yours yet. A session of somebody else appears here once you have opened its link.";
   }
 
   #element(session) {

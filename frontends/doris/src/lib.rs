@@ -194,8 +194,10 @@ impl Doris {
     }
 
     async fn table(&self, is_all: bool, caller: &Caller) -> Response {
+        let entered = self.accounts.entered(caller);
         let selection = Selection {
             user: caller.shown_user(),
+            also: &entered,
             ..Selection::default()
         };
         let pager = SessionPager::new(&self.engine, &selection);

@@ -156,7 +156,10 @@ impl MaxScale {
     #[expect(clippy::unnecessary_wraps, reason = "a version function of the table")]
     pub(crate) fn list_version(&self, call: &Call<'_>) -> Result<Version, Fault> {
         let name = match call.caller.shown_user() {
-            Some(user) => format!("sessions of {user}"),
+            Some(user) => {
+                let entered = self.accounts.entered(&call.caller);
+                format!("sessions of {user} {entered:?}")
+            }
             None => "sessions".into(),
         };
         let version = |views: &Views| Version::new(&name, views.revision(), views.changed());
@@ -231,7 +234,11 @@ impl MaxScale {
     /// Closes a session, at once or after its `ttl`. Whether the caller may write was checked with
     /// the login.
     pub(crate) async fn close_session(&self, call: Call<'_>) -> Result<Response, Fault> {
-        let session = self.session(&call, |view| view.id)?;
+        let (session, owner) = self.session(&call, |view| (view.id, view.user.clone()))?;
+        // A session of another that the caller has entered is in the caller's lists, too.
+        if !call.caller.may_close(owner.as_deref()) {
+            return Err(Fault::NotAdministrator);
+        }
         match call.query.ttl() {
             0 => self.engine.close_session(session).await?,
             seconds => self.close_later(session, Duration::from_secs(seconds))?,
@@ -276,9 +283,11 @@ impl MaxScale {
     }
 
     fn service(&self, call: &Call<'_>, name: &str) -> Value {
+        let entered = self.accounts.entered(&call.caller);
         let sessions = Selection {
             service: Some(name),
             user: call.caller.shown_user(),
+            also: &entered,
             ..Selection::default()
         };
         let connections = self.engine.view(|views| views.count(&sessions));
@@ -304,10 +313,11 @@ impl MaxScale {
     ) -> Result<T, Fault> {
         let found = self.engine.view(|views| {
             let view = views.open_session(number);
-            let view = view.filter(|view| caller.sees(view.user.as_deref()));
-            view.map(read)
+            view.map(|view| (view.user.clone(), read(view)))
         });
-        found.ok_or(Fault::NotFound)
+        let shown =
+            found.filter(|(owner, _)| self.accounts.shows(caller, owner.as_deref(), number.0));
+        shown.map(|(_, read)| read).ok_or(Fault::NotFound)
     }
 }
 

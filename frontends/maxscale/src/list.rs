@@ -21,8 +21,10 @@ use std::ops::ControlFlow;
 
 impl MaxScale {
     pub(crate) async fn list_sessions(&self, call: Call<'_>) -> Result<Response, Fault> {
-        let plan = QueryPlan::new(call.query.filters()?, self.accounts.server_user())
-            .of_user(call.caller.shown_user());
+        let plan = QueryPlan::new(call.query.filters()?, self.accounts.server_user()).shown_to(
+            call.caller.shown_user(),
+            self.accounts.entered(&call.caller),
+        );
         let mut scan = Scan {
             pager: SessionPager::new(&self.engine, &plan.selection()),
             context: call.context.clone(),

@@ -35,31 +35,51 @@ impl Native {
         let (wanted, allowed) = (query.text("user"), caller.shown_user());
         let state = StateFilter::parse(query.text("state"))?;
         let before = query.number("before")?.unwrap_or(u64::MAX);
-        let selection = |user| Selection {
+        // The first session has number 1.
+        let numbers = 0..=before.saturating_sub(1);
+        let select = |user, numbers| Selection {
             user,
             service: query.text("service"),
             busy: state.and_then(StateFilter::busy),
-            // The first session has number 1.
-            numbers: 0..=before.saturating_sub(1),
+            numbers,
+            ..Selection::default()
         };
-        if wanted.is_some() && allowed.is_some() && wanted != allowed {
-            return Ok(ok(&serde_json::json!({"next": null, "sessions": []})));
-        }
         let ended = state.map_or(EndedSessions::Include, StateFilter::ended);
-        let users: &[Option<&str>] = match (allowed, wanted) {
-            (Some(allowed), _) => &[Some(allowed)],
-            (None, None) => &[None],
-            (None, Some("")) => &[],
-            // The sessions of nobody, whose name in lists is empty, are shown as this user's.
-            (None, Some(wanted)) if *wanted == **self.accounts.server_user() => {
-                &[Some(wanted), Some("")]
+        // The sessions of nobody, whose name in lists is empty, are shown as the server's user's.
+        let names = |wanted: &str| match wanted {
+            "" => vec![],
+            wanted if *wanted == **self.accounts.server_user() => {
+                vec![wanted.to_owned(), "".into()]
             }
-            (None, wanted) => &[wanted],
+            wanted => vec![wanted.to_owned()],
+        };
+        let entered = self.accounts.entered(&caller);
+        let names = wanted.map(names);
+        let selections: Vec<Selection<'_>> = match (allowed, &names) {
+            (None, None) => vec![select(None, numbers)],
+            (Some(_), None) => vec![Selection {
+                also: &entered,
+                ..select(allowed, numbers)
+            }],
+            (Some(_), Some(_)) if wanted == allowed => vec![select(allowed, numbers)],
+            (None, Some(names)) => {
+                let names = names.iter().map(|name| Some(&**name));
+                names.map(|name| select(name, numbers.clone())).collect()
+            }
+            // Of others, those that were entered.
+            (Some(_), Some(names)) => {
+                let entered = entered.iter().filter(|number| numbers.contains(number));
+                let named = entered.flat_map(|number| {
+                    let names = names.iter().map(|name| Some(&**name));
+                    names.map(|name| select(name, *number..=*number))
+                });
+                named.collect()
+            }
         };
         let mut sessions = BTreeMap::new();
         let mut has_more = false;
-        for user in users {
-            let pager = SessionPager::new(&self.engine, &selection(*user));
+        for selection in selections {
+            let pager = SessionPager::new(&self.engine, &selection);
             let show = |view: &SessionView| (Reverse(view.number.0), self.show_session(view));
             let (found, next) = pager.newest(limit, ended, show);
             has_more |= next.is_some();
@@ -314,16 +334,25 @@ impl Native {
         let name = param(http, "session");
         let unknown = || Fault::SessionNotFound(name.to_owned());
         let session = match name.parse() {
-            Ok(session) => session,
+            Ok(session) => {
+                let owner = self.engine.view(|views| {
+                    let view = views.session(session);
+                    view.map(|view| (view.user.clone(), view.number.0))
+                });
+                if let Some((owner, number)) = owner {
+                    self.accounts.note_entered(caller, owner.as_deref(), number);
+                }
+                session
+            }
             Err(_) => {
                 let number = SessionNumber(number("session", name).map_err(|_| unknown())?);
-                self.engine
-                    .view(|views| {
-                        let view = views.numbered(number);
-                        let view = view.filter(|view| caller.sees(view.user.as_deref()));
-                        view.map(|view| view.id)
-                    })
-                    .ok_or_else(unknown)?
+                let found = self.engine.view(|views| {
+                    let view = views.numbered(number);
+                    view.map(|view| (view.id, view.user.clone()))
+                });
+                let shown = found
+                    .filter(|(_, owner)| self.accounts.shows(caller, owner.as_deref(), number.0));
+                shown.ok_or_else(unknown)?.0
             }
         };
         http.log_session(session);

@@ -139,15 +139,18 @@ fn compare_lists(views: &Views) {
     {
         for busy in [None, Some(true), Some(false)] {
             for numbers in [0..=u64::MAX, 2..=3] {
-                compare_list(
-                    views,
-                    &Selection {
-                        user,
-                        service,
-                        busy,
-                        numbers,
-                    },
-                );
+                for also in [&[][..], &[1, 3, 4], &[2]] {
+                    compare_list(
+                        views,
+                        &Selection {
+                            user,
+                            also,
+                            service,
+                            busy,
+                            numbers: numbers.clone(),
+                        },
+                    );
+                }
             }
         }
     }
@@ -156,13 +159,17 @@ fn compare_lists(views: &Views) {
 fn compare_list(views: &Views, selection: &Selection<'_>) {
     let Selection {
         user,
+        also,
         service,
         busy,
         numbers,
     } = selection;
     let expected: Vec<_> = views
         .open_sessions()
-        .filter(|view| user.is_none_or(|user| view.user.as_deref() == Some(user)))
+        .filter(|view| {
+            user.is_none_or(|user| view.user.as_deref() == Some(user))
+                || also.contains(&view.number.0)
+        })
         .filter(|view| service.is_none_or(|service| *view.service == *service))
         .filter(|view| busy.is_none_or(|busy| view.is_busy() == busy))
         .filter(|view| numbers.contains(&view.number.0))

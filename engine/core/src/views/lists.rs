@@ -5,6 +5,7 @@ use crate::SessionNumber;
 use crate::collections::RankSet;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
 /// A filter of open sessions. A session must match every field that is set.
@@ -23,6 +24,9 @@ use core::ops::RangeInclusive;
 pub struct Selection<'a> {
     /// The user; the empty name selects the sessions that have none.
     pub user: Option<&'a str>,
+    /// Numbers, in ascending order, of sessions that match `user` whosever they are. Meant for few:
+    /// they are looked at one by one, and a list with some is not found by position.
+    pub also: &'a [u64],
     /// The service.
     pub service: Option<&'a str>,
     /// Whether jobs are running.
@@ -35,6 +39,7 @@ impl Default for Selection<'_> {
     fn default() -> Self {
         Self {
             user: None,
+            also: &[],
             service: None,
             busy: None,
             numbers: 0..=u64::MAX,
@@ -93,6 +98,10 @@ impl Lists {
     /// How many sessions match. Fast unless more than one of user, service and state is set; then
     /// the smallest of these sets is scanned.
     pub(super) fn count(&self, selection: &Selection<'_>) -> usize {
+        self.count_own(selection) + self.also(selection).count()
+    }
+
+    fn count_own(&self, selection: &Selection<'_>) -> usize {
         let Some((first, others)) = self.sets(selection) else {
             return 0;
         };
@@ -110,6 +119,40 @@ impl Lists {
         selection: &Selection<'_>,
         skip: usize,
     ) -> impl Iterator<Item = u64> + '_ {
+        let mut also: Vec<u64> = self.also(selection).collect();
+        if also.is_empty() {
+            return Either::Own(self.select_own(selection, skip));
+        }
+        // Of descending numbers the last is the next.
+        also.reverse();
+        let mut own = self.select_own(selection, 0).peekable();
+        let both = core::iter::from_fn(move || match (own.peek(), also.last()) {
+            (Some(first), Some(second)) if second < first => also.pop(),
+            (None, _) => also.pop(),
+            (Some(_), _) => own.next(),
+        });
+        Either::Both(both.skip(skip))
+    }
+
+    /// The numbers of `also` that are not selected by their user, but by everything else.
+    fn also(&self, selection: &Selection<'_>) -> impl Iterator<Item = u64> {
+        let own = selection.user.map(|user| self.users.get(user));
+        let service = selection.service.map(|name| self.services.get(name));
+        let state = selection.busy.map(|busy| match busy {
+            true => &self.busy,
+            false => &self.idle,
+        });
+        let has = |set: Option<&RankSet>, number| set.is_some_and(|set| set.contains(number));
+        selection.also.iter().copied().filter(move |number| {
+            own.is_some_and(|own| !has(own, *number))
+                && has(Some(&self.all), *number)
+                && selection.numbers.contains(number)
+                && service.is_none_or(|service| has(service, *number))
+                && state.is_none_or(|state| state.contains(*number))
+        })
+    }
+
+    fn select_own(&self, selection: &Selection<'_>, skip: usize) -> impl Iterator<Item = u64> + '_ {
         let (from, to) = (*selection.numbers.start(), *selection.numbers.end());
         self.sets(selection)
             .into_iter()
@@ -163,6 +206,23 @@ impl Lists {
     fn enter_user(&mut self, view: &SessionView) {
         let name = view.user.clone().unwrap_or_default();
         self.users.entry(name).or_default().insert(view.number.0);
+    }
+}
+
+/// One of two iterators.
+enum Either<A, B> {
+    Own(A),
+    Both(B),
+}
+
+impl<A: Iterator<Item = u64>, B: Iterator<Item = u64>> Iterator for Either<A, B> {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        match self {
+            Self::Own(own) => own.next(),
+            Self::Both(both) => both.next(),
+        }
     }
 }
 

@@ -13,6 +13,10 @@ use std::ops::RangeInclusive;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct QueryPlan {
     user: Option<String>,
+    /// Sessions of others that are selected, too.
+    also: Vec<u64>,
+    /// The user that these must have.
+    other_user: Option<String>,
     service: Option<String>,
     numbers: RangeInclusive<u64>,
     rest: Vec<Filter>,
@@ -24,6 +28,8 @@ impl QueryPlan {
     pub(crate) fn new(filters: Vec<Filter>, server_user: &str) -> Self {
         let mut plan = Self {
             user: None,
+            also: Vec::new(),
+            other_user: None,
             service: None,
             numbers: 0..=u64::MAX,
             rest: Vec::new(),
@@ -34,14 +40,20 @@ impl QueryPlan {
         plan
     }
 
-    /// Limits the plan to one user's sessions, if there is a user.
-    pub(crate) fn of_user(mut self, user: Option<&str>) -> Self {
+    /// Limits the plan to one user's sessions, if there is a user, and to those that the user has
+    /// entered.
+    pub(crate) fn shown_to(mut self, user: Option<&str>, entered: Vec<u64>) -> Self {
         let Some(user) = user else { return self };
-        if self.user.as_deref().is_some_and(|wanted| wanted != user) {
-            // A session has one user: two different users match nothing.
-            self.numbers = NO_NUMBERS;
+        match self.user.replace(user.into()) {
+            None => self.also = entered,
+            // What was entered is of others.
+            Some(wanted) if wanted == user => {}
+            Some(_) if entered.is_empty() => self.numbers = NO_NUMBERS,
+            other => {
+                self.also = entered;
+                self.other_user = other;
+            }
         }
-        self.user = Some(user.into());
         self
     }
 
@@ -49,6 +61,7 @@ impl QueryPlan {
     pub(crate) fn selection(&self) -> Selection<'_> {
         Selection {
             user: self.user.as_deref(),
+            also: &self.also,
             service: self.service.as_deref(),
             busy: None,
             numbers: self.numbers.clone(),
@@ -57,12 +70,15 @@ impl QueryPlan {
 
     /// Whether the index answers everything.
     pub(crate) fn is_exact(&self) -> bool {
-        self.rest.is_empty()
+        self.rest.is_empty() && self.other_user.is_none()
     }
 
     /// Whether a resource that the index has selected also matches the other filters.
     pub(crate) fn matches(&self, resource: &Value) -> bool {
-        self.rest.iter().all(|filter| filter.matches(resource))
+        let user = resource["attributes"]["user"].as_str();
+        let is_of_other = |other| user == Some(other);
+        self.other_user.as_deref().is_none_or(is_of_other)
+            && self.rest.iter().all(|filter| filter.matches(resource))
     }
 
     fn add(&mut self, filter: Filter, server_user: &str) {

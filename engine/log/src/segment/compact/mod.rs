@@ -32,6 +32,7 @@ use crate::segment::read::reader::Shared;
 use crate::segment::scan::compacted::CompactedSegment;
 use crate::segment::scan::segment::io_error;
 use plan::{groups, removal};
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
@@ -359,17 +360,18 @@ impl Compactor {
                 }
             }
         }
-        let gone = removal.forgotten.iter().filter(|session| {
-            let matches = |entry: &Entry| entry.session() == **session;
-            sources.iter().any(|source| match source {
-                Source::Compacted(compacted) => compacted.entries.iter().any(matches),
-                Source::Segment { .. } => false,
-            })
-        });
+        let mut gone = BTreeSet::new();
+        for source in sources {
+            let Source::Compacted(compacted) = source else {
+                continue;
+            };
+            let entries = compacted.entries.iter().map(Entry::session);
+            gone.extend(entries.filter(|session| removal.forgotten.contains(session)));
+        }
         for session in gone {
             let mut index = lock();
-            index.replace(*session, retired, &[], 0);
-            index.forget(*session);
+            index.replace(session, retired, &[], 0);
+            index.forget(session);
         }
     }
 }
