@@ -172,6 +172,7 @@ fn commands(number: u64, step: u64, state: &State) -> Vec<Command> {
             job,
             status: 0,
             message: None,
+            lost: false,
         }],
         (Some(job), step) => vec![Command::ReportResult {
             session,
@@ -180,6 +181,7 @@ fn commands(number: u64, step: u64, state: &State) -> Vec<Command> {
                 r#"{{"content":"{step:0>150}","jobId":{job},"stream":"stdout","type":"shell"}}"#
             )
             .into(),
+            position: None,
         }],
         (None, _) => vec![Command::SubmitJob(SubmitJob {
             session,

@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::OpenError;
-use crate::jobs::runner::{Exit, Runner, RunnerHost, RunnerJob};
+use crate::jobs::runner::{Exit, LoggedJob, Runner, RunnerHost, RunnerJob};
 use crate::{Config, Runtime, Services, compaction};
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
@@ -197,7 +197,14 @@ impl EngineBuilder {
             let names = sessions.map(|(_, session)| session.service().clone());
             services.extend(names.map(|name| (name, Arc::new(RunsNothing) as Arc<dyn Runner>)));
         } else if !config.read_only {
+            let state = projection.state();
+            let jobs = state.sessions().flat_map(|(id, session)| {
+                let jobs = session.jobs();
+                jobs.map(move |(job, running)| (job, LoggedJob::of(id, running)))
+            });
             let host = RunnerHost {
+                running: jobs.collect(),
+                last_job: state.last_job(),
                 runtime: runtime.clone(),
                 directory: runner_directory,
                 log: segments.as_ref().map(|segments| segments.id.to_string()),
@@ -336,6 +343,7 @@ impl Runner for RunsNothing {
             Exit {
                 status: 1,
                 message: Some("this server is read-only and runs nothing".into()),
+                ..Exit::default()
             }
         })
     }

@@ -6,8 +6,9 @@ use crate::committed::Committed;
 use crate::committed::log_reads::LogReadQueue;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
 use crate::jobs::builtin::Builtin;
+use crate::jobs::runner::{KeptJob, Runner};
 use crate::jobs::stdin::Inputs;
-use crate::jobs::supervisor::{Services, Supervisor};
+use crate::jobs::supervisor::{LoggedWrite, ResumedJob, Services, Supervisor};
 use crate::liveness::Liveness;
 use crate::pull::{Pull, Pulled};
 use crate::read_only_gate::ReadOnlyGate;
@@ -20,11 +21,13 @@ use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
 use futures::future::{pending, select};
 use rejoin_core::{
-    CloseCause, Command, ConsumerId, CreateSession, Event, JobId, LossCause, Moment, Projection,
-    Record, Rejection, Sequence, SessionId, SessionView, SubmitJob, Timestamp, Views,
+    CloseCause, Command, ConsumerId, CreateSession, Event, Job, JobId, JobView, LossCause, Moment,
+    Projection, Record, Rejection, Sequence, SessionId, SessionView, State, SubmitJob, Timestamp,
+    Views,
 };
 use rejoin_log::segment::{LogMetrics, Opened};
-use rejoin_log::{Log, ReadLimit};
+use rejoin_log::{Log, LogReader, ReadLimit};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -44,7 +47,7 @@ pub struct Engine {
     pub(crate) counts: Arc<Counts>,
     pub(crate) requests: Sender<Request>,
     inputs: Arc<Inputs>,
-    pub(crate) end: Sender<()>,
+    pub(crate) end: Sender<JobsAtEnd>,
     gate: Arc<ReadOnlyGate>,
     log_metrics: Option<Arc<LogMetrics>>,
 }
@@ -86,7 +89,8 @@ impl Engine {
     }
 
     /// Starts an engine on a log that was just folded into `projection`. Jobs that the log says are
-    /// running are finished as lost, durably, before this returns. Blocks for that append.
+    /// running go on if their runners still have them; the others are finished as lost, durably,
+    /// before this returns. Blocks for that append, and while it reads input that a job was not given.
     pub(crate) fn start(
         config: Config,
         runtime: Arc<dyn Runtime>,
@@ -96,20 +100,31 @@ impl Engine {
         log_metrics: Option<Arc<LogMetrics>>,
     ) -> Result<Self, OpenError> {
         let (mut state, mut views) = projection.into_parts();
+        let (kept, refused) = kept_jobs(&services, &state, &views, &*log.reader());
+        let resume = Command::Resume {
+            kept: kept.iter().map(|job| job.job).collect(),
+        };
         let last = state.last();
         let clock = Arc::new(Clock::resume(runtime.clone(), &mut *log, last));
         let mut wall = WallClock::new(clock.clone(), last);
         let (now, jump) = wall.read();
         let behind = last.at.since(now.at);
-        let resumed = state
-            .step(now, Command::Resume)
-            .expect("resuming is never rejected");
+        let resumed = state.step(now, resume).expect("resuming is never rejected");
         let resumed: Vec<_> = resumed
             .into_iter()
             .map(|step| Arc::new(step.record))
             .collect();
         log.append(&resumed)?;
         resumed.iter().for_each(|record| views.apply(record));
+        for (runner, job) in refused {
+            runner.forget(job);
+        }
+        if !kept.is_empty() {
+            tracing::info!(
+                jobs = kept.len(),
+                "went on with jobs of the previous server"
+            );
+        }
 
         let (requests, request_inbox) = async_channel::bounded(config.queue);
         let (report_sender, reports) = async_channel::bounded(limits::REPORTS);
@@ -122,13 +137,14 @@ impl Engine {
             LogReadQueue::start(&runtime, committed.clone(), counts.clone(), log.reader());
         let services = Arc::new(services);
         let inputs = Arc::new(Inputs::default());
-        let supervisor = Supervisor::new(
+        let mut supervisor = Supervisor::new(
             runtime.clone(),
             services.clone(),
             Arc::new(Builtin::new(committed.clone(), config.server.clone())),
             report_sender,
             inputs.clone(),
         );
+        kept.into_iter().for_each(|job| supervisor.resume(job));
         let sequencer = Sequencer {
             state,
             log,
@@ -790,7 +806,15 @@ impl Engine {
             let idle = pin!(self.wait_for_jobs());
             let _ = select(idle, self.runtime().timer(patience)).await;
         }
-        let _ = self.end.try_send(());
+        let _ = self.end.try_send(JobsAtEnd::Interrupted);
+        self.ended().await
+    }
+
+    /// As [`shut_down`](Self::shut_down), but leaves running jobs to their runners: those that a
+    /// runner keeps go on when the log is opened again. The others are finished as lost then.
+    pub async fn shut_down_and_keep_jobs(&self) -> Unavailable {
+        self.begin_closing();
+        let _ = self.end.try_send(JobsAtEnd::Kept);
         self.ended().await
     }
 
@@ -851,6 +875,134 @@ impl Engine {
         CommandError::Overloaded
     }
 }
+
+/// What becomes of running jobs when the engine ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobsAtEnd {
+    /// They are interrupted.
+    Interrupted,
+    /// Those that their runners keep go on.
+    Kept,
+}
+
+/// The jobs that go on, and those that a runner still has although they can't: the log does not say
+/// that they are running, or their input can't be read.
+fn kept_jobs(
+    services: &Services,
+    state: &State,
+    views: &Views,
+    log: &dyn LogReader,
+) -> (Vec<ResumedJob>, Vec<(Arc<dyn Runner>, JobId)>) {
+    let running: BTreeMap<_, _> = state
+        .sessions()
+        .flat_map(|(id, session)| {
+            session
+                .jobs()
+                .map(move |(job, it)| (job, (id, session, it)))
+        })
+        .collect();
+    let (mut kept, mut refused) = (BTreeMap::new(), BTreeMap::new());
+    for (service, runner) in services {
+        for had in runner.kept() {
+            let resumed = running
+                .get(&had.job)
+                .filter(|(_, session, _)| session.service() == service)
+                .and_then(|&(session, _, job)| {
+                    let view = views.session(session)?.job(had.job)?;
+                    resumed_job(runner, session, job, view, had, log)
+                });
+            match resumed {
+                Some(resumed) => drop(kept.insert(had.job, resumed)),
+                None => drop(refused.insert(had.job, runner.clone())),
+            }
+        }
+    }
+    // A runner may serve several services, and names its jobs for each.
+    refused.retain(|job, _| !kept.contains_key(job));
+    let refused = refused.into_iter().map(|(job, runner)| (runner, job));
+    (kept.into_values().collect(), refused.collect())
+}
+
+fn resumed_job(
+    runner: &Arc<dyn Runner>,
+    session: SessionId,
+    job: &Job,
+    view: &JobView,
+    had: KeptJob,
+    log: &dyn LogReader,
+) -> Option<ResumedJob> {
+    let input = match job.has_input() {
+        true => Some(missed_input(session, view, had, log)?),
+        false => None,
+    };
+    let missed = job.interrupts().saturating_sub(had.interrupts);
+    Some(ResumedJob {
+        runner: runner.clone(),
+        session,
+        job: had.job,
+        statement: view.statement.clone(),
+        slot: view.mode.slot,
+        from: job.offsets(),
+        interrupts: had.interrupts,
+        pending: job
+            .interrupt()
+            .filter(|_| missed > 0)
+            .map(|it| (missed, it)),
+        input,
+    })
+}
+
+/// The writes to a job's input that are logged and that it was not given. None if they can't be read.
+fn missed_input(
+    session: SessionId,
+    view: &JobView,
+    had: KeptJob,
+    log: &dyn LogReader,
+) -> Option<Vec<LoggedWrite>> {
+    let mut writes = Vec::new();
+    if had.input_ended {
+        writes.push(([].into(), true));
+        return Some(writes);
+    }
+    let (mut after, mut written) = (view.submitted, 0_u64);
+    loop {
+        let records = log.read(session, after, INPUT_READ);
+        let records = records
+            .inspect_err(|error| {
+                let job = view.job;
+                tracing::warn!(%session, %job, %error, "cannot read what was written to a job's input");
+            })
+            .ok()?;
+        let Some(last) = records.last() else {
+            // Otherwise it was given what is not in the log, which is an older copy.
+            return (had.input <= written).then_some(writes);
+        };
+        after = last.sequence;
+        for record in &records {
+            let Event::InputWritten {
+                job, bytes, end, ..
+            } = &record.event
+            else {
+                continue;
+            };
+            if *job != view.job {
+                continue;
+            }
+            let had = usize::try_from(had.input.saturating_sub(written)).unwrap_or(usize::MAX);
+            written += bytes.len() as u64;
+            let missed = bytes.get(had..).unwrap_or_default();
+            if !missed.is_empty() || *end {
+                writes.push((missed.into(), *end));
+            }
+        }
+    }
+}
+
+/// How much of the log is read at once for input that a job was not given.
+const INPUT_READ: ReadLimit = ReadLimit {
+    records: 1_024,
+    bytes: 1024 * 1024,
+};
 
 fn joined(record: &Record) -> Option<ConsumerId> {
     match record.event {

@@ -88,8 +88,8 @@ pub use config::Config;
 pub use engine::Engine;
 pub use error::{CommandError, OpenError, PullError, RunnerError, Unavailable};
 pub use jobs::runner::{
-    EngineEnded, Exit, Interrupter, Interrupts, Reporter, Runner, RunnerHost, RunnerJob,
-    RunnerReport, encode_result,
+    EngineEnded, Exit, Interrupt, Interrupter, Interrupts, KeptJob, LoggedJob, Reporter, Runner,
+    RunnerHost, RunnerJob, RunnerReport, Settled, encode_result,
 };
 pub use jobs::stdin::Input;
 pub use jobs::supervisor::Services;
@@ -103,15 +103,19 @@ pub use runtime::SmolRuntime;
 pub use session::Session;
 pub use session_pager::{EndedSessions, SessionPager};
 #[cfg(all(feature = "shell", unix))]
-pub use shell::{JobUser, OpenShellError, ShellRunner, ShellSettings, start_as_job_user};
+pub use shell::{
+    JobUser, KeeperSettings, KeeperStatus, OpenShellError, ShellRunner, ShellSettings, run_keeper,
+    start_as_job_user,
+};
 pub use stats::{CommandKind, EngineStatus, Label, Stats, Totals};
 
 // One crate is enough to depend on.
 pub use rejoin_core::{
     CloseCause, ConsumerId, ConsumerView, Event, Instant, InterruptCause, InvalidId, JobId,
     JobMode, JobSlot, JobState, JobView, LeaveCause, Limits, LossCause, Moment, Outcome,
-    Projection, Record, Rejection, RejectionKind, Retention, Selection, Sequence, Server,
-    SessionId, SessionNumber, SessionView, Timestamp, Views, Violation, Visibility,
+    OutputOffsets, OutputPosition, OutputStream, Projection, Record, Rejection, RejectionKind,
+    Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView, Timestamp,
+    Views, Violation, Visibility,
 };
 pub use rejoin_log::segment::{Durability, LogId, Opened, Options as LogOptions};
 pub use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit, SegmentLog};

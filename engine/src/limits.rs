@@ -38,6 +38,31 @@ pub const UNREAD_INPUT: usize = 1024 * 1024;
 /// The size of a waiting write to a job's input in memory, without its bytes.
 pub const INPUT_OVERHEAD: usize = 128;
 
+/// Keepers of one server. Further jobs share them.
+pub const KEEPERS: usize = 32;
+
+/// Keepers without a job that are left running for the next jobs.
+pub const IDLE_KEEPERS: usize = 1;
+
+/// Jobs that one keeper may hold; further ones fail.
+pub const KEEPER_JOBS: usize = 4_096;
+
+/// Bytes that a keeper holds of each of a job's two output streams until the log has them. A job that
+/// writes more waits, as at a full pipe.
+pub const KEEPER_SPOOL: usize = 512 * 1024;
+
+/// Bytes of input that a keeper holds for a job that has not read them.
+pub const KEEPER_INPUT: usize = 64 * 1024;
+
+/// Bytes of one frame between a server and a keeper: a statement and an environment are the longest.
+pub const KEEPER_FRAME: usize = 16 * 1024 * 1024;
+
+/// How long a server waits at its start for a keeper to answer. Then the keeper's jobs are lost.
+pub const KEEPER_ANSWER: Duration = Duration::from_secs(5);
+
+/// How long a keeper waits for a server by default, before it ends its jobs.
+pub const KEEPER_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The longest sleep of a timer: a timeout is late by this much at most. Cursors are logged, and the
 /// wall clock is compared, at this interval.
 pub const TICK: Duration = Duration::from_secs(1);

@@ -343,7 +343,7 @@ impl CommandKind {
             Command::ReportFinished { .. } => Self::ReportFinished,
             Command::Expire => Self::Expire,
             Command::ExpireConsumers => Self::ExpireConsumers,
-            Command::Resume => Self::Resume,
+            Command::Resume { .. } => Self::Resume,
             Command::InterruptAll => Self::InterruptAll,
         }
     }

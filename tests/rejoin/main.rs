@@ -10,6 +10,7 @@ mod clock;
 mod crashes;
 mod exhaustion;
 mod hostile;
+mod keepers;
 mod knocking;
 mod mcp;
 mod native;

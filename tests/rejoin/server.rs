@@ -16,6 +16,10 @@ pub(crate) struct Server {
     pub(crate) first_line: String,
     /// What else it says on its standard output.
     pub(crate) out: BufReader<ChildStdout>,
+    /// Where its shell's files are, and its keepers' sockets.
+    shell: Option<PathBuf>,
+    /// Whether a test has killed it: what it leaves is the next server's.
+    is_killed: bool,
 }
 
 /// A place for a log.
@@ -44,6 +48,8 @@ pub(crate) fn under(starter: &[&str], arguments: &[&str]) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("REJOIN_")) {
         command.env_remove(name);
     }
+    // A test that fails leaves no job for long.
+    command.env("REJOIN_KEEPER_WAIT", "1m");
     command
 }
 
@@ -96,11 +102,16 @@ impl Server {
             .unwrap_or_else(|| panic!("no address in {first_line:?}"))
             .parse()
             .unwrap();
+        let mut arguments = command.get_args().skip_while(|it| *it != "--data");
+        let data = arguments.nth(1).map(Path::new);
+        let shell = data.and_then(|data| data.join("shell").canonicalize().ok());
         Self {
             child,
             address,
             first_line,
             out,
+            shell,
+            is_killed: false,
         }
     }
 
@@ -186,18 +197,73 @@ impl Server {
         self.child.wait().unwrap()
     }
 
-    /// Ends the server as a crash does.
+    /// Ends the server and its keepers, so that its jobs are lost.
     pub(crate) fn kill(&mut self) {
+        self.kill_alone();
+        self.keepers().into_iter().for_each(end);
+    }
+
+    /// Ends the server as a crash does: its keepers stay.
+    pub(crate) fn kill_alone(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        self.is_killed = true;
+    }
+
+    /// The processes that hold its jobs.
+    pub(crate) fn keepers(&self) -> Vec<u32> {
+        let Some(shell) = &self.shell else {
+            return vec![];
+        };
+        let sockets = shell.join("keepers/").into_os_string().into_encoded_bytes();
+        processes_where("cmdline", |arguments| {
+            arguments.get(1) == Some(&&b"keeper"[..])
+                && arguments.get(2).is_some_and(|it| it.starts_with(&sockets))
+        })
     }
 }
 
+/// Nothing of a test is left behind.
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if self.is_killed {
+            return;
+        }
+        self.keepers().into_iter().for_each(end);
+        let mark = self.shell.as_ref().map(|shell| shell.join("mark"));
+        let mark = mark.and_then(|mark| std::fs::read_to_string(mark).ok());
+        let mark = mark
+            .as_deref()
+            .and_then(|mark| mark.lines().next()?.strip_prefix("mark "));
+        if let Some(mark) = mark {
+            let marked = format!("REJOIN_MARK={mark}").into_bytes();
+            let jobs = processes_where("environ", |variables| variables.contains(&&*marked));
+            jobs.into_iter().for_each(end);
+        }
     }
+}
+
+/// The processes of which a file has such parts, which end with a NUL.
+fn processes_where(file: &str, is: impl Fn(&[&[u8]]) -> bool) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let found = processes.filter_map(|process| {
+        let id = process.file_name().to_str()?.parse().ok()?;
+        let content = std::fs::read(process.path().join(file)).unwrap_or_default();
+        let parts: Vec<_> = content.split(|byte| *byte == 0).collect();
+        is(&parts).then_some(id)
+    });
+    found.collect()
+}
+
+/// Kills a process, which may have ended.
+pub(crate) fn end(process: u32) {
+    let id = process.to_string();
+    let _ = Command::new("kill")
+        .args(["-KILL", &id])
+        .stderr(Stdio::null())
+        .status();
 }
 
 /// One request of the API.

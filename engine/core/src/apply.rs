@@ -15,7 +15,7 @@ use crate::state::retention::ClosedSession;
 use crate::state::{Input, Job, Session, State};
 use crate::{
     ConsumerId, Event, Instant, InterruptCause, JobId, JobSlot, LeaveCause, LossCause, Moment,
-    Record, Sequence, SessionId, SessionNumber, Violation,
+    OutputOffsets, Record, Sequence, SessionId, SessionNumber, Violation,
 };
 use alloc::boxed::Box;
 
@@ -244,7 +244,9 @@ impl Session {
                     started: false,
                     output: 0,
                     output_limit: *output_limit,
+                    offsets: OutputOffsets::default(),
                     interrupt: None,
+                    interrupts: 0,
                     is_truncated: false,
                     due: at + *timeout,
                     is_uncertain: false,
@@ -263,9 +265,17 @@ impl Session {
                     job.started = true;
                 }
             }
-            Event::ResultEmitted { job, result, .. } => {
+            Event::ResultEmitted {
+                job,
+                result,
+                position,
+                ..
+            } => {
                 if let Some(job) = self.jobs.get_mut(job) {
                     job.output += result.len() as u64;
+                    if let Some(position) = position {
+                        job.offsets.advance(*position);
+                    }
                 }
             }
             Event::InputWritten {
@@ -284,6 +294,7 @@ impl Session {
             Event::InterruptRequested { job: id, cause, .. } => {
                 if let Some(job) = self.jobs.get_mut(id) {
                     job.interrupt.get_or_insert(*cause);
+                    job.interrupts = job.interrupts.saturating_add(1);
                     job.is_truncated |= *cause == InterruptCause::OutputLimit;
                 }
             }

@@ -1,7 +1,10 @@
 //! Commands: requests to change state. Identities, instants and timeouts are passed in, because the
 //! core does not create any.
 
-use crate::{CloseCause, ConsumerId, Instant, JobId, JobMode, Sequence, Server, SessionId};
+use crate::{
+    CloseCause, ConsumerId, Instant, JobId, JobMode, OutputPosition, Sequence, Server, SessionId,
+};
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use core::time::Duration;
 
@@ -102,6 +105,8 @@ pub enum Command {
         job: JobId,
         /// One JSON object, encoded; see [`Event::ResultEmitted`](crate::Event::ResultEmitted).
         result: Arc<str>,
+        /// How far it goes in the job's output, if the runner counts that.
+        position: Option<OutputPosition>,
     },
     /// From a runner: the job has finished and left nothing behind.
     ReportFinished {
@@ -113,13 +118,19 @@ pub enum Command {
         status: i32,
         /// How it ended, as a message for people.
         message: Option<Arc<str>>,
+        /// Whether the runner could not see how it ended.
+        lost: bool,
     },
     /// From the timers: handle what is due.
     Expire,
     /// From the timers of a read-only server: expire consumers, but close no sessions.
     ExpireConsumers,
-    /// The server has started: jobs that were running before are lost.
-    Resume,
+    /// The server has started: jobs that were running before are lost, but for those that their
+    /// runners still have.
+    Resume {
+        /// The jobs that go on.
+        kept: BTreeSet<JobId>,
+    },
     /// The server is shutting down: interrupt every job.
     InterruptAll,
 }

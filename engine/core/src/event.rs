@@ -134,6 +134,8 @@ pub enum Event {
         /// One JSON object with at least `type` and `jobId`, keys in alphabetical order, encoded
         /// once: these bytes are what every reader gets.
         result: Arc<str>,
+        /// How far it goes in the job's output, if the runner counts that.
+        position: Option<OutputPosition>,
     },
     /// A job was interrupted.
     InterruptRequested {
@@ -331,6 +333,65 @@ impl JobMode {
     }
 }
 
+/// How far a result goes in the output of its job. A job that outlives the server goes on behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputPosition {
+    /// The stream that the result is from.
+    pub stream: OutputStream,
+    /// How many bytes the job has written to this stream up to the end of the result.
+    pub bytes: u64,
+}
+
+/// A stream of a job's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputStream {
+    /// Standard output, or all output of a job that does not have two streams.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl OutputStream {
+    /// Every variant, in declaration order.
+    pub const ALL: [Self; 2] = [Self::Stdout, Self::Stderr];
+
+    /// Its name in results.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// How far the output of a job goes in the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputOffsets {
+    /// Bytes of standard output.
+    pub stdout: u64,
+    /// Bytes of standard error.
+    pub stderr: u64,
+}
+
+impl OutputOffsets {
+    /// The offset of one stream.
+    pub const fn of(self, stream: OutputStream) -> u64 {
+        match stream {
+            OutputStream::Stdout => self.stdout,
+            OutputStream::Stderr => self.stderr,
+        }
+    }
+
+    /// Moves one stream on. It never goes back.
+    pub fn advance(&mut self, position: OutputPosition) {
+        let offset = match position.stream {
+            OutputStream::Stdout => &mut self.stdout,
+            OutputStream::Stderr => &mut self.stderr,
+        };
+        *offset = position.bytes.max(*offset);
+    }
+}
+
 /// Where a job runs in its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobSlot {
@@ -435,7 +496,7 @@ pub enum Outcome {
     Interrupted,
     /// It reached its timeout and was interrupted.
     TimedOut,
-    /// The server process that ran it ended first.
+    /// The process that ran it ended first, and nobody saw how it ended.
     Lost,
 }
 

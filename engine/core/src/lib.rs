@@ -68,8 +68,8 @@ pub use command::{Command, CreateSession, SubmitJob};
 pub use decide::Decision;
 pub use effect::Effect;
 pub use event::{
-    CloseCause, Event, InterruptCause, JobMode, JobSlot, LeaveCause, LossCause, Outcome, Record,
-    Server, Visibility,
+    CloseCause, Event, InterruptCause, JobMode, JobSlot, LeaveCause, LossCause, Outcome,
+    OutputOffsets, OutputPosition, OutputStream, Record, Server, Visibility,
 };
 pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber};
 pub use limits::{Limits, Retention};

@@ -57,6 +57,7 @@ fn record(number: u64) -> Arc<Record> {
                 visibility: Visibility::Session,
             },
             result: format!("{{\"content\":\"{number:0>270}\",\"type\":\"shell\"}}").into(),
+            position: None,
         },
     })
 }

@@ -74,6 +74,7 @@ impl JobResults {
             return Some(Exit {
                 status: KILLED,
                 message: Some(message),
+                ..Exit::default()
             });
         }
         self.exit.clone().filter(|_| self.full_pulls == 0)
@@ -104,6 +105,7 @@ impl JobResults {
                 // A status that can't be read is no success.
                 status: status.parse().unwrap_or(1),
                 message: text(&members, "message").filter(|message| !message.is_empty()),
+                ..Exit::default()
             });
             return;
         }

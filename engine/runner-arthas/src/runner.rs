@@ -389,6 +389,7 @@ fn failed(status: i32, message: impl Into<String>) -> Exit {
     Exit {
         status,
         message: Some(message.into()),
+        ..Exit::default()
     }
 }
 

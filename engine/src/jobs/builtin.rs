@@ -93,6 +93,7 @@ impl Runner for Builtin {
                 return Exit {
                     status: 1,
                     message: Some("the session has ended".into()),
+                    ..Exit::default()
                 };
             };
             let _ = reporter.started().await;

@@ -8,12 +8,15 @@ use async_channel::{Receiver, Sender};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use rejoin_core::{Command, InterruptCause, JobId, JobSlot, SessionId};
+use rejoin_core::{
+    Command, InterruptCause, JobId, JobSlot, OutputOffsets, OutputPosition, SessionId,
+};
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Runs the jobs of a service.
 pub trait Runner: fmt::Debug + Send + Sync + 'static {
@@ -40,6 +43,40 @@ pub trait Runner: fmt::Debug + Send + Sync + 'static {
     /// A panic fails this job only.
     fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit>;
 
+    /// Whether its jobs outlive the engine. If so, they are not interrupted when the engine fails, or
+    /// is [shut down without them](crate::Engine::shut_down_and_keep_jobs): their interrupts then end
+    /// without one.
+    fn keeps_jobs(&self) -> bool {
+        false
+    }
+
+    /// The jobs that an earlier process of the engine started and that go on. Called once, after
+    /// [`prepare`](Self::prepare); the engine finishes all other jobs as lost, and calls
+    /// [`resume`](Self::resume) for each of these. None by default.
+    fn kept(&self) -> Vec<KeptJob> {
+        Vec::new()
+    }
+
+    /// Goes on with a job of [`kept`](Self::kept), as [`run`](Self::run) does. Its output goes on
+    /// behind `from`, which is how far it is in the log. Its input and its interrupts are those that
+    /// it has not had, according to [`KeptJob`].
+    fn resume(&self, job: RunnerJob, from: OutputOffsets) -> BoxFuture<'static, Exit> {
+        let _ = (job, from);
+        Box::pin(async {
+            Exit {
+                status: LOST,
+                message: Some("its runner does not have it any more".into()),
+                is_lost: true,
+            }
+        })
+    }
+
+    /// Forgets a job: its end is durable, and nothing will ask for it again. If some of it still
+    /// runs, that has to end: its session was closed, or the engine can't go on with it.
+    fn forget(&self, job: JobId) {
+        let _ = job;
+    }
+
     /// Cleans up after a session that was just closed. Its jobs may still be ending: they have been
     /// interrupted, and what they report is ignored.
     fn release(&self, session: SessionId) -> BoxFuture<'static, ()> {
@@ -61,6 +98,49 @@ pub struct RunnerHost {
     pub log: Option<String>,
     /// The sessions that are open.
     pub open_sessions: BTreeSet<SessionId>,
+    /// The jobs that the log says are running: those of an earlier process.
+    pub running: BTreeMap<JobId, LoggedJob>,
+    /// The highest job number in the log.
+    pub last_job: JobId,
+}
+
+/// A running job, according to the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoggedJob {
+    /// The session it belongs to.
+    pub session: SessionId,
+    /// How far its output is logged, if its runner reports positions.
+    pub offsets: OutputOffsets,
+    /// Whether further output of it is not logged any more, because there was too much.
+    pub is_truncated: bool,
+    /// How often it was interrupted.
+    pub interrupts: u32,
+}
+
+impl LoggedJob {
+    pub(crate) fn of(session: SessionId, job: &rejoin_core::Job) -> Self {
+        Self {
+            session,
+            offsets: job.offsets(),
+            is_truncated: job.is_truncated(),
+            interrupts: job.interrupts(),
+        }
+    }
+}
+
+/// A job that its runner still has after a restart of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptJob {
+    /// The job's number.
+    pub job: JobId,
+    /// How many bytes of input it was given. The engine gives it what follows in the log.
+    pub input: u64,
+    /// Whether it was told that its input has ended.
+    pub input_ended: bool,
+    /// The number of the last interrupt that it was given; 0 if there was none. The engine repeats
+    /// those that follow in the log.
+    pub interrupts: u32,
 }
 
 /// A job to run.
@@ -84,11 +164,23 @@ pub struct RunnerJob {
 
 /// The interrupts of one job, in order. Each is received once, also if there are clones.
 #[derive(Clone, Debug)]
-pub struct Interrupts(Receiver<InterruptCause>);
+pub struct Interrupts(Receiver<Interrupt>);
 
 /// Interrupts one job: the sending end of [`Interrupts`].
 #[derive(Clone, Debug)]
-pub struct Interrupter(Sender<InterruptCause>);
+pub struct Interrupter {
+    sender: Sender<Interrupt>,
+    last: Arc<AtomicU32>,
+}
+
+/// An interrupt of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupt {
+    /// Its number: 1, 2, 3 … among the interrupts of its job, also across restarts.
+    pub number: u32,
+    /// Why.
+    pub cause: InterruptCause,
+}
 
 impl Interrupts {
     /// Makes the two ends, to try a runner without an engine.
@@ -104,19 +196,30 @@ impl Interrupts {
     /// assert_eq!(smol::block_on(interrupts.next()), None);
     /// ```
     pub fn channel() -> (Interrupter, Self) {
+        Self::channel_after(0)
+    }
+
+    /// The two ends for a job that was given so many interrupts already.
+    pub(crate) fn channel_after(last: u32) -> (Interrupter, Self) {
         let (sender, receiver) = async_channel::bounded(limits::INTERRUPTS);
-        (Interrupter(sender), Self(receiver))
+        let last = Arc::new(AtomicU32::new(last));
+        (Interrupter { sender, last }, Self(receiver))
     }
 
     /// Waits for the next interrupt. None: there will be no more, because the engine has ended or
     /// has logged the job as finished. Cancel safe.
     pub async fn next(&self) -> Option<InterruptCause> {
+        Some(self.next_numbered().await?.cause)
+    }
+
+    /// As [`next`](Self::next), with the interrupt's number.
+    pub async fn next_numbered(&self) -> Option<Interrupt> {
         self.0.recv().await.ok()
     }
 
     /// The next interrupt, if it is already there.
     pub fn try_next(&self) -> Option<InterruptCause> {
-        self.0.try_recv().ok()
+        Some(self.0.try_recv().ok()?.cause)
     }
 }
 
@@ -124,7 +227,8 @@ impl Interrupter {
     /// Interrupts the job. Ignored if [`INTERRUPTS`](limits::INTERRUPTS) are waiting already, or
     /// the job's runner receives no more.
     pub fn interrupt(&self, cause: InterruptCause) {
-        let _ = self.0.try_send(cause);
+        let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        let _ = self.sender.try_send(Interrupt { number, cause });
     }
 }
 
@@ -135,6 +239,8 @@ pub struct Exit {
     pub status: i32,
     /// An explanation for people, if there is something to explain.
     pub message: Option<String>,
+    /// Whether nobody could see how it ended: its outcome is then [`Outcome::Lost`](rejoin_core::Outcome::Lost).
+    pub is_lost: bool,
 }
 
 /// Reports what a job does to the engine.
@@ -143,6 +249,41 @@ pub struct Reporter {
     pub(crate) session: SessionId,
     pub(crate) job: JobId,
     pub(crate) reports: Sender<Command>,
+    pub(crate) settled: Settled,
+}
+
+/// How far the engine has dealt with the output of a job: what was reported with a position up to
+/// there is durable, or was refused because the job had printed too much. Its runner need not keep
+/// it any longer.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    offsets: Arc<Mutex<OutputOffsets>>,
+    changed: (Sender<()>, Receiver<()>),
+}
+
+impl Settled {
+    pub(crate) fn from(offsets: OutputOffsets) -> Self {
+        Self {
+            offsets: Arc::new(Mutex::new(offsets)),
+            changed: async_channel::bounded(1),
+        }
+    }
+
+    pub(crate) fn advance(&self, position: OutputPosition) {
+        let mut offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        offsets.advance(position);
+        let _ = self.changed.0.try_send(());
+    }
+
+    /// The offsets up to which the output is settled.
+    pub fn offsets(&self) -> OutputOffsets {
+        *self.offsets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until they have changed since the last call. For one waiter.
+    pub async fn changed(&self) {
+        let _ = self.changed.1.recv().await;
+    }
 }
 
 /// What a runner reports of a job, as [`Reporter::channel`] shows it.
@@ -161,12 +302,23 @@ pub enum RunnerReport {
 pub struct EngineEnded;
 
 impl Reporter {
-    pub(crate) const fn new(session: SessionId, job: JobId, reports: Sender<Command>) -> Self {
+    pub(crate) fn new(
+        session: SessionId,
+        job: JobId,
+        reports: Sender<Command>,
+        from: OutputOffsets,
+    ) -> Self {
         Self {
             session,
             job,
             reports,
+            settled: Settled::from(from),
         }
+    }
+
+    /// How far the engine has dealt with what was reported by [`result_at`](Self::result_at).
+    pub fn settled(&self) -> &Settled {
+        &self.settled
     }
 
     /// Makes a reporter and the stream of its reports, to try a runner without an engine. The
@@ -202,7 +354,8 @@ impl Reporter {
             Command::ReportResult { result, .. } => Some(RunnerReport::Result(result)),
             _ => None,
         });
-        (Self::new(session, job, sender), reports.boxed())
+        let reporter = Self::new(session, job, sender, OutputOffsets::default());
+        (reporter, reports.boxed())
     }
 
     /// Reports that the job is running now.
@@ -226,24 +379,52 @@ impl Reporter {
     ///
     /// When the engine has ended.
     pub async fn result(&self, result: Arc<str>) -> Result<(), EngineEnded> {
+        self.result_with(result, None).await
+    }
+
+    /// As [`result`](Self::result), for a runner whose jobs outlive the engine: the log keeps how far
+    /// the result goes in the job's output.
+    ///
+    /// # Errors
+    ///
+    /// When the engine has ended.
+    pub async fn result_at(
+        &self,
+        result: Arc<str>,
+        position: OutputPosition,
+    ) -> Result<(), EngineEnded> {
+        self.result_with(result, Some(position)).await
+    }
+
+    async fn result_with(
+        &self,
+        result: Arc<str>,
+        position: Option<OutputPosition>,
+    ) -> Result<(), EngineEnded> {
         let Self { session, job, .. } = *self;
         self.report(Command::ReportResult {
             session,
             job,
             result,
+            position,
         })
         .await
     }
 
     pub(crate) async fn finished(&self, exit: Exit) -> Result<(), EngineEnded> {
         let Self { session, job, .. } = *self;
-        let Exit { status, message } = exit;
+        let Exit {
+            status,
+            message,
+            is_lost: lost,
+        } = exit;
         let message = message.map(Into::into);
         self.report(Command::ReportFinished {
             session,
             job,
             status,
             message,
+            lost,
         })
         .await
     }
@@ -271,3 +452,6 @@ pub fn encode_result(job: JobId, kind: &str, mut members: Map<String, Value>) ->
     members.insert("type".into(), kind.into());
     Value::Object(members).to_string().into()
 }
+
+/// The status of a job whose end nobody saw: as of a process that was ended by SIGKILL.
+pub(crate) const LOST: i32 = 128 + 9;

@@ -1,15 +1,21 @@
 //! Executes effects: starts jobs on their runners, passes interrupts on, releases sessions.
 
 use crate::Runtime;
+use crate::engine::JobsAtEnd;
 use crate::jobs::builtin::Builtin;
-use crate::jobs::runner::{Exit, Interrupter, Interrupts, Reporter, Runner, RunnerJob};
+use crate::jobs::runner::{Exit, Interrupter, Interrupts, Reporter, Runner, RunnerJob, Settled};
 use crate::jobs::stdin::{Input, Inputs};
 use async_channel::Sender;
 use futures::FutureExt;
-use rejoin_core::{Command, Effect, Event, InterruptCause, JobId, JobSlot, Record, SessionId};
+use futures::future::BoxFuture;
+use rejoin_core::{
+    Command, Effect, Event, InterruptCause, JobId, JobSlot, OutputOffsets, OutputPosition, Record,
+    SessionId,
+};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 
 /// The runners by the names of their services. A session is created on a service and keeps it. If an
 /// engine no longer has that service, jobs of the session fail.
@@ -22,8 +28,35 @@ pub(crate) struct Supervisor {
     builtin: Arc<Builtin>,
     reports: Sender<Command>,
     inputs: Arc<Inputs>,
-    running: BTreeMap<JobId, Interrupter>,
+    running: BTreeMap<JobId, RunningJob>,
 }
+
+#[derive(Debug)]
+struct RunningJob {
+    interrupter: Interrupter,
+    settled: Settled,
+    runner: Option<Arc<dyn Runner>>,
+}
+
+/// A job that goes on after a restart.
+#[derive(Debug)]
+pub(crate) struct ResumedJob {
+    pub(crate) runner: Arc<dyn Runner>,
+    pub(crate) session: SessionId,
+    pub(crate) job: JobId,
+    pub(crate) statement: Arc<str>,
+    pub(crate) slot: JobSlot,
+    pub(crate) from: OutputOffsets,
+    /// The number of the last interrupt that it was given.
+    pub(crate) interrupts: u32,
+    /// The interrupts that are logged and were not given to it, and why it was first interrupted.
+    pub(crate) pending: Option<(u32, InterruptCause)>,
+    /// Whether it has an input, and the writes that are logged and were not given to it.
+    pub(crate) input: Option<Vec<LoggedWrite>>,
+}
+
+/// A write to a job's input, and whether it ends the input.
+pub(crate) type LoggedWrite = (Arc<[u8]>, bool);
 
 impl Supervisor {
     pub(crate) fn new(
@@ -65,17 +98,75 @@ impl Supervisor {
         }
         for record in records {
             if let Event::JobFinished { job, .. } = record.event {
-                self.running.remove(&job);
+                let finished = self.running.remove(&job);
                 self.inputs.forget(job);
+                if let Some(runner) = finished.and_then(|finished| finished.runner) {
+                    runner.forget(job);
+                }
             }
         }
     }
 
-    /// Interrupts all jobs when the engine ends without its log; how they end is not recorded.
-    pub(crate) fn interrupt_all(&mut self) {
-        let jobs: Vec<_> = self.running.keys().copied().collect();
-        jobs.into_iter()
-            .for_each(|job| self.interrupt(job, InterruptCause::Shutdown));
+    /// Tells the runner of a job how far its output is settled.
+    pub(crate) fn settle(&self, job: JobId, position: OutputPosition) {
+        if let Some(running) = self.running.get(&job) {
+            running.settled.advance(position);
+        }
+    }
+
+    /// Goes on with a job that outlived the process before this one.
+    pub(crate) fn resume(&mut self, resumed: ResumedJob) {
+        let ResumedJob {
+            runner,
+            session,
+            job,
+            statement,
+            slot,
+            from,
+            interrupts: last,
+            pending,
+            input,
+        } = resumed;
+        let (interrupter, interrupts) = Interrupts::channel_after(last);
+        if let Some((count, cause)) = pending {
+            (0..count).for_each(|_| interrupter.interrupt(cause));
+        }
+        let input = input.map(|writes| {
+            let open = self.inputs.open(job);
+            for (bytes, end) in writes {
+                self.inputs.write(job, bytes, end);
+            }
+            open
+        });
+        let reporter = Reporter::new(session, job, self.reports.clone(), from);
+        let running = RunningJob {
+            interrupter,
+            settled: reporter.settled().clone(),
+            runner: Some(runner.clone()),
+        };
+        self.running.insert(job, running);
+        let runner_job = RunnerJob {
+            session,
+            job,
+            statement,
+            slot,
+            reporter: reporter.clone(),
+            interrupts,
+            input,
+        };
+        let run = catch_unwind(AssertUnwindSafe(|| runner.resume(runner_job, from)));
+        self.attend(run, reporter);
+    }
+
+    /// Interrupts the jobs that still run when the engine ends, if they are not to be kept or their
+    /// runner can't keep them; how they end is not recorded.
+    pub(crate) fn end(&mut self, jobs: JobsAtEnd) {
+        for running in self.running.values() {
+            let keeps = running.runner.as_ref().is_some_and(|it| it.keeps_jobs());
+            if jobs == JobsAtEnd::Interrupted || !keeps {
+                running.interrupter.interrupt(InterruptCause::Shutdown);
+            }
+        }
     }
 
     fn start(
@@ -88,13 +179,19 @@ impl Supervisor {
         input: Option<Input>,
     ) {
         let (interrupter, interrupts) = Interrupts::channel();
-        self.running.insert(job, interrupter);
-        let reporter = Reporter::new(session, job, self.reports.clone());
+        let from = OutputOffsets::default();
+        let reporter = Reporter::new(session, job, self.reports.clone(), from);
         let runner = match self.services.get(service) {
             Some(runner) if !runner.has_builtins() => Some(runner.clone()),
             _ if Builtin::knows(&statement) => Some(self.builtin.clone() as Arc<dyn Runner>),
             runner => runner.cloned(),
         };
+        let running = RunningJob {
+            interrupter,
+            settled: reporter.settled().clone(),
+            runner: runner.clone(),
+        };
+        self.running.insert(job, running);
         let Some(runner) = runner else {
             // The configuration may have changed since the session was created.
             let message = Some(format!("there is no service called {service} any more"));
@@ -103,6 +200,7 @@ impl Supervisor {
                     .finished(Exit {
                         status: NOT_RUN,
                         message,
+                        is_lost: false,
                     })
                     .await;
             }));
@@ -119,6 +217,12 @@ impl Supervisor {
         };
         // Called before the spawn, so that a runner gets jobs and releases in the order of the log.
         let run = catch_unwind(AssertUnwindSafe(|| runner.run(runner_job)));
+        self.attend(run, reporter);
+    }
+
+    /// Reports the end of a job.
+    fn attend(&self, run: thread::Result<BoxFuture<'static, Exit>>, reporter: Reporter) {
+        let Reporter { session, job, .. } = reporter;
         self.runtime.spawn(Box::pin(async move {
             let exit = match run {
                 Ok(run) => AssertUnwindSafe(run).catch_unwind().await,
@@ -130,6 +234,7 @@ impl Supervisor {
                 Exit {
                     status: NOT_RUN,
                     message,
+                    is_lost: false,
                 }
             });
             let _ = reporter.finished(exit).await;
@@ -137,8 +242,8 @@ impl Supervisor {
     }
 
     fn interrupt(&self, job: JobId, cause: InterruptCause) {
-        if let Some(interrupter) = self.running.get(&job) {
-            interrupter.interrupt(cause);
+        if let Some(running) = self.running.get(&job) {
+            running.interrupter.interrupt(cause);
         }
     }
 

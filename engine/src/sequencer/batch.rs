@@ -4,7 +4,7 @@ use crate::committed::record_cache::cost;
 use crate::error::CommandError;
 use crate::limits;
 use futures::channel::oneshot;
-use rejoin_core::{Effect, Record, Rejection, Step};
+use rejoin_core::{Effect, JobId, OutputPosition, Record, Rejection, Step};
 use std::sync::Arc;
 
 /// Where the answer to a command is sent: its records, which are durable by then.
@@ -21,6 +21,8 @@ struct Pending {
 pub(crate) struct Batch {
     pub(crate) records: Vec<Arc<Record>>,
     pub(crate) effects: Vec<Effect>,
+    /// How far reports of runners go, whether they were accepted or refused.
+    pub(crate) positions: Vec<(JobId, OutputPosition)>,
     replies: Vec<Pending>,
     bytes: usize,
     commands: usize,

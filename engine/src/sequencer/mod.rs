@@ -8,6 +8,7 @@ mod batch;
 
 use crate::clock::{Clock, WallClock};
 use crate::committed::Committed;
+use crate::engine::JobsAtEnd;
 use crate::error::Unavailable;
 use crate::jobs::supervisor::Supervisor;
 use crate::liveness::Liveness;
@@ -37,7 +38,7 @@ enum Input {
     /// The timer fired: something may be due.
     Tick,
     /// The engine is shutting down.
-    End,
+    End(JobsAtEnd),
 }
 
 #[derive(Debug)]
@@ -51,7 +52,7 @@ pub(crate) struct Sequencer {
     pub(crate) supervisor: Supervisor,
     pub(crate) requests: Receiver<Request>,
     pub(crate) reports: Receiver<Command>,
-    pub(crate) end: Receiver<()>,
+    pub(crate) end: Receiver<JobsAtEnd>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) wall: WallClock,
     pub(crate) cursors_logged: Instant,
@@ -62,8 +63,12 @@ pub(crate) struct Sequencer {
 impl Sequencer {
     /// Runs until the engine is shut down, or its log fails.
     pub(crate) async fn run(mut self) {
+        let mut jobs = JobsAtEnd::Kept;
         let ending = loop {
             let input = self.wait().await;
+            if let Input::End(end) = input {
+                jobs = end;
+            }
             // After a failed assertion the state in memory can't be trusted: stop.
             match catch_unwind(AssertUnwindSafe(|| self.turn(input))) {
                 Ok(Ok(true)) => {}
@@ -75,7 +80,8 @@ impl Sequencer {
         if !matches!(ending, Unavailable::ShuttingDown) {
             tracing::error!("{ending}");
         }
-        self.supervisor.interrupt_all();
+        // After a failure, too, jobs that outlive the engine go on at the next start.
+        self.supervisor.end(jobs);
         self.requests.close();
         self.reports.close();
         // Handles of the engine keep the queue alive: requests left in it would wait forever.
@@ -94,17 +100,19 @@ impl Sequencer {
         });
         let mut tick = self.runtime.timer(sleep).fuse();
         futures::select_biased! {
-            end = self.end.recv().fuse() => { let _ = end; Input::End }
+            end = self.end.recv().fuse() => {
+                Input::End(end.unwrap_or(JobsAtEnd::Kept))
+            }
             () = tick => Input::Tick,
-            report = self.reports.recv().fuse() => report.map_or(Input::End, Input::Report),
-            request = self.requests.recv().fuse() => request.map_or(Input::End, Input::Request),
+            report = self.reports.recv().fuse() => report.map_or(ENDED, Input::Report),
+            request = self.requests.recv().fuse() => request.map_or(ENDED, Input::Request),
         }
     }
 
     /// Runs one batch: the input, and all that has arrived by now. Returns whether to continue.
     fn turn(&mut self, input: Input) -> Result<bool, AppendError> {
         let mut batch = Batch::default();
-        let is_end = matches!(input, Input::End);
+        let is_end = matches!(input, Input::End(_));
         self.take(&mut batch, input);
         // In each batch, because under load the timer never fires.
         self.keep_time(&mut batch, is_end);
@@ -136,8 +144,18 @@ impl Sequencer {
                 self.decide(batch, now, command, Some(reply));
             }
             // A report is refused if its job has finished by now.
-            Input::Report(command) => self.decide(batch, now, command, None),
-            Input::Tick | Input::End => {}
+            Input::Report(command) => {
+                if let Command::ReportResult {
+                    job,
+                    position: Some(position),
+                    ..
+                } = command
+                {
+                    batch.positions.push((job, position));
+                }
+                self.decide(batch, now, command, None);
+            }
+            Input::Tick | Input::End(_) => {}
         }
     }
 
@@ -204,10 +222,16 @@ impl Sequencer {
                 self.liveness.apply(record);
             }
         }
+        for (job, position) in std::mem::take(&mut batch.positions) {
+            self.supervisor.settle(job, position);
+        }
         batch.reply();
         Ok(())
     }
 }
+
+/// All handles to the engine were dropped.
+const ENDED: Input = Input::End(JobsAtEnd::Kept);
 
 /// Keeps the sequencer from spinning on a deadline that has passed but can't be handled yet.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);

@@ -1,55 +1,81 @@
 //! One job, from its statement to its exit.
 
+use super::escalate::{Escalated, Escalation, escalate};
+use super::output::Counted;
 use super::process_group::{Group, Leftovers, Started};
 use super::process_sweep::{self, Mark};
 use super::session_env::{Capture, Carried, ShellEnv, StartFile};
-use super::{SessionGuard, Shell, escalate, input, output, session_env};
-use crate::jobs::runner::{EngineEnded, Exit, RunnerJob};
+use super::{SessionGuard, Shell, input, output, session_env};
+use crate::jobs::runner::{EngineEnded, Exit, LOST, RunnerJob};
 use futures::FutureExt;
 use futures::future::{Either, pending, select, try_join};
 use rejoin_core::JobSlot;
+#[cfg(target_os = "linux")]
+use rejoin_core::OutputOffsets;
 use rustix::process::Signal;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Runs a job to its end.
-pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGuard) -> Exit {
-    let mark = shell.mark.clone().of_session(job.session).of_job(job.job);
-    let mut env = shell.store.load(job.session);
-    let changed = [env.check_size(shell.user()), env.check_dir(&shell.start)];
-    // A background job is like a subshell: its directory and environment are not saved.
-    let foreground = job.slot == JobSlot::Foreground;
-    let capture = foreground.then(|| shell.store.capture(job.session, job.job));
-    let capture = match capture.transpose() {
-        Ok(capture) => capture,
+pub(super) async fn run(shell: Arc<Shell>, job: RunnerJob, guard: SessionGuard) -> Exit {
+    let started = Setting::new(&shell, &job).and_then(|setting| {
+        let (program, start) = Program::new(&shell, &job, &setting)?;
+        Ok((setting, program, start))
+    });
+    // The file is read when the job starts.
+    let (setting, program, _start) = match started {
+        Ok(started) => started,
         Err(error) => return could_not_start(&shell.program, &error),
     };
-
     if guard.is_released() {
         return closed();
     }
-    let (command, _start) = match command(&shell, &job, &mark, &env, capture.as_ref()) {
-        Ok(command) => command,
-        Err(error) => return could_not_start(&shell.program, &error),
-    };
+    #[cfg(target_os = "linux")]
+    if shell.keepers.are_used() {
+        return super::keeper::job::run(shell, job, guard, setting, program).await;
+    }
+    run_as_child(shell, job, guard, setting, program).await
+}
+
+/// Goes on with a job that an earlier server started.
+#[cfg(target_os = "linux")]
+pub(super) async fn resume(
+    shell: Arc<Shell>,
+    job: RunnerJob,
+    guard: SessionGuard,
+    from: OutputOffsets,
+) -> Exit {
+    let setting = Setting::resumed(&shell, &job);
+    super::keeper::job::resume(shell, job, guard, setting, from).await
+}
+
+/// Runs a job that ends with the server.
+async fn run_as_child(
+    shell: Arc<Shell>,
+    mut job: RunnerJob,
+    guard: SessionGuard,
+    setting: Setting,
+    program: Program,
+) -> Exit {
+    let mark = &setting.mark;
     let Started {
         group,
         stdin,
         stdout,
         stderr,
         exited,
-    } = match Group::start(command, job.input.is_some()) {
+    } = match Group::start(program.command(), job.input.is_some()) {
         Ok(started) => started,
         Err(error) => {
             // Without free file descriptors, it may run although starting it failed.
             if !NOTHING_RUNS.contains(&error.kind()) {
-                process_sweep::end_all(&mark, &shell.runtime).await;
+                process_sweep::end_all(mark, &shell.runtime).await;
             }
             return could_not_start(&shell.program, &error);
         }
@@ -63,19 +89,22 @@ pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGua
 
     let reported = async {
         job.reporter.started().await?;
-        for changed in changed.into_iter().flatten() {
-            output::report(changed.as_bytes(), "stderr", &job.reporter).await?;
+        for changed in &setting.changed {
+            let mut stream = Counted::none("stderr");
+            output::report(changed.as_bytes(), &mut stream, &job.reporter).await?;
         }
         let pipes = output::pipes(&stdout, &stderr);
-        let stdout = output::pump(stdout, "stdout", &job.reporter, &*shell.runtime);
-        let stderr = output::pump(stderr, "stderr", &job.reporter, &*shell.runtime);
+        let (out, err) = (Counted::none("stdout"), Counted::none("stderr"));
+        let stdout = output::pump(stdout, out, &job.reporter, &*shell.runtime);
+        let stderr = output::pump(stderr, err, &job.reporter, &*shell.runtime);
         let held = async {
             exited.clone().await;
             shell.runtime.timer(HELD).await;
             if let Some(held) =
                 describe_holders(&process_sweep::holders(pipes, &shell.runtime).await)
             {
-                output::report(held.as_bytes(), "stderr", &job.reporter).await?;
+                let mut stream = Counted::none("stderr");
+                output::report(held.as_bytes(), &mut stream, &job.reporter).await?;
             }
             pending().await
         };
@@ -102,91 +131,222 @@ pub(super) async fn run(shell: Arc<Shell>, mut job: RunnerJob, guard: SessionGua
             ended.await;
         }
     };
-    let interrupted = AtomicBool::new(false);
-    let escalated = escalate::escalate(&shell, &group, &mark, &job.interrupts, &interrupted);
-    let cut = matches!(
+    let escalation = Escalation::after(None, 0);
+    let escalated = async {
+        match escalate(&shell, &group, mark, &job.interrupts, &escalation).await {
+            Escalated::Killed => {}
+            // The reports of its output end, too.
+            Escalated::EngineEnded => pending().await,
+        }
+    };
+    let was_cut = matches!(
         select(pin!(ended), pin!(escalated)).await,
         Either::Right(((), _))
     );
-
-    let interrupted = interrupted.into_inner();
-    let leftovers = match interrupted || cut {
+    let was_interrupted = escalation.was_interrupted();
+    let leftovers = match was_interrupted || was_cut {
         true => Leftovers::KillAll,
         false => shell.leftovers,
     };
     let (status, left) = group.end(leftovers, &shell.runtime).await;
-    let by_itself = status.as_ref().is_ok_and(|status| status.code().is_some());
-    let mut notes = Vec::new();
-    let (status, ended_by) = describe(status, interrupted);
-    notes.extend(ended_by);
-    if leftovers == Leftovers::End && !left.is_empty() {
-        let left = describe_processes(&left);
-        notes.push(format!("ended {left} that it left in its process group"));
+    let ended = Ended {
+        status,
+        left: left_of(&left).filter(|_| leftovers == Leftovers::End),
+        was_interrupted,
+        was_cut,
+    };
+    setting.exit(&shell, &job, &guard, ended)
+}
+
+/// What a job runs in: its mark, and the directory and environment of its session.
+pub(super) struct Setting {
+    pub(super) mark: Mark,
+    /// Messages for people about what is left out of the session's directory and environment.
+    pub(super) changed: Vec<String>,
+    env: ShellEnv,
+    capture: Option<Capture>,
+}
+
+/// How a job ended.
+pub(super) struct Ended {
+    pub(super) status: io::Result<ExitStatus>,
+    /// The processes that it left in its process group and that were ended.
+    pub(super) left: Option<String>,
+    pub(super) was_interrupted: bool,
+    /// Whether it ended although something still had its output open.
+    pub(super) was_cut: bool,
+}
+
+impl Setting {
+    /// The setting of a new job.
+    fn new(shell: &Shell, job: &RunnerJob) -> io::Result<Self> {
+        // A background job is like a subshell: its directory and environment are not saved.
+        let foreground = job.slot == JobSlot::Foreground;
+        let capture = foreground.then(|| shell.store.capture(job.session, job.job));
+        Ok(Self::with(shell, job, capture.transpose()?))
     }
-    if cut {
-        notes.push("something that left its process group still holds its output".into());
+
+    /// The setting of a job that runs already.
+    #[cfg(target_os = "linux")]
+    fn resumed(shell: &Shell, job: &RunnerJob) -> Self {
+        let foreground = job.slot == JobSlot::Foreground;
+        let capture = foreground.then(|| shell.store.running_capture(job.session, job.job));
+        Self::with(shell, job, capture)
     }
-    if let Some(capture) = capture
-        && by_itself
-        && !guard.is_released()
-    {
-        match shell.store.commit(job.session, &capture, &env) {
-            Ok(Carried::All) => {}
-            Ok(Carried::Directory(reason)) => {
-                notes.push(format!("its environment does not carry over: {reason}"));
-            }
-            Ok(Carried::Nothing) if session_env::may_change(&job.statement) => notes.push(
-                "its directory and environment do not carry over: it replaced the shell (exec) or \
-                 the shell's exit trap"
-                    .into(),
-            ),
-            Ok(Carried::Nothing) => {}
-            Err(error) => notes.push(format!(
-                "its directory and environment do not carry over: {error}"
-            )),
+
+    fn with(shell: &Shell, job: &RunnerJob, capture: Option<Capture>) -> Self {
+        let mut env = shell.store.load(job.session);
+        let changed = [env.check_size(shell.user()), env.check_dir(&shell.start)];
+        Self {
+            mark: shell.mark.clone().of_session(job.session).of_job(job.job),
+            changed: changed.into_iter().flatten().collect(),
+            env,
+            capture,
         }
     }
-    Exit {
-        status,
-        message: (!notes.is_empty()).then(|| notes.join("; ")),
+
+    /// Leaves the job to the next server.
+    #[cfg(target_os = "linux")]
+    pub(super) fn leave(self) {
+        if let Some(capture) = self.capture {
+            capture.leave();
+        }
+    }
+
+    /// Saves the directory and environment of an ended job, and says how it ended.
+    pub(super) fn exit(
+        &self,
+        shell: &Shell,
+        job: &RunnerJob,
+        guard: &SessionGuard,
+        ended: Ended,
+    ) -> Exit {
+        let Ended {
+            status,
+            left,
+            was_interrupted,
+            was_cut,
+        } = ended;
+        let by_itself = status.as_ref().is_ok_and(|status| status.code().is_some());
+        let mut notes = Vec::new();
+        let (status, ended_by) = describe(status, was_interrupted);
+        notes.extend(ended_by);
+        if let Some(left) = left {
+            notes.push(format!("ended {left} that it left in its process group"));
+        }
+        if was_cut {
+            notes.push("something that left its process group still holds its output".into());
+        }
+        if let Some(capture) = &self.capture
+            && by_itself
+            && !guard.is_released()
+        {
+            match shell.store.commit(job.session, capture, &self.env) {
+                Ok(Carried::All) => {}
+                Ok(Carried::Directory(reason)) => {
+                    notes.push(format!("its environment does not carry over: {reason}"));
+                }
+                Ok(Carried::Nothing) if session_env::may_change(&job.statement) => notes.push(
+                    "its directory and environment do not carry over: it replaced the shell (exec) \
+                     or the shell's exit trap"
+                        .into(),
+                ),
+                Ok(Carried::Nothing) => {}
+                Err(error) => notes.push(format!(
+                    "its directory and environment do not carry over: {error}"
+                )),
+            }
+        }
+        Exit {
+            status,
+            message: (!notes.is_empty()).then(|| notes.join("; ")),
+            ..Exit::default()
+        }
     }
 }
 
-fn command(
-    shell: &Shell,
-    job: &RunnerJob,
-    mark: &Mark,
-    env: &ShellEnv,
-    capture: Option<&Capture>,
-) -> io::Result<(Command, Option<StartFile>)> {
-    // The name that the shell uses in its messages: `sh: 1: nosuch: not found`.
-    let name = shell.program.file_name().unwrap_or_else(|| "sh".as_ref());
-    let script = match capture {
-        Some(capture) => capture.script(&shell.env, &job.statement),
-        None => (*job.statement).into(),
-    };
-    let mut full = env.clone();
-    full.environment
-        .push(("PWD".into(), env.directory.clone().into()));
-    let mark = mark
-        .variables()
-        .map(|(name, value)| (name.into(), value.into()));
-    full.environment.extend(mark);
-    if let Some(user) = shell.user() {
-        let start = shell.store.write_start(job.session, job.job, &full)?;
+/// The processes of these names, for a message. None if there are none.
+pub(super) fn left_of(names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| describe_processes(names))
+}
+
+/// What is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Program {
+    pub(super) path: OsString,
+    /// Its name, and then its arguments.
+    pub(super) arguments: Vec<OsString>,
+    /// Names and values.
+    pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) directory: PathBuf,
+}
+
+impl Program {
+    /// What is run for a job, and a file that must stay until it has started.
+    fn new(
+        shell: &Shell,
+        job: &RunnerJob,
+        setting: &Setting,
+    ) -> io::Result<(Self, Option<StartFile>)> {
+        let Setting {
+            mark, env, capture, ..
+        } = setting;
+        let capture = capture.as_ref();
+        // The name that the shell uses in its messages: `sh: 1: nosuch: not found`.
+        let name = shell.program.file_name().unwrap_or_else(|| "sh".as_ref());
+        let script = match capture {
+            Some(capture) => capture.script(&shell.env, &job.statement),
+            None => (*job.statement).into(),
+        };
+        let mut full = env.clone();
+        full.environment
+            .push(("PWD".into(), env.directory.clone().into()));
+        let mark = mark.variables();
+        let mark = mark.map(|(name, value)| (name.into(), value.into()));
+        full.environment.extend(mark);
         let arguments = [name.to_owned(), "-c".into(), script];
-        let command = user.command(start.path(), capture, &shell.program, &arguments);
-        return Ok((command, Some(start)));
+        if let Some(user) = shell.user() {
+            let start = shell.store.write_start(job.session, job.job, &full)?;
+            let command = user.command(start.path(), capture, &shell.program, &arguments);
+            return Ok((Self::of(&command), Some(start)));
+        }
+        let program = Self {
+            path: shell.program.clone().into(),
+            arguments: arguments.into(),
+            environment: full.environment,
+            directory: env.directory.clone(),
+        };
+        Ok((program, None))
     }
-    let mut command = Command::new(&shell.program);
-    command
-        .arg0(name)
-        .arg("-c")
-        .arg(script)
-        .env_clear()
-        .envs(full.environment)
-        .current_dir(&env.directory);
-    Ok((command, None))
+
+    /// What a command runs, whose environment is all that it sets.
+    fn of(command: &Command) -> Self {
+        let path = command.get_program();
+        let set = |(name, value): (&OsStr, Option<&OsStr>)| Some((name.into(), value?.into()));
+        Self {
+            path: path.into(),
+            arguments: std::iter::once(path)
+                .chain(command.get_args())
+                .map(OsString::from)
+                .collect(),
+            environment: command.get_envs().filter_map(set).collect(),
+            directory: command.get_current_dir().unwrap_or("/".as_ref()).into(),
+        }
+    }
+
+    pub(super) fn command(self) -> Command {
+        let mut arguments = self.arguments.into_iter();
+        let mut command = Command::new(self.path);
+        if let Some(name) = arguments.next() {
+            command.arg0(name);
+        }
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(self.environment)
+            .current_dir(self.directory);
+        command
+    }
 }
 
 /// The status of an ended shell, and a message if a signal ended it.
@@ -226,7 +386,7 @@ fn describe_processes(names: &[String]) -> String {
     }
 }
 
-fn describe_holders(names: &[String]) -> Option<String> {
+pub(super) fn describe_holders(names: &[String]) -> Option<String> {
     let (verb, pronoun) = match names.len() {
         0 => return None,
         1 => ("holds", "it has"),
@@ -239,7 +399,7 @@ fn describe_holders(names: &[String]) -> Option<String> {
     ))
 }
 
-fn could_not_start(program: &Path, error: &io::Error) -> Exit {
+pub(super) fn could_not_start(program: &Path, error: &io::Error) -> Exit {
     let status = match error.kind() {
         ErrorKind::NotFound => 127,
         _ => 126,
@@ -248,13 +408,15 @@ fn could_not_start(program: &Path, error: &io::Error) -> Exit {
     Exit {
         status,
         message: Some(format!("could not start {program}: {error}")),
+        ..Exit::default()
     }
 }
 
-fn closed() -> Exit {
+pub(super) fn closed() -> Exit {
     Exit {
         status: LOST,
         message: Some("not started: its session is closed".into()),
+        ..Exit::default()
     }
 }
 
@@ -267,13 +429,10 @@ const NOTHING_RUNS: [ErrorKind; 4] = [
 ];
 
 /// How long the output may be open after the end of the shell before that is said.
-const HELD: Duration = Duration::from_secs(1);
+pub(super) const HELD: Duration = Duration::from_secs(1);
 
 /// Programs that a message names.
 const NAMED: usize = 5;
-
-/// The status if there is none: as of a child that was ended by SIGKILL.
-const LOST: i32 = 128 + 9;
 
 const NAMES: [(Signal, &str); 18] = [
     (Signal::ABORT, "SIGABRT"),

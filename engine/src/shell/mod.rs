@@ -26,6 +26,9 @@ mod escalate;
 mod input;
 mod job;
 mod job_user;
+#[cfg(target_os = "linux")]
+mod keeper;
+mod keeper_settings;
 mod output;
 mod process_group;
 mod process_sweep;
@@ -33,18 +36,26 @@ mod session_env;
 #[cfg(all(test, feature = "smol"))]
 mod tests;
 
+#[cfg(target_os = "linux")]
+pub use self::keeper::run_keeper;
+pub use self::keeper_settings::{KeeperSettings, KeeperStatus};
+
 use self::directory_mark::DirectoryMark;
 pub use self::job_user::{JobUser, start_as_job_user};
+#[cfg(target_os = "linux")]
+use self::keeper::{HeldJob, Keepers};
 use self::process_group::Leftovers;
 use self::process_sweep::Mark;
 use self::session_env::Store;
 use crate::Runtime;
 use crate::error::RunnerError;
-use crate::jobs::runner::{Exit, Runner, RunnerHost, RunnerJob};
+use crate::jobs::runner::{Exit, KeptJob, Runner, RunnerHost, RunnerJob};
 use async_channel::{Receiver, Sender};
 use futures::future::{BoxFuture, select};
 use rejoin_core::SessionId;
-use std::collections::BTreeMap;
+#[cfg(target_os = "linux")]
+use rejoin_core::{JobId, OutputOffsets, OutputStream};
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::io;
@@ -68,6 +79,9 @@ pub struct ShellSettings {
     pub start: PathBuf,
     /// How long a job has after each signal before it gets the next, firmer one.
     pub grace: Duration,
+    /// How keepers are started, so that jobs outlive the server. None: jobs end with it. Ignored on
+    /// other systems than Linux.
+    pub keeper: Option<KeeperSettings>,
     /// Whether processes that a job leaves in its process group run on when it ends. They then belong
     /// to the session, and end with it.
     pub keeps_leftovers: bool,
@@ -84,6 +98,7 @@ impl ShellSettings {
             shell: "sh".into(),
             start: ".".into(),
             grace: Duration::from_secs(2),
+            keeper: None,
             keeps_leftovers: false,
             user: None,
         }
@@ -154,6 +169,7 @@ pub struct ShellRunner {
     /// Empty until an engine prepares the runner, or from the start if it was made with `new`.
     shell: Arc<OnceLock<Arc<Shell>>>,
     grace: Option<Duration>,
+    keeper: Option<KeeperSettings>,
     keeps_leftovers: bool,
     user: Option<JobUser>,
 }
@@ -186,6 +202,23 @@ impl ShellRunner {
         self
     }
 
+    /// Lets jobs outlive the server: keepers hold them, which are started as the settings say. Without
+    /// it, jobs end with the server. Ignored for a runner that was made with [`new`](Self::new).
+    #[must_use]
+    pub fn with_keeper(mut self, keeper: KeeperSettings) -> Self {
+        self.keeper = Some(keeper);
+        self
+    }
+
+    /// What the keepers hold.
+    pub fn keeper_status(&self) -> KeeperStatus {
+        #[cfg(target_os = "linux")]
+        if let Some(shell) = self.shell.get() {
+            return shell.keepers.status();
+        }
+        KeeperStatus::default()
+    }
+
     /// Lets processes that a job leaves in its process group run on when it ends, until the session
     /// closes. By default they are ended with the job. Ignored for a runner that was made with
     /// [`new`](Self::new).
@@ -216,6 +249,7 @@ impl ShellRunner {
             shell,
             start,
             grace,
+            keeper,
             keeps_leftovers,
             user,
         } = settings;
@@ -228,7 +262,7 @@ impl ShellRunner {
             None => start,
         };
         let store = Store::open(&directory, user).map_err(|source| OpenShellError::Directory {
-            path: directory,
+            path: directory.clone(),
             source,
         })?;
         let start = start
@@ -239,6 +273,17 @@ impl ShellRunner {
                 source,
             })?;
         let program = find(&shell).ok_or(OpenShellError::NoShell(shell))?;
+        #[cfg(target_os = "linux")]
+        let keepers = {
+            let directory = store.directory().join("keepers");
+            let opened = Keepers::open(directory.clone(), mark.clone(), runtime.clone(), keeper);
+            opened.map_err(|source| OpenShellError::Directory {
+                path: directory,
+                source,
+            })?
+        };
+        #[cfg(not(target_os = "linux"))]
+        drop(keeper);
         // Looked up once, because a session may change its PATH.
         let env = find("env".as_ref()).unwrap_or_else(|| "/usr/bin/env".into());
         let shell = Shell {
@@ -254,17 +299,23 @@ impl ShellRunner {
             },
             runtime,
             sessions: Mutex::default(),
+            #[cfg(target_os = "linux")]
+            keepers,
+            #[cfg(target_os = "linux")]
+            has_taken_over: AtomicBool::new(false),
+            kept: Mutex::default(),
         };
         Ok(Self {
             shell: Arc::new(OnceLock::from(Arc::new(shell))),
             grace: None,
+            keeper: None,
             keeps_leftovers: false,
             user: None,
         })
     }
 
-    /// Kills every process with this runner's mark, and removes the files of unfinished jobs. Call
-    /// it before the first job, for processes that a crashed server left behind, and after the last
+    /// Kills every process with this runner's mark, ends its keepers, and removes the files of
+    /// unfinished jobs. Call it before the first job, for processes that a crashed server left behind, and after the last
     /// job. Returns how many processes it found.
     ///
     /// Running jobs are killed, too. Waits until the processes are gone, a few seconds at most.
@@ -275,8 +326,10 @@ impl ShellRunner {
             let Some(shell) = shell else {
                 return 0;
             };
+            #[cfg(target_os = "linux")]
+            shell.keepers.quit().await;
             let ended = process_sweep::end_all(&shell.mark, &shell.runtime).await;
-            shell.store.remove_unfinished();
+            shell.store.remove_unfinished(|_| false);
             ended
         })
     }
@@ -291,12 +344,13 @@ impl ShellRunner {
 }
 
 impl Runner for ShellRunner {
-    /// Kills the processes that an earlier server of this directory has left behind.
+    /// Takes over the jobs that keepers hold, and kills all other processes that an earlier server of
+    /// this directory has left behind.
     fn prepare(&self, host: RunnerHost) -> BoxFuture<'static, Result<(), RunnerError>> {
         let runner = self.clone();
         Box::pin(async move {
             if runner.shell.get().is_none() {
-                let directory = host.directory.ok_or(
+                let directory = host.directory.clone().ok_or(
                     "the shell keeps directories and environments of sessions in files: give the \
                      engine a runner_directory",
                 )?;
@@ -305,20 +359,53 @@ impl Runner for ShellRunner {
                 let mut settings = ShellSettings::new(directory, mark);
                 settings.grace = runner.grace.unwrap_or(settings.grace);
                 settings.keeps_leftovers = runner.keeps_leftovers;
+                settings.keeper.clone_from(&runner.keeper);
                 settings.user.clone_from(&runner.user);
-                let opened = Self::new(settings, host.runtime)?;
+                let opened = Self::new(settings, host.runtime.clone())?;
                 if let Some(shell) = opened.shell.get() {
                     // If two engines prepare it at once, the first one wins.
                     let _ = runner.shell.set(shell.clone());
                 }
             }
             runner.retain(|session| host.open_sessions.contains(&session));
-            let killed = runner.sweep().await;
+            let Some(shell) = runner.shell.get() else {
+                return Ok(());
+            };
+            let killed = shell.take_over(&host).await;
             if killed > 0 {
                 tracing::warn!("killed {killed} processes left over from the previous server");
             }
             Ok(())
         })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn keeps_jobs(&self) -> bool {
+        self.shell.get().is_some_and(|it| it.keepers.are_used())
+    }
+
+    fn kept(&self) -> Vec<KeptJob> {
+        let kept = self.shell.get().map(|shell| {
+            let kept = shell.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.clone()
+        });
+        kept.unwrap_or_default()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn resume(&self, job: RunnerJob, from: OutputOffsets) -> BoxFuture<'static, Exit> {
+        let Some(shell) = self.shell.get() else {
+            return Box::pin(async { not_prepared() });
+        };
+        let guard = shell.guard(job.session);
+        Box::pin(job::resume(shell.clone(), job, guard, from))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn forget(&self, job: JobId) {
+        if let Some(shell) = self.shell.get() {
+            shell.keepers.forget(job);
+        }
     }
 
     fn run(&self, job: RunnerJob) -> BoxFuture<'static, Exit> {
@@ -373,6 +460,7 @@ fn not_prepared() -> Exit {
     Exit {
         status: 126,
         message: Some("the shell runner was not prepared by an engine".into()),
+        ..Exit::default()
     }
 }
 
@@ -388,6 +476,12 @@ struct Shell {
     runtime: Arc<dyn Runtime>,
     /// Sessions that have run a job and are not released.
     sessions: Mutex<BTreeMap<SessionId, SessionEntry>>,
+    #[cfg(target_os = "linux")]
+    keepers: Keepers,
+    #[cfg(target_os = "linux")]
+    has_taken_over: AtomicBool,
+    /// The jobs of an earlier server that go on.
+    kept: Mutex<Vec<KeptJob>>,
 }
 
 /// A session that has run a job.
@@ -406,6 +500,68 @@ struct SessionGuard {
 }
 
 impl Shell {
+    /// Takes over the jobs that go on, and ends everything else of an earlier server. Returns how many
+    /// processes it killed.
+    #[cfg(target_os = "linux")]
+    async fn take_over(&self, host: &RunnerHost) -> usize {
+        // A runner that serves several services is prepared for each.
+        if self.keepers.are_used() && self.has_taken_over.swap(true, Ordering::SeqCst) {
+            return 0;
+        }
+        let held = self.keepers.take_over().await;
+        if !self.keepers.are_used() {
+            self.keepers.quit().await;
+            let killed = process_sweep::end_all(&self.mark, &self.runtime).await;
+            self.store.remove_unfinished(|_| false);
+            return killed;
+        }
+        let mut kept = BTreeMap::new();
+        for held in held {
+            if goes_on(&held, host) {
+                kept.insert(held.job, KeptJob::from(&held));
+            } else {
+                self.keepers.forget(held.job);
+            }
+        }
+        let (running, last) = (host.running.clone(), host.last_job);
+        let open = host.open_sessions.clone();
+        let is_kept = {
+            let kept: BTreeSet<_> = kept.keys().copied().collect();
+            move |job| kept.contains(&job)
+        };
+        self.store.remove_unfinished(&is_kept);
+        let spared = Arc::new(Mutex::new(BTreeSet::new()));
+        let spares = {
+            let spared = spared.clone();
+            move |session, job| {
+                // A job that ended may have left a process to its session.
+                let has_ended = job <= last && !running.contains_key(&job);
+                let is_spared = open.contains(&session) && (is_kept(job) || has_ended);
+                if is_spared {
+                    let mut spared = spared.lock().unwrap_or_else(PoisonError::into_inner);
+                    spared.insert(session);
+                }
+                is_spared
+            }
+        };
+        let killed = process_sweep::end_others(&self.mark, &self.runtime, Arc::new(spares)).await;
+        // When these sessions close, their processes are looked for.
+        let spared = std::mem::take(&mut *spared.lock().unwrap_or_else(PoisonError::into_inner));
+        spared
+            .into_iter()
+            .for_each(|session| drop(self.guard(session)));
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept.into_values().collect();
+        killed
+    }
+
+    /// Ends everything of an earlier server. Returns how many processes it killed.
+    #[cfg(not(target_os = "linux"))]
+    async fn take_over(&self, _: &RunnerHost) -> usize {
+        let killed = process_sweep::end_all(&self.mark, &self.runtime).await;
+        self.store.remove_unfinished(|_| false);
+        killed
+    }
+
     /// The user as whom jobs run, if not the server's own.
     fn user(&self) -> Option<&JobUser> {
         self.store.user()
@@ -438,6 +594,51 @@ impl SessionGuard {
     fn is_released(&self) -> bool {
         self.released.load(Ordering::SeqCst)
     }
+}
+
+/// Whether a job that a keeper holds goes on: the log says that it runs, and nothing is missing between
+/// what the log and the keeper have of its output.
+#[cfg(target_os = "linux")]
+fn goes_on(held: &HeldJob, host: &RunnerHost) -> bool {
+    let (session, job) = (held.session, held.job);
+    let Some(logged) = host.running.get(&job).filter(|it| it.session == session) else {
+        if job > host.last_job || !host.open_sessions.contains(&session) {
+            tracing::warn!(%session, %job, "ended a job that the log does not know, or whose session is closed");
+        }
+        return false;
+    };
+    let fits = |stream: OutputStream| {
+        let logged = logged.offsets.of(stream);
+        (held.settled.of(stream)..=held.read.of(stream)).contains(&logged)
+    };
+    // What a job wrote beyond its limit is not logged, and was dropped.
+    let fits = logged.is_truncated || OutputStream::ALL.into_iter().all(fits);
+    if !fits {
+        tracing::warn!(%session, %job, "ended a job whose output is not complete in the log, which may be restored from a backup");
+    }
+    fits
+}
+
+#[cfg(target_os = "linux")]
+impl From<&HeldJob> for KeptJob {
+    fn from(held: &HeldJob) -> Self {
+        Self {
+            job: held.job,
+            input: held.input,
+            input_ended: held.input_ended,
+            interrupts: held.interrupts,
+        }
+    }
+}
+
+/// As on Linux; here it can't run.
+///
+/// # Errors
+///
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub fn run_keeper(_: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// The absolute path of a program, looked up as a shell would.

@@ -9,17 +9,56 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::future::{BoxFuture, Either, select};
 use futures::io::{AsyncRead, AsyncReadExt};
-use rejoin_core::JobId;
+use rejoin_core::{JobId, OutputPosition, OutputStream};
 use std::borrow::Cow;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A stream of a job's output, and how much of it was reported.
+#[derive(Debug)]
+pub(super) struct Counted {
+    name: &'static str,
+    position: Option<OutputPosition>,
+}
+
+impl Counted {
+    /// A stream whose job does not outlive the server: nobody asks how far it goes.
+    pub(super) const fn none(name: &'static str) -> Self {
+        let position = None;
+        Self { name, position }
+    }
+
+    /// A stream that goes on behind so many bytes.
+    pub(super) const fn from(stream: OutputStream, bytes: u64) -> Self {
+        Self {
+            name: stream.name(),
+            position: Some(OutputPosition { stream, bytes }),
+        }
+    }
+
+    /// Reports a result that stands for so many bytes.
+    async fn report(
+        &mut self,
+        result: Arc<str>,
+        bytes: usize,
+        reporter: &Reporter,
+    ) -> Result<(), EngineEnded> {
+        match &mut self.position {
+            None => reporter.result(result).await,
+            Some(position) => {
+                position.bytes += bytes as u64;
+                reporter.result_at(result, *position).await
+            }
+        }
+    }
+}
+
 /// Reports everything from a stream until it is closed.
 pub(super) async fn pump(
     mut source: impl AsyncRead + Unpin,
-    stream: &str,
+    mut stream: Counted,
     reporter: &Reporter,
     runtime: &dyn Runtime,
 ) -> Result<(), EngineEnded> {
@@ -36,11 +75,11 @@ pub(super) async fn pump(
             },
         };
         match read {
-            Some(Ok(0)) => return report(&chunk[..held], stream, reporter).await,
+            Some(Ok(0)) => return report(&chunk[..held], &mut stream, reporter).await,
             Some(Ok(count)) => held += count,
             Some(Err(error)) => {
-                tracing::warn!(%error, stream, "cannot read the output of a job");
-                return report(&chunk[..held], stream, reporter).await;
+                tracing::warn!(%error, stream = stream.name, "cannot read the output of a job");
+                return report(&chunk[..held], &mut stream, reporter).await;
             }
             None => {}
         }
@@ -52,7 +91,7 @@ pub(super) async fn pump(
         burst = None;
         let whole = whole_characters(&chunk[..held]);
         if whole > 0 {
-            report(&chunk[..whole], stream, reporter).await?;
+            report(&chunk[..whole], &mut stream, reporter).await?;
             chunk.copy_within(whole..held, 0);
             held -= whole;
             burst = Some(runtime.timer(BURST));
@@ -72,7 +111,7 @@ pub(super) fn pipes(stdout: &impl AsRawFd, stderr: &impl AsRawFd) -> Vec<PathBuf
 /// piece of Base64.
 pub(super) async fn report(
     bytes: &[u8],
-    stream: &str,
+    stream: &mut Counted,
     reporter: &Reporter,
 ) -> Result<(), EngineEnded> {
     let text = match std::str::from_utf8(bytes) {
@@ -83,14 +122,14 @@ pub(super) async fn report(
         }
     };
     if !text.is_empty() {
-        let result = encode(reporter.job, stream, "content", text.into());
-        reporter.result(result).await?;
+        let result = encode(reporter.job, stream.name, "content", text.into());
+        stream.report(result, text.len(), reporter).await?;
     }
     let rest = &bytes[text.len()..];
     if !rest.is_empty() {
         let content = STANDARD.encode(rest).into();
-        let result = encode(reporter.job, stream, "contentBase64", content);
-        reporter.result(result).await?;
+        let result = encode(reporter.job, stream.name, "contentBase64", content);
+        stream.report(result, rest.len(), reporter).await?;
     }
     Ok(())
 }

@@ -177,4 +177,4 @@ fn reaped(child: &mut Child) -> BoxFuture<'static, ()> {
 }
 
 /// How long processes that were sent SIGKILL may take to end.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);

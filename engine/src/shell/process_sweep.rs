@@ -64,13 +64,22 @@ pub(super) async fn holders(_pipes: Vec<PathBuf>, _runtime: &Arc<dyn Runtime>) -
     Vec::new()
 }
 
+/// Whether a process of this session and this job is left alone.
+pub(super) type Spares = Arc<dyn Fn(SessionId, JobId) -> bool + Send + Sync>;
+
 /// Kills all processes with the mark, and waits until they are gone. Returns how many it found.
 #[cfg(target_os = "linux")]
 pub(super) async fn end_all(mark: &Mark, runtime: &Arc<dyn Runtime>) -> usize {
+    end_others(mark, runtime, Arc::new(|_, _| false)).await
+}
+
+/// As [`end_all`], but leaves some processes alone.
+#[cfg(target_os = "linux")]
+pub(super) async fn end_others(mark: &Mark, runtime: &Arc<dyn Runtime>, spares: Spares) -> usize {
     let lines = mark
         .variables()
         .map(|(name, value)| format!("{name}={value}").into_bytes());
-    let target = linux::Target::Marked(lines.collect());
+    let target = linux::Target::Marked(lines.collect(), spares);
     let timers = runtime.clone();
     let search = async move { linux::end_all(&target, &*timers).await };
     on_thread(runtime, search).await.len()
@@ -89,7 +98,17 @@ pub(super) async fn end_group(group: Pid, runtime: &Arc<dyn Runtime>) -> Vec<Str
 /// The names of the programs that have one of these pipes open, without this process.
 #[cfg(target_os = "linux")]
 pub(super) async fn holders(pipes: Vec<PathBuf>, runtime: &Arc<dyn Runtime>) -> Vec<String> {
-    on_thread(runtime, async move { linux::holders(&pipes) }).await
+    holders_besides(std::process::id(), pipes, runtime).await
+}
+
+/// The names of the programs that have one of these pipes open, without the process that reads them.
+#[cfg(target_os = "linux")]
+pub(super) async fn holders_besides(
+    reader: u32,
+    pipes: Vec<PathBuf>,
+    runtime: &Arc<dyn Runtime>,
+) -> Vec<String> {
+    on_thread(runtime, async move { linux::holders(reader, &pipes) }).await
 }
 
 /// Runs a search on its own thread, because reading /proc blocks. It is completed even if the caller
@@ -109,9 +128,11 @@ async fn on_thread(
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use super::Spares;
     use crate::Runtime;
     use async_io::Async;
     use futures::future::{join_all, select};
+    use rejoin_core::JobId;
     use rustix::io::Errno;
     use rustix::process::{
         Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal,
@@ -124,8 +145,8 @@ mod linux {
 
     /// What to look for.
     pub(super) enum Target {
-        /// All of these variables in the environment.
-        Marked(Vec<Vec<u8>>),
+        /// All of these variables in the environment, and not those of a job that is spared.
+        Marked(Vec<Vec<u8>>, Spares),
         /// This process group.
         Group(Pid),
     }
@@ -162,14 +183,14 @@ mod linux {
     }
 
     /// The names of the programs that have one of these pipes open, without this process.
-    pub(super) fn holders(pipes: &[PathBuf]) -> Vec<String> {
+    pub(super) fn holders(reader: u32, pipes: &[PathBuf]) -> Vec<String> {
         let holds = |number: &i32| {
             let open = fs::read_dir(format!("/proc/{number}/fd"));
             let open = open.into_iter().flatten().flatten();
             open.map(|open| fs::read_link(open.path()))
                 .any(|open| open.is_ok_and(|open| pipes.contains(&open)))
         };
-        let all = numbers().filter(|(_, process)| *process != getpid());
+        let all = numbers().filter(|(number, _)| u32::try_from(*number) != Ok(reader));
         all.map(|(number, _)| number)
             .filter(holds)
             .map(name)
@@ -282,7 +303,7 @@ mod linux {
     impl Target {
         fn is_met_by(&self, number: i32) -> Carries {
             match self {
-                Self::Marked(lines) => carries(number, lines),
+                Self::Marked(lines, spares) => carries(number, lines, spares),
                 Self::Group(group) if is_in(number, *group) => Carries::All,
                 Self::Group(_) => Carries::Others,
             }
@@ -304,7 +325,7 @@ mod linux {
         !has_ended && of == Some(group.as_raw_nonzero().get())
     }
 
-    fn carries(number: i32, lines: &[Vec<u8>]) -> Carries {
+    fn carries(number: i32, lines: &[Vec<u8>], spares: &Spares) -> Carries {
         // It belongs to another user and could not be killed either, or it is gone.
         let Ok(environment) = fs::read(format!("/proc/{number}/environ")) else {
             return Carries::Others;
@@ -317,9 +338,19 @@ mod linux {
             };
         }
         let variables: Vec<_> = environment.split(|byte| *byte == 0).collect();
+        let value = |name: &str| {
+            let mut values = variables.iter();
+            let value = values.find_map(|variable| variable.strip_prefix(name.as_bytes()))?;
+            std::str::from_utf8(value).ok()
+        };
+        let is_spared = || {
+            let session = value("REJOIN_SESSION=")?.parse().ok()?;
+            let job = value("REJOIN_JOB=")?.parse().ok()?;
+            Some(spares(session, JobId(job)))
+        };
         match lines.iter().all(|line| variables.contains(&&**line)) {
-            true => Carries::All,
-            false => Carries::Others,
+            true if !is_spared().unwrap_or(false) => Carries::All,
+            _ => Carries::Others,
         }
     }
 

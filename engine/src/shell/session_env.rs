@@ -123,6 +123,12 @@ impl Store {
         Ok(Self { directory, user })
     }
 
+    /// Where it is, without links and relative parts.
+    #[cfg(target_os = "linux")]
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The environment of a session; that of a new session if there is no complete file.
     pub(super) fn load(&self, session: SessionId) -> ShellEnv {
         let bytes = match fs::read(self.file(session)) {
@@ -146,11 +152,7 @@ impl Store {
     ///
     /// When the files for another user can't be created.
     pub(super) fn capture(&self, session: SessionId, job: JobId) -> io::Result<Capture> {
-        let capture = Capture {
-            file: self.directory.join(format!("{session}.{job}")),
-            whole: self.directory.join(format!("{session}.{job}.whole")),
-            is_of_user: self.user.is_some(),
-        };
+        let capture = self.running_capture(session, job);
         if capture.is_of_user {
             // The directory is closed to the user, who gets the files open.
             for (path, content) in [(&capture.file, ""), (&capture.whole, PENDING)] {
@@ -159,6 +161,15 @@ impl Store {
             }
         }
         Ok(capture)
+    }
+
+    /// The files of a job that runs already.
+    pub(super) fn running_capture(&self, session: SessionId, job: JobId) -> Capture {
+        Capture {
+            file: self.directory.join(format!("{session}.{job}")),
+            whole: self.directory.join(format!("{session}.{job}.whole")),
+            is_of_user: self.user.is_some(),
+        }
     }
 
     /// Writes the directory and the environment of a job for its launcher, which removes the file.
@@ -225,11 +236,15 @@ impl Store {
         remove(&self.file(session));
     }
 
-    /// Removes every file that is not a session's: recordings of jobs that did not end.
-    pub(super) fn remove_unfinished(&self) {
+    /// Removes every file that is not a session's: captures of jobs that did not end, but not of
+    /// those that go on.
+    pub(super) fn remove_unfinished(&self, goes_on: impl Fn(JobId) -> bool) {
         self.remove_where(|name| {
-            name.split_once('.')
-                .is_some_and(|(session, _)| session.parse::<SessionId>().is_ok())
+            let Some((session, rest)) = name.split_once('.') else {
+                return false;
+            };
+            let job = rest.split('.').next().and_then(|job| job.parse().ok());
+            session.parse::<SessionId>().is_ok() && !job.is_some_and(|job| goes_on(JobId(job)))
         });
     }
 
@@ -308,6 +323,12 @@ impl Capture {
         script.extend(b" EXIT; trap 'exit 130' INT; ");
         script.extend(statement.as_bytes());
         OsString::from_vec(script)
+    }
+
+    /// Leaves the files, which the job may have written already.
+    #[cfg(target_os = "linux")]
+    pub(super) fn leave(self) {
+        std::mem::forget(self);
     }
 
     /// The paths of both files.

@@ -210,6 +210,7 @@ impl Puppet {
         let _ = self.exit.send(Exit {
             status,
             message: None,
+            ..Exit::default()
         });
     }
 }

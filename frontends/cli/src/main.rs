@@ -11,8 +11,8 @@ use clap::Parser;
 use client::ClientError;
 
 use commands::{
-    actions, attach, export, health, log, man, mcp, replay, run, serve, sessions, token, user,
-    verify,
+    actions, attach, export, health, keeper, log, man, mcp, replay, run, serve, sessions, token,
+    user, verify,
 };
 use std::error::Error;
 use std::process::ExitCode;
@@ -32,6 +32,10 @@ fn main() -> ExitCode {
         let error = rejoin_engine::start_as_job_user(std::env::args_os().skip(2));
         args::print_error(&error);
         return ExitCode::from(NOT_STARTED);
+    }
+    if let Some(ran) = keeper::run(std::env::args_os().skip(1)) {
+        // Nobody would read a message.
+        return ExitCode::from(u8::from(ran.is_err()));
     }
     let Args { command } = Args::parse();
     match command {

@@ -346,7 +346,9 @@ impl Show {
             })
         };
         match &record.event {
-            Event::ResultEmitted { job, mode, result } if self.has(*job, *mode) => {
+            Event::ResultEmitted {
+                job, mode, result, ..
+            } if self.has(*job, *mode) => {
                 let bytes = output(result, self.stream())?;
                 Some(Shown {
                     bytes,

@@ -154,6 +154,7 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
             job,
             mode: emitted,
             result,
+            position: None,
         } if detail.is_full() => {
             mode = Some(emitted);
             // A result that is not JSON is shown as a string. No server writes one.
@@ -276,6 +277,7 @@ mod tests {
             },
             // Not as serde_json would encode it.
             result: r#"{ "b":1.0,"a":"\u0041" }"#.into(),
+            position: None,
         }
     }
 

@@ -34,7 +34,11 @@ impl Runner for Script {
                 }
             };
             let message = (status != 0).then(|| format!("{word} ended"));
-            Exit { status, message }
+            Exit {
+                status,
+                message,
+                ..Exit::default()
+            }
         })
     }
 }

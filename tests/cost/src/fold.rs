@@ -239,6 +239,7 @@ impl History {
             session: session(number),
             job,
             result: format!("{{\"content\":\"{}\",\"type\":\"guard\"}}", "x".repeat(170)).into(),
+            position: None,
         })
     }
 

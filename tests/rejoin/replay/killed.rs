@@ -85,7 +85,7 @@ fn copy_files(from: &Path, to: &Path) {
         let target = to.join(path.file_name().unwrap());
         if path.is_dir() {
             copy_files(&path, &target);
-        } else {
+        } else if path.is_file() {
             fs::write(target, fs::read(&path).unwrap()).unwrap();
         }
     }
@@ -100,6 +100,9 @@ pub(super) fn all_of(directory: &str) -> Vec<(PathBuf, Vec<u8>, SystemTime)> {
         let bytes = if path.is_dir() {
             left.extend(path.read_dir().unwrap().map(|it| it.unwrap().path()));
             vec![]
+        } else if !path.is_file() {
+            // A keeper's socket.
+            continue;
         } else {
             fs::read(&path).unwrap()
         };

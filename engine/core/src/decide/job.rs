@@ -4,7 +4,8 @@ use super::{Decision, at_most, fewer_than};
 use crate::state::idempotency::{AcceptedRequest, fingerprint};
 use crate::state::{Input, Job, Session};
 use crate::{
-    Event, InterruptCause, JobId, JobSlot, Outcome, Rejection, SessionId, State, SubmitJob,
+    Event, InterruptCause, JobId, JobSlot, Outcome, OutputPosition, Rejection, SessionId, State,
+    SubmitJob,
 };
 use alloc::format;
 use alloc::sync::Arc;
@@ -145,6 +146,7 @@ impl State {
         session: SessionId,
         job: JobId,
         result: Arc<str>,
+        position: Option<OutputPosition>,
     ) -> Decision {
         let running = self.open(session)?.job(job)?;
         if running.is_truncated {
@@ -156,6 +158,7 @@ impl State {
                 job,
                 mode: running.mode,
                 result,
+                position,
             }
         } else {
             running.interrupt_event(job, InterruptCause::OutputLimit)
@@ -170,10 +173,14 @@ impl State {
         job: JobId,
         status: i32,
         message: Option<Arc<str>>,
+        lost: bool,
     ) -> Decision {
         let running = self.open(session)?.job(job)?;
         let message = message.map(|message| cut(message, self.limits.message));
-        let (outcome, message) = running.outcome(status, message, self.limits.result);
+        let (outcome, message) = match lost {
+            true => (Outcome::Lost, message),
+            false => running.outcome(status, message, self.limits.result),
+        };
         // A job that was interrupted for its output may still exit with 0, but it has failed.
         let status = if outcome == Outcome::Failed && status == 0 {
             FAILED_STATUS

@@ -58,16 +58,18 @@ impl State {
                 session,
                 job,
                 result,
-            } => self.report_result(session, job, result),
+                position,
+            } => self.report_result(session, job, result, position),
             Command::ReportFinished {
                 session,
                 job,
                 status,
                 message,
-            } => self.report_finished(session, job, status, message),
+                lost,
+            } => self.report_finished(session, job, status, message, lost),
             Command::Expire => Ok(self.expire(now)),
             Command::ExpireConsumers => Ok(self.expire_consumers(now)),
-            Command::Resume => Ok(self.resume()),
+            Command::Resume { kept } => Ok(self.resume(&kept)),
             Command::InterruptAll => Ok(self.interrupt_all()),
         }
     }

@@ -3,9 +3,10 @@
 use super::{Decision, at_most, fewer_than};
 use crate::state::Session;
 use crate::{
-    CloseCause, ConsumerId, CreateSession, Event, Instant, InterruptCause, LeaveCause, Outcome,
-    Rejection, SessionId, SessionNumber, State,
+    CloseCause, ConsumerId, CreateSession, Event, Instant, InterruptCause, JobId, LeaveCause,
+    Outcome, Rejection, SessionId, SessionNumber, State,
 };
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -81,12 +82,13 @@ impl State {
         })
     }
 
-    /// The first decision after a start: running jobs are lost, and timeouts start again, because
-    /// no consumer could pull while the server was down.
-    pub(super) fn resume(&self) -> Vec<(SessionId, Event)> {
+    /// The first decision after a start: running jobs that their runners do not have any more are
+    /// lost, and timeouts of sessions and consumers start again, because no consumer could pull while
+    /// the server was down.
+    pub(super) fn resume(&self, kept: &BTreeSet<JobId>) -> Vec<(SessionId, Event)> {
         let mut events = vec![];
         for (id, session) in self.sessions() {
-            for (job, running) in session.jobs() {
+            for (job, running) in session.jobs().filter(|(job, _)| !kept.contains(job)) {
                 let finished = Event::JobFinished {
                     job,
                     mode: running.mode,

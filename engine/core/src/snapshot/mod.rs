@@ -14,7 +14,7 @@ pub use fold::Projection;
 
 use crate::{
     CloseCause, ConsumerId, ConsumerView, Instant, InterruptCause, JobId, JobMode, JobView, Moment,
-    Sequence, SessionId, SessionNumber, Timestamp,
+    OutputOffsets, Sequence, SessionId, SessionNumber, Timestamp,
 };
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -132,8 +132,12 @@ pub struct JobSnapshot {
     pub output: u64,
     /// How many it may emit.
     pub output_limit: u64,
+    /// How far its output is logged.
+    pub offsets: OutputOffsets,
     /// Why it was first interrupted, if it was.
     pub interrupt: Option<InterruptCause>,
+    /// How often it was interrupted.
+    pub interrupts: u32,
     /// Whether its results are no longer logged.
     pub is_truncated: bool,
     /// When it times out.

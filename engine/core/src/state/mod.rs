@@ -16,8 +16,8 @@ use self::idempotency::IdempotencyKeys;
 use self::retention::RetentionQueue;
 use crate::VecMap;
 use crate::{
-    ConsumerId, Instant, InterruptCause, JobId, JobMode, Limits, Moment, Sequence, SessionId,
-    SessionNumber,
+    ConsumerId, Instant, InterruptCause, JobId, JobMode, Limits, Moment, OutputOffsets, Sequence,
+    SessionId, SessionNumber,
 };
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -98,6 +98,11 @@ impl State {
             let due = open.consumers.due(now);
             due.map(move |(at, consumer)| (at, Deadline::Consumer(id, consumer)))
         })
+    }
+
+    /// The highest job number used.
+    pub fn last_job(&self) -> JobId {
+        JobId(self.last_job)
     }
 
     /// The moment of the last record. Neither clock of a later record shows an earlier one.
@@ -209,7 +214,9 @@ pub struct Job {
     pub(crate) started: bool,
     pub(crate) output: u64,
     pub(crate) output_limit: u64,
+    pub(crate) offsets: OutputOffsets,
     pub(crate) interrupt: Option<InterruptCause>,
+    pub(crate) interrupts: u32,
     /// A result was too long to be logged. Later ones are not logged either, so that the output has
     /// no hole.
     pub(crate) is_truncated: bool,
@@ -234,6 +241,26 @@ impl Job {
     /// How it was submitted.
     pub fn mode(&self) -> JobMode {
         self.mode
+    }
+
+    /// How far its output is logged, if its runner counts that.
+    pub fn offsets(&self) -> OutputOffsets {
+        self.offsets
+    }
+
+    /// How often it was interrupted.
+    pub fn interrupts(&self) -> u32 {
+        self.interrupts
+    }
+
+    /// Whether its later results are not logged any more, because there were too many.
+    pub fn is_truncated(&self) -> bool {
+        self.is_truncated
+    }
+
+    /// Whether it has a standard input. It may have ended.
+    pub fn has_input(&self) -> bool {
+        !matches!(self.input, Input::None)
     }
 
     /// Why it was first interrupted, if it was.

@@ -32,7 +32,9 @@ pub fn play_with_holes(
         add(&mut state, &mut views, record);
     }
     let now = state.last();
-    let resumed = state.step(now, Command::Resume).unwrap_or_default();
+    let resumed = state
+        .step(now, Command::Resume { kept: [].into() })
+        .unwrap_or_default();
     assert!(
         state.sessions().all(|(_, open)| open.jobs().count() == 0),
         "promise 7: a job runs after a restart"

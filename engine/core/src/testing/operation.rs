@@ -2,8 +2,9 @@
 //! are picked from what exists. Property tests, fuzzers and the simulator share this generator.
 
 use crate::{
-    CloseCause, Command, ConsumerId, CreateSession, Instant, JobId, JobMode, JobSlot, Sequence,
-    Server, Session, SessionId, State, SubmitJob, Visibility,
+    CloseCause, Command, ConsumerId, CreateSession, Instant, JobId, JobMode, JobSlot,
+    OutputPosition, OutputStream, Sequence, Server, Session, SessionId, State, SubmitJob,
+    Visibility,
 };
 use alloc::format;
 use alloc::vec;
@@ -65,8 +66,11 @@ pub enum Operation {
     Finish(Pick, Pick, u8),
     /// A timer fires.
     Expire,
-    /// The server was restarted.
-    Resume,
+    /// The server was restarted. The runner still has the jobs whose number is odd, or none.
+    Resume {
+        /// Whether it has some.
+        keeps: bool,
+    },
     /// The server is shutting down.
     InterruptAll,
 }
@@ -167,15 +171,28 @@ impl Operation {
                 session: session.session(state),
                 job: job.job(session.open(state)),
                 result: "x".repeat(bytes.into()).into(),
+                position: (bytes % 2 == 1).then_some(OutputPosition {
+                    stream: OutputStream::ALL[usize::from(bytes / 2 % 2)],
+                    bytes: u64::from(bytes) * 3,
+                }),
             },
             Self::Finish(session, job, status) => Command::ReportFinished {
                 session: session.session(state),
                 job: job.job(session.open(state)),
                 status: status.into(),
                 message: None,
+                lost: status == 137,
             },
             Self::Expire => Command::Expire,
-            Self::Resume => Command::Resume,
+            Self::Resume { keeps } => {
+                let jobs = state.sessions().flat_map(|(_, open)| open.jobs());
+                let kept = jobs
+                    .map(|(job, _)| job)
+                    .filter(|job| keeps && job.0 % 2 == 1);
+                Command::Resume {
+                    kept: kept.collect(),
+                }
+            }
             Self::InterruptAll => Command::InterruptAll,
         }
     }

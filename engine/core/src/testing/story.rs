@@ -63,9 +63,9 @@ impl Operation {
             17..=19 => Self::Advance(first, second, c % 5),
             20..=21 => Self::Start(first, second),
             22..=26 => Self::Emit(first, second, c % 100),
-            27..=29 => Self::Finish(first, second, c % 3),
+            27..=29 => Self::Finish(first, second, if d % 16 == 0 { 137 } else { c % 3 }),
             30..=33 => Self::Expire,
-            34 => Self::Resume,
+            34 => Self::Resume { keeps: a % 2 == 1 },
             35 => Self::InterruptAll,
             _ => Self::Write(first, second, c % 50, d % 8 == 0),
         }

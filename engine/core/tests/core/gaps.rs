@@ -115,6 +115,7 @@ fn result(job: u64) -> Event {
         job: JobId(job),
         mode: FOREGROUND,
         result: "{}".into(),
+        position: None,
     }
 }
 
@@ -192,7 +193,10 @@ fn a_job_whose_end_is_lost_frees_the_foreground() {
 #[test]
 fn a_job_that_may_have_ended_is_lost_at_the_next_start_and_says_why() {
     let mut scenario = Scenario::begin().then(submitted(1)).lose(1);
-    let steps = scenario.state.step(instant(2), Command::Resume).unwrap();
+    let steps = scenario
+        .state
+        .step(instant(2), Command::Resume { kept: [].into() })
+        .unwrap();
     let Event::JobFinished {
         outcome: Outcome::Lost,
         message: Some(message),

@@ -73,6 +73,7 @@ fn emit(result: &str) -> Command {
         session: SESSION,
         job: JobId(1),
         result: result.into(),
+        position: None,
     }
 }
 
@@ -82,6 +83,7 @@ fn finish(status: i32) -> Command {
         job: JobId(1),
         status,
         message: None,
+        lost: false,
     }
 }
 
@@ -202,6 +204,7 @@ fn an_interrupted_job_ends_as_interrupted_whatever_its_status() {
             job: JobId(1),
             mode: foreground(),
             result: "last words".into(),
+            position: None,
         }])
         .when(instant(3), finish(130))
         .then([finished(1, foreground(), Outcome::Interrupted, 130)]);
@@ -257,8 +260,7 @@ fn a_job_that_emits_too_much_is_interrupted_and_says_so() {
         .then([Event::ResultEmitted {
             job: JobId(1),
             mode: foreground(),
-            result: "1234567890".into(),
-        }])
+            result: "1234567890".into(), position: None, }])
         .when(instant(1), emit("1"))
         .then([requested(InterruptCause::OutputLimit)])
         .when(instant(1), emit("1"))
@@ -325,6 +327,7 @@ fn a_job_with_a_message_that_is_too_long_finishes() {
         job: JobId(1),
         status: 1,
         message: Some("é".repeat(8 * 1024).into()),
+        lost: false,
     };
     given([created(), submitted(1, foreground())])
         .when(instant(1), finish)

@@ -40,7 +40,7 @@ proptest! {
             .flat_map(|(id, session)| session.jobs().map(move |(job, _)| (id, job)).collect::<Vec<_>>())
             .collect();
         for (session, job) in jobs {
-            let finish = rejoin_core::Command::ReportFinished { session, job, status: 0, message: None };
+            let finish = rejoin_core::Command::ReportFinished { session, job, status: 0, message: None, lost: false };
             state.step(state.last(), finish).unwrap();
         }
         while let Some(due) = state.next_deadline() {

@@ -116,5 +116,6 @@ fn finish(job: u64) -> Command {
         job: JobId(job),
         status: 0,
         message: None,
+        lost: false,
     }
 }

@@ -214,6 +214,7 @@ fn busy_is_not_idle() {
                     job: JobId(1),
                     status: 0,
                     message: None,
+                    lost: false,
                 },
             )
             .then([finished(1, mode, Outcome::Completed, 0)])
@@ -229,7 +230,7 @@ fn busy_is_not_idle() {
 #[test]
 fn after_a_restart_what_ran_is_lost_and_nobody_is_late() {
     given([created(), submitted(1, foreground())])
-        .when(instant(500), Command::Resume)
+        .when(instant(500), Command::Resume { kept: [].into() })
         .then([
             Event::JobFinished {
                 job: JobId(1),

@@ -202,6 +202,7 @@ fn the_revision_changes_only_with_what_lists_show() {
         job: JobId(1),
         mode: foreground(),
         result: "{}".into(),
+        position: None,
     });
     assert_eq!(shown(&events), (2, Sequence(2)), "no list shows results");
     events.push(finished(1, foreground(), Outcome::Completed, 0));

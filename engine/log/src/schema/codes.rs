@@ -1,6 +1,8 @@
 //! The numeric codes of the format. Codes may be added, but never changed or reused.
 
-use rejoin_core::{CloseCause, InterruptCause, JobSlot, LeaveCause, Outcome, Visibility};
+use rejoin_core::{
+    CloseCause, InterruptCause, JobSlot, LeaveCause, Outcome, OutputStream, Visibility,
+};
 
 /// Event tags. Zero is unused, so that zeroed bytes are never a valid event.
 pub(super) mod tag {
@@ -25,6 +27,8 @@ pub(super) mod tag {
     /// `JOB_STARTED` and `INTERRUPT_REQUESTED` of a job that only its submitter sees.
     pub(in crate::schema) const PRIVATE_JOB_STARTED: u8 = 18;
     pub(in crate::schema) const PRIVATE_INTERRUPT_REQUESTED: u8 = 19;
+    /// `RESULT_EMITTED` with a position in the job's output.
+    pub(in crate::schema) const RESULT_POSITIONED: u8 = 20;
 
     /// No event: the log's clock follows, because it differs from the wall's time, and then the
     /// event's tag. Far from the tags of events, which grow.
@@ -65,6 +69,11 @@ codes!(JobSlot {
 codes!(Visibility {
     0 => Session,
     1 => Submitter,
+});
+
+codes!(OutputStream {
+    0 => Stdout,
+    1 => Stderr,
 });
 
 codes!(LeaveCause {

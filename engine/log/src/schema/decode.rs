@@ -3,8 +3,8 @@
 use super::bytes::Parts;
 use super::codes::{loss, tag};
 use rejoin_core::{
-    ConsumerId, Event, JobId, JobMode, LossCause, Moment, Record, Sequence, Server, SessionId,
-    SessionNumber,
+    ConsumerId, Event, JobId, JobMode, LossCause, Moment, OutputPosition, Record, Sequence, Server,
+    SessionId, SessionNumber,
 };
 
 /// Decodes the record with `sequence` of `session` from `bytes`.
@@ -191,6 +191,16 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
         tag::RESULT_EMITTED => Event::ResultEmitted {
             job: job(parts)?,
             mode: mode(parts)?,
+            position: None,
+            result: parts.text("result")?,
+        },
+        tag::RESULT_POSITIONED => Event::ResultEmitted {
+            job: job(parts)?,
+            mode: mode(parts)?,
+            position: Some(OutputPosition {
+                stream: parts.choice("position.stream")?,
+                bytes: parts.number("position.bytes")?,
+            }),
             result: parts.text("result")?,
         },
         tag @ (tag::INTERRUPT_REQUESTED | tag::PRIVATE_INTERRUPT_REQUESTED) => {

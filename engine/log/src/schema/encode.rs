@@ -109,10 +109,22 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             });
             put_job(out, *job);
         }
-        Event::ResultEmitted { job, mode, result } => {
-            out.push(tag::RESULT_EMITTED);
+        Event::ResultEmitted {
+            job,
+            mode,
+            result,
+            position,
+        } => {
+            out.push(match position {
+                None => tag::RESULT_EMITTED,
+                Some(_) => tag::RESULT_POSITIONED,
+            });
             put_job(out, *job);
             put_mode(out, *mode);
+            if let Some(position) = position {
+                out.push(position.stream.code());
+                put_number(out, position.bytes);
+            }
             put_text(out, result);
         }
         Event::InterruptRequested {

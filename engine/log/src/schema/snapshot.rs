@@ -13,8 +13,8 @@ use super::decode::{consumer, job, mode};
 use super::encode::{put_consumer, put_job, put_mode};
 use rejoin_core::{
     ClosedSnapshot, ConsumerSnapshot, ConsumerView, InputSnapshot, Instant, JobSnapshot, JobState,
-    JobView, Moment, RequestSnapshot, Sequence, SessionId, SessionNumber, SessionSnapshot,
-    Snapshot, Timestamp, ViewSnapshot,
+    JobView, Moment, OutputOffsets, RequestSnapshot, Sequence, SessionId, SessionNumber,
+    SessionSnapshot, Snapshot, Timestamp, ViewSnapshot,
 };
 
 /// The version of the encoding. Increase it with every change to [`Snapshot`].
@@ -77,7 +77,7 @@ pub(crate) fn decode_snapshot_of(version: u32, bytes: &[u8]) -> Result<Snapshot,
         last_number: parts.number("last_number")?,
         last_job: parts.number("last_job")?,
         last: moment(&mut parts, version, "last")?,
-        sessions: list(&mut parts, "sessions", session)?,
+        sessions: list(&mut parts, "sessions", |parts| session(parts, version))?,
         closed: list(&mut parts, "closed", |parts| {
             Ok(ClosedSnapshot {
                 id: id(parts)?,
@@ -136,6 +136,9 @@ fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
         put_number(out, it.output);
         put_number(out, it.output_limit);
         put_optional(out, it.interrupt, |out, cause| out.push(cause.code()));
+        put_number(out, u64::from(it.interrupts));
+        put_number(out, it.offsets.stdout);
+        put_number(out, it.offsets.stderr);
         out.push(u8::from(it.is_truncated));
         put_instant(out, it.due);
         out.push(u8::from(it.is_uncertain));
@@ -161,7 +164,7 @@ fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
     });
 }
 
-fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
+fn session(parts: &mut Parts<'_>, version: u32) -> Result<SessionSnapshot, DecodeError> {
     Ok(SessionSnapshot {
         id: id(parts)?,
         number: SessionNumber(parts.number("session.number")?),
@@ -179,13 +182,31 @@ fn session(parts: &mut Parts<'_>) -> Result<SessionSnapshot, DecodeError> {
             })
         })?,
         jobs: list(parts, "session.jobs", |parts| {
+            let id = job(parts)?;
+            let mode = mode(parts)?;
+            let started = flag(parts, "job.started")?;
+            let output = parts.number("job.output")?;
+            let output_limit = parts.number("job.output_limit")?;
+            let interrupt = parts.optional("job.interrupt", Parts::choice)?;
             Ok(JobSnapshot {
-                id: job(parts)?,
-                mode: mode(parts)?,
-                started: flag(parts, "job.started")?,
-                output: parts.number("job.output")?,
-                output_limit: parts.number("job.output_limit")?,
-                interrupt: parts.optional("job.interrupt", Parts::choice)?,
+                id,
+                mode,
+                started,
+                output,
+                output_limit,
+                interrupt,
+                // Of a job that ended with its server, nobody asks how often.
+                interrupts: match version {
+                    WITHOUT_CLOCK => u32::from(interrupt.is_some()),
+                    _ => parts.number_u32("job.interrupts")?,
+                },
+                offsets: match version {
+                    WITHOUT_CLOCK => OutputOffsets::default(),
+                    _ => OutputOffsets {
+                        stdout: parts.number("job.offsets.stdout")?,
+                        stderr: parts.number("job.offsets.stderr")?,
+                    },
+                },
                 is_truncated: flag(parts, "job.is_truncated")?,
                 due: parts.instant("job.due")?,
                 is_uncertain: flag(parts, "job.is_uncertain")?,

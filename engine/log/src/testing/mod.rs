@@ -46,6 +46,7 @@ pub fn record(number: u8, sequence: u64) -> Arc<Record> {
             job,
             mode,
             result: format!(r#"{{"content":"line {sequence}\n","jobId":1,"type":"shell"}}"#).into(),
+            position: None,
         },
         _ => Event::ConsumerLeft {
             consumer: ConsumerId {

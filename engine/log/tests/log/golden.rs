@@ -2,7 +2,7 @@
 
 use rejoin_core::{
     CloseCause, ConsumerId, Event, Instant, InterruptCause, JobId, JobMode, JobSlot, LeaveCause,
-    LossCause, Outcome, Sequence, Server, SessionNumber, Visibility,
+    LossCause, Outcome, OutputPosition, OutputStream, Sequence, Server, SessionNumber, Visibility,
 };
 use std::time::Duration;
 
@@ -112,6 +112,7 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
                 job,
                 mode: front,
                 result: "{}".into(),
+                position: None,
             },
             b"\x0b\xac\x02\x00\x00\x02{}".to_vec(),
         ),
@@ -179,6 +180,18 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
                 private: true,
             },
             b"\x13\xac\x02\x04".to_vec(),
+        ),
+        (
+            Event::ResultEmitted {
+                job,
+                mode: front,
+                result: "{}".into(),
+                position: Some(OutputPosition {
+                    stream: OutputStream::Stderr,
+                    bytes: 300,
+                }),
+            },
+            b"\x14\xac\x02\x00\x00\x01\xac\x02\x02{}".to_vec(),
         ),
     ]
 }

@@ -27,7 +27,7 @@ pub(crate) fn record(at: u64, event: Event) -> Record {
 }
 
 /// The tags that stand for an event.
-const TAGS: RangeInclusive<u8> = 1..=19;
+const TAGS: RangeInclusive<u8> = 1..=20;
 
 /// Stands before the log's clock, if that differs from the time.
 const CLOCK: u8 = 128;
@@ -85,7 +85,15 @@ fn every_choice_is_this_code_for_ever() {
     for (slot, visibility, expected) in manners {
         let mode = JobMode { slot, visibility };
         let (job, result) = (JobId(0), "".into());
-        let bytes = encoded(0, Event::ResultEmitted { job, mode, result });
+        let bytes = encoded(
+            0,
+            Event::ResultEmitted {
+                job,
+                mode,
+                result,
+                position: None,
+            },
+        );
         assert_eq!(bytes[3..5], expected);
     }
     let last = |event| encoded(0, event).pop();

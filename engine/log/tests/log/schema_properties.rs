@@ -5,7 +5,8 @@ use proptest::option;
 use proptest::prelude::*;
 use rejoin_core::{
     CloseCause, ConsumerId, Event, InterruptCause, JobId, JobMode, JobSlot, LeaveCause, LossCause,
-    Outcome, Record, Sequence, Server, SessionId, SessionNumber, Timestamp, Visibility,
+    Outcome, OutputPosition, OutputStream, Record, Sequence, Server, SessionId, SessionNumber,
+    Timestamp, Visibility,
 };
 use rejoin_log::schema::{decode, encode};
 use std::sync::Arc;
@@ -123,6 +124,9 @@ fn submitted() -> impl Strategy<Value = Event> {
 }
 
 fn job_event() -> impl Strategy<Value = Event> {
+    let stream = prop_oneof![Just(OutputStream::Stdout), Just(OutputStream::Stderr)];
+    let position = (stream, any::<u64>());
+    let position = position.prop_map(|(stream, bytes)| OutputPosition { stream, bytes });
     let cause = prop_oneof![
         Just(InterruptCause::Requested),
         Just(InterruptCause::Timeout),
@@ -151,10 +155,13 @@ fn job_event() -> impl Strategy<Value = Event> {
         (option::of(text()), text())
             .prop_map(|(statement, reason)| Event::StatementRefused { statement, reason }),
         (job(), any::<bool>()).prop_map(|(job, private)| Event::JobStarted { job, private }),
-        (job(), mode(), text()).prop_map(|(job, mode, result)| Event::ResultEmitted {
-            job,
-            mode,
-            result
+        (job(), mode(), text(), option::of(position)).prop_map(|(job, mode, result, position)| {
+            Event::ResultEmitted {
+                job,
+                mode,
+                result,
+                position,
+            }
         }),
         (job(), cause, any::<bool>()).prop_map(|(job, cause, private)| Event::InterruptRequested {
             job,

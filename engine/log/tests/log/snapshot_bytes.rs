@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use rejoin_core::{
     CloseCause, ClosedSnapshot, ConsumerId, ConsumerSnapshot, ConsumerView, InputSnapshot, Instant,
     InterruptCause, JobId, JobMode, JobSlot, JobSnapshot, JobState, JobView, Moment, Outcome,
-    RequestSnapshot, Retention, Sequence, SessionId, SessionNumber, SessionSnapshot, Snapshot,
-    Timestamp, ViewSnapshot, Visibility,
+    OutputOffsets, RequestSnapshot, Retention, Sequence, SessionId, SessionNumber, SessionSnapshot,
+    Snapshot, Timestamp, ViewSnapshot, Visibility,
 };
 use rejoin_log::schema::{decode_snapshot, encode_snapshot};
 use std::time::Duration;
@@ -56,7 +56,12 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
         started: true,
         output: 128,
         output_limit: 1 << 20,
+        offsets: OutputOffsets {
+            stdout: 300,
+            stderr: 1,
+        },
         interrupt: Some(InterruptCause::Shutdown),
+        interrupts: 2,
         is_truncated: false,
         due: instant(9),
         is_uncertain: true,
@@ -71,7 +76,9 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
         started: false,
         output: 0,
         output_limit: 1,
+        offsets: OutputOffsets::default(),
         interrupt: None,
+        interrupts: 0,
         is_truncated: true,
         due: instant(0),
         is_uncertain: false,
@@ -111,8 +118,8 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
         TOKEN,
         b"\x02\x80\x01\x07\x01\x80\xca\xb5\xee\x01\x00",
         b"\x02",
-        b"\xac\x02\x01\x01\x01\x80\x01\x80\x80\x40\x01\x04\x00\x09\x01\x01\xc8\x01",
-        b"\xad\x02\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02",
+        b"\xac\x02\x01\x01\x01\x80\x01\x80\x80\x40\x01\x04\x02\xac\x02\x01\x00\x09\x01\x01\xc8\x01",
+        b"\xad\x02\x00\x00\x00\x00\x01\x00\x00\x00\x00\x01\x00\x00\x02",
         b"\x01\xad\x02\x08\x3c\x00\xe8\x07\x01",
         b"\x01\x02r1\xac\x02\x03",
         PRINT,

@@ -42,6 +42,7 @@ impl Runner for ScriptedRunner {
                 Either::Right(_) => Exit {
                     status: 130,
                     message: None,
+                    ..Exit::default()
                 },
             }
         })

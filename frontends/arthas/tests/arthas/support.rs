@@ -254,12 +254,14 @@ impl Runner for Script {
                     return Exit {
                         status: 127,
                         message: Some(format!("{word}: not found")),
+                        ..Exit::default()
                     };
                 }
             }
             Exit {
                 status,
                 message: None,
+                ..Exit::default()
             }
         })
     }

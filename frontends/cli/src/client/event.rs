@@ -162,6 +162,7 @@ impl<'a> SessionEvent<'a> {
                 job: job?,
                 mode,
                 result: self.result?.get().into(),
+                position: None,
             },
             "input" => Event::InputWritten {
                 job: job?,

@@ -121,6 +121,7 @@ mod tests {
                     visibility: Visibility::Submitter,
                 },
                 result: r#"{"content":"a b","jobId":3}"#.into(),
+                position: None,
             },
         };
         let raw = Raw {

@@ -4,6 +4,7 @@ pub(crate) mod actions;
 pub(crate) mod attach;
 pub(crate) mod export;
 pub(crate) mod health;
+pub(crate) mod keeper;
 pub(crate) mod log;
 pub(crate) mod man;
 pub(crate) mod mcp;

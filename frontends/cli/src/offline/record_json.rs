@@ -57,6 +57,7 @@ mod tests {
             job: JobId(3),
             mode,
             result: r#"{"content":"a\n","jobId":3,"stream":"stdout","type":"shell"}"#.into(),
+            position: None,
         };
         let expected = json!({
             "session": SESSION.to_string(),

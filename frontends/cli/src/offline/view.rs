@@ -334,6 +334,7 @@ mod tests {
             job: JOB,
             mode: HEARD,
             result: result.into(),
+            position: None,
         }
     }
 

@@ -6,13 +6,14 @@ mod frontends;
 mod logging;
 mod services;
 
+use crate::commands::keeper::KEEPER;
 use clap::ValueEnum;
 use frontends::Frontends;
 use logging::LogRequests;
 pub(crate) use logging::{LogFormat, LogLevel};
 use rejoin_accounts::Role;
 use rejoin_core::Retention;
-use rejoin_engine::{Config, Services, ShellRunner};
+use rejoin_engine::{Config, KeeperSettings, Services, ShellRunner};
 use rejoin_log::segment::Durability;
 use serde::{Deserialize, Deserializer};
 use services::{ServiceError, ServiceTables};
@@ -147,6 +148,16 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "TIME", env = "REJOIN_SHUTDOWN_GRACE", help_heading = TIMEOUTS)]
     shutdown_grace: Option<Wait>,
 
+    /// What a shutdown does to running jobs: `end` interrupts them; `keep` lets them go on, and the
+    /// next start takes them over [default: end]
+    #[arg(long, value_name = "WHAT", env = "REJOIN_JOBS_AT_EXIT", help_heading = TIMEOUTS)]
+    jobs_at_exit: Option<JobsAtExit>,
+
+    /// How long jobs go on without a server, after a crash or a shutdown that keeps them; then they
+    /// are ended. 0s: jobs end with the server [default: 1d]
+    #[arg(long, value_name = "TIME", env = "REJOIN_KEEPER_WAIT", help_heading = TIMEOUTS)]
+    keeper_wait: Option<Wait>,
+
     /// Close a connection that sends no complete request header within this time [default: 60s]
     #[arg(long, value_name = "TIME", env = "REJOIN_IDLE_TIMEOUT", help_heading = TIMEOUTS)]
     idle_timeout: Option<Wait>,
@@ -254,6 +265,14 @@ const LOGGING: &str = "Logging";
 enum DurabilityLevel {
     Sync,
     Flush,
+}
+
+/// What a shutdown does to running jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+enum JobsAtExit {
+    End,
+    Keep,
 }
 
 /// What becomes of processes that a command leaves in its process group.
@@ -411,7 +430,7 @@ impl Settings {
         first_set! { self, other;
             tls_cert tls_key
             listen maxscale_listen doris_listen admin_listen doris_columns arthas_service data durability session_timeout consumer_timeout job_timeout exec_timeout
-            pull_wait pull_lock_timeout interrupt_grace shutdown_grace idle_timeout body_timeout
+            pull_wait pull_lock_timeout interrupt_grace shutdown_grace jobs_at_exit keeper_wait idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_bodies max_exec_answers max_header recent_bytes
             accounts allow_host allow_origin mcp_services mcp_role
@@ -591,6 +610,20 @@ impl Settings {
     pub(crate) fn interrupt_grace(&self) -> Duration {
         self.interrupt_grace
             .map_or(Duration::from_secs(2), |Wait(wait)| wait)
+    }
+
+    /// Whether a shutdown leaves running jobs to their keepers.
+    pub(crate) fn keeps_jobs(&self) -> bool {
+        self.jobs_at_exit == Some(JobsAtExit::Keep) && self.keeper().is_some()
+    }
+
+    /// How jobs outlive the server. None: they end with it.
+    pub(crate) fn keeper(&self) -> Option<KeeperSettings> {
+        let mut keeper = KeeperSettings::this_program(KEEPER);
+        if let Some(Wait(wait)) = self.keeper_wait {
+            keeper.patience = wait;
+        }
+        (!keeper.patience.is_zero()).then_some(keeper)
     }
 
     /// As whom commands run, if not as the server's user.

@@ -138,9 +138,10 @@ impl Lines {
 
     fn add(&mut self, record: &Record, wanted: Option<JobId>) {
         match &record.event {
-            Event::ResultEmitted { job, mode, result }
-                if mode.visibility == Visibility::Session
-                    && wanted.is_none_or(|wanted| wanted == *job) =>
+            Event::ResultEmitted {
+                job, mode, result, ..
+            } if mode.visibility == Visibility::Session
+                && wanted.is_none_or(|wanted| wanted == *job) =>
             {
                 // Two streams are two texts.
                 let is_stderr = result.contains(r#","stream":"stderr","#);
@@ -254,6 +255,7 @@ mod tests {
                     visibility: Visibility::Session,
                 },
                 result: result.into(),
+                position: None,
             },
         }
     }

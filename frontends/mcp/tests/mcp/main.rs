@@ -105,6 +105,7 @@ impl Runner for Echo {
             Exit {
                 status: status.unwrap_or(0),
                 message: None,
+                ..Exit::default()
             }
         })
     }

@@ -171,6 +171,7 @@ impl Runner for Scripted {
                 Either::Right(_) => Exit {
                     status: 130,
                     message: None,
+                    ..Exit::default()
                 },
             }
         })

@@ -122,8 +122,7 @@ impl Runner for Synthetic {
             };
             Exit {
                 status,
-                message: None,
-            }
+                message: None, ..Exit::default() }
         })
     }
 }

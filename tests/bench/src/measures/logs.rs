@@ -85,8 +85,7 @@ impl History {
         self.step(Command::ReportResult {
             session: session(number),
             job,
-            result: RESULT.into(),
-        })
+            result: RESULT.into(), position: None, })
     }
 
     pub(super) fn finish(&mut self, number: u64, job: JobId) -> Outcome<Vec<Arc<Record>>> {
@@ -94,8 +93,7 @@ impl History {
             session: session(number),
             job,
             status: 0,
-            message: None,
-        })
+            message: None, lost: false, })
     }
 }
 

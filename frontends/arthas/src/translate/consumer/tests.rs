@@ -75,6 +75,7 @@ fn emitted(mode: JobMode) -> Event {
         job: JobId(3),
         mode,
         result: RESULT.into(),
+        position: None,
     }
 }
 
@@ -349,6 +350,7 @@ fn job_results_are_the_results_and_the_status_of_that_job_alone() {
         job: JobId(4),
         mode: SHARED_BACKGROUND,
         result: "{}".into(),
+        position: None,
     };
     let other_end = Event::JobFinished {
         job: JobId(4),

@@ -169,6 +169,7 @@ mod tests {
             job,
             mode,
             result: "{}".into(),
+            position: None,
         };
         let finished = Event::JobFinished {
             job,

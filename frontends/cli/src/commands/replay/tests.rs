@@ -40,6 +40,7 @@ fn write_log(directory: &Path) {
         mode,
         result: format!(r#"{{"content":"{words}\n","jobId":1,"stream":"stdout","type":"shell"}}"#)
             .into(),
+        position: None,
     };
     let events = [
         (0, created()),

@@ -147,13 +147,15 @@ async fn open_engine(
 ) -> Result<OpenedEngine, ServeError> {
     let started_at = SmolRuntime.now();
     let data = read_only.map_or_else(|| settings.data(), Path::to_owned);
-    let shell = ShellRunner::default()
+    let mut shell = ShellRunner::default()
         .with_grace(settings.interrupt_grace())
         .with_leftovers_kept(settings.keeps_leftovers());
-    let shell = match settings.job_user() {
-        Some(name) if read_only.is_none() => shell.with_user(job_user(name)?),
-        _ => shell,
-    };
+    if let Some(keeper) = settings.keeper() {
+        shell = shell.with_keeper(keeper);
+    }
+    if let Some(name) = settings.job_user().filter(|_| read_only.is_none()) {
+        shell = shell.with_user(job_user(name)?);
+    }
     let builder = Engine::builder(&data).config(settings.engine());
     let (builder, log_directory) = match read_only {
         Some(directory) => {
@@ -251,21 +253,31 @@ async fn serve_until_signal(
             .map(|(listener, server)| server.run(stop_of(listener, &shutdown, engine)));
         let shut_down = async {
             shutdown.wait().await;
-            engine.shut_down(settings.shutdown_grace()).await
+            match settings.keeps_jobs() {
+                true => engine.shut_down_and_keep_jobs().await,
+                false => engine.shut_down(settings.shutdown_grace()).await,
+            }
         };
         join(join_all(servers), shut_down).await
     };
     let (stopped, ended) = match select(pin!(serving), pin!(second_signal)).await {
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => {
-            opened.kill_processes().await;
-            return Err(match engine.ended().now_or_never() {
-                None | Some(Unavailable::ShuttingDown) => ServeError::Killed,
-                Some(failed) => ServeError::Stopped(failed),
-            });
+            let failed = match engine.ended().now_or_never() {
+                None | Some(Unavailable::ShuttingDown) => None,
+                Some(failed) => Some(failed),
+            };
+            if !keeps_jobs(settings, failed.as_ref()) {
+                opened.kill_processes().await;
+            }
+            return Err(failed.map_or(ServeError::Killed, ServeError::Stopped));
         }
     };
-    let killed = opened.kill_processes().await;
+    let failed = Some(&ended).filter(|it| !matches!(it, Unavailable::ShuttingDown));
+    let killed = match keeps_jobs(settings, failed) {
+        true => 0,
+        false => opened.kill_processes().await,
+    };
     if killed > 0 {
         tracing::warn!("killed {killed} processes that were still running");
     }
@@ -275,6 +287,14 @@ async fn serve_until_signal(
     match ended {
         Unavailable::ShuttingDown => Ok(()),
         failed => Err(ServeError::Stopped(failed)),
+    }
+}
+
+/// Whether running jobs are left to their keepers: after a failure, always.
+fn keeps_jobs(settings: &Settings, failed: Option<&Unavailable>) -> bool {
+    match failed {
+        None => settings.keeps_jobs(),
+        Some(_) => settings.keeper().is_some(),
     }
 }
 

@@ -1,0 +1,795 @@
+//! The keeper itself: one thread, one loop over its pipes, its processes and its server.
+//!
+//! Invariants: no signal is sent to a group whose number may have been reused, because a leader is not
+//! reaped before its group has ended. Output is dropped only when a server says that it is settled.
+
+use super::protocol::{Frames, HeldJob, ToKeeper, ToServer, VERSION, put_output};
+use crate::limits::{KEEPER_ANSWER, KEEPER_JOBS, KEEPER_PATIENCE, KEEPER_SPOOL};
+use crate::shell::job::Program;
+use crate::shell::process_group::PATIENCE;
+use rejoin_core::{JobId, OutputOffsets, OutputPosition, OutputStream, SessionId};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, ioctl_fionbio};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, setsid, test_kill_process_group,
+};
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsString;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// Runs a keeper: holds jobs for one server after another, until it has none and no server needs it.
+/// The program that [`ShellRunner::with_keeper`](crate::ShellRunner::with_keeper) names calls this
+/// at the beginning of its `main`, before it starts a thread.
+///
+/// Its standard input is the socket at which it listens, and `socket` is where that is.
+///
+/// # Errors
+///
+/// When its standard input is no such socket, or it can't wait for its jobs.
+pub fn run_keeper(socket: &Path) -> io::Result<()> {
+    // Away from the server's terminal and process group. Fails if it leads a group already.
+    let _ = setsid();
+    let _ = std::env::set_current_dir("/");
+    let listener = UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?);
+    listener.set_nonblocking(true)?;
+    let mut keeper = Keeper {
+        listener,
+        server: None,
+        owner: None,
+        patience: KEEPER_PATIENCE,
+        alone_since: Instant::now(),
+        ending: None,
+        jobs: BTreeMap::new(),
+        next_served: JobId(0),
+        chunk: vec![0; CHUNK].into_boxed_slice(),
+    };
+    let ran = keeper.run();
+    drop(keeper);
+    let _ = std::fs::remove_file(socket);
+    ran
+}
+
+struct Keeper {
+    listener: UnixListener,
+    server: Option<Connection>,
+    /// Whose jobs these are, as the first server said.
+    owner: Option<Vec<u8>>,
+    patience: Duration,
+    /// When the last server left.
+    alone_since: Instant,
+    /// When the jobs were asked to end because no server came.
+    ending: Option<Instant>,
+    jobs: BTreeMap<JobId, Job>,
+    /// The job whose output is sent next, so that none waits for ever.
+    next_served: JobId,
+    chunk: Box<[u8]>,
+}
+
+struct Connection {
+    stream: UnixStream,
+    frames: Frames,
+    out: Vec<u8>,
+    written: usize,
+    is_greeted: bool,
+}
+
+struct Job {
+    session: SessionId,
+    child: Child,
+    leader: Pid,
+    exit: OwnedFd,
+    has_exited: bool,
+    output: [Output; 2],
+    stdin: Option<ChildStdin>,
+    input: VecDeque<u8>,
+    /// Bytes of input that it was given, whether written or not.
+    given: u64,
+    input_ended: bool,
+    interrupts: u32,
+    signal: i32,
+    phase: Phase,
+    is_forgotten: bool,
+    /// Whether the server has asked for its output.
+    is_attended: bool,
+    /// Whether the server was told that its output is still open.
+    is_held_told: bool,
+}
+
+struct Output {
+    stream: OutputStream,
+    pipe: Option<OwnedFd>,
+    /// Where `bytes` begin.
+    settled: u64,
+    bytes: VecDeque<u8>,
+    /// How far it was sent to this server.
+    sent: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// It is over, and its leader is reaped as soon as it has ended.
+    Ending {
+        until: Instant,
+    },
+    Ended {
+        status: Option<i32>,
+        /// Whether something was left in its group.
+        has_left: bool,
+        is_told: bool,
+    },
+}
+
+/// What a descriptor that `poll` waits for belongs to.
+#[derive(Clone, Copy)]
+enum Source {
+    Listener,
+    Server,
+    Exit(JobId),
+    Output(JobId, usize),
+    Input(JobId),
+}
+
+impl Keeper {
+    fn run(&mut self) -> io::Result<()> {
+        loop {
+            self.advance();
+            if self.server.is_none() && self.jobs.is_empty() && !self.awaits_first() {
+                return Ok(());
+            }
+            self.fill();
+            let (sources, ready) = self.wait()?;
+            for (source, flags) in sources.into_iter().zip(ready) {
+                if !flags.is_empty() {
+                    self.handle(source);
+                }
+            }
+            self.write();
+            if self.is_over() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether the server that started it has not come yet.
+    fn awaits_first(&self) -> bool {
+        self.owner.is_none() && self.alone_since.elapsed() < KEEPER_ANSWER
+    }
+
+    /// Waits until something can be done.
+    fn wait(&self) -> io::Result<(Vec<Source>, Vec<PollFlags>)> {
+        let mut sources = Vec::with_capacity(2 + 4 * self.jobs.len());
+        let mut fds = Vec::with_capacity(2 + 4 * self.jobs.len());
+        match &self.server {
+            None => {
+                sources.push(Source::Listener);
+                fds.push(PollFd::new(&self.listener, PollFlags::IN));
+            }
+            Some(server) => {
+                let out = if server.is_written() {
+                    PollFlags::empty()
+                } else {
+                    PollFlags::OUT
+                };
+                sources.push(Source::Server);
+                fds.push(PollFd::new(&server.stream, PollFlags::IN | out));
+            }
+        }
+        let mut until: Option<Instant> = None;
+        let mut wake = |at: Instant| until = Some(until.map_or(at, |until| until.min(at)));
+        for (&id, job) in &self.jobs {
+            if !job.has_exited {
+                sources.push(Source::Exit(id));
+                fds.push(PollFd::new(&job.exit, PollFlags::IN));
+            }
+            if let Phase::Ending { until } = job.phase {
+                wake(until);
+            }
+            for (number, output) in job.output.iter().enumerate() {
+                if let Some(pipe) = output.pipe.as_ref().filter(|_| output.has_room()) {
+                    sources.push(Source::Output(id, number));
+                    fds.push(PollFd::new(pipe, PollFlags::IN));
+                }
+            }
+            if let Some(stdin) = &job.stdin {
+                let flags = match job.input.is_empty() {
+                    // Then only whether the job has closed it.
+                    true => PollFlags::empty(),
+                    false => PollFlags::OUT,
+                };
+                sources.push(Source::Input(id));
+                fds.push(PollFd::new(stdin, flags));
+            }
+        }
+        if self.server.is_none() {
+            wake(match self.ending {
+                None if self.owner.is_none() => self.alone_since + KEEPER_ANSWER,
+                None => self.alone_since + self.patience,
+                Some(since) => since + PATIENCE,
+            });
+        }
+        let timeout = until.map(|until| {
+            let left = until.saturating_duration_since(Instant::now());
+            Timespec::try_from(left).unwrap_or(LONGEST)
+        });
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let ready = fds.iter().map(PollFd::revents).collect();
+        Ok((sources, ready))
+    }
+
+    fn handle(&mut self, source: Source) {
+        match source {
+            Source::Listener => {
+                if let Ok((stream, _)) = self.listener.accept()
+                    && stream.set_nonblocking(true).is_ok()
+                {
+                    self.server = Some(Connection::new(stream));
+                }
+            }
+            Source::Server => self.read_frames(),
+            Source::Exit(job) => {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.has_exited = true;
+                }
+            }
+            Source::Output(job, number) => {
+                if let Some(job) = self.jobs.get_mut(&job)
+                    && let Some(output) = job.output.get_mut(number)
+                {
+                    output.read(&mut self.chunk);
+                }
+            }
+            Source::Input(id) => {
+                if let Some(job) = self.jobs.get_mut(&id) {
+                    let told = job.write_input(id);
+                    if let (Some(told), Some(server)) = (told, &mut self.server) {
+                        told.encode(&mut server.out);
+                    }
+                }
+            }
+        }
+    }
+
+    fn read_frames(&mut self) {
+        let Some(server) = &mut self.server else {
+            return;
+        };
+        let frames = match server.read(&mut self.chunk) {
+            Ok(frames) => frames,
+            Err(_) => return self.leave(),
+        };
+        for frame in frames {
+            if self.server.is_some() {
+                self.obey(frame);
+            }
+        }
+    }
+
+    /// The server is gone: waits for the next one.
+    fn leave(&mut self) {
+        self.server = None;
+        self.alone_since = Instant::now();
+        for job in self.jobs.values_mut() {
+            job.is_attended = false;
+            job.is_held_told = false;
+            if let Phase::Ended { is_told, .. } = &mut job.phase {
+                *is_told = false;
+            }
+        }
+    }
+
+    fn obey(&mut self, frame: ToKeeper) {
+        let is_hello = matches!(frame, ToKeeper::Hello { .. });
+        let Some(server) = self.server.as_mut().filter(|it| it.is_greeted != is_hello) else {
+            return self.leave();
+        };
+        match frame {
+            ToKeeper::Hello {
+                version: _,
+                owner,
+                patience,
+            } => {
+                if *self.owner.get_or_insert_with(|| owner.clone()) != owner {
+                    return self.leave();
+                }
+                server.is_greeted = true;
+                self.patience = Duration::from_millis(patience);
+                self.ending = None;
+                let jobs = self.jobs.iter().filter(|(_, job)| !job.is_forgotten);
+                let jobs = jobs.map(|(id, job)| job.held(*id)).collect();
+                let version = VERSION;
+                ToServer::Welcome { version, jobs }.encode(&mut server.out);
+            }
+            ToKeeper::Start {
+                job,
+                session,
+                program,
+                has_input,
+            } => {
+                let started = match self.jobs.len() < KEEPER_JOBS && !self.jobs.contains_key(&job) {
+                    true => Job::start(session, program, has_input),
+                    false => Err(Errno::AGAIN.into()),
+                };
+                match started {
+                    Ok(started) => {
+                        ToServer::Started { job }.encode(&mut server.out);
+                        self.jobs.insert(job, started);
+                    }
+                    Err(error) => {
+                        let error = error.raw_os_error().unwrap_or_default();
+                        ToServer::NotStarted { job, error }.encode(&mut server.out);
+                    }
+                }
+            }
+            ToKeeper::Resume { job, from } => {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.is_attended = true;
+                    for output in &mut job.output {
+                        output.sent = from.of(output.stream).max(output.settled);
+                    }
+                }
+            }
+            ToKeeper::Input { job, offset, bytes } => {
+                if let Some(it) = self.jobs.get_mut(&job)
+                    && !it.take_input(offset, &bytes)
+                {
+                    ToServer::InputClosed { job }.encode(&mut server.out);
+                }
+            }
+            ToKeeper::EndInput { job } => {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.input_ended = true;
+                    if job.input.is_empty() {
+                        job.stdin = None;
+                    }
+                }
+            }
+            ToKeeper::Signal {
+                job,
+                interrupts,
+                signal,
+            } => {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.interrupts = job.interrupts.max(interrupts);
+                    job.signal = signal;
+                    if let Some(signal) = Signal::from_named_raw(signal) {
+                        job.send(signal);
+                    }
+                }
+            }
+            ToKeeper::Settled { job, offsets } => {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    for output in &mut job.output {
+                        output.settle(offsets.of(output.stream));
+                    }
+                }
+            }
+            ToKeeper::Cut { job } => {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.cut();
+                }
+            }
+            ToKeeper::Forget { job } => {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.is_forgotten = true;
+                    job.cut();
+                }
+            }
+            ToKeeper::Quit => {
+                for job in self.jobs.values_mut() {
+                    job.is_forgotten = true;
+                    job.cut();
+                }
+            }
+        }
+    }
+
+    /// Ends jobs that are over, and all of them if no server comes.
+    fn advance(&mut self) {
+        let now = Instant::now();
+        let is_late = self.server.is_none() && now >= self.alone_since + self.patience;
+        if is_late && self.ending.is_none() {
+            self.ending = Some(now);
+            self.jobs.values().for_each(|job| job.send(Signal::TERM));
+        }
+        for job in self.jobs.values_mut() {
+            job.advance(now);
+        }
+        let is_over = |job: &Job| matches!(job.phase, Phase::Ended { .. });
+        self.jobs
+            .retain(|_, job| !(job.is_forgotten && is_over(job)));
+    }
+
+    /// Whether no server came and the jobs had their time to end.
+    fn is_over(&mut self) -> bool {
+        let is_over = self.ending.is_some_and(|since| {
+            let all_ended = self.jobs.values().all(|job| job.has_exited);
+            all_ended || since.elapsed() >= PATIENCE
+        });
+        if is_over {
+            self.jobs.values_mut().for_each(Job::cut);
+        }
+        is_over
+    }
+
+    /// Adds output and ends of jobs to what the server is sent, a bounded amount.
+    fn fill(&mut self) {
+        let Some(server) = self.server.as_mut().filter(|it| it.is_greeted) else {
+            return;
+        };
+        let (before, from): (Vec<_>, Vec<_>) = self
+            .jobs
+            .iter_mut()
+            .filter(|(_, job)| job.is_attended)
+            .partition(|(id, _)| **id < self.next_served);
+        for (id, job) in from.into_iter().chain(before) {
+            for output in &mut job.output {
+                while server.has_room() && output.send(*id, &mut server.out) {}
+            }
+            if !server.has_room() {
+                self.next_served = JobId(id.0 + 1);
+                return;
+            }
+            let all_sent = job.output.iter().all(Output::is_sent);
+            if job.has_exited && !job.is_held_told && !all_read(&job.output) {
+                job.is_held_told = true;
+                let pipes = job.output.iter().filter_map(Output::pipe_name).collect();
+                let (job, reader) = (*id, std::process::id());
+                ToServer::OutputHeld { job, reader, pipes }.encode(&mut server.out);
+            }
+            if let Phase::Ended {
+                status,
+                has_left,
+                is_told: told @ false,
+            } = &mut job.phase
+                && all_sent
+            {
+                *told = true;
+                let group = has_left.then_some(job.leader.as_raw_nonzero().get());
+                let (job, status) = (*id, *status);
+                ToServer::Exited { job, status, group }.encode(&mut server.out);
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        if let Some(server) = &mut self.server
+            && server.write().is_err()
+        {
+            self.leave();
+        }
+    }
+}
+
+impl Connection {
+    fn new(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            frames: Frames::default(),
+            out: Vec::new(),
+            written: 0,
+            is_greeted: false,
+        }
+    }
+
+    /// All whole frames that have come.
+    fn read(&mut self, chunk: &mut [u8]) -> io::Result<Vec<ToKeeper>> {
+        match (&self.stream).read(chunk) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(count) => self.frames.extend(chunk.get(..count).unwrap_or_default()),
+            Err(error) if is_passing(&error) => {}
+            Err(error) => return Err(error),
+        }
+        let mut frames = Vec::new();
+        while let Some(frame) = self.frames.next()? {
+            frames.extend(ToKeeper::decode(frame)?);
+        }
+        Ok(frames)
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        while !self.is_written() {
+            let rest = self.out.get(self.written..).unwrap_or_default();
+            match (&self.stream).write(rest) {
+                Ok(count) => self.written += count,
+                Err(error) if is_passing(&error) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.out.clear();
+        self.written = 0;
+        Ok(())
+    }
+
+    fn is_written(&self) -> bool {
+        self.written == self.out.len()
+    }
+
+    fn has_room(&self) -> bool {
+        self.out.len() < UNSENT
+    }
+}
+
+impl Job {
+    fn start(session: SessionId, program: Program, has_input: bool) -> io::Result<Self> {
+        let mut child = program
+            .command()
+            .process_group(0)
+            .stdin(match has_input {
+                true => Stdio::piped(),
+                false => Stdio::null(),
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        match Self::hold(&mut child) {
+            Ok((leader, exit, output)) => Ok(Self {
+                session,
+                leader,
+                exit,
+                has_exited: false,
+                output,
+                stdin: child.stdin.take(),
+                child,
+                input: VecDeque::new(),
+                given: 0,
+                input_ended: false,
+                interrupts: 0,
+                signal: 0,
+                phase: Phase::Running,
+                is_forgotten: false,
+                is_attended: true,
+                is_held_told: false,
+            }),
+            Err(error) => {
+                // Its group has its number, and it is not reaped.
+                if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
+                    let _ = kill_process_group(group, Signal::KILL);
+                }
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(error)
+            }
+        }
+    }
+
+    fn hold(child: &mut Child) -> io::Result<(Pid, OwnedFd, [Output; 2])> {
+        let missing = || io::Error::other("it has no number or no output");
+        let leader = Pid::from_raw(child.id().cast_signed()).ok_or_else(missing)?;
+        let exit = pidfd_open(leader, PidfdFlags::empty())?;
+        let stdout = child.stdout.take().ok_or_else(missing)?.into();
+        let stderr = child.stderr.take().ok_or_else(missing)?.into();
+        if let Some(stdin) = &child.stdin {
+            ioctl_fionbio(stdin, true)?;
+        }
+        let output = [
+            Output::new(OutputStream::Stdout, stdout)?,
+            Output::new(OutputStream::Stderr, stderr)?,
+        ];
+        Ok((leader, exit, output))
+    }
+
+    fn held(&self, job: JobId) -> HeldJob {
+        let (mut settled, mut read) = (OutputOffsets::default(), OutputOffsets::default());
+        for output in &self.output {
+            let stream = output.stream;
+            settled.advance(OutputPosition {
+                stream,
+                bytes: output.settled,
+            });
+            read.advance(OutputPosition {
+                stream,
+                bytes: output.end(),
+            });
+        }
+        HeldJob {
+            job,
+            session: self.session,
+            settled,
+            read,
+            input: self.given,
+            input_ended: self.input_ended,
+            interrupts: self.interrupts,
+            signal: self.signal,
+            has_ended: matches!(self.phase, Phase::Ended { .. }),
+        }
+    }
+
+    /// Sends a signal to the group, and continues stopped processes so that they handle it.
+    fn send(&self, signal: Signal) {
+        // Once it is reaped, the number may be reused.
+        if !matches!(self.phase, Phase::Ended { .. }) {
+            for signal in [signal, Signal::CONT] {
+                let _ = kill_process_group(self.leader, signal);
+            }
+        }
+    }
+
+    /// Takes input. False: the job reads none any more.
+    fn take_input(&mut self, offset: u64, bytes: &[u8]) -> bool {
+        let known = self.given.saturating_sub(offset);
+        let known = usize::try_from(known).unwrap_or(usize::MAX);
+        let bytes = bytes.get(known..).unwrap_or_default();
+        self.given += bytes.len() as u64;
+        if self.stdin.is_some() {
+            self.input.extend(bytes);
+        }
+        self.stdin.is_some()
+    }
+
+    /// Writes as much input as the job's pipe takes.
+    fn write_input(&mut self, job: JobId) -> Option<ToServer> {
+        let stdin = self.stdin.as_mut()?;
+        if self.input.is_empty() {
+            // Woken without anything to write: the job has closed its end.
+            self.stdin = None;
+            return Some(ToServer::InputClosed { job });
+        }
+        let (first, _) = self.input.as_slices();
+        match stdin.write(first) {
+            Ok(count) => {
+                self.input.drain(..count);
+                if self.input.is_empty() && self.input_ended {
+                    self.stdin = None;
+                }
+                let written = self.given - self.input.len() as u64;
+                Some(ToServer::InputWritten { job, written })
+            }
+            Err(error) if is_passing(&error) => None,
+            Err(_) => {
+                self.stdin = None;
+                self.input = VecDeque::new();
+                Some(ToServer::InputClosed { job })
+            }
+        }
+    }
+
+    /// Kills the group, and reads no more output.
+    fn cut(&mut self) {
+        for output in &mut self.output {
+            output.pipe = None;
+        }
+        self.send(Signal::KILL);
+        if self.phase == Phase::Running {
+            self.begin_end();
+        }
+    }
+
+    fn begin_end(&mut self) {
+        self.phase = Phase::Ending {
+            until: Instant::now() + PATIENCE,
+        };
+    }
+
+    fn advance(&mut self, now: Instant) {
+        if self.phase == Phase::Running && self.has_exited && all_read(&self.output) {
+            // What an interrupted job leaves in its group is killed with it. What others leave is
+            // the server's to end or to keep.
+            if self.signal != 0 {
+                self.send(Signal::KILL);
+            }
+            self.begin_end();
+        }
+        if let Phase::Ending { until } = self.phase {
+            let status = match self.has_exited {
+                true => self.child.try_wait().ok().flatten(),
+                false => None,
+            };
+            if status.is_some() || now >= until {
+                self.stdin = None;
+                self.phase = Phase::Ended {
+                    status: status.map(ExitStatus::into_raw),
+                    has_left: test_kill_process_group(self.leader).is_ok(),
+                    is_told: false,
+                };
+            }
+        }
+    }
+}
+
+impl Output {
+    fn new(stream: OutputStream, pipe: OwnedFd) -> io::Result<Self> {
+        ioctl_fionbio(&pipe, true)?;
+        Ok(Self {
+            stream,
+            pipe: Some(pipe),
+            settled: 0,
+            bytes: VecDeque::new(),
+            sent: 0,
+        })
+    }
+
+    /// The pipe, as /proc names it.
+    fn pipe_name(&self) -> Option<OsString> {
+        let pipe = self.pipe.as_ref()?.as_raw_fd();
+        let name = std::fs::read_link(format!("/proc/self/fd/{pipe}")).ok()?;
+        Some(name.into_os_string())
+    }
+
+    fn has_room(&self) -> bool {
+        self.bytes.len() < KEEPER_SPOOL
+    }
+
+    fn end(&self) -> u64 {
+        self.settled + self.bytes.len() as u64
+    }
+
+    fn is_sent(&self) -> bool {
+        self.sent >= self.end()
+    }
+
+    fn read(&mut self, chunk: &mut [u8]) {
+        let Some(pipe) = &self.pipe else {
+            return;
+        };
+        let room = KEEPER_SPOOL - self.bytes.len().min(KEEPER_SPOOL);
+        let length = chunk.len().min(room);
+        match rustix::io::read(pipe, chunk.get_mut(..length).unwrap_or_default()) {
+            Ok(0) if length > 0 => self.pipe = None,
+            Ok(count) => self.bytes.extend(chunk.get(..count).unwrap_or_default()),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => self.pipe = None,
+        }
+    }
+
+    /// Appends a frame with output that was not sent. False: there is none.
+    fn send(&mut self, job: JobId, out: &mut Vec<u8>) -> bool {
+        let begin = usize::try_from(self.sent - self.settled.min(self.sent)).unwrap_or(usize::MAX);
+        let count = self.bytes.len().saturating_sub(begin).min(CHUNK);
+        if count == 0 {
+            return false;
+        }
+        let end = begin + count;
+        let (first, second) = self.bytes.as_slices();
+        let middle = first.len();
+        let parts = (
+            first
+                .get(begin.min(middle)..end.min(middle))
+                .unwrap_or_default(),
+            second
+                .get(begin.max(middle) - middle..end.max(middle) - middle)
+                .unwrap_or_default(),
+        );
+        put_output(out, job, self.stream, self.sent, parts);
+        self.sent += count as u64;
+        true
+    }
+
+    fn settle(&mut self, to: u64) {
+        let count = usize::try_from(to.saturating_sub(self.settled)).unwrap_or(usize::MAX);
+        let count = count.min(self.bytes.len());
+        self.bytes.drain(..count);
+        self.settled += count as u64;
+        if self.bytes.is_empty() && self.bytes.capacity() > CHUNK {
+            self.bytes = VecDeque::new();
+        }
+    }
+}
+
+fn all_read(output: &[Output]) -> bool {
+    output.iter().all(|output| output.pipe.is_none())
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// Bytes that are read at once: the capacity of a pipe on Linux. The longest output in a frame.
+const CHUNK: usize = 64 * 1024;
+
+/// Bytes that wait to be sent to the server before more output is added.
+const UNSENT: usize = 2 * CHUNK;
+
+const LONGEST: Timespec = Timespec {
+    tv_sec: 3_600,
+    tv_nsec: 0,
+};
