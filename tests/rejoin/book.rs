@@ -17,6 +17,7 @@ use terminal::Terminal;
 /// Blocks that cannot be run here: the page, and why. Each one that is added is seen here.
 const NOT_RUN: &[(&str, &str)] = &[
     ("book/src/arthas-service.md", "needs a JVM with Arthas"),
+    ("book/src/arthas-service.md", "needs a JVM with Arthas"),
     ("book/src/operating.md", "needs a certificate"),
 ];
 

@@ -34,7 +34,7 @@ pub(crate) struct Choice {
 
 impl Sessions {
     pub(crate) fn add(&mut self, record: &Record) {
-        let summary = self.0.entry(record.session).or_insert(Summary {
+        let summary = self.0.entry(record.session).or_insert_with(|| Summary {
             number: None,
             begin: record.moment(),
             end: record.at,
