@@ -5,7 +5,7 @@ use crate::shell::wait_until;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[test]
 fn a_command_goes_on_after_a_kill_and_its_end_is_told_once() {
@@ -203,7 +203,7 @@ fn read_only(data: &Path) {
 }
 
 #[test]
-fn a_hundred_running_jobs_go_on_within_a_second_of_the_start() {
+fn a_hundred_running_jobs_go_on_and_lose_nothing() {
     let data = directory();
     let mut server = Server::start(data.path(), &[]);
     let statement = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.3; done";
@@ -219,7 +219,6 @@ fn a_hundred_running_jobs_go_on_within_a_second_of_the_start() {
     }
     server.kill_alone();
     let server = Server::start(data.path(), &[]);
-    let started = Instant::now();
     let mut numbers = vec![];
     for (session, _) in &sessions {
         let late = server.join(session);
@@ -234,7 +233,6 @@ fn a_hundred_running_jobs_go_on_within_a_second_of_the_start() {
         assert_eq!(output, expected);
     }
     assert_eq!(numbers.len(), 100);
-    println!("all hundred were read after {:?}", started.elapsed());
 }
 
 /// The server is killed again and again, at work and while it starts, under jobs that write as fast as
@@ -278,7 +276,6 @@ fn however_often_the_server_is_killed_no_byte_of_a_job_is_missing_or_doubled() {
         }
     }
     jobs.iter().for_each(|job| check(&server, job));
-    println!("{kills} kills: every byte of {} jobs once", 3 * kills);
 }
 
 fn check(server: &Server, (session, job, expected, status): &(String, u64, String, u64)) {

@@ -154,7 +154,7 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
             job,
             mode: emitted,
             result,
-            position: None,
+            position: _,
         } if detail.is_full() => {
             mode = Some(emitted);
             // A result that is not JSON is shown as a string. No server writes one.

@@ -111,7 +111,10 @@ fn credentials_are_sent_as_basic_and_never_follow_a_redirect() {
         "{head}"
     );
     let words = err(&refused);
-    assert!(words.contains("wrong user name or password"), "{words}");
+    assert!(
+        words.contains("wrong user name, password or token"),
+        "{words}"
+    );
     let (url, asked) = answering("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n");
     let nobody = rejoin(&["sessions", "--server", &url]).output().unwrap();
     asked.join().unwrap();

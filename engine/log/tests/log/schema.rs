@@ -54,7 +54,7 @@ fn a_clock_that_differs_from_the_time_is_these_bytes_for_ever() {
         (999, b"\x02"),
         (1_000 + 64, b"\x7f"),
         (0, b"\xd0\x0f"),
-        (u64::MAX, b"\xd1\x0f"),
+        (u64::MAX, b"\xd2\x0f"),
         (
             u64::MAX / 2 + 1_001,
             b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",

@@ -211,11 +211,16 @@ impl Run {
                     bytes: usize::MAX,
                 };
                 world.settle().await;
-                let read = engine
-                    .read(model.id, after, limit, Duration::ZERO)
-                    .await
-                    .unwrap();
+                let read = engine.read(model.id, after, limit, Duration::ZERO).await;
                 let tape = self.tape.lock().unwrap();
+                let of_session = tape.iter().filter(|it| it.session == model.id);
+                let last = of_session.map(|it| it.sequence).max().unwrap();
+                if after > last {
+                    let is_refused = matches!(read, Err(PullError::CursorUnknown { last: told }) if told == last);
+                    assert!(is_refused, "{read:?} after {after}, and {last} is the last");
+                    return;
+                }
+                let read = read.unwrap();
                 let expected = tape
                     .iter()
                     .filter(|it| it.session == model.id && it.sequence > after);

@@ -273,6 +273,8 @@ serve --read-only
   --job-user REJOIN_JOB_USER
   --leftover-processes REJOIN_LEFTOVER_PROCESSES
   --shutdown-grace REJOIN_SHUTDOWN_GRACE
+  --jobs-at-exit REJOIN_JOBS_AT_EXIT
+  --keeper-wait REJOIN_KEEPER_WAIT
   --idle-timeout REJOIN_IDLE_TIMEOUT
   --body-timeout REJOIN_BODY_TIMEOUT
   --write-timeout REJOIN_WRITE_TIMEOUT
