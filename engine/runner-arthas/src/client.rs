@@ -132,6 +132,12 @@ impl ArthasClient {
         self.send(request).await
     }
 
+    /// Asks whether a session is open.
+    pub(crate) async fn info(&self, session: &str) -> Result<Response, ArthasError> {
+        let request = json!({"action": "session_info", "sessionId": session});
+        self.send(request).await
+    }
+
     /// Closes a session and ends its command.
     pub(crate) async fn close(&self, session: &str) -> Result<Response, ArthasError> {
         let request = json!({"action": "close_session", "sessionId": session});

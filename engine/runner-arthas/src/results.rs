@@ -50,7 +50,11 @@ impl JobResults {
         self.since_empty += count;
         let mut reported = Vec::with_capacity(count);
         if had_room && self.since_empty >= self.queue {
-            reported.push(self.gap());
+            reported.push(self.gap(&format!(
+                "results may be missing here: Arthas keeps {} for each reader, and as many were \
+                 waiting",
+                self.queue
+            )));
         }
         for members in pulled {
             self.take_result(members, &mut reported);
@@ -119,11 +123,8 @@ impl JobResults {
         }
     }
 
-    fn gap(&self) -> Arc<str> {
-        let message = format!(
-            "results may be missing here: Arthas keeps {} for each reader, and as many were waiting",
-            self.queue
-        );
+    /// A result that says that some may be missing, and why.
+    pub(crate) fn gap(&self, message: &str) -> Arc<str> {
         let members = Map::from_iter([
             ("certain".to_owned(), json!(false)),
             ("message".to_owned(), json!(message)),

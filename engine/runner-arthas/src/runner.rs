@@ -3,19 +3,20 @@
 use crate::client::{ArthasClient, ArthasError, Response};
 use crate::limits::{INTERRUPT, UNUSED};
 use crate::options::ArthasOptions;
-use crate::queue;
+use crate::queue::{self, Queue};
 use crate::results::JobResults;
 use crate::sessions::{IdleSessions, UpstreamSession};
-use crate::unclosed::UnclosedSessions;
+use crate::unclosed::{RunningJob, UnclosedSession, UnclosedSessions};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Either, Fuse, FusedFuture, select};
 use rejoin_engine::{
-    Exit, InterruptCause, JobSlot, Runner, RunnerError, RunnerHost, RunnerJob, Runtime, SessionId,
-    encode_result,
+    Exit, InterruptCause, JobId, JobSlot, KeptJob, OutputOffsets, Runner, RunnerError, RunnerHost,
+    RunnerJob, Runtime, SessionId, encode_result,
 };
 use serde_json::{Map, json};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Runs the commands of sessions in one Arthas. Clones are the same runner.
@@ -33,6 +34,8 @@ struct Inner {
     idle: IdleSessions,
     running: AtomicUsize,
     host: OnceLock<Host>,
+    /// The sessions whose command goes on, or whose command's end is not durable yet.
+    busy: Mutex<BTreeMap<JobId, (String, UnclosedSession)>>,
 }
 
 #[derive(Debug)]
@@ -48,10 +51,19 @@ enum Happening {
     NotEnded,
 }
 
-/// How a command ended, and whether its session in Arthas can run another one.
+/// How a command ended, and what becomes of its session in Arthas.
 struct Ended {
     exit: Exit,
-    is_usable: bool,
+    then: Then,
+}
+
+#[derive(PartialEq, Eq)]
+enum Then {
+    /// It can run another command.
+    Keep,
+    Close,
+    /// The server has ended, and the next one goes on with the command.
+    Leave,
 }
 
 impl ArthasRunner {
@@ -63,6 +75,7 @@ impl ArthasRunner {
             idle: IdleSessions::default(),
             running: AtomicUsize::new(0),
             host: OnceLock::new(),
+            busy: Mutex::default(),
         }))
     }
 }
@@ -78,17 +91,71 @@ impl Runner for ArthasRunner {
             let unclosed = unclosed.transpose().map_err(RunnerError::from)?;
             let left = unclosed.as_ref().map(UnclosedSessions::all).transpose();
             let left = left.unwrap_or_default().unwrap_or_default();
+            let running = host.running;
             let host = Host {
                 runtime: host.runtime,
                 unclosed,
             };
             if runner.0.host.set(host).is_ok() {
-                for session in left {
-                    runner.0.clone().close(session);
+                for (id, session) in left {
+                    let job = session.job.as_ref().map(RunningJob::id);
+                    match job.filter(|job| running.contains_key(job)) {
+                        Some(job) if runner.0.still_has(&id, &session).await => {
+                            runner.0.busy().insert(job, (id, session));
+                        }
+                        _ => runner.0.clone().close(id),
+                    }
                 }
             }
             Ok(())
         })
+    }
+
+    fn keeps_jobs(&self) -> bool {
+        self.0.unclosed().is_some()
+    }
+
+    fn kept(&self) -> Vec<KeptJob> {
+        let busy = self.0.busy();
+        let kept = busy.keys().map(|job| KeptJob {
+            job: *job,
+            input: 0,
+            input_ended: false,
+            // Arthas bears one that is repeated.
+            interrupts: 0,
+        });
+        kept.collect()
+    }
+
+    fn resume(&self, job: RunnerJob, _: OutputOffsets) -> BoxFuture<'static, Exit> {
+        let inner = self.0.clone();
+        if job.slot == JobSlot::Foreground {
+            // From now on, a session of Rejoin that is closed is known here.
+            inner.idle.take(job.session);
+        }
+        Box::pin(async move {
+            let Some((id, known)) = inner.busy().get(&job.job).cloned() else {
+                return failed(FAILED, "its session in Arthas is gone");
+            };
+            inner.resume(job, id, known).await
+        })
+    }
+
+    fn forget(&self, job: JobId) {
+        let Some((id, mut known)) = self.0.busy().remove(&job) else {
+            return;
+        };
+        // One that has not ended runs where nobody reads it.
+        if known.job.as_ref().is_some_and(|job| job.end.is_none()) {
+            self.0.clone().close(id);
+            return;
+        }
+        known.job = None;
+        if let Some(unclosed) = self.0.unclosed()
+            && self.0.is_open(&id)
+        {
+            let _ = unclosed.set(&id, &known);
+        }
     }
 
     fn has_builtins(&self) -> bool {
@@ -161,13 +228,96 @@ impl Inner {
         };
         // An error means that the engine has ended. The pump notices the same.
         let _ = reported.await;
+        let known = UnclosedSession {
+            consumer: session.consumer.clone(),
+            queue: session.queue.results,
+            job: Some(RunningJob {
+                job: job.job.0,
+                upstream: response.body.job_id,
+                end: None,
+            }),
+        };
+        self.record(&session.id, &known);
+        self.busy().insert(job.job, (session.id.clone(), known));
         let results = JobResults::new(job.job, response.body.job_id, session.queue.results);
+        self.run_to_end(job, session, results).await
+    }
+
+    /// Goes on with a command that an earlier process has started.
+    async fn resume(self: Arc<Self>, job: RunnerJob, id: String, known: UnclosedSession) -> Exit {
+        let running = known.job.clone().unwrap_or_default();
+        let session = UpstreamSession {
+            id,
+            consumer: known.consumer.clone(),
+            queue: Queue {
+                results: known.queue,
+                message: None,
+            },
+            used: self.elapsed(),
+        };
+        if let Some(exit) = running.exit() {
+            self.keep(&job, Some(session));
+            return exit;
+        }
+        let results = JobResults::new(job.job, running.upstream, known.queue);
+        // What was pulled and not yet logged when the server ended is gone.
+        let _ = job.reporter.result(results.gap(RESTARTED)).await;
+        self.run_to_end(&job, session, results).await
+    }
+
+    async fn run_to_end(
+        self: &Arc<Self>,
+        job: &RunnerJob,
+        session: UpstreamSession,
+        results: JobResults,
+    ) -> Exit {
         let ended = self.pump(job, &session, results).await;
-        match ended.is_usable {
-            true => self.keep(job, Some(session)),
-            false => self.clone().close(session.id),
+        match ended.then {
+            Then::Keep => {
+                self.note_end(job.job, &ended.exit);
+                self.keep(job, Some(session));
+            }
+            Then::Close => self.clone().close(session.id),
+            Then::Leave => {}
         }
         ended.exit
+    }
+
+    /// Records how a command ended, until that is durable.
+    fn note_end(&self, job: JobId, exit: &Exit) {
+        if let Some((id, known)) = self.busy().get_mut(&job)
+            && let Some(running) = &mut known.job
+        {
+            running.end = Some((exit.status, exit.message.clone()));
+            self.record(id, known);
+        }
+    }
+
+    /// Whether Arthas still has the session of a command. Where it does not answer, it is not asked for
+    /// long: the command is lost then.
+    async fn still_has(&self, id: &str, known: &UnclosedSession) -> bool {
+        let has_ended = known.job.as_ref().is_some_and(|job| job.end.is_some());
+        has_ended
+            || self
+                .client
+                .info(id)
+                .await
+                .is_ok_and(|response| response.succeeded())
+    }
+
+    fn record(&self, id: &str, known: &UnclosedSession) {
+        if let Some(Err(error)) = self.unclosed().map(|all| all.set(id, known)) {
+            tracing::warn!(%error, "cannot record a session in Arthas; a crash would leave it open");
+        }
+    }
+
+    fn is_open(&self, id: &str) -> bool {
+        let all = self.unclosed().and_then(|all| all.all().ok());
+        all.is_some_and(|all| all.iter().any(|(open, _)| open == id))
+    }
+
+    fn busy(&self) -> MutexGuard<'_, BTreeMap<JobId, (String, UnclosedSession)>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts a command in the idle session, or in a new one where that is too old or unknown to
@@ -205,9 +355,12 @@ impl Inner {
     async fn create(&self) -> Result<UpstreamSession, ArthasError> {
         let queue = queue::raise(&self.client, self.options.queue).await?;
         let response = self.client.init_session().await?;
-        if let Some(Err(error)) = self.unclosed().map(|all| all.add(&response.session_id)) {
-            tracing::warn!(%error, "cannot record a session in Arthas; a crash would leave it open");
-        }
+        let known = UnclosedSession {
+            consumer: response.consumer_id.clone(),
+            queue: queue.results,
+            job: None,
+        };
+        self.record(&response.session_id, &known);
         Ok(UpstreamSession {
             id: response.session_id,
             consumer: response.consumer_id,
@@ -245,13 +398,13 @@ impl Inner {
                 Happening::Pulled(Ok(response)) if response.succeeded() => {
                     for result in results.take(response.body.results) {
                         if job.reporter.result(result).await.is_err() {
-                            return unusable(failed(FAILED, "the server has ended"));
+                            return left();
                         }
                     }
                     if let Some(exit) = results.exit() {
                         return Ended {
                             exit,
-                            is_usable: true,
+                            then: Then::Keep,
                         };
                     }
                 }
@@ -278,7 +431,8 @@ impl Inner {
                     });
                     deadline = self.timer().fuse();
                 }
-                Happening::Interrupted(_) | Happening::NotEnded => {
+                Happening::Interrupted(None) => return left(),
+                Happening::Interrupted(Some(_)) | Happening::NotEnded => {
                     return unusable(failed(
                         KILLED,
                         "Arthas did not end the command in time; its session there was closed",
@@ -396,7 +550,15 @@ fn failed(status: i32, message: impl Into<String>) -> Exit {
 fn unusable(exit: Exit) -> Ended {
     Ended {
         exit,
-        is_usable: false,
+        then: Then::Close,
+    }
+}
+
+/// The server has ended. Nobody asks any more how the command did.
+fn left() -> Ended {
+    Ended {
+        exit: failed(FAILED, "the server has ended"),
+        then: Then::Leave,
     }
 }
 
@@ -415,6 +577,10 @@ fn directory_name(url: &str) -> String {
 }
 
 const NAME: usize = 100;
+
+/// Why results may be missing after a restart.
+const RESTARTED: &str =
+    "results may be missing here: the server was restarted, and read on from what Arthas had kept";
 
 // As a shell gives them.
 const FAILED: i32 = 1;

@@ -211,6 +211,7 @@ impl Shared {
                 }
                 json!({"state": "SUCCEEDED", "body": {"jobId": job, "jobStatus": "TERMINATED"}})
             }
+            "session_info" => json!({"state": "SUCCEEDED", "sessionId": session}),
             "close_session" => {
                 state.sessions.remove(&session);
                 self.changed.notify_all();
