@@ -845,7 +845,8 @@ impl Engine {
         }
     }
 
-    fn default_service(&self) -> Arc<str> {
+    /// The service of sessions that are created without one: the only one, or else `shell`.
+    pub fn default_service(&self) -> Arc<str> {
         match self.services.keys().next() {
             Some(only) if self.services.len() == 1 => only.clone(),
             _ => "shell".into(),

@@ -640,3 +640,68 @@ fn no_secret_appears_anywhere() {
         }
     }
 }
+
+#[test]
+fn a_service_that_is_limited_runs_commands_of_those_accounts_only() {
+    let data = with_accounts();
+    let config = data.path().join("rejoin.toml");
+    let settings = "[services.shell]\nkind = 'shell'\n\
+                    [services.named]\nkind = 'shell'\naccounts = ['ada']\n\
+                    [services.admins]\nkind = 'shell'\nrole = 'admin'\n\
+                    [frontends.arthas]\nservice = 'named'\n";
+    fs::write(&config, settings).unwrap();
+    let server = Server::start(data.path(), &["--config", config.to_str().unwrap()]);
+    let with = |who: &'static str| [("authorization", who)];
+    let create = |who, service: &str| {
+        let body = json!({ "service": service });
+        ask(&server, "POST", "/sessions", &with(who), &body)
+    };
+    for (who, service, status) in [
+        (ADA, "named", 201),
+        (ADA, "admins", 201),
+        (OLGA, "shell", 201),
+        (OLGA, "named", 403),
+        (OLGA, "admins", 403),
+    ] {
+        let created = create(who, service);
+        assert_eq!(created.status, status, "{service}: {}", created.text());
+    }
+    // In a session of somebody else, too, which is known by its UUID.
+    let id = |received: &Received| -> String {
+        let created: Value = serde_json::from_slice(&received.body).unwrap();
+        created["id"].as_str().unwrap().to_owned()
+    };
+    let session = id(&create(ADA, "named"));
+    let jobs = format!("/sessions/{session}/jobs");
+    let statement = json!({"statement": "echo no"});
+    assert_eq!(
+        ask(&server, "POST", &jobs, &with(OLGA), &statement).status,
+        403
+    );
+    assert_eq!(
+        ask(&server, "POST", &jobs, &with(ADA), &statement).status,
+        202
+    );
+    // Arthas' clients, on the service that is theirs.
+    for (who, action, state) in [
+        (OLGA, json!({"action": "init_session"}), "FAILED"),
+        (OLGA, json!({"action": "exec", "command": "true"}), "FAILED"),
+        (
+            OLGA,
+            json!({"action": "exec", "command": "true", "sessionId": session}),
+            "FAILED",
+        ),
+        (
+            ADA,
+            json!({"action": "exec", "command": "true"}),
+            "SUCCEEDED",
+        ),
+    ] {
+        let answered = ask(&server, "POST", "/api", &with(who), &action);
+        let answer: Value = serde_json::from_slice(&answered.body).unwrap();
+        assert_eq!(answer["state"], state, "{answer}");
+    }
+    let listed = ask(&server, "GET", "/services", &with(OLGA), &json!({}));
+    let listed: Value = serde_json::from_slice(&listed.body).unwrap();
+    assert_eq!(listed, json!({"services": ["shell"]}));
+}

@@ -15,6 +15,7 @@ use crate::queues::{Place, Queues, Turn};
 use crate::role::{AccessDigest, Caller, Seal};
 use crate::secret::{self, Key, NoRandom, Password, Verifier};
 use crate::server_user::server_user;
+use crate::service_access::ServiceAccess;
 use crate::tokens::{TokenKind, Tokens};
 use futures::future::{Either, pending, select};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +25,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The time since 1970.
@@ -60,6 +61,7 @@ struct Shared {
     queues: Queues,
     verifier: Verifier,
     hashed: AtomicU64,
+    service_access: OnceLock<Arc<ServiceAccess>>,
 }
 
 #[derive(Default)]
@@ -112,6 +114,15 @@ impl Accounts {
         Ok(Self::new(Some(path), clock, file, stamp)?)
     }
 
+    /// Limits services to some accounts. Works once, before the first request.
+    pub fn limit_services(&self, access: ServiceAccess) {
+        let _ = self.0.service_access.set(Arc::new(access));
+    }
+
+    pub(crate) fn service_access(&self) -> Option<Arc<ServiceAccess>> {
+        self.0.service_access.get().cloned()
+    }
+
     fn new(
         path: Option<PathBuf>,
         clock: Clock,
@@ -136,6 +147,7 @@ impl Accounts {
             queues: Queues::default(),
             verifier: Verifier::default(),
             hashed: AtomicU64::new(0),
+            service_access: OnceLock::new(),
         })))
     }
 

@@ -52,6 +52,7 @@ mod role;
 mod scheme;
 mod secret;
 mod server_user;
+mod service_access;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tokens;
@@ -63,4 +64,5 @@ pub use file::{AccountsFile, FileError, change};
 pub use role::{Caller, Permission, Role};
 pub use scheme::{Cookie, Login, SameSite, Scheme, Source, Tokens};
 pub use secret::{NoRandom, Password};
+pub use service_access::{ServiceAccess, ServiceRule};
 pub use tokens::TokenKind;

@@ -1,5 +1,6 @@
 //! Roles, and the permissions of each. Pure.
 
+use crate::service_access::ServiceAccess;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -97,6 +98,8 @@ pub struct Caller {
     pub(crate) seal: Seal,
     /// The digest of the access token that proved it, if one did.
     pub(crate) access: Option<AccessDigest>,
+    /// Which services it may not use.
+    pub(crate) services: Option<Arc<ServiceAccess>>,
 }
 
 /// The digest of an access token.
@@ -128,6 +131,7 @@ impl Caller {
             role: Role::Admin,
             seal: Seal::default(),
             access: None,
+            services: None,
         }
     }
 
@@ -137,6 +141,7 @@ impl Caller {
             role,
             seal,
             access: None,
+            services: None,
         }
     }
 
@@ -147,6 +152,7 @@ impl Caller {
             role,
             seal: Seal::default(),
             access: Some(digest),
+            services: None,
         }
     }
 
@@ -166,6 +172,21 @@ impl Caller {
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
         self.role.may(permission)
+    }
+
+    /// Whether the caller may run commands on a service, if its role lets it run any.
+    #[must_use]
+    pub fn may_use(&self, service: &str) -> bool {
+        self.may_use_as(self.role, service)
+    }
+
+    /// As [`may_use`](Self::may_use), with another role than the account's.
+    #[must_use]
+    pub fn may_use_as(&self, role: Role, service: &str) -> bool {
+        match (&self.services, &self.name) {
+            (Some(services), Some(name)) => services.allows(service, name, role),
+            _ => true,
+        }
     }
 
     /// Whether a session of `owner` is visible to the caller before the caller has entered it. A

@@ -144,7 +144,11 @@ impl Accounts {
     /// read, [`Denied::Expired`] for an invalid token, and [`Denied::Wrong`] or [`Denied::Later`]
     /// for a password.
     pub async fn authenticate(&self, request: &Request, scheme: &Scheme) -> Result<Login, Denied> {
-        self.find_login(request, scheme, scheme.sends_cookie).await
+        let mut login = self
+            .find_login(request, scheme, scheme.sends_cookie)
+            .await?;
+        login.caller.services = self.service_access();
+        Ok(login)
     }
 
     /// Whether [`authenticate`](Self::authenticate) would succeed, without giving the client a token. For

@@ -37,7 +37,8 @@ impl<'a> Agent<'a> {
     /// Whether it may use sessions of this service.
     pub(crate) fn may_use(&self, service: &str) -> bool {
         let services = &self.settings.services;
-        services.is_empty() || services.iter().any(|known| **known == *service)
+        let is_for_agents = services.is_empty() || services.iter().any(|known| **known == *service);
+        is_for_agents && self.caller.may_use_as(self.role(), service)
     }
 
     /// Whose sessions it finds in lists; none means all. Without accounts, sessions are everybody's.

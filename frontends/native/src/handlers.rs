@@ -23,8 +23,9 @@ use std::time::Duration;
 
 impl Native {
     pub(crate) async fn services(&self, http: &Request) -> HandlerResult {
-        self.authorize(http, Permission::Read).await?;
-        let names: Vec<_> = self.engine.services().map(|name| &**name).collect();
+        let caller = self.authorize(http, Permission::Read).await?;
+        let all = self.engine.services().map(|name| &**name);
+        let names: Vec<_> = all.filter(|name| caller.may_use(name)).collect();
         Ok(ok(&serde_json::json!({"services": names})))
     }
 
@@ -96,6 +97,8 @@ impl Native {
     pub(crate) async fn create(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Create).await?;
         let Create { service, user } = body(http.body())?;
+        let default = || self.engine.default_service();
+        check_service(&caller, &service.clone().map_or_else(default, Into::into))?;
         let own = caller.name().cloned();
         let user = user.map(Into::into);
         if own.is_some() && user.is_some() && own != user {
@@ -163,6 +166,7 @@ impl Native {
     pub(crate) async fn submit(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Run).await?;
         let session = self.session(http, &caller)?;
+        self.check_session(&caller, session)?;
         let submit: Submit = body(http.body())?;
         if submit.statement.trim().is_empty() {
             return Err(Fault::RequestInvalid("the statement is empty".to_owned()));
@@ -232,6 +236,7 @@ impl Native {
     pub(crate) async fn write(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Run).await?;
         let session = self.session(http, &caller)?;
+        self.check_session(&caller, session)?;
         let job = self.visible_job(session, job_id(http)?)?;
         let end = Query::parse(http.url(), &["end"])?.flag("end")?;
         let bytes = http.body()[..].into();
@@ -330,6 +335,15 @@ impl Native {
 
     /// The session that the path names: by its UUID, or by its number if the caller may see it.
     /// Numbers are not secret, so knowing one gives no access.
+    /// Whether the caller may run commands in a session.
+    fn check_session(&self, caller: &Caller, session: SessionId) -> Result<(), Fault> {
+        let service = self.engine.view(|views| {
+            let view = views.session(session);
+            view.map(|view| view.service.clone())
+        });
+        service.map_or(Ok(()), |service| check_service(caller, &service))
+    }
+
     fn session(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
         let name = param(http, "session");
         let unknown = || Fault::SessionNotFound(name.to_owned());
@@ -393,6 +407,15 @@ impl Native {
 }
 
 /// The `after` of a query; without one, the beginning.
+fn check_service(caller: &Caller, service: &str) -> Result<(), Fault> {
+    match caller.may_use(service) {
+        true => Ok(()),
+        false => Err(Fault::Forbidden(format!(
+            "this account may not run commands on the service {service}"
+        ))),
+    }
+}
+
 fn cursor_of(query: &Query) -> Result<Cursor, Fault> {
     match query.text("after") {
         Some(after) => Cursor::parse("after", after),

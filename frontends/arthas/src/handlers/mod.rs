@@ -11,7 +11,7 @@ use crate::login::forbidden;
 use crate::request::{Action, Request};
 use crate::wire::Answer;
 use rejoin_accounts::{Caller, Permission};
-use rejoin_engine::{SessionId, Timestamp};
+use rejoin_engine::{SessionId, SessionView, Timestamp};
 use std::net::SocketAddr;
 
 impl Arthas {
@@ -30,6 +30,7 @@ impl Arthas {
             _ => return Err(Fault::ActionMissing),
         };
         permit(caller, action.permission())?;
+        self.check_service(action, named, caller)?;
         let session = match (action, &request.session) {
             (Action::InitSession, _) => return self.init_session(request, remote).await,
             (Action::Exec, None) => return self.exec_once(request, remote).await,
@@ -66,6 +67,35 @@ impl Arthas {
                 answer.inspect_err(|_| self.engine.touch(session))
             }
             Action::SessionInfo => self.session_info(session),
+        }
+    }
+
+    /// Whether the caller may run commands on the service of the session, or on that of a new one.
+    fn check_service(
+        &self,
+        action: Action,
+        session: Option<SessionId>,
+        caller: &Caller,
+    ) -> Result<(), Fault> {
+        let of_session = |session| {
+            let service = |view: &SessionView| view.service.clone();
+            self.engine
+                .view(|views| views.session(session).map(service))
+        };
+        let of_new = || {
+            let configured = self.settings.service.clone();
+            configured.unwrap_or_else(|| self.engine.default_service())
+        };
+        let service = match (action, session) {
+            (Action::InitSession, _) | (Action::Exec, None) => Some(of_new()),
+            (Action::Exec | Action::AsyncExec, Some(session)) => of_session(session),
+            _ => None,
+        };
+        match service.filter(|service| !caller.may_use(service)) {
+            None => Ok(()),
+            Some(service) => Err(Fault::Forbidden(format!(
+                "this account may not run commands on the service {service}"
+            ))),
         }
     }
 

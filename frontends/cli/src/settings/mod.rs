@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use frontends::Frontends;
 use logging::LogRequests;
 pub(crate) use logging::{LogFormat, LogLevel};
-use rejoin_accounts::Role;
+use rejoin_accounts::{Role, ServiceAccess};
 use rejoin_core::Retention;
 use rejoin_engine::{Config, KeeperSettings, Services, ShellRunner};
 use rejoin_log::segment::Durability;
@@ -455,6 +455,11 @@ impl Settings {
     /// The services and their runners: those of the settings file, or else the shell.
     pub(crate) fn services(&self, shell: &ShellRunner) -> Result<Services, ServiceError> {
         services::runners(&self.services, shell)
+    }
+
+    /// The services that only some accounts may run commands on.
+    pub(crate) fn service_access(&self) -> ServiceAccess {
+        services::access(&self.services)
     }
 
     /// The service on which Arthas' clients run their commands.

@@ -2,6 +2,7 @@
 //! there is one service, `shell`.
 
 use super::Wait;
+use rejoin_accounts::{Role, ServiceAccess, ServiceRule};
 use rejoin_engine::{Runner, Services, ShellRunner};
 use rejoin_runner_arthas::{ArthasCredentials, ArthasOptions, ArthasRunner, OptionsError};
 use serde::Deserialize;
@@ -12,6 +13,13 @@ use std::sync::Arc;
 
 /// The tables, by name.
 pub(super) type ServiceTables = BTreeMap<String, ServiceTable>;
+
+/// Who may run commands on a service: all whose role lets them, unless this says less.
+#[derive(Clone, Debug, Default)]
+struct Limits<'a> {
+    accounts: Option<&'a Vec<String>>,
+    role: Option<Role>,
+}
 
 /// The options of a service.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,7 +33,10 @@ pub(super) enum ServiceTable {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ShellTable {}
+pub(super) struct ShellTable {
+    accounts: Option<Vec<String>>,
+    role: Option<Role>,
+}
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -41,6 +52,8 @@ pub(super) struct ArthasTable {
     allow_stop: bool,
     timeout: Option<Wait>,
     jobs: Option<usize>,
+    accounts: Option<Vec<String>>,
+    role: Option<Role>,
 }
 
 /// Why a service can't be used.
@@ -90,7 +103,7 @@ pub(super) fn runners(
             return Err(failed(Problem::Name));
         }
         let runner: Arc<dyn Runner> = match table {
-            ServiceTable::Shell(ShellTable {}) => Arc::new(shell.clone()),
+            ServiceTable::Shell(_) => Arc::new(shell.clone()),
             ServiceTable::Arthas(table) => {
                 Arc::new(ArthasRunner::new(arthas_options(table).map_err(failed)?))
             }
@@ -101,6 +114,33 @@ pub(super) fn runners(
         runners.insert("shell".into(), Arc::new(shell.clone()));
     }
     Ok(runners)
+}
+
+/// The services that only some accounts may run commands on.
+pub(super) fn access(tables: &ServiceTables) -> ServiceAccess {
+    let mut access = ServiceAccess::default();
+    for (name, table) in tables {
+        let Limits { accounts, role } = table.limits();
+        if accounts.is_some() || role.is_some() {
+            let mut rule = ServiceRule::default();
+            rule.accounts = accounts.cloned();
+            rule.role = role;
+            access.limit(name, rule);
+        }
+    }
+    access
+}
+
+impl ServiceTable {
+    fn limits(&self) -> Limits<'_> {
+        match self {
+            Self::Shell(ShellTable { accounts, role })
+            | Self::Arthas(ArthasTable { accounts, role, .. }) => Limits {
+                accounts: accounts.as_ref(),
+                role: *role,
+            },
+        }
+    }
 }
 
 /// Names are parts of paths, of lists and of messages.

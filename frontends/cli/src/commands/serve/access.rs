@@ -22,6 +22,13 @@ pub(super) fn accounts(
     let path = accounts_file(settings.accounts().map(Into::into), Some(directory));
     let accounts = Accounts::of_file(path.clone(), clock());
     let accounts = accounts.map_err(|error| ServeError::Start(error.into()))?;
+    let services = settings.service_access();
+    if !services.is_empty() && accounts.is_open() {
+        tracing::warn!(
+            "there are no accounts, so nobody is kept from the services that are limited to some"
+        );
+    }
+    accounts.limit_services(services);
     if !accounts.is_open() {
         return Ok(accounts);
     }
