@@ -71,6 +71,7 @@ impl ConnHandler {
         self: Rc<Self>,
         request: hyper::Request<Incoming>,
     ) -> impl Future<Output = Result<http::Response<SentBody>, Infallible>> {
+        self.deadlines.note_head();
         let (head, incoming) = request.into_parts();
         let (router, path) = (&self.service.router, head.uri.path());
         let direct = router.direct(path);

@@ -32,6 +32,8 @@ pub(crate) struct ConnDeadlines {
     unread: Cell<bool>,
     /// Whether the client takes no output.
     stalled: Cell<bool>,
+    /// Whether hyper has taken a head.
+    took_head: Cell<bool>,
     silent_since: Cell<u64>,
     turns: Rc<Turns>,
     /// Whether the connection has to make room for another one.
@@ -48,6 +50,7 @@ impl ConnDeadlines {
             silent_since: Cell::new(turns.next()),
             turns,
             stalled: Cell::new(false),
+            took_head: Cell::new(false),
             awaits: Cell::new(Awaited::Head),
             until: Cell::new(None),
             missed: Cell::new(false),
@@ -57,6 +60,16 @@ impl ConnDeadlines {
             idle: limits.idle,
             body_read: limits.body_read,
         }
+    }
+
+    /// hyper has taken a head.
+    pub(crate) fn note_head(&self) {
+        self.took_head.set(true);
+    }
+
+    /// Whether hyper has taken a head. Until then, all that is sent is a refusal of its own.
+    pub(crate) fn has_taken_head(&self) -> bool {
+        self.took_head.get()
     }
 
     /// A head has arrived, and its body follows.

@@ -5,6 +5,8 @@ pub(crate) mod budget;
 pub(crate) mod connection;
 pub(crate) mod deadlines;
 pub(crate) mod encrypted;
+mod explained;
+mod first_line;
 mod request_checks;
 pub(crate) mod shutdown;
 pub(crate) mod socket;

@@ -6,6 +6,8 @@
 
 use crate::limits::{HttpLimits, LINGER_BYTES, READ_BYTES};
 use crate::server::deadlines::ConnDeadlines;
+use crate::server::explained::HeadLimits;
+use crate::server::first_line::FirstLine;
 use crate::server::stream::Stream;
 use crate::server::timers::{Alarm, Sleep, Timers};
 use std::cell::RefCell;
@@ -23,6 +25,8 @@ pub(crate) struct Socket {
     stream: Stream,
     timers: Timers,
     deadlines: Rc<ConnDeadlines>,
+    first_line: FirstLine,
+    head_limits: HeadLimits,
     silent: Alarm,
     /// Runs while the client takes no output.
     stalled: Option<Sleep>,
@@ -42,6 +46,8 @@ impl Socket {
             stream,
             timers,
             deadlines,
+            first_line: FirstLine::default(),
+            head_limits: HeadLimits::new(limits),
             silent: Alarm::default(),
             stalled: None,
             discarding: None,
@@ -79,6 +85,24 @@ impl Socket {
         }
     }
 
+    /// Writes hyper's refusal of the first request with a text that says why. None if it is none.
+    fn poll_explain(
+        &mut self,
+        context: &mut Context<'_>,
+        response: &[u8],
+    ) -> Option<Poll<io::Result<usize>>> {
+        if self.deadlines.has_taken_head() {
+            return None;
+        }
+        let explained = self.head_limits.explain(response)?;
+        let written = self.poll_output(context, |stream| stream.try_write(&explained));
+        Some(written.map(|written| match written? == explained.len() {
+            true => Ok(response.len()),
+            // Nothing was sent before, so it fits the socket's buffer.
+            false => Err(io::ErrorKind::WriteZero.into()),
+        }))
+    }
+
     fn note_taken(&mut self) {
         if self.stalled.take().is_some() {
             self.deadlines.note_taken();
@@ -93,10 +117,12 @@ impl hyper::rt::Read for Socket {
         mut buffer: hyper::rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let read = with_scratch(buffer.remaining(), |scratch| {
+        let room = this.first_line.room(buffer.remaining());
+        let read = with_scratch(room, |scratch| {
             let read = poll_input(&mut this.stream, context, |stream| stream.try_read(scratch));
             read.map_ok(|bytes| {
-                buffer.put_slice(scratch.get(..bytes).unwrap_or_default());
+                let read = scratch.get(..bytes).unwrap_or_default();
+                this.first_line.pass(read, |part| buffer.put_slice(part));
                 bytes
             })
         });
@@ -126,6 +152,9 @@ impl hyper::rt::Write for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if let Some(written) = self.poll_explain(context, bytes) {
+            return written;
+        }
         self.poll_output(context, |stream| stream.try_write(bytes))
     }
 
@@ -138,6 +167,12 @@ impl hyper::rt::Write for Socket {
         context: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let mut filled = parts.iter().filter(|part| !part.is_empty());
+        if let (Some(response), None) = (filled.next(), filled.next())
+            && let Some(written) = self.poll_explain(context, response)
+        {
+            return written;
+        }
         self.poll_output(context, |stream| stream.try_write_vectored(parts))
     }
 
