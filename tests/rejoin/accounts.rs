@@ -680,7 +680,7 @@ fn a_service_that_is_limited_runs_commands_of_those_accounts_only() {
     );
     assert_eq!(
         ask(&server, "POST", &jobs, &with(ADA), &statement).status,
-        202
+        201
     );
     // Arthas' clients, on the service that is theirs.
     for (who, action, state) in [
