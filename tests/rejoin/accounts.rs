@@ -684,12 +684,16 @@ fn a_service_that_is_limited_runs_commands_of_those_accounts_only() {
     );
     // Arthas' clients, on the service that is theirs.
     for (who, action, state) in [
-        (OLGA, json!({"action": "init_session"}), "FAILED"),
-        (OLGA, json!({"action": "exec", "command": "true"}), "FAILED"),
+        (OLGA, json!({"action": "init_session"}), "REFUSED"),
+        (
+            OLGA,
+            json!({"action": "exec", "command": "true"}),
+            "REFUSED",
+        ),
         (
             OLGA,
             json!({"action": "exec", "command": "true", "sessionId": session}),
-            "FAILED",
+            "REFUSED",
         ),
         (
             ADA,
@@ -700,6 +704,12 @@ fn a_service_that_is_limited_runs_commands_of_those_accounts_only() {
         let answered = ask(&server, "POST", "/api", &with(who), &action);
         let answer: Value = serde_json::from_slice(&answered.body).unwrap();
         assert_eq!(answer["state"], state, "{answer}");
+        let reason = answer["message"].as_str().unwrap_or_default();
+        assert_eq!(
+            reason.contains("on the service named"),
+            who == OLGA,
+            "{answer}"
+        );
     }
     let listed = ask(&server, "GET", "/services", &with(OLGA), &json!({}));
     let listed: Value = serde_json::from_slice(&listed.body).unwrap();
