@@ -116,8 +116,11 @@ test("the page reconnects to a killed server and shows everything once", async (
   await server.kill();
   await page.locator("#state.is-reconnecting").waitFor();
   await server.restart();
-  await page.locator(".row.ending", { hasText: "lost" }).waitFor();
   await page.locator("#state.is-live").waitFor();
+  // The command has gone on, and its output goes on where it was.
+  await page.locator(".row.output", { hasText: "tick 100" }).waitFor();
+  await page.locator("#interrupt").click();
+  await page.locator(".row.ending", { hasText: "interrupted" }).waitFor();
   await say(page, "echo on it goes");
   await page.locator(".row.output", { hasText: "on it goes" }).waitFor();
   await finished(page, 2);

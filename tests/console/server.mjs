@@ -64,8 +64,13 @@ export class Server {
     await ended;
   }
 
+  /** Ends the server and its jobs. */
   async stop() {
-    if (this.#process.exitCode === null) await this.kill();
+    if (this.#process.exitCode === null) {
+      const ended = once(this.#process, "exit");
+      this.#process.kill("SIGTERM");
+      await ended;
+    }
     rmSync(this.#directory, { recursive: true, force: true });
   }
 

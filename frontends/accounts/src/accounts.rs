@@ -447,13 +447,14 @@ impl Accounts {
         let now = self.now();
         let state = self.state();
         if let Some(digest) = &caller.access {
-            return state.access_caller(digest, now).as_ref() == Some(caller);
+            let current = state.access_caller(digest, now);
+            return current.is_some_and(|current| current.is_same_login(caller));
         }
         match caller.name() {
             None => !state.is_closed,
             Some(name) => {
                 let account = state.file.accounts.get(&**name);
-                account.is_some_and(|it| self.0.caller(name.clone(), it) == *caller)
+                account.is_some_and(|it| self.0.caller(name.clone(), it).is_same_login(caller))
             }
         }
     }

@@ -156,6 +156,12 @@ impl Caller {
         }
     }
 
+    /// Whether the other is the same account, with the same role, by the same password or token.
+    pub(crate) fn is_same_login(&self, other: &Self) -> bool {
+        (&self.name, self.role, &self.seal, &self.access)
+            == (&other.name, other.role, &other.seal, &other.access)
+    }
+
     /// The account's name; none where there are no accounts.
     #[must_use]
     pub fn name(&self) -> Option<&Arc<str>> {
