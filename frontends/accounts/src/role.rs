@@ -180,6 +180,12 @@ impl Caller {
         self.role.may(permission)
     }
 
+    /// Whether there are services that the caller may not be allowed to use.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.services.is_some() && self.name.is_some()
+    }
+
     /// Whether the caller may run commands on a service, if its role lets it run any.
     #[must_use]
     pub fn may_use(&self, service: &str) -> bool {

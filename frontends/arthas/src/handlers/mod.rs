@@ -77,6 +77,9 @@ impl Arthas {
         session: Option<SessionId>,
         caller: &Caller,
     ) -> Result<(), Fault> {
+        if !caller.is_limited() {
+            return Ok(());
+        }
         let of_session = |session| {
             let service = |view: &SessionView| view.service.clone();
             self.engine

@@ -28,7 +28,9 @@ pub(super) fn accounts(
             "there are no accounts, so nobody is kept from the services that are limited to some"
         );
     }
-    accounts.limit_services(services);
+    if !services.is_empty() {
+        accounts.limit_services(services);
+    }
     if !accounts.is_open() {
         return Ok(accounts);
     }
