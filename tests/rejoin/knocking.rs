@@ -205,7 +205,7 @@ fn the_answers_of_all_execs_together_are_bounded_and_the_session_goes_on() {
 #[test]
 fn readers_that_do_not_read_cost_little_and_others_do_not_notice() {
     let data = directory();
-    let server = Server::start(data.path(), &["--write-timeout", "3s"]);
+    let server = Server::start(data.path(), &["--write-timeout", "10s"]);
     let (session, _) = server.create();
     server.exec(&session, "true");
     let fill = "head -c 8000000 /dev/zero | tr '\\0' x | fold -w 1000";
@@ -224,7 +224,7 @@ fn readers_that_do_not_read_cost_little_and_others_do_not_notice() {
         metric(&server, "rejoin_http_streams_open") == 200
     });
     let grown = resident(&server).saturating_sub(before);
-    assert!(grown < 40 << 20, "{grown} bytes for 200 readers");
+    assert!(grown < 80 << 20, "{grown} bytes for 200 readers");
     assert_eq!(said(&server.exec(&session, "echo on"), "stdout"), "on\n");
     wait_until("they are cut", || {
         metric(&server, "rejoin_http_streams_open") == 0
