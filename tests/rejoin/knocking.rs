@@ -224,7 +224,7 @@ fn readers_that_do_not_read_cost_little_and_others_do_not_notice() {
         metric(&server, "rejoin_http_streams_open") == 200
     });
     let grown = resident(&server).saturating_sub(before);
-    assert!(grown < 80 << 20, "{grown} bytes for 200 readers");
+    assert!(grown < 40 << 20, "{grown} bytes for 200 readers");
     assert_eq!(said(&server.exec(&session, "echo on"), "stdout"), "on\n");
     wait_until("they are cut", || {
         metric(&server, "rejoin_http_streams_open") == 0

@@ -32,6 +32,10 @@ pub(crate) struct ConnDeadlines {
     unread: Cell<bool>,
     /// Whether the client takes no output.
     stalled: Cell<bool>,
+    /// Bytes of streamed parts that hyper has and the socket has not taken.
+    queued: Cell<usize>,
+    /// What produces the next part, while it waits for the socket.
+    producer: RefCell<Option<Waker>>,
     /// Whether hyper has taken a head.
     took_head: Cell<bool>,
     silent_since: Cell<u64>,
@@ -50,6 +54,8 @@ impl ConnDeadlines {
             silent_since: Cell::new(turns.next()),
             turns,
             stalled: Cell::new(false),
+            queued: Cell::new(0),
+            producer: RefCell::new(None),
             took_head: Cell::new(false),
             awaits: Cell::new(Awaited::Head),
             until: Cell::new(None),
@@ -96,14 +102,35 @@ impl ConnDeadlines {
         self.unread.set(true);
     }
 
+    /// hyper has taken a part of a streamed body.
+    pub(crate) fn note_queued(&self, bytes: usize) {
+        self.queued.set(self.queued.get().saturating_add(bytes));
+    }
+
+    /// The socket has taken output.
+    pub(crate) fn note_written(&self, bytes: usize) {
+        let queued = self.queued.get().saturating_sub(bytes);
+        self.queued.set(queued);
+        if queued == 0
+            && let Some(producer) = self.producer.take()
+        {
+            producer.wake();
+        }
+    }
+
+    /// Whether the socket has taken all parts. If not, the task is woken when it has. hyper by itself
+    /// would take parts ahead until it has hundreds of kilobytes.
+    pub(crate) fn is_written(&self, task: &Waker) -> bool {
+        let is_written = self.queued.get() == 0;
+        if !is_written {
+            self.producer.replace(Some(task.clone()));
+        }
+        is_written
+    }
+
     /// The client takes no more output.
     pub(crate) fn note_stalled(&self) {
         self.stalled.set(true);
-    }
-
-    /// Whether the client takes no output.
-    pub(crate) fn is_stalled(&self) -> bool {
-        self.stalled.get()
     }
 
     /// The client has read output that had stalled.

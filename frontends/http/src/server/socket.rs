@@ -103,6 +103,13 @@ impl Socket {
         }))
     }
 
+    fn note_written(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.deadlines.note_written(*bytes);
+        }
+        written
+    }
+
     fn note_taken(&mut self) {
         if self.stalled.take().is_some() {
             self.deadlines.note_taken();
@@ -155,7 +162,8 @@ impl hyper::rt::Write for Socket {
         if let Some(written) = self.poll_explain(context, bytes) {
             return written;
         }
-        self.poll_output(context, |stream| stream.try_write(bytes))
+        let written = self.poll_output(context, |stream| stream.try_write(bytes));
+        self.note_written(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -173,7 +181,8 @@ impl hyper::rt::Write for Socket {
         {
             return written;
         }
-        self.poll_output(context, |stream| stream.try_write_vectored(parts))
+        let written = self.poll_output(context, |stream| stream.try_write_vectored(parts));
+        self.note_written(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

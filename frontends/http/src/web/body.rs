@@ -74,15 +74,18 @@ impl http_body::Body for SentBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        // Nothing is produced ahead for a client that has not taken what there is. The connection's task
-        // is woken when it has.
-        if matches!(self.body, Body::Parts(_)) && self.deadlines.is_stalled() {
+        // Nothing is produced ahead of what the socket has taken.
+        let is_streamed = matches!(self.body, Body::Parts(_));
+        if is_streamed && !self.deadlines.is_written(context.waker()) {
             return Poll::Pending;
         }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         if let Some(Ok(frame)) = &frame {
             let bytes = frame.data_ref().map_or(0, Bytes::len);
             self.span.sent(bytes);
+            if is_streamed {
+                self.deadlines.note_queued(bytes);
+            }
         }
         Poll::Ready(frame)
     }
