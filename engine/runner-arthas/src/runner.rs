@@ -142,7 +142,7 @@ impl Runner for ArthasRunner {
     }
 
     fn forget(&self, job: JobId) {
-        let Some((id, mut known)) = self.0.busy().remove(&job) else {
+        let Some((id, known)) = self.0.busy().remove(&job) else {
             return;
         };
         // One that has not ended runs where nobody reads it.
@@ -150,12 +150,7 @@ impl Runner for ArthasRunner {
             self.0.clone().close(id);
             return;
         }
-        known.job = None;
-        if let Some(unclosed) = self.0.unclosed()
-            && self.0.is_open(&id)
-        {
-            let _ = unclosed.set(&id, &known);
-        }
+        let _ = self.0.unclosed().map(|all| all.clear_job(&id, &known));
     }
 
     fn has_builtins(&self) -> bool {
@@ -309,11 +304,6 @@ impl Inner {
         if let Some(Err(error)) = self.unclosed().map(|all| all.set(id, known)) {
             tracing::warn!(%error, "cannot record a session in Arthas; a crash would leave it open");
         }
-    }
-
-    fn is_open(&self, id: &str) -> bool {
-        let all = self.unclosed().and_then(|all| all.all().ok());
-        all.is_some_and(|all| all.iter().any(|(open, _)| open == id))
     }
 
     fn busy(&self) -> MutexGuard<'_, BTreeMap<JobId, (String, UnclosedSession)>> {

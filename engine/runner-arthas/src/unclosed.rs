@@ -77,6 +77,18 @@ impl UnclosedSessions {
         fs::write(self.file(session)?, serde_json::to_vec(known)?)
     }
 
+    /// Records that the command of a session has ended for good. Nothing if the session was closed.
+    pub(crate) fn clear_job(&self, session: &str, known: &UnclosedSession) -> io::Result<()> {
+        let known = UnclosedSession {
+            job: None,
+            ..known.clone()
+        };
+        match self.file(session)?.exists() {
+            true => self.set(session, &known),
+            false => Ok(()),
+        }
+    }
+
     pub(crate) fn remove(&self, session: &str) -> io::Result<()> {
         fs::remove_file(self.file(session)?)
     }
