@@ -711,6 +711,15 @@ fn a_service_that_is_limited_runs_commands_of_those_accounts_only() {
             "{answer}"
         );
     }
+    // Agents.
+    for (who, is_refused) in [(OLGA, true), (ADA, false)] {
+        let arguments = json!({"command": "true", "service": "admins"});
+        let params = json!({"name": "run", "arguments": arguments});
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let answered = ask(&server, "POST", "/mcp", &with(who), &call);
+        let answer: Value = serde_json::from_slice(&answered.body).unwrap();
+        assert_eq!(answer["result"]["isError"] == true, is_refused, "{answer}");
+    }
     let listed = ask(&server, "GET", "/services", &with(OLGA), &json!({}));
     let listed: Value = serde_json::from_slice(&listed.body).unwrap();
     assert_eq!(listed, json!({"services": ["shell"]}));

@@ -10,7 +10,6 @@ pub struct ServiceAccess(BTreeMap<String, ServiceRule>);
 
 /// Who may run commands on a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct ServiceRule {
     /// Only these accounts, if it is set.
     pub accounts: Option<Vec<String>>,

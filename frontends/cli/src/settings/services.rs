@@ -14,13 +14,6 @@ use std::sync::Arc;
 /// The tables, by name.
 pub(super) type ServiceTables = BTreeMap<String, ServiceTable>;
 
-/// Who may run commands on a service: all whose role lets them, unless this says less.
-#[derive(Clone, Debug, Default)]
-struct Limits<'a> {
-    accounts: Option<&'a Vec<String>>,
-    role: Option<Role>,
-}
-
 /// The options of a service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -120,11 +113,8 @@ pub(super) fn runners(
 pub(super) fn access(tables: &ServiceTables) -> ServiceAccess {
     let mut access = ServiceAccess::default();
     for (name, table) in tables {
-        let Limits { accounts, role } = table.limits();
-        if accounts.is_some() || role.is_some() {
-            let mut rule = ServiceRule::default();
-            rule.accounts = accounts.cloned();
-            rule.role = role;
+        let rule = table.rule();
+        if rule != ServiceRule::default() {
             access.limit(name, rule);
         }
     }
@@ -132,11 +122,12 @@ pub(super) fn access(tables: &ServiceTables) -> ServiceAccess {
 }
 
 impl ServiceTable {
-    fn limits(&self) -> Limits<'_> {
+    /// Who may run commands on it: all whose role lets them, unless the table says less.
+    fn rule(&self) -> ServiceRule {
         match self {
             Self::Shell(ShellTable { accounts, role })
-            | Self::Arthas(ArthasTable { accounts, role, .. }) => Limits {
-                accounts: accounts.as_ref(),
+            | Self::Arthas(ArthasTable { accounts, role, .. }) => ServiceRule {
+                accounts: accounts.clone(),
                 role: *role,
             },
         }
