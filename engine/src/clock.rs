@@ -1,6 +1,6 @@
 //! The log's clock, which timeouts are measured on, and the wall's time beside it.
 //!
-//! The runtime's stopwatch drives the log's clock: whoever sets the wall clock does not change it.
+//! The runtime's stopwatch drives the log's clock: setting the wall clock does not change it.
 
 use crate::{Runtime, limits};
 use rejoin_core::{Instant, Moment, Timestamp};
@@ -23,9 +23,9 @@ impl Clock {
     /// Continues the clock of a log whose last record was decided at `last`. The clock of a new log
     /// begins at the wall's time.
     ///
-    /// If the stopwatch has run since the log was last used, the clock has, too. Otherwise nobody
-    /// knows how much time has passed, and the clock goes on from the last record: whoever believes
-    /// the wall clock instead removes sessions too early when the machine starts with a wrong one.
+    /// If the stopwatch has run since the log was last used, the clock has, too. Otherwise it
+    /// is unknown how much time has passed, and the clock goes on from the last record: a wall clock
+    /// that is wrong when the machine starts would remove sessions too early.
     pub(crate) fn resume(runtime: Arc<dyn Runtime>, log: &mut dyn Log, last: Moment) -> Self {
         let started = runtime.elapsed();
         let boot = runtime.boot();

@@ -22,21 +22,21 @@ async def session(server, mode: str) -> str:
             # The client has checked it against the schema of the tool.
             return result, result.structured_content
 
-        result, told = await call("run", command="echo hello; exit 3")
-        assert result.is_error and told["exit_status"] == 3, result
+        result, structured = await call("run", command="echo hello; exit 3")
+        assert result.is_error and structured["exit_status"] == 3, result
         assert result.content[0].text.startswith("hello\n"), result
 
         # Long output is read in pieces that make the whole, and a call waits for what is to come.
         command = f"seq {LINES}; sleep 1; echo end"
-        result, told = await call("run", command=command, session=told["session"], wait_ms=0, key="k")
-        handle = {"session": told["session"], "job": told["job"]}
-        assert told["state"] == "running" and told["exit_status"] is None, told
+        result, structured = await call("run", command=command, session=structured["session"], wait_ms=0, key="k")
+        handle = {"session": structured["session"], "job": structured["job"]}
+        assert structured["state"] == "running" and structured["exit_status"] is None, structured
         output, after = "", "0"
-        while told["state"] != "finished" or told["more"]:
-            _, told = await call("read", **handle, after=after, wait_ms=20_000, max_bytes=50_000)
-            output, after = output + told["output"], told["after"]
+        while structured["state"] != "finished" or structured["more"]:
+            _, structured = await call("read", **handle, after=after, wait_ms=20_000, max_bytes=50_000)
+            output, after = output + structured["output"], structured["after"]
         assert output == "".join(f"{line}\n" for line in range(1, LINES + 1)) + "end\n"
-        assert told["exit_status"] == 0, told
+        assert structured["exit_status"] == 0, structured
         _, again = await call("run", command=command, session=handle["session"], key="k")
         assert again["job"] == handle["job"], "the same key is the same job"
 

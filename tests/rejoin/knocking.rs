@@ -140,20 +140,26 @@ fn bodies_beyond_their_bound_are_refused_in_each_frontends_shape() {
         client.receive().unwrap()
     };
     let full = "the server receives too many large requests; try again";
-    let told = ask("/api", 1_900_000);
-    assert_eq!((told.status, told.header("retry-after")), (200, Some("1")));
+    let refused = ask("/api", 1_900_000);
     assert_eq!(
-        told.text(),
+        (refused.status, refused.header("retry-after")),
+        (200, Some("1"))
+    );
+    assert_eq!(
+        refused.text(),
         format!(r#"{{"message":"{full}","state":"REFUSED"}}"#)
     );
-    let told = ask("/sessions", 1_900_000);
-    assert_eq!((told.status, told.header("retry-after")), (503, Some("1")));
-    let problem: Value = serde_json::from_slice(&told.body).unwrap();
+    let refused = ask("/sessions", 1_900_000);
+    assert_eq!(
+        (refused.status, refused.header("retry-after")),
+        (503, Some("1"))
+    );
+    let problem: Value = serde_json::from_slice(&refused.body).unwrap();
     assert_eq!(problem["code"], "overloaded");
     assert_eq!(problem["retryable"], true);
-    let told = ask("/v1/sessions/1", 1_900_000);
-    assert_eq!(told.status, 503);
-    let errors: Value = serde_json::from_slice(&told.body).unwrap();
+    let refused = ask("/v1/sessions/1", 1_900_000);
+    assert_eq!(refused.status, 503);
+    let errors: Value = serde_json::from_slice(&refused.body).unwrap();
     assert_eq!(errors["errors"][0]["detail"], full);
     assert_eq!(metric(&server, "rejoin_http_bodies_refused_total"), 3);
     assert_eq!(metric(&server, "rejoin_http_bodies_limit_bytes"), 1_000_000);
@@ -161,17 +167,17 @@ fn bodies_beyond_their_bound_are_refused_in_each_frontends_shape() {
         metric(&server, "rejoin_http_bodies_bytes") == 0
     });
     // Beyond what one may send, it says so.
-    let told = ask("/api", 3_000_000);
-    assert_eq!((told.status, &*told.body), (413, &b""[..]));
-    let told = ask("/sessions", 3_000_000);
-    let problem: Value = serde_json::from_slice(&told.body).unwrap();
+    let refused = ask("/api", 3_000_000);
+    assert_eq!((refused.status, &*refused.body), (413, &b""[..]));
+    let refused = ask("/sessions", 3_000_000);
+    let problem: Value = serde_json::from_slice(&refused.body).unwrap();
     assert_eq!(
-        (told.status, &problem["code"]),
+        (refused.status, &problem["code"]),
         (413, &json!("body_too_large"))
     );
-    let told = ask("/rest/v1/login", 3_000_000);
-    let envelope: Value = serde_json::from_slice(&told.body).unwrap();
-    assert_eq!((told.status, &envelope["code"]), (413, &json!(413)));
+    let refused = ask("/rest/v1/login", 3_000_000);
+    let envelope: Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!((refused.status, &envelope["code"]), (413, &json!(413)));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Agents: commands that outlive calls, clients and the server, read in pieces, and told truly.
+//! Agents: commands that outlive calls, clients and the server, read in pieces, and reported as they ended.
 
 use crate::server::{Server, directory, rejoin};
 use crate::shell::wait_until;
@@ -31,16 +31,16 @@ fn call(client: &mut Client, tool: &str, arguments: &Value) -> Value {
 }
 
 /// What a tool tells a client, after checking that it tells the model the same output.
-fn told(client: &mut Client, tool: &str, arguments: &Value) -> Value {
+fn structured(client: &mut Client, tool: &str, arguments: &Value) -> Value {
     let result = call(client, tool, arguments);
-    let told = result["structuredContent"].clone();
-    assert!(told.is_object(), "{result}");
+    let structured = result["structuredContent"].clone();
+    assert!(structured.is_object(), "{result}");
     let text = result["content"][0]["text"].as_str().unwrap();
     assert!(
-        text.starts_with(told["output"].as_str().unwrap_or_default()),
+        text.starts_with(structured["output"].as_str().unwrap_or_default()),
         "{result}"
     );
-    told
+    structured
 }
 
 /// Calls a method as a client of 2026-07-28 that knows tasks.
@@ -87,9 +87,9 @@ fn text(value: &Value) -> &str {
 fn wait_for_end(client: &mut Client, run: &Value) -> Value {
     let read = json!({"session": run["session"], "job": run["job"], "wait_ms": 10_000});
     for _ in 0..12 {
-        let told = told(client, "read", &read);
-        if told["state"] == "finished" {
-            return told;
+        let structured = structured(client, "read", &read);
+        if structured["state"] == "finished" {
+            return structured;
         }
     }
     panic!("it never ends");
@@ -110,26 +110,26 @@ fn a_command_runs_and_its_exit_status_is_told_in_both_revisions() {
         &json!({"command": "echo out; echo err >&2; exit 3"}),
     );
     assert_eq!(failed["isError"], true);
-    let told = &failed["structuredContent"];
+    let structured = &failed["structuredContent"];
     assert_eq!(
-        (&told["state"], &told["exit_status"]),
+        (&structured["state"], &structured["exit_status"]),
         (&json!("finished"), &json!(3))
     );
-    assert!(["out\nerr\n", "err\nout\n"].contains(&text(&told["output"])));
+    assert!(["out\nerr\n", "err\nout\n"].contains(&text(&structured["output"])));
     assert!(text(&failed["content"][0]["text"]).contains("exit status 3"));
 
     let found = modern(&mut client, "server/discover", &json!({}));
     assert_eq!(found["supportedVersions"][0], MODERN);
     assert_eq!(found["resultType"], "complete");
     let run = json!({"name": "run", "arguments": {
-        "command": "cd /tmp; pwd", "session": told["session"],
+        "command": "cd /tmp; pwd", "session": structured["session"],
     }});
     let done = modern(&mut client, "tools/call", &run);
     assert_eq!(done["resultType"], "complete");
     assert_eq!(done["structuredContent"]["output"], "/tmp\n");
     assert_eq!(done["isError"], false);
     // The directory carries over, as in a terminal.
-    let again = json!({"command": "pwd", "session": told["session"]});
+    let again = json!({"command": "pwd", "session": structured["session"]});
     assert_eq!(
         call(&mut client, "run", &again)["structuredContent"]["output"],
         "/tmp\n"
@@ -177,17 +177,17 @@ fn a_long_command_has_a_handle_at_once_and_outlives_its_client() {
     // It finds the job again by its key, and does not start it twice.
     let mut client = server.client();
     let again = json!({"command": command, "key": "build", "wait_ms": 0});
-    let running = told(&mut client, "run", &again);
+    let running = structured(&mut client, "run", &again);
     assert_eq!(
         (&running["state"], &running["exit_status"]),
         (&json!("running"), &Value::Null)
     );
     let read = json!({"session": running["session"], "job": running["job"], "after": "0", "wait_ms": 10_000});
-    let begun = told(&mut client, "read", &read);
+    let begun = structured(&mut client, "read", &read);
     assert_eq!(begun["output"], "begun\n");
     std::fs::write(flag, "").unwrap();
     let read = json!({"session": running["session"], "job": running["job"], "after": begun["after"], "wait_ms": 10_000});
-    let rest = told(&mut client, "read", &read);
+    let rest = structured(&mut client, "read", &read);
     assert_eq!(rest["output"], "over\n", "only what follows");
     let done = wait_for_end(&mut client, &running);
     assert_eq!(
@@ -195,7 +195,7 @@ fn a_long_command_has_a_handle_at_once_and_outlives_its_client() {
         (&json!("completed"), &json!(0))
     );
     assert_eq!(done["output"], "begun\nover\n");
-    let jobs = told(&mut client, "list", &json!({"session": running["session"]}));
+    let jobs = structured(&mut client, "list", &json!({"session": running["session"]}));
     assert_eq!(jobs["jobs"].as_array().unwrap().len(), 1);
 }
 
@@ -208,8 +208,8 @@ fn the_same_key_twice_is_one_job_also_at_the_same_time_and_after_a_kill() {
         let calls: Vec<_> = (0..8)
             .map(|_| {
                 scope.spawn(|| {
-                    let told = told(&mut server.client(), "run", &run);
-                    format!("{} {}", told["session"], told["job"])
+                    let structured = structured(&mut server.client(), "run", &run);
+                    format!("{} {}", structured["session"], structured["job"])
                 })
             })
             .collect();
@@ -219,7 +219,7 @@ fn the_same_key_twice_is_one_job_also_at_the_same_time_and_after_a_kill() {
     server.kill();
     let server = Server::start(data.path(), &[]);
     let mut client = server.client();
-    let after = told(&mut client, "run", &run);
+    let after = structured(&mut client, "run", &run);
     let handle = format!("{} {}", after["session"], after["job"]);
     assert!(handles.contains(&handle), "{handle}");
     assert_eq!(
@@ -228,15 +228,15 @@ fn the_same_key_twice_is_one_job_also_at_the_same_time_and_after_a_kill() {
     );
     // In a session that is named.
     let named = json!({"command": "echo again", "key": "k", "session": after["session"]});
-    let first = told(&mut client, "run", &named);
-    let second = told(&mut client, "run", &named);
+    let first = structured(&mut client, "run", &named);
+    let second = structured(&mut client, "run", &named);
     assert_eq!(first["job"], second["job"]);
     // Another command is another call.
     let other = json!({"command": "echo other", "key": "deploy 1"});
     let refused = call(&mut client, "run", &other);
     assert_eq!(refused["isError"], true);
     assert!(text(&refused["content"][0]["text"]).contains("another command"));
-    let sessions = told(&mut client, "list", &json!({}));
+    let sessions = structured(&mut client, "list", &json!({}));
     assert_eq!(sessions["sessions"].as_array().unwrap().len(), 1);
 }
 
@@ -257,12 +257,12 @@ fn a_kill_under_two_tasks_loses_neither() {
     let finished = task(&server, "sleep 0.2; echo done; exit 4");
     let unfinished = task(&server, "echo begun; sleep 1000");
     let wait_for = |server: &Server, task: &Value, status: &str| {
-        let mut told = Value::Null;
+        let mut structured = Value::Null;
         wait_until(status, || {
-            told = modern(&mut server.client(), "tasks/get", task);
-            told["status"] == status
+            structured = modern(&mut server.client(), "tasks/get", task);
+            structured["status"] == status
         });
-        told
+        structured
     };
     wait_for(&server, &finished, "completed");
     assert_eq!(
@@ -286,7 +286,7 @@ fn a_kill_under_two_tasks_loses_neither() {
     let mut client = server.client();
     let read =
         json!({"session": lost["error"]["data"]["session"], "job": lost["error"]["data"]["job"]});
-    let read = told(&mut client, "read", &read);
+    let read = structured(&mut client, "read", &read);
     assert_eq!(
         (&read["outcome"], &read["exit_status"]),
         (&json!("lost"), &Value::Null)
@@ -314,7 +314,7 @@ fn a_large_output_read_in_pieces_is_the_whole() {
     let mut client = server.client();
     // About 100 MB, with characters of one to four bytes.
     let command = "yes 'aé€😀 and more of the same line' | head -c 100000000";
-    let run = told(&mut client, "run", &json!({"command": command}));
+    let run = structured(&mut client, "run", &json!({"command": command}));
     let done = wait_for_end(&mut client, &run);
     assert_eq!(done["exit_status"], 0);
     assert!(
@@ -329,7 +329,7 @@ fn a_large_output_read_in_pieces_is_the_whole() {
         let read = json!({
             "session": run["session"], "job": run["job"], "after": place, "max_bytes": 1_000_000,
         });
-        let piece = told(&mut client, "read", &read);
+        let piece = structured(&mut client, "read", &read);
         let output = text(&piece["output"]);
         // The last character is cut by `head`.
         let whole = output.trim_end_matches('\u{FFFD}');
@@ -354,7 +354,7 @@ fn bytes_that_are_no_text_can_be_read_exactly() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let mut client = server.client();
-    let run = told(
+    let run = structured(
         &mut client,
         "run",
         &json!({"command": r"printf 'a\377\0b'; echo err >&2"}),
@@ -374,14 +374,14 @@ fn a_command_that_asks_is_answered_and_one_that_hangs_is_interrupted() {
     let server = Server::start(data.path(), &[]);
     let mut client = server.client();
     let run = json!({"command": "read name; echo hello $name", "input": true, "wait_ms": 0});
-    let asking = told(&mut client, "run", &run);
+    let asking = structured(&mut client, "run", &run);
     let write = json!({"session": asking["session"], "job": asking["job"], "text": "ada\n"});
-    assert_eq!(told(&mut client, "write", &write)["bytes"], 4);
+    assert_eq!(structured(&mut client, "write", &write)["bytes"], 4);
     assert_eq!(wait_for_end(&mut client, &asking)["output"], "hello ada\n");
 
     let hang =
         json!({"command": "echo on; sleep 1000", "session": asking["session"], "wait_ms": 0});
-    let hanging = told(&mut client, "run", &hang);
+    let hanging = structured(&mut client, "run", &hang);
     let busy = call(
         &mut client,
         "run",
@@ -395,9 +395,12 @@ fn a_command_that_asks_is_answered_and_one_that_hangs_is_interrupted() {
     let beside = json!({
         "command": "echo beside", "session": asking["session"], "background": true, "wait_ms": 10_000,
     });
-    assert_eq!(told(&mut client, "run", &beside)["output"], "beside\n");
+    assert_eq!(
+        structured(&mut client, "run", &beside)["output"],
+        "beside\n"
+    );
     let interrupt = json!({"session": asking["session"], "wait_ms": 20_000});
-    let interrupted = told(&mut client, "interrupt", &interrupt);
+    let interrupted = structured(&mut client, "interrupt", &interrupt);
     assert_eq!(interrupted["job"], hanging["job"]);
     assert_eq!(interrupted["outcome"], "interrupted");
     assert_ne!(interrupted["exit_status"], 0);
@@ -408,13 +411,13 @@ fn a_session_can_be_searched_and_read_as_a_resource() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let mut client = server.client();
-    let run = told(
+    let run = structured(
         &mut client,
         "run",
         &json!({"command": "seq 1 3000; echo 'an ERROR'; exit 1"}),
     );
     let search = json!({"session": run["session"], "text": "error", "ignore_case": true});
-    let found = told(&mut client, "search", &search);
+    let found = structured(&mut client, "search", &search);
     assert_eq!(found["matches"][0]["line"], "an ERROR");
     assert_eq!(
         (found["matches"].as_array().unwrap().len(), &found["more"]),
@@ -424,13 +427,16 @@ fn a_session_can_be_searched_and_read_as_a_resource() {
     let read = json!({
         "session": run["session"], "job": run["job"], "after": found["matches"][0]["at"],
     });
-    assert_eq!(told(&mut client, "read", &read)["output"], "an ERROR\n");
+    assert_eq!(
+        structured(&mut client, "read", &read)["output"],
+        "an ERROR\n"
+    );
     // Page by page, all matches, each once.
     let mut lines = vec![];
     let mut place = json!("0");
     loop {
         let search = json!({"session": run["session"], "text": "99", "after": place, "limit": 7});
-        let page = told(&mut client, "search", &search);
+        let page = structured(&mut client, "search", &search);
         let matches = page["matches"].as_array().unwrap();
         lines.extend(matches.iter().map(|it| text(&it["line"]).to_owned()));
         place = page["after"].clone();
@@ -483,7 +489,7 @@ fn a_page_of_another_origin_is_refused() {
         .unwrap();
     assert_eq!(received.status, 403);
     assert_eq!(
-        told(&mut server.client(), "list", &json!({}))["sessions"],
+        structured(&mut server.client(), "list", &json!({}))["sessions"],
         json!([])
     );
 }
@@ -723,9 +729,9 @@ fn an_agent_that_starts_a_program_loses_nothing_when_the_server_restarts() {
     // Sent again with its key, the call finds its job: lost, and not started anew.
     let lost = bridge.receive();
     assert_eq!(lost["id"], 1);
-    let told = &lost["result"]["structuredContent"];
+    let structured = &lost["result"]["structuredContent"];
     assert_eq!(
-        (&told["outcome"], &told["exit_status"]),
+        (&structured["outcome"], &structured["exit_status"]),
         (&json!("lost"), &Value::Null)
     );
     bridge.send(&json!("no message"));

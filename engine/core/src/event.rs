@@ -496,7 +496,7 @@ pub enum Outcome {
     Interrupted,
     /// It reached its timeout and was interrupted.
     TimedOut,
-    /// The process that ran it ended first, and nobody saw how it ended.
+    /// The process that ran it ended first, so that it is unknown how it ended.
     Lost,
 }
 

@@ -19,10 +19,10 @@ pub const PULL_RESULTS: usize = 20;
 /// The items in its results after which Arthas answers a pull at once.
 pub const PULL_ITEMS: usize = 100;
 
-/// Results that Arthas keeps for a reader unless it is told otherwise; then it drops the oldest.
+/// Results that Arthas keeps for a reader by default. When there are more, it drops the oldest.
 pub const DEFAULT_QUEUE: usize = 50;
 
-/// How long a session in Arthas may stand unused before a new one takes its place. Arthas forgets a
+/// How long a session in Arthas may be unused before it is replaced by a new one. Arthas forgets a
 /// reader after five minutes without a pull.
 pub const UNUSED: Duration = Duration::from_secs(4 * 60);
 

@@ -40,7 +40,7 @@ pub(crate) async fn raise(client: &ArthasClient, wanted: usize) -> Result<Queue,
         None => Queue {
             results: DEFAULT_QUEUE,
             message: Some(format!(
-                "Arthas could not be told to keep {wanted} results for each reader; at more than \
+                "could not make Arthas keep {wanted} results for each reader; at more than \
                  about {DEFAULT_QUEUE} results a second some may be lost"
             )),
         },

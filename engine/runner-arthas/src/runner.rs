@@ -145,7 +145,7 @@ impl Runner for ArthasRunner {
         let Some((id, known)) = self.0.busy().remove(&job) else {
             return;
         };
-        // One that has not ended runs where nobody reads it.
+        // The command has not ended, and has no reader any more.
         if known.job.as_ref().is_some_and(|job| job.end.is_none()) {
             self.0.clone().close(id);
             return;
@@ -493,7 +493,7 @@ impl Inner {
 }
 
 /// A command without the `&` that would let it run in the background of Arthas, where nothing can
-/// interrupt it. Rejoin has a background of its own.
+/// interrupt it. Commands in the background of Rejoin run in the foreground of another session.
 fn foreground(statement: &str) -> &str {
     let statement = statement.trim();
     match statement.strip_suffix('&') {
@@ -544,7 +544,7 @@ fn unusable(exit: Exit) -> Ended {
     }
 }
 
-/// The server has ended. Nobody asks any more how the command did.
+/// The server has ended: the result of the command is not used.
 fn left() -> Ended {
     Ended {
         exit: failed(FAILED, "the server has ended"),

@@ -1,6 +1,6 @@
 //! The sessions in Arthas that are not closed, in files. After a restart the runner goes on with the
-//! commands that run in them, and closes all others, so that nothing goes on in the JVM that nobody
-//! reads.
+//! commands that run in them, and closes all others, so that no command runs on in the JVM without a
+//! reader.
 
 use crate::limits::ID;
 use rejoin_engine::{Exit, JobId};

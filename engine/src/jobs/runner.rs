@@ -199,7 +199,7 @@ impl Interrupts {
         Self::channel_after(0)
     }
 
-    /// The two ends for a job that was given so many interrupts already.
+    /// The two ends for a job that already had this number of interrupts.
     pub(crate) fn channel_after(last: u32) -> (Interrupter, Self) {
         let (sender, receiver) = async_channel::bounded(limits::INTERRUPTS);
         let last = Arc::new(AtomicU32::new(last));
@@ -239,7 +239,7 @@ pub struct Exit {
     pub status: i32,
     /// An explanation for people, if there is something to explain.
     pub message: Option<String>,
-    /// Whether nobody could see how it ended: its outcome is then [`Outcome::Lost`](rejoin_core::Outcome::Lost).
+    /// Whether it is unknown how it ended: its outcome is then [`Outcome::Lost`](rejoin_core::Outcome::Lost).
     pub is_lost: bool,
 }
 
@@ -453,5 +453,5 @@ pub fn encode_result(job: JobId, kind: &str, mut members: Map<String, Value>) ->
     Value::Object(members).to_string().into()
 }
 
-/// The status of a job whose end nobody saw: as of a process that was ended by SIGKILL.
+/// The status of a lost job: that of a process that was ended by SIGKILL.
 pub(crate) const LOST: i32 = 128 + 9;

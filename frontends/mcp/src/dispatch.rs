@@ -161,5 +161,5 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 
 const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
-/// What a model is told about this server.
+/// What a model should know about this server.
 const INSTRUCTIONS: &str = include_str!("instructions.txt");

@@ -224,7 +224,7 @@ async fn read(
     engine.read(session, after, MANY, Duration::ZERO).await
 }
 
-/// So many records before the place of an end are read at once.
+/// The number of records before the place of an end that are read at once.
 const NEAR: u64 = 16;
 
 const MANY: ReadLimit = ReadLimit {

@@ -8,8 +8,8 @@
 //! Invariants:
 //!
 //! - Every answer is computed from the log. A restart changes no handle, task or place in output.
-//! - A handle or task is told when it is durable.
-//! - An exit status is that of the command; a job that was interrupted or lost is never told as a
+//! - A handle or task is returned only when it is durable.
+//! - An exit status is that of the command; a job that was interrupted or lost is never reported as a
 //!   success.
 //! - A client that leaves ends no command.
 

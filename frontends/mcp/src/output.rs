@@ -18,7 +18,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A place in a session: after a record, and so many bytes into the output of the next one. Written
+/// A place in a session: after a record, and a number of bytes into the output of the next one. Written
 /// `17`, or `17+4096`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
@@ -448,7 +448,7 @@ pub(crate) fn ended(outcome: Outcome, status: i32) -> String {
         Outcome::Interrupted => format!("was interrupted, with exit status {status}"),
         Outcome::TimedOut => format!("reached its timeout, with exit status {status}"),
         Outcome::Lost => {
-            "was lost: the server ended while it ran, so nobody knows how far it got".to_owned()
+            "was lost: the server ended while it ran, so it is unknown how far it got".to_owned()
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What an agent is told of a job: a text for the model, and the same in members for its client.
+//! What an agent is shown of a job: a text for the model, and the same in members for its client.
 
 use crate::dispatch::millis;
 use crate::job::{JobFacts, is_unfinished};
@@ -35,23 +35,23 @@ pub(crate) fn job(
     let last = part.tail.as_ref().unwrap_or(&part.head);
     let next = last.next;
     let more = last.end == PieceEnd::Full;
-    let mut told = Map::new();
-    told.insert("session".into(), session.to_string().into());
-    told.insert("job".into(), facts.job.0.into());
-    told.insert("command".into(), (&*facts.statement).into());
-    told.insert("state".into(), state.into());
+    let mut structured = Map::new();
+    structured.insert("session".into(), session.to_string().into());
+    structured.insert("job".into(), facts.job.0.into());
+    structured.insert("command".into(), (&*facts.statement).into());
+    structured.insert("state".into(), state.into());
     let finish = facts.finish.as_ref();
-    told.insert("outcome".into(), finish.map(|it| it.outcome.name()).into());
-    told.insert("exit_status".into(), facts.exit_status().into());
+    structured.insert("outcome".into(), finish.map(|it| it.outcome.name()).into());
+    structured.insert("exit_status".into(), facts.exit_status().into());
     let message = finish.and_then(|finish| finish.message.as_deref());
-    told.insert("message".into(), message.into());
+    structured.insert("message".into(), message.into());
     let duration = finish.map(|finish| millis(finish.at.since(facts.since)));
-    told.insert("duration_ms".into(), duration.into());
+    structured.insert("duration_ms".into(), duration.into());
     let (output, is_exact) = shown(part);
-    told.insert("after".into(), next.to_string().into());
-    told.insert("more".into(), more.into());
+    structured.insert("after".into(), next.to_string().into());
+    structured.insert("more".into(), more.into());
     let left_out = left_out(part);
-    told.insert(
+    structured.insert(
         "left_out".into(),
         match left_out {
             Some((from, until)) => json!({"after": from.to_string(), "until": until.to_string()}),
@@ -59,12 +59,12 @@ pub(crate) fn job(
         },
     );
     let encoding = if part.is_base64 { "base64" } else { "text" };
-    told.insert("encoding".into(), encoding.into());
-    told.insert("exact".into(), is_exact.into());
-    told.insert("gaps".into(), gaps(part));
+    structured.insert("encoding".into(), encoding.into());
+    structured.insert("exact".into(), is_exact.into());
+    structured.insert("gaps".into(), gaps(part));
 
     let mut text = output.clone();
-    told.insert("output".into(), output.into());
+    structured.insert("output".into(), output.into());
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
@@ -81,7 +81,7 @@ pub(crate) fn job(
         (None, "running") => write!(text, "[job {number} is still running"),
         (None, _) => write!(
             text,
-            "[nobody knows how job {number} ended: records are lost"
+            "[it is unknown how job {number} ended: records are lost"
         ),
     };
     if let Some(message) = message {
@@ -100,7 +100,7 @@ pub(crate) fn job(
     }
     let _ = writeln!(text, "[session {session}]");
     let is_error = finish.is_some_and(|finish| finish.outcome != Outcome::Completed);
-    result(text, told.into(), is_error)
+    result(text, structured.into(), is_error)
 }
 
 /// The result of a tool.

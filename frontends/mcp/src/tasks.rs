@@ -29,7 +29,7 @@ pub(crate) async fn get(context: &Context<'_>, call: &Call) -> Result<Value, Rpc
         return Ok(working);
     };
     let message = format!("job {} {}", facts.job, ended(finish.outcome, finish.status));
-    let mut told = match finish.outcome {
+    let mut structured = match finish.outcome {
         Outcome::Interrupted => task(session, &facts, "cancelled"),
         Outcome::Lost => {
             let mut failed = task(session, &facts, "failed");
@@ -53,8 +53,8 @@ pub(crate) async fn get(context: &Context<'_>, call: &Call) -> Result<Value, Rpc
             completed
         }
     };
-    told["statusMessage"] = message.into();
-    Ok(told)
+    structured["statusMessage"] = message.into();
+    Ok(structured)
 }
 
 /// No job asks its client for anything, so there is nothing to update.

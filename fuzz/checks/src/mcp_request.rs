@@ -69,20 +69,20 @@ fn check(called: &Called) {
 
 fn check_tool(result: &Value) {
     assert!(result["content"][0]["text"].is_string(), "{result}");
-    let told = &result["structuredContent"];
-    if told.is_null() {
+    let structured = &result["structuredContent"];
+    if structured.is_null() {
         assert_eq!(result["isError"], true, "{result}");
         return;
     }
-    if told["job"].is_null() {
+    if structured["job"].is_null() {
         return;
     }
-    if let Some(state) = told["state"].as_str() {
-        let has_succeeded = told["exit_status"] == 0;
-        let is_completed = told["outcome"] == "completed" && state == "finished";
+    if let Some(state) = structured["state"].as_str() {
+        let has_succeeded = structured["exit_status"] == 0;
+        let is_completed = structured["outcome"] == "completed" && state == "finished";
         assert_eq!(has_succeeded, is_completed, "{result}");
         assert!(
-            told["after"].is_string() && told["more"].is_boolean(),
+            structured["after"].is_string() && structured["more"].is_boolean(),
             "{result}"
         );
     }

@@ -228,7 +228,7 @@ impl Keepers {
         }
     }
 
-    /// Greets whoever listens at the other end, and begins to read what it says.
+    /// Greets the process at the other end, and begins to read what it says.
     fn connect(&self, stream: UnixStream) -> io::Result<Arc<Keeper>> {
         let stream = Arc::new(Async::new(stream)?);
         // Bounded by what a keeper can hold: output before it is settled, and input before it is

@@ -128,7 +128,7 @@ impl Arthas {
                 after = record.sequence;
             }
             if results.is_too_long() {
-                // Nobody will see the rest. That it has ended meanwhile is no error.
+                // The rest will not be seen. That it has ended meanwhile is no error.
                 let _ = self
                     .engine
                     .interrupt_job(session, Some(submitted.job))

@@ -1,7 +1,7 @@
 //! Reads a session's events and reconnects when the connection breaks.
 //!
 //! Invariant: each event comes once and in order, however often the connection breaks. If the server
-//! comes back with another log, it is read from the beginning, and the reader is told.
+//! comes back with another log, it is read from the beginning, with a warning.
 
 use super::ClientError;
 use super::api::Api;

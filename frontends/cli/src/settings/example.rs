@@ -41,7 +41,7 @@ const SERVICES: &str = "
 # ── Services ──
 
 # What runs the commands of sessions: a table for each service, with its name. If there are any, there
-# are no others: without [services.shell], nobody runs commands on this machine. Without any there is
+# are no others: without [services.shell], no commands run on this machine. Without any there is
 # the service `shell`. All options: book/src/services.md.
 
 #[services.shell]

@@ -65,8 +65,8 @@ enum Problem {
     #[error(transparent)]
     Options(#[from] OptionsError),
     #[error(
-        "a password does not belong into this file: write it into a file of its own that only the \
-         server can read, and set `password-file`, or set `password-env` to the name of a variable"
+        "this file must not contain a password: write it to another file that only the server can \
+         read, and set `password-file`; or set `password-env` to the name of an environment variable"
     )]
     Password,
     #[error("set `password-file` or `password-env` with `user`, and only one of them")]

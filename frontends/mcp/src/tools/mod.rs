@@ -246,10 +246,10 @@ async fn read(context: &Context<'_>, arguments: Value) -> ToolResult {
         }
     };
     let now = facts_after(context, session, &before).await?;
-    let mut told = report::job(context.engine(), session, &now, &part);
+    let mut structured = report::job(context.engine(), session, &now, &part);
     // Reading succeeded, whatever became of the job.
-    told["isError"] = false.into();
-    Ok(told)
+    structured["isError"] = false.into();
+    Ok(structured)
 }
 
 async fn transcript(
@@ -294,7 +294,7 @@ async fn transcript(
             format!("[what comes next: `read` with session \"{session}\", after \"{next}\"]\n")
         }
     };
-    let told = json!({
+    let structured = json!({
         "session": session.to_string(),
         "job": null,
         "command": null,
@@ -311,7 +311,7 @@ async fn transcript(
         "left_out": null,
         "gaps": gaps,
     });
-    Ok(report::result(text, told, false))
+    Ok(report::result(text, structured, false))
 }
 
 #[derive(Deserialize)]
@@ -345,8 +345,9 @@ async fn write(context: &Context<'_>, arguments: Value) -> ToolResult {
         "[wrote {count} bytes to job {job}{}]\n",
         if end { ", and ended its input" } else { "" }
     );
-    let told = json!({"session": session.to_string(), "job": job.0, "bytes": count, "end": end});
-    Ok(report::result(text, told, false))
+    let structured =
+        json!({"session": session.to_string(), "job": job.0, "bytes": count, "end": end});
+    Ok(report::result(text, structured, false))
 }
 
 #[derive(Deserialize)]
@@ -370,10 +371,10 @@ async fn interrupt(context: &Context<'_>, arguments: Value) -> ToolResult {
     wait_for_end(context.engine(), session, interrupted.job, patience).await?;
     let facts = facts(context, session, interrupted.job.0).await?;
     let part = ends_of_output(context.engine(), session, &facts, OUTPUT).await?;
-    let mut told = report::job(context.engine(), session, &facts, &part);
+    let mut structured = report::job(context.engine(), session, &facts, &part);
     // Ending it was the wish.
-    told["isError"] = false.into();
-    Ok(told)
+    structured["isError"] = false.into();
+    Ok(structured)
 }
 
 #[derive(Deserialize)]
@@ -414,8 +415,8 @@ fn show_list(context: &Context<'_>, arguments: Value) -> ToolResult {
             "[session {id}: its jobs, newest first]\n{}",
             lines.collect::<String>()
         );
-        let told = json!({"sessions": [shown], "jobs": jobs, "before": null});
-        return Ok(report::result(text, told, false));
+        let structured = json!({"sessions": [shown], "jobs": jobs, "before": null});
+        return Ok(report::result(text, structured, false));
     }
     let (sessions, next) = sessions(context, &list);
     let lines = sessions.iter().map(|shown| {
@@ -428,8 +429,8 @@ fn show_list(context: &Context<'_>, arguments: Value) -> ToolResult {
     if let Some(next) = next {
         text += &format!("[there are more: `list` with before {next}]\n");
     }
-    let told = json!({"sessions": sessions, "jobs": [], "before": next});
-    Ok(report::result(text, told, false))
+    let structured = json!({"sessions": sessions, "jobs": [], "before": next});
+    Ok(report::result(text, structured, false))
 }
 
 /// A page of the sessions that the agent finds, and where the next one begins.

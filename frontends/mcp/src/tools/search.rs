@@ -61,10 +61,10 @@ pub(super) async fn search(context: &Context<'_>, arguments: Value) -> ToolResul
         }
     }
     let next = lines.finish(is_over);
-    Ok(told(session, &lines.found, next, is_over))
+    Ok(structured(session, &lines.found, next, is_over))
 }
 
-fn told(
+fn structured(
     session: rejoin_engine::SessionId,
     found: &[Found],
     next: Position,
@@ -83,13 +83,13 @@ fn told(
         .iter()
         .map(|found| json!({"job": found.job.0, "at": found.at.to_string(), "line": found.line}))
         .collect();
-    let told = json!({
+    let structured = json!({
         "session": session.to_string(),
         "matches": matches,
         "after": next.to_string(),
         "more": !is_over,
     });
-    report::result(text, told, false)
+    report::result(text, structured, false)
 }
 
 /// A line with the text.

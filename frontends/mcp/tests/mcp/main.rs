@@ -42,7 +42,7 @@ impl Server {
         answer["result"].clone()
     }
 
-    fn told(&self, tool: &str, arguments: &Value) -> Value {
+    fn structured(&self, tool: &str, arguments: &Value) -> Value {
         let result = self.call(tool, arguments);
         assert!(result["structuredContent"].is_object(), "{result}");
         result["structuredContent"].clone()
@@ -114,16 +114,16 @@ impl Runner for Echo {
 #[test]
 fn a_job_is_found_however_many_have_run_since() {
     let server = Server::start();
-    let first = server.told("run", &json!({"command": "exit 7"}));
+    let first = server.structured("run", &json!({"command": "exit 7"}));
     let session = &first["session"];
     for number in 2..=130 {
         let run =
             json!({"command": format!("number {number} exit {}", number % 3), "session": session});
-        assert_eq!(server.told("run", &run)["exit_status"], number % 3);
+        assert_eq!(server.structured("run", &run)["exit_status"], number % 3);
     }
     // The engine remembers the last hundred; the log has all.
     for number in [1, 2, 29, 30, 31, 77, 129, 130] {
-        let read = server.told("read", &json!({"session": session, "job": number}));
+        let read = server.structured("read", &json!({"session": session, "job": number}));
         let status = if number == 1 { 7 } else { number % 3 };
         assert_eq!(read["exit_status"], status, "{read}");
         assert_eq!(
@@ -143,9 +143,9 @@ fn a_job_is_found_however_many_have_run_since() {
     // A closed session is read as well.
     let id: SessionId = session.as_str().unwrap().parse().unwrap();
     smol::block_on(server.engine.close_session(id)).unwrap();
-    let read = server.told("read", &json!({"session": session, "job": 77}));
+    let read = server.structured("read", &json!({"session": session, "job": 77}));
     assert_eq!(read["exit_status"], 77 % 3);
-    let all = server.told("read", &json!({"session": session, "max_bytes": 1_000_000}));
+    let all = server.structured("read", &json!({"session": session, "max_bytes": 1_000_000}));
     assert_eq!(
         (&all["state"], &all["more"]),
         (&json!("ended"), &json!(false))
@@ -193,7 +193,7 @@ fn a_job_that_is_private_to_its_submitter_is_not_found() {
 #[test]
 fn arguments_that_are_wrong_are_refused_with_what_to_do() {
     let server = Server::start();
-    server.told("run", &json!({"command": "true"}));
+    server.structured("run", &json!({"command": "true"}));
     let long = "x".repeat(201);
     for (tool, arguments, words) in [
         ("run", json!({}), "missing field `command`"),
@@ -264,7 +264,7 @@ fn arguments_that_are_wrong_are_refused_with_what_to_do() {
         assert!(refused.contains(words), "{tool} {arguments}: {refused}");
     }
     // Numbers without quotes are understood.
-    let read = server.told("read", &json!({"session": 1, "job": 1, "after": 0}));
+    let read = server.structured("read", &json!({"session": 1, "job": 1, "after": 0}));
     assert_eq!(read["output"], "true\n");
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"nothing"}}"#;
     let received = server.http.client().post("/mcp", body).unwrap();
@@ -277,7 +277,7 @@ fn a_limit_of_sessions_is_told_and_starts_nothing() {
     config.limits.sessions = 1;
     let server = Server::with(config);
     let run = json!({"command": "true", "key": "one"});
-    let first = server.told("run", &run);
+    let first = server.structured("run", &run);
     let other = json!({"command": "true", "key": "two"});
     assert!(
         server
@@ -285,7 +285,7 @@ fn a_limit_of_sessions_is_told_and_starts_nothing() {
             .contains("no more are allowed")
     );
     assert_eq!(
-        server.told("run", &run)["job"],
+        server.structured("run", &run)["job"],
         first["job"],
         "a repeated call is no new one"
     );

@@ -25,7 +25,7 @@ pub(super) fn accounts(
     let services = settings.service_access();
     if !services.is_empty() && accounts.is_open() {
         tracing::warn!(
-            "there are no accounts, so nobody is kept from the services that are limited to some"
+            "some services are limited to accounts or roles, but there are no accounts: everyone may use them"
         );
     }
     if !services.is_empty() {
