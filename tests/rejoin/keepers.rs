@@ -3,6 +3,7 @@
 use crate::server::{Server, directory, end, is_status_of, running_under, said, text};
 use crate::shell::wait_until;
 use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
@@ -20,10 +21,10 @@ fn a_command_goes_on_after_a_kill_and_its_end_is_told_once() {
     });
     server.kill_alone();
     let mut server = Server::start(data.path(), &[]);
-    sleep(Duration::from_millis(200));
     server.kill_alone();
-    // It ends while no server is there.
-    sleep(Duration::from_millis(2_500));
+    wait_until("it has ended while no server is there", || {
+        running_under(&session).is_empty()
+    });
     let server = Server::start(data.path(), &[]);
     let late = server.join(&session);
     let results = server.pull_until(&session, &late, is_status_of(job));
@@ -197,7 +198,10 @@ fn read_only(data: &Path) {
     let mut command =
         crate::server::rejoin(&["serve", "--read-only", path, "--listen", "127.0.0.1:0"]);
     let mut child = command.spawn().unwrap();
-    sleep(Duration::from_millis(500));
+    let mut first_line = String::new();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    out.read_line(&mut first_line).unwrap();
+    assert!(first_line.contains("only reads the log"), "{first_line}");
     child.kill().unwrap();
     child.wait().unwrap();
 }
