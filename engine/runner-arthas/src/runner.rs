@@ -388,7 +388,7 @@ impl Inner {
                 Happening::Pulled(Ok(response)) if response.succeeded() => {
                     for result in results.take(response.body.results) {
                         if job.reporter.result(result).await.is_err() {
-                            return left();
+                            return self.left();
                         }
                     }
                     if let Some(exit) = results.exit() {
@@ -421,7 +421,7 @@ impl Inner {
                     });
                     deadline = self.timer().fuse();
                 }
-                Happening::Interrupted(None) => return left(),
+                Happening::Interrupted(None) => return self.left(),
                 Happening::Interrupted(Some(_)) | Happening::NotEnded => {
                     return unusable(failed(
                         KILLED,
@@ -429,6 +429,18 @@ impl Inner {
                     ));
                 }
             }
+        }
+    }
+
+    /// The server has ended: the result of the command is not used. Without a directory, the next start
+    /// can't go on with it.
+    fn left(&self) -> Ended {
+        Ended {
+            exit: failed(FAILED, "the server has ended"),
+            then: match self.unclosed() {
+                Some(_) => Then::Leave,
+                None => Then::Close,
+            },
         }
     }
 
@@ -541,14 +553,6 @@ fn unusable(exit: Exit) -> Ended {
     Ended {
         exit,
         then: Then::Close,
-    }
-}
-
-/// The server has ended: the result of the command is not used.
-fn left() -> Ended {
-    Ended {
-        exit: failed(FAILED, "the server has ended"),
-        then: Then::Leave,
     }
 }
 

@@ -220,6 +220,28 @@ fn an_interrupt_that_arthas_ignores_ends_the_command_within_three_seconds() {
 }
 
 #[test]
+fn an_arthas_that_stops_answering_fails_the_command_and_runs_the_next() {
+    smol::block_on(async {
+        let arthas = FakeArthas::start();
+        let (_engine, session) = session(&arthas).await;
+        let mut after = Sequence::START;
+        session.run("watch A b").await.unwrap();
+        is_running(&arthas);
+        arthas.state().hangs = true;
+        let lost = end(&session, &mut after).await;
+        assert_eq!((lost.outcome, lost.status), (Outcome::Failed, 1));
+        assert!(
+            lost.message.contains("did not answer in time"),
+            "{}",
+            lost.message
+        );
+        arthas.state().hangs = false;
+        session.run("nosuch").await.unwrap();
+        assert_eq!(end(&session, &mut after).await.status, 127);
+    });
+}
+
+#[test]
 fn a_jvm_that_ends_fails_the_command_and_one_that_comes_back_runs_the_next() {
     smol::block_on(async {
         let arthas = FakeArthas::start();
@@ -396,6 +418,19 @@ fn what_a_crash_left_open_in_arthas_is_closed_at_the_next_start() {
         // The process ends here: nothing is told to Arthas.
         std::mem::forget(crashed);
         let _next = engine(options(&arthas), Some(directory.path())).await;
+        arthas.wait_until("the session is closed", |state| state.sessions.is_empty());
+    });
+}
+
+#[test]
+fn without_a_directory_no_command_outlives_the_engine() {
+    smol::block_on(async {
+        let arthas = FakeArthas::start();
+        let (engine, session) = session(&arthas).await;
+        session.run("watch A b").await.unwrap();
+        is_running(&arthas);
+        engine.shut_down_and_keep_jobs().await;
+        drop((engine, session));
         arthas.wait_until("the session is closed", |state| state.sessions.is_empty());
     });
 }
