@@ -262,6 +262,7 @@ fn however_often_the_server_is_killed_no_byte_of_a_job_is_missing_or_doubled() {
                 _ => ("seq 1 30; sleep 0.2; seq 31 40; exit 7".to_owned(), 40),
             };
             let job = server.run(&session, &statement);
+            wait_until_started(&server, &session, job);
             let expected: String = (1..=lines).map(|line| format!("{line}\n")).collect();
             jobs.push((session, job, expected, 5 + kind));
         }
@@ -280,6 +281,16 @@ fn however_often_the_server_is_killed_no_byte_of_a_job_is_missing_or_doubled() {
         }
     }
     jobs.iter().for_each(|job| check(&server, job));
+}
+
+/// A command that was accepted and has not been started when the server is killed is lost.
+fn wait_until_started(server: &Server, session: &str, job: u64) {
+    let path = format!("/sessions/{session}/jobs/{job}");
+    wait_until("the job has started", || {
+        let shown = server.client().get(&path).unwrap();
+        let shown: Value = serde_json::from_slice(&shown.body).unwrap();
+        shown["state"] != "submitted"
+    });
 }
 
 fn check(server: &Server, (session, job, expected, status): &(String, u64, String, u64)) {
