@@ -24,6 +24,7 @@ mod salvage;
 mod server;
 mod shell;
 mod story;
+mod terminals;
 mod tls;
 mod verify;
 mod views;

@@ -26,3 +26,6 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// How long a client waits before it reconnects (`retry` of Server-Sent Events).
 pub(crate) const RETRY: Duration = Duration::from_secs(1);
+
+/// Characters of the name that a client chooses for itself, as in the core.
+pub(crate) const CLIENT_NAME: usize = 64;

@@ -1,7 +1,7 @@
 //! Sessions and jobs as JSON. Instants are in milliseconds since 1970, durations in milliseconds.
 
 use rejoin_accounts::Accounts;
-use rejoin_engine::{JobSlot, JobState, JobView, SessionView};
+use rejoin_engine::{Controller, JobSlot, JobState, JobView, SessionView, TerminalSize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -43,7 +43,12 @@ pub(crate) fn job(view: &JobView) -> Value {
         "submitted": view.since.at.as_millis(),
         "submittedSequence": view.submitted.0,
         "state": state_name(view.state),
+        "output": view.output.name(),
     });
+    if let Some(terminal) = view.output.terminal() {
+        shown["terminal"] = size(terminal);
+        shown["controller"] = controller(view.controller.as_deref());
+    }
     if let JobState::Finished {
         outcome,
         status,
@@ -56,6 +61,19 @@ pub(crate) fn job(view: &JobView) -> Value {
         shown["durationMillis"] = millis(at.since(view.since)).into();
     }
     shown
+}
+
+/// The size of a terminal.
+pub(crate) fn size(size: TerminalSize) -> Value {
+    json!({"columns": size.columns, "rows": size.rows})
+}
+
+/// Who controls a terminal; null if nobody does.
+pub(crate) fn controller(controller: Option<&Controller>) -> Value {
+    controller.map_or(
+        Value::Null,
+        |Controller { client, user }| json!({"client": &**client, "user": user.as_deref()}),
+    )
 }
 
 /// The name of a slot in the API.

@@ -143,7 +143,7 @@ impl Job {
         Self {
             mode: from.mode,
             started: from.started,
-            output: from.output,
+            emitted: from.emitted,
             output_limit: from.output_limit,
             offsets: from.offsets,
             interrupt: from.interrupt,
@@ -156,6 +156,9 @@ impl Job {
                 InputSnapshot::Open(written) => Input::Open(written),
                 InputSnapshot::Ended => Input::Ended,
             },
+            output: from.output,
+            controller: from.controller.clone(),
+            screen: from.screen,
         }
     }
 
@@ -163,7 +166,7 @@ impl Job {
         let Self {
             mode,
             started,
-            output,
+            emitted,
             output_limit,
             offsets,
             interrupt,
@@ -172,12 +175,15 @@ impl Job {
             due,
             is_uncertain,
             input,
+            output,
+            ref controller,
+            screen,
         } = *self;
         JobSnapshot {
             id,
             mode,
             started,
-            output,
+            emitted,
             output_limit,
             offsets,
             interrupt,
@@ -190,6 +196,9 @@ impl Job {
                 Input::Open(written) => InputSnapshot::Open(written),
                 Input::Ended => InputSnapshot::Ended,
             },
+            output,
+            controller: controller.clone(),
+            screen,
         }
     }
 }

@@ -54,4 +54,4 @@ pub use encode::encode;
 pub use snapshot::{decode_snapshot, encode_snapshot};
 
 pub(crate) use bytes::{Parts, put_number};
-pub(crate) use snapshot::{SNAPSHOT_VERSION, WITHOUT_CLOCK, decode_snapshot_of};
+pub(crate) use snapshot::{SNAPSHOT_VERSION, WITHOUT_CLOCK, WITHOUT_TERMINALS, decode_snapshot_of};

@@ -177,7 +177,7 @@ fn a_log_of_format_1_that_was_put_in_order_opens() {
         .collect();
     assert_eq!(
         reasons,
-        ["its format is version 1; only versions 2 and 3 can be read"; 2]
+        ["its format is version 1; only versions 2 to 4 can be read"; 2]
     );
     drop(log);
     // A snapshot that is none is passed over as well, and leads to the same state.
@@ -202,7 +202,17 @@ fn a_log_of_format_1_that_was_put_in_order_opens() {
 /// Its snapshots were made before there was a log's clock. The wall's time stands for it.
 #[test]
 fn a_snapshot_of_version_2_is_read() {
-    let disk = directory("snapshot-2");
+    reads_snapshots("snapshot-2");
+}
+
+/// Its snapshots were made before there were terminals. All jobs had two streams.
+#[test]
+fn a_snapshot_of_version_3_is_read() {
+    reads_snapshots("snapshot-3");
+}
+
+fn reads_snapshots(fixture: &str) {
+    let disk = directory(fixture);
     let (log, recovery, resumed) = resume(&disk, SMALL).unwrap();
     assert!(recovery.skipped_snapshots.is_empty());
     assert_eq!(recovery.snapshot, Some(301));
