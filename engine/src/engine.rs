@@ -21,9 +21,9 @@ use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
 use futures::future::{pending, select};
 use rejoin_core::{
-    CloseCause, Command, ConsumerId, CreateSession, Event, Job, JobId, JobView, LossCause, Moment,
-    Projection, Record, Rejection, Sequence, SessionId, SessionView, State, SubmitJob, Timestamp,
-    Views,
+    Actor, CloseCause, Command, ConsumerId, CreateSession, Event, Job, JobId, JobView, LossCause,
+    Moment, Projection, Record, Rejection, Sequence, SessionId, SessionView, State, SubmitJob,
+    Timestamp, Views,
 };
 use rejoin_log::segment::{LogMetrics, Opened};
 use rejoin_log::{Log, LogReader, ReadLimit};
@@ -49,6 +49,8 @@ pub struct Engine {
     inputs: Arc<Inputs>,
     pub(crate) end: Sender<JobsAtEnd>,
     gate: Arc<ReadOnlyGate>,
+    /// On whose behalf commands are given.
+    actor: Option<Arc<Actor>>,
     log_metrics: Option<Arc<LogMetrics>>,
 }
 
@@ -176,6 +178,7 @@ impl Engine {
             inputs,
             end,
             gate,
+            actor: None,
             log_metrics,
         })
     }
@@ -205,6 +208,37 @@ impl Engine {
     /// time [`since`](Moment::since) a moment of a view.
     pub fn now(&self) -> Moment {
         self.clock.now()
+    }
+
+    /// The same engine, for somebody: the records that commands given to this handle lead to say who
+    /// asked for them. Cheap; reading needs no such handle.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{Actor, Engine, ReadLimit, Sequence};
+    /// use std::time::Duration;
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let ada = Actor {
+    ///     account: Some("ada".into()),
+    ///     token: None,
+    ///     frontend: "desk".into(),
+    ///     address: None,
+    /// };
+    /// let session = engine.on_behalf_of(ada.clone()).create_session("shell").await?;
+    /// let limit = ReadLimit { records: 1, bytes: 1 };
+    /// let records = engine.read(session.id(), Sequence::START, limit, Duration::ZERO).await?;
+    /// assert_eq!(records[0].actor.as_deref(), Some(&ada));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn on_behalf_of(&self, actor: impl Into<Arc<Actor>>) -> Self {
+        Self {
+            actor: Some(actor.into()),
+            ..self.clone()
+        }
     }
 
     /// Creates a session. Waits until that is durable.
@@ -855,7 +889,11 @@ impl Engine {
 
     pub(crate) async fn command(&self, command: Command) -> Result<Vec<Arc<Record>>, CommandError> {
         let (reply, answer) = oneshot::channel();
-        match self.requests.try_send(Request { command, reply }) {
+        match self.requests.try_send(Request {
+            command,
+            actor: self.actor.clone(),
+            reply,
+        }) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(self.overloaded()),
             Err(TrySendError::Closed(_)) => return Err(self.unavailable().await),

@@ -111,7 +111,7 @@ pub use stats::{CommandKind, EngineStatus, Label, Stats, Totals};
 
 // One crate is enough to depend on.
 pub use rejoin_core::{
-    CloseCause, ConsumerId, ConsumerView, Event, Instant, InterruptCause, InvalidId, JobId,
+    Actor, CloseCause, ConsumerId, ConsumerView, Event, Instant, InterruptCause, InvalidId, JobId,
     JobMode, JobSlot, JobState, JobView, LeaveCause, Limits, LossCause, Moment, Outcome,
     OutputOffsets, OutputPosition, OutputStream, Projection, Record, Rejection, RejectionKind,
     Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView, Timestamp,
