@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The crates of this workspace that each of them may depend on.
-const EDGES: [(&str, &[&str]); 18] = [
+const EDGES: [(&str, &[&str]); 19] = [
     ("rejoin-core", &[]),
     ("rejoin-metrics", &[]),
     ("rejoin-log", &["rejoin-core", "rejoin-metrics"]),
@@ -17,6 +17,7 @@ const EDGES: [(&str, &[&str]); 18] = [
         &["rejoin-core", "rejoin-log", "rejoin-metrics"],
     ),
     ("rejoin-runner-arthas", &["rejoin-engine"]),
+    ("rejoin-search", &["rejoin-engine"]),
     (
         "rejoin-sim",
         &["rejoin-core", "rejoin-log", "rejoin-engine"],
