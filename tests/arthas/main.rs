@@ -168,8 +168,8 @@ fn the_walk_through_of_the_documentation_goes_as_printed_on_a_real_arthas() {
     };
     let mut walks = std::iter::repeat_with(walk).take(5);
     let (succeeded, said) = walks
-        .find(|(_, said)| !said.contains(REFUSED))
-        .expect("Arthas does not refuse it five times");
+        .find(|(_, said)| !said.contains(REFUSED) && !said.contains("did not answer in time"))
+        .expect("Arthas runs it in one of five times");
     assert!(succeeded, "{said}");
     assert!(said.contains("8 passed, 0 failed"), "{said}");
 }
