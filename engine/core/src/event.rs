@@ -6,7 +6,8 @@
 
 use crate::limits::RECORD_BYTES;
 use crate::{
-    Actor, ConsumerId, Instant, JobId, Moment, Sequence, SessionId, SessionNumber, Timestamp,
+    Actor, ConsumerId, Description, Instant, JobId, Moment, Sequence, SessionId, SessionNumber,
+    Timestamp,
 };
 use alloc::sync::Arc;
 use core::ops::RangeInclusive;
@@ -62,6 +63,11 @@ pub enum Event {
     UserSet {
         /// The user.
         user: Arc<str>,
+    },
+    /// The title and the labels of the session were set.
+    SessionDescribed {
+        /// All of them, those that did not change, too.
+        description: Arc<Description>,
     },
     /// A consumer began to read the session.
     ConsumerJoined {
@@ -300,6 +306,7 @@ impl Event {
                 ..
             } => service.len() + optional(user) + optional(remote) + server.version.len(),
             Self::UserSet { user } => user.len(),
+            Self::SessionDescribed { description } => description.len(),
             Self::JobSubmitted {
                 statement, request, ..
             } => statement.len() + optional(request),

@@ -51,6 +51,7 @@ mod apply;
 mod collections;
 mod command;
 mod decide;
+mod description;
 mod effect;
 mod event;
 mod id;
@@ -66,8 +67,9 @@ mod violation;
 
 pub use actor::Actor;
 pub use collections::VecMap;
-pub use command::{Command, CreateSession, SubmitJob};
+pub use command::{Command, CreateSession, DescribeSession, SubmitJob};
 pub use decide::Decision;
+pub use description::Description;
 pub use effect::Effect;
 pub use event::{
     CloseCause, Event, InterruptCause, JobMode, JobSlot, LeaveCause, LossCause, Outcome,

@@ -3,9 +3,10 @@
 use super::bytes::Parts;
 use super::codes::{loss, tag};
 use rejoin_core::{
-    Actor, ConsumerId, Event, JobId, JobMode, LossCause, Moment, OutputPosition, Record, Sequence,
-    Server, SessionId, SessionNumber,
+    Actor, ConsumerId, Description, Event, JobId, JobMode, LossCause, Moment, OutputPosition,
+    Record, Sequence, Server, SessionId, SessionNumber,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Decodes the record with `sequence` of `session` from `bytes`.
@@ -76,6 +77,12 @@ pub enum DecodeError {
         /// The field that contains the text.
         field: &'static str,
     },
+    /// The keys of a list are not in ascending order.
+    #[error("`{field}` is not in ascending order")]
+    NotSorted {
+        /// The field that contains the list.
+        field: &'static str,
+    },
     /// A number is too large for its field, or is not in its shortest encoding.
     #[error("`{field}` is not a valid number")]
     InvalidNumber {
@@ -137,6 +144,9 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
         },
         tag::USER_SET => Event::UserSet {
             user: parts.text("user")?,
+        },
+        tag::SESSION_DESCRIBED => Event::SessionDescribed {
+            description: description(parts)?.into(),
         },
         tag::CONSUMER_JOINED => Event::ConsumerJoined {
             consumer: consumer(parts)?,
@@ -258,6 +268,25 @@ pub(super) fn actor(parts: &mut Parts<'_>) -> Result<Actor, DecodeError> {
         frontend: parts.text("actor.frontend")?,
         address: parts.optional("actor.address", Parts::text)?,
     })
+}
+
+pub(super) fn description(parts: &mut Parts<'_>) -> Result<Description, DecodeError> {
+    let mut description = Description {
+        title: parts.optional("title", Parts::text)?,
+        labels: BTreeMap::new(),
+    };
+    for _ in 0..parts.number("labels")? {
+        let key = parts.text("label.key")?;
+        if description
+            .labels
+            .last_key_value()
+            .is_some_and(|(last, _)| *last >= key)
+        {
+            return Err(DecodeError::NotSorted { field: "labels" });
+        }
+        description.labels.insert(key, parts.text("label.value")?);
+    }
+    Ok(description)
 }
 
 pub(super) fn job(parts: &mut Parts<'_>) -> Result<JobId, DecodeError> {

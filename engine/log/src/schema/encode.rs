@@ -2,7 +2,7 @@
 
 use super::bytes::{put_clock, put_duration, put_number, put_optional, put_signed, put_text};
 use super::codes::{Coded, loss, tag};
-use rejoin_core::{Actor, ConsumerId, Event, JobId, JobMode, LossCause, Record};
+use rejoin_core::{Actor, ConsumerId, Description, Event, JobId, JobMode, LossCause, Record};
 
 /// Appends the encoding of `record` to `out`: its moment, its actor and its event, without session and sequence.
 pub fn encode(record: &Record, out: &mut Vec<u8>) {
@@ -41,6 +41,10 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
         Event::UserSet { user } => {
             out.push(tag::USER_SET);
             put_text(out, user);
+        }
+        Event::SessionDescribed { description } => {
+            out.push(tag::SESSION_DESCRIBED);
+            put_description(out, description);
         }
         Event::ConsumerJoined {
             consumer,
@@ -191,6 +195,16 @@ pub(super) fn put_actor(out: &mut Vec<u8>, actor: &Actor) {
     put_optional(out, token.as_deref(), put_text);
     put_text(out, frontend);
     put_optional(out, address.as_deref(), put_text);
+}
+
+pub(super) fn put_description(out: &mut Vec<u8>, description: &Description) {
+    let Description { title, labels } = description;
+    put_optional(out, title.as_deref(), put_text);
+    put_number(out, labels.len() as u64);
+    for (key, value) in labels {
+        put_text(out, key);
+        put_text(out, value);
+    }
 }
 
 pub(super) fn put_job(out: &mut Vec<u8>, job: JobId) {

@@ -5,8 +5,8 @@
 
 use super::{Model, SessionState, ensure};
 use rejoin_core::{
-    Actor, CloseCause, Command, ConsumerId, Event, InterruptCause, JobId, LeaveCause, Record,
-    Rejection, Sequence, SessionId,
+    Actor, CloseCause, Command, ConsumerId, DescribeSession, Event, InterruptCause, JobId,
+    LeaveCause, Record, Rejection, Sequence, SessionId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -230,7 +230,12 @@ fn find(
             matches!(event, Event::InputWritten { job: other, bytes: written, end: is_end, .. }
                 if other == job && written == bytes && is_end == end)
         }),
-        (Command::SetUser { session, .. } | Command::RefuseStatement { session, .. }, _) => {
+        (
+            Command::SetUser { session, .. }
+            | Command::RefuseStatement { session, .. }
+            | Command::DescribeSession(DescribeSession { session, .. }),
+            _,
+        ) => {
             let wanted = text(command);
             by_event(*session, &|event| text_of(event) == wanted)
         }
@@ -302,6 +307,8 @@ fn was_right(asked: &PendingCommand, rejection: Rejection, model: &Model) -> boo
         Rejection::TooLong { limit, .. } => is_too_long(limit),
         Rejection::TooMany { limit, .. } => match command {
             Command::JoinSession { .. } => ever(&|state| state.consumers.len() >= limit),
+            // The simulator gives each session five different labels at most.
+            Command::DescribeSession(_) => false,
             _ => ever(&|state| state.jobs.len() >= limit),
         },
         // The engine answers a repeated request with its job.
@@ -318,6 +325,7 @@ fn session_of(command: &Command) -> Option<SessionId> {
         | Command::LeaveSession { session, .. }
         | Command::CloseSession { session, .. }
         | Command::SetUser { session, .. }
+        | Command::DescribeSession(DescribeSession { session, .. })
         | Command::RefuseStatement { session, .. }
         | Command::InterruptJob { session, .. }
         | Command::WriteInput { session, .. } => Some(*session),
@@ -331,6 +339,7 @@ fn text(command: &Command) -> Option<Arc<str>> {
     match command {
         Command::CreateSession(create) => create.user.clone(),
         Command::SetUser { user, .. } => Some(user.clone()),
+        Command::DescribeSession(describe) => describe.title.clone(),
         Command::SubmitJob(submit) => Some(submit.statement.clone()).filter(|it| it.contains('#')),
         Command::RefuseStatement { reason, .. } => Some(reason.clone()),
         _ => None,
@@ -341,6 +350,7 @@ fn text_of(event: &Event) -> Option<Arc<str>> {
     match event {
         Event::SessionCreated { user, .. } => user.clone(),
         Event::UserSet { user } => Some(user.clone()),
+        Event::SessionDescribed { description } => description.title.clone(),
         Event::JobSubmitted { statement, .. } => {
             Some(statement.clone()).filter(|it| it.contains('#'))
         }

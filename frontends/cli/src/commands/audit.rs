@@ -3,7 +3,9 @@
 use crate::args::LogArgs;
 use crate::client::table::harmless;
 use crate::commands::sessions::now;
-use crate::offline::{Offline, OfflineError, Sessions, conclude, fields, instant, named, written};
+use crate::offline::{
+    Offline, OfflineError, Sessions, conclude, describe, fields, instant, named, written,
+};
 use rejoin_core::{
     CloseCause, Event, InterruptCause, LeaveCause, Record, SessionId, SessionNumber, Timestamp,
 };
@@ -141,15 +143,14 @@ fn did(record: &Record) -> Option<String> {
         Event::SessionClosed {
             cause: CloseCause::Requested,
         } => "closed it".into(),
-        Event::SessionResumed
-        | Event::SessionTouched { .. }
-        | Event::CursorAdvanced { .. }
-        | Event::ConsumerLeft { .. }
-        | Event::JobStarted { .. }
-        | Event::ResultEmitted { .. }
+        // They follow from something else.
+        Event::ConsumerLeft { .. }
         | Event::InterruptRequested { .. }
         | Event::JobFinished { .. }
-        | Event::SessionClosed { .. }
-        | Event::RecordsLost { .. } => return None,
+        | Event::SessionClosed { .. } => return None,
+        event => {
+            record.actor.as_ref()?;
+            describe(event)?
+        }
     })
 }
