@@ -22,9 +22,9 @@ use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
 use futures::future::{pending, select};
 use rejoin_core::{
-    CloseCause, Command, ConsumerId, CreateSession, Event, Job, JobId, JobState, JobView,
-    LossCause, Moment, Projection, Record, Rejection, Sequence, SessionId, SessionView, State,
-    SubmitJob, Timestamp, Views,
+    CloseCause, Command, ConsumerId, CreateSession, DescribeSession, Event, Job, JobId, JobState,
+    JobView, LossCause, Moment, Projection, Record, Rejection, Sequence, SessionId, SessionView,
+    State, SubmitJob, Timestamp, Views,
 };
 use rejoin_log::segment::{LogMetrics, Opened};
 use rejoin_log::{Log, LogReader, ReadLimit};
@@ -352,6 +352,39 @@ impl Engine {
     pub async fn set_user(&self, session: SessionId, user: Arc<str>) -> Result<(), CommandError> {
         self.gate.check_write()?;
         self.command(Command::SetUser { session, user })
+            .await
+            .map(drop)
+    }
+
+    /// Changes the title and the labels of a session. Waits until that is durable.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{DescribeSession, Engine};
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let session = engine.create_session("shell").await?;
+    /// let describe = DescribeSession {
+    ///     session: session.id(),
+    ///     title: Some("Release 1.2".into()),
+    ///     labels: [("env".into(), Some("live".into()))].into(),
+    /// };
+    /// engine.describe_session(describe).await?;
+    /// let view = engine.session_view(session.id()).ok_or("it is gone")?;
+    /// let description = view.description.ok_or("it has none")?;
+    /// assert_eq!(description.title.as_deref(), Some("Release 1.2"));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the session is not open, a text is too long or there are too many labels, or as every
+    /// command.
+    pub async fn describe_session(&self, describe: DescribeSession) -> Result<(), CommandError> {
+        self.gate.check_write()?;
+        self.command(Command::DescribeSession(describe))
             .await
             .map(drop)
     }

@@ -113,11 +113,11 @@ pub use takeover::Takeover;
 
 // One crate is enough to depend on.
 pub use rejoin_core::{
-    CloseCause, ConsumerId, ConsumerView, Event, Instant, InterruptCause, InvalidId, JobId,
-    JobMode, JobSlot, JobState, JobView, LeaveCause, Limits, LossCause, Moment, Outcome,
-    OutputOffsets, OutputPosition, OutputStream, Projection, Record, Rejection, RejectionKind,
-    Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView, Timestamp,
-    Views, Violation, Visibility,
+    CloseCause, ConsumerId, ConsumerView, DescribeSession, Description, Event, Instant,
+    InterruptCause, InvalidId, JobId, JobMode, JobSlot, JobState, JobView, LeaveCause, Limits,
+    LossCause, Moment, Outcome, OutputOffsets, OutputPosition, OutputStream, Projection, Record,
+    Rejection, RejectionKind, Retention, Selection, Sequence, Server, SessionId, SessionNumber,
+    SessionView, Timestamp, Views, Violation, Visibility,
 };
 pub use rejoin_log::segment::{Durability, LogId, Opened, Options as LogOptions};
 pub use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit, SegmentLog};

@@ -9,6 +9,9 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+/// How long a test waits for what is sure to come: longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 /// A running server, killed when it is dropped.
 pub(crate) struct Server {
     child: Child,
@@ -166,7 +169,7 @@ impl Server {
         let mut client = self.client();
         let mut results = vec![];
         let pull = json!({"action": "pull_results", "sessionId": session, "consumerId": consumer});
-        let deadline = Instant::now() + Duration::from_secs(180);
+        let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             let pulled = api(&mut client, &pull);
             assert_eq!(pulled["state"], "SUCCEEDED", "{pulled}");
@@ -177,7 +180,11 @@ impl Server {
                 return results;
             }
         }
-        panic!("the last result never came; there were {}", results.len());
+        let last = &results[results.len().saturating_sub(10)..];
+        panic!(
+            "the last result did not come in {PATIENCE:?}; of {} results the last are {last:?}",
+            results.len()
+        );
     }
 
     pub(crate) fn id(&self) -> u32 {
