@@ -16,18 +16,19 @@ use crate::request::{JobAck, NewJob, NewSession};
 use crate::sequencer::{Request, Sequencer};
 use crate::session::Session;
 use crate::stats::{Counts, Current, Stats};
+use crate::takeover::Takeover;
 use crate::{Config, Runtime, limits};
 use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
 use futures::future::{pending, select};
 use rejoin_core::{
     Actor, CloseCause, Command, ConsumerId, CreateSession, DescribeSession, Event, Job, JobId,
-    JobView, LossCause, Moment, Projection, Record, Rejection, Sequence, SessionId, SessionView,
-    State, SubmitJob, Timestamp, Views,
+    JobState, JobView, LossCause, Moment, Projection, Record, Rejection, Sequence, SessionId,
+    SessionView, State, SubmitJob, Timestamp, Views,
 };
 use rejoin_log::segment::{LogMetrics, Opened};
 use rejoin_log::{Log, LogReader, ReadLimit};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -52,6 +53,7 @@ pub struct Engine {
     /// On whose behalf commands are given.
     actor: Option<Arc<Actor>>,
     log_metrics: Option<Arc<LogMetrics>>,
+    takeover: Arc<Takeover>,
 }
 
 impl Engine {
@@ -103,6 +105,7 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let (mut state, mut views) = projection.into_parts();
         let (kept, refused) = kept_jobs(&services, &state, &views, &*log.reader());
+        let lost = lost_jobs(&services, &state, &views, &kept, &refused);
         let resume = Command::Resume {
             kept: kept.iter().map(|job| job.job).collect(),
         };
@@ -121,12 +124,10 @@ impl Engine {
         for (runner, job) in refused {
             runner.forget(job);
         }
-        if !kept.is_empty() {
-            tracing::info!(
-                jobs = kept.len(),
-                "went on with jobs of the previous server"
-            );
-        }
+        let takeover = match config.read_only {
+            true => Takeover::default(),
+            false => Takeover::new(kept.len(), lost),
+        };
 
         let (requests, request_inbox) = async_channel::bounded(config.queue);
         let (report_sender, reports) = async_channel::bounded(limits::REPORTS);
@@ -180,6 +181,7 @@ impl Engine {
             gate,
             actor: None,
             log_metrics,
+            takeover: Arc::new(takeover),
         })
     }
 
@@ -822,6 +824,11 @@ impl Engine {
         })
     }
 
+    /// What became of the jobs that the log said were running when this engine was started.
+    pub fn takeover(&self) -> &Takeover {
+        &self.takeover
+    }
+
     /// The last sequence of a session that retention has removed. None: there was no such session,
     /// it has not been removed, or the log cannot be read.
     pub async fn removed(&self, session: SessionId) -> Option<Sequence> {
@@ -996,6 +1003,36 @@ fn kept_jobs(
     refused.retain(|job, _| !kept.contains_key(job));
     let refused = refused.into_iter().map(|(job, runner)| (runner, job));
     (kept.into_values().collect(), refused.collect())
+}
+
+/// The running jobs that do not go on, and why.
+fn lost_jobs(
+    services: &Services,
+    state: &State,
+    views: &Views,
+    kept: &[ResumedJob],
+    refused: &[RefusedJob],
+) -> Vec<(SessionId, JobId, String)> {
+    let kept: BTreeSet<_> = kept.iter().map(|job| job.job).collect();
+    let refused: BTreeSet<_> = refused.iter().map(|(_, job)| *job).collect();
+    let mut lost = Vec::new();
+    for (id, session) in state.sessions() {
+        for (job, _) in session.jobs().filter(|(job, _)| !kept.contains(job)) {
+            let view = views.session(id).and_then(|session| session.job(job));
+            let runner = services.get(session.service());
+            let reason = if refused.contains(&job) {
+                "the log does not have all of the input, and may be restored from a backup"
+                    .to_owned()
+            } else if view.is_some_and(|view| view.state == JobState::Submitted) {
+                "accepted, and not started".to_owned()
+            } else {
+                let reason = runner.and_then(|runner| runner.why_lost(job));
+                reason.unwrap_or_else(|| "the service does not have it any more".to_owned())
+            };
+            lost.push((id, job, reason));
+        }
+    }
+    lost
 }
 
 fn resumed_job(

@@ -79,6 +79,7 @@ mod session_pager;
 #[cfg(all(feature = "shell", unix))]
 mod shell;
 mod stats;
+mod takeover;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod trace;
@@ -108,6 +109,7 @@ pub use shell::{
     start_as_job_user,
 };
 pub use stats::{CommandKind, EngineStatus, Label, Stats, Totals};
+pub use takeover::Takeover;
 
 // One crate is enough to depend on.
 pub use rejoin_core::{
