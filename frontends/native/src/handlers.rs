@@ -1,6 +1,5 @@
 //! The handlers of the routes.
 
-use crate::Native;
 use crate::answer::{HandlerResult, JSON, json, ok, uncached};
 use crate::error::Fault;
 use crate::event_json::append_event;
@@ -10,12 +9,13 @@ use crate::request::{
 };
 use crate::stream::{EventReader, events, has_ended};
 use crate::view_json;
+use crate::{FRONTEND, Native};
 use futures::future::{Either, select};
 use rejoin_accounts::{Caller, Denied, Permission};
 use rejoin_engine::{
-    CommandError, ConsumerId, Controller, EndedSessions, JobId, JobMode, JobOutput, JobSlot,
-    NewJob, NewSession, ReadLimit, Rejection, Selection, SessionId, SessionNumber, SessionPager,
-    SessionView, Visibility,
+    CommandError, ConsumerId, Controller, EndedSessions, Engine, JobId, JobMode, JobOutput,
+    JobSlot, NewJob, NewSession, ReadLimit, Rejection, Selection, SessionId, SessionNumber,
+    SessionPager, SessionView, Visibility,
 };
 use rejoin_http::{Request, Response, StatusCode};
 use serde_json::Value;
@@ -109,14 +109,13 @@ impl Native {
             let reason = "with accounts, `user` must be the account's own name";
             return Err(Fault::Forbidden(reason.to_owned()));
         }
-        let peer = http.peer();
         let new = NewSession {
             service: service.map(Into::into),
             user: own.or(user),
-            remote: (!peer.ip().is_unspecified()).then(|| peer.to_string().into()),
+            remote: http.address().map(|address| address.to_string().into()),
             reads: false,
         };
-        let created = self.engine.create_session(new).await?;
+        let created = self.engine_for(&caller, http).create_session(new).await?;
         http.log_session(created.id());
         let shown = self.view(created.id(), |view| self.detail(view))?;
         let location = format!("/sessions/{}", created.id());
@@ -142,14 +141,16 @@ impl Native {
             let reason = "only its creator or an admin may close the session";
             return Err(Fault::Forbidden(reason.to_owned()));
         }
-        self.engine.close_session(session).await?;
+        self.engine_for(&caller, http)
+            .close_session(session)
+            .await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 
     pub(crate) async fn join(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Read).await?;
         let consumer = self
-            .engine
+            .engine_for(&caller, http)
             .join_session(self.session(http, &caller)?)
             .await?;
         let joined =
@@ -163,7 +164,9 @@ impl Native {
         let consumer: ConsumerId = param(http, "consumer")
             .parse()
             .map_err(|_| Fault::RequestInvalid("invalid consumer ID".to_owned()))?;
-        self.engine.leave_session(session, consumer).await?;
+        self.engine_for(&caller, http)
+            .leave_session(session, consumer)
+            .await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 
@@ -208,7 +211,7 @@ impl Native {
             output_limit: submit.output_limit,
             ..NewJob::new(session, submit.statement, mode)
         };
-        let submitted = self.engine.submit_job(new).await?;
+        let submitted = self.engine_for(&caller, http).submit_job(new).await?;
         http.log_job(submitted.job);
         let location = format!("/sessions/{session}/jobs/{}", submitted.job);
         let body = serde_json::json!({"job": submitted.job.0, "sequence": submitted.sequence.0});
@@ -244,7 +247,10 @@ impl Native {
             "" => None,
             _ => Some(self.visible_job(session, job_id(http)?)?),
         };
-        let interrupted = self.engine.interrupt_job(session, job).await?;
+        let interrupted = self
+            .engine_for(&caller, http)
+            .interrupt_job(session, job)
+            .await?;
         let body =
             serde_json::json!({"job": interrupted.job.0, "sequence": interrupted.sequence.0});
         Ok(json(StatusCode::ACCEPTED, &body))
@@ -261,7 +267,7 @@ impl Native {
         let bytes = http.body()[..].into();
         self.engine.touch(session);
         let written = self
-            .engine
+            .engine_for(&caller, http)
             .write_input_as(client, session, job, bytes, end)
             .await;
         self.controlled(session, job, written)
@@ -276,7 +282,7 @@ impl Native {
         let size: Size = body(http.body())?;
         self.engine.touch(session);
         let resized = self
-            .engine
+            .engine_for(&caller, http)
             .resize_terminal(client, session, job, size.into())
             .await;
         self.controlled(session, job, resized)
@@ -290,7 +296,10 @@ impl Native {
         let Control { client } = body(http.body())?;
         let client = controller_of(&caller, &client)?;
         self.engine.touch(session);
-        let taken = self.engine.take_control(client, session, job).await;
+        let taken = self
+            .engine_for(&caller, http)
+            .take_control(client, session, job)
+            .await;
         self.controlled(session, job, taken)
     }
 
@@ -304,7 +313,10 @@ impl Native {
             let reason = "`client` is missing: who gives the control back?";
             return Err(Fault::RequestInvalid(reason.to_owned()));
         };
-        let given = self.engine.give_control(client, session, job).await;
+        let given = self
+            .engine_for(&caller, http)
+            .give_control(client, session, job)
+            .await;
         self.controlled(session, job, given)
     }
 
@@ -417,8 +429,6 @@ impl Native {
         Err(Fault::PathNotFound(http.url().path().to_owned()))
     }
 
-    /// The session that the path names: by its UUID, or by its number if the caller may see it.
-    /// Numbers are not secret, so knowing one gives no access.
     /// Whether the caller may run commands in a session.
     fn check_session(&self, caller: &Caller, session: SessionId) -> Result<(), Fault> {
         let service = self.engine.view(|views| {
@@ -428,7 +438,9 @@ impl Native {
         service.map_or(Ok(()), |service| check_service(caller, &service))
     }
 
-    fn session(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
+    /// The session that the path names: by its UUID, or by its number if the caller may see it.
+    /// Numbers are not secret, so knowing one gives no access.
+    pub(crate) fn session(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
         let name = param(http, "session");
         let unknown = || Fault::SessionNotFound(name.to_owned());
         let session = match name.parse() {
@@ -457,6 +469,12 @@ impl Native {
         Ok(session)
     }
 
+    /// The engine for commands of a caller: their records say who asked.
+    fn engine_for(&self, caller: &Caller, http: &Request) -> Engine {
+        self.engine
+            .on_behalf_of(caller.actor(FRONTEND, http.address()))
+    }
+
     /// The job, unless it is private to its submitter.
     fn visible_job(&self, session: SessionId, job: JobId) -> Result<JobId, Fault> {
         let is_private = self.engine.view(|views| {
@@ -473,13 +491,13 @@ impl Native {
         view_json::session(view, &self.accounts)
     }
 
-    fn detail(&self, view: &SessionView) -> Value {
+    pub(crate) fn detail(&self, view: &SessionView) -> Value {
         let mut shown = self.show_session(view);
         shown["jobs"] = jobs(view);
         shown
     }
 
-    fn view<T>(
+    pub(crate) fn view<T>(
         &self,
         session: SessionId,
         render: impl FnOnce(&SessionView) -> T,

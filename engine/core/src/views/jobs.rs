@@ -2,7 +2,9 @@
 
 use crate::VecMap;
 use crate::limits::{REMEMBERED_JOBS, SHOWN_STATEMENT};
-use crate::{Controller, Event, JobId, JobMode, JobOutput, Moment, Outcome, Record, Sequence};
+use crate::{
+    Actor, Controller, Event, JobId, JobMode, JobOutput, Moment, Outcome, Record, Sequence,
+};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -19,6 +21,8 @@ pub struct JobView {
     pub submitted: Sequence,
     /// When it was submitted.
     pub since: Moment,
+    /// Who submitted it, if that is known.
+    pub by: Option<Arc<Actor>>,
     /// Its status.
     pub state: JobState,
     /// How its output goes. If it has a terminal, with its size of now, or of its end.
@@ -79,6 +83,7 @@ impl Jobs {
                     mode: *mode,
                     submitted: record.sequence,
                     since: record.moment(),
+                    by: record.actor.clone(),
                     state: JobState::Submitted,
                     output: *output,
                     controller: controller.clone(),

@@ -19,9 +19,10 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,7 @@ pub fn run_keeper(socket: &Path) -> io::Result<()> {
     let _ = std::env::set_current_dir("/");
     let listener = UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?);
     listener.set_nonblocking(true)?;
-    let mut keeper = Keeper::new(Some(listener), None);
+    let mut keeper = Keeper::new(Some(listener), Place::of(socket), None);
     let ran = keeper.run();
     drop(keeper);
     let _ = std::fs::remove_file(socket);
@@ -54,12 +55,16 @@ pub fn run_keeper(socket: &Path) -> io::Result<()> {
 /// When it can't wait for its jobs.
 pub(super) fn run_inside(server: UnixStream) -> io::Result<()> {
     server.set_nonblocking(true)?;
-    Keeper::new(None, Some(Connection::new(server))).run()
+    Keeper::new(None, None, Some(Connection::new(server))).run()
 }
 
 struct Keeper {
     /// Where servers come. None inside of a server.
     listener: Option<UnixListener>,
+    /// None if it can't be known.
+    place: Option<Place>,
+    /// When it was last looked whether the socket is still there.
+    looked_at: Instant,
     server: Option<Connection>,
     /// Whose jobs these are, as the first server said.
     owner: Option<Vec<u8>>,
@@ -72,6 +77,13 @@ struct Keeper {
     /// The job whose output is sent next, so that none waits for ever.
     next_served: JobId,
     chunk: Box<[u8]>,
+}
+
+/// Where a keeper's socket is, also after its directory was moved.
+struct Place {
+    directory: File,
+    name: OsString,
+    inode: u64,
 }
 
 struct Connection {
@@ -146,9 +158,15 @@ enum Source {
 }
 
 impl Keeper {
-    fn new(listener: Option<UnixListener>, server: Option<Connection>) -> Self {
+    fn new(
+        listener: Option<UnixListener>,
+        place: Option<Place>,
+        server: Option<Connection>,
+    ) -> Self {
         Self {
             listener,
+            place,
+            looked_at: now(),
             server,
             owner: None,
             patience: KEEPER_PATIENCE,
@@ -238,6 +256,9 @@ impl Keeper {
                 None => self.alone_since + self.patience,
                 Some(since) => since + PATIENCE,
             });
+            if self.place.is_some() && self.ending.is_none() {
+                wake(self.looked_at + LOOK);
+            }
         }
         let timeout = until.map(|until| {
             let left = until.saturating_duration_since(now());
@@ -449,8 +470,9 @@ impl Keeper {
     /// Ends jobs that are over, and all of them if no server comes.
     fn advance(&mut self) {
         let now = now();
-        let is_late = self.server.is_none() && now >= self.alone_since + self.patience;
-        if is_late && self.ending.is_none() {
+        let is_alone = self.server.is_none() && self.ending.is_none();
+        let is_late = now >= self.alone_since + self.patience;
+        if is_alone && (is_late || self.is_unreachable(now)) {
             self.ending = Some(now);
             self.jobs.values().for_each(Job::ask_to_end);
         }
@@ -460,6 +482,15 @@ impl Keeper {
         let is_over = |job: &Job| matches!(job.phase, Phase::Ended { .. });
         self.jobs
             .retain(|_, job| !(job.is_forgotten && is_over(job)));
+    }
+
+    /// Whether no server can come any more, because the data directory was removed. Looks now and then.
+    fn is_unreachable(&mut self, now: Instant) -> bool {
+        let Some(place) = self.place.as_ref().filter(|_| now >= self.looked_at + LOOK) else {
+            return false;
+        };
+        self.looked_at = now;
+        place.is_gone()
     }
 
     /// Whether no server came and the jobs had their time to end.
@@ -522,6 +553,31 @@ impl Keeper {
             && server.write().is_err()
         {
             self.leave();
+        }
+    }
+}
+
+impl Place {
+    fn of(socket: &Path) -> Option<Self> {
+        let mut place = Self {
+            directory: File::open(socket.parent()?).ok()?,
+            name: socket.file_name()?.to_owned(),
+            inode: 0,
+        };
+        place.inode = std::fs::symlink_metadata(place.path()).ok()?.ino();
+        Some(place)
+    }
+
+    /// Its path as this process has the directory open.
+    fn path(&self) -> PathBuf {
+        let directory = self.directory.as_raw_fd().to_string();
+        Path::new("/proc/self/fd").join(directory).join(&self.name)
+    }
+
+    fn is_gone(&self) -> bool {
+        match std::fs::symlink_metadata(self.path()) {
+            Ok(found) => found.ino() != self.inode,
+            Err(error) => error.kind() == ErrorKind::NotFound,
         }
     }
 }
@@ -956,6 +1012,9 @@ const CHUNK: usize = 64 * 1024;
 
 /// Bytes that wait to be sent to the server before more output is added.
 const UNSENT: usize = 2 * CHUNK;
+
+/// How often a keeper without a server looks whether its socket is still there.
+const LOOK: Duration = Duration::from_secs(5);
 
 const LONGEST: Timespec = Timespec {
     tv_sec: 3_600,

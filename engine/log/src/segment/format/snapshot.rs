@@ -5,9 +5,7 @@
 //! skipped, and the one before it is used.
 
 use crate::disk::{Disk, read_exactly, write_all};
-use crate::schema::{
-    SNAPSHOT_VERSION, WITHOUT_CLOCK, WITHOUT_TERMINALS, decode_snapshot_of, encode_snapshot,
-};
+use crate::schema::{SNAPSHOT_VERSION, WITHOUT_CLOCK, decode_snapshot_of, encode_snapshot};
 use crate::segment::format::fields::u32_at;
 use crate::segment::format::file_header::{FILE_HEADER_BYTES, FileHeader, FileHeaderFault, Kind};
 use crate::segment::format::header::LogId;
@@ -107,7 +105,7 @@ pub(crate) fn read(
 /// The version and the header of a snapshot that can be read.
 fn header(head: &[u8]) -> Result<(u32, FileHeader), FileHeaderFault> {
     match FileHeader::decode(head, KIND) {
-        Err(FileHeaderFault::Version(version @ (WITHOUT_CLOCK | WITHOUT_TERMINALS))) => {
+        Err(FileHeaderFault::Version(version @ WITHOUT_CLOCK..SNAPSHOT_VERSION)) => {
             let kind = Kind { version, ..KIND };
             FileHeader::decode(head, kind).map(|header| (version, header))
         }
