@@ -40,11 +40,21 @@ const EDGES: [(&str, &[&str]); 20] = [
     ),
     (
         "rejoin-mcp",
-        &["rejoin-engine", "rejoin-http", "rejoin-accounts"],
+        &[
+            "rejoin-engine",
+            "rejoin-search",
+            "rejoin-http",
+            "rejoin-accounts",
+        ],
     ),
     (
         "rejoin-native",
-        &["rejoin-engine", "rejoin-http", "rejoin-accounts"],
+        &[
+            "rejoin-engine",
+            "rejoin-search",
+            "rejoin-http",
+            "rejoin-accounts",
+        ],
     ),
     (
         "rejoin-admin",
