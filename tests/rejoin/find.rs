@@ -178,7 +178,7 @@ fn lines_are_found_in_all_output_whatever_is_in_between() {
     let found: Value = serde_json::from_str(&found).unwrap();
     let at = found["at"].as_str().unwrap().replace('+', "%2B");
     let path = format!("/sessions/1/search?q=r&limit=1&stream=stdout&after={at}");
-    let again: Value = serde_json::from_str(&server.client().get(&path).unwrap().text()).unwrap();
+    let again: Value = serde_json::from_str(server.client().get(&path).unwrap().text()).unwrap();
     assert_eq!(again["matches"][0]["line"], "error 3");
     assert_eq!(again["matches"][0]["sequence"], found["sequence"]);
 }
