@@ -24,7 +24,7 @@ const EDGES: [(&str, &[&str]); 20] = [
         &["rejoin-core", "rejoin-log", "rejoin-engine"],
     ),
     ("rejoin-http", &["rejoin-metrics"]),
-    ("rejoin-accounts", &["rejoin-http"]),
+    ("rejoin-accounts", &["rejoin-core", "rejoin-http"]),
     (
         "rejoin-arthas",
         &["rejoin-engine", "rejoin-http", "rejoin-accounts"],
@@ -542,7 +542,7 @@ fn every_promise_is_kept_by_tests_that_exist() {
             assert!(exists, "promise {number}: there is no test {test}");
         }
     }
-    assert_eq!(promises, 12, "the table of promises in ARCHITECTURE.md");
+    assert_eq!(promises, 13, "the table of promises in ARCHITECTURE.md");
 }
 
 fn root() -> PathBuf {

@@ -62,7 +62,7 @@ impl State {
             }
             let before = open.next();
             open.last_sequence = record.sequence;
-            open.bytes = open.bytes.saturating_add(event.bytes());
+            open.bytes = open.bytes.saturating_add(record.bytes());
             open.apply(record.clock, record.sequence, event);
             self.deadlines.reset(session, before, open.next());
             return Ok(Some(open.number));
@@ -91,7 +91,7 @@ impl State {
                     requests: IdempotencyKeys::default(),
                     seen: record.clock,
                     timeout: *timeout,
-                    bytes: record.event.bytes(),
+                    bytes: record.bytes(),
                     is_incomplete: false,
                 });
                 self.deadlines
@@ -103,7 +103,7 @@ impl State {
                     let closed = ClosedSession {
                         last_sequence: record.sequence,
                         at: record.clock,
-                        bytes: open.bytes.saturating_add(record.event.bytes()),
+                        bytes: open.bytes.saturating_add(record.bytes()),
                     };
                     self.closed.insert(session, closed);
                 }

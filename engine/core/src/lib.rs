@@ -46,6 +46,7 @@
 
 extern crate alloc;
 
+mod actor;
 mod apply;
 mod collections;
 mod command;
@@ -64,6 +65,7 @@ mod time;
 mod views;
 mod violation;
 
+pub use actor::Actor;
 pub use collections::VecMap;
 pub use command::{Command, CreateSession, DescribeSession, SubmitJob};
 pub use decide::Decision;

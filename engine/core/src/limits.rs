@@ -45,10 +45,10 @@ pub struct Limits {
 pub struct Retention {
     /// How long after its end a session is removed. None for no limit.
     pub age: Option<Duration>,
-    /// The total bytes of closed sessions, as counted by [`Event::bytes`]; the session that was
+    /// The total bytes of closed sessions, as counted by [`Record::bytes`]; the session that was
     /// closed first is removed first. None for no limit.
     ///
-    /// [`Event::bytes`]: crate::Event::bytes
+    /// [`Record::bytes`]: crate::Record::bytes
     pub bytes: Option<u64>,
 }
 

@@ -1,5 +1,6 @@
 //! Sessions and jobs as JSON. Instants are in milliseconds since 1970, durations in milliseconds.
 
+use crate::event_json::by;
 use crate::event_json::labels_json;
 use rejoin_accounts::Accounts;
 use rejoin_engine::{JobSlot, JobState, JobView, SessionView};
@@ -48,6 +49,7 @@ pub(crate) fn job(view: &JobView) -> Value {
         "submitted": view.since.at.as_millis(),
         "submittedSequence": view.submitted.0,
         "state": state_name(view.state),
+        "by": view.by.as_deref().map(by),
     });
     if let JobState::Finished {
         outcome,

@@ -81,7 +81,7 @@ impl State {
     }
 }
 
-fn at_most(what: &'static str, limit: usize, bytes: usize) -> Result<(), Rejection> {
+pub(crate) fn at_most(what: &'static str, limit: usize, bytes: usize) -> Result<(), Rejection> {
     if bytes > limit {
         Err(Rejection::TooLong { what, limit })
     } else {

@@ -35,6 +35,8 @@ pub(super) mod tag {
     /// No event: the log's clock follows, because it differs from the wall's time, and then the
     /// event's tag. Far from the tags of events, which grow.
     pub(in crate::schema) const CLOCK: u8 = 128;
+    /// No event: the actor follows, because somebody asked for the event, and then the event's tag.
+    pub(in crate::schema) const ACTOR: u8 = 129;
 }
 
 /// Causes of lost records. Not `Coded`, because fields follow one of them.

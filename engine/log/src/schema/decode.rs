@@ -3,10 +3,11 @@
 use super::bytes::Parts;
 use super::codes::{loss, tag};
 use rejoin_core::{
-    ConsumerId, Description, Event, JobId, JobMode, LossCause, Moment, OutputPosition, Record,
-    Sequence, Server, SessionId, SessionNumber,
+    Actor, ConsumerId, Description, Event, JobId, JobMode, LossCause, Moment, OutputPosition,
+    Record, Sequence, Server, SessionId, SessionNumber,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Decodes the record with `sequence` of `session` from `bytes`.
 ///
@@ -15,12 +16,13 @@ use std::collections::BTreeMap;
 /// If [`encode`](super::encode) would not produce exactly these bytes.
 pub fn decode(session: SessionId, sequence: Sequence, bytes: &[u8]) -> Result<Record, DecodeError> {
     let mut parts = Parts::new(bytes);
-    let (moment, tag) = moment(&mut parts)?;
+    let Prefix { moment, actor, tag } = prefix(&mut parts)?;
     let record = Record {
         session,
         sequence,
         at: moment.at,
         clock: moment.clock,
+        actor: actor.map(Arc::new),
         event: event(&mut parts, tag)?,
     };
     parts.end()?;
@@ -31,8 +33,7 @@ pub fn decode(session: SessionId, sequence: Sequence, bytes: &[u8]) -> Result<Re
 /// retention. Cheap for other records: reads only the tag.
 pub(crate) fn removes_before(bytes: &[u8]) -> Option<Sequence> {
     let mut parts = Parts::new(bytes);
-    let (_, tag) = moment(&mut parts).ok()?;
-    if tag != tag::RECORDS_LOST {
+    if prefix(&mut parts).ok()?.tag != tag::RECORDS_LOST {
         return None;
     }
     let record = decode(SessionId::from_bytes([0; 16]), Sequence::START, bytes).ok()?;
@@ -97,8 +98,14 @@ impl DecodeError {
     }
 }
 
-/// When the record was decided, and the tag of its event.
-fn moment(parts: &mut Parts<'_>) -> Result<(Moment, u8), DecodeError> {
+/// What stands before the fields of an event.
+struct Prefix {
+    moment: Moment,
+    actor: Option<Actor>,
+    tag: u8,
+}
+
+fn prefix(parts: &mut Parts<'_>) -> Result<Prefix, DecodeError> {
     let at = parts.timestamp("at")?;
     let mut moment = Moment::from(at);
     let mut tag = parts.byte("tag")?;
@@ -110,7 +117,12 @@ fn moment(parts: &mut Parts<'_>) -> Result<(Moment, u8), DecodeError> {
         }
         tag = parts.byte("tag")?;
     }
-    Ok((moment, tag))
+    let mut actor = None;
+    if tag == tag::ACTOR {
+        actor = Some(self::actor(parts)?);
+        tag = parts.byte("tag")?;
+    }
+    Ok(Prefix { moment, actor, tag })
 }
 
 fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
@@ -246,6 +258,15 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
             },
         },
         tag => return Err(DecodeError::UnknownEvent { tag }),
+    })
+}
+
+pub(super) fn actor(parts: &mut Parts<'_>) -> Result<Actor, DecodeError> {
+    Ok(Actor {
+        account: parts.optional("actor.account", Parts::text)?,
+        token: parts.optional("actor.token", Parts::text)?,
+        frontend: parts.text("actor.frontend")?,
+        address: parts.optional("actor.address", Parts::text)?,
     })
 }
 

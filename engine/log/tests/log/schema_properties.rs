@@ -4,7 +4,7 @@ use crate::schema::{SESSION, encoded, record};
 use proptest::option;
 use proptest::prelude::*;
 use rejoin_core::{
-    CloseCause, ConsumerId, Description, Event, InterruptCause, JobId, JobMode, JobSlot,
+    Actor, CloseCause, ConsumerId, Description, Event, InterruptCause, JobId, JobMode, JobSlot,
     LeaveCause, LossCause, Outcome, OutputPosition, OutputStream, Record, Sequence, Server,
     SessionId, SessionNumber, Timestamp, Visibility,
 };
@@ -188,6 +188,21 @@ fn job_event() -> impl Strategy<Value = Event> {
     ]
 }
 
+fn actor() -> impl Strategy<Value = Actor> {
+    let texts = (
+        option::of(text()),
+        option::of(text()),
+        text(),
+        option::of(text()),
+    );
+    texts.prop_map(|(account, token, frontend, address)| Actor {
+        account,
+        token,
+        frontend,
+        address,
+    })
+}
+
 proptest! {
     #[test]
     fn every_record_comes_back_from_its_bytes(
@@ -196,6 +211,7 @@ proptest! {
         at in timestamp(),
         clock in timestamp(),
         was_set: bool,
+        actor in option::of(actor().boxed()),
         event in prop_oneof![
             session_event().boxed(),
             consumer_event().boxed(),
@@ -208,6 +224,7 @@ proptest! {
             sequence: Sequence(sequence),
             at,
             clock: clock.into(),
+            actor: actor.map(Arc::new),
             event,
         };
         let mut bytes = Vec::new();
@@ -218,7 +235,7 @@ proptest! {
     #[test]
     fn bytes_that_are_a_record_are_the_ones_it_encodes_to(
         at in 0..200_u8,
-        tag in prop_oneof![0..20_u8, Just(128)],
+        tag in prop_oneof![0..20_u8, Just(128), Just(129)],
         rest: Vec<u8>,
     ) {
         let bytes = [&[at & 0x7f, tag], &rest[..]].concat();

@@ -5,7 +5,7 @@
 use crate::common::{flat, fold, story_keeping};
 use proptest::prelude::*;
 use rejoin_core::{
-    CloseCause, ClosedSnapshot, ConsumerId, ConsumerSnapshot, ConsumerView, Description,
+    Actor, CloseCause, ClosedSnapshot, ConsumerId, ConsumerSnapshot, ConsumerView, Description,
     InputSnapshot, Instant, InterruptCause, JobId, JobMode, JobSlot, JobSnapshot, JobState,
     JobView, Moment, Outcome, OutputOffsets, RequestSnapshot, Retention, Sequence, SessionId,
     SessionNumber, SessionSnapshot, Snapshot, Timestamp, ViewSnapshot, Visibility,
@@ -130,7 +130,7 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
 
 /// A closed session as its readers see it, and its bytes.
 fn view() -> (ViewSnapshot, Vec<u8>) {
-    let job = |job, state| JobView {
+    let job = |job, by, state| JobView {
         job: JobId(job),
         statement: "ls".into(),
         mode: JobMode {
@@ -139,7 +139,14 @@ fn view() -> (ViewSnapshot, Vec<u8>) {
         },
         submitted: Sequence(3),
         since: set(4, 1),
+        by,
         state,
+    };
+    let ada = Actor {
+        account: Some("ada".into()),
+        token: None,
+        frontend: "mcp".into(),
+        address: None,
     };
     let lost = JobState::Finished {
         outcome: Outcome::Lost,
@@ -171,9 +178,9 @@ fn view() -> (ViewSnapshot, Vec<u8>) {
             },
         )],
         jobs: vec![
-            job(10, JobState::Submitted),
-            job(11, JobState::Running),
-            job(12, lost),
+            job(10, None, JobState::Submitted),
+            job(11, Some(ada.into()), JobState::Running),
+            job(12, None, lost),
         ],
     };
     let bytes: &[&[u8]] = &[
@@ -184,15 +191,15 @@ fn view() -> (ViewSnapshot, Vec<u8>) {
         TOKEN,
         b"\x02\x02\x09",
         b"\x03",
-        b"\x0a\x02ls\x00\x00\x03\x04\x06\x00",
-        b"\x0b\x02ls\x00\x00\x03\x04\x06\x01",
-        b"\x0c\x02ls\x00\x00\x03\x04\x06\x02\x04\x03\x06\x03",
+        b"\x0a\x02ls\x00\x00\x03\x04\x06\x00\x00",
+        b"\x0b\x02ls\x00\x00\x03\x04\x06\x01\x01\x03ada\x00\x03mcp\x00\x01",
+        b"\x0c\x02ls\x00\x00\x03\x04\x06\x00\x02\x04\x03\x06\x03",
     ];
     (view, bytes.concat())
 }
 
 #[test]
-fn a_snapshot_of_version_3_is_these_bytes() {
+fn a_snapshot_of_version_4_is_these_bytes() {
     let ((session, session_bytes), (view, view_bytes)) = (open_session(), view());
     let description = Description {
         title: Some("Title".into()),

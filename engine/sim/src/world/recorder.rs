@@ -44,6 +44,9 @@ impl Log for Recorder {
                     let finished = checker.runs.finish(record, &checker.model);
                     checker.report(finished);
                     checker.coverage.count(name(&record.event));
+                    if record.actor.is_some() {
+                        checker.coverage.count("actor: in the log");
+                    }
                     checker
                         .trace
                         .note(self.world.steps(), format_args!("durable {record:?}"));
