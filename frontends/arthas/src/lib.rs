@@ -222,7 +222,7 @@ impl Arthas {
                 let (before, after) = answer.encode_around(begin, id);
                 Reply::Logged {
                     before,
-                    logged,
+                    logged: Box::new(logged),
                     after,
                 }
             }
@@ -241,7 +241,7 @@ enum Reply {
     /// Most of it is in the log.
     Logged {
         before: Vec<u8>,
-        logged: LoggedResults,
+        logged: Box<LoggedResults>,
         after: Vec<u8>,
     },
 }

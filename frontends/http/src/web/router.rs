@@ -144,7 +144,7 @@ pub enum Admission {
     Refused(Response),
     /// None, and the response repeats something of the body, such as an ID, if that is short: it is called
     /// with the body, or with nothing.
-    RefusedWith(Box<dyn FnOnce(&[u8]) -> Response + Send>),
+    RefusedWith(Box<RefuseFn>),
 }
 
 impl fmt::Debug for Admission {
@@ -380,6 +380,9 @@ struct StateGate<S: 'static> {
     state: Arc<S>,
     admit: AdmitFn<S>,
 }
+
+/// See [`Admission::RefusedWith`].
+pub type RefuseFn = dyn FnOnce(&[u8]) -> Response + Send;
 
 /// See [`Gate::admit`].
 pub type AdmitFn<S> = for<'a> fn(&'a S, &'a Request) -> BoxFuture<'a, Admission>;
