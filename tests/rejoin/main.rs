@@ -3,6 +3,7 @@
 mod accounts;
 mod admin;
 mod arthas;
+mod audit;
 mod book;
 mod bounds;
 mod client;

@@ -62,7 +62,7 @@ impl State {
             }
             let before = open.next();
             open.last_sequence = record.sequence;
-            open.bytes = open.bytes.saturating_add(event.bytes());
+            open.bytes = open.bytes.saturating_add(record.bytes());
             open.apply(record.clock, record.sequence, event);
             self.deadlines.reset(session, before, open.next());
             return Ok(Some(open.number));
@@ -82,6 +82,7 @@ impl State {
                     number: *number,
                     service: service.clone(),
                     user: user.clone(),
+                    description: None,
                     last_sequence: record.sequence,
                     last_ordinal: 0,
                     consumers: Consumers::default(),
@@ -90,7 +91,7 @@ impl State {
                     requests: IdempotencyKeys::default(),
                     seen: record.clock,
                     timeout: *timeout,
-                    bytes: record.event.bytes(),
+                    bytes: record.bytes(),
                     is_incomplete: false,
                 });
                 self.deadlines
@@ -102,7 +103,7 @@ impl State {
                     let closed = ClosedSession {
                         last_sequence: record.sequence,
                         at: record.clock,
-                        bytes: open.bytes.saturating_add(record.event.bytes()),
+                        bytes: open.bytes.saturating_add(record.bytes()),
                     };
                     self.closed.insert(session, closed);
                 }
@@ -204,6 +205,9 @@ impl Session {
         match event {
             Event::SessionResumed => self.consumers.see_all(at),
             Event::UserSet { user } => self.user = Some(user.clone()),
+            Event::SessionDescribed { description } => {
+                self.description = Some(description.clone()).filter(|it| !it.is_empty());
+            }
             Event::ConsumerJoined {
                 consumer: id,
                 timeout,
@@ -372,7 +376,8 @@ impl Session {
             | Event::SessionResumed
             | Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
-            | Event::UserSet { .. } => None,
+            | Event::UserSet { .. }
+            | Event::SessionDescribed { .. } => None,
         }
     }
 

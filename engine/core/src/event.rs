@@ -5,7 +5,10 @@
 //! nothing depends on earlier records or on the current configuration.
 
 use crate::limits::RECORD_BYTES;
-use crate::{ConsumerId, Instant, JobId, Moment, Sequence, SessionId, SessionNumber, Timestamp};
+use crate::{
+    Actor, ConsumerId, Description, Instant, JobId, Moment, Sequence, SessionId, SessionNumber,
+    Timestamp,
+};
 use alloc::sync::Arc;
 use core::ops::RangeInclusive;
 use core::time::Duration;
@@ -24,6 +27,9 @@ pub struct Record {
     /// When it was decided, for timeouts: how the log's clock stood. Never earlier than the record
     /// before it in the log.
     pub clock: Instant,
+    /// Who asked for it. None: nobody did, as for a timeout or a result, or it is not known, as in
+    /// old logs.
+    pub actor: Option<Arc<Actor>>,
     /// What happened.
     pub event: Event,
 }
@@ -57,6 +63,11 @@ pub enum Event {
     UserSet {
         /// The user.
         user: Arc<str>,
+    },
+    /// The title and the labels of the session were set.
+    SessionDescribed {
+        /// All of them, those that did not change, too.
+        description: Arc<Description>,
     },
     /// A consumer began to read the session.
     ConsumerJoined {
@@ -178,8 +189,19 @@ pub enum Event {
 impl Record {
     /// When it was decided, on both clocks.
     pub const fn moment(&self) -> Moment {
-        let Self { at, clock, .. } = *self;
-        Moment { at, clock }
+        let Self { at, clock, .. } = self;
+        Moment {
+            at: *at,
+            clock: *clock,
+        }
+    }
+
+    /// The approximate encoded size in bytes: that of the event, and the texts of the actor.
+    ///
+    /// Stable: retention decisions in old logs depend on it.
+    pub fn bytes(&self) -> u64 {
+        let actor = self.actor.as_ref().map_or(0, |actor| actor.text_bytes());
+        self.event.bytes() + actor as u64
     }
 
     /// The sequences that this record covers: its own, and those that it declares as lost.
@@ -212,6 +234,7 @@ impl Record {
     ///     sequence: Sequence(sequence),
     ///     at: Timestamp::EPOCH,
     ///     clock: Timestamp::EPOCH.into(),
+    ///     actor: None,
     ///     event,
     /// };
     /// assert!(at(9, lost.clone()).follows(Sequence(3)));
@@ -268,7 +291,8 @@ impl Event {
         }
     }
 
-    /// The approximate encoded size in bytes: the texts, and [`RECORD_BYTES`] for the rest.
+    /// The approximate encoded size in bytes without an actor: the texts, and [`RECORD_BYTES`] for
+    /// the rest. [`Record::bytes`] counts the actor, too.
     ///
     /// Stable: retention decisions in old logs depend on it.
     pub fn bytes(&self) -> u64 {
@@ -282,6 +306,7 @@ impl Event {
                 ..
             } => service.len() + optional(user) + optional(remote) + server.version.len(),
             Self::UserSet { user } => user.len(),
+            Self::SessionDescribed { description } => description.len(),
             Self::JobSubmitted {
                 statement, request, ..
             } => statement.len() + optional(request),

@@ -46,10 +46,12 @@
 
 extern crate alloc;
 
+mod actor;
 mod apply;
 mod collections;
 mod command;
 mod decide;
+mod description;
 mod effect;
 mod event;
 mod id;
@@ -63,9 +65,11 @@ mod time;
 mod views;
 mod violation;
 
+pub use actor::Actor;
 pub use collections::VecMap;
-pub use command::{Command, CreateSession, SubmitJob};
+pub use command::{Command, CreateSession, DescribeSession, SubmitJob};
 pub use decide::Decision;
+pub use description::Description;
 pub use effect::Effect;
 pub use event::{
     CloseCause, Event, InterruptCause, JobMode, JobSlot, LeaveCause, LossCause, Outcome,

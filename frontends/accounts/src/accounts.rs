@@ -12,7 +12,7 @@ use crate::file::{Account, AccountsFile, FileError, TokenPlace};
 use crate::jwt::{self, Claims};
 use crate::limits::{LOGGED_NAME_CHARS, LOOK, VERIFIED};
 use crate::queues::{Place, Queues, Turn};
-use crate::role::{AccessDigest, Caller, Seal};
+use crate::role::{AccessProof, Caller, Seal};
 use crate::secret::{self, Key, NoRandom, Password, Verifier};
 use crate::server_user::server_user;
 use crate::service_access::ServiceAccess;
@@ -448,7 +448,7 @@ impl Accounts {
         if self.is_open() {
             return Ok(Caller::local());
         }
-        let digest = AccessDigest(digest(token).into());
+        let digest = digest(token);
         let now = self.date();
         self.state()
             .access_caller(&digest, now)
@@ -460,8 +460,8 @@ impl Accounts {
     pub fn is_current(&self, caller: &Caller) -> bool {
         let now = self.date();
         let state = self.state();
-        if let Some(digest) = &caller.access {
-            let current = state.access_caller(digest, now);
+        if let Some(proof) = &caller.access {
+            let current = state.access_caller(&proof.digest, now);
             return current.is_some_and(|current| current.is_same_login(caller));
         }
         match caller.name() {
@@ -577,20 +577,20 @@ impl Accounts {
 
 impl State {
     /// Whose access token this is, if it is valid.
-    fn access_caller(&self, digest: &AccessDigest, now: Duration) -> Option<Caller> {
+    fn access_caller(&self, digest: &str, now: Duration) -> Option<Caller> {
         // Looked up by the digest, so that the time reveals nothing about the token.
-        let (name, place) = self.access_tokens.get(&*digest.0)?;
+        let (name, place) = self.access_tokens.get(digest)?;
         let account = self.file.accounts.get(name)?;
         let token = account.tokens.get(*place)?;
         if token.is_expired(now) {
             return None;
         }
         let role = token.role(account.role);
-        Some(Caller::of_access(
-            name.as_str().into(),
-            role,
-            digest.clone(),
-        ))
+        let proof = AccessProof {
+            name: token.name.as_str().into(),
+            digest: digest.into(),
+        };
+        Some(Caller::of_access(name.as_str().into(), role, proof))
     }
 }
 

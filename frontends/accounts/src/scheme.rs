@@ -148,6 +148,9 @@ impl Accounts {
             .find_login(request, scheme, scheme.sends_cookie)
             .await?;
         login.caller.services = self.service_access();
+        if let Some(name) = login.caller.name() {
+            request.log_account(name.clone());
+        }
         Ok(login)
     }
 

@@ -113,8 +113,10 @@ pub fn mount(router: &mut Router, engine: Engine, accounts: Accounts, settings: 
         admit: |frontend, http| Box::pin(frontend.admit(http)),
         refuse,
     };
-    router.mount_gated("arthas", Arc::new(frontend), ROUTES, gate);
+    router.mount_gated(FRONTEND, Arc::new(frontend), ROUTES, gate);
 }
+
+const FRONTEND: &str = "arthas";
 
 /// The one path of the API; the action is in the body.
 pub const ROUTES: &[Route<Frontend>] = &[
@@ -145,6 +147,14 @@ impl Arthas {
             engine,
             settings,
             zone: TimeZone::system(),
+        }
+    }
+
+    /// The API for commands of a caller: their records say who asked.
+    fn on_behalf_of(&self, caller: &Caller, remote: Option<SocketAddr>) -> Self {
+        Self {
+            engine: self.engine.on_behalf_of(caller.actor(FRONTEND, remote)),
+            ..self.clone()
         }
     }
 
@@ -304,9 +314,7 @@ impl Frontend {
             return login::unauthorized();
         };
         let reply = if http.method() == Method::POST {
-            // A request that did not come over a connection has no address.
-            let peer = http.peer();
-            let remote = (!peer.ip().is_unspecified()).then_some(peer);
+            let remote = http.address();
             let log = |field| match field {
                 LogField::Session(session) => {
                     http.log_session(session);

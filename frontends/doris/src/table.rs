@@ -131,6 +131,7 @@ mod tests {
                 sequence,
                 at,
                 clock: at.into(),
+                actor: None,
                 event,
             });
         }

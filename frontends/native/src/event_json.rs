@@ -3,10 +3,14 @@
 use crate::view_json::slot_name;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rejoin_engine::{ConsumerId, Event, JobMode, Record, Timestamp, Visibility};
+use rejoin_engine::{
+    Actor, ConsumerId, Description, Event, JobMode, Record, Timestamp, Visibility,
+};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How much of an event is shown.
@@ -47,6 +51,7 @@ pub const fn event_type(event: &Event) -> &'static str {
         Event::SessionResumed => "session-resumed",
         Event::SessionTouched { .. } => "session-touched",
         Event::UserSet { .. } => "user-set",
+        Event::SessionDescribed { .. } => "session-described",
         Event::ConsumerJoined { .. } => "consumer-joined",
         Event::CursorAdvanced { .. } => "cursor-advanced",
         Event::ConsumerLeft { .. } => "consumer-left",
@@ -62,7 +67,8 @@ pub const fn event_type(event: &Event) -> &'static str {
     }
 }
 
-/// The members that an event adds to those of every record. Values that are not set are null.
+/// The members that an event adds to those of every record. Values that are not set are null, but for
+/// `by`, which is left out where nobody asked for the event or it is not known who.
 #[must_use]
 pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
     // People are shown the wall's time.
@@ -88,6 +94,10 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
         Event::SessionResumed => Value::Null,
         Event::SessionTouched { seen } => json!({"seen": instant(*seen)}),
         Event::UserSet { user } => json!({"user": &**user}),
+        Event::SessionDescribed { description } => {
+            let Description { title, labels } = &**description;
+            json!({"title": title.as_deref(), "labels": labels_json(labels)})
+        }
         Event::ConsumerJoined {
             consumer,
             timeout,
@@ -190,10 +200,32 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
         }
         .into();
     }
-    match shown {
+    let mut members = match shown {
         Value::Object(members) => members,
         _ => Map::new(),
+    };
+    if let Some(actor) = &record.actor {
+        members.insert("by".into(), by(actor));
     }
+    members
+}
+
+/// Who asked for something, as JSON.
+#[must_use]
+pub fn by(actor: &Actor) -> Value {
+    json!({
+        "account": actor.account.as_deref(),
+        "token": actor.token.as_deref(),
+        "frontend": &*actor.frontend,
+        "address": actor.address.as_deref(),
+    })
+}
+
+/// Labels as an object.
+pub(crate) fn labels_json(labels: &BTreeMap<Arc<str>, Arc<str>>) -> Value {
+    let members = labels.iter();
+    let members = members.map(|(key, value)| (key.to_string(), Value::from(&**value)));
+    Value::Object(members.collect())
 }
 
 /// Appends the JSON of a record as viewers see it.
@@ -254,6 +286,7 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 mod tests {
     use super::*;
     use rejoin_engine::{InterruptCause, JobId, JobSlot, Sequence, SessionId};
+    use std::sync::Arc;
 
     fn shown(event: Event) -> String {
         let record = Record {
@@ -261,6 +294,7 @@ mod tests {
             sequence: Sequence(7),
             at: Timestamp::from_millis(1_000),
             clock: Timestamp::from_millis(1_000).into(),
+            actor: None,
             event,
         };
         let mut out = vec![];
@@ -329,6 +363,44 @@ mod tests {
         ] {
             assert_eq!(shown(event), r#"{"sequence":7,"at":1000,"type":"private"}"#);
         }
+    }
+
+    #[test]
+    fn an_event_that_somebody_asked_for_says_who_unless_it_is_private() {
+        let actor = Actor {
+            account: Some("ada".into()),
+            token: None,
+            frontend: "mcp".into(),
+            address: Some("127.0.0.1:9".into()),
+        };
+        let interrupted = |private| Record {
+            session: SessionId::from_bytes([1; 16]),
+            sequence: Sequence(7),
+            at: Timestamp::from_millis(1_000),
+            clock: Timestamp::from_millis(1_000).into(),
+            actor: Some(Arc::new(actor.clone())),
+            event: Event::InterruptRequested {
+                job: JobId(3),
+                cause: InterruptCause::Requested,
+                private,
+            },
+        };
+        let shown = |record: &Record| {
+            let mut out = vec![];
+            append_event(&mut out, record);
+            String::from_utf8(out).unwrap()
+        };
+        let by = r#"{"account":"ada","address":"127.0.0.1:9","frontend":"mcp","token":null}"#;
+        assert_eq!(
+            shown(&interrupted(false)),
+            format!(
+                r#"{{"sequence":7,"at":1000,"type":"interrupt-requested","by":{by},"cause":"requested","job":3}}"#
+            )
+        );
+        assert_eq!(
+            shown(&interrupted(true)),
+            r#"{"sequence":7,"at":1000,"type":"private"}"#
+        );
     }
 
     #[test]

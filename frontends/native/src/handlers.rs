@@ -1,6 +1,5 @@
 //! The handlers of the routes.
 
-use crate::Native;
 use crate::answer::{HandlerResult, JSON, json, ok, uncached};
 use crate::error::Fault;
 use crate::event_json::append_event;
@@ -8,11 +7,12 @@ use crate::limits::{EVENTS, MAX_EVENTS, MAX_PAGE, MAX_WAIT, PAGE, READ_BYTES};
 use crate::request::{Create, Cursor, Query, StateFilter, Submit, body, number};
 use crate::stream::{EventReader, events, has_ended};
 use crate::view_json;
+use crate::{FRONTEND, Native};
 use futures::future::{Either, select};
 use rejoin_accounts::{Caller, Denied, Permission};
 use rejoin_engine::{
-    ConsumerId, EndedSessions, JobId, JobMode, JobSlot, NewJob, NewSession, ReadLimit, Selection,
-    SessionId, SessionNumber, SessionPager, SessionView, Visibility,
+    ConsumerId, EndedSessions, Engine, JobId, JobMode, JobSlot, NewJob, NewSession, ReadLimit,
+    Selection, SessionId, SessionNumber, SessionPager, SessionView, Visibility,
 };
 use rejoin_http::{Request, Response, StatusCode};
 use serde_json::Value;
@@ -105,14 +105,13 @@ impl Native {
             let reason = "with accounts, `user` must be the account's own name";
             return Err(Fault::Forbidden(reason.to_owned()));
         }
-        let peer = http.peer();
         let new = NewSession {
             service: service.map(Into::into),
             user: own.or(user),
-            remote: (!peer.ip().is_unspecified()).then(|| peer.to_string().into()),
+            remote: http.address().map(|address| address.to_string().into()),
             reads: false,
         };
-        let created = self.engine.create_session(new).await?;
+        let created = self.engine_for(&caller, http).create_session(new).await?;
         http.log_session(created.id());
         let shown = self.view(created.id(), |view| self.detail(view))?;
         let location = format!("/sessions/{}", created.id());
@@ -138,14 +137,16 @@ impl Native {
             let reason = "only its creator or an admin may close the session";
             return Err(Fault::Forbidden(reason.to_owned()));
         }
-        self.engine.close_session(session).await?;
+        self.engine_for(&caller, http)
+            .close_session(session)
+            .await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 
     pub(crate) async fn join(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Read).await?;
         let consumer = self
-            .engine
+            .engine_for(&caller, http)
             .join_session(self.session(http, &caller)?)
             .await?;
         let joined =
@@ -159,7 +160,9 @@ impl Native {
         let consumer: ConsumerId = param(http, "consumer")
             .parse()
             .map_err(|_| Fault::RequestInvalid("invalid consumer ID".to_owned()))?;
-        self.engine.leave_session(session, consumer).await?;
+        self.engine_for(&caller, http)
+            .leave_session(session, consumer)
+            .await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 
@@ -191,7 +194,7 @@ impl Native {
             output_limit: submit.output_limit,
             ..NewJob::new(session, submit.statement, mode)
         };
-        let submitted = self.engine.submit_job(new).await?;
+        let submitted = self.engine_for(&caller, http).submit_job(new).await?;
         http.log_job(submitted.job);
         let location = format!("/sessions/{session}/jobs/{}", submitted.job);
         let body = serde_json::json!({"job": submitted.job.0, "sequence": submitted.sequence.0});
@@ -227,7 +230,10 @@ impl Native {
             "" => None,
             _ => Some(self.visible_job(session, job_id(http)?)?),
         };
-        let interrupted = self.engine.interrupt_job(session, job).await?;
+        let interrupted = self
+            .engine_for(&caller, http)
+            .interrupt_job(session, job)
+            .await?;
         let body =
             serde_json::json!({"job": interrupted.job.0, "sequence": interrupted.sequence.0});
         Ok(json(StatusCode::ACCEPTED, &body))
@@ -241,7 +247,9 @@ impl Native {
         let end = Query::parse(http.url(), &["end"])?.flag("end")?;
         let bytes = http.body()[..].into();
         self.engine.touch(session);
-        self.engine.write_input(session, job, bytes, end).await?;
+        self.engine_for(&caller, http)
+            .write_input(session, job, bytes, end)
+            .await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 
@@ -333,8 +341,6 @@ impl Native {
         Err(Fault::PathNotFound(http.url().path().to_owned()))
     }
 
-    /// The session that the path names: by its UUID, or by its number if the caller may see it.
-    /// Numbers are not secret, so knowing one gives no access.
     /// Whether the caller may run commands in a session.
     fn check_session(&self, caller: &Caller, session: SessionId) -> Result<(), Fault> {
         let service = self.engine.view(|views| {
@@ -344,7 +350,9 @@ impl Native {
         service.map_or(Ok(()), |service| check_service(caller, &service))
     }
 
-    fn session(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
+    /// The session that the path names: by its UUID, or by its number if the caller may see it.
+    /// Numbers are not secret, so knowing one gives no access.
+    pub(crate) fn session(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
         let name = param(http, "session");
         let unknown = || Fault::SessionNotFound(name.to_owned());
         let session = match name.parse() {
@@ -373,6 +381,12 @@ impl Native {
         Ok(session)
     }
 
+    /// The engine for commands of a caller: their records say who asked.
+    fn engine_for(&self, caller: &Caller, http: &Request) -> Engine {
+        self.engine
+            .on_behalf_of(caller.actor(FRONTEND, http.address()))
+    }
+
     /// The job, unless it is private to its submitter.
     fn visible_job(&self, session: SessionId, job: JobId) -> Result<JobId, Fault> {
         let is_private = self.engine.view(|views| {
@@ -389,13 +403,13 @@ impl Native {
         view_json::session(view, &self.accounts)
     }
 
-    fn detail(&self, view: &SessionView) -> Value {
+    pub(crate) fn detail(&self, view: &SessionView) -> Value {
         let mut shown = self.show_session(view);
         shown["jobs"] = jobs(view);
         shown
     }
 
-    fn view<T>(
+    pub(crate) fn view<T>(
         &self,
         session: SessionId,
         render: impl FnOnce(&SessionView) -> T,

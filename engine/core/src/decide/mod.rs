@@ -27,6 +27,7 @@ impl State {
             Command::CreateSession(create) => self.create_session(create),
             Command::CloseSession { session, cause } => self.close_session(session, cause),
             Command::SetUser { session, user } => self.set_user(session, user),
+            Command::DescribeSession(describe) => self.describe_session(describe),
             Command::TouchSession { session, seen } => self.touch_session(session, seen),
             Command::JoinSession {
                 session,
@@ -80,7 +81,7 @@ impl State {
     }
 }
 
-fn at_most(what: &'static str, limit: usize, bytes: usize) -> Result<(), Rejection> {
+pub(crate) fn at_most(what: &'static str, limit: usize, bytes: usize) -> Result<(), Rejection> {
     if bytes > limit {
         Err(Rejection::TooLong { what, limit })
     } else {

@@ -89,6 +89,7 @@ pub fn given_with(limits: Limits, events: impl IntoIterator<Item = Event>) -> St
             sequence,
             at: Timestamp::EPOCH,
             clock: Timestamp::EPOCH.into(),
+            actor: None,
             event,
         });
     }

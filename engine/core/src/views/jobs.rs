@@ -2,7 +2,7 @@
 
 use crate::VecMap;
 use crate::limits::{REMEMBERED_JOBS, SHOWN_STATEMENT};
-use crate::{Event, JobId, JobMode, Moment, Outcome, Record, Sequence};
+use crate::{Actor, Event, JobId, JobMode, Moment, Outcome, Record, Sequence};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -19,6 +19,8 @@ pub struct JobView {
     pub submitted: Sequence,
     /// When it was submitted.
     pub since: Moment,
+    /// Who submitted it, if that is known.
+    pub by: Option<Arc<Actor>>,
     /// Its status.
     pub state: JobState,
 }
@@ -71,6 +73,7 @@ impl Jobs {
                     mode: *mode,
                     submitted: record.sequence,
                     since: record.moment(),
+                    by: record.actor.clone(),
                     state: JobState::Submitted,
                 };
                 self.all.insert(*job, view);

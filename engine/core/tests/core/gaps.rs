@@ -40,6 +40,7 @@ impl Scenario {
             sequence: self.last.next(),
             at: instant(1),
             clock: instant(1).into(),
+            actor: None,
             event,
         }
     }

@@ -31,6 +31,7 @@ fn open_state() -> rejoin_core::State {
         sequence: rejoin_core::Sequence(1),
         at: rejoin_core::Timestamp::EPOCH,
         clock: rejoin_core::Timestamp::EPOCH.into(),
+        actor: None,
         event: created(),
     };
     state.apply(&record);

@@ -29,10 +29,14 @@ pub(super) mod tag {
     pub(in crate::schema) const PRIVATE_INTERRUPT_REQUESTED: u8 = 19;
     /// `RESULT_EMITTED` with a position in the job's output.
     pub(in crate::schema) const RESULT_POSITIONED: u8 = 20;
+    /// 35 to 39 are for what people say about sessions.
+    pub(in crate::schema) const SESSION_DESCRIBED: u8 = 35;
 
     /// No event: the log's clock follows, because it differs from the wall's time, and then the
     /// event's tag. Far from the tags of events, which grow.
     pub(in crate::schema) const CLOCK: u8 = 128;
+    /// No event: the actor follows, because somebody asked for the event, and then the event's tag.
+    pub(in crate::schema) const ACTOR: u8 = 129;
 }
 
 /// Causes of lost records. Not `Coded`, because fields follow one of them.

@@ -3,9 +3,11 @@
 use super::bytes::Parts;
 use super::codes::{loss, tag};
 use rejoin_core::{
-    ConsumerId, Event, JobId, JobMode, LossCause, Moment, OutputPosition, Record, Sequence, Server,
-    SessionId, SessionNumber,
+    Actor, ConsumerId, Description, Event, JobId, JobMode, LossCause, Moment, OutputPosition,
+    Record, Sequence, Server, SessionId, SessionNumber,
 };
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Decodes the record with `sequence` of `session` from `bytes`.
 ///
@@ -14,12 +16,13 @@ use rejoin_core::{
 /// If [`encode`](super::encode) would not produce exactly these bytes.
 pub fn decode(session: SessionId, sequence: Sequence, bytes: &[u8]) -> Result<Record, DecodeError> {
     let mut parts = Parts::new(bytes);
-    let (moment, tag) = moment(&mut parts)?;
+    let Prefix { moment, actor, tag } = prefix(&mut parts)?;
     let record = Record {
         session,
         sequence,
         at: moment.at,
         clock: moment.clock,
+        actor: actor.map(Arc::new),
         event: event(&mut parts, tag)?,
     };
     parts.end()?;
@@ -30,8 +33,7 @@ pub fn decode(session: SessionId, sequence: Sequence, bytes: &[u8]) -> Result<Re
 /// retention. Cheap for other records: reads only the tag.
 pub(crate) fn removes_before(bytes: &[u8]) -> Option<Sequence> {
     let mut parts = Parts::new(bytes);
-    let (_, tag) = moment(&mut parts).ok()?;
-    if tag != tag::RECORDS_LOST {
+    if prefix(&mut parts).ok()?.tag != tag::RECORDS_LOST {
         return None;
     }
     let record = decode(SessionId::from_bytes([0; 16]), Sequence::START, bytes).ok()?;
@@ -75,6 +77,12 @@ pub enum DecodeError {
         /// The field that contains the text.
         field: &'static str,
     },
+    /// The keys of a list are not in ascending order.
+    #[error("`{field}` is not in ascending order")]
+    NotSorted {
+        /// The field that contains the list.
+        field: &'static str,
+    },
     /// A number is too large for its field, or is not in its shortest encoding.
     #[error("`{field}` is not a valid number")]
     InvalidNumber {
@@ -90,8 +98,14 @@ impl DecodeError {
     }
 }
 
-/// When the record was decided, and the tag of its event.
-fn moment(parts: &mut Parts<'_>) -> Result<(Moment, u8), DecodeError> {
+/// What stands before the fields of an event.
+struct Prefix {
+    moment: Moment,
+    actor: Option<Actor>,
+    tag: u8,
+}
+
+fn prefix(parts: &mut Parts<'_>) -> Result<Prefix, DecodeError> {
     let at = parts.timestamp("at")?;
     let mut moment = Moment::from(at);
     let mut tag = parts.byte("tag")?;
@@ -103,7 +117,12 @@ fn moment(parts: &mut Parts<'_>) -> Result<(Moment, u8), DecodeError> {
         }
         tag = parts.byte("tag")?;
     }
-    Ok((moment, tag))
+    let mut actor = None;
+    if tag == tag::ACTOR {
+        actor = Some(self::actor(parts)?);
+        tag = parts.byte("tag")?;
+    }
+    Ok(Prefix { moment, actor, tag })
 }
 
 fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
@@ -125,6 +144,9 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
         },
         tag::USER_SET => Event::UserSet {
             user: parts.text("user")?,
+        },
+        tag::SESSION_DESCRIBED => Event::SessionDescribed {
+            description: description(parts)?.into(),
         },
         tag::CONSUMER_JOINED => Event::ConsumerJoined {
             consumer: consumer(parts)?,
@@ -237,6 +259,34 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
         },
         tag => return Err(DecodeError::UnknownEvent { tag }),
     })
+}
+
+pub(super) fn actor(parts: &mut Parts<'_>) -> Result<Actor, DecodeError> {
+    Ok(Actor {
+        account: parts.optional("actor.account", Parts::text)?,
+        token: parts.optional("actor.token", Parts::text)?,
+        frontend: parts.text("actor.frontend")?,
+        address: parts.optional("actor.address", Parts::text)?,
+    })
+}
+
+pub(super) fn description(parts: &mut Parts<'_>) -> Result<Description, DecodeError> {
+    let mut description = Description {
+        title: parts.optional("title", Parts::text)?,
+        labels: BTreeMap::new(),
+    };
+    for _ in 0..parts.number("labels")? {
+        let key = parts.text("label.key")?;
+        if description
+            .labels
+            .last_key_value()
+            .is_some_and(|(last, _)| *last >= key)
+        {
+            return Err(DecodeError::NotSorted { field: "labels" });
+        }
+        description.labels.insert(key, parts.text("label.value")?);
+    }
+    Ok(description)
 }
 
 pub(super) fn job(parts: &mut Parts<'_>) -> Result<JobId, DecodeError> {

@@ -2,14 +2,18 @@
 
 use super::bytes::{put_clock, put_duration, put_number, put_optional, put_signed, put_text};
 use super::codes::{Coded, loss, tag};
-use rejoin_core::{ConsumerId, Event, JobId, JobMode, LossCause, Record};
+use rejoin_core::{Actor, ConsumerId, Description, Event, JobId, JobMode, LossCause, Record};
 
-/// Appends the encoding of `record` to `out`: its moment and its event, without session and sequence.
+/// Appends the encoding of `record` to `out`: its moment, its actor and its event, without session and sequence.
 pub fn encode(record: &Record, out: &mut Vec<u8>) {
     put_number(out, record.at.as_millis());
     if record.clock != record.at.into() {
         out.push(tag::CLOCK);
         put_clock(out, record.moment());
+    }
+    if let Some(actor) = &record.actor {
+        out.push(tag::ACTOR);
+        put_actor(out, actor);
     }
     match &record.event {
         Event::SessionCreated {
@@ -37,6 +41,10 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
         Event::UserSet { user } => {
             out.push(tag::USER_SET);
             put_text(out, user);
+        }
+        Event::SessionDescribed { description } => {
+            out.push(tag::SESSION_DESCRIBED);
+            put_description(out, description);
         }
         Event::ConsumerJoined {
             consumer,
@@ -173,6 +181,29 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
                 }
             }
         }
+    }
+}
+
+pub(super) fn put_actor(out: &mut Vec<u8>, actor: &Actor) {
+    let Actor {
+        account,
+        token,
+        frontend,
+        address,
+    } = actor;
+    put_optional(out, account.as_deref(), put_text);
+    put_optional(out, token.as_deref(), put_text);
+    put_text(out, frontend);
+    put_optional(out, address.as_deref(), put_text);
+}
+
+pub(super) fn put_description(out: &mut Vec<u8>, description: &Description) {
+    let Description { title, labels } = description;
+    put_optional(out, title.as_deref(), put_text);
+    put_number(out, labels.len() as u64);
+    for (key, value) in labels {
+        put_text(out, key);
+        put_text(out, value);
     }
 }
 

@@ -2,25 +2,29 @@
 //! and then its items.
 //!
 //! Snapshots have their own version number. They can always be made again from the records, so a
-//! release reads the version that it writes and the one before it, and skips others.
+//! release reads the version that it writes and the two before it, and skips others.
 
 use super::DecodeError;
 use super::bytes::{
     Parts, put_clock, put_duration, put_number, put_optional, put_signed, put_text,
 };
 use super::codes::Coded;
-use super::decode::{consumer, job, mode};
-use super::encode::{put_consumer, put_job, put_mode};
+use super::decode::{actor, consumer, description, job, mode};
+use super::encode::{put_actor, put_consumer, put_description, put_job, put_mode};
 use rejoin_core::{
-    ClosedSnapshot, ConsumerSnapshot, ConsumerView, InputSnapshot, Instant, JobSnapshot, JobState,
-    JobView, Moment, OutputOffsets, RequestSnapshot, Sequence, SessionId, SessionNumber,
-    SessionSnapshot, Snapshot, Timestamp, ViewSnapshot,
+    ClosedSnapshot, ConsumerSnapshot, ConsumerView, Description, InputSnapshot, Instant,
+    JobSnapshot, JobState, JobView, Moment, OutputOffsets, RequestSnapshot, Sequence, SessionId,
+    SessionNumber, SessionSnapshot, Snapshot, Timestamp, ViewSnapshot,
 };
+use std::sync::Arc;
 
 /// The version of the encoding. Increase it with every change to [`Snapshot`].
-pub(crate) const SNAPSHOT_VERSION: u32 = 3;
+pub(crate) const SNAPSHOT_VERSION: u32 = 4;
 
-/// The version before it, without the log's clock. Still read.
+/// The version before it, which does not say who submitted a job. Still read.
+pub(crate) const WITHOUT_ACTORS: u32 = 3;
+
+/// The version before that, without the log's clock, too. Still read.
 pub(crate) const WITHOUT_CLOCK: u32 = 2;
 
 /// Appends the encoding of `snapshot` to `out`.
@@ -36,6 +40,7 @@ pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
         removals,
         revision,
         changed,
+        descriptions,
     } = snapshot;
     put_number(out, *last_number);
     put_number(out, *last_job);
@@ -55,6 +60,13 @@ pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
     });
     put_number(out, *revision);
     put_time(out, *changed);
+    // Left out if there are none, as in snapshots of servers that did not know them.
+    if !descriptions.is_empty() {
+        put_list(out, descriptions, |out, (number, description)| {
+            put_number(out, number.0);
+            put_description(out, description);
+        });
+    }
 }
 
 /// Decodes a snapshot.
@@ -66,7 +78,7 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Snapshot, DecodeError> {
     decode_snapshot_of(SNAPSHOT_VERSION, bytes)
 }
 
-/// Decodes a snapshot of this version, which is [`SNAPSHOT_VERSION`] or [`WITHOUT_CLOCK`].
+/// Decodes a snapshot of this version, from [`WITHOUT_CLOCK`] to [`SNAPSHOT_VERSION`].
 ///
 /// # Errors
 ///
@@ -94,9 +106,29 @@ pub(crate) fn decode_snapshot_of(version: u32, bytes: &[u8]) -> Result<Snapshot,
         })?,
         revision: parts.number("revision")?,
         changed: parts.timestamp("changed")?,
+        descriptions: match parts.is_empty() {
+            true => vec![],
+            false => descriptions(&mut parts)?,
+        },
     };
     parts.end()?;
     Ok(snapshot)
+}
+
+/// The titles and labels of sessions, at least one.
+fn descriptions(
+    parts: &mut Parts<'_>,
+) -> Result<Vec<(SessionNumber, Arc<Description>)>, DecodeError> {
+    let found = list(parts, "descriptions", |parts| {
+        let number = SessionNumber(parts.number("description.session")?);
+        Ok((number, Arc::new(description(parts)?)))
+    })?;
+    match found.is_empty() {
+        true => Err(DecodeError::InvalidNumber {
+            field: "descriptions",
+        }),
+        false => Ok(found),
+    }
 }
 
 fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
@@ -319,6 +351,7 @@ fn put_job_view(out: &mut Vec<u8>, view: &JobView) {
         mode,
         submitted,
         since,
+        by,
         state,
     } = view;
     put_job(out, *job);
@@ -326,6 +359,7 @@ fn put_job_view(out: &mut Vec<u8>, view: &JobView) {
     put_mode(out, *mode);
     put_number(out, submitted.0);
     put_moment(out, *since);
+    put_optional(out, by.as_deref(), put_actor);
     match state {
         JobState::Submitted => out.push(SUBMITTED),
         JobState::Running => out.push(RUNNING),
@@ -349,6 +383,12 @@ fn job_view(parts: &mut Parts<'_>, version: u32) -> Result<JobView, DecodeError>
         mode: mode(parts)?,
         submitted: sequence(parts, "job.submitted")?,
         since: moment(parts, version, "job.since")?,
+        by: match version {
+            WITHOUT_CLOCK | WITHOUT_ACTORS => None,
+            _ => parts
+                .optional("job.by", |parts, _| actor(parts))?
+                .map(Arc::new),
+        },
         state: match parts.byte("job.state")? {
             SUBMITTED => JobState::Submitted,
             RUNNING => JobState::Running,

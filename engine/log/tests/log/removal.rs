@@ -223,7 +223,7 @@ fn a_segment_ends_early_when_it_says_that_much_is_removed() {
             if record.event.removes_before().is_some() {
                 removed += *bytes;
             }
-            *bytes += record.event.bytes();
+            *bytes += record.bytes();
         }
         // Event::bytes is about what a record takes.
         assert!(after.is_none() || removed < 2_000, "{removed} bytes wait");
@@ -252,7 +252,7 @@ fn what_remains_of_removed_sessions_does_not_grow_with_their_number() {
         let mut names = disk.file_names();
         names.retain(|name| !name.ends_with(".snapshot"));
         let bytes: usize = names.iter().map(|it| disk.bytes(it).unwrap().len()).sum();
-        let kept: u64 = told.iter().map(|record| record.event.bytes()).sum();
+        let kept: u64 = told.iter().map(|record| record.bytes()).sum();
         let more = bytes.saturating_sub(usize::try_from(kept).unwrap());
         (removed(&records).len(), removed(&told).len(), more)
     };

@@ -5,12 +5,13 @@
 use crate::common::{flat, fold, story_keeping};
 use proptest::prelude::*;
 use rejoin_core::{
-    CloseCause, ClosedSnapshot, ConsumerId, ConsumerSnapshot, ConsumerView, InputSnapshot, Instant,
-    InterruptCause, JobId, JobMode, JobSlot, JobSnapshot, JobState, JobView, Moment, Outcome,
-    OutputOffsets, RequestSnapshot, Retention, Sequence, SessionId, SessionNumber, SessionSnapshot,
-    Snapshot, Timestamp, ViewSnapshot, Visibility,
+    Actor, CloseCause, ClosedSnapshot, ConsumerId, ConsumerSnapshot, ConsumerView, Description,
+    InputSnapshot, Instant, InterruptCause, JobId, JobMode, JobSlot, JobSnapshot, JobState,
+    JobView, Moment, Outcome, OutputOffsets, RequestSnapshot, Retention, Sequence, SessionId,
+    SessionNumber, SessionSnapshot, Snapshot, Timestamp, ViewSnapshot, Visibility,
 };
 use rejoin_log::schema::{decode_snapshot, encode_snapshot};
+use std::sync::Arc;
 use std::time::Duration;
 
 const FIRST: &[u8; 16] = b"the-first-sessio";
@@ -129,7 +130,7 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
 
 /// A closed session as its readers see it, and its bytes.
 fn view() -> (ViewSnapshot, Vec<u8>) {
-    let job = |job, state| JobView {
+    let job = |job, by, state| JobView {
         job: JobId(job),
         statement: "ls".into(),
         mode: JobMode {
@@ -138,7 +139,14 @@ fn view() -> (ViewSnapshot, Vec<u8>) {
         },
         submitted: Sequence(3),
         since: set(4, 1),
+        by,
         state,
+    };
+    let ada = Actor {
+        account: Some("ada".into()),
+        token: None,
+        frontend: "mcp".into(),
+        address: None,
     };
     let lost = JobState::Finished {
         outcome: Outcome::Lost,
@@ -170,9 +178,9 @@ fn view() -> (ViewSnapshot, Vec<u8>) {
             },
         )],
         jobs: vec![
-            job(10, JobState::Submitted),
-            job(11, JobState::Running),
-            job(12, lost),
+            job(10, None, JobState::Submitted),
+            job(11, Some(ada.into()), JobState::Running),
+            job(12, None, lost),
         ],
     };
     let bytes: &[&[u8]] = &[
@@ -183,16 +191,20 @@ fn view() -> (ViewSnapshot, Vec<u8>) {
         TOKEN,
         b"\x02\x02\x09",
         b"\x03",
-        b"\x0a\x02ls\x00\x00\x03\x04\x06\x00",
-        b"\x0b\x02ls\x00\x00\x03\x04\x06\x01",
-        b"\x0c\x02ls\x00\x00\x03\x04\x06\x02\x04\x03\x06\x03",
+        b"\x0a\x02ls\x00\x00\x03\x04\x06\x00\x00",
+        b"\x0b\x02ls\x00\x00\x03\x04\x06\x01\x01\x03ada\x00\x03mcp\x00\x01",
+        b"\x0c\x02ls\x00\x00\x03\x04\x06\x00\x02\x04\x03\x06\x03",
     ];
     (view, bytes.concat())
 }
 
 #[test]
-fn a_snapshot_of_version_3_is_these_bytes() {
+fn a_snapshot_of_version_4_is_these_bytes() {
     let ((session, session_bytes), (view, view_bytes)) = (open_session(), view());
+    let description = Description {
+        title: Some("Title".into()),
+        labels: [("key".into(), "value".into())].into(),
+    };
     let snapshot = Snapshot {
         last_number: 6,
         last_job: 301,
@@ -209,6 +221,7 @@ fn a_snapshot_of_version_3_is_these_bytes() {
         removals: vec![(SessionId::from_bytes(*TOKEN), Sequence(17))],
         revision: 400,
         changed: at(129),
+        descriptions: vec![(SessionNumber(5), Arc::new(description))],
     };
     let expected: &[&[u8]] = &[
         b"\x06\xad\x02\x81\x01\x04",
@@ -225,13 +238,22 @@ fn a_snapshot_of_version_3_is_these_bytes() {
         TOKEN,
         b"\x11",
         b"\x90\x03\x81\x01",
+        b"\x01\x05\x01\x05Title\x01\x03key\x05value",
     ];
     let expected = expected.concat();
     assert_eq!(encoded(&snapshot), expected);
     assert_eq!(decode_snapshot(&expected).as_ref(), Ok(&snapshot));
-    for end in 0..expected.len() {
+    // Before there were titles and labels, a snapshot ended before them.
+    let before = expected.len() - b"\x01\x05\x01\x05Title\x01\x03key\x05value".len();
+    for end in (0..expected.len()).filter(|end| *end != before) {
         assert!(decode_snapshot(&expected[..end]).is_err(), "{end} bytes");
     }
+    let without = Snapshot {
+        descriptions: vec![],
+        ..snapshot
+    };
+    assert_eq!(encoded(&without), expected[..before]);
+    assert_eq!(decode_snapshot(&expected[..before]), Ok(without));
     let longer = [&expected[..], b"\x00"].concat();
     assert!(decode_snapshot(&longer).is_err());
     assert_eq!(decode_snapshot(&[0; 11]), Ok(Snapshot::default()));

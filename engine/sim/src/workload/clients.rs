@@ -7,7 +7,7 @@ use crate::oracle::Reply;
 use crate::world::{MIN_PAUSE, Random, World};
 use futures::future::{Either, select};
 use rejoin_core::testing::{Operation, Pick};
-use rejoin_core::{Command, CreateSession, Event, JobMode, Sequence};
+use rejoin_core::{Actor, Command, CreateSession, DescribeSession, Event, JobMode, Sequence};
 use rejoin_engine::{CommandError, Engine, NewJob, NewSession};
 use rejoin_log::ReadLimit;
 use std::pin::pin;
@@ -78,7 +78,8 @@ fn operation(random: &mut Random) -> Operation {
         7..=16 => Operation::Join(session),
         17..=20 => Operation::Leave(session, other),
         21..=23 => Operation::Close(session),
-        24..=26 => Operation::SetUser(session, random.byte()),
+        24..=25 => Operation::SetUser(session, random.byte()),
+        26 => Operation::Describe(session, random.byte()),
         27..=30 => Operation::Touch(session),
         31..=33 => Operation::Refuse(session),
         34..=39 => Operation::Write(session, other, 1 + random.byte() % 200, random.once_in(3)),
@@ -108,10 +109,16 @@ fn pick(random: &mut Random) -> Pick {
 async fn ask(world: &Arc<World>, engine: &Engine, command: Command, random: &mut Random) -> bool {
     let number = world.draw(Random::bits) % 1_000_000_000;
     let command = make_unique(command, number, random);
+    let actor = actor(number, random);
+    let engine = match &actor {
+        Some(actor) => &engine.on_behalf_of(actor.clone()),
+        None => engine,
+    };
     let ticket = {
         let mut checker = world.checker();
         let checker = &mut *checker;
-        checker.history.ask(command.clone(), &checker.model)
+        let actor = actor.clone();
+        checker.history.ask(command.clone(), actor, &checker.model)
     };
     world.note(format_args!("asks {ticket}: {command:?}"));
     let asked = Ticket { world, ticket };
@@ -229,6 +236,19 @@ fn check_answer(
     }
 }
 
+/// On whose behalf a command is sent, if on anybody's.
+fn actor(number: u64, random: &mut Random) -> Option<Arc<Actor>> {
+    let long = if random.once_in(50) { 200 } else { 0 };
+    let account = format!("account {}{}", number % 5, "x".repeat(long));
+    let actor = Actor {
+        account: (!random.once_in(3)).then(|| account.into()),
+        token: random.once_in(4).then(|| "ci".into()),
+        frontend: random.pick(["native", "mcp"]).into(),
+        address: random.once_in(2).then(|| "[::1]:9".into()),
+    };
+    (!random.once_in(3)).then(|| Arc::new(actor))
+}
+
 /// Gives the generated command a unique text, and a service and statement that runners know.
 fn make_unique(command: Command, number: u64, random: &mut Random) -> Command {
     let long = if random.once_in(25) { 200 } else { 0 };
@@ -245,6 +265,10 @@ fn make_unique(command: Command, number: u64, random: &mut Random) -> Command {
             session,
             user: mark,
         },
+        Command::DescribeSession(describe) => Command::DescribeSession(DescribeSession {
+            title: Some(mark),
+            ..describe
+        }),
         Command::RefuseStatement { session, .. } => {
             let statement = random.once_in(2).then(|| "no such statement".into());
             Command::RefuseStatement {
@@ -303,6 +327,10 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
         }
         Command::SetUser { session, user } => {
             engine.set_user(session, user).await?;
+            Ok((Reply::Done, None))
+        }
+        Command::DescribeSession(describe) => {
+            engine.describe_session(describe).await?;
             Ok((Reply::Done, None))
         }
         Command::RefuseStatement {

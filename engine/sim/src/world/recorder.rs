@@ -44,6 +44,9 @@ impl Log for Recorder {
                     let finished = checker.runs.finish(record, &checker.model);
                     checker.report(finished);
                     checker.coverage.count(name(&record.event));
+                    if record.actor.is_some() {
+                        checker.coverage.count("actor: in the log");
+                    }
                     checker
                         .trace
                         .note(self.world.steps(), format_args!("durable {record:?}"));
@@ -128,5 +131,6 @@ fn name(event: &Event) -> &'static str {
         Event::SessionTouched { .. } => "event: session touched",
         Event::StatementRefused { .. } => "event: statement refused",
         Event::UserSet { .. } => "event: user set",
+        Event::SessionDescribed { .. } => "event: session described",
     }
 }

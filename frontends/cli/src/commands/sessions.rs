@@ -170,8 +170,20 @@ fn job_row(job: &Value, now: Timestamp) -> Vec<String> {
             .map_or_else(|| "-".to_owned(), |it| it.to_string()),
         duration(took),
         ago(submitted, now),
+        who(&job["by"]),
         format!("{}{place}", text(job, "statement")),
     ]
+}
+
+/// Who asked for something: the account, and with what.
+fn who(by: &Value) -> String {
+    match by["frontend"].as_str() {
+        Some(frontend) => {
+            let account = by["account"].as_str().unwrap_or("someone");
+            format!("{account} ({frontend})")
+        }
+        None => "-".to_owned(),
+    }
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
@@ -193,7 +205,8 @@ fn width() -> Option<usize> {
     terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
 }
 
-fn now() -> Timestamp {
+/// The time on the wall.
+pub(crate) fn now() -> Timestamp {
     let millis = jiff::Timestamp::now().as_millisecond();
     Timestamp::from_millis(u64::try_from(millis).unwrap_or_default())
 }
@@ -209,7 +222,15 @@ const COLUMNS: [&str; 7] = [
     "NUMBER", "SESSION", "USER", "STATE", "SERVICE", "CREATED", "COMMAND",
 ];
 
-const JOB_COLUMNS: [&str; 6] = ["JOB", "STATE", "STATUS", "TOOK", "SUBMITTED", "COMMAND"];
+const JOB_COLUMNS: [&str; 7] = [
+    "JOB",
+    "STATE",
+    "STATUS",
+    "TOOK",
+    "SUBMITTED",
+    "BY",
+    "COMMAND",
+];
 
 #[cfg(test)]
 mod tests {
@@ -228,12 +249,21 @@ mod tests {
         let shown = ["3", "b09f8e12", "-", "idle", "shell", "1m ago", "ls"];
         assert_eq!(row(&session, now), shown);
         let running = json!({"job": 7, "state": "running", "place": "background",
-            "submitted": 64_000, "statement": "sleep 9"});
-        let shown = ["7", "running", "-", "1s", "1s ago", "sleep 9 &"];
+            "submitted": 64_000, "statement": "sleep 9",
+            "by": {"account": "ada", "frontend": "mcp"}});
+        let shown = [
+            "7",
+            "running",
+            "-",
+            "1s",
+            "1s ago",
+            "ada (mcp)",
+            "sleep 9 &",
+        ];
         assert_eq!(job_row(&running, now), shown);
         let ended = json!({"job": 7, "state": "finished", "outcome": "failed", "status": 3,
             "submitted": 5_000, "durationMillis": 120, "statement": "x"});
-        let shown = ["7", "failed", "3", "120ms", "1m ago", "x"];
+        let shown = ["7", "failed", "3", "120ms", "1m ago", "-", "x"];
         assert_eq!(job_row(&ended, now), shown);
     }
 }

@@ -56,7 +56,7 @@ pub(super) async fn search(context: &Context<'_>, arguments: Value) -> ToolResul
             if lines.is_full() {
                 break;
             }
-            bytes += usize::try_from(record.event.bytes()).unwrap_or(usize::MAX);
+            bytes += usize::try_from(record.bytes()).unwrap_or(usize::MAX);
             lines.add(record, search.job.map(JobId));
         }
     }
@@ -248,6 +248,7 @@ mod tests {
             sequence: Sequence(sequence),
             at: Timestamp::EPOCH,
             clock: Timestamp::EPOCH.into(),
+            actor: None,
             event: Event::ResultEmitted {
                 job: JobId(job),
                 mode: JobMode {
