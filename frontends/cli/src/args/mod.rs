@@ -288,6 +288,7 @@ serve --read-only
   --max-connections REJOIN_MAX_CONNECTIONS
   --max-body REJOIN_MAX_BODY
   --max-bodies REJOIN_MAX_BODIES
+  --max-unread REJOIN_MAX_UNREAD
   --max-exec-answers REJOIN_MAX_EXEC_ANSWERS
   --max-header REJOIN_MAX_HEADER
   --recent-bytes REJOIN_RECENT_BYTES
