@@ -10,6 +10,7 @@ mod client;
 mod clock;
 mod crashes;
 mod exhaustion;
+mod find;
 mod hostile;
 mod keepers;
 mod knocking;

@@ -397,7 +397,10 @@ impl Runner for ShellRunner {
             };
             let killed = shell.take_over(&host).await;
             if killed > 0 {
-                tracing::warn!("killed {killed} processes left over from the previous server");
+                tracing::warn!(
+                    processes = killed,
+                    "killed what the previous server left running"
+                );
             }
             Ok(())
         })

@@ -35,7 +35,13 @@ impl Native {
 
     pub(crate) async fn list(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Read).await?;
-        let query = Query::parse(http.url(), &["user", "service", "state", "before", "limit"])?;
+        let query = Query::parse(
+            http.url(),
+            &["q", "user", "service", "state", "before", "limit"],
+        )?;
+        if let Some(words) = query.text("q").filter(|words| !words.trim().is_empty()) {
+            return self.find(&caller, &query, words).await;
+        }
         let limit = clamp_limit(query.number("limit")?, PAGE, MAX_PAGE);
         let (wanted, allowed) = (query.text("user"), caller.shown_user());
         let state = StateFilter::parse(query.text("state"))?;
@@ -470,7 +476,7 @@ impl Native {
     }
 
     /// The engine for commands of a caller: their records say who asked.
-    fn engine_for(&self, caller: &Caller, http: &Request) -> Engine {
+    pub(crate) fn engine_for(&self, caller: &Caller, http: &Request) -> Engine {
         self.engine
             .on_behalf_of(caller.actor(FRONTEND, http.address()))
     }
@@ -487,7 +493,7 @@ impl Native {
         }
     }
 
-    fn show_session(&self, view: &SessionView) -> Value {
+    pub(crate) fn show_session(&self, view: &SessionView) -> Value {
         view_json::session(view, &self.accounts)
     }
 
@@ -556,7 +562,7 @@ fn job_id(http: &Request) -> Result<JobId, Fault> {
 }
 
 /// The `limit` of a request: the default if it has none, and from 1 to `max`.
-fn clamp_limit(limit: Option<u64>, default: usize, max: usize) -> usize {
+pub(crate) fn clamp_limit(limit: Option<u64>, default: usize, max: usize) -> usize {
     limit.map_or(default, |limit| {
         usize::try_from(limit).map_or(max, |limit| limit.clamp(1, max))
     })

@@ -15,6 +15,7 @@ mod answer;
 mod describe;
 mod error;
 pub mod event_json;
+mod find;
 mod handlers;
 mod limits;
 mod login;
@@ -76,6 +77,7 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(POST "/sessions/:session/consumers" => Native::join),
     route!(DELETE "/sessions/:session/consumers/:consumer" => Native::leave),
     route!(GET "/sessions/:session/events" => Native::events),
+    route!(GET "/sessions/:session/search" => Native::search),
     route!(GET "/sessions/:session/stream" => Native::stream),
     route!(POST "/sessions/:session/interrupt" => Native::interrupt),
     route!(GET "/sessions/:session/jobs" => Native::jobs),

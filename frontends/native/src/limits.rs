@@ -6,6 +6,10 @@ use std::time::Duration;
 pub(crate) const PAGE: usize = 50;
 pub(crate) const MAX_PAGE: usize = 1_000;
 
+/// Lines that one search of output finds, by default and at most.
+pub(crate) const MATCHES: usize = 100;
+pub(crate) const MAX_MATCHES: usize = 1_000;
+
 /// Events of one read, by default and at most.
 pub(crate) const EVENTS: usize = 1_000;
 pub(crate) const MAX_EVENTS: usize = 10_000;
