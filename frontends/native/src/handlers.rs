@@ -14,8 +14,8 @@ use futures::future::{Either, select};
 use rejoin_accounts::{Caller, Denied, Permission};
 use rejoin_engine::{
     CommandError, ConsumerId, Controller, EndedSessions, Engine, JobId, JobMode, JobOutput,
-    JobSlot, NewJob, NewSession, ReadLimit, Rejection, Selection, SessionId, SessionNumber,
-    SessionPager, SessionView, Visibility,
+    JobSlot, NewJob, NewSession, ReadLimit, Rejection, Selection, Sequence, SessionId,
+    SessionNumber, SessionPager, SessionView, Visibility,
 };
 use rejoin_http::{Request, Response, StatusCode};
 use serde_json::Value;
@@ -292,6 +292,21 @@ impl Native {
             .resize_terminal(client, session, job, size.into())
             .await;
         self.controlled(session, job, resized)
+    }
+
+    pub(crate) async fn screen(&self, http: &Request) -> HandlerResult {
+        let caller = self.authorize(http, Permission::Read).await?;
+        let session = self.session(http, &caller)?;
+        let job = self.visible_job(session, job_id(http)?)?;
+        let query = Query::parse(http.url(), &["at"])?;
+        let at = query.number("at")?.map(Sequence);
+        let screen = self.engine.screen(session, job, at).await?;
+        Ok(uncached(ok(&serde_json::json!({
+            "after": screen.after.0,
+            "columns": screen.size.columns,
+            "rows": screen.size.rows,
+            "content": screen.content,
+        }))))
     }
 
     pub(crate) async fn take_control(&self, http: &Request) -> HandlerResult {
