@@ -27,5 +27,6 @@ mod shell;
 mod story;
 mod tls;
 mod verify;
+mod viewers;
 mod views;
 mod walkthrough;

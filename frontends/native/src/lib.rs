@@ -77,6 +77,7 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(DELETE "/sessions/:session/consumers/:consumer" => Native::leave),
     route!(GET "/sessions/:session/events" => Native::events),
     route!(GET "/sessions/:session/stream" => Native::stream),
+    route!(GET "/sessions/:session/viewers" => Native::viewers),
     route!(POST "/sessions/:session/interrupt" => Native::interrupt),
     route!(GET "/sessions/:session/jobs" => Native::jobs),
     route!(POST "/sessions/:session/jobs" => Native::submit),

@@ -3,7 +3,7 @@
 use crate::event_json::by;
 use crate::event_json::labels_json;
 use rejoin_accounts::Accounts;
-use rejoin_engine::{JobSlot, JobState, JobView, SessionView};
+use rejoin_engine::{Actor, JobSlot, JobState, JobView, SessionView, Timestamp};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -63,6 +63,15 @@ pub(crate) fn job(view: &JobView) -> Value {
         shown["durationMillis"] = millis(at.since(view.since)).into();
     }
     shown
+}
+
+/// A viewer of a session: one that has joined has the ordinal of its consumer.
+pub(crate) fn viewer(actor: Option<&Actor>, since: Timestamp, consumer: Option<u32>) -> Value {
+    json!({
+        "by": actor.map(by),
+        "since": since.as_millis(),
+        "consumer": consumer,
+    })
 }
 
 /// The name of a slot in the API.
