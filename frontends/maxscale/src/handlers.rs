@@ -38,7 +38,6 @@ pub(crate) struct Call<'request> {
 }
 
 impl MaxScale {
-    /// Answers a request to any path below the mount points.
     /// What a request may send, before its body is taken.
     pub(crate) async fn admit(&self, http: &Request) -> Admission {
         match login::admit(&self.accounts, http).await {
@@ -50,6 +49,7 @@ impl MaxScale {
         }
     }
 
+    /// Answers a request to any path below the mount points.
     pub(crate) async fn answer(&self, http: &Request) -> Response {
         let query = Query::parse(http.url());
         let style = JsonStyle::new(query.is_pretty());

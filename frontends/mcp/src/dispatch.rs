@@ -48,7 +48,8 @@ impl Mcp {
 
     async fn answer(&self, http: &Request) -> Result<Response, (Value, RpcError)> {
         let agent = Agent::of(http, &self.accounts, &self.settings).await;
-        let agent = agent.map_err(|denied| (Value::Null, RpcError::denied(denied)))?;
+        let agent =
+            agent.map_err(|denied| (message::id_of(http.body()), RpcError::denied(denied)))?;
         let call = match Message::parse(http.body())? {
             Message::Request(call) => call,
             // Nothing depends on them. A command goes on when its call is cancelled.

@@ -23,7 +23,7 @@ mod story;
 pub use clocks::Clocks;
 pub use holes::play_with_holes;
 pub use operation::{Operation, Pick};
-pub use play::play;
+pub use play::{LIMITS, play};
 pub use promises::Promises;
 pub use story::operations;
 

@@ -2,6 +2,7 @@
 
 mod exec;
 mod job;
+pub(crate) mod logged_results;
 mod pull;
 mod session;
 

@@ -11,6 +11,7 @@ pub(crate) mod man;
 pub(crate) mod mcp;
 pub(crate) mod replay;
 pub(crate) mod run;
+pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod sessions;
 pub(crate) mod token;
