@@ -2,6 +2,7 @@
 
 mod kills;
 mod starts;
+mod upgrade;
 
 use crate::server::{Server, directory, end, is_status_of, running_under, said, text};
 use crate::shell::wait_until;
