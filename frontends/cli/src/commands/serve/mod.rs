@@ -276,7 +276,7 @@ async fn serve_until_signal(
     let failed = Some(&ended).filter(|it| !matches!(it, Unavailable::ShuttingDown));
     let killed = opened.end_processes(keeps_jobs(settings, failed)).await;
     if killed > 0 {
-        tracing::warn!("killed {killed} processes that were still running");
+        tracing::warn!(processes = killed, "killed what was still running");
     }
     for outcome in stopped {
         outcome.map_err(start_error)?;
