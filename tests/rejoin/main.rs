@@ -29,5 +29,6 @@ mod story;
 mod terminals;
 mod tls;
 mod verify;
+mod viewers;
 mod views;
 mod walkthrough;

@@ -644,7 +644,7 @@ impl Settings {
 
     /// As whom commands run, if not as the server's user.
     pub(crate) fn job_user(&self) -> Option<&str> {
-        self.job_user.as_deref()
+        self.job_user.as_deref().filter(|name| !name.is_empty())
     }
 
     /// The shell of terminals without a command, if one is set for all services.
