@@ -72,8 +72,9 @@ pub use decide::Decision;
 pub use description::Description;
 pub use effect::Effect;
 pub use event::{
-    CloseCause, Event, InterruptCause, JobMode, JobSlot, LeaveCause, LossCause, Outcome,
-    OutputOffsets, OutputPosition, OutputStream, Record, Server, Visibility,
+    CloseCause, Controller, Event, InterruptCause, JobMode, JobOutput, JobSlot, LeaveCause,
+    LossCause, Outcome, OutputOffsets, OutputPosition, OutputStream, Record, Server, TerminalSize,
+    Visibility,
 };
 pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber};
 pub use limits::{Limits, Retention};

@@ -86,6 +86,15 @@ impl Default for Limits {
     }
 }
 
+/// Columns of a terminal.
+pub const TERMINAL_COLUMNS: u16 = 1_000;
+
+/// Rows of a terminal.
+pub const TERMINAL_ROWS: u16 = 500;
+
+/// Bytes of the name that a client chooses for itself.
+pub const CLIENT_NAME: usize = 64;
+
 /// Characters of a statement that views keep.
 pub const SHOWN_STATEMENT: usize = 1_000;
 

@@ -94,6 +94,7 @@ pub(crate) fn cost(record: &Record) -> usize {
             Event::ResultEmitted { result, .. } => result.len(),
             Event::JobSubmitted { statement, .. } => statement.len(),
             Event::InputWritten { bytes, .. } => bytes.len(),
+            Event::ScreenCaptured { content, .. } => content.len(),
             _ => 0,
         }
 }

@@ -199,9 +199,10 @@ fn is_retryable(error: &CommandError) -> bool {
         CommandError::InputFull
         | CommandError::Overloaded
         | CommandError::Unavailable(Unavailable::ShuttingDown) => true,
-        CommandError::NoSuchService(_) | CommandError::ReadOnly | CommandError::Unavailable(_) => {
-            false
-        }
+        CommandError::NoSuchService(_)
+        | CommandError::LineTooLong
+        | CommandError::ReadOnly
+        | CommandError::Unavailable(_) => false,
     }
 }
 

@@ -1,10 +1,10 @@
 //! Events as JSON, for the API and for programs that show a log. Pure.
 
-use crate::view_json::slot_name;
+use crate::view_json::{controller, size, slot_name};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_engine::{
-    Actor, ConsumerId, Description, Event, JobMode, Record, Timestamp, Visibility,
+    Actor, ConsumerId, Description, Event, JobMode, Record, TerminalSize, Timestamp, Visibility,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -57,6 +57,10 @@ pub const fn event_type(event: &Event) -> &'static str {
         Event::ConsumerLeft { .. } => "consumer-left",
         Event::JobSubmitted { .. } => "job-submitted",
         Event::InputWritten { .. } => "input",
+        Event::InputHidden { .. } => "input-hidden",
+        Event::TerminalResized { .. } => "terminal-resized",
+        Event::ControllerChanged { .. } => "controller-changed",
+        Event::ScreenCaptured { .. } => "screen-captured",
         Event::StatementRefused { .. } => "statement-refused",
         Event::JobStarted { .. } => "job-started",
         Event::ResultEmitted { .. } => "result",
@@ -128,9 +132,11 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
             output_limit,
             request,
             input,
+            output,
+            controller: by,
         } => {
             mode = Some(submitted);
-            json!({
+            let mut shown = json!({
                 "job": job.0,
                 "statement": &**statement,
                 "place": slot_name(submitted.slot),
@@ -138,7 +144,54 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
                 "input": input,
                 "timeoutMillis": millis(*timeout),
                 "outputLimit": output_limit,
-            })
+                "output": output.name(),
+            });
+            if let Some(terminal) = output.terminal() {
+                shown["terminal"] = size(terminal);
+                shown["controller"] = controller(by.as_deref());
+            }
+            shown
+        }
+        Event::TerminalResized {
+            job,
+            mode: resized,
+            size: TerminalSize { columns, rows },
+        } => {
+            mode = Some(resized);
+            json!({"job": job.0, "columns": columns, "rows": rows})
+        }
+        Event::ControllerChanged {
+            job,
+            mode: changed,
+            controller: by,
+        } => {
+            mode = Some(changed);
+            let by = by.as_deref();
+            let user = by.and_then(|by| by.user.as_deref());
+            json!({"job": job.0, "client": by.map(|by| &*by.client), "user": user})
+        }
+        Event::InputHidden {
+            job,
+            mode: hidden,
+            bytes,
+        } => {
+            mode = Some(hidden);
+            json!({"job": job.0, "bytes": bytes})
+        }
+        Event::ScreenCaptured {
+            job,
+            mode: captured,
+            after,
+            size: TerminalSize { columns, rows },
+            content,
+        } => {
+            mode = Some(captured);
+            let mut shown =
+                json!({"job": job.0, "after": after.0, "columns": columns, "rows": rows});
+            if detail.is_full() {
+                shown["content"] = (**content).into();
+            }
+            shown
         }
         Event::StatementRefused { statement, reason } => {
             json!({"statement": statement.as_deref(), "reason": &**reason})
@@ -271,9 +324,12 @@ fn is_private(event: &Event) -> bool {
     match event {
         Event::JobSubmitted { mode, .. } | Event::JobFinished { mode, .. } => mode.is_private(),
         Event::JobStarted { private, .. } | Event::InterruptRequested { private, .. } => *private,
-        Event::ResultEmitted { mode, .. } | Event::InputWritten { mode, .. } => {
-            mode.visibility == Visibility::Submitter
-        }
+        Event::ResultEmitted { mode, .. }
+        | Event::InputWritten { mode, .. }
+        | Event::InputHidden { mode, .. }
+        | Event::TerminalResized { mode, .. }
+        | Event::ControllerChanged { mode, .. }
+        | Event::ScreenCaptured { mode, .. } => mode.visibility == Visibility::Submitter,
         _ => false,
     }
 }

@@ -3,22 +3,26 @@
 use crate::answer::{HandlerResult, JSON, json, ok, uncached};
 use crate::error::Fault;
 use crate::event_json::append_event;
-use crate::limits::{EVENTS, MAX_EVENTS, MAX_PAGE, MAX_WAIT, PAGE, READ_BYTES};
-use crate::request::{Create, Cursor, Query, StateFilter, Submit, body, number};
+use crate::limits::{EVENTS, LISTED_CONSUMERS, MAX_EVENTS, MAX_PAGE, MAX_WAIT, PAGE, READ_BYTES};
+use crate::request::{
+    Control, Create, Cursor, Query, Size, StateFilter, Submit, body, client, number,
+};
 use crate::stream::{EventReader, events, has_ended};
 use crate::view_json;
 use crate::{FRONTEND, Native};
 use futures::future::{Either, select};
 use rejoin_accounts::{Caller, Denied, Permission};
 use rejoin_engine::{
-    ConsumerId, EndedSessions, Engine, JobId, JobMode, JobSlot, NewJob, NewSession, ReadLimit,
-    Selection, SessionId, SessionNumber, SessionPager, SessionView, Visibility,
+    CommandError, ConsumerId, ConsumerView, Controller, EndedSessions, Engine, JobId, JobMode,
+    JobOutput, JobSlot, NewJob, NewSession, ReadLimit, Record, Rejection, Selection, Sequence,
+    SessionId, SessionNumber, SessionPager, SessionView, Visibility,
 };
 use rejoin_http::{Request, Response, StatusCode};
 use serde_json::Value;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Native {
@@ -177,7 +181,11 @@ impl Native {
         let session = self.session(http, &caller)?;
         self.check_session(&caller, session)?;
         let submit: Submit = body(http.body())?;
-        if submit.statement.trim().is_empty() {
+        if submit.terminal.is_some() && submit.output.is_some() {
+            let reason = "`output` is for jobs without a `terminal`";
+            return Err(Fault::RequestInvalid(reason.to_owned()));
+        }
+        if submit.statement.trim().is_empty() && submit.terminal.is_none() {
             return Err(Fault::RequestInvalid("the statement is empty".to_owned()));
         }
         if submit.statement.contains('\0') {
@@ -193,7 +201,16 @@ impl Native {
             slot,
             visibility: Visibility::Session,
         };
+        let output = match submit.terminal {
+            Some(size) => JobOutput::Terminal(size.into()),
+            None => submit.output.map(Into::into).unwrap_or_default(),
+        };
+        let controller = submit.client.as_deref();
         let new = NewJob {
+            output,
+            controller: controller
+                .map(|client| controller_of(&caller, client))
+                .transpose()?,
             request: submit.request.map(Into::into),
             input: submit.input,
             timeout: submit.timeout_millis.map(Duration::from_millis),
@@ -250,13 +267,84 @@ impl Native {
         let session = self.session(http, &caller)?;
         self.check_session(&caller, session)?;
         let job = self.visible_job(session, job_id(http)?)?;
-        let end = Query::parse(http.url(), &["end"])?.flag("end")?;
+        let query = Query::parse(http.url(), &["end", "client"])?;
+        let end = query.flag("end")?;
+        let client = client_of(&caller, &query)?;
         let bytes = http.body()[..].into();
         self.engine.touch(session);
-        self.engine_for(&caller, http)
-            .write_input(session, job, bytes, end)
-            .await?;
-        Ok(Response::empty(StatusCode::NO_CONTENT))
+        let written = self
+            .engine_for(&caller, http)
+            .write_input_as(client, session, job, bytes, end)
+            .await;
+        self.controlled(session, job, written)
+    }
+
+    pub(crate) async fn resize(&self, http: &Request) -> HandlerResult {
+        let caller = self.authorize(http, Permission::Run).await?;
+        let session = self.session(http, &caller)?;
+        self.check_session(&caller, session)?;
+        let job = self.visible_job(session, job_id(http)?)?;
+        let client = client_of(&caller, &Query::parse(http.url(), &["client"])?)?;
+        let size: Size = body(http.body())?;
+        self.engine.touch(session);
+        let resized = self
+            .engine_for(&caller, http)
+            .resize_terminal(client, session, job, size.into())
+            .await;
+        self.controlled(session, job, resized)
+    }
+
+    pub(crate) async fn take_control(&self, http: &Request) -> HandlerResult {
+        let caller = self.authorize(http, Permission::Run).await?;
+        let session = self.session(http, &caller)?;
+        self.check_session(&caller, session)?;
+        let job = self.visible_job(session, job_id(http)?)?;
+        let Control { client } = body(http.body())?;
+        let client = controller_of(&caller, &client)?;
+        self.engine.touch(session);
+        let taken = self
+            .engine_for(&caller, http)
+            .take_control(client, session, job)
+            .await;
+        self.controlled(session, job, taken)
+    }
+
+    pub(crate) async fn give_control(&self, http: &Request) -> HandlerResult {
+        let caller = self.authorize(http, Permission::Run).await?;
+        let session = self.session(http, &caller)?;
+        self.check_session(&caller, session)?;
+        let job = self.visible_job(session, job_id(http)?)?;
+        let client = client_of(&caller, &Query::parse(http.url(), &["client"])?)?;
+        let Some(client) = client else {
+            let reason = "`client` is missing: who gives the control back?";
+            return Err(Fault::RequestInvalid(reason.to_owned()));
+        };
+        let given = self
+            .engine_for(&caller, http)
+            .give_control(client, session, job)
+            .await;
+        self.controlled(session, job, given)
+    }
+
+    /// The answer to a request for which one has to control the terminal. If somebody else does, it says
+    /// who.
+    fn controlled(
+        &self,
+        session: SessionId,
+        job: JobId,
+        done: Result<(), CommandError>,
+    ) -> HandlerResult {
+        match done {
+            Ok(()) => Ok(Response::empty(StatusCode::NO_CONTENT)),
+            Err(CommandError::Rejected(Rejection::NotController(_))) => {
+                let controller = self.engine.view(|views| {
+                    let known = views.session(session).and_then(|view| view.job(job));
+                    known.and_then(|known| known.controller.clone())
+                });
+                Err(Fault::NotController { job, controller })
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(crate) async fn events(&self, http: &Request) -> HandlerResult {
@@ -322,6 +410,7 @@ impl Native {
             return Ok(Response::empty(StatusCode::NO_CONTENT));
         }
         let reader = EventReader {
+            _watch: self.engine_for(&caller, http).watch(session),
             engine: self.engine.clone(),
             accounts: self.accounts.clone(),
             caller,
@@ -331,6 +420,59 @@ impl Native {
         };
         let response = Response::streaming(StatusCode::OK, EVENT_STREAM, events(reader));
         Ok(uncached(response).header("x-accel-buffering", "no"))
+    }
+
+    /// Who watches a session: by streams, and as consumers.
+    pub(crate) async fn viewers(&self, http: &Request) -> HandlerResult {
+        let caller = self.authorize(http, Permission::Read).await?;
+        let session = self.session(http, &caller)?;
+        let consumers = self.view(session, |view| {
+            let joined =
+                |(consumer, view): (ConsumerId, ConsumerView)| (consumer.ordinal, view.joined);
+            let count = view.consumers().count();
+            let listed: Vec<_> = view
+                .consumers()
+                .map(joined)
+                .take(LISTED_CONSUMERS)
+                .collect();
+            (count, listed)
+        })?;
+        let watching = self.engine.viewers(session);
+        let mut viewers: Vec<_> = watching
+            .listed
+            .iter()
+            .map(|viewer| view_json::viewer(viewer.actor.as_deref(), viewer.since, None))
+            .collect();
+        let (count, consumers) = consumers;
+        for (ordinal, joined) in consumers {
+            let record = self.record(session, joined).await?;
+            // Its record may be lost.
+            if let Some(record) = record {
+                let actor = record.actor.as_deref();
+                viewers.push(view_json::viewer(actor, record.at, Some(ordinal)));
+            }
+        }
+        let shown = serde_json::json!({
+            "count": watching.count + count,
+            "viewers": viewers,
+        });
+        Ok(uncached(ok(&shown)))
+    }
+
+    /// The record with this sequence; none if it is lost.
+    async fn record(
+        &self,
+        session: SessionId,
+        sequence: Sequence,
+    ) -> Result<Option<Arc<Record>>, Fault> {
+        let limit = ReadLimit {
+            records: 1,
+            bytes: 1,
+        };
+        let before = Sequence(sequence.0.saturating_sub(1));
+        let read = self.engine.read(session, before, limit, Duration::ZERO);
+        let found = read.await?.into_iter().next();
+        Ok(found.filter(|record| record.sequence == sequence))
     }
 
     /// Refuses a cursor with an instant that this log has never given. A sequence alone is checked when
@@ -434,6 +576,20 @@ fn check_service(caller: &Caller, service: &str) -> Result<(), Fault> {
             "this account may not run commands on the service {service}"
         ))),
     }
+}
+
+/// A client with the name that it has chosen, and its account.
+fn controller_of(caller: &Caller, name: &str) -> Result<Arc<Controller>, Fault> {
+    Ok(Arc::new(Controller {
+        client: client(name)?,
+        user: caller.name().cloned(),
+    }))
+}
+
+/// The client that a query names, if it does.
+fn client_of(caller: &Caller, query: &Query) -> Result<Option<Arc<Controller>>, Fault> {
+    let client = query.text("client");
+    client.map(|name| controller_of(caller, name)).transpose()
 }
 
 fn cursor_of(query: &Query) -> Result<Cursor, Fault> {

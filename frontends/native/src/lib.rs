@@ -81,12 +81,16 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(GET "/sessions/:session/output" => Native::output),
     route!(GET "/sessions/:session/search" => Native::search),
     route!(GET "/sessions/:session/stream" => Native::stream),
+    route!(GET "/sessions/:session/viewers" => Native::viewers),
     route!(POST "/sessions/:session/interrupt" => Native::interrupt),
     route!(GET "/sessions/:session/jobs" => Native::jobs),
     route!(POST "/sessions/:session/jobs" => Native::submit),
     route!(GET "/sessions/:session/jobs/:job" => Native::job),
     route!(POST "/sessions/:session/jobs/:job/interrupt" => Native::interrupt),
     route!(POST "/sessions/:session/jobs/:job/input" => Native::write),
+    route!(PUT "/sessions/:session/jobs/:job/size" => Native::resize),
+    route!(PUT "/sessions/:session/jobs/:job/controller" => Native::take_control),
+    route!(DELETE "/sessions/:session/jobs/:job/controller" => Native::give_control),
     route!(ANY "/sessions/*" => Native::not_found),
 ];
 

@@ -96,6 +96,10 @@ impl Promises {
             }
             Event::JobStarted { job, .. }
             | Event::InputWritten { job, .. }
+            | Event::InputHidden { job, .. }
+            | Event::TerminalResized { job, .. }
+            | Event::ControllerChanged { job, .. }
+            | Event::ScreenCaptured { job, .. }
             | Event::ResultEmitted { job, .. } => {
                 assert!(
                     history.running.contains_key(job),

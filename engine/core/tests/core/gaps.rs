@@ -98,6 +98,8 @@ fn submitted(job: u64) -> Event {
         output_limit: 1_000,
         request: None,
         input: false,
+        output: rejoin_core::JobOutput::Separate,
+        controller: None,
     }
 }
 

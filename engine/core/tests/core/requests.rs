@@ -21,6 +21,7 @@ fn write(bytes: &[u8], end: bool) -> Command {
         job: JobId(1),
         bytes: bytes.into(),
         end,
+        client: None,
     }
 }
 

@@ -86,6 +86,8 @@ fn a_long_statement_is_cut() {
         output_limit,
         request: None,
         input: false,
+        output: rejoin_core::JobOutput::Separate,
+        controller: None,
     };
     let views = fold([created(), long]);
     let view = views.session(rejoin_core::testing::SESSION).unwrap();

@@ -1,10 +1,10 @@
 //! Decodes records from arbitrary bytes.
 
 use super::bytes::Parts;
-use super::codes::{loss, tag};
+use super::codes::{loss, output, tag};
 use rejoin_core::{
-    Actor, ConsumerId, Description, Event, JobId, JobMode, LossCause, Moment, OutputPosition,
-    Record, Sequence, Server, SessionId, SessionNumber,
+    Actor, ConsumerId, Controller, Description, Event, JobId, JobMode, JobOutput, LossCause,
+    Moment, OutputPosition, Record, Sequence, Server, SessionId, SessionNumber, TerminalSize,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -170,15 +170,28 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
             output_limit: parts.number("output_limit")?,
             request: None,
             input: false,
+            output: JobOutput::Separate,
+            controller: None,
         },
-        tag::JOB_REQUESTED => {
+        tag @ (tag::JOB_REQUESTED | tag::JOB_WITH_OUTPUT) => {
             let (job, mode) = (job(parts)?, mode(parts)?);
             let statement = parts.text("statement")?;
             let timeout = parts.duration("timeout")?;
             let output_limit = parts.number("output_limit")?;
             let request = parts.optional("request", Parts::text)?;
             let input = parts.flag("input")?;
-            if request.is_none() && !input {
+            let (output, controller) = match tag {
+                tag::JOB_REQUESTED => (JobOutput::Separate, None),
+                _ => (output(parts)?, controller(parts)?),
+            };
+            if tag == tag::JOB_WITH_OUTPUT && output == JobOutput::Separate && controller.is_none()
+            {
+                return Err(DecodeError::UnknownChoice {
+                    field: "output",
+                    code: output::SEPARATE,
+                });
+            }
+            if tag == tag::JOB_REQUESTED && request.is_none() && !input {
                 // `encode` uses the other tag for such a job; accepting this one would give a
                 // record two encodings.
                 return Err(DecodeError::UnknownChoice {
@@ -194,8 +207,32 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
                 output_limit,
                 request,
                 input,
+                output,
+                controller,
             }
         }
+        tag::TERMINAL_RESIZED => Event::TerminalResized {
+            job: job(parts)?,
+            mode: mode(parts)?,
+            size: size(parts)?,
+        },
+        tag::CONTROLLER_CHANGED => Event::ControllerChanged {
+            job: job(parts)?,
+            mode: mode(parts)?,
+            controller: controller(parts)?,
+        },
+        tag::INPUT_HIDDEN => Event::InputHidden {
+            job: job(parts)?,
+            mode: mode(parts)?,
+            bytes: parts.number("bytes")?,
+        },
+        tag::SCREEN_CAPTURED => Event::ScreenCaptured {
+            job: job(parts)?,
+            mode: mode(parts)?,
+            after: Sequence(parts.number("after")?),
+            size: size(parts)?,
+            content: parts.text("content")?,
+        },
         tag::INPUT_WRITTEN => Event::InputWritten {
             job: job(parts)?,
             mode: mode(parts)?,
@@ -305,4 +342,33 @@ pub(super) fn mode(parts: &mut Parts<'_>) -> Result<JobMode, DecodeError> {
         slot: parts.choice("mode.slot")?,
         visibility: parts.choice("mode.visibility")?,
     })
+}
+
+pub(super) fn output(parts: &mut Parts<'_>) -> Result<JobOutput, DecodeError> {
+    Ok(match parts.byte("output")? {
+        output::MERGED => JobOutput::Merged,
+        output::SEPARATE => JobOutput::Separate,
+        output::TERMINAL => JobOutput::Terminal(size(parts)?),
+        code => {
+            let field = "output";
+            return Err(DecodeError::UnknownChoice { field, code });
+        }
+    })
+}
+
+pub(super) fn size(parts: &mut Parts<'_>) -> Result<TerminalSize, DecodeError> {
+    Ok(TerminalSize {
+        columns: parts.number_u16("size.columns")?,
+        rows: parts.number_u16("size.rows")?,
+    })
+}
+
+pub(super) fn controller(parts: &mut Parts<'_>) -> Result<Option<Arc<Controller>>, DecodeError> {
+    let controller = parts.optional("controller", |parts, _| {
+        Ok(Controller {
+            client: parts.text("controller.client")?,
+            user: parts.optional("controller.user", Parts::text)?,
+        })
+    })?;
+    Ok(controller.map(Arc::new))
 }

@@ -206,7 +206,7 @@ fn a_snapshot_of_version_2_is_read() {
     is_read("snapshot-2", 301, 1);
 }
 
-/// Its snapshots were made before jobs said who submitted them.
+/// Its snapshots were made before jobs said who submitted them, and before there were terminals.
 #[test]
 fn a_snapshot_of_version_3_is_read() {
     is_read("snapshot-3", 295, 7);

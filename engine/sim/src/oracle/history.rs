@@ -83,6 +83,13 @@ impl History {
         let Some(asked) = self.open.remove(&ticket) else {
             return Ok(());
         };
+        // They lead to no record if it is so already.
+        if let Command::ResizeTerminal { .. }
+        | Command::TakeControl { .. }
+        | Command::GiveControl { .. } = asked.command
+        {
+            return Ok(());
+        }
         let found = find(&asked, reply, model, &self.claimed);
         let PendingCommand { command, actor, .. } = asked;
         let Some(index) = found else {
@@ -224,11 +231,22 @@ fn find(
                 job,
                 bytes,
                 end,
+                ..
             },
             _,
-        ) => by_event(*session, &|event| {
-            matches!(event, Event::InputWritten { job: other, bytes: written, end: is_end, .. }
-                if other == job && written == bytes && is_end == end)
+        ) => by_event(*session, &|event| match event {
+            Event::InputWritten {
+                job: other,
+                bytes: written,
+                end: is_end,
+                ..
+            } => other == job && written == bytes && is_end == end,
+            Event::InputHidden {
+                job: other,
+                bytes: count,
+                ..
+            } => other == job && *count == bytes.len() as u64 && !end,
+            _ => false,
         }),
         (
             Command::SetUser { session, .. }
@@ -253,9 +271,11 @@ fn is_repeated(command: &Command, reply: Reply, model: &Model) -> bool {
     };
     let accepted = model.record(submit.session, sequence);
     accepted.is_some_and(|(_, record)| {
-        matches!(&record.event, Event::JobSubmitted { job, mode, statement, request, input, .. }
+        let has_input = submit.input || submit.output.terminal().is_some();
+        matches!(&record.event, Event::JobSubmitted { job, mode, statement, request, input, output, .. }
             if *job == acknowledged
-                && (mode, statement, input) == (&submit.mode, &submit.statement, &submit.input)
+                && (mode, statement, input) == (&submit.mode, &submit.statement, &has_input)
+                && output.terminal().is_some() == submit.output.terminal().is_some()
                 && request.is_some()
                 && *request == submit.request)
     })
@@ -295,6 +315,16 @@ fn was_right(asked: &PendingCommand, rejection: Rejection, model: &Model) -> boo
         Rejection::NoInput(job) => model.records(session).any(|(_, record)| {
             matches!(record.event, Event::JobSubmitted { job: other, input: false, .. } if other == job)
         }),
+        Rejection::NoTerminal(job) => model.records(session).any(|(_, record)| {
+            matches!(record.event, Event::JobSubmitted { job: other, output, .. }
+                if other == job && output.terminal().is_none())
+        }),
+        Rejection::NotController(job) => model.records(session).any(|(_, record)| {
+            matches!(record.event,
+                Event::JobSubmitted { job: other, controller: Some(_), .. }
+                | Event::ControllerChanged { job: other, controller: Some(_), .. } if other == job)
+        }),
+        Rejection::InvalidSize(size) => size.columns == 0 || size.rows == 0,
         Rejection::RequestTaken(job) => model.records(session).any(|(_, record)| {
             matches!((&record.event, command),
                 (Event::JobSubmitted { job: other, request: Some(request), .. }, Command::SubmitJob(submit))
@@ -328,6 +358,9 @@ fn session_of(command: &Command) -> Option<SessionId> {
         | Command::DescribeSession(DescribeSession { session, .. })
         | Command::RefuseStatement { session, .. }
         | Command::InterruptJob { session, .. }
+        | Command::ResizeTerminal { session, .. }
+        | Command::TakeControl { session, .. }
+        | Command::GiveControl { session, .. }
         | Command::WriteInput { session, .. } => Some(*session),
         Command::SubmitJob(submit) => Some(submit.session),
         _ => None,

@@ -7,7 +7,9 @@ use crate::oracle::Reply;
 use crate::world::{MIN_PAUSE, Random, World};
 use futures::future::{Either, select};
 use rejoin_core::testing::{Operation, Pick};
-use rejoin_core::{Actor, Command, CreateSession, DescribeSession, Event, JobMode, Sequence};
+use rejoin_core::{
+    Actor, Command, CreateSession, DescribeSession, Event, JobMode, JobOutput, Sequence,
+};
 use rejoin_engine::{CommandError, Engine, NewJob, NewSession};
 use rejoin_log::ReadLimit;
 use std::pin::pin;
@@ -83,6 +85,8 @@ fn operation(random: &mut Random) -> Operation {
         27..=30 => Operation::Touch(session),
         31..=33 => Operation::Refuse(session),
         34..=39 => Operation::Write(session, other, 1 + random.byte() % 200, random.once_in(3)),
+        61..=62 => Operation::Resize(session, other, random.byte(), Some(random.byte())),
+        63..=65 => Operation::Control(session, other, random.byte(), !random.once_in(3)),
         40..=46 => Operation::Interrupt(session, (!random.once_in(3)).then_some(other)),
         47..=60 => Operation::Advance(session, other, 1),
         _ => Operation::Submit {
@@ -92,6 +96,7 @@ fn operation(random: &mut Random) -> Operation {
             output_limit: random.byte(),
             request: random.once_in(4).then(|| random.byte() % 16),
             input: random.once_in(3),
+            output: random.pick(JobOutput::ALL),
         },
     }
 }
@@ -212,6 +217,10 @@ fn check_answer(
                 }
                 CommandError::InputFull => {
                     checker.coverage.count("answer: input full");
+                    checker.history.turn_away(ticket);
+                    Ok(())
+                }
+                CommandError::LineTooLong => {
                     checker.history.turn_away(ticket);
                     Ok(())
                 }
@@ -353,6 +362,8 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
                 mode: submit.mode,
                 request: submit.request,
                 input: submit.input,
+                output: submit.output,
+                controller: submit.controller,
                 timeout: (!is_plain).then_some(submit.timeout),
                 output_limit: (!is_plain).then_some(submit.output_limit),
             };
@@ -370,8 +381,36 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
             job,
             bytes,
             end,
+            client,
         } => {
-            engine.write_input(session, job, bytes, end).await?;
+            engine
+                .write_input_as(client, session, job, bytes, end)
+                .await?;
+            Ok((Reply::Done, None))
+        }
+        Command::ResizeTerminal {
+            session,
+            job,
+            size,
+            client,
+        } => {
+            engine.resize_terminal(client, session, job, size).await?;
+            Ok((Reply::Done, None))
+        }
+        Command::TakeControl {
+            session,
+            job,
+            client,
+        } => {
+            engine.take_control(client, session, job).await?;
+            Ok((Reply::Done, None))
+        }
+        Command::GiveControl {
+            session,
+            job,
+            client,
+        } => {
+            engine.give_control(client, session, job).await?;
             Ok((Reply::Done, None))
         }
         _ => Ok((Reply::Done, None)),
@@ -409,6 +448,9 @@ fn rejected(rejection: rejoin_core::Rejection) -> &'static str {
     match rejection.code() {
         "consumer_not_found" => "rejected: consumer_not_found",
         "input_ended" => "rejected: input_ended",
+        "invalid_size" => "rejected: invalid_size",
+        "no_terminal" => "rejected: no_terminal",
+        "not_controller" => "rejected: not_controller",
         "job_not_found" => "rejected: job_not_found",
         "job_running" => "rejected: job_running",
         "no_foreground_job" => "rejected: no_foreground_job",

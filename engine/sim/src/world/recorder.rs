@@ -104,6 +104,10 @@ fn name(event: &Event) -> &'static str {
         },
         Event::CursorAdvanced { .. } => "event: cursor advanced",
         Event::InputWritten { .. } => "event: input written",
+        Event::InputHidden { .. } => "event: input hidden",
+        Event::TerminalResized { .. } => "event: terminal resized",
+        Event::ControllerChanged { .. } => "event: controller changed",
+        Event::ScreenCaptured { .. } => "event: screen captured",
         Event::InterruptRequested { cause, .. } => match cause {
             InterruptCause::Requested => "event: interrupt, requested",
             InterruptCause::Timeout => "event: interrupt, for timeout",

@@ -6,9 +6,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{
-    Actor, CloseCause, ConsumerId, Description, Event, InterruptCause, JobId, JobMode, JobSlot,
-    LeaveCause, LossCause, Outcome, Record, Sequence, Server, SessionId, SessionNumber, Timestamp,
-    Visibility,
+    Actor, CloseCause, ConsumerId, Controller, Description, Event, InterruptCause, JobId, JobMode,
+    JobOutput, JobSlot, LeaveCause, LossCause, Outcome, Record, Sequence, Server, SessionId,
+    SessionNumber, TerminalSize, Timestamp, Visibility,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -65,10 +65,44 @@ pub(crate) struct SessionEvent<'a> {
     #[serde(default)]
     status: i32,
     message: Option<String>,
+    output: Option<String>,
+    terminal: Option<EventSize>,
+    /// Who controls a job's terminal at first.
+    controller: Option<EventController>,
+    /// Who controls it from now on.
+    client: Option<String>,
+    #[serde(default)]
+    columns: u16,
+    #[serde(default)]
+    rows: u16,
+    /// How many bytes were typed that are not logged.
+    #[serde(default)]
+    bytes: u64,
     title: Option<String>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
     by: Option<EventActor>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct EventSize {
+    columns: u16,
+    rows: u16,
+}
+
+#[derive(Debug, Deserialize)]
+struct EventController {
+    client: String,
+    user: Option<String>,
+}
+
+impl From<EventController> for Controller {
+    fn from(EventController { client, user }: EventController) -> Self {
+        Self {
+            client: client.into(),
+            user: user.map(Into::into),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -183,6 +217,37 @@ impl<'a> SessionEvent<'a> {
                 output_limit: self.output_limit,
                 request: self.request.map(Into::into),
                 input: self.input,
+                output: match (self.terminal, self.output.as_deref()) {
+                    (Some(EventSize { columns, rows }), _) => {
+                        JobOutput::Terminal(TerminalSize { columns, rows })
+                    }
+                    (None, Some("merged")) => JobOutput::Merged,
+                    // A server that does not say it knows no other.
+                    (None, _) => JobOutput::Separate,
+                },
+                controller: self.controller.map(|it| Arc::new(it.into())),
+            },
+            "terminal-resized" => Event::TerminalResized {
+                job: job?,
+                mode,
+                size: TerminalSize {
+                    columns: self.columns,
+                    rows: self.rows,
+                },
+            },
+            "controller-changed" => Event::ControllerChanged {
+                job: job?,
+                mode,
+                controller: self.client.map(|client| {
+                    let user = self.user.map(Into::into);
+                    let client = client.into();
+                    Arc::new(Controller { client, user })
+                }),
+            },
+            "input-hidden" => Event::InputHidden {
+                job: job?,
+                mode,
+                bytes: self.bytes,
             },
             "statement-refused" => Event::StatementRefused {
                 statement: self.statement.map(Into::into),

@@ -98,6 +98,10 @@ fn is_for_the_submitter(event: &Event) -> bool {
     match event {
         Event::JobSubmitted { mode, .. }
         | Event::InputWritten { mode, .. }
+        | Event::InputHidden { mode, .. }
+        | Event::TerminalResized { mode, .. }
+        | Event::ControllerChanged { mode, .. }
+        | Event::ScreenCaptured { mode, .. }
         | Event::ResultEmitted { mode, .. }
         | Event::JobFinished { mode, .. } => mode.visibility == Visibility::Submitter,
         Event::JobStarted { private, .. } | Event::InterruptRequested { private, .. } => *private,

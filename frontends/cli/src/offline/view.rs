@@ -49,6 +49,10 @@ impl View {
         match &record.event {
             Event::JobSubmitted { mode, .. }
             | Event::InputWritten { mode, .. }
+            | Event::InputHidden { mode, .. }
+            | Event::TerminalResized { mode, .. }
+            | Event::ControllerChanged { mode, .. }
+            | Event::ScreenCaptured { mode, .. }
             | Event::ResultEmitted { mode, .. }
             | Event::JobFinished { mode, .. } => self.all || mode.visibility == Visibility::Session,
             _ => true,
@@ -112,8 +116,8 @@ pub(crate) fn output_of(result: &str) -> Output {
     let value: Value = serde_json::from_str(result).unwrap_or_default();
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let written = match (text("type"), text("content"), text("contentBase64")) {
-        (Some("shell"), Some(content), _) => Some(content.as_bytes().to_vec()),
-        (Some("shell"), None, Some(content)) => STANDARD.decode(content).ok(),
+        (Some("shell" | "terminal"), Some(content), _) => Some(content.as_bytes().to_vec()),
+        (Some("shell" | "terminal"), None, Some(content)) => STANDARD.decode(content).ok(),
         _ => None,
     };
     let is_error = written.is_some() && text("stream") == Some("stderr");
@@ -209,6 +213,22 @@ pub(crate) fn describe(event: &Event) -> Option<String> {
                 count => format!("job {job}: {count} bytes of input{end}"),
             }
         }
+        Event::InputHidden { job, bytes, .. } => {
+            format!("job {job}: {bytes} bytes of hidden input")
+        }
+        Event::TerminalResized { job, size, .. } => {
+            let (columns, rows) = (size.columns, size.rows);
+            format!("the terminal of job {job} has {columns} columns and {rows} rows now")
+        }
+        Event::ControllerChanged {
+            job, controller, ..
+        } => match controller.as_deref() {
+            None => format!("nobody controls the terminal of job {job} any more"),
+            Some(by) => {
+                let who = by.user.as_ref().unwrap_or(&by.client);
+                format!("{who} controls the terminal of job {job} now")
+            }
+        },
         Event::InterruptRequested { job, cause, .. } => {
             format!("interrupting job {job}: {}", plain(cause.name()))
         }
@@ -391,6 +411,8 @@ mod tests {
             output_limit: 1,
             request: None,
             input: false,
+            output: rejoin_core::JobOutput::Separate,
+            controller: None,
         }
     }
 

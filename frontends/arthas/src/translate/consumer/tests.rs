@@ -67,6 +67,8 @@ fn submitted(mode: JobMode) -> Event {
         output_limit: 1,
         request: None,
         input: false,
+        output: rejoin_engine::JobOutput::Separate,
+        controller: None,
     }
 }
 

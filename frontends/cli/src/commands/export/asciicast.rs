@@ -165,6 +165,8 @@ mod tests {
             output_limit: 0,
             request: None,
             input: false,
+            output: rejoin_core::JobOutput::Separate,
+            controller: None,
         };
         let said = Event::ResultEmitted {
             job,

@@ -34,6 +34,8 @@ fn write_log(directory: &Path) {
         output_limit: 1_000,
         request: None,
         input: false,
+        output: rejoin_core::JobOutput::Separate,
+        controller: None,
     };
     let said = |words: &str| Event::ResultEmitted {
         job,
