@@ -71,6 +71,7 @@ const EDGES: [(&str, &[&str]); 19] = [
             "rejoin-metrics",
             "rejoin-native",
             "rejoin-runner-arthas",
+            "rejoin-screen",
         ],
     ),
     (

@@ -10,7 +10,7 @@ use crate::settings::Settings;
 use clap::{Parser, Subcommand};
 pub(crate) use client::{
     AttachArgs, CloseArgs, InterruptArgs, McpArgs, RunArgs, SendArgs, ServerArgs, SessionAt,
-    SessionState, SessionsArgs, ShowArgs,
+    SessionState, SessionsArgs, ShellArgs, ShowArgs,
 };
 pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionArgs};
 use std::error::Error;
@@ -57,6 +57,7 @@ pub(crate) enum Command {
     #[command(after_long_help = EXAMPLES)]
     Serve(Box<ServeArgs>),
     Run(RunArgs),
+    Shell(ShellArgs),
     Attach(AttachArgs),
     Sessions(SessionsArgs),
     Show(ShowArgs),

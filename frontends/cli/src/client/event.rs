@@ -62,6 +62,13 @@ pub(crate) struct SessionEvent<'a> {
     #[serde(default)]
     status: i32,
     message: Option<String>,
+    /// The size of a new job's terminal.
+    terminal: Option<EventSize>,
+    /// Of a terminal.
+    columns: Option<u16>,
+    rows: Option<u16>,
+    /// Who controls a terminal.
+    client: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,9 +77,49 @@ struct EventServer {
     version: String,
 }
 
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct EventSize {
+    columns: u16,
+    rows: u16,
+}
+
 impl<'a> SessionEvent<'a> {
     pub(crate) fn parse(event: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(event)
+    }
+
+    /// The name of its type.
+    pub(crate) fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// A result, as the runner encoded it.
+    pub(crate) fn result(&self) -> Option<&'a str> {
+        self.result.map(RawValue::get)
+    }
+
+    /// Columns and rows of a terminal: the new ones, or a new job's.
+    pub(crate) fn size(&self) -> Option<(u16, u16)> {
+        let new = self.terminal.map(|it| (it.columns, it.rows));
+        new.or_else(|| self.columns.zip(self.rows))
+    }
+
+    /// Whether a job is in the foreground.
+    pub(crate) fn is_foreground(&self) -> bool {
+        self.slot.as_deref() != Some("background")
+    }
+
+    pub(crate) fn client(&self) -> Option<&str> {
+        self.client.as_deref()
+    }
+
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// How a job ended.
+    pub(crate) fn ending(self) -> (Outcome, i32, Option<String>) {
+        (outcome(&self.outcome), self.status, self.message)
     }
 
     pub(crate) const fn at(&self) -> Timestamp {
@@ -185,14 +232,7 @@ impl<'a> SessionEvent<'a> {
             "job-finished" => Event::JobFinished {
                 job: job?,
                 mode,
-                outcome: match self.outcome.as_str() {
-                    "completed" => Outcome::Completed,
-                    "interrupted" => Outcome::Interrupted,
-                    "timed-out" => Outcome::TimedOut,
-                    "lost" => Outcome::Lost,
-                    // An outcome that only a newer server knows must still end the job.
-                    _ => Outcome::Failed,
-                },
+                outcome: outcome(&self.outcome),
                 status: self.status,
                 message: self.message.map(Into::into),
             },
@@ -204,6 +244,17 @@ impl<'a> SessionEvent<'a> {
             },
             _ => return None,
         })
+    }
+}
+
+fn outcome(name: &str) -> Outcome {
+    match name {
+        "completed" => Outcome::Completed,
+        "interrupted" => Outcome::Interrupted,
+        "timed-out" => Outcome::TimedOut,
+        "lost" => Outcome::Lost,
+        // An outcome that only a newer server knows must still end the job.
+        _ => Outcome::Failed,
     }
 }
 

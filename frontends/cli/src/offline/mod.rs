@@ -7,13 +7,15 @@ mod range;
 mod record_json;
 mod selection;
 mod session;
+mod terminals;
 mod view;
 
 pub(crate) use range::{Bound, Span};
 pub(crate) use record_json::{fields, instant};
 pub(crate) use selection::{Choice, Sessions};
 pub(crate) use session::Session;
-pub(crate) use view::{CLEAR, View, Viewer, describe, output_of, plain};
+pub(crate) use terminals::Terminals;
+pub(crate) use view::{CLEAR, Shown, Style, View, Viewer, describe, output_of, plain};
 
 use crate::commands::verify::{VerifyError, find_log};
 use rejoin_core::{Record, SessionId};
