@@ -98,18 +98,17 @@ impl<W: Write> Display<W> {
             self.out.write_all(content.as_bytes())?;
             return self.out.flush();
         }
-        let mut screen = Screen::new(job.0, job.1);
-        screen.feed(content.as_bytes());
-        self.paint_from_now(screen)
+        self.paint_from_now(job, content.as_bytes())
     }
 
-    /// Paints from now on, beginning with this screen.
-    pub(crate) fn paint_from_now(&mut self, screen: Screen) -> io::Result<()> {
-        self.job = screen.size();
+    /// Paints from now on, beginning with this screen, also on a terminal of the same size.
+    pub(crate) fn paint_from_now(&mut self, job: (u16, u16), content: &[u8]) -> io::Result<()> {
+        self.job = job;
+        let mut screen = Screen::new(job.0, job.1);
+        screen.feed(content);
         match &mut self.painted {
             Some((before, _)) => *before = screen,
             none => {
-                self.out.write_all(RESET)?;
                 self.out.write_all(ENTER_PICTURE)?;
                 *none = Some((screen, Painter::default()));
             }
@@ -163,11 +162,6 @@ impl<W: Write> Display<W> {
             "\x1b7\x1b[{rows};1H\x1b[0;7m\x1b[K{fits}\x1b[0m\x1b8"
         )?;
         self.out.flush()
-    }
-
-    /// Whether a notice is shown.
-    pub(crate) fn has_notice(&self) -> bool {
-        self.notice.is_some()
     }
 
     /// Takes away a notice, if that needs nothing else. Returns whether [`Self::show`] is needed.
@@ -227,6 +221,13 @@ impl<W: Write> Display<W> {
     }
 }
 
+impl Display<Vec<u8>> {
+    /// What was written since the last call.
+    pub(crate) fn take_written(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
+    }
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "how often a picture is painted is measured by this machine's clock"
@@ -240,7 +241,10 @@ const RESET: &[u8] =
     b"\x1b[?1049l\x1b[?1000;1002;1003;1004;1005;1006;1015;2004l\x1b>\x1b[?1;6l\x1b[?7;25h\
     \x1b[4l\x1b[20l\x1b(B\x0f\x1b[r\x1b[0m\x1b[H\x1b[2J";
 
-const ENTER_PICTURE: &[u8] = b"\x1b[?1049h\x1b[H\x1b[2J";
+/// Another screen, without the modes of a program; what was shown stays on the first.
+const ENTER_PICTURE: &[u8] =
+    b"\x1b[?1000;1002;1003;1004;1005;1006;1015;2004l\x1b>\x1b[?1l\x1b[?7h\x1b[4l\
+    \x1b[20l\x1b(B\x0f\x1b7\x1b[r\x1b8\x1b[?6l\x1b[?1049h\x1b[0m\x1b[H\x1b[2J";
 const LEAVE_PICTURE: &[u8] = b"\x1b[0m\x1b[?25h\x1b[?1049l";
 
 #[cfg(test)]
