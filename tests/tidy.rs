@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The crates of this workspace that each of them may depend on.
-const EDGES: [(&str, &[&str]); 19] = [
+const EDGES: [(&str, &[&str]); 20] = [
     ("rejoin-core", &[]),
     ("rejoin-metrics", &[]),
     ("rejoin-log", &["rejoin-core", "rejoin-metrics"]),
@@ -18,6 +18,7 @@ const EDGES: [(&str, &[&str]); 19] = [
     ),
     ("rejoin-runner-arthas", &["rejoin-engine"]),
     ("rejoin-screen", &[]),
+    ("rejoin-search", &["rejoin-engine"]),
     (
         "rejoin-sim",
         &["rejoin-core", "rejoin-log", "rejoin-engine"],

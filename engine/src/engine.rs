@@ -16,18 +16,19 @@ use crate::request::{JobAck, NewJob, NewSession};
 use crate::sequencer::{Request, Sequencer};
 use crate::session::Session;
 use crate::stats::{Counts, Current, Stats};
+use crate::takeover::Takeover;
 use crate::{Config, Runtime, limits};
 use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
 use futures::future::{pending, select};
 use rejoin_core::{
-    CloseCause, Command, ConsumerId, CreateSession, Event, Job, JobId, JobView, LossCause, Moment,
-    Projection, Record, Rejection, Sequence, SessionId, SessionView, State, SubmitJob, Timestamp,
-    Views,
+    CloseCause, Command, ConsumerId, CreateSession, DescribeSession, Event, Job, JobId, JobState,
+    JobView, LossCause, Moment, Projection, Record, Rejection, Sequence, SessionId, SessionView,
+    State, SubmitJob, Timestamp, Views,
 };
 use rejoin_log::segment::{LogMetrics, Opened};
 use rejoin_log::{Log, LogReader, ReadLimit};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub struct Engine {
     pub(crate) end: Sender<JobsAtEnd>,
     gate: Arc<ReadOnlyGate>,
     log_metrics: Option<Arc<LogMetrics>>,
+    takeover: Arc<Takeover>,
 }
 
 impl Engine {
@@ -101,6 +103,7 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let (mut state, mut views) = projection.into_parts();
         let (kept, refused) = kept_jobs(&services, &state, &views, &*log.reader());
+        let lost = lost_jobs(&services, &state, &views, &kept, &refused);
         let resume = Command::Resume {
             kept: kept.iter().map(|job| job.job).collect(),
         };
@@ -119,12 +122,10 @@ impl Engine {
         for (runner, job) in refused {
             runner.forget(job);
         }
-        if !kept.is_empty() {
-            tracing::info!(
-                jobs = kept.len(),
-                "went on with jobs of the previous server"
-            );
-        }
+        let takeover = match config.read_only {
+            true => Takeover::default(),
+            false => Takeover::new(kept.len(), lost),
+        };
 
         let (requests, request_inbox) = async_channel::bounded(config.queue);
         let (report_sender, reports) = async_channel::bounded(limits::REPORTS);
@@ -177,6 +178,7 @@ impl Engine {
             end,
             gate,
             log_metrics,
+            takeover: Arc::new(takeover),
         })
     }
 
@@ -350,6 +352,39 @@ impl Engine {
     pub async fn set_user(&self, session: SessionId, user: Arc<str>) -> Result<(), CommandError> {
         self.gate.check_write()?;
         self.command(Command::SetUser { session, user })
+            .await
+            .map(drop)
+    }
+
+    /// Changes the title and the labels of a session. Waits until that is durable.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{DescribeSession, Engine};
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let session = engine.create_session("shell").await?;
+    /// let describe = DescribeSession {
+    ///     session: session.id(),
+    ///     title: Some("Release 1.2".into()),
+    ///     labels: [("env".into(), Some("live".into()))].into(),
+    /// };
+    /// engine.describe_session(describe).await?;
+    /// let view = engine.session_view(session.id()).ok_or("it is gone")?;
+    /// let description = view.description.ok_or("it has none")?;
+    /// assert_eq!(description.title.as_deref(), Some("Release 1.2"));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the session is not open, a text is too long or there are too many labels, or as every
+    /// command.
+    pub async fn describe_session(&self, describe: DescribeSession) -> Result<(), CommandError> {
+        self.gate.check_write()?;
+        self.command(Command::DescribeSession(describe))
             .await
             .map(drop)
     }
@@ -755,6 +790,11 @@ impl Engine {
         })
     }
 
+    /// What became of the jobs that the log said were running when this engine was started.
+    pub fn takeover(&self) -> &Takeover {
+        &self.takeover
+    }
+
     /// The last sequence of a session that retention has removed. None: there was no such session,
     /// it has not been removed, or the log cannot be read.
     pub async fn removed(&self, session: SessionId) -> Option<Sequence> {
@@ -925,6 +965,36 @@ fn kept_jobs(
     refused.retain(|job, _| !kept.contains_key(job));
     let refused = refused.into_iter().map(|(job, runner)| (runner, job));
     (kept.into_values().collect(), refused.collect())
+}
+
+/// The running jobs that do not go on, and why.
+fn lost_jobs(
+    services: &Services,
+    state: &State,
+    views: &Views,
+    kept: &[ResumedJob],
+    refused: &[RefusedJob],
+) -> Vec<(SessionId, JobId, String)> {
+    let kept: BTreeSet<_> = kept.iter().map(|job| job.job).collect();
+    let refused: BTreeSet<_> = refused.iter().map(|(_, job)| *job).collect();
+    let mut lost = Vec::new();
+    for (id, session) in state.sessions() {
+        for (job, _) in session.jobs().filter(|(job, _)| !kept.contains(job)) {
+            let view = views.session(id).and_then(|session| session.job(job));
+            let runner = services.get(session.service());
+            let reason = if refused.contains(&job) {
+                "the log does not have all of the input, and may be restored from a backup"
+                    .to_owned()
+            } else if view.is_some_and(|view| view.state == JobState::Submitted) {
+                "accepted, and not started".to_owned()
+            } else {
+                let reason = runner.and_then(|runner| runner.why_lost(job));
+                reason.unwrap_or_else(|| "the service does not have it any more".to_owned())
+            };
+            lost.push((id, job, reason));
+        }
+    }
+    lost
 }
 
 fn resumed_job(

@@ -79,6 +79,7 @@ mod session_pager;
 #[cfg(all(feature = "shell", unix))]
 mod shell;
 mod stats;
+mod takeover;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod trace;
@@ -108,14 +109,15 @@ pub use shell::{
     start_as_job_user,
 };
 pub use stats::{CommandKind, EngineStatus, Label, Stats, Totals};
+pub use takeover::Takeover;
 
 // One crate is enough to depend on.
 pub use rejoin_core::{
-    CloseCause, ConsumerId, ConsumerView, Event, Instant, InterruptCause, InvalidId, JobId,
-    JobMode, JobSlot, JobState, JobView, LeaveCause, Limits, LossCause, Moment, Outcome,
-    OutputOffsets, OutputPosition, OutputStream, Projection, Record, Rejection, RejectionKind,
-    Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView, Timestamp,
-    Views, Violation, Visibility,
+    CloseCause, ConsumerId, ConsumerView, DescribeSession, Description, Event, Instant,
+    InterruptCause, InvalidId, JobId, JobMode, JobSlot, JobState, JobView, LeaveCause, Limits,
+    LossCause, Moment, Outcome, OutputOffsets, OutputPosition, OutputStream, Projection, Record,
+    Rejection, RejectionKind, Retention, Selection, Sequence, Server, SessionId, SessionNumber,
+    SessionView, Timestamp, Views, Violation, Visibility,
 };
 pub use rejoin_log::segment::{Durability, LogId, Opened, Options as LogOptions};
 pub use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit, SegmentLog};

@@ -38,6 +38,10 @@ pub const UNREAD_INPUT: usize = 1024 * 1024;
 /// The size of a waiting write to a job's input in memory, without its bytes.
 pub const INPUT_OVERHEAD: usize = 128;
 
+/// Jobs that were lost with the previous server and that are named in the server's log at a start. Of
+/// further ones only the number is logged.
+pub const LOST_JOBS_NAMED: usize = 20;
+
 /// Keepers of one server. Further jobs share them.
 pub const KEEPERS: usize = 32;
 

@@ -250,6 +250,8 @@ pub enum CommandKind {
     CloseSession,
     /// [`Command::SetUser`].
     SetUser,
+    /// [`Command::DescribeSession`].
+    DescribeSession,
     /// [`Command::TouchSession`].
     TouchSession,
     /// [`Command::SubmitJob`].
@@ -280,12 +282,13 @@ pub enum CommandKind {
 
 impl CommandKind {
     /// All, in the order of their declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::CreateSession,
         Self::JoinSession,
         Self::LeaveSession,
         Self::CloseSession,
         Self::SetUser,
+        Self::DescribeSession,
         Self::TouchSession,
         Self::SubmitJob,
         Self::WriteInput,
@@ -309,6 +312,7 @@ impl CommandKind {
             Self::LeaveSession => "leave_session",
             Self::CloseSession => "close_session",
             Self::SetUser => "set_user",
+            Self::DescribeSession => "describe_session",
             Self::TouchSession => "touch_session",
             Self::SubmitJob => "submit_job",
             Self::WriteInput => "write_input",
@@ -332,6 +336,7 @@ impl CommandKind {
             Command::LeaveSession { .. } => Self::LeaveSession,
             Command::CloseSession { .. } => Self::CloseSession,
             Command::SetUser { .. } => Self::SetUser,
+            Command::DescribeSession(_) => Self::DescribeSession,
             Command::TouchSession { .. } => Self::TouchSession,
             Command::SubmitJob(_) => Self::SubmitJob,
             Command::WriteInput { .. } => Self::WriteInput,

@@ -156,6 +156,10 @@ impl Server {
     }
 
     /// Everything that a consumer gets until `is_last` is among it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a real server is waited for, with a deadline"
+    )]
     pub(crate) fn pull_until(
         &self,
         session: &str,

@@ -82,6 +82,7 @@ impl State {
                     number: *number,
                     service: service.clone(),
                     user: user.clone(),
+                    description: None,
                     last_sequence: record.sequence,
                     last_ordinal: 0,
                     consumers: Consumers::default(),
@@ -204,6 +205,9 @@ impl Session {
         match event {
             Event::SessionResumed => self.consumers.see_all(at),
             Event::UserSet { user } => self.user = Some(user.clone()),
+            Event::SessionDescribed { description } => {
+                self.description = Some(description.clone()).filter(|it| !it.is_empty());
+            }
             Event::ConsumerJoined {
                 consumer: id,
                 timeout,
@@ -372,7 +376,8 @@ impl Session {
             | Event::SessionResumed
             | Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
-            | Event::UserSet { .. } => None,
+            | Event::UserSet { .. }
+            | Event::SessionDescribed { .. } => None,
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::{
     CloseCause, ConsumerId, Instant, JobId, JobMode, OutputPosition, Sequence, Server, SessionId,
 };
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use core::time::Duration;
 
@@ -43,6 +43,8 @@ pub enum Command {
         /// The user.
         user: Arc<str>,
     },
+    /// Change the title and the labels of a session.
+    DescribeSession(DescribeSession),
     /// Record that a session was used without being changed.
     TouchSession {
         /// The session.
@@ -153,6 +155,17 @@ pub struct CreateSession {
     /// The first consumer, if the creator also reads: the random part of its identity and its
     /// timeout.
     pub consumer: Option<([u8; 16], Duration)>,
+}
+
+/// A change of a session's title and labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribeSession {
+    /// The session.
+    pub session: SessionId,
+    /// The title; an empty one removes it, and none leaves it as it is.
+    pub title: Option<Arc<str>>,
+    /// The labels to set, by key; one without a value is removed. The others stay.
+    pub labels: BTreeMap<Arc<str>, Option<Arc<str>>>,
 }
 
 /// The parameters of a new job.

@@ -5,7 +5,9 @@
 //! nothing depends on earlier records or on the current configuration.
 
 use crate::limits::RECORD_BYTES;
-use crate::{ConsumerId, Instant, JobId, Moment, Sequence, SessionId, SessionNumber, Timestamp};
+use crate::{
+    ConsumerId, Description, Instant, JobId, Moment, Sequence, SessionId, SessionNumber, Timestamp,
+};
 use alloc::sync::Arc;
 use core::ops::RangeInclusive;
 use core::time::Duration;
@@ -57,6 +59,11 @@ pub enum Event {
     UserSet {
         /// The user.
         user: Arc<str>,
+    },
+    /// The title and the labels of the session were set.
+    SessionDescribed {
+        /// All of them, those that did not change, too.
+        description: Arc<Description>,
     },
     /// A consumer began to read the session.
     ConsumerJoined {
@@ -282,6 +289,7 @@ impl Event {
                 ..
             } => service.len() + optional(user) + optional(remote) + server.version.len(),
             Self::UserSet { user } => user.len(),
+            Self::SessionDescribed { description } => description.len(),
             Self::JobSubmitted {
                 statement, request, ..
             } => statement.len() + optional(request),

@@ -50,6 +50,7 @@ mod apply;
 mod collections;
 mod command;
 mod decide;
+mod description;
 mod effect;
 mod event;
 mod id;
@@ -64,8 +65,9 @@ mod views;
 mod violation;
 
 pub use collections::VecMap;
-pub use command::{Command, CreateSession, SubmitJob};
+pub use command::{Command, CreateSession, DescribeSession, SubmitJob};
 pub use decide::Decision;
+pub use description::Description;
 pub use effect::Effect;
 pub use event::{
     CloseCause, Event, InterruptCause, JobMode, JobSlot, LeaveCause, LossCause, Outcome,

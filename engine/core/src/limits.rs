@@ -23,8 +23,11 @@ pub struct Limits {
     pub input: usize,
     /// Total bytes written to the standard input of one job.
     pub job_input: u64,
-    /// Bytes of a name: a user, a service, a remote address, a request.
+    /// Bytes of a name: a user, a service, a remote address, a request, a session's title, the key or
+    /// the value of a label.
     pub name: usize,
+    /// Labels of one session.
+    pub labels: usize,
     /// Bytes of a message for people: why a statement was refused (rejected if longer), how a job
     /// ended (cut if longer).
     pub message: usize,
@@ -70,6 +73,7 @@ impl Limits {
         input: 64 * 1024,
         job_input: 64 * 1024 * 1024,
         name: 256,
+        labels: 32,
         message: 8 * 1024,
         expired: 1_000,
         retention: Retention::ALL,

@@ -127,6 +127,7 @@ impl Simulation {
             statement: 150,
             result: 350,
             name: 60,
+            labels: Limits::DEFAULT.labels,
             message: 120,
             expired: 3,
             retention: Retention {

@@ -71,6 +71,13 @@ pub trait Runner: fmt::Debug + Send + Sync + 'static {
         })
     }
 
+    /// Why a job that the log says is running is not one of [`kept`](Self::kept), in a few words
+    /// for people. Asked once for each such job.
+    fn why_lost(&self, job: JobId) -> Option<String> {
+        let _ = job;
+        None
+    }
+
     /// Forgets a job: its end is durable, and nothing will ask for it again. If some of it still
     /// runs, that has to end: its session was closed, or the engine can't go on with it.
     fn forget(&self, job: JobId) {

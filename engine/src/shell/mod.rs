@@ -52,9 +52,9 @@ use crate::error::RunnerError;
 use crate::jobs::runner::{Exit, KeptJob, Runner, RunnerHost, RunnerJob};
 use async_channel::{Receiver, Sender};
 use futures::future::{BoxFuture, select};
-use rejoin_core::SessionId;
+use rejoin_core::{JobId, SessionId};
 #[cfg(target_os = "linux")]
-use rejoin_core::{JobId, OutputOffsets, OutputStream};
+use rejoin_core::{OutputOffsets, OutputStream};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::ffi::OsStr;
@@ -304,6 +304,7 @@ impl ShellRunner {
             #[cfg(target_os = "linux")]
             has_taken_over: AtomicBool::new(false),
             kept: Mutex::default(),
+            refused: Mutex::default(),
         };
         Ok(Self {
             shell: Arc::new(OnceLock::from(Arc::new(shell))),
@@ -390,6 +391,13 @@ impl Runner for ShellRunner {
             kept.clone()
         });
         kept.unwrap_or_default()
+    }
+
+    fn why_lost(&self, job: JobId) -> Option<String> {
+        let shell = self.shell.get()?;
+        let refused = shell.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let reason = refused.get(&job).copied().unwrap_or(KEEPER_GONE);
+        Some(reason.into())
     }
 
     #[cfg(target_os = "linux")]
@@ -482,6 +490,8 @@ struct Shell {
     has_taken_over: AtomicBool,
     /// The jobs of an earlier server that go on.
     kept: Mutex<Vec<KeptJob>>,
+    /// Those that a keeper held and that can't go on, and why.
+    refused: Mutex<BTreeMap<JobId, &'static str>>,
 }
 
 /// A session that has run a job.
@@ -517,10 +527,12 @@ impl Shell {
         }
         let mut kept = BTreeMap::new();
         for held in held {
-            if goes_on(&held, host) {
-                kept.insert(held.job, KeptJob::from(&held));
-            } else {
-                self.keepers.forget(held.job);
+            match refusal(&held, host) {
+                None => drop(kept.insert(held.job, KeptJob::from(&held))),
+                Some(reason) => {
+                    self.refuse(&held, host, reason);
+                    self.keepers.forget(held.job);
+                }
             }
         }
         let (running, last) = (host.running.clone(), host.last_job);
@@ -552,6 +564,19 @@ impl Shell {
             .for_each(|session| drop(self.guard(session)));
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept.into_values().collect();
         killed
+    }
+
+    /// Remembers and says why a job does not go on. One whose end is logged is simply over.
+    #[cfg(target_os = "linux")]
+    fn refuse(&self, held: &HeldJob, host: &RunnerHost, reason: &'static str) {
+        let (session, job) = (held.session, held.job);
+        if host.running.contains_key(&job) {
+            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            refused.insert(job, reason);
+        } else if job > host.last_job || !host.open_sessions.contains(&session) {
+            self.keepers.count_unknown();
+            tracing::warn!(%session, %job, "ended a job that the log does not know, or whose session is closed");
+        }
     }
 
     /// Ends everything of an earlier server. Returns how many processes it killed.
@@ -596,16 +621,13 @@ impl SessionGuard {
     }
 }
 
-/// Whether a job that a keeper holds goes on: the log says that it runs, and nothing is missing between
-/// what the log and the keeper have of its output.
+/// Why a job that a keeper holds does not go on. It does if the log says that it runs, and nothing is
+/// missing between what the log and the keeper have of its output.
 #[cfg(target_os = "linux")]
-fn goes_on(held: &HeldJob, host: &RunnerHost) -> bool {
-    let (session, job) = (held.session, held.job);
-    let Some(logged) = host.running.get(&job).filter(|it| it.session == session) else {
-        if job > host.last_job || !host.open_sessions.contains(&session) {
-            tracing::warn!(%session, %job, "ended a job that the log does not know, or whose session is closed");
-        }
-        return false;
+fn refusal(held: &HeldJob, host: &RunnerHost) -> Option<&'static str> {
+    let logged = host.running.get(&held.job);
+    let Some(logged) = logged.filter(|it| it.session == held.session) else {
+        return Some("the log does not say that it runs");
     };
     let fits = |stream: OutputStream| {
         let logged = logged.offsets.of(stream);
@@ -613,10 +635,7 @@ fn goes_on(held: &HeldJob, host: &RunnerHost) -> bool {
     };
     // What a job wrote beyond its limit is not logged, and was dropped.
     let fits = logged.is_truncated || OutputStream::ALL.into_iter().all(fits);
-    if !fits {
-        tracing::warn!(%session, %job, "ended a job whose output is not complete in the log, which may be restored from a backup");
-    }
-    fits
+    (!fits).then_some("the log does not have all of the output, and may be restored from a backup")
 }
 
 #[cfg(target_os = "linux")]
@@ -656,6 +675,10 @@ fn find(program: &Path) -> Option<PathBuf> {
     .map(|directory| directory.join(program))
     .find(is_file)
 }
+
+/// Why a job is lost that no keeper has.
+const KEEPER_GONE: &str =
+    "held by no keeper any more, as after a restart of the machine or the container";
 
 /// How long the output of a job is read after everything that can be killed was killed.
 const WAIT_FOR_OUTPUT: Duration = Duration::from_secs(1);

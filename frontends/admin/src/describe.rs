@@ -2,7 +2,7 @@
 
 use crate::AdminState;
 use crate::text::Text;
-use rejoin_engine::{EngineStatus, Label, Stats, Totals};
+use rejoin_engine::{EngineStatus, KeeperStatus, Label, Stats, Takeover, Totals};
 use rejoin_http::{HttpMetrics, STATUS_CLASSES};
 
 /// Microseconds per second: durations are counted in microseconds and reported in seconds.
@@ -100,6 +100,35 @@ fn jobs(text: &mut Text, stats: &Stats) {
         "Bytes of results, as they are logged.",
     )
     .is(stats.result_bytes);
+}
+
+/// What the start found.
+pub(crate) fn takeover(text: &mut Text, takeover: &Takeover) {
+    let help = "Jobs of the previous server that this one found running, by what became of them.";
+    let found = [
+        ("kept", takeover.kept as u64),
+        ("lost", takeover.lost() as u64),
+    ];
+    text.gauge("rejoin_jobs_at_start", help)
+        .each("outcome", found);
+}
+
+pub(crate) fn keepers(text: &mut Text, keepers: &KeeperStatus) {
+    let help = "Keepers, the processes that hold jobs so that these outlive the server.";
+    text.gauge("rejoin_keepers", help).is(keepers.keepers);
+    let help = "How many there may be; further jobs share them. 0: jobs end with the server.";
+    text.gauge("rejoin_keepers_limit", help).is(keepers.limit);
+    let help = "Keepers that ended by themselves or were killed. Their jobs are lost.";
+    text.counter("rejoin_keepers_lost_total", help)
+        .is(keepers.lost);
+    text.gauge("rejoin_keeper_jobs", "Jobs that keepers hold.")
+        .is(keepers.jobs);
+    let help = "Bytes of output that keepers hold until the log has them.";
+    text.gauge("rejoin_keeper_unsettled_bytes", help)
+        .is(keepers.unsettled_bytes);
+    let help = "Jobs that keepers held and that were ended at the start, because the log did not know them.";
+    text.gauge("rejoin_keeper_unknown_jobs", help)
+        .is(keepers.unknown_jobs);
 }
 
 fn commands(text: &mut Text, stats: &Stats) {

@@ -3,10 +3,12 @@
 use crate::view_json::slot_name;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rejoin_engine::{ConsumerId, Event, JobMode, Record, Timestamp, Visibility};
+use rejoin_engine::{ConsumerId, Description, Event, JobMode, Record, Timestamp, Visibility};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How much of an event is shown.
@@ -47,6 +49,7 @@ pub const fn event_type(event: &Event) -> &'static str {
         Event::SessionResumed => "session-resumed",
         Event::SessionTouched { .. } => "session-touched",
         Event::UserSet { .. } => "user-set",
+        Event::SessionDescribed { .. } => "session-described",
         Event::ConsumerJoined { .. } => "consumer-joined",
         Event::CursorAdvanced { .. } => "cursor-advanced",
         Event::ConsumerLeft { .. } => "consumer-left",
@@ -88,6 +91,10 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
         Event::SessionResumed => Value::Null,
         Event::SessionTouched { seen } => json!({"seen": instant(*seen)}),
         Event::UserSet { user } => json!({"user": &**user}),
+        Event::SessionDescribed { description } => {
+            let Description { title, labels } = &**description;
+            json!({"title": title.as_deref(), "labels": labels_json(labels)})
+        }
         Event::ConsumerJoined {
             consumer,
             timeout,
@@ -194,6 +201,13 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
         Value::Object(members) => members,
         _ => Map::new(),
     }
+}
+
+/// Labels as an object.
+pub(crate) fn labels_json(labels: &BTreeMap<Arc<str>, Arc<str>>) -> Value {
+    let members = labels.iter();
+    let members = members.map(|(key, value)| (key.to_string(), Value::from(&**value)));
+    Value::Object(members.collect())
 }
 
 /// Appends the JSON of a record as viewers see it.

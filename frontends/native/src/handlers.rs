@@ -333,8 +333,6 @@ impl Native {
         Err(Fault::PathNotFound(http.url().path().to_owned()))
     }
 
-    /// The session that the path names: by its UUID, or by its number if the caller may see it.
-    /// Numbers are not secret, so knowing one gives no access.
     /// Whether the caller may run commands in a session.
     fn check_session(&self, caller: &Caller, session: SessionId) -> Result<(), Fault> {
         let service = self.engine.view(|views| {
@@ -344,7 +342,9 @@ impl Native {
         service.map_or(Ok(()), |service| check_service(caller, &service))
     }
 
-    fn session(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
+    /// The session that the path names: by its UUID, or by its number if the caller may see it.
+    /// Numbers are not secret, so knowing one gives no access.
+    pub(crate) fn session(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
         let name = param(http, "session");
         let unknown = || Fault::SessionNotFound(name.to_owned());
         let session = match name.parse() {
@@ -389,13 +389,13 @@ impl Native {
         view_json::session(view, &self.accounts)
     }
 
-    fn detail(&self, view: &SessionView) -> Value {
+    pub(crate) fn detail(&self, view: &SessionView) -> Value {
         let mut shown = self.show_session(view);
         shown["jobs"] = jobs(view);
         shown
     }
 
-    fn view<T>(
+    pub(crate) fn view<T>(
         &self,
         session: SessionId,
         render: impl FnOnce(&SessionView) -> T,

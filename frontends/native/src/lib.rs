@@ -12,6 +12,7 @@
 //! their sequence and instant, with the type `private`.
 
 mod answer;
+mod describe;
 mod error;
 pub mod event_json;
 mod handlers;
@@ -71,6 +72,7 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(POST "/sessions" => Native::create),
     route!(GET "/sessions/:session" => Native::show),
     route!(DELETE "/sessions/:session" => Native::close),
+    route!(PATCH "/sessions/:session" => Native::describe_session),
     route!(POST "/sessions/:session/consumers" => Native::join),
     route!(DELETE "/sessions/:session/consumers/:consumer" => Native::leave),
     route!(GET "/sessions/:session/events" => Native::events),

@@ -1,5 +1,6 @@
 //! Sessions and jobs as JSON. Instants are in milliseconds since 1970, durations in milliseconds.
 
+use crate::event_json::labels_json;
 use rejoin_accounts::Accounts;
 use rejoin_engine::{JobSlot, JobState, JobView, SessionView};
 use serde_json::{Value, json};
@@ -17,12 +18,15 @@ pub(crate) fn session(view: &SessionView, accounts: &Accounts) -> Value {
         .map(|(at, cause)| json!({"at": at.as_millis(), "cause": cause.name()}));
     let current = view.current_job();
     let last = view.jobs().next_back();
+    let description = view.description.as_deref();
     json!({
         "id": view.id.to_string(),
         "number": view.number.0,
         "service": &*view.service,
         "user": accounts.shown_as(view.user.as_deref()),
         "remote": view.remote.as_deref(),
+        "title": description.and_then(|it| it.title.as_deref()),
+        "labels": description.map_or_else(|| json!({}), |it| labels_json(&it.labels)),
         "state": state,
         "created": view.created.at.as_millis(),
         "since": view.since.at.as_millis(),
@@ -31,6 +35,7 @@ pub(crate) fn session(view: &SessionView, accounts: &Accounts) -> Value {
         "consumers": view.consumers().count(),
         "currentJob": current.map(job),
         "lastStatement": last.map(|job| &*job.statement),
+        "lastJob": last.map(job),
     })
 }
 

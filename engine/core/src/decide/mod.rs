@@ -27,6 +27,7 @@ impl State {
             Command::CreateSession(create) => self.create_session(create),
             Command::CloseSession { session, cause } => self.close_session(session, cause),
             Command::SetUser { session, user } => self.set_user(session, user),
+            Command::DescribeSession(describe) => self.describe_session(describe),
             Command::TouchSession { session, seen } => self.touch_session(session, seen),
             Command::JoinSession {
                 session,

@@ -13,8 +13,8 @@ mod views;
 pub use fold::Projection;
 
 use crate::{
-    CloseCause, ConsumerId, ConsumerView, Instant, InterruptCause, JobId, JobMode, JobView, Moment,
-    OutputOffsets, Sequence, SessionId, SessionNumber, Timestamp,
+    CloseCause, ConsumerId, ConsumerView, Description, Instant, InterruptCause, JobId, JobMode,
+    JobView, Moment, OutputOffsets, Sequence, SessionId, SessionNumber, Timestamp,
 };
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -43,6 +43,8 @@ pub struct Snapshot {
     pub revision: u64,
     /// When the last of these was logged.
     pub changed: Timestamp,
+    /// The titles and labels of the sessions that have any, by number.
+    pub descriptions: Vec<(SessionNumber, Arc<Description>)>,
 }
 
 /// An open session for decisions.

@@ -16,8 +16,8 @@ use self::idempotency::IdempotencyKeys;
 use self::retention::RetentionQueue;
 use crate::VecMap;
 use crate::{
-    ConsumerId, Instant, InterruptCause, JobId, JobMode, Limits, Moment, OutputOffsets, Sequence,
-    SessionId, SessionNumber,
+    ConsumerId, Description, Instant, InterruptCause, JobId, JobMode, Limits, Moment,
+    OutputOffsets, Sequence, SessionId, SessionNumber,
 };
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -117,6 +117,8 @@ pub struct Session {
     pub(crate) number: SessionNumber,
     pub(crate) service: Arc<str>,
     pub(crate) user: Option<Arc<str>>,
+    /// None if it is empty.
+    pub(crate) description: Option<Arc<Description>>,
     pub(crate) last_sequence: Sequence,
     pub(crate) last_ordinal: u32,
     pub(crate) consumers: Consumers,
@@ -145,6 +147,11 @@ impl Session {
     /// The user, if known.
     pub fn user(&self) -> Option<&Arc<str>> {
         self.user.as_ref()
+    }
+
+    /// Its title and labels, if it has any.
+    pub fn description(&self) -> Option<&Description> {
+        self.description.as_deref()
     }
 
     /// The sequence of its last record.

@@ -2,8 +2,8 @@
 //! are picked from what exists. Property tests, fuzzers and the simulator share this generator.
 
 use crate::{
-    CloseCause, Command, ConsumerId, CreateSession, Instant, JobId, JobMode, JobSlot,
-    OutputPosition, OutputStream, Sequence, Server, Session, SessionId, State, SubmitJob,
+    CloseCause, Command, ConsumerId, CreateSession, DescribeSession, Instant, JobId, JobMode,
+    JobSlot, OutputPosition, OutputStream, Sequence, Server, Session, SessionId, State, SubmitJob,
     Visibility,
 };
 use alloc::format;
@@ -33,6 +33,8 @@ pub enum Operation {
     Close(Pick),
     /// Set the user of a session.
     SetUser(Pick, u8),
+    /// Set the title of a session, and set or remove a label of it.
+    Describe(Pick, u8),
     /// Use a session.
     Touch(Pick),
     /// Run a statement.
@@ -115,6 +117,18 @@ impl Operation {
                 session: session.session(state),
                 user: format!("user {user}").into(),
             },
+            Self::Describe(session, name) => Command::DescribeSession(DescribeSession {
+                session: session.session(state),
+                title: (name % 3 > 0).then(|| match name % 3 {
+                    1 => format!("title {name}").into(),
+                    _ => "".into(),
+                }),
+                labels: [(
+                    format!("key {}", name % 5).into(),
+                    (name % 2 == 0).then(|| format!("value {name}").into()),
+                )]
+                .into(),
+            }),
             Self::Touch(session) => Command::TouchSession {
                 session: session.session(state),
                 seen: now,

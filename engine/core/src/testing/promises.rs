@@ -194,7 +194,8 @@ impl Promises {
             Event::RecordsLost { .. } => panic!("promise 5: no engine loses records: {record:?}"),
             Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
-            | Event::UserSet { .. } => {}
+            | Event::UserSet { .. }
+            | Event::SessionDescribed { .. } => {}
         }
         let used = match event {
             Event::SessionTouched { seen } | Event::CursorAdvanced { seen, .. } => *seen,

@@ -29,6 +29,8 @@ pub(super) mod tag {
     pub(in crate::schema) const PRIVATE_INTERRUPT_REQUESTED: u8 = 19;
     /// `RESULT_EMITTED` with a position in the job's output.
     pub(in crate::schema) const RESULT_POSITIONED: u8 = 20;
+    /// 35 to 39 are for what people say about sessions.
+    pub(in crate::schema) const SESSION_DESCRIBED: u8 = 35;
 
     /// No event: the log's clock follows, because it differs from the wall's time, and then the
     /// event's tag. Far from the tags of events, which grow.

@@ -3,9 +3,10 @@
 use super::bytes::Parts;
 use super::codes::{loss, tag};
 use rejoin_core::{
-    ConsumerId, Event, JobId, JobMode, LossCause, Moment, OutputPosition, Record, Sequence, Server,
-    SessionId, SessionNumber,
+    ConsumerId, Description, Event, JobId, JobMode, LossCause, Moment, OutputPosition, Record,
+    Sequence, Server, SessionId, SessionNumber,
 };
+use std::collections::BTreeMap;
 
 /// Decodes the record with `sequence` of `session` from `bytes`.
 ///
@@ -75,6 +76,12 @@ pub enum DecodeError {
         /// The field that contains the text.
         field: &'static str,
     },
+    /// The keys of a list are not in ascending order.
+    #[error("`{field}` is not in ascending order")]
+    NotSorted {
+        /// The field that contains the list.
+        field: &'static str,
+    },
     /// A number is too large for its field, or is not in its shortest encoding.
     #[error("`{field}` is not a valid number")]
     InvalidNumber {
@@ -125,6 +132,9 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
         },
         tag::USER_SET => Event::UserSet {
             user: parts.text("user")?,
+        },
+        tag::SESSION_DESCRIBED => Event::SessionDescribed {
+            description: description(parts)?.into(),
         },
         tag::CONSUMER_JOINED => Event::ConsumerJoined {
             consumer: consumer(parts)?,
@@ -237,6 +247,25 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
         },
         tag => return Err(DecodeError::UnknownEvent { tag }),
     })
+}
+
+pub(super) fn description(parts: &mut Parts<'_>) -> Result<Description, DecodeError> {
+    let mut description = Description {
+        title: parts.optional("title", Parts::text)?,
+        labels: BTreeMap::new(),
+    };
+    for _ in 0..parts.number("labels")? {
+        let key = parts.text("label.key")?;
+        if description
+            .labels
+            .last_key_value()
+            .is_some_and(|(last, _)| *last >= key)
+        {
+            return Err(DecodeError::NotSorted { field: "labels" });
+        }
+        description.labels.insert(key, parts.text("label.value")?);
+    }
+    Ok(description)
 }
 
 pub(super) fn job(parts: &mut Parts<'_>) -> Result<JobId, DecodeError> {

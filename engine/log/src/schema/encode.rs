@@ -2,7 +2,7 @@
 
 use super::bytes::{put_clock, put_duration, put_number, put_optional, put_signed, put_text};
 use super::codes::{Coded, loss, tag};
-use rejoin_core::{ConsumerId, Event, JobId, JobMode, LossCause, Record};
+use rejoin_core::{ConsumerId, Description, Event, JobId, JobMode, LossCause, Record};
 
 /// Appends the encoding of `record` to `out`: its moment and its event, without session and sequence.
 pub fn encode(record: &Record, out: &mut Vec<u8>) {
@@ -37,6 +37,10 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
         Event::UserSet { user } => {
             out.push(tag::USER_SET);
             put_text(out, user);
+        }
+        Event::SessionDescribed { description } => {
+            out.push(tag::SESSION_DESCRIBED);
+            put_description(out, description);
         }
         Event::ConsumerJoined {
             consumer,
@@ -173,6 +177,16 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
                 }
             }
         }
+    }
+}
+
+pub(super) fn put_description(out: &mut Vec<u8>, description: &Description) {
+    let Description { title, labels } = description;
+    put_optional(out, title.as_deref(), put_text);
+    put_number(out, labels.len() as u64);
+    for (key, value) in labels {
+        put_text(out, key);
+        put_text(out, value);
     }
 }
 

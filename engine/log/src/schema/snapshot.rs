@@ -9,13 +9,14 @@ use super::bytes::{
     Parts, put_clock, put_duration, put_number, put_optional, put_signed, put_text,
 };
 use super::codes::Coded;
-use super::decode::{consumer, job, mode};
-use super::encode::{put_consumer, put_job, put_mode};
+use super::decode::{consumer, description, job, mode};
+use super::encode::{put_consumer, put_description, put_job, put_mode};
 use rejoin_core::{
-    ClosedSnapshot, ConsumerSnapshot, ConsumerView, InputSnapshot, Instant, JobSnapshot, JobState,
-    JobView, Moment, OutputOffsets, RequestSnapshot, Sequence, SessionId, SessionNumber,
-    SessionSnapshot, Snapshot, Timestamp, ViewSnapshot,
+    ClosedSnapshot, ConsumerSnapshot, ConsumerView, Description, InputSnapshot, Instant,
+    JobSnapshot, JobState, JobView, Moment, OutputOffsets, RequestSnapshot, Sequence, SessionId,
+    SessionNumber, SessionSnapshot, Snapshot, Timestamp, ViewSnapshot,
 };
+use std::sync::Arc;
 
 /// The version of the encoding. Increase it with every change to [`Snapshot`].
 pub(crate) const SNAPSHOT_VERSION: u32 = 3;
@@ -36,6 +37,7 @@ pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
         removals,
         revision,
         changed,
+        descriptions,
     } = snapshot;
     put_number(out, *last_number);
     put_number(out, *last_job);
@@ -55,6 +57,13 @@ pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
     });
     put_number(out, *revision);
     put_time(out, *changed);
+    // Left out if there are none, as in snapshots of servers that did not know them.
+    if !descriptions.is_empty() {
+        put_list(out, descriptions, |out, (number, description)| {
+            put_number(out, number.0);
+            put_description(out, description);
+        });
+    }
 }
 
 /// Decodes a snapshot.
@@ -94,9 +103,29 @@ pub(crate) fn decode_snapshot_of(version: u32, bytes: &[u8]) -> Result<Snapshot,
         })?,
         revision: parts.number("revision")?,
         changed: parts.timestamp("changed")?,
+        descriptions: match parts.is_empty() {
+            true => vec![],
+            false => descriptions(&mut parts)?,
+        },
     };
     parts.end()?;
     Ok(snapshot)
+}
+
+/// The titles and labels of sessions, at least one.
+fn descriptions(
+    parts: &mut Parts<'_>,
+) -> Result<Vec<(SessionNumber, Arc<Description>)>, DecodeError> {
+    let found = list(parts, "descriptions", |parts| {
+        let number = SessionNumber(parts.number("description.session")?);
+        Ok((number, Arc::new(description(parts)?)))
+    })?;
+    match found.is_empty() {
+        true => Err(DecodeError::InvalidNumber {
+            field: "descriptions",
+        }),
+        false => Ok(found),
+    }
 }
 
 fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {

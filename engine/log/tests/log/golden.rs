@@ -1,9 +1,11 @@
 //! One of each event, and its bytes.
 
 use rejoin_core::{
-    CloseCause, ConsumerId, Event, Instant, InterruptCause, JobId, JobMode, JobSlot, LeaveCause,
-    LossCause, Outcome, OutputPosition, OutputStream, Sequence, Server, SessionNumber, Visibility,
+    CloseCause, ConsumerId, Description, Event, Instant, InterruptCause, JobId, JobMode, JobSlot,
+    LeaveCause, LossCause, Outcome, OutputPosition, OutputStream, Sequence, Server, SessionNumber,
+    Visibility,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One of each event, and the bytes that stand for it for ever.
@@ -192,6 +194,17 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
                 }),
             },
             b"\x14\xac\x02\x00\x00\x01\xac\x02\x02{}".to_vec(),
+        ),
+        (
+            Event::SessionDescribed {
+                description: Arc::new(Description {
+                    title: Some("Release".into()),
+                    labels: [("env", "live"), ("team", "")]
+                        .map(|(key, value)| (key.into(), value.into()))
+                        .into(),
+                }),
+            },
+            b"\x23\x01\x07Release\x02\x03env\x04live\x04team\x00".to_vec(),
         ),
     ]
 }

@@ -4,9 +4,9 @@ use crate::schema::{SESSION, encoded, record};
 use proptest::option;
 use proptest::prelude::*;
 use rejoin_core::{
-    CloseCause, ConsumerId, Event, InterruptCause, JobId, JobMode, JobSlot, LeaveCause, LossCause,
-    Outcome, OutputPosition, OutputStream, Record, Sequence, Server, SessionId, SessionNumber,
-    Timestamp, Visibility,
+    CloseCause, ConsumerId, Description, Event, InterruptCause, JobId, JobMode, JobSlot,
+    LeaveCause, LossCause, Outcome, OutputPosition, OutputStream, Record, Sequence, Server,
+    SessionId, SessionNumber, Timestamp, Visibility,
 };
 use rejoin_log::schema::{decode, encode};
 use std::sync::Arc;
@@ -63,6 +63,7 @@ fn session_event() -> impl Strategy<Value = Event> {
         Just(Event::SessionResumed),
         timestamp().prop_map(|seen| Event::SessionTouched { seen: seen.into() }),
         text().prop_map(|user| Event::UserSet { user }),
+        described(),
         prop_oneof![Just(CloseCause::Requested), Just(CloseCause::Idle)]
             .prop_map(|cause| Event::SessionClosed { cause }),
         (number(), number(), loss()).prop_map(|(first, last, cause)| Event::RecordsLost {
@@ -71,6 +72,15 @@ fn session_event() -> impl Strategy<Value = Event> {
             cause,
         }),
     ]
+}
+
+fn described() -> impl Strategy<Value = Event> {
+    let labels = prop::collection::btree_map(text(), text(), 0..4);
+    (option::of(text()), labels)
+        .prop_map(|(title, labels)| Event::SessionDescribed {
+            description: Arc::new(Description { title, labels }),
+        })
+        .boxed()
 }
 
 fn loss() -> impl Strategy<Value = LossCause> {
@@ -186,7 +196,11 @@ proptest! {
         at in timestamp(),
         clock in timestamp(),
         was_set: bool,
-        event in prop_oneof![session_event(), consumer_event(), job_event()],
+        event in prop_oneof![
+            session_event().boxed(),
+            consumer_event().boxed(),
+            job_event().boxed(),
+        ],
     ) {
         let clock = if was_set { clock } else { at };
         let record = Record {
@@ -217,7 +231,11 @@ proptest! {
 
     #[test]
     fn a_flipped_bit_is_another_record_or_none(
-        event in prop_oneof![session_event(), consumer_event(), job_event()],
+        event in prop_oneof![
+            session_event().boxed(),
+            consumer_event().boxed(),
+            job_event().boxed(),
+        ],
         flip: prop::sample::Index,
     ) {
         let mut bytes = encoded(77, event.clone());

@@ -5,12 +5,13 @@
 use crate::common::{flat, fold, story_keeping};
 use proptest::prelude::*;
 use rejoin_core::{
-    CloseCause, ClosedSnapshot, ConsumerId, ConsumerSnapshot, ConsumerView, InputSnapshot, Instant,
-    InterruptCause, JobId, JobMode, JobSlot, JobSnapshot, JobState, JobView, Moment, Outcome,
-    OutputOffsets, RequestSnapshot, Retention, Sequence, SessionId, SessionNumber, SessionSnapshot,
-    Snapshot, Timestamp, ViewSnapshot, Visibility,
+    CloseCause, ClosedSnapshot, ConsumerId, ConsumerSnapshot, ConsumerView, Description,
+    InputSnapshot, Instant, InterruptCause, JobId, JobMode, JobSlot, JobSnapshot, JobState,
+    JobView, Moment, Outcome, OutputOffsets, RequestSnapshot, Retention, Sequence, SessionId,
+    SessionNumber, SessionSnapshot, Snapshot, Timestamp, ViewSnapshot, Visibility,
 };
 use rejoin_log::schema::{decode_snapshot, encode_snapshot};
+use std::sync::Arc;
 use std::time::Duration;
 
 const FIRST: &[u8; 16] = b"the-first-sessio";
@@ -193,6 +194,10 @@ fn view() -> (ViewSnapshot, Vec<u8>) {
 #[test]
 fn a_snapshot_of_version_3_is_these_bytes() {
     let ((session, session_bytes), (view, view_bytes)) = (open_session(), view());
+    let description = Description {
+        title: Some("Title".into()),
+        labels: [("key".into(), "value".into())].into(),
+    };
     let snapshot = Snapshot {
         last_number: 6,
         last_job: 301,
@@ -209,6 +214,7 @@ fn a_snapshot_of_version_3_is_these_bytes() {
         removals: vec![(SessionId::from_bytes(*TOKEN), Sequence(17))],
         revision: 400,
         changed: at(129),
+        descriptions: vec![(SessionNumber(5), Arc::new(description))],
     };
     let expected: &[&[u8]] = &[
         b"\x06\xad\x02\x81\x01\x04",
@@ -225,13 +231,22 @@ fn a_snapshot_of_version_3_is_these_bytes() {
         TOKEN,
         b"\x11",
         b"\x90\x03\x81\x01",
+        b"\x01\x05\x01\x05Title\x01\x03key\x05value",
     ];
     let expected = expected.concat();
     assert_eq!(encoded(&snapshot), expected);
     assert_eq!(decode_snapshot(&expected).as_ref(), Ok(&snapshot));
-    for end in 0..expected.len() {
+    // Before there were titles and labels, a snapshot ended before them.
+    let before = expected.len() - b"\x01\x05\x01\x05Title\x01\x03key\x05value".len();
+    for end in (0..expected.len()).filter(|end| *end != before) {
         assert!(decode_snapshot(&expected[..end]).is_err(), "{end} bytes");
     }
+    let without = Snapshot {
+        descriptions: vec![],
+        ..snapshot
+    };
+    assert_eq!(encoded(&without), expected[..before]);
+    assert_eq!(decode_snapshot(&expected[..before]), Ok(without));
     let longer = [&expected[..], b"\x00"].concat();
     assert!(decode_snapshot(&longer).is_err());
     assert_eq!(decode_snapshot(&[0; 11]), Ok(Snapshot::default()));

@@ -5,8 +5,8 @@
 
 use super::{Model, SessionState, ensure};
 use rejoin_core::{
-    CloseCause, Command, ConsumerId, Event, InterruptCause, JobId, LeaveCause, Record, Rejection,
-    Sequence, SessionId,
+    CloseCause, Command, ConsumerId, DescribeSession, Event, InterruptCause, JobId, LeaveCause,
+    Record, Rejection, Sequence, SessionId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -212,7 +212,12 @@ fn find(
             matches!(event, Event::InputWritten { job: other, bytes: written, end: is_end, .. }
                 if other == job && written == bytes && is_end == end)
         }),
-        (Command::SetUser { session, .. } | Command::RefuseStatement { session, .. }, _) => {
+        (
+            Command::SetUser { session, .. }
+            | Command::RefuseStatement { session, .. }
+            | Command::DescribeSession(DescribeSession { session, .. }),
+            _,
+        ) => {
             let wanted = text(command);
             by_event(*session, &|event| text_of(event) == wanted)
         }
@@ -274,6 +279,8 @@ fn was_right(command: &Command, rejection: Rejection, from: usize, model: &Model
         Rejection::TooLong { limit, .. } => text(command).is_some_and(|text| text.len() > limit),
         Rejection::TooMany { limit, .. } => match command {
             Command::JoinSession { .. } => ever(&|state| state.consumers.len() >= limit),
+            // The simulator gives each session five different labels at most.
+            Command::DescribeSession(_) => false,
             _ => ever(&|state| state.jobs.len() >= limit),
         },
         // The engine answers a repeated request with its job.
@@ -290,6 +297,7 @@ fn session_of(command: &Command) -> Option<SessionId> {
         | Command::LeaveSession { session, .. }
         | Command::CloseSession { session, .. }
         | Command::SetUser { session, .. }
+        | Command::DescribeSession(DescribeSession { session, .. })
         | Command::RefuseStatement { session, .. }
         | Command::InterruptJob { session, .. }
         | Command::WriteInput { session, .. } => Some(*session),
@@ -303,6 +311,7 @@ fn text(command: &Command) -> Option<Arc<str>> {
     match command {
         Command::CreateSession(create) => create.user.clone(),
         Command::SetUser { user, .. } => Some(user.clone()),
+        Command::DescribeSession(describe) => describe.title.clone(),
         Command::SubmitJob(submit) => Some(submit.statement.clone()).filter(|it| it.contains('#')),
         Command::RefuseStatement { reason, .. } => Some(reason.clone()),
         _ => None,
@@ -313,6 +322,7 @@ fn text_of(event: &Event) -> Option<Arc<str>> {
     match event {
         Event::SessionCreated { user, .. } => user.clone(),
         Event::UserSet { user } => Some(user.clone()),
+        Event::SessionDescribed { description } => description.title.clone(),
         Event::JobSubmitted { statement, .. } => {
             Some(statement.clone()).filter(|it| it.contains('#'))
         }

@@ -7,7 +7,7 @@ use crate::oracle::Reply;
 use crate::world::{MIN_PAUSE, Random, World};
 use futures::future::{Either, select};
 use rejoin_core::testing::{Operation, Pick};
-use rejoin_core::{Command, CreateSession, Event, JobMode, Sequence};
+use rejoin_core::{Command, CreateSession, DescribeSession, Event, JobMode, Sequence};
 use rejoin_engine::{CommandError, Engine, NewJob, NewSession};
 use rejoin_log::ReadLimit;
 use std::pin::pin;
@@ -78,7 +78,8 @@ fn operation(random: &mut Random) -> Operation {
         7..=16 => Operation::Join(session),
         17..=20 => Operation::Leave(session, other),
         21..=23 => Operation::Close(session),
-        24..=26 => Operation::SetUser(session, random.byte()),
+        24..=25 => Operation::SetUser(session, random.byte()),
+        26 => Operation::Describe(session, random.byte()),
         27..=30 => Operation::Touch(session),
         31..=33 => Operation::Refuse(session),
         34..=39 => Operation::Write(session, other, 1 + random.byte() % 200, random.once_in(3)),
@@ -245,6 +246,10 @@ fn make_unique(command: Command, number: u64, random: &mut Random) -> Command {
             session,
             user: mark,
         },
+        Command::DescribeSession(describe) => Command::DescribeSession(DescribeSession {
+            title: Some(mark),
+            ..describe
+        }),
         Command::RefuseStatement { session, .. } => {
             let statement = random.once_in(2).then(|| "no such statement".into());
             Command::RefuseStatement {
@@ -303,6 +308,10 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
         }
         Command::SetUser { session, user } => {
             engine.set_user(session, user).await?;
+            Ok((Reply::Done, None))
+        }
+        Command::DescribeSession(describe) => {
+            engine.describe_session(describe).await?;
             Ok((Reply::Done, None))
         }
         Command::RefuseStatement {

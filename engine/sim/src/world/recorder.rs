@@ -128,5 +128,6 @@ fn name(event: &Event) -> &'static str {
         Event::SessionTouched { .. } => "event: session touched",
         Event::StatementRefused { .. } => "event: statement refused",
         Event::UserSet { .. } => "event: user set",
+        Event::SessionDescribed { .. } => "event: session described",
     }
 }

@@ -23,7 +23,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::pin::{Pin, pin};
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -200,12 +199,9 @@ async fn attend(
             reporter.settled().changed().await;
             let offsets = reporter.settled().offsets();
             let settled = |of: OutputOffsets| of.stdout + of.stderr;
-            keeper.unsettled.fetch_sub(
-                settled(offsets).saturating_sub(settled(told)),
-                Ordering::Relaxed,
-            );
-            told = offsets;
             let job = attended.job;
+            keeper.settle(job, settled(offsets).saturating_sub(settled(told)));
+            told = offsets;
             keeper.send(ToKeeper::Settled { job, offsets }).await;
         }
     };

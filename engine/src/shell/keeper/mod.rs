@@ -49,6 +49,8 @@ pub(super) struct Keepers {
     /// None: the jobs of an earlier server are ended, and no keeper is started.
     settings: Option<KeeperSettings>,
     entries: Mutex<Entries>,
+    lost: Arc<AtomicU64>,
+    unknown_jobs: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -82,10 +84,10 @@ struct Keeper {
     frames: Sender<ToKeeper>,
     jobs: Mutex<BTreeMap<JobId, JobSenders>>,
     welcome: Receiver<Vec<HeldJob>>,
+    is_greeted: AtomicBool,
     is_gone: AtomicBool,
     /// Ready when the connection has ended: nothing is ever sent.
     gone: Receiver<()>,
-    unsettled: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -96,6 +98,8 @@ struct JobSenders {
     /// its shell.
     held: Sender<(u32, Vec<PathBuf>)>,
     events: Sender<JobEvent>,
+    /// Bytes of output that came and that are not settled.
+    unsettled: u64,
 }
 
 /// What a keeper says about one job. Bounded by what it sends before that is settled.
@@ -148,6 +152,8 @@ impl Keepers {
             runtime,
             settings,
             entries: Mutex::default(),
+            lost: Arc::default(),
+            unknown_jobs: AtomicU64::new(0),
         })
     }
 
@@ -157,14 +163,20 @@ impl Keepers {
 
     pub(super) fn status(&self) -> KeeperStatus {
         let entries = self.entries();
-        let unsettled = entries.keepers.iter();
+        let keepers = entries.keepers.iter().filter(|it| !it.is_gone());
         KeeperStatus {
-            keepers: entries.keepers.len(),
+            keepers: keepers.clone().count(),
+            limit: self.settings.as_ref().map_or(0, |_| KEEPERS),
             jobs: entries.jobs.len(),
-            unsettled_bytes: unsettled
-                .map(|keeper| keeper.unsettled.load(Ordering::Relaxed))
-                .sum(),
+            unsettled_bytes: keepers.map(|keeper| keeper.unsettled()).sum(),
+            lost: self.lost.load(Ordering::Relaxed),
+            unknown_jobs: self.unknown_jobs.load(Ordering::Relaxed),
         }
+    }
+
+    /// A job of an earlier server is ended because the log does not know it.
+    pub(super) fn count_unknown(&self) {
+        self.unknown_jobs.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Connects to the keepers of earlier servers. Returns the jobs that they hold.
@@ -241,9 +253,9 @@ impl Keepers {
             frames,
             jobs: Mutex::default(),
             welcome,
+            is_greeted: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
             gone,
-            unsettled: AtomicU64::new(0),
         });
         let patience = match &self.settings {
             Some(settings) => settings.patience,
@@ -258,13 +270,16 @@ impl Keepers {
         self.runtime
             .spawn(Box::pin(write(stream.clone(), to_write)));
         let reader = Arc::downgrade(&keeper);
+        let lost = self.lost.clone();
         self.runtime.spawn(Box::pin(async move {
             let error = read(&stream, &reader, welcomed).await;
             if let Some(keeper) = reader.upgrade() {
                 keeper.is_gone.store(true, Ordering::SeqCst);
-                keeper.jobs().clear();
-                if error.kind() != ErrorKind::UnexpectedEof {
-                    tracing::warn!(%error, "lost the connection to a keeper");
+                let jobs = std::mem::take(&mut *keeper.jobs()).len();
+                // Otherwise it was told to end, or is another directory's.
+                if keeper.is_greeted.load(Ordering::SeqCst) && !keeper.frames.is_closed() {
+                    lost.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(jobs, %error, "a keeper has ended, and its jobs are lost");
                 }
             }
             drop(ended);
@@ -286,9 +301,7 @@ impl Keepers {
     ) -> io::Result<(Arc<Keeper>, JobEvents)> {
         let (keeper, events) = {
             let mut entries = self.entries();
-            entries
-                .keepers
-                .retain(|it| !it.is_gone.load(Ordering::SeqCst));
+            entries.keepers.retain(|it| !it.is_gone());
             let least = entries.keepers.iter().min_by_key(|it| it.jobs().len());
             let least = least.filter(|it| it.jobs().is_empty() || entries.keepers.len() >= KEEPERS);
             let keeper = match least {
@@ -388,7 +401,7 @@ impl Keepers {
         entries.keepers.retain(|keeper| {
             let is_idle = keeper.jobs().is_empty();
             idle += usize::from(is_idle);
-            !keeper.is_gone.load(Ordering::SeqCst) && (!is_idle || idle <= IDLE_KEEPERS)
+            !keeper.is_gone() && (!is_idle || idle <= IDLE_KEEPERS)
         });
     }
 
@@ -430,10 +443,11 @@ impl Keeper {
             input,
             held,
             events,
+            unsettled: 0,
         };
         let mut jobs = self.jobs();
         // Otherwise they are dropped, and the job is lost.
-        if !self.is_gone.load(Ordering::SeqCst) {
+        if !self.is_gone() {
             jobs.insert(job, senders);
         }
         JobEvents {
@@ -454,14 +468,13 @@ impl Keeper {
             ToServer::Output {
                 job, stream, bytes, ..
             } => {
-                if let Some(senders) = jobs.get(&job) {
+                if let Some(senders) = jobs.get_mut(&job) {
+                    senders.unsettled += bytes.len() as u64;
                     let [stdout, stderr] = &senders.output;
                     let sender = match stream {
                         OutputStream::Stdout => stdout,
                         OutputStream::Stderr => stderr,
                     };
-                    self.unsettled
-                        .fetch_add(bytes.len() as u64, Ordering::Relaxed);
                     let _ = sender.try_send(bytes);
                 }
             }
@@ -491,6 +504,22 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// So many bytes of a job's output are settled.
+    fn settle(&self, job: JobId, bytes: u64) {
+        if let Some(senders) = self.jobs().get_mut(&job) {
+            senders.unsettled = senders.unsettled.saturating_sub(bytes);
+        }
+    }
+
+    /// Bytes of output that are not settled, of all its jobs.
+    fn unsettled(&self) -> u64 {
+        self.jobs().values().map(|senders| senders.unsettled).sum()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::SeqCst)
     }
 
     fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, JobSenders>> {
@@ -535,7 +564,12 @@ async fn read(
                 Err(error) => return error,
             };
             match frame {
-                Ok(Some(ToServer::Welcome { jobs, .. })) => drop(welcomed.try_send(jobs)),
+                Ok(Some(ToServer::Welcome { jobs, .. })) => {
+                    if let Some(keeper) = keeper.upgrade() {
+                        keeper.is_greeted.store(true, Ordering::SeqCst);
+                    }
+                    drop(welcomed.try_send(jobs));
+                }
                 Ok(Some(frame)) => match keeper.upgrade() {
                     Some(keeper) => keeper.take(frame),
                     None => return ErrorKind::UnexpectedEof.into(),

@@ -15,11 +15,13 @@ use rustix::process::{
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -40,6 +42,8 @@ pub fn run_keeper(socket: &Path) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let mut keeper = Keeper {
         listener,
+        place: Place::of(socket),
+        looked_at: now(),
         server: None,
         owner: None,
         patience: KEEPER_PATIENCE,
@@ -57,6 +61,10 @@ pub fn run_keeper(socket: &Path) -> io::Result<()> {
 
 struct Keeper {
     listener: UnixListener,
+    /// None if it can't be known.
+    place: Option<Place>,
+    /// When it was last looked whether the socket is still there.
+    looked_at: Instant,
     server: Option<Connection>,
     /// Whose jobs these are, as the first server said.
     owner: Option<Vec<u8>>,
@@ -69,6 +77,13 @@ struct Keeper {
     /// The job whose output is sent next, so that none waits for ever.
     next_served: JobId,
     chunk: Box<[u8]>,
+}
+
+/// Where a keeper's socket is, also after its directory was moved.
+struct Place {
+    directory: File,
+    name: OsString,
+    inode: u64,
 }
 
 struct Connection {
@@ -213,6 +228,9 @@ impl Keeper {
                 None => self.alone_since + self.patience,
                 Some(since) => since + PATIENCE,
             });
+            if self.place.is_some() && self.ending.is_none() {
+                wake(self.looked_at + LOOK);
+            }
         }
         let timeout = until.map(|until| {
             let left = until.saturating_duration_since(now());
@@ -395,8 +413,9 @@ impl Keeper {
     /// Ends jobs that are over, and all of them if no server comes.
     fn advance(&mut self) {
         let now = now();
-        let is_late = self.server.is_none() && now >= self.alone_since + self.patience;
-        if is_late && self.ending.is_none() {
+        let is_alone = self.server.is_none() && self.ending.is_none();
+        let is_late = now >= self.alone_since + self.patience;
+        if is_alone && (is_late || self.is_unreachable(now)) {
             self.ending = Some(now);
             self.jobs.values().for_each(|job| job.send(Signal::TERM));
         }
@@ -406,6 +425,15 @@ impl Keeper {
         let is_over = |job: &Job| matches!(job.phase, Phase::Ended { .. });
         self.jobs
             .retain(|_, job| !(job.is_forgotten && is_over(job)));
+    }
+
+    /// Whether no server can come any more, because the data directory was removed. Looks now and then.
+    fn is_unreachable(&mut self, now: Instant) -> bool {
+        let Some(place) = self.place.as_ref().filter(|_| now >= self.looked_at + LOOK) else {
+            return false;
+        };
+        self.looked_at = now;
+        place.is_gone()
     }
 
     /// Whether no server came and the jobs had their time to end.
@@ -465,6 +493,31 @@ impl Keeper {
             && server.write().is_err()
         {
             self.leave();
+        }
+    }
+}
+
+impl Place {
+    fn of(socket: &Path) -> Option<Self> {
+        let mut place = Self {
+            directory: File::open(socket.parent()?).ok()?,
+            name: socket.file_name()?.to_owned(),
+            inode: 0,
+        };
+        place.inode = std::fs::symlink_metadata(place.path()).ok()?.ino();
+        Some(place)
+    }
+
+    /// Its path as this process has the directory open.
+    fn path(&self) -> PathBuf {
+        let directory = self.directory.as_raw_fd().to_string();
+        Path::new("/proc/self/fd").join(directory).join(&self.name)
+    }
+
+    fn is_gone(&self) -> bool {
+        match std::fs::symlink_metadata(self.path()) {
+            Ok(found) => found.ino() != self.inode,
+            Err(error) => error.kind() == ErrorKind::NotFound,
         }
     }
 }
@@ -793,6 +846,9 @@ const CHUNK: usize = 64 * 1024;
 
 /// Bytes that wait to be sent to the server before more output is added.
 const UNSENT: usize = 2 * CHUNK;
+
+/// How often a keeper without a server looks whether its socket is still there.
+const LOOK: Duration = Duration::from_secs(5);
 
 const LONGEST: Timespec = Timespec {
     tv_sec: 3_600,

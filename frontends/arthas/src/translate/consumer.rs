@@ -37,6 +37,7 @@ pub(crate) fn is_visible(record: &Record) -> bool {
         Event::SessionResumed
         | Event::SessionTouched { .. }
         | Event::UserSet { .. }
+        | Event::SessionDescribed { .. }
         | Event::CursorAdvanced { .. }
         | Event::JobStarted { .. }
         | Event::InputWritten { .. }

@@ -6,11 +6,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{
-    CloseCause, ConsumerId, Event, InterruptCause, JobId, JobMode, JobSlot, LeaveCause, LossCause,
-    Outcome, Record, Sequence, Server, SessionId, SessionNumber, Timestamp, Visibility,
+    CloseCause, ConsumerId, Description, Event, InterruptCause, JobId, JobMode, JobSlot,
+    LeaveCause, LossCause, Outcome, Record, Sequence, Server, SessionId, SessionNumber, Timestamp,
+    Visibility,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// An event of any type: the fields that its type doesn't have are empty.
@@ -69,6 +71,9 @@ pub(crate) struct SessionEvent<'a> {
     rows: Option<u16>,
     /// Who controls a terminal.
     client: Option<String>,
+    title: Option<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -168,6 +173,17 @@ impl<'a> SessionEvent<'a> {
             "session-resumed" => Event::SessionResumed,
             "user-set" => Event::UserSet {
                 user: self.user?.into(),
+            },
+            "session-described" => Event::SessionDescribed {
+                description: Description {
+                    title: self.title.map(Into::into),
+                    labels: self
+                        .labels
+                        .into_iter()
+                        .map(|(key, value)| (key.into(), value.into()))
+                        .collect(),
+                }
+                .into(),
             },
             "consumer-joined" => Event::ConsumerJoined {
                 consumer,

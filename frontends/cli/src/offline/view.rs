@@ -6,7 +6,7 @@
 use super::arthas;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rejoin_core::{Event, JobMode, JobSlot, Outcome, Record, Sequence, Visibility};
+use rejoin_core::{Description, Event, JobMode, JobSlot, Outcome, Record, Sequence, Visibility};
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
@@ -173,6 +173,7 @@ pub(crate) fn describe(event: &Event) -> Option<String> {
         }
         Event::SessionResumed => "server restarted".into(),
         Event::UserSet { user } => format!("user is now {user}"),
+        Event::SessionDescribed { description } => described(description),
         // Only its number: the token is a secret while the session is open.
         Event::ConsumerJoined { consumer, .. } => format!("consumer {} joined", consumer.ordinal),
         Event::ConsumerLeft { consumer, cause } => {
@@ -198,6 +199,19 @@ pub(crate) fn describe(event: &Event) -> Option<String> {
         Event::SessionClosed { cause } => format!("session closed: {}", cause.name()),
         _ => return None,
     })
+}
+
+fn described(description: &Description) -> String {
+    let Description { title, labels } = description;
+    let title = title
+        .as_deref()
+        .map(|title| format!("title is now {title}"));
+    let mut words = title.unwrap_or_else(|| "no title".into());
+    for (index, (key, value)) in labels.iter().enumerate() {
+        words += if index == 0 { ", labels " } else { ", " };
+        words += &format!("{key}={value}");
+    }
+    words
 }
 
 /// A name of the API, for people.

@@ -193,6 +193,7 @@ fn admin_hosts(address: SocketAddr) -> HostCheck {
 fn admin_state(opened: &OpenedEngine, output: &LogOutput, shared: &Shared) -> AdminState {
     AdminState {
         engine: opened.engine.clone(),
+        shell: opened.shell.clone(),
         log: opened.engine.log_metrics().cloned(),
         log_directory: match opened.is_read_only {
             true => opened.data.clone(),

@@ -320,7 +320,34 @@ impl OpenedEngine {
     }
 }
 
-/// Prints where the server and its log are, and a line for each separate address.
+/// A line for what went on of the previous server, and one for each reason why something did not.
+fn took_over(opened: &OpenedEngine) -> String {
+    let commands = |count: usize| match count {
+        1 => "1 command".to_owned(),
+        count => format!("{count} commands"),
+    };
+    let takeover = opened.engine.takeover();
+    let mut lines = String::new();
+    if takeover.kept > 0 {
+        let commands = commands(takeover.kept);
+        lines += &format!("Went on with {commands} of the previous server\n");
+    }
+    for (reason, count) in &takeover.lost {
+        let commands = commands(*count);
+        lines += &format!("Lost {commands} of the previous server ({reason})\n");
+    }
+    let status = opened.shell.as_ref().map(ShellRunner::keeper_status);
+    let unknown = status.map_or(0, |status| status.unknown_jobs);
+    if let Ok(unknown @ 1..) = usize::try_from(unknown) {
+        let commands = commands(unknown);
+        lines += &format!(
+            "Ended {commands} of a server before that the log does not know: is it an older copy?\n"
+        );
+    }
+    lines
+}
+
+/// Prints where the server and its log are, a line for each separate address, and what it took over.
 fn announce(
     servers: &[(Listener, HttpServer)],
     opened: &OpenedEngine,
@@ -341,6 +368,7 @@ fn announce(
             separate => format!("{}: {scheme}://{address}\n", separate.title()),
         };
     }
+    lines += &took_over(opened);
     // One write: some programs read only the first line, and then close the pipe.
     let mut out = std::io::stdout();
     out.write_all(lines.as_bytes())?;
