@@ -6,7 +6,7 @@ use crate::committed::Committed;
 use crate::committed::log_reads::LogReadQueue;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
 use crate::jobs::builtin::Builtin;
-use crate::jobs::runner::{KeptJob, Runner};
+use crate::jobs::runner::{KeptJob, Runner, TerminalMode};
 use crate::jobs::stdin::Inputs;
 use crate::jobs::supervisor::{LoggedWrite, ResumedJob, Services, Supervisor};
 use crate::liveness::Liveness;
@@ -22,9 +22,9 @@ use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
 use futures::future::{pending, select};
 use rejoin_core::{
-    CloseCause, Command, ConsumerId, CreateSession, DescribeSession, Event, Job, JobId, JobState,
-    JobView, LossCause, Moment, Projection, Record, Rejection, Sequence, SessionId, SessionView,
-    State, SubmitJob, Timestamp, Views,
+    Actor, CloseCause, Command, ConsumerId, Controller, CreateSession, DescribeSession, Event,
+    InterruptCause, Job, JobId, JobState, JobView, LossCause, Moment, Projection, Record,
+    Rejection, Sequence, SessionId, SessionView, State, SubmitJob, TerminalSize, Timestamp, Views,
 };
 use rejoin_log::segment::{LogMetrics, Opened};
 use rejoin_log::{Log, LogReader, ReadLimit};
@@ -50,6 +50,8 @@ pub struct Engine {
     inputs: Arc<Inputs>,
     pub(crate) end: Sender<JobsAtEnd>,
     gate: Arc<ReadOnlyGate>,
+    /// On whose behalf commands are given.
+    actor: Option<Arc<Actor>>,
     log_metrics: Option<Arc<LogMetrics>>,
     takeover: Arc<Takeover>,
 }
@@ -177,6 +179,7 @@ impl Engine {
             inputs,
             end,
             gate,
+            actor: None,
             log_metrics,
             takeover: Arc::new(takeover),
         })
@@ -207,6 +210,37 @@ impl Engine {
     /// time [`since`](Moment::since) a moment of a view.
     pub fn now(&self) -> Moment {
         self.clock.now()
+    }
+
+    /// The same engine, for somebody: the records that commands given to this handle lead to say who
+    /// asked for them. Cheap; reading needs no such handle.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{Actor, Engine, ReadLimit, Sequence};
+    /// use std::time::Duration;
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let ada = Actor {
+    ///     account: Some("ada".into()),
+    ///     token: None,
+    ///     frontend: "desk".into(),
+    ///     address: None,
+    /// };
+    /// let session = engine.on_behalf_of(ada.clone()).create_session("shell").await?;
+    /// let limit = ReadLimit { records: 1, bytes: 1 };
+    /// let records = engine.read(session.id(), Sequence::START, limit, Duration::ZERO).await?;
+    /// assert_eq!(records[0].actor.as_deref(), Some(&ada));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn on_behalf_of(&self, actor: impl Into<Arc<Actor>>) -> Self {
+        Self {
+            actor: Some(actor.into()),
+            ..self.clone()
+        }
     }
 
     /// Creates a session. Waits until that is durable.
@@ -443,6 +477,8 @@ impl Engine {
             output_limit: new.output_limit.unwrap_or(self.config.output_limit),
             request: new.request,
             input: new.input,
+            output: new.output,
+            controller: new.controller,
         };
         let records = match self.command(Command::SubmitJob(submit)).await {
             Err(CommandError::Rejected(Rejection::RequestRepeated { job, sequence })) => {
@@ -491,16 +527,152 @@ impl Engine {
         bytes: Arc<[u8]>,
         end: bool,
     ) -> Result<(), CommandError> {
+        self.write_input_as(None, session, job, bytes, end).await
+    }
+
+    /// As [`write_input`](Self::write_input), by a client that may control the job's terminal. It takes
+    /// the control if nobody has it.
+    ///
+    /// What is written while the terminal shows nothing of it, as for passwords, is given to the job and
+    /// not logged: a record says how many bytes.
+    ///
+    /// # Errors
+    ///
+    /// Also when somebody else controls the terminal, or it would cut a line because it is too long.
+    pub async fn write_input_as(
+        &self,
+        client: Option<Arc<Controller>>,
+        session: SessionId,
+        job: JobId,
+        bytes: Arc<[u8]>,
+        end: bool,
+    ) -> Result<(), CommandError> {
         self.gate.check_write()?;
         // An end alone takes no room, and a job may wait for nothing else.
         if !bytes.is_empty() && self.inputs.is_full(job) {
             return Err(CommandError::InputFull);
+        }
+        if let Some(mode) = self.terminal_mode(session, job).await {
+            if !self.inputs.fits_line(job, mode, &bytes) {
+                return Err(CommandError::LineTooLong);
+            }
+            if mode.hides() && !bytes.is_empty() && !end {
+                return self.write_hidden(client, session, job, bytes).await;
+            }
         }
         self.command(Command::WriteInput {
             session,
             job,
             bytes,
             end,
+            client,
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Gives the bytes to the job once it is durable that some were written, also if the caller is
+    /// dropped meanwhile.
+    async fn write_hidden(
+        &self,
+        client: Option<Arc<Controller>>,
+        session: SessionId,
+        job: JobId,
+        bytes: Arc<[u8]>,
+    ) -> Result<(), CommandError> {
+        let (answer, answered) = oneshot::channel();
+        let engine = self.clone();
+        self.runtime.spawn(Box::pin(async move {
+            let hide = Command::HideInput {
+                session,
+                job,
+                bytes: bytes.len() as u64,
+                client,
+            };
+            let hidden = engine.command(hide).await.map(drop);
+            if hidden.is_ok() {
+                engine.inputs.write_hidden(job, bytes);
+            }
+            let _ = answer.send(hidden);
+        }));
+        match answered.await {
+            Ok(answer) => answer,
+            Err(oneshot::Canceled) => Err(self.unavailable().await),
+        }
+    }
+
+    /// How the terminal of a job takes input now. None if it has no terminal.
+    async fn terminal_mode(&self, session: SessionId, job: JobId) -> Option<TerminalMode> {
+        let service = self.committed.session(session, |view| {
+            let job = view.job(job)?;
+            let has_ended = matches!(job.state, JobState::Finished { .. });
+            (job.output.terminal().is_some() && !has_ended).then(|| view.service.clone())
+        })??;
+        self.services.get(&service)?.terminal_mode(job).await
+    }
+
+    /// Changes the size of a job's terminal. Waits until that is durable. A client that gives its name
+    /// takes the control of a terminal that nobody controls.
+    ///
+    /// # Errors
+    ///
+    /// When no such job runs, it has no terminal, somebody else controls it, no terminal has this size,
+    /// or as every command.
+    pub async fn resize_terminal(
+        &self,
+        client: Option<Arc<Controller>>,
+        session: SessionId,
+        job: JobId,
+        size: TerminalSize,
+    ) -> Result<(), CommandError> {
+        self.gate.check_write()?;
+        self.command(Command::ResizeTerminal {
+            session,
+            job,
+            size,
+            client,
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Takes the control of a job's terminal, from whoever has it. Waits until that is durable.
+    ///
+    /// # Errors
+    ///
+    /// When no such job runs, it has no terminal, or as every command.
+    pub async fn take_control(
+        &self,
+        client: Arc<Controller>,
+        session: SessionId,
+        job: JobId,
+    ) -> Result<(), CommandError> {
+        self.gate.check_write()?;
+        self.command(Command::TakeControl {
+            session,
+            job,
+            client,
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Gives back the control of a job's terminal. Waits until that is durable.
+    ///
+    /// # Errors
+    ///
+    /// When no such job runs, it has no terminal, somebody else controls it, or as every command.
+    pub async fn give_control(
+        &self,
+        client: Arc<Controller>,
+        session: SessionId,
+        job: JobId,
+    ) -> Result<(), CommandError> {
+        self.gate.check_write()?;
+        self.command(Command::GiveControl {
+            session,
+            job,
+            client,
         })
         .await
         .map(drop)
@@ -895,7 +1067,11 @@ impl Engine {
 
     pub(crate) async fn command(&self, command: Command) -> Result<Vec<Arc<Record>>, CommandError> {
         let (reply, answer) = oneshot::channel();
-        match self.requests.try_send(Request { command, reply }) {
+        match self.requests.try_send(Request {
+            command,
+            actor: self.actor.clone(),
+            reply,
+        }) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(self.overloaded()),
             Err(TrySendError::Closed(_)) => return Err(self.unavailable().await),
@@ -1020,9 +1196,14 @@ fn resumed_job(
         interrupts: had.interrupts,
         pending: job
             .interrupt()
+            .or_else(|| {
+                let has_terminal = job.output().terminal().is_some();
+                has_terminal.then_some(InterruptCause::Requested)
+            })
             .filter(|_| missed > 0)
             .map(|it| (missed, it)),
         input,
+        output: job.output(),
     })
 }
 

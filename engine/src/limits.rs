@@ -35,6 +35,10 @@ pub const READ_ONLY_JOINS: usize = 100_000;
 /// Bytes of input that may wait for one job to read them, without those in its pipe.
 pub const UNREAD_INPUT: usize = 1024 * 1024;
 
+/// Bytes of a line, without its end, that a terminal collects before the program reads it. What is
+/// longer would be cut by the kernel, so it is refused.
+pub const TERMINAL_LINE: usize = 4_095;
+
 /// The size of a waiting write to a job's input in memory, without its bytes.
 pub const INPUT_OVERHEAD: usize = 128;
 
@@ -42,7 +46,7 @@ pub const INPUT_OVERHEAD: usize = 128;
 /// further ones only the number is logged.
 pub const LOST_JOBS_NAMED: usize = 20;
 
-/// Keepers of one server. Further jobs share them.
+/// Keepers of one server. Further jobs share them. As many more may be left from an older version.
 pub const KEEPERS: usize = 32;
 
 /// Keepers without a job that are left running for the next jobs.

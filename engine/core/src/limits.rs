@@ -45,10 +45,10 @@ pub struct Limits {
 pub struct Retention {
     /// How long after its end a session is removed. None for no limit.
     pub age: Option<Duration>,
-    /// The total bytes of closed sessions, as counted by [`Event::bytes`]; the session that was
+    /// The total bytes of closed sessions, as counted by [`Record::bytes`]; the session that was
     /// closed first is removed first. None for no limit.
     ///
-    /// [`Event::bytes`]: crate::Event::bytes
+    /// [`Record::bytes`]: crate::Record::bytes
     pub bytes: Option<u64>,
 }
 
@@ -85,6 +85,15 @@ impl Default for Limits {
         Self::DEFAULT
     }
 }
+
+/// Columns of a terminal.
+pub const TERMINAL_COLUMNS: u16 = 1_000;
+
+/// Rows of a terminal.
+pub const TERMINAL_ROWS: u16 = 500;
+
+/// Bytes of the name that a client chooses for itself.
+pub const CLIENT_NAME: usize = 64;
 
 /// Characters of a statement that views keep.
 pub const SHOWN_STATEMENT: usize = 1_000;

@@ -22,4 +22,4 @@ pub use output_search::{Found, OutputSearch};
 pub use pattern::{Pattern, PatternError, PatternOptions};
 pub use position::{OutputPlace, OutputPlaceError};
 pub use session_query::{QueryError, SessionQuery};
-pub use session_search::{FoundSessions, find_sessions};
+pub use session_search::{FindSessions, FoundSessions, find_sessions};

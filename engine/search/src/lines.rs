@@ -395,6 +395,7 @@ mod tests {
             sequence: Sequence(sequence),
             at: Timestamp::from_millis(sequence),
             clock: Timestamp::from_millis(sequence).into(),
+            actor: None,
             event,
         }
     }

@@ -101,7 +101,7 @@ impl OutputSearch {
                 if lines.is_full() {
                     break;
                 }
-                bytes += record.event.bytes();
+                bytes += record.bytes();
                 lines.add(record);
                 if runtime.elapsed().saturating_sub(turn) > TURN {
                     runtime.timer(Duration::ZERO).await;

@@ -15,16 +15,29 @@ pub struct FoundSessions<T> {
     pub next: Option<u64>,
 }
 
-/// Finds the newest sessions with a number below `before`, among the open ones and the ended ones that
-/// the engine remembers. `admit` says which ones are looked at at all, and as whose they are shown; it
-/// must be quick, as the engine can't publish records meanwhile. `show` says what is wanted of each.
+/// Which sessions are looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct FindSessions<'a> {
+    /// The query.
+    pub query: &'a SessionQuery,
+    /// The user that people see for a session of nobody.
+    pub nobody: &'a str,
+    /// Only sessions with a lower number.
+    pub before: u64,
+    /// How many are enough.
+    pub limit: usize,
+}
+
+/// Finds the newest sessions among the open ones and the ended ones that the engine remembers. `admit`
+/// says which ones are looked at at all; it must be quick, as the engine can't publish records meanwhile.
+/// `show` says what is wanted of each.
 ///
-/// Looks at a bounded part of the sessions, and finds `limit` at most.
+/// Looks at a bounded part of the sessions: 32 MiB of their texts.
 ///
 /// ```
 /// use rejoin_engine::testing::Hold;
 /// use rejoin_engine::Engine;
-/// use rejoin_search::{SessionQuery, find_sessions};
+/// use rejoin_search::{FindSessions, SessionQuery, find_sessions};
 ///
 /// # smol::block_on(async {
 /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
@@ -32,19 +45,24 @@ pub struct FoundSessions<T> {
 ///     engine.create_session("shell").await?.run(command).await?;
 /// }
 /// let query = SessionQuery::parse("command:test")?;
-/// let found = find_sessions(&engine, &query, u64::MAX, 10, |_| Some(""), |it| it.number.0).await;
+/// let find = FindSessions { query: &query, nobody: "", before: u64::MAX, limit: 10 };
+/// let found = find_sessions(&engine, &find, |_| true, |session| session.number.0).await;
 /// assert_eq!((found.sessions, found.next), (vec![1], None));
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```
-pub async fn find_sessions<'a, T>(
+pub async fn find_sessions<T>(
     engine: &Engine,
-    query: &SessionQuery,
-    before: u64,
-    limit: usize,
-    admit: impl Fn(&SessionView) -> Option<&'a str>,
+    find: &FindSessions<'_>,
+    admit: impl Fn(&SessionView) -> bool,
     show: impl Fn(&SessionView) -> T,
 ) -> FoundSessions<T> {
+    let FindSessions {
+        query,
+        nobody,
+        before,
+        limit,
+    } = *find;
     let mut found = vec![];
     let mut next = Some(before);
     let mut cost = 0;
@@ -59,9 +77,8 @@ pub async fn find_sessions<'a, T>(
         next = engine.view(|views| {
             for session in views.newest_below(SessionNumber(before)) {
                 cost += SESSION_COST;
-                if let Some(user) = admit(session)
-                    && query.matches(session, user, &mut cost)
-                {
+                let user = session.user.as_deref().filter(|user| !user.is_empty());
+                if admit(session) && query.matches(session, user.unwrap_or(nobody), &mut cost) {
                     found.push(show(session));
                 }
                 if found.len() >= limit || cost >= end {

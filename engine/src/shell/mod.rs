@@ -49,7 +49,7 @@ use self::process_sweep::Mark;
 use self::session_env::Store;
 use crate::Runtime;
 use crate::error::RunnerError;
-use crate::jobs::runner::{Exit, KeptJob, Runner, RunnerHost, RunnerJob};
+use crate::jobs::runner::{Exit, KeptJob, Runner, RunnerHost, RunnerJob, TerminalMode};
 use async_channel::{Receiver, Sender};
 use futures::future::{BoxFuture, select};
 use rejoin_core::{JobId, SessionId};
@@ -57,7 +57,7 @@ use rejoin_core::{JobId, SessionId};
 use rejoin_core::{OutputOffsets, OutputStream};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,6 +75,9 @@ pub struct ShellSettings {
     pub mark: String,
     /// The shell: a path, or a name that is looked up once in the server's `PATH`.
     pub shell: PathBuf,
+    /// The shell of a terminal without a statement, as `shell`. None: what the session's variable
+    /// `SHELL` says.
+    pub login_shell: Option<PathBuf>,
     /// The working directory of a session's first job.
     pub start: PathBuf,
     /// How long a job has after each signal before it gets the next, firmer one.
@@ -96,6 +99,7 @@ impl ShellSettings {
             directory: directory.into(),
             mark: mark.into(),
             shell: "sh".into(),
+            login_shell: None,
             start: ".".into(),
             grace: Duration::from_secs(2),
             keeper: None,
@@ -133,8 +137,8 @@ impl ShellSettings {
 /// ```
 /// use futures::StreamExt;
 /// use rejoin_engine::{
-///     Interrupts, JobId, JobSlot, RunnerReport, Reporter, Runner, RunnerJob, SessionId, ShellRunner,
-///     ShellSettings, SmolRuntime,
+///     Interrupts, JobId, JobOutput, JobSlot, RunnerReport, Reporter, Runner, RunnerJob, SessionId, ShellRunner,
+///     ShellSettings, SmolRuntime, TerminalSizes,
 /// };
 /// use std::sync::Arc;
 ///
@@ -154,6 +158,8 @@ impl ShellSettings {
 ///     reporter,
 ///     interrupts,
 ///     input: None,
+///     output: JobOutput::Merged,
+///     sizes: TerminalSizes::none(),
 /// }));
 /// assert_eq!(exit.status, 3, "{exit:?}");
 ///
@@ -171,6 +177,7 @@ pub struct ShellRunner {
     grace: Option<Duration>,
     keeper: Option<KeeperSettings>,
     keeps_leftovers: bool,
+    login_shell: Option<PathBuf>,
     user: Option<JobUser>,
 }
 
@@ -228,6 +235,14 @@ impl ShellRunner {
         self
     }
 
+    /// Sets the shell of terminals without a statement: a path, or a name that is looked up in the
+    /// server's `PATH`. Ignored for a runner that was made with [`new`](Self::new).
+    #[must_use]
+    pub fn with_login_shell(mut self, shell: impl Into<PathBuf>) -> Self {
+        self.login_shell = Some(shell.into());
+        self
+    }
+
     /// Runs jobs as another user. Ignored for a runner that was made with [`new`](Self::new).
     #[must_use]
     pub fn with_user(mut self, user: JobUser) -> Self {
@@ -247,6 +262,7 @@ impl ShellRunner {
             directory,
             mark,
             shell,
+            login_shell,
             start,
             grace,
             keeper,
@@ -273,6 +289,10 @@ impl ShellRunner {
                 source,
             })?;
         let program = find(&shell).ok_or(OpenShellError::NoShell(shell))?;
+        let login_shell = match login_shell {
+            Some(shell) => Some(find(&shell).ok_or(OpenShellError::NoShell(shell))?),
+            None => None,
+        };
         #[cfg(target_os = "linux")]
         let keepers = {
             let directory = store.directory().join("keepers");
@@ -290,6 +310,7 @@ impl ShellRunner {
             store,
             mark: Mark::server(mark.into()),
             program,
+            login_shell,
             env,
             start,
             grace,
@@ -311,6 +332,7 @@ impl ShellRunner {
             grace: None,
             keeper: None,
             keeps_leftovers: false,
+            login_shell: None,
             user: None,
         })
     }
@@ -361,6 +383,7 @@ impl Runner for ShellRunner {
                 settings.grace = runner.grace.unwrap_or(settings.grace);
                 settings.keeps_leftovers = runner.keeps_leftovers;
                 settings.keeper.clone_from(&runner.keeper);
+                settings.login_shell.clone_from(&runner.login_shell);
                 settings.user.clone_from(&runner.user);
                 let opened = Self::new(settings, host.runtime.clone())?;
                 if let Some(shell) = opened.shell.get() {
@@ -374,7 +397,10 @@ impl Runner for ShellRunner {
             };
             let killed = shell.take_over(&host).await;
             if killed > 0 {
-                tracing::warn!("killed {killed} processes left over from the previous server");
+                tracing::warn!(
+                    processes = killed,
+                    "killed what the previous server left running"
+                );
             }
             Ok(())
         })
@@ -407,6 +433,12 @@ impl Runner for ShellRunner {
         };
         let guard = shell.guard(job.session);
         Box::pin(job::resume(shell.clone(), job, guard, from))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn terminal_mode(&self, job: JobId) -> BoxFuture<'static, Option<TerminalMode>> {
+        let shell = self.shell.get().cloned();
+        Box::pin(async move { shell?.keepers.terminal_mode(job).await })
     }
 
     #[cfg(target_os = "linux")]
@@ -477,6 +509,8 @@ struct Shell {
     store: Store,
     mark: Mark,
     program: PathBuf,
+    /// The shell of terminals without a statement, if the settings name one.
+    login_shell: Option<PathBuf>,
     env: PathBuf,
     start: PathBuf,
     grace: Duration,
@@ -585,6 +619,17 @@ impl Shell {
         let killed = process_sweep::end_all(&self.mark, &self.runtime).await;
         self.store.remove_unfinished(|_| false);
         killed
+    }
+
+    /// The shell of a terminal without a statement: what the settings say, or else the session's
+    /// variable `SHELL`, or the shell that runs statements.
+    fn login_shell(&self, environment: &[(OsString, OsString)]) -> PathBuf {
+        let mut variables = environment.iter().rev();
+        let chosen = variables.find(|(name, _)| name == "SHELL");
+        let chosen = chosen.map(|(_, path)| PathBuf::from(path));
+        let shells = [self.login_shell.clone(), chosen];
+        let found = shells.into_iter().flatten().find(|path| path.is_file());
+        found.unwrap_or_else(|| self.program.clone())
     }
 
     /// The user as whom jobs run, if not the server's own.

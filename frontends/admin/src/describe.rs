@@ -185,13 +185,21 @@ pub(crate) fn http_bounds(text: &mut Text, state: &AdminState) {
     let help = "Requests refused because too much of other bodies was in memory.";
     text.counter("rejoin_http_bodies_refused_total", help)
         .is(bodies.refused());
+    let help = "Bytes of responses that clients do not take.";
+    text.gauge("rejoin_http_unread_bytes", help)
+        .is(state.unread.used());
+    text.gauge("rejoin_http_unread_limit_bytes", "How many there may be.")
+        .is(state.unread.limit());
+    let help = "Connections closed because too much was held for clients that took nothing.";
+    text.counter("rejoin_http_unread_closed_total", help)
+        .is(state.http.unread_closed.get());
     let answers = &state.exec_answers;
-    let help = "Bytes of the answers of exec commands in memory.";
+    let help = "Bytes of results of exec commands in memory.";
     text.gauge("rejoin_exec_answers_bytes", help)
         .is(answers.used());
     text.gauge("rejoin_exec_answers_limit_bytes", "How many there may be.")
         .is(answers.limit());
-    let help = "Exec commands that failed because of it.";
+    let help = "Exec commands whose results were read from the log because of it.";
     text.counter("rejoin_exec_answers_refused_total", help)
         .is(answers.refused());
 }

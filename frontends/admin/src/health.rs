@@ -56,6 +56,7 @@ mod tests {
             http: Arc::default(),
             connections_limit: 10_000,
             bodies: rejoin_http::Budget::new(1),
+            unread: rejoin_http::Budget::new(1),
             exec_answers: rejoin_http::Budget::new(1),
             lost_lines: Arc::default(),
             version: "1",

@@ -37,7 +37,9 @@ pub struct AdminState {
     pub connections_limit: usize,
     /// Bytes of the bodies of all requests.
     pub bodies: Budget,
-    /// Bytes of the answers of all `exec` commands of Arthas.
+    /// Bytes of the responses that clients do not take.
+    pub unread: Budget,
+    /// Bytes of the results of all `exec` commands of Arthas that are held.
     pub exec_answers: Budget,
     /// Log lines that could not be written to standard error.
     pub lost_lines: Arc<Counter>,
@@ -66,6 +68,7 @@ pub struct AdminState {
 ///     http: Arc::default(),
 ///     connections_limit: 10_000,
 ///     bodies: rejoin_http::Budget::new(64 * 1024 * 1024),
+///     unread: rejoin_http::Budget::new(64 * 1024 * 1024),
 ///     exec_answers: rejoin_http::Budget::new(256 * 1024 * 1024),
 ///     lost_lines: Arc::default(),
 ///     version: "1.0.0",

@@ -65,6 +65,8 @@ export class Session {
     this.#status.show({ name: "connecting" });
     setText(find("name"), "…");
     setText(find("about"), id);
+    // Others could lead to another path.
+    if (!/^[\w-]+$/.test(id)) return this.#unknown();
     try {
       const detail = await showSession(id);
       if (this.id !== id) return;

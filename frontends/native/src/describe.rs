@@ -53,7 +53,9 @@ impl Native {
             title: title.map(Into::into),
             labels,
         };
-        self.engine.describe_session(describe).await?;
+        self.engine_for(&caller, http)
+            .describe_session(describe)
+            .await?;
         Ok(ok(&self.view(session, |view| self.detail(view))?))
     }
 }

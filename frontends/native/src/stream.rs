@@ -126,5 +126,7 @@ fn encode(records: &[Arc<Record>]) -> Vec<u8> {
         }
         out.push(b'\n');
     }
+    // It is held until the client has taken it.
+    out.shrink_to_fit();
     out
 }

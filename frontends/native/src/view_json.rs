@@ -1,8 +1,9 @@
 //! Sessions and jobs as JSON. Instants are in milliseconds since 1970, durations in milliseconds.
 
+use crate::event_json::by;
 use crate::event_json::labels_json;
 use rejoin_accounts::Accounts;
-use rejoin_engine::{JobSlot, JobState, JobView, SessionView};
+use rejoin_engine::{Controller, JobSlot, JobState, JobView, SessionView, TerminalSize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -48,7 +49,13 @@ pub(crate) fn job(view: &JobView) -> Value {
         "submitted": view.since.at.as_millis(),
         "submittedSequence": view.submitted.0,
         "state": state_name(view.state),
+        "output": view.output.name(),
+        "by": view.by.as_deref().map(by),
     });
+    if let Some(terminal) = view.output.terminal() {
+        shown["terminal"] = size(terminal);
+        shown["controller"] = controller(view.controller.as_deref());
+    }
     if let JobState::Finished {
         outcome,
         status,
@@ -61,6 +68,19 @@ pub(crate) fn job(view: &JobView) -> Value {
         shown["durationMillis"] = millis(at.since(view.since)).into();
     }
     shown
+}
+
+/// The size of a terminal.
+pub(crate) fn size(size: TerminalSize) -> Value {
+    json!({"columns": size.columns, "rows": size.rows})
+}
+
+/// Who controls a terminal; null if nobody does.
+pub(crate) fn controller(controller: Option<&Controller>) -> Value {
+    controller.map_or(
+        Value::Null,
+        |Controller { client, user }| json!({"client": &**client, "user": user.as_deref()}),
+    )
 }
 
 /// The name of a slot in the API.

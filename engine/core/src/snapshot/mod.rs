@@ -13,8 +13,9 @@ mod views;
 pub use fold::Projection;
 
 use crate::{
-    CloseCause, ConsumerId, ConsumerView, Description, Instant, InterruptCause, JobId, JobMode,
-    JobView, Moment, OutputOffsets, Sequence, SessionId, SessionNumber, Timestamp,
+    CloseCause, ConsumerId, ConsumerView, Controller, Description, Instant, InterruptCause, JobId,
+    JobMode, JobOutput, JobView, Moment, OutputOffsets, Sequence, SessionId, SessionNumber,
+    Timestamp,
 };
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -131,7 +132,7 @@ pub struct JobSnapshot {
     /// Whether a runner has started it.
     pub started: bool,
     /// How many bytes of results it has emitted.
-    pub output: u64,
+    pub emitted: u64,
     /// How many it may emit.
     pub output_limit: u64,
     /// How far its output is logged.
@@ -148,6 +149,12 @@ pub struct JobSnapshot {
     pub is_uncertain: bool,
     /// The state of its standard input.
     pub input: InputSnapshot,
+    /// How its output goes.
+    pub output: JobOutput,
+    /// Who controls its terminal.
+    pub controller: Option<Arc<Controller>>,
+    /// The last record that its last logged screen contains.
+    pub screen: Option<Sequence>,
 }
 
 /// The state of a job's standard input.

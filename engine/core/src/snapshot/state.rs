@@ -148,7 +148,7 @@ impl Job {
         Self {
             mode: from.mode,
             started: from.started,
-            output: from.output,
+            emitted: from.emitted,
             output_limit: from.output_limit,
             offsets: from.offsets,
             interrupt: from.interrupt,
@@ -161,6 +161,9 @@ impl Job {
                 InputSnapshot::Open(written) => Input::Open(written),
                 InputSnapshot::Ended => Input::Ended,
             },
+            output: from.output,
+            controller: from.controller.clone(),
+            screen: from.screen,
         }
     }
 
@@ -168,7 +171,7 @@ impl Job {
         let Self {
             mode,
             started,
-            output,
+            emitted,
             output_limit,
             offsets,
             interrupt,
@@ -177,12 +180,15 @@ impl Job {
             due,
             is_uncertain,
             input,
+            output,
+            ref controller,
+            screen,
         } = *self;
         JobSnapshot {
             id,
             mode,
             started,
-            output,
+            emitted,
             output_limit,
             offsets,
             interrupt,
@@ -195,6 +201,9 @@ impl Job {
                 Input::Open(written) => InputSnapshot::Open(written),
                 Input::Ended => InputSnapshot::Ended,
             },
+            output,
+            controller: controller.clone(),
+            screen,
         }
     }
 }

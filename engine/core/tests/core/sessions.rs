@@ -267,6 +267,8 @@ fn submitted_as(statement: &str, job: u64) -> Event {
         output_limit,
         request: None,
         input: false,
+        output: rejoin_core::JobOutput::Separate,
+        controller: None,
     }
 }
 

@@ -1,12 +1,13 @@
 //! Decodes records from arbitrary bytes.
 
 use super::bytes::Parts;
-use super::codes::{loss, tag};
+use super::codes::{loss, output, tag};
 use rejoin_core::{
-    ConsumerId, Description, Event, JobId, JobMode, LossCause, Moment, OutputPosition, Record,
-    Sequence, Server, SessionId, SessionNumber,
+    Actor, ConsumerId, Controller, Description, Event, JobId, JobMode, JobOutput, LossCause,
+    Moment, OutputPosition, Record, Sequence, Server, SessionId, SessionNumber, TerminalSize,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Decodes the record with `sequence` of `session` from `bytes`.
 ///
@@ -15,12 +16,13 @@ use std::collections::BTreeMap;
 /// If [`encode`](super::encode) would not produce exactly these bytes.
 pub fn decode(session: SessionId, sequence: Sequence, bytes: &[u8]) -> Result<Record, DecodeError> {
     let mut parts = Parts::new(bytes);
-    let (moment, tag) = moment(&mut parts)?;
+    let Prefix { moment, actor, tag } = prefix(&mut parts)?;
     let record = Record {
         session,
         sequence,
         at: moment.at,
         clock: moment.clock,
+        actor: actor.map(Arc::new),
         event: event(&mut parts, tag)?,
     };
     parts.end()?;
@@ -31,8 +33,7 @@ pub fn decode(session: SessionId, sequence: Sequence, bytes: &[u8]) -> Result<Re
 /// retention. Cheap for other records: reads only the tag.
 pub(crate) fn removes_before(bytes: &[u8]) -> Option<Sequence> {
     let mut parts = Parts::new(bytes);
-    let (_, tag) = moment(&mut parts).ok()?;
-    if tag != tag::RECORDS_LOST {
+    if prefix(&mut parts).ok()?.tag != tag::RECORDS_LOST {
         return None;
     }
     let record = decode(SessionId::from_bytes([0; 16]), Sequence::START, bytes).ok()?;
@@ -97,8 +98,14 @@ impl DecodeError {
     }
 }
 
-/// When the record was decided, and the tag of its event.
-fn moment(parts: &mut Parts<'_>) -> Result<(Moment, u8), DecodeError> {
+/// What stands before the fields of an event.
+struct Prefix {
+    moment: Moment,
+    actor: Option<Actor>,
+    tag: u8,
+}
+
+fn prefix(parts: &mut Parts<'_>) -> Result<Prefix, DecodeError> {
     let at = parts.timestamp("at")?;
     let mut moment = Moment::from(at);
     let mut tag = parts.byte("tag")?;
@@ -110,7 +117,12 @@ fn moment(parts: &mut Parts<'_>) -> Result<(Moment, u8), DecodeError> {
         }
         tag = parts.byte("tag")?;
     }
-    Ok((moment, tag))
+    let mut actor = None;
+    if tag == tag::ACTOR {
+        actor = Some(self::actor(parts)?);
+        tag = parts.byte("tag")?;
+    }
+    Ok(Prefix { moment, actor, tag })
 }
 
 fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
@@ -158,15 +170,28 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
             output_limit: parts.number("output_limit")?,
             request: None,
             input: false,
+            output: JobOutput::Separate,
+            controller: None,
         },
-        tag::JOB_REQUESTED => {
+        tag @ (tag::JOB_REQUESTED | tag::JOB_WITH_OUTPUT) => {
             let (job, mode) = (job(parts)?, mode(parts)?);
             let statement = parts.text("statement")?;
             let timeout = parts.duration("timeout")?;
             let output_limit = parts.number("output_limit")?;
             let request = parts.optional("request", Parts::text)?;
             let input = parts.flag("input")?;
-            if request.is_none() && !input {
+            let (output, controller) = match tag {
+                tag::JOB_REQUESTED => (JobOutput::Separate, None),
+                _ => (output(parts)?, controller(parts)?),
+            };
+            if tag == tag::JOB_WITH_OUTPUT && output == JobOutput::Separate && controller.is_none()
+            {
+                return Err(DecodeError::UnknownChoice {
+                    field: "output",
+                    code: output::SEPARATE,
+                });
+            }
+            if tag == tag::JOB_REQUESTED && request.is_none() && !input {
                 // `encode` uses the other tag for such a job; accepting this one would give a
                 // record two encodings.
                 return Err(DecodeError::UnknownChoice {
@@ -182,8 +207,32 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
                 output_limit,
                 request,
                 input,
+                output,
+                controller,
             }
         }
+        tag::TERMINAL_RESIZED => Event::TerminalResized {
+            job: job(parts)?,
+            mode: mode(parts)?,
+            size: size(parts)?,
+        },
+        tag::CONTROLLER_CHANGED => Event::ControllerChanged {
+            job: job(parts)?,
+            mode: mode(parts)?,
+            controller: controller(parts)?,
+        },
+        tag::INPUT_HIDDEN => Event::InputHidden {
+            job: job(parts)?,
+            mode: mode(parts)?,
+            bytes: parts.number("bytes")?,
+        },
+        tag::SCREEN_CAPTURED => Event::ScreenCaptured {
+            job: job(parts)?,
+            mode: mode(parts)?,
+            after: Sequence(parts.number("after")?),
+            size: size(parts)?,
+            content: parts.text("content")?,
+        },
         tag::INPUT_WRITTEN => Event::InputWritten {
             job: job(parts)?,
             mode: mode(parts)?,
@@ -249,6 +298,15 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
     })
 }
 
+pub(super) fn actor(parts: &mut Parts<'_>) -> Result<Actor, DecodeError> {
+    Ok(Actor {
+        account: parts.optional("actor.account", Parts::text)?,
+        token: parts.optional("actor.token", Parts::text)?,
+        frontend: parts.text("actor.frontend")?,
+        address: parts.optional("actor.address", Parts::text)?,
+    })
+}
+
 pub(super) fn description(parts: &mut Parts<'_>) -> Result<Description, DecodeError> {
     let mut description = Description {
         title: parts.optional("title", Parts::text)?,
@@ -284,4 +342,33 @@ pub(super) fn mode(parts: &mut Parts<'_>) -> Result<JobMode, DecodeError> {
         slot: parts.choice("mode.slot")?,
         visibility: parts.choice("mode.visibility")?,
     })
+}
+
+pub(super) fn output(parts: &mut Parts<'_>) -> Result<JobOutput, DecodeError> {
+    Ok(match parts.byte("output")? {
+        output::MERGED => JobOutput::Merged,
+        output::SEPARATE => JobOutput::Separate,
+        output::TERMINAL => JobOutput::Terminal(size(parts)?),
+        code => {
+            let field = "output";
+            return Err(DecodeError::UnknownChoice { field, code });
+        }
+    })
+}
+
+pub(super) fn size(parts: &mut Parts<'_>) -> Result<TerminalSize, DecodeError> {
+    Ok(TerminalSize {
+        columns: parts.number_u16("size.columns")?,
+        rows: parts.number_u16("size.rows")?,
+    })
+}
+
+pub(super) fn controller(parts: &mut Parts<'_>) -> Result<Option<Arc<Controller>>, DecodeError> {
+    let controller = parts.optional("controller", |parts, _| {
+        Ok(Controller {
+            client: parts.text("controller.client")?,
+            user: parts.optional("controller.user", Parts::text)?,
+        })
+    })?;
+    Ok(controller.map(Arc::new))
 }

@@ -7,7 +7,9 @@ use crate::oracle::Reply;
 use crate::world::{MIN_PAUSE, Random, World};
 use futures::future::{Either, select};
 use rejoin_core::testing::{Operation, Pick};
-use rejoin_core::{Command, CreateSession, DescribeSession, Event, JobMode, Sequence};
+use rejoin_core::{
+    Actor, Command, CreateSession, DescribeSession, Event, JobMode, JobOutput, Sequence,
+};
 use rejoin_engine::{CommandError, Engine, NewJob, NewSession};
 use rejoin_log::ReadLimit;
 use std::pin::pin;
@@ -83,6 +85,8 @@ fn operation(random: &mut Random) -> Operation {
         27..=30 => Operation::Touch(session),
         31..=33 => Operation::Refuse(session),
         34..=39 => Operation::Write(session, other, 1 + random.byte() % 200, random.once_in(3)),
+        61..=62 => Operation::Resize(session, other, random.byte(), Some(random.byte())),
+        63..=65 => Operation::Control(session, other, random.byte(), !random.once_in(3)),
         40..=46 => Operation::Interrupt(session, (!random.once_in(3)).then_some(other)),
         47..=60 => Operation::Advance(session, other, 1),
         _ => Operation::Submit {
@@ -92,6 +96,7 @@ fn operation(random: &mut Random) -> Operation {
             output_limit: random.byte(),
             request: random.once_in(4).then(|| random.byte() % 16),
             input: random.once_in(3),
+            output: random.pick(JobOutput::ALL),
         },
     }
 }
@@ -109,10 +114,16 @@ fn pick(random: &mut Random) -> Pick {
 async fn ask(world: &Arc<World>, engine: &Engine, command: Command, random: &mut Random) -> bool {
     let number = world.draw(Random::bits) % 1_000_000_000;
     let command = make_unique(command, number, random);
+    let actor = actor(number, random);
+    let engine = match &actor {
+        Some(actor) => &engine.on_behalf_of(actor.clone()),
+        None => engine,
+    };
     let ticket = {
         let mut checker = world.checker();
         let checker = &mut *checker;
-        checker.history.ask(command.clone(), &checker.model)
+        let actor = actor.clone();
+        checker.history.ask(command.clone(), actor, &checker.model)
     };
     world.note(format_args!("asks {ticket}: {command:?}"));
     let asked = Ticket { world, ticket };
@@ -209,6 +220,10 @@ fn check_answer(
                     checker.history.turn_away(ticket);
                     Ok(())
                 }
+                CommandError::LineTooLong => {
+                    checker.history.turn_away(ticket);
+                    Ok(())
+                }
                 CommandError::Overloaded => {
                     checker.coverage.count("answer: overloaded");
                     checker.history.turn_away(ticket);
@@ -228,6 +243,19 @@ fn check_answer(
             None
         }
     }
+}
+
+/// On whose behalf a command is sent, if on anybody's.
+fn actor(number: u64, random: &mut Random) -> Option<Arc<Actor>> {
+    let long = if random.once_in(50) { 200 } else { 0 };
+    let account = format!("account {}{}", number % 5, "x".repeat(long));
+    let actor = Actor {
+        account: (!random.once_in(3)).then(|| account.into()),
+        token: random.once_in(4).then(|| "ci".into()),
+        frontend: random.pick(["native", "mcp"]).into(),
+        address: random.once_in(2).then(|| "[::1]:9".into()),
+    };
+    (!random.once_in(3)).then(|| Arc::new(actor))
 }
 
 /// Gives the generated command a unique text, and a service and statement that runners know.
@@ -334,6 +362,8 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
                 mode: submit.mode,
                 request: submit.request,
                 input: submit.input,
+                output: submit.output,
+                controller: submit.controller,
                 timeout: (!is_plain).then_some(submit.timeout),
                 output_limit: (!is_plain).then_some(submit.output_limit),
             };
@@ -351,8 +381,36 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
             job,
             bytes,
             end,
+            client,
         } => {
-            engine.write_input(session, job, bytes, end).await?;
+            engine
+                .write_input_as(client, session, job, bytes, end)
+                .await?;
+            Ok((Reply::Done, None))
+        }
+        Command::ResizeTerminal {
+            session,
+            job,
+            size,
+            client,
+        } => {
+            engine.resize_terminal(client, session, job, size).await?;
+            Ok((Reply::Done, None))
+        }
+        Command::TakeControl {
+            session,
+            job,
+            client,
+        } => {
+            engine.take_control(client, session, job).await?;
+            Ok((Reply::Done, None))
+        }
+        Command::GiveControl {
+            session,
+            job,
+            client,
+        } => {
+            engine.give_control(client, session, job).await?;
             Ok((Reply::Done, None))
         }
         _ => Ok((Reply::Done, None)),
@@ -390,6 +448,9 @@ fn rejected(rejection: rejoin_core::Rejection) -> &'static str {
     match rejection.code() {
         "consumer_not_found" => "rejected: consumer_not_found",
         "input_ended" => "rejected: input_ended",
+        "invalid_size" => "rejected: invalid_size",
+        "no_terminal" => "rejected: no_terminal",
+        "not_controller" => "rejected: not_controller",
         "job_not_found" => "rejected: job_not_found",
         "job_running" => "rejected: job_running",
         "no_foreground_job" => "rejected: no_foreground_job",

@@ -44,6 +44,9 @@ impl Log for Recorder {
                     let finished = checker.runs.finish(record, &checker.model);
                     checker.report(finished);
                     checker.coverage.count(name(&record.event));
+                    if record.actor.is_some() {
+                        checker.coverage.count("actor: in the log");
+                    }
                     checker
                         .trace
                         .note(self.world.steps(), format_args!("durable {record:?}"));
@@ -101,6 +104,10 @@ fn name(event: &Event) -> &'static str {
         },
         Event::CursorAdvanced { .. } => "event: cursor advanced",
         Event::InputWritten { .. } => "event: input written",
+        Event::InputHidden { .. } => "event: input hidden",
+        Event::TerminalResized { .. } => "event: terminal resized",
+        Event::ControllerChanged { .. } => "event: controller changed",
+        Event::ScreenCaptured { .. } => "event: screen captured",
         Event::InterruptRequested { cause, .. } => match cause {
             InterruptCause::Requested => "event: interrupt, requested",
             InterruptCause::Timeout => "event: interrupt, for timeout",

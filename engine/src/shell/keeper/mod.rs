@@ -8,11 +8,13 @@
 pub(super) mod job;
 mod process;
 mod protocol;
+mod terminal;
 
 pub use process::run_keeper;
 pub(in crate::shell) use protocol::HeldJob;
 
 use crate::Runtime;
+use crate::jobs::runner::TerminalMode;
 use crate::limits::{IDLE_KEEPERS, KEEPER_ANSWER, KEEPERS};
 use crate::shell::job::Program;
 use crate::shell::keeper_settings::{KeeperSettings, KeeperStatus};
@@ -20,8 +22,8 @@ use async_channel::{Receiver, Sender};
 use async_io::Async;
 use futures::future::{Either, select};
 use futures::{AsyncReadExt, AsyncWriteExt};
-use protocol::{Frames, ToKeeper, ToServer, VERSION};
-use rejoin_core::{JobId, OutputStream, SessionId};
+use protocol::{Frames, ToKeeper, ToServer, VERSION, WITH_OUTPUT};
+use rejoin_core::{JobId, JobOutput, OutputStream, SessionId};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -35,7 +37,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,7 +48,8 @@ pub(super) struct Keepers {
     /// Whose jobs these are: the mark of the data directory.
     owner: String,
     runtime: Arc<dyn Runtime>,
-    /// None: the jobs of an earlier server are ended, and no keeper is started.
+    /// None: the jobs of an earlier server are ended, and no keeper is started. Jobs with terminals have
+    /// one inside of this process.
     settings: Option<KeeperSettings>,
     entries: Mutex<Entries>,
     lost: Arc<AtomicU64>,
@@ -84,6 +87,11 @@ struct Keeper {
     frames: Sender<ToKeeper>,
     jobs: Mutex<BTreeMap<JobId, JobSenders>>,
     welcome: Receiver<Vec<HeldJob>>,
+    /// What it speaks, at least.
+    version: AtomicU32,
+    /// Questions about terminals that it has not answered.
+    questions: Mutex<BTreeMap<u64, Sender<Option<TerminalMode>>>>,
+    last_question: AtomicU64,
     is_greeted: AtomicBool,
     is_gone: AtomicBool,
     /// Ready when the connection has ended: nothing is ever sent.
@@ -231,7 +239,7 @@ impl Keepers {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Ok(None),
             Err(error) => return Err(error),
         };
-        let keeper = self.connect(stream)?;
+        let keeper = self.connect(stream, 1)?;
         let answer = keeper.welcome.recv();
         match select(pin!(answer), self.runtime.timer(KEEPER_ANSWER)).await {
             Either::Left((Ok(jobs), _)) => Ok(Some((keeper, jobs))),
@@ -241,7 +249,8 @@ impl Keepers {
     }
 
     /// Greets the process at the other end, and begins to read what it says.
-    fn connect(&self, stream: UnixStream) -> io::Result<Arc<Keeper>> {
+    /// `version` is what it speaks as far as is known before it answers.
+    fn connect(&self, stream: UnixStream, version: u32) -> io::Result<Arc<Keeper>> {
         let stream = Arc::new(Async::new(stream)?);
         // Bounded by what a keeper can hold: output before it is settled, and input before it is
         // written.
@@ -253,6 +262,9 @@ impl Keepers {
             frames,
             jobs: Mutex::default(),
             welcome,
+            version: AtomicU32::new(version),
+            questions: Mutex::default(),
+            last_question: AtomicU64::new(0),
             is_greeted: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
             gone,
@@ -276,6 +288,7 @@ impl Keepers {
             if let Some(keeper) = reader.upgrade() {
                 keeper.is_gone.store(true, Ordering::SeqCst);
                 let jobs = std::mem::take(&mut *keeper.jobs()).len();
+                keeper.questions().clear();
                 // Otherwise it was told to end, or is another directory's.
                 if keeper.is_greeted.load(Ordering::SeqCst) && !keeper.frames.is_closed() {
                     lost.fetch_add(1, Ordering::Relaxed);
@@ -298,12 +311,23 @@ impl Keepers {
         job: JobId,
         program: Program,
         has_input: bool,
+        output: JobOutput,
     ) -> io::Result<(Arc<Keeper>, JobEvents)> {
+        let version = match output {
+            JobOutput::Separate => 1,
+            JobOutput::Merged | JobOutput::Terminal(_) => WITH_OUTPUT,
+        };
         let (keeper, events) = {
             let mut entries = self.entries();
             entries.keepers.retain(|it| !it.is_gone());
-            let least = entries.keepers.iter().min_by_key(|it| it.jobs().len());
-            let least = least.filter(|it| it.jobs().is_empty() || entries.keepers.len() >= KEEPERS);
+            let most = match self.settings {
+                Some(_) => KEEPERS,
+                None => 1,
+            };
+            let able = |it: &&Arc<Keeper>| it.version.load(Ordering::SeqCst) >= version;
+            let able = || entries.keepers.iter().filter(able);
+            let least = able().min_by_key(|it| it.jobs().len());
+            let least = least.filter(|it| it.jobs().is_empty() || able().count() >= most);
             let keeper = match least {
                 Some(keeper) => keeper.clone(),
                 None => {
@@ -327,6 +351,7 @@ impl Keepers {
             session,
             program,
             has_input,
+            output,
         };
         keeper.send(start).await;
         Ok((keeper, events))
@@ -335,7 +360,7 @@ impl Keepers {
     /// Starts a keeper, and connects to it.
     fn spawn(&self) -> io::Result<Arc<Keeper>> {
         let Some(settings) = &self.settings else {
-            return Err(ErrorKind::Unsupported.into());
+            return self.spawn_inside();
         };
         let random = u64::from_le_bytes(*self.runtime.random().first_chunk().unwrap_or(&[0; 8]));
         let name = OsString::from(format!("{random:016x}"));
@@ -360,7 +385,40 @@ impl Keepers {
             let _ = fs::remove_file(&path);
             return Err(error);
         }
-        self.connect(stream)
+        self.connect(stream, VERSION)
+    }
+
+    /// Starts a keeper that ends with this process, in a thread.
+    fn spawn_inside(&self) -> io::Result<Arc<Keeper>> {
+        let (ours, its) = UnixStream::pair()?;
+        let ran = async move {
+            if let Err(error) = process::run_inside(its) {
+                tracing::error!(%error, "the thread that holds terminals has failed");
+            }
+        };
+        self.runtime
+            .spawn_dedicated("rejoin-terminals", Box::pin(ran));
+        self.connect(ours, VERSION)
+    }
+
+    /// How the terminal of a job takes input now. None: it has none, or has ended. If there is no
+    /// answer, it is taken for one that hides what is typed.
+    pub(super) async fn terminal_mode(&self, job: JobId) -> Option<TerminalMode> {
+        let keeper = self.entries().jobs.get(&job)?.keeper.clone();
+        let question = keeper.last_question.fetch_add(1, Ordering::Relaxed);
+        let (answer, answered) = async_channel::bounded(1);
+        keeper.questions().insert(question, answer);
+        keeper.send(ToKeeper::AskMode { job, question }).await;
+        let limit = self.runtime.timer(KEEPER_ANSWER);
+        let mode = match select(pin!(answered.recv()), limit).await {
+            Either::Left((mode, _)) => mode.ok()?,
+            Either::Right(_) => Some(TerminalMode {
+                echoes: false,
+                collects_lines: true,
+            }),
+        };
+        keeper.questions().remove(&question);
+        mode
     }
 
     /// A job of an earlier server, to attend to it. None if there is none, or a task attends to it
@@ -494,6 +552,11 @@ impl Keeper {
                     let _ = senders.held.try_send((reader, pipes));
                 }
             }
+            ToServer::Mode { question, mode } => {
+                if let Some(asked) = self.questions().remove(&question) {
+                    let _ = asked.try_send(mode);
+                }
+            }
             ToServer::Exited { job, status, group } => {
                 tell(&jobs, job, JobEvent::Exited(status, group));
                 // Stays, so that the keeper counts as busy until it may forget the job.
@@ -504,6 +567,12 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    fn questions(&self) -> MutexGuard<'_, BTreeMap<u64, Sender<Option<TerminalMode>>>> {
+        self.questions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// So many bytes of a job's output are settled.
@@ -564,8 +633,9 @@ async fn read(
                 Err(error) => return error,
             };
             match frame {
-                Ok(Some(ToServer::Welcome { jobs, .. })) => {
+                Ok(Some(ToServer::Welcome { version, jobs })) => {
                     if let Some(keeper) = keeper.upgrade() {
+                        keeper.version.store(version, Ordering::SeqCst);
                         keeper.is_greeted.store(true, Ordering::SeqCst);
                     }
                     drop(welcomed.try_send(jobs));

@@ -41,6 +41,10 @@ pub(crate) fn is_visible(record: &Record) -> bool {
         | Event::CursorAdvanced { .. }
         | Event::JobStarted { .. }
         | Event::InputWritten { .. }
+        | Event::InputHidden { .. }
+        | Event::TerminalResized { .. }
+        | Event::ControllerChanged { .. }
+        | Event::ScreenCaptured { .. }
         | Event::InterruptRequested { .. } => false,
     }
 }

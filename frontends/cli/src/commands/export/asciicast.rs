@@ -257,6 +257,7 @@ mod tests {
             sequence: Sequence(1),
             at: Timestamp::from_millis(1_504_467_315_250 + millis),
             clock: Timestamp::from_millis(1_504_467_315_250 + millis).into(),
+            actor: None,
             event,
         }
     }

@@ -36,9 +36,10 @@ impl Theatre {
 
     /// Whether a record changes a terminal's picture.
     pub(super) fn pictures(&self, record: &Record) -> bool {
-        let is_change = matches!(record.event, Event::TerminalResized { .. });
-        let stage = self.stage.as_ref();
-        is_change && stage.is_some_and(|it| record.event.job() == Some(it.job))
+        match (&record.event, &self.stage) {
+            (Event::TerminalResized { job, .. }, Some(stage)) => *job == stage.job,
+            _ => false,
+        }
     }
 
     /// The replay begins while these terminals show something.
@@ -69,8 +70,13 @@ impl Theatre {
             out.write_all(bytes)?;
             return self.open(*job, size_of(size), b"", out);
         }
-        let own = record.event.job();
-        let Some(stage) = self.stage.as_mut().filter(|it| own == Some(it.job)) else {
+        let job = match &record.event {
+            Event::ResultEmitted { job, .. }
+            | Event::TerminalResized { job, .. }
+            | Event::JobFinished { job, .. } => Some(*job),
+            _ => None,
+        };
+        let Some(stage) = self.stage.as_mut().filter(|it| job == Some(it.job)) else {
             // A terminal that is not played is shown by its lines.
             let is_output = matches!(record.event, Event::ResultEmitted { .. });
             let shown = text.filter(|_| is_output);
@@ -87,14 +93,10 @@ impl Theatre {
                 stage.hold(text.unwrap_or_default());
                 Ok(())
             }
-            Event::JobFinished { .. } => {
+            _ => {
                 stage.hold(text.unwrap_or_default());
                 self.close(out)?;
                 out.write_all(bytes)
-            }
-            _ => {
-                stage.hold(bytes.to_vec());
-                Ok(())
             }
         }
     }

@@ -279,7 +279,7 @@ async fn serve_until_signal(
         false => opened.kill_processes().await,
     };
     if killed > 0 {
-        tracing::warn!("killed {killed} processes that were still running");
+        tracing::warn!(processes = killed, "killed what was still running");
     }
     for outcome in stopped {
         outcome.map_err(start_error)?;
