@@ -26,7 +26,7 @@ impl Pane {
         std::fs::write(
             directory.path().join("conf"),
             "set -g status off\nset -g escape-time 0\nset -g default-terminal tmux-256color\n\
-             set -g window-size manual\nset -g remain-on-exit on\n",
+             set -g remain-on-exit on\n",
         )
         .unwrap();
         let pane = Self { directory, size };

@@ -96,7 +96,8 @@ impl Theatre {
             _ => {
                 stage.hold(text.unwrap_or_default());
                 self.close(out)?;
-                out.write_all(bytes)
+                // The lines have ended, whatever the last byte was.
+                out.write_all(bytes.strip_prefix(b"\n").unwrap_or(bytes))
             }
         }
     }
