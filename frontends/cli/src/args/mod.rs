@@ -35,6 +35,7 @@ const GETTING_STARTED: &str = "\
 Getting started:
   rejoin serve                  start a server here; its web console is http://127.0.0.1:8563
   rejoin run 'echo hello'       in another terminal: run a command on that server
+  rejoin shell                  open a shell there, which outlives this terminal
   rejoin help run               show all options of a subcommand
 ";
 
