@@ -300,20 +300,30 @@ serve --read-only
   --log-level REJOIN_LOG_LEVEL
   --log-format REJOIN_LOG_FORMAT
   --log-requests REJOIN_LOG_REQUESTS
-run <command> -s/--session -k/--keep -d/--detach -i/--input -n/--no-input --timeout --user --service --reconnect-for --json -v/--verbose --insecure
+run <command> -s/--session -k/--keep -d/--detach -t/--terminal -T/--no-terminal -i/--input -n/--no-input --timeout --user --service --reconnect-for --json -v/--verbose --insecure
+  --prefix-key REJOIN_PREFIX_KEY
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE
   --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
-attach <session> --insecure --since --no-history --events --json --reconnect-for
+shell <session> -k/--keep --user --service --reconnect-for --insecure
+  --prefix-key REJOIN_PREFIX_KEY
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE
   --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
+attach <session> --insecure --since --no-history --watch --events --json --reconnect-for
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+  --prefix-key REJOIN_PREFIX_KEY
 sessions --user --service --state -q/--query --sort --limit --json --insecure
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
@@ -372,7 +382,7 @@ mcp --reconnect-for --insecure
   --client-config REJOIN_CLIENT_CONFIG
 verify <directory> --json --salvage
 replay <directory> <session> --from --until --all --events --speed --idle-limit
-export <directory> <session> --from --until --all --events --format -o/--output --columns --rows --idle-limit
+export <directory> <session> --from --until --all --events --format -o/--output --columns --rows --idle-limit --input
 log <directory> <session> --json --from --limit
 health --ready
   --at REJOIN_ADMIN_LISTEN
