@@ -165,6 +165,7 @@ impl Lines {
         let shown = record.and_then(|record| self.view.show(&record));
         let shown = shown.filter(|_| !(is_output && text.is_some()));
         let text = text.map(|bytes| Shown {
+            before: None,
             style: Style::Output,
             bytes,
         });
@@ -220,6 +221,7 @@ impl Lines {
             message: ended.message.map(Into::into),
         };
         let note = Shown {
+            before: None,
             style: Style::Note,
             bytes: format!("[{}]", describe(&event).unwrap_or_default()).into_bytes(),
         };

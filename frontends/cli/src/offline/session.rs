@@ -97,6 +97,7 @@ impl Session {
             let shown = self.view.show(&record);
             let shown = shown.filter(|_| !(is_output && lines.is_some()));
             let lines = lines.map(|bytes| Shown {
+                before: None,
                 style: Style::Output,
                 bytes,
             });
