@@ -30,22 +30,15 @@ impl Pane {
         )
         .unwrap();
         let pane = Self { directory, size };
-        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
         let (columns, rows) = (size.0.to_string(), size.1.to_string());
-        let mut arguments = vec!["new-session", "-d", "-x", &columns, "-y", &rows];
-        let server = format!("REJOIN_SERVER=http://{}", server.address);
-        let path = format!("PATH={path}");
-        for variable in [
-            &*path,
-            &*server,
-            "PS1=here> ",
-            "XDG_CONFIG_HOME=/nonexistent",
-            "LC_ALL=C.UTF-8",
-        ] {
-            arguments.extend(["-e", variable]);
-        }
-        arguments.push("exec env --default-signal=INT,QUIT sh");
-        pane.tmux(&arguments);
+        // Not tmux's own variables of a session: the first pane doesn't get them.
+        let shell = format!(
+            "exec env --default-signal=INT,QUIT 'PS1=here> ' PATH={}:\"$PATH\" LC_ALL=C.UTF-8 \
+             REJOIN_SERVER=http://{} XDG_CONFIG_HOME=/nonexistent SHELL=/bin/sh sh",
+            bin.display(),
+            server.address
+        );
+        pane.tmux(&["new-session", "-d", "-x", &columns, "-y", &rows, &shell]);
         pane.wait_for("here> ");
         pane
     }
