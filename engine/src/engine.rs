@@ -17,6 +17,7 @@ use crate::sequencer::{Request, Sequencer};
 use crate::session::Session;
 use crate::stats::{Counts, Current, Stats};
 use crate::takeover::Takeover;
+use crate::viewers::{SessionViewers, Viewer, Viewers, Watch};
 use crate::{Config, Runtime, limits};
 use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
@@ -50,6 +51,7 @@ pub struct Engine {
     inputs: Arc<Inputs>,
     pub(crate) end: Sender<JobsAtEnd>,
     gate: Arc<ReadOnlyGate>,
+    viewers: Arc<Viewers>,
     /// On whose behalf commands are given.
     actor: Option<Arc<Actor>>,
     log_metrics: Option<Arc<LogMetrics>>,
@@ -179,6 +181,7 @@ impl Engine {
             inputs,
             end,
             gate,
+            viewers: Arc::default(),
             actor: None,
             log_metrics,
             takeover: Arc::new(takeover),
@@ -438,6 +441,44 @@ impl Engine {
     /// ```
     pub fn touch(&self, session: SessionId) {
         self.liveness.touch(session);
+    }
+
+    /// Notes that the one on whose behalf this handle is watches a session, until the answer is
+    /// dropped. Writes no record, and does not count as use.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{Actor, Engine};
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let session = engine.create_session("shell").await?.id();
+    /// let ada = Actor {
+    ///     account: Some("ada".into()),
+    ///     token: None,
+    ///     frontend: "desk".into(),
+    ///     address: None,
+    /// };
+    /// let watch = engine.on_behalf_of(ada.clone()).watch(session);
+    /// let viewers = engine.viewers(session);
+    /// assert_eq!(viewers.listed[0].actor.as_deref(), Some(&ada));
+    /// drop(watch);
+    /// assert_eq!(engine.viewers(session).count, 0);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn watch(&self, session: SessionId) -> Watch {
+        let viewer = Viewer {
+            actor: self.actor.clone(),
+            since: self.now().at,
+        };
+        self.viewers.enter(session, viewer)
+    }
+
+    /// Who [watches](Self::watch) a session now. Consumers are in its view.
+    pub fn viewers(&self, session: SessionId) -> SessionViewers {
+        self.viewers.of(session)
     }
 
     /// Submits a job, which runs a statement. Waits until the job is durable, not until it has run.

@@ -83,6 +83,7 @@ mod takeover;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod trace;
+mod viewers;
 
 pub use builder::EngineBuilder;
 pub use config::Config;
@@ -110,6 +111,7 @@ pub use shell::{
 };
 pub use stats::{CommandKind, EngineStatus, Label, Stats, Totals};
 pub use takeover::Takeover;
+pub use viewers::{SessionViewers, Viewer, Watch};
 
 // One crate is enough to depend on.
 pub use rejoin_core::{

@@ -32,6 +32,12 @@ pub const INTERRUPTS: usize = 4;
 /// Consumers that may join a read-only engine in its lifetime, because its log only grows.
 pub const READ_ONLY_JOINS: usize = 100_000;
 
+/// Viewers that are listed of one session; further ones are only counted.
+pub const LISTED_VIEWERS_OF_SESSION: usize = 100;
+
+/// Viewers that are listed of all sessions; further ones are only counted.
+pub const LISTED_VIEWERS: usize = 10_000;
+
 /// Bytes of input that may wait for one job to read them, without those in its pipe.
 pub const UNREAD_INPUT: usize = 1024 * 1024;
 
@@ -79,4 +85,5 @@ pub const TICK: Duration = Duration::from_secs(1);
 pub const CLOCK_JUMP: Duration = Duration::from_secs(1);
 
 const _: () = assert!(BATCH_BYTES < RECENT_BYTES);
+const _: () = assert!(LISTED_VIEWERS_OF_SESSION < LISTED_VIEWERS);
 const _: () = assert!(REPORTS < BATCH_COMMANDS);

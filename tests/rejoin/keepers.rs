@@ -2,6 +2,7 @@
 
 mod kills;
 mod starts;
+mod upgrade;
 
 use crate::server::{Server, directory, end, is_status_of, running_under, said, text};
 use crate::shell::wait_until;
@@ -166,6 +167,28 @@ fn closing_a_session_after_a_restart_leaves_no_process_behind() {
     let closed = server.api(&json!({"action": "close_session", "sessionId": session}));
     assert_eq!(closed["state"], "SUCCEEDED");
     wait_until("all have ended", || running_under(&session).is_empty());
+}
+
+#[test]
+fn a_shutdown_that_keeps_jobs_ends_those_of_sessions_that_are_just_closing() {
+    let data = directory();
+    let keep = ["--jobs-at-exit", "keep", "--interrupt-grace", "1h"];
+    let mut server = Server::start(data.path(), &keep);
+    let [closing, open] = [(); 2].map(|()| {
+        let (session, consumer) = server.create();
+        let stubborn = "trap '' TERM; setsid sleep 1000 & echo ready; while :; do sleep 0.1; done";
+        server.run(&session, stubborn);
+        server.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
+        session
+    });
+    server.api(&json!({"action": "close_session", "sessionId": closing}));
+    assert_eq!(server.signal("-TERM").code(), Some(0));
+    assert!(running_under(&closing).is_empty());
+    assert!(running_under(&open).len() >= 2);
+    wait_until("only the other one's keeper is left", || {
+        server.keepers().len() == 1
+    });
+    drop(Server::start(data.path(), &[]));
 }
 
 #[test]

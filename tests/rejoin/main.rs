@@ -31,5 +31,6 @@ mod terminals;
 mod tls;
 mod tmux;
 mod verify;
+mod viewers;
 mod views;
 mod walkthrough;

@@ -357,6 +357,32 @@ impl ShellRunner {
         })
     }
 
+    /// Leaves the jobs of open sessions to their keepers, after the engine has ended. What was still
+    /// ending when it did is ended now: processes of sessions that are closed. Returns how many there
+    /// were. Waits until they are gone, a few seconds at most.
+    pub fn detach(
+        &self,
+        is_open: impl Fn(SessionId) -> bool + Send + Sync + 'static,
+    ) -> BoxFuture<'static, usize> {
+        let shell = self.shell.get().cloned();
+        Box::pin(async move {
+            let Some(shell) = shell else {
+                return 0;
+            };
+            #[cfg(target_os = "linux")]
+            {
+                shell.keepers.detach().await;
+                let spares = Arc::new(move |session, _| is_open(session));
+                process_sweep::end_others(&shell.mark, &shell.runtime, spares).await
+            }
+            #[cfg(not(target_os = "linux"))]
+            {
+                drop((shell, is_open));
+                0
+            }
+        })
+    }
+
     /// Removes the directory and environment of sessions that are no longer open: they were closed
     /// just before a server crashed. Call it before the first job.
     pub fn retain(&self, is_open: impl Fn(SessionId) -> bool) {
@@ -385,6 +411,9 @@ impl Runner for ShellRunner {
                 settings.keeper.clone_from(&runner.keeper);
                 settings.login_shell.clone_from(&runner.login_shell);
                 settings.user.clone_from(&runner.user);
+                if let Some(user) = &settings.user {
+                    user.warn_of_missing_rights();
+                }
                 let opened = Self::new(settings, host.runtime.clone())?;
                 if let Some(shell) = opened.shell.get() {
                     // If two engines prepare it at once, the first one wins.

@@ -79,6 +79,7 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(GET "/sessions/:session/events" => Native::events),
     route!(GET "/sessions/:session/search" => Native::search),
     route!(GET "/sessions/:session/stream" => Native::stream),
+    route!(GET "/sessions/:session/viewers" => Native::viewers),
     route!(POST "/sessions/:session/interrupt" => Native::interrupt),
     route!(GET "/sessions/:session/jobs" => Native::jobs),
     route!(POST "/sessions/:session/jobs" => Native::submit),

@@ -473,10 +473,33 @@ impl Keepers {
         for keeper in keepers {
             keeper.jobs().clear();
             keeper.send(ToKeeper::Quit).await;
-            // All that was written is read before the end of the connection.
-            keeper.frames.close();
-            select(pin!(keeper.gone.recv()), self.runtime.timer(KEEPER_ANSWER)).await;
+            self.disconnect(&keeper).await;
         }
+    }
+
+    /// Leaves all keepers to the next server, a few seconds at most. Jobs that they may forget are
+    /// forgotten, whether or not a task still attends to them.
+    pub(super) async fn detach(&self) {
+        let keepers = {
+            let mut entries = self.entries();
+            for (&job, entry) in &entries.jobs {
+                if entry.is_forgotten {
+                    // Fails if the keeper is gone.
+                    let _ = entry.keeper.frames.try_send(ToKeeper::Forget { job });
+                }
+            }
+            entries.jobs.clear();
+            std::mem::take(&mut entries.keepers)
+        };
+        for keeper in keepers {
+            self.disconnect(&keeper).await;
+        }
+    }
+
+    /// Waits until a keeper has read all that was written to it, and the connection has ended.
+    async fn disconnect(&self, keeper: &Keeper) {
+        keeper.frames.close();
+        select(pin!(keeper.gone.recv()), self.runtime.timer(KEEPER_ANSWER)).await;
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {

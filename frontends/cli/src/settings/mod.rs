@@ -639,7 +639,7 @@ impl Settings {
 
     /// As whom commands run, if not as the server's user.
     pub(crate) fn job_user(&self) -> Option<&str> {
-        self.job_user.as_deref()
+        self.job_user.as_deref().filter(|name| !name.is_empty())
     }
 
     /// Whether processes that a command leaves in its process group run on.

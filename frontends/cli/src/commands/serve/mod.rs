@@ -267,17 +267,14 @@ async fn serve_until_signal(
                 None | Some(Unavailable::ShuttingDown) => None,
                 Some(failed) => Some(failed),
             };
-            if !keeps_jobs(settings, failed.as_ref()) {
-                opened.kill_processes().await;
-            }
+            opened
+                .end_processes(keeps_jobs(settings, failed.as_ref()))
+                .await;
             return Err(failed.map_or(ServeError::Killed, ServeError::Stopped));
         }
     };
     let failed = Some(&ended).filter(|it| !matches!(it, Unavailable::ShuttingDown));
-    let killed = match keeps_jobs(settings, failed) {
-        true => 0,
-        false => opened.kill_processes().await,
-    };
+    let killed = opened.end_processes(keeps_jobs(settings, failed)).await;
     if killed > 0 {
         tracing::warn!(processes = killed, "killed what was still running");
     }
@@ -311,11 +308,21 @@ async fn stop_of(listener: Listener, shutdown: &Shutdown, engine: &Engine) {
 }
 
 impl OpenedEngine {
-    /// Kills the processes of jobs that still run, and returns their number.
-    async fn kill_processes(&self) -> usize {
-        match &self.shell {
-            Some(shell) => shell.sweep().await,
-            None => 0,
+    /// Kills the processes of jobs that still run, or only those of sessions that are closed. Returns
+    /// their number.
+    async fn end_processes(&self, keeps_jobs: bool) -> usize {
+        let Some(shell) = &self.shell else {
+            return 0;
+        };
+        let engine = self.engine.clone();
+        let is_open = move |session| {
+            engine
+                .session_view(session)
+                .is_some_and(|it| it.closed.is_none())
+        };
+        match keeps_jobs {
+            true => shell.detach(is_open).await,
+            false => shell.sweep().await,
         }
     }
 }
