@@ -87,6 +87,7 @@ const EDGES: [(&str, &[&str]); 20] = [
             "rejoin-metrics",
             "rejoin-native",
             "rejoin-runner-arthas",
+            "rejoin-screen",
         ],
     ),
     (
