@@ -138,7 +138,7 @@ fn an_editor_is_the_same_for_early_and_late_viewers_after_a_restart_and_in_a_rep
         .as_u64()
         .unwrap();
     pane.keys(&[":wq", "Enter"]);
-    pane.wait_for("here> ");
+    pane.wait_for_prompt();
     let written = std::fs::read_to_string(&file).unwrap();
     assert_eq!(
         written,
@@ -195,7 +195,7 @@ fn who_leaves_comes_back_to_the_same_screen() {
     pane.line("clear; stty size");
     pane.wait_for("30 110");
     pane.line("exit 5");
-    pane.wait_for("here> ");
+    pane.wait_for_prompt();
     pane.line("clear; echo \"status $?\"");
     pane.wait_for("status 5");
 }
@@ -309,7 +309,7 @@ fn full_screen_programs_and_prompts_work() {
     pane.line("rejoin run top -d 1");
     pane.wait_for("load average");
     pane.keys(&["q"]);
-    pane.wait_for("here> ");
+    pane.wait_for_prompt();
     pane.line("clear; rejoin run python3 -q");
     pane.wait_for(">>>");
     pane.line("6 * 7");
