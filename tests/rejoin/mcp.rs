@@ -505,7 +505,10 @@ fn settings_say_what_agents_may_do_and_with_which_services() {
         .unwrap()
         .iter()
         .map(|it| text(&it["name"]).to_owned());
-    assert_eq!(names.collect::<Vec<_>>(), ["read", "list", "search"]);
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        ["read", "list", "search", "screen"]
+    );
     let refused = call(&mut client, "run", &json!({"command": "true"}));
     assert_eq!(refused["isError"], true);
     assert!(
