@@ -64,7 +64,7 @@ impl Pane {
     /// Leaves with the keys for it, and waits for the shell's prompt.
     pub(crate) fn detach(&self) {
         self.keys(&["C-\\", "d"]);
-        self.wait_for("which goes on");
+        self.wait_for("rejoin: left job");
         self.wait_for_prompt();
     }
 
