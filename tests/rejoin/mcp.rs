@@ -357,7 +357,7 @@ fn bytes_that_are_no_text_can_be_read_exactly() {
     let run = structured(
         &mut client,
         "run",
-        &json!({"command": r"printf 'a\377\0b'; echo err >&2"}),
+        &json!({"command": r"printf 'a\377\0b'; echo err >&2", "separate": true}),
     );
     assert_eq!(run["exact"], false);
     let read = json!({

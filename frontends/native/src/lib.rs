@@ -19,6 +19,7 @@ mod find;
 mod handlers;
 mod limits;
 mod login;
+mod output;
 mod request;
 mod stream;
 mod view_json;
@@ -77,6 +78,7 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(POST "/sessions/:session/consumers" => Native::join),
     route!(DELETE "/sessions/:session/consumers/:consumer" => Native::leave),
     route!(GET "/sessions/:session/events" => Native::events),
+    route!(GET "/sessions/:session/output" => Native::output),
     route!(GET "/sessions/:session/search" => Native::search),
     route!(GET "/sessions/:session/stream" => Native::stream),
     route!(GET "/sessions/:session/viewers" => Native::viewers),

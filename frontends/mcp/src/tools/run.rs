@@ -28,6 +28,8 @@ struct Run {
     command: String,
     #[serde(default)]
     terminal: bool,
+    #[serde(default)]
+    separate: bool,
     session: Option<Name>,
     service: Option<String>,
     key: Option<String>,
@@ -74,6 +76,9 @@ fn check(run: &Run) -> Result<(), Failed> {
     if run.session.is_some() && run.service.is_some() {
         return wrong("`service` is for a new session: leave out `session` or `service`");
     }
+    if run.terminal && run.separate {
+        return wrong("a terminal has one stream: leave out `terminal` or `separate`");
+    }
     match &run.key {
         Some(key) if key.is_empty() || key.len() > KEY_BYTES => {
             Err(Failed(format!("`key` must have 1 to {KEY_BYTES} bytes")))
@@ -105,9 +110,10 @@ async fn submit(context: &Context<'_>, run: &Run) -> Result<(SessionId, JobId), 
     let new_job = |session| NewJob {
         request: Some(format!("{AGENT}{key}").into()),
         input: run.input,
-        output: match run.terminal {
-            true => JobOutput::Terminal(TERMINAL),
-            false => JobOutput::Merged,
+        output: match (run.terminal, run.separate) {
+            (true, _) => JobOutput::Terminal(TERMINAL),
+            (false, true) => JobOutput::Separate,
+            (false, false) => JobOutput::Merged,
         },
         timeout: run.timeout_ms.map(Duration::from_millis),
         ..NewJob::new(session, run.command.as_str(), mode)
