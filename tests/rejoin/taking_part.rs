@@ -177,16 +177,16 @@ fn who_leaves_comes_back_to_the_same_screen() {
     let mut pane = Pane::open(&server, SIZE);
     pane.line("rejoin shell");
     pane.wait_for("session 1");
-    pane.line("PS1='there> '; cd /; clear; seq 3");
-    pane.wait_for("3\nthere>");
+    pane.line("PS1='inside> '; cd /; clear; seq 3");
+    pane.wait_for("3\ninside>");
     let before = pane.cells();
     pane.detach();
     assert_is_restored(&pane);
     pane.line("clear; rejoin shell 1");
-    pane.wait_for("3\nthere>");
+    pane.wait_for("3\ninside>");
     assert_eq!(pane.cells(), before);
     pane.line("clear; pwd; stty size");
-    pane.wait_for("/\n24 90\nthere>");
+    pane.wait_for("/\n24 90\ninside>");
     // The job's terminal follows the window.
     pane.resize((110, 30));
     wait_until("the size has changed", || {
@@ -210,17 +210,17 @@ fn a_smaller_terminal_shows_what_fits_and_control_can_be_taken() {
     );
     large.line("rejoin shell");
     large.wait_for("session 1");
-    large.line("PS1='there> '; clear; seq 25");
-    large.wait_for("25\nthere>");
+    large.line("PS1='inside> '; clear; seq 25");
+    large.wait_for("25\ninside>");
     small.line("rejoin attach 1");
     // The cursor is in the part that is shown.
     small.wait_until("the end of it is shown", |shown| {
-        shown.contains("25\nthere>") && !shown.contains("\n9\n")
+        shown.contains("25\ninside>") && !shown.contains("\n9\n")
     });
     small.wait_for(" types, you watch");
     small.keys(&["x"]);
     small.wait_for(" types here");
-    assert!(!large.text().contains("there> x"));
+    assert!(!large.text().contains("inside> x"));
 
     small.keys(&["C-\\", "t"]);
     wait_until("the size follows", || {
@@ -315,13 +315,13 @@ fn full_screen_programs_and_prompts_work() {
     pane.line("6 * 7");
     pane.wait_for("42");
     pane.keys(&["C-d"]);
-    pane.wait_until("it has ended", |shown| shown.trim_end().ends_with("here>"));
+    pane.wait_for_prompt();
     pane.line("clear; seq 200 > numbers; rejoin run less $PWD/numbers; rm numbers");
     pane.wait_for("\n20\n");
     pane.keys(&["G"]);
     pane.wait_for("\n200\n");
     pane.keys(&["q"]);
-    pane.wait_until("it has ended", |shown| shown.trim_end().ends_with("here>"));
+    pane.wait_for_prompt();
     // Ctrl-C is the program's.
     pane.line("clear; rejoin run 'trap \"echo caught; exit 3\" INT; echo rea\"\"dy; sleep 1000'; echo \"status $?\"");
     pane.wait_for("ready");
