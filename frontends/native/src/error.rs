@@ -1,7 +1,7 @@
 //! The errors of the API, sent as `application/problem+json` (RFC 9457).
 
 use crate::view_json;
-use rejoin_accounts::Denied;
+use rejoin_accounts::{Denied, FileError, OwnTokenError};
 use rejoin_engine::{
     CommandError, Controller, JobId, PullError, Rejection, ScreenError, Unavailable,
 };
@@ -40,6 +40,8 @@ pub(crate) enum Fault {
     Screen(ScreenError),
     /// The session does not exist.
     SessionNotFound(String),
+    /// The account's access tokens can't be shown or changed so.
+    Token(Arc<OwnTokenError>),
 }
 
 impl Fault {
@@ -64,6 +66,7 @@ impl Fault {
             }
             Self::Read(PullError::Log(_)) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::RequestInvalid(_) => StatusCode::BAD_REQUEST,
+            Self::Token(error) => token_status(error).0,
         }
     }
 
@@ -102,6 +105,7 @@ impl Fault {
                 "session_not_found"
             }
             Self::RequestInvalid(_) => "request_invalid",
+            Self::Token(error) => token_status(error).1,
         }
     }
 
@@ -181,6 +185,13 @@ impl fmt::Display for Fault {
             Self::Screen(error) => error.fmt(f),
             Self::RequestInvalid(reason) => f.write_str(reason),
             Self::SessionNotFound(session) => write!(f, "session not found: {session}"),
+            Self::Token(error) => match &**error {
+                // It names the file's path, which is the operator's affair.
+                OwnTokenError::File(
+                    FileError::Read(..) | FileError::Write(..) | FileError::Malformed(..),
+                ) => f.write_str("the accounts cannot be changed now: the server's log says why"),
+                error => error.fmt(f),
+            },
         }
     }
 }
@@ -204,6 +215,23 @@ const fn screen_code(error: &ScreenError) -> &'static str {
         ScreenError::Overloaded => "overloaded",
         ScreenError::Log(_) => "log_unreadable",
         ScreenError::Ended => "shutting_down",
+    }
+}
+
+/// The status and the code of an answer to a change of tokens that is refused.
+fn token_status(error: &OwnTokenError) -> (StatusCode, &'static str) {
+    match error {
+        OwnTokenError::NoAccount => (StatusCode::CONFLICT, "no_accounts"),
+        OwnTokenError::ByToken => (StatusCode::FORBIDDEN, "forbidden"),
+        OwnTokenError::File(error) => match error {
+            FileError::TokenExists(_) => (StatusCode::CONFLICT, "token_exists"),
+            FileError::TokenUnknown(_) => (StatusCode::NOT_FOUND, "token_not_found"),
+            FileError::TokensFull => (StatusCode::TOO_MANY_REQUESTS, "too_many"),
+            FileError::BadName(_) => (StatusCode::BAD_REQUEST, "request_invalid"),
+            // The account was removed meanwhile.
+            FileError::Unknown(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, "accounts_unwritable"),
+        },
     }
 }
 
