@@ -263,6 +263,11 @@ impl Job {
         !matches!(self.input, Input::None)
     }
 
+    /// Whether its standard input was ended.
+    pub fn input_has_ended(&self) -> bool {
+        matches!(self.input, Input::Ended)
+    }
+
     /// Why it was first interrupted, if it was.
     pub fn interrupt(&self) -> Option<InterruptCause> {
         self.interrupt

@@ -8,6 +8,8 @@
 pub(super) mod job;
 mod process;
 mod protocol;
+#[cfg(all(test, feature = "smol"))]
+mod tests;
 
 pub use process::run_keeper;
 pub(in crate::shell) use protocol::HeldJob;
