@@ -61,6 +61,9 @@ fn main() -> ExitCode {
                 records += report.records;
             }
             Err(failure) => {
+                if options.prints_trace {
+                    print!("{}", String::from_utf8_lossy(failure.trace.as_bytes()));
+                }
                 eprintln!("{failure}\n");
                 failures += 1;
             }

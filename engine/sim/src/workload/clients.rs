@@ -44,6 +44,10 @@ async fn act(world: &Arc<World>, engine: &Engine, mut random: Random) -> bool {
         operation => operation,
     };
     let command = operation.command(&world.checker().model.state, now);
+    let command = match random.once_in(12) {
+        true => write(world, &mut random).unwrap_or(command),
+        false => command,
+    };
     if let Command::AdvanceCursor {
         session, consumer, ..
     } = command
@@ -81,18 +85,37 @@ fn operation(random: &mut Random) -> Operation {
         24..=26 => Operation::SetUser(session, random.byte()),
         27..=30 => Operation::Touch(session),
         31..=33 => Operation::Refuse(session),
-        34..=39 => Operation::Write(session, other, 1 + random.byte() % 200, random.once_in(3)),
-        40..=46 => Operation::Interrupt(session, (!random.once_in(3)).then_some(other)),
-        47..=60 => Operation::Advance(session, other, 1),
+        34..=42 => Operation::Write(session, other, 1 + random.byte() % 200, random.once_in(4)),
+        43..=47 => Operation::Interrupt(session, (!random.once_in(3)).then_some(other)),
+        48..=60 => Operation::Advance(session, other, 1),
         _ => Operation::Submit {
             session,
             mode: random.pick(JobMode::ALL),
             timeout: 1 + random.byte() % 30,
             output_limit: random.byte(),
             request: random.once_in(4).then(|| random.byte() % 16),
-            input: random.once_in(3),
+            input: random.once_in(2),
         },
     }
+}
+
+/// A write to a job whose input is open, if there is one.
+fn write(world: &World, random: &mut Random) -> Option<Command> {
+    let checker = world.checker();
+    let sessions = checker.model.state.sessions();
+    let jobs =
+        sessions.flat_map(|(id, session)| session.jobs().map(move |(job, it)| (id, job, it)));
+    let open: Vec<_> = jobs
+        .filter(|(_, _, it)| it.has_input() && !it.input_has_ended())
+        .collect();
+    let (session, job, _) = *open.get(random.index(open.len()))?;
+    let bytes = (0..1 + random.below(40)).map(|_| random.byte());
+    Some(Command::WriteInput {
+        session,
+        job,
+        bytes: bytes.collect(),
+        end: random.once_in(8),
+    })
 }
 
 /// Picks something that exists, or sometimes something that does not.
@@ -236,7 +259,9 @@ fn make_unique(command: Command, number: u64, random: &mut Random) -> Command {
     match command {
         Command::CreateSession(create) => Command::CreateSession(CreateSession {
             service: random
-                .pick(["script", "script", "shell", "shell", "shell", "nobody"])
+                .pick([
+                    "script", "script", "kept", "kept", "shell", "shell", "nobody",
+                ])
                 .into(),
             user: Some(mark),
             ..create
