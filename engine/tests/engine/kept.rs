@@ -31,7 +31,7 @@ enum Asked {
 }
 
 impl Keeping {
-    fn new(kept: Vec<KeptJob>) -> (Services, UnboundedReceiver<Asked>) {
+    fn services(kept: Vec<KeptJob>) -> (Services, UnboundedReceiver<Asked>) {
         let (asked, answers) = unbounded();
         let runner: Arc<dyn Runner> = Arc::new(Self { kept, asked });
         (Services::from([("test".into(), runner)]), answers)
@@ -126,7 +126,7 @@ fn a_job_is_given_what_is_logged_and_what_it_has_not_had() {
         INTERRUPTED,
         written(b"", true),
     ];
-    let (services, mut asked) = Keeping::new(vec![had(4, false, 1)]);
+    let (services, mut asked) = Keeping::services(vec![had(4, false, 1)]);
     let engine = open(services, &log(logged));
     Host::smol().block_on(async {
         let Some(Asked::Resume(mut job, from)) = asked.next().await else {
@@ -152,7 +152,7 @@ fn a_job_that_had_more_than_is_logged_does_not_go_on() {
         ("the end of its input", had(3, true, 0)),
         ("interrupts", had(3, false, 1)),
     ] {
-        let (services, mut asked) = Keeping::new(vec![had]);
+        let (services, mut asked) = Keeping::services(vec![had]);
         let engine = open(services, &log([written(b"one", false)]));
         Host::smol().block_on(async {
             let first = asked.next().await;
@@ -183,7 +183,7 @@ fn a_job_that_had_more_than_is_logged_does_not_go_on() {
 /// A job that outlives the end of its engine would otherwise seem to have had the next one that is logged.
 #[test]
 fn an_interrupt_that_is_not_logged_has_no_number_of_its_own() {
-    let (services, mut asked) = Keeping::new(vec![]);
+    let (services, mut asked) = Keeping::services(vec![]);
     let engine = open(services, &[]);
     Host::smol().block_on(async {
         let session = engine
