@@ -193,6 +193,8 @@ fn commands(number: u64, step: u64, state: &State) -> Vec<Command> {
             timeout: Duration::from_secs(u64::from(u32::MAX)),
             output_limit: u64::MAX,
             input: false,
+            output: rejoin_core::JobOutput::Separate,
+            controller: None,
             request: None,
         })],
     }

@@ -6,7 +6,7 @@ use crate::committed::Committed;
 use crate::committed::log_reads::LogReadQueue;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
 use crate::jobs::builtin::Builtin;
-use crate::jobs::runner::{KeptJob, Runner};
+use crate::jobs::runner::{KeptJob, Runner, TerminalMode};
 use crate::jobs::stdin::Inputs;
 use crate::jobs::supervisor::{LoggedWrite, ResumedJob, Services, Supervisor};
 use crate::liveness::Liveness;
@@ -16,18 +16,20 @@ use crate::request::{JobAck, NewJob, NewSession};
 use crate::sequencer::{Request, Sequencer};
 use crate::session::Session;
 use crate::stats::{Counts, Current, Stats};
+use crate::takeover::Takeover;
+use crate::viewers::{SessionViewers, Viewer, Viewers, Watch};
 use crate::{Config, Runtime, limits};
 use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
 use futures::future::{pending, select};
 use rejoin_core::{
-    CloseCause, Command, ConsumerId, CreateSession, Event, Job, JobId, JobView, LossCause, Moment,
-    Projection, Record, Rejection, Sequence, SessionId, SessionView, State, SubmitJob, Timestamp,
-    Views,
+    Actor, CloseCause, Command, ConsumerId, Controller, CreateSession, DescribeSession, Event,
+    InterruptCause, Job, JobId, JobState, JobView, LossCause, Moment, Projection, Record,
+    Rejection, Sequence, SessionId, SessionView, State, SubmitJob, TerminalSize, Timestamp, Views,
 };
 use rejoin_log::segment::{LogMetrics, Opened};
 use rejoin_log::{Log, LogReader, ReadLimit};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -49,7 +51,11 @@ pub struct Engine {
     inputs: Arc<Inputs>,
     pub(crate) end: Sender<JobsAtEnd>,
     gate: Arc<ReadOnlyGate>,
+    viewers: Arc<Viewers>,
+    /// On whose behalf commands are given.
+    actor: Option<Arc<Actor>>,
     log_metrics: Option<Arc<LogMetrics>>,
+    takeover: Arc<Takeover>,
 }
 
 impl Engine {
@@ -101,6 +107,7 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let (mut state, mut views) = projection.into_parts();
         let (kept, refused) = kept_jobs(&services, &state, &views, &*log.reader());
+        let lost = lost_jobs(&services, &state, &views, &kept, &refused);
         let resume = Command::Resume {
             kept: kept.iter().map(|job| job.job).collect(),
         };
@@ -119,12 +126,10 @@ impl Engine {
         for (runner, job) in refused {
             runner.forget(job);
         }
-        if !kept.is_empty() {
-            tracing::info!(
-                jobs = kept.len(),
-                "went on with jobs of the previous server"
-            );
-        }
+        let takeover = match config.read_only {
+            true => Takeover::default(),
+            false => Takeover::new(kept.len(), lost),
+        };
 
         let (requests, request_inbox) = async_channel::bounded(config.queue);
         let (report_sender, reports) = async_channel::bounded(limits::REPORTS);
@@ -176,7 +181,10 @@ impl Engine {
             inputs,
             end,
             gate,
+            viewers: Arc::default(),
+            actor: None,
             log_metrics,
+            takeover: Arc::new(takeover),
         })
     }
 
@@ -205,6 +213,37 @@ impl Engine {
     /// time [`since`](Moment::since) a moment of a view.
     pub fn now(&self) -> Moment {
         self.clock.now()
+    }
+
+    /// The same engine, for somebody: the records that commands given to this handle lead to say who
+    /// asked for them. Cheap; reading needs no such handle.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{Actor, Engine, ReadLimit, Sequence};
+    /// use std::time::Duration;
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let ada = Actor {
+    ///     account: Some("ada".into()),
+    ///     token: None,
+    ///     frontend: "desk".into(),
+    ///     address: None,
+    /// };
+    /// let session = engine.on_behalf_of(ada.clone()).create_session("shell").await?;
+    /// let limit = ReadLimit { records: 1, bytes: 1 };
+    /// let records = engine.read(session.id(), Sequence::START, limit, Duration::ZERO).await?;
+    /// assert_eq!(records[0].actor.as_deref(), Some(&ada));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn on_behalf_of(&self, actor: impl Into<Arc<Actor>>) -> Self {
+        Self {
+            actor: Some(actor.into()),
+            ..self.clone()
+        }
     }
 
     /// Creates a session. Waits until that is durable.
@@ -354,6 +393,39 @@ impl Engine {
             .map(drop)
     }
 
+    /// Changes the title and the labels of a session. Waits until that is durable.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{DescribeSession, Engine};
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let session = engine.create_session("shell").await?;
+    /// let describe = DescribeSession {
+    ///     session: session.id(),
+    ///     title: Some("Release 1.2".into()),
+    ///     labels: [("env".into(), Some("live".into()))].into(),
+    /// };
+    /// engine.describe_session(describe).await?;
+    /// let view = engine.session_view(session.id()).ok_or("it is gone")?;
+    /// let description = view.description.ok_or("it has none")?;
+    /// assert_eq!(description.title.as_deref(), Some("Release 1.2"));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the session is not open, a text is too long or there are too many labels, or as every
+    /// command.
+    pub async fn describe_session(&self, describe: DescribeSession) -> Result<(), CommandError> {
+        self.gate.check_write()?;
+        self.command(Command::DescribeSession(describe))
+            .await
+            .map(drop)
+    }
+
     /// Notes that a session is in use, so that its idle timeout begins anew. Writes no record.
     ///
     /// ```
@@ -369,6 +441,44 @@ impl Engine {
     /// ```
     pub fn touch(&self, session: SessionId) {
         self.liveness.touch(session);
+    }
+
+    /// Notes that the one on whose behalf this handle is watches a session, until the answer is
+    /// dropped. Writes no record, and does not count as use.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{Actor, Engine};
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let session = engine.create_session("shell").await?.id();
+    /// let ada = Actor {
+    ///     account: Some("ada".into()),
+    ///     token: None,
+    ///     frontend: "desk".into(),
+    ///     address: None,
+    /// };
+    /// let watch = engine.on_behalf_of(ada.clone()).watch(session);
+    /// let viewers = engine.viewers(session);
+    /// assert_eq!(viewers.listed[0].actor.as_deref(), Some(&ada));
+    /// drop(watch);
+    /// assert_eq!(engine.viewers(session).count, 0);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn watch(&self, session: SessionId) -> Watch {
+        let viewer = Viewer {
+            actor: self.actor.clone(),
+            since: self.now().at,
+        };
+        self.viewers.enter(session, viewer)
+    }
+
+    /// Who [watches](Self::watch) a session now. Consumers are in its view.
+    pub fn viewers(&self, session: SessionId) -> SessionViewers {
+        self.viewers.of(session)
     }
 
     /// Submits a job, which runs a statement. Waits until the job is durable, not until it has run.
@@ -408,6 +518,8 @@ impl Engine {
             output_limit: new.output_limit.unwrap_or(self.config.output_limit),
             request: new.request,
             input: new.input,
+            output: new.output,
+            controller: new.controller,
         };
         let records = match self.command(Command::SubmitJob(submit)).await {
             Err(CommandError::Rejected(Rejection::RequestRepeated { job, sequence })) => {
@@ -456,16 +568,152 @@ impl Engine {
         bytes: Arc<[u8]>,
         end: bool,
     ) -> Result<(), CommandError> {
+        self.write_input_as(None, session, job, bytes, end).await
+    }
+
+    /// As [`write_input`](Self::write_input), by a client that may control the job's terminal. It takes
+    /// the control if nobody has it.
+    ///
+    /// What is written while the terminal shows nothing of it, as for passwords, is given to the job and
+    /// not logged: a record says how many bytes.
+    ///
+    /// # Errors
+    ///
+    /// Also when somebody else controls the terminal, or it would cut a line because it is too long.
+    pub async fn write_input_as(
+        &self,
+        client: Option<Arc<Controller>>,
+        session: SessionId,
+        job: JobId,
+        bytes: Arc<[u8]>,
+        end: bool,
+    ) -> Result<(), CommandError> {
         self.gate.check_write()?;
         // An end alone takes no room, and a job may wait for nothing else.
         if !bytes.is_empty() && self.inputs.is_full(job) {
             return Err(CommandError::InputFull);
+        }
+        if let Some(mode) = self.terminal_mode(session, job).await {
+            if !self.inputs.fits_line(job, mode, &bytes) {
+                return Err(CommandError::LineTooLong);
+            }
+            if mode.hides() && !bytes.is_empty() && !end {
+                return self.write_hidden(client, session, job, bytes).await;
+            }
         }
         self.command(Command::WriteInput {
             session,
             job,
             bytes,
             end,
+            client,
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Gives the bytes to the job once it is durable that some were written, also if the caller is
+    /// dropped meanwhile.
+    async fn write_hidden(
+        &self,
+        client: Option<Arc<Controller>>,
+        session: SessionId,
+        job: JobId,
+        bytes: Arc<[u8]>,
+    ) -> Result<(), CommandError> {
+        let (answer, answered) = oneshot::channel();
+        let engine = self.clone();
+        self.runtime.spawn(Box::pin(async move {
+            let hide = Command::HideInput {
+                session,
+                job,
+                bytes: bytes.len() as u64,
+                client,
+            };
+            let hidden = engine.command(hide).await.map(drop);
+            if hidden.is_ok() {
+                engine.inputs.write_hidden(job, bytes);
+            }
+            let _ = answer.send(hidden);
+        }));
+        match answered.await {
+            Ok(answer) => answer,
+            Err(oneshot::Canceled) => Err(self.unavailable().await),
+        }
+    }
+
+    /// How the terminal of a job takes input now. None if it has no terminal.
+    async fn terminal_mode(&self, session: SessionId, job: JobId) -> Option<TerminalMode> {
+        let service = self.committed.session(session, |view| {
+            let job = view.job(job)?;
+            let has_ended = matches!(job.state, JobState::Finished { .. });
+            (job.output.terminal().is_some() && !has_ended).then(|| view.service.clone())
+        })??;
+        self.services.get(&service)?.terminal_mode(job).await
+    }
+
+    /// Changes the size of a job's terminal. Waits until that is durable. A client that gives its name
+    /// takes the control of a terminal that nobody controls.
+    ///
+    /// # Errors
+    ///
+    /// When no such job runs, it has no terminal, somebody else controls it, no terminal has this size,
+    /// or as every command.
+    pub async fn resize_terminal(
+        &self,
+        client: Option<Arc<Controller>>,
+        session: SessionId,
+        job: JobId,
+        size: TerminalSize,
+    ) -> Result<(), CommandError> {
+        self.gate.check_write()?;
+        self.command(Command::ResizeTerminal {
+            session,
+            job,
+            size,
+            client,
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Takes the control of a job's terminal, from whoever has it. Waits until that is durable.
+    ///
+    /// # Errors
+    ///
+    /// When no such job runs, it has no terminal, or as every command.
+    pub async fn take_control(
+        &self,
+        client: Arc<Controller>,
+        session: SessionId,
+        job: JobId,
+    ) -> Result<(), CommandError> {
+        self.gate.check_write()?;
+        self.command(Command::TakeControl {
+            session,
+            job,
+            client,
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Gives back the control of a job's terminal. Waits until that is durable.
+    ///
+    /// # Errors
+    ///
+    /// When no such job runs, it has no terminal, somebody else controls it, or as every command.
+    pub async fn give_control(
+        &self,
+        client: Arc<Controller>,
+        session: SessionId,
+        job: JobId,
+    ) -> Result<(), CommandError> {
+        self.gate.check_write()?;
+        self.command(Command::GiveControl {
+            session,
+            job,
+            client,
         })
         .await
         .map(drop)
@@ -755,6 +1003,11 @@ impl Engine {
         })
     }
 
+    /// What became of the jobs that the log said were running when this engine was started.
+    pub fn takeover(&self) -> &Takeover {
+        &self.takeover
+    }
+
     /// The last sequence of a session that retention has removed. None: there was no such session,
     /// it has not been removed, or the log cannot be read.
     pub async fn removed(&self, session: SessionId) -> Option<Sequence> {
@@ -855,7 +1108,11 @@ impl Engine {
 
     pub(crate) async fn command(&self, command: Command) -> Result<Vec<Arc<Record>>, CommandError> {
         let (reply, answer) = oneshot::channel();
-        match self.requests.try_send(Request { command, reply }) {
+        match self.requests.try_send(Request {
+            command,
+            actor: self.actor.clone(),
+            reply,
+        }) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(self.overloaded()),
             Err(TrySendError::Closed(_)) => return Err(self.unavailable().await),
@@ -927,6 +1184,36 @@ fn kept_jobs(
     (kept.into_values().collect(), refused.collect())
 }
 
+/// The running jobs that do not go on, and why.
+fn lost_jobs(
+    services: &Services,
+    state: &State,
+    views: &Views,
+    kept: &[ResumedJob],
+    refused: &[RefusedJob],
+) -> Vec<(SessionId, JobId, String)> {
+    let kept: BTreeSet<_> = kept.iter().map(|job| job.job).collect();
+    let refused: BTreeSet<_> = refused.iter().map(|(_, job)| *job).collect();
+    let mut lost = Vec::new();
+    for (id, session) in state.sessions() {
+        for (job, _) in session.jobs().filter(|(job, _)| !kept.contains(job)) {
+            let view = views.session(id).and_then(|session| session.job(job));
+            let runner = services.get(session.service());
+            let reason = if refused.contains(&job) {
+                "the log does not have all of the input, and may be restored from a backup"
+                    .to_owned()
+            } else if view.is_some_and(|view| view.state == JobState::Submitted) {
+                "accepted, and not started".to_owned()
+            } else {
+                let reason = runner.and_then(|runner| runner.why_lost(job));
+                reason.unwrap_or_else(|| "the service does not have it any more".to_owned())
+            };
+            lost.push((id, job, reason));
+        }
+    }
+    lost
+}
+
 fn resumed_job(
     runner: &Arc<dyn Runner>,
     session: SessionId,
@@ -956,9 +1243,14 @@ fn resumed_job(
         interrupts: had.interrupts,
         pending: job
             .interrupt()
+            .or_else(|| {
+                let has_terminal = job.output().terminal().is_some();
+                has_terminal.then_some(InterruptCause::Requested)
+            })
             .filter(|_| missed > 0)
             .map(|it| (missed, it)),
         input,
+        output: job.output(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Errors, one enum for each kind of operation.
 
+use crate::limits::TERMINAL_LINE;
 use rejoin_core::{Rejection, Sequence, Violation};
 use rejoin_log::{AppendError, ReadError};
 use std::path::PathBuf;
@@ -20,6 +21,12 @@ pub enum CommandError {
     /// The job has not read its earlier input. Nothing was done; retry when it has.
     #[error("the job has not read what was written to it before; try again")]
     InputFull,
+    /// The job's terminal would cut the line, because its program reads whole lines. Nothing was done.
+    #[error(
+        "the line is too long: the job's terminal takes at most {TERMINAL_LINE} bytes before the end of \
+         a line"
+    )]
+    LineTooLong,
     /// The queue of requests is full. Nothing was done; retry in a moment.
     #[error("the server has more requests waiting than it takes; try again")]
     Overloaded,

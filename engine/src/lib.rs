@@ -79,9 +79,11 @@ mod session_pager;
 #[cfg(all(feature = "shell", unix))]
 mod shell;
 mod stats;
+mod takeover;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod trace;
+mod viewers;
 
 pub use builder::EngineBuilder;
 pub use config::Config;
@@ -89,9 +91,9 @@ pub use engine::Engine;
 pub use error::{CommandError, OpenError, PullError, RunnerError, Unavailable};
 pub use jobs::runner::{
     EngineEnded, Exit, Interrupt, Interrupter, Interrupts, KeptJob, LoggedJob, Reporter, Runner,
-    RunnerHost, RunnerJob, RunnerReport, Settled, encode_result,
+    RunnerHost, RunnerJob, RunnerReport, Settled, TerminalMode, TerminalSizes, encode_result,
 };
-pub use jobs::stdin::Input;
+pub use jobs::stdin::{Input, InputBytes};
 pub use jobs::supervisor::Services;
 pub use offline::salvage::{Gap, Salvage, Salvaged};
 pub use offline::validator::RecordValidator;
@@ -108,14 +110,16 @@ pub use shell::{
     start_as_job_user,
 };
 pub use stats::{CommandKind, EngineStatus, Label, Stats, Totals};
+pub use takeover::Takeover;
+pub use viewers::{SessionViewers, Viewer, Watch};
 
 // One crate is enough to depend on.
 pub use rejoin_core::{
-    CloseCause, ConsumerId, ConsumerView, Event, Instant, InterruptCause, InvalidId, JobId,
-    JobMode, JobSlot, JobState, JobView, LeaveCause, Limits, LossCause, Moment, Outcome,
-    OutputOffsets, OutputPosition, OutputStream, Projection, Record, Rejection, RejectionKind,
-    Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView, Timestamp,
-    Views, Violation, Visibility,
+    Actor, CloseCause, ConsumerId, ConsumerView, Controller, DescribeSession, Description, Event,
+    Instant, InterruptCause, InvalidId, JobId, JobMode, JobOutput, JobSlot, JobState, JobView,
+    LeaveCause, Limits, LossCause, Moment, Outcome, OutputOffsets, OutputPosition, OutputStream,
+    Projection, Record, Rejection, RejectionKind, Retention, Selection, Sequence, Server,
+    SessionId, SessionNumber, SessionView, TerminalSize, Timestamp, Views, Violation, Visibility,
 };
 pub use rejoin_log::segment::{Durability, LogId, Opened, Options as LogOptions};
 pub use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit, SegmentLog};

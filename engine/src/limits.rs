@@ -32,13 +32,27 @@ pub const INTERRUPTS: usize = 4;
 /// Consumers that may join a read-only engine in its lifetime, because its log only grows.
 pub const READ_ONLY_JOINS: usize = 100_000;
 
+/// Viewers that are listed of one session; further ones are only counted.
+pub const LISTED_VIEWERS_OF_SESSION: usize = 100;
+
+/// Viewers that are listed of all sessions; further ones are only counted.
+pub const LISTED_VIEWERS: usize = 10_000;
+
 /// Bytes of input that may wait for one job to read them, without those in its pipe.
 pub const UNREAD_INPUT: usize = 1024 * 1024;
+
+/// Bytes of a line, without its end, that a terminal collects before the program reads it. What is
+/// longer would be cut by the kernel, so it is refused.
+pub const TERMINAL_LINE: usize = 4_095;
 
 /// The size of a waiting write to a job's input in memory, without its bytes.
 pub const INPUT_OVERHEAD: usize = 128;
 
-/// Keepers of one server. Further jobs share them.
+/// Jobs that were lost with the previous server and that are named in the server's log at a start. Of
+/// further ones only the number is logged.
+pub const LOST_JOBS_NAMED: usize = 20;
+
+/// Keepers of one server. Further jobs share them. As many more may be left from an older version.
 pub const KEEPERS: usize = 32;
 
 /// Keepers without a job that are left running for the next jobs.
@@ -71,4 +85,5 @@ pub const TICK: Duration = Duration::from_secs(1);
 pub const CLOCK_JUMP: Duration = Duration::from_secs(1);
 
 const _: () = assert!(BATCH_BYTES < RECENT_BYTES);
+const _: () = assert!(LISTED_VIEWERS_OF_SESSION < LISTED_VIEWERS);
 const _: () = assert!(REPORTS < BATCH_COMMANDS);

@@ -221,7 +221,7 @@ struct Found {
 
 /// What is left of a limit after these records.
 fn without(limit: ReadLimit, records: &[Arc<Record>]) -> ReadLimit {
-    let bytes: u64 = records.iter().map(|record| record.event.bytes()).sum();
+    let bytes: u64 = records.iter().map(|record| record.bytes()).sum();
     ReadLimit {
         records: limit.records.saturating_sub(records.len()),
         bytes: limit

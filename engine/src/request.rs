@@ -1,6 +1,6 @@
 //! The arguments and answers of commands.
 
-use rejoin_core::{JobId, JobMode, Sequence, SessionId};
+use rejoin_core::{Controller, JobId, JobMode, JobOutput, Sequence, SessionId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,8 +51,13 @@ pub struct NewJob {
     /// The client's name for this request, to retry it safely: a second request with the same name
     /// and statement is answered with the first one's job.
     pub request: Option<Arc<str>>,
-    /// Whether its standard input stays open, for [`Engine::write_input`](crate::Engine).
+    /// Whether its standard input stays open, for [`Engine::write_input`](crate::Engine). Always, if it
+    /// has a terminal.
     pub input: bool,
+    /// How its output goes. A runner that has no terminals ignores it.
+    pub output: JobOutput,
+    /// Who controls its terminal at first: whoever submits it, if that is known.
+    pub controller: Option<Arc<Controller>>,
 }
 
 impl NewJob {
@@ -78,6 +83,8 @@ impl NewJob {
             output_limit: None,
             request: None,
             input: false,
+            output: JobOutput::default(),
+            controller: None,
         }
     }
 }

@@ -250,12 +250,22 @@ pub enum CommandKind {
     CloseSession,
     /// [`Command::SetUser`].
     SetUser,
+    /// [`Command::DescribeSession`].
+    DescribeSession,
     /// [`Command::TouchSession`].
     TouchSession,
     /// [`Command::SubmitJob`].
     SubmitJob,
     /// [`Command::WriteInput`].
     WriteInput,
+    /// [`Command::HideInput`].
+    HideInput,
+    /// [`Command::ResizeTerminal`].
+    ResizeTerminal,
+    /// [`Command::TakeControl`].
+    TakeControl,
+    /// [`Command::GiveControl`].
+    GiveControl,
     /// [`Command::RefuseStatement`].
     RefuseStatement,
     /// [`Command::InterruptJob`].
@@ -266,6 +276,8 @@ pub enum CommandKind {
     ReportStarted,
     /// [`Command::ReportResult`].
     ReportResult,
+    /// [`Command::ReportScreen`].
+    ReportScreen,
     /// [`Command::ReportFinished`].
     ReportFinished,
     /// [`Command::Expire`].
@@ -280,20 +292,26 @@ pub enum CommandKind {
 
 impl CommandKind {
     /// All, in the order of their declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 24] = [
         Self::CreateSession,
         Self::JoinSession,
         Self::LeaveSession,
         Self::CloseSession,
         Self::SetUser,
+        Self::DescribeSession,
         Self::TouchSession,
         Self::SubmitJob,
         Self::WriteInput,
+        Self::HideInput,
+        Self::ResizeTerminal,
+        Self::TakeControl,
+        Self::GiveControl,
         Self::RefuseStatement,
         Self::InterruptJob,
         Self::AdvanceCursor,
         Self::ReportStarted,
         Self::ReportResult,
+        Self::ReportScreen,
         Self::ReportFinished,
         Self::Expire,
         Self::ExpireConsumers,
@@ -309,14 +327,20 @@ impl CommandKind {
             Self::LeaveSession => "leave_session",
             Self::CloseSession => "close_session",
             Self::SetUser => "set_user",
+            Self::DescribeSession => "describe_session",
             Self::TouchSession => "touch_session",
             Self::SubmitJob => "submit_job",
             Self::WriteInput => "write_input",
+            Self::HideInput => "hide_input",
+            Self::ResizeTerminal => "resize_terminal",
+            Self::TakeControl => "take_control",
+            Self::GiveControl => "give_control",
             Self::RefuseStatement => "refuse_statement",
             Self::InterruptJob => "interrupt_job",
             Self::AdvanceCursor => "advance_cursor",
             Self::ReportStarted => "report_started",
             Self::ReportResult => "report_result",
+            Self::ReportScreen => "report_screen",
             Self::ReportFinished => "report_finished",
             Self::Expire => "expire",
             Self::ExpireConsumers => "expire_consumers",
@@ -332,14 +356,20 @@ impl CommandKind {
             Command::LeaveSession { .. } => Self::LeaveSession,
             Command::CloseSession { .. } => Self::CloseSession,
             Command::SetUser { .. } => Self::SetUser,
+            Command::DescribeSession(_) => Self::DescribeSession,
             Command::TouchSession { .. } => Self::TouchSession,
             Command::SubmitJob(_) => Self::SubmitJob,
             Command::WriteInput { .. } => Self::WriteInput,
+            Command::HideInput { .. } => Self::HideInput,
+            Command::ResizeTerminal { .. } => Self::ResizeTerminal,
+            Command::TakeControl { .. } => Self::TakeControl,
+            Command::GiveControl { .. } => Self::GiveControl,
             Command::RefuseStatement { .. } => Self::RefuseStatement,
             Command::InterruptJob { .. } => Self::InterruptJob,
             Command::AdvanceCursor { .. } => Self::AdvanceCursor,
             Command::ReportStarted { .. } => Self::ReportStarted,
             Command::ReportResult { .. } => Self::ReportResult,
+            Command::ReportScreen { .. } => Self::ReportScreen,
             Command::ReportFinished { .. } => Self::ReportFinished,
             Command::Expire => Self::Expire,
             Command::ExpireConsumers => Self::ExpireConsumers,

@@ -1,7 +1,7 @@
 //! Emits a warning when the wall clock jumps, and one `debug` event for each durable record that begins or ends something. Statements and
 //! results are left out: they may hold secrets, and the log has them.
 
-use rejoin_core::{Event, Record};
+use rejoin_core::{Actor, Event, Record};
 use std::time::Duration;
 
 /// Warns that the wall clock has jumped by `millis`, or that the times of records stand still until
@@ -20,27 +20,60 @@ pub(crate) fn trace_jump(millis: i64, behind: Duration) {
     }
 }
 
+/// Who asked for an event. Fields that are not set are left out.
+struct By<'a>(Option<&'a Actor>);
+
+impl<'a> By<'a> {
+    fn account(&self) -> Option<&'a str> {
+        self.0?.account.as_deref()
+    }
+
+    fn frontend(&self) -> Option<&'a str> {
+        self.0.map(|actor| &*actor.frontend)
+    }
+
+    fn address(&self) -> Option<&'a str> {
+        self.0?.address.as_deref()
+    }
+}
+
+/// A `debug` event with these fields, and with who asked for it.
+macro_rules! told {
+    ($by:ident, {$($fields:tt)*}, $message:literal) => {
+        tracing::debug!(
+            $($fields)*,
+            account = $by.account(),
+            frontend = $by.frontend(),
+            address = $by.address(),
+            $message
+        )
+    };
+}
+
 /// Emits the event of one durable record, if it has one.
 pub(crate) fn trace_record(record: &Record) {
     let session = record.session;
+    let by = By(record.actor.as_deref());
     match &record.event {
         Event::SessionCreated {
             number, service, ..
-        } => tracing::debug!(%session, %number, %service, "session created"),
+        } => {
+            told!(by, {%session, %number, %service}, "session created");
+        }
         Event::SessionClosed { cause } => {
-            tracing::debug!(%session, cause = cause.name(), "session closed")
+            told!(by, {%session, cause = cause.name()}, "session closed");
         }
         Event::ConsumerJoined { consumer, .. } => {
-            tracing::debug!(%session, ordinal = consumer.ordinal, "consumer joined");
+            told!(by, {%session, ordinal = consumer.ordinal}, "consumer joined");
         }
         Event::ConsumerLeft { consumer, cause } => {
-            tracing::debug!(%session, ordinal = consumer.ordinal, cause = cause.name(), "consumer left");
+            told!(by, {%session, ordinal = consumer.ordinal, cause = cause.name()}, "consumer left");
         }
         Event::JobSubmitted { job, mode, .. } => {
-            tracing::debug!(%session, %job, slot = mode.slot.name(), "job submitted");
+            told!(by, {%session, %job, slot = mode.slot.name()}, "job submitted");
         }
         Event::InterruptRequested { job, cause, .. } => {
-            tracing::debug!(%session, %job, cause = cause.name(), "job interrupted");
+            told!(by, {%session, %job, cause = cause.name()}, "job interrupted");
         }
         Event::JobFinished {
             job,

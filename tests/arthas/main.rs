@@ -55,14 +55,38 @@ fn upstream(arthas: &RealArthas, request: &Value) -> Value {
     api(&mut Client::connect(arthas.address()).unwrap(), request)
 }
 
+/// What Arthas says on a busy machine, now and then, also when nobody else does. The command has then
+/// done nothing, and whoever runs it again has what they want.
+const REFUSED: &str = "someone else is enhancing classes";
+
+/// Runs a command that changes classes until a result of this type, or the command's end.
+fn run_until(
+    server: &Server,
+    viewer: (&str, &str),
+    command: &str,
+    kind: &str,
+) -> (u64, Vec<Value>) {
+    let (session, consumer) = viewer;
+    for _ in 0..20 {
+        let job = server.run(session, command);
+        let is_last = |it: &Value| is_status_of(job)(it) || it["type"] == kind;
+        let results = server.pull_until(session, consumer, is_last);
+        let status = results.iter().find(|it| is_status_of(job)(it));
+        if !status.is_some_and(|it| it["message"].to_string().contains(REFUSED)) {
+            return (job, results);
+        }
+    }
+    panic!("Arthas refused it twenty times: {command}");
+}
+
 #[test]
 fn a_watch_on_a_real_arthas_has_the_products_results_for_every_viewer() {
     let (arthas, data) = (RealArthas::start(), directory());
     let server = serve(data.path(), &arthas);
     let (session, first) = server.create();
     let second = server.join(&session);
-    let job = server.run(&session, &format!("{WATCH} -n 2 -x 2"));
-    let results = server.pull_until(&session, &first, is_status_of(job));
+    let watch = format!("{WATCH} -n 2 -x 2");
+    let (job, results) = run_until(&server, (&session, &first), &watch, "status");
     let late = server.join(&session);
     for consumer in [&second, &late] {
         let same = server.pull_until(&session, consumer, is_status_of(job));
@@ -74,6 +98,10 @@ fn a_watch_on_a_real_arthas_has_the_products_results_for_every_viewer() {
     }
 
     // The members are those that the product's own clients get, and the product's job beside ours.
+    let results: Vec<_> = results
+        .into_iter()
+        .filter(|it| it["jobId"] == job)
+        .collect();
     let watched = of_type(&results, "watch");
     assert_eq!(watched.len(), 2, "{results:?}");
     let expected = [
@@ -130,12 +158,19 @@ fn the_walk_through_of_the_documentation_goes_as_printed_on_a_real_arthas() {
     let arthas = RealArthas::start();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/walkthrough.sh");
     let address = format!("http://{}", arthas.address());
-    let went = Command::new(script)
-        .args([env!("CARGO_BIN_EXE_rejoin"), &address])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&went.stdout) + String::from_utf8_lossy(&went.stderr);
-    assert!(went.status.success(), "{said}");
+    let walk = || {
+        let went = Command::new(script)
+            .args([env!("CARGO_BIN_EXE_rejoin"), &address])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&went.stdout) + String::from_utf8_lossy(&went.stderr);
+        (went.status.success(), said.into_owned())
+    };
+    let mut walks = std::iter::repeat_with(walk).take(5);
+    let (succeeded, said) = walks
+        .find(|(_, said)| !said.contains(REFUSED) && !said.contains("did not answer in time"))
+        .expect("Arthas runs it in one of five times");
+    assert!(succeeded, "{said}");
     assert!(said.contains("8 passed, 0 failed"), "{said}");
 }
 
@@ -165,8 +200,7 @@ fn an_endless_watch_goes_on_after_a_crash_and_ends_with_its_session() {
     let (arthas, data) = (RealArthas::start(), directory());
     let mut server = serve(data.path(), &arthas);
     let (session, consumer) = server.create();
-    let job = server.run(&session, WATCH);
-    server.pull_until(&session, &consumer, |result| result["type"] == "watch");
+    let (job, _) = run_until(&server, (&session, &consumer), WATCH, "watch");
     let asked = Instant::now();
     let interrupted = server.api(&json!({"action": "interrupt_job", "sessionId": session}));
     assert_eq!(interrupted["body"]["jobStatus"], "TERMINATED");
@@ -177,8 +211,7 @@ fn an_endless_watch_goes_on_after_a_crash_and_ends_with_its_session() {
         asked.elapsed()
     );
 
-    let job = server.run(&session, WATCH);
-    server.pull_until(&session, &consumer, |result| result["type"] == "watch");
+    let (job, _) = run_until(&server, (&session, &consumer), WATCH, "watch");
     let directory = std::fs::read_dir(data.path().join("arthas"))
         .unwrap()
         .next();
@@ -217,8 +250,7 @@ fn a_jvm_that_is_killed_in_mid_watch_fails_the_command_and_its_history_stays() {
     let (mut arthas, data) = (RealArthas::start(), directory());
     let server = serve(data.path(), &arthas);
     let (session, consumer) = server.create();
-    let job = server.run(&session, WATCH);
-    server.pull_until(&session, &consumer, |result| result["type"] == "watch");
+    let (job, _) = run_until(&server, (&session, &consumer), WATCH, "watch");
     arthas.kill();
     let killed = Instant::now();
     let results = server.pull_until(&session, &consumer, is_status_of(job));
@@ -251,7 +283,7 @@ fn a_fast_watch_is_complete_for_a_hundred_viewers_that_read_now_late_or_never() 
     let readers: Vec<_> = (0..49).map(|_| server.join(&session)).collect();
     let never: Vec<_> = (0..50).map(|_| server.join(&session)).collect();
     // On a machine that is too busy, Arthas itself ends the command, and says so.
-    for _ in 0..3 {
+    for _ in 0..10 {
         let watch = format!("watch demo.Busy work 'params[0]' -n {CALLS} -x 1");
         let job = server.run(&session, &watch);
         let complete = |consumer: &str| {
@@ -275,7 +307,8 @@ fn a_fast_watch_is_complete_for_a_hundred_viewers_that_read_now_late_or_never() 
             assert_eq!(complete(consumer), seen);
         }
         let (seen, status) = seen;
-        if status["statusCode"] == 137 && text(&status["message"]).contains("came too fast") {
+        let message = status["message"].to_string();
+        if message.contains("came too fast") || message.contains(REFUSED) {
             continue;
         }
         assert_eq!(status["statusCode"], 0, "{status}");
@@ -284,7 +317,7 @@ fn a_fast_watch_is_complete_for_a_hundred_viewers_that_read_now_late_or_never() 
         assert!(seen.windows(2).all(is_next), "each call, in order");
         return;
     }
-    panic!("Arthas ended the command three times: the machine is too busy");
+    panic!("Arthas ended the command ten times: the machine is too busy");
 }
 
 /// The calls that a job has seen; nothing was lost.
@@ -310,7 +343,11 @@ fn the_command_line_runs_a_command_of_arthas_and_shows_it_as_arthas_does() {
     let address = format!("http://{}", server.address);
     let run =
         |command: &str| outcome(&["run", "--server", &address, "--service", "orders", command]);
-    let (status, out, err) = run(&format!("{WATCH} -n 1"));
+    let watch = format!("{WATCH} -n 1");
+    let mut runs = std::iter::repeat_with(|| run(&watch)).take(20);
+    let (status, out, err) = runs
+        .find(|(_, out, err)| !out.contains(REFUSED) && !err.contains(REFUSED))
+        .expect("Arthas does not refuse it twenty times");
     assert!(status.success(), "{err}");
     assert!(
         out.contains("method=demo.MathGame.primeFactors location=AtEx"),

@@ -375,6 +375,47 @@ test("an unknown session is reported", async () => {
   assert.equal(await page.locator("#prompt").isVisible(), false);
 });
 
+test("an address that names no session is reported", async () => {
+  for (const said of ["..", ".", "a/b", "%2e%2e", "?", " "]) {
+    const page = await view(`${server.address}/#session=${encodeURIComponent(said)}`);
+    await page.getByText("There is no such session").waitFor();
+    assert.equal(await page.locator("#name").textContent(), "Session not found");
+    assert.equal(await page.locator("#about").textContent(), said);
+  }
+});
+
+test("an empty list says whose sessions it shows", async () => {
+  const guarded = await Server.start({}, { anna: "correct-horse", olga: "battery-staple:viewer" });
+  try {
+    for (const [name, password, text] of [
+      ["anna", "correct-horse", "No sessions yet."],
+      ["olga", "battery-staple", "No sessions of yours yet. A session of somebody else appears here once you have opened its link."],
+    ]) {
+      const page = await view(guarded.address);
+      await page.getByLabel("Name").fill(name);
+      await page.getByLabel("Password").fill(password);
+      await page.keyboard.press("Enter");
+      await page.locator("#sessions .empty", { hasText: text }).waitFor();
+      await page.locator("#states label", { hasText: "Running" }).click();
+      await page.locator("#sessions .empty", { hasText: "No running sessions." }).waitFor();
+    }
+    const anna = { authorization: `Basic ${btoa("anna:correct-horse")}`, "content-type": "application/json" };
+    const created = await fetch(`${guarded.address}/sessions`, { method: "POST", headers: anna, body: "{}" });
+    const { id } = await created.json();
+    const page = await view(guarded.address);
+    await page.getByLabel("Name").fill("olga");
+    await page.getByLabel("Password").fill("battery-staple");
+    await page.keyboard.press("Enter");
+    await page.locator("#sessions .empty", { hasText: "No sessions of yours yet." }).waitFor();
+    await page.goto(at(guarded, id));
+    await page.locator("#sessions li", { hasText: "anna" }).waitFor();
+    await page.locator("#filter").fill("nothing like it");
+    await page.locator("#sessions .empty", { hasText: "No sessions match the filter." }).waitFor();
+  } finally {
+    await guarded.stop();
+  }
+});
+
 test("everything can be reached by keys, which are listed", async () => {
   const page = await view(server.address);
   await page.locator("#sessions li").first().waitFor();

@@ -20,7 +20,7 @@ export class Server {
   #listen = "127.0.0.1:0";
   address = "";
 
-  /** Starts a server, with accounts (`{name: password}`, all of them admins) or without. */
+  /** Starts a server, with accounts (`{name: password}`, or `{name: "password:role"}`) or without. */
   static async start(environment = {}, accounts = {}) {
     if (!existsSync(BINARY)) throw new Error(`no server at ${BINARY}: build it, or set REJOIN_BINARY`);
     const server = new Server();
@@ -30,8 +30,9 @@ export class Server {
     return server;
   }
 
-  #addAccount(name, password) {
-    const options = ["user", "add", name, "--role", "admin", "--password-stdin", "--data", this.#data];
+  #addAccount(name, account) {
+    const [password, role = "admin"] = account.split(":");
+    const options = ["user", "add", name, "--role", role, "--password-stdin", "--data", this.#data];
     const added = spawnSync(BINARY, options, { input: password, encoding: "utf8" });
     if (added.status !== 0) throw new Error(added.stderr);
   }

@@ -29,7 +29,7 @@ fn health_address(server: &mut Server) -> SocketAddr {
         .unwrap()
 }
 
-fn scrape(address: SocketAddr) -> Exposition {
+pub(crate) fn scrape(address: SocketAddr) -> Exposition {
     let mut client = Client::connect(address).unwrap();
     let received = client.get("/metrics").unwrap();
     assert_eq!(received.status, 200);

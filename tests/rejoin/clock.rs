@@ -174,6 +174,41 @@ fn a_start_with_a_clock_35_days_ahead_holds_up_no_timeout_of_the_next_server() {
     times_out(&server, &old, begin);
 }
 
+#[test]
+fn a_token_expires_on_its_date_however_the_clock_stood_at_the_start() {
+    let Some(clock) = WallClock::new() else {
+        return;
+    };
+    let data = crate::accounts::with_accounts();
+    let place = data.path().to_str().unwrap();
+    let add = [
+        "token",
+        "add",
+        "ada",
+        "laptop",
+        "--expires",
+        "30d",
+        "--data",
+        place,
+    ];
+    let added = rejoin(&add).output().unwrap();
+    assert!(added.status.success());
+    let token = String::from_utf8(added.stdout).unwrap();
+    let bearer = format!("Bearer {}", token.trim_end());
+    let status = |server: &Server| {
+        let headers = [("authorization", bearer.as_str())];
+        let listed = server.client().request("GET", "/sessions", &headers, b"");
+        listed.unwrap().status
+    };
+    clock.set("+35d");
+    let server = clock.serve(data.path(), &[]);
+    assert_eq!(status(&server), 401);
+    clock.set("+0");
+    assert_eq!(status(&server), 200);
+    clock.set("+31d");
+    assert_eq!(status(&server), 401);
+}
+
 /// The session's job times out five seconds after it began.
 fn times_out(server: &Server, id: &str, begin: Instant) {
     wait_until("the job has ended", || {

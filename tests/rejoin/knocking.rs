@@ -127,6 +127,66 @@ fn nothing_is_kept_of_a_body_that_nobody_may_send() {
 }
 
 #[test]
+fn a_viewer_that_may_not_is_told_so_before_its_body_is_taken() {
+    const VIEWER: &str = "authorization: Basic dmljOnZpYy1zZWNyZXQ=\r\n";
+    let data = with_accounts();
+    let server = Server::start(data.path(), &[]);
+    let ask = |path: &str, length: usize, sent: &str| {
+        let mut client = server.client();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\n{VIEWER}content-length: {length}\r\n\r\n{sent}"
+        );
+        client.send_raw(head.as_bytes()).unwrap();
+        client.receive().unwrap()
+    };
+    // Nothing of the body is sent, so an answer shows that nothing is waited for.
+    for (path, status) in [
+        ("/sessions", 403),
+        ("/sessions/1/jobs", 403),
+        ("/sessions/1/jobs/1/input", 403),
+        ("/sessions/1/jobs/1/interrupt", 403),
+        ("/sessions/1/interrupt", 403),
+        ("/sessions/1/consumers", 413),
+        ("/v1/sessions/1", 401),
+        // What these two ask for is in the body.
+        ("/api", 413),
+        ("/mcp", 413),
+    ] {
+        assert_eq!(ask(path, 10_000_000, "").status, status, "{path}");
+    }
+    // A short body is read, so that the connection can be used again.
+    let mut client = server.client();
+    let headers = [("authorization", "Basic dmljOnZpYy1zZWNyZXQ=")];
+    for _ in 0..2 {
+        let body = br#"{"statement":"true"}"#;
+        let refused = client.request("POST", "/sessions/1/jobs", &headers, body);
+        let refused = refused.unwrap();
+        assert_eq!(refused.status, 403);
+        let problem: Value = serde_json::from_slice(&refused.body).unwrap();
+        assert_eq!(problem["detail"], "the role viewer may not run commands");
+    }
+    let listed = client.request("POST", "/api", &headers, br#"{"action":"init_session"}"#);
+    assert_eq!(listed.unwrap().status, 200);
+}
+
+#[test]
+fn an_agent_that_is_not_known_is_told_which_of_its_requests_was_refused() {
+    let data = with_accounts();
+    let server = Server::start(data.path(), &[]);
+    for (body, id) in [
+        (r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#, json!(7)),
+        (r#"{"jsonrpc":"2.0","id":"a","method":"ping"}"#, json!("a")),
+        ("[", Value::Null),
+    ] {
+        let denied = server.client().post("/mcp", body).unwrap();
+        assert_eq!(denied.status, 401, "{body}");
+        let answer: Value = serde_json::from_slice(&denied.body).unwrap();
+        assert_eq!(answer["id"], id, "{answer}");
+        assert_eq!(answer["error"]["code"], -32001);
+    }
+}
+
+#[test]
 fn bodies_beyond_their_bound_are_refused_in_each_frontends_shape() {
     let data = directory();
     let bounds = ["--max-bodies", "1000000", "--max-body", "2000000"];
@@ -181,28 +241,55 @@ fn bodies_beyond_their_bound_are_refused_in_each_frontends_shape() {
 }
 
 #[test]
-fn the_answers_of_all_execs_together_are_bounded_and_the_session_goes_on() {
+fn the_answer_of_a_long_exec_comes_from_the_log_as_its_client_takes_it() {
     let data = directory();
-    let server = Server::start(data.path(), &["--max-exec-answers", "3000000"]);
+    // Whatever is closed is removed at once.
+    let bounds = ["--max-exec-answers", "10000", "--retain-bytes", "0"];
+    let server = Server::start(data.path(), &bounds);
     let (session, _) = server.create();
     let print = |bytes: usize| format!("head -c {bytes} /dev/zero | tr '\\0' x | fold -w 1000");
-    let exec = |command: String| {
-        server.api(&json!({"action": "exec", "sessionId": session, "command": command}))
-    };
-    let done = exec(print(2_000_000));
-    assert_eq!(done["state"], "SUCCEEDED");
-    assert_eq!(done["body"]["jobStatus"], "TERMINATED");
-    assert_eq!(done["body"]["command"], print(2_000_000));
-    let results = done["body"]["results"].as_array().unwrap();
-    assert_eq!(said(results, "stdout").matches('x').count(), 2_000_000);
-    let failed = exec(print(20_000_000));
-    assert_eq!(failed["state"], "FAILED", "{failed}");
-    let message = failed["message"].as_str().unwrap();
-    assert!(message.contains("run it with async_exec"), "{message}");
-    wait_until("the job has ended", || {
-        exec("echo on".into())["state"] == "SUCCEEDED"
+    let before = resident(&server);
+    for named in [json!(session), Value::Null] {
+        for bytes in [1_000, 20_000, 2_000_000, 20_000_000] {
+            let command = print(bytes);
+            let done = server.api(
+                &json!({"action": "exec", "sessionId": named, "command": command, "requestId": "r"}),
+            );
+            assert_eq!(done["state"], "SUCCEEDED", "{}", done["message"]);
+            assert_eq!(done["requestId"], "r");
+            let body = &done["body"];
+            assert_eq!(body["jobStatus"], "TERMINATED");
+            assert_eq!(body["timeExpired"], false);
+            assert_eq!(body["command"], command);
+            let results = body["results"].as_array().unwrap();
+            assert_eq!(said(results, "stdout").matches('x').count(), bytes);
+            assert_eq!(results.last().unwrap()["type"], "status");
+        }
+    }
+    // Some that nobody reads, whose jobs end.
+    let mut unread = Vec::new();
+    for _ in 0..8 {
+        let mut stream = connect(&server);
+        let body = json!({"action": "exec", "command": print(20_000_000)}).to_string();
+        let head = format!(
+            "POST /api HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        unread.push(stream);
+    }
+    wait_until("the first bytes of all answers are there", || {
+        let mut first = [0];
+        let mut streams = unread.iter();
+        streams.all(|stream| stream.peek(&mut first).is_ok())
     });
-    assert_eq!(metric(&server, "rejoin_exec_answers_refused_total"), 1);
+    let grown = resident(&server).saturating_sub(before);
+    assert!(grown < 150 << 20, "{grown} bytes for 160 MB of answers");
+    assert!(metric(&server, "rejoin_exec_answers_refused_total") > 0);
+    drop(unread);
+    wait_until("their sessions are closed", || {
+        metric(&server, "rejoin_sessions_open") == 1
+    });
     wait_until("nothing of them is kept", || {
         metric(&server, "rejoin_exec_answers_bytes") == 0
     });
@@ -234,6 +321,46 @@ fn readers_that_do_not_read_cost_little_and_others_do_not_notice() {
     assert_eq!(said(&server.exec(&session, "echo on"), "stdout"), "on\n");
     wait_until("they are cut", || {
         metric(&server, "rejoin_http_streams_open") == 0
+    });
+}
+
+#[test]
+fn what_is_held_for_clients_that_do_not_read_is_bounded_in_all_and_the_newest_are_served() {
+    let data = directory();
+    let bounds = ["--max-unread", "3000000", "--write-timeout", "60s"];
+    let server = Server::start(data.path(), &bounds);
+    let (shown, consumer) = server.create();
+    let fill = "head -c 20000000 /dev/zero | tr '\\0' x | fold -w 1000";
+    let job = server.run(&shown, fill);
+    server.pull_until(&shown, &consumer, crate::server::is_status_of(job));
+    let stream = format!("GET /sessions/{shown}/stream HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    let events =
+        format!("GET /sessions/{shown}/events?limit=10000 HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            .repeat(100);
+    let mut readers = Vec::new();
+    for _ in 0..60 {
+        let mut reader = connect(&server);
+        reader.write_all(events.as_bytes()).unwrap();
+        readers.push(reader);
+    }
+    wait_until("some of them are cut", || {
+        metric(&server, "rejoin_http_unread_closed_total") >= 20
+    });
+    assert_eq!(metric(&server, "rejoin_http_unread_limit_bytes"), 3_000_000);
+    let held = metric(&server, "rejoin_http_unread_bytes");
+    assert!((1..=3_000_000).contains(&held), "{held}");
+    // Who reads gets everything.
+    let mut reader = connect(&server);
+    reader.write_all(stream.as_bytes()).unwrap();
+    let (mut seen, mut part) = (0, vec![0; 1 << 16]);
+    while seen < 20_000_000 {
+        let read = reader.read(&mut part).unwrap();
+        assert!(read > 0, "it was cut after {seen} bytes");
+        seen += part[..read].iter().filter(|byte| **byte == b'x').count();
+    }
+    drop(readers);
+    wait_until("nothing is held", || {
+        metric(&server, "rejoin_http_unread_bytes") == 0
     });
 }
 

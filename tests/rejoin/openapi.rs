@@ -167,14 +167,26 @@ struct Drive<'a> {
     _data: tempfile::TempDir,
 }
 
+/// Whether it is about a job with a terminal.
+fn needs_terminal(path: &str) -> bool {
+    ["/size", "/controller", "/screen"]
+        .iter()
+        .any(|end| path.ends_with(end))
+}
+
 impl<'a> Drive<'a> {
     fn begin(document: &'a Value, path: &'a str, method: &'a str, operation: &'a Value) -> Self {
         let data = directory();
         let server = Server::start(data.path(), &["--log-level", "warn", "--pull-wait", "10ms"]);
         let (session, consumer) = server.create();
         server.exec(&session, "echo hello");
-        if method == "post" && (path.contains("{job}") || path.ends_with("/interrupt")) {
-            let cat = json!({"statement": "cat", "input": true});
+        if needs_terminal(path)
+            || method == "post" && (path.contains("{job}") || path.ends_with("/interrupt"))
+        {
+            let mut cat = json!({"statement": "cat", "input": true});
+            if needs_terminal(path) {
+                cat["terminal"] = json!({"columns": 80, "rows": 24});
+            }
             let target = format!("/sessions/{session}/jobs");
             let answer = ask(&server, "post", &target, &[], Some(&cat));
             assert_eq!(answer.status, 201, "{answer:?}");
@@ -198,8 +210,9 @@ impl<'a> Drive<'a> {
             .unwrap()
             .iter()
             .any(|tag| WITH_EXAMPLES.contains(&tag.as_str().unwrap()));
+        let needed = self.needed();
         for body in self.bodies() {
-            let answer = self.ask(&[], body.as_ref(), |name, example| {
+            let answer = self.ask(&needed, body.as_ref(), |name, example| {
                 self.stand_in(name, example)
             });
             let told = format!("{} {} {body:?}: {answer:?}", self.method, self.path);
@@ -218,11 +231,18 @@ impl<'a> Drive<'a> {
         }
     }
 
+    /// The parameters beside the path that may not be left out.
+    fn needed(&self) -> Vec<&'a Value> {
+        let all = self.parameters().into_iter();
+        all.filter(|it| it["in"] != "path" && it["required"] == true)
+            .collect()
+    }
+
     /// Asks for what isn't there.
     fn name_nobody(&self) {
         if self.path.contains('{') {
             let body = self.bodies().into_iter().next().flatten();
-            let answer = self.ask(&[], body.as_ref(), |_, _| "9999".into());
+            let answer = self.ask(&self.needed(), body.as_ref(), |_, _| "9999".into());
             let told = format!("{} {}: {answer:?}", self.method, self.path);
             assert!(answer.status >= 400, "{told}");
         }
@@ -239,7 +259,7 @@ impl<'a> Drive<'a> {
         match (name, example.as_str()) {
             ("consumer", _) => self.consumer.clone(),
             // What runs is the second job.
-            ("job", _) if self.method == "post" => "2".into(),
+            ("job", _) if self.method == "post" || needs_terminal(self.path) => "2".into(),
             (_, None) => "1".into(),
             (_, Some(example)) => example.into(),
         }

@@ -5,7 +5,7 @@ mod damage;
 mod killed;
 mod read_only;
 
-use crate::server::{outcome, rejoin};
+use crate::server::{outcome, rejoin, under};
 use killed::{Killed, all_of, bytes_of};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
@@ -280,6 +280,33 @@ fn reading_a_log_changes_no_file() {
     }
     shown(&["log", killed.copy()]);
     assert_eq!(all_of(killed.copy()), before);
+}
+
+#[test]
+fn an_export_that_is_killed_leaves_the_file_that_was_there() {
+    let killed = &*KILLED;
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("session.jsonl");
+    let output = file.to_str().unwrap();
+    let export = ["export", killed.copy(), "1", "--format", "jsonl"];
+    let to_file = [&export[..], &["--output", output]].concat();
+    let whole = shown(&export);
+    assert!(whole.len() > 1_000);
+    std::fs::write(&file, "what was there").unwrap();
+    // The kernel ends it as soon as a file has more than 512 bytes.
+    let limited = ["sh", "-c", "ulimit -f 1; exec \"$0\" \"$@\""];
+    let done = under(&limited, &to_file).output().unwrap();
+    assert!(!done.status.success());
+    assert_eq!(std::fs::read(&file).unwrap(), b"what was there");
+    assert!(place.path().join("session.jsonl.unfinished").exists());
+
+    assert_eq!(shown(&to_file), b"");
+    assert_eq!(std::fs::read(&file).unwrap(), whole);
+    let left: Vec<_> = std::fs::read_dir(place.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    // What is no file is written as it is.
+    let to_device = [&export[..], &["--output", "/dev/stdout"]].concat();
+    assert_eq!(shown(&to_device), whole);
 }
 
 #[test]

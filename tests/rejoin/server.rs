@@ -6,8 +6,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
+
+/// How long a test waits for what is sure to come: longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running server, killed when it is dropped.
 pub(crate) struct Server {
@@ -153,6 +156,10 @@ impl Server {
     }
 
     /// Everything that a consumer gets until `is_last` is among it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a real server is waited for, with a deadline"
+    )]
     pub(crate) fn pull_until(
         &self,
         session: &str,
@@ -162,7 +169,8 @@ impl Server {
         let mut client = self.client();
         let mut results = vec![];
         let pull = json!({"action": "pull_results", "sessionId": session, "consumerId": consumer});
-        for _ in 0..100_000 {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
             let pulled = api(&mut client, &pull);
             assert_eq!(pulled["state"], "SUCCEEDED", "{pulled}");
             let batch = pulled["body"]["results"].as_array().unwrap();
@@ -172,7 +180,11 @@ impl Server {
                 return results;
             }
         }
-        panic!("the last result never came; there were {}", results.len());
+        let last = &results[results.len().saturating_sub(10)..];
+        panic!(
+            "the last result did not come in {PATIENCE:?}; of {} results the last are {last:?}",
+            results.len()
+        );
     }
 
     pub(crate) fn id(&self) -> u32 {

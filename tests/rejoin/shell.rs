@@ -1,7 +1,8 @@
 //! The shell service, through the server.
 
-use crate::server::{Server, can, directory, is_status_of, outcome, running_under, said};
+use crate::server::{Server, can, directory, is_status_of, outcome, running_under, said, under};
 use serde_json::json;
+use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
 
@@ -25,13 +26,12 @@ fn the_next_command_has_the_directory_and_environment_of_the_last_one() {
 }
 
 #[test]
-fn both_streams_and_the_exit_status_are_reported() {
+fn all_output_in_its_order_and_the_exit_status_are_reported() {
     let data = directory();
     let server = Server::start(data.path(), &[]);
     let (session, _) = server.create();
     let results = server.exec(&session, "echo out; echo err >&2; exit 3");
-    assert_eq!(said(&results, "stdout"), "out\n");
-    assert_eq!(said(&results, "stderr"), "err\n");
+    assert_eq!(said(&results, "stdout"), "out\nerr\n");
     assert_eq!(results.last().unwrap()["statusCode"], 3);
     let missing = server.exec(&session, "no-such-command-anywhere");
     assert_eq!(missing.last().unwrap()["statusCode"], 127);
@@ -177,9 +177,9 @@ fn commands_of_another_user_reach_nothing_of_the_server() {
         &session,
         "unset LD_PRELOAD; pwd; echo \"$GREETING\" ${HOME-unset}",
     );
-    assert_eq!(said(&results, "stdout"), "/usr\nhello\nworld unset\n");
-    let preloaded = said(&results, "stderr");
-    assert_eq!(preloaded.matches("/nowhere.so").count(), 1, "{preloaded}");
+    let output = said(&results, "stdout");
+    assert!(output.ends_with("/usr\nhello\nworld unset\n"), "{output}");
+    assert_eq!(output.matches("/nowhere.so").count(), 1, "{output}");
     let results = server.exec(&session, "cd /tmp; exec true");
     assert!(
         results.last().unwrap()["message"]
@@ -206,6 +206,57 @@ fn commands_of_another_user_reach_nothing_of_the_server() {
     let mut left: Vec<_> = left.map(|left| left.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["keepers", "mark"]);
+}
+
+#[test]
+fn a_server_without_the_rights_that_another_user_needs_says_which_it_lacks() {
+    if !can("become another user", "setpriv", &["--reuid=65534", "true"]) {
+        return;
+    }
+    let parent = directory();
+    let [data, err] = ["data", "err"].map(|name| parent.path().join(name));
+    let arguments = |lacking: &'static str| {
+        let path = data.to_str().unwrap();
+        let serve = [
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--data",
+            path,
+            "--job-user",
+            "nobody",
+        ];
+        under(&["setpriv", "--bounding-set", lacking], &serve)
+    };
+    let start = |lacking| Server::spawned(arguments(lacking).stderr(File::create(&err).unwrap()));
+    let warned = || std::fs::read_to_string(&err).unwrap().contains("WARN");
+    drop(start("+all"));
+    assert!(!warned());
+    let server = start("-sys_ptrace,-kill");
+    let err = std::fs::read_to_string(&err).unwrap();
+    assert!(err.contains("missing=CAP_KILL and CAP_SYS_PTRACE"), "{err}");
+    let (session, _) = server.create();
+    assert_eq!(said(&server.exec(&session, "id -u"), "stdout"), "65534\n");
+    drop(server);
+    let refused = arguments("-setuid").output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let words = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        words.contains("needs the capabilities CAP_SETUID\n"),
+        "{words}"
+    );
+}
+
+#[test]
+fn an_empty_name_means_the_user_of_the_server() {
+    let data = directory();
+    let server = Server::start(data.path(), &["--job-user", ""]);
+    let (session, _) = server.create();
+    let own = Command::new("id").arg("-u").output().unwrap().stdout;
+    assert_eq!(
+        said(&server.exec(&session, "id -u"), "stdout").into_bytes(),
+        own
+    );
 }
 
 #[test]

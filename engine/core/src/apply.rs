@@ -62,7 +62,7 @@ impl State {
             }
             let before = open.next();
             open.last_sequence = record.sequence;
-            open.bytes = open.bytes.saturating_add(event.bytes());
+            open.bytes = open.bytes.saturating_add(record.bytes());
             open.apply(record.clock, record.sequence, event);
             self.deadlines.reset(session, before, open.next());
             return Ok(Some(open.number));
@@ -82,6 +82,7 @@ impl State {
                     number: *number,
                     service: service.clone(),
                     user: user.clone(),
+                    description: None,
                     last_sequence: record.sequence,
                     last_ordinal: 0,
                     consumers: Consumers::default(),
@@ -90,7 +91,7 @@ impl State {
                     requests: IdempotencyKeys::default(),
                     seen: record.clock,
                     timeout: *timeout,
-                    bytes: record.event.bytes(),
+                    bytes: record.bytes(),
                     is_incomplete: false,
                 });
                 self.deadlines
@@ -102,7 +103,7 @@ impl State {
                     let closed = ClosedSession {
                         last_sequence: record.sequence,
                         at: record.clock,
-                        bytes: open.bytes.saturating_add(record.event.bytes()),
+                        bytes: open.bytes.saturating_add(record.bytes()),
                     };
                     self.closed.insert(session, closed);
                 }
@@ -204,6 +205,9 @@ impl Session {
         match event {
             Event::SessionResumed => self.consumers.see_all(at),
             Event::UserSet { user } => self.user = Some(user.clone()),
+            Event::SessionDescribed { description } => {
+                self.description = Some(description.clone()).filter(|it| !it.is_empty());
+            }
             Event::ConsumerJoined {
                 consumer: id,
                 timeout,
@@ -230,19 +234,21 @@ impl Session {
                 output_limit,
                 request,
                 input,
+                output,
+                controller,
             } => {
                 if let Some(request) = request {
                     let accepted = AcceptedRequest {
                         job: *id,
                         sequence,
-                        fingerprint: fingerprint(statement, *mode, *input),
+                        fingerprint: fingerprint(statement, *mode, *input, *output),
                     };
                     self.requests.remember(request, accepted);
                 }
                 let job = Job {
                     mode: *mode,
                     started: false,
-                    output: 0,
+                    emitted: 0,
                     output_limit: *output_limit,
                     offsets: OutputOffsets::default(),
                     interrupt: None,
@@ -251,6 +257,9 @@ impl Session {
                     due: at + *timeout,
                     is_uncertain: false,
                     input: if *input { Input::Open(0) } else { Input::None },
+                    output: *output,
+                    controller: controller.clone(),
+                    screen: None,
                 };
                 if mode.slot == JobSlot::Foreground
                     && let Some(previous) = self.foreground.replace(*id)
@@ -272,7 +281,7 @@ impl Session {
                 ..
             } => {
                 if let Some(job) = self.jobs.get_mut(job) {
-                    job.output += result.len() as u64;
+                    job.emitted += result.len() as u64;
                     if let Some(position) = position {
                         job.offsets.advance(*position);
                     }
@@ -291,9 +300,31 @@ impl Session {
                     };
                 }
             }
+            Event::TerminalResized { job, size, .. } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.output.resize(*size);
+                }
+            }
+            Event::ControllerChanged {
+                job, controller, ..
+            } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.controller.clone_from(controller);
+                }
+            }
+            Event::ScreenCaptured { job, after, .. } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.screen = Some(*after);
+                }
+            }
             Event::InterruptRequested { job: id, cause, .. } => {
                 if let Some(job) = self.jobs.get_mut(id) {
-                    job.interrupt.get_or_insert(*cause);
+                    // In a terminal it is for the program in the foreground, and the job goes on.
+                    let is_key =
+                        job.output.terminal().is_some() && *cause == InterruptCause::Requested;
+                    if !is_key {
+                        job.interrupt.get_or_insert(*cause);
+                    }
                     job.interrupts = job.interrupts.saturating_add(1);
                     job.is_truncated |= *cause == InterruptCause::OutputLimit;
                 }
@@ -310,6 +341,7 @@ impl Session {
                 self.consumers.mark_all_uncertain();
             }
             Event::SessionTouched { .. }
+            | Event::InputHidden { .. }
             | Event::StatementRefused { .. }
             | Event::SessionCreated { .. }
             | Event::SessionClosed { .. } => {}
@@ -354,6 +386,16 @@ impl Session {
                 Some(Input::Open(_)) => None,
                 Some(Input::None | Input::Ended) => Some("its job's input is not open"),
             },
+            Event::TerminalResized { job, .. }
+            | Event::ControllerChanged { job, .. }
+            | Event::InputHidden { job, .. }
+            | Event::ScreenCaptured { job, .. } => match self.jobs.get(job) {
+                None => self.missing_job(job).then_some("its job is not running"),
+                Some(job) => {
+                    let has_terminal = job.output.terminal().is_some();
+                    (!has_terminal).then_some("its job has no terminal")
+                }
+            },
             Event::ResultEmitted { job, .. }
             | Event::InterruptRequested { job, .. }
             | Event::JobFinished { job, .. } => {
@@ -372,7 +414,8 @@ impl Session {
             | Event::SessionResumed
             | Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
-            | Event::UserSet { .. } => None,
+            | Event::UserSet { .. }
+            | Event::SessionDescribed { .. } => None,
         }
     }
 

@@ -2,9 +2,10 @@
 //! core does not create any.
 
 use crate::{
-    CloseCause, ConsumerId, Instant, JobId, JobMode, OutputPosition, Sequence, Server, SessionId,
+    CloseCause, ConsumerId, Controller, Instant, JobId, JobMode, JobOutput, OutputPosition,
+    Sequence, Server, SessionId, TerminalSize,
 };
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use core::time::Duration;
 
@@ -43,6 +44,8 @@ pub enum Command {
         /// The user.
         user: Arc<str>,
     },
+    /// Change the title and the labels of a session.
+    DescribeSession(DescribeSession),
     /// Record that a session was used without being changed.
     TouchSession {
         /// The session.
@@ -62,6 +65,49 @@ pub enum Command {
         bytes: Arc<[u8]>,
         /// Whether this ends the input.
         end: bool,
+        /// Who writes. It takes the control of a terminal that nobody controls.
+        client: Option<Arc<Controller>>,
+    },
+    /// Record that so many bytes were typed into a terminal that shows nothing of them. Whoever sends
+    /// this gives them to the job.
+    HideInput {
+        /// The session.
+        session: SessionId,
+        /// The job.
+        job: JobId,
+        /// How many bytes.
+        bytes: u64,
+        /// Who writes. It takes the control of a terminal that nobody controls.
+        client: Option<Arc<Controller>>,
+    },
+    /// Change the size of a job's terminal.
+    ResizeTerminal {
+        /// The session.
+        session: SessionId,
+        /// The job.
+        job: JobId,
+        /// The size from now on.
+        size: TerminalSize,
+        /// Who changes it. It takes the control of a terminal that nobody controls.
+        client: Option<Arc<Controller>>,
+    },
+    /// Take the control of a job's terminal, from whoever has it.
+    TakeControl {
+        /// The session.
+        session: SessionId,
+        /// The job.
+        job: JobId,
+        /// Who takes it.
+        client: Arc<Controller>,
+    },
+    /// Give back the control of a job's terminal.
+    GiveControl {
+        /// The session.
+        session: SessionId,
+        /// The job.
+        job: JobId,
+        /// Who gives it back.
+        client: Arc<Controller>,
     },
     /// Record for the session's readers that a statement was refused.
     RefuseStatement {
@@ -107,6 +153,19 @@ pub enum Command {
         result: Arc<str>,
         /// How far it goes in the job's output, if the runner counts that.
         position: Option<OutputPosition>,
+    },
+    /// From the engine: what the terminal of a job showed at a place in the log.
+    ReportScreen {
+        /// The session.
+        session: SessionId,
+        /// The job.
+        job: JobId,
+        /// The last record that the screen contains.
+        after: Sequence,
+        /// The size of the terminal at that place.
+        size: TerminalSize,
+        /// See [`Event::ScreenCaptured`](crate::Event::ScreenCaptured).
+        content: Arc<str>,
     },
     /// From a runner: the job has finished and left nothing behind.
     ReportFinished {
@@ -155,6 +214,17 @@ pub struct CreateSession {
     pub consumer: Option<([u8; 16], Duration)>,
 }
 
+/// A change of a session's title and labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribeSession {
+    /// The session.
+    pub session: SessionId,
+    /// The title; an empty one removes it, and none leaves it as it is.
+    pub title: Option<Arc<str>>,
+    /// The labels to set, by key; one without a value is removed. The others stay.
+    pub labels: BTreeMap<Arc<str>, Option<Arc<str>>>,
+}
+
 /// The parameters of a new job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubmitJob {
@@ -171,6 +241,10 @@ pub struct SubmitJob {
     /// The client's name for the request (idempotency key): repeating it with the same statement
     /// returns the same job instead of starting another one.
     pub request: Option<Arc<str>>,
-    /// Whether its standard input stays open for writing.
+    /// Whether its standard input stays open for writing. Always, if it has a terminal.
     pub input: bool,
+    /// How its output goes.
+    pub output: JobOutput,
+    /// Who controls its terminal at first. Ignored without a terminal.
+    pub controller: Option<Arc<Controller>>,
 }

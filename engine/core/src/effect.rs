@@ -1,6 +1,8 @@
 //! Effects: what the engine must do once a record is durable. Replay computes and drops them.
 
-use crate::{Event, InterruptCause, JobId, JobSlot, Record, SessionId, State};
+use crate::{
+    Event, InterruptCause, JobId, JobOutput, JobSlot, Record, SessionId, State, TerminalSize,
+};
 use alloc::sync::Arc;
 
 /// An instruction to the runner of a service.
@@ -20,6 +22,15 @@ pub enum Effect {
         slot: JobSlot,
         /// Whether its standard input stays open.
         input: bool,
+        /// How its output goes.
+        output: JobOutput,
+    },
+    /// Change the size of a job's terminal.
+    Resize {
+        /// The job.
+        job: JobId,
+        /// The size from now on.
+        size: TerminalSize,
     },
     /// Write to a job's standard input.
     Write {
@@ -59,6 +70,7 @@ impl Effect {
                 statement,
                 mode,
                 input,
+                output,
                 ..
             } => Some(Self::Start {
                 session,
@@ -67,6 +79,11 @@ impl Effect {
                 statement: statement.clone(),
                 slot: mode.slot,
                 input: *input,
+                output: *output,
+            }),
+            Event::TerminalResized { job, size, .. } => Some(Self::Resize {
+                job: *job,
+                size: *size,
             }),
             Event::InputWritten {
                 job, bytes, end, ..

@@ -5,7 +5,10 @@
 //! nothing depends on earlier records or on the current configuration.
 
 use crate::limits::RECORD_BYTES;
-use crate::{ConsumerId, Instant, JobId, Moment, Sequence, SessionId, SessionNumber, Timestamp};
+use crate::{
+    Actor, ConsumerId, Description, Instant, JobId, Moment, Sequence, SessionId, SessionNumber,
+    Timestamp,
+};
 use alloc::sync::Arc;
 use core::ops::RangeInclusive;
 use core::time::Duration;
@@ -24,6 +27,9 @@ pub struct Record {
     /// When it was decided, for timeouts: how the log's clock stood. Never earlier than the record
     /// before it in the log.
     pub clock: Instant,
+    /// Who asked for it. None: nobody did, as for a timeout or a result, or it is not known, as in
+    /// old logs.
+    pub actor: Option<Arc<Actor>>,
     /// What happened.
     pub event: Event,
 }
@@ -57,6 +63,11 @@ pub enum Event {
     UserSet {
         /// The user.
         user: Arc<str>,
+    },
+    /// The title and the labels of the session were set.
+    SessionDescribed {
+        /// All of them, those that did not change, too.
+        description: Arc<Description>,
     },
     /// A consumer began to read the session.
     ConsumerJoined {
@@ -97,8 +108,54 @@ pub enum Event {
         output_limit: u64,
         /// The client's name for the request (idempotency key), if it gave one.
         request: Option<Arc<str>>,
-        /// Whether its standard input stays open for writing.
+        /// Whether its standard input stays open for writing. Always, if it has a terminal.
         input: bool,
+        /// How its output goes.
+        output: JobOutput,
+        /// Who controls its terminal at first.
+        controller: Option<Arc<Controller>>,
+    },
+    /// The terminal of a job got another size.
+    TerminalResized {
+        /// The job.
+        job: JobId,
+        /// How it was submitted.
+        mode: JobMode,
+        /// Its size from now on.
+        size: TerminalSize,
+    },
+    /// Somebody else controls the terminal of a job from now on, or nobody.
+    ControllerChanged {
+        /// The job.
+        job: JobId,
+        /// How it was submitted.
+        mode: JobMode,
+        /// Who controls it.
+        controller: Option<Arc<Controller>>,
+    },
+    /// Bytes were typed while the terminal of a job showed nothing of what is typed, as it does for
+    /// passwords. They are given to the job, and are not logged.
+    InputHidden {
+        /// The job.
+        job: JobId,
+        /// How it was submitted.
+        mode: JobMode,
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// What the terminal of a job showed at a place in the log: computed from the records up to there,
+    /// so that a late reader need not read all of them.
+    ScreenCaptured {
+        /// The job.
+        job: JobId,
+        /// How it was submitted.
+        mode: JobMode,
+        /// The last record that the screen contains.
+        after: Sequence,
+        /// The size of the terminal at that place.
+        size: TerminalSize,
+        /// What to write to an empty terminal of this size to get the screen.
+        content: Arc<str>,
     },
     /// Bytes were written to a job's standard input.
     InputWritten {
@@ -178,8 +235,19 @@ pub enum Event {
 impl Record {
     /// When it was decided, on both clocks.
     pub const fn moment(&self) -> Moment {
-        let Self { at, clock, .. } = *self;
-        Moment { at, clock }
+        let Self { at, clock, .. } = self;
+        Moment {
+            at: *at,
+            clock: *clock,
+        }
+    }
+
+    /// The approximate encoded size in bytes: that of the event, and the texts of the actor.
+    ///
+    /// Stable: retention decisions in old logs depend on it.
+    pub fn bytes(&self) -> u64 {
+        let actor = self.actor.as_ref().map_or(0, |actor| actor.text_bytes());
+        self.event.bytes() + actor as u64
     }
 
     /// The sequences that this record covers: its own, and those that it declares as lost.
@@ -212,6 +280,7 @@ impl Record {
     ///     sequence: Sequence(sequence),
     ///     at: Timestamp::EPOCH,
     ///     clock: Timestamp::EPOCH.into(),
+    ///     actor: None,
     ///     event,
     /// };
     /// assert!(at(9, lost.clone()).follows(Sequence(3)));
@@ -261,6 +330,10 @@ impl Event {
             Self::JobSubmitted { job, .. }
             | Self::JobStarted { job, .. }
             | Self::InputWritten { job, .. }
+            | Self::InputHidden { job, .. }
+            | Self::TerminalResized { job, .. }
+            | Self::ControllerChanged { job, .. }
+            | Self::ScreenCaptured { job, .. }
             | Self::ResultEmitted { job, .. }
             | Self::InterruptRequested { job, .. }
             | Self::JobFinished { job, .. } => Some(*job),
@@ -268,11 +341,16 @@ impl Event {
         }
     }
 
-    /// The approximate encoded size in bytes: the texts, and [`RECORD_BYTES`] for the rest.
+    /// The approximate encoded size in bytes without an actor: the texts, and [`RECORD_BYTES`] for
+    /// the rest. [`Record::bytes`] counts the actor, too.
     ///
     /// Stable: retention decisions in old logs depend on it.
     pub fn bytes(&self) -> u64 {
         let optional = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
+        let names = |controller: &Option<Arc<Controller>>| {
+            let controller = controller.as_deref();
+            controller.map_or(0, |it| it.client.len() + optional(&it.user))
+        };
         let texts = match self {
             Self::SessionCreated {
                 service,
@@ -282,9 +360,15 @@ impl Event {
                 ..
             } => service.len() + optional(user) + optional(remote) + server.version.len(),
             Self::UserSet { user } => user.len(),
+            Self::SessionDescribed { description } => description.len(),
             Self::JobSubmitted {
-                statement, request, ..
-            } => statement.len() + optional(request),
+                statement,
+                request,
+                controller,
+                ..
+            } => statement.len() + optional(request) + names(controller),
+            Self::ControllerChanged { controller, .. } => names(controller),
+            Self::ScreenCaptured { content, .. } => content.len(),
             Self::InputWritten { bytes, .. } => bytes.len(),
             Self::StatementRefused { statement, reason } => optional(statement) + reason.len(),
             Self::ResultEmitted { result, .. } => result.len(),
@@ -295,6 +379,8 @@ impl Event {
             | Self::CursorAdvanced { .. }
             | Self::ConsumerLeft { .. }
             | Self::JobStarted { .. }
+            | Self::InputHidden { .. }
+            | Self::TerminalResized { .. }
             | Self::InterruptRequested { .. }
             | Self::SessionClosed { .. }
             | Self::RecordsLost { .. } => 0,
@@ -331,6 +417,62 @@ impl JobMode {
             (JobSlot::Background, Visibility::Submitter)
         )
     }
+}
+
+/// How the output of a job goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JobOutput {
+    /// Through one pipe for both standard streams, in the order in which it was written.
+    #[default]
+    Merged,
+    /// Through a pipe for each standard stream. There is no order between them.
+    Separate,
+    /// To a terminal of this size.
+    Terminal(TerminalSize),
+}
+
+impl JobOutput {
+    /// Its name in the API and in other machine-readable output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Merged => "merged",
+            Self::Separate => "separate",
+            Self::Terminal(_) => "terminal",
+        }
+    }
+
+    /// The size of the terminal, if it is one.
+    pub const fn terminal(self) -> Option<TerminalSize> {
+        match self {
+            Self::Terminal(size) => Some(size),
+            Self::Merged | Self::Separate => None,
+        }
+    }
+
+    /// Changes the size, if it is a terminal.
+    pub(crate) fn resize(&mut self, size: TerminalSize) {
+        if let Self::Terminal(old) = self {
+            *old = size;
+        }
+    }
+}
+
+/// The size of a terminal, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// How many characters a line has.
+    pub columns: u16,
+    /// How many lines it has.
+    pub rows: u16,
+}
+
+/// Who may type into a terminal and change its size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Controller {
+    /// The name that a client has chosen for itself.
+    pub client: Arc<str>,
+    /// The account of the client, if known.
+    pub user: Option<Arc<str>>,
 }
 
 /// How far a result goes in the output of its job. A job that outlives the server goes on behind it.

@@ -46,10 +46,12 @@
 
 extern crate alloc;
 
+mod actor;
 mod apply;
 mod collections;
 mod command;
 mod decide;
+mod description;
 mod effect;
 mod event;
 mod id;
@@ -63,13 +65,16 @@ mod time;
 mod views;
 mod violation;
 
+pub use actor::Actor;
 pub use collections::VecMap;
-pub use command::{Command, CreateSession, SubmitJob};
+pub use command::{Command, CreateSession, DescribeSession, SubmitJob};
 pub use decide::Decision;
+pub use description::Description;
 pub use effect::Effect;
 pub use event::{
-    CloseCause, Event, InterruptCause, JobMode, JobSlot, LeaveCause, LossCause, Outcome,
-    OutputOffsets, OutputPosition, OutputStream, Record, Server, Visibility,
+    CloseCause, Controller, Event, InterruptCause, JobMode, JobOutput, JobSlot, LeaveCause,
+    LossCause, Outcome, OutputOffsets, OutputPosition, OutputStream, Record, Server, TerminalSize,
+    Visibility,
 };
 pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber};
 pub use limits::{Limits, Retention};

@@ -23,8 +23,11 @@ pub struct Limits {
     pub input: usize,
     /// Total bytes written to the standard input of one job.
     pub job_input: u64,
-    /// Bytes of a name: a user, a service, a remote address, a request.
+    /// Bytes of a name: a user, a service, a remote address, a request, a session's title, the key or
+    /// the value of a label.
     pub name: usize,
+    /// Labels of one session.
+    pub labels: usize,
     /// Bytes of a message for people: why a statement was refused (rejected if longer), how a job
     /// ended (cut if longer).
     pub message: usize,
@@ -42,10 +45,10 @@ pub struct Limits {
 pub struct Retention {
     /// How long after its end a session is removed. None for no limit.
     pub age: Option<Duration>,
-    /// The total bytes of closed sessions, as counted by [`Event::bytes`]; the session that was
+    /// The total bytes of closed sessions, as counted by [`Record::bytes`]; the session that was
     /// closed first is removed first. None for no limit.
     ///
-    /// [`Event::bytes`]: crate::Event::bytes
+    /// [`Record::bytes`]: crate::Record::bytes
     pub bytes: Option<u64>,
 }
 
@@ -70,6 +73,7 @@ impl Limits {
         input: 64 * 1024,
         job_input: 64 * 1024 * 1024,
         name: 256,
+        labels: 32,
         message: 8 * 1024,
         expired: 1_000,
         retention: Retention::ALL,
@@ -81,6 +85,15 @@ impl Default for Limits {
         Self::DEFAULT
     }
 }
+
+/// Columns of a terminal.
+pub const TERMINAL_COLUMNS: u16 = 1_000;
+
+/// Rows of a terminal.
+pub const TERMINAL_ROWS: u16 = 500;
+
+/// Bytes of the name that a client chooses for itself.
+pub const CLIENT_NAME: usize = 64;
 
 /// Characters of a statement that views keep.
 pub const SHOWN_STATEMENT: usize = 1_000;

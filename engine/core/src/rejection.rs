@@ -1,6 +1,7 @@
 //! Rejections: why the state refuses a command. Deterministic, and not an error of the system.
 
-use crate::{ConsumerId, JobId, Sequence, SessionId};
+use crate::limits::{TERMINAL_COLUMNS, TERMINAL_ROWS};
+use crate::{ConsumerId, JobId, Sequence, SessionId, TerminalSize};
 use core::fmt;
 
 /// Why a command is refused. A closed list, in alphabetical order.
@@ -12,6 +13,8 @@ pub enum Rejection {
     CursorAhead,
     /// The input of the job was ended already.
     InputEnded(JobId),
+    /// No terminal has this size.
+    InvalidSize(TerminalSize),
     /// The session has no such unfinished job.
     JobNotFound(JobId),
     /// Another job is running in the session's foreground.
@@ -20,6 +23,10 @@ pub enum Rejection {
     NoForegroundJob,
     /// The job was submitted without an open input.
     NoInput(JobId),
+    /// The job has no terminal.
+    NoTerminal(JobId),
+    /// Somebody else controls the terminal of the job.
+    NotController(JobId),
     /// The job has reached its output limit.
     OutputLimitReached(JobId),
     /// The same request was accepted before, so there is nothing to do.
@@ -58,10 +65,13 @@ impl Rejection {
             Self::ConsumerNotFound(_) => RejectionKind::ConsumerNotFound,
             Self::CursorAhead => RejectionKind::CursorAhead,
             Self::InputEnded(_) => RejectionKind::InputEnded,
+            Self::InvalidSize(_) => RejectionKind::InvalidSize,
             Self::JobNotFound(_) => RejectionKind::JobNotFound,
             Self::JobRunning(_) => RejectionKind::JobRunning,
             Self::NoForegroundJob => RejectionKind::NoForegroundJob,
             Self::NoInput(_) => RejectionKind::NoInput,
+            Self::NoTerminal(_) => RejectionKind::NoTerminal,
+            Self::NotController(_) => RejectionKind::NotController,
             Self::OutputLimitReached(_) => RejectionKind::OutputLimitReached,
             Self::RequestRepeated { .. } => RejectionKind::RequestRepeated,
             Self::RequestTaken(_) => RejectionKind::RequestTaken,
@@ -95,6 +105,8 @@ pub enum RejectionKind {
     CursorAhead,
     /// [`Rejection::InputEnded`].
     InputEnded,
+    /// [`Rejection::InvalidSize`].
+    InvalidSize,
     /// [`Rejection::JobNotFound`].
     JobNotFound,
     /// [`Rejection::JobRunning`].
@@ -103,6 +115,10 @@ pub enum RejectionKind {
     NoForegroundJob,
     /// [`Rejection::NoInput`].
     NoInput,
+    /// [`Rejection::NoTerminal`].
+    NoTerminal,
+    /// [`Rejection::NotController`].
+    NotController,
     /// [`Rejection::OutputLimitReached`].
     OutputLimitReached,
     /// [`Rejection::RequestRepeated`].
@@ -121,14 +137,17 @@ pub enum RejectionKind {
 
 impl RejectionKind {
     /// Every kind, in alphabetical order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::ConsumerNotFound,
         Self::CursorAhead,
         Self::InputEnded,
+        Self::InvalidSize,
         Self::JobNotFound,
         Self::JobRunning,
         Self::NoForegroundJob,
         Self::NoInput,
+        Self::NoTerminal,
+        Self::NotController,
         Self::OutputLimitReached,
         Self::RequestRepeated,
         Self::RequestTaken,
@@ -144,10 +163,13 @@ impl RejectionKind {
             Self::ConsumerNotFound => "consumer_not_found",
             Self::CursorAhead => "cursor_ahead",
             Self::InputEnded => "input_ended",
+            Self::InvalidSize => "invalid_size",
             Self::JobNotFound => "job_not_found",
             Self::JobRunning => "job_running",
             Self::NoForegroundJob => "no_foreground_job",
             Self::NoInput => "no_input",
+            Self::NoTerminal => "no_terminal",
+            Self::NotController => "not_controller",
             Self::OutputLimitReached => "output_limit_reached",
             Self::RequestRepeated => "request_repeated",
             Self::RequestTaken => "request_taken",
@@ -165,10 +187,20 @@ impl fmt::Display for Rejection {
             Self::ConsumerNotFound(consumer) => write!(f, "consumer not found: {consumer}"),
             Self::CursorAhead => f.write_str("a cursor may not stand beyond the last record"),
             Self::InputEnded(job) => write!(f, "the input of job {job} was ended"),
+            Self::InvalidSize(TerminalSize { columns, rows }) => write!(
+                f,
+                "a terminal has 1 to {TERMINAL_COLUMNS} columns and 1 to {TERMINAL_ROWS} rows, not \
+                 {columns} and {rows}"
+            ),
             Self::JobNotFound(job) => write!(f, "no job {job} is running in this session"),
             Self::JobRunning(job) => write!(f, "job {job} is running in the foreground"),
             Self::NoForegroundJob => f.write_str("no foreground job is running"),
             Self::NoInput(job) => write!(f, "job {job} takes no input"),
+            Self::NoTerminal(job) => write!(f, "job {job} has no terminal"),
+            Self::NotController(job) => write!(
+                f,
+                "somebody else controls the terminal of job {job}: take the control first"
+            ),
             Self::OutputLimitReached(job) => write!(f, "job {job} has emitted all that it may"),
             Self::RequestRepeated { job, .. } => {
                 write!(f, "the request was accepted before, as job {job}")

@@ -1,6 +1,8 @@
 //! One step: decide a command, number its events and apply them, completely, before the next one.
 
-use crate::{Command, Effect, Event, Moment, Record, Rejection, SessionId, State};
+use crate::decide::at_most;
+use crate::{Actor, Command, Effect, Event, Moment, Record, Rejection, SessionId, State};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// A record and its effect.
@@ -60,11 +62,29 @@ impl State {
         now: impl Into<Moment>,
         command: Command,
     ) -> Result<Vec<Step>, Rejection> {
+        self.step_for(None, now, command)
+    }
+
+    /// As [`step`](Self::step), for a command that somebody asked for: all records say who.
+    ///
+    /// # Errors
+    ///
+    /// As [`step`](Self::step), and when a text of the actor is longer than
+    /// [`Limits::name`](crate::Limits).
+    pub fn step_for(
+        &mut self,
+        actor: Option<&Arc<Actor>>,
+        now: impl Into<Moment>,
+        command: Command,
+    ) -> Result<Vec<Step>, Rejection> {
+        for (what, text) in actor.iter().flat_map(|actor| actor.texts()) {
+            at_most(what, self.limits.name, text.len())?;
+        }
         let now = now.into().not_before(self.last);
         let events = self.decide(now.clock, command)?;
         let mut steps = Vec::with_capacity(events.len());
         for (session, event) in events {
-            let record = self.number(now, session, event);
+            let record = self.number(now, session, actor, event);
             let effect = Effect::of(self, &record);
             self.apply(&record);
             steps.push(Step { record, effect });
@@ -72,12 +92,19 @@ impl State {
         Ok(steps)
     }
 
-    fn number(&self, now: Moment, session: SessionId, event: Event) -> Record {
+    fn number(
+        &self,
+        now: Moment,
+        session: SessionId,
+        actor: Option<&Arc<Actor>>,
+        event: Event,
+    ) -> Record {
         Record {
             session,
             sequence: self.last_sequence(session).next(),
             at: now.at,
             clock: now.clock,
+            actor: actor.cloned(),
             event,
         }
     }

@@ -50,6 +50,7 @@ fn record(number: u64) -> Arc<Record> {
         sequence: Sequence(number / SESSIONS + 1),
         at: Timestamp::from_millis(1_700_000_000_000 + number),
         clock: Timestamp::from_millis(1_700_000_000_000 + number).into(),
+        actor: None,
         event: Event::ResultEmitted {
             job: JobId(number),
             mode: JobMode {

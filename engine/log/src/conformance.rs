@@ -210,6 +210,7 @@ suite! {
                     sequence: Sequence((sequence - 1) % 20 + 1),
                     at: Timestamp::from_millis(sequence),
                     clock: Timestamp::from_millis(sequence).into(),
+                    actor: None,
                     event: Event::UserSet { user: text.into() },
                 })
             })

@@ -24,6 +24,7 @@
 //!         sequence: Sequence(sequence),
 //!         at: Timestamp::EPOCH,
 //!         clock: Timestamp::EPOCH.into(),
+//!         actor: None,
 //!         event: Event::SessionResumed,
 //!     })
 //! };

@@ -24,6 +24,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 ///     sequence: Sequence(1),
 ///     at: Timestamp::EPOCH,
 ///     clock: Timestamp::EPOCH.into(),
+///     actor: None,
 ///     event: Event::SessionResumed,
 /// });
 /// let mut log = MemoryLog::new();

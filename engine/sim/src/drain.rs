@@ -31,6 +31,10 @@ impl Simulation {
                     world.checker().model.state
                 )
             })?;
+        let keepers = self.keepers.clone();
+        world
+            .run_until(&mut process, LONGEST_JOB, || keepers.running() == 0)
+            .map_err(|stuck| format!("promise 7: keepers have jobs that are over: {stuck}"))?;
 
         let engine = process.engine.clone();
         world.executor.spawn(
@@ -39,10 +43,6 @@ impl Simulation {
         );
         let caught_up = || !world.executor.names().contains(&"readers");
         world.run_until(&mut process, LONGEST_JOB, caught_up)?;
-        let keepers = self.keepers.clone();
-        world
-            .run_until(&mut process, LONGEST_JOB, || keepers.running() == 0)
-            .map_err(|stuck| format!("promise 7: keepers have jobs that are over: {stuck}"))?;
         {
             let checker = world.checker();
             checker.readers.check_caught_up(&checker.model)?;

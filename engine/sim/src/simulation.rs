@@ -138,6 +138,7 @@ impl Simulation {
             statement: 150,
             result: 350,
             name: 60,
+            labels: Limits::DEFAULT.labels,
             message: 120,
             expired: 3,
             retention: Retention {
@@ -150,13 +151,13 @@ impl Simulation {
         } else {
             0
         };
-        let checker = Checker::new(Model::new(limits));
         let options = Options {
             durability: Durability::Sync,
             segment_bytes: random.pick([800, 4_000, 20_000]),
             zero_ahead: false,
-            ..Options::DEFAULT
+            remembered_removals: random.pick([1, 4, Options::DEFAULT.remembered_removals]),
         };
+        let checker = Checker::new(Model::new(limits, options.remembered_removals));
         let config = Config {
             limits,
             session_timeout: SESSION_TIMEOUT,
@@ -333,6 +334,9 @@ impl Simulation {
                         }
                         if round.removed > 0 {
                             world.count("archive: removed");
+                        }
+                        if round.forgotten > 0 {
+                            world.count("archive: forgot");
                         }
                     }
                     Err(OpenError::Io { .. }) => world.count("archive: failed"),

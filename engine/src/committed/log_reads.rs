@@ -224,6 +224,7 @@ mod tests {
             sequence: Sequence(sequence),
             at: instant(1),
             clock: instant(1).into(),
+            actor: None,
             event,
         })
     }

@@ -87,11 +87,14 @@ impl RecordCache {
 
 /// The approximate size of a record in memory, in bytes.
 pub(crate) fn cost(record: &Record) -> usize {
+    let actor = record.actor.as_ref();
     RECORD_OVERHEAD
+        + actor.map_or(0, |actor| RECORD_OVERHEAD + actor.text_bytes())
         + match &record.event {
             Event::ResultEmitted { result, .. } => result.len(),
             Event::JobSubmitted { statement, .. } => statement.len(),
             Event::InputWritten { bytes, .. } => bytes.len(),
+            Event::ScreenCaptured { content, .. } => content.len(),
             _ => 0,
         }
 }
@@ -112,6 +115,7 @@ mod tests {
             sequence: Sequence(sequence),
             at: Timestamp::EPOCH,
             clock: Timestamp::EPOCH.into(),
+            actor: None,
             event: Event::SessionResumed,
         })
     }

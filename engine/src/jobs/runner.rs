@@ -9,7 +9,8 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use rejoin_core::{
-    Command, InterruptCause, JobId, JobSlot, OutputOffsets, OutputPosition, SessionId,
+    Command, InterruptCause, JobId, JobOutput, JobSlot, OutputOffsets, OutputPosition, SessionId,
+    TerminalSize,
 };
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,10 +72,23 @@ pub trait Runner: fmt::Debug + Send + Sync + 'static {
         })
     }
 
+    /// Why a job that the log says is running is not one of [`kept`](Self::kept), in a few words
+    /// for people. Asked once for each such job.
+    fn why_lost(&self, job: JobId) -> Option<String> {
+        let _ = job;
+        None
+    }
+
     /// Forgets a job: its end is durable, and nothing will ask for it again. If some of it still
     /// runs, that has to end: its session was closed, or the engine can't go on with it.
     fn forget(&self, job: JobId) {
         let _ = job;
+    }
+
+    /// How the terminal of a job takes input now. None: the job has no terminal, or not any more.
+    fn terminal_mode(&self, job: JobId) -> BoxFuture<'static, Option<TerminalMode>> {
+        let _ = job;
+        Box::pin(async { None })
     }
 
     /// Cleans up after a session that was just closed. Its jobs may still be ending: they have been
@@ -160,6 +174,48 @@ pub struct RunnerJob {
     pub interrupts: Interrupts,
     /// What is written to its standard input. None: the input is empty.
     pub input: Option<Input>,
+    /// How its output should go. A runner without terminals ignores it.
+    pub output: JobOutput,
+    /// The sizes that its terminal gets.
+    pub sizes: TerminalSizes,
+}
+
+/// How a terminal takes input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalMode {
+    /// Whether it shows what is typed.
+    pub echoes: bool,
+    /// Whether it collects a line before the program gets it (canonical mode).
+    pub collects_lines: bool,
+}
+
+impl TerminalMode {
+    /// Whether a program asks for something that is not to be seen, such as a password. A program that
+    /// edits lines by itself, as shells do, shows them itself.
+    pub const fn hides(self) -> bool {
+        self.collects_lines && !self.echoes
+    }
+}
+
+/// The sizes that the terminal of one job gets. Only the last one counts.
+#[derive(Clone, Debug)]
+pub struct TerminalSizes(Receiver<TerminalSize>);
+
+impl TerminalSizes {
+    pub(crate) fn channel() -> (Sender<TerminalSize>, Self) {
+        let (sender, receiver) = async_channel::bounded(1);
+        (sender, Self(receiver))
+    }
+
+    /// No sizes, to try a runner without an engine.
+    pub fn none() -> Self {
+        Self::channel().1
+    }
+
+    /// Waits for the next size. None: there will be no more. Cancel safe.
+    pub async fn next(&self) -> Option<TerminalSize> {
+        self.0.recv().await.ok()
+    }
 }
 
 /// The interrupts of one job, in order. Each is received once, also if there are clones.

@@ -3,14 +3,16 @@
 use crate::Runtime;
 use crate::engine::JobsAtEnd;
 use crate::jobs::builtin::Builtin;
-use crate::jobs::runner::{Exit, Interrupter, Interrupts, Reporter, Runner, RunnerJob, Settled};
+use crate::jobs::runner::{
+    Exit, Interrupter, Interrupts, Reporter, Runner, RunnerJob, Settled, TerminalSizes,
+};
 use crate::jobs::stdin::{Input, Inputs};
 use async_channel::Sender;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use rejoin_core::{
-    Command, Effect, Event, InterruptCause, JobId, JobSlot, OutputOffsets, OutputPosition, Record,
-    SessionId,
+    Command, Effect, Event, InterruptCause, JobId, JobOutput, JobSlot, OutputOffsets,
+    OutputPosition, Record, SessionId, TerminalSize,
 };
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,6 +36,7 @@ pub(crate) struct Supervisor {
 #[derive(Debug)]
 struct RunningJob {
     interrupter: Interrupter,
+    sizes: Sender<TerminalSize>,
     settled: Settled,
     runner: Option<Arc<dyn Runner>>,
 }
@@ -53,6 +56,8 @@ pub(crate) struct ResumedJob {
     pub(crate) pending: Option<(u32, InterruptCause)>,
     /// Whether it has an input, and the writes that are logged and were not given to it.
     pub(crate) input: Option<Vec<LoggedWrite>>,
+    /// How its output goes, with the size of its terminal that is logged.
+    pub(crate) output: JobOutput,
 }
 
 /// A write to a job's input, and whether it ends the input.
@@ -87,9 +92,15 @@ impl Supervisor {
                     statement,
                     slot,
                     input,
+                    output,
                 } => {
                     let input = input.then(|| self.inputs.open(job));
-                    self.start(&service, session, job, statement, slot, input);
+                    self.start(&service, session, job, statement, slot, input, output);
+                }
+                Effect::Resize { job, size } => {
+                    if let Some(running) = self.running.get(&job) {
+                        let _ = running.sizes.force_send(size);
+                    }
                 }
                 Effect::Write { job, bytes, end } => self.inputs.write(job, bytes, end),
                 Effect::Interrupt { job, cause, .. } => self.interrupt(job, cause),
@@ -126,7 +137,9 @@ impl Supervisor {
             interrupts: last,
             pending,
             input,
+            output,
         } = resumed;
+        let (size_sender, sizes) = TerminalSizes::channel();
         let (interrupter, interrupts) = Interrupts::channel_after(last);
         if let Some((count, cause)) = pending {
             (0..count).for_each(|_| interrupter.interrupt(cause));
@@ -141,6 +154,7 @@ impl Supervisor {
         let reporter = Reporter::new(session, job, self.reports.clone(), from);
         let running = RunningJob {
             interrupter,
+            sizes: size_sender,
             settled: reporter.settled().clone(),
             runner: Some(runner.clone()),
         };
@@ -153,6 +167,8 @@ impl Supervisor {
             reporter: reporter.clone(),
             interrupts,
             input,
+            output,
+            sizes,
         };
         let run = catch_unwind(AssertUnwindSafe(|| runner.resume(runner_job, from)));
         self.attend(run, reporter);
@@ -170,6 +186,10 @@ impl Supervisor {
         }
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the members of an effect"
+    )]
     fn start(
         &mut self,
         service: &Arc<str>,
@@ -178,8 +198,10 @@ impl Supervisor {
         statement: Arc<str>,
         slot: JobSlot,
         input: Option<Input>,
+        output: JobOutput,
     ) {
         let (interrupter, interrupts) = Interrupts::channel();
+        let (size_sender, sizes) = TerminalSizes::channel();
         let from = OutputOffsets::default();
         let reporter = Reporter::new(session, job, self.reports.clone(), from);
         let runner = match self.services.get(service) {
@@ -189,6 +211,7 @@ impl Supervisor {
         };
         let running = RunningJob {
             interrupter,
+            sizes: size_sender,
             settled: reporter.settled().clone(),
             runner: runner.clone(),
         };
@@ -215,6 +238,8 @@ impl Supervisor {
             reporter: reporter.clone(),
             interrupts,
             input,
+            output,
+            sizes,
         };
         // Called before the spawn, so that a runner gets jobs and releases in the order of the log.
         let run = catch_unwind(AssertUnwindSafe(|| runner.run(runner_job)));

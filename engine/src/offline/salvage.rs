@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 ///     sequence: Sequence(sequence),
 ///     at: instant(sequence),
 ///     clock: instant(sequence).into(),
+///     actor: None,
 ///     event,
 /// };
 /// let mut salvage = Salvage::default();
@@ -161,6 +162,7 @@ impl Salvage {
             sequence: last,
             at: last_moment.at,
             clock: last_moment.clock,
+            actor: None,
             event: Event::RecordsLost { first, last, cause },
         };
         self.state.apply(&gap);

@@ -98,6 +98,7 @@ mod tests {
             sequence: Sequence(sequence),
             at: instant(sequence),
             clock: instant(sequence).into(),
+            actor: None,
             event,
         }
     }

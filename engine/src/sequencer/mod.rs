@@ -18,7 +18,7 @@ use crate::trace::trace_record;
 use crate::{Runtime, limits};
 use async_channel::Receiver;
 use futures::FutureExt;
-use rejoin_core::{Command, Instant, Moment, State};
+use rejoin_core::{Actor, Command, Instant, Moment, State};
 use rejoin_log::{AppendError, Log};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -28,6 +28,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) command: Command,
+    pub(crate) actor: Option<Arc<Actor>>,
     pub(crate) reply: Reply,
 }
 
@@ -140,8 +141,12 @@ impl Sequencer {
     fn take(&mut self, batch: &mut Batch, input: Input) {
         let now = self.now();
         match input {
-            Input::Request(Request { command, reply }) => {
-                self.decide(batch, now, command, Some(reply));
+            Input::Request(Request {
+                command,
+                actor,
+                reply,
+            }) => {
+                self.decide_for(actor.as_ref(), batch, now, command, Some(reply));
             }
             // A report is refused if its job has finished by now.
             Input::Report(command) => {
@@ -160,8 +165,19 @@ impl Sequencer {
     }
 
     fn decide(&mut self, batch: &mut Batch, now: Moment, command: Command, reply: Option<Reply>) {
+        self.decide_for(None, batch, now, command, reply);
+    }
+
+    fn decide_for(
+        &mut self,
+        actor: Option<&Arc<Actor>>,
+        batch: &mut Batch,
+        now: Moment,
+        command: Command,
+        reply: Option<Reply>,
+    ) {
         let kind = CommandKind::of(&command);
-        let outcome = self.state.step(now, command);
+        let outcome = self.state.step_for(actor, now, command);
         self.counts.decided(kind, &outcome);
         batch.take(outcome, reply);
     }

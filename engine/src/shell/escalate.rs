@@ -16,6 +16,11 @@ pub(super) trait Target {
     /// Sends a signal to the process group. `interrupts` is the number of the last interrupt that led
     /// to it.
     fn signal(&self, signal: Signal, interrupts: u32);
+
+    /// Sends a signal to everything in the session of the job's terminal.
+    fn hang_up(&self, signal: Signal, interrupts: u32) {
+        self.signal(signal, interrupts);
+    }
 }
 
 impl Target for Group {
@@ -96,6 +101,62 @@ pub(super) async fn escalate(
         }
     }
     // A process that left the group and has the output open would keep the job from ending.
+    process_sweep::end_all(mark, &shell.runtime).await;
+    shell.runtime.timer(WAIT_FOR_OUTPUT).await;
+    Escalated::Killed
+}
+
+/// As [`escalate`], for a job with a terminal. A requested interrupt is for the program in the
+/// foreground; a further one is firmer only within the grace time. Whatever ends the job itself is a
+/// hang-up, as when somebody closes the window of a terminal.
+pub(super) async fn escalate_terminal(
+    shell: &Shell,
+    target: &impl Target,
+    mark: &Mark,
+    interrupts: &Interrupts,
+    escalation: &Escalation,
+) -> Escalated {
+    let (mut hung_up, mut number) = escalation.get();
+    let mut last = None;
+    while hung_up.is_none() {
+        let interrupt = match last {
+            None => interrupts.next_numbered().await,
+            Some(_) => {
+                let grace = shell.runtime.timer(shell.grace);
+                match select(pin!(interrupts.next_numbered()), grace).await {
+                    Either::Left((interrupt, _)) => interrupt,
+                    Either::Right(_) => {
+                        last = None;
+                        continue;
+                    }
+                }
+            }
+        };
+        let Some(interrupt) = interrupt else {
+            return Escalated::EngineEnded;
+        };
+        number = interrupt.number;
+        if interrupt.cause == InterruptCause::Requested {
+            let next = match last {
+                None => Signal::INT,
+                Some(Signal::INT) => Signal::TERM,
+                Some(_) => Signal::KILL,
+            };
+            target.signal(next, number);
+            last = Some(next);
+        } else {
+            // Before it is sent, because the job may end at once.
+            escalation.set(Some(Signal::HUP), number);
+            target.hang_up(Signal::HUP, number);
+            hung_up = Some(Signal::HUP);
+        }
+    }
+    let grace = shell.runtime.timer(shell.grace);
+    if let Either::Left((interrupt, _)) = select(pin!(next(interrupts)), grace).await {
+        number = interrupt.number;
+    }
+    escalation.set(Some(Signal::KILL), number);
+    target.hang_up(Signal::KILL, number);
     process_sweep::end_all(mark, &shell.runtime).await;
     shell.runtime.timer(WAIT_FOR_OUTPUT).await;
     Escalated::Killed

@@ -37,8 +37,13 @@ pub(super) async fn run(shell: Arc<Shell>, job: RunnerJob, guard: SessionGuard) 
         return closed();
     }
     #[cfg(target_os = "linux")]
-    if shell.keepers.are_used() {
+    if shell.keepers.are_used() || job.output.terminal().is_some() {
         return super::keeper::job::run(shell, job, guard, setting, program).await;
+    }
+    #[cfg(not(target_os = "linux"))]
+    if job.output.terminal().is_some() {
+        let error = io::Error::other("terminals need Linux");
+        return could_not_start(&shell.program, &error);
     }
     run_as_child(shell, job, guard, setting, program).await
 }
@@ -70,7 +75,7 @@ async fn run_as_child(
         stdout,
         stderr,
         exited,
-    } = match Group::start(program.command(), job.input.is_some()) {
+    } = match Group::start(program.command(), job.input.is_some(), job.output) {
         Ok(started) => started,
         Err(error) => {
             // Without free file descriptors, it may run although starting it failed.
@@ -90,21 +95,24 @@ async fn run_as_child(
     let reported = async {
         job.reporter.started().await?;
         for changed in &setting.changed {
-            let mut stream = Counted::none("stderr");
-            output::report(changed.as_bytes(), &mut stream, &job.reporter).await?;
+            output::report_notice(changed, false, &job.reporter).await?;
         }
-        let pipes = output::pipes(&stdout, &stderr);
+        let pipes = output::pipes(&stdout, stderr.as_ref());
         let (out, err) = (Counted::none("stdout"), Counted::none("stderr"));
         let stdout = output::pump(stdout, out, &job.reporter, &*shell.runtime);
-        let stderr = output::pump(stderr, err, &job.reporter, &*shell.runtime);
+        let stderr = async {
+            match stderr {
+                Some(stderr) => output::pump(stderr, err, &job.reporter, &*shell.runtime).await,
+                None => Ok(()),
+            }
+        };
         let held = async {
             exited.clone().await;
             shell.runtime.timer(HELD).await;
             if let Some(held) =
                 describe_holders(&process_sweep::holders(pipes, &shell.runtime).await)
             {
-                let mut stream = Counted::none("stderr");
-                output::report(held.as_bytes(), &mut stream, &job.reporter).await?;
+                output::report_notice(&held, false, &job.reporter).await?;
             }
             pending().await
         };
@@ -181,7 +189,8 @@ impl Setting {
     /// The setting of a new job.
     fn new(shell: &Shell, job: &RunnerJob) -> io::Result<Self> {
         // A background job is like a subshell: its directory and environment are not saved.
-        let foreground = job.slot == JobSlot::Foreground;
+        // A login shell is the user's, and has no trap of ours.
+        let foreground = job.slot == JobSlot::Foreground && !is_login(job);
         let capture = foreground.then(|| shell.store.capture(job.session, job.job));
         Ok(Self::with(shell, job, capture.transpose()?))
     }
@@ -189,7 +198,7 @@ impl Setting {
     /// The setting of a job that runs already.
     #[cfg(target_os = "linux")]
     fn resumed(shell: &Shell, job: &RunnerJob) -> Self {
-        let foreground = job.slot == JobSlot::Foreground;
+        let foreground = job.slot == JobSlot::Foreground && !is_login(job);
         let capture = foreground.then(|| shell.store.running_capture(job.session, job.job));
         Self::with(shell, job, capture)
     }
@@ -270,6 +279,17 @@ pub(super) fn left_of(names: &[String]) -> Option<String> {
     (!names.is_empty()).then(|| describe_processes(names))
 }
 
+/// Whether it is the user's shell on a terminal, without a statement.
+fn is_login(job: &RunnerJob) -> bool {
+    job.output.terminal().is_some() && job.statement.trim().is_empty()
+}
+
+fn prefixed(prefix: &str, name: &OsStr) -> OsString {
+    let mut prefixed = OsString::from(prefix);
+    prefixed.push(name);
+    prefixed
+}
+
 /// What is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Program {
@@ -293,7 +313,9 @@ impl Program {
         } = setting;
         let capture = capture.as_ref();
         // The name that the shell uses in its messages: `sh: 1: nosuch: not found`.
-        let name = shell.program.file_name().unwrap_or_else(|| "sh".as_ref());
+        let login = is_login(job).then(|| shell.login_shell(&env.environment));
+        let path = login.as_ref().unwrap_or(&shell.program);
+        let name = path.file_name().unwrap_or_else(|| "sh".as_ref());
         let script = match capture {
             Some(capture) => capture.script(&shell.env, &job.statement),
             None => (*job.statement).into(),
@@ -304,15 +326,25 @@ impl Program {
         let mark = mark.variables();
         let mark = mark.map(|(name, value)| (name.into(), value.into()));
         full.environment.extend(mark);
-        let arguments = [name.to_owned(), "-c".into(), script];
+        if job.output.terminal().is_some() {
+            let described = ["TERM", "COLUMNS", "LINES"];
+            full.environment
+                .retain(|(name, _)| !described.iter().any(|it| name == it));
+            full.environment.push(("TERM".into(), TERM.into()));
+        }
+        let arguments = match login.is_some() {
+            // The mark of a login shell.
+            true => vec![prefixed("-", name)],
+            false => vec![name.to_owned(), "-c".into(), script],
+        };
         if let Some(user) = shell.user() {
             let start = shell.store.write_start(job.session, job.job, &full)?;
-            let command = user.command(start.path(), capture, &shell.program, &arguments);
+            let command = user.command(start.path(), capture, path, &arguments);
             return Ok((Self::of(&command), Some(start)));
         }
         let program = Self {
-            path: shell.program.clone().into(),
-            arguments: arguments.into(),
+            path: path.into(),
+            arguments,
             environment: full.environment,
             directory: env.directory.clone(),
         };
@@ -430,6 +462,9 @@ const NOTHING_RUNS: [ErrorKind; 4] = [
     ErrorKind::NotFound,
     ErrorKind::PermissionDenied,
 ];
+
+/// The kind of terminal that every emulator of today is.
+const TERM: &str = "xterm-256color";
 
 /// How long the output may be open after the end of the shell before that is said.
 pub(super) const HELD: Duration = Duration::from_secs(1);

@@ -32,14 +32,20 @@ impl JobUser {
     ///
     /// # Errors
     ///
-    /// When there is no such user, it is root, the server does not run as root, or the system is not
-    /// Linux.
+    /// When there is no such user, it is root, the server does not run as root or has not its right to
+    /// become another user, or the system is not Linux.
     pub fn look_up(name: &str, launcher: Vec<OsString>) -> io::Result<Self> {
         if !cfg!(target_os = "linux") {
             return Err(io::ErrorKind::Unsupported.into());
         }
         if !rustix::process::geteuid().is_root() {
             return Err(io::Error::other("the server does not run as root"));
+        }
+        let missing = missing_rights(&BECOME_USER);
+        if !missing.is_empty() {
+            let missing = missing.join(" and ");
+            let error = format!("the server needs the capabilities {missing}");
+            return Err(io::Error::other(error));
         }
         let unknown = || io::Error::other("there is no such user");
         // `name:password:uid:gid:comment:home:shell`
@@ -67,6 +73,20 @@ impl JobUser {
                 "it is root, who can do all that the server can",
             )),
             _ => Ok(user),
+        }
+    }
+
+    /// Warns of what the server can't do to the user's processes, and says how it could.
+    pub(super) fn warn_of_missing_rights(&self) {
+        let missing = missing_rights(&RULE_PROCESSES);
+        if !missing.is_empty() {
+            tracing::warn!(
+                user = %self.name,
+                missing = %missing.join(" and "),
+                "cannot end all processes of commands: those that leave their command's process group \
+                 may run on after it, after their session and after a crash; give the server these \
+                 capabilities, in a container with --cap-add"
+            );
         }
     }
 
@@ -113,6 +133,45 @@ impl JobUser {
         command
     }
 }
+
+#[cfg(target_os = "linux")]
+type Right = (&'static str, rustix::thread::CapabilitySet);
+
+#[cfg(target_os = "linux")]
+const BECOME_USER: [Right; 2] = {
+    use rustix::thread::CapabilitySet as Set;
+    [("CAP_SETUID", Set::SETUID), ("CAP_SETGID", Set::SETGID)]
+};
+
+/// To end the processes of another user, and to see in their environment to which command they belong.
+#[cfg(target_os = "linux")]
+const RULE_PROCESSES: [Right; 2] = {
+    use rustix::thread::CapabilitySet as Set;
+    [("CAP_KILL", Set::KILL), ("CAP_SYS_PTRACE", Set::SYS_PTRACE)]
+};
+
+/// The names of those of the rights that this process does not have. None if that can't be known.
+#[cfg(target_os = "linux")]
+fn missing_rights(rights: &[Right]) -> Vec<&'static str> {
+    let Ok(sets) = rustix::thread::capabilities(None) else {
+        return Vec::new();
+    };
+    let missing = rights
+        .iter()
+        .filter(|(_, right)| !sets.effective.contains(*right));
+    missing.map(|(name, _)| *name).collect()
+}
+
+/// Jobs run as another user on Linux only.
+#[cfg(not(target_os = "linux"))]
+fn missing_rights(_: &[(); 0]) -> Vec<&'static str> {
+    Vec::new()
+}
+
+#[cfg(not(target_os = "linux"))]
+const BECOME_USER: [(); 0] = [];
+#[cfg(not(target_os = "linux"))]
+const RULE_PROCESSES: [(); 0] = [];
 
 fn output(command: &mut Command) -> io::Result<String> {
     let output = command.output()?;

@@ -31,11 +31,19 @@ impl KeeperSettings {
 
 /// What the keepers of a shell runner hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeeperStatus {
     /// How many there are.
     pub keepers: usize,
+    /// How many there may be: [`KEEPERS`](crate::limits::KEEPERS). 0 if jobs end with the server.
+    pub limit: usize,
     /// How many jobs they hold.
     pub jobs: usize,
-    /// How many bytes of output they have sent that are not in the log yet.
+    /// How many bytes of output they have sent that are not in the log yet: at most
+    /// [`KEEPER_SPOOL`](crate::limits::KEEPER_SPOOL) of each of a job's two streams.
     pub unsettled_bytes: u64,
+    /// Keepers that ended although the server needed them, since its start.
+    pub lost: u64,
+    /// Jobs of earlier servers that were ended because the log did not know them.
+    pub unknown_jobs: u64,
 }

@@ -49,15 +49,15 @@ use self::process_sweep::Mark;
 use self::session_env::Store;
 use crate::Runtime;
 use crate::error::RunnerError;
-use crate::jobs::runner::{Exit, KeptJob, Runner, RunnerHost, RunnerJob};
+use crate::jobs::runner::{Exit, KeptJob, Runner, RunnerHost, RunnerJob, TerminalMode};
 use async_channel::{Receiver, Sender};
 use futures::future::{BoxFuture, select};
-use rejoin_core::SessionId;
+use rejoin_core::{JobId, SessionId};
 #[cfg(target_os = "linux")]
-use rejoin_core::{JobId, OutputOffsets, OutputStream};
+use rejoin_core::{OutputOffsets, OutputStream};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,6 +75,9 @@ pub struct ShellSettings {
     pub mark: String,
     /// The shell: a path, or a name that is looked up once in the server's `PATH`.
     pub shell: PathBuf,
+    /// The shell of a terminal without a statement, as `shell`. None: what the session's variable
+    /// `SHELL` says.
+    pub login_shell: Option<PathBuf>,
     /// The working directory of a session's first job.
     pub start: PathBuf,
     /// How long a job has after each signal before it gets the next, firmer one.
@@ -96,6 +99,7 @@ impl ShellSettings {
             directory: directory.into(),
             mark: mark.into(),
             shell: "sh".into(),
+            login_shell: None,
             start: ".".into(),
             grace: Duration::from_secs(2),
             keeper: None,
@@ -133,8 +137,8 @@ impl ShellSettings {
 /// ```
 /// use futures::StreamExt;
 /// use rejoin_engine::{
-///     Interrupts, JobId, JobSlot, RunnerReport, Reporter, Runner, RunnerJob, SessionId, ShellRunner,
-///     ShellSettings, SmolRuntime,
+///     Interrupts, JobId, JobOutput, JobSlot, RunnerReport, Reporter, Runner, RunnerJob, SessionId, ShellRunner,
+///     ShellSettings, SmolRuntime, TerminalSizes,
 /// };
 /// use std::sync::Arc;
 ///
@@ -154,6 +158,8 @@ impl ShellSettings {
 ///     reporter,
 ///     interrupts,
 ///     input: None,
+///     output: JobOutput::Merged,
+///     sizes: TerminalSizes::none(),
 /// }));
 /// assert_eq!(exit.status, 3, "{exit:?}");
 ///
@@ -171,6 +177,7 @@ pub struct ShellRunner {
     grace: Option<Duration>,
     keeper: Option<KeeperSettings>,
     keeps_leftovers: bool,
+    login_shell: Option<PathBuf>,
     user: Option<JobUser>,
 }
 
@@ -228,6 +235,14 @@ impl ShellRunner {
         self
     }
 
+    /// Sets the shell of terminals without a statement: a path, or a name that is looked up in the
+    /// server's `PATH`. Ignored for a runner that was made with [`new`](Self::new).
+    #[must_use]
+    pub fn with_login_shell(mut self, shell: impl Into<PathBuf>) -> Self {
+        self.login_shell = Some(shell.into());
+        self
+    }
+
     /// Runs jobs as another user. Ignored for a runner that was made with [`new`](Self::new).
     #[must_use]
     pub fn with_user(mut self, user: JobUser) -> Self {
@@ -247,6 +262,7 @@ impl ShellRunner {
             directory,
             mark,
             shell,
+            login_shell,
             start,
             grace,
             keeper,
@@ -273,6 +289,10 @@ impl ShellRunner {
                 source,
             })?;
         let program = find(&shell).ok_or(OpenShellError::NoShell(shell))?;
+        let login_shell = match login_shell {
+            Some(shell) => Some(find(&shell).ok_or(OpenShellError::NoShell(shell))?),
+            None => None,
+        };
         #[cfg(target_os = "linux")]
         let keepers = {
             let directory = store.directory().join("keepers");
@@ -290,6 +310,7 @@ impl ShellRunner {
             store,
             mark: Mark::server(mark.into()),
             program,
+            login_shell,
             env,
             start,
             grace,
@@ -304,12 +325,14 @@ impl ShellRunner {
             #[cfg(target_os = "linux")]
             has_taken_over: AtomicBool::new(false),
             kept: Mutex::default(),
+            refused: Mutex::default(),
         };
         Ok(Self {
             shell: Arc::new(OnceLock::from(Arc::new(shell))),
             grace: None,
             keeper: None,
             keeps_leftovers: false,
+            login_shell: None,
             user: None,
         })
     }
@@ -331,6 +354,32 @@ impl ShellRunner {
             let ended = process_sweep::end_all(&shell.mark, &shell.runtime).await;
             shell.store.remove_unfinished(|_| false);
             ended
+        })
+    }
+
+    /// Leaves the jobs of open sessions to their keepers, after the engine has ended. What was still
+    /// ending when it did is ended now: processes of sessions that are closed. Returns how many there
+    /// were. Waits until they are gone, a few seconds at most.
+    pub fn detach(
+        &self,
+        is_open: impl Fn(SessionId) -> bool + Send + Sync + 'static,
+    ) -> BoxFuture<'static, usize> {
+        let shell = self.shell.get().cloned();
+        Box::pin(async move {
+            let Some(shell) = shell else {
+                return 0;
+            };
+            #[cfg(target_os = "linux")]
+            {
+                shell.keepers.detach().await;
+                let spares = Arc::new(move |session, _| is_open(session));
+                process_sweep::end_others(&shell.mark, &shell.runtime, spares).await
+            }
+            #[cfg(not(target_os = "linux"))]
+            {
+                drop((shell, is_open));
+                0
+            }
         })
     }
 
@@ -360,7 +409,11 @@ impl Runner for ShellRunner {
                 settings.grace = runner.grace.unwrap_or(settings.grace);
                 settings.keeps_leftovers = runner.keeps_leftovers;
                 settings.keeper.clone_from(&runner.keeper);
+                settings.login_shell.clone_from(&runner.login_shell);
                 settings.user.clone_from(&runner.user);
+                if let Some(user) = &settings.user {
+                    user.warn_of_missing_rights();
+                }
                 let opened = Self::new(settings, host.runtime.clone())?;
                 if let Some(shell) = opened.shell.get() {
                     // If two engines prepare it at once, the first one wins.
@@ -373,7 +426,10 @@ impl Runner for ShellRunner {
             };
             let killed = shell.take_over(&host).await;
             if killed > 0 {
-                tracing::warn!("killed {killed} processes left over from the previous server");
+                tracing::warn!(
+                    processes = killed,
+                    "killed what the previous server left running"
+                );
             }
             Ok(())
         })
@@ -392,6 +448,13 @@ impl Runner for ShellRunner {
         kept.unwrap_or_default()
     }
 
+    fn why_lost(&self, job: JobId) -> Option<String> {
+        let shell = self.shell.get()?;
+        let refused = shell.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let reason = refused.get(&job).copied().unwrap_or(KEEPER_GONE);
+        Some(reason.into())
+    }
+
     #[cfg(target_os = "linux")]
     fn resume(&self, job: RunnerJob, from: OutputOffsets) -> BoxFuture<'static, Exit> {
         let Some(shell) = self.shell.get() else {
@@ -399,6 +462,12 @@ impl Runner for ShellRunner {
         };
         let guard = shell.guard(job.session);
         Box::pin(job::resume(shell.clone(), job, guard, from))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn terminal_mode(&self, job: JobId) -> BoxFuture<'static, Option<TerminalMode>> {
+        let shell = self.shell.get().cloned();
+        Box::pin(async move { shell?.keepers.terminal_mode(job).await })
     }
 
     #[cfg(target_os = "linux")]
@@ -469,6 +538,8 @@ struct Shell {
     store: Store,
     mark: Mark,
     program: PathBuf,
+    /// The shell of terminals without a statement, if the settings name one.
+    login_shell: Option<PathBuf>,
     env: PathBuf,
     start: PathBuf,
     grace: Duration,
@@ -482,6 +553,8 @@ struct Shell {
     has_taken_over: AtomicBool,
     /// The jobs of an earlier server that go on.
     kept: Mutex<Vec<KeptJob>>,
+    /// Those that a keeper held and that can't go on, and why.
+    refused: Mutex<BTreeMap<JobId, &'static str>>,
 }
 
 /// A session that has run a job.
@@ -517,10 +590,12 @@ impl Shell {
         }
         let mut kept = BTreeMap::new();
         for held in held {
-            if goes_on(&held, host) {
-                kept.insert(held.job, KeptJob::from(&held));
-            } else {
-                self.keepers.forget(held.job);
+            match refusal(&held, host) {
+                None => drop(kept.insert(held.job, KeptJob::from(&held))),
+                Some(reason) => {
+                    self.refuse(&held, host, reason);
+                    self.keepers.forget(held.job);
+                }
             }
         }
         let (running, last) = (host.running.clone(), host.last_job);
@@ -554,12 +629,36 @@ impl Shell {
         killed
     }
 
+    /// Remembers and says why a job does not go on. One whose end is logged is simply over.
+    #[cfg(target_os = "linux")]
+    fn refuse(&self, held: &HeldJob, host: &RunnerHost, reason: &'static str) {
+        let (session, job) = (held.session, held.job);
+        if host.running.contains_key(&job) {
+            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            refused.insert(job, reason);
+        } else if job > host.last_job || !host.open_sessions.contains(&session) {
+            self.keepers.count_unknown();
+            tracing::warn!(%session, %job, "ended a job that the log does not know, or whose session is closed");
+        }
+    }
+
     /// Ends everything of an earlier server. Returns how many processes it killed.
     #[cfg(not(target_os = "linux"))]
     async fn take_over(&self, _: &RunnerHost) -> usize {
         let killed = process_sweep::end_all(&self.mark, &self.runtime).await;
         self.store.remove_unfinished(|_| false);
         killed
+    }
+
+    /// The shell of a terminal without a statement: what the settings say, or else the session's
+    /// variable `SHELL`, or the shell that runs statements.
+    fn login_shell(&self, environment: &[(OsString, OsString)]) -> PathBuf {
+        let mut variables = environment.iter().rev();
+        let chosen = variables.find(|(name, _)| name == "SHELL");
+        let chosen = chosen.map(|(_, path)| PathBuf::from(path));
+        let shells = [self.login_shell.clone(), chosen];
+        let found = shells.into_iter().flatten().find(|path| path.is_file());
+        found.unwrap_or_else(|| self.program.clone())
     }
 
     /// The user as whom jobs run, if not the server's own.
@@ -596,16 +695,13 @@ impl SessionGuard {
     }
 }
 
-/// Whether a job that a keeper holds goes on: the log says that it runs, and nothing is missing between
-/// what the log and the keeper have of its output.
+/// Why a job that a keeper holds does not go on. It does if the log says that it runs, and nothing is
+/// missing between what the log and the keeper have of its output.
 #[cfg(target_os = "linux")]
-fn goes_on(held: &HeldJob, host: &RunnerHost) -> bool {
-    let (session, job) = (held.session, held.job);
-    let Some(logged) = host.running.get(&job).filter(|it| it.session == session) else {
-        if job > host.last_job || !host.open_sessions.contains(&session) {
-            tracing::warn!(%session, %job, "ended a job that the log does not know, or whose session is closed");
-        }
-        return false;
+fn refusal(held: &HeldJob, host: &RunnerHost) -> Option<&'static str> {
+    let logged = host.running.get(&held.job);
+    let Some(logged) = logged.filter(|it| it.session == held.session) else {
+        return Some("the log does not say that it runs");
     };
     let fits = |stream: OutputStream| {
         let logged = logged.offsets.of(stream);
@@ -613,10 +709,7 @@ fn goes_on(held: &HeldJob, host: &RunnerHost) -> bool {
     };
     // What a job wrote beyond its limit is not logged, and was dropped.
     let fits = logged.is_truncated || OutputStream::ALL.into_iter().all(fits);
-    if !fits {
-        tracing::warn!(%session, %job, "ended a job whose output is not complete in the log, which may be restored from a backup");
-    }
-    fits
+    (!fits).then_some("the log does not have all of the output, and may be restored from a backup")
 }
 
 #[cfg(target_os = "linux")]
@@ -656,6 +749,10 @@ fn find(program: &Path) -> Option<PathBuf> {
     .map(|directory| directory.join(program))
     .find(is_file)
 }
+
+/// Why a job is lost that no keeper has.
+const KEEPER_GONE: &str =
+    "held by no keeper any more, as after a restart of the machine or the container";
 
 /// How long the output of a job is read after everything that can be killed was killed.
 const WAIT_FOR_OUTPUT: Duration = Duration::from_secs(1);

@@ -30,6 +30,15 @@ impl Counted {
         Self { name, position }
     }
 
+    /// A terminal that goes on behind so many bytes. It counts as standard output.
+    pub(super) const fn terminal(bytes: u64) -> Self {
+        let stream = OutputStream::Stdout;
+        Self {
+            name: TERMINAL,
+            position: Some(OutputPosition { stream, bytes }),
+        }
+    }
+
     /// A stream that goes on behind so many bytes.
     pub(super) const fn from(stream: OutputStream, bytes: u64) -> Self {
         Self {
@@ -100,11 +109,27 @@ pub(super) async fn pump(
 }
 
 /// The pipes that these streams read, as /proc names them.
-pub(super) fn pipes(stdout: &impl AsRawFd, stderr: &impl AsRawFd) -> Vec<PathBuf> {
-    [stdout.as_raw_fd(), stderr.as_raw_fd()]
+pub(super) fn pipes(stdout: &impl AsRawFd, stderr: Option<&impl AsRawFd>) -> Vec<PathBuf> {
+    [Some(stdout.as_raw_fd()), stderr.map(AsRawFd::as_raw_fd)]
         .iter()
+        .flatten()
         .filter_map(|stream| std::fs::read_link(format!("/proc/self/fd/{stream}")).ok())
         .collect()
+}
+
+/// Reports a line of our own to the readers of a job.
+pub(super) async fn report_notice(
+    words: &str,
+    has_terminal: bool,
+    reporter: &Reporter,
+) -> Result<(), EngineEnded> {
+    match has_terminal {
+        true => {
+            let words = words.replace('\n', "\r\n");
+            report(words.as_bytes(), &mut Counted::none(TERMINAL), reporter).await
+        }
+        false => report(words.as_bytes(), &mut Counted::none("stderr"), reporter).await,
+    }
 }
 
 /// Reports these bytes: as text up to the line in which they stop to be UTF-8, and the rest as one
@@ -138,7 +163,11 @@ pub(super) async fn report(
 /// chunk twice more.
 fn encode(job: JobId, stream: &str, key: &str, content: Cow<'_, str>) -> Arc<str> {
     let content = serde_json::to_string(&content).expect("a string can be written as JSON");
-    format!(r#"{{"{key}":{content},"jobId":{job},"stream":"{stream}","type":"shell"}}"#).into()
+    let kind = match stream {
+        TERMINAL => TERMINAL,
+        _ => "shell",
+    };
+    format!(r#"{{"{key}":{content},"jobId":{job},"stream":"{stream}","type":"{kind}"}}"#).into()
 }
 
 /// The length without an incomplete character at the end.
@@ -158,6 +187,9 @@ fn whole_characters(bytes: &[u8]) -> usize {
     }
     bytes.len()
 }
+
+/// The stream and the type of what a terminal shows.
+const TERMINAL: &str = "terminal";
 
 /// Bytes of a chunk: the capacity of a pipe on Linux.
 const CHUNK: usize = 64 * 1024;

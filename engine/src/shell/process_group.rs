@@ -5,13 +5,16 @@
 
 use super::process_sweep;
 use crate::Runtime;
-use async_process::{Child, ChildStderr, ChildStdin, ChildStdout};
+use async_io::Async;
+use async_process::{Child, ChildStderr, ChildStdin};
 use futures::future::{BoxFuture, Either, select};
+use rejoin_core::JobOutput;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::pin::pin;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,8 +34,9 @@ pub(super) struct Started {
     pub(super) group: Group,
     /// None without an input.
     pub(super) stdin: Option<ChildStdin>,
-    pub(super) stdout: ChildStdout,
-    pub(super) stderr: ChildStderr,
+    pub(super) stdout: Async<ChildStdout>,
+    /// None if both streams are one.
+    pub(super) stderr: Option<ChildStderr>,
     /// Ready when the leader has ended.
     pub(super) exited: BoxFuture<'static, ()>,
 }
@@ -40,23 +44,44 @@ pub(super) struct Started {
 impl Group {
     /// Starts a command with piped output, and with a piped or an empty input, as the leader of a new
     /// group.
-    pub(super) fn start(mut command: Command, has_input: bool) -> io::Result<Started> {
+    pub(super) fn start(
+        mut command: Command,
+        has_input: bool,
+        output: JobOutput,
+    ) -> io::Result<Started> {
         command.process_group(0);
-        let mut child = async_process::Command::from(command)
+        let mut command = async_process::Command::from(command);
+        command
             // Set here, because async-process inherits what is not set on its own command.
             .stdin(if has_input {
                 Stdio::piped()
             } else {
                 Stdio::null()
             })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let (Some(leader), Some(stdout), Some(stderr)) = (
+            .kill_on_drop(true);
+        let merged = match output {
+            JobOutput::Merged => {
+                let (reader, writer) = io::pipe()?;
+                command.stdout(writer.try_clone()?).stderr(writer);
+                Some(ChildStdout::from(OwnedFd::from(reader)))
+            }
+            JobOutput::Separate | JobOutput::Terminal(_) => {
+                command.stdout(Stdio::piped()).stderr(Stdio::piped());
+                None
+            }
+        };
+        let mut child = command.spawn()?;
+        // It has the end of the pipe that the job writes to.
+        drop(command);
+        let stdout = match (merged, child.stdout.take()) {
+            (Some(merged), _) => Some(Async::new(merged)?),
+            (None, Some(stdout)) => Some(Async::new(OwnedFd::try_from(stdout)?.into())?),
+            (None, None) => None,
+        };
+        let stderr = child.stderr.take();
+        let (Some(leader), Some(stdout)) = (
             i32::try_from(child.id()).ok().and_then(Pid::from_raw),
-            child.stdout.take(),
-            child.stderr.take(),
+            stdout,
         ) else {
             return Err(io::Error::other("it has no number or no output"));
         };
@@ -147,7 +172,7 @@ fn exited(child: &mut Child, leader: Pid) -> BoxFuture<'static, ()> {
 
     let opened = pidfd_open(leader, PidfdFlags::empty())
         .map_err(io::Error::from)
-        .and_then(async_io::Async::new);
+        .and_then(Async::new);
     let Ok(opened) = opened else {
         return reaped(child);
     };

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use rejoin_core::testing::{SESSION, created};
 use rejoin_core::{
-    Event, InterruptCause, JobId, Outcome, OutputOffsets, Record, Sequence, Timestamp,
+    Event, InterruptCause, JobId, JobOutput, Outcome, OutputOffsets, Record, Sequence, Timestamp,
 };
 use rejoin_engine::testing::in_memory;
 use rejoin_engine::{
@@ -72,6 +72,8 @@ fn log(following: impl IntoIterator<Item = Event>) -> Vec<Record> {
         output_limit: 1_000,
         request: None,
         input: true,
+        output: JobOutput::Merged,
+        controller: None,
     };
     [created(), submitted]
         .into_iter()
@@ -82,6 +84,7 @@ fn log(following: impl IntoIterator<Item = Event>) -> Vec<Record> {
             sequence: Sequence(sequence),
             at: Timestamp::EPOCH,
             clock: Timestamp::EPOCH.into(),
+            actor: None,
             event,
         })
         .collect()

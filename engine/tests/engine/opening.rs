@@ -24,6 +24,7 @@ fn record(sequence: u64, event: Event) -> Record {
         sequence: Sequence(sequence),
         at: Timestamp::EPOCH,
         clock: Timestamp::EPOCH.into(),
+        actor: None,
         event,
     }
 }

@@ -35,6 +35,7 @@ fn batches() -> Vec<Vec<Record>> {
         output_limit: 200,
         request: None,
         input: false,
+        output: rejoin_engine::JobOutput::Separate,
     };
     let operations = [
         create,

@@ -12,7 +12,7 @@ use crate::file::{Account, AccountsFile, FileError, TokenPlace};
 use crate::jwt::{self, Claims};
 use crate::limits::{LOGGED_NAME_CHARS, LOOK, VERIFIED};
 use crate::queues::{Place, Queues, Turn};
-use crate::role::{AccessDigest, Caller, Seal};
+use crate::role::{AccessProof, Caller, Seal};
 use crate::secret::{self, Key, NoRandom, Password, Verifier};
 use crate::server_user::server_user;
 use crate::service_access::ServiceAccess;
@@ -53,6 +53,8 @@ pub enum Denied {
 struct Shared {
     path: Option<PathBuf>,
     clock: Clock,
+    /// What dates are compared with.
+    wall: OnceLock<Clock>,
     key: Key,
     server_user: Arc<str>,
     /// The hash against which an unknown account's password is verified.
@@ -119,6 +121,17 @@ impl Accounts {
         let _ = self.0.service_access.set(Arc::new(access));
     }
 
+    /// Judges the expiry of access tokens, which is a date that a person chose, by this clock: the wall's,
+    /// also after it was corrected. By default by the clock of [`of_file`](Self::of_file). Works once,
+    /// before the first request.
+    pub fn expire_by(&self, wall: Clock) {
+        let _ = self.0.wall.set(wall);
+    }
+
+    fn date(&self) -> Duration {
+        self.0.wall.get().map_or_else(|| self.now(), |wall| wall())
+    }
+
     pub(crate) fn service_access(&self) -> Option<Arc<ServiceAccess>> {
         self.0.service_access.get().cloned()
     }
@@ -140,6 +153,7 @@ impl Accounts {
         Ok(Self(Arc::new(Shared {
             path,
             clock,
+            wall: OnceLock::new(),
             key: Key::new()?,
             server_user: server_user(),
             stand_in: secret::nobodys_hash()?,
@@ -434,8 +448,8 @@ impl Accounts {
         if self.is_open() {
             return Ok(Caller::local());
         }
-        let digest = AccessDigest(digest(token).into());
-        let now = self.now();
+        let digest = digest(token);
+        let now = self.date();
         self.state()
             .access_caller(&digest, now)
             .ok_or(Denied::Expired)
@@ -444,10 +458,10 @@ impl Accounts {
     /// Whether a caller's account and role are unchanged: for responses that take long.
     #[must_use]
     pub fn is_current(&self, caller: &Caller) -> bool {
-        let now = self.now();
+        let now = self.date();
         let state = self.state();
-        if let Some(digest) = &caller.access {
-            let current = state.access_caller(digest, now);
+        if let Some(proof) = &caller.access {
+            let current = state.access_caller(&proof.digest, now);
             return current.is_some_and(|current| current.is_same_login(caller));
         }
         match caller.name() {
@@ -563,20 +577,20 @@ impl Accounts {
 
 impl State {
     /// Whose access token this is, if it is valid.
-    fn access_caller(&self, digest: &AccessDigest, now: Duration) -> Option<Caller> {
+    fn access_caller(&self, digest: &str, now: Duration) -> Option<Caller> {
         // Looked up by the digest, so that the time reveals nothing about the token.
-        let (name, place) = self.access_tokens.get(&*digest.0)?;
+        let (name, place) = self.access_tokens.get(digest)?;
         let account = self.file.accounts.get(name)?;
         let token = account.tokens.get(*place)?;
         if token.is_expired(now) {
             return None;
         }
         let role = token.role(account.role);
-        Some(Caller::of_access(
-            name.as_str().into(),
-            role,
-            digest.clone(),
-        ))
+        let proof = AccessProof {
+            name: token.name.as_str().into(),
+            digest: digest.into(),
+        };
+        Some(Caller::of_access(name.as_str().into(), role, proof))
     }
 }
 

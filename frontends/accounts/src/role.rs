@@ -1,8 +1,10 @@
 //! Roles, and the permissions of each. Pure.
 
 use crate::service_access::ServiceAccess;
+use rejoin_core::Actor;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -96,19 +98,23 @@ pub struct Caller {
     role: Role,
     /// The code of the password's hash at the time of the login.
     pub(crate) seal: Seal,
-    /// The digest of the access token that proved it, if one did.
-    pub(crate) access: Option<AccessDigest>,
+    /// The access token that proved it, if one did.
+    pub(crate) access: Option<AccessProof>,
     /// Which services it may not use.
     pub(crate) services: Option<Arc<ServiceAccess>>,
 }
 
-/// The digest of an access token.
+/// An access token that proved an account.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct AccessDigest(pub(crate) Arc<str>);
+pub(crate) struct AccessProof {
+    /// The token's name.
+    pub(crate) name: Arc<str>,
+    pub(crate) digest: Arc<str>,
+}
 
-impl fmt::Debug for AccessDigest {
+impl fmt::Debug for AccessProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AccessDigest(…)")
+        write!(f, "AccessProof({})", self.name)
     }
 }
 
@@ -146,12 +152,12 @@ impl Caller {
     }
 
     /// The caller that an access token proves. It does not depend on the password.
-    pub(crate) fn of_access(name: Arc<str>, role: Role, digest: AccessDigest) -> Self {
+    pub(crate) fn of_access(name: Arc<str>, role: Role, proof: AccessProof) -> Self {
         Self {
             name: Some(name),
             role,
             seal: Seal::default(),
-            access: Some(digest),
+            access: Some(proof),
             services: None,
         }
     }
@@ -172,6 +178,24 @@ impl Caller {
     #[must_use]
     pub fn role(&self) -> Role {
         self.role
+    }
+
+    /// The caller as records name it, with the frontend and the client's address.
+    ///
+    /// ```
+    /// use rejoin_accounts::Caller;
+    ///
+    /// let actor = Caller::local().actor("native", None);
+    /// assert_eq!((actor.account, &*actor.frontend), (None, "native"));
+    /// ```
+    #[must_use]
+    pub fn actor(&self, frontend: &str, address: Option<SocketAddr>) -> Actor {
+        Actor {
+            account: self.name.clone(),
+            token: self.access.as_ref().map(|proof| proof.name.clone()),
+            frontend: frontend.into(),
+            address: address.map(|address| address.to_string().into()),
+        }
     }
 
     /// Whether the role has the permission.

@@ -148,20 +148,22 @@ impl Accounts {
             .find_login(request, scheme, scheme.sends_cookie)
             .await?;
         login.caller.services = self.service_access();
+        if let Some(name) = login.caller.name() {
+            request.log_account(name.clone());
+        }
         Ok(login)
     }
 
-    /// Whether [`authenticate`](Self::authenticate) would succeed, without giving the client a token. For
-    /// a request whose body has not been taken yet; the password is then not hashed a second time.
+    /// As [`authenticate`](Self::authenticate), without giving the client a token. For a request whose
+    /// body has not been taken yet; the password is then not hashed a second time.
     ///
     /// # Errors
     ///
     /// As [`authenticate`](Self::authenticate).
-    pub async fn admit(&self, request: &Request, scheme: &Scheme) -> Result<(), Denied> {
-        if self.is_open() {
-            return Ok(());
-        }
-        self.find_login(request, scheme, false).await.map(drop)
+    pub async fn admit(&self, request: &Request, scheme: &Scheme) -> Result<Login, Denied> {
+        let mut login = self.find_login(request, scheme, false).await?;
+        login.caller.services = self.service_access();
+        Ok(login)
     }
 
     async fn find_login(

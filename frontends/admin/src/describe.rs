@@ -2,7 +2,7 @@
 
 use crate::AdminState;
 use crate::text::Text;
-use rejoin_engine::{EngineStatus, Label, Stats, Totals};
+use rejoin_engine::{EngineStatus, KeeperStatus, Label, Stats, Takeover, Totals};
 use rejoin_http::{HttpMetrics, STATUS_CLASSES};
 
 /// Microseconds per second: durations are counted in microseconds and reported in seconds.
@@ -102,6 +102,35 @@ fn jobs(text: &mut Text, stats: &Stats) {
     .is(stats.result_bytes);
 }
 
+/// What the start found.
+pub(crate) fn takeover(text: &mut Text, takeover: &Takeover) {
+    let help = "Jobs of the previous server that this one found running, by what became of them.";
+    let found = [
+        ("kept", takeover.kept as u64),
+        ("lost", takeover.lost() as u64),
+    ];
+    text.gauge("rejoin_jobs_at_start", help)
+        .each("outcome", found);
+}
+
+pub(crate) fn keepers(text: &mut Text, keepers: &KeeperStatus) {
+    let help = "Keepers, the processes that hold jobs so that these outlive the server.";
+    text.gauge("rejoin_keepers", help).is(keepers.keepers);
+    let help = "How many there may be; further jobs share them. 0: jobs end with the server.";
+    text.gauge("rejoin_keepers_limit", help).is(keepers.limit);
+    let help = "Keepers that ended by themselves or were killed. Their jobs are lost.";
+    text.counter("rejoin_keepers_lost_total", help)
+        .is(keepers.lost);
+    text.gauge("rejoin_keeper_jobs", "Jobs that keepers hold.")
+        .is(keepers.jobs);
+    let help = "Bytes of output that keepers hold until the log has them.";
+    text.gauge("rejoin_keeper_unsettled_bytes", help)
+        .is(keepers.unsettled_bytes);
+    let help = "Jobs that keepers held and that were ended at the start, because the log did not know them.";
+    text.gauge("rejoin_keeper_unknown_jobs", help)
+        .is(keepers.unknown_jobs);
+}
+
 fn commands(text: &mut Text, stats: &Stats) {
     let help = "Commands decided, by kind and by whether they were accepted.";
     let mut commands = text.counter("rejoin_commands_total", help);
@@ -156,13 +185,21 @@ pub(crate) fn http_bounds(text: &mut Text, state: &AdminState) {
     let help = "Requests refused because too much of other bodies was in memory.";
     text.counter("rejoin_http_bodies_refused_total", help)
         .is(bodies.refused());
+    let help = "Bytes of responses that clients do not take.";
+    text.gauge("rejoin_http_unread_bytes", help)
+        .is(state.unread.used());
+    text.gauge("rejoin_http_unread_limit_bytes", "How many there may be.")
+        .is(state.unread.limit());
+    let help = "Connections closed because too much was held for clients that took nothing.";
+    text.counter("rejoin_http_unread_closed_total", help)
+        .is(state.http.unread_closed.get());
     let answers = &state.exec_answers;
-    let help = "Bytes of the answers of exec commands in memory.";
+    let help = "Bytes of results of exec commands in memory.";
     text.gauge("rejoin_exec_answers_bytes", help)
         .is(answers.used());
     text.gauge("rejoin_exec_answers_limit_bytes", "How many there may be.")
         .is(answers.limit());
-    let help = "Exec commands that failed because of it.";
+    let help = "Exec commands whose results were read from the log because of it.";
     text.counter("rejoin_exec_answers_refused_total", help)
         .is(answers.refused());
 }

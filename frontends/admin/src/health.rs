@@ -50,11 +50,13 @@ mod tests {
         let mut app = rejoin_http::Router::default();
         let state = crate::AdminState {
             engine: engine.clone(),
+            shell: None,
             log: None,
             log_directory: "nowhere".into(),
             http: Arc::default(),
             connections_limit: 10_000,
             bodies: rejoin_http::Budget::new(1),
+            unread: rejoin_http::Budget::new(1),
             exec_answers: rejoin_http::Budget::new(1),
             lost_lines: Arc::default(),
             version: "1",

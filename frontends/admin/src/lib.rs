@@ -13,7 +13,7 @@ mod health;
 mod process;
 mod text;
 
-use rejoin_engine::Engine;
+use rejoin_engine::{Engine, ShellRunner};
 use rejoin_http::{Budget, Gate, HttpMetrics, Request, Response, Route, Router, StatusCode, route};
 use rejoin_metrics::Counter;
 use std::path::PathBuf;
@@ -25,6 +25,8 @@ use text::Text;
 pub struct AdminState {
     /// The engine.
     pub engine: Engine,
+    /// The runner of the shell service, whose keepers are counted; none if no command is run.
+    pub shell: Option<ShellRunner>,
     /// Metrics of the log's writer; none if nothing is written.
     pub log: Option<Arc<rejoin_log::segment::LogMetrics>>,
     /// The directory of the log's files.
@@ -35,7 +37,9 @@ pub struct AdminState {
     pub connections_limit: usize,
     /// Bytes of the bodies of all requests.
     pub bodies: Budget,
-    /// Bytes of the answers of all `exec` commands of Arthas.
+    /// Bytes of the responses that clients do not take.
+    pub unread: Budget,
+    /// Bytes of the results of all `exec` commands of Arthas that are held.
     pub exec_answers: Budget,
     /// Log lines that could not be written to standard error.
     pub lost_lines: Arc<Counter>,
@@ -58,11 +62,13 @@ pub struct AdminState {
 /// let mut router = rejoin_http::Router::default();
 /// rejoin_admin::mount(&mut router, AdminState {
 ///     engine,
+///     shell: None,
 ///     log: None,
 ///     log_directory: "rejoin-data/log".into(),
 ///     http: Arc::default(),
 ///     connections_limit: 10_000,
 ///     bodies: rejoin_http::Budget::new(64 * 1024 * 1024),
+///     unread: rejoin_http::Budget::new(64 * 1024 * 1024),
 ///     exec_answers: rejoin_http::Budget::new(256 * 1024 * 1024),
 ///     lost_lines: Arc::default(),
 ///     version: "1.0.0",
@@ -107,6 +113,9 @@ fn metrics(state: &AdminState) -> Response {
     let mut text = Text::default();
     describe::build(&mut text, state);
     describe::engine(&mut text, &state.engine.stats());
+    describe::takeover(&mut text, state.engine.takeover());
+    let keepers = state.shell.as_ref().map(ShellRunner::keeper_status);
+    describe::keepers(&mut text, &keepers.unwrap_or_default());
     if let Some(log) = &state.log {
         describe::log(&mut text, log);
     }

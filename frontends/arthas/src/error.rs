@@ -18,8 +18,6 @@ pub(crate) enum Fault {
     ActionMissing,
     /// There is no such `action`.
     ActionUnknown(String),
-    /// The answers of all `exec`s take all the room that they may take.
-    AnswersFull,
     /// The request has no `consumerId`.
     ConsumerMissing,
     /// No such consumer reads the session.
@@ -78,7 +76,6 @@ impl Fault {
             | Self::MethodUnsupported(_) => State::Refused,
             Self::ActionMissing
             | Self::ActionUnknown(_)
-            | Self::AnswersFull
             | Self::ConsumerMissing
             | Self::ConsumerNotFound(_)
             | Self::Engine(_)
@@ -167,10 +164,6 @@ impl fmt::Display for Fault {
         match self {
             Self::ActionMissing => f.write_str("'action' is required"),
             Self::ActionUnknown(action) => write!(f, "unknown action: {action}"),
-            Self::AnswersFull => f.write_str(
-                "Exec command failed:the answers of all exec commands together are too long; run it \
-                 with async_exec and read its results with pull_results",
-            ),
             Self::ConsumerMissing => f.write_str("'consumerId' is required"),
             Self::ConsumerNotFound(consumer) => write!(f, "consumer not found: {consumer}"),
             Self::Engine(error) => error.fmt(f),
@@ -206,9 +199,10 @@ fn is_retryable(error: &CommandError) -> bool {
         CommandError::InputFull
         | CommandError::Overloaded
         | CommandError::Unavailable(Unavailable::ShuttingDown) => true,
-        CommandError::NoSuchService(_) | CommandError::ReadOnly | CommandError::Unavailable(_) => {
-            false
-        }
+        CommandError::NoSuchService(_)
+        | CommandError::LineTooLong
+        | CommandError::ReadOnly
+        | CommandError::Unavailable(_) => false,
     }
 }
 

@@ -19,15 +19,17 @@ mod translate;
 mod wire;
 
 use crate::error::Fault;
+use crate::handlers::logged_results::{LoggedAnswer, LoggedResults};
 use crate::login::SCHEME;
 use crate::request::Request;
 use crate::wire::{Answer, State};
+use futures::{StreamExt, stream};
 use jiff::tz::TimeZone;
-use rejoin_accounts::{Accounts, Caller, Login};
+use rejoin_accounts::{Accounts, Caller, Login, Permission};
 use rejoin_engine::{Engine, JobId, SessionId};
 use rejoin_http::{
-    Admission, Budget, Gate, Method, Refused, Request as HttpRequest, Response, Route, Router,
-    Share, StatusCode, route,
+    Admission, Budget, Bytes, Gate, Method, Refused, Request as HttpRequest, Response, Route,
+    Router, Share, StatusCode, route,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,11 +55,11 @@ pub struct Settings {
     /// How long an `exec` without `execTimeout` may take. The default is 30 seconds, as in the
     /// product.
     pub exec_timeout: Duration,
-    /// How many bytes of results a job of `exec` may emit. The whole response is held in memory. The
-    /// default is 64 MiB.
+    /// How many bytes of results a job of `exec` may emit. The default is 64 MiB.
     pub exec_output: u64,
-    /// The bytes of the answers of all `exec`s together, until their clients have taken them. An `exec`
-    /// beyond that fails, and its job is interrupted. The default is 256 MiB.
+    /// The bytes of results of all `exec`s together that are held until their clients have taken them: up
+    /// to 256 KiB of each. Others are read from the log when their clients take them. The default is
+    /// 256 MiB.
     pub exec_answers: Budget,
 }
 
@@ -111,8 +113,10 @@ pub fn mount(router: &mut Router, engine: Engine, accounts: Accounts, settings: 
         admit: |frontend, http| Box::pin(frontend.admit(http)),
         refuse,
     };
-    router.mount_gated("arthas", Arc::new(frontend), ROUTES, gate);
+    router.mount_gated(FRONTEND, Arc::new(frontend), ROUTES, gate);
 }
+
+const FRONTEND: &str = "arthas";
 
 /// The one path of the API; the action is in the body.
 pub const ROUTES: &[Route<Frontend>] = &[
@@ -146,6 +150,14 @@ impl Arthas {
         }
     }
 
+    /// The API for commands of a caller: their records say who asked.
+    fn on_behalf_of(&self, caller: &Caller, remote: Option<SocketAddr>) -> Self {
+        Self {
+            engine: self.engine.on_behalf_of(caller.actor(FRONTEND, remote)),
+            ..self.clone()
+        }
+    }
+
     /// Answers a request that `caller` sent from the network address `remote`, if there is one.
     ///
     /// The response body is always one JSON object, whatever `body` is. Waits as long as the request
@@ -159,20 +171,42 @@ impl Arthas {
         caller: &Caller,
         log: impl Fn(LogField),
     ) -> Vec<u8> {
-        self.answer_shared(body, remote, caller, log).await.0
+        let (mut json, mut logged, after) = match self.reply(body, remote, caller, log).await {
+            Reply::Whole(json, _) => return json,
+            Reply::Logged {
+                before,
+                logged,
+                after,
+            } => (before, logged, after),
+        };
+        loop {
+            match logged.next().await {
+                Some(Ok(part)) => json.extend_from_slice(&part),
+                Some(Err(error)) => {
+                    let fault = Fault::StatementFailed {
+                        action: "Exec",
+                        reason: error.to_string(),
+                    };
+                    return Answer::from(fault).encode(None);
+                }
+                None => break,
+            }
+        }
+        json.extend_from_slice(&after);
+        json
     }
 
-    /// [`Self::answer`], with what the response takes of the budget of all `exec`s.
-    async fn answer_shared(
+    /// [`Self::answer`], with long results still in the log.
+    async fn reply(
         &self,
         body: &[u8],
         remote: Option<SocketAddr>,
         caller: &Caller,
         log: impl Fn(LogField),
-    ) -> (Vec<u8>, Option<Share>) {
+    ) -> Reply {
         let mut request = match Request::parse(body) {
             Ok(request) => request,
-            Err(fault) => return (Answer::from(fault).encode(None), None),
+            Err(fault) => return Reply::Whole(Answer::from(fault).encode(None), None),
         };
         let named = request.session.as_ref().and_then(|name| name.parse().ok());
         if let Some(session) = named {
@@ -192,8 +226,61 @@ impl Arthas {
         if let Some(job) = answer.job {
             log(LogField::Job(job));
         }
-        let share = answer.share.take();
-        (answer.encode(request.id.as_deref()), share)
+        let id = request.id.as_deref();
+        match answer.logged.take() {
+            Some(LoggedAnswer { begin, logged }) => {
+                let (before, after) = answer.encode_around(begin, id);
+                Reply::Logged {
+                    before,
+                    logged: Box::new(logged),
+                    after,
+                }
+            }
+            None => {
+                let share = answer.share.take();
+                Reply::Whole(answer.encode(id), share)
+            }
+        }
+    }
+}
+
+/// The body of a response.
+enum Reply {
+    /// All of it, and what it takes of the budget of all `exec`s.
+    Whole(Vec<u8>, Option<Share>),
+    /// Most of it is in the log.
+    Logged {
+        before: Vec<u8>,
+        logged: Box<LoggedResults>,
+        after: Vec<u8>,
+    },
+}
+
+impl Reply {
+    fn respond(self) -> Response {
+        match self {
+            Self::Whole(json, share) => {
+                let response = Response::new(StatusCode::OK, JSON, json);
+                match share {
+                    Some(share) => response.holding(share),
+                    None => response,
+                }
+            }
+            Self::Logged {
+                before,
+                logged,
+                after,
+            } => {
+                let begin = stream::once(async { Ok(before.into()) });
+                // A read that fails ends the connection: then the client knows that a part is missing.
+                let results = stream::unfold(logged, |mut logged| async {
+                    let part = logged.next().await?;
+                    Some((part.map(Bytes::from), logged))
+                });
+                let end = stream::once(async { Ok(after.into()) });
+                Response::streaming(StatusCode::OK, JSON, begin.chain(results).chain(end))
+            }
+        }
     }
 }
 
@@ -209,7 +296,9 @@ pub enum LogField {
 impl Frontend {
     async fn admit(&self, http: &HttpRequest) -> Admission {
         match self.accounts.admit(http, &SCHEME).await {
-            Ok(()) => Admission::Any,
+            Ok(login) if login.caller.may(Permission::Run) => Admission::Any,
+            // The action is in the body. Only those that this caller may not do need much room.
+            Ok(_) => Admission::Small,
             Err(_) => Admission::Refused(login::unauthorized()),
         }
     }
@@ -224,10 +313,8 @@ impl Frontend {
         else {
             return login::unauthorized();
         };
-        let (body, share) = if http.method() == Method::POST {
-            // A request that did not come over a connection has no address.
-            let peer = http.peer();
-            let remote = (!peer.ip().is_unspecified()).then_some(peer);
+        let reply = if http.method() == Method::POST {
+            let remote = http.address();
             let log = |field| match field {
                 LogField::Session(session) => {
                     http.log_session(session);
@@ -236,17 +323,12 @@ impl Frontend {
                 LogField::Job(job) => http.log_job(job),
             };
             let arthas = &self.arthas;
-            arthas
-                .answer_shared(http.body(), remote, &caller, log)
-                .await
+            arthas.reply(http.body(), remote, &caller, log).await
         } else {
             let fault = Fault::MethodUnsupported(http.method().to_string());
-            (Answer::from(fault).encode(None), None)
+            Reply::Whole(Answer::from(fault).encode(None), None)
         };
-        let mut response = Response::new(StatusCode::OK, JSON, body);
-        if let Some(share) = share {
-            response = response.holding(share);
-        }
+        let response = reply.respond();
         match token {
             Some(token) if !by_token => {
                 response.header("set-cookie", SCHEME.cookie.set(&token, http))

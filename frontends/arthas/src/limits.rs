@@ -16,7 +16,17 @@ pub(crate) const GATHERED_RECORDS: usize = 20;
 /// How much is read at once while a job is followed to its end.
 pub(crate) const FOLLOW: ReadLimit = ReadLimit {
     records: 1_000,
-    bytes: 1024 * 1024,
+    bytes: 256 * 1024,
+};
+
+/// Bytes of the results of one `exec` that are held until it ends. The results of a longer one are read
+/// from the log when its client takes them.
+pub(crate) const EXEC_HELD: usize = 256 * 1024;
+
+/// How much of a long `exec` is read from the log for one part of its answer.
+pub(crate) const EXEC_PART: ReadLimit = ReadLimit {
+    records: 1_000,
+    bytes: 32 * 1024,
 };
 
 /// Default of [`Settings::exec_output`](crate::Settings::exec_output), in bytes.

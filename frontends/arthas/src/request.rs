@@ -51,6 +51,11 @@ impl Action {
         ACTIONS.iter().find(named).map(|(_, action)| *action)
     }
 
+    /// Whether it changes something, so that records say who asked for it.
+    pub(crate) const fn is_command(self) -> bool {
+        !matches!(self, Self::PullResults | Self::SessionInfo)
+    }
+
     /// The permission that it needs. Closing also depends on whose session it is.
     pub(crate) fn permission(self) -> Permission {
         match self {

@@ -1,12 +1,13 @@
 //! The envelope of every answer, and a JSON writer for this API: compact, members in alphabetical
 //! order at every level, without nulls.
 
+use crate::handlers::logged_results::LoggedAnswer;
 use rejoin_engine::{ConsumerId, JobId, SessionId};
 use rejoin_http::Share;
 use std::fmt::{self, Write as _};
 
-/// Bytes of a body that is copied into its envelope without a second thought.
-const LONG: usize = 1024 * 1024;
+/// What comes before the body.
+const BODY: &[u8] = br#"{"body":"#;
 
 /// The `state` of an answer or of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub(crate) struct Answer {
     pub(crate) job: Option<JobId>,
     /// What the body takes of the budget of all `exec`s.
     pub(crate) share: Option<Share>,
+    /// Where to read the results of which the body has only the place.
+    pub(crate) logged: Option<LoggedAnswer>,
 }
 
 impl Answer {
@@ -54,6 +57,7 @@ impl Answer {
             state,
             job: None,
             share: None,
+            logged: None,
         }
     }
 
@@ -83,25 +87,32 @@ impl Answer {
         self
     }
 
+    /// As [`Self::encode`], of an answer whose results are read from the log: what comes before their
+    /// array, and after it.
+    pub(crate) fn encode_around(self, begin: usize, request: Option<&str>) -> (Vec<u8>, Vec<u8>) {
+        let mut before = self.encode(request);
+        // The array is empty.
+        let after = before.split_off(BODY.len() + begin + 1);
+        before.pop();
+        (before, after)
+    }
+
     /// The response body, with the `requestId` of the request if it had one.
     pub(crate) fn encode(self, request: Option<&str>) -> Vec<u8> {
         // Enough for the envelope around the body, unless the message is long.
         const ENVELOPE: usize = 256;
-        let head = br#"{"body":"#;
-        let (mut json, last) = match self.body {
-            // A long body may be all that the memory has room for, so it is not copied.
-            Some(mut body) if body.len() > LONG => {
-                body.reserve_exact(head.len() + ENVELOPE);
-                body.splice(0..0, *head);
-                (body, "body")
+        let body = self.body.unwrap_or_default();
+        let mut json = Vec::with_capacity(body.len() + ENVELOPE);
+        let last = match body.is_empty() {
+            true => {
+                json.push(b'{');
+                ""
             }
-            Some(body) => {
-                let mut json = Vec::with_capacity(body.len() + ENVELOPE);
-                json.extend_from_slice(head);
+            false => {
+                json.extend_from_slice(BODY);
                 json.extend_from_slice(&body);
-                (json, "body")
+                "body"
             }
-            None => (b"{".to_vec(), ""),
         };
         Object::go_on(&mut json, last, |envelope| {
             if let Some(consumer) = self.consumer {
@@ -192,10 +203,12 @@ impl<'a> Object<'a> {
         self.show(value);
     }
 
-    /// A value that is JSON already.
-    pub(crate) fn json(&mut self, name: &'static str, json: &[u8]) {
+    /// A value that is JSON already. Returns where it begins.
+    pub(crate) fn json(&mut self, name: &'static str, json: &[u8]) -> usize {
         self.name(name);
+        let begin = self.json.len();
         self.json.extend_from_slice(json);
+        begin
     }
 
     fn name(&mut self, name: &'static str) {

@@ -11,8 +11,8 @@ use clap::Parser;
 use client::ClientError;
 
 use commands::{
-    actions, attach, export, health, keeper, log, man, mcp, replay, run, serve, sessions, token,
-    user, verify,
+    actions, attach, export, health, keeper, log, man, mcp, replay, run, search, serve, sessions,
+    token, user, verify,
 };
 use std::error::Error;
 use std::process::ExitCode;
@@ -48,6 +48,8 @@ fn main() -> ExitCode {
         Command::Attach(args) => client_done(attach::attach(&args)),
         Command::Sessions(args) => client_done(sessions::sessions(&args)),
         Command::Show(args) => client_done(sessions::show(&args)),
+        Command::Search(args) => client_status(search::search(&args)),
+        Command::Label(args) => client_done(actions::label(&args)),
         Command::Interrupt(args) => client_done(actions::interrupt(&args)),
         Command::Close(args) => client_done(actions::close(&args)),
         Command::Send(args) => client_done(actions::send(&args)),
@@ -76,9 +78,13 @@ fn done<E: Error>(outcome: Result<(), E>, failure: u8) -> ExitCode {
 }
 
 fn client_done(outcome: Result<(), ClientError>) -> ExitCode {
+    client_status(outcome.map(|()| ExitCode::SUCCESS))
+}
+
+fn client_status(outcome: Result<ExitCode, ClientError>) -> ExitCode {
     match outcome {
         // The reader of a pipe has read enough, as `head` does.
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
-        outcome => done(outcome, UNUSABLE),
+        outcome => status(outcome, UNUSABLE),
     }
 }

@@ -63,6 +63,8 @@ export const showSession = (id) => json("GET", session(id));
 export const closeSession = (id) => json("DELETE", session(id));
 export const interrupt = (id, job) =>
   json("POST", job ? `${session(id)}/jobs/${job}/interrupt` : `${session(id)}/interrupt`);
+/** Who watches a session: `{count, viewers}`. */
+export const showViewers = (id) => json("GET", `${session(id)}/viewers`);
 export const readEvents = (id, after, limit) =>
   json("GET", `${session(id)}/events?after=${after}&limit=${limit}`);
 

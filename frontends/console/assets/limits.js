@@ -44,3 +44,6 @@ export const SLICE = 8;
 
 /** Milliseconds that nothing happens and that a replay shows; what is longer is skipped. */
 export const SHOWN_IDLENESS = 1_500;
+
+/** The pause between two requests for the viewers of a session, in milliseconds. */
+export const VIEWERS_PAUSE = 4_000;

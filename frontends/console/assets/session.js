@@ -15,6 +15,7 @@ import { StatusBadge } from "./status.js";
 import { Follower } from "./stream.js";
 import { Timeline } from "./timeline.js";
 import { Transcript } from "./transcript.js";
+import { Viewers } from "./viewers.js";
 import { badge, closing, jobStatus } from "./format.js";
 
 /** One session at a time. `on.refused` is called when a request needs a login. */
@@ -33,6 +34,7 @@ export class Session {
   #on;
   #status = new StatusBadge(() => this.#follower?.retry());
   #unseen = 0;
+  #viewers = new Viewers();
 
   constructor(on) {
     this.#on = on;
@@ -60,11 +62,14 @@ export class Session {
     find("session").hidden = false;
     find("session").dataset.known = "yes";
     this.#begin(new Recording());
+    this.#viewers.open(id);
     this.prompt.open(id);
     this.prompt.setJob(null);
     this.#status.show({ name: "connecting" });
     setText(find("name"), "…");
     setText(find("about"), id);
+    // Others could lead to another path.
+    if (!/^[\w-]+$/.test(id)) return this.#unknown();
     try {
       const detail = await showSession(id);
       if (this.id !== id) return;
@@ -80,6 +85,7 @@ export class Session {
 
   /** Leaves the open session; the session itself goes on. */
   leave() {
+    this.#viewers.open(null);
     this.#follower?.stop();
     this.#playback?.stop();
     this.#follower = this.#detail = this.id = null;

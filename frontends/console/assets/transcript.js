@@ -56,8 +56,9 @@ export class Transcript {
     const job = new Job(event.job, event.sequence, event.at, event.statement);
     job.place = event.place;
     job.takesInput = event.input === true;
-    // The requests of agents are named so. It is a name and no proof.
-    job.isAgents = event.request?.startsWith("mcp:") === true;
+    job.by = event.by?.account ?? null;
+    // In older logs, only the name of an agent's request says so. It is a name and no proof.
+    job.isAgents = event.by ? event.by.frontend === "mcp" : event.request?.startsWith("mcp:") === true;
     transcript.#begin(job);
   }
 
@@ -89,6 +90,7 @@ export class Transcript {
     const job = transcript.jobs.get(event.job);
     if (!job) return;
     job.isInterrupting = true;
+    if (event.cause === "requested") job.interruptedBy = event.by?.account ?? null;
     job.revision += 1;
   }
 
@@ -110,7 +112,7 @@ export class Transcript {
 
   static closed(transcript, event) {
     transcript.isClosed = true;
-    transcript.#note(event, closing(event.cause), "quiet");
+    transcript.#note(event, closing(event.cause, event.by?.account), "quiet");
   }
 
   static lost(transcript, event) {
@@ -128,6 +130,8 @@ export class Transcript {
       known?.statement ?? `job ${event.job}`,
     );
     job.place = known?.place ?? "foreground";
+    job.by = known?.by?.account ?? null;
+    job.isAgents = known?.by?.frontend === "mcp";
     job.state = "running";
     this.#begin(job);
     return job;

@@ -35,7 +35,7 @@ pub(crate) const ASSETS: &[Asset] = assets! {
         "limits.js" "line.js" "main.js" "notices.js" "playback.js" "prompt.js" "recording.js"
         "render.js" "result.js" "route.js" "screen.js" "session.js" "sessions.js" "status.js"
         "stream.js" "style.js" "terminal.js" "theme-init.js" "theme.js" "timeline.js"
-        "transcript.js" "width.js" "wrap.js";
+        "transcript.js" "viewers.js" "width.js" "wrap.js";
     STYLE
         "components.css" "layout.css" "screen.css" "theme.css";
     IMAGE

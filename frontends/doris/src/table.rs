@@ -131,6 +131,7 @@ mod tests {
                 sequence,
                 at,
                 clock: at.into(),
+                actor: None,
                 event,
             });
         }
@@ -153,6 +154,8 @@ mod tests {
             output_limit: 1,
             request: None,
             input: false,
+            output: rejoin_engine::JobOutput::Separate,
+            controller: None,
         }
     }
 

@@ -77,7 +77,7 @@ pub use server::{BindError, HttpServer, Stopped};
 pub use web::host_check::HostCheck;
 pub use web::request::Request;
 pub use web::response::Response;
-pub use web::router::{Admission, AdmitFn, Gate, Refused, Route, Router};
+pub use web::router::{Admission, AdmitFn, Gate, RefuseFn, Refused, Route, Router};
 
 pub use bytes::Bytes;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};

@@ -21,6 +21,10 @@ pub struct HttpLimits {
     /// [`Budget`](crate::Budget). The first 16 KiB of each are free, so that small requests are served
     /// whatever others send. More is refused with 503.
     pub all_body_bytes: usize,
+    /// Bytes of the responses of all connections together that their clients do not take, at all servers
+    /// that share a [`Budget`](crate::Budget). For more, the clients are disconnected that have taken
+    /// nothing for the longest.
+    pub all_unread_bytes: usize,
     /// Bytes of a request's line and headers together. More is refused with 431.
     /// At most [`MAX_HEADER_BYTES`].
     pub header_bytes: usize,
@@ -52,6 +56,7 @@ impl Default for HttpLimits {
         Self {
             body_bytes: 10 * 1024 * 1024,
             all_body_bytes: 64 * 1024 * 1024,
+            all_unread_bytes: 64 * 1024 * 1024,
             header_bytes: 16 * 1024,
             headers: 100,
             idle: Duration::from_secs(60),
@@ -104,6 +109,11 @@ pub(crate) const LOGGED_PATH_CHARS: usize = 256;
 
 /// Pause after a failed accept: usually the process is out of file descriptors.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Bytes of output that the kernel holds for a connection besides what is on its way. By itself it would
+/// hold megabytes for each client that reads nothing.
+#[cfg(target_os = "linux")]
+pub(crate) const UNSENT_BYTES: u32 = 128 * 1024;
 
 /// Connections that wait in the kernel to be accepted.
 pub(crate) const BACKLOG: i32 = 1024;

@@ -1,6 +1,5 @@
 //! The handlers of the routes, and what every request goes through before them.
 
-use crate::MaxScale;
 use crate::condition::{Conditions, Verdict, Version};
 use crate::context::RenderContext;
 use crate::error::Fault;
@@ -13,11 +12,13 @@ use crate::request;
 use crate::resource;
 use crate::route::{self, Target};
 use crate::session::{Services, Session};
+use crate::{FRONTEND, MaxScale};
 use futures::future::select;
 use rejoin_accounts::Caller;
-use rejoin_engine::{Selection, SessionId, SessionNumber, SessionView, Timestamp, Views};
+use rejoin_engine::{Engine, Selection, SessionId, SessionNumber, SessionView, Timestamp, Views};
 use rejoin_http::{Admission, Method, Refused, Request, Response, StatusCode};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,13 +31,13 @@ pub(crate) struct Call<'request> {
     pub(crate) style: JsonStyle,
     pub(crate) context: RenderContext,
     pub(crate) caller: Caller,
+    pub(crate) address: Option<SocketAddr>,
     /// The `{id}` of the path, or empty.
     id: &'request str,
     body: Option<Value>,
 }
 
 impl MaxScale {
-    /// Answers a request to any path below the mount points.
     /// What a request may send, before its body is taken.
     pub(crate) async fn admit(&self, http: &Request) -> Admission {
         match login::admit(&self.accounts, http).await {
@@ -48,6 +49,7 @@ impl MaxScale {
         }
     }
 
+    /// Answers a request to any path below the mount points.
     pub(crate) async fn answer(&self, http: &Request) -> Response {
         let query = Query::parse(http.url());
         let style = JsonStyle::new(query.is_pretty());
@@ -109,6 +111,7 @@ impl MaxScale {
                 accounts: self.accounts.clone(),
             },
             caller,
+            address: http.address(),
             id,
             body,
         };
@@ -239,19 +242,25 @@ impl MaxScale {
         if !call.caller.may_close(owner.as_deref()) {
             return Err(Fault::NotAdministrator);
         }
+        let actor = call.caller.actor(FRONTEND, call.address);
+        let engine = self.engine.on_behalf_of(actor);
         match call.query.ttl() {
-            0 => self.engine.close_session(session).await?,
-            seconds => self.close_later(session, Duration::from_secs(seconds))?,
+            0 => engine.close_session(session).await?,
+            seconds => self.close_later(engine, session, Duration::from_secs(seconds))?,
         }
         Ok(Response::empty(StatusCode::OK))
     }
 
-    fn close_later(&self, session: SessionId, after: Duration) -> Result<(), Fault> {
+    fn close_later(
+        &self,
+        engine: Engine,
+        session: SessionId,
+        after: Duration,
+    ) -> Result<(), Fault> {
         if self.engine.config().read_only {
             return Err(rejoin_engine::CommandError::ReadOnly.into());
         }
         let pending = PendingClose::new(&self.pending_closes).ok_or(Fault::TooManyClosings)?;
-        let engine = self.engine.clone();
         self.engine.runtime().spawn(Box::pin(async move {
             let _pending = pending;
             let timer = engine.runtime().timer(after);

@@ -28,10 +28,11 @@ pub(crate) async fn log_in(accounts: &Accounts, http: &Request) -> Result<Login,
     login.map_err(|denied| refusal(denied, http))
 }
 
-/// Whether [`log_in`] would succeed.
+/// As [`log_in`] and [`permit`], of a request whose body has not been taken yet.
 pub(crate) async fn admit(accounts: &Accounts, http: &Request) -> Result<(), Fault> {
     let admitted = accounts.admit(http, &SCHEME).await;
-    admitted.map_err(|denied| refusal(denied, http))
+    let login = admitted.map_err(|denied| refusal(denied, http))?;
+    permit(&login, http, http.method())
 }
 
 fn refusal(denied: Denied, http: &Request) -> Fault {

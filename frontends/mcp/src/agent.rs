@@ -22,7 +22,11 @@ impl<'a> Agent<'a> {
         settings: &'a Settings,
     ) -> Result<Self, rejoin_accounts::Denied> {
         let caller = accounts.authenticate(http, &SCHEME).await?.caller;
-        Ok(Self { caller, settings })
+        Ok(Self::new(caller, settings))
+    }
+
+    pub(crate) fn new(caller: Caller, settings: &'a Settings) -> Self {
+        Self { caller, settings }
     }
 
     /// What it may do at most.

@@ -1,5 +1,6 @@
 //! One request: who it is from, which revision it speaks, and which method answers it.
 
+use crate::FRONTEND;
 use crate::agent::Agent;
 use crate::era::{Era, LEGACY, SUPPORTED, TASKS};
 use crate::error::RpcError;
@@ -19,11 +20,13 @@ pub(crate) struct Context<'a> {
     pub(crate) http: &'a Request,
     pub(crate) agent: Agent<'a>,
     pub(crate) era: Era,
+    /// For the commands of this caller: their records say who asked.
+    engine: Engine,
 }
 
 impl Context<'_> {
     pub(crate) fn engine(&self) -> &Engine {
-        &self.mcp.engine
+        &self.engine
     }
 
     /// Ready after this time, or when the server shuts down.
@@ -45,7 +48,8 @@ impl Mcp {
 
     async fn answer(&self, http: &Request) -> Result<Response, (Value, RpcError)> {
         let agent = Agent::of(http, &self.accounts, &self.settings).await;
-        let agent = agent.map_err(|denied| (Value::Null, RpcError::denied(denied)))?;
+        let agent =
+            agent.map_err(|denied| (message::id_of(http.body()), RpcError::denied(denied)))?;
         let call = match Message::parse(http.body())? {
             Message::Request(call) => call,
             // Nothing depends on them. A command goes on when its call is cancelled.
@@ -54,11 +58,14 @@ impl Mcp {
             }
         };
         let era = Era::of(&call, http.headers()).map_err(|error| (call.id.clone(), error))?;
+        let actor = agent.caller.actor(FRONTEND, http.address());
+        let engine = self.engine.on_behalf_of(actor);
         let context = Context {
             mcp: self,
             http,
             agent,
             era,
+            engine,
         };
         let answered = context.call(&call).await;
         // The wait may have been long.

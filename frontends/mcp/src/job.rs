@@ -208,7 +208,7 @@ async fn find_in_records(
                     ..found
                 });
             }
-            bytes += usize::try_from(record.event.bytes()).unwrap_or(usize::MAX);
+            bytes += usize::try_from(record.bytes()).unwrap_or(usize::MAX);
         }
         if bytes > FIND_BYTES {
             return Err(Unknown::TooFar);

@@ -26,8 +26,9 @@ mod resources;
 mod tasks;
 mod tools;
 
+use crate::agent::Agent;
 use crate::error::RpcError;
-use rejoin_accounts::{Accounts, Role};
+use rejoin_accounts::{Accounts, Permission, Role};
 use rejoin_engine::Engine;
 use rejoin_http::{Admission, Gate, Refused, Request, Response, Route, Router, route};
 use serde_json::Value;
@@ -116,8 +117,17 @@ impl Mcp {
     /// What a request may send, before its body is taken.
     async fn admit(&self, http: &Request) -> Admission {
         match self.accounts.admit(http, &agent::SCHEME).await {
-            Ok(()) => Admission::Any,
-            Err(denied) => Admission::Refused(RpcError::denied(denied).respond(&Value::Null)),
+            Ok(login) => {
+                let agent = Agent::new(login.caller, &self.settings);
+                match agent.may(Permission::Run) {
+                    true => Admission::Any,
+                    // The tool is in the body. Those that this agent may use need little room.
+                    false => Admission::Small,
+                }
+            }
+            Err(denied) => Admission::RefusedWith(Box::new(move |body| {
+                RpcError::denied(denied).respond(&message::id_of(body))
+            })),
         }
     }
 }

@@ -32,18 +32,9 @@ pub(crate) const TAIL_RECORDS: u64 = 4_096;
 /// Bytes of records that one call reads to find a job that the engine no longer remembers.
 pub(crate) const FIND_BYTES: usize = 256 * 1024 * 1024;
 
-/// Bytes of records that one `search` reads; the answer says where to go on.
-pub(crate) const SEARCH_BYTES: usize = 32 * 1024 * 1024;
-
 /// Matches of one `search`, by default and at most.
 pub(crate) const MATCHES: usize = 20;
 pub(crate) const MAX_MATCHES: usize = 200;
-
-/// Bytes of the text that is searched for.
-pub(crate) const NEEDLE_BYTES: usize = 1024;
-
-/// Bytes of a line that are searched and shown; of a longer line, these parts one after the other.
-pub(crate) const LINE_BYTES: usize = 4 * 1024;
 
 /// Sessions on a page of a list, by default and at most.
 pub(crate) const PAGE: usize = 20;

@@ -78,6 +78,13 @@ impl Call {
     }
 }
 
+/// The ID of the request in a body; null if there is none.
+pub(crate) fn id_of(body: &[u8]) -> Value {
+    let parsed = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let id = parsed.get("id").filter(|id| is_id(id));
+    id.cloned().unwrap_or(Value::Null)
+}
+
 /// An answer with a result.
 pub(crate) fn result(id: &Value, result: &Value) -> String {
     json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string()

@@ -4,61 +4,17 @@
 //! byte is left out or repeated. A piece of text ends between two characters.
 
 use crate::limits::{READ_BYTES, READ_RECORDS, TAIL_RECORDS};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rejoin_engine::{
     Engine, Event, JobId, JobMode, LossCause, Moment, Outcome, PullError, ReadLimit, Record,
     Sequence, SessionId, Visibility,
 };
+pub(crate) use rejoin_search::OutputPlace as Position;
+use rejoin_search::output_part;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// A place in a session: after a record, and a number of bytes into the output of the next one. Written
-/// `17`, or `17+4096`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Position {
-    pub(crate) after: Sequence,
-    pub(crate) skip: usize,
-}
-
-impl Position {
-    /// Before the first record.
-    pub(crate) const START: Self = Self::after(Sequence::START);
-
-    pub(crate) const fn after(after: Sequence) -> Self {
-        Self { after, skip: 0 }
-    }
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.skip {
-            0 => write!(f, "{}", self.after),
-            skip => write!(f, "{}+{skip}", self.after),
-        }
-    }
-}
-
-impl FromStr for Position {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let number = |text: &str| match text.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => text.parse::<u64>().map_err(|_| ()),
-            false => Err(()),
-        };
-        let (after, skip) = text.split_once('+').unwrap_or((text, "0"));
-        Ok(Self {
-            after: Sequence(number(after)?),
-            skip: usize::try_from(number(skip)?).map_err(|_| ())?,
-        })
-    }
-}
 
 /// One of the streams of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -455,34 +411,13 @@ pub(crate) fn ended(outcome: Outcome, status: i32) -> String {
 
 /// The output that a result is: its content, or a result of another kind as a line of JSON.
 pub(crate) fn output(result: &str, wanted: Option<OutputStream>) -> Option<Cow<'_, [u8]>> {
-    let parsed: Option<ShellResult<'_>> = serde_json::from_str(result).ok();
-    let shell = parsed.filter(|parsed| parsed.kind == "shell");
-    let Some(shell) = shell else {
-        let line = [result.as_bytes(), b"\n"].concat();
-        return wanted.is_none().then_some(Cow::Owned(line));
-    };
-    if wanted.is_some() && shell.stream != wanted {
-        return None;
-    }
-    match (shell.content, shell.content_base64) {
-        (Some(Cow::Borrowed(text)), _) => Some(Cow::Borrowed(text.as_bytes())),
-        (Some(Cow::Owned(text)), _) => Some(Cow::Owned(text.into_bytes())),
-        (None, Some(encoded)) => STANDARD.decode(encoded.as_bytes()).ok().map(Cow::Owned),
-        (None, None) => None,
-    }
-}
-
-/// A result of the shell.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ShellResult<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    stream: Option<OutputStream>,
-    #[serde(borrow)]
-    content: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    content_base64: Option<Cow<'a, str>>,
+    let part = output_part(result)?;
+    let wanted = wanted.map(|wanted| match wanted {
+        OutputStream::Stdout => "stdout",
+        OutputStream::Stderr => "stderr",
+    });
+    let is_wanted = wanted.is_none() || part.stream.as_deref() == wanted;
+    is_wanted.then_some(part.bytes)
 }
 
 const LIMIT: ReadLimit = ReadLimit {
@@ -499,28 +434,6 @@ pub(crate) const ONE: ReadLimit = ReadLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_position_is_read_as_it_is_written() {
-        for text in ["0", "17", "17+4096"] {
-            let position: Position = text.parse().unwrap();
-            assert_eq!(position.to_string(), text);
-        }
-        assert_eq!("17+0".parse(), Ok(Position::after(Sequence(17))));
-        for wrong in [
-            "",
-            "+",
-            "1+",
-            "+1",
-            "-1",
-            "1+1+1",
-            "x",
-            "99999999999999999999",
-            "+1+1",
-        ] {
-            assert!(wrong.parse::<Position>().is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn text_is_cut_between_characters() {

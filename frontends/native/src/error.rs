@@ -1,10 +1,12 @@
 //! The errors of the API, sent as `application/problem+json` (RFC 9457).
 
+use crate::view_json;
 use rejoin_accounts::Denied;
-use rejoin_engine::{CommandError, PullError, Rejection, Unavailable};
+use rejoin_engine::{CommandError, Controller, JobId, PullError, Rejection, Unavailable};
 use rejoin_http::{Refused, Response, StatusCode};
 use serde_json::json;
 use std::fmt;
+use std::sync::Arc;
 
 /// Why a request failed.
 #[derive(Clone, Debug)]
@@ -17,6 +19,13 @@ pub(crate) enum Fault {
     Forbidden(String),
     /// The job does not exist, or is no longer remembered.
     JobNotFound(String),
+    /// Somebody else controls the terminal of the job, or did a moment ago.
+    NotController {
+        /// The job.
+        job: JobId,
+        /// Who controls it.
+        controller: Option<Arc<Controller>>,
+    },
     /// The path does not exist.
     PathNotFound(String),
     /// The records could not be read.
@@ -36,6 +45,7 @@ impl Fault {
             Self::Denied(Denied::Later) => StatusCode::TOO_MANY_REQUESTS,
             Self::Denied(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotController { .. } => StatusCode::CONFLICT,
             Self::JobNotFound(_) | Self::PathNotFound(_) | Self::SessionNotFound(_) => {
                 StatusCode::NOT_FOUND
             }
@@ -59,6 +69,7 @@ impl Fault {
             Self::Command(CommandError::NoSuchService(_)) => "service_not_found",
             Self::Command(CommandError::ReadOnly) => "read_only",
             Self::Command(CommandError::InputFull) => "input_full",
+            Self::Command(CommandError::LineTooLong) => "line_too_long",
             Self::Command(CommandError::Overloaded) | Self::Read(PullError::Overloaded) => {
                 "overloaded"
             }
@@ -71,6 +82,7 @@ impl Fault {
             Self::Denied(_) => "unauthorized",
             Self::Forbidden(_) => "forbidden",
             Self::JobNotFound(_) => "job_not_found",
+            Self::NotController { .. } => "not_controller",
             Self::Refused(refused) => match refused {
                 Refused::Method(_) => "method_not_allowed",
                 Refused::BodyTooLarge { .. } => "body_too_large",
@@ -123,6 +135,9 @@ impl From<Fault> for Response {
         if let Fault::Read(PullError::CursorUnknown { last }) = &fault {
             problem["lastSequence"] = last.0.into();
         }
+        if let Fault::NotController { controller, .. } = &fault {
+            problem["controller"] = view_json::controller(controller.as_deref());
+        }
         let response = Self::new(status, "application/problem+json", problem.to_string());
         match status {
             // The server adds it to its own.
@@ -146,6 +161,7 @@ impl fmt::Display for Fault {
             Self::Command(error) => error.fmt(f),
             Self::Denied(denied) => f.write_str(denied_message(*denied)),
             Self::Forbidden(reason) => f.write_str(reason),
+            Self::NotController { job, .. } => Rejection::NotController(*job).fmt(f),
             Self::JobNotFound(job) => write!(f, "job not found: {job}"),
             Self::Refused(refused) => refused.fmt(f),
             Self::PathNotFound(path) => write!(f, "path not found: {path}"),
@@ -162,6 +178,7 @@ fn command_status(error: &CommandError) -> StatusCode {
             Rejection::ConsumerNotFound(_)
             | Rejection::JobNotFound(_)
             | Rejection::SessionNotFound(_) => StatusCode::NOT_FOUND,
+            Rejection::InvalidSize(_) => StatusCode::BAD_REQUEST,
             Rejection::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Rejection::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Rejection::CursorAhead
@@ -169,6 +186,8 @@ fn command_status(error: &CommandError) -> StatusCode {
             | Rejection::JobRunning(_)
             | Rejection::NoForegroundJob
             | Rejection::NoInput(_)
+            | Rejection::NoTerminal(_)
+            | Rejection::NotController(_)
             | Rejection::OutputLimitReached(_)
             | Rejection::RequestRepeated { .. }
             | Rejection::RequestTaken(_)
@@ -176,6 +195,7 @@ fn command_status(error: &CommandError) -> StatusCode {
         },
         CommandError::NoSuchService(_) => StatusCode::UNPROCESSABLE_ENTITY,
         CommandError::ReadOnly => StatusCode::FORBIDDEN,
+        CommandError::LineTooLong => StatusCode::BAD_REQUEST,
         CommandError::InputFull => StatusCode::TOO_MANY_REQUESTS,
         CommandError::Overloaded | CommandError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
     }

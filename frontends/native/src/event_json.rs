@@ -1,12 +1,16 @@
 //! Events as JSON, for the API and for programs that show a log. Pure.
 
-use crate::view_json::slot_name;
+use crate::view_json::{controller, size, slot_name};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rejoin_engine::{ConsumerId, Event, JobMode, Record, Timestamp, Visibility};
+use rejoin_engine::{
+    Actor, ConsumerId, Description, Event, JobMode, Record, TerminalSize, Timestamp, Visibility,
+};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How much of an event is shown.
@@ -47,11 +51,16 @@ pub const fn event_type(event: &Event) -> &'static str {
         Event::SessionResumed => "session-resumed",
         Event::SessionTouched { .. } => "session-touched",
         Event::UserSet { .. } => "user-set",
+        Event::SessionDescribed { .. } => "session-described",
         Event::ConsumerJoined { .. } => "consumer-joined",
         Event::CursorAdvanced { .. } => "cursor-advanced",
         Event::ConsumerLeft { .. } => "consumer-left",
         Event::JobSubmitted { .. } => "job-submitted",
         Event::InputWritten { .. } => "input",
+        Event::InputHidden { .. } => "input-hidden",
+        Event::TerminalResized { .. } => "terminal-resized",
+        Event::ControllerChanged { .. } => "controller-changed",
+        Event::ScreenCaptured { .. } => "screen-captured",
         Event::StatementRefused { .. } => "statement-refused",
         Event::JobStarted { .. } => "job-started",
         Event::ResultEmitted { .. } => "result",
@@ -62,7 +71,8 @@ pub const fn event_type(event: &Event) -> &'static str {
     }
 }
 
-/// The members that an event adds to those of every record. Values that are not set are null.
+/// The members that an event adds to those of every record. Values that are not set are null, but for
+/// `by`, which is left out where nobody asked for the event or it is not known who.
 #[must_use]
 pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
     // People are shown the wall's time.
@@ -88,6 +98,10 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
         Event::SessionResumed => Value::Null,
         Event::SessionTouched { seen } => json!({"seen": instant(*seen)}),
         Event::UserSet { user } => json!({"user": &**user}),
+        Event::SessionDescribed { description } => {
+            let Description { title, labels } = &**description;
+            json!({"title": title.as_deref(), "labels": labels_json(labels)})
+        }
         Event::ConsumerJoined {
             consumer,
             timeout,
@@ -118,9 +132,11 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
             output_limit,
             request,
             input,
+            output,
+            controller: by,
         } => {
             mode = Some(submitted);
-            json!({
+            let mut shown = json!({
                 "job": job.0,
                 "statement": &**statement,
                 "place": slot_name(submitted.slot),
@@ -128,7 +144,54 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
                 "input": input,
                 "timeoutMillis": millis(*timeout),
                 "outputLimit": output_limit,
-            })
+                "output": output.name(),
+            });
+            if let Some(terminal) = output.terminal() {
+                shown["terminal"] = size(terminal);
+                shown["controller"] = controller(by.as_deref());
+            }
+            shown
+        }
+        Event::TerminalResized {
+            job,
+            mode: resized,
+            size: TerminalSize { columns, rows },
+        } => {
+            mode = Some(resized);
+            json!({"job": job.0, "columns": columns, "rows": rows})
+        }
+        Event::ControllerChanged {
+            job,
+            mode: changed,
+            controller: by,
+        } => {
+            mode = Some(changed);
+            let by = by.as_deref();
+            let user = by.and_then(|by| by.user.as_deref());
+            json!({"job": job.0, "client": by.map(|by| &*by.client), "user": user})
+        }
+        Event::InputHidden {
+            job,
+            mode: hidden,
+            bytes,
+        } => {
+            mode = Some(hidden);
+            json!({"job": job.0, "bytes": bytes})
+        }
+        Event::ScreenCaptured {
+            job,
+            mode: captured,
+            after,
+            size: TerminalSize { columns, rows },
+            content,
+        } => {
+            mode = Some(captured);
+            let mut shown =
+                json!({"job": job.0, "after": after.0, "columns": columns, "rows": rows});
+            if detail.is_full() {
+                shown["content"] = (**content).into();
+            }
+            shown
         }
         Event::StatementRefused { statement, reason } => {
             json!({"statement": statement.as_deref(), "reason": &**reason})
@@ -190,10 +253,32 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
         }
         .into();
     }
-    match shown {
+    let mut members = match shown {
         Value::Object(members) => members,
         _ => Map::new(),
+    };
+    if let Some(actor) = &record.actor {
+        members.insert("by".into(), by(actor));
     }
+    members
+}
+
+/// Who asked for something, as JSON.
+#[must_use]
+pub fn by(actor: &Actor) -> Value {
+    json!({
+        "account": actor.account.as_deref(),
+        "token": actor.token.as_deref(),
+        "frontend": &*actor.frontend,
+        "address": actor.address.as_deref(),
+    })
+}
+
+/// Labels as an object.
+pub(crate) fn labels_json(labels: &BTreeMap<Arc<str>, Arc<str>>) -> Value {
+    let members = labels.iter();
+    let members = members.map(|(key, value)| (key.to_string(), Value::from(&**value)));
+    Value::Object(members.collect())
 }
 
 /// Appends the JSON of a record as viewers see it.
@@ -239,9 +324,12 @@ fn is_private(event: &Event) -> bool {
     match event {
         Event::JobSubmitted { mode, .. } | Event::JobFinished { mode, .. } => mode.is_private(),
         Event::JobStarted { private, .. } | Event::InterruptRequested { private, .. } => *private,
-        Event::ResultEmitted { mode, .. } | Event::InputWritten { mode, .. } => {
-            mode.visibility == Visibility::Submitter
-        }
+        Event::ResultEmitted { mode, .. }
+        | Event::InputWritten { mode, .. }
+        | Event::InputHidden { mode, .. }
+        | Event::TerminalResized { mode, .. }
+        | Event::ControllerChanged { mode, .. }
+        | Event::ScreenCaptured { mode, .. } => mode.visibility == Visibility::Submitter,
         _ => false,
     }
 }
@@ -254,6 +342,7 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 mod tests {
     use super::*;
     use rejoin_engine::{InterruptCause, JobId, JobSlot, Sequence, SessionId};
+    use std::sync::Arc;
 
     fn shown(event: Event) -> String {
         let record = Record {
@@ -261,6 +350,7 @@ mod tests {
             sequence: Sequence(7),
             at: Timestamp::from_millis(1_000),
             clock: Timestamp::from_millis(1_000).into(),
+            actor: None,
             event,
         };
         let mut out = vec![];
@@ -329,6 +419,44 @@ mod tests {
         ] {
             assert_eq!(shown(event), r#"{"sequence":7,"at":1000,"type":"private"}"#);
         }
+    }
+
+    #[test]
+    fn an_event_that_somebody_asked_for_says_who_unless_it_is_private() {
+        let actor = Actor {
+            account: Some("ada".into()),
+            token: None,
+            frontend: "mcp".into(),
+            address: Some("127.0.0.1:9".into()),
+        };
+        let interrupted = |private| Record {
+            session: SessionId::from_bytes([1; 16]),
+            sequence: Sequence(7),
+            at: Timestamp::from_millis(1_000),
+            clock: Timestamp::from_millis(1_000).into(),
+            actor: Some(Arc::new(actor.clone())),
+            event: Event::InterruptRequested {
+                job: JobId(3),
+                cause: InterruptCause::Requested,
+                private,
+            },
+        };
+        let shown = |record: &Record| {
+            let mut out = vec![];
+            append_event(&mut out, record);
+            String::from_utf8(out).unwrap()
+        };
+        let by = r#"{"account":"ada","address":"127.0.0.1:9","frontend":"mcp","token":null}"#;
+        assert_eq!(
+            shown(&interrupted(false)),
+            format!(
+                r#"{{"sequence":7,"at":1000,"type":"interrupt-requested","by":{by},"cause":"requested","job":3}}"#
+            )
+        );
+        assert_eq!(
+            shown(&interrupted(true)),
+            r#"{"sequence":7,"at":1000,"type":"private"}"#
+        );
     }
 
     #[test]

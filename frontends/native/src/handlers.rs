@@ -1,17 +1,20 @@
 //! The handlers of the routes.
 
-use crate::Native;
 use crate::answer::{HandlerResult, JSON, json, ok, uncached};
 use crate::error::Fault;
 use crate::event_json::append_event;
-use crate::limits::{EVENTS, MAX_EVENTS, MAX_PAGE, MAX_WAIT, PAGE, READ_BYTES};
-use crate::request::{Create, Cursor, Query, StateFilter, Submit, body, number};
+use crate::limits::{EVENTS, LISTED_CONSUMERS, MAX_EVENTS, MAX_PAGE, MAX_WAIT, PAGE, READ_BYTES};
+use crate::request::{
+    Control, Create, Cursor, Query, Size, StateFilter, Submit, body, client, number,
+};
 use crate::stream::{EventReader, events, has_ended};
 use crate::view_json;
+use crate::{FRONTEND, Native};
 use futures::future::{Either, select};
 use rejoin_accounts::{Caller, Denied, Permission};
 use rejoin_engine::{
-    ConsumerId, EndedSessions, JobId, JobMode, JobSlot, NewJob, NewSession, ReadLimit, Selection,
+    CommandError, ConsumerId, ConsumerView, Controller, EndedSessions, Engine, JobId, JobMode,
+    JobOutput, JobSlot, NewJob, NewSession, ReadLimit, Record, Rejection, Selection, Sequence,
     SessionId, SessionNumber, SessionPager, SessionView, Visibility,
 };
 use rejoin_http::{Request, Response, StatusCode};
@@ -19,6 +22,7 @@ use serde_json::Value;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Native {
@@ -31,7 +35,13 @@ impl Native {
 
     pub(crate) async fn list(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Read).await?;
-        let query = Query::parse(http.url(), &["user", "service", "state", "before", "limit"])?;
+        let query = Query::parse(
+            http.url(),
+            &["q", "user", "service", "state", "before", "limit"],
+        )?;
+        if let Some(words) = query.text("q").filter(|words| !words.trim().is_empty()) {
+            return self.find(&caller, &query, words).await;
+        }
         let limit = clamp_limit(query.number("limit")?, PAGE, MAX_PAGE);
         let (wanted, allowed) = (query.text("user"), caller.shown_user());
         let state = StateFilter::parse(query.text("state"))?;
@@ -105,14 +115,13 @@ impl Native {
             let reason = "with accounts, `user` must be the account's own name";
             return Err(Fault::Forbidden(reason.to_owned()));
         }
-        let peer = http.peer();
         let new = NewSession {
             service: service.map(Into::into),
             user: own.or(user),
-            remote: (!peer.ip().is_unspecified()).then(|| peer.to_string().into()),
+            remote: http.address().map(|address| address.to_string().into()),
             reads: false,
         };
-        let created = self.engine.create_session(new).await?;
+        let created = self.engine_for(&caller, http).create_session(new).await?;
         http.log_session(created.id());
         let shown = self.view(created.id(), |view| self.detail(view))?;
         let location = format!("/sessions/{}", created.id());
@@ -138,14 +147,16 @@ impl Native {
             let reason = "only its creator or an admin may close the session";
             return Err(Fault::Forbidden(reason.to_owned()));
         }
-        self.engine.close_session(session).await?;
+        self.engine_for(&caller, http)
+            .close_session(session)
+            .await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 
     pub(crate) async fn join(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Read).await?;
         let consumer = self
-            .engine
+            .engine_for(&caller, http)
             .join_session(self.session(http, &caller)?)
             .await?;
         let joined =
@@ -159,7 +170,9 @@ impl Native {
         let consumer: ConsumerId = param(http, "consumer")
             .parse()
             .map_err(|_| Fault::RequestInvalid("invalid consumer ID".to_owned()))?;
-        self.engine.leave_session(session, consumer).await?;
+        self.engine_for(&caller, http)
+            .leave_session(session, consumer)
+            .await?;
         Ok(Response::empty(StatusCode::NO_CONTENT))
     }
 
@@ -168,7 +181,11 @@ impl Native {
         let session = self.session(http, &caller)?;
         self.check_session(&caller, session)?;
         let submit: Submit = body(http.body())?;
-        if submit.statement.trim().is_empty() {
+        if submit.terminal.is_some() && submit.output.is_some() {
+            let reason = "`output` is for jobs without a `terminal`";
+            return Err(Fault::RequestInvalid(reason.to_owned()));
+        }
+        if submit.statement.trim().is_empty() && submit.terminal.is_none() {
             return Err(Fault::RequestInvalid("the statement is empty".to_owned()));
         }
         if submit.statement.contains('\0') {
@@ -184,14 +201,23 @@ impl Native {
             slot,
             visibility: Visibility::Session,
         };
+        let output = match submit.terminal {
+            Some(size) => JobOutput::Terminal(size.into()),
+            None => submit.output.map(Into::into).unwrap_or_default(),
+        };
+        let controller = submit.client.as_deref();
         let new = NewJob {
+            output,
+            controller: controller
+                .map(|client| controller_of(&caller, client))
+                .transpose()?,
             request: submit.request.map(Into::into),
             input: submit.input,
             timeout: submit.timeout_millis.map(Duration::from_millis),
             output_limit: submit.output_limit,
             ..NewJob::new(session, submit.statement, mode)
         };
-        let submitted = self.engine.submit_job(new).await?;
+        let submitted = self.engine_for(&caller, http).submit_job(new).await?;
         http.log_job(submitted.job);
         let location = format!("/sessions/{session}/jobs/{}", submitted.job);
         let body = serde_json::json!({"job": submitted.job.0, "sequence": submitted.sequence.0});
@@ -227,7 +253,10 @@ impl Native {
             "" => None,
             _ => Some(self.visible_job(session, job_id(http)?)?),
         };
-        let interrupted = self.engine.interrupt_job(session, job).await?;
+        let interrupted = self
+            .engine_for(&caller, http)
+            .interrupt_job(session, job)
+            .await?;
         let body =
             serde_json::json!({"job": interrupted.job.0, "sequence": interrupted.sequence.0});
         Ok(json(StatusCode::ACCEPTED, &body))
@@ -238,11 +267,84 @@ impl Native {
         let session = self.session(http, &caller)?;
         self.check_session(&caller, session)?;
         let job = self.visible_job(session, job_id(http)?)?;
-        let end = Query::parse(http.url(), &["end"])?.flag("end")?;
+        let query = Query::parse(http.url(), &["end", "client"])?;
+        let end = query.flag("end")?;
+        let client = client_of(&caller, &query)?;
         let bytes = http.body()[..].into();
         self.engine.touch(session);
-        self.engine.write_input(session, job, bytes, end).await?;
-        Ok(Response::empty(StatusCode::NO_CONTENT))
+        let written = self
+            .engine_for(&caller, http)
+            .write_input_as(client, session, job, bytes, end)
+            .await;
+        self.controlled(session, job, written)
+    }
+
+    pub(crate) async fn resize(&self, http: &Request) -> HandlerResult {
+        let caller = self.authorize(http, Permission::Run).await?;
+        let session = self.session(http, &caller)?;
+        self.check_session(&caller, session)?;
+        let job = self.visible_job(session, job_id(http)?)?;
+        let client = client_of(&caller, &Query::parse(http.url(), &["client"])?)?;
+        let size: Size = body(http.body())?;
+        self.engine.touch(session);
+        let resized = self
+            .engine_for(&caller, http)
+            .resize_terminal(client, session, job, size.into())
+            .await;
+        self.controlled(session, job, resized)
+    }
+
+    pub(crate) async fn take_control(&self, http: &Request) -> HandlerResult {
+        let caller = self.authorize(http, Permission::Run).await?;
+        let session = self.session(http, &caller)?;
+        self.check_session(&caller, session)?;
+        let job = self.visible_job(session, job_id(http)?)?;
+        let Control { client } = body(http.body())?;
+        let client = controller_of(&caller, &client)?;
+        self.engine.touch(session);
+        let taken = self
+            .engine_for(&caller, http)
+            .take_control(client, session, job)
+            .await;
+        self.controlled(session, job, taken)
+    }
+
+    pub(crate) async fn give_control(&self, http: &Request) -> HandlerResult {
+        let caller = self.authorize(http, Permission::Run).await?;
+        let session = self.session(http, &caller)?;
+        self.check_session(&caller, session)?;
+        let job = self.visible_job(session, job_id(http)?)?;
+        let client = client_of(&caller, &Query::parse(http.url(), &["client"])?)?;
+        let Some(client) = client else {
+            let reason = "`client` is missing: who gives the control back?";
+            return Err(Fault::RequestInvalid(reason.to_owned()));
+        };
+        let given = self
+            .engine_for(&caller, http)
+            .give_control(client, session, job)
+            .await;
+        self.controlled(session, job, given)
+    }
+
+    /// The answer to a request for which one has to control the terminal. If somebody else does, it says
+    /// who.
+    fn controlled(
+        &self,
+        session: SessionId,
+        job: JobId,
+        done: Result<(), CommandError>,
+    ) -> HandlerResult {
+        match done {
+            Ok(()) => Ok(Response::empty(StatusCode::NO_CONTENT)),
+            Err(CommandError::Rejected(Rejection::NotController(_))) => {
+                let controller = self.engine.view(|views| {
+                    let known = views.session(session).and_then(|view| view.job(job));
+                    known.and_then(|known| known.controller.clone())
+                });
+                Err(Fault::NotController { job, controller })
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(crate) async fn events(&self, http: &Request) -> HandlerResult {
@@ -308,6 +410,7 @@ impl Native {
             return Ok(Response::empty(StatusCode::NO_CONTENT));
         }
         let reader = EventReader {
+            _watch: self.engine_for(&caller, http).watch(session),
             engine: self.engine.clone(),
             accounts: self.accounts.clone(),
             caller,
@@ -317,6 +420,59 @@ impl Native {
         };
         let response = Response::streaming(StatusCode::OK, EVENT_STREAM, events(reader));
         Ok(uncached(response).header("x-accel-buffering", "no"))
+    }
+
+    /// Who watches a session: by streams, and as consumers.
+    pub(crate) async fn viewers(&self, http: &Request) -> HandlerResult {
+        let caller = self.authorize(http, Permission::Read).await?;
+        let session = self.session(http, &caller)?;
+        let consumers = self.view(session, |view| {
+            let joined =
+                |(consumer, view): (ConsumerId, ConsumerView)| (consumer.ordinal, view.joined);
+            let count = view.consumers().count();
+            let listed: Vec<_> = view
+                .consumers()
+                .map(joined)
+                .take(LISTED_CONSUMERS)
+                .collect();
+            (count, listed)
+        })?;
+        let watching = self.engine.viewers(session);
+        let mut viewers: Vec<_> = watching
+            .listed
+            .iter()
+            .map(|viewer| view_json::viewer(viewer.actor.as_deref(), viewer.since, None))
+            .collect();
+        let (count, consumers) = consumers;
+        for (ordinal, joined) in consumers {
+            let record = self.record(session, joined).await?;
+            // Its record may be lost.
+            if let Some(record) = record {
+                let actor = record.actor.as_deref();
+                viewers.push(view_json::viewer(actor, record.at, Some(ordinal)));
+            }
+        }
+        let shown = serde_json::json!({
+            "count": watching.count + count,
+            "viewers": viewers,
+        });
+        Ok(uncached(ok(&shown)))
+    }
+
+    /// The record with this sequence; none if it is lost.
+    async fn record(
+        &self,
+        session: SessionId,
+        sequence: Sequence,
+    ) -> Result<Option<Arc<Record>>, Fault> {
+        let limit = ReadLimit {
+            records: 1,
+            bytes: 1,
+        };
+        let before = Sequence(sequence.0.saturating_sub(1));
+        let read = self.engine.read(session, before, limit, Duration::ZERO);
+        let found = read.await?.into_iter().next();
+        Ok(found.filter(|record| record.sequence == sequence))
     }
 
     /// Refuses a cursor with an instant that this log has never given. A sequence alone is checked when
@@ -333,8 +489,6 @@ impl Native {
         Err(Fault::PathNotFound(http.url().path().to_owned()))
     }
 
-    /// The session that the path names: by its UUID, or by its number if the caller may see it.
-    /// Numbers are not secret, so knowing one gives no access.
     /// Whether the caller may run commands in a session.
     fn check_session(&self, caller: &Caller, session: SessionId) -> Result<(), Fault> {
         let service = self.engine.view(|views| {
@@ -344,7 +498,9 @@ impl Native {
         service.map_or(Ok(()), |service| check_service(caller, &service))
     }
 
-    fn session(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
+    /// The session that the path names: by its UUID, or by its number if the caller may see it.
+    /// Numbers are not secret, so knowing one gives no access.
+    pub(crate) fn session(&self, http: &Request, caller: &Caller) -> Result<SessionId, Fault> {
         let name = param(http, "session");
         let unknown = || Fault::SessionNotFound(name.to_owned());
         let session = match name.parse() {
@@ -373,6 +529,12 @@ impl Native {
         Ok(session)
     }
 
+    /// The engine for commands of a caller: their records say who asked.
+    pub(crate) fn engine_for(&self, caller: &Caller, http: &Request) -> Engine {
+        self.engine
+            .on_behalf_of(caller.actor(FRONTEND, http.address()))
+    }
+
     /// The job, unless it is private to its submitter.
     fn visible_job(&self, session: SessionId, job: JobId) -> Result<JobId, Fault> {
         let is_private = self.engine.view(|views| {
@@ -385,17 +547,17 @@ impl Native {
         }
     }
 
-    fn show_session(&self, view: &SessionView) -> Value {
+    pub(crate) fn show_session(&self, view: &SessionView) -> Value {
         view_json::session(view, &self.accounts)
     }
 
-    fn detail(&self, view: &SessionView) -> Value {
+    pub(crate) fn detail(&self, view: &SessionView) -> Value {
         let mut shown = self.show_session(view);
         shown["jobs"] = jobs(view);
         shown
     }
 
-    fn view<T>(
+    pub(crate) fn view<T>(
         &self,
         session: SessionId,
         render: impl FnOnce(&SessionView) -> T,
@@ -414,6 +576,20 @@ fn check_service(caller: &Caller, service: &str) -> Result<(), Fault> {
             "this account may not run commands on the service {service}"
         ))),
     }
+}
+
+/// A client with the name that it has chosen, and its account.
+fn controller_of(caller: &Caller, name: &str) -> Result<Arc<Controller>, Fault> {
+    Ok(Arc::new(Controller {
+        client: client(name)?,
+        user: caller.name().cloned(),
+    }))
+}
+
+/// The client that a query names, if it does.
+fn client_of(caller: &Caller, query: &Query) -> Result<Option<Arc<Controller>>, Fault> {
+    let client = query.text("client");
+    client.map(|name| controller_of(caller, name)).transpose()
 }
 
 fn cursor_of(query: &Query) -> Result<Cursor, Fault> {
@@ -440,7 +616,7 @@ fn job_id(http: &Request) -> Result<JobId, Fault> {
 }
 
 /// The `limit` of a request: the default if it has none, and from 1 to `max`.
-fn clamp_limit(limit: Option<u64>, default: usize, max: usize) -> usize {
+pub(crate) fn clamp_limit(limit: Option<u64>, default: usize, max: usize) -> usize {
     limit.map_or(default, |limit| {
         usize::try_from(limit).map_or(max, |limit| limit.clamp(1, max))
     })

@@ -12,8 +12,10 @@
 //! their sequence and instant, with the type `private`.
 
 mod answer;
+mod describe;
 mod error;
 pub mod event_json;
+mod find;
 mod handlers;
 mod limits;
 mod login;
@@ -71,16 +73,22 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(POST "/sessions" => Native::create),
     route!(GET "/sessions/:session" => Native::show),
     route!(DELETE "/sessions/:session" => Native::close),
+    route!(PATCH "/sessions/:session" => Native::describe_session),
     route!(POST "/sessions/:session/consumers" => Native::join),
     route!(DELETE "/sessions/:session/consumers/:consumer" => Native::leave),
     route!(GET "/sessions/:session/events" => Native::events),
+    route!(GET "/sessions/:session/search" => Native::search),
     route!(GET "/sessions/:session/stream" => Native::stream),
+    route!(GET "/sessions/:session/viewers" => Native::viewers),
     route!(POST "/sessions/:session/interrupt" => Native::interrupt),
     route!(GET "/sessions/:session/jobs" => Native::jobs),
     route!(POST "/sessions/:session/jobs" => Native::submit),
     route!(GET "/sessions/:session/jobs/:job" => Native::job),
     route!(POST "/sessions/:session/jobs/:job/interrupt" => Native::interrupt),
     route!(POST "/sessions/:session/jobs/:job/input" => Native::write),
+    route!(PUT "/sessions/:session/jobs/:job/size" => Native::resize),
+    route!(PUT "/sessions/:session/jobs/:job/controller" => Native::take_control),
+    route!(DELETE "/sessions/:session/jobs/:job/controller" => Native::give_control),
     route!(ANY "/sessions/*" => Native::not_found),
 ];
 

@@ -6,6 +6,14 @@ use std::time::Duration;
 pub(crate) const PAGE: usize = 50;
 pub(crate) const MAX_PAGE: usize = 1_000;
 
+/// Consumers that are listed among the viewers of a session; further ones are only counted. Each costs a
+/// read of its record.
+pub(crate) const LISTED_CONSUMERS: usize = 100;
+
+/// Lines that one search of output finds, by default and at most.
+pub(crate) const MATCHES: usize = 100;
+pub(crate) const MAX_MATCHES: usize = 1_000;
+
 /// Events of one read, by default and at most.
 pub(crate) const EVENTS: usize = 1_000;
 pub(crate) const MAX_EVENTS: usize = 10_000;
@@ -26,3 +34,6 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// How long a client waits before it reconnects (`retry` of Server-Sent Events).
 pub(crate) const RETRY: Duration = Duration::from_secs(1);
+
+/// Characters of the name that a client chooses for itself, as in the core.
+pub(crate) const CLIENT_NAME: usize = 64;

@@ -12,7 +12,7 @@ use rejoin_accounts::{
     Authorization, Caller, Cookie, Credentials, Permission, SameSite, Scheme, Source, TokenKind,
     Tokens,
 };
-use rejoin_http::{Admission, Request, Response, StatusCode};
+use rejoin_http::{Admission, Method, Request, Response, StatusCode};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -25,28 +25,34 @@ impl Native {
     ) -> Result<Caller, Fault> {
         let login = self.accounts.authenticate(http, &SCHEME).await;
         let caller = login.map_err(Fault::Denied)?.caller;
-        if !caller.may(wanted) {
-            let what = match wanted {
-                Permission::Create => "create sessions",
-                Permission::Run => "run commands",
-                Permission::Interrupt => "interrupt jobs",
-                Permission::Read | Permission::SeeAll => "read that",
-                Permission::CloseOwn | Permission::CloseAny => "close that session",
-            };
-            let role = caller.role();
-            return Err(Fault::Forbidden(format!("the role {role} may not {what}")));
-        }
+        permit(&caller, wanted)?;
         Ok(caller)
     }
 
     /// What a request may send, before its body is taken. Logins need no login, but little room.
     pub(crate) async fn admit(&self, http: &Request) -> Admission {
-        if let "/login" | "/logout" = http.url().path() {
+        let path = http.url().path();
+        if let "/login" | "/logout" = path {
             return Admission::Small;
         }
-        match self.accounts.admit(http, &SCHEME).await {
-            Ok(()) => Admission::Any,
-            Err(denied) => Admission::Refused(Fault::Denied(denied).into()),
+        let (wanted, admission) = match path.rsplit('/').next() {
+            Some("sessions") => (Permission::Create, Admission::Any),
+            Some("jobs" | "input") => (Permission::Run, Admission::Any),
+            Some("interrupt") => (Permission::Interrupt, Admission::Small),
+            // Nothing in the body matters.
+            _ => (Permission::Read, Admission::Small),
+        };
+        let login = self.accounts.admit(http, &SCHEME).await;
+        let permitted = login.map_err(Fault::Denied).and_then(|login| {
+            // To read these paths needs no body, and less permission.
+            match *http.method() == Method::POST {
+                true => permit(&login.caller, wanted),
+                false => Ok(()),
+            }
+        });
+        match permitted {
+            Ok(()) => admission,
+            Err(fault) => Admission::Refused(fault.into()),
         }
     }
 
@@ -84,6 +90,22 @@ impl Native {
             "role": caller.role().as_str(),
         })
     }
+}
+
+/// Refuses a caller whose role has no such permission.
+fn permit(caller: &Caller, wanted: Permission) -> Result<(), Fault> {
+    if caller.may(wanted) {
+        return Ok(());
+    }
+    let what = match wanted {
+        Permission::Create => "create sessions",
+        Permission::Run => "run commands",
+        Permission::Interrupt => "interrupt jobs",
+        Permission::Read | Permission::SeeAll => "read that",
+        Permission::CloseOwn | Permission::CloseAny => "close that session",
+    };
+    let role = caller.role();
+    Err(Fault::Forbidden(format!("the role {role} may not {what}")))
 }
 
 const SCHEME: Scheme = Scheme {

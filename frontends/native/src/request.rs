@@ -1,11 +1,13 @@
 //! Parses and checks the bodies and queries of requests. Pure.
 
 use crate::error::Fault;
-use rejoin_engine::{EndedSessions, Sequence, Timestamp};
+use crate::limits::CLIENT_NAME;
+use rejoin_engine::{EndedSessions, JobOutput, Sequence, TerminalSize, Timestamp};
 use rejoin_http::Url;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The body of `POST /sessions`.
 #[derive(Debug, Default, Deserialize)]
@@ -27,7 +29,11 @@ pub(crate) struct Login {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Submit {
+    #[serde(default)]
     pub(crate) statement: String,
+    pub(crate) output: Option<Output>,
+    pub(crate) terminal: Option<Size>,
+    pub(crate) client: Option<String>,
     pub(crate) request: Option<String>,
     #[serde(default)]
     pub(crate) input: bool,
@@ -35,6 +41,55 @@ pub(crate) struct Submit {
     pub(crate) background: bool,
     pub(crate) timeout_millis: Option<u64>,
     pub(crate) output_limit: Option<u64>,
+}
+
+/// How the output of a job goes that has no terminal.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Output {
+    Merged,
+    Separate,
+}
+
+impl From<Output> for JobOutput {
+    fn from(output: Output) -> Self {
+        match output {
+            Output::Merged => Self::Merged,
+            Output::Separate => Self::Separate,
+        }
+    }
+}
+
+/// The size of a terminal, and the body of `PUT /sessions/{session}/jobs/{job}/size`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Size {
+    pub(crate) columns: u16,
+    pub(crate) rows: u16,
+}
+
+impl From<Size> for TerminalSize {
+    fn from(Size { columns, rows }: Size) -> Self {
+        Self { columns, rows }
+    }
+}
+
+/// The body of `PUT /sessions/{session}/jobs/{job}/controller`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Control {
+    pub(crate) client: String,
+}
+
+/// Checks the name that a client has chosen for itself.
+pub(crate) fn client(name: &str) -> Result<Arc<str>, Fault> {
+    let is_visible = name.bytes().all(|byte| byte.is_ascii_graphic());
+    match (1..=CLIENT_NAME).contains(&name.len()) && is_visible {
+        true => Ok(name.into()),
+        false => Err(Fault::RequestInvalid(format!(
+            "`client` must be 1 to {CLIENT_NAME} visible ASCII characters, for example a UUID"
+        ))),
+    }
 }
 
 /// Parses a JSON object. An empty body counts as an empty object.

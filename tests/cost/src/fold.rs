@@ -221,6 +221,8 @@ impl History {
             statement: "flood".into(),
             request: None,
             input: false,
+            output: rejoin_core::JobOutput::Separate,
+            controller: None,
             mode: JobMode {
                 slot: JobSlot::Foreground,
                 visibility: Visibility::Session,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What was told: of each name its type, and each sample once.
 #[derive(Debug)]
-pub(super) struct Exposition {
+pub(crate) struct Exposition {
     kinds: BTreeMap<String, String>,
     samples: BTreeMap<String, f64>,
 }
@@ -44,7 +44,7 @@ impl Exposition {
         Self { kinds, samples }
     }
 
-    pub(super) fn value(&self, sample: &str) -> f64 {
+    pub(crate) fn value(&self, sample: &str) -> f64 {
         let value = self.samples.get(sample);
         *value.unwrap_or_else(|| panic!("{sample} is not among {:#?}", self.samples.keys()))
     }

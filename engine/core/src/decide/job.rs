@@ -1,11 +1,12 @@
 //! Decisions about jobs: requests of clients and reports of runners.
 
+use super::terminal::{check_client, check_size};
 use super::{Decision, at_most, fewer_than};
 use crate::state::idempotency::{AcceptedRequest, fingerprint};
 use crate::state::{Input, Job, Session};
 use crate::{
-    Event, InterruptCause, JobId, JobSlot, Outcome, OutputPosition, Rejection, SessionId, State,
-    SubmitJob,
+    Controller, Event, InterruptCause, JobId, JobSlot, Outcome, OutputPosition, Rejection,
+    SessionId, State, SubmitJob,
 };
 use alloc::format;
 use alloc::sync::Arc;
@@ -22,7 +23,11 @@ impl State {
             output_limit,
             request,
             input,
+            output,
+            controller,
         } = submit;
+        let input = input || output.terminal().is_some();
+        let controller = controller.filter(|_| output.terminal().is_some());
         let open = self.open(session)?;
         at_most("statement", self.limits.statement, statement.len())?;
         if let Some(request) = &request {
@@ -30,8 +35,17 @@ impl State {
             if let Some(accepted) = open.requests.get(request) {
                 // Before the other checks: a repeated request succeeds even if a new one would be
                 // rejected now.
-                return Err(repeated(accepted, fingerprint(&statement, mode, input)));
+                return Err(repeated(
+                    accepted,
+                    fingerprint(&statement, mode, input, output),
+                ));
             }
+        }
+        if let Some(size) = output.terminal() {
+            check_size(size)?;
+        }
+        if let Some(controller) = &controller {
+            check_client(controller, &self.limits)?;
         }
         if let (JobSlot::Foreground, Some(running)) = (mode.slot, open.foreground) {
             return Err(Rejection::JobRunning(running));
@@ -52,6 +66,8 @@ impl State {
                 output_limit,
                 request,
                 input,
+                output,
+                controller,
             },
         )])
     }
@@ -62,8 +78,10 @@ impl State {
         job: JobId,
         bytes: Arc<[u8]>,
         end: bool,
+        client: Option<Arc<Controller>>,
     ) -> Decision {
         let running = self.open(session)?.job(job)?;
+        let mut events = self.controlled(session, job, running, client)?;
         let written = match running.input {
             Input::Open(written) => written,
             Input::None => return Err(Rejection::NoInput(job)),
@@ -80,7 +98,7 @@ impl State {
             return Ok(vec![]);
         }
         let mode = running.mode;
-        Ok(vec![(
+        events.push((
             session,
             Event::InputWritten {
                 job,
@@ -88,7 +106,8 @@ impl State {
                 bytes,
                 end,
             },
-        )])
+        ));
+        Ok(events)
     }
 
     pub(super) fn refuse_statement(
@@ -153,7 +172,7 @@ impl State {
             return Err(Rejection::OutputLimitReached(job));
         }
         let is_short = result.len() <= self.limits.result;
-        let event = if is_short && running.output + result.len() as u64 <= running.output_limit {
+        let event = if is_short && running.emitted + result.len() as u64 <= running.output_limit {
             Event::ResultEmitted {
                 job,
                 mode: running.mode,

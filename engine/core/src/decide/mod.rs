@@ -6,6 +6,7 @@ mod consumer;
 mod expire;
 mod job;
 mod session;
+mod terminal;
 
 use crate::state::Session;
 use crate::{Command, Event, Instant, Rejection, SessionId, State};
@@ -27,6 +28,7 @@ impl State {
             Command::CreateSession(create) => self.create_session(create),
             Command::CloseSession { session, cause } => self.close_session(session, cause),
             Command::SetUser { session, user } => self.set_user(session, user),
+            Command::DescribeSession(describe) => self.describe_session(describe),
             Command::TouchSession { session, seen } => self.touch_session(session, seen),
             Command::JoinSession {
                 session,
@@ -46,7 +48,30 @@ impl State {
                 job,
                 bytes,
                 end,
-            } => self.write_input(session, job, bytes, end),
+                client,
+            } => self.write_input(session, job, bytes, end, client),
+            Command::HideInput {
+                session,
+                job,
+                bytes,
+                client,
+            } => self.hide_input(session, job, bytes, client),
+            Command::ResizeTerminal {
+                session,
+                job,
+                size,
+                client,
+            } => self.resize_terminal(session, job, size, client),
+            Command::TakeControl {
+                session,
+                job,
+                client,
+            } => self.take_control(session, job, client),
+            Command::GiveControl {
+                session,
+                job,
+                client,
+            } => self.give_control(session, job, &client),
             Command::RefuseStatement {
                 session,
                 statement,
@@ -60,6 +85,13 @@ impl State {
                 result,
                 position,
             } => self.report_result(session, job, result, position),
+            Command::ReportScreen {
+                session,
+                job,
+                after,
+                size,
+                content,
+            } => self.report_screen(session, job, after, size, content),
             Command::ReportFinished {
                 session,
                 job,
@@ -80,7 +112,7 @@ impl State {
     }
 }
 
-fn at_most(what: &'static str, limit: usize, bytes: usize) -> Result<(), Rejection> {
+pub(crate) fn at_most(what: &'static str, limit: usize, bytes: usize) -> Result<(), Rejection> {
     if bytes > limit {
         Err(Rejection::TooLong { what, limit })
     } else {

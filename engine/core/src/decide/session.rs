@@ -3,8 +3,8 @@
 use super::{Decision, at_most, fewer_than};
 use crate::state::Session;
 use crate::{
-    CloseCause, ConsumerId, CreateSession, Event, Instant, InterruptCause, JobId, LeaveCause,
-    Outcome, Rejection, SessionId, SessionNumber, State,
+    CloseCause, ConsumerId, CreateSession, DescribeSession, Event, Instant, InterruptCause, JobId,
+    LeaveCause, Outcome, Rejection, SessionId, SessionNumber, State,
 };
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -70,6 +70,47 @@ impl State {
             vec![]
         } else {
             vec![(session, Event::UserSet { user })]
+        })
+    }
+
+    pub(super) fn describe_session(&self, describe: DescribeSession) -> Decision {
+        let DescribeSession {
+            session,
+            title,
+            labels,
+        } = describe;
+        let limits = &self.limits;
+        let open = self.open(session)?;
+        let mut description = open.description().cloned().unwrap_or_default();
+        if let Some(title) = title {
+            at_most("title", limits.name, title.len())?;
+            description.title = Some(title).filter(|title| !title.is_empty());
+        }
+        for (key, value) in labels {
+            at_most("key of a label", limits.name, key.len())?;
+            match value {
+                Some(value) => {
+                    at_most("value of a label", limits.name, value.len())?;
+                    description.labels.insert(key, value);
+                }
+                None => drop(description.labels.remove(&key)),
+            }
+        }
+        if description.labels.len() > limits.labels {
+            return Err(Rejection::TooMany {
+                what: "labels",
+                limit: limits.labels,
+            });
+        }
+        let known = match open.description() {
+            Some(known) => *known == description,
+            None => description.is_empty(),
+        };
+        let description = Arc::new(description);
+        Ok(if known {
+            vec![]
+        } else {
+            vec![(session, Event::SessionDescribed { description })]
         })
     }
 

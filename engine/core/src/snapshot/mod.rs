@@ -13,8 +13,9 @@ mod views;
 pub use fold::Projection;
 
 use crate::{
-    CloseCause, ConsumerId, ConsumerView, Instant, InterruptCause, JobId, JobMode, JobView, Moment,
-    OutputOffsets, Sequence, SessionId, SessionNumber, Timestamp,
+    CloseCause, ConsumerId, ConsumerView, Controller, Description, Instant, InterruptCause, JobId,
+    JobMode, JobOutput, JobView, Moment, OutputOffsets, Sequence, SessionId, SessionNumber,
+    Timestamp,
 };
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -43,6 +44,8 @@ pub struct Snapshot {
     pub revision: u64,
     /// When the last of these was logged.
     pub changed: Timestamp,
+    /// The titles and labels of the sessions that have any, by number.
+    pub descriptions: Vec<(SessionNumber, Arc<Description>)>,
 }
 
 /// An open session for decisions.
@@ -129,7 +132,7 @@ pub struct JobSnapshot {
     /// Whether a runner has started it.
     pub started: bool,
     /// How many bytes of results it has emitted.
-    pub output: u64,
+    pub emitted: u64,
     /// How many it may emit.
     pub output_limit: u64,
     /// How far its output is logged.
@@ -146,6 +149,12 @@ pub struct JobSnapshot {
     pub is_uncertain: bool,
     /// The state of its standard input.
     pub input: InputSnapshot,
+    /// How its output goes.
+    pub output: JobOutput,
+    /// Who controls its terminal.
+    pub controller: Option<Arc<Controller>>,
+    /// The last record that its last logged screen contains.
+    pub screen: Option<Sequence>,
 }
 
 /// The state of a job's standard input.

@@ -10,14 +10,17 @@ use crate::state::retention::{ClosedSession, RetentionQueue};
 use crate::state::{Input, Job, Session, State};
 use crate::{ConsumerId, JobId, Limits, SessionId};
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 impl State {
     /// The state that a snapshot was made of, with the current limits.
     pub(super) fn restored(limits: Limits, snapshot: &Snapshot) -> Self {
         let mut deadlines = Deadlines::default();
+        let descriptions: BTreeMap<_, _> = snapshot.descriptions.iter().cloned().collect();
         let sessions = snapshot.sessions.iter().map(|from| {
-            let session = Box::new(Session::restored(from));
+            let mut session = Box::new(Session::restored(from));
+            session.description = descriptions.get(&from.number).cloned();
             deadlines.reset(from.id, NextDeadlines::default(), session.next());
             (from.id, session)
         });
@@ -63,6 +66,7 @@ impl Session {
             number: from.number,
             service: from.service.clone(),
             user: from.user.clone(),
+            description: None,
             last_sequence: from.last_sequence,
             last_ordinal: from.last_ordinal,
             consumers,
@@ -81,6 +85,7 @@ impl Session {
             number,
             service,
             user,
+            description: _,
             last_sequence,
             last_ordinal,
             consumers,
@@ -143,7 +148,7 @@ impl Job {
         Self {
             mode: from.mode,
             started: from.started,
-            output: from.output,
+            emitted: from.emitted,
             output_limit: from.output_limit,
             offsets: from.offsets,
             interrupt: from.interrupt,
@@ -156,6 +161,9 @@ impl Job {
                 InputSnapshot::Open(written) => Input::Open(written),
                 InputSnapshot::Ended => Input::Ended,
             },
+            output: from.output,
+            controller: from.controller.clone(),
+            screen: from.screen,
         }
     }
 
@@ -163,7 +171,7 @@ impl Job {
         let Self {
             mode,
             started,
-            output,
+            emitted,
             output_limit,
             offsets,
             interrupt,
@@ -172,12 +180,15 @@ impl Job {
             due,
             is_uncertain,
             input,
+            output,
+            ref controller,
+            screen,
         } = *self;
         JobSnapshot {
             id,
             mode,
             started,
-            output,
+            emitted,
             output_limit,
             offsets,
             interrupt,
@@ -190,6 +201,9 @@ impl Job {
                 Input::Open(written) => InputSnapshot::Open(written),
                 Input::Ended => InputSnapshot::Ended,
             },
+            output,
+            controller: controller.clone(),
+            screen,
         }
     }
 }

@@ -10,7 +10,7 @@ impl Views {
     pub(super) fn restored(snapshot: Snapshot) -> Self {
         let mut lists = Lists::default();
         let mut numbers = BTreeMap::new();
-        let mut sessions = BTreeMap::new();
+        let mut sessions: BTreeMap<_, Box<SessionView>> = BTreeMap::new();
         for from in snapshot.views {
             let view = SessionView::restored(from);
             if view.closed.is_none() {
@@ -18,6 +18,11 @@ impl Views {
             }
             numbers.insert(view.id, view.number);
             sessions.insert(view.number, Box::new(view));
+        }
+        for (number, description) in snapshot.descriptions {
+            if let Some(view) = sessions.get_mut(&number) {
+                view.description = Some(description);
+            }
         }
         Self {
             sessions,
@@ -40,6 +45,9 @@ impl Views {
             revision,
             changed,
         } = self;
+        let described = sessions.values();
+        let described = described.filter_map(|view| Some((view.number, view.description.clone()?)));
+        snapshot.descriptions = described.collect();
         snapshot.views = sessions.values().map(|view| view.snapshot()).collect();
         snapshot.ended = ended.iter().copied().collect();
         snapshot.removals = removals.snapshot();
@@ -55,6 +63,7 @@ impl SessionView {
             number: from.number,
             service: from.service,
             user: from.user,
+            description: None,
             remote: from.remote,
             created: from.created,
             last_sequence: from.last_sequence,
@@ -75,6 +84,7 @@ impl SessionView {
             number,
             service,
             user,
+            description: _,
             remote,
             created,
             last_sequence,

@@ -2,7 +2,7 @@
 //! request. How many are remembered does not depend on the configuration.
 
 use crate::limits::REMEMBERED_REQUESTS;
-use crate::{JobId, JobMode, JobSlot, RequestSnapshot, Sequence};
+use crate::{JobId, JobMode, JobOutput, JobSlot, RequestSnapshot, Sequence};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -76,12 +76,15 @@ impl IdempotencyKeys {
 
 /// A 128-bit FNV-1a hash of a request. Not collision-resistant, but a client can only collide with
 /// its own requests.
-pub(crate) fn fingerprint(statement: &str, mode: JobMode, input: bool) -> u128 {
+///
+/// Logs written before there were outputs have the same ones, so only a terminal makes a difference.
+pub(crate) fn fingerprint(statement: &str, mode: JobMode, input: bool, output: JobOutput) -> u128 {
     let slot = u8::from(mode.slot == JobSlot::Background);
     let visibility = u8::from(mode.visibility == crate::Visibility::Submitter);
+    let input = u8::from(input) + 2 * u8::from(output.terminal().is_some());
     statement
         .bytes()
-        .chain([slot, visibility, u8::from(input)])
+        .chain([slot, visibility, input])
         .fold(FNV_BEGIN, |hash, byte| {
             (hash ^ u128::from(byte)).wrapping_mul(FNV_PRIME)
         })

@@ -16,8 +16,8 @@ use self::idempotency::IdempotencyKeys;
 use self::retention::RetentionQueue;
 use crate::VecMap;
 use crate::{
-    ConsumerId, Instant, InterruptCause, JobId, JobMode, Limits, Moment, OutputOffsets, Sequence,
-    SessionId, SessionNumber,
+    ConsumerId, Controller, Description, Instant, InterruptCause, JobId, JobMode, JobOutput,
+    Limits, Moment, OutputOffsets, Sequence, SessionId, SessionNumber,
 };
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -117,6 +117,8 @@ pub struct Session {
     pub(crate) number: SessionNumber,
     pub(crate) service: Arc<str>,
     pub(crate) user: Option<Arc<str>>,
+    /// None if it is empty.
+    pub(crate) description: Option<Arc<Description>>,
     pub(crate) last_sequence: Sequence,
     pub(crate) last_ordinal: u32,
     pub(crate) consumers: Consumers,
@@ -145,6 +147,11 @@ impl Session {
     /// The user, if known.
     pub fn user(&self) -> Option<&Arc<str>> {
         self.user.as_ref()
+    }
+
+    /// Its title and labels, if it has any.
+    pub fn description(&self) -> Option<&Description> {
+        self.description.as_deref()
     }
 
     /// The sequence of its last record.
@@ -212,7 +219,8 @@ impl Session {
 pub struct Job {
     pub(crate) mode: JobMode,
     pub(crate) started: bool,
-    pub(crate) output: u64,
+    /// Bytes of its results.
+    pub(crate) emitted: u64,
     pub(crate) output_limit: u64,
     pub(crate) offsets: OutputOffsets,
     pub(crate) interrupt: Option<InterruptCause>,
@@ -224,6 +232,11 @@ pub struct Job {
     /// It may have finished in a lost record.
     pub(crate) is_uncertain: bool,
     pub(crate) input: Input,
+    /// How its output goes. If it has a terminal, with the size of now.
+    pub(crate) output: JobOutput,
+    pub(crate) controller: Option<Arc<Controller>>,
+    /// The last record that its last logged screen contains.
+    pub(crate) screen: Option<Sequence>,
 }
 
 /// The state of a job's standard input.
@@ -248,6 +261,16 @@ impl Job {
         self.offsets
     }
 
+    /// How its output goes. If it has a terminal, with its size of now.
+    pub fn output(&self) -> JobOutput {
+        self.output
+    }
+
+    /// Who controls its terminal.
+    pub fn controller(&self) -> Option<&Arc<Controller>> {
+        self.controller.as_ref()
+    }
+
     /// How often it was interrupted.
     pub fn interrupts(&self) -> u32 {
         self.interrupts
@@ -268,7 +291,8 @@ impl Job {
         matches!(self.input, Input::Ended)
     }
 
-    /// Why it was first interrupted, if it was.
+    /// Why it was first interrupted so that it ends, if it was. A request to interrupt a terminal is for
+    /// the program in its foreground.
     pub fn interrupt(&self) -> Option<InterruptCause> {
         self.interrupt
     }

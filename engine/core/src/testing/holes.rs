@@ -109,6 +109,7 @@ fn gap(of: &Record, kept_to: Sequence, last: Sequence, now: Moment) -> Record {
         sequence: last,
         at: now.at,
         clock: now.clock,
+        actor: None,
         event: Event::RecordsLost {
             first: kept_to.next(),
             last,

@@ -23,7 +23,7 @@ mod story;
 pub use clocks::Clocks;
 pub use holes::play_with_holes;
 pub use operation::{Operation, Pick};
-pub use play::play;
+pub use play::{LIMITS, play};
 pub use promises::Promises;
 pub use story::operations;
 
@@ -89,6 +89,7 @@ pub fn given_with(limits: Limits, events: impl IntoIterator<Item = Event>) -> St
             sequence,
             at: Timestamp::EPOCH,
             clock: Timestamp::EPOCH.into(),
+            actor: None,
             event,
         });
     }

@@ -2,11 +2,12 @@
 //! are picked from what exists. Property tests, fuzzers and the simulator share this generator.
 
 use crate::{
-    CloseCause, Command, ConsumerId, CreateSession, Instant, JobId, JobMode, JobSlot,
-    OutputPosition, OutputStream, Sequence, Server, Session, SessionId, State, SubmitJob,
-    Visibility,
+    CloseCause, Command, ConsumerId, Controller, CreateSession, DescribeSession, Instant, JobId,
+    JobMode, JobOutput, JobSlot, OutputPosition, OutputStream, Sequence, Server, Session,
+    SessionId, State, SubmitJob, TerminalSize, Visibility,
 };
 use alloc::format;
+use alloc::sync::Arc;
 use alloc::vec;
 use core::time::Duration;
 
@@ -33,6 +34,8 @@ pub enum Operation {
     Close(Pick),
     /// Set the user of a session.
     SetUser(Pick, u8),
+    /// Set the title of a session, and set or remove a label of it.
+    Describe(Pick, u8),
     /// Use a session.
     Touch(Pick),
     /// Run a statement.
@@ -49,9 +52,19 @@ pub enum Operation {
         request: Option<u8>,
         /// Whether its input stays open.
         input: bool,
+        /// How its output goes.
+        output: JobOutput,
     },
     /// Write this many bytes to a job; the flag ends the input.
     Write(Pick, Pick, u8, bool),
+    /// Type this many bytes that a terminal does not show; who types, if not nobody.
+    Hide(Pick, Pick, u8, Option<u8>),
+    /// Give a terminal a size; who does, if not nobody.
+    Resize(Pick, Pick, u8, Option<u8>),
+    /// Take the control of a terminal, or give it back.
+    Control(Pick, Pick, u8, bool),
+    /// Capture a screen, this many records before the last one.
+    Capture(Pick, Pick, u8),
     /// Record a refused statement.
     Refuse(Pick),
     /// Interrupt a job, or the one in the foreground.
@@ -115,6 +128,18 @@ impl Operation {
                 session: session.session(state),
                 user: format!("user {user}").into(),
             },
+            Self::Describe(session, name) => Command::DescribeSession(DescribeSession {
+                session: session.session(state),
+                title: (name % 3 > 0).then(|| match name % 3 {
+                    1 => format!("title {name}").into(),
+                    _ => "".into(),
+                }),
+                labels: [(
+                    format!("key {}", name % 5).into(),
+                    (name % 2 == 0).then(|| format!("value {name}").into()),
+                )]
+                .into(),
+            }),
             Self::Touch(session) => Command::TouchSession {
                 session: session.session(state),
                 seen: now,
@@ -126,6 +151,7 @@ impl Operation {
                 output_limit,
                 request,
                 input,
+                output,
             } => Command::SubmitJob(SubmitJob {
                 session: session.session(state),
                 statement: "statement".into(),
@@ -134,12 +160,54 @@ impl Operation {
                 output_limit: output_limit.into(),
                 request: request.map(|request| format!("request {request}").into()),
                 input,
+                output,
+                controller: (timeout % 2 == 0).then(|| client(0)),
             }),
+            Self::Hide(session, job, bytes, by) => Command::HideInput {
+                session: session.session(state),
+                job: job.job(session.open(state)),
+                bytes: bytes.into(),
+                client: by.map(client),
+            },
+            Self::Resize(session, job, size, by) => Command::ResizeTerminal {
+                session: session.session(state),
+                job: job.job(session.open(state)),
+                size: TerminalSize {
+                    columns: size.into(),
+                    rows: 24,
+                },
+                client: by.map(client),
+            },
+            Self::Control(session, job, by, true) => Command::TakeControl {
+                session: session.session(state),
+                job: job.job(session.open(state)),
+                client: client(by),
+            },
+            Self::Control(session, job, by, false) => Command::GiveControl {
+                session: session.session(state),
+                job: job.job(session.open(state)),
+                client: client(by),
+            },
+            Self::Capture(session, job, before) => {
+                let last = session.open(state).map(Session::last_sequence);
+                let last = last.unwrap_or_default().0;
+                Command::ReportScreen {
+                    session: session.session(state),
+                    job: job.job(session.open(state)),
+                    after: Sequence(last.saturating_sub(before.into())),
+                    size: TerminalSize {
+                        columns: 80,
+                        rows: 24,
+                    },
+                    content: "screen".into(),
+                }
+            }
             Self::Write(session, job, bytes, end) => Command::WriteInput {
                 session: session.session(state),
                 job: job.job(session.open(state)),
                 bytes: vec![b'x'; bytes.into()].into(),
                 end,
+                client: (bytes % 3 == 0).then(|| client(bytes % 2)),
             },
             Self::Refuse(session) => Command::RefuseStatement {
                 session: session.session(state),
@@ -255,6 +323,27 @@ impl Pick {
         let picked = open.and_then(|open| self.among(open.jobs.len(), open.jobs()));
         picked.map_or(JobId(u64::MAX), |(id, _)| id)
     }
+}
+
+impl JobOutput {
+    /// One of each kind.
+    pub const ALL: [Self; 3] = [
+        Self::Merged,
+        Self::Separate,
+        Self::Terminal(TerminalSize {
+            columns: 80,
+            rows: 24,
+        }),
+    ];
+}
+
+/// One of two clients.
+fn client(number: u8) -> Arc<Controller> {
+    let number = number % 2;
+    Arc::new(Controller {
+        client: format!("client {number}").into(),
+        user: (number == 1).then(|| "user 1".into()),
+    })
 }
 
 fn fresh_session(state: &State) -> SessionId {

@@ -5,8 +5,8 @@ use crate::{Limits, Projection, Record, Retention, Selection, State, Views};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// Small limits, so that every one of them is reached.
-const LIMITS: Limits = Limits {
+/// The limits of [`play`]: small, so that every one of them is reached.
+pub const LIMITS: Limits = Limits {
     sessions: 3,
     consumers: 3,
     jobs: 3,
@@ -18,18 +18,20 @@ const LIMITS: Limits = Limits {
     ..Limits::DEFAULT
 };
 
-/// Runs the operations, each with how the clocks turn before it ([`Clocks::turn`]).
+/// Runs the operations, each with how the clocks turn before it ([`Clocks::turn`]). Returns the records of
+/// each.
 ///
 /// # Panics
 ///
 /// When a promise is broken: [`Promises`] rejects a record, a decision is not repeatable, a rejection
 /// changes the state, something due does not happen, replay leads to another state or other views,
 /// or the views and the state disagree.
-pub fn play(operations: &[(i64, Operation)]) {
+pub fn play(operations: &[(i64, Operation)]) -> Vec<Vec<Record>> {
     let mut state = State::new(LIMITS);
     let mut views = Views::default();
     let mut promises = Promises::keeping(LIMITS.retention);
     let mut log = Vec::new();
+    let mut batches = Vec::new();
     let mut clocks = Clocks::default();
     for &(by, operation) in operations {
         let now = clocks.turn(by);
@@ -43,11 +45,13 @@ pub fn play(operations: &[(i64, Operation)]) {
         let before = state.clone();
         match state.step(now, command) {
             Ok(steps) => {
-                for step in steps {
-                    promises.take(&step.record);
-                    views.apply(&step.record);
-                    log.push(step.record);
+                let batch: Vec<_> = steps.into_iter().map(|step| step.record).collect();
+                for record in &batch {
+                    promises.take(record);
+                    views.apply(record);
                 }
+                log.extend(batch.iter().cloned());
+                batches.push(batch);
             }
             Err(_) => assert_eq!(before, state, "{operation:?} was rejected"),
         }
@@ -80,6 +84,7 @@ pub fn play(operations: &[(i64, Operation)]) {
     restore(&log, &state, &views);
     compare(&state, &views);
     compare_lists(&views);
+    batches
 }
 
 /// A snapshot after any record and the records after it lead to the same projection.

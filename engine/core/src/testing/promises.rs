@@ -52,11 +52,16 @@ impl Promises {
             sequence,
             at,
             clock,
+            actor,
             event,
         } = record;
         assert!(
             *at >= self.last.at && *clock >= self.last.clock,
             "promise 2: {record:?} is stamped before the record before it"
+        );
+        assert!(
+            actor.is_none() || can_be_asked_for(event),
+            "promise 13: nobody can have asked for {record:?}"
         );
         self.last = record.moment();
         let history = self.sessions.entry(*session).or_default();
@@ -72,7 +77,7 @@ impl Promises {
         );
         let last = history.last;
         history.last = *sequence;
-        history.bytes += event.bytes();
+        history.bytes += record.bytes();
         match event {
             Event::SessionCreated {
                 number, timeout, ..
@@ -91,6 +96,10 @@ impl Promises {
             }
             Event::JobStarted { job, .. }
             | Event::InputWritten { job, .. }
+            | Event::InputHidden { job, .. }
+            | Event::TerminalResized { job, .. }
+            | Event::ControllerChanged { job, .. }
+            | Event::ScreenCaptured { job, .. }
             | Event::ResultEmitted { job, .. } => {
                 assert!(
                     history.running.contains_key(job),
@@ -187,14 +196,15 @@ impl Promises {
                     .is_some_and(|bytes| self.closed_bytes > bytes);
                 assert!(is_old || is_too_much, "promise 5: {record:?} is early");
                 // Without the removal record itself.
-                self.closed_bytes -= history.bytes - event.bytes();
+                self.closed_bytes -= history.bytes - record.bytes();
                 history.is_removed = true;
                 return;
             }
             Event::RecordsLost { .. } => panic!("promise 5: no engine loses records: {record:?}"),
             Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
-            | Event::UserSet { .. } => {}
+            | Event::UserSet { .. }
+            | Event::SessionDescribed { .. } => {}
         }
         let used = match event {
             Event::SessionTouched { seen } | Event::CursorAdvanced { seen, .. } => *seen,
@@ -214,4 +224,25 @@ impl Promises {
             .values()
             .all(|history| history.running.is_empty())
     }
+}
+
+/// Whether an event can be what somebody asked for. Nobody asks for what runners report, for what is
+/// due, or for what a start or salvage finds.
+const fn can_be_asked_for(event: &Event) -> bool {
+    !matches!(
+        event,
+        Event::SessionResumed
+            | Event::SessionTouched { .. }
+            | Event::CursorAdvanced { .. }
+            | Event::JobStarted { .. }
+            | Event::ResultEmitted { .. }
+            | Event::RecordsLost { .. }
+            | Event::SessionClosed {
+                cause: CloseCause::Idle
+            }
+            | Event::ConsumerLeft {
+                cause: LeaveCause::Expired,
+                ..
+            }
+    )
 }

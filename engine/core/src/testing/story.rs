@@ -2,7 +2,7 @@
 //! tests, fuzzers and the simulator can use it.
 
 use super::{Operation, Pick};
-use crate::JobMode;
+use crate::{JobMode, JobOutput};
 use alloc::vec::Vec;
 
 /// Operations, each with the number of milliseconds by which the clock moves before it; sometimes it
@@ -40,7 +40,7 @@ fn moved(byte: u8) -> i64 {
 impl Operation {
     fn drawn(what: u8, [a, b, c, d]: [u8; 4]) -> Self {
         let (first, second) = (Pick::drawn(a), Pick::drawn(b));
-        match what % 39 {
+        match what % 44 {
             0..=1 => Self::Create {
                 reads: a % 2 == 1,
                 timeout: 1 + b % 29,
@@ -48,6 +48,7 @@ impl Operation {
             2..=4 => Self::Join(first),
             5 => Self::Leave(first, second),
             6 => Self::Close(first),
+            7 if b >= 128 => Self::Describe(first, c),
             7 => Self::SetUser(first, b % 3),
             8 => Self::Touch(first),
             9..=13 => Self::Submit {
@@ -57,6 +58,7 @@ impl Operation {
                 output_limit: d,
                 request: (b >= 128).then_some(b / 8 % 8),
                 input: b / 4 % 2 == 1,
+                output: JobOutput::ALL[usize::from(b / 16 % 3)],
             },
             14 => Self::Refuse(first),
             15..=16 => Self::Interrupt(first, (c % 2 == 1).then_some(second)),
@@ -67,6 +69,10 @@ impl Operation {
             30..=33 => Self::Expire,
             34 => Self::Resume { keeps: a % 2 == 1 },
             35 => Self::InterruptAll,
+            36 => Self::Hide(first, second, c % 9, (d % 2 == 1).then_some(d / 2)),
+            37 => Self::Resize(first, second, c, (d % 2 == 1).then_some(d / 2)),
+            38..=39 => Self::Control(first, second, c, d % 3 > 0),
+            40 => Self::Capture(first, second, c % 4),
             _ => Self::Write(first, second, c % 50, d % 8 == 0),
         }
     }

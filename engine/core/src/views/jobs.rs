@@ -2,7 +2,9 @@
 
 use crate::VecMap;
 use crate::limits::{REMEMBERED_JOBS, SHOWN_STATEMENT};
-use crate::{Event, JobId, JobMode, Moment, Outcome, Record, Sequence};
+use crate::{
+    Actor, Controller, Event, JobId, JobMode, JobOutput, Moment, Outcome, Record, Sequence,
+};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -19,8 +21,16 @@ pub struct JobView {
     pub submitted: Sequence,
     /// When it was submitted.
     pub since: Moment,
+    /// Who submitted it, if that is known.
+    pub by: Option<Arc<Actor>>,
     /// Its status.
     pub state: JobState,
+    /// How its output goes. If it has a terminal, with its size of now, or of its end.
+    pub output: JobOutput,
+    /// Who controls its terminal. Nobody does once it has ended.
+    pub controller: Option<Arc<Controller>>,
+    /// The place of its last logged screen ([`Event::ScreenCaptured`]).
+    pub screen: Option<Sequence>,
 }
 
 /// The status of a job.
@@ -63,6 +73,8 @@ impl Jobs {
                 job,
                 mode,
                 statement,
+                output,
+                controller,
                 ..
             } => {
                 let view = JobView {
@@ -71,9 +83,30 @@ impl Jobs {
                     mode: *mode,
                     submitted: record.sequence,
                     since: record.moment(),
+                    by: record.actor.clone(),
                     state: JobState::Submitted,
+                    output: *output,
+                    controller: controller.clone(),
+                    screen: None,
                 };
                 self.all.insert(*job, view);
+            }
+            Event::TerminalResized { job, size, .. } => {
+                if let Some(view) = self.all.get_mut(job) {
+                    view.output.resize(*size);
+                }
+            }
+            Event::ControllerChanged {
+                job, controller, ..
+            } => {
+                if let Some(view) = self.all.get_mut(job) {
+                    view.controller.clone_from(controller);
+                }
+            }
+            Event::ScreenCaptured { job, .. } => {
+                if let Some(view) = self.all.get_mut(job) {
+                    view.screen = Some(record.sequence);
+                }
             }
             Event::JobStarted { job, .. } => self.set(*job, JobState::Running),
             Event::JobFinished {
@@ -88,7 +121,8 @@ impl Jobs {
                     at: record.moment(),
                 };
                 // Its submission may be lost.
-                if self.all.contains_key(job) {
+                if let Some(view) = self.all.get_mut(job) {
+                    view.controller = None;
                     self.set(*job, finished);
                     self.finished += 1;
                     self.forget_oldest();

@@ -142,6 +142,12 @@ impl Views {
         known.filter(|view| view.closed.is_none())
     }
 
+    /// The sessions with a number below this one, open or remembered, the newest first.
+    pub fn newest_below(&self, number: SessionNumber) -> impl Iterator<Item = &SessionView> {
+        let below = self.sessions.range(..number);
+        below.rev().map(|(_, view)| &**view)
+    }
+
     /// The remembered ended sessions in the order in which they ended, at most
     /// [`REMEMBERED_SESSIONS`].
     pub fn ended_sessions(&self) -> impl DoubleEndedIterator<Item = &SessionView> {

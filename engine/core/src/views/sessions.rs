@@ -5,8 +5,8 @@ use super::gaps::Gaps;
 use super::jobs::Jobs;
 use super::{ConsumerView, JobState, JobView};
 use crate::{
-    CloseCause, ConsumerId, Event, JobId, JobSlot, Moment, Record, Sequence, SessionId,
-    SessionNumber, Timestamp,
+    CloseCause, ConsumerId, Description, Event, JobId, JobSlot, Moment, Record, Sequence,
+    SessionId, SessionNumber, Timestamp,
 };
 use alloc::sync::Arc;
 
@@ -21,6 +21,8 @@ pub struct SessionView {
     pub service: Arc<str>,
     /// The user, if known.
     pub user: Option<Arc<str>>,
+    /// Its title and labels, if it has any.
+    pub description: Option<Arc<Description>>,
     /// The network address and port of the client that created it, if there is one.
     pub remote: Option<Arc<str>>,
     /// When it was created.
@@ -60,6 +62,7 @@ impl SessionView {
             number: *number,
             service: service.clone(),
             user: user.clone(),
+            description: None,
             remote: remote.clone(),
             created: record.moment(),
             last_sequence: record.sequence,
@@ -93,6 +96,9 @@ impl SessionView {
         let was_busy = self.is_busy();
         match &record.event {
             Event::UserSet { user } => self.user = Some(user.clone()),
+            Event::SessionDescribed { description } => {
+                self.description = Some(description.clone()).filter(|it| !it.is_empty());
+            }
             Event::JobSubmitted { job, mode, .. } if mode.slot == JobSlot::Foreground => {
                 if let Some(over) = self.foreground.replace(*job) {
                     // Its end is in a lost record.
@@ -174,6 +180,7 @@ pub(super) fn is_shown(event: &Event) -> bool {
         event,
         Event::SessionCreated { .. }
             | Event::UserSet { .. }
+            | Event::SessionDescribed { .. }
             | Event::JobSubmitted { .. }
             | Event::JobStarted { .. }
             | Event::JobFinished { .. }

@@ -40,6 +40,7 @@ impl Scenario {
             sequence: self.last.next(),
             at: instant(1),
             clock: instant(1).into(),
+            actor: None,
             event,
         }
     }
@@ -97,6 +98,8 @@ fn submitted(job: u64) -> Event {
         output_limit: 1_000,
         request: None,
         input: false,
+        output: rejoin_core::JobOutput::Separate,
+        controller: None,
     }
 }
 

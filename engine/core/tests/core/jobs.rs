@@ -33,6 +33,8 @@ pub(crate) fn submitted(job: u64, mode: JobMode) -> Event {
         output_limit: OUTPUT,
         request: None,
         input: false,
+        output: rejoin_core::JobOutput::Separate,
+        controller: None,
     }
 }
 
@@ -55,6 +57,8 @@ fn submit(mode: JobMode) -> Command {
         output_limit: OUTPUT,
         request: None,
         input: false,
+        output: rejoin_core::JobOutput::Separate,
+        controller: None,
     })
 }
 
@@ -409,6 +413,7 @@ fn effects_run_interrupt_and_release() {
         statement: "statement".into(),
         slot: JobSlot::Foreground,
         input: false,
+        output: rejoin_core::JobOutput::Separate,
     };
     assert_eq!(effects(submit(foreground())), [start]);
     assert_eq!(effects(emit("{}")), []);

@@ -1,5 +1,6 @@
 //! Tests of the core through its public API.
 
+mod actors;
 mod clocks;
 mod consumers;
 mod examples;

@@ -21,6 +21,7 @@ fn write(bytes: &[u8], end: bool) -> Command {
         job: JobId(1),
         bytes: bytes.into(),
         end,
+        client: None,
     }
 }
 
@@ -31,6 +32,7 @@ fn open_state() -> rejoin_core::State {
         sequence: rejoin_core::Sequence(1),
         at: rejoin_core::Timestamp::EPOCH,
         clock: rejoin_core::Timestamp::EPOCH.into(),
+        actor: None,
         event: created(),
     };
     state.apply(&record);

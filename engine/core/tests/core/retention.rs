@@ -85,7 +85,7 @@ fn closed_one_after_the_other(limits: Limits) -> (State, u64) {
         let mut steps = state.step(now, create).unwrap();
         let close = Command::CloseSession { session, cause };
         steps.extend(state.step(now, close).unwrap());
-        bytes = steps.iter().map(|step| step.record.event.bytes()).sum();
+        bytes = steps.iter().map(|step| step.record.bytes()).sum();
     }
     (state, bytes)
 }
@@ -155,12 +155,14 @@ fn a_prefix_of_a_removed_session_is_not_a_session() {
         sequence: Sequence(1),
         at: instant(1),
         clock: instant(1).into(),
+        actor: None,
         event: created(),
     };
     let removal = Record {
         sequence: Sequence(10),
         at: instant(2),
         clock: instant(2).into(),
+        actor: None,
         event: removed(9, 1),
         ..beginning.clone()
     };

@@ -3,8 +3,9 @@
 use crate::jobs::{finished, foreground, job_of, submitted};
 use rejoin_core::testing::{SESSION, SESSION_TIMEOUT, created, given, given_with, instant};
 use rejoin_core::{
-    CloseCause, Command, ConsumerId, CreateSession, Event, InterruptCause, JobId, LeaveCause,
-    Limits, Outcome, Rejection, Server, SessionId, SessionNumber,
+    CloseCause, Command, ConsumerId, CreateSession, DescribeSession, Description, Event,
+    InterruptCause, JobId, LeaveCause, Limits, Outcome, Rejection, Server, SessionId,
+    SessionNumber,
 };
 use std::time::Duration;
 
@@ -266,7 +267,79 @@ fn submitted_as(statement: &str, job: u64) -> Event {
         output_limit,
         request: None,
         input: false,
+        output: rejoin_core::JobOutput::Separate,
+        controller: None,
     }
+}
+
+fn describe(title: Option<&str>, labels: &[(&str, Option<&str>)]) -> Command {
+    let labels = labels.iter();
+    Command::DescribeSession(DescribeSession {
+        session: SESSION,
+        title: title.map(Into::into),
+        labels: labels
+            .map(|(key, value)| ((*key).into(), value.map(Into::into)))
+            .collect(),
+    })
+}
+
+fn described(title: Option<&str>, labels: &[(&str, &str)]) -> Event {
+    let labels = labels.iter();
+    let description = Description {
+        title: title.map(Into::into),
+        labels: labels
+            .map(|(key, value)| ((*key).into(), (*value).into()))
+            .collect(),
+    };
+    Event::SessionDescribed {
+        description: description.into(),
+    }
+}
+
+#[test]
+fn a_title_and_labels_are_changed_one_by_one_and_logged_as_a_whole() {
+    given([created()])
+        .when(instant(1), describe(Some(""), &[("env", None)]))
+        .then([])
+        .when(instant(2), describe(Some("Release"), &[]))
+        .then([described(Some("Release"), &[])])
+        .when(
+            instant(3),
+            describe(None, &[("env", Some("live")), ("a", Some("b"))]),
+        )
+        .then([described(Some("Release"), &[("a", "b"), ("env", "live")])])
+        .when(
+            instant(4),
+            describe(None, &[("env", Some("live")), ("b", None)]),
+        )
+        .then([])
+        .when(instant(5), describe(Some(""), &[("env", None)]))
+        .then([described(None, &[("a", "b")])]);
+}
+
+#[test]
+fn a_session_has_a_bounded_number_of_labels_of_a_bounded_length() {
+    let keys: Vec<_> = (0..=Limits::DEFAULT.labels)
+        .map(|it| it.to_string())
+        .collect();
+    let labels: Vec<_> = keys.iter().map(|key| (&**key, Some("x"))).collect();
+    let long = "x".repeat(Limits::DEFAULT.name + 1);
+    let too_long = |what| Rejection::TooLong {
+        what,
+        limit: Limits::DEFAULT.name,
+    };
+    given([created()])
+        .when(instant(1), describe(None, &labels))
+        .then_rejected(Rejection::TooMany {
+            what: "labels",
+            limit: Limits::DEFAULT.labels,
+        })
+        .when(instant(1), describe(Some(&long), &[]))
+        .then_rejected(too_long("title"))
+        .when(instant(1), describe(None, &[(&long, Some("x"))]))
+        .then_rejected(too_long("key of a label"))
+        .when(instant(1), describe(None, &[("x", Some(&long))]))
+        .then_rejected(too_long("value of a label"));
 }
 
 #[test]

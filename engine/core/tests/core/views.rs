@@ -18,6 +18,7 @@ fn fold(events: impl IntoIterator<Item = Event>) -> Views {
             sequence: Sequence(sequence),
             at: instant(sequence),
             clock: instant(sequence).into(),
+            actor: None,
             event,
         });
     }
@@ -85,6 +86,8 @@ fn a_long_statement_is_cut() {
         output_limit,
         request: None,
         input: false,
+        output: rejoin_core::JobOutput::Separate,
+        controller: None,
     };
     let views = fold([created(), long]);
     let view = views.session(rejoin_core::testing::SESSION).unwrap();
@@ -120,6 +123,7 @@ fn the_last_ended_sessions_are_remembered() {
             sequence: Sequence(1),
             at,
             clock: at.into(),
+            actor: None,
             event: created,
         });
         assert_eq!(views.open_count(), 1);
@@ -128,6 +132,7 @@ fn the_last_ended_sessions_are_remembered() {
             sequence: Sequence(2),
             at,
             clock: at.into(),
+            actor: None,
             event: closed,
         });
         assert_eq!(views.open_count(), 0);
@@ -218,6 +223,7 @@ fn a_page_deep_in_a_list_of_many_sessions_is_found_by_number() {
             sequence: Sequence(1),
             at: Timestamp::EPOCH,
             clock: Timestamp::EPOCH.into(),
+            actor: None,
             event: Event::SessionCreated {
                 number: SessionNumber(number),
                 service: "test".into(),

@@ -109,6 +109,10 @@ impl<'a> Parts<'a> {
         u32::try_from(self.number(field)?).map_err(|_| DecodeError::InvalidNumber { field })
     }
 
+    pub(super) fn number_u16(&mut self, field: Field) -> Result<u16, DecodeError> {
+        u16::try_from(self.number(field)?).map_err(|_| DecodeError::InvalidNumber { field })
+    }
+
     pub(super) fn signed(&mut self, field: Field) -> Result<i32, DecodeError> {
         let zigzag = self.number_u32(field)?;
         Ok((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())

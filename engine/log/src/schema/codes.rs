@@ -29,10 +29,27 @@ pub(super) mod tag {
     pub(in crate::schema) const PRIVATE_INTERRUPT_REQUESTED: u8 = 19;
     /// `RESULT_EMITTED` with a position in the job's output.
     pub(in crate::schema) const RESULT_POSITIONED: u8 = 20;
+    /// `JOB_SUBMITTED` and `JOB_REQUESTED` with any output; those two are for separate streams.
+    pub(in crate::schema) const JOB_WITH_OUTPUT: u8 = 21;
+    pub(in crate::schema) const TERMINAL_RESIZED: u8 = 22;
+    pub(in crate::schema) const CONTROLLER_CHANGED: u8 = 23;
+    pub(in crate::schema) const INPUT_HIDDEN: u8 = 24;
+    pub(in crate::schema) const SCREEN_CAPTURED: u8 = 25;
+    /// 35 to 39 are for what people say about sessions.
+    pub(in crate::schema) const SESSION_DESCRIBED: u8 = 35;
 
     /// No event: the log's clock follows, because it differs from the wall's time, and then the
     /// event's tag. Far from the tags of events, which grow.
     pub(in crate::schema) const CLOCK: u8 = 128;
+    /// No event: the actor follows, because somebody asked for the event, and then the event's tag.
+    pub(in crate::schema) const ACTOR: u8 = 129;
+}
+
+/// Where a job's output goes. Not `Coded`, because fields follow one of them.
+pub(super) mod output {
+    pub(in crate::schema) const MERGED: u8 = 0;
+    pub(in crate::schema) const SEPARATE: u8 = 1;
+    pub(in crate::schema) const TERMINAL: u8 = 2;
 }
 
 /// Causes of lost records. Not `Coded`, because fields follow one of them.

@@ -1,11 +1,13 @@
 //! Decodes records from arbitrary bytes.
 
 use super::bytes::Parts;
-use super::codes::{loss, tag};
+use super::codes::{loss, output, tag};
 use rejoin_core::{
-    ConsumerId, Event, JobId, JobMode, LossCause, Moment, OutputPosition, Record, Sequence, Server,
-    SessionId, SessionNumber,
+    Actor, ConsumerId, Controller, Description, Event, JobId, JobMode, JobOutput, LossCause,
+    Moment, OutputPosition, Record, Sequence, Server, SessionId, SessionNumber, TerminalSize,
 };
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Decodes the record with `sequence` of `session` from `bytes`.
 ///
@@ -14,12 +16,13 @@ use rejoin_core::{
 /// If [`encode`](super::encode) would not produce exactly these bytes.
 pub fn decode(session: SessionId, sequence: Sequence, bytes: &[u8]) -> Result<Record, DecodeError> {
     let mut parts = Parts::new(bytes);
-    let (moment, tag) = moment(&mut parts)?;
+    let Prefix { moment, actor, tag } = prefix(&mut parts)?;
     let record = Record {
         session,
         sequence,
         at: moment.at,
         clock: moment.clock,
+        actor: actor.map(Arc::new),
         event: event(&mut parts, tag)?,
     };
     parts.end()?;
@@ -30,8 +33,7 @@ pub fn decode(session: SessionId, sequence: Sequence, bytes: &[u8]) -> Result<Re
 /// retention. Cheap for other records: reads only the tag.
 pub(crate) fn removes_before(bytes: &[u8]) -> Option<Sequence> {
     let mut parts = Parts::new(bytes);
-    let (_, tag) = moment(&mut parts).ok()?;
-    if tag != tag::RECORDS_LOST {
+    if prefix(&mut parts).ok()?.tag != tag::RECORDS_LOST {
         return None;
     }
     let record = decode(SessionId::from_bytes([0; 16]), Sequence::START, bytes).ok()?;
@@ -75,6 +77,12 @@ pub enum DecodeError {
         /// The field that contains the text.
         field: &'static str,
     },
+    /// The keys of a list are not in ascending order.
+    #[error("`{field}` is not in ascending order")]
+    NotSorted {
+        /// The field that contains the list.
+        field: &'static str,
+    },
     /// A number is too large for its field, or is not in its shortest encoding.
     #[error("`{field}` is not a valid number")]
     InvalidNumber {
@@ -90,8 +98,14 @@ impl DecodeError {
     }
 }
 
-/// When the record was decided, and the tag of its event.
-fn moment(parts: &mut Parts<'_>) -> Result<(Moment, u8), DecodeError> {
+/// What stands before the fields of an event.
+struct Prefix {
+    moment: Moment,
+    actor: Option<Actor>,
+    tag: u8,
+}
+
+fn prefix(parts: &mut Parts<'_>) -> Result<Prefix, DecodeError> {
     let at = parts.timestamp("at")?;
     let mut moment = Moment::from(at);
     let mut tag = parts.byte("tag")?;
@@ -103,7 +117,12 @@ fn moment(parts: &mut Parts<'_>) -> Result<(Moment, u8), DecodeError> {
         }
         tag = parts.byte("tag")?;
     }
-    Ok((moment, tag))
+    let mut actor = None;
+    if tag == tag::ACTOR {
+        actor = Some(self::actor(parts)?);
+        tag = parts.byte("tag")?;
+    }
+    Ok(Prefix { moment, actor, tag })
 }
 
 fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
@@ -125,6 +144,9 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
         },
         tag::USER_SET => Event::UserSet {
             user: parts.text("user")?,
+        },
+        tag::SESSION_DESCRIBED => Event::SessionDescribed {
+            description: description(parts)?.into(),
         },
         tag::CONSUMER_JOINED => Event::ConsumerJoined {
             consumer: consumer(parts)?,
@@ -148,15 +170,28 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
             output_limit: parts.number("output_limit")?,
             request: None,
             input: false,
+            output: JobOutput::Separate,
+            controller: None,
         },
-        tag::JOB_REQUESTED => {
+        tag @ (tag::JOB_REQUESTED | tag::JOB_WITH_OUTPUT) => {
             let (job, mode) = (job(parts)?, mode(parts)?);
             let statement = parts.text("statement")?;
             let timeout = parts.duration("timeout")?;
             let output_limit = parts.number("output_limit")?;
             let request = parts.optional("request", Parts::text)?;
             let input = parts.flag("input")?;
-            if request.is_none() && !input {
+            let (output, controller) = match tag {
+                tag::JOB_REQUESTED => (JobOutput::Separate, None),
+                _ => (output(parts)?, controller(parts)?),
+            };
+            if tag == tag::JOB_WITH_OUTPUT && output == JobOutput::Separate && controller.is_none()
+            {
+                return Err(DecodeError::UnknownChoice {
+                    field: "output",
+                    code: output::SEPARATE,
+                });
+            }
+            if tag == tag::JOB_REQUESTED && request.is_none() && !input {
                 // `encode` uses the other tag for such a job; accepting this one would give a
                 // record two encodings.
                 return Err(DecodeError::UnknownChoice {
@@ -172,8 +207,32 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
                 output_limit,
                 request,
                 input,
+                output,
+                controller,
             }
         }
+        tag::TERMINAL_RESIZED => Event::TerminalResized {
+            job: job(parts)?,
+            mode: mode(parts)?,
+            size: size(parts)?,
+        },
+        tag::CONTROLLER_CHANGED => Event::ControllerChanged {
+            job: job(parts)?,
+            mode: mode(parts)?,
+            controller: controller(parts)?,
+        },
+        tag::INPUT_HIDDEN => Event::InputHidden {
+            job: job(parts)?,
+            mode: mode(parts)?,
+            bytes: parts.number("bytes")?,
+        },
+        tag::SCREEN_CAPTURED => Event::ScreenCaptured {
+            job: job(parts)?,
+            mode: mode(parts)?,
+            after: Sequence(parts.number("after")?),
+            size: size(parts)?,
+            content: parts.text("content")?,
+        },
         tag::INPUT_WRITTEN => Event::InputWritten {
             job: job(parts)?,
             mode: mode(parts)?,
@@ -239,6 +298,34 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
     })
 }
 
+pub(super) fn actor(parts: &mut Parts<'_>) -> Result<Actor, DecodeError> {
+    Ok(Actor {
+        account: parts.optional("actor.account", Parts::text)?,
+        token: parts.optional("actor.token", Parts::text)?,
+        frontend: parts.text("actor.frontend")?,
+        address: parts.optional("actor.address", Parts::text)?,
+    })
+}
+
+pub(super) fn description(parts: &mut Parts<'_>) -> Result<Description, DecodeError> {
+    let mut description = Description {
+        title: parts.optional("title", Parts::text)?,
+        labels: BTreeMap::new(),
+    };
+    for _ in 0..parts.number("labels")? {
+        let key = parts.text("label.key")?;
+        if description
+            .labels
+            .last_key_value()
+            .is_some_and(|(last, _)| *last >= key)
+        {
+            return Err(DecodeError::NotSorted { field: "labels" });
+        }
+        description.labels.insert(key, parts.text("label.value")?);
+    }
+    Ok(description)
+}
+
 pub(super) fn job(parts: &mut Parts<'_>) -> Result<JobId, DecodeError> {
     parts.number("job").map(JobId)
 }
@@ -255,4 +342,33 @@ pub(super) fn mode(parts: &mut Parts<'_>) -> Result<JobMode, DecodeError> {
         slot: parts.choice("mode.slot")?,
         visibility: parts.choice("mode.visibility")?,
     })
+}
+
+pub(super) fn output(parts: &mut Parts<'_>) -> Result<JobOutput, DecodeError> {
+    Ok(match parts.byte("output")? {
+        output::MERGED => JobOutput::Merged,
+        output::SEPARATE => JobOutput::Separate,
+        output::TERMINAL => JobOutput::Terminal(size(parts)?),
+        code => {
+            let field = "output";
+            return Err(DecodeError::UnknownChoice { field, code });
+        }
+    })
+}
+
+pub(super) fn size(parts: &mut Parts<'_>) -> Result<TerminalSize, DecodeError> {
+    Ok(TerminalSize {
+        columns: parts.number_u16("size.columns")?,
+        rows: parts.number_u16("size.rows")?,
+    })
+}
+
+pub(super) fn controller(parts: &mut Parts<'_>) -> Result<Option<Arc<Controller>>, DecodeError> {
+    let controller = parts.optional("controller", |parts, _| {
+        Ok(Controller {
+            client: parts.text("controller.client")?,
+            user: parts.optional("controller.user", Parts::text)?,
+        })
+    })?;
+    Ok(controller.map(Arc::new))
 }

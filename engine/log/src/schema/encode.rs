@@ -1,15 +1,22 @@
 //! Encodes records.
 
 use super::bytes::{put_clock, put_duration, put_number, put_optional, put_signed, put_text};
-use super::codes::{Coded, loss, tag};
-use rejoin_core::{ConsumerId, Event, JobId, JobMode, LossCause, Record};
+use super::codes::{Coded, loss, output, tag};
+use rejoin_core::{
+    Actor, ConsumerId, Controller, Description, Event, JobId, JobMode, JobOutput, LossCause,
+    Record, TerminalSize,
+};
 
-/// Appends the encoding of `record` to `out`: its moment and its event, without session and sequence.
+/// Appends the encoding of `record` to `out`: its moment, its actor and its event, without session and sequence.
 pub fn encode(record: &Record, out: &mut Vec<u8>) {
     put_number(out, record.at.as_millis());
     if record.clock != record.at.into() {
         out.push(tag::CLOCK);
         put_clock(out, record.moment());
+    }
+    if let Some(actor) = &record.actor {
+        out.push(tag::ACTOR);
+        put_actor(out, actor);
     }
     match &record.event {
         Event::SessionCreated {
@@ -37,6 +44,10 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
         Event::UserSet { user } => {
             out.push(tag::USER_SET);
             put_text(out, user);
+        }
+        Event::SessionDescribed { description } => {
+            out.push(tag::SESSION_DESCRIBED);
+            put_description(out, description);
         }
         Event::ConsumerJoined {
             consumer,
@@ -67,12 +78,15 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             output_limit,
             request,
             input,
+            output,
+            controller,
         } => {
-            let is_plain = request.is_none() && !input;
-            out.push(if is_plain {
-                tag::JOB_SUBMITTED
-            } else {
-                tag::JOB_REQUESTED
+            let is_separate = *output == JobOutput::Separate && controller.is_none();
+            let is_plain = is_separate && request.is_none() && !input;
+            out.push(match (is_plain, is_separate) {
+                (true, _) => tag::JOB_SUBMITTED,
+                (false, true) => tag::JOB_REQUESTED,
+                (false, false) => tag::JOB_WITH_OUTPUT,
             });
             put_job(out, *job);
             put_mode(out, *mode);
@@ -83,6 +97,46 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
                 put_optional(out, request.as_deref(), put_text);
                 out.push(u8::from(*input));
             }
+            if !is_separate {
+                put_output(out, *output);
+                put_controller(out, controller.as_deref());
+            }
+        }
+        Event::TerminalResized { job, mode, size } => {
+            out.push(tag::TERMINAL_RESIZED);
+            put_job(out, *job);
+            put_mode(out, *mode);
+            put_size(out, *size);
+        }
+        Event::ControllerChanged {
+            job,
+            mode,
+            controller,
+        } => {
+            out.push(tag::CONTROLLER_CHANGED);
+            put_job(out, *job);
+            put_mode(out, *mode);
+            put_controller(out, controller.as_deref());
+        }
+        Event::InputHidden { job, mode, bytes } => {
+            out.push(tag::INPUT_HIDDEN);
+            put_job(out, *job);
+            put_mode(out, *mode);
+            put_number(out, *bytes);
+        }
+        Event::ScreenCaptured {
+            job,
+            mode,
+            after,
+            size,
+            content,
+        } => {
+            out.push(tag::SCREEN_CAPTURED);
+            put_job(out, *job);
+            put_mode(out, *mode);
+            put_number(out, after.0);
+            put_size(out, *size);
+            put_text(out, content);
         }
         Event::InputWritten {
             job,
@@ -176,6 +230,29 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
     }
 }
 
+pub(super) fn put_actor(out: &mut Vec<u8>, actor: &Actor) {
+    let Actor {
+        account,
+        token,
+        frontend,
+        address,
+    } = actor;
+    put_optional(out, account.as_deref(), put_text);
+    put_optional(out, token.as_deref(), put_text);
+    put_text(out, frontend);
+    put_optional(out, address.as_deref(), put_text);
+}
+
+pub(super) fn put_description(out: &mut Vec<u8>, description: &Description) {
+    let Description { title, labels } = description;
+    put_optional(out, title.as_deref(), put_text);
+    put_number(out, labels.len() as u64);
+    for (key, value) in labels {
+        put_text(out, key);
+        put_text(out, value);
+    }
+}
+
 pub(super) fn put_job(out: &mut Vec<u8>, job: JobId) {
     put_number(out, job.0);
 }
@@ -188,4 +265,27 @@ pub(super) fn put_consumer(out: &mut Vec<u8>, consumer: ConsumerId) {
 pub(super) fn put_mode(out: &mut Vec<u8>, mode: JobMode) {
     out.push(mode.slot.code());
     out.push(mode.visibility.code());
+}
+
+pub(super) fn put_output(out: &mut Vec<u8>, output: JobOutput) {
+    match output {
+        JobOutput::Merged => out.push(output::MERGED),
+        JobOutput::Separate => out.push(output::SEPARATE),
+        JobOutput::Terminal(size) => {
+            out.push(output::TERMINAL);
+            put_size(out, size);
+        }
+    }
+}
+
+pub(super) fn put_size(out: &mut Vec<u8>, size: TerminalSize) {
+    put_number(out, size.columns.into());
+    put_number(out, size.rows.into());
+}
+
+pub(super) fn put_controller(out: &mut Vec<u8>, controller: Option<&Controller>) {
+    put_optional(out, controller, |out, Controller { client, user }| {
+        put_text(out, client);
+        put_optional(out, user.as_deref(), put_text);
+    });
 }

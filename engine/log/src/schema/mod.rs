@@ -20,7 +20,9 @@
 //! A record is its time (milliseconds since the Unix epoch, a number), the event's tag (one byte,
 //! from `codes.rs`), and the event's fields in the order of their declaration. If the log's clock
 //! shows something else than the time, as it does once the wall clock was set, byte 128 stands before
-//! the tag, and how far the time is ahead of that clock (in milliseconds, a signed number).
+//! the tag, and how far the time is ahead of that clock (in milliseconds, a signed number). If somebody
+//! asked for the event, byte 129 stands right before the tag, and the actor: the account (optional), the
+//! access token's name (optional), the frontend, and the address (optional), all texts.
 //!
 //! Tags and codes never change. A field is never added to an event that has been released: the
 //! event gets a new tag, and the old one can still be read.
@@ -34,6 +36,7 @@
 //!     sequence: Sequence(2),
 //!     at: Timestamp::from_millis(300),
 //!     clock: Timestamp::from_millis(300).into(),
+//!     actor: None,
 //!     event: Event::SessionResumed,
 //! };
 //! let mut bytes = Vec::new();

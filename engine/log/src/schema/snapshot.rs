@@ -2,25 +2,31 @@
 //! and then its items.
 //!
 //! Snapshots have their own version number. They can always be made again from the records, so a
-//! release reads the version that it writes and the one before it, and skips others.
+//! release reads the version that it writes and the two before it, and skips others.
 
 use super::DecodeError;
 use super::bytes::{
     Parts, put_clock, put_duration, put_number, put_optional, put_signed, put_text,
 };
 use super::codes::Coded;
-use super::decode::{consumer, job, mode};
-use super::encode::{put_consumer, put_job, put_mode};
-use rejoin_core::{
-    ClosedSnapshot, ConsumerSnapshot, ConsumerView, InputSnapshot, Instant, JobSnapshot, JobState,
-    JobView, Moment, OutputOffsets, RequestSnapshot, Sequence, SessionId, SessionNumber,
-    SessionSnapshot, Snapshot, Timestamp, ViewSnapshot,
+use super::decode::{actor, consumer, controller, description, job, mode, output};
+use super::encode::{
+    put_actor, put_consumer, put_controller, put_description, put_job, put_mode, put_output,
 };
+use rejoin_core::{
+    ClosedSnapshot, ConsumerSnapshot, ConsumerView, Controller, Description, InputSnapshot,
+    Instant, JobOutput, JobSnapshot, JobState, JobView, Moment, OutputOffsets, RequestSnapshot,
+    Sequence, SessionId, SessionNumber, SessionSnapshot, Snapshot, Timestamp, ViewSnapshot,
+};
+use std::sync::Arc;
 
 /// The version of the encoding. Increase it with every change to [`Snapshot`].
-pub(crate) const SNAPSHOT_VERSION: u32 = 3;
+pub(crate) const SNAPSHOT_VERSION: u32 = 4;
 
-/// The version before it, without the log's clock. Still read.
+/// The version before it, which does not say who submitted a job and knows no terminals. Still read.
+pub(crate) const WITHOUT_ACTORS: u32 = 3;
+
+/// The version before that, without the log's clock, too. Still read.
 pub(crate) const WITHOUT_CLOCK: u32 = 2;
 
 /// Appends the encoding of `snapshot` to `out`.
@@ -36,6 +42,7 @@ pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
         removals,
         revision,
         changed,
+        descriptions,
     } = snapshot;
     put_number(out, *last_number);
     put_number(out, *last_job);
@@ -55,6 +62,13 @@ pub fn encode_snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
     });
     put_number(out, *revision);
     put_time(out, *changed);
+    // Left out if there are none, as in snapshots of servers that did not know them.
+    if !descriptions.is_empty() {
+        put_list(out, descriptions, |out, (number, description)| {
+            put_number(out, number.0);
+            put_description(out, description);
+        });
+    }
 }
 
 /// Decodes a snapshot.
@@ -66,7 +80,7 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Snapshot, DecodeError> {
     decode_snapshot_of(SNAPSHOT_VERSION, bytes)
 }
 
-/// Decodes a snapshot of this version, which is [`SNAPSHOT_VERSION`] or [`WITHOUT_CLOCK`].
+/// Decodes a snapshot of this version, from [`WITHOUT_CLOCK`] to [`SNAPSHOT_VERSION`].
 ///
 /// # Errors
 ///
@@ -94,9 +108,29 @@ pub(crate) fn decode_snapshot_of(version: u32, bytes: &[u8]) -> Result<Snapshot,
         })?,
         revision: parts.number("revision")?,
         changed: parts.timestamp("changed")?,
+        descriptions: match parts.is_empty() {
+            true => vec![],
+            false => descriptions(&mut parts)?,
+        },
     };
     parts.end()?;
     Ok(snapshot)
+}
+
+/// The titles and labels of sessions, at least one.
+fn descriptions(
+    parts: &mut Parts<'_>,
+) -> Result<Vec<(SessionNumber, Arc<Description>)>, DecodeError> {
+    let found = list(parts, "descriptions", |parts| {
+        let number = SessionNumber(parts.number("description.session")?);
+        Ok((number, Arc::new(description(parts)?)))
+    })?;
+    match found.is_empty() {
+        true => Err(DecodeError::InvalidNumber {
+            field: "descriptions",
+        }),
+        false => Ok(found),
+    }
 }
 
 fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
@@ -133,7 +167,7 @@ fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
         put_job(out, it.id);
         put_mode(out, it.mode);
         out.push(u8::from(it.started));
-        put_number(out, it.output);
+        put_number(out, it.emitted);
         put_number(out, it.output_limit);
         put_optional(out, it.interrupt, |out, cause| out.push(cause.code()));
         put_number(out, u64::from(it.interrupts));
@@ -150,6 +184,9 @@ fn put_session(out: &mut Vec<u8>, session: &SessionSnapshot) {
             }
             InputSnapshot::Ended => out.push(ENDED),
         }
+        put_output(out, it.output);
+        put_controller(out, it.controller.as_deref());
+        put_optional(out, it.screen, |out, screen| put_number(out, screen.0));
     });
     put_optional(out, *foreground, put_job);
     put_instant(out, *seen);
@@ -185,14 +222,14 @@ fn session(parts: &mut Parts<'_>, version: u32) -> Result<SessionSnapshot, Decod
             let id = job(parts)?;
             let mode = mode(parts)?;
             let started = flag(parts, "job.started")?;
-            let output = parts.number("job.output")?;
+            let emitted = parts.number("job.output")?;
             let output_limit = parts.number("job.output_limit")?;
             let interrupt = parts.optional("job.interrupt", Parts::choice)?;
             Ok(JobSnapshot {
                 id,
                 mode,
                 started,
-                output,
+                emitted,
                 output_limit,
                 interrupt,
                 // Of a job that ended with its server, nobody asks how often.
@@ -211,6 +248,9 @@ fn session(parts: &mut Parts<'_>, version: u32) -> Result<SessionSnapshot, Decod
                 due: parts.instant("job.due")?,
                 is_uncertain: flag(parts, "job.is_uncertain")?,
                 input: input(parts)?,
+                output: output_of(parts, version)?,
+                controller: controller_of(parts, version)?,
+                screen: screen_of(parts, version)?,
             })
         })?,
         foreground: parts.optional("session.foreground", |parts, _| job(parts))?,
@@ -319,13 +359,18 @@ fn put_job_view(out: &mut Vec<u8>, view: &JobView) {
         mode,
         submitted,
         since,
+        by,
         state,
+        output,
+        controller,
+        screen,
     } = view;
     put_job(out, *job);
     put_text(out, statement);
     put_mode(out, *mode);
     put_number(out, submitted.0);
     put_moment(out, *since);
+    put_optional(out, by.as_deref(), put_actor);
     match state {
         JobState::Submitted => out.push(SUBMITTED),
         JobState::Running => out.push(RUNNING),
@@ -340,6 +385,9 @@ fn put_job_view(out: &mut Vec<u8>, view: &JobView) {
             put_moment(out, *at);
         }
     }
+    put_output(out, *output);
+    put_controller(out, controller.as_deref());
+    put_optional(out, *screen, |out, screen| put_number(out, screen.0));
 }
 
 fn job_view(parts: &mut Parts<'_>, version: u32) -> Result<JobView, DecodeError> {
@@ -349,6 +397,12 @@ fn job_view(parts: &mut Parts<'_>, version: u32) -> Result<JobView, DecodeError>
         mode: mode(parts)?,
         submitted: sequence(parts, "job.submitted")?,
         since: moment(parts, version, "job.since")?,
+        by: match version {
+            WITHOUT_CLOCK | WITHOUT_ACTORS => None,
+            _ => parts
+                .optional("job.by", |parts, _| actor(parts))?
+                .map(Arc::new),
+        },
         state: match parts.byte("job.state")? {
             SUBMITTED => JobState::Submitted,
             RUNNING => JobState::Running,
@@ -362,7 +416,35 @@ fn job_view(parts: &mut Parts<'_>, version: u32) -> Result<JobView, DecodeError>
                 return Err(DecodeError::UnknownChoice { field, code });
             }
         },
+        output: output_of(parts, version)?,
+        controller: controller_of(parts, version)?,
+        screen: screen_of(parts, version)?,
     })
+}
+
+/// All jobs had two streams before there were terminals.
+fn output_of(parts: &mut Parts<'_>, version: u32) -> Result<JobOutput, DecodeError> {
+    match version {
+        SNAPSHOT_VERSION => output(parts),
+        _ => Ok(JobOutput::Separate),
+    }
+}
+
+fn controller_of(
+    parts: &mut Parts<'_>,
+    version: u32,
+) -> Result<Option<Arc<Controller>>, DecodeError> {
+    match version {
+        SNAPSHOT_VERSION => controller(parts),
+        _ => Ok(None),
+    }
+}
+
+fn screen_of(parts: &mut Parts<'_>, version: u32) -> Result<Option<Sequence>, DecodeError> {
+    match version {
+        SNAPSHOT_VERSION => parts.optional("job.screen", |parts, field| sequence(parts, field)),
+        _ => Ok(None),
+    }
 }
 
 fn input(parts: &mut Parts<'_>) -> Result<InputSnapshot, DecodeError> {

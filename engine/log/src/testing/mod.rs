@@ -61,6 +61,7 @@ pub fn record(number: u8, sequence: u64) -> Arc<Record> {
         sequence: Sequence(sequence),
         at: Timestamp::from_millis(sequence.saturating_mul(1_000)),
         clock: Timestamp::from_millis(sequence.saturating_mul(1_000)).into(),
+        actor: None,
         event,
     })
 }

@@ -1,9 +1,11 @@
 //! One of each event, and its bytes.
 
 use rejoin_core::{
-    CloseCause, ConsumerId, Event, Instant, InterruptCause, JobId, JobMode, JobSlot, LeaveCause,
-    LossCause, Outcome, OutputPosition, OutputStream, Sequence, Server, SessionNumber, Visibility,
+    CloseCause, ConsumerId, Controller, Description, Event, Instant, InterruptCause, JobId,
+    JobMode, JobOutput, JobSlot, LeaveCause, LossCause, Outcome, OutputPosition, OutputStream,
+    Sequence, Server, SessionNumber, TerminalSize, Visibility,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One of each event, and the bytes that stand for it for ever.
@@ -21,6 +23,14 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
         visibility: Visibility::Session,
     };
     let job = JobId(300);
+    let size = TerminalSize {
+        columns: 300,
+        rows: 24,
+    };
+    let anna = Arc::new(Controller {
+        client: "c".into(),
+        user: Some("anna".into()),
+    });
     let bytes = |parts: &[&[u8]]| parts.concat();
     let token: &[u8] = b"0123456789abcdef";
     vec![
@@ -90,6 +100,8 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
                 output_limit: 1 << 20,
                 request: None,
                 input: false,
+                output: JobOutput::Separate,
+                controller: None,
             },
             b"\x08\xac\x02\x01\x01\x02ls\x00\x00\x80\x80\x40".to_vec(),
         ),
@@ -149,8 +161,83 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
                 output_limit: 1 << 20,
                 request: Some("r1".into()),
                 input: false,
+                output: JobOutput::Separate,
+                controller: None,
             },
             b"\x0f\xac\x02\x01\x01\x02ls\x00\x00\x80\x80\x40\x01\x02r1\x00".to_vec(),
+        ),
+        (
+            Event::JobSubmitted {
+                job,
+                mode: front,
+                statement: "ls".into(),
+                timeout: Duration::ZERO,
+                output_limit: 1 << 20,
+                request: None,
+                input: false,
+                output: JobOutput::Merged,
+                controller: None,
+            },
+            b"\x15\xac\x02\x00\x00\x02ls\x00\x00\x80\x80\x40\x00\x00\x00\x00".to_vec(),
+        ),
+        (
+            Event::JobSubmitted {
+                job,
+                mode: front,
+                statement: "".into(),
+                timeout: Duration::ZERO,
+                output_limit: 1 << 20,
+                request: Some("r1".into()),
+                input: true,
+                output: JobOutput::Terminal(size),
+                controller: Some(anna.clone()),
+            },
+            bytes(&[
+                b"\x15\xac\x02\x00\x00\x00\x00\x00\x80\x80\x40\x01\x02r1\x01",
+                b"\x02\xac\x02\x18\x01\x01c\x01\x04anna",
+            ]),
+        ),
+        (
+            Event::TerminalResized {
+                job,
+                mode: front,
+                size,
+            },
+            b"\x16\xac\x02\x00\x00\xac\x02\x18".to_vec(),
+        ),
+        (
+            Event::ControllerChanged {
+                job,
+                mode: front,
+                controller: Some(anna),
+            },
+            b"\x17\xac\x02\x00\x00\x01\x01c\x01\x04anna".to_vec(),
+        ),
+        (
+            Event::ControllerChanged {
+                job,
+                mode: front,
+                controller: None,
+            },
+            b"\x17\xac\x02\x00\x00\x00".to_vec(),
+        ),
+        (
+            Event::InputHidden {
+                job,
+                mode: front,
+                bytes: 7,
+            },
+            b"\x18\xac\x02\x00\x00\x07".to_vec(),
+        ),
+        (
+            Event::ScreenCaptured {
+                job,
+                mode: front,
+                after: Sequence(129),
+                size,
+                content: "$ ".into(),
+            },
+            b"\x19\xac\x02\x00\x00\x81\x01\xac\x02\x18\x02$ ".to_vec(),
         ),
         (
             Event::InputWritten {
@@ -192,6 +279,17 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
                 }),
             },
             b"\x14\xac\x02\x00\x00\x01\xac\x02\x02{}".to_vec(),
+        ),
+        (
+            Event::SessionDescribed {
+                description: Arc::new(Description {
+                    title: Some("Release".into()),
+                    labels: [("env", "live"), ("team", "")]
+                        .map(|(key, value)| (key.into(), value.into()))
+                        .into(),
+                }),
+            },
+            b"\x23\x01\x07Release\x02\x03env\x04live\x04team\x00".to_vec(),
         ),
     ]
 }

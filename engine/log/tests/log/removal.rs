@@ -1,7 +1,7 @@
 //! Removed sessions leave the log and their room comes back, while the others go on; and whoever
 //! reads a removed one is told which sequences are gone.
 
-use crate::common::{Batch, SMALL, flat, fold, open_only, resume, story_keeping};
+use crate::common::{Batch, SMALL, flat, fold, open_only, resume, segments, story_keeping};
 use rejoin_core::{Event, Record, Retention, Sequence, SessionId};
 use rejoin_log::segment::{OpenError, Options, VerifyReport, verify};
 use rejoin_log::testing::{Fault, SimulatedDisk, Survival};
@@ -53,6 +53,11 @@ fn removed(records: &[Record]) -> BTreeSet<SessionId> {
 
 /// Every session reads all of its records; of a removed one, at least what says so.
 fn check_reads(reader: &dyn LogReader, records: &[Record]) -> usize {
+    check_reads_of(reader, records, false)
+}
+
+/// As `check_reads`; if it `forgets`, nothing may be left of a removed one.
+fn check_reads_of(reader: &dyn LogReader, records: &[Record], forgets: bool) -> usize {
     let gone = removed(records);
     let sessions: BTreeSet<_> = records.iter().map(|record| record.session).collect();
     let mut shortened = 0;
@@ -67,6 +72,9 @@ fn check_reads(reader: &dyn LogReader, records: &[Record]) -> usize {
             continue;
         }
         assert!(gone.contains(&session), "an open session was shortened");
+        if read.is_empty() && forgets {
+            continue;
+        }
         let [notice] = read[..] else {
             panic!("a removed session is there in part: {read:?}");
         };
@@ -215,7 +223,7 @@ fn a_segment_ends_early_when_it_says_that_much_is_removed() {
             if record.event.removes_before().is_some() {
                 removed += *bytes;
             }
-            *bytes += record.event.bytes();
+            *bytes += record.bytes();
         }
         // Event::bytes is about what a record takes.
         assert!(after.is_none() || removed < 2_000, "{removed} bytes wait");
@@ -244,7 +252,7 @@ fn what_remains_of_removed_sessions_does_not_grow_with_their_number() {
         let mut names = disk.file_names();
         names.retain(|name| !name.ends_with(".snapshot"));
         let bytes: usize = names.iter().map(|it| disk.bytes(it).unwrap().len()).sum();
-        let kept: u64 = told.iter().map(|record| record.event.bytes()).sum();
+        let kept: u64 = told.iter().map(|record| record.bytes()).sum();
         let more = bytes.saturating_sub(usize::try_from(kept).unwrap());
         (removed(&records).len(), removed(&told).len(), more)
     };
@@ -312,4 +320,58 @@ fn whenever_the_power_goes_in_forgetting_nothing_else_is_lost() {
         let (found, _) = verified(&disk);
         assert!(found.is_sound(), "{:?}", found.damaged);
     }
+}
+
+#[test]
+fn no_session_is_forgotten_while_an_older_file_may_have_records_of_it() {
+    let batches = story_keeping(5, 600, NOTHING);
+    let disk = SimulatedDisk::new();
+    let mut log = open_only(&disk, FORGETFUL).unwrap().log;
+    let compactor = log.compactor();
+    let (begin, rest) = batches.split_at(60);
+    begin.iter().for_each(|batch| log.append(batch).unwrap());
+    // A round that ends behind its snapshot.
+    let snapshots = || {
+        let mut names = disk.file_names();
+        names.retain(|name| name.ends_with(".snapshot"));
+        names.len()
+    };
+    for operation in 0.. {
+        disk.fail(disk.operations() + operation, Fault::IO);
+        let round = compactor.run_once();
+        disk.heal();
+        if snapshots() > 0 {
+            assert!(round.is_err());
+            break;
+        }
+    }
+    // From then on, the oldest segment can't be read. Newer ones are compacted all the same.
+    let oldest = segments(&disk).remove(0);
+    let sound = disk.bytes(&oldest).unwrap();
+    let mut damaged = sound.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    for some in rest.chunks(60) {
+        some.iter().for_each(|batch| log.append(batch).unwrap());
+        disk.put(&oldest, &damaged);
+        assert!(compactor.run_once().is_err());
+        disk.put(&oldest, &sound);
+    }
+    let names = disk.file_names();
+    assert!(names.contains(&oldest), "{names:?}");
+    assert!(
+        names.iter().any(|name| name.ends_with(".history")),
+        "{names:?}"
+    );
+    let records = flat(&batches);
+    check_reads_of(&*log.reader(), &records, true);
+    // Once it can be read, everything goes that is to go.
+    let forgotten = (0..4).map(|_| compactor.run_once().unwrap().forgotten);
+    assert!(forgotten.sum::<usize>() > 0);
+    check_reads_of(&*log.reader(), &records, true);
+    log.close().unwrap();
+    drop((log, compactor));
+    let (log, _, resumed) = resume(&disk, FORGETFUL).unwrap();
+    assert_eq!(resumed.folded, fold(&records));
+    check_reads_of(&*log.reader(), &records, true);
 }

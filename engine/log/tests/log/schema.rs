@@ -2,11 +2,14 @@
 
 use crate::golden::golden;
 use rejoin_core::{
-    CloseCause, ConsumerId, Event, Instant, InterruptCause, JobId, JobMode, JobSlot, LeaveCause,
-    LossCause, Outcome, Record, Sequence, SessionId, SessionNumber, Timestamp, Visibility,
+    Actor, CloseCause, ConsumerId, Event, Instant, InterruptCause, JobId, JobMode, JobSlot,
+    LeaveCause, LossCause, Outcome, Record, Sequence, SessionId, SessionNumber, Timestamp,
+    Visibility,
 };
 use rejoin_log::schema::{DecodeError, decode, encode};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 pub(crate) const SESSION: SessionId = SessionId::from_bytes([3; 16]);
 
@@ -22,20 +25,25 @@ pub(crate) fn record(at: u64, event: Event) -> Record {
         sequence: Sequence(9),
         at: Timestamp::from_millis(at),
         clock: Timestamp::from_millis(at).into(),
+        actor: None,
         event,
     }
 }
 
 /// The tags that stand for an event.
-const TAGS: RangeInclusive<u8> = 1..=20;
+const TAGS: [RangeInclusive<u8>; 2] = [1..=25, 35..=35];
 
 /// Stands before the log's clock, if that differs from the time.
 const CLOCK: u8 = 128;
 
+/// What stands before the tag of an event: the log's clock, and who asked.
+const PREFIXES: [u8; 2] = [CLOCK, 129];
+
 #[test]
 fn every_event_is_these_bytes_for_ever() {
-    let tags: Vec<_> = golden().iter().map(|(_, bytes)| bytes[0]).collect();
-    assert_eq!(tags, TAGS.collect::<Vec<_>>(), "an event is missing");
+    let tags: BTreeSet<_> = golden().iter().map(|(_, bytes)| bytes[0]).collect();
+    let known: BTreeSet<_> = TAGS.into_iter().flatten().collect();
+    assert_eq!(tags, known, "an event is missing");
     for (event, expected) in golden() {
         let bytes = encoded(1_000, event.clone());
         let expected = [b"\xe8\x07", &expected[..]].concat();
@@ -74,6 +82,53 @@ fn a_clock_that_differs_from_the_time_is_these_bytes_for_ever() {
     assert_eq!(error, DecodeError::InvalidNumber { field: "clock" });
     let error = decode(SESSION, Sequence(9), b"\xe8\x07\x80\x01\x80\x01\x02").unwrap_err();
     assert_eq!(error, DecodeError::UnknownEvent { tag: CLOCK });
+}
+
+#[test]
+fn who_asked_is_these_bytes_for_ever() {
+    let text = |text: &str| Some(text.into());
+    let actor = |account, token, address| Actor {
+        account,
+        token,
+        frontend: "native".into(),
+        address,
+    };
+    let all = actor(text("zoë"), text("ci"), text("[::1]:9"));
+    let nobody = actor(None, None, None);
+    for (actor, expected) in [
+        (
+            all,
+            &b"\x01\x04zo\xc3\xab\x01\x02ci\x06native\x01\x07[::1]:9"[..],
+        ),
+        (nobody, b"\x00\x00\x06native\x00"),
+    ] {
+        // Behind the log's clock, if there is one.
+        for (clock, before) in [
+            (1_000, &b"\xe8\x07\x81"[..]),
+            (1_001, b"\xe8\x07\x80\x01\x81"),
+        ] {
+            let record = Record {
+                clock: Instant::from_millis(clock),
+                actor: Some(Arc::new(actor.clone())),
+                ..record(1_000, Event::SessionResumed)
+            };
+            let mut bytes = Vec::new();
+            encode(&record, &mut bytes);
+            assert_eq!(bytes, [before, expected, b"\x02"].concat());
+            assert_eq!(decode(SESSION, Sequence(9), &bytes), Ok(record));
+        }
+    }
+    // Once, and never before the clock.
+    for again in [
+        &b"\xe8\x07\x81\x00\x00\x00\x00\x81\x00\x00\x00\x00\x02"[..],
+        b"\xe8\x07\x81\x00\x00\x00\x00\x80\x01\x02",
+    ] {
+        let error = decode(SESSION, Sequence(9), again).unwrap_err();
+        assert!(
+            matches!(error, DecodeError::UnknownEvent { .. }),
+            "{error:?}"
+        );
+    }
 }
 
 #[test]
@@ -188,7 +243,8 @@ fn a_record_cut_anywhere_ends_too_early_and_one_with_more_is_too_long() {
 #[test]
 fn an_unknown_tag_or_code_may_be_newer_and_says_so() {
     let of = |bytes: &[u8]| decode(SESSION, Sequence(1), bytes).unwrap_err();
-    for tag in (0..=u8::MAX).filter(|tag| !TAGS.contains(tag) && *tag != CLOCK) {
+    let is_known = |tag: &u8| TAGS.iter().any(|tags| tags.contains(tag));
+    for tag in (0..=u8::MAX).filter(|tag| !is_known(tag) && !PREFIXES.contains(tag)) {
         let error = of(&[0, tag, 1, 2, 3]);
         assert_eq!(error, DecodeError::UnknownEvent { tag });
         assert!(error.may_be_newer());

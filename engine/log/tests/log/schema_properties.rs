@@ -4,9 +4,9 @@ use crate::schema::{SESSION, encoded, record};
 use proptest::option;
 use proptest::prelude::*;
 use rejoin_core::{
-    CloseCause, ConsumerId, Event, InterruptCause, JobId, JobMode, JobSlot, LeaveCause, LossCause,
-    Outcome, OutputPosition, OutputStream, Record, Sequence, Server, SessionId, SessionNumber,
-    Timestamp, Visibility,
+    Actor, CloseCause, ConsumerId, Controller, Description, Event, InterruptCause, JobId, JobMode,
+    JobOutput, JobSlot, LeaveCause, LossCause, Outcome, OutputPosition, OutputStream, Record,
+    Sequence, Server, SessionId, SessionNumber, TerminalSize, Timestamp, Visibility,
 };
 use rejoin_log::schema::{decode, encode};
 use std::sync::Arc;
@@ -63,6 +63,7 @@ fn session_event() -> impl Strategy<Value = Event> {
         Just(Event::SessionResumed),
         timestamp().prop_map(|seen| Event::SessionTouched { seen: seen.into() }),
         text().prop_map(|user| Event::UserSet { user }),
+        described(),
         prop_oneof![Just(CloseCause::Requested), Just(CloseCause::Idle)]
             .prop_map(|cause| Event::SessionClosed { cause }),
         (number(), number(), loss()).prop_map(|(first, last, cause)| Event::RecordsLost {
@@ -71,6 +72,15 @@ fn session_event() -> impl Strategy<Value = Event> {
             cause,
         }),
     ]
+}
+
+fn described() -> impl Strategy<Value = Event> {
+    let labels = prop::collection::btree_map(text(), text(), 0..4);
+    (option::of(text()), labels)
+        .prop_map(|(title, labels)| Event::SessionDescribed {
+            description: Arc::new(Description { title, labels }),
+        })
+        .boxed()
 }
 
 fn loss() -> impl Strategy<Value = LossCause> {
@@ -110,17 +120,70 @@ fn consumer_event() -> impl Strategy<Value = Event> {
 
 fn submitted() -> impl Strategy<Value = Event> {
     let how = (duration(), number(), option::of(text()), any::<bool>());
-    (job(), mode(), text(), how).prop_map(
-        |(job, mode, statement, (timeout, output_limit, request, input))| Event::JobSubmitted {
-            job,
-            mode,
-            statement,
-            timeout,
-            output_limit,
-            request,
-            input,
+    (job(), mode(), text(), how, output(), controller()).prop_map(
+        |(job, mode, statement, (timeout, output_limit, request, input), output, controller)| {
+            Event::JobSubmitted {
+                job,
+                mode,
+                statement,
+                timeout,
+                output_limit,
+                request,
+                input,
+                output,
+                controller,
+            }
         },
     )
+}
+
+fn size() -> impl Strategy<Value = TerminalSize> {
+    (any::<u16>(), any::<u16>()).prop_map(|(columns, rows)| TerminalSize { columns, rows })
+}
+
+fn output() -> impl Strategy<Value = JobOutput> {
+    prop_oneof![
+        Just(JobOutput::Merged),
+        Just(JobOutput::Separate),
+        size().prop_map(JobOutput::Terminal),
+    ]
+}
+
+fn controller() -> impl Strategy<Value = Option<Arc<Controller>>> {
+    let controller = (text(), option::of(text()));
+    let controller = controller.prop_map(|(client, user)| Arc::new(Controller { client, user }));
+    option::of(controller)
+}
+
+fn terminal_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (job(), mode(), size()).prop_map(|(job, mode, size)| Event::TerminalResized {
+            job,
+            mode,
+            size
+        }),
+        (job(), mode(), controller()).prop_map(|(job, mode, controller)| {
+            Event::ControllerChanged {
+                job,
+                mode,
+                controller,
+            }
+        }),
+        (job(), mode(), number()).prop_map(|(job, mode, bytes)| Event::InputHidden {
+            job,
+            mode,
+            bytes
+        }),
+        (job(), mode(), number(), size(), text()).prop_map(|(job, mode, after, size, content)| {
+            Event::ScreenCaptured {
+                job,
+                mode,
+                after: Sequence(after),
+                size,
+                content,
+            }
+        }),
+    ]
 }
 
 fn job_event() -> impl Strategy<Value = Event> {
@@ -178,6 +241,21 @@ fn job_event() -> impl Strategy<Value = Event> {
     ]
 }
 
+fn actor() -> impl Strategy<Value = Actor> {
+    let texts = (
+        option::of(text()),
+        option::of(text()),
+        text(),
+        option::of(text()),
+    );
+    texts.prop_map(|(account, token, frontend, address)| Actor {
+        account,
+        token,
+        frontend,
+        address,
+    })
+}
+
 proptest! {
     #[test]
     fn every_record_comes_back_from_its_bytes(
@@ -186,7 +264,13 @@ proptest! {
         at in timestamp(),
         clock in timestamp(),
         was_set: bool,
-        event in prop_oneof![session_event(), consumer_event(), job_event()],
+        actor in option::of(actor().boxed()),
+        event in prop_oneof![
+            session_event().boxed(),
+            consumer_event().boxed(),
+            job_event().boxed(),
+            terminal_event().boxed(),
+        ],
     ) {
         let clock = if was_set { clock } else { at };
         let record = Record {
@@ -194,6 +278,7 @@ proptest! {
             sequence: Sequence(sequence),
             at,
             clock: clock.into(),
+            actor: actor.map(Arc::new),
             event,
         };
         let mut bytes = Vec::new();
@@ -204,7 +289,7 @@ proptest! {
     #[test]
     fn bytes_that_are_a_record_are_the_ones_it_encodes_to(
         at in 0..200_u8,
-        tag in prop_oneof![0..20_u8, Just(128)],
+        tag in prop_oneof![0..26_u8, Just(35), Just(128), Just(129)],
         rest: Vec<u8>,
     ) {
         let bytes = [&[at & 0x7f, tag], &rest[..]].concat();
@@ -217,7 +302,11 @@ proptest! {
 
     #[test]
     fn a_flipped_bit_is_another_record_or_none(
-        event in prop_oneof![session_event(), consumer_event(), job_event()],
+        event in prop_oneof![
+            session_event().boxed(),
+            consumer_event().boxed(),
+            job_event().boxed(),
+        ],
         flip: prop::sample::Index,
     ) {
         let mut bytes = encoded(77, event.clone());

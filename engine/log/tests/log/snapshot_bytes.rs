@@ -5,18 +5,23 @@
 use crate::common::{flat, fold, story_keeping};
 use proptest::prelude::*;
 use rejoin_core::{
-    CloseCause, ClosedSnapshot, ConsumerId, ConsumerSnapshot, ConsumerView, InputSnapshot, Instant,
-    InterruptCause, JobId, JobMode, JobSlot, JobSnapshot, JobState, JobView, Moment, Outcome,
-    OutputOffsets, RequestSnapshot, Retention, Sequence, SessionId, SessionNumber, SessionSnapshot,
-    Snapshot, Timestamp, ViewSnapshot, Visibility,
+    Actor, CloseCause, ClosedSnapshot, ConsumerId, ConsumerSnapshot, ConsumerView, Controller,
+    Description, InputSnapshot, Instant, InterruptCause, JobId, JobMode, JobOutput, JobSlot,
+    JobSnapshot, JobState, JobView, Moment, Outcome, OutputOffsets, RequestSnapshot, Retention,
+    Sequence, SessionId, SessionNumber, SessionSnapshot, Snapshot, TerminalSize, Timestamp,
+    ViewSnapshot, Visibility,
 };
 use rejoin_log::schema::{decode_snapshot, encode_snapshot};
+use std::sync::Arc;
 use std::time::Duration;
 
 const FIRST: &[u8; 16] = b"the-first-sessio";
 const OTHER: &[u8; 16] = b"another-session-";
 const TOKEN: &[u8; 16] = b"0123456789abcdef";
 const PRINT: &[u8; 16] = b"the-fingerprint-";
+
+/// One pipe, a controller, and no screen.
+const JOB: &[u8] = b"\x00\x01\x01c\x01\x04zo\xc3\xab\x00";
 
 const CONSUMER: ConsumerId = ConsumerId {
     token: *TOKEN,
@@ -39,6 +44,13 @@ fn set(at: u64, clock: u64) -> Moment {
     }
 }
 
+fn controller() -> Arc<Controller> {
+    Arc::new(Controller {
+        client: "c".into(),
+        user: Some("zoë".into()),
+    })
+}
+
 fn encoded(snapshot: &Snapshot) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode_snapshot(snapshot, &mut bytes);
@@ -54,7 +66,7 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
             visibility: Visibility::Submitter,
         },
         started: true,
-        output: 128,
+        emitted: 128,
         output_limit: 1 << 20,
         offsets: OutputOffsets {
             stdout: 300,
@@ -66,6 +78,9 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
         due: instant(9),
         is_uncertain: true,
         input: InputSnapshot::Open(200),
+        output: JobOutput::Separate,
+        controller: None,
+        screen: None,
     };
     let front = JobSnapshot {
         id: JobId(301),
@@ -74,7 +89,7 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
             visibility: Visibility::Session,
         },
         started: false,
-        output: 0,
+        emitted: 0,
         output_limit: 1,
         offsets: OutputOffsets::default(),
         interrupt: None,
@@ -83,6 +98,12 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
         due: instant(0),
         is_uncertain: false,
         input: InputSnapshot::Ended,
+        output: JobOutput::Terminal(TerminalSize {
+            columns: 300,
+            rows: 24,
+        }),
+        controller: Some(controller()),
+        screen: Some(Sequence(299)),
     };
     let session = SessionSnapshot {
         id: SessionId::from_bytes(*FIRST),
@@ -119,7 +140,9 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
         b"\x02\x80\x01\x07\x01\x80\xca\xb5\xee\x01\x00",
         b"\x02",
         b"\xac\x02\x01\x01\x01\x80\x01\x80\x80\x40\x01\x04\x02\xac\x02\x01\x00\x09\x01\x01\xc8\x01",
+        b"\x01\x00\x00",
         b"\xad\x02\x00\x00\x00\x00\x01\x00\x00\x00\x00\x01\x00\x00\x02",
+        b"\x02\xac\x02\x18\x01\x01c\x01\x04zo\xc3\xab\x01\xab\x02",
         b"\x01\xad\x02\x08\x3c\x00\xe8\x07\x01",
         b"\x01\x02r1\xac\x02\x03",
         PRINT,
@@ -129,7 +152,7 @@ fn open_session() -> (SessionSnapshot, Vec<u8>) {
 
 /// A closed session as its readers see it, and its bytes.
 fn view() -> (ViewSnapshot, Vec<u8>) {
-    let job = |job, state| JobView {
+    let job = |job, by, state| JobView {
         job: JobId(job),
         statement: "ls".into(),
         mode: JobMode {
@@ -138,7 +161,17 @@ fn view() -> (ViewSnapshot, Vec<u8>) {
         },
         submitted: Sequence(3),
         since: set(4, 1),
+        by,
         state,
+        output: JobOutput::Merged,
+        controller: Some(controller()),
+        screen: None,
+    };
+    let ada = Actor {
+        account: Some("ada".into()),
+        token: None,
+        frontend: "mcp".into(),
+        address: None,
     };
     let lost = JobState::Finished {
         outcome: Outcome::Lost,
@@ -170,9 +203,9 @@ fn view() -> (ViewSnapshot, Vec<u8>) {
             },
         )],
         jobs: vec![
-            job(10, JobState::Submitted),
-            job(11, JobState::Running),
-            job(12, lost),
+            job(10, None, JobState::Submitted),
+            job(11, Some(ada.into()), JobState::Running),
+            job(12, None, lost),
         ],
     };
     let bytes: &[&[u8]] = &[
@@ -183,16 +216,23 @@ fn view() -> (ViewSnapshot, Vec<u8>) {
         TOKEN,
         b"\x02\x02\x09",
         b"\x03",
-        b"\x0a\x02ls\x00\x00\x03\x04\x06\x00",
-        b"\x0b\x02ls\x00\x00\x03\x04\x06\x01",
-        b"\x0c\x02ls\x00\x00\x03\x04\x06\x02\x04\x03\x06\x03",
+        b"\x0a\x02ls\x00\x00\x03\x04\x06\x00\x00",
+        JOB,
+        b"\x0b\x02ls\x00\x00\x03\x04\x06\x01\x01\x03ada\x00\x03mcp\x00\x01",
+        JOB,
+        b"\x0c\x02ls\x00\x00\x03\x04\x06\x00\x02\x04\x03\x06\x03",
+        JOB,
     ];
     (view, bytes.concat())
 }
 
 #[test]
-fn a_snapshot_of_version_3_is_these_bytes() {
+fn a_snapshot_of_version_4_is_these_bytes() {
     let ((session, session_bytes), (view, view_bytes)) = (open_session(), view());
+    let description = Description {
+        title: Some("Title".into()),
+        labels: [("key".into(), "value".into())].into(),
+    };
     let snapshot = Snapshot {
         last_number: 6,
         last_job: 301,
@@ -209,6 +249,7 @@ fn a_snapshot_of_version_3_is_these_bytes() {
         removals: vec![(SessionId::from_bytes(*TOKEN), Sequence(17))],
         revision: 400,
         changed: at(129),
+        descriptions: vec![(SessionNumber(5), Arc::new(description))],
     };
     let expected: &[&[u8]] = &[
         b"\x06\xad\x02\x81\x01\x04",
@@ -225,13 +266,22 @@ fn a_snapshot_of_version_3_is_these_bytes() {
         TOKEN,
         b"\x11",
         b"\x90\x03\x81\x01",
+        b"\x01\x05\x01\x05Title\x01\x03key\x05value",
     ];
     let expected = expected.concat();
     assert_eq!(encoded(&snapshot), expected);
     assert_eq!(decode_snapshot(&expected).as_ref(), Ok(&snapshot));
-    for end in 0..expected.len() {
+    // Before there were titles and labels, a snapshot ended before them.
+    let before = expected.len() - b"\x01\x05\x01\x05Title\x01\x03key\x05value".len();
+    for end in (0..expected.len()).filter(|end| *end != before) {
         assert!(decode_snapshot(&expected[..end]).is_err(), "{end} bytes");
     }
+    let without = Snapshot {
+        descriptions: vec![],
+        ..snapshot
+    };
+    assert_eq!(encoded(&without), expected[..before]);
+    assert_eq!(decode_snapshot(&expected[..before]), Ok(without));
     let longer = [&expected[..], b"\x00"].concat();
     assert!(decode_snapshot(&longer).is_err());
     assert_eq!(decode_snapshot(&[0; 11]), Ok(Snapshot::default()));

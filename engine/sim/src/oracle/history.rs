@@ -5,8 +5,8 @@
 
 use super::{Model, SessionState, ensure};
 use rejoin_core::{
-    CloseCause, Command, ConsumerId, Event, InterruptCause, JobId, LeaveCause, Record, Rejection,
-    Sequence, SessionId,
+    Actor, CloseCause, Command, ConsumerId, DescribeSession, Event, InterruptCause, JobId,
+    LeaveCause, Record, Rejection, Sequence, SessionId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub(crate) struct History {
 #[derive(Clone, Debug)]
 pub(crate) struct PendingCommand {
     pub(crate) command: Command,
+    /// On whose behalf it was sent.
+    pub(crate) actor: Option<Arc<Actor>>,
     /// How many records were durable when it was sent.
     pub(crate) from: usize,
 }
@@ -39,11 +41,20 @@ pub(crate) enum Reply {
 }
 
 impl History {
-    pub(crate) fn ask(&mut self, command: Command, model: &Model) -> u64 {
+    pub(crate) fn ask(
+        &mut self,
+        command: Command,
+        actor: Option<Arc<Actor>>,
+        model: &Model,
+    ) -> u64 {
         self.tickets += 1;
         let from = model.log().len();
-        self.open
-            .insert(self.tickets, PendingCommand { command, from });
+        let asked = PendingCommand {
+            command,
+            actor,
+            from,
+        };
+        self.open.insert(self.tickets, asked);
         self.tickets
     }
 
@@ -61,24 +72,32 @@ impl History {
         self.open.values().map(|asked| &asked.command).collect()
     }
 
-    /// Checks an acceptance: the command's record is durable, newer than the command and claimed by
-    /// no other, or the command repeats a request that was accepted before.
+    /// Checks an acceptance: the command's record is durable, newer than the command, says who sent
+    /// it and is claimed by no other, or the command repeats a request that was accepted before.
     pub(crate) fn accept(
         &mut self,
         ticket: u64,
         reply: Reply,
         model: &Model,
     ) -> Result<(), String> {
-        let Some(PendingCommand { command, from }) = self.open.remove(&ticket) else {
+        let Some(asked) = self.open.remove(&ticket) else {
             return Ok(());
         };
-        let found = find(&command, reply, from, model, &self.claimed);
+        // They lead to no record if it is so already.
+        if let Command::ResizeTerminal { .. }
+        | Command::TakeControl { .. }
+        | Command::GiveControl { .. } = asked.command
+        {
+            return Ok(());
+        }
+        let found = find(&asked, reply, model, &self.claimed);
+        let PendingCommand { command, actor, .. } = asked;
         let Some(index) = found else {
             if is_repeated(&command, reply, model) {
                 return Ok(());
             }
             return Err(format!(
-                "promise 3: {command:?} was accepted as {reply:?}, and no new record of it is durable"
+                "promise 3: {command:?} was accepted as {reply:?}, and no new record of it by {actor:?} is durable"
             ));
         };
         ensure!(
@@ -96,12 +115,13 @@ impl History {
         rejection: Rejection,
         model: &Model,
     ) -> Result<(), String> {
-        let Some(PendingCommand { command, from }) = self.open.remove(&ticket) else {
+        let Some(asked) = self.open.remove(&ticket) else {
             return Ok(());
         };
-        self.refused.extend(text(&command));
+        let command = &asked.command;
+        self.refused.extend(text(command));
         ensure!(
-            was_right(&command, rejection, from, model),
+            was_right(&asked, rejection, model),
             "promise 3: {command:?} was rejected as {rejection:?}, which no durable record supports"
         );
         Ok(())
@@ -135,26 +155,31 @@ impl History {
 }
 
 /// The position of the newest durable record that the answer is about, if it is newer than the
-/// command.
+/// command and says who sent it.
 fn find(
-    command: &Command,
+    asked: &PendingCommand,
     reply: Reply,
-    from: usize,
     model: &Model,
     claimed: &BTreeSet<usize>,
 ) -> Option<usize> {
+    let PendingCommand {
+        command,
+        actor,
+        from,
+    } = asked;
     let by_event = |session: SessionId, is_match: &dyn Fn(&Event) -> bool| {
         let mut since = model
             .records(session)
             .rev()
-            .take_while(|(index, _)| *index >= from);
-        let found =
-            since.find(|(index, record)| is_match(&record.event) && !claimed.contains(index));
+            .take_while(|(index, _)| index >= from);
+        let found = since.find(|(index, record)| {
+            is_match(&record.event) && record.actor == *actor && !claimed.contains(index)
+        });
         found.map(|(index, _)| index)
     };
     let by_sequence = |session, sequence, is_match: &dyn Fn(&Record) -> bool| {
         let (index, record) = model.record(session, sequence)?;
-        (index >= from && is_match(record)).then_some(index)
+        (index >= *from && record.actor == *actor && is_match(record)).then_some(index)
     };
     match (command, reply) {
         (Command::CreateSession(create), Reply::Created(session, consumer)) => {
@@ -206,13 +231,29 @@ fn find(
                 job,
                 bytes,
                 end,
+                ..
             },
             _,
-        ) => by_event(*session, &|event| {
-            matches!(event, Event::InputWritten { job: other, bytes: written, end: is_end, .. }
-                if other == job && written == bytes && is_end == end)
+        ) => by_event(*session, &|event| match event {
+            Event::InputWritten {
+                job: other,
+                bytes: written,
+                end: is_end,
+                ..
+            } => other == job && written == bytes && is_end == end,
+            Event::InputHidden {
+                job: other,
+                bytes: count,
+                ..
+            } => other == job && *count == bytes.len() as u64 && !end,
+            _ => false,
         }),
-        (Command::SetUser { session, .. } | Command::RefuseStatement { session, .. }, _) => {
+        (
+            Command::SetUser { session, .. }
+            | Command::RefuseStatement { session, .. }
+            | Command::DescribeSession(DescribeSession { session, .. }),
+            _,
+        ) => {
             let wanted = text(command);
             by_event(*session, &|event| text_of(event) == wanted)
         }
@@ -230,28 +271,40 @@ fn is_repeated(command: &Command, reply: Reply, model: &Model) -> bool {
     };
     let accepted = model.record(submit.session, sequence);
     accepted.is_some_and(|(_, record)| {
-        matches!(&record.event, Event::JobSubmitted { job, mode, statement, request, input, .. }
+        let has_input = submit.input || submit.output.terminal().is_some();
+        matches!(&record.event, Event::JobSubmitted { job, mode, statement, request, input, output, .. }
             if *job == acknowledged
-                && (mode, statement, input) == (&submit.mode, &submit.statement, &submit.input)
+                && (mode, statement, input) == (&submit.mode, &submit.statement, &has_input)
+                && output.terminal().is_some() == submit.output.terminal().is_some()
                 && request.is_some()
                 && *request == submit.request)
     })
 }
 
-fn was_right(command: &Command, rejection: Rejection, from: usize, model: &Model) -> bool {
+fn was_right(asked: &PendingCommand, rejection: Rejection, model: &Model) -> bool {
+    let PendingCommand {
+        command,
+        actor,
+        from,
+    } = asked;
+    let is_too_long = |limit| {
+        let account = actor.as_ref().and_then(|actor| actor.account.clone());
+        [text(command), account]
+            .iter()
+            .flatten()
+            .any(|text| text.len() > limit)
+    };
     let limits = model.limits();
     let Some(session) = session_of(command) else {
         return match rejection {
             Rejection::TooMany { limit, .. } => {
-                limit == limits.sessions && model.ever_had_open(from, limit)
+                limit == limits.sessions && model.ever_had_open(*from, limit)
             }
-            Rejection::TooLong { limit, .. } => {
-                text(command).is_some_and(|text| text.len() > limit)
-            }
+            Rejection::TooLong { limit, .. } => is_too_long(limit),
             _ => false,
         };
     };
-    let ever = |holds: &dyn Fn(&SessionState) -> bool| model.ever(session, from, holds);
+    let ever = |holds: &dyn Fn(&SessionState) -> bool| model.ever(session, *from, holds);
     match rejection {
         Rejection::ConsumerNotFound(consumer) => {
             ever(&|state| !state.consumers.contains(&consumer))
@@ -262,6 +315,16 @@ fn was_right(command: &Command, rejection: Rejection, from: usize, model: &Model
         Rejection::NoInput(job) => model.records(session).any(|(_, record)| {
             matches!(record.event, Event::JobSubmitted { job: other, input: false, .. } if other == job)
         }),
+        Rejection::NoTerminal(job) => model.records(session).any(|(_, record)| {
+            matches!(record.event, Event::JobSubmitted { job: other, output, .. }
+                if other == job && output.terminal().is_none())
+        }),
+        Rejection::NotController(job) => model.records(session).any(|(_, record)| {
+            matches!(record.event,
+                Event::JobSubmitted { job: other, controller: Some(_), .. }
+                | Event::ControllerChanged { job: other, controller: Some(_), .. } if other == job)
+        }),
+        Rejection::InvalidSize(size) => size.columns == 0 || size.rows == 0,
         Rejection::RequestTaken(job) => model.records(session).any(|(_, record)| {
             matches!((&record.event, command),
                 (Event::JobSubmitted { job: other, request: Some(request), .. }, Command::SubmitJob(submit))
@@ -271,9 +334,11 @@ fn was_right(command: &Command, rejection: Rejection, from: usize, model: &Model
         Rejection::JobRunning(job) => ever(&|state| state.foreground == Some(job)),
         Rejection::NoForegroundJob => ever(&|state| state.foreground.is_none()),
         Rejection::SessionNotFound(_) => ever(&|state| !state.is_open),
-        Rejection::TooLong { limit, .. } => text(command).is_some_and(|text| text.len() > limit),
+        Rejection::TooLong { limit, .. } => is_too_long(limit),
         Rejection::TooMany { limit, .. } => match command {
             Command::JoinSession { .. } => ever(&|state| state.consumers.len() >= limit),
+            // The simulator gives each session five different labels at most.
+            Command::DescribeSession(_) => false,
             _ => ever(&|state| state.jobs.len() >= limit),
         },
         // The engine answers a repeated request with its job.
@@ -290,8 +355,12 @@ fn session_of(command: &Command) -> Option<SessionId> {
         | Command::LeaveSession { session, .. }
         | Command::CloseSession { session, .. }
         | Command::SetUser { session, .. }
+        | Command::DescribeSession(DescribeSession { session, .. })
         | Command::RefuseStatement { session, .. }
         | Command::InterruptJob { session, .. }
+        | Command::ResizeTerminal { session, .. }
+        | Command::TakeControl { session, .. }
+        | Command::GiveControl { session, .. }
         | Command::WriteInput { session, .. } => Some(*session),
         Command::SubmitJob(submit) => Some(submit.session),
         _ => None,
@@ -303,6 +372,7 @@ fn text(command: &Command) -> Option<Arc<str>> {
     match command {
         Command::CreateSession(create) => create.user.clone(),
         Command::SetUser { user, .. } => Some(user.clone()),
+        Command::DescribeSession(describe) => describe.title.clone(),
         Command::SubmitJob(submit) => Some(submit.statement.clone()).filter(|it| it.contains('#')),
         Command::RefuseStatement { reason, .. } => Some(reason.clone()),
         _ => None,
@@ -313,6 +383,7 @@ fn text_of(event: &Event) -> Option<Arc<str>> {
     match event {
         Event::SessionCreated { user, .. } => user.clone(),
         Event::UserSet { user } => Some(user.clone()),
+        Event::SessionDescribed { description } => description.title.clone(),
         Event::JobSubmitted { statement, .. } => {
             Some(statement.clone()).filter(|it| it.contains('#'))
         }

@@ -16,6 +16,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     limits: Limits,
+    /// How many removed sessions the log remembers at least.
+    remembered: usize,
     /// All records in log order.
     log: Vec<Arc<Record>>,
     /// The indexes in `log` of each session's records.
@@ -43,9 +45,10 @@ pub(crate) struct SessionState {
 }
 
 impl Model {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, remembered: usize) -> Self {
         Self {
             limits,
+            remembered,
             log: vec![],
             sessions: BTreeMap::new(),
             open: 0,
@@ -72,6 +75,16 @@ impl Model {
     pub(crate) fn has_removed(&self) -> bool {
         let mut records = self.log.iter();
         records.any(|record| record.event.removes_before().is_some())
+    }
+
+    /// Whether the log may know nothing more of a session: it is removed, and the log remembers fewer
+    /// removed sessions than there are.
+    pub(crate) fn is_forgettable(&self, session: SessionId) -> bool {
+        let is_removal = |record: &Record| record.event.removes_before().is_some();
+        let mut own = self.records(session);
+        let is_removed = own.next_back().is_some_and(|(_, last)| is_removal(last));
+        let removed = self.log.iter().filter(|record| is_removal(record)).count();
+        is_removed && removed > self.remembered
     }
 
     pub(crate) fn settled(&self) -> usize {

@@ -309,15 +309,16 @@ impl Readers {
         let waited = elapsed.saturating_sub(since) >= wait;
         ensure!(
             !records.is_empty() || waited || is_done,
-            "a read of {session} after {after} was answered with nothing before its time"
+            "a read of {session} after {after} of {} was answered with nothing before its time",
+            model.last(session)
         );
         Ok(())
     }
 
-    /// The engine does not know the session: then the log must have no record of it.
+    /// The engine does not know the session: then the log must have no record of it, or have forgotten it.
     pub(crate) fn refuse_read(&self, session: SessionId, model: &Model) -> Result<(), String> {
         ensure!(
-            model.last(session) == Sequence::START,
+            model.last(session) == Sequence::START || model.is_forgettable(session),
             "promise 5: a reader of {session} is not informed of its removal"
         );
         Ok(())

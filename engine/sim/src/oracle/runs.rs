@@ -2,7 +2,7 @@
 //! completely and in order.
 
 use super::{Model, ensure};
-use rejoin_core::{Event, InterruptCause, JobId, Outcome, Record, SessionId};
+use rejoin_core::{Event, InterruptCause, JobId, Outcome, Record, SessionId, TerminalSize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ pub(crate) struct Runs {
 struct Run {
     interrupts: usize,
     results: Vec<Arc<str>>,
+    /// How many bytes of input were delivered that are not logged.
+    hidden: u64,
     /// How many writes to its standard input were delivered.
     read: usize,
     panicked: bool,
@@ -98,6 +100,53 @@ impl Runs {
             next.as_ref() == Some(bytes),
             "promises 2, 3: job {job} is given {bytes:?} as write {}, which is {next:?} in the log",
             run.read
+        );
+        Ok(())
+    }
+
+    /// A runner gets input that is not logged: as many bytes as the log says.
+    pub(crate) fn read_hidden(
+        &mut self,
+        session: SessionId,
+        job: JobId,
+        bytes: &Arc<[u8]>,
+        model: &Model,
+    ) -> Result<(), String> {
+        let run = self.jobs.entry(job).or_default();
+        run.hidden += bytes.len() as u64;
+        let said: u64 = model
+            .records(session)
+            .filter_map(|(_, record)| match record.event {
+                Event::InputHidden {
+                    job: other, bytes, ..
+                } if other == job => Some(bytes),
+                _ => None,
+            })
+            .sum();
+        ensure!(
+            run.hidden <= said,
+            "promise 3: job {job} is given {} hidden bytes, of which the log has {said}",
+            run.hidden
+        );
+        Ok(())
+    }
+
+    /// A terminal gets a size: one that the log has.
+    pub(crate) fn resize(
+        &mut self,
+        session: SessionId,
+        job: JobId,
+        size: TerminalSize,
+        model: &Model,
+    ) -> Result<(), String> {
+        let mut records = model.records(session);
+        let is_durable = records.any(|(_, record)| {
+            matches!(record.event, Event::TerminalResized { job: other, size: to, .. }
+                if other == job && to == size)
+        });
+        ensure!(
+            is_durable,
+            "promise 3: the terminal of job {job} gets a size before that is durable"
         );
         Ok(())
     }

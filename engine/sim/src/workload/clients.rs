@@ -7,7 +7,9 @@ use crate::oracle::Reply;
 use crate::world::{MIN_PAUSE, Random, World};
 use futures::future::{Either, select};
 use rejoin_core::testing::{Operation, Pick};
-use rejoin_core::{Command, CreateSession, Event, JobMode, Sequence};
+use rejoin_core::{
+    Actor, Command, CreateSession, DescribeSession, Event, JobMode, JobOutput, Sequence,
+};
 use rejoin_engine::{CommandError, Engine, NewJob, NewSession};
 use rejoin_log::ReadLimit;
 use std::pin::pin;
@@ -82,12 +84,18 @@ fn operation(random: &mut Random) -> Operation {
         7..=16 => Operation::Join(session),
         17..=20 => Operation::Leave(session, other),
         21..=23 => Operation::Close(session),
-        24..=26 => Operation::SetUser(session, random.byte()),
+        24..=25 => Operation::SetUser(session, random.byte()),
+        26 => Operation::Describe(session, random.byte()),
         27..=30 => Operation::Touch(session),
         31..=33 => Operation::Refuse(session),
         34..=42 => Operation::Write(session, other, 1 + random.byte() % 200, random.once_in(4)),
         43..=47 => Operation::Interrupt(session, (!random.once_in(3)).then_some(other)),
         48..=60 => Operation::Advance(session, other, 1),
+        61..=62 => {
+            let size = random.pick([0, 80, 120, 200]);
+            Operation::Resize(session, other, size, Some(random.byte()))
+        }
+        63..=65 => Operation::Control(session, other, random.byte(), !random.once_in(3)),
         _ => Operation::Submit {
             session,
             mode: random.pick(JobMode::ALL),
@@ -95,6 +103,7 @@ fn operation(random: &mut Random) -> Operation {
             output_limit: random.byte(),
             request: random.once_in(4).then(|| random.byte() % 16),
             input: random.once_in(2),
+            output: random.pick(JobOutput::ALL),
         },
     }
 }
@@ -115,6 +124,7 @@ fn write(world: &World, random: &mut Random) -> Option<Command> {
         job,
         bytes: bytes.collect(),
         end: random.once_in(8),
+        client: None,
     })
 }
 
@@ -131,10 +141,16 @@ fn pick(random: &mut Random) -> Pick {
 async fn ask(world: &Arc<World>, engine: &Engine, command: Command, random: &mut Random) -> bool {
     let number = world.draw(Random::bits) % 1_000_000_000;
     let command = make_unique(command, number, random);
+    let actor = actor(number, random);
+    let engine = match &actor {
+        Some(actor) => &engine.on_behalf_of(actor.clone()),
+        None => engine,
+    };
     let ticket = {
         let mut checker = world.checker();
         let checker = &mut *checker;
-        checker.history.ask(command.clone(), &checker.model)
+        let actor = actor.clone();
+        checker.history.ask(command.clone(), actor, &checker.model)
     };
     world.note(format_args!("asks {ticket}: {command:?}"));
     let asked = Ticket { world, ticket };
@@ -144,6 +160,8 @@ async fn ask(world: &Arc<World>, engine: &Engine, command: Command, random: &mut
     } else {
         FOREVER
     };
+    // A write first asks the terminal how it takes input.
+    let asks_first = matches!(command, Command::WriteInput { .. });
     let answer = {
         let answer = pin!(perform(engine, command, random));
         match select(answer, world.clock.timer(patience)).await {
@@ -154,7 +172,7 @@ async fn ask(world: &Arc<World>, engine: &Engine, command: Command, random: &mut
             }
         }
     };
-    let joined = check_answer(world, ticket, &answer, step);
+    let joined = check_answer(world, ticket, &answer, (!asks_first).then_some(step));
     drop(asked);
     match answer {
         Err(CommandError::Unavailable(_)) => {
@@ -188,12 +206,13 @@ fn is_result((_, record): (usize, &Arc<rejoin_core::Record>)) -> bool {
     matches!(record.event, Event::ResultEmitted { .. })
 }
 
-/// Checks an answer. Returns the consumer that joined, if one did.
+/// Checks an answer. Returns the consumer that joined, if one did. One of a full queue comes at once, at
+/// the step in `must_be_at`.
 fn check_answer(
     world: &World,
     ticket: u64,
     answer: &Result<(Reply, Option<rejoin_core::SessionId>), CommandError>,
-    step: u64,
+    must_be_at: Option<u64>,
 ) -> Option<(rejoin_core::SessionId, rejoin_core::ConsumerId)> {
     let now = world.steps();
     let mut checker = world.checker();
@@ -231,10 +250,14 @@ fn check_answer(
                     checker.history.turn_away(ticket);
                     Ok(())
                 }
+                CommandError::LineTooLong => {
+                    checker.history.turn_away(ticket);
+                    Ok(())
+                }
                 CommandError::Overloaded => {
                     checker.coverage.count("answer: overloaded");
                     checker.history.turn_away(ticket);
-                    if now == step {
+                    if must_be_at.is_none_or(|step| now == step) {
                         Ok(())
                     } else {
                         Err("promise 10: a full queue did not answer at once".to_owned())
@@ -250,6 +273,19 @@ fn check_answer(
             None
         }
     }
+}
+
+/// On whose behalf a command is sent, if on anybody's.
+fn actor(number: u64, random: &mut Random) -> Option<Arc<Actor>> {
+    let long = if random.once_in(50) { 200 } else { 0 };
+    let account = format!("account {}{}", number % 5, "x".repeat(long));
+    let actor = Actor {
+        account: (!random.once_in(3)).then(|| account.into()),
+        token: random.once_in(4).then(|| "ci".into()),
+        frontend: random.pick(["native", "mcp"]).into(),
+        address: random.once_in(2).then(|| "[::1]:9".into()),
+    };
+    (!random.once_in(3)).then(|| Arc::new(actor))
 }
 
 /// Gives the generated command a unique text, and a service and statement that runners know.
@@ -270,6 +306,10 @@ fn make_unique(command: Command, number: u64, random: &mut Random) -> Command {
             session,
             user: mark,
         },
+        Command::DescribeSession(describe) => Command::DescribeSession(DescribeSession {
+            title: Some(mark),
+            ..describe
+        }),
         Command::RefuseStatement { session, .. } => {
             let statement = random.once_in(2).then(|| "no such statement".into());
             Command::RefuseStatement {
@@ -330,6 +370,10 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
             engine.set_user(session, user).await?;
             Ok((Reply::Done, None))
         }
+        Command::DescribeSession(describe) => {
+            engine.describe_session(describe).await?;
+            Ok((Reply::Done, None))
+        }
         Command::RefuseStatement {
             session,
             statement,
@@ -350,6 +394,8 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
                 mode: submit.mode,
                 request: submit.request,
                 input: submit.input,
+                output: submit.output,
+                controller: submit.controller,
                 timeout: (!is_plain).then_some(submit.timeout),
                 output_limit: (!is_plain).then_some(submit.output_limit),
             };
@@ -367,8 +413,36 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
             job,
             bytes,
             end,
+            client,
         } => {
-            engine.write_input(session, job, bytes, end).await?;
+            engine
+                .write_input_as(client, session, job, bytes, end)
+                .await?;
+            Ok((Reply::Done, None))
+        }
+        Command::ResizeTerminal {
+            session,
+            job,
+            size,
+            client,
+        } => {
+            engine.resize_terminal(client, session, job, size).await?;
+            Ok((Reply::Done, None))
+        }
+        Command::TakeControl {
+            session,
+            job,
+            client,
+        } => {
+            engine.take_control(client, session, job).await?;
+            Ok((Reply::Done, None))
+        }
+        Command::GiveControl {
+            session,
+            job,
+            client,
+        } => {
+            engine.give_control(client, session, job).await?;
             Ok((Reply::Done, None))
         }
         _ => Ok((Reply::Done, None)),
@@ -406,6 +480,9 @@ fn rejected(rejection: rejoin_core::Rejection) -> &'static str {
     match rejection.code() {
         "consumer_not_found" => "rejected: consumer_not_found",
         "input_ended" => "rejected: input_ended",
+        "invalid_size" => "rejected: invalid_size",
+        "no_terminal" => "rejected: no_terminal",
+        "not_controller" => "rejected: not_controller",
         "job_not_found" => "rejected: job_not_found",
         "job_running" => "rejected: job_running",
         "no_foreground_job" => "rejected: no_foreground_job",

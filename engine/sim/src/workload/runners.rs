@@ -9,7 +9,7 @@
 use crate::world::{Random, World};
 use futures::future::{BoxFuture, Either, select};
 use rejoin_core::{JobId, SessionId};
-use rejoin_engine::{Exit, Input, Runner, RunnerJob};
+use rejoin_engine::{Exit, Input, InputBytes, Runner, RunnerJob, TerminalMode};
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -31,8 +31,10 @@ impl Runner for ScriptedRunner {
         Box::pin(async move {
             let input = job.input.take().filter(|_| !job.statement.contains("deaf"));
             let reading = pin!(read(&world, job.session, job.job, input));
+            let resizing = pin!(resize(&world, &job));
+            let reading = async { select(reading, resizing).await.factor_first().0 };
             let work = pin!(async {
-                match select(pin!(play(&world, &job)), reading).await {
+                match select(pin!(play(&world, &job)), pin!(reading)).await {
                     Either::Left((exit, _)) => exit,
                     Either::Right((never, _)) => match never {},
                 }
@@ -46,6 +48,17 @@ impl Runner for ScriptedRunner {
                     ..Exit::default()
                 },
             }
+        })
+    }
+
+    /// A terminal asks for something secret now and then.
+    fn terminal_mode(&self, _: JobId) -> BoxFuture<'static, Option<TerminalMode>> {
+        let world = self.0.clone();
+        Box::pin(async move {
+            Some(TerminalMode {
+                echoes: world.draw(|random| !random.once_in(3)),
+                collects_lines: true,
+            })
         })
     }
 
@@ -67,13 +80,38 @@ impl Runner for ScriptedRunner {
 /// Reads the standard input of the job as soon as it comes.
 async fn read(world: &World, session: SessionId, job: JobId, input: Option<Input>) -> Infallible {
     if let Some(mut input) = input {
-        while let Some(bytes) = input.next().await {
+        while let Some(InputBytes { bytes, is_hidden }) = input.next_bytes().await {
             let mut checker = world.checker();
             let checker = &mut *checker;
-            let read = checker.runs.read(session, job, &bytes, &checker.model);
+            let (read, met) = match is_hidden {
+                false => (
+                    checker.runs.read(session, job, &bytes, &checker.model),
+                    "input: read",
+                ),
+                true => (
+                    checker
+                        .runs
+                        .read_hidden(session, job, &bytes, &checker.model),
+                    "input: read, hidden",
+                ),
+            };
             checker.report(read);
-            checker.coverage.count("input: read");
+            checker.coverage.count(met);
         }
+    }
+    std::future::pending().await
+}
+
+/// Takes the sizes that the terminal of the job gets.
+async fn resize(world: &World, job: &RunnerJob) -> Infallible {
+    while let Some(size) = job.sizes.next().await {
+        let mut checker = world.checker();
+        let checker = &mut *checker;
+        let resized = checker
+            .runs
+            .resize(job.session, job.job, size, &checker.model);
+        checker.report(resized);
+        checker.coverage.count("terminal: size");
     }
     std::future::pending().await
 }

@@ -211,10 +211,14 @@ pub(crate) async fn read_along(
         if let Err(PullError::SessionNotFound) = &read {
             let refused = checker.readers.refuse_read(session, &checker.model);
             checker.report(refused);
+            if end > Sequence::START {
+                checker.coverage.count("read: of a forgotten session");
+            }
         }
         if let Err(PullError::CursorUnknown { last }) = &read {
             checker.coverage.count("read: of a place that is not known");
-            if end >= after {
+            let is_forgotten = *last == Sequence::START && checker.model.is_forgettable(session);
+            if end >= after && !is_forgotten {
                 checker.report(Err(format!(
                     "promise 2: a reader of {session} asked for what follows {after} of {end}, and was told that {last} is the end"
                 )));

@@ -45,6 +45,9 @@ impl Log for Recorder {
                     let finished = checker.runs.finish(record, &checker.model);
                     checker.report(finished);
                     checker.coverage.count(name(&record.event));
+                    if record.actor.is_some() {
+                        checker.coverage.count("actor: in the log");
+                    }
                     checker
                         .trace
                         .note(self.world.steps(), format_args!("durable {record:?}"));
@@ -102,6 +105,10 @@ fn name(event: &Event) -> &'static str {
         },
         Event::CursorAdvanced { .. } => "event: cursor advanced",
         Event::InputWritten { .. } => "event: input written",
+        Event::InputHidden { .. } => "event: input hidden",
+        Event::TerminalResized { .. } => "event: terminal resized",
+        Event::ControllerChanged { .. } => "event: controller changed",
+        Event::ScreenCaptured { .. } => "event: screen captured",
         Event::InterruptRequested { cause, .. } => match cause {
             InterruptCause::Requested => "event: interrupt, requested",
             InterruptCause::Timeout => "event: interrupt, for timeout",
@@ -129,5 +136,6 @@ fn name(event: &Event) -> &'static str {
         Event::SessionTouched { .. } => "event: session touched",
         Event::StatementRefused { .. } => "event: statement refused",
         Event::UserSet { .. } => "event: user set",
+        Event::SessionDescribed { .. } => "event: session described",
     }
 }

@@ -2,10 +2,9 @@
 
 use super::protocol::ToKeeper;
 use super::{HeldJob, InputEvent, JobEvent, JobEvents, Keeper, Keepers, TakenOver};
-use crate::Input;
 use crate::jobs::runner::{EngineEnded, Exit, LOST, RunnerJob};
 use crate::limits::KEEPER_INPUT;
-use crate::shell::escalate::{Escalated, Escalation, Target, escalate};
+use crate::shell::escalate::{Escalated, Escalation, Target, escalate, escalate_terminal};
 use crate::shell::job::{
     Ended, HELD, Program, Setting, closed, could_not_start, describe_holders, left_of,
 };
@@ -13,6 +12,7 @@ use crate::shell::output::{self, Counted};
 use crate::shell::process_group::Leftovers;
 use crate::shell::process_sweep;
 use crate::shell::{SessionGuard, Shell, WAIT_FOR_OUTPUT};
+use crate::{Input, InputBytes};
 use async_channel::Receiver;
 use futures::AsyncRead;
 use futures::future::{Either, pending, select, try_join};
@@ -23,7 +23,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::pin::{Pin, pin};
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -38,7 +37,7 @@ pub(in crate::shell) async fn run(
     let keepers = &shell.keepers;
     let has_input = job.input.is_some();
     let started = keepers
-        .start(job.session, job.job, program, has_input)
+        .start(job.session, job.job, program, has_input, job.output)
         .await;
     let (keeper, events) = match started {
         Ok(started) => started,
@@ -138,6 +137,15 @@ impl Target for Attended<'_> {
         // Fails if the keeper is gone.
         let _ = self.keeper.frames.try_send(frame);
     }
+
+    fn hang_up(&self, signal: Signal, interrupts: u32) {
+        let frame = ToKeeper::HangUp {
+            job: self.job,
+            interrupts,
+            signal: signal.as_raw(),
+        };
+        let _ = self.keeper.frames.try_send(frame);
+    }
 }
 
 async fn attend(
@@ -159,13 +167,17 @@ async fn attend(
     } = events;
     let reporter = job.reporter.clone();
     let changed = std::mem::take(&mut setting.changed);
+    let has_terminal = job.output.terminal().is_some();
     let reported = async {
         reporter.started().await?;
         for changed in changed.iter().filter(|_| held.is_none()) {
-            output::report(changed.as_bytes(), &mut Counted::none("stderr"), &reporter).await?;
+            output::report_notice(changed, has_terminal, &reporter).await?;
         }
         let pump = |parts, stream| {
-            let counted = Counted::from(stream, offsets.of(stream));
+            let counted = match has_terminal {
+                true => Counted::terminal(offsets.of(stream)),
+                false => Counted::from(stream, offsets.of(stream)),
+            };
             output::pump(Parts::from(parts), counted, &reporter, &*shell.runtime)
         };
         let stdout = pump(stdout, OutputStream::Stdout);
@@ -179,7 +191,7 @@ async fn attend(
             shell.runtime.timer(HELD).await;
             let holders = process_sweep::holders_besides(reader, pipes, &shell.runtime).await;
             if let Some(words) = describe_holders(&holders) {
-                output::report(words.as_bytes(), &mut Counted::none("stderr"), &reporter).await?;
+                output::report_notice(&words, has_terminal, &reporter).await?;
             }
             pending().await
         };
@@ -206,12 +218,9 @@ async fn attend(
             reporter.settled().changed().await;
             let offsets = reporter.settled().offsets();
             let settled = |of: OutputOffsets| of.stdout + of.stderr;
-            keeper.unsettled.fetch_sub(
-                settled(offsets).saturating_sub(settled(told)),
-                Ordering::Relaxed,
-            );
-            told = offsets;
             let job = attended.job;
+            keeper.settle(job, settled(offsets).saturating_sub(settled(told)));
+            told = offsets;
             keeper.send(ToKeeper::Settled { job, offsets }).await;
         }
     };
@@ -223,7 +232,22 @@ async fn attend(
         }
         pending::<()>().await;
     };
-    let helped = async { futures::future::join(fed, settling).await.1 };
+    let sized = async {
+        // It may have changed while no server was there.
+        let size = job.output.terminal().filter(|_| held.is_some());
+        let mut next = size;
+        loop {
+            if let Some(size) = next {
+                let job = attended.job;
+                keeper.send(ToKeeper::Resize { job, size }).await;
+            }
+            match job.sizes.next().await {
+                Some(size) => next = Some(size),
+                None => pending().await,
+            }
+        }
+    };
+    let helped = async { futures::future::join3(fed, settling, sized).await.1 };
     // The job's end does not wait for its input.
     let ended = async {
         match select(pin!(helped), pin!(ended)).await {
@@ -233,9 +257,17 @@ async fn attend(
     };
     let mut ended = pin!(ended);
     let last = held.and_then(|held| Signal::from_named_raw(held.signal));
+    // What was sent to the program in the foreground says nothing about the job.
+    let last = last.filter(|last| !has_terminal || matches!(*last, Signal::HUP | Signal::KILL));
     let escalation = Escalation::after(last, held.map_or(0, |held| held.interrupts));
     let mut cut = false;
-    let escalated = escalate(shell, attended, &setting.mark, &job.interrupts, &escalation);
+    let escalated = async {
+        let (mark, interrupts) = (&setting.mark, &job.interrupts);
+        match has_terminal {
+            true => escalate_terminal(shell, attended, mark, interrupts, &escalation).await,
+            false => escalate(shell, attended, mark, interrupts, &escalation).await,
+        }
+    };
     let end = match select(ended.as_mut(), pin!(escalated)).await {
         Either::Left((end, _)) => end,
         Either::Right((Escalated::EngineEnded, _)) => End::Detached,
@@ -310,7 +342,15 @@ async fn feed(
 ) {
     let job = attended.job;
     let mut written = given;
-    while let Some(bytes) = input.next().await {
+    while let Some(InputBytes { bytes, is_hidden }) = input.next_bytes().await {
+        if is_hidden {
+            let bytes = bytes.to_vec();
+            attended
+                .keeper
+                .send(ToKeeper::HiddenInput { job, bytes })
+                .await;
+            continue;
+        }
         for part in bytes.chunks(KEEPER_INPUT / 2) {
             let length = part.len() as u64;
             loop {

@@ -8,6 +8,7 @@
 pub(super) mod job;
 mod process;
 mod protocol;
+mod terminal;
 #[cfg(all(test, feature = "smol"))]
 mod tests;
 
@@ -15,6 +16,7 @@ pub use process::run_keeper;
 pub(in crate::shell) use protocol::HeldJob;
 
 use crate::Runtime;
+use crate::jobs::runner::TerminalMode;
 use crate::limits::{IDLE_KEEPERS, KEEPER_ANSWER, KEEPERS};
 use crate::shell::job::Program;
 use crate::shell::keeper_settings::{KeeperSettings, KeeperStatus};
@@ -22,8 +24,8 @@ use async_channel::{Receiver, Sender};
 use async_io::Async;
 use futures::future::{Either, select};
 use futures::{AsyncReadExt, AsyncWriteExt};
-use protocol::{Frames, ToKeeper, ToServer, VERSION};
-use rejoin_core::{JobId, OutputStream, SessionId};
+use protocol::{Frames, ToKeeper, ToServer, VERSION, WITH_OUTPUT};
+use rejoin_core::{JobId, JobOutput, OutputStream, SessionId};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -37,7 +39,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,9 +50,12 @@ pub(super) struct Keepers {
     /// Whose jobs these are: the mark of the data directory.
     owner: String,
     runtime: Arc<dyn Runtime>,
-    /// None: the jobs of an earlier server are ended, and no keeper is started.
+    /// None: the jobs of an earlier server are ended, and no keeper is started. Jobs with terminals have
+    /// one inside of this process.
     settings: Option<KeeperSettings>,
     entries: Mutex<Entries>,
+    lost: Arc<AtomicU64>,
+    unknown_jobs: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -84,10 +89,15 @@ struct Keeper {
     frames: Sender<ToKeeper>,
     jobs: Mutex<BTreeMap<JobId, JobSenders>>,
     welcome: Receiver<Vec<HeldJob>>,
+    /// What it speaks, at least.
+    version: AtomicU32,
+    /// Questions about terminals that it has not answered.
+    questions: Mutex<BTreeMap<u64, Sender<Option<TerminalMode>>>>,
+    last_question: AtomicU64,
+    is_greeted: AtomicBool,
     is_gone: AtomicBool,
     /// Ready when the connection has ended: nothing is ever sent.
     gone: Receiver<()>,
-    unsettled: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -98,6 +108,8 @@ struct JobSenders {
     /// its shell.
     held: Sender<(u32, Vec<PathBuf>)>,
     events: Sender<JobEvent>,
+    /// Bytes of output that came and that are not settled.
+    unsettled: u64,
 }
 
 /// What a keeper says about one job. Bounded by what it sends before that is settled.
@@ -150,6 +162,8 @@ impl Keepers {
             runtime,
             settings,
             entries: Mutex::default(),
+            lost: Arc::default(),
+            unknown_jobs: AtomicU64::new(0),
         })
     }
 
@@ -159,14 +173,20 @@ impl Keepers {
 
     pub(super) fn status(&self) -> KeeperStatus {
         let entries = self.entries();
-        let unsettled = entries.keepers.iter();
+        let keepers = entries.keepers.iter().filter(|it| !it.is_gone());
         KeeperStatus {
-            keepers: entries.keepers.len(),
+            keepers: keepers.clone().count(),
+            limit: self.settings.as_ref().map_or(0, |_| KEEPERS),
             jobs: entries.jobs.len(),
-            unsettled_bytes: unsettled
-                .map(|keeper| keeper.unsettled.load(Ordering::Relaxed))
-                .sum(),
+            unsettled_bytes: keepers.map(|keeper| keeper.unsettled()).sum(),
+            lost: self.lost.load(Ordering::Relaxed),
+            unknown_jobs: self.unknown_jobs.load(Ordering::Relaxed),
         }
+    }
+
+    /// A job of an earlier server is ended because the log does not know it.
+    pub(super) fn count_unknown(&self) {
+        self.unknown_jobs.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Connects to the keepers of earlier servers. Returns the jobs that they hold.
@@ -221,7 +241,7 @@ impl Keepers {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Ok(None),
             Err(error) => return Err(error),
         };
-        let keeper = self.connect(stream)?;
+        let keeper = self.connect(stream, 1)?;
         let answer = keeper.welcome.recv();
         match select(pin!(answer), self.runtime.timer(KEEPER_ANSWER)).await {
             Either::Left((Ok(jobs), _)) => Ok(Some((keeper, jobs))),
@@ -231,7 +251,8 @@ impl Keepers {
     }
 
     /// Greets the process at the other end, and begins to read what it says.
-    fn connect(&self, stream: UnixStream) -> io::Result<Arc<Keeper>> {
+    /// `version` is what it speaks as far as is known before it answers.
+    fn connect(&self, stream: UnixStream, version: u32) -> io::Result<Arc<Keeper>> {
         let stream = Arc::new(Async::new(stream)?);
         // Bounded by what a keeper can hold: output before it is settled, and input before it is
         // written.
@@ -243,9 +264,12 @@ impl Keepers {
             frames,
             jobs: Mutex::default(),
             welcome,
+            version: AtomicU32::new(version),
+            questions: Mutex::default(),
+            last_question: AtomicU64::new(0),
+            is_greeted: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
             gone,
-            unsettled: AtomicU64::new(0),
         });
         let patience = match &self.settings {
             Some(settings) => settings.patience,
@@ -260,13 +284,17 @@ impl Keepers {
         self.runtime
             .spawn(Box::pin(write(stream.clone(), to_write)));
         let reader = Arc::downgrade(&keeper);
+        let lost = self.lost.clone();
         self.runtime.spawn(Box::pin(async move {
             let error = read(&stream, &reader, welcomed).await;
             if let Some(keeper) = reader.upgrade() {
                 keeper.is_gone.store(true, Ordering::SeqCst);
-                keeper.jobs().clear();
-                if error.kind() != ErrorKind::UnexpectedEof {
-                    tracing::warn!(%error, "lost the connection to a keeper");
+                let jobs = std::mem::take(&mut *keeper.jobs()).len();
+                keeper.questions().clear();
+                // Otherwise it was told to end, or is another directory's.
+                if keeper.is_greeted.load(Ordering::SeqCst) && !keeper.frames.is_closed() {
+                    lost.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(jobs, %error, "a keeper has ended, and its jobs are lost");
                 }
             }
             drop(ended);
@@ -285,14 +313,23 @@ impl Keepers {
         job: JobId,
         program: Program,
         has_input: bool,
+        output: JobOutput,
     ) -> io::Result<(Arc<Keeper>, JobEvents)> {
+        let version = match output {
+            JobOutput::Separate => 1,
+            JobOutput::Merged | JobOutput::Terminal(_) => WITH_OUTPUT,
+        };
         let (keeper, events) = {
             let mut entries = self.entries();
-            entries
-                .keepers
-                .retain(|it| !it.is_gone.load(Ordering::SeqCst));
-            let least = entries.keepers.iter().min_by_key(|it| it.jobs().len());
-            let least = least.filter(|it| it.jobs().is_empty() || entries.keepers.len() >= KEEPERS);
+            entries.keepers.retain(|it| !it.is_gone());
+            let most = match self.settings {
+                Some(_) => KEEPERS,
+                None => 1,
+            };
+            let able = |it: &&Arc<Keeper>| it.version.load(Ordering::SeqCst) >= version;
+            let able = || entries.keepers.iter().filter(able);
+            let least = able().min_by_key(|it| it.jobs().len());
+            let least = least.filter(|it| it.jobs().is_empty() || able().count() >= most);
             let keeper = match least {
                 Some(keeper) => keeper.clone(),
                 None => {
@@ -316,6 +353,7 @@ impl Keepers {
             session,
             program,
             has_input,
+            output,
         };
         keeper.send(start).await;
         Ok((keeper, events))
@@ -324,7 +362,7 @@ impl Keepers {
     /// Starts a keeper, and connects to it.
     fn spawn(&self) -> io::Result<Arc<Keeper>> {
         let Some(settings) = &self.settings else {
-            return Err(ErrorKind::Unsupported.into());
+            return self.spawn_inside();
         };
         let random = u64::from_le_bytes(*self.runtime.random().first_chunk().unwrap_or(&[0; 8]));
         let name = OsString::from(format!("{random:016x}"));
@@ -349,7 +387,40 @@ impl Keepers {
             let _ = fs::remove_file(&path);
             return Err(error);
         }
-        self.connect(stream)
+        self.connect(stream, VERSION)
+    }
+
+    /// Starts a keeper that ends with this process, in a thread.
+    fn spawn_inside(&self) -> io::Result<Arc<Keeper>> {
+        let (ours, its) = UnixStream::pair()?;
+        let ran = async move {
+            if let Err(error) = process::run_inside(its) {
+                tracing::error!(%error, "the thread that holds terminals has failed");
+            }
+        };
+        self.runtime
+            .spawn_dedicated("rejoin-terminals", Box::pin(ran));
+        self.connect(ours, VERSION)
+    }
+
+    /// How the terminal of a job takes input now. None: it has none, or has ended. If there is no
+    /// answer, it is taken for one that hides what is typed.
+    pub(super) async fn terminal_mode(&self, job: JobId) -> Option<TerminalMode> {
+        let keeper = self.entries().jobs.get(&job)?.keeper.clone();
+        let question = keeper.last_question.fetch_add(1, Ordering::Relaxed);
+        let (answer, answered) = async_channel::bounded(1);
+        keeper.questions().insert(question, answer);
+        keeper.send(ToKeeper::AskMode { job, question }).await;
+        let limit = self.runtime.timer(KEEPER_ANSWER);
+        let mode = match select(pin!(answered.recv()), limit).await {
+            Either::Left((mode, _)) => mode.ok()?,
+            Either::Right(_) => Some(TerminalMode {
+                echoes: false,
+                collects_lines: true,
+            }),
+        };
+        keeper.questions().remove(&question);
+        mode
     }
 
     /// A job of an earlier server, to attend to it. None if there is none, or a task attends to it
@@ -390,7 +461,7 @@ impl Keepers {
         entries.keepers.retain(|keeper| {
             let is_idle = keeper.jobs().is_empty();
             idle += usize::from(is_idle);
-            !keeper.is_gone.load(Ordering::SeqCst) && (!is_idle || idle <= IDLE_KEEPERS)
+            !keeper.is_gone() && (!is_idle || idle <= IDLE_KEEPERS)
         });
     }
 
@@ -404,10 +475,33 @@ impl Keepers {
         for keeper in keepers {
             keeper.jobs().clear();
             keeper.send(ToKeeper::Quit).await;
-            // All that was written is read before the end of the connection.
-            keeper.frames.close();
-            select(pin!(keeper.gone.recv()), self.runtime.timer(KEEPER_ANSWER)).await;
+            self.disconnect(&keeper).await;
         }
+    }
+
+    /// Leaves all keepers to the next server, a few seconds at most. Jobs that they may forget are
+    /// forgotten, whether or not a task still attends to them.
+    pub(super) async fn detach(&self) {
+        let keepers = {
+            let mut entries = self.entries();
+            for (&job, entry) in &entries.jobs {
+                if entry.is_forgotten {
+                    // Fails if the keeper is gone.
+                    let _ = entry.keeper.frames.try_send(ToKeeper::Forget { job });
+                }
+            }
+            entries.jobs.clear();
+            std::mem::take(&mut entries.keepers)
+        };
+        for keeper in keepers {
+            self.disconnect(&keeper).await;
+        }
+    }
+
+    /// Waits until a keeper has read all that was written to it, and the connection has ended.
+    async fn disconnect(&self, keeper: &Keeper) {
+        keeper.frames.close();
+        select(pin!(keeper.gone.recv()), self.runtime.timer(KEEPER_ANSWER)).await;
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -432,10 +526,11 @@ impl Keeper {
             input,
             held,
             events,
+            unsettled: 0,
         };
         let mut jobs = self.jobs();
         // Otherwise they are dropped, and the job is lost.
-        if !self.is_gone.load(Ordering::SeqCst) {
+        if !self.is_gone() {
             jobs.insert(job, senders);
         }
         JobEvents {
@@ -456,14 +551,13 @@ impl Keeper {
             ToServer::Output {
                 job, stream, bytes, ..
             } => {
-                if let Some(senders) = jobs.get(&job) {
+                if let Some(senders) = jobs.get_mut(&job) {
+                    senders.unsettled += bytes.len() as u64;
                     let [stdout, stderr] = &senders.output;
                     let sender = match stream {
                         OutputStream::Stdout => stdout,
                         OutputStream::Stderr => stderr,
                     };
-                    self.unsettled
-                        .fetch_add(bytes.len() as u64, Ordering::Relaxed);
                     let _ = sender.try_send(bytes);
                 }
             }
@@ -483,6 +577,11 @@ impl Keeper {
                     let _ = senders.held.try_send((reader, pipes));
                 }
             }
+            ToServer::Mode { question, mode } => {
+                if let Some(asked) = self.questions().remove(&question) {
+                    let _ = asked.try_send(mode);
+                }
+            }
             ToServer::Exited { job, status, group } => {
                 tell(&jobs, job, JobEvent::Exited(status, group));
                 // Stays, so that the keeper counts as busy until it may forget the job.
@@ -493,6 +592,28 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    fn questions(&self) -> MutexGuard<'_, BTreeMap<u64, Sender<Option<TerminalMode>>>> {
+        self.questions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// So many bytes of a job's output are settled.
+    fn settle(&self, job: JobId, bytes: u64) {
+        if let Some(senders) = self.jobs().get_mut(&job) {
+            senders.unsettled = senders.unsettled.saturating_sub(bytes);
+        }
+    }
+
+    /// Bytes of output that are not settled, of all its jobs.
+    fn unsettled(&self) -> u64 {
+        self.jobs().values().map(|senders| senders.unsettled).sum()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::SeqCst)
     }
 
     fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, JobSenders>> {
@@ -537,7 +658,13 @@ async fn read(
                 Err(error) => return error,
             };
             match frame {
-                Ok(Some(ToServer::Welcome { jobs, .. })) => drop(welcomed.try_send(jobs)),
+                Ok(Some(ToServer::Welcome { version, jobs })) => {
+                    if let Some(keeper) = keeper.upgrade() {
+                        keeper.version.store(version, Ordering::SeqCst);
+                        keeper.is_greeted.store(true, Ordering::SeqCst);
+                    }
+                    drop(welcomed.try_send(jobs));
+                }
                 Ok(Some(frame)) => match keeper.upgrade() {
                     Some(keeper) => keeper.take(frame),
                     None => return ErrorKind::UnexpectedEof.into(),

@@ -4,10 +4,11 @@
 //! reaped before its group has ended. Output is dropped only when a server says that it is settled.
 
 use super::protocol::{Frames, HeldJob, ToKeeper, ToServer, VERSION, put_output};
-use crate::limits::{KEEPER_ANSWER, KEEPER_JOBS, KEEPER_PATIENCE, KEEPER_SPOOL};
+use super::terminal::{self, Terminal};
+use crate::limits::{KEEPER_ANSWER, KEEPER_INPUT, KEEPER_JOBS, KEEPER_PATIENCE, KEEPER_SPOOL};
 use crate::shell::job::Program;
 use crate::shell::process_group::PATIENCE;
-use rejoin_core::{JobId, OutputOffsets, OutputPosition, OutputStream, SessionId};
+use rejoin_core::{JobId, JobOutput, OutputOffsets, OutputPosition, OutputStream, SessionId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::process::{
@@ -15,12 +16,14 @@ use rustix::process::{
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ExitStatus, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Runs a keeper: holds jobs for one server after another, until it has none and no server needs it.
@@ -38,25 +41,30 @@ pub fn run_keeper(socket: &Path) -> io::Result<()> {
     let _ = std::env::set_current_dir("/");
     let listener = UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?);
     listener.set_nonblocking(true)?;
-    let mut keeper = Keeper {
-        listener,
-        server: None,
-        owner: None,
-        patience: KEEPER_PATIENCE,
-        alone_since: now(),
-        ending: None,
-        jobs: BTreeMap::new(),
-        next_served: JobId(0),
-        chunk: vec![0; CHUNK].into_boxed_slice(),
-    };
+    let mut keeper = Keeper::new(Some(listener), Place::of(socket), None);
     let ran = keeper.run();
     drop(keeper);
     let _ = std::fs::remove_file(socket);
     ran
 }
 
+/// Holds jobs for the server at the other end, in a thread of its own. Ends with the connection.
+///
+/// # Errors
+///
+/// When it can't wait for its jobs.
+pub(super) fn run_inside(server: UnixStream) -> io::Result<()> {
+    server.set_nonblocking(true)?;
+    Keeper::new(None, None, Some(Connection::new(server))).run()
+}
+
 struct Keeper {
-    listener: UnixListener,
+    /// Where servers come. None inside of a server.
+    listener: Option<UnixListener>,
+    /// None if it can't be known.
+    place: Option<Place>,
+    /// When it was last looked whether the socket is still there.
+    looked_at: Instant,
     server: Option<Connection>,
     /// Whose jobs these are, as the first server said.
     owner: Option<Vec<u8>>,
@@ -69,6 +77,13 @@ struct Keeper {
     /// The job whose output is sent next, so that none waits for ever.
     next_served: JobId,
     chunk: Box<[u8]>,
+}
+
+/// Where a keeper's socket is, also after its directory was moved.
+struct Place {
+    directory: File,
+    name: OsString,
+    inode: u64,
 }
 
 struct Connection {
@@ -85,12 +100,18 @@ struct Job {
     leader: Pid,
     exit: OwnedFd,
     has_exited: bool,
-    output: [Output; 2],
-    stdin: Option<ChildStdin>,
+    output: Vec<Output>,
+    /// The pipe to the job, or its terminal.
+    stdin: Option<File>,
+    terminal: Option<Terminal>,
     input: VecDeque<u8>,
+    /// How many of these bytes are not logged.
+    hidden: usize,
     /// Bytes of input that it was given, whether written or not.
     given: u64,
     input_ended: bool,
+    /// Whether what was typed last has ended a line.
+    is_at_line_start: bool,
     interrupts: u32,
     signal: i32,
     phase: Phase,
@@ -137,6 +158,26 @@ enum Source {
 }
 
 impl Keeper {
+    fn new(
+        listener: Option<UnixListener>,
+        place: Option<Place>,
+        server: Option<Connection>,
+    ) -> Self {
+        Self {
+            listener,
+            place,
+            looked_at: now(),
+            server,
+            owner: None,
+            patience: KEEPER_PATIENCE,
+            alone_since: now(),
+            ending: None,
+            jobs: BTreeMap::new(),
+            next_served: JobId(0),
+            chunk: vec![0; CHUNK].into_boxed_slice(),
+        }
+    }
+
     fn run(&mut self) -> io::Result<()> {
         loop {
             self.advance();
@@ -168,8 +209,10 @@ impl Keeper {
         let mut fds = Vec::with_capacity(2 + 4 * self.jobs.len());
         match &self.server {
             None => {
-                sources.push(Source::Listener);
-                fds.push(PollFd::new(&self.listener, PollFlags::IN));
+                if let Some(listener) = &self.listener {
+                    sources.push(Source::Listener);
+                    fds.push(PollFd::new(listener, PollFlags::IN));
+                }
             }
             Some(server) => {
                 let out = if server.is_written() {
@@ -213,6 +256,9 @@ impl Keeper {
                 None => self.alone_since + self.patience,
                 Some(since) => since + PATIENCE,
             });
+            if self.place.is_some() && self.ending.is_none() {
+                wake(self.looked_at + LOOK);
+            }
         }
         let timeout = until.map(|until| {
             let left = until.saturating_duration_since(now());
@@ -229,7 +275,8 @@ impl Keeper {
     fn handle(&mut self, source: Source) {
         match source {
             Source::Listener => {
-                if let Ok((stream, _)) = self.listener.accept()
+                if let Some(listener) = &self.listener
+                    && let Ok((stream, _)) = listener.accept()
                     && stream.set_nonblocking(true).is_ok()
                 {
                     self.server = Some(Connection::new(stream));
@@ -313,9 +360,10 @@ impl Keeper {
                 session,
                 program,
                 has_input,
+                output,
             } => {
                 let started = match self.jobs.len() < KEEPER_JOBS && !self.jobs.contains_key(&job) {
-                    true => Job::start(session, program, has_input),
+                    true => Job::start(session, program, has_input, output),
                     false => Err(Errno::AGAIN.into()),
                 };
                 match started {
@@ -344,11 +392,38 @@ impl Keeper {
                     ToServer::InputClosed { job }.encode(&mut server.out);
                 }
             }
+            ToKeeper::HiddenInput { job, bytes } => {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.take_hidden(&bytes);
+                }
+            }
+            ToKeeper::Resize { job, size } => {
+                let job = self.jobs.get(&job);
+                if let Some(terminal) = job.and_then(|job| job.terminal.as_ref()) {
+                    terminal.resize(size);
+                }
+            }
+            ToKeeper::AskMode { job, question } => {
+                let job = self.jobs.get(&job);
+                let terminal = job.and_then(|job| job.terminal.as_ref());
+                let mode = terminal.and_then(Terminal::mode);
+                ToServer::Mode { question, mode }.encode(&mut server.out);
+            }
             ToKeeper::EndInput { job } => {
                 if let Some(job) = self.jobs.get_mut(&job) {
-                    job.input_ended = true;
-                    if job.input.is_empty() {
-                        job.stdin = None;
+                    job.end_input();
+                }
+            }
+            ToKeeper::HangUp {
+                job,
+                interrupts,
+                signal,
+            } => {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.interrupts = job.interrupts.max(interrupts);
+                    job.signal = signal;
+                    if let Some(signal) = Signal::from_named_raw(signal) {
+                        job.hang_up(signal);
                     }
                 }
             }
@@ -395,10 +470,11 @@ impl Keeper {
     /// Ends jobs that are over, and all of them if no server comes.
     fn advance(&mut self) {
         let now = now();
-        let is_late = self.server.is_none() && now >= self.alone_since + self.patience;
-        if is_late && self.ending.is_none() {
+        let is_alone = self.server.is_none() && self.ending.is_none();
+        let is_late = now >= self.alone_since + self.patience;
+        if is_alone && (is_late || self.is_unreachable(now)) {
             self.ending = Some(now);
-            self.jobs.values().for_each(|job| job.send(Signal::TERM));
+            self.jobs.values().for_each(Job::ask_to_end);
         }
         for job in self.jobs.values_mut() {
             job.advance(now);
@@ -406,6 +482,15 @@ impl Keeper {
         let is_over = |job: &Job| matches!(job.phase, Phase::Ended { .. });
         self.jobs
             .retain(|_, job| !(job.is_forgotten && is_over(job)));
+    }
+
+    /// Whether no server can come any more, because the data directory was removed. Looks now and then.
+    fn is_unreachable(&mut self, now: Instant) -> bool {
+        let Some(place) = self.place.as_ref().filter(|_| now >= self.looked_at + LOOK) else {
+            return false;
+        };
+        self.looked_at = now;
+        place.is_gone()
     }
 
     /// Whether no server came and the jobs had their time to end.
@@ -441,7 +526,10 @@ impl Keeper {
             let all_sent = job.output.iter().all(Output::is_sent);
             if job.has_exited && !job.is_held_told && !all_read(&job.output) {
                 job.is_held_told = true;
-                let pipes = job.output.iter().filter_map(Output::pipe_name).collect();
+                let pipes = match &job.terminal {
+                    Some(terminal) => terminal.name().into_iter().collect(),
+                    None => job.output.iter().filter_map(Output::pipe_name).collect(),
+                };
                 let (job, reader) = (*id, std::process::id());
                 ToServer::OutputHeld { job, reader, pipes }.encode(&mut server.out);
             }
@@ -465,6 +553,31 @@ impl Keeper {
             && server.write().is_err()
         {
             self.leave();
+        }
+    }
+}
+
+impl Place {
+    fn of(socket: &Path) -> Option<Self> {
+        let mut place = Self {
+            directory: File::open(socket.parent()?).ok()?,
+            name: socket.file_name()?.to_owned(),
+            inode: 0,
+        };
+        place.inode = std::fs::symlink_metadata(place.path()).ok()?.ino();
+        Some(place)
+    }
+
+    /// Its path as this process has the directory open.
+    fn path(&self) -> PathBuf {
+        let directory = self.directory.as_raw_fd().to_string();
+        Path::new("/proc/self/fd").join(directory).join(&self.name)
+    }
+
+    fn is_gone(&self) -> bool {
+        match std::fs::symlink_metadata(self.path()) {
+            Ok(found) => found.ino() != self.inode,
+            Err(error) => error.kind() == ErrorKind::NotFound,
         }
     }
 }
@@ -519,29 +632,34 @@ impl Connection {
 }
 
 impl Job {
-    fn start(session: SessionId, program: Program, has_input: bool) -> io::Result<Self> {
-        let mut child = program
-            .command()
-            .process_group(0)
-            .stdin(match has_input {
-                true => Stdio::piped(),
-                false => Stdio::null(),
-            })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        match Self::hold(&mut child) {
+    fn start(
+        session: SessionId,
+        program: Program,
+        has_input: bool,
+        output: JobOutput,
+    ) -> io::Result<Self> {
+        let mut started = match output {
+            JobOutput::Terminal(size) => terminal::start(program.command(), size)?,
+            JobOutput::Merged | JobOutput::Separate => Started::start(program, has_input, output)?,
+        };
+        let terminal = started.terminal.take();
+        let held = Self::hold(&started.child, started.output);
+        let (mut child, stdin) = (started.child, started.stdin);
+        match held {
             Ok((leader, exit, output)) => Ok(Self {
                 session,
                 leader,
                 exit,
                 has_exited: false,
                 output,
-                stdin: child.stdin.take(),
+                stdin,
+                terminal,
                 child,
                 input: VecDeque::new(),
+                hidden: 0,
                 given: 0,
                 input_ended: false,
+                is_at_line_start: true,
                 interrupts: 0,
                 signal: 0,
                 phase: Phase::Running,
@@ -561,20 +679,16 @@ impl Job {
         }
     }
 
-    fn hold(child: &mut Child) -> io::Result<(Pid, OwnedFd, [Output; 2])> {
-        let missing = || io::Error::other("it has no number or no output");
+    fn hold(
+        child: &Child,
+        output: Vec<(OutputStream, OwnedFd)>,
+    ) -> io::Result<(Pid, OwnedFd, Vec<Output>)> {
+        let missing = || io::Error::other("it has no number");
         let leader = Pid::from_raw(child.id().cast_signed()).ok_or_else(missing)?;
         let exit = pidfd_open(leader, PidfdFlags::empty())?;
-        let stdout = child.stdout.take().ok_or_else(missing)?.into();
-        let stderr = child.stderr.take().ok_or_else(missing)?.into();
-        if let Some(stdin) = &child.stdin {
-            ioctl_fionbio(stdin, true)?;
-        }
-        let output = [
-            Output::new(OutputStream::Stdout, stdout)?,
-            Output::new(OutputStream::Stderr, stderr)?,
-        ];
-        Ok((leader, exit, output))
+        let output = output.into_iter();
+        let output = output.map(|(stream, pipe)| Output::new(stream, pipe));
+        Ok((leader, exit, output.collect::<io::Result<_>>()?))
     }
 
     fn held(&self, job: JobId) -> HeldJob {
@@ -603,13 +717,55 @@ impl Job {
         }
     }
 
-    /// Sends a signal to the group, and continues stopped processes so that they handle it.
+    /// Asks it to end: as when somebody closes the window of its terminal, or as at a shutdown.
+    fn ask_to_end(&self) {
+        match self.terminal {
+            Some(_) => self.hang_up(Signal::HUP),
+            None => self.send(Signal::TERM),
+        }
+    }
+
+    /// Sends a signal to everything in the session of its terminal.
+    fn hang_up(&self, signal: Signal) {
+        // Its leader is not reaped, so its number is its own.
+        if self.terminal.is_some() && !matches!(self.phase, Phase::Ended { .. }) {
+            terminal::signal_session(self.leader, signal);
+        }
+    }
+
+    /// Sends a signal to the group, or to the one in the foreground of the terminal, and continues stopped processes so that they handle it.
     fn send(&self, signal: Signal) {
         // Once it is reaped, the number may be reused.
         if !matches!(self.phase, Phase::Ended { .. }) {
+            let terminal = self.terminal.as_ref();
+            let group = terminal.and_then(Terminal::foreground);
             for signal in [signal, Signal::CONT] {
-                let _ = kill_process_group(self.leader, signal);
+                let _ = kill_process_group(group.unwrap_or(self.leader), signal);
             }
+        }
+    }
+
+    /// Takes input that is not logged. What a terminal that shows nothing would cut is dropped.
+    fn take_hidden(&mut self, bytes: &[u8]) {
+        let has_room = self.hidden + bytes.len() <= KEEPER_INPUT;
+        if self.terminal.is_some() && self.stdin.is_some() && has_room {
+            self.hidden += bytes.len();
+            self.input.extend(bytes);
+        }
+    }
+
+    fn end_input(&mut self) {
+        self.input_ended = true;
+        if self.terminal.is_some() {
+            // A terminal stays open. The key ends the input at the beginning of a line, and the line
+            // elsewhere.
+            if !self.is_at_line_start {
+                self.input.push_back(END_KEY);
+            }
+            self.input.push_back(END_KEY);
+            self.hidden += 2;
+        } else if self.input.is_empty() {
+            self.stdin = None;
         }
     }
 
@@ -619,6 +775,9 @@ impl Job {
         let known = usize::try_from(known).unwrap_or(usize::MAX);
         let bytes = bytes.get(known..).unwrap_or_default();
         self.given += bytes.len() as u64;
+        if let Some(last) = bytes.last() {
+            self.is_at_line_start = matches!(last, b'\n' | b'\r');
+        }
         if self.stdin.is_some() {
             self.input.extend(bytes);
         }
@@ -637,10 +796,14 @@ impl Job {
         match stdin.write(first) {
             Ok(count) => {
                 self.input.drain(..count);
-                if self.input.is_empty() && self.input_ended {
-                    self.stdin = None;
+                if self.input.is_empty() {
+                    self.hidden = 0;
+                    if self.input_ended && self.terminal.is_none() {
+                        self.stdin = None;
+                    }
                 }
-                let written = self.given - self.input.len() as u64;
+                let waits = self.input.len().saturating_sub(self.hidden) as u64;
+                let written = self.given.saturating_sub(waits);
                 Some(ToServer::InputWritten { job, written })
             }
             Err(error) if is_passing(&error) => None,
@@ -657,7 +820,10 @@ impl Job {
         for output in &mut self.output {
             output.pipe = None;
         }
-        self.send(Signal::KILL);
+        match self.terminal {
+            Some(_) => self.hang_up(Signal::KILL),
+            None => self.send(Signal::KILL),
+        }
         if self.phase == Phase::Running {
             self.begin_end();
         }
@@ -673,7 +839,7 @@ impl Job {
         if self.phase == Phase::Running && self.has_exited && all_read(&self.output) {
             // What an interrupted job leaves in its group is killed with it. What others leave is
             // the server's to end or to keep.
-            if self.signal != 0 {
+            if self.signal != 0 && self.terminal.is_none() {
                 self.send(Signal::KILL);
             }
             self.begin_end();
@@ -685,6 +851,7 @@ impl Job {
             };
             if status.is_some() || now >= until {
                 self.stdin = None;
+                self.terminal = None;
                 self.phase = Phase::Ended {
                     status: status.map(ExitStatus::into_raw),
                     has_left: test_kill_process_group(self.leader).is_ok(),
@@ -692,6 +859,55 @@ impl Job {
                 };
             }
         }
+    }
+}
+
+/// A job that was just started, without a terminal or with one.
+pub(super) struct Started {
+    pub(super) child: Child,
+    pub(super) stdin: Option<File>,
+    pub(super) output: Vec<(OutputStream, OwnedFd)>,
+    pub(super) terminal: Option<Terminal>,
+}
+
+impl Started {
+    /// Starts a program with pipes, as the leader of a process group.
+    fn start(program: Program, has_input: bool, output: JobOutput) -> io::Result<Self> {
+        let mut command = program.command();
+        command.process_group(0).stdin(match has_input {
+            true => Stdio::piped(),
+            false => Stdio::null(),
+        });
+        let merged = match output {
+            JobOutput::Merged => {
+                let (reader, writer) = io::pipe()?;
+                command.stdout(writer.try_clone()?).stderr(writer);
+                Some(reader)
+            }
+            JobOutput::Separate | JobOutput::Terminal(_) => {
+                command.stdout(Stdio::piped()).stderr(Stdio::piped());
+                None
+            }
+        };
+        let mut child = command.spawn()?;
+        // It has the end of the pipe that the job writes to.
+        drop(command);
+        let stdin = child.stdin.take().map(|it| File::from(OwnedFd::from(it)));
+        if let Some(stdin) = &stdin {
+            ioctl_fionbio(stdin, true)?;
+        }
+        let mut output = Vec::new();
+        output.extend(merged.map(|it| (OutputStream::Stdout, OwnedFd::from(it))));
+        let stdout = child.stdout.take();
+        output.extend(stdout.map(|it| (OutputStream::Stdout, OwnedFd::from(it))));
+        let stderr = child.stderr.take();
+        output.extend(stderr.map(|it| (OutputStream::Stderr, OwnedFd::from(it))));
+        Ok(Self {
+            child,
+            stdin,
+            output,
+            terminal: None,
+        })
     }
 }
 
@@ -788,11 +1004,17 @@ fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
+/// The key that ends the input of a terminal: Ctrl-D.
+const END_KEY: u8 = 4;
+
 /// Bytes that are read at once: the capacity of a pipe on Linux. The longest output in a frame.
 const CHUNK: usize = 64 * 1024;
 
 /// Bytes that wait to be sent to the server before more output is added.
 const UNSENT: usize = 2 * CHUNK;
+
+/// How often a keeper without a server looks whether its socket is still there.
+const LOOK: Duration = Duration::from_secs(5);
 
 const LONGEST: Timespec = Timespec {
     tv_sec: 3_600,

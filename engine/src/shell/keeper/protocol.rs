@@ -4,15 +4,19 @@
 //! that they do not know, and fields behind those that they know, so that the protocol can grow. What
 //! can't be said in this way increases [`VERSION`].
 
+use crate::jobs::runner::TerminalMode;
 use crate::limits::{KEEPER_FRAME, KEEPER_JOBS};
 use crate::shell::job::Program;
-use rejoin_core::{JobId, OutputOffsets, OutputStream, SessionId};
+use rejoin_core::{JobId, JobOutput, OutputOffsets, OutputStream, SessionId, TerminalSize};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// The version that this build speaks.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
+
+/// The first version that knows terminals, and one pipe for both streams.
+pub(super) const WITH_OUTPUT: u32 = 2;
 
 /// A frame to a keeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +35,7 @@ pub(super) enum ToKeeper {
         session: SessionId,
         program: Program,
         has_input: bool,
+        output: JobOutput,
     },
     /// Send the output that follows these offsets.
     Resume { job: JobId, from: OutputOffsets },
@@ -41,9 +46,26 @@ pub(super) enum ToKeeper {
         offset: u64,
         bytes: Vec<u8>,
     },
+    /// Write to the job's terminal what is not logged: it does not count as input.
+    HiddenInput { job: JobId, bytes: Vec<u8> },
+    /// Give the job's terminal a size.
+    Resize { job: JobId, size: TerminalSize },
+    /// Say how the job's terminal takes input now.
+    AskMode {
+        job: JobId,
+        /// Comes back with the answer.
+        question: u64,
+    },
+    /// Send a signal to everything in the session of the job's terminal.
+    HangUp {
+        job: JobId,
+        /// The number of the last interrupt that led to it.
+        interrupts: u32,
+        signal: i32,
+    },
     /// Close the job's input once it is written.
     EndInput { job: JobId },
-    /// Send a signal to the job's process group.
+    /// Send a signal to the job's process group, or to the one in the foreground of its terminal.
     Signal {
         job: JobId,
         /// The number of the last interrupt that led to it.
@@ -92,6 +114,11 @@ pub(super) enum ToServer {
         reader: u32,
         /// The pipes, as /proc names them.
         pipes: Vec<OsString>,
+    },
+    /// How a job's terminal takes input now. None: it has none.
+    Mode {
+        question: u64,
+        mode: Option<TerminalMode>,
     },
     /// The job has ended, and all its output was sent.
     Exited {
@@ -174,6 +201,12 @@ mod kind {
     pub(super) const CUT: u8 = 8;
     pub(super) const FORGET: u8 = 9;
     pub(super) const QUIT: u8 = 10;
+    // Version 2.
+    pub(super) const START_WITH_OUTPUT: u8 = 11;
+    pub(super) const HIDDEN_INPUT: u8 = 12;
+    pub(super) const RESIZE: u8 = 13;
+    pub(super) const ASK_MODE: u8 = 14;
+    pub(super) const HANG_UP: u8 = 15;
     pub(super) const WELCOME: u8 = 65;
     pub(super) const STARTED: u8 = 66;
     pub(super) const NOT_STARTED: u8 = 67;
@@ -182,6 +215,8 @@ mod kind {
     pub(super) const INPUT_CLOSED: u8 = 70;
     pub(super) const EXITED: u8 = 71;
     pub(super) const OUTPUT_HELD: u8 = 72;
+    // Version 2.
+    pub(super) const MODE: u8 = 73;
 }
 
 /// Appends a frame: `body` adds the fields.
@@ -221,6 +256,37 @@ fn put_offsets(out: &mut Vec<u8>, offsets: OutputOffsets) {
     put_u64(out, offsets.stdout);
     put_u64(out, offsets.stderr);
 }
+
+/// Old keepers know one kind of output only.
+const fn start_kind(output: JobOutput) -> u8 {
+    match output {
+        JobOutput::Separate => kind::START,
+        JobOutput::Merged | JobOutput::Terminal(_) => kind::START_WITH_OUTPUT,
+    }
+}
+
+fn put_output_kind(out: &mut Vec<u8>, output: JobOutput) {
+    match output {
+        JobOutput::Separate => {}
+        JobOutput::Merged => out.push(MERGED),
+        JobOutput::Terminal(size) => {
+            out.push(TERMINAL);
+            put_size(out, size);
+        }
+    }
+}
+
+fn put_size(out: &mut Vec<u8>, size: TerminalSize) {
+    out.extend_from_slice(&size.columns.to_le_bytes());
+    out.extend_from_slice(&size.rows.to_le_bytes());
+}
+
+const MERGED: u8 = 2;
+
+/// A kind of output, and the flag that there is a mode.
+const TERMINAL: u8 = 4;
+const ECHOES: u8 = 1;
+const COLLECTS_LINES: u8 = 2;
 
 const fn stream_code(stream: OutputStream) -> u8 {
     match stream {
@@ -265,7 +331,9 @@ impl ToKeeper {
                 session,
                 program,
                 has_input,
-            } => frame(out, kind::START, |out| {
+                output,
+            } => frame(out, start_kind(*output), |out| {
+                put_output_kind(out, *output);
                 put_u64(out, job.0);
                 out.extend_from_slice(&session.to_bytes());
                 out.push(u8::from(*has_input));
@@ -289,6 +357,27 @@ impl ToKeeper {
                 put_u64(out, job.0);
                 put_u64(out, *offset);
                 put_bytes(out, bytes);
+            }),
+            Self::HiddenInput { job, bytes } => frame(out, kind::HIDDEN_INPUT, |out| {
+                put_u64(out, job.0);
+                put_bytes(out, bytes);
+            }),
+            Self::Resize { job, size } => frame(out, kind::RESIZE, |out| {
+                put_u64(out, job.0);
+                put_size(out, *size);
+            }),
+            Self::AskMode { job, question } => frame(out, kind::ASK_MODE, |out| {
+                put_u64(out, job.0);
+                put_u64(out, *question);
+            }),
+            Self::HangUp {
+                job,
+                interrupts,
+                signal,
+            } => frame(out, kind::HANG_UP, |out| {
+                put_u64(out, job.0);
+                put_u32(out, *interrupts);
+                put_i32(out, *signal);
             }),
             Self::EndInput { job } => frame(out, kind::END_INPUT, |out| put_u64(out, job.0)),
             Self::Signal {
@@ -323,7 +412,11 @@ impl ToKeeper {
                 owner: fields.bytes()?.to_vec(),
                 patience: fields.u64()?,
             },
-            kind::START => {
+            start @ (kind::START | kind::START_WITH_OUTPUT) => {
+                let output = match start {
+                    kind::START => JobOutput::Separate,
+                    _ => fields.output_kind()?,
+                };
                 let (job, session) = (fields.job()?, fields.session()?);
                 let has_input = fields.u8()? != 0;
                 let path = fields.text()?;
@@ -334,6 +427,7 @@ impl ToKeeper {
                     job,
                     session,
                     has_input,
+                    output,
                     program: Program {
                         path,
                         arguments,
@@ -350,6 +444,23 @@ impl ToKeeper {
                 job: fields.job()?,
                 offset: fields.u64()?,
                 bytes: fields.bytes()?.to_vec(),
+            },
+            kind::HIDDEN_INPUT => Self::HiddenInput {
+                job: fields.job()?,
+                bytes: fields.bytes()?.to_vec(),
+            },
+            kind::RESIZE => Self::Resize {
+                job: fields.job()?,
+                size: fields.size()?,
+            },
+            kind::ASK_MODE => Self::AskMode {
+                job: fields.job()?,
+                question: fields.u64()?,
+            },
+            kind::HANG_UP => Self::HangUp {
+                job: fields.job()?,
+                interrupts: fields.u32()?,
+                signal: fields.i32()?,
             },
             kind::END_INPUT => Self::EndInput { job: fields.job()? },
             kind::SIGNAL => Self::Signal {
@@ -412,6 +523,17 @@ impl ToServer {
                 put_u32(out, u32::try_from(pipes.len()).unwrap_or(0));
                 pipes.iter().for_each(|pipe| put_text(out, pipe));
             }),
+            Self::Mode { question, mode } => frame(out, kind::MODE, |out| {
+                put_u64(out, *question);
+                out.push(match mode {
+                    None => 0,
+                    Some(mode) => {
+                        TERMINAL
+                            + ECHOES * u8::from(mode.echoes)
+                            + COLLECTS_LINES * u8::from(mode.collects_lines)
+                    }
+                });
+            }),
             Self::Exited { job, status, group } => frame(out, kind::EXITED, |out| {
                 put_u64(out, job.0);
                 out.push(u8::from(status.is_some()));
@@ -472,6 +594,18 @@ impl ToServer {
                 reader: fields.u32()?,
                 pipes: fields.list(Fields::text)?,
             },
+            kind::MODE => {
+                let question = fields.u64()?;
+                let flags = fields.u8()?;
+                let mode = TerminalMode {
+                    echoes: flags & ECHOES != 0,
+                    collects_lines: flags & COLLECTS_LINES != 0,
+                };
+                Self::Mode {
+                    question,
+                    mode: (flags & TERMINAL != 0).then_some(mode),
+                }
+            }
             kind::EXITED => {
                 let job = fields.job()?;
                 let is_known = fields.u8()? != 0;
@@ -532,6 +666,25 @@ impl<'a> Fields<'a> {
         })
     }
 
+    fn u16(&mut self) -> io::Result<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    fn size(&mut self) -> io::Result<TerminalSize> {
+        Ok(TerminalSize {
+            columns: self.u16()?,
+            rows: self.u16()?,
+        })
+    }
+
+    fn output_kind(&mut self) -> io::Result<JobOutput> {
+        match self.u8()? {
+            MERGED => Ok(JobOutput::Merged),
+            TERMINAL => Ok(JobOutput::Terminal(self.size()?)),
+            _ => Err(invalid("an unknown output")),
+        }
+    }
+
     fn bytes(&mut self) -> io::Result<&'a [u8]> {
         let length = self.u32()? as usize;
         let (first, rest) = self
@@ -563,6 +716,11 @@ const _: () = assert!(KEEPER_JOBS * 128 < KEEPER_FRAME);
 mod tests {
     use super::*;
 
+    const SIZE: TerminalSize = TerminalSize {
+        columns: 300,
+        rows: 40,
+    };
+
     fn to_keeper() -> Vec<ToKeeper> {
         let (job, session) = (JobId(7), SessionId::from_bytes([3; 16]));
         let offsets = OutputOffsets {
@@ -585,6 +743,42 @@ mod tests {
                     directory: "/".into(),
                 },
                 has_input: true,
+                output: JobOutput::Separate,
+            },
+            ToKeeper::Start {
+                job,
+                session,
+                program: Program {
+                    path: "/bin/sh".into(),
+                    arguments: vec![],
+                    environment: vec![],
+                    directory: "/".into(),
+                },
+                has_input: false,
+                output: JobOutput::Merged,
+            },
+            ToKeeper::Start {
+                job,
+                session,
+                program: Program {
+                    path: "/bin/sh".into(),
+                    arguments: vec![],
+                    environment: vec![],
+                    directory: "/".into(),
+                },
+                has_input: true,
+                output: JobOutput::Terminal(SIZE),
+            },
+            ToKeeper::HiddenInput {
+                job,
+                bytes: b"secret".to_vec(),
+            },
+            ToKeeper::Resize { job, size: SIZE },
+            ToKeeper::AskMode { job, question: 3 },
+            ToKeeper::HangUp {
+                job,
+                interrupts: 3,
+                signal: 1,
             },
             ToKeeper::Resume { job, from: offsets },
             ToKeeper::Input {
@@ -640,6 +834,17 @@ mod tests {
                 job,
                 reader: 12,
                 pipes: vec!["pipe:[1]".into()],
+            },
+            ToServer::Mode {
+                question: 3,
+                mode: None,
+            },
+            ToServer::Mode {
+                question: 4,
+                mode: Some(TerminalMode {
+                    echoes: false,
+                    collects_lines: true,
+                }),
             },
             ToServer::Exited {
                 job,

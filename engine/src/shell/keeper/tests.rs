@@ -2,10 +2,12 @@
 
 use super::protocol::{Frames, HeldJob, ToKeeper, ToServer, VERSION};
 use crate::SmolRuntime;
-use crate::jobs::runner::{Interrupts, LoggedJob, Reporter, Runner, RunnerHost, RunnerJob};
+use crate::jobs::runner::{
+    Interrupts, LoggedJob, Reporter, Runner, RunnerHost, RunnerJob, TerminalSizes,
+};
 use crate::shell::{KeeperSettings, ShellRunner, ShellSettings};
 use futures::future::{Either, select};
-use rejoin_core::{JobId, JobSlot, OutputOffsets, SessionId};
+use rejoin_core::{JobId, JobOutput, JobSlot, OutputOffsets, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -110,6 +112,8 @@ fn a_keeper_is_told_at_once_what_the_log_has() {
             reporter,
             interrupts,
             input: None,
+            output: JobOutput::default(),
+            sizes: TerminalSizes::none(),
         };
         let timer = smol::Timer::after(PATIENCE);
         match select(pin!(runner.resume(job, logged)), timer).await {

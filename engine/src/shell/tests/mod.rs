@@ -12,6 +12,7 @@ use self::embed_tokio::TokioRuntime;
 use super::{ShellRunner, ShellSettings};
 use crate::{
     Exit, Interrupter, Interrupts, Reporter, Runner, RunnerJob, RunnerReport, Runtime, SmolRuntime,
+    TerminalSizes,
 };
 use async_channel::Receiver;
 use base64::Engine as _;
@@ -19,7 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
 use futures::future::{BoxFuture, Either, select};
 use futures::stream::BoxStream;
-use rejoin_core::{InterruptCause, JobId, JobSlot, SessionId};
+use rejoin_core::{InterruptCause, JobId, JobOutput, JobSlot, SessionId};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -99,6 +100,16 @@ impl Server {
         slot: JobSlot,
         statement: &str,
     ) -> (BoxFuture<'static, Exit>, Job) {
+        self.job_with(runner, slot, statement, JobOutput::Separate)
+    }
+
+    fn job_with(
+        &self,
+        runner: &ShellRunner,
+        slot: JobSlot,
+        statement: &str,
+        output: JobOutput,
+    ) -> (BoxFuture<'static, Exit>, Job) {
         let job = JobId(self.last_job.fetch_add(1, Ordering::SeqCst) + 1);
         let (reporter, reports) = Reporter::channel(SESSION, job, 4);
         let (interrupter, interrupts) = Interrupts::channel();
@@ -110,6 +121,8 @@ impl Server {
             reporter,
             interrupts,
             input: None,
+            output,
+            sizes: TerminalSizes::none(),
         });
         let job = Job {
             job,

@@ -4,6 +4,7 @@
 //! created for it.
 
 use super::job::job_status;
+use super::logged_results::{LoggedAnswer, LoggedResults};
 use crate::Arthas;
 use crate::error::Fault;
 use crate::limits::{CLOSE_PAUSE, EXEC_GRACE, FOLLOW};
@@ -11,7 +12,7 @@ use crate::request::Request;
 use crate::translate::{End, JobResults};
 use crate::wire::{Answer, Object, State};
 use futures::future::BoxFuture;
-use rejoin_engine::{CommandError, JobAck, NewJob, Runtime, SessionId, Visibility};
+use rejoin_engine::{CommandError, JobAck, NewJob, Runtime, Sequence, SessionId, Visibility};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 impl Arthas {
-    /// Runs in a new session, which is closed before the answer is sent.
+    /// Runs in a new session, which is closed before the answer is sent, or after a long one.
     pub(super) async fn exec_once(
         &self,
         request: &Request,
@@ -34,10 +35,15 @@ impl Arthas {
                 .create_session(user.as_deref(), remote, false)
                 .await?
                 .id();
-            let answer = frontend
+            let mut answer = frontend
                 .run(session, command.as_deref(), timeout, &client_gone)
                 .await;
-            frontend.close(session).await;
+            // Retention may remove a closed session, and with it what is still to be read.
+            let logged = answer.as_mut().ok().and_then(|it| it.logged.as_mut());
+            match logged {
+                Some(logged) => logged.logged.closes = Some(CloseOnDrop { frontend, session }),
+                None => frontend.close(session).await,
+            }
             answer
         })
         .await
@@ -90,13 +96,19 @@ impl Arthas {
                 ..self.new_job(session, command, Visibility::Submitter)?
             };
             let submitted = self.engine.submit_job(job).await?;
-            let results = self
+            let followed = self
                 .follow(session, submitted, timeout, client_gone)
                 .await?;
-            if results.is_too_long() {
-                return Err(Fault::AnswersFull);
-            }
-            Ok(answer(command, submitted, results, timeout).session(session))
+            let logged = LoggedResults {
+                engine: self.engine.clone(),
+                session,
+                job: submitted.job,
+                after: submitted.sequence,
+                until: followed.until,
+                is_begun: false,
+                closes: None,
+            };
+            Ok(answer(command, followed.results, logged, timeout).session(session))
         };
         run.await.or_else(|fault: Fault| {
             Answer::refusal(fault.into_statement_failure("Exec"), command, session)
@@ -110,7 +122,7 @@ impl Arthas {
         submitted: JobAck,
         timeout: Duration,
         client_gone: &ClientGone,
-    ) -> Result<JobResults, Fault> {
+    ) -> Result<Followed, Fault> {
         let runtime = self.engine.runtime();
         let longest = timeout + EXEC_GRACE;
         let deadline = runtime.elapsed().saturating_add(longest);
@@ -127,20 +139,13 @@ impl Arthas {
                 results.add(record);
                 after = record.sequence;
             }
-            if results.is_too_long() {
-                // The rest will not be seen. That it has ended meanwhile is no error.
-                let _ = self
-                    .engine
-                    .interrupt_job(session, Some(submitted.job))
-                    .await;
-                return Ok(results);
-            }
             if client_gone.0.load(Ordering::Relaxed) {
                 results.discard();
             }
             let has_expired = records.is_empty() || runtime.elapsed() >= deadline;
             if results.end().is_some() || has_expired {
-                return Ok(results);
+                let until = after;
+                return Ok(Followed { results, until });
             }
         }
     }
@@ -158,6 +163,28 @@ impl Arthas {
                 }
             }
         }
+    }
+}
+
+/// A job that was followed.
+struct Followed {
+    results: JobResults,
+    /// The last record that was seen.
+    until: Sequence,
+}
+
+/// Closes the session of an `exec` whose answer was read from the log.
+#[derive(Debug)]
+pub(crate) struct CloseOnDrop {
+    frontend: Arthas,
+    session: SessionId,
+}
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        let (frontend, session) = (self.frontend.clone(), self.session);
+        let runtime = self.frontend.engine.runtime();
+        runtime.spawn(Box::pin(async move { frontend.close(session).await }));
     }
 }
 
@@ -203,24 +230,21 @@ impl Drop for DetachOnDrop {
 
 fn answer(
     command: Option<&str>,
-    submitted: JobAck,
     results: JobResults,
+    logged: LoggedResults,
     timeout: Duration,
 ) -> Answer {
+    let job = logged.job;
     let end = results.end().cloned();
     let is_expired = matches!(end, None | Some(End::TimedOut));
-    let (mut body, share) = results.finish();
-    // The results may be all that the memory has room for, so they are not copied.
-    let mut head = Object::of(|body| {
+    let held = results.finish();
+    let array = held.as_ref().map_or(&b"[]"[..], |(array, _)| array);
+    let mut begin = 0;
+    let body = Object::with_capacity(array.len(), |body| {
         body.optional("command", command);
-        body.value("jobId", submitted.job);
+        body.value("jobId", job);
         body.plain("jobStatus", job_status(end.is_some()));
-        body.json("results", b"");
-    });
-    // Its end comes after the other members.
-    head.pop();
-    body.splice(0..0, head);
-    Object::go_on(&mut body, "results", |body| {
+        begin = body.json("results", array);
         body.value("timeExpired", is_expired);
         if is_expired {
             body.value("timeout", timeout.as_millis());
@@ -233,7 +257,10 @@ fn answer(
         Some(End::CutOff(why)) => Answer::new(State::Interrupted).message(why),
         Some(End::Finished) => Answer::new(State::Succeeded),
     };
-    let mut answer = answer.body(body).about(submitted.job);
-    answer.share = Some(share);
+    let mut answer = answer.body(body).about(job);
+    match held {
+        Some((_, share)) => answer.share = Some(share),
+        None => answer.logged = Some(LoggedAnswer { begin, logged }),
+    }
     answer
 }

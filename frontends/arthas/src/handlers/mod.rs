@@ -2,6 +2,7 @@
 
 mod exec;
 mod job;
+pub(crate) mod logged_results;
 mod pull;
 mod session;
 
@@ -31,6 +32,22 @@ impl Arthas {
         };
         permit(caller, action.permission())?;
         self.check_service(action, named, caller)?;
+        if !action.is_command() {
+            return self.carry_out(action, request, named, remote, caller).await;
+        }
+        self.on_behalf_of(caller, remote)
+            .carry_out(action, request, named, remote, caller)
+            .await
+    }
+
+    async fn carry_out(
+        &self,
+        action: Action,
+        request: &Request,
+        named: Option<SessionId>,
+        remote: Option<SocketAddr>,
+        caller: &Caller,
+    ) -> Result<Answer, Fault> {
         let session = match (action, &request.session) {
             (Action::InitSession, _) => return self.init_session(request, remote).await,
             (Action::Exec, None) => return self.exec_once(request, remote).await,
@@ -48,7 +65,10 @@ impl Arthas {
             && !self.engine.config().read_only
             && !self.is_user(session, user)
         {
-            self.engine.set_user(session, user.as_str().into()).await?;
+            self.on_behalf_of(caller, remote)
+                .engine
+                .set_user(session, user.as_str().into())
+                .await?;
         }
         match action {
             Action::AsyncExec => self.async_exec(request, session).await,

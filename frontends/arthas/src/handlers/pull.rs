@@ -25,7 +25,9 @@ impl Arthas {
             }
         };
         let results = self.pull(session, consumer).await?;
-        let body = Object::with_capacity(results.len(), |body| body.json("results", &results));
+        let body = Object::with_capacity(results.len(), |body| {
+            body.json("results", &results);
+        });
         Ok(Answer::new(State::Succeeded)
             .body(body)
             .consumer(Some(consumer))

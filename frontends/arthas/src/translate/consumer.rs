@@ -37,9 +37,14 @@ pub(crate) fn is_visible(record: &Record) -> bool {
         Event::SessionResumed
         | Event::SessionTouched { .. }
         | Event::UserSet { .. }
+        | Event::SessionDescribed { .. }
         | Event::CursorAdvanced { .. }
         | Event::JobStarted { .. }
         | Event::InputWritten { .. }
+        | Event::InputHidden { .. }
+        | Event::TerminalResized { .. }
+        | Event::ControllerChanged { .. }
+        | Event::ScreenCaptured { .. }
         | Event::InterruptRequested { .. } => false,
     }
 }

@@ -34,6 +34,14 @@ impl Results {
         self.0
     }
 
+    /// The results so far as a part of a longer array: the first one opens it.
+    pub(crate) fn into_part(mut self, is_first: bool) -> Vec<u8> {
+        if let Some(first) = self.0.first_mut().filter(|_| !is_first) {
+            *first = b',';
+        }
+        self.0
+    }
+
     /// Makes room for `bytes` bytes more, in steps. `may_have` is asked how many it may have in all; it
     /// fails if that is refused, or if there is no memory.
     fn try_reserve(

@@ -199,6 +199,15 @@ pub(crate) struct SessionsArgs {
     #[arg(long, value_name = "STATE", default_value = "all")]
     pub(crate) state: SessionState,
 
+    /// Only sessions that match: words that each must be in the title, the labels, the user, the
+    /// service or a command of a session, or be its state or the result of its last command
+    #[arg(long, short, value_name = "WORDS", long_help = QUERY)]
+    pub(crate) query: Option<String>,
+
+    /// How to sort those that are shown
+    #[arg(long, value_name = "ORDER", default_value = "newest")]
+    pub(crate) sort: SessionOrder,
+
     /// Show at most this many
     #[arg(long, value_name = "COUNT", default_value = "50")]
     pub(crate) limit: NonZeroUsize,
@@ -209,6 +218,25 @@ pub(crate) struct SessionsArgs {
 
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+}
+
+const QUERY: &str = "\
+Only sessions that match: words that each must be in the title, the labels (KEY=VALUE), the user, the \
+service, the address or a command of a session, or be its number (#17), its state or the result of its \
+last command. Words in double quotes are one. `title:`, `label:`, `user:`, `service:`, `command:`, \
+`state:` and `result:` before a word say what it is about: result:failed,lost";
+
+/// The order of sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SessionOrder {
+    /// The newest first
+    Newest,
+    /// Those whose state changed last first
+    Changed,
+    /// Those that run first, then those whose last command did not succeed
+    State,
+    /// By title, those without one last
+    Title,
 }
 
 /// The state of a session.
@@ -235,6 +263,103 @@ pub(crate) struct ShowArgs {
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+/// Find lines in the output of a session.
+///
+/// Searches all of the output on the server, however long it is. Colours and other escape sequences in
+/// the output do not hide what is searched for. Prints each line with the job that wrote it.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = SEARCH_EXAMPLES)]
+pub(crate) struct SearchArgs {
+    #[command(flatten)]
+    pub(crate) at: SessionAt,
+
+    /// What to find: a part of a line
+    #[arg(value_name = "PATTERN")]
+    pub(crate) pattern: String,
+
+    /// The pattern is a regular expression
+    #[arg(long, short = 'E')]
+    pub(crate) regex: bool,
+
+    /// Upper and lower case are the same
+    #[arg(long, short)]
+    pub(crate) ignore_case: bool,
+
+    /// Only output of this job
+    #[arg(long, short, value_name = "NUMBER")]
+    pub(crate) job: Option<u64>,
+
+    /// Only output of this stream
+    #[arg(long, value_name = "STREAM")]
+    pub(crate) stream: Option<SearchedStream>,
+
+    /// Stop after this many lines
+    #[arg(long, short = 'm', value_name = "COUNT")]
+    pub(crate) limit: Option<NonZeroUsize>,
+
+    /// Print only how many lines there are
+    #[arg(long, short, conflicts_with = "json")]
+    pub(crate) count: bool,
+
+    /// Print one JSON object per line found, as in the server's API
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A stream of a job's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SearchedStream {
+    /// Standard output
+    Stdout,
+    /// Standard error
+    Stderr,
+    /// The output of a terminal
+    Terminal,
+}
+
+const SEARCH_EXAMPLES: &str = "\
+Exit status:
+  0  found
+  1  found nothing
+  2  failed: no such server or session, no regular expression, or wrong command line
+
+Examples:
+  rejoin search 3 'connection refused'
+  rejoin search 3 -E -i 'warn|error' --job 7
+";
+
+/// Change the title and the labels of a session.
+///
+/// People find a session by them: in the console, and with `rejoin sessions --query`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = LABEL_EXAMPLES)]
+pub(crate) struct LabelArgs {
+    #[command(flatten)]
+    pub(crate) at: SessionAt,
+
+    /// Labels to set (KEY=VALUE) and to remove (KEY-)
+    #[arg(value_name = "LABEL", required_unless_present = "title")]
+    pub(crate) labels: Vec<String>,
+
+    /// Title; an empty one removes it
+    #[arg(long, short, value_name = "TITLE")]
+    pub(crate) title: Option<String>,
+
+    /// Print one JSON object, as in the server's API
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const LABEL_EXAMPLES: &str = "\
+Exit status:
+  0  done
+  2  failed: no such server or session, not allowed, or wrong command line
+
+Examples:
+  rejoin label 3 --title 'Release 1.2' env=live
+  rejoin label 3 env-
+";
 
 /// Interrupt a job: SIGINT, then SIGTERM, then SIGKILL.
 #[derive(Debug, clap::Args)]

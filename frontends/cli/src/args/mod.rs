@@ -9,8 +9,8 @@ use crate::commands::health::HealthArgs;
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
 pub(crate) use client::{
-    AttachArgs, CloseArgs, InterruptArgs, McpArgs, RunArgs, SendArgs, ServerArgs, SessionAt,
-    SessionState, SessionsArgs, ShowArgs,
+    AttachArgs, CloseArgs, InterruptArgs, LabelArgs, McpArgs, RunArgs, SearchArgs, SearchedStream,
+    SendArgs, ServerArgs, SessionAt, SessionOrder, SessionState, SessionsArgs, ShowArgs,
 };
 pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionArgs};
 use std::error::Error;
@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Attach(AttachArgs),
     Sessions(SessionsArgs),
     Show(ShowArgs),
+    Search(SearchArgs),
+    Label(LabelArgs),
     Interrupt(InterruptArgs),
     Close(CloseArgs),
     Send(SendArgs),
@@ -286,6 +288,7 @@ serve --read-only
   --max-connections REJOIN_MAX_CONNECTIONS
   --max-body REJOIN_MAX_BODY
   --max-bodies REJOIN_MAX_BODIES
+  --max-unread REJOIN_MAX_UNREAD
   --max-exec-answers REJOIN_MAX_EXEC_ANSWERS
   --max-header REJOIN_MAX_HEADER
   --recent-bytes REJOIN_RECENT_BYTES
@@ -309,7 +312,7 @@ attach <session> --insecure --since --no-history --events --json --reconnect-for
   --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
-sessions --user --service --state --limit --json --insecure
+sessions --user --service --state -q/--query --sort --limit --json --insecure
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE
@@ -317,6 +320,20 @@ sessions --user --service --state --limit --json --insecure
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
 show <session> --insecure --json
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+search <session> --insecure <pattern> -E/--regex -i/--ignore-case -j/--job --stream -m/--limit -c/--count --json
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+label <session> --insecure <labels> -t/--title --json
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE

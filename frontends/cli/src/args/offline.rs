@@ -1,7 +1,7 @@
 //! Arguments of `replay`, `export` and `log`, which read a log without a server.
 
 use crate::commands::replay::Speed;
-use crate::offline::Bound;
+use crate::offline::{Bound, When};
 use crate::settings::Wait;
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -146,6 +146,23 @@ pub(crate) struct LogArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
+    /// Print who asked for what instead: one line for each command, input, interrupt, and session
+    /// that was created, joined, left or closed
+    #[arg(long)]
+    pub(crate) audit: bool,
+
+    /// In the audit, only what this account asked for
+    #[arg(long, value_name = "ACCOUNT", requires = "audit")]
+    pub(crate) account: Option<String>,
+
+    /// In the audit, only from a point in time on (2026-01-31T12:00:00Z), or from some time ago (2h)
+    #[arg(long, value_name = "WHEN", requires = "audit")]
+    pub(crate) since: Option<When>,
+
+    /// In the audit, only up to a point in time, or up to some time ago
+    #[arg(long, value_name = "WHEN", requires = "audit")]
+    pub(crate) until: Option<When>,
+
     /// Start with the record at this position, counted from 1 over all sessions
     #[arg(long, value_name = "POSITION", default_value_t = 1)]
     pub(crate) from: u64,
@@ -164,4 +181,6 @@ Exit status:
 Examples:
   rejoin log rejoin-data --limit 20
   rejoin log rejoin-data 3 --json | jq 'select(.bytes > 10000)'
+  Show what the account ada asked for in the last day:
+    rejoin log rejoin-data --audit --account ada --since 1d
 ";

@@ -77,6 +77,13 @@ impl Api {
         self.post_bytes(path, "application/json", body.to_string().as_bytes())
     }
 
+    pub(crate) fn patch(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
+        let request = self.request("PATCH", path);
+        let request = request.header("content-type", "application/json");
+        let request = self.built(request.body(body.to_string()))?;
+        self.answer(self.agent.run(request))
+    }
+
     pub(crate) fn post_bytes(
         &self,
         path: &str,

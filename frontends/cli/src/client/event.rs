@@ -6,11 +6,14 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{
-    CloseCause, ConsumerId, Event, InterruptCause, JobId, JobMode, JobSlot, LeaveCause, LossCause,
-    Outcome, Record, Sequence, Server, SessionId, SessionNumber, Timestamp, Visibility,
+    Actor, CloseCause, ConsumerId, Controller, Description, Event, InterruptCause, JobId, JobMode,
+    JobOutput, JobSlot, LeaveCause, LossCause, Outcome, Record, Sequence, Server, SessionId,
+    SessionNumber, TerminalSize, Timestamp, Visibility,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An event of any type: the fields that its type doesn't have are empty.
@@ -62,6 +65,63 @@ pub(crate) struct SessionEvent<'a> {
     #[serde(default)]
     status: i32,
     message: Option<String>,
+    output: Option<String>,
+    terminal: Option<EventSize>,
+    /// Who controls a job's terminal at first.
+    controller: Option<EventController>,
+    /// Who controls it from now on.
+    client: Option<String>,
+    #[serde(default)]
+    columns: u16,
+    #[serde(default)]
+    rows: u16,
+    /// How many bytes were typed that are not logged.
+    #[serde(default)]
+    bytes: u64,
+    title: Option<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    by: Option<EventActor>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct EventSize {
+    columns: u16,
+    rows: u16,
+}
+
+#[derive(Debug, Deserialize)]
+struct EventController {
+    client: String,
+    user: Option<String>,
+}
+
+impl From<EventController> for Controller {
+    fn from(EventController { client, user }: EventController) -> Self {
+        Self {
+            client: client.into(),
+            user: user.map(Into::into),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct EventActor {
+    account: Option<String>,
+    token: Option<String>,
+    frontend: String,
+    address: Option<String>,
+}
+
+impl EventActor {
+    fn actor(self) -> Actor {
+        Actor {
+            account: self.account.map(Into::into),
+            token: self.token.map(Into::into),
+            frontend: self.frontend.into(),
+            address: self.address.map(Into::into),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,13 +140,15 @@ impl<'a> SessionEvent<'a> {
     }
 
     /// The record of this event; none if its type is unknown or not visible.
-    pub(crate) fn record(self, session: SessionId) -> Option<Record> {
+    pub(crate) fn record(mut self, session: SessionId) -> Option<Record> {
         let (sequence, at) = (Sequence(self.sequence), self.at());
+        let actor = self.by.take().map(|by| Arc::new(by.actor()));
         self.event().map(|event| Record {
             session,
             sequence,
             at,
             clock: at.into(),
+            actor,
             event,
         })
     }
@@ -122,6 +184,17 @@ impl<'a> SessionEvent<'a> {
             "user-set" => Event::UserSet {
                 user: self.user?.into(),
             },
+            "session-described" => Event::SessionDescribed {
+                description: Description {
+                    title: self.title.map(Into::into),
+                    labels: self
+                        .labels
+                        .into_iter()
+                        .map(|(key, value)| (key.into(), value.into()))
+                        .collect(),
+                }
+                .into(),
+            },
             "consumer-joined" => Event::ConsumerJoined {
                 consumer,
                 timeout,
@@ -144,6 +217,37 @@ impl<'a> SessionEvent<'a> {
                 output_limit: self.output_limit,
                 request: self.request.map(Into::into),
                 input: self.input,
+                output: match (self.terminal, self.output.as_deref()) {
+                    (Some(EventSize { columns, rows }), _) => {
+                        JobOutput::Terminal(TerminalSize { columns, rows })
+                    }
+                    (None, Some("merged")) => JobOutput::Merged,
+                    // A server that does not say it knows no other.
+                    (None, _) => JobOutput::Separate,
+                },
+                controller: self.controller.map(|it| Arc::new(it.into())),
+            },
+            "terminal-resized" => Event::TerminalResized {
+                job: job?,
+                mode,
+                size: TerminalSize {
+                    columns: self.columns,
+                    rows: self.rows,
+                },
+            },
+            "controller-changed" => Event::ControllerChanged {
+                job: job?,
+                mode,
+                controller: self.client.map(|client| {
+                    let user = self.user.map(Into::into);
+                    let client = client.into();
+                    Arc::new(Controller { client, user })
+                }),
+            },
+            "input-hidden" => Event::InputHidden {
+                job: job?,
+                mode,
+                bytes: self.bytes,
             },
             "statement-refused" => Event::StatementRefused {
                 statement: self.statement.map(Into::into),
@@ -241,7 +345,7 @@ mod tests {
     fn events_of_a_server_are_shown_as_a_replay_shows_them() {
         let events = [
             r#"{"sequence":1,"at":5,"type":"session-created","number":3,"remote":null,"server":{"process":7,"version":"1"},"service":"shell","timeoutMillis":1,"user":"anna"}"#,
-            r#"{"sequence":2,"at":6,"type":"job-submitted","input":true,"job":9,"outputLimit":1,"place":"background","request":null,"statement":"cat","timeoutMillis":1}"#,
+            r#"{"sequence":2,"at":6,"type":"job-submitted","input":true,"job":9,"outputLimit":1,"place":"background","request":null,"statement":"cat","timeoutMillis":1,"by":{"account":"ada","address":"[::1]:9","frontend":"mcp","token":"ci"}}"#,
             r#"{"sequence":3,"at":6,"type":"private"}"#,
             r#"{"sequence":4,"at":6,"type":"input","contentBase64":"/wA=","end":true,"job":9}"#,
             r#"{"sequence":5,"at":6,"type":"of-tomorrow","job":9,"sea":[1]}"#,
@@ -260,7 +364,7 @@ mod tests {
             let shown = view.show(&record);
             seen.extend(shown.iter().flat_map(|shown| viewer.bytes(shown)));
         }
-        let expected = "[session 3 created by anna on the service shell]\n$ cat &\n\
+        let expected = "[session 3 created by anna on the service shell]\n[job 9 is of ada (token ci, mcp, [::1]:9)]\n$ cat &\n\
             [job 9: 2 bytes of input, then end of input]\na\n{\n  \"a\": \"A\",\n  \"b\": 1.0\n}\n\
             [job 9 failed, status 3: no]\n[session closed: idle]\n";
         assert_eq!(String::from_utf8(seen).unwrap(), expected);

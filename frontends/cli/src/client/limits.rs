@@ -47,3 +47,6 @@ pub(crate) const MCP_CALLS: usize = 32;
 
 /// How long calls may still take when the agent has closed its output.
 pub(crate) const MCP_END: Duration = Duration::from_secs(2);
+
+/// Lines that one request for a search finds at most.
+pub(crate) const FOUND_LINES: usize = 500;

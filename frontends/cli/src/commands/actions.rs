@@ -1,11 +1,12 @@
 //! `rejoin interrupt`, `close` and `send`: one request each.
 
-use super::sessions::print;
-use crate::args::{CloseArgs, InterruptArgs, SendArgs};
+use super::sessions::{labels_shown, print};
+use crate::args::{CloseArgs, InterruptArgs, LabelArgs, SendArgs};
 use crate::client::ClientError;
 use crate::client::input::{self, Sink};
 use crate::client::resolve::open;
-use serde_json::json;
+use crate::client::table::harmless;
+use serde_json::{Map, Value, json};
 use std::io;
 
 /// Interrupts a job.
@@ -20,6 +21,42 @@ pub(crate) fn interrupt(args: &InterruptArgs) -> Result<(), ClientError> {
         true => print(&format!("{ack}\n")),
         false => print(&format!("interrupting job {}\n", ack["job"])),
     }
+}
+
+/// Changes the title and the labels of a session.
+pub(crate) fn label(args: &LabelArgs) -> Result<(), ClientError> {
+    let mut labels = Map::new();
+    for label in &args.labels {
+        let (key, value) = match (label.split_once('='), label.strip_suffix('-')) {
+            (Some((key, value)), _) => (key, Value::from(value)),
+            (None, Some(key)) => (key, Value::Null),
+            (None, None) => {
+                let reason = format!("{label}: a label is KEY=VALUE, or KEY- to remove it");
+                return Err(ClientError::Settings(reason));
+            }
+        };
+        labels.insert(key.to_owned(), value);
+    }
+    let mut change = json!({"labels": labels});
+    if let Some(title) = &args.title {
+        change["title"] = title.as_str().into();
+    }
+    let (api, session) = open(&args.at)?;
+    let shown = api.patch(&format!("/sessions/{session}"), &change)?;
+    if args.json {
+        return print(&format!("{shown}\n"));
+    }
+    let title = shown["title"].as_str().map(harmless);
+    let labels = labels_shown(&shown);
+    let words = title
+        .into_iter()
+        .chain((!labels.is_empty()).then_some(labels));
+    let words: Vec<_> = words.collect();
+    let words = match words.is_empty() {
+        true => "no title and no labels".to_owned(),
+        false => words.join("  "),
+    };
+    print(&format!("session {}: {words}\n", shown["number"]))
 }
 
 /// Closes a session.

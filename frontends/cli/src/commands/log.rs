@@ -1,6 +1,7 @@
 //! `rejoin log`: prints the raw records of a log, to debug the engine. Changes nothing.
 
 use crate::args::LogArgs;
+use crate::commands::audit;
 use crate::offline::{Offline, OfflineError, Sessions, conclude, fields, written};
 use rejoin_core::{Event, Record, Visibility};
 use rejoin_log::schema;
@@ -10,6 +11,9 @@ use std::process::ExitCode;
 
 /// Prints the records; the exit status says whether all of them could be read.
 pub(crate) fn run(args: &LogArgs) -> Result<ExitCode, OfflineError> {
+    if args.audit {
+        return audit::run(args);
+    }
     let log = Offline::find(&args.directory)?;
     let session = match &args.session {
         None => None,
@@ -94,6 +98,10 @@ fn is_for_the_submitter(event: &Event) -> bool {
     match event {
         Event::JobSubmitted { mode, .. }
         | Event::InputWritten { mode, .. }
+        | Event::InputHidden { mode, .. }
+        | Event::TerminalResized { mode, .. }
+        | Event::ControllerChanged { mode, .. }
+        | Event::ScreenCaptured { mode, .. }
         | Event::ResultEmitted { mode, .. }
         | Event::JobFinished { mode, .. } => mode.visibility == Visibility::Submitter,
         Event::JobStarted { private, .. } | Event::InterruptRequested { private, .. } => *private,
@@ -114,6 +122,7 @@ mod tests {
             sequence: Sequence(7),
             at: Timestamp::from_millis(1_500),
             clock: Timestamp::from_millis(1_500).into(),
+            actor: None,
             event: Event::ResultEmitted {
                 job: JobId(3),
                 mode: JobMode {

@@ -2,6 +2,7 @@
 
 pub(crate) mod actions;
 pub(crate) mod attach;
+mod audit;
 pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod keeper;
@@ -10,6 +11,7 @@ pub(crate) mod man;
 pub(crate) mod mcp;
 pub(crate) mod replay;
 pub(crate) mod run;
+pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod sessions;
 pub(crate) mod token;

@@ -118,6 +118,7 @@ fn submit(
 ) -> Result<(u64, u64), ClientError> {
     let mut new = json!({
         "statement": statement(&args.command),
+        "output": "separate",
         "request": uuid::Uuid::new_v4().to_string(),
         "input": has_input,
     });

@@ -1,6 +1,6 @@
 //! `rejoin sessions` and `rejoin show`: sessions of a server, as tables or JSON.
 
-use crate::args::{SessionState, SessionsArgs, ShowArgs};
+use crate::args::{SessionOrder, SessionState, SessionsArgs, ShowArgs};
 use crate::client::ClientError;
 use crate::client::api::Api;
 use crate::client::limits::PAGE;
@@ -9,6 +9,7 @@ use crate::client::table::{ago, duration, harmless, table};
 use crate::offline::{instant, plain, warn};
 use rejoin_core::Timestamp;
 use serde_json::{Value, json};
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::time::Duration;
@@ -16,7 +17,8 @@ use std::time::Duration;
 /// Lists sessions.
 pub(crate) fn sessions(args: &SessionsArgs) -> Result<(), ClientError> {
     let api = Api::new(&args.server)?;
-    let (sessions, more) = pages(&api, args)?;
+    let (mut sessions, more) = pages(&api, args)?;
+    sort(&mut sessions, args.sort);
     if args.json {
         return print(&format!(
             "{}\n",
@@ -24,8 +26,16 @@ pub(crate) fn sessions(args: &SessionsArgs) -> Result<(), ClientError> {
         ));
     }
     let now = now();
-    let rows: Vec<_> = sessions.iter().map(|it| row(it, now)).collect();
-    print(&table(&COLUMNS, &rows, width()))?;
+    let has_titles = sessions.iter().any(|it| it["title"].is_string());
+    let mut columns = COLUMNS.to_vec();
+    let mut rows: Vec<_> = sessions.iter().map(|it| row(it, now)).collect();
+    if has_titles {
+        columns.insert(TITLE, "TITLE");
+        for (row, session) in rows.iter_mut().zip(&sessions) {
+            row.insert(TITLE, or_none(text(session, "title")));
+        }
+    }
+    print(&table(&columns, &rows, width()))?;
     if more {
         warn(&format!(
             "showing the newest {}; use --limit to see more",
@@ -37,7 +47,8 @@ pub(crate) fn sessions(args: &SessionsArgs) -> Result<(), ClientError> {
 
 /// Shows a session and its jobs.
 pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
-    let session = resolve(&Api::new(&args.at.server)?, &args.at.session)?;
+    let api = Api::new(&args.at.server)?;
+    let session = resolve(&api, &args.at.session)?;
     if args.json {
         return print(&format!("{session}\n"));
     }
@@ -58,6 +69,13 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
             field(name, value);
         }
     }
+    if let Some(title) = session["title"].as_str() {
+        field("title", title);
+    }
+    let labels = labels_shown(&session);
+    if !labels.is_empty() {
+        field("labels", &labels);
+    }
     let mut when = |name: &str, value: &Value| {
         if let Some(at) = value.as_u64().map(Timestamp::from_millis) {
             field(name, &format!("{} ({})", instant(at), ago(at, now)));
@@ -66,6 +84,9 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
     when("created", &session["created"]);
     when("ended", &session["closed"]["at"]);
     field("events", &session["lastSequence"].to_string());
+    for viewer in viewers(&api, &session) {
+        field("viewer", &viewer);
+    }
     let jobs = session["jobs"].as_array().into_iter().flatten();
     let rows: Vec<_> = jobs.map(|job| job_row(job, now)).collect();
     if !rows.is_empty() {
@@ -73,6 +94,30 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
         out.push_str(&table(&JOB_COLUMNS, &rows, width()));
     }
     print(&out)
+}
+
+/// Who watches the session now; nobody where the server is of a version that doesn't say.
+fn viewers(api: &Api, session: &Value) -> Vec<String> {
+    let Ok(found) = api.get(&format!("/sessions/{}/viewers", text(session, "id"))) else {
+        return vec![];
+    };
+    let listed = found["viewers"].as_array().into_iter().flatten();
+    let mut viewers: Vec<_> = listed
+        .map(|viewer| {
+            let since = Timestamp::from_millis(viewer["since"].as_u64().unwrap_or_default());
+            let who = match who(&viewer["by"]) {
+                known if known != "-" => known,
+                _ => "someone".to_owned(),
+            };
+            format!("{who} since {}", instant(since))
+        })
+        .collect();
+    let count = found["count"].as_u64().unwrap_or_default();
+    let more = count.saturating_sub(viewers.len() as u64);
+    if more > 0 {
+        viewers.push(format!("and {more} more"));
+    }
+    viewers
 }
 
 /// As many sessions as requested, and whether there are more.
@@ -108,6 +153,7 @@ fn page(args: &SessionsArgs, limit: usize, before: Option<u64>) -> String {
         ("service", args.service.as_deref()),
         ("state", state),
         ("before", before.as_deref()),
+        ("q", args.query.as_deref()),
     ] {
         if let Some(value) = value {
             let _ = write!(path, "&{name}={}", percent_encoded(value));
@@ -116,8 +162,40 @@ fn page(args: &SessionsArgs, limit: usize, before: Option<u64>) -> String {
     path
 }
 
+/// Sorts sessions, which come newest first. Those that are equal stay in this order.
+fn sort(sessions: &mut [Value], order: SessionOrder) {
+    let rank = |session: &Value| {
+        let outcome = session["lastJob"]["outcome"].as_str();
+        match (text(session, "state"), outcome) {
+            ("running", _) => 0,
+            (_, Some(outcome)) if outcome != "completed" => 1,
+            ("idle", _) => 2,
+            _ => 3,
+        }
+    };
+    match order {
+        SessionOrder::Newest => {}
+        SessionOrder::Changed => sessions.sort_by_key(|it| Reverse(it["since"].as_u64())),
+        SessionOrder::State => sessions.sort_by_key(rank),
+        SessionOrder::Title => sessions.sort_by_key(|it| {
+            let title = it["title"].as_str().map(str::to_lowercase);
+            (title.is_none(), title)
+        }),
+    }
+}
+
+/// The labels of a session as `KEY=VALUE`.
+pub(crate) fn labels_shown(session: &Value) -> String {
+    let labels = session["labels"].as_object();
+    let labels = labels.into_iter().flatten().map(|(key, value)| {
+        let value = value.as_str().unwrap_or_default();
+        harmless(&format!("{key}={value}"))
+    });
+    labels.collect::<Vec<_>>().join(" ")
+}
+
 /// A value, percent-encoded for a query.
-fn percent_encoded(value: &str) -> String {
+pub(crate) fn percent_encoded(value: &str) -> String {
     let mut out = String::new();
     for byte in value.bytes() {
         match byte {
@@ -170,8 +248,20 @@ fn job_row(job: &Value, now: Timestamp) -> Vec<String> {
             .map_or_else(|| "-".to_owned(), |it| it.to_string()),
         duration(took),
         ago(submitted, now),
+        who(&job["by"]),
         format!("{}{place}", text(job, "statement")),
     ]
+}
+
+/// Who asked for something: the account, and with what.
+fn who(by: &Value) -> String {
+    match by["frontend"].as_str() {
+        Some(frontend) => {
+            let account = by["account"].as_str().unwrap_or("someone");
+            format!("{account} ({frontend})")
+        }
+        None => "-".to_owned(),
+    }
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
@@ -187,15 +277,21 @@ fn or_none(text: &str) -> String {
 
 /// The width of the terminal; none if standard output is not one.
 fn width() -> Option<usize> {
-    if !io::stdout().is_terminal() {
+    if !is_terminal() {
         return None;
     }
     terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
 }
 
-fn now() -> Timestamp {
+/// The time on the wall.
+pub(crate) fn now() -> Timestamp {
     let millis = jiff::Timestamp::now().as_millisecond();
     Timestamp::from_millis(u64::try_from(millis).unwrap_or_default())
+}
+
+/// Whether standard output is a terminal.
+pub(crate) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// Writes to standard output.
@@ -209,7 +305,18 @@ const COLUMNS: [&str; 7] = [
     "NUMBER", "SESSION", "USER", "STATE", "SERVICE", "CREATED", "COMMAND",
 ];
 
-const JOB_COLUMNS: [&str; 6] = ["JOB", "STATE", "STATUS", "TOOK", "SUBMITTED", "COMMAND"];
+/// The place of the title's column, which is there if one of the sessions has a title.
+const TITLE: usize = 3;
+
+const JOB_COLUMNS: [&str; 7] = [
+    "JOB",
+    "STATE",
+    "STATUS",
+    "TOOK",
+    "SUBMITTED",
+    "BY",
+    "COMMAND",
+];
 
 #[cfg(test)]
 mod tests {
@@ -221,6 +328,31 @@ mod tests {
     }
 
     #[test]
+    fn sessions_that_run_and_that_failed_can_come_first() {
+        let session = |number: u64, state: &str, outcome: Option<&str>, title: Option<&str>| {
+            json!({"number": number, "state": state, "since": number % 3, "title": title,
+                "lastJob": outcome.map(|outcome| json!({"outcome": outcome}))})
+        };
+        let sessions = vec![
+            session(6, "idle", None, Some("b")),
+            session(5, "ended", Some("completed"), None),
+            session(4, "ended", Some("lost"), Some("A")),
+            session(3, "running", Some("failed"), None),
+            session(2, "idle", Some("failed"), Some("c")),
+        ];
+        let sorted = |order| {
+            let mut sessions = sessions.clone();
+            sort(&mut sessions, order);
+            let numbers = sessions.iter().map(|it| it["number"].as_u64().unwrap());
+            numbers.collect::<Vec<_>>()
+        };
+        assert_eq!(sorted(SessionOrder::Newest), [6, 5, 4, 3, 2]);
+        assert_eq!(sorted(SessionOrder::State), [3, 4, 2, 6, 5]);
+        assert_eq!(sorted(SessionOrder::Changed), [5, 2, 4, 6, 3]);
+        assert_eq!(sorted(SessionOrder::Title), [4, 6, 2, 5, 3]);
+    }
+
+    #[test]
     fn sessions_and_jobs_are_table_rows() {
         let now = Timestamp::from_millis(65_000);
         let session = json!({"number": 3, "id": "b09f8e12-0000", "user": null, "state": "idle",
@@ -228,12 +360,21 @@ mod tests {
         let shown = ["3", "b09f8e12", "-", "idle", "shell", "1m ago", "ls"];
         assert_eq!(row(&session, now), shown);
         let running = json!({"job": 7, "state": "running", "place": "background",
-            "submitted": 64_000, "statement": "sleep 9"});
-        let shown = ["7", "running", "-", "1s", "1s ago", "sleep 9 &"];
+            "submitted": 64_000, "statement": "sleep 9",
+            "by": {"account": "ada", "frontend": "mcp"}});
+        let shown = [
+            "7",
+            "running",
+            "-",
+            "1s",
+            "1s ago",
+            "ada (mcp)",
+            "sleep 9 &",
+        ];
         assert_eq!(job_row(&running, now), shown);
         let ended = json!({"job": 7, "state": "finished", "outcome": "failed", "status": 3,
             "submitted": 5_000, "durationMillis": 120, "statement": "x"});
-        let shown = ["7", "failed", "3", "120ms", "1m ago", "x"];
+        let shown = ["7", "failed", "3", "120ms", "1m ago", "-", "x"];
         assert_eq!(job_row(&ended, now), shown);
     }
 }

@@ -9,11 +9,11 @@ mod selection;
 mod session;
 mod view;
 
-pub(crate) use range::{Bound, Span};
+pub(crate) use range::{Bound, Span, When};
 pub(crate) use record_json::{fields, instant};
 pub(crate) use selection::{Choice, Sessions};
 pub(crate) use session::Session;
-pub(crate) use view::{CLEAR, View, Viewer, describe, output_of, plain};
+pub(crate) use view::{CLEAR, View, Viewer, describe, named, output_of, plain};
 
 use crate::commands::verify::{VerifyError, find_log};
 use rejoin_core::{Record, SessionId};

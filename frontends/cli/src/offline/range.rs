@@ -37,6 +37,37 @@ impl FromStr for Bound {
     }
 }
 
+/// A point in time, as people write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    At(Timestamp),
+    Ago(Duration),
+}
+
+impl When {
+    pub(crate) fn timestamp(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::Ago(ago) => {
+                let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+                Timestamp::from_millis(now.as_millis().saturating_sub(ago))
+            }
+        }
+    }
+}
+
+impl FromStr for When {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(Bound::Instant(at)) => Ok(Self::At(at)),
+            Ok(Bound::After(ago)) => Ok(Self::Ago(ago)),
+            _ => Err("expected a point in time (2026-01-31T12:00:00Z) or how long ago (2h)".into()),
+        }
+    }
+}
+
 /// A part of a session, both ends included.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Span {
@@ -81,6 +112,23 @@ mod tests {
     }
 
     #[test]
+    fn a_point_in_time_is_an_instant_or_some_time_ago() {
+        let now = Timestamp::from_millis(1_769_860_800_000);
+        for (text, expected) in [
+            ("2026-01-31T12:00:00.5Z", 1_769_860_800_500),
+            ("90s", 1_769_860_710_000),
+            ("100000d", 0),
+        ] {
+            let when: When = text.parse().unwrap();
+            assert_eq!(when.timestamp(now).as_millis(), expected, "{text}");
+        }
+        for wrong in ["17", "", "yesterday"] {
+            let error = wrong.parse::<When>().unwrap_err();
+            assert!(error.contains("how long ago (2h)"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_span_contains_both_of_its_ends() {
         let held = |from: Option<&str>, until: Option<&str>| -> Vec<u64> {
             let parse = |bound: &str| bound.parse().unwrap();
@@ -93,6 +141,7 @@ mod tests {
                 sequence: Sequence(sequence),
                 at: Timestamp::from_millis(sequence * 1_000),
                 clock: Timestamp::from_millis(sequence * 1_000).into(),
+                actor: None,
                 event: Event::SessionResumed,
             };
             let begin = Timestamp::from_millis(1_000).into();

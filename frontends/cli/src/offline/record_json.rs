@@ -26,6 +26,9 @@ pub(crate) fn fields(record: &Record) -> Map<String, Value> {
     fields.insert("event".into(), event_type(&record.event).into());
     let members = members(record, Detail::Full(instant)).into_iter();
     fields.extend(members.filter(|(_, value)| !value.is_null()));
+    if let Some(Value::Object(by)) = fields.get_mut("by") {
+        by.retain(|_, value| !value.is_null());
+    }
     fields
 }
 
@@ -42,6 +45,7 @@ mod tests {
             sequence: Sequence(sequence),
             at: Timestamp::from_millis(1_500),
             clock: Timestamp::from_millis(1_500).into(),
+            actor: None,
             event,
         };
         Value::Object(fields(&record))

@@ -148,6 +148,7 @@ mod tests {
                 sequence: Sequence(1),
                 at: Timestamp::from_millis(1_000),
                 clock: Timestamp::from_millis(1_000).into(),
+                actor: None,
                 event,
             };
             sessions.add(&record);

@@ -6,7 +6,9 @@
 use super::arthas;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rejoin_core::{Event, JobMode, JobSlot, Outcome, Record, Sequence, Visibility};
+use rejoin_core::{
+    Actor, Description, Event, JobMode, JobSlot, Outcome, Record, Sequence, Visibility,
+};
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
@@ -23,6 +25,8 @@ pub(crate) struct View {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
     pub(crate) style: Style,
+    /// A line about it that comes first.
+    pub(crate) before: Option<String>,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -45,6 +49,10 @@ impl View {
         match &record.event {
             Event::JobSubmitted { mode, .. }
             | Event::InputWritten { mode, .. }
+            | Event::InputHidden { mode, .. }
+            | Event::TerminalResized { mode, .. }
+            | Event::ControllerChanged { mode, .. }
+            | Event::ScreenCaptured { mode, .. }
             | Event::ResultEmitted { mode, .. }
             | Event::JobFinished { mode, .. } => self.all || mode.visibility == Visibility::Session,
             _ => true,
@@ -58,13 +66,22 @@ impl View {
         }
         match &record.event {
             Event::JobSubmitted {
-                mode, statement, ..
-            } => Some(prompt(statement, *mode)),
+                job,
+                mode,
+                statement,
+                ..
+            } => {
+                let by = record.actor.as_deref().filter(|_| self.events);
+                Some(Shown {
+                    before: by.map(|actor| format!("[job {job} is of {}]", named(actor))),
+                    ..prompt(statement, *mode)
+                })
+            }
             Event::ResultEmitted { result, .. } => Some(output(result)),
             event @ (Event::JobFinished { .. } | Event::RecordsLost { .. }) => {
                 describe(event).map(|words| note(&words))
             }
-            event if self.events => describe(event).map(|words| note(&words)),
+            event if self.events => describe(event).map(|words| note(&(words + &asked_by(record)))),
             _ => None,
         }
     }
@@ -78,6 +95,7 @@ fn prompt(statement: &str, mode: JobMode) -> Shown {
     }
     Shown {
         style: Style::Prompt,
+        before: None,
         bytes: shown.into_bytes(),
     }
 }
@@ -98,8 +116,8 @@ pub(crate) fn output_of(result: &str) -> Output {
     let value: Value = serde_json::from_str(result).unwrap_or_default();
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let written = match (text("type"), text("content"), text("contentBase64")) {
-        (Some("shell"), Some(content), _) => Some(content.as_bytes().to_vec()),
-        (Some("shell"), None, Some(content)) => STANDARD.decode(content).ok(),
+        (Some("shell" | "terminal"), Some(content), _) => Some(content.as_bytes().to_vec()),
+        (Some("shell" | "terminal"), None, Some(content)) => STANDARD.decode(content).ok(),
         _ => None,
     };
     let is_error = written.is_some() && text("stream") == Some("stderr");
@@ -128,6 +146,7 @@ fn output(result: &str) -> Shown {
             true => Style::Page,
             false => Style::Output,
         },
+        before: None,
         bytes: output.bytes,
     }
 }
@@ -135,6 +154,7 @@ fn output(result: &str) -> Shown {
 fn note(words: &str) -> Shown {
     Shown {
         style: Style::Note,
+        before: None,
         bytes: format!("[{words}]").into_bytes(),
     }
 }
@@ -173,6 +193,7 @@ pub(crate) fn describe(event: &Event) -> Option<String> {
         }
         Event::SessionResumed => "server restarted".into(),
         Event::UserSet { user } => format!("user is now {user}"),
+        Event::SessionDescribed { description } => described(description),
         // Only its number: the token is a secret while the session is open.
         Event::ConsumerJoined { consumer, .. } => format!("consumer {} joined", consumer.ordinal),
         Event::ConsumerLeft { consumer, cause } => {
@@ -192,12 +213,70 @@ pub(crate) fn describe(event: &Event) -> Option<String> {
                 count => format!("job {job}: {count} bytes of input{end}"),
             }
         }
+        Event::InputHidden { job, bytes, .. } => {
+            format!("job {job}: {bytes} bytes of hidden input")
+        }
+        Event::TerminalResized { job, size, .. } => {
+            let (columns, rows) = (size.columns, size.rows);
+            format!("the terminal of job {job} has {columns} columns and {rows} rows now")
+        }
+        Event::ControllerChanged {
+            job, controller, ..
+        } => match controller.as_deref() {
+            None => format!("nobody controls the terminal of job {job} any more"),
+            Some(by) => {
+                let who = by.user.as_ref().unwrap_or(&by.client);
+                format!("{who} controls the terminal of job {job} now")
+            }
+        },
         Event::InterruptRequested { job, cause, .. } => {
             format!("interrupting job {job}: {}", plain(cause.name()))
         }
         Event::SessionClosed { cause } => format!("session closed: {}", cause.name()),
         _ => return None,
     })
+}
+
+/// Who asked for the event of a record, to go on a description of it; empty where that is not known.
+fn asked_by(record: &Record) -> String {
+    match (&record.event, record.actor.as_deref()) {
+        (_, None) => String::new(),
+        // Its user is named already.
+        (Event::SessionCreated { user: Some(_), .. }, Some(actor)) => {
+            format!(" ({})", means(actor))
+        }
+        (_, Some(actor)) => format!(", by {}", named(actor)),
+    }
+}
+
+/// Somebody, for people: `ada (token ci, mcp, 127.0.0.1:40212)`.
+pub(crate) fn named(actor: &Actor) -> String {
+    let account = actor.account.as_deref().unwrap_or("someone");
+    format!("{account} ({})", means(actor))
+}
+
+/// With what somebody asked, and from where.
+fn means(actor: &Actor) -> String {
+    let token = actor.token.as_ref().map(|token| format!("token {token}"));
+    let parts = [
+        token.as_deref(),
+        Some(&*actor.frontend),
+        actor.address.as_deref(),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn described(description: &Description) -> String {
+    let Description { title, labels } = description;
+    let title = title
+        .as_deref()
+        .map(|title| format!("title is now {title}"));
+    let mut words = title.unwrap_or_else(|| "no title".into());
+    for (index, (key, value)) in labels.iter().enumerate() {
+        words += if index == 0 { ", labels " } else { ", " };
+        words += &format!("{key}={value}");
+    }
+    words
 }
 
 /// A name of the API, for people.
@@ -262,7 +341,12 @@ impl Viewer {
         };
         let fresh = if self.is_inside_line { "\n" } else { "" };
         self.is_inside_line = false;
-        let mut bytes = format!("{fresh}{begin}").into_bytes();
+        let before = shown.before.as_ref().map(|line| match self.is_styled {
+            true => format!("\x1b[2m{line}\x1b[0m\n"),
+            false => format!("{line}\n"),
+        });
+        let before = before.unwrap_or_default();
+        let mut bytes = format!("{fresh}{before}{begin}").into_bytes();
         bytes.extend_from_slice(&shown.bytes);
         bytes.extend_from_slice(end.as_bytes());
         bytes.push(b'\n');
@@ -288,6 +372,7 @@ mod tests {
             sequence: Sequence(sequence),
             at: instant(1),
             clock: instant(1).into(),
+            actor: None,
             event,
         };
         assert!(
@@ -326,6 +411,8 @@ mod tests {
             output_limit: 1,
             request: None,
             input: false,
+            output: rejoin_core::JobOutput::Separate,
+            controller: None,
         }
     }
 
@@ -357,6 +444,7 @@ mod tests {
                 sequence: Sequence(sequence),
                 at: instant(1),
                 clock: instant(1).into(),
+                actor: None,
                 event: event.clone(),
             };
             assert_eq!(viewer.advance(&record.covered_sequences()), None);
@@ -437,6 +525,7 @@ mod tests {
                 sequence: Sequence(sequence),
                 at: instant(1),
                 clock: instant(1).into(),
+                actor: None,
                 event: Event::SessionResumed,
             };
             viewer

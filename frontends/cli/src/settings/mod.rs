@@ -203,8 +203,13 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_BODIES", help_heading = LIMITS)]
     max_bodies: Option<usize>,
 
-    /// Size of the answers of all Arthas' `exec` commands together in bytes, until they are taken [default:
-    /// 268435456]
+    /// Size of the responses of all connections together in bytes that their clients do not take [default:
+    /// 67108864]
+    #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_UNREAD", help_heading = LIMITS)]
+    max_unread: Option<usize>,
+
+    /// Size of the results of all Arthas' `exec` commands together in bytes that are held for their
+    /// clients; those of others are read from the log [default: 268435456]
     #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_EXEC_ANSWERS", help_heading = LIMITS)]
     max_exec_answers: Option<usize>,
 
@@ -432,7 +437,7 @@ impl Settings {
             listen maxscale_listen doris_listen admin_listen doris_columns arthas_service data durability session_timeout consumer_timeout job_timeout exec_timeout
             pull_wait pull_lock_timeout interrupt_grace shutdown_grace jobs_at_exit keeper_wait idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
-            max_output max_queue max_connections max_body max_bodies max_exec_answers max_header recent_bytes
+            max_output max_queue max_connections max_body max_bodies max_unread max_exec_answers max_header recent_bytes
             accounts allow_host allow_origin mcp_services mcp_role
             pull_gather leftover_processes job_user
             retain_age retain_bytes retain_removals log_level log_format log_requests
@@ -603,6 +608,7 @@ impl Settings {
         limits.connections = self.max_connections.unwrap_or(limits.connections);
         limits.body_bytes = self.max_body.unwrap_or(limits.body_bytes);
         limits.all_body_bytes = self.max_bodies.unwrap_or(limits.all_body_bytes);
+        limits.all_unread_bytes = self.max_unread.unwrap_or(limits.all_unread_bytes);
         limits.header_bytes = self.max_header.unwrap_or(limits.header_bytes);
         limits.shutdown = self.shutdown_grace();
         let wait = |setting: Option<Wait>, default| setting.map_or(default, |Wait(wait)| wait);
@@ -633,7 +639,7 @@ impl Settings {
 
     /// As whom commands run, if not as the server's user.
     pub(crate) fn job_user(&self) -> Option<&str> {
-        self.job_user.as_deref()
+        self.job_user.as_deref().filter(|name| !name.is_empty())
     }
 
     /// Whether processes that a command leaves in its process group run on.

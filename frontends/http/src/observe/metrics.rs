@@ -18,6 +18,9 @@ pub struct HttpMetrics {
     /// Connections whose clients had been silent the longest, closed when another one came and all were
     /// taken.
     pub silent_closed: Counter,
+    /// Connections whose clients had taken none of their output for the longest, closed because too much
+    /// was held for all.
+    pub unread_closed: Counter,
     /// Responses that are open streams: Server-Sent Events.
     pub streams: Gauge,
 }
@@ -84,6 +87,7 @@ impl HttpMetrics {
             accepted: Counter::default(),
             refused: Counter::default(),
             silent_closed: Counter::default(),
+            unread_closed: Counter::default(),
             streams: Gauge::default(),
         }
     }

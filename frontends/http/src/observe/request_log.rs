@@ -30,6 +30,7 @@ pub(crate) struct RequestFields(Mutex<Fields>);
 /// Formatted only when the request is logged.
 #[derive(Default)]
 struct Fields {
+    account: Option<Field>,
     session: Option<Field>,
     job: Option<Field>,
 }
@@ -37,6 +38,10 @@ struct Fields {
 type Field = Box<dyn Display + Send>;
 
 impl RequestFields {
+    pub(crate) fn set_account(&self, account: impl Display + Send + 'static) {
+        self.fields().account = Some(Box::new(account));
+    }
+
     pub(crate) fn set_session(&self, session: impl Display + Send + 'static) {
         self.fields().session = Some(Box::new(session));
     }
@@ -55,6 +60,7 @@ impl fmt::Debug for RequestFields {
         let fields = self.fields();
         let text = |field: &Option<Field>| field.as_ref().map(ToString::to_string);
         f.debug_struct("RequestFields")
+            .field("account", &text(&fields.account))
             .field("session", &text(&fields.session))
             .field("job", &text(&fields.job))
             .finish()
@@ -99,6 +105,7 @@ impl LogEntry {
                     status = status.map(|status| status.as_u16()),
                     seconds = took.as_secs_f64(),
                     bytes,
+                    account = fields.account.as_ref().map(tracing::field::display),
                     session = fields.session.as_ref().map(tracing::field::display),
                     job = fields.job.as_ref().map(tracing::field::display),
                     peer = %self.peer,

@@ -55,19 +55,6 @@ impl BodyReader<'_> {
         }
     }
 
-    /// Reads to the end and keeps nothing. Fails where the body is longer than the limit.
-    pub(crate) async fn skip(&self, mut incoming: Incoming) -> Result<(), BodyError> {
-        self.deadlines.wait_for_body();
-        let mut bytes = 0;
-        while let Some(part) = self.next_part(&mut incoming).await? {
-            bytes += part.len();
-            if bytes > self.limit {
-                return Err(BodyError::TooLarge);
-            }
-        }
-        Ok(())
-    }
-
     /// The next bytes of a body; trailers are dropped.
     async fn next_part(&self, incoming: &mut Incoming) -> Result<Option<Bytes>, BodyError> {
         if incoming.is_end_stream() {

@@ -37,6 +37,8 @@ pub(crate) struct Service {
     pub(crate) limits: HttpLimits,
     /// Bytes of all bodies.
     pub(crate) bodies: Budget,
+    /// Bytes of all responses that are not taken.
+    pub(crate) unread: Budget,
     pub(crate) hosts: HostCheck,
     pub(crate) observer: Observer,
     pub(crate) tls: Option<Tls>,
@@ -97,7 +99,7 @@ impl ConnHandler {
                 // `OPTIONS *` asks about the server, not about anything on it.
                 Ok(Target::Server) => {
                     let response = into_http(Response::empty(StatusCode::NO_CONTENT), false);
-                    self.skip_body(response, incoming, &head.headers).await
+                    self.refuse(|_| response, incoming, &head.headers).await
                 }
                 Ok(Target::Path {
                     target,
@@ -153,7 +155,7 @@ impl ConnHandler {
         };
         let Some(mounted) = found else {
             let response = into_http(status_only(StatusCode::NOT_FOUND), to_head);
-            return self.skip_body(response, incoming, &request.headers).await;
+            return self.refuse(|_| response, incoming, &request.headers).await;
         };
         let admitted = AssertUnwindSafe(mounted.admit(&request)).catch_unwind();
         let most = self.service.limits.body_bytes;
@@ -162,7 +164,11 @@ impl ConnHandler {
             Ok(Admission::Small) => most.min(SMALL_BODY_BYTES),
             Ok(Admission::Refused(response)) => {
                 let response = into_http(response, to_head);
-                return self.skip_body(response, incoming, &request.headers).await;
+                return self.refuse(|_| response, incoming, &request.headers).await;
+            }
+            Ok(Admission::RefusedWith(refuse)) => {
+                let refuse = |body: &[u8]| into_http(refuse(body), to_head);
+                return self.refuse(refuse, incoming, &request.headers).await;
             }
             Err(panic) => {
                 let response = handler_panicked(&*panic, request.target.path());
@@ -188,17 +194,17 @@ impl ConnHandler {
         into_http(mounted.refuse(&refused).close(), to_head)
     }
 
-    /// The response to a request whose body nobody needs. A short body is read, so that the connection
-    /// can be used again; otherwise it is closed.
-    async fn skip_body(
+    /// The response to a request whose body no handler needs. A short body is read, so that the connection
+    /// can be used again; otherwise it is closed, and the response made of nothing.
+    async fn refuse(
         &self,
-        mut response: HttpResponse,
+        respond: impl FnOnce(&[u8]) -> HttpResponse,
         incoming: Incoming,
         headers: &HeaderMap,
     ) -> HttpResponse {
         if incoming.is_end_stream() {
             self.deadlines.request_is_complete();
-            return response;
+            return respond(b"");
         }
         let length = incoming.size_hint().exact();
         let is_short = length.is_some_and(|length| length <= SKIPPED_BODY_BYTES);
@@ -208,12 +214,16 @@ impl ConnHandler {
             limit: SMALL_BODY_BYTES,
         };
         // A client that waits to be asked for the body is not asked.
-        if is_short && !headers.contains_key(EXPECT) && reader.skip(incoming).await.is_ok() {
+        if is_short
+            && !headers.contains_key(EXPECT)
+            && let Ok((body, _share)) = reader.read(incoming).await
+        {
             self.deadlines.request_is_complete();
-        } else {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
+            return respond(&body);
         }
+        let mut response = respond(b"");
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
         response
     }
 

@@ -32,8 +32,10 @@ pub(crate) struct ConnDeadlines {
     unread: Cell<bool>,
     /// Whether the client takes no output.
     stalled: Cell<bool>,
-    /// Bytes of streamed parts that hyper has and the socket has not taken.
+    /// Bytes of bodies that hyper has and the socket has not taken.
     queued: Cell<usize>,
+    /// Whether the socket has room for the next part of a streamed body.
+    has_room: Cell<bool>,
     /// What produces the next part, while it waits for the socket.
     producer: RefCell<Option<Waker>>,
     /// Whether hyper has taken a head.
@@ -55,6 +57,7 @@ impl ConnDeadlines {
             turns,
             stalled: Cell::new(false),
             queued: Cell::new(0),
+            has_room: Cell::new(true),
             producer: RefCell::new(None),
             took_head: Cell::new(false),
             awaits: Cell::new(Awaited::Head),
@@ -92,6 +95,7 @@ impl ConnDeadlines {
 
     /// A response was handed over, or the client has read more of it.
     pub(crate) fn wait_for_head(&self) {
+        self.has_room.set(true);
         self.silent_since.set(self.turns.next());
         self.awaits.set(Awaited::Head);
         self.until.set(None);
@@ -102,30 +106,50 @@ impl ConnDeadlines {
         self.unread.set(true);
     }
 
-    /// hyper has taken a part of a streamed body.
+    /// hyper has taken a body.
     pub(crate) fn note_queued(&self, bytes: usize) {
         self.queued.set(self.queued.get().saturating_add(bytes));
     }
 
+    /// hyper has taken a part of a streamed body. Whether there is room for the next one is not known.
+    pub(crate) fn note_part(&self, bytes: usize) {
+        self.note_queued(bytes);
+        self.has_room.set(false);
+    }
+
     /// The socket has taken output.
     pub(crate) fn note_written(&self, bytes: usize) {
-        let queued = self.queued.get().saturating_sub(bytes);
-        self.queued.set(queued);
-        if queued == 0
-            && let Some(producer) = self.producer.take()
-        {
+        self.queued.set(self.queued.get().saturating_sub(bytes));
+    }
+
+    /// Whether the next part of a streamed body may be produced. If not, the task is woken when it may.
+    ///
+    /// A part that is produced before the socket has room for it is held for a client that does not read;
+    /// hyper by itself would take parts ahead until it has hundreds of kilobytes.
+    pub(crate) fn may_produce(&self, task: &Waker) -> bool {
+        let has_room = self.has_room.get();
+        if !has_room {
+            self.producer.replace(Some(task.clone()));
+        }
+        has_room
+    }
+
+    /// Whether the socket has taken all, and it is not known whether it has room for more.
+    pub(crate) fn wants_room(&self) -> bool {
+        self.queued.get() == 0 && !self.has_room.get()
+    }
+
+    /// The socket has room for the next part.
+    pub(crate) fn note_room(&self) {
+        self.has_room.set(true);
+        if let Some(producer) = self.producer.take() {
             producer.wake();
         }
     }
 
-    /// Whether the socket has taken all parts. If not, the task is woken when it has. hyper by itself
-    /// would take parts ahead until it has hundreds of kilobytes.
-    pub(crate) fn is_written(&self, task: &Waker) -> bool {
-        let is_written = self.queued.get() == 0;
-        if !is_written {
-            self.producer.replace(Some(task.clone()));
-        }
-        is_written
+    /// Bytes of bodies that the socket has not taken.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued.get()
     }
 
     /// The client takes no more output.
@@ -171,17 +195,23 @@ impl ConnDeadlines {
         self.missed.set(true);
     }
 
-    /// When the next byte must have arrived; none if nothing is awaited.
-    pub(crate) fn deadline(&self, timers: &Timers) -> Option<Instant> {
-        let duration = match self.awaits.get() {
-            Awaited::Head => self.idle,
-            Awaited::Body => self.body_read,
-            Awaited::Nothing => return None,
-        };
-        if self.until.get().is_none() {
-            self.until.set(Some(timers.in_future(duration)));
-        }
-        self.until.get()
+    /// When the next request's head must have arrived; none if another thing is awaited.
+    pub(crate) fn head_deadline(&self, timers: &Timers) -> Option<Instant> {
+        let is_awaited = self.awaits.get() == Awaited::Head && !self.stalled.get();
+        is_awaited.then(|| self.deadline(timers, self.idle))
+    }
+
+    /// When the body must have arrived; none if another thing is awaited.
+    pub(crate) fn body_deadline(&self, timers: &Timers) -> Option<Instant> {
+        let is_awaited = self.awaits.get() == Awaited::Body;
+        is_awaited.then(|| self.deadline(timers, self.body_read))
+    }
+
+    fn deadline(&self, timers: &Timers, duration: Duration) -> Instant {
+        let until = self.until.get();
+        let until = until.unwrap_or_else(|| timers.in_future(duration));
+        self.until.set(Some(until));
+        until
     }
 
     /// Whether a deadline was missed.

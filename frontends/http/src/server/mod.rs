@@ -10,11 +10,14 @@ mod first_line;
 mod request_checks;
 pub(crate) mod shutdown;
 pub(crate) mod socket;
+mod stalls;
 pub(crate) mod stream;
 pub(crate) mod timers;
 pub(crate) mod tls;
 pub(crate) mod worker;
 
+#[cfg(target_os = "linux")]
+use crate::limits::UNSENT_BYTES;
 use crate::limits::{ACCEPT_PAUSE, BACKLOG, HttpLimits, REFUSED_AT_ONCE, THREADS_END};
 use crate::observe::Observer;
 use crate::server::budget::Budget;
@@ -61,6 +64,7 @@ pub struct HttpServer {
     shutdown: Shutdown,
     observer: Observer,
     bodies: Budget,
+    unread: Budget,
 }
 
 impl HttpServer {
@@ -78,6 +82,7 @@ impl HttpServer {
     ) -> Result<Self, BindError> {
         let failed = |source| BindError { address, source };
         let bodies = Budget::new(limits.all_body_bytes);
+        let unread = Budget::new(limits.all_unread_bytes);
         let listener = listen(address).map_err(failed)?;
         Ok(Self {
             address: listener.local_addr().map_err(failed)?,
@@ -89,6 +94,7 @@ impl HttpServer {
             shutdown: Shutdown::new(),
             observer: Observer::default(),
             bodies,
+            unread,
         })
     }
 
@@ -97,6 +103,14 @@ impl HttpServer {
     #[must_use]
     pub fn with_bodies(mut self, bodies: Budget) -> Self {
         self.bodies = bodies;
+        self
+    }
+
+    /// Counts the bytes that clients do not take there, together with other servers, instead of on its
+    /// own up to [`HttpLimits::all_unread_bytes`].
+    #[must_use]
+    pub fn with_unread(mut self, unread: Budget) -> Self {
+        self.unread = unread;
         self
     }
 
@@ -147,6 +161,7 @@ impl HttpServer {
             router: self.router,
             limits: self.limits,
             bodies: self.bodies,
+            unread: self.unread,
             hosts: self.hosts,
             tls: self.tls,
             observer: observer.clone(),
@@ -233,6 +248,9 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // A restarted server gets its port back at once. On Windows this option would share the port.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
+    // Accepted connections inherit it.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -1,6 +1,6 @@
 //! hyper's input and output on a non-blocking socket, plain or encrypted, with timeouts.
 //!
-//! A client that doesn't send what is awaited misses its deadline, and one that reads nothing is
+//! A client that doesn't send the body that is awaited misses its deadline, and one that reads nothing is
 //! disconnected. A connection that is closed with unread input discards input for a while: otherwise
 //! the kernel sends a reset, which can reach the client before it has read the response.
 
@@ -8,6 +8,7 @@ use crate::limits::{HttpLimits, LINGER_BYTES, READ_BYTES};
 use crate::server::deadlines::ConnDeadlines;
 use crate::server::explained::HeadLimits;
 use crate::server::first_line::FirstLine;
+use crate::server::stalls::{Stall, Stalls};
 use crate::server::stream::Stream;
 use crate::server::timers::{Alarm, Sleep, Timers};
 use std::cell::RefCell;
@@ -27,9 +28,11 @@ pub(crate) struct Socket {
     deadlines: Rc<ConnDeadlines>,
     first_line: FirstLine,
     head_limits: HeadLimits,
-    silent: Alarm,
-    /// Runs while the client takes no output.
-    stalled: Option<Sleep>,
+    slow_body: Alarm,
+    /// All connections of the thread whose clients take no output.
+    stalls: Rc<Stalls>,
+    /// While this one's client takes none.
+    stalled: Option<Stalled>,
     discarding: Option<Discarding>,
     write: Duration,
     linger: Duration,
@@ -40,6 +43,7 @@ impl Socket {
         stream: Stream,
         timers: Timers,
         deadlines: Rc<ConnDeadlines>,
+        stalls: Rc<Stalls>,
         limits: &HttpLimits,
     ) -> Self {
         Self {
@@ -48,7 +52,8 @@ impl Socket {
             deadlines,
             first_line: FirstLine::default(),
             head_limits: HeadLimits::new(limits),
-            silent: Alarm::default(),
+            slow_body: Alarm::default(),
+            stalls,
             stalled: None,
             discarding: None,
             write: limits.write,
@@ -75,14 +80,29 @@ impl Socket {
                 }
             }
             if self.stream.tcp().poll_writable(context)?.is_pending() {
-                let stalled = self.stalled.get_or_insert_with(|| {
-                    self.deadlines.note_stalled();
-                    self.timers.after(self.write)
-                });
-                ready!(Pin::new(stalled).poll(context));
+                ready!(self.poll_stalled(context));
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
         }
+    }
+
+    /// Ready when the client may be waited for no longer.
+    fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let stalled = match &mut self.stalled {
+            Some(stalled) => stalled,
+            none => {
+                let unread = self.deadlines.queued() + self.stream.buffer_bytes();
+                let Some(stall) = self.stalls.begin(&self.deadlines, unread) else {
+                    return Poll::Ready(());
+                };
+                self.deadlines.note_stalled();
+                none.insert(Stalled {
+                    until: self.timers.after(self.write),
+                    _stall: stall,
+                })
+            }
+        };
+        Pin::new(&mut stalled.until).poll(context)
     }
 
     /// Writes hyper's refusal of the first request with a text that says why. None if it is none.
@@ -142,10 +162,10 @@ impl hyper::rt::Read for Socket {
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
-                let Some(deadline) = this.deadlines.deadline(&this.timers) else {
+                let Some(deadline) = this.deadlines.body_deadline(&this.timers) else {
                     return Poll::Pending;
                 };
-                ready!(this.silent.poll(&this.timers, deadline, context));
+                ready!(this.slow_body.poll(&this.timers, deadline, context));
                 this.deadlines.miss();
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
@@ -186,10 +206,22 @@ impl hyper::rt::Write for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.stream {
-            Stream::Plain(_) => Poll::Ready(Ok(())),
-            Stream::Encrypted(_) => self.poll_output(context, Stream::try_flush),
+        let wants_room = self.deadlines.wants_room();
+        if !wants_room && matches!(self.stream, Stream::Plain(_)) {
+            return Poll::Ready(Ok(()));
         }
+        // In one attempt: a client that takes what was encrypted, and no more, is waited for no longer.
+        ready!(self.poll_output(context, |stream| {
+            stream.try_flush()?;
+            match wants_room {
+                true => stream.try_room(),
+                false => Ok(()),
+            }
+        }))?;
+        if wants_room {
+            self.deadlines.note_room();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -229,6 +261,14 @@ impl hyper::rt::Write for Socket {
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// A client that takes no output.
+#[derive(Debug)]
+struct Stalled {
+    /// Until when it is waited for.
+    until: Sleep,
+    _stall: Stall,
 }
 
 /// A closing connection discards input until the client closes its side, or until the limit of

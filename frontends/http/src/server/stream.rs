@@ -1,7 +1,9 @@
 //! A client's byte stream, plain or encrypted.
 
+use crate::limits::ENCRYPT_BYTES;
 use crate::server::encrypted::Encrypted;
 use async_io::Async;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::TcpStream;
 
@@ -52,11 +54,30 @@ impl Stream {
         }
     }
 
+    /// Fails with `WouldBlock` if the socket has no room for output.
+    pub(crate) fn try_room(&self) -> io::Result<()> {
+        let tcp = self.tcp().get_ref();
+        let mut sockets = [PollFd::new(tcp, PollFlags::OUT)];
+        match poll(&mut sockets, Some(&Timespec::default()))? {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            // Also after an error, which the next write finds.
+            _ => Ok(()),
+        }
+    }
+
     /// Sends the end of the TLS stream (`close_notify`).
     pub(crate) fn try_end(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(_) => Ok(()),
             Self::Encrypted(encrypted) => encrypted.try_end(),
+        }
+    }
+
+    /// Most bytes of output that may be buffered here.
+    pub(crate) fn buffer_bytes(&self) -> usize {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Encrypted(_) => ENCRYPT_BYTES,
         }
     }
 

@@ -8,8 +8,9 @@ use crate::server::deadlines::{ConnDeadlines, Turns};
 use crate::server::encrypted::Encrypted;
 use crate::server::shutdown::Shutdown;
 use crate::server::socket::Socket;
+use crate::server::stalls::Stalls;
 use crate::server::stream::Stream;
-use crate::server::timers::Timers;
+use crate::server::timers::{Alarm, Timers};
 use crate::server::tls::Tls;
 use crate::web::request::ConnectionInfo;
 use async_io::{Async, Timer};
@@ -207,6 +208,10 @@ fn run_thread(
     executor.spawn(timers.clone().drive()).detach();
     let connections = Rc::new(Connections {
         http: protocol(&service.limits),
+        stalls: Rc::new(Stalls::new(
+            service.unread.clone(),
+            service.observer.metrics.clone(),
+        )),
         service: Rc::new(service),
         timers,
         shutdown: shutdown.clone(),
@@ -237,6 +242,7 @@ struct Connections {
     open: RefCell<BTreeMap<u64, Rc<ConnDeadlines>>>,
     accepted: Cell<u64>,
     turns: Rc<Turns>,
+    stalls: Rc<Stalls>,
 }
 
 impl Connections {
@@ -259,7 +265,10 @@ impl Connections {
             Some(tls) => self.begin_tls(stream, peer, tls, &deadlines).await,
         };
         let limits = &self.service.limits;
-        let socket = |stream| Socket::new(stream, self.timers.clone(), deadlines.clone(), limits);
+        let socket = |stream| {
+            let (timers, stalls) = (self.timers.clone(), self.stalls.clone());
+            Socket::new(stream, timers, deadlines.clone(), stalls, limits)
+        };
         let socket = match handshake {
             Handshake::Serve(stream) => socket(stream),
             Handshake::Refuse(stream, response) => {
@@ -374,6 +383,7 @@ impl Connections {
         // The task that the signal and a cut wake. All connections share the signal, so it is polled again
         // only if the task has changed.
         let mut listening: Option<Waker> = None;
+        let mut silent = Alarm::default();
         let served = poll_fn(|context| {
             let task = context.waker();
             if deadlines.is_cut() {
@@ -393,7 +403,14 @@ impl Connections {
                     listening = Some(task.clone());
                 }
             }
-            connection.as_mut().poll(context)
+            if let Poll::Ready(served) = connection.as_mut().poll(context) {
+                return Poll::Ready(served);
+            }
+            // hyper does not always ask for input when it waits for a head.
+            let Some(deadline) = deadlines.head_deadline(&self.timers) else {
+                return Poll::Pending;
+            };
+            silent.poll(&self.timers, deadline, context).map(Ok)
         });
         let served = served.await;
         if let Err(error) = served {

@@ -74,17 +74,18 @@ impl http_body::Body for SentBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        // Nothing is produced ahead of what the socket has taken.
+        // Nothing is produced that the socket has no room for.
         let is_streamed = matches!(self.body, Body::Parts(_));
-        if is_streamed && !self.deadlines.is_written(context.waker()) {
+        if is_streamed && !self.deadlines.may_produce(context.waker()) {
             return Poll::Pending;
         }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         if let Some(Ok(frame)) = &frame {
             let bytes = frame.data_ref().map_or(0, Bytes::len);
             self.span.sent(bytes);
-            if is_streamed {
-                self.deadlines.note_queued(bytes);
+            match is_streamed {
+                true => self.deadlines.note_part(bytes),
+                false => self.deadlines.note_queued(bytes),
             }
         }
         Poll::Ready(frame)

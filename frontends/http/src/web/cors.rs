@@ -19,7 +19,10 @@ pub(crate) fn preflight() -> HttpResponse {
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     for (name, value) in [
-        (ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, DELETE"),
+        (
+            ACCESS_CONTROL_ALLOW_METHODS,
+            "GET, HEAD, POST, PATCH, DELETE",
+        ),
         (
             ACCESS_CONTROL_ALLOW_HEADERS,
             "authorization, content-type, last-event-id",

@@ -103,6 +103,12 @@ impl Request {
         self.connection.peer
     }
 
+    /// The client's address and port; none for a request that came from no connection.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        Some(self.peer()).filter(|peer| !peer.ip().is_unspecified())
+    }
+
     /// Whether the request came over TLS, so that links back begin with `https://` and cookies may
     /// be `Secure`. False behind a proxy that terminates TLS itself.
     #[must_use]
@@ -120,6 +126,13 @@ impl Request {
     pub fn log_session(&self, session: impl Display + Send + 'static) {
         if let Some(fields) = &self.fields {
             fields.set_session(session);
+        }
+    }
+
+    /// Names the account that is logged in, in the request log.
+    pub fn log_account(&self, account: impl Display + Send + 'static) {
+        if let Some(fields) = &self.fields {
+            fields.set_account(account);
         }
     }
 

@@ -135,7 +135,6 @@ impl<S> fmt::Debug for Gate<S> {
 }
 
 /// The body that a request may send.
-#[derive(Debug)]
 pub enum Admission {
     /// One up to [`HttpLimits::body_bytes`].
     Any,
@@ -143,6 +142,20 @@ pub enum Admission {
     Small,
     /// None: this is the response, such as a demand to log in.
     Refused(Response),
+    /// None, and the response repeats something of the body, such as an ID, if that is short: it is called
+    /// with the body, or with nothing.
+    RefusedWith(Box<RefuseFn>),
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Any => "Any",
+            Self::Small => "Small",
+            Self::Refused(_) => "Refused",
+            Self::RefusedWith(_) => "RefusedWith",
+        })
+    }
 }
 
 /// Why a request is refused before its handler is called. [`status`](Self::status) and `Display` are
@@ -367,6 +380,9 @@ struct StateGate<S: 'static> {
     state: Arc<S>,
     admit: AdmitFn<S>,
 }
+
+/// See [`Admission::RefusedWith`].
+pub type RefuseFn = dyn FnOnce(&[u8]) -> Response + Send;
 
 /// See [`Gate::admit`].
 pub type AdmitFn<S> = for<'a> fn(&'a S, &'a Request) -> BoxFuture<'a, Admission>;

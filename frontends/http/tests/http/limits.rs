@@ -127,6 +127,8 @@ fn a_handler_may_take_longer_than_a_silent_connection() {
     assert!(silent.receive_rest().unwrap().is_empty(), "it is closed");
     release.send_blocking(()).unwrap();
     assert_eq!(slow.receive().unwrap().text(), "slow");
+    // From then on it is silent, too.
+    assert!(slow.receive_rest().unwrap().is_empty(), "it is closed");
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl<'de> Deserialize<'de> for Name {
 
 /// A place in the output.
 pub(super) fn position(name: &Name) -> Result<Position, Failed> {
-    name.0.parse().map_err(|()| {
+    name.0.parse().map_err(|_| {
         let place = &name.0;
         Failed(format!(
             "`after` must be the `after` of an earlier answer, or \"0\"; got {place:?}"

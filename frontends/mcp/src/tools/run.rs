@@ -153,11 +153,13 @@ fn new_session(context: &Context<'_>, run: &Run) -> Result<NewSession, Failed> {
             found.ok_or_else(|| Failed("there is no service that agents may use".to_owned()))?
         }
     };
-    let peer = context.http.peer();
     Ok(NewSession {
         service: Some(service),
         user: context.agent.caller.name().cloned(),
-        remote: (!peer.ip().is_unspecified()).then(|| peer.to_string().into()),
+        remote: context
+            .http
+            .address()
+            .map(|address| address.to_string().into()),
         ..NewSession::default()
     })
 }

@@ -323,3 +323,28 @@ fn without_accounts_everybody_is_an_admin_without_a_name() {
     let created = world.ask("POST", "/sessions", &[], &json!({"user": "anybody"}));
     assert_eq!(json_body(&created)["user"], "anybody");
 }
+
+#[test]
+fn a_query_finds_only_what_a_list_shows_and_a_title_needs_the_right_to_run() {
+    let world = World::new();
+    let [olga, bob, vic, ada] = ["olga", "bob", "vic", "ada"].map(|name| world.token(name));
+    let (session, number) = world.session(&olga);
+    let path = format!("/sessions/{session}");
+    let title = json!({"title": "Release"});
+    assert_eq!(world.ask_as(&olga, "PATCH", &path, &title).status, 200);
+    let found = |token: &str| {
+        let listed = world.ask_as(token, "GET", "/sessions?q=release", &Value::Null);
+        json_body(&listed)["sessions"].as_array().unwrap().len()
+    };
+    assert_eq!(
+        [&olga, &bob, &vic, &ada].map(|token| found(token)),
+        [1, 0, 0, 1]
+    );
+    // Who has entered a session by its UUID finds it.
+    assert_eq!(world.ask_as(&vic, "GET", &path, &Value::Null).status, 200);
+    assert_eq!(found(&vic), 1);
+    assert_eq!(world.ask_as(&vic, "PATCH", &path, &title).status, 403);
+    let search = format!("/sessions/{number}/search?q=a");
+    assert_eq!(world.ask_as(&bob, "GET", &search, &Value::Null).status, 404);
+    assert_eq!(world.ask_as(&vic, "GET", &search, &Value::Null).status, 200);
+}

@@ -145,3 +145,46 @@ fn the_last_ended_ones_are_listed_and_those_before_can_still_be_read() {
             .ends_with("event: end\ndata: {\"after\":2}\n\n")
     );
 }
+
+#[test]
+fn a_query_finds_what_the_filters_leave_a_page_at_a_time() {
+    let server = Server::with_sessions(9);
+    server.post("/sessions/3/jobs", &json!({"statement": "hold"}));
+    server.request("DELETE", "/sessions/5", b"");
+    assert_eq!(page(&server, "q=ada").0, [9, 7, 5, 3, 1]);
+    assert_eq!(page(&server, "q=ada&limit=2"), (vec![9, 7], Some(7)));
+    assert_eq!(
+        page(&server, "q=ada&limit=2&before=7"),
+        (vec![5, 3], Some(3))
+    );
+    assert_eq!(page(&server, "q=ada&limit=2&before=3"), (vec![1], None));
+    assert_eq!(page(&server, "q=ada&state=ended").0, [5]);
+    assert_eq!(page(&server, "q=ada&state=idle").0, [9, 7, 1]);
+    assert_eq!(page(&server, "q=hold&user=ada&service=shell").0, [3]);
+    assert_eq!(page(&server, "q=hold&user=bob").0, [] as [u64; 0]);
+    // Without words, it is the list.
+    assert_eq!(page(&server, "q=+&limit=1"), (vec![9], Some(9)));
+    let (status, code) = server.fault("GET", "/sessions?q=result:bad", b"");
+    assert_eq!((status, &*code), (400, "request_invalid"));
+}
+
+#[test]
+fn what_a_search_of_output_cannot_take_is_refused() {
+    let server = Server::with_sessions(1);
+    for query in [
+        "",
+        "q=",
+        "q=a%0Ab",
+        "q=a&after=x",
+        "q=a&stream=x",
+        "q=(&regex=true",
+        "q=a&job=x",
+    ] {
+        let (status, code) = server.fault("GET", &format!("/sessions/1/search?{query}"), b"");
+        assert_eq!((status, &*code), (400, "request_invalid"), "{query}");
+    }
+    let (status, code) = server.fault("GET", "/sessions/2/search?q=a", b"");
+    assert_eq!((status, &*code), (404, "session_not_found"));
+    let beyond = server.request("GET", "/sessions/1/search?q=a&after=99", b"");
+    assert_eq!(beyond.status, 409, "{}", beyond.text());
+}

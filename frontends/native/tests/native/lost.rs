@@ -11,6 +11,7 @@ pub(crate) fn record(sequence: u64, event: Event) -> Record {
         sequence: Sequence(sequence),
         at: instant(sequence),
         clock: instant(sequence).into(),
+        actor: None,
         event,
     }
 }

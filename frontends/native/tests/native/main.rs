@@ -1,5 +1,6 @@
 //! Tests of the API over a real connection.
 
+mod descriptions;
 mod faults;
 mod inputs;
 mod lists;

@@ -90,6 +90,8 @@ pub struct CompactionStats {
     pub rewritten: usize,
     /// How many records were removed.
     pub removed: u64,
+    /// How many removed sessions were forgotten.
+    pub forgotten: usize,
     /// The size in bytes of the rewritten files: before, and after.
     pub bytes: (u64, u64),
 }
@@ -285,7 +287,7 @@ impl Compactor {
         let Some(written) = written else {
             return Ok(());
         };
-        self.put(sources, &written, removal)?;
+        round.forgotten += self.put(sources, &written, removal)?;
         round.rewritten += sources.len();
         round.removed += written.removed.saturating_sub(before);
         let bytes: u64 = sources.iter().map(Source::bytes).sum();
@@ -294,13 +296,13 @@ impl Compactor {
     }
 
     /// Replaces the sources by the rewritten file: first on the disk, then for readers. Then
-    /// removes the sources.
+    /// removes the sources. Returns how many sessions are forgotten with them.
     fn put(
         &self,
         sources: &[Source],
         written: &Rewritten,
         removal: &Removal,
-    ) -> Result<(), OpenError> {
+    ) -> Result<usize, OpenError> {
         let io = |error| io_error(self.disk.path(), error);
         let part = PartName::Compacted(written.name);
         // Pin the sources, so that readers can go on using them while names change.
@@ -317,7 +319,7 @@ impl Compactor {
         self.disk.sync().map_err(io)?;
         let number = self.shared.files().add(part, Arc::clone(&written.file));
         let number = number.ok_or_else(|| io(io::Error::other("there are too many segments")))?;
-        self.move_sessions(sources, written, removal, &retired, number);
+        let forgotten = self.move_sessions(sources, written, removal, &retired, number);
         {
             let mut files = self.shared.files();
             files.remove(&retired);
@@ -328,10 +330,10 @@ impl Compactor {
                 self.disk.remove(&source.name().to_string()).map_err(io)?;
             }
         }
-        Ok(())
+        Ok(forgotten)
     }
 
-    /// Makes the index point to the records in the rewritten file.
+    /// Makes the index point to the records in the rewritten file. Returns how many sessions it forgets.
     fn move_sessions(
         &self,
         sources: &[Source],
@@ -339,7 +341,7 @@ impl Compactor {
         removal: &Removal,
         retired: &[u32],
         number: u32,
-    ) {
+    ) -> usize {
         let same = |one: &Entry, other: &Entry| one.session() == other.session();
         let sessions: Vec<&[Entry]> = written.entries.chunk_by(same).collect();
         let lock = || {
@@ -368,10 +370,12 @@ impl Compactor {
             let entries = compacted.entries.iter().map(Entry::session);
             gone.extend(entries.filter(|session| removal.forgotten.contains(session)));
         }
+        let forgotten = gone.len();
         for session in gone {
             let mut index = lock();
             index.replace(session, retired, &[], 0);
             index.forget(session);
         }
+        forgotten
     }
 }

@@ -52,7 +52,8 @@ pub(crate) fn removal(sources: &[Source], up_to: u64, remembered: usize) -> Remo
     let mut notices: Vec<(SessionId, Sequence)> = Vec::new();
     let mut stands: BTreeMap<SessionId, u64> = BTreeMap::new();
     let mut removed: BTreeSet<SessionId> = BTreeSet::new();
-    // How many notices are in files that no snapshot needs.
+    // How many notices are in files that no snapshot needs, and behind no file that does not list what it
+    // has: such a file may have records of a session that only the notice removes.
     let mut settled = 0;
     let mut is_all_compacted = true;
     for source in sources {
@@ -71,7 +72,7 @@ pub(crate) fn removal(sources: &[Source], up_to: u64, remembered: usize) -> Remo
                 }
             }
         }
-        if compacted.name.last <= up_to {
+        if compacted.name.last <= up_to && is_all_compacted {
             settled = notices.len();
         }
     }

@@ -105,6 +105,7 @@ mod tests {
             sequence: Sequence(5),
             at: Timestamp::from_millis(1),
             clock: Timestamp::from_millis(1).into(),
+            actor: None,
             event: Event::SessionResumed,
         };
         let mut bytes = Vec::new();

@@ -79,7 +79,7 @@ pub(crate) fn read(
     let (version, header) = header(&head).map_err(|fault| match fault {
         FileHeaderFault::Unsound(reason) => unsound(reason),
         FileHeaderFault::Version(version) => SnapshotError::OtherVersion(format!(
-            "its format is version {version}; only versions {WITHOUT_CLOCK} and {SNAPSHOT_VERSION} can be read"
+            "its format is version {version}; only versions {WITHOUT_CLOCK} to {SNAPSHOT_VERSION} can be read"
         )),
     })?;
     let [position, body] = header.numbers;
@@ -105,12 +105,9 @@ pub(crate) fn read(
 /// The version and the header of a snapshot that can be read.
 fn header(head: &[u8]) -> Result<(u32, FileHeader), FileHeaderFault> {
     match FileHeader::decode(head, KIND) {
-        Err(FileHeaderFault::Version(WITHOUT_CLOCK)) => {
-            let kind = Kind {
-                version: WITHOUT_CLOCK,
-                ..KIND
-            };
-            FileHeader::decode(head, kind).map(|header| (WITHOUT_CLOCK, header))
+        Err(FileHeaderFault::Version(version @ WITHOUT_CLOCK..SNAPSHOT_VERSION)) => {
+            let kind = Kind { version, ..KIND };
+            FileHeader::decode(head, kind).map(|header| (version, header))
         }
         decoded => decoded.map(|header| (SNAPSHOT_VERSION, header)),
     }

@@ -44,6 +44,7 @@ const READ_ONLY: Options = Options {
 ///     sequence: Sequence(1),
 ///     at: Timestamp::EPOCH,
 ///     clock: Timestamp::EPOCH.into(),
+///     actor: None,
 ///     event: created(),
 /// };
 /// log.append(&[Arc::new(record)])?;

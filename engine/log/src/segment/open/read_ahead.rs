@@ -71,7 +71,7 @@ struct Ahead {
 
 impl Ahead {
     fn add(&mut self, record: Record) {
-        self.bytes = self.bytes.saturating_add(record.event.bytes());
+        self.bytes = self.bytes.saturating_add(record.bytes());
         match self.part.get_mut(self.filled) {
             Some(told) => *told = record,
             None => self.part.push(record),
@@ -108,6 +108,7 @@ mod tests {
             sequence: Sequence(sequence),
             at: Timestamp::EPOCH,
             clock: Timestamp::EPOCH.into(),
+            actor: None,
             event: Event::UserSet {
                 user: "x".repeat(PART_BYTES as usize / 2).into(),
             },

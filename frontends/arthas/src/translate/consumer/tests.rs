@@ -67,6 +67,8 @@ fn submitted(mode: JobMode) -> Event {
         output_limit: 1,
         request: None,
         input: false,
+        output: rejoin_engine::JobOutput::Separate,
+        controller: None,
     }
 }
 
@@ -117,6 +119,7 @@ fn records(events: impl IntoIterator<Item = Event>) -> Vec<Arc<Record>> {
             sequence: Sequence(sequence),
             at: Timestamp::from_millis(1_596_729_403_007),
             clock: Timestamp::from_millis(1_596_729_403_007).into(),
+            actor: None,
             event,
         })
     };
@@ -368,7 +371,7 @@ fn job_results_are_the_results_and_the_status_of_that_job_alone() {
     }
     assert!(matches!(results.end(), Some(End::Finished)));
     assert_eq!(
-        String::from_utf8(results.finish().0).unwrap(),
+        String::from_utf8(results.finish().unwrap().0).unwrap(),
         array(&[RESULT, STATUS])
     );
 }

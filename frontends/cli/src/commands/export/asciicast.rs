@@ -145,6 +145,7 @@ mod tests {
             sequence: Sequence(1),
             at: Timestamp::from_millis(1_504_467_315_250 + millis),
             clock: Timestamp::from_millis(1_504_467_315_250 + millis).into(),
+            actor: None,
             event,
         }
     }
@@ -164,6 +165,8 @@ mod tests {
             output_limit: 0,
             request: None,
             input: false,
+            output: rejoin_core::JobOutput::Separate,
+            controller: None,
         };
         let said = Event::ResultEmitted {
             job,

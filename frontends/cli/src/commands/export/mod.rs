@@ -7,22 +7,22 @@ use crate::offline::{OfflineError, Session, conclude, fields, written};
 use asciicast::{Asciicast, Screen};
 use rejoin_core::Record;
 use serde_json::Value;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Exports the session; the exit status says whether all of it could be read.
 pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, OfflineError> {
     let session = Session::find(&args.session)?;
-    let (mut out, to): (Box<dyn Write>, String) = match &args.output {
-        None => (Box::new(io::stdout().lock()), "the export".into()),
-        Some(file) => {
-            let name = file.display().to_string();
-            let file = File::create(file).map_err(|it| OfflineError::Write(name.clone(), it))?;
-            (Box::new(file), name)
-        }
-    };
-    let mut out = BufWriter::new(&mut out);
+    let to = args.output.as_ref();
+    let to = to.map_or_else(
+        || "the export".to_owned(),
+        |file| file.display().to_string(),
+    );
+    let output = Output::begin(args.output.as_deref());
+    let mut output = output.map_err(|error| OfflineError::Write(to.clone(), error))?;
+    let mut out = BufWriter::new(&mut output.to);
     let mut exporter = Exporter::new(args, &session);
     let mut outcome = Ok(());
     let findings = session.read(exporter.is_styled(), &mut |record, shown| {
@@ -30,8 +30,65 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, OfflineError> {
         outcome.is_ok()
     })?;
     let outcome = outcome.and_then(|()| out.write_all(exporter.end().as_bytes()));
-    written(outcome.and_then(|()| out.flush()), &to)?;
+    let outcome = outcome.and_then(|()| out.flush());
+    drop(out);
+    written(outcome.and_then(|()| output.complete()), &to)?;
     Ok(conclude(&findings, Some(session.choice.session)))
+}
+
+/// Where the export goes. A file is written beside its place and renamed once it is complete, so that
+/// what is there is never a part of an export.
+struct Output {
+    to: Box<dyn Write>,
+    /// Where the file is written, and its place.
+    beside: Option<(PathBuf, PathBuf)>,
+}
+
+impl Output {
+    fn begin(file: Option<&Path>) -> io::Result<Self> {
+        let Some(file) = file else {
+            let to = Box::new(io::stdout().lock());
+            return Ok(Self { to, beside: None });
+        };
+        let is_special = fs::metadata(file).is_ok_and(|found| !found.is_file());
+        let beside = match file.file_name() {
+            Some(name) if !is_special => {
+                // A link stays, and what it leads to is replaced.
+                let place = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+                let name = place.file_name().unwrap_or(name);
+                let mut unfinished = name.to_owned();
+                unfinished.push(".unfinished");
+                Some((place.with_file_name(unfinished), place))
+            }
+            // A device or a pipe, for example.
+            _ => None,
+        };
+        let created = beside.as_ref().map_or(file, |(unfinished, _)| unfinished);
+        let created = File::create(created)?;
+        if let Some((_, place)) = &beside
+            && let Ok(replaced) = fs::metadata(place)
+        {
+            created.set_permissions(replaced.permissions())?;
+        }
+        let to = Box::new(created);
+        Ok(Self { to, beside })
+    }
+
+    fn complete(mut self) -> io::Result<()> {
+        match self.beside.take() {
+            Some((unfinished, place)) => fs::rename(unfinished, place),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if let Some((unfinished, _)) = &self.beside {
+            // It is worth nothing, and what failed is told anyway.
+            let _ = fs::remove_file(unfinished);
+        }
+    }
 }
 
 enum Exporter {

@@ -34,6 +34,8 @@ fn write_log(directory: &Path) {
         output_limit: 1_000,
         request: None,
         input: false,
+        output: rejoin_core::JobOutput::Separate,
+        controller: None,
     };
     let said = |words: &str| Event::ResultEmitted {
         job,
@@ -58,6 +60,7 @@ fn write_log(directory: &Path) {
                 sequence: Sequence(sequence),
                 at: Timestamp::from_millis(1_000_000 + second * 1_000),
                 clock: Timestamp::from_millis(1_000_000 + second * 1_000).into(),
+                actor: None,
                 event,
             })
         });

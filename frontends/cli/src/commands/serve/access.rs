@@ -22,6 +22,9 @@ pub(super) fn accounts(
     let path = accounts_file(settings.accounts().map(Into::into), Some(directory));
     let accounts = Accounts::of_file(path.clone(), clock());
     let accounts = accounts.map_err(|error| ServeError::Start(error.into()))?;
+    accounts.expire_by(Arc::new(|| {
+        Duration::from_millis(SmolRuntime.now().as_millis())
+    }));
     let services = settings.service_access();
     if !services.is_empty() && accounts.is_open() {
         tracing::warn!(
@@ -69,7 +72,7 @@ pub(super) fn host_check(
 }
 
 /// The wall's time when the server started, and the time since then: however the wall clock is set,
-/// logins, tokens and waits after failures last as long as they should.
+/// logins, their tokens and waits after failures last as long as they should.
 fn clock() -> Clock {
     let (wall, begin) = (SmolRuntime.now(), SmolRuntime.elapsed());
     Arc::new(move || {

@@ -57,6 +57,7 @@ struct Shared {
     /// Connections at all addresses together.
     connections_limit: usize,
     bodies: Budget,
+    unread: Budget,
     arthas: rejoin_arthas::Settings,
     metrics: Arc<HttpMetrics>,
 }
@@ -79,6 +80,7 @@ pub(super) fn bind(
     let shared = Shared {
         connections_limit: addresses * connections.each + connections.admin,
         bodies: Budget::new(limits.all_body_bytes),
+        unread: Budget::new(limits.all_unread_bytes),
         arthas: settings.arthas(),
         metrics: metrics.clone(),
     };
@@ -97,6 +99,7 @@ pub(super) fn bind(
         };
         let server = HttpServer::bind(address, router, limits, hosts)?;
         let server = server.with_bodies(shared.bodies.clone());
+        let server = server.with_unread(shared.unread.clone());
         let server = match tls {
             // Nothing secret is sent there, so nothing is warned about.
             None if listener == Listener::Admin => server,
@@ -193,6 +196,7 @@ fn admin_hosts(address: SocketAddr) -> HostCheck {
 fn admin_state(opened: &OpenedEngine, output: &LogOutput, shared: &Shared) -> AdminState {
     AdminState {
         engine: opened.engine.clone(),
+        shell: opened.shell.clone(),
         log: opened.engine.log_metrics().cloned(),
         log_directory: match opened.is_read_only {
             true => opened.data.clone(),
@@ -201,6 +205,7 @@ fn admin_state(opened: &OpenedEngine, output: &LogOutput, shared: &Shared) -> Ad
         http: shared.metrics.clone(),
         connections_limit: shared.connections_limit,
         bodies: shared.bodies.clone(),
+        unread: shared.unread.clone(),
         exec_answers: shared.arthas.exec_answers.clone(),
         lost_lines: output.lost(),
         version: env!("CARGO_PKG_VERSION"),

@@ -267,19 +267,16 @@ async fn serve_until_signal(
                 None | Some(Unavailable::ShuttingDown) => None,
                 Some(failed) => Some(failed),
             };
-            if !keeps_jobs(settings, failed.as_ref()) {
-                opened.kill_processes().await;
-            }
+            opened
+                .end_processes(keeps_jobs(settings, failed.as_ref()))
+                .await;
             return Err(failed.map_or(ServeError::Killed, ServeError::Stopped));
         }
     };
     let failed = Some(&ended).filter(|it| !matches!(it, Unavailable::ShuttingDown));
-    let killed = match keeps_jobs(settings, failed) {
-        true => 0,
-        false => opened.kill_processes().await,
-    };
+    let killed = opened.end_processes(keeps_jobs(settings, failed)).await;
     if killed > 0 {
-        tracing::warn!("killed {killed} processes that were still running");
+        tracing::warn!(processes = killed, "killed what was still running");
     }
     for outcome in stopped {
         outcome.map_err(start_error)?;
@@ -311,16 +308,53 @@ async fn stop_of(listener: Listener, shutdown: &Shutdown, engine: &Engine) {
 }
 
 impl OpenedEngine {
-    /// Kills the processes of jobs that still run, and returns their number.
-    async fn kill_processes(&self) -> usize {
-        match &self.shell {
-            Some(shell) => shell.sweep().await,
-            None => 0,
+    /// Kills the processes of jobs that still run, or only those of sessions that are closed. Returns
+    /// their number.
+    async fn end_processes(&self, keeps_jobs: bool) -> usize {
+        let Some(shell) = &self.shell else {
+            return 0;
+        };
+        let engine = self.engine.clone();
+        let is_open = move |session| {
+            engine
+                .session_view(session)
+                .is_some_and(|it| it.closed.is_none())
+        };
+        match keeps_jobs {
+            true => shell.detach(is_open).await,
+            false => shell.sweep().await,
         }
     }
 }
 
-/// Prints where the server and its log are, and a line for each separate address.
+/// A line for what went on of the previous server, and one for each reason why something did not.
+fn took_over(opened: &OpenedEngine) -> String {
+    let commands = |count: usize| match count {
+        1 => "1 command".to_owned(),
+        count => format!("{count} commands"),
+    };
+    let takeover = opened.engine.takeover();
+    let mut lines = String::new();
+    if takeover.kept > 0 {
+        let commands = commands(takeover.kept);
+        lines += &format!("Went on with {commands} of the previous server\n");
+    }
+    for (reason, count) in &takeover.lost {
+        let commands = commands(*count);
+        lines += &format!("Lost {commands} of the previous server ({reason})\n");
+    }
+    let status = opened.shell.as_ref().map(ShellRunner::keeper_status);
+    let unknown = status.map_or(0, |status| status.unknown_jobs);
+    if let Ok(unknown @ 1..) = usize::try_from(unknown) {
+        let commands = commands(unknown);
+        lines += &format!(
+            "Ended {commands} of a server before that the log does not know: is it an older copy?\n"
+        );
+    }
+    lines
+}
+
+/// Prints where the server and its log are, a line for each separate address, and what it took over.
 fn announce(
     servers: &[(Listener, HttpServer)],
     opened: &OpenedEngine,
@@ -341,6 +375,7 @@ fn announce(
             separate => format!("{}: {scheme}://{address}\n", separate.title()),
         };
     }
+    lines += &took_over(opened);
     // One write: some programs read only the first line, and then close the pipe.
     let mut out = std::io::stdout();
     out.write_all(lines.as_bytes())?;

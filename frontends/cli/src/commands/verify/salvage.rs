@@ -137,7 +137,7 @@ impl NewLog {
     }
 
     fn add(&mut self, record: Record) {
-        self.bytes = self.bytes.saturating_add(record.event.bytes());
+        self.bytes = self.bytes.saturating_add(record.bytes());
         self.batch.push(Arc::new(record));
         if self.batch.len() >= BATCH_RECORDS || self.bytes >= BATCH_BYTES {
             self.append();

@@ -1,0 +1,19 @@
+//! Limits of a screen.
+
+/// The widest terminal, in columns.
+pub const COLUMNS: u16 = 1_000;
+
+/// The highest terminal, in rows.
+pub const ROWS: u16 = 500;
+
+/// The longest control sequence whose meaning is looked at, in bytes. A longer one is passed on.
+pub(crate) const SEQUENCE_BYTES: usize = 256;
+
+/// The longest title of a window that is remembered, in bytes; a longer one is not.
+pub(crate) const TITLE_BYTES: usize = 1_024;
+
+/// How many keyboard modes a program may stack.
+pub(crate) const KEYBOARD_MODES: usize = 16;
+
+/// The longest line of a transcript in bytes, give or take a row. The rest of it is a line of its own.
+pub(crate) const LINE_BYTES: usize = 64 * 1024;
