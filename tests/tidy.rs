@@ -82,6 +82,7 @@ const EDGES: [(&str, &[&str]); 20] = [
             "rejoin-metrics",
             "rejoin-native",
             "rejoin-runner-arthas",
+            "rejoin-screen",
         ],
     ),
     (

@@ -47,6 +47,20 @@ export class Transcript {
     return this.#unfinished;
   }
 
+  /** Where a line of output is: `[job, index]`, or null if it is not here. */
+  lineOf({ job: number, sequence, row, line: text }) {
+    const jobs = number ? [this.jobs.get(number)].filter(Boolean) : this.blocks.filter((it) => it.isJob);
+    for (const job of jobs) {
+      const { lines } = job.terminal;
+      const at = lines.findIndex((it) => it.sequence === sequence && it.row === row && it.text !== "");
+      if (at >= 0) return [job, at];
+      // A terminal's lines move, so that only their text is known.
+      const same = text && job.isTerminal ? lines.findIndex((it) => it.text.includes(text.trim())) : -1;
+      if (same >= 0) return [job, same];
+    }
+    return null;
+  }
+
   /** The transcript as text. */
   text() {
     return this.blocks.map((block) => block.text()).join("\n");
@@ -74,7 +88,7 @@ export class Transcript {
   static result(transcript, event) {
     const job = transcript.#job(event);
     const [text, stream] = transcript.#decoding.textOf(event.job, event.result);
-    transcript.#write(job, text, stream);
+    transcript.#write(job, text, stream, event.sequence);
   }
 
   static input(transcript, event) {
@@ -158,10 +172,10 @@ export class Transcript {
     this.jobs.delete(first.job);
   }
 
-  #write(job, text, stream) {
+  #write(job, text, stream, sequence) {
     if (text === "") return;
     const before = job.terminal.lines.length;
-    job.terminal.write(text, stream);
+    job.terminal.write(text, stream, sequence);
     this.#lines += job.terminal.lines.length - before;
     if (this.#lines > SHOWN_LINES) this.#trim();
   }

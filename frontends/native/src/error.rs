@@ -1,7 +1,7 @@
 //! The errors of the API, sent as `application/problem+json` (RFC 9457).
 
 use crate::view_json;
-use rejoin_accounts::Denied;
+use rejoin_accounts::{Denied, FileError, OwnTokenError};
 use rejoin_engine::{CommandError, Controller, JobId, PullError, Rejection, Unavailable};
 use rejoin_http::{Refused, Response, StatusCode};
 use serde_json::json;
@@ -36,6 +36,8 @@ pub(crate) enum Fault {
     RequestInvalid(String),
     /// The session does not exist.
     SessionNotFound(String),
+    /// The account's access tokens can't be shown or changed so.
+    Token(Arc<OwnTokenError>),
 }
 
 impl Fault {
@@ -59,6 +61,7 @@ impl Fault {
             }
             Self::Read(PullError::Log(_)) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::RequestInvalid(_) => StatusCode::BAD_REQUEST,
+            Self::Token(error) => token_status(error).0,
         }
     }
 
@@ -96,6 +99,7 @@ impl Fault {
                 "session_not_found"
             }
             Self::RequestInvalid(_) => "request_invalid",
+            Self::Token(error) => token_status(error).1,
         }
     }
 
@@ -168,7 +172,31 @@ impl fmt::Display for Fault {
             Self::Read(error) => error.fmt(f),
             Self::RequestInvalid(reason) => f.write_str(reason),
             Self::SessionNotFound(session) => write!(f, "session not found: {session}"),
+            Self::Token(error) => match &**error {
+                // It names the file's path, which is the operator's affair.
+                OwnTokenError::File(
+                    FileError::Read(..) | FileError::Write(..) | FileError::Malformed(..),
+                ) => f.write_str("the accounts cannot be changed now: the server's log says why"),
+                error => error.fmt(f),
+            },
         }
+    }
+}
+
+/// The status and the code of an answer to a change of tokens that is refused.
+fn token_status(error: &OwnTokenError) -> (StatusCode, &'static str) {
+    match error {
+        OwnTokenError::NoAccount => (StatusCode::CONFLICT, "no_accounts"),
+        OwnTokenError::ByToken => (StatusCode::FORBIDDEN, "forbidden"),
+        OwnTokenError::File(error) => match error {
+            FileError::TokenExists(_) => (StatusCode::CONFLICT, "token_exists"),
+            FileError::TokenUnknown(_) => (StatusCode::NOT_FOUND, "token_not_found"),
+            FileError::TokensFull => (StatusCode::TOO_MANY_REQUESTS, "too_many"),
+            FileError::BadName(_) => (StatusCode::BAD_REQUEST, "request_invalid"),
+            // The account was removed meanwhile.
+            FileError::Unknown(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, "accounts_unwritable"),
+        },
     }
 }
 

@@ -19,8 +19,10 @@ mod find;
 mod handlers;
 mod limits;
 mod login;
+mod output;
 mod request;
 mod stream;
+mod tokens;
 mod view_json;
 
 use crate::error::Fault;
@@ -32,7 +34,8 @@ use std::sync::Arc;
 /// This frontend's OpenAPI document (version 3.1). [`mount_openapi`] can merge it with others.
 pub const OPENAPI: &str = include_str!("../openapi.json");
 
-/// Mounts the API on a router: sessions at `/sessions`, logins at `/login`, `/logout` and `/me`.
+/// Mounts the API on a router: sessions at `/sessions`, logins at `/login`, `/logout` and `/me`, and
+/// access tokens at `/tokens`.
 ///
 /// ```
 /// use rejoin_accounts::Accounts;
@@ -68,6 +71,9 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(POST "/login" => Native::login),
     route!(POST "/logout" => Native::logout),
     route!(GET "/me" => Native::me),
+    route!(GET "/tokens" => Native::tokens),
+    route!(POST "/tokens" => Native::add_token),
+    route!(DELETE "/tokens/:token" => Native::remove_token),
     route!(GET "/services" => Native::services),
     route!(GET "/sessions" => Native::list),
     route!(POST "/sessions" => Native::create),
@@ -77,6 +83,7 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(POST "/sessions/:session/consumers" => Native::join),
     route!(DELETE "/sessions/:session/consumers/:consumer" => Native::leave),
     route!(GET "/sessions/:session/events" => Native::events),
+    route!(GET "/sessions/:session/output" => Native::output),
     route!(GET "/sessions/:session/search" => Native::search),
     route!(GET "/sessions/:session/stream" => Native::stream),
     route!(GET "/sessions/:session/viewers" => Native::viewers),
