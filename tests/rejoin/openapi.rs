@@ -222,7 +222,10 @@ impl<'a> Drive<'a> {
         let body = self.bodies().into_iter().next().flatten();
         for parameter in self.parameters() {
             if parameter["in"] != "path" && !parameter["example"].is_null() {
-                let answer = self.ask(&[parameter], body.as_ref(), |name, example| {
+                let mut given = needed.clone();
+                given.retain(|it| it["name"] != parameter["name"]);
+                given.push(parameter);
+                let answer = self.ask(&given, body.as_ref(), |name, example| {
                     self.stand_in(name, example)
                 });
                 // A DELETE before has left nothing to delete.

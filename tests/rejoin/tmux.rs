@@ -39,7 +39,7 @@ impl Pane {
             server.address
         );
         pane.tmux(&["new-session", "-d", "-x", &columns, "-y", &rows, &shell]);
-        pane.wait_for("here> ");
+        pane.wait_for_prompt();
         pane
     }
 
@@ -64,8 +64,13 @@ impl Pane {
     /// Leaves with the keys for it, and waits for the shell's prompt.
     pub(crate) fn detach(&self) {
         self.keys(&["C-\\", "d"]);
-        self.wait_for("which goes on");
-        self.wait_until("the shell's prompt is there", |shown| {
+        self.wait_for("rejoin: left job");
+        self.wait_for_prompt();
+    }
+
+    /// Waits until the shell here waits for a command.
+    pub(crate) fn wait_for_prompt(&self) {
+        self.wait_until("the shell's prompt", |shown| {
             shown.trim_end().ends_with("here>")
         });
     }

@@ -71,7 +71,7 @@ fn a_failed_append_that_is_ignored_is_found() {
     finds(
         Mutant::SwallowsFailures,
         // The last: the engine shows a record that was reported as durable and is not.
-        &["promise 11:", "promise 3:", "of what is durable as"],
+        &["promise 11:", "promise 3:", "of what is durable as ["],
     );
 }
 

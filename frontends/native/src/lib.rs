@@ -93,6 +93,7 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(GET "/sessions/:session/jobs/:job" => Native::job),
     route!(POST "/sessions/:session/jobs/:job/interrupt" => Native::interrupt),
     route!(POST "/sessions/:session/jobs/:job/input" => Native::write),
+    route!(GET "/sessions/:session/jobs/:job/screen" => Native::screen),
     route!(PUT "/sessions/:session/jobs/:job/size" => Native::resize),
     route!(PUT "/sessions/:session/jobs/:job/controller" => Native::take_control),
     route!(DELETE "/sessions/:session/jobs/:job/controller" => Native::give_control),
