@@ -2,6 +2,7 @@
 
 use crate::accounts::with_accounts;
 use crate::server::{Server, directory, outcome};
+use crate::shell::wait_until;
 use rejoin_http::test_client::Received;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -88,6 +89,12 @@ fn who_asked_for_what_is_in_the_log_whatever_the_frontend() {
     let input = format!("{path}/jobs/{}/input", job["job"]);
     let (_, at) = ask(&server, "POST", &input, OLGA, &json!("a password"));
     expect("input", 1, Some("olga"), None, "native", at);
+    wait_until("it has answered", || {
+        let path = format!("{path}/events");
+        let (read, _) = ask(&server, "GET", &path, OLGA, &Value::Null);
+        let events = read["events"].as_array().unwrap();
+        events.iter().any(|event| event["type"] == "result")
+    });
     let (_, at) = ask(
         &server,
         "POST",

@@ -170,6 +170,26 @@ fn lines_are_found_in_all_output_whatever_is_in_between() {
     assert_eq!(search(&["no such line"]), (vec![], 1));
     assert_eq!(search(&["-E", "(\\w{100}){100}"]), (vec![], 2));
 
+    // As text, without colours or with them.
+    let text = |more: &str| {
+        let path = format!("/sessions/1/output{more}");
+        let received = server.client().get(&path).unwrap();
+        assert_eq!(
+            received.header("content-type"),
+            Some("text/plain; charset=utf-8")
+        );
+        received.text().to_owned()
+    };
+    let plain = text("");
+    assert!(
+        plain.starts_with("first\nError 1\n1\n2\n"),
+        "{}",
+        &plain[..40]
+    );
+    assert!(plain.contains("\n30000\n") && plain.ends_with("error 4\n"));
+    assert!(text("?raw=true").starts_with("first\n\u{1b}[31mEr\u{1b}[0m"));
+    assert_eq!(text("?job=2"), "error 4\n");
+
     // A match says where its line begins, and a search from there begins with it.
     let found = printed(
         &server,

@@ -1,15 +1,17 @@
 //! Turns bytes into text: bytes that are not UTF-8 become U+FFFD, and a character that is split between
 //! two writes stays whole.
 
-/// The beginning of a character whose end has not come yet.
+/// Decodes text that comes in pieces; keeps the beginning of a character whose end has not come yet.
+///
+/// Bytes that are not UTF-8 become U+FFFD.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     begun: Vec<u8>,
 }
 
 impl Decoder {
     /// The text of these bytes, after what has begun before.
-    pub(crate) fn decode(&mut self, bytes: &[u8]) -> String {
+    pub fn decode(&mut self, bytes: &[u8]) -> String {
         let mut all = std::mem::take(&mut self.begun);
         all.extend_from_slice(bytes);
         let mut text = String::with_capacity(all.len());

@@ -27,6 +27,7 @@ mod sequences;
 mod transcript;
 
 pub use avt::{Cell, Color, Line, Pen};
+pub use decoder::Decoder;
 pub use modes::Modes;
 pub use screen::Screen;
 pub use transcript::Transcript;

@@ -15,5 +15,8 @@ pub(crate) const TITLE_BYTES: usize = 1_024;
 /// How many keyboard modes a program may stack.
 pub(crate) const KEYBOARD_MODES: usize = 16;
 
+/// How many titles a program may put on its terminal's stack that are taken off again.
+pub(crate) const TITLES: usize = 16;
+
 /// The longest line of a transcript in bytes, give or take a row. The rest of it is a line of its own.
 pub(crate) const LINE_BYTES: usize = 64 * 1024;

@@ -4,7 +4,7 @@
 //! and a terminal that a program has left needs them undone.
 
 use crate::decoder::Decoder;
-use crate::limits::KEYBOARD_MODES;
+use crate::limits::{KEYBOARD_MODES, TITLES};
 use crate::sequences::{Control, Part, Sequences};
 use std::fmt::Write;
 
@@ -48,6 +48,8 @@ pub(crate) struct State {
     /// The flags of the kitty keyboard protocol, as they were stacked.
     keyboard: Vec<u32>,
     title: String,
+    /// How many titles were put on the terminal's stack.
+    titles: usize,
     /// The mode that switched to the alternate screen.
     alternate: Option<u16>,
     has_margins: bool,
@@ -91,6 +93,8 @@ impl State {
             (None, "!", 'p') => {
                 (self.is_keypad, self.has_margins) = (false, false);
             }
+            (None, "", 't') if first == 22 => self.titles = (self.titles + 1).min(TITLES),
+            (None, "", 't') if first == 23 => self.titles = self.titles.saturating_sub(1),
             (None, "", 'r') => self.has_margins = !control.numbers.is_empty(),
             (Some('>'), "", 'm') if first == 4 => {
                 self.other_keys = control.numbers().nth(1).unwrap_or_default();
@@ -184,6 +188,9 @@ impl State {
         if self.is_keypad {
             undo.push_str("\x1b>");
         }
+        for _ in 0..self.titles {
+            undo.push_str("\x1b[23;0;0t");
+        }
         // Cursor keys, line ends, cursor, inserting, character set and colours.
         undo.push_str("\x1b[?1l\x1b[?7h\x1b[?25h\x1b[4l\x1b(B\x0f\x1b[0m");
         undo
@@ -215,7 +222,7 @@ mod tests {
     #[test]
     fn a_terminal_is_brought_back() {
         assert_eq!(modes("plain\r\n").undo(), "");
-        let left = modes("\x1b[?1049h\x1b[2;9r\x1b[?1003h\x1b[?2004h\x1b[>1u").undo();
+        let left = modes("\x1b[22;0;0t\x1b[?1049h\x1b[2;9r\x1b[?1003h\x1b[?2004h\x1b[>1u").undo();
         for undone in [
             "\x1b[?1049l",
             "\x1b[r",
@@ -223,6 +230,7 @@ mod tests {
             "\x1b[?2004l",
             "\x1b[<1u",
             "\x1b[?25h",
+            "\x1b[23;0;0t",
         ] {
             assert!(left.contains(undone), "{undone:?} in {left:?}");
         }

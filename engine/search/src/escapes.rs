@@ -1,9 +1,44 @@
 //! Removes the escape sequences of terminals from text, so that they do not hide what people see.
 
+use crate::limits::SEQUENCE_BYTES;
 use std::ops::Range;
 
 const ESCAPE: u8 = 0x1B;
 const BELL: u8 = 0x07;
+
+/// Removes the escape sequences of one output, which comes in parts.
+///
+/// ```
+/// use rejoin_search::PlainText;
+///
+/// let (mut text, mut plain) = (vec![], PlainText::default());
+/// for part in ["\x1b[1;3", "1merr\x1b[0m", "or\n"] {
+///     plain.add(&mut text, part.as_bytes());
+/// }
+/// assert_eq!(text, b"error\n");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct PlainText {
+    /// A sequence that may not be complete. Bounded.
+    sequence: Vec<u8>,
+}
+
+impl PlainText {
+    /// Appends the next part to `out`, without its escape sequences.
+    pub fn add(&mut self, out: &mut Vec<u8>, part: &[u8]) {
+        let mut text = std::mem::take(&mut self.sequence);
+        text.extend_from_slice(part);
+        let last = text.iter().rposition(|byte| *byte == ESCAPE);
+        let sequence = last.and_then(|last| text.get(last..));
+        // Nothing is seen of it, so that it does no harm to keep a complete one.
+        let is_open = |it: &&[u8]| len(it) >= it.len() && it.len() <= SEQUENCE_BYTES;
+        if let Some(sequence) = sequence.filter(is_open) {
+            self.sequence = sequence.to_vec();
+            text.truncate(text.len() - sequence.len());
+        }
+        strip_into(out, &text);
+    }
+}
 
 /// Whether there may be an escape sequence.
 pub(crate) fn has_escapes(text: &[u8]) -> bool {

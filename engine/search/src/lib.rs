@@ -16,6 +16,7 @@ mod position;
 mod session_query;
 mod session_search;
 
+pub use escapes::PlainText;
 pub use lines::LineMatch;
 pub use output::{OutputPart, output_part};
 pub use output_search::{Found, OutputSearch};

@@ -18,6 +18,9 @@ pub(crate) const LINE_BYTES: usize = 16 * 1024;
 /// Bytes at the end of a part of a line that are searched again with the next part.
 pub(crate) const OVERLAP_BYTES: usize = PATTERN_BYTES;
 
+/// Bytes of an escape sequence that is waited for to be complete.
+pub(crate) const SEQUENCE_BYTES: usize = 4_096;
+
 /// Bytes of a line that a match shows.
 pub(crate) const SHOWN_BYTES: usize = 1_024;
 

@@ -5,6 +5,7 @@ mod client;
 mod commands;
 mod offline;
 mod settings;
+mod terminal;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -12,7 +13,7 @@ use client::ClientError;
 
 use commands::{
     actions, attach, export, health, keeper, log, man, mcp, replay, run, search, serve, sessions,
-    token, user, verify,
+    shell, token, user, verify,
 };
 use std::error::Error;
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Health(args) => status(health::run(&args), 1),
 
         Command::Run(args) => status(run::run(&args), run::UNUSABLE),
+        Command::Shell(args) => status(shell::run(&args), run::UNUSABLE),
         Command::Attach(args) => client_done(attach::attach(&args)),
         Command::Sessions(args) => client_done(sessions::sessions(&args)),
         Command::Show(args) => client_done(sessions::show(&args)),

@@ -55,14 +55,30 @@ async function problem(response) {
 
 const session = (id) => `/sessions/${encodeURIComponent(id)}`;
 
-export const listSessions = (limit, state) =>
-  json("GET", `/sessions?limit=${limit}${state ? `&state=${state}` : ""}`);
+/** A page of sessions: `{sessions, next}`, those below the number `before` that match a query. */
+export const listSessions = ({ limit, state, query, before }) =>
+  json("GET", `/sessions?${parameters({ limit, state, q: query, before })}`);
+
+/** Changes a session's title and labels: `{title, labels}`; what is null is removed. */
+export const describeSession = (id, change) => json("PATCH", session(id), change);
+
+/** Lines of a session's output: `{matches, after, more}`. */
+export const searchOutput = (id, text, options) =>
+  json("GET", `${session(id)}/search?${parameters({ q: text, ...options })}`);
+
+function parameters(named) {
+  const given = Object.entries(named).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  return new URLSearchParams(given);
+}
+
 export const createSession = (service) => json("POST", "/sessions", service ? { service } : {});
 export const listServices = () => json("GET", "/services");
 export const showSession = (id) => json("GET", session(id));
 export const closeSession = (id) => json("DELETE", session(id));
 export const interrupt = (id, job) =>
   json("POST", job ? `${session(id)}/jobs/${job}/interrupt` : `${session(id)}/interrupt`);
+/** Who watches a session: `{count, viewers}`. */
+export const showViewers = (id) => json("GET", `${session(id)}/viewers`);
 export const readEvents = (id, after, limit) =>
   json("GET", `${session(id)}/events?after=${after}&limit=${limit}`);
 

@@ -42,6 +42,9 @@ export class Job {
   state = "submitted";
   takesInput = false;
   isInterrupting = false;
+  /** The account that ran it, and the one that interrupted it, if they are known. */
+  by = null;
+  interruptedBy = null;
   outcome = null;
   status = null;
   started = null;

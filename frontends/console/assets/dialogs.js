@@ -1,4 +1,4 @@
-// Modal dialogs: confirmation, login, and the list of keys.
+// Modal dialogs: confirmation, login, a session's title and labels, and the list of keys.
 
 import { login } from "./api.js";
 import { find, make, setText } from "./dom.js";
@@ -46,6 +46,46 @@ export function loggedIn() {
 }
 
 let waiting = null;
+
+/** Asks for a session's title and labels, and gives `save` what has changed. */
+export function described({ title, labels }, save) {
+  const dialog = find("description");
+  const form = dialog.querySelector("form");
+  const { title: name, labels: lines } = form.elements;
+  const problem = form.querySelector(".problem");
+  name.value = title ?? "";
+  lines.value = Object.entries(labels).map(([key, value]) => `${key}=${value}\n`).join("");
+  setText(problem, "");
+  form.onsubmit = async (submitting) => {
+    if (submitting.submitter?.value === "no") return;
+    submitting.preventDefault();
+    try {
+      const change = { title: name.value.trim() || null, labels: changed(labels, parsed(lines.value)) };
+      await save(change);
+      dialog.close();
+    } catch (error) {
+      setText(problem, error.message);
+    }
+  };
+  dialog.showModal();
+}
+
+/** The labels of lines `key=value`. */
+function parsed(text) {
+  const lines = text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  const labels = lines.map((line) => {
+    const at = line.indexOf("=");
+    if (at <= 0) throw new Error(`A label is written key=value: ${line}`);
+    return [line.slice(0, at).trim(), line.slice(at + 1).trim()];
+  });
+  return Object.fromEntries(labels);
+}
+
+/** What is new, and null for each label that is gone. */
+function changed(before, after) {
+  const gone = Object.keys(before).filter((key) => !(key in after));
+  return { ...Object.fromEntries(gone.map((key) => [key, null])), ...after };
+}
 
 /** Shows the list of keys: `[[keys, what], …]`. */
 export function showKeys(keys) {

@@ -54,7 +54,7 @@ export function ending(job, message) {
     case "failed":
       return `exited with ${job.status}${more}`;
     case "interrupted":
-      return `interrupted${more}`;
+      return `interrupted${job.interruptedBy ? ` by ${job.interruptedBy}` : ""}${more}`;
     case "timed-out":
       return `timed out and was interrupted${more}`;
     case "lost":
@@ -64,10 +64,10 @@ export function ending(job, message) {
   }
 }
 
-/** Why a session ended. */
-export function closing(cause) {
+/** Why a session ended, and who closed it. */
+export function closing(cause, account) {
   if (cause === "idle") return "The session ended because it was idle for too long.";
-  return "The session was closed.";
+  return account ? `The session was closed by ${account}.` : "The session was closed.";
 }
 
 /** Which events are missing, and why. */

@@ -51,7 +51,9 @@ export class Jobs {
     if (element.dataset.shown === shown) return element;
     element.dataset.shown = shown;
     element.firstElementChild.children[1]?.remove();
-    element.firstElementChild.append(badgeElement(job, beside));
+    const shownBadge = badgeElement(job, beside);
+    if (job.by) shownBadge.prepend(make("span", { className: "by" }, `${job.by} `));
+    element.firstElementChild.append(shownBadge);
     return element;
   }
 }

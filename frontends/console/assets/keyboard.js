@@ -10,6 +10,9 @@ const LISTED = [
   [["Esc"], "switch between the command line and the output"],
   [["/"], "go to the command line"],
   [["f"], "filter the sessions"],
+  [["Ctrl-F"], "search all of the output; again for the browser's own search"],
+  [["Enter", "Shift-Enter"], "in the search: the next line found, the one before"],
+  [["e"], "title and labels of the session"],
   [["n"], "new session"],
   [["[", "]"], "previous, next session"],
   [["Space"], "play or pause the replay"],
@@ -31,6 +34,7 @@ export function listen(actions) {
   const letters = {
     "/": actions.focus,
     "f": actions.filter,
+    "e": actions.describe,
     "n": actions.create,
     "[": () => actions.beside(-1),
     "]": () => actions.beside(1),
@@ -49,6 +53,10 @@ export function listen(actions) {
     const isTyping = key.target.closest("input:not([type=checkbox], [type=radio]), textarea, select") !== null;
     if (key.key === "c" && key.ctrlKey && !key.shiftKey && !isSelected(key.target)) {
       if (actions.interrupt()) key.preventDefault();
+      return;
+    }
+    if (key.key === "f" && (key.ctrlKey || key.metaKey) && !key.shiftKey && !key.altKey) {
+      if (actions.search()) key.preventDefault();
       return;
     }
     if (key.ctrlKey || key.metaKey || key.altKey) return;

@@ -26,6 +26,19 @@ export const REMEMBERED_STATEMENTS = 500;
 export const LISTED_SESSIONS = 50;
 export const MOST_LISTED_SESSIONS = 1_000;
 
+/** Requests for one list of sessions, of which each looks at a part of them. */
+export const MOST_LIST_REQUESTS = 8;
+
+/** Sessions that each list of the empty page shows. */
+export const WELCOME_SESSIONS = 6;
+
+/** Milliseconds without a key after which a search begins. */
+export const SEARCH_PAUSE = 200;
+
+/** Lines that one request for a search finds, and lines that a search finds at most. */
+export const FOUND_AT_ONCE = 200;
+export const MOST_FOUND = 10_000;
+
 /** Milliseconds between two requests for the list of sessions while the page is visible. */
 export const LIST_PACE = 2_000;
 
@@ -44,3 +57,6 @@ export const SLICE = 8;
 
 /** Milliseconds that nothing happens and that a replay shows; what is longer is skipped. */
 export const SHOWN_IDLENESS = 1_500;
+
+/** The pause between two requests for the viewers of a session, in milliseconds. */
+export const VIEWERS_PAUSE = 4_000;

@@ -7,6 +7,9 @@ export class Line {
   text = "";
   /** Ascending `[column, style]`, the first at column 0; null when the whole line is plain. */
   spans = null;
+  /** The event in which it begins, and how many lines of that event end before it. */
+  sequence = 0;
+  row = 0;
   /** Whether this continues the previous line, which was too long. */
   isJoined = false;
   /** Incremented with each change. */

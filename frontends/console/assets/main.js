@@ -1,8 +1,8 @@
 // The console: connects its parts, and opens the session in the page's address.
 
-import { createSession, listServices, logout, me } from "./api.js";
+import { createSession, describeSession, listServices, logout, me } from "./api.js";
 import { copyText, saveText } from "./clipboard.js";
-import { confirmed, loggedIn } from "./dialogs.js";
+import { confirmed, described, loggedIn } from "./dialogs.js";
 import { find, setText } from "./dom.js";
 import { listen } from "./keyboard.js";
 import { failed, notice } from "./notices.js";
@@ -10,6 +10,7 @@ import { address, route } from "./route.js";
 import { Session } from "./session.js";
 import { Sessions } from "./sessions.js";
 import { turnTheme } from "./theme.js";
+import { Welcome } from "./welcome.js";
 
 const session = new Session({
   async refused(again) {
@@ -23,6 +24,8 @@ const sessions = new Sessions({
     sessions.look();
   },
 });
+
+const welcome = new Welcome();
 
 /** Shows who is logged in and the logout button, if the server has accounts. */
 async function introduce() {
@@ -62,15 +65,17 @@ async function leave() {
 }
 
 function follow() {
-  const { session: wanted, at } = route();
+  const { session: wanted, at, line } = route();
   find("app").dataset.view = wanted ? "session" : "list";
   find("welcome").hidden = wanted !== null;
   sessions.choose(wanted);
+  session.search.leave(wanted);
+  welcome.look();
   if (wanted === null) {
     session.leave();
     document.title = "Rejoin";
   } else {
-    session.open(wanted, at);
+    session.open(wanted, line ? at || line.sequence : at, line);
     if (wanted === created) session.prompt.focus();
   }
 }
@@ -93,13 +98,37 @@ async function create() {
 async function share() {
   if (!session.id) return;
   const at = session.timeline.sequence;
-  const isCopied = await copyText(new URL(address(session.id, at), location.href).href);
+  const line = session.screen.selectedLine() ?? session.search.current;
+  const isCopied = await copyText(new URL(address(session.id, at, line), location.href).href);
   if (!isCopied) return notice("The browser does not allow access to the clipboard. Copy the link from the address bar.");
+  if (line) return notice("Copied a link to this line.");
   notice(at > 0 ? "Copied a link to this moment." : "Copied a link to this session.");
 }
 
 async function copyAll() {
   if (await copyText(session.text())) notice("Copied the text.");
+}
+
+/** Edits the session's title and labels. */
+async function describe() {
+  const { id, detail } = session;
+  if (!detail) return;
+  await described(detail, async (change) => {
+    Object.assign(detail, await describeSession(id, change));
+    session.changed();
+    sessions.look();
+  });
+}
+
+/** Opens the bar that searches the output. */
+function search() {
+  if (session.id) session.search.show(session.id);
+}
+
+function turnWrap() {
+  const wraps = find("wrap").getAttribute("aria-checked") !== "true";
+  find("wrap").setAttribute("aria-checked", String(wraps));
+  session.screen.setWrap(wraps);
 }
 
 async function close() {
@@ -131,6 +160,10 @@ press("welcome-create", create);
 press("logout", leave);
 press("theme", turnTheme);
 press("share", share);
+press("search-open", search);
+press("describe", describe);
+press("wrap", turnWrap);
+press("raw", () => session.id && open(`/sessions/${encodeURIComponent(session.id)}/output`, "_blank", "noopener"));
 press("copy", copyAll);
 press("download", () => saveText(`rejoin-${session.id}.txt`, session.text()));
 press("fold-all", () => session.screen.foldAll());
@@ -146,6 +179,13 @@ const help = listen({
   },
   focus: () => session.prompt.focus(),
   filter: () => find("filter").focus(),
+  search() {
+    // The second Ctrl-F is the browser's.
+    if (!session.id || document.activeElement === find("search-text")) return false;
+    search();
+    return true;
+  },
+  describe,
   create,
   beside(step) {
     const id = sessions.beside(step);

@@ -73,7 +73,7 @@ function renderStatement(element, block, row, view, beside) {
 /** The badge beside a command. */
 export function badgeElement(job, text) {
   const element = make("span", { className: `badge is-${jobStatus(job).replace(" ", "-")}` });
-  element.title = jobStatus(job);
+  element.title = job.by ? `${jobStatus(job)} · run by ${job.by}` : jobStatus(job);
   if (job.place === "background") element.append(make("span", { className: "place" }, "background "));
   if (job.isAgents) element.append(make("span", { className: "agent" }, "agent "));
   element.append(make("i"), text);

@@ -5,6 +5,8 @@
 import { find, setText } from "./dom.js";
 import { badgeElement, renderRow } from "./render.js";
 import { badge } from "./format.js";
+import { LONGEST_LINE } from "./limits.js";
+import { mark } from "./search.js";
 
 /** Rows rendered beyond the visible ones, above and below. */
 const MARGIN = 8;
@@ -33,6 +35,12 @@ export class Screen {
   #isScheduled = false;
   /** The job whose command is pinned above its output. */
   #pinned = null;
+  #wraps = true;
+  /** The characters of the longest line that was drawn, if lines are not wrapped. */
+  #widest = 0;
+  /** What is searched for, and the line that was found. */
+  #pattern = null;
+  #foundLine = null;
 
   constructor(now, on) {
     this.#now = now;
@@ -106,6 +114,42 @@ export class Screen {
     this.#frame.focus({ preventScroll: true });
   }
 
+  /** Scrolls to a line of a job's output. */
+  jumpToLine(block, index) {
+    this.#follows = false;
+    this.folded.delete(block.name);
+    const place = { kind: "output", line: block.terminal.dropped + index, part: 0 };
+    this.#anchor = { name: block.name, place, row: null, isInside: true };
+    this.#on.follows(false);
+    this.changed();
+  }
+
+  /** Whether long lines go on in the next row. Otherwise the view can be scrolled sideways. */
+  setWrap(wraps) {
+    this.#wraps = wraps;
+    this.#frame.classList.toggle("is-wide", !wraps);
+    this.#sheet.style.minWidth = "";
+    this.#widest = 0;
+    this.#resized();
+  }
+
+  /** Marks what is searched for, and one line: `pattern` is a regular expression or null. */
+  setFound(pattern, line) {
+    this.#pattern = pattern;
+    this.#foundLine = line;
+    this.changed();
+  }
+
+  /** The line in which the selection begins: `{sequence, row}`, or null. */
+  selectedLine() {
+    const selection = getSelection();
+    if (selection.rangeCount === 0 || selection.isCollapsed) return null;
+    const from = selection.getRangeAt(0).startContainer;
+    const row = (from.nodeType === Node.ELEMENT_NODE ? from : from.parentElement)?.closest(".row.output");
+    const line = row?.shown?.line;
+    return line?.sequence > 0 ? { sequence: line.sequence, row: line.row } : null;
+  }
+
   /** Folds or unfolds a job's output. */
   fold(block) {
     if (!this.folded.delete(block.name)) this.folded.add(block.name);
@@ -134,6 +178,12 @@ export class Screen {
       element.block = blocks[place];
       renderRow(element, blocks[place], blocks[place].row(row - this.#starts[place]), view);
     }
+    for (const element of this.#drawn) {
+      element.classList.toggle("is-found", this.#foundLine !== null && element.shown?.line === this.#foundLine);
+      if (!this.#wraps) this.#widest = Math.max(this.#widest, element.shown?.line.text.length ?? 0);
+    }
+    if (!this.#wraps) this.#sheet.style.minWidth = `${this.#widest * this.#cell.width + ROW_PADDING}px`;
+    mark(this.#drawn.filter((element) => element.classList.contains("output")), this.#pattern);
     this.#pin(blocks, top, view);
   }
 
@@ -162,8 +212,10 @@ export class Screen {
     if (at < 0) return;
     this.#anchor.row = this.#starts[at] + this.#transcript.blocks[at].rowOf(place);
     // Scroll by the difference, not to a position: the viewer may be scrolling right now.
-    if (row === null) this.#frame.scrollTop = this.#anchor.row * height;
-    else if (row !== this.#anchor.row) this.#frame.scrollTop += (this.#anchor.row - row) * height;
+    if (row === null) {
+      const above = this.#anchor.isInside ? Math.floor(this.#frame.clientHeight / 3) : 0;
+      this.#frame.scrollTop = this.#anchor.row * height - above;
+    } else if (row !== this.#anchor.row) this.#frame.scrollTop += (this.#anchor.row - row) * height;
   }
 
   /** Makes one element a row, in order, and reuses the elements of rows that stay visible. */
@@ -224,6 +276,8 @@ export class Screen {
   }
 
   #scrolled() {
+    // Of where it was before: it is about to be scrolled somewhere else.
+    if (this.#anchor?.row === null) return this.changed();
     const { scrollTop, scrollHeight, clientHeight } = this.#frame;
     const left = scrollHeight - clientHeight - scrollTop;
     const isUp = scrollTop < this.#top;
@@ -269,7 +323,7 @@ export class Screen {
     if (height === 0) return;
     this.#cell = { width: width / 100, height };
     const room = this.#rows.clientWidth - ROW_PADDING;
-    this.#columns = Math.max(20, Math.floor(room / this.#cell.width));
+    this.#columns = this.#wraps ? Math.max(20, Math.floor(room / this.#cell.width)) : LONGEST_LINE;
     this.changed();
   }
 

@@ -10,11 +10,13 @@ import { Prompt } from "./prompt.js";
 import { Recording } from "./recording.js";
 import { replaceRoute } from "./route.js";
 import { Screen } from "./screen.js";
+import { Search } from "./search.js";
 import { name } from "./sessions.js";
 import { StatusBadge } from "./status.js";
 import { Follower } from "./stream.js";
 import { Timeline } from "./timeline.js";
 import { Transcript } from "./transcript.js";
+import { Viewers } from "./viewers.js";
 import { badge, closing, jobStatus } from "./format.js";
 
 /** One session at a time. `on.refused` is called when a request needs a login. */
@@ -33,6 +35,9 @@ export class Session {
   #on;
   #status = new StatusBadge(() => this.#follower?.retry());
   #unseen = 0;
+  /** A line of output to show once it is here: `{job, sequence, row}`. */
+  #wantedLine = null;
+  #viewers = new Viewers();
 
   constructor(on) {
     this.#on = on;
@@ -40,6 +45,16 @@ export class Session {
     this.screen = new Screen(present, { follows: () => this.#drawEnd() });
     this.timeline = new Timeline(now, { moment: (count) => this.#moment(count) });
     this.jobs = new Jobs(present, { jump: (job) => this.screen.jumpTo(job) });
+    this.search = new Search({
+      show: (line) => {
+        this.screen.setFound(this.search.pattern, null);
+        if (line) this.showLine(line);
+      },
+      hide: () => {
+        this.screen.setFound(null, null);
+        find("screen").focus({ preventScroll: true });
+      },
+    });
     this.prompt = new Prompt({ sent: () => this.toEnd() });
     find("to-end").addEventListener("click", () => this.screen.toEnd());
     find("load-earlier").addEventListener("click", () => this.#loadEarlier());
@@ -52,14 +67,16 @@ export class Session {
     return this.#past ?? this.#transcript;
   }
 
-  /** Opens a session, at its end or at one of its moments. */
-  async open(id, at) {
+  /** Opens a session, at its end, at one of its moments, or at a line of its output. */
+  async open(id, at, line = null) {
     this.leave();
     this.id = id;
     this.#wantedAt = at;
+    this.#wantedLine = line;
     find("session").hidden = false;
     find("session").dataset.known = "yes";
     this.#begin(new Recording());
+    this.#viewers.open(id);
     this.prompt.open(id);
     this.prompt.setJob(null);
     this.#status.show({ name: "connecting" });
@@ -82,6 +99,7 @@ export class Session {
 
   /** Leaves the open session; the session itself goes on. */
   leave() {
+    this.#viewers.open(null);
     this.#follower?.stop();
     this.#playback?.stop();
     this.#follower = this.#detail = this.id = null;
@@ -94,6 +112,34 @@ export class Session {
   toEnd() {
     if (!this.timeline.isLive) this.timeline.live();
     this.screen.toEnd();
+  }
+
+  /** What is known of the session: its title and labels, for example. */
+  get detail() {
+    return this.#detail;
+  }
+
+  /** Shows a line of output; events that are not on the page are loaded. */
+  showLine(line) {
+    if (this.#jumpTo(line)) return;
+    if (!this.timeline.isLive && this.#transcript.lineOf(line)) {
+      this.timeline.live();
+      this.#jumpTo(line);
+      return;
+    }
+    this.open(this.id, line.sequence, line);
+  }
+
+  /** Whether the line is here; it is shown then. */
+  #jumpTo(line) {
+    const found = this.shown.lineOf(line);
+    if (!found) return false;
+    const [job, index] = found;
+    this.#wantedLine = null;
+    this.screen.setFound(this.search.pattern, job.terminal.lines[index]);
+    this.screen.jumpToLine(job, index);
+    replaceRoute(this.id, this.timeline.sequence, { sequence: line.sequence, row: line.row });
+    return true;
   }
 
   /** Everything loaded, as text. */
@@ -145,6 +191,7 @@ export class Session {
     this.#transcript.apply(event);
     if (event.type !== "result") this.prompt.setJob(this.#transcript.current);
     if (event.type === "job-submitted") this.prompt.remember([event.statement]);
+    if (event.type === "session-described") Object.assign(this.#detail ?? {}, { title: event.title, labels: event.labels });
     if (event.type === "job-finished" && this.#isCaughtUp) this.#announce(event.job);
     if (this.recording.isFull) {
       // A viewer of the past keeps it in memory; the server still has newer events.
@@ -164,6 +211,7 @@ export class Session {
     const seen = this.recording.events.filter((it) => it.type === "job-submitted");
     this.prompt.forget();
     this.prompt.remember([...begun, ...seen].map((it) => it.statement));
+    if (this.#wantedLine && this.#jumpTo(this.#wantedLine)) return;
     if (this.#wantedAt > 0) this.timeline.go(this.recording.countTo(this.#wantedAt));
   }
 
@@ -219,6 +267,7 @@ export class Session {
     if (this.timeline.isLive) return;
     this.#past = past;
     this.screen.show(past);
+    if (this.#wantedLine) this.#jumpTo(this.#wantedLine);
     this.changed();
   }
 
@@ -281,11 +330,13 @@ export class Session {
 
   #drawTitle() {
     if (!this.#detail) return;
-    const { service, remote, created } = this.#detail;
+    const { service, remote, created, title, number, user, labels } = this.#detail;
     const called = name(this.#detail);
     const startedAt = new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
     setText(find("name"), called);
-    setText(find("about"), [service, `started ${startedAt}`, remote && `from ${remote}`].filter(Boolean).join(" · "));
+    const known = title ? `#${number}${user ? ` ${user}` : ""}` : null;
+    const labelled = Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(" ");
+    setText(find("about"), [known, labelled, service, `started ${startedAt}`, remote && `from ${remote}`].filter(Boolean).join(" · "));
     const running = this.#transcript.current;
     document.title = `${running ? "● " : ""}${running?.lines[0].text ?? called} · Rejoin`;
   }

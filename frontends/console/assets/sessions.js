@@ -2,7 +2,7 @@
 
 import { listSessions, now } from "./api.js";
 import { find, make, setText } from "./dom.js";
-import { LIST_PACE, LISTED_SESSIONS, MOST_LISTED_SESSIONS } from "./limits.js";
+import { LIST_PACE, LISTED_SESSIONS, MOST_LIST_REQUESTS, MOST_LISTED_SESSIONS, SEARCH_PAUSE } from "./limits.js";
 import { address } from "./route.js";
 import { ago, counted, duration } from "./format.js";
 
@@ -29,8 +29,17 @@ export class Sessions {
       this.#limit = Math.min(this.#limit * 4, MOST_LISTED_SESSIONS);
       this.look();
     });
-    find("filter").addEventListener("input", () => this.#draw());
+    let pause = 0;
+    find("filter").addEventListener("input", () => {
+      clearTimeout(pause);
+      pause = setTimeout(() => this.look(), SEARCH_PAUSE);
+    });
     find("states").addEventListener("change", () => this.look());
+    find("sort").value = keptOrder();
+    find("sort").addEventListener("change", () => {
+      keepOrder(find("sort").value);
+      this.#draw();
+    });
     document.addEventListener("visibilitychange", () => this.look());
     this.look();
   }
@@ -42,7 +51,7 @@ export class Sessions {
     const asked = (this.#asked += 1);
     try {
       const state = find("states").querySelector(":checked").value;
-      const page = await listSessions(this.#limit, state);
+      const page = await this.#page(state, find("filter").value.trim());
       if (asked !== this.#asked) return;
       this.#sessions = page.sessions;
       this.#next = page.next;
@@ -55,6 +64,19 @@ export class Sessions {
       setText(find("reach"), error.status === 0 ? "Server unreachable" : error.message);
     }
     this.#timer = setTimeout(() => this.look(), LIST_PACE);
+  }
+
+  /** The newest sessions that match. The server looks at a part of them for each request. */
+  async #page(state, query) {
+    const page = { sessions: [], next: null };
+    for (let asked = 0; asked < MOST_LIST_REQUESTS; asked += 1) {
+      const limit = this.#limit - page.sessions.length;
+      const part = await listSessions({ limit, state, query, before: page.next });
+      page.sessions.push(...part.sessions);
+      page.next = part.next;
+      if (part.next === null || page.sessions.length >= this.#limit) break;
+    }
+    return page;
   }
 
   /** Says whether the list shows the sessions of everybody. */
@@ -77,13 +99,8 @@ export class Sessions {
   }
 
   #shown() {
-    const words = find("filter").value.trim().toLowerCase().split(/\s+/);
-    return this.#sessions.filter((session) => {
-      const { id, number, user, service, state, currentJob, remote } = session;
-      const parts = [`#${number}`, id, user, service, state, currentJob?.statement, remote];
-      const text = parts.filter(Boolean).join(" ").toLowerCase();
-      return words.every((word) => text.includes(word));
-    });
+    const order = ORDERS[find("sort").value];
+    return order ? this.#sessions.toSorted(order) : this.#sessions;
   }
 
   #draw() {
@@ -109,7 +126,7 @@ export class Sessions {
 
   #emptiness() {
     if (!this.#isKnown) return "Loading …";
-    if (this.#sessions.length > 0) return "No sessions match the filter.";
+    if (find("filter").value.trim() !== "") return "No sessions match the filter.";
     const state = find("states").querySelector(":checked").value;
     if (state) return `No ${state} sessions.`;
     if (this.#seesAll) return "No sessions yet.";
@@ -132,8 +149,9 @@ export class Sessions {
     }
     const link = element.firstElementChild;
     const [dot, who, when, what] = link.children;
-    dot.className = `dot is-${session.state}`;
+    dot.className = `dot is-${session.state}${isBad(session) ? " is-bad" : ""}`;
     setText(who, name(session));
+    link.title = Object.entries(session.labels).map(([key, value]) => `${key}=${value}`).join(" ");
     setText(when, beside(session));
     setText(what, doing(session));
     if (session.id === this.#chosen) link.setAttribute("aria-current", "page");
@@ -142,9 +160,47 @@ export class Sessions {
   }
 }
 
-/** A session's title: its number and user. */
+/** What a session is called: its title, or its number and user. */
 export function name(session) {
+  if (session.title) return session.title;
   return session.user ? `#${session.number} ${session.user}` : `Session #${session.number}`;
+}
+
+/** Whether the last command did not succeed. */
+function isBad(session) {
+  const outcome = session.lastJob?.outcome;
+  return session.state !== "running" && outcome !== undefined && outcome !== "completed" && outcome !== "interrupted";
+}
+
+function rank(session) {
+  if (session.state === "running") return 0;
+  if (isBad(session)) return 1;
+  return session.state === "idle" ? 2 : 3;
+}
+
+/** The orders of the list; those that are equal stay as they come, the newest first. */
+const ORDERS = {
+  newest: null,
+  state: (one, other) => rank(one) - rank(other),
+  changed: (one, other) => other.since - one.since,
+  title: (one, other) => name(one).localeCompare(name(other), undefined, { numeric: true }),
+};
+
+function keptOrder() {
+  try {
+    const kept = localStorage.getItem("rejoin-order");
+    return kept in ORDERS ? kept : "state";
+  } catch {
+    return "state";
+  }
+}
+
+function keepOrder(order) {
+  try {
+    localStorage.setItem("rejoin-order", order);
+  } catch {
+    // Without storage, it lasts as long as the page.
+  }
 }
 
 function beside(session) {
@@ -153,10 +209,12 @@ function beside(session) {
 }
 
 function doing(session) {
-  if (session.currentJob) return session.currentJob.statement.split("\n")[0];
-  const parts = [session.service];
+  if (session.currentJob) return session.currentJob.statement.split("\n")[0] || "shell";
+  const last = session.lastJob;
+  const parts = last ? [last.statement.split("\n")[0] || "shell"] : [session.service];
+  if (last && isBad(session)) parts.unshift(last.outcome === "failed" ? `exit ${last.status}` : last.outcome);
   if (session.closed) parts.push(session.closed.cause === "idle" ? "ended, unused" : "closed");
-  else parts.push("idle");
+  else if (!last) parts.push("idle");
   if (session.consumers > 0) parts.push(counted(session.consumers, "consumer"));
   return parts.join(" · ");
 }

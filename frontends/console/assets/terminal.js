@@ -26,9 +26,14 @@ export class Terminal {
   #row = 0;
   #column = 0;
   #sources = new Map();
+  /** The event that is written, and how many lines of it have ended. */
+  #event = 0;
+  #ended = 0;
 
-  /** Writes a chunk of one stream. */
-  write(text, stream) {
+  /** Writes a chunk of one stream, which is that of an event. */
+  write(text, stream, event = 0) {
+    this.#event = event;
+    this.#ended = 0;
     let source = this.#sources.get(stream);
     if (!source) this.#sources.set(stream, (source = new Source(PLAIN[stream] ?? null)));
     this.changed = Math.min(this.changed, this.#row);
@@ -72,18 +77,20 @@ export class Terminal {
     let rest = text;
     while (this.#column + rest.length > LONGEST_LINE) {
       const room = Math.max(0, LONGEST_LINE - this.#column);
-      this.#line().write(this.#column, rest.slice(0, room), pen);
+      this.#begun().write(this.#column, rest.slice(0, room), pen);
       rest = rest.slice(room);
       this.#feed();
       this.#line().isJoined = true;
     }
-    this.#line().write(this.#column, rest, pen);
+    this.#begun().write(this.#column, rest, pen);
     this.#column += rest.length;
   }
 
   #control(character, source) {
-    if (character === "\n") this.#feed();
-    else if (character === "\r") this.#column = 0;
+    if (character === "\n") {
+      this.#ended += 1;
+      this.#feed();
+    } else if (character === "\r") this.#column = 0;
     else if (character === "\b") this.#column = Math.max(0, this.#column - 1);
     else if (character === "\t") this.#put(" ".repeat(8 - (this.#column % 8)), source.pen);
     else if (character === "\x1b") source.state = ESCAPE;
@@ -102,6 +109,7 @@ export class Terminal {
       else if (character === "\n") {
         // An unterminated string hides only the rest of its line.
         source.state = GROUND;
+        this.#ended += 1;
         this.#feed();
       }
     } else if (character === "\x1b") source.state = ESCAPE;
@@ -161,6 +169,13 @@ export class Terminal {
     this.#row += 1;
     this.#column = 0;
     if (this.#row === this.lines.length) this.lines.push(new Line());
+  }
+
+  /** The line of the cursor, where something is about to be written. */
+  #begun() {
+    const line = this.#line();
+    if (line.text === "") Object.assign(line, { sequence: this.#event, row: this.#ended });
+    return line;
   }
 
   #line() {

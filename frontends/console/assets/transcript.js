@@ -47,6 +47,20 @@ export class Transcript {
     return this.#unfinished;
   }
 
+  /** Where a line of output is: `[job, index]`, or null if it is not here. */
+  lineOf({ job: number, sequence, row, line: text }) {
+    const jobs = number ? [this.jobs.get(number)].filter(Boolean) : this.blocks.filter((it) => it.isJob);
+    for (const job of jobs) {
+      const { lines } = job.terminal;
+      const at = lines.findIndex((it) => it.sequence === sequence && it.row === row && it.text !== "");
+      if (at >= 0) return [job, at];
+      // A terminal's lines move, so that only their text is known.
+      const same = text && job.isTerminal ? lines.findIndex((it) => it.text.includes(text.trim())) : -1;
+      if (same >= 0) return [job, same];
+    }
+    return null;
+  }
+
   /** The transcript as text. */
   text() {
     return this.blocks.map((block) => block.text()).join("\n");
@@ -56,8 +70,9 @@ export class Transcript {
     const job = new Job(event.job, event.sequence, event.at, event.statement);
     job.place = event.place;
     job.takesInput = event.input === true;
-    // The requests of agents are named so. It is a name and no proof.
-    job.isAgents = event.request?.startsWith("mcp:") === true;
+    job.by = event.by?.account ?? null;
+    // In older logs, only the name of an agent's request says so. It is a name and no proof.
+    job.isAgents = event.by ? event.by.frontend === "mcp" : event.request?.startsWith("mcp:") === true;
     transcript.#begin(job);
   }
 
@@ -73,7 +88,7 @@ export class Transcript {
   static result(transcript, event) {
     const job = transcript.#job(event);
     const [text, stream] = transcript.#decoding.textOf(event.job, event.result);
-    transcript.#write(job, text, stream);
+    transcript.#write(job, text, stream, event.sequence);
   }
 
   static input(transcript, event) {
@@ -89,6 +104,7 @@ export class Transcript {
     const job = transcript.jobs.get(event.job);
     if (!job) return;
     job.isInterrupting = true;
+    if (event.cause === "requested") job.interruptedBy = event.by?.account ?? null;
     job.revision += 1;
   }
 
@@ -110,7 +126,7 @@ export class Transcript {
 
   static closed(transcript, event) {
     transcript.isClosed = true;
-    transcript.#note(event, closing(event.cause), "quiet");
+    transcript.#note(event, closing(event.cause, event.by?.account), "quiet");
   }
 
   static lost(transcript, event) {
@@ -128,6 +144,8 @@ export class Transcript {
       known?.statement ?? `job ${event.job}`,
     );
     job.place = known?.place ?? "foreground";
+    job.by = known?.by?.account ?? null;
+    job.isAgents = known?.by?.frontend === "mcp";
     job.state = "running";
     this.#begin(job);
     return job;
@@ -154,10 +172,10 @@ export class Transcript {
     this.jobs.delete(first.job);
   }
 
-  #write(job, text, stream) {
+  #write(job, text, stream, sequence) {
     if (text === "") return;
     const before = job.terminal.lines.length;
-    job.terminal.write(text, stream);
+    job.terminal.write(text, stream, sequence);
     this.#lines += job.terminal.lines.length - before;
     if (this.#lines > SHOWN_LINES) this.#trim();
   }

@@ -33,9 +33,9 @@ pub(crate) const ASSETS: &[Asset] = assets! {
     SCRIPT
         "api.js" "arthas.js" "blocks.js" "clipboard.js" "dialogs.js" "dom.js" "format.js" "jobs.js" "keyboard.js"
         "limits.js" "line.js" "main.js" "notices.js" "playback.js" "prompt.js" "recording.js"
-        "render.js" "result.js" "route.js" "screen.js" "session.js" "sessions.js" "status.js"
+        "render.js" "result.js" "route.js" "screen.js" "search.js" "session.js" "sessions.js" "status.js"
         "stream.js" "style.js" "terminal.js" "theme-init.js" "theme.js" "timeline.js"
-        "transcript.js" "width.js" "wrap.js";
+        "transcript.js" "viewers.js" "welcome.js" "width.js" "wrap.js";
     STYLE
         "components.css" "layout.css" "screen.css" "theme.css";
     IMAGE

@@ -3,7 +3,7 @@
 use crate::answer::{HandlerResult, JSON, json, ok, uncached};
 use crate::error::Fault;
 use crate::event_json::append_event;
-use crate::limits::{EVENTS, MAX_EVENTS, MAX_PAGE, MAX_WAIT, PAGE, READ_BYTES};
+use crate::limits::{EVENTS, LISTED_CONSUMERS, MAX_EVENTS, MAX_PAGE, MAX_WAIT, PAGE, READ_BYTES};
 use crate::request::{
     Control, Create, Cursor, Query, Size, StateFilter, Submit, body, client, number,
 };
@@ -13,9 +13,9 @@ use crate::{FRONTEND, Native};
 use futures::future::{Either, select};
 use rejoin_accounts::{Caller, Denied, Permission};
 use rejoin_engine::{
-    CommandError, ConsumerId, Controller, EndedSessions, Engine, JobId, JobMode, JobOutput,
-    JobSlot, NewJob, NewSession, ReadLimit, Rejection, Selection, SessionId, SessionNumber,
-    SessionPager, SessionView, Visibility,
+    CommandError, ConsumerId, ConsumerView, Controller, EndedSessions, Engine, JobId, JobMode,
+    JobOutput, JobSlot, NewJob, NewSession, ReadLimit, Record, Rejection, Selection, Sequence,
+    SessionId, SessionNumber, SessionPager, SessionView, Visibility,
 };
 use rejoin_http::{Request, Response, StatusCode};
 use serde_json::Value;
@@ -294,6 +294,21 @@ impl Native {
         self.controlled(session, job, resized)
     }
 
+    pub(crate) async fn screen(&self, http: &Request) -> HandlerResult {
+        let caller = self.authorize(http, Permission::Read).await?;
+        let session = self.session(http, &caller)?;
+        let job = self.visible_job(session, job_id(http)?)?;
+        let query = Query::parse(http.url(), &["at"])?;
+        let at = query.number("at")?.map(Sequence);
+        let screen = self.engine.screen(session, job, at).await?;
+        Ok(uncached(ok(&serde_json::json!({
+            "after": screen.after.0,
+            "columns": screen.size.columns,
+            "rows": screen.size.rows,
+            "content": screen.content,
+        }))))
+    }
+
     pub(crate) async fn take_control(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Run).await?;
         let session = self.session(http, &caller)?;
@@ -410,6 +425,7 @@ impl Native {
             return Ok(Response::empty(StatusCode::NO_CONTENT));
         }
         let reader = EventReader {
+            _watch: self.engine_for(&caller, http).watch(session),
             engine: self.engine.clone(),
             accounts: self.accounts.clone(),
             caller,
@@ -419,6 +435,59 @@ impl Native {
         };
         let response = Response::streaming(StatusCode::OK, EVENT_STREAM, events(reader));
         Ok(uncached(response).header("x-accel-buffering", "no"))
+    }
+
+    /// Who watches a session: by streams, and as consumers.
+    pub(crate) async fn viewers(&self, http: &Request) -> HandlerResult {
+        let caller = self.authorize(http, Permission::Read).await?;
+        let session = self.session(http, &caller)?;
+        let consumers = self.view(session, |view| {
+            let joined =
+                |(consumer, view): (ConsumerId, ConsumerView)| (consumer.ordinal, view.joined);
+            let count = view.consumers().count();
+            let listed: Vec<_> = view
+                .consumers()
+                .map(joined)
+                .take(LISTED_CONSUMERS)
+                .collect();
+            (count, listed)
+        })?;
+        let watching = self.engine.viewers(session);
+        let mut viewers: Vec<_> = watching
+            .listed
+            .iter()
+            .map(|viewer| view_json::viewer(viewer.actor.as_deref(), viewer.since, None))
+            .collect();
+        let (count, consumers) = consumers;
+        for (ordinal, joined) in consumers {
+            let record = self.record(session, joined).await?;
+            // Its record may be lost.
+            if let Some(record) = record {
+                let actor = record.actor.as_deref();
+                viewers.push(view_json::viewer(actor, record.at, Some(ordinal)));
+            }
+        }
+        let shown = serde_json::json!({
+            "count": watching.count + count,
+            "viewers": viewers,
+        });
+        Ok(uncached(ok(&shown)))
+    }
+
+    /// The record with this sequence; none if it is lost.
+    async fn record(
+        &self,
+        session: SessionId,
+        sequence: Sequence,
+    ) -> Result<Option<Arc<Record>>, Fault> {
+        let limit = ReadLimit {
+            records: 1,
+            bytes: 1,
+        };
+        let before = Sequence(sequence.0.saturating_sub(1));
+        let read = self.engine.read(session, before, limit, Duration::ZERO);
+        let found = read.await?.into_iter().next();
+        Ok(found.filter(|record| record.sequence == sequence))
     }
 
     /// Refuses a cursor with an instant that this log has never given. A sequence alone is checked when

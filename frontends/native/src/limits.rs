@@ -6,6 +6,10 @@ use std::time::Duration;
 pub(crate) const PAGE: usize = 50;
 pub(crate) const MAX_PAGE: usize = 1_000;
 
+/// Consumers that are listed among the viewers of a session; further ones are only counted. Each costs a
+/// read of its record.
+pub(crate) const LISTED_CONSUMERS: usize = 100;
+
 /// Lines that one search of output finds, by default and at most.
 pub(crate) const MATCHES: usize = 100;
 pub(crate) const MAX_MATCHES: usize = 1_000;

@@ -10,7 +10,9 @@ use crate::limits::{HEARTBEAT, MAX_EVENTS, PART_BYTES, RETRY};
 use futures::Stream;
 use futures::future::{Either, select};
 use rejoin_accounts::{Accounts, Caller};
-use rejoin_engine::{Engine, Event, LossCause, PullError, ReadLimit, Record, Sequence, SessionId};
+use rejoin_engine::{
+    Engine, Event, LossCause, PullError, ReadLimit, Record, Sequence, SessionId, Watch,
+};
 use rejoin_http::{Bytes, Shutdown};
 use std::io;
 use std::pin::pin;
@@ -18,6 +20,8 @@ use std::sync::Arc;
 
 /// Reads a session for one stream.
 pub(crate) struct EventReader {
+    /// While it reads, its client is a viewer.
+    pub(crate) _watch: Watch,
     pub(crate) engine: Engine,
     pub(crate) accounts: Accounts,
     pub(crate) caller: Caller,

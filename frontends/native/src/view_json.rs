@@ -3,7 +3,9 @@
 use crate::event_json::by;
 use crate::event_json::labels_json;
 use rejoin_accounts::Accounts;
-use rejoin_engine::{Controller, JobSlot, JobState, JobView, SessionView, TerminalSize};
+use rejoin_engine::{
+    Actor, Controller, JobSlot, JobState, JobView, SessionView, TerminalSize, Timestamp,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -68,6 +70,15 @@ pub(crate) fn job(view: &JobView) -> Value {
         shown["durationMillis"] = millis(at.since(view.since)).into();
     }
     shown
+}
+
+/// A viewer of a session: one that has joined has the ordinal of its consumer.
+pub(crate) fn viewer(actor: Option<&Actor>, since: Timestamp, consumer: Option<u32>) -> Value {
+    json!({
+        "by": actor.map(by),
+        "since": since.as_millis(),
+        "consumer": consumer,
+    })
 }
 
 /// The size of a terminal.

@@ -2,6 +2,7 @@
 
 use crate::offline::Bound;
 use crate::settings::Wait;
+use crate::terminal::PrefixKey;
 use clap::ValueEnum;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -63,10 +64,13 @@ pub(crate) struct SessionAt {
 /// Several words are a command and its arguments, passed on unchanged. A single word is a line for
 /// the server's shell: `rejoin run 'ls | wc -l'`.
 ///
-/// Standard input is passed on, unless it is a terminal. The server keeps it in its log: do not send
-/// secrets.
+/// Where standard input and standard output are terminals, the command has one, too: colours, prompts
+/// and full-screen programs work as in a local terminal. Ctrl-\ d leaves, and the command goes on;
+/// `rejoin attach` comes back to it. Ctrl-\ ? shows more keys. What is typed while the terminal shows
+/// nothing of it, such as a password, is not kept in the server's log; everything else is.
 ///
-/// Ctrl-C or SIGTERM interrupts the job; a second one detaches and leaves the job running.
+/// Without a terminal, standard input is passed on, unless it is a terminal, and kept in the log: do not
+/// send secrets. Ctrl-C or SIGTERM interrupts the job; a second one detaches and leaves the job running.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = RUN_EXAMPLES)]
 pub(crate) struct RunArgs {
@@ -87,7 +91,19 @@ pub(crate) struct RunArgs {
     #[arg(long, short)]
     pub(crate) detach: bool,
 
-    /// Pass on standard input even if it is a terminal
+    /// Give the command a terminal [default: where standard input and standard output are terminals]
+    #[arg(long, short = 't', conflicts_with = "no_terminal")]
+    pub(crate) terminal: bool,
+
+    /// Give the command no terminal
+    #[arg(long, short = 'T')]
+    pub(crate) no_terminal: bool,
+
+    /// Key before those that are not for the command: `ctrl-` and a letter or one of \ ] ^ _, or `none`
+    #[arg(long, value_name = "KEY", env = "REJOIN_PREFIX_KEY", default_value = PREFIX)]
+    pub(crate) prefix_key: PrefixKey,
+
+    /// Pass on standard input even if it is a terminal, without a terminal for the command
     #[arg(long, short = 'i', conflicts_with_all = ["no_input", "detach"])]
     pub(crate) input: bool,
 
@@ -124,17 +140,20 @@ pub(crate) struct RunArgs {
     pub(crate) server: ServerArgs,
 }
 
+const PREFIX: &str = "ctrl-\\";
+
 const RUN_EXAMPLES: &str = "\
 Exit status:
   that of the command, or
     2  wrong command line
   125  the command could not be run, or its exit status could not be read from the server
-  130  detached by a second Ctrl-C: the job may still be running
+  130  left by Ctrl-\\ d, or by a second Ctrl-C without a terminal: the job may still be running
   141  the reader of the output is gone; the job was interrupted
   128 + N  the command was killed by signal N; 137 also if the server died while it ran
 
 Examples:
   rejoin run make -j4 test
+  rejoin run vim notes
   rejoin run 'sort | uniq -c' < words
   rejoin run --detach 'sleep 60; echo done'
   rejoin run --session 3 pwd
@@ -142,8 +161,13 @@ Examples:
 
 /// Show a session from its first line, then follow it live.
 ///
-/// Shows each command after a prompt, its output byte for byte, and how it ended. Ctrl-C detaches;
-/// the session and its jobs continue. Exits when the session is closed.
+/// Shows each command after a prompt, its output, and how it ended. Ctrl-C detaches; the session and its
+/// jobs continue. Exits when the session is closed.
+///
+/// Where the command that runs has a terminal, and here is one, too, it takes part: it shows the screen,
+/// and what is typed goes to the command, unless somebody else controls it. Ctrl-\ t takes control,
+/// Ctrl-\ d leaves, and Ctrl-\ ? shows more keys. A terminal here that is smaller than the command's
+/// shows what fits. Who controls it sets the size. Of terminals that have ended, the text is shown.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = ATTACH_EXAMPLES)]
 pub(crate) struct AttachArgs {
@@ -154,9 +178,17 @@ pub(crate) struct AttachArgs {
     #[arg(long, value_name = "WHERE", conflicts_with = "no_history")]
     pub(crate) since: Option<Bound>,
 
-    /// Show only new events
+    /// Show only new events, and the screen of a command that runs
     #[arg(long)]
     pub(crate) no_history: bool,
+
+    /// Only watch: type nothing, and take no control
+    #[arg(long)]
+    pub(crate) watch: bool,
+
+    /// Key before those that are not for the command: `ctrl-` and a letter or one of \ ] ^ _, or `none`
+    #[arg(long, value_name = "KEY", env = "REJOIN_PREFIX_KEY", default_value = PREFIX)]
+    pub(crate) prefix_key: PrefixKey,
 
     /// Also show who joined and left, rejected commands, input and interrupts
     #[arg(long)]
@@ -173,7 +205,7 @@ pub(crate) struct AttachArgs {
 
 const ATTACH_EXAMPLES: &str = "\
 Exit status:
-    0  the session has ended, and all of it was shown
+    0  the session has ended, and all of it was shown; or left by Ctrl-\\ d
     2  no such server or session, or could not reconnect
   130  Ctrl-C
 
@@ -181,6 +213,55 @@ Examples:
   rejoin attach 3
   rejoin attach b09f --since 10m
   rejoin attach 3 --json | jq 'select(.type == \"job-finished\")'
+";
+
+/// Open a session's shell on this terminal, or come back to it.
+///
+/// Without SESSION, opens a shell in a new session, which is closed when the shell ends. With SESSION,
+/// comes back to the terminal that runs in it, or opens a shell there. The shell goes on when the
+/// connection or this window is lost, and when the server restarts. Ctrl-\ d leaves it; Ctrl-\ ? shows
+/// more keys.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = SHELL_EXAMPLES)]
+pub(crate) struct ShellArgs {
+    /// The session: its number, or its ID or a prefix of it [default: a new session]
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: Option<String>,
+
+    /// Keep the new session open when the shell ends
+    #[arg(long, short, conflicts_with = "session")]
+    pub(crate) keep: bool,
+
+    /// User of the new session; only on a server without accounts
+    #[arg(long, value_name = "NAME", conflicts_with = "session")]
+    pub(crate) user: Option<String>,
+
+    /// Service of the new session [default: the server's first]
+    #[arg(long, value_name = "NAME", conflicts_with = "session")]
+    pub(crate) service: Option<String>,
+
+    /// Key before those that are not for the shell: `ctrl-` and a letter or one of \ ] ^ _, or `none`
+    #[arg(long, value_name = "KEY", env = "REJOIN_PREFIX_KEY", default_value = PREFIX)]
+    pub(crate) prefix_key: PrefixKey,
+
+    /// How long to try to reconnect when the server doesn't answer
+    #[arg(long, value_name = "TIME", default_value = "5m")]
+    pub(crate) reconnect_for: Wait,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+const SHELL_EXAMPLES: &str = "\
+Exit status:
+  that of the shell, or
+    2  wrong command line
+  125  no such session or server, no terminal here, or the server did not come back
+  130  left by Ctrl-\\ d: the shell goes on
+
+Examples:
+  rejoin shell
+  rejoin shell 3
 ";
 
 /// List sessions, newest first.

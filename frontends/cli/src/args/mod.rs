@@ -10,7 +10,7 @@ use crate::settings::Settings;
 use clap::{Parser, Subcommand};
 pub(crate) use client::{
     AttachArgs, CloseArgs, InterruptArgs, LabelArgs, McpArgs, RunArgs, SearchArgs, SearchedStream,
-    SendArgs, ServerArgs, SessionAt, SessionOrder, SessionState, SessionsArgs, ShowArgs,
+    SendArgs, ServerArgs, SessionAt, SessionOrder, SessionState, SessionsArgs, ShellArgs, ShowArgs,
 };
 pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionArgs};
 use std::error::Error;
@@ -35,6 +35,7 @@ const GETTING_STARTED: &str = "\
 Getting started:
   rejoin serve                  start a server here; its web console is http://127.0.0.1:8563
   rejoin run 'echo hello'       in another terminal: run a command on that server
+  rejoin shell                  open a shell there, which outlives this terminal
   rejoin help run               show all options of a subcommand
 ";
 
@@ -57,6 +58,7 @@ pub(crate) enum Command {
     #[command(after_long_help = EXAMPLES)]
     Serve(Box<ServeArgs>),
     Run(RunArgs),
+    Shell(ShellArgs),
     Attach(AttachArgs),
     Sessions(SessionsArgs),
     Show(ShowArgs),
@@ -273,6 +275,7 @@ serve --read-only
   --turn-wait REJOIN_TURN_WAIT
   --interrupt-grace REJOIN_INTERRUPT_GRACE
   --job-user REJOIN_JOB_USER
+  --shell REJOIN_SHELL
   --leftover-processes REJOIN_LEFTOVER_PROCESSES
   --shutdown-grace REJOIN_SHUTDOWN_GRACE
   --jobs-at-exit REJOIN_JOBS_AT_EXIT
@@ -298,20 +301,30 @@ serve --read-only
   --log-level REJOIN_LOG_LEVEL
   --log-format REJOIN_LOG_FORMAT
   --log-requests REJOIN_LOG_REQUESTS
-run <command> -s/--session -k/--keep -d/--detach -i/--input -n/--no-input --timeout --user --service --reconnect-for --json -v/--verbose --insecure
+run <command> -s/--session -k/--keep -d/--detach -t/--terminal -T/--no-terminal -i/--input -n/--no-input --timeout --user --service --reconnect-for --json -v/--verbose --insecure
+  --prefix-key REJOIN_PREFIX_KEY
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE
   --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
-attach <session> --insecure --since --no-history --events --json --reconnect-for
+shell <session> -k/--keep --user --service --reconnect-for --insecure
+  --prefix-key REJOIN_PREFIX_KEY
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE
   --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
+attach <session> --insecure --since --no-history --watch --events --json --reconnect-for
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+  --prefix-key REJOIN_PREFIX_KEY
 sessions --user --service --state -q/--query --sort --limit --json --insecure
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
@@ -370,7 +383,7 @@ mcp --reconnect-for --insecure
   --client-config REJOIN_CLIENT_CONFIG
 verify <directory> --json --salvage
 replay <directory> <session> --from --until --all --events --speed --idle-limit
-export <directory> <session> --from --until --all --events --format -o/--output --columns --rows --idle-limit
+export <directory> <session> --from --until --all --events --format -o/--output --columns --rows --idle-limit --input
 log <directory> <session> --json --from --limit
 health --ready
   --at REJOIN_ADMIN_LISTEN

@@ -38,8 +38,9 @@ pub(crate) struct SessionArgs {
 /// Replay a session as a viewer would have seen it.
 ///
 /// Reads a log that no server has open, and changes nothing; it can also be a copy of a running
-/// server's directory. Shows each command after a prompt, its output byte for byte, and how it
-/// ended. On a terminal it plays at the original speed, otherwise without pauses; Ctrl-C stops it.
+/// server's directory. Shows each command after a prompt, its output, and how it ended. On a terminal it
+/// plays at the original speed, otherwise without pauses and byte for byte; Ctrl-C stops it. A command
+/// with a terminal is played as it looked, and its text stays when it has ended.
 /// No server can open the log while the replay runs.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = REPLAY_EXAMPLES)]
@@ -83,37 +84,84 @@ pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) session: SessionArgs,
 
-    /// Format of the export
+    /// Format of the export [default: by the name of the file: `.cast` asciicast-v2, `.v3.cast`
+    /// asciicast-v3, `.txt` text, `.jsonl` and `.json` jsonl, `.raw` raw]
     #[arg(long, value_name = "FORMAT")]
-    pub(crate) format: ExportFormat,
+    pub(crate) format: Option<ExportFormat>,
 
     /// File to write; an existing file is overwritten [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Width of the terminal in an asciicast, in columns
-    #[arg(long, value_name = "COUNT", default_value_t = 80, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) columns: u16,
+    /// Width of the terminal at the start of an asciicast, in columns [default: that of the first
+    /// terminal, or 80]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) columns: Option<u16>,
 
-    /// Height of the terminal in an asciicast, in rows
-    #[arg(long, value_name = "COUNT", default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) rows: u16,
+    /// Height of the terminal at the start of an asciicast, in rows [default: that of the first
+    /// terminal, or 24]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) rows: Option<u16>,
 
     /// Ask players of an asciicast to shorten pauses to at most this time
     #[arg(long, value_name = "TIME")]
     pub(crate) idle_limit: Option<Wait>,
+
+    /// Also put what was typed into an asciicast
+    #[arg(long)]
+    pub(crate) input: bool,
+}
+
+impl ExportArgs {
+    /// The format that is named, or else that of the file's name.
+    ///
+    /// # Errors
+    ///
+    /// A message, if neither says which.
+    pub(crate) fn format(&self) -> Result<ExportFormat, String> {
+        let named = self.format.or_else(|| {
+            let name = self.output.as_ref()?.file_name()?.to_str()?;
+            let name = name.to_ascii_lowercase();
+            let known = FORMAT_OF_NAMES.iter().find(|(end, _)| name.ends_with(end));
+            known.map(|(_, format)| *format)
+        });
+        named.ok_or_else(|| {
+            "which format? Use --format, or a file whose name ends with .cast, .v3.cast, .txt, .jsonl \
+             or .raw"
+                .to_owned()
+        })
+    }
 }
 
 /// The format of an export.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExportFormat {
-    /// A recording for asciinema and its player, version 3, with a marker for each job
-    Asciicast,
+    /// A recording for asciinema from version 3.0, and its player, with a marker for each job
+    #[value(name = "asciicast-v3", alias = "asciicast")]
+    AsciicastV3,
+    /// A recording for every asciinema, with a marker for each job
+    #[value(name = "asciicast-v2")]
+    AsciicastV2,
     /// One JSON object per record, with results embedded
+    #[value(alias = "json")]
     Jsonl,
-    /// What a viewer would have seen, byte for byte, without colours
+    /// What a person saw, without colours: of terminals the lines, of other output every byte
     Text,
+    /// The output of all jobs, byte for byte, and nothing else
+    Raw,
 }
+
+/// What the end of a file's name says.
+const FORMAT_OF_NAMES: [(&str, ExportFormat); 8] = [
+    (".v3.cast", ExportFormat::AsciicastV3),
+    (".cast", ExportFormat::AsciicastV2),
+    (".jsonl", ExportFormat::Jsonl),
+    (".json", ExportFormat::Jsonl),
+    (".txt", ExportFormat::Text),
+    (".text", ExportFormat::Text),
+    (".log", ExportFormat::Text),
+    (".raw", ExportFormat::Raw),
+];
 
 const EXPORT_EXAMPLES: &str = "\
 Exit status:
@@ -122,9 +170,9 @@ Exit status:
   2  nothing was written: no such log or session, in use, or unreadable
 
 Examples:
-  rejoin export rejoin-data 3 --format asciicast -o session.cast && asciinema play session.cast
+  rejoin export rejoin-data 3 -o session.cast && asciinema play session.cast
   rejoin export rejoin-data 3 --format jsonl | jq 'select(.event == \"job-finished\")'
-  rejoin export rejoin-data 3 --format text --until 5m > session.txt
+  rejoin export rejoin-data 3 --until 5m -o session.txt
 ";
 
 /// Print the raw records of a log, to debug the engine.
@@ -184,3 +232,39 @@ Examples:
   Show what the account ada asked for in the last day:
     rejoin log rejoin-data --audit --account ada --since 1d
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: ExportArgs,
+    }
+
+    fn format(arguments: &[&str]) -> Result<ExportFormat, String> {
+        let all = ["export", "rejoin-data"].iter().chain(arguments);
+        Command::try_parse_from(all).unwrap().args.format()
+    }
+
+    #[test]
+    fn the_format_follows_the_name_of_the_file() {
+        for (name, expected) in [
+            ("a.cast", ExportFormat::AsciicastV2),
+            ("dir.txt/A.v3.CAST", ExportFormat::AsciicastV3),
+            ("a.jsonl", ExportFormat::Jsonl),
+            ("a.txt", ExportFormat::Text),
+            ("a.raw", ExportFormat::Raw),
+        ] {
+            assert_eq!(format(&["-o", name]), Ok(expected), "{name}");
+        }
+        let said = ["-o", "a.txt", "--format", "asciicast"];
+        assert_eq!(format(&said), Ok(ExportFormat::AsciicastV3));
+        for unknown in [&["-o", "a.gif"][..], &[]] {
+            let error = format(unknown).unwrap_err();
+            assert!(error.contains("--format"), "{error}");
+        }
+    }
+}

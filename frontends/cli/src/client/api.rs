@@ -77,6 +77,14 @@ impl Api {
         self.post_bytes(path, "application/json", body.to_string().as_bytes())
     }
 
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
+        let request = self.request("PUT", path);
+        let request = request.header("content-type", "application/json");
+        let body = body.to_string();
+        let request = self.built(request.body(body.as_bytes()))?;
+        self.answer(self.agent.run(request))
+    }
+
     pub(crate) fn patch(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
         let request = self.request("PATCH", path);
         let request = request.header("content-type", "application/json");

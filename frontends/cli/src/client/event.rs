@@ -135,6 +135,40 @@ impl<'a> SessionEvent<'a> {
         serde_json::from_str(event)
     }
 
+    /// The name of its type.
+    pub(crate) fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// A result, as the runner encoded it.
+    pub(crate) fn result(&self) -> Option<&'a str> {
+        self.result.map(RawValue::get)
+    }
+
+    /// Columns and rows of a terminal: the new ones, or a new job's.
+    pub(crate) fn size(&self) -> Option<(u16, u16)> {
+        let new = self.terminal.map(|it| (it.columns, it.rows));
+        new.or_else(|| (self.columns > 0).then_some((self.columns, self.rows)))
+    }
+
+    /// Whether a job is in the foreground.
+    pub(crate) fn is_foreground(&self) -> bool {
+        self.slot.as_deref() != Some("background")
+    }
+
+    pub(crate) fn client(&self) -> Option<&str> {
+        self.client.as_deref()
+    }
+
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// How a job ended.
+    pub(crate) fn ending(self) -> (Outcome, i32, Option<String>) {
+        (outcome(&self.outcome), self.status, self.message)
+    }
+
     pub(crate) const fn at(&self) -> Timestamp {
         Timestamp::from_millis(self.at)
     }
@@ -289,14 +323,7 @@ impl<'a> SessionEvent<'a> {
             "job-finished" => Event::JobFinished {
                 job: job?,
                 mode,
-                outcome: match self.outcome.as_str() {
-                    "completed" => Outcome::Completed,
-                    "interrupted" => Outcome::Interrupted,
-                    "timed-out" => Outcome::TimedOut,
-                    "lost" => Outcome::Lost,
-                    // An outcome that only a newer server knows must still end the job.
-                    _ => Outcome::Failed,
-                },
+                outcome: outcome(&self.outcome),
                 status: self.status,
                 message: self.message.map(Into::into),
             },
@@ -308,6 +335,17 @@ impl<'a> SessionEvent<'a> {
             },
             _ => return None,
         })
+    }
+}
+
+fn outcome(name: &str) -> Outcome {
+    match name {
+        "completed" => Outcome::Completed,
+        "interrupted" => Outcome::Interrupted,
+        "timed-out" => Outcome::TimedOut,
+        "lost" => Outcome::Lost,
+        // An outcome that only a newer server knows must still end the job.
+        _ => Outcome::Failed,
     }
 }
 

@@ -22,6 +22,25 @@ pub(crate) struct Events {
     cursor: String,
     patience: Duration,
     connection: Option<Connection>,
+    on_change: Box<dyn FnMut(ConnectionState)>,
+}
+
+/// What happened to the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConnectionState {
+    /// It is lost, and is tried again.
+    Lost,
+    /// It is there again.
+    Restored,
+}
+
+impl ConnectionState {
+    fn warn(self) {
+        warn(match self {
+            Self::Lost => "connection lost, reconnecting …",
+            Self::Restored => "reconnected",
+        });
+    }
 }
 
 struct Connection {
@@ -55,7 +74,23 @@ impl Events {
             cursor: after.to_string(),
             patience,
             connection: None,
+            on_change: Box::new(ConnectionState::warn),
         }
+    }
+
+    /// The last sequence that was read.
+    pub(crate) const fn last(&self) -> u64 {
+        self.after
+    }
+
+    /// Tells this of lost connections, instead of standard error.
+    pub(crate) fn on_change(&mut self, on_change: Box<dyn FnMut(ConnectionState)>) {
+        self.on_change = on_change;
+    }
+
+    /// Tells standard error of lost connections again.
+    pub(crate) fn warn_on_change(&mut self) {
+        self.on_change = Box::new(ConnectionState::warn);
     }
 
     /// The next event. Without `may_wait`, returns `Nothing` instead of waiting, so that the caller
@@ -119,7 +154,7 @@ impl Events {
             let failed = match self.api.stream(&self.session, &self.cursor) {
                 Ok(body) => {
                     if is_reported {
-                        warn("reconnected");
+                        (self.on_change)(ConnectionState::Restored);
                     }
                     self.connection = body.map(Connection::new);
                     return Ok(self.connection.is_some());
@@ -137,7 +172,7 @@ impl Events {
                 )));
             }
             if !std::mem::replace(&mut is_reported, true) {
-                warn("connection lost, reconnecting …");
+                (self.on_change)(ConnectionState::Lost);
             }
             pause = Some(pause.map_or(FIRST_PAUSE, |it| (it * 2).min(LONGEST_PAUSE)));
         }

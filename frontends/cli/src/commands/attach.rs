@@ -1,4 +1,5 @@
-//! `rejoin attach`: shows a session from the beginning and follows it live, as a replay would.
+//! `rejoin attach`: shows a session from the beginning and follows it live, as a replay would, and takes
+//! part in the terminal that runs.
 
 use crate::args::AttachArgs;
 use crate::client::ClientError;
@@ -7,9 +8,14 @@ use crate::client::event::SessionEvent;
 use crate::client::resolve::{identity, resolve};
 use crate::client::stream::{Events, Next, line};
 use crate::commands::replay::may_be_styled;
-use crate::offline::{Bound, View, Viewer, warn};
-use rejoin_core::{Record, Sequence, SessionId, Timestamp};
+use crate::offline::{Bound, Shown, Style, Terminals, View, Viewer, describe, output_of, warn};
+use crate::terminal::{self, Attachment, Seat, Watcher};
+use rejoin_core::{
+    Event, JobId, JobMode, JobSlot, Record, Sequence, SessionId, Timestamp, Visibility,
+};
+use serde_json::Value;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::time::Duration;
 
 /// Shows the session until it ends.
 pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
@@ -29,8 +35,10 @@ pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
         }
     };
     let out = io::stdout();
-    let is_styled = out.is_terminal() && may_be_styled(std::env::var_os("NO_COLOR"));
-    let mut screen = Screen {
+    let is_terminal = out.is_terminal();
+    let is_styled = is_terminal && may_be_styled(std::env::var_os("NO_COLOR"));
+    let takes_part = !args.json && terminal::are_terminals();
+    let mut lines = Lines {
         session: id,
         from,
         is_json: args.json,
@@ -39,56 +47,108 @@ pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
             events: args.events,
         },
         viewer: Viewer::after(is_styled, Sequence(after)),
-        out: BufWriter::new(out.lock()),
+        terminals: is_terminal.then(Terminals::default),
+        out: BufWriter::new(out),
     };
     let mut events = Events::after(&api, &session, after, args.reconnect_for.0);
+    let seat = |job| Seat {
+        api: api.clone(),
+        session: session.clone(),
+        number: shown["number"].as_u64().unwrap_or_default(),
+        job,
+        client: uuid::Uuid::new_v4().to_string(),
+        watcher: match args.watch {
+            true => Watcher::Reader,
+            false => Watcher::Participant,
+        },
+        prefix: args.prefix_key,
+        status_when_left: 0,
+    };
+    // A terminal that began before what is wanted.
+    let mut entered = running_terminal(&shown, after).filter(|_| takes_part);
     let mut may_wait = false;
     loop {
+        if let Some(job) = entered.take() {
+            lines.flush()?;
+            events = lines.take_part(seat(job), &api, &session, args.reconnect_for.0)?;
+            may_wait = false;
+        }
         match events.next(may_wait)? {
             Next::Event(event) => {
                 may_wait = false;
-                screen.take(&event)?;
+                let begun = lines.take(&event)?.filter(|_| takes_part);
+                entered = begun.filter(|job| is_running(&api, &session, *job));
             }
             // Show what has arrived before waiting for more.
             Next::Nothing => {
-                screen.out.flush().map_err(write_error)?;
+                lines.flush()?;
                 may_wait = true;
             }
             Next::Restored => {
-                screen.out.flush().map_err(write_error)?;
+                lines.flush()?;
                 warn(
                     "the server was restored from a backup, and has other events than those shown: \
                      the session begins again",
                 );
-                screen.viewer = Viewer::after(is_styled, Sequence::START);
+                lines.viewer = Viewer::after(is_styled, Sequence::START);
                 may_wait = true;
             }
-            Next::End => return screen.out.flush().map_err(write_error),
+            Next::End => {
+                lines.end()?;
+                return lines.flush();
+            }
         }
     }
 }
 
-struct Screen<'a> {
+/// The foreground job with a terminal that runs and was submitted at `after` or before.
+fn running_terminal(session: &Value, after: u64) -> Option<u64> {
+    let jobs = session["jobs"].as_array().into_iter().flatten();
+    let mut running = jobs.filter(|job| {
+        job["state"] != "finished"
+            && job["place"] == "foreground"
+            && !job["terminal"].is_null()
+            && job["submittedSequence"]
+                .as_u64()
+                .is_some_and(|it| it <= after)
+    });
+    running.next().and_then(|job| job["job"].as_u64())
+}
+
+fn is_running(api: &Api, session: &str, job: u64) -> bool {
+    let shown = api.get(&format!("/sessions/{session}/jobs/{job}"));
+    shown.is_ok_and(|job| job["state"] != "finished")
+}
+
+/// The session as lines.
+struct Lines {
     session: SessionId,
     from: Option<Timestamp>,
     is_json: bool,
     view: View,
     viewer: Viewer,
-    out: BufWriter<io::StdoutLock<'a>>,
+    /// The text of terminals; none: their bytes are passed on.
+    terminals: Option<Terminals>,
+    out: BufWriter<io::Stdout>,
 }
 
-impl Screen<'_> {
-    fn take(&mut self, event: &str) -> Result<(), ClientError> {
+impl Lines {
+    /// Shows an event. Returns the job, if one with a terminal begins in the foreground.
+    fn take(&mut self, event: &str) -> Result<Option<u64>, ClientError> {
         let decoded = SessionEvent::parse(event).map_err(|error| {
             ClientError::Lost(format!("the server sent an invalid event: {error}"))
         })?;
         let is_wanted = self.from.is_none_or(|from| decoded.at() >= from);
         if self.is_json {
-            return match is_wanted {
-                true => writeln!(self.out, "{}", line(event)).map_err(write_error),
-                false => Ok(()),
-            };
+            if is_wanted {
+                writeln!(self.out, "{}", line(event)).map_err(write_error)?;
+            }
+            return Ok(None);
         }
+        let begun = (decoded.kind() == "job-submitted" && decoded.is_foreground())
+            .then(|| decoded.size().and(decoded.job))
+            .flatten();
+        let text = self.terminal_text(&decoded);
         let sequence = Sequence(decoded.sequence);
         let record = decoded.record(self.session);
         let covered_sequences = record.as_ref().map(Record::covered_sequences);
@@ -96,14 +156,89 @@ impl Screen<'_> {
             .viewer
             .advance(&covered_sequences.unwrap_or(sequence..=sequence));
         if !is_wanted {
-            return Ok(());
+            return Ok(begun);
         }
+        let is_output = matches!(
+            record.as_ref().map(|it| &it.event),
+            Some(Event::ResultEmitted { .. })
+        );
         let shown = record.and_then(|record| self.view.show(&record));
-        for shown in missing.iter().chain(&shown) {
+        let shown = shown.filter(|_| !(is_output && text.is_some()));
+        let text = text.map(|bytes| Shown {
+            before: None,
+            style: Style::Output,
+            bytes,
+        });
+        for shown in missing.iter().chain(&text).chain(&shown) {
             let bytes = self.viewer.bytes(shown);
             self.out.write_all(&bytes).map_err(write_error)?;
         }
-        Ok(())
+        Ok(begun)
+    }
+
+    /// The lines of a terminal that an event completes; none: it is not about a terminal's text.
+    fn terminal_text(&mut self, event: &SessionEvent<'_>) -> Option<Vec<u8>> {
+        let (terminals, job) = (self.terminals.as_mut()?, JobId(event.job?));
+        match event.kind() {
+            "job-submitted" => {
+                terminals.begin(job, event.size()?);
+                None
+            }
+            "result" => terminals.output(job, &output_of(event.result()?).bytes),
+            "terminal-resized" => terminals.resize(job, event.size()?),
+            "job-finished" => terminals.finish(job),
+            _ => None,
+        }
+    }
+
+    /// Takes part in a job's terminal until it ends; returns the events that follow.
+    fn take_part(
+        &mut self,
+        seat: Seat,
+        api: &Api,
+        session: &str,
+        patience: Duration,
+    ) -> Result<Events, ClientError> {
+        let job = JobId(seat.job);
+        if let Some(terminals) = &mut self.terminals {
+            terminals.finish(job);
+        }
+        seat.introduce();
+        let (attachment, after) = Attachment::join(seat)?;
+        let mut events = Events::after(api, session, after, patience);
+        let ended = attachment.follow(&mut events)?;
+        drop(attachment);
+        events.warn_on_change();
+        self.viewer = Viewer::after(self.viewer.is_styled(), Sequence(events.last()));
+        let event = Event::JobFinished {
+            job,
+            mode: JobMode {
+                slot: JobSlot::Foreground,
+                visibility: Visibility::Session,
+            },
+            outcome: ended.outcome,
+            status: ended.status,
+            message: ended.message.map(Into::into),
+        };
+        let note = Shown {
+            before: None,
+            style: Style::Note,
+            bytes: format!("[{}]", describe(&event).unwrap_or_default()).into_bytes(),
+        };
+        let bytes = self.viewer.bytes(&note);
+        self.out.write_all(&bytes).map_err(write_error)?;
+        Ok(events)
+    }
+
+    /// Shows what has begun and will not end.
+    fn end(&mut self) -> Result<(), ClientError> {
+        let rest = self.terminals.as_mut().map(Terminals::finish_all);
+        let rest = rest.unwrap_or_default();
+        self.out.write_all(&rest).map_err(write_error)
+    }
+
+    fn flush(&mut self) -> Result<(), ClientError> {
+        self.out.flush().map_err(write_error)
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod run;
 pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod sessions;
+pub(crate) mod shell;
 pub(crate) mod token;
 pub(crate) mod user;
 pub(crate) mod verify;

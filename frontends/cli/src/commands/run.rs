@@ -14,9 +14,10 @@ use crate::client::quote::statement;
 use crate::client::resolve::{not_ended, resolve};
 use crate::client::stream::{Events, Next, line};
 use crate::offline::{CLEAR, describe, output_of, warn};
+use crate::terminal::{self, Attachment, Ended, PrefixKey, Seat, Watcher, is_over};
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
-use rejoin_core::{Event, Outcome, SessionId};
+use rejoin_core::{Event, JobId, JobMode, JobSlot, Outcome, SessionId, Visibility};
 use serde_json::{Value, json};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
@@ -29,12 +30,35 @@ pub(crate) const UNUSABLE: u8 = 125;
 /// Runs the command; returns its exit status.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, ClientError> {
     let api = Api::new(&args.server)?;
-    let place = Place::find(&api, args)?;
+    let wanted = Wanted {
+        statement: statement(&args.command),
+        session: args.session.as_deref(),
+        keeps: args.keep || args.detach,
+        user: args.user.as_deref(),
+        service: args.service.as_deref(),
+        patience: args.reconnect_for.0,
+        timeout: args.timeout.map(|it| it.0),
+    };
+    let uses_terminal = args.terminal
+        || !(args.no_terminal || args.input || args.no_input || args.json || args.detach)
+            && terminal::are_terminals();
+    let place = Place::find(&api, &wanted)?;
+    if uses_terminal && !args.detach && !args.json && terminal::are_terminals() {
+        return run_here(&api, place, &wanted, args.prefix_key, args.terminal);
+    }
     // From here on, Ctrl-C interrupts the job instead of this process.
     let signals = Signals::new([Signal::Int, Signal::Term])
         .map_err(|error| ClientError::Local("cannot wait for signals", error))?;
     let has_input = !args.detach && !args.no_input && (args.input || !io::stdin().is_terminal());
-    let (job, sequence) = match submit(&api, &place.session, args, has_input) {
+    let output = match uses_terminal {
+        true => Output::Terminal(None),
+        // Programs expect their two streams apart, where they are to go to different places.
+        false if args.json || !io::stdout().is_terminal() || !io::stderr().is_terminal() => {
+            Output::Separate
+        }
+        false => Output::Merged,
+    };
+    let (job, sequence) = match submit(&api, &place, &wanted, &output, has_input) {
         Ok(submitted) => submitted,
         Err(error) => {
             place.close(&api);
@@ -62,8 +86,109 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, ClientError> {
     run.follow(sequence, args.reconnect_for.0)
 }
 
+/// A command to run, and where.
+pub(super) struct Wanted<'a> {
+    /// For the shell; empty: the shell itself.
+    pub(super) statement: String,
+    /// A session that is there; none: a new one.
+    pub(super) session: Option<&'a str>,
+    /// Whether a new session stays open.
+    pub(super) keeps: bool,
+    pub(super) user: Option<&'a str>,
+    pub(super) service: Option<&'a str>,
+    pub(super) patience: Duration,
+    pub(super) timeout: Option<Duration>,
+}
+
+/// How the output of the command goes.
+enum Output<'a> {
+    /// To a terminal as large as the one here, that this client controls; none: without a client.
+    Terminal(Option<&'a str>),
+    Merged,
+    Separate,
+}
+
+/// Runs the command on the terminal here. Without `must`, runs it without a terminal where the service
+/// has none.
+pub(super) fn run_here(
+    api: &Api,
+    place: Place,
+    wanted: &Wanted<'_>,
+    prefix: PrefixKey,
+    must: bool,
+) -> Result<ExitCode, ClientError> {
+    let client = uuid::Uuid::new_v4().to_string();
+    let size = terminal::size();
+    let mut submitted = submit(api, &place, wanted, &Output::Terminal(Some(&client)), false);
+    if !must && submitted.as_ref().is_err_and(has_no_terminal) {
+        submitted = submit(api, &place, wanted, &Output::Merged, false);
+        if let Ok((job, sequence)) = submitted {
+            let signals = Signals::new([Signal::Int, Signal::Term])
+                .map_err(|error| ClientError::Local("cannot wait for signals", error))?;
+            let run = Run {
+                job,
+                is_json: false,
+                place,
+                api: api.clone(),
+            };
+            run.handle_signals(signals);
+            return run.follow(sequence, wanted.patience);
+        }
+    }
+    let (job, sequence) = match submitted {
+        Ok(submitted) => submitted,
+        Err(error) => {
+            place.close(api);
+            return Err(error);
+        }
+    };
+    let seat = Seat {
+        api: api.clone(),
+        session: place.session.clone(),
+        number: place.number,
+        job,
+        client,
+        watcher: Watcher::Participant,
+        prefix,
+        status_when_left: LEFT,
+    };
+    seat.introduce();
+    let ended = {
+        let attachment = Attachment::begin(seat, size, sequence)?;
+        let mut events = Events::after(api, &place.session, sequence, wanted.patience);
+        attachment.follow(&mut events)
+    };
+    place.close(api);
+    Ok(ExitCode::from(status_of(job, &ended?)))
+}
+
+/// The exit status of a job that has ended, after saying what was unusual.
+pub(super) fn status_of(job: u64, ended: &Ended) -> u8 {
+    let is_ordinary =
+        matches!(ended.outcome, Outcome::Completed | Outcome::Failed) && ended.message.is_none();
+    if !is_ordinary {
+        let event = Event::JobFinished {
+            job: JobId(job),
+            mode: JobMode {
+                slot: JobSlot::Foreground,
+                visibility: Visibility::Session,
+            },
+            outcome: ended.outcome,
+            status: ended.status,
+            message: ended.message.as_deref().map(Into::into),
+        };
+        warn(&describe(&event).unwrap_or_default());
+    }
+    exit_status(ended.outcome, ended.status)
+}
+
+/// Whether the service of the session runs commands without terminals only.
+fn has_no_terminal(error: &ClientError) -> bool {
+    error.is_code("terminal_not_supported")
+}
+
 /// The session that the job runs in.
-struct Place {
+pub(super) struct Place {
     session: String,
     id: SessionId,
     number: u64,
@@ -72,17 +197,17 @@ struct Place {
 }
 
 impl Place {
-    fn find(api: &Api, args: &RunArgs) -> Result<Self, ClientError> {
-        let shown = match &args.session {
+    pub(super) fn find(api: &Api, wanted: &Wanted<'_>) -> Result<Self, ClientError> {
+        let shown = match wanted.session {
             Some(name) => resolve(api, name)?,
-            None => api.post("/sessions", &wanted(args))?,
+            None => api.post("/sessions", &new_session(wanted))?,
         };
         let (session, id) = not_ended(&shown)?;
         Ok(Self {
             session,
             id,
             number: shown["number"].as_u64().unwrap_or_default(),
-            is_temporary: args.session.is_none() && !args.keep && !args.detach,
+            is_temporary: wanted.session.is_none() && !wanted.keeps,
         })
     }
 
@@ -97,42 +222,54 @@ impl Place {
     }
 }
 
-fn wanted(args: &RunArgs) -> Value {
-    let mut wanted = json!({});
-    if let Some(user) = &args.user {
-        wanted["user"] = user.as_str().into();
+fn new_session(wanted: &Wanted<'_>) -> Value {
+    let mut new = json!({});
+    if let Some(user) = wanted.user {
+        new["user"] = user.into();
     }
-    if let Some(service) = &args.service {
-        wanted["service"] = service.as_str().into();
+    if let Some(service) = wanted.service {
+        new["service"] = service.into();
     }
-    wanted
+    new
 }
 
 /// Submits the job with a request ID, so that submitting again after a lost response is safe. Returns
 /// the job's number and the sequence before its first event.
 fn submit(
     api: &Api,
-    session: &str,
-    args: &RunArgs,
+    place: &Place,
+    wanted: &Wanted<'_>,
+    output: &Output<'_>,
     has_input: bool,
 ) -> Result<(u64, u64), ClientError> {
     let mut new = json!({
-        "statement": statement(&args.command),
-        "output": "separate",
+        "statement": wanted.statement,
         "request": uuid::Uuid::new_v4().to_string(),
         "input": has_input,
     });
-    if let Some(timeout) = args.timeout {
-        new["timeoutMillis"] = u64::try_from(timeout.0.as_millis())
+    match output {
+        Output::Terminal(client) => {
+            let (columns, rows) = terminal::size();
+            new["terminal"] = json!({"columns": columns, "rows": rows});
+            if let Some(client) = client {
+                new["client"] = (*client).into();
+            }
+        }
+        Output::Merged => new["output"] = "merged".into(),
+        Output::Separate => new["output"] = "separate".into(),
+    }
+    if let Some(timeout) = wanted.timeout {
+        new["timeoutMillis"] = u64::try_from(timeout.as_millis())
             .unwrap_or(u64::MAX)
             .into();
     }
+    let session = &place.session;
     let path = format!("/sessions/{session}/jobs");
     let mut pause = FIRST_PAUSE;
     let mut waited = Duration::ZERO;
     let submitted = loop {
         match api.post(&path, &new) {
-            Err(error) if error.is_retryable() && waited < args.reconnect_for.0 => {
+            Err(error) if error.is_retryable() && waited < wanted.patience => {
                 thread::sleep(pause);
                 waited += pause;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -218,7 +355,7 @@ impl Run {
     /// Writes the job's output until it ends.
     fn follow(&self, sequence: u64, patience: Duration) -> Result<ExitCode, ClientError> {
         let mut events = Events::after(&self.api, &self.place.session, sequence, patience);
-        let mut output = Output::new();
+        let mut output = Streams::new();
         let mut may_wait = false;
         let followed = loop {
             let event = match events.next(may_wait)? {
@@ -268,7 +405,7 @@ impl Run {
     }
 
     /// Handles an event; returns the exit status if the job has ended.
-    fn take(&self, event: &str, output: &mut Output) -> Result<Option<u8>, ClientError> {
+    fn take(&self, event: &str, output: &mut Streams) -> Result<Option<u8>, ClientError> {
         let decoded = SessionEvent::parse(event).map_err(|error| {
             ClientError::Lost(format!("the server sent an invalid event: {error}"))
         })?;
@@ -321,25 +458,13 @@ fn exit_status(outcome: Outcome, status: i32) -> u8 {
     }
 }
 
-/// Whether the job can't take input any more.
-fn is_over(error: &ClientError) -> bool {
-    [
-        "job_not_found",
-        "session_not_found",
-        "input_ended",
-        "no_foreground_job",
-    ]
-    .iter()
-    .any(|code| error.is_code(code))
-}
-
 /// Writes the job's output to standard output and standard error.
-struct Output {
+struct Streams {
     out: BufWriter<io::Stdout>,
     is_terminal: bool,
 }
 
-impl Output {
+impl Streams {
     fn new() -> Self {
         Self {
             out: BufWriter::new(io::stdout()),
@@ -379,6 +504,9 @@ fn write_error(error: io::Error) -> ClientError {
 
 /// Exit status after a second Ctrl-C.
 const INTERRUPTED: i32 = 130;
+
+/// Exit status after leaving a terminal: the job goes on, so it is no success yet.
+pub(super) const LEFT: u8 = 130;
 
 /// Exit status when the reader of the output is gone: as after SIGPIPE.
 const UNREAD: u8 = 141;

@@ -47,7 +47,8 @@ pub(crate) fn sessions(args: &SessionsArgs) -> Result<(), ClientError> {
 
 /// Shows a session and its jobs.
 pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
-    let session = resolve(&Api::new(&args.at.server)?, &args.at.session)?;
+    let api = Api::new(&args.at.server)?;
+    let session = resolve(&api, &args.at.session)?;
     if args.json {
         return print(&format!("{session}\n"));
     }
@@ -83,6 +84,9 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
     when("created", &session["created"]);
     when("ended", &session["closed"]["at"]);
     field("events", &session["lastSequence"].to_string());
+    for viewer in viewers(&api, &session) {
+        field("viewer", &viewer);
+    }
     let jobs = session["jobs"].as_array().into_iter().flatten();
     let rows: Vec<_> = jobs.map(|job| job_row(job, now)).collect();
     if !rows.is_empty() {
@@ -90,6 +94,30 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), ClientError> {
         out.push_str(&table(&JOB_COLUMNS, &rows, width()));
     }
     print(&out)
+}
+
+/// Who watches the session now; nobody where the server is of a version that doesn't say.
+fn viewers(api: &Api, session: &Value) -> Vec<String> {
+    let Ok(found) = api.get(&format!("/sessions/{}/viewers", text(session, "id"))) else {
+        return vec![];
+    };
+    let listed = found["viewers"].as_array().into_iter().flatten();
+    let mut viewers: Vec<_> = listed
+        .map(|viewer| {
+            let since = Timestamp::from_millis(viewer["since"].as_u64().unwrap_or_default());
+            let who = match who(&viewer["by"]) {
+                known if known != "-" => known,
+                _ => "someone".to_owned(),
+            };
+            format!("{who} since {}", instant(since))
+        })
+        .collect();
+    let count = found["count"].as_u64().unwrap_or_default();
+    let more = count.saturating_sub(viewers.len() as u64);
+    if more > 0 {
+        viewers.push(format!("and {more} more"));
+    }
+    viewers
 }
 
 /// As many sessions as requested, and whether there are more.

@@ -7,13 +7,15 @@ mod range;
 mod record_json;
 mod selection;
 mod session;
+mod terminals;
 mod view;
 
 pub(crate) use range::{Bound, Span, When};
 pub(crate) use record_json::{fields, instant};
 pub(crate) use selection::{Choice, Sessions};
-pub(crate) use session::Session;
-pub(crate) use view::{CLEAR, View, Viewer, describe, named, output_of, plain};
+pub(crate) use session::{Seen, Session, TerminalOutput};
+pub(crate) use terminals::{Terminals, size_of};
+pub(crate) use view::{CLEAR, Shown, Style, View, Viewer, describe, named, output_of, plain};
 
 use crate::commands::verify::{VerifyError, find_log};
 use rejoin_core::{Record, SessionId};

@@ -1,6 +1,7 @@
 //! The sessions of a log, and the choice of one by number or ID.
 
 use super::record_json::instant;
+use super::terminals::size_of;
 use rejoin_core::{Event, Moment, Record, SessionId, SessionNumber, Timestamp};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -21,6 +22,7 @@ struct Summary {
     records: u64,
     jobs: u64,
     is_closed: bool,
+    terminal: Option<(u16, u16)>,
 }
 
 /// The chosen session.
@@ -30,6 +32,8 @@ pub(crate) struct Choice {
     pub(crate) number: Option<SessionNumber>,
     /// When the first readable record was decided.
     pub(crate) begin: Moment,
+    /// Columns and rows of its first terminal.
+    pub(crate) terminal: Option<(u16, u16)>,
 }
 
 impl Sessions {
@@ -41,12 +45,17 @@ impl Sessions {
             records: 0,
             jobs: 0,
             is_closed: false,
+            terminal: None,
         });
         summary.end = record.at;
         summary.records += 1;
         match &record.event {
             Event::SessionCreated { number, .. } => summary.number = Some(*number),
-            Event::JobSubmitted { .. } => summary.jobs += 1,
+            Event::JobSubmitted { output, .. } => {
+                summary.jobs += 1;
+                let size = output.terminal().map(size_of);
+                summary.terminal = summary.terminal.or(size);
+            }
             Event::SessionClosed { .. } => summary.is_closed = true,
             _ => {}
         }
@@ -68,6 +77,7 @@ impl Sessions {
                 session: **session,
                 number: summary.number,
                 begin: summary.begin,
+                terminal: summary.terminal,
             }),
             ([], None) => Err("the log has no sessions".to_owned()),
             ([], Some(name)) => Err(format!(

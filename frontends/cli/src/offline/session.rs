@@ -1,8 +1,9 @@
 //! Reads one session of a log, record by record.
 
-use super::{Choice, Offline, OfflineError, Sessions, Span, View, Viewer};
+use super::terminals::Past;
+use super::{Choice, Offline, OfflineError, Sessions, Shown, Span, Style, Terminals, View, Viewer};
 use crate::args::SessionArgs;
-use rejoin_core::Record;
+use rejoin_core::{Event, Record};
 use rejoin_log::segment::VerifyReport;
 
 /// The session that the command line names, and the part of it to show.
@@ -12,6 +13,27 @@ pub(crate) struct Session {
     pub(crate) choice: Choice,
     pub(crate) view: View,
     span: Span,
+}
+
+/// How the output of terminals is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TerminalOutput {
+    /// As it was written.
+    Bytes,
+    /// As the lines that a person saw.
+    Text,
+}
+
+/// What is read.
+#[derive(Debug)]
+pub(crate) enum Seen<'a> {
+    /// The part begins while these terminals show something already. Only as bytes.
+    Begun(&'a Terminals),
+    /// A record of the part, and the bytes that show it on a terminal, after a note about records that
+    /// are missing before it.
+    Record(&'a Record, Vec<u8>),
+    /// The part has ended; the rest of the text of terminals that have not.
+    Ended(Vec<u8>),
 }
 
 impl Session {
@@ -35,27 +57,57 @@ impl Session {
         })
     }
 
-    /// Calls `take` with each record in the range and the bytes that show it on a terminal, including
-    /// a note about records that are missing before it. Stops early when `take` returns false.
+    /// Calls `take` with what is in the range. Stops early when it returns false.
     pub(crate) fn read(
         &self,
         is_styled: bool,
-        take: &mut dyn FnMut(&Record, Vec<u8>) -> bool,
+        output: TerminalOutput,
+        take: &mut dyn FnMut(Seen<'_>) -> bool,
     ) -> Result<VerifyReport, OfflineError> {
         let mut viewer = Viewer::new(is_styled);
         let mut continues = true;
-        self.log.read(&mut |record| {
+        let (mut past, mut text) = (Some(Past::default()), Terminals::default());
+        let report = self.log.read(&mut |record| {
             if !continues || record.session != self.choice.session {
                 return;
             }
             let missing = viewer.advance(&record.covered_sequences());
             if !self.span.contains(&record, self.choice.begin) {
+                if let Some(past) = past.as_mut().filter(|_| self.view.is_visible(&record)) {
+                    past.take(&record);
+                }
                 return;
             }
+            if let Some(mut past) = past.take() {
+                let terminals = past.terminals();
+                match output {
+                    TerminalOutput::Text => text = terminals,
+                    TerminalOutput::Bytes if terminals.screens().next().is_some() => {
+                        continues = take(Seen::Begun(&terminals));
+                        if !continues {
+                            return;
+                        }
+                    }
+                    TerminalOutput::Bytes => {}
+                }
+            }
+            let is_text = output == TerminalOutput::Text && self.view.is_visible(&record);
+            let lines = is_text.then(|| text.take(&record)).flatten();
+            let is_output = matches!(record.event, Event::ResultEmitted { .. });
             let shown = self.view.show(&record);
-            let shown = missing.iter().chain(&shown);
+            let shown = shown.filter(|_| !(is_output && lines.is_some()));
+            let lines = lines.map(|bytes| Shown {
+                before: None,
+                style: Style::Output,
+                bytes,
+            });
+            let shown = missing.iter().chain(&lines).chain(&shown);
             let bytes = shown.flat_map(|shown| viewer.bytes(shown)).collect();
-            continues = take(&record, bytes);
-        })
+            continues = take(Seen::Record(&record, bytes));
+        })?;
+        if continues {
+            take(Seen::Ended(text.finish_all()));
+        }
+        Ok(report)
     }
 }

@@ -110,7 +110,7 @@ pub(crate) struct Output {
     pub(crate) repaints: bool,
 }
 
-/// What people see of a result: a shell's output byte for byte, a result of Arthas as Arthas shows
+/// What people see of a result: a shell's and a terminal's output byte for byte, a result of Arthas as Arthas shows
 /// it, and for any other type its JSON, indented.
 pub(crate) fn output_of(result: &str) -> Output {
     let value: Value = serde_json::from_str(result).unwrap_or_default();
@@ -305,6 +305,11 @@ impl Viewer {
             is_inside_line: false,
             last,
         }
+    }
+
+    /// Whether prompts and notes are styled.
+    pub(crate) const fn is_styled(&self) -> bool {
+        self.is_styled
     }
 
     /// Advances to the next record of the session, shown or not, which covers these sequences (a

@@ -3,9 +3,11 @@
 mod asciicast;
 
 use crate::args::{ExportArgs, ExportFormat};
-use crate::offline::{OfflineError, Session, conclude, fields, written};
-use asciicast::{Asciicast, Screen};
-use rejoin_core::Record;
+use crate::offline::{
+    OfflineError, Seen, Session, TerminalOutput, conclude, fields, output_of, written,
+};
+use asciicast::{Asciicast, Recording, Version};
+use rejoin_core::Event;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -14,6 +16,7 @@ use std::process::ExitCode;
 
 /// Exports the session; the exit status says whether all of it could be read.
 pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, OfflineError> {
+    let format = args.format().map_err(OfflineError::Session)?;
     let session = Session::find(&args.session)?;
     let to = args.output.as_ref();
     let to = to.map_or_else(
@@ -21,18 +24,22 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, OfflineError> {
         |file| file.display().to_string(),
     );
     let output = Output::begin(args.output.as_deref());
-    let mut output = output.map_err(|error| OfflineError::Write(to.clone(), error))?;
-    let mut out = BufWriter::new(&mut output.to);
-    let mut exporter = Exporter::new(args, &session);
+    let mut destination = output.map_err(|error| OfflineError::Write(to.clone(), error))?;
+    let mut out = BufWriter::new(&mut destination.to);
+    let mut exporter = Exporter::new(args, format, &session);
     let mut outcome = Ok(());
-    let findings = session.read(exporter.is_styled(), &mut |record, shown| {
-        outcome = out.write_all(&exporter.take(&session, record, shown));
+    let output = match exporter {
+        Exporter::Text => TerminalOutput::Text,
+        _ => TerminalOutput::Bytes,
+    };
+    let findings = session.read(exporter.is_styled(), output, &mut |seen| {
+        outcome = out.write_all(&exporter.take(&session, seen));
         outcome.is_ok()
     })?;
     let outcome = outcome.and_then(|()| out.write_all(exporter.end().as_bytes()));
     let outcome = outcome.and_then(|()| out.flush());
     drop(out);
-    written(outcome.and_then(|()| output.complete()), &to)?;
+    written(outcome.and_then(|()| destination.complete()), &to)?;
     Ok(conclude(&findings, Some(session.choice.session)))
 }
 
@@ -95,22 +102,30 @@ enum Exporter {
     Asciicast(Box<Asciicast>),
     Lines,
     Text,
+    Raw,
 }
 
 impl Exporter {
-    fn new(args: &ExportArgs, session: &Session) -> Self {
-        match args.format {
-            ExportFormat::Asciicast => Self::Asciicast(Box::new(Asciicast::new(
-                Screen {
-                    columns: args.columns,
-                    rows: args.rows,
-                    idle_limit: args.idle_limit.map(|it| it.0),
-                },
-                &session.choice,
-            ))),
-            ExportFormat::Jsonl => Self::Lines,
-            ExportFormat::Text => Self::Text,
-        }
+    fn new(args: &ExportArgs, format: ExportFormat, session: &Session) -> Self {
+        let version = match format {
+            ExportFormat::AsciicastV2 => Version::Two,
+            ExportFormat::AsciicastV3 => Version::Three,
+            ExportFormat::Jsonl => return Self::Lines,
+            ExportFormat::Text => return Self::Text,
+            ExportFormat::Raw => return Self::Raw,
+        };
+        let (columns, rows) = session.choice.terminal.unwrap_or((80, 24));
+        let cast = Asciicast::new(
+            Recording {
+                version,
+                columns: args.columns.unwrap_or(columns),
+                rows: args.rows.unwrap_or(rows),
+                idle_limit: args.idle_limit.map(|it| it.0),
+                input: args.input,
+            },
+            &session.choice,
+        );
+        Self::Asciicast(Box::new(cast))
     }
 
     /// A recording shows a terminal with styles; text has none.
@@ -118,25 +133,37 @@ impl Exporter {
         matches!(self, Self::Asciicast(_))
     }
 
-    /// What to write for the next record, which a terminal shows as these bytes.
-    fn take(&mut self, session: &Session, record: &Record, shown: Vec<u8>) -> Vec<u8> {
-        match self {
-            Self::Asciicast(cast) => {
+    /// What to write for what is read.
+    fn take(&mut self, session: &Session, seen: Seen<'_>) -> Vec<u8> {
+        match (self, seen) {
+            (Self::Asciicast(cast), Seen::Begun(terminals)) => {
+                for (job, screen) in terminals.screens() {
+                    cast.resume(job, screen);
+                }
+                vec![]
+            }
+            (Self::Asciicast(cast), Seen::Record(record, shown)) => {
                 let is_visible = session.view.is_visible(record);
                 cast.take(record, is_visible, &shown).into_bytes()
             }
-            Self::Lines if session.view.is_visible(record) => {
+            (Self::Lines, Seen::Record(record, _)) if session.view.is_visible(record) => {
                 format!("{}\n", Value::Object(fields(record))).into_bytes()
             }
-            Self::Lines => vec![],
-            Self::Text => shown,
+            (Self::Text, Seen::Record(_, shown) | Seen::Ended(shown)) => shown,
+            (Self::Raw, Seen::Record(record, _)) if session.view.is_visible(record) => {
+                match &record.event {
+                    Event::ResultEmitted { result, .. } => output_of(result).bytes,
+                    _ => vec![],
+                }
+            }
+            _ => vec![],
         }
     }
 
     fn end(&mut self) -> String {
         match self {
             Self::Asciicast(cast) => cast.end(),
-            Self::Lines | Self::Text => String::new(),
+            Self::Lines | Self::Text | Self::Raw => String::new(),
         }
     }
 }

@@ -1,14 +1,17 @@
 //! `rejoin replay`: plays a session as a viewer would have seen it, at any speed. Changes nothing.
 
 mod speed;
+mod theatre;
 
 use crate::args::ReplayArgs;
-use crate::offline::{OfflineError, Session, conclude, written};
+use crate::offline::{OfflineError, Seen, Session, TerminalOutput, conclude, written};
+use crate::terminal;
 use speed::Playback;
 pub(crate) use speed::Speed;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
+use theatre::Theatre;
 
 /// Waits between two records; tests record the pauses instead.
 trait Pauses {
@@ -38,9 +41,18 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<ExitCode, OfflineError> {
         args.speed.unwrap_or(default),
         args.idle_limit.map(|it| it.0),
     );
+    let style = ReplayStyle {
+        is_styled: is_terminal && may_be_styled(std::env::var_os("NO_COLOR")),
+        terminals: match (is_terminal, playback.waits()) {
+            (false, _) => ReplayTerminals::Bytes,
+            // Nobody could see the pictures.
+            (true, false) => ReplayTerminals::Text,
+            (true, true) => ReplayTerminals::Pictures(terminal::size()),
+        },
+    };
     play(
         &session,
-        is_terminal && may_be_styled(std::env::var_os("NO_COLOR")),
+        style,
         playback,
         &mut Sleeping,
         &mut io::BufWriter::new(out.lock()),
@@ -52,26 +64,66 @@ pub(crate) fn may_be_styled(no_color: Option<std::ffi::OsString>) -> bool {
     no_color.is_none_or(|value| value.is_empty())
 }
 
+/// How a replay looks.
+#[derive(Clone, Copy, Debug)]
+struct ReplayStyle {
+    /// Whether prompts and notes are styled.
+    is_styled: bool,
+    terminals: ReplayTerminals,
+}
+
+/// How the terminals of jobs are shown.
+#[derive(Clone, Copy, Debug)]
+enum ReplayTerminals {
+    /// All bytes, unchanged.
+    Bytes,
+    /// The lines that a person saw.
+    Text,
+    /// As they looked, on a terminal of so many columns and rows; then the lines.
+    Pictures((u16, u16)),
+}
+
 fn play(
     session: &Session,
-    is_styled: bool,
+    style: ReplayStyle,
     mut playback: Playback,
     pauses: &mut dyn Pauses,
     out: &mut dyn Write,
 ) -> Result<ExitCode, OfflineError> {
     let mut outcome = Ok(());
-    let findings = session.read(is_styled, &mut |record, bytes| {
-        if bytes.is_empty() {
-            return true;
-        }
-        let pause = playback.pause_before(record.clock);
-        outcome = (|| {
-            if !pause.is_zero() {
-                // Show the output so far during the pause.
-                out.flush()?;
-                pauses.wait(pause);
+    let (output, mut theatre) = match style.terminals {
+        ReplayTerminals::Bytes => (TerminalOutput::Bytes, None),
+        ReplayTerminals::Text => (TerminalOutput::Text, None),
+        ReplayTerminals::Pictures(size) => (TerminalOutput::Bytes, Some(Theatre::new(size))),
+    };
+    let findings = session.read(style.is_styled, output, &mut |seen| {
+        outcome = (|| match (seen, &mut theatre) {
+            (Seen::Begun(terminals), None) => {
+                let mut screens = terminals.screens();
+                screens.try_for_each(|(_, screen)| out.write_all(screen.content().as_bytes()))
             }
-            out.write_all(&bytes)
+            (Seen::Begun(terminals), Some(theatre)) => theatre.resume(terminals, out),
+            (Seen::Ended(rest), None) => out.write_all(&rest),
+            (Seen::Ended(_), Some(theatre)) => theatre.end(out),
+            (Seen::Record(record, bytes), theatre) => {
+                let is_pictured = theatre.as_ref().is_some_and(|it| it.pictures(record));
+                if bytes.is_empty() && !is_pictured {
+                    return Ok(());
+                }
+                let pause = playback.pause_before(record.clock);
+                if !pause.is_zero() {
+                    // Show the output so far during the pause.
+                    if let Some(theatre) = theatre {
+                        theatre.flush(out)?;
+                    }
+                    out.flush()?;
+                    pauses.wait(pause);
+                }
+                match theatre {
+                    Some(theatre) => theatre.take(record, &bytes, out),
+                    None => out.write_all(&bytes),
+                }
+            }
         })();
         outcome.is_ok()
     })?;

@@ -45,6 +45,11 @@ impl Playback {
         }
     }
 
+    /// Whether it waits at all.
+    pub(super) fn waits(&self) -> bool {
+        self.speed.0.is_some()
+    }
+
     /// How long to wait before showing a record that was decided at `at`.
     pub(super) fn pause_before(&mut self, at: Instant) -> Duration {
         let Some(last) = self.last.replace(at) else {

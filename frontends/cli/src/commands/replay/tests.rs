@@ -90,8 +90,12 @@ fn played(span: (Option<&str>, Option<&str>), playback: Playback) -> (String, Ve
         events: false,
     })
     .unwrap();
+    let style = ReplayStyle {
+        is_styled: false,
+        terminals: ReplayTerminals::Bytes,
+    };
     let (mut pauses, mut out) = (RecordedPauses::default(), vec![]);
-    let status = play(&session, false, playback, &mut pauses, &mut out).unwrap();
+    let status = play(&session, style, playback, &mut pauses, &mut out).unwrap();
     assert_eq!(status, ExitCode::SUCCESS);
     (String::from_utf8(out).unwrap(), pauses.0)
 }

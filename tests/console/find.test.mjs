@@ -1,0 +1,181 @@
+// Finding sessions, and lines in their output, in a real browser against a real server.
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { after, afterEach, before, test } from "node:test";
+import { Server, at, launch, open } from "./server.mjs";
+
+let server;
+let browser;
+let pages = [];
+
+before(async () => {
+  server = await Server.start();
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+afterEach(async () => {
+  for (const page of pages) {
+    assert.deepEqual(page.wrongs, [], "nothing went wrong in a window");
+    assert.deepEqual(await page.evaluate(() => window.violations), [], "no policy was violated");
+    await page.context().close();
+  }
+  pages = [];
+});
+
+test("the page without a session shows what runs and what failed, and the list has them first", async () => {
+  const failed = await server.session("faith");
+  await server.run(failed, "echo no; exit 7");
+  const running = await server.session("rita");
+  await server.submit(running, "sleep 1000");
+  const fine = await server.session("fred");
+  await server.run(fine, "true");
+  const page = await view(server.address);
+  await page.locator("#welcome-running li", { hasText: "sleep 1000" }).waitFor();
+  await page.locator("#welcome-failed li", { hasText: "exit 7" }).waitFor();
+  assert.equal(await page.locator("#welcome-failed li", { hasText: "fred" }).count(), 0);
+  assert.deepEqual(await names(page), ["#2 rita", "#1 faith", "#3 fred"]);
+  assert.equal(await page.locator("#sessions .dot.is-bad").count(), 1);
+  await shot(page, "welcome");
+  await page.locator("#sort").selectOption("newest");
+  assert.deepEqual(await names(page), ["#3 fred", "#2 rita", "#1 faith"]);
+  await page.reload();
+  await page.locator("#sessions li").first().waitFor();
+  assert.deepEqual(await names(page), ["#3 fred", "#2 rita", "#1 faith"]);
+  await page.locator("#welcome-failed a").click();
+  await page.locator(".row.ending", { hasText: "exited with 7" }).waitFor();
+});
+
+test("a title and labels are edited, seen in another window, and found with an older command", async () => {
+  const session = await server.session("tina");
+  await server.run(session, "echo the first of them");
+  await server.run(session, "echo last");
+  const page = await view(at(server, session));
+  const other = await view(at(server, session));
+  await page.locator("#state.is-live").waitFor();
+  await other.locator("#state.is-live").waitFor();
+  await page.locator("#more").click();
+  await page.locator("#describe").click();
+  await page.locator("#description [name=title]").fill("Release 1.2");
+  await page.locator("#description [name=labels]").fill("env=live\nteam = a b\n");
+  await page.locator("#description .primary").click();
+  for (const window of [page, other]) {
+    await window.locator("#name", { hasText: "Release 1.2" }).waitFor();
+    await window.locator("#about", { hasText: "tina env=live team=a b".replace(" ", " · ") }).waitFor();
+  }
+  await page.locator("#sessions .who", { hasText: "Release 1.2" }).waitFor();
+  for (const query of ["release", "env=live", "label:team=\"a b\"", "command:first", "tina completed"]) {
+    await page.locator("#filter").fill(query);
+    await page.waitForFunction(() => document.querySelectorAll("#sessions li").length === 1);
+    assert.deepEqual(await names(page), ["Release 1.2"]);
+  }
+  await page.locator("#filter").fill("result:nonsense");
+  await page.locator("#reach", { hasText: "the names are" }).waitFor();
+  await page.locator("#filter").fill("");
+  await page.locator("#screen").focus();
+  await page.keyboard.press("e");
+  await page.locator("#description [name=labels]").fill("env live");
+  await page.locator("#description .primary").click();
+  await page.locator("#description .problem", { hasText: "key=value" }).waitFor();
+  await page.locator("#description [name=labels]").fill("env=test");
+  await page.locator("#description .primary").click();
+  await page.locator("#about", { hasText: "env=test" }).waitFor();
+  const { labels } = await server.ask("GET", `/sessions/${session}`);
+  assert.deepEqual(labels, { env: "test" });
+});
+
+test("Ctrl-F finds lines in all of the output, counts them and goes from one to the next", async () => {
+  const session = await server.session("sam");
+  await server.run(session, "printf 'an \\033[31mer'; sleep 0.2; printf 'ror\\033[0m 1\\n'; seq 1 5000; echo error 2; seq 1 300; echo Error 3");
+  const page = await view(at(server, session));
+  await page.locator(".row.output", { hasText: "Error 3" }).waitFor();
+  await page.keyboard.press("Control+f");
+  await page.locator("#search-text:focus").waitFor();
+  await page.keyboard.type("error");
+  await page.locator("#search-count", { hasText: "1 of 3" }).waitFor();
+  await page.locator(".row.is-found", { hasText: "an error 1" }).waitFor();
+  assert.equal(await page.evaluate(() => CSS.highlights.get("found").size), 1);
+  await shot(page, "search");
+  await page.keyboard.press("Enter");
+  await page.locator(".row.is-found", { hasText: "error 2" }).waitFor();
+  await page.keyboard.press("Shift+Enter");
+  await page.keyboard.press("Shift+Enter");
+  await page.locator("#search-count", { hasText: "3 of 3" }).waitFor();
+  await page.locator(".row.is-found", { hasText: "Error 3" }).waitFor();
+  await page.locator("#search-case").check();
+  await page.locator("#search-count", { hasText: "1 of 2" }).waitFor();
+  await page.locator("#search-regex").check();
+  await page.locator("#search-text").fill("^4999$");
+  await page.locator(".row.is-found", { hasText: /^4999$/ }).waitFor();
+  // The address is that of the line.
+  const link = await page.evaluate(() => location.href);
+  assert.match(link, /line=\d+\.\d+/);
+  const other = await view(link);
+  await other.locator(".row.is-found", { hasText: /^4999$/ }).waitFor();
+  await page.locator("#search-text").fill("(");
+  await page.locator("#search.is-wrong #search-count", { hasText: "unclosed group" }).waitFor();
+  await page.locator("#search-text").fill("nowhere");
+  await page.locator("#search-count", { hasText: "Not found" }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator("#search").waitFor({ state: "hidden" });
+  await page.locator("#screen:focus").waitFor();
+  assert.equal(await page.evaluate(() => CSS.highlights.get("found").size), 0);
+});
+
+test("a line that is no longer on the page is loaded when it is found", async () => {
+  const session = await server.session("lena");
+  // Each line is an event of its own, and there are more events than a page loads at first.
+  await server.run(session, "echo needle one");
+  for (let at = 0; at < 3; at += 1) await server.run(session, "seq 1 60000");
+  await server.run(session, "echo the end");
+  const page = await view(at(server, session));
+  await page.locator(".row.output", { hasText: "the end" }).waitFor();
+  await page.keyboard.press("Control+f");
+  await page.keyboard.type("needle");
+  await page.locator(".row.is-found", { hasText: "needle one" }).waitFor();
+});
+
+test("long lines are wrapped or not, and all output opens as text", async () => {
+  const session = await server.session("wanda");
+  await server.run(session, "printf 'x%.0s' $(seq 1 600); echo END; printf '\\033[1mbold\\033[0m\\n'");
+  const page = await view(at(server, session));
+  await page.locator(".row.output", { hasText: "END" }).waitFor();
+  assert.ok((await page.locator(".row.output", { hasText: "x" }).count()) > 2);
+  await page.locator("#more").click();
+  await page.locator("#wrap").click();
+  await page.waitForFunction(() => document.querySelectorAll(".row.output").length === 2);
+  assert.ok(await page.evaluate(() => document.getElementById("screen").scrollWidth > innerWidth));
+  await page.locator("#more").click();
+  await page.locator("#wrap").click();
+  await page.waitForFunction(() => document.querySelectorAll(".row.output").length > 2);
+  const opened = page.context().waitForEvent("page");
+  await page.locator("#more").click();
+  await page.locator("#raw").click();
+  const text = await opened;
+  await text.getByText("END").waitFor();
+  assert.equal(await text.locator("body").innerText(), `${"x".repeat(600)}END\nbold\n`);
+});
+
+/** A window in which any error fails the test. */
+async function view(address, options = {}) {
+  const permissions = ["clipboard-read", "clipboard-write"];
+  const page = await open(browser, address, { permissions, ...options });
+  page.setDefaultTimeout(15_000);
+  pages.push(page);
+  return page;
+}
+
+/** What the list calls its sessions, in their order. */
+const names = (page) => page.locator("#sessions .who").allTextContents();
+
+async function shot(page, name) {
+  if (!process.env.SHOTS) return;
+  mkdirSync(process.env.SHOTS, { recursive: true });
+  await page.screenshot({ path: join(process.env.SHOTS, `find-${name}.png`) });
+}
