@@ -85,7 +85,12 @@ fn operation(random: &mut Random) -> Operation {
         27..=30 => Operation::Touch(session),
         31..=33 => Operation::Refuse(session),
         34..=39 => Operation::Write(session, other, 1 + random.byte() % 200, random.once_in(3)),
-        61..=62 => Operation::Resize(session, other, random.byte(), Some(random.byte())),
+        61..=62 => Operation::Resize(
+            session,
+            other,
+            if random.once_in(6) { 0 } else { random.byte() },
+            Some(random.byte()),
+        ),
         63..=65 => Operation::Control(session, other, random.byte(), !random.once_in(3)),
         40..=46 => Operation::Interrupt(session, (!random.once_in(3)).then_some(other)),
         47..=60 => Operation::Advance(session, other, 1),
