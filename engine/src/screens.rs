@@ -139,11 +139,9 @@ impl Unfolded {
                     (*bytes, *records) = (0, 0);
                 }
             }
-            Event::JobFinished { job, .. } => {
-                if self.jobs.remove(job).is_some() {
-                    // If the queue is full, the screen makes room for others.
-                    let _ = self.screens.0.try_send(Request::Forget(*job));
-                }
+            Event::JobFinished { job, .. } if self.jobs.remove(job).is_some() => {
+                // If the queue is full, the screen makes room for others.
+                let _ = self.screens.0.try_send(Request::Forget(*job));
             }
             _ => {}
         }
