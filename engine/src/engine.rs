@@ -1257,6 +1257,12 @@ fn resumed_job(
     had: KeptJob,
     log: &dyn LogReader,
 ) -> Option<ResumedJob> {
+    // The log is an older copy if the job had more than it says.
+    let is_older = had.interrupts > job.interrupts()
+        || had.input_ended && job.has_input() && !job.input_has_ended();
+    if is_older {
+        return None;
+    }
     let input = match job.has_input() {
         true => Some(missed_input(session, view, had, log)?),
         false => None,

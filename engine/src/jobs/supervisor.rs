@@ -191,7 +191,8 @@ impl Supervisor {
         for running in self.running.values() {
             let keeps = running.runner.as_ref().is_some_and(|it| it.keeps_jobs());
             if jobs == JobsAtEnd::Interrupted || !keeps {
-                running.interrupter.interrupt(InterruptCause::Shutdown);
+                let cause = InterruptCause::Shutdown;
+                running.interrupter.interrupt_unlogged(cause);
             }
         }
     }
