@@ -14,7 +14,12 @@ const EDGES: [(&str, &[&str]); 20] = [
     ("rejoin-log", &["rejoin-core", "rejoin-metrics"]),
     (
         "rejoin-engine",
-        &["rejoin-core", "rejoin-log", "rejoin-metrics"],
+        &[
+            "rejoin-core",
+            "rejoin-log",
+            "rejoin-metrics",
+            "rejoin-screen",
+        ],
     ),
     ("rejoin-runner-arthas", &["rejoin-engine"]),
     ("rejoin-screen", &[]),

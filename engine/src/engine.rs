@@ -4,7 +4,7 @@ use crate::builder::EngineBuilder;
 use crate::clock::{Clock, WallClock};
 use crate::committed::Committed;
 use crate::committed::log_reads::LogReadQueue;
-use crate::error::{CommandError, OpenError, PullError, Unavailable};
+use crate::error::{CommandError, OpenError, PullError, ScreenError, Unavailable};
 use crate::jobs::builtin::Builtin;
 use crate::jobs::runner::{KeptJob, Runner, TerminalMode};
 use crate::jobs::stdin::Inputs;
@@ -13,6 +13,7 @@ use crate::liveness::Liveness;
 use crate::pull::{Pull, Pulled};
 use crate::read_only_gate::ReadOnlyGate;
 use crate::request::{JobAck, NewJob, NewSession};
+use crate::screens::{Screens, TerminalScreen};
 use crate::sequencer::{Request, Sequencer};
 use crate::session::Session;
 use crate::stats::{Counts, Current, Stats};
@@ -49,6 +50,7 @@ pub struct Engine {
     pub(crate) counts: Arc<Counts>,
     pub(crate) requests: Sender<Request>,
     inputs: Arc<Inputs>,
+    screens: Screens,
     pub(crate) end: Sender<JobsAtEnd>,
     gate: Arc<ReadOnlyGate>,
     viewers: Arc<Viewers>,
@@ -142,12 +144,19 @@ impl Engine {
             LogReadQueue::start(&runtime, committed.clone(), counts.clone(), log.reader());
         let services = Arc::new(services);
         let inputs = Arc::new(Inputs::default());
+        let screens = Screens::start(
+            &runtime,
+            committed.clone(),
+            log.reader(),
+            report_sender.clone(),
+        );
         let mut supervisor = Supervisor::new(
             runtime.clone(),
             services.clone(),
             Arc::new(Builtin::new(committed.clone(), config.server.clone())),
             report_sender,
             inputs.clone(),
+            screens.clone(),
         );
         kept.into_iter().for_each(|job| supervisor.resume(job));
         let sequencer = Sequencer {
@@ -179,6 +188,7 @@ impl Engine {
             counts,
             requests,
             inputs,
+            screens,
             end,
             gate,
             viewers: Arc::default(),
@@ -621,24 +631,26 @@ impl Engine {
         job: JobId,
         bytes: Arc<[u8]>,
     ) -> Result<(), CommandError> {
-        let (answer, answered) = oneshot::channel();
-        let engine = self.clone();
-        self.runtime.spawn(Box::pin(async move {
-            let hide = Command::HideInput {
+        let hidden = self
+            .send(Command::HideInput {
                 session,
                 job,
                 bytes: bytes.len() as u64,
                 client,
-            };
-            let hidden = engine.command(hide).await.map(drop);
-            if hidden.is_ok() {
-                engine.inputs.write_hidden(job, bytes);
+            })
+            .await?;
+        let (answer, answered) = oneshot::channel();
+        let inputs = self.inputs.clone();
+        self.runtime.spawn(Box::pin(async move {
+            let hidden = hidden.await;
+            if let Ok(Ok(_)) = hidden {
+                inputs.write_hidden(job, bytes);
             }
             let _ = answer.send(hidden);
         }));
         match answered.await {
-            Ok(answer) => answer,
-            Err(oneshot::Canceled) => Err(self.unavailable().await),
+            Ok(Ok(answer)) => answer.map(drop),
+            Ok(Err(oneshot::Canceled)) | Err(oneshot::Canceled) => Err(self.unavailable().await),
         }
     }
 
@@ -717,6 +729,22 @@ impl Engine {
         })
         .await
         .map(drop)
+    }
+
+    /// What the terminal of a job shows, now or after the record `at`. It is the same for everybody, also
+    /// when the job has ended, and costs no more than about a megabyte of output does.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such job, it has no terminal, `at` is before its beginning, the log can't be read,
+    /// or too many ask at once.
+    pub async fn screen(
+        &self,
+        session: SessionId,
+        job: JobId,
+        at: Option<Sequence>,
+    ) -> Result<TerminalScreen, ScreenError> {
+        self.screens.show(session, job, at).await
     }
 
     /// Logs that a statement was refused, for the session's readers. Waits until that is durable.
@@ -1107,19 +1135,23 @@ impl Engine {
     }
 
     pub(crate) async fn command(&self, command: Command) -> Result<Vec<Arc<Record>>, CommandError> {
+        match self.send(command).await?.await {
+            Ok(answer) => answer,
+            Err(oneshot::Canceled) => Err(self.unavailable().await),
+        }
+    }
+
+    /// Sends a command to the sequencer, and returns where its answer will be.
+    async fn send(&self, command: Command) -> Result<oneshot::Receiver<Answer>, CommandError> {
         let (reply, answer) = oneshot::channel();
         match self.requests.try_send(Request {
             command,
             actor: self.actor.clone(),
             reply,
         }) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => return Err(self.overloaded()),
-            Err(TrySendError::Closed(_)) => return Err(self.unavailable().await),
-        }
-        match answer.await {
-            Ok(answer) => answer,
-            Err(oneshot::Canceled) => Err(self.unavailable().await),
+            Ok(()) => Ok(answer),
+            Err(TrySendError::Full(_)) => Err(self.overloaded()),
+            Err(TrySendError::Closed(_)) => Err(self.unavailable().await),
         }
     }
 
@@ -1133,6 +1165,9 @@ impl Engine {
         CommandError::Overloaded
     }
 }
+
+/// The answer to a command: its durable records.
+type Answer = Result<Vec<Arc<Record>>, CommandError>;
 
 /// What becomes of running jobs when the engine ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -1222,6 +1257,12 @@ fn resumed_job(
     had: KeptJob,
     log: &dyn LogReader,
 ) -> Option<ResumedJob> {
+    // The log is an older copy if the job had more than it says.
+    let is_older = had.interrupts > job.interrupts()
+        || had.input_ended && job.has_input() && !job.input_has_ended();
+    if is_older {
+        return None;
+    }
     let input = match job.has_input() {
         true => Some(missed_input(session, view, had, log)?),
         false => None,

@@ -1,7 +1,7 @@
 //! Errors, one enum for each kind of operation.
 
 use crate::limits::TERMINAL_LINE;
-use rejoin_core::{Rejection, Sequence, Violation};
+use rejoin_core::{JobId, Rejection, Sequence, Violation};
 use rejoin_log::{AppendError, ReadError};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +33,35 @@ pub enum CommandError {
     /// The engine takes no commands any more.
     #[error("{0}")]
     Unavailable(Unavailable),
+}
+
+/// Why there is no screen.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ScreenError {
+    /// There is no such session (any more).
+    #[error("session not found")]
+    SessionNotFound,
+    /// There is no such job, or it is no longer remembered.
+    #[error("job not found: {0}")]
+    JobNotFound(JobId),
+    /// The job has no terminal.
+    #[error("job {0} has no terminal")]
+    NoTerminal(JobId),
+    /// The terminal did not exist at that place.
+    #[error("the terminal begins at sequence {from}")]
+    NotYet {
+        /// The sequence of the job's submission.
+        from: Sequence,
+    },
+    /// Too many requests wait. Retry in a moment.
+    #[error("the server has more requests for screens waiting than it takes; try again")]
+    Overloaded,
+    /// The log could not be read.
+    #[error("{0}")]
+    Log(Arc<ReadError>),
+    /// The engine has ended.
+    #[error("the server is shutting down")]
+    Ended,
 }
 
 /// Why a pull or a read failed.

@@ -73,6 +73,7 @@ mod pull;
 mod read_only_gate;
 mod request;
 mod runtime;
+mod screens;
 mod sequencer;
 mod session;
 mod session_pager;
@@ -88,7 +89,7 @@ mod viewers;
 pub use builder::EngineBuilder;
 pub use config::Config;
 pub use engine::Engine;
-pub use error::{CommandError, OpenError, PullError, RunnerError, Unavailable};
+pub use error::{CommandError, OpenError, PullError, RunnerError, ScreenError, Unavailable};
 pub use jobs::runner::{
     EngineEnded, Exit, Interrupt, Interrupter, Interrupts, KeptJob, LoggedJob, Reporter, Runner,
     RunnerHost, RunnerJob, RunnerReport, Settled, TerminalMode, TerminalSizes, encode_result,
@@ -102,6 +103,7 @@ pub use request::{JobAck, NewJob, NewSession};
 pub use runtime::Runtime;
 #[cfg(feature = "smol")]
 pub use runtime::SmolRuntime;
+pub use screens::TerminalScreen;
 pub use session::Session;
 pub use session_pager::{EndedSessions, SessionPager};
 #[cfg(all(feature = "shell", unix))]

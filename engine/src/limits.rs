@@ -1,5 +1,6 @@
 //! The limits of the engine. Those of the core are [`rejoin_core::Limits`].
 
+use rejoin_log::ReadLimit;
 use std::time::Duration;
 
 /// Requests that may wait for the sequencer.
@@ -47,6 +48,35 @@ pub const TERMINAL_LINE: usize = 4_095;
 
 /// The size of a waiting write to a job's input in memory, without its bytes.
 pub const INPUT_OVERHEAD: usize = 128;
+
+/// Screens of running terminals that are kept up to date in memory. The others are computed from the last
+/// one that was logged.
+pub const SCREENS: usize = 256;
+
+/// Characters of all screens that are kept up to date in memory.
+pub const SCREEN_CELLS: usize = 4_000_000;
+
+/// Requests for screens that may wait.
+pub const SCREEN_REQUESTS: usize = 256;
+
+/// Bytes of results that a running terminal writes before its screen takes them in.
+pub const FOLD_BYTES: usize = 64 * 1024;
+
+/// Results of a running terminal before its screen takes them in.
+pub const FOLD_RECORDS: usize = 128;
+
+/// Bytes of results after which the screen of a terminal is logged: the most that has to be read for any
+/// other screen, and some more.
+pub const CAPTURE_BYTES: usize = 512 * 1024;
+
+/// Results after which the screen of a terminal is logged.
+pub const CAPTURE_RECORDS: usize = 1_000;
+
+/// How much of the log is read at once for a screen.
+pub(crate) const SCREEN_READ: ReadLimit = ReadLimit {
+    records: 512,
+    bytes: 1024 * 1024,
+};
 
 /// Jobs that were lost with the previous server and that are named in the server's log at a start. Of
 /// further ones only the number is logged.

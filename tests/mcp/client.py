@@ -15,7 +15,7 @@ LINES = 30_000
 async def session(server, mode: str) -> str:
     async with Client(server, mode=mode, read_timeout_seconds=60) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
-        assert names == ["run", "read", "write", "interrupt", "list", "search"], names
+        assert names == ["run", "read", "write", "interrupt", "list", "search", "screen"], names
 
         async def call(tool: str, **arguments):
             result = await client.call_tool(tool, arguments)

@@ -357,7 +357,7 @@ fn bytes_that_are_no_text_can_be_read_exactly() {
     let run = structured(
         &mut client,
         "run",
-        &json!({"command": r"printf 'a\377\0b'; echo err >&2"}),
+        &json!({"command": r"printf 'a\377\0b'; echo err >&2", "separate": true}),
     );
     assert_eq!(run["exact"], false);
     let read = json!({
@@ -505,7 +505,10 @@ fn settings_say_what_agents_may_do_and_with_which_services() {
         .unwrap()
         .iter()
         .map(|it| text(&it["name"]).to_owned());
-    assert_eq!(names.collect::<Vec<_>>(), ["read", "list", "search"]);
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        ["read", "list", "search", "screen"]
+    );
     let refused = call(&mut client, "run", &json!({"command": "true"}));
     assert_eq!(refused["isError"], true);
     assert!(

@@ -4,6 +4,7 @@ use crate::server::{Server, directory, running_under, text};
 use crate::shell::wait_until;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rejoin_screen::Screen;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -413,8 +414,7 @@ fn a_line_that_the_terminal_would_cut_is_refused() {
 fn a_terminal_goes_on_after_a_kill_of_the_server() {
     let data = directory();
     let mut server = Server::start(data.path(), &[]);
-    let statement =
-        "trap 'stty size' WINCH; echo ready; while read -r line; do echo got $line; done; echo end";
+    let statement = "echo ready; while read -r line; do echo got $line; stty size; done; echo end";
     let terminal = Terminal::start(&server, statement);
     terminal.shows(&server, "ready");
     terminal.type_keys(&server, b"one\n");
@@ -452,4 +452,139 @@ fn without_a_keeper_a_terminal_works_and_ends_with_the_server() {
     wait_until("nothing is left", || {
         running_under(&terminal.session).is_empty()
     });
+}
+
+/// What the server says that the terminal shows, on a new terminal.
+fn screen_at(server: &Server, terminal: &Terminal, query: &str) -> (Screen, u64) {
+    let path = terminal.path(&format!("/screen{query}"));
+    let (status, screen) = answer(server, "GET", &path, None);
+    assert_eq!(status, 200, "{screen}");
+    let number = |name: &str| u16::try_from(screen[name].as_u64().unwrap()).unwrap();
+    let mut shown = Screen::new(number("columns"), number("rows"));
+    let content = text(&screen["content"]);
+    assert!(content.len() <= 64 * 1024, "{} bytes", content.len());
+    shown.feed(content.as_bytes());
+    (shown, screen["after"].as_u64().unwrap())
+}
+
+/// Takes in the events after a sequence and up to another, as a viewer does.
+fn follow(screen: &mut Screen, events: &[Value], after: u64, to: u64) {
+    let follows = |event: &&Value| {
+        let sequence = event["sequence"].as_u64().unwrap();
+        sequence > after && sequence <= to
+    };
+    for event in events.iter().filter(follows) {
+        match event["type"].as_str() {
+            Some("result") => screen.feed(&bytes_of(&event["result"])),
+            Some("terminal-resized") => {
+                let number = |name: &str| u16::try_from(event[name].as_u64().unwrap()).unwrap();
+                screen.resize(number("columns"), number("rows"));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The screen of a viewer who was there from the beginning.
+fn early(events: &[Value], to: u64) -> Screen {
+    let mut screen = Screen::new(80, 24);
+    follow(&mut screen, events, 0, to);
+    screen
+}
+
+#[test]
+fn a_late_viewer_sees_the_same_screen_in_the_past_and_after_a_kill() {
+    let data = directory();
+    let mut server = Server::start(data.path(), &[]);
+    let statement = r"printf 'one\r\n\033[?1049h\033[2J\033[5;10Hedi''ting\033[3;31m'; read -r x;
+                      printf '\033[1;1Hline %s' $x; read -r x; printf '\033[?1049l two\r\n'; read -r x";
+    let terminal = Terminal::start(&server, statement);
+    terminal.shows(&server, "editing");
+    let (screen, edited) = screen_at(&server, &terminal, "");
+    assert!(
+        screen
+            .text()
+            .lines()
+            .nth(4)
+            .unwrap()
+            .starts_with("         editing"),
+        "{}",
+        screen.text()
+    );
+    terminal.resize(&server, 60, 20);
+    server.kill_alone();
+    let server = Server::start(data.path(), &[]);
+    let (mut late, after) = screen_at(&server, &terminal, "");
+    assert_eq!(late.size(), (60, 20));
+    terminal.type_keys(&server, b"seven\n");
+    terminal.shows(&server, "line seven");
+    terminal.type_keys(&server, b"\n");
+    terminal.shows(&server, " two");
+    let events = terminal.events(&server);
+    let last = events.last().unwrap()["sequence"].as_u64().unwrap();
+    follow(&mut late, &events, after, last);
+    let expected = early(&events, last);
+    assert_eq!(late.content(), expected.content());
+    assert!(late.text().starts_with("one"), "{}", late.text());
+    // Any moment of the past, as it was then.
+    let submitted = events.iter().find(|it| it["type"] == "job-submitted");
+    let submitted = submitted.unwrap()["sequence"].as_u64().unwrap();
+    for at in submitted..=last {
+        let (then, after) = screen_at(&server, &terminal, &format!("?at={at}"));
+        assert_eq!(after, at);
+        assert_eq!(then.content(), early(&events, at).content(), "at {at}");
+    }
+    let (then, _) = screen_at(&server, &terminal, &format!("?at={edited}"));
+    assert_eq!(then.text(), screen.text());
+    let (status, _) = answer(&server, "GET", &terminal.path("/screen?at=1"), None);
+    assert_eq!(status, 400, "there was no terminal yet");
+}
+
+#[test]
+fn a_screen_needs_little_reading_after_much_output_and_when_the_job_has_ended() {
+    let data = directory();
+    let mut server = Server::start(data.path(), &[]);
+    let statement =
+        "seq 1 180000; printf '\\033[2J\\033[H\\033[7mlast'; echo; echo done; read -r x";
+    let terminal = Terminal::start(&server, statement);
+    wait_until("it has written all", || {
+        let (screen, _) = screen_at(&server, &terminal, "");
+        screen.text().contains("done")
+    });
+    let captured = |events: &[Value]| {
+        let captured = events.iter().filter(|it| it["type"] == "screen-captured");
+        captured.count()
+    };
+    wait_until("screens were logged", || {
+        captured(&terminal.events(&server)) >= 1
+    });
+    terminal.type_keys(&server, b"\n");
+    terminal.wait_for_end(&server);
+    let events = terminal.events(&server);
+    let last = events.last().unwrap()["sequence"].as_u64().unwrap();
+    let expected = early(&events, last).content();
+    assert_eq!(screen_at(&server, &terminal, "").0.content(), expected);
+    let middle = last / 2;
+    let then = early(&events, middle).content();
+    let at = format!("?at={middle}");
+    assert_eq!(screen_at(&server, &terminal, &at).0.content(), then);
+    server.kill();
+    let server = Server::start(data.path(), &[]);
+    assert_eq!(screen_at(&server, &terminal, "").0.content(), expected);
+    assert_eq!(screen_at(&server, &terminal, &at).0.content(), then);
+    // What has no terminal has no screen.
+    let path = format!("/sessions/{}/jobs", terminal.session);
+    let (_, plain) = answer(&server, "POST", &path, Some(&json!({"statement": "true"})));
+    let path = format!("{path}/{}/screen", plain["job"]);
+    let (status, problem) = answer(&server, "GET", &path, None);
+    assert_eq!((status, &problem["code"]), (409, &json!("no_terminal")));
+}
+
+#[test]
+fn the_shell_of_a_terminal_can_be_chosen() {
+    let data = directory();
+    let server = Server::start(data.path(), &["--shell", "sh"]);
+    let terminal = Terminal::start(&server, "");
+    terminal.type_keys(&server, b"echo shell is $0\n");
+    terminal.shows(&server, "shell is -sh");
 }

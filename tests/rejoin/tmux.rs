@@ -4,11 +4,11 @@ use crate::server::Server;
 use rejoin_screen::{Cell, Screen};
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 
-/// Much longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How often is looked, which takes much longer than anything here.
+const TRIES: usize = 1_500;
 
 /// A pane with a shell, in which `rejoin` is the binary under test.
 pub(crate) struct Pane {
@@ -39,7 +39,7 @@ impl Pane {
             server.address
         );
         pane.tmux(&["new-session", "-d", "-x", &columns, "-y", &rows, &shell]);
-        pane.wait_for("here> ");
+        pane.wait_for_prompt();
         pane
     }
 
@@ -64,8 +64,13 @@ impl Pane {
     /// Leaves with the keys for it, and waits for the shell's prompt.
     pub(crate) fn detach(&self) {
         self.keys(&["C-\\", "d"]);
-        self.wait_for("which goes on");
-        self.wait_until("the shell's prompt is there", |shown| {
+        self.wait_for("rejoin: left job");
+        self.wait_for_prompt();
+    }
+
+    /// Waits until the shell here waits for a command.
+    pub(crate) fn wait_for_prompt(&self) {
+        self.wait_until("the shell's prompt", |shown| {
             shown.trim_end().ends_with("here>")
         });
     }
@@ -105,15 +110,15 @@ impl Pane {
 
     /// Waits until what is shown is as wanted.
     pub(crate) fn wait_until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let shown = self.text();
+        let mut shown = String::new();
+        for _ in 0..TRIES {
+            shown = self.text();
             if is_so(&shown) {
                 return;
             }
-            assert!(Instant::now() < until, "not seen: {what}\n{shown}");
             std::thread::sleep(Duration::from_millis(30));
         }
+        panic!("not seen: {what}\n{shown}");
     }
 
     fn tmux(&self, arguments: &[&str]) -> String {

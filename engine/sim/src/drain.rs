@@ -31,6 +31,10 @@ impl Simulation {
                     world.checker().model.state
                 )
             })?;
+        let keepers = self.keepers.clone();
+        world
+            .run_until(&mut process, LONGEST_JOB, || keepers.running() == 0)
+            .map_err(|stuck| format!("promise 7: keepers have jobs that are over: {stuck}"))?;
 
         let engine = process.engine.clone();
         world.executor.spawn(
@@ -95,6 +99,17 @@ impl World {
         let (engine, patience) = (engine.clone(), random.millis(5_000));
         let ending = async move {
             engine.shut_down(patience).await;
+        };
+        self.executor.spawn("operator", Box::pin(ending));
+    }
+
+    /// Ends the engine, and leaves the jobs that keepers hold to them.
+    pub(crate) fn shut_down_and_keep_jobs(self: &Arc<Self>, engine: &Engine) {
+        self.note(format_args!("shut down, jobs go on"));
+        self.checker().is_closing = true;
+        let engine = engine.clone();
+        let ending = async move {
+            engine.shut_down_and_keep_jobs().await;
         };
         self.executor.spawn("operator", Box::pin(ending));
     }

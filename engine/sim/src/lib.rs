@@ -1,7 +1,8 @@
 //! Runs the unmodified engine in a simulated world and checks its promises.
 //!
 //! One seed decides everything: the order in which tasks run, the virtual time, disk failures,
-//! power cuts, and what clients and jobs do. A run takes a [`Plan`] (a seed and a number of steps)
+//! power cuts, backups that are restored, keepers that outlive the process or die, and what clients
+//! and jobs do. A run takes a [`Plan`] (a seed and a number of steps)
 //! and returns a [`Report`] with the trace and the coverage, or a [`Failure`] that names the
 //! broken promise and the command that reproduces it.
 //!
@@ -13,7 +14,7 @@
 //! all jobs must end and all readers must catch up.
 //!
 //! - `world`: executor, clock, disk, random numbers and the engine's runtime;
-//! - `workload`: clients, viewers and job runners;
+//! - `workload`: clients, viewers, job runners and keepers;
 //! - `oracle`: a model of what is durable, and the checks of every answer against it;
 //! - `invariants`: what must hold whenever no task can proceed;
 //! - `simulation`: one run; `drain`: its end.

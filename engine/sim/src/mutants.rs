@@ -24,11 +24,39 @@ pub enum Mutant {
     ForgetsWakeUps,
     /// Timeouts are measured with the wall clock.
     TrustsTheWallClock,
+    /// After a restart, the output of a job goes on one byte behind its place.
+    ResumesBehind,
+    /// After a restart, the output of a job goes on one byte before its place.
+    ResumesBefore,
+    /// After a restart, a keeper is not told what the log has already.
+    SettlesNothingAtTheStart,
+    /// A keeper drops output when it is sent, and not when it is durable.
+    DropsWhatWasSent,
+    /// A job goes on even if output is missing between what the log and its keeper have.
+    TakesOverWhatDoesNotFit,
+    /// After a restart, a job is given all its input again, and does not notice.
+    RepeatsInput,
+    /// A keeper counts input that it never got as given.
+    CountsLostInput,
+    /// After a restart, a job is interrupted again.
+    RepeatsInterrupts,
+    /// A keeper tells the end of a job before it has told all its output.
+    TellsTheEndEarly,
+    /// A keeper forgets the end of a job when it is told, and not when it is durable.
+    ForgetsTheEnd,
+    /// A server lets a keeper forget a job when it is told the end, and not when that is durable.
+    ForgetsEarly,
+    /// A keeper never forgets a job.
+    NeverForgets,
+    /// A job whose keeper died is said to have ended by itself.
+    CallsLostCompleted,
+    /// A server on a copy of the data directory takes the jobs of the original over.
+    TakesOverCopies,
 }
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 21] = [
         Self::AcknowledgesEarly,
         Self::SwallowsFailures,
         Self::LyingDisk,
@@ -36,16 +64,33 @@ impl Mutant {
         Self::AltersRecords,
         Self::ForgetsWakeUps,
         Self::TrustsTheWallClock,
+        Self::ResumesBehind,
+        Self::ResumesBefore,
+        Self::SettlesNothingAtTheStart,
+        Self::DropsWhatWasSent,
+        Self::TakesOverWhatDoesNotFit,
+        Self::RepeatsInput,
+        Self::CountsLostInput,
+        Self::RepeatsInterrupts,
+        Self::TellsTheEndEarly,
+        Self::ForgetsTheEnd,
+        Self::ForgetsEarly,
+        Self::NeverForgets,
+        Self::CallsLostCompleted,
+        Self::TakesOverCopies,
     ];
 
     pub(crate) fn wrap(self, log: Box<dyn Log>) -> Box<dyn Log> {
         match self {
-            Self::LyingDisk | Self::ForgetsWakeUps | Self::TrustsTheWallClock => log,
-            _ => Box::new(MutantLog {
+            Self::AcknowledgesEarly
+            | Self::SwallowsFailures
+            | Self::SkipsRecords
+            | Self::AltersRecords => Box::new(MutantLog {
                 mutant: self,
                 log,
                 held: vec![],
             }),
+            _ => log,
         }
     }
 }

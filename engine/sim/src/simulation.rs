@@ -2,8 +2,10 @@
 
 use crate::invariants::OverdueTracker;
 use crate::mutants::Mutant;
-use crate::oracle::{CONSUMER_TIMEOUT, Checker, Coverage, Model, SESSION_TIMEOUT, Trace};
-use crate::workload::{ScriptedRunner, client, view};
+use crate::oracle::{
+    CONSUMER_TIMEOUT, Checker, Coverage, Knowledge, Model, SESSION_TIMEOUT, Trace,
+};
+use crate::workload::{Keepers, KeptRunner, OWNER, ScriptedRunner, client, view};
 use crate::world::{FaultyDisk, Random, Recorder, SimulatedRuntime, World};
 use rejoin_core::{ConsumerId, Limits, Record, Retention, Server, SessionId};
 use rejoin_engine::{Config, Engine, Runner, Services};
@@ -103,6 +105,7 @@ pub fn run(plan: Plan) -> Result<Report, Box<Failure>> {
 pub(crate) struct Process {
     pub(crate) engine: Engine,
     pub(crate) services: Services,
+    keepers: Arc<Keepers>,
     overdue: OverdueTracker,
 }
 
@@ -113,6 +116,14 @@ pub(crate) struct Simulation {
     random: Random,
     options: Options,
     config: Config,
+    pub(crate) keepers: Arc<Keepers>,
+    backup: Option<Backup>,
+}
+
+/// A copy of the data directory, and what was known when it was made.
+struct Backup {
+    files: Vec<(String, Vec<u8>)>,
+    knowledge: Knowledge,
 }
 
 impl Simulation {
@@ -163,7 +174,10 @@ impl Simulation {
                 version: "simulated".into(),
             },
         };
+        let patience = Duration::from_secs(random.pick([15, 60, 3_600]));
         Self {
+            keepers: Keepers::new(plan.mutant, patience),
+            backup: None,
             plan,
             world: World::new(random.fork(), checker, forgets),
             disk: SimulatedDisk::new(),
@@ -240,6 +254,7 @@ impl Simulation {
             .checker()
             .model
             .reopen(&records, recovery.snapshot)?;
+        self.world.checker().check_kept();
         self.world.checker().begin_process();
         if *projection.views() != self.world.checker().model.views {
             return Err("promise 9: replay leads to different views".to_owned());
@@ -269,6 +284,13 @@ impl Simulation {
             services.clone(),
         );
         let Ok(engine) = started else {
+            if !self.world.checker().kept.expected().is_empty() {
+                self.world
+                    .count("keeper: the server died while it took over");
+            }
+            drop(services);
+            self.world.crash();
+            self.world.executor.clear();
             self.after_death();
             return Ok(None);
         };
@@ -291,6 +313,7 @@ impl Simulation {
         Ok(Some(Process {
             engine,
             services,
+            keepers: self.keepers.clone(),
             overdue,
         }))
     }
@@ -325,13 +348,25 @@ impl Simulation {
     }
 
     fn services(&mut self) -> Services {
-        let runner: Arc<dyn Runner> = Arc::new(ScriptedRunner(self.world.clone()));
-        let mut services = Services::from([("shell".into(), runner.clone())]);
+        let scripted: Arc<dyn Runner> = Arc::new(ScriptedRunner(self.world.clone()));
+        let mut names = vec!["kept"];
         if self.random.once_in(4) {
             self.world.count("fault: service removed");
         } else {
-            services.insert("script".into(), runner);
+            names.push("script");
         }
+        let held = self.keepers.greet(&self.world, OWNER);
+        {
+            let mut checker = self.world.checker();
+            let (expected, refused) =
+                self.keepers
+                    .expected(&held, |service| names.contains(&service), &checker);
+            checker.kept.expect(expected, refused);
+        }
+        let kept = KeptRunner::take_over(self.world.clone(), self.keepers.clone(), held);
+        let kept: Arc<dyn Runner> = Arc::new(kept);
+        let mut services = Services::from([("shell".into(), scripted)]);
+        services.extend(names.into_iter().map(|name| (name.into(), kept.clone())));
         services
     }
 
@@ -372,11 +407,12 @@ impl Simulation {
     fn work(&mut self, process: &mut Process) -> Result<(), String> {
         while self.world.steps() < self.plan.steps && !self.world.is_over() {
             match self.random.below(3_000) {
-                0..=1 => {
+                0..=1 | 90..=94 => {
                     self.world.count("fault: crash between two polls");
                     self.world.crash();
                 }
-                2..=3 => self.world.shut_down(&process.engine, &mut self.random),
+                2 => self.world.shut_down(&process.engine, &mut self.random),
+                3 => self.world.shut_down_and_keep_jobs(&process.engine),
                 4..=15 => self.set_clock(),
                 16..=35 => {
                     self.world.count("fault: time passes while there is work");
@@ -385,6 +421,12 @@ impl Simulation {
                 36..=75 => {
                     if self.world.executor.wake_any() {
                         self.world.count("fault: wake-up without reason");
+                    }
+                }
+                80..=82 => {
+                    let random = &mut self.random;
+                    if self.keepers.kill(&self.world, || random.once_in(3)) > 0 {
+                        self.world.count("keeper: killed while a server is there");
                     }
                 }
                 76..=79 => {
@@ -455,14 +497,31 @@ impl Simulation {
 
     /// The process is dead. The machine may lose power, too, and its clock may be set.
     fn after_death(&mut self) {
+        self.keepers.lose_server(&self.world, &mut self.random);
         self.disk.heal();
-        self.world.clock.pass(self.random.millis(20_000));
+        let longest = self.random.pick([100, 2_000, 20_000]);
+        self.world.clock.pass(self.random.millis(longest));
+        self.keepers.pass(&self.world);
         if self.random.once_in(3) {
             self.world
                 .count("fault: clock jumps while the server is down");
             self.set_clock();
         }
-        let survival = match self.random.below(6) {
+        if self.random.once_in(4) {
+            self.keepers.visit_of_a_copy(&self.world);
+        }
+        let random = &mut self.random;
+        if random.once_in(5) && self.keepers.kill(&self.world, || random.once_in(2)) > 0 {
+            self.world.count("keeper: killed while no server is there");
+        }
+        // Most often while jobs run that the backup may know.
+        let is_running = self.keepers.running() > 0;
+        if self.backup.is_some() && self.random.once_in(if is_running { 3 } else { 8 }) {
+            self.restore();
+        } else if self.random.once_in(if is_running { 2 } else { 12 }) {
+            self.back_up();
+        }
+        let survival = match self.random.below(11) {
             0 => Survival::nothing(),
             1 => Survival::everything(),
             2..=3 => Survival::seeded(self.random.bits()),
@@ -474,13 +533,38 @@ impl Simulation {
         self.world.count("fault: power cut");
         self.world.note(format_args!("power cut: {survival:?}"));
         self.disk.power_cut(survival);
+        self.keepers.kill(&self.world, || true);
         self.world.clock.reboot();
+    }
+
+    fn back_up(&mut self) {
+        let names = self.disk.file_names().into_iter();
+        let files = names.filter_map(|name| Some((name.clone(), self.disk.bytes(&name)?)));
+        self.backup = Some(Backup {
+            files: files.collect(),
+            knowledge: self.world.checker().knowledge(),
+        });
+    }
+
+    /// The data directory gets the content that it had when it was backed up.
+    fn restore(&mut self) {
+        let Some(Backup { files, knowledge }) = self.backup.take() else {
+            return;
+        };
+        self.world.count("fault: log restored from a backup");
+        self.world.note(format_args!("restored from a backup"));
+        self.disk = SimulatedDisk::new();
+        for (name, bytes) in files {
+            self.disk.put(&name, &bytes);
+        }
+        self.world.checker().go_back(knowledge);
     }
 }
 
 impl Process {
     pub(crate) fn check(&mut self, world: &World) -> Result<(), String> {
-        self.overdue.check(world, &self.engine, &self.services)
+        self.overdue.check(world, &self.engine, &self.services)?;
+        self.keepers.check(&world.checker())
     }
 }
 

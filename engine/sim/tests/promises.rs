@@ -71,7 +71,7 @@ fn a_failed_append_that_is_ignored_is_found() {
     finds(
         Mutant::SwallowsFailures,
         // The last: the engine shows a record that was reported as durable and is not.
-        &["promise 11:", "promise 3:", "of what is durable as []"],
+        &["promise 11:", "promise 3:", "of what is durable as ["],
     );
 }
 
@@ -98,8 +98,15 @@ fn an_altered_record_is_found() {
 fn a_lost_wake_up_is_found() {
     finds(
         Mutant::ForgetsWakeUps,
-        // The last: nobody is woken by the end of the engine.
-        &["wake-up is lost", "never", "promise 8", "promise 11:"],
+        // The last two: a keeper does not get something at all, or nobody is woken by the end of the
+        // engine.
+        &[
+            "wake-up is lost",
+            "never",
+            "promise 8",
+            "promise 7:",
+            "promise 11:",
+        ],
     );
 }
 
@@ -108,5 +115,92 @@ fn timeouts_that_follow_the_wall_clock_are_found() {
     finds(Mutant::TrustsTheWallClock, &["promise 8:"]);
 }
 
+/// A seed finds a defect of keepers, as a broken promise 7. It takes a crash at the right moment, so that
+/// more seeds are tried, until one has found it.
+fn finds_in_keepers(mutant: Mutant) {
+    let plans = (0..MORE_SEEDS).map(|seed| Plan {
+        mutant: Some(mutant),
+        ..plan(seed)
+    });
+    let mut failures = plans.filter_map(|plan| run(plan).err());
+    let found = failures.next();
+    let found = found.unwrap_or_else(|| panic!("no seed out of {MORE_SEEDS} finds {mutant:?}"));
+    let is_expected = found.what.contains("promise 7:");
+    assert!(is_expected, "{mutant:?}: {}", found.what);
+}
+
+#[test]
+fn output_that_goes_on_behind_its_place_is_found() {
+    finds_in_keepers(Mutant::ResumesBehind);
+}
+
+#[test]
+fn output_that_goes_on_before_its_place_is_found() {
+    finds_in_keepers(Mutant::ResumesBefore);
+}
+
+#[test]
+fn a_keeper_that_is_not_told_what_is_logged_is_found() {
+    finds_in_keepers(Mutant::SettlesNothingAtTheStart);
+}
+
+#[test]
+fn output_that_is_dropped_before_it_is_durable_is_found() {
+    finds_in_keepers(Mutant::DropsWhatWasSent);
+}
+
+#[test]
+fn a_job_that_goes_on_although_output_is_missing_is_found() {
+    finds_in_keepers(Mutant::TakesOverWhatDoesNotFit);
+}
+
+#[test]
+fn repeated_input_is_found() {
+    finds_in_keepers(Mutant::RepeatsInput);
+}
+
+#[test]
+fn input_that_is_lost_with_the_server_is_found() {
+    finds_in_keepers(Mutant::CountsLostInput);
+}
+
+#[test]
+fn a_repeated_interrupt_is_found() {
+    finds_in_keepers(Mutant::RepeatsInterrupts);
+}
+
+#[test]
+fn an_end_that_is_told_before_all_output_is_found() {
+    finds_in_keepers(Mutant::TellsTheEndEarly);
+}
+
+#[test]
+fn an_end_that_is_forgotten_before_it_is_durable_is_found() {
+    finds_in_keepers(Mutant::ForgetsTheEnd);
+}
+
+#[test]
+fn a_job_that_is_forgotten_before_its_end_is_durable_is_found() {
+    finds_in_keepers(Mutant::ForgetsEarly);
+}
+
+#[test]
+fn a_job_that_is_never_forgotten_is_found() {
+    finds_in_keepers(Mutant::NeverForgets);
+}
+
+#[test]
+fn a_lost_job_that_is_said_to_have_ended_is_found() {
+    finds_in_keepers(Mutant::CallsLostCompleted);
+}
+
+#[test]
+fn a_server_on_a_copy_that_takes_jobs_over_is_found() {
+    finds_in_keepers(Mutant::TakesOverCopies);
+}
+
 /// A defect must be found within this many seeds.
 const SEEDS: u64 = 20;
+
+/// A defect of keepers must be found within this many seeds.
+const MORE_SEEDS: u64 = 200;

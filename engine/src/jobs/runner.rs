@@ -232,7 +232,8 @@ pub struct Interrupter {
 /// An interrupt of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interrupt {
-    /// Its number: 1, 2, 3 … among the interrupts of its job, also across restarts.
+    /// Its number: 1, 2, 3 … among the logged interrupts of its job, also across restarts. One that is
+    /// not logged, at the end of the engine, has the number of the last one.
     pub number: u32,
     /// Why.
     pub cause: InterruptCause,
@@ -284,6 +285,13 @@ impl Interrupter {
     /// the job's runner receives no more.
     pub fn interrupt(&self, cause: InterruptCause) {
         let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        let _ = self.sender.try_send(Interrupt { number, cause });
+    }
+
+    /// Interrupts the job without a record of it, because the engine ends. It does not count: a job that
+    /// outlives that would otherwise miss the next interrupt that is logged.
+    pub(crate) fn interrupt_unlogged(&self, cause: InterruptCause) {
+        let number = self.last.load(Ordering::Relaxed);
         let _ = self.sender.try_send(Interrupt { number, cause });
     }
 }

@@ -7,6 +7,7 @@ use crate::jobs::runner::{
     Exit, Interrupter, Interrupts, Reporter, Runner, RunnerJob, Settled, TerminalSizes,
 };
 use crate::jobs::stdin::{Input, Inputs};
+use crate::screens::{Screens, Unfolded};
 use async_channel::Sender;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -31,6 +32,7 @@ pub(crate) struct Supervisor {
     reports: Sender<Command>,
     inputs: Arc<Inputs>,
     running: BTreeMap<JobId, RunningJob>,
+    unfolded: Unfolded,
 }
 
 #[derive(Debug)]
@@ -70,6 +72,7 @@ impl Supervisor {
         builtin: Arc<Builtin>,
         reports: Sender<Command>,
         inputs: Arc<Inputs>,
+        screens: Screens,
     ) -> Self {
         Self {
             runtime,
@@ -78,6 +81,7 @@ impl Supervisor {
             reports,
             inputs,
             running: BTreeMap::new(),
+            unfolded: Unfolded::new(screens),
         }
     }
 
@@ -95,6 +99,9 @@ impl Supervisor {
                     output,
                 } => {
                     let input = input.then(|| self.inputs.open(job));
+                    if output.terminal().is_some() {
+                        self.unfolded.begin(job);
+                    }
                     self.start(&service, session, job, statement, slot, input, output);
                 }
                 Effect::Resize { job, size } => {
@@ -108,6 +115,7 @@ impl Supervisor {
             }
         }
         for record in records {
+            self.unfolded.take(record);
             if let Event::JobFinished { job, .. } = record.event {
                 let finished = self.running.remove(&job);
                 self.inputs.forget(job);
@@ -139,6 +147,9 @@ impl Supervisor {
             input,
             output,
         } = resumed;
+        if output.terminal().is_some() {
+            self.unfolded.begin(job);
+        }
         let (size_sender, sizes) = TerminalSizes::channel();
         let (interrupter, interrupts) = Interrupts::channel_after(last);
         if let Some((count, cause)) = pending {
@@ -180,7 +191,8 @@ impl Supervisor {
         for running in self.running.values() {
             let keeps = running.runner.as_ref().is_some_and(|it| it.keeps_jobs());
             if jobs == JobsAtEnd::Interrupted || !keeps {
-                running.interrupter.interrupt(InterruptCause::Shutdown);
+                let cause = InterruptCause::Shutdown;
+                running.interrupter.interrupt_unlogged(cause);
             }
         }
     }

@@ -23,9 +23,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs a job to its end.
-pub(super) async fn run(shell: Arc<Shell>, job: RunnerJob, guard: SessionGuard) -> Exit {
+pub(super) async fn run(
+    shell: Arc<Shell>,
+    job: RunnerJob,
+    guard: SessionGuard,
+    login_shell: Option<PathBuf>,
+) -> Exit {
     let started = Setting::new(&shell, &job).and_then(|setting| {
-        let (program, start) = Program::new(&shell, &job, &setting)?;
+        let (program, start) = Program::new(&shell, &job, &setting, login_shell.as_ref())?;
         Ok((setting, program, start))
     });
     // The file is read when the job starts.
@@ -307,13 +312,14 @@ impl Program {
         shell: &Shell,
         job: &RunnerJob,
         setting: &Setting,
+        login_shell: Option<&PathBuf>,
     ) -> io::Result<(Self, Option<StartFile>)> {
         let Setting {
             mark, env, capture, ..
         } = setting;
         let capture = capture.as_ref();
         // The name that the shell uses in its messages: `sh: 1: nosuch: not found`.
-        let login = is_login(job).then(|| shell.login_shell(&env.environment));
+        let login = is_login(job).then(|| shell.login_shell(login_shell, &env.environment));
         let path = login.as_ref().unwrap_or(&shell.program);
         let name = path.file_name().unwrap_or_else(|| "sh".as_ref());
         let script = match capture {

@@ -75,9 +75,6 @@ pub struct ShellSettings {
     pub mark: String,
     /// The shell: a path, or a name that is looked up once in the server's `PATH`.
     pub shell: PathBuf,
-    /// The shell of a terminal without a statement, as `shell`. None: what the session's variable
-    /// `SHELL` says.
-    pub login_shell: Option<PathBuf>,
     /// The working directory of a session's first job.
     pub start: PathBuf,
     /// How long a job has after each signal before it gets the next, firmer one.
@@ -99,7 +96,6 @@ impl ShellSettings {
             directory: directory.into(),
             mark: mark.into(),
             shell: "sh".into(),
-            login_shell: None,
             start: ".".into(),
             grace: Duration::from_secs(2),
             keeper: None,
@@ -236,11 +232,16 @@ impl ShellRunner {
     }
 
     /// Sets the shell of terminals without a statement: a path, or a name that is looked up in the
-    /// server's `PATH`. Ignored for a runner that was made with [`new`](Self::new).
-    #[must_use]
-    pub fn with_login_shell(mut self, shell: impl Into<PathBuf>) -> Self {
-        self.login_shell = Some(shell.into());
-        self
+    /// server's `PATH`. By default it is what the session's variable `SHELL` says. Clones may have
+    /// different ones.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such shell.
+    pub fn with_login_shell(mut self, shell: &Path) -> Result<Self, OpenShellError> {
+        let found = find(shell).ok_or_else(|| OpenShellError::NoShell(shell.into()))?;
+        self.login_shell = Some(found);
+        Ok(self)
     }
 
     /// Runs jobs as another user. Ignored for a runner that was made with [`new`](Self::new).
@@ -262,7 +263,6 @@ impl ShellRunner {
             directory,
             mark,
             shell,
-            login_shell,
             start,
             grace,
             keeper,
@@ -289,10 +289,6 @@ impl ShellRunner {
                 source,
             })?;
         let program = find(&shell).ok_or(OpenShellError::NoShell(shell))?;
-        let login_shell = match login_shell {
-            Some(shell) => Some(find(&shell).ok_or(OpenShellError::NoShell(shell))?),
-            None => None,
-        };
         #[cfg(target_os = "linux")]
         let keepers = {
             let directory = store.directory().join("keepers");
@@ -310,7 +306,6 @@ impl ShellRunner {
             store,
             mark: Mark::server(mark.into()),
             program,
-            login_shell,
             env,
             start,
             grace,
@@ -409,7 +404,6 @@ impl Runner for ShellRunner {
                 settings.grace = runner.grace.unwrap_or(settings.grace);
                 settings.keeps_leftovers = runner.keeps_leftovers;
                 settings.keeper.clone_from(&runner.keeper);
-                settings.login_shell.clone_from(&runner.login_shell);
                 settings.user.clone_from(&runner.user);
                 if let Some(user) = &settings.user {
                     user.warn_of_missing_rights();
@@ -482,7 +476,8 @@ impl Runner for ShellRunner {
             return Box::pin(async { not_prepared() });
         };
         let guard = shell.guard(job.session);
-        Box::pin(job::run(shell.clone(), job, guard))
+        let login_shell = self.login_shell.clone();
+        Box::pin(job::run(shell.clone(), job, guard, login_shell))
     }
 
     /// Waits for the session's jobs, which have been interrupted; then kills every process with the
@@ -538,8 +533,6 @@ struct Shell {
     store: Store,
     mark: Mark,
     program: PathBuf,
-    /// The shell of terminals without a statement, if the settings name one.
-    login_shell: Option<PathBuf>,
     env: PathBuf,
     start: PathBuf,
     grace: Duration,
@@ -650,13 +643,13 @@ impl Shell {
         killed
     }
 
-    /// The shell of a terminal without a statement: what the settings say, or else the session's
-    /// variable `SHELL`, or the shell that runs statements.
-    fn login_shell(&self, environment: &[(OsString, OsString)]) -> PathBuf {
+    /// The shell of a terminal without a statement: this one, or else what the session's variable `SHELL`
+    /// says, or the shell that runs statements.
+    fn login_shell(&self, set: Option<&PathBuf>, environment: &[(OsString, OsString)]) -> PathBuf {
         let mut variables = environment.iter().rev();
         let chosen = variables.find(|(name, _)| name == "SHELL");
         let chosen = chosen.map(|(_, path)| PathBuf::from(path));
-        let shells = [self.login_shell.clone(), chosen];
+        let shells = [set.cloned(), chosen];
         let found = shells.into_iter().flatten().find(|path| path.is_file());
         found.unwrap_or_else(|| self.program.clone())
     }

@@ -2,6 +2,7 @@
 
 mod durability;
 mod jobs;
+mod kept;
 mod model;
 mod opening;
 mod pulls;

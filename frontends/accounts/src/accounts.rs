@@ -8,11 +8,11 @@ use crate::access_tokens::digest;
 use crate::credentials::Credentials;
 use crate::entered::Entered;
 use crate::failures::{self, Failures};
-use crate::file::{Account, AccountsFile, FileError, TokenPlace};
+use crate::file::{self, Account, AccountsFile, FileError, TokenPlace};
 use crate::jwt::{self, Claims};
 use crate::limits::{LOGGED_NAME_CHARS, LOOK, VERIFIED};
 use crate::queues::{Place, Queues, Turn};
-use crate::role::{AccessProof, Caller, Seal};
+use crate::role::{AccessProof, Caller, Role, Seal};
 use crate::secret::{self, Key, NoRandom, Password, Verifier};
 use crate::server_user::server_user;
 use crate::service_access::ServiceAccess;
@@ -50,6 +50,33 @@ pub enum Denied {
     Later,
 }
 
+/// An access token of the caller's own account, without its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnToken {
+    /// Its name, unique in the account.
+    pub name: Arc<str>,
+    /// What it may do.
+    pub role: Role,
+    /// When it expires, as the time since 1970.
+    pub expires: Option<Duration>,
+}
+
+/// Why an account can't see or change its access tokens.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnTokenError {
+    /// The server has no accounts.
+    #[error("this server has no accounts, so there is nothing that a token could be of")]
+    NoAccount,
+    /// A token must not make another one, which could last longer.
+    #[error(
+        "an access token can't see or change the tokens of its account: log in with the password"
+    )]
+    ByToken,
+    /// The file, or the change.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
 struct Shared {
     path: Option<PathBuf>,
     clock: Clock,
@@ -64,6 +91,8 @@ struct Shared {
     verifier: Verifier,
     hashed: AtomicU64,
     service_access: OnceLock<Arc<ServiceAccess>>,
+    /// Held while an account changes its tokens, so that waiting changes take no threads.
+    changing: futures::lock::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -162,6 +191,7 @@ impl Accounts {
             verifier: Verifier::default(),
             hashed: AtomicU64::new(0),
             service_access: OnceLock::new(),
+            changing: futures::lock::Mutex::default(),
         })))
     }
 
@@ -455,6 +485,89 @@ impl Accounts {
             .ok_or(Denied::Expired)
     }
 
+    /// Adds an access token to the caller's own account, and returns it with its text, which is kept
+    /// nowhere. It may do `role` at most, and never more than the account.
+    ///
+    /// # Errors
+    ///
+    /// When the caller is no account, or was itself proved by an access token; otherwise as
+    /// [`AccountsFile::add_token`].
+    pub async fn add_own_token(
+        &self,
+        caller: &Caller,
+        name: &str,
+        role: Option<Role>,
+        lifetime: Option<Duration>,
+    ) -> Result<(OwnToken, String), OwnTokenError> {
+        let account = own_account(caller)?;
+        let expires = lifetime.map(|lifetime| self.now().saturating_add(lifetime));
+        let (owner, token) = (account.clone(), name.to_owned());
+        let text = self
+            .change_file(move |file| file.add_token(&owner, &token, role, expires))
+            .await?;
+        tracing::info!(%account, token = name, "added an access token");
+        let role = role.map_or(caller.role(), |role| role.min(caller.role()));
+        let added = OwnToken {
+            name: name.into(),
+            role,
+            expires: expires.map(|at| Duration::from_secs(at.as_secs())),
+        };
+        Ok((added, text))
+    }
+
+    /// Removes an access token of the caller's own account: it is refused from then on.
+    ///
+    /// # Errors
+    ///
+    /// When the caller is no account, or was itself proved by an access token; otherwise as
+    /// [`AccountsFile::remove_token`].
+    pub async fn remove_own_token(&self, caller: &Caller, name: &str) -> Result<(), OwnTokenError> {
+        let account = own_account(caller)?;
+        let (owner, token) = (account.clone(), name.to_owned());
+        self.change_file(move |file| file.remove_token(&owner, &token))
+            .await?;
+        tracing::info!(%account, token = name, "removed an access token");
+        Ok(())
+    }
+
+    /// The access tokens of the caller's own account, those that have expired, too.
+    ///
+    /// # Errors
+    ///
+    /// When the caller is no account, or was itself proved by an access token.
+    pub fn own_tokens(&self, caller: &Caller) -> Result<Vec<OwnToken>, OwnTokenError> {
+        let account = own_account(caller)?;
+        let state = self.state();
+        let own = state
+            .file
+            .tokens()
+            .filter(|token| *token.account == *account);
+        let own = own.map(|token| OwnToken {
+            name: token.name.into(),
+            role: token.role,
+            expires: token.expires,
+        });
+        Ok(own.collect())
+    }
+
+    /// Changes the file on another thread, and reads it again at once.
+    async fn change_file<T: Send + 'static>(
+        &self,
+        how: impl FnOnce(&mut AccountsFile) -> Result<T, FileError> + Send + 'static,
+    ) -> Result<T, OwnTokenError> {
+        let path = self.0.path.clone().ok_or(OwnTokenError::NoAccount)?;
+        let _held = self.0.changing.lock().await;
+        let changed = smol::unblock(move || file::change(&path, how)).await;
+        let changed = changed.inspect_err(|error| {
+            if let FileError::Read(..) | FileError::Write(..) | FileError::Malformed(..) = error {
+                tracing::error!(%error, "cannot change the accounts file");
+            }
+        })?;
+        // What was added works, and what was removed doesn't, when the answer is there.
+        drop(self.state_at_once(true));
+        Ok(changed)
+    }
+
     /// Whether a caller's account and role are unchanged: for responses that take long.
     #[must_use]
     pub fn is_current(&self, caller: &Caller) -> bool {
@@ -540,12 +653,17 @@ impl Accounts {
 
     /// The state, with what the file says now.
     fn state(&self) -> MutexGuard<'_, State> {
+        self.state_at_once(false)
+    }
+
+    /// As [`state`](Self::state); `at_once` looks for a change now, however short the last look is ago.
+    fn state_at_once(&self, at_once: bool) -> MutexGuard<'_, State> {
         let state = self.0.state.lock();
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         let now = self.now();
         // The clock may have been set forward or back.
         if let Some(path) = &self.0.path
-            && now.abs_diff(state.looked) >= LOOK
+            && (at_once || now.abs_diff(state.looked) >= LOOK)
         {
             state.looked = now;
             let stamp = stamp(path);
@@ -641,6 +759,14 @@ impl fmt::Debug for Accounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Accounts(…)")
     }
+}
+
+/// The account of a caller that may see and change its access tokens.
+fn own_account(caller: &Caller) -> Result<Arc<str>, OwnTokenError> {
+    if caller.access.is_some() {
+        return Err(OwnTokenError::ByToken);
+    }
+    caller.name().cloned().ok_or(OwnTokenError::NoAccount)
 }
 
 /// What a client tries.

@@ -58,7 +58,7 @@ pub mod testing;
 mod tokens;
 
 pub use access_tokens::ListedToken;
-pub use accounts::{Accounts, Clock, Denied};
+pub use accounts::{Accounts, Clock, Denied, OwnToken, OwnTokenError};
 pub use credentials::{Authorization, Credentials, cookie};
 pub use file::{AccountsFile, FileError, change};
 pub use role::{Caller, Permission, Role};

@@ -1,5 +1,6 @@
 //! Limits of this frontend.
 
+use rejoin_engine::TerminalSize;
 use std::time::Duration;
 
 /// The longest time that one call may wait. Many clients give up after 60 seconds.
@@ -64,3 +65,9 @@ pub(crate) const LISTS_KEPT: Duration = Duration::from_secs(60);
 
 const _: () = assert!(RUN_WAIT.as_secs() <= MAX_WAIT.as_secs() && MAX_WAIT.as_secs() < 50);
 const _: () = assert!(MIN_OUTPUT < OUTPUT && OUTPUT < MAX_OUTPUT);
+
+/// The size of a terminal that an agent asks for.
+pub(crate) const TERMINAL: TerminalSize = TerminalSize {
+    columns: 120,
+    rows: 40,
+};

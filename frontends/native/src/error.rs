@@ -1,8 +1,10 @@
 //! The errors of the API, sent as `application/problem+json` (RFC 9457).
 
 use crate::view_json;
-use rejoin_accounts::Denied;
-use rejoin_engine::{CommandError, Controller, JobId, PullError, Rejection, Unavailable};
+use rejoin_accounts::{Denied, FileError, OwnTokenError};
+use rejoin_engine::{
+    CommandError, Controller, JobId, PullError, Rejection, ScreenError, Unavailable,
+};
 use rejoin_http::{Refused, Response, StatusCode};
 use serde_json::json;
 use std::fmt;
@@ -34,8 +36,12 @@ pub(crate) enum Fault {
     Refused(Refused),
     /// The request is malformed.
     RequestInvalid(String),
+    /// There is no screen to show.
+    Screen(ScreenError),
     /// The session does not exist.
     SessionNotFound(String),
+    /// The account's access tokens can't be shown or changed so.
+    Token(Arc<OwnTokenError>),
 }
 
 impl Fault {
@@ -49,6 +55,7 @@ impl Fault {
             Self::JobNotFound(_) | Self::PathNotFound(_) | Self::SessionNotFound(_) => {
                 StatusCode::NOT_FOUND
             }
+            Self::Screen(error) => screen_status(error),
             Self::Refused(refused) => refused.status(),
             Self::Read(PullError::SessionNotFound | PullError::ConsumerNotFound) => {
                 StatusCode::NOT_FOUND
@@ -59,6 +66,7 @@ impl Fault {
             }
             Self::Read(PullError::Log(_)) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::RequestInvalid(_) => StatusCode::BAD_REQUEST,
+            Self::Token(error) => token_status(error).0,
         }
     }
 
@@ -82,6 +90,7 @@ impl Fault {
             Self::Denied(_) => "unauthorized",
             Self::Forbidden(_) => "forbidden",
             Self::JobNotFound(_) => "job_not_found",
+            Self::Screen(error) => screen_code(error),
             Self::NotController { .. } => "not_controller",
             Self::Refused(refused) => match refused {
                 Refused::Method(_) => "method_not_allowed",
@@ -96,6 +105,7 @@ impl Fault {
                 "session_not_found"
             }
             Self::RequestInvalid(_) => "request_invalid",
+            Self::Token(error) => token_status(error).1,
         }
     }
 
@@ -112,6 +122,12 @@ impl Fault {
 impl From<CommandError> for Fault {
     fn from(error: CommandError) -> Self {
         Self::Command(error)
+    }
+}
+
+impl From<ScreenError> for Fault {
+    fn from(error: ScreenError) -> Self {
+        Self::Screen(error)
     }
 }
 
@@ -166,9 +182,56 @@ impl fmt::Display for Fault {
             Self::Refused(refused) => refused.fmt(f),
             Self::PathNotFound(path) => write!(f, "path not found: {path}"),
             Self::Read(error) => error.fmt(f),
+            Self::Screen(error) => error.fmt(f),
             Self::RequestInvalid(reason) => f.write_str(reason),
             Self::SessionNotFound(session) => write!(f, "session not found: {session}"),
+            Self::Token(error) => match &**error {
+                // It names the file's path, which is the operator's affair.
+                OwnTokenError::File(
+                    FileError::Read(..) | FileError::Write(..) | FileError::Malformed(..),
+                ) => f.write_str("the accounts cannot be changed now: the server's log says why"),
+                error => error.fmt(f),
+            },
         }
+    }
+}
+
+const fn screen_status(error: &ScreenError) -> StatusCode {
+    match error {
+        ScreenError::SessionNotFound | ScreenError::JobNotFound(_) => StatusCode::NOT_FOUND,
+        ScreenError::NoTerminal(_) => StatusCode::CONFLICT,
+        ScreenError::NotYet { .. } => StatusCode::BAD_REQUEST,
+        ScreenError::Overloaded | ScreenError::Ended => StatusCode::SERVICE_UNAVAILABLE,
+        ScreenError::Log(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+const fn screen_code(error: &ScreenError) -> &'static str {
+    match error {
+        ScreenError::SessionNotFound => "session_not_found",
+        ScreenError::JobNotFound(_) => "job_not_found",
+        ScreenError::NoTerminal(_) => "no_terminal",
+        ScreenError::NotYet { .. } => "request_invalid",
+        ScreenError::Overloaded => "overloaded",
+        ScreenError::Log(_) => "log_unreadable",
+        ScreenError::Ended => "shutting_down",
+    }
+}
+
+/// The status and the code of an answer to a change of tokens that is refused.
+fn token_status(error: &OwnTokenError) -> (StatusCode, &'static str) {
+    match error {
+        OwnTokenError::NoAccount => (StatusCode::CONFLICT, "no_accounts"),
+        OwnTokenError::ByToken => (StatusCode::FORBIDDEN, "forbidden"),
+        OwnTokenError::File(error) => match error {
+            FileError::TokenExists(_) => (StatusCode::CONFLICT, "token_exists"),
+            FileError::TokenUnknown(_) => (StatusCode::NOT_FOUND, "token_not_found"),
+            FileError::TokensFull => (StatusCode::TOO_MANY_REQUESTS, "too_many"),
+            FileError::BadName(_) => (StatusCode::BAD_REQUEST, "request_invalid"),
+            // The account was removed meanwhile.
+            FileError::Unknown(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, "accounts_unwritable"),
+        },
     }
 }
 

@@ -294,6 +294,21 @@ impl Native {
         self.controlled(session, job, resized)
     }
 
+    pub(crate) async fn screen(&self, http: &Request) -> HandlerResult {
+        let caller = self.authorize(http, Permission::Read).await?;
+        let session = self.session(http, &caller)?;
+        let job = self.visible_job(session, job_id(http)?)?;
+        let query = Query::parse(http.url(), &["at"])?;
+        let at = query.number("at")?.map(Sequence);
+        let screen = self.engine.screen(session, job, at).await?;
+        Ok(uncached(ok(&serde_json::json!({
+            "after": screen.after.0,
+            "columns": screen.size.columns,
+            "rows": screen.size.rows,
+            "content": screen.content,
+        }))))
+    }
+
     pub(crate) async fn take_control(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Run).await?;
         let session = self.session(http, &caller)?;

@@ -22,6 +22,7 @@ mod login;
 mod output;
 mod request;
 mod stream;
+mod tokens;
 mod view_json;
 
 use crate::error::Fault;
@@ -33,7 +34,8 @@ use std::sync::Arc;
 /// This frontend's OpenAPI document (version 3.1). [`mount_openapi`] can merge it with others.
 pub const OPENAPI: &str = include_str!("../openapi.json");
 
-/// Mounts the API on a router: sessions at `/sessions`, logins at `/login`, `/logout` and `/me`.
+/// Mounts the API on a router: sessions at `/sessions`, logins at `/login`, `/logout` and `/me`, and
+/// access tokens at `/tokens`.
 ///
 /// ```
 /// use rejoin_accounts::Accounts;
@@ -69,6 +71,9 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(POST "/login" => Native::login),
     route!(POST "/logout" => Native::logout),
     route!(GET "/me" => Native::me),
+    route!(GET "/tokens" => Native::tokens),
+    route!(POST "/tokens" => Native::add_token),
+    route!(DELETE "/tokens/:token" => Native::remove_token),
     route!(GET "/services" => Native::services),
     route!(GET "/sessions" => Native::list),
     route!(POST "/sessions" => Native::create),
@@ -88,6 +93,7 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(GET "/sessions/:session/jobs/:job" => Native::job),
     route!(POST "/sessions/:session/jobs/:job/interrupt" => Native::interrupt),
     route!(POST "/sessions/:session/jobs/:job/input" => Native::write),
+    route!(GET "/sessions/:session/jobs/:job/screen" => Native::screen),
     route!(PUT "/sessions/:session/jobs/:job/size" => Native::resize),
     route!(PUT "/sessions/:session/jobs/:job/controller" => Native::take_control),
     route!(DELETE "/sessions/:session/jobs/:job/controller" => Native::give_control),

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The body of `POST /sessions`.
 #[derive(Debug, Default, Deserialize)]
@@ -147,6 +148,28 @@ impl Query {
             ))),
         }
     }
+}
+
+/// Parses how long something lasts, as the command line does: `90s`, `15m`, `12h` or `90d`.
+pub(crate) fn lifetime(name: &str, value: &str) -> Result<Duration, Fault> {
+    let split = value.len().saturating_sub(1);
+    let parsed = value.is_char_boundary(split).then(|| {
+        let (count, unit) = value.split_at(split);
+        let seconds = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 60 * 60,
+            "d" => 24 * 60 * 60,
+            _ => return None,
+        };
+        let count = number(name, count).ok().filter(|count| *count > 0)?;
+        count.checked_mul(seconds).map(Duration::from_secs)
+    });
+    parsed.flatten().ok_or_else(|| {
+        Fault::RequestInvalid(format!(
+            "`{name}` must be a time such as 90s, 15m, 12h or 90d"
+        ))
+    })
 }
 
 /// Parses a whole number of digits only, without a sign.

@@ -286,6 +286,11 @@ impl Job {
         !matches!(self.input, Input::None)
     }
 
+    /// Whether its standard input was ended.
+    pub fn input_has_ended(&self) -> bool {
+        matches!(self.input, Input::Ended)
+    }
+
     /// Why it was first interrupted so that it ends, if it was. A request to interrupt a terminal is for
     /// the program in its foreground.
     pub fn interrupt(&self) -> Option<InterruptCause> {

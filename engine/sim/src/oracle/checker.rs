@@ -2,6 +2,7 @@
 
 use super::clocks::Clocks;
 use super::history::History;
+use super::kept::{KeptJobs, Programs};
 use super::readers::Readers;
 use super::runs::Runs;
 use super::{Coverage, Model, Restart, Trace};
@@ -16,6 +17,8 @@ pub(crate) struct Checker {
     pub(crate) history: History,
     pub(crate) readers: Readers,
     pub(crate) runs: Runs,
+    pub(crate) kept: KeptJobs,
+    pub(crate) programs: Programs,
     pub(crate) clocks: Clocks,
     pub(crate) coverage: Coverage,
     pub(crate) trace: Trace,
@@ -28,6 +31,17 @@ pub(crate) struct Checker {
     pub(crate) ended: Option<Unavailable>,
 }
 
+/// What was known at some moment of what is durable.
+#[derive(Clone, Debug)]
+pub(crate) struct Knowledge {
+    model: Model,
+    history: History,
+    readers: Readers,
+    runs: Runs,
+    kept: KeptJobs,
+    clocks: Clocks,
+}
+
 impl Checker {
     pub(crate) fn new(model: Model) -> Self {
         Self {
@@ -35,6 +49,8 @@ impl Checker {
             history: History::default(),
             readers: Readers::default(),
             runs: Runs::default(),
+            kept: KeptJobs::default(),
+            programs: Programs::default(),
             clocks: Clocks::default(),
             coverage: Coverage::default(),
             trace: Trace::default(),
@@ -43,6 +59,38 @@ impl Checker {
             is_closing: false,
             ended: None,
         }
+    }
+
+    /// What is known now, between two processes.
+    pub(crate) fn knowledge(&self) -> Knowledge {
+        Knowledge {
+            model: self.model.clone(),
+            history: self.history.clone(),
+            readers: self.readers.clone(),
+            runs: self.runs.clone(),
+            kept: self.kept.clone(),
+            clocks: self.clocks.clone(),
+        }
+    }
+
+    /// The log was restored from a backup: what happened since then never happened.
+    pub(crate) fn go_back(&mut self, then: Knowledge) {
+        let Knowledge {
+            model,
+            history,
+            readers,
+            runs,
+            kept,
+            clocks,
+        } = then;
+        (self.model, self.history, self.readers) = (model, history, readers);
+        (self.runs, self.kept, self.clocks) = (runs, kept, clocks);
+    }
+
+    /// Looks at what is durable since the last time.
+    pub(crate) fn check_kept(&mut self) {
+        let checked = self.kept.catch_up(&self.programs, &self.model);
+        self.report(checked);
     }
 
     /// Records a broken promise. Only the first one is kept.

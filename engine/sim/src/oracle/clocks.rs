@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The clocks in all processes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Clocks {
     /// What the log's clock showed in the current process, and when that was.
     shown: Option<(Instant, Duration)>,

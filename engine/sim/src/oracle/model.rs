@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// What is durable.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Model {
     limits: Limits,
     /// How many removed sessions the log remembers at least.
@@ -28,6 +28,8 @@ pub(crate) struct Model {
     /// How many records were durable before the last batch: the engine may not show that one yet.
     settled: usize,
     is_resuming: bool,
+    /// Whether `pending` is, or was, the first batch of a process.
+    is_first: bool,
     promises: Promises,
     pub(crate) state: State,
     pub(crate) views: Views,
@@ -53,6 +55,7 @@ impl Model {
             pending: vec![],
             settled: 0,
             is_resuming: true,
+            is_first: false,
             promises: Promises::keeping(limits.retention),
             state: State::new(limits),
             views: Views::default(),
@@ -132,6 +135,26 @@ impl Model {
         })
     }
 
+    /// The service that the session was created on.
+    pub(crate) fn service(&self, session: SessionId) -> Option<&str> {
+        let (_, first) = self.records(session).next()?;
+        match &first.event {
+            Event::SessionCreated { service, .. } => Some(service),
+            _ => None,
+        }
+    }
+
+    /// Whether retention has removed the session.
+    pub(crate) fn is_removed(&self, session: SessionId) -> bool {
+        let last = self.records(session).next_back();
+        last.is_some_and(|(_, last)| last.event.removes_before().is_some())
+    }
+
+    /// Whether the last batch was the first of a process.
+    pub(crate) fn was_first(&self) -> bool {
+        self.is_first
+    }
+
     pub(crate) fn session_ids(&self) -> impl Iterator<Item = SessionId> {
         self.sessions.keys().copied()
     }
@@ -139,6 +162,7 @@ impl Model {
     /// A batch is about to be appended.
     pub(crate) fn begin_append(&mut self, batch: &[Arc<Record>]) {
         self.pending = batch.to_vec();
+        self.is_first = self.is_resuming;
     }
 
     /// The log refused the batch as a whole.
@@ -146,23 +170,22 @@ impl Model {
         self.pending.clear();
     }
 
-    /// The batch is durable.
-    pub(crate) fn commit_pending(&mut self) -> Result<(), String> {
+    /// The batch is durable. After the first one of a process, only jobs run that are `kept`.
+    pub(crate) fn commit_pending(&mut self, kept: &BTreeSet<JobId>) -> Result<(), String> {
         self.settled = self.log.len();
         for record in std::mem::take(&mut self.pending) {
             self.add(record)?;
         }
-        // Promise 7: jobs of a process that died are lost before anything else happens.
-        let running = self
-            .state
-            .sessions()
-            .find(|(_, open)| open.jobs().count() > 0);
-        let (resuming, running) = (self.is_resuming, running.map(|(id, _)| id));
-        self.is_resuming = false;
-        ensure!(
-            !resuming || running.is_none(),
-            "promise 7: jobs of session {running:?} still run in a new process"
-        );
+        // Promise 7: jobs of a process that died are lost before anything else happens, except for those
+        // that go on.
+        if std::mem::take(&mut self.is_resuming) {
+            let running = self.state.sessions().flat_map(|(_, open)| open.jobs());
+            let running: BTreeSet<_> = running.map(|(job, _)| job).collect();
+            ensure!(
+                running == *kept,
+                "promise 7: of the last process, the jobs {running:?} go on in this one, and not {kept:?}"
+            );
+        }
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All readers by session and consumer, and their open pulls and reads.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Readers {
     cursors: BTreeMap<(SessionId, ConsumerId), Cursor>,
     used: BTreeMap<SessionId, Duration>,
@@ -21,7 +21,7 @@ pub(crate) struct Readers {
     reads: BTreeMap<u64, OpenRead>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Cursor {
     /// The last sequence that the consumer was given.
     given: Sequence,

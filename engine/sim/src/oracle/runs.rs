@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The runs of all jobs, in all processes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Runs {
     jobs: BTreeMap<JobId, Run>,
     released: BTreeSet<SessionId>,
@@ -15,7 +15,7 @@ pub(crate) struct Runs {
     from: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Run {
     interrupts: usize,
     results: Vec<Arc<str>>,
@@ -24,6 +24,8 @@ struct Run {
     /// How many writes to its standard input were delivered.
     read: usize,
     panicked: bool,
+    /// A keeper holds it: other checks are made of it.
+    is_kept: bool,
 }
 
 impl Runs {
@@ -55,6 +57,11 @@ impl Runs {
             "promise 7: job {job} is run twice"
         );
         Ok(())
+    }
+
+    /// The job is held by a keeper.
+    pub(crate) fn keep(&mut self, job: JobId) {
+        self.jobs.entry(job).or_default().is_kept = true;
     }
 
     /// A runner gets an interrupt.
@@ -213,7 +220,7 @@ impl Runs {
                 _ => {}
             }
         }
-        let Some(run) = self.jobs.get(&job) else {
+        let Some(run) = self.jobs.get(&job).filter(|run| !run.is_kept) else {
             return Ok(());
         };
         ensure!(

@@ -46,6 +46,10 @@ async fn act(world: &Arc<World>, engine: &Engine, mut random: Random) -> bool {
         operation => operation,
     };
     let command = operation.command(&world.checker().model.state, now);
+    let command = match random.once_in(12) {
+        true => write(world, &mut random).unwrap_or(command),
+        false => command,
+    };
     if let Command::AdvanceCursor {
         session, consumer, ..
     } = command
@@ -84,21 +88,44 @@ fn operation(random: &mut Random) -> Operation {
         26 => Operation::Describe(session, random.byte()),
         27..=30 => Operation::Touch(session),
         31..=33 => Operation::Refuse(session),
-        34..=39 => Operation::Write(session, other, 1 + random.byte() % 200, random.once_in(3)),
-        61..=62 => Operation::Resize(session, other, random.byte(), Some(random.byte())),
+        34..=42 => Operation::Write(session, other, 1 + random.byte() % 200, random.once_in(4)),
+        43..=47 => Operation::Interrupt(session, (!random.once_in(3)).then_some(other)),
+        48..=60 => Operation::Advance(session, other, 1),
+        61..=62 => {
+            let size = random.pick([0, 80, 120, 200]);
+            Operation::Resize(session, other, size, Some(random.byte()))
+        }
         63..=65 => Operation::Control(session, other, random.byte(), !random.once_in(3)),
-        40..=46 => Operation::Interrupt(session, (!random.once_in(3)).then_some(other)),
-        47..=60 => Operation::Advance(session, other, 1),
         _ => Operation::Submit {
             session,
             mode: random.pick(JobMode::ALL),
             timeout: 1 + random.byte() % 30,
             output_limit: random.byte(),
             request: random.once_in(4).then(|| random.byte() % 16),
-            input: random.once_in(3),
+            input: random.once_in(2),
             output: random.pick(JobOutput::ALL),
         },
     }
+}
+
+/// A write to a job whose input is open, if there is one.
+fn write(world: &World, random: &mut Random) -> Option<Command> {
+    let checker = world.checker();
+    let sessions = checker.model.state.sessions();
+    let jobs =
+        sessions.flat_map(|(id, session)| session.jobs().map(move |(job, it)| (id, job, it)));
+    let open: Vec<_> = jobs
+        .filter(|(_, _, it)| it.has_input() && !it.input_has_ended())
+        .collect();
+    let (session, job, _) = *open.get(random.index(open.len()))?;
+    let bytes = (0..1 + random.below(40)).map(|_| random.byte());
+    Some(Command::WriteInput {
+        session,
+        job,
+        bytes: bytes.collect(),
+        end: random.once_in(8),
+        client: None,
+    })
 }
 
 /// Picks something that exists, or sometimes something that does not.
@@ -133,6 +160,8 @@ async fn ask(world: &Arc<World>, engine: &Engine, command: Command, random: &mut
     } else {
         FOREVER
     };
+    // A write first asks the terminal how it takes input.
+    let asks_first = matches!(command, Command::WriteInput { .. });
     let answer = {
         let answer = pin!(perform(engine, command, random));
         match select(answer, world.clock.timer(patience)).await {
@@ -143,7 +172,7 @@ async fn ask(world: &Arc<World>, engine: &Engine, command: Command, random: &mut
             }
         }
     };
-    let joined = check_answer(world, ticket, &answer, step);
+    let joined = check_answer(world, ticket, &answer, (!asks_first).then_some(step));
     drop(asked);
     match answer {
         Err(CommandError::Unavailable(_)) => {
@@ -177,12 +206,13 @@ fn is_result((_, record): (usize, &Arc<rejoin_core::Record>)) -> bool {
     matches!(record.event, Event::ResultEmitted { .. })
 }
 
-/// Checks an answer. Returns the consumer that joined, if one did.
+/// Checks an answer. Returns the consumer that joined, if one did. One of a full queue comes at once, at
+/// the step in `must_be_at`.
 fn check_answer(
     world: &World,
     ticket: u64,
     answer: &Result<(Reply, Option<rejoin_core::SessionId>), CommandError>,
-    step: u64,
+    must_be_at: Option<u64>,
 ) -> Option<(rejoin_core::SessionId, rejoin_core::ConsumerId)> {
     let now = world.steps();
     let mut checker = world.checker();
@@ -227,7 +257,7 @@ fn check_answer(
                 CommandError::Overloaded => {
                     checker.coverage.count("answer: overloaded");
                     checker.history.turn_away(ticket);
-                    if now == step {
+                    if must_be_at.is_none_or(|step| now == step) {
                         Ok(())
                     } else {
                         Err("promise 10: a full queue did not answer at once".to_owned())
@@ -265,7 +295,9 @@ fn make_unique(command: Command, number: u64, random: &mut Random) -> Command {
     match command {
         Command::CreateSession(create) => Command::CreateSession(CreateSession {
             service: random
-                .pick(["script", "script", "shell", "shell", "shell", "nobody"])
+                .pick([
+                    "script", "script", "kept", "kept", "shell", "shell", "nobody",
+                ])
                 .into(),
             user: Some(mark),
             ..create

@@ -3,7 +3,8 @@
 //! Words: `say BYTES`, `burst COUNT`, `wait MILLIS`, `forever`, `late` (never reports that it has
 //! started), `deaf` (reads no input), `stubborn COUNT` (ends at that interrupt, or a while after the
 //! first one), `panic`, `explain BYTES` (a message at the end), `exit STATUS`. Every script ends soon
-//! after it is interrupted.
+//! after it is interrupted. Programs on keepers know three more: `err BYTES` (on standard error), `tick
+//! COUNT` (says something now and then), `need BYTES` (waits for that much input).
 
 use crate::world::{Random, World};
 use futures::future::{BoxFuture, Either, select};
@@ -191,7 +192,7 @@ async fn interrupted(world: &World, job: &RunnerJob) {
     }
 }
 
-fn words(statement: &str) -> impl Iterator<Item = (&str, u64)> {
+pub(super) fn words(statement: &str) -> impl Iterator<Item = (&str, u64)> {
     statement.split(';').filter_map(|word| {
         let mut parts = word.split_whitespace();
         let word = parts.next()?;
@@ -217,13 +218,18 @@ pub(crate) fn script(random: &mut Random, number: u64) -> String {
     if random.once_in(6) {
         words.push(format!("stubborn {}", 2 + random.below(5)));
     }
-    for _ in 0..random.below(6) {
-        words.push(match random.below(12) {
+    for _ in 0..random.below(8) {
+        words.push(match random.below(14) {
+            // Only programs on keepers know these.
+            13 => format!("tick {}", 1 + random.below(60)),
+            12 if random.once_in(3) => format!("need {}", 1 + random.below(150)),
+            12 => format!("err {}", random.below(90)),
             0..=4 => format!("say {}", random.below(60)),
             5 => format!("burst {}", 1 + random.below(90)),
             6 => format!("say {}", random.below(400)),
             7 if random.once_in(2) => "forever".to_owned(),
             8 if random.once_in(3) => "panic".to_owned(),
+            9 => format!("wait {}", random.below(20_000)),
             _ => format!("wait {}", random.below(3_000)),
         });
     }
@@ -240,4 +246,4 @@ pub(crate) fn script(random: &mut Random, number: u64) -> String {
     words.join("; ")
 }
 
-const GRACE: Duration = Duration::from_secs(3);
+pub(super) const GRACE: Duration = Duration::from_secs(3);

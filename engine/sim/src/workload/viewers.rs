@@ -143,6 +143,8 @@ pub(crate) async fn pull(
                     pull_lock_timeout,
                     &checker.model,
                 );
+                let read = checker.kept.read(key, &pulled.records, &checker.model);
+                let judged = judged.and_then(|name| read.map(|()| name));
                 let sequences: Vec<_> = pulled
                     .records
                     .iter()

@@ -36,8 +36,9 @@ impl Log for Recorder {
         let checker = &mut *checker;
         match &appended {
             Ok(()) => {
-                let committed = checker.model.commit_pending();
+                let committed = checker.model.commit_pending(checker.kept.expected());
                 checker.report(committed);
+                checker.check_kept();
                 for record in records {
                     let submitted = checker.runs.submit(record, &checker.model);
                     checker.report(submitted);

@@ -94,6 +94,12 @@ pub(in crate::shell) async fn resume(
     };
     let resume = ToKeeper::Resume { job: job.job, from };
     attended.keeper.send(resume).await;
+    // The server before may have died before it told this. A keeper that is full would wait for it.
+    let settled = ToKeeper::Settled {
+        job: job.job,
+        offsets: from,
+    };
+    attended.keeper.send(settled).await;
     let from = Place {
         offsets: from,
         held: Some(held),

@@ -9,6 +9,8 @@ pub(super) mod job;
 mod process;
 mod protocol;
 mod terminal;
+#[cfg(all(test, feature = "smol"))]
+mod tests;
 
 pub use process::run_keeper;
 pub(in crate::shell) use protocol::HeldJob;

@@ -4,7 +4,7 @@ use super::process::Started;
 use crate::jobs::runner::TerminalMode;
 use rejoin_core::{OutputStream, TerminalSize};
 use rustix::io::ioctl_fionbio;
-use rustix::process::{Pid, PidfdFlags, Signal, getsid, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcgetpgrp, tcsetwinsize};
 use std::ffi::OsString;
 use std::fs::File;
@@ -71,7 +71,7 @@ pub(super) fn signal_session(leader: Pid, signal: Signal) {
         Pid::from_raw(number)
     });
     for process in numbers {
-        let is_member = || getsid(Some(process)) == Ok(leader);
+        let is_member = || session_of(process) == Some(leader.as_raw_nonzero().get());
         if !is_member() {
             continue;
         }
@@ -85,6 +85,16 @@ pub(super) fn signal_session(leader: Pid, signal: Signal) {
             }
         }
     }
+}
+
+/// The session of a process. Kernel threads have none, which `getsid` of rustix can't say.
+fn session_of(process: Pid) -> Option<i32> {
+    // `12 (name, of anything) S 1 34 34 …`: the state, the parent, the group, and the session.
+    let path = format!("/proc/{}/stat", process.as_raw_nonzero());
+    let stat = std::fs::read(path).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
+    let (_, stat) = stat.rsplit_once(") ")?;
+    stat.split(' ').nth(3)?.parse().ok()
 }
 
 const fn winsize(size: TerminalSize) -> Winsize {

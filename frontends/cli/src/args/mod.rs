@@ -275,6 +275,7 @@ serve --read-only
   --turn-wait REJOIN_TURN_WAIT
   --interrupt-grace REJOIN_INTERRUPT_GRACE
   --job-user REJOIN_JOB_USER
+  --shell REJOIN_SHELL
   --leftover-processes REJOIN_LEFTOVER_PROCESSES
   --shutdown-grace REJOIN_SHUTDOWN_GRACE
   --jobs-at-exit REJOIN_JOBS_AT_EXIT

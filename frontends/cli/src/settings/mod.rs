@@ -139,6 +139,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "NAME", env = "REJOIN_JOB_USER", help_heading = COMMANDS)]
     job_user: Option<String>,
 
+    /// The shell of terminals that are opened without a command: a path, or a name in the server's PATH
+    /// [default: what the session's variable SHELL says]
+    #[arg(long, value_name = "PROGRAM", env = "REJOIN_SHELL", help_heading = COMMANDS)]
+    shell: Option<PathBuf>,
+
     /// What becomes of processes that a command leaves running in its process group: `end` ends them
     /// with it, and says so; `keep` lets them run until the session ends [default: end]
     #[arg(long, value_name = "WHAT", env = "REJOIN_LEFTOVER_PROCESSES", help_heading = COMMANDS)]
@@ -439,7 +444,7 @@ impl Settings {
             write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_bodies max_unread max_exec_answers max_header recent_bytes
             accounts allow_host allow_origin mcp_services mcp_role
-            pull_gather leftover_processes job_user
+            pull_gather leftover_processes job_user shell
             retain_age retain_bytes retain_removals log_level log_format log_requests
         }
     }
@@ -640,6 +645,11 @@ impl Settings {
     /// As whom commands run, if not as the server's user.
     pub(crate) fn job_user(&self) -> Option<&str> {
         self.job_user.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// The shell of terminals without a command, if one is set for all services.
+    pub(crate) fn shell(&self) -> Option<&Path> {
+        self.shell.as_deref()
     }
 
     /// Whether processes that a command leaves in its process group run on.

@@ -3,7 +3,7 @@
 
 use super::Wait;
 use rejoin_accounts::{Role, ServiceAccess, ServiceRule};
-use rejoin_engine::{Runner, Services, ShellRunner};
+use rejoin_engine::{OpenShellError, Runner, Services, ShellRunner};
 use rejoin_runner_arthas::{ArthasCredentials, ArthasOptions, ArthasRunner, OptionsError};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -27,6 +27,7 @@ pub(super) enum ServiceTable {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ShellTable {
+    shell: Option<PathBuf>,
     accounts: Option<Vec<String>>,
     role: Option<Role>,
 }
@@ -64,6 +65,8 @@ enum Problem {
     Name,
     #[error(transparent)]
     Options(#[from] OptionsError),
+    #[error(transparent)]
+    Shell(#[from] OpenShellError),
     #[error(
         "this file must not contain a password: write it to another file that only the server can \
          read, and set `password-file`; or set `password-env` to the name of an environment variable"
@@ -96,6 +99,12 @@ pub(super) fn runners(
             return Err(failed(Problem::Name));
         }
         let runner: Arc<dyn Runner> = match table {
+            ServiceTable::Shell(ShellTable {
+                shell: Some(login), ..
+            }) => {
+                let shell = shell.clone().with_login_shell(login);
+                Arc::new(shell.map_err(|error| failed(error.into()))?)
+            }
             ServiceTable::Shell(_) => Arc::new(shell.clone()),
             ServiceTable::Arthas(table) => {
                 Arc::new(ArthasRunner::new(arthas_options(table).map_err(failed)?))
@@ -125,7 +134,7 @@ impl ServiceTable {
     /// Who may run commands on it: all whose role lets them, unless the table says less.
     fn rule(&self) -> ServiceRule {
         match self {
-            Self::Shell(ShellTable { accounts, role })
+            Self::Shell(ShellTable { accounts, role, .. })
             | Self::Arthas(ArthasTable { accounts, role, .. }) => ServiceRule {
                 accounts: accounts.clone(),
                 role: *role,
@@ -213,6 +222,10 @@ mod tests {
         );
         let with_shell = format!("{two}[services.shell]\nkind = 'shell'\n");
         assert_eq!(names(&with_shell).unwrap().len(), 3);
+        let own_shell = "[services.a]\nkind = 'shell'\nshell = 'sh'\n";
+        assert_eq!(names(own_shell), Ok(vec!["a".to_owned()]));
+        let wrong = names("[services.a]\nkind = 'shell'\nshell = '/no/such'\n").unwrap_err();
+        assert!(wrong.contains("no shell called /no/such"), "{wrong}");
     }
 
     #[test]

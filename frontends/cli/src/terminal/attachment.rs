@@ -161,6 +161,7 @@ impl Attachment {
             }
             ConnectionState::Restored => {
                 // Its output goes on where it was; the notice has to go.
+                let _ = shared.view().display.drop_notice();
                 let _ = shared.show_screen();
             }
         }));

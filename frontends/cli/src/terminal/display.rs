@@ -87,9 +87,10 @@ impl<W: Write> Display<W> {
     /// Shows the whole screen anew, from its content (see [`Screen::content`]).
     pub(crate) fn show(&mut self, job: (u16, u16), content: &str) -> io::Result<()> {
         self.job = job;
-        self.notice = None;
         self.waiting.clear();
         if self.fits() {
+            // It is not painted again; a painted one stays for its time.
+            self.notice = None;
             if self.painted.take().is_some() {
                 self.out.write_all(LEAVE_PICTURE)?;
             }

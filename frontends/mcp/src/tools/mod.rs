@@ -18,7 +18,7 @@ use arguments::{Name, output_bytes, parse, position, wait};
 use rejoin_accounts::Permission;
 use rejoin_engine::{
     CommandError, EndedSessions, Engine, JobId, JobSlot, JobState, JobView, LossCause, PullError,
-    Rejection, Selection, SessionId, SessionPager, SessionView,
+    Rejection, ScreenError, Selection, SessionId, SessionPager, SessionView, TerminalSize,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -60,6 +60,7 @@ pub(crate) async fn call(context: &Context<'_>, call: &Call) -> Result<Value, Rp
         "write" => write(context, arguments).await,
         "interrupt" => interrupt(context, arguments).await,
         "search" => search::search(context, arguments).await,
+        "screen" => screen(context, arguments).await,
         _ => show_list(context, arguments),
     };
     Ok(done.unwrap_or_else(|failed| failure(&failed.0)))
@@ -69,7 +70,7 @@ fn permission(tool: &str) -> Option<Permission> {
     Some(match tool {
         "run" | "write" => Permission::Run,
         "interrupt" => Permission::Interrupt,
-        "read" | "list" | "search" => Permission::Read,
+        "read" | "list" | "search" | "screen" => Permission::Read,
         _ => return None,
     })
 }
@@ -87,6 +88,9 @@ impl From<CommandError> for Failed {
                 ": wait for it with `read`, use another session, or set `background`"
             }
             CommandError::Rejected(Rejection::NoInput(_)) => ": start it with `input`",
+            CommandError::Rejected(Rejection::NotController(_)) => {
+                ": a person is at this terminal, so look at it with `screen` and wait"
+            }
             CommandError::Rejected(Rejection::RequestTaken(_)) => {
                 ": this key belongs to another command"
             }
@@ -94,6 +98,16 @@ impl From<CommandError> for Failed {
                 ": it does not exist, or has ended"
             }
             CommandError::InputFull | CommandError::Overloaded => ": try again in a moment",
+            _ => "",
+        };
+        Self(format!("{error}{advice}"))
+    }
+}
+
+impl From<ScreenError> for Failed {
+    fn from(error: ScreenError) -> Self {
+        let advice = match error {
+            ScreenError::NoTerminal(_) => ": start it with `terminal`",
             _ => "",
         };
         Self(format!("{error}{advice}"))
@@ -325,6 +339,31 @@ struct Write {
     end: bool,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScreenOf {
+    session: Name,
+    job: u64,
+}
+
+async fn screen(context: &Context<'_>, arguments: Value) -> ToolResult {
+    let asked: ScreenOf = parse(arguments)?;
+    let session = session(context, &asked.session)?;
+    let job = facts(context, session, asked.job).await?.job;
+    let screen = context.engine().screen(session, job, None).await?;
+    let TerminalSize { columns, rows } = screen.size;
+    let mut text = screen.text.trim_end().to_owned();
+    text.push('\n');
+    let structured = json!({
+        "session": session.to_string(),
+        "job": job.0,
+        "columns": columns,
+        "rows": rows,
+        "screen": screen.text,
+    });
+    Ok(report::result(text, structured, false))
+}
+
 async fn write(context: &Context<'_>, arguments: Value) -> ToolResult {
     let write: Write = parse(arguments)?;
     let session = session(context, &write.session)?;
@@ -542,7 +581,15 @@ mod tests {
             .collect();
         assert_eq!(
             names,
-            ["run", "read", "write", "interrupt", "list", "search"]
+            [
+                "run",
+                "read",
+                "write",
+                "interrupt",
+                "list",
+                "search",
+                "screen"
+            ]
         );
         for tool in TOOLS.iter() {
             let name = tool["name"].as_str().unwrap();

@@ -5,13 +5,15 @@ use super::{Failed, ToolResult, ends_of_output, facts, session};
 use crate::KeyedCalls;
 use crate::dispatch::Context;
 use crate::job::wait_for_end;
-use crate::limits::{FIRST_RECORDS, KEY_BYTES, KEYED_CALLS, KEYED_SESSIONS, OUTPUT, RUN_WAIT};
+use crate::limits::{
+    FIRST_RECORDS, KEY_BYTES, KEYED_CALLS, KEYED_SESSIONS, OUTPUT, RUN_WAIT, TERMINAL,
+};
 use crate::{report, tasks};
 use futures::channel::oneshot;
 use rejoin_accounts::Permission;
 use rejoin_engine::{
-    CommandError, EndedSessions, Engine, Event, JobId, JobMode, JobSlot, NewJob, NewSession,
-    PullError, ReadLimit, Selection, Sequence, SessionId, SessionPager, Visibility,
+    CommandError, EndedSessions, Engine, Event, JobId, JobMode, JobOutput, JobSlot, NewJob,
+    NewSession, PullError, ReadLimit, Selection, Sequence, SessionId, SessionPager, Visibility,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -22,7 +24,12 @@ use std::time::Duration;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Run {
+    #[serde(default)]
     command: String,
+    #[serde(default)]
+    terminal: bool,
+    #[serde(default)]
+    separate: bool,
     session: Option<Name>,
     service: Option<String>,
     key: Option<String>,
@@ -60,7 +67,7 @@ pub(super) async fn run(context: &Context<'_>, arguments: Value) -> ToolResult {
 
 fn check(run: &Run) -> Result<(), Failed> {
     let wrong = |reason: &str| Err(Failed(reason.to_owned()));
-    if run.command.trim().is_empty() {
+    if run.command.trim().is_empty() && !run.terminal {
         return wrong("the command is empty");
     }
     if run.command.contains('\0') {
@@ -68,6 +75,9 @@ fn check(run: &Run) -> Result<(), Failed> {
     }
     if run.session.is_some() && run.service.is_some() {
         return wrong("`service` is for a new session: leave out `session` or `service`");
+    }
+    if run.terminal && run.separate {
+        return wrong("a terminal has one stream: leave out `terminal` or `separate`");
     }
     match &run.key {
         Some(key) if key.is_empty() || key.len() > KEY_BYTES => {
@@ -100,6 +110,11 @@ async fn submit(context: &Context<'_>, run: &Run) -> Result<(SessionId, JobId), 
     let new_job = |session| NewJob {
         request: Some(format!("{AGENT}{key}").into()),
         input: run.input,
+        output: match (run.terminal, run.separate) {
+            (true, _) => JobOutput::Terminal(TERMINAL),
+            (false, true) => JobOutput::Separate,
+            (false, false) => JobOutput::Merged,
+        },
         timeout: run.timeout_ms.map(Duration::from_millis),
         ..NewJob::new(session, run.command.as_str(), mode)
     };

@@ -348,3 +348,106 @@ fn a_query_finds_only_what_a_list_shows_and_a_title_needs_the_right_to_run() {
     assert_eq!(world.ask_as(&bob, "GET", &search, &Value::Null).status, 404);
     assert_eq!(world.ask_as(&vic, "GET", &search, &Value::Null).status, 200);
 }
+
+#[test]
+fn an_account_makes_sees_and_removes_its_own_tokens_and_no_others() {
+    let world = World::new();
+    let (vic, olga) = (world.token("vic"), world.token("olga"));
+    let add = |by: &str, body: Value| world.ask_as(by, "POST", "/tokens", &body);
+    let list =
+        |by: &str| json_body(&world.ask_as(by, "GET", "/tokens", &Value::Null))["tokens"].clone();
+    assert_eq!(list(&olga), json!([]));
+
+    let added = add(
+        &olga,
+        json!({"name": "ci", "role": "viewer", "expires": "1h"}),
+    );
+    assert_eq!(added.status, 201, "{}", added.text());
+    assert_eq!(added.header("cache-control"), Some("no-store"));
+    let added = json_body(&added);
+    // The clock of the test began at 1,000 seconds.
+    let shown = json!({"name": "ci", "role": "viewer", "expires": 4_600_000});
+    assert_eq!(list(&olga), json!([shown]));
+    assert_eq!(list(&vic), json!([]), "each sees its own");
+    let ci = added["token"].as_str().unwrap();
+    let file = std::fs::read_to_string(world.accounts.path()).unwrap();
+    assert!(!file.contains(ci), "only its digest is kept");
+
+    // It works at once, does what its role may, and no more.
+    let me = json_body(&world.ask_as(ci, "GET", "/me", &Value::Null));
+    assert_eq!(
+        (&me["name"], &me["role"]),
+        (&json!("olga"), &json!("viewer"))
+    );
+    assert_problem(
+        &world.ask_as(ci, "POST", "/sessions", &Value::Null),
+        403,
+        "forbidden",
+    );
+    // A token makes, sees and removes no tokens.
+    assert_problem(&add(ci, json!({"name": "more"})), 403, "forbidden");
+    assert_problem(
+        &world.ask_as(ci, "GET", "/tokens", &Value::Null),
+        403,
+        "forbidden",
+    );
+    assert_problem(
+        &world.ask_as(ci, "DELETE", "/tokens/ci", &Value::Null),
+        403,
+        "forbidden",
+    );
+
+    // A viewer's token never does more than a viewer.
+    let asked = json_body(&add(&vic, json!({"name": "v", "role": "admin"})));
+    assert_eq!(
+        (&asked["role"], &asked["expires"]),
+        (&json!("viewer"), &Value::Null)
+    );
+    for (body, status, code) in [
+        (json!({"name": "ci"}), 409, "token_exists"),
+        (json!({"name": "a b"}), 400, "request_invalid"),
+        (json!({"name": "x", "role": "king"}), 400, "request_invalid"),
+        (
+            json!({"name": "x", "expires": "soon"}),
+            400,
+            "request_invalid",
+        ),
+        (
+            json!({"name": "x", "expires": "0d"}),
+            400,
+            "request_invalid",
+        ),
+        (json!({"name": "x", "expires": "é"}), 400, "request_invalid"),
+        (json!({"role": "viewer"}), 400, "request_invalid"),
+    ] {
+        assert_problem(&add(&olga, body), status, code);
+    }
+    let remove =
+        |by: &str, name: &str| world.ask_as(by, "DELETE", &format!("/tokens/{name}"), &Value::Null);
+    assert_problem(&remove(&vic, "ci"), 404, "token_not_found");
+    assert_eq!(remove(&olga, "ci").status, 204);
+    assert_problem(
+        &world.ask_as(ci, "GET", "/me", &Value::Null),
+        401,
+        "unauthorized",
+    );
+    assert_problem(&remove(&olga, "ci"), 404, "token_not_found");
+    assert_problem(
+        &world.ask("GET", "/tokens", &[], &Value::Null),
+        401,
+        "unauthorized",
+    );
+}
+
+#[test]
+fn without_accounts_there_are_no_tokens() {
+    let world = World::with(&[]);
+    for (method, path) in [
+        ("GET", "/tokens"),
+        ("POST", "/tokens"),
+        ("DELETE", "/tokens/x"),
+    ] {
+        let received = world.ask(method, path, &[], &json!({"name": "x"}));
+        assert_problem(&received, 409, "no_accounts");
+    }
+}

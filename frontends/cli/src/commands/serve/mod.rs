@@ -153,6 +153,9 @@ async fn open_engine(
     if let Some(keeper) = settings.keeper() {
         shell = shell.with_keeper(keeper);
     }
+    if let Some(login_shell) = settings.shell().filter(|_| read_only.is_none()) {
+        shell = shell.with_login_shell(login_shell).map_err(start_error)?;
+    }
     if let Some(name) = settings.job_user().filter(|_| read_only.is_none()) {
         shell = shell.with_user(job_user(name)?);
     }
