@@ -1,4 +1,5 @@
-// Makes the picture of the console that the README shows: book/src/console.png.
+// Makes the pictures of the console: book/src/console.png, which the README shows, too, and
+// book/src/console-terminal.png.
 //
 //     REJOIN_BINARY=target/release/rejoin node picture.mjs
 //
@@ -14,6 +15,7 @@ import { fileURLToPath } from "node:url";
 import { Server, at, launch, open } from "./server.mjs";
 
 const PICTURE = fileURLToPath(new URL("../../book/src/console.png", import.meta.url));
+const TERMINAL = fileURLToPath(new URL("../../book/src/console-terminal.png", import.meta.url));
 
 const MANIFEST = `[package]
 name = "ledger"
@@ -100,7 +102,20 @@ try {
   // A second in which nothing moves, so that durations and the timeline are drawn.
   await page.waitForTimeout(2_300);
   await page.screenshot({ path: PICTURE });
-  if (page.wrongs.length > 0) throw new Error(page.wrongs.join("\n"));
+
+  const terminal = { columns: 80, rows: 24 };
+  const shared = await server.session("anna");
+  await server.submit(shared, "", { terminal, client: "picture" });
+  const shell = await open(browser, at(server, shared), { ...look, viewport: { width: 1000, height: 620 } });
+  const keys = shell.frameLocator("#inline iframe");
+  await keys.getByText("Take control").click();
+  await keys.getByText("You type here.").waitFor();
+  await shell.keyboard.type(`cd ${crate}; vi -c 'set nocp nu hls ruler' -c '/rest' src/lib.rs\n`);
+  await keys.locator(".xterm-rows", { hasText: "rounded half to even" }).waitFor();
+  await shell.waitForTimeout(2_300);
+  await shell.screenshot({ path: TERMINAL });
+  const wrongs = [...page.wrongs, ...shell.wrongs];
+  if (wrongs.length > 0) throw new Error(wrongs.join("\n"));
 } finally {
   await browser.close();
   await server.stop();

@@ -37,6 +37,11 @@ export class Server {
     if (added.status !== 0) throw new Error(added.stderr);
   }
 
+  /** Where the server and its jobs begin. */
+  get directory() {
+    return this.#directory;
+  }
+
   get #data() {
     return join(this.#directory, "data");
   }

@@ -17,7 +17,7 @@ export function now() {
 }
 
 /** Sends a request and waits for the response's headers; throws a `Problem` unless it succeeded. */
-async function ask(method, path, { body, headers, signal } = {}) {
+async function ask(method, path, { body, headers, signal, keepalive } = {}) {
   let response;
   try {
     response = await fetch(path, {
@@ -25,6 +25,7 @@ async function ask(method, path, { body, headers, signal } = {}) {
       body,
       signal,
       headers,
+      keepalive,
       cache: "no-store",
       credentials: "same-origin",
       redirect: "error",
@@ -82,13 +83,40 @@ export const showViewers = (id) => json("GET", `${session(id)}/viewers`);
 export const readEvents = (id, after, limit) =>
   json("GET", `${session(id)}/events?after=${after}&limit=${limit}`);
 
-/** Submits a command. Sending the same `request` again returns the same job. */
-export const submit = (id, statement, request, { input, background }) =>
-  json("POST", `${session(id)}/jobs`, { statement, request, input, background });
+/**
+ * Submits a command. Sending the same `request` again returns the same job. `options` are members of
+ * the body: `background`, and for a terminal `{terminal: {columns, rows}, client}`.
+ */
+export const submit = (id, statement, request, options) =>
+  json("POST", `${session(id)}/jobs`, { statement, request, ...options });
 
 /** Writes to a job's standard input, or closes it. */
 export const write = (id, job, text, end) =>
   ask("POST", `${session(id)}/jobs/${job}/input${end ? "?end=true" : ""}`, { body: text });
+
+const terminal = (id, job, part) => `${session(id)}/jobs/${job}/${part}`;
+const as = (client) => `?client=${encodeURIComponent(client)}`;
+
+/** A job: `{state, outcome, terminal, controller, …}`. */
+export const showJob = (id, job) => json("GET", `${session(id)}/jobs/${job}`);
+
+/** What a terminal shows now, or showed after the event `at`: `{after, columns, rows, content}`. */
+export const showScreen = (id, job, at = 0) =>
+  json("GET", terminal(id, job, `screen${at > 0 ? `?at=${at}` : ""}`));
+
+/** Types bytes into a terminal. */
+export const type = (id, job, client, body) =>
+  ask("POST", terminal(id, job, `input${as(client)}`), { body });
+
+/** Gives a terminal another size: `{columns, rows}`. */
+export const resize = (id, job, client, size) => json("PUT", terminal(id, job, `size${as(client)}`), size);
+
+/** Makes a client the one that types into a terminal. */
+export const takeControl = (id, job, client) => json("PUT", terminal(id, job, "controller"), { client });
+
+/** Lets others type into a terminal; also while the page is being left. */
+export const giveControlBack = (id, job, client) =>
+  ask("DELETE", terminal(id, job, `controller${as(client)}`), { keepalive: true });
 
 /** The stream of a session's events after a sequence, or after `SEQUENCE-AT`; null if no more can follow. */
 export async function openStream(id, after, signal) {
@@ -111,3 +139,17 @@ export function requestName() {
   const bytes = crypto.getRandomValues(new Uint8Array(12));
   return `console-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
+
+/** The name under which this window types into terminals. A reload doesn't change it. */
+export function clientName() {
+  try {
+    const kept = sessionStorage.getItem("rejoin-client");
+    if (kept) return kept;
+    sessionStorage.setItem("rejoin-client", ownName);
+  } catch {
+    // Without storage, a reload makes this another client.
+  }
+  return ownName;
+}
+
+const ownName = requestName();

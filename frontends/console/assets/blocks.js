@@ -4,6 +4,7 @@
 // the session). A row is `{kind, line, part}`: one part of one line.
 
 import { LineWrap } from "./wrap.js";
+import { Emulator } from "./emulator.js";
 import { Line } from "./line.js";
 import { Terminal } from "./terminal.js";
 import { ending } from "./format.js";
@@ -51,7 +52,8 @@ export class Job {
   finished = null;
   /** The sequence of the event that ended it. */
   lastSequence = null;
-  terminal = new Terminal();
+  /** Whether the terminal is shown by itself, and not among the rows. */
+  isInFrame = false;
   /** Incremented with each change of the badge beside the command. */
   revision = 0;
   #statement = new LineWrap();
@@ -59,10 +61,23 @@ export class Job {
   #isFolded = false;
   #end = null;
 
-  constructor(job, sequence, at, statement) {
+  /** `screen` is what its terminal shows at first, if it has one: `{columns, rows, content}`. */
+  constructor(job, sequence, at, statement, screen = null) {
     Object.assign(this, { job, sequence, at, statement, name: `job ${job}` });
-    this.lines = statement.replace(/\s+$/, "").split("\n").map(plain);
+    this.isTerminal = screen !== null;
+    this.terminal = screen ? new Emulator(screen) : new Terminal();
+    this.lines = this.title.replace(/\s+$/, "").split("\n").map(plain);
     this.omitted = plain("");
+  }
+
+  /** Whether it is a shell that somebody types into. */
+  get isShell() {
+    return this.isTerminal && this.statement.trim() === "";
+  }
+
+  /** What to call it: its command. */
+  get title() {
+    return this.isShell ? "shell" : this.statement;
   }
 
   /** Ends the job as the event `job-finished` says. */
@@ -71,6 +86,7 @@ export class Job {
     Object.assign(this, { state: "finished", outcome, status, finished: at });
     this.lastSequence = event.sequence;
     this.revision += 1;
+    if (this.isTerminal) this.terminal.end();
     const text = ending(this, event.message);
     this.#end = text ? plain(text) : null;
   }
@@ -81,6 +97,7 @@ export class Job {
     const room = Math.max(16, columns - STATEMENT_MARGIN - BADGE_COLUMNS);
     const head = this.#statement.measure(this.lines, this.lines.length, room, Infinity);
     if (isFolded) return head + 1;
+    if (this.isInFrame) return head;
     const { terminal } = this;
     const output = this.#output.measure(terminal.lines, terminal.count, columns, terminal.changed);
     terminal.changed = Infinity;
@@ -130,7 +147,7 @@ export class Job {
   /** The block as text. */
   text() {
     const { lines, count, dropped } = this.terminal;
-    const parts = [`$ ${this.statement}\n`];
+    const parts = [`$ ${this.title}\n`];
     if (dropped > 0) parts.push(`(${dropped} earlier lines have left the page)\n`);
     for (let at = 0; at < count; at += 1) {
       parts.push(lines[at].text, lines[at + 1]?.isJoined ? "" : "\n");

@@ -39,8 +39,8 @@ export class Jobs {
   #element(job) {
     let element = this.#elements.get(job.job);
     if (!element) {
-      const text = make("span", { className: "text", textContent: job.statement.split("\n")[0] });
-      const button = make("button", { type: "button", title: job.statement.slice(0, 500) }, text);
+      const text = make("span", { className: "text", textContent: job.title.split("\n")[0] });
+      const button = make("button", { type: "button", title: job.title.slice(0, 500) }, text);
       element = make("li", {}, button);
       button.addEventListener("click", () => this.#on.jump(element.job));
       this.#elements.set(job.job, element);

@@ -58,5 +58,36 @@ export const SLICE = 8;
 /** Milliseconds that nothing happens and that a replay shows; what is longer is skipped. */
 export const SHOWN_IDLENESS = 1_500;
 
+/** Rows that a terminal page can scroll back. */
+export const SCROLLBACK = 10_000;
+
+/** Bytes typed into a terminal that wait to be sent, and that one request takes. */
+export const WAITING_INPUT = 1024 * 1024;
+export const SENT_INPUT = 16 * 1024;
+
+/** Milliseconds for which input is tried again while the program doesn't read. */
+export const INPUT_PATIENCE = 10_000;
+
+/** Events after which a page that was away takes the screen and not the events it missed. */
+export const MISSED_EVENTS = 2_000;
+
+/** Milliseconds after which a program no longer waits for the terminal's answer to a question. */
+export const ANSWER_TIME = 3_000;
+
+/** Characters of a title that a program sets. */
+export const LONGEST_TITLE = 80;
+
+/** Rows above its screen that an emulator keeps; then they become final lines. */
+export const EMULATED_ROWS = 200;
+
+/** Characters that an emulator takes at once. Each of them scrolls one row at most. */
+export const EMULATED_PART = 1_000;
+
+/** Milliseconds after which a running command is shown with a terminal to type into. */
+export const SHORT_JOB = 150;
+
+/** How often one sequence may repeat something: more than a terminal has rows or columns. */
+export const MOST_REPETITIONS = 1_000;
+
 /** The pause between two requests for the viewers of a session, in milliseconds. */
 export const VIEWERS_PAUSE = 4_000;

@@ -1,6 +1,6 @@
 // The console: connects its parts, and opens the session in the page's address.
 
-import { createSession, describeSession, listServices, logout, me } from "./api.js";
+import { clientName, createSession, describeSession, listServices, logout, me, requestName, submit } from "./api.js";
 import { copyText, saveText } from "./clipboard.js";
 import { confirmed, described, loggedIn } from "./dialogs.js";
 import { find, setText } from "./dom.js";
@@ -95,6 +95,22 @@ async function create() {
   }
 }
 
+/** Makes a session with a shell in a terminal. */
+async function createShell() {
+  try {
+    const { id } = await createSession(find("service").value);
+    // The terminal gets the size of the window when it is shown.
+    await submit(id, "", requestName(), { terminal: { columns: 80, rows: 24 }, client: clientName() });
+    session.focusTerminal();
+    location.hash = address(id);
+    sessions.look();
+  } catch (error) {
+    if (error.status !== 401) return failed(error);
+    await loggedIn();
+    await createShell();
+  }
+}
+
 async function share() {
   if (!session.id) return;
   const at = session.timeline.sequence;
@@ -157,6 +173,9 @@ const WIDE = 1_100;
 
 press("create", create);
 press("welcome-create", create);
+press("create-shell", createShell);
+press("welcome-shell", createShell);
+press("open-shell", () => session.openShell());
 press("logout", leave);
 press("theme", turnTheme);
 press("share", share);
@@ -187,6 +206,7 @@ const help = listen({
   },
   describe,
   create,
+  createShell,
   beside(step) {
     const id = sessions.beside(step);
     if (id) location.hash = address(id);

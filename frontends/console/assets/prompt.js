@@ -1,14 +1,18 @@
-// The command line: commands with history, and input for a running job.
+// The command line: commands with history, each of which gets a terminal; and input for a running job
+// that has none.
 //
 // Invariant: a command never runs twice because a response was lost. Each has a unique request name
 // under which it is sent again.
 
-import { interrupt, requestName, submit, write } from "./api.js";
+import { clientName, interrupt, requestName, submit, write } from "./api.js";
 import { find, setText } from "./dom.js";
 import { REMEMBERED_STATEMENTS } from "./limits.js";
 import { failed, notice } from "./notices.js";
 
-/** The prompt of the open session. `on.sent` is called when a command was accepted. */
+/**
+ * The prompt of the open session. `on.sent` is called when a command was accepted; `on.size` says which
+ * size the terminal of one is to have.
+ */
 export class Prompt {
   #on;
   #session = null;
@@ -32,7 +36,6 @@ export class Prompt {
     this.#field.addEventListener("input", () => this.#edited());
     this.#field.addEventListener("keydown", (it) => this.#key(it));
     find("interrupt").addEventListener("click", () => this.interrupt());
-    find("input").addEventListener("change", () => this.#describe());
     find("background").addEventListener("change", () => this.#describe());
   }
 
@@ -69,6 +72,11 @@ export class Prompt {
     this.#describe();
   }
 
+  /** Whether the next key would go into an empty command line. */
+  get isIdle() {
+    return document.activeElement === this.#field && this.#field.value === "";
+  }
+
   focus() {
     this.#field.focus();
   }
@@ -94,7 +102,7 @@ export class Prompt {
     if (statement.trim() === "") return;
     const background = find("background").checked;
     if (this.#job && !background) return this.#refuse();
-    const options = { input: find("input").checked, background };
+    const options = { background, terminal: this.#on.size(), client: clientName() };
     const session = this.#session;
     this.#isSending = true;
     find("run").disabled = true;
@@ -105,7 +113,7 @@ export class Prompt {
       this.remember([statement]);
       this.#back = 0;
       this.#set("");
-      find("input").checked = find("background").checked = false;
+      find("background").checked = false;
       this.#on.sent();
     } catch (error) {
       if (error.status > 0) this.#request = null;
@@ -207,7 +215,6 @@ export class Prompt {
       return this.#tell("Ctrl-D ends the input. Input is stored in the log, so don't type secrets.");
     }
     this.#field.placeholder = this.#job ? "Running …" : "Type a command";
-    if (find("input").checked) return this.#tell("Keeps the job's standard input open, so that you can write to it while it runs.");
     this.#tell("");
   }
 

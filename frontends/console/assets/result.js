@@ -44,7 +44,12 @@ function isOfRejoin({ type, upstreamJobId }) {
   return upstreamJobId === undefined && BUILTINS.includes(type);
 }
 
-const BUILTINS = ["shell", "help", "history", "jobs", "session", "version"];
+const BUILTINS = ["shell", "terminal", "help", "history", "jobs", "session", "version"];
+
+/** The bytes of a terminal's result. */
+export function bytesOf({ content, contentBase64 }) {
+  return typeof contentBase64 === "string" ? bytes(contentBase64) : new TextEncoder().encode(content ?? "");
+}
 
 function bytes(base64) {
   try {

@@ -35,6 +35,8 @@ export class Screen {
   #isScheduled = false;
   /** The job whose command is pinned above its output. */
   #pinned = null;
+  /** Whether it leaves the room below its rows to a terminal. */
+  #isCompact = false;
   #wraps = true;
   /** The characters of the longest line that was drawn, if lines are not wrapped. */
   #widest = 0;
@@ -60,6 +62,22 @@ export class Screen {
     find("pinned").addEventListener("click", () => this.#pinned && this.jumpTo(this.#pinned));
     new ResizeObserver(() => this.#resized()).observe(this.#frame);
     document.fonts?.ready.then(() => this.#resized());
+  }
+
+  /** The size of a terminal that fills a height in pixels, below the row of its command. */
+  terminalSize(height) {
+    const { width, height: row } = this.#cell;
+    const columns = Math.floor((this.#frame.clientWidth - ROW_PADDING) / width);
+    return { columns: Math.max(20, columns), rows: Math.max(5, Math.floor(height / row) - 4) };
+  }
+
+  /** Takes only the height that the rows need, or all there is. */
+  setCompact(isCompact) {
+    if (isCompact === this.#isCompact) return;
+    this.#isCompact = isCompact;
+    const { style } = this.#frame.parentElement;
+    if (!isCompact) style.height = style.minHeight = "";
+    this.changed();
   }
 
   get follows() {
@@ -157,11 +175,16 @@ export class Screen {
   }
 
   #draw() {
-    if (!this.#transcript || this.#frame.clientHeight === 0) return;
+    if (!this.#transcript || (this.#frame.clientHeight === 0 && !this.#isCompact)) return;
     const { height } = this.#cell;
     const { blocks } = this.#transcript;
     const total = this.#measure(blocks);
     this.#sheet.style.height = `${total * height}px`;
+    if (this.#isCompact) {
+      const { style } = this.#frame.parentElement;
+      style.height = `${total * height}px`;
+      style.minHeight = `${Math.min(total, COMPACT_ROWS) * height}px`;
+    }
     this.#keepPlace(total);
     this.#top = this.#frame.scrollTop;
     const top = Math.floor(this.#top / height);
@@ -349,6 +372,9 @@ function copyRows(event) {
   event.clipboardData.setData("text/plain", text);
   event.preventDefault();
 }
+
+/** Rows that stay visible above a terminal. */
+const COMPACT_ROWS = 2;
 
 /** Keys that scroll up. */
 const UP = ["ArrowUp", "PageUp", "Home"];

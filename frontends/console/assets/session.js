@@ -1,8 +1,9 @@
 // The open session: receives its events and updates the parts of the page.
 
-import { closeSession, now, readEvents, showSession } from "./api.js";
+import { clientName, closeSession, now, readEvents, requestName, showScreen, showSession, submit } from "./api.js";
 import { find, setText } from "./dom.js";
-import { OPENED_EVENTS, UNSEEN } from "./limits.js";
+import { OPENED_EVENTS, SHORT_JOB, UNSEEN } from "./limits.js";
+import { InlineTerminal } from "./inline.js";
 import { Jobs } from "./jobs.js";
 import { failed, notice, say } from "./notices.js";
 import { Playback } from "./playback.js";
@@ -35,6 +36,7 @@ export class Session {
   #on;
   #status = new StatusBadge(() => this.#follower?.retry());
   #unseen = 0;
+  #wantsTerminal = false;
   /** A line of output to show once it is here: `{job, sequence, row}`. */
   #wantedLine = null;
   #viewers = new Viewers();
@@ -55,7 +57,14 @@ export class Session {
         find("screen").focus({ preventScroll: true });
       },
     });
-    this.prompt = new Prompt({ sent: () => this.toEnd() });
+    this.prompt = new Prompt({ sent: () => this.toEnd(), size: () => this.terminalSize() });
+    this.inline = new InlineTerminal({
+      changed: () => this.changed(),
+      left: () => {
+        find("prompt").hidden = this.#transcript.isClosed;
+        this.prompt.focus();
+      },
+    });
     find("to-end").addEventListener("click", () => this.screen.toEnd());
     find("load-earlier").addEventListener("click", () => this.#loadEarlier());
     document.addEventListener("visibilitychange", () => this.#seen());
@@ -90,7 +99,10 @@ export class Session {
       this.#detail = detail;
       for (const job of detail.jobs) this.#known.set(job.job, job);
       const to = at > 0 ? at + OPENED_EVENTS / 2 : detail.lastSequence;
-      this.#followFrom(Math.max(0, Math.min(to, detail.lastSequence) - OPENED_EVENTS));
+      const after = Math.max(0, Math.min(to, detail.lastSequence) - OPENED_EVENTS);
+      await this.#readScreens(after);
+      if (this.id !== id) return;
+      this.#followFrom(after);
       this.changed();
     } catch (error) {
       if (this.id === id) this.#failed(error, () => this.open(id, at));
@@ -105,7 +117,29 @@ export class Session {
     this.#follower = this.#detail = this.id = null;
     this.#known = new Map();
     this.#isCaughtUp = false;
+    this.inline.show(null, null);
     find("session").hidden = true;
+  }
+
+  /** The size that the terminal of a new job is to have. */
+  terminalSize() {
+    return this.inline.size ?? this.screen.terminalSize(find("session").querySelector(".stage").clientHeight);
+  }
+
+  /** Gives the focus to the next terminal that is shown. */
+  focusTerminal() {
+    this.#wantsTerminal = true;
+  }
+
+  /** Starts a shell in the open session. */
+  async openShell() {
+    try {
+      this.focusTerminal();
+      await submit(this.id, "", requestName(), { terminal: this.terminalSize(), client: clientName() });
+      this.toEnd();
+    } catch (error) {
+      failed(error);
+    }
   }
 
   /** Returns to live and to the last line. */
@@ -177,6 +211,16 @@ export class Session {
     this.changed();
   }
 
+  /** Reads what the terminals show that are used at an event, from which the page goes on. */
+  async #readScreens(after) {
+    for (const job of this.#known.values()) {
+      const isUsed = job.submittedSequence <= after && (job.finishedSequence ?? Infinity) > after;
+      if (!job.terminal || !isUsed) continue;
+      const screen = await showScreen(this.id, job.job, after);
+      this.#known.set(job.job, { ...job, screen });
+    }
+  }
+
   #followFrom(after) {
     this.#follower = new Follower(this.id, after, {
       event: (event) => this.#event(event),
@@ -207,6 +251,7 @@ export class Session {
   #catchUp() {
     if (this.#isCaughtUp || this.recording.last < (this.#detail?.lastSequence ?? 0)) return;
     this.#isCaughtUp = true;
+    if (!this.#transcript.isClosed) this.inline.preload();
     const begun = [...this.#known.values()].filter((it) => it.submittedSequence < this.recording.first);
     const seen = this.recording.events.filter((it) => it.type === "job-submitted");
     this.prompt.forget();
@@ -247,7 +292,8 @@ export class Session {
     setText(find("name"), "Session not found");
     find("session").dataset.known = "no";
     find("blank").hidden = false;
-    setText(find("blank"), "There is no such session on this server, or it was removed.");
+    find("open-shell").hidden = true;
+    setText(find("blank-text"), "There is no such session on this server, or it was removed.");
   }
 
   #moment(count) {
@@ -286,6 +332,8 @@ export class Session {
       }
       if (this.id !== id) return;
       recording.addEarlier(events);
+      await this.#readScreens(recording.first - 1);
+      if (this.id !== id) return;
       this.#refold();
     } catch (error) {
       failed(error);
@@ -311,6 +359,7 @@ export class Session {
     const { shown } = this;
     this.screen.changed();
     this.jobs.show(shown);
+    this.#placeTerminal();
     this.prompt.setJob(this.#transcript.current);
     this.#drawTitle();
     this.#drawEnd();
@@ -318,14 +367,31 @@ export class Session {
     find("earlier").hidden = first <= 1;
     setText(find("earlier-text"), `Earlier events than ${first.toLocaleString("en")} are not loaded.`);
     const isClosed = this.#transcript.isClosed;
-    find("prompt").hidden = isClosed;
+    find("prompt").hidden = isClosed || (this.inline.job?.isShell ?? false);
     find("over").hidden = !isClosed;
     find("close").disabled = isClosed;
     setText(find("over"), `${closing(this.#detail?.closed?.cause)} It can still be read and replayed.`);
     this.#status.setPast(!this.timeline.isLive);
     const isBlank = shown.blocks.length === 0;
     find("blank").hidden = !isBlank;
-    setText(find("blank"), this.#isCaughtUp ? "Nothing has run here yet. Type a command below; press ? for the keys." : "Reading the log …");
+    find("open-shell").hidden = !this.#isCaughtUp || isClosed;
+    setText(find("blank-text"), this.#isCaughtUp ? "Nothing has run here yet. Type a command below; press ? for the keys." : "Reading the log …");
+  }
+
+  /** Shows the terminal of the running job, to type into, once it has run for a moment. */
+  #placeTerminal() {
+    const { current } = this.#transcript;
+    const isLive = this.timeline.isLive && this.#isCaughtUp;
+    const isLong = current?.isShell || now() - (current?.started ?? now()) > SHORT_JOB;
+    const job = isLive && current?.isTerminal && current.state === "running" && isLong ? current : null;
+    const isNew = job !== null && job !== this.inline.job;
+    const isAlone = job?.isShell && this.#transcript.blocks.length === 1;
+    this.inline.show(this.id, job, isAlone ? 1 : 2);
+    this.screen.setCompact(job !== null);
+    const isIdle = this.prompt.isIdle || document.activeElement === document.body;
+    if (isNew && (isIdle || this.#wantsTerminal)) this.inline.focus();
+    if (isNew) this.#wantsTerminal = false;
+    if (!job && isLive && current?.isTerminal) this.changed();
   }
 
   #drawTitle() {

@@ -1,4 +1,5 @@
-// A small terminal emulator: turns output with escape sequences into styled lines.
+// A small emulator for output that goes through pipes: turns it into styled lines. Output of a terminal
+// is emulator.js's.
 //
 // It supports what progress bars and test runners use: colours and text attributes, carriage
 // return, backspace, tab, moving the cursor within written lines, and erasing. Other sequences and
@@ -61,6 +62,10 @@ export class Terminal {
   get count() {
     const last = this.lines[this.lines.length - 1];
     return this.lines.length - (last.text === "" ? 1 : 0);
+  }
+
+  get size() {
+    return this.lines.length;
   }
 
   /** Drops up to `count` lines at the top, and returns how many. */

@@ -21,3 +21,10 @@ export function onTheme(listener) {
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 const listeners = new Set();
 DARK.addEventListener("change", () => listeners.forEach((listener) => listener()));
+
+// Other windows, and the frame of a terminal, turn with this one.
+window.addEventListener("storage", ({ key, newValue }) => {
+  if (key !== "rejoin-theme" || !["dark", "light"].includes(newValue)) return;
+  document.documentElement.dataset.theme = newValue;
+  listeners.forEach((listener) => listener());
+});

@@ -5,7 +5,7 @@
 
 import { Job, Note } from "./blocks.js";
 import { SHOWN_BLOCKS, SHOWN_LINES } from "./limits.js";
-import { Decoding } from "./result.js";
+import { Decoding, bytesOf } from "./result.js";
 import { closing, gone } from "./format.js";
 
 /** The blocks of a session, oldest first. */
@@ -67,9 +67,10 @@ export class Transcript {
   }
 
   static submitted(transcript, event) {
-    const job = new Job(event.job, event.sequence, event.at, event.statement);
+    const screen = event.terminal ?? null;
+    const job = new Job(event.job, event.sequence, event.at, event.statement, screen);
     job.place = event.place;
-    job.takesInput = event.input === true;
+    job.takesInput = event.input === true && !job.isTerminal;
     job.by = event.by?.account ?? null;
     // In older logs, only the name of an agent's request says so. It is a name and no proof.
     job.isAgents = event.by ? event.by.frontend === "mcp" : event.request?.startsWith("mcp:") === true;
@@ -87,17 +88,27 @@ export class Transcript {
 
   static result(transcript, event) {
     const job = transcript.#job(event);
+    if (job.isTerminal && event.result.stream === "terminal") {
+      return transcript.#change(job, () => job.terminal.write(bytesOf(event.result)));
+    }
     const [text, stream] = transcript.#decoding.textOf(event.job, event.result);
     transcript.#write(job, text, stream, event.sequence);
   }
 
   static input(transcript, event) {
     const job = transcript.#job(event);
+    // A terminal shows what is typed, if it is to be seen.
+    if (job.isTerminal) return;
     const bytes = event.contentBase64 ? " (bytes)" : "";
     transcript.#write(job, event.content ?? bytes, "input");
     if (event.end) job.takesInput = false;
     if (event.end) job.terminal.endLine();
     job.revision += 1;
+  }
+
+  static resized(transcript, event) {
+    const job = transcript.#job(event);
+    if (job.isTerminal) transcript.#change(job, () => job.terminal.resize(event));
   }
 
   static interrupted(transcript, event) {
@@ -112,7 +123,7 @@ export class Transcript {
     const job = transcript.#job(event);
     transcript.#write(job, transcript.#decoding.ended(event.job), "stdout");
     job.takesInput = false;
-    job.finish(event);
+    transcript.#change(job, () => job.finish(event));
     transcript.#unfinished = transcript.#unfinished.filter((other) => other !== job);
   }
 
@@ -142,6 +153,7 @@ export class Transcript {
       event.sequence,
       known?.submitted ?? event.at,
       known?.statement ?? `job ${event.job}`,
+      known?.screen ?? known?.terminal ?? null,
     );
     job.place = known?.place ?? "foreground";
     job.by = known?.by?.account ?? null;
@@ -168,15 +180,19 @@ export class Transcript {
     const gone = this.blocks.findIndex((it) => !it.isJob || it.state === "finished");
     const [first] = gone < 0 ? [] : this.blocks.splice(gone, 1);
     if (!first?.isJob) return;
-    this.#lines -= first.terminal.lines.length;
+    this.#lines -= first.terminal.size;
     this.jobs.delete(first.job);
   }
 
   #write(job, text, stream, sequence) {
-    if (text === "") return;
-    const before = job.terminal.lines.length;
-    job.terminal.write(text, stream, sequence);
-    this.#lines += job.terminal.lines.length - before;
+    if (text !== "") this.#change(job, () => job.terminal.write(text, stream, sequence));
+  }
+
+  /** Changes a job's output. */
+  #change(job, change) {
+    const before = job.terminal.size;
+    change();
+    this.#lines += job.terminal.size - before;
     if (this.#lines > SHOWN_LINES) this.#trim();
   }
 
@@ -198,6 +214,7 @@ const FOLDS = {
   "job-started": Transcript.started,
   "result": Transcript.result,
   "input": Transcript.input,
+  "terminal-resized": Transcript.resized,
   "interrupt-requested": Transcript.interrupted,
   "job-finished": Transcript.finished,
   "statement-refused": Transcript.refused,

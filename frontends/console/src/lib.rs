@@ -1,13 +1,14 @@
-//! The web console: one page at `/`, and its files at `/console/`.
+//! The web console: a page at `/`, a page for one terminal at `/console/terminal.html`, and their files
+//! at `/console/`.
 //!
 //! The files of `assets/` are part of the program and are served as they are written: there is no
-//! build step. Headers let the page load nothing from other hosts and run no inline script. Nothing
-//! here is made per request or knows about sessions: the page uses Rejoin's own API, like any other
-//! client.
+//! build step. Those of `assets/vendor/` are xterm.js, as it is published. Headers let the pages load
+//! nothing from other hosts and run no inline script. Nothing here is made per request or knows about
+//! sessions: the pages use Rejoin's own API, like any other client.
 
 mod assets;
 
-use crate::assets::{ASSETS, Asset};
+use crate::assets::{ASSETS, Asset, TERMINAL};
 use rejoin_http::{Gate, Request, Response, Route, Router, StatusCode, route};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub const ROUTES: &[Route<Console>] = &[
     route!(GET "/" => Console::file),
     route!(GET "/console/:file" => Console::file),
+    route!(GET "/console/vendor/:file" => Console::file),
     // Where Arthas has its web console.
     route!(GET "/ui" => Console::elsewhere),
     route!(GET "/ui/" => Console::elsewhere),
@@ -57,17 +59,22 @@ impl Console {
         } else {
             Response::new(StatusCode::OK, asset.content_type, asset.bytes)
         };
+        let (policy, framing) = if path == TERMINAL {
+            (TERMINAL_POLICY, "SAMEORIGIN")
+        } else {
+            (POLICY, "DENY")
+        };
         // The browser revalidates each file and usually gets 304, so files of two versions never
         // mix.
         response
             .header("cache-control", "no-cache")
             .header("etag", tag.as_str())
-            .header("content-security-policy", POLICY)
+            .header("content-security-policy", policy)
             .header("cross-origin-opener-policy", "same-origin")
             .header("cross-origin-resource-policy", "same-origin")
             .header("referrer-policy", "no-referrer")
             .header("x-content-type-options", "nosniff")
-            .header("x-frame-options", "DENY")
+            .header("x-frame-options", framing)
     }
 
     async fn elsewhere(&self, _: &Request) -> Response {
@@ -90,9 +97,24 @@ fn is_among(tag: &str, known: &str) -> bool {
         .any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
 }
 
+macro_rules! policy {
+    (styles: $styles:literal, frames: $frames:literal, framed_by: $ancestors:literal) => {
+        concat!(
+            "default-src 'none'; script-src 'self'; style-src ",
+            $styles,
+            "; img-src 'self'; connect-src 'self'; frame-src ",
+            $frames,
+            "; base-uri 'none'; form-action 'none'; frame-ancestors ",
+            $ancestors,
+            "; require-trusted-types-for 'script'; trusted-types 'none'"
+        )
+    };
+}
+
 /// The page loads and talks to this server only, submits no forms, and cannot be framed. Even if
-/// output of a job became markup, it could not become a script.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-                      connect-src 'self'; base-uri 'none'; form-action 'none'; \
-                      frame-ancestors 'none'; require-trusted-types-for 'script'; \
-                      trusted-types 'none'";
+/// output of a job became markup, it could not become a script. Its one frame is the terminal page.
+const POLICY: &str = policy!(styles: "'self'", frames: "'self'", framed_by: "'none'");
+
+/// xterm.js writes styles into its page, so this page allows that; and the console shows it in a frame.
+const TERMINAL_POLICY: &str =
+    policy!(styles: "'self' 'unsafe-inline'", frames: "'none'", framed_by: "'self'");

@@ -18,12 +18,23 @@ fn header<'a>(received: &'a Received, name: &str) -> &'a str {
     received.header(name).unwrap_or_default()
 }
 
+/// Our own files.
 fn assets() -> Vec<(PathBuf, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
-    let files = fs::read_dir(folder).unwrap();
-    files
-        .map(|file| {
-            let path = file.unwrap().path();
+    files_of("assets")
+}
+
+/// xterm.js, as it is published.
+fn vendor() -> Vec<(PathBuf, String)> {
+    files_of("assets/vendor")
+}
+
+fn files_of(folder: &str) -> Vec<(PathBuf, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries = fs::read_dir(folder).unwrap();
+    entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| {
             let text = fs::read_to_string(&path).unwrap();
             (path, text)
         })
@@ -40,7 +51,8 @@ fn every_file_is_served_with_its_type_and_headers_that_let_nothing_else_in() {
         for (path, text) in assets() {
             let name = name(&path);
             let (at, kind) = match name.rsplit_once('.').unwrap() {
-                (_, "html") => ("/".to_owned(), "text/html; charset=utf-8"),
+                ("index", "html") => ("/".to_owned(), "text/html; charset=utf-8"),
+                (_, "html") => (format!("/console/{name}"), "text/html; charset=utf-8"),
                 (_, "js") => (format!("/console/{name}"), "text/javascript; charset=utf-8"),
                 (_, "css") => (format!("/console/{name}"), "text/css; charset=utf-8"),
                 _ => (format!("/console/{name}"), "image/svg+xml"),
@@ -53,9 +65,57 @@ fn every_file_is_served_with_its_type_and_headers_that_let_nothing_else_in() {
             assert_eq!(header(&received, "referrer-policy"), "no-referrer");
             let policy = header(&received, "content-security-policy");
             assert!(policy.starts_with("default-src 'none'; script-src 'self';"));
-            assert!(!policy.contains("unsafe"), "{policy}");
+            if name != "terminal.html" {
+                assert!(policy.contains("style-src 'self';"), "{policy}");
+                assert!(policy.contains("frame-ancestors 'none';"), "{policy}");
+                assert!(!policy.contains("unsafe"), "{policy}");
+                assert_eq!(header(&received, "x-frame-options"), "DENY");
+            }
         }
     });
+}
+
+#[test]
+fn the_terminal_page_may_write_styles_and_be_framed_by_the_console_and_nothing_more() {
+    served(|client| {
+        let page = client.get("/").unwrap();
+        let terminal = client.get("/console/terminal.html").unwrap();
+        let strict = header(&page, "content-security-policy");
+        let same = strict
+            .replace("style-src 'self';", "style-src 'self' 'unsafe-inline';")
+            .replace("frame-src 'self';", "frame-src 'none';")
+            .replace("frame-ancestors 'none';", "frame-ancestors 'self';");
+        assert_eq!(header(&terminal, "content-security-policy"), same);
+        assert_eq!(header(&terminal, "x-frame-options"), "SAMEORIGIN");
+    });
+}
+
+#[test]
+fn xterm_js_is_served_with_its_licences() {
+    served(|client| {
+        for (path, text) in vendor() {
+            let name = name(&path);
+            let received = client.get(&format!("/console/vendor/{name}")).unwrap();
+            assert_eq!(received.status, 200, "{name}");
+            assert!(received.body == text.as_bytes(), "{name}");
+            let kind = match name.rsplit_once('.').unwrap() {
+                (_, "mjs") => "text/javascript; charset=utf-8",
+                (_, "css") => "text/css; charset=utf-8",
+                _ => "text/plain; charset=utf-8",
+            };
+            assert_eq!(header(&received, "content-type"), kind, "{name}");
+        }
+    });
+    let files = vendor();
+    let licence = &files
+        .iter()
+        .find(|(path, _)| name(path) == "LICENSE.txt")
+        .unwrap()
+        .1;
+    for (path, _) in &files {
+        let name = name(path);
+        assert!(name.ends_with(".txt") || licence.contains(&name), "{name}");
+    }
 }
 
 #[test]
@@ -110,11 +170,18 @@ fn scripts_and_styles_can_be_read_and_never_write_markup() {
 }
 
 #[test]
-fn the_page_has_no_script_style_or_handler_written_into_it() {
-    let (_, page) = assets()
-        .into_iter()
-        .find(|(path, _)| path.ends_with("index.html"))
-        .unwrap();
+fn the_pages_have_no_script_style_or_handler_written_into_them() {
+    let pages = assets().into_iter();
+    let pages: Vec<_> = pages
+        .filter(|(path, _)| name(path).ends_with(".html"))
+        .collect();
+    assert_eq!(pages.len(), 2);
+    for (_, page) in pages {
+        has_nothing_written_into_it(&page);
+    }
+}
+
+fn has_nothing_written_into_it(page: &str) {
     assert_eq!(
         page.matches("<script").count(),
         page.matches("<script src=").count()
