@@ -75,7 +75,7 @@ pub const CAPTURE_RECORDS: usize = 1_000;
 /// How much of the log is read at once for a screen.
 pub(crate) const SCREEN_READ: ReadLimit = ReadLimit {
     records: 512,
-    bytes: 1024 * 1024,
+    bytes: 512 * 1024,
 };
 
 /// Jobs that were lost with the previous server and that are named in the server's log at a start. Of

@@ -139,11 +139,9 @@ impl Unfolded {
                     (*bytes, *records) = (0, 0);
                 }
             }
-            Event::JobFinished { job, .. } => {
-                if self.jobs.remove(job).is_some() {
-                    // If the queue is full, the screen makes room for others.
-                    let _ = self.screens.0.try_send(Request::Forget(*job));
-                }
+            Event::JobFinished { job, .. } if self.jobs.remove(job).is_some() => {
+                // If the queue is full, the screen makes room for others.
+                let _ = self.screens.0.try_send(Request::Forget(*job));
             }
             _ => {}
         }
@@ -206,17 +204,20 @@ impl Worker {
             Some(fold) => fold,
             None => self.begin(session, &view, last)?,
         };
-        self.advance(session, &mut fold, last)?;
-        if fold.bytes >= CAPTURE_BYTES || fold.records >= CAPTURE_RECORDS {
-            let capture = Command::ReportScreen {
-                session,
-                job,
-                after: fold.after,
-                size: fold.size(),
-                content: fold.screen.content().into(),
-            };
-            let _ = self.reports.send(capture).await;
-            (fold.bytes, fold.records) = (0, 0);
+        fold.turn = self.turn;
+        // Also in between: a terminal may have written much since the last time.
+        while self.step(session, &mut fold, last)? {
+            if fold.bytes >= CAPTURE_BYTES || fold.records >= CAPTURE_RECORDS {
+                let capture = Command::ReportScreen {
+                    session,
+                    job,
+                    after: fold.after,
+                    size: fold.size(),
+                    content: fold.screen.content().into(),
+                };
+                let _ = self.reports.send(capture).await;
+                (fold.bytes, fold.records) = (0, 0);
+            }
         }
         self.keep(fold);
         Ok(())
@@ -276,7 +277,14 @@ impl Worker {
     fn begin(&self, session: SessionId, view: &JobView, to: Sequence) -> Result<Fold, ScreenError> {
         if let Some(place) = view.screen.filter(|place| *place <= to) {
             let before = Sequence(place.0.saturating_sub(1));
-            if let Some(fold) = self.captured(session, view, before, place)? {
+            if let Some(fold) = self.captured(session, view, before, place, to)? {
+                return Ok(fold);
+            }
+        }
+        // A screen is logged a while after the place that it is of.
+        if view.screen.is_some_and(|place| place > to) {
+            let end = Sequence(to.0 + SCREEN_READ.records as u64);
+            if let Some(fold) = self.captured(session, view, to, end, to)? {
                 return Ok(fold);
             }
         }
@@ -288,7 +296,7 @@ impl Worker {
         while end > view.submitted {
             let begin = end.0.saturating_sub(SCREEN_READ.records as u64);
             let begin = Sequence(begin.max(view.submitted.0));
-            if let Some(fold) = self.captured(session, view, begin, end)? {
+            if let Some(fold) = self.captured(session, view, begin, end, to)? {
                 return Ok(fold);
             }
             end = begin;
@@ -303,13 +311,15 @@ impl Worker {
         Ok(Fold::new(view.job, size, view.submitted))
     }
 
-    /// The last screen of the job that was logged after `begin` and up to `end`.
+    /// The last screen of the job that was logged after `begin` and up to `end`, and is of a place up to
+    /// `to`.
     fn captured(
         &self,
         session: SessionId,
         view: &JobView,
         begin: Sequence,
         end: Sequence,
+        to: Sequence,
     ) -> Result<Option<Fold>, ScreenError> {
         let mut found = None;
         let mut after = begin;
@@ -328,6 +338,7 @@ impl Worker {
                     ..
                 } = &record.event
                     && *job == view.job
+                    && *after <= to
                 {
                     let mut fold = Fold::new(*job, *size, *after);
                     fold.screen.feed(content.as_bytes());
@@ -345,20 +356,26 @@ impl Worker {
         fold: &mut Fold,
         to: Sequence,
     ) -> Result<(), ScreenError> {
-        while fold.after < to && !fold.is_over {
-            let records = self.read(session, fold.after)?;
-            if records.is_empty() {
-                break;
-            }
-            for record in records.iter().filter(|record| record.sequence <= to) {
-                fold.take(record);
-            }
-            let last = records.last().map_or(to, |last| last.sequence);
-            fold.after = last.min(to);
-        }
-        fold.after = to;
         fold.turn = self.turn;
+        while self.step(session, fold, to)? {}
+        fold.after = to;
         Ok(())
+    }
+
+    /// Takes in some records up to `to`. False: there are no more.
+    fn step(&self, session: SessionId, fold: &mut Fold, to: Sequence) -> Result<bool, ScreenError> {
+        if fold.after >= to || fold.is_over {
+            return Ok(false);
+        }
+        let records = self.read(session, fold.after)?;
+        let Some(last) = records.last().map(|last| last.sequence) else {
+            return Ok(false);
+        };
+        for record in records.iter().filter(|record| record.sequence <= to) {
+            fold.take(record);
+        }
+        fold.after = last.min(to);
+        Ok(true)
     }
 
     fn read(&self, session: SessionId, after: Sequence) -> Result<Vec<Arc<Record>>, ScreenError> {

@@ -109,6 +109,9 @@ impl ShellSettings {
 ///
 /// - Standard input is empty, unless the job was submitted with an input. A job does not have to
 ///   read its input; what it has not read when it ends is dropped.
+/// - A job with a terminal is the leader of a session of its own, with a terminal for all three streams and
+///   `TERM=xterm-256color`. Without a statement, it is the user's shell. What it writes becomes results of
+///   the type `terminal`. Linux only.
 /// - Standard output and standard error become results of the type `shell`, in chunks of at most
 ///   64 KiB: `content`, or `contentBase64` for what is not UTF-8. Output after a quiet millisecond
 ///   is reported at once; output in a burst is reported together.
@@ -118,7 +121,10 @@ impl ShellSettings {
 ///   session, also when the statement fails or is interrupted, and when the server starts again.
 ///   A background job starts with them and does not change them. `REJOIN_MARK`, `REJOIN_SESSION`
 ///   and `REJOIN_JOB` identify the job of a process; no variable called `REJOIN_…` carries over.
-/// - An interrupt sends SIGINT to the process group, then SIGTERM, then SIGKILL, with the grace time
+/// - An interrupt of a terminal sends SIGINT to the process group in its foreground, and a firmer signal if
+///   another one follows within the grace time. Its end is a hang-up: SIGHUP, and then SIGKILL, to
+///   everything in its session.
+/// - Any other interrupt sends SIGINT to the process group, then SIGTERM, then SIGKILL, with the grace time
 ///   between them; each further interrupt sends the next signal at once. When the session closes or
 ///   the server shuts down, it begins with SIGTERM.
 /// - A job ends when the shell has ended and no process has its output open. If that takes a second,
