@@ -122,6 +122,14 @@ test("a shell is called so, and a terminal seen from the middle begins with its 
   assert.equal(transcript.text(), "$ top\nseen\nmore\n");
 });
 
+test("a built-in command, or one of Arthas, leaves its terminal unused and is shown all the same", () => {
+  const result = { jobs: [{ id: 1 }, { id: 22 }], type: "jobs", jobId: 1 };
+  const transcript = fold([{ type: "result", job: 1, result }]);
+  assert.equal(transcript.jobs.get(1).isUnused, true);
+  transcript.apply({ sequence: 9, at: 9, type: "job-finished", job: 1, outcome: "completed", status: 0, message: null });
+  assert.match(transcript.text(), /^\$ run\nid\n1\n22\n/);
+});
+
 test("xterm.js is the one that README.txt names", () => {
   const vendor = new URL("vendor/", assets);
   const listed = readFileSync(new URL("README.txt", vendor), "utf8").match(/^[0-9a-f]{64} {2}\S+$/gm);

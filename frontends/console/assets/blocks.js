@@ -54,6 +54,8 @@ export class Job {
   lastSequence = null;
   /** Whether the terminal is shown by itself, and not among the rows. */
   isInFrame = false;
+  /** Whether it has a terminal and shows something else. */
+  isUnused = false;
   /** Incremented with each change of the badge beside the command. */
   revision = 0;
   #statement = new LineWrap();

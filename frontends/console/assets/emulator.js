@@ -44,9 +44,10 @@ export class Emulator {
     this.write(new TextEncoder().encode(content));
   }
 
-  /** Writes bytes of the program. */
-  write(bytes) {
+  /** Writes bytes of the program, or text whose lines end with line feeds. */
+  write(said) {
     if (!this.#terminal) return;
+    const bytes = typeof said === "string" ? new TextEncoder().encode(said.replaceAll("\n", "\r\n")) : said;
     // A character scrolls at most one row, so none is lost before it has been copied.
     const text = this.#decoder.decode(bytes, { stream: true });
     for (let at = 0; at < text.length; at += EMULATED_PART) {

@@ -383,7 +383,7 @@ export class Session {
     const { current } = this.#transcript;
     const isLive = this.timeline.isLive && this.#isCaughtUp;
     const isLong = current?.isShell || now() - (current?.started ?? now()) > SHORT_JOB;
-    const job = isLive && current?.isTerminal && current.state === "running" && isLong ? current : null;
+    const job = isLive && current?.isTerminal && !current.isUnused && current.state === "running" && isLong ? current : null;
     const isNew = job !== null && job !== this.inline.job;
     const isAlone = job?.isShell && this.#transcript.blocks.length === 1;
     this.inline.show(this.id, job, isAlone ? 1 : 2);
@@ -391,7 +391,7 @@ export class Session {
     const isIdle = this.prompt.isIdle || document.activeElement === document.body;
     if (isNew && (isIdle || this.#wantsTerminal)) this.inline.focus();
     if (isNew) this.#wantsTerminal = false;
-    if (!job && isLive && current?.isTerminal) this.changed();
+    if (!job && isLive && current?.isTerminal && !current.isUnused) this.changed();
   }
 
   #drawTitle() {

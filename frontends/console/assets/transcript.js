@@ -92,6 +92,8 @@ export class Transcript {
       return transcript.#change(job, () => job.terminal.write(bytesOf(event.result)));
     }
     const [text, stream] = transcript.#decoding.textOf(event.job, event.result);
+    // Built-in commands, and services that are no shell, leave the terminal unused.
+    job.isUnused = job.isTerminal;
     transcript.#write(job, text, stream, event.sequence);
   }
 
