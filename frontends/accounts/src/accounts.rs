@@ -506,7 +506,7 @@ impl Accounts {
             .change_file(move |file| file.add_token(&owner, &token, role, expires))
             .await?;
         tracing::info!(%account, token = name, "added an access token");
-        let role = role.map_or(caller.role(), |role| role.min(caller.role()));
+        let role = role.map_or_else(|| caller.role(), |role| role.min(caller.role()));
         let added = OwnToken {
             name: name.into(),
             role,

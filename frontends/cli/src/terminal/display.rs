@@ -242,10 +242,11 @@ const RESET: &[u8] =
     b"\x1b[?1049l\x1b[?1000;1002;1003;1004;1005;1006;1015;2004l\x1b>\x1b[?1;6l\x1b[?7;25h\
     \x1b[4l\x1b[20l\x1b(B\x0f\x1b[r\x1b[0m\x1b[H\x1b[2J";
 
-/// Another screen, without the modes of a program; what was shown stays on the first.
+/// Another screen, without the modes of a program; what was shown stays on the first, and so does its
+/// cursor, which the end of the origin mode would move.
 const ENTER_PICTURE: &[u8] =
     b"\x1b[?1000;1002;1003;1004;1005;1006;1015;2004l\x1b>\x1b[?1l\x1b[?7h\x1b[4l\
-    \x1b[20l\x1b(B\x0f\x1b7\x1b[r\x1b8\x1b[?6l\x1b[?1049h\x1b[0m\x1b[H\x1b[2J";
+    \x1b[20l\x1b(B\x0f\x1b7\x1b[r\x1b8\x1b[?1049h\x1b[?6l\x1b[0m\x1b[H\x1b[2J";
 const LEAVE_PICTURE: &[u8] = b"\x1b[0m\x1b[?25h\x1b[?1049l";
 
 #[cfg(test)]

@@ -172,3 +172,73 @@ impl Stage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rejoin_core::testing::{SESSION, instant};
+    use rejoin_core::{JobMode, JobOutput, JobSlot, Outcome, Sequence, TerminalSize, Visibility};
+    use rejoin_screen::Screen;
+    use std::time::Duration;
+
+    #[test]
+    fn a_terminal_is_played_on_another_size_and_its_lines_stay() {
+        let job = JobId(1);
+        let mode = JobMode {
+            slot: JobSlot::Foreground,
+            visibility: Visibility::Session,
+        };
+        let submitted = Event::JobSubmitted {
+            job,
+            mode,
+            statement: "seq".into(),
+            timeout: Duration::ZERO,
+            output_limit: 0,
+            request: None,
+            input: true,
+            output: JobOutput::Terminal(TerminalSize {
+                columns: 20,
+                rows: 3,
+            }),
+            controller: None,
+        };
+        let said = Event::ResultEmitted {
+            job,
+            mode,
+            result: r#"{"content":"1\r\n2\r\n3\r\n4","type":"terminal"}"#.into(),
+            position: None,
+        };
+        let finished = Event::JobFinished {
+            job,
+            mode,
+            outcome: Outcome::Completed,
+            status: 0,
+            message: None,
+        };
+        let mut theatre = Theatre::new((30, 8));
+        let mut local = Screen::new(30, 8);
+        let mut shown = |event: Event, bytes: &str| {
+            let record = Record {
+                session: SESSION,
+                sequence: Sequence(1),
+                at: instant(1),
+                clock: instant(1).into(),
+                actor: None,
+                event,
+            };
+            let mut out = vec![];
+            theatre.take(&record, bytes.as_bytes(), &mut out).unwrap();
+            theatre.flush(&mut out).unwrap();
+            // As a terminal's line discipline does.
+            let text = String::from_utf8(out).unwrap();
+            local.feed(text.replace("\r\n", "\n").replace('\n', "\r\n").as_bytes());
+            (local.text(), local.is_alternate())
+        };
+        assert!(shown(submitted, "$ seq\n").1);
+        let (text, is_alternate) = shown(said, "not this");
+        assert!(is_alternate && text.starts_with("2\n3\n4\n"), "{text}");
+        let (text, is_alternate) = shown(finished, "\n[job 1 completed]\n");
+        assert_eq!(text.trim_end(), "$ seq\n1\n2\n3\n4\n[job 1 completed]");
+        assert!(!is_alternate);
+    }
+}
