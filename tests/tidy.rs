@@ -143,17 +143,18 @@ const OF_THE_LOG: &str = "\
 
 /// All dependencies of the engine without its features.
 const OF_THE_ENGINE: &str = "\
-    async-channel bitflags concurrent-queue crc32c crossbeam-utils event-listener \
+    async-channel avt base64 bitflags concurrent-queue crc32c crossbeam-utils event-listener \
     event-listener-strategy futures futures-channel futures-core futures-io futures-macro \
     futures-sink futures-task futures-util itoa linux-raw-sys memchr once_cell parking \
-    pin-project-lite proc-macro2 quote rejoin-core rejoin-log rejoin-metrics rustix serde_core serde_json slab \
-    syn thiserror thiserror-impl tracing tracing-core unicode-ident zmij";
+    pin-project-lite proc-macro2 quote rejoin-core rejoin-log rejoin-metrics rejoin-screen \
+    rustix serde serde_core serde_derive serde_json slab syn thiserror thiserror-impl tracing \
+    tracing-core unicode-ident unicode-width zmij";
 
 /// What its features `smol` and `shell` add.
 const OF_ITS_FEATURES: &str = "\
     async-executor async-fs async-io async-lock async-net async-process async-signal async-task \
-    atomic-waker base64 blocking cfg-if errno fastrand futures-lite getrandom libc piper polling \
-    signal-hook-registry smol";
+    atomic-waker blocking cfg-if errno fastrand futures-lite getrandom libc piper polling \
+    pty-process signal-hook-registry smol";
 
 /// Public types that may share a name, with the reason.
 const SAME_NAME: [(&str, &str); 4] = [
