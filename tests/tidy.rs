@@ -127,7 +127,13 @@ const SEAMS: [(&str, &[&str]); 7] = [
     ("crc32c", &["rejoin-log"]),
     (
         "rustix",
-        &["rejoin", "rejoin-accounts", "rejoin-engine", "rejoin-log"],
+        &[
+            "rejoin",
+            "rejoin-accounts",
+            "rejoin-engine",
+            "rejoin-http",
+            "rejoin-log",
+        ],
     ),
     ("rustls", &["rejoin-http", "rejoin"]),
     ("tide", &["rejoin-http"]),

@@ -32,7 +32,8 @@ fn a_signal_shuts_down_cleanly_and_open_requests_are_answered() {
         let data = directory();
         let mut server = Server::start(data.path(), &["--pull-wait", "50s"]);
         let (session, consumer) = server.create();
-        let statement = "trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.1; done";
+        let statement = "exec 2>/dev/null; trap 'echo caught; exit 5' TERM; echo ready; \
+                         while :; do sleep 0.1; done";
         let job = server.run(&session, statement);
         server.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
         let pull = json!({"action": "pull_results", "sessionId": session, "consumerId": consumer});
@@ -221,7 +222,7 @@ fn a_server_on_a_copy_leaves_the_jobs_of_the_original_alone() {
     let _next = start(&moved, "next");
     assert!(running_under(&session).is_empty());
     assert!(
-        said("next").contains("killed 1 processes left over"),
+        said("next").contains("killed what the previous server left running processes=1"),
         "{}",
         said("next")
     );

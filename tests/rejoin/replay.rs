@@ -116,9 +116,9 @@ fn private_jobs_and_other_events_are_shown_on_request() {
     assert!(!has(&[], "private"));
     assert!(has(&["--all"], "$ echo private\nprivate\n"));
     for words in [
-        "[session 1 created on the service shell]",
-        "[interrupting job 3: requested]",
-        " joined]",
+        "[session 1 created on the service shell, by someone (arthas, 127.0.0.1:",
+        "[interrupting job 3: requested, by someone (arthas, 127.0.0.1:",
+        " joined, by someone (arthas, 127.0.0.1:",
     ] {
         assert!(!has(&[], words), "{words}");
         assert!(has(&["--events"], words), "{words}");

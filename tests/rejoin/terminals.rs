@@ -1,5 +1,10 @@
 //! Jobs on a terminal, and the order of output without one. Every wait has a limit.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "how long a real process takes is a matter of real time"
+)]
+
 use crate::server::{Server, directory, running_under, text};
 use crate::shell::wait_until;
 use base64::Engine as _;

@@ -36,7 +36,7 @@ fn the_readable_part_is_shown_and_the_missing_part_is_named() {
         !out.contains("one\ntwo") && out.contains("ready\n"),
         "{out}"
     );
-    assert!(out.contains("problem\n"), "{out}");
+    assert!(out.contains("[job 2 completed]"), "{out}");
     let missing = out
         .lines()
         .find(|line| line.ends_with(" are missing]"))

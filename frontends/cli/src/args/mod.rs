@@ -384,7 +384,7 @@ mcp --reconnect-for --insecure
 verify <directory> --json --salvage
 replay <directory> <session> --from --until --all --events --speed --idle-limit
 export <directory> <session> --from --until --all --events --format -o/--output --columns --rows --idle-limit --input
-log <directory> <session> --json --from --limit
+log <directory> <session> --json --audit --account --since --until --from --limit
 health --ready
   --at REJOIN_ADMIN_LISTEN
 user
