@@ -70,8 +70,13 @@ fn an_early_acknowledgement_is_found() {
 fn a_failed_append_that_is_ignored_is_found() {
     finds(
         Mutant::SwallowsFailures,
-        // The last: the engine shows a record that was reported as durable and is not.
-        &["promise 11:", "promise 3:", "of what is durable as ["],
+        // The last two: the engine shows a record that was reported as durable and is not.
+        &[
+            "promise 11:",
+            "promise 3:",
+            "of what is durable as [",
+            "promises 2, 3: job",
+        ],
     );
 }
 

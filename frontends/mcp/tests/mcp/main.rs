@@ -196,7 +196,7 @@ fn arguments_that_are_wrong_are_refused_with_what_to_do() {
     server.structured("run", &json!({"command": "true"}));
     let long = "x".repeat(201);
     for (tool, arguments, words) in [
-        ("run", json!({}), "missing field `command`"),
+        ("run", json!({}), "the command is empty"),
         ("run", json!({"command": " "}), "empty"),
         ("run", json!({"command": "a\0b"}), "NUL"),
         (

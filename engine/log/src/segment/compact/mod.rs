@@ -55,7 +55,7 @@ const SESSIONS_AT_ONCE: usize = 64;
 /// # let id = LogId::from_bytes([9; 16]);
 /// let record = Record {
 ///     session: SESSION, sequence: Sequence(1), at: instant(1),
-///     clock: instant(1).into(), event: created(),
+///     clock: instant(1).into(), actor: None, event: created(),
 /// };
 /// let (mut log, _) = OpenOptions::directory(directory, id).options(options).open_unfolded()?;
 /// log.append(&[Arc::new(record.clone())])?;
