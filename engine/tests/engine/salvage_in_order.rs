@@ -249,13 +249,6 @@ fn a_log_in_order_is_salvaged_as_it_is_and_what_was_removed_is_no_damage() {
         let outcome = salvage(&disk).unwrap();
         assert!(outcome.findings.is_sound() && outcome.findings.removed > 0);
         assert!(outcome.salvaged.is_complete(), "{:?}", outcome.salvaged);
-        let names_of = |records: &[Record], others: &[Record]| -> Vec<String> {
-            records
-                .iter()
-                .filter(|r| !others.contains(r))
-                .map(|r| format!("{r:?}"))
-                .collect()
-        };
         // What a file still has of a removed session, whose beginning is gone, is not copied.
         let gone = removed(&outcome.kept);
         let mut expected = outcome.readable.clone();
