@@ -782,3 +782,34 @@ fn a_program_without_a_server_says_so_in_its_answer() {
         "{lines:?}"
     );
 }
+
+#[test]
+fn an_agent_sees_and_uses_the_screen_of_a_terminal() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let mut client = server.client();
+    let draws = "printf '\\033[2J\\033[3;5Hname? '; read name; printf '\\033[5;1Hhello %s' $name; \
+                 exec sleep 1000";
+    let arguments = json!({"command": draws, "terminal": true, "wait_ms": 0});
+    let run = structured(&mut client, "run", &arguments);
+    let job = json!({"session": run["session"], "job": run["job"]});
+    let shows = |client: &mut Client, words: &str| {
+        wait_until(words, || {
+            let screen = call(client, "screen", &job)["structuredContent"].clone();
+            let rows = screen["rows"].as_u64().unwrap();
+            assert_eq!(text(&screen["screen"]).lines().count() as u64, rows);
+            text(&screen["screen"]).contains(words)
+        });
+    };
+    shows(&mut client, "    name?");
+    let mut written = job.clone();
+    written["text"] = json!("ada\n");
+    call(&mut client, "write", &written);
+    shows(&mut client, "hello ada");
+    call(&mut client, "interrupt", &job);
+    let ended = wait_for_end(&mut client, &run);
+    // An interrupt is for the program in the foreground, as Ctrl-C is: here it ended by it.
+    assert_eq!(ended["exit_status"], 130, "{ended}");
+    // What it showed last can still be seen.
+    shows(&mut client, "hello ada");
+}
