@@ -285,7 +285,9 @@ fn whichever_byte_of_a_history_segment_is_damaged_the_rest_is_salvaged_and_remov
     for (disk, step) in [
         (log_in_order(1), 19),
         (log_in_order(2), 41),
-        (log_in_order(3), 41),
+        (log_in_order(3), 29),
+        (log_in_order(4), 29),
+        (log_in_order(5), 29),
         (fixture("history"), 23),
     ] {
         let (flips, gaps, removals) = flip(&disk, step);
