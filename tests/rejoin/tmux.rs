@@ -17,7 +17,7 @@ pub(crate) struct Pane {
 }
 
 impl Pane {
-    /// A pane with so many columns and rows, whose `rejoin` uses this server.
+    /// A pane of this size, whose `rejoin` uses this server.
     pub(crate) fn open(server: &Server, size: (u16, u16)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let bin = directory.path().join("bin");

@@ -68,7 +68,7 @@ pub enum Command {
         /// Who writes. It takes the control of a terminal that nobody controls.
         client: Option<Arc<Controller>>,
     },
-    /// Record that so many bytes were typed into a terminal that shows nothing of them. Whoever sends
+    /// Record how many bytes were typed into a terminal that shows nothing of them. Whoever sends
     /// this gives them to the job.
     HideInput {
         /// The session.
@@ -91,7 +91,7 @@ pub enum Command {
         /// Who changes it. It takes the control of a terminal that nobody controls.
         client: Option<Arc<Controller>>,
     },
-    /// Take the control of a job's terminal, from whoever has it.
+    /// Take the control of a job's terminal from its controller.
     TakeControl {
         /// The session.
         session: SessionId,

@@ -418,7 +418,7 @@ mod tests {
         Pattern::new(text, PatternOptions::default()).unwrap()
     }
 
-    /// Searches again and again, for so many lines and in so many records each time.
+    /// Searches until the end, with these limits of lines and records for each search.
     fn search(records: &[Record], pattern: &Pattern, most: usize, each: usize) -> Vec<LineMatch> {
         let wanted = Wanted {
             pattern,

@@ -30,7 +30,7 @@ impl Counted {
         Self { name, position }
     }
 
-    /// A terminal that goes on behind so many bytes. It counts as standard output.
+    /// A terminal that goes on after this many bytes. It counts as standard output.
     pub(super) const fn terminal(bytes: u64) -> Self {
         let stream = OutputStream::Stdout;
         Self {

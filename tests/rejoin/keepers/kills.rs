@@ -49,7 +49,7 @@ impl Running {
         Self::start(server, "seq 1 30; sleep 0.2; seq 31 40; exit 7", 40, 7)
     }
 
-    /// Waits until a viewer has seen so many results, or its end.
+    /// Waits until a viewer has seen this number of results, or the end of the job.
     fn see(&self, server: &Server, results: u64) {
         let viewer = server.join(&self.session);
         let seen = Cell::new(0);

@@ -600,7 +600,7 @@ impl Keeper {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// So many bytes of a job's output are settled.
+    /// How many bytes of a job's output are settled.
     fn settle(&self, job: JobId, bytes: u64) {
         if let Some(senders) = self.jobs().get_mut(&job) {
             senders.unsettled = senders.unsettled.saturating_sub(bytes);

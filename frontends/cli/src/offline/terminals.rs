@@ -29,7 +29,7 @@ impl Terminals {
         }
     }
 
-    /// A job with a terminal of so many columns and rows begins.
+    /// A job with a terminal of this size begins.
     pub(crate) fn begin(&mut self, job: JobId, (columns, rows): (u16, u16)) {
         self.0.insert(job, Transcript::new(columns, rows));
     }

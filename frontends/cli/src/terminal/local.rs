@@ -135,7 +135,7 @@ fn write_all(mut bytes: &[u8]) -> io::Result<()> {
 }
 
 fn before_now() -> MutexGuard<'static, Option<Before>> {
-    // A panic restores the terminal, whoever held it.
+    // A panic restores the terminal, also if another thread has changed it.
     BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

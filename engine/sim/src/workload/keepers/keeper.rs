@@ -83,7 +83,7 @@ pub(super) enum ToServer {
         offset: u64,
         count: u64,
     },
-    /// So many bytes of its input were read.
+    /// How many bytes of its input were read.
     Taken(u64),
     Exited(i32),
     /// The runner is to panic.
@@ -282,7 +282,7 @@ impl Job {
             .update(&self.statement, self.program.facts());
     }
 
-    /// The server and the keeper have told each other everything.
+    /// No message between the server and the keeper is on its way.
     pub(super) fn check(&self, id: JobId, checker: &Checker) -> Result<(), String> {
         let model = &checker.model;
         let running = model.state.session(self.session).and_then(|session| {

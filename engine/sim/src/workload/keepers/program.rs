@@ -153,7 +153,7 @@ impl Program {
         self.facts.exit = Some(status);
     }
 
-    /// It is killed: nobody learns how it ended.
+    /// It is killed, and its exit status is lost.
     pub(super) fn kill(&mut self) {
         self.facts.is_gone = true;
         self.due = NEVER;
@@ -242,7 +242,7 @@ impl Program {
         self.try_again(now);
     }
 
-    /// Output that was not sent, at most so many bytes: its stream, its offset and its length.
+    /// The next output that was not sent, up to a number of bytes: its stream, offset and length.
     pub(super) fn send(&mut self, most: u64) -> Option<(OutputStream, u64, u64)> {
         let spool = self.output.iter_mut().find(|it| it.sent < it.end)?;
         let (offset, count) = (spool.sent, most.min(spool.end - spool.sent));

@@ -79,7 +79,7 @@ enum ReplayTerminals {
     Bytes,
     /// The lines that a person saw.
     Text,
-    /// As they looked, on a terminal of so many columns and rows; then the lines.
+    /// As they looked, on a terminal of this size; then the lines.
     Pictures((u16, u16)),
 }
 
