@@ -6,7 +6,10 @@ pub const COLUMNS: u16 = 1_000;
 /// The highest terminal, in rows.
 pub const ROWS: u16 = 500;
 
-/// The longest control sequence whose meaning is looked at, in bytes. A longer one is passed on.
+/// The largest number of a control sequence; a larger one means the same as this.
+pub(crate) const NUMBER: u32 = 32_767;
+
+/// The longest control sequence, in bytes. A longer one is dropped.
 pub(crate) const SEQUENCE_BYTES: usize = 256;
 
 /// The longest title of a window that is remembered, in bytes; a longer one is not.

@@ -60,8 +60,9 @@ impl Screen {
                     {
                         terminal.feed_with(format!("\x1b[{columns}b"), &mut *observer);
                     }
-                    Part::Control(text, _) => {
-                        terminal.feed_with(text, &mut *observer);
+                    Part::Control(text, it) => {
+                        let clamped = it.clamped();
+                        terminal.feed_with(clamped.as_deref().unwrap_or(text), &mut *observer);
                     }
                     Part::Title(_) => {}
                 }
@@ -162,6 +163,69 @@ mod tests {
         let mut screen = Screen::new(20, 4);
         screen.feed(bytes);
         screen
+    }
+
+    /// As a program could write them: whole, and in the ways in which a sequence may be interrupted.
+    fn with_number(number: &str, last: char) -> [String; 5] {
+        let (first, rest) = number.split_at(1);
+        [
+            format!("\x1b[{number}{last}"),
+            format!("\x1b[?{number};{number}{last}"),
+            format!("\u{9b}{first}\n{rest}{last}"),
+            format!("\x1b[{first}\x7f{rest}\0{last}"),
+            format!("\x1b[{}{number}{last}", "0".repeat(300)),
+        ]
+    }
+
+    /// What the emulator did.
+    #[derive(Default)]
+    struct Executed(Vec<avt::Operation>);
+
+    impl Observer for Executed {
+        type Output = ();
+
+        fn before(&mut self, _: &mut avt::Observation<'_>, operation: &avt::Operation) {
+            self.0.push(operation.clone());
+        }
+
+        fn end(&mut self, _: &mut avt::Observation<'_>) {}
+    }
+
+    #[test]
+    fn no_number_makes_a_sequence_longer_than_a_line() {
+        use avt::parser::Function;
+        for number in [
+            "81",
+            "1000000000",
+            "2147483648",
+            "65535",
+            "131071",
+            "99999999999999999999",
+        ] {
+            for last in '@'..='~' {
+                for sequence in with_number(number, last) {
+                    let mut screen = Screen::new(80, 24);
+                    let mut executed = Executed::default();
+                    screen.feed_with(format!("x{sequence}").as_bytes(), &mut executed);
+                    for operation in executed.0 {
+                        if let avt::Operation::Function(Function::Rep(count)) = operation {
+                            assert!(count <= 80, "{sequence:?}: {count}");
+                        }
+                    }
+                    // It was neither shown as text, nor does it wait for an end.
+                    let shown = screen.text().replace(['x', '\n'], "");
+                    assert_eq!(shown.trim(), "", "{sequence:?}");
+                    assert_eq!(screen.sequences.begun(), "", "{sequence:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_beyond_sixteen_bits_is_large_and_not_small() {
+        let late = screen(b"\x1b[2;2H\x1b[65537C!\x1b[66585h\x1b[?66585h");
+        assert_eq!(late.text(), format!("\n{:19}!\n\n\n", ""));
+        assert!(!late.is_alternate());
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Cuts text into plain text and control sequences.
 //!
 //! Follows the terminals' parser (<https://vt100.net/emu/dec_ansi_parser>) as far as it takes to find
-//! where a sequence begins and ends.
+//! where a sequence begins and ends. A malformed sequence is no part: whatever a program writes, the
+//! emulator gets whole sequences with numbers that were looked at.
 
-use crate::limits::{SEQUENCE_BYTES, TITLE_BYTES};
+use crate::limits::{NUMBER, SEQUENCE_BYTES, TITLE_BYTES};
 
 /// A part of what a program writes.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,12 +33,44 @@ pub(crate) struct Control<'a> {
 }
 
 impl Control<'_> {
-    /// The numbers; one that is left out is 0.
+    /// The numbers, up to [`NUMBER`]; one that is left out is 0.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = u32> {
         self.numbers
             .split(';')
             .map(|it| it.split(':').next().unwrap_or_default())
-            .map(|it| it.parse().unwrap_or_default())
+            .map(number)
+    }
+
+    /// The sequence without numbers that are too large. None: it has no such number.
+    ///
+    /// The emulator cuts a number to 16 bits, so that 65,585 would be 49.
+    pub(crate) fn clamped(&self) -> Option<String> {
+        let mut digits = self.numbers.split([';', ':']);
+        digits.find(|it| it.len() > 5 || number(it) == NUMBER)?;
+        let mut clamped = String::from("\u{1b}[");
+        clamped.extend(self.prefix);
+        for it in self.numbers.split_inclusive([';', ':']) {
+            let end = it.len() - usize::from(it.ends_with([';', ':']));
+            let (digits, separator) = it.split_at(end);
+            match number(digits) {
+                NUMBER => clamped.push_str(&NUMBER.to_string()),
+                _ => clamped.push_str(digits.trim_start_matches('0')),
+            }
+            clamped.push_str(separator);
+        }
+        clamped.push_str(self.intermediates);
+        clamped.push(self.last);
+        Some(clamped)
+    }
+}
+
+/// A number of a control sequence. One that is larger than any screen is [`NUMBER`].
+fn number(digits: &str) -> u32 {
+    match digits.parse() {
+        Ok(number) => NUMBER.min(number),
+        Err(_) if digits.is_empty() => 0,
+        // Too large even for its type.
+        Err(_) => NUMBER,
     }
 }
 
@@ -121,11 +154,31 @@ impl Sequences {
     fn sequence(&mut self, next: char, take: &mut dyn FnMut(Part<'_>)) -> bool {
         let is_control = self.begun.len() > 1 || self.begun == "\u{9b}";
         match (is_control, next) {
-            // It ends here, without a meaning, and what follows is looked at anew.
-            (_, '\0'..='\u{1f}' | '\u{80}'..) => {
+            // A sequence is given up for another one.
+            (_, '\u{1b}' | '\u{9b}') => {
                 self.system = None;
-                take(Part::Text(&std::mem::take(&mut self.begun)));
+                self.begun.clear();
+                self.begun.push(next);
+            }
+            (_, '\u{18}' | '\u{1a}') => {
+                self.system = None;
+                self.begun.clear();
+            }
+            (_, '\u{80}'..='\u{9f}') => {
+                self.system = None;
+                self.begun.clear();
                 return false;
+            }
+            // A control character is carried out at once, and the sequence goes on.
+            (_, '\0'..='\u{1f}') => {
+                self.system = None;
+                take(Part::Text(next.encode_utf8(&mut [0; 4])));
+            }
+            (_, '\u{7f}') => {}
+            // No sequence ends with it, but this one ends there.
+            (_, '\u{a0}'..) => {
+                self.system = None;
+                self.begun.clear();
             }
             (false, '[') => {
                 self.system = None;
@@ -147,18 +200,15 @@ impl Sequences {
             }
             (true, '@'..='~') => {
                 let mut begun = std::mem::take(&mut self.begun);
+                let is_whole = begun.len() <= SEQUENCE_BYTES;
                 begun.push(next);
-                match control(&begun, next) {
-                    Some(control) => take(Part::Control(&begun, control)),
-                    None => take(Part::Text(&begun)),
+                if let Some(control) = control(&begun, next).filter(|_| is_whole) {
+                    take(Part::Control(&begun, control));
                 }
             }
-            (true, _) => {
-                self.begun.push(next);
-                if self.begun.len() > SEQUENCE_BYTES {
-                    take(Part::Text(&std::mem::take(&mut self.begun)));
-                }
-            }
+            (true, _) if self.begun.len() <= SEQUENCE_BYTES => self.begun.push(next),
+            // It is too long: its end is awaited, and then it is dropped.
+            (true, _) => {}
         }
         true
     }
@@ -222,17 +272,38 @@ mod tests {
                 "title x",
                 "None [0] \"\" [",
                 "None [4] \"\" m",
+                "None [12] \"\" m",
             ];
             assert_eq!(found, expected, "split at {at}");
-            let expected = "abc\u{1b}[12\u{1b}[1\n2md\u{1b}[?1";
+            let expected = "abc\nd\u{1b}[?1";
             assert_eq!(plain, expected, "split at {at}");
         }
     }
 
     #[test]
-    fn a_sequence_without_an_end_is_passed_on() {
-        let text = format!("\u{1b}[{}", "1;".repeat(SEQUENCE_BYTES));
-        let (found, plain) = parts(&text, 7);
-        assert_eq!((found.len(), plain), (0, text));
+    fn a_sequence_that_is_too_long_is_dropped_whole() {
+        let text = format!("a\u{1b}[{}bc\u{1b}[2bd", "0".repeat(3 * SEQUENCE_BYTES));
+        for at in [1, 2, 3, SEQUENCE_BYTES + 9, text.len()] {
+            let (found, plain) = parts(&text, at);
+            assert_eq!(found, ["None [2] \"\" b"], "split at {at}");
+            assert_eq!(plain, "acd", "split at {at}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_never_taken_for_a_smaller_one() {
+        let clamped = |text: &str| {
+            let last = text.chars().last().unwrap_or_default();
+            control(text, last).and_then(|it| it.clamped())
+        };
+        assert_eq!(clamped("\u{1b}[38;2;255;100;7m"), None);
+        assert_eq!(clamped("\u{1b}[?1049h"), None);
+        let large = ["66585", "2147483648", "99999999999999999999999"];
+        for large in large {
+            let written = format!("\u{1b}[?{large};004;;1:{large}$h");
+            let expected = "\u{1b}[?32767;4;;1:32767$h";
+            assert_eq!(clamped(&written).as_deref(), Some(expected));
+        }
+        assert_eq!(clamped("\u{9b}0000012A").as_deref(), Some("\u{1b}[12A"));
     }
 }
