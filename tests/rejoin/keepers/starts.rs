@@ -14,7 +14,12 @@ use std::process::{Command, Stdio};
 fn begun(server: &Server, statement: &str) -> (String, String, u64) {
     let (session, consumer) = server.create();
     let job = server.run(&session, statement);
-    server.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
+    // What follows at once may be in the same result.
+    let is_ready = |result: &Value| {
+        let content = result["content"].as_str();
+        content.is_some_and(|it| it.starts_with("ready\n"))
+    };
+    server.pull_until(&session, &consumer, is_ready);
     (session, consumer, job)
 }
 
