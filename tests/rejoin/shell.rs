@@ -1,6 +1,7 @@
 //! The shell service, through the server.
 
 use crate::server::{Server, can, directory, is_status_of, outcome, running_under, said, under};
+use crate::terminals::Terminal;
 use serde_json::json;
 use std::fs::File;
 use std::process::Command;
@@ -187,6 +188,17 @@ fn commands_of_another_user_reach_nothing_of_the_server() {
             .unwrap()
             .contains("exec")
     );
+
+    // A terminal is the user's own, as after a login: it can be opened by its path.
+    let terminal = Terminal::start(
+        &server,
+        "stat -c '%U %a' $(tty); mesg n; mesg y; mesg; : <>$(tty) && echo opened",
+    );
+    terminal.wait_for_end(&server);
+    let shown = terminal.output(&server);
+    let shown = String::from_utf8_lossy(&shown);
+    assert_eq!(shown, "nobody 620\r\nis y\r\nopened\r\n");
+    server.api(&json!({"action": "close_session", "sessionId": terminal.session}));
 
     // Interrupts and the end of the session reach its processes.
     server.run(

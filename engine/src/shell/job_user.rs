@@ -233,6 +233,7 @@ fn launch(arguments: &[OsString]) -> io::Result<std::convert::Infallible> {
             keep_open(path.as_ref(), number)?;
         }
     }
+    own_terminal(uid);
     // This process has one thread.
     set_thread_groups(&groups)?;
     set_thread_res_gid(gid, gid, gid)?;
@@ -252,6 +253,19 @@ fn launch(arguments: &[OsString]) -> io::Result<std::convert::Infallible> {
         .envs(env.environment)
         .exec();
     Err(error)
+}
+
+/// Makes the user the owner of its terminal, as a login does: programs such as tmux, screen and `mesg`
+/// open it by its path. It works without where the server may not do that.
+#[cfg(target_os = "linux")]
+fn own_terminal(uid: rustix::process::Uid) {
+    use rustix::fs::{Mode, fchmod, fchown};
+
+    let terminal = io::stdin();
+    if rustix::termios::isatty(&terminal) && fchown(&terminal, Some(uid), None).is_ok() {
+        // Its group, `tty` on most systems, may write to it.
+        let _ = fchmod(&terminal, Mode::from_raw_mode(0o620));
+    }
 }
 
 /// Opens a file for the shell, under this number.

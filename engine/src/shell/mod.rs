@@ -23,6 +23,7 @@
 
 mod directory_mark;
 mod escalate;
+mod inheritance;
 mod input;
 mod job;
 mod job_user;

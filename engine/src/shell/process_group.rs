@@ -3,7 +3,7 @@
 //!
 //! Invariant: no signal is sent to a group whose number may have been reused.
 
-use super::process_sweep;
+use super::{inheritance, process_sweep};
 use crate::Runtime;
 use async_io::Async;
 use async_process::{Child, ChildStderr, ChildStdin};
@@ -70,7 +70,7 @@ impl Group {
                 None
             }
         };
-        let mut child = command.spawn()?;
+        let mut child = inheritance::starting(|| command.spawn())?;
         // It has the end of the pipe that the job writes to.
         drop(command);
         let stdout = match (merged, child.stdout.take()) {

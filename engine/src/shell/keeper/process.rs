@@ -6,6 +6,7 @@
 use super::protocol::{Frames, HeldJob, ToKeeper, ToServer, VERSION, put_output};
 use super::terminal::{self, Terminal};
 use crate::limits::{KEEPER_ANSWER, KEEPER_INPUT, KEEPER_JOBS, KEEPER_PATIENCE, KEEPER_SPOOL};
+use crate::shell::inheritance;
 use crate::shell::job::Program;
 use crate::shell::process_group::PATIENCE;
 use rejoin_core::{JobId, JobOutput, OutputOffsets, OutputPosition, OutputStream, SessionId};
@@ -889,7 +890,7 @@ impl Started {
                 None
             }
         };
-        let mut child = command.spawn()?;
+        let mut child = inheritance::starting(|| command.spawn())?;
         // It has the end of the pipe that the job writes to.
         drop(command);
         let stdin = child.stdin.take().map(|it| File::from(OwnedFd::from(it)));

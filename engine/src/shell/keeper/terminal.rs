@@ -2,6 +2,7 @@
 
 use super::process::Started;
 use crate::jobs::runner::TerminalMode;
+use crate::shell::inheritance;
 use rejoin_core::{OutputStream, TerminalSize};
 use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -18,13 +19,12 @@ pub(super) struct Terminal(OwnedFd);
 
 /// Starts a program as the leader of a new session with a new terminal.
 pub(super) fn start(command: Command, size: TerminalSize) -> io::Result<Started> {
-    let (pty, pts) = pty_process::blocking::open().map_err(error)?;
+    let (pty, pts) = inheritance::opening(pty_process::blocking::open).map_err(error)?;
     let terminal = Terminal(OwnedFd::from(pty));
     // Before the program can ask for it.
     tcsetwinsize(&terminal.0, winsize(size))?;
-    let child = pty_process::blocking::Command::from(command)
-        .spawn(pts)
-        .map_err(error)?;
+    let child = pty_process::blocking::Command::from(command);
+    let child = inheritance::starting(|| child.spawn(pts)).map_err(error)?;
     ioctl_fionbio(&terminal.0, true)?;
     Ok(Started {
         child,
@@ -110,5 +110,42 @@ fn error(error: pty_process::Error) -> io::Error {
     match error {
         pty_process::Error::Io(error) => error,
         pty_process::Error::Rustix(error) => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::process_group::Group;
+    use rejoin_core::JobOutput;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn no_process_inherits_a_terminal_that_is_opened_while_it_is_started() {
+        let is_done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    drop(inheritance::opening(pty_process::blocking::open));
+                }
+            });
+            for _ in 0..30 {
+                let mut command = Command::new("ls");
+                command.args(["-l", "/proc/self/fd"]);
+                let started = Group::start(command, false, JobOutput::Merged);
+                let listed = started.map(|started| {
+                    let mut listed = String::new();
+                    let mut stdout = started.stdout;
+                    let read = futures::AsyncReadExt::read_to_string(&mut stdout, &mut listed);
+                    smol::block_on(read).map(|_| listed)
+                });
+                is_done.store(listed.is_err(), Ordering::Relaxed);
+                let listed = listed.unwrap().unwrap();
+                let is_inherited = listed.contains("ptmx");
+                is_done.store(is_inherited, Ordering::Relaxed);
+                assert!(!is_inherited, "{listed}");
+            }
+            is_done.store(true, Ordering::Relaxed);
+        });
     }
 }
