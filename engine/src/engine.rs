@@ -481,9 +481,17 @@ impl Engine {
     /// ```
     #[must_use]
     pub fn watch(&self, session: SessionId) -> Watch {
+        self.watch_as(session, None)
+    }
+
+    /// As [`watch`](Self::watch), by a client that has chosen a name for itself. All that the same account
+    /// watches under this name is one viewer.
+    #[must_use]
+    pub fn watch_as(&self, session: SessionId, client: Option<Arc<str>>) -> Watch {
         let viewer = Viewer {
             actor: self.actor.clone(),
             since: self.now().at,
+            client,
         };
         self.viewers.enter(session, viewer)
     }
@@ -863,6 +871,7 @@ impl Engine {
             sessions: self.view(Views::open_count),
             recent_bytes: self.committed.recent_bytes(),
             queue: (self.requests.len(), self.config.queue),
+            screens: self.screens.kept(),
             status: self.committed.status(),
         })
     }

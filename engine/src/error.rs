@@ -56,6 +56,11 @@ pub enum ScreenError {
     /// Too many requests wait. Retry in a moment.
     #[error("the server has more requests for screens waiting than it takes; try again")]
     Overloaded,
+    /// Its program has written what takes very long to show. Retry later, or read the output.
+    #[error(
+        "the terminal has written what takes too long to show; try again later, or read its output"
+    )]
+    TooSlow,
     /// The log could not be read.
     #[error("{0}")]
     Log(Arc<ReadError>),

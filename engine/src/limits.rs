@@ -59,6 +59,15 @@ pub const SCREEN_CELLS: usize = 4_000_000;
 /// Requests for screens that may wait.
 pub const SCREEN_REQUESTS: usize = 256;
 
+/// Screens that somebody waits for and that take longer than [`SCREEN_SLICE`]; further ones are refused.
+pub const SLOW_SCREENS: usize = 16;
+
+/// How long the screen of one terminal is computed before others have their turn.
+pub const SCREEN_SLICE: Duration = Duration::from_millis(100);
+
+/// How long somebody waits for a screen before it is given up.
+pub const SCREEN_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Bytes of results that a running terminal writes before its screen takes them in.
 pub const FOLD_BYTES: usize = 64 * 1024;
 

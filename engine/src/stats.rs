@@ -2,6 +2,7 @@
 //!
 //! Totals start at zero with each process. No decision depends on them.
 
+use crate::limits::{SCREEN_CELLS, SCREENS};
 use crate::trace::trace_jump;
 use rejoin_core::{
     CloseCause, Command, Event, LeaveCause, Outcome, Record, Rejection, RejectionKind, Views,
@@ -65,6 +66,14 @@ pub struct Stats {
     pub recent_hits: u64,
     /// Reads of records that had to be served from the log.
     pub recent_misses: u64,
+    /// Screens of running terminals that are kept up to date in memory.
+    pub screens: u64,
+    /// How many there may be: [`SCREENS`](crate::limits::SCREENS).
+    pub screens_limit: u64,
+    /// Their characters: each takes about twenty bytes.
+    pub screen_cells: u64,
+    /// How many characters there may be: [`SCREEN_CELLS`](crate::limits::SCREEN_CELLS).
+    pub screen_cells_limit: u64,
     /// How often the wall clock was found to have jumped: it was set, or the machine was suspended.
     pub clock_jumps: u64,
     /// How far the wall clock is behind the last record. Until it has passed that, the times of
@@ -93,6 +102,8 @@ pub(crate) struct Current {
     pub(crate) recent_bytes: (u64, u64),
     /// Requests that wait, and how many may.
     pub(crate) queue: (usize, usize),
+    /// Screens that are kept in memory, and their characters.
+    pub(crate) screens: (usize, usize),
     pub(crate) status: EngineStatus,
 }
 
@@ -230,6 +241,10 @@ impl Counts {
             recent_limit,
             recent_hits: self.recent_hits.get(),
             recent_misses: self.recent_misses.get(),
+            screens: now.screens.0 as u64,
+            screens_limit: SCREENS as u64,
+            screen_cells: now.screens.1 as u64,
+            screen_cells_limit: SCREEN_CELLS as u64,
             clock_jumps: self.clock_jumps.get(),
             clock_behind: Duration::from_millis(self.clock_behind.load(Ordering::Relaxed)),
             status: now.status,

@@ -14,6 +14,9 @@ pub struct Viewer {
     pub actor: Option<Arc<Actor>>,
     /// Since when.
     pub since: Timestamp,
+    /// The name that its client has chosen for itself. What the same account reads under the same name is
+    /// one viewer: a page and what is embedded in it, for example.
+    pub client: Option<Arc<str>>,
 }
 
 /// The viewers of a session.
@@ -32,6 +35,7 @@ pub struct Watch {
     session: SessionId,
     /// None if it is only counted.
     place: Option<u64>,
+    client: Option<Client>,
 }
 
 impl fmt::Debug for Watch {
@@ -59,7 +63,12 @@ struct Watched {
 struct WatchedSession {
     listed: BTreeMap<u64, Viewer>,
     count: usize,
+    /// How many of each client's there are, and their place.
+    clients: BTreeMap<Client, (usize, Option<u64>)>,
 }
+
+/// An account, and what it calls its client.
+type Client = (Option<Arc<str>>, Arc<str>);
 
 impl Viewers {
     pub(crate) fn enter(self: &Arc<Self>, session: SessionId, viewer: Viewer) -> Watch {
@@ -67,17 +76,34 @@ impl Viewers {
         let has_room = watched.listed < LISTED_VIEWERS;
         watched.last_place += 1;
         let place = watched.last_place;
+        let account = |viewer: &Viewer| viewer.actor.as_ref()?.account.clone();
+        let client = viewer.client.clone().map(|name| (account(&viewer), name));
         let entry = watched.sessions.entry(session).or_default();
-        entry.count += 1;
-        let is_listed = has_room && entry.listed.len() < LISTED_VIEWERS_OF_SESSION;
-        if is_listed {
-            entry.listed.insert(place, viewer);
-            watched.listed += 1;
-        }
+        let same = client.as_ref().and_then(|it| entry.clients.get_mut(it));
+        let place = match same {
+            Some((count, place)) => {
+                *count += 1;
+                *place
+            }
+            None => {
+                entry.count += 1;
+                let is_listed = has_room && entry.listed.len() < LISTED_VIEWERS_OF_SESSION;
+                let place = is_listed.then_some(place);
+                if let Some(client) = &client {
+                    entry.clients.insert(client.clone(), (1, place));
+                }
+                if let Some(place) = place {
+                    entry.listed.insert(place, viewer);
+                    watched.listed += 1;
+                }
+                place
+            }
+        };
         Watch {
             viewers: self.clone(),
             session,
-            place: is_listed.then_some(place),
+            place,
+            client,
         }
     }
 
@@ -97,6 +123,15 @@ impl Drop for Watch {
         let Some(entry) = watched.sessions.get_mut(&self.session) else {
             return;
         };
+        if let Some(client) = &self.client
+            && let Some((count, _)) = entry.clients.get_mut(client)
+        {
+            *count -= 1;
+            if *count > 0 {
+                return;
+            }
+            entry.clients.remove(client);
+        }
         entry.count -= 1;
         let was_listed = self
             .place
@@ -116,7 +151,46 @@ mod tests {
         Viewer {
             actor: None,
             since: Timestamp::from_millis(at),
+            client: None,
         }
+    }
+
+    #[test]
+    fn all_that_a_client_watches_is_one_viewer_until_the_last_ends() {
+        let viewers = Arc::new(Viewers::default());
+        let session = SessionId::from_bytes([1; 16]);
+        let enter = |account: &str, client: &str| {
+            let actor = Actor {
+                account: Some(account.into()),
+                token: None,
+                frontend: "native".into(),
+                address: None,
+            };
+            let viewer = Viewer {
+                actor: Some(Arc::new(actor)),
+                since: Timestamp::from_millis(1),
+                client: Some(client.into()),
+            };
+            viewers.enter(session, viewer)
+        };
+        let count = || {
+            let viewers = viewers.of(session);
+            assert_eq!(viewers.listed.len(), viewers.count);
+            viewers.count
+        };
+        let (page, frame) = (enter("ada", "window"), enter("ada", "window"));
+        assert_eq!(count(), 1);
+        let other = enter("ada", "another window");
+        // Nobody hides behind a name that somebody else has chosen.
+        let olga = enter("olga", "window");
+        assert_eq!(count(), 3);
+        drop(page);
+        assert_eq!(count(), 3);
+        drop(frame);
+        assert_eq!(count(), 2);
+        drop((other, olga));
+        assert_eq!(viewers.of(session), SessionViewers::default());
+        assert!(lock(&viewers.0).sessions.is_empty());
     }
 
     #[test]

@@ -45,6 +45,10 @@ test("a shell is one click away, is typed into, and becomes text when it ends", 
   await says(page, /a terminal of \d+ \d+/);
   const [, rows, columns] = /of (\d+) (\d+)/.exec((await screen(page)).find((row) => /of \d/.test(row)));
   assert.equal(await terminal.locator("#size").textContent(), `${columns}×${rows}`);
+  // The console and the terminal in it are one window.
+  const session = new URLSearchParams(new URL(page.url()).hash.slice(1)).get("session");
+  assert.equal((await server.ask("GET", `/sessions/${session}/viewers`)).count, 1);
+  await page.locator("#viewers-count", { hasText: /^1 viewer$/ }).waitFor();
   await shot(page, "shell");
   await page.keyboard.type("exit\n");
   await page.locator(".row.output", { hasText: /^a terminal of/ }).waitFor();
@@ -116,6 +120,9 @@ test("who types sets the size; who watches sees all of it, and may take control"
   const other = await view(terminalAt(session, job), { viewport: { width: 600, height: 420 } });
   await other.getByText("You watch; another window types.").waitFor();
   await says(other, /stty size/);
+  for (const window of [page, other]) {
+    await window.locator("#viewers-count", { hasText: /^2 viewers$/ }).waitFor();
+  }
   assert.equal((await screen(other)).length, rows);
   const drawn = await other.locator(".xterm-screen").boundingBox();
   assert.ok(drawn.width <= 600 && drawn.height <= 420, "all of it is visible");

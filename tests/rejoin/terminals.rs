@@ -585,6 +585,37 @@ fn a_screen_needs_little_reading_after_much_output_and_when_the_job_has_ended() 
     assert_eq!((status, &problem["code"]), (409, &json!("no_terminal")));
 }
 
+/// Two bytes of it clear half a million characters.
+#[test]
+fn a_terminal_that_is_slow_to_show_does_not_hold_up_the_others() {
+    let data = directory();
+    let server = Server::start(data.path(), &[]);
+    let slow = Terminal::with(
+        &server,
+        &json!({
+            "statement": "yes \"$(printf '\\033c')\" | tr -d '\\n' | head -c 2000000; printf done; read x",
+            "terminal": {"columns": 1000, "rows": 500},
+            "client": CLIENT,
+        }),
+    );
+    slow.shows(&server, "done");
+    let quick = Terminal::start(&server, "echo quick; read x");
+    quick.shows(&server, "quick");
+    let screen = quick.path("/screen");
+    let mut waiting = server.client();
+    waiting
+        .send_request("GET", &slow.path("/screen"), &[], b"")
+        .unwrap();
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let (status, shown) = answer(&server, "GET", &screen, None);
+        assert_eq!(status, 200, "{shown}");
+        assert!(text(&shown["content"]).contains("quick"), "{shown}");
+        let waited = begun.elapsed();
+        assert!(waited < Duration::from_secs(15), "{waited:?}");
+    }
+}
+
 #[test]
 fn the_shell_of_a_terminal_can_be_chosen() {
     let data = directory();
@@ -592,4 +623,36 @@ fn the_shell_of_a_terminal_can_be_chosen() {
     let terminal = Terminal::start(&server, "");
     terminal.type_keys(&server, b"echo shell is $0\n");
     terminal.shows(&server, "shell is -sh");
+    let chosen = |shell: &str, statement: &str| {
+        json!({
+            "shell": shell,
+            "statement": statement,
+            "terminal": {"columns": 80, "rows": 24},
+            "client": CLIENT,
+        })
+    };
+    let terminal = Terminal::with(&server, &chosen("/bin/bash", ""));
+    terminal.type_keys(&server, b"shopt login_shell; echo $BASH-\n");
+    terminal.shows(&server, "/bin/bash-");
+    let shown = terminal.shows(&server, "login_shell");
+    assert!(shown.contains("on\r\n"), "{shown}");
+    // It becomes a word of a statement, and nothing else.
+    let path = format!("/sessions/{}/jobs", terminal.session);
+    for (shell, statement) in [
+        ("", ""),
+        ("sh; id", ""),
+        ("-c", ""),
+        ("a b", ""),
+        ("$(id)", ""),
+        ("sh", "id"),
+    ] {
+        let (status, problem) = answer(&server, "POST", &path, Some(&chosen(shell, statement)));
+        assert_eq!(
+            (status, &problem["code"]),
+            (400, &json!("request_invalid")),
+            "{shell}"
+        );
+    }
+    let plain = json!({"shell": "sh"});
+    assert_eq!(answer(&server, "POST", &path, Some(&plain)).0, 400);
 }

@@ -29,6 +29,44 @@ fn watch(server: &Server, path: &str, authorization: &str) -> Client {
     client
 }
 
+/// As the console and the terminal in it do.
+#[test]
+fn what_one_client_of_an_account_reads_is_one_viewer() {
+    let data = with_accounts();
+    let server = Server::start(data.path(), &[]);
+    let session = ask(&server, "POST", "/sessions", OLGA, &json!({}));
+    let path = format!("/sessions/{}", session["id"].as_str().unwrap());
+    let count = || {
+        let path = format!("{path}/viewers");
+        ask(&server, "GET", &path, OLGA, &Value::Null)["count"].as_u64()
+    };
+    let watch = |client: &str, authorization: &str| {
+        let mut connection = server.client();
+        let headers = [("authorization", authorization)];
+        let path = format!("{path}/stream?client={client}");
+        connection
+            .send_request("GET", &path, &headers, b"")
+            .unwrap();
+        connection.receive_head().unwrap();
+        connection
+    };
+    let page = watch("window", OLGA);
+    let frame = watch("window", OLGA);
+    assert_eq!(count(), Some(1));
+    let others = [watch("another", OLGA), watch("window", ADA)];
+    assert_eq!(count(), Some(3));
+    drop(page);
+    drop(others);
+    wait_until("the others are gone", || count() == Some(1));
+    drop(frame);
+    wait_until("nobody is left", || count() == Some(0));
+    let mut connection = server.client();
+    let headers = [("authorization", OLGA)];
+    let path = format!("{path}/stream?client=a%20b");
+    let refused = connection.request("GET", &path, &headers, b"").unwrap();
+    assert_eq!(refused.status, 400, "{}", refused.text());
+}
+
 #[test]
 fn viewers_come_and_go_with_their_connections() {
     let data = with_accounts();

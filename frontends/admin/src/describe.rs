@@ -47,6 +47,7 @@ pub(crate) fn engine(text: &mut Text, stats: &Stats) {
         "How many of them there may be.",
     )
     .is(stats.recent_limit);
+    screens(text, stats);
     text.counter(
         "rejoin_clock_jumps_total",
         "Times that the wall clock was found set, or the machine suspended. No timeout follows it.",
@@ -63,6 +64,20 @@ pub(crate) fn engine(text: &mut Text, stats: &Stats) {
         "Reads of records, by where they were found.",
     )
     .each("from", reads);
+}
+
+fn screens(text: &mut Text, stats: &Stats) {
+    let help = "Screens of running terminals that are kept up to date in memory.";
+    text.gauge("rejoin_screens", help).is(stats.screens);
+    let help = "How many there may be. The others are computed when somebody asks for them.";
+    text.gauge("rejoin_screens_limit", help)
+        .is(stats.screens_limit);
+    let help = "Characters of these screens. Each takes about twenty bytes.";
+    text.gauge("rejoin_screen_cells", help)
+        .is(stats.screen_cells);
+    let help = "How many characters there may be.";
+    text.gauge("rejoin_screen_cells_limit", help)
+        .is(stats.screen_cells_limit);
 }
 
 fn sessions(text: &mut Text, stats: &Stats) {

@@ -121,7 +121,8 @@ export const giveControlBack = (id, job, client) =>
 /** The stream of a session's events after a sequence, or after `SEQUENCE-AT`; null if no more can follow. */
 export async function openStream(id, after, signal) {
   const headers = { "accept": "text/event-stream", "last-event-id": String(after) };
-  const response = await ask("GET", `${session(id)}/stream`, { headers, signal });
+  // The page and the terminal in it are one viewer.
+  const response = await ask("GET", `${session(id)}/stream${as(clientName())}`, { headers, signal });
   return response.status === 204 ? null : response.body;
 }
 

@@ -14,6 +14,7 @@ import { StatusBadge } from "./status.js";
 import { TerminalLink } from "./terminal-link.js";
 import { TerminalView } from "./terminal-view.js";
 import { turnTheme } from "./theme.js";
+import { Viewers } from "./viewers.js";
 
 /** The terminal that is shown; null before there is one. */
 let link = null;
@@ -27,6 +28,7 @@ let tallest = 0;
 let telling = 0;
 
 const page = document.querySelector(".terminal-page");
+const viewers = new Viewers();
 const status = new StatusBadge(() => link?.retry());
 const view = new TerminalView(find("terminal"), {
   typed: (bytes) => typed(bytes),
@@ -48,6 +50,8 @@ function follow() {
   find("console").href = session ? `/#session=${encodeURIComponent(session)}` : "/";
   const isKnown = session !== null && Number.isSafeInteger(job) && job > 0;
   find("offer").hidden = isKnown || isFrame;
+  // In a frame, the console around it says who is here.
+  viewers.open(isKnown && !isFrame ? session : null);
   if (isKnown) open(job);
   else offer("A terminal that goes on when you close the page, and that others can watch.");
 }

@@ -201,7 +201,9 @@ const fn screen_status(error: &ScreenError) -> StatusCode {
         ScreenError::SessionNotFound | ScreenError::JobNotFound(_) => StatusCode::NOT_FOUND,
         ScreenError::NoTerminal(_) => StatusCode::CONFLICT,
         ScreenError::NotYet { .. } => StatusCode::BAD_REQUEST,
-        ScreenError::Overloaded | ScreenError::Ended => StatusCode::SERVICE_UNAVAILABLE,
+        ScreenError::Overloaded | ScreenError::TooSlow | ScreenError::Ended => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         ScreenError::Log(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -212,7 +214,7 @@ const fn screen_code(error: &ScreenError) -> &'static str {
         ScreenError::JobNotFound(_) => "job_not_found",
         ScreenError::NoTerminal(_) => "no_terminal",
         ScreenError::NotYet { .. } => "request_invalid",
-        ScreenError::Overloaded => "overloaded",
+        ScreenError::Overloaded | ScreenError::TooSlow => "overloaded",
         ScreenError::Log(_) => "log_unreadable",
         ScreenError::Ended => "shutting_down",
     }

@@ -185,13 +185,9 @@ impl Native {
             let reason = "`output` is for jobs without a `terminal`";
             return Err(Fault::RequestInvalid(reason.to_owned()));
         }
-        if submit.statement.trim().is_empty() && submit.terminal.is_none() {
-            return Err(Fault::RequestInvalid("the statement is empty".to_owned()));
-        }
-        if submit.statement.contains('\0') {
-            let reason = "a statement cannot contain a NUL character";
-            return Err(Fault::RequestInvalid(reason.to_owned()));
-        }
+        let statement = submit
+            .statement()
+            .map_err(|reason| Fault::RequestInvalid(reason.to_owned()))?;
         self.engine.touch(session);
         let slot = match submit.background {
             true => JobSlot::Background,
@@ -215,7 +211,7 @@ impl Native {
             input: submit.input,
             timeout: submit.timeout_millis.map(Duration::from_millis),
             output_limit: submit.output_limit,
-            ..NewJob::new(session, submit.statement, mode)
+            ..NewJob::new(session, statement, mode)
         };
         let submitted = self.engine_for(&caller, http).submit_job(new).await?;
         http.log_job(submitted.job);
@@ -406,7 +402,8 @@ impl Native {
     pub(crate) async fn stream(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Read).await?;
         let session = self.session(http, &caller)?;
-        let query = Query::parse(http.url(), &["after"])?;
+        let query = Query::parse(http.url(), &["after", "client"])?;
+        let client = client_of(&caller, &query)?.map(|it| it.client.clone());
         // A browser that reconnects sends the last ID that it has got, to the URL of its first request.
         // An empty one is what a client has that has got none.
         let cursor = match http.header("last-event-id") {
@@ -425,7 +422,7 @@ impl Native {
             return Ok(Response::empty(StatusCode::NO_CONTENT));
         }
         let reader = EventReader {
-            _watch: self.engine_for(&caller, http).watch(session),
+            _watch: self.engine_for(&caller, http).watch_as(session, client),
             engine: self.engine.clone(),
             accounts: self.accounts.clone(),
             caller,

@@ -34,6 +34,7 @@ pub(crate) struct Submit {
     pub(crate) statement: String,
     pub(crate) output: Option<Output>,
     pub(crate) terminal: Option<Size>,
+    pub(crate) shell: Option<String>,
     pub(crate) client: Option<String>,
     pub(crate) request: Option<String>,
     #[serde(default)]
@@ -42,6 +43,36 @@ pub(crate) struct Submit {
     pub(crate) background: bool,
     pub(crate) timeout_millis: Option<u64>,
     pub(crate) output_limit: Option<u64>,
+}
+
+impl Submit {
+    /// The statement: that of the chosen shell, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be run, with the reason.
+    pub(crate) fn statement(&self) -> Result<String, &'static str> {
+        let is_empty = self.statement.trim().is_empty();
+        if is_empty && self.terminal.is_none() {
+            return Err("the statement is empty");
+        }
+        if self.statement.contains('\0') {
+            return Err("a statement cannot contain a NUL character");
+        }
+        let Some(shell) = &self.shell else {
+            return Ok(self.statement.clone());
+        };
+        if !is_empty || self.terminal.is_none() {
+            return Err("`shell` is for a `terminal` without a `statement`");
+        }
+        // It becomes a word of a statement.
+        let is_plain = |it: char| it.is_alphanumeric() || "/._+-".contains(it);
+        match shell.starts_with('-') || shell.is_empty() || !shell.chars().all(is_plain) {
+            true => Err("`shell` is a name or a path of letters, digits and any of / . _ + -"),
+            // Its process is in the foreground of the terminal, as that of any command.
+            false => Ok(format!("{shell} -l")),
+        }
+    }
 }
 
 /// How the output of a job goes that has no terminal.
