@@ -54,6 +54,30 @@ pub(crate) struct SessionAt {
     pub(crate) server: ServerArgs,
 }
 
+/// A session that is made for a command.
+#[derive(Debug, clap::Args)]
+pub(crate) struct NewSessionArgs {
+    /// User of the new session; only on a server without accounts
+    #[arg(long, value_name = "NAME", conflicts_with = "session")]
+    pub(crate) user: Option<String>,
+
+    /// Service of the new session [default: the server's first]
+    #[arg(long, value_name = "NAME", conflicts_with = "session")]
+    pub(crate) service: Option<String>,
+}
+
+/// How a command that runs on a server is followed here.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConnectionArgs {
+    /// Key before those that are not for the command: `ctrl-` and a letter or one of \ ] ^ _, or `none`
+    #[arg(long, value_name = "KEY", env = "REJOIN_PREFIX_KEY", default_value = PREFIX)]
+    pub(crate) prefix_key: PrefixKey,
+
+    /// How long to try to reconnect when the server doesn't answer
+    #[arg(long, value_name = "TIME", default_value = "5m")]
+    pub(crate) reconnect_for: Wait,
+}
+
 /// Run a command on a server as if it ran here.
 ///
 /// Prints the command's standard output and standard error as they arrive, byte for byte, and exits
@@ -99,10 +123,6 @@ pub(crate) struct RunArgs {
     #[arg(long, short = 'T')]
     pub(crate) no_terminal: bool,
 
-    /// Key before those that are not for the command: `ctrl-` and a letter or one of \ ] ^ _, or `none`
-    #[arg(long, value_name = "KEY", env = "REJOIN_PREFIX_KEY", default_value = PREFIX)]
-    pub(crate) prefix_key: PrefixKey,
-
     /// Pass on standard input even if it is a terminal, without a terminal for the command
     #[arg(long, short = 'i', conflicts_with_all = ["no_input", "detach"])]
     pub(crate) input: bool,
@@ -115,17 +135,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<Wait>,
 
-    /// User of the new session; only on a server without accounts
-    #[arg(long, value_name = "NAME", conflicts_with = "session")]
-    pub(crate) user: Option<String>,
+    #[command(flatten)]
+    pub(crate) new_session: NewSessionArgs,
 
-    /// Service of the new session [default: the server's first]
-    #[arg(long, value_name = "NAME", conflicts_with = "session")]
-    pub(crate) service: Option<String>,
-
-    /// How long to try to reconnect when the server doesn't answer
-    #[arg(long, value_name = "TIME", default_value = "5m")]
-    pub(crate) reconnect_for: Wait,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 
     /// Print the job's events instead of its output, one JSON object per line; with --detach, print
     /// one object with `session`, `number` and `job`
@@ -186,10 +200,6 @@ pub(crate) struct AttachArgs {
     #[arg(long)]
     pub(crate) watch: bool,
 
-    /// Key before those that are not for the command: `ctrl-` and a letter or one of \ ] ^ _, or `none`
-    #[arg(long, value_name = "KEY", env = "REJOIN_PREFIX_KEY", default_value = PREFIX)]
-    pub(crate) prefix_key: PrefixKey,
-
     /// Also show who joined and left, rejected commands, input and interrupts
     #[arg(long)]
     pub(crate) events: bool,
@@ -198,9 +208,8 @@ pub(crate) struct AttachArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// How long to try to reconnect when the server doesn't answer
-    #[arg(long, value_name = "TIME", default_value = "5m")]
-    pub(crate) reconnect_for: Wait,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 }
 
 const ATTACH_EXAMPLES: &str = "\
@@ -218,7 +227,8 @@ Examples:
 /// Open a session's shell on this terminal, or come back to it.
 ///
 /// Without SESSION, opens a shell in a new session, which is closed when the shell ends. With SESSION,
-/// comes back to the terminal that runs in it, or opens a shell there. The shell goes on when the
+/// comes back to the terminal that runs in it, or opens a shell there. It is the one that the server's
+/// settings name, or that of your account there. The shell goes on when the
 /// connection or this window is lost, and when the server restarts. Ctrl-\ d leaves it; Ctrl-\ ? shows
 /// more keys.
 #[derive(Debug, clap::Args)]
@@ -232,21 +242,15 @@ pub(crate) struct ShellArgs {
     #[arg(long, short, conflicts_with = "session")]
     pub(crate) keep: bool,
 
-    /// User of the new session; only on a server without accounts
-    #[arg(long, value_name = "NAME", conflicts_with = "session")]
-    pub(crate) user: Option<String>,
+    /// Open this shell: a name that the session's PATH leads to, or a path
+    #[arg(long, value_name = "SHELL")]
+    pub(crate) shell: Option<String>,
 
-    /// Service of the new session [default: the server's first]
-    #[arg(long, value_name = "NAME", conflicts_with = "session")]
-    pub(crate) service: Option<String>,
+    #[command(flatten)]
+    pub(crate) new_session: NewSessionArgs,
 
-    /// Key before those that are not for the shell: `ctrl-` and a letter or one of \ ] ^ _, or `none`
-    #[arg(long, value_name = "KEY", env = "REJOIN_PREFIX_KEY", default_value = PREFIX)]
-    pub(crate) prefix_key: PrefixKey,
-
-    /// How long to try to reconnect when the server doesn't answer
-    #[arg(long, value_name = "TIME", default_value = "5m")]
-    pub(crate) reconnect_for: Wait,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 
     #[command(flatten)]
     pub(crate) server: ServerArgs,
@@ -262,6 +266,7 @@ Exit status:
 Examples:
   rejoin shell
   rejoin shell 3
+  rejoin shell --shell zsh
 ";
 
 /// List sessions, newest first.

@@ -50,7 +50,7 @@ pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
         terminals: is_terminal.then(Terminals::default),
         out: BufWriter::new(out),
     };
-    let mut events = Events::after(&api, &session, after, args.reconnect_for.0);
+    let mut events = Events::after(&api, &session, after, args.connection.reconnect_for.0);
     let seat = |job| Seat {
         api: api.clone(),
         session: session.clone(),
@@ -61,7 +61,7 @@ pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
             true => Watcher::Reader,
             false => Watcher::Participant,
         },
-        prefix: args.prefix_key,
+        prefix: args.connection.prefix_key,
         status_when_left: 0,
     };
     // A terminal that began before what is wanted.
@@ -70,7 +70,7 @@ pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
     loop {
         if let Some(job) = entered.take() {
             lines.flush()?;
-            events = lines.take_part(seat(job), &api, &session, args.reconnect_for.0)?;
+            events = lines.take_part(seat(job), &api, &session, args.connection.reconnect_for.0)?;
             may_wait = false;
         }
         match events.next(may_wait)? {

@@ -33,10 +33,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, ClientError> {
     let wanted = Wanted {
         statement: statement(&args.command),
         session: args.session.as_deref(),
+        shell: None,
         keeps: args.keep || args.detach,
-        user: args.user.as_deref(),
-        service: args.service.as_deref(),
-        patience: args.reconnect_for.0,
+        user: args.new_session.user.as_deref(),
+        service: args.new_session.service.as_deref(),
+        patience: args.connection.reconnect_for.0,
         timeout: args.timeout.map(|it| it.0),
     };
     let uses_terminal = args.terminal
@@ -44,7 +45,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, ClientError> {
             && terminal::are_terminals();
     let place = Place::find(&api, &wanted)?;
     if uses_terminal && !args.detach && !args.json && terminal::are_terminals() {
-        return run_here(&api, place, &wanted, args.prefix_key, args.terminal);
+        return run_here(
+            &api,
+            place,
+            &wanted,
+            args.connection.prefix_key,
+            args.terminal,
+        );
     }
     // From here on, Ctrl-C interrupts the job instead of this process.
     let signals = Signals::new([Signal::Int, Signal::Term])
@@ -83,13 +90,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, ClientError> {
     if has_input {
         run.pass_input();
     }
-    run.follow(sequence, args.reconnect_for.0)
+    run.follow(sequence, args.connection.reconnect_for.0)
 }
 
 /// A command to run, and where.
 pub(super) struct Wanted<'a> {
     /// For the shell; empty: the shell itself.
     pub(super) statement: String,
+    /// Which shell, if it is the shell itself; none: the one of the session.
+    pub(super) shell: Option<&'a str>,
     /// A session that is there; none: a new one.
     pub(super) session: Option<&'a str>,
     /// Whether a new session stays open.
@@ -257,6 +266,9 @@ fn submit(
         }
         Output::Merged => new["output"] = "merged".into(),
         Output::Separate => new["output"] = "separate".into(),
+    }
+    if let Some(shell) = wanted.shell {
+        new["shell"] = shell.into();
     }
     if let Some(timeout) = wanted.timeout {
         new["timeoutMillis"] = u64::try_from(timeout.as_millis())

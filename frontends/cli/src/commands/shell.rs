@@ -26,15 +26,16 @@ pub(crate) fn run(args: &ShellArgs) -> Result<ExitCode, ClientError> {
     }
     let wanted = Wanted {
         statement: String::new(),
+        shell: args.shell.as_deref(),
         session: args.session.as_deref(),
         keeps: args.keep,
-        user: args.user.as_deref(),
-        service: args.service.as_deref(),
-        patience: args.reconnect_for.0,
+        user: args.new_session.user.as_deref(),
+        service: args.new_session.service.as_deref(),
+        patience: args.connection.reconnect_for.0,
         timeout: None,
     };
     let place = Place::find(&api, &wanted)?;
-    run_here(&api, place, &wanted, args.prefix_key, true)
+    run_here(&api, place, &wanted, args.connection.prefix_key, true)
 }
 
 fn rejoin(api: &Api, session: &Value, job: u64, args: &ShellArgs) -> Result<ExitCode, ClientError> {
@@ -46,13 +47,13 @@ fn rejoin(api: &Api, session: &Value, job: u64, args: &ShellArgs) -> Result<Exit
         job,
         client: uuid::Uuid::new_v4().to_string(),
         watcher: Watcher::Participant,
-        prefix: args.prefix_key,
+        prefix: args.connection.prefix_key,
         status_when_left: super::run::LEFT,
     };
     seat.introduce();
     let ended = {
         let (attachment, after) = Attachment::join(seat)?;
-        let mut events = Events::after(api, id, after, args.reconnect_for.0);
+        let mut events = Events::after(api, id, after, args.connection.reconnect_for.0);
         attachment.follow(&mut events)?
     };
     Ok(ExitCode::from(status_of(job, &ended)))
