@@ -343,6 +343,7 @@ impl Session {
             Event::SessionTouched { .. }
             | Event::InputHidden { .. }
             | Event::StatementRefused { .. }
+            | Event::LinkChanged { .. }
             | Event::SessionCreated { .. }
             | Event::SessionClosed { .. } => {}
         }
@@ -415,6 +416,7 @@ impl Session {
             | Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
             | Event::UserSet { .. }
+            | Event::LinkChanged { .. }
             | Event::SessionDescribed { .. } => None,
         }
     }
