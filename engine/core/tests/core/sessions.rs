@@ -353,7 +353,7 @@ fn what_happens_to_a_link_is_logged_while_the_session_is_open() {
         link: "k1".into(),
         change,
     };
-    let expires = instant(9).at;
+    let expires = rejoin_core::Timestamp::from_millis(9);
     let long = Command::NoteLink {
         session: SESSION,
         link: "x".repeat(257).into(),
