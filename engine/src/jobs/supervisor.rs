@@ -4,7 +4,7 @@ use crate::Runtime;
 use crate::engine::JobsAtEnd;
 use crate::jobs::builtin::Builtin;
 use crate::jobs::runner::{
-    Exit, Interrupter, Interrupts, Reporter, Runner, RunnerJob, Settled, TerminalSizes,
+    Exit, Interrupter, Interrupts, Leftovers, Reporter, Runner, RunnerJob, Settled, TerminalSizes,
 };
 use crate::jobs::stdin::{Input, Inputs};
 use crate::screens::{Screens, Unfolded};
@@ -40,6 +40,7 @@ struct RunningJob {
     interrupter: Interrupter,
     sizes: Sender<TerminalSize>,
     settled: Settled,
+    leftovers: Leftovers,
     runner: Option<Arc<dyn Runner>>,
 }
 
@@ -60,6 +61,8 @@ pub(crate) struct ResumedJob {
     pub(crate) input: Option<Vec<LoggedWrite>>,
     /// How its output goes, with the size of its terminal that is logged.
     pub(crate) output: JobOutput,
+    /// What was said about the processes that it leaves.
+    pub(crate) keeps_leftovers: Option<bool>,
 }
 
 /// A write to a job's input, and whether it ends the input.
@@ -104,6 +107,11 @@ impl Supervisor {
                     }
                     self.start(&service, session, job, statement, slot, input, output);
                 }
+                Effect::ChooseLeftovers { job, kept } => {
+                    if let Some(running) = self.running.get(&job) {
+                        running.leftovers.choose(kept);
+                    }
+                }
                 Effect::Resize { job, size } => {
                     if let Some(running) = self.running.get(&job) {
                         let _ = running.sizes.force_send(size);
@@ -146,7 +154,12 @@ impl Supervisor {
             pending,
             input,
             output,
+            keeps_leftovers,
         } = resumed;
+        let leftovers = Leftovers::default();
+        if let Some(kept) = keeps_leftovers {
+            leftovers.choose(kept);
+        }
         if output.terminal().is_some() {
             self.unfolded.begin(job);
         }
@@ -167,6 +180,7 @@ impl Supervisor {
             interrupter,
             sizes: size_sender,
             settled: reporter.settled().clone(),
+            leftovers: leftovers.clone(),
             runner: Some(runner.clone()),
         };
         self.running.insert(job, running);
@@ -180,6 +194,7 @@ impl Supervisor {
             input,
             output,
             sizes,
+            leftovers,
         };
         let run = catch_unwind(AssertUnwindSafe(|| runner.resume(runner_job, from)));
         self.attend(run, reporter);
@@ -211,6 +226,7 @@ impl Supervisor {
         input: Option<Input>,
         output: JobOutput,
     ) {
+        let leftovers = Leftovers::default();
         let (interrupter, interrupts) = Interrupts::channel();
         let (size_sender, sizes) = TerminalSizes::channel();
         let from = OutputOffsets::default();
@@ -224,6 +240,7 @@ impl Supervisor {
             interrupter,
             sizes: size_sender,
             settled: reporter.settled().clone(),
+            leftovers: leftovers.clone(),
             runner: runner.clone(),
         };
         self.running.insert(job, running);
@@ -251,6 +268,7 @@ impl Supervisor {
             input,
             output,
             sizes,
+            leftovers,
         };
         // Called before the spawn, so that a runner gets jobs and releases in the order of the log.
         let run = catch_unwind(AssertUnwindSafe(|| runner.run(runner_job)));

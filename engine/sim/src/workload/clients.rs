@@ -396,6 +396,7 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
                 input: submit.input,
                 output: submit.output,
                 controller: submit.controller,
+                keeps_leftovers: submit.keeps_leftovers,
                 timeout: (!is_plain).then_some(submit.timeout),
                 output_limit: (!is_plain).then_some(submit.output_limit),
             };

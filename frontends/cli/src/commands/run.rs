@@ -263,6 +263,9 @@ fn submit(
             .unwrap_or(u64::MAX)
             .into();
     }
+    if let Some(leftovers) = args.leftover_processes {
+        new["leftoverProcesses"] = leftovers.as_str().into();
+    }
     let session = &place.session;
     let path = format!("/sessions/{session}/jobs");
     let mut pause = FIRST_PAUSE;
