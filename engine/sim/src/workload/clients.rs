@@ -9,6 +9,7 @@ use futures::future::{Either, select};
 use rejoin_core::testing::{Operation, Pick};
 use rejoin_core::{
     Actor, Command, CreateSession, DescribeSession, Event, JobMode, JobOutput, Sequence,
+    TerminalSize,
 };
 use rejoin_engine::{CommandError, Engine, NewJob, NewSession};
 use rejoin_log::ReadLimit;
@@ -305,6 +306,20 @@ fn make_unique(command: Command, number: u64, random: &mut Random) -> Command {
         Command::SetUser { session, .. } => Command::SetUser {
             session,
             user: mark,
+        },
+        Command::ResizeTerminal {
+            session,
+            job,
+            size,
+            client,
+        } => Command::ResizeTerminal {
+            session,
+            job,
+            size: match random.once_in(4) {
+                true => TerminalSize { columns: 0, ..size },
+                false => size,
+            },
+            client,
         },
         Command::DescribeSession(describe) => Command::DescribeSession(DescribeSession {
             title: Some(mark),
