@@ -122,6 +122,15 @@ pub enum Event {
         /// Who controls its terminal at first.
         controller: Option<Arc<Controller>>,
     },
+    /// It was said with a job what happens to the processes that it leaves in its process group.
+    LeftoversChosen {
+        /// The job.
+        job: JobId,
+        /// How it was submitted.
+        mode: JobMode,
+        /// Whether they go on until the session ends; otherwise they end with the job.
+        kept: bool,
+    },
     /// The terminal of a job got another size.
     TerminalResized {
         /// The job.
@@ -338,6 +347,7 @@ impl Event {
             | Self::JobStarted { job, .. }
             | Self::InputWritten { job, .. }
             | Self::InputHidden { job, .. }
+            | Self::LeftoversChosen { job, .. }
             | Self::TerminalResized { job, .. }
             | Self::ControllerChanged { job, .. }
             | Self::ScreenCaptured { job, .. }
@@ -388,6 +398,7 @@ impl Event {
             | Self::ConsumerLeft { .. }
             | Self::JobStarted { .. }
             | Self::InputHidden { .. }
+            | Self::LeftoversChosen { .. }
             | Self::TerminalResized { .. }
             | Self::InterruptRequested { .. }
             | Self::SessionClosed { .. }
