@@ -41,7 +41,7 @@ test("a new session runs a command and shows its colours", async () => {
   await page.locator(".row.ending", { hasText: "exited with 3" }).waitFor();
   assert.equal(await page.locator(".row.output .c2").first().textContent(), "good");
   assert.equal(await page.locator(".row.output .c1.bold").first().textContent(), "bad");
-  assert.match(await page.locator("#jobs-list .badge").textContent(), /^exit 3 · /);
+  await page.locator("#jobs-list .badge", { hasText: /^exit 3 · / }).waitFor();
   const session = sessionOf(page);
   await server.run(session, "echo oops >&2", { output: "separate" });
   await page.locator(".row.is-error", { hasText: "oops" }).waitFor();
@@ -56,7 +56,7 @@ test("a command of an agent is marked as an agent's", async () => {
   assert.equal((await answer.json()).result.structuredContent.exit_status, 0);
   const page = await view(at(server, session));
   await finished(page, 1);
-  assert.match(await page.locator("#jobs-list .badge").textContent(), /^agent exit 0 · /);
+  await page.locator("#jobs-list .badge", { hasText: /^agent exit 0 · / }).waitFor();
 });
 
 test("two windows show the same, whichever one types", async () => {
@@ -262,9 +262,11 @@ test("jobs fold, scroll into view, and run in the background", async () => {
   await say(page, "sleep 100");
   await page.locator("#interrupt:not([hidden])").waitFor();
   await say(page, "echo no");
-  await page.locator("#hint.bad", { hasText: "Another job is running" }).waitFor();
-  await page.locator("#background").check();
-  await page.locator("#statement").press("Enter");
+  await page.locator("#choice-text", { hasText: "Still running: sleep 100" }).waitFor();
+  await page.locator("#choice-next:focus").waitFor();
+  await page.keyboard.press("ArrowRight");
+  await page.locator("#choice-beside:focus").waitFor();
+  await page.keyboard.press("Enter");
   await finished(page, 3);
   await page.locator("#jobs-list button", { hasText: "seq 1 200" }).click();
   await page.locator(".row.output", { hasText: /^1$/ }).waitFor();
@@ -307,7 +309,7 @@ test("the page asks for a login, goes on after it, and logs out", async () => {
     await page.locator("#login .problem", { hasText: "wrong" }).waitFor();
     await page.getByLabel("Password").fill("correct-horse");
     await page.keyboard.press("Enter");
-    await page.locator("#logout", { hasText: "anna" }).waitFor();
+    await page.locator("#account", { hasText: "anna · admin" }).waitFor();
     await page.locator("#create").click();
     await page.locator("#state.is-live").waitFor();
     await say(page, "echo mine");
@@ -423,6 +425,7 @@ test("everything can be reached by keys, which are listed", async () => {
   await page.keyboard.press("?");
   await page.locator("#keys[open] kbd").first().waitFor();
   await page.keyboard.press("Escape");
+  await page.locator("#keys").waitFor({ state: "hidden" });
   await page.keyboard.press("n");
   await page.locator("#statement:focus").waitFor();
   await page.locator("#state.is-live").waitFor();

@@ -136,6 +136,7 @@ test("a line that is no longer on the page is loaded when it is found", async ()
   const page = await view(at(server, session));
   await page.locator(".row.output", { hasText: "the end" }).waitFor();
   await page.keyboard.press("Control+f");
+  await page.locator("#search-text:focus").waitFor();
   await page.keyboard.type("needle");
   await page.locator(".row.is-found", { hasText: "needle one" }).waitFor();
 });
