@@ -532,6 +532,7 @@ impl Engine {
             input: new.input,
             output: new.output,
             controller: new.controller,
+            keeps_leftovers: new.keeps_leftovers,
         };
         let records = match self.command(Command::SubmitJob(submit)).await {
             Err(CommandError::Rejected(Rejection::RequestRepeated { job, sequence })) => {
@@ -1122,7 +1123,21 @@ fn resumed_job(
             .map(|it| (missed, it)),
         input,
         output: job.output(),
+        keeps_leftovers: chosen_leftovers(session, view, log),
     })
+}
+
+/// What was said with a job about the processes that it leaves: in the record after its own.
+fn chosen_leftovers(session: SessionId, view: &JobView, log: &dyn LogReader) -> Option<bool> {
+    let next = ReadLimit {
+        records: 1,
+        bytes: 1,
+    };
+    let records = log.read(session, view.submitted, next).ok()?;
+    match records.first()?.event {
+        Event::LeftoversChosen { job, kept, .. } if job == view.job => Some(kept),
+        _ => None,
+    }
 }
 
 /// The writes to a job's input that are logged and that it was not given. None if they can't be read.

@@ -91,8 +91,9 @@ pub use config::Config;
 pub use engine::Engine;
 pub use error::{CommandError, OpenError, PullError, RunnerError, ScreenError, Unavailable};
 pub use jobs::runner::{
-    EngineEnded, Exit, Interrupt, Interrupter, Interrupts, KeptJob, LoggedJob, Reporter, Runner,
-    RunnerHost, RunnerJob, RunnerReport, Settled, TerminalMode, TerminalSizes, encode_result,
+    EngineEnded, Exit, Interrupt, Interrupter, Interrupts, KeptJob, Leftovers, LoggedJob, Reporter,
+    Runner, RunnerHost, RunnerJob, RunnerReport, Settled, TerminalMode, TerminalSizes,
+    encode_result,
 };
 pub use jobs::stdin::{Input, InputBytes};
 pub use jobs::supervisor::Services;

@@ -342,6 +342,7 @@ impl Session {
             }
             Event::SessionTouched { .. }
             | Event::InputHidden { .. }
+            | Event::LeftoversChosen { .. }
             | Event::StatementRefused { .. }
             | Event::SessionCreated { .. }
             | Event::SessionClosed { .. } => {}
@@ -397,6 +398,7 @@ impl Session {
                 }
             },
             Event::ResultEmitted { job, .. }
+            | Event::LeftoversChosen { job, .. }
             | Event::InterruptRequested { job, .. }
             | Event::JobFinished { job, .. } => {
                 self.missing_job(job).then_some("its job is not running")

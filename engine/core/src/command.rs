@@ -247,4 +247,7 @@ pub struct SubmitJob {
     pub output: JobOutput,
     /// Who controls its terminal at first. Ignored without a terminal.
     pub controller: Option<Arc<Controller>>,
+    /// Whether the processes that it leaves go on until the session ends. None: as the runner does with
+    /// all jobs.
+    pub keeps_leftovers: Option<bool>,
 }

@@ -115,6 +115,15 @@ pub enum Event {
         /// Who controls its terminal at first.
         controller: Option<Arc<Controller>>,
     },
+    /// It was said with a job what happens to the processes that it leaves in its process group.
+    LeftoversChosen {
+        /// The job.
+        job: JobId,
+        /// How it was submitted.
+        mode: JobMode,
+        /// Whether they go on until the session ends; otherwise they end with the job.
+        kept: bool,
+    },
     /// The terminal of a job got another size.
     TerminalResized {
         /// The job.
@@ -331,6 +340,7 @@ impl Event {
             | Self::JobStarted { job, .. }
             | Self::InputWritten { job, .. }
             | Self::InputHidden { job, .. }
+            | Self::LeftoversChosen { job, .. }
             | Self::TerminalResized { job, .. }
             | Self::ControllerChanged { job, .. }
             | Self::ScreenCaptured { job, .. }
@@ -380,6 +390,7 @@ impl Event {
             | Self::ConsumerLeft { .. }
             | Self::JobStarted { .. }
             | Self::InputHidden { .. }
+            | Self::LeftoversChosen { .. }
             | Self::TerminalResized { .. }
             | Self::InterruptRequested { .. }
             | Self::SessionClosed { .. }

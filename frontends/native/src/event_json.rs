@@ -57,6 +57,7 @@ pub const fn event_type(event: &Event) -> &'static str {
         Event::ConsumerLeft { .. } => "consumer-left",
         Event::JobSubmitted { .. } => "job-submitted",
         Event::InputWritten { .. } => "input",
+        Event::LeftoversChosen { .. } => "leftovers-chosen",
         Event::InputHidden { .. } => "input-hidden",
         Event::TerminalResized { .. } => "terminal-resized",
         Event::ControllerChanged { .. } => "controller-changed",
@@ -169,6 +170,14 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
             let by = by.as_deref();
             let user = by.and_then(|by| by.user.as_deref());
             json!({"job": job.0, "client": by.map(|by| &*by.client), "user": user})
+        }
+        Event::LeftoversChosen {
+            job,
+            mode: chosen,
+            kept,
+        } => {
+            mode = Some(chosen);
+            json!({"job": job.0, "kept": kept})
         }
         Event::InputHidden {
             job,
@@ -327,6 +336,7 @@ fn is_private(event: &Event) -> bool {
         Event::ResultEmitted { mode, .. }
         | Event::InputWritten { mode, .. }
         | Event::InputHidden { mode, .. }
+        | Event::LeftoversChosen { mode, .. }
         | Event::TerminalResized { mode, .. }
         | Event::ControllerChanged { mode, .. }
         | Event::ScreenCaptured { mode, .. } => mode.visibility == Visibility::Submitter,

@@ -5,7 +5,8 @@ use crate::error::Fault;
 use crate::event_json::append_event;
 use crate::limits::{EVENTS, LISTED_CONSUMERS, MAX_EVENTS, MAX_PAGE, MAX_WAIT, PAGE, READ_BYTES};
 use crate::request::{
-    Control, Create, Cursor, Query, Size, StateFilter, Submit, body, client, number,
+    Control, Create, Cursor, LeftoverProcesses, Query, Size, StateFilter, Submit, body, client,
+    number,
 };
 use crate::stream::{EventReader, events, has_ended};
 use crate::view_json;
@@ -206,6 +207,7 @@ impl Native {
             None => submit.output.map(Into::into).unwrap_or_default(),
         };
         let controller = submit.client.as_deref();
+        let leftovers = submit.leftover_processes;
         let new = NewJob {
             output,
             controller: controller
@@ -215,6 +217,7 @@ impl Native {
             input: submit.input,
             timeout: submit.timeout_millis.map(Duration::from_millis),
             output_limit: submit.output_limit,
+            keeps_leftovers: leftovers.map(|it| it == LeftoverProcesses::Keep),
             ..NewJob::new(session, submit.statement, mode)
         };
         let submitted = self.engine_for(&caller, http).submit_job(new).await?;

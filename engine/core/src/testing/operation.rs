@@ -162,6 +162,7 @@ impl Operation {
                 input,
                 output,
                 controller: (timeout % 2 == 0).then(|| client(0)),
+                keeps_leftovers: (timeout % 4 < 2).then_some(timeout % 3 == 0),
             }),
             Self::Hide(session, job, bytes, by) => Command::HideInput {
                 session: session.session(state),

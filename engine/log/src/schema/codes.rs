@@ -35,6 +35,7 @@ pub(super) mod tag {
     pub(in crate::schema) const CONTROLLER_CHANGED: u8 = 23;
     pub(in crate::schema) const INPUT_HIDDEN: u8 = 24;
     pub(in crate::schema) const SCREEN_CAPTURED: u8 = 25;
+    pub(in crate::schema) const LEFTOVERS_CHOSEN: u8 = 40;
     /// 35 to 39 are for what people say about sessions.
     pub(in crate::schema) const SESSION_DESCRIBED: u8 = 35;
 

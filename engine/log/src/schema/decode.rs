@@ -221,6 +221,11 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
             mode: mode(parts)?,
             controller: controller(parts)?,
         },
+        tag::LEFTOVERS_CHOSEN => Event::LeftoversChosen {
+            job: job(parts)?,
+            mode: mode(parts)?,
+            kept: parts.flag("kept")?,
+        },
         tag::INPUT_HIDDEN => Event::InputHidden {
             job: job(parts)?,
             mode: mode(parts)?,

@@ -118,6 +118,12 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             put_mode(out, *mode);
             put_controller(out, controller.as_deref());
         }
+        Event::LeftoversChosen { job, mode, kept } => {
+            out.push(tag::LEFTOVERS_CHOSEN);
+            put_job(out, *job);
+            put_mode(out, *mode);
+            out.push(u8::from(*kept));
+        }
         Event::InputHidden { job, mode, bytes } => {
             out.push(tag::INPUT_HIDDEN);
             put_job(out, *job);

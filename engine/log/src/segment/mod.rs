@@ -7,6 +7,7 @@
 
 mod compact;
 mod error;
+mod exchange;
 mod format;
 mod limits;
 mod open;
@@ -18,6 +19,7 @@ mod write;
 
 pub use compact::{CompactionStats, Compactor};
 pub use error::{Damage, OpenError};
+pub use exchange::{FrameFault, checksum, decode_frames, encode_frames};
 pub use format::header::{FORMAT_VERSION, LogId};
 pub use open::open_options::{OpenOptions, Opened, READ_ONLY_BYTES};
 pub use open::recovery::{OpenReport, SkippedSnapshot};

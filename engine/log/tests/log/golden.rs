@@ -222,6 +222,14 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
             b"\x17\xac\x02\x00\x00\x00".to_vec(),
         ),
         (
+            Event::LeftoversChosen {
+                job,
+                mode: front,
+                kept: true,
+            },
+            b"\x28\xac\x02\x00\x00\x01".to_vec(),
+        ),
+        (
             Event::InputHidden {
                 job,
                 mode: front,

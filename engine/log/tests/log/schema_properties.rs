@@ -169,6 +169,11 @@ fn terminal_event() -> impl Strategy<Value = Event> {
                 controller,
             }
         }),
+        (job(), mode(), any::<bool>()).prop_map(|(job, mode, kept)| Event::LeftoversChosen {
+            job,
+            mode,
+            kept
+        }),
         (job(), mode(), number()).prop_map(|(job, mode, bytes)| Event::InputHidden {
             job,
             mode,

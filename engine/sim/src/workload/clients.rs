@@ -9,6 +9,7 @@ use futures::future::{Either, select};
 use rejoin_core::testing::{Operation, Pick};
 use rejoin_core::{
     Actor, Command, CreateSession, DescribeSession, Event, JobMode, JobOutput, Sequence,
+    TerminalSize,
 };
 use rejoin_engine::{CommandError, Engine, NewJob, NewSession};
 use rejoin_log::ReadLimit;
@@ -306,6 +307,20 @@ fn make_unique(command: Command, number: u64, random: &mut Random) -> Command {
             session,
             user: mark,
         },
+        Command::ResizeTerminal {
+            session,
+            job,
+            size,
+            client,
+        } => Command::ResizeTerminal {
+            session,
+            job,
+            size: match random.once_in(4) {
+                true => TerminalSize { columns: 0, ..size },
+                false => size,
+            },
+            client,
+        },
         Command::DescribeSession(describe) => Command::DescribeSession(DescribeSession {
             title: Some(mark),
             ..describe
@@ -396,6 +411,7 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
                 input: submit.input,
                 output: submit.output,
                 controller: submit.controller,
+                keeps_leftovers: submit.keeps_leftovers,
                 timeout: (!is_plain).then_some(submit.timeout),
                 output_limit: (!is_plain).then_some(submit.output_limit),
             };

@@ -105,6 +105,7 @@ fn name(event: &Event) -> &'static str {
         },
         Event::CursorAdvanced { .. } => "event: cursor advanced",
         Event::InputWritten { .. } => "event: input written",
+        Event::LeftoversChosen { .. } => "event: leftovers chosen",
         Event::InputHidden { .. } => "event: input hidden",
         Event::TerminalResized { .. } => "event: terminal resized",
         Event::ControllerChanged { .. } => "event: controller changed",

@@ -42,6 +42,7 @@ pub(crate) fn is_visible(record: &Record) -> bool {
         | Event::JobStarted { .. }
         | Event::InputWritten { .. }
         | Event::InputHidden { .. }
+        | Event::LeftoversChosen { .. }
         | Event::TerminalResized { .. }
         | Event::ControllerChanged { .. }
         | Event::ScreenCaptured { .. }

@@ -1,7 +1,7 @@
 //! Arguments of the subcommands that talk to a server.
 
 use crate::offline::Bound;
-use crate::settings::Wait;
+use crate::settings::{LeftoverProcesses, Wait};
 use crate::terminal::PrefixKey;
 use clap::ValueEnum;
 use std::num::NonZeroUsize;
@@ -114,6 +114,11 @@ pub(crate) struct RunArgs {
     /// Interrupt the job after this time [default: the server's --job-timeout]
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<Wait>,
+
+    /// What becomes of processes that the command leaves in its process group [default: the server's
+    /// --leftover-processes]
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) leftover_processes: Option<LeftoverProcesses>,
 
     /// User of the new session; only on a server without accounts
     #[arg(long, value_name = "NAME", conflicts_with = "session")]

@@ -301,7 +301,7 @@ serve --read-only
   --log-level REJOIN_LOG_LEVEL
   --log-format REJOIN_LOG_FORMAT
   --log-requests REJOIN_LOG_REQUESTS
-run <command> -s/--session -k/--keep -d/--detach -t/--terminal -T/--no-terminal -i/--input -n/--no-input --timeout --user --service --reconnect-for --json -v/--verbose --insecure
+run <command> -s/--session -k/--keep -d/--detach -t/--terminal -T/--no-terminal -i/--input -n/--no-input --timeout --leftover-processes --user --service --reconnect-for --json -v/--verbose --insecure
   --prefix-key REJOIN_PREFIX_KEY
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN

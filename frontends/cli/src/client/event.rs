@@ -75,6 +75,9 @@ pub(crate) struct SessionEvent<'a> {
     columns: u16,
     #[serde(default)]
     rows: u16,
+    /// Whether the processes that a job leaves go on.
+    #[serde(default)]
+    kept: bool,
     /// How many bytes were typed that are not logged.
     #[serde(default)]
     bytes: u64,
@@ -277,6 +280,11 @@ impl<'a> SessionEvent<'a> {
                     let client = client.into();
                     Arc::new(Controller { client, user })
                 }),
+            },
+            "leftovers-chosen" => Event::LeftoversChosen {
+                job: job?,
+                mode,
+                kept: self.kept,
             },
             "input-hidden" => Event::InputHidden {
                 job: job?,

@@ -14,6 +14,7 @@ use crate::client::quote::statement;
 use crate::client::resolve::{not_ended, resolve};
 use crate::client::stream::{Events, Next, line};
 use crate::offline::{CLEAR, describe, output_of, warn};
+use crate::settings::LeftoverProcesses;
 use crate::terminal::{self, Attachment, Ended, PrefixKey, Seat, Watcher, is_over};
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
@@ -38,6 +39,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, ClientError> {
         service: args.service.as_deref(),
         patience: args.reconnect_for.0,
         timeout: args.timeout.map(|it| it.0),
+        leftovers: args.leftover_processes,
     };
     let uses_terminal = args.terminal
         || !(args.no_terminal || args.input || args.no_input || args.json || args.detach)
@@ -98,6 +100,8 @@ pub(super) struct Wanted<'a> {
     pub(super) service: Option<&'a str>,
     pub(super) patience: Duration,
     pub(super) timeout: Option<Duration>,
+    /// What becomes of processes that it leaves; none: as the server is set.
+    pub(super) leftovers: Option<LeftoverProcesses>,
 }
 
 /// How the output of the command goes.
@@ -262,6 +266,9 @@ fn submit(
         new["timeoutMillis"] = u64::try_from(timeout.as_millis())
             .unwrap_or(u64::MAX)
             .into();
+    }
+    if let Some(leftovers) = wanted.leftovers {
+        new["leftoverProcesses"] = leftovers.as_str().into();
     }
     let session = &place.session;
     let path = format!("/sessions/{session}/jobs");

@@ -50,6 +50,7 @@ impl View {
             Event::JobSubmitted { mode, .. }
             | Event::InputWritten { mode, .. }
             | Event::InputHidden { mode, .. }
+            | Event::LeftoversChosen { mode, .. }
             | Event::TerminalResized { mode, .. }
             | Event::ControllerChanged { mode, .. }
             | Event::ScreenCaptured { mode, .. }
@@ -216,6 +217,12 @@ pub(crate) fn describe(event: &Event) -> Option<String> {
         Event::InputHidden { job, bytes, .. } => {
             format!("job {job}: {bytes} bytes of hidden input")
         }
+        Event::LeftoversChosen {
+            job, kept: true, ..
+        } => {
+            format!("what job {job} leaves behind goes on until the session ends")
+        }
+        Event::LeftoversChosen { job, .. } => format!("what job {job} leaves behind ends with it"),
         Event::TerminalResized { job, size, .. } => {
             let (columns, rows) = (size.columns, size.rows);
             format!("the terminal of job {job} has {columns} columns and {rows} rows now")

@@ -288,9 +288,19 @@ enum JobsAtExit {
 /// What becomes of processes that a command leaves in its process group.
 #[derive(Clone, Copy, Debug, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-enum LeftoverProcesses {
+pub(crate) enum LeftoverProcesses {
     End,
     Keep,
+}
+
+impl LeftoverProcesses {
+    /// Its name in the API.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::End => "end",
+            Self::Keep => "keep",
+        }
+    }
 }
 
 /// The columns of Doris' session table.
