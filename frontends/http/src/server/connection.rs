@@ -17,7 +17,7 @@ use crate::web::host_check::HostCheck;
 use crate::web::proxies::{PathPrefix, Proxies};
 use crate::web::request::{ConnectionInfo, Request};
 use crate::web::response::Response;
-use crate::web::router::{Admission, MountedPath, Refused, Router, status_only};
+use crate::web::router::{Admission, MountedPath, Refused, Router};
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{
@@ -181,7 +181,7 @@ impl ConnHandler {
             None => self.service.router.find(request.url().path()),
         };
         let Some(mounted) = found else {
-            let response = into_http(status_only(StatusCode::NOT_FOUND), to_head);
+            let response = into_http(self.service.router.not_found(&request), to_head);
             return self.refuse(|_| response, incoming, &request.headers).await;
         };
         let admitted = AssertUnwindSafe(mounted.admit(&request)).catch_unwind();

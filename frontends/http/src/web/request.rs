@@ -93,6 +93,13 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Whether a person looks with a browser, which asks for `text/html` when it opens an address.
+    #[must_use]
+    pub fn wants_page(&self) -> bool {
+        self.header("accept")
+            .is_some_and(|accept| accept.contains("text/html"))
+    }
+
     /// The complete body. Cloning it copies no bytes.
     #[must_use]
     pub fn body(&self) -> &Bytes {
