@@ -20,6 +20,7 @@ mod native;
 mod openapi;
 mod output;
 mod process;
+mod proxies;
 mod replay;
 mod restarts;
 mod retention;

@@ -2,9 +2,9 @@
 
 use crate::service_access::ServiceAccess;
 use rejoin_core::{Actor, SessionId};
+use rejoin_http::ClientAddress;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -232,7 +232,7 @@ impl Caller {
     /// assert_eq!((actor.account, &*actor.frontend), (None, "native"));
     /// ```
     #[must_use]
-    pub fn actor(&self, frontend: &str, address: Option<SocketAddr>) -> Actor {
+    pub fn actor(&self, frontend: &str, address: Option<ClientAddress>) -> Actor {
         Actor {
             account: self.name.clone(),
             token: match &self.link {

@@ -96,14 +96,16 @@ impl Cookie {
         let max_age = self.max_age.map(|seconds| format!("; Max-Age={seconds}"));
         let max_age = max_age.unwrap_or_default();
         let (name, same_site) = (self.name, self.same_site.as_str());
-        format!("{name}={token}; Path=/{max_age}; HttpOnly; SameSite={same_site}{secure}")
+        let path = request.cookie_path();
+        format!("{name}={token}; Path={path}{max_age}; HttpOnly; SameSite={same_site}{secure}")
     }
 
     /// The value of `Set-Cookie` that deletes it.
     #[must_use]
-    pub fn delete(&self) -> String {
+    pub fn delete(&self, request: &Request) -> String {
         let (name, same_site) = (self.name, self.same_site.as_str());
-        format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite={same_site}")
+        let path = request.cookie_path();
+        format!("{name}=; Path={path}; Max-Age=0; HttpOnly; SameSite={same_site}")
     }
 
     /// Its value in a request.
@@ -252,7 +254,7 @@ impl Accounts {
         request: &Request,
         gives: Option<TokenKind>,
     ) -> Result<Login, Denied> {
-        let address = request.peer().ip();
+        let address = request.ip();
         let (caller, token) = match gives {
             Some(kind) => {
                 let (caller, token) = self.login(credentials, address, kind).await?;

@@ -126,8 +126,21 @@ pub fn mount_openapi(router: &mut Router, documents: &[&str]) {
 struct Document(Bytes);
 
 impl Document {
-    async fn show(&self, _: &Request) -> Response {
-        Response::new(StatusCode::OK, "application/json", self.0.clone())
+    async fn show(&self, http: &Request) -> Response {
+        let document = match http.prefix() {
+            "" => self.0.clone(),
+            prefix => self.served_at(prefix),
+        };
+        Response::new(StatusCode::OK, "application/json", document)
+    }
+
+    /// The document of a server that clients have at a path.
+    fn served_at(&self, prefix: &str) -> Bytes {
+        let servers = serde_json::json!([{"url": prefix}]);
+        let rest = self.0.strip_prefix(b"{").unwrap_or_default();
+        [format!("{{\"servers\":{servers},").as_bytes(), rest]
+            .concat()
+            .into()
     }
 }
 

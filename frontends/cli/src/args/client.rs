@@ -10,7 +10,8 @@ use std::path::PathBuf;
 /// The server's address and the credentials for it.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct ServerArgs {
-    /// Address of the server [default: http://127.0.0.1:8563]
+    /// Address of the server, or `unix:PATH` for its socket on this machine [default:
+    /// http://127.0.0.1:8563]
     #[arg(long, value_name = "URL", env = "REJOIN_SERVER", help_heading = SERVER)]
     pub(crate) server: Option<String>,
 

@@ -255,6 +255,10 @@ mod tests {
 serve --read-only
   --config REJOIN_CONFIG
   --listen REJOIN_LISTEN
+  --socket-mode REJOIN_SOCKET_MODE
+  --socket-owner REJOIN_SOCKET_OWNER
+  --path-prefix REJOIN_PATH_PREFIX
+  --trusted-proxies REJOIN_TRUSTED_PROXIES
   --maxscale-listen REJOIN_MAXSCALE_LISTEN
   --doris-listen REJOIN_DORIS_LISTEN
   --admin-listen REJOIN_ADMIN_LISTEN

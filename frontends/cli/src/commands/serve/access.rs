@@ -3,11 +3,10 @@
 //! Invariant: a server without accounts listens on loopback addresses only.
 
 use super::ServeError;
-use crate::settings::{Settings, accounts_file};
+use crate::settings::{Address, Settings, accounts_file};
 use rejoin_accounts::{Accounts, Clock};
 use rejoin_engine::{Runtime, SmolRuntime};
 use rejoin_http::HostCheck;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +47,7 @@ pub(super) fn accounts(
     }
     let separate = [settings.maxscale_listen(), settings.doris_listen()];
     let mut all = separate.into_iter().flatten().chain([settings.listen()]);
-    match all.find(|address| !address.ip().is_loopback()) {
+    match all.find(|address| !address.is_local()) {
         Some(address) => Err(ServeError::NotLoopback {
             address,
             accounts: path,
@@ -58,13 +57,9 @@ pub(super) fn accounts(
 }
 
 /// Which `Host` and `Origin` headers are accepted at an address.
-pub(super) fn host_check(
-    settings: &Settings,
-    accounts: &Accounts,
-    address: SocketAddr,
-) -> HostCheck {
+pub(super) fn host_check(settings: &Settings, accounts: &Accounts, address: &Address) -> HostCheck {
     let mut check = HostCheck::local();
-    if !accounts.is_open() {
+    if let Some(address) = address.tcp().filter(|_| !accounts.is_open()) {
         check = check.allow_address(address.ip());
     }
     for name in settings.allow_host() {
