@@ -10,12 +10,14 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// Examples for settings without a default.
-const SAMPLES: [(&str, &str); 13] = [
+const SAMPLES: [(&str, &str); 15] = [
     ("arthas-service", r#""orders""#),
     ("accounts", r#""/etc/rejoin/accounts.toml""#),
     ("job-user", r#""rejoin-jobs""#),
     ("allow-host", r#"["rejoin.example"]"#),
     ("allow-origin", r#"["https://ui.example"]"#),
+    ("path-prefix", r#""/rejoin""#),
+    ("trusted-proxies", r#"["127.0.0.1", "10.0.0.0/8"]"#),
     ("tls-cert", r#""/etc/rejoin/certificate.pem""#),
     ("tls-key", r#""/etc/rejoin/key.pem""#),
     ("maxscale-listen", r#""127.0.0.1:8989""#),

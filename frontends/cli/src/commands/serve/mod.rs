@@ -9,11 +9,12 @@ mod limits;
 mod listeners;
 mod log_output;
 mod notify;
+mod sockets;
 
 use crate::args::ServeArgs;
 use crate::commands::verify::{check_finished, find_log};
 use crate::offline::OfflineError;
-use crate::settings::Settings;
+use crate::settings::{Address, Settings};
 use async_signal::{Signal, Signals};
 use futures::future::{Either, join, join_all, select};
 use futures::{FutureExt, StreamExt};
@@ -23,11 +24,11 @@ use rejoin_core::{Timestamp, Violation};
 use rejoin_engine::{
     Engine, JobUser, OpenError, Runtime, Services, ShellRunner, SmolRuntime, Unavailable,
 };
-use rejoin_http::{HttpServer, Shutdown};
+use rejoin_http::{HttpServer, ListenAddress, Shutdown};
 use rejoin_log::segment::OpenError as LogError;
+use sockets::Sockets;
 use std::error::Error;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
@@ -76,10 +77,7 @@ pub(crate) enum ServeError {
          address such as 127.0.0.1",
         accounts.display()
     )]
-    NotLoopback {
-        address: SocketAddr,
-        accounts: PathBuf,
-    },
+    NotLoopback { address: Address, accounts: PathBuf },
     /// The settings name an accounts file, but it has no accounts.
     #[error("there are no accounts in {}: add one with `rejoin user add`", .0.display())]
     NoAccounts(PathBuf),
@@ -122,8 +120,10 @@ async fn serve(
     let signals = Signals::new([Signal::Term, Signal::Int]).map_err(start_error)?;
     let open_files = descriptors::raise_limit();
     let opened = open_engine(settings, read_only).await?;
+    let sockets = Sockets::of(settings).map_err(start_error)?;
     let servers = listeners::bind(
         settings,
+        &sockets,
         &opened,
         output,
         &accounts,
@@ -369,13 +369,16 @@ fn announce(
     };
     let mut lines = String::new();
     for (listener, server) in servers {
-        let address = server.local_addr();
+        let address = match server.address() {
+            ListenAddress::Tcp(address) => format!("{scheme}://{address}"),
+            socket => socket.to_string(),
+        };
         lines += &match listener {
             Listener::Common => format!(
-                "Rejoin listens on {scheme}://{address}, {log} in {}\n",
+                "Rejoin listens on {address}, {log} in {}\n",
                 opened.data.display()
             ),
-            separate => format!("{}: {scheme}://{address}\n", separate.title()),
+            separate => format!("{}: {address}\n", separate.title()),
         };
     }
     lines += &took_over(opened);
