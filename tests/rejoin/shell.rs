@@ -140,6 +140,68 @@ fn a_command_says_which_processes_ended_with_it_or_leaves_them_to_the_session() 
 }
 
 #[test]
+fn each_command_can_say_whether_it_leaves_processes_to_the_session() {
+    let statement = "nohup sleep 777 >/dev/null 2>&1 & sleep 0.1; echo started";
+    let ended = |server: &Server, session: &str| {
+        let path = format!("/sessions/{session}");
+        let shown = server.client().get(&path).unwrap();
+        let shown: serde_json::Value = serde_json::from_slice(&shown.body).unwrap();
+        shown["state"] == "idle"
+    };
+    let submit = |server: &Server, session: &str, statement: &str, leftovers: &str| {
+        let body = json!({"statement": statement, "leftoverProcesses": leftovers});
+        let path = format!("/sessions/{session}/jobs");
+        let submitted = server.client().post(&path, &body.to_string()).unwrap();
+        submitted.status
+    };
+    // Whatever the server does with all others.
+    for (setting, chosen, left) in [("end", "keep", 1), ("keep", "end", 0)] {
+        let data = directory();
+        let server = Server::start(data.path(), &["--leftover-processes", setting]);
+        let (session, _) = server.create();
+        assert_eq!(submit(&server, &session, statement, chosen), 201);
+        wait_until("the command has ended", || ended(&server, &session));
+        assert_eq!(running_under(&session).len(), left, "{chosen}");
+        server.api(&json!({"action": "close_session", "sessionId": session}));
+        wait_until("nothing is left of the session", || {
+            running_under(&session).is_empty()
+        });
+    }
+    let data = directory();
+    let mut server = Server::start(data.path(), &[]);
+    let (session, _) = server.create();
+    assert_eq!(submit(&server, &session, statement, "sometimes"), 400);
+    // It is known after a crash, too.
+    let late = "nohup sleep 777 >/dev/null 2>&1 & sleep 3; echo started";
+    assert_eq!(submit(&server, &session, late, "keep"), 201);
+    wait_until("it runs", || running_under(&session).len() > 2);
+    server.kill_alone();
+    let server = Server::start(data.path(), &[]);
+    wait_until("the command has ended", || ended(&server, &session));
+    assert_eq!(running_under(&session).len(), 1);
+    // From the command line.
+    let address = format!("http://{}", server.address);
+    let run = [
+        "run",
+        "--server",
+        &address,
+        "-s",
+        &session,
+        "--leftover-processes",
+        "keep",
+        statement,
+    ];
+    let (status, out, err) = outcome(&run);
+    assert!(status.success(), "{err}");
+    assert_eq!(out, "started\n");
+    assert_eq!(running_under(&session).len(), 2);
+    server.api(&json!({"action": "close_session", "sessionId": session}));
+    wait_until("nothing is left of the session", || {
+        running_under(&session).is_empty()
+    });
+}
+
+#[test]
 fn commands_of_another_user_reach_nothing_of_the_server() {
     if !can("become another user", "setpriv", &["--reuid=65534", "true"]) {
         return;

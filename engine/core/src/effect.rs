@@ -25,6 +25,13 @@ pub enum Effect {
         /// How its output goes.
         output: JobOutput,
     },
+    /// Leave what a job leaves behind, or end it. Follows the job's start.
+    ChooseLeftovers {
+        /// The job.
+        job: JobId,
+        /// Whether it goes on until the session ends.
+        kept: bool,
+    },
     /// Change the size of a job's terminal.
     Resize {
         /// The job.
@@ -80,6 +87,10 @@ impl Effect {
                 slot: mode.slot,
                 input: *input,
                 output: *output,
+            }),
+            Event::LeftoversChosen { job, kept, .. } => Some(Self::ChooseLeftovers {
+                job: *job,
+                kept: *kept,
             }),
             Event::TerminalResized { job, size, .. } => Some(Self::Resize {
                 job: *job,

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Runs the jobs of a service.
 pub trait Runner: fmt::Debug + Send + Sync + 'static {
@@ -178,6 +178,24 @@ pub struct RunnerJob {
     pub output: JobOutput,
     /// The sizes that its terminal gets.
     pub sizes: TerminalSizes,
+    /// What happens to the processes that it leaves. A runner without processes ignores it.
+    pub leftovers: Leftovers,
+}
+
+/// What was said with a job about the processes that it leaves. Clones share it. It is said right after
+/// the job's start, so a runner looks when the job ends.
+#[derive(Clone, Debug, Default)]
+pub struct Leftovers(Arc<OnceLock<bool>>);
+
+impl Leftovers {
+    /// Whether they go on until the session ends. None: nothing was said.
+    pub fn kept(&self) -> Option<bool> {
+        self.0.get().copied()
+    }
+
+    pub(crate) fn choose(&self, kept: bool) {
+        let _ = self.0.set(kept);
+    }
 }
 
 /// How a terminal takes input.

@@ -33,6 +33,7 @@ pub(crate) fn run(args: &ShellArgs) -> Result<ExitCode, ClientError> {
         service: args.new_session.service.as_deref(),
         patience: args.connection.reconnect_for.0,
         timeout: None,
+        leftovers: None,
     };
     let place = Place::find(&api, &wanted)?;
     run_here(&api, place, &wanted, args.connection.prefix_key, true)
