@@ -132,7 +132,10 @@ impl Native {
     pub(crate) async fn show(&self, http: &Request) -> HandlerResult {
         let caller = self.authorize(http, Permission::Read).await?;
         let session = self.session(http, &caller)?;
-        Ok(ok(&self.view(session, |view| self.detail(view))?))
+        let mut shown = self.view(session, |view| self.detail(view))?;
+        let directory = self.engine.working_directory(session);
+        shown["directory"] = directory.map(|path| path.to_string_lossy().into_owned()).into();
+        Ok(ok(&shown))
     }
 
     pub(crate) async fn close(&self, http: &Request) -> HandlerResult {
