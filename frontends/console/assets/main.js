@@ -1,6 +1,6 @@
 // The console: connects its parts, and opens the session in the page's address.
 
-import { clientName, createSession, describeSession, listServices, logout, me, requestName, submit } from "./api.js";
+import { at, clientName, createSession, describeSession, listServices, logout, me, requestName, submit } from "./api.js";
 import { copyText, saveText } from "./clipboard.js";
 import { confirmed, described, loggedIn } from "./dialogs.js";
 import { find, setText } from "./dom.js";
@@ -191,7 +191,7 @@ press("share", share);
 press("search-open", search);
 press("describe", describe);
 press("wrap", turnWrap);
-press("raw", () => session.id && open(`/sessions/${encodeURIComponent(session.id)}/output`, "_blank", "noopener"));
+press("raw", () => session.id && open(at(`/sessions/${encodeURIComponent(session.id)}/output`), "_blank", "noopener"));
 press("copy", copyAll);
 press("download", () => saveText(`rejoin-${session.id}.txt`, session.text()));
 press("fold-all", () => session.screen.foldAll());

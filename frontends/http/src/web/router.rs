@@ -7,6 +7,7 @@
 
 use crate::limits::HttpLimits;
 use crate::web::body::Body;
+use crate::web::client_address::ClientAddress;
 use crate::web::request::{ConnectionInfo, Request};
 use crate::web::response::Response;
 use bytes::Bytes;
@@ -596,7 +597,7 @@ async fn from_tide(request: &mut tide::Request<()>) -> tide::Result<Request> {
     let mut connection = ConnectionInfo::none();
     connection.encrypted = url.scheme() == "https";
     if let Some(peer) = request.peer_addr().and_then(|peer| peer.parse().ok()) {
-        connection.peer = peer;
+        connection.client = Some(ClientAddress::Tcp(peer));
     }
     Ok(Request {
         method: request.method().as_ref().parse()?,
