@@ -557,6 +557,16 @@ impl Engine {
         self.viewers.of(session)
     }
 
+    /// The directory in which the next foreground job of an open session begins, if its runner has
+    /// directories. Not while a job runs: that may be anywhere.
+    pub fn working_directory(&self, session: SessionId) -> Option<PathBuf> {
+        let service = self.committed.session(session, |view| {
+            let is_idle = view.closed.is_none() && view.foreground.is_none();
+            is_idle.then(|| view.service.clone())
+        })??;
+        self.services.get(&service)?.working_directory(session)
+    }
+
     /// Submits a job, which runs a statement. Waits until the job is durable, not until it has run.
     /// A [request](NewJob::request) that was accepted before is answered with the job of that time.
     ///
