@@ -6,6 +6,7 @@ use crate::builder::EngineBuilder;
 use crate::clock::{Clock, WallClock};
 use crate::committed::Committed;
 use crate::committed::log_reads::LogReadQueue;
+use crate::endings::Endings;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
 use crate::jobs::builtin::Builtin;
 use crate::jobs::runner::{KeptJob, Runner};
@@ -214,6 +215,28 @@ impl Engine {
     /// of your own, or read-only.
     pub fn log_metrics(&self) -> Option<&Arc<LogMetrics>> {
         self.log_metrics.as_ref()
+    }
+
+    /// The jobs that finish and the sessions that are closed from now on, over all sessions: for programs
+    /// that tell others of it. What ended before is in the views and in the log.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{Engine, Event};
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let mut endings = engine.endings();
+    /// let session = engine.create_session("shell").await?;
+    /// engine.close_session(session.id()).await?;
+    /// let ended = endings.next().await.ok_or("the engine has ended")?;
+    /// assert!(matches!(ended.event, Event::SessionClosed { .. }));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn endings(&self) -> Endings {
+        self.committed.endings()
     }
 
     /// The runtime that the engine runs on.
@@ -524,6 +547,16 @@ impl Engine {
     /// Who [watches](Self::watch) a session now. Consumers are in its view.
     pub fn viewers(&self, session: SessionId) -> SessionViewers {
         self.viewers.of(session)
+    }
+
+    /// The directory in which the next foreground job of an open session begins, if its runner has
+    /// directories. Not while a job runs: that may be anywhere.
+    pub fn working_directory(&self, session: SessionId) -> Option<PathBuf> {
+        let service = self.committed.session(session, |view| {
+            let is_idle = view.closed.is_none() && view.foreground.is_none();
+            is_idle.then(|| view.service.clone())
+        })??;
+        self.services.get(&service)?.working_directory(session)
     }
 
     /// Submits a job, which runs a statement. Waits until the job is durable, not until it has run.

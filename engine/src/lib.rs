@@ -63,6 +63,7 @@ mod clock;
 mod committed;
 mod compaction;
 mod config;
+mod endings;
 mod engine;
 mod error;
 mod jobs;
@@ -88,6 +89,7 @@ mod viewers;
 
 pub use builder::EngineBuilder;
 pub use config::Config;
+pub use endings::Endings;
 pub use engine::Engine;
 pub use error::{CommandError, OpenError, PullError, RunnerError, ScreenError, Unavailable};
 pub use jobs::runner::{

@@ -37,3 +37,4 @@ mod viewers;
 mod views;
 mod waiting;
 mod walkthrough;
+mod webhooks;

@@ -132,7 +132,11 @@ impl Native {
 
     pub(crate) async fn show(&self, http: &Request) -> HandlerResult {
         let (caller, session, _visit) = self.reader(http).await?;
-        let shown = self.view(session, |view| self.detail(view))?;
+        let mut shown = self.view(session, |view| self.detail(view))?;
+        let directory = self.engine.working_directory(session);
+        shown["directory"] = directory
+            .map(|path| path.to_string_lossy().into_owned())
+            .into();
         Ok(ok(&for_caller(&caller, shown)))
     }
 
