@@ -56,6 +56,7 @@ const EDGES: [(&str, &[&str]); 21] = [
     (
         "rejoin-native",
         &[
+            "rejoin-log",
             "rejoin-engine",
             "rejoin-search",
             "rejoin-http",

@@ -20,6 +20,8 @@ mod handlers;
 mod limits;
 mod login;
 mod output;
+pub mod record_json;
+mod records;
 mod request;
 mod stream;
 mod tokens;
@@ -84,6 +86,7 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(DELETE "/sessions/:session/consumers/:consumer" => Native::leave),
     route!(GET "/sessions/:session/events" => Native::events),
     route!(GET "/sessions/:session/output" => Native::output),
+    route!(GET "/sessions/:session/records" => Native::records),
     route!(GET "/sessions/:session/search" => Native::search),
     route!(GET "/sessions/:session/stream" => Native::stream),
     route!(GET "/sessions/:session/viewers" => Native::viewers),
