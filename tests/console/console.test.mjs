@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
-import { becomes, copied, finished, isNoWider, outputs, say, sessionOf, shot, until } from "./page.mjs";
+import { becomes, copied, finished, isNoWider, outputs, say, see, sessionOf, shot, until } from "./page.mjs";
 import { Server, at, launch, open } from "./server.mjs";
 
 let server;
@@ -445,11 +445,4 @@ async function view(address, options = {}) {
   page.setDefaultTimeout(15_000);
   pages.push(page);
   return page;
-}
-
-async function see(page, isSeen) {
-  await page.evaluate((hidden) => {
-    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
-    document.dispatchEvent(new Event("visibilitychange"));
-  }, !isSeen);
 }

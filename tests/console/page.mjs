@@ -69,6 +69,14 @@ export async function logIn(page, name, password) {
 export const isNoWider = (page) =>
   becomes(() => page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - innerWidth)), 0, "pixels too wide");
 
+/** Brings a page into sight, or out of it. */
+export async function see(page, isSeen) {
+  await page.evaluate((hidden) => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, !isSeen);
+}
+
 /** Leaves a picture, if `SHOTS` names a folder. */
 export async function shot(page, name) {
   if (!process.env.SHOTS) return;

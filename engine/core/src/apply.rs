@@ -344,6 +344,7 @@ impl Session {
             | Event::InputHidden { .. }
             | Event::LeftoversChosen { .. }
             | Event::StatementRefused { .. }
+            | Event::LinkChanged { .. }
             | Event::SessionCreated { .. }
             | Event::SessionClosed { .. } => {}
         }
@@ -417,6 +418,7 @@ impl Session {
             | Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
             | Event::UserSet { .. }
+            | Event::LinkChanged { .. }
             | Event::SessionDescribed { .. } => None,
         }
     }

@@ -3,6 +3,7 @@
 use crate::access_tokens::PREFIX;
 use crate::accounts::{Accounts, Denied};
 use crate::credentials::{Authorization, Credentials, cookie};
+use crate::links::secret_of;
 use crate::role::Caller;
 use crate::tokens::TokenKind;
 use rejoin_http::Request;
@@ -143,7 +144,7 @@ impl Accounts {
     /// # Errors
     ///
     /// [`Denied::Missing`] if no source has credentials, [`Denied::Malformed`] if a source can't be
-    /// read, [`Denied::Expired`] for an invalid token, and [`Denied::Wrong`] or [`Denied::Later`]
+    /// read, [`Denied::Expired`] for an invalid token, [`Denied::Link`] for a link, and [`Denied::Wrong`] or [`Denied::Later`]
     /// for a password.
     pub async fn authenticate(&self, request: &Request, scheme: &Scheme) -> Result<Login, Denied> {
         let mut login = self
@@ -174,6 +175,10 @@ impl Accounts {
         scheme: &Scheme,
         gives_token: bool,
     ) -> Result<Login, Denied> {
+        // Also where nobody has to log in: who is given a link is shown no more than that.
+        if secret_of(request).is_some() {
+            return Err(Denied::Link);
+        }
         if self.is_open() {
             return Ok(Login {
                 caller: Caller::local(),

@@ -45,9 +45,8 @@ export class Queue {
 
   /** The command before has ended: runs the next one, unless that one was stopped. */
   ended(job) {
-    if (this.isEmpty) return;
-    const hasEnded = job.outcome === "completed" || job.outcome === "failed";
-    if (!hasEnded) this.#held = `${job.lines[0].text} ${STOPPED[job.outcome] ?? "did not end"}`;
+    if (this.isEmpty || this.#held) return;
+    this.#held = stopped(job);
     if (this.#held) this.#draw();
     else this.#run();
   }
@@ -104,11 +103,15 @@ export class Queue {
   }
 }
 
-const STOPPED = {
-  "interrupted": "was interrupted",
-  "timed-out": "timed out",
-  "lost": "was lost",
-};
+/** Why nothing runs after a job by itself: it was stopped; null if it has ended by itself. */
+function stopped({ outcome, status, isInterrupting, lines }) {
+  const command = lines[0].text;
+  // Shells say so of a program that a signal has ended: Ctrl-C in a terminal, for example.
+  const isKilled = isInterrupting || (outcome === "failed" && status > 128);
+  if (outcome === "interrupted" || isKilled) return `${command} was interrupted`;
+  if (outcome === "completed" || outcome === "failed") return null;
+  return outcome === "timed-out" ? `${command} timed out` : `${command} was lost`;
+}
 
 const name = (session) => `rejoin-queue ${session}`;
 

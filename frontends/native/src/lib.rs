@@ -18,6 +18,7 @@ pub mod event_json;
 mod find;
 mod handlers;
 mod limits;
+mod links;
 mod login;
 mod output;
 pub mod record_json;
@@ -28,6 +29,7 @@ mod tokens;
 mod view_json;
 
 use crate::error::Fault;
+use crate::links::Visits;
 use rejoin_accounts::Accounts;
 use rejoin_engine::Engine;
 use rejoin_http::{Bytes, Gate, Request, Response, Route, Router, StatusCode, route};
@@ -60,7 +62,12 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 /// # }
 /// ```
 pub fn mount(router: &mut Router, engine: Engine, accounts: Accounts) {
-    let native = Arc::new(Native { engine, accounts });
+    let visits = Arc::default();
+    let native = Arc::new(Native {
+        engine,
+        accounts,
+        visits,
+    });
     let gate = Gate::<Native> {
         admit: |native, http| Box::pin(native.admit(http)),
         refuse: |refused| Fault::Refused(refused.clone()).into(),
@@ -85,6 +92,9 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(POST "/sessions/:session/consumers" => Native::join),
     route!(DELETE "/sessions/:session/consumers/:consumer" => Native::leave),
     route!(GET "/sessions/:session/events" => Native::events),
+    route!(GET "/sessions/:session/links" => Native::links),
+    route!(POST "/sessions/:session/links" => Native::add_link),
+    route!(DELETE "/sessions/:session/links/:link" => Native::remove_link),
     route!(GET "/sessions/:session/output" => Native::output),
     route!(GET "/sessions/:session/records" => Native::records),
     route!(GET "/sessions/:session/search" => Native::search),
@@ -142,6 +152,7 @@ impl Document {
 pub struct Native {
     engine: Engine,
     accounts: Accounts,
+    visits: Arc<Visits>,
 }
 
 fn merged(documents: &[&str]) -> String {

@@ -42,6 +42,10 @@ impl Native {
             // Nothing in the body matters.
             _ => (Permission::Read, Admission::Small),
         };
+        // What a link may read is for the handler to say. Nothing that it may do has a body.
+        if *http.method() == Method::GET && self.accounts.link_caller(http).is_some() {
+            return Admission::Small;
+        }
         let login = self.accounts.admit(http, &SCHEME).await;
         let permitted = login.map_err(Fault::Denied).and_then(|login| {
             // To read these paths needs no body, and less permission.

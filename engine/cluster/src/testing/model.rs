@@ -4,9 +4,8 @@
 use crate::claim::NodeName;
 use crate::server::{Appended, Bounds, Entry, Got, LogServer, Written};
 use crate::testing::random::Random;
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const REPLICAS: usize = 3;
 
@@ -528,22 +527,41 @@ fn index(sequence: u64) -> usize {
 /// A client of the model, for one log.
 #[derive(Clone, Debug)]
 pub struct ModelClient {
-    model: Rc<RefCell<Model>>,
+    model: Arc<Mutex<Model>>,
     log: u8,
     client: usize,
     ignores_expected: bool,
+    /// Milliseconds that each call takes.
+    call_takes: u64,
 }
 
 impl ModelClient {
     /// Client number `client` of a model, for log number `log`.
     #[must_use]
-    pub fn new(model: &Rc<RefCell<Model>>, log: u8, client: usize) -> Self {
+    pub fn new(model: &Arc<Mutex<Model>>, log: u8, client: usize) -> Self {
         Self {
-            model: Rc::clone(model),
+            model: Arc::clone(model),
             log,
             client,
             ignores_expected: false,
+            call_takes: 0,
         }
+    }
+
+    /// Each call takes so many milliseconds of the model's time, which nobody else advances.
+    #[must_use]
+    pub fn each_call_takes(mut self, millis: u64) -> Self {
+        self.call_takes = millis;
+        self
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Model> {
+        let mut model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.call_takes > 0 {
+            let now = model.now + self.call_takes;
+            model.advance(now);
+        }
+        model
     }
 
     /// A deliberate defect: appends wherever the stream ends.
@@ -555,7 +573,7 @@ impl ModelClient {
 
 impl LogServer for ModelClient {
     fn append(&mut self, expected: u64, messages: &[Vec<u8>]) -> Appended {
-        let mut model = self.model.borrow_mut();
+        let mut model = self.lock();
         let end = model.messages(self.log).len() as u64;
         if self.ignores_expected {
             let count = messages.len() as u64;
@@ -568,31 +586,31 @@ impl LogServer for ModelClient {
     }
 
     fn get(&mut self, sequence: u64) -> Got {
-        self.model.borrow_mut().get(self.log, self.client, sequence)
+        self.lock().get(self.log, self.client, sequence)
     }
 
     fn bounds(&mut self) -> Option<Bounds> {
-        self.model.borrow_mut().bounds(self.log, self.client)
+        self.lock().bounds(self.log, self.client)
     }
 
     fn tail(&mut self, from: u64) -> Option<Vec<(u64, Vec<u8>)>> {
-        self.model.borrow_mut().tail(self.log, self.client, from)
+        self.lock().tail(self.log, self.client, from)
     }
 
     fn purge(&mut self, before: u64) -> bool {
-        self.model.borrow_mut().purge(self.log, self.client, before)
+        self.lock().purge(self.log, self.client, before)
     }
 
     fn beats(&mut self) -> Option<Vec<(NodeName, u64)>> {
-        self.model.borrow_mut().beats(self.client)
+        self.lock().beats(self.client)
     }
 
     fn read(&mut self, key: &str) -> Option<Option<Entry>> {
-        self.model.borrow_mut().read(self.client, key)
+        self.lock().read(self.client, key)
     }
 
     fn write(&mut self, key: &str, expected: u64, value: &[u8]) -> Written {
-        let mut model = self.model.borrow_mut();
+        let mut model = self.lock();
         model.write(self.client, key, expected, value)
     }
 }

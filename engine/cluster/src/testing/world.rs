@@ -12,9 +12,8 @@ use crate::server::{Got, LogServer, Progress, Written};
 use crate::testing::model::{Model, ModelClient, Network, Vices};
 use crate::testing::random::Random;
 use rejoin_log::segment::{LogId, checksum};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const NODES: usize = 3;
 /// After this time nothing fails any more, and everything must become whole.
@@ -139,7 +138,8 @@ pub fn run(
         .run()
         .and_then(|()| world.check())
         .map_err(|what| BrokenPromise { seed, what })?;
-    world.report.vices = world.model.borrow().vices();
+    let vices = world.model().vices();
+    world.report.vices = vices;
     Ok(world.report)
 }
 
@@ -148,7 +148,7 @@ struct World {
     now: u64,
     faults: Faults,
     mutant: Option<ClusterMutant>,
-    model: Rc<RefCell<Model>>,
+    model: Arc<Mutex<Model>>,
     nodes: Vec<SimNode>,
     chaos_at: u64,
     next_client: usize,
@@ -244,7 +244,7 @@ impl World {
             now: 0,
             faults,
             mutant,
-            model: Rc::new(RefCell::new(model)),
+            model: Arc::new(Mutex::new(model)),
             nodes,
             chaos_at: 5_000,
             next_client: NODES,
@@ -263,7 +263,7 @@ impl World {
                 return Ok(());
             }
             self.now = next.0;
-            self.model.borrow_mut().advance(self.now);
+            self.model().advance(self.now);
             match next.1 {
                 Event::Chaos => self.chaos(),
                 Event::Beat(node) => self.beat(node),
@@ -271,6 +271,10 @@ impl World {
                 Event::Read(node, log) => self.read(node, log)?,
             }
         }
+    }
+
+    fn model(&self) -> MutexGuard<'_, Model> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn next_event(&self) -> (u64, Event) {
@@ -305,7 +309,7 @@ impl World {
     fn chaos(&mut self) {
         self.chaos_at = self.now + self.random.between(300, 4_000);
         if self.now >= CALM_AFTER {
-            self.model.borrow_mut().set_network(Network::CALM);
+            self.model().set_network(Network::CALM);
             self.chaos_at = END;
             return;
         }
@@ -318,10 +322,10 @@ impl World {
             }
             1 if self.faults.nodes => self.restart(node),
             2 if self.faults.nodes => self.nodes[node].lets_go = true,
-            3 if self.faults.elections => self.model.borrow_mut().elect(log),
-            4 if self.faults.elections => self.model.borrow_mut().elect_for_store(),
+            3 if self.faults.elections => self.model().elect(log),
+            4 if self.faults.elections => self.model().elect_for_store(),
             5 if self.faults.elections => {
-                let mut model = self.model.borrow_mut();
+                let mut model = self.model();
                 model.elect_for_store();
                 for log in 0..NODES {
                     model.elect(u8::try_from(log).unwrap_or(0));
@@ -329,9 +333,9 @@ impl World {
             }
             6 if self.faults.cuts => {
                 let until = self.now + self.random.between(100, 20_000);
-                self.model.borrow_mut().cut(self.nodes[node].client, until);
+                self.model().cut(self.nodes[node].client, until);
             }
-            7 if self.faults.holes => self.model.borrow_mut().lose(log),
+            7 if self.faults.holes => self.model().lose(log),
             _ => {}
         }
     }
@@ -578,7 +582,7 @@ impl World {
     fn named(&mut self, log: usize, damage: &StreamDamage) -> Result<(), String> {
         self.report.damage += 1;
         let number = u8::try_from(log).unwrap_or(0);
-        if self.model.borrow().is_hole(number, damage.sequence) {
+        if self.model().is_hole(number, damage.sequence) {
             Ok(())
         } else {
             Err(format!("log {log}: {damage}, but no replica has lost it"))
@@ -665,7 +669,8 @@ impl World {
 
     /// Compares all that was told and read with what is stored.
     fn check(&mut self) -> Result<(), String> {
-        let model = self.model.borrow();
+        let model = Arc::clone(&self.model);
+        let model = model.lock().unwrap_or_else(PoisonError::into_inner);
         let mut trace = 0_u64;
         for number in 0..NODES {
             let log = u8::try_from(number).unwrap_or(0);

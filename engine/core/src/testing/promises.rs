@@ -205,6 +205,7 @@ impl Promises {
             Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
             | Event::UserSet { .. }
+            | Event::LinkChanged { .. }
             | Event::SessionDescribed { .. } => {}
         }
         let used = match event {

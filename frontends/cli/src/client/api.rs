@@ -67,6 +67,16 @@ impl Api {
         })
     }
 
+    /// The server's address, without a slash at the end.
+    pub(crate) fn url(&self) -> &str {
+        &self.server.url
+    }
+
+    /// Whether only this machine can reach the server by its address.
+    pub(crate) fn is_local(&self) -> bool {
+        self.server.is_local
+    }
+
     pub(crate) fn get(&self, path: &str) -> Result<Value, ClientError> {
         let request = self.built(self.request("GET", path).body(()))?;
         self.answer(self.agent.run(request))

@@ -5,6 +5,7 @@ mod example;
 mod frontends;
 mod logging;
 mod services;
+mod webhooks;
 
 use crate::commands::keeper::KEEPER;
 use clap::ValueEnum;
@@ -23,6 +24,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
+use webhooks::WebhookTables;
+pub(crate) use webhooks::{Webhook, WebhookError, WebhookEvent};
 
 /// All settings. `None`: not set here.
 #[derive(Clone, Debug, Default, clap::Args, Deserialize)]
@@ -280,11 +283,14 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "WHICH", env = "REJOIN_LOG_REQUESTS", help_heading = LOGGING)]
     log_requests: Option<LogRequests>,
 
-    // In files only: a table for each frontend, and for each service.
+    // In files only: a table for each frontend, service and webhook.
     #[arg(skip)]
     frontends: Frontends,
     #[arg(skip)]
     services: ServiceTables,
+
+    #[arg(skip)]
+    notify: WebhookTables,
 }
 
 const ACCESS: &str = "Access";
@@ -566,6 +572,10 @@ macro_rules! first_set {
                 true => $second.services,
                 false => $first.services,
             },
+            notify: match $first.notify.is_empty() {
+                true => $second.notify,
+                false => $first.notify,
+            },
             $($name: $first.$name.or($second.$name),)* }
     };
 }
@@ -636,6 +646,11 @@ impl Settings {
     /// The services and their runners: those of the settings file, or else the shell.
     pub(crate) fn services(&self, shell: &ShellRunner) -> Result<Services, ServiceError> {
         services::runners(&self.services, shell)
+    }
+
+    /// Who is told when a job has ended or a session was closed.
+    pub(crate) fn webhooks(&self) -> Result<Vec<Webhook>, WebhookError> {
+        webhooks::webhooks(&self.notify)
     }
 
     /// The services that only some accounts may run commands on.

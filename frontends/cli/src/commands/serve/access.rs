@@ -24,6 +24,11 @@ pub(super) fn accounts(
     accounts.expire_by(Arc::new(|| {
         Duration::from_millis(SmolRuntime.now().as_millis())
     }));
+    // A server that only reads a log changes nothing, and its directory may be a copy.
+    if read_only.is_none() {
+        let links = accounts.keep_links(settings.data().join("links.json"));
+        links.map_err(|error| ServeError::Start(error.into()))?;
+    }
     let services = settings.service_access();
     if !services.is_empty() && accounts.is_open() {
         tracing::warn!(

@@ -210,6 +210,7 @@ fn admin_state(opened: &OpenedEngine, output: &LogOutput, shared: &Shared) -> Ad
         unread: shared.unread.clone(),
         exec_answers: shared.arthas.exec_answers.clone(),
         lost_lines: output.lost(),
+        webhooks: opened.webhooks.clone(),
         version: env!("CARGO_PKG_VERSION"),
         started_millis: opened.started_at.as_millis(),
     }

@@ -10,6 +10,7 @@ mod listeners;
 mod log_output;
 mod notify;
 mod sockets;
+mod webhooks;
 
 use crate::args::ServeArgs;
 use crate::commands::verify::{check_finished, find_log};
@@ -20,6 +21,7 @@ use futures::future::{Either, join, join_all, select};
 use futures::{FutureExt, StreamExt};
 use listeners::Listener;
 use log_output::LogOutput;
+use rejoin_admin::WebhookMetrics;
 use rejoin_core::{Timestamp, Violation};
 use rejoin_engine::{
     Engine, JobUser, OpenError, Runtime, Services, ShellRunner, SmolRuntime, Unavailable,
@@ -32,6 +34,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Serves until a signal comes or the engine fails.
 pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
@@ -107,6 +110,7 @@ struct OpenedEngine {
     data: PathBuf,
     is_read_only: bool,
     started_at: Timestamp,
+    webhooks: Arc<WebhookMetrics>,
 }
 
 async fn serve(
@@ -116,6 +120,7 @@ async fn serve(
 ) -> Result<(), ServeError> {
     let accounts = access::accounts(settings, read_only)?;
     let tls = encryption::open(settings)?;
+    let webhooks = settings.webhooks().map_err(start_error)?;
     // From here on, a signal shuts the server down cleanly, even while it reads the log.
     let signals = Signals::new([Signal::Term, Signal::Int]).map_err(start_error)?;
     let open_files = descriptors::raise_limit();
@@ -131,6 +136,7 @@ async fn serve(
         open_files,
     );
     let servers = servers.map_err(start_error)?;
+    webhooks::start(webhooks, &opened).map_err(start_error)?;
     output.flush();
     // Where standard output can't be written, requests can still be answered.
     if let Err(error) = announce(&servers, &opened, encryption::scheme(tls.as_ref())) {
@@ -198,6 +204,7 @@ async fn open_engine(
         data: shown.canonicalize().unwrap_or_else(|_| shown.clone()),
         is_read_only,
         started_at,
+        webhooks: Arc::default(),
     })
 }
 
