@@ -1,5 +1,7 @@
 // Requests to Rejoin's own API. They return the response, or throw a `Problem`.
 
+import { sharedBy } from "./route.js";
+
 /** A request that was refused, or that did not reach the server (`status` 0). */
 class Problem extends Error {
   constructor(status, code, detail, isRetryable) {
@@ -29,7 +31,7 @@ async function ask(method, path, { body, headers, signal, keepalive } = {}) {
       method,
       body,
       signal,
-      headers,
+      headers: sharedBy ? { ...headers, authorization: `Bearer ${sharedBy}` } : headers,
       keepalive,
       cache: "no-store",
       credentials: "same-origin",
@@ -85,6 +87,11 @@ export const interrupt = (id, job) =>
   json("POST", job ? `${session(id)}/jobs/${job}/interrupt` : `${session(id)}/interrupt`);
 /** Who watches a session: `{count, viewers}`. */
 export const showViewers = (id) => json("GET", `${session(id)}/viewers`);
+/** Links to a session: `{links}`, each `{link, account, created, expires}`. */
+export const listLinks = (id) => json("GET", `${session(id)}/links`);
+/** Makes a link that lasts so long, as `8h`: `{link, secret, path, expires, …}`. */
+export const addLink = (id, expires) => json("POST", `${session(id)}/links`, { expires });
+export const removeLink = (id, link) => json("DELETE", `${session(id)}/links/${encodeURIComponent(link)}`);
 export const readEvents = (id, after, limit) =>
   json("GET", `${session(id)}/events?after=${after}&limit=${limit}`);
 

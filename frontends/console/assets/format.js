@@ -23,6 +23,15 @@ export function ago(instant, now) {
   return `${Math.floor(seconds / 86_400)} days ago`;
 }
 
+/** How long it is until an instant. */
+export function until(instant, now) {
+  const seconds = Math.max(0, (instant - now) / 1_000);
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7_200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 48 * 3_600) return `${Math.round(seconds / 3_600)} h`;
+  return `${Math.round(seconds / 86_400)} days`;
+}
+
 /** The time of day to the second, with the date if it is not today. */
 export function clock(instant, now) {
   const then = new Date(instant);

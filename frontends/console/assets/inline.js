@@ -4,6 +4,7 @@
 // one keeps the strict policy.
 
 import { find } from "./dom.js";
+import { sharedBy } from "./route.js";
 
 /** The frame. `on.changed` is called when its height has changed, `on.left` when it leaves with the focus. */
 export class InlineTerminal {
@@ -55,7 +56,8 @@ export class InlineTerminal {
     this.#tell({ rejoin: "focus" });
   }
 
-  #load(hash, isWanted = hash !== "#frame") {
+  #load(place, isWanted = place !== "#frame") {
+    const hash = sharedBy ? `${place}&link=${encodeURIComponent(sharedBy)}` : place;
     if (this.#frame) {
       if (this.#isReady) this.#frame.contentWindow.location.replace(PAGE + hash);
       else this.#frame.src = PAGE + hash;

@@ -6,10 +6,11 @@ import { confirmed, described, loggedIn } from "./dialogs.js";
 import { find, setText } from "./dom.js";
 import { listen } from "./keyboard.js";
 import { failed, notice } from "./notices.js";
-import { mayRun, setRole } from "./role.js";
-import { address, route } from "./route.js";
+import { mayClose, mayRun, setRole } from "./role.js";
+import { address, route, sharedBy } from "./route.js";
 import { Session } from "./session.js";
 import { Sessions } from "./sessions.js";
+import { share } from "./share.js";
 import { turnTheme } from "./theme.js";
 import { Welcome } from "./welcome.js";
 
@@ -30,6 +31,10 @@ const welcome = new Welcome();
 
 /** Shows who is logged in and the logout button, if the server has accounts. */
 async function introduce() {
+  if (sharedBy) {
+    find("app").classList.add("by-link");
+    return setRole({ accounts: true, name: null, role: "viewer" });
+  }
   try {
     const known = await me();
     const { accounts, name, role } = known;
@@ -69,6 +74,8 @@ async function leave() {
 }
 
 function follow() {
+  // Another link, or none: the page begins anew with it.
+  if (new URLSearchParams(location.hash.slice(1)).get("link") !== sharedBy) return location.reload();
   const { session: wanted, at, line } = route();
   find("app").dataset.view = wanted ? "session" : "list";
   find("welcome").hidden = wanted !== null;
@@ -115,7 +122,8 @@ async function createShell() {
   }
 }
 
-async function share() {
+/** Copies the address of what is shown. */
+async function copyAddress() {
   if (!session.id) return;
   const at = session.timeline.sequence;
   const line = session.screen.selectedLine() ?? session.search.current;
@@ -123,6 +131,13 @@ async function share() {
   if (!isCopied) return notice("The browser does not allow access to the clipboard. Copy the link from the address bar.");
   if (line) return notice("Copied a link to this line.");
   notice(at > 0 ? "Copied a link to this moment." : "Copied a link to this session.");
+}
+
+/** Offers the address, and links for those without an account. */
+function shareSession() {
+  const { id, detail } = session;
+  if (!id || sharedBy) return copyAddress();
+  share({ id, mayShare: mayClose(detail?.user), copy: copyAddress });
 }
 
 async function copyAll() {
@@ -187,7 +202,7 @@ press("welcome-shell", createShell);
 press("open-shell", () => session.openShell());
 press("logout", leave);
 press("theme", turnTheme);
-press("share", share);
+press("share", shareSession);
 press("search-open", search);
 press("describe", describe);
 press("wrap", turnWrap);
@@ -227,7 +242,7 @@ const help = listen({
   live: () => session.id && session.toEnd(),
   jobs: turnJobs,
   foldAll: () => session.screen.foldAll(),
-  share,
+  share: copyAddress,
   theme: turnTheme,
   leave(isTyping) {
     if (isTyping) find("screen").focus();

@@ -1,5 +1,11 @@
 // What the address says: which session, and which moment of it. `#session=…&at=17`.
 
+/**
+ * The secret of the link by which the page was opened, or null. It stays in the address, behind `#`, which
+ * browsers do not send.
+ */
+export const sharedBy = new URLSearchParams(location.hash.slice(1)).get("link");
+
 /** `{session, at, line}`; null and 0 where nothing is said. A line is `{sequence, row}`. */
 export function route() {
   const said = new URLSearchParams(location.hash.slice(1));
@@ -17,6 +23,7 @@ export function address(session, at = 0, line = null) {
   const said = new URLSearchParams(session ? { session } : {});
   if (at > 0) said.set("at", at);
   if (line) said.set("line", placeText(line));
+  if (sharedBy) said.set("link", sharedBy);
   return `#${said}`;
 }
 

@@ -11,7 +11,7 @@ import { Playback } from "./playback.js";
 import { Prompt } from "./prompt.js";
 import { Recording } from "./recording.js";
 import { mayClose, mayRun } from "./role.js";
-import { address, replaceRoute } from "./route.js";
+import { address, replaceRoute, sharedBy } from "./route.js";
 import { Screen } from "./screen.js";
 import { Search } from "./search.js";
 import { name } from "./sessions.js";
@@ -90,7 +90,7 @@ export class Session {
     find("session").hidden = false;
     find("session").dataset.known = "yes";
     this.#begin(new Recording());
-    this.#viewers.open(id);
+    this.#viewers.open(sharedBy ? null : id);
     this.prompt.open(id);
     this.prompt.setJob(null);
     this.#status.show({ name: "connecting" });
@@ -302,6 +302,9 @@ export class Session {
   }
 
   #failed(error, again) {
+    if (error.code === "link_ended") {
+      return this.#unknown("This link has ended", "Its time is over, or somebody has removed it. Ask for a new one.");
+    }
     if (error.status === 401) return this.#on.refused(again);
     if (error.status === 404) return this.#unknown();
     if (error.code === "cursor_unknown") {
@@ -316,14 +319,14 @@ export class Session {
     failed(error);
   }
 
-  /** Shows that the server doesn't have the session. */
-  #unknown() {
+  /** Shows that the server doesn't have the session, or why it doesn't show it. */
+  #unknown(title = "Session not found", text = "There is no such session on this server, or it was removed.") {
     this.#status.show({ name: "unknown" });
-    setText(find("name"), "Session not found");
+    setText(find("name"), title);
     find("session").dataset.known = "no";
     find("blank").hidden = false;
     find("open-shell").hidden = true;
-    setText(find("blank-text"), "There is no such session on this server, or it was removed.");
+    setText(find("blank-text"), text);
   }
 
   #moment(count) {
@@ -473,4 +476,6 @@ export class Session {
   }
 }
 
-const WATCHING = "You watch: your account has the role viewer, which runs no commands.";
+const WATCHING = sharedBy
+  ? "You watch by a link, which shows this session and nothing else."
+  : "You watch: your account has the role viewer, which runs no commands.";

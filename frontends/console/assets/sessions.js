@@ -3,7 +3,7 @@
 import { listSessions, now } from "./api.js";
 import { find, make, setText } from "./dom.js";
 import { LIST_PACE, LISTED_SESSIONS, MOST_LIST_REQUESTS, MOST_LISTED_SESSIONS, SEARCH_PAUSE } from "./limits.js";
-import { address } from "./route.js";
+import { address, sharedBy } from "./route.js";
 import { ago, counted, duration } from "./format.js";
 import { stateIcon } from "./render.js";
 import { listTitle } from "./role.js";
@@ -49,7 +49,8 @@ export class Sessions {
   /** Requests the list now, and then regularly. */
   async look() {
     clearTimeout(this.#timer);
-    if (document.hidden) return;
+    // Who has a link sees one session.
+    if (document.hidden || sharedBy) return;
     const asked = (this.#asked += 1);
     try {
       const state = find("states").querySelector(":checked").value;

@@ -10,6 +10,7 @@ import { find, setText } from "./dom.js";
 import { ending, jobStatus } from "./format.js";
 import { LONGEST_TITLE } from "./limits.js";
 import { failed, notice } from "./notices.js";
+import { address as consoleAddress, sharedBy } from "./route.js";
 import { StatusBadge } from "./status.js";
 import { TerminalLink } from "./terminal-link.js";
 import { TerminalView } from "./terminal-view.js";
@@ -47,7 +48,7 @@ function follow() {
   link?.close();
   link = null;
   tallest = 0;
-  find("console").href = session ? `../#session=${encodeURIComponent(session)}` : "../";
+  find("console").href = session ? `../${consoleAddress(session)}` : "../";
   const isKnown = session !== null && Number.isSafeInteger(job) && job > 0;
   find("offer").hidden = isKnown || isFrame;
   // In a frame, the console around it says who is here.
@@ -147,6 +148,7 @@ function end({ outcome, status: exit }, message) {
 }
 
 function refused(error) {
+  if (error.code === "link_ended") return offer("This link has ended: its time is over, or somebody has removed it.");
   if (error.status === 401) return loggedIn().then(() => (introduce(), link.open()));
   if (error.status === 404) return offer("There is no such terminal on this server, or it was removed.");
   failed(error);
@@ -176,7 +178,8 @@ async function start() {
 }
 
 function address(into, job) {
-  return `terminal.html#${new URLSearchParams({ session: into, job })}`;
+  const said = { session: into, job, ...(sharedBy ? { link: sharedBy } : {}) };
+  return `terminal.html#${new URLSearchParams(said)}`;
 }
 
 /** A title that a program has set is text like its output. */
@@ -221,6 +224,11 @@ function hear(message) {
 }
 
 async function introduce() {
+  if (sharedBy) {
+    mayType = false;
+    find("start").hidden = true;
+    return;
+  }
   try {
     const { role } = await me();
     mayType = role !== "viewer";

@@ -90,8 +90,9 @@ export class TerminalView {
     this.terminal.options.lineHeight = 1;
     const shown = this.#screen?.getBoundingClientRect().height ?? 0;
     if (!height || shown === 0) return;
-    // xterm.js rounds down to whole pixels.
-    this.terminal.options.lineHeight = (height + 0.3) / (shown / this.terminal.rows);
+    // xterm.js rounds down to whole pixels, and takes no less than the letters need: those of a watcher,
+    // whose window is larger than the terminal, may be higher.
+    this.terminal.options.lineHeight = Math.max(1, (height + 0.3) / (shown / this.terminal.rows));
   }
 
   /** Chooses the size of the letters. */

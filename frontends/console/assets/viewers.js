@@ -42,9 +42,9 @@ export class Viewers {
     setText(find("viewers-word"), count === 1 ? "viewer" : "viewers");
     find("viewers").setAttribute("aria-label", counted(count, "viewer"));
     const items = viewers.map((viewer) => {
-      const { account, frontend } = viewer.by ?? {};
+      const { account, frontend, link } = viewer.by ?? {};
       const from = frontend ? ` · ${frontend}` : "";
-      const text = `${account ?? "someone"}${from} · since ${ago(viewer.since, now())}`;
+      const text = `${account ?? (link ? `someone by the link ${link}` : "someone")}${from} · since ${ago(viewer.since, now())}`;
       return make("li", { textContent: text, title: viewer.by?.address ?? "" });
     });
     if (viewers.length < count) items.push(make("li", { textContent: `and ${count - viewers.length} more` }));

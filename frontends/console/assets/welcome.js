@@ -4,7 +4,7 @@ import { listSessions, now } from "./api.js";
 import { find, make, setText } from "./dom.js";
 import { ago, duration } from "./format.js";
 import { LIST_PACE, WELCOME_SESSIONS } from "./limits.js";
-import { address } from "./route.js";
+import { address, sharedBy } from "./route.js";
 import { name } from "./sessions.js";
 
 /** The lists. They update themselves while they are visible. */
@@ -20,7 +20,7 @@ export class Welcome {
   async look() {
     clearTimeout(this.#timer);
     const asked = (this.#asked += 1);
-    if (document.hidden || find("welcome").hidden) return;
+    if (document.hidden || find("welcome").hidden || sharedBy) return;
     try {
       const lists = await Promise.all([
         listSessions({ limit: WELCOME_SESSIONS, state: "running" }),

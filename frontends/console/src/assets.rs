@@ -50,7 +50,7 @@ pub(crate) const ASSETS: &[Asset] = assets! {
     SCRIPT
         "api.js" "arthas.js" "blocks.js" "clipboard.js" "dialogs.js" "dom.js" "emulator.js" "format.js" "inline.js"
         "jobs.js" "keyboard.js" "limits.js" "line.js" "main.js" "notices.js" "notify.js" "playback.js" "prompt.js" "queue.js"
-        "recording.js" "render.js" "repetition.js" "result.js" "role.js" "route.js" "screen.js" "search.js" "session.js" "sessions.js"
+        "recording.js" "render.js" "repetition.js" "result.js" "role.js" "route.js" "screen.js" "search.js" "session.js" "sessions.js" "share.js"
         "status.js" "stream.js" "style.js" "terminal-link.js" "terminal-page.js" "terminal-view.js"
         "terminal.js" "theme-init.js" "theme.js" "timeline.js" "transcript.js"
         "vendor/addon-fit.mjs" "vendor/addon-unicode11.mjs" "vendor/addon-web-links.mjs"

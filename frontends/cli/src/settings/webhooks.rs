@@ -195,7 +195,10 @@ impl WebhookTable {
         Ok(Webhook {
             name: name.into(),
             url: self.url.clone(),
-            events: self.events.clone().unwrap_or(WebhookEvent::ALL.into()),
+            events: self
+                .events
+                .clone()
+                .unwrap_or_else(|| WebhookEvent::ALL.into()),
             services: self.services.clone(),
             labels: self.labels.clone(),
             longer_than: self.longer_than.map_or(Duration::ZERO, |Wait(wait)| wait),

@@ -1,0 +1,131 @@
+// Links to a session: made, used, listed and removed, in a real browser against a real server.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import { becomes, outputs, shot, until } from "./page.mjs";
+import { Server, at, launch, open } from "./server.mjs";
+
+let server;
+let browser;
+let pages = [];
+
+before(async () => {
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+});
+
+afterEach(async () => {
+  const seen = [];
+  for (const page of pages) {
+    seen.push([page.wrongs, await page.evaluate(() => window.violations)]);
+    await page.context().close();
+  }
+  pages = [];
+  await server?.stop();
+  for (const [wrongs, violations] of seen) {
+    assert.deepEqual(wrongs, [], "nothing went wrong in a window");
+    assert.deepEqual(violations, [], "no policy was violated");
+  }
+});
+
+test("a link made in one window shows the session, live, in a window that has no account", async () => {
+  server = await Server.start({}, { ada: "secret" });
+  const owner = await view(server.address);
+  await owner.locator("#login [name=name]").fill("ada");
+  await owner.locator("#login [name=password]").fill("secret");
+  await owner.locator("#login button").click();
+  await owner.locator("#create").click();
+  await run(owner, "echo needle");
+  await outputs(owner, ["needle"]);
+  await owner.locator("#share").click();
+  await owner.locator("#sharing-unreached", { hasText: "this machine alone" }).waitFor();
+  await owner.locator("#sharing-time").selectOption("8h");
+  await owner.locator("#sharing-add").click();
+  const link = await made(owner);
+  assert.match(link, /^http:\/\/127\.0\.0\.1:\d+\/#session=1&link=rejoin_link_\w{32}$/);
+  assert.equal(await owner.evaluate(() => navigator.clipboard.readText()), link);
+  await owner.locator("#sharing-list li", { hasText: /by ada · ends in 8 h/ }).waitFor();
+  await shot(owner, "links-sharing");
+
+  const watcher = await view(link);
+  await outputs(watcher, ["needle"]);
+  await watcher.locator("#over", { hasText: "You watch by a link" }).waitFor();
+  for (const hidden of ["#prompt", ".sidebar", "#back", "#raw", "#login", "#viewers"]) {
+    assert.equal(await watcher.locator(hidden).isVisible(), false, hidden);
+  }
+  await shot(watcher, "links-watching");
+  const asked = [];
+  watcher.on("request", (request) => asked.push(new URL(request.url()).pathname));
+  await watcher.reload();
+  await outputs(watcher, ["needle"]);
+  const api = asked.filter((path) => !path.startsWith("/console/") && path !== "/");
+  assert.ok(api.length > 0 && api.every((path) => path.startsWith("/sessions/1")), api.join(" "));
+
+  // A terminal that runs is seen, too, and takes no keys.
+  await owner.keyboard.press("Escape");
+  await run(owner, "read line; echo got $line");
+  await owner.locator("#inline:not([hidden])").waitFor();
+  const frame = watcher.frameLocator("#inline iframe");
+  await frame.locator("#control", { hasText: "You watch" }).waitFor();
+  await shot(watcher, "links-terminal");
+
+  await owner.locator("#share").click();
+  await owner.locator("#sharing-list button").click();
+  await becomes(() => owner.locator("#sharing-list li").count(), 0);
+  await watcher.locator("#name", { hasText: "This link has ended" }).waitFor();
+  assert.equal(await watcher.locator("#login").isVisible(), false);
+  await shot(watcher, "links-ended");
+});
+
+test("who may not share a session is offered its address alone", async () => {
+  server = await Server.start({}, { ada: "secret", vic: "secret:viewer" });
+  const owner = await view(server.address);
+  await login(owner, "ada");
+  await owner.locator("#create").click();
+  await run(owner, "true");
+  await until(() => new URL(owner.url()).hash !== "");
+  const viewer = await view(owner.url());
+  await login(viewer, "vic");
+  await viewer.locator("#name", { hasText: "#1" }).waitFor();
+  await viewer.locator("#share").click();
+  await viewer.locator("#sharing-copy").waitFor();
+  assert.equal(await viewer.locator("#sharing-links").isVisible(), false);
+  await viewer.locator("#sharing-copy").click();
+  await becomes(() => viewer.evaluate(() => navigator.clipboard.readText()), viewer.url());
+});
+
+test("the console says so when a link has ended before it is opened", async () => {
+  server = await Server.start();
+  await server.session("tim");
+  const page = await view(at(server, 1, "&link=rejoin_link_none"));
+  await page.locator("#name", { hasText: "This link has ended" }).waitFor();
+  await page.locator("#blank-text", { hasText: "Ask for a new one" }).waitFor();
+});
+
+async function login(page, name) {
+  await page.locator("#login [name=name]").fill(name);
+  await page.locator("#login [name=password]").fill("secret");
+  await page.locator("#login button").click();
+}
+
+async function run(page, statement) {
+  await page.locator("#statement").fill(statement);
+  await page.locator("#statement").press("Enter");
+}
+
+/** The link that was just made. */
+async function made(page) {
+  const field = page.locator("#sharing-new");
+  await field.waitFor();
+  return field.inputValue();
+}
+
+async function view(address) {
+  const page = await open(browser, address, { permissions: ["clipboard-read", "clipboard-write"] });
+  page.setDefaultTimeout(15_000);
+  pages.push(page);
+  return page;
+}
