@@ -19,6 +19,7 @@ mod native;
 mod openapi;
 mod output;
 mod process;
+mod redaction;
 mod replay;
 mod restarts;
 mod retention;

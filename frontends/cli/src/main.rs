@@ -12,8 +12,8 @@ use clap::Parser;
 use client::ClientError;
 
 use commands::{
-    actions, attach, export, health, keeper, log, man, mcp, replay, run, search, serve, sessions,
-    shell, token, user, verify,
+    actions, attach, export, health, keeper, log, man, mcp, redact, replay, run, search, serve,
+    sessions, shell, token, user, verify,
 };
 use std::error::Error;
 use std::process::ExitCode;
@@ -54,6 +54,8 @@ fn main() -> ExitCode {
         Command::Label(args) => client_done(actions::label(&args)),
         Command::Interrupt(args) => client_done(actions::interrupt(&args)),
         Command::Close(args) => client_done(actions::close(&args)),
+        Command::Delete(args) => client_done(actions::delete(&args)),
+        Command::Redact(args) => client_done(redact::redact(&args)),
         Command::Send(args) => client_done(actions::send(&args)),
         Command::Mcp(args) => client_done(mcp::run(&args)),
 

@@ -9,8 +9,9 @@ use crate::commands::health::HealthArgs;
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
 pub(crate) use client::{
-    AttachArgs, CloseArgs, InterruptArgs, LabelArgs, McpArgs, RunArgs, SearchArgs, SearchedStream,
-    SendArgs, ServerArgs, SessionAt, SessionOrder, SessionState, SessionsArgs, ShellArgs, ShowArgs,
+    AttachArgs, CloseArgs, DeleteArgs, InterruptArgs, LabelArgs, McpArgs, RedactArgs, RunArgs,
+    SearchArgs, SearchedStream, SendArgs, ServerArgs, SessionAt, SessionOrder, SessionState,
+    SessionsArgs, ShellArgs, ShowArgs,
 };
 pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionArgs};
 use std::error::Error;
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     Label(LabelArgs),
     Interrupt(InterruptArgs),
     Close(CloseArgs),
+    Delete(DeleteArgs),
+    Redact(RedactArgs),
     Send(SendArgs),
     Mcp(McpArgs),
     Verify(VerifyArgs),
@@ -361,6 +364,20 @@ interrupt <session> --insecure <job> --json
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
 close <session> --insecure --json
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+delete <session> --insecure -y/--yes --json
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+redact <session> --insecure <records> --text-file --json
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE
