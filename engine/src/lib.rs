@@ -63,6 +63,7 @@ mod clock;
 mod committed;
 mod compaction;
 mod config;
+mod endings;
 mod engine;
 mod error;
 mod jobs;
@@ -88,6 +89,7 @@ mod viewers;
 
 pub use builder::EngineBuilder;
 pub use config::Config;
+pub use endings::Endings;
 pub use engine::Engine;
 pub use error::{
     CommandError, OpenError, PullError, RedactError, RunnerError, ScreenError, Unavailable,
@@ -122,10 +124,10 @@ pub use viewers::{SessionViewers, Viewer, Watch};
 pub use rejoin_core::{
     Actor, CloseCause, ConsumerId, ConsumerView, Controller, DescribeSession, Description, Event,
     Instant, InterruptCause, InvalidId, JobId, JobMode, JobOutput, JobSlot, JobState, JobView,
-    LeaveCause, Limits, LossCause, Moment, Outcome, OutputOffsets, OutputPosition, OutputStream,
-    Projection, Record, Redaction, Rejection, RejectionKind, Retention, Selection, Sequence,
-    Server, SessionId, SessionNumber, SessionView, TerminalSize, Timestamp, Views, Violation,
-    Visibility,
+    LeaveCause, Limits, LinkChange, LossCause, Moment, Outcome, OutputOffsets, OutputPosition,
+    OutputStream, Projection, Record, Redaction, Rejection, RejectionKind, Retention, Selection,
+    Sequence, Server, SessionId, SessionNumber, SessionView, TerminalSize, Timestamp, Views,
+    Violation, Visibility,
 };
 pub use rejoin_log::segment::{Durability, LogId, Opened, Options as LogOptions};
 pub use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit, SegmentLog};

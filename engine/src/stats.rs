@@ -252,6 +252,8 @@ pub enum CommandKind {
     SetUser,
     /// [`Command::DescribeSession`].
     DescribeSession,
+    /// [`Command::NoteLink`].
+    NoteLink,
     /// [`Command::TouchSession`].
     TouchSession,
     /// [`Command::SubmitJob`].
@@ -296,13 +298,14 @@ pub enum CommandKind {
 
 impl CommandKind {
     /// All, in the order of their declaration.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::CreateSession,
         Self::JoinSession,
         Self::LeaveSession,
         Self::CloseSession,
         Self::SetUser,
         Self::DescribeSession,
+        Self::NoteLink,
         Self::TouchSession,
         Self::SubmitJob,
         Self::WriteInput,
@@ -334,6 +337,7 @@ impl CommandKind {
             Self::CloseSession => "close_session",
             Self::SetUser => "set_user",
             Self::DescribeSession => "describe_session",
+            Self::NoteLink => "note_link",
             Self::TouchSession => "touch_session",
             Self::SubmitJob => "submit_job",
             Self::WriteInput => "write_input",
@@ -365,6 +369,7 @@ impl CommandKind {
             Command::CloseSession { .. } => Self::CloseSession,
             Command::SetUser { .. } => Self::SetUser,
             Command::DescribeSession(_) => Self::DescribeSession,
+            Command::NoteLink { .. } => Self::NoteLink,
             Command::TouchSession { .. } => Self::TouchSession,
             Command::SubmitJob(_) => Self::SubmitJob,
             Command::WriteInput { .. } => Self::WriteInput,

@@ -1,7 +1,7 @@
 //! The shell service, through the server.
 
 use crate::server::{Server, can, directory, is_status_of, outcome, running_under, said, under};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
@@ -23,6 +23,33 @@ fn the_next_command_has_the_directory_and_environment_of_the_last_one() {
         said(&server.exec(&other, "echo \"$GREETING\""), "stdout"),
         "\n"
     );
+}
+
+#[test]
+fn a_session_says_in_which_directory_its_next_command_begins() {
+    let data = directory();
+    let mut server = Server::start(data.path(), &[]);
+    let (session, _) = server.create();
+    let path = format!("/sessions/{session}");
+    let shown = |server: &Server| {
+        let answer = server.client().get(&path).unwrap();
+        let session: Value = serde_json::from_slice(&answer.body).unwrap();
+        session["directory"].clone()
+    };
+    assert!(shown(&server).as_str().unwrap().starts_with('/'));
+    server.exec(
+        &session,
+        "mkdir -p \"/tmp/it's here\"; cd \"/tmp/it's here\"",
+    );
+    assert_eq!(shown(&server), "/tmp/it's here");
+    server.kill();
+    let server = Server::start(data.path(), &[]);
+    assert_eq!(shown(&server), "/tmp/it's here");
+    // Where it was removed, the next command begins somewhere else; while one runs, nobody knows.
+    server.exec(&session, "rmdir \"$PWD\"");
+    assert_ne!(shown(&server), "/tmp/it's here");
+    server.run(&session, "sleep 100");
+    assert_eq!(shown(&server), json!(null));
 }
 
 #[test]

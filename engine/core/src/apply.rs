@@ -359,6 +359,7 @@ impl Session {
             | Event::LeftoversChosen { .. }
             | Event::RecordsRedacted { .. }
             | Event::StatementRefused { .. }
+            | Event::LinkChanged { .. }
             | Event::SessionCreated { .. }
             | Event::SessionClosed { .. } => {}
         }
@@ -436,6 +437,7 @@ impl Session {
             | Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
             | Event::UserSet { .. }
+            | Event::LinkChanged { .. }
             | Event::SessionDescribed { .. } => None,
         }
     }

@@ -38,6 +38,13 @@ pub trait Runner: fmt::Debug + Send + Sync + 'static {
         true
     }
 
+    /// The directory in which the next job of a session begins, for people. None if the runner has no
+    /// directories. May read a small file.
+    fn working_directory(&self, session: SessionId) -> Option<PathBuf> {
+        let _ = session;
+        None
+    }
+
     /// Runs a job to its end. The engine logs the job as finished when the future is ready; nothing of
     /// the job may still run by then. It should end soon after it is interrupted.
     ///

@@ -395,6 +395,13 @@ impl ShellRunner {
 }
 
 impl Runner for ShellRunner {
+    fn working_directory(&self, session: SessionId) -> Option<PathBuf> {
+        let shell = self.shell.get()?;
+        let mut env = shell.store.load(session);
+        env.check_dir(&shell.start);
+        Some(env.directory)
+    }
+
     /// Takes over the jobs that keepers hold, and kills all other processes that an earlier server of
     /// this directory has left behind.
     fn prepare(&self, host: RunnerHost) -> BoxFuture<'static, Result<(), RunnerError>> {

@@ -42,7 +42,7 @@ export function badge(job, now) {
   const took = duration((job.finished ?? now) - (job.started ?? job.at));
   if (job.state !== "finished") return job.isInterrupting ? `interrupting · ${took}` : took;
   if (job.outcome === "completed" || job.outcome === "failed") return `exit ${job.status} · ${took}`;
-  return took;
+  return `${jobStatus(job)} · ${took}`;
 }
 
 /** How a job ended, or null if it succeeded. */
@@ -82,6 +82,19 @@ export function gone({ first, last, cause, by }) {
 export function redacted(by) {
   return `[redacted by ${by?.account ?? "someone"}]`;
 }
+
+/** The end of a path, if all of it is too long for a prompt. */
+export function shortPath(path) {
+  const names = path.split("/");
+  let short = path;
+  for (let from = 1; short.length > LONGEST_PATH && from < names.length; from += 1) {
+    short = `…/${names.slice(from).join("/")}`;
+  }
+  return short;
+}
+
+/** Characters of a path in a prompt. */
+const LONGEST_PATH = 32;
 
 /** A count with its noun. */
 export function counted(count, noun) {

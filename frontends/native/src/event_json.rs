@@ -4,8 +4,8 @@ use crate::view_json::{controller, size, slot_name};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_engine::{
-    Actor, ConsumerId, Description, Event, JobMode, Record, Redaction, TerminalSize, Timestamp,
-    Visibility,
+    Actor, ConsumerId, Description, Event, JobMode, LinkChange, Record, Redaction, TerminalSize,
+    Timestamp, Visibility,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -53,6 +53,12 @@ pub const fn event_type(event: &Event) -> &'static str {
         Event::SessionTouched { .. } => "session-touched",
         Event::UserSet { .. } => "user-set",
         Event::SessionDescribed { .. } => "session-described",
+        Event::LinkChanged { change, .. } => match change {
+            LinkChange::Added { .. } => "link-added",
+            LinkChange::Removed => "link-removed",
+            LinkChange::Joined => "link-joined",
+            LinkChange::Left => "link-left",
+        },
         Event::ConsumerJoined { .. } => "consumer-joined",
         Event::CursorAdvanced { .. } => "cursor-advanced",
         Event::ConsumerLeft { .. } => "consumer-left",
@@ -104,6 +110,13 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
         Event::SessionDescribed { description } => {
             let Description { title, labels } = &**description;
             json!({"title": title.as_deref(), "labels": labels_json(labels)})
+        }
+        Event::LinkChanged { link, change } => {
+            let mut shown = json!({"link": &**link});
+            if let LinkChange::Added { expires } = change {
+                shown["expires"] = detail.instant(*expires);
+            }
+            shown
         }
         Event::ConsumerJoined {
             consumer,
@@ -284,12 +297,18 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
 /// Who asked for something, as JSON.
 #[must_use]
 pub fn by(actor: &Actor) -> Value {
-    json!({
+    let link = actor.link();
+    let token = actor.token.as_deref().filter(|_| link.is_none());
+    let mut shown = json!({
         "account": actor.account.as_deref(),
-        "token": actor.token.as_deref(),
+        "token": token,
         "frontend": &*actor.frontend,
         "address": actor.address.as_deref(),
-    })
+    });
+    if let Some(link) = link {
+        shown["link"] = Value::from(&**link);
+    }
+    shown
 }
 
 /// Who redacted a record, and when.

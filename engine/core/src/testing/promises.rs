@@ -225,6 +225,7 @@ impl Promises {
             Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
             | Event::UserSet { .. }
+            | Event::LinkChanged { .. }
             | Event::SessionDescribed { .. } => {}
         }
         let used = match event {

@@ -5,8 +5,9 @@ use proptest::option;
 use proptest::prelude::*;
 use rejoin_core::{
     Actor, CloseCause, ConsumerId, Controller, Description, Event, InterruptCause, JobId, JobMode,
-    JobOutput, JobSlot, LeaveCause, LossCause, Outcome, OutputPosition, OutputStream, Record,
-    Redaction, Sequence, Server, SessionId, SessionNumber, TerminalSize, Timestamp, Visibility,
+    JobOutput, JobSlot, LeaveCause, LinkChange, LossCause, Outcome, OutputPosition, OutputStream,
+    Record, Redaction, Sequence, Server, SessionId, SessionNumber, TerminalSize, Timestamp,
+    Visibility,
 };
 use rejoin_log::schema::{decode, encode};
 use std::sync::Arc;
@@ -64,6 +65,7 @@ fn session_event() -> impl Strategy<Value = Event> {
         timestamp().prop_map(|seen| Event::SessionTouched { seen: seen.into() }),
         text().prop_map(|user| Event::UserSet { user }),
         described(),
+        (text(), link_change()).prop_map(|(link, change)| Event::LinkChanged { link, change }),
         prop_oneof![Just(CloseCause::Requested), Just(CloseCause::Idle)]
             .prop_map(|cause| Event::SessionClosed { cause }),
         (number(), number(), loss()).prop_map(|(first, last, cause)| Event::RecordsLost {
@@ -71,6 +73,15 @@ fn session_event() -> impl Strategy<Value = Event> {
             last: Sequence(last),
             cause,
         }),
+    ]
+}
+
+fn link_change() -> impl Strategy<Value = LinkChange> {
+    prop_oneof![
+        timestamp().prop_map(|expires| LinkChange::Added { expires }),
+        Just(LinkChange::Removed),
+        Just(LinkChange::Joined),
+        Just(LinkChange::Left),
     ]
 }
 

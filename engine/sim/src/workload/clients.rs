@@ -91,7 +91,8 @@ fn operation(random: &mut Random) -> Operation {
         21..=23 => Operation::Close(session),
         24..=25 => Operation::SetUser(session, random.byte()),
         26 => Operation::Describe(session, random.byte()),
-        27..=30 => Operation::Touch(session),
+        27 => Operation::NoteLink(session, random.byte()),
+        28..=30 => Operation::Touch(session),
         31..=33 => Operation::Refuse(session),
         34..=42 => Operation::Write(session, other, 1 + random.byte() % 200, random.once_in(4)),
         43..=47 => Operation::Interrupt(session, (!random.once_in(3)).then_some(other)),
@@ -311,6 +312,13 @@ fn make_unique(command: Command, number: u64, random: &mut Random) -> Command {
             session,
             user: mark,
         },
+        Command::NoteLink {
+            session, change, ..
+        } => Command::NoteLink {
+            session,
+            link: mark,
+            change,
+        },
         Command::ResizeTerminal {
             session,
             job,
@@ -391,6 +399,14 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
         }
         Command::DescribeSession(describe) => {
             engine.describe_session(describe).await?;
+            Ok((Reply::Done, None))
+        }
+        Command::NoteLink {
+            session,
+            link,
+            change,
+        } => {
+            engine.note_link(session, link, change).await?;
             Ok((Reply::Done, None))
         }
         Command::RefuseStatement {

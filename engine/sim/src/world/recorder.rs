@@ -139,5 +139,6 @@ fn name(event: &Event) -> &'static str {
         Event::StatementRefused { .. } => "event: statement refused",
         Event::UserSet { .. } => "event: user set",
         Event::SessionDescribed { .. } => "event: session described",
+        Event::LinkChanged { .. } => "event: link changed",
     }
 }

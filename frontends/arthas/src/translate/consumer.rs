@@ -38,6 +38,7 @@ pub(crate) fn is_visible(record: &Record) -> bool {
         | Event::SessionTouched { .. }
         | Event::UserSet { .. }
         | Event::SessionDescribed { .. }
+        | Event::LinkChanged { .. }
         | Event::CursorAdvanced { .. }
         | Event::JobStarted { .. }
         | Event::InputWritten { .. }

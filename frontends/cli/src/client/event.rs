@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{
     Actor, CloseCause, ConsumerId, Controller, Description, Event, InterruptCause, JobId, JobMode,
-    JobOutput, JobSlot, LeaveCause, LossCause, Outcome, Record, Redaction, Sequence, Server,
-    SessionId, SessionNumber, TerminalSize, Timestamp, Visibility,
+    JobOutput, JobSlot, LeaveCause, LinkChange, LossCause, Outcome, Record, Redaction, Sequence,
+    Server, SessionId, SessionNumber, TerminalSize, Timestamp, Visibility,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -82,6 +82,10 @@ pub(crate) struct SessionEvent<'a> {
     #[serde(default)]
     bytes: u64,
     title: Option<String>,
+    link: Option<String>,
+    /// When a link ends, in milliseconds since 1970.
+    #[serde(default)]
+    expires: u64,
     #[serde(default)]
     labels: BTreeMap<String, String>,
     by: Option<EventActor>,
@@ -117,6 +121,7 @@ impl From<EventController> for Controller {
 struct EventActor {
     account: Option<String>,
     token: Option<String>,
+    link: Option<String>,
     frontend: String,
     address: Option<String>,
 }
@@ -125,7 +130,7 @@ impl EventActor {
     fn actor(self) -> Actor {
         Actor {
             account: self.account.map(Into::into),
-            token: self.token.map(Into::into),
+            token: self.token.or(self.link).map(Into::into),
             frontend: self.frontend.into(),
             address: self.address.map(Into::into),
         }
@@ -253,6 +258,17 @@ impl<'a> SessionEvent<'a> {
                         .collect(),
                 }
                 .into(),
+            },
+            "link-added" | "link-removed" | "link-joined" | "link-left" => Event::LinkChanged {
+                link: self.link?.into(),
+                change: match self.kind.as_str() {
+                    "link-added" => LinkChange::Added {
+                        expires: Timestamp::from_millis(self.expires),
+                    },
+                    "link-removed" => LinkChange::Removed,
+                    "link-joined" => LinkChange::Joined,
+                    _ => LinkChange::Left,
+                },
             },
             "consumer-joined" => Event::ConsumerJoined {
                 consumer,

@@ -13,6 +13,7 @@ use crate::client::limits::{FIRST_PAUSE, LONGEST_PAUSE};
 use crate::client::quote::statement;
 use crate::client::resolve::{not_ended, resolve};
 use crate::client::stream::{Events, Next, line};
+use crate::client::table::harmless;
 use crate::offline::{CLEAR, describe, output_of, warn};
 use crate::settings::LeftoverProcesses;
 use crate::terminal::{self, Attachment, Ended, PrefixKey, Seat, Watcher, is_over};
@@ -30,6 +31,36 @@ pub(crate) const UNUSABLE: u8 = 125;
 
 /// Runs the command; returns its exit status.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, ClientError> {
+    let ran = run_to_end(args);
+    if args.notify
+        && ran
+            .as_ref()
+            .is_ok_and(|status| *status != ExitCode::from(LEFT))
+    {
+        let ended = match ran
+            .as_ref()
+            .is_ok_and(|status| *status == ExitCode::SUCCESS)
+        {
+            true => "done",
+            false => "failed",
+        };
+        notify(&format!("{ended}: {}", statement(&args.command)));
+    }
+    ran
+}
+
+/// Has the terminal of the person tell something: by a notification, where it knows how, and by its bell,
+/// which terminals and tmux show in other ways. There is nothing to tell it to without a terminal.
+fn notify(words: &str) {
+    let words: String = harmless(words).chars().take(NOTIFIED_CHARS).collect();
+    let sequence = format!("\x1b]9;{words}\x1b\\\x07");
+    let terminal = std::fs::OpenOptions::new().write(true).open("/dev/tty");
+    if let Ok(mut terminal) = terminal {
+        let _ = terminal.write_all(sequence.as_bytes());
+    }
+}
+
+fn run_to_end(args: &RunArgs) -> Result<ExitCode, ClientError> {
     let api = Api::new(&args.server)?;
     let wanted = Wanted {
         statement: statement(&args.command),
@@ -457,7 +488,7 @@ impl Run {
 }
 
 /// The job's exit status, mapped to what a process can exit with.
-fn exit_status(outcome: Outcome, status: i32) -> u8 {
+pub(super) fn exit_status(outcome: Outcome, status: i32) -> u8 {
     match (outcome, u8::try_from(status)) {
         // A job that did not complete must not look successful.
         (Outcome::Completed, Ok(status)) | (_, Ok(status @ 1..)) => status,
@@ -508,6 +539,9 @@ impl Streams {
 fn write_error(error: io::Error) -> ClientError {
     ClientError::Local("cannot write the output", error)
 }
+
+/// Characters of a notification.
+const NOTIFIED_CHARS: usize = 100;
 
 /// Exit status after a second Ctrl-C.
 const INTERRUPTED: i32 = 130;

@@ -103,18 +103,7 @@ impl Writer {
     /// Appends `records`. If the disk is full, deletes the spare and tries once more. Returns whether
     /// they redact others.
     pub(crate) fn append(&mut self, records: &[Arc<Record>]) -> Result<bool, Failure> {
-        let gap = {
-            let index = self
-                .shared
-                .index
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
-            find_gap(records, |session| index.last(session))
-        };
-        if let Some(gap) = gap {
-            let error = io::Error::new(io::ErrorKind::InvalidInput, gap);
-            return Err(Failure::Refused(error));
-        }
+        self.check_sequences(records).map_err(Failure::Refused)?;
         if self.shared.needs_room.swap(false, Ordering::Relaxed) && self.spares.release() {
             self.shared.seal_signal.announce();
         }
@@ -147,6 +136,19 @@ impl Writer {
             self.seal()?;
         }
         Ok(())
+    }
+
+    /// Fails if a record does not follow the last one of its session.
+    pub(crate) fn check_sequences(&self, records: &[Arc<Record>]) -> io::Result<()> {
+        let index = self
+            .shared
+            .index
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        match find_gap(records, |session| index.last(session)) {
+            Some(gap) => Err(io::Error::new(io::ErrorKind::InvalidInput, gap)),
+            None => Ok(()),
+        }
     }
 
     /// Adds up how many bytes can be dropped once these records are sealed.
