@@ -171,7 +171,7 @@ fn each_command_can_say_whether_it_leaves_processes_to_the_session() {
     let ended = |server: &Server, session: &str| {
         let path = format!("/sessions/{session}");
         let shown = server.client().get(&path).unwrap();
-        let shown: serde_json::Value = serde_json::from_slice(&shown.body).unwrap();
+        let shown: Value = serde_json::from_slice(&shown.body).unwrap();
         shown["state"] == "idle"
     };
     let submit = |server: &Server, session: &str, statement: &str, leftovers: &str| {
