@@ -21,6 +21,7 @@ fn log(outcome: Result<CompactionStats, OpenError>) {
             snapshot = round.snapshot,
             rewritten = round.rewritten,
             removed = round.removed,
+            redacted = round.redacted,
             forgotten = round.forgotten,
             bytes_before = round.bytes.0,
             bytes = round.bytes.1,

@@ -98,6 +98,7 @@ mod tests {
                 at: Timestamp::EPOCH,
                 clock: Timestamp::EPOCH.into(),
                 actor: None,
+                redacted: None,
                 event: Event::SessionClosed {
                     cause: CloseCause::Idle,
                 },

@@ -1,5 +1,6 @@
 //! The handle to an engine: all that programs and frontends can ask for.
 
+mod removal;
 mod terminals;
 
 use crate::builder::EngineBuilder;

@@ -35,6 +35,35 @@ pub enum CommandError {
     Unavailable(Unavailable),
 }
 
+/// Why nothing was redacted.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RedactError {
+    /// The command had no effect.
+    #[error(transparent)]
+    Command(CommandError),
+    /// The records could not be read.
+    #[error(transparent)]
+    Read(PullError),
+    /// No record was named.
+    #[error("no record is named: name the sequences of results or inputs")]
+    NoRecords,
+    /// The session has no such record.
+    #[error("the session has no record {0}")]
+    NotFound(Sequence),
+    /// The record is neither a result nor an input.
+    #[error("record {0} is neither a result nor an input, and only these can be redacted")]
+    NotRedactable(Sequence),
+    /// The terminal or the input of a running job still uses it.
+    #[error(
+        "job {0} is still running: what its terminal shows and what it was given can be redacted \
+             once it has ended"
+    )]
+    JobRunning(JobId),
+    /// Too many redactions are not carried out yet. Retry in a moment.
+    #[error("the server has more redactions to carry out than it takes; try again")]
+    TooManyPending,
+}
+
 /// Why there is no screen.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ScreenError {

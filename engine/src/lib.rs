@@ -91,7 +91,9 @@ pub use builder::EngineBuilder;
 pub use config::Config;
 pub use endings::Endings;
 pub use engine::Engine;
-pub use error::{CommandError, OpenError, PullError, RunnerError, ScreenError, Unavailable};
+pub use error::{
+    CommandError, OpenError, PullError, RedactError, RunnerError, ScreenError, Unavailable,
+};
 pub use jobs::runner::{
     EngineEnded, Exit, Interrupt, Interrupter, Interrupts, KeptJob, Leftovers, LoggedJob, Reporter,
     Runner, RunnerHost, RunnerJob, RunnerReport, Settled, TerminalMode, TerminalSizes,
@@ -123,9 +125,9 @@ pub use rejoin_core::{
     Actor, CloseCause, ConsumerId, ConsumerView, Controller, DescribeSession, Description, Event,
     Instant, InterruptCause, InvalidId, JobId, JobMode, JobOutput, JobSlot, JobState, JobView,
     LeaveCause, Limits, LinkChange, LossCause, Moment, Outcome, OutputOffsets, OutputPosition,
-    OutputStream, Projection, Record, Rejection, RejectionKind, Retention, Selection, Sequence,
-    Server, SessionId, SessionNumber, SessionView, TerminalSize, Timestamp, Views, Violation,
-    Visibility,
+    OutputStream, Projection, Record, Redaction, Rejection, RejectionKind, Retention, Selection,
+    Sequence, Server, SessionId, SessionNumber, SessionView, TerminalSize, Timestamp, Views,
+    Violation, Visibility,
 };
 pub use rejoin_log::segment::{Durability, LogId, Opened, Options as LogOptions};
 pub use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit, SegmentLog};

@@ -33,6 +33,9 @@ pub const INTERRUPTS: usize = 4;
 /// Consumers that may join a read-only engine in its lifetime, because its log only grows.
 pub const READ_ONLY_JOINS: usize = 100_000;
 
+/// Redactions that are recorded and that the log has not carried out in all files yet.
+pub const PENDING_REDACTIONS: u64 = 1_000;
+
 /// Viewers that are listed of one session; further ones are only counted.
 pub const LISTED_VIEWERS_OF_SESSION: usize = 100;
 

@@ -519,7 +519,10 @@ impl Worker {
                 break;
             };
             after = last.sequence;
-            for record in records.iter().filter(|record| record.sequence <= end) {
+            // A redacted one shows nothing.
+            let is_wanted =
+                |record: &&Arc<Record>| record.sequence <= end && record.redacted.is_none();
+            for record in records.iter().filter(is_wanted) {
                 if let Event::ScreenCaptured {
                     job,
                     after,

@@ -297,6 +297,10 @@ pub enum CommandKind {
     ReportScreen,
     /// [`Command::ReportFinished`].
     ReportFinished,
+    /// [`Command::RedactRecords`].
+    RedactRecords,
+    /// [`Command::RemoveSession`].
+    RemoveSession,
     /// [`Command::Expire`].
     Expire,
     /// [`Command::ExpireConsumers`].
@@ -309,7 +313,7 @@ pub enum CommandKind {
 
 impl CommandKind {
     /// All, in the order of their declaration.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::CreateSession,
         Self::JoinSession,
         Self::LeaveSession,
@@ -331,6 +335,8 @@ impl CommandKind {
         Self::ReportResult,
         Self::ReportScreen,
         Self::ReportFinished,
+        Self::RedactRecords,
+        Self::RemoveSession,
         Self::Expire,
         Self::ExpireConsumers,
         Self::Resume,
@@ -361,6 +367,8 @@ impl CommandKind {
             Self::ReportResult => "report_result",
             Self::ReportScreen => "report_screen",
             Self::ReportFinished => "report_finished",
+            Self::RedactRecords => "redact_records",
+            Self::RemoveSession => "remove_session",
             Self::Expire => "expire",
             Self::ExpireConsumers => "expire_consumers",
             Self::Resume => "resume",
@@ -391,6 +399,8 @@ impl CommandKind {
             Command::ReportResult { .. } => Self::ReportResult,
             Command::ReportScreen { .. } => Self::ReportScreen,
             Command::ReportFinished { .. } => Self::ReportFinished,
+            Command::RedactRecords { .. } => Self::RedactRecords,
+            Command::RemoveSession { .. } => Self::RemoveSession,
             Command::Expire => Self::Expire,
             Command::ExpireConsumers => Self::ExpireConsumers,
             Command::Resume { .. } => Self::Resume,

@@ -21,6 +21,7 @@ mod openapi;
 mod output;
 mod process;
 mod proxies;
+mod redaction;
 mod replay;
 mod restarts;
 mod retention;

@@ -122,6 +122,16 @@ impl State {
                 // The records up to its end may be dropped already.
                 self.forget(session);
             }
+            Event::RecordsRedacted { .. } => {
+                if let Some(closed) = self.closed.get(session).copied() {
+                    let closed = ClosedSession {
+                        last_sequence: record.sequence,
+                        bytes: closed.bytes.saturating_add(record.bytes()),
+                        ..closed
+                    };
+                    self.closed.insert(session, closed);
+                }
+            }
             // `validate` has checked that its session is not open.
             _ => {}
         }
@@ -168,6 +178,10 @@ impl State {
                 },
                 _,
             ) => None,
+            (Event::RecordsRedacted { records }, None) => {
+                let is_there = records.last().is_some_and(|it| *it <= last);
+                (!is_there).then_some("it redacts a record that is not there")
+            }
             (_, None) => Some("its session is not open"),
             (event, Some(open)) => open.validate(event, self.last_job),
         });
@@ -343,6 +357,7 @@ impl Session {
             Event::SessionTouched { .. }
             | Event::InputHidden { .. }
             | Event::LeftoversChosen { .. }
+            | Event::RecordsRedacted { .. }
             | Event::StatementRefused { .. }
             | Event::LinkChanged { .. }
             | Event::SessionCreated { .. }
@@ -412,6 +427,10 @@ impl Session {
                     has_consumers.then_some("its session has consumers")
                 }
             }
+            Event::RecordsRedacted { records } => {
+                let is_before = records.last().is_some_and(|it| *it <= self.last_sequence);
+                (!is_before).then_some("it redacts a record that is not there")
+            }
             Event::SessionCreated { .. }
             | Event::RecordsLost { .. }
             | Event::SessionResumed
@@ -446,6 +465,8 @@ fn used_at(event: &Event, at: Instant) -> Instant {
             cause: LeaveCause::Expired,
             ..
         }
+        // Nor has who redacts what is in it.
+        | Event::RecordsRedacted { .. }
         | Event::RecordsLost { .. } => Instant::FIRST,
         _ => at,
     }

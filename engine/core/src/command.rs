@@ -7,6 +7,7 @@ use crate::{
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// A request to change state.
@@ -188,6 +189,18 @@ pub enum Command {
         message: Option<Arc<str>>,
         /// Whether the runner could not see how it ended.
         lost: bool,
+    },
+    /// Redact the bytes of results and inputs. Whoever sends this has checked that they are such.
+    RedactRecords {
+        /// The session, open or closed.
+        session: SessionId,
+        /// The records.
+        records: Vec<Sequence>,
+    },
+    /// Remove a session with all of its records. If it is open, it is closed first.
+    RemoveSession {
+        /// The session.
+        session: SessionId,
     },
     /// From the timers: handle what is due.
     Expire,

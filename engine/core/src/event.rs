@@ -6,8 +6,8 @@
 
 use crate::limits::RECORD_BYTES;
 use crate::{
-    Actor, ConsumerId, Description, Instant, JobId, Moment, Sequence, SessionId, SessionNumber,
-    Timestamp,
+    Actor, ConsumerId, Description, Instant, JobId, Moment, Redaction, Sequence, SessionId,
+    SessionNumber, Timestamp,
 };
 use alloc::sync::Arc;
 use core::ops::RangeInclusive;
@@ -30,6 +30,8 @@ pub struct Record {
     /// Who asked for it. None: nobody did, as for a timeout or a result, or it is not known, as in
     /// old logs.
     pub actor: Option<Arc<Actor>>,
+    /// Who redacted its bytes, and when. None: they are as they were.
+    pub redacted: Option<Arc<Redaction>>,
     /// What happened.
     pub event: Event,
 }
@@ -232,10 +234,17 @@ pub enum Event {
         /// How it ended, as a message for people.
         message: Option<Arc<str>>,
     },
-    /// The session was closed. Only its removal can follow.
+    /// The session was closed. Only redactions and its removal can follow.
     SessionClosed {
         /// Why.
         cause: CloseCause,
+    },
+    /// The bytes of results and inputs were redacted: other bytes stand for them from now on, in the log,
+    /// too. Can follow the end of the session.
+    RecordsRedacted {
+        /// The records, in ascending order. The screens of the session after the first of them may show
+        /// what was redacted, so they are, too.
+        records: Arc<[Sequence]>,
     },
     /// Records of the session are lost: a declared gap. Readers get this event in their place.
     RecordsLost {
@@ -262,6 +271,7 @@ impl Record {
     ///
     /// Stable: retention decisions in old logs depend on it.
     pub fn bytes(&self) -> u64 {
+        // Not what redaction adds: a redacted log leads to the same decisions.
         let actor = self.actor.as_ref().map_or(0, |actor| actor.text_bytes());
         self.event.bytes() + actor as u64
     }
@@ -296,7 +306,7 @@ impl Record {
     ///     sequence: Sequence(sequence),
     ///     at: Timestamp::EPOCH,
     ///     clock: Timestamp::EPOCH.into(),
-    ///     actor: None,
+    ///     actor: None, redacted: None,
     ///     event,
     /// };
     /// assert!(at(9, lost.clone()).follows(Sequence(3)));
@@ -327,8 +337,8 @@ impl Event {
     /// If this event removes the session's records: all before this sequence may be dropped from the
     /// log, but not this event itself.
     ///
-    /// The last ones must be dropped first, so that a prefix of the session and this event are left
-    /// at every moment.
+    /// They may be dropped in any order, and at different times. Once one of them is dropped, readers and
+    /// folds get this event in place of all of them, also of those that are still there.
     pub fn removes_before(&self) -> Option<Sequence> {
         match self {
             Self::RecordsLost {
@@ -403,6 +413,7 @@ impl Event {
             | Self::InterruptRequested { .. }
             | Self::SessionClosed { .. }
             | Self::RecordsLost { .. } => 0,
+            Self::RecordsRedacted { records } => size_of_val(&**records),
         };
         RECORD_BYTES + texts as u64
     }

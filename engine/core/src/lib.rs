@@ -56,6 +56,7 @@ mod effect;
 mod event;
 mod id;
 pub mod limits;
+mod redaction;
 mod rejection;
 mod snapshot;
 mod state;
@@ -78,6 +79,7 @@ pub use event::{
 };
 pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber};
 pub use limits::{Limits, Retention};
+pub use redaction::Redaction;
 pub use rejection::{Rejection, RejectionKind};
 pub use snapshot::{
     ClosedSnapshot, ConsumerSnapshot, InputSnapshot, JobSnapshot, Projection, RequestSnapshot,

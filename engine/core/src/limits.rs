@@ -31,6 +31,8 @@ pub struct Limits {
     /// Bytes of a message for people: why a statement was refused (rejected if longer), how a job
     /// ended (cut if longer).
     pub message: usize,
+    /// Records that one command redacts.
+    pub redacted: usize,
     /// Deadlines that one `Expire` handles; the rest is left to the next one.
     pub expired: usize,
     /// How long closed sessions are kept.
@@ -75,6 +77,7 @@ impl Limits {
         name: 256,
         labels: 32,
         message: 8 * 1024,
+        redacted: 1_000,
         expired: 1_000,
         retention: Retention::ALL,
     };

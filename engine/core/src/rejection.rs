@@ -29,6 +29,8 @@ pub enum Rejection {
     NotController(JobId),
     /// The job has reached its output limit.
     OutputLimitReached(JobId),
+    /// The session has no such record.
+    RecordNotFound,
     /// The same request was accepted before, so there is nothing to do.
     RequestRepeated {
         /// The job that it led to.
@@ -73,6 +75,7 @@ impl Rejection {
             Self::NoTerminal(_) => RejectionKind::NoTerminal,
             Self::NotController(_) => RejectionKind::NotController,
             Self::OutputLimitReached(_) => RejectionKind::OutputLimitReached,
+            Self::RecordNotFound => RejectionKind::RecordNotFound,
             Self::RequestRepeated { .. } => RejectionKind::RequestRepeated,
             Self::RequestTaken(_) => RejectionKind::RequestTaken,
             Self::SessionExists(_) => RejectionKind::SessionExists,
@@ -121,6 +124,8 @@ pub enum RejectionKind {
     NotController,
     /// [`Rejection::OutputLimitReached`].
     OutputLimitReached,
+    /// [`Rejection::RecordNotFound`].
+    RecordNotFound,
     /// [`Rejection::RequestRepeated`].
     RequestRepeated,
     /// [`Rejection::RequestTaken`].
@@ -137,7 +142,7 @@ pub enum RejectionKind {
 
 impl RejectionKind {
     /// Every kind, in alphabetical order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::ConsumerNotFound,
         Self::CursorAhead,
         Self::InputEnded,
@@ -149,6 +154,7 @@ impl RejectionKind {
         Self::NoTerminal,
         Self::NotController,
         Self::OutputLimitReached,
+        Self::RecordNotFound,
         Self::RequestRepeated,
         Self::RequestTaken,
         Self::SessionExists,
@@ -171,6 +177,7 @@ impl RejectionKind {
             Self::NoTerminal => "no_terminal",
             Self::NotController => "not_controller",
             Self::OutputLimitReached => "output_limit_reached",
+            Self::RecordNotFound => "record_not_found",
             Self::RequestRepeated => "request_repeated",
             Self::RequestTaken => "request_taken",
             Self::SessionExists => "session_exists",
@@ -202,6 +209,7 @@ impl fmt::Display for Rejection {
                 "somebody else controls the terminal of job {job}: take the control first"
             ),
             Self::OutputLimitReached(job) => write!(f, "job {job} has emitted all that it may"),
+            Self::RecordNotFound => f.write_str("the session has no such record"),
             Self::RequestRepeated { job, .. } => {
                 write!(f, "the request was accepted before, as job {job}")
             }

@@ -105,6 +105,7 @@ impl State {
             at: now.at,
             clock: now.clock,
             actor: actor.cloned(),
+            redacted: None,
             event,
         }
     }

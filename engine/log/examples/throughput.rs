@@ -51,6 +51,7 @@ fn record(number: u64) -> Arc<Record> {
         at: Timestamp::from_millis(1_700_000_000_000 + number),
         clock: Timestamp::from_millis(1_700_000_000_000 + number).into(),
         actor: None,
+        redacted: None,
         event: Event::ResultEmitted {
             job: JobId(number),
             mode: JobMode {

@@ -77,6 +77,26 @@ suite! {
         }
     }
 
+    /// Once a redaction is appended, what it names reads as it leaves it, and all else as before.
+    fn a_redacted_record_reads_as_its_redaction_leaves_it(new) {
+        let mut log = new();
+        let reader = log.reader();
+        let batch = [record(1, 1), record(1, 2), record(1, 3), record(2, 1), record(2, 2)];
+        log.append(&batch).unwrap();
+        let redaction = Arc::new(Record {
+            sequence: Sequence(4),
+            event: Event::RecordsRedacted { records: [Sequence(2)].into() },
+            ..(*record(1, 1)).clone()
+        });
+        log.append(&[redaction.clone()]).unwrap();
+        let redacted = batch[1].redacted_by(&redaction).unwrap();
+        let own = read(&*reader, 1, 0);
+        assert_eq!(*own[1], redacted);
+        assert!(own[1].redacted.is_some());
+        assert_eq!([&own[0], &own[2], &own[3]], [&batch[0], &batch[2], &redaction]);
+        assert_eq!(read(&*reader, 2, 0), batch[3..]);
+    }
+
     /// A read starts after the given sequence, wherever that is.
     fn a_read_begins_after_any_sequence(new) {
         let mut log = new();
@@ -210,7 +230,7 @@ suite! {
                     sequence: Sequence((sequence - 1) % 20 + 1),
                     at: Timestamp::from_millis(sequence),
                     clock: Timestamp::from_millis(sequence).into(),
-                    actor: None,
+                    actor: None, redacted: None,
                     event: Event::UserSet { user: text.into() },
                 })
             })

@@ -24,7 +24,7 @@
 //!         sequence: Sequence(sequence),
 //!         at: Timestamp::EPOCH,
 //!         clock: Timestamp::EPOCH.into(),
-//!         actor: None,
+//!         actor: None, redacted: None,
 //!         event: Event::SessionResumed,
 //!     })
 //! };

@@ -14,6 +14,10 @@ pub trait Log: fmt::Debug + Send {
     ///
     /// Each record must follow the last one of its session: sequences start at 1 and have no gaps.
     ///
+    /// Once a batch with an [`Event::RecordsRedacted`](rejoin_core::Event::RecordsRedacted) is appended,
+    /// no read returns what it redacts. A durable log then rewrites it where it is stored, also after a
+    /// crash.
+    ///
     /// Blocks for the write and the sync. An empty batch is a no-op.
     ///
     /// # Errors
@@ -83,6 +87,11 @@ pub trait LogReader: fmt::Debug + Send + Sync {
         after: Sequence,
         limit: ReadLimit,
     ) -> Result<Vec<Arc<Record>>, ReadError>;
+
+    /// How many redactions are recorded and not carried out in all files yet.
+    fn pending_redactions(&self) -> u64 {
+        0
+    }
 }
 
 /// How much one `read` may return.

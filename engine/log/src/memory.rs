@@ -3,7 +3,7 @@
 use crate::log::{AppendError, Log, LogReader, ReadError, ReadLimit};
 use crate::schema;
 use crate::sequence::find_gap;
-use rejoin_core::{Record, Sequence, SessionId};
+use rejoin_core::{Event, Record, Sequence, SessionId};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -24,7 +24,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 ///     sequence: Sequence(1),
 ///     at: Timestamp::EPOCH,
 ///     clock: Timestamp::EPOCH.into(),
-///     actor: None,
+///     actor: None, redacted: None,
 ///     event: Event::SessionResumed,
 /// });
 /// let mut log = MemoryLog::new();
@@ -74,6 +74,15 @@ impl Log for MemoryLog {
                 record: Arc::clone(record),
                 encoded,
             });
+            if let (Event::RecordsRedacted { .. }, Some(stream)) =
+                (&record.event, streams.get_mut(&record.session))
+            {
+                for stored in stream {
+                    if let Some(redacted) = stored.record.redacted_by(record) {
+                        stored.record = Arc::new(redacted);
+                    }
+                }
+            }
         }
         Ok(())
     }

@@ -396,6 +396,7 @@ mod tests {
             at: Timestamp::from_millis(sequence),
             clock: Timestamp::from_millis(sequence).into(),
             actor: None,
+            redacted: None,
             event,
         }
     }

@@ -139,6 +139,7 @@ impl Simulation {
             result: 350,
             name: 60,
             labels: Limits::DEFAULT.labels,
+            redacted: Limits::DEFAULT.redacted,
             message: 120,
             expired: 3,
             retention: Retention {
@@ -250,10 +251,14 @@ impl Simulation {
             self.world.count("archive: opened with records removed");
         }
         self.world.note(format_args!("opened: {recovery:?}"));
-        self.world
+        let is_unfinished = self
+            .world
             .checker()
             .model
             .reopen(&records, recovery.snapshot)?;
+        if is_unfinished {
+            self.world.count("redaction: unfinished at a start");
+        }
         self.world.checker().check_kept();
         self.world.checker().begin_process();
         if *projection.views() != self.world.checker().model.views {
@@ -334,6 +339,9 @@ impl Simulation {
                         }
                         if round.removed > 0 {
                             world.count("archive: removed");
+                        }
+                        if round.redacted > 0 {
+                            world.count("redaction: carried out");
                         }
                         if round.forgotten > 0 {
                             world.count("archive: forgot");

@@ -23,6 +23,7 @@ pub(crate) struct LogReadQueue {
     committed: Arc<Committed>,
     counts: Arc<Counts>,
     requests: Sender<Request>,
+    log: Arc<dyn LogReader>,
 }
 
 #[derive(Debug)]
@@ -41,12 +42,18 @@ impl LogReadQueue {
         log: Arc<dyn LogReader>,
     ) -> Self {
         let (requests, inbox) = async_channel::bounded(limits::READS);
-        runtime.spawn_dedicated("rejoin-reader", Box::pin(serve(inbox, log)));
+        runtime.spawn_dedicated("rejoin-reader", Box::pin(serve(inbox, log.clone())));
         Self {
             committed,
             counts,
             requests,
+            log,
         }
+    }
+
+    /// How many redactions the log has not carried out yet.
+    pub(crate) fn pending_redactions(&self) -> u64 {
+        self.log.pending_redactions()
     }
 
     /// The records of `session` after `after` and up to `last`: as many as `limit` allows, and at
@@ -81,7 +88,10 @@ impl LogReadQueue {
         after: Sequence,
         limit: ReadLimit,
     ) -> Result<Vec<Arc<Record>>, PullError> {
-        let records = self.read_log(session, after, limit).await?;
+        // Nobody is told any more what was removed, although files may still have it.
+        let removed = self.committed.view(|views| views.removed(session));
+        let from = removed.map_or(after, |last| after.max(last));
+        let records = self.read_log(session, from, limit).await?;
         if !records.is_empty() {
             check(session, after, &records).inspect_err(|damaged| tracing::error!("{damaged}"))?;
             return Ok(records);
@@ -225,6 +235,7 @@ mod tests {
             at: instant(1),
             clock: instant(1).into(),
             actor: None,
+            redacted: None,
             event,
         })
     }

@@ -26,6 +26,7 @@ impl RecordCache {
     }
 
     pub(crate) fn push(&mut self, record: &Arc<Record>) {
+        self.redact(record);
         self.bytes += cost(record);
         self.sessions
             .entry(record.session)
@@ -67,6 +68,24 @@ impl RecordCache {
     /// The bytes in the cache, and their limit.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         (self.bytes as u64, self.capacity as u64)
+    }
+
+    /// Replaces what is redacted by this record, if it redacts.
+    fn redact(&mut self, redaction: &Record) {
+        if !matches!(redaction.event, Event::RecordsRedacted { .. }) {
+            return;
+        }
+        // Their cost stays the same.
+        for record in self
+            .sessions
+            .get_mut(&redaction.session)
+            .into_iter()
+            .flatten()
+        {
+            if let Some(redacted) = record.redacted_by(redaction) {
+                *record = Arc::new(redacted);
+            }
+        }
     }
 
     fn evict_oldest(&mut self) {
@@ -116,6 +135,7 @@ mod tests {
             at: Timestamp::EPOCH,
             clock: Timestamp::EPOCH.into(),
             actor: None,
+            redacted: None,
             event: Event::SessionResumed,
         })
     }

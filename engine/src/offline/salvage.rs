@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 ///     sequence: Sequence(sequence),
 ///     at: instant(sequence),
 ///     clock: instant(sequence).into(),
-///     actor: None,
+///     actor: None, redacted: None,
 ///     event,
 /// };
 /// let mut salvage = Salvage::default();
@@ -163,6 +163,7 @@ impl Salvage {
             at: last_moment.at,
             clock: last_moment.clock,
             actor: None,
+            redacted: None,
             event: Event::RecordsLost { first, last, cause },
         };
         self.state.apply(&gap);

@@ -99,6 +99,7 @@ mod tests {
             at: instant(sequence),
             clock: instant(sequence).into(),
             actor: None,
+            redacted: None,
             event,
         }
     }

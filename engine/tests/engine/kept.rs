@@ -85,6 +85,7 @@ fn log(following: impl IntoIterator<Item = Event>) -> Vec<Record> {
             at: Timestamp::EPOCH,
             clock: Timestamp::EPOCH.into(),
             actor: None,
+            redacted: None,
             event,
         })
         .collect()

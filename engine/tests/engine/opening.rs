@@ -25,6 +25,7 @@ fn record(sequence: u64, event: Event) -> Record {
         at: Timestamp::EPOCH,
         clock: Timestamp::EPOCH.into(),
         actor: None,
+        redacted: None,
         event,
     }
 }

@@ -12,8 +12,8 @@ use clap::Parser;
 use client::ClientError;
 
 use commands::{
-    actions, attach, export, health, keeper, link, log, man, mcp, replay, run, search, serve,
-    sessions, shell, token, user, verify, wait,
+    actions, attach, export, health, keeper, link, log, man, mcp, redact, replay, run, search,
+    serve, sessions, shell, token, user, verify, wait,
 };
 use std::error::Error;
 use std::process::ExitCode;
@@ -56,6 +56,8 @@ fn main() -> ExitCode {
         Command::Wait(args) => status(wait::run(&args), run::UNUSABLE),
         Command::Interrupt(args) => client_done(actions::interrupt(&args)),
         Command::Close(args) => client_done(actions::close(&args)),
+        Command::Delete(args) => client_done(actions::delete(&args)),
+        Command::Redact(args) => client_done(redact::redact(&args)),
         Command::Send(args) => client_done(actions::send(&args)),
         Command::Mcp(args) => client_done(mcp::run(&args)),
 

@@ -83,6 +83,7 @@ export const createSession = (service) => json("POST", "/sessions", service ? { 
 export const listServices = () => json("GET", "/services");
 export const showSession = (id) => json("GET", session(id));
 export const closeSession = (id) => json("DELETE", session(id));
+export const deleteSession = (id) => json("DELETE", `${session(id)}/records`);
 export const interrupt = (id, job) =>
   json("POST", job ? `${session(id)}/jobs/${job}/interrupt` : `${session(id)}/interrupt`);
 /** Who watches a session: `{count, viewers}`. */

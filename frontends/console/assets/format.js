@@ -80,10 +80,16 @@ export function closing(cause, account) {
 }
 
 /** Which events are missing, and why. */
-export function gone({ first, last, cause }) {
+export function gone({ first, last, cause, by }) {
   const which = first === last ? `Event ${first}` : `Events ${first} to ${last}`;
+  if (by) return `${which} were deleted by ${by.account ?? "someone"}.`;
   if (cause === "retention") return `${which} were removed by retention.`;
   return `${which} cannot be read: the log is damaged there.`;
+}
+
+/** That output or input was redacted, and by whom. */
+export function redacted(by) {
+  return `[redacted by ${by?.account ?? "someone"}]`;
 }
 
 /** The end of a path, if all of it is too long for a prompt. */

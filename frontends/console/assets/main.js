@@ -172,6 +172,12 @@ async function close() {
   if (await confirmed(title, text, "Close session")) await session.close();
 }
 
+async function remove() {
+  const title = "Delete this session?";
+  const text = "Running commands are interrupted. All that they printed is deleted from the server, for everybody.";
+  if (await confirmed(title, text, "Delete session")) await session.remove();
+}
+
 function turnJobs() {
   const frame = find("session");
   const isShown = frame.dataset.jobs ? frame.dataset.jobs === "shown" : innerWidth > WIDE;
@@ -212,6 +218,7 @@ press("download-records", () => saveFrom(at(`/sessions/${encodeURIComponent(sess
 press("download", () => saveText(`rejoin-${session.id}.txt`, session.text()));
 press("fold-all", () => session.screen.foldAll());
 press("close", close);
+press("delete", remove);
 press("notify", () => session.notifier.turn());
 press("show-jobs", turnJobs);
 find("show-jobs").setAttribute("aria-pressed", String(innerWidth > WIDE));

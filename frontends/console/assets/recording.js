@@ -12,6 +12,12 @@ export class Recording {
   active = [];
   #characters = 0;
 
+  /** Whether one of these events is here as it was before it was redacted. */
+  shows(sequences) {
+    const named = new Set(sequences);
+    return this.events.some((event) => named.has(event.sequence) && !event.redacted);
+  }
+
   get first() {
     return this.events[0]?.sequence ?? 0;
   }

@@ -1,6 +1,6 @@
 // The open session: receives its events and updates the parts of the page.
 
-import { clientName, closeSession, now, readEvents, requestName, showScreen, showSession, submit } from "./api.js";
+import { clientName, closeSession, deleteSession, now, readEvents, requestName, showScreen, showSession, submit } from "./api.js";
 import { find, setText } from "./dom.js";
 import { GLANCE_PACE, OPENED_EVENTS, SHORT_JOB, UNSEEN } from "./limits.js";
 import { InlineTerminal } from "./inline.js";
@@ -210,6 +210,15 @@ export class Session {
     }
   }
 
+  /** Deletes the session with its records. */
+  async remove() {
+    try {
+      await deleteSession(this.id);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
   /** Schedules an update of the page in the next animation frame. */
   changed() {
     if (this.#waits) return;
@@ -251,6 +260,13 @@ export class Session {
   }
 
   #event(event) {
+    const isDeleted = event.type === "records-lost" && event.by;
+    const isRedacted = event.type === "records-redacted" && this.recording.shows(event.records);
+    // What is here of them must not be shown any more.
+    if (isDeleted || isRedacted) {
+      this.open(this.id, 0);
+      return;
+    }
     if (!this.recording.add(event)) return;
     this.#transcript.apply(event);
     if (event.type !== "result") this.prompt.setJob(this.#transcript.current);

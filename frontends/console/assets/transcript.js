@@ -6,7 +6,7 @@
 import { Job, Note } from "./blocks.js";
 import { SHOWN_BLOCKS, SHOWN_LINES } from "./limits.js";
 import { Decoding, bytesOf } from "./result.js";
-import { closing, gone } from "./format.js";
+import { closing, gone, redacted } from "./format.js";
 
 /** The blocks of a session, oldest first. */
 export class Transcript {
@@ -88,6 +88,12 @@ export class Transcript {
 
   static result(transcript, event) {
     const job = transcript.#job(event);
+    if (event.redacted) {
+      const text = `${redacted(event.redacted.by)}\n`;
+      if (!job.isTerminal) return transcript.#write(job, text, "input", event.sequence);
+      const bytes = new TextEncoder().encode(text.replace("\n", "\r\n"));
+      return transcript.#change(job, () => job.terminal.write(bytes));
+    }
     if (job.isTerminal && event.result.stream === "terminal") {
       return transcript.#change(job, () => job.terminal.write(bytesOf(event.result)));
     }
@@ -101,6 +107,7 @@ export class Transcript {
     const job = transcript.#job(event);
     // A terminal shows what is typed, if it is to be seen.
     if (job.isTerminal) return;
+    if (event.redacted) return transcript.#write(job, `${redacted(event.redacted.by)}\n`, "input", event.sequence);
     const bytes = event.contentBase64 ? " (bytes)" : "";
     transcript.#write(job, event.content ?? bytes, "input");
     if (event.end) job.takesInput = false;

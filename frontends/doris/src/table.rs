@@ -132,6 +132,7 @@ mod tests {
                 at,
                 clock: at.into(),
                 actor: None,
+                redacted: None,
                 event,
             });
         }

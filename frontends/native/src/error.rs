@@ -3,7 +3,7 @@
 use crate::view_json;
 use rejoin_accounts::{Denied, FileError, LinkError, OwnTokenError};
 use rejoin_engine::{
-    CommandError, Controller, JobId, PullError, Rejection, ScreenError, Unavailable,
+    CommandError, Controller, JobId, PullError, RedactError, Rejection, ScreenError, Unavailable,
 };
 use rejoin_http::{Refused, Response, StatusCode};
 use serde_json::json;
@@ -34,6 +34,8 @@ pub(crate) enum Fault {
     PathNotFound(String),
     /// The records could not be read.
     Read(PullError),
+    /// Nothing was redacted.
+    Redact(RedactError),
     /// The request was refused before its body was taken.
     Refused(Refused),
     /// The request is malformed.
@@ -59,6 +61,7 @@ impl Fault {
             Self::JobNotFound(_) | Self::PathNotFound(_) | Self::SessionNotFound(_) => {
                 StatusCode::NOT_FOUND
             }
+            Self::Redact(error) => redact_status(error).0,
             Self::Screen(error) => screen_status(error),
             Self::Refused(refused) => refused.status(),
             Self::Read(PullError::SessionNotFound | PullError::ConsumerNotFound) => {
@@ -97,6 +100,7 @@ impl Fault {
             Self::Denied(_) => "unauthorized",
             Self::Forbidden(_) => "forbidden",
             Self::JobNotFound(_) => "job_not_found",
+            Self::Redact(error) => redact_status(error).1,
             Self::Screen(error) => screen_code(error),
             Self::NotController { .. } => "not_controller",
             Self::Refused(refused) => match refused {
@@ -120,7 +124,9 @@ impl Fault {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Command(CommandError::Rejected(rejection)) => rejection.is_retryable(),
-            Self::Command(CommandError::InputFull) | Self::Denied(Denied::Later) => true,
+            Self::Command(CommandError::InputFull)
+            | Self::Denied(Denied::Later)
+            | Self::Redact(RedactError::JobRunning(_) | RedactError::TooManyPending) => true,
             _ => self.status() == StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -129,6 +135,16 @@ impl Fault {
 impl From<CommandError> for Fault {
     fn from(error: CommandError) -> Self {
         Self::Command(error)
+    }
+}
+
+impl From<RedactError> for Fault {
+    fn from(error: RedactError) -> Self {
+        match error {
+            RedactError::Command(error) => Self::Command(error),
+            RedactError::Read(error) => Self::Read(error),
+            error => Self::Redact(error),
+        }
     }
 }
 
@@ -196,6 +212,7 @@ impl fmt::Display for Fault {
             Self::Refused(refused) => refused.fmt(f),
             Self::PathNotFound(path) => write!(f, "path not found: {path}"),
             Self::Read(error) => error.fmt(f),
+            Self::Redact(error) => error.fmt(f),
             Self::Screen(error) => error.fmt(f),
             Self::RequestInvalid(reason) => f.write_str(reason),
             Self::SessionNotFound(session) => write!(f, "session not found: {session}"),
@@ -207,6 +224,18 @@ impl fmt::Display for Fault {
                 error => error.fmt(f),
             },
         }
+    }
+}
+
+/// The status and the code of an answer to a redaction that is refused.
+const fn redact_status(error: &RedactError) -> (StatusCode, &'static str) {
+    match error {
+        RedactError::NotFound(_) => (StatusCode::NOT_FOUND, "record_not_found"),
+        RedactError::NotRedactable(_) => (StatusCode::CONFLICT, "not_redactable"),
+        RedactError::JobRunning(_) => (StatusCode::CONFLICT, "job_running"),
+        RedactError::TooManyPending => (StatusCode::TOO_MANY_REQUESTS, "too_many"),
+        // The others are faults of their own.
+        _ => (StatusCode::BAD_REQUEST, "request_invalid"),
     }
 }
 
@@ -266,6 +295,7 @@ fn command_status(error: &CommandError) -> StatusCode {
         CommandError::Rejected(rejection) => match rejection {
             Rejection::ConsumerNotFound(_)
             | Rejection::JobNotFound(_)
+            | Rejection::RecordNotFound
             | Rejection::SessionNotFound(_) => StatusCode::NOT_FOUND,
             Rejection::InvalidSize(_) => StatusCode::BAD_REQUEST,
             Rejection::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,

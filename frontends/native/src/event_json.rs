@@ -4,8 +4,8 @@ use crate::view_json::{controller, size, slot_name};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_engine::{
-    Actor, ConsumerId, Description, Event, JobMode, LinkChange, Record, TerminalSize, Timestamp,
-    Visibility,
+    Actor, ConsumerId, Description, Event, JobMode, LinkChange, Record, Redaction, TerminalSize,
+    Timestamp, Visibility,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -75,6 +75,7 @@ pub const fn event_type(event: &Event) -> &'static str {
         Event::InterruptRequested { .. } => "interrupt-requested",
         Event::JobFinished { .. } => "job-finished",
         Event::SessionClosed { .. } => "session-closed",
+        Event::RecordsRedacted { .. } => "records-redacted",
         Event::RecordsLost { .. } => "records-lost",
     }
 }
@@ -219,6 +220,10 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
         Event::StatementRefused { statement, reason } => {
             json!({"statement": statement.as_deref(), "reason": &**reason})
         }
+        Event::RecordsRedacted { records } => {
+            let records: Vec<_> = records.iter().map(|record| record.0).collect();
+            json!({"records": records})
+        }
         Event::RecordsLost { first, last, cause } => {
             json!({"first": first.0, "last": last.0, "cause": cause.name()})
         }
@@ -283,6 +288,9 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
     if let Some(actor) = &record.actor {
         members.insert("by".into(), by(actor));
     }
+    if let Some(redaction) = &record.redacted {
+        members.insert("redacted".into(), redacted(redaction, detail));
+    }
     members
 }
 
@@ -299,6 +307,15 @@ pub fn by(actor: &Actor) -> Value {
     });
     if let Some(link) = link {
         shown["link"] = Value::from(&**link);
+    }
+    shown
+}
+
+/// Who redacted a record, and when.
+fn redacted(redaction: &Redaction, detail: Detail) -> Value {
+    let mut shown = json!({"at": detail.instant(redaction.at)});
+    if let Some(actor) = &redaction.by {
+        shown["by"] = by(actor);
     }
     shown
 }
@@ -330,6 +347,10 @@ pub(crate) fn append_event(out: &mut Vec<u8>, record: &Record) {
     match &record.event {
         _ if is_private => {}
         Event::ResultEmitted { job, result, .. } => {
+            if let Some(redaction) = &record.redacted {
+                let redacted = redacted(redaction, Detail::Viewer);
+                append(out, format_args!(r#","redacted":{redacted}"#));
+            }
             append(out, format_args!(r#","job":{job},"result":"#));
             out.extend_from_slice(result.as_bytes());
         }
@@ -381,6 +402,7 @@ mod tests {
             at: Timestamp::from_millis(1_000),
             clock: Timestamp::from_millis(1_000).into(),
             actor: None,
+            redacted: None,
             event,
         };
         let mut out = vec![];
@@ -465,6 +487,7 @@ mod tests {
             at: Timestamp::from_millis(1_000),
             clock: Timestamp::from_millis(1_000).into(),
             actor: Some(Arc::new(actor.clone())),
+            redacted: None,
             event: Event::InterruptRequested {
                 job: JobId(3),
                 cause: InterruptCause::Requested,

@@ -23,6 +23,7 @@ mod login;
 mod output;
 pub mod record_json;
 mod records;
+mod redact;
 mod request;
 mod stream;
 mod tokens;
@@ -100,6 +101,8 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(GET "/sessions/:session/search" => Native::search),
     route!(GET "/sessions/:session/stream" => Native::stream),
     route!(GET "/sessions/:session/viewers" => Native::viewers),
+    route!(DELETE "/sessions/:session/records" => Native::delete_records),
+    route!(POST "/sessions/:session/redactions" => Native::redact),
     route!(POST "/sessions/:session/interrupt" => Native::interrupt),
     route!(GET "/sessions/:session/jobs" => Native::jobs),
     route!(POST "/sessions/:session/jobs" => Native::submit),

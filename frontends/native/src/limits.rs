@@ -26,6 +26,9 @@ pub(crate) const READ_BYTES: usize = 256 * 1024;
 /// taken.
 pub(crate) const PART_BYTES: usize = 32 * 1024;
 
+/// Records that one request redacts, each of which is read first.
+pub(crate) const REDACTED: usize = 1_000;
+
 /// The longest time that one read may wait.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(60);
 

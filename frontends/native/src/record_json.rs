@@ -48,6 +48,7 @@ mod tests {
             at: Timestamp::from_millis(1_500),
             clock: Timestamp::from_millis(1_500).into(),
             actor: None,
+            redacted: None,
             event,
         };
         Value::Object(fields(&record))

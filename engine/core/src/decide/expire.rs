@@ -1,10 +1,7 @@
 //! Decisions about timeouts: what is due is decided like any command, and logged.
 
 use crate::state::deadlines::Deadline;
-use crate::{
-    CloseCause, Event, Instant, InterruptCause, JobId, LeaveCause, LossCause, Sequence, SessionId,
-    SessionNumber, State,
-};
+use crate::{CloseCause, Event, Instant, InterruptCause, LeaveCause, SessionId, State};
 use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -39,7 +36,10 @@ impl State {
                         .map(|running| running.interrupt_event(job, InterruptCause::Timeout));
                     events.extend(event.map(|event| (id, event)));
                 }
-                Deadline::Removal(id) => events.extend(self.remove(id)),
+                Deadline::Removal(id) => {
+                    let closed = self.closed.get(id);
+                    events.extend(closed.map(|it| (id, self.removal(it.last_sequence))));
+                }
                 Deadline::Consumer(..) | Deadline::Job(..) => {}
             }
         }
@@ -58,19 +58,6 @@ impl State {
         due.take(self.limits.expired)
             .map(|(id, consumer)| (id, Event::ConsumerLeft { consumer, cause }))
             .collect()
-    }
-
-    /// Allows all records of a closed session to be removed.
-    fn remove(&self, session: SessionId) -> Option<(SessionId, Event)> {
-        let lost = Event::RecordsLost {
-            first: Sequence::START.next(),
-            last: self.closed.get(session)?.last_sequence,
-            cause: LossCause::Retention {
-                last_number: SessionNumber(self.last_number),
-                last_job: JobId(self.last_job),
-            },
-        };
-        Some((session, lost))
     }
 }
 

@@ -5,6 +5,7 @@
 mod consumer;
 mod expire;
 mod job;
+mod remove;
 mod session;
 mod terminal;
 
@@ -104,6 +105,8 @@ impl State {
                 message,
                 lost,
             } => self.report_finished(session, job, status, message, lost),
+            Command::RedactRecords { session, records } => self.redact_records(session, records),
+            Command::RemoveSession { session } => self.remove_session(session),
             Command::Expire => Ok(self.expire(now)),
             Command::ExpireConsumers => Ok(self.expire_consumers(now)),
             Command::Resume { kept } => Ok(self.resume(&kept)),

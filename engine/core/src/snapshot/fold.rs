@@ -11,7 +11,7 @@ use crate::{Limits, Record, State, Views, Violation};
 ///
 /// let record = |sequence, event| Record {
 ///     session: SESSION, sequence: Sequence(sequence), at: instant(sequence),
-///     clock: instant(sequence).into(), actor: None, event,
+///     clock: instant(sequence).into(), actor: None, redacted: None, event,
 /// };
 /// let mut projection = Projection::new(Limits::DEFAULT);
 /// projection.add(&record(1, created()))?;

@@ -110,6 +110,7 @@ fn gap(of: &Record, kept_to: Sequence, last: Sequence, now: Moment) -> Record {
         at: now.at,
         clock: now.clock,
         actor: None,
+        redacted: None,
         event: Event::RecordsLost {
             first: kept_to.next(),
             last,

@@ -90,6 +90,7 @@ pub fn given_with(limits: Limits, events: impl IntoIterator<Item = Event>) -> St
             at: Timestamp::EPOCH,
             clock: Timestamp::EPOCH.into(),
             actor: None,
+            redacted: None,
             event,
         });
     }

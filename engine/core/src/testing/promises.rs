@@ -53,6 +53,7 @@ impl Promises {
             at,
             clock,
             actor,
+            redacted,
             event,
         } = record;
         assert!(
@@ -63,6 +64,10 @@ impl Promises {
             actor.is_none() || can_be_asked_for(event),
             "promise 13: nobody can have asked for {record:?}"
         );
+        assert!(
+            redacted.is_none() || record.is_redactable(),
+            "nothing in {record:?} can be redacted"
+        );
         self.last = record.moment();
         let history = self.sessions.entry(*session).or_default();
         assert_eq!(
@@ -71,13 +76,17 @@ impl Promises {
             "promise 2: a gap before {record:?}"
         );
         let is_removal = matches!(event, Event::RecordsLost { .. });
+        let is_redaction = matches!(event, Event::RecordsRedacted { .. });
         assert!(
-            history.closed.is_none() || (is_removal && !history.is_removed),
+            history.closed.is_none() || ((is_removal || is_redaction) && !history.is_removed),
             "promise 7: {record:?} follows the end of its session"
         );
         let last = history.last;
         history.last = *sequence;
         history.bytes += record.bytes();
+        if history.closed.is_some() && is_redaction {
+            self.closed_bytes += record.bytes();
+        }
         match event {
             Event::SessionCreated {
                 number, timeout, ..
@@ -195,13 +204,24 @@ impl Promises {
                     .retention
                     .bytes
                     .is_some_and(|bytes| self.closed_bytes > bytes);
-                assert!(is_old || is_too_much, "promise 5: {record:?} is early");
+                assert!(
+                    actor.is_some() || is_old || is_too_much,
+                    "promise 5: {record:?} is early"
+                );
                 // Without the removal record itself.
                 self.closed_bytes -= history.bytes - record.bytes();
                 history.is_removed = true;
                 return;
             }
             Event::RecordsLost { .. } => panic!("promise 5: no engine loses records: {record:?}"),
+            Event::RecordsRedacted { records } => {
+                assert!(
+                    records.is_sorted() && records.last().is_some_and(|it| it < sequence),
+                    "promise 2: {record:?} is for records that are not there"
+                );
+                // Whoever redacts does not use the session.
+                return;
+            }
             Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
             | Event::UserSet { .. }
@@ -238,7 +258,10 @@ const fn can_be_asked_for(event: &Event) -> bool {
             | Event::CursorAdvanced { .. }
             | Event::JobStarted { .. }
             | Event::ResultEmitted { .. }
-            | Event::RecordsLost { .. }
+            | Event::RecordsLost {
+                cause: LossCause::Damage,
+                ..
+            }
             | Event::SessionClosed {
                 cause: CloseCause::Idle
             }

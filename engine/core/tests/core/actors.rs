@@ -24,6 +24,7 @@ fn beginning() -> Record {
         at: Timestamp::EPOCH,
         clock: Timestamp::EPOCH.into(),
         actor: None,
+        redacted: None,
         event: created(),
     }
 }

@@ -41,6 +41,7 @@ impl Scenario {
             at: instant(1),
             clock: instant(1).into(),
             actor: None,
+            redacted: None,
             event,
         }
     }

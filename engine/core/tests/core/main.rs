@@ -7,6 +7,7 @@ mod examples;
 mod gaps;
 mod jobs;
 mod properties;
+mod redaction;
 mod requests;
 mod retention;
 mod sessions;

@@ -33,6 +33,7 @@ fn open_state() -> rejoin_core::State {
         at: rejoin_core::Timestamp::EPOCH,
         clock: rejoin_core::Timestamp::EPOCH.into(),
         actor: None,
+        redacted: None,
         event: created(),
     };
     state.apply(&record);

@@ -156,6 +156,7 @@ fn a_prefix_of_a_removed_session_is_not_a_session() {
         at: instant(1),
         clock: instant(1).into(),
         actor: None,
+        redacted: None,
         event: created(),
     };
     let removal = Record {
@@ -163,6 +164,7 @@ fn a_prefix_of_a_removed_session_is_not_a_session() {
         at: instant(2),
         clock: instant(2).into(),
         actor: None,
+        redacted: None,
         event: removed(9, 1),
         ..beginning.clone()
     };

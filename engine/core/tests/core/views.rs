@@ -19,6 +19,7 @@ fn fold(events: impl IntoIterator<Item = Event>) -> Views {
             at: instant(sequence),
             clock: instant(sequence).into(),
             actor: None,
+            redacted: None,
             event,
         });
     }
@@ -124,6 +125,7 @@ fn the_last_ended_sessions_are_remembered() {
             at,
             clock: at.into(),
             actor: None,
+            redacted: None,
             event: created,
         });
         assert_eq!(views.open_count(), 1);
@@ -133,6 +135,7 @@ fn the_last_ended_sessions_are_remembered() {
             at,
             clock: at.into(),
             actor: None,
+            redacted: None,
             event: closed,
         });
         assert_eq!(views.open_count(), 0);
@@ -224,6 +227,7 @@ fn a_page_deep_in_a_list_of_many_sessions_is_found_by_number() {
             at: Timestamp::EPOCH,
             clock: Timestamp::EPOCH.into(),
             actor: None,
+            redacted: None,
             event: Event::SessionCreated {
                 number: SessionNumber(number),
                 service: "test".into(),

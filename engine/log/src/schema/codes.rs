@@ -35,7 +35,11 @@ pub(super) mod tag {
     pub(in crate::schema) const CONTROLLER_CHANGED: u8 = 23;
     pub(in crate::schema) const INPUT_HIDDEN: u8 = 24;
     pub(in crate::schema) const SCREEN_CAPTURED: u8 = 25;
+    /// 40 to 44 are for what becomes of what is there.
     pub(in crate::schema) const LEFTOVERS_CHOSEN: u8 = 40;
+    pub(in crate::schema) const RECORDS_REDACTED: u8 = 41;
+    /// No event: who redacted the event and when follows, and then the event's tag.
+    pub(in crate::schema) const REDACTED: u8 = 42;
     /// 35 to 39 are for what people say about sessions.
     pub(in crate::schema) const SESSION_DESCRIBED: u8 = 35;
     /// 46 to 54 are for links.

@@ -4,8 +4,8 @@ use super::bytes::Parts;
 use super::codes::{link, loss, output, tag};
 use rejoin_core::{
     Actor, ConsumerId, Controller, Description, Event, JobId, JobMode, JobOutput, LinkChange,
-    LossCause, Moment, OutputPosition, Record, Sequence, Server, SessionId, SessionNumber,
-    TerminalSize,
+    LossCause, Moment, OutputPosition, Record, Redaction, Sequence, Server, SessionId,
+    SessionNumber, TerminalSize,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,15 +17,24 @@ use std::sync::Arc;
 /// If [`encode`](super::encode) would not produce exactly these bytes.
 pub fn decode(session: SessionId, sequence: Sequence, bytes: &[u8]) -> Result<Record, DecodeError> {
     let mut parts = Parts::new(bytes);
-    let Prefix { moment, actor, tag } = prefix(&mut parts)?;
+    let Prefix {
+        moment,
+        actor,
+        redaction,
+        tag,
+    } = prefix(&mut parts)?;
     let record = Record {
         session,
         sequence,
         at: moment.at,
         clock: moment.clock,
         actor: actor.map(Arc::new),
+        redacted: redaction.map(Arc::new),
         event: event(&mut parts, tag)?,
     };
+    if record.redacted.is_some() && !record.is_redactable() {
+        return Err(DecodeError::UnknownEvent { tag });
+    }
     parts.end()?;
     Ok(record)
 }
@@ -103,6 +112,7 @@ impl DecodeError {
 struct Prefix {
     moment: Moment,
     actor: Option<Actor>,
+    redaction: Option<Redaction>,
     tag: u8,
 }
 
@@ -123,7 +133,40 @@ fn prefix(parts: &mut Parts<'_>) -> Result<Prefix, DecodeError> {
         actor = Some(self::actor(parts)?);
         tag = parts.byte("tag")?;
     }
-    Ok(Prefix { moment, actor, tag })
+    let mut redaction = None;
+    if tag == tag::REDACTED {
+        redaction = Some(Redaction {
+            at: parts.timestamp("redacted.at")?,
+            by: parts
+                .optional("redacted.by", |parts, _| self::actor(parts))?
+                .map(Arc::new),
+        });
+        tag = parts.byte("tag")?;
+    }
+    Ok(Prefix {
+        moment,
+        actor,
+        redaction,
+        tag,
+    })
+}
+
+/// The sequences of redacted records: at least one, in ascending order.
+fn redacted(parts: &mut Parts<'_>) -> Result<Arc<[Sequence]>, DecodeError> {
+    let field = "records";
+    let count = parts.number(field)?;
+    let mut records: Vec<Sequence> = vec![];
+    for _ in 0..count {
+        let sequence = Sequence(parts.number(field)?);
+        if records.last().is_some_and(|last| *last >= sequence) {
+            return Err(DecodeError::NotSorted { field });
+        }
+        records.push(sequence);
+    }
+    match records.is_empty() {
+        true => Err(DecodeError::InvalidNumber { field }),
+        false => Ok(records.into()),
+    }
 }
 
 fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
@@ -243,6 +286,9 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
             job: job(parts)?,
             mode: mode(parts)?,
             kept: parts.flag("kept")?,
+        },
+        tag::RECORDS_REDACTED => Event::RecordsRedacted {
+            records: redacted(parts)?,
         },
         tag::INPUT_HIDDEN => Event::InputHidden {
             job: job(parts)?,

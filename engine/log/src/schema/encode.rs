@@ -7,7 +7,7 @@ use rejoin_core::{
     LossCause, Record, TerminalSize,
 };
 
-/// Appends the encoding of `record` to `out`: its moment, its actor and its event, without session and sequence.
+/// Appends the encoding of `record` to `out`: its moment, its actor, its redaction and its event, without session and sequence.
 pub fn encode(record: &Record, out: &mut Vec<u8>) {
     put_number(out, record.at.as_millis());
     if record.clock != record.at.into() {
@@ -17,6 +17,11 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
     if let Some(actor) = &record.actor {
         out.push(tag::ACTOR);
         put_actor(out, actor);
+    }
+    if let Some(redaction) = &record.redacted {
+        out.push(tag::REDACTED);
+        put_number(out, redaction.at.as_millis());
+        put_optional(out, redaction.by.as_deref(), put_actor);
     }
     match &record.event {
         Event::SessionCreated {
@@ -136,6 +141,13 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             put_job(out, *job);
             put_mode(out, *mode);
             out.push(u8::from(*kept));
+        }
+        Event::RecordsRedacted { records } => {
+            out.push(tag::RECORDS_REDACTED);
+            put_number(out, records.len() as u64);
+            for record in &**records {
+                put_number(out, record.0);
+            }
         }
         Event::InputHidden { job, mode, bytes } => {
             out.push(tag::INPUT_HIDDEN);

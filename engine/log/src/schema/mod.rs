@@ -22,7 +22,9 @@
 //! shows something else than the time, as it does once the wall clock was set, byte 128 stands before
 //! the tag, and how far the time is ahead of that clock (in milliseconds, a signed number). If somebody
 //! asked for the event, byte 129 stands right before the tag, and the actor: the account (optional), the
-//! access token's name (optional), the frontend, and the address (optional), all texts.
+//! access token's name (optional), the frontend, and the address (optional), all texts. If the bytes of the
+//! event were redacted, byte 42 stands right before the tag, when that was asked for (as the time), and by
+//! whom (an optional actor).
 //!
 //! Tags and codes never change. A field is never added to an event that has been released: the
 //! event gets a new tag, and the old one can still be read.
@@ -36,7 +38,7 @@
 //!     sequence: Sequence(2),
 //!     at: Timestamp::from_millis(300),
 //!     clock: Timestamp::from_millis(300).into(),
-//!     actor: None,
+//!     actor: None, redacted: None,
 //!     event: Event::SessionResumed,
 //! };
 //! let mut bytes = Vec::new();

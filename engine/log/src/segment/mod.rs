@@ -13,6 +13,7 @@ mod limits;
 mod open;
 mod options;
 mod read;
+mod redactions;
 mod scan;
 mod verify;
 mod write;
@@ -34,6 +35,7 @@ use format::anchor;
 use open::Replay;
 use open::recovery::recover;
 use read::reader::Shared;
+use redactions::Redactions;
 use rejoin_core::Record;
 use scan::segment::io_error;
 use std::io;
@@ -80,13 +82,12 @@ impl SegmentLog {
         };
         let recovered = recover(&*disk, replay)?;
         let spares = Spares::new(Arc::clone(&disk), options.segment_bytes, options.zero_ahead);
+        let mut shared = Shared::new(Arc::clone(&disk), recovered.index, &recovered.parts);
+        let last = recovered.next.saturating_sub(1);
+        shared.redactions = Redactions::load(&*disk, &shared, last)?;
         let mut writer = Writer {
             spares: spares.map_err(io)?,
-            shared: Arc::new(Shared::new(
-                Arc::clone(&disk),
-                recovered.index,
-                &recovered.parts,
-            )),
+            shared: Arc::new(shared),
             disk,
             options,
             log: recovered.log.unwrap_or(new_id),
@@ -183,9 +184,13 @@ impl Log for SegmentLog {
             return Ok(());
         }
         let appended = self.writer.append(records);
-        appended.map_err(|failure| self.fail(failure))?;
+        let redacts = appended.map_err(|failure| self.fail(failure))?;
+        let sealed = match redacts {
+            true => self.writer.seal_for_redacted(),
+            false => self.writer.seal_for_removed(),
+        };
         // If this fails, the records are appended all the same, and the next append gets the error.
-        if let Err(failure @ Failure::Fatal(_)) = self.writer.seal_for_removed() {
+        if let Err(failure @ Failure::Fatal(_)) = sealed {
             self.fail(failure);
         }
         Ok(())

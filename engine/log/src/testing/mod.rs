@@ -62,6 +62,7 @@ pub fn record(number: u8, sequence: u64) -> Arc<Record> {
         at: Timestamp::from_millis(sequence.saturating_mul(1_000)),
         clock: Timestamp::from_millis(sequence.saturating_mul(1_000)).into(),
         actor: None,
+        redacted: None,
         event,
     })
 }

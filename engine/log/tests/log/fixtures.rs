@@ -67,6 +67,7 @@ fn gaps() -> Vec<Record> {
         at: Timestamp::from_millis(2_000),
         clock: Timestamp::from_millis(2_000).into(),
         actor: None,
+        redacted: None,
         event,
         ..(*record(number, sequence)).clone()
     };

@@ -230,6 +230,12 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
             b"\x28\xac\x02\x00\x00\x01".to_vec(),
         ),
         (
+            Event::RecordsRedacted {
+                records: [Sequence(5), Sequence(300)].into(),
+            },
+            b"\x29\x02\x05\xac\x02".to_vec(),
+        ),
+        (
             Event::InputHidden {
                 job,
                 mode: front,

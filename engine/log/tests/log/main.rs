@@ -10,6 +10,7 @@ mod fixtures;
 mod golden;
 mod model;
 mod read_only;
+mod redaction;
 mod removal;
 mod schema;
 mod schema_properties;

@@ -375,3 +375,31 @@ fn no_session_is_forgotten_while_an_older_file_may_have_records_of_it() {
     assert_eq!(resumed.folded, fold(&records));
     check_reads_of(&*log.reader(), &records, true);
 }
+
+#[test]
+fn what_is_left_of_a_removed_session_without_its_beginning_is_told_to_nobody() {
+    let mut suffixes = 0;
+    for seed in 0..30 {
+        let disk = SimulatedDisk::new();
+        let records = run(&disk, &story_keeping(seed, 400, NOTHING));
+        let (found, told) = verified(&disk);
+        assert!(found.is_sound() && found.missing.is_empty(), "seed {seed}");
+        let left = |session: &SessionId| {
+            let own = told.iter().filter(|record| record.session == *session);
+            let own: Vec<_> = own.map(|record| record.sequence).collect();
+            own.len() > 1 && own[0] > Sequence(1)
+        };
+        let left: Vec<_> = removed(&told).into_iter().filter(left).collect();
+        suffixes += left.len();
+        let (log, _, resumed) = resume(&disk, SMALL).unwrap();
+        assert_eq!(resumed.folded, fold(&records), "seed {seed}");
+        let reader = log.reader();
+        for session in left {
+            let read = reader.read(session, Sequence::START, ReadLimit::NONE);
+            let read = read.unwrap();
+            assert_eq!(read.len(), 1, "seed {seed}: {read:?}");
+            assert!(read[0].event.removes_before().is_some());
+        }
+    }
+    assert!(suffixes > 0, "no file was rewritten before a newer one");
+}

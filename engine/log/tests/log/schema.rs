@@ -3,8 +3,8 @@
 use crate::golden::golden;
 use rejoin_core::{
     Actor, CloseCause, ConsumerId, Event, Instant, InterruptCause, JobId, JobMode, JobSlot,
-    LeaveCause, LossCause, Outcome, Record, Sequence, SessionId, SessionNumber, Timestamp,
-    Visibility,
+    LeaveCause, LossCause, Outcome, Record, Redaction, Sequence, SessionId, SessionNumber,
+    Timestamp, Visibility,
 };
 use rejoin_log::schema::{DecodeError, decode, encode};
 use std::collections::BTreeSet;
@@ -26,18 +26,19 @@ pub(crate) fn record(at: u64, event: Event) -> Record {
         at: Timestamp::from_millis(at),
         clock: Timestamp::from_millis(at).into(),
         actor: None,
+        redacted: None,
         event,
     }
 }
 
 /// The tags that stand for an event.
-const TAGS: [RangeInclusive<u8>; 3] = [1..=25, 35..=35, 40..=40];
+const TAGS: [RangeInclusive<u8>; 3] = [1..=25, 35..=35, 40..=41];
 
 /// Stands before the log's clock, if that differs from the time.
 const CLOCK: u8 = 128;
 
-/// What stands before the tag of an event: the log's clock, and who asked.
-const PREFIXES: [u8; 2] = [CLOCK, 129];
+/// What stands before the tag of an event: the log's clock, who asked, and who redacted.
+const PREFIXES: [u8; 3] = [CLOCK, 129, 42];
 
 #[test]
 fn every_event_is_these_bytes_for_ever() {
@@ -128,6 +129,46 @@ fn who_asked_is_these_bytes_for_ever() {
             matches!(error, DecodeError::UnknownEvent { .. }),
             "{error:?}"
         );
+    }
+}
+
+#[test]
+fn who_redacted_is_these_bytes_for_ever() {
+    let ada = Actor {
+        account: Some("ada".into()),
+        token: None,
+        frontend: "native".into(),
+        address: None,
+    };
+    let input = Event::InputWritten {
+        job: JobId(1),
+        mode: JobMode {
+            slot: JobSlot::Foreground,
+            visibility: Visibility::Session,
+        },
+        bytes: b"***"[..].into(),
+        end: false,
+    };
+    for (by, expected) in [
+        (None, &b"\xe8\x07\x2a\xac\x02\x00"[..]),
+        (
+            Some(Arc::new(ada)),
+            b"\xe8\x07\x2a\xac\x02\x01\x01\x03ada\x00\x06native\x00",
+        ),
+    ] {
+        let at = Timestamp::from_millis(300);
+        let record = Record {
+            redacted: Some(Arc::new(Redaction { at, by })),
+            ..record(1_000, input.clone())
+        };
+        let mut bytes = Vec::new();
+        encode(&record, &mut bytes);
+        assert_eq!(bytes, [expected, b"\x10\x01\x00\x00\x03***\x00"].concat());
+        assert_eq!(decode(SESSION, Sequence(9), &bytes), Ok(record));
+    }
+    // Only what can be redacted, and not without a record.
+    for wrong in [&b"\xe8\x07\x2a\xac\x02\x00\x02"[..], b"\xe8\x07\x29\x00"] {
+        decode(SESSION, Sequence(9), wrong).unwrap_err();
     }
 }
 

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use rejoin_core::{
     Actor, CloseCause, ConsumerId, Controller, Description, Event, InterruptCause, JobId, JobMode,
     JobOutput, JobSlot, LeaveCause, LinkChange, LossCause, Outcome, OutputPosition, OutputStream,
-    Record, Sequence, Server, SessionId, SessionNumber, TerminalSize, Timestamp, Visibility,
+    Record, Redaction, Sequence, Server, SessionId, SessionNumber, TerminalSize, Timestamp,
+    Visibility,
 };
 use rejoin_log::schema::{decode, encode};
 use std::sync::Arc;
@@ -184,6 +185,10 @@ fn terminal_event() -> impl Strategy<Value = Event> {
             mode,
             kept
         }),
+        prop::collection::btree_set(any::<u64>(), 1..5).prop_map(|records| {
+            let records = records.into_iter().map(Sequence).collect();
+            Event::RecordsRedacted { records }
+        }),
         (job(), mode(), number()).prop_map(|(job, mode, bytes)| Event::InputHidden {
             job,
             mode,
@@ -280,6 +285,7 @@ proptest! {
         clock in timestamp(),
         was_set: bool,
         actor in option::of(actor().boxed()),
+        redaction in option::of((timestamp(), option::of(actor().boxed()))),
         event in prop_oneof![
             session_event().boxed(),
             consumer_event().boxed(),
@@ -288,14 +294,20 @@ proptest! {
         ],
     ) {
         let clock = if was_set { clock } else { at };
-        let record = Record {
+        let mut record = Record {
             session: SessionId::from_bytes(session),
             sequence: Sequence(sequence),
             at,
             clock: clock.into(),
             actor: actor.map(Arc::new),
+            redacted: None,
             event,
         };
+        if record.is_redactable() {
+            record.redacted = redaction.map(|(at, by)| {
+                Arc::new(Redaction { at, by: by.map(Arc::new) })
+            });
+        }
         let mut bytes = Vec::new();
         encode(&record, &mut bytes);
         prop_assert_eq!(decode(record.session, record.sequence, &bytes), Ok(record));
@@ -304,7 +316,7 @@ proptest! {
     #[test]
     fn bytes_that_are_a_record_are_the_ones_it_encodes_to(
         at in 0..200_u8,
-        tag in prop_oneof![0..26_u8, Just(35), Just(128), Just(129)],
+        tag in prop_oneof![0..26_u8, Just(35), 40..43_u8, Just(128), Just(129)],
         rest: Vec<u8>,
     ) {
         let bytes = [&[at & 0x7f, tag], &rest[..]].concat();

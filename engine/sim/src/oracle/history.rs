@@ -344,6 +344,7 @@ fn was_right(asked: &PendingCommand, rejection: Rejection, model: &Model) -> boo
         },
         // The engine answers a repeated request with its job.
         Rejection::CursorAhead
+        | Rejection::RecordNotFound
         | Rejection::OutputLimitReached(_)
         | Rejection::RequestRepeated { .. }
         | Rejection::SessionExists(_) => false,

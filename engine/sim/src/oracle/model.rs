@@ -23,6 +23,9 @@ pub(crate) struct Model {
     /// The indexes in `log` of each session's records.
     sessions: BTreeMap<SessionId, Vec<usize>>,
     open: usize,
+    /// The records that are redacted as they are then, each with the index of its redaction in `log`.
+    /// `log` has them as they were.
+    redacted: BTreeMap<(SessionId, Sequence), (usize, Arc<Record>)>,
     /// The batch being appended; after a crash it may be durable or not.
     pending: Vec<Arc<Record>>,
     /// How many records were durable before the last batch: the engine may not show that one yet.
@@ -52,6 +55,7 @@ impl Model {
             log: vec![],
             sessions: BTreeMap::new(),
             open: 0,
+            redacted: BTreeMap::new(),
             pending: vec![],
             settled: 0,
             is_resuming: true,
@@ -85,6 +89,36 @@ impl Model {
         let is_removed = own.next_back().is_some_and(|(_, last)| is_removal(last));
         let removed = self.log.iter().filter(|record| is_removal(record)).count();
         is_removed && removed > self.remembered
+    }
+
+    /// Whether a reader may get `told` for this record, if it began when there were `from` records: not
+    /// what was redacted by then.
+    pub(crate) fn may_tell(&self, record: &Record, told: &Record, from: usize) -> bool {
+        match self.redacted.get(&(record.session, record.sequence)) {
+            None => record == told,
+            Some((redaction, redacted)) => {
+                **redacted == *told || (record == told && *redaction >= from)
+            }
+        }
+    }
+
+    /// A result or an input that can be redacted, and was not, of a session that is not removed. `draw`
+    /// picks one of so many.
+    pub(crate) fn redactable(
+        &self,
+        draw: impl FnOnce(usize) -> usize,
+    ) -> Option<(SessionId, Sequence)> {
+        let is_wanted = |record: &&Arc<Record>| {
+            let name = (record.session, record.sequence);
+            let is_screen = matches!(record.event, Event::ScreenCaptured { .. });
+            record.is_redactable()
+                && !is_screen
+                && !self.redacted.contains_key(&name)
+                && !self.is_removed(record.session)
+        };
+        let all: Vec<_> = self.log.iter().filter(is_wanted).collect();
+        let record = all.get(draw(all.len()))?;
+        Some((record.session, record.sequence))
     }
 
     pub(crate) fn settled(&self) -> usize {
@@ -126,7 +160,9 @@ impl Model {
     }
 
     pub(crate) fn is_closed(&self, session: SessionId) -> bool {
-        let last = self.records(session).next_back();
+        let is_redaction = |record: &Record| matches!(record.event, Event::RecordsRedacted { .. });
+        let mut before = self.records(session).rev();
+        let last = before.find(|(_, record)| !is_redaction(record));
         last.is_some_and(|(_, last)| {
             matches!(
                 last.event,
@@ -204,6 +240,16 @@ impl Model {
             _ => {}
         }
         let session = record.session;
+        let redacts = matches!(record.event, Event::RecordsRedacted { .. });
+        let before = self.records(session).filter(|_| redacts);
+        let redacted: Vec<_> = before
+            .filter_map(|(_, before)| before.redacted_by(&record))
+            .collect();
+        for redacted in redacted {
+            let name = (session, redacted.sequence);
+            let first = (self.log.len(), Arc::new(redacted));
+            self.redacted.entry(name).or_insert(first);
+        }
         self.sessions
             .entry(session)
             .or_default()
@@ -226,8 +272,12 @@ impl Model {
 
     /// Checks the records of a reopened log: everything that was durable (after `snapshot` records
     /// if it started from one), and either all or none of the pending batch. Of a removed session,
-    /// only the removal record is certain to be there.
-    pub(crate) fn reopen(&mut self, found: &[Record], snapshot: Option<u64>) -> Result<(), String> {
+    /// only the removal record is certain to be there. Returns whether a redaction was unfinished.
+    pub(crate) fn reopen(
+        &mut self,
+        found: &[Record],
+        snapshot: Option<u64>,
+    ) -> Result<bool, String> {
         let is_removal = |record: &Record| record.event.removes_before().is_some();
         let removed: BTreeSet<_> = self
             .log
@@ -248,7 +298,8 @@ impl Model {
             .filter(|record| is_certain(record))
             .cloned()
             .collect();
-        let same = |(ours, theirs): (&Arc<Record>, &Record)| **ours == *theirs;
+        // What is redacted and not carried out yet is in the files as it was.
+        let same = |(ours, theirs): (&Arc<Record>, &Record)| self.may_tell(ours, theirs, 0);
         let kept = ours
             .iter()
             .zip(&found)
@@ -260,10 +311,17 @@ impl Model {
             ours.len(),
             found.len()
         );
+        let is_old = |record: &Record| {
+            let is_redacted = self
+                .redacted
+                .contains_key(&(record.session, record.sequence));
+            is_redacted && record.redacted.is_none()
+        };
+        let is_unfinished = found.iter().any(is_old);
         let rest = found.get(kept..).unwrap_or_default();
         if rest.is_empty() {
             self.pending.clear();
-            return Ok(());
+            return Ok(is_unfinished);
         }
         ensure!(
             rest.len() == self.pending.len() && self.pending.iter().zip(rest).all(same),
@@ -273,7 +331,7 @@ impl Model {
         for record in std::mem::take(&mut self.pending) {
             self.add(record)?;
         }
-        Ok(())
+        Ok(is_unfinished)
     }
 
     pub(crate) fn restart(&mut self) {

@@ -50,6 +50,7 @@ struct OpenRead {
     after: Sequence,
     since: Duration,
     wait: Duration,
+    from: usize,
 }
 
 /// Which records a consumer wants. Its identity decides that.
@@ -147,6 +148,7 @@ impl Readers {
             since,
             wait,
             is_second,
+            from,
             ..
         } = pull;
         let key = (session, consumer);
@@ -182,7 +184,7 @@ impl Readers {
             })
             .collect();
         ensure!(
-            is_same(&expected, &pulled.records),
+            is_same(&expected, &pulled.records, from, model),
             "promises 2, 3: consumer {consumer} got {:?} of what is durable as {expected:?}",
             pulled.records
         );
@@ -256,6 +258,7 @@ impl Readers {
         after: Sequence,
         since: Duration,
         wait: Duration,
+        model: &Model,
     ) -> u64 {
         self.made += 1;
         self.reads.insert(
@@ -265,6 +268,7 @@ impl Readers {
                 after,
                 since,
                 wait,
+                from: model.settled(),
             },
         );
         self.made
@@ -286,6 +290,7 @@ impl Readers {
             after,
             since,
             wait,
+            from,
         } = read;
         let Some(records) = answer else {
             return Ok(());
@@ -300,7 +305,7 @@ impl Readers {
             };
             let ours = model.record(session, end).map(|(_, record)| record);
             ensure!(
-                ours == Some(record),
+                ours.is_some_and(|ours| model.may_tell(ours, record, from)),
                 "promises 2, 3: a reader of {session} got {record:?} for what is durable as {ours:?}"
             );
             next = end.next();
@@ -445,10 +450,10 @@ pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Whether the answer is what is durable. A session may have been removed while it was read: then
 /// its removal record replaces the rest.
-fn is_same(durable: &[&Arc<Record>], got: &[Arc<Record>]) -> bool {
+fn is_same(durable: &[&Arc<Record>], got: &[Arc<Record>], from: usize, model: &Model) -> bool {
     let begins = |got: &[Arc<Record>]| {
         let mut pairs = durable.iter().zip(got);
-        got.len() <= durable.len() && pairs.all(|(ours, theirs)| **ours == *theirs)
+        got.len() <= durable.len() && pairs.all(|(ours, theirs)| model.may_tell(ours, theirs, from))
     };
     match got {
         [before @ .., last] if last.event.removes_before().is_some() => {

@@ -11,7 +11,7 @@ use rejoin_core::{
     Actor, Command, CreateSession, DescribeSession, Event, JobMode, JobOutput, Sequence,
     TerminalSize,
 };
-use rejoin_engine::{CommandError, Engine, NewJob, NewSession};
+use rejoin_engine::{CommandError, Engine, NewJob, NewSession, RedactError};
 use rejoin_log::ReadLimit;
 use std::pin::pin;
 use std::sync::Arc;
@@ -38,6 +38,10 @@ async fn act(world: &Arc<World>, engine: &Engine, mut random: Random) -> bool {
     if random.once_in(12) {
         inspect(world, engine, &mut random).await;
         return true;
+    }
+    if random.once_in(40) {
+        redact(world, engine, &mut random).await;
+        return world.checker().ended.is_none();
     }
     let now = world.clock.now();
     let is_empty = world.checker().model.state.sessions().next().is_none();
@@ -505,6 +509,41 @@ async fn inspect(world: &Arc<World>, engine: &Engine, random: &mut Random) {
         checker.fail(format!(
             "promise 3: {session} is shown up to {last}, and durable to {durable}"
         ));
+    }
+}
+
+/// Redacts a result or an input.
+async fn redact(world: &Arc<World>, engine: &Engine, random: &mut Random) {
+    let picked = world.checker().model.redactable(|all| random.index(all));
+    let Some((session, record)) = picked else {
+        return;
+    };
+    world.note(format_args!("redacts {record} of {session}"));
+    let answer = engine.redact(session, vec![record]).await;
+    world.note(format_args!("redacted: {answer:?}"));
+    match answer {
+        Ok(sequence) => {
+            world.count("redaction: accepted");
+            let mut checker = world.checker();
+            let logged = checker.model.record(session, sequence);
+            let is_logged = logged.is_some_and(|(_, logged)| {
+                matches!(&logged.event, Event::RecordsRedacted { records } if **records == [record])
+            });
+            if !is_logged {
+                checker.fail(format!(
+                    "promise 3: the redaction of {record} of {session} is not durable"
+                ));
+            }
+        }
+        Err(RedactError::JobRunning(_)) => world.count("redaction: refused, job running"),
+        Err(RedactError::NotRedactable(_) | RedactError::NoRecords) => {
+            let mut checker = world.checker();
+            checker.fail(format!(
+                "promises 2, 3: {record} of {session} is not redacted: {answer:?}"
+            ));
+        }
+        // The session was removed meanwhile, or the log can't be read or written.
+        Err(_) => {}
     }
 }
 

@@ -194,7 +194,10 @@ pub(crate) async fn read_along(
     let since = world.clock.elapsed();
     let (ticket, end) = {
         let mut checker = world.checker();
-        let ticket = checker.readers.begin_read(session, after, since, wait);
+        let checker = &mut *checker;
+        let ticket = checker
+            .readers
+            .begin_read(session, after, since, wait, &checker.model);
         (ticket, checker.model.last(session))
     };
     let open = OpenRequest { world, ticket };

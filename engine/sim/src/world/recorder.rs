@@ -127,6 +127,7 @@ fn name(event: &Event) -> &'static str {
         Event::JobStarted { .. } => "event: job started",
         Event::JobSubmitted { .. } => "event: job submitted",
         Event::ResultEmitted { .. } => "event: result emitted",
+        Event::RecordsRedacted { .. } => "event: records redacted",
         Event::RecordsLost { .. } => "event: records lost, by retention",
         Event::SessionClosed { cause } => match cause {
             CloseCause::Idle => "event: session closed, idle",

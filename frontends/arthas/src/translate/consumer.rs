@@ -47,6 +47,7 @@ pub(crate) fn is_visible(record: &Record) -> bool {
         | Event::TerminalResized { .. }
         | Event::ControllerChanged { .. }
         | Event::ScreenCaptured { .. }
+        | Event::RecordsRedacted { .. }
         | Event::InterruptRequested { .. } => false,
     }
 }
@@ -187,7 +188,7 @@ fn lost_message(first: Sequence, last: Sequence, cause: LossCause) -> String {
 /// The message about records that retention removed.
 pub(crate) fn removed_message(first: Sequence, last: Sequence) -> String {
     format!(
-        "records {first} to {last} of this session were removed: it was closed, and closed sessions are not kept for longer."
+        "records {first} to {last} of this session were removed: it was deleted, or it was closed and closed sessions are not kept for longer."
     )
 }
 

@@ -74,7 +74,7 @@ fn a_session_that_was_removed_is_not_found_and_says_what_is_gone() {
     pass(&server, &clock, 2);
     // Created, joined, left, closed.
     let removed = format!(
-        r#"{{"message":"session not found: {session}: records 1 to 4 of this session were removed: it was closed, and closed sessions are not kept for longer.","state":"FAILED"}}"#
+        r#"{{"message":"session not found: {session}: records 1 to 4 of this session were removed: it was deleted, or it was closed and closed sessions are not kept for longer.","state":"FAILED"}}"#
     );
     for (action, more) in [
         ("pull_results", pull.as_str()),

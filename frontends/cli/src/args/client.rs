@@ -488,6 +488,66 @@ pub(crate) struct CloseArgs {
     pub(crate) json: bool,
 }
 
+/// Delete a session: end its jobs, and remove its history from the server.
+///
+/// Its creator and admins may do that. Whoever reads the session is told that its records are gone, and
+/// who removed them. The space comes back as the server compacts its log. Copies elsewhere stay: backups,
+/// exported files, and what somebody's terminal still shows.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = STATUS)]
+pub(crate) struct DeleteArgs {
+    #[command(flatten)]
+    pub(crate) at: SessionAt,
+
+    /// Delete it without asking
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+
+    /// Print one JSON object: `session`
+    #[arg(long, requires = "yes")]
+    pub(crate) json: bool,
+}
+
+/// Redact results and inputs of a session: their bytes are replaced for good.
+///
+/// For secrets that a command printed or was given. The session's creator and admins may do that. Each
+/// record stays with its number, and says that it was redacted, by whom and when; the server's log is
+/// rewritten where it has the bytes. A session that has ended can be redacted, too. What a command line
+/// says can't: delete the session.
+///
+/// Copies elsewhere stay: backups, exported files, and what somebody's terminal still shows.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = REDACT_EXAMPLES)]
+pub(crate) struct RedactArgs {
+    #[command(flatten)]
+    pub(crate) at: SessionAt,
+
+    /// Numbers of the records, as `rejoin log` and the API give them
+    #[arg(value_name = "RECORD", required_unless_present = "text_file")]
+    pub(crate) records: Vec<u64>,
+
+    /// Redact all results and inputs with the first line of FILE, also where it is spread over several of
+    /// one job. `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "records")]
+    pub(crate) text_file: Option<PathBuf>,
+
+    /// Print one JSON object: `session`, `records`, and `sequence`, the record that says so
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const REDACT_EXAMPLES: &str = "\
+Examples:
+  Redact all that has a password in it:
+    rejoin redact 17 --text-file ~/password
+  Redact two records:
+    rejoin redact 17 5 6
+
+Exit status:
+  0  redacted
+  1  failed, or there was nothing to redact
+";
+
 /// Send input to a job: one line, or all of standard input.
 ///
 /// The job must have been started with `rejoin run -i` or with standard input. The server keeps the

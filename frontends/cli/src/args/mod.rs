@@ -9,9 +9,9 @@ use crate::commands::health::HealthArgs;
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
 pub(crate) use client::{
-    AttachArgs, CloseArgs, InterruptArgs, LabelArgs, LinkArgs, LinkCommand, McpArgs, RunArgs,
-    SearchArgs, SearchedStream, SendArgs, ServerArgs, SessionAt, SessionOrder, SessionState,
-    SessionsArgs, ShellArgs, ShowArgs, WaitArgs,
+    AttachArgs, CloseArgs, DeleteArgs, InterruptArgs, LabelArgs, LinkArgs, LinkCommand, McpArgs,
+    RedactArgs, RunArgs, SearchArgs, SearchedStream, SendArgs, ServerArgs, SessionAt, SessionOrder,
+    SessionState, SessionsArgs, ShellArgs, ShowArgs, WaitArgs,
 };
 pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, LogPlace, ReplayArgs, SessionArgs};
 use std::error::Error;
@@ -69,6 +69,8 @@ pub(crate) enum Command {
     Wait(WaitArgs),
     Interrupt(InterruptArgs),
     Close(CloseArgs),
+    Delete(DeleteArgs),
+    Redact(RedactArgs),
     Send(SendArgs),
     Mcp(McpArgs),
     Verify(VerifyArgs),
@@ -401,6 +403,20 @@ interrupt <session> --insecure <job> --json
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
 close <session> --insecure --json
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+delete <session> --insecure -y/--yes --json
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+redact <session> --insecure <records> --text-file --json
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE

@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{
     Actor, CloseCause, ConsumerId, Controller, Description, Event, InterruptCause, JobId, JobMode,
-    JobOutput, JobSlot, LeaveCause, LinkChange, LossCause, Outcome, Record, Sequence, Server,
-    SessionId, SessionNumber, TerminalSize, Timestamp, Visibility,
+    JobOutput, JobSlot, LeaveCause, LinkChange, LossCause, Outcome, Record, Redaction, Sequence,
+    Server, SessionId, SessionNumber, TerminalSize, Timestamp, Visibility,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -89,6 +89,11 @@ pub(crate) struct SessionEvent<'a> {
     #[serde(default)]
     labels: BTreeMap<String, String>,
     by: Option<EventActor>,
+    /// The records that were redacted.
+    #[serde(default)]
+    records: Vec<u64>,
+    /// Who redacted the bytes of this record, and when.
+    redacted: Option<EventRedaction>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -128,6 +133,21 @@ impl EventActor {
             token: self.token.or(self.link).map(Into::into),
             frontend: self.frontend.into(),
             address: self.address.map(Into::into),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct EventRedaction {
+    at: u64,
+    by: Option<EventActor>,
+}
+
+impl EventRedaction {
+    fn redaction(self) -> Redaction {
+        Redaction {
+            at: Timestamp::from_millis(self.at),
+            by: self.by.map(|by| Arc::new(by.actor())),
         }
     }
 }
@@ -185,12 +205,14 @@ impl<'a> SessionEvent<'a> {
     pub(crate) fn record(mut self, session: SessionId) -> Option<Record> {
         let (sequence, at) = (Sequence(self.sequence), self.at());
         let actor = self.by.take().map(|by| Arc::new(by.actor()));
+        let redacted = self.redacted.take().map(|it| Arc::new(it.redaction()));
         self.event().map(|event| Record {
             session,
             sequence,
             at,
             clock: at.into(),
             actor,
+            redacted,
             event,
         })
     }
@@ -301,6 +323,9 @@ impl<'a> SessionEvent<'a> {
                 job: job?,
                 mode,
                 kept: self.kept,
+            },
+            "records-redacted" => Event::RecordsRedacted {
+                records: self.records.into_iter().map(Sequence).collect(),
             },
             "input-hidden" => Event::InputHidden {
                 job: job?,

@@ -33,6 +33,9 @@ pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// Pause before input is sent again that a job had no room for.
 pub(crate) const INPUT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Records that one request redacts, as in the server.
+pub(crate) const REDACTED: usize = 1_000;
+
 /// Sessions per page of a list.
 pub(crate) const PAGE: usize = 1_000;
 

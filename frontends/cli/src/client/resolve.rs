@@ -63,6 +63,17 @@ pub(crate) fn open(at: &SessionAt) -> Result<(Api, String), ClientError> {
     Ok((api, session))
 }
 
+/// The client and the ID for a session, open or ended.
+///
+/// # Errors
+///
+/// As [`resolve`].
+pub(crate) fn any(at: &SessionAt) -> Result<(Api, String, SessionId), ClientError> {
+    let api = Api::new(&at.server)?;
+    let (session, id) = identity(&resolve(&api, &at.session)?)?;
+    Ok((api, session, id))
+}
+
 /// The ID of a session in the server's form.
 ///
 /// # Errors

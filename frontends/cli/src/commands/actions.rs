@@ -1,13 +1,14 @@
 //! `rejoin interrupt`, `close` and `send`: one request each.
 
 use super::sessions::{labels_shown, print};
-use crate::args::{CloseArgs, InterruptArgs, LabelArgs, SendArgs};
+use crate::args::{CloseArgs, DeleteArgs, InterruptArgs, LabelArgs, SendArgs};
 use crate::client::ClientError;
 use crate::client::input::{self, Sink};
-use crate::client::resolve::open;
+use crate::client::resolve::{any, open};
 use crate::client::table::harmless;
+use crate::offline::warn;
 use serde_json::{Map, Value, json};
-use std::io;
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 /// Interrupts a job.
 pub(crate) fn interrupt(args: &InterruptArgs) -> Result<(), ClientError> {
@@ -68,6 +69,37 @@ pub(crate) fn close(args: &CloseArgs) -> Result<(), ClientError> {
         false => print(&format!("closed session {session}\n")),
     }
 }
+
+/// Deletes a session with its records.
+pub(crate) fn delete(args: &DeleteArgs) -> Result<(), ClientError> {
+    let (api, session, _) = any(&args.at)?;
+    if !args.yes && !is_sure(&args.at.session) {
+        return Err(ClientError::Settings("nothing was deleted".to_owned()));
+    }
+    api.delete(&format!("/sessions/{session}/records"))?;
+    match args.json {
+        true => print(&format!("{}\n", json!({"session": session}))),
+        false => print(&format!("deleted session {session}\n")),
+    }
+}
+
+/// Asks before something is deleted. Without a terminal nobody can say yes.
+fn is_sure(session: &str) -> bool {
+    if !io::stdin().is_terminal() {
+        warn("say --yes to delete without being asked");
+        return false;
+    }
+    let _ = write!(
+        io::stderr(),
+        "Delete session {session} and all that it printed? [y/N] "
+    );
+    let mut answer = String::new();
+    let read = io::stdin().lock().take(LINE).read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+/// Bytes of an answer that are read.
+const LINE: u64 = 64;
 
 /// Sends input to a job.
 pub(crate) fn send(args: &SendArgs) -> Result<(), ClientError> {

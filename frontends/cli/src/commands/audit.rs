@@ -155,6 +155,14 @@ fn did(record: &Record) -> Option<String> {
         Event::SessionClosed {
             cause: CloseCause::Requested,
         } => "closed it".into(),
+        Event::RecordsLost { .. } => {
+            record.actor.as_ref()?;
+            "deleted its records".into()
+        }
+        Event::RecordsRedacted { records } => {
+            let all: Vec<_> = records.iter().map(ToString::to_string).collect();
+            format!("redacted record {}", all.join(", "))
+        }
         // They follow from something else.
         Event::ConsumerLeft { .. }
         | Event::InterruptRequested { .. }

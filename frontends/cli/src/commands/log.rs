@@ -124,6 +124,7 @@ mod tests {
             at: Timestamp::from_millis(1_500),
             clock: Timestamp::from_millis(1_500).into(),
             actor: None,
+            redacted: None,
             event: Event::ResultEmitted {
                 job: JobId(3),
                 mode: JobMode {

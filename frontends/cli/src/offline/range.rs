@@ -142,6 +142,7 @@ mod tests {
                 at: Timestamp::from_millis(sequence * 1_000),
                 clock: Timestamp::from_millis(sequence * 1_000).into(),
                 actor: None,
+                redacted: None,
                 event: Event::SessionResumed,
             };
             let begin = Timestamp::from_millis(1_000).into();

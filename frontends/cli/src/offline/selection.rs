@@ -159,6 +159,7 @@ mod tests {
                 at: Timestamp::from_millis(1_000),
                 clock: Timestamp::from_millis(1_000).into(),
                 actor: None,
+                redacted: None,
                 event,
             };
             sessions.add(&record);

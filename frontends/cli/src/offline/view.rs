@@ -223,6 +223,13 @@ pub(crate) fn describe(event: &Event) -> Option<String> {
         Event::InputHidden { job, bytes, .. } => {
             format!("job {job}: {bytes} bytes of hidden input")
         }
+        Event::RecordsRedacted { records } => {
+            let all: Vec<_> = records.iter().map(ToString::to_string).collect();
+            match &all[..] {
+                [one] => format!("record {one} was redacted"),
+                all => format!("records {} were redacted", all.join(", ")),
+            }
+        }
         Event::LeftoversChosen {
             job, kept: true, ..
         } => {
@@ -396,6 +403,7 @@ mod tests {
             at: instant(1),
             clock: instant(1).into(),
             actor: None,
+            redacted: None,
             event,
         };
         assert!(
@@ -468,6 +476,7 @@ mod tests {
                 at: instant(1),
                 clock: instant(1).into(),
                 actor: None,
+                redacted: None,
                 event: event.clone(),
             };
             assert_eq!(viewer.advance(&record.covered_sequences()), None);
@@ -549,6 +558,7 @@ mod tests {
                 at: instant(1),
                 clock: instant(1).into(),
                 actor: None,
+                redacted: None,
                 event: Event::SessionResumed,
             };
             viewer

@@ -12,6 +12,7 @@ pub(crate) fn record(sequence: u64, event: Event) -> Record {
         at: instant(sequence),
         clock: instant(sequence).into(),
         actor: None,
+        redacted: None,
         event,
     }
 }

@@ -185,7 +185,7 @@ fn record(session: SessionId, sequence: Sequence) -> Record {
         sequence,
         at: Timestamp::from_millis(1_700_000_000_000),
         clock: Timestamp::from_millis(1_700_000_000_000).into(),
-        actor: None,
+        actor: None, redacted: None,
         event: Event::StatementRefused {
             statement: None,
             reason: REASON.into(),

@@ -6,6 +6,8 @@
 //! - A crash at any point neither loses nor duplicates records.
 //! - No record newer than the older snapshot is removed. Two snapshots are kept, so one may be
 //!   damaged.
+//! - What is redacted is as long as before and folds to the same state, so redaction needs no regard
+//!   for snapshots.
 //!
 //! Everything is derived from the files, never from the engine's memory, so a snapshot always
 //! matches the log.
@@ -19,7 +21,7 @@ pub(crate) mod sort;
 
 use crate::disk::{Disk, DiskLock};
 use crate::segment::compact::rewrite::Rewritten;
-use crate::segment::compact::rewrite::rewrite;
+use crate::segment::compact::rewrite::{has_redacted, rewrite};
 use crate::segment::compact::sort::Removal;
 use crate::segment::compact::sort::Source;
 use crate::segment::error::{Damage, OpenError};
@@ -29,11 +31,13 @@ use crate::segment::format::name::{PartName, REWRITING, SegmentName};
 use crate::segment::open::dir_listing::{DirListing, last_of};
 use crate::segment::options::Options;
 use crate::segment::read::reader::Shared;
+use crate::segment::redactions::BySession;
 use crate::segment::scan::compacted::CompactedSegment;
 use crate::segment::scan::segment::io_error;
 use plan::{groups, removal};
 use std::collections::BTreeSet;
 use std::io;
+use std::slice;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 
@@ -55,7 +59,7 @@ const SESSIONS_AT_ONCE: usize = 64;
 /// # let id = LogId::from_bytes([9; 16]);
 /// let record = Record {
 ///     session: SESSION, sequence: Sequence(1), at: instant(1),
-///     clock: instant(1).into(), actor: None, event: created(),
+///     clock: instant(1).into(), actor: None, redacted: None, event: created(),
 /// };
 /// let (mut log, _) = OpenOptions::directory(directory, id).options(options).open_unfolded()?;
 /// log.append(&[Arc::new(record.clone())])?;
@@ -90,6 +94,8 @@ pub struct CompactionStats {
     pub rewritten: usize,
     /// How many records were removed.
     pub removed: u64,
+    /// How many redactions were carried out.
+    pub redacted: usize,
     /// How many removed sessions were forgotten.
     pub forgotten: usize,
     /// The size in bytes of the rewritten files: before, and after.
@@ -174,8 +180,12 @@ impl Compactor {
     }
 
     fn work(&self, worth: u64, round: &mut CompactionStats) -> Result<(), OpenError> {
-        let listing = self.tidy_up()?;
-        let sources = self.sources(&listing)?;
+        let mut listing = self.tidy_up()?;
+        let mut sources = self.sources(&listing)?;
+        if self.redact(&sources, round)? {
+            listing = self.tidy_up()?;
+            sources = self.sources(&listing)?;
+        }
         if sources.iter().map(Source::bytes).sum::<u64>() < worth {
             return Ok(());
         }
@@ -193,6 +203,34 @@ impl Compactor {
         Ok(())
     }
 
+    /// Rewrites the files that have bytes that were redacted. Returns whether there may be such.
+    fn redact(&self, sources: &[Source], round: &mut CompactionStats) -> Result<bool, OpenError> {
+        let due = self
+            .shared
+            .redactions
+            .due(sources.last().map_or(0, Source::last));
+        if due.is_empty() {
+            return Ok(false);
+        }
+        for source in sources {
+            if self.is_over() {
+                return Ok(false);
+            }
+            if has_redacted(source, self.log, &due)? {
+                self.rewrite(slice::from_ref(source), &Removal::default(), &due, round)?;
+            }
+        }
+        // The old files are gone before the list says so.
+        let io = |error| io_error(self.disk.path(), error);
+        self.disk.sync().map_err(io)?;
+        self.shared
+            .redactions
+            .finish(&*self.disk, &due)
+            .map_err(io)?;
+        round.redacted += due.values().map(Vec::len).sum::<usize>();
+        Ok(true)
+    }
+
     /// Rewrites the files that need it. No record after position `up_to` is removed.
     fn put_in_order(
         &self,
@@ -201,14 +239,15 @@ impl Compactor {
         round: &mut CompactionStats,
     ) -> Result<(), OpenError> {
         let removal = removal(&sources, up_to, self.options.remembered_removals);
-        // Newest first, so that if this is interrupted, a partly removed session keeps its
-        // beginning.
+        // Newest first, so that if this is interrupted, a partly removed session tends to keep its
+        // beginning. It need not: a newer file may have too little to remove. Readers and folds go by the
+        // removal once any record is gone, and salvage keeps nothing of a session without its beginning.
         let groups = groups(sources, &removal, self.options.segment_bytes);
         for group in groups.into_iter().rev() {
             if self.is_over() {
                 return Ok(());
             }
-            self.rewrite(&group, &removal, round)?;
+            self.rewrite(&group, &removal, &BySession::new(), round)?;
         }
         Ok(())
     }
@@ -274,6 +313,7 @@ impl Compactor {
         &self,
         sources: &[Source],
         removal: &Removal,
+        redactions: &BySession,
         round: &mut CompactionStats,
     ) -> Result<(), OpenError> {
         let before: u64 = sources
@@ -283,7 +323,9 @@ impl Compactor {
                 Source::Segment { .. } => 0,
             })
             .sum();
-        let written = rewrite(&*self.disk, self.log, sources, removal, &|| self.is_over())?;
+        let written = rewrite(&*self.disk, self.log, sources, removal, redactions, &|| {
+            self.is_over()
+        })?;
         let Some(written) = written else {
             return Ok(());
         };

@@ -6,12 +6,14 @@ use crate::segment::compact::sort::{KeptFrame, Removal, SessionFrames, Sorted, S
 use crate::segment::error::OpenError;
 use crate::segment::format::compacted::{Entry, Footer, KIND};
 use crate::segment::format::file_header::{FILE_HEADER_BYTES, FileHeader};
-use crate::segment::format::frame::Frame;
+use crate::segment::format::frame::{self, Frame};
 use crate::segment::format::header::LogId;
-use crate::segment::format::name::{CompactedName, REWRITING};
+use crate::segment::format::name::{CompactedName, REWRITING, SegmentName};
 use crate::segment::read::index::EXTENT_BYTES;
-use crate::segment::scan::segment::io_error;
-use rejoin_core::{Sequence, SessionId};
+use crate::segment::redactions::{BySession, redacted};
+use crate::segment::scan::segment::{Segment, io_error, scan};
+use crate::segment::scan::visitor::{FrameError, FrameVisitor, LogPlace, decode};
+use rejoin_core::{Record, Sequence, SessionId};
 use std::io;
 use std::sync::Arc;
 
@@ -26,7 +28,8 @@ pub(crate) struct Rewritten {
     pub(crate) removed: u64,
 }
 
-/// Rewrites `sources`, which must be adjacent, without the records in `removal`. Reads every record
+/// Rewrites `sources`, which must be adjacent, without the records in `removal`, and with those that
+/// `redactions` leave. Reads every record
 /// twice, and checks it each time. The file is named `rewriting` when this returns.
 ///
 /// Takes about 20 bytes of memory per record.
@@ -35,6 +38,7 @@ pub(crate) fn rewrite(
     log: LogId,
     sources: &[Source],
     removal: &Removal,
+    redactions: &BySession,
     is_over: &dyn Fn() -> bool,
 ) -> Result<Option<Rewritten>, OpenError> {
     let (Some(first), Some(last)) = (sources.first(), sources.last()) else {
@@ -56,6 +60,7 @@ pub(crate) fn rewrite(
     output.put(&header).map_err(io)?;
     let mut writing = Writing {
         sources,
+        redactions,
         output,
         entries: Vec::new(),
         buffer: Vec::new(),
@@ -76,6 +81,7 @@ pub(crate) fn rewrite(
 
 struct Writing<'a> {
     sources: &'a [Source],
+    redactions: &'a BySession,
     output: Output,
     entries: Vec<Entry>,
     buffer: Vec<u8>,
@@ -156,13 +162,27 @@ impl Writing<'_> {
                     let changed = io::Error::other("a record changed while it was copied");
                     return Err(io_error(source.path(), changed));
                 };
-                self.put_frame(&frame)?;
+                match self.redact(&frame) {
+                    Some(bytes) => {
+                        let redacted = Frame::split(&bytes).ok_or_else(|| self.too_long())?;
+                        self.put_frame(&redacted.0)?;
+                    }
+                    None => self.put_frame(&frame)?,
+                }
                 *last = frame.sequence;
                 left = following;
             }
             self.buffer = buffer;
         }
         Ok(())
+    }
+
+    /// The frame as it is after its redaction. None: it stays as it is.
+    fn redact(&self, frame: &Frame<'_>) -> Option<Vec<u8>> {
+        let redacted = redacted_frame(frame, self.redactions)?;
+        let mut bytes = Vec::new();
+        frame::encode(&redacted, &mut bytes)?;
+        Some(bytes)
     }
 
     fn put_frame(&mut self, frame: &Frame<'_>) -> Result<(), OpenError> {
@@ -226,3 +246,58 @@ impl Writing<'_> {
 
 /// How many adjacent frames are read at once.
 const FRAMES_AT_ONCE: usize = 256;
+
+/// The record in a frame as it is after its redaction. None: it stays as it is.
+fn redacted_frame(frame: &Frame<'_>, redactions: &BySession) -> Option<Record> {
+    let redactions = redactions.get(&frame.session)?;
+    redacted(&decode(frame).ok()?, redactions)
+}
+
+/// Whether a file has bytes that are redacted by these. Reads it, if it has records of their sessions.
+pub(crate) fn has_redacted(
+    source: &Source,
+    log: LogId,
+    redactions: &BySession,
+) -> Result<bool, OpenError> {
+    let mut seeking = Seeking {
+        redactions,
+        found: false,
+    };
+    match source {
+        Source::Compacted(compacted) => {
+            let mut sessions = compacted.entries.iter().map(Entry::session);
+            if sessions.any(|session| redactions.contains_key(&session)) {
+                compacted.read(&mut seeking)?;
+            }
+        }
+        Source::Segment {
+            name, file, path, ..
+        } => {
+            let segment = Segment {
+                file: &**file,
+                path: path.clone(),
+                name: SegmentName::sealed(name.first),
+                log: Some(log),
+            };
+            scan(&segment, &mut seeking)?;
+        }
+    }
+    Ok(seeking.found)
+}
+
+/// Looks for records to redact.
+struct Seeking<'a> {
+    redactions: &'a BySession,
+    found: bool,
+}
+
+impl FrameVisitor for Seeking<'_> {
+    fn visit(&mut self, _: LogPlace, frame: &Frame<'_>) -> Result<(), FrameError> {
+        self.found = self.found || redacted_frame(frame, self.redactions).is_some();
+        Ok(())
+    }
+
+    fn last(&self, _: SessionId) -> Option<Sequence> {
+        None
+    }
+}

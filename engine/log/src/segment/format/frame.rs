@@ -106,6 +106,7 @@ mod tests {
             at: Timestamp::from_millis(1),
             clock: Timestamp::from_millis(1).into(),
             actor: None,
+            redacted: None,
             event: Event::SessionResumed,
         };
         let mut bytes = Vec::new();

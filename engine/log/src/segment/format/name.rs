@@ -1,6 +1,7 @@
 //! The names of a log's files. A segment's name says whether it is sealed, because a rename is
 //! atomic even in a crash.
 
+use rejoin_core::{Record, Sequence, SessionId};
 use std::fmt;
 
 /// The segment that is written to, or was when the process ended. Its last append may be torn.
@@ -18,6 +19,9 @@ pub(crate) const SPARE: &str = "spare";
 /// A file that the compactor is writing. It becomes a compacted segment or a snapshot.
 pub(crate) const REWRITING: &str = "rewriting";
 
+/// A redaction that is not carried out in all files yet.
+const REDACTION: &str = "redaction";
+
 /// Where the log's clock stood on the machine's stopwatch.
 pub(crate) const CLOCK: &str = "clock";
 
@@ -25,6 +29,39 @@ pub(crate) const CLOCK: &str = "clock";
 const HISTORY: &str = "history";
 /// A snapshot: the state after all records up to a position.
 const SNAPSHOT: &str = "snapshot";
+
+/// The name of the file of a redaction: the record that redacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RedactionName {
+    pub(crate) session: SessionId,
+    pub(crate) sequence: Sequence,
+}
+
+impl RedactionName {
+    pub(crate) fn of(record: &Record) -> Self {
+        Self {
+            session: record.session,
+            sequence: record.sequence,
+        }
+    }
+
+    /// Accepts exactly what `Display` writes; files with other names are ignored.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let (name_read, kind) = name.rsplit_once('.')?;
+        let (session, sequence) = name_read.split_once('_')?;
+        let parsed = Self {
+            session: session.parse().ok()?,
+            sequence: Sequence(sequence.parse().ok()?),
+        };
+        (kind == REDACTION && parsed.to_string() == name).then_some(parsed)
+    }
+}
+
+impl fmt::Display for RedactionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}.{REDACTION}", self.session, self.sequence)
+    }
+}
 
 /// A segment's name: the position of its first record, and whether it is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

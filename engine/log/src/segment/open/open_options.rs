@@ -45,7 +45,7 @@ const READ_ONLY: Options = Options {
 ///     sequence: Sequence(1),
 ///     at: Timestamp::EPOCH,
 ///     clock: Timestamp::EPOCH.into(),
-///     actor: None,
+///     actor: None, redacted: None,
 ///     event: created(),
 /// };
 /// log.append(&[Arc::new(record)])?;

@@ -109,6 +109,7 @@ mod tests {
             at: Timestamp::EPOCH,
             clock: Timestamp::EPOCH.into(),
             actor: None,
+            redacted: None,
             event: Event::UserSet {
                 user: "x".repeat(PART_BYTES as usize / 2).into(),
             },

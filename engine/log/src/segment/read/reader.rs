@@ -8,6 +8,7 @@ use crate::segment::format::frame::Frame;
 use crate::segment::format::name::{PartName, SegmentName};
 use crate::segment::read::file_table::FileTable;
 use crate::segment::read::index::{Extent, Index};
+use crate::segment::redactions::{Redactions, redacted};
 use rejoin_core::{Record, Sequence, SessionId};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) index: RwLock<Index>,
     files: Mutex<FileTable>,
     pub(crate) seal_signal: SealSignal,
+    pub(crate) redactions: Redactions,
     /// The compactor found the disk full, and would use the room of the spare segment.
     pub(crate) needs_room: AtomicBool,
     /// How many rounds of the compactor have failed. Each may have been a sync of the directory, after
@@ -36,6 +38,7 @@ impl Shared {
             index: RwLock::new(index),
             files: Mutex::new(FileTable::new(parts)),
             seal_signal: SealSignal::default(),
+            redactions: Redactions::default(),
             needs_room: AtomicBool::new(false),
             failed_rounds: AtomicU64::new(0),
         }
@@ -66,18 +69,42 @@ impl LogReader for Shared {
         after: Sequence,
         limit: ReadLimit,
     ) -> Result<Vec<Arc<Record>>, ReadError> {
-        let mut reading = ReadCursor {
-            session,
-            last: after,
-            limit,
-            records: Vec::new(),
-            bytes: 0,
-        };
-        match reading.run(self) {
-            Err(error) if reading.records.is_empty() => Err(error),
-            // The records before the failure are valid. The next call reports the failure.
-            _ => Ok(reading.records),
+        loop {
+            let done = self.redactions.done();
+            let mut reading = ReadCursor {
+                session,
+                last: after,
+                limit,
+                records: Vec::new(),
+                bytes: 0,
+            };
+            let outcome = reading.run(self);
+            // Looked up after the records were read, so that none is missing that was recorded before.
+            let redactions = self.redactions.of(session, || {
+                let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+                index.last(session).unwrap_or(Sequence::START)
+            });
+            if self.redactions.done() != done {
+                // One may have been recorded and carried out while old bytes were being read.
+                continue;
+            }
+            if !redactions.is_empty() {
+                for record in &mut reading.records {
+                    if let Some(redacted) = redacted(record, &redactions) {
+                        *record = Arc::new(redacted);
+                    }
+                }
+            }
+            return match outcome {
+                Err(error) if reading.records.is_empty() => Err(error),
+                // The records before the failure are valid. The next call reports the failure.
+                _ => Ok(reading.records),
+            };
         }
+    }
+
+    fn pending_redactions(&self) -> u64 {
+        self.redactions.count()
     }
 }
 

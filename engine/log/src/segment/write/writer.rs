@@ -100,22 +100,41 @@ impl Failure {
 }
 
 impl Writer {
-    /// Appends `records`. If the disk is full, deletes the spare and tries once more.
-    pub(crate) fn append(&mut self, records: &[Arc<Record>]) -> Result<(), Failure> {
+    /// Appends `records`. If the disk is full, deletes the spare and tries once more. Returns whether
+    /// they redact others.
+    pub(crate) fn append(&mut self, records: &[Arc<Record>]) -> Result<bool, Failure> {
         self.check_sequences(records).map_err(Failure::Refused)?;
         if self.shared.needs_room.swap(false, Ordering::Relaxed) && self.spares.release() {
             self.shared.seal_signal.announce();
         }
         self.batch.fill(records).map_err(Failure::Refused)?;
-        match self.append_batch() {
+        let redactions = self.shared.redactions.begin(&*self.disk, records);
+        // If syncing the directory failed, its names are as uncertain as after any other such failure.
+        let redactions = redactions.map_err(Failure::before_change)?;
+        let appended = match self.append_batch() {
             Err(Failure::Refused(error))
                 if error.kind() == io::ErrorKind::StorageFull && self.spares.release() =>
             {
                 self.append_batch()
             }
             done => done,
-        }?;
+        };
+        if redactions > 0 {
+            match &appended {
+                Ok(()) => self.shared.redactions.appended(self.next.saturating_sub(1)),
+                Err(_) => self.shared.redactions.refused(),
+            }
+        }
+        appended?;
         self.count_removed(records);
+        Ok(redactions > 0)
+    }
+
+    /// Seals the active segment, because the compactor redacts only in sealed ones.
+    pub(crate) fn seal_for_redacted(&mut self) -> Result<(), Failure> {
+        if self.can_begin()? {
+            self.seal()?;
+        }
         Ok(())
     }
 

@@ -120,6 +120,7 @@ fn records(events: impl IntoIterator<Item = Event>) -> Vec<Arc<Record>> {
             at: Timestamp::from_millis(1_596_729_403_007),
             clock: Timestamp::from_millis(1_596_729_403_007).into(),
             actor: None,
+            redacted: None,
             event,
         })
     };

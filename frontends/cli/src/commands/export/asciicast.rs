@@ -258,6 +258,7 @@ mod tests {
             at: Timestamp::from_millis(1_504_467_315_250 + millis),
             clock: Timestamp::from_millis(1_504_467_315_250 + millis).into(),
             actor: None,
+            redacted: None,
             event,
         }
     }

@@ -61,6 +61,7 @@ fn write_log(directory: &Path) {
                 at: Timestamp::from_millis(1_000_000 + second * 1_000),
                 clock: Timestamp::from_millis(1_000_000 + second * 1_000).into(),
                 actor: None,
+                redacted: None,
                 event,
             })
         });

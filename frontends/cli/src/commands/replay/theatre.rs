@@ -224,6 +224,7 @@ mod tests {
                 at: instant(1),
                 clock: instant(1).into(),
                 actor: None,
+                redacted: None,
                 event,
             };
             let mut out = vec![];
