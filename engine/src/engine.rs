@@ -26,12 +26,11 @@ use futures::channel::oneshot;
 use futures::future::{pending, select};
 use rejoin_core::{
     Actor, CloseCause, Command, ConsumerId, CreateSession, DescribeSession, Event, JobId,
-    JobState, LossCause, Moment, Projection, Record, Rejection, Sequence, SessionId, SessionView,
-    SubmitJob, Timestamp, Views,
+    LossCause, Moment, Projection, Record, Rejection, Sequence, SessionId, SessionView, SubmitJob,
+    Timestamp, Views,
 };
 use rejoin_log::segment::{LogMetrics, Opened};
-use rejoin_log::{Log, LogReader, ReadLimit};
-use std::collections::{BTreeMap, BTreeSet};
+use rejoin_log::{Log, ReadLimit};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -126,8 +125,8 @@ impl Engine {
             .collect();
         log.append(&resumed)?;
         resumed.iter().for_each(|record| views.apply(record));
-        for (runner, job) in refused {
-            runner.forget(job);
+        for it in refused {
+            it.runner.forget(it.job);
         }
         let takeover = match config.read_only {
             true => Takeover::default(),

@@ -1,11 +1,11 @@
 //! What becomes, at a start, of the jobs that the log says are running.
 
-use crate::jobs::runner::{KeptJob, Runner};
+use crate::jobs::runner::{KeptJob, Runner, is_same};
 use crate::jobs::supervisor::{LoggedWrite, ResumedJob, Services};
-use crate::limits::LOST_JOBS_NAMED;
+use crate::limits::{self, LOST_JOBS_NAMED};
 use rejoin_core::{Event, InterruptCause, Job, JobId, JobState, JobView, SessionId, State, Views};
-use rejoin_log::{LogReader, ReadLimit};
-use std::collections::{BTreeMap, BTreeSet};
+use rejoin_log::{LogReader, ReadError, ReadLimit};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// What became of the jobs that the log said were running when the engine was started.
@@ -48,10 +48,15 @@ impl Takeover {
 }
 
 /// A job that a runner has and that can't go on.
-pub(crate) type RefusedJob = (Arc<dyn Runner>, JobId);
+pub(crate) struct RefusedJob {
+    pub(crate) runner: Arc<dyn Runner>,
+    pub(crate) job: JobId,
+    /// For people.
+    reason: &'static str,
+}
 
 /// The jobs that go on, and those that a runner still has although they can't: the log does not say
-/// that they are running, or their input can't be read.
+/// that they are running, or is an older copy, or their input can't be read.
 pub(crate) fn kept_jobs(
     services: &Services,
     state: &State,
@@ -73,20 +78,31 @@ pub(crate) fn kept_jobs(
                 .get(&had.job)
                 .filter(|(_, session, _)| session.service() == service)
                 .and_then(|&(session, _, job)| {
-                    let view = views.session(session)?.job(had.job)?;
-                    resumed_job(runner, session, job, view, had, log)
-                });
+                    Some((session, job, views.session(session)?.job(had.job)?))
+                })
+                .ok_or(NOT_RUNNING)
+                .and_then(|(session, job, view)| resumed_job(runner, session, job, view, had, log));
             match resumed {
-                Some(resumed) => drop(kept.insert(had.job, resumed)),
-                None => drop(refused.insert(had.job, runner.clone())),
+                Ok(resumed) => drop(kept.insert(had.job, resumed)),
+                Err(reason) => {
+                    let (runner, job) = (runner.clone(), had.job);
+                    let it = RefusedJob {
+                        runner,
+                        job,
+                        reason,
+                    };
+                    refused.insert(job, it);
+                }
             }
         }
     }
     // A runner may serve several services, and names its jobs for each.
     refused.retain(|job, _| !kept.contains_key(job));
-    let refused = refused.into_iter().map(|(job, runner)| (runner, job));
-    (kept.into_values().collect(), refused.collect())
+    let (kept, refused) = (kept.into_values(), refused.into_values());
+    (kept.collect(), refused.collect())
 }
+
+const NOT_RUNNING: &str = "the log does not say that it runs";
 
 /// The running jobs that do not go on, and why.
 pub(crate) fn lost_jobs(
@@ -97,15 +113,14 @@ pub(crate) fn lost_jobs(
     refused: &[RefusedJob],
 ) -> Vec<(SessionId, JobId, String)> {
     let kept: BTreeSet<_> = kept.iter().map(|job| job.job).collect();
-    let refused: BTreeSet<_> = refused.iter().map(|(_, job)| *job).collect();
+    let refused: BTreeMap<_, _> = refused.iter().map(|it| (it.job, it.reason)).collect();
     let mut lost = Vec::new();
     for (id, session) in state.sessions() {
         for (job, _) in session.jobs().filter(|(job, _)| !kept.contains(job)) {
             let view = views.session(id).and_then(|session| session.job(job));
             let runner = services.get(session.service());
-            let reason = if refused.contains(&job) {
-                "the log does not have all of the input, and may be restored from a backup"
-                    .to_owned()
+            let reason = if let Some(reason) = refused.get(&job) {
+                (*reason).to_owned()
             } else if view.is_some_and(|view| view.state == JobState::Submitted) {
                 "accepted, and not started".to_owned()
             } else {
@@ -118,6 +133,7 @@ pub(crate) fn lost_jobs(
     lost
 }
 
+/// What a job that goes on is given, or why it does not go on, for people.
 fn resumed_job(
     runner: &Arc<dyn Runner>,
     session: SessionId,
@@ -125,87 +141,118 @@ fn resumed_job(
     view: &JobView,
     had: KeptJob,
     log: &dyn LogReader,
-) -> Option<ResumedJob> {
-    // The log is an older copy if the job had more than it says.
-    let is_older = had.interrupts > job.interrupts()
-        || had.input_ended && job.has_input() && !job.input_has_ended();
-    if is_older {
-        return None;
+) -> Result<ResumedJob, &'static str> {
+    if !is_same(Some(view.submission()), had.submission) {
+        return Err(ANOTHER_COMMAND);
     }
-    let input = match job.has_input() {
-        true => Some(missed_input(session, view, had, log)?),
-        false => None,
+    // The log is an older copy if the job had more than it says.
+    if had.interrupts > job.interrupts() {
+        return Err("the log does not have all interrupts, and may be restored from a backup");
+    }
+    if had.input_ended && job.has_input() && !job.input_has_ended() {
+        return Err(OLDER_INPUT);
+    }
+    let is_missing_input = job.has_input() && !had.input_ended;
+    let missed_interrupts = job.interrupts() - had.interrupts;
+    let missed = match is_missing_input || missed_interrupts > 0 {
+        true => missed(session, view, had, log),
+        false => Ok(Missed::default()),
     };
-    let missed = job.interrupts().saturating_sub(had.interrupts);
-    Some(ResumedJob {
+    let missed = match missed {
+        // Whether it was given what the log does not have is then unknown.
+        Err(_) if is_missing_input => return Err("what was written to its input cannot be read"),
+        Ok(missed) if is_missing_input && had.input > missed.written => return Err(OLDER_INPUT),
+        missed => missed.unwrap_or_default(),
+    };
+    let input = job.has_input().then(|| match had.input_ended {
+        true => vec![([].into(), true)],
+        false => missed.writes,
+    });
+    // Without the records, it is interrupted all the same.
+    let cause = job.interrupt().unwrap_or(InterruptCause::Requested);
+    let count = usize::try_from(missed_interrupts).unwrap_or(usize::MAX);
+    let count = count.min(limits::INTERRUPTS);
+    let mut pending = vec![cause; count.saturating_sub(missed.causes.len())];
+    pending.extend(missed.causes);
+    Ok(ResumedJob {
         runner: runner.clone(),
         session,
         job: had.job,
+        submission: view.submission(),
         statement: view.statement.clone(),
         slot: view.mode.slot,
         from: job.offsets(),
-        interrupts: had.interrupts,
-        pending: job
-            .interrupt()
-            .or_else(|| {
-                let has_terminal = job.output().terminal().is_some();
-                has_terminal.then_some(InterruptCause::Requested)
-            })
-            .filter(|_| missed > 0)
-            .map(|it| (missed, it)),
+        interrupts: job.interrupts() - u32::try_from(pending.len()).unwrap_or(0),
+        pending,
         input,
         output: job.output(),
     })
 }
 
-/// The writes to a job's input that are logged and that it was not given. None if they can't be read.
-fn missed_input(
+/// What is logged of a job and was not given to it.
+#[derive(Default)]
+struct Missed {
+    writes: Vec<LoggedWrite>,
+    /// How many bytes of input are logged, whether given or not.
+    written: u64,
+    /// Why it was interrupted: the last ones, as many as a runner is told at once.
+    causes: VecDeque<InterruptCause>,
+}
+
+/// Reads what a job was not given.
+fn missed(
     session: SessionId,
     view: &JobView,
     had: KeptJob,
     log: &dyn LogReader,
-) -> Option<Vec<LoggedWrite>> {
-    let mut writes = Vec::new();
-    if had.input_ended {
-        writes.push(([].into(), true));
-        return Some(writes);
-    }
-    let (mut after, mut written) = (view.submitted, 0_u64);
+) -> Result<Missed, ReadError> {
+    let (mut missed, mut interrupts) = (Missed::default(), 0_u32);
+    let mut after = view.submitted;
     loop {
-        let records = log.read(session, after, INPUT_READ);
-        let records = records
-            .inspect_err(|error| {
-                let job = view.job;
-                tracing::warn!(%session, %job, %error, "cannot read what was written to a job's input");
-            })
-            .ok()?;
+        let records = log.read(session, after, MISSED_READ).inspect_err(|error| {
+            let job = view.job;
+            tracing::warn!(%session, %job, %error, "cannot read what a running job was not given");
+        })?;
         let Some(last) = records.last() else {
-            // Otherwise it was given what is not in the log, which is an older copy.
-            return (had.input <= written).then_some(writes);
+            return Ok(missed);
         };
         after = last.sequence;
         for record in &records {
-            let Event::InputWritten {
-                job, bytes, end, ..
-            } = &record.event
-            else {
-                continue;
-            };
-            if *job != view.job {
-                continue;
-            }
-            let had = usize::try_from(had.input.saturating_sub(written)).unwrap_or(usize::MAX);
-            written += bytes.len() as u64;
-            let missed = bytes.get(had..).unwrap_or_default();
-            if !missed.is_empty() || *end {
-                writes.push((missed.into(), *end));
+            match &record.event {
+                Event::InputWritten {
+                    job, bytes, end, ..
+                } if *job == view.job => {
+                    let had = had.input.saturating_sub(missed.written);
+                    let had = usize::try_from(had).unwrap_or(usize::MAX);
+                    missed.written += bytes.len() as u64;
+                    let rest = bytes.get(had..).unwrap_or_default();
+                    if !rest.is_empty() || *end {
+                        missed.writes.push((rest.into(), *end));
+                    }
+                }
+                Event::InterruptRequested { job, cause, .. } if *job == view.job => {
+                    interrupts += 1;
+                    if interrupts > had.interrupts {
+                        missed.causes.push_back(*cause);
+                    }
+                    if missed.causes.len() > limits::INTERRUPTS {
+                        missed.causes.pop_front();
+                    }
+                }
+                _ => {}
             }
         }
     }
 }
 
-/// How much of the log is read at once for input that a job was not given.
-const INPUT_READ: ReadLimit = ReadLimit {
+/// Why a job does not go on, for people.
+pub(crate) const ANOTHER_COMMAND: &str = "its number belongs to another command here: the log was restored from a backup, and \
+     numbers were used again";
+const OLDER_INPUT: &str =
+    "the log does not have all of the input, and may be restored from a backup";
+
+/// How much of the log is read at once for what a job was not given.
+const MISSED_READ: ReadLimit = ReadLimit {
     records: 1_024,
     bytes: 1024 * 1024,
 };

@@ -1,7 +1,8 @@
 //! Effects: what the engine must do once a record is durable. Replay computes and drops them.
 
 use crate::{
-    Event, InterruptCause, JobId, JobOutput, JobSlot, Record, SessionId, State, TerminalSize,
+    Event, InterruptCause, JobId, JobOutput, JobSlot, Record, SessionId, State, Submission,
+    TerminalSize,
 };
 use alloc::sync::Arc;
 
@@ -24,6 +25,8 @@ pub enum Effect {
         input: bool,
         /// How its output goes.
         output: JobOutput,
+        /// Which submission it is.
+        submission: Submission,
     },
     /// Change the size of a job's terminal.
     Resize {
@@ -80,6 +83,7 @@ impl Effect {
                 slot: mode.slot,
                 input: *input,
                 output: *output,
+                submission: record.submission(),
             }),
             Event::TerminalResized { job, size, .. } => Some(Self::Resize {
                 job: *job,

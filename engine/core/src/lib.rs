@@ -76,7 +76,7 @@ pub use event::{
     LossCause, Outcome, OutputOffsets, OutputPosition, OutputStream, Record, Server, TerminalSize,
     Visibility,
 };
-pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber};
+pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber, Submission};
 pub use limits::{Limits, Retention};
 pub use rejection::{Rejection, RejectionKind};
 pub use snapshot::{

@@ -13,7 +13,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use rejoin_core::{
     Command, Effect, Event, InterruptCause, JobId, JobOutput, JobSlot, OutputOffsets,
-    OutputPosition, Record, SessionId, TerminalSize,
+    OutputPosition, Record, SessionId, Submission, TerminalSize,
 };
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -49,13 +49,14 @@ pub(crate) struct ResumedJob {
     pub(crate) runner: Arc<dyn Runner>,
     pub(crate) session: SessionId,
     pub(crate) job: JobId,
+    pub(crate) submission: Submission,
     pub(crate) statement: Arc<str>,
     pub(crate) slot: JobSlot,
     pub(crate) from: OutputOffsets,
     /// The number of the last interrupt that it was given.
     pub(crate) interrupts: u32,
-    /// The interrupts that are logged and were not given to it, and why it was first interrupted.
-    pub(crate) pending: Option<(u32, InterruptCause)>,
+    /// The causes of the interrupts that are logged and were not given to it, in order.
+    pub(crate) pending: Vec<InterruptCause>,
     /// Whether it has an input, and the writes that are logged and were not given to it.
     pub(crate) input: Option<Vec<LoggedWrite>>,
     /// How its output goes, with the size of its terminal that is logged.
@@ -97,11 +98,13 @@ impl Supervisor {
                     slot,
                     input,
                     output,
+                    submission,
                 } => {
                     let input = input.then(|| self.inputs.open(job));
                     if output.terminal().is_some() {
                         self.unfolded.begin(job);
                     }
+                    let job = (job, submission);
                     self.start(&service, session, job, statement, slot, input, output);
                 }
                 Effect::Resize { job, size } => {
@@ -139,6 +142,7 @@ impl Supervisor {
             runner,
             session,
             job,
+            submission,
             statement,
             slot,
             from,
@@ -152,9 +156,9 @@ impl Supervisor {
         }
         let (size_sender, sizes) = TerminalSizes::channel();
         let (interrupter, interrupts) = Interrupts::channel_after(last);
-        if let Some((count, cause)) = pending {
-            (0..count).for_each(|_| interrupter.interrupt(cause));
-        }
+        pending
+            .into_iter()
+            .for_each(|cause| interrupter.interrupt(cause));
         let input = input.map(|writes| {
             let open = self.inputs.open(job);
             for (bytes, end) in writes {
@@ -173,6 +177,7 @@ impl Supervisor {
         let runner_job = RunnerJob {
             session,
             job,
+            submission,
             statement,
             slot,
             reporter: reporter.clone(),
@@ -205,7 +210,7 @@ impl Supervisor {
         &mut self,
         service: &Arc<str>,
         session: SessionId,
-        job: JobId,
+        (job, submission): (JobId, Submission),
         statement: Arc<str>,
         slot: JobSlot,
         input: Option<Input>,
@@ -244,6 +249,7 @@ impl Supervisor {
         let runner_job = RunnerJob {
             session,
             job,
+            submission,
             statement,
             slot,
             reporter: reporter.clone(),
