@@ -195,6 +195,7 @@ fn commands(number: u64, step: u64, state: &State) -> Vec<Command> {
             input: false,
             output: rejoin_core::JobOutput::Separate,
             controller: None,
+            keeps_leftovers: None,
             request: None,
         })],
     }

@@ -6,6 +6,7 @@ use crate::builder::EngineBuilder;
 use crate::clock::{Clock, WallClock};
 use crate::committed::Committed;
 use crate::committed::log_reads::LogReadQueue;
+use crate::endings::Endings;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
 use crate::jobs::builtin::Builtin;
 use crate::jobs::stdin::Inputs;
@@ -26,8 +27,8 @@ use futures::channel::oneshot;
 use futures::future::{pending, select};
 use rejoin_core::{
     Actor, CloseCause, Command, ConsumerId, CreateSession, DescribeSession, Event, JobId,
-    LossCause, Moment, Projection, Record, Rejection, Sequence, SessionId, SessionView, SubmitJob,
-    Timestamp, Views,
+    LinkChange, LossCause, Moment, Projection, Record, Rejection, Sequence, SessionId, SessionView,
+    SubmitJob, Timestamp, Views,
 };
 use rejoin_log::segment::{LogMetrics, Opened};
 use rejoin_log::{Log, ReadLimit};
@@ -212,6 +213,28 @@ impl Engine {
     /// of your own, or read-only.
     pub fn log_metrics(&self) -> Option<&Arc<LogMetrics>> {
         self.log_metrics.as_ref()
+    }
+
+    /// The jobs that finish and the sessions that are closed from now on, over all sessions: for programs
+    /// that tell others of it. What ended before is in the views and in the log.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{Engine, Event};
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let mut endings = engine.endings();
+    /// let session = engine.create_session("shell").await?;
+    /// engine.close_session(session.id()).await?;
+    /// let ended = endings.next().await.ok_or("the engine has ended")?;
+    /// assert!(matches!(ended.event, Event::SessionClosed { .. }));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn endings(&self) -> Endings {
+        self.committed.endings()
     }
 
     /// The runtime that the engine runs on.
@@ -436,6 +459,39 @@ impl Engine {
             .map(drop)
     }
 
+    /// Logs what happened to a link by which a session can be watched. Waits until that is durable. The
+    /// engine knows no links: who may use one is its frontend's affair.
+    ///
+    /// ```
+    /// use rejoin_engine::testing::Hold;
+    /// use rejoin_engine::{Engine, LinkChange};
+    ///
+    /// # smol::block_on(async {
+    /// let engine = Engine::in_memory().service("shell", Hold).open().await?;
+    /// let session = engine.create_session("shell").await?;
+    /// engine.note_link(session.id(), "k1".into(), LinkChange::Joined).await?;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the session is not open or the name is too long, or as every command.
+    pub async fn note_link(
+        &self,
+        session: SessionId,
+        link: Arc<str>,
+        change: LinkChange,
+    ) -> Result<(), CommandError> {
+        self.gate.check_write()?;
+        let command = Command::NoteLink {
+            session,
+            link,
+            change,
+        };
+        self.command(command).await.map(drop)
+    }
+
     /// Notes that a session is in use, so that its idle timeout begins anew. Writes no record.
     ///
     /// ```
@@ -491,6 +547,16 @@ impl Engine {
         self.viewers.of(session)
     }
 
+    /// The directory in which the next foreground job of an open session begins, if its runner has
+    /// directories. Not while a job runs: that may be anywhere.
+    pub fn working_directory(&self, session: SessionId) -> Option<PathBuf> {
+        let service = self.committed.session(session, |view| {
+            let is_idle = view.closed.is_none() && view.foreground.is_none();
+            is_idle.then(|| view.service.clone())
+        })??;
+        self.services.get(&service)?.working_directory(session)
+    }
+
     /// Submits a job, which runs a statement. Waits until the job is durable, not until it has run.
     /// A [request](NewJob::request) that was accepted before is answered with the job of that time.
     ///
@@ -530,6 +596,7 @@ impl Engine {
             input: new.input,
             output: new.output,
             controller: new.controller,
+            keeps_leftovers: new.keeps_leftovers,
         };
         let records = match self.command(Command::SubmitJob(submit)).await {
             Err(CommandError::Rejected(Rejection::RequestRepeated { job, sequence })) => {

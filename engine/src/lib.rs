@@ -63,6 +63,7 @@ mod clock;
 mod committed;
 mod compaction;
 mod config;
+mod endings;
 mod engine;
 mod error;
 mod jobs;
@@ -88,11 +89,13 @@ mod viewers;
 
 pub use builder::EngineBuilder;
 pub use config::Config;
+pub use endings::Endings;
 pub use engine::Engine;
 pub use error::{CommandError, OpenError, PullError, RunnerError, ScreenError, Unavailable};
 pub use jobs::runner::{
-    EngineEnded, Exit, Interrupt, Interrupter, Interrupts, KeptJob, LoggedJob, Reporter, Runner,
-    RunnerHost, RunnerJob, RunnerReport, Settled, TerminalMode, TerminalSizes, encode_result,
+    EngineEnded, Exit, Interrupt, Interrupter, Interrupts, KeptJob, Leftovers, LoggedJob, Reporter,
+    Runner, RunnerHost, RunnerJob, RunnerReport, Settled, TerminalMode, TerminalSizes,
+    encode_result,
 };
 pub use jobs::stdin::{Input, InputBytes};
 pub use jobs::supervisor::Services;
@@ -119,10 +122,10 @@ pub use viewers::{SessionViewers, Viewer, Watch};
 pub use rejoin_core::{
     Actor, CloseCause, ConsumerId, ConsumerView, Controller, DescribeSession, Description, Event,
     Instant, InterruptCause, InvalidId, JobId, JobMode, JobOutput, JobSlot, JobState, JobView,
-    LeaveCause, Limits, LossCause, Moment, Outcome, OutputOffsets, OutputPosition, OutputStream,
-    Projection, Record, Rejection, RejectionKind, Retention, Selection, Sequence, Server,
-    SessionId, SessionNumber, SessionView, Submission, TerminalSize, Timestamp, Views, Violation,
-    Visibility,
+    LeaveCause, Limits, LinkChange, LossCause, Moment, Outcome, OutputOffsets, OutputPosition,
+    OutputStream, Projection, Record, Rejection, RejectionKind, Retention, Selection, Sequence,
+    Server, SessionId, SessionNumber, SessionView, Submission, TerminalSize, Timestamp, Views,
+    Violation, Visibility,
 };
 pub use rejoin_log::segment::{Durability, LogId, Opened, Options as LogOptions};
 pub use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit, SegmentLog};

@@ -117,3 +117,6 @@ pub const CLOCK_JUMP: Duration = Duration::from_secs(1);
 const _: () = assert!(BATCH_BYTES < RECENT_BYTES);
 const _: () = assert!(LISTED_VIEWERS_OF_SESSION < LISTED_VIEWERS);
 const _: () = assert!(REPORTS < BATCH_COMMANDS);
+
+/// Records of what has ended that wait for one reader ([`Endings`](crate::Endings)).
+pub const ENDINGS: usize = 10_000;

@@ -58,6 +58,9 @@ pub struct NewJob {
     pub output: JobOutput,
     /// Who controls its terminal at first: whoever submits it, if that is known.
     pub controller: Option<Arc<Controller>>,
+    /// Whether the processes that it leaves go on until the session ends. None: as its runner does with
+    /// all jobs.
+    pub keeps_leftovers: Option<bool>,
 }
 
 impl NewJob {
@@ -85,6 +88,7 @@ impl NewJob {
             input: false,
             output: JobOutput::default(),
             controller: None,
+            keeps_leftovers: None,
         }
     }
 }

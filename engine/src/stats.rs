@@ -252,6 +252,8 @@ pub enum CommandKind {
     SetUser,
     /// [`Command::DescribeSession`].
     DescribeSession,
+    /// [`Command::NoteLink`].
+    NoteLink,
     /// [`Command::TouchSession`].
     TouchSession,
     /// [`Command::SubmitJob`].
@@ -292,13 +294,14 @@ pub enum CommandKind {
 
 impl CommandKind {
     /// All, in the order of their declaration.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::CreateSession,
         Self::JoinSession,
         Self::LeaveSession,
         Self::CloseSession,
         Self::SetUser,
         Self::DescribeSession,
+        Self::NoteLink,
         Self::TouchSession,
         Self::SubmitJob,
         Self::WriteInput,
@@ -328,6 +331,7 @@ impl CommandKind {
             Self::CloseSession => "close_session",
             Self::SetUser => "set_user",
             Self::DescribeSession => "describe_session",
+            Self::NoteLink => "note_link",
             Self::TouchSession => "touch_session",
             Self::SubmitJob => "submit_job",
             Self::WriteInput => "write_input",
@@ -357,6 +361,7 @@ impl CommandKind {
             Command::CloseSession { .. } => Self::CloseSession,
             Command::SetUser { .. } => Self::SetUser,
             Command::DescribeSession(_) => Self::DescribeSession,
+            Command::NoteLink { .. } => Self::NoteLink,
             Command::TouchSession { .. } => Self::TouchSession,
             Command::SubmitJob(_) => Self::SubmitJob,
             Command::WriteInput { .. } => Self::WriteInput,

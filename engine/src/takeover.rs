@@ -186,7 +186,21 @@ fn resumed_job(
         pending,
         input,
         output: job.output(),
+        keeps_leftovers: chosen_leftovers(session, view, log),
     })
+}
+
+/// What was said with a job about the processes that it leaves: in the record after its own.
+fn chosen_leftovers(session: SessionId, view: &JobView, log: &dyn LogReader) -> Option<bool> {
+    let next = ReadLimit {
+        records: 1,
+        bytes: 1,
+    };
+    let records = log.read(session, view.submitted, next).ok()?;
+    match records.first()?.event {
+        Event::LeftoversChosen { job, kept, .. } if job == view.job => Some(kept),
+        _ => None,
+    }
 }
 
 /// What is logged of a job and was not given to it.

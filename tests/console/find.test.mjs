@@ -1,9 +1,8 @@
 // Finding sessions, and lines in their output, in a real browser against a real server.
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
+import { becomes, shot, texts } from "./page.mjs";
 import { Server, at, launch, open } from "./server.mjs";
 
 let server;
@@ -40,14 +39,13 @@ test("the page without a session shows what runs and what failed, and the list h
   await page.locator("#welcome-running li", { hasText: "sleep 1000" }).waitFor();
   await page.locator("#welcome-failed li", { hasText: "exit 7" }).waitFor();
   assert.equal(await page.locator("#welcome-failed li", { hasText: "fred" }).count(), 0);
-  assert.deepEqual(await names(page), ["#2 rita", "#1 faith", "#3 fred"]);
-  assert.equal(await page.locator("#sessions .dot.is-bad").count(), 1);
-  await shot(page, "welcome");
+  await listed(page, ["#2 rita", "#1 faith", "#3 fred"]);
+  await becomes(() => page.locator("#sessions .dot.is-bad").count(), 1);
+  await shot(page, "find-welcome");
   await page.locator("#sort").selectOption("newest");
-  assert.deepEqual(await names(page), ["#3 fred", "#2 rita", "#1 faith"]);
+  await listed(page, ["#3 fred", "#2 rita", "#1 faith"]);
   await page.reload();
-  await page.locator("#sessions li").first().waitFor();
-  assert.deepEqual(await names(page), ["#3 fred", "#2 rita", "#1 faith"]);
+  await listed(page, ["#3 fred", "#2 rita", "#1 faith"]);
   await page.locator("#welcome-failed a").click();
   await page.locator(".row.ending", { hasText: "exited with 7" }).waitFor();
 });
@@ -71,9 +69,10 @@ test("a title and labels are edited, seen in another window, and found with an o
   }
   await page.locator("#sessions .who", { hasText: "Release 1.2" }).waitFor();
   for (const query of ["release", "env=live", "label:team=\"a b\"", "command:first", "tina completed"]) {
+    await page.locator("#filter").fill("nothing is called so");
+    await listed(page, []);
     await page.locator("#filter").fill(query);
-    await page.waitForFunction(() => document.querySelectorAll("#sessions li").length === 1);
-    assert.deepEqual(await names(page), ["Release 1.2"]);
+    await listed(page, ["Release 1.2"]);
   }
   await page.locator("#filter").fill("result:nonsense");
   await page.locator("#reach", { hasText: "the names are" }).waitFor();
@@ -100,8 +99,8 @@ test("Ctrl-F finds lines in all of the output, counts them and goes from one to 
   await page.keyboard.type("error");
   await page.locator("#search-count", { hasText: "1 of 3" }).waitFor();
   await page.locator(".row.is-found", { hasText: "an error 1" }).waitFor();
-  assert.equal(await page.evaluate(() => CSS.highlights.get("found").size), 1);
-  await shot(page, "search");
+  await becomes(() => page.evaluate(() => CSS.highlights.get("found").size), 1);
+  await shot(page, "find-search");
   await page.keyboard.press("Enter");
   await page.locator(".row.is-found", { hasText: "error 2" }).waitFor();
   await page.keyboard.press("Shift+Enter");
@@ -125,7 +124,7 @@ test("Ctrl-F finds lines in all of the output, counts them and goes from one to 
   await page.keyboard.press("Escape");
   await page.locator("#search").waitFor({ state: "hidden" });
   await page.locator("#screen:focus").waitFor();
-  assert.equal(await page.evaluate(() => CSS.highlights.get("found").size), 0);
+  await becomes(() => page.evaluate(() => CSS.highlights.get("found").size), 0);
 });
 
 test("a line that is no longer on the page is loaded when it is found", async () => {
@@ -137,6 +136,7 @@ test("a line that is no longer on the page is loaded when it is found", async ()
   const page = await view(at(server, session));
   await page.locator(".row.output", { hasText: "the end" }).waitFor();
   await page.keyboard.press("Control+f");
+  await page.locator("#search-text:focus").waitFor();
   await page.keyboard.type("needle");
   await page.locator(".row.is-found", { hasText: "needle one" }).waitFor();
 });
@@ -146,11 +146,11 @@ test("long lines are wrapped or not, and all output opens as text", async () => 
   await server.run(session, "printf 'x%.0s' $(seq 1 600); echo END; printf '\\033[1mbold\\033[0m\\n'");
   const page = await view(at(server, session));
   await page.locator(".row.output", { hasText: "END" }).waitFor();
-  assert.ok((await page.locator(".row.output", { hasText: "x" }).count()) > 2);
+  await page.waitForFunction(() => document.querySelectorAll(".row.output").length > 2);
   await page.locator("#more").click();
   await page.locator("#wrap").click();
   await page.waitForFunction(() => document.querySelectorAll(".row.output").length === 2);
-  assert.ok(await page.evaluate(() => document.getElementById("screen").scrollWidth > innerWidth));
+  await page.waitForFunction(() => document.getElementById("screen").scrollWidth > innerWidth);
   await page.locator("#more").click();
   await page.locator("#wrap").click();
   await page.waitForFunction(() => document.querySelectorAll(".row.output").length > 2);
@@ -159,7 +159,7 @@ test("long lines are wrapped or not, and all output opens as text", async () => 
   await page.locator("#raw").click();
   const text = await opened;
   await text.getByText("END").waitFor();
-  assert.equal(await text.locator("body").innerText(), `${"x".repeat(600)}END\nbold\n`);
+  await becomes(() => text.locator("body").innerText(), `${"x".repeat(600)}END\nbold\n`);
 });
 
 /** A window in which any error fails the test. */
@@ -171,11 +171,5 @@ async function view(address, options = {}) {
   return page;
 }
 
-/** What the list calls its sessions, in their order. */
-const names = (page) => page.locator("#sessions .who").allTextContents();
-
-async function shot(page, name) {
-  if (!process.env.SHOTS) return;
-  mkdirSync(process.env.SHOTS, { recursive: true });
-  await page.screenshot({ path: join(process.env.SHOTS, `find-${name}.png`) });
-}
+/** Waits until the list has these sessions, in this order. */
+const listed = (page, names) => texts(page, "#sessions .who", names);

@@ -137,7 +137,10 @@ export function launch() {
   });
 }
 
-/** Opens a window. Errors and requests to other hosts are collected in `page.wrongs`. */
+/**
+ * Opens a window. Errors and requests to other hosts are collected in `page.wrongs`. `SLOWER=8` makes
+ * pages eight times slower, which shows what a test doesn't wait for.
+ */
 export async function open(browser, address, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const page = await context.newPage();
@@ -157,6 +160,10 @@ export async function open(browser, address, options = {}) {
       window.violations.push(`${it.violatedDirective}: ${it.blockedURI}`);
     });
   });
+  if (process.env.SLOWER) {
+    const developer = await context.newCDPSession(page);
+    await developer.send("Emulation.setCPUThrottlingRate", { rate: Number(process.env.SLOWER) });
+  }
   await page.goto(address);
   return page;
 }

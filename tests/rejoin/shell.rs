@@ -1,7 +1,7 @@
 //! The shell service, through the server.
 
 use crate::server::{Server, can, directory, is_status_of, outcome, running_under, said, under};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
@@ -23,6 +23,33 @@ fn the_next_command_has_the_directory_and_environment_of_the_last_one() {
         said(&server.exec(&other, "echo \"$GREETING\""), "stdout"),
         "\n"
     );
+}
+
+#[test]
+fn a_session_says_in_which_directory_its_next_command_begins() {
+    let data = directory();
+    let mut server = Server::start(data.path(), &[]);
+    let (session, _) = server.create();
+    let path = format!("/sessions/{session}");
+    let shown = |server: &Server| {
+        let answer = server.client().get(&path).unwrap();
+        let session: Value = serde_json::from_slice(&answer.body).unwrap();
+        session["directory"].clone()
+    };
+    assert!(shown(&server).as_str().unwrap().starts_with('/'));
+    server.exec(
+        &session,
+        "mkdir -p \"/tmp/it's here\"; cd \"/tmp/it's here\"",
+    );
+    assert_eq!(shown(&server), "/tmp/it's here");
+    server.kill();
+    let server = Server::start(data.path(), &[]);
+    assert_eq!(shown(&server), "/tmp/it's here");
+    // Where it was removed, the next command begins somewhere else; while one runs, nobody knows.
+    server.exec(&session, "rmdir \"$PWD\"");
+    assert_ne!(shown(&server), "/tmp/it's here");
+    server.run(&session, "sleep 100");
+    assert_eq!(shown(&server), json!(null));
 }
 
 #[test]
@@ -134,6 +161,68 @@ fn a_command_says_which_processes_ended_with_it_or_leaves_them_to_the_session() 
     assert_eq!(running_under(&session).len(), 1);
     server.api(&json!({"action": "close_session", "sessionId": session}));
     wait_until("it has ended with the session", || {
+        running_under(&session).is_empty()
+    });
+}
+
+#[test]
+fn each_command_can_say_whether_it_leaves_processes_to_the_session() {
+    let statement = "nohup sleep 777 >/dev/null 2>&1 & sleep 0.1; echo started";
+    let ended = |server: &Server, session: &str| {
+        let path = format!("/sessions/{session}");
+        let shown = server.client().get(&path).unwrap();
+        let shown: serde_json::Value = serde_json::from_slice(&shown.body).unwrap();
+        shown["state"] == "idle"
+    };
+    let submit = |server: &Server, session: &str, statement: &str, leftovers: &str| {
+        let body = json!({"statement": statement, "leftoverProcesses": leftovers});
+        let path = format!("/sessions/{session}/jobs");
+        let submitted = server.client().post(&path, &body.to_string()).unwrap();
+        submitted.status
+    };
+    // Whatever the server does with all others.
+    for (setting, chosen, left) in [("end", "keep", 1), ("keep", "end", 0)] {
+        let data = directory();
+        let server = Server::start(data.path(), &["--leftover-processes", setting]);
+        let (session, _) = server.create();
+        assert_eq!(submit(&server, &session, statement, chosen), 201);
+        wait_until("the command has ended", || ended(&server, &session));
+        assert_eq!(running_under(&session).len(), left, "{chosen}");
+        server.api(&json!({"action": "close_session", "sessionId": session}));
+        wait_until("nothing is left of the session", || {
+            running_under(&session).is_empty()
+        });
+    }
+    let data = directory();
+    let mut server = Server::start(data.path(), &[]);
+    let (session, _) = server.create();
+    assert_eq!(submit(&server, &session, statement, "sometimes"), 400);
+    // It is known after a crash, too.
+    let late = "nohup sleep 777 >/dev/null 2>&1 & sleep 3; echo started";
+    assert_eq!(submit(&server, &session, late, "keep"), 201);
+    wait_until("it runs", || running_under(&session).len() > 2);
+    server.kill_alone();
+    let server = Server::start(data.path(), &[]);
+    wait_until("the command has ended", || ended(&server, &session));
+    assert_eq!(running_under(&session).len(), 1);
+    // From the command line.
+    let address = format!("http://{}", server.address);
+    let run = [
+        "run",
+        "--server",
+        &address,
+        "-s",
+        &session,
+        "--leftover-processes",
+        "keep",
+        statement,
+    ];
+    let (status, out, err) = outcome(&run);
+    assert!(status.success(), "{err}");
+    assert_eq!(out, "started\n");
+    assert_eq!(running_under(&session).len(), 2);
+    server.api(&json!({"action": "close_session", "sessionId": session}));
+    wait_until("nothing is left of the session", || {
         running_under(&session).is_empty()
     });
 }

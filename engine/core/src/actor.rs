@@ -7,7 +7,8 @@ use alloc::sync::Arc;
 pub struct Actor {
     /// The account that was logged in. None: nobody had to log in.
     pub account: Option<Arc<str>>,
-    /// The name of the access token that proved the account, if one did.
+    /// The name of the access token that proved the account, if one did. Without an account: of the
+    /// link that let somebody watch the session ([`link`](Self::link)).
     pub token: Option<Arc<str>>,
     /// The frontend that was used, by name.
     pub frontend: Arc<str>,
@@ -33,6 +34,15 @@ impl Actor {
             .into_iter()
             .filter_map(|(what, text)| Some((what, &**text.as_ref()?)));
         optional.chain([("frontend", &**frontend)])
+    }
+
+    /// The link by which somebody without an account watches the session, by its public name.
+    #[must_use]
+    pub fn link(&self) -> Option<&Arc<str>> {
+        match self.account {
+            None => self.token.as_ref(),
+            Some(_) => None,
+        }
     }
 
     /// The bytes of its texts.

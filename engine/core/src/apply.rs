@@ -342,7 +342,9 @@ impl Session {
             }
             Event::SessionTouched { .. }
             | Event::InputHidden { .. }
+            | Event::LeftoversChosen { .. }
             | Event::StatementRefused { .. }
+            | Event::LinkChanged { .. }
             | Event::SessionCreated { .. }
             | Event::SessionClosed { .. } => {}
         }
@@ -397,6 +399,7 @@ impl Session {
                 }
             },
             Event::ResultEmitted { job, .. }
+            | Event::LeftoversChosen { job, .. }
             | Event::InterruptRequested { job, .. }
             | Event::JobFinished { job, .. } => {
                 self.missing_job(job).then_some("its job is not running")
@@ -415,6 +418,7 @@ impl Session {
             | Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
             | Event::UserSet { .. }
+            | Event::LinkChanged { .. }
             | Event::SessionDescribed { .. } => None,
         }
     }

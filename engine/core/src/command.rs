@@ -2,8 +2,8 @@
 //! core does not create any.
 
 use crate::{
-    CloseCause, ConsumerId, Controller, Instant, JobId, JobMode, JobOutput, OutputPosition,
-    Sequence, Server, SessionId, TerminalSize,
+    CloseCause, ConsumerId, Controller, Instant, JobId, JobMode, JobOutput, LinkChange,
+    OutputPosition, Sequence, Server, SessionId, TerminalSize,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -46,6 +46,15 @@ pub enum Command {
     },
     /// Change the title and the labels of a session.
     DescribeSession(DescribeSession),
+    /// Record what happened to a link by which a session can be watched.
+    NoteLink {
+        /// The session.
+        session: SessionId,
+        /// The link, by its public name.
+        link: Arc<str>,
+        /// What happened to it.
+        change: LinkChange,
+    },
     /// Record that a session was used without being changed.
     TouchSession {
         /// The session.
@@ -247,4 +256,7 @@ pub struct SubmitJob {
     pub output: JobOutput,
     /// Who controls its terminal at first. Ignored without a terminal.
     pub controller: Option<Arc<Controller>>,
+    /// Whether the processes that it leaves go on until the session ends. None: as the runner does with
+    /// all jobs.
+    pub keeps_leftovers: Option<bool>,
 }

@@ -28,6 +28,13 @@ pub enum Effect {
         /// Which submission it is.
         submission: Submission,
     },
+    /// Leave what a job leaves behind, or end it. Follows the job's start.
+    ChooseLeftovers {
+        /// The job.
+        job: JobId,
+        /// Whether it goes on until the session ends.
+        kept: bool,
+    },
     /// Change the size of a job's terminal.
     Resize {
         /// The job.
@@ -84,6 +91,10 @@ impl Effect {
                 input: *input,
                 output: *output,
                 submission: record.submission(),
+            }),
+            Event::LeftoversChosen { job, kept, .. } => Some(Self::ChooseLeftovers {
+                job: *job,
+                kept: *kept,
             }),
             Event::TerminalResized { job, size, .. } => Some(Self::Resize {
                 job: *job,

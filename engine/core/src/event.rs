@@ -69,6 +69,13 @@ pub enum Event {
         /// All of them, those that did not change, too.
         description: Arc<Description>,
     },
+    /// A link by which the session can be watched was made, used or removed.
+    LinkChanged {
+        /// The link, by its public name.
+        link: Arc<str>,
+        /// What happened to it.
+        change: LinkChange,
+    },
     /// A consumer began to read the session.
     ConsumerJoined {
         /// The consumer.
@@ -114,6 +121,15 @@ pub enum Event {
         output: JobOutput,
         /// Who controls its terminal at first.
         controller: Option<Arc<Controller>>,
+    },
+    /// It was said with a job what happens to the processes that it leaves in its process group.
+    LeftoversChosen {
+        /// The job.
+        job: JobId,
+        /// How it was submitted.
+        mode: JobMode,
+        /// Whether they go on until the session ends; otherwise they end with the job.
+        kept: bool,
     },
     /// The terminal of a job got another size.
     TerminalResized {
@@ -339,6 +355,7 @@ impl Event {
             | Self::JobStarted { job, .. }
             | Self::InputWritten { job, .. }
             | Self::InputHidden { job, .. }
+            | Self::LeftoversChosen { job, .. }
             | Self::TerminalResized { job, .. }
             | Self::ControllerChanged { job, .. }
             | Self::ScreenCaptured { job, .. }
@@ -369,6 +386,7 @@ impl Event {
             } => service.len() + optional(user) + optional(remote) + server.version.len(),
             Self::UserSet { user } => user.len(),
             Self::SessionDescribed { description } => description.len(),
+            Self::LinkChanged { link, .. } => link.len(),
             Self::JobSubmitted {
                 statement,
                 request,
@@ -388,6 +406,7 @@ impl Event {
             | Self::ConsumerLeft { .. }
             | Self::JobStarted { .. }
             | Self::InputHidden { .. }
+            | Self::LeftoversChosen { .. }
             | Self::TerminalResized { .. }
             | Self::InterruptRequested { .. }
             | Self::SessionClosed { .. }
@@ -568,6 +587,34 @@ pub enum Visibility {
     Session,
     /// Only the submitter of the job.
     Submitter,
+}
+
+/// What happened to a link by which a session can be watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkChange {
+    /// It was made.
+    Added {
+        /// When it ends by itself.
+        expires: Timestamp,
+    },
+    /// It was removed before it ended.
+    Removed,
+    /// Somebody began to watch by it.
+    Joined,
+    /// Nobody watches by it any more.
+    Left,
+}
+
+impl LinkChange {
+    /// Its name in the API and in other machine-readable output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Added { .. } => "added",
+            Self::Removed => "removed",
+            Self::Joined => "joined",
+            Self::Left => "left",
+        }
+    }
 }
 
 /// Why a consumer no longer reads a session.

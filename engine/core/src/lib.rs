@@ -73,8 +73,8 @@ pub use description::Description;
 pub use effect::Effect;
 pub use event::{
     CloseCause, Controller, Event, InterruptCause, JobMode, JobOutput, JobSlot, LeaveCause,
-    LossCause, Outcome, OutputOffsets, OutputPosition, OutputStream, Record, Server, TerminalSize,
-    Visibility,
+    LinkChange, LossCause, Outcome, OutputOffsets, OutputPosition, OutputStream, Record, Server,
+    TerminalSize, Visibility,
 };
 pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber, Submission};
 pub use limits::{Limits, Retention};

@@ -5,7 +5,9 @@ pub(crate) mod log_reads;
 pub(crate) mod record_cache;
 
 use crate::committed::record_cache::RecordCache;
+use crate::endings::{Endings, EndingsFeed, is_ending};
 use crate::error::Unavailable;
+use crate::limits::ENDINGS;
 use crate::stats::EngineStatus;
 use event_listener::{Event as Wake, EventListener};
 use rejoin_core::{Event, Record, Sequence, SessionId, SessionView, Views};
@@ -19,6 +21,7 @@ pub(crate) struct Committed {
     views: RwLock<Views>,
     recent: Mutex<RecordCache>,
     wakes: Mutex<BTreeMap<SessionId, Wake>>,
+    endings: Mutex<Vec<EndingsFeed>>,
     ended: OnceLock<Unavailable>,
     on_end: Wake,
     is_closing: AtomicBool,
@@ -31,6 +34,7 @@ impl Committed {
             views: RwLock::new(views),
             recent: Mutex::new(RecordCache::new(recent_bytes)),
             wakes: Mutex::default(),
+            endings: Mutex::default(),
             ended: OnceLock::new(),
             on_end: Wake::new(),
             is_closing: AtomicBool::new(false),
@@ -49,6 +53,9 @@ impl Committed {
                 views.apply(record);
             }
         }
+        for ending in records.iter().filter(|record| is_ending(record)) {
+            lock(&self.endings).retain(|feed| feed.put(ending));
+        }
         let mut wakes = lock(&self.wakes);
         let mut woken = None;
         for record in records {
@@ -62,6 +69,15 @@ impl Committed {
                 wakes.remove(&record.session);
             }
         }
+    }
+
+    /// What ends from now on, over all sessions.
+    pub(crate) fn endings(&self) -> Endings {
+        let (feed, endings) = Endings::new(ENDINGS);
+        if self.ended.get().is_none() {
+            lock(&self.endings).push(feed);
+        }
+        endings
     }
 
     /// Calls `ask` with the views. Keep it quick: the sequencer waits.
@@ -109,6 +125,7 @@ impl Committed {
     pub(crate) fn end(&self, why: Unavailable) {
         if self.ended.set(why).is_ok() {
             self.on_end.notify(usize::MAX);
+            lock(&self.endings).clear();
         }
         for wake in lock(&self.wakes).values() {
             wake.notify(usize::MAX);

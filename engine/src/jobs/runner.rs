@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Runs the jobs of a service.
 pub trait Runner: fmt::Debug + Send + Sync + 'static {
@@ -36,6 +36,13 @@ pub trait Runner: fmt::Debug + Send + Sync + 'static {
     /// sessions of this service. A runner that has commands of these names says no, and gets them.
     fn has_builtins(&self) -> bool {
         true
+    }
+
+    /// The directory in which the next job of a session begins, for people. None if the runner has no
+    /// directories. May read a small file.
+    fn working_directory(&self, session: SessionId) -> Option<PathBuf> {
+        let _ = session;
+        None
     }
 
     /// Runs a job to its end. The engine logs the job as finished when the future is ready; nothing of
@@ -205,6 +212,24 @@ pub struct RunnerJob {
     pub output: JobOutput,
     /// The sizes that its terminal gets.
     pub sizes: TerminalSizes,
+    /// What happens to the processes that it leaves. A runner without processes ignores it.
+    pub leftovers: Leftovers,
+}
+
+/// What was said with a job about the processes that it leaves. Clones share it. It is said right after
+/// the job's start, so a runner looks when the job ends.
+#[derive(Clone, Debug, Default)]
+pub struct Leftovers(Arc<OnceLock<bool>>);
+
+impl Leftovers {
+    /// Whether they go on until the session ends. None: nothing was said.
+    pub fn kept(&self) -> Option<bool> {
+        self.0.get().copied()
+    }
+
+    pub(crate) fn choose(&self, kept: bool) {
+        let _ = self.0.set(kept);
+    }
 }
 
 /// How a terminal takes input.

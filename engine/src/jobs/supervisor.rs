@@ -4,7 +4,7 @@ use crate::Runtime;
 use crate::engine::JobsAtEnd;
 use crate::jobs::builtin::Builtin;
 use crate::jobs::runner::{
-    Exit, Interrupter, Interrupts, Reporter, Runner, RunnerJob, Settled, TerminalSizes,
+    Exit, Interrupter, Interrupts, Leftovers, Reporter, Runner, RunnerJob, Settled, TerminalSizes,
 };
 use crate::jobs::stdin::{Input, Inputs};
 use crate::screens::{Screens, Unfolded};
@@ -40,6 +40,7 @@ struct RunningJob {
     interrupter: Interrupter,
     sizes: Sender<TerminalSize>,
     settled: Settled,
+    leftovers: Leftovers,
     runner: Option<Arc<dyn Runner>>,
 }
 
@@ -61,6 +62,23 @@ pub(crate) struct ResumedJob {
     pub(crate) input: Option<Vec<LoggedWrite>>,
     /// How its output goes, with the size of its terminal that is logged.
     pub(crate) output: JobOutput,
+    /// What was said about the processes that it leaves.
+    pub(crate) keeps_leftovers: Option<bool>,
+}
+
+/// A job that begins or goes on, as it is given to its runner.
+struct BegunJob {
+    session: SessionId,
+    job: JobId,
+    submission: Submission,
+    statement: Arc<str>,
+    slot: JobSlot,
+    /// How far its output is logged.
+    from: OutputOffsets,
+    interrupts: (Interrupter, Interrupts),
+    input: Option<Input>,
+    output: JobOutput,
+    keeps_leftovers: Option<bool>,
 }
 
 /// A write to a job's input, and whether it ends the input.
@@ -104,8 +122,24 @@ impl Supervisor {
                     if output.terminal().is_some() {
                         self.unfolded.begin(job);
                     }
-                    let job = (job, submission);
-                    self.start(&service, session, job, statement, slot, input, output);
+                    let begun = BegunJob {
+                        session,
+                        job,
+                        submission,
+                        statement,
+                        slot,
+                        from: OutputOffsets::default(),
+                        interrupts: Interrupts::channel(),
+                        input,
+                        output,
+                        keeps_leftovers: None,
+                    };
+                    self.start(&service, begun);
+                }
+                Effect::ChooseLeftovers { job, kept } => {
+                    if let Some(running) = self.running.get(&job) {
+                        running.leftovers.choose(kept);
+                    }
                 }
                 Effect::Resize { job, size } => {
                     if let Some(running) = self.running.get(&job) {
@@ -150,11 +184,11 @@ impl Supervisor {
             pending,
             input,
             output,
+            keeps_leftovers,
         } = resumed;
         if output.terminal().is_some() {
             self.unfolded.begin(job);
         }
-        let (size_sender, sizes) = TerminalSizes::channel();
         let (interrupter, interrupts) = Interrupts::channel_after(last);
         pending
             .into_iter()
@@ -166,26 +200,20 @@ impl Supervisor {
             }
             open
         });
-        let reporter = Reporter::new(session, job, self.reports.clone(), from);
-        let running = RunningJob {
-            interrupter,
-            sizes: size_sender,
-            settled: reporter.settled().clone(),
-            runner: Some(runner.clone()),
-        };
-        self.running.insert(job, running);
-        let runner_job = RunnerJob {
+        let begun = BegunJob {
             session,
             job,
             submission,
             statement,
             slot,
-            reporter: reporter.clone(),
-            interrupts,
+            from,
+            interrupts: (interrupter, interrupts),
             input,
             output,
-            sizes,
+            keeps_leftovers,
         };
+        let runner_job = self.begin(begun, Some(runner.clone()));
+        let reporter = runner_job.reporter.clone();
         let run = catch_unwind(AssertUnwindSafe(|| runner.resume(runner_job, from)));
         self.attend(run, reporter);
     }
@@ -202,36 +230,57 @@ impl Supervisor {
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "they are the members of an effect"
-    )]
-    fn start(
-        &mut self,
-        service: &Arc<str>,
-        session: SessionId,
-        (job, submission): (JobId, Submission),
-        statement: Arc<str>,
-        slot: JobSlot,
-        input: Option<Input>,
-        output: JobOutput,
-    ) {
-        let (interrupter, interrupts) = Interrupts::channel();
+    /// Notes a job as running. Returns it as its runner gets it.
+    fn begin(&mut self, begun: BegunJob, runner: Option<Arc<dyn Runner>>) -> RunnerJob {
+        let BegunJob {
+            session,
+            job,
+            submission,
+            statement,
+            slot,
+            from,
+            interrupts: (interrupter, interrupts),
+            input,
+            output,
+            keeps_leftovers,
+        } = begun;
         let (size_sender, sizes) = TerminalSizes::channel();
-        let from = OutputOffsets::default();
         let reporter = Reporter::new(session, job, self.reports.clone(), from);
-        let runner = match self.services.get(service) {
-            Some(runner) if !runner.has_builtins() => Some(runner.clone()),
-            _ if Builtin::knows(&statement) => Some(self.builtin.clone() as Arc<dyn Runner>),
-            runner => runner.cloned(),
-        };
+        let leftovers = Leftovers::default();
+        if let Some(kept) = keeps_leftovers {
+            leftovers.choose(kept);
+        }
         let running = RunningJob {
             interrupter,
             sizes: size_sender,
             settled: reporter.settled().clone(),
-            runner: runner.clone(),
+            leftovers: leftovers.clone(),
+            runner,
         };
         self.running.insert(job, running);
+        RunnerJob {
+            session,
+            job,
+            submission,
+            statement,
+            slot,
+            reporter,
+            interrupts,
+            input,
+            output,
+            sizes,
+            leftovers,
+        }
+    }
+
+    fn start(&mut self, service: &Arc<str>, begun: BegunJob) {
+        let runner = match self.services.get(service) {
+            Some(runner) if !runner.has_builtins() => Some(runner.clone()),
+            _ if Builtin::knows(&begun.statement) => Some(self.builtin.clone() as Arc<dyn Runner>),
+            runner => runner.cloned(),
+        };
+        let runner_job = self.begin(begun, runner.clone());
+        let reporter = runner_job.reporter.clone();
         let Some(runner) = runner else {
             // The configuration may have changed since the session was created.
             let message = Some(format!("there is no service called {service} any more"));
@@ -245,18 +294,6 @@ impl Supervisor {
                     .await;
             }));
             return;
-        };
-        let runner_job = RunnerJob {
-            session,
-            job,
-            submission,
-            statement,
-            slot,
-            reporter: reporter.clone(),
-            interrupts,
-            input,
-            output,
-            sizes,
         };
         // Called before the spawn, so that a runner gets jobs and releases in the order of the log.
         let run = catch_unwind(AssertUnwindSafe(|| runner.run(runner_job)));

@@ -2,7 +2,7 @@
 
 use super::escalate::{Escalated, Escalation, escalate};
 use super::output::Counted;
-use super::process_group::{Group, Leftovers, Started};
+use super::process_group::{Group, LeftoverEnd, Started};
 use super::process_sweep::{self, Mark};
 use super::session_env::{Capture, Carried, ShellEnv, StartFile};
 use super::{SessionGuard, Shell, input, output, session_env};
@@ -158,13 +158,13 @@ async fn run_as_child(
     );
     let was_interrupted = escalation.was_interrupted();
     let leftovers = match was_interrupted || was_cut {
-        true => Leftovers::KillAll,
-        false => shell.leftovers,
+        true => LeftoverEnd::KillAll,
+        false => shell.leftovers_of(&job.leftovers),
     };
     let (status, left) = group.end(leftovers, &shell.runtime).await;
     let ended = Ended {
         status,
-        left: left_of(&left).filter(|_| leftovers == Leftovers::End),
+        left: left_of(&left).filter(|_| leftovers == LeftoverEnd::End),
         was_interrupted,
         was_cut,
     };

@@ -44,14 +44,14 @@ use self::directory_mark::DirectoryMark;
 pub use self::job_user::{JobUser, start_as_job_user};
 #[cfg(target_os = "linux")]
 use self::keeper::{HeldJob, Keepers};
-use self::process_group::Leftovers;
+use self::process_group::LeftoverEnd;
 use self::process_sweep::Mark;
 use self::session_env::Store;
 use crate::Runtime;
 use crate::error::RunnerError;
 #[cfg(target_os = "linux")]
 use crate::jobs::runner::LoggedJob;
-use crate::jobs::runner::{Exit, KeptJob, Runner, RunnerHost, RunnerJob, TerminalMode};
+use crate::jobs::runner::{Exit, KeptJob, Leftovers, Runner, RunnerHost, RunnerJob, TerminalMode};
 #[cfg(target_os = "linux")]
 use crate::takeover::ANOTHER_COMMAND;
 use async_channel::{Receiver, Sender};
@@ -143,8 +143,8 @@ impl ShellSettings {
 /// ```
 /// use futures::StreamExt;
 /// use rejoin_engine::{
-///     Interrupts, JobId, JobOutput, JobSlot, RunnerReport, Reporter, Runner, RunnerJob, SessionId, ShellRunner,
-///     ShellSettings, SmolRuntime, Submission, TerminalSizes,
+///     Interrupts, JobId, JobOutput, JobSlot, Leftovers, RunnerReport, Reporter, Runner, RunnerJob, SessionId,
+///     ShellRunner, ShellSettings, SmolRuntime, Submission, TerminalSizes,
 /// };
 /// use std::sync::Arc;
 ///
@@ -167,6 +167,7 @@ impl ShellSettings {
 ///     input: None,
 ///     output: JobOutput::Merged,
 ///     sizes: TerminalSizes::none(),
+///     leftovers: Leftovers::default(),
 /// }));
 /// assert_eq!(exit.status, 3, "{exit:?}");
 ///
@@ -321,8 +322,8 @@ impl ShellRunner {
             start,
             grace,
             leftovers: match keeps_leftovers {
-                true => Leftovers::Keep,
-                false => Leftovers::End,
+                true => LeftoverEnd::Keep,
+                false => LeftoverEnd::End,
             },
             runtime,
             sessions: Mutex::default(),
@@ -399,6 +400,13 @@ impl ShellRunner {
 }
 
 impl Runner for ShellRunner {
+    fn working_directory(&self, session: SessionId) -> Option<PathBuf> {
+        let shell = self.shell.get()?;
+        let mut env = shell.store.load(session);
+        env.check_dir(&shell.start);
+        Some(env.directory)
+    }
+
     /// Takes over the jobs that keepers hold, and kills all other processes that an earlier server of
     /// this directory has left behind.
     fn prepare(&self, host: RunnerHost) -> BoxFuture<'static, Result<(), RunnerError>> {
@@ -547,7 +555,7 @@ struct Shell {
     env: PathBuf,
     start: PathBuf,
     grace: Duration,
-    leftovers: Leftovers,
+    leftovers: LeftoverEnd,
     runtime: Arc<dyn Runtime>,
     /// Sessions that have run a job and are not released.
     sessions: Mutex<BTreeMap<SessionId, SessionEntry>>,
@@ -559,6 +567,17 @@ struct Shell {
     kept: Mutex<Vec<KeptJob>>,
     /// Those that a keeper held and that can't go on, and why.
     refused: Mutex<BTreeMap<JobId, &'static str>>,
+}
+
+impl Shell {
+    /// What becomes of the processes that a job leaves, if it ends by itself.
+    fn leftovers_of(&self, job: &Leftovers) -> LeftoverEnd {
+        match job.kept() {
+            Some(true) => LeftoverEnd::Keep,
+            Some(false) => LeftoverEnd::End,
+            None => self.leftovers,
+        }
+    }
 }
 
 /// A session that has run a job.

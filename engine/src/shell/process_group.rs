@@ -120,11 +120,11 @@ impl Group {
     /// a network file system may not even end by SIGKILL.
     pub(super) async fn end(
         mut self,
-        leftovers: Leftovers,
+        leftovers: LeftoverEnd,
         runtime: &Arc<dyn Runtime>,
     ) -> (io::Result<ExitStatus>, Vec<String>) {
-        if leftovers == Leftovers::KillAll
-            || (leftovers == Leftovers::End && !cfg!(target_os = "linux"))
+        if leftovers == LeftoverEnd::KillAll
+            || (leftovers == LeftoverEnd::End && !cfg!(target_os = "linux"))
         {
             self.signal(Signal::KILL);
         }
@@ -136,7 +136,7 @@ impl Group {
         self.ended = true;
         let is_left = test_kill_process_group(self.leader).is_ok();
         let left = match leftovers {
-            Leftovers::End | Leftovers::KillAll if is_left => {
+            LeftoverEnd::End | LeftoverEnd::KillAll if is_left => {
                 process_sweep::end_group(self.leader, runtime).await
             }
             _ => Vec::new(),
@@ -147,7 +147,7 @@ impl Group {
 
 /// What becomes of the processes that are left in the group of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leftovers {
+pub(super) enum LeftoverEnd {
     /// The leader has ended: they are killed.
     End,
     /// The leader has ended: they run on, as part of the session.

@@ -11,6 +11,7 @@ use crate::failures::{self, Failures};
 use crate::file::{self, Account, AccountsFile, FileError, TokenPlace};
 use crate::jwt::{self, Claims};
 use crate::limits::{LOGGED_NAME_CHARS, LOOK, VERIFIED};
+use crate::links::Links;
 use crate::queues::{Place, Queues, Turn};
 use crate::role::{AccessProof, Caller, Role, Seal};
 use crate::secret::{self, Key, NoRandom, Password, Verifier};
@@ -48,6 +49,10 @@ pub enum Denied {
     Expired,
     /// There were too many failures, or too many logins at once: try again later.
     Later,
+    /// The request has a link, which shows one session and nothing else.
+    Link,
+    /// The request has a link that has ended or was removed, or that never was one.
+    LinkEnded,
 }
 
 /// An access token of the caller's own account, without its text.
@@ -91,19 +96,20 @@ struct Shared {
     verifier: Verifier,
     hashed: AtomicU64,
     service_access: OnceLock<Arc<ServiceAccess>>,
-    /// Held while an account changes its tokens, so that waiting changes take no threads.
+    /// Held while tokens or links are changed, so that waiting changes take no threads.
     changing: futures::lock::Mutex<()>,
 }
 
 #[derive(Default)]
-struct State {
-    file: AccountsFile,
+pub(crate) struct State {
+    pub(crate) file: AccountsFile,
+    pub(crate) links: Links,
     access_tokens: BTreeMap<String, TokenPlace>,
     stamp: Option<Stamp>,
     /// When the file was last checked for changes.
     looked: Duration,
     /// Whether there were accounts at any time: then the server is never open to everybody again.
-    is_closed: bool,
+    pub(crate) is_closed: bool,
     verified: BTreeSet<[u8; 32]>,
     failures: Failures,
     entered: Entered,
@@ -157,7 +163,7 @@ impl Accounts {
         let _ = self.0.wall.set(wall);
     }
 
-    fn date(&self) -> Duration {
+    pub(crate) fn date(&self) -> Duration {
         self.0.wall.get().map_or_else(|| self.now(), |wall| wall())
     }
 
@@ -571,6 +577,9 @@ impl Accounts {
     /// Whether a caller's account and role are unchanged: for responses that take long.
     #[must_use]
     pub fn is_current(&self, caller: &Caller) -> bool {
+        if let Some(link) = caller.link_proof() {
+            return self.is_link_current(link);
+        }
         let now = self.date();
         let state = self.state();
         if let Some(proof) = &caller.access {
@@ -647,12 +656,17 @@ impl Accounts {
         Ok(self.0.caller(name.into(), &account))
     }
 
-    fn now(&self) -> Duration {
+    /// Held while something is changed on the disk, so that changes follow each other.
+    pub(crate) async fn hold_changes(&self) -> futures::lock::MutexGuard<'_, ()> {
+        self.0.changing.lock().await
+    }
+
+    pub(crate) fn now(&self) -> Duration {
         (self.0.clock)()
     }
 
     /// The state, with what the file says now.
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state_at_once(false)
     }
 
@@ -695,7 +709,7 @@ impl Accounts {
 
 impl State {
     /// Whose access token this is, if it is valid.
-    fn access_caller(&self, digest: &str, now: Duration) -> Option<Caller> {
+    pub(crate) fn access_caller(&self, digest: &str, now: Duration) -> Option<Caller> {
         // Looked up by the digest, so that the time reveals nothing about the token.
         let (name, place) = self.access_tokens.get(digest)?;
         let account = self.file.accounts.get(name)?;

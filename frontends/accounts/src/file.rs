@@ -277,7 +277,7 @@ fn create_private_dir(directory: &Path) -> io::Result<()> {
     builder.create(directory)
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = beside(path, "new");
     // A file left behind by a crash may be readable by others.
     match fs::remove_file(&new) {

@@ -64,5 +64,14 @@ pub const ACCESS_TOKENS: usize = 100;
 /// Access tokens of all accounts.
 pub const ALL_ACCESS_TOKENS: usize = 10_000;
 
+/// Links to one session.
+pub const LINKS_OF_SESSION: usize = 20;
+
+/// Links to all sessions.
+pub const ALL_LINKS: usize = 10_000;
+
+/// The longest time for which a link lasts.
+pub const LINK_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// At most this many characters of a name are logged when its login fails.
 pub(crate) const LOGGED_NAME_CHARS: usize = 64;

@@ -1,10 +1,10 @@
 //! Roles, and the permissions of each. Pure.
 
 use crate::service_access::ServiceAccess;
-use rejoin_core::Actor;
+use rejoin_core::{Actor, SessionId};
+use rejoin_http::ClientAddress;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -100,6 +100,8 @@ pub struct Caller {
     pub(crate) seal: Seal,
     /// The access token that proved it, if one did.
     pub(crate) access: Option<AccessProof>,
+    /// The link by which it came, if it is nobody's account.
+    link: Option<LinkProof>,
     /// Which services it may not use.
     pub(crate) services: Option<Arc<ServiceAccess>>,
 }
@@ -110,6 +112,21 @@ pub(crate) struct AccessProof {
     /// The token's name.
     pub(crate) name: Arc<str>,
     pub(crate) digest: Arc<str>,
+}
+
+/// A link that lets its holder read one session.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct LinkProof {
+    /// Its public name.
+    pub(crate) id: Arc<str>,
+    pub(crate) digest: Arc<str>,
+    pub(crate) session: SessionId,
+}
+
+impl fmt::Debug for LinkProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LinkProof({})", self.id)
+    }
 }
 
 impl fmt::Debug for AccessProof {
@@ -137,8 +154,32 @@ impl Caller {
             role: Role::Admin,
             seal: Seal::default(),
             access: None,
+            link: None,
             services: None,
         }
+    }
+
+    /// Somebody without an account, who has a link.
+    pub(crate) fn of_link(link: LinkProof) -> Self {
+        Self {
+            name: None,
+            role: Role::Viewer,
+            seal: Seal::default(),
+            access: None,
+            link: Some(link),
+            services: None,
+        }
+    }
+
+    /// The session that a link shows to this caller, who may read that and nothing else; and the
+    /// link's public name. None for an account, and where nobody has to log in.
+    #[must_use]
+    pub fn link(&self) -> Option<(SessionId, &Arc<str>)> {
+        self.link.as_ref().map(|link| (link.session, &link.id))
+    }
+
+    pub(crate) fn link_proof(&self) -> Option<&LinkProof> {
+        self.link.as_ref()
     }
 
     pub(crate) fn new(name: Arc<str>, role: Role, seal: Seal) -> Self {
@@ -147,6 +188,7 @@ impl Caller {
             role,
             seal,
             access: None,
+            link: None,
             services: None,
         }
     }
@@ -158,6 +200,7 @@ impl Caller {
             role,
             seal: Seal::default(),
             access: Some(proof),
+            link: None,
             services: None,
         }
     }
@@ -189,10 +232,13 @@ impl Caller {
     /// assert_eq!((actor.account, &*actor.frontend), (None, "native"));
     /// ```
     #[must_use]
-    pub fn actor(&self, frontend: &str, address: Option<SocketAddr>) -> Actor {
+    pub fn actor(&self, frontend: &str, address: Option<ClientAddress>) -> Actor {
         Actor {
             account: self.name.clone(),
-            token: self.access.as_ref().map(|proof| proof.name.clone()),
+            token: match &self.link {
+                Some(link) => Some(link.id.clone()),
+                None => self.access.as_ref().map(|proof| proof.name.clone()),
+            },
             frontend: frontend.into(),
             address: address.map(|address| address.to_string().into()),
         }
@@ -219,6 +265,9 @@ impl Caller {
     /// As [`may_use`](Self::may_use), with another role than the account's.
     #[must_use]
     pub fn may_use_as(&self, role: Role, service: &str) -> bool {
+        if self.link.is_some() {
+            return false;
+        }
         match (&self.services, &self.name) {
             (Some(services), Some(name)) => services.allows(service, name, role),
             _ => true,
@@ -245,6 +294,10 @@ impl Caller {
     pub fn shown_user(&self) -> Option<&str> {
         if self.may(Permission::SeeAll) {
             return None;
+        }
+        if self.link.is_some() {
+            // No user has this name.
+            return Some("\0");
         }
         self.name.as_deref()
     }

@@ -3,6 +3,7 @@
 use crate::access_tokens::PREFIX;
 use crate::accounts::{Accounts, Denied};
 use crate::credentials::{Authorization, Credentials, cookie};
+use crate::links::secret_of;
 use crate::role::Caller;
 use crate::tokens::TokenKind;
 use rejoin_http::Request;
@@ -95,14 +96,16 @@ impl Cookie {
         let max_age = self.max_age.map(|seconds| format!("; Max-Age={seconds}"));
         let max_age = max_age.unwrap_or_default();
         let (name, same_site) = (self.name, self.same_site.as_str());
-        format!("{name}={token}; Path=/{max_age}; HttpOnly; SameSite={same_site}{secure}")
+        let path = request.cookie_path();
+        format!("{name}={token}; Path={path}{max_age}; HttpOnly; SameSite={same_site}{secure}")
     }
 
     /// The value of `Set-Cookie` that deletes it.
     #[must_use]
-    pub fn delete(&self) -> String {
+    pub fn delete(&self, request: &Request) -> String {
         let (name, same_site) = (self.name, self.same_site.as_str());
-        format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite={same_site}")
+        let path = request.cookie_path();
+        format!("{name}=; Path={path}; Max-Age=0; HttpOnly; SameSite={same_site}")
     }
 
     /// Its value in a request.
@@ -141,7 +144,7 @@ impl Accounts {
     /// # Errors
     ///
     /// [`Denied::Missing`] if no source has credentials, [`Denied::Malformed`] if a source can't be
-    /// read, [`Denied::Expired`] for an invalid token, and [`Denied::Wrong`] or [`Denied::Later`]
+    /// read, [`Denied::Expired`] for an invalid token, [`Denied::Link`] for a link, and [`Denied::Wrong`] or [`Denied::Later`]
     /// for a password.
     pub async fn authenticate(&self, request: &Request, scheme: &Scheme) -> Result<Login, Denied> {
         let mut login = self
@@ -172,6 +175,10 @@ impl Accounts {
         scheme: &Scheme,
         gives_token: bool,
     ) -> Result<Login, Denied> {
+        // Also where nobody has to log in: who is given a link is shown no more than that.
+        if secret_of(request).is_some() {
+            return Err(Denied::Link);
+        }
         if self.is_open() {
             return Ok(Login {
                 caller: Caller::local(),
@@ -247,7 +254,7 @@ impl Accounts {
         request: &Request,
         gives: Option<TokenKind>,
     ) -> Result<Login, Denied> {
-        let address = request.peer().ip();
+        let address = request.ip();
         let (caller, token) = match gives {
             Some(kind) => {
                 let (caller, token) = self.login(credentials, address, kind).await?;

@@ -1,7 +1,7 @@
 //! The metrics of the engine, the log and the HTTP servers: names, units and help texts.
 
-use crate::AdminState;
 use crate::text::Text;
+use crate::{AdminState, WebhookMetrics};
 use rejoin_engine::{EngineStatus, KeeperStatus, Label, Stats, Takeover, Totals};
 use rejoin_http::{HttpMetrics, STATUS_CLASSES};
 
@@ -129,6 +129,23 @@ pub(crate) fn keepers(text: &mut Text, keepers: &KeeperStatus) {
     let help = "Jobs that keepers held and that were ended at the start, because the log did not know them.";
     text.gauge("rejoin_keeper_unknown_jobs", help)
         .is(keepers.unknown_jobs);
+}
+
+pub(crate) fn webhooks(text: &mut Text, webhooks: &WebhookMetrics) {
+    let help = "Messages for webhooks: those that arrived, and those that never will.";
+    let results = [
+        ("delivered", webhooks.delivered.get()),
+        ("dropped", webhooks.dropped.get()),
+        ("given-up", webhooks.given_up.get()),
+    ];
+    text.counter("rejoin_webhook_messages_total", help)
+        .each("result", results);
+    let help = "Attempts to tell a webhook that failed.";
+    text.counter("rejoin_webhook_failures_total", help)
+        .is(webhooks.failed.get());
+    let help = "Messages that wait for a webhook.";
+    text.gauge("rejoin_webhook_waiting", help)
+        .is(webhooks.waiting.get());
 }
 
 fn commands(text: &mut Text, stats: &Stats) {

@@ -59,6 +59,7 @@ mod tests {
             unread: rejoin_http::Budget::new(1),
             exec_answers: rejoin_http::Budget::new(1),
             lost_lines: Arc::default(),
+            webhooks: Arc::default(),
             version: "1",
             started_millis: 0,
         };

@@ -15,7 +15,7 @@ mod text;
 
 use rejoin_engine::{Engine, ShellRunner};
 use rejoin_http::{Budget, Gate, HttpMetrics, Request, Response, Route, Router, StatusCode, route};
-use rejoin_metrics::Counter;
+use rejoin_metrics::{Counter, Gauge};
 use std::path::PathBuf;
 use std::sync::Arc;
 use text::Text;
@@ -43,10 +43,27 @@ pub struct AdminState {
     pub exec_answers: Budget,
     /// Log lines that could not be written to standard error.
     pub lost_lines: Arc<Counter>,
+    /// What webhooks were told.
+    pub webhooks: Arc<WebhookMetrics>,
     /// The version of the program.
     pub version: &'static str,
     /// When the process started, in milliseconds since 1970.
     pub started_millis: u64,
+}
+
+/// What webhooks were told, of all of them together.
+#[derive(Debug, Default)]
+pub struct WebhookMetrics {
+    /// Messages that arrived.
+    pub delivered: Counter,
+    /// Attempts that failed.
+    pub failed: Counter,
+    /// Messages that were given up after too many attempts.
+    pub given_up: Counter,
+    /// Messages that were dropped because too many waited.
+    pub dropped: Counter,
+    /// Messages that wait or are being sent.
+    pub waiting: Gauge,
 }
 
 /// Mounts the three paths.
@@ -71,6 +88,7 @@ pub struct AdminState {
 ///     unread: rejoin_http::Budget::new(64 * 1024 * 1024),
 ///     exec_answers: rejoin_http::Budget::new(256 * 1024 * 1024),
 ///     lost_lines: Arc::default(),
+///     webhooks: Arc::default(),
 ///     version: "1.0.0",
 ///     started_millis: 0,
 /// });
@@ -116,6 +134,7 @@ fn metrics(state: &AdminState) -> Response {
     describe::takeover(&mut text, state.engine.takeover());
     let keepers = state.shell.as_ref().map(ShellRunner::keeper_status);
     describe::keepers(&mut text, &keepers.unwrap_or_default());
+    describe::webhooks(&mut text, &state.webhooks);
     if let Some(log) = &state.log {
         describe::log(&mut text, log);
     }

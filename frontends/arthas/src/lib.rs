@@ -28,10 +28,9 @@ use jiff::tz::TimeZone;
 use rejoin_accounts::{Accounts, Caller, Login, Permission};
 use rejoin_engine::{Engine, JobId, SessionId};
 use rejoin_http::{
-    Admission, Budget, Bytes, Gate, Method, Refused, Request as HttpRequest, Response, Route,
-    Router, Share, StatusCode, route,
+    Admission, Budget, Bytes, ClientAddress, Gate, Method, Refused, Request as HttpRequest,
+    Response, Route, Router, Share, StatusCode, route,
 };
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,7 +150,7 @@ impl Arthas {
     }
 
     /// The API for commands of a caller: their records say who asked.
-    fn on_behalf_of(&self, caller: &Caller, remote: Option<SocketAddr>) -> Self {
+    fn on_behalf_of(&self, caller: &Caller, remote: Option<ClientAddress>) -> Self {
         Self {
             engine: self.engine.on_behalf_of(caller.actor(FRONTEND, remote)),
             ..self.clone()
@@ -167,7 +166,7 @@ impl Arthas {
     pub async fn answer(
         &self,
         body: &[u8],
-        remote: Option<SocketAddr>,
+        remote: Option<ClientAddress>,
         caller: &Caller,
         log: impl Fn(LogField),
     ) -> Vec<u8> {
@@ -200,7 +199,7 @@ impl Arthas {
     async fn reply(
         &self,
         body: &[u8],
-        remote: Option<SocketAddr>,
+        remote: Option<ClientAddress>,
         caller: &Caller,
         log: impl Fn(LogField),
     ) -> Reply {

@@ -12,8 +12,8 @@ use clap::Parser;
 use client::ClientError;
 
 use commands::{
-    actions, attach, export, health, keeper, log, man, mcp, replay, run, search, serve, sessions,
-    shell, token, user, verify,
+    actions, attach, export, health, keeper, link, log, man, mcp, replay, run, search, serve,
+    sessions, shell, token, user, verify, wait,
 };
 use std::error::Error;
 use std::process::ExitCode;
@@ -52,6 +52,8 @@ fn main() -> ExitCode {
         Command::Show(args) => client_done(sessions::show(&args)),
         Command::Search(args) => client_status(search::search(&args)),
         Command::Label(args) => client_done(actions::label(&args)),
+        Command::Link(args) => client_done(link::run(&args)),
+        Command::Wait(args) => status(wait::run(&args), run::UNUSABLE),
         Command::Interrupt(args) => client_done(actions::interrupt(&args)),
         Command::Close(args) => client_done(actions::close(&args)),
         Command::Send(args) => client_done(actions::send(&args)),

@@ -16,11 +16,16 @@ export function now() {
   return Date.now() + ahead;
 }
 
+/** The address of a path of the API, wherever a proxy has the server. */
+export function at(path) {
+  return new URL(`..${path}`, import.meta.url).href;
+}
+
 /** Sends a request and waits for the response's headers; throws a `Problem` unless it succeeded. */
 async function ask(method, path, { body, headers, signal, keepalive } = {}) {
   let response;
   try {
-    response = await fetch(path, {
+    response = await fetch(at(path), {
       method,
       body,
       signal,

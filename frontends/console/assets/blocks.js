@@ -7,7 +7,7 @@ import { LineWrap } from "./wrap.js";
 import { Emulator } from "./emulator.js";
 import { Line } from "./line.js";
 import { Terminal } from "./terminal.js";
-import { ending } from "./format.js";
+import { counted, ending } from "./format.js";
 
 /** Columns taken by the mark before a command and the badge after it. */
 const STATEMENT_MARGIN = 2;
@@ -117,7 +117,7 @@ export class Job {
     if (this.#isFolded) return GAP;
     if (rest < this.#omittedRows) {
       const count = this.terminal.dropped;
-      const text = `${count.toLocaleString("en")} earlier lines have left this page`;
+      const text = `${counted(count, "earlier line")} ${count === 1 ? "has" : "have"} left this page`;
       if (this.omitted.text !== text) this.omitted = plain(text);
       return { kind: "omitted", line: this.omitted, part: 0 };
     }
@@ -150,7 +150,7 @@ export class Job {
   text() {
     const { lines, count, dropped } = this.terminal;
     const parts = [`$ ${this.title}\n`];
-    if (dropped > 0) parts.push(`(${dropped} earlier lines have left the page)\n`);
+    if (dropped > 0) parts.push(`(${counted(dropped, "earlier line")} ${dropped === 1 ? "has" : "have"} left the page)\n`);
     for (let at = 0; at < count; at += 1) {
       parts.push(lines[at].text, lines[at + 1]?.isJoined ? "" : "\n");
     }

@@ -42,7 +42,7 @@ export function badge(job, now) {
   const took = duration((job.finished ?? now) - (job.started ?? job.at));
   if (job.state !== "finished") return job.isInterrupting ? `interrupting · ${took}` : took;
   if (job.outcome === "completed" || job.outcome === "failed") return `exit ${job.status} · ${took}`;
-  return took;
+  return `${jobStatus(job)} · ${took}`;
 }
 
 /** How a job ended, or null if it succeeded. */
@@ -76,6 +76,19 @@ export function gone({ first, last, cause }) {
   if (cause === "retention") return `${which} were removed by retention.`;
   return `${which} cannot be read: the log is damaged there.`;
 }
+
+/** The end of a path, if all of it is too long for a prompt. */
+export function shortPath(path) {
+  const names = path.split("/");
+  let short = path;
+  for (let from = 1; short.length > LONGEST_PATH && from < names.length; from += 1) {
+    short = `…/${names.slice(from).join("/")}`;
+  }
+  return short;
+}
+
+/** Characters of a path in a prompt. */
+const LONGEST_PATH = 32;
 
 /** A count with its noun. */
 export function counted(count, noun) {

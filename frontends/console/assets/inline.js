@@ -95,7 +95,7 @@ export class InlineTerminal {
   }
 }
 
-const PAGE = "/console/terminal.html";
+const PAGE = new URL("terminal.html", import.meta.url).href;
 
 /** Pixels of a row; keep equal to theme.css. */
 const ROW_HEIGHT = 20;

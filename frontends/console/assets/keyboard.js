@@ -1,20 +1,22 @@
 // Keyboard shortcuts. Single letters work only while the focus is not in a text field.
 
 import { showKeys } from "./dialogs.js";
+import { mayRun } from "./role.js";
 
+/** Keys, what they do, and whether that is only for those who may run commands. */
 const LISTED = [
-  [["Enter"], "run the command; Shift-Enter starts a new line"],
-  [["↑", "↓"], "earlier commands"],
-  [["Ctrl-C"], "interrupt, unless text is selected"],
-  [["Ctrl-D"], "close the input of a running job without a terminal"],
-  [["Esc"], "switch between the command line and the output"],
-  [["/"], "go to the command line"],
+  [["Enter"], "run the command; Shift-Enter starts a new line", true],
+  [["↑", "↓"], "earlier commands", true],
+  [["Ctrl-C"], "interrupt, unless text is selected", true],
+  [["Ctrl-D"], "close the input of a running job without a terminal", true],
+  [["Esc"], "switch between the command line and the output", true],
+  [["/"], "go to the command line", true],
   [["f"], "filter the sessions"],
   [["Ctrl-F"], "search all of the output; again for the browser's own search"],
   [["Enter", "Shift-Enter"], "in the search: the next line found, the one before"],
-  [["e"], "title and labels of the session"],
-  [["N"], "new session with a shell"],
-  [["n"], "new session for single commands"],
+  [["e"], "title and labels of the session", true],
+  [["N"], "new session with a shell", true],
+  [["n"], "new session for single commands", true],
   [["[", "]"], "previous, next session"],
   [["Space"], "play or pause the replay"],
   [["←", "→"], "previous, next job"],
@@ -23,7 +25,7 @@ const LISTED = [
   [["z"], "fold or unfold all jobs"],
   [["s"], "copy a link to this moment"],
   [["t"], "light or dark"],
-  [["?"], "show these keys"],
+  [["?", "F1"], "show these keys; F1 also on the command line"],
 ];
 
 /**
@@ -31,13 +33,15 @@ const LISTED = [
  * Returns a function that shows the list of keys.
  */
 export function listen(actions) {
-  const help = () => showKeys(LISTED);
-  const letters = {
+  const help = () => showKeys(LISTED.filter(([, , runs]) => !runs || mayRun()));
+  const running = {
     "/": actions.focus,
-    "f": actions.filter,
     "e": actions.describe,
     "N": actions.createShell,
     "n": actions.create,
+  };
+  const letters = {
+    "f": actions.filter,
     "[": () => actions.beside(-1),
     "]": () => actions.beside(1),
     " ": actions.play,
@@ -62,11 +66,15 @@ export function listen(actions) {
       return;
     }
     if (key.ctrlKey || key.metaKey || key.altKey) return;
+    if (key.key === "F1") {
+      key.preventDefault();
+      return help();
+    }
     if (key.key === "Escape") return actions.leave(isTyping);
     if (isTyping) return;
     // Space presses the focused button.
     if (key.key === " " && key.target.closest("button, a, label, input")) return;
-    const act = letters[key.key];
+    const act = letters[key.key] ?? (mayRun() ? running[key.key] : null);
     if (!act) return;
     key.preventDefault();
     act();

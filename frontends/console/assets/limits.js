@@ -22,6 +22,9 @@ export const KNOWN_STYLES = 4_096;
 /** Statements that the arrow keys go back to. */
 export const REMEMBERED_STATEMENTS = 500;
 
+/** Commands that wait until the running one has ended. */
+export const QUEUED_STATEMENTS = 20;
+
 /** Sessions on one page of the list, and on the longest. */
 export const LISTED_SESSIONS = 50;
 export const MOST_LISTED_SESSIONS = 1_000;
@@ -48,6 +51,12 @@ export const SILENCE = 40_000;
 /** Milliseconds after which a hidden page closes its connection. */
 export const UNSEEN = 10_000;
 
+/** Milliseconds after which a hidden page asks again whether the command it waits for has ended. */
+export const GLANCE_PACE = 10_000;
+
+/** Milliseconds that a command takes at least for its end to be told to somebody who looks elsewhere. */
+export const LONG_JOB = 60_000;
+
 /** Milliseconds until a lost connection is tried again: the first time, and at most. */
 export const FIRST_RETRY = 1_000;
 export const LONGEST_RETRY = 10_000;
@@ -55,8 +64,11 @@ export const LONGEST_RETRY = 10_000;
 /** Milliseconds of work after which others get their turn: less than one frame. */
 export const SLICE = 8;
 
-/** Milliseconds that nothing happens and that a replay shows; what is longer is skipped. */
+/** Milliseconds without an event that a replay shows in full. */
 export const SHOWN_IDLENESS = 1_500;
+
+/** Milliseconds that a replay shows of a longer pause, each time it is 2.7 times as long. */
+export const LONGER_PAUSE = 300;
 
 /** Rows that a terminal page can scroll back. */
 export const SCROLLBACK = 10_000;

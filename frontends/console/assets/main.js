@@ -1,11 +1,12 @@
 // The console: connects its parts, and opens the session in the page's address.
 
-import { clientName, createSession, describeSession, listServices, logout, me, requestName, submit } from "./api.js";
+import { at, clientName, createSession, describeSession, listServices, logout, me, requestName, submit } from "./api.js";
 import { copyText, saveText } from "./clipboard.js";
 import { confirmed, described, loggedIn } from "./dialogs.js";
 import { find, setText } from "./dom.js";
 import { listen } from "./keyboard.js";
 import { failed, notice } from "./notices.js";
+import { mayRun, setRole } from "./role.js";
 import { address, route } from "./route.js";
 import { Session } from "./session.js";
 import { Sessions } from "./sessions.js";
@@ -30,11 +31,14 @@ const welcome = new Welcome();
 /** Shows who is logged in and the logout button, if the server has accounts. */
 async function introduce() {
   try {
-    const { accounts, name, role } = await me();
+    const known = await me();
+    const { accounts, name, role } = known;
+    setRole(known);
+    session.changed();
     sessions.setSeesAll(!accounts || role === "admin");
-    find("logout").hidden = !accounts;
-    setText(find("logout"), `${name} · Log out`);
-    find("logout").title = `Log out (${role})`;
+    find("logout").hidden = find("account").hidden = !accounts;
+    setText(find("account"), accounts ? `${name} · ${role}` : "");
+    setText(find("welcome-text"), mayRun() ? RUNS : WATCHES);
     await offerServices();
   } catch (error) {
     if (error.status !== 401) return failed(error);
@@ -73,7 +77,7 @@ function follow() {
   welcome.look();
   if (wanted === null) {
     session.leave();
-    document.title = "Rejoin";
+    session.notifier.setTitle("Rejoin");
   } else {
     session.open(wanted, line ? at || line.sequence : at, line);
     if (wanted === created) session.prompt.focus();
@@ -168,6 +172,11 @@ function press(name, action) {
   });
 }
 
+/** What the page without a session says to those who run commands, and to those who watch. */
+const RUNS = find("welcome-text").textContent;
+const WATCHES =
+  "A session runs commands and keeps everything they print. Your account has the role viewer: it watches. Open the link of a session that somebody has shared with you.";
+
 /** The page width from which the jobs panel is open by default; keep equal to layout.css. */
 const WIDE = 1_100;
 
@@ -182,17 +191,18 @@ press("share", share);
 press("search-open", search);
 press("describe", describe);
 press("wrap", turnWrap);
-press("raw", () => session.id && open(`/sessions/${encodeURIComponent(session.id)}/output`, "_blank", "noopener"));
+press("raw", () => session.id && open(at(`/sessions/${encodeURIComponent(session.id)}/output`), "_blank", "noopener"));
 press("copy", copyAll);
 press("download", () => saveText(`rejoin-${session.id}.txt`, session.text()));
 press("fold-all", () => session.screen.foldAll());
 press("close", close);
+press("notify", () => session.notifier.turn());
 press("show-jobs", turnJobs);
 find("show-jobs").setAttribute("aria-pressed", String(innerWidth > WIDE));
 
 const help = listen({
   interrupt() {
-    if (find("session").hidden || find("interrupt").hidden) return false;
+    if (find("session").hidden || find("interrupt").hidden || !mayRun()) return false;
     session.prompt.interrupt();
     return true;
   },
@@ -224,6 +234,7 @@ const help = listen({
   },
 });
 press("help", help);
+press("prompt-keys", help);
 
 window.addEventListener("hashchange", follow);
 follow();

@@ -1,17 +1,19 @@
-// The command line: commands with history, each of which gets a terminal; and input for a running job
-// that has none.
+// The command line: commands with history, each of which gets a terminal; input for a running job; and
+// what to do with a command while another runs.
 //
 // Invariant: a command never runs twice because a response was lost. Each has a unique request name
 // under which it is sent again.
 
-import { clientName, interrupt, requestName, submit, write } from "./api.js";
+import { clientName, interrupt, requestName, submit, type, write } from "./api.js";
 import { find, setText } from "./dom.js";
-import { REMEMBERED_STATEMENTS } from "./limits.js";
+import { shortPath } from "./format.js";
+import { QUEUED_STATEMENTS, REMEMBERED_STATEMENTS } from "./limits.js";
 import { failed, notice } from "./notices.js";
+import { Queue } from "./queue.js";
 
 /**
- * The prompt of the open session. `on.sent` is called when a command was accepted; `on.size` says which
- * size the terminal of one is to have.
+ * The prompt of the open session. `on.sent` is called with the job when a command was accepted; `on.size`
+ * says which size the terminal of one is to have.
  */
 export class Prompt {
   #on;
@@ -23,9 +25,13 @@ export class Prompt {
   /** The job last described, so that an error message stays until something changes. */
   #shown = null;
   #isSending = false;
+  /** The line that is being sent, and whether Enter was pressed for another meanwhile. */
+  #sent = "";
+  #isPressed = false;
   /** The name of the request being sent, or whose response was lost. */
   #request = null;
   #field = find("statement");
+  #queue = new Queue({ run: (statement, request) => this.#submit(statement, request, false) });
 
   constructor(on) {
     this.#on = on;
@@ -37,6 +43,11 @@ export class Prompt {
     this.#field.addEventListener("keydown", (it) => this.#key(it));
     find("interrupt").addEventListener("click", () => this.interrupt());
     find("background").addEventListener("change", () => this.#describe());
+    find("choice-next").addEventListener("click", () => this.#wait());
+    find("choice-beside").addEventListener("click", () => this.#send(true));
+    find("choice-input").addEventListener("click", () => this.#type());
+    find("choice-no").addEventListener("click", () => this.#choose(false));
+    find("choice").addEventListener("keydown", (it) => this.#choiceKey(it));
   }
 
   /** Switches to another session, with its own draft and history. */
@@ -45,8 +56,24 @@ export class Prompt {
     this.#history = [];
     this.#back = 0;
     this.#job = this.#shown = null;
+    this.#isPressed = false;
+    this.#queue.open(session);
+    this.#choose(false);
+    this.setDirectory(null);
     this.#set(read(session));
     this.#describe();
+  }
+
+  /** Whether a command waits for the running one to end. */
+  get isWaiting() {
+    return !this.#queue.isEmpty;
+  }
+
+  /** Shows the directory in which the next command runs, if it is known. */
+  setDirectory(path) {
+    find("directory").hidden = !path;
+    find("directory").title = path ?? "";
+    setText(find("directory"), path ? shortPath(path) : "");
   }
 
   /** Adds commands, oldest first, to the history that the arrow keys browse. */
@@ -64,17 +91,24 @@ export class Prompt {
 
   /** The job that runs in the foreground, or null. */
   setJob(job) {
+    const before = this.#job;
     const shown = `${job?.job} ${job?.takesInput}`;
     this.#job = job;
     if (shown === this.#shown) return;
     this.#shown = shown;
     find("interrupt").hidden = job === null;
+    this.#choose(false);
     this.#describe();
+    if (before && !job) this.#queue.ended(before);
   }
 
   /** Whether the next key would go into an empty command line. */
   get isIdle() {
-    return document.activeElement === this.#field && this.#field.value === "";
+    return document.activeElement === this.#field && this.isEmpty;
+  }
+
+  get isEmpty() {
+    return this.#field.value === this.#sent;
   }
 
   focus() {
@@ -95,56 +129,122 @@ export class Prompt {
     return this.#job?.takesInput === true && !find("background").checked;
   }
 
-  async #send() {
-    if (this.#isSending) return;
-    if (this.#writes) return this.#write(`${this.#field.value}\n`, false);
+  async #send(background = find("background").checked) {
+    if (this.#isSending) {
+      // The line that is on its way is not meant, unless it is the same.
+      this.#isPressed = this.#field.value !== this.#sent;
+      return;
+    }
+    if (this.#writes && !background) return this.#write(`${this.#field.value}\n`, false);
     const statement = this.#field.value;
     if (statement.trim() === "") return;
-    const background = find("background").checked;
-    if (this.#job && !background) return this.#refuse();
-    const options = { background, terminal: this.#on.size(), client: clientName() };
+    if (this.#job && !background) return this.#choose(true);
+    this.#choose(false);
     const session = this.#session;
     this.#isSending = true;
-    find("run").disabled = true;
+    this.#sent = statement;
     try {
-      await insist(() => submit(session, statement, (this.#request ??= requestName()), options));
+      await this.#submit(statement, (this.#request ??= requestName()), background);
       if (session !== this.#session) return;
-      this.#request = null;
-      this.remember([statement]);
-      this.#back = 0;
-      this.#set("");
-      find("background").checked = false;
-      this.#on.sent();
+      this.#taken(statement);
     } catch (error) {
       if (error.status > 0) this.#request = null;
       this.#tell(error.message, true);
     } finally {
-      this.#isSending = false;
-      find("run").disabled = false;
+      this.#sentAll();
       if (!find("hint").classList.contains("bad")) this.#describe();
     }
   }
 
+  async #submit(statement, request, background) {
+    const session = this.#session;
+    const options = { background, terminal: this.#on.size(), client: clientName() };
+    const { job } = await insist(() => submit(session, statement, request, options));
+    if (session === this.#session) this.#on.sent(job);
+  }
+
+  /** The command is on its way: the line is free for the next, unless that is in it already. */
+  #taken(statement) {
+    this.#request = null;
+    this.remember([statement]);
+    this.#back = 0;
+    if (this.#field.value === statement) this.#set("");
+    find("background").checked = false;
+  }
+
   async #write(text, end) {
     const { job } = this.#job;
+    const { value } = this.#field;
     this.#isSending = true;
+    this.#sent = value;
     try {
       await write(this.#session, job, text, end);
-      this.#set("");
+      if (this.#field.value === value) this.#set("");
     } catch (error) {
       failed(error);
     } finally {
-      this.#isSending = false;
+      this.#sentAll();
     }
   }
 
-  #refuse() {
-    const text = "Another job is running in the foreground. Interrupt it with Ctrl-C, or tick Background.";
-    this.#tell(text, true);
+  /** What was on its way has arrived: sends what was entered meanwhile. */
+  #sentAll() {
+    this.#isSending = false;
+    this.#sent = "";
+    if (!this.#isPressed) return;
+    this.#isPressed = false;
+    this.#send();
+  }
+
+  /** Asks what to do with a command while another runs. */
+  #choose(isAsked) {
+    const wasAsked = !find("choice").hidden;
+    find("choice").hidden = !isAsked;
+    if (isAsked) {
+      setText(find("choice-text"), `Still running: ${this.#job.lines[0].text.slice(0, 60)}`);
+      find("choice-input").hidden = !this.#job.isTerminal || this.#job.isUnused;
+      find("choice-next").focus();
+    } else if (wasAsked && find("choice").contains(document.activeElement)) {
+      this.#field.focus();
+    }
+  }
+
+  #choiceKey(key) {
+    const shown = [...find("choice").querySelectorAll("button:not([hidden])")];
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[key.key];
+    if (key.key === "Escape") this.#choose(false);
+    else if (step) shown.at((shown.indexOf(document.activeElement) + step) % shown.length).focus();
+    else return;
+    key.preventDefault();
+    key.stopPropagation();
+  }
+
+  /** The command waits until the running one has ended. */
+  #wait() {
+    if (this.#queue.isFull) return this.#tell(`${QUEUED_STATEMENTS} commands wait already.`, true);
+    const statement = this.#field.value;
+    this.#choose(false);
+    this.#queue.add(statement);
+    this.#taken(statement);
+    this.#field.focus();
+  }
+
+  /** The line is typed into the running program's terminal. */
+  async #type() {
+    const { value } = this.#field;
+    const { job } = this.#job;
+    this.#choose(false);
+    try {
+      await type(this.#session, job, clientName(), new TextEncoder().encode(`${value.replaceAll("\n", "\r")}\r`));
+      if (this.#field.value === value) this.#set("");
+    } catch (error) {
+      this.#tell(error.message, true);
+    }
   }
 
   #edited() {
     this.#request = null;
+    this.#choose(false);
     this.#grow();
     keep(this.#session, this.#field.value);
     this.#describe();
@@ -214,7 +314,7 @@ export class Prompt {
       this.#field.placeholder = "Input for the running job";
       return this.#tell("Ctrl-D ends the input. Input is stored in the log, so don't type secrets.");
     }
-    this.#field.placeholder = this.#job ? "Running …" : "Type a command";
+    this.#field.placeholder = this.#job ? "Running …" : "Type a command; F1 shows the keys";
     this.#tell("");
   }
 

@@ -3,7 +3,7 @@
 // Invariant: sequences ascend and none occurs twice. Memory is bounded: the oldest events are
 // dropped here and can be loaded again from the server.
 
-import { HELD_CHARACTERS, HELD_EVENTS, SHOWN_IDLENESS } from "./limits.js";
+import { HELD_CHARACTERS, HELD_EVENTS, LONGER_PAUSE, SHOWN_IDLENESS } from "./limits.js";
 
 /** Events, oldest first. */
 export class Recording {
@@ -29,7 +29,7 @@ export class Recording {
     if (event.sequence <= this.last) return false;
     const before = this.events[this.events.length - 1];
     const pause = before ? Math.max(0, event.at - before.at) : 0;
-    this.active.push((this.active[this.active.length - 1] ?? 0) + Math.min(pause, SHOWN_IDLENESS));
+    this.active.push((this.active[this.active.length - 1] ?? 0) + shortened(pause));
     this.events.push(event);
     this.#characters += size(event);
     return true;
@@ -70,9 +70,21 @@ export class Recording {
     return count;
   }
 
-  /** The duration in milliseconds, with pauses in full or shortened. */
-  length(withPauses) {
-    return this.timeOf(this.events.length - 1, withPauses);
+  /** The duration in milliseconds up to an instant or the last event, with pauses in full or shortened. */
+  length(withPauses, until = 0) {
+    const last = this.events[this.events.length - 1];
+    const pause = last ? Math.max(0, until - last.at) : 0;
+    return this.timeOf(this.events.length - 1, withPauses) + (withPauses ? pause : shortened(pause));
+  }
+
+  /** The instant at a time, in milliseconds since the first event; the inverse of `timeOf`. */
+  instantAt(time, withPauses) {
+    const count = this.countAt(time, withPauses);
+    if (count === 0) return this.events[0]?.at ?? 0;
+    const { at } = this.events[count - 1];
+    const rest = time - this.timeOf(count - 1, withPauses);
+    const pause = withPauses ? rest : lengthened(rest);
+    return Math.min(at + pause, this.events[count]?.at ?? Infinity);
   }
 
   /** The time of the event at an index, in milliseconds since the first event. */
@@ -93,6 +105,18 @@ export class Recording {
     }
     return low;
   }
+}
+
+/** What a pause takes of a replay without pauses: the longer it is, the more, but never much. */
+function shortened(pause) {
+  if (pause <= SHOWN_IDLENESS) return pause;
+  return SHOWN_IDLENESS + LONGER_PAUSE * Math.log(pause / SHOWN_IDLENESS);
+}
+
+/** The pause of which a replay shows so much. */
+function lengthened(shown) {
+  if (shown <= SHOWN_IDLENESS) return shown;
+  return SHOWN_IDLENESS * Math.exp((shown - SHOWN_IDLENESS) / LONGER_PAUSE);
 }
 
 function size(event) {

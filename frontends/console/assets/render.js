@@ -1,10 +1,10 @@
 // Renders one row of the screen as elements. Text is set as text, styles are classes, and colours
 // outside the theme are set through the element's style object, never through markup.
 
-import { make } from "./dom.js";
+import { icon, make } from "./dom.js";
 import { ofPalette } from "./style.js";
 import { part } from "./width.js";
-import { badge, jobStatus } from "./format.js";
+import { badge, counted, jobStatus } from "./format.js";
 
 /** Renders a row into an element, unless the element shows it already. */
 export function renderRow(element, block, row, view) {
@@ -76,12 +76,31 @@ export function badgeElement(job, text) {
   element.title = job.by ? `${jobStatus(job)} · run by ${job.by}` : jobStatus(job);
   if (job.place === "background") element.append(make("span", { className: "place" }, "background "));
   if (job.isAgents) element.append(make("span", { className: "agent" }, "agent "));
-  element.append(make("i"), text);
+  element.append(stateIcon(STATE_ICONS[jobStatus(job)] ?? "failed", jobStatus(job)), text);
   return element;
 }
 
+/** A state as a form, not as a colour alone, with its name for those who don't see it. */
+export function stateIcon(name, label) {
+  const element = icon(name);
+  element.removeAttribute("aria-hidden");
+  element.setAttribute("role", "img");
+  element.setAttribute("aria-label", label);
+  return element;
+}
+
+const STATE_ICONS = {
+  "running": "running",
+  "completed": "completed",
+  "failed": "failed",
+  "lost": "lost",
+  "interrupted": "interrupted",
+  "interrupting": "interrupted",
+  "timed out": "timed-out",
+};
+
 function badgeOf(block, view) {
-  const folded = view.folded.has(block.name) ? `${block.terminal.count.toLocaleString("en")} lines · ` : "";
+  const folded = view.folded.has(block.name) ? `${counted(block.terminal.count, "line")} · ` : "";
   return folded + badge(block, view.now);
 }
 

@@ -26,6 +26,7 @@ export class Screen {
   #cell = { width: 8, height: 20 };
   #columns = 80;
   #follows = true;
+  #isEndSeen = true;
   /** The last scroll position. */
   #top = 0;
   /** The scroll position of the end when last scrolled there; null while not following. */
@@ -82,6 +83,11 @@ export class Screen {
 
   get follows() {
     return this.#follows;
+  }
+
+  /** Whether the last line is in sight. */
+  get isEndSeen() {
+    return this.#isEndSeen;
   }
 
   /** Shows another session, at its end. */
@@ -187,6 +193,11 @@ export class Screen {
     }
     this.#keepPlace(total);
     this.#top = this.#frame.scrollTop;
+    const below = total * height - this.#top - this.#frame.clientHeight;
+    if (below < height * 1.5 !== this.#isEndSeen) {
+      this.#isEndSeen = !this.#isEndSeen;
+      this.#on.follows(this.#follows);
+    }
     const top = Math.floor(this.#top / height);
     const seen = Math.ceil(this.#frame.clientHeight / height);
     const from = Math.max(0, Math.min(top, total - seen) - MARGIN);

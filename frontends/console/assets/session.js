@@ -2,14 +2,16 @@
 
 import { clientName, closeSession, now, readEvents, requestName, showScreen, showSession, submit } from "./api.js";
 import { find, setText } from "./dom.js";
-import { OPENED_EVENTS, SHORT_JOB, UNSEEN } from "./limits.js";
+import { GLANCE_PACE, OPENED_EVENTS, SHORT_JOB, UNSEEN } from "./limits.js";
 import { InlineTerminal } from "./inline.js";
 import { Jobs } from "./jobs.js";
+import { Notifier } from "./notify.js";
 import { failed, notice, say } from "./notices.js";
 import { Playback } from "./playback.js";
 import { Prompt } from "./prompt.js";
 import { Recording } from "./recording.js";
-import { replaceRoute } from "./route.js";
+import { mayClose, mayRun } from "./role.js";
+import { address, replaceRoute } from "./route.js";
 import { Screen } from "./screen.js";
 import { Search } from "./search.js";
 import { name } from "./sessions.js";
@@ -37,6 +39,8 @@ export class Session {
   #status = new StatusBadge(() => this.#follower?.retry());
   #unseen = 0;
   #wantsTerminal = false;
+  /** The last job that this page has submitted. */
+  #ownJob = null;
   /** A line of output to show once it is here: `{job, sequence, row}`. */
   #wantedLine = null;
   #viewers = new Viewers();
@@ -57,18 +61,19 @@ export class Session {
         find("screen").focus({ preventScroll: true });
       },
     });
-    this.prompt = new Prompt({ sent: () => this.toEnd(), size: () => this.terminalSize() });
+    this.prompt = new Prompt({ sent: (job) => this.#sent(job), size: () => this.terminalSize() });
+    this.notifier = new Notifier({ open: (id) => (location.hash = address(id)) });
     this.inline = new InlineTerminal({
       changed: () => this.changed(),
       left: () => {
-        find("prompt").hidden = this.#transcript.isClosed;
+        find("prompt").hidden = this.#transcript.isClosed || !mayRun();
         this.prompt.focus();
       },
     });
     find("to-end").addEventListener("click", () => this.screen.toEnd());
     find("load-earlier").addEventListener("click", () => this.#loadEarlier());
     document.addEventListener("visibilitychange", () => this.#seen());
-    setInterval(() => this.shown.running.length > 0 && !this.#past && this.changed(), 1_000);
+    setInterval(() => this.#tick(), 1_000);
   }
 
   /** The transcript on the page. */
@@ -97,6 +102,7 @@ export class Session {
       const detail = await showSession(id);
       if (this.id !== id) return;
       this.#detail = detail;
+      this.prompt.setDirectory(detail.directory ?? null);
       for (const job of detail.jobs) this.#known.set(job.job, job);
       const to = at > 0 ? at + OPENED_EVENTS / 2 : detail.lastSequence;
       const after = Math.max(0, Math.min(to, detail.lastSequence) - OPENED_EVENTS);
@@ -129,6 +135,20 @@ export class Session {
   /** Gives the focus to the next terminal that is shown. */
   focusTerminal() {
     this.#wantsTerminal = true;
+  }
+
+  /** The command of this page was accepted: what it asks for is typed into its terminal at once. */
+  #sent(job) {
+    this.toEnd();
+    this.#ownJob = job;
+    if (this.inline.job?.job === job && this.prompt.isEmpty) this.inline.focus();
+  }
+
+  /** Once a second: what runs gets longer. */
+  #tick() {
+    if (this.#transcript.running.length === 0) return;
+    this.timeline.changed();
+    if (!this.#past) this.changed();
   }
 
   /** Starts a shell in the open session. */
@@ -236,7 +256,7 @@ export class Session {
     if (event.type !== "result") this.prompt.setJob(this.#transcript.current);
     if (event.type === "job-submitted") this.prompt.remember([event.statement]);
     if (event.type === "session-described") Object.assign(this.#detail ?? {}, { title: event.title, labels: event.labels });
-    if (event.type === "job-finished" && this.#isCaughtUp) this.#announce(event.job);
+    if (event.type === "job-finished" && this.#isCaughtUp) this.#finished(event.job);
     if (this.recording.isFull) {
       // A viewer of the past keeps it in memory; the server still has newer events.
       if (this.timeline.isLive) this.recording.trim();
@@ -260,9 +280,19 @@ export class Session {
     if (this.#wantedAt > 0) this.timeline.go(this.recording.countTo(this.#wantedAt));
   }
 
-  #announce(number) {
+  #finished(number) {
     const job = this.#transcript.jobs.get(number);
-    if (job) say(`${job.lines[0].text}: ${jobStatus(job)}, ${badge(job, now())}`);
+    if (!job) return;
+    say(`${job.lines[0].text}: ${jobStatus(job)}, ${badge(job, now())}`);
+    this.notifier.ended(job, this.id);
+    if (job.place === "foreground") this.#readDirectory();
+  }
+
+  /** The directory in which the next command runs, for the prompt. */
+  async #readDirectory() {
+    const { id } = this;
+    const { directory } = await showSession(id).catch(() => ({}));
+    if (id === this.id) this.prompt.setDirectory(directory ?? null);
   }
 
   #state(state) {
@@ -367,15 +397,18 @@ export class Session {
     find("earlier").hidden = first <= 1;
     setText(find("earlier-text"), `Earlier events than ${first.toLocaleString("en")} are not loaded.`);
     const isClosed = this.#transcript.isClosed;
-    find("prompt").hidden = isClosed || (this.inline.job?.isShell ?? false);
-    find("over").hidden = !isClosed;
+    find("prompt").hidden = isClosed || !mayRun() || (this.inline.job?.isShell ?? false);
+    find("over").hidden = !isClosed && mayRun();
     find("close").disabled = isClosed;
-    setText(find("over"), `${closing(this.#detail?.closed?.cause)} It can still be read and replayed.`);
+    find("close").hidden = !mayClose(this.#detail?.user);
+    const over = isClosed ? `${closing(this.#detail?.closed?.cause)} It can still be read and replayed.` : WATCHING;
+    setText(find("over"), over);
     this.#status.setPast(!this.timeline.isLive);
     const isBlank = shown.blocks.length === 0;
     find("blank").hidden = !isBlank;
     find("open-shell").hidden = !this.#isCaughtUp || isClosed;
-    setText(find("blank-text"), this.#isCaughtUp ? "Nothing has run here yet. Type a command below; press ? for the keys." : "Reading the log …");
+    const invitation = mayRun() ? " Type a command below; F1 shows the keys." : "";
+    setText(find("blank-text"), this.#isCaughtUp ? `Nothing has run here yet.${invitation}` : "Reading the log …");
   }
 
   /** Shows the terminal of the running job, to type into, once it has run for a moment. */
@@ -389,7 +422,8 @@ export class Session {
     this.inline.show(this.id, job, isAlone ? 1 : 2);
     this.screen.setCompact(job !== null);
     const isIdle = this.prompt.isIdle || document.activeElement === document.body;
-    if (isNew && (isIdle || this.#wantsTerminal)) this.inline.focus();
+    const isOwn = job?.job === this.#ownJob && this.prompt.isEmpty;
+    if (isNew && (isIdle || isOwn || this.#wantsTerminal)) this.inline.focus();
     if (isNew) this.#wantsTerminal = false;
     if (!job && isLive && current?.isTerminal && !current.isUnused) this.changed();
   }
@@ -404,12 +438,12 @@ export class Session {
     const labelled = Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(" ");
     setText(find("about"), [known, labelled, service, `started ${startedAt}`, remote && `from ${remote}`].filter(Boolean).join(" · "));
     const running = this.#transcript.current;
-    document.title = `${running ? "● " : ""}${running?.lines[0].text ?? called} · Rejoin`;
+    this.notifier.setTitle(`${running ? "● " : ""}${running?.lines[0].text ?? called} · Rejoin`);
   }
 
   #drawEnd() {
     const button = find("to-end");
-    button.hidden = this.screen.follows;
+    button.hidden = this.screen.follows || this.screen.isEndSeen;
     setText(button.querySelector("span"), this.timeline.isLive ? "Jump to the end" : "Follow");
   }
 
@@ -418,6 +452,25 @@ export class Session {
     if (!this.#follower) return;
     if (!document.hidden) return this.#follower.start();
     // Browsers have six connections for all pages of a server.
-    this.#unseen = setTimeout(() => this.#follower?.stop(), UNSEEN);
+    this.#unseen = setTimeout(() => this.#rest(), UNSEEN);
+  }
+
+  /** Closes the connection of a hidden page. If a command runs, short requests ask for its end. */
+  #rest() {
+    this.#follower?.stop();
+    if (!this.id || this.#transcript.running.length === 0) return;
+    this.#unseen = setTimeout(() => this.#glance(), GLANCE_PACE);
+  }
+
+  async #glance() {
+    const { id } = this;
+    const { jobs } = await showSession(id).catch(() => ({}));
+    if (id !== this.id || !document.hidden) return;
+    const isOver = ({ job }) => jobs && jobs.find((it) => it.job === job)?.state !== "running";
+    if (!this.#transcript.running.some(isOver)) return this.#rest();
+    this.#follower?.start();
+    this.#unseen = setTimeout(() => this.#rest(), UNSEEN);
   }
 }
+
+const WATCHING = "You watch: your account has the role viewer, which runs no commands.";

@@ -5,6 +5,8 @@ import { find, make, setText } from "./dom.js";
 import { LIST_PACE, LISTED_SESSIONS, MOST_LIST_REQUESTS, MOST_LISTED_SESSIONS, SEARCH_PAUSE } from "./limits.js";
 import { address } from "./route.js";
 import { ago, counted, duration } from "./format.js";
+import { stateIcon } from "./render.js";
+import { listTitle } from "./role.js";
 
 /** The list. `on.refused` is called when a request needs a login. */
 export class Sessions {
@@ -82,6 +84,8 @@ export class Sessions {
   /** Says whether the list shows the sessions of everybody. */
   setSeesAll(seesAll) {
     this.#seesAll = seesAll;
+    find("sessions-title").hidden = listTitle() === null;
+    setText(find("sessions-title"), listTitle() ?? "");
     this.#draw();
   }
 
@@ -139,7 +143,7 @@ export class Sessions {
       const link = make(
         "a",
         { href: address(session.id) },
-        make("i", { className: "dot" }),
+        make("span", { className: "dot" }),
         make("span", { className: "who" }),
         make("span", { className: "when" }),
         make("span", { className: "what" }),
@@ -149,7 +153,7 @@ export class Sessions {
     }
     const link = element.firstElementChild;
     const [dot, who, when, what] = link.children;
-    dot.className = `dot is-${session.state}${isBad(session) ? " is-bad" : ""}`;
+    drawState(dot, session);
     setText(who, name(session));
     link.title = Object.entries(session.labels).map(([key, value]) => `${key}=${value}`).join(" ");
     setText(when, beside(session));
@@ -170,6 +174,17 @@ export function name(session) {
 function isBad(session) {
   const outcome = session.lastJob?.outcome;
   return session.state !== "running" && outcome !== undefined && outcome !== "completed" && outcome !== "interrupted";
+}
+
+/** The state as a form and a colour; of one that failed, how it failed. */
+function drawState(dot, session) {
+  const { outcome } = session.lastJob ?? {};
+  const [form, label] = isBad(session) ? [outcome, `${session.state}, last command ${outcome}`] : [session.state, session.state];
+  const className = `dot is-${session.state}${isBad(session) ? " is-bad" : ""}`;
+  if (dot.className === className && dot.title === label) return;
+  dot.className = className;
+  dot.title = label;
+  dot.replaceChildren(stateIcon(form, label));
 }
 
 function rank(session) {

@@ -45,7 +45,7 @@ function follow() {
   link?.close();
   link = null;
   tallest = 0;
-  find("console").href = session ? `/#session=${encodeURIComponent(session)}` : "/";
+  find("console").href = session ? `../#session=${encodeURIComponent(session)}` : "../";
   const isKnown = session !== null && Number.isSafeInteger(job) && job > 0;
   find("offer").hidden = isKnown || isFrame;
   if (isKnown) open(job);
@@ -172,7 +172,7 @@ async function start() {
 }
 
 function address(into, job) {
-  return `/console/terminal.html#${new URLSearchParams({ session: into, job })}`;
+  return `terminal.html#${new URLSearchParams({ session: into, job })}`;
 }
 
 /** A title that a program has set is text like its output. */

@@ -2,9 +2,9 @@
 //
 // A moment is a number of recorded events: the first `count` of them have happened.
 
-import { find, icon, setText } from "./dom.js";
+import { find, icon, make, setText } from "./dom.js";
 import { onTheme } from "./theme.js";
-import { clock, duration } from "./format.js";
+import { clock, duration, jobStatus } from "./format.js";
 
 /** The time line. `on.moment` is called with the number of events to show, or null for live. */
 export class Timeline {
@@ -21,6 +21,7 @@ export class Timeline {
   #track = find("track");
   #canvas = this.#track.querySelector("canvas");
   #thumb = this.#track.querySelector(".thumb");
+  #told = find("told");
 
   constructor(now, on) {
     this.#now = now;
@@ -31,6 +32,10 @@ export class Timeline {
     find("live").addEventListener("click", () => this.live());
     find("skip").addEventListener("change", () => this.#place(this.#count));
     this.#track.addEventListener("pointerdown", (event) => this.#drag(event));
+    this.#track.addEventListener("pointermove", (event) => this.#tell(event));
+    for (const left of ["pointerleave", "lostpointercapture"]) {
+      this.#track.addEventListener(left, () => (this.#told.hidden = true));
+    }
     this.#track.addEventListener("keydown", (event) => this.#key(event));
     new ResizeObserver(() => this.changed(true)).observe(this.#track);
     onTheme(() => this.changed(true));
@@ -153,9 +158,7 @@ export class Timeline {
     this.#pause();
     this.#track.setPointerCapture(down.pointerId);
     const move = (it) => {
-      const { left, width } = this.#track.getBoundingClientRect();
-      const share = Math.max(0, Math.min(1, (it.clientX - left) / width));
-      this.#time = share * this.#recording.length(this.#withPauses);
+      this.#time = this.#timeUnder(it);
       this.#count = Math.max(1, this.#recording.countAt(this.#time, this.#withPauses));
       this.#on.moment(this.#count);
       this.#placeThumb();
@@ -164,6 +167,34 @@ export class Timeline {
     this.#track.addEventListener("pointermove", move);
     const end = () => this.#track.removeEventListener("pointermove", move);
     this.#track.addEventListener("lostpointercapture", end, { once: true });
+  }
+
+  /** The duration of what the line shows. It grows while a job runs, also if that says nothing. */
+  get #length() {
+    const until = this.#transcript.running.length > 0 ? this.#now() : 0;
+    return this.#recording.length(this.#withPauses, until);
+  }
+
+  #timeUnder({ clientX }) {
+    const { left, width } = this.#track.getBoundingClientRect();
+    return Math.max(0, Math.min(1, (clientX - left) / width)) * this.#length;
+  }
+
+  /** Says which time is under the pointer, and what ran at that time. */
+  #tell(event) {
+    if (!this.#recording || this.#recording.events.length === 0) return;
+    const instant = this.#recording.instantAt(this.#timeUnder(event), this.#withPauses);
+    const jobs = this.#transcript.blocks.filter((it) => it.isJob && it.at <= instant && (it.finished ?? Infinity) >= instant);
+    const ran = jobs.map((job) => `${job.lines[0].text} · ${jobStatus(job)}`);
+    const more = ran.length > SEEN_JOBS ? [`and ${ran.length - SEEN_JOBS} more`] : [];
+    const [time, ...lines] = [clock(instant, this.#now()), ...ran.slice(0, SEEN_JOBS), ...more];
+    this.#told.replaceChildren(make("b", { textContent: time }), ...lines.map((line) => make("span", { textContent: line })));
+    this.#told.hidden = false;
+    const { left, width } = this.#track.getBoundingClientRect();
+    const room = this.#told.parentElement.getBoundingClientRect();
+    const middle = Math.max(left, Math.min(left + width, event.clientX)) - room.left;
+    const most = room.width - this.#told.offsetWidth - 4;
+    this.#told.style.left = `${Math.max(4, Math.min(middle - this.#told.offsetWidth / 2, most))}px`;
   }
 
   #key(key) {
@@ -192,13 +223,14 @@ export class Timeline {
 
   #placeThumb() {
     const { events } = this.#recording;
-    const length = this.#recording.length(this.#withPauses);
+    const length = this.#length;
     const time = this.isLive ? length : Math.min(this.#time, length);
     this.#thumb.style.left = `${length > 0 ? (time / length) * 100 : 100}%`;
     const event = events[(this.#count ?? events.length) - 1];
     const [first] = events;
-    const passed = event ? duration(event.at - first.at) : "";
-    setText(find("moment"), event ? `${clock(event.at, this.#now())} · ${passed}` : "");
+    // While a job runs, the present is later than the last event.
+    const at = this.isLive && this.#transcript.running.length > 0 ? this.#now() : event?.at;
+    setText(find("moment"), event ? `${clock(at, this.#now())} · ${duration(at - first.at)}` : "");
     const live = find("live");
     live.classList.toggle("is-on", this.isLive && !this.#isLast);
     setText(live, this.#isLast ? "End" : "Live");
@@ -221,7 +253,7 @@ export class Timeline {
     const middle = Math.round(height / 2);
     pen.fillStyle = colour("line");
     bar(pen, 0, width, middle, 4);
-    const length = this.#recording.length(this.#withPauses) || 1;
+    const length = this.#length || 1;
     const atSequence = (sequence) => {
       const place = this.#recording.countTo(sequence) - 1;
       return (this.#recording.timeOf(place, this.#withPauses) / length) * width;
@@ -230,11 +262,20 @@ export class Timeline {
       if (!job.isJob) continue;
       const from = atSequence(job.sequence);
       const to = job.state === "finished" ? atSequence(job.lastSequence) : width;
-      pen.fillStyle = colour(job.state === "finished" ? job.outcome : "running");
+      const how = job.state === "finished" ? job.outcome : "running";
+      pen.fillStyle = colour(how);
       bar(pen, from, Math.max(to, from + 3), middle, 8);
+      // Not by colour alone: what failed ends with a high mark, and what was stopped with a low one.
+      if (ENDS[how]) bar(pen, Math.max(to, from + 3) - 4, Math.max(to, from + 3), middle, ENDS[how]);
     }
   }
 }
+
+/** The heights in pixels of the marks at the ends of bars. */
+const ENDS = { "failed": 22, "lost": 22, "interrupted": 14, "timed-out": 14 };
+
+/** Jobs that are named beside the time under the pointer. */
+const SEEN_JOBS = 3;
 
 function bar(pen, from, to, middle, height) {
   pen.beginPath();

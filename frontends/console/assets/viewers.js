@@ -38,7 +38,9 @@ export class Viewers {
 
   #show(count, viewers) {
     find("viewers").hidden = count === 0;
-    setText(find("viewers-count"), counted(count, "viewer"));
+    setText(find("viewers-count"), count.toLocaleString("en"));
+    setText(find("viewers-word"), count === 1 ? "viewer" : "viewers");
+    find("viewers").setAttribute("aria-label", counted(count, "viewer"));
     const items = viewers.map((viewer) => {
       const { account, frontend } = viewer.by ?? {};
       const from = frontend ? ` · ${frontend}` : "";
@@ -46,6 +48,6 @@ export class Viewers {
       return make("li", { textContent: text, title: viewer.by?.address ?? "" });
     });
     if (viewers.length < count) items.push(make("li", { textContent: `and ${count - viewers.length} more` }));
-    find("viewer-list").replaceChildren(...items);
+    find("viewer-list").querySelector("ul").replaceChildren(...items);
   }
 }

@@ -1,4 +1,4 @@
-// Measures the width of text in columns, and cuts it into rows.
+// Measures the width of text in columns, and cuts it into rows: between words where it can.
 //
 // East Asian characters and emoji take two columns, combining marks none.
 
@@ -10,30 +10,56 @@ export function isNarrow(text) {
 /** The number of rows that a text takes at a width of `columns`: at least one. */
 export function rowsOf(text, columns) {
   if (text.length <= columns / 2) return 1;
-  if (isNarrow(text)) return Math.max(1, Math.ceil(text.length / columns));
   return cuts(text, columns).length;
 }
 
 /** The index at which each row of a text starts. */
 export function cuts(text, columns) {
+  if (isNarrow(text)) return narrowCuts(text, columns);
   const starts = [0];
   let used = 0;
   let at = 0;
+  // After the last space of the row: the index, and the columns up to there.
+  let space = 0;
+  let usedAtSpace = 0;
   for (const character of text) {
     const width = widthOf(character.codePointAt(0));
-    if (used + width > columns && used > 0) {
-      starts.push(at);
-      used = 0;
+    if (used + width > columns && used > 0 && character !== " ") {
+      const isWord = usedAtSpace > columns / 2;
+      starts.push(isWord ? space : at);
+      used = isWord ? used - usedAtSpace : 0;
+      usedAtSpace = 0;
     }
     used += width;
     at += character.length;
+    if (character === " ") [space, usedAtSpace] = [at, used];
+  }
+  return starts;
+}
+
+/** As `cuts`, if every character takes one column. A space after a full row stays invisible there. */
+function narrowCuts(text, columns) {
+  const starts = [0];
+  let from = 0;
+  while (text.length - from > columns) {
+    let next = from + columns;
+    if (text[next] === " ") {
+      while (text[next] === " ") next += 1;
+    } else {
+      // A long word is cut rather than half a row left empty.
+      const half = next - Math.floor(columns / 2);
+      next = half + text.slice(half, next).lastIndexOf(" ") + 1;
+      if (next === half) next = from + columns;
+    }
+    if (next >= text.length) break;
+    starts.push(next);
+    from = next;
   }
   return starts;
 }
 
 /** The start and end index of one row of a text. */
 export function part(text, columns, row) {
-  if (isNarrow(text)) return [row * columns, (row + 1) * columns];
   const starts = cuts(text, columns);
   return [starts[row] ?? text.length, starts[row + 1] ?? text.length];
 }

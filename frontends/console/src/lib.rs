@@ -8,7 +8,7 @@
 
 mod assets;
 
-use crate::assets::{ASSETS, Asset, TERMINAL};
+use crate::assets::{ASSETS, Asset, NOT_FOUND, TERMINAL};
 use rejoin_http::{Gate, Request, Response, Route, Router, StatusCode, route};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub const ROUTES: &[Route<Console>] = &[
 ];
 
 /// Mounts the console at `/` and below `/console`. `/ui` leads there, because Arthas' web console is
-/// at that path.
+/// at that path. Browsers get a page where the server has nothing.
 ///
 /// ```
 /// let mut router = rejoin_http::Router::default();
@@ -34,6 +34,7 @@ pub fn mount(router: &mut Router) {
     let files = ASSETS.iter().map(|asset| (asset, tag(asset))).collect();
     let console = Arc::new(Console { files });
     router.mount_gated("console", console, ROUTES, Gate::SMALL);
+    router.set_not_found_page(nothing_here);
 }
 
 /// The files, each with its entity tag.
@@ -47,11 +48,10 @@ impl Console {
         let path = request.url().path();
         let found = self.files.iter().find(|(asset, _)| asset.path == path);
         let Some((asset, tag)) = found else {
-            return Response::new(
-                StatusCode::NOT_FOUND,
-                "text/html; charset=utf-8",
-                "Not found",
-            );
+            return match request.wants_page() {
+                true => nothing_here(),
+                false => Response::new(StatusCode::NOT_FOUND, HTML, "Not found"),
+            };
         };
         let known = request.header("if-none-match");
         let response = if known.is_some_and(|known| is_among(tag, known)) {
@@ -59,27 +59,41 @@ impl Console {
         } else {
             Response::new(StatusCode::OK, asset.content_type, asset.bytes)
         };
-        let (policy, framing) = if path == TERMINAL {
-            (TERMINAL_POLICY, "SAMEORIGIN")
-        } else {
-            (POLICY, "DENY")
-        };
         // The browser revalidates each file and usually gets 304, so files of two versions never
         // mix.
-        response
+        let response = response
             .header("cache-control", "no-cache")
-            .header("etag", tag.as_str())
-            .header("content-security-policy", policy)
-            .header("cross-origin-opener-policy", "same-origin")
-            .header("cross-origin-resource-policy", "same-origin")
-            .header("referrer-policy", "no-referrer")
-            .header("x-content-type-options", "nosniff")
-            .header("x-frame-options", framing)
+            .header("etag", tag.as_str());
+        match path {
+            TERMINAL => guarded(response, TERMINAL_POLICY, "SAMEORIGIN"),
+            _ => guarded(response, POLICY, "DENY"),
+        }
     }
 
     async fn elsewhere(&self, _: &Request) -> Response {
         Response::empty(StatusCode::FOUND).header("location", "/")
     }
+}
+
+/// The page for people who open an address where nothing is.
+fn nothing_here() -> Response {
+    let page = ASSETS.iter().find(|asset| asset.path == NOT_FOUND);
+    let bytes = page.map_or(&b"Not found"[..], |page| page.bytes);
+    let response = Response::new(StatusCode::NOT_FOUND, HTML, bytes);
+    guarded(response, POLICY, "DENY").header("cache-control", "no-store")
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+
+/// Headers that let a page do only what it needs.
+fn guarded(response: Response, policy: &'static str, framing: &'static str) -> Response {
+    response
+        .header("content-security-policy", policy)
+        .header("cross-origin-opener-policy", "same-origin")
+        .header("cross-origin-resource-policy", "same-origin")
+        .header("referrer-policy", "no-referrer")
+        .header("x-content-type-options", "nosniff")
+        .header("x-frame-options", framing)
 }
 
 /// A hash of a file's content: when the content changes, so does the tag.

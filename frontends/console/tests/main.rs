@@ -138,6 +138,26 @@ fn what_a_browser_has_already_is_not_sent_again() {
 }
 
 #[test]
+fn a_browser_gets_a_page_where_the_server_has_nothing_and_a_program_a_word() {
+    served(|client| {
+        for path in ["/nothing", "/console/nothing.js", "/sessions/x/y/z/w"] {
+            let accept = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+            let shown = client.request("GET", path, &[accept], b"").unwrap();
+            assert_eq!(shown.status, 404, "{path}");
+            assert!(
+                shown.text().contains("There is no page here"),
+                "{path}: {}",
+                shown.text()
+            );
+            let policy = header(&shown, "content-security-policy");
+            assert!(policy.contains("frame-ancestors 'none';"), "{policy}");
+            let told = client.request("GET", path, &[("accept", "*/*")], b"");
+            assert_eq!(told.unwrap().text(), "Not found", "{path}");
+        }
+    });
+}
+
+#[test]
 fn scripts_and_styles_can_be_read_and_never_write_markup() {
     for (path, text) in assets() {
         let name = name(&path);
@@ -175,7 +195,7 @@ fn the_pages_have_no_script_style_or_handler_written_into_them() {
     let pages: Vec<_> = pages
         .filter(|(path, _)| name(path).ends_with(".html"))
         .collect();
-    assert_eq!(pages.len(), 2);
+    assert_eq!(pages.len(), 3);
     for (_, page) in pages {
         has_nothing_written_into_it(&page);
     }

@@ -150,7 +150,8 @@ impl Doris {
     async fn logout(&self, http: &Request) -> Response {
         login::log_out(&self.accounts, http);
         let body = r#"{"msg":"success","code":0,"data":null,"count":0}"#;
-        Response::new(StatusCode::OK, JSON, body).header("set-cookie", login::COOKIE.delete())
+        let response = Response::new(StatusCode::OK, JSON, body);
+        response.header("set-cookie", login::COOKIE.delete(http))
     }
 
     async fn login(&self, http: &Request) -> Response {

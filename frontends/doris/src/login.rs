@@ -53,7 +53,7 @@ impl Refusal {
             None => Self::unauthorized("Cookie is invalid"),
             Some(Err(refusal)) => refusal,
             Some(Ok(Credentials { name, password })) => {
-                let address = http.peer().ip();
+                let address = http.ip();
                 let using = if password.is_some() { "YES" } else { "NO" };
                 Self::unauthorized(format!(
                     "Access denied for user '{name}@{address}' (using password: {using})"

@@ -107,6 +107,12 @@ pub(crate) const SKIPPED_BODY_BYTES: u64 = SMALL_BODY_BYTES as u64;
 /// Maximum characters of a request's path in the request log.
 pub(crate) const LOGGED_PATH_CHARS: usize = 256;
 
+/// Maximum proxies in a row between a client and the server. Further ones are not looked at.
+pub(crate) const FORWARDED_HOPS: usize = 16;
+
+/// Maximum characters of the path at which clients have the server.
+pub(crate) const PREFIX_CHARS: usize = 200;
+
 /// Pause after a failed accept: usually the process is out of file descriptors.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

@@ -14,14 +14,16 @@
 
 use crate::server::connection::into_http;
 use crate::server::shutdown::Shutdown;
+use crate::web::client_address::ClientAddress;
 use crate::web::host_check::HostCheck;
+use crate::web::proxies::PathPrefix;
 use crate::web::request::{ConnectionInfo, Request, parse_url};
 use crate::web::router::{Router, is_known_method};
 use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use http_body_util::BodyExt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, OnceLock};
 
 /// The response to a call.
@@ -67,7 +69,7 @@ pub async fn call(
         false => Version::HTTP_10,
     };
     HostCheck::local()
-        .check(&method, version, &uri, &arrived)
+        .check(&method, version, &uri, &arrived, false)
         .ok()?;
     let direct = router.direct(uri.path());
     let to_head = method == Method::HEAD;
@@ -79,9 +81,10 @@ pub async fn call(
         body: Bytes::copy_from_slice(body),
         body_share: None,
         connection: Arc::new(ConnectionInfo {
-            peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+            client: Some(ClientAddress::Tcp((Ipv4Addr::LOCALHOST, 1).into())),
             shutdown: Shutdown::new(),
             encrypted: false,
+            prefix: PathPrefix::default(),
         }),
         fields: None,
         params: Vec::new(),

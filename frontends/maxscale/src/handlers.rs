@@ -16,9 +16,8 @@ use crate::{FRONTEND, MaxScale};
 use futures::future::select;
 use rejoin_accounts::Caller;
 use rejoin_engine::{Engine, Selection, SessionId, SessionNumber, SessionView, Timestamp, Views};
-use rejoin_http::{Admission, Method, Refused, Request, Response, StatusCode};
+use rejoin_http::{Admission, ClientAddress, Method, Refused, Request, Response, StatusCode};
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +30,7 @@ pub(crate) struct Call<'request> {
     pub(crate) style: JsonStyle,
     pub(crate) context: RenderContext,
     pub(crate) caller: Caller,
-    pub(crate) address: Option<SocketAddr>,
+    pub(crate) address: Option<ClientAddress>,
     /// The `{id}` of the path, or empty.
     id: &'request str,
     body: Option<Value>,
@@ -105,7 +104,7 @@ impl MaxScale {
             query,
             style,
             context: RenderContext {
-                base: format!("{scheme}://{host}/{prefix}"),
+                base: format!("{scheme}://{host}{}/{prefix}", http.prefix()),
                 now: self.engine.now(),
                 zone: self.zone.clone(),
                 accounts: self.accounts.clone(),
@@ -285,8 +284,8 @@ impl MaxScale {
             AuthResponse::Cookie(cookie) => {
                 Response::empty(StatusCode::NO_CONTENT).header("set-cookie", cookie)
             }
-            AuthResponse::DeleteCookie => {
-                Response::empty(StatusCode::OK).header("set-cookie", login::DELETE_COOKIE)
+            AuthResponse::DeleteCookie(cookie) => {
+                Response::empty(StatusCode::OK).header("set-cookie", cookie)
             }
         })
     }

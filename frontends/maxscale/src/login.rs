@@ -67,9 +67,12 @@ pub(crate) async fn auth(
     query: &Query,
 ) -> Result<AuthResponse, Fault> {
     if query.is_yes("logout") {
-        return Ok(AuthResponse::DeleteCookie);
+        let path = http.cookie_path();
+        return Ok(AuthResponse::DeleteCookie(format!(
+            "{COOKIE}=; Path={path}; Expires=Thu, 01 Jan 1970 00:00:00 GMT; SameSite=Strict; HttpOnly"
+        )));
     }
-    let peer = http.peer().ip();
+    let peer = http.ip();
     if !http.is_encrypted() && !peer.is_loopback() && !accounts.is_open() {
         return Err(Fault::NotEncrypted);
     }
@@ -95,7 +98,8 @@ pub(crate) async fn auth(
     }
     let age = seconds.map_or_else(String::new, |seconds| format!("; Max-Age={seconds}"));
     let secure = if http.is_encrypted() { "; Secure" } else { "" };
-    let cookie = format!("{COOKIE}={token}; Path=/{age}{secure}; SameSite=Strict; HttpOnly");
+    let path = http.cookie_path();
+    let cookie = format!("{COOKIE}={token}; Path={path}{age}{secure}; SameSite=Strict; HttpOnly");
     Ok(AuthResponse::Cookie(cookie))
 }
 
@@ -105,13 +109,9 @@ pub(crate) enum AuthResponse {
     Body(String),
     /// With this `Set-Cookie` header, which has the token.
     Cookie(String),
-    /// With [`DELETE_COOKIE`].
-    DeleteCookie,
+    /// With this `Set-Cookie` header, which deletes the cookie.
+    DeleteCookie(String),
 }
-
-/// The `Set-Cookie` header that deletes the cookie.
-pub(crate) const DELETE_COOKIE: &str =
-    "token_sig=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; SameSite=Strict; HttpOnly";
 
 /// A refused login, with the product's spacing and without a content type.
 pub(crate) fn refuse(status: StatusCode, detail: &str, challenges: bool) -> Response {

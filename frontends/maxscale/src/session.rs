@@ -72,10 +72,14 @@ impl<'view> Attributes<'view> {
             true => 0,
             false => context.now.since(view.since).as_millis() / 100,
         };
-        let address: Option<SocketAddr> = view.remote.as_ref().and_then(|text| text.parse().ok());
-        let remote = match &address {
-            Some(address) => Some(Remote::Address(address.ip())),
-            None => view.remote.as_deref().map(Remote::Named),
+        let remote = view.remote.as_deref();
+        let address: Option<SocketAddr> = remote.and_then(|text| text.parse().ok());
+        // Behind a proxy the port is not known.
+        let ip = address.map(|address| address.ip());
+        let ip = ip.or_else(|| remote.and_then(|text| text.parse().ok()));
+        let remote = match ip {
+            Some(ip) => Some(Remote::Address(ip)),
+            None => remote.map(Remote::Named),
         };
         Self {
             client: Client::default(),

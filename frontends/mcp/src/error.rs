@@ -81,7 +81,11 @@ impl RpcError {
                 "the Authorization header is neither Basic nor Bearer",
             ),
             Denied::Wrong => (StatusCode::UNAUTHORIZED, "wrong user name or password"),
-            Denied::Expired => (
+            Denied::Link => (
+                StatusCode::FORBIDDEN,
+                "a link shows its session in the console, and nothing else",
+            ),
+            Denied::Expired | Denied::LinkEnded => (
                 StatusCode::UNAUTHORIZED,
                 "the token is unknown, was removed or has expired",
             ),

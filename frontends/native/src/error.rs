@@ -1,7 +1,7 @@
 //! The errors of the API, sent as `application/problem+json` (RFC 9457).
 
 use crate::view_json;
-use rejoin_accounts::{Denied, FileError, OwnTokenError};
+use rejoin_accounts::{Denied, FileError, LinkError, OwnTokenError};
 use rejoin_engine::{
     CommandError, Controller, JobId, PullError, Rejection, ScreenError, Unavailable,
 };
@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     Forbidden(String),
     /// The job does not exist, or is no longer remembered.
     JobNotFound(String),
+    /// The link can't be made or removed.
+    Link(Arc<LinkError>),
     /// Somebody else controls the terminal of the job, or did a moment ago.
     NotController {
         /// The job.
@@ -48,6 +50,8 @@ impl Fault {
     fn status(&self) -> StatusCode {
         match self {
             Self::Command(error) => command_status(error),
+            Self::Denied(Denied::Link) => StatusCode::FORBIDDEN,
+            Self::Link(error) => link_status(error).0,
             Self::Denied(Denied::Later) => StatusCode::TOO_MANY_REQUESTS,
             Self::Denied(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
@@ -87,6 +91,9 @@ impl Fault {
                 _ => "stopped",
             },
             Self::Denied(Denied::Later) => "logins_failed",
+            Self::Denied(Denied::Link) => "forbidden",
+            Self::Denied(Denied::LinkEnded) => "link_ended",
+            Self::Link(error) => link_status(error).1,
             Self::Denied(_) => "unauthorized",
             Self::Forbidden(_) => "forbidden",
             Self::JobNotFound(_) => "job_not_found",
@@ -178,6 +185,13 @@ impl fmt::Display for Fault {
             Self::Denied(denied) => f.write_str(denied_message(*denied)),
             Self::Forbidden(reason) => f.write_str(reason),
             Self::NotController { job, .. } => Rejection::NotController(*job).fmt(f),
+            Self::Link(error) => match &**error {
+                // It names the file's path, which is the operator's affair.
+                LinkError::Read(..) | LinkError::Write(..) | LinkError::Malformed(..) => {
+                    f.write_str("the links cannot be changed now: the server's log says why")
+                }
+                error => error.fmt(f),
+            },
             Self::JobNotFound(job) => write!(f, "job not found: {job}"),
             Self::Refused(refused) => refused.fmt(f),
             Self::PathNotFound(path) => write!(f, "path not found: {path}"),
@@ -235,6 +249,16 @@ fn token_status(error: &OwnTokenError) -> (StatusCode, &'static str) {
     }
 }
 
+/// The status and the code of an answer to a change of links that is refused.
+const fn link_status(error: &LinkError) -> (StatusCode, &'static str) {
+    match error {
+        LinkError::Lifetime => (StatusCode::BAD_REQUEST, "request_invalid"),
+        LinkError::Full => (StatusCode::TOO_MANY_REQUESTS, "too_many"),
+        LinkError::Unknown(_) => (StatusCode::NOT_FOUND, "link_not_found"),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "links_unwritable"),
+    }
+}
+
 fn command_status(error: &CommandError) -> StatusCode {
     match error {
         CommandError::Rejected(rejection) => match rejection {
@@ -271,5 +295,7 @@ const fn denied_message(denied: Denied) -> &'static str {
         Denied::Wrong => "wrong user name or password",
         Denied::Expired => "the login has expired",
         Denied::Later => "too many failed logins; try again later",
+        Denied::Link => "a link shows its session, and nothing else",
+        Denied::LinkEnded => "this link has ended or was removed: ask for a new one",
     }
 }

@@ -4,7 +4,8 @@ use crate::view_json::{controller, size, slot_name};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_engine::{
-    Actor, ConsumerId, Description, Event, JobMode, Record, TerminalSize, Timestamp, Visibility,
+    Actor, ConsumerId, Description, Event, JobMode, LinkChange, Record, TerminalSize, Timestamp,
+    Visibility,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -52,11 +53,18 @@ pub const fn event_type(event: &Event) -> &'static str {
         Event::SessionTouched { .. } => "session-touched",
         Event::UserSet { .. } => "user-set",
         Event::SessionDescribed { .. } => "session-described",
+        Event::LinkChanged { change, .. } => match change {
+            LinkChange::Added { .. } => "link-added",
+            LinkChange::Removed => "link-removed",
+            LinkChange::Joined => "link-joined",
+            LinkChange::Left => "link-left",
+        },
         Event::ConsumerJoined { .. } => "consumer-joined",
         Event::CursorAdvanced { .. } => "cursor-advanced",
         Event::ConsumerLeft { .. } => "consumer-left",
         Event::JobSubmitted { .. } => "job-submitted",
         Event::InputWritten { .. } => "input",
+        Event::LeftoversChosen { .. } => "leftovers-chosen",
         Event::InputHidden { .. } => "input-hidden",
         Event::TerminalResized { .. } => "terminal-resized",
         Event::ControllerChanged { .. } => "controller-changed",
@@ -101,6 +109,13 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
         Event::SessionDescribed { description } => {
             let Description { title, labels } = &**description;
             json!({"title": title.as_deref(), "labels": labels_json(labels)})
+        }
+        Event::LinkChanged { link, change } => {
+            let mut shown = json!({"link": &**link});
+            if let LinkChange::Added { expires } = change {
+                shown["expires"] = detail.instant(*expires);
+            }
+            shown
         }
         Event::ConsumerJoined {
             consumer,
@@ -169,6 +184,14 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
             let by = by.as_deref();
             let user = by.and_then(|by| by.user.as_deref());
             json!({"job": job.0, "client": by.map(|by| &*by.client), "user": user})
+        }
+        Event::LeftoversChosen {
+            job,
+            mode: chosen,
+            kept,
+        } => {
+            mode = Some(chosen);
+            json!({"job": job.0, "kept": kept})
         }
         Event::InputHidden {
             job,
@@ -266,12 +289,18 @@ pub fn members(record: &Record, detail: Detail) -> Map<String, Value> {
 /// Who asked for something, as JSON.
 #[must_use]
 pub fn by(actor: &Actor) -> Value {
-    json!({
+    let link = actor.link();
+    let token = actor.token.as_deref().filter(|_| link.is_none());
+    let mut shown = json!({
         "account": actor.account.as_deref(),
-        "token": actor.token.as_deref(),
+        "token": token,
         "frontend": &*actor.frontend,
         "address": actor.address.as_deref(),
-    })
+    });
+    if let Some(link) = link {
+        shown["link"] = Value::from(&**link);
+    }
+    shown
 }
 
 /// Labels as an object.
@@ -327,6 +356,7 @@ fn is_private(event: &Event) -> bool {
         Event::ResultEmitted { mode, .. }
         | Event::InputWritten { mode, .. }
         | Event::InputHidden { mode, .. }
+        | Event::LeftoversChosen { mode, .. }
         | Event::TerminalResized { mode, .. }
         | Event::ControllerChanged { mode, .. }
         | Event::ScreenCaptured { mode, .. } => mode.visibility == Visibility::Submitter,

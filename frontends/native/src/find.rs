@@ -7,7 +7,7 @@ use crate::handlers::clamp_limit;
 use crate::limits::{MATCHES, MAX_MATCHES, MAX_PAGE, PAGE};
 use crate::request::{Query, StateFilter};
 use futures::future::{Either, select};
-use rejoin_accounts::{Caller, Denied, Permission};
+use rejoin_accounts::{Caller, Denied};
 use rejoin_engine::{EndedSessions, JobId, SessionView};
 use rejoin_http::Request;
 use rejoin_search::{
@@ -53,8 +53,7 @@ impl Native {
 
     /// `GET /sessions/{session}/search`: lines of its output.
     pub(crate) async fn search(&self, http: &Request) -> HandlerResult {
-        let caller = self.authorize(http, Permission::Read).await?;
-        let session = self.session(http, &caller)?;
+        let (caller, session, _visit) = self.reader(http).await?;
         let known = [
             "q",
             "regex",

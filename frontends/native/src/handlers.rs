@@ -4,8 +4,10 @@ use crate::answer::{HandlerResult, JSON, json, ok, uncached};
 use crate::error::Fault;
 use crate::event_json::append_event;
 use crate::limits::{EVENTS, LISTED_CONSUMERS, MAX_EVENTS, MAX_PAGE, MAX_WAIT, PAGE, READ_BYTES};
+use crate::links::for_caller;
 use crate::request::{
-    Control, Create, Cursor, Query, Size, StateFilter, Submit, body, client, number,
+    Control, Create, Cursor, LeftoverProcesses, Query, Size, StateFilter, Submit, body, client,
+    number,
 };
 use crate::stream::{EventReader, events, has_ended};
 use crate::view_json;
@@ -129,9 +131,13 @@ impl Native {
     }
 
     pub(crate) async fn show(&self, http: &Request) -> HandlerResult {
-        let caller = self.authorize(http, Permission::Read).await?;
-        let session = self.session(http, &caller)?;
-        Ok(ok(&self.view(session, |view| self.detail(view))?))
+        let (caller, session, _visit) = self.reader(http).await?;
+        let mut shown = self.view(session, |view| self.detail(view))?;
+        let directory = self.engine.working_directory(session);
+        shown["directory"] = directory
+            .map(|path| path.to_string_lossy().into_owned())
+            .into();
+        Ok(ok(&for_caller(&caller, shown)))
     }
 
     pub(crate) async fn close(&self, http: &Request) -> HandlerResult {
@@ -206,6 +212,7 @@ impl Native {
             None => submit.output.map(Into::into).unwrap_or_default(),
         };
         let controller = submit.client.as_deref();
+        let leftovers = submit.leftover_processes;
         let new = NewJob {
             output,
             controller: controller
@@ -215,6 +222,7 @@ impl Native {
             input: submit.input,
             timeout: submit.timeout_millis.map(Duration::from_millis),
             output_limit: submit.output_limit,
+            keeps_leftovers: leftovers.map(|it| it == LeftoverProcesses::Keep),
             ..NewJob::new(session, submit.statement, mode)
         };
         let submitted = self.engine_for(&caller, http).submit_job(new).await?;
@@ -225,17 +233,13 @@ impl Native {
     }
 
     pub(crate) async fn jobs(&self, http: &Request) -> HandlerResult {
-        let caller = self.authorize(http, Permission::Read).await?;
-        let shown = self.view(
-            self.session(http, &caller)?,
-            |view| serde_json::json!({"jobs": jobs(view)}),
-        )?;
+        let (_, session, _visit) = self.reader(http).await?;
+        let shown = self.view(session, |view| serde_json::json!({"jobs": jobs(view)}))?;
         Ok(ok(&shown))
     }
 
     pub(crate) async fn job(&self, http: &Request) -> HandlerResult {
-        let caller = self.authorize(http, Permission::Read).await?;
-        let session = self.session(http, &caller)?;
+        let (_, session, _visit) = self.reader(http).await?;
         let job = job_id(http)?;
         let shown = self.view(session, |view| {
             let known = view.job(job).filter(|job| !job.mode.is_private());
@@ -295,8 +299,7 @@ impl Native {
     }
 
     pub(crate) async fn screen(&self, http: &Request) -> HandlerResult {
-        let caller = self.authorize(http, Permission::Read).await?;
-        let session = self.session(http, &caller)?;
+        let (_, session, _visit) = self.reader(http).await?;
         let job = self.visible_job(session, job_id(http)?)?;
         let query = Query::parse(http.url(), &["at"])?;
         let at = query.number("at")?.map(Sequence);
@@ -367,8 +370,7 @@ impl Native {
         if accept.contains(EVENT_STREAM) {
             return self.stream(http).await;
         }
-        let caller = self.authorize(http, Permission::Read).await?;
-        let session = self.session(http, &caller)?;
+        let (caller, session, _visit) = self.reader(http).await?;
         let query = Query::parse(http.url(), &["after", "limit", "wait"])?;
         let cursor = cursor_of(&query)?;
         let after = cursor.after;
@@ -404,8 +406,7 @@ impl Native {
     }
 
     pub(crate) async fn stream(&self, http: &Request) -> HandlerResult {
-        let caller = self.authorize(http, Permission::Read).await?;
-        let session = self.session(http, &caller)?;
+        let (caller, session, visit) = self.reader(http).await?;
         let query = Query::parse(http.url(), &["after"])?;
         // A browser that reconnects sends the last ID that it has got, to the URL of its first request.
         // An empty one is what a client has that has got none.
@@ -426,6 +427,7 @@ impl Native {
         }
         let reader = EventReader {
             _watch: self.engine_for(&caller, http).watch(session),
+            _visit: visit,
             engine: self.engine.clone(),
             accounts: self.accounts.clone(),
             caller,

@@ -18,6 +18,7 @@ pub mod event_json;
 mod find;
 mod handlers;
 mod limits;
+mod links;
 mod login;
 mod output;
 mod request;
@@ -26,6 +27,7 @@ mod tokens;
 mod view_json;
 
 use crate::error::Fault;
+use crate::links::Visits;
 use rejoin_accounts::Accounts;
 use rejoin_engine::Engine;
 use rejoin_http::{Bytes, Gate, Request, Response, Route, Router, StatusCode, route};
@@ -58,7 +60,12 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 /// # }
 /// ```
 pub fn mount(router: &mut Router, engine: Engine, accounts: Accounts) {
-    let native = Arc::new(Native { engine, accounts });
+    let visits = Arc::default();
+    let native = Arc::new(Native {
+        engine,
+        accounts,
+        visits,
+    });
     let gate = Gate::<Native> {
         admit: |native, http| Box::pin(native.admit(http)),
         refuse: |refused| Fault::Refused(refused.clone()).into(),
@@ -83,6 +90,9 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(POST "/sessions/:session/consumers" => Native::join),
     route!(DELETE "/sessions/:session/consumers/:consumer" => Native::leave),
     route!(GET "/sessions/:session/events" => Native::events),
+    route!(GET "/sessions/:session/links" => Native::links),
+    route!(POST "/sessions/:session/links" => Native::add_link),
+    route!(DELETE "/sessions/:session/links/:link" => Native::remove_link),
     route!(GET "/sessions/:session/output" => Native::output),
     route!(GET "/sessions/:session/search" => Native::search),
     route!(GET "/sessions/:session/stream" => Native::stream),
@@ -116,8 +126,21 @@ pub fn mount_openapi(router: &mut Router, documents: &[&str]) {
 struct Document(Bytes);
 
 impl Document {
-    async fn show(&self, _: &Request) -> Response {
-        Response::new(StatusCode::OK, "application/json", self.0.clone())
+    async fn show(&self, http: &Request) -> Response {
+        let document = match http.prefix() {
+            "" => self.0.clone(),
+            prefix => self.served_at(prefix),
+        };
+        Response::new(StatusCode::OK, "application/json", document)
+    }
+
+    /// The document of a server that clients have at a path.
+    fn served_at(&self, prefix: &str) -> Bytes {
+        let servers = serde_json::json!([{"url": prefix}]);
+        let rest = self.0.strip_prefix(b"{").unwrap_or_default();
+        [format!("{{\"servers\":{servers},").as_bytes(), rest]
+            .concat()
+            .into()
     }
 }
 
@@ -126,6 +149,7 @@ impl Document {
 pub struct Native {
     engine: Engine,
     accounts: Accounts,
+    visits: Arc<Visits>,
 }
 
 fn merged(documents: &[&str]) -> String {

@@ -35,5 +35,11 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a client waits before it reconnects (`retry` of Server-Sent Events).
 pub(crate) const RETRY: Duration = Duration::from_secs(1);
 
+/// How long a link lasts whose maker does not say it.
+pub(crate) const LINK_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// How long nobody has read by a link when the log says that its reader has left.
+pub(crate) const LINK_LEAVES: Duration = Duration::from_secs(30);
+
 /// Characters of the name that a client chooses for itself, as in the core.
 pub(crate) const CLIENT_NAME: usize = 64;

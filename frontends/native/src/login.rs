@@ -42,6 +42,10 @@ impl Native {
             // Nothing in the body matters.
             _ => (Permission::Read, Admission::Small),
         };
+        // What a link may read is for the handler to say. Nothing that it may do has a body.
+        if *http.method() == Method::GET && self.accounts.link_caller(http).is_some() {
+            return Admission::Small;
+        }
         let login = self.accounts.admit(http, &SCHEME).await;
         let permitted = login.map_err(Fault::Denied).and_then(|login| {
             // To read these paths needs no body, and less permission.
@@ -59,7 +63,7 @@ impl Native {
     pub(crate) async fn login(&self, http: &Request) -> HandlerResult {
         let Login { name, password } = body(http.body())?;
         let credentials = Credentials::new(name, password);
-        let address = http.peer().ip();
+        let address = http.ip();
         let login = self.accounts.login(credentials, address, TOKENS).await;
         let (caller, token) = login.map_err(Fault::Denied)?;
         let mut body = self.describe(&caller);
@@ -75,7 +79,10 @@ impl Native {
         if let Authorization::Bearer(token) = Authorization::of(http.headers()) {
             self.accounts.logout(&token, TOKENS);
         }
-        Ok(Response::empty(StatusCode::NO_CONTENT).header("set-cookie", SCHEME.cookie.delete()))
+        Ok(
+            Response::empty(StatusCode::NO_CONTENT)
+                .header("set-cookie", SCHEME.cookie.delete(http)),
+        )
     }
 
     pub(crate) async fn me(&self, http: &Request) -> HandlerResult {

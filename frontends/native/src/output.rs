@@ -5,10 +5,11 @@
 use crate::Native;
 use crate::answer::{HandlerResult, uncached};
 use crate::limits::{MAX_EVENTS, PART_BYTES};
+use crate::links::Visit;
 use crate::request::Query;
 use futures::Stream;
 use futures::future::{Either, select};
-use rejoin_accounts::{Accounts, Caller, Permission};
+use rejoin_accounts::{Accounts, Caller};
 use rejoin_engine::{
     Engine, Event, JobId, PullError, ReadLimit, Record, Sequence, SessionId, Visibility,
 };
@@ -21,12 +22,12 @@ use std::time::Duration;
 
 impl Native {
     pub(crate) async fn output(&self, http: &Request) -> HandlerResult {
-        let caller = self.authorize(http, Permission::Read).await?;
-        let session = self.session(http, &caller)?;
+        let (caller, session, visit) = self.reader(http).await?;
         let query = Query::parse(http.url(), &["job", "raw"])?;
         let job = query.number("job")?.map(JobId);
         let is_raw = query.flag("raw")?;
         let mut reader = OutputReader {
+            _visit: visit,
             engine: self.engine.clone(),
             accounts: self.accounts.clone(),
             caller,
@@ -46,6 +47,8 @@ impl Native {
 const TEXT: &str = "text/plain; charset=utf-8";
 
 struct OutputReader {
+    /// If it reads by a link.
+    _visit: Option<Visit>,
     engine: Engine,
     accounts: Accounts,
     caller: Caller,

@@ -42,6 +42,15 @@ pub(crate) struct Submit {
     pub(crate) background: bool,
     pub(crate) timeout_millis: Option<u64>,
     pub(crate) output_limit: Option<u64>,
+    pub(crate) leftover_processes: Option<LeftoverProcesses>,
+}
+
+/// What becomes of processes that the job leaves in its process group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LeftoverProcesses {
+    End,
+    Keep,
 }
 
 /// How the output of a job goes that has no terminal.

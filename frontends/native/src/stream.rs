@@ -7,6 +7,7 @@
 
 use crate::event_json::{append, append_event};
 use crate::limits::{HEARTBEAT, MAX_EVENTS, PART_BYTES, RETRY};
+use crate::links::Visit;
 use futures::Stream;
 use futures::future::{Either, select};
 use rejoin_accounts::{Accounts, Caller};
@@ -22,6 +23,8 @@ use std::sync::Arc;
 pub(crate) struct EventReader {
     /// While it reads, its client is a viewer.
     pub(crate) _watch: Watch,
+    /// If it reads by a link.
+    pub(crate) _visit: Option<Visit>,
     pub(crate) engine: Engine,
     pub(crate) accounts: Accounts,
     pub(crate) caller: Caller,

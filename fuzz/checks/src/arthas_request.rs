@@ -11,6 +11,7 @@ use rejoin_arthas::{Arthas, Settings};
 use rejoin_engine::Unavailable;
 use serde_json::Value;
 use std::fmt;
+use std::net::SocketAddr;
 
 /// Request bodies, sent one after the other to a new server.
 #[derive(Clone)]
@@ -30,7 +31,7 @@ impl Conversation<'_> {
         for body in &self.0 {
             let (frontend, sent) = (frontend.clone(), body.to_vec());
             let answer = harness.run(async move {
-                let remote = Some(([127, 0, 0, 1], 1).into());
+                let remote = Some(SocketAddr::from(([127, 0, 0, 1], 1)).into());
                 frontend
                     .answer(&sent, remote, &Caller::local(), |_| ())
                     .await

@@ -25,6 +25,7 @@ impl State {
             input,
             output,
             controller,
+            keeps_leftovers,
         } = submit;
         let input = input || output.terminal().is_some();
         let controller = controller.filter(|_| output.terminal().is_some());
@@ -56,7 +57,8 @@ impl State {
             open.jobs.len(),
         )?;
         let job = JobId(self.last_job + 1);
-        Ok(vec![(
+        let chosen = keeps_leftovers.map(|kept| Event::LeftoversChosen { job, mode, kept });
+        let submitted = (
             session,
             Event::JobSubmitted {
                 job,
@@ -69,7 +71,10 @@ impl State {
                 output,
                 controller,
             },
-        )])
+        );
+        let mut events = vec![submitted];
+        events.extend(chosen.map(|chosen| (session, chosen)));
+        Ok(events)
     }
 
     pub(super) fn write_input(

@@ -28,6 +28,11 @@ impl State {
             Command::CreateSession(create) => self.create_session(create),
             Command::CloseSession { session, cause } => self.close_session(session, cause),
             Command::SetUser { session, user } => self.set_user(session, user),
+            Command::NoteLink {
+                session,
+                link,
+                change,
+            } => self.note_link(session, link, change),
             Command::DescribeSession(describe) => self.describe_session(describe),
             Command::TouchSession { session, seen } => self.touch_session(session, seen),
             Command::JoinSession {

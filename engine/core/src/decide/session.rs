@@ -4,7 +4,7 @@ use super::{Decision, at_most, fewer_than};
 use crate::state::Session;
 use crate::{
     CloseCause, ConsumerId, CreateSession, DescribeSession, Event, Instant, InterruptCause, JobId,
-    LeaveCause, Outcome, Rejection, SessionId, SessionNumber, State,
+    LeaveCause, LinkChange, Outcome, Rejection, SessionId, SessionNumber, State,
 };
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -71,6 +71,17 @@ impl State {
         } else {
             vec![(session, Event::UserSet { user })]
         })
+    }
+
+    pub(super) fn note_link(
+        &self,
+        session: SessionId,
+        link: Arc<str>,
+        change: LinkChange,
+    ) -> Decision {
+        at_most("name of a link", self.limits.name, link.len())?;
+        self.open(session)?;
+        Ok(vec![(session, Event::LinkChanged { link, change })])
     }
 
     pub(super) fn describe_session(&self, describe: DescribeSession) -> Decision {

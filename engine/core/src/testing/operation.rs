@@ -3,8 +3,8 @@
 
 use crate::{
     CloseCause, Command, ConsumerId, Controller, CreateSession, DescribeSession, Instant, JobId,
-    JobMode, JobOutput, JobSlot, OutputPosition, OutputStream, Sequence, Server, Session,
-    SessionId, State, SubmitJob, TerminalSize, Visibility,
+    JobMode, JobOutput, JobSlot, LinkChange, OutputPosition, OutputStream, Sequence, Server,
+    Session, SessionId, State, SubmitJob, TerminalSize, Timestamp, Visibility,
 };
 use alloc::format;
 use alloc::sync::Arc;
@@ -36,6 +36,8 @@ pub enum Operation {
     SetUser(Pick, u8),
     /// Set the title of a session, and set or remove a label of it.
     Describe(Pick, u8),
+    /// Note what happened to a link.
+    NoteLink(Pick, u8),
     /// Use a session.
     Touch(Pick),
     /// Run a statement.
@@ -141,6 +143,18 @@ impl Operation {
                 )]
                 .into(),
             }),
+            Self::NoteLink(session, change) => Command::NoteLink {
+                session: session.session(state),
+                link: format!("link {change}").into(),
+                change: match change % 4 {
+                    0 => LinkChange::Added {
+                        expires: Timestamp::from_millis(change.into()),
+                    },
+                    1 => LinkChange::Removed,
+                    2 => LinkChange::Joined,
+                    _ => LinkChange::Left,
+                },
+            },
             Self::Touch(session) => Command::TouchSession {
                 session: session.session(state),
                 seen: now,
@@ -163,6 +177,7 @@ impl Operation {
                 input,
                 output,
                 controller: (timeout % 2 == 0).then(|| client(0)),
+                keeps_leftovers: (timeout % 4 < 2).then_some(timeout % 3 == 0),
             }),
             Self::Hide(session, job, bytes, by) => Command::HideInput {
                 session: session.session(state),

@@ -97,6 +97,7 @@ impl Promises {
             Event::JobStarted { job, .. }
             | Event::InputWritten { job, .. }
             | Event::InputHidden { job, .. }
+            | Event::LeftoversChosen { job, .. }
             | Event::TerminalResized { job, .. }
             | Event::ControllerChanged { job, .. }
             | Event::ScreenCaptured { job, .. }
@@ -204,6 +205,7 @@ impl Promises {
             Event::SessionTouched { .. }
             | Event::StatementRefused { .. }
             | Event::UserSet { .. }
+            | Event::LinkChanged { .. }
             | Event::SessionDescribed { .. } => {}
         }
         let used = match event {

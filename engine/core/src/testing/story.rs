@@ -48,6 +48,7 @@ impl Operation {
             2..=4 => Self::Join(first),
             5 => Self::Leave(first, second),
             6 => Self::Close(first),
+            7 if b >= 192 => Self::NoteLink(first, c),
             7 if b >= 128 => Self::Describe(first, c),
             7 => Self::SetUser(first, b % 3),
             8 => Self::Touch(first),

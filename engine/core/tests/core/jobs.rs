@@ -59,6 +59,7 @@ fn submit(mode: JobMode) -> Command {
         input: false,
         output: rejoin_core::JobOutput::Separate,
         controller: None,
+        keeps_leftovers: None,
     })
 }
 
@@ -444,4 +445,29 @@ fn effects_run_interrupt_and_release() {
             service: "test".into()
         }
     );
+}
+
+#[test]
+fn what_is_said_about_the_processes_that_a_job_leaves_follows_its_submission() {
+    for kept in [None, Some(true), Some(false)] {
+        let Command::SubmitJob(plain) = submit(foreground()) else {
+            unreachable!()
+        };
+        let chosen = kept.map(|kept| Event::LeftoversChosen {
+            job: JobId(1),
+            mode: foreground(),
+            kept,
+        });
+        let mut expected = vec![submitted(1, foreground())];
+        expected.extend(chosen);
+        given([created()])
+            .when(
+                instant(1),
+                Command::SubmitJob(SubmitJob {
+                    keeps_leftovers: kept,
+                    ..plain
+                }),
+            )
+            .then(expected);
+    }
 }

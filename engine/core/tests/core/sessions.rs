@@ -4,7 +4,7 @@ use crate::jobs::{finished, foreground, job_of, submitted};
 use rejoin_core::testing::{SESSION, SESSION_TIMEOUT, created, given, given_with, instant};
 use rejoin_core::{
     CloseCause, Command, ConsumerId, CreateSession, DescribeSession, Description, Event,
-    InterruptCause, JobId, LeaveCause, Limits, Outcome, Rejection, Server, SessionId,
+    InterruptCause, JobId, LeaveCause, Limits, LinkChange, Outcome, Rejection, Server, SessionId,
     SessionNumber,
 };
 use std::time::Duration;
@@ -340,6 +340,43 @@ fn a_session_has_a_bounded_number_of_labels_of_a_bounded_length() {
         .then_rejected(too_long("key of a label"))
         .when(instant(1), describe(None, &[("x", Some(&long))]))
         .then_rejected(too_long("value of a label"));
+}
+
+#[test]
+fn what_happens_to_a_link_is_logged_while_the_session_is_open() {
+    let note = |change| Command::NoteLink {
+        session: SESSION,
+        link: "k1".into(),
+        change,
+    };
+    let noted = |change| Event::LinkChanged {
+        link: "k1".into(),
+        change,
+    };
+    let expires = rejoin_core::Timestamp::from_millis(9);
+    let long = Command::NoteLink {
+        session: SESSION,
+        link: "x".repeat(257).into(),
+        change: LinkChange::Removed,
+    };
+    given([created()])
+        .when(instant(1), note(LinkChange::Added { expires }))
+        .then([noted(LinkChange::Added { expires })])
+        .when(instant(2), note(LinkChange::Joined))
+        .then([noted(LinkChange::Joined)])
+        .when(instant(3), long)
+        .then_rejected(Rejection::TooLong {
+            what: "name of a link",
+            limit: 256,
+        });
+    given([
+        created(),
+        Event::SessionClosed {
+            cause: CloseCause::Requested,
+        },
+    ])
+    .when(instant(2), note(LinkChange::Left))
+    .then_rejected(Rejection::SessionNotFound(SESSION));
 }
 
 #[test]

@@ -35,8 +35,11 @@ pub(super) mod tag {
     pub(in crate::schema) const CONTROLLER_CHANGED: u8 = 23;
     pub(in crate::schema) const INPUT_HIDDEN: u8 = 24;
     pub(in crate::schema) const SCREEN_CAPTURED: u8 = 25;
+    pub(in crate::schema) const LEFTOVERS_CHOSEN: u8 = 40;
     /// 35 to 39 are for what people say about sessions.
     pub(in crate::schema) const SESSION_DESCRIBED: u8 = 35;
+    /// 46 to 54 are for links.
+    pub(in crate::schema) const LINK_CHANGED: u8 = 46;
 
     /// No event: the log's clock follows, because it differs from the wall's time, and then the
     /// event's tag. Far from the tags of events, which grow.
@@ -50,6 +53,14 @@ pub(super) mod output {
     pub(in crate::schema) const MERGED: u8 = 0;
     pub(in crate::schema) const SEPARATE: u8 = 1;
     pub(in crate::schema) const TERMINAL: u8 = 2;
+}
+
+/// What happened to a link. Not `Coded`, because a field follows one of them.
+pub(super) mod link {
+    pub(in crate::schema) const ADDED: u8 = 0;
+    pub(in crate::schema) const REMOVED: u8 = 1;
+    pub(in crate::schema) const JOINED: u8 = 2;
+    pub(in crate::schema) const LEFT: u8 = 3;
 }
 
 /// Causes of lost records. Not `Coded`, because fields follow one of them.

@@ -1,10 +1,11 @@
 //! Decodes records from arbitrary bytes.
 
 use super::bytes::Parts;
-use super::codes::{loss, output, tag};
+use super::codes::{link, loss, output, tag};
 use rejoin_core::{
-    Actor, ConsumerId, Controller, Description, Event, JobId, JobMode, JobOutput, LossCause,
-    Moment, OutputPosition, Record, Sequence, Server, SessionId, SessionNumber, TerminalSize,
+    Actor, ConsumerId, Controller, Description, Event, JobId, JobMode, JobOutput, LinkChange,
+    LossCause, Moment, OutputPosition, Record, Sequence, Server, SessionId, SessionNumber,
+    TerminalSize,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -148,6 +149,23 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
         tag::SESSION_DESCRIBED => Event::SessionDescribed {
             description: description(parts)?.into(),
         },
+        tag::LINK_CHANGED => Event::LinkChanged {
+            link: parts.text("link")?,
+            change: match parts.byte("change")? {
+                link::ADDED => LinkChange::Added {
+                    expires: parts.timestamp("expires")?,
+                },
+                link::REMOVED => LinkChange::Removed,
+                link::JOINED => LinkChange::Joined,
+                link::LEFT => LinkChange::Left,
+                code => {
+                    return Err(DecodeError::UnknownChoice {
+                        field: "change",
+                        code,
+                    });
+                }
+            },
+        },
         tag::CONSUMER_JOINED => Event::ConsumerJoined {
             consumer: consumer(parts)?,
             timeout: parts.duration("timeout")?,
@@ -220,6 +238,11 @@ fn event(parts: &mut Parts<'_>, tag: u8) -> Result<Event, DecodeError> {
             job: job(parts)?,
             mode: mode(parts)?,
             controller: controller(parts)?,
+        },
+        tag::LEFTOVERS_CHOSEN => Event::LeftoversChosen {
+            job: job(parts)?,
+            mode: mode(parts)?,
+            kept: parts.flag("kept")?,
         },
         tag::INPUT_HIDDEN => Event::InputHidden {
             job: job(parts)?,

@@ -1,10 +1,10 @@
 //! Encodes records.
 
 use super::bytes::{put_clock, put_duration, put_number, put_optional, put_signed, put_text};
-use super::codes::{Coded, loss, output, tag};
+use super::codes::{Coded, link, loss, output, tag};
 use rejoin_core::{
-    Actor, ConsumerId, Controller, Description, Event, JobId, JobMode, JobOutput, LossCause,
-    Record, TerminalSize,
+    Actor, ConsumerId, Controller, Description, Event, JobId, JobMode, JobOutput, LinkChange,
+    LossCause, Record, TerminalSize,
 };
 
 /// Appends the encoding of `record` to `out`: its moment, its actor and its event, without session and sequence.
@@ -48,6 +48,19 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
         Event::SessionDescribed { description } => {
             out.push(tag::SESSION_DESCRIBED);
             put_description(out, description);
+        }
+        Event::LinkChanged { link, change } => {
+            out.push(tag::LINK_CHANGED);
+            put_text(out, link);
+            match change {
+                LinkChange::Added { expires } => {
+                    out.push(link::ADDED);
+                    put_number(out, expires.as_millis());
+                }
+                LinkChange::Removed => out.push(link::REMOVED),
+                LinkChange::Joined => out.push(link::JOINED),
+                LinkChange::Left => out.push(link::LEFT),
+            }
         }
         Event::ConsumerJoined {
             consumer,
@@ -117,6 +130,12 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             put_job(out, *job);
             put_mode(out, *mode);
             put_controller(out, controller.as_deref());
+        }
+        Event::LeftoversChosen { job, mode, kept } => {
+            out.push(tag::LEFTOVERS_CHOSEN);
+            put_job(out, *job);
+            put_mode(out, *mode);
+            out.push(u8::from(*kept));
         }
         Event::InputHidden { job, mode, bytes } => {
             out.push(tag::INPUT_HIDDEN);

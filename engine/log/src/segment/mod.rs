@@ -7,6 +7,7 @@
 
 mod compact;
 mod error;
+mod exchange;
 mod format;
 mod limits;
 mod open;
@@ -18,8 +19,9 @@ mod write;
 
 pub use compact::{CompactionStats, Compactor};
 pub use error::{Damage, OpenError};
+pub use exchange::{FrameFault, checksum, decode_frames, encode_frames};
 pub use format::header::{FORMAT_VERSION, LogId};
-pub use open::open_options::{OpenOptions, Opened, READ_ONLY_BYTES};
+pub use open::open_options::{CatchUpError, OpenOptions, Opened, READ_ONLY_BYTES};
 pub use open::recovery::{OpenReport, SkippedSnapshot};
 pub use options::{Durability, MAX_BATCH_BYTES, MAX_SEGMENT_BYTES, Options};
 pub use scan::segment::TornTail;
@@ -126,6 +128,26 @@ impl SegmentLog {
     #[must_use]
     pub fn id(&self) -> LogId {
         self.writer.log
+    }
+
+    /// The position of the next record: one more than the number of records that were ever
+    /// appended.
+    #[must_use]
+    pub fn next_position(&self) -> u64 {
+        self.writer.next
+    }
+
+    /// Whether an append of `records` would be accepted as far as their sequences decide it. For a
+    /// log whose truth is elsewhere, and this its copy.
+    ///
+    /// # Errors
+    ///
+    /// `Refused` if there is a gap in a session, `Poisoned` if the log can't be used.
+    pub fn check_sequences(&self, records: &[Arc<Record>]) -> Result<(), AppendError> {
+        self.check()?;
+        self.writer
+            .check_sequences(records)
+            .map_err(AppendError::refused)
     }
 
     /// The metrics of the writer. The counters are live, not a copy.

@@ -2,8 +2,8 @@
 
 use rejoin_core::{
     CloseCause, ConsumerId, Controller, Description, Event, Instant, InterruptCause, JobId,
-    JobMode, JobOutput, JobSlot, LeaveCause, LossCause, Outcome, OutputPosition, OutputStream,
-    Sequence, Server, SessionNumber, TerminalSize, Visibility,
+    JobMode, JobOutput, JobSlot, LeaveCause, LinkChange, LossCause, Outcome, OutputPosition,
+    OutputStream, Sequence, Server, SessionNumber, TerminalSize, Visibility,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -222,6 +222,14 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
             b"\x17\xac\x02\x00\x00\x00".to_vec(),
         ),
         (
+            Event::LeftoversChosen {
+                job,
+                mode: front,
+                kept: true,
+            },
+            b"\x28\xac\x02\x00\x00\x01".to_vec(),
+        ),
+        (
             Event::InputHidden {
                 job,
                 mode: front,
@@ -290,6 +298,22 @@ pub(crate) fn golden() -> Vec<(Event, Vec<u8>)> {
                 }),
             },
             b"\x23\x01\x07Release\x02\x03env\x04live\x04team\x00".to_vec(),
+        ),
+        (
+            Event::LinkChanged {
+                link: "k1".into(),
+                change: LinkChange::Added {
+                    expires: rejoin_core::Timestamp::from_millis(300),
+                },
+            },
+            b"\x2e\x02k1\x00\xac\x02".to_vec(),
+        ),
+        (
+            Event::LinkChanged {
+                link: "k1".into(),
+                change: LinkChange::Left,
+            },
+            b"\x2e\x02k1\x03".to_vec(),
         ),
     ]
 }

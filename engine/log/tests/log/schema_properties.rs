@@ -5,8 +5,8 @@ use proptest::option;
 use proptest::prelude::*;
 use rejoin_core::{
     Actor, CloseCause, ConsumerId, Controller, Description, Event, InterruptCause, JobId, JobMode,
-    JobOutput, JobSlot, LeaveCause, LossCause, Outcome, OutputPosition, OutputStream, Record,
-    Sequence, Server, SessionId, SessionNumber, TerminalSize, Timestamp, Visibility,
+    JobOutput, JobSlot, LeaveCause, LinkChange, LossCause, Outcome, OutputPosition, OutputStream,
+    Record, Sequence, Server, SessionId, SessionNumber, TerminalSize, Timestamp, Visibility,
 };
 use rejoin_log::schema::{decode, encode};
 use std::sync::Arc;
@@ -64,6 +64,7 @@ fn session_event() -> impl Strategy<Value = Event> {
         timestamp().prop_map(|seen| Event::SessionTouched { seen: seen.into() }),
         text().prop_map(|user| Event::UserSet { user }),
         described(),
+        (text(), link_change()).prop_map(|(link, change)| Event::LinkChanged { link, change }),
         prop_oneof![Just(CloseCause::Requested), Just(CloseCause::Idle)]
             .prop_map(|cause| Event::SessionClosed { cause }),
         (number(), number(), loss()).prop_map(|(first, last, cause)| Event::RecordsLost {
@@ -71,6 +72,15 @@ fn session_event() -> impl Strategy<Value = Event> {
             last: Sequence(last),
             cause,
         }),
+    ]
+}
+
+fn link_change() -> impl Strategy<Value = LinkChange> {
+    prop_oneof![
+        timestamp().prop_map(|expires| LinkChange::Added { expires }),
+        Just(LinkChange::Removed),
+        Just(LinkChange::Joined),
+        Just(LinkChange::Left),
     ]
 }
 
@@ -168,6 +178,11 @@ fn terminal_event() -> impl Strategy<Value = Event> {
                 mode,
                 controller,
             }
+        }),
+        (job(), mode(), any::<bool>()).prop_map(|(job, mode, kept)| Event::LeftoversChosen {
+            job,
+            mode,
+            kept
         }),
         (job(), mode(), number()).prop_map(|(job, mode, bytes)| Event::InputHidden {
             job,

@@ -91,6 +91,7 @@ const EXPECTED: &[&str] = &[
     "event: job finished, timed out",
     "event: job started",
     "event: job submitted",
+    "event: leftovers chosen",
     "event: records lost, by retention",
     "event: result emitted",
     "event: session closed, idle",

@@ -250,6 +250,7 @@ fn find(
         }),
         (
             Command::SetUser { session, .. }
+            | Command::NoteLink { session, .. }
             | Command::RefuseStatement { session, .. }
             | Command::DescribeSession(DescribeSession { session, .. }),
             _,
@@ -355,6 +356,7 @@ fn session_of(command: &Command) -> Option<SessionId> {
         | Command::LeaveSession { session, .. }
         | Command::CloseSession { session, .. }
         | Command::SetUser { session, .. }
+        | Command::NoteLink { session, .. }
         | Command::DescribeSession(DescribeSession { session, .. })
         | Command::RefuseStatement { session, .. }
         | Command::InterruptJob { session, .. }
@@ -373,6 +375,7 @@ fn text(command: &Command) -> Option<Arc<str>> {
         Command::CreateSession(create) => create.user.clone(),
         Command::SetUser { user, .. } => Some(user.clone()),
         Command::DescribeSession(describe) => describe.title.clone(),
+        Command::NoteLink { link, .. } => Some(link.clone()),
         Command::SubmitJob(submit) => Some(submit.statement.clone()).filter(|it| it.contains('#')),
         Command::RefuseStatement { reason, .. } => Some(reason.clone()),
         _ => None,
@@ -384,6 +387,7 @@ fn text_of(event: &Event) -> Option<Arc<str>> {
         Event::SessionCreated { user, .. } => user.clone(),
         Event::UserSet { user } => Some(user.clone()),
         Event::SessionDescribed { description } => description.title.clone(),
+        Event::LinkChanged { link, .. } => Some(link.clone()),
         Event::JobSubmitted { statement, .. } => {
             Some(statement.clone()).filter(|it| it.contains('#'))
         }

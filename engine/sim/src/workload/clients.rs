@@ -9,7 +9,7 @@ use futures::future::{Either, select};
 use rejoin_core::testing::{Operation, Pick};
 use rejoin_core::{
     Actor, Command, CreateSession, DescribeSession, Event, JobId, JobMode, JobOutput, Sequence,
-    SessionId, SubmitJob,
+    SessionId, SubmitJob, TerminalSize,
 };
 use rejoin_engine::{CommandError, Engine, NewJob, NewSession};
 use rejoin_log::ReadLimit;
@@ -102,7 +102,8 @@ fn operation(random: &mut Random) -> Operation {
         21..=23 => Operation::Close(session),
         24..=25 => Operation::SetUser(session, random.byte()),
         26 => Operation::Describe(session, random.byte()),
-        27..=30 => Operation::Touch(session),
+        27 => Operation::NoteLink(session, random.byte()),
+        28..=30 => Operation::Touch(session),
         31..=33 => Operation::Refuse(session),
         34..=42 => Operation::Write(session, other, 1 + random.byte() % 200, random.once_in(4)),
         43..=47 => Operation::Interrupt(session, (!random.once_in(3)).then_some(other)),
@@ -322,6 +323,27 @@ fn make_unique(command: Command, number: u64, random: &mut Random) -> Command {
             session,
             user: mark,
         },
+        Command::NoteLink {
+            session, change, ..
+        } => Command::NoteLink {
+            session,
+            link: mark,
+            change,
+        },
+        Command::ResizeTerminal {
+            session,
+            job,
+            size,
+            client,
+        } => Command::ResizeTerminal {
+            session,
+            job,
+            size: match random.once_in(4) {
+                true => TerminalSize { columns: 0, ..size },
+                false => size,
+            },
+            client,
+        },
         Command::DescribeSession(describe) => Command::DescribeSession(DescribeSession {
             title: Some(mark),
             ..describe
@@ -390,6 +412,14 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
             engine.describe_session(describe).await?;
             Ok((Reply::Done, None))
         }
+        Command::NoteLink {
+            session,
+            link,
+            change,
+        } => {
+            engine.note_link(session, link, change).await?;
+            Ok((Reply::Done, None))
+        }
         Command::RefuseStatement {
             session,
             statement,
@@ -412,6 +442,7 @@ async fn perform(engine: &Engine, command: Command, random: &mut Random) -> Comm
                 input: submit.input,
                 output: submit.output,
                 controller: submit.controller,
+                keeps_leftovers: submit.keeps_leftovers,
                 timeout: (!is_plain).then_some(submit.timeout),
                 output_limit: (!is_plain).then_some(submit.output_limit),
             };

@@ -105,6 +105,7 @@ fn name(event: &Event) -> &'static str {
         },
         Event::CursorAdvanced { .. } => "event: cursor advanced",
         Event::InputWritten { .. } => "event: input written",
+        Event::LeftoversChosen { .. } => "event: leftovers chosen",
         Event::InputHidden { .. } => "event: input hidden",
         Event::TerminalResized { .. } => "event: terminal resized",
         Event::ControllerChanged { .. } => "event: controller changed",
@@ -137,5 +138,6 @@ fn name(event: &Event) -> &'static str {
         Event::StatementRefused { .. } => "event: statement refused",
         Event::UserSet { .. } => "event: user set",
         Event::SessionDescribed { .. } => "event: session described",
+        Event::LinkChanged { .. } => "event: link changed",
     }
 }

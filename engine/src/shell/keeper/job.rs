@@ -9,7 +9,7 @@ use crate::shell::job::{
     Ended, HELD, Program, Setting, closed, could_not_start, describe_holders, left_of,
 };
 use crate::shell::output::{self, Counted};
-use crate::shell::process_group::Leftovers;
+use crate::shell::process_group::LeftoverEnd;
 use crate::shell::process_sweep;
 use crate::shell::{SessionGuard, Shell, WAIT_FOR_OUTPUT};
 use crate::{Input, InputBytes};
@@ -297,7 +297,9 @@ async fn attend(
         .and_then(Pid::from_raw)
         .filter(|_| !held.is_some_and(|it| it.has_ended));
     let left = match group {
-        Some(group) if was_interrupted || cut || shell.leftovers == Leftovers::End => {
+        Some(group)
+            if was_interrupted || cut || shell.leftovers_of(&job.leftovers) == LeftoverEnd::End =>
+        {
             process_sweep::end_group(group, &shell.runtime).await
         }
         _ => Vec::new(),

@@ -117,6 +117,7 @@ fn a_keeper_is_told_at_once_what_the_log_has() {
             input: None,
             output: JobOutput::default(),
             sizes: TerminalSizes::none(),
+            leftovers: crate::Leftovers::default(),
         };
         let timer = smol::Timer::after(PATIENCE);
         match select(pin!(runner.resume(job, logged)), timer).await {

@@ -123,6 +123,7 @@ impl Server {
             interrupts,
             input: None,
             output,
+            leftovers: crate::Leftovers::default(),
             sizes: TerminalSizes::none(),
         });
         let job = Job {

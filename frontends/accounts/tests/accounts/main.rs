@@ -1,5 +1,7 @@
 //! Accounts as frontends ask them, on a clock of the test's own.
 
+mod links;
+
 use rejoin_accounts::testing::{TestAccounts, password};
 use rejoin_accounts::{Accounts, AccountsFile, Credentials, Denied, Permission, Role, TokenKind};
 use std::net::IpAddr;

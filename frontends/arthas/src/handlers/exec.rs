@@ -13,7 +13,7 @@ use crate::translate::{End, JobResults};
 use crate::wire::{Answer, Object, State};
 use futures::future::BoxFuture;
 use rejoin_engine::{CommandError, JobAck, NewJob, Runtime, Sequence, SessionId, Visibility};
-use std::net::SocketAddr;
+use rejoin_http::ClientAddress;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ impl Arthas {
     pub(super) async fn exec_once(
         &self,
         request: &Request,
-        remote: Option<SocketAddr>,
+        remote: Option<ClientAddress>,
     ) -> Result<Answer, Fault> {
         let frontend = self.clone();
         let (command, timeout) = (request.command.clone(), self.exec_timeout(request));

@@ -13,7 +13,7 @@ use crate::request::{Action, Request};
 use crate::wire::Answer;
 use rejoin_accounts::{Caller, Permission};
 use rejoin_engine::{SessionId, SessionView, Timestamp};
-use std::net::SocketAddr;
+use rejoin_http::ClientAddress;
 
 impl Arthas {
     /// Carries out a request. `named` is the session that it names, if that is a valid session ID.
@@ -21,7 +21,7 @@ impl Arthas {
         &self,
         request: &Request,
         named: Option<SessionId>,
-        remote: Option<SocketAddr>,
+        remote: Option<ClientAddress>,
         caller: &Caller,
     ) -> Result<Answer, Fault> {
         let action = match request.action.as_deref() {
@@ -45,7 +45,7 @@ impl Arthas {
         action: Action,
         request: &Request,
         named: Option<SessionId>,
-        remote: Option<SocketAddr>,
+        remote: Option<ClientAddress>,
         caller: &Caller,
     ) -> Result<Answer, Fault> {
         let session = match (action, &request.session) {

@@ -5,13 +5,13 @@ use crate::error::Fault;
 use crate::request::Request;
 use crate::wire::{Answer, Object, State};
 use rejoin_engine::{NewSession, Session, SessionId};
-use std::net::SocketAddr;
+use rejoin_http::ClientAddress;
 
 impl Arthas {
     pub(super) async fn init_session(
         &self,
         request: &Request,
-        remote: Option<SocketAddr>,
+        remote: Option<ClientAddress>,
     ) -> Result<Answer, Fault> {
         let created = self
             .create_session(request.user.as_deref(), remote, true)
@@ -25,7 +25,7 @@ impl Arthas {
     pub(super) async fn create_session(
         &self,
         user: Option<&str>,
-        remote: Option<SocketAddr>,
+        remote: Option<ClientAddress>,
         reads: bool,
     ) -> Result<Session, Fault> {
         let new = NewSession {

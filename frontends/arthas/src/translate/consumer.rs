@@ -38,10 +38,12 @@ pub(crate) fn is_visible(record: &Record) -> bool {
         | Event::SessionTouched { .. }
         | Event::UserSet { .. }
         | Event::SessionDescribed { .. }
+        | Event::LinkChanged { .. }
         | Event::CursorAdvanced { .. }
         | Event::JobStarted { .. }
         | Event::InputWritten { .. }
         | Event::InputHidden { .. }
+        | Event::LeftoversChosen { .. }
         | Event::TerminalResized { .. }
         | Event::ControllerChanged { .. }
         | Event::ScreenCaptured { .. }

@@ -1,7 +1,7 @@
 //! Arguments of the subcommands that talk to a server.
 
 use crate::offline::Bound;
-use crate::settings::Wait;
+use crate::settings::{LeftoverProcesses, Wait};
 use crate::terminal::PrefixKey;
 use clap::ValueEnum;
 use std::num::NonZeroUsize;
@@ -10,7 +10,8 @@ use std::path::PathBuf;
 /// The server's address and the credentials for it.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct ServerArgs {
-    /// Address of the server [default: http://127.0.0.1:8563]
+    /// Address of the server, or `unix:PATH` for its socket on this machine [default:
+    /// http://127.0.0.1:8563]
     #[arg(long, value_name = "URL", env = "REJOIN_SERVER", help_heading = SERVER)]
     pub(crate) server: Option<String>,
 
@@ -115,6 +116,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<Wait>,
 
+    /// What becomes of processes that the command leaves in its process group [default: the server's
+    /// --leftover-processes]
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) leftover_processes: Option<LeftoverProcesses>,
+
     /// User of the new session; only on a server without accounts
     #[arg(long, value_name = "NAME", conflicts_with = "session")]
     pub(crate) user: Option<String>,
@@ -131,6 +137,13 @@ pub(crate) struct RunArgs {
     /// one object with `session`, `number` and `job`
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Tell when the command has ended: ring the terminal's bell, and have it show a notification
+    ///
+    /// By an escape sequence (OSC 9) that iTerm2, kitty, WezTerm, Ghostty, foot and Windows Terminal know,
+    /// also through SSH; other terminals show nothing and ring.
+    #[arg(long, conflicts_with = "detach")]
+    pub(crate) notify: bool,
 
     /// Print the session and job to standard error
     #[arg(long, short)]
@@ -523,4 +536,102 @@ const STATUS: &str = "\
 Exit status:
   0  done
   2  failed: no such server, session or job, not allowed, or wrong command line
+";
+
+/// Make, list and remove links to a session.
+///
+/// Whoever has a link can watch this session in a browser, without an account: what ran, all output, and
+/// what comes live. Nothing else, and no command can be run by it. A link ends at its time, when it is
+/// removed, and with the account or the token that made it. The server's log says when somebody watches
+/// by it.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = LINK_EXAMPLES)]
+pub(crate) struct LinkArgs {
+    #[command(subcommand)]
+    pub(crate) change: LinkCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum LinkCommand {
+    /// Make a link, and print its address, which is shown once
+    Add {
+        #[command(flatten)]
+        at: SessionAt,
+
+        /// The link ends after this time, 30d at most
+        #[arg(long, value_name = "TIME", default_value = "1h")]
+        expires: Wait,
+
+        /// Print one JSON object, as in the server's API
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the links to a session: their names, who made them and when they end
+    List {
+        #[command(flatten)]
+        at: SessionAt,
+
+        /// Print one JSON object, as in the server's API
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a link: who watches by it is cut off
+    Remove {
+        #[command(flatten)]
+        at: SessionAt,
+
+        /// The link's name
+        #[arg(value_name = "LINK")]
+        link: String,
+    },
+}
+
+const LINK_EXAMPLES: &str = "\
+Exit status:
+  0  done
+  2  failed: no such server, session or link, not allowed, or wrong command line
+
+Examples:
+  rejoin link add 3 --expires 8h
+  rejoin link list 3
+  rejoin link remove 3 fQ3kLz0a
+";
+
+/// Wait until a job ends, and exit with its exit status.
+///
+/// Goes on waiting when the connection breaks or the server restarts. Shows no output: `rejoin attach`
+/// does.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = WAIT_EXAMPLES)]
+pub(crate) struct WaitArgs {
+    #[command(flatten)]
+    pub(crate) at: SessionAt,
+
+    /// Number of the job [default: the one that runs in the foreground, or else the last one]
+    #[arg(value_name = "JOB")]
+    pub(crate) job: Option<u64>,
+
+    /// Stop waiting after this time, with exit status 124; the job goes on
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<Wait>,
+
+    /// How long to try to reconnect when the server doesn't answer
+    #[arg(long, value_name = "TIME", default_value = "5m")]
+    pub(crate) reconnect_for: Wait,
+
+    /// Print the job, as in the server's API, when it has ended
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const WAIT_EXAMPLES: &str = "\
+Exit status:
+  that of the job, as `rejoin run` has it, or
+    2  wrong command line
+  124  the job did not end within --timeout
+  125  no such server, session or job, or its exit status could not be read from the server
+
+Examples:
+  rejoin wait 3
+  rejoin wait 3 17 --timeout 1h && deploy
 ";

@@ -9,8 +9,9 @@ use crate::commands::health::HealthArgs;
 use crate::settings::Settings;
 use clap::{Parser, Subcommand};
 pub(crate) use client::{
-    AttachArgs, CloseArgs, InterruptArgs, LabelArgs, McpArgs, RunArgs, SearchArgs, SearchedStream,
-    SendArgs, ServerArgs, SessionAt, SessionOrder, SessionState, SessionsArgs, ShellArgs, ShowArgs,
+    AttachArgs, CloseArgs, InterruptArgs, LabelArgs, LinkArgs, LinkCommand, McpArgs, RunArgs,
+    SearchArgs, SearchedStream, SendArgs, ServerArgs, SessionAt, SessionOrder, SessionState,
+    SessionsArgs, ShellArgs, ShowArgs, WaitArgs,
 };
 pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionArgs};
 use std::error::Error;
@@ -64,6 +65,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     Search(SearchArgs),
     Label(LabelArgs),
+    Link(LinkArgs),
+    Wait(WaitArgs),
     Interrupt(InterruptArgs),
     Close(CloseArgs),
     Send(SendArgs),
@@ -252,6 +255,10 @@ mod tests {
 serve --read-only
   --config REJOIN_CONFIG
   --listen REJOIN_LISTEN
+  --socket-mode REJOIN_SOCKET_MODE
+  --socket-owner REJOIN_SOCKET_OWNER
+  --path-prefix REJOIN_PATH_PREFIX
+  --trusted-proxies REJOIN_TRUSTED_PROXIES
   --maxscale-listen REJOIN_MAXSCALE_LISTEN
   --doris-listen REJOIN_DORIS_LISTEN
   --admin-listen REJOIN_ADMIN_LISTEN
@@ -301,7 +308,7 @@ serve --read-only
   --log-level REJOIN_LOG_LEVEL
   --log-format REJOIN_LOG_FORMAT
   --log-requests REJOIN_LOG_REQUESTS
-run <command> -s/--session -k/--keep -d/--detach -t/--terminal -T/--no-terminal -i/--input -n/--no-input --timeout --user --service --reconnect-for --json -v/--verbose --insecure
+run <command> -s/--session -k/--keep -d/--detach -t/--terminal -T/--no-terminal -i/--input -n/--no-input --timeout --leftover-processes --user --service --reconnect-for --json --notify -v/--verbose --insecure
   --prefix-key REJOIN_PREFIX_KEY
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
@@ -347,6 +354,35 @@ search <session> --insecure <pattern> -E/--regex -i/--ignore-case -j/--job --str
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
 label <session> --insecure <labels> -t/--title --json
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+link
+link add <session> --insecure --expires --json
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+link list <session> --insecure --json
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+link remove <session> --insecure <link>
+  --server REJOIN_SERVER
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+wait <session> --insecure <job> --timeout --reconnect-for --json
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN
   --password-file REJOIN_PASSWORD_FILE

@@ -2,9 +2,9 @@
 //!
 //! Invariant: a request is sent once, and credentials never follow a redirect.
 
-use super::ClientError;
 use super::limits::{ANSWER_BYTES, CONNECT, SILENCE, UNUSED};
 use super::server_config::ServerConfig;
+use super::{ClientError, unix};
 use crate::args::ServerArgs;
 use serde::Deserialize;
 use serde_json::Value;
@@ -57,10 +57,24 @@ impl Api {
         if server.is_https {
             config = config.tls_config(tls(&server)?);
         }
+        let agent = match &server.socket {
+            Some(path) => unix::agent(config.build(), path),
+            None => config.build().into(),
+        };
         Ok(Self {
-            agent: config.build().into(),
+            agent,
             server: Arc::new(server),
         })
+    }
+
+    /// The server's address, without a slash at the end.
+    pub(crate) fn url(&self) -> &str {
+        &self.server.url
+    }
+
+    /// Whether only this machine can reach the server by its address.
+    pub(crate) fn is_local(&self) -> bool {
+        self.server.is_local
     }
 
     pub(crate) fn get(&self, path: &str) -> Result<Value, ClientError> {
@@ -166,7 +180,7 @@ impl Api {
     }
 
     fn request(&self, method: &str, path: &str) -> Builder {
-        let url = format!("{}{path}", self.server.url);
+        let url = format!("{}{path}", self.server.base());
         let request = Request::builder().method(method).uri(url);
         match &self.server.authorization {
             Some(authorization) => request.header("authorization", authorization),
@@ -229,7 +243,11 @@ impl Api {
     fn failed(&self, error: ureq::Error) -> ClientError {
         let url = self.server.url.clone();
         match error {
-            ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            ureq::Error::Io(error)
+                if error.kind() == io::ErrorKind::ConnectionRefused
+                    || (self.server.socket.is_some()
+                        && error.kind() == io::ErrorKind::NotFound) =>
+            {
                 ClientError::NoServer(url)
             }
             ureq::Error::HostNotFound => ClientError::NoSuchHost(url),

@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{
     Actor, CloseCause, ConsumerId, Controller, Description, Event, InterruptCause, JobId, JobMode,
-    JobOutput, JobSlot, LeaveCause, LossCause, Outcome, Record, Sequence, Server, SessionId,
-    SessionNumber, TerminalSize, Timestamp, Visibility,
+    JobOutput, JobSlot, LeaveCause, LinkChange, LossCause, Outcome, Record, Sequence, Server,
+    SessionId, SessionNumber, TerminalSize, Timestamp, Visibility,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -75,10 +75,17 @@ pub(crate) struct SessionEvent<'a> {
     columns: u16,
     #[serde(default)]
     rows: u16,
+    /// Whether the processes that a job leaves go on.
+    #[serde(default)]
+    kept: bool,
     /// How many bytes were typed that are not logged.
     #[serde(default)]
     bytes: u64,
     title: Option<String>,
+    link: Option<String>,
+    /// When a link ends, in milliseconds since 1970.
+    #[serde(default)]
+    expires: u64,
     #[serde(default)]
     labels: BTreeMap<String, String>,
     by: Option<EventActor>,
@@ -109,6 +116,7 @@ impl From<EventController> for Controller {
 struct EventActor {
     account: Option<String>,
     token: Option<String>,
+    link: Option<String>,
     frontend: String,
     address: Option<String>,
 }
@@ -117,7 +125,7 @@ impl EventActor {
     fn actor(self) -> Actor {
         Actor {
             account: self.account.map(Into::into),
-            token: self.token.map(Into::into),
+            token: self.token.or(self.link).map(Into::into),
             frontend: self.frontend.into(),
             address: self.address.map(Into::into),
         }
@@ -229,6 +237,17 @@ impl<'a> SessionEvent<'a> {
                 }
                 .into(),
             },
+            "link-added" | "link-removed" | "link-joined" | "link-left" => Event::LinkChanged {
+                link: self.link?.into(),
+                change: match self.kind.as_str() {
+                    "link-added" => LinkChange::Added {
+                        expires: Timestamp::from_millis(self.expires),
+                    },
+                    "link-removed" => LinkChange::Removed,
+                    "link-joined" => LinkChange::Joined,
+                    _ => LinkChange::Left,
+                },
+            },
             "consumer-joined" => Event::ConsumerJoined {
                 consumer,
                 timeout,
@@ -277,6 +296,11 @@ impl<'a> SessionEvent<'a> {
                     let client = client.into();
                     Arc::new(Controller { client, user })
                 }),
+            },
+            "leftovers-chosen" => Event::LeftoversChosen {
+                job: job?,
+                mode,
+                kept: self.kept,
             },
             "input-hidden" => Event::InputHidden {
                 job: job?,

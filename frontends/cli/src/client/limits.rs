@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// How long one request waits for events, below [`SILENCE`].
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
 /// How long to wait for a connection.
 pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 

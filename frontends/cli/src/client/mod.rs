@@ -14,6 +14,7 @@ pub(crate) mod server_config;
 pub(crate) mod sse;
 pub(crate) mod stream;
 pub(crate) mod table;
+pub(crate) mod unix;
 
 use std::io;
 

@@ -7,6 +7,7 @@
 use super::ClientError;
 use super::limits::FILE_BYTES;
 use crate::args::ServerArgs;
+use crate::settings::UNIX;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -20,8 +21,10 @@ use ureq::http::Uri;
 /// A server, and how to connect to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerConfig {
-    /// Its URL, without a slash at the end.
+    /// Its URL, without a slash at the end, or `unix:` and the path of its socket.
     pub(crate) url: String,
+    /// The path of its socket, if it is not asked over TCP.
+    pub(crate) socket: Option<PathBuf>,
     pub(crate) is_local: bool,
     pub(crate) is_https: bool,
     /// The `Authorization` header.
@@ -48,6 +51,14 @@ struct Secrets {
 }
 
 impl ServerConfig {
+    /// What requests go to: on a socket, the host is a name for this machine.
+    pub(crate) fn base(&self) -> &str {
+        match self.socket {
+            Some(_) => LOCALHOST,
+            None => &self.url,
+        }
+    }
+
     /// Combines the arguments, the environment and the file.
     pub(crate) fn load(args: &ServerArgs) -> Result<Self, ClientError> {
         let file = match &args.client_config {
@@ -72,7 +83,11 @@ impl ServerConfig {
         let url = args.server.clone().or(file.server);
         let url = url.unwrap_or_else(|| DEFAULT.to_owned());
         let url = url.trim_end_matches('/').to_owned();
-        let (is_https, is_local) = classify(&url)?;
+        let socket = url.strip_prefix(UNIX).map(PathBuf::from);
+        let (is_https, is_local) = match &socket {
+            Some(_) => (false, true),
+            None => classify(&url)?,
+        };
         let login = args.login.clone().or(file.login);
         // A token comes before an account and its password, unless that is on the command line and
         // the token in the file.
@@ -112,6 +127,7 @@ impl ServerConfig {
         }
         Ok(Self {
             url,
+            socket,
             is_local,
             is_https,
             authorization,
@@ -124,7 +140,7 @@ impl ServerConfig {
 fn classify(url: &str) -> Result<(bool, bool), ClientError> {
     let unusable = || {
         wrong(format!(
-            "invalid server address {url:?}: expected a URL, for example {DEFAULT}"
+            "invalid server address {url:?}: expected a URL, for example {DEFAULT}, or unix:PATH"
         ))
     };
     let uri: Uri = url.parse().map_err(|_| unusable())?;
@@ -195,6 +211,9 @@ fn wrong(words: String) -> ClientError {
 
 const DEFAULT: &str = "http://127.0.0.1:8563";
 
+/// Is resolved without asking anybody.
+const LOCALHOST: &str = "http://127.0.0.1";
+
 /// Permissions of the group and of others.
 const OTHERS: u32 = 0o077;
 
@@ -230,7 +249,12 @@ mod tests {
     #[test]
     fn a_password_is_sent_unencrypted_to_this_machine_only() {
         let login = Some("anna");
-        for near in ["http://localhost:1/", "http://127.0.0.9", "http://[::1]:2"] {
+        for near in [
+            "http://localhost:1/",
+            "http://127.0.0.9",
+            "http://[::1]:2",
+            "unix:/run/r.sock",
+        ] {
             let found = config(&args(near, login), Some("secret")).unwrap();
             assert_eq!(found.authorization.unwrap(), "Basic YW5uYTpzZWNyZXQ=");
         }

@@ -7,7 +7,8 @@ use crate::offline::{
     Offline, OfflineError, Sessions, conclude, describe, fields, instant, named, written,
 };
 use rejoin_core::{
-    CloseCause, Event, InterruptCause, LeaveCause, Record, SessionId, SessionNumber, Timestamp,
+    CloseCause, Event, InterruptCause, LeaveCause, LinkChange, Record, SessionId, SessionNumber,
+    Timestamp,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -113,6 +114,17 @@ fn did(record: &Record) -> Option<String> {
     Some(match &record.event {
         Event::SessionCreated { service, .. } => format!("created it on the service {service}"),
         Event::UserSet { user } => format!("set its user to {user}"),
+        Event::LinkChanged { link, change } => match change {
+            LinkChange::Added { expires } => {
+                format!(
+                    "made the link {link} to watch it, until {}",
+                    instant(*expires)
+                )
+            }
+            LinkChange::Removed => format!("removed the link {link}"),
+            LinkChange::Joined => format!("began to watch it by the link {link}"),
+            LinkChange::Left => format!("stopped watching it by the link {link}"),
+        },
         Event::ConsumerJoined { consumer, .. } => {
             format!("joined as consumer {}", consumer.ordinal)
         }

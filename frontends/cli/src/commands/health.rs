@@ -1,9 +1,11 @@
 //! `rejoin health`: a health check for containers without an HTTP client.
 
+use crate::client::unix;
 use crate::settings::{Address, SettingsError, old_admin_listen};
 use clap::Args;
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,28 +53,32 @@ pub(crate) enum HealthError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error("no answer from {0}: {1}")]
-    Silent(SocketAddr, String),
+    Silent(Address, String),
     /// Standard output could not be written.
     #[error("cannot write the answer: {0}")]
     Write(#[from] io::Error),
 }
 
 pub(crate) fn run(args: &HealthArgs) -> Result<ExitCode, HealthError> {
-    let common = SocketAddr::from((Ipv4Addr::LOCALHOST, 8563));
-    let at = match args.at {
-        Some(at) => Some(at),
+    let common = Address::Tcp((Ipv4Addr::LOCALHOST, 8563).into());
+    let at = match &args.at {
+        Some(at) => Some(at.clone()),
         None => old_admin_listen()?,
     };
-    let address = reachable(at.map_or(common, |Address(address)| address));
+    let address = reachable(at.unwrap_or(common));
     let path = if args.ready { "/readyz" } else { "/healthz" };
     let ask = |scheme| {
-        let answer = ask(&format!("{scheme}://{address}{path}"));
+        let (host, socket) = match &address {
+            Address::Tcp(address) => (address.to_string(), None),
+            Address::Unix(path) => (Ipv4Addr::LOCALHOST.to_string(), Some(&**path)),
+        };
+        let answer = ask(&format!("{scheme}://{host}{path}"), socket);
         answer.map_err(|error| {
             let why = match error {
                 ureq::Error::Io(error) => error.to_string(),
                 error => error.to_string(),
             };
-            HealthError::Silent(address, why)
+            HealthError::Silent(address.clone(), why)
         })
     };
     let (mut status, mut body) = ask("http")?;
@@ -87,22 +93,25 @@ pub(crate) fn run(args: &HealthArgs) -> Result<ExitCode, HealthError> {
     })
 }
 
-fn ask(url: &str) -> Result<(StatusCode, Vec<u8>), ureq::Error> {
+fn ask(url: &str, socket: Option<&Path>) -> Result<(StatusCode, Vec<u8>), ureq::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = TlsConfig::builder()
         .unversioned_rustls_crypto_provider(provider)
         // It is called by its address, which its certificate need not name; no secret is sent.
         .disable_verification(true)
         .build();
-    let agent: Agent = Agent::config_builder()
+    let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None)
         .timeout_global(Some(TIMEOUT))
         .tls_config(tls)
-        .build()
-        .into();
+        .build();
+    let agent: Agent = match socket {
+        Some(socket) => unix::agent(config, socket),
+        None => config.into(),
+    };
     let answer = agent.get(url).call()?;
     let status = answer.status();
     let body = answer.into_body().into_with_config().limit(ANSWER_BYTES);
@@ -110,11 +119,13 @@ fn ask(url: &str) -> Result<(StatusCode, Vec<u8>), ureq::Error> {
 }
 
 /// The address to connect to for a server that listens on `address`, which may be unspecified.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
+fn reachable(mut address: Address) -> Address {
+    if let Address::Tcp(address) = &mut address {
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
     }
     address
 }

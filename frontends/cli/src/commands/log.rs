@@ -99,6 +99,7 @@ fn is_for_the_submitter(event: &Event) -> bool {
         Event::JobSubmitted { mode, .. }
         | Event::InputWritten { mode, .. }
         | Event::InputHidden { mode, .. }
+        | Event::LeftoversChosen { mode, .. }
         | Event::TerminalResized { mode, .. }
         | Event::ControllerChanged { mode, .. }
         | Event::ScreenCaptured { mode, .. }

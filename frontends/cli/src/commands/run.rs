@@ -13,7 +13,9 @@ use crate::client::limits::{FIRST_PAUSE, LONGEST_PAUSE};
 use crate::client::quote::statement;
 use crate::client::resolve::{not_ended, resolve};
 use crate::client::stream::{Events, Next, line};
+use crate::client::table::harmless;
 use crate::offline::{CLEAR, describe, output_of, warn};
+use crate::settings::LeftoverProcesses;
 use crate::terminal::{self, Attachment, Ended, PrefixKey, Seat, Watcher, is_over};
 use async_signal::{Signal, Signals};
 use futures::StreamExt;
@@ -29,6 +31,36 @@ pub(crate) const UNUSABLE: u8 = 125;
 
 /// Runs the command; returns its exit status.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, ClientError> {
+    let ran = run_to_end(args);
+    if args.notify
+        && ran
+            .as_ref()
+            .is_ok_and(|status| *status != ExitCode::from(LEFT))
+    {
+        let ended = match ran
+            .as_ref()
+            .is_ok_and(|status| *status == ExitCode::SUCCESS)
+        {
+            true => "done",
+            false => "failed",
+        };
+        notify(&format!("{ended}: {}", statement(&args.command)));
+    }
+    ran
+}
+
+/// Has the terminal of the person tell something: by a notification, where it knows how, and by its bell,
+/// which terminals and tmux show in other ways. There is nothing to tell it to without a terminal.
+fn notify(words: &str) {
+    let words: String = harmless(words).chars().take(NOTIFIED_CHARS).collect();
+    let sequence = format!("\x1b]9;{words}\x1b\\\x07");
+    let terminal = std::fs::OpenOptions::new().write(true).open("/dev/tty");
+    if let Ok(mut terminal) = terminal {
+        let _ = terminal.write_all(sequence.as_bytes());
+    }
+}
+
+fn run_to_end(args: &RunArgs) -> Result<ExitCode, ClientError> {
     let api = Api::new(&args.server)?;
     let wanted = Wanted {
         statement: statement(&args.command),
@@ -38,6 +70,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, ClientError> {
         service: args.service.as_deref(),
         patience: args.reconnect_for.0,
         timeout: args.timeout.map(|it| it.0),
+        leftovers: args.leftover_processes,
     };
     let uses_terminal = args.terminal
         || !(args.no_terminal || args.input || args.no_input || args.json || args.detach)
@@ -98,6 +131,8 @@ pub(super) struct Wanted<'a> {
     pub(super) service: Option<&'a str>,
     pub(super) patience: Duration,
     pub(super) timeout: Option<Duration>,
+    /// What becomes of processes that it leaves; none: as the server is set.
+    pub(super) leftovers: Option<LeftoverProcesses>,
 }
 
 /// How the output of the command goes.
@@ -262,6 +297,9 @@ fn submit(
         new["timeoutMillis"] = u64::try_from(timeout.as_millis())
             .unwrap_or(u64::MAX)
             .into();
+    }
+    if let Some(leftovers) = wanted.leftovers {
+        new["leftoverProcesses"] = leftovers.as_str().into();
     }
     let session = &place.session;
     let path = format!("/sessions/{session}/jobs");
@@ -450,7 +488,7 @@ impl Run {
 }
 
 /// The job's exit status, mapped to what a process can exit with.
-fn exit_status(outcome: Outcome, status: i32) -> u8 {
+pub(super) fn exit_status(outcome: Outcome, status: i32) -> u8 {
     match (outcome, u8::try_from(status)) {
         // A job that did not complete must not look successful.
         (Outcome::Completed, Ok(status)) | (_, Ok(status @ 1..)) => status,
@@ -501,6 +539,9 @@ impl Streams {
 fn write_error(error: io::Error) -> ClientError {
     ClientError::Local("cannot write the output", error)
 }
+
+/// Characters of a notification.
+const NOTIFIED_CHARS: usize = 100;
 
 /// Exit status after a second Ctrl-C.
 const INTERRUPTED: i32 = 130;

@@ -32,6 +32,7 @@ pub(crate) fn run(args: &ShellArgs) -> Result<ExitCode, ClientError> {
         service: args.service.as_deref(),
         patience: args.reconnect_for.0,
         timeout: None,
+        leftovers: None,
     };
     let place = Place::find(&api, &wanted)?;
     run_here(&api, place, &wanted, args.prefix_key, true)

@@ -7,7 +7,7 @@ use super::arthas;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{
-    Actor, Description, Event, JobMode, JobSlot, Outcome, Record, Sequence, Visibility,
+    Actor, Description, Event, JobMode, JobSlot, LinkChange, Outcome, Record, Sequence, Visibility,
 };
 use serde_json::Value;
 use std::ops::RangeInclusive;
@@ -50,6 +50,7 @@ impl View {
             Event::JobSubmitted { mode, .. }
             | Event::InputWritten { mode, .. }
             | Event::InputHidden { mode, .. }
+            | Event::LeftoversChosen { mode, .. }
             | Event::TerminalResized { mode, .. }
             | Event::ControllerChanged { mode, .. }
             | Event::ScreenCaptured { mode, .. }
@@ -194,6 +195,12 @@ pub(crate) fn describe(event: &Event) -> Option<String> {
         Event::SessionResumed => "server restarted".into(),
         Event::UserSet { user } => format!("user is now {user}"),
         Event::SessionDescribed { description } => described(description),
+        Event::LinkChanged { link, change } => match change {
+            LinkChange::Added { .. } => format!("link {link} to watch it was made"),
+            LinkChange::Removed => format!("link {link} was removed"),
+            LinkChange::Joined => format!("somebody watches by the link {link}"),
+            LinkChange::Left => format!("nobody watches by the link {link} any more"),
+        },
         // Only its number: the token is a secret while the session is open.
         Event::ConsumerJoined { consumer, .. } => format!("consumer {} joined", consumer.ordinal),
         Event::ConsumerLeft { consumer, cause } => {
@@ -216,6 +223,12 @@ pub(crate) fn describe(event: &Event) -> Option<String> {
         Event::InputHidden { job, bytes, .. } => {
             format!("job {job}: {bytes} bytes of hidden input")
         }
+        Event::LeftoversChosen {
+            job, kept: true, ..
+        } => {
+            format!("what job {job} leaves behind goes on until the session ends")
+        }
+        Event::LeftoversChosen { job, .. } => format!("what job {job} leaves behind ends with it"),
         Event::TerminalResized { job, size, .. } => {
             let (columns, rows) = (size.columns, size.rows);
             format!("the terminal of job {job} has {columns} columns and {rows} rows now")
@@ -257,7 +270,12 @@ pub(crate) fn named(actor: &Actor) -> String {
 
 /// With what somebody asked, and from where.
 fn means(actor: &Actor) -> String {
-    let token = actor.token.as_ref().map(|token| format!("token {token}"));
+    let kind = if actor.link().is_some() {
+        "link"
+    } else {
+        "token"
+    };
+    let token = actor.token.as_ref().map(|token| format!("{kind} {token}"));
     let parts = [
         token.as_deref(),
         Some(&*actor.frontend),

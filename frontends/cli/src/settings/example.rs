@@ -10,12 +10,14 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// Examples for settings without a default.
-const SAMPLES: [(&str, &str); 13] = [
+const SAMPLES: [(&str, &str); 15] = [
     ("arthas-service", r#""orders""#),
     ("accounts", r#""/etc/rejoin/accounts.toml""#),
     ("job-user", r#""rejoin-jobs""#),
     ("allow-host", r#"["rejoin.example"]"#),
     ("allow-origin", r#"["https://ui.example"]"#),
+    ("path-prefix", r#""/rejoin""#),
+    ("trusted-proxies", r#"["127.0.0.1", "10.0.0.0/8"]"#),
     ("tls-cert", r#""/etc/rejoin/certificate.pem""#),
     ("tls-key", r#""/etc/rejoin/key.pem""#),
     ("maxscale-listen", r#""127.0.0.1:8989""#),
@@ -52,6 +54,20 @@ const SERVICES: &str = "
 #url = \"http://127.0.0.1:8564\"
 ";
 
+const WEBHOOKS: &str = "
+# ── Webhooks ──
+
+# Who is told when a job has ended or a session was closed: a table for each, with its name. Requests are
+# signed with the secret. All options: book/src/notifying.md.
+
+#[notify.chat]
+#url = \"https://hooks.example/rejoin\"
+#secret-file = \"/etc/rejoin/chat.secret\"
+#events = [\"job-failed\", \"job-lost\"]
+#longer-than = \"1m\"
+#console = \"https://rejoin.example\"
+";
+
 /// Columns of a comment.
 const WIDTH: usize = 98;
 
@@ -85,7 +101,9 @@ fn every_setting_in_a_file_is_also_a_flag() {
         .step_by(2)
         .map(Into::into)
         // Tables repeat other settings, and the last is an old name.
-        .filter(|key: &String| key != "frontends" && key != "services" && key != "operate-listen")
+        .filter(|key: &String| {
+            key != "frontends" && key != "services" && key != "notify" && key != "operate-listen"
+        })
         .collect();
     assert_eq!(keys, flags);
 }
@@ -124,7 +142,11 @@ fn the_example_with_every_setting_enabled_is_valid() {
         .map(|line| format!("{line}\n"))
         .collect();
     let table: toml::Table = all.parse().unwrap();
-    assert_eq!(table.len(), arguments().len() + 1, "and the services");
+    assert_eq!(
+        table.len(),
+        arguments().len() + 2,
+        "and the services and webhooks"
+    );
     toml::from_str::<Settings>(&all).unwrap();
 }
 
@@ -149,7 +171,7 @@ fn example() -> String {
         }
         let _ = writeln!(example, "#{} = {value}", name(&argument));
     }
-    example + SERVICES
+    example + SERVICES + WEBHOOKS
 }
 
 /// The arguments, grouped by heading as in the help.

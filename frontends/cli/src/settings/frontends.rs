@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn the_admin_table_can_have_its_old_name() {
         let settings = read("[frontends.operate]\nlisten = '127.0.0.1:9563'\n").unwrap();
-        assert_eq!(settings.admin_listen().unwrap().port(), 9563);
+        assert_eq!(settings.admin_listen().unwrap().tcp().unwrap().port(), 9563);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod example;
 mod frontends;
 mod logging;
 mod services;
+mod webhooks;
 
 use crate::commands::keeper::KEEPER;
 use clap::ValueEnum;
@@ -14,21 +15,45 @@ pub(crate) use logging::{LogFormat, LogLevel};
 use rejoin_accounts::{Role, ServiceAccess};
 use rejoin_core::Retention;
 use rejoin_engine::{Config, KeeperSettings, Services, ShellRunner};
+use rejoin_http::{PathPrefix, Proxies, TrustedProxy};
 use rejoin_log::segment::Durability;
 use serde::{Deserialize, Deserializer};
 use services::{ServiceError, ServiceTables};
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
+use webhooks::WebhookTables;
+pub(crate) use webhooks::{Webhook, WebhookError, WebhookEvent};
 
 /// All settings. `None`: not set here.
 #[derive(Clone, Debug, Default, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct Settings {
-    /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8563]
+    /// Address and port to listen on; port 0 picks a free one; or `unix:PATH`, a socket in the file system
+    /// [default: 127.0.0.1:8563]
     #[arg(long, value_name = "ADDRESS:PORT", env = "REJOIN_LISTEN")]
     listen: Option<Address>,
+
+    /// Permissions of Unix sockets: whoever may write may connect [default: 600]
+    #[arg(long, value_name = "MODE", env = "REJOIN_SOCKET_MODE", help_heading = PROXIES)]
+    socket_mode: Option<SocketMode>,
+
+    /// User, or USER:GROUP, or :GROUP that Unix sockets belong to [default: the server's]
+    #[arg(long, value_name = "OWNER", env = "REJOIN_SOCKET_OWNER", help_heading = PROXIES)]
+    socket_owner: Option<SocketOwner>,
+
+    /// Path at which a proxy has this server, such as /rejoin; links and cookies have it [default: what a
+    /// trusted proxy says in X-Forwarded-Prefix, or else none]
+    #[arg(long, value_name = "PATH", env = "REJOIN_PATH_PREFIX", help_heading = PROXIES)]
+    path_prefix: Option<Prefix>,
+
+    /// Proxy that is believed when it says for whom it asks (X-Forwarded-For, -Proto and -Prefix): an
+    /// address, a network (10.0.0.0/8), or `unix` for clients of a Unix socket; repeat it or separate them
+    /// with commas [default: none]
+    #[arg(long, value_name = "PROXY", env = "REJOIN_TRUSTED_PROXIES", value_delimiter = ',', help_heading = PROXIES)]
+    trusted_proxies: Option<Vec<Proxy>>,
 
     /// Separate address and port for the API of MaxScale, for clients that expect a fixed port
     /// (8989) [default: the same as --listen]
@@ -253,14 +278,18 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "WHICH", env = "REJOIN_LOG_REQUESTS", help_heading = LOGGING)]
     log_requests: Option<LogRequests>,
 
-    // In files only: a table for each frontend, and for each service.
+    // In files only: a table for each frontend, service and webhook.
     #[arg(skip)]
     frontends: Frontends,
     #[arg(skip)]
     services: ServiceTables,
+
+    #[arg(skip)]
+    notify: WebhookTables,
 }
 
 const ACCESS: &str = "Access";
+const PROXIES: &str = "Proxies";
 const ENCRYPTION: &str = "Encryption";
 const FRONTENDS: &str = "Frontends";
 const TIMEOUTS: &str = "Timeouts (such as 500ms, 30s, 5m, 3h, 1d)";
@@ -288,9 +317,19 @@ enum JobsAtExit {
 /// What becomes of processes that a command leaves in its process group.
 #[derive(Clone, Copy, Debug, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-enum LeftoverProcesses {
+pub(crate) enum LeftoverProcesses {
     End,
     Keep,
+}
+
+impl LeftoverProcesses {
+    /// Its name in the API.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::End => "end",
+            Self::Keep => "keep",
+        }
+    }
 }
 
 /// The columns of Doris' session table.
@@ -341,17 +380,52 @@ impl<'de> Deserialize<'de> for Wait {
 }
 
 /// An address to listen on, as people write it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Address(pub(crate) SocketAddr);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// The TCP address; none of a Unix socket.
+    pub(crate) fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Whether only programs on this machine can connect.
+    pub(crate) fn is_local(&self) -> bool {
+        self.tcp().is_none_or(|address| address.ip().is_loopback())
+    }
+}
 
 impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let address = text.parse().map(Self);
-        address.map_err(|_| "expected ADDRESS:PORT, for example 127.0.0.1:8563".to_owned())
+        match text.strip_prefix(UNIX) {
+            Some("") => Err("expected unix:PATH, for example unix:/run/rejoin.sock".to_owned()),
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => text.parse().map(Self::Tcp).map_err(|_| {
+                "expected ADDRESS:PORT, for example 127.0.0.1:8563, or unix:PATH".to_owned()
+            }),
+        }
     }
 }
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+        }
+    }
+}
+
+/// What the address of a Unix socket begins with.
+pub(crate) const UNIX: &str = "unix:";
 
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -360,6 +434,79 @@ impl<'de> Deserialize<'de> for Address {
             .map_err(serde::de::Error::custom)
     }
 }
+
+/// The permissions of a Unix socket, as `chmod` takes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SocketMode(u32);
+
+impl FromStr for SocketMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mode = u32::from_str_radix(text, 8).ok();
+        let mode = mode.filter(|mode| *mode <= 0o777 && text.len() <= 4);
+        mode.map(Self)
+            .ok_or_else(|| "expected three octal digits, for example 660".to_owned())
+    }
+}
+
+/// Whom a Unix socket belongs to, as `chown` takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct SocketOwner {
+    user: Option<String>,
+    group: Option<String>,
+}
+
+impl FromStr for SocketOwner {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (user, group) = text.split_once(':').unwrap_or((text, ""));
+        let name = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+        match (name(user), name(group)) {
+            (None, None) => Err("expected USER, USER:GROUP or :GROUP".to_owned()),
+            (user, group) => Ok(Self { user, group }),
+        }
+    }
+}
+
+/// The path at which a proxy has the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Prefix(PathPrefix);
+
+impl FromStr for Prefix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(str::to_owned)
+    }
+}
+
+/// A proxy that is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Proxy(TrustedProxy);
+
+impl FromStr for Proxy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(str::to_owned)
+    }
+}
+
+macro_rules! deserialize_as_written {
+    ($($setting:ident)+) => {
+        $(impl<'de> Deserialize<'de> for $setting {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?
+                    .parse()
+                    .map_err(serde::de::Error::custom)
+            }
+        })+
+    };
+}
+
+deserialize_as_written! { SocketMode SocketOwner Prefix Proxy }
 
 /// The origin of web pages, as browsers write it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -420,6 +567,10 @@ macro_rules! first_set {
                 true => $second.services,
                 false => $first.services,
             },
+            notify: match $first.notify.is_empty() {
+                true => $second.notify,
+                false => $first.notify,
+            },
             $($name: $first.$name.or($second.$name),)* }
     };
 }
@@ -443,15 +594,40 @@ impl Settings {
             pull_wait pull_lock_timeout interrupt_grace shutdown_grace jobs_at_exit keeper_wait idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
             max_output max_queue max_connections max_body max_bodies max_unread max_exec_answers max_header recent_bytes
+            socket_mode socket_owner path_prefix trusted_proxies
             accounts allow_host allow_origin mcp_services mcp_role
             pull_gather leftover_processes job_user shell
             retain_age retain_bytes retain_removals log_level log_format log_requests
         }
     }
 
-    pub(crate) fn listen(&self) -> SocketAddr {
-        self.listen
-            .map_or_else(|| ([127, 0, 0, 1], 8563).into(), |Address(address)| address)
+    pub(crate) fn listen(&self) -> Address {
+        let default = || Address::Tcp(([127, 0, 0, 1], 8563).into());
+        self.listen.clone().unwrap_or_else(default)
+    }
+
+    /// Permission bits of Unix sockets.
+    pub(crate) fn socket_mode(&self) -> u32 {
+        self.socket_mode.map_or(0o600, |SocketMode(mode)| mode)
+    }
+
+    /// The names of the user and of the group that Unix sockets belong to.
+    pub(crate) fn socket_owner(&self) -> (Option<&str>, Option<&str>) {
+        let owner = self.socket_owner.as_ref();
+        let user = owner.and_then(|owner| owner.user.as_deref());
+        (user, owner.and_then(|owner| owner.group.as_deref()))
+    }
+
+    /// The proxies in front of the server.
+    pub(crate) fn proxies(&self) -> Proxies {
+        let trusted = self.trusted_proxies.iter().flatten();
+        let proxies = trusted.fold(Proxies::default(), |proxies, Proxy(proxy)| {
+            proxies.trust(*proxy)
+        });
+        match &self.path_prefix {
+            Some(Prefix(prefix)) => proxies.mounted_at(prefix.clone()),
+            None => proxies,
+        }
     }
 
     /// Takes the admin address from the old name of its variable, if it is set nowhere else.
@@ -467,6 +643,11 @@ impl Settings {
         services::runners(&self.services, shell)
     }
 
+    /// Who is told when a job has ended or a session was closed.
+    pub(crate) fn webhooks(&self) -> Result<Vec<Webhook>, WebhookError> {
+        webhooks::webhooks(&self.notify)
+    }
+
     /// The services that only some accounts may run commands on.
     pub(crate) fn service_access(&self) -> ServiceAccess {
         services::access(&self.services)
@@ -478,18 +659,18 @@ impl Settings {
     }
 
     /// The separate address of MaxScale's API.
-    pub(crate) fn maxscale_listen(&self) -> Option<SocketAddr> {
-        self.maxscale_listen.map(|Address(address)| address)
+    pub(crate) fn maxscale_listen(&self) -> Option<Address> {
+        self.maxscale_listen.clone()
     }
 
     /// The separate address of Doris' API.
-    pub(crate) fn doris_listen(&self) -> Option<SocketAddr> {
-        self.doris_listen.map(|Address(address)| address)
+    pub(crate) fn doris_listen(&self) -> Option<Address> {
+        self.doris_listen.clone()
     }
 
     /// The separate address of /metrics, /healthz and /readyz.
-    pub(crate) fn admin_listen(&self) -> Option<SocketAddr> {
-        self.admin_listen.map(|Address(address)| address)
+    pub(crate) fn admin_listen(&self) -> Option<Address> {
+        self.admin_listen.clone()
     }
 
     /// Which requests are logged.
@@ -595,12 +776,11 @@ impl Settings {
 
     pub(crate) fn doris(&self) -> rejoin_doris::Settings {
         let mut doris = rejoin_doris::Settings::default();
-        doris.node = self
-            .doris_listen()
-            .unwrap_or_else(|| self.listen())
-            .ip()
-            .to_string()
-            .into();
+        let address = self.doris_listen().unwrap_or_else(|| self.listen());
+        let ip = address
+            .tcp()
+            .map_or(Ipv4Addr::LOCALHOST.into(), |it| it.ip());
+        doris.node = ip.to_string().into();
         doris.columns = match self.doris_columns {
             None | Some(DorisColumns::Documented) => rejoin_doris::Columns::Documented,
             Some(DorisColumns::Newer) => rejoin_doris::Columns::Newer,
@@ -705,6 +885,9 @@ mod tests {
     #[test]
     fn an_address_has_a_port() {
         assert!("127.0.0.1:1".parse::<Address>().is_ok());
+        let socket = "unix:/run/rejoin.sock".parse();
+        assert_eq!(socket, Ok(Address::Unix("/run/rejoin.sock".into())));
+        assert!("unix:".parse::<Address>().is_err());
         for wrong in ["8563", "127.0.0.1", ":8563", "localhost:8563", ""] {
             let error = wrong.parse::<Address>().unwrap_err();
             assert!(error.contains("expected ADDRESS:PORT"), "{wrong}: {error}");
@@ -714,7 +897,8 @@ mod tests {
     #[test]
     fn the_admin_address_can_be_set_by_its_old_name() {
         let settings: Settings = toml::from_str("operate-listen = '127.0.0.1:9'").unwrap();
-        assert_eq!(settings.admin_listen().unwrap().port(), 9);
+        let address = settings.admin_listen().unwrap();
+        assert_eq!(address.tcp().unwrap().port(), 9);
     }
 
     #[test]
@@ -725,7 +909,7 @@ mod tests {
             ..Settings::default()
         };
         let both = flags.or(file);
-        assert_eq!(both.listen().port(), 2);
+        assert_eq!(both.listen().tcp().unwrap().port(), 2);
         assert_eq!(both.arthas().pull_wait, Duration::from_secs(1));
         assert_eq!(both.data(), PathBuf::from("rejoin-data"));
     }
@@ -738,6 +922,10 @@ mod tests {
             "max-jobs = 'many'",
             "allow-origin = ['ui.example']",
             "listen = '8563'",
+            "path-prefix = 'rejoin'",
+            "trusted-proxies = ['10.0.0.0/33']",
+            "socket-mode = '999'",
+            "socket-owner = ':'",
         ] {
             let error = toml::from_str::<Settings>(wrong).unwrap_err().to_string();
             let key = wrong.split(' ').next().unwrap();

@@ -144,7 +144,7 @@ impl ServiceTable {
 }
 
 /// Names are parts of paths, of lists and of messages.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=64).contains(&name.len()) && name.bytes().all(is_plain)
 }

@@ -6,9 +6,9 @@ pub(crate) mod request_log;
 use crate::observe::metrics::{HttpMetrics, OTHER};
 use crate::observe::request_log::{LogEntry, RequestFields, RequestLog};
 use crate::server::connection::Service;
+use crate::web::client_address::ClientAddress;
 use http::{Method, StatusCode};
 use rejoin_metrics::GaugeGuard;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -76,7 +76,7 @@ impl RequestSpan {
     pub(crate) fn begin(
         service: &Rc<Service>,
         frontend: Option<&str>,
-        peer: SocketAddr,
+        client: Option<ClientAddress>,
         method: &Method,
         path: &str,
     ) -> Self {
@@ -90,7 +90,7 @@ impl RequestSpan {
             bytes: 0,
             status: None,
             log_entry: (observer.log != RequestLog::None)
-                .then(|| LogEntry::new(peer, method, path)),
+                .then(|| LogEntry::new(client, method, path)),
             _open: metrics.frontends()[frontend].open.enter(),
             stream: None,
         }

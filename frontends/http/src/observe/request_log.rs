@@ -4,9 +4,9 @@
 
 use crate::limits::LOGGED_PATH_CHARS;
 use crate::observe::Observer;
+use crate::web::client_address::ClientAddress;
 use http::{Method, StatusCode};
 use std::fmt::{self, Display};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -69,16 +69,16 @@ impl fmt::Debug for RequestFields {
 
 /// What is known of a request before its response.
 pub(crate) struct LogEntry {
-    peer: SocketAddr,
+    client: Option<ClientAddress>,
     method: Method,
     path: String,
     pub(crate) fields: Arc<RequestFields>,
 }
 
 impl LogEntry {
-    pub(crate) fn new(peer: SocketAddr, method: &Method, path: &str) -> Self {
+    pub(crate) fn new(client: Option<ClientAddress>, method: &Method, path: &str) -> Self {
         Self {
-            peer,
+            client,
             method: method.clone(),
             path: path.chars().take(LOGGED_PATH_CHARS).collect(),
             fields: Arc::default(),
@@ -108,7 +108,7 @@ impl LogEntry {
                     account = fields.account.as_ref().map(tracing::field::display),
                     session = fields.session.as_ref().map(tracing::field::display),
                     job = fields.job.as_ref().map(tracing::field::display),
-                    peer = %self.peer,
+                    peer = self.client.as_ref().map(tracing::field::display),
                     "request"
                 )
             };

@@ -14,15 +14,18 @@ use crate::server::tls::Tls;
 use crate::web::body::{Body, SentBody};
 use crate::web::cors;
 use crate::web::host_check::HostCheck;
+use crate::web::proxies::{PathPrefix, Proxies};
 use crate::web::request::{ConnectionInfo, Request};
 use crate::web::response::Response;
-use crate::web::router::{Admission, MountedPath, Refused, Router, status_only};
+use crate::web::router::{Admission, MountedPath, Refused, Router};
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, EXPECT, LOCATION, TRANSFER_ENCODING,
+    X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use std::convert::Infallible;
@@ -40,6 +43,7 @@ pub(crate) struct Service {
     /// Bytes of all responses that are not taken.
     pub(crate) unread: Budget,
     pub(crate) hosts: HostCheck,
+    pub(crate) proxies: Proxies,
     pub(crate) observer: Observer,
     pub(crate) tls: Option<Tls>,
 }
@@ -74,7 +78,10 @@ impl ConnHandler {
         request: hyper::Request<Incoming>,
     ) -> impl Future<Output = Result<http::Response<SentBody>, Infallible>> {
         self.deadlines.note_head();
-        let (head, incoming) = request.into_parts();
+        let (mut head, incoming) = request.into_parts();
+        let info = self.info_of(&head.headers);
+        let prefix = self.service.proxies.prefix();
+        let stripped = prefix.and_then(|prefix| strip(prefix, &mut head.uri));
         let (router, path) = (&self.service.router, head.uri.path());
         let direct = router.direct(path);
         let frontend = match &direct {
@@ -84,11 +91,13 @@ impl ConnHandler {
         let mut span = Box::new(RequestSpan::begin(
             &self.service,
             frontend,
-            self.info.peer,
+            info.client,
             &head.method,
             path,
         ));
-        let checked = self.checks.check(&self.service, &head, &incoming, direct);
+        let is_encrypted = info.encrypted;
+        let checks = &self.checks;
+        let checked = checks.check(&self.service, &head, &incoming, direct, is_encrypted);
         let allowed_origin = self.service.hosts.allowed_origin(&head.headers).cloned();
         Box::pin(async move {
             let is_preflight =
@@ -96,6 +105,9 @@ impl ConnHandler {
             let mut response = match checked {
                 Err(refusal) => refusal.into_response(!incoming.is_end_stream()),
                 Ok(_) if is_preflight => cors::preflight(),
+                Ok(_) if stripped == Some(Stripped::All) && is_reading(&head.method) => {
+                    to_slash(&head.uri)
+                }
                 // `OPTIONS *` asks about the server, not about anything on it.
                 Ok(Target::Server) => {
                     let response = into_http(Response::empty(StatusCode::NO_CONTENT), false);
@@ -113,7 +125,7 @@ impl ConnHandler {
                         headers: head.headers,
                         body: Bytes::new(),
                         body_share: None,
-                        connection: self.info.clone(),
+                        connection: info.clone(),
                         fields: span.fields(),
                         params: Vec::new(),
                     };
@@ -127,6 +139,7 @@ impl ConnHandler {
                 }
             };
             protect(response.headers_mut());
+            mount(response.headers_mut(), &info);
             if self.service.hosts.allows_origins() {
                 cors::allow(&mut response, allowed_origin);
             }
@@ -141,6 +154,20 @@ impl ConnHandler {
         })
     }
 
+    /// What is known of a request's client: what the connection says, or a trusted proxy.
+    fn info_of(&self, headers: &HeaderMap) -> Arc<ConnectionInfo> {
+        let peer = self.info.client.as_ref();
+        let forwarded = peer.and_then(|peer| self.service.proxies.forwarded(peer, headers));
+        let Some(forwarded) = forwarded else {
+            return self.info.clone();
+        };
+        let mut info = ConnectionInfo::clone(&self.info);
+        info.client = forwarded.client.or(info.client);
+        info.encrypted |= forwarded.encrypted.unwrap_or_default();
+        info.prefix = forwarded.prefix.unwrap_or(info.prefix);
+        Arc::new(info)
+    }
+
     /// Takes the body if the head allows it, and calls the handler.
     async fn call_with_body(
         &self,
@@ -148,13 +175,13 @@ impl ConnHandler {
         mut request: Request,
         incoming: Incoming,
     ) -> HttpResponse {
-        let to_head = request.method == http::Method::HEAD;
+        let to_head = request.method == Method::HEAD;
         let found = match &direct {
             Some(mounted) => Some(mounted.clone()),
             None => self.service.router.find(request.url().path()),
         };
         let Some(mounted) = found else {
-            let response = into_http(status_only(StatusCode::NOT_FOUND), to_head);
+            let response = into_http(self.service.router.not_found(&request), to_head);
             return self.refuse(|_| response, incoming, &request.headers).await;
         };
         let admitted = AssertUnwindSafe(mounted.admit(&request)).catch_unwind();
@@ -229,7 +256,7 @@ impl ConnHandler {
 
     /// Calls the handler. One that panics is answered with 500.
     async fn call(&self, direct: Option<Arc<MountedPath>>, request: Request) -> HttpResponse {
-        let to_head = request.method == http::Method::HEAD;
+        let to_head = request.method == Method::HEAD;
         let path = request.target.clone();
         let responding = async {
             match direct {
@@ -283,6 +310,59 @@ fn protect(headers: &mut HeaderMap) {
         default(CACHE_CONTROL, "no-store"),
     ] {
         headers.entry(name).or_insert(value);
+    }
+}
+
+/// What is left of a path without the prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stripped {
+    /// A path.
+    Rest,
+    /// Nothing: the prefix is all of it.
+    All,
+}
+
+/// Takes the prefix from the target's path, if it is there.
+fn strip(prefix: &PathPrefix, uri: &mut Uri) -> Option<Stripped> {
+    let rest = prefix.strip(uri.path())?;
+    let stripped = match rest {
+        "" => Stripped::All,
+        _ => Stripped::Rest,
+    };
+    let path = if rest.is_empty() { "/" } else { rest };
+    let target = match uri.query() {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")).ok()?,
+        None => PathAndQuery::try_from(path).ok()?,
+    };
+    let mut parts = std::mem::take(uri).into_parts();
+    parts.path_and_query = Some(target);
+    *uri = Uri::from_parts(parts).ok()?;
+    Some(stripped)
+}
+
+fn is_reading(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Leads from the prefix to the page there, whose own links are relative.
+fn to_slash(uri: &Uri) -> HttpResponse {
+    let query = uri.query().map(|query| format!("?{query}"));
+    let location = format!("/{}", query.unwrap_or_default());
+    let response = Response::empty(StatusCode::PERMANENT_REDIRECT).header("location", location);
+    into_http(response, false)
+}
+
+/// A location on this server is below the path at which the client has the server.
+fn mount(headers: &mut HeaderMap, info: &ConnectionInfo) {
+    if info.prefix.as_str().is_empty() {
+        return;
+    }
+    if let Some(location) = headers.get_mut(LOCATION)
+        && location.as_bytes().starts_with(b"/")
+        && let Ok(path) = location.to_str()
+        && let Ok(mounted) = HeaderValue::try_from(format!("{}{path}", info.prefix))
+    {
+        *location = mounted;
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod deadlines;
 pub(crate) mod encrypted;
 mod explained;
 mod first_line;
+pub(crate) mod listening;
 mod request_checks;
 pub(crate) mod shutdown;
 pub(crate) mod socket;
@@ -16,26 +17,26 @@ pub(crate) mod timers;
 pub(crate) mod tls;
 pub(crate) mod worker;
 
-#[cfg(target_os = "linux")]
-use crate::limits::UNSENT_BYTES;
-use crate::limits::{ACCEPT_PAUSE, BACKLOG, HttpLimits, REFUSED_AT_ONCE, THREADS_END};
+use crate::limits::{ACCEPT_PAUSE, HttpLimits, REFUSED_AT_ONCE, THREADS_END};
 use crate::observe::Observer;
 use crate::server::budget::Budget;
 use crate::server::connection::Service;
+use crate::server::listening::{ListenAddress, Listening};
 use crate::server::shutdown::Shutdown;
 use crate::server::tls::Tls;
 use crate::server::worker::{Accepted, Task, Workers, refuse_at_once};
+use crate::web::client_address::ClientAddress;
 use crate::web::host_check::HostCheck;
+use crate::web::proxies::Proxies;
 use crate::web::router::Router;
 use async_io::{Async, Timer};
 use futures::future::{Either, select};
-use socket2::{Domain, Protocol, Socket, Type};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::pin::pin;
 
 /// An HTTP server: it listens once it is bound, and serves while it runs.
@@ -55,11 +56,12 @@ use std::pin::pin;
 /// ```
 #[derive(Debug)]
 pub struct HttpServer {
-    listener: TcpListener,
-    address: SocketAddr,
+    listening: Listening,
+    address: ListenAddress,
     router: Router,
     limits: HttpLimits,
     hosts: HostCheck,
+    proxies: Proxies,
     tls: Option<Tls>,
     shutdown: Shutdown,
     observer: Observer,
@@ -80,16 +82,33 @@ impl HttpServer {
         limits: HttpLimits,
         hosts: HostCheck,
     ) -> Result<Self, BindError> {
-        let failed = |source| BindError { address, source };
+        Self::listen(&ListenAddress::Tcp(address), router, limits, hosts)
+    }
+
+    /// As [`bind`](Self::bind), also at a Unix socket.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind), and when the socket can't be made, or something else is in its place.
+    pub fn listen(
+        address: &ListenAddress,
+        router: Router,
+        limits: HttpLimits,
+        hosts: HostCheck,
+    ) -> Result<Self, BindError> {
         let bodies = Budget::new(limits.all_body_bytes);
         let unread = Budget::new(limits.all_unread_bytes);
-        let listener = listen(address).map_err(failed)?;
+        let (listening, actual) = Listening::begin(address).map_err(|source| BindError {
+            address: address.clone(),
+            source,
+        })?;
         Ok(Self {
-            address: listener.local_addr().map_err(failed)?,
-            listener,
+            address: actual,
+            listening,
             router,
             limits,
             hosts,
+            proxies: Proxies::default(),
             tls: None,
             shutdown: Shutdown::new(),
             observer: Observer::default(),
@@ -114,6 +133,13 @@ impl HttpServer {
         self
     }
 
+    /// Says which proxies are believed, and at which path clients have the server.
+    #[must_use]
+    pub fn behind(mut self, proxies: Proxies) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
     /// Counts and logs connections and requests as `observer` says.
     #[must_use]
     pub fn observed(mut self, observer: Observer) -> Self {
@@ -125,15 +151,24 @@ impl HttpServer {
     /// Plain HTTP is answered with a hint to use `https://`.
     #[must_use]
     pub fn with_tls(mut self, tls: Tls) -> Self {
-        self.hosts = self.hosts.require_https();
         self.tls = Some(tls);
         self
     }
 
     /// Where the server listens, with its actual port.
     #[must_use]
+    pub fn address(&self) -> &ListenAddress {
+        &self.address
+    }
+
+    /// The TCP address at which the server listens, with its actual port; 0.0.0.0:0 if it listens at a
+    /// Unix socket.
+    #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        match self.address {
+            ListenAddress::Tcp(address) => address,
+            ListenAddress::Unix(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        }
     }
 
     /// The signal that handlers get from [`Request::shutdown`](crate::Request::shutdown). It is
@@ -153,7 +188,7 @@ impl HttpServer {
     /// When threads can't be started or the listener can't be polled. A failed connection does not
     /// end the server, nor does a lack of file descriptors.
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<Stopped> {
-        let listener = Async::new(self.listener)?;
+        let listening = self.listening;
         let deadline = self.limits.shutdown;
         let limit = self.limits.connections;
         let observer = self.observer;
@@ -163,6 +198,7 @@ impl HttpServer {
             bodies: self.bodies,
             unread: self.unread,
             hosts: self.hosts,
+            proxies: self.proxies,
             tls: self.tls,
             observer: observer.clone(),
         };
@@ -179,13 +215,13 @@ impl HttpServer {
                 observer: &observer,
                 is_full: Cell::new(false),
             };
-            let mut accept = pin!(accepting.run(&listener));
+            let mut accept = pin!(accepting.run(&listening));
             match select(&mut stop, &mut accept).await {
                 Either::Left(((), _)) => (),
                 Either::Right((never, _)) => match never {},
             }
         }
-        drop(listener);
+        drop(listening);
         self.shutdown.trigger();
         let aborted = workers.end(deadline, THREADS_END).await;
         if aborted > 0 {
@@ -209,15 +245,15 @@ pub struct Stopped {
 /// The server can't listen at an address.
 #[derive(Debug)]
 pub struct BindError {
-    address: SocketAddr,
+    address: ListenAddress,
     source: io::Error,
 }
 
 impl BindError {
     /// The address that was asked for.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &ListenAddress {
+        &self.address
     }
 }
 
@@ -227,7 +263,12 @@ impl fmt::Display for BindError {
         match self.source.kind() {
             io::ErrorKind::AddrInUse => f.write_str(": another server listens there already"),
             io::ErrorKind::AddrNotAvailable => f.write_str(": it is no address of this machine"),
-            io::ErrorKind::PermissionDenied => f.write_str(": this user may not use that port"),
+            io::ErrorKind::PermissionDenied => f.write_str(match self.address {
+                ListenAddress::Tcp(_) => ": this user may not use that port",
+                ListenAddress::Unix(_) => ": this user may not write there",
+            }),
+            io::ErrorKind::NotFound => f.write_str(": there is no such directory"),
+            io::ErrorKind::InvalidInput => f.write_str(": the path is too long for a socket"),
             _ => Ok(()),
         }
     }
@@ -237,23 +278,6 @@ impl Error for BindError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.source)
     }
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    // A restarted server gets its port back at once. On Windows this option would share the port.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    // Accepted connections inherit it.
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 /// Accepts connections.
@@ -267,21 +291,18 @@ struct Accepting<'a> {
 }
 
 impl Accepting<'_> {
-    async fn run(&self, listener: &Async<TcpListener>) -> Infallible {
+    async fn run(&self, listening: &Listening) -> Infallible {
         let mut has_failed = false;
         loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => {
+            match listening.accept().await {
+                Ok(accepted) => {
                     if std::mem::take(&mut has_failed) {
                         tracing::info!("accepting connections again");
                     }
-                    // Send small responses at once instead of waiting for the client's next packet.
-                    if let Err(error) = stream.get_ref().set_nodelay(true) {
-                        tracing::debug!(%error, %peer, "the client disconnected at once");
-                        continue;
+                    if let Some((stream, peer)) = accepted {
+                        self.observer.metrics.accepted.inc();
+                        self.hand_over(stream, peer).await;
                     }
-                    self.observer.metrics.accepted.inc();
-                    self.hand_over(stream, peer).await;
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut has_failed, true) {
@@ -293,7 +314,7 @@ impl Accepting<'_> {
         }
     }
 
-    async fn hand_over(&self, stream: Async<TcpStream>, peer: SocketAddr) {
+    async fn hand_over(&self, stream: Async<TcpStream>, peer: ClientAddress) {
         let (open, limit) = (self.workers.open(), self.limit);
         let is_full = open >= limit;
         if is_full && !self.is_full.replace(true) {

@@ -33,6 +33,7 @@ impl RequestChecks {
         head: &request::Parts,
         body: &Incoming,
         direct: Option<Arc<MountedPath>>,
+        is_encrypted: bool,
     ) -> Result<Target, Refusal> {
         if !is_known_method(&head.method) {
             return Err(Refusal::Method);
@@ -55,7 +56,7 @@ impl RequestChecks {
         } else {
             return Err(Refusal::Target);
         };
-        self.check_host(&service.hosts, head)?;
+        self.check_host(&service.hosts, head, is_encrypted)?;
         // hyper looks at the last coding alone, and nothing here decodes those before it. A body of
         // known length has none.
         if body.size_hint().exact().is_none() {
@@ -69,7 +70,12 @@ impl RequestChecks {
         Ok(target)
     }
 
-    fn check_host(&self, hosts: &HostCheck, head: &request::Parts) -> Result<(), HostError> {
+    fn check_host(
+        &self,
+        hosts: &HostCheck,
+        head: &request::Parts,
+        is_encrypted: bool,
+    ) -> Result<(), HostError> {
         let headers = &head.headers;
         let cacheable = head.version == Version::HTTP_11
             && head.uri.authority().is_none()
@@ -85,7 +91,7 @@ impl RequestChecks {
         {
             return Ok(());
         }
-        hosts.check(&head.method, head.version, &head.uri, headers)?;
+        hosts.check(&head.method, head.version, &head.uri, headers, is_encrypted)?;
         if cacheable {
             *last_host = host.map(Box::from);
         }

@@ -12,6 +12,7 @@ use crate::server::stalls::Stalls;
 use crate::server::stream::Stream;
 use crate::server::timers::{Alarm, Timers};
 use crate::server::tls::Tls;
+use crate::web::client_address::ClientAddress;
 use crate::web::request::ConnectionInfo;
 use async_io::{Async, Timer};
 use futures::FutureExt;
@@ -26,7 +27,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::rc::Rc;
@@ -39,7 +40,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) stream: Async<TcpStream>,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: ClientAddress,
     pub(crate) task: Task,
 }
 
@@ -339,7 +340,7 @@ impl Connections {
     async fn begin_tls(
         &self,
         tcp: Async<TcpStream>,
-        peer: SocketAddr,
+        peer: ClientAddress,
         tls: &Tls,
         deadlines: &ConnDeadlines,
     ) -> Handshake {
@@ -368,11 +369,12 @@ impl Connections {
         .await
     }
 
-    async fn serve(&self, socket: Socket, peer: SocketAddr, deadlines: Rc<ConnDeadlines>) {
+    async fn serve(&self, socket: Socket, peer: ClientAddress, deadlines: Rc<ConnDeadlines>) {
         let info = ConnectionInfo {
-            peer,
+            client: Some(peer),
             shutdown: self.shutdown.clone(),
             encrypted: self.service.tls.is_some(),
+            prefix: self.service.proxies.prefix().cloned().unwrap_or_default(),
         };
         let handler = ConnHandler::new(self.service.clone(), info, deadlines.clone());
         let handler = Rc::new(handler);
@@ -440,7 +442,7 @@ enum Handshake {
     Close,
 }
 
-async fn shake_hands(tcp: Async<TcpStream>, peer: SocketAddr, tls: &Tls) -> Handshake {
+async fn shake_hands(tcp: Async<TcpStream>, peer: ClientAddress, tls: &Tls) -> Handshake {
     let mut first = [0];
     match tcp.peek(&mut first).await {
         Ok(0) | Err(_) => return Handshake::Close,

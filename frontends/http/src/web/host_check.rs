@@ -33,8 +33,6 @@ pub struct HostCheck {
     allows_addresses: bool,
     /// Lower-case.
     origins: Vec<String>,
-    /// Whether the server is asked with `https` only.
-    encrypted: bool,
 }
 
 impl HostCheck {
@@ -95,24 +93,18 @@ impl HostCheck {
             hosts: Vec::new(),
             allows_addresses: false,
             origins: Vec::new(),
-            encrypted: false,
         }
     }
 
-    /// For a server that speaks `https` only: a page of the same host that came over `http`
-    /// may have been changed on the way, and is of another origin.
-    pub(crate) fn require_https(mut self) -> Self {
-        self.encrypted = true;
-        self
-    }
-
-    /// Checks a request's head. HTTP/1.0 may come without `Host`: browsers don't speak it.
+    /// Checks a request's head. With TLS a page that came without may have been changed on the way, and is
+    /// of another origin. HTTP/1.0 may come without `Host`: browsers don't speak it.
     pub(crate) fn check(
         &self,
         method: &Method,
         version: Version,
         uri: &Uri,
         headers: &HeaderMap,
+        is_encrypted: bool,
     ) -> Result<(), HostError> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let host = match (hosts.next(), hosts.next()) {
@@ -137,7 +129,7 @@ impl HostCheck {
         }
         let mut has_origin = false;
         for origin in headers.get_all(header::ORIGIN) {
-            if !self.passes_origin(origin.as_bytes(), host.as_ref()) {
+            if !self.passes_origin(origin.as_bytes(), host.as_ref(), is_encrypted) {
                 return Err(HostError::foreign_origin(origin));
             }
             has_origin = true;
@@ -179,7 +171,7 @@ impl HostCheck {
         })
     }
 
-    fn passes_origin(&self, origin: &[u8], host: Option<&Authority>) -> bool {
+    fn passes_origin(&self, origin: &[u8], host: Option<&Authority>, is_encrypted: bool) -> bool {
         let Ok(origin) = std::str::from_utf8(origin) else {
             return false;
         };
@@ -192,7 +184,7 @@ impl HostCheck {
         let Some(of_origin) = parse_host(authority.as_bytes()) else {
             return false;
         };
-        let same_scheme = !self.encrypted || scheme.eq_ignore_ascii_case("https");
+        let same_scheme = !is_encrypted || scheme.eq_ignore_ascii_case("https");
         same_scheme
             && host.is_some_and(|host| host.as_str().eq_ignore_ascii_case(of_origin.as_str()))
     }
@@ -318,7 +310,7 @@ mod tests {
             headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
         }
         let uri = Uri::from_static("/");
-        check.check(&Method::GET, Version::HTTP_11, &uri, &headers)
+        check.check(&Method::GET, Version::HTTP_11, &uri, &headers, false)
     }
 
     fn is_foreign_origin(judged: &Result<(), HostError>) -> bool {
@@ -442,7 +434,13 @@ mod tests {
             for (name, value) in headers {
                 all.append(*name, HeaderValue::from_str(value).unwrap());
             }
-            check.check(method, Version::HTTP_11, &Uri::from_static("/"), &all)
+            check.check(
+                method,
+                Version::HTTP_11,
+                &Uri::from_static("/"),
+                &all,
+                false,
+            )
         };
         let (get, post) = (Method::GET, Method::POST);
         let checks = [HostCheck::local(), HostCheck::same_origin()];
@@ -533,6 +531,7 @@ mod tests {
             Version::HTTP_11,
             &Uri::from_static("http://evil.example/"),
             &headers,
+            false,
         );
         assert_eq!(judged, Err(foreign("evil.example")));
     }

@@ -3,11 +3,13 @@
 use crate::observe::request_log::RequestFields;
 use crate::server::budget::Share;
 use crate::server::shutdown::Shutdown;
+use crate::web::client_address::ClientAddress;
+use crate::web::proxies::PathPrefix;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 use std::fmt::Display;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock, OnceLock};
 use url::Url;
 
@@ -91,29 +93,54 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Whether a person looks with a browser, which asks for `text/html` when it opens an address.
+    #[must_use]
+    pub fn wants_page(&self) -> bool {
+        self.header("accept")
+            .is_some_and(|accept| accept.contains("text/html"))
+    }
+
     /// The complete body. Cloning it copies no bytes.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// The client's address; 0.0.0.0:0 for a request that came from no connection.
+    /// The client's address, behind a trusted proxy as that says; none for a request that came from no
+    /// connection.
     #[must_use]
-    pub fn peer(&self) -> SocketAddr {
-        self.connection.peer
+    pub fn address(&self) -> Option<ClientAddress> {
+        self.connection.client
     }
 
-    /// The client's address and port; none for a request that came from no connection.
+    /// The client's address without a port; 0.0.0.0 for a request that came from no connection.
     #[must_use]
-    pub fn address(&self) -> Option<SocketAddr> {
-        Some(self.peer()).filter(|peer| !peer.ip().is_unspecified())
+    pub fn ip(&self) -> IpAddr {
+        let client = self.address();
+        client.map_or(Ipv4Addr::UNSPECIFIED.into(), |client| client.ip())
     }
 
-    /// Whether the request came over TLS, so that links back begin with `https://` and cookies may
-    /// be `Secure`. False behind a proxy that terminates TLS itself.
+    /// Whether the client uses TLS, so that links back begin with `https://` and cookies may be
+    /// `Secure`. Behind a proxy that terminates TLS, only a trusted one can say so.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.connection.encrypted
+    }
+
+    /// What is before the path for clients: empty, or the path at which a proxy has the server, without a
+    /// slash at its end. A `Location` that begins with a slash gets it by itself.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        self.connection.prefix.as_str()
+    }
+
+    /// The attribute `Path` of cookies: other programs behind the same proxy don't get them.
+    #[must_use]
+    pub fn cookie_path(&self) -> &str {
+        match self.prefix() {
+            "" => "/",
+            prefix => prefix,
+        }
     }
 
     /// The signal that the server is shutting down, for a handler that keeps its request open.
@@ -144,21 +171,23 @@ impl Request {
     }
 }
 
-/// What all requests of one connection share.
-#[derive(Debug)]
+/// What all requests of one connection share, unless a proxy says something else of one.
+#[derive(Clone, Debug)]
 pub(crate) struct ConnectionInfo {
-    pub(crate) peer: SocketAddr,
+    pub(crate) client: Option<ClientAddress>,
     pub(crate) shutdown: Shutdown,
     pub(crate) encrypted: bool,
+    pub(crate) prefix: PathPrefix,
 }
 
 impl ConnectionInfo {
     /// For a request that came from no connection of ours.
     pub(crate) fn none() -> Self {
         Self {
-            peer: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+            client: None,
             shutdown: Shutdown::new(),
             encrypted: false,
+            prefix: PathPrefix::default(),
         }
     }
 }

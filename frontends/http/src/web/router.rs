@@ -7,6 +7,7 @@
 
 use crate::limits::HttpLimits;
 use crate::web::body::Body;
+use crate::web::client_address::ClientAddress;
 use crate::web::request::{ConnectionInfo, Request};
 use crate::web::response::Response;
 use bytes::Bytes;
@@ -237,9 +238,29 @@ pub struct Router {
     /// Those whose handlers are called without tide: few, and looked up first.
     direct: Vec<Arc<MountedPath>>,
     tide: tide::Server<()>,
+    not_found: Option<fn() -> Response>,
 }
 
 impl Router {
+    /// Sets the response to [browsers](Request::wants_page) where no path is mounted. Others get 404
+    /// `Not found`.
+    pub fn set_not_found_page(&mut self, page: fn() -> Response) {
+        self.not_found = Some(page);
+    }
+
+    /// The page for a browser where no path is mounted.
+    fn not_found_page(&self, request: &Request) -> Option<Response> {
+        let page = self.not_found.filter(|_| request.wants_page())?;
+        let is_mounted = self.find(request.url().path()).is_some();
+        (!is_mounted).then(page)
+    }
+
+    /// The response where no path is mounted.
+    pub(crate) fn not_found(&self, request: &Request) -> Response {
+        let page = self.not_found_page(request);
+        page.unwrap_or_else(|| status_only(StatusCode::NOT_FOUND))
+    }
+
     /// Mounts a frontend's table. `frontend` is its name in metrics and request logs.
     pub fn mount<S: Send + Sync>(
         &mut self,
@@ -323,6 +344,9 @@ impl Router {
         let Some(method) = tide_method(&request.method) else {
             return Ok(Response::empty(StatusCode::NOT_IMPLEMENTED));
         };
+        if let Some(page) = self.not_found_page(&request) {
+            return Ok(page);
+        }
         let mut carrier = tide::http::Request::new(method, request.url().clone());
         carrier.ext_mut().insert(request);
         let answered: tide::Result<tide::http::Response> = self.tide.respond(carrier).await;
@@ -573,7 +597,7 @@ async fn from_tide(request: &mut tide::Request<()>) -> tide::Result<Request> {
     let mut connection = ConnectionInfo::none();
     connection.encrypted = url.scheme() == "https";
     if let Some(peer) = request.peer_addr().and_then(|peer| peer.parse().ok()) {
-        connection.peer = peer;
+        connection.client = Some(ClientAddress::Tcp(peer));
     }
     Ok(Request {
         method: request.method().as_ref().parse()?,

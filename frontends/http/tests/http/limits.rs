@@ -441,7 +441,8 @@ fn an_address_in_use_is_a_clear_error() {
     let Err(error) = again else {
         panic!("two servers at one address");
     };
-    assert_eq!(error.address(), server.address);
+    let address = rejoin_http::ListenAddress::Tcp(server.address);
+    assert_eq!(error.address(), &address);
     let text = error.to_string();
     assert!(
         text.ends_with("another server listens there already"),

@@ -73,7 +73,7 @@ fn a_handler_reads_headers_peer_path_and_query() {
             request.url().path(),
             request.param("name").unwrap(),
             request.url().query().unwrap_or("-"),
-            request.peer(),
+            request.address().unwrap(),
             request.header("X-One"),
             request.header("x-two"),
             request.headers().get_all("x-one").iter().count(),

@@ -65,6 +65,7 @@ impl History {
             input: false,
             output: rejoin_core::JobOutput::Separate,
             controller: None,
+            keeps_leftovers: None,
             mode: JobMode {
                 slot: JobSlot::Foreground,
                 visibility: Visibility::Session,

@@ -1,6 +1,7 @@
 //! The options for opening a log, and the opened log with its folded state.
 
 use crate::disk::{Directory, Disk, Overlay};
+use crate::log::{AppendError, Log};
 use crate::segment::SegmentLog;
 use crate::segment::error::OpenError;
 use crate::segment::format::header::LogId;
@@ -269,10 +270,41 @@ impl<L> Opened<L> {
         }
     }
 
+    /// Appends records that the log does not have yet, and folds them. For a log that is a copy of
+    /// another one, which has gone on.
+    ///
+    /// # Errors
+    ///
+    /// If they could not be appended, or if one of them contradicts the ones before it. Then this is
+    /// dropped: the projection is no longer that of the log.
+    pub fn append(mut self, records: &[Arc<Record>]) -> Result<Self, CatchUpError>
+    where
+        L: Log,
+    {
+        self.log.append(records)?;
+        for record in records {
+            self.projection.add(record)?;
+            self.report.records += 1;
+            self.report.replayed += 1;
+        }
+        Ok(self)
+    }
+
     /// Splits into the log, the projection and the report.
     pub fn into_parts(self) -> (L, Projection, OpenReport) {
         (self.log, self.projection, self.report)
     }
+}
+
+/// Why a log could not be continued with records of another one.
+#[derive(Debug, thiserror::Error)]
+pub enum CatchUpError {
+    /// They could not be appended.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// One of them contradicts the records before it.
+    #[error("a record of the other log can't be right: {0}")]
+    Invalid(#[from] Violation),
 }
 
 /// Folds records, and stops at the first invalid one.

@@ -102,18 +102,7 @@ impl Failure {
 impl Writer {
     /// Appends `records`. If the disk is full, deletes the spare and tries once more.
     pub(crate) fn append(&mut self, records: &[Arc<Record>]) -> Result<(), Failure> {
-        let gap = {
-            let index = self
-                .shared
-                .index
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
-            find_gap(records, |session| index.last(session))
-        };
-        if let Some(gap) = gap {
-            let error = io::Error::new(io::ErrorKind::InvalidInput, gap);
-            return Err(Failure::Refused(error));
-        }
+        self.check_sequences(records).map_err(Failure::Refused)?;
         if self.shared.needs_room.swap(false, Ordering::Relaxed) && self.spares.release() {
             self.shared.seal_signal.announce();
         }
@@ -128,6 +117,19 @@ impl Writer {
         }?;
         self.count_removed(records);
         Ok(())
+    }
+
+    /// Fails if a record does not follow the last one of its session.
+    pub(crate) fn check_sequences(&self, records: &[Arc<Record>]) -> io::Result<()> {
+        let index = self
+            .shared
+            .index
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        match find_gap(records, |session| index.last(session)) {
+            Some(gap) => Err(io::Error::new(io::ErrorKind::InvalidInput, gap)),
+            None => Ok(()),
+        }
     }
 
     /// Adds up how many bytes can be dropped once these records are sealed.

@@ -3,11 +3,10 @@
 //! Invariant: a server without accounts listens on loopback addresses only.
 
 use super::ServeError;
-use crate::settings::{Settings, accounts_file};
+use crate::settings::{Address, Settings, accounts_file};
 use rejoin_accounts::{Accounts, Clock};
 use rejoin_engine::{Runtime, SmolRuntime};
 use rejoin_http::HostCheck;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +24,11 @@ pub(super) fn accounts(
     accounts.expire_by(Arc::new(|| {
         Duration::from_millis(SmolRuntime.now().as_millis())
     }));
+    // A server that only reads a log changes nothing, and its directory may be a copy.
+    if read_only.is_none() {
+        let links = accounts.keep_links(settings.data().join("links.json"));
+        links.map_err(|error| ServeError::Start(error.into()))?;
+    }
     let services = settings.service_access();
     if !services.is_empty() && accounts.is_open() {
         tracing::warn!(
@@ -43,7 +47,7 @@ pub(super) fn accounts(
     }
     let separate = [settings.maxscale_listen(), settings.doris_listen()];
     let mut all = separate.into_iter().flatten().chain([settings.listen()]);
-    match all.find(|address| !address.ip().is_loopback()) {
+    match all.find(|address| !address.is_local()) {
         Some(address) => Err(ServeError::NotLoopback {
             address,
             accounts: path,
@@ -53,13 +57,9 @@ pub(super) fn accounts(
 }
 
 /// Which `Host` and `Origin` headers are accepted at an address.
-pub(super) fn host_check(
-    settings: &Settings,
-    accounts: &Accounts,
-    address: SocketAddr,
-) -> HostCheck {
+pub(super) fn host_check(settings: &Settings, accounts: &Accounts, address: &Address) -> HostCheck {
     let mut check = HostCheck::local();
-    if !accounts.is_open() {
+    if let Some(address) = address.tcp().filter(|_| !accounts.is_open()) {
         check = check.allow_address(address.ip());
     }
     for name in settings.allow_host() {

@@ -4,8 +4,7 @@
 
 use super::{ServeError, start_error};
 use crate::settings::Settings;
-use rejoin_http::{HttpServer, Tls};
-use std::net::SocketAddr;
+use rejoin_http::{HttpServer, ListenAddress, Tls};
 
 /// Reads the certificate and key that the settings name; none if they name none.
 pub(super) fn open(settings: &Settings) -> Result<Option<Tls>, ServeError> {
@@ -19,7 +18,7 @@ pub(super) fn open(settings: &Settings) -> Result<Option<Tls>, ServeError> {
 
 /// The server with TLS, if there is any. Without, warns about an address that others can reach.
 pub(super) fn encrypt(server: HttpServer, tls: Option<&Tls>) -> HttpServer {
-    let address = server.local_addr();
+    let address = server.address();
     match tls {
         Some(tls) => server.with_tls(tls.clone()),
         None => {
@@ -43,8 +42,11 @@ pub(super) fn scheme(tls: Option<&Tls>) -> &'static str {
     }
 }
 
-fn is_reachable_by_others(address: SocketAddr) -> bool {
-    !address.ip().to_canonical().is_loopback()
+fn is_reachable_by_others(address: &ListenAddress) -> bool {
+    match address {
+        ListenAddress::Tcp(address) => !address.ip().to_canonical().is_loopback(),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -63,7 +65,7 @@ mod tests {
             ("192.0.2.1:1", true),
         ] {
             assert_eq!(
-                is_reachable_by_others(address.parse().unwrap()),
+                is_reachable_by_others(&ListenAddress::Tcp(address.parse().unwrap())),
                 is_reachable
             );
         }

@@ -3,15 +3,15 @@
 
 use super::descriptors::Connections;
 use super::log_output::LogOutput;
+use super::sockets::Sockets;
 use super::{OpenedEngine, access, encryption};
-use crate::settings::Settings;
+use crate::settings::{Address, Settings};
 use rejoin_accounts::Accounts;
 use rejoin_admin::AdminState;
 use rejoin_http::{
     BindError, Budget, HostCheck, HttpLimits, HttpMetrics, HttpServer, Observer, RequestLog,
     Router, Tls,
 };
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The `frontend` labels of the request metrics. The last one counts unknown paths.
@@ -65,6 +65,7 @@ struct Shared {
 /// Binds all servers, the common one first.
 pub(super) fn bind(
     settings: &Settings,
+    sockets: &Sockets,
     opened: &OpenedEngine,
     output: &LogOutput,
     accounts: &Accounts,
@@ -84,10 +85,10 @@ pub(super) fn bind(
         arthas: settings.arthas(),
         metrics: metrics.clone(),
     };
-    let bind = |(listener, address, router)| {
+    let bind = |(listener, address, router): (_, Address, _)| {
         let hosts = match listener {
-            Listener::Admin => admin_hosts(address),
-            _ => access::host_check(settings, accounts, address),
+            Listener::Admin => admin_hosts(&address),
+            _ => access::host_check(settings, accounts, &address),
         };
         let connections = match listener {
             Listener::Admin => connections.admin,
@@ -97,7 +98,8 @@ pub(super) fn bind(
             connections,
             ..limits.clone()
         };
-        let server = HttpServer::bind(address, router, limits, hosts)?;
+        let server = HttpServer::listen(&sockets.place(address), router, limits, hosts)?;
+        let server = server.behind(settings.proxies());
         let server = server.with_bodies(shared.bodies.clone());
         let server = server.with_unread(shared.unread.clone());
         let server = match tls {
@@ -122,7 +124,7 @@ fn routers(
     output: &LogOutput,
     accounts: &Accounts,
     shared: &Shared,
-) -> Vec<(Listener, SocketAddr, Router)> {
+) -> Vec<(Listener, Address, Router)> {
     let engine = || opened.engine.clone();
     let accounts = || accounts.clone();
     let mut common = Router::default();
@@ -186,8 +188,8 @@ fn observer(settings: &Settings, metrics: &Arc<HttpMetrics>, listener: Listener)
 }
 
 /// No command can be run at the admin address, so a public one accepts any host name.
-fn admin_hosts(address: SocketAddr) -> HostCheck {
-    match address.ip().is_loopback() {
+fn admin_hosts(address: &Address) -> HostCheck {
+    match address.is_local() {
         true => HostCheck::local(),
         false => HostCheck::none(),
     }
@@ -208,6 +210,7 @@ fn admin_state(opened: &OpenedEngine, output: &LogOutput, shared: &Shared) -> Ad
         unread: shared.unread.clone(),
         exec_answers: shared.arthas.exec_answers.clone(),
         lost_lines: output.lost(),
+        webhooks: opened.webhooks.clone(),
         version: env!("CARGO_PKG_VERSION"),
         started_millis: opened.started_at.as_millis(),
     }

@@ -9,28 +9,32 @@ mod limits;
 mod listeners;
 mod log_output;
 mod notify;
+mod sockets;
+mod webhooks;
 
 use crate::args::ServeArgs;
 use crate::commands::verify::{check_finished, find_log};
 use crate::offline::OfflineError;
-use crate::settings::Settings;
+use crate::settings::{Address, Settings};
 use async_signal::{Signal, Signals};
 use futures::future::{Either, join, join_all, select};
 use futures::{FutureExt, StreamExt};
 use listeners::Listener;
 use log_output::LogOutput;
+use rejoin_admin::WebhookMetrics;
 use rejoin_core::{Timestamp, Violation};
 use rejoin_engine::{
     Engine, JobUser, OpenError, Runtime, Services, ShellRunner, SmolRuntime, Unavailable,
 };
-use rejoin_http::{HttpServer, Shutdown};
+use rejoin_http::{HttpServer, ListenAddress, Shutdown};
 use rejoin_log::segment::OpenError as LogError;
+use sockets::Sockets;
 use std::error::Error;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Serves until a signal comes or the engine fails.
 pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, ServeError> {
@@ -76,10 +80,7 @@ pub(crate) enum ServeError {
          address such as 127.0.0.1",
         accounts.display()
     )]
-    NotLoopback {
-        address: SocketAddr,
-        accounts: PathBuf,
-    },
+    NotLoopback { address: Address, accounts: PathBuf },
     /// The settings name an accounts file, but it has no accounts.
     #[error("there are no accounts in {}: add one with `rejoin user add`", .0.display())]
     NoAccounts(PathBuf),
@@ -109,6 +110,7 @@ struct OpenedEngine {
     data: PathBuf,
     is_read_only: bool,
     started_at: Timestamp,
+    webhooks: Arc<WebhookMetrics>,
 }
 
 async fn serve(
@@ -118,12 +120,15 @@ async fn serve(
 ) -> Result<(), ServeError> {
     let accounts = access::accounts(settings, read_only)?;
     let tls = encryption::open(settings)?;
+    let webhooks = settings.webhooks().map_err(start_error)?;
     // From here on, a signal shuts the server down cleanly, even while it reads the log.
     let signals = Signals::new([Signal::Term, Signal::Int]).map_err(start_error)?;
     let open_files = descriptors::raise_limit();
     let opened = open_engine(settings, read_only).await?;
+    let sockets = Sockets::of(settings).map_err(start_error)?;
     let servers = listeners::bind(
         settings,
+        &sockets,
         &opened,
         output,
         &accounts,
@@ -131,6 +136,7 @@ async fn serve(
         open_files,
     );
     let servers = servers.map_err(start_error)?;
+    webhooks::start(webhooks, &opened).map_err(start_error)?;
     output.flush();
     // Where standard output can't be written, requests can still be answered.
     if let Err(error) = announce(&servers, &opened, encryption::scheme(tls.as_ref())) {
@@ -198,6 +204,7 @@ async fn open_engine(
         data: shown.canonicalize().unwrap_or_else(|_| shown.clone()),
         is_read_only,
         started_at,
+        webhooks: Arc::default(),
     })
 }
 
@@ -369,13 +376,16 @@ fn announce(
     };
     let mut lines = String::new();
     for (listener, server) in servers {
-        let address = server.local_addr();
+        let address = match server.address() {
+            ListenAddress::Tcp(address) => format!("{scheme}://{address}"),
+            socket => socket.to_string(),
+        };
         lines += &match listener {
             Listener::Common => format!(
-                "Rejoin listens on {scheme}://{address}, {log} in {}\n",
+                "Rejoin listens on {address}, {log} in {}\n",
                 opened.data.display()
             ),
-            separate => format!("{}: {scheme}://{address}\n", separate.title()),
+            separate => format!("{}: {address}\n", separate.title()),
         };
     }
     lines += &took_over(opened);

@@ -1,0 +1,95 @@
+//! Notices which nodes are dead, without comparing clocks.
+//!
+//! Each node writes its beat once a second. An observer counts how often in a row it has written its
+//! own beat while another's did not change. While the server elects a leader nobody's writes
+//! succeed, which may take 10 seconds: a lease with a shorter time to live would depose healthy
+//! owners.
+
+use crate::claim::NodeName;
+use crate::limits::{NODES, SILENT_BEATS};
+use std::collections::BTreeMap;
+
+/// The beats of the other nodes, as one node observes them.
+#[derive(Clone, Debug, Default)]
+pub struct Beats {
+    /// Own beats that were written in a row.
+    row: u64,
+    nodes: BTreeMap<NodeName, Seen>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    revision: u64,
+    /// Own beats that were written in a row while this one did not change.
+    silent: u64,
+}
+
+impl Beats {
+    /// No beat has been seen yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A second has passed. `seen` are the revisions of the other nodes' beats, read from the
+    /// leader after the own beat was written. None: the own beat could not be written, or the
+    /// others' not be read. Then nobody has been silent so far, because it may have been the
+    /// server that was.
+    pub fn observe(&mut self, seen: Option<&[(NodeName, u64)]>) {
+        let Some(seen) = seen else {
+            self.row = 0;
+            for node in self.nodes.values_mut() {
+                node.silent = 0;
+            }
+            return;
+        };
+        self.row = self.row.saturating_add(1);
+        // A node that ends cleanly deletes its beat.
+        self.nodes
+            .retain(|name, _| seen.iter().any(|(other, _)| other == name));
+        for node in self.nodes.values_mut() {
+            node.silent = node.silent.saturating_add(1);
+        }
+        for (name, revision) in seen {
+            let is_new = !self.nodes.contains_key(name);
+            if is_new && self.nodes.len() >= NODES {
+                continue;
+            }
+            let revision = *revision;
+            let node = self.nodes.entry(name.clone()).or_insert(Seen {
+                revision,
+                silent: 0,
+            });
+            if node.revision != revision {
+                *node = Seen {
+                    revision,
+                    silent: 0,
+                };
+            }
+        }
+    }
+
+    /// For how many own beats in a row this node's did not change. A node without a beat has been
+    /// silent for all of them.
+    #[must_use]
+    pub fn silence(&self, node: &NodeName) -> u64 {
+        self.nodes
+            .get(node)
+            .map_or(self.row, |seen| seen.silent.min(self.row))
+    }
+
+    /// Own beats in a row that were written and followed by reading the others'.
+    #[must_use]
+    pub fn row(&self) -> u64 {
+        self.row
+    }
+
+    /// The other nodes that are not held for dead.
+    pub fn live(&self) -> impl Iterator<Item = &NodeName> {
+        let live = self
+            .nodes
+            .iter()
+            .filter(|(_, seen)| seen.silent < SILENT_BEATS);
+        live.map(|(name, _)| name)
+    }
+}

@@ -1,0 +1,175 @@
+//! Who says to own a log, and who should claim it.
+
+use crate::beats::Beats;
+use crate::limits::{CLAIM_BYTES, NODE_NAME_BYTES, SILENT_BEATS};
+use rejoin_log::segment::checksum;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// The name of a node: lower-case letters, digits and `-`, up to 32.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NodeName(String);
+
+/// Why a text is not the name of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a node's name has 1 to 32 lower-case letters, digits and `-`")]
+pub struct NodeNameError;
+
+impl NodeName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for NodeName {
+    type Err = NodeNameError;
+
+    fn from_str(text: &str) -> Result<Self, NodeNameError> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+impl TryFrom<String> for NodeName {
+    type Error = NodeNameError;
+
+    fn try_from(text: String) -> Result<Self, NodeNameError> {
+        let is_allowed =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if !text.is_empty() && text.len() <= NODE_NAME_BYTES && text.bytes().all(is_allowed) {
+            Ok(Self(text))
+        } else {
+            Err(NodeNameError)
+        }
+    }
+}
+
+impl From<NodeName> for String {
+    fn from(name: NodeName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A run of a node's program: 128 random bits. Tells a node from its own former life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Process(pub [u8; 16]);
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl From<Process> for String {
+    fn from(process: Process) -> Self {
+        process.to_string()
+    }
+}
+
+impl TryFrom<String> for Process {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let wrong = "a process is 32 hexadecimal digits";
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(wrong);
+        }
+        let number = u128::from_str_radix(&text, 16).map_err(|_| wrong)?;
+        Ok(Self(number.to_be_bytes()))
+    }
+}
+
+/// The entry of a log in the key-value store, as JSON: who says to own it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The node that the log belongs to: its sessions are created there.
+    pub home: NodeName,
+    /// Who writes it, or is about to. None: it was let go.
+    pub owner: Option<NodeName>,
+    /// The run of the owner's program.
+    pub process: Option<Process>,
+    /// Grows with each owner.
+    pub term: u64,
+}
+
+impl Claim {
+    /// The bytes of the entry.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The claim with these bytes; None if they are not one.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() > CLAIM_BYTES {
+            return None;
+        }
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// Whether it is this process's.
+    #[must_use]
+    pub fn is_of(&self, node: &NodeName, process: Process) -> bool {
+        self.owner.as_ref() == Some(node) && self.process == Some(process)
+    }
+}
+
+/// The key of a log's claim.
+#[must_use]
+pub fn claim_key(log: u8) -> String {
+    format!("log.{log}")
+}
+
+/// The key of a node's beat.
+#[must_use]
+pub fn node_key(node: &NodeName) -> String {
+    format!("node.{node}")
+}
+
+/// Whether `me`, which does not write log `number` and is not taking it, should claim it now.
+///
+/// A node claims its own log when nobody has it, and what it or a former run of it had. The log of a dead
+/// node, or one that was let go, is claimed by one live node: the one that the log belongs to, else
+/// the one with the smallest hash. If that one leaves a dead node's log alone, the next ones claim
+/// it, a beat later each. If two claim all the same, one of them loses.
+///
+/// `has_owned`: this process has written the log before. Then another process of the same name has
+/// taken it from us, and we don't take it back: two processes would do so for ever.
+#[must_use]
+pub fn should_claim(
+    number: u8,
+    claim: &Claim,
+    (me, process): (&NodeName, Process),
+    has_owned: bool,
+    beats: &Beats,
+) -> bool {
+    let Some(owner) = &claim.owner else {
+        return beats.row() > 0 && rank(number, &claim.home, me, beats) == 0;
+    };
+    if owner == me {
+        return claim.process == Some(process) || !has_owned;
+    }
+    let silence = beats.silence(owner);
+    silence >= SILENT_BEATS.saturating_add(rank(number, &claim.home, me, beats))
+}
+
+/// How many live nodes should claim the log before `me`.
+fn rank(number: u8, home: &NodeName, me: &NodeName, beats: &Beats) -> u64 {
+    let order = |node: &NodeName| {
+        let hash = checksum(format!("{number} {node}").as_bytes());
+        (node != home, hash, node.clone())
+    };
+    let mine = order(me);
+    beats.live().filter(|node| order(node) < mine).count() as u64
+}

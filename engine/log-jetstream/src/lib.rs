@@ -1,0 +1,32 @@
+//! A log in a stream of NATS JetStream, which replicates it over several servers.
+//!
+//! The stream is the truth: a batch is one message (a large one several, stored together), and an
+//! append is acknowledged when a majority of the servers has it on disk. A [`SegmentLog`] is its copy
+//! on this machine, from which everything is read. The copy can be thrown away.
+//!
+//! - [`JetStream`] is the connection. It checks at the start that the servers keep what they
+//!   acknowledge, see [`ServerFault`].
+//! - [`StreamOptions`] opens a log over it: compares the copy with the stream, takes the log, and
+//!   reads what the copy doesn't have yet.
+//! - [`StreamLog`] is the opened [`Log`].
+//!
+//! What the messages mean, who may write, and what a missing answer means is decided in
+//! [`rejoin_cluster`]. This crate is the only one that knows NATS, its client and its client's
+//! runtime.
+//!
+//! [`SegmentLog`]: rejoin_log::SegmentLog
+//! [`Log`]: rejoin_log::Log
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::indexing_slicing))]
+
+mod api;
+mod gates;
+mod jetstream;
+mod limits;
+mod log;
+mod open;
+mod patience;
+
+pub use gates::{ServerFault, SyncProof};
+pub use jetstream::{ConnectError, JetStream, JetStreamSettings};
+pub use log::{StopAppends, StreamLog};
+pub use open::{StreamOpenError, StreamOptions};

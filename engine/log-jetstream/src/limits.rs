@@ -1,0 +1,33 @@
+//! Bounds of waiting, and of what is asked for at once.
+
+use std::time::Duration;
+
+/// How long one request waits for its answer. What an answer that comes later would have said is
+/// found out by reading.
+pub(crate) const ANSWER: Duration = Duration::from_secs(2);
+
+/// The pause before the next try of what was not answered.
+pub(crate) const PAUSE: Duration = Duration::from_millis(15);
+
+/// How long opening waits for servers that don't answer. Electing a leader takes up to 10 seconds.
+pub(crate) const OPENING: Duration = Duration::from_secs(60);
+
+/// How long closing tries to let the log go. Another node then takes it when this one's beat stops.
+pub(crate) const CLOSING: Duration = Duration::from_secs(15);
+
+/// Messages that are asked for at once when the tail is read.
+pub(crate) const TAIL_MESSAGES: u64 = 256;
+
+/// Bytes of messages that are asked for at once when the tail is read.
+pub(crate) const TAIL_BYTES: u64 = 8 * 1024 * 1024;
+
+/// How often other replicas are asked for a message that the leader has lost. Which replica answers
+/// is chosen by the servers.
+pub(crate) const REPLICAS_ASKED: usize = 12;
+
+/// The smallest payload limit of a server. A batch is split into messages of
+/// [`BODY_BYTES`](rejoin_cluster::limits::BODY_BYTES), and head and headers must fit, too.
+pub(crate) const LEAST_PAYLOAD: usize = 1024 * 1024;
+
+/// Bytes of a server's answer to `/varz`.
+pub(crate) const VARZ_BYTES: u64 = 1024 * 1024;

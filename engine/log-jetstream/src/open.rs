@@ -1,0 +1,434 @@
+//! Opens a log: compares the copy with the stream, takes the log, and reads what the copy doesn't
+//! have.
+
+use crate::limits::OPENING;
+use crate::log::StreamLog;
+use crate::patience::Patience;
+use rejoin_cluster::{
+    Acquisition, AcquisitionVerdict, Beats, Bounds, Chain, Claim, Got, Held, Link, LogServer,
+    Message, MessageKind, NodeName, Process, Progress, StreamDamage, claim_key, should_claim,
+};
+use rejoin_core::{Record, Sequence};
+use rejoin_log::segment::{CatchUpError, LogId, Opened, decode_frames};
+use rejoin_log::{LogReader, ReadError, ReadLimit, SegmentLog};
+use std::sync::Arc;
+
+/// How to open a log in a stream.
+#[derive(Clone, Debug)]
+pub struct StreamOptions {
+    /// The number of the log in its cluster.
+    pub number: u8,
+    /// The log's identity. The copy must have the same.
+    pub log: LogId,
+    /// The name of this node.
+    pub node: NodeName,
+    /// Random bits of this run of the program.
+    pub process: Process,
+    /// The version of the program, for people.
+    pub version: String,
+    /// Take the log although its claim names another node. Safe for the log in any case: that node is
+    /// fenced, and its jobs are lost.
+    pub take: bool,
+}
+
+/// Why a log could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamOpenError {
+    /// The servers did not answer in time.
+    #[error("the servers of the log did not answer for {} seconds", OPENING.as_secs())]
+    Unanswered,
+    /// Another node has the log.
+    #[error("node {0} has the log; it lets it go when it ends, or the log must be taken from it")]
+    Owned(NodeName),
+    /// Another node took the log at the same time.
+    #[error("another node has just taken the log")]
+    Lost,
+    /// A message of the stream is missing or wrong.
+    #[error(transparent)]
+    Damaged(#[from] StreamDamage),
+    /// The copy has records that the stream does not have.
+    #[error(
+        "the copy on this machine has {copy} records and the stream has {stream}: the stream has lost \
+         some, as after a restore from an old backup. Restore a newer one, or move the copy away if \
+         the stream is right"
+    )]
+    CopyAhead {
+        /// Records in the copy.
+        copy: u64,
+        /// Records in the stream.
+        stream: u64,
+    },
+    /// The copy has another record than the stream.
+    #[error(
+        "the copy on this machine and the stream differ at record {0}: one of them is not of this \
+         log, or was changed. Move the copy away if the stream is right"
+    )]
+    CopyDiffers(u64),
+    /// The copy is of another log.
+    #[error("the copy on this machine is of log {copy}, and the stream of log {stream}")]
+    OtherLog {
+        /// The identity of the copy.
+        copy: LogId,
+        /// The identity of the stream.
+        stream: LogId,
+    },
+    /// The stream no longer has the records that follow the copy.
+    #[error(
+        "the stream begins at record {stream}, and the copy on this machine ends before it, at {copy}"
+    )]
+    Purged {
+        /// The last record in the copy.
+        copy: u64,
+        /// The first record in the stream.
+        stream: u64,
+    },
+    /// The servers refuse to store messages.
+    #[error("the servers refuse the log: {0}")]
+    Refused(String),
+    /// The copy could not be read.
+    #[error("the copy on this machine: {0}")]
+    Read(#[from] ReadError),
+    /// The copy could not be continued.
+    #[error("the copy on this machine: {0}")]
+    CatchUp(#[from] CatchUpError),
+}
+
+impl StreamOptions {
+    /// Opens the log with its copy, and takes it. All records of the stream are then in the copy, and
+    /// folded.
+    ///
+    /// Blocks, up to a minute if the servers don't answer.
+    ///
+    /// # Errors
+    ///
+    /// See [`StreamOpenError`]. The stream is then unchanged, except that the log may have been
+    /// claimed.
+    pub fn open<S: LogServer + Send>(
+        self,
+        server: S,
+        copy: Opened<SegmentLog>,
+    ) -> Result<Opened<StreamLog<S>>, StreamOpenError> {
+        let id = copy.log().id();
+        let next = copy.log().next_position();
+        let reader = rejoin_log::Log::reader(copy.log());
+        let mut opened = Some(copy);
+        let mut opening = Opening::new(&self, server, &*reader, next);
+        let held = opening.run(id, &mut |records| {
+            if let Some(before) = opened.take() {
+                opened = Some(before.append(records)?);
+            }
+            Ok(())
+        })?;
+        let server = opening.server;
+        let opened = opened.ok_or(StreamOpenError::Lost)?;
+        let me = (self.node, self.process);
+        Ok(opened.map_log(|copy| StreamLog::new(server, copy, held, self.number, me)))
+    }
+
+    /// Opens the log without folding it, for tests with records that an engine would not write.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_unfolded<S: LogServer + Send>(
+        self,
+        server: S,
+        mut copy: SegmentLog,
+    ) -> Result<StreamLog<S>, StreamOpenError> {
+        let (id, next) = (copy.id(), copy.next_position());
+        let reader = rejoin_log::Log::reader(&copy);
+        let mut opening = Opening::new(&self, server, &*reader, next);
+        let held = opening.run(id, &mut |records| {
+            Ok(rejoin_log::Log::append(&mut copy, records)?)
+        })?;
+        let server = opening.server;
+        let me = (self.node, self.process);
+        Ok(StreamLog::new(server, copy, held, self.number, me))
+    }
+}
+
+type Take<'a> = &'a mut dyn FnMut(&[Arc<Record>]) -> Result<(), CatchUpError>;
+
+struct Opening<'a, S> {
+    options: &'a StreamOptions,
+    server: S,
+    copy: &'a dyn LogReader,
+    /// The last position in the copy as it was found.
+    copied: u64,
+    patience: Patience,
+    /// The parts of a batch that goes on in the next message, and the position of its first record.
+    parts: Vec<u8>,
+    parts_position: u64,
+}
+
+impl<'a, S: LogServer> Opening<'a, S> {
+    fn new(
+        options: &'a StreamOptions,
+        server: S,
+        copy: &'a dyn LogReader,
+        next_position: u64,
+    ) -> Self {
+        Self {
+            options,
+            server,
+            copy,
+            copied: next_position.saturating_sub(1),
+            patience: Patience::of(OPENING),
+            parts: Vec::new(),
+            parts_position: 0,
+        }
+    }
+
+    fn run(&mut self, copy: LogId, take: Take<'_>) -> Result<Held, StreamOpenError> {
+        let stream = self.options.log;
+        if copy != stream {
+            return Err(StreamOpenError::OtherLog { copy, stream });
+        }
+        let bounds = self.bounds()?;
+        let mut chain = self.behind_copy(bounds)?;
+        // Most of the tail is read before the log is taken, so that it has an owner again soon.
+        self.catch_up(&mut chain, bounds.last, take)?;
+        let held = self.acquire()?;
+        self.catch_up(&mut chain, held.end().number, take)?;
+        if chain.link() == held.end() {
+            Ok(held)
+        } else {
+            Err(StreamOpenError::Lost)
+        }
+    }
+
+    fn pause(&self) -> Result<(), StreamOpenError> {
+        if self.patience.pause() {
+            Ok(())
+        } else {
+            Err(StreamOpenError::Unanswered)
+        }
+    }
+
+    fn bounds(&mut self) -> Result<Bounds, StreamOpenError> {
+        loop {
+            if let Some(bounds) = self.server.bounds() {
+                return Ok(bounds);
+            }
+            self.pause()?;
+        }
+    }
+
+    /// The message with this sequence, which is not after the last one.
+    fn message(&mut self, sequence: u64) -> Result<(Message, Vec<u8>), StreamOpenError> {
+        loop {
+            match self.server.get(sequence) {
+                Got::Unknown => {}
+                Got::Nothing(bounds) if bounds.last < sequence => {}
+                Got::Nothing(bounds) => {
+                    return Err(StreamDamage::missing(sequence, bounds.last).into());
+                }
+                Got::Message(encoded) => {
+                    let damage = |reason: String| StreamDamage { sequence, reason };
+                    let message =
+                        Message::decode(&encoded).map_err(|fault| damage(fault.to_string()))?;
+                    if message.log != self.options.log || message.number != sequence {
+                        let reason = "the message is of another log, or has another number";
+                        return Err(damage(reason.to_owned()).into());
+                    }
+                    return Ok((message, encoded));
+                }
+            }
+            self.pause()?;
+        }
+    }
+
+    /// Finds the batch with the last record of the copy. The chain begins before it.
+    fn behind_copy(&mut self, bounds: Bounds) -> Result<Chain, StreamOpenError> {
+        let log = self.options.log;
+        let purged = |stream, copy| StreamOpenError::Purged { copy, stream };
+        if self.copied == 0 {
+            if bounds.last > 0 && bounds.first > 1 {
+                let (first, _) = self.message(bounds.first)?;
+                if first.position > 1 {
+                    return Err(purged(first.position, 0));
+                }
+                return Ok(Chain::after_purge(log, bounds.first));
+            }
+            return Ok(Chain::new(log, Link::START));
+        }
+        let ahead = |stream| StreamOpenError::CopyAhead {
+            copy: self.copied,
+            stream,
+        };
+        if bounds.last == 0 {
+            return Err(ahead(0));
+        }
+        let (last, encoded) = self.message(bounds.last)?;
+        let end = Link::after(&last, &encoded).position;
+        if end <= self.copied {
+            return Err(StreamOpenError::CopyAhead {
+                copy: self.copied,
+                stream: end.saturating_sub(1),
+            });
+        }
+        // The first message whose records all are behind the copy.
+        let (mut low, mut high) = (bounds.first, bounds.last.saturating_add(1));
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.message(middle)?.0.position > self.copied {
+                high = middle;
+            } else {
+                low = middle.saturating_add(1);
+            }
+        }
+        let mut begin = low.saturating_sub(1);
+        if begin < bounds.first {
+            let (first, _) = self.message(bounds.first)?;
+            return Err(purged(first.position, self.copied));
+        }
+        while begin > bounds.first {
+            let (before, encoded) = self.message(begin.saturating_sub(1))?;
+            if !before.more {
+                return Ok(Chain::new(log, Link::after(&before, &encoded)));
+            }
+            begin = begin.saturating_sub(1);
+        }
+        Ok(if begin == 1 {
+            Chain::new(log, Link::START)
+        } else {
+            Chain::after_purge(log, begin)
+        })
+    }
+
+    /// Reads up to message `target`.
+    fn catch_up(
+        &mut self,
+        chain: &mut Chain,
+        target: u64,
+        take: Take<'_>,
+    ) -> Result<(), StreamOpenError> {
+        while chain.link().number < target {
+            let from = chain.link().number.saturating_add(1);
+            let tail = self.server.tail(from).unwrap_or_default();
+            if tail.is_empty() {
+                // No replica that was asked has it: ask for the one message, which names what is
+                // missing.
+                let (_, encoded) = self.message(from)?;
+                self.follow(chain, from, &encoded, take)?;
+            }
+            for (sequence, encoded) in tail {
+                while sequence > chain.link().number.saturating_add(1) {
+                    // The replica that answered has lost some. Another may have them.
+                    let missing = chain.link().number.saturating_add(1);
+                    let (_, encoded) = self.message(missing)?;
+                    self.follow(chain, missing, &encoded, take)?;
+                }
+                self.follow(chain, sequence, &encoded, take)?;
+            }
+            // A long stream takes longer than servers may be silent.
+            self.patience = Patience::of(OPENING);
+        }
+        Ok(())
+    }
+
+    fn follow(
+        &mut self,
+        chain: &mut Chain,
+        sequence: u64,
+        encoded: &[u8],
+        take: Take<'_>,
+    ) -> Result<(), StreamOpenError> {
+        let Some(message) = chain.follow(sequence, encoded)? else {
+            return Ok(());
+        };
+        if message.kind != MessageKind::Batch {
+            return Ok(());
+        }
+        if self.parts.is_empty() {
+            self.parts_position = message.position;
+        }
+        self.parts.extend_from_slice(&message.body);
+        if message.more {
+            return Ok(());
+        }
+        let frames = std::mem::take(&mut self.parts);
+        let damage = |reason: String| StreamDamage { sequence, reason };
+        let records = decode_frames(&frames).map_err(|fault| damage(fault.to_string()))?;
+        let end = message.position.saturating_add(message.records.into());
+        let position = self.parts_position;
+        if position.saturating_add(records.len() as u64) != end {
+            let reason = "it has another number of records than it says";
+            return Err(damage(reason.to_owned()).into());
+        }
+        let known = self.copied.saturating_add(1).saturating_sub(position);
+        let known = usize::try_from(known)
+            .unwrap_or(usize::MAX)
+            .min(records.len());
+        let (known, new) = records.split_at_checked(known).unwrap_or((&records, &[]));
+        for (position, record) in (position..).zip(known) {
+            self.compare(position, record)?;
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        Ok(take(new)?)
+    }
+
+    /// Whether the copy has this record. Its first records may have been removed with their session,
+    /// but never the last one.
+    fn compare(&self, position: u64, record: &Arc<Record>) -> Result<(), StreamOpenError> {
+        let one = ReadLimit {
+            records: 1,
+            bytes: usize::MAX,
+        };
+        let before = Sequence(record.sequence.0.saturating_sub(1));
+        let read = self.copy.read(record.session, before, one)?;
+        let is_same = read.first() == Some(record);
+        if is_same || position < self.copied {
+            Ok(())
+        } else {
+            Err(StreamOpenError::CopyDiffers(position))
+        }
+    }
+
+    fn acquire(&mut self) -> Result<Held, StreamOpenError> {
+        let me = (&self.options.node, self.options.process);
+        let key = claim_key(self.options.number);
+        let entry = loop {
+            match self.server.read(&key) {
+                Some(entry) => break entry,
+                None => self.pause()?,
+            }
+        };
+        let found = entry.as_ref().and_then(|entry| {
+            let claim = Claim::decode(&entry.value)?;
+            Some((entry.revision, claim))
+        });
+        if entry.is_some() && found.is_none() {
+            let reason = "the entry of the log in the key-value store is not a claim";
+            return Err(StreamOpenError::Refused(reason.to_owned()));
+        }
+        if let Some((_, claim)) = &found
+            && let Some(owner) = &claim.owner
+            && !self.options.take
+            && !should_claim(self.options.number, claim, me, false, &Beats::new())
+        {
+            return Err(StreamOpenError::Owned(owner.clone()));
+        }
+        let mut acquisition = Acquisition::new(
+            self.options.number,
+            self.options.log,
+            me,
+            &self.options.version,
+            found.as_ref().map(|(revision, claim)| (*revision, claim)),
+        );
+        loop {
+            match acquisition.step(&mut self.server) {
+                Progress::Again => {}
+                Progress::Pause => self.pause()?,
+                Progress::Done(AcquisitionVerdict::Held(held)) => return Ok(held),
+                Progress::Done(AcquisitionVerdict::Lost) => return Err(StreamOpenError::Lost),
+                Progress::Done(AcquisitionVerdict::Damaged(damage)) => return Err(damage.into()),
+                Progress::Done(AcquisitionVerdict::Refused(reason)) => {
+                    return Err(StreamOpenError::Refused(reason));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! One server.
+
+use crate::servers::{Servers, Told};
+use crate::{copy, open, options, read, up_to};
+use rejoin_log::segment::LogId;
+use rejoin_log::testing::record;
+use rejoin_log::{Log, conformance};
+use rejoin_log_jetstream::StreamOpenError;
+
+#[test]
+fn the_suite_for_all_logs_holds_on_a_real_server() {
+    let servers = Servers::start(1, Told::USUAL);
+    let directory = tempfile::tempdir().unwrap();
+    let mut logs = 0;
+    conformance::all(&mut || {
+        logs += 1;
+        let settings = servers.settings(&format!("suite-{logs}"));
+        let copy = directory.path().join(format!("copy-{logs}"));
+        Box::new(open(&settings, &copy, "n1", false).unwrap())
+    });
+}
+
+#[test]
+fn a_log_goes_on_with_its_copy_without_it_and_with_an_older_one() {
+    let servers = Servers::start(1, Told::USUAL);
+    let directory = tempfile::tempdir().unwrap();
+    let settings = servers.settings("copies");
+    let (own, none, older) = (
+        directory.path().join("own"),
+        directory.path().join("none"),
+        directory.path().join("older"),
+    );
+    let mut log = open(&settings, &own, "n1", false).unwrap();
+    let id = log.copy().id();
+    let mut behind = copy(&older, id);
+    for sequence in 1..=30 {
+        log.append(&[record(1, sequence)]).unwrap();
+        if sequence <= 12 {
+            behind.append(&[record(1, sequence)]).unwrap();
+        }
+    }
+    // A batch of several messages at the end.
+    let large: Vec<_> = (31..=20_000).map(|sequence| record(1, sequence)).collect();
+    let before = log.sequence();
+    log.append(&large).unwrap();
+    assert!(log.sequence() > before + 1);
+    drop((log, behind));
+    for (term, directory) in (2..).zip([&own, &none, &older]) {
+        let mut log = open(&settings, directory, "n1", false).unwrap();
+        assert_eq!(log.term(), term);
+        assert_eq!(read(&log, 1), up_to(20_000 + term - 2));
+        log.append(&[record(1, 20_000 + term - 1)]).unwrap();
+    }
+}
+
+#[test]
+fn a_copy_that_is_ahead_of_its_stream_is_refused() {
+    let servers = Servers::start(1, Told::USUAL);
+    let directory = tempfile::tempdir().unwrap();
+    let settings = servers.settings("ahead");
+    let mut log = open(&settings, directory.path(), "n1", false).unwrap();
+    log.append(&[record(1, 1)]).unwrap();
+    let id: LogId = log.copy().id();
+    drop(log);
+    copy(directory.path(), id).append(&[record(1, 2)]).unwrap();
+    let connection = crate::connect(&settings, true).unwrap();
+    let copy = copy(directory.path(), id);
+    let refused = options("n1", id, false).open_unfolded(connection, copy);
+    let refused = refused.unwrap_err();
+    assert!(
+        matches!(refused, StreamOpenError::CopyAhead { copy: 2, stream: 1 }),
+        "{refused}"
+    );
+}

@@ -1,0 +1,245 @@
+// The command line of the console in a real browser: input at once, commands that wait, the directory,
+// keys; and what a page that nobody looks at tells.
+
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, afterEach, before, test } from "node:test";
+import { becomes, finished, keysGoToTerminal, outputs, say, says, see, shot, texts, until } from "./page.mjs";
+import { Server, at, launch, open } from "./server.mjs";
+
+let server;
+let browser;
+let pages = [];
+
+before(async () => {
+  server = await Server.start();
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+afterEach(async () => {
+  for (const page of pages) {
+    assert.deepEqual(page.wrongs, [], "nothing went wrong in a window");
+    assert.deepEqual(await page.evaluate(() => window.violations), [], "no policy was violated");
+    await page.context().close();
+  }
+  pages = [];
+});
+
+test("a command entered while another runs waits for it if one says so, and then runs", async () => {
+  const { page, session } = await view("waits");
+  await say(page, `${waitsFor("first")}; echo first`);
+  await page.locator("#interrupt").waitFor();
+  await entered(page, "echo second");
+  await page.locator("#choice-text", { hasText: "Still running: until" }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator("#choice").waitFor({ state: "hidden" });
+  await page.locator("#statement:focus").waitFor();
+  for (const command of ["echo second", "echo third"]) {
+    await entered(page, command);
+    await page.locator("#choice-next:focus").waitFor();
+    await page.keyboard.press("Enter");
+    await page.locator("#queue li", { hasText: command }).waitFor();
+    await page.locator("#statement:focus").waitFor();
+  }
+  await texts(page, "#queue .why", ["Runs next", "Then"]);
+  await shot(page, "prompt-queue");
+  assert.equal((await server.ask("GET", `/sessions/${session}`)).jobs.length, 1);
+  allow("first");
+  await finished(page, 3);
+  await outputs(page, ["first", "second", "third"]);
+  await page.locator("#queue").waitFor({ state: "hidden" });
+});
+
+test("what waits stays for a click after an interrupt and after a reload", async () => {
+  const { page, session } = await view("held");
+  await say(page, `${waitsFor("never")}`);
+  await page.locator("#interrupt").waitFor();
+  await entered(page, "echo later");
+  await page.locator("#choice-next").click();
+  await page.locator("#interrupt").click();
+  await page.locator("#queue .is-held", { hasText: "was interrupted" }).waitFor();
+  await shot(page, "prompt-held");
+  await page.reload();
+  await page.locator("#queue .is-held", { hasText: "the page was loaded again" }).waitFor();
+  assert.equal((await server.ask("GET", `/sessions/${session}`)).jobs.length, 1);
+  await page.locator("#queue").getByText("Run", { exact: true }).click();
+  await outputs(page, ["later"]);
+  await page.locator("#queue").waitFor({ state: "hidden" });
+});
+
+test("what a command asks for is typed at once, also if its answer comes late", async () => {
+  const { page } = await view("input");
+  await page.route("**/jobs", async (route) => {
+    const response = await route.fetch();
+    await says(page, /^Name\?/m);
+    await route.fulfill({ response });
+  });
+  await say(page, "printf 'Name? '; read name; echo hello $name");
+  await keysGoToTerminal(page);
+  await page.keyboard.type("anna\n");
+  await outputs(page, ["Name? anna", "hello anna"]);
+  await page.unroute("**/jobs");
+  await say(page, "printf 'Again? '; read name; echo hello $name");
+  await keysGoToTerminal(page);
+  await entered(page, "bo");
+  await page.locator("#choice-input").click();
+  await outputs(page, ["Name? anna", "hello anna", "Again? bo", "hello bo"]);
+});
+
+test("a line entered while another is on its way is kept and sent", async () => {
+  const { page, session } = await view("fast");
+  let release;
+  const isReleased = new Promise((resolve) => (release = resolve));
+  let isFirst = true;
+  await page.route("**/jobs", async (route) => {
+    if (!isFirst) return route.continue();
+    isFirst = false;
+    const response = await route.fetch();
+    await isReleased;
+    await route.fulfill({ response });
+  });
+  await say(page, "echo one");
+  await finished(page, 1);
+  await say(page, "echo two");
+  release();
+  await finished(page, 2);
+  await outputs(page, ["one", "two"]);
+  assert.equal((await server.ask("GET", `/sessions/${session}`)).jobs.length, 2);
+});
+
+test("the prompt shows the directory in which the next command runs", async () => {
+  const { page } = await view("directory");
+  const directory = page.locator("#directory");
+  await becomes(() => directory.getAttribute("title"), server.directory);
+  await say(page, "cd /usr/share");
+  await becomes(() => directory.textContent(), "/usr/share");
+  await page.reload();
+  await becomes(() => directory.textContent(), "/usr/share");
+  const deep = join(server.directory, "a-folder-with-a-name", "inner");
+  await say(page, `mkdir -p ${deep}; cd ${deep}`);
+  await becomes(() => directory.textContent(), "…/a-folder-with-a-name/inner");
+  assert.equal(await directory.getAttribute("title"), deep);
+  await shot(page, "prompt-directory");
+});
+
+test("the keys are listed from the command line, too", async () => {
+  const { page } = await view("keys");
+  await page.locator("#statement").focus();
+  await page.keyboard.type("?");
+  assert.equal(await page.locator("#statement").inputValue(), "?");
+  await page.keyboard.press("F1");
+  await page.locator("#keys[open]").waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator("#keys").waitFor({ state: "hidden" });
+  await page.locator("#prompt-keys").click();
+  await page.locator("#keys[open] kbd", { hasText: "F1" }).waitFor();
+});
+
+test("a long command that ends unseen is told in the title, and by a notification only if that was asked for", async () => {
+  const { page } = await view("notify", { isLongAfter: 200, permissions: ["notifications"] });
+  await page.locator("#state.is-live").waitFor();
+  await say(page, `${waitsFor("unseen")}; sleep 0.3; exit 3`);
+  await page.locator("#interrupt").waitFor();
+  await see(page, false);
+  allow("unseen");
+  await becomes(() => page.title(), "(1) ✗ until [ -e unseen ]; do sleep 0.05; done; sleep 0.3; exit 3 · Rejoin");
+  assert.deepEqual(await page.evaluate(() => window.told), { asked: 0, shown: [] });
+  await see(page, true);
+  await until(async () => !(await page.title()).startsWith("(1)"));
+
+  await page.locator("#more").click();
+  await page.locator("#notify").click();
+  await page.locator('#notify[aria-checked="true"]').waitFor({ state: "attached" });
+  assert.equal(await page.evaluate(() => window.told.asked), 1);
+  await say(page, `${waitsFor("again")}; sleep 0.3`);
+  await page.locator("#interrupt").waitFor();
+  await see(page, false);
+  allow("again");
+  await until(async () => (await page.evaluate(() => window.told.shown.length)) === 1);
+  const [shown] = await page.evaluate(() => window.told.shown);
+  assert.match(shown, /^✓ until \[ -e again \].* — exit 0 · /);
+  // A short one is no news, and what is in sight is not told.
+  await say(page, "echo short");
+  await finished(page, 3);
+  await see(page, true);
+  await say(page, "sleep 0.3; echo seen");
+  await finished(page, 4);
+  assert.equal(await page.evaluate(() => window.told.shown.length), 1);
+  await page.reload();
+  await page.locator('#notify[aria-checked="true"]').waitFor({ state: "attached" });
+});
+
+test("a page that has closed its connection notices that its command has ended", async () => {
+  const session = await server.session("away");
+  const { page } = await view(session, { isLongAfter: 200, hasClock: true });
+  await page.locator("#state.is-live").waitFor();
+  await server.submit(session, `${waitsFor("away")}; echo done`);
+  await page.locator("#interrupt").waitFor();
+  const cut = page.waitForEvent("requestfailed", (request) => request.url().endsWith("/stream"));
+  await see(page, false);
+  await page.clock.runFor(11_000);
+  await cut;
+  allow("away");
+  await until(async () => (await server.ask("GET", `/sessions/${session}`)).state === "idle");
+  await until(async () => {
+    await page.clock.runFor(2_000);
+    return (await page.title()).startsWith("(1) ✓ until");
+  });
+});
+
+/** A window of a new session, in which any error fails the test. */
+async function view(name, { isLongAfter, hasClock, permissions = [] } = {}) {
+  const session = /^[0-9a-f-]{36}$/.test(name) ? name : await server.session(name);
+  const page = await open(browser, "about:blank", { permissions });
+  page.setDefaultTimeout(15_000);
+  pages.push(page);
+  if (hasClock) await page.clock.install();
+  await page.addInitScript(watchNotifications);
+  if (isLongAfter) {
+    // A command of a minute takes a minute.
+    await page.route("**/console/limits.js", async (route) => {
+      const response = await route.fetch();
+      const body = (await response.text()).replace("LONG_JOB = 60_000", `LONG_JOB = ${isLongAfter}`);
+      await route.fulfill({ response, body });
+    });
+  }
+  await page.goto(at(server, session));
+  return { page, session };
+}
+
+/** Notes what the page asks of the browser and what it shows. */
+function watchNotifications() {
+  window.told = { asked: 0, shown: [] };
+  const { requestPermission } = Notification;
+  const real = Notification;
+  window.Notification = class extends EventTarget {
+    static permission = real.permission;
+
+    static async requestPermission() {
+      window.told.asked += 1;
+      this.permission = await requestPermission.call(real);
+      return this.permission;
+    }
+
+    constructor(title, { body }) {
+      super();
+      window.told.shown.push(`${title} — ${body}`);
+    }
+  };
+}
+
+/** A command that runs until `allow` is called with the same name. */
+const waitsFor = (name) => `until [ -e ${name} ]; do sleep 0.05; done`;
+const allow = (name) => writeFileSync(join(server.directory, name), "");
+
+/** Enters a command, wherever the focus is. */
+async function entered(page, command) {
+  await page.locator("#statement").click();
+  await say(page, command);
+}

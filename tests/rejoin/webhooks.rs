@@ -1,0 +1,338 @@
+//! Webhooks: a receiver that fails and comes back is told everything, once it takes it, and can check
+//! who told it.
+
+use crate::server::{Server, directory, outcome};
+use crate::shell::wait_until;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+const SECRET: &str = "a secret of more than 24 bytes";
+
+/// A request as the receiver got it.
+#[derive(Clone, Debug)]
+struct Told {
+    path: String,
+    headers: BTreeMap<String, String>,
+    body: String,
+    /// What it answered.
+    status: u16,
+}
+
+impl Told {
+    fn id(&self) -> &str {
+        &self.headers["webhook-id"]
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+/// Receives webhooks, and answers with a status that the test sets.
+struct Receiver {
+    port: u16,
+    status: Arc<Mutex<u16>>,
+    told: Arc<Mutex<Vec<Told>>>,
+}
+
+impl Receiver {
+    fn start(status: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let receiver = Self {
+            port: listener.local_addr().unwrap().port(),
+            status: Arc::new(Mutex::new(status)),
+            told: Arc::default(),
+        };
+        let (status, told) = (receiver.status.clone(), receiver.told.clone());
+        // Ends with the test's process.
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let status = *status.lock().unwrap();
+                // A server that is killed leaves a request in the middle.
+                if let Some(request) = receive(stream.unwrap(), status) {
+                    told.lock().unwrap().push(request);
+                }
+            }
+        });
+        receiver
+    }
+
+    fn answer(&self, status: u16) {
+        *self.status.lock().unwrap() = status;
+    }
+
+    fn told(&self) -> Vec<Told> {
+        self.told.lock().unwrap().clone()
+    }
+
+    fn taken(&self) -> Vec<Told> {
+        let told = self.told().into_iter();
+        told.filter(|it| it.status == 200).collect()
+    }
+}
+
+fn receive(stream: TcpStream, status: u16) -> Option<Told> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let path = line.split(' ').nth(1)?.to_owned();
+    let mut headers = BTreeMap::new();
+    loop {
+        line.clear();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else {
+            break;
+        };
+        headers.insert(name.to_lowercase(), value.to_owned());
+    }
+    let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
+    reader.read_exact(&mut body).ok()?;
+    let more = match status {
+        302 => "location: /elsewhere\r\n",
+        _ => "",
+    };
+    let answer = format!("HTTP/1.1 {status} x\r\n{more}content-length: 0\r\n\r\n");
+    reader.get_mut().write_all(answer.as_bytes()).ok()?;
+    Some(Told {
+        path,
+        headers,
+        body: String::from_utf8(body).ok()?,
+        status,
+    })
+}
+
+/// Writes a settings file with these tables, and the secret beside it; its path.
+fn config(data: &Path, tables: &str) -> String {
+    let secret = data.join("secret");
+    fs::write(&secret, SECRET).unwrap();
+    fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+    let file = data.join("rejoin.toml");
+    let tables = tables.replace(
+        "SECRET",
+        &format!("secret-file = {:?}", secret.display().to_string()),
+    );
+    fs::write(&file, tables).unwrap();
+    file.to_str().unwrap().into()
+}
+
+fn table(receiver: &Receiver, more: &str) -> String {
+    let port = receiver.port;
+    format!(
+        "[notify.chat]\nurl = 'http://127.0.0.1:{port}/hook'\nSECRET\nallow-http = true\n\
+         allow-private = true\nfirst-pause = '50ms'\nlongest-pause = '200ms'\n{more}\n"
+    )
+}
+
+fn post(server: &Server, path: &str, body: &Value) -> Value {
+    let received = server.client().post(path, &body.to_string()).unwrap();
+    assert!(received.status < 300, "{}", received.text());
+    serde_json::from_slice(&received.body).unwrap_or_default()
+}
+
+fn run(server: &Server, session: u64, statement: &str) {
+    let path = format!("/sessions/{session}/jobs");
+    let job = post(server, &path, &json!({"statement": statement}))["job"].clone();
+    wait_until("the job has ended", || {
+        let job = server.client().get(&format!("{path}/{job}")).unwrap();
+        job.text().contains(r#""state":"finished""#)
+    });
+}
+
+fn metric(server: &Server, name: &str) -> u64 {
+    let metrics = server.client().get("/metrics").unwrap();
+    let line = metrics
+        .text()
+        .lines()
+        .find_map(|line| line.strip_prefix(name));
+    let line = line.unwrap_or_else(|| panic!("no {name}"));
+    line.trim().parse().unwrap()
+}
+
+#[test]
+fn a_receiver_that_fails_is_told_once_it_takes_it_though_the_server_was_killed_meanwhile() {
+    let data = directory();
+    let receiver = Receiver::start(503);
+    let more = "attempts = 100\nconsole = 'https://rejoin.example/'";
+    let file = config(data.path(), &table(&receiver, more));
+    let arguments = ["--config", file.as_str()];
+    let mut server = Server::start(data.path(), &arguments);
+    let id = post(&server, "/sessions", &json!({}))["id"].clone();
+    let patch = json!({"title": "Nightly", "labels": {"env": "test"}}).to_string();
+    let patched = server.client().request(
+        "PATCH",
+        "/sessions/1",
+        &[("content-type", "application/json")],
+        patch.as_bytes(),
+    );
+    assert_eq!(patched.unwrap().status, 200);
+    run(&server, 1, "exit 3");
+    wait_until("it has tried again", || receiver.told().len() >= 3);
+    post(
+        &server,
+        "/sessions/1/jobs",
+        &json!({"statement": "sleep 1000"}),
+    );
+    wait_until("it runs", || {
+        let shown = server.client().get("/sessions/1").unwrap();
+        shown.text().contains(r#""state":"running""#)
+    });
+    server.kill();
+    let before = receiver.told().len();
+    let mut server = Server::start(data.path(), &arguments);
+    wait_until("it tries again after the restart", || {
+        receiver.told().len() > before + 1
+    });
+    assert!(receiver.taken().is_empty());
+    let first = receiver.told()[0].id().to_owned();
+    assert!(
+        receiver.told().iter().all(|it| it.id() == first),
+        "the same ID, in order"
+    );
+    receiver.answer(200);
+    wait_until("both are told", || receiver.taken().len() >= 2);
+    run(&server, 1, "true");
+    wait_until("the next is told, too", || receiver.taken().len() >= 3);
+    wait_until("that is on the disk", || {
+        let id = receiver.taken()[2].id().to_owned();
+        fs::read_to_string(data.path().join("notify-chat.json"))
+            .unwrap()
+            .contains(&id)
+    });
+    server.kill();
+    let server = Server::start(data.path(), &arguments);
+    server
+        .client()
+        .request("DELETE", "/sessions/1", &[], b"")
+        .unwrap();
+    wait_until("the end of the session is told", || {
+        receiver.taken().len() >= 4
+    });
+
+    let taken = receiver.taken();
+    let kinds: Vec<_> = taken.iter().map(|it| it.json()["type"].clone()).collect();
+    assert_eq!(
+        kinds,
+        ["job.failed", "job.lost", "job.finished", "session.closed"],
+        "each once"
+    );
+    let told = taken[0].json();
+    assert_eq!(told["id"], first.as_str());
+    let data = &told["data"];
+    for (name, value) in [
+        ("session", json!(1)),
+        ("job", json!(1)),
+        ("statement", json!("exit 3")),
+        ("outcome", json!("failed")),
+        ("status", json!(3)),
+        ("title", json!("Nightly")),
+        ("labels", json!({"env": "test"})),
+        ("service", json!("shell")),
+    ] {
+        assert_eq!(data[name], value, "{name}");
+    }
+    assert!(
+        data["console"]
+            .as_str()
+            .unwrap()
+            .starts_with("https://rejoin.example/#session=1&at=")
+    );
+    assert!(data["finished"].as_u64() >= data["submitted"].as_u64());
+    for it in &taken {
+        assert!(
+            !it.body.contains(id.as_str().unwrap()),
+            "the session's UUID is a secret"
+        );
+        let (id, at) = (it.id(), &it.headers["webhook-timestamp"]);
+        let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+        mac.update(format!("{id}.{at}.{}", it.body).as_bytes());
+        let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+        assert_eq!(it.headers["webhook-signature"], signature);
+    }
+    assert_eq!(metric(&server, "rejoin_webhook_waiting "), 0);
+}
+
+#[test]
+fn a_webhook_is_told_of_what_it_asks_for_and_of_no_more() {
+    let data = directory();
+    let receiver = Receiver::start(200);
+    let more = "events = ['job-failed']\nlonger-than = '300ms'\nstatement = false\nlabels = {env = 'live'}";
+    let file = config(data.path(), &table(&receiver, more));
+    let server = Server::start(data.path(), &["--config", &file]);
+    for labels in [json!({}), json!({"env": "live"})] {
+        let number = post(&server, "/sessions", &json!({}))["number"]
+            .as_u64()
+            .unwrap();
+        let patch = json!({"labels": labels}).to_string();
+        let path = format!("/sessions/{number}");
+        let headers = [("content-type", "application/json")];
+        server
+            .client()
+            .request("PATCH", &path, &headers, patch.as_bytes())
+            .unwrap();
+        run(&server, number, "false");
+        run(&server, number, "sleep 0.4");
+        run(&server, number, "sleep 0.4; exit 9");
+    }
+    wait_until("it is told", || !receiver.told().is_empty());
+    // What was not told would have been told before this.
+    run(&server, 2, "sleep 0.4; exit 8");
+    wait_until("it is told of the last", || receiver.told().len() >= 2);
+    let told: Vec<_> = receiver.told().iter().map(Told::json).collect();
+    let statuses: Vec<_> = told.iter().map(|it| it["data"]["status"].clone()).collect();
+    assert_eq!(statuses, [json!(9), json!(8)]);
+    assert!(told[0]["data"].get("statement").is_none());
+    assert_eq!(told[0]["data"]["session"], 2);
+}
+
+#[test]
+fn private_addresses_and_redirects_are_not_followed_and_an_event_is_given_up_at_last() {
+    let data = directory();
+    let receiver = Receiver::start(302);
+    let port = receiver.port;
+    let private = format!(
+        "\n[notify.inside]\nurl = 'http://localhost:{port}/inside'\nSECRET\nallow-http = true\n\
+         attempts = 2\nfirst-pause = '10ms'\n"
+    );
+    let tables = table(&receiver, "attempts = 2") + &private;
+    let file = config(data.path(), &tables);
+    let server = Server::start(data.path(), &["--config", &file]);
+    post(&server, "/sessions", &json!({}));
+    run(&server, 1, "true");
+    let given_up = r#"rejoin_webhook_messages_total{result="given-up"} "#;
+    wait_until("both are given up", || metric(&server, given_up) == 2);
+    assert_eq!(metric(&server, "rejoin_webhook_failures_total "), 4);
+    let told = receiver.told();
+    assert_eq!(told.len(), 2, "only that which may be told here");
+    assert!(told.iter().all(|it| it.path == "/hook"), "{told:?}");
+    receiver.answer(200);
+    run(&server, 1, "exit 5");
+    wait_until("the next event is told", || !receiver.taken().is_empty());
+    assert_eq!(receiver.taken()[0].json()["data"]["status"], 5);
+}
+
+#[test]
+fn a_server_with_a_webhook_that_it_cannot_use_does_not_start_and_says_why() {
+    let data = directory();
+    let file = config(
+        data.path(),
+        "[notify.chat]\nurl = 'http://chat.example'\nSECRET\n",
+    );
+    let folder = data.path().to_str().unwrap();
+    let (status, _, err) = outcome(&["serve", "--data", folder, "--config", &file]);
+    assert!(!status.success());
+    assert!(
+        err.contains("[notify.chat]: `url` is not encrypted"),
+        "{err}"
+    );
+}
