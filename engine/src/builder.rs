@@ -197,10 +197,14 @@ impl EngineBuilder {
             let names = sessions.map(|(_, session)| session.service().clone());
             services.extend(names.map(|name| (name, Arc::new(RunsNothing) as Arc<dyn Runner>)));
         } else if !config.read_only {
-            let state = projection.state();
+            let (state, views) = (projection.state(), projection.views());
             let jobs = state.sessions().flat_map(|(id, session)| {
                 let jobs = session.jobs();
-                jobs.map(move |(job, running)| (job, LoggedJob::of(id, running)))
+                let views = views.session(id);
+                jobs.map(move |(job, running)| {
+                    let view = views.and_then(|views| views.job(job));
+                    (job, LoggedJob::of(id, running, view))
+                })
             });
             let host = RunnerHost {
                 running: jobs.collect(),

@@ -126,8 +126,8 @@ pub use rejoin_core::{
     Instant, InterruptCause, InvalidId, JobId, JobMode, JobOutput, JobSlot, JobState, JobView,
     LeaveCause, Limits, LinkChange, LossCause, Moment, Outcome, OutputOffsets, OutputPosition,
     OutputStream, Projection, Record, Redaction, Rejection, RejectionKind, Retention, Selection,
-    Sequence, Server, SessionId, SessionNumber, SessionView, TerminalSize, Timestamp, Views,
-    Violation, Visibility,
+    Sequence, Server, SessionId, SessionNumber, SessionView, Submission, TerminalSize, Timestamp,
+    Views, Violation, Visibility,
 };
 pub use rejoin_log::segment::{Durability, LogId, Opened, Options as LogOptions};
 pub use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit, SegmentLog};

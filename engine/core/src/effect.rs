@@ -1,7 +1,8 @@
 //! Effects: what the engine must do once a record is durable. Replay computes and drops them.
 
 use crate::{
-    Event, InterruptCause, JobId, JobOutput, JobSlot, Record, SessionId, State, TerminalSize,
+    Event, InterruptCause, JobId, JobOutput, JobSlot, Record, SessionId, State, Submission,
+    TerminalSize,
 };
 use alloc::sync::Arc;
 
@@ -24,6 +25,8 @@ pub enum Effect {
         input: bool,
         /// How its output goes.
         output: JobOutput,
+        /// Which submission it is.
+        submission: Submission,
     },
     /// Leave what a job leaves behind, or end it. Follows the job's start.
     ChooseLeftovers {
@@ -87,6 +90,7 @@ impl Effect {
                 slot: mode.slot,
                 input: *input,
                 output: *output,
+                submission: record.submission(),
             }),
             Event::LeftoversChosen { job, kept, .. } => Some(Self::ChooseLeftovers {
                 job: *job,

@@ -7,7 +7,7 @@
 use crate::limits::RECORD_BYTES;
 use crate::{
     Actor, ConsumerId, Description, Instant, JobId, Moment, Redaction, Sequence, SessionId,
-    SessionNumber, Timestamp,
+    SessionNumber, Submission, Timestamp,
 };
 use alloc::sync::Arc;
 use core::ops::RangeInclusive;
@@ -264,6 +264,14 @@ impl Record {
         Moment {
             at: *at,
             clock: *clock,
+        }
+    }
+
+    /// Which submission it is, for that of a job.
+    pub(crate) const fn submission(&self) -> Submission {
+        Submission {
+            sequence: self.sequence,
+            at: self.moment(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Identities and numbers: sessions, jobs, consumers, and positions in a session's stream.
 
+use crate::{Instant, Moment, Timestamp};
 use core::cmp::Ordering;
 use core::fmt;
 use core::str::FromStr;
@@ -119,13 +120,43 @@ impl fmt::Display for SessionNumber {
     }
 }
 
-/// A job's number: counts up from 1 across the server, never reused.
+/// A job's number: counts up from 1 across the server, never reused in a log. One that is restored from a
+/// backup uses later numbers again, for other jobs ([`Submission`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub u64);
 
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// The place of a job's submission in its log, and when that was. A log that is restored from a backup
+/// uses the numbers of later jobs again: this tells whether two jobs of one number are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Submission {
+    /// The sequence of its record.
+    pub sequence: Sequence,
+    /// When it was submitted.
+    pub at: Moment,
+}
+
+impl Submission {
+    /// As plain numbers, to be kept outside the log: the sequence, and the milliseconds of both clocks.
+    pub const fn to_numbers(self) -> [u64; 3] {
+        let Moment { at, clock } = self.at;
+        [self.sequence.0, at.as_millis(), clock.as_millis()]
+    }
+
+    /// What [`to_numbers`](Self::to_numbers) was made of.
+    pub const fn from_numbers([sequence, at, clock]: [u64; 3]) -> Self {
+        Self {
+            sequence: Sequence(sequence),
+            at: Moment {
+                at: Timestamp::from_millis(at),
+                clock: Instant::from_millis(clock),
+            },
+        }
     }
 }
 

@@ -77,7 +77,7 @@ pub use event::{
     LinkChange, LossCause, Outcome, OutputOffsets, OutputPosition, OutputStream, Record, Server,
     TerminalSize, Visibility,
 };
-pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber};
+pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber, Submission};
 pub use limits::{Limits, Retention};
 pub use redaction::Redaction;
 pub use rejection::{Rejection, RejectionKind};

@@ -98,8 +98,11 @@ impl Runner for ArthasRunner {
             };
             if runner.0.host.set(host).is_ok() {
                 for (id, session) in left {
-                    let job = session.job.as_ref().map(RunningJob::id);
-                    match job.filter(|job| running.contains_key(job)) {
+                    let job = session.job.as_ref().filter(|job| {
+                        let logged = running.get(&job.id());
+                        logged.is_some_and(|logged| logged.may_be(job.submission()))
+                    });
+                    match job.map(RunningJob::id) {
                         Some(job) if runner.0.still_has(&id, &session).await => {
                             runner.0.busy().insert(job, (id, session));
                         }
@@ -117,8 +120,9 @@ impl Runner for ArthasRunner {
 
     fn kept(&self) -> Vec<KeptJob> {
         let busy = self.0.busy();
-        let kept = busy.keys().map(|job| KeptJob {
+        let kept = busy.iter().map(|(job, (_, known))| KeptJob {
             job: *job,
+            submission: known.job.as_ref().and_then(RunningJob::submission),
             input: 0,
             input_ended: false,
             // Arthas bears one that is repeated.
@@ -228,6 +232,7 @@ impl Inner {
             queue: session.queue.results,
             job: Some(RunningJob {
                 job: job.job.0,
+                submission: Some(job.submission.to_numbers()),
                 upstream: response.body.job_id,
                 end: None,
             }),

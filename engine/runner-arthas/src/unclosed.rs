@@ -3,7 +3,7 @@
 //! reader.
 
 use crate::limits::ID;
-use rejoin_engine::{Exit, JobId};
+use rejoin_engine::{Exit, JobId, Submission};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -31,6 +31,8 @@ pub(crate) struct UnclosedSession {
 pub(crate) struct RunningJob {
     /// The number of the job in Rejoin.
     pub(crate) job: u64,
+    /// Which submission it is, as [`Submission::to_numbers`] says. None from older versions.
+    pub(crate) submission: Option<[u64; 3]>,
     /// Its number in Arthas.
     pub(crate) upstream: u64,
     /// How it ended, if it has: its status and message.
@@ -40,6 +42,10 @@ pub(crate) struct RunningJob {
 impl RunningJob {
     pub(crate) fn id(&self) -> JobId {
         JobId(self.job)
+    }
+
+    pub(crate) fn submission(&self) -> Option<Submission> {
+        self.submission.map(Submission::from_numbers)
     }
 
     pub(crate) fn exit(&self) -> Option<Exit> {

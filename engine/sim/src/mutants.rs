@@ -34,6 +34,8 @@ pub enum Mutant {
     DropsWhatWasSent,
     /// A job goes on even if output is missing between what the log and its keeper have.
     TakesOverWhatDoesNotFit,
+    /// A job goes on under another one of its number.
+    KnowsJobsByTheirNumbers,
     /// After a restart, a job is given all its input again, and does not notice.
     RepeatsInput,
     /// A keeper counts input that it never got as given.
@@ -56,7 +58,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::AcknowledgesEarly,
         Self::SwallowsFailures,
         Self::LyingDisk,
@@ -69,6 +71,7 @@ impl Mutant {
         Self::SettlesNothingAtTheStart,
         Self::DropsWhatWasSent,
         Self::TakesOverWhatDoesNotFit,
+        Self::KnowsJobsByTheirNumbers,
         Self::RepeatsInput,
         Self::CountsLostInput,
         Self::RepeatsInterrupts,

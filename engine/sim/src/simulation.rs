@@ -7,7 +7,7 @@ use crate::oracle::{
 };
 use crate::workload::{Keepers, KeptRunner, OWNER, ScriptedRunner, client, view};
 use crate::world::{FaultyDisk, Random, Recorder, SimulatedRuntime, World};
-use rejoin_core::{ConsumerId, Limits, Record, Retention, Server, SessionId};
+use rejoin_core::{ConsumerId, JobId, Limits, Record, Retention, Server, SessionId};
 use rejoin_engine::{Config, Engine, Runner, Services};
 use rejoin_log::Log;
 use rejoin_log::segment::{Compactor, Durability, LogId, OpenError, OpenOptions, Options};
@@ -123,6 +123,8 @@ pub(crate) struct Simulation {
 /// A copy of the data directory, and what was known when it was made.
 struct Backup {
     files: Vec<(String, Vec<u8>)>,
+    /// The highest job number in it.
+    last_job: JobId,
     knowledge: Knowledge,
 }
 
@@ -201,6 +203,7 @@ impl Simulation {
             }
         }
         self.world.begin_draining();
+        self.keepers.set_out_of_reach(false);
         let Some(process) = self.start()? else {
             return Err("the log could not be opened on a sound disk".to_owned());
         };
@@ -419,6 +422,10 @@ impl Simulation {
                     self.world.count("fault: crash between two polls");
                     self.world.crash();
                 }
+                95..=114 if self.keepers.has_used_numbers(&self.world.checker()) => {
+                    self.world.count("fault: crash between two polls");
+                    self.world.crash();
+                }
                 2 => self.world.shut_down(&process.engine, &mut self.random),
                 3 => self.world.shut_down_and_keep_jobs(&process.engine),
                 4..=15 => self.set_clock(),
@@ -522,10 +529,31 @@ impl Simulation {
         if random.once_in(5) && self.keepers.kill(&self.world, || random.once_in(2)) > 0 {
             self.world.count("keeper: killed while no server is there");
         }
-        // Most often while jobs run that the backup may know.
+        // Most interesting while numbers are used twice.
+        let is_back = self.keepers.has_used_numbers(&self.world.checker());
+        if is_back || self.random.once_in(4) {
+            self.keepers.set_out_of_reach(false);
+            self.world.checker().numbers_elsewhere.clear();
+        }
+        // Most often while jobs run that the backup may know, or whose numbers it will use again.
         let is_running = self.keepers.running() > 0;
-        if self.backup.is_some() && self.random.once_in(if is_running { 3 } else { 8 }) {
+        let has_newer = self.backup.as_ref().is_some_and(|backup| {
+            let mut numbers = self.keepers.numbers().into_keys();
+            numbers.any(|job| job > backup.last_job)
+        });
+        let times = match (has_newer, is_running) {
+            (true, _) => 2,
+            (false, true) => 3,
+            (false, false) => 8,
+        };
+        if self.backup.is_some() && self.random.once_in(times) {
             self.restore();
+            // It can happen as well that the backup is used on another machine first.
+            if self.random.once_in(2) {
+                self.world.count("keeper: out of reach for a while");
+                self.keepers.set_out_of_reach(true);
+                self.world.checker().numbers_elsewhere = self.keepers.numbers();
+            }
         } else if self.random.once_in(if is_running { 2 } else { 12 }) {
             self.back_up();
         }
@@ -548,15 +576,20 @@ impl Simulation {
     fn back_up(&mut self) {
         let names = self.disk.file_names().into_iter();
         let files = names.filter_map(|name| Some((name.clone(), self.disk.bytes(&name)?)));
+        let last_job = self.world.checker().model.state.last_job();
         self.backup = Some(Backup {
             files: files.collect(),
+            last_job,
             knowledge: self.world.checker().knowledge(),
         });
     }
 
     /// The data directory gets the content that it had when it was backed up.
     fn restore(&mut self) {
-        let Some(Backup { files, knowledge }) = self.backup.take() else {
+        let Some(Backup {
+            files, knowledge, ..
+        }) = self.backup.take()
+        else {
             return;
         };
         self.world.count("fault: log restored from a backup");

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use rejoin_core::{
     Command, InterruptCause, JobId, JobOutput, JobSlot, OutputOffsets, OutputPosition, SessionId,
-    TerminalSize,
+    Submission, TerminalSize,
 };
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,16 +137,38 @@ pub struct LoggedJob {
     pub is_truncated: bool,
     /// How often it was interrupted.
     pub interrupts: u32,
+    /// Which submission it is. None if the record of that is lost.
+    pub submission: Option<Submission>,
 }
 
 impl LoggedJob {
-    pub(crate) fn of(session: SessionId, job: &rejoin_core::Job) -> Self {
+    pub(crate) fn of(
+        session: SessionId,
+        job: &rejoin_core::Job,
+        view: Option<&rejoin_core::JobView>,
+    ) -> Self {
         Self {
             session,
+            submission: view.map(rejoin_core::JobView::submission),
             offsets: job.offsets(),
             is_truncated: job.is_truncated(),
             interrupts: job.interrupts(),
         }
+    }
+
+    /// Whether a job of this number that a runner has may be this one. If not, its number was used
+    /// again after a restore of the log. One that does not know its submission, because an older server
+    /// started it, may be.
+    pub fn may_be(&self, submission: Option<Submission>) -> bool {
+        is_same(self.submission, submission)
+    }
+}
+
+/// Whether two jobs of one number may be the same.
+pub(crate) fn is_same(one: Option<Submission>, other: Option<Submission>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
     }
 }
 
@@ -155,6 +177,9 @@ impl LoggedJob {
 pub struct KeptJob {
     /// The job's number.
     pub job: JobId,
+    /// Which submission it was started for ([`RunnerJob::submission`]). None if that is not known: the
+    /// engine then takes it for the running job of this number.
+    pub submission: Option<Submission>,
     /// How many bytes of input it was given. The engine gives it what follows in the log.
     pub input: u64,
     /// Whether it was told that its input has ended.
@@ -171,6 +196,8 @@ pub struct RunnerJob {
     pub session: SessionId,
     /// The job's number.
     pub job: JobId,
+    /// Which submission it is. A runner whose jobs outlive the engine keeps it with the job.
+    pub submission: Submission,
     /// What to run.
     pub statement: Arc<str>,
     /// Whether it runs in the foreground or the background of its session.

@@ -13,7 +13,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use rejoin_core::{
     Command, Effect, Event, InterruptCause, JobId, JobOutput, JobSlot, OutputOffsets,
-    OutputPosition, Record, SessionId, TerminalSize,
+    OutputPosition, Record, SessionId, Submission, TerminalSize,
 };
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,13 +50,14 @@ pub(crate) struct ResumedJob {
     pub(crate) runner: Arc<dyn Runner>,
     pub(crate) session: SessionId,
     pub(crate) job: JobId,
+    pub(crate) submission: Submission,
     pub(crate) statement: Arc<str>,
     pub(crate) slot: JobSlot,
     pub(crate) from: OutputOffsets,
     /// The number of the last interrupt that it was given.
     pub(crate) interrupts: u32,
-    /// The interrupts that are logged and were not given to it, and why it was first interrupted.
-    pub(crate) pending: Option<(u32, InterruptCause)>,
+    /// The causes of the interrupts that are logged and were not given to it, in order.
+    pub(crate) pending: Vec<InterruptCause>,
     /// Whether it has an input, and the writes that are logged and were not given to it.
     pub(crate) input: Option<Vec<LoggedWrite>>,
     /// How its output goes, with the size of its terminal that is logged.
@@ -69,6 +70,7 @@ pub(crate) struct ResumedJob {
 struct BegunJob {
     session: SessionId,
     job: JobId,
+    submission: Submission,
     statement: Arc<str>,
     slot: JobSlot,
     /// How far its output is logged.
@@ -114,6 +116,7 @@ impl Supervisor {
                     slot,
                     input,
                     output,
+                    submission,
                 } => {
                     let input = input.then(|| self.inputs.open(job));
                     if output.terminal().is_some() {
@@ -122,6 +125,7 @@ impl Supervisor {
                     let begun = BegunJob {
                         session,
                         job,
+                        submission,
                         statement,
                         slot,
                         from: OutputOffsets::default(),
@@ -172,6 +176,7 @@ impl Supervisor {
             runner,
             session,
             job,
+            submission,
             statement,
             slot,
             from,
@@ -185,9 +190,9 @@ impl Supervisor {
             self.unfolded.begin(job);
         }
         let (interrupter, interrupts) = Interrupts::channel_after(last);
-        if let Some((count, cause)) = pending {
-            (0..count).for_each(|_| interrupter.interrupt(cause));
-        }
+        pending
+            .into_iter()
+            .for_each(|cause| interrupter.interrupt(cause));
         let input = input.map(|writes| {
             let open = self.inputs.open(job);
             for (bytes, end) in writes {
@@ -198,6 +203,7 @@ impl Supervisor {
         let begun = BegunJob {
             session,
             job,
+            submission,
             statement,
             slot,
             from,
@@ -229,6 +235,7 @@ impl Supervisor {
         let BegunJob {
             session,
             job,
+            submission,
             statement,
             slot,
             from,
@@ -254,6 +261,7 @@ impl Supervisor {
         RunnerJob {
             session,
             job,
+            submission,
             statement,
             slot,
             reporter,

@@ -50,7 +50,11 @@ use self::process_sweep::Mark;
 use self::session_env::Store;
 use crate::Runtime;
 use crate::error::RunnerError;
+#[cfg(target_os = "linux")]
+use crate::jobs::runner::LoggedJob;
 use crate::jobs::runner::{Exit, KeptJob, Leftovers, Runner, RunnerHost, RunnerJob, TerminalMode};
+#[cfg(target_os = "linux")]
+use crate::takeover::ANOTHER_COMMAND;
 use async_channel::{Receiver, Sender};
 use futures::future::{BoxFuture, select};
 use rejoin_core::{JobId, SessionId};
@@ -141,7 +145,7 @@ impl ShellSettings {
 /// use futures::StreamExt;
 /// use rejoin_engine::{
 ///     Interrupts, JobId, JobOutput, JobSlot, Leftovers, RunnerReport, Reporter, Runner, RunnerJob, SessionId,
-///     ShellRunner, ShellSettings, SmolRuntime, TerminalSizes,
+///     ShellRunner, ShellSettings, SmolRuntime, Submission, TerminalSizes,
 /// };
 /// use std::sync::Arc;
 ///
@@ -156,6 +160,7 @@ impl ShellSettings {
 /// let exit = smol::block_on(runner.run(RunnerJob {
 ///     session,
 ///     job,
+///     submission: Submission::default(),
 ///     slot: JobSlot::Foreground,
 ///     statement: "echo hello; exit 3".into(),
 ///     reporter,
@@ -600,23 +605,25 @@ impl Shell {
         if self.keepers.are_used() && self.has_taken_over.swap(true, Ordering::SeqCst) {
             return 0;
         }
-        let held = self.keepers.take_over().await;
+        let refuses = |held: &HeldJob| {
+            let reason = refusal(held, host).filter(|_| self.keepers.are_used());
+            reason
+                .map(|reason| self.refuse(held, host, reason))
+                .is_some()
+        };
+        let held = self.keepers.take_over(refuses).await;
         if !self.keepers.are_used() {
             self.keepers.quit().await;
             let killed = process_sweep::end_all(&self.mark, &self.runtime).await;
             self.store.remove_unfinished(|_| false);
             return killed;
         }
-        let mut kept = BTreeMap::new();
-        for held in held {
-            match refusal(&held, host) {
-                None => drop(kept.insert(held.job, KeptJob::from(&held))),
-                Some(reason) => {
-                    self.refuse(&held, host, reason);
-                    self.keepers.forget(held.job);
-                }
-            }
-        }
+        let kept: BTreeMap<_, _> = held
+            .iter()
+            .map(|held| (held.job, KeptJob::from(held)))
+            .collect();
+        // Another keeper has the job of the log.
+        self.refused().retain(|job, _| !kept.contains_key(job));
         let (running, last) = (host.running.clone(), host.last_job);
         let open = host.open_sessions.clone();
         let is_kept = {
@@ -652,13 +659,20 @@ impl Shell {
     #[cfg(target_os = "linux")]
     fn refuse(&self, held: &HeldJob, host: &RunnerHost, reason: &'static str) {
         let (session, job) = (held.session, held.job);
-        if host.running.contains_key(&job) {
-            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-            refused.insert(job, reason);
-        } else if job > host.last_job || !host.open_sessions.contains(&session) {
+        let logged = host.running.get(&job);
+        if logged.is_some() {
+            self.refused().insert(job, reason);
+        }
+        let is_another = logged.is_some_and(|logged| !is_job(logged, held));
+        if is_another || job > host.last_job || !host.open_sessions.contains(&session) {
             self.keepers.count_unknown();
             tracing::warn!(%session, %job, "ended a job that the log does not know, or whose session is closed");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn refused(&self) -> std::sync::MutexGuard<'_, BTreeMap<JobId, &'static str>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends everything of an earlier server. Returns how many processes it killed.
@@ -714,14 +728,22 @@ impl SessionGuard {
     }
 }
 
+/// Whether a keeper holds this job, and not another one of its number.
+#[cfg(target_os = "linux")]
+fn is_job(logged: &LoggedJob, held: &HeldJob) -> bool {
+    logged.session == held.session && logged.may_be(held.submission)
+}
+
 /// Why a job that a keeper holds does not go on. It does if the log says that it runs, and nothing is
 /// missing between what the log and the keeper have of its output.
 #[cfg(target_os = "linux")]
 fn refusal(held: &HeldJob, host: &RunnerHost) -> Option<&'static str> {
-    let logged = host.running.get(&held.job);
-    let Some(logged) = logged.filter(|it| it.session == held.session) else {
+    let Some(logged) = host.running.get(&held.job) else {
         return Some("the log does not say that it runs");
     };
+    if !is_job(logged, held) {
+        return Some(ANOTHER_COMMAND);
+    }
     let fits = |stream: OutputStream| {
         let logged = logged.offsets.of(stream);
         (held.settled.of(stream)..=held.read.of(stream)).contains(&logged)
@@ -736,6 +758,7 @@ impl From<&HeldJob> for KeptJob {
     fn from(held: &HeldJob) -> Self {
         Self {
             job: held.job,
+            submission: held.submission,
             input: held.input,
             input_ended: held.input_ended,
             interrupts: held.interrupts,

@@ -11,6 +11,7 @@ use rejoin_core::{
 use rejoin_engine::testing::in_memory;
 use rejoin_engine::{
     Config, Exit, KeptJob, NewJob, NewSession, ReadLimit, Runner, RunnerJob, Services, SmolRuntime,
+    Submission,
 };
 use std::pin::pin;
 use std::sync::Arc;
@@ -111,6 +112,7 @@ const INTERRUPTED: Event = Event::InterruptRequested {
 fn had(input: u64, input_ended: bool, interrupts: u32) -> KeptJob {
     KeptJob {
         job: JOB,
+        submission: None,
         input,
         input_ended,
         interrupts,
@@ -182,6 +184,70 @@ fn a_job_that_had_more_than_is_logged_does_not_go_on() {
             engine.shut_down_and_keep_jobs().await;
         });
     }
+}
+
+/// A log that was restored from a backup has used its number again.
+#[test]
+fn a_job_of_another_submission_does_not_go_on() {
+    for (submission, goes_on) in [
+        (None, true),
+        (Some([2, 0, 0]), true),
+        (Some([3, 0, 0]), false),
+        (Some([2, 1, 0]), false),
+        (Some([2, 0, 1]), false),
+    ] {
+        let had = KeptJob {
+            submission: submission.map(Submission::from_numbers),
+            ..had(0, false, 0)
+        };
+        let (services, mut asked) = Keeping::services(vec![had]);
+        let engine = open(services, &log([]));
+        Host::smol().block_on(async {
+            let lost = engine.takeover().lost.keys().next().cloned();
+            match asked.next().await {
+                Some(Asked::Resume(job, _)) => {
+                    assert!(goes_on && lost.is_none(), "{submission:?}");
+                    assert_eq!(job.submission, Submission::from_numbers([2, 0, 0]));
+                }
+                Some(Asked::Forget(JOB)) => {
+                    assert!(!goes_on, "{submission:?}");
+                    let lost = lost.unwrap();
+                    assert!(lost.contains("belongs to another command"), "{lost}");
+                }
+                other => panic!("{submission:?}: {other:?}"),
+            }
+            engine.shut_down_and_keep_jobs().await;
+        });
+    }
+}
+
+/// A terminal is interrupted by Ctrl-C and goes on; at its timeout it is hung up.
+#[test]
+fn a_job_gets_each_interrupt_that_it_missed_with_its_own_cause() {
+    let interrupted = |cause| Event::InterruptRequested {
+        job: JOB,
+        cause,
+        private: false,
+    };
+    let logged = [
+        InterruptCause::Requested,
+        InterruptCause::Requested,
+        InterruptCause::Timeout,
+        InterruptCause::Shutdown,
+    ];
+    let (services, mut asked) = Keeping::services(vec![had(0, false, 1)]);
+    let engine = open(services, &log(logged.map(interrupted)));
+    Host::smol().block_on(async {
+        let Some(Asked::Resume(job, _)) = asked.next().await else {
+            panic!("it does not go on");
+        };
+        for (number, cause) in (1_u32..).zip(logged).skip(1) {
+            let next = job.interrupts.next_numbered().await.unwrap();
+            assert_eq!((next.number, next.cause), (number, cause));
+        }
+        assert!(job.interrupts.try_next().is_none());
+        engine.shut_down_and_keep_jobs().await;
+    });
 }
 
 /// A job that outlives the end of its engine would otherwise seem to have had the next one that is logged.

@@ -218,6 +218,69 @@ fn commands_that_a_restored_log_does_not_know_or_has_in_part_are_ended() {
     assert_eq!(metrics.value("rejoin_keeper_unknown_jobs"), 1.0);
 }
 
+/// A backup of the log that was used on another machine has used numbers of commands again that a keeper
+/// here still has.
+#[test]
+fn a_command_does_not_go_on_under_another_one_of_its_number() {
+    let parent = directory();
+    let [data, elsewhere, go, over] =
+        ["data", "elsewhere", "go", "over"].map(|name| parent.path().join(name));
+    let waits = |file: &Path| {
+        format!(
+            "echo ready; until [ -e {} ]; do sleep 0.02; done",
+            file.display()
+        )
+    };
+    let log = data.join("log");
+    let mut server = Server::start(&data, &[]);
+    let (session, viewer) = server.create();
+    server.exec(&session, "echo before the backup");
+    std::fs::create_dir(&elsewhere).unwrap();
+    run("cp", &["-a", path(&log), path(&elsewhere.join("log"))]);
+    let statement = format!("{}; echo of the one before; exit 5", waits(&go));
+    let here = server.run(&session, &statement);
+    server.pull_until(&session, &viewer, |result| result["content"] == "ready\n");
+    server.kill_alone();
+
+    let mut other = Server::start(&elsewhere, &[]);
+    let viewer = other.join(&session);
+    let there = other.run(&session, &waits(&over));
+    assert_eq!(here, there, "its number is used again");
+    other.pull_until(&session, &viewer, |result| {
+        result["jobId"] == there && result["content"] == "ready\n"
+    });
+    other.kill();
+    File::create(&over).unwrap();
+    run("rm", &["-r", path(&log)]);
+    run("cp", &["-a", path(&elsewhere.join("log")), path(&log)]);
+
+    let err = parent.path().join("err");
+    let mut server = Server::start_saying(&data, &[], File::create(&err).unwrap().into());
+    let expected = [
+        "Lost 1 command of the previous server (its number belongs to another command here: the log \
+         was restored from a backup, and numbers were used again)",
+        "Ended 1 command of a server before that the log does not know: is it an older copy?",
+    ];
+    assert_eq!(further_lines(&mut server), expected);
+    File::create(&go).unwrap();
+    let viewer = server.join(&session);
+    let results = server.pull_until(&session, &viewer, |result| {
+        is_status_of(there)(result) && result["statusCode"] == 137
+    });
+    assert!(!said(&results, "stdout").contains("of the one before"));
+    wait_until("the command of that number has ended", || {
+        running_under(&session).is_empty()
+    });
+    let err = std::fs::read_to_string(&err).unwrap();
+    assert!(
+        err.contains("ended a job that the log does not know"),
+        "{err}"
+    );
+    // The number is taken, and the next command runs.
+    let next = server.exec(&session, "echo next");
+    assert_eq!(said(&next, "stdout"), "next\n");
+}
+
 #[test]
 fn commands_end_soon_when_the_data_directory_was_removed() {
     let parent = directory();

@@ -81,10 +81,11 @@ pub enum Operation {
     Finish(Pick, Pick, u8),
     /// A timer fires.
     Expire,
-    /// The server was restarted. The runner still has the jobs whose number is odd, or none.
+    /// The server was restarted. Runners still have the jobs with the numbers whose bit is set, counted
+    /// modulo 8; and for bit 0 one that the log does not know.
     Resume {
-        /// Whether it has some.
-        keeps: bool,
+        /// The bits.
+        kept: u8,
     },
     /// The server is shutting down.
     InterruptAll,
@@ -267,13 +268,14 @@ impl Operation {
                 lost: status == 137,
             },
             Self::Expire => Command::Expire,
-            Self::Resume { keeps } => {
+            Self::Resume { kept } => {
                 let jobs = state.sessions().flat_map(|(_, open)| open.jobs());
-                let kept = jobs
+                let jobs = jobs
                     .map(|(job, _)| job)
-                    .filter(|job| keeps && job.0 % 2 == 1);
+                    .filter(|job| kept >> (job.0 % 8) & 1 == 1);
+                let unknown = (kept & 1 == 1).then_some(JobId(u64::MAX));
                 Command::Resume {
-                    kept: kept.collect(),
+                    kept: jobs.chain(unknown).collect(),
                 }
             }
             Self::InterruptAll => Command::InterruptAll,

@@ -1,7 +1,10 @@
 //! Runs operations on the core and checks the promises after each of them.
 
 use super::{Clocks, Operation, Promises};
-use crate::{Limits, Projection, Record, Retention, Selection, State, Views};
+use crate::{
+    Command, Event, JobId, Limits, Outcome, Projection, Record, Retention, Selection, State, Views,
+};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -36,6 +39,10 @@ pub fn play(operations: &[(i64, Operation)]) -> Vec<Vec<Record>> {
     for &(by, operation) in operations {
         let now = clocks.turn(by);
         let command = operation.command(&state, now);
+        let kept = match &command {
+            Command::Resume { kept } => Some(kept.clone()),
+            _ => None,
+        };
         let decision = state.decide(now.clock, command.clone());
         assert_eq!(
             decision,
@@ -49,6 +56,9 @@ pub fn play(operations: &[(i64, Operation)]) -> Vec<Vec<Record>> {
                 for record in &batch {
                     promises.take(record);
                     views.apply(record);
+                }
+                if let Some(kept) = kept {
+                    check_resumed(&before, &kept, &batch, &state);
                 }
                 log.extend(batch.iter().cloned());
                 batches.push(batch);
@@ -85,6 +95,36 @@ pub fn play(operations: &[(i64, Operation)]) -> Vec<Vec<Record>> {
     compare(&state, &views);
     compare_lists(&views);
     batches
+}
+
+/// After a restart, exactly the jobs run on that a runner has: as they were, and without a record of it. All
+/// others are lost, each once.
+fn check_resumed(before: &State, kept: &BTreeSet<JobId>, batch: &[Record], after: &State) {
+    let mut lost = BTreeSet::new();
+    for record in batch {
+        match record.event {
+            Event::JobFinished {
+                job,
+                outcome: Outcome::Lost,
+                ..
+            } => assert!(lost.insert(job), "promise 7: job {job} is lost twice"),
+            Event::SessionResumed => {}
+            _ => panic!("promise 7: {record:?} follows from a restart"),
+        }
+    }
+    for (id, session) in before.sessions() {
+        let now = after.session(id).expect("a restart closes no session");
+        for (job, running) in session.jobs() {
+            let goes_on = now.jobs().any(|(other, it)| other == job && it == running);
+            assert_eq!(
+                (goes_on, lost.remove(&job)),
+                (kept.contains(&job), !kept.contains(&job)),
+                "promise 7: job {job}"
+            );
+        }
+        assert!(now.jobs().count() <= session.jobs().count());
+    }
+    assert!(lost.is_empty(), "promise 7: {lost:?} did not run");
 }
 
 /// A snapshot after any record and the records after it lead to the same projection.

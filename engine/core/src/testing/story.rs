@@ -68,7 +68,7 @@ impl Operation {
             22..=26 => Self::Emit(first, second, c % 100),
             27..=29 => Self::Finish(first, second, if d % 16 == 0 { 137 } else { c % 3 }),
             30..=33 => Self::Expire,
-            34 => Self::Resume { keeps: a % 2 == 1 },
+            34 => Self::Resume { kept: a },
             35 => Self::InterruptAll,
             36 => Self::Hide(first, second, c % 9, (d % 2 == 1).then_some(d / 2)),
             37 => Self::Resize(first, second, c, (d % 2 == 1).then_some(d / 2)),

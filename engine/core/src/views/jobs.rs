@@ -4,6 +4,7 @@ use crate::VecMap;
 use crate::limits::{REMEMBERED_JOBS, SHOWN_STATEMENT};
 use crate::{
     Actor, Controller, Event, JobId, JobMode, JobOutput, Moment, Outcome, Record, Sequence,
+    Submission,
 };
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -49,6 +50,16 @@ pub enum JobState {
         /// When it ended.
         at: Moment,
     },
+}
+
+impl JobView {
+    /// Which submission it is.
+    pub fn submission(&self) -> Submission {
+        Submission {
+            sequence: self.submitted,
+            at: self.since,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use rejoin_core::testing::{SESSION, created, given, given_with, instant};
 use rejoin_core::{
     Command, Effect, Event, InterruptCause, JobId, JobMode, JobSlot, Limits, Outcome, Rejection,
-    SubmitJob, Visibility,
+    Sequence, SubmitJob, Visibility,
 };
 use std::time::Duration;
 
@@ -415,6 +415,10 @@ fn effects_run_interrupt_and_release() {
         slot: JobSlot::Foreground,
         input: false,
         output: rejoin_core::JobOutput::Separate,
+        submission: rejoin_core::Submission {
+            sequence: Sequence(2),
+            at: instant(1).into(),
+        },
     };
     assert_eq!(effects(submit(foreground())), [start]);
     assert_eq!(effects(emit("{}")), []);

@@ -6,8 +6,9 @@ use super::kept::{KeptJobs, Programs};
 use super::readers::Readers;
 use super::runs::Runs;
 use super::{Coverage, Model, Restart, Trace};
-use rejoin_core::Instant;
+use rejoin_core::{Instant, JobId, SessionId};
 use rejoin_engine::Unavailable;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What was observed so far, and the first promise that was found broken.
@@ -29,6 +30,8 @@ pub(crate) struct Checker {
     pub(crate) is_closing: bool,
     /// Why the engine of the current process ended, once it has.
     pub(crate) ended: Option<Unavailable>,
+    /// The jobs of keepers that are out of reach, and their sessions.
+    pub(crate) numbers_elsewhere: BTreeMap<JobId, SessionId>,
 }
 
 /// What was known at some moment of what is durable.
@@ -58,6 +61,7 @@ impl Checker {
             log_failed: false,
             is_closing: false,
             ended: None,
+            numbers_elsewhere: BTreeMap::new(),
         }
     }
 

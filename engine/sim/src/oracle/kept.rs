@@ -72,8 +72,8 @@ pub(crate) struct KeptJobs {
     jobs: BTreeMap<JobId, LoggedProgram>,
     /// The jobs that must go on in the process that starts now.
     expected: BTreeSet<JobId>,
-    /// The jobs that keepers had and that could not go on.
-    refused: BTreeSet<JobId>,
+    /// The statements of jobs that keepers had and that could not go on.
+    refused: BTreeSet<Arc<str>>,
     viewers: BTreeMap<(SessionId, ConsumerId), Reading>,
     /// How many records of the log are taken.
     taken: usize,
@@ -93,8 +93,9 @@ struct Reading {
 }
 
 impl KeptJobs {
-    /// A new process starts, in which the jobs in `expected` must go on, and those in `refused` can't.
-    pub(crate) fn expect(&mut self, expected: BTreeSet<JobId>, refused: BTreeSet<JobId>) {
+    /// A new process starts, in which the jobs in `expected` must go on, and those with the statements in
+    /// `refused` can't.
+    pub(crate) fn expect(&mut self, expected: BTreeSet<JobId>, refused: BTreeSet<Arc<str>>) {
         self.expected = expected;
         self.refused.extend(refused);
     }
@@ -106,7 +107,7 @@ impl KeptJobs {
             .sessions()
             .flat_map(|(_, session)| session.jobs());
         ensure!(
-            self.refused.contains(&job)
+            self.refused.contains(statement)
                 || self.statement(job) != Some(statement)
                 || !running.any(|(running, _)| running == job),
             "promise 7: job {job} is forgotten before its end is durable"
@@ -173,11 +174,12 @@ impl KeptJobs {
                 outcome: Outcome::Lost,
                 ..
             } => {
-                let Some(facts) = self.jobs.get(job).and_then(facts) else {
+                let logged = self.jobs.get(job);
+                let Some((logged, facts)) = logged.and_then(|it| Some((it, facts(it)?))) else {
                     return Ok(());
                 };
                 let is_right = match is_first {
-                    true => facts.is_gone || self.refused.contains(job),
+                    true => facts.is_gone || self.refused.contains(&logged.statement),
                     false => facts.is_gone,
                 };
                 ensure!(

@@ -8,8 +8,8 @@ use crate::world::{MIN_PAUSE, Random, World};
 use futures::future::{Either, select};
 use rejoin_core::testing::{Operation, Pick};
 use rejoin_core::{
-    Actor, Command, CreateSession, DescribeSession, Event, JobMode, JobOutput, Sequence,
-    TerminalSize,
+    Actor, Command, CreateSession, DescribeSession, Event, JobId, JobMode, JobOutput, Sequence,
+    SessionId, SubmitJob, TerminalSize,
 };
 use rejoin_engine::{CommandError, Engine, NewJob, NewSession, RedactError};
 use rejoin_log::ReadLimit;
@@ -55,6 +55,13 @@ async fn act(world: &Arc<World>, engine: &Engine, mut random: Random) -> bool {
         true => write(world, &mut random).unwrap_or(command),
         false => command,
     };
+    let command = match command {
+        Command::SubmitJob(submit) => Command::SubmitJob(SubmitJob {
+            session: session_elsewhere(world).unwrap_or(submit.session),
+            ..submit
+        }),
+        other => other,
+    };
     if let Command::AdvanceCursor {
         session, consumer, ..
     } = command
@@ -71,6 +78,14 @@ async fn act(world: &Arc<World>, engine: &Engine, mut random: Random) -> bool {
         return true;
     }
     ask(world, engine, command, &mut random).await
+}
+
+/// The session that has a job of the next number in a keeper that is out of reach.
+fn session_elsewhere(world: &World) -> Option<SessionId> {
+    let checker = world.checker();
+    let next = JobId(checker.model.state.last_job().0 + 1);
+    let session = checker.numbers_elsewhere.get(&next).copied();
+    session.filter(|session| checker.model.state.session(*session).is_some())
 }
 
 const CREATE: Operation = Operation::Create {
@@ -217,9 +232,9 @@ fn is_result((_, record): (usize, &Arc<rejoin_core::Record>)) -> bool {
 fn check_answer(
     world: &World,
     ticket: u64,
-    answer: &Result<(Reply, Option<rejoin_core::SessionId>), CommandError>,
+    answer: &Result<(Reply, Option<SessionId>), CommandError>,
     must_be_at: Option<u64>,
-) -> Option<(rejoin_core::SessionId, rejoin_core::ConsumerId)> {
+) -> Option<(SessionId, rejoin_core::ConsumerId)> {
     let now = world.steps();
     let mut checker = world.checker();
     let checker = &mut *checker;
@@ -360,7 +375,7 @@ fn make_unique(command: Command, number: u64, random: &mut Random) -> Command {
     }
 }
 
-type CommandResult = Result<(Reply, Option<rejoin_core::SessionId>), CommandError>;
+type CommandResult = Result<(Reply, Option<SessionId>), CommandError>;
 
 async fn perform(engine: &Engine, command: Command, random: &mut Random) -> CommandResult {
     match command {

@@ -36,9 +36,7 @@ pub(in crate::shell) async fn run(
 ) -> Exit {
     let keepers = &shell.keepers;
     let has_input = job.input.is_some();
-    let started = keepers
-        .start(job.session, job.job, program, has_input, job.output)
-        .await;
+    let started = keepers.start(&job, program, has_input).await;
     let (keeper, events) = match started {
         Ok(started) => started,
         Err(error) => {

@@ -16,7 +16,7 @@ pub use process::run_keeper;
 pub(in crate::shell) use protocol::HeldJob;
 
 use crate::Runtime;
-use crate::jobs::runner::TerminalMode;
+use crate::jobs::runner::{RunnerJob, TerminalMode};
 use crate::limits::{IDLE_KEEPERS, KEEPER_ANSWER, KEEPERS};
 use crate::shell::job::Program;
 use crate::shell::keeper_settings::{KeeperSettings, KeeperStatus};
@@ -25,9 +25,9 @@ use async_io::Async;
 use futures::future::{Either, select};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use protocol::{Frames, ToKeeper, ToServer, VERSION, WITH_OUTPUT};
-use rejoin_core::{JobId, JobOutput, OutputStream, SessionId};
+use rejoin_core::{JobId, JobOutput, OutputStream};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -89,6 +89,9 @@ struct Keeper {
     frames: Sender<ToKeeper>,
     jobs: Mutex<BTreeMap<JobId, JobSenders>>,
     welcome: Receiver<Vec<HeldJob>>,
+    /// The numbers of jobs that it had when it was taken over and that could not go on. They may take a
+    /// while to end, and it can't start another job of such a number before.
+    refused: Mutex<BTreeSet<JobId>>,
     /// What it speaks, at least.
     version: AtomicU32,
     /// Questions about terminals that it has not answered.
@@ -189,32 +192,43 @@ impl Keepers {
         self.unknown_jobs.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Connects to the keepers of earlier servers. Returns the jobs that they hold.
-    pub(super) async fn take_over(&self) -> Vec<HeldJob> {
-        let mut all = Vec::new();
+    /// Connects to the keepers of earlier servers, and takes the jobs over that are not refused. The
+    /// others are ended. Returns those that go on.
+    pub(super) async fn take_over(
+        &self,
+        mut refuses: impl FnMut(&HeldJob) -> bool + Send,
+    ) -> Vec<HeldJob> {
+        let mut kept = BTreeMap::new();
         let Ok(listed) = fs::read_dir(&self.directory) else {
-            return all;
+            return Vec::new();
         };
         for file in listed.flatten() {
             let path = file.path();
             match self.greet(&file.file_name(), &path).await {
                 Ok(Some((keeper, jobs))) => {
+                    // Two keepers can have a job of the same number, if that was used again.
+                    let (refused, going_on): (Vec<_>, Vec<_>) = jobs
+                        .into_iter()
+                        .partition(|held| refuses(held) || kept.contains_key(&held.job));
+                    for held in &refused {
+                        // Fails if the keeper is gone.
+                        let _ = keeper.frames.try_send(ToKeeper::Forget { job: held.job });
+                    }
+                    keeper.refused().extend(refused.iter().map(|held| held.job));
                     let mut entries = self.entries();
                     entries.keepers.push(keeper.clone());
-                    for held in &jobs {
+                    for held in going_on {
                         let events = keeper.attend(held.job);
+                        let taken_over = Some(TakenOver { held, events });
                         let entry = JobEntry {
                             keeper: keeper.clone(),
                             is_attended: false,
                             is_forgotten: false,
-                            taken_over: Some(TakenOver {
-                                held: *held,
-                                events,
-                            }),
+                            taken_over,
                         };
                         entries.jobs.insert(held.job, entry);
+                        kept.insert(held.job, held);
                     }
-                    all.extend(jobs);
                 }
                 Ok(None) => {
                     // Nobody listens any more.
@@ -226,7 +240,7 @@ impl Keepers {
                 }
             }
         }
-        all
+        kept.into_values().collect()
     }
 
     /// Connects to a keeper that runs. None if there is none at this socket.
@@ -264,6 +278,7 @@ impl Keepers {
             frames,
             jobs: Mutex::default(),
             welcome,
+            refused: Mutex::default(),
             version: AtomicU32::new(version),
             questions: Mutex::default(),
             last_question: AtomicU64::new(0),
@@ -309,12 +324,17 @@ impl Keepers {
     /// When no keeper can be started.
     async fn start(
         &self,
-        session: SessionId,
-        job: JobId,
+        job: &RunnerJob,
         program: Program,
         has_input: bool,
-        output: JobOutput,
     ) -> io::Result<(Arc<Keeper>, JobEvents)> {
+        let RunnerJob {
+            session,
+            job,
+            submission,
+            output,
+            ..
+        } = *job;
         let version = match output {
             JobOutput::Separate => 1,
             JobOutput::Merged | JobOutput::Terminal(_) => WITH_OUTPUT,
@@ -326,8 +346,10 @@ impl Keepers {
                 Some(_) => KEEPERS,
                 None => 1,
             };
-            let able = |it: &&Arc<Keeper>| it.version.load(Ordering::SeqCst) >= version;
-            let able = || entries.keepers.iter().filter(able);
+            let is_able = |it: &&Arc<Keeper>| {
+                it.version.load(Ordering::SeqCst) >= version && !it.refused().contains(&job)
+            };
+            let able = || entries.keepers.iter().filter(is_able);
             let least = able().min_by_key(|it| it.jobs().len());
             let least = least.filter(|it| it.jobs().is_empty() || able().count() >= most);
             let keeper = match least {
@@ -354,6 +376,7 @@ impl Keepers {
             program,
             has_input,
             output,
+            submission: Some(submission),
         };
         keeper.send(start).await;
         Ok((keeper, events))
@@ -614,6 +637,10 @@ impl Keeper {
 
     fn is_gone(&self) -> bool {
         self.is_gone.load(Ordering::SeqCst)
+    }
+
+    fn refused(&self) -> MutexGuard<'_, BTreeSet<JobId>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, JobSenders>> {

@@ -9,7 +9,9 @@ use crate::limits::{KEEPER_ANSWER, KEEPER_INPUT, KEEPER_JOBS, KEEPER_PATIENCE, K
 use crate::shell::inheritance;
 use crate::shell::job::Program;
 use crate::shell::process_group::PATIENCE;
-use rejoin_core::{JobId, JobOutput, OutputOffsets, OutputPosition, OutputStream, SessionId};
+use rejoin_core::{
+    JobId, JobOutput, OutputOffsets, OutputPosition, OutputStream, SessionId, Submission,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::process::{
@@ -97,6 +99,7 @@ struct Connection {
 
 struct Job {
     session: SessionId,
+    submission: Option<Submission>,
     child: Child,
     leader: Pid,
     exit: OwnedFd,
@@ -362,13 +365,15 @@ impl Keeper {
                 program,
                 has_input,
                 output,
+                submission,
             } => {
                 let started = match self.jobs.len() < KEEPER_JOBS && !self.jobs.contains_key(&job) {
                     true => Job::start(session, program, has_input, output),
                     false => Err(Errno::AGAIN.into()),
                 };
                 match started {
-                    Ok(started) => {
+                    Ok(mut started) => {
+                        started.submission = submission;
                         ToServer::Started { job }.encode(&mut server.out);
                         self.jobs.insert(job, started);
                     }
@@ -649,6 +654,7 @@ impl Job {
         match held {
             Ok((leader, exit, output)) => Ok(Self {
                 session,
+                submission: None,
                 leader,
                 exit,
                 has_exited: false,
@@ -715,6 +721,7 @@ impl Job {
             interrupts: self.interrupts,
             signal: self.signal,
             has_ended: matches!(self.phase, Phase::Ended { .. }),
+            submission: self.submission,
         }
     }
 

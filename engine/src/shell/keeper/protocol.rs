@@ -7,7 +7,9 @@
 use crate::jobs::runner::TerminalMode;
 use crate::limits::{KEEPER_FRAME, KEEPER_JOBS};
 use crate::shell::job::Program;
-use rejoin_core::{JobId, JobOutput, OutputOffsets, OutputStream, SessionId, TerminalSize};
+use rejoin_core::{
+    JobId, JobOutput, OutputOffsets, OutputStream, SessionId, Submission, TerminalSize,
+};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -36,6 +38,8 @@ pub(super) enum ToKeeper {
         program: Program,
         has_input: bool,
         output: JobOutput,
+        /// None from old servers.
+        submission: Option<Submission>,
     },
     /// Send the output that follows these offsets.
     Resume { job: JobId, from: OutputOffsets },
@@ -147,6 +151,9 @@ pub(in crate::shell) struct HeldJob {
     /// The last signal; 0 if there was none.
     pub(in crate::shell) signal: i32,
     pub(in crate::shell) has_ended: bool,
+    /// Which submission it was started for. None if its keeper or the server that started it is too old
+    /// to know.
+    pub(in crate::shell) submission: Option<Submission>,
 }
 
 /// Takes whole frames from bytes as they come.
@@ -252,6 +259,15 @@ fn put_text(out: &mut Vec<u8>, text: &OsStr) {
     put_bytes(out, text.as_bytes());
 }
 
+/// Nothing is put for none: it is the last field, and old ones end before it.
+fn put_submission(out: &mut Vec<u8>, submission: Option<Submission>) {
+    let numbers = submission.map(Submission::to_numbers);
+    numbers
+        .into_iter()
+        .flatten()
+        .for_each(|it| put_u64(out, it));
+}
+
 fn put_offsets(out: &mut Vec<u8>, offsets: OutputOffsets) {
     put_u64(out, offsets.stdout);
     put_u64(out, offsets.stderr);
@@ -332,6 +348,7 @@ impl ToKeeper {
                 program,
                 has_input,
                 output,
+                submission,
             } => frame(out, start_kind(*output), |out| {
                 put_output_kind(out, *output);
                 put_u64(out, job.0);
@@ -348,6 +365,7 @@ impl ToKeeper {
                     put_text(out, name);
                     put_text(out, value);
                 }
+                put_submission(out, *submission);
             }),
             Self::Resume { job, from } => frame(out, kind::RESUME, |out| {
                 put_u64(out, job.0);
@@ -428,6 +446,7 @@ impl ToKeeper {
                     session,
                     has_input,
                     output,
+                    submission: fields.submission()?,
                     program: Program {
                         path,
                         arguments,
@@ -498,6 +517,7 @@ impl ToServer {
                     put_u32(&mut fields, held.interrupts);
                     put_i32(&mut fields, held.signal);
                     fields.push(u8::from(held.has_ended));
+                    put_submission(&mut fields, held.submission);
                     put_bytes(out, &fields);
                 }
             }),
@@ -565,6 +585,7 @@ impl ToServer {
                         interrupts: fields.u32()?,
                         signal: fields.i32()?,
                         has_ended: fields.u8()? != 0,
+                        submission: fields.submission()?,
                     })
                 })?;
                 Self::Welcome { version, jobs }
@@ -659,6 +680,15 @@ impl<'a> Fields<'a> {
         self.array().map(SessionId::from_bytes)
     }
 
+    /// None if there are no further fields.
+    fn submission(&mut self) -> io::Result<Option<Submission>> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let numbers = [self.u64()?, self.u64()?, self.u64()?];
+        Ok(Some(Submission::from_numbers(numbers)))
+    }
+
     fn offsets(&mut self) -> io::Result<OutputOffsets> {
         Ok(OutputOffsets {
             stdout: self.u64()?,
@@ -721,6 +751,8 @@ mod tests {
         rows: 40,
     };
 
+    const SUBMISSION: Submission = Submission::from_numbers([7, 1 << 41, 1 << 40]);
+
     fn to_keeper() -> Vec<ToKeeper> {
         let (job, session) = (JobId(7), SessionId::from_bytes([3; 16]));
         let offsets = OutputOffsets {
@@ -744,6 +776,7 @@ mod tests {
                 },
                 has_input: true,
                 output: JobOutput::Separate,
+                submission: None,
             },
             ToKeeper::Start {
                 job,
@@ -756,6 +789,7 @@ mod tests {
                 },
                 has_input: false,
                 output: JobOutput::Merged,
+                submission: Some(SUBMISSION),
             },
             ToKeeper::Start {
                 job,
@@ -768,6 +802,7 @@ mod tests {
                 },
                 has_input: true,
                 output: JobOutput::Terminal(SIZE),
+                submission: Some(SUBMISSION),
             },
             ToKeeper::HiddenInput {
                 job,
@@ -814,11 +849,16 @@ mod tests {
             interrupts: 6,
             signal: 2,
             has_ended: false,
+            submission: Some(SUBMISSION),
+        };
+        let of_old = HeldJob {
+            submission: None,
+            ..held
         };
         vec![
             ToServer::Welcome {
                 version: 1,
-                jobs: vec![held, held],
+                jobs: vec![held, of_old],
             },
             ToServer::Started { job },
             ToServer::NotStarted { job, error: 2 },
@@ -937,7 +977,16 @@ mod tests {
         for frame in to_keeper() {
             let mut bytes = Vec::new();
             frame.encode(&mut bytes);
-            for end in 5..bytes.len() {
+            // Without its last field, it is one of an old server.
+            let is_new = matches!(
+                frame,
+                ToKeeper::Start {
+                    submission: Some(_),
+                    ..
+                }
+            );
+            let old = bytes.len() - if is_new { 24 } else { 0 };
+            for end in (5..bytes.len()).filter(|end| *end != old) {
                 assert!(ToKeeper::decode(&bytes[LENGTH..end]).is_err(), "{frame:?}");
             }
         }

@@ -7,7 +7,7 @@ use crate::jobs::runner::{
 };
 use crate::shell::{KeeperSettings, ShellRunner, ShellSettings};
 use futures::future::{Either, select};
-use rejoin_core::{JobId, JobOutput, JobSlot, OutputOffsets, SessionId};
+use rejoin_core::{JobId, JobOutput, JobSlot, OutputOffsets, SessionId, Submission};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -72,6 +72,7 @@ fn a_keeper_is_told_at_once_what_the_log_has() {
         interrupts: 0,
         signal: 0,
         has_ended: false,
+        submission: Some(Submission::default()),
     };
     let keeper = std::thread::spawn(move || {
         let mut keeper = Keeper::accept(&listener);
@@ -90,6 +91,7 @@ fn a_keeper_is_told_at_once_what_the_log_has() {
         offsets: logged,
         is_truncated: false,
         interrupts: 0,
+        submission: Some(Submission::default()),
     };
     let host = RunnerHost {
         runtime: Arc::new(SmolRuntime),
@@ -107,6 +109,7 @@ fn a_keeper_is_told_at_once_what_the_log_has() {
         let job = RunnerJob {
             session: SESSION,
             job: JOB,
+            submission: Submission::default(),
             statement: "yes".into(),
             slot: JobSlot::Foreground,
             reporter,

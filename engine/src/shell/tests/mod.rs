@@ -114,6 +114,7 @@ impl Server {
         let (reporter, reports) = Reporter::channel(SESSION, job, 4);
         let (interrupter, interrupts) = Interrupts::channel();
         let run = runner.run(RunnerJob {
+            submission: rejoin_core::Submission::default(),
             session: SESSION,
             job,
             slot,

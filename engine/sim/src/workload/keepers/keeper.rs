@@ -6,7 +6,7 @@ use crate::mutants::Mutant;
 use crate::oracle::{Checker, ensure};
 use crate::world::{Random, World};
 use futures::channel::mpsc::UnboundedSender;
-use rejoin_core::{Event, JobId, OutputOffsets, OutputStream, SessionId};
+use rejoin_core::{Event, JobId, OutputOffsets, OutputStream, SessionId, Submission};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
@@ -15,6 +15,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Keeper {
     pub(super) owner: u64,
+    /// The log is used on another machine just now, whose servers can't reach it.
+    pub(super) is_out_of_reach: bool,
     pub(super) jobs: BTreeMap<JobId, Job>,
     /// Since when no server is there.
     pub(super) alone_since: Option<Duration>,
@@ -30,6 +32,7 @@ pub(super) struct Keeper {
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) session: SessionId,
+    pub(super) submission: Submission,
     pub(super) statement: Arc<str>,
     pub(super) program: Program,
     pub(super) interrupts: u32,
@@ -46,6 +49,7 @@ pub(super) enum ToKeeper {
     Start {
         job: JobId,
         session: SessionId,
+        submission: Submission,
         statement: Arc<str>,
         has_input: bool,
         events: UnboundedSender<ToServer>,
@@ -119,6 +123,7 @@ impl Keeper {
             ToKeeper::Start {
                 job,
                 session,
+                submission,
                 statement,
                 has_input,
                 events,
@@ -130,6 +135,7 @@ impl Keeper {
                 let _ = events.unbounded_send(ToServer::Started);
                 let started = Job {
                     session,
+                    submission,
                     program: Program::start(&statement, has_input, now),
                     statement,
                     interrupts: 0,

@@ -15,7 +15,7 @@ use crate::oracle::{Checker, ensure};
 use crate::world::{Random, World};
 use futures::future::{poll_fn, select};
 use keeper::{Keeper, ToKeeper};
-use rejoin_core::{JobId, OutputOffsets, SessionId};
+use rejoin_core::{JobId, OutputOffsets, SessionId, Submission};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,6 +43,7 @@ pub(crate) struct HeldJob {
     pub(crate) keeper: u64,
     pub(crate) job: JobId,
     pub(crate) session: SessionId,
+    pub(crate) submission: Submission,
     pub(crate) settled: OutputOffsets,
     pub(crate) end: OutputOffsets,
     pub(crate) input: u64,
@@ -76,6 +77,9 @@ impl Keepers {
         });
         let mut held = vec![];
         for (id, keeper) in &mut all.keepers {
+            if keeper.is_out_of_reach {
+                continue;
+            }
             if keeper.owner != owner && !mutated(self.mutant, Mutant::TakesOverCopies) {
                 world.count("keeper: turned away a server of another directory");
                 continue;
@@ -85,6 +89,7 @@ impl Keepers {
                 keeper: *id,
                 job: *job,
                 session: it.session,
+                submission: it.submission,
                 settled: match mutated(self.mutant, Mutant::DropsWhatWasSent) {
                     true => it.program.sent(),
                     false => it.program.settled(),
@@ -133,6 +138,7 @@ impl Keepers {
         let id = all.made;
         let keeper = Keeper {
             owner,
+            is_out_of_reach: false,
             jobs: BTreeMap::new(),
             alone_since: None,
             inbox: VecDeque::new(),
@@ -213,6 +219,35 @@ impl Keepers {
         }
     }
 
+    /// The log is taken to another machine, where no server reaches these keepers, or back to this one.
+    pub(crate) fn set_out_of_reach(&self, is_out_of_reach: bool) {
+        let mut all = self.all();
+        for keeper in all.keepers.values_mut() {
+            keeper.is_out_of_reach = is_out_of_reach;
+        }
+    }
+
+    /// The jobs that keepers have, and their sessions.
+    pub(crate) fn numbers(&self) -> BTreeMap<JobId, SessionId> {
+        let all = self.all();
+        let jobs = all.keepers.values().flat_map(|keeper| &keeper.jobs);
+        jobs.map(|(id, job)| (*id, job.session)).collect()
+    }
+
+    /// Whether a keeper that is out of reach has another job of a number that runs in the log.
+    pub(crate) fn has_used_numbers(&self, checker: &Checker) -> bool {
+        let all = self.all();
+        let mut unseen = all.keepers.values().filter(|it| it.is_out_of_reach);
+        unseen.any(|keeper| {
+            let mut jobs = keeper.jobs.iter();
+            jobs.any(|(id, job)| {
+                let session = checker.model.state.session(job.session);
+                let runs = session.is_some_and(|it| it.jobs().any(|(running, _)| running == *id));
+                runs && checker.kept.statement(*id) != Some(&*job.statement)
+            })
+        })
+    }
+
     /// Some of the keepers, or all of them, are killed.
     pub(crate) fn kill(&self, world: &World, mut is_hit: impl FnMut() -> bool) -> usize {
         let mut all = self.all();
@@ -252,7 +287,7 @@ impl Keepers {
         let all = self.all();
         let model = &checker.model;
         let mut held = BTreeSet::new();
-        for keeper in all.keepers.values() {
+        for keeper in all.keepers.values().filter(|it| !it.is_out_of_reach) {
             held.extend(keeper.jobs.keys().copied());
             for frame in &keeper.inbox {
                 if let ToKeeper::Start { job, .. } = frame {
@@ -276,14 +311,14 @@ impl Keepers {
         Ok(())
     }
 
-    /// The jobs that must go on in a process that starts now, and those that can't. `is_served` says
-    /// whether a session's service is there.
+    /// The jobs that must go on in a process that starts now, and the statements of those that can't.
+    /// `is_served` says whether a session's service is there.
     pub(crate) fn expected(
         &self,
         held: &[HeldJob],
         is_served: impl Fn(&str) -> bool,
         checker: &Checker,
-    ) -> (BTreeSet<JobId>, BTreeSet<JobId>) {
+    ) -> (BTreeSet<JobId>, BTreeSet<Arc<str>>) {
         let all = self.all();
         let goes_on = |held: &&HeldJob| {
             let job = all.keepers.get(&held.keeper)?.jobs.get(&held.job)?;
@@ -291,8 +326,15 @@ impl Keepers {
         };
         let (expected, refused): (Vec<_>, Vec<_>) =
             held.iter().partition(|held| goes_on(held).unwrap_or(false));
-        let jobs = |held: Vec<&HeldJob>| held.iter().map(|held| held.job).collect();
-        (jobs(expected), jobs(refused))
+        let expected = expected.iter().map(|held| held.job).collect();
+        let refused = refused.iter().filter_map(|held| {
+            let job = all.keepers.get(&held.keeper)?.jobs.get(&held.job)?;
+            Some(job.statement.clone())
+        });
+        let out_of_reach = all.keepers.values().filter(|it| it.is_out_of_reach);
+        let unseen = out_of_reach.flat_map(|keeper| keeper.jobs.values());
+        let unseen = unseen.map(|job| job.statement.clone());
+        (expected, refused.chain(unseen).collect())
     }
 
     /// The programs that have not ended.

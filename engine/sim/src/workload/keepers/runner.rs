@@ -82,6 +82,12 @@ fn refusal(held: &HeldJob, world: &World, mutant: Option<Mutant>) -> Option<&'st
     let Some(job) = job else {
         return Some("keeper: ended a job that does not run in the log");
     };
+    let view = checker.model.views.session(held.session);
+    let view = view.and_then(|view| view.job(held.job));
+    let is_another = view.is_some_and(|view| view.submission() != held.submission);
+    if is_another && !mutated(mutant, Mutant::KnowsJobsByTheirNumbers) {
+        return Some("keeper: ended a job whose number was used again");
+    }
     let is_between = |stream: OutputStream| {
         let logged = job.offsets().of(stream);
         (held.settled.of(stream)..=held.end.of(stream)).contains(&logged)
@@ -118,6 +124,10 @@ impl Runner for KeptRunner {
         let held = self.0.held.values();
         held.map(|held| KeptJob {
             job: held.job,
+            submission: match mutated(self.0.keepers.mutant, Mutant::KnowsJobsByTheirNumbers) {
+                true => None,
+                false => Some(held.submission),
+            },
             input: held.input,
             input_ended: held.input_ended,
             interrupts: held.interrupts,
@@ -140,6 +150,7 @@ impl Runner for KeptRunner {
         let start = ToKeeper::Start {
             job: job.job,
             session: job.session,
+            submission: job.submission,
             statement: job.statement.clone(),
             has_input: job.input.is_some(),
             events,
