@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
-import { becomes, finished, keysGoToTerminal, outputs, say, says, see, shot, texts, until } from "./page.mjs";
+import { PATIENCE, becomes, finished, keysGoToTerminal, outputs, say, says, see, shot, texts, until } from "./page.mjs";
 import { Server, at, launch, open } from "./server.mjs";
 
 let server;
@@ -197,7 +197,7 @@ test("a page that has closed its connection notices that its command has ended",
 async function view(name, { isLongAfter, hasClock, permissions = [] } = {}) {
   const session = /^[0-9a-f-]{36}$/.test(name) ? name : await server.session(name);
   const page = await open(browser, "about:blank", { permissions });
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(PATIENCE);
   pages.push(page);
   if (hasClock) await page.clock.install();
   await page.addInitScript(watchNotifications);

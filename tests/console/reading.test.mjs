@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
-import { becomes, copied, finished, isNoWider, logIn, say, sessionOf, shot, texts, until } from "./page.mjs";
+import { PATIENCE, becomes, copied, finished, isNoWider, logIn, say, sessionOf, shot, texts, until } from "./page.mjs";
 import { Server, at, launch, open } from "./server.mjs";
 
 let server;
@@ -38,7 +38,7 @@ test("the time line grows while a quiet command runs, and says what is under the
   const share = () => page.evaluate(widthOfFirstBar);
   const before = await share();
   assert.ok(before > 0.02, `${before}`);
-  await until(async () => (await share()) < before * 0.8);
+  await until(async () => (await share()) < before * 0.97);
   const { x, y, width, height } = await page.locator("#track").boundingBox();
   await page.mouse.move(x + width - 3, y + height / 2);
   await page.locator("#told span", { hasText: "sleep 1000 · running" }).waitFor();
@@ -257,7 +257,7 @@ test("each role sees what it may do, and what its list has in it", async () => {
 async function view(address, options = {}) {
   const permissions = ["clipboard-read", "clipboard-write"];
   const page = await open(browser, address, { permissions, ...options });
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(PATIENCE);
   pages.push(page);
   return page;
 }
