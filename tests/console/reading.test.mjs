@@ -94,6 +94,9 @@ test("a button leads to the end only while that is out of sight, and one line is
   await page.locator(".row.output", { hasText: /^500$/ }).waitFor();
   assert.equal(await page.locator("#to-end").isVisible(), false);
   await page.locator("#screen").press("Home");
+  // The browser scrolls smoothly: not before it is there.
+  await page.locator(".row.output", { hasText: /^1$/ }).waitFor();
+  await page.waitForFunction(() => document.getElementById("screen").scrollTop < 20);
   await page.locator("#to-end").click();
   await page.locator(".row.output", { hasText: /^500$/ }).waitFor();
   await page.locator("#to-end").waitFor({ state: "hidden" });
