@@ -23,6 +23,7 @@ afterEach(async () => {
   for (const page of pages) {
     assert.deepEqual(page.wrongs, [], "nothing went wrong in a window");
     assert.deepEqual(await page.evaluate(() => window.violations), [], "no policy was violated");
+    await page.unrouteAll({ behavior: "ignoreErrors" });
     await page.context().close();
   }
   pages = [];
