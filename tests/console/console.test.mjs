@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
-import { becomes, copied, finished, isNoWider, outputs, say, see, sessionOf, shot, until } from "./page.mjs";
+import { PATIENCE, becomes, copied, counted, finished, isNoWider, outputs, say, see, sessionOf, shot, until } from "./page.mjs";
 import { Server, at, launch, open } from "./server.mjs";
 
 let server;
@@ -27,6 +27,7 @@ afterEach(async () => {
   for (const page of pages) {
     assert.deepEqual(page.wrongs, [], "nothing went wrong in a window");
     assert.deepEqual(await page.evaluate(() => window.violations), [], "no policy was violated");
+    await page.unrouteAll({ behavior: "ignoreErrors" });
     await page.context().close();
   }
   pages = [];
@@ -79,10 +80,7 @@ test("a page reloaded in mid-output shows everything once", async () => {
   const page = await view(at(server, session));
   await server.submit(session, "for i in $(seq 1 400); do echo line $i of it; sleep 0.005; done");
   for (const line of [40, 150, 260]) {
-    await page.waitForFunction((least) => {
-      const last = [...document.querySelectorAll(".row.output")].pop()?.textContent ?? "";
-      return Number(/^line (\d+)/.exec(last)?.[1]) >= least;
-    }, line);
+    await counted(page, "line", line);
     await page.reload();
   }
   await finished(page, 1);
@@ -114,13 +112,13 @@ test("the page reconnects to a killed server and shows everything once", async (
   const session = await server.session("killed");
   const page = await view(at(server, session));
   await server.submit(session, "i=0; while :; do i=$((i+1)); echo tick $i; sleep 0.02; done");
-  await page.locator(".row.output", { hasText: "tick 20" }).waitFor();
+  await counted(page, "tick", 20);
   await server.kill();
   await page.locator("#state.is-reconnecting").waitFor();
   await server.restart();
   await page.locator("#state.is-live").waitFor();
   // The command has gone on, and its output goes on where it was.
-  await page.locator(".row.output", { hasText: "tick 100" }).waitFor();
+  await counted(page, "tick", 100);
   await page.locator("#interrupt").click();
   await page.locator(".row.ending", { hasText: "interrupted" }).waitFor();
   await say(page, "echo on it goes");
@@ -442,7 +440,7 @@ test("everything can be reached by keys, which are listed", async () => {
 async function view(address, options = {}) {
   const permissions = ["clipboard-read", "clipboard-write"];
   const page = await open(browser, address, { permissions, ...options });
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(PATIENCE);
   pages.push(page);
   return page;
 }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
-import { becomes, shot, texts } from "./page.mjs";
+import { PATIENCE, becomes, shot, texts } from "./page.mjs";
 import { Server, at, launch, open } from "./server.mjs";
 
 let server;
@@ -23,6 +23,7 @@ afterEach(async () => {
   for (const page of pages) {
     assert.deepEqual(page.wrongs, [], "nothing went wrong in a window");
     assert.deepEqual(await page.evaluate(() => window.violations), [], "no policy was violated");
+    await page.unrouteAll({ behavior: "ignoreErrors" });
     await page.context().close();
   }
   pages = [];
@@ -166,7 +167,7 @@ test("long lines are wrapped or not, and all output opens as text", async () => 
 async function view(address, options = {}) {
   const permissions = ["clipboard-read", "clipboard-write"];
   const page = await open(browser, address, { permissions, ...options });
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(PATIENCE);
   pages.push(page);
   return page;
 }

@@ -8,9 +8,12 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
+/** Milliseconds after which what is expected does not come any more. Most of it comes within one second. */
+export const PATIENCE = 40_000;
+
 /** Waits until something is true. */
-export async function until(isTrue, limit = 15_000) {
-  const end = performance.now() + limit;
+export async function until(isTrue) {
+  const end = performance.now() + PATIENCE;
   while (!(await isTrue())) {
     if (performance.now() > end) throw new Error("it has not come true in time");
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -30,6 +33,18 @@ export const texts = (page, selector, expected) =>
 
 /** Waits until a page shows these lines of output. */
 export const outputs = (page, lines) => texts(page, ".row.output", lines);
+
+/**
+ * Waits until the last line of output has this word and a number that is at least this. Not for one
+ * line: only those in sight are on the page, and a slow page does not see each of them.
+ */
+export async function counted(page, word, least) {
+  const counts = ([word, least]) => {
+    const last = [...document.querySelectorAll(".row.output")].pop()?.textContent ?? "";
+    return last.startsWith(`${word} `) && Number.parseInt(last.slice(word.length + 1), 10) >= least;
+  };
+  await page.waitForFunction(counts, [word, least]);
+}
 
 /** Types a line at the prompt. */
 export async function say(page, text) {

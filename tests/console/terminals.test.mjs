@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import {
-  becomes, finished, isNoWider, keysGoToTerminal, logIn, outputs, same, say, says, screen, sessionOf, shot, texts, typed, until,
+  PATIENCE, becomes, finished, isNoWider, keysGoToTerminal, logIn, outputs, same, say, says, screen, sessionOf, shot, texts, typed, until,
 } from "./page.mjs";
 import { Server, at, launch, open } from "./server.mjs";
 
@@ -36,7 +36,7 @@ afterEach(async () => {
   pages = [];
 });
 
-test("a shell is one click away, is typed into, and becomes text when it ends", { timeout: 60_000 }, async () => {
+test("a shell is one click away, is typed into, and becomes text when it ends", { timeout: 180_000 }, async () => {
   const page = await view(server.address);
   await page.locator("#create-shell").click();
   const terminal = await keysGoToTerminal(page);
@@ -57,7 +57,7 @@ test("a shell is one click away, is typed into, and becomes text when it ends", 
   await page.locator(".row.statement", { hasText: /^\$shellexit 0/ }).waitFor();
 });
 
-test("a command of the prompt has a terminal, too, and what it showed stays", { timeout: 60_000 }, async () => {
+test("a command of the prompt has a terminal, too, and what it showed stays", { timeout: 180_000 }, async () => {
   const page = await view(at(server, await server.session("prompt")));
   await say(page, "test -t 1 && printf '\\033[32mgreen\\033[0m\\n'; printf '😀\\bX|\\n日本語日本語\\rab|\\n'; tput cols");
   await finished(page, 1);
@@ -85,7 +85,7 @@ test("a command of the prompt has a terminal, too, and what it showed stays", { 
   await page.locator(".row.ending").waitFor();
 });
 
-test("full-screen programs look the same to who was there and to who comes late", { timeout: 120_000 }, async () => {
+test("full-screen programs look the same to who was there and to who comes late", { timeout: 180_000 }, async () => {
   const { page, session, job } = await shell();
   await typed(page, "PS1='ready> '; clear\n", /^ready>$/m);
   const programs = [
@@ -110,7 +110,7 @@ test("full-screen programs look the same to who was there and to who comes late"
   }
 });
 
-test("who types sets the size; who watches sees all of it, and may take control", { timeout: 60_000 }, async () => {
+test("who types sets the size; who watches sees all of it, and may take control", { timeout: 180_000 }, async () => {
   const { page, session, job } = await shell({ viewport: { width: 1100, height: 700 } });
   const { columns, rows } = await sizeOf(page);
   const other = await view(terminalAt(session, job), { viewport: { width: 600, height: 420 } });
@@ -146,7 +146,7 @@ test("who types sets the size; who watches sees all of it, and may take control"
   await page.waitForFunction((size) => document.getElementById("size").textContent === size, `${columns}×${rows}`);
 });
 
-test("an editor goes on through a reload, and through the server's death", { timeout: 90_000 }, async () => {
+test("an editor goes on through a reload, and through the server's death", { timeout: 180_000 }, async () => {
   const { page, session, job } = await shell();
   const file = join(server.directory, "poem.txt");
   await typed(page, `clear; vi ${file}\n`, /^~$/m);
@@ -170,7 +170,7 @@ test("an editor goes on through a reload, and through the server's death", { tim
   await until(() => existsSync(file) && readFileSync(file, "utf8") === "Roses are red,\nviolets are blue\n");
 });
 
-test("a password is not shown, and is not in the log", { timeout: 60_000 }, async () => {
+test("a password is not shown, and is not in the log", { timeout: 180_000 }, async () => {
   const { page, session } = await shell();
   await typed(page, "clear; stty -echo; printf 'Password: '; read word; stty echo; echo; echo ${#word} letters\n", /^Password:$/m);
   await page.keyboard.type("tr0ub4dor\n");
@@ -182,7 +182,7 @@ test("a password is not shown, and is not in the log", { timeout: 60_000 }, asyn
   assert.doesNotMatch(typedIn, /tr0ub|dor/);
 });
 
-test("text is selected, copied and pasted, and links open apart from the page", { timeout: 60_000 }, async () => {
+test("text is selected, copied and pasted, and links open apart from the page", { timeout: 180_000 }, async () => {
   const { page } = await shell();
   await typed(page, "clear; echo pick-me http://127.0.0.1:1/link; bind 'set enable-bracketed-paste on' 2>/dev/null; cat -v\n", /^pick-me http/m);
   const word = await cell(page, "pick-me");
@@ -216,7 +216,7 @@ test("text is selected, copied and pasted, and links open apart from the page", 
   await page.keyboard.press("Control+c");
 });
 
-test("a program gets the mouse, and an answer to what it asks its terminal, once", { timeout: 60_000 }, async () => {
+test("a program gets the mouse, and an answer to what it asks its terminal, once", { timeout: 180_000 }, async () => {
   const { page, session, job } = await shell();
   const other = await view(terminalAt(session, job));
   await other.getByText("You watch; another window types.").waitFor();
@@ -238,7 +238,7 @@ test("a program gets the mouse, and an answer to what it asks its terminal, once
   await page.keyboard.press("Control+c");
 });
 
-test("a phone has the keys that it lacks, and no sideways scrolling", { timeout: 60_000 }, async () => {
+test("a phone has the keys that it lacks, and no sideways scrolling", { timeout: 180_000 }, async () => {
   for (const colorScheme of ["dark", "light"]) {
     const phone = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, colorScheme };
     const { page } = await shell(phone);
@@ -256,7 +256,7 @@ test("a phone has the keys that it lacks, and no sideways scrolling", { timeout:
   }
 });
 
-test("light and dark hold for the page and for the terminal in it", { timeout: 60_000 }, async () => {
+test("light and dark hold for the page and for the terminal in it", { timeout: 180_000 }, async () => {
   const page = await view(server.address, { colorScheme: "light" });
   await page.locator("#create-shell").click();
   const terminal = page.frameLocator("#inline iframe");
@@ -267,7 +267,7 @@ test("light and dark hold for the page and for the terminal in it", { timeout: 6
   await shot(page, "shell-dark");
 });
 
-test("a viewer watches and cannot type", { timeout: 60_000 }, async () => {
+test("a viewer watches and cannot type", { timeout: 180_000 }, async () => {
   const guarded = await Server.start({}, { anna: "correct-horse", victor: "battery-staple:viewer" });
   try {
     const page = await view(guarded.address);
@@ -287,7 +287,7 @@ test("a viewer watches and cannot type", { timeout: 60_000 }, async () => {
   }
 });
 
-test("a session is replayed with its terminals, and one is opened in its middle", { timeout: 60_000 }, async () => {
+test("a session is replayed with its terminals, and one is opened in its middle", { timeout: 180_000 }, async () => {
   const session = await server.session("replay");
   const terminal = { columns: 60, rows: 10 };
   const job = await server.run(session, "printf 'one\\n'; sleep 0.3; printf '\\033[2J\\033[3;3Htwo'; sleep 0.3; printf '\\033[2J\\033[Hthree\\n'", { terminal });
@@ -307,7 +307,7 @@ test("a session is replayed with its terminals, and one is opened in its middle"
 async function view(address, options = {}) {
   const permissions = ["clipboard-read", "clipboard-write"];
   const page = await open(browser, address, { permissions, ...options });
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(PATIENCE);
   pages.push(page);
   return page;
 }
