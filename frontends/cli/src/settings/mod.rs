@@ -784,7 +784,7 @@ impl Settings {
         let address = self.doris_listen().unwrap_or_else(|| self.listen());
         let ip = address
             .tcp()
-            .map_or(Ipv4Addr::LOCALHOST.into(), |it| it.ip());
+            .map_or_else(|| Ipv4Addr::LOCALHOST.into(), |it| it.ip());
         doris.node = ip.to_string().into();
         doris.columns = match self.doris_columns {
             None | Some(DorisColumns::Documented) => rejoin_doris::Columns::Documented,

@@ -117,7 +117,7 @@ impl Request {
     #[must_use]
     pub fn ip(&self) -> IpAddr {
         let client = self.address();
-        client.map_or(Ipv4Addr::UNSPECIFIED.into(), |client| client.ip())
+        client.map_or_else(|| Ipv4Addr::UNSPECIFIED.into(), |client| client.ip())
     }
 
     /// Whether the client uses TLS, so that links back begin with `https://` and cookies may be
