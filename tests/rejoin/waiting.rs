@@ -86,12 +86,11 @@ fn waiting_goes_on_when_the_server_is_killed_and_starts_again() {
     // A wait that has begun asks for events.
     wait_until("it waits", || {
         let metrics = server.client().get("/metrics").unwrap();
-        let asked = metrics.text().lines().any(|line| {
+        metrics.text().lines().any(|line| {
             line.starts_with("rejoin_http_requests")
                 && line.contains("native")
                 && !line.ends_with(" 0")
-        });
-        asked
+        })
     });
     server.kill_alone();
     let server = Server::start_at(data.path(), &address);

@@ -88,7 +88,7 @@ suite! {
             event: Event::RecordsRedacted { records: [Sequence(2)].into() },
             ..(*record(1, 1)).clone()
         });
-        log.append(&[redaction.clone()]).unwrap();
+        log.append(std::slice::from_ref(&redaction)).unwrap();
         let redacted = batch[1].redacted_by(&redaction).unwrap();
         let own = read(&*reader, 1, 0);
         assert_eq!(*own[1], redacted);

@@ -113,7 +113,11 @@ fn a_redacted_log_leads_to_the_same_state_and_views_and_has_the_secret_no_more()
     let redaction = records.last().unwrap();
     let after: Vec<_> = records
         .iter()
-        .map(|record| record.redacted_by(redaction).unwrap_or(record.clone()))
+        .map(|record| {
+            record
+                .redacted_by(redaction)
+                .unwrap_or_else(|| record.clone())
+        })
         .collect();
     let fold = |records: &[Record]| {
         let (mut state, mut views) = (State::new(Limits::DEFAULT), Views::default());

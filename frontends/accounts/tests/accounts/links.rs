@@ -39,7 +39,7 @@ fn a_link_shows_one_session_and_has_no_right_but_to_read() {
     // Not even what belongs to nobody, or to a user without a name.
     assert!(!caller.sees(None) && !caller.sees(Some("")) && !caller.may_close(None));
     assert!(!caller.may_use("shell") && !accounts.shows(&caller, None, 1));
-    assert!(caller.shown_user().is_some_and(|user| user != ""));
+    assert!(caller.shown_user().is_some_and(|user| !user.is_empty()));
     let actor = caller.actor("native", None);
     assert_eq!((actor.account.clone(), actor.link()), (None, Some(&id)));
     assert!(accounts.is_current(&caller));

@@ -62,9 +62,8 @@ impl LogPlace {
         let Some(server) = self.server.clone() else {
             return Ok(None);
         };
-        let name = match (self.directory.to_str(), session) {
-            (Some(name), None) => name,
-            _ => return Err("with --server, name the session alone, without a directory".into()),
+        let (Some(name), None) = (self.directory.to_str(), session) else {
+            return Err("with --server, name the session alone, without a directory".into());
         };
         let server = ServerArgs {
             server: Some(server),
