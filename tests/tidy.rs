@@ -60,6 +60,7 @@ const EDGES: [(&str, &[&str]); 22] = [
     (
         "rejoin-native",
         &[
+            "rejoin-log",
             "rejoin-engine",
             "rejoin-search",
             "rejoin-http",

@@ -25,6 +25,7 @@ mod replay;
 mod restarts;
 mod retention;
 mod salvage;
+mod served;
 mod server;
 mod shell;
 mod story;

@@ -357,7 +357,7 @@ impl<'a> Drive<'a> {
         let documented = content
             .get(given)
             .ok_or("the content type is not documented")?;
-        if given.contains("json") {
+        if given == "application/json" || given == "application/problem+json" {
             let body = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
             judge(&body, &documented["schema"], self.document)?;
         }

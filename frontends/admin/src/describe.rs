@@ -237,6 +237,9 @@ pub(crate) fn http(text: &mut Text, http: &HttpMetrics) {
         "Answers that go on, as Server-Sent Events do.",
     )
     .is(http.streams.get());
+    let help = "Answers that are being compressed; max-compressed is the limit.";
+    text.gauge("rejoin_http_compressed_open", help)
+        .is(http.compressed.get());
 
     let each = |read: fn(&rejoin_http::FrontendMetrics) -> u64| {
         http.frontends()

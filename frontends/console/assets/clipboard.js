@@ -19,6 +19,11 @@ export function saveText(name, text) {
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
+/** Downloads what is at an address of this server as a file. */
+export function saveFrom(address, name) {
+  make("a", { href: address, download: name }).click();
+}
+
 /** For pages without HTTPS, where browsers offer no clipboard API. */
 function copyBySelection(text) {
   const field = make("textarea", { className: "unseen", value: text });

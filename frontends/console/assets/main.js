@@ -1,7 +1,7 @@
 // The console: connects its parts, and opens the session in the page's address.
 
 import { at, clientName, createSession, describeSession, listServices, logout, me, requestName, submit } from "./api.js";
-import { copyText, saveText } from "./clipboard.js";
+import { copyText, saveFrom, saveText } from "./clipboard.js";
 import { confirmed, described, loggedIn } from "./dialogs.js";
 import { find, setText } from "./dom.js";
 import { listen } from "./keyboard.js";
@@ -193,6 +193,7 @@ press("describe", describe);
 press("wrap", turnWrap);
 press("raw", () => session.id && open(at(`/sessions/${encodeURIComponent(session.id)}/output`), "_blank", "noopener"));
 press("copy", copyAll);
+press("download-records", () => saveFrom(at(`/sessions/${encodeURIComponent(session.id)}/records`), `rejoin-${session.id}.jsonl`));
 press("download", () => saveText(`rejoin-${session.id}.txt`, session.text()));
 press("fold-all", () => session.screen.foldAll());
 press("close", close);

@@ -49,7 +49,7 @@ impl Console {
         let found = self.files.iter().find(|(asset, _)| asset.path == path);
         let Some((asset, tag)) = found else {
             return match request.wants_page() {
-                true => nothing_here(),
+                true => nothing_here(request),
                 false => Response::new(StatusCode::NOT_FOUND, HTML, "Not found"),
             };
         };
@@ -63,7 +63,8 @@ impl Console {
         // mix.
         let response = response
             .header("cache-control", "no-cache")
-            .header("etag", tag.as_str());
+            .header("etag", tag.as_str())
+            .header("vary", "accept-encoding");
         match path {
             TERMINAL => guarded(response, TERMINAL_POLICY, "SAMEORIGIN"),
             _ => guarded(response, POLICY, "DENY"),
@@ -76,10 +77,13 @@ impl Console {
 }
 
 /// The page for people who open an address where nothing is.
-fn nothing_here() -> Response {
+fn nothing_here(request: &Request) -> Response {
     let page = ASSETS.iter().find(|asset| asset.path == NOT_FOUND);
     let bytes = page.map_or(&b"Not found"[..], |page| page.bytes);
-    let response = Response::new(StatusCode::NOT_FOUND, HTML, bytes);
+    let text = String::from_utf8_lossy(bytes);
+    // It is shown at any path, so that its links can't be relative.
+    let text = text.replace("=\"/", &format!("=\"{}/", request.prefix()));
+    let response = Response::new(StatusCode::NOT_FOUND, HTML, text);
     guarded(response, POLICY, "DENY").header("cache-control", "no-store")
 }
 

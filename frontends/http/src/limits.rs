@@ -45,6 +45,10 @@ pub struct HttpLimits {
     /// Open connections. Another one takes the place of those that have been silent the longest. If
     /// all are being served, it is answered with 503 and closed.
     pub connections: usize,
+    /// Responses that are compressed at the same time, for clients that ask for it, at all servers that share
+    /// their [`HttpMetrics`](crate::HttpMetrics). Each holds about 350 KB. Further ones are sent as they are;
+    /// 0: none is compressed.
+    pub compressed: usize,
     /// How long open requests may still take when the server stops. Then they are dropped.
     pub shutdown: Duration,
     /// Threads that serve connections; handlers run on them.
@@ -65,6 +69,7 @@ impl Default for HttpLimits {
             write: Duration::from_secs(30),
             linger: Duration::from_secs(2),
             connections: 10_000,
+            compressed: 256,
             shutdown: Duration::from_secs(10),
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         }
@@ -106,6 +111,12 @@ pub(crate) const SKIPPED_BODY_BYTES: u64 = SMALL_BODY_BYTES as u64;
 
 /// Maximum characters of a request's path in the request log.
 pub(crate) const LOGGED_PATH_CHARS: usize = 256;
+
+/// Bytes of a body that is not compressed, because it is hardly worth it.
+pub(crate) const UNCOMPRESSED_BYTES: usize = 1024;
+
+/// Bytes that are compressed before others have their turn.
+pub(crate) const COMPRESSED_AT_ONCE: usize = 64 * 1024;
 
 /// Maximum proxies in a row between a client and the server. Further ones are not looked at.
 pub(crate) const FORWARDED_HOPS: usize = 16;

@@ -349,7 +349,7 @@ pub(crate) fn append(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
 }
 
 /// Whether only the submitter of its job may see an event.
-fn is_private(event: &Event) -> bool {
+pub(crate) fn is_private(event: &Event) -> bool {
     match event {
         Event::JobSubmitted { mode, .. } | Event::JobFinished { mode, .. } => mode.is_private(),
         Event::JobStarted { private, .. } | Event::InterruptRequested { private, .. } => *private,

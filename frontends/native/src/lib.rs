@@ -21,6 +21,8 @@ mod limits;
 mod links;
 mod login;
 mod output;
+pub mod record_json;
+mod records;
 mod request;
 mod stream;
 mod tokens;
@@ -94,6 +96,7 @@ pub const ROUTES: &[Route<Native>] = &[
     route!(POST "/sessions/:session/links" => Native::add_link),
     route!(DELETE "/sessions/:session/links/:link" => Native::remove_link),
     route!(GET "/sessions/:session/output" => Native::output),
+    route!(GET "/sessions/:session/records" => Native::records),
     route!(GET "/sessions/:session/search" => Native::search),
     route!(GET "/sessions/:session/stream" => Native::stream),
     route!(GET "/sessions/:session/viewers" => Native::viewers),

@@ -4,8 +4,11 @@ use rejoin_cluster::testing::{ClusterMutant, Faults, RunReport, run};
 
 #[test]
 fn nothing_told_is_lost_and_each_log_has_one_writer_in_each_term_whatever_happens() {
+    // A longer search: REJOIN_CLUSTER_SEEDS=5000.
+    let seeds = std::env::var("REJOIN_CLUSTER_SEEDS");
+    let seeds = seeds.map_or(60, |seeds| seeds.parse().unwrap());
     let mut all = RunReport::default();
-    for seed in 0..60 {
+    for seed in 0..seeds {
         let report = run(seed, Faults::ALL, None).unwrap_or_else(|failure| panic!("{failure}"));
         add(&mut all, &report);
     }

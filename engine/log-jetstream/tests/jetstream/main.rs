@@ -1,6 +1,11 @@
 //! The log on real servers of NATS. Needs `nats-server` in the path, or in `NATS_SERVER`: see
 //! `.ci/run` for how it is installed.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "real servers take real time, and nothing waits for them without a deadline"
+)]
 
+mod engine;
 mod gates;
 mod replicated;
 mod servers;

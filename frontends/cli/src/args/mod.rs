@@ -13,7 +13,7 @@ pub(crate) use client::{
     SearchArgs, SearchedStream, SendArgs, ServerArgs, SessionAt, SessionOrder, SessionState,
     SessionsArgs, ShellArgs, ShowArgs, WaitArgs,
 };
-pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, ReplayArgs, SessionArgs};
+pub(crate) use offline::{ExportArgs, ExportFormat, LogArgs, LogPlace, ReplayArgs, SessionArgs};
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
@@ -127,12 +127,14 @@ Examples:
 ///
 /// With --salvage, also writes everything intact to a new log, from which a server can start. The
 /// new log records which sequences are missing, so that viewers see the gap.
+///
+/// With --server, reads one session of a server that runs: the server checks the checksums as it reads, and
+/// the sequences and state transitions are checked here.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = VERIFY_STATUS)]
 pub(crate) struct VerifyArgs {
-    /// The server's directory, or the directory `log` in it
-    #[arg(value_name = "DIR")]
-    pub(crate) directory: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: LogPlace,
 
     /// Print the report as one JSON object
     #[arg(long)]
@@ -140,7 +142,7 @@ pub(crate) struct VerifyArgs {
 
     /// Also write everything intact to a new log in the server directory OUT, which must be empty or
     /// not exist
-    #[arg(long, value_name = "OUT")]
+    #[arg(long, value_name = "OUT", conflicts_with = "server")]
     pub(crate) salvage: Option<PathBuf>,
 }
 
@@ -159,6 +161,7 @@ Examples:
   rejoin verify rejoin-data
   rejoin verify --json rejoin-data/log | json_pp
   rejoin verify rejoin-data --salvage salvaged && rejoin serve --data salvaged
+  rejoin verify --server http://127.0.0.1:8563 3
 ";
 
 /// Print a completion script for a shell.
@@ -299,6 +302,7 @@ serve --read-only
   --max-body REJOIN_MAX_BODY
   --max-bodies REJOIN_MAX_BODIES
   --max-unread REJOIN_MAX_UNREAD
+  --max-compressed REJOIN_MAX_COMPRESSED
   --max-exec-answers REJOIN_MAX_EXEC_ANSWERS
   --max-header REJOIN_MAX_HEADER
   --recent-bytes REJOIN_RECENT_BYTES
@@ -417,10 +421,30 @@ mcp --reconnect-for --insecure
   --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
-verify <directory> --json --salvage
-replay <directory> <session> --from --until --all --events --speed --idle-limit
-export <directory> <session> --from --until --all --events --format -o/--output --columns --rows --idle-limit --input
-log <directory> <session> --json --audit --account --since --until --from --limit
+verify <directory> --server --insecure --json --salvage
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+replay <directory> --server --insecure <session> --from --until --all --events --speed --idle-limit
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+export <directory> --server --insecure <session> --from --until --all --events --format -o/--output --columns --rows --idle-limit --input
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
+log <directory> --server --insecure <session> --json --audit --account --since --until --from --limit
+  -l/--login REJOIN_LOGIN
+  --password-file REJOIN_PASSWORD_FILE
+  --token-file REJOIN_TOKEN_FILE
+  --cacert REJOIN_CACERT
+  --client-config REJOIN_CLIENT_CONFIG
 health --ready
   --at REJOIN_ADMIN_LISTEN
 user

@@ -1,17 +1,89 @@
-//! Arguments of `replay`, `export` and `log`, which read a log without a server.
+//! Arguments of `replay`, `export` and `log`, which read a log in a directory or a session of a server.
 
+use super::ServerArgs;
 use crate::commands::replay::Speed;
 use crate::offline::{Bound, When};
 use crate::settings::Wait;
 use clap::ValueEnum;
 use std::path::PathBuf;
 
+/// Where a log is: in a directory, or on a server.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct LogPlace {
+    /// The server's directory, or the `log` directory in it; with --server, the session instead
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+
+    /// Read from the server at this address, which may run, or at `unix:PATH`
+    // REJOIN_SERVER does not count: the same words would mean something else where it is set.
+    #[arg(long, value_name = "URL", help_heading = SERVER)]
+    pub(crate) server: Option<String>,
+
+    /// Account to log in with; the password comes from REJOIN_PASSWORD or --password-file
+    #[arg(long, short, value_name = "NAME", env = "REJOIN_LOGIN", help_heading = SERVER)]
+    pub(crate) login: Option<String>,
+
+    /// File whose first line is the password; must be readable by its owner only
+    #[arg(long, value_name = "FILE", env = "REJOIN_PASSWORD_FILE", help_heading = SERVER)]
+    pub(crate) password_file: Option<PathBuf>,
+
+    /// File whose first line is an access token, to use instead of an account and its password; must
+    /// be readable by its owner only. Or put the token in REJOIN_TOKEN
+    #[arg(long, value_name = "FILE", env = "REJOIN_TOKEN_FILE", help_heading = SERVER)]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// PEM file with certificates to trust instead of the system's
+    #[arg(long, value_name = "FILE", env = "REJOIN_CACERT", help_heading = SERVER)]
+    pub(crate) cacert: Option<PathBuf>,
+
+    /// Allow sending the password or the token over unencrypted HTTP to another machine
+    #[arg(long, help_heading = SERVER)]
+    pub(crate) insecure: bool,
+
+    /// TOML file with `login`, `password-file`, `token-file` and `cacert` [default:
+    /// ~/.config/rejoin/client.toml, if it exists]
+    #[arg(long, value_name = "FILE", env = "REJOIN_CLIENT_CONFIG", help_heading = SERVER)]
+    pub(crate) client_config: Option<PathBuf>,
+}
+
+const SERVER: &str = "Server";
+
+impl LogPlace {
+    /// The server and the name of the session on it; none for a directory. `session` is what follows the
+    /// directory.
+    ///
+    /// # Errors
+    ///
+    /// A message, if there is a directory as well.
+    pub(crate) fn served(
+        &self,
+        session: Option<&str>,
+    ) -> Result<Option<(ServerArgs, &str)>, String> {
+        let Some(server) = self.server.clone() else {
+            return Ok(None);
+        };
+        let name = match (self.directory.to_str(), session) {
+            (Some(name), None) => name,
+            _ => return Err("with --server, name the session alone, without a directory".into()),
+        };
+        let server = ServerArgs {
+            server: Some(server),
+            login: self.login.clone(),
+            password_file: self.password_file.clone(),
+            token_file: self.token_file.clone(),
+            cacert: self.cacert.clone(),
+            insecure: self.insecure,
+            client_config: self.client_config.clone(),
+        };
+        Ok(Some((server, name)))
+    }
+}
+
 /// A session of a log, and the part of it to show.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SessionArgs {
-    /// The server's directory, or the `log` directory in it
-    #[arg(value_name = "DIR")]
-    pub(crate) directory: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: LogPlace,
 
     /// The session: its number, or its ID or a prefix of it [default: the only session]
     #[arg(value_name = "SESSION")]
@@ -37,11 +109,11 @@ pub(crate) struct SessionArgs {
 
 /// Replay a session as a viewer would have seen it.
 ///
-/// Reads a log that no server has open, and changes nothing; it can also be a copy of a running
-/// server's directory. Shows each command after a prompt, its output, and how it ended. On a terminal it
+/// Reads a log that no server has open, and changes nothing; it can also be a copy of a running server's
+/// directory or, with --server, a session of a server that runs. Shows each command after a prompt, its output, and how it ended. On a terminal it
 /// plays at the original speed, otherwise without pauses and byte for byte; Ctrl-C stops it. A command
 /// with a terminal is played as it looked, and its text stays when it has ended.
-/// No server can open the log while the replay runs.
+/// No server can open the log in a directory while the replay runs.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = REPLAY_EXAMPLES)]
 pub(crate) struct ReplayArgs {
@@ -70,13 +142,16 @@ Examples:
     rejoin replay rejoin-data 3 --speed 4 --idle-limit 2s
   Show what a viewer had seen up to sequence 120:
     rejoin replay rejoin-data 3 --until 120 --speed max
+  Play session 3 of a server that runs:
+    rejoin replay --server http://127.0.0.1:8563 3
   Show one hour of the session whose ID starts with b09f:
     rejoin replay rejoin-data b09f --from 2026-01-31T12:00:00Z --until 2026-01-31T13:00:00Z
 ";
 
 /// Export a session for other programs.
 ///
-/// Reads a log that no server has open, and changes nothing in it. Without --all, the export holds
+/// Reads a log that no server has open, and changes nothing in it; with --server, a session of a server that
+/// runs. Without --all, the export holds
 /// what viewers of the session could see.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXPORT_EXAMPLES)]
@@ -173,18 +248,19 @@ Examples:
   rejoin export rejoin-data 3 -o session.cast && asciinema play session.cast
   rejoin export rejoin-data 3 --format jsonl | jq 'select(.event == \"job-finished\")'
   rejoin export rejoin-data 3 --until 5m -o session.txt
+  rejoin export --server http://127.0.0.1:8563 3 -o session.cast
 ";
 
 /// Print the raw records of a log, to debug the engine.
 ///
 /// Prints each record with its position in the log, session, sequence, time, encoded size and all
-/// fields. Reads a log that no server has open, and changes nothing.
+/// fields. Reads a log that no server has open, and changes nothing; with --server, a session of a server that
+/// runs, where positions are counted in the session.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = LOG_EXAMPLES)]
 pub(crate) struct LogArgs {
-    /// The server's directory, or the `log` directory in it
-    #[arg(value_name = "DIR")]
-    pub(crate) directory: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: LogPlace,
 
     /// The session: its number, or its ID or a prefix of it [default: all sessions]
     #[arg(value_name = "SESSION")]

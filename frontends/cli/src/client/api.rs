@@ -179,6 +179,20 @@ impl Api {
         }
     }
 
+    /// The body of a response, which may be long.
+    pub(crate) fn download(&self, path: &str) -> Result<BodyReader<'static>, ClientError> {
+        let request = self.built(self.request("GET", path).body(()))?;
+        let answer = self.agent.run(request).map_err(|it| self.failed(it))?;
+        if answer.status().as_u16() == 200 {
+            let body = answer.into_body().into_with_config();
+            return Ok(body.limit(u64::MAX).reader());
+        }
+        Err(self.answer(Ok(answer)).map_or_else(
+            |refused| refused,
+            |_| self.not_rejoin("an unusable response"),
+        ))
+    }
+
     fn request(&self, method: &str, path: &str) -> Builder {
         let url = format!("{}{path}", self.server.base());
         let request = Request::builder().method(method).uri(url);

@@ -51,5 +51,8 @@ pub(crate) const MCP_CALLS: usize = 32;
 /// How long calls may still take when the agent has closed its output.
 pub(crate) const MCP_END: Duration = Duration::from_secs(2);
 
+/// The longest record of a server's log, in bytes.
+pub(crate) const RECORD_BYTES: u32 = 256 * 1024 * 1024;
+
 /// Lines that one request for a search finds at most.
 pub(crate) const FOUND_LINES: usize = 500;

@@ -17,9 +17,9 @@ use std::process::ExitCode;
 
 /// Prints what people and programs asked for; the exit status says whether all of it could be read.
 pub(crate) fn run(args: &LogArgs) -> Result<ExitCode, OfflineError> {
-    let log = Offline::find(&args.directory)?;
+    let (log, name) = Offline::find(&args.place, args.session.as_deref(), true)?;
     let mut sessions = Sessions::default();
-    let session = match &args.session {
+    let session = match name {
         None => None,
         Some(name) => {
             log.read(&mut |record| sessions.add(&record))?;

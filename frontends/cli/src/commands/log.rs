@@ -14,8 +14,8 @@ pub(crate) fn run(args: &LogArgs) -> Result<ExitCode, OfflineError> {
     if args.audit {
         return audit::run(args);
     }
-    let log = Offline::find(&args.directory)?;
-    let session = match &args.session {
+    let (log, name) = Offline::find(&args.place, args.session.as_deref(), true)?;
+    let session = match name {
         None => None,
         Some(name) => {
             let mut sessions = Sessions::default();

@@ -1,22 +1,26 @@
-//! Reads a log that no server has open, for `replay`, `export` and `log`.
+//! Reads a log for `replay`, `export` and `log`: in a directory that no server has open, or a session of a
+//! server.
 //!
 //! Invariant: nothing in the directory changes, and damage is always reported.
 
 mod arthas;
 mod range;
-mod record_json;
 mod selection;
+mod served;
 mod session;
 mod terminals;
 mod view;
 
 pub(crate) use range::{Bound, Span, When};
-pub(crate) use record_json::{fields, instant};
+pub(crate) use rejoin_native::record_json::{fields, instant};
 pub(crate) use selection::{Choice, Sessions};
+pub(crate) use served::ServedSession;
 pub(crate) use session::{Seen, Session, TerminalOutput};
 pub(crate) use terminals::{Terminals, size_of};
 pub(crate) use view::{CLEAR, Shown, Style, View, Viewer, describe, named, output_of, plain};
 
+use crate::args::LogPlace;
+use crate::client::ClientError;
 use crate::commands::verify::{VerifyError, find_log};
 use rejoin_core::{Record, SessionId};
 use rejoin_log::disk::Directory;
@@ -39,11 +43,14 @@ pub(crate) enum OfflineError {
     NoLog(PathBuf),
     /// A server has it open.
     #[error(
-        "the log in {} is in use by a running server: stop the server, or read a copy of the \
-         directory",
+        "the log in {} is in use by a running server: ask the server, with `--server URL SESSION` instead \
+         of the directory, or read a copy of the directory",
         .0.display()
     )]
     InUse(PathBuf),
+    /// The server does not answer, or refuses.
+    #[error(transparent)]
+    Server(#[from] ClientError),
     /// This version or the operating system could not read it.
     #[error(transparent)]
     Unreadable(OpenError),
@@ -57,27 +64,51 @@ pub(crate) enum OfflineError {
 
 /// A log that is only read.
 #[derive(Debug)]
-pub(crate) struct Offline {
-    directory: PathBuf,
-    disk: Directory,
+pub(crate) enum Offline {
+    /// All of a log.
+    Directory {
+        /// The directory with its segments.
+        directory: PathBuf,
+        /// Its files.
+        disk: Directory,
+    },
+    /// One session of a server's log.
+    Served(ServedSession),
 }
 
 impl Offline {
-    /// Finds the log in a server's directory, or in its `log` directory.
-    pub(crate) fn find(directory: &std::path::Path) -> Result<Self, OfflineError> {
-        let (directory, disk) = find_log(directory)?;
-        Ok(Self { directory, disk })
+    /// Finds the log in a server's directory or in its `log` directory, or a session on a server. Also
+    /// returns the name of the session that is still to be chosen in it, if there is one.
+    pub(crate) fn find<'args>(
+        place: &'args LogPlace,
+        session: Option<&'args str>,
+        wants_private: bool,
+    ) -> Result<(Self, Option<&'args str>), OfflineError> {
+        if let Some((server, name)) = place.served(session).map_err(OfflineError::Session)? {
+            let served = ServedSession::find(&server, name, wants_private)?;
+            return Ok((Self::Served(served), None));
+        }
+        let (directory, disk) = find_log(&place.directory)?;
+        Ok((Self::Directory { directory, disk }, session))
     }
 
-    /// Reads all readable records in log order. No server can open the log meanwhile.
+    /// Reads all readable records in log order. No server can open the log meanwhile. Of a server, the
+    /// records up to now.
     pub(crate) fn read(&self, visit: &mut dyn FnMut(Record)) -> Result<VerifyReport, OfflineError> {
-        let found = verify(&self.disk, visit, &mut |_, _| {});
+        let (directory, disk) = match self {
+            Self::Directory { directory, disk } => (directory, disk),
+            Self::Served(served) => {
+                served.read(visit)?;
+                return Ok(VerifyReport::default());
+            }
+        };
+        let found = verify(disk, visit, &mut |_, _| {});
         let findings = found.map_err(|error| match error {
             OpenError::Locked { directory } => OfflineError::InUse(directory),
             error => OfflineError::Unreadable(error),
         })?;
-        if findings.segments == 0 && !self.directory.join(Directory::LOCK).exists() {
-            return Err(OfflineError::NoLog(self.directory.clone()));
+        if findings.segments == 0 && !directory.join(Directory::LOCK).exists() {
+            return Err(OfflineError::NoLog(directory.clone()));
         }
         Ok(findings)
     }

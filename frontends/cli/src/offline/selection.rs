@@ -1,6 +1,6 @@
 //! The sessions of a log, and the choice of one by number or ID.
 
-use super::record_json::instant;
+use super::instant;
 use super::terminals::size_of;
 use rejoin_core::{Event, Moment, Record, SessionId, SessionNumber, Timestamp};
 use std::collections::BTreeMap;

@@ -39,10 +39,10 @@ pub(crate) enum Seen<'a> {
 impl Session {
     /// Reads the log once to find the session.
     pub(crate) fn find(args: &SessionArgs) -> Result<Self, OfflineError> {
-        let log = Offline::find(&args.directory)?;
+        let (log, name) = Offline::find(&args.place, args.session.as_deref(), args.all)?;
         let mut sessions = Sessions::default();
         log.read(&mut |record| sessions.add(&record))?;
-        let choice = sessions.choose(args.session.as_deref());
+        let choice = sessions.choose(name);
         Ok(Self {
             log,
             choice: choice.map_err(OfflineError::Session)?,

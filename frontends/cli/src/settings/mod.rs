@@ -238,6 +238,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_UNREAD", help_heading = LIMITS)]
     max_unread: Option<usize>,
 
+    /// Responses that are compressed at the same time, with about 350 KB each; further ones are sent as
+    /// they are. 0: none is compressed [default: 256]
+    #[arg(long, value_name = "COUNT", env = "REJOIN_MAX_COMPRESSED", help_heading = LIMITS)]
+    max_compressed: Option<usize>,
+
     /// Size of the results of all Arthas' `exec` commands together in bytes that are held for their
     /// clients; those of others are read from the log [default: 268435456]
     #[arg(long, value_name = "BYTES", env = "REJOIN_MAX_EXEC_ANSWERS", help_heading = LIMITS)]
@@ -593,7 +598,7 @@ impl Settings {
             listen maxscale_listen doris_listen admin_listen doris_columns arthas_service data durability session_timeout consumer_timeout job_timeout exec_timeout
             pull_wait pull_lock_timeout interrupt_grace shutdown_grace jobs_at_exit keeper_wait idle_timeout body_timeout
             write_timeout max_sessions max_consumers max_jobs
-            max_output max_queue max_connections max_body max_bodies max_unread max_exec_answers max_header recent_bytes
+            max_output max_queue max_connections max_body max_bodies max_unread max_compressed max_exec_answers max_header recent_bytes
             socket_mode socket_owner path_prefix trusted_proxies
             accounts allow_host allow_origin mcp_services mcp_role
             pull_gather leftover_processes job_user shell
@@ -794,6 +799,7 @@ impl Settings {
         limits.body_bytes = self.max_body.unwrap_or(limits.body_bytes);
         limits.all_body_bytes = self.max_bodies.unwrap_or(limits.all_body_bytes);
         limits.all_unread_bytes = self.max_unread.unwrap_or(limits.all_unread_bytes);
+        limits.compressed = self.max_compressed.unwrap_or(limits.compressed);
         limits.header_bytes = self.max_header.unwrap_or(limits.header_bytes);
         limits.shutdown = self.shutdown_grace();
         let wait = |setting: Option<Wait>, default| setting.map_or(default, |Wait(wait)| wait);

@@ -23,6 +23,8 @@ pub struct HttpMetrics {
     pub unread_closed: Counter,
     /// Responses that are open streams: Server-Sent Events.
     pub streams: Gauge,
+    /// Responses that are being compressed.
+    pub compressed: Gauge,
 }
 
 /// The counters of one frontend's requests.
@@ -89,6 +91,7 @@ impl HttpMetrics {
             silent_closed: Counter::default(),
             unread_closed: Counter::default(),
             streams: Gauge::default(),
+            compressed: Gauge::default(),
         }
     }
 

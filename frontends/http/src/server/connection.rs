@@ -12,6 +12,7 @@ use crate::server::deadlines::ConnDeadlines;
 use crate::server::request_checks::{RequestChecks, Target};
 use crate::server::tls::Tls;
 use crate::web::body::{Body, SentBody};
+use crate::web::compression::{accepts_gzip, compress};
 use crate::web::cors;
 use crate::web::host_check::HostCheck;
 use crate::web::proxies::{PathPrefix, Proxies};
@@ -25,7 +26,7 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use std::convert::Infallible;
@@ -95,6 +96,7 @@ impl ConnHandler {
             &head.method,
             path,
         ));
+        let is_compressed = self.is_compressed(&head);
         let is_encrypted = info.encrypted;
         let checks = &self.checks;
         let checked = checks.check(&self.service, &head, &incoming, direct, is_encrypted);
@@ -146,12 +148,24 @@ impl ConnHandler {
             let deadlines = self.deadlines.clone();
             let is_stream = matches!(response.body(), Body::Parts(_));
             span.responded(response.status(), is_stream);
+            if is_compressed {
+                let open = &self.service.observer.metrics.compressed;
+                response = compress(response, open, self.service.limits.compressed);
+            }
             Ok(response.map(|body| SentBody {
                 body,
                 deadlines,
                 span,
             }))
         })
+    }
+
+    /// Whether the response to a request may be compressed.
+    fn is_compressed(&self, head: &request::Parts) -> bool {
+        head.version == Version::HTTP_11
+            && head.method != Method::HEAD
+            && self.service.limits.compressed > 0
+            && accepts_gzip(&head.headers)
     }
 
     /// What is known of a request's client: what the connection says, or a trusted proxy.

@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod client_address;
+pub(crate) mod compression;
 pub(crate) mod cors;
 pub(crate) mod host_check;
 pub(crate) mod proxies;

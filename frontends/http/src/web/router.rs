@@ -238,13 +238,13 @@ pub struct Router {
     /// Those whose handlers are called without tide: few, and looked up first.
     direct: Vec<Arc<MountedPath>>,
     tide: tide::Server<()>,
-    not_found: Option<fn() -> Response>,
+    not_found: Option<fn(&Request) -> Response>,
 }
 
 impl Router {
     /// Sets the response to [browsers](Request::wants_page) where no path is mounted. Others get 404
     /// `Not found`.
-    pub fn set_not_found_page(&mut self, page: fn() -> Response) {
+    pub fn set_not_found_page(&mut self, page: fn(&Request) -> Response) {
         self.not_found = Some(page);
     }
 
@@ -252,7 +252,7 @@ impl Router {
     fn not_found_page(&self, request: &Request) -> Option<Response> {
         let page = self.not_found.filter(|_| request.wants_page())?;
         let is_mounted = self.find(request.url().path()).is_some();
-        (!is_mounted).then(page)
+        (!is_mounted).then(|| page(request))
     }
 
     /// The response where no path is mounted.

@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "a test's name says what it shows")]
 
 mod answers;
+mod compression;
 mod direct;
 mod harness;
 mod hostile;

@@ -1,7 +1,7 @@
 //! Replays a log with a clock that only records the pauses.
 
 use super::*;
-use crate::args::SessionArgs;
+use crate::args::{LogPlace, SessionArgs};
 use rejoin_core::testing::{SESSION, created};
 use rejoin_core::{Event, JobId, JobMode, JobSlot, Record, Sequence, Timestamp, Visibility};
 use rejoin_log::Log;
@@ -82,7 +82,10 @@ fn played(span: (Option<&str>, Option<&str>), playback: Playback) -> (String, Ve
     write_log(directory.path());
     let parse = |bound: &str| bound.parse().unwrap();
     let session = Session::find(&SessionArgs {
-        directory: directory.path().to_owned(),
+        place: LogPlace {
+            directory: directory.path().to_owned(),
+            ..LogPlace::default()
+        },
         session: None,
         from: span.0.map(parse),
         until: span.1.map(parse),

@@ -4,6 +4,7 @@
 mod progress;
 mod report;
 mod salvage;
+mod served;
 
 use crate::args::VerifyArgs;
 use progress::Progress;
@@ -31,11 +32,14 @@ pub(crate) enum VerifyError {
     Directory(PathBuf, #[source] io::Error),
     /// A server has it open.
     #[error(
-        "the log in {} is in use by a running server: stop the server, or verify a snapshot of its \
-         file system",
+        "the log in {} is in use by a running server: ask the server, with `--server URL SESSION` instead \
+         of the directory, or read a copy of the directory",
         .0.display()
     )]
     InUse(PathBuf),
+    /// The session of a server could not be read.
+    #[error("{0}")]
+    Served(String),
     /// This version or the operating system cannot read it.
     #[error(transparent)]
     Unreadable(OpenError),
@@ -99,9 +103,13 @@ impl Verdict {
 
 /// Verifies and reports; the exit status says whether the log is intact.
 pub(crate) fn run(args: &VerifyArgs) -> Result<ExitCode, VerifyError> {
-    let (directory, disk) = find_log(&args.directory)?;
+    if let Some((server, name)) = args.place.served(None).map_err(VerifyError::Served)? {
+        return served::run(&server, name, args.json);
+    }
+    let given = &args.place.directory;
+    let (directory, disk) = find_log(given)?;
     let mut new_log = match &args.salvage {
-        Some(out) => Some(NewLog::begin(out, &[&args.directory, &directory])?),
+        Some(out) => Some(NewLog::begin(out, &[given, &directory])?),
         None => None,
     };
     let mut verdict = match check(directory, &disk, &mut new_log) {

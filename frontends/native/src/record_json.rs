@@ -1,11 +1,12 @@
 //! A record as a JSON object, with everything that is in the log.
 
-use rejoin_core::{Record, Timestamp};
-use rejoin_native::event_json::{Detail, event_type, members};
+use crate::event_json::{Detail, event_type, members};
+use rejoin_engine::{Record, Timestamp};
 use serde_json::{Map, Value};
 
 /// An instant as RFC 3339 writes it, in UTC, with milliseconds.
-pub(crate) fn instant(at: Timestamp) -> String {
+#[must_use]
+pub fn instant(at: Timestamp) -> String {
     let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
     let instant = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
     format!("{instant:.3}")
@@ -14,7 +15,8 @@ pub(crate) fn instant(at: Timestamp) -> String {
 /// The members of a record: `session`, `sequence`, `at`, `clock` (what the log's clock showed, if that
 /// is something else than `at`), `event`, and those of the event that are
 /// not null.
-pub(crate) fn fields(record: &Record) -> Map<String, Value> {
+#[must_use]
+pub fn fields(record: &Record) -> Map<String, Value> {
     let mut fields = Map::new();
     fields.insert("session".into(), record.session.to_string().into());
     fields.insert("sequence".into(), record.sequence.0.into());
