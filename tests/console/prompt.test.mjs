@@ -57,6 +57,26 @@ test("a command entered while another runs waits for it if one says so, and then
   await page.locator("#queue").waitFor({ state: "hidden" });
 });
 
+test("what waits runs also if a command ends before the answer that it was taken", async () => {
+  const { page, session } = await view("early");
+  await say(page, `${waitsFor("early")}; echo first`);
+  await page.locator("#interrupt").waitFor();
+  for (const command of ["echo second", "echo third"]) {
+    await entered(page, command);
+    await page.locator("#choice-next").click();
+  }
+  let count = 1;
+  await page.route("**/jobs", async (route) => {
+    const response = await route.fetch();
+    await finished(page, (count += 1));
+    await route.fulfill({ response });
+  });
+  allow("early");
+  await finished(page, 3);
+  await outputs(page, ["first", "second", "third"]);
+  assert.equal((await server.ask("GET", `/sessions/${session}`)).jobs.length, 3);
+});
+
 test("what waits stays for a click after an interrupt and after a reload", async () => {
   const { page, session } = await view("held");
   await say(page, `${waitsFor("never")}`);

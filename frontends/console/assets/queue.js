@@ -16,6 +16,8 @@ export class Queue {
   /** Why the next one does not run by itself; null if it does. */
   #held = null;
   #isSending = false;
+  /** A command that ended while one was being sent: mostly that one. */
+  #endedEarly = null;
 
   constructor(on) {
     this.#on = on;
@@ -46,6 +48,8 @@ export class Queue {
   /** The command before has ended: runs the next one, unless that one was stopped. */
   ended(job) {
     if (this.isEmpty || this.#held) return;
+    // A short command has ended before the answer that it was taken is here.
+    if (this.#isSending) return (this.#endedEarly = job);
     this.#held = stopped(job);
     if (this.#held) this.#draw();
     else this.#run();
@@ -63,12 +67,15 @@ export class Queue {
       problem = error;
     }
     this.#isSending = false;
+    const early = this.#endedEarly;
+    this.#endedEarly = null;
     if (session !== this.#session) return;
     // Another window was faster: it waits for that command, too.
     if (problem?.status === 409) return this.#draw();
     this.#held = problem?.message ?? null;
     if (!problem) this.#waiting.shift();
     this.#changed();
+    if (early && !problem) this.ended(early);
   }
 
   #changed() {
