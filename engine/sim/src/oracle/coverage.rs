@@ -137,7 +137,6 @@ const EXPECTED: &[&str] = &[
     "keeper: a program ended while no server was there",
     "keeper: a program waited for room or input",
     "keeper: ended a job that does not run in the log",
-    "keeper: ended a job whose number was used again",
     "keeper: ended a job whose output does not fit to the log",
     "keeper: ended its jobs because no server came",
     "keeper: frames lost with the server",
