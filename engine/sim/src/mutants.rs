@@ -38,6 +38,8 @@ pub enum Mutant {
     KnowsJobsByTheirNumbers,
     /// After a restart, a job is given all its input again, and does not notice.
     RepeatsInput,
+    /// After a restart, a job is given hidden input again.
+    RepeatsHiddenInput,
     /// A keeper counts input that it never got as given.
     CountsLostInput,
     /// After a restart, a job is interrupted again.
@@ -58,7 +60,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::AcknowledgesEarly,
         Self::SwallowsFailures,
         Self::LyingDisk,
@@ -73,6 +75,7 @@ impl Mutant {
         Self::TakesOverWhatDoesNotFit,
         Self::KnowsJobsByTheirNumbers,
         Self::RepeatsInput,
+        Self::RepeatsHiddenInput,
         Self::CountsLostInput,
         Self::RepeatsInterrupts,
         Self::TellsTheEndEarly,

@@ -160,6 +160,16 @@ fn a_job_that_goes_on_although_output_is_missing_is_found() {
 }
 
 #[test]
+fn a_job_that_goes_on_under_another_one_of_its_number_is_found() {
+    finds_in_keepers(Mutant::KnowsJobsByTheirNumbers);
+}
+
+#[test]
+fn repeated_hidden_input_is_found() {
+    finds_in_keepers(Mutant::RepeatsHiddenInput);
+}
+
+#[test]
 fn repeated_input_is_found() {
     finds_in_keepers(Mutant::RepeatsInput);
 }

@@ -74,6 +74,8 @@ pub(crate) struct KeptJobs {
     expected: BTreeSet<JobId>,
     /// The statements of jobs that keepers had and that could not go on.
     refused: BTreeSet<Arc<str>>,
+    /// A read has failed since this process began to start.
+    has_failed_to_read: bool,
     viewers: BTreeMap<(SessionId, ConsumerId), Reading>,
     /// How many records of the log are taken.
     taken: usize,
@@ -82,6 +84,7 @@ pub(crate) struct KeptJobs {
 #[derive(Clone, Debug)]
 struct LoggedProgram {
     statement: Arc<str>,
+    has_input: bool,
     offsets: OutputOffsets,
 }
 
@@ -98,6 +101,18 @@ impl KeptJobs {
     pub(crate) fn expect(&mut self, expected: BTreeSet<JobId>, refused: BTreeSet<Arc<str>>) {
         self.expected = expected;
         self.refused.extend(refused);
+        self.has_failed_to_read = false;
+    }
+
+    /// A read of the log failed. A job of the last process whose input can't be read does not go on: what
+    /// it was not given is not known.
+    pub(crate) fn fail_to_read(&mut self) {
+        self.has_failed_to_read = true;
+    }
+
+    /// Whether the job may be lost because of that.
+    pub(crate) fn is_unreadable(&self, job: JobId) -> bool {
+        self.has_failed_to_read && self.jobs.get(&job).is_some_and(|logged| logged.has_input)
     }
 
     /// A keeper is told to forget the job with this statement: that must be over, or can't go on.
@@ -150,13 +165,20 @@ impl KeptJobs {
     ) -> Result<(), String> {
         let facts = |logged: &LoggedProgram| programs.0.get(&logged.statement);
         match &record.event {
-            Event::JobSubmitted { job, statement, .. } => {
+            Event::JobSubmitted {
+                job,
+                statement,
+                input,
+                output,
+                ..
+            } => {
                 let is_kept = model
                     .service(record.session)
                     .is_some_and(|service| KEPT_SERVICES.contains(&service));
                 if is_kept && statement.contains('#') {
                     let logged = LoggedProgram {
                         statement: statement.clone(),
+                        has_input: *input || output.terminal().is_some(),
                         offsets: OutputOffsets::default(),
                     };
                     self.jobs.insert(*job, logged);
@@ -179,7 +201,11 @@ impl KeptJobs {
                     return Ok(());
                 };
                 let is_right = match is_first {
-                    true => facts.is_gone || self.refused.contains(&logged.statement),
+                    true => {
+                        facts.is_gone
+                            || self.refused.contains(&logged.statement)
+                            || self.is_unreadable(*job)
+                    }
                     false => facts.is_gone,
                 };
                 ensure!(

@@ -3,6 +3,7 @@
 //! It learns of each batch before the log gets it, and how the append went.
 //! Invariant: it holds no record that a crash could take back.
 
+use super::kept::KeptJobs;
 use super::{ensure, panic_message};
 use rejoin_core::testing::Promises;
 use rejoin_core::{
@@ -206,8 +207,9 @@ impl Model {
         self.pending.clear();
     }
 
-    /// The batch is durable. After the first one of a process, only jobs run that are `kept`.
-    pub(crate) fn commit_pending(&mut self, kept: &BTreeSet<JobId>) -> Result<(), String> {
+    /// The batch is durable. After the first one of a process, only jobs run that are in `kept`, and all of
+    /// these that are readable.
+    pub(crate) fn commit_pending(&mut self, kept: &KeptJobs) -> Result<(), String> {
         self.settled = self.log.len();
         for record in std::mem::take(&mut self.pending) {
             self.add(record)?;
@@ -217,8 +219,12 @@ impl Model {
         if std::mem::take(&mut self.is_resuming) {
             let running = self.state.sessions().flat_map(|(_, open)| open.jobs());
             let running: BTreeSet<_> = running.map(|(job, _)| job).collect();
+            let mut missing = kept.expected().difference(&running);
+            let kept_as_expected =
+                running.is_subset(kept.expected()) && missing.all(|job| kept.is_unreadable(*job));
+            let kept = kept.expected();
             ensure!(
-                running == *kept,
+                kept_as_expected,
                 "promise 7: of the last process, the jobs {running:?} go on in this one, and not {kept:?}"
             );
         }

@@ -25,9 +25,10 @@ struct FaultyFile {
 
 impl FaultyDisk {
     /// Makes the next operation fail with one of these faults, once in `times` calls.
-    fn provoke<const N: usize>(&self, times: u64, faults: [(&'static str, Fault); N]) {
+    /// Returns whether it will.
+    fn provoke<const N: usize>(&self, times: u64, faults: [(&'static str, Fault); N]) -> bool {
         if self.world.is_over() || self.world.is_draining() {
-            return;
+            return false;
         }
         let fault = self
             .world
@@ -37,6 +38,7 @@ impl FaultyDisk {
             self.world.note(format_args!("{name}"));
             self.disk.fail(self.disk.operations(), fault);
         }
+        fault.is_some()
     }
 
     /// Lets other tasks run before the operation returns. If the process dies meanwhile, the result
@@ -135,8 +137,9 @@ impl DiskFile for FaultyFile {
 
     fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
         self.disk.alive()?;
-        if self.disk.world.executor.live() > 0 {
-            self.disk.provoke(150, [("fault: read failed", Fault::IO)]);
+        let is_working = self.disk.world.executor.live() > 0;
+        if is_working && self.disk.provoke(150, [("fault: read failed", Fault::IO)]) {
+            self.disk.world.checker().kept.fail_to_read();
         }
         let read = self.file.read_at(bytes, at);
         self.disk.complete(read)

@@ -36,7 +36,7 @@ impl Log for Recorder {
         let checker = &mut *checker;
         match &appended {
             Ok(()) => {
-                let committed = checker.model.commit_pending(checker.kept.expected());
+                let committed = checker.model.commit_pending(&checker.kept);
                 checker.report(committed);
                 checker.check_kept();
                 for record in records {

@@ -39,6 +39,8 @@ pub(super) struct Job {
     pub(super) servers: u32,
     pub(super) is_told: bool,
     pub(super) told_taken: u64,
+    /// What it was given last that is not logged.
+    last_hidden: Option<Arc<[u8]>>,
     /// To the server, if it wants to know.
     pub(super) events: Option<UnboundedSender<ToServer>>,
 }
@@ -64,6 +66,10 @@ pub(super) enum ToKeeper {
         offset: u64,
         bytes: Vec<u8>,
     },
+    HiddenInput {
+        job: JobId,
+        bytes: Arc<[u8]>,
+    },
     EndInput(JobId),
     Signal {
         job: JobId,
@@ -83,6 +89,8 @@ pub(super) enum ToServer {
     /// The keeper could not start it.
     NotStarted,
     Output {
+        /// What it consists of follows from this and its place.
+        statement: Arc<str>,
         stream: OutputStream,
         offset: u64,
         count: u64,
@@ -142,13 +150,24 @@ impl Keeper {
                     servers: 1,
                     is_told: false,
                     told_taken: 0,
+                    last_hidden: None,
                     events: Some(events),
                 };
                 started.publish(world);
                 self.jobs.insert(job, started);
             }
-            ToKeeper::Resume { job, from, events } => {
-                if let Some(job) = self.jobs.get_mut(&job) {
+            ToKeeper::Resume {
+                job: id,
+                from,
+                events,
+            } => {
+                if let Some(job) = self.jobs.get_mut(&id) {
+                    if let Some(hidden) = job.last_hidden.clone() {
+                        world.count("keeper: a job went on after hidden input");
+                        if mutated(mutant, Mutant::RepeatsHiddenInput) {
+                            job.take_hidden(id, hidden, world);
+                        }
+                    }
                     if job.program.resume(from) {
                         world.count("keeper: output came again");
                     }
@@ -173,6 +192,12 @@ impl Keeper {
                             "promise 7: job {job} is given the input {given:?}, and {logged:?} is logged"
                         ));
                     }
+                }
+            }
+            ToKeeper::HiddenInput { job, bytes } => {
+                if let Some(it) = self.jobs.get_mut(&job) {
+                    world.count("keeper: input hidden");
+                    it.take_hidden(job, bytes, world);
                 }
             }
             ToKeeper::EndInput(job) => {
@@ -238,6 +263,7 @@ impl Keeper {
             let most = 1 + random.below(bound);
             if let Some((stream, offset, count)) = job.program.send(most) {
                 let output = ToServer::Output {
+                    statement: job.statement.clone(),
                     stream,
                     offset,
                     count,
@@ -286,6 +312,18 @@ impl Job {
             .checker()
             .programs
             .update(&self.statement, self.program.facts());
+    }
+
+    /// Takes input that is not logged: not more than the log says that there was.
+    fn take_hidden(&mut self, id: JobId, bytes: Arc<[u8]>, world: &World) {
+        let mut checker = world.checker();
+        let checker = &mut *checker;
+        let session = self.session;
+        let taken = checker
+            .runs
+            .read_hidden(session, id, &bytes, &checker.model);
+        checker.report(taken.map_err(|what| format!("promise 7: {what}")));
+        self.last_hidden = Some(bytes);
     }
 
     /// No message between the server and the keeper is on its way.

@@ -9,7 +9,7 @@ use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::future::{BoxFuture, Either, pending, select};
 use futures::{FutureExt, StreamExt};
 use rejoin_core::{JobId, OutputOffsets, OutputPosition, OutputStream};
-use rejoin_engine::{Exit, Input, KeptJob, Runner, RunnerJob};
+use rejoin_engine::{Exit, Input, InputBytes, KeptJob, Runner, RunnerJob, TerminalMode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,7 +49,8 @@ impl KeptRunner {
         let mut refused = vec![];
         for it in all_held {
             match refusal(&it, &world, keepers.mutant) {
-                None => drop(held.insert(it.job, it)),
+                // Two keepers can have a job of the same number.
+                None => drop(held.entry(it.job).or_insert(it)),
                 Some(reason) => {
                     world.count(reason);
                     refused.push((it.keeper, it.job));
@@ -198,6 +199,17 @@ impl Runner for KeptRunner {
         Box::pin(attend(connections, job, from_keeper, given))
     }
 
+    /// A terminal asks for something secret now and then.
+    fn terminal_mode(&self, _: JobId) -> BoxFuture<'static, Option<TerminalMode>> {
+        let world = self.0.world.clone();
+        Box::pin(async move {
+            Some(TerminalMode {
+                echoes: world.draw(|random| !random.once_in(3)),
+                collects_lines: true,
+            })
+        })
+    }
+
     fn forget(&self, job: JobId) {
         if self.0.held.contains_key(&job) && !self.0.resumed().contains(&job) {
             self.0.world.count("keeper: the engine refused a job");
@@ -240,11 +252,12 @@ async fn attend(
                 }
                 ToServer::NotStarted => return End::NotStarted,
                 ToServer::Output {
+                    statement,
                     stream,
                     offset,
                     count,
                 } => {
-                    let output = result(id, &job.statement, stream, offset, count);
+                    let output = result(id, &statement, stream, offset, count);
                     let bytes = offset + count;
                     let position = OutputPosition { stream, bytes };
                     if job.reporter.result_at(output, position).await.is_err() {
@@ -356,7 +369,11 @@ async fn feed(
     is_taken: &mut UnboundedReceiver<()>,
 ) {
     let begun = given;
-    while let Some(bytes) = input.next().await {
+    while let Some(InputBytes { bytes, is_hidden }) = input.next_bytes().await {
+        if is_hidden {
+            connections.send(job, ToKeeper::HiddenInput { job, bytes });
+            continue;
+        }
         while given >= taken.load(Ordering::Relaxed) + INPUT_WINDOW {
             if is_taken.next().await.is_none() {
                 return;
