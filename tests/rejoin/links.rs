@@ -200,7 +200,14 @@ fn a_link_does_not_say_by_what_its_session_could_be_entered_with_more_rights() {
     let path = session(&server, OLGA);
     let (_, id) = path.rsplit_once('/').unwrap();
     let (_, holder) = link(&server, &path, OLGA, "1h");
-    for part in ["", "/events", "/jobs", "/jobs/1", "/output"] {
+    for part in [
+        "",
+        "/events",
+        "/jobs",
+        "/jobs/1",
+        "/output",
+        "/records?format=asciicast",
+    ] {
         let answer = ask(
             &server,
             "GET",
@@ -215,6 +222,15 @@ fn a_link_does_not_say_by_what_its_session_could_be_entered_with_more_rights() {
         told(&ask(&server, "GET", "/sessions/1", &holder, &Value::Null))["id"],
         "1"
     );
+    for format in ["jsonl", "log"] {
+        let records = format!("/sessions/1/records?format={format}");
+        let answer = ask(&server, "GET", &records, &holder, &Value::Null);
+        assert_eq!(answer.status, 403, "{}", answer.text());
+        assert!(answer.text().contains("`format=asciicast`"));
+    }
+    let all = "/sessions/1/records?format=asciicast&all=true";
+    let answer = ask(&server, "GET", all, &holder, &Value::Null);
+    assert_eq!(answer.status, 403, "{}", answer.text());
 }
 
 #[test]

@@ -69,6 +69,17 @@ fn a_server_gives_the_same_bytes_as_its_directory() {
     let url = format!("http://{}", server.address);
     let lines = server.client().get("/sessions/1/records").unwrap();
     assert_eq!(lines.header("content-type"), Some("application/jsonl"));
+    let recordings = [("asciicast", ".v3"), ("asciicast-v2", "")].map(|(format, version)| {
+        let path = format!("/sessions/1/records?format={format}");
+        let recording = server.client().get(&path).unwrap();
+        let kind = recording.header("content-type");
+        assert_eq!(kind, Some("application/x-asciicast"));
+        let file = format!("attachment; filename=\"rejoin-session-1{version}.cast\"");
+        assert_eq!(recording.header("content-disposition"), Some(&*file));
+        (format, recording)
+    });
+    let all = "/sessions/1/records?format=asciicast&all=true";
+    let all = server.client().get(all).unwrap();
     let from_server: Vec<_> = SHOWN
         .iter()
         .map(|command| shown(&["--server", &url, "1"], command))
@@ -88,6 +99,12 @@ fn a_server_gives_the_same_bytes_as_its_directory() {
         lines.text(),
         shown(&[data, "1"], &["export", "--format", "jsonl"])
     );
+    for (format, recording) in recordings {
+        let exported = shown(&[data, "1"], &["export", "--format", format]);
+        assert_eq!(recording.text(), exported, "{format}");
+    }
+    let exported = ["export", "--format", "asciicast", "--all"];
+    assert_eq!(all.text(), shown(&[data, "1"], &exported));
     let log = shown(&[data], &["log"]);
     assert_eq!(checked["records"], log.lines().count());
 }
