@@ -76,6 +76,7 @@ const EDGES: [(&str, &[&str]); 23] = [
             "rejoin-metrics",
             "rejoin-engine",
             "rejoin-http",
+            "rejoin-accounts",
         ],
     ),
     (

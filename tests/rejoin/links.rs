@@ -1,6 +1,7 @@
 //! Links: whoever has one watches one session, and does and sees nothing else.
 
 use crate::accounts::with_accounts;
+use crate::admin::scrape;
 use crate::server::{Server, directory, outcome};
 use crate::shell::wait_until;
 use rejoin_http::test_client::Received;
@@ -199,7 +200,11 @@ fn a_link_does_not_say_by_what_its_session_could_be_entered_with_more_rights() {
     let server = Server::start(data.path(), &[]);
     let path = session(&server, OLGA);
     let (_, id) = path.rsplit_once('/').unwrap();
+    assert_eq!(scrape(server.address).value("rejoin_links"), 0.0);
     let (_, holder) = link(&server, &path, OLGA, "1h");
+    let metrics = scrape(server.address);
+    assert_eq!(metrics.value("rejoin_links"), 1.0);
+    assert_eq!(metrics.value("rejoin_links_limit"), 10_000.0);
     for part in [
         "",
         "/events",

@@ -2,6 +2,7 @@
 
 use crate::accounts::with_accounts;
 use crate::server::{Server, directory, outcome, rejoin};
+use crate::shell::wait_until;
 use serde_json::{Value, json};
 
 /// What the command line writes about a session; it has to succeed and to say nothing else.
@@ -24,6 +25,17 @@ fn fill(server: &Server) {
         assert!(!err.contains("rejoin:"), "{err}");
     };
     run(&["printf 'ä\\xff\\n'; echo wrong >&2; exit 3"]);
+    // A recording begins with the size of the first terminal, whatever its size becomes.
+    let job = json!({"statement": "stty size", "terminal": {"columns": 132, "rows": 43}});
+    let jobs = format!("/sessions/{session}/jobs");
+    let body = job.to_string();
+    let submitted = server.client().request("POST", &jobs, &[], body.as_bytes());
+    assert_eq!(submitted.unwrap().status, 201);
+    wait_until("the terminal has ended", || {
+        let jobs = server.client().get(&jobs).unwrap();
+        let jobs: Value = serde_json::from_slice(&jobs.body).unwrap();
+        jobs["jobs"][1]["state"] == "finished"
+    });
     run(&[
         "-t",
         "printf '\\033[31mred\\033[0m\\rover'; sleep 0.1; tput cols",
@@ -100,6 +112,8 @@ fn a_server_gives_the_same_bytes_as_its_directory() {
         shown(&[data, "1"], &["export", "--format", "jsonl"])
     );
     for (format, recording) in recordings {
+        let (head, _) = recording.text().split_once('\n').unwrap();
+        assert!(head.contains("132") && head.contains("43"), "{head}");
         let exported = shown(&[data, "1"], &["export", "--format", format]);
         assert_eq!(recording.text(), exported, "{format}");
     }
