@@ -17,13 +17,12 @@ pub(super) fn judge(value: &Value, schema: &Value, document: &Value) -> Result<(
                 let characters = value.as_str().map(|text| text.chars().count() as u64);
                 characters >= wanted.as_u64()
             }
-            "maxItems" => {
-                let items = value.as_array().map_or(0, Vec::len);
-                Some(items as u64) <= wanted.as_u64()
-            }
-            "maxItems" => {
-                let items = value.as_array().map_or(0, Vec::len);
-                Some(items as u64) <= wanted.as_u64()
+            "minItems" | "maxItems" => {
+                let items = value.as_array().map(|items| items.len() as u64);
+                items.is_none_or(|items| match word.as_str() {
+                    "minItems" => Some(items) >= wanted.as_u64(),
+                    _ => Some(items) <= wanted.as_u64(),
+                })
             }
             "minimum" => value.as_f64() >= wanted.as_f64(),
             "maximum" => value.as_f64() <= wanted.as_f64(),
@@ -164,8 +163,9 @@ mod tests {
         assert!(fits(&json!(2), &one) && fits(&Value::Null, &one));
         assert!(!fits(&json!(1), &one) && !fits(&json!(true), &one));
         assert!(!fits(&json!("c"), &json!({"enum": ["a", "b"]})));
-        let few = json!({"maxItems": 1});
-        assert!(fits(&json!([1]), &few) && !fits(&json!([1, 2]), &few));
+        let one = json!({"minItems": 1, "maxItems": 1});
+        assert!(fits(&json!([1]), &one) && !fits(&json!([]), &one));
+        assert!(!fits(&json!([1, 2]), &one));
     }
 
     #[test]
