@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The crates of this workspace that each of them may depend on.
-const EDGES: [(&str, &[&str]); 22] = [
+const EDGES: [(&str, &[&str]); 23] = [
     ("rejoin-core", &[]),
     ("rejoin-metrics", &[]),
     ("rejoin-log", &["rejoin-core", "rejoin-metrics"]),
@@ -28,6 +28,7 @@ const EDGES: [(&str, &[&str]); 22] = [
     ),
     ("rejoin-runner-arthas", &["rejoin-engine"]),
     ("rejoin-screen", &[]),
+    ("rejoin-replay", &["rejoin-core", "rejoin-screen"]),
     ("rejoin-search", &["rejoin-engine"]),
     (
         "rejoin-sim",
@@ -62,6 +63,7 @@ const EDGES: [(&str, &[&str]); 22] = [
         &[
             "rejoin-log",
             "rejoin-engine",
+            "rejoin-replay",
             "rejoin-search",
             "rejoin-http",
             "rejoin-accounts",
@@ -74,6 +76,7 @@ const EDGES: [(&str, &[&str]); 22] = [
             "rejoin-metrics",
             "rejoin-engine",
             "rejoin-http",
+            "rejoin-accounts",
         ],
     ),
     (
@@ -92,6 +95,7 @@ const EDGES: [(&str, &[&str]); 22] = [
             "rejoin-mcp",
             "rejoin-metrics",
             "rejoin-native",
+            "rejoin-replay",
             "rejoin-runner-arthas",
             "rejoin-screen",
         ],

@@ -938,6 +938,7 @@ impl Engine {
             recent_bytes: self.committed.recent_bytes(),
             queue: (self.requests.len(), self.config.queue),
             screens: self.screens.kept(),
+            pending_redactions: self.log_reads.pending_redactions(),
             status: self.committed.status(),
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! Totals start at zero with each process. No decision depends on them.
 
-use crate::limits::{SCREEN_CELLS, SCREENS};
+use crate::limits::{PENDING_REDACTIONS, SCREEN_CELLS, SCREENS};
 use crate::trace::trace_jump;
 use rejoin_core::{
     CloseCause, Command, Event, LeaveCause, Outcome, Record, Rejection, RejectionKind, Views,
@@ -74,6 +74,10 @@ pub struct Stats {
     pub screen_cells: u64,
     /// How many characters there may be: [`SCREEN_CELLS`](crate::limits::SCREEN_CELLS).
     pub screen_cells_limit: u64,
+    /// Redactions that the log has not carried out in all files yet.
+    pub pending_redactions: u64,
+    /// How many there may be: [`PENDING_REDACTIONS`](crate::limits::PENDING_REDACTIONS).
+    pub pending_redactions_limit: u64,
     /// How often the wall clock was found to have jumped: it was set, or the machine was suspended.
     pub clock_jumps: u64,
     /// How far the wall clock is behind the last record. Until it has passed that, the times of
@@ -104,6 +108,7 @@ pub(crate) struct Current {
     pub(crate) queue: (usize, usize),
     /// Screens that are kept in memory, and their characters.
     pub(crate) screens: (usize, usize),
+    pub(crate) pending_redactions: u64,
     pub(crate) status: EngineStatus,
 }
 
@@ -245,6 +250,8 @@ impl Counts {
             screens_limit: SCREENS as u64,
             screen_cells: now.screens.1 as u64,
             screen_cells_limit: SCREEN_CELLS as u64,
+            pending_redactions: now.pending_redactions,
+            pending_redactions_limit: PENDING_REDACTIONS,
             clock_jumps: self.clock_jumps.get(),
             clock_behind: Duration::from_millis(self.clock_behind.load(Ordering::Relaxed)),
             status: now.status,

@@ -1,6 +1,7 @@
 // Links to a session: made, used, listed and removed, in a real browser against a real server.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, afterEach, before, test } from "node:test";
 import { becomes, outputs, shot, until } from "./page.mjs";
 import { Server, at, launch, open } from "./server.mjs";
@@ -57,6 +58,13 @@ test("a link made in one window shows the session, live, in a window that has no
     assert.equal(await watcher.locator(hidden).isVisible(), false, hidden);
   }
   await shot(watcher, "links-watching");
+  const recording = await downloaded(watcher);
+  assert.equal(recording.name, "rejoin-1.cast");
+  assert.match(recording.text, /^\{.*"title":"Rejoin, session 1","version":2.*\}\n\[/);
+  assert.match(recording.text, /"o", "needle\\r\\n"\]/);
+  assert.equal(await watcher.locator("#download-records").isVisible(), false);
+  const own = await downloaded(owner);
+  assert.deepEqual(own, { name: "rejoin-session-1.cast", text: recording.text });
   const asked = [];
   watcher.on("request", (request) => asked.push(new URL(request.url()).pathname));
   await watcher.reload();
@@ -114,6 +122,15 @@ async function login(page, name) {
 async function run(page, statement) {
   await page.locator("#statement").fill(statement);
   await page.locator("#statement").press("Enter");
+}
+
+/** The recording that the menu of a page downloads: its file's name, and its text. */
+async function downloaded(page) {
+  await page.keyboard.press("Escape");
+  await page.locator("#more").click();
+  const [download] = await Promise.all([page.waitForEvent("download"), page.locator("#download-recording").click()]);
+  const text = await readFile(await download.path(), "utf8");
+  return { name: download.suggestedFilename(), text };
 }
 
 /** The link that was just made. */

@@ -1,6 +1,7 @@
 //! Links: whoever has one watches one session, and does and sees nothing else.
 
 use crate::accounts::with_accounts;
+use crate::admin::scrape;
 use crate::server::{Server, directory, outcome};
 use crate::shell::wait_until;
 use rejoin_http::test_client::Received;
@@ -199,8 +200,19 @@ fn a_link_does_not_say_by_what_its_session_could_be_entered_with_more_rights() {
     let server = Server::start(data.path(), &[]);
     let path = session(&server, OLGA);
     let (_, id) = path.rsplit_once('/').unwrap();
+    assert_eq!(scrape(server.address).value("rejoin_links"), 0.0);
     let (_, holder) = link(&server, &path, OLGA, "1h");
-    for part in ["", "/events", "/jobs", "/jobs/1", "/output"] {
+    let metrics = scrape(server.address);
+    assert_eq!(metrics.value("rejoin_links"), 1.0);
+    assert_eq!(metrics.value("rejoin_links_limit"), 10_000.0);
+    for part in [
+        "",
+        "/events",
+        "/jobs",
+        "/jobs/1",
+        "/output",
+        "/records?format=asciicast",
+    ] {
         let answer = ask(
             &server,
             "GET",
@@ -215,6 +227,15 @@ fn a_link_does_not_say_by_what_its_session_could_be_entered_with_more_rights() {
         told(&ask(&server, "GET", "/sessions/1", &holder, &Value::Null))["id"],
         "1"
     );
+    for format in ["jsonl", "log"] {
+        let records = format!("/sessions/1/records?format={format}");
+        let answer = ask(&server, "GET", &records, &holder, &Value::Null);
+        assert_eq!(answer.status, 403, "{}", answer.text());
+        assert!(answer.text().contains("`format=asciicast`"));
+    }
+    let all = "/sessions/1/records?format=asciicast&all=true";
+    let answer = ask(&server, "GET", all, &holder, &Value::Null);
+    assert_eq!(answer.status, 403, "{}", answer.text());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What is redacted or deleted: looked for in every file, and in all that the server says.
 
 use crate::accounts::with_accounts;
+use crate::admin::scrape;
 use crate::server::{Server, directory, outcome};
 use crate::shell::wait_until;
 use serde_json::{Value, json};
@@ -165,6 +166,15 @@ fn a_redacted_secret_is_in_no_file_and_in_no_answer() {
     let (status, screen) = ask(&server, "GET", &path, &Value::Null);
     assert_eq!(status, 200, "{screen}");
     assert!(!screen.to_string().contains(SECRET), "{screen}");
+    let path = format!("/sessions/{session}/records?format=asciicast");
+    let recording = server.client().get(&path).unwrap();
+    assert_eq!(recording.status, 200);
+    assert!(!recording.text().contains(SECRET), "{}", recording.text());
+    wait_until("the log has carried out all redactions", || {
+        scrape(server.address).value("rejoin_redactions_pending") == 0.0
+    });
+    let limit = scrape(server.address).value("rejoin_redactions_pending_limit");
+    assert_eq!(limit, 1_000.0);
     // Again there is nothing to do.
     let (status, _, err) = outcome(&redact);
     assert!(

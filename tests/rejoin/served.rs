@@ -2,6 +2,7 @@
 
 use crate::accounts::with_accounts;
 use crate::server::{Server, directory, outcome, rejoin};
+use crate::shell::wait_until;
 use serde_json::{Value, json};
 
 /// What the command line writes about a session; it has to succeed and to say nothing else.
@@ -24,6 +25,17 @@ fn fill(server: &Server) {
         assert!(!err.contains("rejoin:"), "{err}");
     };
     run(&["printf 'ä\\xff\\n'; echo wrong >&2; exit 3"]);
+    // A recording begins with the size of the first terminal, whatever its size becomes.
+    let job = json!({"statement": "stty size", "terminal": {"columns": 132, "rows": 43}});
+    let jobs = format!("/sessions/{session}/jobs");
+    let body = job.to_string();
+    let submitted = server.client().request("POST", &jobs, &[], body.as_bytes());
+    assert_eq!(submitted.unwrap().status, 201);
+    wait_until("the terminal has ended", || {
+        let jobs = server.client().get(&jobs).unwrap();
+        let jobs: Value = serde_json::from_slice(&jobs.body).unwrap();
+        jobs["jobs"][1]["state"] == "finished"
+    });
     run(&[
         "-t",
         "printf '\\033[31mred\\033[0m\\rover'; sleep 0.1; tput cols",
@@ -69,6 +81,17 @@ fn a_server_gives_the_same_bytes_as_its_directory() {
     let url = format!("http://{}", server.address);
     let lines = server.client().get("/sessions/1/records").unwrap();
     assert_eq!(lines.header("content-type"), Some("application/jsonl"));
+    let recordings = [("asciicast", ".v3"), ("asciicast-v2", "")].map(|(format, version)| {
+        let path = format!("/sessions/1/records?format={format}");
+        let recording = server.client().get(&path).unwrap();
+        let kind = recording.header("content-type");
+        assert_eq!(kind, Some("application/x-asciicast"));
+        let file = format!("attachment; filename=\"rejoin-session-1{version}.cast\"");
+        assert_eq!(recording.header("content-disposition"), Some(&*file));
+        (format, recording)
+    });
+    let all = "/sessions/1/records?format=asciicast&all=true";
+    let all = server.client().get(all).unwrap();
     let from_server: Vec<_> = SHOWN
         .iter()
         .map(|command| shown(&["--server", &url, "1"], command))
@@ -88,6 +111,14 @@ fn a_server_gives_the_same_bytes_as_its_directory() {
         lines.text(),
         shown(&[data, "1"], &["export", "--format", "jsonl"])
     );
+    for (format, recording) in recordings {
+        let (head, _) = recording.text().split_once('\n').unwrap();
+        assert!(head.contains("132") && head.contains("43"), "{head}");
+        let exported = shown(&[data, "1"], &["export", "--format", format]);
+        assert_eq!(recording.text(), exported, "{format}");
+    }
+    let exported = ["export", "--format", "asciicast", "--all"];
+    assert_eq!(all.text(), shown(&[data, "1"], &exported));
     let log = shown(&[data], &["log"]);
     assert_eq!(checked["records"], log.lines().count());
 }

@@ -2,6 +2,8 @@
 
 use crate::text::Text;
 use crate::{AdminState, WebhookMetrics};
+use rejoin_accounts::Accounts;
+use rejoin_accounts::limits::ALL_LINKS;
 use rejoin_engine::{EngineStatus, KeeperStatus, Label, Stats, Takeover, Totals};
 use rejoin_http::{HttpMetrics, STATUS_CLASSES};
 
@@ -48,6 +50,12 @@ pub(crate) fn engine(text: &mut Text, stats: &Stats) {
     )
     .is(stats.recent_limit);
     screens(text, stats);
+    let help = "Redactions that the log has not carried out in all files yet.";
+    text.gauge("rejoin_redactions_pending", help)
+        .is(stats.pending_redactions);
+    let help = "How many there may be; further ones are refused.";
+    text.gauge("rejoin_redactions_pending_limit", help)
+        .is(stats.pending_redactions_limit);
     text.counter(
         "rejoin_clock_jumps_total",
         "Times that the wall clock was found set, or the machine suspended. No timeout follows it.",
@@ -115,6 +123,15 @@ fn jobs(text: &mut Text, stats: &Stats) {
         "Bytes of results, as they are logged.",
     )
     .is(stats.result_bytes);
+}
+
+/// How near the links to sessions are to their bound.
+pub(crate) fn links(text: &mut Text, accounts: &Accounts) {
+    let help = "Links to sessions, and those that have ended since links were last changed.";
+    text.gauge("rejoin_links", help)
+        .is(accounts.link_count() as u64);
+    text.gauge("rejoin_links_limit", "How many there may be.")
+        .is(ALL_LINKS as u64);
 }
 
 /// What the start found.

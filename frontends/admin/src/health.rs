@@ -50,6 +50,7 @@ mod tests {
         let mut app = rejoin_http::Router::default();
         let state = crate::AdminState {
             engine: engine.clone(),
+            accounts: rejoin_accounts::Accounts::open().unwrap(),
             shell: None,
             log: None,
             log_directory: "nowhere".into(),

@@ -13,6 +13,7 @@ mod health;
 mod process;
 mod text;
 
+use rejoin_accounts::Accounts;
 use rejoin_engine::{Engine, ShellRunner};
 use rejoin_http::{Budget, Gate, HttpMetrics, Request, Response, Route, Router, StatusCode, route};
 use rejoin_metrics::{Counter, Gauge};
@@ -25,6 +26,8 @@ use text::Text;
 pub struct AdminState {
     /// The engine.
     pub engine: Engine,
+    /// The accounts, whose links are counted.
+    pub accounts: Accounts,
     /// The runner of the shell service, whose keepers are counted; none if no command is run.
     pub shell: Option<ShellRunner>,
     /// Metrics of the log's writer; none if nothing is written.
@@ -69,6 +72,7 @@ pub struct WebhookMetrics {
 /// Mounts the three paths.
 ///
 /// ```
+/// use rejoin_accounts::Accounts;
 /// use rejoin_engine::Engine;
 /// use rejoin_http::test_call::call;
 /// use rejoin_admin::AdminState;
@@ -79,6 +83,7 @@ pub struct WebhookMetrics {
 /// let mut router = rejoin_http::Router::default();
 /// rejoin_admin::mount(&mut router, AdminState {
 ///     engine,
+///     accounts: Accounts::open()?,
 ///     shell: None,
 ///     log: None,
 ///     log_directory: "rejoin-data/log".into(),
@@ -131,6 +136,7 @@ fn metrics(state: &AdminState) -> Response {
     let mut text = Text::default();
     describe::build(&mut text, state);
     describe::engine(&mut text, &state.engine.stats());
+    describe::links(&mut text, &state.accounts);
     describe::takeover(&mut text, state.engine.takeover());
     let keepers = state.shell.as_ref().map(ShellRunner::keeper_status);
     describe::keepers(&mut text, &keepers.unwrap_or_default());

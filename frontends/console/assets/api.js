@@ -79,6 +79,12 @@ function parameters(named) {
   return new URLSearchParams(given);
 }
 
+/** The path of a session's records: JSON lines, or a recording (`asciicast-v2`). */
+export const recordsPath = (id, format = "jsonl") => `${session(id)}/records?${parameters({ format })}`;
+
+/** What is at a path of the API, as a blob. Sends the secret of a link, which an address has no place for. */
+export const download = async (path) => (await ask("GET", path)).blob();
+
 export const createSession = (service) => json("POST", "/sessions", service ? { service } : {});
 export const listServices = () => json("GET", "/services");
 export const showSession = (id) => json("GET", session(id));

@@ -14,7 +14,12 @@ export async function copyText(text) {
 
 /** Downloads text as a file. */
 export function saveText(name, text) {
-  const address = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
+  saveBlob(name, new Blob([text], { type: "text/plain;charset=utf-8" }));
+}
+
+/** Downloads what a blob has as a file. */
+export function saveBlob(name, blob) {
+  const address = URL.createObjectURL(blob);
   make("a", { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }

@@ -1,7 +1,9 @@
 // The console: connects its parts, and opens the session in the page's address.
 
-import { at, clientName, createSession, describeSession, listServices, logout, me, requestName, submit } from "./api.js";
-import { copyText, saveFrom, saveText } from "./clipboard.js";
+import {
+  at, clientName, createSession, describeSession, download, listServices, logout, me, recordsPath, requestName, submit,
+} from "./api.js";
+import { copyText, saveBlob, saveFrom, saveText } from "./clipboard.js";
 import { confirmed, described, loggedIn } from "./dialogs.js";
 import { find, setText } from "./dom.js";
 import { listen } from "./keyboard.js";
@@ -160,6 +162,18 @@ function search() {
   if (session.id) session.search.show(session.id);
 }
 
+/** Downloads the session as a recording, in the version that every player knows. */
+async function saveRecording() {
+  const path = recordsPath(session.id, "asciicast-v2");
+  const name = `rejoin-${session.id}.cast`;
+  if (!sharedBy) return saveFrom(at(path), name);
+  try {
+    saveBlob(name, await download(path));
+  } catch (error) {
+    failed(error);
+  }
+}
+
 function turnWrap() {
   const wraps = find("wrap").getAttribute("aria-checked") !== "true";
   find("wrap").setAttribute("aria-checked", String(wraps));
@@ -214,7 +228,8 @@ press("describe", describe);
 press("wrap", turnWrap);
 press("raw", () => session.id && open(at(`/sessions/${encodeURIComponent(session.id)}/output`), "_blank", "noopener"));
 press("copy", copyAll);
-press("download-records", () => saveFrom(at(`/sessions/${encodeURIComponent(session.id)}/records`), `rejoin-${session.id}.jsonl`));
+press("download-records", () => saveFrom(at(recordsPath(session.id)), `rejoin-${session.id}.jsonl`));
+press("download-recording", saveRecording);
 press("download", () => saveText(`rejoin-${session.id}.txt`, session.text()));
 press("fold-all", () => session.screen.foldAll());
 press("close", close);

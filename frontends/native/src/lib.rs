@@ -22,6 +22,7 @@ mod links;
 mod login;
 mod output;
 pub mod record_json;
+mod recording;
 mod records;
 mod redact;
 mod request;

@@ -3,7 +3,8 @@
 //! As JSON lines it is what `rejoin export --format jsonl` writes. As `format=log` each record has the
 //! encoding that the log has, in a frame: its sequence (eight bytes, least significant first), the length of
 //! the encoded record (four bytes), and the record. So whoever reads it from a server has what the
-//! directory has.
+//! directory has. As `format=asciicast` it is a recording for players, which has no UUID in it and so is for
+//! those with a link, too.
 //!
 //! Invariants: what only the submitter of a job may see is left out or empty, except for admins who ask for
 //! it. The token of a consumer, by which others could pull in its place, is never sent while its session is
@@ -14,79 +15,153 @@ use crate::answer::{HandlerResult, uncached};
 use crate::error::Fault;
 use crate::event_json::is_private;
 use crate::limits::{MAX_EVENTS, PART_BYTES};
+use crate::links::Visit;
 use crate::record_json::fields;
+use crate::recording::{RecordingWriter, has_no_terminal, opened_terminal};
 use crate::request::Query;
 use futures::Stream;
 use futures::future::{Either, select};
-use rejoin_accounts::{Accounts, Caller, Permission};
-use rejoin_engine::{Engine, Event, PullError, ReadLimit, Record, Sequence, SessionId, Visibility};
+use rejoin_accounts::{Accounts, Caller, Denied, Permission};
+use rejoin_engine::{
+    Engine, Event, PullError, ReadLimit, Record, Sequence, SessionId, Unavailable, Visibility,
+};
 use rejoin_http::{Bytes, Request, Response, Shutdown, StatusCode};
 use rejoin_log::schema;
+use rejoin_replay::Version;
 use serde_json::Value;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Native {
     pub(crate) async fn records(&self, http: &Request) -> HandlerResult {
-        let caller = self.authorize(http, Permission::Read).await?;
-        let session = self.session(http, &caller)?;
+        let (caller, session, visit) = self.reader(http).await?;
         let query = Query::parse(http.url(), &["after", "format", "all"])?;
-        let format = match query.text("format") {
-            None | Some("jsonl") => Format::Lines,
-            Some("log") => Format::Log,
-            Some(other) => {
-                let reason = format!("`format` is {other:?}, but can be `jsonl` or `log`");
-                return Err(Fault::RequestInvalid(reason));
-            }
-        };
+        let format = Format::parse(query.text("format"))?;
         let shows_private = query.flag("all")?;
         if shows_private && !caller.may(Permission::SeeAll) {
             let reason = "only an admin may read what jobs printed for their submitter alone";
             return Err(Fault::Forbidden(reason.to_owned()));
         }
-        let hides_tokens = self.view(session, |view| view.closed.is_none())?;
-        let mut reader = RecordReader {
+        let after = query.number("after")?;
+        let (number, hides_tokens, has_no_terminal) = self.view(session, |view| {
+            (view.number, view.closed.is_none(), has_no_terminal(view))
+        })?;
+        let mut source = RecordSource {
+            _visit: visit,
             engine: self.engine.clone(),
             accounts: self.accounts.clone(),
             caller,
             session,
-            after: query.number("after")?.map_or(Sequence::START, Sequence),
-            format,
+            after: after.map_or(Sequence::START, Sequence),
+            shutdown: http.shutdown(),
+        };
+        let writer = match format {
+            Format::Lines | Format::Log if source.caller.link().is_some() => {
+                let reason = "a link leads to no records in this form, because they name its session: ask for \
+                              `format=asciicast`";
+                return Err(Fault::Forbidden(reason.to_owned()));
+            }
+            Format::Lines => Writer::Lines,
+            Format::Log => Writer::Log,
+            Format::Asciicast(_) if after.is_some() => {
+                let reason = "a recording is of all of a session: leave out `after`";
+                return Err(Fault::RequestInvalid(reason.to_owned()));
+            }
+            Format::Asciicast(version) => {
+                let terminal = match has_no_terminal {
+                    true => None,
+                    false => source.first_terminal().await?,
+                };
+                let recording = self.view(session, |view| {
+                    RecordingWriter::new(version, view, terminal, shows_private)
+                })?;
+                Writer::Recording(Box::new(recording))
+            }
+        };
+        let mut reader = RecordReader {
+            source,
+            writer,
             shows_private,
             hides_tokens,
-            shutdown: http.shutdown(),
         };
         // What can't be read at all is an error and no empty file.
         let first = reader.next().await?.unwrap_or_default();
-        let kind = match format {
-            Format::Lines => LINES,
-            Format::Log => LOG,
-        };
-        let response = Response::streaming(StatusCode::OK, kind, parts(first, reader));
-        Ok(uncached(response))
+        let parts = parts(first, reader);
+        let response = uncached(Response::streaming(StatusCode::OK, format.kind(), parts));
+        Ok(match format {
+            Format::Lines | Format::Log => response,
+            Format::Asciicast(version) => {
+                let ending = match version {
+                    Version::Two => "cast",
+                    Version::Three => "v3.cast",
+                };
+                let file = format!("attachment; filename=\"rejoin-session-{number}.{ending}\"");
+                response.header("content-disposition", file)
+            }
+        })
     }
 }
-
-const LINES: &str = "application/jsonl";
-const LOG: &str = "application/vnd.rejoin.records";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Lines,
     Log,
+    Asciicast(Version),
 }
 
-struct RecordReader {
+impl Format {
+    /// The names are those of `rejoin export`.
+    fn parse(name: Option<&str>) -> Result<Self, Fault> {
+        Ok(match name {
+            None | Some("jsonl") => Self::Lines,
+            Some("log") => Self::Log,
+            Some("asciicast" | "asciicast-v3") => Self::Asciicast(Version::Three),
+            Some("asciicast-v2") => Self::Asciicast(Version::Two),
+            Some(other) => {
+                let reason = format!(
+                    "`format` is {other:?}, but can be `jsonl`, `log`, `asciicast` or `asciicast-v2`"
+                );
+                return Err(Fault::RequestInvalid(reason));
+            }
+        })
+    }
+
+    /// The media type.
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Lines => "application/jsonl",
+            Self::Log => "application/vnd.rejoin.records",
+            Self::Asciicast(_) => "application/x-asciicast",
+        }
+    }
+}
+
+/// The records of a session up to now, for somebody who may read them.
+struct RecordSource {
+    /// If it reads by a link.
+    _visit: Option<Visit>,
     engine: Engine,
     accounts: Accounts,
     caller: Caller,
     session: SessionId,
     after: Sequence,
-    format: Format,
+    shutdown: Shutdown,
+}
+
+struct RecordReader {
+    source: RecordSource,
+    writer: Writer,
     shows_private: bool,
     hides_tokens: bool,
-    shutdown: Shutdown,
+}
+
+/// How records are written.
+enum Writer {
+    Lines,
+    Log,
+    Recording(Box<RecordingWriter>),
 }
 
 /// The records from `first` on, up to those that there are now.
@@ -100,14 +175,19 @@ fn parts(first: Vec<u8>, reader: RecordReader) -> impl Stream<Item = io::Result<
         match reader.next().await {
             Ok(Some(part)) => Some((Ok(part.into()), (None, Some(reader)))),
             Ok(None) => None,
-            Err(error) => Some((Err(io::Error::other(error)), (None, None))),
+            Err(error) => Some((Err(io::Error::other(error.to_string())), (None, None))),
         }
     })
 }
 
-impl RecordReader {
-    /// The next part, which may be empty. None: there is no more.
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, PullError> {
+impl RecordSource {
+    /// The next records. None: there are no more.
+    ///
+    /// # Errors
+    ///
+    /// Also when the server shuts down, and when the caller may not read them any more: an export that
+    /// breaks off must not look like a whole one.
+    async fn next(&mut self) -> Result<Option<Vec<Arc<Record>>>, Fault> {
         let limit = ReadLimit {
             records: MAX_EVENTS,
             bytes: PART_BYTES,
@@ -117,15 +197,43 @@ impl RecordReader {
             .read(self.session, self.after, limit, Duration::ZERO);
         let records = match select(pin!(read), pin!(self.shutdown.wait())).await {
             Either::Left((read, _)) => read?,
-            Either::Right(_) => return Ok(None),
+            Either::Right(_) => {
+                return Err(PullError::Unavailable(Unavailable::ShuttingDown).into());
+            }
         };
         let Some(last) = records.last() else {
             return Ok(None);
         };
         if !self.accounts.is_current(&self.caller) {
-            return Ok(None);
+            let ended = match self.caller.link() {
+                Some(_) => Denied::LinkEnded,
+                None => Denied::Expired,
+            };
+            return Err(Fault::Denied(ended));
         }
         self.after = last.sequence;
+        Ok(Some(records))
+    }
+
+    /// Reads up to the first terminal of the session, and starts again at its beginning. Columns and rows.
+    async fn first_terminal(&mut self) -> Result<Option<(u16, u16)>, Fault> {
+        let mut size = None;
+        while size.is_none()
+            && let Some(records) = self.next().await?
+        {
+            size = records.iter().find_map(|record| opened_terminal(record));
+        }
+        self.after = Sequence::START;
+        Ok(size)
+    }
+}
+
+impl RecordReader {
+    /// The next part, which may be empty. None: there is no more.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+        let Some(records) = self.source.next().await? else {
+            return Ok(None);
+        };
         let mut out = vec![];
         let mut encoded = vec![];
         for record in &records {
@@ -134,25 +242,19 @@ impl RecordReader {
         Ok(Some(out))
     }
 
-    fn add(&self, out: &mut Vec<u8>, encoded: &mut Vec<u8>, record: &Record) {
-        let mut shown = None;
-        let is_hidden = !self.shows_private && is_private(&record.event);
-        let is_left_out = !self.shows_private && is_for_submitter(&record.event);
-        if is_left_out && self.format == Format::Lines {
-            return;
-        }
-        if is_hidden || (self.hides_tokens && names_consumer(&record.event)) {
-            let mut masked = Record::clone(record);
-            mask(&mut masked.event, is_hidden);
-            shown = Some(masked);
-        }
-        let shown = shown.as_ref().unwrap_or(record);
-        match self.format {
-            Format::Lines => {
+    fn add(&mut self, out: &mut Vec<u8>, encoded: &mut Vec<u8>, record: &Record) {
+        match &mut self.writer {
+            Writer::Recording(recording) => recording.add(out, record),
+            Writer::Lines if !self.shows_private && is_for_submitter(&record.event) => {}
+            Writer::Lines => {
+                let masked = self.masked(record);
+                let shown = masked.as_ref().unwrap_or(record);
                 out.extend_from_slice(Value::Object(fields(shown)).to_string().as_bytes());
                 out.push(b'\n');
             }
-            Format::Log => {
+            Writer::Log => {
+                let masked = self.masked(record);
+                let shown = masked.as_ref().unwrap_or(record);
                 encoded.clear();
                 schema::encode(shown, encoded);
                 let length = u32::try_from(encoded.len()).unwrap_or(u32::MAX);
@@ -161,6 +263,18 @@ impl RecordReader {
                 out.extend_from_slice(encoded);
             }
         }
+    }
+
+    /// The record without what the reader may not know; none if that is nothing.
+    fn masked(&self, record: &Record) -> Option<Record> {
+        let is_hidden = !self.shows_private && is_private(&record.event);
+        let has_token = self.hides_tokens && names_consumer(&record.event);
+        if !is_hidden && !has_token {
+            return None;
+        }
+        let mut masked = Record::clone(record);
+        mask(&mut masked.event, is_hidden);
+        Some(masked)
     }
 }
 

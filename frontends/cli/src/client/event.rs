@@ -1,4 +1,4 @@
-//! Decodes the JSON events of Rejoin's own API into records, so that `offline::View` can show them.
+//! Decodes the JSON events of Rejoin's own API into records, so that `rejoin_replay::View` can show them.
 //!
 //! What the API leaves out (a consumer's token, for example) is empty in the record. Unknown events
 //! of newer servers are skipped.
@@ -421,8 +421,8 @@ fn input_bytes(content: Option<String>, content_base64: Option<String>) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::offline::{View, Viewer};
     use rejoin_core::testing::SESSION;
+    use rejoin_replay::{View, Viewer};
 
     fn record(event: &str) -> Option<Record> {
         SessionEvent::parse(event).unwrap().record(SESSION)

@@ -8,11 +8,12 @@ use crate::client::event::SessionEvent;
 use crate::client::resolve::{identity, resolve};
 use crate::client::stream::{Events, Next, line};
 use crate::commands::replay::may_be_styled;
-use crate::offline::{Bound, Shown, Style, Terminals, View, Viewer, describe, output_of, warn};
+use crate::offline::{Bound, warn};
 use crate::terminal::{self, Attachment, Seat, Watcher};
 use rejoin_core::{
     Event, JobId, JobMode, JobSlot, Record, Sequence, SessionId, Timestamp, Visibility,
 };
+use rejoin_replay::{Shown, Style, Terminals, View, Viewer, describe, output_of};
 use serde_json::Value;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::Duration;

@@ -3,13 +3,12 @@
 use crate::args::LogArgs;
 use crate::client::table::harmless;
 use crate::commands::sessions::now;
-use crate::offline::{
-    Offline, OfflineError, Sessions, conclude, describe, fields, instant, named, written,
-};
+use crate::offline::{Offline, OfflineError, Sessions, conclude, fields, instant, written};
 use rejoin_core::{
     CloseCause, Event, InterruptCause, LeaveCause, LinkChange, Record, SessionId, SessionNumber,
     Timestamp,
 };
+use rejoin_replay::{describe, named};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};

@@ -3,21 +3,16 @@
 //!
 //! Invariant: nothing in the directory changes, and damage is always reported.
 
-mod arthas;
 mod range;
 mod selection;
 mod served;
 mod session;
-mod terminals;
-mod view;
 
 pub(crate) use range::{Bound, Span, When};
 pub(crate) use rejoin_native::record_json::{fields, instant};
 pub(crate) use selection::{Choice, Sessions};
 pub(crate) use served::ServedSession;
 pub(crate) use session::{Seen, Session, TerminalOutput};
-pub(crate) use terminals::{Terminals, size_of};
-pub(crate) use view::{CLEAR, Shown, Style, View, Viewer, describe, named, output_of, plain};
 
 use crate::args::LogPlace;
 use crate::client::ClientError;

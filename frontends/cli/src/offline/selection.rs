@@ -1,8 +1,8 @@
 //! The sessions of a log, and the choice of one by number or ID.
 
 use super::instant;
-use super::terminals::size_of;
 use rejoin_core::{Event, Moment, Record, SessionId, SessionNumber, Timestamp};
+use rejoin_replay::size_of;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

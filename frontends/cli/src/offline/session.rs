@@ -1,10 +1,10 @@
 //! Reads one session of a log, record by record.
 
-use super::terminals::Past;
-use super::{Choice, Offline, OfflineError, Sessions, Shown, Span, Style, Terminals, View, Viewer};
+use super::{Choice, Offline, OfflineError, Sessions, Span};
 use crate::args::SessionArgs;
 use rejoin_core::{Event, Record};
 use rejoin_log::segment::VerifyReport;
+use rejoin_replay::{PastTerminals, Shown, Style, Terminals, View, Viewer};
 
 /// The session that the command line names, and the part of it to show.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Session {
     ) -> Result<VerifyReport, OfflineError> {
         let mut viewer = Viewer::new(is_styled);
         let mut continues = true;
-        let (mut past, mut text) = (Some(Past::default()), Terminals::default());
+        let (mut past, mut text) = (Some(PastTerminals::default()), Terminals::default());
         let report = self.log.read(&mut |record| {
             if !continues || record.session != self.choice.session {
                 return;

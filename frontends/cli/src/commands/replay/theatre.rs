@@ -1,9 +1,9 @@
 //! Plays the terminals of jobs on a terminal of any size.
 
-use crate::offline::{Terminals, output_of, size_of};
 use crate::terminal::Display;
 use crate::terminal::limits::REPLAY_LINES;
 use rejoin_core::{Event, JobId, Record};
+use rejoin_replay::{Terminals, output_of, size_of};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 

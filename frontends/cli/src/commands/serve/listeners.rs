@@ -161,7 +161,7 @@ fn routers(
     }
     rejoin_native::mount_openapi(&mut common, &documents);
 
-    let admin = admin_state(opened, output, shared);
+    let admin = admin_state(opened, output, accounts(), shared);
     if let Some(address) = settings.admin_listen() {
         let mut router = Router::default();
         rejoin_admin::mount(&mut router, admin);
@@ -195,9 +195,15 @@ fn admin_hosts(address: &Address) -> HostCheck {
     }
 }
 
-fn admin_state(opened: &OpenedEngine, output: &LogOutput, shared: &Shared) -> AdminState {
+fn admin_state(
+    opened: &OpenedEngine,
+    output: &LogOutput,
+    accounts: Accounts,
+    shared: &Shared,
+) -> AdminState {
     AdminState {
         engine: opened.engine.clone(),
+        accounts,
         shell: opened.shell.clone(),
         log: opened.engine.log_metrics().cloned(),
         log_directory: match opened.is_read_only {

@@ -6,8 +6,8 @@
 //! without a carriage return gets one, so that the cursor returns to the first column. Bytes that are
 //! not UTF-8 become U+FFFD, because the format is JSON.
 
-use crate::offline::{Choice, output_of, size_of};
-use rejoin_core::{Event, JobId, Moment, Record};
+use crate::{output_of, size_of};
+use rejoin_core::{Event, JobId, Moment, Record, SessionId, SessionNumber};
 use rejoin_screen::{Decoder, Modes, Screen};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -15,26 +15,35 @@ use std::time::Duration;
 
 /// The version of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
+pub enum Version {
+    /// Times are those since the beginning.
     Two,
+    /// Times are those since the previous event.
     Three,
 }
 
+/// Columns and rows of a recording of a session that has no terminal.
+pub const DEFAULT_SIZE: (u16, u16) = (80, 24);
+
 /// What a recording is to be like.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Recording {
-    pub(super) version: Version,
-    /// The size of the terminal at the start.
-    pub(super) columns: u16,
-    pub(super) rows: u16,
+pub struct Recording {
+    /// The version of the format.
+    pub version: Version,
+    /// Columns of the terminal at the start.
+    pub columns: u16,
+    /// Its rows.
+    pub rows: u16,
     /// The longest pause in a player.
-    pub(super) idle_limit: Option<Duration>,
+    pub idle_limit: Option<Duration>,
     /// Whether what was typed is in it.
-    pub(super) input: bool,
+    pub input: bool,
 }
 
+/// A recording that is being written: records in, lines out. Its memory does not grow with the session,
+/// but with the jobs that run.
 #[derive(Debug)]
-pub(super) struct Asciicast {
+pub struct Asciicast {
     recording: Recording,
     /// The header, until the first record sets the start of the recording.
     header: Option<Value>,
@@ -59,9 +68,17 @@ struct CastTerminal {
 }
 
 impl Asciicast {
-    pub(super) fn new(recording: Recording, session: &Choice) -> Self {
-        let name = session.number.map(|number| format!("session {number}"));
-        let name = name.unwrap_or_else(|| format!("session {}", session.session));
+    /// A recording of a session whose first readable record was decided at `begin`. Its title has the
+    /// number of the session, or its ID where the number is not known.
+    #[must_use]
+    pub fn new(
+        recording: Recording,
+        session: SessionId,
+        number: Option<SessionNumber>,
+        begin: Moment,
+    ) -> Self {
+        let name = number.map(|number| format!("session {number}"));
+        let name = name.unwrap_or_else(|| format!("session {session}"));
         let (columns, rows) = (recording.columns, recording.rows);
         let mut header = match recording.version {
             Version::Two => json!({
@@ -82,8 +99,8 @@ impl Asciicast {
         Self {
             recording,
             header: Some(header),
-            begin: session.begin,
-            last: session.begin,
+            begin,
+            last: begin,
             size: (columns, rows),
             terminals: BTreeMap::new(),
             resumed: vec![],
@@ -94,7 +111,7 @@ impl Asciicast {
     }
 
     /// The recording begins while the terminal of a job shows this.
-    pub(super) fn resume(&mut self, job: JobId, screen: &Screen) {
+    pub fn resume(&mut self, job: JobId, screen: &Screen) {
         let content = screen.content();
         let mut terminal = CastTerminal::default();
         terminal.modes.feed(content.as_bytes());
@@ -103,7 +120,8 @@ impl Asciicast {
     }
 
     /// The lines for the next record, which a terminal shows as these bytes.
-    pub(super) fn take(&mut self, record: &Record, is_visible: bool, shown: &[u8]) -> String {
+    #[must_use]
+    pub fn take(&mut self, record: &Record, is_visible: bool, shown: &[u8]) -> String {
         let now = record.moment();
         let mut lines = self.begin(now);
         if !is_visible {
@@ -168,7 +186,8 @@ impl Asciicast {
     }
 
     /// The rest to write: the header, if there were no records.
-    pub(super) fn end(&mut self) -> String {
+    #[must_use]
+    pub fn end(&mut self) -> String {
         self.begin(self.last)
     }
 
@@ -242,12 +261,9 @@ mod tests {
         };
         Asciicast::new(
             recording,
-            &Choice {
-                session: SESSION,
-                number: Some(SessionNumber(4)),
-                begin: Timestamp::from_millis(1_504_467_315_250).into(),
-                terminal: None,
-            },
+            SESSION,
+            Some(SessionNumber(4)),
+            Timestamp::from_millis(1_504_467_315_250).into(),
         )
     }
 

@@ -1,13 +1,9 @@
 //! `rejoin export`: writes a session for other programs. Changes nothing in the log.
 
-mod asciicast;
-
 use crate::args::{ExportArgs, ExportFormat};
-use crate::offline::{
-    OfflineError, Seen, Session, TerminalOutput, conclude, fields, output_of, written,
-};
-use asciicast::{Asciicast, Recording, Version};
+use crate::offline::{OfflineError, Seen, Session, TerminalOutput, conclude, fields, written};
 use rejoin_core::Event;
+use rejoin_replay::{Asciicast, DEFAULT_SIZE, Recording, Version, output_of};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -114,7 +110,7 @@ impl Exporter {
             ExportFormat::Text => return Self::Text,
             ExportFormat::Raw => return Self::Raw,
         };
-        let (columns, rows) = session.choice.terminal.unwrap_or((80, 24));
+        let (columns, rows) = session.choice.terminal.unwrap_or(DEFAULT_SIZE);
         let cast = Asciicast::new(
             Recording {
                 version,
@@ -123,7 +119,9 @@ impl Exporter {
                 idle_limit: args.idle_limit.map(|it| it.0),
                 input: args.input,
             },
-            &session.choice,
+            session.choice.session,
+            session.choice.number,
+            session.choice.begin,
         );
         Self::Asciicast(Box::new(cast))
     }

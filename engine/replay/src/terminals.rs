@@ -1,19 +1,19 @@
 //! The terminals of a session: what they showed, for those who read it as lines, and for those who begin
 //! in the middle.
 
-use super::output_of;
+use crate::output_of;
 use rejoin_core::{Event, JobId, Record, Sequence, TerminalSize};
 use rejoin_screen::{Screen, Transcript};
 use std::collections::BTreeMap;
 
 /// The terminals of the jobs that run.
 #[derive(Debug, Default)]
-pub(crate) struct Terminals(BTreeMap<JobId, Transcript>);
+pub struct Terminals(BTreeMap<JobId, Transcript>);
 
 impl Terminals {
     /// Takes a record; returns the lines that can't change any more. None: it is not about the output of
     /// a terminal.
-    pub(crate) fn take(&mut self, record: &Record) -> Option<Vec<u8>> {
+    pub fn take(&mut self, record: &Record) -> Option<Vec<u8>> {
         match &record.event {
             Event::JobSubmitted { job, output, .. } => {
                 self.begin(*job, size_of(output.terminal()?));
@@ -30,34 +30,34 @@ impl Terminals {
     }
 
     /// A job with a terminal of this size begins.
-    pub(crate) fn begin(&mut self, job: JobId, (columns, rows): (u16, u16)) {
+    pub fn begin(&mut self, job: JobId, (columns, rows): (u16, u16)) {
         self.0.insert(job, Transcript::new(columns, rows));
     }
 
     /// Takes output; returns the lines that can't change any more. None: the job has no terminal.
-    pub(crate) fn output(&mut self, job: JobId, bytes: &[u8]) -> Option<Vec<u8>> {
+    pub fn output(&mut self, job: JobId, bytes: &[u8]) -> Option<Vec<u8>> {
         Some(text(self.0.get_mut(&job)?.feed(bytes)))
     }
 
     /// Changes a size; returns the lines that can't change any more. None: the job has no terminal.
-    pub(crate) fn resize(&mut self, job: JobId, (columns, rows): (u16, u16)) -> Option<Vec<u8>> {
+    pub fn resize(&mut self, job: JobId, (columns, rows): (u16, u16)) -> Option<Vec<u8>> {
         Some(text(self.0.get_mut(&job)?.resize(columns, rows)))
     }
 
     /// A job ends; returns the rest of its lines.
-    pub(crate) fn finish(&mut self, job: JobId) -> Option<Vec<u8>> {
+    pub fn finish(&mut self, job: JobId) -> Option<Vec<u8>> {
         Some(text(self.0.remove(&job)?.finish()))
     }
 
     /// The rest of the lines of all that run.
-    pub(crate) fn finish_all(&mut self) -> Vec<u8> {
+    pub fn finish_all(&mut self) -> Vec<u8> {
         let all = std::mem::take(&mut self.0);
         let lines = all.into_values().flat_map(Transcript::finish);
         text(lines.collect())
     }
 
     /// What they show now.
-    pub(crate) fn screens(&self) -> impl Iterator<Item = (JobId, &Screen)> {
+    pub fn screens(&self) -> impl Iterator<Item = (JobId, &Screen)> {
         self.0.iter().map(|(job, it)| (*job, it.screen()))
     }
 }
@@ -72,14 +72,15 @@ fn text(lines: Vec<String>) -> Vec<u8> {
 }
 
 /// Columns and rows.
-pub(crate) const fn size_of(size: TerminalSize) -> (u16, u16) {
+#[must_use]
+pub const fn size_of(size: TerminalSize) -> (u16, u16) {
     (size.columns, size.rows)
 }
 
 /// The terminals at a place in the middle of a session. Computes their screens from the last that the log
 /// has, so that only the output since then is interpreted.
 #[derive(Debug, Default)]
-pub(super) struct Past(BTreeMap<JobId, PastTerminal>);
+pub struct PastTerminals(BTreeMap<JobId, PastTerminal>);
 
 #[derive(Debug)]
 struct PastTerminal {
@@ -95,9 +96,9 @@ enum Later {
     Size((u16, u16)),
 }
 
-impl Past {
+impl PastTerminals {
     /// Takes a record before the place.
-    pub(super) fn take(&mut self, record: &Record) {
+    pub fn take(&mut self, record: &Record) {
         match &record.event {
             Event::JobSubmitted { job, output, .. } => {
                 if let Some(size) = output.terminal() {
@@ -134,7 +135,7 @@ impl Past {
     }
 
     /// The terminals at the place.
-    pub(super) fn terminals(&mut self) -> Terminals {
+    pub fn terminals(&mut self) -> Terminals {
         let all = std::mem::take(&mut self.0);
         let terminals = all.into_iter().map(|(job, mut terminal)| {
             terminal.fold();

@@ -3,7 +3,7 @@
 //! Output of jobs is passed on byte for byte; prompts and notes start on a new line. Invariant:
 //! missing records are always reported.
 
-use super::arthas;
+use crate::arthas;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_core::{
@@ -14,25 +14,27 @@ use std::ops::RangeInclusive;
 
 /// Which records are shown.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct View {
+pub struct View {
     /// Also jobs that only their submitter could see.
-    pub(crate) all: bool,
+    pub all: bool,
     /// Also events other than commands, output and the end of a job.
-    pub(crate) events: bool,
+    pub events: bool,
 }
 
 /// A rendered record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Shown {
-    pub(crate) style: Style,
+pub struct Shown {
+    /// Its kind.
+    pub style: Style,
     /// A line about it that comes first.
-    pub(crate) before: Option<String>,
-    pub(crate) bytes: Vec<u8>,
+    pub before: Option<String>,
+    /// What it says, without the line feed that ends a prompt or a note.
+    pub bytes: Vec<u8>,
 }
 
 /// The kind of a rendered record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Style {
+pub enum Style {
     /// A command after a prompt.
     Prompt,
     /// Output of a job, byte for byte.
@@ -45,7 +47,7 @@ pub(crate) enum Style {
 
 impl View {
     /// Whether viewers of the session can see this record.
-    pub(crate) fn is_visible(&self, record: &Record) -> bool {
+    pub fn is_visible(&self, record: &Record) -> bool {
         match &record.event {
             Event::JobSubmitted { mode, .. }
             | Event::InputWritten { mode, .. }
@@ -61,7 +63,7 @@ impl View {
     }
 
     /// Renders a record, if it is shown.
-    pub(crate) fn show(&self, record: &Record) -> Option<Shown> {
+    pub fn show(&self, record: &Record) -> Option<Shown> {
         if !self.is_visible(record) {
             return None;
         }
@@ -103,17 +105,19 @@ fn prompt(statement: &str, mode: JobMode) -> Shown {
 
 /// Output of a job, decoded from a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Output {
-    pub(crate) bytes: Vec<u8>,
+pub struct Output {
+    /// What was written.
+    pub bytes: Vec<u8>,
     /// Whether it was written to standard error.
-    pub(crate) is_error: bool,
+    pub is_error: bool,
     /// Whether it takes the place of what was shown before.
-    pub(crate) repaints: bool,
+    pub repaints: bool,
 }
 
 /// What people see of a result: a shell's and a terminal's output byte for byte, a result of Arthas as Arthas shows
 /// it, and for any other type its JSON, indented.
-pub(crate) fn output_of(result: &str) -> Output {
+#[must_use]
+pub fn output_of(result: &str) -> Output {
     let value: Value = serde_json::from_str(result).unwrap_or_default();
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let written = match (text("type"), text("content"), text("contentBase64")) {
@@ -161,7 +165,8 @@ fn note(words: &str) -> Shown {
 }
 
 /// Describes an event that is neither a command nor output.
-pub(crate) fn describe(event: &Event) -> Option<String> {
+#[must_use]
+pub fn describe(event: &Event) -> Option<String> {
     Some(match event {
         Event::JobFinished {
             job,
@@ -270,7 +275,8 @@ fn asked_by(record: &Record) -> String {
 }
 
 /// Somebody, for people: `ada (token ci, mcp, 127.0.0.1:40212)`.
-pub(crate) fn named(actor: &Actor) -> String {
+#[must_use]
+pub fn named(actor: &Actor) -> String {
     let account = actor.account.as_deref().unwrap_or("someone");
     format!("{account} ({})", means(actor))
 }
@@ -305,13 +311,14 @@ fn described(description: &Description) -> String {
 }
 
 /// A name of the API, for people.
-pub(crate) fn plain(word: &str) -> String {
+#[must_use]
+pub fn plain(word: &str) -> String {
     word.replace('-', " ")
 }
 
 /// Tracks what a terminal shows: whether the cursor is on a new line, and the last sequence.
 #[derive(Debug)]
-pub(crate) struct Viewer {
+pub struct Viewer {
     /// Whether prompts and notes are styled.
     is_styled: bool,
     is_inside_line: bool,
@@ -319,12 +326,13 @@ pub(crate) struct Viewer {
 }
 
 impl Viewer {
-    pub(crate) fn new(is_styled: bool) -> Self {
+    /// A viewer that starts at the beginning of a session.
+    pub fn new(is_styled: bool) -> Self {
         Self::after(is_styled, Sequence::START)
     }
 
     /// A viewer that starts after a sequence.
-    pub(crate) fn after(is_styled: bool, last: Sequence) -> Self {
+    pub fn after(is_styled: bool, last: Sequence) -> Self {
         Self {
             is_styled,
             is_inside_line: false,
@@ -333,16 +341,13 @@ impl Viewer {
     }
 
     /// Whether prompts and notes are styled.
-    pub(crate) const fn is_styled(&self) -> bool {
+    pub const fn is_styled(&self) -> bool {
         self.is_styled
     }
 
     /// Advances to the next record of the session, shown or not, which covers these sequences (a
     /// declared gap covers several); returns a note if records before it are missing.
-    pub(crate) fn advance(
-        &mut self,
-        covered_sequences: &RangeInclusive<Sequence>,
-    ) -> Option<Shown> {
+    pub fn advance(&mut self, covered_sequences: &RangeInclusive<Sequence>) -> Option<Shown> {
         let before = std::mem::replace(&mut self.last, *covered_sequences.end());
         let start = covered_sequences.start().0;
         let missing = start.saturating_sub(before.0);
@@ -353,7 +358,7 @@ impl Viewer {
     }
 
     /// The bytes to write for a rendered record.
-    pub(crate) fn bytes(&mut self, shown: &Shown) -> Vec<u8> {
+    pub fn bytes(&mut self, shown: &Shown) -> Vec<u8> {
         if matches!(shown.style, Style::Output | Style::Page) {
             if let Some(last) = shown.bytes.last() {
                 self.is_inside_line = *last != b'\n';
@@ -385,7 +390,7 @@ impl Viewer {
 }
 
 /// Clears a terminal, and puts its cursor at the top.
-pub(crate) const CLEAR: &str = "\x1b[H\x1b[2J";
+pub const CLEAR: &str = "\x1b[H\x1b[2J";
 
 #[cfg(test)]
 mod tests {
