@@ -117,7 +117,7 @@ test("who types sets the size; who watches sees all of it, and may take control"
   await other.getByText("You watch; another window types.").waitFor();
   await says(other, new RegExp(`^${rows} ${columns}$`, "m"));
   for (const window of [page, other]) {
-    await window.locator("#viewers-count", { hasText: /^2 viewers$/ }).waitFor();
+    await window.locator("#viewers[aria-label='2 viewers']").waitFor();
   }
   await becomes(async () => (await screen(other)).length, rows);
   await until(async () => (({ width, height }) => width <= 600 && height <= 420)(await other.locator(".xterm-screen").boundingBox()));
