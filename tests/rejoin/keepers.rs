@@ -5,7 +5,7 @@ mod starts;
 mod upgrade;
 
 use crate::server::{Server, directory, end, is_status_of, running_under, said, text};
-use crate::shell::wait_until;
+use crate::shell::{wait_until, wait_until_none_run};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -24,9 +24,7 @@ fn a_command_goes_on_after_a_kill_and_its_end_is_told_once() {
     server.kill_alone();
     let mut server = Server::start(data.path(), &[]);
     server.kill_alone();
-    wait_until("it has ended while no server is there", || {
-        running_under(&session).is_empty()
-    });
+    wait_until_none_run("it has ended while no server is there", &session);
     let server = Server::start(data.path(), &[]);
     let late = server.join(&session);
     let results = server.pull_until(&session, &late, is_status_of(job));
@@ -166,7 +164,7 @@ fn closing_a_session_after_a_restart_leaves_no_process_behind() {
     assert!(running_under(&session).len() >= 3, "all go on");
     let closed = server.api(&json!({"action": "close_session", "sessionId": session}));
     assert_eq!(closed["state"], "SUCCEEDED");
-    wait_until("all have ended", || running_under(&session).is_empty());
+    wait_until_none_run("all have ended", &session);
 }
 
 #[test]

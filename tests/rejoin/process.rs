@@ -3,7 +3,7 @@
 use crate::server::{
     Server, api, can, directory, is_status_of, outcome, rejoin, running_under, said, under,
 };
-use crate::shell::wait_until;
+use crate::shell::{wait_until, wait_until_none_run};
 use serde_json::json;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -182,9 +182,7 @@ fn processes_left_by_a_killed_server_are_killed_by_the_next() {
         "it has outlived its server"
     );
     let _next = Server::start(data.path(), &[]);
-    wait_until("the orphan has ended", || {
-        running_under(&session).is_empty()
-    });
+    wait_until_none_run("the orphan has ended", &session);
 }
 
 #[test]

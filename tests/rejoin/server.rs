@@ -325,19 +325,22 @@ pub(crate) fn outcome(arguments: &[&str]) -> (ExitStatus, String, String) {
     (child.wait().unwrap(), out, err)
 }
 
-/// Processes that the shell service of this server's log has started and that still run.
-pub(crate) fn running_under(mark: &str) -> Vec<PathBuf> {
-    let wanted = format!("REJOIN_SESSION={mark}");
+/// Processes that the shell service has started for this session and that still run.
+pub(crate) fn running_under(session: &str) -> Vec<PathBuf> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     processes
         .map(|process| process.path())
-        .filter(|process| {
-            let environment = std::fs::read(process.join("environ")).unwrap_or_default();
-            environment
-                .split(|byte| *byte == 0)
-                .any(|variable| variable == wanted.as_bytes())
-        })
+        .filter(|process| runs_under(process, session))
         .collect()
+}
+
+/// Whether this process, by its directory under `/proc`, runs and is one of the session's.
+pub(crate) fn runs_under(process: &Path, session: &str) -> bool {
+    let wanted = format!("REJOIN_SESSION={session}");
+    let environment = std::fs::read(process.join("environ")).unwrap_or_default();
+    environment
+        .split(|byte| *byte == 0)
+        .any(|variable| variable == wanted.as_bytes())
 }
 
 /// Whether a test can be done here, which a command tries. Says so where it can't: CI can.

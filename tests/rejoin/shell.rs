@@ -1,11 +1,15 @@
 //! The shell service, through the server.
 
-use crate::server::{Server, can, directory, is_status_of, outcome, running_under, said, under};
+use crate::server::{
+    Server, can, directory, is_status_of, outcome, running_under, runs_under, said, under,
+};
 use crate::terminals::Terminal;
 use serde_json::{Value, json};
+use std::fmt::Debug;
 use std::fs::File;
+use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn the_next_command_has_the_directory_and_environment_of_the_last_one() {
@@ -105,7 +109,7 @@ fn nothing_is_left_running_after_close() {
     server.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
     assert!(!running_under(&session).is_empty());
     server.api(&json!({"action": "close_session", "sessionId": session}));
-    wait_until("all has ended", || running_under(&session).is_empty());
+    wait_until_none_run("all has ended", &session);
 }
 
 #[test]
@@ -128,15 +132,49 @@ fn exec_is_interrupted_at_its_timeout() {
     );
 }
 
-/// Polls until a condition holds, and panics after 20 seconds.
+/// How long a condition may take to hold: longer than it does on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Polls until a condition holds, and panics after [`PATIENCE`].
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..1_000 {
-        if is_so() {
-            return;
+    wait_while_seen(what, || (!is_so()).then_some("it is not so"));
+}
+
+/// Polls until nothing of a session runs any more, and panics after [`PATIENCE`] with what does.
+pub(crate) fn wait_until_none_run(what: &str, session: &str) {
+    let mut running = vec![];
+    wait_while_seen(what, || {
+        // One that still runs is enough to go on waiting. To look for new ones is dear, as it reads of every
+        // process of the machine.
+        running.retain(|process: &PathBuf| runs_under(process, session));
+        if running.is_empty() {
+            running = running_under(session);
         }
+        let commands = running.iter().map(|process| {
+            let command = std::fs::read(process.join("cmdline")).unwrap_or_default();
+            let command = String::from_utf8_lossy(&command).replace('\0', " ");
+            format!("{}: {command}", process.display())
+        });
+        (!running.is_empty()).then(|| commands.collect::<Vec<_>>())
+    });
+}
+
+/// Polls while there is something to see, and panics with what was seen last.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "real processes are waited for, with a deadline"
+)]
+fn wait_while_seen<T: Debug>(what: &str, mut look: impl FnMut() -> Option<T>) {
+    let begun = Instant::now();
+    let mut looks = 0;
+    while let Some(seen) = look() {
+        looks += 1;
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{PATIENCE:?} and {looks} looks were not enough until {what}; seen last: {seen:?}"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
-    panic!("timed out waiting until {what}");
 }
 
 #[test]
@@ -161,9 +199,7 @@ fn a_command_says_which_processes_ended_with_it_or_leaves_them_to_the_session() 
     assert_eq!(results.last().unwrap().get("message"), None);
     assert_eq!(running_under(&session).len(), 1);
     server.api(&json!({"action": "close_session", "sessionId": session}));
-    wait_until("it has ended with the session", || {
-        running_under(&session).is_empty()
-    });
+    wait_until_none_run("it has ended with the session", &session);
 }
 
 #[test]
@@ -190,9 +226,7 @@ fn each_command_can_say_whether_it_leaves_processes_to_the_session() {
         wait_until("the command has ended", || ended(&server, &session));
         assert_eq!(running_under(&session).len(), left, "{chosen}");
         server.api(&json!({"action": "close_session", "sessionId": session}));
-        wait_until("nothing is left of the session", || {
-            running_under(&session).is_empty()
-        });
+        wait_until_none_run("nothing is left of the session", &session);
     }
     let data = directory();
     let mut server = Server::start(data.path(), &[]);
@@ -223,9 +257,7 @@ fn each_command_can_say_whether_it_leaves_processes_to_the_session() {
     assert_eq!(out, "started\n");
     assert_eq!(running_under(&session).len(), 2);
     server.api(&json!({"action": "close_session", "sessionId": session}));
-    wait_until("nothing is left of the session", || {
-        running_under(&session).is_empty()
-    });
+    wait_until_none_run("nothing is left of the session", &session);
 }
 
 #[test]
@@ -297,11 +329,11 @@ fn commands_of_another_user_reach_nothing_of_the_server() {
     server.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
     let interrupted = server.api(&json!({"action": "interrupt_job", "sessionId": session}));
     assert_eq!(interrupted["state"], "SUCCEEDED", "{interrupted}");
-    wait_until("all has ended", || running_under(&session).is_empty());
+    wait_until_none_run("all has ended", &session);
     server.run(&session, "setsid sleep 1000 >/dev/null 2>&1 & echo ready");
     server.pull_until(&session, &consumer, |result| result["content"] == "ready\n");
     server.api(&json!({"action": "close_session", "sessionId": session}));
-    wait_until("all has ended", || running_under(&session).is_empty());
+    wait_until_none_run("all has ended", &session);
     assert_eq!(server.signal("-TERM").code(), Some(0));
     let left = std::fs::read_dir(data.path().join("data/shell")).unwrap();
     let mut left: Vec<_> = left.map(|left| left.unwrap().file_name()).collect();

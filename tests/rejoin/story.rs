@@ -1,8 +1,8 @@
 //! One story, told three times: sessions begin, run, are interrupted and killed, each in the words
 //! of the product that has words for it. After every step the frontends and the log tell the same.
 
-use crate::server::{Server, directory, is_status_of, outcome, running_under, text};
-use crate::shell::wait_until;
+use crate::server::{Server, directory, is_status_of, outcome, text};
+use crate::shell::wait_until_none_run;
 use rejoin_core::{Views, testing::Promises};
 use rejoin_http::test_client::Received;
 use rejoin_log::disk::Directory;
@@ -76,9 +76,7 @@ fn three_apis_and_the_log_agree_on_one_session() {
     let killed = open.remove(1);
     assert_eq!(request(&server, "DELETE", "/v1/sessions/2").status, 200);
     assert_eq!(request(&server, "DELETE", "/v1/sessions/2").status, 404);
-    wait_until("what it ran has ended", || {
-        running_under(&killed.session).is_empty()
-    });
+    wait_until_none_run("what it ran has ended", &killed.session);
     let mut gone = vec![killed];
     agree(&server, data.path(), &open, &gone);
 

@@ -6,7 +6,7 @@
 )]
 
 use crate::server::{Server, directory, running_under, text};
-use crate::shell::wait_until;
+use crate::shell::{wait_until, wait_until_none_run};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rejoin_screen::Screen;
@@ -374,9 +374,8 @@ fn closing_ends_everything_that_a_shell_has_started_on_its_terminal() {
     wait_until("both sleep", || sleeping() == 2);
     let path = format!("/sessions/{}", terminal.session);
     assert_eq!(answer(&server, "DELETE", &path, None).0, 204);
-    wait_until("nothing is left", || {
-        sleeping() == 0 && running_under(&terminal.session).is_empty()
-    });
+    wait_until("none sleeps", || sleeping() == 0);
+    wait_until_none_run("nothing is left", &terminal.session);
 }
 
 #[test]
@@ -454,9 +453,7 @@ fn without_a_keeper_a_terminal_works_and_ends_with_the_server() {
     terminal.type_keys(&server, b"stty size\n");
     terminal.shows(&server, "30 100");
     server.signal("-TERM");
-    wait_until("nothing is left", || {
-        running_under(&terminal.session).is_empty()
-    });
+    wait_until_none_run("nothing is left", &terminal.session);
 }
 
 /// What the server says that the terminal shows, on a new terminal.

@@ -4,11 +4,11 @@ use crate::server::Server;
 use rejoin_screen::{Cell, Screen};
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// How often is looked, which takes much longer than anything here.
-const TRIES: usize = 1_500;
+/// How long something may take to be shown: longer than it does on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A pane with a shell, in which `rejoin` is the binary under test.
 pub(crate) struct Pane {
@@ -109,16 +109,20 @@ impl Pane {
     }
 
     /// Waits until what is shown is as wanted.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a real terminal is waited for, with a deadline"
+    )]
     pub(crate) fn wait_until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
-        let mut shown = String::new();
-        for _ in 0..TRIES {
-            shown = self.text();
+        let begun = Instant::now();
+        loop {
+            let shown = self.text();
             if is_so(&shown) {
                 return;
             }
+            assert!(begun.elapsed() < PATIENCE, "not seen: {what}\n{shown}");
             std::thread::sleep(Duration::from_millis(30));
         }
-        panic!("not seen: {what}\n{shown}");
     }
 
     fn tmux(&self, arguments: &[&str]) -> String {

@@ -1,7 +1,7 @@
 //! The same sessions in the words of three products: what one does the others see.
 
-use crate::server::{Server, directory, outcome, rejoin, running_under};
-use crate::shell::wait_until;
+use crate::server::{Server, directory, outcome, rejoin};
+use crate::shell::wait_until_none_run;
 use rejoin_http::test_client::{Client, Received};
 use serde_json::{Value, json};
 use std::io::BufRead;
@@ -74,9 +74,7 @@ fn a_session_of_arthas_is_in_both_lists_and_gone_once_maxscale_kills_it() {
     assert_eq!(gone["message"], format!("session not found: {session}"));
     assert_eq!(get(server.address, "/rest/v1/session/all")["count"], 1);
     assert_eq!(request(server.address, "GET", "/v1/sessions/2").status, 404);
-    wait_until("what it ran has ended", || {
-        running_under(&session).is_empty()
-    });
+    wait_until_none_run("what it ran has ended", &session);
     let left = server.api(&json!({"action": "session_info", "sessionId": other}));
     assert_eq!(left["state"], "SUCCEEDED");
 }

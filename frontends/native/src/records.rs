@@ -268,7 +268,8 @@ impl RecordReader {
     /// The record without what the reader may not know; none if that is nothing.
     fn masked(&self, record: &Record) -> Option<Record> {
         let is_hidden = !self.shows_private && is_private(&record.event);
-        if !(is_hidden || self.hides_tokens && names_consumer(&record.event)) {
+        let has_token = self.hides_tokens && names_consumer(&record.event);
+        if !is_hidden && !has_token {
             return None;
         }
         let mut masked = Record::clone(record);

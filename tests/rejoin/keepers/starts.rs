@@ -3,7 +3,7 @@
 
 use crate::admin::scrape;
 use crate::server::{Server, can, directory, end, is_status_of, running_under, said, text, under};
-use crate::shell::wait_until;
+use crate::shell::{wait_until, wait_until_none_run};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::BufRead;
@@ -149,7 +149,7 @@ fn commands_end_with_their_container_and_the_next_start_says_so() {
     let mut container = Server::spawned(under(&namespace, &keep).stderr(Stdio::inherit()));
     let (session, _, job) = begun(&container, "echo ready; sleep 1000");
     container.kill_alone();
-    wait_until("all in it has ended", || running_under(&session).is_empty());
+    wait_until_none_run("all in it has ended", &session);
     let mut next = Server::spawned(under(&namespace, &keep).stderr(Stdio::inherit()));
     let expected = format!("Lost 1 command of the previous server ({GONE})");
     assert_eq!(further_lines(&mut next), [expected]);
@@ -195,9 +195,8 @@ fn commands_that_a_restored_log_does_not_know_or_has_in_part_are_ended() {
         "Ended 1 command of a server before that the log does not know: is it an older copy?",
     ];
     assert_eq!(further_lines(&mut server), expected);
-    wait_until("both have ended", || {
-        running_under(&session).is_empty() && running_under(&unknown).is_empty()
-    });
+    wait_until_none_run("the first has ended", &session);
+    wait_until_none_run("the unknown one has ended", &unknown);
     let err = std::fs::read_to_string(&err).unwrap();
     let ended = err
         .lines()
@@ -268,9 +267,7 @@ fn a_command_does_not_go_on_under_another_one_of_its_number() {
         is_status_of(there)(result) && result["statusCode"] == 137
     });
     assert!(!said(&results, "stdout").contains("of the one before"));
-    wait_until("the command of that number has ended", || {
-        running_under(&session).is_empty()
-    });
+    wait_until_none_run("the command of that number has ended", &session);
     let err = std::fs::read_to_string(&err).unwrap();
     assert!(
         err.contains("ended a job that the log does not know"),
@@ -297,7 +294,7 @@ fn commands_end_soon_when_the_data_directory_was_removed() {
     );
     server.kill_alone();
     std::fs::remove_dir_all(&moved).unwrap();
-    wait_until("it has ended", || running_under(&session).is_empty());
+    wait_until_none_run("it has ended", &session);
 }
 
 #[test]
@@ -313,7 +310,7 @@ fn commands_whose_server_does_not_come_back_in_time_are_ended_first_gently() {
     let jobs = [begun(&server, &gentle), begun(&server, stubborn)];
     server.kill_alone();
     for (session, ..) in &jobs {
-        wait_until("it has ended", || running_under(session).is_empty());
+        wait_until_none_run("it has ended", session);
     }
     wait_until("no keeper is left", || server.keepers().is_empty());
     assert_eq!(std::fs::read_to_string(file).unwrap(), "by SIGTERM\n");
@@ -347,9 +344,7 @@ fn commands_of_another_user_go_on_too() {
     let went_on = further_lines(&mut server);
     assert_eq!(went_on, ["Went on with 2 commands of the previous server"]);
     server.kill_alone();
-    wait_until("it has ended while no server is there", || {
-        running_under(&session).is_empty()
-    });
+    wait_until_none_run("it has ended while no server is there", &session);
     let server = Server::start(&data, &as_nobody);
     let numbers: String = (1..=60).map(|line| format!("{line}\n")).collect();
     let (status, output) = end_of(&server, &session, job);
@@ -358,9 +353,7 @@ fn commands_of_another_user_go_on_too() {
     let next = server.exec(&session, "echo $PWD $KEPT; id -u");
     assert_eq!(said(&next, "stdout"), "/usr yes\n65534\n");
     server.api(&json!({"action": "close_session", "sessionId": daemon}));
-    wait_until("nothing is left of it", || {
-        running_under(&daemon).is_empty()
-    });
+    wait_until_none_run("nothing is left of it", &daemon);
 }
 
 fn path(path: &Path) -> &str {

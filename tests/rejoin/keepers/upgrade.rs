@@ -2,8 +2,8 @@
 //! there was.
 
 use super::post;
-use crate::server::{Server, directory, is_status_of, running_under, said, text};
-use crate::shell::wait_until;
+use crate::server::{Server, directory, is_status_of, said, text};
+use crate::shell::wait_until_none_run;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -25,9 +25,7 @@ fn a_server_goes_on_with_a_keeper_of_version_1() {
     server.pull_until(&session, &viewer, |result| result["content"] == "ready\n");
     // An old keeper takes the place of its keeper.
     server.kill();
-    wait_until("its job has ended, too", || {
-        running_under(&session).is_empty()
-    });
+    wait_until_none_run("its job has ended, too", &session);
     let keepers = data.path().join("shell/keepers");
     for socket in std::fs::read_dir(&keepers).unwrap() {
         std::fs::remove_file(socket.unwrap().path()).unwrap();

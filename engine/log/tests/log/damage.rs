@@ -248,6 +248,22 @@ fn a_missing_segment_is_damage() {
     }
 }
 
+/// A failed sync of the directory can leave an old name; a repair of the file system can leave zeros.
+#[test]
+fn zeros_behind_the_seal_of_a_segment_with_its_old_name_are_cut_before_it_is_renamed() {
+    let batches = batches(30);
+    let disk = disk_with(&batches, SMALL, true);
+    let sealed = &segments(&disk)[0];
+    let mut bytes = disk.bytes(sealed).unwrap();
+    bytes.resize(bytes.len() + 111, 0);
+    disk.remove(sealed).unwrap();
+    disk.put(&sealed.replace(".sealed", ".active"), &bytes);
+    for opening in ["first", "second"] {
+        let opened = open(&disk, SMALL).unwrap_or_else(|error| panic!("{opening}: {error}"));
+        assert_eq!(opened.records, flat(&batches));
+    }
+}
+
 #[test]
 fn a_segment_of_another_log_is_damage() {
     let disk = disk_with(&batches(30), SMALL, true);

@@ -9,6 +9,7 @@ use rejoin_core::testing::Promises;
 use rejoin_core::{
     ConsumerId, Event, JobId, JobSlot, Limits, Record, Sequence, SessionId, State, Views,
 };
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -29,6 +30,9 @@ pub(crate) struct Model {
     redacted: BTreeMap<(SessionId, Sequence), (usize, Arc<Record>)>,
     /// The batch being appended; after a crash it may be durable or not.
     pending: Vec<Arc<Record>>,
+    /// Whether a reader got a record as `pending` redacts it. Then that batch is durable, although the
+    /// engine has not said so yet.
+    is_pending_shown: Cell<bool>,
     /// How many records were durable before the last batch: the engine may not show that one yet.
     settled: usize,
     is_resuming: bool,
@@ -58,6 +62,7 @@ impl Model {
             open: 0,
             redacted: BTreeMap::new(),
             pending: vec![],
+            is_pending_shown: Cell::new(false),
             settled: 0,
             is_resuming: true,
             is_first: false,
@@ -96,7 +101,14 @@ impl Model {
     /// what was redacted by then.
     pub(crate) fn may_tell(&self, record: &Record, told: &Record, from: usize) -> bool {
         match self.redacted.get(&(record.session, record.sequence)) {
-            None => record == told,
+            None if record == told => true,
+            None => {
+                let redacts = |it: &Arc<Record>| record.redacted_by(it).as_ref() == Some(told);
+                let is_pending = self.pending.iter().any(redacts);
+                self.is_pending_shown
+                    .set(self.is_pending_shown.get() || is_pending);
+                is_pending
+            }
             Some((redaction, redacted)) => {
                 **redacted == *told || (record == told && *redaction >= from)
             }
@@ -199,12 +211,26 @@ impl Model {
     /// A batch is about to be appended.
     pub(crate) fn begin_append(&mut self, batch: &[Arc<Record>]) {
         self.pending = batch.to_vec();
+        self.is_pending_shown.set(false);
         self.is_first = self.is_resuming;
     }
 
     /// The log refused the batch as a whole.
-    pub(crate) fn discard_pending(&mut self) {
+    ///
+    /// # Errors
+    ///
+    /// If a reader got what the batch redacts as redacted.
+    pub(crate) fn discard_pending(&mut self) -> Result<(), String> {
         self.pending.clear();
+        self.check_not_shown()
+    }
+
+    fn check_not_shown(&self) -> Result<(), String> {
+        ensure!(
+            !self.is_pending_shown.replace(false),
+            "promises 2, 3: a record was redacted by a batch that is not durable"
+        );
+        Ok(())
     }
 
     /// The batch is durable. After the first one of a process, only jobs run that are in `kept`, and all of
@@ -327,6 +353,7 @@ impl Model {
         let rest = found.get(kept..).unwrap_or_default();
         if rest.is_empty() {
             self.pending.clear();
+            self.check_not_shown()?;
             return Ok(is_unfinished);
         }
         ensure!(

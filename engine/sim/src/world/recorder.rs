@@ -56,7 +56,8 @@ impl Log for Recorder {
             Err(error) => {
                 checker.log_failed = true;
                 if let AppendError::Refused(_) = error {
-                    checker.model.discard_pending();
+                    let discarded = checker.model.discard_pending();
+                    checker.report(discarded);
                 }
                 checker
                     .trace

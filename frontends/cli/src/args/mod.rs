@@ -322,7 +322,7 @@ run <command> -s/--session -k/--keep -d/--detach -t/--terminal -T/--no-terminal 
   --token-file REJOIN_TOKEN_FILE
   --cacert REJOIN_CACERT
   --client-config REJOIN_CLIENT_CONFIG
-shell <session> -k/--keep --user --service --reconnect-for --insecure
+shell <session> -k/--keep --shell --user --service --reconnect-for --insecure
   --prefix-key REJOIN_PREFIX_KEY
   --server REJOIN_SERVER
   -l/--login REJOIN_LOGIN

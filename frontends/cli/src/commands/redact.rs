@@ -166,7 +166,8 @@ impl<'a> Finder<'a> {
         let mut start = 0;
         for (piece, length) in pieces.iter() {
             let end = start + length;
-            if hits.iter().any(|hit| hit.start < end && start < hit.end) {
+            let is_hit = hits.iter().any(|hit| hit.start < end && start < hit.end);
+            if is_hit && *length > 0 {
                 self.found.insert(*piece);
             }
             start = end;

@@ -65,12 +65,20 @@ pub(crate) struct Recovered {
     pub(crate) parts: Vec<PartName>,
     /// Sealed segments that still have their old names on the disk: syncing the directory failed,
     /// and a later process continued with new names that existed only in memory.
-    misnamed: Vec<SegmentName>,
+    misnamed: Vec<Misnamed>,
     /// Records after this position are folded.
     after: u64,
     /// The last segment, if it was not sealed.
     unsealed: Option<Unsealed>,
     pub(crate) report: OpenReport,
+}
+
+/// A sealed segment whose name does not say so.
+#[derive(Debug)]
+struct Misnamed {
+    name: SegmentName,
+    /// The byte offset after its seal.
+    end: u64,
 }
 
 /// The segment that was written last. It is changed only after the whole log has been read and
@@ -234,7 +242,14 @@ impl Recovered {
         if self.misnamed.is_empty() {
             return Ok(());
         }
-        for name in self.misnamed.drain(..) {
+        for Misnamed { name, end } in self.misnamed.drain(..) {
+            // Zeros may follow the seal of a segment that is not named a sealed one. Under its new
+            // name they would be damage.
+            let file = disk.open_writable(&name.to_string())?;
+            if file.length()? != end {
+                file.set_length(end)?;
+                file.sync()?;
+            }
             let sealed = SegmentName::sealed(name.first).to_string();
             disk.rename(&name.to_string(), &sealed)?;
         }
@@ -349,7 +364,8 @@ impl Recovered {
                     "another segment follows, but this one was never sealed",
                 ));
             }
-            self.misnamed.push(name);
+            let end = scan.end.saturating_add(BATCH_HEAD_BYTES as u64);
+            self.misnamed.push(Misnamed { name, end });
             self.parts.push(sealed);
         } else {
             if scan.next > name.first {
