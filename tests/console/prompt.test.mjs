@@ -200,7 +200,7 @@ test("a page that has closed its connection notices that its command has ended",
   await page.locator("#state.is-live").waitFor();
   await server.submit(session, `${waitsFor("away")}; echo done`);
   await page.locator("#interrupt").waitFor();
-  const cut = page.waitForEvent("requestfailed", (request) => request.url().endsWith("/stream"));
+  const cut = page.waitForEvent("requestfailed", (request) => new URL(request.url()).pathname.endsWith("/stream"));
   await see(page, false);
   await page.clock.runFor(11_000);
   await cut;

@@ -48,7 +48,7 @@ test("a shell is one click away, is typed into, and becomes text when it ends", 
   // The console and the terminal in it are one window.
   const session = new URLSearchParams(new URL(page.url()).hash.slice(1)).get("session");
   assert.equal((await server.ask("GET", `/sessions/${session}/viewers`)).count, 1);
-  await page.locator("#viewers-count", { hasText: /^1 viewer$/ }).waitFor();
+  await page.locator("#viewers[aria-label='1 viewer']").waitFor();
   await shot(page, "shell");
   await page.keyboard.type("exit\n");
   await page.locator(".row.output", { hasText: /^a terminal of/ }).waitFor();

@@ -213,7 +213,8 @@ function tellHeightNow() {
 /** The console says how high the frame may become. */
 function hear(message) {
   if (message.source !== parent || message.origin !== location.origin) return;
-  if (message.data?.rejoin === "focus") return view.terminal.focus();
+  // The focus may have gone elsewhere while the message was on its way.
+  if (message.data?.rejoin === "focus") return document.hasFocus() && view.terminal.focus();
   if (message.data?.rejoin !== "room") return;
   const rest = [find("touch-keys"), document.querySelector(".terminal-foot")];
   capacity = Math.max(40, message.data.height - rest.reduce((sum, it) => sum + it.offsetHeight, 0));
@@ -315,6 +316,8 @@ find("give").addEventListener("click", () => link.giveBack());
 find("theme").addEventListener("click", turnTheme);
 find("start").addEventListener("click", start);
 window.addEventListener("message", hear);
+// Whoever comes back to the window goes on in the terminal.
+if (isFrame) window.addEventListener("focus", () => document.activeElement === document.body && view.terminal.focus());
 window.addEventListener("hashchange", follow);
 window.addEventListener("pagehide", () => link?.close());
 window.addEventListener("pageshow", (it) => it.persisted && follow());
