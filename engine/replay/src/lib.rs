@@ -12,4 +12,4 @@ mod view;
 
 pub use asciicast::{Asciicast, DEFAULT_SIZE, Recording, Version};
 pub use terminals::{PastTerminals, Terminals, size_of};
-pub use view::{CLEAR, Output, Shown, Style, View, Viewer, describe, named, output_of, plain};
+pub use view::{CLEAR, Output, Printer, Rendered, Style, View, describe, named, output_of, plain};

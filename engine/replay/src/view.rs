@@ -23,7 +23,7 @@ pub struct View {
 
 /// A rendered record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub struct Rendered {
     /// Its kind.
     pub style: Style,
     /// A line about it that comes first.
@@ -63,7 +63,7 @@ impl View {
     }
 
     /// Renders a record, if it is shown.
-    pub fn show(&self, record: &Record) -> Option<Shown> {
+    pub fn show(&self, record: &Record) -> Option<Rendered> {
         if !self.is_visible(record) {
             return None;
         }
@@ -75,7 +75,7 @@ impl View {
                 ..
             } => {
                 let by = record.actor.as_deref().filter(|_| self.events);
-                Some(Shown {
+                Some(Rendered {
                     before: by.map(|actor| format!("[job {job} is of {}]", named(actor))),
                     ..prompt(statement, *mode)
                 })
@@ -91,12 +91,12 @@ impl View {
 }
 
 /// A command as it was typed; further lines follow a `> ` prompt, as in a shell.
-fn prompt(statement: &str, mode: JobMode) -> Shown {
+fn prompt(statement: &str, mode: JobMode) -> Rendered {
     let mut shown = format!("$ {}", statement.trim_end().replace('\n', "\n> "));
     if mode.slot == JobSlot::Background {
         shown.push_str(" &");
     }
-    Shown {
+    Rendered {
         style: Style::Prompt,
         before: None,
         bytes: shown.into_bytes(),
@@ -144,9 +144,9 @@ fn readable(result: &str, value: &Value) -> String {
     }
 }
 
-fn output(result: &str) -> Shown {
+fn output(result: &str) -> Rendered {
     let output = output_of(result);
-    Shown {
+    Rendered {
         style: match output.repaints {
             true => Style::Page,
             false => Style::Output,
@@ -156,8 +156,8 @@ fn output(result: &str) -> Shown {
     }
 }
 
-fn note(words: &str) -> Shown {
-    Shown {
+fn note(words: &str) -> Rendered {
+    Rendered {
         style: Style::Note,
         before: None,
         bytes: format!("[{words}]").into_bytes(),
@@ -318,20 +318,20 @@ pub fn plain(word: &str) -> String {
 
 /// Tracks what a terminal shows: whether the cursor is on a new line, and the last sequence.
 #[derive(Debug)]
-pub struct Viewer {
+pub struct Printer {
     /// Whether prompts and notes are styled.
     is_styled: bool,
     is_inside_line: bool,
     last: Sequence,
 }
 
-impl Viewer {
-    /// A viewer that starts at the beginning of a session.
+impl Printer {
+    /// A printer that starts at the beginning of a session.
     pub fn new(is_styled: bool) -> Self {
         Self::after(is_styled, Sequence::START)
     }
 
-    /// A viewer that starts after a sequence.
+    /// A printer that starts after a sequence.
     pub fn after(is_styled: bool, last: Sequence) -> Self {
         Self {
             is_styled,
@@ -347,7 +347,7 @@ impl Viewer {
 
     /// Advances to the next record of the session, shown or not, which covers these sequences (a
     /// declared gap covers several); returns a note if records before it are missing.
-    pub fn advance(&mut self, covered_sequences: &RangeInclusive<Sequence>) -> Option<Shown> {
+    pub fn advance(&mut self, covered_sequences: &RangeInclusive<Sequence>) -> Option<Rendered> {
         let before = std::mem::replace(&mut self.last, *covered_sequences.end());
         let start = covered_sequences.start().0;
         let missing = start.saturating_sub(before.0);
@@ -358,7 +358,7 @@ impl Viewer {
     }
 
     /// The bytes to write for a rendered record.
-    pub fn bytes(&mut self, shown: &Shown) -> Vec<u8> {
+    pub fn bytes(&mut self, shown: &Rendered) -> Vec<u8> {
         if matches!(shown.style, Style::Output | Style::Page) {
             if let Some(last) = shown.bytes.last() {
                 self.is_inside_line = *last != b'\n';
@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     fn a_declared_gap_is_reported_once() {
-        let mut viewer = Viewer::new(false);
+        let mut printer = Printer::new(false);
         let record = |sequence, event| Record {
             session: SESSION,
             sequence: Sequence(sequence),
@@ -412,7 +412,7 @@ mod tests {
             event,
         };
         assert!(
-            viewer
+            printer
                 .advance(&record(1, Event::SessionResumed).covered_sequences())
                 .is_none()
         );
@@ -422,11 +422,11 @@ mod tests {
             cause: LossCause::Damage,
         };
         let lost = record(9, lost);
-        assert!(viewer.advance(&lost.covered_sequences()).is_none());
+        assert!(printer.advance(&lost.covered_sequences()).is_none());
         let shown = View::default().show(&lost).unwrap();
         assert_eq!(shown.bytes, b"[records 2 to 9 were lost: damage]");
         assert!(
-            viewer
+            printer
                 .advance(&record(10, Event::SessionResumed).covered_sequences())
                 .is_none()
         );
@@ -472,7 +472,7 @@ mod tests {
     }
 
     fn seen(view: View, is_styled: bool, events: &[Event]) -> Vec<u8> {
-        let mut viewer = Viewer::new(is_styled);
+        let mut printer = Printer::new(is_styled);
         let mut seen = vec![];
         for (event, sequence) in events.iter().zip(1..) {
             let record = Record {
@@ -484,9 +484,9 @@ mod tests {
                 redacted: None,
                 event: event.clone(),
             };
-            assert_eq!(viewer.advance(&record.covered_sequences()), None);
+            assert_eq!(printer.advance(&record.covered_sequences()), None);
             if let Some(shown) = view.show(&record) {
-                seen.extend(viewer.bytes(&shown));
+                seen.extend(printer.bytes(&shown));
             }
         }
         seen
@@ -555,7 +555,7 @@ mod tests {
 
     #[test]
     fn missing_records_are_reported_in_place() {
-        let mut viewer = Viewer::new(false);
+        let mut printer = Printer::new(false);
         let mut advance = |sequence| {
             let record = Record {
                 session: SESSION,
@@ -566,7 +566,7 @@ mod tests {
                 redacted: None,
                 event: Event::SessionResumed,
             };
-            viewer
+            printer
                 .advance(&record.covered_sequences())
                 .map(|it| it.bytes)
         };

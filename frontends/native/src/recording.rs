@@ -1,12 +1,12 @@
 //! A session as a recording for players, as `rejoin export --format asciicast-v3` writes it.
 
 use rejoin_engine::{Event, Record, SessionView};
-use rejoin_replay::{Asciicast, DEFAULT_SIZE, Recording, Version, View, Viewer, size_of};
+use rejoin_replay::{Asciicast, DEFAULT_SIZE, Printer, Recording, Version, View, size_of};
 
 /// Writes a recording, record by record.
 pub(crate) struct RecordingWriter {
     view: View,
-    viewer: Viewer,
+    printer: Printer,
     cast: Asciicast,
 }
 
@@ -34,17 +34,17 @@ impl RecordingWriter {
                 events: false,
             },
             // A player has a terminal.
-            viewer: Viewer::new(true),
+            printer: Printer::new(true),
             cast: Asciicast::new(recording, session.id, number, session.created),
         }
     }
 
     /// Adds the lines for the next record.
     pub(crate) fn add(&mut self, out: &mut Vec<u8>, record: &Record) {
-        let missing = self.viewer.advance(&record.covered_sequences());
+        let missing = self.printer.advance(&record.covered_sequences());
         let shown = self.view.show(record);
         let shown = missing.iter().chain(&shown);
-        let bytes: Vec<u8> = shown.flat_map(|shown| self.viewer.bytes(shown)).collect();
+        let bytes: Vec<u8> = shown.flat_map(|shown| self.printer.bytes(shown)).collect();
         let is_visible = self.view.is_visible(record);
         out.extend_from_slice(self.cast.take(record, is_visible, &bytes).as_bytes());
     }

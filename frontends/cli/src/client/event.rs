@@ -422,7 +422,7 @@ fn input_bytes(content: Option<String>, content_base64: Option<String>) -> Optio
 mod tests {
     use super::*;
     use rejoin_core::testing::SESSION;
-    use rejoin_replay::{View, Viewer};
+    use rejoin_replay::{Printer, View};
 
     fn record(event: &str) -> Option<Record> {
         SessionEvent::parse(event).unwrap().record(SESSION)
@@ -445,11 +445,11 @@ mod tests {
             all: false,
             events: true,
         };
-        let mut viewer = Viewer::new(false);
+        let mut printer = Printer::new(false);
         let mut seen = vec![];
         for record in events.iter().filter_map(|event| record(event)) {
             let shown = view.show(&record);
-            seen.extend(shown.iter().flat_map(|shown| viewer.bytes(shown)));
+            seen.extend(shown.iter().flat_map(|shown| printer.bytes(shown)));
         }
         let expected = "[session 3 created by anna on the service shell]\n[job 9 is of ada (token ci, mcp, [::1]:9)]\n$ cat &\n\
             [job 9: 2 bytes of input, then end of input]\na\n{\n  \"a\": \"A\",\n  \"b\": 1.0\n}\n\

@@ -13,7 +13,7 @@ use crate::terminal::{self, Attachment, Seat, Watcher};
 use rejoin_core::{
     Event, JobId, JobMode, JobSlot, Record, Sequence, SessionId, Timestamp, Visibility,
 };
-use rejoin_replay::{Shown, Style, Terminals, View, Viewer, describe, output_of};
+use rejoin_replay::{Printer, Rendered, Style, Terminals, View, describe, output_of};
 use serde_json::Value;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
             all: false,
             events: args.events,
         },
-        viewer: Viewer::after(is_styled, Sequence(after)),
+        printer: Printer::after(is_styled, Sequence(after)),
         terminals: is_terminal.then(Terminals::default),
         out: BufWriter::new(out),
     };
@@ -91,7 +91,7 @@ pub(crate) fn attach(args: &AttachArgs) -> Result<(), ClientError> {
                     "the server was restored from a backup, and has other events than those shown: \
                      the session begins again",
                 );
-                lines.viewer = Viewer::after(is_styled, Sequence::START);
+                lines.printer = Printer::after(is_styled, Sequence::START);
                 may_wait = true;
             }
             Next::End => {
@@ -127,7 +127,7 @@ struct Lines {
     from: Option<Timestamp>,
     is_json: bool,
     view: View,
-    viewer: Viewer,
+    printer: Printer,
     /// The text of terminals; none: their bytes are passed on.
     terminals: Option<Terminals>,
     out: BufWriter<io::Stdout>,
@@ -154,7 +154,7 @@ impl Lines {
         let record = decoded.record(self.session);
         let covered_sequences = record.as_ref().map(Record::covered_sequences);
         let missing = self
-            .viewer
+            .printer
             .advance(&covered_sequences.unwrap_or(sequence..=sequence));
         if !is_wanted {
             return Ok(begun);
@@ -165,13 +165,13 @@ impl Lines {
         );
         let shown = record.and_then(|record| self.view.show(&record));
         let shown = shown.filter(|_| !(is_output && text.is_some()));
-        let text = text.map(|bytes| Shown {
+        let text = text.map(|bytes| Rendered {
             before: None,
             style: Style::Output,
             bytes,
         });
         for shown in missing.iter().chain(&text).chain(&shown) {
-            let bytes = self.viewer.bytes(shown);
+            let bytes = self.printer.bytes(shown);
             self.out.write_all(&bytes).map_err(write_error)?;
         }
         Ok(begun)
@@ -210,7 +210,7 @@ impl Lines {
         let ended = attachment.follow(&mut events)?;
         drop(attachment);
         events.warn_on_change();
-        self.viewer = Viewer::after(self.viewer.is_styled(), Sequence(events.last()));
+        self.printer = Printer::after(self.printer.is_styled(), Sequence(events.last()));
         let event = Event::JobFinished {
             job,
             mode: JobMode {
@@ -221,12 +221,12 @@ impl Lines {
             status: ended.status,
             message: ended.message.map(Into::into),
         };
-        let note = Shown {
+        let note = Rendered {
             before: None,
             style: Style::Note,
             bytes: format!("[{}]", describe(&event).unwrap_or_default()).into_bytes(),
         };
-        let bytes = self.viewer.bytes(&note);
+        let bytes = self.printer.bytes(&note);
         self.out.write_all(&bytes).map_err(write_error)?;
         Ok(events)
     }

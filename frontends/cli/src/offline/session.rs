@@ -4,7 +4,7 @@ use super::{Choice, Offline, OfflineError, Sessions, Span};
 use crate::args::SessionArgs;
 use rejoin_core::{Event, Record};
 use rejoin_log::segment::VerifyReport;
-use rejoin_replay::{PastTerminals, Shown, Style, Terminals, View, Viewer};
+use rejoin_replay::{PastTerminals, Printer, Rendered, Style, Terminals, View};
 
 /// The session that the command line names, and the part of it to show.
 #[derive(Debug)]
@@ -64,14 +64,14 @@ impl Session {
         output: TerminalOutput,
         take: &mut dyn FnMut(Seen<'_>) -> bool,
     ) -> Result<VerifyReport, OfflineError> {
-        let mut viewer = Viewer::new(is_styled);
+        let mut printer = Printer::new(is_styled);
         let mut continues = true;
         let (mut past, mut text) = (Some(PastTerminals::default()), Terminals::default());
         let report = self.log.read(&mut |record| {
             if !continues || record.session != self.choice.session {
                 return;
             }
-            let missing = viewer.advance(&record.covered_sequences());
+            let missing = printer.advance(&record.covered_sequences());
             if !self.span.contains(&record, self.choice.begin) {
                 if let Some(past) = past.as_mut().filter(|_| self.view.is_visible(&record)) {
                     past.take(&record);
@@ -96,13 +96,13 @@ impl Session {
             let is_output = matches!(record.event, Event::ResultEmitted { .. });
             let shown = self.view.show(&record);
             let shown = shown.filter(|_| !(is_output && lines.is_some()));
-            let lines = lines.map(|bytes| Shown {
+            let lines = lines.map(|bytes| Rendered {
                 before: None,
                 style: Style::Output,
                 bytes,
             });
             let shown = missing.iter().chain(&lines).chain(&shown);
-            let bytes = shown.flat_map(|shown| viewer.bytes(shown)).collect();
+            let bytes = shown.flat_map(|shown| printer.bytes(shown)).collect();
             continues = take(Seen::Record(&record, bytes));
         })?;
         if continues {
