@@ -1,15 +1,20 @@
 //! Servers that are killed at events of their jobs, and while they start: no byte is missing or
-//! doubled, and every end is told once.
+//! doubled, and every end is told once. And keepers that are killed: exactly their jobs are lost.
+//!
+//! `REJOIN_KILLS=200 cargo test --release --test rejoin keepers::kills` kills more often.
 
 use super::post;
-use crate::server::{Server, directory, is_status_of, rejoin, said, text, under};
-use crate::shell::wait_until;
+use crate::server::{
+    Server, directory, end, is_status_of, rejoin, running_under, said, text, under,
+};
+use crate::shell::{wait_until, wait_until_none_run};
 use rejoin_http::test_client::Client;
 use serde_json::{Value, json};
 use std::cell::Cell;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -59,6 +64,32 @@ impl Running {
         });
     }
 
+    /// The process that holds it.
+    fn keeper(&self, server: &Server) -> u32 {
+        let keepers = server.keepers();
+        let mut found = None;
+        wait_until("its keeper has started its shell", || {
+            let parents = running_under(&self.session).into_iter().map(parent);
+            found = parents.flatten().find(|parent| keepers.contains(parent));
+            found.is_some()
+        });
+        found.unwrap()
+    }
+
+    /// Waits for its loss for one of these reasons: what was logged is a beginning of its output, and nothing
+    /// of it runs on. Closes its session.
+    fn check_lost(&self, server: &Server, reasons: &[&str]) {
+        let Self { session, job, .. } = self;
+        let (output, end) = whole(server, session, *job);
+        assert!(self.expected.starts_with(&output), "{}", output.len());
+        assert_eq!(end["statusCode"], 137, "{end}");
+        let message = text(&end["message"]);
+        let is_said = reasons.iter().any(|reason| message.contains(reason));
+        assert!(is_said, "{end}, and not {reasons:?}");
+        wait_until_none_run("the lost job has ended", session);
+        server.api(&json!({"action": "close_session", "sessionId": session}));
+    }
+
     /// Waits for its end, and closes its session.
     fn check(&self, server: &Server) {
         let Self { session, job, .. } = self;
@@ -75,6 +106,13 @@ impl Running {
         assert_eq!(end["statusCode"], self.status, "{end}");
         server.api(&json!({"action": "close_session", "sessionId": session}));
     }
+}
+
+/// The process that started this one, by its directory under `/proc`.
+fn parent(process: PathBuf) -> Option<u32> {
+    let status = std::fs::read_to_string(process.join("status")).ok()?;
+    let parent = status.lines().find_map(|it| it.strip_prefix("PPid:"))?;
+    parent.trim().parse().ok()
 }
 
 /// All output of a job that ends, and its only end.
@@ -164,18 +202,14 @@ impl Fed {
 /// they can, slowly, after their input, and that end while no server is there.
 #[test]
 fn however_often_the_server_is_killed_no_byte_of_a_job_is_missing_or_doubled() {
-    let kills = std::env::var("REJOIN_KILLS").ok();
-    let kills: u32 = kills.map_or(20, |kills| kills.parse().unwrap());
     let data = directory();
     let mut server = Server::start(data.path(), QUIET);
     let mut jobs: Vec<Running> = vec![];
     let mut fed = Fed::start(&server);
-    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
-    for kill in 0..kills {
+    let mut seed = SEED;
+    for kill in 0..kills(20) {
         let new = [Running::fast, Running::slow, Running::short].map(|start| start(&server));
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
+        draw(&mut seed);
         let watched = &new[usize::try_from(seed % 3).unwrap()];
         let address = server.address;
         thread::scope(|scope| {
@@ -198,6 +232,88 @@ fn however_often_the_server_is_killed_no_byte_of_a_job_is_missing_or_doubled() {
     }
     jobs.iter().for_each(|job| job.check(&server));
     fed.check(&server);
+}
+
+/// How often is killed in a run.
+fn kills(otherwise: u64) -> u64 {
+    let kills = std::env::var("REJOIN_KILLS").ok();
+    kills.map_or(otherwise, |kills| kills.parse().unwrap())
+}
+
+/// The next of numbers that are the same in every run.
+fn draw(seed: &mut u64) -> u64 {
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    *seed
+}
+
+const SEED: u64 = 0x2545_f491_4f6c_dd1d;
+
+/// Keepers are killed while their jobs write as fast as they can and while they wait, under a running
+/// server, while none is there, and while one starts.
+#[test]
+fn however_often_keepers_are_killed_exactly_their_jobs_are_lost() {
+    let data = directory();
+    let mut server = Server::start(data.path(), QUIET);
+    let wanted = kills(10);
+    let (mut killed, mut seed) = (0, SEED);
+    for round in 0.. {
+        let go = data.path().join(format!("go {round}"));
+        let statement = format!(
+            "seq 1 20000; until [ -e '{}' ]; do sleep 0.02; done; seq 20001 20010; exit 7",
+            go.display()
+        );
+        let jobs = [(); 4].map(|()| Running::start(&server, &statement, 20_010, 7));
+        let keepers = jobs.each_ref().map(|job| job.keeper(&server));
+        // One to three of the four.
+        let chosen = draw(&mut seed) % 14 + 1;
+        let is_killed = |place: usize| chosen >> place & 1 == 1;
+        let kill = || {
+            let chosen = (0..4).filter(|place| is_killed(*place));
+            chosen.for_each(|place| end(keepers[place]));
+        };
+        // Before its first output or behind: no more results than these are sure to come.
+        jobs[0].see(&server, draw(&mut seed) % 5);
+        let (here, gone) = ("its keeper ended", "the server ended while the job ran");
+        let reasons: &[_] = match round % 3 {
+            0 => {
+                kill();
+                &[here]
+            }
+            1 => {
+                server.kill_alone();
+                kill();
+                server = Server::start(data.path(), QUIET);
+                &[gone]
+            }
+            _ => {
+                server.kill_alone();
+                server = thread::scope(|scope| {
+                    let started = scope.spawn(|| Server::start(data.path(), QUIET));
+                    kill();
+                    started.join().unwrap()
+                });
+                &[here, gone]
+            }
+        };
+        // No job can end by itself before all that are lost have been seen.
+        for (place, job) in jobs.iter().enumerate() {
+            if is_killed(place) {
+                job.check_lost(&server, reasons);
+                killed += 1;
+            }
+        }
+        File::create(go).unwrap();
+        for (place, job) in jobs.iter().enumerate() {
+            if !is_killed(place) {
+                job.check(&server);
+            }
+        }
+        if killed >= wanted {
+            break;
+        }
+    }
 }
 
 /// A start takes jobs over from keepers, and may be killed at any point of that.
