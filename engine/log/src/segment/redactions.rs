@@ -16,7 +16,7 @@ use crate::segment::format::name::RedactionName;
 use crate::segment::read::reader::Shared;
 use crate::segment::scan::segment::io_error;
 use rejoin_core::{Event, Record, Sequence, SessionId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,6 +38,8 @@ struct Pending {
     record: Arc<Record>,
     /// The position of its record, or a later one. None: it is being appended.
     position: Option<u64>,
+    /// Whether a process before this one began it.
+    is_inherited: bool,
 }
 
 impl Redactions {
@@ -59,7 +61,11 @@ impl Redactions {
         disk.sync()?;
         let count = new.len();
         let position = None;
-        let new = new.into_iter().map(|record| Pending { record, position });
+        let new = new.into_iter().map(|record| Pending {
+            record,
+            position,
+            is_inherited: false,
+        });
         self.change(|pending| pending.extend(new));
         Ok(count)
     }
@@ -97,7 +103,11 @@ impl Redactions {
             };
             let position = Some(last);
             match read.into_iter().find(is_it) {
-                Some(record) => found.push(Pending { record, position }),
+                Some(record) => found.push(Pending {
+                    record,
+                    position,
+                    is_inherited: true,
+                }),
                 None => disk.remove(&name.to_string()).map_err(io)?,
             }
         }
@@ -130,6 +140,14 @@ impl Redactions {
             }
         }
         due
+    }
+
+    /// The sessions of redactions that a process before this one began. It may have rewritten files and
+    /// failed to sync their names, which are never durable then.
+    pub(crate) fn inherited(&self) -> BTreeSet<SessionId> {
+        let pending = self.lock();
+        let inherited = pending.iter().filter(|it| it.is_inherited);
+        inherited.map(|it| it.record.session).collect()
     }
 
     /// Forgets redactions: they are carried out, durably.

@@ -237,6 +237,7 @@ impl Model {
     /// these that are readable.
     pub(crate) fn commit_pending(&mut self, kept: &KeptJobs) -> Result<(), String> {
         self.settled = self.log.len();
+        self.is_pending_shown.set(false);
         for record in std::mem::take(&mut self.pending) {
             self.add(record)?;
         }

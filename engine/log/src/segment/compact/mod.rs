@@ -212,13 +212,26 @@ impl Compactor {
         if due.is_empty() {
             return Ok(false);
         }
+        let inherited = self.shared.redactions.inherited();
         for source in sources {
             if self.is_over() {
                 return Ok(false);
             }
-            if has_redacted(source, self.log, &due)? {
+            // What the process before has rewritten gets a name that this one syncs.
+            let is_uncertain = match source {
+                Source::Compacted(compacted) => {
+                    let mut sessions = compacted.entries.iter().map(Entry::session);
+                    sessions.any(|session| inherited.contains(&session))
+                }
+                Source::Segment { .. } => false,
+            };
+            if is_uncertain || has_redacted(source, self.log, &due)? {
                 self.rewrite(slice::from_ref(source), &Removal::default(), &due, round)?;
             }
+        }
+        // The last one may have been left as it was.
+        if self.is_over() {
+            return Ok(false);
         }
         // The old files are gone before the list says so.
         let io = |error| io_error(self.disk.path(), error);
