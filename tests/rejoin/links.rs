@@ -1,4 +1,4 @@
-//! Links: whoever has one watches one session, and does and sees nothing else.
+//! Links: the holder of one watches one session, and does and sees nothing else.
 
 use crate::accounts::with_accounts;
 use crate::admin::scrape;

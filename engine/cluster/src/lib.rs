@@ -9,7 +9,7 @@
 //! - [`LogServer`] is all that is asked of the server. [`testing`] has a model of one with the
 //!   faults of a real one.
 //!
-//! Nothing here reads a clock, waits, or draws random numbers. Whoever drives the machines calls
+//! Nothing here reads a clock, waits, or draws random numbers. The caller drives the machines: it calls
 //! `step` again, at once or after a pause, as [`Progress`] says.
 //!
 //! # How a log has one writer

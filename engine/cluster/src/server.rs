@@ -99,7 +99,7 @@ pub enum Progress<T> {
     /// Call `step` again at once.
     Again,
     /// Call `step` again after a pause, some ten milliseconds. There is no number of tries after
-    /// which it gives up: whoever drives the machine may stop at any time.
+    /// which it gives up: the caller may stop at any time.
     Pause,
     /// It is over.
     Done(T),

@@ -78,8 +78,8 @@ pub enum Command {
         /// Who writes. It takes the control of a terminal that nobody controls.
         client: Option<Arc<Controller>>,
     },
-    /// Record how many bytes were typed into a terminal that shows nothing of them. Whoever sends
-    /// this gives them to the job.
+    /// Record how many bytes were typed into a terminal that shows nothing of them. The sender
+    /// gives them to the job.
     HideInput {
         /// The session.
         session: SessionId,
@@ -190,7 +190,7 @@ pub enum Command {
         /// Whether the runner could not see how it ended.
         lost: bool,
     },
-    /// Redact the bytes of results and inputs. Whoever sends this has checked that they are such.
+    /// Redact the bytes of results and inputs. The sender has checked that they are such.
     RedactRecords {
         /// The session, open or closed.
         session: SessionId,

@@ -22,7 +22,7 @@ export class InlineTerminal {
   constructor(on) {
     this.#on = on;
     window.addEventListener("message", (message) => this.#hear(message));
-    // Whoever has gone somewhere else meanwhile is not called back.
+    // If the focus has gone somewhere else meanwhile, it stays there.
     document.addEventListener("focusin", ({ target }) => target !== this.#frame && (this.#wantsFocus = false));
     new ResizeObserver(() => this.#tellRoom()).observe(find("session").querySelector(".stage"));
   }

@@ -316,7 +316,7 @@ find("give").addEventListener("click", () => link.giveBack());
 find("theme").addEventListener("click", turnTheme);
 find("start").addEventListener("click", start);
 window.addEventListener("message", hear);
-// Whoever comes back to the window goes on in the terminal.
+// When the window gets the focus back, keys go to the terminal again.
 if (isFrame) window.addEventListener("focus", () => document.activeElement === document.body && view.terminal.focus());
 window.addEventListener("hashchange", follow);
 window.addEventListener("pagehide", () => link?.close());

@@ -1,6 +1,6 @@
 //! Links: `/sessions/{session}/links`, and who reads a session by one.
 //!
-//! Whoever has a link may read one session, and nothing else: no list, no other session, no command.
+//! The holder of a link may read one session, and nothing else: no list, no other session, no command.
 //! Also not the session's UUID, by which an account could enter it and do more.
 
 use crate::Native;

@@ -2,7 +2,7 @@
 //!
 //! As JSON lines it is what `rejoin export --format jsonl` writes. As `format=log` each record has the
 //! encoding that the log has, in a frame: its sequence (eight bytes, least significant first), the length of
-//! the encoded record (four bytes), and the record. So whoever reads it from a server has what the
+//! the encoded record (four bytes), and the record. So a reader gets from a server what the
 //! directory has. As `format=asciicast` it is a recording for players, which has no UUID in it and so is for
 //! those with a link, too.
 //!

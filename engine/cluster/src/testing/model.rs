@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const REPLICAS: usize = 3;
 
-/// How often the network misbehaves: once in so many calls; 0 for never.
+/// How often the network misbehaves: once in this number of calls; 0 for never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     /// A request is lost.
@@ -548,7 +548,7 @@ impl ModelClient {
         }
     }
 
-    /// Each call takes so many milliseconds of the model's time, which nobody else advances.
+    /// Each call takes this number of milliseconds of the model's time, which nothing else advances.
     #[must_use]
     pub fn each_call_takes(mut self, millis: u64) -> Self {
         self.call_takes = millis;

@@ -389,7 +389,7 @@ impl World {
         node.beat_at = self.now + 1_000;
     }
 
-    /// The next step of whoever writes, or would like to.
+    /// The next step of a node that writes, or would like to.
     fn write(&mut self, node: usize, log: usize) -> Result<(), String> {
         let mut client = self.client(node, log);
         let state = std::mem::replace(&mut self.nodes[node].logs[log].state, State::Idle);

@@ -137,7 +137,7 @@ pub(crate) struct UnixPlace {
 
 impl Drop for UnixPlace {
     fn drop(&mut self) {
-        // Whoever has put something else there wants to keep it.
+        // Another process may have put its own socket there.
         if identity(&self.path).is_ok_and(|found| found == self.identity) {
             let _ = fs::remove_file(&self.path);
         }

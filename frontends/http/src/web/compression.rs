@@ -3,8 +3,8 @@
 //! A body is compressed part by part as its client takes it, so that no connection holds more than one
 //! compressor and one part. A stream is flushed after each of its parts: what has happened arrives at once.
 //!
-//! The length of what was compressed tells a bit of it. Whoever sees the lengths and can put text of their
-//! own next to a secret can guess the secret (BREACH). So nothing is compressed that gives a cookie, nor
+//! The length of what was compressed tells a bit of it. An attacker who sees the lengths and can put text
+//! next to a secret can guess the secret (BREACH). So nothing is compressed that gives a cookie, nor
 //! what is short, as all answers with a token are; and other sites' pages are refused before anything is
 //! answered. In output, both can stand side by side: `HttpLimits::compressed` turns compression off.
 
