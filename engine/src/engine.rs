@@ -109,7 +109,8 @@ impl Engine {
         services: Services,
         log_metrics: Option<Arc<LogMetrics>>,
     ) -> Result<Self, OpenError> {
-        let (mut state, mut views) = projection.into_parts();
+        let (state, mut views) = projection.into_parts();
+        let mut state = state.numbered(config.numbering);
         let (kept, refused) = kept_jobs(&services, &state, &views, &*log.reader());
         let lost = lost_jobs(&services, &state, &views, &kept, &refused);
         let resume = Command::Resume {
@@ -311,6 +312,7 @@ impl Engine {
             return Err(CommandError::NoSuchService(service));
         }
         let session = SessionId::from_random(self.runtime().random());
+        let session = self.config.numbering.session(session);
         let consumer = new
             .reads
             .then(|| (self.runtime().random(), self.config.consumer_timeout));
