@@ -212,7 +212,7 @@ impl Engine {
             return Err(CommandError::NoSuchService(service));
         }
         let session = SessionId::from_random(self.runtime().random());
-        let session = self.config.numbering.session(session);
+        let session = self.config().numbering.session(session);
         let consumer = new
             .reads
             .then(|| (self.runtime().random(), self.node.config.consumer_timeout));
