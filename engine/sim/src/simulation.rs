@@ -318,6 +318,9 @@ impl Simulation {
             }),
         );
         self.spawn_compactor(compactor);
+        // A start takes a time of its own. Otherwise two servers on copies of a log would often do the
+        // same thing in the same millisecond of their clocks.
+        self.world.clock.pass(self.random.millis(2_000));
         let overdue = OverdueTracker::default();
         Ok(Some(Process {
             engine,
@@ -352,6 +355,9 @@ impl Simulation {
                         }
                     }
                     Err(OpenError::Io { .. }) => world.count("archive: failed"),
+                    Err(OpenError::Unsynced { .. }) => {
+                        world.count("archive: ended by a failed sync of the directory");
+                    }
                     Err(error) => world.checker().fail(format!("the archive found {error}")),
                 }
             }
