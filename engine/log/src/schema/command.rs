@@ -107,7 +107,6 @@ pub fn encode_rejection(rejection: Rejection, out: &mut Vec<u8>) {
 pub fn decode_rejection(bytes: &[u8]) -> Result<Rejection, DecodeError> {
     let mut parts = Parts::new(bytes);
     version(&mut parts)?;
-    let parts_ref = &mut parts;
     let rejection = match parts.byte("rejection")? {
         rejection::CONSUMER_NOT_FOUND => Rejection::ConsumerNotFound(consumer(&mut parts)?),
         rejection::CURSOR_AHEAD => Rejection::CursorAhead,
