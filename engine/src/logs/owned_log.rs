@@ -106,6 +106,7 @@ impl Resumption {
         } = found;
         let resume = Command::Resume {
             kept: kept.iter().map(|job| job.job).collect(),
+            by: None,
         };
         let last = state.last();
         let clock = Arc::new(Clock::resume(runtime.clone(), &mut *log, last));
