@@ -93,7 +93,7 @@ impl Engine {
         let state = state.numbered(config.numbering);
         let reader = log.reader();
         let found = FoundJobs::of(&services, &state, &views, &*reader, config.numbering);
-        let resumption = Resumption::begin(&config, &runtime, found, log, state)?;
+        let resumption = Resumption::begin(&config, &runtime, found, log, state, None)?;
         resumption.records.iter().for_each(|it| views.apply(it));
         let clock = resumption.clock().clone();
         let number = config.numbering.log();

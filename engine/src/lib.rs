@@ -135,7 +135,7 @@ pub use viewers::{SessionViewers, Viewer, Watch};
 pub use rejoin_core::{
     Actor, CloseCause, ConsumerId, ConsumerView, Controller, DescribeSession, Description, Event,
     Instant, InterruptCause, InvalidId, JobId, JobMode, JobOutput, JobSlot, JobState, JobView,
-    LeaveCause, Limits, LinkChange, LossCause, Moment, Numbering, Outcome, OutputOffsets,
+    LeaveCause, Limits, LinkChange, LossCause, Moment, NodeTerm, Numbering, Outcome, OutputOffsets,
     OutputPosition, OutputStream, Projection, Record, Redaction, Rejection, RejectionKind,
     Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView, Submission,
     TerminalSize, Timestamp, Views, Violation, Visibility,

@@ -10,7 +10,7 @@ use crate::logs::{FollowedLog, FoundJobs, LogRole, OwnedLog, Resumption};
 use crate::node::Node;
 use crate::peers::{PeerAnswer, PeerError, PeerReply, PeerRequest, Peers};
 use futures::future::select;
-use rejoin_core::{Command, Moment, Numbering, Projection, Record, SessionId};
+use rejoin_core::{Command, Moment, NodeTerm, Numbering, Projection, Record, SessionId};
 use rejoin_log::{Log, LogReader};
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,13 +87,20 @@ impl Engine {
 
     /// Writes a log from now on, of which this node has become the only writer: `opened`, with `position`
     /// records, all of which were followed. Sessions go on. Jobs go on if a runner of this engine has
-    /// them; the others are lost, and a record says so. Blocks for the append of that.
+    /// them; the others are lost, and a record says so. `by` is this node with its term, if it has taken the
+    /// log from another one: a record in each session says that, too. Blocks for the append of that.
     ///
     /// # Errors
     ///
     /// If the log was not followed up to there, the engine is closing, or the log takes no record. If it
     /// took none, it has to be opened and [followed](Self::follow) again.
-    pub fn own(&self, log: u8, opened: Box<dyn Log>, position: u64) -> Result<(), OwnError> {
+    pub fn own(
+        &self,
+        log: u8,
+        opened: Box<dyn Log>,
+        position: u64,
+        by: Option<Arc<NodeTerm>>,
+    ) -> Result<(), OwnError> {
         let node = &self.node;
         if node.committed.is_closing() {
             return Err(OwnError::Closing);
@@ -110,7 +117,7 @@ impl Engine {
         let found = node
             .committed
             .view(|views| FoundJobs::of(&node.services, &state, views, &*reader, numbering));
-        let resumption = Resumption::begin(&node.config, &node.runtime, found, opened, state)?;
+        let resumption = Resumption::begin(&node.config, &node.runtime, found, opened, state, by)?;
         node.committed.commit(&resumption.records);
         let _ = node.takeover.set(resumption.takeover.clone());
         let position = position.saturating_add(resumption.records.len() as u64);

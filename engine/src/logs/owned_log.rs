@@ -17,7 +17,7 @@ use crate::takeover::{RefusedJob, Takeover, kept_jobs, lost_jobs};
 use crate::{Config, Runtime};
 use async_channel::{Sender, TrySendError};
 use futures::channel::oneshot;
-use rejoin_core::{Actor, Command, JobId, Numbering, Record, SessionId, State, Views};
+use rejoin_core::{Actor, Command, JobId, NodeTerm, Numbering, Record, SessionId, State, Views};
 use rejoin_log::{AppendError, Log, LogReader};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -91,13 +91,15 @@ impl FoundJobs {
 
 impl Resumption {
     /// Goes on where the log ends. Jobs that it says are running go on if their runners still have them;
-    /// the others are finished as lost. Blocks for that append.
+    /// the others are finished as lost. `by` says that this node has taken the log from another one. Blocks
+    /// for that append.
     pub(crate) fn begin(
         config: &Config,
         runtime: &Arc<dyn Runtime>,
         found: FoundJobs,
         mut log: Box<dyn Log>,
         mut state: State,
+        by: Option<Arc<NodeTerm>>,
     ) -> Result<Self, AppendError> {
         let FoundJobs {
             kept,
@@ -106,7 +108,7 @@ impl Resumption {
         } = found;
         let resume = Command::Resume {
             kept: kept.iter().map(|job| job.job).collect(),
-            by: None,
+            by,
         };
         let last = state.last();
         let clock = Arc::new(Clock::resume(runtime.clone(), &mut *log, last));

@@ -3,7 +3,7 @@
 
 use futures::channel::oneshot;
 use futures::future::{BoxFuture, FutureExt, select};
-use rejoin_core::{Numbering, Projection, Record};
+use rejoin_core::{NodeTerm, Numbering, Projection, Record};
 use rejoin_engine::peers::{PeerAnswer, PeerError, PeerRequest, Peers};
 use rejoin_engine::{
     Config, Engine, Exit, HomeLog, Log, LogId, LogReader, MemoryLog, Runner, RunnerJob, Runtime,
@@ -152,7 +152,13 @@ impl Cluster {
             copy,
         });
         let position = it.engine.position(log).unwrap();
-        it.engine.own(log, written, position).unwrap();
+        let by = (node != log).then(|| {
+            Arc::new(NodeTerm {
+                node: format!("n{node}").into(),
+                term,
+            })
+        });
+        it.engine.own(log, written, position, by).unwrap();
         self.stream(log).lock().unwrap().owner = Some(node);
     }
 

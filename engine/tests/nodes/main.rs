@@ -411,10 +411,12 @@ fn what_follows_a_session_goes_on_while_another_node_takes_its_log() {
             seen.push(stream.next().await.unwrap().unwrap().event.clone());
         }
         assert_eq!(outcomes(&seen), [Outcome::Lost, Outcome::Completed]);
-        assert!(
-            seen.iter()
-                .any(|event| matches!(event, Event::SessionResumed))
-        );
+        let taken = |event: &Event| match event {
+            Event::SessionTakenOver { by } => Some((by.node.to_string(), by.term)),
+            _ => None,
+        };
+        let taken: Vec<_> = seen.iter().filter_map(taken).collect();
+        assert_eq!(taken, [("n2".to_owned(), 2)]);
 
         // The first node does not know it yet. Its next append is refused: it ends the job, and goes on.
         let engine = cluster.engine(0).clone();
