@@ -4,27 +4,18 @@ mod removal;
 mod terminals;
 
 use crate::builder::EngineBuilder;
-use crate::clock::{Clock, WallClock};
-use crate::committed::Committed;
-use crate::committed::log_reads::LogReadQueue;
 use crate::endings::Endings;
 use crate::error::{CommandError, OpenError, PullError, Unavailable};
-use crate::jobs::builtin::Builtin;
-use crate::jobs::stdin::Inputs;
-use crate::jobs::supervisor::{Services, Supervisor};
-use crate::liveness::Liveness;
+use crate::jobs::supervisor::Services;
+use crate::logs::{OwnedLog, Resumption};
+use crate::node::Node;
 use crate::pull::{Pull, Pulled};
-use crate::read_only_gate::ReadOnlyGate;
 use crate::request::{JobAck, NewJob, NewSession};
-use crate::screens::Screens;
-use crate::sequencer::{Request, Sequencer};
 use crate::session::Session;
-use crate::stats::{Counts, Current, Stats};
-use crate::takeover::{Takeover, kept_jobs, lost_jobs};
-use crate::viewers::{SessionViewers, Viewer, Viewers, Watch};
-use crate::{Config, Runtime, limits};
-use async_channel::{Sender, TrySendError};
-use futures::channel::oneshot;
+use crate::stats::{Current, Stats};
+use crate::takeover::Takeover;
+use crate::viewers::{SessionViewers, Viewer, Watch};
+use crate::{Config, Runtime};
 use futures::future::{pending, select};
 use rejoin_core::{
     Actor, CloseCause, Command, ConsumerId, CreateSession, DescribeSession, Event, JobId,
@@ -42,24 +33,9 @@ use std::time::Duration;
 /// the last is dropped, the engine ends. The [crate's page](crate) begins with an example.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    pub(crate) config: Arc<Config>,
-    pub(crate) runtime: Arc<dyn Runtime>,
-    clock: Arc<Clock>,
-    services: Arc<Services>,
-    pub(crate) committed: Arc<Committed>,
-    pub(crate) liveness: Arc<Liveness>,
-    pub(crate) log_reads: LogReadQueue,
-    pub(crate) counts: Arc<Counts>,
-    pub(crate) requests: Sender<Request>,
-    inputs: Arc<Inputs>,
-    screens: Screens,
-    pub(crate) end: Sender<JobsAtEnd>,
-    gate: Arc<ReadOnlyGate>,
-    viewers: Arc<Viewers>,
+    pub(crate) node: Arc<Node>,
     /// On whose behalf commands are given.
     actor: Option<Arc<Actor>>,
-    log_metrics: Option<Arc<LogMetrics>>,
-    takeover: Arc<Takeover>,
 }
 
 impl Engine {
@@ -104,116 +80,41 @@ impl Engine {
     pub(crate) fn start(
         config: Config,
         runtime: Arc<dyn Runtime>,
-        mut log: Box<dyn Log>,
+        log: Box<dyn Log>,
         projection: Projection,
         services: Services,
         log_metrics: Option<Arc<LogMetrics>>,
     ) -> Result<Self, OpenError> {
-        let (mut state, mut views) = projection.into_parts();
-        let (kept, refused) = kept_jobs(&services, &state, &views, &*log.reader());
-        let lost = lost_jobs(&services, &state, &views, &kept, &refused);
-        let resume = Command::Resume {
-            kept: kept.iter().map(|job| job.job).collect(),
-        };
-        let last = state.last();
-        let clock = Arc::new(Clock::resume(runtime.clone(), &mut *log, last));
-        let mut wall = WallClock::new(clock.clone(), last);
-        let (now, jump) = wall.read();
-        let behind = last.at.since(now.at);
-        let resumed = state.step(now, resume).expect("resuming is never rejected");
-        let resumed: Vec<_> = resumed
-            .into_iter()
-            .map(|step| Arc::new(step.record))
-            .collect();
-        log.append(&resumed)?;
-        resumed.iter().for_each(|record| views.apply(record));
-        for it in refused {
-            it.runner.forget(it.job);
-        }
-        let takeover = match config.read_only {
-            true => Takeover::default(),
-            false => Takeover::new(kept.len(), lost),
-        };
-
-        let (requests, request_inbox) = async_channel::bounded(config.queue);
-        let (report_sender, reports) = async_channel::bounded(limits::REPORTS);
-        let (end, end_inbox) = async_channel::bounded(1);
-        let counts = Arc::new(Counts::new(&views));
-        counts.wall_clock(jump, behind);
-        let committed = Arc::new(Committed::new(views, config.recent_bytes));
-        let liveness = Arc::new(Liveness::new(clock.clone(), committed.clone()));
-        let log_reads =
-            LogReadQueue::start(&runtime, committed.clone(), counts.clone(), log.reader());
-        let services = Arc::new(services);
-        let inputs = Arc::new(Inputs::default());
-        let screens = Screens::start(
-            &runtime,
-            committed.clone(),
-            log.reader(),
-            report_sender.clone(),
-        );
-        let mut supervisor = Supervisor::new(
-            runtime.clone(),
-            services.clone(),
-            Arc::new(Builtin::new(committed.clone(), config.server.clone())),
-            report_sender,
-            inputs.clone(),
-            screens.clone(),
-        );
-        kept.into_iter().for_each(|job| supervisor.resume(job));
-        let sequencer = Sequencer {
-            state,
-            log,
-            runtime: runtime.clone(),
-            committed: committed.clone(),
-            liveness: liveness.clone(),
-            counts: counts.clone(),
-            supervisor,
-            requests: request_inbox,
-            reports,
-            end: end_inbox,
-            cursors_logged: clock.instant(),
-            clock: clock.clone(),
-            wall,
-            read_only: config.read_only,
-        };
-        runtime.spawn_dedicated("rejoin-sequencer", Box::pin(sequencer.run()));
-        let gate = Arc::new(ReadOnlyGate::new(config.read_only));
+        let (state, mut views) = projection.into_parts();
+        let state = state.numbered(config.numbering);
+        let resumption = Resumption::begin(&config, &runtime, &services, log, state, &views)?;
+        resumption.records.iter().for_each(|it| views.apply(it));
+        let clock = resumption.clock().clone();
+        let node = Node::new(config, runtime, services, clock, views, log_metrics);
+        let _ = node.takeover.set(resumption.takeover.clone());
+        let ending = node.committed.ending().clone();
+        let log = OwnedLog::start(&node, resumption, ending);
+        node.logs.put(Arc::new(log));
         Ok(Self {
-            config: Arc::new(config),
-            runtime,
-            clock,
-            services,
-            committed,
-            liveness,
-            log_reads,
-            counts,
-            requests,
-            inputs,
-            screens,
-            end,
-            gate,
-            viewers: Arc::default(),
+            node: Arc::new(node),
             actor: None,
-            log_metrics,
-            takeover: Arc::new(takeover),
         })
     }
 
     /// The settings that the engine was started with.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.node.config
     }
 
     /// The names of the services that sessions can be created on, in alphabetical order.
     pub fn services(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.services.keys()
+        self.node.services.keys()
     }
 
     /// The counters of the log's writer. None if the engine was opened on a log in memory, on a log
     /// of your own, or read-only.
     pub fn log_metrics(&self) -> Option<&Arc<LogMetrics>> {
-        self.log_metrics.as_ref()
+        self.node.log_metrics.as_ref()
     }
 
     /// The jobs that finish and the sessions that are closed from now on, over all sessions: for programs
@@ -235,18 +136,18 @@ impl Engine {
     /// ```
     #[must_use]
     pub fn endings(&self) -> Endings {
-        self.committed.endings()
+        self.node.committed.endings()
     }
 
     /// The runtime that the engine runs on.
     pub fn runtime(&self) -> &Arc<dyn Runtime> {
-        &self.runtime
+        &self.node.runtime
     }
 
     /// The time: the wall's for people, and the log's clock. How long something has lasted is the
     /// time [`since`](Moment::since) a moment of a view.
     pub fn now(&self) -> Moment {
-        self.clock.now()
+        self.node.clock.now()
     }
 
     /// The same engine, for somebody: the records that commands given to this handle lead to say who
@@ -305,25 +206,28 @@ impl Engine {
         new: impl Into<NewSession>,
     ) -> Result<Session, CommandError> {
         let new = new.into();
-        self.gate.check_write()?;
+        self.node.gate.check_write()?;
         let service = new.service.unwrap_or_else(|| self.default_service());
-        if !self.services.contains_key(&service) {
+        if !self.node.services.contains_key(&service) {
             return Err(CommandError::NoSuchService(service));
         }
         let session = SessionId::from_random(self.runtime().random());
+        let session = self.config().numbering.session(session);
         let consumer = new
             .reads
-            .then(|| (self.runtime().random(), self.config.consumer_timeout));
+            .then(|| (self.runtime().random(), self.node.config.consumer_timeout));
         let create = CreateSession {
             session,
             service,
             user: new.user,
             remote: new.remote,
-            server: self.config.server.clone(),
-            timeout: self.config.session_timeout,
+            server: self.node.config.server.clone(),
+            timeout: self.node.config.session_timeout,
             consumer,
         };
-        let records = self.command(Command::CreateSession(create)).await?;
+        let records = self
+            .command(session, Command::CreateSession(create))
+            .await?;
         let number = find(&records, |record| match record.event {
             Event::SessionCreated { number, .. } => Some(number),
             _ => None,
@@ -358,15 +262,18 @@ impl Engine {
     /// When the session is not open, has too many consumers, a read-only engine has been joined
     /// [`READ_ONLY_JOINS`](limits::READ_ONLY_JOINS) times, or as every command.
     pub async fn join_session(&self, session: SessionId) -> Result<ConsumerId, CommandError> {
-        self.gate.check_join()?;
+        self.node.gate.check_join()?;
         let token = self.runtime().random();
-        let timeout = self.config.consumer_timeout;
+        let timeout = self.node.config.consumer_timeout;
         let records = self
-            .command(Command::JoinSession {
+            .command(
                 session,
-                token,
-                timeout,
-            })
+                Command::JoinSession {
+                    session,
+                    token,
+                    timeout,
+                },
+            )
             .await?;
         Ok(find(&records, joined))
     }
@@ -382,7 +289,7 @@ impl Engine {
         session: SessionId,
         consumer: ConsumerId,
     ) -> Result<(), CommandError> {
-        self.command(Command::LeaveSession { session, consumer })
+        self.command(session, Command::LeaveSession { session, consumer })
             .await
             .map(drop)
     }
@@ -408,9 +315,9 @@ impl Engine {
     ///
     /// When the session is not open, or as every command.
     pub async fn close_session(&self, session: SessionId) -> Result<(), CommandError> {
-        self.gate.check_write()?;
+        self.node.gate.check_write()?;
         let cause = CloseCause::Requested;
-        self.command(Command::CloseSession { session, cause })
+        self.command(session, Command::CloseSession { session, cause })
             .await
             .map(drop)
     }
@@ -421,8 +328,8 @@ impl Engine {
     ///
     /// When the session is not open, the name is too long, or as every command.
     pub async fn set_user(&self, session: SessionId, user: Arc<str>) -> Result<(), CommandError> {
-        self.gate.check_write()?;
-        self.command(Command::SetUser { session, user })
+        self.node.gate.check_write()?;
+        self.command(session, Command::SetUser { session, user })
             .await
             .map(drop)
     }
@@ -454,8 +361,8 @@ impl Engine {
     /// When the session is not open, a text is too long or there are too many labels, or as every
     /// command.
     pub async fn describe_session(&self, describe: DescribeSession) -> Result<(), CommandError> {
-        self.gate.check_write()?;
-        self.command(Command::DescribeSession(describe))
+        self.node.gate.check_write()?;
+        self.command(describe.session, Command::DescribeSession(describe))
             .await
             .map(drop)
     }
@@ -484,13 +391,13 @@ impl Engine {
         link: Arc<str>,
         change: LinkChange,
     ) -> Result<(), CommandError> {
-        self.gate.check_write()?;
+        self.node.gate.check_write()?;
         let command = Command::NoteLink {
             session,
             link,
             change,
         };
-        self.command(command).await.map(drop)
+        self.command(session, command).await.map(drop)
     }
 
     /// Notes that a session is in use, so that its idle timeout begins anew. Writes no record.
@@ -507,7 +414,9 @@ impl Engine {
     /// # }).unwrap();
     /// ```
     pub fn touch(&self, session: SessionId) {
-        self.liveness.touch(session);
+        if let Some(log) = self.node.logs.of(session) {
+            log.liveness.touch(session);
+        }
     }
 
     /// Notes that the one on whose behalf this handle is watches a session, until the answer is
@@ -548,22 +457,22 @@ impl Engine {
             since: self.now().at,
             client,
         };
-        self.viewers.enter(session, viewer)
+        self.node.viewers.enter(session, viewer)
     }
 
     /// Who [watches](Self::watch) a session now. Consumers are in its view.
     pub fn viewers(&self, session: SessionId) -> SessionViewers {
-        self.viewers.of(session)
+        self.node.viewers.of(session)
     }
 
     /// The directory in which the next foreground job of an open session begins, if its runner has
     /// directories. Not while a job runs: that may be anywhere.
     pub fn working_directory(&self, session: SessionId) -> Option<PathBuf> {
-        let service = self.committed.session(session, |view| {
+        let service = self.node.committed.session(session, |view| {
             let is_idle = view.closed.is_none() && view.foreground.is_none();
             is_idle.then(|| view.service.clone())
         })??;
-        self.services.get(&service)?.working_directory(session)
+        self.node.services.get(&service)?.working_directory(session)
     }
 
     /// Submits a job, which runs a statement. Waits until the job is durable, not until it has run.
@@ -591,23 +500,26 @@ impl Engine {
     /// When the session is not open, its foreground is taken, a limit is reached, or as every
     /// command.
     pub async fn submit_job(&self, new: NewJob) -> Result<JobAck, CommandError> {
-        if self.committed.is_closing() {
+        if self.node.committed.is_closing() {
             return Err(CommandError::Unavailable(Unavailable::ShuttingDown));
         }
-        self.gate.check_write()?;
+        self.node.gate.check_write()?;
         let submit = SubmitJob {
             session: new.session,
             statement: new.statement,
             mode: new.mode,
-            timeout: new.timeout.unwrap_or(self.config.job_timeout),
-            output_limit: new.output_limit.unwrap_or(self.config.output_limit),
+            timeout: new.timeout.unwrap_or(self.node.config.job_timeout),
+            output_limit: new.output_limit.unwrap_or(self.node.config.output_limit),
             request: new.request,
             input: new.input,
             output: new.output,
             controller: new.controller,
             keeps_leftovers: new.keeps_leftovers,
         };
-        let records = match self.command(Command::SubmitJob(submit)).await {
+        let records = match self
+            .command(submit.session, Command::SubmitJob(submit))
+            .await
+        {
             Err(CommandError::Rejected(Rejection::RequestRepeated { job, sequence })) => {
                 return Ok(JobAck { job, sequence });
             }
@@ -668,12 +580,15 @@ impl Engine {
         statement: Option<Arc<str>>,
         reason: Arc<str>,
     ) -> Result<(), CommandError> {
-        self.gate.check_write()?;
-        self.command(Command::RefuseStatement {
+        self.node.gate.check_write()?;
+        self.command(
             session,
-            statement,
-            reason,
-        })
+            Command::RefuseStatement {
+                session,
+                statement,
+                reason,
+            },
+        )
         .await
         .map(drop)
     }
@@ -712,8 +627,10 @@ impl Engine {
         session: SessionId,
         job: Option<JobId>,
     ) -> Result<JobAck, CommandError> {
-        self.gate.check_write()?;
-        let records = self.command(Command::InterruptJob { session, job }).await?;
+        self.node.gate.check_write()?;
+        let records = self
+            .command(session, Command::InterruptJob { session, job })
+            .await?;
         Ok(find(&records, |record| match record.event {
             Event::InterruptRequested { job, .. } => Some(JobAck {
                 job,
@@ -767,7 +684,7 @@ impl Engine {
         &self,
         mut pull: Pull<impl Fn(&Record) -> bool>,
     ) -> Result<Pulled, PullError> {
-        pull.wait = pull.wait.min(self.config.max_pull_wait);
+        pull.wait = pull.wait.min(self.node.config.max_pull_wait);
         self.pull_records(pull).await
     }
 
@@ -822,7 +739,10 @@ impl Engine {
         limit: ReadLimit,
         patience: impl Future + Unpin,
     ) -> Result<Vec<Arc<Record>>, PullError> {
-        let last = self.committed.session(session, |view| view.last_sequence);
+        let last = self
+            .node
+            .committed
+            .session(session, |view| view.last_sequence);
         if last.is_some_and(|last| after > last) {
             self.check_cursor(session, after, None).await?;
         }
@@ -849,12 +769,15 @@ impl Engine {
         if after == Sequence::START {
             return Ok(());
         }
-        let last = self.committed.session(session, |view| view.last_sequence);
+        let last = self
+            .node
+            .committed
+            .session(session, |view| view.last_sequence);
         let is_known = last.is_some_and(|last| after <= last);
         if is_known && at.is_none() {
             return Ok(());
         }
-        match self.log_reads.read_at(session, after, last).await? {
+        match self.node.record_at(session, after, last).await? {
             Some(record) => {
                 let is_lost = matches!(record.event, Event::RecordsLost { .. });
                 if is_lost || record.sequence != after || at.is_none_or(|at| at == record.at) {
@@ -867,7 +790,7 @@ impl Engine {
         }
         let last = match last {
             Some(last) => last,
-            None => self.log_reads.last(session).await?,
+            None => self.node.last_sequence(session).await?,
         };
         Err(PullError::CursorUnknown { last })
     }
@@ -888,13 +811,13 @@ impl Engine {
     /// ```
     pub fn session(&self, session: SessionId) -> Option<Session> {
         let view = |view: &SessionView| view.number;
-        let number = self.committed.session(session, view)?;
+        let number = self.node.committed.session(session, view)?;
         Some(Session::new(self.clone(), session, number, None))
     }
 
     /// The view of the session with this identity. None: it does not exist, or ended too long ago.
     pub fn session_view(&self, session: SessionId) -> Option<SessionView> {
-        self.committed.session(session, Clone::clone)
+        self.node.committed.session(session, Clone::clone)
     }
 
     /// Reads the views, for instance to list sessions. The engine can't publish new records until
@@ -914,7 +837,7 @@ impl Engine {
     /// # }).unwrap();
     /// ```
     pub fn view<T>(&self, ask: impl FnOnce(&Views) -> T) -> T {
-        self.committed.view(ask)
+        self.node.committed.view(ask)
     }
 
     /// The engine's metrics. Answers at once.
@@ -933,19 +856,19 @@ impl Engine {
     /// # }).unwrap();
     /// ```
     pub fn stats(&self) -> Stats {
-        self.counts.read(Current {
+        self.node.counts.read(Current {
             sessions: self.view(Views::open_count),
-            recent_bytes: self.committed.recent_bytes(),
-            queue: (self.requests.len(), self.config.queue),
-            screens: self.screens.kept(),
-            pending_redactions: self.log_reads.pending_redactions(),
-            status: self.committed.status(),
+            recent_bytes: self.node.committed.recent_bytes(),
+            queue: (self.node.logs.queued(), self.node.config.queue),
+            screens: self.node.screens.kept(),
+            pending_redactions: self.node.logs.pending_redactions(),
+            status: self.node.committed.status(),
         })
     }
 
     /// What became of the jobs that the log said were running when this engine was started.
     pub fn takeover(&self) -> &Takeover {
-        &self.takeover
+        self.node.takeover.get().unwrap_or(&NO_TAKEOVER)
     }
 
     /// The last sequence of a session that retention has removed. None: there was no such session,
@@ -971,7 +894,7 @@ impl Engine {
 
     /// Begins to shut down: open pulls are answered, and no more jobs are accepted.
     pub fn begin_closing(&self) {
-        self.committed.begin_closing();
+        self.node.committed.begin_closing();
     }
 
     /// Shuts down: interrupts all jobs, waits for them `patience` at most, logs the cursors of the
@@ -995,11 +918,11 @@ impl Engine {
     /// ```
     pub async fn shut_down(&self, patience: Duration) -> Unavailable {
         self.begin_closing();
-        if self.command(Command::InterruptAll).await.is_ok() {
+        if self.interrupt_all().await.is_ok() {
             let idle = pin!(self.wait_for_jobs());
             let _ = select(idle, self.runtime().timer(patience)).await;
         }
-        let _ = self.end.try_send(JobsAtEnd::Interrupted);
+        self.node.logs.end(JobsAtEnd::Interrupted);
         self.ended().await
     }
 
@@ -1007,13 +930,21 @@ impl Engine {
     /// runner keeps go on when the log is opened again. The others are finished as lost then.
     pub async fn shut_down_and_keep_jobs(&self) -> Unavailable {
         self.begin_closing();
-        let _ = self.end.try_send(JobsAtEnd::Kept);
+        self.node.logs.end(JobsAtEnd::Kept);
         self.ended().await
     }
 
     /// Waits until the engine has ended, by a shutdown or a failure, and returns the reason.
     pub async fn ended(&self) -> Unavailable {
-        self.committed.wait_for_end().await
+        self.node.committed.wait_for_end().await
+    }
+
+    async fn interrupt_all(&self) -> Result<(), CommandError> {
+        for log in self.node.logs.owned() {
+            log.command(Command::InterruptAll, self.actor.clone())
+                .await?;
+        }
+        Ok(())
     }
 
     async fn wait_for_jobs(&self) {
@@ -1021,7 +952,7 @@ impl Engine {
             self.view(|views| views.open_sessions().map(|session| session.id).collect());
         for session in sessions {
             let mut after = Sequence::START;
-            while let Some((last, true)) = self.committed.session(session, |view| {
+            while let Some((last, true)) = self.node.committed.session(session, |view| {
                 (view.last_sequence, view.is_busy() && view.closed.is_none())
             }) {
                 // Its next record may be the end of its last job.
@@ -1040,46 +971,27 @@ impl Engine {
 
     /// The service of sessions that are created without one: the only one, or else `shell`.
     pub fn default_service(&self) -> Arc<str> {
-        match self.services.keys().next() {
-            Some(only) if self.services.len() == 1 => only.clone(),
+        match self.node.services.keys().next() {
+            Some(only) if self.node.services.len() == 1 => only.clone(),
             _ => "shell".into(),
         }
     }
 
-    pub(crate) async fn command(&self, command: Command) -> Result<Vec<Arc<Record>>, CommandError> {
-        match self.send(command).await?.await {
-            Ok(answer) => answer,
-            Err(oneshot::Canceled) => Err(self.unavailable().await),
+    /// Gives a command to the log of a session.
+    pub(crate) async fn command(
+        &self,
+        session: SessionId,
+        command: Command,
+    ) -> Result<Vec<Arc<Record>>, CommandError> {
+        match self.node.logs.of(session) {
+            Some(log) => log.command(command, self.actor.clone()).await,
+            None => Err(CommandError::Rejected(Rejection::SessionNotFound(session))),
         }
-    }
-
-    /// Sends a command to the sequencer, and returns where its answer will be.
-    async fn send(&self, command: Command) -> Result<oneshot::Receiver<Answer>, CommandError> {
-        let (reply, answer) = oneshot::channel();
-        match self.requests.try_send(Request {
-            command,
-            actor: self.actor.clone(),
-            reply,
-        }) {
-            Ok(()) => Ok(answer),
-            Err(TrySendError::Full(_)) => Err(self.overloaded()),
-            Err(TrySendError::Closed(_)) => Err(self.unavailable().await),
-        }
-    }
-
-    async fn unavailable(&self) -> CommandError {
-        CommandError::Unavailable(self.ended().await)
-    }
-
-    /// Counts a request that found the queue full.
-    fn overloaded(&self) -> CommandError {
-        self.counts.overloaded.inc();
-        CommandError::Overloaded
     }
 }
 
-/// The answer to a command: its durable records.
-type Answer = Result<Vec<Arc<Record>>, CommandError>;
+/// Of an engine that owns no log.
+static NO_TAKEOVER: Takeover = Takeover::NONE;
 
 /// What becomes of running jobs when the engine ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -63,12 +63,15 @@ mod clock;
 mod committed;
 mod compaction;
 mod config;
+mod ending;
 mod endings;
 mod engine;
 mod error;
 mod jobs;
 pub mod limits;
 mod liveness;
+mod logs;
+mod node;
 mod offline;
 mod pull;
 mod read_only_gate;
@@ -124,10 +127,10 @@ pub use viewers::{SessionViewers, Viewer, Watch};
 pub use rejoin_core::{
     Actor, CloseCause, ConsumerId, ConsumerView, Controller, DescribeSession, Description, Event,
     Instant, InterruptCause, InvalidId, JobId, JobMode, JobOutput, JobSlot, JobState, JobView,
-    LeaveCause, Limits, LinkChange, LossCause, Moment, Outcome, OutputOffsets, OutputPosition,
-    OutputStream, Projection, Record, Redaction, Rejection, RejectionKind, Retention, Selection,
-    Sequence, Server, SessionId, SessionNumber, SessionView, Submission, TerminalSize, Timestamp,
-    Views, Violation, Visibility,
+    LeaveCause, Limits, LinkChange, LossCause, Moment, Numbering, Outcome, OutputOffsets,
+    OutputPosition, OutputStream, Projection, Record, Redaction, Rejection, RejectionKind,
+    Retention, Selection, Sequence, Server, SessionId, SessionNumber, SessionView, Submission,
+    TerminalSize, Timestamp, Views, Violation, Visibility,
 };
 pub use rejoin_log::segment::{Durability, LogId, Opened, Options as LogOptions};
 pub use rejoin_log::{AppendError, Log, LogReader, MemoryLog, ReadError, ReadLimit, SegmentLog};

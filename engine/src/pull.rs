@@ -79,19 +79,28 @@ impl Engine {
         &self,
         pull: Pull<impl Fn(&Record) -> bool>,
     ) -> Result<Pulled, PullError> {
-        let Some(open) = self.liveness.begin_pull(pull.session, pull.consumer) else {
+        let log = self
+            .node
+            .logs
+            .of(pull.session)
+            .ok_or(PullError::SessionNotFound)?;
+        let Some(open) = log.liveness.begin_pull(pull.session, pull.consumer) else {
             return Err(
-                match self.committed.session(pull.session, |view| view.closed) {
+                match self
+                    .node
+                    .committed
+                    .session(pull.session, |view| view.closed)
+                {
                     Some(None) => PullError::ConsumerNotFound,
                     None | Some(Some(_)) => PullError::SessionNotFound,
                 },
             );
         };
-        let _counted = self.counts.pulls.enter();
+        let _counted = self.node.counts.pulls.enter();
         let joined = open.joined;
         let pull_lock = open.pull_lock();
         let mut locking = pin!(pull_lock.lock());
-        let timeout = self.runtime.timer(self.config.pull_lock_timeout);
+        let timeout = self.node.runtime.timer(self.node.config.pull_lock_timeout);
         let locked = select(&mut locking, timeout).await;
         // The consumer may have left or expired meanwhile.
         let after = open.cursor().ok_or(PullError::ConsumerNotFound)?;
@@ -102,8 +111,8 @@ impl Engine {
                 joined,
             });
         };
-        let closing = pin!(self.committed.wait_for_closing());
-        let patience = select(self.runtime.timer(pull.wait), closing);
+        let closing = pin!(self.node.committed.wait_for_closing());
+        let patience = select(self.node.runtime.timer(pull.wait), closing);
         let records = self.search(&open, &pull, after, patience).await?;
         Ok(Pulled {
             records,
@@ -154,7 +163,7 @@ impl Engine {
         mut patience: impl Future + Unpin,
     ) {
         let mut is_over = found.records.iter().any(|record| (gather.until)(record));
-        let mut quiet = self.runtime.timer(gather.quiet);
+        let mut quiet = self.node.runtime.timer(gather.quiet);
         while !is_over && found.records.len() < gather.records && rest.records > 0 && rest.bytes > 0
         {
             let patience = select(&mut quiet, &mut patience);
@@ -169,7 +178,7 @@ impl Engine {
             if !records.is_empty() {
                 is_over = records.iter().any(|record| (gather.until)(record));
                 found.records.append(&mut records);
-                quiet = self.runtime.timer(gather.quiet);
+                quiet = self.node.runtime.timer(gather.quiet);
             }
         }
     }
@@ -187,21 +196,22 @@ impl Engine {
         mut patience: impl Future + Unpin,
     ) -> Result<Vec<Arc<Record>>, PullError> {
         loop {
-            let listener = self.committed.listen(session);
+            let listener = self.node.committed.listen(session);
             let known = self
+                .node
                 .committed
                 .session(session, |view| (view.last_sequence, view.closed.is_some()));
             let Some((last, is_closed)) = known else {
-                return self.log_reads.read_ended(session, after, limit).await;
+                return self.node.read_ended(session, after, limit).await;
             };
             if after < last {
-                return self.log_reads.read(session, after, last, limit).await;
+                return self.node.read_records(session, after, last, limit).await;
             }
             if is_closed {
                 return Ok(vec![]);
             }
-            if let Some(why) = self.committed.ended() {
-                return Err(PullError::Unavailable(why.clone()));
+            if let Some(why) = self.node.logs.why_ended(session) {
+                return Err(PullError::Unavailable(why));
             }
             if let Either::Right(_) = select(listener, &mut patience).await {
                 return Ok(vec![]);

@@ -19,6 +19,12 @@ pub struct Takeover {
 }
 
 impl Takeover {
+    /// Nothing was running.
+    pub(crate) const NONE: Self = Self {
+        kept: 0,
+        lost: BTreeMap::new(),
+    };
+
     /// Logs what went on and what was lost.
     pub(crate) fn new(kept: usize, lost: Vec<(SessionId, JobId, String)>) -> Self {
         if kept > 0 {

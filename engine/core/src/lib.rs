@@ -56,6 +56,7 @@ mod effect;
 mod event;
 mod id;
 pub mod limits;
+mod numbering;
 mod redaction;
 mod rejection;
 mod snapshot;
@@ -79,6 +80,7 @@ pub use event::{
 };
 pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber, Submission};
 pub use limits::{Limits, Retention};
+pub use numbering::Numbering;
 pub use redaction::Redaction;
 pub use rejection::{Rejection, RejectionKind};
 pub use snapshot::{

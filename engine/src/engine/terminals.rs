@@ -3,9 +3,12 @@
 use super::Engine;
 use crate::error::{CommandError, ScreenError};
 use crate::jobs::runner::TerminalMode;
+use crate::logs::OwnedLog;
 use crate::screens::TerminalScreen;
 use futures::channel::oneshot;
-use rejoin_core::{Command, Controller, JobId, JobState, Sequence, SessionId, TerminalSize};
+use rejoin_core::{
+    Command, Controller, JobId, JobState, Rejection, Sequence, SessionId, TerminalSize,
+};
 use std::sync::Arc;
 
 impl Engine {
@@ -26,50 +29,52 @@ impl Engine {
         bytes: Arc<[u8]>,
         end: bool,
     ) -> Result<(), CommandError> {
-        self.gate.check_write()?;
+        self.node.gate.check_write()?;
+        let Some(log) = self.node.logs.of(session) else {
+            return Err(CommandError::Rejected(Rejection::SessionNotFound(session)));
+        };
         // An end alone takes no room, and a job may wait for nothing else.
-        if !bytes.is_empty() && self.inputs.is_full(job) {
+        if !bytes.is_empty() && log.inputs.is_full(job) {
             return Err(CommandError::InputFull);
         }
         if let Some(mode) = self.terminal_mode(session, job).await {
-            if !self.inputs.fits_line(job, mode, &bytes) {
+            if !log.inputs.fits_line(job, mode, &bytes) {
                 return Err(CommandError::LineTooLong);
             }
             if mode.hides() && !bytes.is_empty() && !end {
-                return self.write_hidden(client, session, job, bytes).await;
+                return self.write_hidden(&log, client, session, job, bytes).await;
             }
         }
-        self.command(Command::WriteInput {
+        let command = Command::WriteInput {
             session,
             job,
             bytes,
             end,
             client,
-        })
-        .await
-        .map(drop)
+        };
+        log.command(command, self.actor.clone()).await.map(drop)
     }
 
     /// Gives the bytes to the job once it is durable that some were written, also if the caller is
     /// dropped meanwhile.
     async fn write_hidden(
         &self,
+        log: &OwnedLog,
         client: Option<Arc<Controller>>,
         session: SessionId,
         job: JobId,
         bytes: Arc<[u8]>,
     ) -> Result<(), CommandError> {
-        let hidden = self
-            .send(Command::HideInput {
-                session,
-                job,
-                bytes: bytes.len() as u64,
-                client,
-            })
-            .await?;
+        let command = Command::HideInput {
+            session,
+            job,
+            bytes: bytes.len() as u64,
+            client,
+        };
+        let hidden = log.send(command, self.actor.clone()).await?;
         let (answer, answered) = oneshot::channel();
-        let inputs = self.inputs.clone();
-        self.runtime.spawn(Box::pin(async move {
+        let inputs = log.inputs.clone();
+        self.node.runtime.spawn(Box::pin(async move {
             let hidden = hidden.await;
             if let Ok(Ok(_)) = hidden {
                 inputs.write_hidden(job, bytes);
@@ -78,18 +83,18 @@ impl Engine {
         }));
         match answered.await {
             Ok(Ok(answer)) => answer.map(drop),
-            Ok(Err(oneshot::Canceled)) | Err(oneshot::Canceled) => Err(self.unavailable().await),
+            Ok(Err(oneshot::Canceled)) | Err(oneshot::Canceled) => Err(log.unavailable().await),
         }
     }
 
     /// How the terminal of a job takes input now. None if it has no terminal.
     async fn terminal_mode(&self, session: SessionId, job: JobId) -> Option<TerminalMode> {
-        let service = self.committed.session(session, |view| {
+        let service = self.node.committed.session(session, |view| {
             let job = view.job(job)?;
             let has_ended = matches!(job.state, JobState::Finished { .. });
             (job.output.terminal().is_some() && !has_ended).then(|| view.service.clone())
         })??;
-        self.services.get(&service)?.terminal_mode(job).await
+        self.node.services.get(&service)?.terminal_mode(job).await
     }
 
     /// Changes the size of a job's terminal. Waits until that is durable. A client that gives its name
@@ -106,13 +111,16 @@ impl Engine {
         job: JobId,
         size: TerminalSize,
     ) -> Result<(), CommandError> {
-        self.gate.check_write()?;
-        self.command(Command::ResizeTerminal {
+        self.node.gate.check_write()?;
+        self.command(
             session,
-            job,
-            size,
-            client,
-        })
+            Command::ResizeTerminal {
+                session,
+                job,
+                size,
+                client,
+            },
+        )
         .await
         .map(drop)
     }
@@ -128,12 +136,15 @@ impl Engine {
         session: SessionId,
         job: JobId,
     ) -> Result<(), CommandError> {
-        self.gate.check_write()?;
-        self.command(Command::TakeControl {
+        self.node.gate.check_write()?;
+        self.command(
             session,
-            job,
-            client,
-        })
+            Command::TakeControl {
+                session,
+                job,
+                client,
+            },
+        )
         .await
         .map(drop)
     }
@@ -149,12 +160,15 @@ impl Engine {
         session: SessionId,
         job: JobId,
     ) -> Result<(), CommandError> {
-        self.gate.check_write()?;
-        self.command(Command::GiveControl {
+        self.node.gate.check_write()?;
+        self.command(
             session,
-            job,
-            client,
-        })
+            Command::GiveControl {
+                session,
+                job,
+                client,
+            },
+        )
         .await
         .map(drop)
     }
@@ -173,6 +187,12 @@ impl Engine {
         job: JobId,
         at: Option<Sequence>,
     ) -> Result<TerminalScreen, ScreenError> {
-        self.screens.show(session, job, at).await
+        let log = self
+            .node
+            .logs
+            .of(session)
+            .ok_or(ScreenError::SessionNotFound)?;
+        let screens = &self.node.screens;
+        screens.show(log.screen_log(), session, job, at).await
     }
 }

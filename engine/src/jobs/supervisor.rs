@@ -7,7 +7,7 @@ use crate::jobs::runner::{
     Exit, Interrupter, Interrupts, Leftovers, Reporter, Runner, RunnerJob, Settled, TerminalSizes,
 };
 use crate::jobs::stdin::{Input, Inputs};
-use crate::screens::{Screens, Unfolded};
+use crate::screens::Unfolded;
 use async_channel::Sender;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -91,7 +91,7 @@ impl Supervisor {
         builtin: Arc<Builtin>,
         reports: Sender<Command>,
         inputs: Arc<Inputs>,
-        screens: Screens,
+        unfolded: Unfolded,
     ) -> Self {
         Self {
             runtime,
@@ -100,7 +100,7 @@ impl Supervisor {
             reports,
             inputs,
             running: BTreeMap::new(),
-            unfolded: Unfolded::new(screens),
+            unfolded,
         }
     }
 

@@ -8,6 +8,7 @@ mod batch;
 
 use crate::clock::{Clock, WallClock};
 use crate::committed::Committed;
+use crate::ending::Ending;
 use crate::engine::JobsAtEnd;
 use crate::error::Unavailable;
 use crate::jobs::supervisor::Supervisor;
@@ -57,6 +58,8 @@ pub(crate) struct Sequencer {
     pub(crate) clock: Arc<Clock>,
     pub(crate) wall: WallClock,
     pub(crate) cursors_logged: Instant,
+    /// Where is set why it ends.
+    pub(crate) ending: Arc<Ending>,
     /// If set, no session expires, and cursors are not logged, because the log is discarded.
     pub(crate) read_only: bool,
 }
@@ -89,7 +92,7 @@ impl Sequencer {
         while self.requests.try_recv().is_ok() {}
         // Before the end is announced, because the log may be opened again from then on.
         drop(self.log);
-        self.committed.end(ending);
+        self.committed.end_log(&self.ending, ending);
     }
 
     async fn wait(&mut self) -> Input {

@@ -38,7 +38,7 @@ impl State {
             limits.name,
             remote.as_ref().map_or(0, |remote| remote.len()),
         )?;
-        let number = SessionNumber(self.last_number + 1);
+        let number = SessionNumber(self.numbering.after(self.last_number));
         let created = Event::SessionCreated {
             number,
             service,
