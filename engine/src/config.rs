@@ -63,6 +63,7 @@ impl Default for Config {
             server: Server {
                 process: std::process::id(),
                 version: env!("CARGO_PKG_VERSION").into(),
+                node: None,
             },
         }
     }

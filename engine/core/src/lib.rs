@@ -22,7 +22,7 @@
 //!     service: "shell".into(),
 //!     user: Some("anna".into()),
 //!     remote: None,
-//!     server: Server { process: 1, version: "0.1.0".into() },
+//!     server: Server { process: 1, version: "0.1.0".into(), node: None },
 //!     timeout: Duration::from_secs(60 * 60),
 //!     consumer: None,
 //! };
@@ -75,8 +75,8 @@ pub use description::Description;
 pub use effect::Effect;
 pub use event::{
     CloseCause, Controller, Event, InterruptCause, JobMode, JobOutput, JobSlot, LeaveCause,
-    LinkChange, LossCause, Outcome, OutputOffsets, OutputPosition, OutputStream, Record, Server,
-    TerminalSize, Visibility,
+    LinkChange, LossCause, NodeTerm, Outcome, OutputOffsets, OutputPosition, OutputStream, Record,
+    Server, TerminalSize, Visibility,
 };
 pub use id::{ConsumerId, InvalidId, JobId, Sequence, SessionId, SessionNumber, Submission};
 pub use limits::{Limits, Retention};

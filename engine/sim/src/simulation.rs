@@ -176,6 +176,7 @@ impl Simulation {
             server: Server {
                 process: 1,
                 version: "simulated".into(),
+                node: None,
             },
         };
         let patience = Duration::from_secs(random.pick([15, 60, 3_600]));

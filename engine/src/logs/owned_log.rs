@@ -69,6 +69,7 @@ impl Resumption {
         let lost = lost_jobs(services, &state, views, &kept, &refused);
         let resume = Command::Resume {
             kept: kept.iter().map(|job| job.job).collect(),
+            by: None,
         };
         let last = state.last();
         let clock = Arc::new(Clock::resume(runtime.clone(), &mut *log, last));

@@ -208,6 +208,7 @@ impl History {
             server: Server {
                 process: 1,
                 version: "1".into(),
+                node: None,
             },
             timeout: HOUR,
             consumer: Some((session(number).to_bytes(), HOUR)),

@@ -112,6 +112,7 @@ fn the_last_ended_sessions_are_remembered() {
             server: Server {
                 process: 1,
                 version: "1".into(),
+                node: None,
             },
             timeout: Duration::from_secs(1),
         };
@@ -236,6 +237,7 @@ fn a_page_deep_in_a_list_of_many_sessions_is_found_by_number() {
                 server: Server {
                     process: 1,
                     version: "1".into(),
+                    node: None,
                 },
                 timeout: Duration::from_secs(1),
             },
