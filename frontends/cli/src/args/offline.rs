@@ -73,6 +73,7 @@ impl LogPlace {
             cacert: self.cacert.clone(),
             insecure: self.insecure,
             client_config: self.client_config.clone(),
+            link: None,
         };
         Ok(Some((server, name)))
     }
