@@ -125,6 +125,15 @@ struct MutantLog {
     appended: Appended,
 }
 
+impl MutantLog {
+    fn remember(&self, records: &[Arc<Record>]) {
+        let named = |record: &Arc<Record>| ((record.session, record.sequence), record.clone());
+        let appended = self.appended.lock();
+        let mut appended = appended.expect("no thread panics with it");
+        appended.extend(records.iter().map(named));
+    }
+}
+
 /// All records as they were appended.
 type Appended = Arc<Mutex<BTreeMap<(SessionId, Sequence), Arc<Record>>>>;
 
@@ -140,13 +149,7 @@ impl Log for MutantLog {
                 Ok(())
             }
             Mutant::TellsRedacted => {
-                let named = records.iter().map(|record| {
-                    let name = (record.session, record.sequence);
-                    (name, record.clone())
-                });
-                let mut appended = self.appended.lock();
-                let appended = appended.as_mut().expect("no thread panics with it");
-                appended.extend(named);
+                self.remember(records);
                 self.log.append(records)
             }
             _ => self.log.append(records),
