@@ -40,6 +40,7 @@ fn story() -> Vec<Batch> {
             server: Server {
                 process: 1,
                 version: "1".into(),
+                node: None,
             },
             timeout: Duration::from_secs(60),
             consumer: None,
