@@ -171,6 +171,44 @@ fn servers_that_want_a_password_or_a_token_get_it_and_refuse_a_wrong_one() {
     }
 }
 
+#[test]
+fn servers_with_tls_are_known_by_the_authority_that_is_named_and_by_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = write("cert.pem", &signed.cert.pem());
+    let key = write("key.pem", &signed.signing_key.serialize_pem());
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let other = write("other.pem", &other.cert.pem());
+    let tls = format!("tls {{ cert_file: {certificate:?}, key_file: {key:?} }}");
+    let servers = Servers::start_with(1, Told::USUAL, &tls);
+    let plain = connection(&servers).servers;
+    let encrypted: Vec<_> = plain
+        .iter()
+        .map(|it| it.replace("nats://127.0.0.1", "tls://localhost"))
+        .collect();
+    let settings = |authority| ConnectionSettings {
+        servers: encrypted.clone(),
+        authority,
+        ..ConnectionSettings::default()
+    };
+    let opened = Connection::open(&settings(Some(certificate))).unwrap();
+    let cluster: NodeName = "hidden".parse().unwrap();
+    let asked = opened.ask(&cluster, 0, 1, b"hello".to_vec(), SHORT);
+    assert_eq!(smol::block_on(asked), Err(AskError::NoOwner));
+    for authority in [Some(other), None] {
+        let refused = Connection::open(&settings(authority)).unwrap_err();
+        assert!(
+            matches!(refused, ConnectError::Unreachable { .. }),
+            "{refused}"
+        );
+    }
+}
+
 fn connection(servers: &Servers) -> ConnectionSettings {
     ConnectionSettings {
         servers: servers.settings("any").servers,
