@@ -217,9 +217,17 @@ impl Connection {
         let answer = Arc::new(answer);
         let free = Arc::new(Semaphore::new(ANSWERS_AT_ONCE));
         self.handle.spawn(async move {
+            let mut is_stopped = false;
             loop {
                 let request = tokio::select! {
-                    _ = &mut stopped => break,
+                    _ = &mut stopped, if !is_stopped => {
+                        is_stopped = true;
+                        // What has been sent here must not wait for an answer in vain.
+                        if requests.drain().await.is_err() {
+                            break;
+                        }
+                        continue;
+                    }
                     request = requests.next() => request,
                 };
                 let Some(request) = request else { break };
@@ -228,8 +236,8 @@ impl Connection {
                 let permit = free.clone().try_acquire_owned();
                 tokio::spawn(async move {
                     let answered = match &permit {
-                        Ok(_) => answer(request.payload.to_vec()).await,
-                        Err(_) => None,
+                        Ok(_) if !is_stopped => answer(request.payload.to_vec()).await,
+                        _ => None,
                     };
                     let payload = answered.unwrap_or_default();
                     if let Err(error) = client.publish(reply, payload.into()).await {
@@ -275,7 +283,7 @@ impl Connection {
     }
 }
 
-/// Answers other nodes until it is dropped.
+/// Answers other nodes until it is dropped. What arrives later is answered with [`AskError::NoOwner`].
 #[derive(Debug)]
 pub struct Answering {
     _stop: oneshot::Sender<()>,

@@ -26,6 +26,15 @@ impl<S> fmt::Debug for Follower<S> {
     }
 }
 
+/// A log that was taken.
+#[derive(Debug)]
+pub struct Taken<S> {
+    /// The log.
+    pub log: StreamLog<S>,
+    /// The records that were not read before.
+    pub records: Vec<Arc<Record>>,
+}
+
 /// A log could not be taken. It is still followed.
 #[derive(Debug)]
 pub struct NotTaken<S> {
@@ -72,7 +81,7 @@ impl<S: LogServer + Send> Follower<S> {
     /// # Errors
     ///
     /// As [`StreamOptions::open`](crate::StreamOptions::open).
-    pub fn take(mut self) -> Result<(StreamLog<S>, Vec<Arc<Record>>), Box<NotTaken<S>>> {
+    pub fn take(mut self) -> Result<Taken<S>, Box<NotTaken<S>>> {
         self.opening.options_mut().take = true;
         let (copy, mut read) = (&mut self.copy, Vec::new());
         let held = self.opening.take_log(&mut self.chain, &mut |records| {
@@ -81,7 +90,10 @@ impl<S: LogServer + Send> Follower<S> {
             Ok(())
         });
         match held {
-            Ok(held) => Ok((self.opening.into_log(self.copy, held), read)),
+            Ok(held) => Ok(Taken {
+                log: self.opening.into_log(self.copy, held),
+                records: read,
+            }),
             Err(error) => Err(Box::new(NotTaken {
                 error,
                 follower: self,

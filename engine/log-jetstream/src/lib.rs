@@ -31,7 +31,7 @@ mod open;
 mod patience;
 
 pub use connection::{Access, Answering, AskError, Connection, ConnectionSettings, Notices};
-pub use follower::{Follower, NotTaken};
+pub use follower::{Follower, NotTaken, Taken};
 pub use gates::{ServerFault, SyncProof};
 pub use jetstream::{ConnectError, JetStream, JetStreamSettings};
 pub use log::{StopAppends, StreamLog};

@@ -54,7 +54,7 @@ fn a_follower_reads_on_through_an_election_and_takes_the_log_when_its_owner_slee
         "an election of the servers changes no owner"
     );
     log.append(&[record(1, 21)]).unwrap();
-    let (mut taken, _) = follower.take().unwrap();
+    let mut taken = follower.take().unwrap().log;
     assert_eq!((taken.term(), read(&taken, 1)), (2, up_to(21)));
     log.append(&[record(1, 22)]).unwrap_err();
     taken.append(&[record(1, 22)]).unwrap();
@@ -97,7 +97,8 @@ fn a_node_is_asked_in_its_term_and_nobody_listens_is_said_at_once() {
     );
 
     drop(answering);
-    let deadline = Instant::now() + PATIENCE;
+    // In time: what was on the way is answered, too.
+    let deadline = Instant::now() + PATIENCE / 2;
     while ask(1, "hello") != Err(AskError::NoOwner) {
         assert!(Instant::now() < deadline, "it is still answered");
     }

@@ -6,7 +6,7 @@ use rejoin_core::{Sequence, SessionId};
 use rejoin_log::segment::{Durability, LogId, OpenOptions, Options, SegmentLog};
 use rejoin_log::testing::{SimulatedDisk, record, session};
 use rejoin_log::{AppendError, Log, ReadLimit};
-use rejoin_log_jetstream::{Follower, StreamLog, StreamOpenError, StreamOptions};
+use rejoin_log_jetstream::{Follower, StreamLog, StreamOpenError, StreamOptions, Taken};
 use std::sync::{Arc, Mutex};
 
 const LOG: LogId = LogId::from_bytes([5; 16]);
@@ -321,7 +321,10 @@ fn a_follower_takes_the_log_with_all_that_was_told_and_the_former_owner_is_fence
     assert_eq!(read_up_to(&mut follower, 2), [(session(1), 2)]);
     // What it has not read yet is given when it takes the log.
     log.append(&[record(1, 3), record(1, 4)]).unwrap();
-    let (mut taken, records) = follower.take().unwrap();
+    let Taken {
+        log: mut taken,
+        records,
+    } = follower.take().unwrap();
     let sequences: Vec<_> = records.iter().map(|it| it.sequence.0).collect();
     assert_eq!((sequences, taken.term()), (vec![3, 4], 2));
     assert!(matches!(
@@ -346,7 +349,7 @@ fn a_follower_takes_the_log_with_all_that_was_told_and_the_former_owner_is_fence
         other.read().unwrap();
     }
     assert_eq!(other.owner(), (2, None));
-    let (third, _) = other.take().unwrap();
+    let third = other.take().unwrap().log;
     assert_eq!(third.term(), 3);
 }
 
