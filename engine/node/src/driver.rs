@@ -8,7 +8,7 @@ use rejoin_core::NodeTerm;
 use rejoin_engine::Engine;
 use rejoin_engine::peers::PeerRequest;
 use rejoin_log::Log;
-use rejoin_log_jetstream::{Answering, Follower, JetStream, Notices, Taken};
+use rejoin_log_jetstream::{Answering, Follower, JetStream, NotTaken, Notices, Taken};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -122,9 +122,14 @@ impl Driver {
             if let Some(claim) = self.claim().filter(|claim| self.should_take(claim)) {
                 match self.take(follower) {
                     Ok(taken) => return Left::Taken(taken, claim),
-                    Err((same, fault)) => {
-                        tracing::warn!(log = self.log, %fault, "could not take a log");
-                        follower = *same;
+                    Err(not) => {
+                        let NotTaken {
+                            error,
+                            follower: same,
+                            ..
+                        } = *not;
+                        tracing::warn!(log = self.log, %error, "could not take a log");
+                        follower = same;
                         self.shared.pause(REOPEN);
                         continue;
                     }
@@ -148,35 +153,21 @@ impl Driver {
         !is_silent && should_claim(self.log, claim, self.shared.me(), self.has_owned, &beats)
     }
 
-    #[expect(clippy::type_complexity, reason = "only here")]
+    /// Takes the log. What was read meanwhile is visible before it is written here.
     fn take(
         &self,
         follower: Follower<JetStream>,
-    ) -> Result<Box<Taken<JetStream>>, (Box<Follower<JetStream>>, String)> {
+    ) -> Result<Box<Taken<JetStream>>, Box<NotTaken<JetStream>>> {
         let before = follower.position();
-        let (taken, follower, records) = match follower.take() {
-            Ok(mut taken) => {
-                let records = std::mem::take(&mut taken.records);
-                (Some(taken), None, records)
-            }
-            Err(not) => (
-                None,
-                Some((not.follower, not.error.to_string())),
-                not.records,
-            ),
+        let taken = follower.take();
+        let records = match &taken {
+            Ok(taken) => &taken.records,
+            Err(not) => &not.records,
         };
-        // Visible here before the log is written by this node.
-        let tailed = self.engine.tail(self.log, before, &records);
-        match (taken, follower) {
-            (Some(taken), _) => {
-                if let Err(error) = tailed {
-                    tracing::error!(log = self.log, %error, "a log that was taken can't be read");
-                }
-                Ok(Box::new(taken))
-            }
-            (None, Some((follower, fault))) => Err((Box::new(follower), fault)),
-            (None, None) => unreachable!("it was taken or not"),
+        if let Err(error) = self.engine.tail(self.log, before, records) {
+            tracing::error!(log = self.log, %error, "the records of a log can't be followed");
         }
+        taken.map(Box::new)
     }
 
     /// Writes the log until another node has taken it, it fails, or this node leaves or gives it back.

@@ -137,7 +137,7 @@ impl Membership {
         Ok(Joined {
             home: log,
             numbering,
-            membership: Membership {
+            membership: Self {
                 shared,
                 entries: Some(entries),
                 home: Some(follower),
