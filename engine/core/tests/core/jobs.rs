@@ -33,7 +33,7 @@ pub(crate) fn submitted(job: u64, mode: JobMode) -> Event {
         output_limit: OUTPUT,
         request: None,
         input: false,
-        output: rejoin_core::JobOutput::Separate,
+        output: JobOutput::Separate,
         controller: None,
     }
 }
@@ -57,7 +57,7 @@ fn submit(mode: JobMode) -> Command {
         output_limit: OUTPUT,
         request: None,
         input: false,
-        output: rejoin_core::JobOutput::Separate,
+        output: JobOutput::Separate,
         controller: None,
         keeps_leftovers: None,
     })
@@ -495,7 +495,7 @@ fn effects_run_interrupt_and_release() {
         statement: "statement".into(),
         slot: JobSlot::Foreground,
         input: false,
-        output: rejoin_core::JobOutput::Separate,
+        output: JobOutput::Separate,
         submission: rejoin_core::Submission {
             sequence: Sequence(2),
             at: instant(1).into(),
