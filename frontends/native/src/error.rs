@@ -151,6 +151,12 @@ impl From<ScreenError> for Fault {
     }
 }
 
+impl From<Unavailable> for Fault {
+    fn from(why: Unavailable) -> Self {
+        Self::Read(PullError::Unavailable(why))
+    }
+}
+
 impl From<PullError> for Fault {
     fn from(error: PullError) -> Self {
         Self::Read(error)
