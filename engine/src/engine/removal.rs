@@ -67,6 +67,15 @@ impl Engine {
         if self.node.logs.pending_redactions() >= limits::PENDING_REDACTIONS {
             return Err(RedactError::TooManyPending);
         }
+        let highest = records.iter().max().copied();
+        let known = self
+            .node
+            .committed
+            .session(session, |view| view.last_sequence);
+        if known < highest {
+            let caught_up = self.catch_up(session).await;
+            caught_up.map_err(|why| RedactError::Command(CommandError::Unavailable(why)))?;
+        }
         for sequence in &records {
             self.check_redactable(session, *sequence).await?;
         }
