@@ -112,8 +112,12 @@ impl Engine {
         let (mut state, mut views) = projection.into_parts();
         let (kept, refused) = kept_jobs(&services, &state, &views, &*log.reader());
         let lost = lost_jobs(&services, &state, &views, &kept, &refused);
+        let reasons = lost
+            .iter()
+            .filter_map(|it| Some((it.job, it.reason.as_deref()?.into())));
         let resume = Command::Resume {
             kept: kept.iter().map(|job| job.job).collect(),
+            lost: reasons.collect(),
         };
         let last = state.last();
         let clock = Arc::new(Clock::resume(runtime.clone(), &mut *log, last));
@@ -408,11 +412,8 @@ impl Engine {
     ///
     /// When the session is not open, or as every command.
     pub async fn close_session(&self, session: SessionId) -> Result<(), CommandError> {
-        self.gate.check_write()?;
         let cause = CloseCause::Requested;
-        self.command(Command::CloseSession { session, cause })
-            .await
-            .map(drop)
+        self.change(Command::CloseSession { session, cause }).await
     }
 
     /// Changes the user of a session. Waits until that is durable.
@@ -421,10 +422,7 @@ impl Engine {
     ///
     /// When the session is not open, the name is too long, or as every command.
     pub async fn set_user(&self, session: SessionId, user: Arc<str>) -> Result<(), CommandError> {
-        self.gate.check_write()?;
-        self.command(Command::SetUser { session, user })
-            .await
-            .map(drop)
+        self.change(Command::SetUser { session, user }).await
     }
 
     /// Changes the title and the labels of a session. Waits until that is durable.
@@ -454,10 +452,7 @@ impl Engine {
     /// When the session is not open, a text is too long or there are too many labels, or as every
     /// command.
     pub async fn describe_session(&self, describe: DescribeSession) -> Result<(), CommandError> {
-        self.gate.check_write()?;
-        self.command(Command::DescribeSession(describe))
-            .await
-            .map(drop)
+        self.change(Command::DescribeSession(describe)).await
     }
 
     /// Logs what happened to a link by which a session can be watched. Waits until that is durable. The
@@ -484,13 +479,12 @@ impl Engine {
         link: Arc<str>,
         change: LinkChange,
     ) -> Result<(), CommandError> {
-        self.gate.check_write()?;
         let command = Command::NoteLink {
             session,
             link,
             change,
         };
-        self.command(command).await.map(drop)
+        self.change(command).await
     }
 
     /// Notes that a session is in use, so that its idle timeout begins anew. Writes no record.
@@ -668,14 +662,12 @@ impl Engine {
         statement: Option<Arc<str>>,
         reason: Arc<str>,
     ) -> Result<(), CommandError> {
-        self.gate.check_write()?;
-        self.command(Command::RefuseStatement {
+        self.change(Command::RefuseStatement {
             session,
             statement,
             reason,
         })
         .await
-        .map(drop)
     }
 
     /// Interrupts a job, or the one in the foreground. Each further interrupt is firmer. Waits until
@@ -1044,6 +1036,13 @@ impl Engine {
             Some(only) if self.services.len() == 1 => only.clone(),
             _ => "shell".into(),
         }
+    }
+
+    /// Carries out a command whose records say nothing that its sender needs, if this engine writes. Waits
+    /// until that is durable.
+    async fn change(&self, command: Command) -> Result<(), CommandError> {
+        self.gate.check_write()?;
+        self.command(command).await.map(drop)
     }
 
     pub(crate) async fn command(&self, command: Command) -> Result<Vec<Arc<Record>>, CommandError> {

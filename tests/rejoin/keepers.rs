@@ -119,6 +119,10 @@ fn the_jobs_of_a_keeper_that_is_killed_are_lost_and_no_others() {
             false => (0, "ready\ndone\n"),
         };
         assert_eq!(status["statusCode"], code, "{status}");
+        if is_lost {
+            let message = text(&status["message"]);
+            assert!(message.contains("its keeper ended"), "{status}");
+        }
         assert_eq!(said(&results, "stdout"), output);
         assert!(running_under(session).is_empty());
     }

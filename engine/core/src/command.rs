@@ -211,6 +211,8 @@ pub enum Command {
     Resume {
         /// The jobs that go on.
         kept: BTreeSet<JobId>,
+        /// Why others that had started do not, where their runners know it, in a few words for people.
+        lost: BTreeMap<JobId, Arc<str>>,
     },
     /// The server is shutting down: interrupt every job.
     InterruptAll,

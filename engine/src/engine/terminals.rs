@@ -106,15 +106,13 @@ impl Engine {
         job: JobId,
         size: TerminalSize,
     ) -> Result<(), CommandError> {
-        self.gate.check_write()?;
-        self.command(Command::ResizeTerminal {
+        self.change(Command::ResizeTerminal {
             session,
             job,
             size,
             client,
         })
         .await
-        .map(drop)
     }
 
     /// Takes the control of a job's terminal from its controller, if it has one. Waits until that is durable.
@@ -128,14 +126,12 @@ impl Engine {
         session: SessionId,
         job: JobId,
     ) -> Result<(), CommandError> {
-        self.gate.check_write()?;
-        self.command(Command::TakeControl {
+        self.change(Command::TakeControl {
             session,
             job,
             client,
         })
         .await
-        .map(drop)
     }
 
     /// Gives back the control of a job's terminal. Waits until that is durable.
@@ -149,14 +145,12 @@ impl Engine {
         session: SessionId,
         job: JobId,
     ) -> Result<(), CommandError> {
-        self.gate.check_write()?;
-        self.command(Command::GiveControl {
+        self.change(Command::GiveControl {
             session,
             job,
             client,
         })
         .await
-        .map(drop)
     }
 
     /// What the terminal of a job shows, now or after the record `at`. It is the same for everybody, also

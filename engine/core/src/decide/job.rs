@@ -290,7 +290,7 @@ fn repeated(accepted: AcceptedRequest, fingerprint: u128) -> Rejection {
 const FAILED_STATUS: i32 = 1;
 
 /// Cuts the text to at most `bytes` bytes, at a character boundary.
-fn cut(text: Arc<str>, bytes: usize) -> Arc<str> {
+pub(super) fn cut(text: Arc<str>, bytes: usize) -> Arc<str> {
     if text.len() <= bytes {
         return text;
     }

@@ -1,12 +1,14 @@
 //! Decisions about sessions.
 
+use super::job::cut;
 use super::{Decision, at_most, fewer_than};
 use crate::state::Session;
 use crate::{
     CloseCause, ConsumerId, CreateSession, DescribeSession, Event, Instant, InterruptCause, JobId,
     LeaveCause, LinkChange, Outcome, Rejection, SessionId, SessionNumber, State,
 };
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -137,23 +139,27 @@ impl State {
     /// The first decision after a start: running jobs that their runners do not have any more are
     /// lost, and timeouts of sessions and consumers start again, because no consumer could pull while
     /// the server was down.
-    pub(super) fn resume(&self, kept: &BTreeSet<JobId>) -> Vec<(SessionId, Event)> {
+    pub(super) fn resume(
+        &self,
+        kept: &BTreeSet<JobId>,
+        lost: &BTreeMap<JobId, Arc<str>>,
+    ) -> Vec<(SessionId, Event)> {
         let mut events = vec![];
         for (id, session) in self.sessions() {
             for (job, running) in session.jobs().filter(|(job, _)| !kept.contains(job)) {
+                let message = match lost.get(&job) {
+                    _ if running.is_uncertain => ENDED_UNSEEN.into(),
+                    Some(reason) if running.started => {
+                        cut(format!("{ENDED}: {reason}").into(), self.limits.message)
+                    }
+                    _ => ENDED.into(),
+                };
                 let finished = Event::JobFinished {
                     job,
                     mode: running.mode,
                     outcome: Outcome::Lost,
                     status: LOST_STATUS,
-                    message: Some(
-                        if running.is_uncertain {
-                            ENDED_UNSEEN
-                        } else {
-                            ENDED
-                        }
-                        .into(),
-                    ),
+                    message: Some(message),
                 };
                 events.push((id, finished));
             }

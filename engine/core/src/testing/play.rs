@@ -40,7 +40,7 @@ pub fn play(operations: &[(i64, Operation)]) -> Vec<Vec<Record>> {
         let now = clocks.turn(by);
         let command = operation.command(&state, now);
         let kept = match &command {
-            Command::Resume { kept } => Some(kept.clone()),
+            Command::Resume { kept, .. } => Some(kept.clone()),
             _ => None,
         };
         let decision = state.decide(now.clock, command.clone());
