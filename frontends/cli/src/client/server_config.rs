@@ -88,15 +88,19 @@ impl ServerConfig {
             Some(_) => (false, true),
             None => classify(&url)?,
         };
-        let login = args.login.clone().or(file.login);
+        let login = args.credentials.login.clone().or(file.login);
         // A token comes before an account and its password, unless that is on the command line and
         // the token in the file.
-        let token = match (&args.token_file, token, &file.token_file) {
+        let token = match (&args.credentials.token_file, token, &file.token_file) {
             (Some(file), _, _) => Some(read_secret(file, "token")?),
             (None, None, Some(file)) if login.is_none() => Some(read_secret(file, "token")?),
             (None, token, _) => token,
         };
-        let password = match (&args.password_file, password, &file.password_file) {
+        let password = match (
+            &args.credentials.password_file,
+            password,
+            &file.password_file,
+        ) {
             // The flag overrides the variable, which overrides the file.
             (Some(file), _, _) | (None, None, Some(file)) => Some(read_secret(file, "password")?),
             (None, password, _) => password,
@@ -119,7 +123,7 @@ impl ServerConfig {
             }
             (None, _) => None,
         };
-        if authorization.is_some() && !is_https && !is_local && !args.insecure {
+        if authorization.is_some() && !is_https && !is_local && !args.credentials.insecure {
             return Err(wrong(format!(
                 "refusing to send a password or token unencrypted to {url}: use https, or --insecure to \
                  send it anyway"
@@ -131,7 +135,7 @@ impl ServerConfig {
             is_local,
             is_https,
             authorization,
-            cacert: args.cacert.clone().or(file.cacert),
+            cacert: args.credentials.cacert.clone().or(file.cacert),
         })
     }
 }
@@ -220,12 +224,16 @@ const OTHERS: u32 = 0o077;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::CredentialArgs;
     use std::fs::{Permissions, set_permissions, write};
 
     fn args(server: &str, login: Option<&str>) -> ServerArgs {
         ServerArgs {
             server: Some(server.to_owned()),
-            login: login.map(str::to_owned),
+            credentials: CredentialArgs {
+                login: login.map(str::to_owned),
+                ..CredentialArgs::default()
+            },
             ..ServerArgs::default()
         }
     }
@@ -264,7 +272,7 @@ mod tests {
         assert!(config(&args(far, None), None).is_ok());
         assert!(config(&args("https://rejoin.example", login), Some("secret")).is_ok());
         let mut insecure = args(far, login);
-        insecure.insecure = true;
+        insecure.credentials.insecure = true;
         assert!(config(&insecure, Some("secret")).is_ok());
     }
 
@@ -289,7 +297,7 @@ mod tests {
         let file = place.path().join("password");
         write(&file, "secret\nmore").unwrap();
         let mut args = args(DEFAULT, Some("anna"));
-        args.password_file = Some(file.clone());
+        args.credentials.password_file = Some(file.clone());
         set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
         let error = config(&args, None).unwrap_err();
         assert!(error.contains("chmod 600"), "{error}");
@@ -299,7 +307,7 @@ mod tests {
         assert_eq!(found.authorization.unwrap(), "Basic YW5uYTpzZWNyZXQ=");
         write(&file, "").unwrap();
         assert!(config(&args, None).unwrap_err().contains("no password"));
-        args.password_file = None;
+        args.credentials.password_file = None;
         assert!(config(&args, None).unwrap_err().contains("REJOIN_PASSWORD"));
     }
 
@@ -320,7 +328,7 @@ mod tests {
         write(&file, "rejoin_abc\n").unwrap();
         set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
         let mut args = args(DEFAULT, Some("anna"));
-        args.token_file = Some(file.clone());
+        args.credentials.token_file = Some(file.clone());
         assert!(
             config(&args, None)
                 .unwrap_err()
