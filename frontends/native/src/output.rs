@@ -77,7 +77,7 @@ fn parts(first: Vec<u8>, reader: OutputReader) -> impl Stream<Item = io::Result<
 }
 
 impl OutputReader {
-    /// The next part, which may be empty. None: there is no more, or nobody may read it any more.
+    /// The next part, which may be empty. None: there is no more, or its reader may not read it any more.
     async fn next(&mut self) -> Result<Option<Vec<u8>>, PullError> {
         let limit = ReadLimit {
             records: MAX_EVENTS,

@@ -83,7 +83,7 @@ pub(crate) fn delete(args: &DeleteArgs) -> Result<(), ClientError> {
     }
 }
 
-/// Asks before something is deleted. Without a terminal nobody can say yes.
+/// Asks before something is deleted. Without a terminal there is no one to say yes.
 fn is_sure(session: &str) -> bool {
     if !io::stdin().is_terminal() {
         warn("say --yes to delete without being asked");
